@@ -1,0 +1,239 @@
+"""The REST API of an account: its cash, its ledger, its tokens."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib.auth import authenticate
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import exceptions, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.views import APIView
+
+from accounts import funding, queries, tokens
+from accounts.models import CASH, Posting, Token, normal_email
+from accounts.rest import (
+    AmountField,
+    CustomerView,
+    PageQuery,
+    StrictSerializer,
+    TextField,
+    created,
+    idempotency_key,
+    money_field,
+    page,
+)
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="1 to 128 printable ASCII characters of your choice. The same key with the same body does nothing "
+    "twice: it answers 200 with what the first call made, and `Idempotent-Replayed: true`. With another body: 409.",
+)
+
+
+class BalanceAnswer(serializers.Serializer):
+    amount = money_field(help_text="All cash, USD.")
+    held = money_field(help_text="Set aside for the trade in progress, USD.")
+    available = money_field(help_text="What can be spent or withdrawn, USD.")
+    lastModified = serializers.DateTimeField(source="modified_at")
+
+
+class PostingAnswer(serializers.Serializer):
+    postingId = serializers.CharField(source="id", help_text="Grows with time.")
+    kind = serializers.ChoiceField(Posting.Kind.choices)
+    causeId = serializers.UUIDField(source="cause", help_text="The trade or the transfer that moved it.")
+    stockTicker = serializers.SerializerMethodField(help_text="Null for cash.")
+    amount = serializers.SerializerMethodField(help_text="Cash moved, USD, with its sign. Null for shares.")
+    balance = serializers.SerializerMethodField(help_text="Cash after it, USD. Null for shares.")
+    quantity = serializers.SerializerMethodField(help_text="Shares moved, with their sign. Null for cash.")
+    position = serializers.SerializerMethodField(help_text="Shares after it. Null for cash.")
+    price = money_field(allow_null=True, help_text="USD a share, where a trade moved it.")
+    createdAt = serializers.DateTimeField(source="created_at")
+
+    def get_stockTicker(self, posting: Posting) -> str | None:
+        return posting.ticker or None
+
+    def get_amount(self, posting: Posting) -> str | None:
+        return f"{posting.change:.4f}" if posting.ticker == CASH else None
+
+    def get_balance(self, posting: Posting) -> str | None:
+        return f"{posting.total:.4f}" if posting.ticker == CASH else None
+
+    def get_quantity(self, posting: Posting) -> int | None:
+        return None if posting.ticker == CASH else int(posting.change)
+
+    def get_position(self, posting: Posting) -> int | None:
+        return None if posting.ticker == CASH else int(posting.total)
+
+
+class PostingsAnswer(serializers.Serializer):
+    results = PostingAnswer(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class TransferRequest(StrictSerializer):
+    amount = AmountField(help_text='USD, above zero, as a decimal string: "100.00".')
+
+
+class TokenRequest(StrictSerializer):
+    email = TextField(max_length=254)
+    password = TextField(max_length=1024, trim_whitespace=False)
+    name = TextField(max_length=80, help_text="What you will know it by.")
+
+
+class TokenAnswer(serializers.Serializer):
+    tokenId = serializers.UUIDField(source="id")
+    name = serializers.CharField()
+    keyId = serializers.CharField(source="key_id")
+    scopes = serializers.ListField(child=serializers.ChoiceField(Token.Scope.choices))
+    createdAt = serializers.DateTimeField(source="created_at")
+    expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True)
+    lastUsedAt = serializers.DateTimeField(source="last_used_at", allow_null=True)
+
+
+class TokensAnswer(serializers.Serializer):
+    results = TokenAnswer(many=True)
+
+
+class IssuedTokenAnswer(serializers.Serializer):
+    tokenId = serializers.UUIDField(source="grant.id")
+    name = serializers.CharField(source="grant.name")
+    token = serializers.CharField(help_text="For `Authorization: Bearer`. Shown once.")
+    keyId = serializers.CharField(source="key_id")
+    secretKey = serializers.CharField(source="secret_key", help_text="Shown once.")
+    scopes = serializers.ListField(child=serializers.ChoiceField(Token.Scope.choices), source="grant.scopes")
+    createdAt = serializers.DateTimeField(source="grant.created_at")
+    expiresAt = serializers.DateTimeField(source="grant.expires_at", allow_null=True)
+
+
+class BalanceView(CustomerView):
+    """A customer's cash."""
+
+    @extend_schema(operation_id="getBalance", responses=BalanceAnswer, tags=["account"])
+    def get(self, request: Request) -> Response:
+        """The cash of the account: all of it, what is held for the trade in progress, and what is available."""
+        return Response(BalanceAnswer(queries.balance_of(self.customer_id)).data)
+
+
+class PostingsView(CustomerView):
+    """A customer's ledger."""
+
+    @extend_schema(operation_id="listPostings", parameters=[PageQuery], responses=PostingsAnswer, tags=["account"])
+    def get(self, request: Request) -> Response:
+        """Every movement of cash and shares, newest first."""
+        query = PageQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        postings = queries.postings_of(self.customer_id)
+        return Response(page(postings, "id", query.validated_data, lambda posting: PostingAnswer(posting).data))
+
+
+def _transfer(view: CustomerView, transfer: Callable[..., tuple[Posting, bool]]) -> Response:
+    key = idempotency_key(view.request)
+    body = TransferRequest(data=view.request.data)
+    body.is_valid(raise_exception=True)
+    posting, replayed = transfer(view.customer_id, body.validated_data["amount"], key)
+    return created(PostingAnswer(posting).data, replayed)
+
+
+def _transfer_schema(operation_id: str) -> Any:
+    return extend_schema(
+        operation_id=operation_id,
+        request=TransferRequest,
+        responses={201: PostingAnswer, 200: OpenApiResponse(PostingAnswer, "The same key came before.")},
+        parameters=[IDEMPOTENCY_KEY],
+        tags=["account"],
+    )
+
+
+class DepositsView(CustomerView):
+    """Cash that comes in."""
+
+    scope = Token.Scope.FUNDS
+
+    @_transfer_schema("deposit")
+    def post(self, request: Request) -> Response:
+        """Bring cash in from the stand-in bank, at once."""
+        return _transfer(self, funding.deposit)
+
+
+class WithdrawalsView(CustomerView):
+    """Cash that goes out."""
+
+    scope = Token.Scope.FUNDS
+
+    @_transfer_schema("withdraw")
+    def post(self, request: Request) -> Response:
+        """Take cash out to the stand-in bank, at once: no more than is available."""
+        return _transfer(self, funding.withdraw)
+
+
+class SignInThrottle(SimpleRateThrottle):
+    """Bounds guesses at a password: by e-mail and address, so that nobody locks somebody else out.
+
+    Where the store of counts is away, sign-in goes on.
+    """
+
+    scope = "sign_in"
+    rate = "10/min"
+
+    def get_cache_key(self, request: Request, view: APIView) -> str | None:
+        email = request.data.get("email") if isinstance(request.data, dict) else None
+        return f"sign-in:{normal_email(str(email))[:254]}:{self.get_ident(request)}"
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        if request.method != "POST":
+            return True
+        try:
+            return super().allow_request(request, view)
+        except OSError:
+            return True
+
+
+class TokensView(CustomerView):
+    """The tokens of a customer."""
+
+    throttle_classes = (SignInThrottle,)
+
+    def get_authenticators(self) -> list[Any]:
+        return [] if self._signs_in() else super().get_authenticators()
+
+    def get_permissions(self) -> Any:
+        return [] if self._signs_in() else super().get_permissions()
+
+    def _signs_in(self) -> bool:
+        return getattr(self.request, "method", None) == "POST"
+
+    @extend_schema(operation_id="listTokens", responses=TokensAnswer, tags=["tokens"])
+    def get(self, request: Request) -> Response:
+        """Your tokens, newest first, without their secrets."""
+        return Response(TokensAnswer({"results": queries.tokens_of(self.customer_id)}).data)
+
+    @extend_schema(
+        operation_id="createToken", request=TokenRequest, responses={201: IssuedTokenAnswer}, auth=[], tags=["tokens"]
+    )
+    def post(self, request: Request) -> Response:
+        """Sign in with e-mail and password for a new token. Its secrets are shown in this answer only."""
+        body = TokenRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked = body.validated_data
+        customer = authenticate(request._request, username=normal_email(asked["email"]), password=asked["password"])
+        if customer is None:
+            raise exceptions.AuthenticationFailed("E-mail and password do not match.", "wrong_credentials")
+        return Response(IssuedTokenAnswer(tokens.issue(customer, asked["name"])).data, status=201)
+
+
+class TokenView(CustomerView):
+    """One token."""
+
+    scope = Token.Scope.READ
+
+    @extend_schema(operation_id="deleteToken", responses={204: None}, tags=["tokens"])
+    def delete(self, request: Request, token_id: Any) -> Response:
+        """End a token at once. It may be the one that you call with."""
+        deleted, _ = queries.tokens_of(self.customer_id).filter(id=token_id).delete()
+        if not deleted:
+            raise exceptions.NotFound("You have no such token.")
+        return Response(status=204)

@@ -1,0 +1,37 @@
+"""Opening an account."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+
+from accounts.models import Balance, Customer, normal_email
+
+
+class EmailTaken(Exception):
+    """A customer with this e-mail address exists already."""
+
+
+def create_customer(email: str, password: str | None, *, name: str = "", **flags: Any) -> Customer:
+    """Open an account with an empty balance. Not idempotent: a second call with the same e-mail raises.
+
+    password None: nobody can sign in with a password until one is set.
+    Raises ValidationError (not an e-mail address), EmailTaken.
+    """
+    email = normal_email(email)
+    try:
+        validate_email(email)
+    except ValidationError:
+        raise ValidationError(f"“{email}” is not an e-mail address.") from None
+    customer = Customer(email=email, name=name, **flags)
+    customer.set_password(password)
+    try:
+        with transaction.atomic():
+            customer.save(force_insert=True)
+            Balance.objects.create(customer=customer)
+    except IntegrityError as error:
+        if Customer.objects.filter(email=email).exists():
+            raise EmailTaken(f"{email} has an account already.") from None
+        raise error
+    return customer

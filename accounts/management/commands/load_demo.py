@@ -1,0 +1,47 @@
+"""`manage.py load_demo --json`: somebody to try the brokerage with."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from accounts import tokens
+from accounts.customers import create_customer
+from accounts.funding import deposit
+from accounts.models import Customer
+
+CUSTOMER, STAFF = "demo@example.com", "staff@example.com"
+PASSWORD = "demo-only-password"  # noqa: S105 — printed by `make run`, and good for nothing else
+
+
+class Command(BaseCommand):
+    help = "Make a demo customer with cash and a token, and a demo member of staff. Again: the same ones."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        customer = Customer.objects.filter(email=CUSTOMER).first()
+        if customer is None:
+            customer = create_customer(CUSTOMER, PASSWORD, name="Alice Demo")
+        deposit(customer.id, Decimal("25000.0000"), key="demo")
+        if not Customer.objects.filter(email=STAFF).exists():
+            create_customer(STAFF, PASSWORD, name="Sam Staff", is_staff=True, is_superuser=True)
+        made = {
+            "customer": {"email": CUSTOMER, "password": PASSWORD, "token": self._token(customer)},
+            "staff": {"email": STAFF, "password": PASSWORD},
+        }
+        self.stdout.write(json.dumps(made, indent=None if options["json"] else 2))
+
+    def _token(self, customer: Customer) -> str:
+        """The demo token, made once. Its text is in DATA_DIR, for the database keeps only its hash."""
+        kept = Path(settings.DATA_DIR) / "demo-token"
+        if kept.exists() and tokens.find(kept.read_text()):
+            return kept.read_text()
+        token = tokens.issue(customer, "demo").token
+        kept.touch(mode=0o600)
+        kept.write_text(token)
+        return token

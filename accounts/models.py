@@ -1,0 +1,195 @@
+"""Who the customers are, what they hold, and the books.
+
+The database enforces what these docstrings promise: constraints keep every figure at or above zero, and
+triggers keep a posting as it was written.
+"""
+
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import pgtrigger
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower, Now
+from uuid_utils.compat import uuid7
+
+MONEY: dict[str, Any] = {"max_digits": 19, "decimal_places": 4}  # USD; NUMERIC(19,4)
+CASH = ""  # the ticker of a posting that moves cash
+
+
+class CustomerManager(BaseUserManager["Customer"]):
+    """Makes customers the way Django's own commands expect; `accounts.customers` is the door for everybody else."""
+
+    def get_by_natural_key(self, username: str | None) -> "Customer":
+        return self.get(email=normal_email(username or ""))
+
+    def create_superuser(self, email: str, password: str | None = None) -> "Customer":
+        from accounts.customers import create_customer
+
+        return create_customer(email, password, is_staff=True, is_superuser=True)
+
+
+def normal_email(email: str) -> str:
+    """The one spelling under which an e-mail address is kept: two that differ in case are one customer."""
+    return email.strip().lower()
+
+
+class Customer(AbstractBaseUser, PermissionsMixin):
+    """Somebody who signs in, by e-mail: a customer of the brokerage, or a member of its staff."""
+
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=120, blank=True)
+    is_active = models.BooleanField(default=True, help_text="Off: no sign-in, and no token works.")
+    is_staff = models.BooleanField(default=False, help_text="May sign in to the back office.")
+    joined_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = CustomerManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar = []
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="customer_email_is_lower_case", condition=Q(email=Lower("email"))),
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Balance(models.Model):
+    """A customer's cash. This row is the customer's lock: who touches the books takes it first (`ledger.open_books`).
+
+    `held` is what is set aside for the trade in flight; `available` is the rest.
+    """
+
+    customer = models.OneToOneField(Customer, models.PROTECT, primary_key=True)
+    amount = models.DecimalField(**MONEY, default=0)
+    held = models.DecimalField(**MONEY, default=0)
+    modified_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="balance_holds_no_more_than_there_is", condition=Q(held__gte=0, held__lte=F("amount"))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount} USD"
+
+    @property
+    def available(self) -> Decimal:
+        return self.amount - self.held
+
+
+class Position(models.Model):
+    """A customer's shares of one stock. `held` shares are set aside for the SELL in flight."""
+
+    customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
+    ticker = models.CharField(max_length=12)
+    quantity = models.BigIntegerField()
+    held = models.BigIntegerField(default=0)
+    average_price = models.DecimalField(**MONEY, default=0)
+    modified_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_position_a_stock", fields=["customer", "ticker"]),
+            models.CheckConstraint(
+                name="position_holds_no_more_than_there_is", condition=Q(held__gte=0, held__lte=F("quantity"))
+            ),
+            models.CheckConstraint(name="position_names_a_stock", condition=~Q(ticker=CASH)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.ticker}"
+
+
+class Transfer(models.Model):
+    """Cash that a customer brought in or took out: the cause of one posting. Same key and terms: the same transfer."""
+
+    class Type(models.TextChoices):
+        DEPOSIT = "deposit"
+        WITHDRAWAL = "withdrawal"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(Customer, models.PROTECT)
+    type = models.CharField(max_length=10, choices=Type)
+    amount = models.DecimalField(**MONEY)
+    idempotency_key = models.CharField(max_length=128, null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_transfer_a_key", fields=["customer", "idempotency_key"]),
+            models.CheckConstraint(name="transfer_moves_something", condition=Q(amount__gt=0)),
+        ]
+        triggers = [pgtrigger.Protect(name="transfers_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.type} of {self.amount} USD"
+
+
+class Posting(models.Model):
+    """One movement of a customer's cash or shares, never changed or deleted.
+
+    `change` is what moved and `total` what it left: USD where `ticker` is empty (cash), else shares of that stock.
+    `cause` is the id of what moved it: a trade, a transfer.
+    """
+
+    class Kind(models.TextChoices):
+        DEPOSIT = "deposit"
+        WITHDRAWAL = "withdrawal"
+        BUY = "buy"
+        SELL = "sell"
+
+    customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
+    ticker = models.CharField(max_length=12, blank=True, default=CASH)
+    kind = models.CharField(max_length=12, choices=Kind)
+    cause = models.UUIDField()
+    change = models.DecimalField(**MONEY)
+    total = models.DecimalField(**MONEY)
+    price = models.DecimalField(**MONEY, null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_posting_a_cause", fields=["cause", "kind", "ticker"]),
+            models.CheckConstraint(name="posting_leaves_no_less_than_zero", condition=Q(total__gte=0)),
+            models.CheckConstraint(name="posting_moves_something", condition=~Q(change=0)),
+        ]
+        indexes = [models.Index(name="postings_of_customer", fields=["customer", "-id"])]
+        triggers = [pgtrigger.Protect(name="postings_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.change:+} {self.ticker or 'USD'}"
+
+
+class Token(models.Model):
+    """A grant for programs: a bearer token, and a pair of key id and secret, that name the same customer and scopes.
+
+    Only hashes are kept. All three secrets are random and long, so one round of SHA-256 is as good as a slow hash.
+    """
+
+    class Scope(models.TextChoices):
+        READ = "read"
+        TRADE = "trade"
+        FUNDS = "funds"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=80)
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    key_id = models.CharField(max_length=32, unique=True, editable=False)
+    secret_hash = models.CharField(max_length=64, editable=False)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    def __str__(self) -> str:
+        return self.name

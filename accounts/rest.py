@@ -1,0 +1,148 @@
+"""What all our REST endpoints share: strict bodies, money and quantities, idempotency keys, pages."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, ClassVar, NoReturn
+
+from django.db.models import QuerySet
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework import exceptions, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.authentication import HasScope
+from accounts.models import Token
+
+IDEMPOTENCY_KEY_LENGTH_MAX = 128
+PAGE_SIZE, PAGE_SIZE_MAX = 100, 500
+BIGINT_MAX = 2**63 - 1
+
+
+class BearerToken(OpenApiAuthenticationExtension):
+    """How the OpenAPI schema names our authentication."""
+
+    target_class = "accounts.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}
+
+
+class CustomerView(APIView):
+    """An endpoint for a customer's program. `scope`: what a token needs to change something here."""
+
+    permission_classes = (HasScope,)
+    scope: Token.Scope | None = None
+
+    @property
+    def customer_id(self) -> int:
+        """Who calls."""
+        return self.request.auth.customer_id  # type: ignore[union-attr]
+
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
+        if request.auth is None:
+            raise exceptions.NotAuthenticated("Send “Authorization: Bearer <token>”.")
+        super().permission_denied(request, message, code)
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses what it does not know: a misspelt field is an error, not a surprise."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (unknown := [str(name)[:80] for name in data if name not in self.fields]):
+            known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
+            raise serializers.ValidationError(
+                {name: serializers.ErrorDetail(f"Unknown field; known are: {known}.", "unknown") for name in unknown}
+            )
+        return super().to_internal_value(data)
+
+
+class TextField(serializers.CharField):
+    """A JSON string, and nothing that only looks like one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class WholeNumberField(serializers.IntegerField):
+    """A JSON number without a fraction: not "3", not 3.5, not true."""
+
+    default_error_messages: ClassVar = {"invalid": "Must be a whole number, such as 3."}
+
+    def to_internal_value(self, data: Any) -> int:
+        if type(data) is not int:
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class AmountField(serializers.DecimalField):
+    """USD above zero as a decimal string with four digits at most: "100.00"."""
+
+    default_error_messages: ClassVar = {"invalid": 'Must be a decimal string, such as "100.00".'}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_digits=15, decimal_places=4, min_value=Decimal("0.0001"), **kwargs)
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+def money_field(**kwargs: Any) -> serializers.DecimalField:
+    """USD in an answer: a decimal string with four digits."""
+    return serializers.DecimalField(max_digits=19, decimal_places=4, **kwargs)
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The Idempotency-Key header; None where there is none. Raises ValidationError unless 1 to 128 printable ASCII."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not (1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX and key.isascii() and key.isprintable()):
+        raise serializers.ValidationError(
+            {"Idempotency-Key": f"Must be 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters."}
+        )
+    return key
+
+
+def created(answer: Any, replayed: bool, headers: dict[str, str] | None = None) -> Response:
+    """201 with what was made; 200 and `Idempotent-Replayed: true` where the same key had made it before."""
+    if replayed:
+        return Response(answer, status=200, headers={"Idempotent-Replayed": "true"})
+    return Response(answer, status=201, headers=headers or {})
+
+
+class PageQuery(StrictSerializer):
+    """`cursor` and `limit` of a list."""
+
+    cursor = TextField(required=False, help_text="`next` of the page before.")
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=PAGE_SIZE_MAX, default=PAGE_SIZE)
+
+    def validate_cursor(self, cursor: str) -> int:
+        try:
+            position = int(base64.b32decode(cursor, casefold=True))
+        except (ValueError, binascii.Error):
+            position = -1
+        if not 0 <= position <= BIGINT_MAX:
+            raise serializers.ValidationError("Not a cursor of ours: take it from “next” of the page before.")
+        return position
+
+
+def page(rows: QuerySet, key: str, query: dict[str, Any], show: Callable[[Any], Any]) -> dict[str, Any]:
+    """One page of `rows`, by falling `key`: {"results", "next"}. New rows do not shift it; any page costs the same."""
+    if "cursor" in query:
+        rows = rows.filter(**{f"{key}__lt": query["cursor"]})
+    found = list(rows.order_by(f"-{key}")[: query["limit"] + 1])
+    shown = found[: query["limit"]]
+    has_more = len(found) > len(shown)
+    position = str(getattr(shown[-1], key)) if has_more else ""
+    return {
+        "results": [show(row) for row in shown],
+        "next": base64.b32encode(position.encode()).decode() if has_more else None,
+    }

@@ -1,0 +1,70 @@
+"""The lanes' Celery app. Each setting has its reason; docs/operations.md tells what was measured."""
+
+import os
+from typing import Any
+
+from celery import Celery, signals
+from django.conf import settings
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
+
+app = Celery("brokerage")
+
+
+@app.on_configure.connect
+def configure(sender: Celery, **_: Any) -> None:
+    from trades.lane import queue_name
+
+    sender.conf.update(
+        broker_url=settings.BROKER_URL,
+        task_queues=[Queue(queue_name(lane)) for lane in range(settings.LANES)],
+        # A ring without a lane is a mistake of ours: it must not make a queue that nobody serves.
+        task_create_missing_queues=False,
+        # A ring whose worker dies is rung again; it costs nothing, for a doubled ring finds nothing to do.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        # Results would be a second thing that can fail, and cost half a millisecond a task.
+        task_ignore_result=True,
+        worker_send_task_events=False,
+        # Finishing an Execute is better than leaving it half done; a ring that comes again is a no-op.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # The default gives up after 100 tries.
+        broker_connection_max_retries=None,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=1,
+        # The default waits for ever for a free connection.
+        broker_pool_limit=10,
+        # Bounded at the end of a process: unfinished rings go back to the queue.
+        worker_soft_shutdown_timeout=5,
+        worker_hijack_root_logger=False,
+        accept_content=["json"],
+        task_serializer="json",
+        broker_transport_options=DOOR_TRANSPORT,
+    )
+
+
+# With the defaults a worker hangs for ever after a silent network cut; so measured: consuming again after 12 s.
+WORKER_TRANSPORT = {
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "health_check_interval": 5,
+    "socket_keepalive": True,
+    # A killed worker's rings come back after this (the default is an hour); the sweep is sooner anyway.
+    "visibility_timeout": 60,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "unacked_mutex_expire": 10,
+    "queue_order_strategy": "round_robin",
+}
+# A door never waits long for a doorbell: the trade is in the database, and the sweep rings for it.
+DOOR_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 1, "socket_connect_timeout": 1, "max_retries": 0}
+
+
+@signals.setup_logging.connect
+def keep_our_logs(**_: Any) -> None:
+    """Celery leaves logging alone when somebody answers this signal: Django has set it up."""
+
+
+app.autodiscover_tasks()

@@ -1,0 +1,150 @@
+"""Errors: one table from what went wrong in our terms to an HTTP status and a code, and one shape for all (RFC 9457).
+
+{"type", "title", "status", "detail", "code", "errors": [{"field", "code", "detail"}]}
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from drf_standardized_errors.formatter import ExceptionFormatter
+from drf_standardized_errors.handler import ExceptionHandler
+from drf_standardized_errors.types import ErrorResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from accounts.funding import InsufficientFunds, TransferKeyReused
+from trades.place import TradeKeyReused, UnknownTicker
+
+log = structlog.get_logger()
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_SECONDS = 2
+
+# What went wrong -> (status, code, what to say, the field at fault if it is one).
+TABLE: dict[type[Exception], tuple[int, str, str, str | None]] = {
+    UnknownTicker: (422, "unknown_ticker", "The exchange does not list this stock.", "stockTicker"),
+    TradeKeyReused: (409, "idempotency_key_reused", "This key was used for a trade with other terms.", None),
+    TransferKeyReused: (409, "idempotency_key_reused", "This key was used for another transfer.", None),
+    InsufficientFunds: (409, "insufficient_funds", "More than what is available.", "amount"),
+    RequestDataTooBig: (413, "too_large", "The body is too large.", None),
+    OperationalError: (503, "unavailable", "Nothing is lost. Try again, with the same Idempotency-Key.", None),
+    InterfaceError: (503, "unavailable", "Nothing is lost. Try again, with the same Idempotency-Key.", None),
+}
+
+
+def problem(status: int, code: str, detail: str, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
+    """The body of a problem answer."""
+    return {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "errors": errors or [],
+    }
+
+
+class _Refused(exceptions.APIException):
+    """An error of ours, on its way through REST framework."""
+
+    def __init__(self, status: int, code: str, detail: str, field: str | None) -> None:
+        super().__init__(detail, code)
+        self.status_code, self.field = status, field
+
+
+class _Formatter(ExceptionFormatter):
+    def format_error_response(self, error_response: ErrorResponse) -> dict[str, Any]:
+        status = self.exc.status_code
+        errors = [
+            {"field": error.attr.removesuffix(".non_field_errors"), "code": error.code, "detail": str(error.detail)}
+            for error in error_response.errors
+            if error.attr and error.attr != "non_field_errors"
+        ]
+        first = error_response.errors[0]
+        if isinstance(self.exc, _Refused) and self.exc.field:
+            errors = [{"field": self.exc.field, "code": first.code, "detail": str(first.detail)}]
+        if isinstance(self.exc, exceptions.ValidationError):
+            named = ", ".join(dict.fromkeys(error["field"] for error in errors))
+            detail = f"See {named}: {errors[0]['detail']}" if named else str(first.detail)
+            return problem(status, "invalid", detail, errors)
+        return problem(status, first.code, str(first.detail), errors)
+
+
+class _Handler(ExceptionHandler):
+    exception_formatter_class = _Formatter
+
+    def convert_known_exceptions(self, exc: Exception) -> Exception:
+        if row := next((TABLE[kind] for kind in type(exc).__mro__ if kind in TABLE), None):
+            return _Refused(*row)
+        return super().convert_known_exceptions(exc)
+
+    def report_exception(self, exc: exceptions.APIException, response: Response) -> None:
+        if response.status_code >= 500:
+            log.error("request failed", error=repr(self.exc), status=response.status_code)
+
+    def run(self) -> Response | None:
+        response = super().run()
+        if response is not None:
+            response.content_type = PROBLEM_JSON
+            if response.status_code == 503:
+                response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+
+
+def problem_response(exc: Exception, context: Any) -> Response | None:
+    """REST framework's EXCEPTION_HANDLER."""
+    return _Handler(exc, context).run()
+
+
+class Unavailable:
+    """Middleware: a database that does not answer is 503 with Retry-After, on every page and endpoint."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        row = next((TABLE[kind] for kind in (OperationalError, InterfaceError) if isinstance(exception, kind)), None)
+        if row is None:
+            return None
+        log.error("request failed", path=request.path, error=repr(exception))
+        response = _answer(request, row[0], row[1], row[2])
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        return response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400."""
+    if isinstance(exception, RequestDataTooBig):
+        return _answer(request, 413, "too_large", "The body is too large.")
+    return _answer(request, 400, "bad_request", "The request makes no sense.")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler403."""
+    return _answer(request, 403, "forbidden", "You may not do this.")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404."""
+    return _answer(request, 404, "not_found", "There is nothing at this address.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500."""
+    return _answer(request, 500, "error", "Something went wrong on our side. It has been noted.")
+
+
+def _answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+    """A problem body for programs, a page for people."""
+    if request.path.startswith(("/api/", "/exchange/")):
+        return JsonResponse(problem(status, code, detail), status=status, content_type=PROBLEM_JSON)
+    return render(request, "error.html", problem(status, code, detail), status=status)

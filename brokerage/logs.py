@@ -1,0 +1,55 @@
+"""Logs: one line an event, as text for people (LOG_FORMAT=text) or JSON for machines (LOG_FORMAT=json)."""
+
+import logging
+import logging.config
+import os
+import sys
+from typing import Any
+
+import structlog
+
+
+def configure(wanted: dict[str, str]) -> None:
+    """Send every log line of the process to standard output. Takes the place of what was configured before.
+
+    wanted: {"level": a level's name, "format": "text" or "json"}
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso" if wanted["format"] == "json" else "%H:%M:%S", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    if wanted["format"] == "json":
+        renderer: Any = structlog.processors.JSONRenderer()
+    else:
+        colours = sys.stdout.isatty() or os.environ.get("FORCE_COLOR", "") != ""
+        renderer = structlog.dev.ConsoleRenderer(colors=colours and not os.environ.get("NO_COLOR"), pad_event_to=0)
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "line": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": shared,
+                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                }
+            },
+            "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
+            "root": {"handlers": ["stdout"], "level": wanted["level"]},
+            "loggers": {
+                # A line for each message received and each request answered drowns what matters.
+                "celery.worker.strategy": {"level": "WARNING"},
+                "celery.app.trace": {"level": "WARNING"},
+                "django.request": {"level": "ERROR"},
+                "django.security.DisallowedHost": {"level": "ERROR"},
+            },
+        }
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(wanted["level"])),
+        cache_logger_on_first_use=True,
+    )

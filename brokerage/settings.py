@@ -1,0 +1,214 @@
+"""Settings, all from the environment; docs/operations.md lists every one.
+
+Inside a running `make run` the environment is complete. Outside (a `manage.py` command in another
+terminal) what is missing is read from the brokerage that runs on DATA_DIR.
+"""
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from brokerage.local.environment import running
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+DATA_DIR = Path(env("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+# Commands that need no database must work without one.
+_NEEDS_NO_SERVICES = {"collectstatic", "compilemessages", "help", "--help", "version", "--version", "spectacular"}
+if "DATABASE_URL" not in os.environ:
+    if len(sys.argv) > 1 and sys.argv[1] in _NEEDS_NO_SERVICES:
+        os.environ.update(DATABASE_URL="postgres://none@127.0.0.1:1/none", SECRET_KEY="unused", EXCHANGE_SECRET="")  # noqa: S106
+    else:
+        for name, value in running(DATA_DIR).items():
+            os.environ.setdefault(name, value)
+
+PROCESS_NAME = env("PROCESS_NAME", default="manage")
+
+# -- who may call, and with which secrets
+DEBUG = env.bool("DEBUG", default=False)
+SECRET_KEY = env("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# True where a balancer ends TLS in front of `web`: cookies, redirects and HSTS then insist on it.
+TLS = env.bool("TLS", default=False)
+SECURE_SSL_REDIRECT = TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^exchange/callbacks$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS else None
+SECURE_HSTS_SECONDS = 31_536_000 if TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = TLS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+X_FRAME_OPTIONS = "DENY"
+
+# -- the parts
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "pgtrigger",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+    "brokerage",
+    "accounts",
+    "exchange",
+    "trades",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "brokerage.errors.Unavailable",
+]
+ROOT_URLCONF = "brokerage.urls"
+WSGI_APPLICATION = "brokerage.wsgi.application"
+# One address for one thing: /api/v1/trades/ is not /api/v1/trades (a redirected POST loses its body).
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "exchange.market.context",
+            ],
+        },
+    }
+]
+AUTH_USER_MODEL = "accounts.Customer"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of any body; a callback of 100 reports is 40 kB
+
+# -- PostgreSQL: holds the truth. Every limit is shorter than the sweep's patience.
+DATABASES = {"default": env.db_url("DATABASE_URL", engine="django.db.backends.postgresql")}
+DATABASES["default"].update(
+    # Kept open: opening costs more than a whole trade (docs/operations.md, "Connections").
+    CONN_MAX_AGE=None,
+    CONN_HEALTH_CHECKS=True,
+    # A verb owns its transaction, visibly.
+    ATOMIC_REQUESTS=False,
+)
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    connect_timeout=3,
+    application_name=PROCESS_NAME,
+    keepalives_idle=10,
+    keepalives_interval=5,
+    keepalives_count=3,
+    tcp_user_timeout=15_000,
+    options=" ".join(
+        f"-c {setting}"
+        for setting in (
+            f"statement_timeout={env.int('STATEMENT_TIMEOUT_MS', default=5_000)}",
+            "lock_timeout=2000",
+            "idle_in_transaction_session_timeout=5000",
+            f"transaction_timeout={env.int('TRANSACTION_TIMEOUT_MS', default=15_000)}",
+        )
+    ),
+)
+
+# -- the broker: carries rings, never the truth
+BROKER_URL = env("BROKER_URL", default="redis://127.0.0.1:6379/0")
+if urlsplit(BROKER_URL).scheme not in {"redis", "rediss"}:
+    raise ImproperlyConfigured(f"BROKER_URL takes redis://… or rediss://…, not {BROKER_URL.split(':')[0]}://…")
+LANES = env.int("LANES", default=16)
+if not 1 <= LANES <= 1000:
+    raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {LANES}.")
+
+# -- the central exchange
+EXCHANGE_URL = env("EXCHANGE_URL", default="http://127.0.0.1:8100")
+EXCHANGE_SECRET = env("EXCHANGE_SECRET")  # several, separated by spaces, while one replaces the other
+CALLBACK_URL = env("CALLBACK_URL", default=f"http://127.0.0.1:{env('PORT', default='8000')}/exchange/callbacks")
+
+# -- the REST API
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "brokerage.errors.problem_response",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Brokerage",
+    "VERSION": "1",
+    "DESCRIPTION": "Place market orders for US stocks, follow them to their end, and read the books.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": BROKER_URL,
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+    }
+}
+
+# -- pages
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ["/api/docs"],
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "frame-ancestors": ["'none'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+    },
+}
+
+# -- logs: one line an event, to standard output; colours where the reader is a terminal
+LOGGING_CONFIG = "brokerage.logs.configure"
+LOGGING = {"level": env("LOG_LEVEL", default="INFO"), "format": env("LOG_FORMAT", default="text")}

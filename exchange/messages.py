@@ -1,0 +1,97 @@
+"""What the brokerage and the central exchange say to each other, as values."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+
+LARGEST_AMOUNT = Decimal("1e14")  # a price or a total beyond this is not one
+
+
+class Malformed(Exception):
+    """What came is not what the protocol says; the text says where."""
+
+
+class Unknown(Exception):
+    """No answer that can be trusted: it may have happened, or not. The text says what was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One trade as it is handed to the exchange. `max_price` (BUY): the most that all of it may cost, in USD."""
+
+    trade_id: UUID
+    ticker: str
+    type: str
+    quantity: int
+    max_price: Decimal | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The exchange's word, in its answer to Execute, that it has not stored an order and will never execute it."""
+
+    trade_id: UUID
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """At what an order was executed: USD a share, and USD in all."""
+
+    price: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The exchange's word on one trade. `fill` where it is FILLED, and only there."""
+
+    trade_id: UUID
+    status: str  # ACCEPTED (it works on it), FILLED or REJECTED (final)
+    ticker: str
+    type: str
+    quantity: int
+    fill: Fill | None
+    reason: str
+    reason_code: str
+
+    @classmethod
+    def parse(cls, body: dict[str, Any]) -> "Report":
+        """The report in a decoded JSON object. Raises Malformed, whatever the object is."""
+        try:
+            status = body["status"]
+            if status not in {"ACCEPTED", "FILLED", "REJECTED"}:
+                raise Malformed(f"status is {status!r}")
+            quantity = body["quantity"]
+            if type(quantity) is not int:
+                raise Malformed(f"quantity is {quantity!r}")
+            return cls(
+                trade_id=UUID(body["tradeId"]),
+                status=status,
+                ticker=str(body["stockTicker"]),
+                type=str(body["type"]),
+                quantity=quantity,
+                fill=Fill(_amount(body["price"]), _amount(body["amount"])) if status == "FILLED" else None,
+                reason=str(body.get("reason") or "")[:500],
+                reason_code=str(body.get("reasonCode") or "")[:32],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
+            raise Malformed(f"{type(error).__name__}: {error}") from None
+
+
+def _amount(value: Any) -> Decimal:
+    if not isinstance(value, str):
+        raise Malformed(f"an amount is {value!r}, not a decimal string")
+    amount = Decimal(value)
+    if not (amount.is_finite() and 0 < amount < LARGEST_AMOUNT and amount == round(amount, 4)):
+        raise Malformed(f"an amount is {value!r}")
+    return amount
+
+
+def canonical(body: dict[str, Any]) -> str:
+    """One spelling for one report, in ASCII: what is kept, and what tells the same report from another one."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,21 @@
+#!/usr/bin/env python
+"""Django's command line. Without DATABASE_URL it finds the brokerage that runs on DATA_DIR."""
+
+import os
+import sys
+
+from brokerage.local.environment import NotRunning
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
+    from django.core.management import execute_from_command_line
+
+    try:
+        execute_from_command_line(sys.argv)
+    except NotRunning as not_running:
+        sys.exit(str(not_running))
+
+
+if __name__ == "__main__":
+    main()

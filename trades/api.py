@@ -1,0 +1,228 @@
+"""The REST API of trading: PlaceTrade, GetTrade, positions, quotes, the market."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import exceptions, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import queries as accounts
+from accounts.api import IDEMPOTENCY_KEY
+from accounts.ledger import money
+from accounts.models import Position, Token
+from accounts.rest import (
+    CustomerView,
+    PageQuery,
+    StrictSerializer,
+    TextField,
+    WholeNumberField,
+    created,
+    idempotency_key,
+    money_field,
+    page,
+)
+from exchange import gateway
+from exchange.messages import Unknown
+from trades.models import Status, Trade, Type
+from trades.place import QUANTITY_MAX, place_trade
+
+
+class TickerField(TextField):
+    """A stock's ticker; small letters are taken for capitals."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=12, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        return super().to_internal_value(data).upper()
+
+
+class TradeRequest(StrictSerializer):
+    stockTicker = TickerField(help_text="As the exchange lists it: AAPL.")
+    type = serializers.ChoiceField(Type.choices)
+    quantity = WholeNumberField(min_value=1, max_value=QUANTITY_MAX, help_text="Whole shares.")
+
+
+class TradeAnswer(serializers.Serializer):
+    tradeId = serializers.UUIDField(source="id")
+    stockTicker = serializers.CharField(source="ticker")
+    type = serializers.ChoiceField(Type.choices)
+    quantity = serializers.IntegerField(help_text="Whole shares.")
+    createdAt = serializers.DateTimeField(source="placed_at")
+    status = serializers.ChoiceField(Status.choices)
+    reason = serializers.SerializerMethodField(help_text="Why it was REJECTED, for people.")
+    reasonCode = serializers.SerializerMethodField(help_text="Why it was REJECTED, for programs.")
+    price = money_field(allow_null=True, help_text="USD a share, once FILLED.")
+    amount = money_field(allow_null=True, help_text="USD in all, once FILLED.")
+    settledAt = serializers.DateTimeField(source="settled_at", allow_null=True, help_text="When it became final.")
+
+    def get_reason(self, trade: Trade) -> str | None:
+        return trade.reason or None
+
+    def get_reasonCode(self, trade: Trade) -> str | None:
+        return trade.reason_code or None
+
+
+class TradesAnswer(serializers.Serializer):
+    results = TradeAnswer(many=True)
+    next = serializers.CharField(allow_null=True, help_text="`cursor` of the next page; null on the last.")
+
+
+class TradesQuery(PageQuery):
+    status = serializers.ChoiceField(Status.choices, required=False)
+    stockTicker = TickerField(required=False)
+    type = serializers.ChoiceField(Type.choices, required=False)
+    placedAfter = serializers.DateTimeField(required=False, help_text="Not at this time: after it.")
+    placedBefore = serializers.DateTimeField(required=False)
+
+
+FILTERS = {
+    "status": "status",
+    "stockTicker": "ticker",
+    "type": "type",
+    "placedAfter": "placed_at__gt",
+    "placedBefore": "placed_at__lt",
+}
+
+
+class PositionAnswer(serializers.Serializer):
+    stockTicker = serializers.CharField(source="ticker")
+    quantity = serializers.IntegerField(help_text="Whole shares.")
+    held = serializers.IntegerField(help_text="Set aside for the SELL in progress.")
+    averagePrice = money_field(source="average_price", help_text="What a share cost on average, USD.")
+    lastPrice = money_field(allow_null=True, help_text="USD a share; null while the exchange is away.")
+    marketValue = money_field(allow_null=True, help_text="quantity × lastPrice.")
+
+
+class QuoteAnswer(serializers.Serializer):
+    stockTicker = serializers.CharField()
+    price = money_field(help_text="The last price, USD a share.")
+    at = serializers.DateTimeField()
+
+
+class MarketAnswer(serializers.Serializer):
+    isOpen = serializers.BooleanField()
+    hours = serializers.CharField(help_text="`nyse`, or `always` where the stand-in exchange never closes.")
+    nextOpen = serializers.DateTimeField(allow_null=True)
+    nextClose = serializers.DateTimeField(allow_null=True)
+
+
+class ExchangeUnavailable(exceptions.APIException):
+    status_code = 503
+    default_code = "exchange_unavailable"
+    default_detail = "The exchange does not answer. Try again in a moment."
+
+
+class TradesView(CustomerView):
+    """A customer's trades."""
+
+    scope = Token.Scope.TRADE
+
+    @extend_schema(
+        operation_id="placeTrade",
+        request=TradeRequest,
+        parameters=[IDEMPOTENCY_KEY],
+        responses={201: TradeAnswer, 200: OpenApiResponse(TradeAnswer, "The same key came before.")},
+        tags=["trades"],
+    )
+    def post(self, request: Request) -> Response:
+        """Place a market order. It is PLACED when this answers, and FILLED or REJECTED soon after."""
+        key = idempotency_key(request)
+        body = TradeRequest(data=request.data)
+        body.is_valid(raise_exception=True)
+        asked = body.validated_data
+        trade, replayed = place_trade(self.customer_id, asked["stockTicker"], asked["type"], asked["quantity"], key)
+        return created(TradeAnswer(trade).data, replayed, {"Location": f"/api/v1/trades/{trade.id}"})
+
+    @extend_schema(operation_id="listTrades", parameters=[TradesQuery], responses=TradesAnswer, tags=["trades"])
+    def get(self, request: Request) -> Response:
+        """Your trades, newest first."""
+        query = TradesQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        wanted = {FILTERS[name]: value for name, value in asked.items() if name in FILTERS}
+        trades = Trade.objects.filter(customer_id=self.customer_id, **wanted)
+        return Response(page(trades, "sequence", asked, lambda trade: TradeAnswer(trade).data))
+
+
+class TradeView(CustomerView):
+    """One trade."""
+
+    @extend_schema(operation_id="getTrade", responses=TradeAnswer, tags=["trades"])
+    def get(self, request: Request, trade_id: UUID) -> Response:
+        """One of your trades, as it is now."""
+        trade = Trade.objects.filter(customer_id=self.customer_id, id=trade_id).first()
+        if trade is None:
+            raise exceptions.NotFound("You have no such trade.")
+        return Response(TradeAnswer(trade).data)
+
+
+class PositionsView(CustomerView):
+    """What a customer holds."""
+
+    @extend_schema(operation_id="listPositions", responses=PositionAnswer(many=True), tags=["account"])
+    def get(self, request: Request) -> Response:
+        """The stocks that you hold, by ticker."""
+        return Response(PositionAnswer(_valued(list(accounts.positions_of(self.customer_id))), many=True).data)
+
+
+class PositionView(CustomerView):
+    """What a customer holds of one stock."""
+
+    @extend_schema(operation_id="getPosition", responses=PositionAnswer, tags=["account"])
+    def get(self, request: Request, ticker: str) -> Response:
+        """What you hold of one stock."""
+        positions = list(accounts.positions_of(self.customer_id).filter(ticker=ticker.upper()))
+        if not positions:
+            raise exceptions.NotFound("You hold no such stock.")
+        return Response(PositionAnswer(_valued(positions)[0]).data)
+
+
+def _valued(positions: list[Position]) -> list[dict[str, Any]]:
+    """Positions with last price and market value, which are None while the exchange is away."""
+    try:
+        quotes = gateway.quotes([position.ticker for position in positions])
+    except Unknown:
+        quotes = {}
+    valued = []
+    for position in positions:
+        price = quotes[position.ticker]["price"] if position.ticker in quotes else None
+        valued.append(
+            {
+                "ticker": position.ticker,
+                "quantity": position.quantity,
+                "held": position.held,
+                "average_price": position.average_price,
+                "lastPrice": price,
+                "marketValue": None if price is None else money(price * position.quantity),
+            }
+        )
+    return valued
+
+
+class QuoteView(CustomerView):
+    """The last price of a stock."""
+
+    @extend_schema(operation_id="getQuote", responses=QuoteAnswer, tags=["market"])
+    def get(self, request: Request, ticker: str) -> Response:
+        """The last price of a stock, and its time."""
+        try:
+            return Response(QuoteAnswer(gateway.quote(ticker.upper())).data)
+        except gateway.NotListed:
+            raise exceptions.NotFound(f"The exchange does not list “{ticker}”.") from None
+        except Unknown:
+            raise ExchangeUnavailable from None
+
+
+class MarketView(CustomerView):
+    """Market hours."""
+
+    @extend_schema(operation_id="getMarket", responses=MarketAnswer, tags=["market"])
+    def get(self, request: Request) -> Response:
+        """Whether the market is open, and when it next opens and closes."""
+        try:
+            return Response(MarketAnswer(gateway.clock()).data)
+        except Unknown:
+            raise ExchangeUnavailable from None

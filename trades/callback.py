@@ -1,0 +1,46 @@
+"""The exchange's callback: a door that takes reports in."""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from exchange import wire
+from exchange.messages import Malformed
+from trades.models import Report
+from trades.report import record
+
+REPORTS_MAX = 100
+
+
+@csrf_exempt
+@require_POST
+def callback(request: HttpRequest) -> HttpResponse:
+    """POST {"reports": [report, …]}, 1 to 100, signed: 204 once they are durable. Again: 204, and nothing changes.
+
+    401: not signed by the exchange, or longer than five minutes ago. 400: not reports. Each report is judged later and
+    for itself, so that one that makes no sense does not keep its neighbours from counting.
+    """
+    try:
+        body = wire.verified(request.body, request.headers)
+        reports = body.get("reports") if isinstance(body, dict) else None
+        if not (
+            isinstance(reports, list)
+            and 1 <= len(reports) <= REPORTS_MAX
+            and all(isinstance(report, dict) for report in reports)
+        ):
+            raise Malformed(f"reports must be a list of 1 to {REPORTS_MAX} objects")
+    except wire.Unsigned:
+        return _problem(401, "unsigned", "The signature is missing, wrong, or too old.")
+    except Malformed as error:
+        return _problem(400, "malformed", str(error))
+    record(reports, Report.Source.CALLBACK)
+    return HttpResponse(status=204)
+
+
+def _problem(status: int, code: str, detail: str) -> JsonResponse:
+    title = {400: "Bad Request", 401: "Unauthorized"}[status]
+    return JsonResponse(
+        {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, "errors": []},
+        status=status,
+        content_type="application/problem+json",
+    )

@@ -1,0 +1,64 @@
+"""Execute: hand trades to the exchange, after the commit that made them IN PROGRESS and never inside a transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from exchange import gateway
+from exchange.messages import Order, Refusal, Unknown
+from trades.models import Report, Status, Trade
+from trades.report import record
+
+TRADES_A_CALL_MAX = 100  # what the exchange takes at once
+
+log = structlog.get_logger()
+
+
+def execute(trades: Sequence[Trade]) -> None:
+    """Hand these IN PROGRESS trades to the exchange, with the terms that were frozen when they were claimed.
+
+    Again: the exchange executes an id once. No answer, or one that makes no sense, leaves a trade IN PROGRESS: the
+    sweep asks what became of it. A refusal is the exchange's word that it never will, and is recorded as a report.
+    """
+    for start in range(0, len(trades), TRADES_A_CALL_MAX):
+        batch = {trade.id: trade for trade in trades[start : start + TRADES_A_CALL_MAX]}
+        try:
+            refusals = gateway.execute([_order(trade) for trade in batch.values()])
+        except Unknown as unknown:
+            log.warning("execute: outcome unknown; the sweep will ask", trades=len(batch), seen=str(unknown))
+            continue
+        for refusal in refusals:
+            if refusal.code == "conflict":
+                log.error("exchange has this id with other terms; the sweep will ask", trade=str(refusal.trade_id))
+        record(
+            [_rejection(batch[refusal.trade_id], refusal) for refusal in refusals if refusal.code != "conflict"],
+            Report.Source.ANSWER,
+        )
+
+
+def _order(trade: Trade) -> Order:
+    if trade.expires_at is None:
+        raise ValueError(f"{trade.id} was not claimed")
+    return Order(trade.id, trade.ticker, trade.type, trade.quantity, trade.max_price, trade.expires_at)
+
+
+def _rejection(trade: Trade, refusal: Refusal) -> dict[str, Any]:
+    return rejection(trade, refusal.code, f"The exchange refused it: {refusal.code}.")
+
+
+def rejection(trade: Trade, reason_code: str, reason: str) -> dict[str, Any]:
+    """A report that the exchange has not executed this trade and never will, in the words of the protocol."""
+    return {
+        "tradeId": str(trade.id),
+        "status": Status.REJECTED.value,
+        "stockTicker": trade.ticker,
+        "type": trade.type,
+        "quantity": trade.quantity,
+        "price": None,
+        "amount": None,
+        "reason": reason,
+        "reasonCode": reason_code,
+        "executionId": None,
+        "executedAt": None,
+    }

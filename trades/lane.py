@@ -1,0 +1,106 @@
+"""Lanes: which queue carries a customer's line, and how to ring it.
+
+A ring says only "look". It may be lost (the sweep rings again), doubled or late (there is nothing to do): the rows
+are the truth. Rings are coalesced: per lane a set of the customers that rang, and one message in the queue however
+many they are. The message is answered by a task that takes the whole set (`answer`).
+"""
+
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+import redis
+import structlog
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+CUSTOMERS_A_TURN_MAX = 100  # as many as one Execute carries
+BELL_SECONDS_MAX = 2  # a message that was lost keeps its lane silent no longer than this
+SILENCE_SECONDS = 1.0  # how long a process rings no more after the broker failed it
+
+log = structlog.get_logger()
+_client: redis.Redis | None = None
+_silent_until = float("-inf")
+
+
+def lane_of(customer_id: int) -> int:
+    """The lane of a customer, 0 to LANES - 1: the same in every process and on every machine."""
+    return zlib.crc32(str(customer_id).encode()) % settings.LANES
+
+
+def queue_name(lane: int) -> str:
+    """The Celery queue that carries a lane."""
+    return f"lane-{lane:02d}"
+
+
+def ring_on_commit(customer_ids: Iterable[int]) -> None:
+    """`ring` once the transaction that is open has committed; at once where none is. Never raises."""
+    customer_ids = list(customer_ids)
+    transaction.on_commit(lambda: ring(customer_ids), robust=True)
+
+
+def ring(customer_ids: Collection[int]) -> bool:
+    """Tell these customers' lanes that there may be work. Again: the same. False: the broker could not be reached.
+
+    Never raises and never waits for long: the sweep makes up for a ring that is lost.
+    """
+    global _silent_until
+    if not customer_ids:
+        return True
+    if time.monotonic() < _silent_until:
+        return False
+    by_lane: dict[int, list[int]] = defaultdict(list)
+    for customer_id in customer_ids:
+        by_lane[lane_of(customer_id)].append(customer_id)
+    lanes = list(by_lane)
+    try:
+        with _broker().pipeline(transaction=False) as pipe:
+            for lane in lanes:
+                pipe.sadd(_rang(lane), *by_lane[lane])
+                pipe.set(_bell(lane), 1, nx=True, ex=BELL_SECONDS_MAX)
+            unrung = pipe.execute()[1::2]
+        for lane, is_first in zip(lanes, unrung, strict=True):
+            if is_first:
+                _publish(lane)
+    except (redis.RedisError, OperationalError, OSError) as error:
+        _silent_until = time.monotonic() + SILENCE_SECONDS
+        log.warning("ring failed; the sweep will ring", customers=len(customer_ids), error=repr(error))
+        return False
+    return True
+
+
+def answer(lane: int) -> list[int]:
+    """Take up to CUSTOMERS_A_TURN_MAX customers of a lane that rang. Who rings from now on rings anew."""
+    with _broker().pipeline(transaction=False) as pipe:
+        # In this order: whoever finds the bell still rung joined the set before it is read.
+        pipe.delete(_bell(lane))
+        pipe.spop(_rang(lane), CUSTOMERS_A_TURN_MAX)
+        pipe.scard(_rang(lane))
+        _, customer_ids, left = pipe.execute()
+        if left:
+            _publish(lane)
+    return sorted(map(int, customer_ids))
+
+
+def _publish(lane: int) -> None:
+    current_app.send_task("trades.turn", kwargs={"lane": lane}, queue=queue_name(lane), retry=False)
+
+
+def _broker() -> redis.Redis:
+    global _client
+    if _client is None:
+        _client = redis.Redis.from_url(
+            settings.BROKER_URL, socket_timeout=1, socket_connect_timeout=1, health_check_interval=5
+        )
+    return _client
+
+
+def _rang(lane: int) -> str:
+    return f"rang:{queue_name(lane)}"
+
+
+def _bell(lane: int) -> str:
+    return f"bell:{queue_name(lane)}"

@@ -1,0 +1,32 @@
+"""`manage.py lanes`: a worker that serves every lane. Any number of them may run."""
+
+import gc
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from brokerage.celery import WORKER_TRANSPORT, app
+
+
+class Command(BaseCommand):
+    help = "Serve the lanes until SIGTERM."
+    requires_system_checks = ()
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        # A worker may wait longer for the broker than a door may.
+        app.conf.broker_transport_options = WORKER_TRANSPORT
+        gc.freeze()
+        app.worker_main(
+            [
+                "worker",
+                # One turn at a time: a turn is a set, and a larger set is cheaper than two at once. Nothing is forked.
+                "--pool=solo",
+                f"--hostname={settings.PROCESS_NAME}@%h",
+                f"--loglevel={settings.LOGGING['level']}",
+                # Workers need not know of each other: rows and locks keep them apart.
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+            ]
+        )

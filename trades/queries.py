@@ -1,0 +1,151 @@
+"""What is read and written of trades, for sets: each statement once, with its name and its reason.
+
+The statements in SQL are those of the hot path. Sets go in as arrays, so a statement costs about the same for one
+row and for a hundred. A move and its line in the history are one statement: there is never one without the other.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db import connection
+
+from trades.models import Report, Status, Trade
+
+
+class MovedElsewhere(Exception):
+    """A trade was not in the state in which it was read: somebody moved it without its customer's lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a trade ends: FILLED at a price, or REJECTED for a reason. `why`: the exchange's own words, if any."""
+
+    trade: Trade
+    status: Status
+    reason_code: str = ""
+    price: Decimal | None = None
+    amount: Decimal | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """What became of a report, and why."""
+
+    report: Report
+    outcome: str
+    why: str = ""
+
+
+def end(endings: Sequence[Ending], by: str) -> None:
+    """Make trades final, each with its line in the history. Raises MovedElsewhere. Needs the customers' lock."""
+    if endings:
+        _execute_for_each(
+            END,
+            len(endings),
+            [
+                [ending.trade.id for ending in endings],
+                [ending.trade.status for ending in endings],
+                [ending.status for ending in endings],
+                [ending.reason_code for ending in endings],
+                [ending.price for ending in endings],
+                [ending.amount for ending in endings],
+                [ending.why for ending in endings],
+                by,
+            ],
+        )
+
+
+def claim(trades: Sequence[Trade], execute_within_seconds: int, ask_after_seconds: int, by: str) -> None:
+    """Make PLACED trades IN PROGRESS, with their `max_price` and with times by the database's clock, set on them here.
+
+    Raises MovedElsewhere, or IntegrityError where one is in flight. Needs the customers' lock.
+    """
+    if trades:
+        rows = _execute_for_each(
+            CLAIM,
+            len(trades),
+            [
+                execute_within_seconds,
+                ask_after_seconds,
+                [trade.id for trade in trades],
+                [trade.max_price for trade in trades],
+                by,
+            ],
+        )
+        expiry = dict(rows)
+        for trade in trades:
+            trade.status, trade.expires_at = Status.IN_PROGRESS, expiry[trade.id]
+
+
+def handle(handlings: Sequence[Handling]) -> None:
+    """Write what became of waiting reports."""
+    if handlings:
+        _execute_for_each(
+            HANDLE,
+            len(handlings),
+            [
+                [handling.report.id for handling in handlings],
+                [handling.outcome for handling in handlings],
+                [handling.why for handling in handlings],
+            ],
+        )
+
+
+def oldest_placed(customer_ids: Iterable[int], each_max: int) -> list[Trade]:
+    """The oldest PLACED trades, `each_max` at most, of each of these customers who has nothing in flight; in line."""
+    return list(Trade.objects.raw(OLDEST_PLACED, [list(customer_ids), each_max]))
+
+
+def _execute_for_each(statement: str, rows: int, parameters: list) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        answer = cursor.fetchall()
+    if len(answer) != rows:
+        raise MovedElsewhere(f"{rows} rows were to change, {len(answer)} did")
+    return answer
+
+
+END = """
+    WITH ended AS (
+        UPDATE trades_trade AS t
+        SET status = new.status, reason_code = new.reason_code, price = new.price, amount = new.amount,
+            settled_at = now()
+        FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::text[])
+            AS new (id, was, status, reason_code, price, amount, why)
+        WHERE t.id = new.id AND t.status = new.was
+        RETURNING t.id, new.was, new.status, new.why
+    )
+    INSERT INTO trades_move (trade_id, from_status, to_status, why, by)
+    SELECT id, was, status, why, %s FROM ended RETURNING trade_id
+"""
+CLAIM = """
+    WITH terms AS (
+        SELECT now() + make_interval(secs => %s) AS expires_at, now() + make_interval(secs => %s) AS ask_at
+    ), claimed AS (
+        UPDATE trades_trade AS t
+        SET status = 'IN PROGRESS', max_price = new.max_price, claimed_at = now(),
+            expires_at = terms.expires_at, ask_at = terms.ask_at
+        FROM unnest(%s::uuid[], %s::numeric[]) AS new (id, max_price), terms
+        WHERE t.id = new.id AND t.status = 'PLACED'
+        RETURNING t.id, t.expires_at
+    ), history AS (
+        INSERT INTO trades_move (trade_id, from_status, to_status, why, by)
+        SELECT id, 'PLACED', 'IN PROGRESS', '', %s FROM claimed
+    )
+    SELECT id, expires_at FROM claimed
+"""
+HANDLE = """
+    UPDATE trades_report AS r SET outcome = new.outcome, why = new.why, handled_at = now()
+    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new (id, outcome, why)
+    WHERE r.id = new.id RETURNING r.id
+"""
+OLDEST_PLACED = """
+    SELECT t.* FROM unnest(%s::bigint[]) AS customer (id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM trades_trade WHERE customer_id = customer.id AND status = 'PLACED' ORDER BY sequence LIMIT %s
+    ) AS t
+    WHERE NOT EXISTS (SELECT FROM trades_trade WHERE customer_id = customer.id AND status = 'IN PROGRESS')
+    ORDER BY t.customer_id, t.sequence
+"""

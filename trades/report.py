@@ -1,0 +1,57 @@
+"""Reports: keep what the exchange said, as it said it, and ring."""
+
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import connection, transaction
+
+from exchange.messages import canonical
+from trades.lane import ring_on_commit
+from trades.models import Report
+
+log = structlog.get_logger()
+
+
+def record(bodies: list[dict[str, Any]], source: Report.Source) -> None:
+    """Keep these reports and ring their customers' lanes. A report that was kept before is not kept again.
+
+    Nothing is judged here: a report about no trade of ours, or one that makes no sense, is kept too, for the back
+    office. When this returns, the reports are durable; the turn that follows makes them count.
+    """
+    if not bodies:
+        return
+    texts = [canonical(body) for body in bodies]
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute(
+            RECORD,
+            [
+                source,
+                [_trade_id(body) for body in bodies],
+                [sha256(text.encode()).digest() for text in texts],
+                texts,
+            ],
+        )
+        customer_ids = {customer_id for (customer_id,) in cursor.fetchall()}
+        if None in customer_ids:
+            log.error("report about a trade that is not here; kept for the back office", source=source)
+        ring_on_commit(customer_ids - {None})
+
+
+def _trade_id(body: dict[str, Any]) -> UUID | None:
+    try:
+        return UUID(body["tradeId"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+RECORD = """
+    INSERT INTO trades_report (source, trade_id, customer_id, digest, body, outcome, why)
+    SELECT %s, new.trade_id, t.customer_id, new.digest, new.body,
+           CASE WHEN t.id IS NULL THEN 'unknown_trade' ELSE 'waiting' END, ''
+    FROM unnest(%s::uuid[], %s::bytea[], %s::text[]) AS new (trade_id, digest, body)
+    LEFT JOIN trades_trade AS t ON t.id = new.trade_id
+    ON CONFLICT (digest) DO NOTHING
+    RETURNING customer_id
+"""
