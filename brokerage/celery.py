@@ -5,11 +5,13 @@ from typing import Any
 
 from celery import Celery, signals
 from django.conf import settings
-from kombu import Queue
+from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 
 app = Celery("brokerage")
+
+LANES = Exchange("lanes", type="direct")
 
 
 @app.on_configure.connect
@@ -18,7 +20,7 @@ def configure(sender: Celery, **_: Any) -> None:
 
     sender.conf.update(
         broker_url=settings.BROKER_URL,
-        task_queues=[Queue(queue_name(lane)) for lane in range(settings.LANES)],
+        task_queues=[Queue(name, LANES, routing_key=name) for name in map(queue_name, range(settings.LANES))],
         # A ring without a lane is a mistake of ours: it must not make a queue that nobody serves.
         task_create_missing_queues=False,
         # A ring whose worker dies is rung again; it costs nothing, for a doubled ring finds nothing to do.

@@ -65,30 +65,35 @@ class Report:
         try:
             status = body["status"]
             if status not in {"ACCEPTED", "FILLED", "REJECTED"}:
-                raise Malformed(f"status is {status!r}")
+                raise Malformed(storable(f"status is {status!r}"))
             quantity = body["quantity"]
             if type(quantity) is not int:
-                raise Malformed(f"quantity is {quantity!r}")
+                raise Malformed(storable(f"quantity is {quantity!r}"))
             return cls(
                 trade_id=UUID(body["tradeId"]),
                 status=status,
-                ticker=str(body["stockTicker"]),
-                type=str(body["type"]),
+                ticker=storable(body["stockTicker"]),
+                type=storable(body["type"]),
                 quantity=quantity,
                 fill=Fill(_amount(body["price"]), _amount(body["amount"])) if status == "FILLED" else None,
-                reason=str(body.get("reason") or "")[:500],
-                reason_code=str(body.get("reasonCode") or "")[:32],
+                reason=storable(body.get("reason") or ""),
+                reason_code=storable(body.get("reasonCode") or ""),
             )
         except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
-            raise Malformed(f"{type(error).__name__}: {error}") from None
+            raise Malformed(storable(f"{type(error).__name__}: {error}")) from None
+
+
+def storable(text: Any) -> str:
+    """Somebody else's text as a database takes it: no NUL, nothing that is not UTF-8, 500 characters at most."""
+    return str(text)[:500].encode("utf-8", "replace").decode().replace("\x00", "�")
 
 
 def _amount(value: Any) -> Decimal:
     if not isinstance(value, str):
-        raise Malformed(f"an amount is {value!r}, not a decimal string")
+        raise Malformed(storable(f"an amount is {value!r}, not a decimal string"))
     amount = Decimal(value)
     if not (amount.is_finite() and 0 < amount < LARGEST_AMOUNT and amount == round(amount, 4)):
-        raise Malformed(f"an amount is {value!r}")
+        raise Malformed(storable(f"an amount is {value!r}"))
     return amount
 
 

@@ -43,9 +43,9 @@ def settle(books: Books, by: str) -> None:
                 endings[trade] = _settle_one(books[trade.customer_id], trade, word)
                 handlings.append(Handling(report, Outcome.SETTLED))
         except Malformed as error:
-            handlings.append(Handling(report, Outcome.MALFORMED, str(error)[:500]))
+            handlings.append(Handling(report, Outcome.MALFORMED, str(error)))
         except BreaksTerms as error:
-            handlings.append(Handling(report, Outcome.BREAKS_TERMS, str(error)[:500]))
+            handlings.append(Handling(report, Outcome.BREAKS_TERMS, str(error)))
     queries.end(list(endings.values()), by)
     queries.handle(handlings)
     for handling in handlings:

@@ -1,8 +1,10 @@
 """`manage.py lanes`: a worker that serves every lane. Any number of them may run."""
 
 import gc
+import warnings
 from typing import Any
 
+from celery.platforms import SecurityWarning
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
@@ -16,9 +18,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         # A worker may wait longer for the broker than a door may.
         app.conf.broker_transport_options = WORKER_TRANSPORT
+        # Celery warns of root because of pickle, which we do not accept.
+        warnings.simplefilter("ignore", SecurityWarning)
         gc.freeze()
         app.worker_main(
             [
+                "--quiet",
                 "worker",
                 # One turn at a time: a turn is a set, and a larger set is cheaper than two at once. Nothing is forked.
                 "--pool=solo",

@@ -1,0 +1,129 @@
+"""What every test may ask for: the same few people, and a real exchange.
+
+Alice has 1,000 USD and 10 AAPL; Bob has 500 USD and must never see what is Alice's. Nothing of ours is mocked: the
+database and the broker are real servers (`make test` starts them), the exchange is the stand-in, as its own process.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from accounts import tokens
+from accounts.models import Customer
+from exchange import gateway, market
+from tests.people import open_account, receive_shares
+from trades import lane
+
+PROJECT = Path(__file__).resolve().parent.parent
+NEVER_MS = 3_600_000  # an exchange that is this slow leaves a test alone with what it does itself
+
+
+class StandInExchange:
+    """The stand-in exchange as a process of its own, with its faults at hand."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def faults(self, **faults: Any) -> None:
+        """Set these faults, and no others."""
+        self._call("DELETE", "/v1/faults")
+        self._call("PUT", "/v1/faults", faults)
+
+    def record(self) -> list[dict[str, Any]]:
+        """Its own record, in order of arrival."""
+        entries: list[dict[str, Any]] = []
+        after = 0
+        while after is not None:
+            page = self._call("GET", f"/v1/trades?after={after}&limit=1000")
+            entries += page["results"]
+            after = page["next"]
+        return entries
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(  # noqa: S310
+            self.url + path, data, {"Content-Type": "application/json"}, method=method
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            content = answer.read()
+        return json.loads(content) if content else None
+
+
+@pytest.fixture(scope="session")
+def exchange_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandInExchange]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "EXCHANGE_PORT": str(port),
+        "EXCHANGE_SECRET": settings.EXCHANGE_SECRET,
+        "DATA_DIR": str(tmp_path_factory.mktemp("exchange")),
+    }
+    process = subprocess.Popen([sys.executable, "-m", "exchange.simulator"], cwd=PROJECT, env=environment)
+    exchange = StandInExchange(f"http://127.0.0.1:{port}")
+    try:
+        for _ in range(200):
+            try:
+                exchange._call("GET", "/healthz")
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield exchange
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> StandInExchange:
+    """The exchange, which takes orders and does nothing with them unless the test says otherwise by `faults`."""
+    monkeypatch.setattr(settings, "EXCHANGE_URL", exchange_process.url)
+    exchange_process.faults(latencyMs=NEVER_MS)
+    gateway._execute_breaker.close()
+    market.forget()
+    return exchange_process
+
+
+@pytest.fixture(autouse=True)
+def _quiet_broker() -> Iterator[None]:
+    """No ring of one test is heard in another."""
+    lane._silent_until = float("-inf")
+    yield
+    lane._broker().flushdb()
+
+
+@pytest.fixture
+def alice(db: None) -> Customer:
+    """1,000 USD and 10 AAPL."""
+    alice = open_account("alice@example.com", Decimal("2000"))
+    receive_shares(alice, "AAPL", 10, Decimal("100"))
+    return alice
+
+
+@pytest.fixture
+def bob(db: None) -> Customer:
+    """500 USD."""
+    return open_account("bob@example.com", Decimal("500"))
+
+
+@pytest.fixture
+def api_of() -> Callable[[Customer], Client]:
+    """A client that calls the REST API as a customer: `api_of(alice).get("/api/v1/balance")`."""
+
+    def api_of(customer: Customer, scopes: list[str] | None = None) -> Client:
+        token = tokens.issue(customer, "test", scopes).token
+        return Client(headers={"Authorization": f"Bearer {token}"})
+
+    return api_of

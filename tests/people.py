@@ -1,0 +1,74 @@
+"""How the people of the tests come by their accounts, their shares and the exchange's word."""
+
+from decimal import Decimal
+from typing import Any
+
+import factory
+
+from accounts.customers import create_customer
+from accounts.funding import deposit
+from accounts.models import Customer
+from trades.models import Report, Status, Trade, Type
+from trades.place import place_trade
+from trades.report import record
+from trades.turn import _settle_and_claim
+
+
+class CustomerFactory(factory.django.DjangoModelFactory):
+    """A customer with an account, opened as everybody's is."""
+
+    class Meta:
+        model = Customer
+
+    email = factory.Sequence(lambda n: f"customer{n}@example.com")
+    password = None
+
+    @classmethod
+    def _create(cls, model_class: type[Customer], *args: Any, **kwargs: Any) -> Customer:
+        return create_customer(kwargs.pop("email"), kwargs.pop("password"), **kwargs)
+
+
+def open_account(email: str, cash: Decimal, **more: Any) -> Customer:
+    """A customer with this much cash."""
+    customer = CustomerFactory(email=email, **more)
+    deposit(customer.id, cash)
+    return customer
+
+
+def receive_shares(customer: Customer, ticker: str, quantity: int, price: Decimal) -> Trade:
+    """Let a customer buy, without an exchange: placed, claimed, reported and settled."""
+    trade, _ = place_trade(customer.id, ticker, Type.BUY, quantity)
+    claim(customer)
+    say(trade, Status.FILLED, price)
+    claim(customer)
+    trade.refresh_from_db()
+    assert trade.status == Status.FILLED
+    return trade
+
+
+def claim(*customers: Customer) -> list[Trade]:
+    """A lane's turn without its last step: what it would now hand to the exchange."""
+    return _settle_and_claim([customer.id for customer in customers], by="test")
+
+
+def word(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> dict[str, Any]:
+    """The exchange's report on a trade, as it comes over the wire."""
+    filled = status == Status.FILLED and price is not None
+    return {
+        "tradeId": str(trade.id),
+        "status": status,
+        "stockTicker": trade.ticker,
+        "type": trade.type,
+        "quantity": trade.quantity,
+        "price": f"{price:.4f}" if filled else None,
+        "amount": f"{price * trade.quantity:.4f}" if filled else None,  # type: ignore[operator]
+        "reason": None if filled else "Something went wrong.",
+        "reasonCode": None if filled else "exchange_error",
+        "executionId": f"x-{trade.id}" if filled else None,
+        "executedAt": "2026-01-02T15:04:05.000000Z" if filled else None,
+    } | other
+
+
+def say(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> None:
+    """Let the exchange report on a trade."""
+    record([word(trade, status, price, **other)], Report.Source.CALLBACK)

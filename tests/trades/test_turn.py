@@ -1,0 +1,268 @@
+"""A lane's turn: what it settles, claims and hands to the exchange."""
+
+from decimal import Decimal
+
+import pytest
+
+from accounts.models import Balance, Customer, Position, Posting
+from tests.conftest import StandInExchange
+from tests.people import claim, open_account, receive_shares, say, word
+from trades.models import Move, Outcome, Reason, Report, Status, Trade
+from trades.place import place_trade
+from trades.report import record
+from trades.turn import LOOK_AHEAD, take_turn
+
+
+def place(customer: Customer, type: str = "BUY", quantity: int = 1, ticker: str = "AAPL") -> Trade:
+    trade, _ = place_trade(customer.id, ticker, type, quantity)
+    return trade
+
+
+def balance(customer: Customer) -> tuple[Decimal, Decimal]:
+    row = Balance.objects.get(customer=customer)
+    return row.amount, row.held
+
+
+def position(customer: Customer, ticker: str = "AAPL") -> tuple[int, int, Decimal]:
+    row = Position.objects.get(customer=customer, ticker=ticker)
+    return row.quantity, row.held, row.average_price
+
+
+def test_a_buy_in_flight_holds_all_available_cash(alice: Customer) -> None:
+    trade = place(alice, "BUY", 3)
+    assert claim(alice) == [trade]
+    trade.refresh_from_db()
+    assert (trade.status, trade.max_price) == (Status.IN_PROGRESS, 1000)
+    assert balance(alice) == (1000, 1000)
+
+
+def test_a_sell_in_flight_holds_its_shares_and_no_cash(alice: Customer) -> None:
+    place(alice, "SELL", 4)
+    (trade,) = claim(alice)
+    assert trade.max_price is None
+    assert position(alice) == (10, 4, 100)
+    assert balance(alice) == (1000, 0)
+
+
+def test_a_filled_buy_takes_cash_and_adds_shares_at_the_average_price(alice: Customer) -> None:
+    trade = place(alice, "BUY", 5)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal("130.0000"))
+    claim(alice)
+    trade.refresh_from_db()
+    assert (trade.status, trade.price, trade.amount) == (Status.FILLED, 130, 650)
+    assert balance(alice) == (350, 0)
+    assert position(alice) == (15, 0, 110)
+    assert [(p.ticker, p.kind, p.change, p.total) for p in Posting.objects.filter(cause=trade.id).order_by("id")] == [
+        ("", "buy", -650, 350),
+        ("AAPL", "buy", 5, 15),
+    ]
+    assert [(m.from_status, m.to_status) for m in Move.objects.filter(trade=trade).order_by("id")] == [
+        ("", "PLACED"),
+        ("PLACED", "IN PROGRESS"),
+        ("IN PROGRESS", "FILLED"),
+    ]
+
+
+def test_a_filled_sell_credits_cash_and_takes_shares(alice: Customer) -> None:
+    trade = place(alice, "SELL", 4)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal("120.5000"))
+    claim(alice)
+    assert balance(alice) == (1482, 0)
+    assert position(alice) == (6, 0, 100)
+
+
+def test_a_rejected_trade_gives_its_hold_back_and_posts_nothing(alice: Customer) -> None:
+    trade = place(alice, "BUY", 4)
+    claim(alice)
+    say(trade, Status.REJECTED, reasonCode="past_market_hours")
+    claim(alice)
+    trade.refresh_from_db()
+    assert (trade.status, trade.reason_code) == (Status.REJECTED, "past_market_hours")
+    assert trade.reason == "The market was closed."
+    assert balance(alice) == (1000, 0)
+    assert not Posting.objects.filter(cause=trade.id).exists()
+
+
+def test_a_reason_that_we_do_not_know_is_an_exchange_error_and_its_words_are_kept(alice: Customer) -> None:
+    trade = place(alice)
+    claim(alice)
+    say(trade, Status.REJECTED, reasonCode="solar_flare", reason="The sun did it.")
+    claim(alice)
+    trade.refresh_from_db()
+    assert trade.reason_code == Reason.EXCHANGE_ERROR
+    assert Move.objects.get(trade=trade, to_status="REJECTED").why == "The sun did it."
+
+
+def test_the_next_trade_is_claimed_in_the_transaction_that_settles_the_one_before(alice: Customer) -> None:
+    first, second, third = place(alice), place(alice), place(alice)
+    assert claim(alice) == [first]
+    assert claim(alice) == []
+    say(first, Status.FILLED, Decimal(10))
+    assert claim(alice) == [second]
+    say(second, Status.REJECTED)
+    assert claim(alice) == [third]
+
+
+def test_a_buy_without_cash_is_rejected_without_the_exchange(exchange: StandInExchange, db: None) -> None:
+    poor = open_account("poor@example.com", Decimal("100"))
+    receive_shares(poor, "AAPL", 1, Decimal("100"))
+    trade = place(poor)
+    before = len(exchange.record())
+    take_turn([poor.id], "test")
+    trade.refresh_from_db()
+    assert (trade.status, trade.reason_code) == (Status.REJECTED, Reason.INSUFFICIENT_FUNDS)
+    assert len(exchange.record()) == before
+
+
+def test_a_sell_of_more_than_is_held_is_rejected_and_the_next_is_claimed(alice: Customer) -> None:
+    too_many, fine = place(alice, "SELL", 11), place(alice, "SELL", 10)
+    assert claim(alice) == [fine]
+    too_many.refresh_from_db()
+    assert (too_many.status, too_many.reason_code) == (Status.REJECTED, Reason.INSUFFICIENT_SHARES)
+
+
+def test_who_has_only_rejections_ahead_is_rung_for_again(alice: Customer, django_capture_on_commit_callbacks) -> None:
+    trades = [place(alice, "SELL", 99) for _ in range(LOOK_AHEAD + 1)]
+    with django_capture_on_commit_callbacks() as rings:
+        claim(alice)
+    assert len(rings) == 1
+    claim(alice)
+    assert {t.status for t in Trade.objects.filter(pk__in=[t.pk for t in trades])} == {Status.REJECTED}
+
+
+def test_one_turn_takes_many_customers_with_a_fixed_number_of_statements(django_assert_num_queries, db: None) -> None:
+    def turn_of(count: int, label: str) -> int:
+        from django.db import connection
+        from django.test.utils import CaptureQueriesContext
+
+        people = [open_account(f"{label}{n}@example.com", Decimal(1000)) for n in range(count)]
+        trades = [place(person) for person in people]
+        claim(*people)
+        for trade, person in zip(trades, people, strict=True):
+            say(trade, Status.FILLED, Decimal(10))
+            place(person)
+        with CaptureQueriesContext(connection) as statements:
+            assert len(claim(*people)) == count
+        return len(statements)
+
+    assert turn_of(1, "one") == turn_of(12, "many")
+
+
+def test_the_exchange_gets_the_frozen_terms(exchange: StandInExchange, alice: Customer) -> None:
+    trade = place(alice, "BUY", 2)
+    take_turn([alice.id], "test")
+    entry = next(e for e in exchange.record() if e["tradeId"] == str(trade.id))
+    assert (entry["stockTicker"], entry["type"], entry["quantity"], entry["status"]) == ("AAPL", "BUY", 2, "ACCEPTED")
+
+
+def test_one_customers_fault_does_not_stop_anothers_turn(
+    exchange: StandInExchange, alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trades import turn
+
+    place(alice)
+    mine = place(bob)
+    hold = turn._hold
+
+    def fail_for_alice(account, trade):
+        if account.customer_id == alice.id:
+            raise RuntimeError("planted")
+        hold(account, trade)
+
+    monkeypatch.setattr(turn, "_hold", fail_for_alice)
+    monkeypatch.setattr(turn, "_database_answers", lambda: True)  # the test's own transaction is on this connection
+    take_turn([alice.id, bob.id], "test")
+    mine.refresh_from_db()
+    assert mine.status == Status.IN_PROGRESS
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({"quantity": 4}, Outcome.BREAKS_TERMS),
+        ({"quantity": -3}, Outcome.BREAKS_TERMS),
+        ({"stockTicker": "MSFT"}, Outcome.BREAKS_TERMS),
+        ({"type": "SELL"}, Outcome.BREAKS_TERMS),
+        ({"amount": "301.0000"}, Outcome.BREAKS_TERMS),
+        ({"price": "400.0000", "amount": "1200.0000"}, Outcome.BREAKS_TERMS),
+        ({"status": "ACCEPTED"}, Outcome.BREAKS_TERMS),
+        ({"price": "NaN"}, Outcome.MALFORMED),
+        ({"price": "1e400"}, Outcome.MALFORMED),
+        ({"price": "-1.0000"}, Outcome.MALFORMED),
+        ({"price": "100.00001"}, Outcome.MALFORMED),
+        ({"price": 100}, Outcome.MALFORMED),
+        ({"price": None}, Outcome.MALFORMED),
+        ({"quantity": "3"}, Outcome.MALFORMED),
+        ({"quantity": True}, Outcome.MALFORMED),
+        ({"status": "DONE"}, Outcome.MALFORMED),
+        ({"stockTicker": "\x00"}, Outcome.BREAKS_TERMS),
+    ],
+)
+def test_a_report_that_breaks_its_trades_terms_moves_nothing(alice: Customer, change: dict, outcome: str) -> None:
+    trade = place(alice, "BUY", 3)
+    claim(alice)
+    record([word(trade, Status.FILLED, Decimal("100")) | change], Report.Source.CALLBACK)
+    claim(alice)
+    trade.refresh_from_db()
+    assert trade.status == Status.IN_PROGRESS
+    assert Report.objects.get(trade_id=trade.id).outcome == outcome
+    assert balance(alice) == (1000, 1000)
+    say(trade, Status.FILLED, Decimal("100"))
+    claim(alice)
+    trade.refresh_from_db()
+    assert trade.status == Status.FILLED
+
+
+@pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 10_000])
+def test_what_a_database_does_not_take_does_not_stop_a_turn(alice: Customer, text: str) -> None:
+    trade = place(alice)
+    claim(alice)
+    say(trade, Status.REJECTED, reason=text, reasonCode=text)
+    claim(alice)
+    trade.refresh_from_db()
+    assert (trade.status, trade.reason_code) == (Status.REJECTED, Reason.EXCHANGE_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("then", "outcome"),
+    [
+        ({"status": Status.FILLED, "price": Decimal(100), "executionId": "another"}, Outcome.AGREES),
+        ({"status": Status.FILLED, "price": Decimal(101)}, Outcome.CONTRADICTS),
+        ({"status": Status.REJECTED}, Outcome.CONTRADICTS),
+    ],
+)
+def test_a_final_trade_stays_whatever_is_said_later(alice: Customer, then: dict, outcome: str) -> None:
+    trade = place(alice, "BUY", 3)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal(100))
+    claim(alice)
+    books = balance(alice), position(alice), Posting.objects.count()
+    say(trade, **then)
+    claim(alice)
+    assert Report.objects.filter(trade_id=trade.id).latest("id").outcome == outcome
+    assert (balance(alice), position(alice), Posting.objects.count()) == books
+
+
+def test_contradicting_reports_in_one_turn_settle_once_and_the_first_stands(alice: Customer) -> None:
+    trade = place(alice, "BUY", 3)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal(100))
+    say(trade, Status.REJECTED)
+    claim(alice)
+    trade.refresh_from_db()
+    assert trade.status == Status.FILLED
+    assert [r.outcome for r in Report.objects.filter(trade_id=trade.id).order_by("id")] == ["settled", "contradicts"]
+    assert balance(alice) == (700, 0)
+
+
+def test_a_fill_whose_claim_was_lost_waits_for_the_claim(alice: Customer) -> None:
+    trade = place(alice, "BUY", 3)
+    say(trade, Status.FILLED, Decimal(100))
+    claim(alice)
+    trade.refresh_from_db()
+    assert trade.status == Status.IN_PROGRESS
+    claim(alice)
+    trade.refresh_from_db()
+    assert trade.status == Status.FILLED
