@@ -11,12 +11,12 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 
 from exchange import market
-from exchange.messages import Unknown
 from trades.sweep import ask_exchange, ring_for_waiting
 
 RING_EVERY_SECONDS = 1.0
 ASK_EVERY_SECONDS = 1.0
 LIST_EVERY_SECONDS = 60.0
+RETRY_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         loops = [
             (ring_for_waiting_here, RING_EVERY_SECONDS),
             (ask_exchange, ASK_EVERY_SECONDS),
-            (refresh_market, LIST_EVERY_SECONDS),
+            (market.refresh, LIST_EVERY_SECONDS),
         ]
         threads = [threading.Thread(target=_repeat, args=(work, every, stop)) for work, every in loops]
         for thread in threads:
@@ -48,20 +48,14 @@ def ring_for_waiting_here() -> None:
     ring_for_waiting(by=settings.PROCESS_NAME)
 
 
-def refresh_market() -> None:
-    """Read what the exchange lists; while it is away, the last list serves."""
-    try:
-        market.refresh()
-    except Unknown as unknown:
-        log.warning("the exchange's list could not be read; the last one serves", seen=str(unknown))
-
-
 def _repeat(work: Callable[[], Any], every_seconds: float, stop: threading.Event) -> None:
     """Do it until told to stop, whatever happens in it. A pause follows the work, so nothing piles up."""
     while not stop.is_set():
         try:
             work()
+            pause_seconds = every_seconds
         except Exception as error:  # noqa: BLE001 — the next round may go well, and there must be one
-            log.error("sweep failed; going on", work=work.__name__, error=repr(error))
+            log.warning("sweep: a round failed; the next follows", work=work.__name__, error=repr(error))
             connection.close()
-        stop.wait(every_seconds)
+            pause_seconds = RETRY_SECONDS
+        stop.wait(pause_seconds)
