@@ -1,0 +1,53 @@
+# The commands of this project; `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format requirements install
+
+help:  ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-22s%s\n' "$$name" "$$text"; done
+
+run: $(INSTALLED)  ## run the whole brokerage on this machine, until Ctrl-C
+	@exec $(BIN)/python -m brokerage.local run
+
+test: $(INSTALLED)  ## run the tests, with a PostgreSQL and a Valkey of their own (ARGS="-k trade -x")
+	@exec $(BIN)/python -m brokerage.local with-services --no-fsync -- $(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED)  ## check style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	DATABASE_URL=postgres://none@127.0.0.1:1/none SECRET_KEY=unused EXCHANGE_SECRET= $(BIN)/mypy .
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)  ## format the code
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+requirements:  ## pin everything that requirements.in asks for (needs uv)
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+	[ -x "$$uv" ] || { echo "error: uv is not installed: https://docs.astral.sh/uv/" >&2; exit 1; }; \
+	"$$uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements.in -o requirements.txt
+
+install: $(INSTALLED)  ## make .venv and install requirements.txt (the others do it by themselves)
+
+# With uv where there is one, else with pip. Touched last, so that an installation that broke off is repeated.
+$(INSTALLED): requirements.txt
+	@command -v "$(PYTHON)" >/dev/null || { echo "error: $(PYTHON) is not installed: install Python 3.11 or newer" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: Python 3.11 or newer is needed, $(PYTHON) is older: install one and say make PYTHON=/path/to/it" >&2; exit 1; }
+	@echo "installing requirements.txt into $(VENV)"
+	@uv=$$(command -v uv || { [ -x $(BIN)/uv ] && echo $(BIN)/uv; } || true); \
+	if [ -n "$$uv" ] && "$$uv" --version >/dev/null 2>&1; then \
+		$(BIN)/python -c '' 2>/dev/null || "$$uv" venv --quiet --clear --python "$$(command -v "$(PYTHON)")" $(VENV) && \
+		"$$uv" pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt; \
+	else \
+		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+			echo "error: $(PYTHON) comes without venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }; \
+		$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV) && \
+		$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes -r requirements.txt; \
+	fi
+	@touch $@

@@ -1,0 +1,129 @@
+"""What a person sees: steps as they are done, and every process's lines, each behind its name."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
+LINE_BYTES_MAX = 65_536
+LOG_BYTES_MAX = 5_000_000
+
+
+class Console:
+    """Writes whole lines to stdout, from any thread; goes on without it when nobody reads any more."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = ["run", *names]
+        self._width = max(map(len, names))
+        self._colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names[1:])}
+        self._coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        self._lock = threading.Lock()
+
+    def line(self, name: str, text: str) -> None:
+        """Show one line of a process."""
+        prefix = f"{name:<{self._width}} |"
+        if self._coloured:
+            colour = self._colours.get(name)
+            prefix = f"\x1b[{colour}m{prefix}\x1b[0m" if colour else f"\x1b[1m{prefix}\x1b[0m"
+        self.say(f"{prefix} {text}")
+
+    def own(self, text: str) -> None:
+        """Show one line of the runner's own."""
+        self.line("run", text)
+
+    def say(self, text: str) -> None:
+        """Show this as it is."""
+        data = f"{text}\n".encode(errors="replace")
+        with self._lock:
+            try:
+                while data:
+                    data = data[os.write(1, data) :]
+            except OSError:
+                return
+
+
+class BoundedLog:
+    """A log file that is moved aside (to NAME.1) when it gets too long."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = open(path, "a", errors="replace", buffering=1)  # noqa: SIM115 (kept open)
+
+    def write(self, line: str) -> None:
+        self._file.write(line + "\n")
+        if self._file.tell() > LOG_BYTES_MAX:
+            self._file.close()
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+            self._file = open(self._path, "a", errors="replace", buffering=1)  # noqa: SIM115 (kept open)
+
+
+class Reader:
+    """Reads lines from many processes at once, in a thread of its own, and hands each to its taker."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._pending: dict[int, bytes] = {}
+        self._wake, self._waker = os.pipe()
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._ending = False
+        self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._thread.start()
+
+    def read(self, descriptor: int, take: Callable[[str], None]) -> None:
+        """Hand every line that comes from this descriptor to `take`, until its end; then close it."""
+        os.set_blocking(descriptor, False)
+        self._pending[descriptor] = b""
+        self._selector.register(descriptor, selectors.EVENT_READ, take)
+        os.write(self._waker, b".")
+
+    def read_pipe(self, path: Path, take: Callable[[str], None]) -> None:
+        """The same for a named pipe, which is made; processes may open and close it as often as they like."""
+        path.unlink(missing_ok=True)
+        os.mkfifo(path, 0o600)
+        self.read(os.open(path, os.O_RDWR | os.O_NONBLOCK), take)
+
+    def close(self) -> None:
+        """Hand over what is left, then stop reading."""
+        self._ending = True
+        os.write(self._waker, b".")
+        self._thread.join(2)
+
+    def _read(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.fd == self._wake:
+                    os.read(self._wake, 100)
+                else:
+                    self._take(key.fd, key.data)
+            if self._ending:
+                break
+        for key in list(self._selector.get_map().values()):
+            if key.fd == self._wake:
+                continue
+            while self._take(key.fd, key.data):
+                pass
+            if self._pending.get(key.fd):
+                key.data(self._pending[key.fd].decode(errors="replace"))
+
+    def _take(self, descriptor: int, take: Callable[[str], None]) -> bool:
+        """Read once; returns whether there was something."""
+        try:
+            data = os.read(descriptor, LINE_BYTES_MAX)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._selector.unregister(descriptor)
+            os.close(descriptor)
+            return False
+        *lines, rest = (self._pending[descriptor] + data).split(b"\n")
+        if len(rest) > LINE_BYTES_MAX:
+            lines, rest = [*lines, rest], b""
+        self._pending[descriptor] = rest
+        for line in lines:
+            take(line.decode(errors="replace").rstrip("\r"))
+        return True

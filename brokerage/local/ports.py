@@ -1,0 +1,34 @@
+"""Ports of the loopback address."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Collection
+
+LOOPBACK = "127.0.0.1"
+CANDIDATES = range(20_000, 32_000)
+"""Below the ports that Linux and macOS give to outgoing connections: one of those could take a server's port while
+it restarts."""
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def choose(count: int = 1, avoid: Collection[int] = ()) -> int:
+    """The first of `count` adjoining ports that are free now. Raises OSError when none are found."""
+    for _ in range(1000):
+        first = random.choice(CANDIDATES)
+        block = range(first, first + count)
+        if not set(block) & set(avoid) and all(map(is_free, block)):
+            return first
+    raise OSError("no free port")

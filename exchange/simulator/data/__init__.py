@@ -1,0 +1,1 @@
+"""Real daily prices and listings, converted once by `convert.py`."""

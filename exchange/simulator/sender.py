@@ -1,0 +1,129 @@
+"""A lean HTTP/1.1 client that posts callbacks. It keeps connections, follows no redirects and reads only the status."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+#: An answer's body up to this is read so that its connection can be used again; a longer one costs the connection.
+ANSWER_BYTES_MAX = 65_536
+
+#: Idle connections kept to one host.
+IDLE_MAX = 8
+
+
+class NoAnswer(Exception):
+    """Nothing that is an HTTP answer came back."""
+
+
+class Address(NamedTuple):
+    """Where to post, taken apart once."""
+
+    host: str
+    port: int
+    tls: bool
+    authority: str
+    target: str
+
+    @classmethod
+    def of(cls, url: str) -> Address:
+        parts = urlsplit(url)
+        tls = parts.scheme == "https"
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return cls(parts.hostname or "", parts.port or (443 if tls else 80), tls, parts.netloc, target)
+
+
+class _Connection(NamedTuple):
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+class Sender:
+    """Posts to any number of hosts and keeps their connections."""
+
+    def __init__(self) -> None:
+        self._idle: dict[tuple[str, int, bool], list[_Connection]] = {}
+        self._tls: ssl.SSLContext | None = None
+
+    async def post(self, address: Address, headers: dict[str, str], body: bytes, timeout_seconds: float) -> int:
+        """Post once and return the status that was answered.
+
+        Where a kept connection turns out to have been closed before it answered, a new one is tried at once, so that
+        the other side may see the post twice. Raises NoAnswer, OSError or TimeoutError.
+        """
+        lines = [
+            f"POST {address.target} HTTP/1.1",
+            f"Host: {address.authority}",
+            f"Content-Length: {len(body)}",
+        ]
+        lines += (f"{name}: {value}" for name, value in headers.items())
+        message = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
+        async with asyncio.timeout(timeout_seconds):
+            kept = self._kept(address)
+            if kept is not None:
+                try:
+                    return await self._exchange(address, kept, message)
+                except (NoAnswer, OSError):
+                    pass
+            if address.tls and self._tls is None:
+                self._tls = ssl.create_default_context()
+            context = self._tls if address.tls else None
+            reader, writer = await asyncio.open_connection(
+                address.host, address.port, ssl=context, limit=ANSWER_BYTES_MAX
+            )
+            return await self._exchange(address, _Connection(reader, writer), message)
+
+    def close(self) -> None:
+        """Drop all idle connections."""
+        for connections in self._idle.values():
+            for connection in connections:
+                connection.writer.transport.abort()
+        self._idle.clear()
+
+    def _kept(self, address: Address) -> _Connection | None:
+        idle = self._idle.get(address[:3], [])
+        while idle:
+            connection = idle.pop()
+            if not connection.reader.at_eof() and not connection.writer.is_closing():
+                return connection
+            connection.writer.transport.abort()
+        return None
+
+    async def _exchange(self, address: Address, connection: _Connection, message: bytes) -> int:
+        keep = False
+        try:
+            connection.writer.write(message)
+            status, keep = await _read_answer(connection.reader)
+            return status
+        finally:
+            idle = self._idle.setdefault(address[:3], [])
+            if keep and len(idle) < IDLE_MAX:
+                idle.append(connection)
+            else:
+                connection.writer.transport.abort()
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
+    """The status, and whether the connection can be used again."""
+    try:
+        status = 100
+        while 100 <= status < 200:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            first, _, rest = head.partition("\r\n")
+            version, status_text = first.split(" ")[:2]
+            if not version.startswith("HTTP/1."):
+                raise NoAnswer(first[:80])
+            status = int(status_text)
+        headers = {}
+        for line in rest.lower().splitlines():
+            name, _, value = line.partition(":")
+            headers[name] = value.strip()
+        length = 0 if status in (204, 304) else int(headers.get("content-length", -1))
+        keep = version == "HTTP/1.1" and headers.get("connection") != "close" and 0 <= length <= ANSWER_BYTES_MAX
+        if keep and length:
+            await reader.readexactly(length)
+        return status, keep
+    except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        raise NoAnswer(f"not an HTTP answer: {error}"[:200]) from error

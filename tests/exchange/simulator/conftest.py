@@ -1,0 +1,253 @@
+"""The stand-in exchange as a real process, and a broker that listens for its callbacks."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import urllib3
+
+ROOT = Path(__file__).resolve().parents[3]
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PATIENCE_SECONDS = 20
+
+
+def until(look, seconds=PATIENCE_SECONDS):
+    """What `look` returns once it is true; fails when it never is."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+    return found
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Exchange:
+    """One exchange with its own port and folder, to be started and killed at will."""
+
+    def __init__(self, folder, **environment):
+        self.port = free_port()
+        self.folder = folder
+        self.environment = {
+            "EXCHANGE_PORT": str(self.port),
+            "DATA_DIR": str(folder),
+            "EXCHANGE_SECRET": SECRET,
+            "EXCHANGE_LATENCY_MS": "0",
+        } | environment
+        self.process: Any = None
+        self.http = urllib3.PoolManager(retries=False, timeout=10)
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "exchange.simulator"],
+            cwd=ROOT,
+            env=os.environ | self.environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        until(self._answers)
+        return self
+
+    def _answers(self):
+        assert self.process.poll() is None, self.process.stderr.read()
+        try:
+            return self.call("GET", "/healthz")[0] == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    def kill(self):
+        return self._end(signal.SIGKILL)
+
+    def stop(self, number=signal.SIGTERM):
+        return self._end(number)
+
+    def _end(self, number):
+        self.http.clear()
+        if self.process is None:
+            return None
+        self.process.send_signal(number)
+        code = self.process.wait(PATIENCE_SECONDS)
+        self.process.stderr.close()
+        self.process = None
+        return code
+
+    def call(self, method, path, body=None, timeout=10, raw=None, headers=None):
+        """Status and body of an answer."""
+        data = json.dumps(body) if body is not None else raw
+        answer = self.http.request(
+            method,
+            f"http://127.0.0.1:{self.port}{path}",
+            body=data,
+            headers={"Content-Type": "application/json"} | (headers or {}),
+            timeout=timeout,
+        )
+        assert answer.headers["content-type"] == "application/json"
+        return answer.status, json.loads(answer.data)
+
+    def get(self, path):
+        status, body = self.call("GET", path)
+        assert status == 200, body
+        return body
+
+    def execute(self, callback_url, *trades, **options):
+        return self.call("POST", "/v1/trades", {"callbackUrl": callback_url, "trades": list(trades)}, **options)
+
+    def faults(self, **faults):
+        status, body = self.call("PUT", "/v1/faults", faults)
+        assert status == 200, body
+        return body
+
+    def record(self, trade_id):
+        return self.call("GET", f"/v1/trades/{trade_id}")
+
+    def final(self, trade_id):
+        """The exchange's report on a trade once it has ended."""
+
+        def look():
+            status, report = self.record(trade_id)
+            return report if status == 200 and report["status"] != "ACCEPTED" else None
+
+        return until(look)
+
+    def whole_record(self):
+        entries, after = [], 0
+        while after is not None:
+            page = self.get(f"/v1/trades?after={after}&limit=50")
+            entries += page["results"]
+            after = page["next"]
+        return entries
+
+
+class Broker:
+    """Listens for callbacks, keeps all of them, and answers as it is told."""
+
+    def __init__(self):
+        self.posts: list[Any] = []
+        self.status = 200
+        self.gate = threading.Event()
+        self.gate.set()
+        broker = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["content-length"]))
+                status = broker.status
+                broker.posts.append((dict(self.headers.items()), body, status))
+                broker.gate.wait(PATIENCE_SECONDS)
+                try:
+                    self.send_response(status)
+                    if status == 302:
+                        self.send_header("Location", "/elsewhere")
+                    self.send_header("Content-Length", "2")
+                    self.end_headers()
+                    self.wfile.write(b"{}")
+                except OSError:
+                    self.close_connection = True
+
+            def log_message(self, *args):
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request, client_address):
+                pass  # a killed exchange leaves connections behind
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
+        self.thread.start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server.server_address[1]}/exchange/callbacks"
+
+    def reports(self, trade_id=None):
+        """All reports that came, oldest first."""
+        reports = [report for _, body, _ in list(self.posts) for report in json.loads(body)["reports"]]
+        return [report for report in reports if trade_id in (None, report["tradeId"])]
+
+    def wait(self, trade_id, count=1):
+        """The reports on a trade once there are so many."""
+        return until(lambda: found if len(found := self.reports(trade_id)) >= count else None)
+
+    def close(self):
+        self.gate.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def make_trade(**terms):
+    """Terms of a trade that fills, unless they say otherwise."""
+    expires_at = datetime.now(UTC) + timedelta(minutes=10)
+    return {
+        "tradeId": str(uuid4()),
+        "stockTicker": "AAPL",
+        "type": "BUY",
+        "quantity": 3,
+        "maxPrice": "100000.0000",
+        "expiresAt": expires_at.isoformat().replace("+00:00", "Z"),
+    } | terms
+
+
+@pytest.fixture
+def trade():
+    return make_trade
+
+
+@pytest.fixture
+def wait_until():
+    return until
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """One exchange for the tests of a module that do not end it."""
+    exchange = Exchange(tmp_path_factory.mktemp("exchange")).start()
+    yield exchange
+    exchange.stop()
+
+
+@pytest.fixture
+def exchange(running):
+    """The module's exchange, without faults."""
+    running.call("DELETE", "/v1/faults")
+    yield running
+    running.call("DELETE", "/v1/faults")
+
+
+@pytest.fixture
+def new_exchange(tmp_path):
+    """Makes exchanges that the test may kill, all over the same folder unless it names others."""
+    made = []
+
+    def make(**environment):
+        made.append(Exchange(Path(environment.pop("folder", tmp_path)), **environment))
+        return made[-1]
+
+    yield make
+    for exchange in made:
+        exchange.kill()
+
+
+@pytest.fixture
+def broker():
+    broker = Broker()
+    yield broker
+    broker.close()

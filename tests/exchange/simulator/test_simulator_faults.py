@@ -1,0 +1,212 @@
+"""Each fault does what its name says, and nothing is lost or done twice by it that should not be."""
+
+import json
+import threading
+
+import pytest
+import urllib3
+
+NO_FAULTS = {
+    "latencyMs": 0, "executeErrorRate": 0, "executeNoAnswerRate": 0, "executeLostRate": 0, "callbackDropRate": 0,
+    "callbackDuplicateRate": 0, "callbackDelayMs": 0, "randomErrorRate": 0, "down": False, "contradictRate": 0,
+    "breakTermsRate": 0, "holdAnswerMs": 0, "latencyJitter": False, "seed": None,
+}  # fmt: skip
+
+
+def test_faults_are_merged_shown_and_cleared(exchange):
+    assert exchange.get("/v1/faults") == NO_FAULTS
+    assert exchange.faults(randomErrorRate=0.5, seed=7) == NO_FAULTS | {"randomErrorRate": 0.5, "seed": 7}
+    assert exchange.faults(latencyMs=10) == NO_FAULTS | {"randomErrorRate": 0.5, "seed": 7, "latencyMs": 10}
+    assert exchange.call("DELETE", "/v1/faults") == (200, NO_FAULTS)
+    assert exchange.get("/v1/faults") == NO_FAULTS
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"latencyMs": -1}, "latencyMs"), ({"latencyMs": "5"}, "latencyMs"), ({"latencyMs": 10**9}, "latencyMs"),
+        ({"executeErrorRate": 1.1}, "executeErrorRate"), ({"executeErrorRate": True}, "executeErrorRate"),
+        ({"callbackDropRate": None}, "callbackDropRate"), ({"down": 1}, "down"), ({"down": "yes"}, "down"),
+        ({"seed": 1.5}, "seed"), ({"nonsense": 1}, "nonsense"), ({"randomErrorRate": 1, "x": 1}, "x"), ([], ""),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bad_faults_change_nothing(exchange, changes, field):
+    status, body = exchange.call("PUT", "/v1/faults", changes)
+    assert status == 422
+    assert [error["field"] for error in body["errors"]] == [field]
+    assert exchange.get("/v1/faults") == NO_FAULTS
+
+
+def test_execute_error(exchange, broker, trade):
+    exchange.faults(executeErrorRate=1)
+    mine = trade()
+    status, body = exchange.execute(broker.url, mine)
+    assert (status, body["code"]) == (500, "internal_error")
+    assert exchange.record(mine["tradeId"])[0] == 404
+
+
+def test_execute_without_an_answer_is_stored(exchange, broker, trade):
+    exchange.faults(executeNoAnswerRate=1)
+    mine = trade()
+    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        exchange.execute(broker.url, mine, timeout=0.5)
+    assert exchange.final(mine["tradeId"])["status"] == "FILLED"
+    assert broker.wait(mine["tradeId"])
+
+
+def test_execute_that_is_lost_is_not_stored(exchange, broker, trade):
+    exchange.faults(executeLostRate=1)
+    mine = trade()
+    with pytest.raises(urllib3.exceptions.ReadTimeoutError):
+        exchange.execute(broker.url, mine, timeout=0.5)
+    assert exchange.record(mine["tradeId"])[0] == 404
+    exchange.faults(executeLostRate=0)
+    exchange.execute(broker.url, mine)
+    assert exchange.final(mine["tradeId"])["status"] == "FILLED"
+
+
+def test_held_answers_come_after_the_trade_was_stored(exchange, broker, trade, wait_until):
+    exchange.faults(holdAnswerMs=1000)
+    mine = trade()
+    answers = []
+    caller = threading.Thread(target=lambda: answers.append(exchange.execute(broker.url, mine)))
+    caller.start()
+    broker.wait(mine["tradeId"])
+    assert not answers
+    caller.join()
+    assert answers[0][0] == 202
+
+
+def test_latency(exchange, broker, trade):
+    exchange.faults(latencyMs=600_000)
+    slow, fast = trade(), trade()
+    exchange.execute(broker.url, slow)
+    exchange.faults(latencyMs=100, latencyJitter=True)
+    exchange.execute(broker.url, fast)
+    exchange.final(fast["tradeId"])
+    assert exchange.record(slow["tradeId"])[1]["status"] == "ACCEPTED"
+
+
+def test_a_dropped_callback_never_comes_but_the_exchange_can_be_asked(exchange, broker, trade):
+    exchange.faults(callbackDropRate=1)
+    mine, mark = trade(), trade()
+    exchange.execute(broker.url, mine)
+    assert exchange.final(mine["tradeId"])["status"] == "FILLED"
+    exchange.faults(callbackDropRate=0)
+    exchange.execute(broker.url, mark)
+    broker.wait(mark["tradeId"])
+    assert broker.reports(mine["tradeId"]) == []
+
+
+def test_a_duplicate_is_the_same_delivery(exchange, broker, trade):
+    exchange.faults(callbackDuplicateRate=1)
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    first, second = broker.wait(mine["tradeId"], 2)
+    assert first == second
+    ids = [{name.lower(): value for name, value in post[0].items()}["webhook-id"] for post in broker.posts]
+    assert ids[0] == ids[1]
+
+
+def test_a_callback_may_come_late(exchange, broker, trade):
+    exchange.faults(callbackDelayMs=1000)
+    mine, mark = trade(), trade()
+    exchange.execute(broker.url, mine)
+    exchange.final(mine["tradeId"])
+    assert broker.reports() == []
+    exchange.faults(callbackDelayMs=0)
+    exchange.execute(broker.url, mark)
+    broker.wait(mark["tradeId"])
+    broker.wait(mine["tradeId"])
+    assert [report["tradeId"] for report in broker.reports()] == [mark["tradeId"], mine["tradeId"]]
+
+
+def test_random_errors(exchange, broker, trade):
+    exchange.faults(randomErrorRate=1)
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    [report] = broker.wait(mine["tradeId"])
+    assert (report["status"], report["reasonCode"]) == ("REJECTED", "exchange_error")
+
+
+def test_the_same_seed_throws_the_same_dice(exchange, broker, trade):
+    def outcomes():
+        exchange.faults(randomErrorRate=0.5, seed=11)
+        trades = [trade() for _ in range(40)]
+        exchange.execute(broker.url, *trades)
+        return [exchange.final(mine["tradeId"])["status"] for mine in trades]
+
+    first = outcomes()
+    assert first == outcomes()
+    assert set(first) == {"FILLED", "REJECTED"}
+
+
+def test_down_refuses_all_and_does_nothing(exchange, broker, trade):
+    exchange.faults(latencyMs=300)
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    exchange.faults(down=True)
+    for method, path in [("GET", f"/v1/trades/{mine['tradeId']}"), ("POST", "/v1/trades"), ("GET", "/healthz")]:
+        status, body = exchange.call(method, path)
+        assert (status, body["code"]) == (503, "down")
+    late = threading.Event()
+    assert not late.wait(0.7)
+    assert broker.posts == []
+    exchange.faults(down=False)
+    assert broker.wait(mine["tradeId"])[0]["status"] == "FILLED"
+
+
+def test_down_holds_callbacks_back(exchange, broker, trade, wait_until):
+    broker.status = 500
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    broker.wait(mine["tradeId"])
+    exchange.faults(down=True)
+    broker.status = 200
+    assert not threading.Event().wait(0.9)
+    sent = len(broker.posts)
+    assert not threading.Event().wait(0.3)
+    assert len(broker.posts) == sent
+    exchange.faults(down=False)
+    wait_until(lambda: any(post[2] == 200 for post in broker.posts))
+
+
+@pytest.mark.parametrize(
+    ("terms", "statuses"), [({}, ["FILLED", "REJECTED"]), ({"stockTicker": "X0"}, ["REJECTED", "FILLED"])]
+)
+def test_a_contradiction_leaves_the_record_as_it_is(exchange, broker, trade, terms, statuses):
+    exchange.faults(contradictRate=1)
+    mine = trade(**terms)
+    exchange.execute(broker.url, mine)
+    reports = broker.wait(mine["tradeId"], 2)
+    assert sorted(report["status"] for report in reports) == sorted(statuses)
+    assert exchange.final(mine["tradeId"])["status"] == statuses[0]
+    assert len({report["executionId"] for report in reports}) == 2
+
+
+def test_broken_terms_come_beside_the_truth(exchange, broker, trade):
+    exchange.faults(breakTermsRate=1)
+    mine = trade(quantity=5)
+    exchange.execute(broker.url, mine)
+    reports = broker.wait(mine["tradeId"], 2)
+    assert sorted(report["quantity"] for report in reports) == [5, 10]
+    assert exchange.final(mine["tradeId"]) in reports
+    assert exchange.final(mine["tradeId"])["quantity"] == 5
+
+
+def test_all_faults_at_once_lose_and_double_nothing(exchange, broker, trade, wait_until):
+    exchange.faults(
+        seed=3, latencyMs=50, latencyJitter=True, executeErrorRate=0.2, callbackDropRate=0.2,
+        callbackDuplicateRate=0.3, randomErrorRate=0.2, contradictRate=0.2, breakTermsRate=0.2, holdAnswerMs=5,
+    )  # fmt: skip
+    trades = [trade() for _ in range(60)]
+    for mine in trades:
+        while exchange.execute(broker.url, mine)[0] != 202:
+            pass
+    exchange.execute(broker.url, *trades)
+    finals = {mine["tradeId"]: exchange.final(mine["tradeId"]) for mine in trades}
+    assert all(finals[report["tradeId"]]["executionId"] for report in broker.reports())
+    entries = [entry for entry in exchange.whole_record() if entry["tradeId"] in finals]
+    assert len(entries) == 60
+    assert json.loads(json.dumps(finals)) == {mine["tradeId"]: exchange.final(mine["tradeId"]) for mine in trades}

@@ -1,0 +1,197 @@
+"""Prices are a pure function of ticker and moment; hours are the New York Stock Exchange's."""
+
+import asyncio
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from exchange.simulator.book import Book
+from exchange.simulator.calendar import Always, Nyse
+from exchange.simulator.faults import Faults
+from exchange.simulator.market import Market
+from exchange.simulator.notation import SECOND, from_datetime, money, parse_moment, parse_money, rfc3339
+from exchange.simulator.store import Store
+from exchange.simulator.terms import Request, Terms
+
+TICKERS = ["AAPL", "MSFT", "GOOG", "IBM", "NVDA", "AMZN", "META", "F", "T", "C"]
+DAY = 86_400 * SECOND
+
+
+@pytest.fixture(scope="module")
+def always():
+    return Market(Always())
+
+
+@pytest.fixture(scope="module")
+def nyse():
+    return Market(Nyse())
+
+
+def at(text):
+    return parse_moment(text)
+
+
+def test_another_process_finds_the_same_prices(always):
+    moments = [at("2026-11-22T12:34:56Z") + n * 7_777_777_777 for n in range(20)]
+    program = (
+        "from exchange.simulator.market import Market; from exchange.simulator.calendar import Always\n"
+        f"m = Market(Always()); print([m.price(t, x) for x in reversed({moments}) for t in {TICKERS}])"
+    )
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert other.strip() == str([always.price(ticker, x) for x in reversed(moments) for ticker in TICKERS])
+
+
+@pytest.mark.parametrize("hours", ["always", "nyse"])
+def test_a_day_leads_through_its_open_high_low_and_close(request, hours):
+    market = request.getfixturevalue(hours)
+    for ticker in TICKERS:
+        for day in (date(2026, 5, 6), date(2021, 3, 17), date(2031, 10, 1)):
+            session = market.hours.session(day)
+            candle = market.candle(ticker, session)
+            seconds = range(session.opens, session.closes, 61 * SECOND)
+            prices = [market.price(ticker, moment) for moment in seconds]
+            assert 0 < candle.low <= min(prices) <= max(prices) <= candle.high
+            assert market.price(ticker, session.opens) == candle.open
+            anchors = [price for _, price in market._path(ticker, session)._anchors]
+            assert {candle.high, candle.low} <= set(anchors)
+
+
+def test_no_jump_from_one_day_to_the_next(always):
+    # Over the ends of the series too, where it turns round: each is shorter than 3,270 days.
+    for ticker, days in (("AAPL", 6600), ("META", 420), ("F", 520)):
+        for n in range(days):
+            session = always.hours.session(date(2020, 1, 1) + timedelta(days=n))
+            before = always.candle(ticker, always.session_at(session.opens - 1))
+            assert always.candle(ticker, session).open == before.close
+    for n in range(30):
+        midnight = at("2026-01-01T00:00:00Z") + n * DAY
+        prices = [always.price("MSFT", midnight + second * SECOND) for second in range(-60, 60)]
+        steps = [abs(b - a) / a for a, b in pairwise(prices)]
+        assert max(steps) < 0.01
+
+
+def test_prices_are_whole_cents_positive_and_move(always):
+    for ticker in always.listings:
+        for moment in (at("1995-02-03T04:05:06Z"), at("2026-11-22T12:00:00Z"), at("2060-01-01T00:00:00Z")):
+            price = always.price(ticker, moment)
+            assert price > 0
+            assert price % 100 == 0 or price < 20_000
+    prices = [always.price("F", at("2026-11-22T12:00:00Z") + n * SECOND) for n in range(10)]
+    assert len(set(prices)) > 1
+
+
+def test_every_series_stays_within_reason(always):
+    for ticker in always.listings:
+        closes = [candle.close for candle in always._series(ticker)]
+        assert all(0.3 < b / a < 1.8 for a, b in pairwise(closes)), ticker
+        assert all(c.low <= min(c.open, c.close) <= max(c.open, c.close) <= c.high for c in always._series(ticker))
+
+
+def test_bars_agree_with_prices(always, nyse):
+    start = at("2026-11-20T15:00:00Z")
+    for bar in always.bars("AAPL", start, start + 600 * SECOND, 60 * SECOND):
+        assert bar.open == always.price("AAPL", bar.at)
+        assert bar.close == always.price("AAPL", bar.at + 60 * SECOND)
+    days = nyse.bars("AAPL", at("2026-11-23T00:00:00Z"), at("2026-11-30T00:00:00Z"), DAY)
+    assert [rfc3339(bar.at)[:10] for bar in days] == ["2026-11-23", "2026-11-24", "2026-11-25", "2026-11-27"]
+    candle = nyse.candle("AAPL", nyse.hours.session(date(2026, 11, 23)))
+    assert (days[0].open, days[0].high, days[0].low, days[0].close) == candle
+    with pytest.raises(KeyError):
+        always.bars("NOSUCH", start, start + DAY, DAY)
+    with pytest.raises(KeyError):
+        always.price("NOSUCH", start)
+
+
+def test_a_closed_market_stands_at_its_last_close(nyse):
+    friday = nyse.candle("IBM", nyse.hours.session(date(2026, 11, 20)))
+    assert nyse.price("IBM", at("2026-11-22T12:00:00Z")) == friday.close
+    assert nyse.price("IBM", at("2026-11-23T14:29:59Z")) == friday.close
+    assert nyse.previous_close("IBM", at("2026-11-23T15:00:00Z")) == friday.close
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_open"),
+    [
+        ("2026-11-23T14:29:59.999999Z", False), ("2026-11-23T14:30:00Z", True), ("2026-11-23T20:59:59.999999Z", True),
+        ("2026-11-23T21:00:00Z", False), ("2026-11-22T16:00:00Z", False), ("2026-11-26T16:00:00Z", False),
+        ("2026-11-27T17:59:59Z", True), ("2026-11-27T18:00:00Z", False), ("2026-07-01T13:30:00Z", True),
+        ("2026-07-01T13:29:59Z", False), ("2026-07-03T15:00:00Z", False), ("2027-01-01T15:00:00Z", False),
+        ("2026-03-09T13:30:00Z", True), ("2026-03-06T13:30:00Z", False), ("2026-12-24T18:30:00Z", False),
+    ],
+)  # fmt: skip
+def test_nyse_hours(moment, is_open):
+    assert Nyse().is_open(at(moment)) is is_open
+
+
+def test_next_open_and_close():
+    hours = Nyse()
+    wednesday_evening = at("2026-11-25T22:00:00Z")
+    assert hours.next_open(wednesday_evening) == at("2026-11-27T14:30:00Z")
+    assert hours.next_close(wednesday_evening) == at("2026-11-27T18:00:00Z")
+    assert hours.next_open(at("2026-11-27T14:30:00Z")) == at("2026-11-30T14:30:00Z")
+    assert Always().next_open(0) is Always().next_close(0) is None
+
+
+class Outbox:
+    def __init__(self):
+        self.sequences = []
+
+    def put(self, callback_url, sequence):
+        self.sequences.append(sequence)
+
+    def put_false(self, callback_url, false_report):
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("moment", "code"),
+    [
+        ("2026-11-23T15:00:00Z", None), ("2026-11-22T15:00:00Z", "past_market_hours"),
+        ("2026-11-26T15:00:00Z", "past_market_hours"), ("2026-11-27T19:00:00Z", "past_market_hours"),
+        ("2026-11-27T17:00:00Z", None),
+    ],
+)  # fmt: skip
+def test_trades_execute_only_while_the_market_is_open(nyse, tmp_path, moment, code):
+    async def story():
+        store, outbox = Store(tmp_path), Outbox()
+        book = Book(store, nyse, Faults(0), outbox, clock=lambda: at(moment))
+        await book.take(Request("http://broker/", [Terms("t", "IBM", "BUY", 2, str(10**12), None)]))
+        while not outbox.sequences:
+            await asyncio.sleep(0.001)
+        order = store.find("t")
+        store.close()
+        return order
+
+    order = asyncio.run(story())
+    assert order.reason_code == code
+    if code is None:
+        assert order.price == nyse.price("IBM", at(moment))
+        assert order.amount == 2 * order.price
+
+
+def test_an_exchange_with_nyse_hours_says_so_and_keeps_them(new_exchange, broker, trade):
+    exchange = new_exchange(EXCHANGE_HOURS="nyse").start()
+    before = exchange.get("/v1/clock")
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    report = exchange.final(mine["tradeId"])
+    after = exchange.get("/v1/clock")
+    assert before["hours"] == "nyse"
+    assert before["nextOpen"] > before["at"]
+    assert before["nextClose"] > before["at"]
+    if before["isOpen"] == after["isOpen"]:
+        assert report["reasonCode"] == (None if before["isOpen"] else "past_market_hours")
+
+
+@pytest.mark.parametrize("text", ["0.0000", "0.0001", "1234.5000", "999999999999999.9999"])
+def test_money_is_written_as_it_is_read(text):
+    assert money(parse_money(text)) == text
+
+
+def test_moments_are_written_as_they_are_read():
+    assert rfc3339(at("2026-11-22T14:30:00.1234567+02:00")) == "2026-11-22T12:30:00.123456Z"
+    assert at("2026-11-22T00:00:00Z") == from_datetime(datetime(2026, 11, 22, tzinfo=UTC))
+    assert money(-5) == "-0.0005"

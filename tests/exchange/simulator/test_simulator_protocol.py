@@ -1,0 +1,422 @@
+"""What the exchange promises to a broker."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+FIELDS = {
+    "tradeId", "status", "stockTicker", "type", "quantity", "price",
+    "amount", "reason", "reasonCode", "executionId", "executedAt",
+}  # fmt: skip
+MONEY = re.compile(r"\d+\.\d{4}")
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+
+def headers_of(post):
+    return {name.lower(): value for name, value in post[0].items()}
+
+
+def test_a_trade_is_accepted_filled_and_called_back(exchange, broker, trade):
+    mine = trade(quantity=7)
+    status, body = exchange.execute(broker.url, mine)
+    assert status == 202
+    assert body == {"results": [{"tradeId": mine["tradeId"], "status": "ACCEPTED", "code": None}]}
+    [report] = broker.wait(mine["tradeId"])
+    assert report.keys() == FIELDS
+    assert report == exchange.final(mine["tradeId"])
+    assert (report["status"], report["stockTicker"], report["type"], report["quantity"]) == ("FILLED", "AAPL", "BUY", 7)
+    assert MONEY.fullmatch(report["price"])
+    assert MONEY.fullmatch(report["amount"])
+    assert Decimal(report["amount"]) == 7 * Decimal(report["price"])
+    assert report["reason"] is report["reasonCode"] is None
+    assert MOMENT.fullmatch(report["executedAt"])
+
+
+def test_a_sell_needs_no_cap(exchange, broker, trade):
+    mine = trade(type="SELL", maxPrice=None)
+    exchange.execute(broker.url, mine)
+    assert exchange.final(mine["tradeId"])["status"] == "FILLED"
+
+
+def test_a_trade_that_has_not_executed_is_accepted(exchange, broker, trade):
+    exchange.faults(latencyMs=3_600_000)
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    status, report = exchange.record(mine["tradeId"])
+    assert status == 200
+    assert report.keys() == FIELDS
+    assert report["status"] == "ACCEPTED"
+    assert [report[name] for name in ("price", "amount", "reason", "executionId", "executedAt")] == [None] * 5
+
+
+def test_an_unknown_trade_is_404(exchange):
+    status, body = exchange.record("nobody-knows")
+    assert (status, body["code"]) == (404, "not_found")
+
+
+def test_the_same_trade_again_is_accepted_and_executed_once(exchange, broker, trade):
+    mine = trade()
+    again = mine | {"maxPrice": "100000", "expiresAt": mine["expiresAt"].replace("Z", "+00:00")}
+    _, body = exchange.execute(broker.url, mine, again)
+    assert [result["status"] for result in body["results"]] == ["ACCEPTED", "ACCEPTED"]
+    first = exchange.final(mine["tradeId"])
+    _, body = exchange.execute(broker.url, mine)
+    assert body["results"][0]["status"] == "ACCEPTED"
+    assert exchange.final(mine["tradeId"]) == first
+    mark = trade()
+    exchange.execute(broker.url, mark)
+    broker.wait(mark["tradeId"])
+    assert len(broker.reports(mine["tradeId"])) == 1
+    [entry] = [entry for entry in exchange.whole_record() if entry["tradeId"] == mine["tradeId"]]
+    assert entry["timesReceived"] == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"stockTicker": "MSFT"},
+        {"type": "SELL"},
+        {"quantity": 4},
+        {"maxPrice": "100000.0001"},
+        {"expiresAt": "2099-01-01T00:00:00Z"},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_the_same_id_with_other_terms_is_a_conflict(exchange, broker, trade, other):
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    _, body = exchange.execute(broker.url, mine | other)
+    assert (body["results"][0]["status"], body["results"][0]["code"]) == ("REFUSED", "conflict")
+    assert exchange.final(mine["tradeId"])["quantity"] == 3
+
+
+def test_an_expired_trade_is_refused_and_not_stored(exchange, broker, trade):
+    mine = trade(expiresAt="2020-01-01T00:00:00.000000Z")
+    _, body = exchange.execute(broker.url, mine)
+    assert (body["results"][0]["status"], body["results"][0]["code"]) == ("REFUSED", "expired")
+    assert exchange.record(mine["tradeId"])[0] == 404
+
+
+def test_each_trade_of_a_set_for_itself(exchange, broker, trade):
+    known = trade()
+    exchange.execute(broker.url, known)
+    trades = [trade(), trade(quantity=0), known | {"quantity": 1}, trade(expiresAt="2020-01-01T00:00:00Z"), trade()]
+    status, body = exchange.execute(broker.url, *trades)
+    assert status == 202
+    assert [result["tradeId"] for result in body["results"]] == [mine["tradeId"] for mine in trades]
+    assert [result["code"] for result in body["results"]] == [None, "invalid", "conflict", "expired", None]
+    assert "quantity" in body["results"][1]["reason"]
+    assert exchange.record(trades[1]["tradeId"])[0] == 404
+    assert exchange.final(trades[4]["tradeId"])["status"] == "FILLED"
+
+
+@pytest.mark.parametrize(
+    ("terms", "code"),
+    [
+        ({"stockTicker": "NOSUCH"}, "unknown_ticker"),
+        ({"maxPrice": "0.0001"}, "insufficient_funds"),
+        ({"quantity": 1_000_000_000, "maxPrice": "999999999.0000"}, "insufficient_funds"),
+    ],
+)
+def test_rejections(exchange, broker, trade, terms, code):
+    mine = trade(**terms)
+    _, body = exchange.execute(broker.url, mine)
+    assert body["results"][0]["status"] == "ACCEPTED"
+    [report] = broker.wait(mine["tradeId"])
+    assert (report["status"], report["reasonCode"]) == ("REJECTED", code)
+    assert report["reason"]
+    assert report["price"] is report["amount"] is None
+    assert report["executionId"]
+
+
+def test_a_buy_fills_only_within_its_cap(exchange, broker, trade):
+    filled = trade(quantity=1)
+    exchange.execute(broker.url, filled)
+    cost = Decimal(exchange.final(filled["tradeId"])["amount"])
+    # The price moves each second, but not by so much.
+    enough, too_little = trade(quantity=1, maxPrice=f"{cost * 2:.4f}"), trade(quantity=1, maxPrice=f"{cost / 10:.4f}")
+    exchange.execute(broker.url, enough, too_little)
+    assert exchange.final(enough["tradeId"])["status"] == "FILLED"
+    assert exchange.final(too_little["tradeId"])["reasonCode"] == "insufficient_funds"
+
+
+def test_a_trade_that_could_not_execute_in_time_never_does(exchange, broker, trade, wait_until):
+    exchange.faults(latencyMs=1500)
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    mine = trade(expiresAt=soon.isoformat())
+    exchange.execute(broker.url, mine)
+    report = exchange.final(mine["tradeId"])
+    assert (report["status"], report["reasonCode"]) == ("REJECTED", "expired")
+
+
+def test_callbacks_are_signed(exchange, broker, trade):
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    broker.wait(mine["tradeId"])
+    post = broker.posts[0]
+    headers = headers_of(post)
+    assert Webhook(SECRET).verify(post[1], headers) == json.loads(post[1])
+    with pytest.raises(WebhookVerificationError):
+        Webhook("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").verify(post[1], headers)
+    assert headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("statuses", [(302, 204), (400, 500, 200)])
+def test_a_callback_is_repeated_until_it_is_answered_2xx(exchange, broker, trade, statuses, wait_until):
+    broker.status = statuses[0]
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    for n, status in enumerate(statuses[1:], 1):
+        broker.wait(mine["tradeId"], n)
+        broker.status = status
+    wait_until(lambda: any(post[2] < 300 for post in broker.posts))
+    headers = [headers_of(post) for post in broker.posts]
+    assert len({entry["webhook-id"] for entry in headers}) == 1
+    for post, entry in zip(broker.posts, headers, strict=True):
+        Webhook(SECRET).verify(post[1], entry)
+    delivered = lambda: exchange.whole_record()[-1]["deliveredAt"]  # noqa: E731
+    assert wait_until(delivered)
+
+
+def test_reports_queue_up_into_sets_while_posts_are_under_way(exchange, broker, trade, wait_until):
+    broker.gate.clear()
+    trades = [trade() for _ in range(260)]
+    for mine in trades[:8]:
+        exchange.execute(broker.url, mine)
+    wait_until(lambda: len(broker.posts) == 4)
+    for n in range(8, 260, 63):
+        exchange.execute(broker.url, *trades[n : n + 63])
+    for mine in trades:
+        exchange.final(mine["tradeId"])
+    assert len(broker.posts) == 4
+    broker.gate.set()
+    wait_until(lambda: {report["tradeId"] for report in broker.reports()} == {mine["tradeId"] for mine in trades})
+    sizes = [len(json.loads(post[1])["reports"]) for post in broker.posts]
+    assert sum(sizes) == 260
+    assert max(sizes) == 100
+
+
+def test_a_quiet_exchange_reports_alone(exchange, broker, trade):
+    for n in range(3):
+        mine = trade()
+        exchange.execute(broker.url, mine)
+        broker.wait(mine["tradeId"])
+        assert len(json.loads(broker.posts[n][1])["reports"]) == 1
+
+
+def test_one_broker_out_of_reach_does_not_hold_up_another(exchange, broker, trade):
+    for _ in range(20):
+        exchange.execute("http://127.0.0.1:9/callbacks", trade())
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    assert broker.wait(mine["tradeId"])
+
+
+def test_all_reports_arrive_once_a_broker_can_be_reached_again(exchange, broker, trade, wait_until):
+    broker.status = 503
+    trades = [trade() for _ in range(30)]
+    for mine in trades:
+        exchange.execute(broker.url, mine)
+        exchange.final(mine["tradeId"])
+    assert len(broker.posts) < 30
+    broker.status = 200
+    wait_until(lambda: {report["tradeId"] for report in broker.reports()} == {mine["tradeId"] for mine in trades})
+
+
+def test_a_broker_that_moved_gets_its_reports_at_the_newest_address(exchange, broker, trade):
+    exchange.faults(latencyMs=1000)
+    mine = trade()
+    exchange.execute("http://127.0.0.1:9/callbacks", mine)
+    exchange.execute(broker.url, mine)
+    assert broker.wait(mine["tradeId"])
+
+
+def test_the_record_is_in_order_of_arrival(new_exchange, broker, trade):
+    exchange = new_exchange().start()
+    trades = [trade() for _ in range(120)]
+    for n in range(0, 120, 40):
+        exchange.execute(broker.url, *trades[n : n + 40])
+    for mine in trades:
+        exchange.final(mine["tradeId"])
+    page = exchange.get("/v1/trades?after=0&limit=50")
+    assert len(page["results"]) == 50
+    assert page["next"] == page["results"][-1]["sequence"]
+    assert exchange.get("/v1/trades")["results"][:50] == page["results"]
+    assert len(exchange.get("/v1/trades")["results"]) == 100
+    entries = exchange.whole_record()
+    assert [entry["tradeId"] for entry in entries] == [mine["tradeId"] for mine in trades]
+    assert [entry["sequence"] for entry in entries] == sorted(entry["sequence"] for entry in entries)
+    assert len({entry["executionId"] for entry in entries}) == 120
+    for entry in entries:
+        assert entry.keys() >= FIELDS | {"sequence", "receivedAt", "firstReceivedAt", "lastReceivedAt", "finalAt"}
+        assert entry["receivedAt"] <= entry["finalAt"]
+        assert MOMENT.fullmatch(entry["receivedAt"])
+    last = entries[-1]["sequence"]
+    assert exchange.get(f"/v1/trades?after={last}") == {"results": [], "next": None}
+
+
+def test_quotes(exchange):
+    quote = exchange.get("/v1/quotes/AAPL")
+    assert quote.keys() >= {"stockTicker", "price", "at", "open", "previousClose", "change", "changePercent"}
+    assert MONEY.fullmatch(quote["price"])
+    assert Decimal(quote["change"]) == Decimal(quote["price"]) - Decimal(quote["previousClose"])
+    body = exchange.get("/v1/quotes?tickers=AAPL,MSFT,NOSUCH,AAPL")
+    assert [quote["stockTicker"] for quote in body["results"]] == ["AAPL", "MSFT"]
+    assert body["unknown"] == ["NOSUCH"]
+    assert exchange.call("GET", "/v1/quotes/NOSUCH")[0] == 404
+
+
+def test_quotes_move_within_seconds(exchange, wait_until):
+    first = exchange.get("/v1/quotes/AAPL")["price"]
+    wait_until(lambda: exchange.get("/v1/quotes/AAPL")["price"] != first)
+
+
+def test_fills_are_at_the_price_that_charts_show(exchange, broker, trade):
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    report = exchange.final(mine["tradeId"])
+    at = report["executedAt"][:19] + "Z"
+    end = report["executedAt"][:19] + ".999999Z"
+    bars = exchange.get(f"/v1/bars/AAPL?start={at}&end={end}&step=1")["results"]
+    assert bars[0]["open"] == report["price"]
+
+
+def test_tickers_and_clock(exchange):
+    tickers = exchange.get("/v1/tickers")["results"]
+    assert len(tickers) >= 400
+    assert {"AAPL", "MSFT", "GOOG", "GOOGL", "AMZN", "IBM", "NVDA"} <= {entry["stockTicker"] for entry in tickers}
+    assert all(entry["name"] and entry["exchange"] in ("NYSE", "NASDAQ") for entry in tickers)
+    clock = exchange.get("/v1/clock")
+    assert MOMENT.fullmatch(clock.pop("at"))
+    assert clock == {"isOpen": True, "hours": "always", "nextOpen": None, "nextClose": None}
+
+
+def test_calendar(exchange):
+    body = exchange.get("/v1/calendar?start=2026-11-25&end=2026-11-30")
+    assert body["hours"] == "always"
+    assert [(day["date"], day["open"], day["close"], day["halfDay"]) for day in body["results"]] == [
+        ("2026-11-25", "09:30", "16:00", False),
+        ("2026-11-27", "09:30", "13:00", True),
+        ("2026-11-30", "09:30", "16:00", False),
+    ]
+    assert body["results"][0]["opensAt"] == "2026-11-25T14:30:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("query", "most"),
+    [
+        ("", 301),
+        ("start=2019-01-01T00:00:00Z&points=1000", 1001),
+        ("start=2024-01-01T00:00:00Z&end=2025-01-01T00:00:00Z&step=86400", 367),
+    ],
+)
+def test_bars(exchange, query, most):
+    bars = exchange.get(f"/v1/bars/AAPL?{query}")["results"]
+    assert 1 < len(bars) <= most
+    assert [bar["at"] for bar in bars] == sorted({bar["at"] for bar in bars})
+    for bar in bars:
+        low, high = Decimal(bar["low"]), Decimal(bar["high"])
+        assert 0 < low <= min(Decimal(bar["open"]), Decimal(bar["close"]))
+        assert max(Decimal(bar["open"]), Decimal(bar["close"])) <= high
+
+
+GOOD = {"tradeId": "t", "stockTicker": "AAPL", "type": "BUY", "quantity": 1, "maxPrice": "1.0000", "expiresAt": None}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stockTicker": None}, {"stockTicker": ""}, {"stockTicker": "A" * 17}, {"stockTicker": "A\u0000"},
+        {"stockTicker": ["AAPL"]}, {"type": "buy"}, {"type": None}, {"type": {}}, {"quantity": 0}, {"quantity": -1},
+        {"quantity": 1.5}, {"quantity": "1"}, {"quantity": True}, {"quantity": 10**30}, {"quantity": None},
+        {"maxPrice": 1}, {"maxPrice": "-1.0000"}, {"maxPrice": "1.00000"}, {"maxPrice": "NaN"}, {"maxPrice": "1e9"},
+        {"maxPrice": None}, {"maxPrice": "1" * 16}, {"maxPrice": "\u0661.0000"}, {"maxPrice": ""}, {"expiresAt": 5},
+        {"expiresAt": "soon"}, {"expiresAt": "2099-01-01"}, {"expiresAt": "2099-01-01T00:00:00"},
+        {"expiresAt": "2099-13-01T00:00:00Z"}, {"expiresAt": "0001-01-01T00:00:00+23:59x"}, {"expiresAt": []},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_trade_with_bad_terms_is_refused(exchange, broker, change):
+    status, body = exchange.execute(broker.url, GOOD | change)
+    assert status == 202
+    [result] = body["results"]
+    assert (result["status"], result["code"]) == ("REFUSED", "invalid")
+    assert next(iter(change)) in result["reason"]
+    assert exchange.record("t")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ([], ""), (None, ""), ("x", ""), ({}, "callbackUrl"), ({"callbackUrl": "http://x/", "trades": []}, "trades"),
+        ({"callbackUrl": "http://x/", "trades": {}}, "trades"),
+        ({"callbackUrl": "http://x/", "trades": [GOOD] * 101}, "trades"),
+        ({"callbackUrl": "http://x/", "trades": [3]}, "trades[0].tradeId"),
+        ({"callbackUrl": "http://x/", "trades": [GOOD, GOOD | {"tradeId": ""}]}, "trades[1].tradeId"),
+        ({"callbackUrl": "http://x/", "trades": [GOOD | {"tradeId": "a/b"}]}, "trades[0].tradeId"),
+        ({"callbackUrl": "http://x/", "trades": [GOOD | {"tradeId": "a" * 129}]}, "trades[0].tradeId"),
+        ({"callbackUrl": "http://x/", "trades": [GOOD | {"tradeId": 7}]}, "trades[0].tradeId"),
+        *(
+            ({"callbackUrl": url, "trades": [GOOD]}, "callbackUrl")
+            for url in (
+                None, 3, "", "x", "ftp://x/", "http://", "http:///p", "http://x:99999/", "http://[::1", "http://a@b/",
+                "http://x/#f", "http://x/\r\nA: b", "http://x/a b", "http://\u00e4/", "http://x/" + "a" * 2048, "http://x:0/",
+            )
+        ),
+    ],
+    ids=lambda value: str(value)[:60],
+)  # fmt: skip
+def test_a_bad_execute_is_422_and_names_the_field(exchange, body, field):
+    status, answer = exchange.call("POST", "/v1/trades", raw=json.dumps(body))
+    assert status == 422, answer
+    assert field in [error["field"] for error in answer["errors"]]
+    assert all(error["detail"] for error in answer["errors"])
+    assert exchange.record("t")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "raw", "status"),
+    [
+        ("POST", "/v1/trades", b"", 400), ("POST", "/v1/trades", b"{", 400), ("POST", "/v1/trades", b"\xff", 400),
+        ("POST", "/v1/trades", b"[" * 100_000, 400), ("POST", "/v1/trades", b'{"a": NaN}', 400),
+        ("POST", "/v1/trades", b"9" * 5000, 400), ("POST", "/v1/trades", b" " * 300_000, 413),
+        ("PUT", "/v1/trades", b"{}", 405), ("POST", "/v1/clock", b"{}", 405), ("DELETE", "/v1/quotes/AAPL", None, 405),
+        ("PATCH", "/v1/faults", b"{}", 405), ("GET", "/", None, 404), ("GET", "/v1/nothing", None, 404),
+        ("GET", "/v1/trades/", None, 404), ("GET", "/v1/trades/a%00b", None, 404),
+        ("GET", "/v1/trades/%FF%FE", None, 404),
+        ("GET", "/v1/trades?limit=0", None, 422), ("GET", "/v1/trades?limit=1001", None, 422),
+        ("GET", "/v1/trades?limit=x", None, 422), ("GET", "/v1/trades?limit=", None, 422),
+        ("GET", "/v1/trades?after=-1", None, 422), ("GET", "/v1/trades?after=9999999999999999999", None, 422),
+        ("GET", "/v1/trades?" + "&".join(["a=1"] * 60), None, 400),
+        ("GET", "/v1/quotes", None, 422), ("GET", "/v1/quotes?tickers=", None, 422),
+        ("GET", "/v1/quotes?tickers=" + ",".join(map(str, range(201))), None, 422),
+        ("GET", "/v1/bars/NOSUCH", None, 404), ("GET", "/v1/bars/AAPL?start=x", None, 422),
+        ("GET", "/v1/bars/AAPL?start=2999-01-01T00:00:00Z", None, 422),
+        ("GET", "/v1/bars/AAPL?start=1900-01-01T00:00:00Z", None, 422),
+        ("GET", "/v1/bars/AAPL?start=2020-01-01T00:00:00Z&step=1", None, 422),
+        ("GET", "/v1/bars/AAPL?step=0", None, 422),
+        ("GET", "/v1/bars/AAPL?points=1001", None, 422), ("GET", "/v1/calendar?start=x", None, 422),
+        ("GET", "/v1/calendar?start=2026-02-30", None, 422),
+        ("GET", "/v1/calendar?start=2026-02-03&end=2026-02-01", None, 422),
+        ("GET", "/v1/calendar?start=1900-01-01&end=2100-01-01", None, 422),
+    ],
+    ids=lambda value: str(value)[:60],
+)  # fmt: skip
+def test_bad_calls_are_answered_in_json(exchange, method, path, raw, status):
+    got, body = exchange.call(method, path, raw=raw)
+    assert got == status, body
+    assert body["status"] == status
+    assert body["code"]
+    assert body["detail"]
+
+
+def test_a_body_without_a_length_is_capped_too(exchange):
+    status, _ = exchange.call("POST", "/v1/trades", raw=iter([b" " * 100_000] * 4))
+    assert status == 413
+    status, _ = exchange.call("POST", "/v1/trades", raw=iter([b"{", b"}"]))
+    assert status == 422

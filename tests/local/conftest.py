@@ -1,0 +1,78 @@
+"""A project of stand-ins, so that these tests are about running processes and not about what these do."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brokerage.local.harness import Brokerage
+
+PROCFILE = """\
+web: python listen.py $PORT
+lanes: python wait.py
+sweep: python wait.py
+exchange: python listen.py $EXCHANGE_PORT
+"""
+LISTEN = """\
+import http.server, os, subprocess, sys
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(str(os.getpid()).encode())
+
+    def log_message(self, *arguments):
+        pass
+
+helper = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+print("helper", helper.pid, flush=True)
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+WAIT = """\
+import time
+
+print("waiting", flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "Procfile").write_text(PROCFILE)
+    (folder / "listen.py").write_text(LISTEN)
+    (folder / "wait.py").write_text(WAIT)
+    return folder
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder that stays passable: pytest closes its own to other users whenever another pytest starts, and where
+    root runs these tests PostgreSQL is another user."""
+    folder = Path(tempfile.mkdtemp(prefix="brokerage-test-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def brokerage(project: Path, tmp_path: Path) -> Iterator[Callable[..., Brokerage]]:
+    """Makes brokerages of stand-ins, not started yet; whatever of them is up at the end is stopped."""
+    made: list[Brokerage] = []
+
+    def make(data_dir: Path | None = None, procfile: str | None = None, **arguments: Any) -> Brokerage:
+        folder = project
+        if procfile is not None:
+            folder = tmp_path / "other-project"
+            folder.mkdir()
+            (folder / "Procfile").write_text(procfile)
+        environment = {"PROCFILE": str(folder / "Procfile"), **arguments.pop("env", {})}
+        made.append(Brokerage(data_dir or tmp_path / "var", env=environment, **arguments))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()

@@ -1,0 +1,310 @@
+"""The brokerage on one machine: it starts, heals, goes on after a crash, and ends without a trace."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import redis
+
+from brokerage.local import ports
+from brokerage.local.environment import NotRunning, running
+from brokerage.local.harness import Brokerage
+from brokerage.local.leftovers import of_folder
+from brokerage.local.run import PROJECT
+
+Make = Callable[..., Brokerage]
+
+
+@pytest.fixture(scope="module")
+def up(project: Path) -> Iterator[Brokerage]:
+    """One that is up, with two `web`; the tests that share it leave it healed."""
+    with (
+        tempfile.TemporaryDirectory(prefix="brokerage-test-") as folder,
+        Brokerage(Path(folder) / "var", {"web": 2}, {"PROCFILE": str(project / "Procfile")}) as brokerage,
+    ):
+        yield brokerage
+
+
+def eventually(holds: Callable[[], object], seconds_max: float = 10.0) -> float:
+    """Wait until it holds; returns the seconds that it took."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds_max, "it never came true"
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def write(brokerage: Brokerage, value: str) -> None:
+    with psycopg.connect(brokerage.environment["DATABASE_URL"]) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept (value text)")
+        connection.execute("INSERT INTO kept VALUES (%s)", [value])
+
+
+def kept(brokerage: Brokerage) -> list[str]:
+    with psycopg.connect(brokerage.environment["DATABASE_URL"]) as connection:
+        return [row[0] for row in connection.execute("SELECT value FROM kept ORDER BY value")]
+
+
+def answers_again(brokerage: Brokerage, name: str) -> bool:
+    try:
+        if name == "postgres":
+            psycopg.connect(brokerage.environment["DATABASE_URL"]).close()
+        elif name == "valkey":
+            redis.Redis.from_url(brokerage.environment["BROKER_URL"]).ping()
+    except (psycopg.OperationalError, redis.RedisError):
+        return False
+    return True
+
+
+def answer(url: str) -> bytes:
+    with urllib.request.urlopen(url) as response:  # noqa: S310 (ours)
+        return bytes(response.read())
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def refused(brokerage: Brokerage) -> str:
+    """The one line with which it refuses to run, having left nothing running and nothing in the way."""
+    process = brokerage.launch()
+    assert process.wait(20) == 1
+    lines = brokerage.output().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+# -- up
+
+
+def test_every_process_runs_and_web_processes_listen_side_by_side(up: Brokerage) -> None:
+    expected = {"exchange.1", "lanes.1", "postgres", "runner", "supervisord", "sweep.1", "valkey", "web.1", "web.2"}
+    assert set(up.processes()) == expected
+    answered = {answer(url) for url in [*up.web_urls, up.exchange_url]}
+    assert len(answered) == 3
+
+
+def test_ready_is_the_last_thing_said_and_lines_carry_their_process(up: Brokerage) -> None:
+    lines = up.output().splitlines()
+    assert lines[lines.index(f"Ready: {up.url}") - 1].startswith("run ")
+    assert any(re.fullmatch(r"web\.2 +\| helper \d+", line) for line in lines)
+    assert any(re.fullmatch(r"run +\| PostgreSQL 18\.\d+ ready \(\d+\.\d s\)", line) for line in lines)
+
+
+def test_the_environment_is_for_the_owner_alone(up: Brokerage) -> None:
+    for name in ("environment.json", "keys.json", "run/web.1.json", "valkey/valkey.conf"):
+        assert (up.data_dir / name).stat().st_mode & 0o077 == 0, name
+    environment = running(up.data_dir)
+    assert environment["EXCHANGE_SECRET"].startswith("whsec_")
+    assert environment["CALLBACK_URL"] == f"{up.url}/exchange/callbacks"
+
+
+def test_the_database_is_durable_and_speaks_of_utc(up: Brokerage) -> None:
+    with psycopg.connect(up.environment["DATABASE_URL"]) as connection:
+        for name, value in {
+            "fsync": "on",
+            "synchronous_commit": "on",
+            "full_page_writes": "on",
+            "data_checksums": "on",
+            "TimeZone": "UTC",
+            "server_encoding": "UTF8",
+            "is_superuser": "off",
+        }.items():
+            assert connection.execute(f"SHOW {name}").fetchone() == (value,), name
+
+
+def test_a_second_run_on_the_same_folder_is_refused(up: Brokerage, tmp_path: Path) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "brokerage.local", "run"], cwd=PROJECT, env=up.env, capture_output=True, text=True
+    )
+    assert second.returncode == 1
+    assert len(second.stderr.splitlines()) == 1
+    assert f"pid {up.processes()['runner']}" in second.stderr
+
+
+@pytest.mark.parametrize("name", ["web.1", "lanes.1", "sweep.1", "exchange.1", "valkey", "postgres"])
+def test_what_is_killed_is_started_again_within_2_s(up: Brokerage, name: str) -> None:
+    before = up.processes()[name]
+    os.kill(before, signal.SIGKILL)
+    seconds = eventually(lambda: up.processes().get(name, before) != before and answers_again(up, name))
+    assert seconds < 2
+    after = up.processes()[name]
+    eventually(lambda: f"{name} died (SIGKILL); started again as pid {after}" in up.output())
+    up.wait_ready()
+
+
+def test_what_a_killed_process_had_started_does_not_outlive_it(up: Brokerage) -> None:
+    def helper() -> int:
+        return int(re.findall(r"web\.2 +\| helper (\d+)", up.output())[-1])
+
+    first = helper()
+    os.kill(up.processes()["web.2"], signal.SIGKILL)
+    eventually(lambda: helper() != first)
+    assert not is_alive(first)
+    up.wait_ready()
+
+
+def test_supervisord_is_started_again_with_all_its_processes(up: Brokerage) -> None:
+    write(up, "supervised")
+    before = up.processes()
+    up.kill("supervisord")
+    eventually(lambda: "supervisord died" in up.output())
+    up.wait_ready()
+    after = up.processes()
+    assert after.keys() == before.keys()
+    assert {name for name, pid in after.items() if before[name] == pid} == {"runner"}
+    assert not any(is_alive(pid) for name, pid in before.items() if name != "runner")
+    assert "supervised" in kept(up)
+
+
+# -- once more
+
+
+def test_after_a_kill_of_everything_the_next_run_goes_on_with_the_same_data(brokerage: Make) -> None:
+    it = brokerage()
+    it.start()
+    write(it, "before")
+    urls = it.environment["DATABASE_URL"], it.environment["BROKER_URL"]
+    it.kill_everything()
+    with pytest.raises(NotRunning):
+        running(it.data_dir)
+    began = time.monotonic()
+    it.start()
+    assert time.monotonic() - began < 15
+    assert kept(it) == ["before"]
+    assert (it.environment["DATABASE_URL"], it.environment["BROKER_URL"]) == urls
+
+
+def test_when_the_runner_is_killed_all_else_ends_too(brokerage: Make) -> None:
+    it = brokerage()
+    it.start()
+    it.kill("runner")
+    eventually(lambda: not of_folder(it.data_dir))
+    it.start()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything_in_order_and_in_time(brokerage: Make, number: signal.Signals) -> None:
+    it = brokerage()
+    it.start()
+    assert it.process is not None
+    it.process.send_signal(number)
+    assert it.process.wait(15) == 0
+    assert not of_folder(it.data_dir)
+    assert "Traceback" not in it.output()
+    assert "database system is shut down" in (it.data_dir / "log" / "postgres.log").read_text()
+    stopped = re.findall(r"stopped: (\S+)", (it.data_dir / "log" / "supervisord.log").read_text())
+    assert stopped[-2:] == ["valkey", "postgres"]
+    assert all(map(ports.is_free, (it.port, it.exchange_port)))
+
+
+def test_a_process_that_will_not_end_is_killed_and_a_second_signal_hurries(brokerage: Make) -> None:
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(1000)"
+    it = brokerage(procfile=f'sweep: python -c "{stubborn}"\n')
+    it.start()
+    assert it.process is not None
+    time.sleep(0.5)
+    it.process.send_signal(signal.SIGINT)
+    eventually(lambda: "stopping" in it.output())
+    began = time.monotonic()
+    it.process.send_signal(signal.SIGINT)
+    assert it.process.wait(15) == 0
+    assert time.monotonic() - began < 4
+    assert not of_folder(it.data_dir)
+
+
+def test_a_signal_while_it_starts_ends_it_too(brokerage: Make) -> None:
+    it = brokerage()
+    process = it.launch()
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(15) == 0
+    assert "Traceback" not in it.output()
+    assert not of_folder(it.data_dir)
+
+
+def test_make_that_alone_is_interrupted_ends_it_too(brokerage: Make, tmp_path: Path) -> None:
+    it = brokerage()
+    makefile = tmp_path / "Makefile"
+    makefile.write_text(f"run:\n\t@exec {sys.executable} -m brokerage.local run\n")
+    with open(tmp_path / "output", "wb") as output:
+        make = subprocess.Popen(
+            ["make", "-f", str(makefile), "run"], cwd=PROJECT, env=it.env, stdout=output, stderr=output
+        )
+    eventually(lambda: "Ready: " in (tmp_path / "output").read_text(), 30)
+    make.send_signal(signal.SIGINT)
+    make.wait(15)
+    assert not of_folder(it.data_dir)
+
+
+def test_a_long_path_of_the_data_folder_is_no_obstacle(brokerage: Make, tmp_path: Path) -> None:
+    it = brokerage(tmp_path / ("long" * 25) / "%s and a space")
+    it.start()
+    write(it, "far away")
+    assert kept(it) == ["far away"]
+
+
+# -- one clear line
+
+
+def test_a_taken_port_is_refused(brokerage: Make) -> None:
+    it = brokerage()
+    with socket.create_server(("127.0.0.1", it.port)):
+        assert f"Port {it.port} (for web.1) is taken" in refused(it)
+    with socket.create_server(("127.0.0.1", it.exchange_port)):
+        assert f"Port {it.exchange_port} (for exchange.1) is taken" in refused(it)
+
+
+def test_data_of_another_postgresql_is_refused(brokerage: Make) -> None:
+    it = brokerage()
+    data = it.data_dir / "postgres"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("12\n")
+    assert "was made by PostgreSQL 12, this is 18" in refused(it)
+
+
+def test_a_folder_that_holds_something_else_is_refused(brokerage: Make) -> None:
+    it = brokerage()
+    data = it.data_dir / "postgres"
+    data.mkdir(parents=True)
+    (data / "holiday.jpg").touch()
+    assert "is no PostgreSQL data folder" in refused(it)
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [("DATABASE_URL", "postgres://me:secret@127.0.0.1:9/x"), ("BROKER_URL", "redis://:secret@127.0.0.1:9/0")],
+)
+def test_a_server_that_does_not_answer_is_refused(brokerage: Make, variable: str, url: str) -> None:
+    line = refused(brokerage(env={variable: url}))
+    assert f"{variable} does not answer" in line
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize(("variable", "value"), [("PORT", "http"), ("LANES", "0"), ("SCALE", "web=many")])
+def test_a_senseless_value_is_refused(brokerage: Make, variable: str, value: str) -> None:
+    assert variable in refused(brokerage(env={variable: value}))
+
+
+def test_a_process_that_keeps_dying_stops_the_start(brokerage: Make) -> None:
+    it = brokerage(procfile="web: python -c \"raise SystemExit('no luck')\"\n")
+    process = it.launch()
+    assert process.wait(30) == 1
+    lines = it.output().splitlines()
+    assert lines[-1] == "error: web.1 keeps dying; its lines above say why."
+    assert any(re.fullmatch(r"web\.1 +\| no luck", line) for line in lines)
+    assert not of_folder(it.data_dir)

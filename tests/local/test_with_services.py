@@ -1,0 +1,89 @@
+"""A command with servers of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from brokerage.local.harness import OWN
+from brokerage.local.run import PROJECT
+
+ASK = """\
+import os, psycopg, redis
+with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+    print(connection.execute("SHOW fsync").fetchone()[0])
+print(redis.Redis.from_url(os.environ["BROKER_URL"]).ping())
+print(os.environ["DATA_DIR"])
+raise SystemExit(7)
+"""
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in OWN}
+
+
+def with_services(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "brokerage.local", "with-services", *arguments],
+        cwd=PROJECT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def works_there(folder: str) -> bool:
+    for process in psutil.process_iter():
+        try:
+            if process.cwd().startswith(folder):
+                return True
+        except psutil.Error:
+            continue
+    return False
+
+
+@pytest.mark.parametrize(("flags", "fsync"), [([], "on"), (["--no-fsync"], "off")])
+def test_a_command_finds_both_servers_and_its_exit_code_comes_back(flags: list[str], fsync: str) -> None:
+    process = with_services(*flags, "--", sys.executable, "-c", ASK)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (7, "")
+    lines = out.split()
+    assert lines[:2] == [fsync, "True"]
+    assert not Path(lines[2]).exists()
+    assert not works_there(lines[2])
+
+
+def test_a_signal_reaches_the_command_and_all_is_removed() -> None:
+    code = "import os, time; print(os.environ['DATA_DIR'], flush=True); time.sleep(1000)"
+    process = with_services("--", sys.executable, "-c", code)
+    assert process.stdout is not None
+    folder = process.stdout.readline().strip()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=15)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not Path(folder).exists()
+    assert not works_there(folder)
+
+
+def test_when_it_is_killed_its_servers_end_with_it() -> None:
+    code = "import os, time; print(os.environ['DATA_DIR'], flush=True); time.sleep(2)"
+    process = with_services("--", sys.executable, "-c", code)
+    assert process.stdout is not None
+    folder = process.stdout.readline().strip()
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 10
+    while works_there(folder) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not works_there(folder)
+
+
+def test_a_command_that_does_not_exist_is_one_line() -> None:
+    process = with_services("--", "no-such-command")
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (1, "")
+    assert err == "error: no-such-command can't be run: No such file or directory\n"
