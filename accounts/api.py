@@ -1,10 +1,12 @@
 """The REST API of an account: its cash, its ledger, its tokens."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 from django.contrib.auth import authenticate
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from redis.exceptions import RedisError
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,6 +23,7 @@ from accounts.rest import (
     TextField,
     created,
     idempotency_key,
+    moment_field,
     money_field,
     page,
 )
@@ -38,7 +41,7 @@ class BalanceAnswer(serializers.Serializer):
     amount = money_field(help_text="All cash, USD.")
     held = money_field(help_text="Set aside for the trade in progress, USD.")
     available = money_field(help_text="What can be spent or withdrawn, USD.")
-    lastModified = serializers.DateTimeField(source="modified_at")
+    lastModified = moment_field(source="modified_at")
 
 
 class PostingAnswer(serializers.Serializer):
@@ -51,7 +54,7 @@ class PostingAnswer(serializers.Serializer):
     quantity = serializers.SerializerMethodField(help_text="Shares moved, with their sign. Null for cash.")
     position = serializers.SerializerMethodField(help_text="Shares after it. Null for cash.")
     price = money_field(allow_null=True, help_text="USD a share, where a trade moved it.")
-    createdAt = serializers.DateTimeField(source="created_at")
+    createdAt = moment_field(source="created_at")
 
     def get_stockTicker(self, posting: Posting) -> str | None:
         return posting.ticker or None
@@ -89,9 +92,9 @@ class TokenAnswer(serializers.Serializer):
     name = serializers.CharField()
     keyId = serializers.CharField(source="key_id")
     scopes = serializers.ListField(child=serializers.ChoiceField(Token.Scope.choices))
-    createdAt = serializers.DateTimeField(source="created_at")
-    expiresAt = serializers.DateTimeField(source="expires_at", allow_null=True)
-    lastUsedAt = serializers.DateTimeField(source="last_used_at", allow_null=True)
+    createdAt = moment_field(source="created_at")
+    expiresAt = moment_field(source="expires_at", allow_null=True)
+    lastUsedAt = moment_field(source="last_used_at", allow_null=True)
 
 
 class TokensAnswer(serializers.Serializer):
@@ -105,8 +108,8 @@ class IssuedTokenAnswer(serializers.Serializer):
     keyId = serializers.CharField(source="key_id")
     secretKey = serializers.CharField(source="secret_key", help_text="Shown once.")
     scopes = serializers.ListField(child=serializers.ChoiceField(Token.Scope.choices), source="grant.scopes")
-    createdAt = serializers.DateTimeField(source="grant.created_at")
-    expiresAt = serializers.DateTimeField(source="grant.expires_at", allow_null=True)
+    createdAt = moment_field(source="grant.created_at")
+    expiresAt = moment_field(source="grant.expires_at", allow_null=True)
 
 
 class BalanceView(CustomerView):
@@ -181,14 +184,15 @@ class SignInThrottle(SimpleRateThrottle):
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
         email = request.data.get("email") if isinstance(request.data, dict) else None
-        return f"sign-in:{normal_email(str(email))[:254]}:{self.get_ident(request)}"
+        who = f"{normal_email(email) if isinstance(email, str) else ''} {self.get_ident(request)}"
+        return f"sign-in:{sha256(who.encode('utf-8', 'replace')).hexdigest()}"
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         if request.method != "POST":
             return True
         try:
             return super().allow_request(request, view)
-        except OSError:
+        except RedisError:
             return True
 
 

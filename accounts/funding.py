@@ -4,10 +4,14 @@ from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 
-from accounts.ledger import InsufficientFunds, open_books
+from accounts.ledger import LARGEST_AMOUNT, InsufficientFunds, open_books
 from accounts.models import Posting, Transfer
 
-__all__ = ["InsufficientFunds", "TransferKeyReused", "deposit", "withdraw"]
+__all__ = ["BalanceTooLarge", "InsufficientFunds", "TransferKeyReused", "deposit", "withdraw"]
+
+
+class BalanceTooLarge(Exception):
+    """The account would hold more cash than an account can."""
 
 
 class TransferKeyReused(Exception):
@@ -17,7 +21,7 @@ class TransferKeyReused(Exception):
 def deposit(customer_id: int, amount: Decimal, key: str | None = None) -> tuple[Posting, bool]:
     """Bring cash in; the posting, and whether it was there before. The same key and amount again: the first posting.
 
-    amount: USD, above zero, four digits at most. Raises TransferKeyReused.
+    amount: USD, above zero, four digits at most. Raises BalanceTooLarge, TransferKeyReused.
     """
     return _transfer(customer_id, Transfer.Type.DEPOSIT, amount, amount, key)
 
@@ -38,6 +42,8 @@ def _transfer(
     try:
         with transaction.atomic(durable=True):
             books = open_books([customer_id])
+            if books[customer_id].amount + change > LARGEST_AMOUNT:
+                raise BalanceTooLarge
             transfer = Transfer(customer_id=customer_id, type=type, amount=amount, idempotency_key=key)
             transfer.save(force_insert=True)
             books[customer_id].move_cash(type, transfer.id, change)

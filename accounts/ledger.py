@@ -163,9 +163,12 @@ class Books:
         return list(self._accounts)
 
     def load_shares(self, tickers: Iterable[str]) -> None:
-        """Read what these customers have of these stocks. To be called before shares are touched."""
+        """Read what these customers have of these stocks. To be called before shares are touched.
+
+        Again: what is in memory already, changed perhaps, stays.
+        """
         for row in Position.objects.filter(customer_id__in=self.customer_ids, ticker__in=set(tickers)):
-            self[row.customer_id].shares[row.ticker] = Shares(row.quantity, row.held, row.average_price)
+            self[row.customer_id].shares.setdefault(row.ticker, Shares(row.quantity, row.held, row.average_price))
 
     def write(self) -> None:
         """Write all that changed: balances, positions, postings, each in one statement. Again: nothing is left."""
@@ -226,7 +229,7 @@ def open_books(customer_ids: Iterable[int]) -> Books:
 # Sets go in as arrays: one statement, one plan, however many rows. The ORM's bulk_update would write a CASE with a
 # branch for every row and column, which costs both sides more than the rest of a turn.
 WRITE_BALANCES = """
-    UPDATE accounts_balance AS b SET amount = new.amount, held = new.held, modified_at = now()
+    UPDATE accounts_balance AS b SET amount = new.amount, held = new.held, modified_at = statement_timestamp()
     FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[]) AS new (customer_id, amount, held)
     WHERE b.customer_id = new.customer_id
 """
@@ -234,7 +237,7 @@ WRITE_POSITIONS = """
     INSERT INTO accounts_position (customer_id, ticker, quantity, held, average_price)
     SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::numeric[])
     ON CONFLICT (customer_id, ticker) DO UPDATE
-    SET quantity = excluded.quantity, held = excluded.held, average_price = excluded.average_price, modified_at = now()
+    SET quantity = excluded.quantity, held = excluded.held, average_price = excluded.average_price, modified_at = statement_timestamp()
 """
 WRITE_POSTINGS = """
     INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price)

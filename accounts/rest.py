@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import json
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar, NoReturn
@@ -9,16 +11,19 @@ from typing import Any, ClassVar, NoReturn
 from django.db.models import QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions, serializers
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.authentication import HasScope
+from accounts.authentication import HasScope, TokenAuthentication
 from accounts.models import Token
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 128
 PAGE_SIZE, PAGE_SIZE_MAX = 100, 500
 BIGINT_MAX = 2**63 - 1
+UNKNOWN_FIELDS_NAMED_MAX = 10
+DECIMAL = re.compile(r"-?[0-9]*\.?[0-9]*", re.ASCII)
 
 
 class BearerToken(OpenApiAuthenticationExtension):
@@ -31,9 +36,26 @@ class BearerToken(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer"}
 
 
+class JsonParser(BaseParser):
+    """JSON as RFC 8259 has it: UTF-8 whatever `charset` says, no NaN; no longer than DATA_UPLOAD_MAX_MEMORY_SIZE."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        try:
+            # `body`, unlike the stream, is bounded.
+            return json.loads(parser_context["request"]._request.body.decode(), parse_constant=self._refuse)
+        except (ValueError, RecursionError) as error:
+            raise exceptions.ParseError(f"The body is not JSON: {error}") from None
+
+    def _refuse(self, constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not a number")
+
+
 class CustomerView(APIView):
     """An endpoint for a customer's program. `scope`: what a token needs to change something here."""
 
+    parser_classes = (JsonParser,)
     permission_classes = (HasScope,)
     scope: Token.Scope | None = None
 
@@ -41,6 +63,14 @@ class CustomerView(APIView):
     def customer_id(self) -> int:
         """Who calls."""
         return self.request.auth.customer_id  # type: ignore[union-attr]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        if request.method not in self.allowed_methods:  # before anybody asks which scope it would need
+            raise exceptions.MethodNotAllowed(str(request.method))
+        super().initial(request, *args, **kwargs)
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return TokenAuthentication().authenticate_header(request)  # even where none was asked for: 401, not 403
 
     def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
         if request.auth is None:
@@ -52,12 +82,15 @@ class StrictSerializer(serializers.Serializer):
     """Refuses what it does not know: a misspelt field is an error, not a surprise."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := [str(name)[:80] for name in data if name not in self.fields]):
-            known = ", ".join(name for name, field in self.fields.items() if not field.read_only)
-            raise serializers.ValidationError(
-                {name: serializers.ErrorDetail(f"Unknown field; known are: {known}.", "unknown") for name in unknown}
-            )
-        return super().to_internal_value(data)
+        if not isinstance(data, dict) or not (names := [name for name in data if name not in self.fields]):
+            return super().to_internal_value(data)
+        detail = serializers.ErrorDetail(f"Unknown field; known are: {', '.join(self.fields)}.", "unknown")
+        wrong: dict[str, Any] = dict.fromkeys(names[:UNKNOWN_FIELDS_NAMED_MAX], [detail])
+        try:
+            super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            wrong = error.detail | wrong
+        raise serializers.ValidationError(wrong)
 
 
 class TextField(serializers.CharField):
@@ -66,6 +99,15 @@ class TextField(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class WordField(serializers.ChoiceField):
+    """One of a few JSON strings."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid_choice", input=f"a {type(data).__name__}")
         return super().to_internal_value(data)
 
 
@@ -89,7 +131,7 @@ class AmountField(serializers.DecimalField):
         super().__init__(max_digits=15, decimal_places=4, min_value=Decimal("0.0001"), **kwargs)
 
     def to_internal_value(self, data: Any) -> Decimal:
-        if not isinstance(data, str):
+        if not (isinstance(data, str) and DECIMAL.fullmatch(data)):  # Decimal would also take "1e2" and "1_000"
             self.fail("invalid")
         return super().to_internal_value(data)
 
@@ -97,6 +139,11 @@ class AmountField(serializers.DecimalField):
 def money_field(**kwargs: Any) -> serializers.DecimalField:
     """USD in an answer: a decimal string with four digits."""
     return serializers.DecimalField(max_digits=19, decimal_places=4, **kwargs)
+
+
+def moment_field(**kwargs: Any) -> serializers.DateTimeField:
+    """A time in an answer: RFC 3339, UTC, always with microseconds."""
+    return serializers.DateTimeField(format="%Y-%m-%dT%H:%M:%S.%fZ", **kwargs)
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -9,16 +9,16 @@ from typing import Any
 
 import structlog
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from drf_standardized_errors.formatter import ExceptionFormatter
 from drf_standardized_errors.handler import ExceptionHandler
 from drf_standardized_errors.types import ErrorResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from accounts.funding import InsufficientFunds, TransferKeyReused
+from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused
 from trades.place import TradeKeyReused, UnknownTicker
 
 log = structlog.get_logger()
@@ -32,9 +32,13 @@ TABLE: dict[type[Exception], tuple[int, str, str, str | None]] = {
     TradeKeyReused: (409, "idempotency_key_reused", "This key was used for a trade with other terms.", None),
     TransferKeyReused: (409, "idempotency_key_reused", "This key was used for another transfer.", None),
     InsufficientFunds: (409, "insufficient_funds", "More than what is available.", "amount"),
+    BalanceTooLarge: (422, "balance_too_large", "The account can't hold that much cash.", "amount"),
     RequestDataTooBig: (413, "too_large", "The body is too large.", None),
-    OperationalError: (503, "unavailable", "Nothing is lost. Try again, with the same Idempotency-Key.", None),
-    InterfaceError: (503, "unavailable", "Nothing is lost. Try again, with the same Idempotency-Key.", None),
+    # The database is away, too busy, or for now only to be read (PostgreSQL's class 25: a standby, a time limit).
+    **dict.fromkeys(
+        (OperationalError, InterfaceError, InternalError),
+        (503, "unavailable", "Nothing is lost. Try again, with the same Idempotency-Key.", None),
+    ),
 }
 
 
@@ -62,7 +66,7 @@ class _Formatter(ExceptionFormatter):
     def format_error_response(self, error_response: ErrorResponse) -> dict[str, Any]:
         status = self.exc.status_code
         errors = [
-            {"field": error.attr.removesuffix(".non_field_errors"), "code": error.code, "detail": str(error.detail)}
+            {"field": _shown(error.attr), "code": error.code, "detail": _shown(error.detail)}
             for error in error_response.errors
             if error.attr and error.attr != "non_field_errors"
         ]
@@ -71,9 +75,14 @@ class _Formatter(ExceptionFormatter):
             errors = [{"field": self.exc.field, "code": first.code, "detail": str(first.detail)}]
         if isinstance(self.exc, exceptions.ValidationError):
             named = ", ".join(dict.fromkeys(error["field"] for error in errors))
-            detail = f"See {named}: {errors[0]['detail']}" if named else str(first.detail)
+            detail = f"See {named}: {errors[0]['detail']}" if named else _shown(first.detail)
             return problem(status, "invalid", detail, errors)
-        return problem(status, first.code, str(first.detail), errors)
+        return problem(status, first.code, _shown(first.detail), errors)
+
+
+def _shown(text: str) -> str:
+    """What may repeat a caller's words, as an answer can carry it: UTF-8, and not at any length."""
+    return str(text)[:300].encode("utf-8", "replace").decode()
 
 
 class _Handler(ExceptionHandler):
@@ -103,18 +112,22 @@ def problem_response(exc: Exception, context: Any) -> Response | None:
 
 
 class Unavailable:
-    """Middleware: a database that does not answer is 503 with Retry-After, on every page and endpoint."""
+    """Middleware: a database that does not answer is 503 with Retry-After, on every page and endpoint.
+
+    Queries and forms are UTF-8, for there are charsets that Python knows and no text can be read in.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.encoding = "utf-8"
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        row = next((TABLE[kind] for kind in (OperationalError, InterfaceError) if isinstance(exception, kind)), None)
-        if row is None:
+        if not isinstance(exception, OperationalError | InterfaceError | InternalError):
             return None
+        row = TABLE[OperationalError]
         log.error("request failed", path=request.path, error=repr(exception))
         response = _answer(request, row[0], row[1], row[2])
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
@@ -147,4 +160,5 @@ def _answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpRe
     """A problem body for programs, a page for people."""
     if request.path.startswith(("/api/", "/exchange/")):
         return JsonResponse(problem(status, code, detail), status=status, content_type=PROBLEM_JSON)
-    return render(request, "error.html", problem(status, code, detail), status=status)
+    # Without the request, for what pages know of the visitor is in the database, which may be what is away.
+    return HttpResponse(render_to_string("error.html", problem(status, code, detail)), status=status)

@@ -3,9 +3,10 @@
 Every call is bounded in time, follows no redirect, and never repeats itself: who calls knows whether that is safe.
 """
 
+import time
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
+from urllib.parse import quote as in_path
 from uuid import UUID
 
 import pybreaker
@@ -14,21 +15,27 @@ from django.conf import settings
 from urllib3.util import Retry, Timeout
 
 from exchange import wire
-from exchange.messages import Malformed, Order, Refusal, Unknown
+from exchange.messages import Malformed, Order, Refusal, Unknown, parse_amount
 
 # Execute and TradeExists answer in milliseconds, once stored: longer means unknown, and the sweep asks.
 TRADING_TIMEOUT = Timeout(connect=1.0, read=2.0)
 # A page or an API call that shows a price can do without it.
 QUOTES_TIMEOUT = Timeout(connect=0.5, read=1.0)
 BODY_BYTES_MAX = 4_000_000
+BODY_SECONDS_MAX = 2.0  # from the first byte to the last; the time-outs above are for the wait between two
+TICKERS_A_CALL_MAX = 200
 
 _http = urllib3.PoolManager(maxsize=16, retries=Retry(0, redirect=0, raise_on_redirect=False))
 # While the exchange hangs, a turn must not wait for it again and again: the sweep's questions tell when it is back.
-_execute_breaker = pybreaker.CircuitBreaker(fail_max=2, reset_timeout=2, name="execute")
+_execute_breaker = pybreaker.CircuitBreaker(fail_max=2, reset_timeout=2, name="execute", throw_new_error_on_trip=False)
 
 
 class NotListed(Exception):
     """The exchange knows no stock by this ticker."""
+
+
+class _NotFound(Unknown):
+    """404. Whether it is the exchange's word on something depends on what was asked."""
 
 
 def execute(orders: list[Order]) -> list[Refusal]:
@@ -43,8 +50,6 @@ def execute(orders: list[Order]) -> list[Refusal]:
         )
     except pybreaker.CircuitBreakerError:
         raise Unknown("not sent: the exchange has not answered lately") from None
-    except NotListed:
-        raise Unknown("Execute answered 404") from None
     sent = {order.trade_id for order in orders}
     try:
         results = {UUID(result["tradeId"]): result for result in answer["results"]}
@@ -66,7 +71,7 @@ def ask(trade_id: UUID) -> dict[str, Any] | None:
     """
     try:
         report = _call("GET", f"/v1/trades/{trade_id}", TRADING_TIMEOUT)
-    except NotListed:
+    except _NotFound:
         return None
     if not isinstance(report, dict) or report.get("tradeId") != str(trade_id):
         raise Unknown("the answer to TradeExists is about something else")
@@ -75,46 +80,64 @@ def ask(trade_id: UUID) -> dict[str, Any] | None:
 
 def quote(ticker: str) -> dict[str, Any]:
     """The last price of a stock and its time. Raises NotListed, Unknown."""
-    return _quote(_call("GET", f"/v1/quotes/{ticker}", QUOTES_TIMEOUT))
+    try:
+        return _quote(_call("GET", f"/v1/quotes/{in_path(ticker, safe='')}", QUOTES_TIMEOUT))
+    except _NotFound:
+        raise NotListed(ticker) from None
 
 
 def quotes(tickers: list[str]) -> dict[str, dict[str, Any]]:
-    """The last prices of up to 200 stocks by ticker; the unlisted are left out. Raises Unknown."""
-    if not tickers:
-        return {}
-    answer = _call("GET", f"/v1/quotes?tickers={','.join(tickers)}", QUOTES_TIMEOUT)
-    try:
-        return {row["stockTicker"]: _quote(row) for row in answer["results"]}
-    except (KeyError, TypeError) as error:
-        raise Unknown(f"the answer makes no sense: {error!r}") from None
+    """The last prices of stocks by ticker; the unlisted are left out. Raises Unknown."""
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(tickers), TICKERS_A_CALL_MAX):
+        asked = ",".join(in_path(ticker, safe="") for ticker in tickers[start : start + TICKERS_A_CALL_MAX])
+        answer = _call("GET", f"/v1/quotes?tickers={asked}", QUOTES_TIMEOUT)
+        try:
+            found |= {row["stockTicker"]: _quote(row) for row in answer["results"]}
+        except (KeyError, TypeError) as error:
+            raise Unknown(f"the answer makes no sense: {error!r}") from None
+    return found
 
 
 def tickers() -> list[dict[str, Any]]:
     """What is listed: `stockTicker`, `name` and more. Raises Unknown."""
     answer = _call("GET", "/v1/tickers", TRADING_TIMEOUT)
     try:
-        return [row for row in answer["results"] if row["stockTicker"]]
+        return [row for row in answer["results"] if isinstance(row["stockTicker"], str)]
     except (KeyError, TypeError) as error:
         raise Unknown(f"the answer makes no sense: {error!r}") from None
 
 
 def clock() -> dict[str, Any]:
-    """Market hours now: `at`, `isOpen`, `hours`, `nextOpen`, `nextClose`. Raises Unknown."""
+    """Market hours now: `isOpen`, `hours`, and the times `nextOpen` and `nextClose`, or None. Raises Unknown."""
     answer = _call("GET", "/v1/clock", QUOTES_TIMEOUT)
-    if not isinstance(answer, dict) or not isinstance(answer.get("isOpen"), bool):
-        raise Unknown("the answer makes no sense")
-    return answer
+    try:
+        if not (isinstance(answer["isOpen"], bool) and isinstance(answer["hours"], str)):
+            raise Malformed("isOpen or hours")
+        moments = {name: answer[name] and _moment(answer[name]) for name in ("nextOpen", "nextClose")}
+    except (KeyError, TypeError, ValueError, Malformed) as error:
+        raise Unknown(f"the answer makes no sense: {error!r}") from None
+    return answer | moments
 
 
 def _quote(row: Any) -> dict[str, Any]:
     try:
-        return row | {"price": Decimal(row["price"]), "at": datetime.fromisoformat(row["at"])}
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        if not isinstance(row["stockTicker"], str):
+            raise Malformed("stockTicker")
+        return row | {"price": parse_amount(row["price"]), "at": _moment(row["at"])}
+    except (KeyError, TypeError, ValueError, ArithmeticError, Malformed) as error:
         raise Unknown(f"the answer makes no sense: {error!r}") from None
 
 
+def _moment(text: Any) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment
+
+
 def _call(method: str, path: str, timeout: Timeout, body: bytes | None = None) -> Any:
-    """The decoded answer of 200 or 202. Raises NotListed (404), Unknown (all else: it may have happened, or not)."""
+    """The decoded answer of 200 or 202. Raises Unknown (it may have happened, or not), of which _NotFound is one."""
     try:
         answer = _http.request(
             method,
@@ -124,17 +147,27 @@ def _call(method: str, path: str, timeout: Timeout, body: bytes | None = None) -
             timeout=timeout,
             preload_content=False,
         )
-        content = answer.read(BODY_BYTES_MAX + 1)
-        if len(content) > BODY_BYTES_MAX:
-            answer.close()  # what is left unread must not be taken for the next answer
-        answer.release_conn()
+        content = _read(answer)
     except urllib3.exceptions.HTTPError as error:
         raise Unknown(f"{type(error).__name__}: {error}") from None
     if answer.status == 404:
-        raise NotListed(path)
-    if answer.status not in (200, 202) or len(content) > BODY_BYTES_MAX:
+        raise _NotFound(f"{method} {path} answered 404")
+    if answer.status not in (200, 202):
         raise Unknown(f"{method} {path} answered {answer.status} with {len(content)} bytes")
     try:
         return wire.decode(content)
     except Malformed as error:
         raise Unknown(str(error)) from None
+
+
+def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
+    """The body, if it is not too long and does not take too long; then the connection serves the next call."""
+    content = b""
+    deadline = time.monotonic() + BODY_SECONDS_MAX
+    while piece := answer.read1(BODY_BYTES_MAX):
+        content += piece
+        if len(content) > BODY_BYTES_MAX or time.monotonic() > deadline:
+            answer.close()  # what is left unread must not be taken for the next answer
+            raise Unknown(f"the answer is too long or too slow: {len(content)} bytes so far")
+    answer.release_conn()
+    return content

@@ -3,6 +3,7 @@
 The list is kept in the database, so that it serves while the exchange is away, and is refreshed by the sweep.
 """
 
+import re
 import threading
 import time
 from typing import Any
@@ -11,12 +12,13 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from exchange import gateway
-from exchange.messages import Unknown
+from exchange.messages import Unknown, storable
 from exchange.models import Stock
 
 LIST_AGE_SECONDS_MAX = 30.0  # how long a process trusts what it read of the list
 MISS_AGE_SECONDS_MAX = 1.0  # how soon it looks again for a ticker that was not there
 CLOCK_AGE_SECONDS_MAX = 1.0
+TICKER = re.compile(r"[A-Z0-9.-]{1,12}", re.ASCII)
 
 
 class _Cached:
@@ -47,26 +49,29 @@ _clock = _Cached(gateway.clock, None)
 
 
 def refresh() -> int:
-    """Read the exchange's list into the database; how many it lists. Again: the same. Raises Unknown."""
-    rows = gateway.tickers()
+    """Read the exchange's list into the database; how many it lists. Again: the same. Raises Unknown.
+
+    What can't be a ticker of ours is left out. A list of nothing is taken for a mistake, and delists nothing.
+    """
+    rows = {ticker: row for row in gateway.tickers() if TICKER.fullmatch(ticker := row["stockTicker"])}
     Stock.objects.bulk_create(
         [
             Stock(
-                ticker=row["stockTicker"],
-                name=row.get("name") or row["stockTicker"],
-                market=row.get("exchange") or "",
-                industry=row.get("industry") or "",
+                ticker=ticker,
+                name=storable(row.get("name") or ticker, 200),
+                market=storable(row.get("exchange") or "", 40),
+                industry=storable(row.get("industry") or "", 120),
                 listed=True,
                 seen_at=Now(),
             )
-            for row in rows
+            for ticker, row in rows.items()
         ],
         update_conflicts=True,
         unique_fields=["ticker"],
         update_fields=["name", "market", "industry", "listed", "seen_at"],
     )
     if rows:
-        Stock.objects.exclude(ticker__in=[row["stockTicker"] for row in rows]).update(listed=False)
+        Stock.objects.exclude(ticker__in=list(rows)).update(listed=False)
     return len(rows)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 LARGEST_AMOUNT = Decimal("1e14")  # a price or a total beyond this is not one
+LARGEST_QUANTITY = 2**63 - 1
 
 
 class Malformed(Exception):
@@ -67,15 +68,15 @@ class Report:
             if status not in {"ACCEPTED", "FILLED", "REJECTED"}:
                 raise Malformed(storable(f"status is {status!r}"))
             quantity = body["quantity"]
-            if type(quantity) is not int:
+            if type(quantity) is not int or abs(quantity) > LARGEST_QUANTITY:
                 raise Malformed(storable(f"quantity is {quantity!r}"))
             return cls(
                 trade_id=UUID(body["tradeId"]),
                 status=status,
-                ticker=storable(body["stockTicker"]),
-                type=storable(body["type"]),
+                ticker=storable(body["stockTicker"], 40),
+                type=storable(body["type"], 40),
                 quantity=quantity,
-                fill=Fill(_amount(body["price"]), _amount(body["amount"])) if status == "FILLED" else None,
+                fill=Fill(parse_amount(body["price"]), parse_amount(body["amount"])) if status == "FILLED" else None,
                 reason=storable(body.get("reason") or ""),
                 reason_code=storable(body.get("reasonCode") or ""),
             )
@@ -83,18 +84,19 @@ class Report:
             raise Malformed(storable(f"{type(error).__name__}: {error}")) from None
 
 
-def storable(text: Any) -> str:
-    """Somebody else's text as a database takes it: no NUL, nothing that is not UTF-8, 500 characters at most."""
-    return str(text)[:500].encode("utf-8", "replace").decode().replace("\x00", "�")
+def storable(text: Any, length_max: int = 500) -> str:
+    """Somebody else's text as a database takes it: no NUL, nothing that is not UTF-8, so many characters at most."""
+    return str(text)[:length_max].encode("utf-8", "replace").decode().replace("\x00", "�")
 
 
-def _amount(value: Any) -> Decimal:
+def parse_amount(value: Any) -> Decimal:
+    """USD above zero with four digits, from a decimal string. Raises Malformed, InvalidOperation."""
     if not isinstance(value, str):
         raise Malformed(storable(f"an amount is {value!r}, not a decimal string"))
     amount = Decimal(value)
     if not (amount.is_finite() and 0 < amount < LARGEST_AMOUNT and amount == round(amount, 4)):
         raise Malformed(storable(f"an amount is {value!r}"))
-    return amount
+    return round(amount, 4)
 
 
 def canonical(body: dict[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """JSON and signatures: the spelling of `messages` on the wire."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -8,6 +9,8 @@ from django.utils.functional import SimpleLazyObject
 from standardwebhooks import Webhook
 
 from exchange.messages import Malformed, Order
+
+NESTING_MAX = 100  # what is nested deeper could be read here, and be too much for who handles it later
 
 
 class Unsigned(Exception):
@@ -17,9 +20,19 @@ class Unsigned(Exception):
 def decode(raw: bytes) -> Any:
     """The JSON value in `raw`, numbers with a point as they were written. Raises Malformed (NaN and infinities too)."""
     try:
-        return json.loads(raw, parse_float=str, parse_constant=_refuse)
+        value = json.loads(raw, parse_float=str, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from None
+    level = [value]
+    for _ in range(NESTING_MAX):
+        level = [inner for outer in level if isinstance(outer, dict | list) for inner in _inside(outer)]
+        if not level:
+            return value
+    raise Malformed(f"nested deeper than {NESTING_MAX}")
+
+
+def _inside(outer: dict | list) -> Iterable[Any]:
+    return outer.values() if isinstance(outer, dict) else outer
 
 
 def _refuse(constant: str) -> None:

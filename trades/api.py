@@ -18,13 +18,15 @@ from accounts.rest import (
     StrictSerializer,
     TextField,
     WholeNumberField,
+    WordField,
     created,
     idempotency_key,
+    moment_field,
     money_field,
     page,
 )
 from exchange import gateway
-from exchange.messages import Unknown
+from exchange.messages import Unknown, storable
 from trades.models import Status, Trade, Type
 from trades.place import QUANTITY_MAX, place_trade
 
@@ -41,7 +43,7 @@ class TickerField(TextField):
 
 class TradeRequest(StrictSerializer):
     stockTicker = TickerField(help_text="As the exchange lists it: AAPL.")
-    type = serializers.ChoiceField(Type.choices)
+    type = WordField(Type.choices)
     quantity = WholeNumberField(min_value=1, max_value=QUANTITY_MAX, help_text="Whole shares.")
 
 
@@ -50,13 +52,13 @@ class TradeAnswer(serializers.Serializer):
     stockTicker = serializers.CharField(source="ticker")
     type = serializers.ChoiceField(Type.choices)
     quantity = serializers.IntegerField(help_text="Whole shares.")
-    createdAt = serializers.DateTimeField(source="placed_at")
+    createdAt = moment_field(source="placed_at")
     status = serializers.ChoiceField(Status.choices)
     reason = serializers.SerializerMethodField(help_text="Why it was REJECTED, for people.")
     reasonCode = serializers.SerializerMethodField(help_text="Why it was REJECTED, for programs.")
     price = money_field(allow_null=True, help_text="USD a share, once FILLED.")
     amount = money_field(allow_null=True, help_text="USD in all, once FILLED.")
-    settledAt = serializers.DateTimeField(source="settled_at", allow_null=True, help_text="When it became final.")
+    settledAt = moment_field(source="settled_at", allow_null=True, help_text="When it became final.")
 
     def get_reason(self, trade: Trade) -> str | None:
         return trade.reason or None
@@ -99,14 +101,14 @@ class PositionAnswer(serializers.Serializer):
 class QuoteAnswer(serializers.Serializer):
     stockTicker = serializers.CharField()
     price = money_field(help_text="The last price, USD a share.")
-    at = serializers.DateTimeField()
+    at = moment_field()
 
 
 class MarketAnswer(serializers.Serializer):
     isOpen = serializers.BooleanField()
     hours = serializers.CharField(help_text="`nyse`, or `always` where the stand-in exchange never closes.")
-    nextOpen = serializers.DateTimeField(allow_null=True)
-    nextClose = serializers.DateTimeField(allow_null=True)
+    nextOpen = moment_field(allow_null=True)
+    nextClose = moment_field(allow_null=True)
 
 
 class ExchangeUnavailable(exceptions.APIException):
@@ -174,7 +176,7 @@ class PositionView(CustomerView):
     @extend_schema(operation_id="getPosition", responses=PositionAnswer, tags=["account"])
     def get(self, request: Request, ticker: str) -> Response:
         """What you hold of one stock."""
-        positions = list(accounts.positions_of(self.customer_id).filter(ticker=ticker.upper()))
+        positions = list(accounts.positions_of(self.customer_id).filter(ticker=storable(ticker.upper())))
         if not positions:
             raise exceptions.NotFound("You hold no such stock.")
         return Response(PositionAnswer(_valued(positions)[0]).data)

@@ -2,7 +2,6 @@
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_POST
 
 from exchange import wire
 from exchange.messages import Malformed
@@ -13,13 +12,14 @@ REPORTS_MAX = 100
 
 
 @csrf_exempt
-@require_POST
 def callback(request: HttpRequest) -> HttpResponse:
     """POST {"reports": [report, …]}, 1 to 100, signed: 204 once they are durable. Again: 204, and nothing changes.
 
-    401: not signed by the exchange, or longer than five minutes ago. 400: not reports. Each report is judged later and
+    405: not a POST. 401: not signed by the exchange, or longer than five minutes ago. 400: not reports. Each report is judged later and
     for itself, so that one that makes no sense does not keep its neighbours from counting.
     """
+    if request.method != "POST":
+        return _problem(405, "method_not_allowed", "Reports are posted.")
     try:
         body = wire.verified(request.body, request.headers)
         reports = body.get("reports") if isinstance(body, dict) else None
@@ -38,9 +38,10 @@ def callback(request: HttpRequest) -> HttpResponse:
 
 
 def _problem(status: int, code: str, detail: str) -> JsonResponse:
-    title = {400: "Bad Request", 401: "Unauthorized"}[status]
+    title = {400: "Bad Request", 401: "Unauthorized", 405: "Method Not Allowed"}[status]
     return JsonResponse(
         {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, "errors": []},
         status=status,
+        headers={"Allow": "POST"} if status == 405 else {},
         content_type="application/problem+json",
     )

@@ -2,6 +2,7 @@
 
 The statements in SQL are those of the hot path. Sets go in as arrays, so a statement costs about the same for one
 row and for a hundred. A move and its line in the history are one statement: there is never one without the other.
+Times are those of the statement: the transaction began before it had the lock, perhaps before the trade was placed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -111,7 +112,7 @@ END = """
     WITH ended AS (
         UPDATE trades_trade AS t
         SET status = new.status, reason_code = new.reason_code, price = new.price, amount = new.amount,
-            settled_at = now()
+            settled_at = statement_timestamp()
         FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::text[])
             AS new (id, was, status, reason_code, price, amount, why)
         WHERE t.id = new.id AND t.status = new.was
@@ -122,10 +123,11 @@ END = """
 """
 CLAIM = """
     WITH terms AS (
-        SELECT now() + make_interval(secs => %s) AS expires_at, now() + make_interval(secs => %s) AS ask_at
+        SELECT statement_timestamp() AS at, statement_timestamp() + make_interval(secs => %s) AS expires_at,
+               statement_timestamp() + make_interval(secs => %s) AS ask_at
     ), claimed AS (
         UPDATE trades_trade AS t
-        SET status = 'IN PROGRESS', max_price = new.max_price, claimed_at = now(),
+        SET status = 'IN PROGRESS', max_price = new.max_price, claimed_at = terms.at,
             expires_at = terms.expires_at, ask_at = terms.ask_at
         FROM unnest(%s::uuid[], %s::numeric[]) AS new (id, max_price), terms
         WHERE t.id = new.id AND t.status = 'PLACED'
@@ -137,7 +139,7 @@ CLAIM = """
     SELECT id, expires_at FROM claimed
 """
 HANDLE = """
-    UPDATE trades_report AS r SET outcome = new.outcome, why = new.why, handled_at = now()
+    UPDATE trades_report AS r SET outcome = new.outcome, why = new.why, handled_at = statement_timestamp()
     FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new (id, outcome, why)
     WHERE r.id = new.id RETURNING r.id
 """
