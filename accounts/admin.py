@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
-from accounts.models import Balance, Customer, Position, Posting, Token, Transfer
+from accounts.models import Balance, Customer, Limits, Position, Posting, Token, Transfer
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -63,3 +63,13 @@ class TokenAdmin(ReadOnlyAdmin):
     list_select_related = ("customer",)
     search_fields = ("=customer__email",)
     exclude = ("token_hash", "secret_hash")
+
+
+@admin.register(Limits)
+class LimitsAdmin(admin.ModelAdmin):
+    """Gives a customer other limits than everybody has."""
+
+    list_display = ("customer", "reads_a_minute", "orders_a_minute")
+    list_select_related = ("customer",)
+    search_fields = ("=customer__email",)
+    raw_id_fields = ("customer",)

@@ -1,8 +1,10 @@
 """Taking a trade back before it is sent."""
 
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
+from django.test import Client
 
 from accounts.models import Balance, Customer, Posting
 from tests.people import claim
@@ -58,3 +60,14 @@ def test_nobody_cancels_what_is_somebody_elses(alice: Customer, bob: Customer) -
             cancel_trade(bob.id, trade_id, by="pages")
     trade.refresh_from_db()
     assert trade.status == Status.PLACED
+
+
+def test_the_api_cancels(alice: Customer, bob: Customer, api_of: Callable[..., Client]) -> None:
+    trade = place(alice)
+    address = f"/api/v1/trades/{trade.id}/cancel"
+    assert api_of(bob).post(address).status_code == 404
+    assert api_of(alice, ["read"]).post(address).status_code == 403
+    answer = api_of(alice).post(address)
+    assert (answer.status_code, answer.json()["status"], answer.json()["reasonCode"]) == (200, "REJECTED", "cancelled")
+    again = api_of(alice).post(address)
+    assert (again.status_code, again.json()["code"]) == (409, "not_cancellable")
