@@ -1,10 +1,12 @@
 """Tokens: how programs show who they are. Random and long; shown once, kept as hashes."""
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest
+from uuid import UUID
 
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -53,6 +55,11 @@ def find_pair(key_id: str, secret_key: str) -> Token | None:
     """The same, of a key id and its secret."""
     grant = _valid().filter(key_id=key_id).first()
     return grant if grant and compare_digest(grant.secret_hash, _hash(secret_key)) else None
+
+
+def valid_of(grant_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these grants still work."""
+    return set(_valid().filter(pk__in=grant_ids).values_list("pk", flat=True))
 
 
 def note_use(grant: Token) -> None:

@@ -168,6 +168,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def _answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
     """A problem body for programs, a page for people."""
+    if request.path.startswith("/alpaca/"):
+        return JsonResponse({"code": status * 100_000 + 10_000, "message": detail}, status=status)
     if request.path.startswith(("/api/", "/exchange/")):
         return JsonResponse(problem(status, code, detail), status=status, content_type=PROBLEM_JSON)
     # Without the request, for what pages know of the visitor is in the database, which may be what is away.

@@ -66,6 +66,7 @@ INSTALLED_APPS = [
     "accounts",
     "exchange",
     "trades",
+    "alpaca_api",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -167,6 +168,9 @@ if not 1 <= LANES <= 1000:
 EXCHANGE_URL = env("EXCHANGE_URL", default="http://127.0.0.1:8100")
 EXCHANGE_SECRET = env("EXCHANGE_SECRET")  # several, separated by spaces, while one replaces the other
 CALLBACK_URL = env("CALLBACK_URL", default=f"http://127.0.0.1:{env('PORT', default='8000')}/exchange/callbacks")
+
+# -- event streams: where the `stream` processes are, as customers reach them
+STREAM_URL = env("STREAM_URL", default=f"http://127.0.0.1:{env('STREAM_PORT', default='8200')}")
 
 # -- the REST API
 REST_FRAMEWORK = {

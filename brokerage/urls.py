@@ -1,7 +1,7 @@
 """Every address of the brokerage."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
@@ -27,6 +27,7 @@ urlpatterns = [
     path("api/v1/trades", trades.TradesView.as_view()),
     path("api/v1/trades/<uuid:trade_id>", trades.TradeView.as_view()),
     path("api/v1/trades/<uuid:trade_id>/cancel", trades.CancelView.as_view()),
+    path("api/v1/events", trades.EventsView.as_view()),
     path("api/v1/positions", trades.PositionsView.as_view()),
     path("api/v1/positions/<str:ticker>", trades.PositionView.as_view()),
     path("api/v1/quotes/<str:ticker>", trades.QuoteView.as_view()),
@@ -35,6 +36,7 @@ urlpatterns = [
     path("api/v1/postings", accounts.PostingsView.as_view()),
     path("api/v1/deposits", accounts.DepositsView.as_view()),
     path("api/v1/withdrawals", accounts.WithdrawalsView.as_view()),
+    path("alpaca/v2/", include("alpaca_api.urls")),
     path("api/v1/tokens", accounts.TokensView.as_view()),
     path("api/v1/tokens/<uuid:token_id>", accounts.TokenView.as_view()),
 ]

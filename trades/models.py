@@ -120,6 +120,17 @@ class Trade(models.Model):
             models.Index(name="placed_in_line", fields=["customer", "sequence"], condition=Q(status=Status.PLACED)),
             models.Index(name="placed_by_age", fields=["placed_at"], condition=Q(status=Status.PLACED)),
             models.Index(name="to_ask_about", fields=["ask_at"], condition=Q(status=Status.IN_PROGRESS)),
+            # For lists (trades.listing). Of final trades alone: each is entered once, when it ends.
+            models.Index(
+                name="final_by_type",
+                fields=["customer", "status", "type", "sequence"],
+                condition=Q(status__in=[Status.FILLED, Status.REJECTED]),
+            ),
+            models.Index(
+                name="final_by_ticker",
+                fields=["customer", "status", "ticker", "type", "sequence"],
+                condition=Q(status__in=[Status.FILLED, Status.REJECTED]),
+            ),
         ]
         triggers = [
             pgtrigger.Protect(name="trades_stay", operation=pgtrigger.Delete),
@@ -171,17 +182,31 @@ class Trade(models.Model):
         return Reason(self.reason_code).label if self.reason_code else ""
 
 
-class Move(models.Model):
-    """One step of a trade's history: from where (empty: nowhere yet), to where, when, why, by what. It stays."""
+class ThisTransaction(models.Func):
+    """The number of the transaction that is open; PostgreSQL never uses one again."""
 
-    trade = models.ForeignKey(Trade, models.PROTECT, related_name="moves")
+    template = "(pg_current_xact_id()::text::bigint)"
+    output_field = models.BigIntegerField()
+
+
+class Move(models.Model):
+    """One step of a trade's history: from where (empty: nowhere yet), to where, when, why, by what. It stays.
+
+    It is also an event of the customer's feed (trades.feed), in the order of (`xact`, `id`): `xact` is the number of
+    the transaction that wrote it, which tells when no row before it can appear any more.
+    """
+
+    trade = models.ForeignKey(Trade, models.PROTECT, related_name="moves", db_index=False)  # each_move_once serves
     from_status = models.CharField(max_length=11, blank=True)
     to_status = models.CharField(max_length=11, choices=Status)
     at = models.DateTimeField(db_default=Now())
     why = models.CharField(max_length=500, blank=True)
     by = models.CharField(max_length=80)
+    customer_id = models.BigIntegerField()
+    xact = models.BigIntegerField(db_default=ThisTransaction(), editable=False)
 
     class Meta:
+        indexes = [models.Index(name="feed_of_customer", fields=["customer_id", "xact", "id"])]
         constraints = [models.UniqueConstraint(name="each_move_once", fields=["trade", "to_status"])]
         triggers = [pgtrigger.Protect(name="moves_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
 

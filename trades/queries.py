@@ -116,10 +116,10 @@ END = """
         FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::text[])
             AS new (id, was, status, reason_code, price, amount, why)
         WHERE t.id = new.id AND t.status = new.was
-        RETURNING t.id, new.was, new.status, new.why
+        RETURNING t.id, new.was, new.status, new.why, t.customer_id
     )
-    INSERT INTO trades_move (trade_id, from_status, to_status, why, by)
-    SELECT id, was, status, why, %s FROM ended RETURNING trade_id
+    INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id)
+    SELECT id, was, status, why, %s, customer_id FROM ended RETURNING trade_id
 """
 CLAIM = """
     WITH terms AS (
@@ -131,10 +131,10 @@ CLAIM = """
             expires_at = terms.expires_at, ask_at = terms.ask_at
         FROM unnest(%s::uuid[], %s::numeric[]) AS new (id, max_price), terms
         WHERE t.id = new.id AND t.status = 'PLACED'
-        RETURNING t.id, t.expires_at
+        RETURNING t.id, t.expires_at, t.customer_id
     ), history AS (
-        INSERT INTO trades_move (trade_id, from_status, to_status, why, by)
-        SELECT id, 'PLACED', 'IN PROGRESS', '', %s FROM claimed
+        INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id)
+        SELECT id, 'PLACED', 'IN PROGRESS', '', %s, customer_id FROM claimed
     )
     SELECT id, expires_at FROM claimed
 """
