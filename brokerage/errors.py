@@ -22,6 +22,7 @@ from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReus
 from trades.cancel import NotCancellable
 from trades.checks import PriceUnknown, TickerRestricted, TooManyOrders, TooManyShares, TooMuchMoney, TradingHalted
 from trades.place import TradeKeyReused, UnknownTicker
+from trades.webhooks import AddressRefused, TooManyWebhooks
 
 log = structlog.get_logger()
 
@@ -38,6 +39,8 @@ TABLE: dict[type[Exception], tuple[int, str, str, str | None]] = {
     TooMuchMoney: (422, "notional_too_large", "At the last price it is worth more than one order may be.", "quantity"),
     PriceUnknown: (503, "price_unknown", "What the order is worth can't be told while no price is known.", None),
     TooManyOrders: (429, "too_many_orders", "More orders than may be placed in a minute.", None),
+    AddressRefused: (422, "address_refused", "Events are posted to https:// on the Internet alone.", "url"),
+    TooManyWebhooks: (409, "too_many_webhooks", "You have as many webhooks as you may.", None),
     NotCancellable: (409, "not_cancellable", "It was sent already, or is final.", None),
     TransferKeyReused: (409, "idempotency_key_reused", "This key was used for another transfer.", None),
     InsufficientFunds: (409, "insufficient_funds", "More than what is available.", "amount"),

@@ -172,6 +172,9 @@ CALLBACK_URL = env("CALLBACK_URL", default=f"http://127.0.0.1:{env('PORT', defau
 # -- event streams: where the `stream` processes are, as customers reach them
 STREAM_URL = env("STREAM_URL", default=f"http://127.0.0.1:{env('STREAM_PORT', default='8200')}")
 
+# True where webhooks may go to addresses inside private networks and without TLS: for tests on one machine alone.
+WEBHOOKS_TO_PRIVATE_ADDRESSES = env.bool("WEBHOOKS_TO_PRIVATE_ADDRESSES", default=False)
+
 # -- the REST API
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],

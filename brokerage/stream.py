@@ -22,7 +22,7 @@ from accounts.models import Token
 from alpaca_api import shapes
 from brokerage.errors import PROBLEM_JSON, problem
 from trades import feed
-from trades.api import TradeAnswer
+from trades.api import event_body
 from trades.feed import Event, Position
 from trades.models import Status
 
@@ -385,16 +385,6 @@ def _readable(grant: Token) -> Token:
         raise _Refused(403, "permission_denied", "This token lacks the scope “read”.")
     tokens.note_use(grant)
     return grant
-
-
-def event_body(event: Event) -> dict[str, Any]:
-    """An event as streams and webhooks carry it."""
-    return {
-        "eventId": event.id,
-        "type": event.type,
-        "at": shapes.moment(event.at),
-        "trade": dict(TradeAnswer(event.trade).data),
-    }
 
 
 def _server_sent(event: Event) -> str:

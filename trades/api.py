@@ -30,6 +30,7 @@ from accounts.rest import (
 from exchange import gateway
 from exchange.messages import Unknown, storable
 from trades.cancel import NoSuchTrade, cancel_trade
+from trades.feed import Event
 from trades.listing import Wanted, trades_of
 from trades.models import Status, Trade, Type
 from trades.place import QUANTITY_MAX, place_trade
@@ -175,6 +176,18 @@ class CancelView(CustomerView):
             return Response(TradeAnswer(cancel_trade(self.customer_id, trade_id, by="api")).data)
         except NoSuchTrade:
             raise exceptions.NotFound("You have no such trade.") from None
+
+
+class EventAnswer(serializers.Serializer):
+    eventId = serializers.CharField(source="id", help_text="Opaque. Ids sort in the order of the events.")
+    type = serializers.CharField(help_text="`trade.placed`, `trade.in_progress`, `trade.filled` or `trade.rejected`.")
+    at = moment_field(help_text="When it happened.")
+    trade = TradeAnswer(help_text="The trade as it was then.")
+
+
+def event_body(event: Event) -> dict[str, Any]:
+    """An event as streams and webhooks carry it."""
+    return dict(EventAnswer(event).data)
 
 
 class EventsQuery(StrictSerializer):

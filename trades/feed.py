@@ -1,8 +1,13 @@
 """The feed: a customer's events in one durable order, read from the history of trades and written nowhere else.
 
-An event is a move. Its place is (number of the transaction that wrote it, the move's id). Transactions commit in any
-order, so a reader who asks for "everything after the last" would miss what commits late. Here an event is served once
-every transaction up to its own has ended: nothing can then appear before it any more. PostgreSQL says which those are.
+An event is a move. Its place is (number of a transaction, the move's id). Transactions commit in any order, so a
+reader who asks for "everything after the last" would miss what commits late. Here an event is served once every
+transaction up to its number has ended: nothing can then appear before it any more. PostgreSQL says which those are.
+
+The number is that of the transaction that wrote it, or higher: a turn draws its own with its first lock, perhaps before
+the placing whose trade it then claims, and takes the customer's highest where its own is lower. It is never lower than
+its own, so nothing appears behind a reader; and it never falls, so a customer's events are in the order of their causes.
+Trades that are placed at the same moment by requests that do not wait for each other come in either order.
 """
 
 import re

@@ -4,9 +4,9 @@ import json
 import sys
 from typing import Any
 
+from accounts.audit import BOOKS, LISTED_MAX
 from django.core.management.base import BaseCommand, CommandParser
 
-from accounts.audit import BOOKS, LISTED_MAX
 from trades.audit import TRADES, audit_books
 
 
