@@ -45,10 +45,16 @@ ATTEMPTS = [
     ("trade_has_terms", insert(quantity=-1)),
     ("trade_has_terms", insert(sequence=0)),
     ("trade_has_terms", insert(type="'HOLD'")),
-    ("trade_is_as_its_status_says", insert(status="'FILLED'")),
-    ("trade_is_as_its_status_says", insert(status="'REJECTED'")),
-    ("trade_is_as_its_status_says", insert(status="'IN PROGRESS'")),
-    ("trade_is_as_its_status_says", insert(status="'CANCELLED'")),
+    ("trade_has_terms", insert().replace("'AAPL'", "''")),
+    ("trades_begin_placed", insert(status="'IN PROGRESS'")),
+    ("trades_begin_placed", insert(status="'FILLED'")),
+    ("trade_is_as_its_status_says", change("placed", "status = 'CANCELLED'")),
+    ("trade_is_as_its_status_says", change("placed", "status = 'REJECTED', settled_at = now(), reason_code = 'mood'")),
+    # What is compared with NULL is neither true nor false, and a check takes that for true.
+    ("trade_is_as_its_status_says", change("alone", SENT)),
+    ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', settled_at = now()")),
+    ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', price = 10, settled_at = now()")),
+    ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', amount = 10, settled_at = now()")),
     ("trade_is_as_its_status_says", change("placed", "claimed_at = now()")),
     ("trade_is_as_its_status_says", change("placed", "price = 1")),
     ("trade_is_as_its_status_says", change("placed", "amount = 1")),
@@ -123,19 +129,18 @@ ATTEMPTS = [
     ("report_words_stay", "UPDATE trades_report SET body = '{}' WHERE trade_id = %(filled)s"),
     ("report_words_stay", "UPDATE trades_report SET trade_id = %(placed)s WHERE trade_id = %(filled)s"),
     ("report_words_stay", "UPDATE trades_report SET digest = 'another' WHERE trade_id = %(filled)s"),
+    ("report_words_stay", "UPDATE trades_report SET customer_id = %(bob)s WHERE trade_id = %(filled)s"),
+    ("report_words_stay", "UPDATE trades_report SET source = 'sweep' WHERE trade_id = %(filled)s"),
+    ("report_words_stay", "UPDATE trades_report SET received_at = now() WHERE trade_id = %(filled)s"),
+    ("report_is_of_a_kind", "UPDATE trades_report SET outcome = 'forgotten' WHERE trade_id = %(filled)s"),
+    ("counters_count_up", "UPDATE trades_tradecounter SET last = last - 1 WHERE customer_id = %(alice)s"),
+    ("counters_stay", "DELETE FROM trades_tradecounter WHERE customer_id = %(alice)s"),
     (
         "trades_report_digest_key",
         "INSERT INTO trades_report (trade_id, digest, body, source, outcome, why) "
         "SELECT trade_id, digest, body, source, outcome, why FROM trades_report WHERE trade_id = %(filled)s",
     ),
     ("trades_tradecounter_customer_id_fk", "INSERT INTO trades_tradecounter (customer_id, last) VALUES (0, 1)"),
-]
-# What is compared with NULL is neither true nor false, and a check takes that for true.
-NULLS = [
-    ("trade_is_as_its_status_says", change("alone", SENT)),
-    ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', settled_at = now()")),
-    ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', price = 10, settled_at = now()")),
-    ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', amount = 10, settled_at = now()")),
 ]
 
 
@@ -157,12 +162,6 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("guarantee", "statement"), ATTEMPTS)
 def test_the_database_refuses(guarantee: str, statement: str, ids: dict[str, Any]) -> None:
-    assert refusal(statement, ids) == guarantee
-
-
-@pytest.mark.xfail(reason="the check does not ask for price, amount and max_price to be there", strict=True)
-@pytest.mark.parametrize(("guarantee", "statement"), NULLS)
-def test_the_database_refuses_what_is_missing(guarantee: str, statement: str, ids: dict[str, Any]) -> None:
     assert refusal(statement, ids) == guarantee
 
 
