@@ -138,7 +138,7 @@ class Posting(models.Model):
     """One movement of a customer's cash or shares, never changed or deleted.
 
     `change` is what moved and `total` what it left: USD where `ticker` is empty (cash), else shares of that stock.
-    `cause` is the id of what moved it: a trade, a transfer.
+    `cause` is the id of what moved it: a trade, a transfer, an adjustment.
     """
 
     class Kind(models.TextChoices):
@@ -146,6 +146,7 @@ class Posting(models.Model):
         WITHDRAWAL = "withdrawal"
         BUY = "buy"
         SELL = "sell"
+        ADJUSTMENT = "adjustment"
 
     customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
     ticker = models.CharField(max_length=12, blank=True, default=CASH)
@@ -193,3 +194,75 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Adjustment(models.Model):
+    """Cash that staff puts into an account or takes out of it: asked for by one, decided on by another.
+
+    `approved` is None while it waits. Once approved it is the cause of one posting.
+    """
+
+    class Reason(models.TextChoices):
+        GOODWILL = "goodwill", "Goodwill"
+        FEE = "fee", "Fee, or a fee returned"
+        DIVIDEND = "dividend", "Dividend or other corporate action"
+        ERROR = "error", "Correction of an error of ours"
+        BANK = "bank", "A transfer that the bank returned or corrected"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="+")
+    change = models.DecimalField(**MONEY, help_text="USD: above zero into the account, below zero out of it.")
+    reason = models.CharField(max_length=10, choices=Reason)
+    why = models.CharField(max_length=500)
+    asked_by = models.ForeignKey(Customer, models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    approved = models.BooleanField(null=True)
+    decided_by = models.ForeignKey(Customer, models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="adjustment_moves_something", condition=~Q(change=0)),
+            models.CheckConstraint(name="nobody_decides_on_their_own", condition=~Q(decided_by=F("asked_by"))),
+            models.CheckConstraint(
+                name="adjustment_is_decided_by_somebody",
+                condition=Q(approved=None, decided_by=None, decided_at=None)
+                | Q(approved__isnull=False, decided_by__isnull=False, decided_at__isnull=False),
+            ),
+        ]
+        indexes = [models.Index(name="adjustments_waiting", fields=["asked_at"], condition=Q(approved=None))]
+        triggers = [
+            pgtrigger.Protect(name="adjustments_stay", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="decided_adjustments_stay", operation=pgtrigger.Update, condition=~pgtrigger.Q(old__approved=None)
+            ),
+            pgtrigger.Protect(
+                name="adjustment_terms_stay",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__customer__df=pgtrigger.F("new__customer"))
+                | pgtrigger.Q(old__change__df=pgtrigger.F("new__change"))
+                | pgtrigger.Q(old__reason__df=pgtrigger.F("new__reason"))
+                | pgtrigger.Q(old__why__df=pgtrigger.F("new__why"))
+                | pgtrigger.Q(old__asked_by__df=pgtrigger.F("new__asked_by")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.change:+} USD, {self.get_reason_display()}"
+
+
+class Freeze(models.Model):
+    """A switch of a customer's withdrawals, with who, when and why. The newest counts; all of them stay."""
+
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="+", db_index=False)
+    is_on = models.BooleanField()
+    why = models.CharField(max_length=500)
+    by = models.ForeignKey(Customer, models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(name="freezes_of_customer", fields=["customer", "-id"])]
+        triggers = [pgtrigger.Protect(name="freezes_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return "frozen" if self.is_on else "not frozen"

@@ -18,7 +18,7 @@ from drf_standardized_errors.types import ErrorResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused
+from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, WithdrawalsFrozen
 from trades.place import TradeKeyReused, UnknownTicker
 
 log = structlog.get_logger()
@@ -31,6 +31,7 @@ TABLE: dict[type[Exception], tuple[int, str, str, str | None]] = {
     UnknownTicker: (422, "unknown_ticker", "The exchange does not list this stock.", "stockTicker"),
     TradeKeyReused: (409, "idempotency_key_reused", "This key was used for a trade with other terms.", None),
     TransferKeyReused: (409, "idempotency_key_reused", "This key was used for another transfer.", None),
+    WithdrawalsFrozen: (403, "withdrawals_frozen", "Withdrawals from this account are frozen. Ask support.", None),
     InsufficientFunds: (409, "insufficient_funds", "More than what is available.", "amount"),
     BalanceTooLarge: (422, "balance_too_large", "The account can't hold that much cash.", "amount"),
     RequestDataTooBig: (413, "too_large", "The body is too large.", None),

@@ -1,7 +1,7 @@
 """Every address of the brokerage."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
@@ -14,6 +14,7 @@ from trades.callback import callback
 urlpatterns = [
     path("", TemplateView.as_view(template_name="home.html"), name="home"),
     path("admin/", admin.site.urls),
+    path("accounts/", include("allauth.urls")),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", metrics),

@@ -78,6 +78,21 @@ def ask(trade_id: UUID) -> dict[str, Any] | None:
     return report
 
 
+def history(after: int, limit: int = 1000) -> tuple[list[dict[str, Any]], int | None]:
+    """A page of the exchange's own record, in its order of arrival, and where the next begins; None: there is none yet.
+
+    Each row is a report with `sequence` and `receivedAt`, unchecked. Raises Unknown.
+    """
+    answer = _call("GET", f"/v1/trades?after={after}&limit={limit}", TRADING_TIMEOUT)
+    try:
+        rows, following = answer["results"], answer["next"]
+        if not isinstance(rows, list) or not (following is None or (type(following) is int and following > after)):
+            raise Malformed("results or next")
+        return rows, following
+    except (KeyError, TypeError, Malformed) as error:
+        raise Unknown(f"the answer makes no sense: {error!r}") from None
+
+
 def quote(ticker: str) -> dict[str, Any]:
     """The last price of a stock and its time. Raises NotListed, Unknown."""
     try:

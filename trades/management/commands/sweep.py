@@ -9,6 +9,7 @@ import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import connection
+from django.utils.module_loading import import_string
 
 from exchange import market
 from trades.sweep import ask_exchange, ring_for_waiting
@@ -16,6 +17,7 @@ from trades.sweep import ask_exchange, ring_for_waiting
 RING_EVERY_SECONDS = 1.0
 ASK_EVERY_SECONDS = 1.0
 LIST_EVERY_SECONDS = 60.0
+ALSO_EVERY_SECONDS = 1.0
 RETRY_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -34,6 +36,7 @@ class Command(BaseCommand):
             (ring_for_waiting_here, RING_EVERY_SECONDS),
             (ask_exchange, ASK_EVERY_SECONDS),
             (market.refresh, LIST_EVERY_SECONDS),
+            *((import_string(name), ALSO_EVERY_SECONDS) for name in settings.SWEEP_ALSO),
         ]
         threads = [threading.Thread(target=_repeat, args=(work, every, stop)) for work, every in loops]
         for thread in threads:
