@@ -170,6 +170,20 @@ class Posting(models.Model):
         return f"{self.kind} {self.change:+} {self.ticker or 'USD'}"
 
 
+class Limits(models.Model):
+    """How many requests a minute each token of this customer may make, where it is not what everybody's may."""
+
+    customer = models.OneToOneField(Customer, models.CASCADE, primary_key=True, related_name="limits")
+    reads_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as everybody.")
+    orders_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as everybody.")
+
+    class Meta:
+        verbose_name_plural = "limits"
+
+    def __str__(self) -> str:
+        return f"{self.reads_a_minute or '·'} reads, {self.orders_a_minute or '·'} orders a minute"
+
+
 class Token(models.Model):
     """A grant for programs: a bearer token, and a pair of key id and secret, that name the same customer and scopes.
 

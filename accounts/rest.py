@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.authentication import HasScope, TokenAuthentication
+from accounts.limits import Allowance, count
 from accounts.models import Token
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 128
@@ -58,6 +59,7 @@ class CustomerView(APIView):
     parser_classes = (JsonParser,)
     permission_classes = (HasScope,)
     scope: Token.Scope | None = None
+    allowance: Allowance | None = None
 
     @property
     def customer_id(self) -> int:
@@ -68,6 +70,21 @@ class CustomerView(APIView):
         if request.method not in self.allowed_methods:  # before anybody asks which scope it would need
             raise exceptions.MethodNotAllowed(str(request.method))
         super().initial(request, *args, **kwargs)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Who calls, and whether they called too often, before anything else happens. Raises Throttled."""
+        super().perform_authentication(request)
+        if isinstance(request.auth, Token):
+            self.allowance = count(request.auth, is_read=request.method in {"GET", "HEAD", "OPTIONS"})
+            if self.allowance.exceeded:
+                raise exceptions.Throttled(self.allowance.reset_seconds)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if self.allowance:
+            for name, value in self.allowance.headers.items():
+                response[name] = value
+        return response
 
     def get_authenticate_header(self, request: Request) -> str:
         return TokenAuthentication().authenticate_header(request)  # even where none was asked for: 401, not 403

@@ -63,7 +63,7 @@ def note_use(grant: Token) -> None:
 
 
 def _valid():
-    return Token.objects.select_related("customer").filter(
+    return Token.objects.select_related("customer__limits").filter(
         Q(expires_at=None) | Q(expires_at__gt=Now()), customer__is_active=True
     )
 

@@ -19,6 +19,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, WithdrawalsFrozen
+from trades.cancel import NotCancellable
+from trades.checks import PriceUnknown, TickerRestricted, TooManyOrders, TooManyShares, TooMuchMoney, TradingHalted
 from trades.place import TradeKeyReused, UnknownTicker
 
 log = structlog.get_logger()
@@ -30,6 +32,13 @@ RETRY_AFTER_SECONDS = 2
 TABLE: dict[type[Exception], tuple[int, str, str, str | None]] = {
     UnknownTicker: (422, "unknown_ticker", "The exchange does not list this stock.", "stockTicker"),
     TradeKeyReused: (409, "idempotency_key_reused", "This key was used for a trade with other terms.", None),
+    TradingHalted: (409, "trading_halted", "Trading is halted: of this stock, of this account, or of all.", None),
+    TickerRestricted: (409, "ticker_restricted", "This stock may not be traded here.", "stockTicker"),
+    TooManyShares: (422, "too_many_shares", "More shares than one order may have.", "quantity"),
+    TooMuchMoney: (422, "notional_too_large", "At the last price it is worth more than one order may be.", "quantity"),
+    PriceUnknown: (503, "price_unknown", "What the order is worth can't be told while no price is known.", None),
+    TooManyOrders: (429, "too_many_orders", "More orders than may be placed in a minute.", None),
+    NotCancellable: (409, "not_cancellable", "It was sent already, or is final.", None),
     TransferKeyReused: (409, "idempotency_key_reused", "This key was used for another transfer.", None),
     WithdrawalsFrozen: (403, "withdrawals_frozen", "Withdrawals from this account are frozen. Ask support.", None),
     InsufficientFunds: (409, "insufficient_funds", "More than what is available.", "amount"),
@@ -87,12 +96,13 @@ def _shown(text: str) -> str:
 
 
 class _Handler(ExceptionHandler):
-    exception_formatter_class = _Formatter
-
     def convert_known_exceptions(self, exc: Exception) -> Exception:
         if row := next((TABLE[kind] for kind in type(exc).__mro__ if kind in TABLE), None):
             return _Refused(*row)
         return super().convert_known_exceptions(exc)
+
+    def format_exception(self, exc: exceptions.APIException) -> dict[str, Any]:
+        return _Formatter(exc, self.context, self.exc).run()
 
     def report_exception(self, exc: exceptions.APIException, response: Response) -> None:
         if response.status_code >= 500:
@@ -102,8 +112,8 @@ class _Handler(ExceptionHandler):
         response = super().run()
         if response is not None:
             response.content_type = PROBLEM_JSON
-            if response.status_code == 503:
-                response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+            if response.status_code in (429, 503):
+                response.headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
         return response
 
 

@@ -198,6 +198,10 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "brokerage.errors.problem_response",
     "UNAUTHENTICATED_USER": None,
 }
+# How many requests a minute one token may make; the back office gives a customer others. Far above what one program
+# needs and far below what keeps the rest from being served: one customer's loop gone wild must not be felt by others.
+READS_A_MINUTE = env.int("READS_A_MINUTE", default=60_000)
+ORDERS_A_MINUTE = env.int("ORDERS_A_MINUTE", default=30_000)
 SPECTACULAR_SETTINGS = {
     "TITLE": "Brokerage",
     "VERSION": "1",

@@ -27,6 +27,7 @@ urlpatterns = [
     ),
     path("api/v1/trades", trades.TradesView.as_view()),
     path("api/v1/trades/<uuid:trade_id>", trades.TradeView.as_view()),
+    path("api/v1/trades/<uuid:trade_id>/cancel", trades.CancelView.as_view()),
     path("api/v1/positions", trades.PositionsView.as_view()),
     path("api/v1/positions/<str:ticker>", trades.PositionView.as_view()),
     path("api/v1/quotes/<str:ticker>", trades.QuoteView.as_view()),

@@ -24,7 +24,7 @@ from accounts import tokens
 from accounts.models import Customer
 from exchange import gateway, market
 from tests.people import open_account, receive_shares
-from trades import lane
+from trades import checks, lane
 
 PROJECT = Path(__file__).resolve().parent.parent
 NEVER_MS = 3_600_000  # an exchange that is this slow leaves a test alone with what it does itself
@@ -96,10 +96,17 @@ def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch)
     return exchange_process
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _static_root() -> None:
+    """WhiteNoise warns where nothing was collected, and a warning is an error here."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
 @pytest.fixture(autouse=True)
 def _quiet_broker() -> Iterator[None]:
-    """No ring of one test is heard in another."""
+    """No ring of one test is heard in another, and no switch."""
     lane._silent_until = float("-inf")
+    checks.forget()
     yield
     lane._broker().flushdb()
 

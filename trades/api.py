@@ -27,6 +27,7 @@ from accounts.rest import (
 )
 from exchange import gateway
 from exchange.messages import Unknown, storable
+from trades.cancel import NoSuchTrade, cancel_trade
 from trades.models import Status, Trade, Type
 from trades.place import QUANTITY_MAX, place_trade
 
@@ -159,6 +160,20 @@ class TradeView(CustomerView):
         if trade is None:
             raise exceptions.NotFound("You have no such trade.")
         return Response(TradeAnswer(trade).data)
+
+
+class CancelView(CustomerView):
+    """Taking a trade back."""
+
+    scope = Token.Scope.TRADE
+
+    @extend_schema(operation_id="cancelTrade", request=None, responses=TradeAnswer, tags=["trades"])
+    def post(self, request: Request, trade_id: UUID) -> Response:
+        """Take back a trade that is still PLACED: it ends REJECTED, `cancelled`. Sent already, or final: 409."""
+        try:
+            return Response(TradeAnswer(cancel_trade(self.customer_id, trade_id, by="api")).data)
+        except NoSuchTrade:
+            raise exceptions.NotFound("You have no such trade.") from None
 
 
 class PositionsView(CustomerView):

@@ -239,3 +239,52 @@ class Report(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} report {self.pk}"
+
+
+class Switch(models.Model):
+    """A word of the staff on what may be traded. The newest of a kind and subject is in force; all of them stay.
+
+    `ticker` and `customer` are the subject, as far as the kind has one; a limit without a customer is everybody's.
+    `value` is the limit: shares, USD, or orders a minute.
+    """
+
+    class Kind(models.TextChoices):
+        HALT_ALL = "halt_all", "Halt all trading"
+        HALT_CUSTOMER = "halt_customer", "Halt a customer"
+        HALT_TICKER = "halt_ticker", "Halt a stock"
+        RESTRICT_TICKER = "restrict_ticker", "Restrict a stock: nothing of it is placed"
+        SHARES_MAX = "shares_max", "Most shares of an order"
+        NOTIONAL_MAX = "notional_max", "Most USD of an order, at the last price"
+        ORDERS_A_MINUTE_MAX = "orders_a_minute_max", "Most orders of a customer in a minute"
+
+    kind = models.CharField(max_length=24, choices=Kind)
+    ticker = models.CharField(max_length=12, blank=True, default="")
+    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
+    is_on = models.BooleanField("on", default=True)
+    value = models.DecimalField(**MONEY, null=True, blank=True, help_text="Shares, USD, or orders a minute.")
+    why = models.CharField(max_length=500)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", editable=False)
+    at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name_plural = "switches"
+        constraints = [
+            models.CheckConstraint(
+                name="switch_has_its_subject",
+                condition=Q(kind="halt_all", ticker="", customer=None)
+                | Q(kind="halt_customer", ticker="", customer__isnull=False)
+                | (Q(kind__in=["halt_ticker", "restrict_ticker"], customer=None) & ~Q(ticker=""))
+                | Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"], ticker=""),
+            ),
+            models.CheckConstraint(
+                name="switch_has_its_value",
+                condition=Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"])
+                & Q(is_on=True, value__isnull=False, value__gt=0)
+                | Q(is_on=False, value=None)
+                | (~Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"]) & Q(value=None)),
+            ),
+        ]
+        triggers = [pgtrigger.Protect(name="switches_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.ticker} {'on' if self.is_on else 'off'}"

@@ -14,6 +14,7 @@ from django.db import connection
 
 from exchange import calls, gateway
 from exchange.messages import Unknown
+from trades import checks
 from trades.execute import execute, rejection
 from trades.lane import CUSTOMERS_A_TURN_MAX, ring
 from trades.models import Reason, Report, Status, Trade
@@ -36,8 +37,19 @@ def ring_for_waiting(by: str) -> int:
 
     For those who wait although they were rung for, the turn is taken here. Again: the same, harmlessly.
     """
+    rules = checks.rules()
     with connection.cursor() as cursor:
-        cursor.execute(WAITING, [ACT_AFTER_SECONDS, RING_AFTER_SECONDS, RING_AFTER_SECONDS, CUSTOMERS_A_SWEEP_MAX])
+        cursor.execute(
+            WAITING,
+            {
+                "act_after": ACT_AFTER_SECONDS,
+                "ring_after": RING_AFTER_SECONDS,
+                "customers_max": CUSTOMERS_A_SWEEP_MAX,
+                "all_halted": rules.all_halted,
+                "halted_customers": list(rules.halted_customers),
+                "halted_tickers": list(rules.halted_tickers),
+            },
+        )
         waiting = cursor.fetchall()
     ring([customer_id for customer_id, _ in waiting])
     if long_waiting := [customer_id for customer_id, too_long in waiting if too_long][:CUSTOMERS_A_TURN_MAX]:
@@ -50,7 +62,8 @@ def ask_exchange() -> int:
     """Ask the exchange about trades that have been out for too long (TradeExists); how many were asked about.
 
     A final report is recorded. A trade that the exchange does not know is executed again, with the same id; once
-    `expires_at` and a margin have passed, its word that it does not know it ends the trade as expired.
+    `expires_at` and a margin have passed, its word that it does not know it ends the trade as expired. While trading
+    is halted nothing is executed again.
     """
     due = list(Trade.objects.raw(DUE, [ASK_AFTER_SECONDS, QUESTIONS_A_SWEEP_MAX, EXPIRY_MARGIN_SECONDS]))
     if not due:
@@ -101,7 +114,8 @@ def _ask_about(due: list[Any]) -> "_Round":
         list(pool.map(round.ask, due))
     calls.keep(round.calls)
     record(round.reports, Report.Source.SWEEP)
-    execute(round.unknown_there)
+    rules = checks.rules()
+    execute([trade for trade in round.unknown_there if not rules.halt(trade.customer_id, trade.ticker)])
     return round
 
 
@@ -135,15 +149,18 @@ class _Round:
 
 # Both parts read only partial indexes over what is open: the cost does not grow with finished trades.
 WAITING = """
-    SELECT customer_id, min(since) < now() - make_interval(secs => %s) AS too_long FROM (
+    SELECT customer_id, min(since) < now() - make_interval(secs => %(act_after)s) AS too_long FROM (
         SELECT customer_id, placed_at AS since FROM trades_trade AS t
-        WHERE status = 'PLACED' AND placed_at < now() - make_interval(secs => %s) AND NOT EXISTS (
+        WHERE status = 'PLACED' AND placed_at < now() - make_interval(secs => %(ring_after)s) AND NOT EXISTS (
             SELECT FROM trades_trade AS f WHERE f.customer_id = t.customer_id AND f.status = 'IN PROGRESS')
+        AND NOT %(all_halted)s AND t.customer_id <> ALL (%(halted_customers)s::bigint[]) AND NOT EXISTS (
+            SELECT FROM trades_trade AS h WHERE h.customer_id = t.customer_id AND h.status = 'PLACED'
+            AND h.sequence <= t.sequence AND h.ticker = ANY (%(halted_tickers)s::text[]))
         UNION ALL
         SELECT customer_id, received_at FROM trades_report
-        WHERE outcome = 'waiting' AND received_at < now() - make_interval(secs => %s)
+        WHERE outcome = 'waiting' AND received_at < now() - make_interval(secs => %(ring_after)s)
     ) AS waiting
-    GROUP BY customer_id ORDER BY min(since) LIMIT %s
+    GROUP BY customer_id ORDER BY min(since) LIMIT %(customers_max)s
 """
 # Taking a question moves its next time, so that two sweeps never ask the same; a sweep that dies only delays it.
 DUE = """
