@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import pgtrigger
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
@@ -55,6 +57,7 @@ class Customer(AbstractBaseUser, PermissionsMixin):
         constraints = [
             models.CheckConstraint(name="customer_email_is_lower_case", condition=Q(email=Lower("email"))),
         ]
+        indexes = [GinIndex(SearchVector("name", config="simple"), name="customers_by_name")]
 
     def __str__(self) -> str:
         return self.email

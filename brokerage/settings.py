@@ -52,11 +52,14 @@ X_FRAME_OPTIONS = "DENY"
 # -- the parts
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
     "office.apps.Admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.humanize",
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -262,7 +265,7 @@ UNFOLD = {
     "SIDEBAR": {"navigation": "office.site.navigation"},
 }
 # What a sweep does besides its own, by name, for trades do not know the back office.
-SWEEP_ALSO = ["office.rounds.keep_rounds"]
+SWEEP_ALSO = ["office.rounds.find_cases", "office.rounds.do_duties"]
 
 # -- logs: one line an event, to standard output; colours where the reader is a terminal
 LOGGING_CONFIG = "brokerage.logs.configure"

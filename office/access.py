@@ -8,6 +8,7 @@ from allauth.account.adapter import DefaultAccountAdapter, get_adapter
 from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY, get_authentication_records
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added
+from allauth.usersessions.models import UserSession
 from csp.middleware import CSPMiddleware
 from django.contrib.auth import logout
 from django.contrib.auth.signals import user_logged_in, user_login_failed
@@ -116,3 +117,16 @@ def _sign_in_failed(sender: Any, credentials: Any, request: HttpRequest | None =
     staff = Customer.objects.filter(email=tried, is_staff=True).first()
     if staff and request is not None:
         audit.record(Actor(staff.pk, staff.email, address_of(request)), "sign in", AuditEntry.Outcome.REFUSED)
+
+
+def open_sessions(customer_id: int) -> int:
+    """How many sessions somebody has signed in to."""
+    return UserSession.objects.filter(user_id=customer_id).count()
+
+
+def end_sessions(customer_id: int) -> int:
+    """End every session of somebody at once; how many there were. Again: none."""
+    sessions = list(UserSession.objects.filter(user_id=customer_id))
+    for session in sessions:
+        session.end()
+    return len(sessions)
