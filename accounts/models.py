@@ -178,7 +178,7 @@ class Posting(models.Model):
             ),
             models.CheckConstraint(
                 name="posting_moves_something",
-                condition=~Q(change=0) & Q(kind__in=["deposit", "withdrawal", "buy", "sell"]),
+                condition=~Q(change=0) & Q(kind__in=["deposit", "withdrawal", "buy", "sell", "adjustment"]),
             ),
         ]
         indexes = [models.Index(name="postings_of_customer", fields=["customer", "-id"])]

@@ -75,7 +75,7 @@ INSTALLED_APPS = [
     "accounts",
     "exchange",
     "trades",
-    "office",
+    "office.apps.OfficeConfig",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

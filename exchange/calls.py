@@ -55,7 +55,9 @@ def said(report: dict[str, Any] | None) -> str:
 
 def keep(calls: Iterable[Call]) -> None:
     """Keep these calls, in one statement. Again: kept twice. Never raises."""
-    rows = [(c.verb, "{" + ",".join(map(str, c.trade_ids)) + "}", c.outcome, c.answers, c.seen, c.took_ms) for c in calls]
+    rows = [
+        (c.verb, "{" + ",".join(map(str, c.trade_ids)) + "}", c.outcome, c.answers, c.seen, c.took_ms) for c in calls
+    ]
     if not rows:
         return
     verbs, ids, outcomes, answers, seen, took = zip(*rows, strict=True)

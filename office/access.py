@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter, get_adapter
-from allauth.account.authentication import AUTHENTICATION_METHODS_SESSION_KEY, get_authentication_records
+from allauth.account.authentication import get_authentication_records
+from allauth.account.internal.flows.login import record_authentication
 from allauth.mfa.models import Authenticator
 from allauth.mfa.signals import authenticator_added
 from allauth.usersessions.models import UserSession
@@ -44,7 +45,7 @@ def address_of(request: HttpRequest) -> str:
 
 def second_factor_given(request: HttpRequest) -> bool:
     """Whether a code was given in this session."""
-    return any(record.get("method") == "mfa" for record in get_authentication_records(request))
+    return any(record.get("method") == "mfa" for record in get_authentication_records(request, request.user))
 
 
 def has_second_factor(user: Any) -> bool:
@@ -99,8 +100,7 @@ def connect() -> None:
 
 
 def _factor_added(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
-    records = [*get_authentication_records(request), {"method": "mfa", "type": "totp", "at": time.time()}]
-    request.session[AUTHENTICATION_METHODS_SESSION_KEY] = records
+    record_authentication(request, user, "mfa", type="totp")
     if user.is_staff:
         audit.record(actor_of(request), "set up second factor", AuditEntry.Outcome.DONE)
 

@@ -49,7 +49,9 @@ class Reasoned(forms.Form):
     """An action that asks why."""
 
     reason = forms.CharField(
-        max_length=500, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), help_text="Why. It is kept in the audit log."
+        max_length=500,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Why. It is kept in the audit log.",
     )
 
     def clean(self) -> dict[str, Any]:
@@ -271,7 +273,11 @@ def _about(found: Any) -> dict[str, Any]:
     if isinstance(found, Customer):
         return {"customer_id": found.id, "subject": found.email}
     if isinstance(found, Case):
-        return {"trade_id": found.trade_id, "customer_id": found.customer_id, "subject": f"exception {found.id}: {found}"}
+        return {
+            "trade_id": found.trade_id,
+            "customer_id": found.customer_id,
+            "subject": f"exception {found.id}: {found}",
+        }
     if isinstance(found, Adjustment):
         return {"customer_id": found.customer_id, "subject": f"adjustment {found.id}: {found}"}
     return {"subject": ""}
@@ -323,9 +329,7 @@ def _is_halted(customer: Customer) -> bool:
 
 def _trading(is_on: bool) -> Callable[[Doing], str]:
     def switch(doing: Doing) -> str:
-        checks.switch(
-            Switch.Kind.HALT_CUSTOMER, is_on, why=doing.data["reason"], by=doing.staff, customer=doing.target
-        )
+        checks.switch(Switch.Kind.HALT_CUSTOMER, is_on, why=doing.data["reason"], by=doing.staff, customer=doing.target)
         return "Trading is frozen." if is_on else "Trading goes on."
 
     return switch
@@ -341,9 +345,7 @@ def _withdrawals(is_on: bool) -> Callable[[Doing], str]:
 
 def _halt(kind: Switch.Kind, is_on: bool) -> Callable[[Doing], str]:
     def switch(doing: Doing) -> str:
-        checks.switch(
-            kind, is_on, why=doing.data["reason"], by=doing.staff, ticker=doing.data.get("ticker", "")
-        )
+        checks.switch(kind, is_on, why=doing.data["reason"], by=doing.staff, ticker=doing.data.get("ticker", ""))
         return f"{kind.label}: {'on' if is_on else 'off'}."
 
     return switch
@@ -437,53 +439,128 @@ ACTIONS: dict[str, Action] = {
     action.name: action
     for action in (
         Action(
-            "ring", "Ring the lane", Power.RING, "trade", _ring, icon="notifications",
+            "ring",
+            "Ring the lane",
+            Power.RING,
+            "trade",
+            _ring,
+            icon="notifications",
             shown=lambda trade: trade.status in {Status.PLACED, Status.IN_PROGRESS},
         ),
         Action("ask", "Ask the exchange now", Power.ASK, "trade", _ask, icon="contact_support"),
         Action(
-            "cancel", "Cancel", Power.CANCEL, "trade", _cancel, Reasoned, "cancel", danger=True,
+            "cancel",
+            "Cancel",
+            Power.CANCEL,
+            "trade",
+            _cancel,
+            Reasoned,
+            "cancel",
+            danger=True,
             shown=lambda trade: trade.status == Status.PLACED,
         ),
         Action("note", "Add a note", Power.NOTE, "customer", _note, Noted, "edit_note"),
         Action(
-            "freeze-trading", "Freeze trading", Power.FREEZE, "customer", _trading(True), Reasoned, "ac_unit",
-            danger=True, shown=lambda customer: not _is_halted(customer),
+            "freeze-trading",
+            "Freeze trading",
+            Power.FREEZE,
+            "customer",
+            _trading(True),
+            Reasoned,
+            "ac_unit",
+            danger=True,
+            shown=lambda customer: not _is_halted(customer),
         ),
         Action(
-            "unfreeze-trading", "Unfreeze trading", Power.FREEZE, "customer", _trading(False), Reasoned, "sunny",
+            "unfreeze-trading",
+            "Unfreeze trading",
+            Power.FREEZE,
+            "customer",
+            _trading(False),
+            Reasoned,
+            "sunny",
             shown=_is_halted,
         ),
         Action(
-            "freeze-withdrawals", "Freeze withdrawals", Power.FREEZE, "customer", _withdrawals(True), Reasoned,
-            "ac_unit", danger=True, shown=lambda customer: not is_frozen(customer.id),
+            "freeze-withdrawals",
+            "Freeze withdrawals",
+            Power.FREEZE,
+            "customer",
+            _withdrawals(True),
+            Reasoned,
+            "ac_unit",
+            danger=True,
+            shown=lambda customer: not is_frozen(customer.id),
         ),
         Action(
-            "unfreeze-withdrawals", "Unfreeze withdrawals", Power.FREEZE, "customer", _withdrawals(False), Reasoned,
-            "sunny", shown=lambda customer: is_frozen(customer.id),
+            "unfreeze-withdrawals",
+            "Unfreeze withdrawals",
+            Power.FREEZE,
+            "customer",
+            _withdrawals(False),
+            Reasoned,
+            "sunny",
+            shown=lambda customer: is_frozen(customer.id),
         ),
         Action("end-tokens", "End all tokens", Power.ACCESS, "customer", _end_tokens, Reasoned, "key_off", danger=True),
         Action(
             "end-sessions", "End all sessions", Power.ACCESS, "customer", _end_sessions, Reasoned, "logout", danger=True
         ),
         Action("adjust", "Ask for an adjustment", Power.ADJUST, "customer", _adjust, Adjusted, "price_change"),
+        Action("approve", "Approve and post", Power.ADJUST, "adjustment", _decide(True), icon="check", shown=_waits),
         Action(
-            "approve", "Approve and post", Power.ADJUST, "adjustment", _decide(True), icon="check", shown=_waits
-        ),
-        Action(
-            "decline", "Decline", Power.ADJUST, "adjustment", _decide(False), Reasoned, "close", danger=True,
+            "decline",
+            "Decline",
+            Power.ADJUST,
+            "adjustment",
+            _decide(False),
+            Reasoned,
+            "close",
+            danger=True,
             shown=_waits,
         ),
         Action("take", "Take it", Power.EXCEPTIONS, "case", _take, icon="person_add", shown=_is_open),
         Action("close", "Close", Power.EXCEPTIONS, "case", _close, Resolved, "task_alt", shown=_is_open),
         Action("prove", "Prove the books now", Power.PROVE, "", _duty(rounds.PROVE), icon="verified"),
         Action("reconcile", "Reconcile now", Power.PROVE, "", _duty(rounds.RECONCILE), icon="balance"),
-        Action("halt-all", "Halt all trading", Power.HALT, "switches", _halt(HALT_ALL, True), Reasoned, "block", danger=True),
-        Action("resume-all", "Let trading go on", Power.HALT, "switches", _halt(HALT_ALL, False), Reasoned, "play_arrow"),
-        Action("halt-stock", "Halt a stock", Power.HALT, "switches", _halt(HALT_TICKER, True), Halted, "block", danger=True),
-        Action("resume-stock", "Let a stock go on", Power.HALT, "switches", _halt(HALT_TICKER, False), Halted, "play_arrow"),
-        Action("restrict-stock", "Restrict a stock", Power.HALT, "switches", _halt(RESTRICT, True), Halted, "do_not_disturb_on", danger=True),
-        Action("unrestrict-stock", "End a restriction", Power.HALT, "switches", _halt(RESTRICT, False), Halted, "play_arrow"),
+        Action(
+            "halt-all",
+            "Halt all trading",
+            Power.HALT,
+            "switches",
+            _halt(HALT_ALL, True),
+            Reasoned,
+            "block",
+            danger=True,
+        ),
+        Action(
+            "resume-all", "Let trading go on", Power.HALT, "switches", _halt(HALT_ALL, False), Reasoned, "play_arrow"
+        ),
+        Action(
+            "halt-stock", "Halt a stock", Power.HALT, "switches", _halt(HALT_TICKER, True), Halted, "block", danger=True
+        ),
+        Action(
+            "resume-stock", "Let a stock go on", Power.HALT, "switches", _halt(HALT_TICKER, False), Halted, "play_arrow"
+        ),
+        Action(
+            "restrict-stock",
+            "Restrict a stock",
+            Power.HALT,
+            "switches",
+            _halt(RESTRICT, True),
+            Halted,
+            "do_not_disturb_on",
+            danger=True,
+        ),
+        Action(
+            "unrestrict-stock",
+            "End a restriction",
+            Power.HALT,
+            "switches",
+            _halt(RESTRICT, False),
+            Halted,
+            "play_arrow",
+        ),
         Action("limit", "Set a limit of orders", Power.LIMIT, "switches", _limit, Limited, "speed"),
     )
 }

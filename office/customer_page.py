@@ -38,9 +38,7 @@ def facts(customer: Customer, with_audit: bool) -> dict[str, Any]:
         "sessions": list(UserSession.objects.filter(user=customer).order_by("-created_at")[:ROWS_MAX]),
         "factors": list(Authenticator.objects.filter(user=customer).values_list("type", flat=True)),
         "notes": list(Note.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX]),
-        "cases": list(
-            Case.objects.filter(customer=customer).select_related("owner").order_by("-id")[:ROWS_MAX]
-        ),
+        "cases": list(Case.objects.filter(customer=customer).select_related("owner").order_by("-id")[:ROWS_MAX]),
         "freezes": freezes,
         "switches": switches,
         "trading_halted": halts[0] if halts and halts[0].is_on else None,

@@ -201,7 +201,12 @@ def _exchange() -> dict[str, Any]:
         clock = gateway.clock()
     except Unknown as unknown:
         return {"reachable": False, "seen": str(unknown), "ms": (time.monotonic() - began) * 1000}
-    return {"reachable": True, "ms": (time.monotonic() - began) * 1000, "open": clock["isOpen"], "hours": clock["hours"]}
+    return {
+        "reachable": True,
+        "ms": (time.monotonic() - began) * 1000,
+        "open": clock["isOpen"],
+        "hours": clock["hours"],
+    }
 
 
 def _calls() -> dict[str, Any]:

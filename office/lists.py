@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import URLPattern, path
@@ -54,6 +55,12 @@ class KeysetChangeList(ChangeList):
         found.pop(AFTER, None)
         return found
 
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet:
+        try:
+            return super().get_queryset(request, exclude_parameters)
+        except (ValueError, OverflowError, ValidationError) as error:  # what was typed into a filter makes no sense
+            raise IncorrectLookupParameters from error
+
     def get_results(self, request: HttpRequest) -> None:
         admin: Any = self.model_admin
         key, bounded = admin.key_of(self)
@@ -69,8 +76,8 @@ class KeysetChangeList(ChangeList):
                 if boundary is not None:
                     rows = rows.filter(**{f"{key}__gte": boundary})
             found = list(rows[: ROWS_A_PAGE + 1])
-        except (ValueError, TypeError, admin.model.DoesNotExist, admin.validation_error) as error:
-            raise admin.incorrect_lookup from error
+        except (ValueError, TypeError, ValidationError) as error:
+            raise IncorrectLookupParameters from error
         self.result_list = found[:ROWS_A_PAGE]
         self.older = self.looked_back = None
         if len(found) > ROWS_A_PAGE:
@@ -102,9 +109,6 @@ class Table(ModelAdmin):
     power = Power.READ
     exported: Sequence[tuple[str, Callable[[Any], Any]]] = ()
     change_list_template = "office/list.html"
-
-    from django.contrib.admin.options import IncorrectLookupParameters as incorrect_lookup
-    from django.core.exceptions import ValidationError as validation_error
 
     def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
         """By which column this page goes, and whether it must be bounded because no index serves its filters."""
@@ -153,7 +157,7 @@ class Table(ModelAdmin):
             raise PermissionDenied
         try:
             changes = self.get_changelist_instance(request)
-        except self.incorrect_lookup:
+        except IncorrectLookupParameters:
             messages.error(request, "These filters make no sense.")
             return HttpResponseRedirect("..")
         asked = {name: value for name, value in request.GET.items() if name != AFTER}

@@ -38,7 +38,9 @@ def do_duties() -> None:
     """Do the duties that are due. Two sweeps never do the same one."""
     for duty, every_seconds in EVERY_SECONDS.items():
         with connection.cursor() as cursor:
-            cursor.execute("INSERT INTO office_duty (name, asked_by, failure) VALUES (%s, '', '') ON CONFLICT DO NOTHING", [duty])
+            cursor.execute(
+                "INSERT INTO office_duty (name, asked_by, failure) VALUES (%s, '', '') ON CONFLICT DO NOTHING", [duty]
+            )
             cursor.execute(TAKE, [every_seconds, duty])
             taken = cursor.fetchone()
         if taken is None:
@@ -73,7 +75,11 @@ def prove(asked_by: str = "") -> Proof:
     cases.note(
         Finding(
             Kind.BOOKS,
-            " ".join(str(row[name]) for name in ("rule", "customerId", "tradeId", "postingId", "stockTicker") if row.get(name)),
+            " ".join(
+                str(row[name])
+                for name in ("rule", "customerId", "tradeId", "postingId", "stockTicker")
+                if row.get(name)
+            ),
             f"{row['rule']}: {row.get('detail', '')}",
             row.get("customerId"),
             row.get("tradeId"),

@@ -56,7 +56,11 @@ class Office(UnfoldAdminSite):
         closed = {"password_change", "password_change_done", "search", "view_on_site"}
         return [url for url in super().get_urls() if getattr(url, "name", None) not in closed] + [
             path("search/", self.admin_view(lambda request: redirect("admin:find")), name="search"),
-            path("password/", self.admin_view(lambda request: redirect("account_change_password")), name="password_change"),
+            path(
+                "password/",
+                self.admin_view(lambda request: redirect("account_change_password")),
+                name="password_change",
+            ),
         ]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:

@@ -5,9 +5,7 @@ from datetime import datetime, timedelta
 from trades.models import Outcome, Reason, Report, Status, Trade, Type
 
 
-def why(
-    trade: Trade, *, now: datetime, ahead: int, in_flight: Trade | None, halted: str, reports: list[Report]
-) -> str:
+def why(trade: Trade, *, now: datetime, ahead: int, in_flight: Trade | None, halted: str, reports: list[Report]) -> str:
     """The sentence. ahead: PLACED trades of the customer before it; halted: what staff halted that concerns it."""
     if trade.status == Status.PLACED:
         return _why_placed(trade, now, ahead, in_flight, halted)
@@ -56,7 +54,9 @@ def _why_rejected(trade: Trade) -> str:
         return "When its turn came too few shares were available, so it was never sent to the exchange."
     if trade.reason_code == Reason.CANCELLED:
         return "It was cancelled before it was sent to the exchange."
-    who = "It was refused here" if trade.reason_code in here and trade.claimed_at is None else "The exchange rejected it"
+    who = (
+        "It was refused here" if trade.reason_code in here and trade.claimed_at is None else "The exchange rejected it"
+    )
     if trade.reason_code == Reason.EXPIRED:
         who = "The exchange did not get it in time"
     what = "shares are" if trade.type == Type.SELL else "cash is"

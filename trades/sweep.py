@@ -88,7 +88,7 @@ def ask_now(trade_id: UUID) -> str:
     asked = list(Trade.objects.raw(ASKED_NOW, [ASK_AFTER_SECONDS, trade_id, EXPIRY_MARGIN_SECONDS]))
     if asked:
         round = _ask_about(asked)
-        (call,) = round.calls
+        (call,) = round.made
         if call.outcome == calls.UNKNOWN:
             raise Unknown(call.seen)
         return call.answers[str(trade_id)]
@@ -112,7 +112,7 @@ def _ask_about(due: list[Any]) -> "_Round":
     round = _Round()
     with ThreadPoolExecutor(QUESTIONS_AT_ONCE, "ask") as pool:
         list(pool.map(round.ask, due))
-    calls.keep(round.calls)
+    calls.keep(round.made)
     record(round.reports, Report.Source.SWEEP)
     rules = checks.rules()
     execute([trade for trade in round.unknown_there if not rules.halt(trade.customer_id, trade.ticker)])
@@ -126,7 +126,7 @@ class _Round:
     reports: list[dict[str, Any]] = field(default_factory=list)
     unknown_there: list[Trade] = field(default_factory=list)
     unanswered: int = 0
-    calls: list[calls.Call] = field(default_factory=list)
+    made: list[calls.Call] = field(default_factory=list)
 
     def ask(self, trade: Any) -> None:
         if self.unanswered >= UNANSWERED_MAX:
@@ -136,9 +136,9 @@ class _Round:
             report = gateway.ask(trade.id)
         except Unknown as unknown:
             self.unanswered += 1
-            self.calls.append(call.unknown(str(unknown)))
+            self.made.append(call.unknown(str(unknown)))
             return
-        self.calls.append(call.answered({str(trade.id): calls.said(report)}))
+        self.made.append(call.answered({str(trade.id): calls.said(report)}))
         if report is None and trade.is_past:
             self.reports.append(rejection(trade, Reason.EXPIRED, "The exchange did not get the trade in time."))
         elif report is None and trade.is_live:

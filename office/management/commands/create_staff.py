@@ -19,9 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            staff = appoint(
-                options["email"], Role(options["role"]), password=options["password"], name=options["name"]
-            )
+            staff = appoint(options["email"], Role(options["role"]), password=options["password"], name=options["name"])
         except ValidationError as error:
             raise CommandError(error.messages[0]) from None
         self.stdout.write(f"{staff.email} is staff: {options['role']}")
