@@ -103,12 +103,12 @@ NOTE = """
     INSERT INTO office_case AS c (kind, key, detail, customer_id, trade_id, report_id, resolution)
     VALUES (%(kind)s, %(key)s, %(detail)s, %(customer)s, %(trade)s, %(report)s, '')
     ON CONFLICT (kind, key) DO UPDATE SET
-        seen_at = now(), detail = excluded.detail,
-        found_at = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(once)s) THEN c.found_at ELSE now() END,
+        seen_at = statement_timestamp(), detail = excluded.detail,
+        found_at = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(once)s) THEN c.found_at ELSE statement_timestamp() END,
         resolution = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(once)s) THEN c.resolution ELSE '' END,
         closed_by_id = CASE WHEN c.kind = ANY(%(once)s) THEN c.closed_by_id END,
         closed_at = CASE WHEN c.kind = ANY(%(once)s) THEN c.closed_at END
-    RETURNING found_at = now()
+    RETURNING found_at = seen_at
 """
 # Reports stay, and so do cases: what has a case never gets another one. Served by reports_for_a_person.
 FIND_IN_REPORTS = """
