@@ -45,9 +45,13 @@ class JsonParser(BaseParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         try:
             # `body`, unlike the stream, is bounded.
-            return json.loads(parser_context["request"]._request.body.decode(), parse_constant=self._refuse)
+            return self.decode(parser_context["request"]._request.body.decode())
         except (ValueError, RecursionError) as error:
             raise exceptions.ParseError(f"The body is not JSON: {error}") from None
+
+    def decode(self, body: str) -> Any:
+        """The value in a text of JSON. Raises ValueError, RecursionError."""
+        return json.loads(body, parse_constant=self._refuse)
 
     def _refuse(self, constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not a number")
@@ -102,11 +106,11 @@ class StrictSerializer(serializers.Serializer):
         if not isinstance(data, dict) or not (names := [name for name in data if name not in self.fields]):
             return super().to_internal_value(data)
         detail = serializers.ErrorDetail(f"Unknown field; known are: {', '.join(self.fields)}.", "unknown")
-        wrong: dict[str, Any] = dict.fromkeys(names[:UNKNOWN_FIELDS_NAMED_MAX], [detail])
+        wrong: dict[str, Any] = {name: [detail] for name in names[:UNKNOWN_FIELDS_NAMED_MAX]}
         try:
             super().to_internal_value(data)
         except serializers.ValidationError as error:
-            wrong = error.detail | wrong
+            wrong = {**dict(error.detail), **wrong}  # type: ignore[arg-type]
         raise serializers.ValidationError(wrong)
 
 
@@ -202,9 +206,13 @@ def page(rows: QuerySet, key: str, query: dict[str, Any], show: Callable[[Any], 
     """One page of `rows`, by falling `key`: {"results", "next"}. New rows do not shift it; any page costs the same."""
     if "cursor" in query:
         rows = rows.filter(**{f"{key}__lt": query["cursor"]})
-    found = list(rows.order_by(f"-{key}")[: query["limit"] + 1])
-    shown = found[: query["limit"]]
-    has_more = len(found) > len(shown)
+    return cut(list(rows.order_by(f"-{key}")[: query["limit"] + 1]), key, query["limit"], show)
+
+
+def cut(found: list[Any], key: str, limit: int, show: Callable[[Any], Any]) -> dict[str, Any]:
+    """The same of rows that were read already, in that order, up to one more than the page takes."""
+    shown = found[:limit]
+    has_more = len(found) > limit
     position = str(getattr(shown[-1], key)) if has_more else ""
     return {
         "results": [show(row) for row in shown],

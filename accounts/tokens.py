@@ -1,10 +1,12 @@
 """Tokens: how programs show who they are. Random and long; shown once, kept as hashes."""
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest
+from uuid import UUID
 
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -58,6 +60,11 @@ def find_pair(key_id: str, secret_key: str) -> Token | None:
 def end_all(customer_id: int) -> int:
     """End every token of a customer at once; how many there were. Again: none."""
     return Token.objects.filter(customer_id=customer_id).delete()[0]
+
+
+def valid_of(grant_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these grants still work."""
+    return set(_valid().filter(pk__in=grant_ids).values_list("pk", flat=True))
 
 
 def note_use(grant: Token) -> None:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
@@ -22,6 +22,7 @@ from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReus
 from trades.cancel import NotCancellable
 from trades.checks import PriceUnknown, TickerRestricted, TooManyOrders, TooManyShares, TooMuchMoney, TradingHalted
 from trades.place import TradeKeyReused, UnknownTicker
+from trades.webhooks import AddressRefused, TooManyWebhooks
 
 log = structlog.get_logger()
 
@@ -38,11 +39,14 @@ TABLE: dict[type[Exception], tuple[int, str, str, str | None]] = {
     TooMuchMoney: (422, "notional_too_large", "At the last price it is worth more than one order may be.", "quantity"),
     PriceUnknown: (503, "price_unknown", "What the order is worth can't be told while no price is known.", None),
     TooManyOrders: (429, "too_many_orders", "More orders than may be placed in a minute.", None),
+    AddressRefused: (422, "address_refused", "Events are posted to https:// on the Internet alone.", "url"),
+    TooManyWebhooks: (409, "too_many_webhooks", "You have as many webhooks as you may.", None),
     NotCancellable: (409, "not_cancellable", "It was sent already, or is final.", None),
     TransferKeyReused: (409, "idempotency_key_reused", "This key was used for another transfer.", None),
     WithdrawalsFrozen: (403, "withdrawals_frozen", "Withdrawals from this account are frozen. Ask support.", None),
     InsufficientFunds: (409, "insufficient_funds", "More than what is available.", "amount"),
     BalanceTooLarge: (422, "balance_too_large", "The account can't hold that much cash.", "amount"),
+    SuspiciousOperation: (400, "bad_request", "The request makes no sense.", None),
     RequestDataTooBig: (413, "too_large", "The body is too large.", None),
     # The database is away, too busy, or for now only to be read (PostgreSQL's class 25: a standby, a time limit).
     **dict.fromkeys(
@@ -123,16 +127,12 @@ def problem_response(exc: Exception, context: Any) -> Response | None:
 
 
 class Unavailable:
-    """Middleware: a database that does not answer is 503 with Retry-After, on every page and endpoint.
-
-    Queries and forms are UTF-8, for there are charsets that Python knows and no text can be read in.
-    """
+    """Middleware: a database that does not answer is 503 with Retry-After, on every page and endpoint."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request.encoding = "utf-8"
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -169,6 +169,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def _answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
     """A problem body for programs, a page for people."""
+    if request.path.startswith("/alpaca/"):
+        return JsonResponse({"code": status * 100_000 + 10_000, "message": detail}, status=status)
     if request.path.startswith(("/api/", "/exchange/")):
         return JsonResponse(problem(status, code, detail), status=status, content_type=PROBLEM_JSON)
     # Without the request, for what pages know of the visitor is in the database, which may be what is away.

@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "exchange",
     "trades",
     "office.apps.OfficeConfig",
+    "alpaca_api",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -185,14 +186,21 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 BROKER_URL = env("BROKER_URL", default="redis://127.0.0.1:6379/0")
 if urlsplit(BROKER_URL).scheme not in {"redis", "rediss"}:
     raise ImproperlyConfigured(f"BROKER_URL takes redis://… or rediss://…, not {BROKER_URL.split(':')[0]}://…")
-LANES = env.int("LANES", default=16)
-if not 1 <= LANES <= 1000:
-    raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {LANES}.")
+_lanes = env("LANES", default="16")
+if not (_lanes.isascii() and _lanes.isdigit() and 1 <= int(_lanes) <= 1000):
+    raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {_lanes}.")
+LANES = int(_lanes)
 
 # -- the central exchange
 EXCHANGE_URL = env("EXCHANGE_URL", default="http://127.0.0.1:8100")
 EXCHANGE_SECRET = env("EXCHANGE_SECRET")  # several, separated by spaces, while one replaces the other
 CALLBACK_URL = env("CALLBACK_URL", default=f"http://127.0.0.1:{env('PORT', default='8000')}/exchange/callbacks")
+
+# -- event streams: where the `stream` processes are, as customers reach them
+STREAM_URL = env("STREAM_URL", default=f"http://127.0.0.1:{env('STREAM_PORT', default='8200')}")
+
+# True where webhooks may go to addresses inside private networks and without TLS: for tests on one machine alone.
+WEBHOOKS_TO_PRIVATE_ADDRESSES = env.bool("WEBHOOKS_TO_PRIVATE_ADDRESSES", default=False)
 
 # -- the REST API
 REST_FRAMEWORK = {
@@ -203,6 +211,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "brokerage.errors.problem_response",
     "UNAUTHENTICATED_USER": None,
+    # Balancers in front of `web`, whose X-Forwarded-For tells who called; 0: who called is who connected.
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
 }
 # How many requests a minute one token may make; the back office gives a customer others. Far above what one program
 # needs and far below what keeps the rest from being served: one customer's loop gone wild must not be felt by others.

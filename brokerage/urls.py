@@ -9,6 +9,7 @@ from accounts import api as accounts
 from brokerage import health
 from brokerage.metrics import metrics
 from trades import api as trades
+from trades import webhooks_api as webhooks
 from trades.callback import callback
 
 urlpatterns = [
@@ -28,6 +29,11 @@ urlpatterns = [
     path("api/v1/trades", trades.TradesView.as_view()),
     path("api/v1/trades/<uuid:trade_id>", trades.TradeView.as_view()),
     path("api/v1/trades/<uuid:trade_id>/cancel", trades.CancelView.as_view()),
+    path("api/v1/events", trades.EventsView.as_view()),
+    path("api/v1/webhooks", webhooks.WebhooksView.as_view()),
+    path("api/v1/webhooks/<uuid:webhook_id>", webhooks.WebhookView.as_view()),
+    path("api/v1/webhooks/<uuid:webhook_id>/deliveries", webhooks.DeliveriesView.as_view()),
+    path("api/v1/webhooks/<uuid:webhook_id>/test", webhooks.WebhookTestView.as_view()),
     path("api/v1/positions", trades.PositionsView.as_view()),
     path("api/v1/positions/<str:ticker>", trades.PositionView.as_view()),
     path("api/v1/quotes/<str:ticker>", trades.QuoteView.as_view()),
@@ -36,6 +42,7 @@ urlpatterns = [
     path("api/v1/postings", accounts.PostingsView.as_view()),
     path("api/v1/deposits", accounts.DepositsView.as_view()),
     path("api/v1/withdrawals", accounts.WithdrawalsView.as_view()),
+    path("alpaca/v2/", include("alpaca_api.urls")),
     path("api/v1/tokens", accounts.TokensView.as_view()),
     path("api/v1/tokens/<uuid:token_id>", accounts.TokenView.as_view()),
 ]

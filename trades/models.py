@@ -136,6 +136,17 @@ class Trade(models.Model):
             models.Index(name="to_ask_about", fields=["ask_at"], condition=Q(status=Status.IN_PROGRESS)),
             # Only what was rejected is in it: the back office looks for reasons among all trades there ever were.
             models.Index(name="rejected_by_reason", fields=["reason_code", "-id"], condition=~Q(reason_code="")),
+            # For lists (trades.listing). Of final trades alone: each is entered once, when it ends.
+            models.Index(
+                name="final_by_type",
+                fields=["customer", "status", "type", "sequence"],
+                condition=Q(status__in=[Status.FILLED, Status.REJECTED]),
+            ),
+            models.Index(
+                name="final_by_ticker",
+                fields=["customer", "status", "ticker", "type", "sequence"],
+                condition=Q(status__in=[Status.FILLED, Status.REJECTED]),
+            ),
         ]
         triggers = [
             pgtrigger.Protect(name="trades_stay", operation=pgtrigger.Delete),
@@ -192,17 +203,32 @@ class Trade(models.Model):
         return Reason(self.reason_code).label if self.reason_code else ""
 
 
-class Move(models.Model):
-    """One step of a trade's history: from where (empty: nowhere yet), to where, when, why, by what. It stays."""
+class ThisTransaction(models.Func):
+    """The number of the transaction that is open; PostgreSQL never uses one again."""
 
-    trade = models.ForeignKey(Trade, models.PROTECT, related_name="moves")
+    template = "(pg_current_xact_id()::text::bigint)"
+    output_field = models.BigIntegerField()
+
+
+class Move(models.Model):
+    """One step of a trade's history: from where (empty: nowhere yet), to where, when, why, by what. It stays.
+
+    It is also an event of the customer's feed (trades.feed), in the order of (`xact`, `id`): `xact` is the number of
+    the transaction that wrote it, or a higher one of a move of the customer's before it. It tells when no row before
+    it can appear any more.
+    """
+
+    trade = models.ForeignKey(Trade, models.PROTECT, related_name="moves", db_index=False)  # each_move_once serves
     from_status = models.CharField(max_length=11, blank=True)
     to_status = models.CharField(max_length=11, choices=Status)
     at = models.DateTimeField(db_default=Now())
     why = models.CharField(max_length=500, blank=True)
     by = models.CharField(max_length=80)
+    customer_id = models.BigIntegerField()
+    xact = models.BigIntegerField(db_default=ThisTransaction(), editable=False)
 
     class Meta:
+        indexes = [models.Index(name="feed_of_customer", fields=["customer_id", "xact", "id"])]
         constraints = [models.UniqueConstraint(name="each_move_once", fields=["trade", "to_status"])]
         triggers = [pgtrigger.Protect(name="moves_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
 
@@ -323,3 +349,44 @@ class Switch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.ticker} {'on' if self.is_on else 'off'}"
+
+
+class Webhook(models.Model):
+    """Where a customer wants their events posted. (`xact`, `move`) is the place in the feed up to which they were
+    entered as deliveries; the secret signs them, so it is kept as it is."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    url = models.CharField(max_length=500)
+    secret = models.CharField(max_length=80, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    xact = models.BigIntegerField(editable=False)
+    move = models.BigIntegerField(editable=False)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class Delivery(models.Model):
+    """One event for one webhook: `next_at` while it is to be tried, null once it was delivered or given up."""
+
+    webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries", db_index=False)
+    event_id = models.CharField(max_length=64)
+    type = models.CharField(max_length=32)
+    body = models.TextField()
+    created_at = models.DateTimeField(db_default=Now())
+    attempts = models.IntegerField(default=0)
+    next_at = models.DateTimeField(null=True, db_default=Now())
+    delivered_at = models.DateTimeField(null=True)
+    answer = models.CharField(max_length=200, blank=True, default="", help_text="What the last attempt met with.")
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [models.UniqueConstraint(name="one_delivery_an_event", fields=["webhook", "event_id"])]
+        indexes = [
+            models.Index(name="deliveries_of_webhook", fields=["webhook", "-id"]),
+            models.Index(name="deliveries_due", fields=["next_at"], condition=Q(next_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"

@@ -98,8 +98,8 @@ RECORD = """
         SELECT %(id)s, %(customer)s, last, %(ticker)s, %(type)s, %(quantity)s, %(key)s, 'PLACED', '' FROM counter
         RETURNING id, placed_at, sequence
     ), history AS (
-        INSERT INTO trades_move (trade_id, from_status, to_status, why, by)
-        SELECT id, '', 'PLACED', '', %(by)s FROM trade
+        INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id)
+        SELECT id, '', 'PLACED', '', %(by)s, %(customer)s FROM trade
     )
     SELECT placed_at, sequence FROM trade
 """
