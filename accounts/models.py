@@ -38,6 +38,14 @@ def normal_email(email: str) -> str:
     return email.strip().lower()
 
 
+class Theme(models.TextChoices):
+    """How pages look."""
+
+    SYSTEM = "system", "The system's"
+    LIGHT = "light", "Light"
+    DARK = "dark", "Dark"
+
+
 class Customer(AbstractBaseUser, PermissionsMixin):
     """Somebody who signs in, by e-mail: a customer of the brokerage, or a member of its staff."""
 
@@ -46,6 +54,8 @@ class Customer(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True, help_text="Off: no sign-in, and no token works.")
     is_staff = models.BooleanField(default=False, help_text="May sign in to the back office.")
     joined_at = models.DateTimeField(db_default=Now(), editable=False)
+    theme = models.CharField(max_length=6, choices=Theme, default=Theme.SYSTEM)
+    time_zone = models.CharField(max_length=64, blank=True, default="", help_text="Empty: the browser's.")
 
     objects = CustomerManager()
 
@@ -226,6 +236,20 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Watched(models.Model):
+    """A stock that a customer keeps an eye on."""
+
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="watched", db_index=False)
+    ticker = models.CharField(max_length=12)
+    added_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="watched_once", fields=["customer", "ticker"])]
+
+    def __str__(self) -> str:
+        return self.ticker
 
 
 class Adjustment(models.Model):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from allauth.account.adapter import DefaultAccountAdapter, get_adapter
+from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.internal.flows.login import record_authentication
 from allauth.mfa.models import Authenticator
@@ -83,13 +83,6 @@ class StaffSession:
                 request.session[SEEN] = now
                 request.session.setdefault(SINCE, since)
         return self.get_response(request)
-
-
-class AccountAdapter(DefaultAccountAdapter):
-    """Accounts are opened by `accounts.customers`, not here."""
-
-    def is_open_for_signup(self, request: HttpRequest) -> bool:
-        return False
 
 
 def connect() -> None:

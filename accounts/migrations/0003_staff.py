@@ -15,6 +15,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0002_limits'),
+        ('accounts', '0002_customer_pages'),
         ('auth', '0012_alter_user_first_name_max_length'),
     ]
 

@@ -31,19 +31,19 @@ def code() -> str:
 
 
 def give_password(browser: Client, password: str = PASSWORD, **more: Any) -> Any:
-    return browser.post("/accounts/login/?next=/admin/", {"login": "sam@staff.example.com", "password": password}, **more)
+    return browser.post("/account/login/?next=/admin/", {"login": "sam@staff.example.com", "password": password}, **more)
 
 
 def test_password_and_code(sam: Customer) -> None:
     TOTP.activate(sam, SECRET)
     browser = Client()
-    assert browser.get("/admin/", follow=True).redirect_chain[-1][0].startswith("/accounts/login/")
-    assert "2fa/authenticate" in give_password(browser)["Location"]
+    assert browser.get("/admin/", follow=True).redirect_chain[-1][0].startswith("/account/login/")
+    assert "second-factor/authenticate" in give_password(browser)["Location"]
     assert browser.get("/admin/").status_code == 302
-    wrong = browser.post("/accounts/2fa/authenticate/", {"code": "000000"})
+    wrong = browser.post("/account/second-factor/authenticate/", {"code": "000000"})
     assert wrong.status_code == 200
     assert browser.get("/admin/").status_code == 302
-    browser.post("/accounts/2fa/authenticate/", {"code": code()})
+    browser.post("/account/second-factor/authenticate/", {"code": code()})
     assert browser.get("/admin/").status_code == 200
     assert AuditEntry.objects.filter(action="sign in", outcome="done", staff=sam.email).count() == 1
 
@@ -52,10 +52,10 @@ def test_without_a_second_factor_one_is_set_up_first(sam: Customer) -> None:
     browser = Client()
     give_password(browser)
     answer = browser.get("/admin/", follow=True)
-    assert "/2fa/totp/activate/" in answer.redirect_chain[-1][0]
+    assert "/second-factor/totp/activate/" in answer.redirect_chain[-1][0]
     secret = browser.session["mfa.totp.secret"]
     number = format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time()))))
-    browser.post("/accounts/2fa/totp/activate/", {"code": number})
+    browser.post("/account/second-factor/totp/activate/", {"code": number})
     assert Authenticator.objects.filter(user=sam, type="totp").exists()
     assert browser.get("/admin/").status_code == 200
 
@@ -65,7 +65,7 @@ def test_a_session_without_a_code_gets_nowhere(sam: Customer) -> None:
     browser = signed_in(sam, second_factor=False)
     for url in ("/admin/", "/admin/desk/", "/admin/accounts/customer/", "/admin/do/halt-all/"):
         assert browser.get(url).status_code == 302
-    assert "/2fa/reauthenticate/" in browser.get("/admin/", follow=True).redirect_chain[-1][0]
+    assert "/second-factor/reauthenticate/" in browser.get("/admin/", follow=True).redirect_chain[-1][0]
 
 
 def test_guessing_is_slowed_down_and_noted(sam: Customer) -> None:
