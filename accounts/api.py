@@ -1,10 +1,12 @@
 """The REST API of an account: its cash, its ledger, its tokens."""
 
 from collections.abc import Callable
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from django.contrib.auth import authenticate
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from redis.exceptions import RedisError
 from rest_framework import exceptions, serializers
@@ -21,6 +23,7 @@ from accounts.rest import (
     PageQuery,
     StrictSerializer,
     TextField,
+    WordField,
     created,
     idempotency_key,
     moment_field,
@@ -85,6 +88,25 @@ class TokenRequest(StrictSerializer):
     email = TextField(max_length=254)
     password = TextField(max_length=1024, trim_whitespace=False)
     name = TextField(max_length=80, help_text="What you will know it by.")
+    scopes = serializers.ListField(
+        child=WordField(Token.Scope.choices),
+        required=False,
+        min_length=1,
+        max_length=10,
+        help_text="What it may do; everything where this is missing. `read` reads, `trade` places and cancels, "
+        "`funds` moves cash.",
+    )
+    expiresAt = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="When it ends by itself; never where this is missing."
+    )
+
+    def validate_scopes(self, scopes: list[str]) -> list[str]:
+        return [scope for scope in Token.Scope.values if scope in scopes]
+
+    def validate_expiresAt(self, moment: datetime | None) -> datetime | None:
+        if moment and moment <= timezone.now():
+            raise serializers.ValidationError("Must be in the future.", "past")
+        return moment
 
 
 class TokenAnswer(serializers.Serializer):
@@ -226,7 +248,10 @@ class TokensView(CustomerView):
         customer = authenticate(request._request, username=normal_email(asked["email"]), password=asked["password"])
         if customer is None:
             raise exceptions.AuthenticationFailed("E-mail and password do not match.", "wrong_credentials")
-        return Response(IssuedTokenAnswer(tokens.issue(customer, asked["name"])).data, status=201)
+        return Response(
+            IssuedTokenAnswer(tokens.issue(customer, asked["name"], asked.get("scopes"), asked["expiresAt"])).data,
+            status=201,
+        )
 
 
 class TokenView(CustomerView):

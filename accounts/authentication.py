@@ -31,6 +31,26 @@ class TokenAuthentication(BaseAuthentication):
         return 'Bearer realm="api"'
 
 
+class KeyPairAuthentication(BaseAuthentication):
+    """`APCA-API-KEY-ID` and `APCA-API-SECRET-KEY` name the customer."""
+
+    def authenticate(self, request: Request) -> tuple[Customer, Token] | None:
+        """The customer and the grant; None where there are no such headers. Raises AuthenticationFailed."""
+        key_id, secret_key = request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
+        if key_id is None or secret_key is None:
+            return None
+        grant = (
+            tokens.find_pair(key_id, secret_key) if (key_id + secret_key).isascii() and "\x00" not in key_id else None
+        )
+        if grant is None:
+            raise exceptions.AuthenticationFailed("The pair of keys is unknown, has ended, or was deleted.")
+        tokens.note_use(grant)
+        return grant.customer, grant
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'
+
+
 class HasScope(BasePermission):
     """The token's scopes allow it: `read` for GET, and what the view names in `scope` for everything else."""
 

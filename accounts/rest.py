@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.authentication import HasScope, TokenAuthentication
+from accounts.limits import Allowance, count
 from accounts.models import Token
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 128
@@ -47,9 +48,13 @@ class JsonParser(BaseParser):
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         try:
             # `body`, unlike the stream, is bounded.
-            return json.loads(parser_context["request"]._request.body.decode(), parse_constant=self._refuse)
+            return self.decode(parser_context["request"]._request.body.decode())
         except (ValueError, RecursionError) as error:
             raise exceptions.ParseError(f"The body is not JSON: {error}") from None
+
+    def decode(self, body: str) -> Any:
+        """The value in a text of JSON. Raises ValueError, RecursionError."""
+        return json.loads(body, parse_constant=self._refuse)
 
     def _refuse(self, constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not a number")
@@ -82,6 +87,7 @@ class CustomerView(APIView):
     parser_classes = (JsonParser,)
     permission_classes = (HasScope,)
     scope: Token.Scope | None = None
+    allowance: Allowance | None = None
 
     @property
     def customer_id(self) -> int:
@@ -92,6 +98,21 @@ class CustomerView(APIView):
         if request.method not in self.allowed_methods:  # before anybody asks which scope it would need
             raise exceptions.MethodNotAllowed(str(request.method))
         super().initial(request, *args, **kwargs)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Who calls, and whether they called too often, before anything else happens. Raises Throttled."""
+        super().perform_authentication(request)
+        if isinstance(request.auth, Token):
+            self.allowance = count(request.auth, is_read=request.method in {"GET", "HEAD", "OPTIONS"})
+            if self.allowance.exceeded:
+                raise exceptions.Throttled(self.allowance.reset_seconds)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if self.allowance:
+            for name, value in self.allowance.headers.items():
+                response[name] = value
+        return response
 
     def get_authenticate_header(self, request: Request) -> str:
         return TokenAuthentication().authenticate_header(request)  # even where none was asked for: 401, not 403
@@ -209,9 +230,13 @@ def page(rows: QuerySet, key: str, query: dict[str, Any], show: Callable[[Any], 
     """One page of `rows`, by falling `key`: {"results", "next"}. New rows do not shift it; any page costs the same."""
     if "cursor" in query:
         rows = rows.filter(**{f"{key}__lt": query["cursor"]})
-    found = list(rows.order_by(f"-{key}")[: query["limit"] + 1])
-    shown = found[: query["limit"]]
-    has_more = len(found) > len(shown)
+    return cut(list(rows.order_by(f"-{key}")[: query["limit"] + 1]), key, query["limit"], show)
+
+
+def cut(found: list[Any], key: str, limit: int, show: Callable[[Any], Any]) -> dict[str, Any]:
+    """The same of rows that were read already, in that order, up to one more than the page takes."""
+    shown = found[:limit]
+    has_more = len(found) > limit
     position = str(getattr(shown[-1], key)) if has_more else ""
     return {
         "results": [show(row) for row in shown],

@@ -1,11 +1,15 @@
 """Tokens: how programs show who they are. Random and long; shown once, kept as hashes."""
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest
+from uuid import UUID
 
+from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts.models import Customer, Token
@@ -53,6 +57,18 @@ def find_pair(key_id: str, secret_key: str) -> Token | None:
     return grant if grant and compare_digest(grant.secret_hash, _hash(secret_key)) else None
 
 
+def end_all(customer_id: int) -> int:
+    """End every token of a customer at once; how many there were. Again: none."""
+    return Token.objects.filter(customer_id=customer_id).delete()[0]
+
+
+def valid_of(grant_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these grants still work."""
+    ends_later = Q(expires_at=None) | Q(expires_at__gt=Now())
+    grants = Token.objects.filter(ends_later, customer__is_active=True, pk__in=grant_ids)
+    return set(grants.values_list("pk", flat=True))
+
+
 def note_use(grant: Token) -> None:
     """Remember that a grant was used now, to the minute."""
     now = timezone.now()
@@ -65,8 +81,11 @@ def _find(column: str, value: str) -> Token | None:
 
 
 # Every call of the API begins with this. As a query set it would cost more to put together than to answer.
+# The customer's own limits come along, for `accounts.limits`.
 FIND = """
-    SELECT token.* FROM accounts_token AS token JOIN accounts_customer AS customer ON customer.id = token.customer_id
+    SELECT token.*, own.reads_a_minute AS own_reads_a_minute, own.orders_a_minute AS own_orders_a_minute
+    FROM accounts_token AS token JOIN accounts_customer AS customer ON customer.id = token.customer_id
+    LEFT JOIN accounts_limits AS own ON own.customer_id = token.customer_id
     WHERE token.{column} = %s AND customer.is_active AND (token.expires_at IS NULL OR token.expires_at > now())
 """
 

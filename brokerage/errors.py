@@ -18,8 +18,11 @@ from drf_standardized_errors.types import ErrorResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused
+from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, WithdrawalsFrozen
+from trades.cancel import NotCancellable
+from trades.checks import PriceUnknown, TickerRestricted, TooManyOrders, TooManyShares, TooMuchMoney, TradingHalted
 from trades.place import TradeKeyReused, UnknownTicker
+from trades.webhooks import AddressRefused, TooManyWebhooks
 
 log = structlog.get_logger()
 
@@ -30,7 +33,17 @@ RETRY_AFTER_SECONDS = 2
 TABLE: dict[type[Exception], tuple[int, str, str, str | None]] = {
     UnknownTicker: (422, "unknown_ticker", "The exchange does not list this stock.", "stockTicker"),
     TradeKeyReused: (409, "idempotency_key_reused", "This key was used for a trade with other terms.", None),
+    TradingHalted: (409, "trading_halted", "Trading is halted: of this stock, of this account, or of all.", None),
+    TickerRestricted: (409, "ticker_restricted", "This stock may not be traded here.", "stockTicker"),
+    TooManyShares: (422, "too_many_shares", "More shares than one order may have.", "quantity"),
+    TooMuchMoney: (422, "notional_too_large", "At the last price it is worth more than one order may be.", "quantity"),
+    PriceUnknown: (503, "price_unknown", "What the order is worth can't be told while no price is known.", None),
+    TooManyOrders: (429, "too_many_orders", "More orders than may be placed in a minute.", None),
+    AddressRefused: (422, "address_refused", "Events are posted to https:// on the Internet alone.", "url"),
+    TooManyWebhooks: (409, "too_many_webhooks", "You have as many webhooks as you may.", None),
+    NotCancellable: (409, "not_cancellable", "It was sent already, or is final.", None),
     TransferKeyReused: (409, "idempotency_key_reused", "This key was used for another transfer.", None),
+    WithdrawalsFrozen: (403, "withdrawals_frozen", "Withdrawals from this account are frozen. Ask support.", None),
     InsufficientFunds: (409, "insufficient_funds", "More than what is available.", "amount"),
     BalanceTooLarge: (422, "balance_too_large", "The account can't hold that much cash.", "amount"),
     SuspiciousOperation: (400, "bad_request", "The request makes no sense.", None),
@@ -103,8 +116,8 @@ class _Handler(ExceptionHandler):
         response = super().run()
         if response is not None:
             response.content_type = PROBLEM_JSON
-            if response.status_code == 503:
-                response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+            if response.status_code in (429, 503):
+                response.headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
         return response
 
 
@@ -156,6 +169,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def _answer(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
     """A problem body for programs, a page for people."""
+    if request.path.startswith("/alpaca/"):
+        return JsonResponse({"code": status * 100_000 + 10_000, "message": detail}, status=status)
     if request.path.startswith(("/api/", "/exchange/")):
         return JsonResponse(problem(status, code, detail), status=status, content_type=PROBLEM_JSON)
     # Without the request, for what pages know of the visitor is in the database, which may be what is away.

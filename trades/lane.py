@@ -82,6 +82,16 @@ def answer(lane: int, room: int = CUSTOMERS_A_TURN_MAX) -> list[int]:
     return sorted(map(int, customer_ids))
 
 
+def depths() -> list[tuple[int, int]]:
+    """Of each lane, how many messages are in its queue and how many customers rang. Raises RedisError."""
+    with _broker().pipeline(transaction=False) as pipe:
+        for lane in range(settings.LANES):
+            pipe.llen(queue_name(lane))
+            pipe.scard(_rang(lane))
+        found = pipe.execute()
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
 def _publish(lane: int) -> None:
     current_app.send_task("trades.turn", kwargs={"lane": lane}, queue=queue_name(lane), retry=False)
 

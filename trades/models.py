@@ -134,6 +134,19 @@ class Trade(models.Model):
             models.Index(name="placed_in_line", fields=["customer", "sequence"], condition=Q(status=Status.PLACED)),
             models.Index(name="placed_by_age", fields=["placed_at"], condition=Q(status=Status.PLACED)),
             models.Index(name="to_ask_about", fields=["ask_at"], condition=Q(status=Status.IN_PROGRESS)),
+            # Only what was rejected is in it: the back office looks for reasons among all trades there ever were.
+            models.Index(name="rejected_by_reason", fields=["reason_code", "-id"], condition=~Q(reason_code="")),
+            # For lists (trades.listing). Of final trades alone: each is entered once, when it ends.
+            models.Index(
+                name="final_by_type",
+                fields=["customer", "status", "type", "sequence"],
+                condition=Q(status__in=[Status.FILLED, Status.REJECTED]),
+            ),
+            models.Index(
+                name="final_by_ticker",
+                fields=["customer", "status", "ticker", "type", "sequence"],
+                condition=Q(status__in=[Status.FILLED, Status.REJECTED]),
+            ),
         ]
         triggers = [
             pgtrigger.Protect(name="trades_stay", operation=pgtrigger.Delete),
@@ -190,17 +203,32 @@ class Trade(models.Model):
         return Reason(self.reason_code).label if self.reason_code else ""
 
 
-class Move(models.Model):
-    """One step of a trade's history: from where (empty: nowhere yet), to where, when, why, by what. It stays."""
+class ThisTransaction(models.Func):
+    """The number of the transaction that is open; PostgreSQL never uses one again."""
 
-    trade = models.ForeignKey(Trade, models.PROTECT, related_name="moves")
+    template = "(pg_current_xact_id()::text::bigint)"
+    output_field = models.BigIntegerField()
+
+
+class Move(models.Model):
+    """One step of a trade's history: from where (empty: nowhere yet), to where, when, why, by what. It stays.
+
+    It is also an event of the customer's feed (trades.feed), in the order of (`xact`, `id`): `xact` is the number of
+    the transaction that wrote it, or a higher one of a move of the customer's before it. It tells when no row before
+    it can appear any more.
+    """
+
+    trade = models.ForeignKey(Trade, models.PROTECT, related_name="moves", db_index=False)  # each_move_once serves
     from_status = models.CharField(max_length=11, blank=True)
     to_status = models.CharField(max_length=11, choices=Status)
     at = models.DateTimeField(db_default=Now())
     why = models.CharField(max_length=500, blank=True)
     by = models.CharField(max_length=80)
+    customer_id = models.BigIntegerField()
+    xact = models.BigIntegerField(db_default=ThisTransaction(), editable=False)
 
     class Meta:
+        indexes = [models.Index(name="feed_of_customer", fields=["customer_id", "xact", "id"])]
         constraints = [models.UniqueConstraint(name="each_move_once", fields=["trade", "to_status"])]
         triggers = [pgtrigger.Protect(name="moves_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
 
@@ -218,6 +246,10 @@ class Outcome(models.TextChoices):
     BREAKS_TERMS = "breaks_terms", "It is not about what was ordered: a person must look."
     MALFORMED = "malformed", "It makes no sense: a person must look."
     UNKNOWN_TRADE = "unknown_trade", "It is about a trade that is not here: a person must look."
+
+
+# A list, in this order, for a migration has it.
+FOR_A_PERSON = ["breaks_terms", "contradicts", "malformed", "unknown_trade"]
 
 
 class Report(models.Model):
@@ -250,6 +282,7 @@ class Report(models.Model):
             models.Index(
                 name="reports_waiting", fields=["customer_id", "received_at"], condition=Q(outcome=Outcome.WAITING)
             ),
+            models.Index(name="reports_for_a_person", fields=["id"], condition=Q(outcome__in=FOR_A_PERSON)),
         ]
         triggers = [
             pgtrigger.Protect(name="reports_stay", operation=pgtrigger.Delete),
@@ -267,3 +300,93 @@ class Report(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} report {self.pk}"
+
+
+class Switch(models.Model):
+    """A word of the staff on what may be traded. The newest of a kind and subject is in force; all of them stay.
+
+    `ticker` and `customer` are the subject, as far as the kind has one; a limit without a customer is everybody's.
+    `value` is the limit: shares, USD, or orders a minute.
+    """
+
+    class Kind(models.TextChoices):
+        HALT_ALL = "halt_all", "Halt all trading"
+        HALT_CUSTOMER = "halt_customer", "Halt a customer"
+        HALT_TICKER = "halt_ticker", "Halt a stock"
+        RESTRICT_TICKER = "restrict_ticker", "Restrict a stock: nothing of it is placed"
+        SHARES_MAX = "shares_max", "Most shares of an order"
+        NOTIONAL_MAX = "notional_max", "Most USD of an order, at the last price"
+        ORDERS_A_MINUTE_MAX = "orders_a_minute_max", "Most orders of a customer in a minute"
+
+    kind = models.CharField(max_length=24, choices=Kind)
+    ticker = models.CharField(max_length=12, blank=True, default="")
+    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
+    is_on = models.BooleanField("on", default=True)
+    value = models.DecimalField(**MONEY, null=True, blank=True, help_text="Shares, USD, or orders a minute.")
+    why = models.CharField(max_length=500)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", editable=False)
+    at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name_plural = "switches"
+        constraints = [
+            models.CheckConstraint(
+                name="switch_has_its_subject",
+                condition=Q(kind="halt_all", ticker="", customer=None)
+                | Q(kind="halt_customer", ticker="", customer__isnull=False)
+                | (Q(kind__in=["halt_ticker", "restrict_ticker"], customer=None) & ~Q(ticker=""))
+                | Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"], ticker=""),
+            ),
+            models.CheckConstraint(
+                name="switch_has_its_value",
+                condition=Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"])
+                & Q(is_on=True, value__isnull=False, value__gt=0)
+                | Q(is_on=False, value=None)
+                | (~Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"]) & Q(value=None)),
+            ),
+        ]
+        triggers = [pgtrigger.Protect(name="switches_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.ticker} {'on' if self.is_on else 'off'}"
+
+
+class Webhook(models.Model):
+    """Where a customer wants their events posted. (`xact`, `move`) is the place in the feed up to which they were
+    entered as deliveries; the secret signs them, so it is kept as it is."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    url = models.CharField(max_length=500)
+    secret = models.CharField(max_length=80, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    xact = models.BigIntegerField(editable=False)
+    move = models.BigIntegerField(editable=False)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class Delivery(models.Model):
+    """One event for one webhook: `next_at` while it is to be tried, null once it was delivered or given up."""
+
+    webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries", db_index=False)
+    event_id = models.CharField(max_length=64)
+    type = models.CharField(max_length=32)
+    body = models.TextField()
+    created_at = models.DateTimeField(db_default=Now())
+    attempts = models.IntegerField(default=0)
+    next_at = models.DateTimeField(null=True, db_default=Now())
+    delivered_at = models.DateTimeField(null=True)
+    answer = models.CharField(max_length=200, blank=True, default="", help_text="What the last attempt met with.")
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [models.UniqueConstraint(name="one_delivery_an_event", fields=["webhook", "event_id"])]
+        indexes = [
+            models.Index(name="deliveries_of_webhook", fields=["webhook", "-id"]),
+            models.Index(name="deliveries_due", fields=["next_at"], condition=Q(next_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"

@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, connection, transaction
 from uuid_utils.compat import uuid7
 
 from exchange.market import is_listed
+from trades import checks
 from trades.lane import ring_on_commit
 from trades.models import Trade
 
@@ -29,22 +30,24 @@ def place_trade(
     durable; the ring that follows may be lost, and then the sweep rings. Funds are looked at when its turn comes.
 
     quantity: whole shares, 1 to QUANTITY_MAX; type: BUY or SELL; by: the door, for the trade's history.
-    Raises UnknownTicker, TradeKeyReused.
+    Raises UnknownTicker, TradeKeyReused, and what `checks.check` and `checks.check_rate` raise.
     """
     if key and (before := _placed_before(customer_id, key, ticker, type, quantity)):
         return before, True
     if not is_listed(ticker):
         raise UnknownTicker(ticker)
+    checks.check(customer_id, ticker, quantity)
     trade_id = uuid7()
     try:
-        # One statement, and so a transaction of its own: it has committed when it returns.
-        placed_at, sequence = _record(trade_id, customer_id, ticker, type, quantity, key, by)
+        with transaction.atomic(durable=True):
+            placed_at, sequence = _record(trade_id, customer_id, ticker, type, quantity, key, by)
+            checks.check_rate(customer_id, sequence)
+            ring_on_commit([customer_id])
     except IntegrityError:
         # The same key came in twice at once: the other one placed the trade, and this one left no trace.
         if key and (before := _placed_before(customer_id, key, ticker, type, quantity)):
             return before, True
         raise
-    ring_on_commit([customer_id])
     trade = Trade(
         id=trade_id,
         customer_id=customer_id,
@@ -95,8 +98,8 @@ RECORD = """
         SELECT %(id)s, %(customer)s, last, %(ticker)s, %(type)s, %(quantity)s, %(key)s, 'PLACED', '' FROM counter
         RETURNING id, placed_at, sequence
     ), history AS (
-        INSERT INTO trades_move (trade_id, from_status, to_status, why, by)
-        SELECT id, '', 'PLACED', '', %(by)s FROM trade
+        INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id)
+        SELECT id, '', 'PLACED', '', %(by)s, %(customer)s FROM trade
     )
     SELECT placed_at, sequence FROM trade
 """

@@ -3,6 +3,7 @@
 The statements in SQL are those of the hot path. Sets go in as arrays, so a statement costs about the same for one
 row and for a hundred. A move and its line in the history are one statement: there is never one without the other.
 Times are those of the statement: the transaction began before it had the lock, perhaps before the trade was placed.
+For the same reason a move's `xact` is never below that of the customer's move before it: the feed is in that order.
 """
 
 from collections.abc import Iterable, Sequence
@@ -116,10 +117,11 @@ END = """
         FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::text[])
             AS new (id, was, status, reason_code, price, amount, why)
         WHERE t.id = new.id AND t.status = new.was
-        RETURNING t.id, new.was, new.status, new.why
+        RETURNING t.id, new.was, new.status, new.why, t.customer_id
     )
-    INSERT INTO trades_move (trade_id, from_status, to_status, why, by)
-    SELECT id, was, status, why, %s FROM ended RETURNING trade_id
+    INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id, xact)
+    SELECT id, was, status, why, %s, customer_id, GREATEST(pg_current_xact_id()::text::bigint, (
+        SELECT max(xact) FROM trades_move AS m WHERE m.customer_id = ended.customer_id)) FROM ended RETURNING trade_id
 """
 CLAIM = """
     WITH terms AS (
@@ -131,10 +133,11 @@ CLAIM = """
             expires_at = terms.expires_at, ask_at = terms.ask_at
         FROM unnest(%s::uuid[], %s::numeric[]) AS new (id, max_price), terms
         WHERE t.id = new.id AND t.status = 'PLACED'
-        RETURNING t.id, t.expires_at
+        RETURNING t.id, t.expires_at, t.customer_id
     ), history AS (
-        INSERT INTO trades_move (trade_id, from_status, to_status, why, by)
-        SELECT id, 'PLACED', 'IN PROGRESS', '', %s FROM claimed
+        INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id, xact)
+        SELECT id, 'PLACED', 'IN PROGRESS', '', %s, customer_id, GREATEST(pg_current_xact_id()::text::bigint, (
+            SELECT max(xact) FROM trades_move AS m WHERE m.customer_id = claimed.customer_id)) FROM claimed
     )
     SELECT id, expires_at FROM claimed
 """

@@ -10,7 +10,7 @@ import structlog
 from django.db import Error, connection, transaction
 
 from accounts.ledger import Account, Books, InsufficientFunds, InsufficientShares, open_books
-from trades import queries
+from trades import checks, queries
 from trades.execute import execute
 from trades.lane import ring_on_commit
 from trades.models import Reason, Status, Trade, Type
@@ -52,14 +52,19 @@ def _settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
 def _claim(books: Books, by: str) -> list[Trade]:
     """Where nothing is in flight, the oldest PLACED trade that cash or shares allow becomes IN PROGRESS, with its hold.
 
-    Those before it, which nothing can be held for, are REJECTED.
+    Those before it, which nothing can be held for, are REJECTED. While trading is halted, what is placed waits.
     """
+    rules = checks.rules()
     placed = queries.oldest_placed(books.customer_ids, LOOK_AHEAD)
     books.load_shares(trade.ticker for trade in placed if trade.type == Type.SELL)
     claimed: dict[int, Trade] = {}
+    waiting: set[int] = set()
     endings: list[Ending] = []
     for trade in placed:
-        if trade.customer_id in claimed:
+        if trade.customer_id in claimed or trade.customer_id in waiting:
+            continue
+        if rules.halt(trade.customer_id, trade.ticker):
+            waiting.add(trade.customer_id)
             continue
         try:
             _hold(books[trade.customer_id], trade)
@@ -71,7 +76,7 @@ def _claim(books: Books, by: str) -> list[Trade]:
     queries.end(endings, by)
     queries.claim(list(claimed.values()), EXECUTE_WITHIN_SECONDS, ASK_AFTER_SECONDS, by)
     # Who saw nothing but rejections may have more in line.
-    ring_on_commit({ending.trade.customer_id for ending in endings} - claimed.keys())
+    ring_on_commit({ending.trade.customer_id for ending in endings} - claimed.keys() - waiting)
     return list(claimed.values())
 
 

@@ -203,7 +203,7 @@ class Run:
         for process in self.plan.processes:
             if process.port is None:
                 continue
-            path = {"web": "/readyz", "exchange": "/healthz"}.get(process.type)
+            path = {"web": "/readyz", "stream": "/healthz", "exchange": "/healthz"}.get(process.type)
             self._wait(lambda port=process.port, path=path: answers(port, path), READY_SECONDS_MAX, trouble)  # type: ignore[misc]
 
     # -- commands on the way

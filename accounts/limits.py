@@ -1,0 +1,84 @@
+"""How many requests a minute a token may make, counted in the broker's Valkey: every web process counts together.
+
+Reads are counted apart from orders, which is everything that changes something. A window is a minute that begins with
+the first request in it, by the store's clock. Where the store is away, nobody is limited: trading goes on.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+
+import redis
+import structlog
+from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from accounts.models import Token
+
+WINDOW_SECONDS = 60
+STORE_SECONDS_MAX = 0.25  # what a request waits for the store, at most
+SILENCE_SECONDS = 1.0  # how long a process leaves a store alone that failed
+
+log = structlog.get_logger()
+_client: redis.Redis | None = None
+_lock = threading.Lock()
+_silent_until = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a token has left: of `limit` requests in this window `remaining`, until `reset_seconds` from now."""
+
+    limit: int
+    remaining: int
+    reset_seconds: int
+    exceeded: bool
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """For every answer; `X-RateLimit-Reset` is the second, since 1970, at which all of it is there again."""
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Reset": str(int(time.time()) + self.reset_seconds),
+        }
+
+
+def count(grant: Token, is_read: bool) -> Allowance:
+    """Count one request of a token. Again: one more. Never raises, and waits no longer than STORE_SECONDS_MAX."""
+    global _silent_until
+    most = _most(grant, is_read)
+    if time.monotonic() >= _silent_until:
+        key = f"limit:{grant.id}:{'reads' if is_read else 'orders'}"
+        try:
+            with _store().pipeline(transaction=False) as pipe:
+                pipe.set(key, 0, nx=True, ex=WINDOW_SECONDS)
+                pipe.incr(key)
+                pipe.ttl(key)
+                _, used, left_seconds = pipe.execute()
+            return Allowance(most, max(0, most - used), max(1, left_seconds), used > most)
+        except (redis.RedisError, OSError) as error:
+            _silent_until = time.monotonic() + SILENCE_SECONDS
+            log.warning("limits: the store is away; nobody is limited", error=repr(error))
+    return Allowance(most, most, WINDOW_SECONDS, False)
+
+
+def _most(grant: Token, is_read: bool) -> int:
+    own: int | None = getattr(grant, "own_reads_a_minute" if is_read else "own_orders_a_minute")
+    if own is not None:
+        return own
+    return settings.READS_A_MINUTE if is_read else settings.ORDERS_A_MINUTE
+
+
+def _store() -> redis.Redis:
+    global _client
+    with _lock:
+        if _client is None:
+            _client = redis.Redis.from_url(
+                settings.BROKER_URL,
+                socket_timeout=STORE_SECONDS_MAX,
+                socket_connect_timeout=STORE_SECONDS_MAX,
+                retry=Retry(NoBackoff(), 0),
+            )
+    return _client

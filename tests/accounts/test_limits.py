@@ -1,0 +1,83 @@
+"""Requests a minute: counted for each token, reads apart from orders, before anything happens."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts import limits, tokens
+from accounts.models import Customer, Limits
+from trades.models import Trade
+
+BODY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+
+
+@pytest.fixture(autouse=True)
+def _awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "_silent_until", float("-inf"))
+
+
+def place(client: Client) -> Any:
+    return client.post("/api/v1/trades", BODY, content_type="application/json")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_beyond_its_limit_a_token_is_refused_before_any_effect(
+    alice: Customer, api_of: Callable[..., Client], settings: Any
+) -> None:
+    settings.ORDERS_A_MINUTE, settings.READS_A_MINUTE = 2, 3
+    api = api_of(alice)
+    before = Trade.objects.count()
+    assert [place(api).status_code for _ in range(2)] == [201, 201]
+    refused = place(api)
+    assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert Trade.objects.count() == before + 2
+    reads = [api.get("/api/v1/balance") for _ in range(4)]
+    assert [answer.status_code for answer in reads] == [200, 200, 200, 429]
+    assert [answer["X-RateLimit-Remaining"] for answer in reads] == ["2", "1", "0", "0"]
+    assert {answer["X-RateLimit-Limit"] for answer in reads} == {"3"}
+    assert api_of(alice).get("/api/v1/balance").status_code == 200, "another token counts for itself"
+
+
+def test_every_answer_says_what_is_left(bob: Customer, api_of: Callable[..., Client]) -> None:
+    api = api_of(bob, ["read"])
+    for answer, status in [
+        (api.get("/api/v1/trades/00000000-0000-0000-0000-000000000000"), 404),
+        (api.get("/api/v1/trades?limit=x"), 400),
+        (place(api), 403),
+    ]:
+        assert answer.status_code == status
+        assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= set(answer.headers)
+
+
+def test_a_customer_can_be_given_others(bob: Customer, api_of: Callable[..., Client]) -> None:
+    Limits.objects.create(customer=bob, reads_a_minute=1)
+    api = api_of(bob)
+    assert [api.get("/api/v1/balance").status_code for _ in range(2)] == [200, 429]
+    assert api.delete("/api/v1/balance").status_code == 405
+
+
+def test_without_its_store_nobody_is_limited(
+    bob: Customer, api_of: Callable[..., Client], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.READS_A_MINUTE = 1
+    monkeypatch.setattr(limits, "_client", None)
+    monkeypatch.setattr(limits.settings, "BROKER_URL", "redis://127.0.0.1:1/0")
+    api = api_of(bob)
+    assert [api.get("/api/v1/balance").status_code for _ in range(3)] == [200, 200, 200]
+    monkeypatch.setattr(limits, "_client", None)
+
+
+def test_a_window_ends(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    grant = tokens.issue(bob, "x").grant
+    monkeypatch.setattr(limits, "WINDOW_SECONDS", 1)
+    assert limits.count(grant, True).remaining == limits.count(grant, True).remaining + 1
+    used = limits.count(grant, True)
+    import time
+
+    time.sleep(1.1)
+    assert limits.count(grant, True).remaining == used.remaining + 2
+    assert Decimal(used.limit) > 0

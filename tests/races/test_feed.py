@@ -1,0 +1,131 @@
+"""Events are written by transactions that commit in any order; a reader of the feed misses none and gets none twice."""
+
+import threading
+from decimal import Decimal
+
+import pytest
+from django.db import connection, transaction
+
+from tests.people import claim, open_account, say
+from trades import feed
+from trades.feed import Position
+from trades.models import Move, Status, Trade
+from trades.place import place_trade
+
+
+def read_on(customer_id: int, position: Position, each_max: int = 7) -> tuple[Position, list[feed.Event]]:
+    """What a stream does: read, and remember the place."""
+    until = feed.now()
+    (events,) = feed.read([(customer_id, position)], until, each_max)
+    return (events[-1].position if len(events) == each_max else max(position, until)), events
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_waits_for_one_before_it_that_has_not_committed() -> None:
+    alice = open_account("alice@example.com", Decimal("1000"))
+    first, _ = place_trade(alice.id, "AAPL", "BUY", 1)
+    position, events = read_on(alice.id, Position(0, 0))
+    assert [(event.trade.id, event.type) for event in events] == [(first.id, "trade.placed")]
+    written, commit = threading.Event(), threading.Event()
+    late: list[Trade] = []
+
+    def place_slowly() -> None:
+        try:
+            with transaction.atomic():
+                place = place_trade.__globals__["_record"]
+                from uuid_utils.compat import uuid7
+
+                trade_id = uuid7()
+                place(trade_id, alice.id, "IBM", "BUY", 1, None, "test")
+                written.set()
+                commit.wait(20)
+            late.append(Trade.objects.get(id=trade_id))
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=place_slowly)
+    thread.start()
+    assert written.wait(20)
+    assert claim(alice) == [first]
+    position, events = read_on(alice.id, position)
+    assert events == [], "it committed, but one that has a lower place has not"
+    commit.set()
+    thread.join()
+    position, events = read_on(alice.id, position)
+    assert [(event.trade.id, event.type) for event in events] == [
+        (late[0].id, "trade.placed"),
+        (first.id, "trade.in_progress"),
+    ]
+    assert [event.id for event in events] == sorted(event.id for event in events)
+    assert read_on(alice.id, position)[1] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
+    customers = [open_account(f"c{n}@example.com", Decimal("100000")) for n in range(3)]
+    writing = threading.Event()
+    writing.set()
+
+    def place() -> None:
+        try:
+            for number in range(40):
+                place_trade(customers[number % 3].id, "AAPL", "BUY", 1)
+        finally:
+            connection.close()
+
+    def turn() -> None:
+        try:
+            while writing.is_set():
+                for trade in claim(*customers):
+                    say(trade, Status.FILLED, Decimal("10"))
+        finally:
+            connection.close()
+
+    placers, turner = [threading.Thread(target=place) for _ in range(3)], threading.Thread(target=turn)
+    for thread in [*placers, turner]:
+        thread.start()
+    places = {customer.id: Position(0, 0) for customer in customers}
+    got: dict[int, list[feed.Event]] = {customer.id: [] for customer in customers}
+
+    def read() -> None:
+        for customer in customers:
+            places[customer.id], events = read_on(customer.id, places[customer.id])
+            got[customer.id] += events
+
+    while any(thread.is_alive() for thread in placers):
+        read()
+    writing.clear()
+    turner.join()
+    for _ in range(200):
+        read()
+    for customer in customers:
+        seen = [event.position.move for event in got[customer.id]]
+        assert len(seen) == len(set(seen)), "none twice"
+        assert set(seen) == set(Move.objects.filter(customer_id=customer.id).values_list("id", flat=True)), (
+            "none missed"
+        )
+        assert [event.id for event in got[customer.id]] == sorted(event.id for event in got[customer.id])
+        by_trade: dict[object, list[str]] = {}
+        for event in got[customer.id]:
+            by_trade.setdefault(event.trade.id, []).append(event.trade.status)
+        whole = [Status.PLACED, Status.IN_PROGRESS, Status.FILLED]
+        assert all(statuses == whole[: len(statuses)] for statuses in by_trade.values())
+
+
+@pytest.mark.django_db
+def test_an_event_shows_its_trade_as_it_was_then() -> None:
+    alice = open_account("alice@example.com", Decimal("1000"))
+    trade, _ = place_trade(alice.id, "AAPL", "BUY", 2)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal("10"))
+    claim(alice)
+    (events,) = feed.read([(alice.id, Position(0, 0))], Position(2**62, 0), 10)
+    assert [(event.trade.status, event.trade.price, event.holding) for event in events] == [
+        ("PLACED", None, None),
+        ("IN PROGRESS", None, None),
+        ("FILLED", Decimal("10"), 2),
+    ]
+    assert Position.parse(events[0].id) == events[0].position
+    for wrong in ("", "x", "f" * 32, "0" * 31, "0" * 33):
+        with pytest.raises(ValueError):
+            Position.parse(wrong)

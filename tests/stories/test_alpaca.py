@@ -1,0 +1,245 @@
+"""The real, unmodified alpaca-py works against us: every call that it makes, over real HTTP, with running processes."""
+
+import asyncio
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from brokerage.local.harness import Brokerage
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from alpaca.common.exceptions import APIError
+    from alpaca.trading.client import TradingClient
+    from alpaca.trading.enums import OrderSide, OrderStatus, QueryOrderStatus, TimeInForce
+    from alpaca.trading.requests import (
+        ClosePositionRequest,
+        CreateWatchlistRequest,
+        GetAssetsRequest,
+        GetCalendarRequest,
+        GetOrdersRequest,
+        GetPortfolioHistoryRequest,
+        LimitOrderRequest,
+        MarketOrderRequest,
+        ReplaceOrderRequest,
+        UpdateWatchlistRequest,
+    )
+    from alpaca.trading.stream import TradingStream
+
+pytestmark = [
+    pytest.mark.story,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+Account = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def client(brokerage: Brokerage, account: Account) -> TradingClient:
+    made = account(f"{uuid4()}@example.com")
+    return TradingClient(made["keyId"], made["secretKey"], url_override=f"{brokerage.url}/alpaca")
+
+
+def buy(symbol: str, qty: float, **more: Any) -> MarketOrderRequest:
+    return MarketOrderRequest(symbol=symbol, qty=qty, side=OrderSide.BUY, time_in_force=TimeInForce.DAY, **more)
+
+
+def sell(symbol: str, qty: float, **more: Any) -> MarketOrderRequest:
+    return MarketOrderRequest(symbol=symbol, qty=qty, side=OrderSide.SELL, time_in_force=TimeInForce.GTC, **more)
+
+
+def done(client: TradingClient, order: Any) -> Any:
+    """The order once it is final."""
+    for _ in range(200):
+        order = client.get_order_by_id(order.id)
+        if order.status not in (OrderStatus.ACCEPTED, OrderStatus.NEW):
+            return order
+        time.sleep(0.05)
+    raise AssertionError(f"{order.id} is still {order.status}")
+
+
+def refused(work: Callable[[], Any]) -> tuple[int, int]:
+    """Status and code with which the client's call is refused."""
+    with pytest.raises(APIError) as error:
+        work()
+    return error.value.status_code, error.value.code
+
+
+def test_orders_positions_and_account(client: TradingClient) -> None:
+    key = str(uuid4())
+    order = client.submit_order(buy("AAPL", 10, client_order_id=key))
+    assert order.status == OrderStatus.ACCEPTED
+    assert client.submit_order(buy("AAPL", 10, client_order_id=key)).id == order.id, "a replay is the first order"
+    filled = done(client, order)
+    assert (filled.status, filled.filled_qty, filled.client_order_id) == (OrderStatus.FILLED, "10", key)
+    assert client.get_order_by_client_id(key).id == order.id
+    assert refused(lambda: client.submit_order(buy("AAPL", 11, client_order_id=key))) == (422, 40010001)
+
+    account = client.get_account()
+    cost = float(filled.filled_avg_price) * 10
+    assert float(account.cash) == pytest.approx(100_000 - cost)
+    assert account.status.value == "ACTIVE"
+    (position,) = client.get_all_positions()
+    assert (position.symbol, position.qty, float(position.cost_basis)) == ("AAPL", "10", pytest.approx(cost))
+    assert client.get_open_position("AAPL").asset_id == position.asset_id
+    assert client.get_open_position(position.asset_id).symbol == "AAPL"
+    assert refused(lambda: client.get_open_position("IBM")) == (404, 40410000)
+
+    assert done(client, client.submit_order(sell("AAPL", 2))).status == OrderStatus.FILLED
+    assert done(client, client.close_position("AAPL", ClosePositionRequest(qty="3"))).filled_qty == "3"
+    assert done(client, client.close_position("AAPL", ClosePositionRequest(percentage="40"))).filled_qty == "2"
+    done(client, client.submit_order(buy("IBM", 1)))
+    closed = client.close_all_positions(cancel_orders=True)
+    assert sorted(one.symbol for one in closed) == ["AAPL", "IBM"]
+    for one in closed:
+        done(client, one.body)
+    assert client.get_all_positions() == []
+
+    assert [o.id for o in client.get_orders()] == [], "open orders alone, where nothing is said"
+    everything = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL, nested=True))
+    assert len(everything) == 7
+    assert [o.symbol for o in client.get_orders(GetOrdersRequest(status=QueryOrderStatus.CLOSED, symbols=["IBM"]))] == [
+        "IBM",
+        "IBM",
+    ]
+    buys = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL, side=OrderSide.BUY, limit=1))
+    assert [(o.symbol, o.side) for o in buys] == [("IBM", OrderSide.BUY)]
+    oldest = everything[-1]
+    later = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL, after=oldest.submitted_at))
+    assert [o.id for o in later] == [o.id for o in everything[:-1]]
+    earlier = client.get_orders(
+        GetOrdersRequest(status=QueryOrderStatus.ALL, until=everything[0].submitted_at, direction="asc")
+    )
+    assert [o.id for o in earlier] == [o.id for o in reversed(everything[1:])]
+
+    fills = client.get("/account/activities/FILL", {"page_size": 2})
+    more = client.get("/account/activities/FILL", {"page_token": fills[-1]["id"]})
+    assert [len(fills), len(more)] == [2, 5]
+    assert {one["activity_type"] for one in client.get("/account/activities")} == {"FILL", "CSD"}
+    worth = client.get_portfolio_history(GetPortfolioHistoryRequest(period="1D", timeframe="1H"))
+    assert worth.equity[-1] == pytest.approx(float(client.get_account().equity))
+    assert len(worth.timestamp) == len(worth.equity) == len(worth.profit_loss)
+    assert client.get_portfolio_history().timeframe == "1D"
+
+
+def test_what_is_not_supported_is_refused_and_says_so(client: TradingClient) -> None:
+    assert refused(lambda: client.submit_order(buy("AAPL", 1.5))) == (422, 40010001)
+    notional = MarketOrderRequest(symbol="AAPL", notional=100, side=OrderSide.BUY, time_in_force=TimeInForce.DAY)
+    assert refused(lambda: client.submit_order(notional)) == (422, 40010001)
+    limit = LimitOrderRequest(
+        symbol="AAPL", qty=1, limit_price=1, side=OrderSide.BUY, time_in_force=TimeInForce.DAY, extended_hours=True
+    )
+    assert refused(lambda: client.submit_order(limit)) == (422, 40010001)
+    assert refused(lambda: client.submit_order(buy("NOSUCH", 1))) == (422, 40010001)
+    assert refused(lambda: client.submit_order(buy("AAPL", 999_999))) == (403, 40310000)
+    assert refused(lambda: client.submit_order(sell("AAPL", 1))) == (403, 40310000)
+    assert refused(lambda: client.get_order_by_id(uuid4())) == (404, 40410000)
+    assert refused(lambda: client.get_order_by_client_id("none")) == (404, 40410000)
+    assert refused(lambda: client.close_position("AAPL")) == (404, 40410000)
+    assert refused(lambda: client.get_asset("NOSUCH")) == (404, 40410000)
+    assert refused(lambda: client.get("/nothing")) == (404, 40410000)
+    order = client.submit_order(buy("AAPL", 1))
+    assert refused(lambda: client.replace_order_by_id(order.id, ReplaceOrderRequest(qty=2))) == (422, 42210000)
+    done(client, order)
+    assert refused(lambda: client.cancel_order_by_id(order.id)) == (422, 42210000)
+    assert len(client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL))) == 1, "what was refused left no order"
+    stranger = TradingClient("BKnobody", "wrong", url_override=client._base_url)
+    assert refused(stranger.get_account) == (401, 40110000)
+
+
+def test_cancelling(client: TradingClient) -> None:
+    orders = [client.submit_order(buy("AAPL", 1)) for _ in range(6)]
+    statuses = {str(one.id): one.status for one in client.cancel_orders()}
+    finals = [done(client, order) for order in orders]
+    for order in finals:
+        if statuses.get(str(order.id)) == 200:
+            assert order.status == OrderStatus.CANCELED
+            assert order.canceled_at is not None
+        else:
+            assert order.status == OrderStatus.FILLED
+    assert OrderStatus.CANCELED in {order.status for order in finals}
+    waiting = [client.submit_order(buy("AAPL", 1)) for _ in range(3)][-1]
+    client.cancel_order_by_id(waiting.id)
+    assert done(client, waiting).status == OrderStatus.CANCELED
+
+
+def test_the_market(client: TradingClient) -> None:
+    clock = client.get_clock()
+    assert clock.is_open
+    assert clock.next_close > clock.timestamp - timedelta(days=1)
+    days = client.get_calendar(GetCalendarRequest(start="2026-11-23", end="2026-11-30"))
+    assert [(day.date.day, day.close.hour) for day in days] == [(23, 16), (24, 16), (25, 16), (27, 13), (30, 16)]
+    assert len(client.get_calendar()) > 240
+    assets = client.get_all_assets(GetAssetsRequest(status="active"))
+    assert len(assets) > 100
+    apple = client.get_asset("AAPL")
+    assert client.get_asset(apple.id) == apple
+    assert apple.tradable
+    assert not apple.fractionable
+
+
+def test_configurations_and_watchlists(client: TradingClient) -> None:
+    settings = client.get_account_configurations()
+    assert not settings.suspend_trade
+    settings.suspend_trade = True
+    assert client.set_account_configurations(settings).suspend_trade
+    assert refused(lambda: client.submit_order(buy("AAPL", 1))) == (403, 40310000)
+    settings.suspend_trade = False
+    client.set_account_configurations(settings)
+    assert done(client, client.submit_order(buy("AAPL", 1))).status == OrderStatus.FILLED
+    settings.fractional_trading = True
+    assert refused(lambda: client.set_account_configurations(settings)) == (422, 40010001)
+
+    made = client.create_watchlist(CreateWatchlistRequest(name="tech", symbols=["AAPL", "IBM"]))
+    assert [asset.symbol for asset in made.assets] == ["AAPL", "IBM"]
+    assert refused(lambda: client.create_watchlist(CreateWatchlistRequest(name="tech", symbols=[]))) == (422, 40010001)
+    added = client.add_asset_to_watchlist_by_id(made.id, "MSFT")
+    assert [asset.symbol for asset in added.assets] == ["AAPL", "IBM", "MSFT"]
+    fewer = client.remove_asset_from_watchlist_by_id(made.id, "IBM")
+    assert [asset.symbol for asset in fewer.assets] == ["AAPL", "MSFT"]
+    renamed = client.update_watchlist_by_id(made.id, UpdateWatchlistRequest(name="big", symbols=["IBM"]))
+    assert (renamed.name, [asset.symbol for asset in renamed.assets]) == ("big", ["IBM"])
+    assert client.get_watchlist_by_id(made.id).name == "big"
+    assert [one.name for one in client.get_watchlists()] == ["big"]
+    client.delete_watchlist_by_id(made.id)
+    assert client.get_watchlists() == []
+
+
+def test_the_stream_of_trade_updates(brokerage: Brokerage, account: Account) -> None:
+    made = account(f"{uuid4()}@example.com")
+    client = TradingClient(made["keyId"], made["secretKey"], url_override=f"{brokerage.url}/alpaca")
+    address = f"ws://127.0.0.1:{brokerage.stream_port}/alpaca/stream"
+    stream = TradingStream(made["keyId"], made["secretKey"], url_override=address)
+    updates: list[Any] = []
+
+    async def keep(update: Any) -> None:
+        updates.append(update)
+
+    stream.subscribe_trade_updates(keep)
+    thread = threading.Thread(target=stream.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not stream._running and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    orders = [client.submit_order(buy("AAPL", 2)) for _ in range(3)]
+    for order in orders:
+        done(client, order)
+    while len(updates) < 9 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stream.stop()
+    thread.join(15)
+    for order in orders:
+        mine = [update for update in updates if update.order.id == order.id]
+        assert [update.event for update in mine] == ["accepted", "new", "fill"]
+        assert mine[-1].qty == 2
+        assert mine[-1].order.status == OrderStatus.FILLED
+    assert [update.position_qty for update in updates if update.event == "fill"] == [2, 4, 6]
+    assert datetime.now(UTC) - updates[0].timestamp < timedelta(minutes=1)
+    assert asyncio.iscoroutinefunction(keep)

@@ -1,0 +1,183 @@
+"""Event streams over real HTTP: resumed after kill -9 of the processes, they lose nothing and double nothing."""
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from websockets.sync.client import connect
+
+from brokerage.local.harness import Brokerage
+from tests.stories.conftest import call
+
+pytestmark = pytest.mark.story
+Account = Callable[..., dict[str, Any]]
+
+
+class Reader(threading.Thread):
+    """Reads server-sent events, and comes again with the last id whenever the stream breaks."""
+
+    def __init__(self, url: str, token: str) -> None:
+        super().__init__(daemon=True)
+        self.url, self.token = url, token
+        self.last_id: str | None = None
+        self.events: list[dict[str, Any]] = []
+        self.opened, self.stop = 0, False
+
+    def run(self) -> None:
+        while not self.stop:
+            headers = {"Authorization": f"Bearer {self.token}"} | (
+                {"Last-Event-ID": self.last_id} if self.last_id else {}
+            )
+            try:
+                with urllib.request.urlopen(urllib.request.Request(self.url, headers=headers), timeout=30) as answer:  # noqa: S310
+                    self.opened += 1
+                    self._read(answer)
+            except OSError:
+                time.sleep(0.2)
+
+    def _read(self, answer: Any) -> None:
+        fields: dict[str, str] = {}
+        for line in answer:
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if name:
+                fields[name] = value
+                continue
+            self.last_id = fields.get("id", self.last_id)
+            if "data" in fields:
+                self.events.append({"id": fields["id"], "event": fields["event"], **json.loads(fields["data"])})
+            fields = {}
+            if self.stop:
+                return
+
+
+def place(brokerage: Brokerage, token: str, quantity: int = 1) -> str:
+    """Place a trade, with a key, until it is answered."""
+    key = str(uuid4())
+    body = {"stockTicker": "AAPL", "type": "BUY", "quantity": quantity}
+    for _ in range(100):
+        try:
+            answer = call(f"{brokerage.url}/api/v1/trades", body, token, **{"Idempotency-Key": key})
+            return str(answer["tradeId"])
+        except urllib.error.HTTPError as error:
+            with error:
+                seen = f"{error.code} {error.read()[:300]!r}"
+        except OSError as error:
+            seen = repr(error)
+        time.sleep(0.3)
+    raise AssertionError(f"never answered: {seen}\n{brokerage.output()[-3000:]}")
+
+
+def eventually(holds: Callable[[], object], seconds_max: float = 60.0) -> None:
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds_max, "it never came true"
+        time.sleep(0.05)
+
+
+def moves_of(brokerage: Brokerage, customer_id: int) -> list[str]:
+    """The ids of all events of a customer, from the table itself."""
+    with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
+        rows = database.execute(
+            "SELECT xact, id FROM trades_move WHERE customer_id = %s ORDER BY xact, id", [customer_id]
+        )
+        return [f"{xact:016x}{move:016x}" for xact, move in rows]
+
+
+def test_resumed_across_kill_9_with_no_event_lost_or_doubled(brokerage: Brokerage, account: Account) -> None:
+    made = account(f"{uuid4()}@example.com")
+    token, customer_id = made["token"], int(made["customerId"])
+    reader = Reader(f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events", token)
+    reader.start()
+    eventually(lambda: reader.opened)
+    for kill in (None, "web.1", "stream.1", None):
+        for number in range(5):
+            place(brokerage, token)
+            if kill and number == 2:
+                brokerage.kill(kill)
+    eventually(lambda: len(moves_of(brokerage, customer_id)) == 60)
+    eventually(lambda: len(reader.events) >= 60)
+    time.sleep(0.5)
+    reader.stop = True
+    assert [event["id"] for event in reader.events] == moves_of(brokerage, customer_id)
+    assert reader.opened >= 2, "the stream did break"
+    assert reader.events[-1]["event"] == "trade.filled"
+    assert reader.events[-1]["trade"]["status"] == "FILLED"
+
+    # The socket: an id on each update, and `after` resumes.
+    address = f"ws://127.0.0.1:{brokerage.stream_port}/alpaca/stream"
+    got: list[str] = []
+    after = "0"
+    for _ in range(3):
+        with connect(f"{address}?after={after}") as socket:
+            socket.send(
+                json.dumps(
+                    {"action": "authenticate", "data": {"key_id": made["keyId"], "secret_key": made["secretKey"]}}
+                )
+            )
+            assert json.loads(socket.recv(10))["data"]["status"] == "authorized"
+            socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
+            assert json.loads(socket.recv(10))["stream"] == "listening"
+            for _ in range(20):
+                got.append(json.loads(socket.recv(10))["data"]["event_id"])
+            after = got[-1]
+        brokerage.kill("stream.1")
+        brokerage.wait_ready()
+        eventually(lambda: _listens(brokerage))
+    assert got == moves_of(brokerage, customer_id)
+
+
+def _listens(brokerage: Brokerage) -> bool:
+    try:
+        return bool(call(f"http://127.0.0.1:{brokerage.stream_port}/healthz"))
+    except OSError:
+        return False
+
+
+def test_who_may_read_and_from_where(brokerage: Brokerage, account: Account) -> None:
+    made = account(f"{uuid4()}@example.com")
+    url = f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events"
+    for address, headers, status, code in [
+        (url, {}, 401, "not_authenticated"),
+        (url, {"Authorization": "Bearer brk_nobody"}, 401, "authentication_failed"),
+        (url, {"Authorization": f"Bearer {made['token']}", "Last-Event-ID": "x"}, 400, "invalid"),
+        (url + "?nothing=1", {"Authorization": f"Bearer {made['token']}"}, 400, "invalid"),
+        (f"http://127.0.0.1:{brokerage.stream_port}/", {}, 404, "not_found"),
+    ]:
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10)  # noqa: S310
+        with refusal.value as answer:
+            assert (answer.code, json.load(answer)["code"]) == (status, code)
+
+    # A stream ends with its token.
+    second = call(
+        f"{brokerage.url}/api/v1/tokens",
+        {"email": made["email"], "password": "correct horse battery", "name": "second"},
+    )
+    headers = {"Authorization": f"Bearer {second['token']}"}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+        assert answer.readline().startswith(b"retry:")
+        call(f"{brokerage.url}/api/v1/tokens/{second['tokenId']}", None, made["token"], "DELETE")
+        assert b"data" not in answer.read()
+
+
+def test_web_says_where_the_streams_are(brokerage: Brokerage, account: Account) -> None:
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *arguments: Any) -> None:
+            return None
+
+    made = account(f"{uuid4()}@example.com")
+    request = urllib.request.Request(  # noqa: S310
+        f"{brokerage.url}/api/v1/events?after=0", headers={"Authorization": f"Bearer {made['token']}"}
+    )
+    with pytest.raises(urllib.error.HTTPError) as answer:
+        urllib.request.build_opener(Stay).open(request, timeout=10)
+    answer.value.close()
+    assert answer.value.code == 307
+    assert answer.value.headers["Location"] == f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events?after=0"

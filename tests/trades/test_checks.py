@@ -1,0 +1,190 @@
+"""What staff switches: what is refused when it is placed, and what no lane claims."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.test import Client
+
+from accounts.models import Customer
+from exchange.models import Stock
+from tests.conftest import StandInExchange
+from tests.people import claim, open_account
+from trades import checks
+from trades.checks import Kind, switch
+from trades.models import Move, Status, Switch, Trade
+from trades.place import place_trade
+from trades.sweep import ring_for_waiting
+
+
+@pytest.fixture
+def sam(db: None) -> Customer:
+    """Of the staff."""
+    return open_account("sam@example.com", Decimal(1), is_staff=True, is_superuser=True)
+
+
+def place(customer: Customer, ticker: str = "AAPL", quantity: int = 1, key: str | None = None) -> Trade:
+    return place_trade(customer.id, ticker, "BUY", quantity, key)[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [(Kind.HALT_ALL, {}), (Kind.HALT_TICKER, {"ticker": "aapl"}), (Kind.HALT_CUSTOMER, {"customer": "alice"})],
+)
+def test_a_halt_refuses_new_trades_and_keeps_placed_ones_waiting(
+    alice: Customer, sam: Customer, kind: Switch.Kind, subject: dict
+) -> None:
+    if "customer" in subject:
+        subject = {"customer": alice}
+    waiting = place(alice, key="before")
+    switch(kind, True, why="news pending", by=sam, **subject)
+    with pytest.raises(checks.TradingHalted):
+        place(alice)
+    assert place(alice, key="before") == waiting, "a retry is answered as ever"
+    assert claim(alice) == []
+    waiting.refresh_from_db()
+    assert waiting.status == Status.PLACED
+    assert Trade.objects.filter(customer=alice, status=Status.PLACED).count() == 1
+    switch(kind, False, why="news is out", by=sam, **subject)
+    assert claim(alice) == [waiting]
+    assert [(row.is_on, row.why, row.by) for row in Switch.objects.order_by("id")] == [
+        (True, "news pending", sam),
+        (False, "news is out", sam),
+    ]
+
+
+def test_a_halt_of_one_stock_or_customer_stops_no_other(alice: Customer, bob: Customer, sam: Customer) -> None:
+    switch(Kind.HALT_TICKER, True, why="-", by=sam, ticker="IBM")
+    switch(Kind.HALT_CUSTOMER, True, why="-", by=sam, customer=bob)
+    assert claim(alice) == []
+    trade = place(alice)
+    assert claim(alice, bob) == [trade]
+
+
+def test_a_halted_stock_holds_the_line_up_in_order(alice: Customer, sam: Customer) -> None:
+    first, second = place(alice, "IBM"), place(alice, "AAPL")
+    switch(Kind.HALT_TICKER, True, why="-", by=sam, ticker="IBM")
+    assert claim(alice) == []
+    switch(Kind.HALT_TICKER, False, why="-", by=sam, ticker="IBM")
+    assert claim(alice) == [first]
+    assert second.status == Status.PLACED
+
+
+def test_the_sweep_rings_for_nobody_who_is_halted(
+    alice: Customer, bob: Customer, sam: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trades.sweep.RING_AFTER_SECONDS", -5)
+    place(alice, "IBM"), place(alice, "AAPL"), place(bob, "AAPL")
+    assert ring_for_waiting("test") == 2
+    switch(Kind.HALT_TICKER, True, why="-", by=sam, ticker="IBM")
+    assert ring_for_waiting("test") == 1
+    switch(Kind.HALT_CUSTOMER, True, why="-", by=sam, customer=bob)
+    assert ring_for_waiting("test") == 0
+    switch(Kind.HALT_TICKER, False, why="-", by=sam, ticker="IBM")
+    assert ring_for_waiting("test") == 1
+    switch(Kind.HALT_ALL, True, why="-", by=sam)
+    assert ring_for_waiting("test") == 0
+
+
+def test_restricted_stocks_and_too_many_shares(alice: Customer, bob: Customer, sam: Customer) -> None:
+    switch(Kind.RESTRICT_TICKER, True, why="-", by=sam, ticker="IBM")
+    with pytest.raises(checks.TickerRestricted):
+        place(alice, "IBM")
+    switch(Kind.SHARES_MAX, True, why="-", by=sam, value=Decimal(5))
+    switch(Kind.SHARES_MAX, True, why="-", by=sam, value=Decimal(7), customer=bob)
+    place(alice, quantity=5)
+    with pytest.raises(checks.TooManyShares):
+        place(alice, quantity=6)
+    place(bob, quantity=7)
+    with pytest.raises(checks.TooManyShares):
+        place(bob, quantity=8)
+
+
+def test_what_an_order_may_be_worth(
+    alice: Customer, sam: Customer, exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    price = checks._price("AAPL")
+    switch(Kind.NOTIONAL_MAX, True, why="-", by=sam, value=price * 3)
+    place(alice, quantity=2)
+    with pytest.raises(checks.TooMuchMoney):
+        place(alice, quantity=4)
+    monkeypatch.setattr("exchange.gateway.settings.EXCHANGE_URL", "http://127.0.0.1:1")
+    checks.forget()
+    with pytest.raises(checks.PriceUnknown):
+        place(alice, quantity=1)
+
+
+def test_orders_a_minute_are_exact_and_leave_no_gap(alice: Customer, sam: Customer) -> None:
+    placed = Trade.objects.filter(customer=alice).count()
+    switch(Kind.ORDERS_A_MINUTE_MAX, True, why="-", by=sam, value=Decimal(placed + 2))
+    first, second = place(alice), place(alice)
+    for _ in range(3):
+        with pytest.raises(checks.TooManyOrders):
+            place(alice)
+    switch(Kind.ORDERS_A_MINUTE_MAX, False, why="-", by=sam)
+    assert place(alice).sequence == second.sequence + 1 == first.sequence + 2
+    assert Move.objects.filter(trade__customer=alice).count() == Trade.objects.filter(customer=alice).count() + 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": Kind.HALT_TICKER},
+        {"kind": Kind.HALT_CUSTOMER},
+        {"kind": Kind.HALT_ALL, "ticker": "AAPL"},
+        {"kind": Kind.SHARES_MAX},
+        {"kind": Kind.HALT_ALL, "value": Decimal(3)},
+    ],
+)
+def test_a_switch_without_its_subject_is_none(sam: Customer, wrong: dict) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        switch(is_on=True, why="-", by=sam, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "status", "code"),
+    [
+        (Kind.HALT_ALL, {}, 409, "trading_halted"),
+        (Kind.RESTRICT_TICKER, {"ticker": "AAPL"}, 409, "ticker_restricted"),
+        (Kind.SHARES_MAX, {"value": Decimal(1)}, 422, "too_many_shares"),
+        (Kind.NOTIONAL_MAX, {"value": Decimal(1)}, 422, "notional_too_large"),
+        (Kind.ORDERS_A_MINUTE_MAX, {"value": Decimal(1)}, 429, "too_many_orders"),
+    ],
+)
+@pytest.mark.django_db(transaction=True)
+def test_each_check_has_its_code(
+    alice: Customer,
+    api_of: Callable[..., Client],
+    exchange: StandInExchange,
+    kind: Switch.Kind,
+    more: dict,
+    status: int,
+    code: str,
+) -> None:
+    sam = open_account("sam@example.com", Decimal(1))
+    switch(kind, True, why="-", by=sam, **more)
+    body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 3}
+    answer = api_of(alice).post("/api/v1/trades", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert ("Retry-After" in answer.headers) == (status == 429)
+    assert Trade.objects.filter(customer=alice).count() == 1
+
+
+def test_staff_switches_in_the_back_office(alice: Customer, sam: Customer, client: Client, settings: Any) -> None:
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
+    Stock.objects.create(ticker="AAPL", name="Apple")
+    client.force_login(sam)
+    form = {"kind": "halt_ticker", "ticker": "aapl", "is_on": "on", "why": "The exchange asked for it."}
+    answer = client.post("/admin/trades/switch/add/", form)
+    assert answer.status_code == 302, answer.content.decode()
+    row = Switch.objects.get()
+    assert (row.ticker, row.by, row.why) == ("AAPL", sam, "The exchange asked for it.")
+    answer = client.post("/admin/trades/switch/add/", form | {"ticker": ""})
+    assert answer.status_code == 200
+    assert Switch.objects.count() == 1
+    client.force_login(alice)
+    assert client.post("/admin/trades/switch/add/", form).status_code == 302
+    assert Switch.objects.count() == 1
