@@ -9,7 +9,8 @@ from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 
-app = Celery("brokerage")
+# Without Celery's Django fixup, which closes the database connection around every task: `trades.tasks` looks after it.
+app = Celery("brokerage", fixups=[])
 
 LANES = Exchange("lanes", type="direct")
 
@@ -69,4 +70,4 @@ def keep_our_logs(**_: Any) -> None:
     """Celery leaves logging alone when somebody answers this signal: Django has set it up."""
 
 
-app.autodiscover_tasks()
+app.autodiscover_tasks(["trades"])

@@ -129,7 +129,7 @@ STORAGES = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of any body; a callback of 100 reports is 40 kB
 
 # -- PostgreSQL: holds the truth. Every limit is shorter than the sweep's patience.
-DATABASES = {"default": env.db_url("DATABASE_URL", engine="django.db.backends.postgresql")}
+DATABASES = {"default": env.db_url("DATABASE_URL", engine="brokerage.database")}
 DATABASES["default"].update(
     # Kept open: opening costs more than a whole trade (docs/operations.md, "Connections").
     CONN_MAX_AGE=None,
@@ -140,6 +140,9 @@ DATABASES["default"].update(
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     connect_timeout=3,
     application_name=PROCESS_NAME,
+    # Parameters travel apart from the statement, and a statement that comes often is planned once.
+    server_side_binding=True,
+    prepare_threshold=5,
     keepalives_idle=10,
     keepalives_interval=5,
     keepalives_count=3,
