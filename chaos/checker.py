@@ -150,20 +150,19 @@ def _every_placing_that_was_answered_is_there_once(case: _Case) -> Iterator[str]
             if trade["customer"] != asked["customer"]:
                 yield f"{trade['id']} was placed by {asked['customer']} and belongs to {trade['customer']}"
             if (trade["ticker"], trade["type"], trade["quantity"]) != terms:
-                yield f"{trade['id']} was placed as {terms} and is {trade['type']} {trade['quantity']} {trade['ticker']}"
+                yield f"{trade['id']} was placed as {terms} and has other terms"
             if asked["status"] == 201 and answer["status"] != "PLACED":
                 yield f"{trade['id']} was answered 201 as {answer['status']}"
             if asked["key"] and id_of.setdefault(key, trade["id"]) != trade["id"]:
                 yield f"doubled: key {asked['key']} made {id_of[key]} and {trade['id']}"
         elif asked["status"] in (NO_ANSWER, 503):
             in_doubt[(asked["customer"], asked["key"], *terms)] += 1
-    answered_by_key = {key for key, _ in id_of.items()}
     for trade in case.trades:
         if trade["id"] in explained:
             continue
         key = trade["key"] or ""
         who = (trade["customer"], key, trade["ticker"], trade["type"], trade["quantity"])
-        if (trade["customer"], key) in answered_by_key:
+        if (trade["customer"], key) in id_of:
             yield f"doubled: {trade['id']} has key {key}, which made {id_of[(trade['customer'], key)]}"
         elif in_doubt[who] < 1:
             yield f"{trade['id']} is there, and nobody asked for it"
@@ -202,7 +201,7 @@ def _the_exchange_received_a_line_in_order_and_one_at_a_time(case: _Case) -> Ite
     for trade_id, entries in case.at_exchange.items():
         if len(entries) > 1:
             yield f"{trade_id} is {len(entries)} times in the exchange's record"
-        if trade_id not in {trade["id"] for trade in case.told.trades[:0]} and trade_id not in case.by_id:
+        if trade_id not in case.by_id:
             yield f"{trade_id} is in the exchange's record and not in ours"
     for line in case.lines.values():
         sent = [(trade, entry) for trade in line for entry in case.at_exchange.get(trade["id"], [])]
@@ -344,7 +343,7 @@ def _nothing_was_below_zero_at_any_posting(case: _Case) -> Iterator[str]:
         if not 0 <= balance["held"] <= balance["amount"]:
             yield f"customer {balance['customer']}: {balance['held']} held of {balance['amount']} USD"
         if balance["amount"] != total[balance["customer"], CASH]:
-            yield f"customer {balance['customer']}: {balance['amount']} USD, postings make {total[balance['customer'], CASH]}"
+            yield f"customer {balance['customer']}: {balance['amount']} USD, its postings make another sum"
     for row in case.told.positions:
         if not 0 <= row["held"] <= row["quantity"]:
             yield f"customer {row['customer']}: {row['held']} held of {row['quantity']} {row['ticker']}"
@@ -413,7 +412,7 @@ def _the_history_of_a_trade_is_whole(case: _Case) -> Iterator[str]:
         way = [move["to_status"] for move in moves]
         if not way or (way[0], tuple(way[1:])) not in ways or way[-1] != trade["status"]:
             yield f"{trade['id']} is {trade['status']}, its history {way}"
-    # As the ids of moves tell it, which are drawn under the customer's lock: a claim comes after the end of the one before.
+    # As the ids of moves tell it, which are drawn under the customer's lock: a claim follows the end of the one ahead.
     for line in case.lines.values():
         last_end = 0
         for trade in line:

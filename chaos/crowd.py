@@ -15,7 +15,7 @@ import urllib3
 
 from chaos.record import Record, now
 
-CLIENTS = 24
+CLIENTS = 40
 ANSWER_SECONDS_MAX = 8.0
 PATIENCE_SECONDS = 60.0
 """How long a customer goes on asking with the same key."""

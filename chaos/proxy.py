@@ -2,7 +2,7 @@
 
 `python -m chaos.proxy` reads commands as JSON, one a line, from standard input, and ends with it:
 
-    {"link": "lanes-exchange", "listen": 9301, "targets": [9302, 9303]}     a link; connections go to the targets in turn
+    {"link": "lanes-exchange", "listen": 9301, "targets": [9302, 9303]}     a link; each target in turn
     {"link": "lanes-exchange", "fault": "stall"}                            from now on; null: none
     {"link": "lanes-exchange", "cut": true}                                 every connection of it is reset, now
 """

@@ -1,4 +1,4 @@
-"""The brokerage, started by its own runner, so that faults can be made: every way between two parts is a proxy's link."""
+"""The brokerage, started by its own runner, so that faults can be made: all ways go by links."""
 
 from __future__ import annotations
 
@@ -101,7 +101,9 @@ class Site:
         self._say(link=name, cut=True)
 
     def _say(self, **command: Any) -> None:
-        assert self._proxy is not None and self._proxy.stdin is not None and self._proxy.stdout is not None
+        assert self._proxy is not None
+        assert self._proxy.stdin is not None
+        assert self._proxy.stdout is not None
         with self._talking:
             self._proxy.stdin.write(json.dumps(command).encode() + b"\n")
             self._proxy.stdin.flush()

@@ -96,6 +96,12 @@ def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch)
     return exchange_process
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _static_root() -> None:
+    """WhiteNoise warns where nothing was collected, and a warning is an error here."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
 @pytest.fixture(autouse=True)
 def _quiet_broker() -> Iterator[None]:
     """No ring of one test is heard in another."""
