@@ -11,6 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 
 # Without Celery's Django fixup, which closes the database connection around every task: `trades.tasks` looks after it.
 app = Celery("brokerage", fixups=[])
+app.set_default()  # for every thread, not only for the one that came here first
 
 LANES = Exchange("lanes", type="direct")
 
