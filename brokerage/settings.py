@@ -160,8 +160,10 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 
 # -- the broker: carries rings, never the truth
 BROKER_URL = env("BROKER_URL", default="redis://127.0.0.1:6379/0")
-if urlsplit(BROKER_URL).scheme not in {"redis", "rediss"}:
-    raise ImproperlyConfigured(f"BROKER_URL takes redis://… or rediss://…, not {BROKER_URL.split(':')[0]}://…")
+if urlsplit(BROKER_URL).scheme not in {"redis", "rediss", "amqp", "amqps"}:
+    raise ImproperlyConfigured(f"BROKER_URL takes redis://… or amqp://…, not {BROKER_URL.split(':')[0]}://…")
+# RabbitMQ carries messages and nothing else: no sets of who rang, no counts.
+BROKER_IS_RABBITMQ = urlsplit(BROKER_URL).scheme in {"amqp", "amqps"}
 LANES = env.int("LANES", default=16)
 if not 1 <= LANES <= 1000:
     raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {LANES}.")
@@ -197,6 +199,8 @@ CACHES = {
         "LOCATION": BROKER_URL,
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     }
+    if not BROKER_IS_RABBITMQ
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 
 # -- pages

@@ -20,20 +20,18 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import psycopg
-import urllib3
 
-from chaos import checker, record
+from chaos import checker
+from chaos.checker import gather, wait_until_final
 from chaos.crowd import Crowd
 from chaos.faults import Injector
 from chaos.plan import plan
 from chaos.record import Record
-from chaos.site import Site
+from chaos.site import Site, open_accounts
 
 CUSTOMERS = 150
 RATE = 40.0
 """What the crowd does in a second, if nothing holds it up; three in four are placings."""
-SETTLE_SECONDS_MAX = 240.0
 LOOK_SECONDS = 10.0
 
 
@@ -66,7 +64,7 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
     log = Record(folder / "record")
     with Site(folder) as site:
         cash = [Decimal(dice.choice([500, 20_000, 100_000])) for _ in range(CUSTOMERS)]
-        told.accounts = site.open_accounts(cash)
+        told.accounts = open_accounts(site.brokerage, cash)
         (folder / "record" / "accounts.json").write_text(json.dumps(told.accounts))
         memory = Memory(site)
         injector = Injector(site, log)
@@ -91,11 +89,8 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         site.brokerage.wait_ready(60)
         healed = time.monotonic()
         crowd.stop()
-        settled = wait_until_final(site)
-        told.requests, told.faults = record.read(log.requests), record.read(log.faults)
-        for name, rows in checker.read_tables(site.postgres.url).items():
-            setattr(told, name, rows)
-        told.exchange = checker.read_exchange(site.brokerage.exchange_url)
+        settled = wait_until_final(site.postgres.url)
+        told = gather(told.accounts, log, site.postgres.url, site.brokerage.exchange_url)
         (folder / "record" / "exchange.json").write_text(json.dumps(told.exchange))
         found = checker.violations(told)
         memory.look()
@@ -119,24 +114,6 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         "memoryMegabytesMax": memory.most,
         "tracebacks": output.count("Traceback (most recent call last)"),
     }
-
-
-def wait_until_final(site: Site) -> float:
-    """Wait until no trade is open, or so long; when that was."""
-    deadline = time.monotonic() + SETTLE_SECONDS_MAX
-    while time.monotonic() < deadline:
-        try:
-            with psycopg.connect(site.postgres.url, connect_timeout=3) as connection:
-                row = connection.execute(
-                    "SELECT count(*) FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS')"
-                ).fetchone()
-            if row == (0,):
-                urllib3.request("GET", f"{site.brokerage.exchange_url}/healthz", retries=False, timeout=3.0)
-                break
-        except (psycopg.Error, urllib3.exceptions.HTTPError):
-            pass
-        time.sleep(0.2)
-    return time.monotonic()
 
 
 class Memory:

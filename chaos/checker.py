@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import json
 import statistics
+import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -26,10 +28,13 @@ import psycopg
 import urllib3
 from psycopg.rows import dict_row
 
+from chaos.record import Record, read
+
 Json = dict[str, Any]
 
 FINAL = {"FILLED", "REJECTED"}
 NO_ANSWER = 0
+FINAL_SECONDS_MAX = 240.0
 CASH = ""
 CONTRADICTION_SECONDS = 120.0
 """A false report can come this long after the exchange was told to make some: it waits for whoever is away."""
@@ -94,6 +99,29 @@ def read_exchange(url: str) -> list[Json]:
         found += page["results"]
         after = page["next"]
     return found
+
+
+def gather(accounts: list[Json], log: Record, database_url: str, exchange_url: str) -> Evidence:
+    """Ask every witness about these accounts."""
+    return Evidence(
+        accounts=accounts,
+        requests=read(log.requests),
+        faults=read(log.faults),
+        exchange=read_exchange(exchange_url),
+        **read_tables(database_url),
+    )
+
+
+def wait_until_final(database_url: str, seconds_max: float = FINAL_SECONDS_MAX) -> float:
+    """Wait until no trade is open, or so long; when that was, by the monotonic clock."""
+    deadline = time.monotonic() + seconds_max
+    while time.monotonic() < deadline:
+        with suppress(psycopg.Error), psycopg.connect(database_url, connect_timeout=3) as connection:
+            row = connection.execute("SELECT count(*) FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS')")
+            if row.fetchone() == (0,):
+                break
+        time.sleep(0.2)
+    return time.monotonic()
 
 
 def epoch(text: str) -> float:

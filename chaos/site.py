@@ -158,16 +158,15 @@ class Site:
         """The file that holds by how many seconds this process's clock is off."""
         return self.folder / f"clock.{process}"
 
-    # -- customers
 
-    def open_accounts(self, cash: list[Decimal], name: str = "chaos") -> list[dict[str, Any]]:
-        """Accounts with this much cash: `customer`, `token`, `cash`, and `cause`, the id of the opening deposit."""
-        code = OPEN_ACCOUNTS.format(cash=[str(amount) for amount in cash], name=name)
-        made = self.brokerage.manage("shell", "--no-imports", "-c", code, timeout=300)
-        if made.returncode != 0:
-            raise RuntimeError(made.stderr)
-        rows = [json.loads(line) for line in made.stdout.splitlines() if line.startswith("[")]
-        return [dict(zip(("customer", "token", "cash", "cause"), row, strict=True)) for row in rows]
+def open_accounts(brokerage: Brokerage, cash: list[Decimal], name: str = "chaos") -> list[dict[str, Any]]:
+    """Accounts with this much cash: `customer`, `token`, `cash`, and `cause`, the id of the opening deposit."""
+    code = OPEN_ACCOUNTS.format(cash=[str(amount) for amount in cash], name=name)
+    made = brokerage.manage("shell", "--no-imports", "-c", code, timeout=300)
+    if made.returncode != 0:
+        raise RuntimeError(made.stderr)
+    rows = [json.loads(line) for line in made.stdout.splitlines() if line.startswith("[")]
+    return [dict(zip(("customer", "token", "cash", "cause"), row, strict=True)) for row in rows]
 
 
 def _with_port(url: str, port: int) -> str:

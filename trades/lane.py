@@ -2,16 +2,19 @@
 
 A ring says only "look". It may be lost (the sweep rings again), doubled or late (there is nothing to do): the rows
 are the truth. Rings are coalesced: per lane a set of the customers that rang, and one message in the queue however
-many they are. The message is answered by a task that takes the whole set (`answer`).
+many they are. The message is answered by a task that takes the whole set (`answer`). RabbitMQ keeps no sets: there
+every ring is a message that names its customers, and only this module knows the difference.
 """
 
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import redis
 import structlog
+from amqp.exceptions import AMQPError
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
@@ -55,25 +58,42 @@ def ring(customer_ids: Collection[int]) -> bool:
     by_lane: dict[int, list[int]] = defaultdict(list)
     for customer_id in customer_ids:
         by_lane[lane_of(customer_id)].append(customer_id)
-    lanes = list(by_lane)
     try:
-        with _broker().pipeline(transaction=False) as pipe:
-            for lane in lanes:
-                pipe.sadd(_rang(lane), *by_lane[lane])
-                pipe.set(_bell(lane), 1, nx=True, ex=BELL_SECONDS_MAX)
-            unrung = pipe.execute()[1::2]
-        for lane, is_first in zip(lanes, unrung, strict=True):
-            if is_first:
-                _publish(lane)
-    except (redis.RedisError, OperationalError, OSError) as error:
+        if settings.BROKER_IS_RABBITMQ:
+            _ring_by_name(by_lane)
+        else:
+            _ring_together(by_lane)
+    except (redis.RedisError, AMQPError, OperationalError, OSError) as error:
         _silent_until = time.monotonic() + SILENCE_SECONDS
         log.warning("ring failed; the sweep will ring", customers=len(customer_ids), error=repr(error))
         return False
     return True
 
 
-def answer(lane: int) -> list[int]:
-    """Take up to CUSTOMERS_A_TURN_MAX customers of a lane that rang. Who rings from now on rings anew."""
+def _ring_together(by_lane: Mapping[int, Collection[int]]) -> None:
+    with _broker().pipeline(transaction=False) as pipe:
+        for lane, customer_ids in by_lane.items():
+            pipe.sadd(_rang(lane), *customer_ids)
+            pipe.set(_bell(lane), 1, nx=True, ex=BELL_SECONDS_MAX)
+        unrung = pipe.execute()[1::2]
+    for lane, is_first in zip(by_lane, unrung, strict=True):
+        if is_first:
+            _publish(lane)
+
+
+def _ring_by_name(by_lane: Mapping[int, Sequence[int]]) -> None:
+    for lane, customer_ids in by_lane.items():
+        for start in range(0, len(customer_ids), CUSTOMERS_A_TURN_MAX):
+            _publish(lane, customer_ids=customer_ids[start : start + CUSTOMERS_A_TURN_MAX])
+
+
+def answer(lane: int, named: Sequence[int] = ()) -> list[int]:
+    """Take up to CUSTOMERS_A_TURN_MAX customers of a lane that rang. Who rings from now on rings anew.
+
+    named: those whom the message names, which with RabbitMQ are all who rang.
+    """
+    if settings.BROKER_IS_RABBITMQ:
+        return sorted(named)
     with _broker().pipeline(transaction=False) as pipe:
         # In this order: whoever finds the bell still rung joined the set before it is read.
         pipe.delete(_bell(lane))
@@ -85,8 +105,15 @@ def answer(lane: int) -> list[int]:
     return sorted(map(int, customer_ids))
 
 
-def _publish(lane: int) -> None:
-    current_app.send_task("trades.turn", kwargs={"lane": lane}, queue=queue_name(lane), retry=False)
+def _publish(lane: int, **more: Any) -> None:
+    # A connection that RabbitMQ has closed is noticed by the first who uses it; the second try opens another.
+    current_app.send_task(
+        "trades.turn",
+        kwargs={"lane": lane, **more},
+        queue=queue_name(lane),
+        retry=settings.BROKER_IS_RABBITMQ,
+        retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
+    )
 
 
 def _broker() -> redis.Redis:
