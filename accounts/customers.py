@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from accounts.models import Balance, Customer, normal_email
@@ -17,14 +16,16 @@ def create_customer(email: str, password: str | None, *, name: str = "", **flags
     """Open an account with an empty balance. Not idempotent: a second call with the same e-mail raises.
 
     password None: nobody can sign in with a password until one is set.
-    Raises ValidationError (not an e-mail address), EmailTaken.
+    Raises ValidationError (not an e-mail address, no name that could be kept), EmailTaken.
     """
     email = normal_email(email)
-    try:
-        validate_email(email)
-    except ValidationError:
-        raise ValidationError(f"“{email}” is not an e-mail address.") from None
     customer = Customer(email=email, name=name, **flags)
+    try:
+        customer.clean_fields(exclude={"password"})
+    except ValidationError as error:
+        if "email" in error.message_dict:
+            raise ValidationError(f"“{email}” is not an e-mail address.") from None
+        raise
     customer.set_password(password)
     try:
         with transaction.atomic():

@@ -85,11 +85,11 @@ class StrictSerializer(serializers.Serializer):
         if not isinstance(data, dict) or not (names := [name for name in data if name not in self.fields]):
             return super().to_internal_value(data)
         detail = serializers.ErrorDetail(f"Unknown field; known are: {', '.join(self.fields)}.", "unknown")
-        wrong: dict[str, Any] = dict.fromkeys(names[:UNKNOWN_FIELDS_NAMED_MAX], [detail])
+        wrong: dict[str, Any] = {name: [detail] for name in names[:UNKNOWN_FIELDS_NAMED_MAX]}
         try:
             super().to_internal_value(data)
         except serializers.ValidationError as error:
-            wrong = error.detail | wrong
+            wrong = {**dict(error.detail), **wrong}  # type: ignore[arg-type]
         raise serializers.ValidationError(wrong)
 
 

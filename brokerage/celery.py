@@ -20,10 +20,11 @@ LANES = Exchange("lanes", type="direct")
 def configure(sender: Celery, **_: Any) -> None:
     from trades.lane import queue_name
 
+    arguments = RING_OF_WORKERS if settings.BROKER_IS_RABBITMQ else None
     sender.conf.update(
         broker_url=settings.BROKER_URL,
         task_queues=[
-            Queue(name, LANES, routing_key=name, queue_arguments=RING_OF_WORKERS if settings.BROKER_IS_RABBITMQ else None)
+            Queue(name, LANES, routing_key=name, queue_arguments=arguments)
             for name in map(queue_name, range(settings.LANES))
         ],
         # A ring without a lane is a mistake of ours: it must not make a queue that nobody serves.

@@ -164,9 +164,10 @@ if urlsplit(BROKER_URL).scheme not in {"redis", "rediss", "amqp", "amqps"}:
     raise ImproperlyConfigured(f"BROKER_URL takes redis://… or amqp://…, not {BROKER_URL.split(':')[0]}://…")
 # RabbitMQ carries messages and nothing else: no sets of who rang, no counts.
 BROKER_IS_RABBITMQ = urlsplit(BROKER_URL).scheme in {"amqp", "amqps"}
-LANES = env.int("LANES", default=16)
-if not 1 <= LANES <= 1000:
-    raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {LANES}.")
+_lanes = env("LANES", default="16")
+if not (_lanes.isascii() and _lanes.isdigit() and 1 <= int(_lanes) <= 1000):
+    raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {_lanes}.")
+LANES = int(_lanes)
 
 # -- the central exchange
 EXCHANGE_URL = env("EXCHANGE_URL", default="http://127.0.0.1:8100")
@@ -182,6 +183,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "brokerage.errors.problem_response",
     "UNAUTHENTICATED_USER": None,
+    # Balancers in front of `web`, whose X-Forwarded-For tells who called; 0: who called is who connected.
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Brokerage",

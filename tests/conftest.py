@@ -92,7 +92,6 @@ def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(settings, "EXCHANGE_URL", exchange_process.url)
     exchange_process.faults(latencyMs=NEVER_MS)
     gateway._execute_breaker.close()
-    market.forget()
     return exchange_process
 
 
@@ -106,8 +105,10 @@ def _static_root() -> None:
 def _quiet_broker() -> Iterator[None]:
     """No ring of one test is heard in another."""
     lane._silent_until = float("-inf")
+    market.forget()
+    broker = lane._broker()
     yield
-    lane._broker().flushdb()
+    broker.flushdb()
 
 
 @pytest.fixture
