@@ -222,3 +222,18 @@ CONTENT_SECURITY_POLICY = {
 # -- logs: one line an event, to standard output; colours where the reader is a terminal
 LOGGING_CONFIG = "brokerage.logs.configure"
 LOGGING = {"level": env("LOG_LEVEL", default="INFO"), "format": env("LOG_FORMAT", default="text")}
+
+# -- production: nothing starts with what would let somebody in
+if env.bool("PRODUCTION", default=False):
+    _unsafe = {
+        "DEBUG must be off": DEBUG,
+        "TLS must be on: cookies would travel in the open": not TLS,
+        "SECRET_KEY must be random and have 50 characters or more": len(SECRET_KEY) < 50
+        or len(set(SECRET_KEY)) < 5
+        or SECRET_KEY.startswith("django-insecure-"),
+        "EXCHANGE_SECRET must be whsec_ and 24 random bytes or more": not EXCHANGE_SECRET.split()
+        or any(len(secret) < len("whsec_") + 32 for secret in EXCHANGE_SECRET.split()),
+        "ALLOWED_HOSTS must name the hosts": "*" in ALLOWED_HOSTS,
+    }
+    if _reasons := [reason for reason, is_so in _unsafe.items() if is_so]:
+        raise ImproperlyConfigured("; ".join(_reasons) + ".")

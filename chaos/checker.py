@@ -146,6 +146,7 @@ class _Case:
         ours = {account["customer"] for account in told.accounts}
         self.trades = [trade for trade in told.trades if trade["customer"] in ours]
         self.by_id = {trade["id"]: trade for trade in self.trades}
+        self.known = {trade["id"] for trade in told.trades}
         self.lines: dict[int, list[Json]] = defaultdict(list)
         for trade in sorted(self.trades, key=lambda trade: trade["sequence"]):
             self.lines[trade["customer"]].append(trade)
@@ -229,7 +230,7 @@ def _the_exchange_received_a_line_in_order_and_one_at_a_time(case: _Case) -> Ite
     for trade_id, entries in case.at_exchange.items():
         if len(entries) > 1:
             yield f"{trade_id} is {len(entries)} times in the exchange's record"
-        if trade_id not in case.by_id:
+        if trade_id not in case.known:
             yield f"{trade_id} is in the exchange's record and not in ours"
     for line in case.lines.values():
         sent = [(trade, entry) for trade in line for entry in case.at_exchange.get(trade["id"], [])]
