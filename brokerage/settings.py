@@ -204,8 +204,10 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 
 # -- the broker: carries rings, never the truth
 BROKER_URL = env("BROKER_URL", default="redis://127.0.0.1:6379/0")
-if urlsplit(BROKER_URL).scheme not in {"redis", "rediss"}:
-    raise ImproperlyConfigured(f"BROKER_URL takes redis://… or rediss://…, not {BROKER_URL.split(':')[0]}://…")
+if urlsplit(BROKER_URL).scheme not in {"redis", "rediss", "amqp", "amqps"}:
+    raise ImproperlyConfigured(f"BROKER_URL takes redis://… or amqp://…, not {BROKER_URL.split(':')[0]}://…")
+# RabbitMQ carries messages and nothing else: no sets of who rang, no counts.
+BROKER_IS_RABBITMQ = urlsplit(BROKER_URL).scheme in {"amqp", "amqps"}
 _lanes = env("LANES", default="16")
 if not (_lanes.isascii() and _lanes.isdigit() and 1 <= int(_lanes) <= 1000):
     raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {_lanes}.")
@@ -254,6 +256,8 @@ CACHES = {
         "LOCATION": BROKER_URL,
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     }
+    if not BROKER_IS_RABBITMQ
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 
 # -- pages
@@ -303,3 +307,18 @@ SWEEP_ALSO = ["office.rounds.find_cases", "office.rounds.do_duties"]
 # -- logs: one line an event, to standard output; colours where the reader is a terminal
 LOGGING_CONFIG = "brokerage.logs.configure"
 LOGGING = {"level": env("LOG_LEVEL", default="INFO"), "format": env("LOG_FORMAT", default="text")}
+
+# -- production: nothing starts with what would let somebody in
+if env.bool("PRODUCTION", default=False):
+    _unsafe = {
+        "DEBUG must be off": DEBUG,
+        "TLS must be on: cookies would travel in the open": not TLS,
+        "SECRET_KEY must be random and have 50 characters or more": len(SECRET_KEY) < 50
+        or len(set(SECRET_KEY)) < 5
+        or SECRET_KEY.startswith("django-insecure-"),
+        "EXCHANGE_SECRET must be whsec_ and 24 random bytes or more": not EXCHANGE_SECRET.split()
+        or any(len(secret) < len("whsec_") + 32 for secret in EXCHANGE_SECRET.split()),
+        "ALLOWED_HOSTS must name the hosts": "*" in ALLOWED_HOSTS,
+    }
+    if _reasons := [reason for reason, is_so in _unsafe.items() if is_so]:
+        raise ImproperlyConfigured("; ".join(_reasons) + ".")

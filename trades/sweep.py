@@ -35,7 +35,8 @@ log = structlog.get_logger()
 def ring_for_waiting(by: str) -> int:
     """Ring for customers with a trade to claim or a report to settle that nobody came for; how many there were.
 
-    For those who wait although they were rung for, the turn is taken here. Again: the same, harmlessly.
+    For those who wait although they were rung for, and for all where nobody can be rung, the turn is taken here. Again:
+    the same, harmlessly.
     """
     rules = checks.rules()
     with connection.cursor() as cursor:
@@ -51,10 +52,10 @@ def ring_for_waiting(by: str) -> int:
             },
         )
         waiting = cursor.fetchall()
-    ring([customer_id for customer_id, _ in waiting])
-    if long_waiting := [customer_id for customer_id, too_long in waiting if too_long][:CUSTOMERS_A_TURN_MAX]:
-        log.warning("lanes did not come; the sweep takes the turn", customers=len(long_waiting))
-        take_turn(sorted(long_waiting), by)
+    is_rung = ring([customer_id for customer_id, _ in waiting])
+    if unserved := [customer_id for customer_id, too_long in waiting if too_long or not is_rung]:
+        log.warning("lanes did not come; the sweep takes the turn", customers=len(unserved))
+        take_turn(sorted(unserved[:CUSTOMERS_A_TURN_MAX]), by)
     return len(waiting)
 
 
