@@ -141,7 +141,7 @@ BOOKS = (
     Rule(
         "posting_is_of_its_kind",
         "Cash comes in by deposits and sells and goes out by withdrawals and buys, shares the other way round, whole; "
-        "buys and sells have a price, transfers none.",
+        "adjustments move cash; buys and sells have a price, the others none.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
                format('a %s moves %s %s at %s', kind, change, coalesce(nullif(ticker, ''), 'USD'),
@@ -150,6 +150,7 @@ BOOKS = (
         WHERE (CASE kind
             WHEN 'deposit' THEN ticker = '' AND change > 0 AND price IS NULL
             WHEN 'withdrawal' THEN ticker = '' AND change < 0 AND price IS NULL
+            WHEN 'adjustment' THEN ticker = '' AND price IS NULL
             WHEN 'buy' THEN price > 0 AND change <> 0 AND (ticker = '') = (change < 0)
             WHEN 'sell' THEN price > 0 AND change <> 0 AND (ticker = '') = (change > 0)
         END AND (ticker = '' OR change = trunc(change))) IS NOT TRUE
@@ -181,6 +182,35 @@ BOOKS = (
         WHERE kind IN ('deposit', 'withdrawal') AND NOT EXISTS (
             SELECT FROM accounts_transfer AS transfer
             WHERE transfer.id = posting.cause AND transfer.customer_id = posting.customer_id)
+        """,
+    ),
+    Rule(
+        "adjustment_has_its_posting",
+        "Every approved adjustment has one posting, of its customer and amount; one not approved has none.",
+        """
+        SELECT adjustment.customer_id AS "customerId", adjustment.id AS "adjustmentId",
+               format('an adjustment of %s USD, approved: %s; posted: %s', adjustment.change,
+               coalesce(adjustment.approved::text, 'not decided'),
+               coalesce(string_agg(posting.change::text, ', '), 'nothing')) AS detail
+        FROM accounts_adjustment AS adjustment
+        LEFT JOIN accounts_posting AS posting ON posting.cause = adjustment.id
+        GROUP BY adjustment.id
+        HAVING count(posting.id) <> CASE WHEN adjustment.approved THEN 1 ELSE 0 END OR bool_or(
+            (posting.customer_id, posting.ticker, posting.kind, posting.change) IS DISTINCT FROM
+            (adjustment.customer_id, '', 'adjustment', adjustment.change)) AND count(posting.id) > 0
+        """,
+    ),
+    Rule(
+        "posting_has_its_adjustment",
+        "Every adjustment in the books was approved, by somebody else than who asked for it.",
+        """
+        SELECT customer_id AS "customerId", id AS "postingId", cause,
+               format('an adjustment of %s USD that nobody approved', change) AS detail
+        FROM accounts_posting AS posting
+        WHERE kind = 'adjustment' AND NOT EXISTS (
+            SELECT FROM accounts_adjustment AS adjustment
+            WHERE adjustment.id = posting.cause AND adjustment.customer_id = posting.customer_id
+              AND adjustment.approved AND adjustment.decided_by_id <> adjustment.asked_by_id)
         """,
     ),
 )

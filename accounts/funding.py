@@ -4,10 +4,11 @@ from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 
+from accounts.freezes import WithdrawalsFrozen, is_frozen
 from accounts.ledger import LARGEST_AMOUNT, InsufficientFunds, open_books
 from accounts.models import Posting, Transfer
 
-__all__ = ["BalanceTooLarge", "InsufficientFunds", "TransferKeyReused", "deposit", "withdraw"]
+__all__ = ["BalanceTooLarge", "InsufficientFunds", "TransferKeyReused", "WithdrawalsFrozen", "deposit", "withdraw"]
 
 
 class BalanceTooLarge(Exception):
@@ -29,7 +30,7 @@ def deposit(customer_id: int, amount: Decimal, key: str | None = None) -> tuple[
 def withdraw(customer_id: int, amount: Decimal, key: str | None = None) -> tuple[Posting, bool]:
     """Take cash out; the posting, and whether it was there before. What a trade in flight holds can't be withdrawn.
 
-    amount: USD, above zero, four digits at most. Raises InsufficientFunds, TransferKeyReused.
+    amount: USD, above zero, four digits at most. Raises WithdrawalsFrozen, InsufficientFunds, TransferKeyReused.
     """
     return _transfer(customer_id, Transfer.Type.WITHDRAWAL, amount, -amount, key)
 
@@ -42,6 +43,8 @@ def _transfer(
     try:
         with transaction.atomic(durable=True):
             books = open_books([customer_id])
+            if type == Transfer.Type.WITHDRAWAL and is_frozen(customer_id):
+                raise WithdrawalsFrozen
             if books[customer_id].amount + change > LARGEST_AMOUNT:
                 raise BalanceTooLarge
             transfer = Transfer(customer_id=customer_id, type=type, amount=amount, idempotency_key=key)

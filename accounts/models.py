@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import pgtrigger
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
@@ -36,6 +38,14 @@ def normal_email(email: str) -> str:
     return email.strip().lower()
 
 
+class Theme(models.TextChoices):
+    """How pages look."""
+
+    SYSTEM = "system", "The system's"
+    LIGHT = "light", "Light"
+    DARK = "dark", "Dark"
+
+
 class Customer(AbstractBaseUser, PermissionsMixin):
     """Somebody who signs in, by e-mail: a customer of the brokerage, or a member of its staff."""
 
@@ -44,6 +54,8 @@ class Customer(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True, help_text="Off: no sign-in, and no token works.")
     is_staff = models.BooleanField(default=False, help_text="May sign in to the back office.")
     joined_at = models.DateTimeField(db_default=Now(), editable=False)
+    theme = models.CharField(max_length=6, choices=Theme, default=Theme.SYSTEM)
+    time_zone = models.CharField(max_length=64, blank=True, default="", help_text="Empty: the browser's.")
 
     objects = CustomerManager()
 
@@ -55,6 +67,7 @@ class Customer(AbstractBaseUser, PermissionsMixin):
         constraints = [
             models.CheckConstraint(name="customer_email_is_lower_case", condition=Q(email=Lower("email"))),
         ]
+        indexes = [GinIndex(SearchVector("name", config="simple"), name="customers_by_name")]
 
     def __str__(self) -> str:
         return self.email
@@ -148,7 +161,7 @@ class Posting(models.Model):
     """One movement of a customer's cash or shares, never changed or deleted.
 
     `change` is what moved and `total` what it left: USD where `ticker` is empty (cash), else shares of that stock.
-    `cause` is the id of what moved it: a trade, a transfer.
+    `cause` is the id of what moved it: a trade, a transfer, an adjustment.
     """
 
     class Kind(models.TextChoices):
@@ -156,6 +169,7 @@ class Posting(models.Model):
         WITHDRAWAL = "withdrawal"
         BUY = "buy"
         SELL = "sell"
+        ADJUSTMENT = "adjustment"
 
     customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
     ticker = models.CharField(max_length=12, blank=True, default=CASH)
@@ -174,7 +188,7 @@ class Posting(models.Model):
             ),
             models.CheckConstraint(
                 name="posting_moves_something",
-                condition=~Q(change=0) & Q(kind__in=["deposit", "withdrawal", "buy", "sell"]),
+                condition=~Q(change=0) & Q(kind__in=["deposit", "withdrawal", "buy", "sell", "adjustment"]),
             ),
         ]
         indexes = [models.Index(name="postings_of_customer", fields=["customer", "-id"])]
@@ -222,3 +236,89 @@ class Token(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Watched(models.Model):
+    """A stock that a customer keeps an eye on."""
+
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="watched", db_index=False)
+    ticker = models.CharField(max_length=12)
+    added_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="watched_once", fields=["customer", "ticker"])]
+
+    def __str__(self) -> str:
+        return self.ticker
+
+
+class Adjustment(models.Model):
+    """Cash that staff puts into an account or takes out of it: asked for by one, decided on by another.
+
+    `approved` is None while it waits. Once approved it is the cause of one posting.
+    """
+
+    class Reason(models.TextChoices):
+        GOODWILL = "goodwill", "Goodwill"
+        FEE = "fee", "Fee, or a fee returned"
+        DIVIDEND = "dividend", "Dividend or other corporate action"
+        ERROR = "error", "Correction of an error of ours"
+        BANK = "bank", "A transfer that the bank returned or corrected"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="+")
+    change = models.DecimalField(**MONEY, help_text="USD: above zero into the account, below zero out of it.")
+    reason = models.CharField(max_length=10, choices=Reason)
+    why = models.CharField(max_length=500)
+    asked_by = models.ForeignKey(Customer, models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    approved = models.BooleanField(null=True)
+    decided_by = models.ForeignKey(Customer, models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="adjustment_moves_something", condition=~Q(change=0)),
+            models.CheckConstraint(name="nobody_decides_on_their_own", condition=~Q(decided_by=F("asked_by"))),
+            models.CheckConstraint(
+                name="adjustment_is_decided_by_somebody",
+                condition=Q(approved=None, decided_by=None, decided_at=None)
+                | Q(approved__isnull=False, decided_by__isnull=False, decided_at__isnull=False),
+            ),
+        ]
+        indexes = [models.Index(name="adjustments_waiting", fields=["asked_at"], condition=Q(approved=None))]
+        triggers = [
+            pgtrigger.Protect(name="adjustments_stay", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="decided_adjustments_stay", operation=pgtrigger.Update, condition=~pgtrigger.Q(old__approved=None)
+            ),
+            pgtrigger.Protect(
+                name="adjustment_terms_stay",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__customer__df=pgtrigger.F("new__customer"))
+                | pgtrigger.Q(old__change__df=pgtrigger.F("new__change"))
+                | pgtrigger.Q(old__reason__df=pgtrigger.F("new__reason"))
+                | pgtrigger.Q(old__why__df=pgtrigger.F("new__why"))
+                | pgtrigger.Q(old__asked_by__df=pgtrigger.F("new__asked_by")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.change:+} USD, {self.get_reason_display()}"
+
+
+class Freeze(models.Model):
+    """A switch of a customer's withdrawals, with who, when and why. The newest counts; all of them stay."""
+
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="+", db_index=False)
+    is_on = models.BooleanField()
+    why = models.CharField(max_length=500)
+    by = models.ForeignKey(Customer, models.PROTECT, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(name="freezes_of_customer", fields=["customer", "-id"])]
+        triggers = [pgtrigger.Protect(name="freezes_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return "frozen" if self.is_on else "not frozen"

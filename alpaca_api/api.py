@@ -23,7 +23,7 @@ from alpaca_api.models import Configuration, Watchlist
 from alpaca_api.rest import UNPROCESSABLE, AlpacaView, FlagField, Query, Refused
 from exchange import gateway, market
 from exchange.days import trading_days
-from exchange.messages import Unknown, storable
+from exchange.messages import Unknown
 from exchange.models import Stock
 from trades import checks
 from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
@@ -55,9 +55,11 @@ class SymbolsField(TextField):
 
     def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
         tickers = [ticker for ticker in super().to_internal_value(data).upper().split(",") if ticker]
+        if "\x00" in data:
+            raise serializers.ValidationError("No ticker has such characters.")
         if len(tickers) > TICKERS_MAX:
             raise serializers.ValidationError(f"{TICKERS_MAX} symbols at most.")
-        return [storable(ticker, 12) for ticker in tickers]
+        return [ticker[:12] for ticker in tickers]
 
 
 @extend_schema_field({"oneOf": [{"type": "number"}, {"type": "string", "maxLength": 40}]})

@@ -20,9 +20,13 @@ LANES = Exchange("lanes", type="direct")
 def configure(sender: Celery, **_: Any) -> None:
     from trades.lane import queue_name
 
+    arguments = RING_OF_WORKERS if settings.BROKER_IS_RABBITMQ else None
     sender.conf.update(
         broker_url=settings.BROKER_URL,
-        task_queues=[Queue(name, LANES, routing_key=name) for name in map(queue_name, range(settings.LANES))],
+        task_queues=[
+            Queue(name, LANES, routing_key=name, queue_arguments=arguments)
+            for name in map(queue_name, range(settings.LANES))
+        ],
         # A ring without a lane is a mistake of ours: it must not make a queue that nobody serves.
         task_create_missing_queues=False,
         # A ring whose worker dies is rung again; it costs nothing, for a doubled ring finds nothing to do.
@@ -45,7 +49,9 @@ def configure(sender: Celery, **_: Any) -> None:
         worker_hijack_root_logger=False,
         accept_content=["json"],
         task_serializer="json",
-        broker_transport_options=DOOR_TRANSPORT,
+        # RabbitMQ: a worker that has fallen silent is replaced after two of these.
+        broker_heartbeat=5,
+        broker_transport_options=RABBITMQ_TRANSPORT if settings.BROKER_IS_RABBITMQ else DOOR_TRANSPORT,
     )
 
 
@@ -64,6 +70,10 @@ WORKER_TRANSPORT = {
 }
 # A door never waits long for a doorbell: the trade is in the database, and the sweep rings for it.
 DOOR_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 1, "socket_connect_timeout": 1, "max_retries": 0}
+
+# Of the workers that serve a lane one works; when it is gone, the broker lets the next one go on.
+RING_OF_WORKERS = {"x-queue-type": "quorum", "x-single-active-consumer": True}
+RABBITMQ_TRANSPORT = {"read_timeout": 5, "write_timeout": 2}
 
 
 @signals.setup_logging.connect

@@ -18,7 +18,7 @@ from drf_standardized_errors.types import ErrorResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused
+from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, WithdrawalsFrozen
 from trades.cancel import NotCancellable
 from trades.checks import PriceUnknown, TickerRestricted, TooManyOrders, TooManyShares, TooMuchMoney, TradingHalted
 from trades.place import TradeKeyReused, UnknownTicker
@@ -43,6 +43,7 @@ TABLE: dict[type[Exception], tuple[int, str, str, str | None]] = {
     TooManyWebhooks: (409, "too_many_webhooks", "You have as many webhooks as you may.", None),
     NotCancellable: (409, "not_cancellable", "It was sent already, or is final.", None),
     TransferKeyReused: (409, "idempotency_key_reused", "This key was used for another transfer.", None),
+    WithdrawalsFrozen: (403, "withdrawals_frozen", "Withdrawals from this account are frozen. Ask support.", None),
     InsufficientFunds: (409, "insufficient_funds", "More than what is available.", "amount"),
     BalanceTooLarge: (422, "balance_too_large", "The account can't hold that much cash.", "amount"),
     SuspiciousOperation: (400, "bad_request", "The request makes no sense.", None),

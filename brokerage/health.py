@@ -1,9 +1,12 @@
 """Is it up, and can it do its work?"""
 
 import redis
+from amqp.exceptions import AMQPError
 from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
+from kombu import Connection
+from kombu.exceptions import OperationalError
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -27,6 +30,13 @@ def _database_answers() -> bool:
 
 
 def _broker_answers() -> bool:
+    if settings.BROKER_IS_RABBITMQ:
+        try:
+            with Connection(settings.BROKER_URL, connect_timeout=1) as broker:
+                broker.connect()
+        except (OSError, AMQPError, OperationalError):
+            return False
+        return True
     try:
         with redis.Redis.from_url(settings.BROKER_URL, socket_timeout=1, socket_connect_timeout=1) as broker:
             return bool(broker.ping())

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from brokerage.local.environment import running
 
@@ -50,11 +51,19 @@ X_FRAME_OPTIONS = "DENY"
 
 # -- the parts
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "office.apps.Admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "pgtrigger",
@@ -66,19 +75,25 @@ INSTALLED_APPS = [
     "accounts",
     "exchange",
     "trades",
+    "office.apps.OfficeConfig",
     "alpaca_api",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "brokerage.compression.Compression",
+    "office.access.ContentPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "office.access.StaffSession",
     "brokerage.errors.Unavailable",
+    "allauth.account.middleware.AccountMiddleware",
+    "allauth.usersessions.middleware.UserSessionsMiddleware",
+    "accounts.zone.LocalTime",
 ]
 ROOT_URLCONF = "brokerage.urls"
 WSGI_APPLICATION = "brokerage.wsgi.application"
@@ -95,6 +110,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "exchange.market.context",
+                "accounts.pages.context",
             ],
         },
     }
@@ -113,6 +129,33 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# -- signing in, by page; programs have tokens
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+LOGIN_URL, LOGIN_REDIRECT_URL = "account_login", "home"
+ACCOUNT_ADAPTER = "accounts.adapter.Adapter"
+ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.NameForm"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+# Failed sign-ins are bounded by address and, more widely, by e-mail: nobody is locked out by a few tries of another.
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,30/5m/key"}
+ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Brokerage"
+USERSESSIONS_TRACK_ACTIVITY = False
+
+# -- mail: without a server, each message is a file in DATA_DIR/mail
+vars().update(env.email_url("EMAIL_URL", default=f"filemail:///{DATA_DIR / 'mail'}"))
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="Brokerage <no-reply@localhost>")
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -161,8 +204,10 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 
 # -- the broker: carries rings, never the truth
 BROKER_URL = env("BROKER_URL", default="redis://127.0.0.1:6379/0")
-if urlsplit(BROKER_URL).scheme not in {"redis", "rediss"}:
-    raise ImproperlyConfigured(f"BROKER_URL takes redis://… or rediss://…, not {BROKER_URL.split(':')[0]}://…")
+if urlsplit(BROKER_URL).scheme not in {"redis", "rediss", "amqp", "amqps"}:
+    raise ImproperlyConfigured(f"BROKER_URL takes redis://… or amqp://…, not {BROKER_URL.split(':')[0]}://…")
+# RabbitMQ carries messages and nothing else: no sets of who rang, no counts.
+BROKER_IS_RABBITMQ = urlsplit(BROKER_URL).scheme in {"amqp", "amqps"}
 _lanes = env("LANES", default="16")
 if not (_lanes.isascii() and _lanes.isdigit() and 1 <= int(_lanes) <= 1000):
     raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {_lanes}.")
@@ -227,6 +272,8 @@ CACHES = {
         "LOCATION": BROKER_URL,
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     }
+    if not BROKER_IS_RABBITMQ
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 
 # -- pages
@@ -242,6 +289,52 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
+# -- the back office
+UNFOLD = {
+    "SITE_TITLE": "Back office",
+    "SITE_HEADER": "Brokerage",
+    "SITE_SUBHEADER": "Back office",
+    "SITE_SYMBOL": "monitoring",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "BORDER_RADIUS": "6px",
+    "STYLES": [lambda request: static("office/office.css")],
+    "SCRIPTS": [lambda request: static("office/office.js")],
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254.6)",
+            "100": "oklch(93.2% .032 255.6)",
+            "200": "oklch(88.2% .059 254.1)",
+            "300": "oklch(80.9% .105 251.8)",
+            "400": "oklch(70.7% .165 254.6)",
+            "500": "oklch(62.3% .214 259.8)",
+            "600": "oklch(54.6% .245 262.9)",
+            "700": "oklch(48.8% .243 264.4)",
+            "800": "oklch(42.4% .199 265.6)",
+            "900": "oklch(37.9% .146 265.5)",
+            "950": "oklch(28.2% .091 267.9)",
+        },
+    },
+    "SIDEBAR": {"navigation": "office.site.navigation"},
+}
+# What a sweep does besides its own, by name, for trades do not know the back office.
+SWEEP_ALSO = ["office.rounds.find_cases", "office.rounds.do_duties"]
+
 # -- logs: one line an event, to standard output; colours where the reader is a terminal
 LOGGING_CONFIG = "brokerage.logs.configure"
 LOGGING = {"level": env("LOG_LEVEL", default="INFO"), "format": env("LOG_FORMAT", default="text")}
+
+# -- production: nothing starts with what would let somebody in
+if env.bool("PRODUCTION", default=False):
+    _unsafe = {
+        "DEBUG must be off": DEBUG,
+        "TLS must be on: cookies would travel in the open": not TLS,
+        "SECRET_KEY must be random and have 50 characters or more": len(SECRET_KEY) < 50
+        or len(set(SECRET_KEY)) < 5
+        or SECRET_KEY.startswith("django-insecure-"),
+        "EXCHANGE_SECRET must be whsec_ and 24 random bytes or more": not EXCHANGE_SECRET.split()
+        or any(len(secret) < len("whsec_") + 32 for secret in EXCHANGE_SECRET.split()),
+        "ALLOWED_HOSTS must name the hosts": "*" in ALLOWED_HOSTS,
+    }
+    if _reasons := [reason for reason, is_so in _unsafe.items() if is_so]:
+        raise ImproperlyConfigured("; ".join(_reasons) + ".")

@@ -1,19 +1,55 @@
 """Every address of the brokerage."""
 
 from django.contrib import admin
-from django.urls import include, path
-from django.views.generic import TemplateView
+from django.urls import include, path, register_converter
+from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from accounts import api as accounts
+from accounts import pages as account_pages
 from brokerage import health
 from brokerage.metrics import metrics
 from trades import api as trades
+from trades import pages as trade_pages
 from trades import webhooks_api as webhooks
 from trades.callback import callback
 
+
+class TickerConverter(StringConverter):
+    """A ticker in an address, in capitals or not."""
+
+    regex = "[A-Za-z0-9.-]{1,12}"
+
+
+register_converter(TickerConverter, "ticker")
+
 urlpatterns = [
-    path("", TemplateView.as_view(template_name="home.html"), name="home"),
+    path("", trade_pages.home, name="home"),
+    path("stocks/search", trade_pages.search, name="search"),
+    path("stocks/<ticker:ticker>", trade_pages.stock, name="stock"),
+    path("stocks/<ticker:ticker>/watch", trade_pages.watch, name="watch"),
+    path("stocks/<ticker:ticker>/estimate", trade_pages.estimate, name="estimate"),
+    path("stocks/<ticker:ticker>/trade", trade_pages.review, name="review"),
+    path("stocks/<ticker:ticker>/place", trade_pages.place, name="place"),
+    path("trades", trade_pages.trades, name="trades"),
+    path("trades/open", trade_pages.open_trades, name="open_trades"),
+    path("trades/<uuid:trade_id>", trade_pages.trade, name="trade"),
+    path("trades/<uuid:trade_id>/live", trade_pages.live, name="trade_live"),
+    path("trades/<uuid:trade_id>/cancel", trade_pages.cancel, name="cancel"),
+    path("trades/<uuid:trade_id>/confirmation.pdf", trade_pages.confirmation, name="confirmation"),
+    path("cash", account_pages.cash, name="cash"),
+    path("cash/deposit", account_pages.deposit, name="deposit"),
+    path("cash/withdraw", account_pages.withdraw, name="withdraw"),
+    path("cash/ledger.csv", account_pages.ledger_csv, name="ledger_csv"),
+    path("statements", account_pages.statements, name="statements"),
+    path("statements/<int:year>-<int:month>", account_pages.statement, name="statement"),
+    path("statements/<int:year>-<int:month>.pdf", account_pages.statement_pdf, name="statement_pdf"),
+    path("account", account_pages.account, name="account"),
+    path("account/tokens", account_pages.api_tokens, name="tokens"),
+    path("account/tokens/<uuid:token_id>/end", account_pages.end_token, name="end_token"),
+    path("account/", include("allauth.account.urls")),
+    path("account/second-factor/", include("allauth.mfa.urls")),
+    path("account/sessions/", include("allauth.usersessions.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),
     path("readyz", health.readyz),

@@ -4,9 +4,10 @@ Every call is bounded in time, follows no redirect, and never repeats itself: wh
 """
 
 import time
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote as in_path
+from urllib.parse import urlencode
 from uuid import UUID
 
 import pybreaker
@@ -78,6 +79,21 @@ def ask(trade_id: UUID) -> dict[str, Any] | None:
     return report
 
 
+def history(after: int, limit: int = 1000) -> tuple[list[dict[str, Any]], int | None]:
+    """A page of the exchange's own record, in its order of arrival, and where the next begins; None: there is none yet.
+
+    Each row is a report with `sequence` and `receivedAt`, unchecked. Raises Unknown.
+    """
+    answer = _call("GET", f"/v1/trades?after={after}&limit={limit}", TRADING_TIMEOUT)
+    try:
+        rows, following = answer["results"], answer["next"]
+        if not isinstance(rows, list) or not (following is None or (type(following) is int and following > after)):
+            raise Malformed("results or next")
+        return rows, following
+    except (KeyError, TypeError, Malformed) as error:
+        raise Unknown(f"the answer makes no sense: {error!r}") from None
+
+
 def quote(ticker: str) -> dict[str, Any]:
     """The last price of a stock and its time. Raises NotListed, Unknown."""
     try:
@@ -120,6 +136,44 @@ def clock() -> dict[str, Any]:
     except (KeyError, TypeError, ValueError, Malformed) as error:
         raise Unknown(f"the answer makes no sense: {error!r}") from None
     return answer | moments
+
+
+def bars(ticker: str, start: datetime, end: datetime, step_seconds: int) -> list[dict[str, Any]]:
+    """Prices of a stock from start to end, 1,000 bars at most: `at`, `open`, `high`, `low`, `close`, in order of time.
+
+    Bars begin at whole multiples of the step; stretches in which the market is closed have none, nor has the future.
+    Raises NotListed, Unknown.
+    """
+    query = urlencode({"start": start.isoformat(), "end": end.isoformat(), "step": step_seconds})
+    try:
+        answer = _call("GET", f"/v1/bars/{in_path(ticker, safe='')}?{query}", QUOTES_TIMEOUT)
+    except _NotFound:
+        raise NotListed(ticker) from None
+    try:
+        return [
+            {"at": _moment(row["at"])} | {name: parse_amount(row[name]) for name in ("open", "high", "low", "close")}
+            for row in answer["results"]
+        ]
+    except (KeyError, TypeError, ValueError, ArithmeticError, Malformed) as error:
+        raise Unknown(f"the answer makes no sense: {error!r}") from None
+
+
+def calendar(start: date, end: date) -> list[dict[str, Any]]:
+    """The trading days from start to end, both included: `date`, `opensAt`, `closesAt`, `halfDay`. Raises Unknown."""
+    query = urlencode({"start": start.isoformat(), "end": end.isoformat()})
+    answer = _call("GET", f"/v1/calendar?{query}", QUOTES_TIMEOUT)
+    try:
+        return [
+            {
+                "date": date.fromisoformat(row["date"]),
+                "opensAt": _moment(row["opensAt"]),
+                "closesAt": _moment(row["closesAt"]),
+                "halfDay": bool(row["halfDay"]),
+            }
+            for row in answer["results"]
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unknown(f"the answer makes no sense: {error!r}") from None
 
 
 def _quote(row: Any) -> dict[str, Any]:

@@ -18,15 +18,19 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.test import Client
 
 from accounts import tokens
 from accounts.models import Customer
-from exchange import gateway, market
+from exchange import gateway, market, prices
 from tests.people import open_account, receive_shares
 from trades import checks, lane
 
 PROJECT = Path(__file__).resolve().parent.parent
+# Static files are not collected for tests, but whitenoise looks for their folder.
+Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
 NEVER_MS = 3_600_000  # an exchange that is this slow leaves a test alone with what it does itself
 
 
@@ -92,6 +96,8 @@ def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(settings, "EXCHANGE_URL", exchange_process.url)
     exchange_process.faults(latencyMs=NEVER_MS)
     gateway._execute_breaker.close()
+    market.forget()
+    prices.forget()
     return exchange_process
 
 
@@ -99,6 +105,12 @@ def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch)
 def _static_root() -> None:
     """WhiteNoise warns where nothing was collected, and a warning is an error here."""
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(scope="session")
+def static_files() -> None:
+    """Static files as they are served: with their hashes, compressed."""
+    call_command("collectstatic", interactive=False, verbosity=0)
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,7 @@ from accounts.rest import (
     idempotency_key,
     moment_field,
     money_field,
+    shared,
 )
 from exchange import gateway
 from exchange.messages import Unknown, storable
@@ -70,6 +71,11 @@ class TradeAnswer(serializers.Serializer):
 
     def get_reasonCode(self, trade: Trade) -> str | None:
         return trade.reason_code or None
+
+
+def shown(trade: Trade) -> dict[str, Any]:
+    """A trade as the API shows it."""
+    return shared(TradeAnswer).to_representation(trade)
 
 
 class TradesAnswer(serializers.Serializer):
@@ -128,11 +134,9 @@ class TradesView(CustomerView):
     def post(self, request: Request) -> Response:
         """Place a market order. It is PLACED when this answers, and FILLED or REJECTED soon after."""
         key = idempotency_key(request)
-        body = TradeRequest(data=request.data)
-        body.is_valid(raise_exception=True)
-        asked = body.validated_data
+        asked = shared(TradeRequest).run_validation(request.data)
         trade, replayed = place_trade(self.customer_id, asked["stockTicker"], asked["type"], asked["quantity"], key)
-        return created(TradeAnswer(trade).data, replayed, {"Location": f"/api/v1/trades/{trade.id}"})
+        return created(shown(trade), replayed, {"Location": f"/api/v1/trades/{trade.id}"})
 
     @extend_schema(operation_id="listTrades", parameters=[TradesQuery], responses=TradesAnswer, tags=["trades"])
     def get(self, request: Request) -> Response:
@@ -149,7 +153,7 @@ class TradesView(CustomerView):
             below=asked.get("cursor"),
         )
         trades = trades_of(self.customer_id, wanted, asked["limit"] + 1)
-        return Response(cut(trades, "sequence", asked["limit"], lambda trade: TradeAnswer(trade).data))
+        return Response(cut(trades, "sequence", asked["limit"], shown))
 
 
 class TradeView(CustomerView):
@@ -161,7 +165,7 @@ class TradeView(CustomerView):
         trade = Trade.objects.filter(customer_id=self.customer_id, id=trade_id).first()
         if trade is None:
             raise exceptions.NotFound("You have no such trade.")
-        return Response(TradeAnswer(trade).data)
+        return Response(shown(trade))
 
 
 class CancelView(CustomerView):
@@ -173,7 +177,7 @@ class CancelView(CustomerView):
     def post(self, request: Request, trade_id: UUID) -> Response:
         """Take back a trade that is still PLACED: it ends REJECTED, `cancelled`. Sent already, or final: 409."""
         try:
-            return Response(TradeAnswer(cancel_trade(self.customer_id, trade_id, by="api")).data)
+            return Response(shown(cancel_trade(self.customer_id, trade_id, by="api")))
         except NoSuchTrade:
             raise exceptions.NotFound("You have no such trade.") from None
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from exchange import gateway
+from exchange import calls, gateway
 from exchange.messages import Order, Refusal, Unknown
 from trades.models import Report, Status, Trade
 from trades.report import record
@@ -23,11 +23,14 @@ def execute(trades: Sequence[Trade]) -> None:
     """
     for start in range(0, len(trades), TRADES_A_CALL_MAX):
         batch = {trade.id: trade for trade in trades[start : start + TRADES_A_CALL_MAX]}
+        call = calls.begin(calls.EXECUTE, batch)
         try:
             refusals = gateway.execute([_order(trade) for trade in batch.values()])
         except Unknown as unknown:
+            calls.keep([call.unknown(str(unknown))])
             log.warning("execute: outcome unknown; the sweep will ask", trades=len(batch), seen=str(unknown))
             continue
+        calls.keep([call.answered({str(refusal.trade_id): refusal.code for refusal in refusals})])
         for refusal in refusals:
             if refusal.code == "conflict":
                 log.error("exchange has this id with other terms; the sweep will ask", trade=str(refusal.trade_id))

@@ -2,13 +2,15 @@
 
 A ring says only "look". It may be lost (the sweep rings again), doubled or late (there is nothing to do): the rows
 are the truth. Rings are coalesced: per lane a set of the customers that rang, and one message in the queue however
-many they are. The message is answered by a task that takes the whole set (`answer`).
+many they are. The message is answered by a task that takes the whole set, and whoever else has rung (`answer`).
+RabbitMQ keeps no sets: there every ring is a message that names its customers, and only this module knows.
 """
 
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import redis
 import structlog
@@ -18,6 +20,7 @@ from django.db import transaction
 
 CUSTOMERS_A_TURN_MAX = 100  # as many as one Execute carries
 BELL_SECONDS_MAX = 2  # a message that was lost keeps its lane silent no longer than this
+LINGER_SECONDS = 0.01  # how long a turn that found more than one waits for more
 SILENCE_SECONDS = 1.0  # how long a process rings no more after the broker failed it
 
 log = structlog.get_logger()
@@ -54,16 +57,11 @@ def ring(customer_ids: Collection[int]) -> bool:
     by_lane: dict[int, list[int]] = defaultdict(list)
     for customer_id in customer_ids:
         by_lane[lane_of(customer_id)].append(customer_id)
-    lanes = list(by_lane)
     try:
-        with _broker().pipeline(transaction=False) as pipe:
-            for lane in lanes:
-                pipe.sadd(_rang(lane), *by_lane[lane])
-                pipe.set(_bell(lane), 1, nx=True, ex=BELL_SECONDS_MAX)
-            unrung = pipe.execute()[1::2]
-        for lane, is_first in zip(lanes, unrung, strict=True):
-            if is_first:
-                _publish(lane)
+        if settings.BROKER_IS_RABBITMQ:
+            _ring_by_name(by_lane)
+        else:
+            _ring_together(by_lane)
     except Exception as error:  # noqa: BLE001 — clients raise what they please when a broker dies under them
         _silent_until = time.monotonic() + SILENCE_SECONDS
         log.warning("ring failed; the sweep will ring", customers=len(customer_ids), error=repr(error))
@@ -71,21 +69,67 @@ def ring(customer_ids: Collection[int]) -> bool:
     return True
 
 
-def answer(lane: int) -> list[int]:
-    """Take up to CUSTOMERS_A_TURN_MAX customers of a lane that rang. Who rings from now on rings anew."""
+def _ring_together(by_lane: Mapping[int, Collection[int]]) -> None:
     with _broker().pipeline(transaction=False) as pipe:
-        # In this order: whoever finds the bell still rung joined the set before it is read.
-        pipe.delete(_bell(lane))
-        pipe.spop(_rang(lane), CUSTOMERS_A_TURN_MAX)
-        pipe.scard(_rang(lane))
-        _, customer_ids, left = pipe.execute()
-        if left:
+        for lane, customer_ids in by_lane.items():
+            pipe.sadd(_rang(lane), *customer_ids)
+            pipe.set(_bell(lane), 1, nx=True, ex=BELL_SECONDS_MAX)
+        unrung = pipe.execute()[1::2]
+    for lane, is_first in zip(by_lane, unrung, strict=True):
+        if is_first:
             _publish(lane)
-    return sorted(map(int, customer_ids))
 
 
-def _publish(lane: int) -> None:
-    current_app.send_task("trades.turn", kwargs={"lane": lane}, queue=queue_name(lane), retry=False)
+def _ring_by_name(by_lane: Mapping[int, Sequence[int]]) -> None:
+    for lane, customer_ids in by_lane.items():
+        for start in range(0, len(customer_ids), CUSTOMERS_A_TURN_MAX):
+            _publish(lane, customer_ids=customer_ids[start : start + CUSTOMERS_A_TURN_MAX])
+
+
+def answer(lane: int, named: Sequence[int] = ()) -> list[int]:
+    """Take up to CUSTOMERS_A_TURN_MAX customers who rang: this lane's, and where there is room left those of the other
+    lanes too, for a worker serves them all and a larger set is a cheaper one. Who rings from now on rings anew.
+
+    named: those whom the message names, which with RabbitMQ are all who rang.
+    """
+    if settings.BROKER_IS_RABBITMQ:
+        return sorted(named)
+    customer_ids = _take(lane, CUSTOMERS_A_TURN_MAX)
+    if len(customer_ids) > 1:
+        # It is busy: a moment's wait for company makes each trade cheaper. Who rings alone does not wait.
+        time.sleep(LINGER_SECONDS)
+        customer_ids |= _take(lane, CUSTOMERS_A_TURN_MAX - len(customer_ids))
+    return sorted(customer_ids)
+
+
+def _take(lane: int, room: int) -> set[int]:
+    others = (other % settings.LANES for other in range(lane + 1, lane + settings.LANES))
+    keys = [_bell(lane), _rang(lane), *map(_rang, others)]
+    customer_ids, left = _broker().eval(ANSWER, len(keys), *keys, room)
+    if left:
+        _publish(lane)
+    return set(map(int, customer_ids))
+
+
+def depths() -> list[tuple[int, int]]:
+    """Of each lane, how many messages are in its queue and how many customers rang. Raises RedisError."""
+    with _broker().pipeline(transaction=False) as pipe:
+        for lane in range(settings.LANES):
+            pipe.llen(queue_name(lane))
+            pipe.scard(_rang(lane))
+        found = pipe.execute()
+    return list(zip(found[::2], found[1::2], strict=True))
+
+
+def _publish(lane: int, **more: Any) -> None:
+    # A connection that RabbitMQ has closed is noticed by the first who uses it; the second try opens another.
+    current_app.send_task(
+        "trades.turn",
+        kwargs={"lane": lane, **more},
+        queue=queue_name(lane),
+        retry=settings.BROKER_IS_RABBITMQ,
+        retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
+    )
 
 
 def _broker() -> redis.Redis:
@@ -95,6 +139,19 @@ def _broker() -> redis.Redis:
             settings.BROKER_URL, socket_timeout=1, socket_connect_timeout=1, health_check_interval=5
         )
     return _client
+
+
+# The bell goes down before the set is read: whoever found it still up had joined the set by then.
+ANSWER = """
+    redis.call('DEL', KEYS[1])
+    local customers = {}
+    for i = 2, #KEYS do
+        local room = ARGV[1] - #customers
+        if room <= 0 then break end
+        for _, id in ipairs(redis.call('SPOP', KEYS[i], room)) do customers[#customers + 1] = id end
+    end
+    return {customers, redis.call('SCARD', KEYS[2])}
+"""
 
 
 def _rang(lane: int) -> str:

@@ -134,6 +134,8 @@ class Trade(models.Model):
             models.Index(name="placed_in_line", fields=["customer", "sequence"], condition=Q(status=Status.PLACED)),
             models.Index(name="placed_by_age", fields=["placed_at"], condition=Q(status=Status.PLACED)),
             models.Index(name="to_ask_about", fields=["ask_at"], condition=Q(status=Status.IN_PROGRESS)),
+            # Only what was rejected is in it: the back office looks for reasons among all trades there ever were.
+            models.Index(name="rejected_by_reason", fields=["reason_code", "-id"], condition=~Q(reason_code="")),
             # For lists (trades.listing). Of final trades alone: each is entered once, when it ends.
             models.Index(
                 name="final_by_type",
@@ -246,6 +248,10 @@ class Outcome(models.TextChoices):
     UNKNOWN_TRADE = "unknown_trade", "It is about a trade that is not here: a person must look."
 
 
+# A list, in this order, for a migration has it.
+FOR_A_PERSON = ["breaks_terms", "contradicts", "malformed", "unknown_trade"]
+
+
 class Report(models.Model):
     """The exchange's word on one trade, kept as it was said (`body`, JSON); the same word twice is kept once."""
 
@@ -276,6 +282,7 @@ class Report(models.Model):
             models.Index(
                 name="reports_waiting", fields=["customer_id", "received_at"], condition=Q(outcome=Outcome.WAITING)
             ),
+            models.Index(name="reports_for_a_person", fields=["id"], condition=Q(outcome__in=FOR_A_PERSON)),
         ]
         triggers = [
             pgtrigger.Protect(name="reports_stay", operation=pgtrigger.Delete),

@@ -7,16 +7,17 @@ the call that follows it, the exchange can be silent: the rows show it, and the 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.db import connection
 
-from exchange import gateway
+from exchange import calls, gateway
 from exchange.messages import Unknown
 from trades import checks
 from trades.execute import execute, rejection
 from trades.lane import CUSTOMERS_A_TURN_MAX, ring
-from trades.models import Reason, Report, Trade
+from trades.models import Reason, Report, Status, Trade
 from trades.report import record
 from trades.turn import ASK_AFTER_SECONDS, take_turn
 
@@ -34,7 +35,8 @@ log = structlog.get_logger()
 def ring_for_waiting(by: str) -> int:
     """Ring for customers with a trade to claim or a report to settle that nobody came for; how many there were.
 
-    For those who wait although they were rung for, the turn is taken here. Again: the same, harmlessly.
+    For those who wait although they were rung for, and for all where nobody can be rung, the turn is taken here. Again:
+    the same, harmlessly.
     """
     rules = checks.rules()
     with connection.cursor() as cursor:
@@ -50,10 +52,10 @@ def ring_for_waiting(by: str) -> int:
             },
         )
         waiting = cursor.fetchall()
-    ring([customer_id for customer_id, _ in waiting])
-    if long_waiting := [customer_id for customer_id, too_long in waiting if too_long][:CUSTOMERS_A_TURN_MAX]:
-        log.warning("lanes did not come; the sweep takes the turn", customers=len(long_waiting))
-        take_turn(sorted(long_waiting), by)
+    is_rung = ring([customer_id for customer_id, _ in waiting])
+    if unserved := [customer_id for customer_id, too_long in waiting if too_long or not is_rung]:
+        log.warning("lanes did not come; the sweep takes the turn", customers=len(unserved))
+        take_turn(sorted(unserved[:CUSTOMERS_A_TURN_MAX]), by)
     return len(waiting)
 
 
@@ -67,12 +69,7 @@ def ask_exchange() -> int:
     due = list(Trade.objects.raw(DUE, [ASK_AFTER_SECONDS, QUESTIONS_A_SWEEP_MAX, EXPIRY_MARGIN_SECONDS]))
     if not due:
         return 0
-    round = _Round()
-    with ThreadPoolExecutor(QUESTIONS_AT_ONCE, "ask") as pool:
-        list(pool.map(round.ask, due))
-    record(round.reports, Report.Source.SWEEP)
-    rules = checks.rules()
-    execute([trade for trade in round.unknown_there if not rules.halt(trade.customer_id, trade.ticker)])
+    round = _ask_about(due)
     log.info(
         "asked the exchange",
         trades=len(due),
@@ -83,6 +80,46 @@ def ask_exchange() -> int:
     return len(due)
 
 
+def ask_now(trade_id: UUID) -> str:
+    """Ask the exchange about one trade; what it said, in a word or two. What follows is what follows a sweep's question.
+
+    About a trade that is PLACED or final it is only asked; a final report is then kept, and judged by the next turn.
+    Raises Unknown.
+    """
+    asked = list(Trade.objects.raw(ASKED_NOW, [ASK_AFTER_SECONDS, trade_id, EXPIRY_MARGIN_SECONDS]))
+    if asked:
+        round = _ask_about(asked)
+        (call,) = round.made
+        if call.outcome == calls.UNKNOWN:
+            raise Unknown(call.seen)
+        return call.answers[str(trade_id)]
+    call = calls.begin(calls.ASK, [trade_id])
+    try:
+        report = gateway.ask(trade_id)
+    except Unknown as unknown:
+        calls.keep([call.unknown(str(unknown))])
+        raise
+    calls.keep([call.answered({str(trade_id): calls.said(report)})])
+    if report is not None and report.get("status") != "ACCEPTED" and not _is_placed(trade_id):
+        record([report], Report.Source.SWEEP)
+    return calls.said(report)
+
+
+def _is_placed(trade_id: UUID) -> bool:
+    return Trade.objects.filter(id=trade_id, status=Status.PLACED).exists()
+
+
+def _ask_about(due: list[Any]) -> "_Round":
+    round = _Round()
+    with ThreadPoolExecutor(QUESTIONS_AT_ONCE, "ask") as pool:
+        list(pool.map(round.ask, due))
+    calls.keep(round.made)
+    record(round.reports, Report.Source.SWEEP)
+    rules = checks.rules()
+    execute([trade for trade in round.unknown_there if not rules.halt(trade.customer_id, trade.ticker)])
+    return round
+
+
 @dataclass
 class _Round:
     """What came of one sweep's questions. Its lists are only appended to, so threads may share it."""
@@ -90,15 +127,19 @@ class _Round:
     reports: list[dict[str, Any]] = field(default_factory=list)
     unknown_there: list[Trade] = field(default_factory=list)
     unanswered: int = 0
+    made: list[calls.Call] = field(default_factory=list)
 
     def ask(self, trade: Any) -> None:
         if self.unanswered >= UNANSWERED_MAX:
             return
+        call = calls.begin(calls.ASK, [trade.id])
         try:
             report = gateway.ask(trade.id)
-        except Unknown:
+        except Unknown as unknown:
             self.unanswered += 1
+            self.made.append(call.unknown(str(unknown)))
             return
+        self.made.append(call.answered({str(trade.id): calls.said(report)}))
         if report is None and trade.is_past:
             self.reports.append(rejection(trade, Reason.EXPIRED, "The exchange did not get the trade in time."))
         elif report is None and trade.is_live:
@@ -128,5 +169,11 @@ DUE = """
     WHERE id IN (
         SELECT id FROM trades_trade WHERE status = 'IN PROGRESS' AND ask_at < now()
         ORDER BY ask_at LIMIT %s FOR UPDATE SKIP LOCKED)
+    RETURNING *, expires_at < now() - make_interval(secs => %s) AS is_past, expires_at > now() AS is_live
+"""
+# The same of one trade, whenever it is due.
+ASKED_NOW = """
+    UPDATE trades_trade SET ask_at = now() + make_interval(secs => %s)
+    WHERE id = %s AND status = 'IN PROGRESS'
     RETURNING *, expires_at < now() - make_interval(secs => %s) AS is_past, expires_at > now() AS is_live
 """

@@ -1,5 +1,6 @@
 """What Celery calls. A task is a door: it translates, and makes one call."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from celery import shared_task
@@ -11,12 +12,12 @@ from trades.turn import take_turn
 
 
 @shared_task(name="trades.turn")
-def turn(*, lane: int, **_: Any) -> None:
+def turn(*, lane: int, customer_ids: Sequence[int] = (), **_: Any) -> None:
     """Take a turn for every customer of this lane that rang.
 
-    Lost: the sweep rings again. Doubled or late: nobody has rung, and nothing happens. Keywords that a newer or older
-    release sends are swallowed.
+    Lost: the sweep rings again. Doubled or late: nobody has rung, or there is nothing to do for who has. Keywords that
+    a newer or older release sends are swallowed. customer_ids: who rang, where the broker keeps no sets (RabbitMQ).
     """
     close_old_connections()  # those that the server has closed meanwhile
-    if customer_ids := answer(lane):
-        take_turn(customer_ids, settings.PROCESS_NAME)
+    if rang := answer(lane, customer_ids):
+        take_turn(rang, settings.PROCESS_NAME)

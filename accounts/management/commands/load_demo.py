@@ -12,8 +12,10 @@ from accounts import tokens
 from accounts.customers import create_customer
 from accounts.funding import deposit
 from accounts.models import Customer
+from accounts.watchlist import watch
 
 CUSTOMER, STAFF = "demo@example.com", "staff@example.com"
+WATCHED = ("AAPL", "MSFT", "NVDA", "DIS", "KO")
 PASSWORD = "demo-only-password"  # noqa: S105 — printed by `make run`, and good for nothing else
 
 
@@ -27,6 +29,8 @@ class Command(BaseCommand):
         customer = Customer.objects.filter(email=CUSTOMER).first()
         if customer is None:
             customer = create_customer(CUSTOMER, PASSWORD, name="Alice Demo")
+            for ticker in WATCHED:
+                watch(customer.id, ticker)
         deposit(customer.id, Decimal("25000.0000"), key="demo")
         if not Customer.objects.filter(email=STAFF).exists():
             create_customer(STAFF, PASSWORD, name="Sam Staff", is_staff=True, is_superuser=True)

@@ -9,6 +9,7 @@ import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections, connection
+from django.utils.module_loading import import_string
 
 from exchange import market
 from trades import webhooks
@@ -18,6 +19,7 @@ from trades.sweep import ask_exchange, ring_for_waiting
 RING_EVERY_SECONDS = 1.0
 ASK_EVERY_SECONDS = 1.0
 LIST_EVERY_SECONDS = 60.0
+ALSO_EVERY_SECONDS = 1.0
 DELIVER_EVERY_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 
@@ -37,6 +39,7 @@ class Command(BaseCommand):
             (ring_for_waiting_here, RING_EVERY_SECONDS),
             (ask_exchange, ASK_EVERY_SECONDS),
             (market.refresh, LIST_EVERY_SECONDS),
+            *((import_string(name), ALSO_EVERY_SECONDS) for name in settings.SWEEP_ALSO),
             (enter_deliveries, DELIVER_EVERY_SECONDS),
             (webhooks.deliver, DELIVER_EVERY_SECONDS),
         ]

@@ -1,0 +1,86 @@
+"""What customers fill in about their account."""
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest
+
+from accounts.models import Customer, Theme, Token
+from accounts.zone import NAMES
+
+AMOUNT_MAX = Decimal("10000000")  # of one transfer by page, USD
+ZONES = sorted(name for name in NAMES if "/" in name and not name.startswith(("Etc/", "posix", "right", "SystemV")))
+
+
+class NameForm(forms.Form):
+    """What signing up asks for besides e-mail and password."""
+
+    name = forms.CharField(
+        max_length=120, label="Your name", widget=forms.TextInput(attrs={"autocomplete": "name", "autofocus": True})
+    )
+    field_order = ("name", "email", "password1")
+
+    def signup(self, request: HttpRequest, user: Customer) -> None:
+        """The adapter has saved it."""
+
+
+class AmountForm(forms.Form):
+    """An amount to bring in or take out."""
+
+    amount = forms.CharField(
+        max_length=32, widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+    )
+    key = forms.CharField(max_length=64, widget=forms.HiddenInput)
+
+    def clean_amount(self) -> Decimal:
+        text = self.cleaned_data["amount"].replace("$", "").replace(",", "").strip()
+        if not text.replace(".", "", 1).isascii() or not text.replace(".", "", 1).isdecimal():
+            raise forms.ValidationError("Write an amount in dollars, such as 250 or 99.50.")
+        amount = Decimal(text)
+        if amount != round(amount, 2):
+            raise forms.ValidationError("Cents are the smallest unit here: two digits after the point.")
+        if not 0 < amount <= AMOUNT_MAX:
+            raise forms.ValidationError(f"One transfer moves between $0.01 and ${AMOUNT_MAX:,}.")
+        return amount
+
+
+class ProfileForm(forms.ModelForm):
+    """Who the customer is, and how pages look to them."""
+
+    class Meta:
+        model = Customer
+        fields = ("name", "time_zone", "theme")
+
+    name = forms.CharField(max_length=120, label="Your name", widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    time_zone = forms.ChoiceField(
+        required=False,
+        label="Time zone",
+        help_text="Times on pages are in this zone. Market hours are always Eastern.",
+        choices=[("", "The zone of my device"), *((name, name.replace("_", " ")) for name in ZONES)],
+    )
+    theme = forms.ChoiceField(choices=Theme, widget=forms.RadioSelect, label="Appearance")
+
+
+class TokenForm(forms.Form):
+    """A token for a program."""
+
+    name = forms.CharField(
+        max_length=80, label="Name", help_text="What you will know it by, such as “spreadsheet at home”."
+    )
+    scopes = forms.MultipleChoiceField(
+        label="What it may do",
+        widget=forms.CheckboxSelectMultiple,
+        initial=[Token.Scope.READ],
+        choices=[
+            (Token.Scope.READ, "Read balances, positions and trades"),
+            (Token.Scope.TRADE, "Place and cancel trades"),
+            (Token.Scope.FUNDS, "Deposit and withdraw"),
+        ],
+        error_messages={"required": "Choose at least one thing that the token may do."},
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        cleaned["name"] = cleaned.get("name", "").strip()
+        return cleaned

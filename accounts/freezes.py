@@ -1,0 +1,29 @@
+"""Freezes: staff stops a customer's withdrawals, and lets them go on."""
+
+from django.db import transaction
+
+from accounts.ledger import open_books
+from accounts.models import Customer, Freeze
+
+
+class WithdrawalsFrozen(Exception):
+    """Staff has frozen withdrawals from this account."""
+
+
+def is_frozen(customer_id: int) -> bool:
+    """Whether this customer's withdrawals are frozen."""
+    newest = Freeze.objects.filter(customer_id=customer_id).order_by("-id").values_list("is_on", flat=True)[:1]
+    return bool(newest and newest[0])
+
+
+def freeze_withdrawals(customer_id: int, is_on: bool, *, why: str, by: Customer) -> Freeze:
+    """Freeze a customer's withdrawals, or lift the freeze; every withdrawal that begins later heeds it.
+
+    Again: noted again, with its own reason. A withdrawal that has the customer's lock is waited for.
+    """
+    with transaction.atomic(durable=True):
+        open_books([customer_id])
+        freeze = Freeze(customer_id=customer_id, is_on=is_on, why=why, by=by)
+        freeze.save(force_insert=True)
+    freeze.refresh_from_db()
+    return freeze

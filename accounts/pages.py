@@ -1,0 +1,293 @@
+"""The pages of an account: cash, statements, profile, tokens."""
+
+import csv
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from accounts import funding, paper, queries, tokens
+from accounts.forms import AmountForm, ProfileForm, TokenForm
+from accounts.models import CASH, Posting
+from accounts.statements import Month, NoStatement, Statement, months_of, statement_of
+from accounts.templatetags.figures import describe, signed, usd
+from accounts.visitor import customer_id_of, customer_of
+from accounts.zone import EASTERN
+
+LINES_A_PAGE = 25
+TOKENS_MAX = 50
+MAIL_IS_KEPT = "filebased"  # the backend that writes messages to files
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """For every page: `theme`, and where mail is found while no mail server is set."""
+    return {
+        "theme": getattr(getattr(request, "user", None), "theme", "system"),
+        "mail_folder": getattr(settings, "EMAIL_FILE_PATH", None) if MAIL_IS_KEPT in settings.EMAIL_BACKEND else None,
+    }
+
+
+@login_required
+@require_GET
+def cash(request: HttpRequest) -> HttpResponse:
+    """Cash: what there is, in and out, and the ledger."""
+    return _cash(request, {})
+
+
+def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> HttpResponse:
+    customer_id = customer_id_of(request)
+    before = request.GET.get("before", "")
+    ledger = queries.postings_of(customer_id).filter(ticker=CASH).order_by("-id")
+    if before.isdecimal() and len(before) < 19:
+        ledger = ledger.filter(id__lt=int(before))
+    found = list(ledger[: LINES_A_PAGE + 1])
+    lines = found[:LINES_A_PAGE]
+    return render(
+        request,
+        "accounts/cash.html",
+        {
+            "balance": queries.balance_of(customer_id),
+            "lines": _with_shares(customer_id, lines),
+            "next": lines[-1].id if len(found) > len(lines) else None,
+            "is_first": not before,
+            "deposit": AmountForm(auto_id="deposit_%s", initial={"key": uuid4()}),
+            "withdraw": AmountForm(auto_id="withdraw_%s", initial={"key": uuid4()}),
+        }
+        | forms,
+        status=status,
+    )
+
+
+def _with_shares(customer_id: int, lines: list[Posting]) -> list[dict[str, Any]]:
+    """Cash postings, each with the shares that its trade moved."""
+    causes = [line.cause for line in lines if line.kind in {Posting.Kind.BUY, Posting.Kind.SELL}]
+    moved = {
+        posting.cause: posting
+        for posting in queries.postings_of(customer_id).filter(cause__in=causes).exclude(ticker=CASH)
+    }
+    return [{"posting": line, "shares": moved.get(line.cause)} for line in lines]
+
+
+@login_required
+@require_POST
+def deposit(request: HttpRequest) -> HttpResponse:
+    """Bring cash in."""
+    return _transfer(request, "deposit")
+
+
+@login_required
+@require_POST
+def withdraw(request: HttpRequest) -> HttpResponse:
+    """Take cash out."""
+    return _transfer(request, "withdraw")
+
+
+def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
+    form = AmountForm(request.POST, auto_id=f"{verb}_%s")
+    if form.is_valid():
+        move = funding.deposit if verb == "deposit" else funding.withdraw
+        try:
+            posting, _ = move(customer_id_of(request), form.cleaned_data["amount"], f"page-{form.cleaned_data['key']}")
+        except funding.InsufficientFunds:
+            available = queries.balance_of(customer_id_of(request)).available
+            form.add_error("amount", f"You can withdraw up to {usd(available)} now.")
+        except funding.BalanceTooLarge:
+            form.add_error("amount", "The account can't hold that much cash.")
+        except funding.TransferKeyReused:
+            form.add_error("amount", "This form was used for another transfer. Look at your ledger, then try again.")
+        else:
+            words = "arrived from" if verb == "deposit" else "went to"
+            messages.success(request, f"{usd(abs(posting.change))} {words} the stand-in bank.")
+            return redirect("cash")
+        # What was refused moved nothing; another try is another transfer.
+        form.data = {**form.data.dict(), "key": str(uuid4())}  # type: ignore[attr-defined]
+    return _cash(request, {verb: form}, status=422)
+
+
+@login_required
+@require_GET
+def ledger_csv(request: HttpRequest) -> HttpResponseBase:
+    """Every posting, oldest first, as CSV."""
+    postings = queries.postings_of(customer_id_of(request)).order_by("id")
+    response = StreamingHttpResponse(_csv(postings), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = 'attachment; filename="ledger.csv"'
+    return response
+
+
+class _Echo:
+    def write(self, line: str) -> str:
+        return line
+
+
+def _csv(postings: Any) -> Iterator[str]:
+    writer = csv.writer(_Echo())
+    head = (
+        "posting",
+        "time (UTC)",
+        "kind",
+        "cause",
+        "cash (USD)",
+        "balance (USD)",
+        "stock",
+        "shares",
+        "position",
+        "price",
+    )
+    yield writer.writerow(head)
+    for row in postings.iterator(chunk_size=1000):
+        is_cash = row.ticker == CASH
+        yield writer.writerow(
+            [
+                row.id,
+                row.created_at.isoformat(),
+                row.kind,
+                row.cause,
+                row.change if is_cash else "",
+                row.total if is_cash else "",
+                row.ticker,
+                "" if is_cash else int(row.change),
+                "" if is_cash else int(row.total),
+                "" if row.price is None else row.price,
+            ]
+        )
+
+
+@login_required
+@require_GET
+def statements(request: HttpRequest) -> HttpResponse:
+    """The list of statements."""
+    return render(request, "accounts/statements.html", {"months": months_of(customer_id_of(request))})
+
+
+@login_required
+@require_GET
+def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
+    """One month."""
+    return render(request, "accounts/statement.html", {"statement": _statement(request, year, month)})
+
+
+@login_required
+@require_GET
+def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
+    """One month, on paper."""
+    made = _statement(request, year, month)
+    response = HttpResponse(_statement_on_paper(made), content_type="application/pdf")
+    response["Content-Disposition"] = f'attachment; filename="statement-{year:04}-{month:02}.pdf"'
+    return response
+
+
+def _statement(request: HttpRequest, year: int, month: int) -> Statement:
+    try:
+        return statement_of(customer_id_of(request), Month(year, month))
+    except NoStatement:
+        raise Http404 from None
+
+
+def _statement_on_paper(made: Statement) -> bytes:
+    month = made.month
+    period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
+    story: list[Any] = [
+        paper.table(
+            [
+                ["Cash at the beginning", usd(made.opening)],
+                ["Deposits", usd(made.deposits)],
+                ["Withdrawals", usd(-made.withdrawals)],
+                ["Shares bought", usd(-made.bought)],
+                ["Shares sold", usd(made.sold)],
+                ["Cash at the end" if made.is_final else "Cash so far", usd(made.closing)],
+            ],
+            [3, 1],
+            1,
+            head=False,
+            last_bold=True,
+        ),
+        paper.gap(18),
+        paper.heading("Shares"),
+        paper.gap(4),
+    ]
+    if made.shares:
+        rows = [[ticker, f"{begin:,}", f"{end - begin:+,}", f"{end:,}"] for ticker, begin, end in made.shares]
+        story.append(paper.table([["Stock", "At the beginning", "Change", "At the end"], *rows], [3, 1, 1, 1], 1))
+    else:
+        story.append(paper.text("None were held.", soft=True))
+    story += [paper.gap(18), paper.heading("Every movement of cash"), paper.gap(4)]
+    if made.lines:
+        story.append(
+            paper.table(
+                [
+                    ["Time (Eastern)", "What", "Amount", "Balance"],
+                    *(
+                        [
+                            f"{line.at.astimezone(EASTERN):%b %d, %Y %H:%M:%S}",
+                            describe(line.kind, line.ticker, line.quantity, line.price),
+                            signed(line.change),
+                            usd(line.balance),
+                        ]
+                        for line in made.lines
+                    ),
+                ],
+                [1.5, 2.4, 1, 1],
+                2,
+            )
+        )
+    else:
+        story.append(paper.text("None in this month.", soft=True))
+    final = "Final." if made.is_final else "Not final: the month is not over."
+    return paper.document(
+        f"Statement for {month}",
+        f"Account {made.account} · {period} · {final}",
+        story,
+        f"Account {made.account} · {month} · made from the account's postings · all amounts in USD",
+    )
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def account(request: HttpRequest) -> HttpResponse:
+    """Profile and appearance, and the way to everything else about the account."""
+    form = ProfileForm(request.POST or None, instance=customer_of(request))
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, "Saved.")
+        return redirect("account")
+    if form.errors:
+        customer_of(request).refresh_from_db()
+    return render(request, "accounts/account.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def api_tokens(request: HttpRequest) -> HttpResponse:
+    """The tokens of the customer; a new one is shown once, in the answer that made it."""
+    form = TokenForm(request.POST or None)
+    issued = None
+    own = queries.tokens_of(customer_id_of(request))
+    if request.method == "POST" and form.is_valid():
+        if own.count() >= TOKENS_MAX:
+            form.add_error(None, f"You have {TOKENS_MAX} tokens, as many as there can be. End one first.")
+        else:
+            issued = tokens.issue(customer_of(request), form.cleaned_data["name"], form.cleaned_data["scopes"])
+            form = TokenForm()
+    return render(
+        request,
+        "accounts/tokens.html",
+        {"form": form, "issued": issued, "tokens": own},
+        status=422 if form.errors else 200,
+    )
+
+
+@login_required
+@require_POST
+def end_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
+    """End a token at once."""
+    queries.tokens_of(customer_id_of(request)).filter(id=token_id).delete()
+    messages.success(request, "The token has ended: no program can use it any more.")
+    return redirect("tokens")

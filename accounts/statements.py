@@ -1,0 +1,171 @@
+"""Statements: a month of an account, told by its postings alone.
+
+Postings never change, so the statement of a month that is over is the same for ever. Months are Eastern ones, as the
+market's days are. Which month a posting is in is decided by its place in the ledger: all from the first one dated in a
+month, to the first one dated in the next.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+
+from django.db.models import Min
+from django.utils import timezone
+
+from accounts.models import CASH, Posting
+from accounts.queries import postings_of
+from accounts.zone import EASTERN
+
+LATE = timedelta(minutes=1)  # a transaction may take this long to commit what it dated before
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Month:
+    """A calendar month."""
+
+    year: int
+    month: int
+
+    @classmethod
+    def of(cls, at: datetime) -> "Month":
+        local = at.astimezone(EASTERN)
+        return cls(local.year, local.month)
+
+    @property
+    def first(self) -> date:
+        return date(self.year, self.month, 1)
+
+    @property
+    def last(self) -> date:
+        return self.following.first - timedelta(days=1)
+
+    @property
+    def following(self) -> "Month":
+        return Month(self.year + self.month // 12, self.month % 12 + 1)
+
+    @property
+    def preceding(self) -> "Month":
+        return Month(self.year - (self.month == 1), (self.month - 2) % 12 + 1)
+
+    @property
+    def begins(self) -> datetime:
+        """Its first moment, Eastern."""
+        return datetime.combine(self.first, time(), EASTERN)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be dated in it any more."""
+        return timezone.now() >= self.following.begins + LATE
+
+    def __str__(self) -> str:
+        return f"{self.first:%B %Y}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One movement: cash (USD) and, where a trade moved it, shares."""
+
+    at: datetime
+    kind: str
+    ticker: str
+    quantity: int
+    price: Decimal | None
+    change: Decimal
+    balance: Decimal
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A month of an account. Sums are USD, none below zero; `shares` are those at its end by ticker."""
+
+    account: int
+    month: Month
+    is_final: bool
+    opening: Decimal
+    closing: Decimal
+    deposits: Decimal
+    withdrawals: Decimal
+    bought: Decimal
+    sold: Decimal
+    lines: list[Line]
+    shares: list[tuple[str, int, int]]  # ticker, at the beginning, at the end
+
+
+class NoStatement(Exception):
+    """The account had not been opened in this month, or the month has not begun."""
+
+
+def months_of(customer_id: int) -> list[Month]:
+    """The months that there are statements of, newest first, from the first posting's to this one, not final."""
+    opened = postings_of(customer_id).aggregate(first=Min("created_at"))["first"]
+    if opened is None:
+        return []
+    months, month = [], Month.of(timezone.now())
+    while month >= Month.of(opened):
+        months.append(month)
+        month = month.preceding
+    return months
+
+
+def statement_of(customer_id: int, month: Month) -> Statement:
+    """The statement of a month; of this month, as far as it has come. Raises NoStatement."""
+    if month not in months_of(customer_id):
+        raise NoStatement
+    first, end = _first_id(customer_id, month), _first_id(customer_id, month.following)
+    ledger = postings_of(customer_id)
+    before = _totals(ledger.filter(id__lt=first) if first else ledger.filter(id__lt=end) if end else ledger)
+    postings = list(_between(ledger, first, end).order_by("id"))
+    after = before | {posting.ticker: posting.total for posting in postings}
+    moved = {posting.cause: posting for posting in postings if posting.ticker != CASH}
+    cash = [posting for posting in postings if posting.ticker == CASH]
+    return Statement(
+        account=customer_id,
+        month=month,
+        is_final=month.is_over,
+        opening=before.get(CASH, Decimal(0)),
+        closing=after.get(CASH, Decimal(0)),
+        deposits=_sum(cash, Posting.Kind.DEPOSIT),
+        withdrawals=-_sum(cash, Posting.Kind.WITHDRAWAL),
+        bought=-_sum(cash, Posting.Kind.BUY),
+        sold=_sum(cash, Posting.Kind.SELL),
+        lines=[_line(posting, moved.get(posting.cause)) for posting in cash],
+        shares=[
+            (ticker, int(before.get(ticker, 0)), int(after[ticker]))
+            for ticker in sorted(after)
+            if ticker != CASH and (before.get(ticker) or after[ticker])
+        ],
+    )
+
+
+def _first_id(customer_id: int, month: Month) -> int | None:
+    return postings_of(customer_id).filter(created_at__gte=month.begins).aggregate(first=Min("id"))["first"]
+
+
+def _between(ledger, first: int | None, end: int | None):
+    if first is None or first == end:
+        return ledger.none()
+    return ledger.filter(id__gte=first, id__lt=end) if end else ledger.filter(id__gte=first)
+
+
+def _totals(ledger) -> dict[str, Decimal]:
+    """What each posting's ticker stood at after the last of these postings."""
+    return dict(ledger.order_by("ticker", "-id").distinct("ticker").values_list("ticker", "total"))
+
+
+def _sum(postings: Sequence[Posting], kind: str) -> Decimal:
+    return sum((posting.change for posting in postings if posting.kind == kind), Decimal(0))
+
+
+def _line(posting: Posting, moved: Posting | None) -> Line:
+    return Line(
+        at=posting.created_at,
+        kind=posting.kind,
+        ticker=moved.ticker if moved else "",
+        quantity=int(abs(moved.change)) if moved else 0,
+        price=posting.price,
+        change=posting.change,
+        balance=posting.total,
+        cause=str(posting.cause),
+    )

@@ -1,0 +1,25 @@
+"""In which time zone a customer reads times."""
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+EASTERN = ZoneInfo("America/New_York")
+COOKIE = "zone"  # set by the browser, to the name of its own zone
+NAMES = frozenset(available_timezones())
+
+
+class LocalTime:
+    """Middleware: times are shown in the customer's zone: the chosen one, else the browser's, else Eastern."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith("/api/"):
+            return self.get_response(request)
+        chosen = getattr(request.user, "time_zone", "") or request.COOKIES.get(COOKIE, "")
+        with timezone.override(ZoneInfo(chosen) if chosen in NAMES else EASTERN):
+            return self.get_response(request)

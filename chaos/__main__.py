@@ -1,0 +1,152 @@
+"""`make chaos`: breaks everything that can be broken for CHAOS_SECONDS, then proves that nothing came of it.
+
+The last line printed is one JSON object. CHAOS_SEED repeats a run's plan: the same faults at the same times, and the
+same customers doing the same. Exit 0: no violation.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from chaos import checker
+from chaos.checker import gather, wait_until_final
+from chaos.crowd import Crowd
+from chaos.faults import Injector
+from chaos.plan import plan
+from chaos.record import Record
+from chaos.site import Site, open_accounts
+
+CUSTOMERS = 150
+RATE = 40.0
+"""What the crowd does in a second, if nothing holds it up; three in four are placings."""
+LOOK_SECONDS = 10.0
+
+
+def main() -> int:
+    seconds = float(os.environ.get("CHAOS_SECONDS") or 120)
+    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
+    say(f"seed {seed}, {seconds:.0f} s: CHAOS_SEED={seed} CHAOS_SECONDS={seconds:.0f} make chaos repeats it")
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    keep = False
+    try:
+        result = run(folder, seed, seconds)
+        keep = result["violationsCount"] > 0
+        if keep:
+            say(f"the evidence is in {folder}")
+        print(json.dumps(result), flush=True)
+        return 1 if keep else 0
+    except BaseException:
+        keep = True
+        raise
+    finally:
+        if not keep and not os.environ.get("CHAOS_KEEP"):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
+    """One run; what came of it."""
+    dice = random.Random(f"{seed} cash")
+    rate = float(os.environ.get("CHAOS_RATE") or RATE)
+    told = checker.Evidence()
+    log = Record(folder / "record")
+    with Site(folder) as site:
+        cash = [Decimal(dice.choice([500, 20_000, 100_000])) for _ in range(CUSTOMERS)]
+        told.accounts = open_accounts(site.brokerage, cash)
+        (folder / "record" / "accounts.json").write_text(json.dumps(told.accounts))
+        memory = Memory(site)
+        injector = Injector(site, log)
+        crowd = Crowd(site.url_of("customers-web"), told.accounts, log, seed, rate)
+        began = time.monotonic()
+        crowd.start()
+        streams = [
+            threading.Thread(target=injector.follow, args=(faults, began), daemon=True)
+            for faults in plan(seed, seconds).values()
+        ]
+        for stream in streams:
+            stream.start()
+        while time.monotonic() < began + seconds:
+            time.sleep(min(LOOK_SECONDS, max(0.0, began + seconds - time.monotonic())))
+            memory.look()
+            requests, faults = count_lines(log.requests), count_lines(log.faults)
+            say(f"{time.monotonic() - began:6.0f} s  {requests} requests, {faults} faults")
+        injector.heal()
+        for stream in streams:
+            stream.join(60)
+        injector.heal()
+        site.brokerage.wait_ready(60)
+        healed = time.monotonic()
+        crowd.stop()
+        settled = wait_until_final(site.postgres.url)
+        told = gather(told.accounts, log, site.postgres.url, site.brokerage.exchange_url)
+        (folder / "record" / "exchange.json").write_text(json.dumps(told.exchange))
+        found = checker.violations(told)
+        memory.look()
+        output = site.brokerage.output()
+    log.close()
+    made = [fault for fault in told.faults if fault["done"]]
+    kills = sum(fault["kind"] == "kill" for fault in made)
+    for words in found[:50]:
+        say(f"VIOLATION {words}")
+    return {
+        "ok": not found,
+        "seed": seed,
+        "seconds": seconds,
+        "violationsCount": len(found),
+        "violations": found[:20],
+        "kills": kills,
+        "otherFaults": len(made) - kills,
+        "faults": dict(sorted(Counter(f"{fault['kind']} {fault['target']}" for fault in made).items())),
+        "secondsUntilAllWasFinal": round(settled - healed, 1),
+        **checker.figures(told),
+        "memoryMegabytesMax": memory.most,
+        "tracebacks": output.count("Traceback (most recent call last)"),
+    }
+
+
+class Memory:
+    """The most that a process of each type ever had, in megabytes."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.most: dict[str, int] = {}
+
+    def look(self) -> None:
+        try:
+            running = self._site.brokerage.processes()
+        except Exception:  # noqa: BLE001 — it is being killed: look again later
+            return
+        for name, pid in running.items():
+            try:
+                main = psutil.Process(pid)
+                family = [main] if name in {"supervisord", "runner"} else [main, *main.children(recursive=True)]
+                megabytes = sum(process.memory_info().rss for process in family) // 2**20
+            except psutil.Error:
+                continue
+            kind = name.partition(".")[0]
+            self.most[kind] = max(self.most.get(kind, 0), megabytes)
+
+
+def count_lines(path: Path) -> int:
+    with open(path, "rb") as file:
+        return sum(1 for _ in file)
+
+
+def say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Customers over HTTP: what they do at random, every request and every answer on record."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import Any
+
+import urllib3
+
+from chaos.record import Record, now
+
+CLIENTS = 40
+ANSWER_SECONDS_MAX = 8.0
+PATIENCE_SECONDS = 60.0
+"""How long a customer goes on asking with the same key."""
+RETRY_SECONDS = 0.3
+NO_ANSWER = 0
+"""Stands where an HTTP status would, had there been an answer: it may have happened, or not."""
+TICKERS = ("AAPL", "MSFT", "KO", "IBM", "WMT")
+
+DOINGS = {
+    "place": 62,
+    "place, give up": 6,
+    "place without a key": 6,
+    "place twice at once": 4,
+    "look at a trade": 5,
+    "look at trades": 4,
+    "look at cash": 2,
+    "deposit": 4,
+    "withdraw": 5,
+    "cancel": 2,
+}
+
+
+class Crowd:
+    """Client threads that act for customers (`open_accounts`), any of them for any customer."""
+
+    def __init__(self, url: str, customers: Sequence[dict[str, Any]], record: Record, seed: int, rate: float) -> None:
+        self.url, self.customers, self.record = url, customers, record
+        self.over = threading.Event()
+        self._seed, self._pause = seed, CLIENTS / rate
+        self._local = threading.local()
+        self._twice = ThreadPoolExecutor(CLIENTS)
+        self._keys = count(1)
+        self._trades: list[tuple[dict[str, Any], str]] = []  # some that were placed, for looking at
+        self._threads = [threading.Thread(target=self._act, args=(n,), daemon=True) for n in range(CLIENTS)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Begin nothing new; wait until what was begun is answered or given up."""
+        self.over.set()
+        for thread in self._threads:
+            thread.join(PATIENCE_SECONDS + 2 * ANSWER_SECONDS_MAX)
+        self._twice.shutdown()
+
+    def _act(self, number: int) -> None:
+        dice = random.Random(f"{self._seed} client {number}")
+        due = time.monotonic() + dice.uniform(0, self._pause)
+        while not self.over.wait(max(0.0, due - time.monotonic())):
+            due = max(due + self._pause * dice.uniform(0.5, 1.5), time.monotonic() - 2.0)
+            customer = dice.choice(self.customers)
+            self._do(dice.choices(list(DOINGS), list(DOINGS.values()))[0], customer, dice)
+
+    def _do(self, doing: str, customer: dict[str, Any], dice: random.Random) -> None:
+        if doing.startswith("place"):
+            body = {
+                "stockTicker": dice.choice(TICKERS[: 1 + customer["customer"] % len(TICKERS)]),
+                "type": dice.choices(["BUY", "SELL"], [55, 45])[0],
+                "quantity": dice.randint(1, 5),
+            }
+            self._place(doing, customer, body)
+        elif doing in {"deposit", "withdraw"}:
+            path = {"deposit": "/api/v1/deposits", "withdraw": "/api/v1/withdrawals"}[doing]
+            body = {"amount": f"{dice.randint(1, 2_000_000) / 10_000:.4f}"}
+            self._insist(customer, path, body, self._key())
+        elif doing == "look at trades":
+            self.call(customer, "GET", "/api/v1/trades?limit=20")
+        elif doing == "look at cash":
+            self.call(
+                customer, "GET", dice.choice(["/api/v1/balance", "/api/v1/positions", "/api/v1/postings?limit=5"])
+            )
+        elif self._trades:
+            owner, trade_id = dice.choice(self._trades[-500:])
+            self.call(owner, "DELETE" if doing == "cancel" else "GET", f"/api/v1/trades/{trade_id}")
+
+    def _place(self, doing: str, customer: dict[str, Any], body: dict[str, Any]) -> None:
+        path, key = "/api/v1/trades", self._key()
+        if doing == "place":
+            status, answer = self._insist(customer, path, body, key)
+        elif doing == "place twice at once":
+            other = self._twice.submit(self.call, customer, "POST", path, body, key)
+            status, answer = self.call(customer, "POST", path, body, key)
+            other.result()
+        else:
+            status, answer = self.call(customer, "POST", path, body, "" if "without" in doing else key)
+        if status == 201:
+            self._trades.append((customer, answer["tradeId"]))
+
+    def _insist(self, customer: dict[str, Any], path: str, body: dict[str, Any], key: str) -> tuple[int, Any]:
+        """As a program should: again with the same key until there is an answer other than “unavailable”."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            status, answer = self.call(customer, "POST", path, body, key)
+            if status not in {NO_ANSWER, 429, 503} or time.monotonic() > deadline:
+                return status, answer
+            time.sleep(RETRY_SECONDS)
+
+    def _key(self) -> str:
+        return f"{self._seed}-{next(self._keys)}"
+
+    def call(
+        self, customer: dict[str, Any], method: str, path: str, body: dict[str, Any] | None = None, key: str = ""
+    ) -> tuple[int, Any]:
+        """One request, on record with its answer: the status (or NO_ANSWER) and the decoded body."""
+        pool = self._local.__dict__.setdefault(
+            "pool", urllib3.PoolManager(retries=False, timeout=ANSWER_SECONDS_MAX, maxsize=1)
+        )
+        headers = {"Authorization": f"Bearer {customer['token']}"} | ({"Idempotency-Key": key} if key else {})
+        told: dict[str, Any] = {
+            "customer": customer["customer"],
+            "method": method,
+            "path": path,
+            "body": body,
+            "key": key,
+        }
+        began = now()
+        try:
+            answer = pool.request(method, self.url + path, json=body, headers=headers)
+            content = answer.data
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            self.record.request(**told, began=began, ended=now(), status=NO_ANSWER, answer=repr(error)[:120])
+            return NO_ANSWER, None
+        try:
+            decoded = json.loads(content) if content else None
+        except ValueError:
+            decoded = {"notJson": content[:200].decode(errors="replace")}
+        self.record.request(
+            **told,
+            began=began,
+            ended=now(),
+            status=answer.status,
+            answer=decoded,
+            retryAfter=answer.headers.get("Retry-After"),
+        )
+        return answer.status, decoded

@@ -1,0 +1,335 @@
+"""Makes things go wrong, as a plan says, and writes down when each began and was over."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import psycopg
+import redis
+import urllib3
+from celery import Celery
+
+from brokerage.local.ports import LOOPBACK
+from chaos.plan import Fault
+from chaos.record import Record, now
+from chaos.site import Site
+
+LANES = 16
+BACK_SECONDS_MAX = 20.0
+
+
+class NotThere(Exception):
+    """What was to be broken is broken already, or on its way back."""
+
+
+class Injector:
+    """Makes faults, from as many threads as there are streams."""
+
+    def __init__(self, site: Site, record: Record) -> None:
+        self.site, self.record = site, record
+        self.over = threading.Event()
+        self._exchange = urllib3.PoolManager(retries=False, timeout=3.0)
+        self._probe = urllib3.PoolManager(retries=False, timeout=1.0)
+        self._stopped: set[psutil.Process] = set()
+
+    def follow(self, faults: list[Fault], began: float) -> None:
+        """Make these faults, each at its time or as soon as the one before is over, until `over` is set."""
+        for fault in faults:
+            if self.over.wait(max(0.0, began + fault.at - time.monotonic())):
+                return
+            self.make(fault)
+
+    def make(self, fault: Fault) -> None:
+        """Make one fault, wait until it is over, and record it; one that finds nothing to break is not counted."""
+        at = now()
+        told: dict[str, Any] = {"kind": fault.kind, "target": fault.target, "values": fault.values}
+        try:
+            fault = self._possible(fault)
+            told["target"] = fault.target
+            with self._maker(fault)(fault):
+                self.over.wait(fault.seconds)
+            self.record.fault(**told, began=at, ended=now(), done=True)
+        except Exception as why:  # noqa: BLE001 — what was to be broken may be broken already; the plan goes on
+            self.record.fault(**told, began=at, ended=now(), done=False, why=repr(why)[:200])
+
+    def _maker(self, fault: Fault) -> Callable[[Fault], contextlib.AbstractContextManager[None]]:
+        makers = {
+            "kill": self._kill,
+            "pause": self._pause,
+            "restart": self._restart,
+            "deploy": self._deploy,
+            "exchange": self._exchange_faults,
+            "rings": self._rings,
+            "slow disk": self._slow_disk,
+            "clock": self._clock,
+        }
+        return makers.get(fault.kind, self._link)
+
+    def _possible(self, fault: Fault) -> Fault:
+        """The same kill of what is there to be killed: a process that has not taken up its work has none to lose.
+
+        One in ten takes whatever works; the others wait until all of a kind do, or nothing but outages would be seen
+        where the machine is slow to start what was killed.
+        """
+        if fault.kind != "kill":
+            return fault
+        ruthless = fault.values["number"] < 0.1
+        for target in (fault.target, *fault.values["else"]):
+            kind = target.partition(" ")[0]
+            least = 1 if ruthless else self.site.brokerage.scale.get(kind, 1)
+            if kind == "supervisord" or len(self._working(target)) >= least:
+                return replace(fault, target=target)
+        raise NotThere("nothing has taken up its work")
+
+    def heal(self) -> None:
+        """Undo whatever still lasts. Again: nothing is left to undo."""
+        self.over.set()
+        for process in list(self._stopped):
+            with contextlib.suppress(psutil.Error):
+                process.resume()
+        for link in self.site.links:
+            self.site.change_link(link, None)
+        for clock in self.site.folder.glob("clock.*"):
+            clock.write_text("+0\n")
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            self._faults("DELETE")
+        with contextlib.suppress(psycopg.Error):
+            self._set_disk(slow=False)
+
+    # -- processes
+
+    @contextlib.contextmanager
+    def _kill(self, fault: Fault) -> Iterator[None]:
+        if fault.target == "valkey and its data":
+            shutil.rmtree(self.site.valkey.data / "appendonlydir", ignore_errors=True)
+        for process in self._victims(fault.target.removesuffix(" and its data"), fault.values["number"]):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        yield
+
+    @contextlib.contextmanager
+    def _pause(self, fault: Fault) -> Iterator[None]:
+        victims = self._victims(fault.target, fault.values["number"])
+        self._stopped.update(victims)
+        try:
+            for process in victims:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.suspend()
+            yield
+        finally:
+            for process in victims:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
+            self._stopped.difference_update(victims)
+
+    @contextlib.contextmanager
+    def _restart(self, fault: Fault) -> Iterator[None]:
+        """As an operator does it: in order, and it is back by itself."""
+        (process,) = self._victims(fault.target, 0.0)[:1]
+        process.send_signal(signal.SIGINT if fault.target == "postgres" else signal.SIGTERM)
+        yield
+
+    @contextlib.contextmanager
+    def _deploy(self, fault: Fault) -> Iterator[None]:
+        """A rolling restart: each process ends in order and is back before the next one goes."""
+        self._send_rings("of another release", 0)
+        for name in sorted(self.site.brokerage.processes()):
+            if name.partition(".")[0] in {"web", "lanes", "sweep"} and not self.over.is_set():
+                pid = self.site.brokerage.processes().get(name)
+                if pid is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGTERM)
+                    self._wait_for_another(name, pid)
+        yield
+
+    def _wait_for_another(self, name: str, pid: int) -> None:
+        deadline = time.monotonic() + BACK_SECONDS_MAX
+        while time.monotonic() < deadline and not self.over.wait(0.2):
+            running = self.site.brokerage.processes().get(name)
+            if running not in {None, pid} and self._works(name.partition(".")[0], name, psutil.Process(running)):
+                return
+
+    def _victims(self, target: str, number: float) -> list[psutil.Process]:
+        """The processes of a target: `web.2` and all it started, one of its workers, one of PostgreSQL's backends."""
+        kind, _, part = target.partition(" ")
+        mains = self._working(target)
+        if not mains:
+            raise NotThere(target)
+        main = mains[int(number * len(mains))]
+        if not part:
+            return [main] if kind == "supervisord" else [main, *main.children(recursive=True)]
+        children = [child for child in main.children() if self._serves(child)]
+        if not children:
+            raise NotThere(target)
+        return [children[int(number * 7919) % len(children)]]
+
+    def _working(self, target: str) -> list[psutil.Process]:
+        """The processes of a type that have taken up their work."""
+        kind, _, part = target.removesuffix(" and its data").partition(" ")
+        running = self.site.brokerage.processes()
+        names = sorted(name for name in running if name == kind or name.startswith(kind + "."))
+        found = []
+        for name in names:
+            with contextlib.suppress(psutil.Error):
+                main = psutil.Process(running[name])
+                if self._works(kind, name, main) and (not part or any(map(self._serves, main.children()))):
+                    found.append(main)
+        return found
+
+    def _works(self, kind: str, name: str, main: psutil.Process) -> bool:
+        number = int(name.partition(".")[2] or 1) - 1
+        if kind in {"lanes", "sweep"}:
+            port = self.site.links[{"lanes": "lanes-valkey", "sweep": "sweep-postgres"}[kind]]
+            return any(link.raddr and link.raddr.port == port for link in main.net_connections("tcp4"))
+        ports = {
+            "web": self.site.brokerage.port + number,
+            "exchange": self.site.brokerage.exchange_port,
+            "valkey": self.site.valkey.port,
+            "postgres": self.site.postgres.port,
+        }
+        if kind not in ports:
+            return True
+        try:
+            if kind in {"web", "exchange"}:
+                return self._probe.request("GET", f"http://{LOOPBACK}:{ports[kind]}/healthz").status == 200
+            socket.create_connection((LOOPBACK, ports[kind]), 0.5).close()
+            return kind != "postgres" or self.site.postgres.is_ready()
+        except (urllib3.exceptions.HTTPError, OSError):
+            return False
+
+    def _serves(self, child: psutil.Process) -> bool:
+        try:
+            words = " ".join(child.cmdline())
+        except psutil.Error:
+            return False
+        if words.startswith("postgres:"):
+            return "brokerage brokerage" in words
+        return "resource_tracker" not in words
+
+    # -- the network
+
+    @contextlib.contextmanager
+    def _link(self, fault: Fault) -> Iterator[None]:
+        if fault.kind == "cut":
+            self.site.cut_link(fault.target)
+            yield
+            return
+        self.site.change_link(fault.target, fault.kind)
+        try:
+            yield
+        finally:
+            self.site.change_link(fault.target, None)
+
+    # -- the exchange
+
+    @contextlib.contextmanager
+    def _exchange_faults(self, fault: Fault) -> Iterator[None]:
+        self._faults("PUT", fault.values)
+        try:
+            yield
+        finally:
+            # The exchange may be on its way back from a kill; its faults do not outlive it.
+            with contextlib.suppress(urllib3.exceptions.HTTPError):
+                self._faults("DELETE")
+
+    def _faults(self, method: str, values: dict[str, Any] | None = None) -> None:
+        url = f"http://{LOOPBACK}:{self.site.brokerage.exchange_port}/v1/faults"
+        self._exchange.request(method, url, json=values) if values else self._exchange.request(method, url)
+
+    # -- rings
+
+    @contextlib.contextmanager
+    def _rings(self, fault: Fault) -> Iterator[None]:
+        self._send_rings(fault.target, fault.values["number"])
+        yield
+
+    def _send_rings(self, what: str, number: int) -> None:
+        dice = random.Random(number)
+        with redis.Redis.from_url(self.site.valkey.url, socket_timeout=3, socket_connect_timeout=3) as broker:
+            if what == "lost":
+                broker.flushall()
+                return
+            if what == "poison":
+                # One that is no JSON, and one that is a message to nobody.
+                for content in (b"\x00 not a message", b'{"body": "", "headers": {}, "properties": {}}'):
+                    broker.lpush(f"lane-{dice.randrange(LANES):02d}", content)
+                return
+            if what == "for nobody":
+                for lane in range(LANES):
+                    broker.sadd(f"rang:lane-{lane:02d}", *(dice.randrange(10**9) for _ in range(20)))
+            if what == "reordered":
+                for lane in range(LANES):
+                    waiting = broker.lrange(f"lane-{lane:02d}", 0, -1)
+                    dice.shuffle(waiting)
+                    with broker.pipeline() as pipe:
+                        pipe.delete(f"lane-{lane:02d}")
+                        if waiting:
+                            pipe.lpush(f"lane-{lane:02d}", *waiting)
+                        pipe.execute()
+        more: dict[str, Any] = {"spoken": "another release", "customers": 3} if what == "of another release" else {}
+        with Celery("chaos", broker=self.site.valkey.url) as app:
+            for lane in dice.choices(range(LANES), k=50):
+                app.send_task(
+                    "trades.turn",
+                    kwargs={"lane": lane, **more},
+                    exchange="",
+                    routing_key=f"lane-{lane:02d}",
+                    retry=False,
+                )
+            if what == "of another release":
+                app.send_task("trades.gone", kwargs={"lane": 1}, exchange="", routing_key="lane-01", retry=False)
+
+    # -- slow disk, wrong clocks
+
+    @contextlib.contextmanager
+    def _slow_disk(self, fault: Fault) -> Iterator[None]:
+        self._set_disk(slow=True)
+        try:
+            yield
+        finally:
+            self._set_disk_patiently()
+
+    def _set_disk_patiently(self) -> None:
+        for _ in range(40):
+            try:
+                return self._set_disk(slow=False)
+            except psycopg.Error:
+                time.sleep(0.5)
+        return None
+
+    def _set_disk(self, slow: bool) -> None:
+        """PostgreSQL waits 100 ms before it flushes a commit, as on a disk that takes so long to write."""
+        with psycopg.connect(
+            host=LOOPBACK,
+            port=self.site.postgres.port,
+            user="postgres",
+            password=self.site.postgres_admin_password,
+            dbname="postgres",
+            connect_timeout=3,
+            autocommit=True,
+        ) as connection:
+            connection.execute(f"ALTER SYSTEM SET commit_delay = {100_000 if slow else 0}")
+            connection.execute(f"ALTER SYSTEM SET commit_siblings = {0 if slow else 5}")
+            connection.execute("SELECT pg_reload_conf()")
+
+    @contextlib.contextmanager
+    def _clock(self, fault: Fault) -> Iterator[None]:
+        clock = self.site.clock(fault.target)
+        if not clock.exists():
+            raise NotThere(fault.target)
+        clock.write_text(f"{fault.values['jumpSeconds']:+d}\n")
+        try:
+            yield
+        finally:
+            clock.write_text("+0\n")

@@ -1,0 +1,137 @@
+"""What goes wrong, when and for how long. A pure function of the seed: the same seed, the same plan."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+CALM_SECONDS = 3.0
+"""Nothing goes wrong before."""
+
+KILLS = {
+    "lanes": 28,
+    "web worker": 16,
+    "web": 9,
+    "sweep": 18,
+    "exchange": 4,
+    "valkey": 8,
+    "valkey and its data": 8,
+    "postgres backend": 5,
+    "postgres": 4,
+    "supervisord": 1,
+}
+CHEAP_KILLS = ("valkey", "valkey and its data")
+"""Back at once; killed where nothing of the wanted kind has taken up its work again."""
+PAUSES = {"lanes": 6, "sweep": 4, "web": 4, "exchange": 3, "valkey": 3, "postgres": 2, "postgres backend": 3}
+LINKS = (
+    "customers-web",
+    "exchange-web",
+    "web-postgres",
+    "lanes-postgres",
+    "sweep-postgres",
+    "web-valkey",
+    "lanes-valkey",
+    "sweep-valkey",
+    "lanes-exchange",
+    "sweep-exchange",
+    "web-exchange",
+)
+LINK_FAULTS = ("stall", "blackhole", "deaf", "refuse", "slow", "half", "cut")
+EXCHANGE_FAULTS: tuple[dict[str, Any], ...] = (
+    {"down": True},
+    {"executeNoAnswerRate": 0.5},
+    {"executeLostRate": 0.5},
+    {"executeErrorRate": 0.5},
+    {"callbackDropRate": 0.3},
+    {"callbackDuplicateRate": 0.7},
+    {"callbackDelayMs": 2500},
+    {"contradictRate": 0.3},
+    {"breakTermsRate": 0.3},
+    {"randomErrorRate": 0.3},
+    {"latencyMs": 1500, "latencyJitter": True},
+    {"holdAnswerMs": 2500},
+    {"executeNoAnswerRate": 0.1, "executeLostRate": 0.1, "callbackDropRate": 0.1, "callbackDuplicateRate": 0.3},
+)
+RINGS = ("lost", "doubled", "reordered", "for nobody", "of another release", "poison")
+CLOCK_JUMPS_SECONDS = (-3600, -90, 90, 400, 3600)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong `at` seconds after the start, for `seconds`. `values`: what else there is to know."""
+
+    at: float
+    kind: str
+    target: str
+    seconds: float = 0.0
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Faults of one sort come one after the other; streams run beside each other, so that faults meet."""
+
+    name: str
+    every_seconds: float
+
+
+STREAMS = (
+    Stream("kill", 1.9),
+    Stream("pause", 20.0),
+    Stream("network", 11.0),
+    Stream("exchange", 14.0),
+    Stream("rings", 17.0),
+    Stream("slow", 25.0),
+)
+
+
+def plan(seed: int, seconds: float) -> dict[str, list[Fault]]:
+    """The faults of each stream, in order of time, in a run of that many seconds."""
+    return {stream.name: list(_faults(stream, seed, seconds)) for stream in STREAMS}
+
+
+def _faults(stream: Stream, seed: int, seconds: float) -> Iterator[Fault]:
+    dice = random.Random(f"{seed} {stream.name}")
+    at = CALM_SECONDS
+    while True:
+        at += dice.expovariate(1 / stream.every_seconds)
+        fault = _fault(stream.name, round(at, 2), dice)
+        if at + fault.seconds > seconds:
+            return
+        yield fault
+        at += fault.seconds
+
+
+def _fault(stream: str, at: float, dice: random.Random) -> Fault:
+    if stream == "kill":
+        first = _weighted(KILLS, dice)
+        others = dice.sample(CHEAP_KILLS, len(CHEAP_KILLS))
+        return Fault(at, "kill", first, values={"number": dice.random(), "else": others})
+    if stream == "pause":
+        seconds = round(dice.choice([dice.uniform(0.2, 2), dice.uniform(2, 9)]), 2)
+        return Fault(at, "pause", _weighted(PAUSES, dice), seconds, {"number": dice.random()})
+    if stream == "network":
+        fault = dice.choice(LINK_FAULTS)
+        seconds = 0.0 if fault == "cut" else round(dice.uniform(0.5, 8), 2)
+        return Fault(at, fault, dice.choice(LINKS), seconds)
+    if stream == "exchange":
+        values = dice.choice(EXCHANGE_FAULTS)
+        return Fault(at, "exchange", ", ".join(values), round(dice.uniform(2, 9), 2), values)
+    if stream == "rings":
+        return Fault(at, "rings", dice.choice(RINGS), values={"number": dice.randrange(2**31)})
+    kind = dice.choice(["slow disk", "clock", "clock", "restart", "deploy"])
+    if kind == "slow disk":
+        return Fault(at, kind, "postgres", round(dice.uniform(2, 10), 2))
+    if kind == "clock":
+        jump = dice.choice(CLOCK_JUMPS_SECONDS)
+        target = dice.choice(["web.1", "lanes.1", "sweep.1"])
+        return Fault(at, kind, target, round(dice.uniform(2, 9), 2), {"jumpSeconds": jump})
+    if kind == "restart":
+        return Fault(at, kind, dice.choice(["postgres", "valkey"]))
+    return Fault(at, kind, "web, lanes, sweep")
+
+
+def _weighted(weights: dict[str, int], dice: random.Random) -> str:
+    return dice.choices(list(weights), list(weights.values()))[0]

@@ -1,0 +1,143 @@
+"""The network between the parts: a TCP proxy whose links can be cut, slowed, held up and made to swallow what is sent.
+
+`python -m chaos.proxy` reads commands as JSON, one a line, from standard input, and ends with it:
+
+    {"link": "lanes-exchange", "listen": 9301, "targets": [9302, 9303]}     a link; each target in turn
+    {"link": "lanes-exchange", "fault": "stall"}                            from now on; null: none
+    {"link": "lanes-exchange", "cut": true}                                 every connection of it is reset, now
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from itertools import count
+
+HOST = "127.0.0.1"
+CHUNK_BYTES = 65_536
+SLOW_SECONDS = 0.2
+
+FAULTS = {
+    "stall": "nothing passes; what was sent arrives when it is over",
+    "blackhole": "what is sent either way is gone, and nobody is told; connections are reset when it is over",
+    "deaf": "what is asked arrives, no answer comes back; connections are reset when it is over",
+    "refuse": "connections are reset, and new ones at once",
+    "slow": f"every piece takes {SLOW_SECONDS} s",
+    "half": "the answer breaks off in the middle, and the connection is reset",
+}
+
+
+class Link:
+    """One way between two parts."""
+
+    def __init__(self, targets: list[int]) -> None:
+        self.targets = targets
+        self.fault: str | None = None
+        self._turns = count()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._open = asyncio.Event()
+        self._open.set()
+
+    def change(self, fault: str | None) -> None:
+        if self.fault in {"blackhole", "deaf", "half"} or fault == "refuse":
+            self.cut()
+        self.fault = fault
+        if fault == "stall":
+            self._open.clear()
+        else:
+            self._open.set()
+
+    def cut(self) -> None:
+        for writer in list(self._writers):
+            _reset(writer)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.fault == "refuse":
+            _reset(writer)
+            return
+        self._writers.add(writer)
+        other = None
+        try:
+            await self._open.wait()
+            there, other = await self._connect()
+            self._writers.add(other)
+            asking = asyncio.ensure_future(self._pump(reader, other, lambda: self.fault == "blackhole"))
+            answering = asyncio.ensure_future(
+                self._pump(there, writer, lambda: self.fault in {"blackhole", "deaf"}, is_answer=True)
+            )
+            await asyncio.wait((asking, answering), return_when=asyncio.FIRST_COMPLETED)
+            for pump in (asking, answering):
+                pump.cancel()
+            # A stream that ended in order ends in order, so that its last words arrive.
+            for end in (writer, other):
+                with contextlib.suppress(OSError, RuntimeError):
+                    end.close()
+        except OSError:
+            _reset(writer)
+        finally:
+            self._writers.discard(writer)
+            if other is not None:
+                self._writers.discard(other)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        first = next(self._turns)
+        for n in range(len(self.targets)):
+            with contextlib.suppress(OSError):
+                return await asyncio.open_connection(HOST, self.targets[(first + n) % len(self.targets)])
+        raise ConnectionRefusedError
+
+    async def _pump(
+        self,
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        swallows: Callable[[], bool],
+        is_answer: bool = False,
+    ) -> None:
+        with contextlib.suppress(OSError):
+            while piece := await source.read(CHUNK_BYTES):
+                if self.fault == "slow":
+                    await asyncio.sleep(SLOW_SECONDS)
+                await self._open.wait()
+                if swallows():
+                    continue
+                if self.fault == "half" and is_answer:
+                    sink.write(piece[: len(piece) // 2])
+                    await sink.drain()
+                    _reset(sink)
+                    return
+                sink.write(piece)
+                await sink.drain()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close with RST rather than FIN, as a cut does."""
+    with contextlib.suppress(OSError, AttributeError):
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def main() -> None:
+    commands = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    links: dict[str, Link] = {}
+    while line := await commands.readline():
+        command = json.loads(line)
+        name = command["link"]
+        if "listen" in command:
+            links[name] = Link(command["targets"])
+            await asyncio.start_server(links[name].serve, HOST, command["listen"], backlog=1024)
+        if "fault" in command:
+            links[name].change(command["fault"])
+        if command.get("cut"):
+            links[name].cut()
+        sys.stdout.write(json.dumps({"done": name}) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

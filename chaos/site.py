@@ -1,0 +1,182 @@
+"""The brokerage, started by its own runner, so that faults can be made: all ways go by links."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from brokerage.local import ports
+from brokerage.local.folder import Folder
+from brokerage.local.harness import Brokerage
+from brokerage.local.plan import _commands
+from brokerage.local.ports import LOOPBACK
+from brokerage.local.postgresql import PostgreSQL
+from brokerage.local.run import PROJECT
+from brokerage.local.valkey import Valkey
+from chaos.plan import LINKS
+
+SCALE = {"web": 2, "lanes": 3, "sweep": 2}
+CLOCKS = ("web.1", "lanes.1", "sweep.1")
+"""Whose clock can be set; the others are spared the library that does it."""
+
+OPEN_ACCOUNTS = """
+import json
+from decimal import Decimal
+from accounts import customers, funding, tokens
+for n, cash in enumerate({cash}):
+    customer = customers.create_customer(f"{name}-{{n}}@example.com", None)
+    posting, _ = funding.deposit(customer.id, Decimal(cash))
+    print(json.dumps([customer.id, tokens.issue(customer, "chaos").token, cash, str(posting.cause)]))
+"""
+
+
+class Site:
+    """One brokerage on a folder of its own; a context manager that starts it, and ends all that it started."""
+
+    def __init__(self, folder: Path, scale: Mapping[str, int] = SCALE, env: Mapping[str, str] | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder.resolve()
+        self.data = self.folder / "var"
+        own = Folder(self.data)
+        keys = own.keys()
+        self.postgres = PostgreSQL(own, keys, own.port("postgres"))
+        self.valkey = Valkey(own, keys, own.port("valkey"))
+        self.postgres_admin_password = keys.postgres_admin_password
+        self.brokerage = Brokerage(self.data, scale)
+        first = ports.choose(len(LINKS), [self.postgres.port, self.valkey.port, self.brokerage.port])
+        self.links = {name: first + n for n, name in enumerate(LINKS)}
+        self.root = self.folder / "root"
+        self._proxy: subprocess.Popen[bytes] | None = None
+        self._talking = threading.Lock()
+        self.brokerage.env |= {
+            "PROCFILE": str(self._make_root()),
+            "CALLBACK_URL": f"{self.url_of('exchange-web')}/exchange/callbacks",
+            "LOG_FORMAT": "text",
+            "NO_COLOR": "1",
+            **(env or {}),
+        }
+
+    def __enter__(self) -> Site:
+        self._proxy = subprocess.Popen(
+            [sys.executable, "-m", "chaos.proxy"], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        try:
+            for name, port in self.links.items():
+                self._say(link=name, listen=port, targets=self._targets(name))
+            self.brokerage.start()
+        except BaseException:
+            self._end_proxy()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.brokerage.stop()
+        self._end_proxy()
+
+    def _end_proxy(self) -> None:
+        if self._proxy is not None and self._proxy.stdin is not None:
+            self._proxy.kill()
+            self._proxy.wait()
+
+    # -- the network
+
+    def url_of(self, link: str) -> str:
+        return f"http://{LOOPBACK}:{self.links[link]}"
+
+    def change_link(self, name: str, fault: str | None) -> None:
+        """Let a link have this fault from now on; None: none."""
+        self._say(link=name, fault=fault)
+
+    def cut_link(self, name: str) -> None:
+        """Reset every connection of a link."""
+        self._say(link=name, cut=True)
+
+    def _say(self, **command: Any) -> None:
+        assert self._proxy is not None
+        assert self._proxy.stdin is not None
+        assert self._proxy.stdout is not None
+        with self._talking:
+            self._proxy.stdin.write(json.dumps(command).encode() + b"\n")
+            self._proxy.stdin.flush()
+            self._proxy.stdout.readline()
+
+    def _targets(self, link: str) -> list[int]:
+        to = link.partition("-")[2]
+        if to == "web":
+            return [self.brokerage.port + n for n in range(self.brokerage.scale["web"])]
+        return [
+            {"postgres": self.postgres.port, "valkey": self.valkey.port, "exchange": self.brokerage.exchange_port}[to]
+        ]
+
+    # -- the processes' surroundings
+
+    def _make_root(self) -> Path:
+        """A folder that looks like the project's, with a Procfile in which each process has its own ways out."""
+        self.root.mkdir(exist_ok=True)
+        for path in PROJECT.iterdir():
+            if path.name not in {"Procfile", "var"} and not (self.root / path.name).exists():
+                (self.root / path.name).symlink_to(path)
+        for name in CLOCKS:
+            self.clock(name).write_text("+0\n")
+        library = _faketime()
+        wrapper = self.folder / "with-clock"
+        wrapper.write_text(
+            "#!/bin/sh\n"
+            f"# A process whose clock can be set has it in {self.folder}/clock.NAME, as an offset in seconds.\n"
+            f'clock="{self.folder}/clock.$PROCESS_NAME"\n'
+            f'[ -f "$clock" ] && export LD_PRELOAD={shlex.quote(str(library))} FAKETIME_TIMESTAMP_FILE="$clock" '
+            "FAKETIME_CACHE_DURATION=1 DONT_FAKE_MONOTONIC=1\n"
+            'exec "$@"\n'
+        )
+        wrapper.chmod(0o755)
+        procfile = self.root / "Procfile"
+        lines = []
+        for kind, command in _commands(PROJECT / "Procfile").items():
+            if kind == "exchange":
+                lines.append(f"{kind}: {command}")
+            elif kind in SCALE:
+                ways = {
+                    "DATABASE_URL": _with_port(self.postgres.url, self.links[f"{kind}-postgres"]),
+                    "BROKER_URL": _with_port(self.valkey.url, self.links[f"{kind}-valkey"]),
+                    "EXCHANGE_URL": self.url_of(f"{kind}-exchange"),
+                }
+                setting = " ".join(f"{name}={shlex.quote(value)}" for name, value in ways.items())
+                lines.append(f"{kind}: env {setting} {shlex.quote(str(wrapper))} {command}")
+        procfile.write_text("\n".join(lines) + "\n")
+        return procfile
+
+    def clock(self, process: str) -> Path:
+        """The file that holds by how many seconds this process's clock is off."""
+        return self.folder / f"clock.{process}"
+
+
+def open_accounts(brokerage: Brokerage, cash: list[Decimal], name: str = "chaos") -> list[dict[str, Any]]:
+    """Accounts with this much cash: `customer`, `token`, `cash`, and `cause`, the id of the opening deposit."""
+    code = OPEN_ACCOUNTS.format(cash=[str(amount) for amount in cash], name=name)
+    made = brokerage.manage("shell", "--no-imports", "-c", code, timeout=300)
+    if made.returncode != 0:
+        raise RuntimeError(made.stderr)
+    rows = [json.loads(line) for line in made.stdout.splitlines() if line.startswith("[")]
+    return [dict(zip(("customer", "token", "cash", "cause"), row, strict=True)) for row in rows]
+
+
+def _with_port(url: str, port: int) -> str:
+    parts = urlsplit(url)
+    credentials = parts.netloc.rpartition("@")[0]
+    return urlunsplit(parts._replace(netloc=f"{credentials}@{LOOPBACK}:{port}"))
+
+
+def _faketime() -> Path:
+    found = find_spec("libfaketime")
+    if found is None or not found.submodule_search_locations:
+        raise RuntimeError("libfaketime is not installed: make install")
+    return Path(found.submodule_search_locations[0]) / "vendor/libfaketime/src/libfaketime.so.1"

@@ -1,0 +1,125 @@
+"""Who gets into the back office: staff with a role, with a second factor given in this session, for a short while."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from allauth.account.adapter import get_adapter
+from allauth.account.authentication import get_authentication_records
+from allauth.account.internal.flows.login import record_authentication
+from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added
+from allauth.usersessions.models import UserSession
+from csp.middleware import CSPMiddleware
+from django.contrib.auth import logout
+from django.contrib.auth.signals import user_logged_in, user_login_failed
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+
+from accounts.models import Customer, normal_email
+from office import audit
+from office.audit import Actor
+from office.models import AuditEntry
+
+PREFIX = "/admin/"
+REFRESHES_ITSELF = "/admin/desk/"  # what a browser asks for by itself does not keep a session alive
+IDLE_SECONDS_MAX = 30 * 60
+SESSION_SECONDS_MAX = 10 * 3600  # one shift
+SEEN_EVERY_SECONDS = 60  # how fine idleness is measured
+SEEN, SINCE = "office_seen_at", "office_since"
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Who acts in this request, and from where."""
+    user: Any = request.user
+    return Actor(user.pk, user.email if user.is_authenticated else "nobody", address_of(request))
+
+
+def address_of(request: HttpRequest) -> str:
+    """The network address that a request comes from, as far as the balancer before us can be trusted."""
+    try:
+        return get_adapter().get_client_ip(request)
+    except PermissionDenied:
+        return ""
+
+
+def second_factor_given(request: HttpRequest) -> bool:
+    """Whether a code was given in this session."""
+    return any(record.get("method") == "mfa" for record in get_authentication_records(request, request.user))
+
+
+def has_second_factor(user: Any) -> bool:
+    """Whether this member of staff has set one up."""
+    return Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists()
+
+
+class ContentPolicy(CSPMiddleware):
+    """The site's content policy; the back office's pages alone may evaluate, which its widgets (Alpine) do."""
+
+    def process_response(self, request: HttpRequest, response: Any) -> Any:
+        if request.path_info.startswith(PREFIX) and not hasattr(response, "_csp_update"):
+            response._csp_update = {
+                "script-src": ["'self'", "'unsafe-eval'"],
+                "style-src": ["'self'", "'unsafe-inline'"],
+            }
+        return super().process_response(request, response)
+
+
+class StaffSession:
+    """Middleware: a session in the back office ends when it was idle for IDLE_SECONDS_MAX, or after a shift."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info.startswith(PREFIX) and request.user.is_authenticated:
+            now = int(time.time())
+            seen, since = request.session.get(SEEN, now), request.session.get(SINCE, now)
+            if now - seen > IDLE_SECONDS_MAX or now - since > SESSION_SECONDS_MAX:
+                logout(request)
+            elif request.path_info != REFRESHES_ITSELF and (
+                SEEN not in request.session or now - seen > SEEN_EVERY_SECONDS
+            ):
+                request.session[SEEN] = now
+                request.session.setdefault(SINCE, since)
+        return self.get_response(request)
+
+
+def connect() -> None:
+    """Note sign-ins of staff in the audit log, failed ones too; a second factor that was just set up has been given."""
+    authenticator_added.connect(_factor_added, dispatch_uid="office")
+    user_logged_in.connect(_signed_in, dispatch_uid="office")
+    user_login_failed.connect(_sign_in_failed, dispatch_uid="office")
+
+
+def _factor_added(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
+    record_authentication(request, user, "mfa", type="totp")
+    if user.is_staff:
+        audit.record(actor_of(request), "set up second factor", AuditEntry.Outcome.DONE)
+
+
+def _signed_in(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
+    if user.is_staff:
+        request.session[SINCE] = request.session[SEEN] = int(time.time())
+        request.session.set_expiry(SESSION_SECONDS_MAX)
+        audit.record(Actor(user.pk, user.email, address_of(request)), "sign in", AuditEntry.Outcome.DONE)
+
+
+def _sign_in_failed(sender: Any, credentials: Any, request: HttpRequest | None = None, **_: Any) -> None:
+    tried = normal_email(str(credentials.get("email") or credentials.get("username") or ""))
+    staff = Customer.objects.filter(email=tried, is_staff=True).first()
+    if staff and request is not None:
+        audit.record(Actor(staff.pk, staff.email, address_of(request)), "sign in", AuditEntry.Outcome.REFUSED)
+
+
+def open_sessions(customer_id: int) -> int:
+    """How many sessions somebody has signed in to."""
+    return UserSession.objects.filter(user_id=customer_id).count()
+
+
+def end_sessions(customer_id: int) -> int:
+    """End every session of somebody at once; how many there were. Again: none."""
+    sessions = list(UserSession.objects.filter(user_id=customer_id))
+    for session in sessions:
+        session.end()
+    return len(sessions)

@@ -1,0 +1,52 @@
+"""Everything about one customer, in one place."""
+
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from django.db.models import Q
+
+from accounts import queries
+from accounts.models import Adjustment, Balance, Customer, Freeze
+from office.models import AuditEntry, Case, Note
+from trades.lane import lane_of
+from trades.models import Status, Switch, Trade
+
+ROWS_MAX = 20
+
+
+def facts(customer: Customer, with_audit: bool) -> dict[str, Any]:
+    """What the page shows; about fifteen statements, each by an index."""
+    freezes = list(Freeze.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX])
+    switches = list(Switch.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX])
+    halts = [switch for switch in switches if switch.kind == Switch.Kind.HALT_CUSTOMER]
+    trades = Trade.objects.filter(customer=customer)
+    return {
+        "customer": customer,
+        "lane": lane_of(customer.id),
+        "balance": Balance.objects.filter(customer=customer).first(),
+        "positions": list(queries.positions_of(customer.id)[:200]),
+        "open_trades": list(trades.filter(OPEN).order_by("sequence")[:ROWS_MAX]),
+        "trades": list(trades.order_by("-sequence")[:ROWS_MAX]),
+        "postings": list(queries.postings_of(customer.id).order_by("-id")[:ROWS_MAX]),
+        "adjustments": list(
+            Adjustment.objects.filter(customer=customer)
+            .select_related("asked_by", "decided_by")
+            .order_by("-id")[:ROWS_MAX]
+        ),
+        "tokens": list(queries.tokens_of(customer.id)[:ROWS_MAX]),
+        "sessions": list(UserSession.objects.filter(user=customer).order_by("-created_at")[:ROWS_MAX]),
+        "factors": list(Authenticator.objects.filter(user=customer).values_list("type", flat=True)),
+        "notes": list(Note.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX]),
+        "cases": list(Case.objects.filter(customer=customer).select_related("owner").order_by("-id")[:ROWS_MAX]),
+        "freezes": freezes,
+        "switches": switches,
+        "trading_halted": halts[0] if halts and halts[0].is_on else None,
+        "withdrawals_frozen": freezes[0] if freezes and freezes[0].is_on else None,
+        "seen_by": list(AuditEntry.objects.filter(customer_id=customer.id).order_by("-number")[:ROWS_MAX])
+        if with_audit
+        else None,
+    }
+
+
+OPEN = Q(status=Status.PLACED) | Q(status=Status.IN_PROGRESS)

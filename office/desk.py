@@ -1,0 +1,257 @@
+"""The desk: how the brokerage is doing, at this moment. Nothing is kept: every figure is read when it is shown.
+
+Figures come from the database and the broker; workers and the exchange are asked. What does not answer is shown so.
+"""
+
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from accounts.models import Adjustment
+from exchange import gateway
+from exchange.messages import Unknown
+from office.actions import offered
+from office.models import Case, Duty, Proof, Reconciliation
+from office.why import words
+from trades import checks, lane
+
+CHART_MINUTES = 30
+CALLS_MINUTES = 10
+REFRESH_SECONDS = 5
+PING_SECONDS = 0.5
+WAITING_MAX = 5_000  # of those who wait, the oldest, that the lanes' lag is told from
+CASES_COUNTED_MAX = 1_000
+AGES = [(1, "under 1 s"), (5, "1 to 5 s"), (30, "5 to 30 s"), (300, "30 s to 5 min"), (None, "over 5 min")]
+OLD_SECONDS, VERY_OLD_SECONDS = 10, 60
+
+
+def context(request: HttpRequest) -> dict[str, Any]:
+    """What the admin's first page shows."""
+    return {"figures": _figures(), "actions": offered(request, "", None), "refresh_seconds": REFRESH_SECONDS}
+
+
+def figures(request: HttpRequest) -> HttpResponse:
+    """The figures alone, for the page that refreshes itself."""
+    return render(request, "office/desk_figures.html", {"figures": _figures()})
+
+
+def _figures() -> dict[str, Any]:
+    with ThreadPoolExecutor(2, "desk") as pool:
+        workers, exchange = pool.submit(_workers), pool.submit(_exchange)
+        now = timezone.now()
+        trading, rejected = _last_minutes(now)
+        found = {
+            "at": now,
+            "trading": trading,
+            "rejected": rejected,
+            "open": _open(),
+            "lanes": _lanes(now),
+            "processes": _rows(PROCESSES, []),
+            "calls": _calls(),
+            "proof": Proof.objects.order_by("-id").first(),
+            "reconciliation": Reconciliation.objects.order_by("-id").first(),
+            "duties": {duty.name: duty for duty in Duty.objects.all()},
+            "cases": Case.objects.filter(closed_at=None).values_list("id")[:CASES_COUNTED_MAX].count(),
+            "oldest_case": Case.objects.filter(closed_at=None).order_by("found_at").first(),
+            "adjustments": Adjustment.objects.filter(approved=None).count(),
+            "rules": checks.rules(),
+        }
+        return found | {"workers": workers.result(), "exchange": exchange.result()}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A minute of the chart. Heights are percent of the highest."""
+
+    minute: datetime
+    filled: int
+    rejected: int
+    open: int
+    x: float
+    filled_y: float
+    filled_height: float
+    rejected_y: float
+    rejected_height: float
+    open_y: float
+    open_height: float
+
+    @property
+    def placed(self) -> int:
+        return self.filled + self.rejected + self.open
+
+
+def _last_minutes(now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Trades by the minute in which they were placed, and why those were rejected that were."""
+    since = (now - timedelta(minutes=CHART_MINUTES - 1)).replace(second=0, microsecond=0)
+    # Ids grow with time, so the primary key finds the newest trades; no other index is needed.
+    rows = _rows(MINUTES, [f"{int((since.timestamp() - 600) * 1000):012x}".ljust(32, "0"), since])
+    minutes: dict[datetime, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    reasons: dict[str, int] = defaultdict(int)
+    final = rejected = 0
+    for minute, status, reason, count in rows:
+        kind = {"FILLED": "filled", "REJECTED": "rejected"}.get(status, "open")
+        minutes[minute][kind] += count
+        if kind != "open":
+            final += count
+        if kind == "rejected":
+            rejected += count
+            reasons[reason] += count
+    starts = [since + timedelta(minutes=n) for n in range(CHART_MINUTES)]
+    highest = max((sum(minutes[start].values()) for start in starts), default=0)
+    bars = [_bar(n, start, minutes[start], highest or 1) for n, start in enumerate(starts)]
+    last = sum(bar.placed for bar in bars[-6:-1]) / 5
+    shares = [
+        {"reason": reason.replace("_", " "), "count": count, "percent": 100 * count / final}
+        for reason, count in sorted(reasons.items(), key=lambda row: -row[1])
+    ]
+    trading = {"bars": bars, "highest": highest, "a_minute": last, "width": CHART_MINUTES * 10}
+    return trading, {"reasons": shares, "percent": 100 * rejected / final if final else 0, "final": final}
+
+
+def _bar(n: int, minute: datetime, counts: dict[str, int], highest: int) -> Bar:
+    filled, rejected, open = (100 * counts[kind] / highest for kind in ("filled", "rejected", "open"))
+    return Bar(
+        minute, counts["filled"], counts["rejected"], counts["open"], n * 10 + 1,
+        100 - filled, filled, 100 - filled - rejected, rejected, 100 - filled - rejected - open, open,
+    )  # fmt: skip
+
+
+def _open() -> dict[str, Any]:
+    """Open trades by age and status, and the oldest."""
+    counts = {"PLACED": [0] * len(AGES), "IN PROGRESS": [0] * len(AGES)}
+    oldest_seconds, oldest_id = 0.0, None
+    for status, bucket, count, age, id in _rows(OPEN, [[most for most, _ in AGES if most]]):
+        counts[status][bucket] += count
+        if age > oldest_seconds:
+            oldest_seconds, oldest_id = age, id
+    highest = max(max(row) for row in counts.values()) or 1
+    ages = [
+        {
+            "name": name,
+            "placed": counts["PLACED"][n],
+            "in_progress": counts["IN PROGRESS"][n],
+            "placed_percent": 100 * counts["PLACED"][n] / highest,
+            "in_progress_percent": 100 * counts["IN PROGRESS"][n] / highest,
+        }
+        for n, (_, name) in enumerate(AGES)
+    ]
+    return {
+        "ages": ages,
+        "placed": sum(counts["PLACED"]),
+        "in_progress": sum(counts["IN PROGRESS"]),
+        "oldest": words(timedelta(seconds=oldest_seconds)) if oldest_id else "",
+        "oldest_id": oldest_id,
+        "level": _level(oldest_seconds),
+    }
+
+
+def _level(seconds: float) -> str:
+    return "bad" if seconds > VERY_OLD_SECONDS else "odd" if seconds > OLD_SECONDS else "good"
+
+
+def _lanes(now: datetime) -> dict[str, Any]:
+    """Of each lane: how deep its queue is, who rang, and how long the longest wait is for somebody it could serve."""
+    lags: dict[int, float] = defaultdict(float)
+    waiting: dict[int, int] = defaultdict(int)
+    for customer_id, seconds in _rows(WAITING, [WAITING_MAX]):
+        number = lane.lane_of(customer_id)
+        lags[number] = max(lags[number], float(seconds))
+        waiting[number] += 1
+    try:
+        depths = lane.depths()
+    except RedisError:
+        depths = None
+    rows = [
+        {
+            "number": number,
+            "messages": depths[number][0] if depths else None,
+            "rang": depths[number][1] if depths else None,
+            "waiting": waiting[number],
+            "lag": lags[number],
+            "level": _level(lags[number]),
+        }
+        for number in range(settings.LANES)
+    ]
+    return {"rows": rows, "broker": depths is not None, "lag": max(lags.values(), default=0.0)}
+
+
+def _workers() -> list[str] | None:
+    """The lanes' workers that answer now; None: the broker can't be reached."""
+    try:
+        answers = current_app.control.ping(timeout=PING_SECONDS)
+    except Exception:  # noqa: BLE001 — kombu raises what its transport raises
+        return None
+    return sorted(name for answer in answers for name in answer)
+
+
+def _exchange() -> dict[str, Any]:
+    began = time.monotonic()
+    try:
+        clock = gateway.clock()
+    except Unknown as unknown:
+        return {"reachable": False, "seen": str(unknown), "ms": (time.monotonic() - began) * 1000}
+    return {
+        "reachable": True,
+        "ms": (time.monotonic() - began) * 1000,
+        "open": clock["isOpen"],
+        "hours": clock["hours"],
+    }
+
+
+def _calls() -> dict[str, Any]:
+    """How Execute and TradeExists went lately."""
+    rows = {verb: rest for verb, *rest in _rows(CALLS, [CALLS_MINUTES])}
+    return {
+        verb: dict(zip(("calls", "trades", "unknown", "p50", "p95"), rows[verb], strict=True))
+        for verb in ("execute", "ask")
+        if verb in rows
+    } | {"minutes": CALLS_MINUTES}
+
+
+def _rows(statement: str, parameters: list[Any]) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()
+
+
+MINUTES = """
+    SELECT date_trunc('minute', placed_at), status, reason_code, count(*)
+    FROM trades_trade WHERE id >= %s::uuid AND placed_at >= %s GROUP BY 1, 2, 3
+"""
+# Only partial indexes over what is open are read.
+OPEN = """
+    SELECT status, width_bucket(extract(epoch FROM now() - placed_at)::numeric, (%s::int[])::numeric[]) AS bucket,
+           count(*), max(extract(epoch FROM now() - placed_at))::float, (array_agg(id ORDER BY placed_at))[1]
+    FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS') GROUP BY 1, 2
+"""
+# Who could be served now: a trade to claim while nothing is in flight, or a report to settle.
+WAITING = """
+    SELECT customer_id, extract(epoch FROM now() - min(since)) FROM (
+        (SELECT customer_id, placed_at AS since FROM trades_trade AS t
+         WHERE status = 'PLACED' AND NOT EXISTS (
+             SELECT FROM trades_trade AS f WHERE f.customer_id = t.customer_id AND f.status = 'IN PROGRESS')
+         ORDER BY placed_at LIMIT %s)
+        UNION ALL
+        SELECT customer_id, received_at FROM trades_report WHERE outcome = 'waiting'
+    ) AS waiting GROUP BY customer_id
+"""
+PROCESSES = """
+    SELECT application_name, count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name <> '' GROUP BY 1 ORDER BY 1
+"""
+CALLS = """
+    SELECT verb, count(*), sum(cardinality(trade_ids)), count(*) FILTER (WHERE outcome = 'unknown'),
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY took_ms), percentile_cont(0.95) WITHIN GROUP (ORDER BY took_ms)
+    FROM exchange_call WHERE at > now() - make_interval(mins => %s) GROUP BY verb
+"""

@@ -1,0 +1,182 @@
+"""What belongs to staff alone: the audit log, notes, exceptions, proofs of the books, reconciliations.
+
+The database enforces what these docstrings promise: the audit log, notes, proofs stay as they were written.
+"""
+
+import pgtrigger
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+
+class AuditEntry(models.Model):
+    """One thing that a member of staff saw or did. It stays, and its digest covers the one before (`office.audit`)."""
+
+    class Outcome(models.TextChoices):
+        SEEN = "seen", "seen"
+        ASKED = "asked", "about to be done"
+        DONE = "done", "done"
+        REFUSED = "refused", "refused"
+
+    number = models.BigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    staff_id = models.BigIntegerField(null=True)
+    staff = models.CharField(max_length=254, help_text="E-mail, as it was then; or which process.")
+    address = models.CharField(max_length=64, blank=True, help_text="From where: the network address.")
+    action = models.CharField(max_length=40)
+    outcome = models.CharField(max_length=8, choices=Outcome)
+    customer_id = models.BigIntegerField(null=True)
+    trade_id = models.UUIDField(null=True)
+    subject = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    previous = models.CharField(max_length=64, blank=True)
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit log"
+        indexes = [
+            models.Index(name="audit_of_customer", fields=["customer_id", "-number"]),
+            models.Index(name="audit_of_trade", fields=["trade_id", "-number"], condition=Q(trade_id__isnull=False)),
+            models.Index(name="audit_of_staff", fields=["staff_id", "-number"]),
+        ]
+        triggers = [pgtrigger.Protect(name="audit_stays", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.staff} {self.action}"
+
+
+class AuditHead(models.Model):
+    """The last entry's number and digest: one row, whose lock makes a chain of the log."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    number = models.BigIntegerField()
+    digest = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="one_audit_head", condition=Q(id=1))]
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+class Note(models.Model):
+    """What staff wrote down about a customer. It stays."""
+
+    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    text = models.CharField(max_length=2000)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(name="notes_of_customer", fields=["customer", "-id"])]
+        triggers = [pgtrigger.Protect(name="notes_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class Case(models.Model):
+    """Something that needs a person: staff call it an exception. `key` names what it is about, once for each kind.
+
+    One that is found again after it was closed is opened again, where what it says can become true again.
+    """
+
+    class Kind(models.TextChoices):
+        CONTRADICTS = "contradicts", "A report contradicts how its trade ended"
+        BREAKS_TERMS = "breaks_terms", "A report breaks its trade's terms"
+        MALFORMED = "malformed", "A report makes no sense"
+        UNKNOWN_HERE = "unknown_here", "The exchange has a trade that is not here"
+        UNKNOWN_THERE = "unknown_there", "The exchange does not know a trade that it must know"
+        DIFFERS = "differs", "The exchange's record and ours say different things of a trade"
+        POSTINGS_DIFFER = "postings_differ", "Shares or cash posted are not what the exchange's record says"
+        BOOKS = "books", "The books do not balance"
+        WEBHOOK = "webhook", "A webhook gave up"
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    key = models.CharField(max_length=200)
+    detail = models.CharField(max_length=1000)
+    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    trade_id = models.UUIDField(null=True)
+    report_id = models.BigIntegerField(null=True)
+    found_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now(), help_text="When it was last found to be so.")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    resolution = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        verbose_name = "exception"
+        constraints = [
+            models.UniqueConstraint(name="one_case_a_subject", fields=["kind", "key"]),
+            models.CheckConstraint(
+                name="who_closes_says_how",
+                condition=Q(closed_at=None, closed_by=None) | (Q(closed_at__isnull=False) & ~Q(resolution="")),
+            ),
+        ]
+        indexes = [
+            models.Index(name="open_cases", fields=["found_at"], condition=Q(closed_at=None)),
+            models.Index(name="cases_of_trade", fields=["trade_id"], condition=Q(trade_id__isnull=False)),
+        ]
+        triggers = [pgtrigger.Protect(name="cases_stay", operation=pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.key}"
+
+
+class Duty(models.Model):
+    """Something that is done periodically, by whichever sweep comes first; `due_at` can be moved to now."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    due_at = models.DateTimeField(db_default=Now())
+    asked_by = models.CharField(max_length=254, blank=True, default="")
+    began_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    failure = models.CharField(max_length=500, blank=True, default="")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Proof(models.Model):
+    """One proof of the books: when, how long it took, what was looked at, and what was found. It stays."""
+
+    at = models.DateTimeField(db_default=Now())
+    took_ms = models.IntegerField()
+    ok = models.BooleanField()
+    customers = models.BigIntegerField()
+    trades = models.BigIntegerField()
+    postings = models.BigIntegerField()
+    violations_count = models.BigIntegerField()
+    violations = models.JSONField(default=list)
+    asked_by = models.CharField(max_length=254, blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="ok_is_no_violation", condition=Q(ok=Q(violations_count=0)))]
+        triggers = [pgtrigger.Protect(name="proofs_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return "all holds" if self.ok else f"{self.violations_count} violations"
+
+
+class Reconciliation(models.Model):
+    """One comparison of our trades and postings with the exchange's own record. It stays."""
+
+    at = models.DateTimeField(db_default=Now())
+    took_ms = models.IntegerField()
+    orders = models.BigIntegerField(help_text="How many orders the exchange's record has.")
+    fills = models.BigIntegerField(help_text="How many of them it executed.")
+    tickers = models.IntegerField(help_text="For how many stocks shares and cash were compared.")
+    breaks = models.BigIntegerField(help_text="How many differences were found.")
+    asked_by = models.CharField(max_length=254, blank=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="no_more_fills_than_orders", condition=Q(fills__lte=F("orders")))]
+        triggers = [pgtrigger.Protect(name="reconciliations_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.orders} orders, {self.breaks} breaks"

@@ -1,0 +1,223 @@
+"""Reconciliation: our trades and postings against the exchange's own record, as two independent books must agree.
+
+The whole record is read, page by page, into a table that only this connection sees; then each comparison is one
+statement. What seems to differ is asked about once more, for while one side was read, the other went on.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import connection
+
+from exchange import gateway
+from exchange.messages import Malformed, Report, Unknown
+from office import cases
+from office.cases import Finding, Kind
+from office.models import Reconciliation
+from trades.models import Status, Trade
+
+PAGE = 1000
+IN_FLIGHT_SECONDS = 60  # how long after the exchange's word ours may still be IN PROGRESS
+FINDINGS_MAX = 500  # of each comparison
+STATEMENT_SECONDS_MAX = 600
+
+log = structlog.get_logger()
+
+
+def reconcile(asked_by: str = "") -> Reconciliation:
+    """Compare with the exchange's record, and open an exception for each difference. Again: compares anew.
+
+    Reads the whole record, about a second for each ten thousand orders. Raises Unknown: the exchange does not answer.
+    """
+    began = time.monotonic()
+    with _record_table() as cursor:
+        orders = _read(cursor)
+        findings = [*_trades_that_differ(cursor), *_unknown_there(cursor), *_unknown_here(cursor)]
+        totals, tickers = _totals_that_differ(cursor)
+        findings += totals
+        cursor.execute("SELECT count(*) FROM exchange_record WHERE status = 'FILLED'")
+        (fills,) = cursor.fetchone()
+    cases.note(findings)
+    log.info("reconciled", orders=orders, fills=fills, breaks=len(findings))
+    return Reconciliation.objects.create(
+        took_ms=int((time.monotonic() - began) * 1000),
+        orders=orders,
+        fills=fills,
+        tickers=tickers,
+        breaks=len(findings),
+        asked_by=asked_by,
+    )
+
+
+@contextmanager
+def _record_table() -> Iterator[Any]:
+    """The exchange's record as a table of this connection, with time enough to read it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('statement_timeout')")
+        (usual,) = cursor.fetchone()
+        cursor.execute(f"SET statement_timeout = '{STATEMENT_SECONDS_MAX}s'")
+        cursor.execute("DROP TABLE IF EXISTS exchange_record")
+        cursor.execute(RECORD_TABLE)
+        try:
+            yield cursor
+        finally:
+            cursor.execute("DROP TABLE IF EXISTS exchange_record")
+            cursor.execute(f"SET statement_timeout = '{usual}'")
+
+
+def _read(cursor: Any) -> int:
+    """Fill the table; how many orders the exchange has. What it can't mean is left out, and found as a difference."""
+    orders, after = 0, 0
+    while True:
+        rows, following = gateway.history(after, PAGE)
+        parsed = [_columns(row) for row in rows]
+        known = [columns for columns in parsed if columns]
+        if known:
+            cursor.execute(INSERT, [list(column) for column in zip(*known, strict=True)])
+        orders += len(rows)
+        if following is None:
+            cursor.execute("CREATE UNIQUE INDEX ON exchange_record (trade_id)")
+            cursor.execute("ANALYZE exchange_record")
+            return orders
+        after = following
+
+
+def _columns(row: dict[str, Any]) -> tuple[Any, ...] | None:
+    try:
+        report = Report.parse(row)
+    except Malformed as error:
+        log.error("the exchange's record has a row that makes no sense", error=str(error))
+        return None
+    fill = report.fill
+    return (
+        report.trade_id,
+        report.status,
+        report.ticker,
+        report.type,
+        report.quantity,
+        fill.price if fill else None,
+        fill.amount if fill else None,
+        row.get("executedAt"),
+    )
+
+
+def _trades_that_differ(cursor: Any) -> Iterator[Finding]:
+    cursor.execute(DIFFER, [IN_FLIGHT_SECONDS, FINDINGS_MAX])
+    for trade_id, customer_id, ours, theirs in cursor.fetchall():
+        if _still_differs(trade_id):
+            detail = f"here: {ours}; at the exchange: {theirs}"
+            yield Finding(Kind.DIFFERS, f"trade {trade_id}", detail, customer_id, trade_id)
+
+
+def _still_differs(trade_id: UUID) -> bool:
+    """Whether the exchange's word now and the trade as it is now still disagree."""
+    try:
+        report = gateway.ask(trade_id)
+        word = Report.parse(report) if report else None
+    except (Unknown, Malformed):
+        return True
+    trade = Trade.objects.get(id=trade_id)
+    if word is None or (word.ticker, word.type, word.quantity) != (trade.ticker, trade.type, trade.quantity):
+        return True
+    if word.status == "ACCEPTED":
+        return trade.status != Status.IN_PROGRESS
+    if trade.status == Status.FILLED and word.fill:
+        return (trade.price, trade.amount) != (word.fill.price, word.fill.amount)
+    return trade.status != word.status
+
+
+def _unknown_there(cursor: Any) -> Iterator[Finding]:
+    cursor.execute(UNKNOWN_THERE, [FINDINGS_MAX])
+    for trade_id, customer_id, status in cursor.fetchall():
+        try:
+            known = gateway.ask(trade_id) is not None
+        except Unknown:
+            known = False
+        if not known:
+            detail = f"It is {status} here, and the exchange's record does not have it."
+            yield Finding(Kind.UNKNOWN_THERE, f"trade {trade_id}", detail, customer_id, trade_id)
+
+
+def _unknown_here(cursor: Any) -> Iterator[Finding]:
+    cursor.execute(UNKNOWN_HERE, [FINDINGS_MAX])
+    for trade_id, status, type, quantity, ticker in cursor.fetchall():
+        detail = f"The exchange has {type} {quantity} {ticker} as {status}; there is no such trade here."
+        yield Finding(Kind.UNKNOWN_HERE, f"trade {trade_id}", detail, None, trade_id)
+
+
+def _totals_that_differ(cursor: Any) -> tuple[list[Finding], int]:
+    """Shares and cash of each stock: what fills must have moved, against what was posted."""
+    cursor.execute(TOTALS)
+    rows = cursor.fetchall()
+    found = [
+        Finding(
+            Kind.POSTINGS_DIFFER,
+            f"stock {ticker}",
+            f"By the exchange's fills {their_shares} shares and {their_cash} USD moved; posted were {our_shares} shares "
+            f"and {our_cash} USD.",
+        )
+        for ticker, their_shares, their_cash, our_shares, our_cash in rows
+        if (their_shares, their_cash) != (our_shares, our_cash)
+    ]
+    return found[:FINDINGS_MAX], len(rows)
+
+
+RECORD_TABLE = """
+    CREATE TEMPORARY TABLE exchange_record (
+        trade_id uuid, status text, ticker text, type text, quantity bigint, price numeric, amount numeric,
+        executed_at timestamptz)
+"""
+INSERT = """
+    INSERT INTO exchange_record
+    SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::numeric[], %s::numeric[],
+                         %s::timestamptz[])
+"""
+# Theirs is final, ours is not: only an exception once our callback and our sweep have had their time.
+DIFFER = """
+    SELECT t.id, t.customer_id,
+           concat_ws(' ', t.status, t.type, t.quantity, t.ticker, 'at ' || t.price, 'for ' || t.amount),
+           concat_ws(' ', r.status, r.type, r.quantity, r.ticker, 'at ' || r.price, 'for ' || r.amount)
+    FROM exchange_record AS r JOIN trades_trade AS t ON t.id = r.trade_id
+    WHERE (t.ticker, t.type, t.quantity) IS DISTINCT FROM (r.ticker, r.type, r.quantity)
+       OR (r.status IN ('FILLED', 'REJECTED') AND t.status IN ('FILLED', 'REJECTED')
+           AND (t.status, t.price, t.amount) IS DISTINCT FROM (r.status, r.price, r.amount))
+       OR (r.status = 'ACCEPTED' AND t.status <> 'IN PROGRESS')
+       OR (r.status IN ('FILLED', 'REJECTED') AND t.status NOT IN ('FILLED', 'REJECTED')
+           AND coalesce(t.claimed_at, t.placed_at) < now() - make_interval(secs => %s))
+    ORDER BY t.id LIMIT %s
+"""
+UNKNOWN_THERE = """
+    SELECT t.id, t.customer_id, t.status FROM trades_trade AS t
+    WHERE t.status = 'FILLED' AND NOT EXISTS (SELECT FROM exchange_record AS r WHERE r.trade_id = t.id)
+    ORDER BY t.id LIMIT %s
+"""
+UNKNOWN_HERE = """
+    SELECT r.trade_id, r.status, r.type, r.quantity, r.ticker FROM exchange_record AS r
+    WHERE NOT EXISTS (SELECT FROM trades_trade AS t WHERE t.id = r.trade_id)
+    ORDER BY r.trade_id LIMIT %s
+"""
+# Postings of one trade are one transaction, so both of a buy are here or neither. What settled after the record was read
+# is not counted: only postings whose fill the record has, and fills whose trade is settled.
+TOTALS = """
+    WITH theirs AS (
+        SELECT r.ticker, sum(CASE r.type WHEN 'BUY' THEN r.quantity ELSE -r.quantity END) AS shares,
+               sum(CASE r.type WHEN 'BUY' THEN -r.amount ELSE r.amount END) AS cash
+        FROM exchange_record AS r JOIN trades_trade AS t ON t.id = r.trade_id AND t.status = 'FILLED'
+        WHERE r.status = 'FILLED' GROUP BY r.ticker
+    ), ours AS (
+        SELECT t.ticker, coalesce(sum(p.change) FILTER (WHERE p.ticker <> ''), 0) AS shares,
+               coalesce(sum(p.change) FILTER (WHERE p.ticker = ''), 0) AS cash
+        FROM trades_trade AS t JOIN accounts_posting AS p ON p.cause = t.id
+        WHERE EXISTS (SELECT FROM exchange_record AS r WHERE r.trade_id = t.id AND r.status = 'FILLED')
+           OR NOT EXISTS (SELECT FROM exchange_record AS r WHERE r.trade_id = t.id)
+              AND p.created_at < (SELECT max(executed_at) FROM exchange_record)
+        GROUP BY t.ticker
+    )
+    SELECT ticker, coalesce(theirs.shares, 0), coalesce(theirs.cash, 0), coalesce(ours.shares, 0),
+           coalesce(ours.cash, 0)
+    FROM theirs FULL JOIN ours USING (ticker) ORDER BY ticker
+"""

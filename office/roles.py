@@ -1,0 +1,86 @@
+"""Who of the staff may do what: one table."""
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db import models
+
+from accounts.customers import create_customer
+from accounts.models import Customer, normal_email
+
+
+class Role(models.TextChoices):
+    """A member of staff has one or more of these, as groups of these names."""
+
+    SUPPORT = "support"
+    OPERATIONS = "operations"
+    RISK = "risk"
+    COMPLIANCE = "compliance"
+
+
+class Power(models.TextChoices):
+    """What can be done in the back office."""
+
+    READ = "read", "see customers, trades, books and exceptions"
+    NOTE = "note", "write notes on customers"
+    RING = "ring", "ring a customer's lane"
+    ASK = "ask", "ask the exchange about a trade"
+    CANCEL = "cancel", "cancel a trade that is PLACED"
+    ACCESS = "access", "end tokens and sessions"
+    FREEZE = "freeze", "freeze a customer's trading or withdrawals"
+    HALT = "halt", "halt all trading, or a stock"
+    LIMIT = "limit", "set limits of orders"
+    EXCEPTIONS = "exceptions", "own and close exceptions"
+    ADJUST = "adjust", "ask for adjustments, and approve those of others"
+    PROVE = "prove", "have the books proven, and reconciled with the exchange"
+    EXPORT = "export", "export lists"
+    AUDIT = "audit", "read and export the audit log"
+
+
+EVERYBODY = frozenset(Role)
+POWERS: dict[Power, frozenset[Role]] = {
+    Power.READ: EVERYBODY,
+    Power.NOTE: EVERYBODY,
+    Power.RING: frozenset({Role.SUPPORT, Role.OPERATIONS}),
+    Power.ASK: frozenset({Role.OPERATIONS}),
+    Power.CANCEL: frozenset({Role.OPERATIONS}),
+    Power.ACCESS: frozenset({Role.OPERATIONS, Role.RISK}),
+    Power.FREEZE: frozenset({Role.OPERATIONS, Role.RISK}),
+    Power.HALT: frozenset({Role.OPERATIONS, Role.RISK}),
+    Power.LIMIT: frozenset({Role.RISK}),
+    Power.EXCEPTIONS: frozenset({Role.OPERATIONS}),
+    Power.ADJUST: frozenset({Role.OPERATIONS}),
+    Power.PROVE: frozenset({Role.OPERATIONS, Role.RISK, Role.COMPLIANCE}),
+    Power.EXPORT: frozenset({Role.COMPLIANCE}),
+    Power.AUDIT: frozenset({Role.COMPLIANCE}),
+}
+
+
+def roles_of(user: Any) -> frozenset[str]:
+    """The roles of a member of staff; read once a request."""
+    if not hasattr(user, "_office_roles"):
+        user._office_roles = frozenset(user.groups.filter(name__in=Role.values).values_list("name", flat=True))
+    return user._office_roles
+
+
+def may(user: Any, power: Power) -> bool:
+    """Whether this member of staff has this power. A superuser has them all; who is not staff has none."""
+    if not (user.is_authenticated and user.is_active and user.is_staff):
+        return False
+    return user.is_superuser or bool(POWERS[power] & roles_of(user))
+
+
+def appoint(email: str, role: Role, *, password: str | None = None, name: str = "") -> Customer:
+    """Make somebody a member of staff with this role, and with an account where there is none. Again: the same.
+
+    Raises ValidationError (not an e-mail address).
+    """
+    staff = Customer.objects.filter(email=normal_email(email)).first()
+    if staff is None:
+        staff = create_customer(email, password, name=name)
+    if not staff.is_staff:
+        staff.is_staff = True
+        staff.save(update_fields=["is_staff"])
+    group, _ = Group.objects.get_or_create(name=Role(role).value)
+    staff.groups.add(group)
+    return staff

@@ -1,0 +1,98 @@
+"""Everything about one trade, in one place."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from accounts.models import CASH, Balance, Position, Posting
+from exchange.models import Call
+from office.models import Case
+from office.why import why, words
+from trades import checks
+from trades.lane import lane_of
+from trades.models import Move, Report, Status, Trade, Type
+
+ROWS_MAX = 200
+AHEAD_MAX = 1000
+
+
+def facts(trade: Trade) -> dict[str, Any]:
+    """What the page shows; about ten statements, each by an index."""
+    reports = list(Report.objects.filter(trade_id=trade.id).order_by("id")[:ROWS_MAX])
+    in_flight, ahead = _line(trade)
+    return {
+        "trade": trade,
+        "lane": lane_of(trade.customer_id),
+        "ahead": ahead,
+        "in_flight": in_flight,
+        "hold": _hold(trade),
+        "why": why(
+            trade,
+            now=timezone.now(),
+            ahead=ahead,
+            in_flight=in_flight,
+            halted=halted(trade),
+            reports=reports,
+        ),
+        "moves": list(Move.objects.filter(trade=trade).order_by("id")),
+        "postings": list(Posting.objects.filter(cause=trade.id).order_by("id")),
+        "reports": [(report, _pretty(report.body)) for report in reports],
+        "calls": [(call, _answer(call, trade)) for call in _calls(trade)],
+        "cases": list(Case.objects.filter(trade_id=trade.id).select_related("owner").order_by("-id")[:ROWS_MAX]),
+        "balance": Balance.objects.filter(customer_id=trade.customer_id).first(),
+        "position": Position.objects.filter(customer_id=trade.customer_id, ticker=trade.ticker).first(),
+        "CASH": CASH,
+    }
+
+
+def halted(trade: Trade) -> str:
+    """What staff halted that concerns this trade, in words; empty where nothing is."""
+    rules = checks.rules()
+    if rules.all_halted:
+        return "all trading is halted"
+    if trade.customer_id in rules.halted_customers:
+        return "this customer's trading is halted"
+    if trade.ticker in rules.halted_tickers:
+        return f"trading in {trade.ticker} is halted"
+    return ""
+
+
+def _line(trade: Trade) -> tuple[Trade | None, int]:
+    """The customer's other trade in flight, and how many PLACED ones come before this one, AHEAD_MAX at most."""
+    if trade.status != Status.PLACED:
+        return None, 0
+    own = Trade.objects.filter(customer_id=trade.customer_id)
+    ahead = own.filter(status=Status.PLACED, sequence__lt=trade.sequence).order_by("-sequence")[:AHEAD_MAX]
+    return own.filter(status=Status.IN_PROGRESS).first(), len(ahead.values_list("id"))
+
+
+def _hold(trade: Trade) -> str:
+    if trade.status != Status.IN_PROGRESS:
+        return "nothing"
+    return f"{trade.hold:,.4f} USD" if trade.type == Type.BUY else f"{trade.quantity} {trade.ticker}"
+
+
+def _calls(trade: Trade) -> list[Call]:
+    # Ordered here: ordered by the database, it might walk the calls by time instead of looking this trade up.
+    calls = list(Call.objects.filter(trade_ids__contains=[trade.id])[:ROWS_MAX])
+    return sorted(calls, key=lambda call: call.id)
+
+
+def _answer(call: Call, trade: Trade) -> str:
+    if call.outcome == Call.Outcome.UNKNOWN:
+        return call.seen
+    return call.answers.get(str(trade.id), "accepted")
+
+
+def _pretty(body: str) -> str:
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return body
+
+
+def since(moment: datetime) -> str:
+    """How long ago, in words."""
+    return words(timezone.now() - moment)

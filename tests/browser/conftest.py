@@ -1,0 +1,211 @@
+"""A real Chromium before the real pages, a real lane and the stand-in exchange behind them."""
+
+import base64
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.test.utils import override_settings
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from exchange import market
+from tests.conftest import StandInExchange
+from trades.lane import answer
+from trades.turn import take_turn
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+AXE = Path(__file__).parent / "axe-4.14.1.min.js"
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+SCREENSHOTS = Path(os.environ.get("SCREENSHOTS") or settings.DATA_DIR / "screenshots")
+DESKTOP, PHONE = (1280, 900), (390, 844)
+PASSWORD = "a-long-enough-phrase-7"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if CHROMIUM and DRIVER:
+        return
+    absent = pytest.mark.skip(reason="Chromium is not installed (Debian: apt-get install chromium chromium-driver)")
+    for item in items:
+        if Path(__file__).parent in Path(item.path).parents:
+            item.add_marker(absent)
+
+
+class Browser:
+    """Chromium as a customer uses it. `site` is the brokerage's address."""
+
+    def __init__(self, site: str, size: tuple[int, int], dark: bool, scripts: bool) -> None:
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(CHROMIUM)
+        for argument in (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+        ):
+            options.add_argument(argument)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        if not scripts:
+            options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
+        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+        self.site = site
+        self.resize(size)
+        self.theme("dark" if dark else "light")
+
+    def resize(self, size: tuple[int, int]) -> None:
+        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    def theme(self, theme: str) -> None:
+        """Let the system be light or dark."""
+        features = [
+            {"name": "prefers-color-scheme", "value": theme},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+    def go(self, path: str) -> None:
+        self.driver.get(self.site + path)
+
+    @property
+    def path(self) -> str:
+        return self.driver.current_url.removeprefix(self.site)
+
+    @property
+    def text(self) -> str:
+        return self.find("body").text
+
+    def find(self, selector: str) -> WebElement:
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def fill(self, selector: str, text: str) -> None:
+        field = self.find(selector)
+        field.clear()
+        field.send_keys(text)
+
+    def press(self, words: str) -> None:
+        """Press the button, or follow the link, that says so."""
+        elements = [e for e in self.all("main button, main a, footer button") if words in e.text and e.is_displayed()]
+        assert elements, f"nothing says “{words}” on {self.path}:\n{self.text}"
+        elements[0].click()
+
+    def until(self, holds: Callable[[], Any], seconds: float = 10) -> Any:
+        def looked(_: Any) -> Any:
+            try:
+                return holds()
+            except Exception:  # it is being replaced: look again
+                return False
+
+        return WebDriverWait(self.driver, seconds, poll_frequency=0.03).until(looked)
+
+    def until_text(self, words: str, seconds: float = 10) -> None:
+        try:
+            self.until(lambda: words in self.text, seconds)
+        except Exception:
+            raise AssertionError(f"no “{words}” on {self.path} within {seconds} s:\n{self.text}") from None
+
+    def sign_in(self, email: str, password: str = PASSWORD) -> None:
+        self.go("/account/login/")
+        self.fill("#id_login", email)
+        self.fill("#id_password", password)
+        self.press("Sign in")
+        self.until(lambda: "login" not in self.path)
+
+    def violations(self) -> list[str]:
+        """What axe finds against WCAG 2.2 AA on this page."""
+        self.driver.execute_script(AXE.read_text())
+        found = self.driver.execute_async_script(
+            "const done = arguments[1]; axe.run({runOnly: arguments[0]}).then(found => done(found.violations))", WCAG
+        )
+        return [
+            f"{rule['id']}: {rule['help']}: {node['html'][:160]} {json.dumps(node['any'][:1])[:200]}"
+            for rule in found
+            for node in rule["nodes"]
+        ]
+
+    def console(self) -> list[str]:
+        """What the browser has complained of since it was last asked."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
+
+    def is_too_wide(self) -> bool:
+        return self.driver.execute_script("return document.documentElement.scrollWidth > innerWidth")
+
+    def screenshot(self, name: str) -> None:
+        """Keep a picture of the whole page."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        width, height = self.driver.execute_script("return [innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height, 2600), "scale": 1}
+        taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+        (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(taken["data"]))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_root() -> None:
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise misses it otherwise
+
+
+@pytest.fixture
+def site(
+    transactional_db: None,
+    live_server: Any,
+    exchange: StandInExchange,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[str]:
+    """The brokerage's address; trades placed there execute in about half a second."""
+    monkeypatch.setattr(settings, "CALLBACK_URL", f"{live_server.url}/exchange/callbacks")
+    # The test's server looks for files where they are kept, so it needs their plain names.
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    exchange.faults(latencyMs=500)
+    market.refresh()
+    market.forget()
+    with override_settings(STORAGES=settings.STORAGES | {"staticfiles": plain}), Lanes():
+        yield live_server.url
+
+
+class Lanes(threading.Thread):
+    """Serves every lane, as a worker does, without the queue between."""
+
+    def __init__(self) -> None:
+        super().__init__(name="lanes")
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopped.wait(0.02):
+            for lane in range(settings.LANES):
+                if customer_ids := answer(lane):
+                    take_turn(customer_ids, "lanes.test")
+        connection.close()
+
+    def __enter__(self) -> None:
+        self.start()
+
+    def __exit__(self, *_: Any) -> None:
+        self.stopped.set()
+        self.join(10)
+
+
+@pytest.fixture
+def open_browser(site: str) -> Iterator[Callable[..., Browser]]:
+    """Opens Chromium: `open_browser(size=PHONE, dark=True, scripts=False)`."""
+    opened: list[Browser] = []
+
+    def open_browser(size: tuple[int, int] = DESKTOP, dark: bool = False, scripts: bool = True) -> Browser:
+        opened.append(Browser(site, size, dark, scripts))
+        return opened[-1]
+
+    yield open_browser
+    for browser in opened:
+        browser.driver.quit()

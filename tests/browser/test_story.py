@@ -1,0 +1,229 @@
+"""A customer's first day, in a browser."""
+
+import re
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.core import mail
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from accounts.funding import deposit
+from accounts.models import Customer
+from tests.browser.conftest import PASSWORD, PHONE, Browser
+from tests.conftest import StandInExchange
+from tests.people import CustomerFactory
+from trades.models import Trade
+
+OpenBrowser = Callable[..., Browser]
+
+
+def code_from_mail() -> str:
+    found = re.search(r"^\s*([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})\s*$", mail.outbox[-1].body, re.MULTILINE)
+    assert found, mail.outbox[-1].body
+    return found[1]
+
+
+def totp(secret: str) -> str:
+    return format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time())))
+
+
+def with_cash(email: str, amount: int) -> Customer:
+    customer = CustomerFactory(email=email, password=PASSWORD, name="Carol Danvers")
+    deposit(customer.id, Decimal(amount))
+    return customer
+
+
+def test_sign_up_deposit_find_buy_see_it_fill_sell_and_take_the_statement(open_browser: OpenBrowser) -> None:
+    browser = open_browser()
+    browser.go("/")
+    assert browser.path.startswith("/account/login/")
+    browser.press("Open an account")
+    browser.fill("#id_name", "Grace Hopper")
+    browser.fill("#id_email", "grace@example.com")
+    browser.fill("#id_password1", PASSWORD)
+    browser.press("Open the account")
+    browser.until_text("code")
+    browser.fill("#id_code", code_from_mail())
+    browser.press("Confirm")
+    browser.until_text("You own nothing yet.")
+
+    browser.press("Deposit cash")
+    browser.until_text("Nothing has moved yet.")
+    browser.fill("#deposit_amount", "$5,000")
+    browser.find("form[action$=deposit] button").click()
+    browser.until_text("$5,000.00 arrived from the stand-in bank.")
+
+    browser.until(lambda: browser.driver.execute_script("return document.readyState") == "complete")
+    browser.find("body").send_keys("/")
+    assert browser.driver.switch_to.active_element.get_attribute("id") == "finder"
+    browser.driver.switch_to.active_element.send_keys("walt dis")
+    browser.until_text("The Walt Disney Company")
+    browser.driver.switch_to.active_element.send_keys(Keys.ARROW_DOWN)
+    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    browser.until(lambda: browser.path == "/stocks/DIS")
+
+    browser.fill("#id_quantity", "3")
+    browser.until_text("Leaves $4,9")
+    browser.press("Review")
+    browser.until_text("Buy 3 shares of DIS")
+    browser.press("Confirm: buy 3 shares")
+    browser.until(lambda: browser.path.startswith("/trades/"))
+    shown = browser.find("#live .status").text
+    assert shown in {"PLACED", "IN PROGRESS"}
+    browser.driver.execute_script("window.notReloaded = true")
+    browser.until_text("FILLED", 5)
+    assert browser.driver.execute_script("return window.notReloaded"), "it was seen without a reload"
+    trade = Trade.objects.get()
+    assert f"{trade.price:.2f}" in browser.text
+    seen_at = time.time()
+    assert trade.settled_at
+    assert seen_at - trade.settled_at.timestamp() < 1.5
+
+    browser.go("/stocks/DIS/trade?type=SELL")
+    browser.fill("#id_quantity", "4")
+    browser.press("Review")
+    browser.until_text("You own 3 DIS.")
+    browser.fill("#id_quantity", "2")
+    browser.press("Review")
+    browser.press("Confirm: sell 2 shares")
+    browser.until_text("You sold 2 shares")
+
+    browser.go("/statements")
+    links = browser.all("a[href$='.pdf']")
+    assert len(links) == 1
+    paper = browser.driver.execute_async_script(
+        "fetch(arguments[0]).then(a => a.text()).then(t => arguments[1](t.slice(0, 5)))", links[0].get_attribute("href")
+    )
+    assert paper == "%PDF-"
+    browser.press("November 2026") if "November 2026" in browser.text else browser.all("main li a")[0].click()
+    browser.until_text("Sold 2 DIS")
+    assert browser.console() == []
+
+
+def test_a_rejected_trade_says_why(open_browser: OpenBrowser, exchange: StandInExchange) -> None:
+    exchange.faults(latencyMs=200, randomErrorRate=1)
+    with_cash("carol@example.com", 1_000)
+    browser = open_browser()
+    browser.sign_in("carol@example.com")
+    browser.go("/stocks/AAPL/trade?type=BUY&quantity=1")
+    browser.press("Confirm")
+    browser.until_text("REJECTED", 5)
+    assert "The exchange could not execute the trade." in browser.text
+    assert "Nothing was bought or sold." in browser.text
+
+
+def test_a_double_click_and_a_reloaded_page_place_one_trade(open_browser: OpenBrowser) -> None:
+    with_cash("carol@example.com", 1_000)
+    browser = open_browser()
+    browser.sign_in("carol@example.com")
+    browser.go("/stocks/AAPL/trade?type=BUY&quantity=1")
+    browser.driver.execute_script(
+        # Past the guard in the page, so that it is the key that is tried.
+        "const f = document.querySelector('form[data-once]'); const d = new FormData(f);"
+        "for (let n = 0; n < 4; n++) fetch(f.action, {method: 'POST', body: new URLSearchParams(d)});"
+    )
+    button = browser.find("form[data-once] button")
+    browser.driver.execute_script("arguments[0].click(); arguments[0].click()", button)
+    browser.until(lambda: browser.path.startswith("/trades/"))
+    browser.driver.refresh()
+    browser.until_text("FILLED")
+    assert Trade.objects.count() == 1
+
+
+def test_home_shows_open_trades_that_end_by_themselves(open_browser: OpenBrowser, exchange: StandInExchange) -> None:
+    exchange.faults(latencyMs=2500)
+    with_cash("carol@example.com", 1_000)
+    browser = open_browser()
+    browser.sign_in("carol@example.com")
+    browser.go("/stocks/KO/trade?type=BUY&quantity=2")
+    browser.press("Confirm")
+    browser.go("/")
+    browser.until_text("On their way")
+    browser.until_text("2 shares", 8)
+    assert "On their way" not in browser.text
+    assert "Coca" in browser.text
+
+
+def test_second_factor(open_browser: OpenBrowser) -> None:
+    with_cash("carol@example.com", 1_000)
+    browser = open_browser()
+    browser.sign_in("carol@example.com")
+    browser.go("/account/second-factor/totp/activate/")
+    secret = browser.find("#authenticator_secret").get_attribute("value")
+    assert secret
+    browser.fill("#id_code", "000000")
+    browser.press("Activate")
+    browser.until_text("Incorrect code")
+    secret = browser.find("#authenticator_secret").get_attribute("value") or ""
+    browser.fill("#id_code", totp(secret))
+    browser.press("Activate")
+    browser.until_text("of 10 are left")
+    code = browser.all("ul.codes code")[0].text
+    browser.press("Sign out")
+    browser.sign_in("carol@example.com")
+    browser.until_text("authenticator code")
+    browser.fill("#id_code", code)
+    browser.press("Sign In")
+    browser.until_text("Your portfolio")
+
+
+def test_everything_works_without_scripts(open_browser: OpenBrowser) -> None:
+    with_cash("carol@example.com", 1_000)
+    browser = open_browser(scripts=False)
+    browser.sign_in("carol@example.com")
+    browser.find("#finder").send_keys("coca" + Keys.ENTER)
+    browser.until_text("Find a stock")
+    browser.driver.find_element(By.PARTIAL_LINK_TEXT, "Coca").click()
+    browser.fill("#id_quantity", "2")
+    browser.press("Review")
+    browser.press("Confirm")
+    browser.until_text("You bought 2 shares", 8)  # the page asks again by itself
+    browser.go("/cash")
+    browser.fill("#withdraw_amount", "100000")
+    browser.press("Withdraw")
+    browser.until_text("You can withdraw up to $")
+    browser.fill("#withdraw_amount", "10.50")
+    browser.press("Withdraw")
+    browser.until_text("$10.50 went to the stand-in bank.")
+
+
+def test_by_keyboard_alone(open_browser: OpenBrowser) -> None:
+    with_cash("carol@example.com", 1_000)
+    browser = open_browser()
+    browser.go("/account/login/")
+
+    def key(*keys: str) -> None:
+        for pressed in keys:
+            browser.driver.switch_to.active_element.send_keys(pressed)
+
+    browser.find("#id_login").send_keys("carol@example.com", Keys.TAB)
+    key(PASSWORD, Keys.ENTER)
+    browser.until_text("Your portfolio")
+    browser.driver.switch_to.active_element.send_keys(Keys.TAB)
+    assert browser.driver.switch_to.active_element.text == "Skip to content"
+    key("/")
+    key("aapl", Keys.ENTER)
+    browser.until(lambda: browser.path == "/stocks/AAPL")
+    browser.find("#id_type_0").send_keys(Keys.TAB)
+    assert browser.driver.switch_to.active_element.get_attribute("name") == "quantity"
+    key("1", Keys.ENTER)
+    browser.until_text("Review your trade")
+    browser.find("#main").send_keys(Keys.TAB)
+    for _ in range(10):
+        if "Confirm" in browser.driver.switch_to.active_element.text:
+            break
+        key(Keys.TAB)
+    key(Keys.ENTER)
+    browser.until_text("FILLED", 6)
+
+
+def test_a_phone_has_everything_within_its_width(open_browser: OpenBrowser) -> None:
+    with_cash("carol@example.com", 1_000)
+    browser = open_browser(size=PHONE)
+    browser.sign_in("carol@example.com")
+    for path in ("/", "/stocks/AAPL", "/stocks/AAPL/trade?type=BUY&quantity=1", "/trades", "/cash", "/account"):
+        browser.go(path)
+        assert not browser.is_too_wide(), path

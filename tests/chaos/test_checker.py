@@ -1,0 +1,357 @@
+"""The checker sees what it is there to see: each planted violation is found, and none where all is well."""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from chaos.checker import Evidence, figures, violations
+
+ALICE, BOB = 1, 2
+START = 1_767_366_000.0  # 2026-01-02 15:00 UTC
+PRICE = Decimal("10.0000")
+
+
+def at(seconds: float) -> str:
+    return f"2026-01-02T15:{int(seconds) // 60:02d}:{seconds % 60:09.6f}Z"
+
+
+def placing(number: int, status: int = 201, **more: Any) -> dict[str, Any]:
+    answer = {"tradeId": f"t{number}", "status": "PLACED", "price": None, "reasonCode": None}
+    return {
+        "customer": ALICE,
+        "method": "POST",
+        "path": "/api/v1/trades",
+        "key": f"k{number}",
+        "body": {"stockTicker": "AAPL", "type": "BUY", "quantity": 2},
+        "began": START + number * 10,
+        "ended": START + number * 10 + 0.5,
+        "status": status,
+        "answer": answer if status in (200, 201) else None,
+        "retryAfter": "2" if status == 503 else None,
+    } | more
+
+
+def trade(number: int) -> dict[str, Any]:
+    return {
+        "id": f"t{number}",
+        "customer": ALICE,
+        "sequence": number,
+        "ticker": "AAPL",
+        "type": "BUY",
+        "quantity": 2,
+        "key": f"k{number}",
+        "status": "FILLED",
+        "price": PRICE,
+        "amount": 2 * PRICE,
+        "reason_code": "",
+        "placed_at": START + number * 10 + 0.2,
+        "claimed_at": START + number * 10 + 1,
+        "settled_at": START + number * 10 + 3,
+    }
+
+
+def word(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "tradeId": f"t{number}",
+        "status": "FILLED",
+        "quantity": 2,
+        "price": "10.0000",
+        "amount": "20.0000",
+        "executionId": f"x{number}",
+    } | more
+
+
+@pytest.fixture
+def told() -> Evidence:
+    """Alice opened with 100 USD, bought three times and took 5 USD out; Bob did nothing. All is well."""
+    numbers = (1, 2, 3)
+    cash = [
+        ("o", "deposit", Decimal(100)),
+        *((f"t{n}", "buy", -2 * PRICE) for n in numbers),
+        ("w", "withdrawal", Decimal(-5)),
+    ]
+    changes: list[dict[str, Any]] = []
+    total = Decimal(0)
+    for cause, kind, change in cash:
+        total += change
+        price = PRICE if kind == "buy" else None
+        changes.append({"ticker": "", "kind": kind, "cause": cause, "change": change, "total": total, "price": price})
+        if kind == "buy":
+            shares = Decimal(2 * int(cause[1:]))
+            changes.append(
+                {"ticker": "AAPL", "kind": "buy", "cause": cause, "change": Decimal(2), "total": shares, "price": PRICE}
+            )
+    withdrawal = placing(4) | {
+        "path": "/api/v1/withdrawals",
+        "body": {"amount": "5.0000"},
+        "answer": {"causeId": "w"},
+    }
+    moves = [(f"t{n}", status) for n in numbers for status in ("PLACED", "IN PROGRESS", "FILLED")]
+    return Evidence(
+        accounts=[{"customer": ALICE, "cash": "100", "cause": "o"}, {"customer": BOB, "cash": "0", "cause": "p"}],
+        requests=[*(placing(n) for n in numbers), withdrawal],
+        faults=[
+            {
+                "kind": "kill",
+                "target": "lanes",
+                "values": {},
+                "began": START + 21.0,
+                "ended": START + 21.5,
+                "done": True,
+            }
+        ],
+        trades=[trade(n) for n in numbers],
+        moves=[{"id": n, "trade": id, "to_status": status} for n, (id, status) in enumerate(moves, 1)],
+        reports=[
+            {
+                "id": n,
+                "trade": f"t{n}",
+                "body": json.dumps(word(n)),
+                "outcome": "settled",
+                "received_at": START + n * 10 + 2.5,
+            }
+            for n in numbers
+        ],
+        postings=[{"id": n, "customer": ALICE} | change for n, change in enumerate(changes, 1)],
+        transfers=[
+            {"id": "o", "customer": ALICE, "type": "deposit", "amount": Decimal(100), "key": None},
+            {"id": "w", "customer": ALICE, "type": "withdrawal", "amount": Decimal(5), "key": "k4"},
+        ],
+        balances=[{"customer": ALICE, "amount": Decimal(35), "held": Decimal(0)}],
+        positions=[{"customer": ALICE, "ticker": "AAPL", "quantity": 6, "held": 0}],
+        exchange=[
+            word(n) | {"sequence": n, "firstReceivedAt": at(n * 10 + 1.1), "finalAt": at(n * 10 + 2)} for n in numbers
+        ],
+    )
+
+
+def test_where_all_is_well_it_finds_nothing(told: Evidence) -> None:
+    assert violations(told) == []
+
+
+def lose_a_trade(told: Evidence) -> None:
+    told.requests.append(placing(9))
+
+
+def place_one_twice(told: Evidence) -> None:
+    told.trades.append(trade(3) | {"id": "t4", "sequence": 4})
+
+
+def place_one_that_nobody_asked_for(told: Evidence) -> None:
+    told.trades.append(trade(4) | {"key": None})
+
+
+def answer_one_key_with_two_trades(told: Evidence) -> None:
+    told.requests[1]["key"] = "k1"
+
+
+def change_the_terms(told: Evidence) -> None:
+    told.trades[0]["quantity"] = 3
+
+
+def give_it_to_bob(told: Evidence) -> None:
+    told.trades[1]["customer"] = BOB
+
+
+def leave_a_gap(told: Evidence) -> None:
+    told.trades[2]["sequence"] = 4
+
+
+def swap_two_in_line(told: Evidence) -> None:
+    told.trades[0]["sequence"], told.trades[1]["sequence"] = 2, 1
+
+
+def swap_two_at_the_exchange(told: Evidence) -> None:
+    told.exchange[0]["sequence"], told.exchange[1]["sequence"] = 2, 1
+
+
+def send_two_at_once(told: Evidence) -> None:
+    told.exchange[1]["firstReceivedAt"] = told.exchange[0]["firstReceivedAt"]
+
+
+def execute_twice(told: Evidence) -> None:
+    told.exchange.append(told.exchange[0] | {"sequence": 9})
+
+
+def execute_what_nobody_placed(told: Evidence) -> None:
+    told.exchange.append(told.exchange[0] | {"sequence": 9, "tradeId": "t9"})
+
+
+def leave_one_in_progress(told: Evidence) -> None:
+    told.trades[2]["status"] = "IN PROGRESS"
+
+
+def book_another_price(told: Evidence) -> None:
+    told.trades[0]["price"] = Decimal("9.0000")
+
+
+def reject_what_was_filled(told: Evidence) -> None:
+    told.trades[0] |= {"status": "REJECTED", "price": None, "amount": None}
+
+
+def fill_what_the_exchange_never_had(told: Evidence) -> None:
+    del told.exchange[2]
+
+
+def believe_a_false_report_that_nobody_ordered(told: Evidence) -> None:
+    told.reports[0]["body"] = json.dumps(word(1, executionId="false", status="REJECTED"))
+    told.trades[0] |= {"status": "REJECTED", "price": None, "amount": None}
+
+
+def make_money(told: Evidence) -> None:
+    told.balances[0]["amount"] += Decimal("0.0001")
+
+
+def lose_a_share(told: Evidence) -> None:
+    told.positions[0]["quantity"] -= 1
+
+
+def hold_for_nothing(told: Evidence) -> None:
+    told.balances[0]["held"] = Decimal("0.0001")
+
+
+def hold_shares_for_nothing(told: Evidence) -> None:
+    told.positions[0]["held"] = 1
+
+
+def lose_a_withdrawal(told: Evidence) -> None:
+    del told.transfers[1]
+
+
+def withdraw_twice(told: Evidence) -> None:
+    told.transfers.append(told.transfers[1] | {"id": "v"})
+
+
+def withdraw_another_amount(told: Evidence) -> None:
+    told.transfers[1]["amount"] = Decimal("5.0001")
+
+
+def go_below_zero_for_a_moment(told: Evidence) -> None:
+    told.postings[0]["id"] = 99
+
+
+def post_twice(told: Evidence) -> None:
+    told.postings.append(told.postings[1] | {"id": 50})
+
+
+def post_at_another_price(told: Evidence) -> None:
+    told.postings[1]["price"] = Decimal("9.0000")
+
+
+def post_what_nothing_caused(told: Evidence) -> None:
+    told.postings[1]["cause"] = "nothing"
+
+
+def change_a_final_trade(told: Evidence) -> None:
+    shown = {"tradeId": "t1", "status": "REJECTED", "price": None, "reasonCode": "expired"}
+    told.requests.append(placing(1) | {"method": "GET", "path": "/api/v1/trades/t1", "status": 200, "answer": shown})
+
+
+def show_bobs_to_alice(told: Evidence) -> None:
+    shown = {"tradeId": "t1", "status": "FILLED", "price": "10.0000", "reasonCode": None}
+    told.requests.append(
+        placing(1) | {"customer": BOB, "method": "GET", "path": "/api/v1/trades/t1", "status": 200, "answer": shown}
+    )
+
+
+def end_twice(told: Evidence) -> None:
+    told.moves.append({"id": 99, "trade": "t1", "to_status": "REJECTED"})
+
+
+def claim_before_the_one_ahead_had_ended(told: Evidence) -> None:
+    told.moves[4]["id"], told.moves[2]["id"] = told.moves[2]["id"], told.moves[4]["id"]
+
+
+def answer_500(told: Evidence) -> None:
+    told.requests.append(placing(9, status=500))
+
+
+def answer_503_without_saying_when_to_come_back(told: Evidence) -> None:
+    told.requests.append(placing(9, status=503) | {"retryAfter": None})
+
+
+def answer_with_a_page(told: Evidence) -> None:
+    told.requests.append(placing(9, status=422) | {"answer": {"notJson": "<html>"}})
+
+
+PLANTED: list[Callable[[Evidence], None]] = [
+    lose_a_trade,
+    place_one_twice,
+    place_one_that_nobody_asked_for,
+    answer_one_key_with_two_trades,
+    change_the_terms,
+    give_it_to_bob,
+    leave_a_gap,
+    swap_two_in_line,
+    swap_two_at_the_exchange,
+    send_two_at_once,
+    execute_twice,
+    execute_what_nobody_placed,
+    leave_one_in_progress,
+    book_another_price,
+    reject_what_was_filled,
+    fill_what_the_exchange_never_had,
+    believe_a_false_report_that_nobody_ordered,
+    make_money,
+    lose_a_share,
+    hold_for_nothing,
+    hold_shares_for_nothing,
+    lose_a_withdrawal,
+    withdraw_twice,
+    withdraw_another_amount,
+    go_below_zero_for_a_moment,
+    post_twice,
+    post_at_another_price,
+    post_what_nothing_caused,
+    change_a_final_trade,
+    show_bobs_to_alice,
+    end_twice,
+    claim_before_the_one_ahead_had_ended,
+    answer_500,
+    answer_503_without_saying_when_to_come_back,
+    answer_with_a_page,
+]
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
+def test_it_finds_what_was_planted(told: Evidence, plant: Callable[[Evidence], None]) -> None:
+    before = deepcopy(told)
+    plant(told)
+    assert told != before, "nothing was planted"
+    assert violations(told)
+
+
+def test_what_was_not_answered_may_be_there_or_not(told: Evidence) -> None:
+    told.requests[2] |= {"status": 0, "answer": None}
+    told.requests.append(placing(9, status=0))
+    assert violations(told) == []
+
+
+def test_a_false_report_that_the_exchange_was_told_to_make_is_followed_and_counted(told: Evidence) -> None:
+    contradict = {
+        "kind": "exchange",
+        "target": "",
+        "values": {"contradictRate": 1},
+        "began": START + 11,
+        "ended": START + 12,
+    }
+    told.faults.append(contradict | {"done": True})
+    told.reports[0]["body"] = json.dumps(word(1, executionId="false", price="9.0000", amount="18.0000"))
+    told.trades[0] |= {"price": Decimal("9.0000"), "amount": Decimal("18.0000")}
+    told.postings[1] |= {"price": Decimal("9.0000"), "change": Decimal("-18.0000")}
+    told.postings[2] |= {"price": Decimal("9.0000")}
+    for posting in told.postings[1:]:
+        if posting["ticker"] == "":
+            posting["total"] += 2
+    told.balances[0]["amount"] += 2
+    assert violations(told) == []
+    assert figures(told)["exchangeContradictedItself"] == 1
+
+
+def test_delays_are_counted_from_when_a_fault_was_over(told: Evidence) -> None:
+    assert figures(told)["delayAfterSeconds"]["kill lanes"] == {"trades": 1, "p50": 1.5, "p99": 1.5, "max": 1.5}
+    assert figures(told)["waitSeconds"]["max"] == 2.8

@@ -1,0 +1,22 @@
+"""One seed, one plan; and every fault that can be made is in the plans of a few seeds."""
+
+from chaos.plan import EXCHANGE_FAULTS, KILLS, LINK_FAULTS, LINKS, PAUSES, RINGS, plan
+
+
+def test_the_same_seed_gives_the_same_plan() -> None:
+    assert plan(7, 300) == plan(7, 300)
+    assert plan(7, 300) != plan(8, 300)
+
+
+def test_half_an_hour_has_every_fault() -> None:
+    faults = [fault for faults in plan(1, 1800).values() for fault in faults]
+    made = {(fault.kind, fault.target) for fault in faults}
+    assert {("kill", target) for target in KILLS} <= made
+    assert {("pause", target) for target in PAUSES} <= made
+    assert {("rings", target) for target in RINGS} <= made
+    assert {("exchange", ", ".join(values)) for values in EXCHANGE_FAULTS} <= made
+    assert {kind for kind, target in made if target in LINKS} == set(LINK_FAULTS)
+    assert {target for kind, target in made if kind in LINK_FAULTS} == set(LINKS)
+    assert {"slow disk", "clock", "restart", "deploy"} <= {kind for kind, _ in made}
+    assert sum(fault.kind == "kill" for fault in faults) > 500
+    assert sum(fault.kind != "kill" for fault in faults) > 200

@@ -1,0 +1,139 @@
+"""A link does to a connection what its fault says."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from brokerage.local import ports
+
+Say = Callable[..., None]
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """A server that answers what it is sent; its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            while piece := connection.recv(4096):
+                connection.sendall(piece)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+@pytest.fixture
+def link(echo: int) -> Iterator[tuple[int, Say]]:
+    """A link to it: its port, and how to tell the proxy something about it."""
+    port = ports.choose()
+    with subprocess.Popen(
+        [sys.executable, "-m", "chaos.proxy"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as proxy:
+
+        def say(**command: Any) -> None:
+            assert proxy.stdin
+            assert proxy.stdout
+            proxy.stdin.write(json.dumps({"link": "link", **command}).encode() + b"\n")
+            proxy.stdin.flush()
+            proxy.stdout.readline()
+
+        say(listen=port, targets=[ports.choose(), echo])  # the first one refuses: the next is tried
+        yield port, say
+        proxy.kill()
+
+
+def connect(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), 1)
+    connection.settimeout(0.4)
+    return connection
+
+
+def ask(connection: socket.socket, words: bytes = b"hello") -> bytes | type[Exception]:
+    try:
+        connection.sendall(words)
+        return connection.recv(4096)
+    except OSError as error:
+        return type(error)
+
+
+def test_without_a_fault_all_passes(link: tuple[int, Say]) -> None:
+    with connect(link[0]) as connection:
+        assert ask(connection) == b"hello"
+
+
+def test_a_stall_delays(link: tuple[int, Say]) -> None:
+    port, say = link
+    with connect(port) as connection:
+        ask(connection)
+        say(fault="stall")
+        assert ask(connection) is TimeoutError
+        say(fault=None)
+        assert connection.recv(4096) == b"hello"
+
+
+@pytest.mark.parametrize("fault", ["blackhole", "deaf"])
+def test_a_black_hole_swallows_and_then_resets(link: tuple[int, Say], fault: str) -> None:
+    port, say = link
+    with connect(port) as connection:
+        ask(connection)
+        say(fault=fault)
+        assert ask(connection) is TimeoutError
+        say(fault=None)
+        assert ask(connection) in {ConnectionResetError, BrokenPipeError, b""}
+    with connect(port) as connection:
+        assert ask(connection) == b"hello"
+
+
+def test_a_cut_resets_what_is_there(link: tuple[int, Say]) -> None:
+    port, say = link
+    with connect(port) as connection:
+        ask(connection)
+        say(cut=True)
+        assert ask(connection) is ConnectionResetError
+    with connect(port) as connection:
+        assert ask(connection) == b"hello"
+
+
+def test_a_refusal_resets_what_comes(link: tuple[int, Say]) -> None:
+    port, say = link
+    say(fault="refuse")
+    with suppress(ConnectionError), connect(port) as connection:
+        connection.sendall(b"hello")
+        assert connection.recv(4096) == b""
+
+
+def test_half_an_answer_arrives(link: tuple[int, Say]) -> None:
+    port, say = link
+    say(fault="half")
+    with connect(port) as connection:
+        assert ask(connection) in {b"he", ConnectionResetError}
+        assert ask(connection) in {ConnectionResetError, BrokenPipeError, b""}
+
+
+def test_slow_takes_its_time(link: tuple[int, Say]) -> None:
+    port, say = link
+    say(fault="slow")
+    with connect(port) as connection:
+        connection.settimeout(3)
+        began = time.monotonic()
+        assert ask(connection) == b"hello"
+        assert time.monotonic() - began >= 0.4

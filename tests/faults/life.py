@@ -1,0 +1,179 @@
+"""A trade's life as this test's own processes make it: who does what, how it is brought to its end, and who judges."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+from standardwebhooks import Webhook
+
+from accounts import tokens
+from accounts.models import Customer
+from chaos import checker
+from exchange import gateway
+from tests.conftest import StandInExchange
+from tests.people import CustomerFactory, claim
+from trades import lane, sweep
+from trades.execute import execute
+from trades.lane import lane_of
+from trades.models import FINAL, Trade
+from trades.tasks import turn as turn_task
+
+FINAL_SECONDS_MAX = 20.0
+CASH = Decimal(10_000)
+
+Process = Callable[["Case"], Callable[[], Any]]
+
+
+class Case:
+    """A customer with a first trade that is about to be worked on, and a second in line behind it."""
+
+    def __init__(self, exchange: StandInExchange, number: int) -> None:
+        self.exchange = exchange
+        self.customer: Customer = CustomerFactory(email=f"case{number}@example.com")
+        self.token = tokens.issue(self.customer, "test").token
+        self.requests: list[dict[str, Any]] = []
+        self.post("/api/v1/deposits", {"amount": f"{CASH}"}, "cash")
+
+    def post(self, path: str, body: dict[str, Any], key: str) -> dict[str, Any]:
+        """As a program does it: on record, and with a key."""
+        began = time.time()
+        client = Client(headers={"Authorization": f"Bearer {self.token}", "Idempotency-Key": key})
+        answer = client.post(path, json.dumps(body), content_type="application/json")
+        self.note(path, body, key, began, answer.status_code, json.loads(answer.content))
+        assert answer.status_code in (200, 201), answer.content
+        found: dict[str, Any] = json.loads(answer.content)
+        return found
+
+    def note(self, path: str, body: Any, key: str, began: float, status: int, answer: Any) -> None:
+        self.requests.append(
+            {"customer": self.customer.id, "method": "POST", "path": path, "body": body, "key": key}
+            | {"began": began, "ended": time.time(), "status": status, "answer": answer, "retryAfter": "1"}
+        )
+
+    def place(self, key: str) -> None:
+        self.post("/api/v1/trades", {"stockTicker": "KO", "type": "BUY", "quantity": 2}, key)
+
+    def send(self) -> Trade:
+        """The first trade goes to the exchange, and nobody hears how it ends."""
+        (trade,) = claim(self.customer)
+        execute([trade])
+        return trade
+
+    def word(self, trade: Trade) -> dict[str, Any]:
+        """The exchange's report, once it is final."""
+        deadline = time.monotonic() + FINAL_SECONDS_MAX
+        while (report := gateway.ask(trade.id)) is None or report["status"] not in FINAL:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        return report
+
+
+# -- the processes that have a part in a trade's life: what they find, and what they do
+
+
+def prepared(process: Process, case: Case) -> Callable[[], Any]:
+    """What the process will do; only a turn finds rings in the broker."""
+    work = process(case)
+    if process not in {turn_that_claims, turn_that_settles}:
+        lane._broker().flushdb()
+    return work
+
+
+def placing(case: Case) -> Callable[[], Any]:
+    body = {"stockTicker": "KO", "type": "BUY", "quantity": 2}
+    case.note("/api/v1/trades", body, "first", time.time(), 0, None)
+    client = Client(headers={"Authorization": f"Bearer {case.token}", "Idempotency-Key": "first"})
+    return lambda: client.post("/api/v1/trades", json.dumps(body), content_type="application/json")
+
+
+def depositing(case: Case) -> Callable[[], Any]:
+    case.note("/api/v1/deposits", {"amount": "5.00"}, "more", time.time(), 0, None)
+    client = Client(headers={"Authorization": f"Bearer {case.token}", "Idempotency-Key": "more"})
+    return lambda: client.post("/api/v1/deposits", '{"amount": "5.00"}', content_type="application/json")
+
+
+def turn_that_claims(case: Case) -> Callable[[], Any]:
+    case.place("first")
+    return lambda: turn_task(lane=lane_of(case.customer.id))
+
+
+def callback(case: Case) -> Callable[[], Any]:
+    case.place("first")
+    body = json.dumps({"reports": [case.word(case.send())]})
+    at = datetime.now(UTC)
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(settings.EXCHANGE_SECRET).sign("msg_1", at, body),
+    }
+    return lambda: Client(headers=headers).post("/exchange/callbacks", body, content_type="application/json")
+
+
+def turn_that_settles(case: Case) -> Callable[[], Any]:
+    callback_ = callback(case)
+    case.place("second")
+    callback_()
+    return lambda: turn_task(lane=lane_of(case.customer.id))
+
+
+def sweep_that_rings(case: Case) -> Callable[[], Any]:
+    case.place("first")
+    return lambda: sweep.ring_for_waiting("sweep")
+
+
+def sweep_that_hears_the_end(case: Case) -> Callable[[], Any]:
+    case.place("first")
+    case.word(case.send())
+    return lambda: sweep.ask_exchange()
+
+
+def sweep_that_executes_again(case: Case) -> Callable[[], Any]:
+    case.place("first")
+    claim(case.customer)
+    return lambda: sweep.ask_exchange()
+
+
+PROCESSES: list[Process] = [
+    placing,
+    depositing,
+    turn_that_claims,
+    callback,
+    turn_that_settles,
+    sweep_that_rings,
+    sweep_that_hears_the_end,
+    sweep_that_executes_again,
+]
+
+
+# -- what others do afterwards, and what must be true then
+
+
+def sweep_until_final(customer: Customer) -> None:
+    """Only sweeps are left, and they bring every trade to its end."""
+    deadline = time.monotonic() + FINAL_SECONDS_MAX
+    while Trade.objects.filter(customer=customer).exclude(status__in=FINAL).exists():
+        assert time.monotonic() < deadline, "stuck"
+        sweep.ring_for_waiting("sweep")
+        sweep.ask_exchange()
+
+
+def judge(cases: list[Case]) -> list[str]:
+    """What the checker of the fault suite says of these customers."""
+    database = connection.settings_dict
+    url = (
+        f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+    )
+    opened = [{"customer": case.customer.id, "cash": "0", "cause": None} for case in cases]
+    requests = [request for case in cases for request in case.requests]
+    told = checker.Evidence(accounts=opened, requests=requests, **checker.read_tables(url))
+    ours = {trade["id"] for trade in told.trades}
+    told.exchange = [entry for entry in cases[0].exchange.record() if entry["tradeId"] in ours]
+    return checker.violations(told)

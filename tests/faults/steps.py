@@ -1,0 +1,175 @@
+"""Every step that a process takes to the outside, counted, and the n-th made to go wrong.
+
+A step is an SQL statement, a commit, a new connection, a call of the exchange, or words with the broker. The process is
+a fork of the test's own, so that a hundred deaths cost a second.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import redis
+import urllib3
+from celery import Celery, current_app
+from django.db import Error, OperationalError, connection, connections
+
+from exchange import gateway
+from trades import lane
+
+IDLE_IN_TRANSACTION_MS = 300
+"""How soon the database ends the transaction of a process that hangs; 5 s in production."""
+TABLE = re.compile(r"\b(?:accounts|trades|exchange|django)_[a-z]+")
+
+
+class Wrong(enum.Enum):
+    """What happens to a step."""
+
+    KILLED_BEFORE = "killed before it"
+    KILLED_AFTER = "killed after it"
+    FAILS = "it is done, and fails"
+    HANGS = "the process hangs before it, and wakes up when others have done its work"
+
+
+@dataclass
+class Steps:
+    """The steps of this process: counted and noted in a file; `wrong` happens to the `at`-th, from 1."""
+
+    notes: Path
+    wrong: Wrong | None = None
+    at: int = 0
+    _count: int = 0
+    _inside: bool = False
+
+    def take(self, label: str, step: Callable[[], Any], failure: Callable[[], Exception]) -> Any:
+        if self._inside:  # part of a step that is counted already
+            return step()
+        self._count += 1
+        with open(self.notes, "a") as notes:
+            notes.write(label + "\n")
+        is_it = self._count == self.at
+        if is_it and self.wrong is Wrong.KILLED_BEFORE:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if is_it and self.wrong is Wrong.HANGS:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        self._inside = True
+        try:
+            done = step()
+        finally:
+            self._inside = False
+        if is_it and self.wrong is Wrong.KILLED_AFTER:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if is_it and self.wrong is Wrong.FAILS:
+            raise failure()
+        return done
+
+    def watch(self) -> None:
+        """From now on this process's steps are taken here."""
+        self._watch_sql()
+        self._watch(gateway._http, "request", lambda a: f"http {a[0]} {_path(a[1])}", _exchange_fails)
+        self._watch(
+            redis.client.Pipeline, "execute", lambda a: "broker " + " ".join(_commands(a[0])), redis.ConnectionError
+        )
+        self._watch(Celery, "send_task", lambda a: f"broker publish {a[1]}", redis.ConnectionError)
+        self._watch(redis.Redis, "execute_command", lambda a: f"broker {a[1]}", redis.ConnectionError)
+
+    def _watch(
+        self, owner: Any, name: str, label: Callable[[tuple[Any, ...]], str], failure: Callable[[], Exception]
+    ) -> None:
+        original = getattr(owner, name)
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            return self.take(label(args), lambda: original(*args, **kwargs), failure)
+
+        mock.patch.object(owner, name, watched).start()
+
+    def _watch_sql(self) -> None:
+        def failure() -> Exception:
+            # As when the network breaks: the statement is done, and the connection is gone.
+            if connection.connection is not None:
+                connection.connection.close()
+            return OperationalError("the connection was lost")
+
+        def statement(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            return self.take(f"sql {_statement(sql)}", lambda: execute(sql, params, many, context), failure)
+
+        connection.execute_wrappers.append(statement)
+        for name, label in (("_commit", "sql COMMIT"), ("get_new_connection", "sql connect")):
+            original = getattr(connection, name)
+
+            def watched(*args: Any, original: Any = original, label: str = label) -> Any:
+                return self.take(label, lambda: original(*args), failure)
+
+            setattr(connection, name, watched)
+
+
+def _exchange_fails() -> Exception:
+    return urllib3.exceptions.ProtocolError("the connection was lost")
+
+
+def _path(url: str) -> str:
+    return re.sub(r"[0-9a-f-]{36}", "{tradeId}", re.sub(r"^http://[^/]+", "", url))
+
+
+def _commands(pipe: Any) -> list[str]:
+    return [str(args[0]) for args, _ in pipe.command_stack]
+
+
+def _statement(sql: str) -> str:
+    tables = list(dict.fromkeys(TABLE.findall(sql)))
+    lock = " for update" if "FOR NO KEY UPDATE" in sql or "FOR UPDATE" in sql else ""
+    return f"{sql.split()[0]} {', '.join(tables)}{lock}".strip()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: its exit code (negative: the signal), and whether it hung on the way."""
+
+    code: int
+    hung: bool
+    steps: list[str]
+
+
+def run(work: Callable[[], Any], steps: Steps, meanwhile: Callable[[], Any]) -> Ended:
+    """Do the work in a process of its own; `meanwhile` is called while it hangs, then it is woken up."""
+    connections.close_all()
+    pid = os.fork()
+    if pid == 0:
+        _become(work, steps)
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    hung = os.WIFSTOPPED(status)
+    if hung:
+        meanwhile()
+        os.kill(pid, signal.SIGCONT)
+        _, status = os.waitpid(pid, 0)
+    noted = steps.notes.read_text().splitlines() if steps.notes.exists() else []
+    return Ended(os.waitstatus_to_exitcode(status), hung, noted)
+
+
+def _become(work: Callable[[], Any], steps: Steps) -> None:
+    """The life of the fork; it never returns."""
+    code = 1
+    try:
+        # Nothing that the test's process has open is ours.
+        lane._client, lane._silent_until = None, float("-inf")
+        current_app._after_fork()
+        gateway._http.clear()
+        settings = connection.settings_dict["OPTIONS"]
+        settings["options"] += f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}"
+        steps.watch()
+        work()
+        code = 0
+    except (Error, redis.RedisError):
+        code = 3  # as a sweep's round that fails, or a task
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)

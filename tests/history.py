@@ -1,0 +1,124 @@
+"""A customer who has been here for a while: books and trades of the past, at the prices that the exchange had then."""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from accounts.models import CASH, Balance, Customer, Position, Posting, Transfer
+from exchange import gateway
+from tests.people import CustomerFactory
+from trades.models import Move, Status, Trade, TradeCounter
+
+DAYS_AGO = {  # what is done how many days ago: shares bought, shares sold (below zero), cash brought in
+    330: [("", 12_000)],
+    329: [("AAPL", 15), ("IBM", 12), ("DIS", 60)],
+    290: [("MSFT", 80)],
+    240: [("", 4_000), ("NVDA", 120)],
+    201: [("IBM", -4), ("KO", 30)],
+    150: [("AAPL", 6), ("DIS", -20)],
+    95: [("", 3_000), ("JPM", 40)],
+    40: [("", -500), ("NVDA", 40)],
+    12: [("AAPL", -3), ("GE", 50)],
+    3: [("KO", 15)],
+    0: [("MSFT", 10)],
+}
+WATCHED = ("GOOG", "XOM", "WMT", "PFE", "BA")
+
+
+PASSWORD = "a-long-enough-phrase-7"
+
+
+def customer_with_history(email: str = "ada@example.com", password: str = PASSWORD) -> Customer:
+    """Ada, who has deposited, bought and sold for most of a year, and watches five stocks. Needs the exchange."""
+    ada = CustomerFactory(email=email, password=password, name="Ada Lovelace")
+    writer = _Writer(ada)
+    for days, doings in DAYS_AGO.items():
+        at = timezone.now() - (timedelta(days=days) if days else timedelta(hours=7))
+        for ticker, number in doings:
+            at += timedelta(minutes=7)
+            writer.transfer(Decimal(number), at) if ticker == CASH else writer.trade(ticker, number, at)
+    writer.finish()
+    for ticker in WATCHED:
+        ada.watched.create(ticker=ticker)
+    return ada
+
+
+class _Writer:
+    """Writes what turns and transfers would have written then."""
+
+    def __init__(self, customer: Customer) -> None:
+        self.customer = customer
+        self.cash = Decimal(0)
+        self.shares: dict[str, tuple[int, Decimal]] = {}
+        self.sequence = 0
+
+    def transfer(self, change: Decimal, at: datetime) -> None:
+        kind = "deposit" if change > 0 else "withdrawal"
+        transfer = Transfer.objects.create(customer=self.customer, type=kind, amount=abs(change), created_at=at)
+        self._post(CASH, kind, transfer.id, change, at)
+
+    def trade(self, ticker: str, quantity: int, at: datetime) -> None:
+        (bar, *_) = gateway.bars(ticker, at, at + timedelta(hours=1), 60)
+        price, size = bar["open"], abs(quantity)
+        amount, is_buy = price * size, quantity > 0
+        self.sequence += 1
+        done = at + timedelta(seconds=0.4)
+        trade = Trade.objects.create(
+            id=uuid7(),
+            customer=self.customer,
+            sequence=self.sequence,
+            ticker=ticker,
+            type="BUY" if is_buy else "SELL",
+            quantity=size,
+            placed_at=at,
+            status=Status.FILLED,
+            max_price=self.cash if is_buy else None,
+            claimed_at=at,
+            expires_at=at + timedelta(seconds=30),
+            ask_at=at + timedelta(seconds=3),
+            price=price,
+            amount=amount,
+            settled_at=done,
+        )
+        steps = [
+            ("", "PLACED", at),
+            ("PLACED", "IN PROGRESS", at + timedelta(seconds=0.03)),
+            ("IN PROGRESS", "FILLED", done),
+        ]
+        for was, now, when in steps:
+            Move.objects.create(trade=trade, from_status=was, to_status=now, at=when, by="test")
+        had, average = self.shares.get(ticker, (0, Decimal(0)))
+        if is_buy:
+            average = (average * had + amount) / (had + size)
+        self.shares[ticker] = (had + quantity, average)
+        kind = "buy" if is_buy else "sell"
+        self._post(CASH, kind, trade.id, -amount if is_buy else amount, done, price)
+        self._post(ticker, kind, trade.id, Decimal(quantity), done, price)
+
+    def finish(self) -> None:
+        Balance.objects.filter(customer=self.customer).update(amount=self.cash)
+        TradeCounter.objects.create(customer=self.customer, last=self.sequence)
+        for ticker, (quantity, average) in self.shares.items():
+            Position.objects.create(
+                customer=self.customer, ticker=ticker, quantity=quantity, average_price=round(average, 4)
+            )
+
+    def _post(
+        self, ticker: str, kind: str, cause: UUID, change: Decimal, at: datetime, price: Decimal | None = None
+    ) -> None:
+        if ticker == CASH:
+            self.cash += change
+        total = self.cash if ticker == CASH else Decimal(self.shares[ticker][0])
+        Posting.objects.create(
+            customer=self.customer,
+            ticker=ticker,
+            kind=kind,
+            cause=cause,
+            change=change,
+            total=total,
+            price=price,
+            created_at=at,
+        )

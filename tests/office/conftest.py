@@ -1,0 +1,52 @@
+"""Staff of every role, and their browser."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from allauth.account.internal.flows.login import record_authentication
+from django.http import HttpRequest
+from django.test import Client
+
+from accounts.models import Customer
+from office.roles import Role, appoint
+from trades import checks
+
+
+@pytest.fixture(autouse=True)
+def _static_files_as_they_are(settings: Any) -> None:
+    """Pages name static files without a manifest, which `make run` collects."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
+
+
+@pytest.fixture(autouse=True)
+def _switches_are_read_anew() -> Iterator[None]:
+    checks.forget()
+    yield
+    checks.forget()
+
+
+def signed_in(staff: Customer, *, second_factor: bool = True) -> Client:
+    """A browser in which this member of staff has signed in, as allauth leaves a session."""
+    client = Client(REMOTE_ADDR="192.0.2.7")
+    client.force_login(staff)
+    request = HttpRequest()
+    request.session, request.user = client.session, staff
+    record_authentication(request, staff, "password", email=staff.email)
+    if second_factor:
+        record_authentication(request, staff, "mfa", type="totp")
+    request.session.save()
+    return client
+
+
+@pytest.fixture
+def staff(db: None) -> Callable[[Role], Customer]:
+    """A member of staff of a role: `staff(Role.SUPPORT)`; again, the same."""
+    return lambda role: appoint(f"{role.value}@staff.example.com", role)
+
+
+@pytest.fixture
+def browser_of(staff: Callable[[Role], Customer]) -> Callable[[Role], Client]:
+    """The signed-in browser of a role."""
+    return lambda role: signed_in(staff(role))

@@ -1,0 +1,290 @@
+"""What staff can do: every action as every role, and that it does what it says, with its entry in the audit log."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from allauth.usersessions.models import UserSession
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.models import Session
+from django.test import Client
+
+from accounts import tokens
+from accounts.adjustments import decide_on_adjustment
+from accounts.freezes import WithdrawalsFrozen, is_frozen
+from accounts.funding import deposit, withdraw
+from accounts.ledger import InsufficientFunds
+from accounts.models import Adjustment, Balance, Customer, Posting
+from exchange.models import Stock
+from office import cases
+from office.actions import ACTIONS
+from office.cases import Finding, Kind
+from office.models import AuditEntry, Case, Duty, Note
+from office.roles import POWERS, Power, Role, appoint, may
+from tests.office.conftest import signed_in
+from tests.people import claim
+from trades import checks, lane
+from trades.models import Status, Switch, Trade, Type
+from trades.place import place_trade
+
+# What a form of each action must be given.
+GIVEN: dict[str, dict[str, str]] = {
+    "note": {"text": "Called about a fee."},
+    "adjust": {"change": "12.50", "kind": "goodwill", "reason": "Waited long."},
+    "halt-stock": {"ticker": "aapl", "reason": "News."},
+    "resume-stock": {"ticker": "AAPL", "reason": "News is out."},
+    "restrict-stock": {"ticker": "AAPL", "reason": "Sanctioned."},
+    "unrestrict-stock": {"ticker": "AAPL", "reason": "No more."},
+    "limit": {"kind": "shares_max", "customer": "", "value": "500", "reason": "Careful."},
+}
+
+
+@pytest.fixture
+def targets(alice: Customer, bob: Customer) -> dict[str, Any]:
+    """Something of each kind that an action can be done to."""
+    Stock.objects.create(ticker="AAPL", name="Apple")
+    trade, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
+    cases.note([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
+    adjustment = Adjustment.objects.create(customer=alice, change=5, reason="error", why="Ours.", asked_by=bob)
+    return {"trade": trade, "customer": alice, "case": Case.objects.get(), "adjustment": adjustment}
+
+
+def url_of(name: str, targets: dict[str, Any]) -> str:
+    target = targets.get(ACTIONS[name].target)
+    return f"/admin/do/{name}/{target.pk}/" if target else f"/admin/do/{name}/"
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("name", ACTIONS)
+def test_every_action_as_every_role(browser_of, targets: dict[str, Any], role: Role, name: str, exchange) -> None:
+    allowed = role in POWERS[ACTIONS[name].power]
+    answer = browser_of(role).post(url_of(name, targets), GIVEN.get(name, {"reason": "Because."}))
+    outcomes = list(AuditEntry.objects.filter(action=name).order_by("number").values_list("outcome", flat=True))
+    if allowed:
+        assert answer.status_code == 302, answer.content
+        assert outcomes == ["asked", "done"]
+    else:
+        assert answer.status_code == 403
+        assert outcomes == ["refused"]
+        assert Trade.objects.filter(status=Status.PLACED).count() == 1
+        assert not Switch.objects.exists()
+        assert not Note.objects.exists()
+        assert Adjustment.objects.get().approved is None
+
+
+def test_roles_have_what_they_were_given() -> None:
+    """The table, once more, in the words of who asked for it."""
+    held = {role: {power for power, roles in POWERS.items() if role in roles} for role in Role}
+    assert held[Role.SUPPORT] == {Power.READ, Power.NOTE, Power.RING}
+    assert {Power.RING, Power.EXCEPTIONS, Power.HALT} <= held[Role.OPERATIONS]
+    assert held[Role.RISK] >= {Power.READ, Power.LIMIT, Power.HALT}
+    assert held[Role.COMPLIANCE] >= {Power.READ, Power.EXPORT, Power.AUDIT}
+    assert [role for role in Role if Power.AUDIT in held[role]] == [Role.COMPLIANCE]
+    assert [role for role in Role if Power.LIMIT in held[role]] == [Role.RISK]
+
+
+def test_who_is_not_staff_has_no_power(alice: Customer) -> None:
+    assert not any(may(alice, power) or may(AnonymousUser(), power) for power in Power)
+
+
+PAGES = [
+    "", "desk/", "find/?q=x", "switches/", "trades/trade/", "accounts/customer/", "accounts/posting/", "office/case/",
+    "office/auditentry/", "trades/trade/export/", "office/auditentry/export/", "accounts/posting/export/",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_who_sees_which_page(browser_of, alice: Customer, page: str) -> None:
+    only = {"office/auditentry/": {Role.COMPLIANCE}} | {p: {Role.COMPLIANCE} for p in PAGES if p.endswith("export/")}
+    for role in Role:
+        allowed = role in only.get(page, set(Role))
+        assert browser_of(role).get(f"/admin/{page}").status_code == (200 if allowed else 403), role
+    assert signed_in(alice).get(f"/admin/{page}").status_code == 302
+    assert Client().get(f"/admin/{page}").status_code == 302
+
+
+@pytest.mark.parametrize("how", ["get", "post"])
+def test_nothing_happens_by_looking(browser_of, targets: dict[str, Any], how: str) -> None:
+    """GET of an action only asks; and without its reason nothing is done."""
+    browser = browser_of(Role.OPERATIONS)
+    for name, action in ACTIONS.items():
+        if action.form.base_fields and Role.OPERATIONS in POWERS[action.power]:  # type: ignore[attr-defined]
+            answer = getattr(browser, how)(url_of(name, targets), {})
+            assert answer.status_code == (200 if how == "get" else 422), name
+    assert not AuditEntry.objects.filter(outcome__in=["asked", "done"]).exclude(action="sign in").exists()
+
+
+def test_no_action_without_csrf_token(staff, targets: dict[str, Any]) -> None:
+    browser = signed_in(staff(Role.OPERATIONS))
+    browser.handler.enforce_csrf_checks = True
+    assert browser.post(url_of("cancel", targets), {"reason": "x"}).status_code == 403
+    assert Trade.objects.filter(status=Status.PLACED).count() == 1
+
+
+def test_cancel_takes_a_placed_trade_back_and_no_other(browser_of, targets: dict[str, Any], alice: Customer) -> None:
+    browser, trade = browser_of(Role.OPERATIONS), targets["trade"]
+    browser.post(url_of("cancel", targets), {"reason": "The customer called."})
+    trade.refresh_from_db()
+    assert (trade.status, trade.reason_code) == (Status.REJECTED, "cancelled")
+    done = AuditEntry.objects.get(action="cancel", outcome="done")
+    assert (done.before["status"], done.after["status"], done.reason) == ("PLACED", "REJECTED", "The customer called.")
+    assert (done.staff, done.address, done.trade_id) == ("operations@staff.example.com", "192.0.2.7", trade.id)
+
+    other, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
+    claim(alice)
+    browser.post(f"/admin/do/cancel/{other.id}/", {"reason": "Again."})
+    other.refresh_from_db()
+    assert other.status == Status.IN_PROGRESS
+    assert AuditEntry.objects.get(action="cancel", outcome="refused").trade_id == other.id
+
+
+def test_ring_rings_the_customers_lane(browser_of, targets: dict[str, Any], alice: Customer) -> None:
+    lane._broker().flushdb()
+    browser_of(Role.SUPPORT).post(url_of("ring", targets))
+    assert lane.answer(lane.lane_of(alice.id)) == [alice.id]
+
+
+def test_ask_asks_the_exchange_and_keeps_the_call(
+    browser_of, targets: dict[str, Any], alice: Customer, exchange
+) -> None:
+    browser, trade = browser_of(Role.OPERATIONS), targets["trade"]
+    claim(alice)
+    answer = browser.post(url_of("ask", targets), follow=True).content.decode()
+    assert "The exchange says: not known." in answer
+    assert "TradeExists" in answer
+    # It did not know the trade, which is live: so it was handed over once more.
+    assert [entry["tradeId"] for entry in exchange.record()][-1] == str(trade.id)
+    assert "The exchange says: ACCEPTED." in browser.post(url_of("ask", targets), follow=True).content.decode()
+    exchange.faults(down=True)
+    assert "gave no answer" in browser.post(url_of("ask", targets), follow=True).content.decode()
+
+
+def test_freezing_stops_trading_and_withdrawals(browser_of, targets: dict[str, Any], alice: Customer) -> None:
+    browser = browser_of(Role.RISK)
+    browser.post(url_of("freeze-withdrawals", targets), {"reason": "Odd sign-in."})
+    assert is_frozen(alice.id)
+    with pytest.raises(WithdrawalsFrozen):
+        withdraw(alice.id, Decimal(1))
+    deposit(alice.id, Decimal(1))
+    browser.post(url_of("freeze-trading", targets), {"reason": "Odd sign-in."})
+    with pytest.raises(checks.TradingHalted):
+        place_trade(alice.id, "AAPL", Type.BUY, 1)
+    page = browser.get(f"/admin/accounts/customer/{alice.id}/change/").content.decode()
+    assert "Trading is frozen since" in page
+    assert "Withdrawals are frozen since" in page
+    for name in ("unfreeze-withdrawals", "unfreeze-trading"):
+        browser.post(url_of(name, targets), {"reason": "It was her."})
+    withdraw(alice.id, Decimal(1))
+    place_trade(alice.id, "AAPL", Type.BUY, 1)
+    changed = AuditEntry.objects.get(action="freeze-withdrawals", outcome="done")
+    assert (changed.before["withdrawalsFrozen"], changed.after["withdrawalsFrozen"]) == (False, True)
+
+
+def test_a_frozen_customer_is_told_so(api_of, browser_of, targets: dict[str, Any], alice: Customer) -> None:
+    browser_of(Role.RISK).post(url_of("freeze-withdrawals", targets), {"reason": "Odd sign-in."})
+    answer = api_of(alice).post("/api/v1/withdrawals", {"amount": "1.00"}, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (403, "withdrawals_frozen")
+
+
+def test_tokens_and_sessions_end(browser_of, api_of, targets: dict[str, Any], alice: Customer) -> None:
+    program, theirs = api_of(alice), signed_in(alice)
+    UserSession.objects.create(user=alice, session_key=theirs.session.session_key, ip="192.0.2.1", user_agent="x")
+    assert program.get("/api/v1/balance").status_code == 200
+    browser = browser_of(Role.OPERATIONS)
+    for name in ("end-tokens", "end-sessions"):
+        browser.post(url_of(name, targets), {"reason": "A lost phone."})
+    assert program.get("/api/v1/balance").status_code == 401
+    assert not Session.objects.filter(session_key=theirs.cookies["sessionid"].value).exists()
+    assert tokens.end_all(alice.id) == 0
+
+
+def test_an_adjustment_needs_a_second_member_of_staff(
+    browser_of, staff, targets: dict[str, Any], alice: Customer
+) -> None:
+    Adjustment.objects.filter(id=targets["adjustment"].id).update(
+        approved=False, decided_by=alice, decided_at="2026-01-01T00:00Z"
+    )
+    before = Balance.objects.get(customer=alice).amount
+    asker = browser_of(Role.OPERATIONS)
+    asker.post(url_of("adjust", targets), GIVEN["adjust"])
+    adjustment = Adjustment.objects.get(approved=None)
+    assert Balance.objects.get(customer=alice).amount == before
+
+    asker.post(f"/admin/do/approve/{adjustment.id}/")
+    adjustment.refresh_from_db()
+    assert adjustment.approved is None
+    assert (
+        AuditEntry.objects.get(action="approve", outcome="refused").reason
+        == "Nobody decides on an adjustment of their own."
+    )
+
+    second = signed_in(appoint("second@staff.example.com", Role.OPERATIONS))
+    second.post(f"/admin/do/approve/{adjustment.id}/")
+    second.post(f"/admin/do/approve/{adjustment.id}/")
+    adjustment.refresh_from_db()
+    assert adjustment.approved is True
+    posting = Posting.objects.get(cause=adjustment.id)
+    assert (posting.kind, posting.change, posting.total) == ("adjustment", Decimal("12.5"), before + Decimal("12.5"))
+    assert Balance.objects.get(customer=alice).amount == before + Decimal("12.5")
+
+
+def test_an_adjustment_takes_no_more_than_is_available(
+    browser_of, targets: dict[str, Any], alice: Customer, bob: Customer
+) -> None:
+    asked = Adjustment.objects.create(customer=alice, change=-10_000, reason="error", why="Ours.", asked_by=bob)
+    staff = Customer.objects.create(email="x@example.com")
+    with pytest.raises(InsufficientFunds):
+        decide_on_adjustment(asked.id, True, staff)
+    asked.refresh_from_db()
+    assert asked.approved is None
+    assert decide_on_adjustment(asked.id, False, staff).approved is False
+    assert not Posting.objects.filter(cause=asked.id).exists()
+
+
+def test_switches_halt_and_limit(browser_of, targets: dict[str, Any], alice: Customer) -> None:
+    risk = browser_of(Role.RISK)
+    risk.post("/admin/do/halt-stock/", GIVEN["halt-stock"])
+    with pytest.raises(checks.TradingHalted):
+        place_trade(alice.id, "AAPL", Type.BUY, 1)
+    risk.post("/admin/do/resume-stock/", GIVEN["resume-stock"])
+    risk.post("/admin/do/limit/", GIVEN["limit"] | {"value": "3", "customer": str(alice.id)})
+    with pytest.raises(checks.TooManyShares):
+        place_trade(alice.id, "AAPL", Type.BUY, 4)
+    risk.post("/admin/do/limit/", GIVEN["limit"] | {"value": "", "customer": str(alice.id)})
+    place_trade(alice.id, "AAPL", Type.BUY, 4)
+    risk.post("/admin/do/halt-all/", {"reason": "The exchange is on fire."})
+    with pytest.raises(checks.TradingHalted):
+        place_trade(alice.id, "AAPL", Type.BUY, 1)
+    page = risk.get("/admin/switches/").content.decode()
+    for shown in ("Halt all trading", "The exchange is on fire.", "risk@staff.example.com"):
+        assert shown in page
+    newest = Switch.objects.order_by("-id").first()
+    assert newest
+    assert (newest.by.email, newest.why) == ("risk@staff.example.com", "The exchange is on fire.")
+    assert risk.post("/admin/do/halt-stock/", {"ticker": "NONE", "reason": "x"}).status_code == 422
+
+
+def test_exceptions_are_taken_and_closed(browser_of, targets: dict[str, Any]) -> None:
+    operations, case = browser_of(Role.OPERATIONS), targets["case"]
+    assert "Halt trading if it spreads" in operations.get(f"/admin/office/case/{case.id}/change/").content.decode()
+    operations.post(url_of("take", targets))
+    case.refresh_from_db()
+    assert case.owner.email == "operations@staff.example.com"
+    operations.post(url_of("close", targets), {"reason": "Corrected by adjustment."})
+    case.refresh_from_db()
+    assert case.closed_at
+    assert case.resolution == "Corrected by adjustment."
+    assert "that is all" in operations.get("/admin/office/case/?state=open").content.decode()
+
+
+def test_proof_and_reconciliation_can_be_asked_for(browser_of, targets: dict[str, Any]) -> None:
+    for name in ("prove", "reconcile"):
+        browser_of(Role.COMPLIANCE).post(url_of(name, targets))
+        assert Duty.objects.get(name=name).asked_by == "compliance@staff.example.com"
+
+
+def test_an_unknown_action_or_target_is_not_found(browser_of, alice: Customer) -> None:
+    browser: Callable[..., Any] = browser_of(Role.OPERATIONS).post
+    for url in ("nonsense/", "cancel/", "cancel/123/", "freeze-trading/999999/", "freeze-trading/x/", "halt-all/5/"):
+        assert browser(f"/admin/do/{url}", {"reason": "x"}).status_code == 404, url

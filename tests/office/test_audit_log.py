@@ -1,0 +1,108 @@
+"""The audit log: append-only, chained, checkable, exportable."""
+
+import csv
+import io
+import json
+import threading
+
+import pgtrigger
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
+
+from accounts.models import Customer
+from office import audit
+from office.audit import Actor
+from office.models import AuditEntry, AuditHead
+from office.roles import Role
+from trades.models import Trade
+
+SAM = Actor(None, "sam@example.com", "192.0.2.1")
+
+
+def write(entries: int) -> None:
+    for number in range(entries):
+        audit.record(SAM, "see customer", AuditEntry.Outcome.SEEN, customer_id=number, before={"a": 1, "b": "ü"})
+
+
+def tamper(statement: str) -> None:
+    """What somebody with the database's own powers could do, past the triggers."""
+    with pgtrigger.ignore(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_the_chain_is_whole(db: None) -> None:
+    assert audit.check() == audit.Check(0, [], "")
+    write(5)
+    found = audit.check()
+    assert (found.entries, found.wrong) == (5, [])
+    assert found.head == AuditEntry.objects.get(number=5).digest
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE office_auditentry SET reason = 'none' WHERE number = 3", "entry 3 is not as it was written"),
+        ("UPDATE office_auditentry SET before = '{}' WHERE number = 3", "entry 3 is not as it was written"),
+        ("UPDATE office_auditentry SET at = at + interval '1 s' WHERE number = 3", "entry 3 is not as it was written"),
+        ("DELETE FROM office_auditentry WHERE number = 3", "entry 3 is missing"),
+        ("DELETE FROM office_auditentry WHERE number = 5", "the log ends with entry 4, its head says 5"),
+        ("DELETE FROM office_auditentry", "the log ends with entry 0, its head says 5"),
+    ],
+)
+def test_tampering_is_found(db: None, statement: str, said: str) -> None:
+    write(5)
+    tamper(statement)
+    wrong = audit.check().wrong
+    assert any(said in line for line in wrong), wrong
+    with pytest.raises(SystemExit):
+        call_command("check_audit_log", stdout=io.StringIO())
+
+
+@pytest.mark.parametrize("statement", ["UPDATE office_auditentry SET reason = 'x'", "DELETE FROM office_auditentry"])
+def test_the_database_keeps_entries(db: None, statement: str) -> None:
+    write(1)
+    with pytest.raises(DatabaseError, match="Cannot"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_at_once_make_one_chain() -> None:
+    start = threading.Barrier(8)
+
+    def one_of_them() -> None:
+        start.wait()
+        try:
+            write(10)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=one_of_them) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert AuditEntry.objects.count() == 80
+    assert audit.check().wrong == []
+    assert AuditHead.objects.get().number == 80
+
+
+def test_exported_for_one_customer_or_one_trade(browser_of, alice: Customer, bob: Customer) -> None:
+    browser = browser_of(Role.COMPLIANCE)
+    trade = Trade.objects.get()
+    for url in (f"accounts/customer/{bob.id}", f"accounts/customer/{alice.id}", f"trades/trade/{trade.id}"):
+        browser.get(f"/admin/{url}/change/")
+
+    def exported(query: str) -> list[dict[str, str]]:
+        answer = browser.get(f"/admin/office/auditentry/export/?{query}")
+        return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+
+    assert [row["action"] for row in exported(f"customer={alice.id}")] == ["see trade", "see customer"]
+    assert [row["tradeId"] for row in exported(f"trade={trade.id}")] == [str(trade.id)]
+    shown = browser.get(f"/admin/office/auditentry/?customer={bob.id}").content.decode()
+    assert "see customer" in shown
+    # The export was itself noted, with what was asked for.
+    noted = AuditEntry.objects.filter(action="export").order_by("number").first()
+    assert noted
+    assert noted.after == {"customer": str(alice.id)}
+    assert json.dumps(noted.after)

@@ -1,0 +1,189 @@
+"""Exceptions and reconciliation: what needs a person is found, once."""
+
+import io
+from decimal import Decimal
+from uuid import UUID
+
+import pgtrigger
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from accounts.models import Customer
+from exchange import gateway
+from exchange.messages import Order, Unknown
+from office import cases, rounds
+from office.cases import Kind
+from office.models import Case, Duty, Proof, Reconciliation
+from office.reconcile import reconcile
+from tests.people import claim, say, word
+from trades.execute import execute
+from trades.models import Report, Status, Trade, Type
+from trades.place import place_trade
+from trades.report import record
+
+
+def kinds() -> list[str]:
+    return sorted(Case.objects.filter(closed_at=None).values_list("kind", flat=True))
+
+
+def test_reports_that_need_a_person(alice: Customer, bob: Customer) -> None:
+    final = Trade.objects.get()
+    say(final, Status.REJECTED)  # it was FILLED
+    trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal(10), quantity=5)
+    record([word(trade, Status.FILLED, Decimal(10)) | {"price": "free"}], Report.Source.CALLBACK)
+    record([word(trade, Status.REJECTED) | {"tradeId": str(uuid7())}], Report.Source.CALLBACK)
+    claim(alice)
+    rounds.find_cases()
+    assert kinds() == ["breaks_terms", "contradicts", "malformed", "unknown_here"]
+    assert {case.trade_id for case in Case.objects.filter(kind="contradicts")} == {final.id}
+    rounds.find_cases()
+    assert Case.objects.count() == 4
+    cases.close(Case.objects.get(kind="contradicts").id, bob, "By phone.")
+    rounds.find_cases()
+    assert kinds() == ["breaks_terms", "malformed", "unknown_here"]
+
+
+def test_a_closed_exception_opens_again_when_it_is_true_again(alice: Customer, bob: Customer) -> None:
+    finding = cases.Finding(Kind.BOOKS, "rule 1", "off by 1")
+    assert cases.note([finding]) == 1
+    assert cases.note([finding]) == 0
+    case = Case.objects.get()
+    cases.take(case.id, bob)
+    cases.close(case.id, bob, "Done.")
+    with pytest.raises(cases.ClosedAlready):
+        cases.close(case.id, bob, "Done.")
+    cases.note([finding])
+    case.refresh_from_db()
+    assert (case.closed_at, case.resolution, case.owner_id) == (None, "", bob.id)
+
+
+def sent(customer: Customer, exchange, **terms) -> Trade:
+    """A trade that the exchange has filled, and reported, and we have settled."""
+    exchange.faults(callbackDropRate=1)
+    trade, _ = place_trade(customer.id, "AAPL", Type.BUY, 1)
+    execute(claim(customer))
+    for _ in range(100):
+        report = gateway.ask(trade.id)
+        if report and report["status"] != "ACCEPTED":
+            break
+    assert report
+    record([report | terms], Report.Source.SWEEP)
+    claim(customer)
+    trade.refresh_from_db()
+    return trade
+
+
+@pytest.fixture
+def only_ours(exchange, monkeypatch: pytest.MonkeyPatch):
+    """The exchange's record from here on: other tests' orders are in it too."""
+    start = max((entry["sequence"] for entry in exchange.record()), default=0)
+    everything = gateway.history
+    monkeypatch.setattr("office.reconcile.gateway.history", lambda after, limit: everything(max(after, start), limit))
+    return exchange
+
+
+@pytest.fixture
+def carol(db: None) -> Customer:
+    from tests.people import open_account
+
+    return open_account("carol@example.com", Decimal(100_000))
+
+
+def test_both_sides_agree(carol: Customer, only_ours) -> None:
+    trade = sent(carol, only_ours)
+    assert trade.status == Status.FILLED
+    found = reconcile()
+    assert (found.orders, found.fills, found.tickers, found.breaks) == (1, 1, 1, 0)
+    assert kinds() == []
+
+
+def past_the_triggers(statement: str, parameters: list) -> None:
+    with pgtrigger.ignore(), connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+def test_a_price_that_differs_is_found_with_its_cash(carol: Customer, only_ours) -> None:
+    trade = sent(carol, only_ours)
+    past_the_triggers("UPDATE trades_trade SET price = price + 1, amount = amount + 1 WHERE id = %s", [trade.id])
+    past_the_triggers("UPDATE accounts_posting SET change = change - 1 WHERE cause = %s AND ticker = ''", [trade.id])
+    assert reconcile().breaks == 2
+    assert kinds() == ["differs", "postings_differ"]
+
+
+def test_a_fill_that_the_exchange_does_not_know(carol: Customer, only_ours) -> None:
+    trade, _ = place_trade(carol.id, "AAPL", Type.BUY, 1)
+    claim(carol)
+    say(trade, Status.FILLED, Decimal(10))
+    claim(carol)
+    reconcile()
+    assert kinds() == ["unknown_there"]
+    assert Case.objects.get().trade_id == trade.id
+
+
+def test_an_order_that_is_not_ours(carol: Customer, only_ours) -> None:
+    trade = sent(carol, only_ours)
+    stranger: UUID = uuid7()
+    gateway.execute([Order(stranger, "AAPL", "BUY", 1, Decimal(100000), trade.expires_at)])
+    reconcile()
+    assert kinds() == ["unknown_here"]
+    assert Case.objects.get().trade_id == stranger
+
+
+def test_what_is_on_its_way_is_no_exception(carol: Customer, only_ours) -> None:
+    only_ours.faults(callbackDropRate=1)
+    trade, _ = place_trade(carol.id, "AAPL", Type.BUY, 1)
+    execute(claim(carol))
+    assert reconcile().breaks == 0
+    past_the_triggers("UPDATE trades_trade SET claimed_at = now() - interval '1 hour' WHERE id = %s", [trade.id])
+    assert reconcile().breaks == 1
+
+
+def test_reconciliation_by_command(carol: Customer, only_ours) -> None:
+    sent(carol, only_ours)
+    said = io.StringIO()
+    call_command("reconcile", stdout=said)
+    assert "1 orders, 1 fills, 1 stocks: 0 differences" in said.getvalue()
+    only_ours.faults(down=True)
+    with pytest.raises(Unknown):
+        reconcile()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_duties_are_done_when_due_and_once(exchange) -> None:
+    rounds.do_duties()
+    assert Proof.objects.get().ok
+    assert Reconciliation.objects.count() == 1 or Duty.objects.get(name="reconcile").failure
+    rounds.do_duties()
+    assert Proof.objects.count() == 1
+    rounds.ask_for(rounds.PROVE, "sam@example.com")
+    rounds.do_duties()
+    assert Proof.objects.order_by("-id").first().asked_by == "sam@example.com"  # type: ignore[union-attr]
+    assert Duty.objects.get(name="prove").ended_at
+
+
+@pytest.mark.django_db(transaction=True)
+def test_books_that_do_not_balance_are_an_exception(exchange) -> None:
+    from tests.people import open_account
+
+    dave = open_account("dave@example.com", Decimal(100))
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %s", [dave.id])
+    proof = rounds.prove("sam@example.com")
+    assert not proof.ok
+    case = Case.objects.get(kind=Kind.BOOKS)
+    assert case.customer_id == dave.id
+    assert "balance_is_the_sum_of_its_postings" in case.detail
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_duty_that_fails_is_shown_and_tried_again(exchange) -> None:
+    exchange.faults(down=True)
+    rounds.do_duties()
+    duty = Duty.objects.get(name="reconcile")
+    assert duty.failure
+    assert duty.ended_at
+    assert (duty.due_at - duty.ended_at).total_seconds() <= rounds.RETRY_SECONDS

@@ -1,0 +1,194 @@
+"""Every page of the back office opens, and shows what it is for."""
+
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+
+from accounts.models import Customer
+from office.models import AuditEntry
+from office.roles import Role
+from tests.people import claim, receive_shares, say
+from trades.models import Status, Trade, Type
+from trades.place import place_trade
+
+LISTS = [
+    "trades/trade", "trades/report", "exchange/call", "exchange/stock", "accounts/customer", "accounts/posting",
+    "accounts/adjustment", "office/case", "office/proof", "office/reconciliation", "office/auditentry",
+]  # fmt: skip
+
+
+@pytest.fixture
+def compliance(browser_of) -> Client:
+    return browser_of(Role.COMPLIANCE)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_every_list_opens(compliance: Client, alice: Customer, name: str) -> None:
+    answer = compliance.get(f"/admin/{name}/")
+    assert answer.status_code == 200
+
+
+def test_desk_shows_figures(compliance: Client, alice: Customer, exchange) -> None:
+    place_trade(alice.id, "AAPL", Type.BUY, 1)
+    for url in ("/admin/", "/admin/desk/"):
+        answer = compliance.get(url)
+        assert answer.status_code == 200
+        text = answer.content.decode()
+        assert "1 placed, 0 in progress" in text
+        assert "answers now" in text
+        assert "lane-15" in text
+    exchange.faults(down=True)
+    assert "away" in compliance.get("/admin/desk/").content.decode()
+
+
+def test_trade_page_has_everything_in_one_place(compliance: Client, alice: Customer) -> None:
+    trade = receive_shares(alice, "IBM", 3, Decimal("50"))
+    text = compliance.get(f"/admin/trades/trade/{trade.id}/change/").content.decode()
+    assert "The exchange executed it at 50.00 USD a share, 150.00 USD in all." in text
+    for part in ("History", "Postings", "Calls to the exchange", "Reports, as received", "executionId", "-150.0000"):
+        assert part in text
+    assert alice.email in text
+
+
+def test_who_sees_a_customer_or_a_trade_is_noted(compliance: Client, alice: Customer) -> None:
+    trade = Trade.objects.get()
+    compliance.get(f"/admin/accounts/customer/{alice.id}/change/")
+    compliance.get(f"/admin/trades/trade/{trade.id}/change/")
+    seen = AuditEntry.objects.filter(customer_id=alice.id, outcome="seen").order_by("number")
+    assert [(entry.action, entry.address, entry.trade_id) for entry in seen] == [
+        ("see customer", "192.0.2.7", None),
+        ("see trade", "192.0.2.7", trade.id),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("placed", "It was placed just now"),
+        ("waits", "It waits for the customer's trade in flight"),
+        ("out", "It was handed to the exchange"),
+        ("breaks", "can't be settled"),
+        ("reported", "lane has yet to settle"),
+        ("rejected", "The exchange rejected it"),
+    ],
+)
+def test_why_is_it_in_this_state(compliance: Client, alice: Customer, how: str, sentence: str) -> None:
+    trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
+    if how == "waits":
+        claim(alice)
+        trade, _ = place_trade(alice.id, "IBM", Type.BUY, 2)
+    if how in {"out", "breaks", "reported", "rejected"}:
+        claim(alice)
+    if how == "breaks":
+        say(trade, Status.FILLED, Decimal(10), quantity=99)
+        claim(alice)
+    if how in {"reported", "rejected"}:
+        say(trade, Status.REJECTED)
+    if how == "rejected":
+        claim(alice)
+    assert sentence in compliance.get(f"/admin/trades/trade/{trade.id}/change/").content.decode().replace("&#x27;", "'")
+
+
+@pytest.mark.parametrize("text", ["alice@example.com", "ALICE@example.com ", "id", "trade"])
+def test_one_box_goes_straight_to_what_is_meant(compliance: Client, alice: Customer, bob: Customer, text: str) -> None:
+    trade = Trade.objects.get()
+    asked = {"id": str(alice.id), "trade": str(trade.id)}.get(text, text)
+    answer = compliance.get("/admin/find/", {"q": asked})
+    there = f"trades/trade/{trade.id}" if text == "trade" else f"accounts/customer/{alice.id}"
+    assert answer.status_code == 302
+    assert answer["Location"] == f"/admin/{there}/change/"
+
+
+def test_one_box_finds_by_name_and_by_beginnings(compliance: Client, alice: Customer, bob: Customer) -> None:
+    Customer.objects.filter(id=alice.id).update(name="Alice Meredith Jones")
+    Customer.objects.filter(id=bob.id).update(name="Bob Meredith")
+    both = compliance.get("/admin/find/", {"q": "mered"}).content.decode()
+    assert alice.email in both
+    assert bob.email in both
+    assert compliance.get("/admin/find/", {"q": "jones meredith"})["Location"].endswith(f"/customer/{alice.id}/change/")
+    assert "Nothing was found" in compliance.get("/admin/find/", {"q": "nobody & | !:* '\x00"}).content.decode()
+
+
+def test_filters_of_trades(compliance: Client, alice: Customer, bob: Customer) -> None:
+    from trades.lane import lane_of
+
+    open_trade, _ = place_trade(bob.id, "IBM", Type.BUY, 7)
+    filled = Trade.objects.get(status=Status.FILLED)
+
+    def shown(**filters: str) -> set[str]:
+        text = compliance.get("/admin/trades/trade/", filters).content.decode()
+        return {str(trade.id) for trade in (open_trade, filled) if f"/trade/{trade.id}/change/" in text}
+
+    only_open, only_filled = {str(open_trade.id)}, {str(filled.id)}
+    assert shown() == only_open | only_filled
+    assert shown(status="open") == shown(status="PLACED") == only_open
+    assert shown(status="FILLED") == only_filled
+    assert shown(status="FILLED", ticker="ibm") == set()
+    assert shown(ticker="ibm") == only_open
+    assert shown(reason="expired") == set()
+    assert shown(customer=str(alice.id)) == only_filled
+    assert shown(lane=str(lane_of(bob.id))) == only_open
+    assert shown(age="5") == set()
+    assert shown(day=f"{filled.placed_at:%Y-%m-%d}") == only_open | only_filled
+    assert shown(day="2020-01-01..2020-01-31") == set()
+    assert shown(q=str(filled.id)) == only_filled
+    assert shown(q="bob@example.com") == only_open
+    assert shown(q="aapl") <= only_open | only_filled
+
+
+@pytest.mark.parametrize(
+    "query", ["day=yesterday", "customer=x", "after=nonsense", "lane=x", "customer=1&after=zz", "age=x", "status=NONE"]
+)
+def test_filters_that_make_no_sense_do_no_harm(compliance: Client, alice: Customer, query: str) -> None:
+    assert compliance.get(f"/admin/trades/trade/?{query}", follow=True).status_code == 200
+
+
+def test_pages_by_key_show_each_row_once(compliance: Client, alice: Customer, monkeypatch) -> None:
+    from office import lists
+
+    for module_name, value in (("ROWS_A_PAGE", 3), ("LOOK_BACK_ROWS", 5)):
+        monkeypatch.setattr(lists, module_name, value)
+    monkeypatch.setattr(lists.window, "__defaults__", (5,))
+    for quantity in range(1, 12):
+        place_trade(alice.id, "IBM", Type.BUY, quantity)
+    for query in ("", "ticker=IBM", f"customer={alice.id}", "status=PLACED", "type=x"):
+        seen: list[str] = []
+        url = f"/admin/trades/trade/?{query}"
+        while url:
+            answer = compliance.get(url)
+            changes = answer.context["cl"]
+            seen += [str(trade.id) for trade in changes.result_list]
+            url = f"/admin/trades/trade/{changes.older_link}" if changes.older else ""
+        wanted = (
+            Trade.objects.all()
+            if query in {"", f"customer={alice.id}", "type=x"}
+            else Trade.objects.filter(ticker="IBM")
+        )
+        if query != "type=x":
+            assert seen == [str(id) for id in wanted.order_by("-id").values_list("id", flat=True)], query
+
+
+def test_export_streams_what_the_filters_let_through(
+    compliance: Client, alice: Customer, browser_of, monkeypatch
+) -> None:
+    from office import lists
+
+    monkeypatch.setattr(lists.window, "__defaults__", (4,))
+    for quantity in range(1, 12):
+        place_trade(alice.id, "IBM", Type.BUY, quantity)
+    answer = compliance.get("/admin/trades/trade/export/", {"ticker": "IBM"})
+    assert answer.streaming
+    lines = b"".join(answer.streaming_content).decode().splitlines()
+    assert lines[0].startswith("tradeId,customerId,email")
+    assert len(lines) == 12
+    assert len(set(lines)) == 12
+    assert browser_of(Role.SUPPORT).get("/admin/trades/trade/export/").status_code == 403
+    assert AuditEntry.objects.filter(action="export", outcome="seen").count() == 1
+
+
+def test_a_cell_is_no_formula() -> None:
+    from office.lists import cell
+
+    assert cell("=HYPERLINK(1)") == "'=HYPERLINK(1)"
+    assert cell(Decimal("-3.5")) == "-3.5"

@@ -1,0 +1,69 @@
+"""Books, trades, history and the audit log can't be edited or deleted: not in the admin, not by any role."""
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db import DatabaseError, connection, transaction
+
+from accounts.customers import create_customer
+from accounts.models import Customer
+from office import audit
+from office.audit import Actor
+from office.models import AuditEntry, Note
+from office.roles import Role
+from tests.office.conftest import signed_in
+from trades.models import Trade
+
+
+def test_no_list_lets_anybody_add_change_or_delete(browser_of, alice: Customer) -> None:
+    owner = create_customer("owner@example.com", None, is_staff=True, is_superuser=True)
+    browsers = [browser_of(role) for role in Role] + [signed_in(owner)]
+    for model, table in admin.site._registry.items():
+        at = f"/admin/{model._meta.app_label}/{model._meta.model_name}"
+        row: Any = model._default_manager.first()
+        for browser in browsers:
+            assert browser.post(f"{at}/add/", {}).status_code == 403, at
+            assert browser.post(f"{at}/", {"action": "delete_selected", "_selected_action": "1"}).status_code in {
+                200,
+                302,
+                403,
+            }
+            if row is not None:
+                assert browser.post(f"{at}/{row.pk}/change/", {"status": "FILLED"}).status_code == 403, at
+                assert browser.post(f"{at}/{row.pk}/delete/", {"post": "yes"}).status_code == 403, at
+                assert model._default_manager.filter(pk=row.pk).exists()
+        assert not table.has_change_permission(None)  # type: ignore[arg-type]
+        assert not table.has_delete_permission(None)  # type: ignore[arg-type]
+        assert not table.get_actions(None)
+
+
+def test_only_our_lists_are_there() -> None:
+    """What other apps would register could be edited past the verbs and the audit log."""
+    from office.lists import Table
+
+    assert all(isinstance(table, Table) for table in admin.site._registry.values())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE accounts_posting SET change = 1",
+        "DELETE FROM accounts_posting",
+        "UPDATE trades_trade SET amount = 1",
+        "DELETE FROM trades_trade",
+        "UPDATE trades_move SET why = 'x'",
+        "DELETE FROM trades_move",
+        "UPDATE trades_report SET body = '{}'",
+        "DELETE FROM trades_report",
+        "UPDATE office_auditentry SET reason = 'x'",
+        "UPDATE office_note SET text = 'x'",
+        "DELETE FROM office_note",
+    ],
+)
+def test_the_database_refuses_too(alice: Customer, bob: Customer, statement: str) -> None:
+    audit.record(Actor(None, "x"), "see customer", AuditEntry.Outcome.SEEN)
+    Note.objects.create(customer=alice, by=bob, text="x")
+    assert Trade.objects.exists()
+    with pytest.raises(DatabaseError, match="Cannot"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)

@@ -1,0 +1,42 @@
+"""What tests of pages need: static files, people who are signed in, somebody with a history."""
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from accounts.models import Customer
+from exchange import market
+from tests.conftest import StandInExchange
+from tests.history import customer_with_history
+
+
+@pytest.fixture(autouse=True)
+def _served(static_files: None) -> None:
+    """Pages name static files."""
+
+
+@pytest.fixture
+def listed(exchange: StandInExchange, db: None) -> StandInExchange:
+    """The exchange, whose list of stocks has been read."""
+    market.refresh()
+    market.forget()
+    return exchange
+
+
+@pytest.fixture
+def ada(listed: StandInExchange) -> Customer:
+    """Somebody who has been here for most of a year."""
+    return customer_with_history()
+
+
+@pytest.fixture
+def page_of() -> Callable[[Customer], Client]:
+    """A browser without scripts, signed in: `page_of(alice).get("/")`."""
+
+    def page_of(customer: Customer) -> Client:
+        client = Client()
+        client.force_login(customer)
+        return client
+
+    return page_of

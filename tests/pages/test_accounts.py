@@ -1,0 +1,215 @@
+"""Cash, statements, profile and tokens, as pages."""
+
+import csv
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from io import StringIO
+
+import pytest
+import time_machine
+from django.core import mail
+from django.test import Client
+
+from accounts import tokens
+from accounts.models import Balance, Customer, Posting, Token
+from accounts.statements import Month, NoStatement, months_of, statement_of
+from tests.people import claim
+from trades.place import place_trade
+
+PageOf = Callable[[Customer], Client]
+
+
+def test_a_deposit_arrives_once_however_often_it_is_sent(bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    for _ in range(2):
+        response = client.post("/cash/deposit", {"amount": "$1,250.50", "key": "k1"})
+        assert response.status_code == 302
+    assert Balance.objects.get(customer=bob).amount == Decimal("1750.50")
+
+
+@pytest.mark.parametrize("amount", ["", "ten", "-5", "0", "1.234", "1e3", "٣", "99999999999", "1.2.3", "NaN"])
+@pytest.mark.parametrize("verb", ["deposit", "withdraw"])
+def test_an_amount_that_is_none_is_a_sentence_beside_the_field(
+    verb: str, amount: str, bob: Customer, page_of: PageOf
+) -> None:
+    response = page_of(bob).post(f"/cash/{verb}", {"amount": amount, "key": "k1"})
+    assert response.status_code == 422
+    assert f'id="{verb}_amount_error"' in response.content.decode()
+    assert Balance.objects.get(customer=bob).amount == 500
+
+
+def test_what_is_held_can_not_be_withdrawn(bob: Customer, page_of: PageOf) -> None:
+    place_trade(bob.id, "AAPL", "BUY", 1)
+    claim(bob)
+    response = page_of(bob).post("/cash/withdraw", {"amount": "1", "key": "k1"})
+    assert response.status_code == 422
+    text = response.content.decode()
+    assert "You can withdraw up to $0.00 now." in text
+    assert "$500.00 is held for your trade in progress" in text
+
+
+def test_the_csv_has_every_posting_in_order(alice: Customer, page_of: PageOf) -> None:
+    answer = page_of(alice).get("/cash/ledger.csv")
+    rows = list(csv.DictReader(StringIO(b"".join(answer).decode())))  # type: ignore[call-overload]
+    assert [(row["kind"], row["cash (USD)"], row["stock"], row["shares"]) for row in rows] == [
+        ("deposit", "2000.0000", "", ""),
+        ("buy", "-1000.0000", "", ""),
+        ("buy", "", "AAPL", "10"),
+    ]
+
+
+def test_nobody_sees_what_is_somebody_elses(alice: Customer, bob: Customer, page_of: PageOf) -> None:
+    issued = tokens.issue(alice, "hers")
+    page_of(bob).post(f"/account/tokens/{issued.grant.id}/end")
+    assert Token.objects.filter(id=issued.grant.id).exists()
+    for path in ("/", "/cash", "/trades", "/account/tokens"):
+        assert b"AAPL at" not in page_of(bob).get(path).content
+        assert b"hers" not in page_of(bob).get(path).content
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/cash", "/trades", "/statements", "/account", "/account/tokens", "/stocks/AAPL"]
+)
+def test_a_stranger_is_asked_to_sign_in(path: str, db: None) -> None:
+    response = Client().get(path)
+    assert (response.status_code, response.headers["Location"]) == (302, f"/account/login/?next={path}")
+
+
+# -- statements
+
+
+def entry(customer: Customer, at: datetime, ticker: str, kind: str, change: int, total: int) -> None:
+    Posting.objects.create(
+        customer=customer,
+        ticker=ticker,
+        kind=kind,
+        cause=f"00000000-0000-0000-0000-{Posting.objects.count():012}",
+        change=change,
+        total=total,
+        created_at=at,
+    )
+
+
+@pytest.fixture
+def winter(db: None) -> Customer:
+    """Somebody whose postings lie around the end of a month, which is an Eastern one."""
+    customer = Customer.objects.create(email="winter@example.com")
+    Balance.objects.create(customer=customer, amount=1150)
+    entry(customer, datetime(2025, 12, 30, 15, tzinfo=UTC), "", "deposit", 1000, 1000)
+    entry(customer, datetime(2026, 1, 1, 4, 59, tzinfo=UTC), "AAPL", "buy", 3, 3)  # still December in New York
+    entry(customer, datetime(2026, 1, 1, 5, 0, tzinfo=UTC), "", "deposit", 200, 1200)
+    entry(customer, datetime(2026, 1, 1, 4, 59, tzinfo=UTC), "", "withdrawal", -50, 1150)  # dated before, in line after
+    return customer
+
+
+@time_machine.travel("2026-03-05T12:00:00Z", tick=False)
+def test_a_statement_begins_where_the_one_before_ended(winter: Customer) -> None:
+    months = months_of(winter.id)
+    assert [str(month) for month in months] == ["March 2026", "February 2026", "January 2026", "December 2025"]
+    made = [statement_of(winter.id, month) for month in reversed(months)]
+    assert [(s.opening, s.closing, s.is_final) for s in made] == [
+        (0, 1000, True),
+        (1000, 1150, True),
+        (1150, 1150, True),
+        (1150, 1150, False),
+    ]
+    assert [s.shares for s in made] == [[("AAPL", 0, 3)], [("AAPL", 3, 3)], [("AAPL", 3, 3)], [("AAPL", 3, 3)]]
+    assert (made[1].deposits, made[1].withdrawals) == (200, 50)
+
+
+@time_machine.travel("2026-03-05T12:00:00Z", tick=False)
+def test_there_is_no_statement_of_a_month_before_or_to_come(winter: Customer, page_of: PageOf) -> None:
+    for year, month in ((2025, 11), (2026, 4)):
+        with pytest.raises(NoStatement):
+            statement_of(winter.id, Month(year, month))
+        assert page_of(winter).get(f"/statements/{year}-{month}").status_code == 404
+    assert page_of(winter).get("/statements/2026-13").status_code == 404
+    assert page_of(winter).get("/statements/0-0.pdf").status_code == 404
+
+
+def test_a_statement_on_paper_is_the_same_bytes_at_any_time(winter: Customer, page_of: PageOf) -> None:
+    with time_machine.travel("2026-02-05T12:00:00Z"):
+        first = page_of(winter).get("/statements/2026-1.pdf").content
+    with time_machine.travel("2029-07-01T12:00:00Z"):
+        Customer.objects.filter(id=winter.id).update(name="Another Name", time_zone="Asia/Tokyo")
+        second = page_of(winter).get("/statements/2026-1.pdf").content
+    assert first.startswith(b"%PDF-")
+    assert first == second
+
+
+# -- profile, tokens
+
+
+def test_a_theme_and_a_time_zone_are_kept(bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    assert client.post("/account", {"name": "Bob", "theme": "dark", "time_zone": "Asia/Tokyo"}).status_code == 302
+    page = client.get("/cash").content.decode()
+    assert 'data-theme="dark"' in page
+    assert "JST" in page
+
+
+def test_times_are_in_the_browsers_zone_else_eastern(bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    assert "E" in client.get("/cash").content.decode().split('title="')[-1].split('"')[0]
+    client.cookies["zone"] = "Asia/Kolkata"
+    assert " IST" in client.get("/cash").content.decode()
+    client.cookies["zone"] = "../../etc/passwd"
+    assert client.get("/cash").status_code == 200
+
+
+def test_a_token_is_shown_once_and_works_until_it_is_ended(bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    page = client.post("/account/tokens", {"name": "laptop", "scopes": ["read"]}).content.decode()
+    token = page.split("<code>")[1].split("</code>")[0]
+    assert token not in client.get("/account/tokens").content.decode()
+    program = Client(headers={"Authorization": f"Bearer {token}"})
+    assert program.get("/api/v1/balance").status_code == 200
+    assert program.post("/api/v1/deposits", {"amount": "1.00"}, "application/json").status_code == 403
+    client.post(f"/account/tokens/{Token.objects.get().id}/end")
+    assert program.get("/api/v1/balance").status_code == 401
+
+
+# -- signing up and in
+
+
+def test_signing_up_opens_an_account_with_a_balance(db: None) -> None:
+    client = Client()
+    asked = {"name": "Eve", "email": "Eve@Example.com", "password1": "a-long-enough-phrase-7"}
+    assert client.post("/account/signup/", asked).status_code == 302
+    customer = Customer.objects.get()
+    assert (customer.email, customer.name, customer.balance.amount) == ("eve@example.com", "Eve", 0)
+    assert client.get("/").status_code == 302, "the address is to be confirmed first"
+
+
+def test_signing_up_twice_tells_a_stranger_nothing(alice: Customer) -> None:
+    asked = {"name": "Mallory", "email": "alice@example.com", "password1": "a-long-enough-phrase-7"}
+    new = Client().post("/account/signup/", asked | {"email": "new@example.com"})
+    taken = Client().post("/account/signup/", asked)
+    assert (taken.status_code, taken.headers["Location"]) == (new.status_code, new.headers["Location"])
+    assert Customer.objects.get(email="alice@example.com").name == ""
+    assert "already" in mail.outbox[-1].body
+
+
+def test_guessing_a_password_is_throttled(alice: Customer) -> None:
+    client = Client()
+    answers = [client.post("/account/login/", {"login": alice.email, "password": f"guess {n}"}) for n in range(12)]
+    assert answers[0].status_code == 200
+    assert "Too many failed login attempts" in answers[-1].content.decode()
+
+
+def test_the_back_office_has_the_same_door(db: None) -> None:
+    response = Client().get("/admin/", follow=True)
+    assert response.redirect_chain[-1][0].startswith("/account/login/?next=%2Fadmin%2F")
+
+
+def test_a_session_can_be_ended_from_another(bob: Customer) -> None:
+    bob.set_password("a-long-enough-phrase-7")
+    bob.save()
+    first, second = Client(), Client()
+    for client in (first, second):
+        client.post("/account/login/", {"login": bob.email, "password": "a-long-enough-phrase-7"})
+        assert client.get("/").status_code == 200
+    second.post("/account/sessions/")
+    assert second.get("/").status_code == 200
+    assert first.get("/").status_code == 302

@@ -1,0 +1,89 @@
+"""What a page may weigh, and how often it may ask the database."""
+
+import gzip
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from accounts.models import Customer
+from trades.models import Trade
+
+BYTES_MAX = 100_000
+QUERIES_MAX = 25
+PAGES = [
+    "/",
+    "/?range=ALL",
+    "/stocks/AAPL",
+    "/stocks/AAPL?range=1Y",
+    "/stocks/search?q=ap",
+    "/stocks/AAPL/trade",
+    "/stocks/AAPL/trade?type=BUY&quantity=5",
+    "/trades",
+    "/trades/open",
+    "/trades/{trade}",
+    "/trades/{trade}/live",
+    "/trades/{trade}/confirmation.pdf",
+    "/cash",
+    "/cash/ledger.csv",
+    "/statements",
+    "/statements/{month}",
+    "/statements/{month}.pdf",
+    "/account",
+    "/account/tokens",
+    "/account/email/",
+    "/account/password/change/",
+    "/account/second-factor/",
+    "/account/sessions/",
+]
+
+
+def address(page: str, customer: Customer) -> str:
+    trade = Trade.objects.filter(customer=customer).latest("sequence")
+    return page.format(trade=trade.id, month=f"{trade.placed_at:%Y-%m}")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_asks_the_database_25_times_at_most(
+    page: str, ada: Customer, page_of: Callable[[Customer], Client], django_assert_max_num_queries: Callable
+) -> None:
+    client, path = page_of(ada), address(page, ada)
+    with django_assert_max_num_queries(QUERIES_MAX) as asked:
+        response = client.get(path)
+        b"".join(response)  # type: ignore[call-overload]
+    assert response.status_code == 200
+    print(f"{page}: {len(asked)} queries")  # noqa: T201
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "." not in page])
+def test_a_page_weighs_less_than_100_kb_on_first_view(
+    page: str, ada: Customer, page_of: Callable[[Customer], Client]
+) -> None:
+    response = page_of(ada).get(address(page, ada), headers={"Accept-Encoding": "gzip"})
+    weight = len(response.content)
+    sent = response.content
+    html = gzip.decompress(sent).decode() if response.headers.get("Content-Encoding") == "gzip" else sent.decode()
+    parts = set(re.findall(r'(?:href|src)="/static/([^"#?]+)', html))
+    for style in [part for part in parts if part.endswith(".css")]:
+        folder = Path(style).parent
+        for part in re.findall(r'url\("([^")]+)"\)', (settings.STATIC_ROOT / style).read_text()):
+            parts.add(str(folder / part))
+    for part in parts:
+        compressed = settings.STATIC_ROOT / f"{part}.gz"
+        weight += (compressed if compressed.exists() else settings.STATIC_ROOT / part).stat().st_size
+    assert weight < BYTES_MAX
+    print(f"{page}: {weight:,} bytes in {len(parts) + 1} parts")  # noqa: T201
+
+
+@pytest.mark.parametrize("page", ["/", "/stocks/AAPL", "/account", "/account/second-factor/totp/activate/"])
+def test_nothing_inline_is_allowed_to_run(page: str, ada: Customer, page_of: Callable[[Customer], Client]) -> None:
+    response = page_of(ada).get(page)
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert b"<style" not in response.content
+    assert not re.search(rb"\son\w+=|\sstyle=|<script(?![^>]*(src=|application/json))", response.content)
+    assert not re.search(rb'(src|href)="(https?:)?//', response.content), "everything is served by us"

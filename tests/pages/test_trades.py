@@ -1,0 +1,191 @@
+"""Home, stocks, the ticket and trades, as pages."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import CASH, Customer, Posting
+from exchange import gateway
+from tests.conftest import StandInExchange
+from tests.people import claim, say
+from trades import portfolio
+from trades.models import Status, Trade
+from trades.place import place_trade
+
+PageOf = Callable[[Customer], Client]
+
+
+def test_a_reviewed_trade_is_placed_once_however_often_it_is_confirmed(
+    listed: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
+    client = page_of(bob)
+    review = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")
+    assert Trade.objects.count() == 0
+    form = {"type": "BUY", "quantity": "1", "key": str(review.context["key"])}
+    answers = [client.post("/stocks/AAPL/place", form) for _ in range(3)]
+    trade = Trade.objects.get()
+    assert {answer.headers["Location"] for answer in answers} == {f"/trades/{trade.id}"}
+    assert (trade.status, trade.moves.get().by) == (Status.PLACED, "pages")
+    assert b"PLACED" in client.get(f"/trades/{trade.id}").content
+
+
+@pytest.mark.parametrize("quantity", ["", "0", "-1", "1.5", "many", "1000001", "٣", "9" * 30])
+def test_a_quantity_that_is_none_is_a_sentence_beside_the_field(
+    quantity: str, listed: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
+    client = page_of(bob)
+    response = client.get("/stocks/AAPL/trade", {"type": "BUY", "quantity": quantity})
+    assert response.status_code == 422
+    assert 'id="id_quantity_error"' in response.content.decode()
+    assert client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": quantity, "key": "k"}).status_code == 422
+    assert not Trade.objects.exists()
+
+
+def test_what_can_not_be_paid_or_is_not_owned_is_said_before_it_is_placed(
+    listed: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
+    client = page_of(bob)
+    assert "and you have $500.00" in client.get("/stocks/AAPL/trade?type=BUY&quantity=9999").content.decode()
+    assert "You own no AAPL to sell." in client.get("/stocks/AAPL/trade?type=SELL&quantity=1").content.decode()
+
+
+def test_the_live_part_answers_only_when_something_moved(bob: Customer, page_of: PageOf) -> None:
+    trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
+    client = page_of(bob)
+    live = f"/trades/{trade.id}/live"
+    assert client.get(live, {"seen": "PLACED"}).status_code == 204
+    claim(bob)
+    moved = client.get(live, {"seen": "PLACED"}).content.decode()
+    assert "IN PROGRESS" in moved
+    assert "every" in moved
+    say(trade, Status.FILLED, Decimal("101.5"))
+    claim(bob)
+    final = client.get(live, {"seen": "IN PROGRESS"}).content.decode()
+    assert "FILLED" in final
+    assert "$101.50" in final
+    assert "every" not in final, "it asks no more"
+
+
+def test_open_trades_answer_only_when_something_moved(bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    place_trade(bob.id, "AAPL", "BUY", 1)
+    shown = client.get("/trades/open?seen=").content.decode()
+    assert "Buy 1 AAPL" in shown
+    seen = shown.split("seen=")[1].split('"')[0]
+    assert client.get(f"/trades/open?seen={seen}").status_code == 204
+    claim(bob)
+    assert client.get(f"/trades/open?seen={seen}").headers["HX-Trigger"] == "trades-moved"
+
+
+def test_cancel_while_placed_and_too_late_after(bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    first, second = (place_trade(bob.id, "AAPL", "BUY", 1)[0] for _ in range(2))
+    claim(bob)
+    answer = client.post(f"/trades/{second.id}/cancel", follow=True).content.decode()
+    assert "Cancelled before it was sent." in answer
+    answer = client.post(f"/trades/{first.id}/cancel", follow=True).content.decode()
+    assert "already on its way to the exchange" in answer
+    answer = client.post(f"/trades/{second.id}/cancel", follow=True).content.decode()
+    assert "the trade is final" in answer
+
+
+def test_nobody_sees_or_moves_somebody_elses_trade(alice: Customer, bob: Customer, page_of: PageOf) -> None:
+    trade = Trade.objects.get(customer=alice)
+    client = page_of(bob)
+    for path in ("", "/live", "/confirmation.pdf"):
+        assert client.get(f"/trades/{trade.id}{path}").status_code == 404
+    assert client.post(f"/trades/{trade.id}/cancel").status_code == 404
+
+
+def test_a_confirmation_is_the_same_bytes_every_time(alice: Customer, page_of: PageOf) -> None:
+    trade = Trade.objects.get(customer=alice)
+    first, second = (page_of(alice).get(f"/trades/{trade.id}/confirmation.pdf").content for _ in range(2))
+    assert first.startswith(b"%PDF-")
+    assert first == second
+    waiting, _ = place_trade(alice.id, "AAPL", "BUY", 1)
+    assert page_of(alice).get(f"/trades/{waiting.id}/confirmation.pdf").status_code == 404
+
+
+def test_trades_are_filtered_and_paged(ada: Customer, page_of: PageOf) -> None:
+    client = page_of(ada)
+    for _ in range(20):
+        place_trade(ada.id, "GOOG", "BUY", 1)
+    page = client.get("/trades")
+    assert len(page.context["trades"]) == 25
+    older = client.get(f"/trades?{page.context['next']}")
+    numbers = [trade.sequence for trade in [*page.context["trades"], *older.context["trades"]]]
+    assert numbers == list(range(max(numbers), 0, -1))
+    assert {t.ticker for t in client.get("/trades?q=disney").context["trades"]} == {"DIS"}
+    assert {t.type for t in client.get("/trades?type=SELL").context["trades"]} == {"SELL"}
+    assert len(client.get("/trades?status=PLACED").context["trades"]) == 20
+    tomorrow = timezone.localdate() + timedelta(days=1)
+    assert list(client.get(f"/trades?since={tomorrow}").context["trades"]) == []
+    assert client.get("/trades?since=yesterday").status_code == 422
+
+
+def test_search_finds_by_ticker_and_by_company(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    assert client.get("/stocks/search?q=aapl").headers["Location"] == "/stocks/AAPL"
+    found = client.get("/stocks/search?q=walt").content.decode()
+    assert "/stocks/DIS" in found
+    assert "No stock by" in client.get("/stocks/search?q=zzzzz").content.decode()
+    fragment = client.get("/stocks/search?q=AA", headers={"HX-Request": "true"}).content.decode()
+    assert "/stocks/AAPL" in fragment
+    assert "<html" not in fragment
+
+
+def test_a_stock_is_watched_and_not(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    for _ in range(2):
+        client.post("/stocks/ko/watch")
+    assert [holding.ticker for holding in client.get("/").context["watched"]] == ["KO"]
+    client.post("/stocks/KO/watch", {"off": "1"})
+    assert client.get("/").context["watched"] == []
+    assert client.post("/stocks/NOSUCH/watch").status_code == 404
+
+
+# -- the chart comes from the books
+
+
+@pytest.mark.parametrize("name", list(portfolio.STRETCHES))
+def test_each_point_of_the_chart_is_cash_and_shares_then_at_the_prices_of_then(ada: Customer, name: str) -> None:
+    worth = portfolio.worth(ada.id, portfolio.STRETCHES[name])
+    assert worth.chart
+    chosen = worth.chart.points[1:-1:19]
+    assert chosen
+    for at, shown in chosen:
+        moment = timezone.datetime.fromtimestamp(at, tz=timezone.get_default_timezone())  # type: ignore[attr-defined]
+        value = Decimal(0)
+        before = Posting.objects.filter(customer=ada, created_at__lte=moment)
+        for posting in before.order_by("ticker", "-id").distinct("ticker"):
+            if posting.ticker == CASH:
+                value += posting.total
+            elif posting.total:
+                (bar,) = gateway.bars(posting.ticker, moment, moment + timedelta(seconds=1), 1)
+                value += posting.total * bar["open"]
+        assert Decimal(shown) == round(value, 2), moment
+
+
+def test_a_deposit_is_no_gain(bob: Customer, listed: StandInExchange) -> None:
+    worth = portfolio.worth(bob.id, portfolio.STRETCHES["ALL"])
+    assert (worth.value, worth.change) == (500, 0)
+
+
+def test_the_days_change_is_that_of_the_shares(ada: Customer) -> None:
+    worth = portfolio.worth(ada.id, portfolio.STRETCHES["1D"])
+    assert worth.chart
+    assert worth.change == worth.chart.last - worth.chart.first - worth.transfers
+
+
+def test_without_the_exchange_pages_stand_and_say_so(
+    alice: Customer, exchange: StandInExchange, page_of: PageOf
+) -> None:
+    exchange.faults(down=True)
+    client = page_of(alice)
+    assert "Price unavailable" in client.get("/").content.decode()
+    for path in ("/cash", "/trades", "/statements", "/account"):
+        assert client.get(path).status_code == 200

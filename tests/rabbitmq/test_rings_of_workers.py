@@ -1,0 +1,150 @@
+"""Rings of workers on a real RabbitMQ: of three lanes one works, and when it dies, or freezes, another goes on."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import psycopg
+import pytest
+
+from brokerage.local.harness import Brokerage
+from chaos.checker import gather, violations, wait_until_final
+from chaos.crowd import Crowd
+from chaos.record import Record, now
+from chaos.site import open_accounts
+from tests.rabbitmq.server import RabbitMQ, is_installed
+
+CUSTOMERS, RATE = 40, 12.0
+LANES = 16
+TAKE_OVER_SECONDS_MAX = 20.0
+"""Of a killed one. How long it takes on a quiet machine is in docs/operations.md."""
+FREEZE_SECONDS = 25.0
+"""RabbitMQ gives a silent worker up after two heartbeats of 5 s, and a bit."""
+
+pytestmark = [pytest.mark.story, pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed")]
+
+
+class Story:
+    """A brokerage on RabbitMQ under load, and what its history says about who took turns."""
+
+    def __init__(self, brokerage: Brokerage, rabbitmq: RabbitMQ, folder: Path) -> None:
+        self.brokerage, self.rabbitmq, self.log = brokerage, rabbitmq, Record(folder)
+        self.database_url = brokerage.environment["DATABASE_URL"]
+        self.accounts = open_accounts(brokerage, [Decimal(50_000)] * CUSTOMERS, folder.name.replace("_", "-"))
+
+    def moves_since(self, moment: float) -> list[tuple[int, str, float]]:
+        """Lane, worker and time of each move that a worker of a ring made since then; doors and sweeps left out."""
+        with psycopg.connect(self.database_url) as connection:
+            rows = connection.execute(
+                "SELECT customer_id, by, extract(epoch FROM at)::float8 FROM trades_move"
+                " JOIN trades_trade AS t ON t.id = trade_id"
+                " WHERE at > to_timestamp(%s) AND by LIKE 'lanes.%%' ORDER BY at",
+                [moment],
+            ).fetchall()
+        return [(crc32(str(customer).encode()) % LANES, by, at) for customer, by, at in rows]
+
+    def workers_since(self, moment: float) -> dict[int, set[str]]:
+        """Who worked in each lane since then."""
+        found: dict[int, set[str]] = defaultdict(set)
+        for lane, by, _ in self.moves_since(moment):
+            found[lane].add(by)
+        return found
+
+    def leader(self) -> tuple[str, set[int]]:
+        """Who works in most lanes now, and in which."""
+        lanes: dict[str, set[int]] = defaultdict(set)
+        for lane, workers in self.eventually(lambda: self.workers_since(now() - 3)).items():
+            for worker in workers:
+                lanes[worker].add(lane)
+        return max(lanes.items(), key=lambda item: len(item[1]))
+
+    def take_over(self, lanes: set[int], leader: str, moment: float, seconds_max: float) -> float:
+        """Wait until another works in one of these lanes; how many seconds after that moment it began to."""
+
+        def others() -> list[float]:
+            return [at for lane, by, at in self.moves_since(moment) if lane in lanes and by != leader]
+
+        return float(self.eventually(others, seconds_max)[0]) - moment
+
+    def eventually(self, look: Callable[[], Any], seconds_max: float = 60.0) -> Any:
+        deadline = time.monotonic() + seconds_max
+        while not (found := look()):
+            assert time.monotonic() < deadline, self.brokerage.output()[-3000:]
+            time.sleep(0.1)
+        return found
+
+    def judge(self) -> list[str]:
+        told = gather(self.accounts, self.log, self.database_url, self.brokerage.exchange_url)
+        assert len(told.trades) > RATE
+        return violations(told)
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    with RabbitMQ(tmp_path_factory.mktemp("rabbitmq")) as rabbitmq:
+        yield rabbitmq
+
+
+@pytest.fixture(scope="module")
+def brokerage(rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokerage]:
+    folder = tmp_path_factory.mktemp("ring") / "var"
+    with Brokerage(folder, {"web": 1, "lanes": 3, "sweep": 1}, {"BROKER_URL": rabbitmq.url}) as brokerage:
+        yield brokerage
+
+
+@pytest.fixture
+def story(brokerage: Brokerage, rabbitmq: RabbitMQ, tmp_path: Path) -> Iterator[Story]:
+    """All that the customers did is judged at the end."""
+    story = Story(brokerage, rabbitmq, tmp_path)
+    crowd = Crowd(brokerage.url, story.accounts, story.log, seed=1, rate=RATE)
+    crowd.start()
+    yield story
+    crowd.stop()
+    wait_until_final(story.database_url)
+    story.log.close()
+    assert story.judge() == []
+
+
+def test_in_each_lane_one_works_and_when_it_is_killed_another_goes_on(story: Story) -> None:
+    seconds = []
+    for _ in range(2):
+        leader, lanes = story.leader()
+        began = now()
+        time.sleep(3)
+        assert all(len(workers) == 1 for workers in story.workers_since(began).values()), "the others stand by"
+        story.brokerage.kill(leader)
+        killed = now()
+        seconds.append(story.take_over(lanes, leader, killed, TAKE_OVER_SECONDS_MAX))
+    print(f"take-over after kill -9: {', '.join(f'{s:.2f} s' for s in seconds)}")
+
+
+def test_a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_wakes_up(story: Story) -> None:
+    leader, lanes = story.leader()
+    story.brokerage.kill(leader, signal.SIGSTOP)
+    frozen = now()
+    seconds = story.take_over(lanes, leader, frozen, FREEZE_SECONDS + TAKE_OVER_SECONDS_MAX)
+    print(f"take-over after a freeze: {seconds:.2f} s")
+    time.sleep(max(0.0, frozen + FREEZE_SECONDS - now()))
+    story.brokerage.kill(leader, signal.SIGCONT)
+    woken = now()
+    story.eventually(lambda: story.moves_since(woken))
+    time.sleep(3)
+
+
+def test_trades_go_on_while_the_broker_is_away_and_lanes_come_back_with_it(story: Story) -> None:
+    story.leader()
+    story.rabbitmq.kill()
+    began = now()
+    filled = "SELECT FROM trades_trade WHERE claimed_at > to_timestamp(%s) AND status = 'FILLED' LIMIT 1"
+    with psycopg.connect(story.database_url, autocommit=True) as connection:
+        story.eventually(lambda: connection.execute(filled, [began + 1]).fetchone() is not None)
+    story.rabbitmq.start()
+    back = now()
+    story.eventually(lambda: story.moves_since(back), 90)

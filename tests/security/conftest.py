@@ -1,0 +1,12 @@
+"""What the tests of this folder share."""
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _static_files_by_their_names(settings: Any) -> None:
+    """Pages name static files by what was collected; nothing was."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}

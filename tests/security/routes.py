@@ -1,0 +1,52 @@
+"""Every address of the brokerage, found by walking the URL resolver, so that a new one is attacked like the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls.converters import get_converters
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+OPEN_TO_ALL = {"/api/schema/", "/api/docs/"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """An address, with the names of its parameters in braces, and what it answers to."""
+
+    path: str
+    parameters: tuple[str, ...]
+    methods: tuple[str, ...]
+
+    def to(self, **values: str) -> str:
+        """The address of one thing. Raises KeyError for a parameter that nobody told about."""
+        return self.path.format_map(values)
+
+
+def api_routes() -> list[Route]:
+    """The routes that a program calls with a token."""
+    return [route for route in routes() if route.path.startswith("/api/") and route.path not in OPEN_TO_ALL]
+
+
+def routes() -> list[Route]:
+    return list(_walk(get_resolver(), "/"))
+
+
+def _walk(resolver: URLResolver, so_far: str) -> Iterator[Route]:
+    for pattern in resolver.url_patterns:
+        path = so_far + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            if not path.startswith("/admin/"):
+                yield from _walk(pattern, path)
+        elif isinstance(pattern, URLPattern) and "^" not in path:
+            view = getattr(pattern.callback, "view_class", getattr(pattern.callback, "cls", None))
+            methods = tuple(method for method in METHODS if view is None or hasattr(view, method.lower()))
+            names = tuple(pattern.pattern.converters)
+            for converter in get_converters():
+                for name in names:
+                    path = path.replace(f"<{converter}:{name}>", "{" + name + "}").replace(
+                        f"<{name}>", "{" + name + "}"
+                    )
+            yield Route(path, names, methods)

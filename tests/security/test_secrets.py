@@ -1,0 +1,105 @@
+"""Secrets stay where they are: not in logs, not on error pages; and production starts with none that is known."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts import funding, tokens
+from accounts.models import Customer
+from tests.people import open_account
+
+PROJECT = Path(__file__).resolve().parents[2]
+PRODUCTION = {
+    "PRODUCTION": "true",
+    "TLS": "true",
+    "DEBUG": "false",
+    "ALLOWED_HOSTS": "broker.example.com",
+    "SECRET_KEY": "k3y-" + "abcdefghij" * 6,
+    "EXCHANGE_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+}
+
+
+def start(**environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", "import django; django.setup()"],
+        cwd=PROJECT,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "brokerage.settings"} | PRODUCTION | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_production_starts_with_settings_that_are_safe() -> None:
+    done = start()
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEBUG", "true"),
+        ("TLS", "false"),
+        ("SECRET_KEY", "django-insecure-" + "x" * 50),
+        ("SECRET_KEY", "short"),
+        ("SECRET_KEY", "x" * 60),
+        ("EXCHANGE_SECRET", ""),
+        ("EXCHANGE_SECRET", "whsec_c2hvcnQ="),
+        ("ALLOWED_HOSTS", "*"),
+    ],
+)
+def test_production_refuses_to_start_with_what_is_not_safe(name: str, value: str) -> None:
+    done = start(**{name: value})
+    assert done.returncode != 0
+    assert name in done.stderr.strip().splitlines()[-1]
+    assert value == "" or len(value) < 6 or value not in done.stderr
+
+
+@pytest.mark.django_db
+def test_no_secret_is_in_a_log_or_on_an_error_page(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = open_account("carol@example.com", Decimal(10), password="correct-horse-staple")
+    issued = tokens.issue(customer, "test")
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("something of ours is broken")
+
+    monkeypatch.setattr(funding, "open_books", fail)
+    client = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {issued.token}"})
+    answers = [
+        client.post("/api/v1/deposits", {"amount": "1.00"}, content_type="application/json"),
+        client.post(
+            "/api/v1/tokens",
+            {"email": "carol@example.com", "password": "correct-horse-staple-not", "name": "x"},
+            content_type="application/json",
+        ),
+        client.get("/nowhere?token=" + issued.token),
+        client.post(
+            "/exchange/callbacks", "{}", content_type="application/json", headers={"webhook-signature": "v1,abc"}
+        ),
+    ]
+    assert [answer.status_code for answer in answers] == [500, 401, 404, 401]
+    written = capsys.readouterr()
+    told = "".join(answer.content.decode() for answer in answers) + caplog.text + written.out + written.err
+    for secret in (issued.token, issued.secret_key, "correct-horse-staple", os.environ["SECRET_KEY"]):
+        assert secret not in told
+    assert "RuntimeError" not in answers[0].content.decode()
+
+
+@pytest.mark.django_db
+def test_a_token_can_not_be_guessed_letter_by_letter(alice: Customer, api_of: Callable[..., Client]) -> None:
+    """What is looked up is a hash: how much of a guess is right changes nothing of it."""
+    token = tokens.issue(alice, "test").token
+    for guess in (token[:-1], token[:-1] + ("A" if token[-1] != "A" else "B"), token.upper(), token + " x", token * 2):
+        assert tokens.find(guess) is None
+    assert tokens.find(token)

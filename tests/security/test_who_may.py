@@ -1,0 +1,193 @@
+"""Nobody gets in where they don't belong: every address of the API, attacked by those who may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts import tokens
+from accounts.models import Customer, Token
+from tests.people import open_account
+from tests.security.routes import Route, api_routes
+from trades.models import Trade, Type
+from trades.place import place_trade
+
+pytestmark = pytest.mark.django_db
+
+ROUTES = api_routes()
+CALLS = [(route, method) for route in ROUTES for method in route.methods]
+SIGN_IN = ("/api/v1/tokens", "POST")
+"""The one call that is made without a token."""
+STRANGERS_OWN = {"ticker", "name", "symbol"}
+"""Parameters that name nothing of a customer's."""
+
+
+def named(call: tuple[Route, str]) -> str:
+    return f"{call[1]} {call[0].path}"
+
+
+@pytest.fixture
+def of_alice(alice: Customer) -> dict[str, str]:
+    """What is Alice's, by the name of the parameter that would name it."""
+    trade, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
+    return {
+        "trade_id": str(trade.id),
+        "token_id": str(tokens.issue(alice, "hers").grant.id),
+        "ticker": "AAPL",
+    }
+
+
+def call(client: Client, method: str, path: str, body: Any = None) -> Any:
+    return client.generic(method, path, b"{}" if body is None else body, content_type="application/json")
+
+
+def test_the_routes_are_found() -> None:
+    assert {"/api/v1/trades", "/api/v1/trades/{trade_id}", "/api/v1/balance"} <= {route.path for route in ROUTES}
+
+
+@pytest.mark.parametrize("a_call", [c for c in CALLS if (c[0].path, c[1]) != SIGN_IN], ids=named)
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer ", "Bearer brk_" + "A" * 43, "Basic YTpi", "Bearer \xff", "bearer null"]
+)
+def test_without_a_token_of_ours_every_call_is_401(
+    of_alice: dict[str, str], a_call: tuple[Route, str], header: str | None
+) -> None:
+    route, method = a_call
+    client = Client(headers={} if header is None else {"Authorization": header})
+    assert call(client, method, route.to(**of_alice)).status_code == 401
+
+
+@pytest.mark.parametrize("a_call", [c for c in CALLS if (c[0].path, c[1]) != SIGN_IN], ids=named)
+@pytest.mark.parametrize("ending", ["deleted", "expired", "customer shut out"])
+def test_a_token_that_has_ended_is_401(
+    of_alice: dict[str, str], alice: Customer, a_call: tuple[Route, str], ending: str
+) -> None:
+    route, method = a_call
+    expires_at = datetime.now(UTC) - timedelta(seconds=1) if ending == "expired" else None
+    issued = tokens.issue(alice, "test", expires_at=expires_at)
+    if ending == "deleted":
+        issued.grant.delete()
+    if ending == "customer shut out":
+        Customer.objects.filter(id=alice.id).update(is_active=False)
+    client = Client(headers={"Authorization": f"Bearer {issued.token}"})
+    assert call(client, method, route.to(**of_alice)).status_code == 401
+
+
+@pytest.mark.parametrize("a_call", [c for c in CALLS if c[1] != "GET" and (c[0].path, c[1]) != SIGN_IN], ids=named)
+def test_a_token_without_the_scope_changes_nothing(
+    of_alice: dict[str, str], alice: Customer, api_of: Callable[..., Client], a_call: tuple[Route, str]
+) -> None:
+    route, method = a_call
+    answer = call(api_of(alice, []), method, route.to(**of_alice))
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("a_call", [c for c in CALLS if set(c[0].parameters) - STRANGERS_OWN], ids=named)
+def test_what_is_anothers_is_as_if_it_were_not(
+    of_alice: dict[str, str], alice: Customer, bob: Customer, api_of: Callable[..., Client], a_call: tuple[Route, str]
+) -> None:
+    """The same answer, to the letter, as for what does not exist: not even that it exists is told."""
+    route, method = a_call
+    nothing = dict.fromkeys(of_alice, "0" * 8 + "-0000-4000-8000-" + "0" * 12)
+    hers = call(api_of(bob), method, route.to(**of_alice))
+    none = call(api_of(bob), method, route.to(**nothing))
+    assert hers.status_code == 404
+    assert hers.content == none.content
+    assert Token.objects.filter(id=of_alice["token_id"]).exists()
+    assert Trade.objects.get(id=of_alice["trade_id"]).customer_id == alice.id
+
+
+@pytest.mark.parametrize("a_call", [c for c in CALLS if c[1] == "GET"], ids=named)
+def test_nothing_of_alices_is_in_what_bob_sees(
+    of_alice: dict[str, str], alice: Customer, bob: Customer, api_of: Callable[..., Client], a_call: tuple[Route, str]
+) -> None:
+    route, method = a_call
+    seen = call(api_of(bob), method, route.to(**of_alice)).content.decode()
+    for secret in (of_alice["trade_id"], of_alice["token_id"], alice.email):
+        assert secret not in seen
+
+
+@pytest.mark.parametrize(
+    "extra", ["customerId", "customer", "customer_id", "status", "price", "amountFilled", "isStaff", "id", "sequence"]
+)
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/v1/trades", {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}),
+        ("/api/v1/deposits", {"amount": "1.00"}),
+        ("/api/v1/withdrawals", {"amount": "1.00"}),
+    ],
+)
+def test_a_field_that_is_not_ones_to_set_is_refused(
+    alice: Customer, bob: Customer, api_of: Callable[..., Client], path: str, body: dict[str, Any], extra: str
+) -> None:
+    before = Trade.objects.count()
+    answer = api_of(alice).post(path, {**body, extra: bob.id}, content_type="application/json")
+    assert answer.status_code == 400
+    assert Trade.objects.count() == before
+
+
+def test_nobody_learns_who_has_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same answer, and the same work, for a wrong password and for an address that nobody has."""
+    from django.contrib.auth.hashers import Argon2PasswordHasher
+
+    hashed: list[str] = []
+    for name in ("encode", "verify"):
+        original = getattr(Argon2PasswordHasher, name)
+
+        def counted(self: Any, *args: Any, original: Any = original, **kwargs: Any) -> Any:
+            hashed.append("one")
+            return original(self, *args, **kwargs)
+
+        monkeypatch.setattr(Argon2PasswordHasher, name, counted)
+    open_account("known@example.com", Decimal(1), password="right-horse-battery")
+    hashed.clear()
+    answers = []
+    for email in ("known@example.com", "nobody@example.com"):
+        body = {"email": email, "password": "wrong-horse", "name": "x"}
+        answer = Client().post("/api/v1/tokens", body, content_type="application/json")
+        answers.append((answer.status_code, answer.content, len(hashed)))
+        hashed.clear()
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 401
+    assert answers[0][2] >= 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["//evil.example.com", "/\\evil.example.com", "/%2f%2fevil.example.com/", "/admin/login/?next=//evil.example.com"],
+)
+def test_no_address_leads_elsewhere(path: str) -> None:
+    answer = Client().get(path)
+    assert "evil.example.com" not in answer.headers.get("Location", "").partition("?")[0]
+
+
+@pytest.mark.parametrize("path", ["/", "/admin/login/", "/api/docs/", "/api/v1/trades", "/nowhere"])
+def test_no_page_can_be_framed_sniffed_or_made_to_run_what_is_not_ours(path: str) -> None:
+    headers = Client().get(path).headers
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    if path != "/api/docs/":
+        policy = headers["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in policy
+        assert "default-src 'self'" in policy
+        assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
+
+
+def test_a_form_from_elsewhere_signs_nobody_in() -> None:
+    client = Client(enforce_csrf_checks=True)
+    answer = client.post("/admin/login/", {"username": "staff@example.com", "password": "whatever"})
+    assert answer.status_code == 403
+
+
+def test_a_cookie_is_no_token(alice: Customer) -> None:
+    """So that no page elsewhere can make a browser call the API."""
+    client = Client()
+    client.force_login(alice)
+    assert client.post("/api/v1/trades", {}, content_type="application/json").status_code == 401

@@ -1,0 +1,36 @@
+"""The confirmation of a trade, on paper."""
+
+from collections.abc import Sequence
+
+from accounts import paper
+from accounts.templatetags.figures import usd
+from accounts.zone import EASTERN
+from trades.models import Move, Status, Trade
+
+DONE = {"BUY": "Bought", "SELL": "Sold"}
+
+
+def confirmation_of(trade: Trade, moves: Sequence[Move], company: str) -> bytes:
+    """The confirmation of a FILLED trade as PDF: again, the same bytes."""
+    if trade.status != Status.FILLED:
+        raise ValueError(f"{trade.id} is {trade.status}")
+    rows = [
+        ["Trade", str(trade.id)],
+        ["Account", str(trade.customer_id)],
+        ["What", f"{DONE[trade.type]} {trade.quantity:,} shares of {company} ({trade.ticker}), a market order"],
+        ["Price a share", usd(trade.price)],
+        ["Amount", usd(trade.amount)],
+    ]
+    times = [[move.to_status, f"{move.at.astimezone(EASTERN):%b %d, %Y %H:%M:%S.%f}"] for move in moves]
+    return paper.document(
+        "Trade confirmation",
+        f"{DONE[trade.type]} {trade.quantity:,} {trade.ticker} at {usd(trade.price)}",
+        [
+            paper.table(rows, [1, 3], 2, head=False),
+            paper.gap(18),
+            paper.heading("When"),
+            paper.gap(4),
+            paper.table([["Step", "Time (Eastern)"], *times], [1, 3], 2),
+        ],
+        f"Trade {trade.id} · all amounts in USD",
+    )
