@@ -1,5 +1,6 @@
 """The endpoints under /alpaca/v2/."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -8,7 +9,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,7 +23,7 @@ from alpaca_api.models import Configuration, Watchlist
 from alpaca_api.rest import UNPROCESSABLE, AlpacaView, FlagField, Query, Refused
 from exchange import gateway, market
 from exchange.days import trading_days
-from exchange.messages import Unknown
+from exchange.messages import Unknown, storable
 from exchange.models import Stock
 from trades import checks
 from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
@@ -35,6 +36,7 @@ CLOSED = [Status.FILLED, Status.REJECTED]
 TICKERS_MAX = 500
 WATCHLISTS_MAX, WATCHED_MAX = 200, 1_000
 SUPPORTED = "supported are market orders for whole shares, time_in_force day or gtc"
+NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?(E[+-]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
 CALENDAR_FIRST, CALENDAR_LAST = date(1970, 1, 1), date(2029, 12, 31)
 
 
@@ -55,16 +57,17 @@ class SymbolsField(TextField):
         tickers = [ticker for ticker in super().to_internal_value(data).upper().split(",") if ticker]
         if len(tickers) > TICKERS_MAX:
             raise serializers.ValidationError(f"{TICKERS_MAX} symbols at most.")
-        return [ticker[:12] for ticker in tickers]
+        return [storable(ticker, 12) for ticker in tickers]
 
 
+@extend_schema_field({"oneOf": [{"type": "number"}, {"type": "string", "maxLength": 40}]})
 class NumberField(serializers.Field):
     """A number, as JSON has it or as text."""
 
     default_error_messages: ClassVar = {"invalid": "must be a number"}
 
     def to_internal_value(self, data: Any) -> Decimal:
-        if isinstance(data, bool) or not isinstance(data, int | Decimal | str) or len(str(data)) > 40:
+        if isinstance(data, bool) or not isinstance(data, int | Decimal | str) or not NUMBER.fullmatch(str(data)):
             self.fail("invalid")
         try:
             number = Decimal(data)
@@ -432,7 +435,10 @@ class PortfolioHistoryView(AlpacaView):
             end = datetime.combine(asked["date_end"], datetime.max.time(), UTC)
         end = min(end, now)
         period = asked.get("period", timedelta(days=31))
-        start = asked.get("start") or end - period
+        try:
+            start = asked.get("start") or end - period
+        except OverflowError:
+            raise Refused(422, UNPROCESSABLE, "end: too long ago") from None
         if start >= end:
             raise Refused(422, UNPROCESSABLE, "start must be before end")
         timeframe = asked.get("timeframe") or ("15Min" if end - start <= timedelta(days=7) else "1D")

@@ -248,6 +248,22 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "brokerage.schema.complete",
+    ],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "TradeType": "trades.models.Type",
+        "TradeStatus": "trades.models.Status",
+        "OrderSide": ["buy", "sell"],
+        "AssetClass": ["us_equity"],
+        "MarketOrder": ["market"],
+        "OrderType": ["market", "limit", "stop", "stop_limit", "trailing_stop"],
+        "ActivityType": ["FILL", "CSD", "CSW"],
+        "FillType": ["fill"],
+    },
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "tryItOutEnabled": True},
     "COMPONENT_SPLIT_REQUEST": True,
 }
 CACHES = {

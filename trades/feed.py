@@ -6,8 +6,8 @@ transaction up to its number has ended: nothing can then appear before it any mo
 
 The number is that of the transaction that wrote it, or higher: a turn draws its own with its first lock, perhaps before
 the placing whose trade it then claims, and takes the customer's highest where its own is lower. It is never lower than
-its own, so nothing appears behind a reader; and it never falls, so a customer's events are in the order of their causes.
-Trades that are placed at the same moment by requests that do not wait for each other come in either order.
+its own, so nothing appears behind a reader; and it never falls, so a customer's events are in the order of their
+causes. Trades placed at the same moment by requests that do not wait for each other come in either order.
 """
 
 import re

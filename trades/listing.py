@@ -46,34 +46,41 @@ def trades_of(customer_id: int, wanted: Wanted, limit: int, *, newest_first: boo
     if wanted.placed_before:
         first = _first_after(customer_id, wanted.placed_before, LOCK_WAIT_MAX)
         rows = rows.filter(placed_at__lt=wanted.placed_before, sequence__lt=first)
-    branches = _branches(rows, wanted)
-    if len(branches) == 1:
-        return list(branches[0].order_by(order)[:limit])
-    head, *rest = [branch.order_by(order)[:limit] for branch in branches]
-    return list(head.union(*rest, all=True).order_by(order)[:limit])
+    branches, in_flight = _branches(rows, wanted)
+    if not branches:
+        found = []
+    elif len(branches) == 1:
+        found = list(branches[0].order_by(order)[:limit])
+    else:
+        head, *rest = [branch.order_by(order)[:limit] for branch in branches]
+        found = list(head.union(*rest, all=True).order_by(order)[:limit])
+    if in_flight is not None and (one := list(in_flight)):
+        found = sorted(found + one, key=lambda trade: trade.sequence, reverse=newest_first)[:limit]
+    return found
 
 
-def _branches(rows: QuerySet[Trade], wanted: Wanted) -> list[QuerySet[Trade]]:
-    """The rows wanted, as lists that an index has in order."""
+def _branches(rows: QuerySet[Trade], wanted: Wanted) -> tuple[list[QuerySet[Trade]], QuerySet[Trade] | None]:
+    """The rows wanted, as lists that an index has in order; and the one in flight.
+
+    This one is asked for without an order: with one, PostgreSQL would look for it along the whole line.
+    """
     if not (wanted.statuses or wanted.types or wanted.tickers):
-        return [rows]
+        return [rows], None
     statuses = wanted.statuses or Status.values
     types = wanted.types or Type.values
+    open_rows = rows.filter(type__in=types)
+    if wanted.tickers:
+        open_rows = open_rows.filter(ticker__in=wanted.tickers)
+    in_flight = open_rows.filter(status=Status.IN_PROGRESS) if Status.IN_PROGRESS in statuses else None
+    branches = [open_rows.filter(status=Status.PLACED)] if Status.PLACED in statuses else []
     final = [status for status in statuses if status in FINAL]
     combinations = list(product(final, types, wanted.tickers or [None]))
-    branches = []
-    if open_ := [status for status in statuses if status not in FINAL]:
-        few = rows.filter(type__in=types)
-        if wanted.tickers:
-            few = few.filter(ticker__in=wanted.tickers)
-        # One each, for each has its own index.
-        branches += [few.filter(status=status) for status in open_]
     if len(combinations) > BRANCHES_MAX:
-        return [*branches, rows.filter(status__in=final, type__in=types, ticker__in=wanted.tickers)]
+        return [*branches, rows.filter(status__in=final, type__in=types, ticker__in=wanted.tickers)], in_flight
     for status, type, ticker in combinations:
         branch = rows.filter(status=status, type=type)
         branches.append(branch if ticker is None else branch.filter(ticker=ticker))
-    return branches
+    return branches, in_flight
 
 
 def _first_after(customer_id: int, moment: datetime, margin: timedelta) -> int:

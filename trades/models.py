@@ -158,7 +158,7 @@ class Trade(models.Model):
             pgtrigger.Protect(
                 name="final_trades_stay",
                 operation=pgtrigger.Update,
-                condition=pgtrigger.Q(old__status__in=FINAL),
+                condition=pgtrigger.Q(old__status__in=sorted(FINAL)),  # a set has no order
             ),
             pgtrigger.Protect(
                 name="trades_move_forward",

@@ -1,0 +1,56 @@
+"""`python -m tests.fuzz`: schemathesis over the whole schema, both APIs, against a brokerage that runs.
+
+No 5xx, no status and no shape that the schema does not know. FUZZ_EXAMPLES a phase and operation (default 12),
+FUZZ_SECONDS in all at most (default 240), FUZZ_SEED. Exits with what schemathesis says.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from brokerage.local.harness import Brokerage
+
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+
+
+def main() -> int:
+    folder = Path(tempfile.mkdtemp(prefix="brokerage-test-"))
+    try:
+        with Brokerage(folder / "var") as brokerage:
+            made = brokerage.manage(
+                "create_customer", "fuzz@example.com", "--password", "correct horse", "--deposit", "1000000", "--json"
+            )
+            return fuzz(brokerage.url, json.loads(made.stdout)["token"])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fuzz(url: str, token: str) -> int:
+    """Fuzz what runs at this address as this customer."""
+    program = str(Path(sys.executable).parent / "schemathesis")
+    command = [
+        program,
+        "run",
+        f"{url}/api/schema/",
+        f"--header=Authorization:Bearer {token}",
+        f"--checks={CHECKS}",
+        f"--max-examples={os.environ.get('FUZZ_EXAMPLES', '12')}",
+        f"--max-time={os.environ.get('FUZZ_SECONDS', '240')}",
+        "--phases=examples,coverage,fuzzing",
+        "--max-redirects=0",  # the stream of events is without end
+        "--continue-on-failure",
+        "--suppress-health-check=all",
+        "--no-shrink",
+        "--warnings=off",
+        "--output-sanitize=true",
+        *([f"--seed={seed}"] if (seed := os.environ.get("FUZZ_SEED")) else []),
+    ]
+    return subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main() if len(sys.argv) < 3 else fuzz(sys.argv[1], sys.argv[2]))
