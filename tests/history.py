@@ -61,8 +61,9 @@ class _Writer:
         self._post(CASH, kind, transfer.id, change, at)
 
     def trade(self, ticker: str, quantity: int, at: datetime) -> None:
-        (bar, *_) = gateway.bars(ticker, at, at + timedelta(hours=1), 60)
-        price, size = bar["open"], abs(quantity)
+        now = gateway.bars(ticker, at, at + timedelta(minutes=1), 60)
+        before = [] if now else gateway.bars(ticker, at - timedelta(days=5), at, 3600)  # the market was closed
+        price, size = now[0]["open"] if now else before[-1]["close"], abs(quantity)
         amount, is_buy = price * size, quantity > 0
         self.sequence += 1
         done = at + timedelta(seconds=0.4)

@@ -23,6 +23,7 @@ EMPTY = {
     "tokens-none": "/account/tokens",
 }
 INSIDE = {
+    "second-factor-on": "/account/second-factor/totp/activate/",
     "home": "/",
     "home-1y": "/?range=1Y",
     "stock": "/stocks/AAPL",
@@ -42,7 +43,6 @@ INSIDE = {
     "email": "/account/email/",
     "password": "/account/password/change/",
     "second-factor": "/account/second-factor/",
-    "second-factor-on": "/account/second-factor/totp/activate/",
     "sessions": "/account/sessions/",
     "sign-out": "/account/logout/",
     "tokens": "/account/tokens",
@@ -79,6 +79,8 @@ def test_pages_of_a_customer_who_has_been_here_for_a_while(open_browser: Callabl
     browser = open_browser()
     wrong = [problem for name, path in OUTSIDE.items() for problem in look_at(browser, name, path)]
     browser.sign_in(ada.email)
+    wrong += look_at(browser, "prove-it", "/account/second-factor/totp/activate/")
+    browser.prove_it()
     for name, path in INSIDE.items():
         wrong += look_at(browser, name, path.format(filled=filled.id, month=f"{filled.placed_at:%Y-%m}"))
     assert wrong == []
@@ -119,6 +121,9 @@ def test_pages_of_the_second_factor(open_browser: Callable[..., Browser]) -> Non
     browser.fill("#id_code", RecoveryCodes.activate(customer).get_unused_codes()[0])
     browser.press("Sign In")
     browser.until_text("Your portfolio")
+    browser.go("/account/second-factor/recovery-codes/")
+    browser.prove_it()
+    wrong += look_at(browser, "second-factor-is-on", "/account/second-factor/")
     wrong += look_at(browser, "recovery-codes", "/account/second-factor/recovery-codes/")
     assert wrong == []
 
