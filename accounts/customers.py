@@ -4,7 +4,6 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from accounts.models import Balance, Customer, normal_email
@@ -25,14 +24,16 @@ def create_customer(email: str, password: str | None, *, name: str = "", **flags
 
     password None: nobody can sign in with a password until one is set.
     Who calls this vouches for the address: nobody is asked to confirm it. Raises ValidationError (not an e-mail
-    address), EmailTaken.
+    address, no name that could be kept), EmailTaken.
     """
     email = normal_email(email)
-    try:
-        validate_email(email)
-    except ValidationError:
-        raise ValidationError(f"“{email}” is not an e-mail address.") from None
     customer = Customer(email=email, name=name, **flags)
+    try:
+        customer.clean_fields(exclude={"password"})
+    except ValidationError as error:
+        if "email" in error.message_dict:
+            raise ValidationError(f"“{email}” is not an e-mail address.") from None
+        raise
     customer.set_password(password)
     try:
         with transaction.atomic():

@@ -237,7 +237,8 @@ WRITE_POSITIONS = """
     INSERT INTO accounts_position (customer_id, ticker, quantity, held, average_price)
     SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::numeric[])
     ON CONFLICT (customer_id, ticker) DO UPDATE
-    SET quantity = excluded.quantity, held = excluded.held, average_price = excluded.average_price, modified_at = statement_timestamp()
+    SET quantity = excluded.quantity, held = excluded.held, average_price = excluded.average_price,
+        modified_at = statement_timestamp()
 """
 WRITE_POSTINGS = """
     INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price)

@@ -84,9 +84,12 @@ class Balance(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                name="balance_holds_no_more_than_there_is", condition=Q(held__gte=0, held__lte=F("amount"))
+                name="balance_holds_no_more_than_there_is",
+                # The last keeps NaN out, which is greater than every number.
+                condition=Q(held__gte=0, held__lte=F("amount"), amount__lt=10**15),
             ),
         ]
+        triggers = [pgtrigger.Protect(name="balances_stay", operation=pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.amount} USD"
@@ -113,7 +116,11 @@ class Position(models.Model):
                 name="position_holds_no_more_than_there_is", condition=Q(held__gte=0, held__lte=F("quantity"))
             ),
             models.CheckConstraint(name="position_names_a_stock", condition=~Q(ticker=CASH)),
+            models.CheckConstraint(
+                name="position_has_a_price", condition=Q(average_price__gte=0, average_price__lt=10**15)
+            ),
         ]
+        triggers = [pgtrigger.Protect(name="positions_stay", operation=pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.quantity} {self.ticker}"
@@ -136,7 +143,10 @@ class Transfer(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(name="one_transfer_a_key", fields=["customer", "idempotency_key"]),
-            models.CheckConstraint(name="transfer_moves_something", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="transfer_moves_something",
+                condition=Q(amount__gt=0, amount__lt=10**15, type__in=["deposit", "withdrawal"]),
+            ),
         ]
         triggers = [pgtrigger.Protect(name="transfers_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
 
@@ -169,8 +179,13 @@ class Posting(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(name="one_posting_a_cause", fields=["cause", "kind", "ticker"]),
-            models.CheckConstraint(name="posting_leaves_no_less_than_zero", condition=Q(total__gte=0)),
-            models.CheckConstraint(name="posting_moves_something", condition=~Q(change=0)),
+            models.CheckConstraint(
+                name="posting_leaves_no_less_than_zero", condition=Q(total__gte=0, total__lt=10**15)
+            ),
+            models.CheckConstraint(
+                name="posting_moves_something",
+                condition=~Q(change=0) & Q(kind__in=["deposit", "withdrawal", "buy", "sell"]),
+            ),
         ]
         indexes = [models.Index(name="postings_of_customer", fields=["customer", "-id"])]
         triggers = [pgtrigger.Protect(name="postings_stay", operation=pgtrigger.Update | pgtrigger.Delete)]

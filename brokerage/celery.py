@@ -9,7 +9,9 @@ from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 
-app = Celery("brokerage")
+# Without Celery's Django fixup, which closes the database connection around every task: `trades.tasks` looks after it.
+app = Celery("brokerage", fixups=[])
+app.set_default()  # for every thread, not only for the one that came here first
 
 LANES = Exchange("lanes", type="direct")
 
@@ -69,4 +71,4 @@ def keep_our_logs(**_: Any) -> None:
     """Celery leaves logging alone when somebody answers this signal: Django has set it up."""
 
 
-app.autodiscover_tasks()
+app.autodiscover_tasks(["trades"])

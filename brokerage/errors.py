@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
@@ -33,6 +33,7 @@ TABLE: dict[type[Exception], tuple[int, str, str, str | None]] = {
     TransferKeyReused: (409, "idempotency_key_reused", "This key was used for another transfer.", None),
     InsufficientFunds: (409, "insufficient_funds", "More than what is available.", "amount"),
     BalanceTooLarge: (422, "balance_too_large", "The account can't hold that much cash.", "amount"),
+    SuspiciousOperation: (400, "bad_request", "The request makes no sense.", None),
     RequestDataTooBig: (413, "too_large", "The body is too large.", None),
     # The database is away, too busy, or for now only to be read (PostgreSQL's class 25: a standby, a time limit).
     **dict.fromkeys(
@@ -86,12 +87,13 @@ def _shown(text: str) -> str:
 
 
 class _Handler(ExceptionHandler):
-    exception_formatter_class = _Formatter
-
     def convert_known_exceptions(self, exc: Exception) -> Exception:
         if row := next((TABLE[kind] for kind in type(exc).__mro__ if kind in TABLE), None):
             return _Refused(*row)
         return super().convert_known_exceptions(exc)
+
+    def format_exception(self, exc: exceptions.APIException) -> dict[str, Any]:
+        return _Formatter(exc, self.context, self.exc).run()
 
     def report_exception(self, exc: exceptions.APIException, response: Response) -> None:
         if response.status_code >= 500:
@@ -112,16 +114,12 @@ def problem_response(exc: Exception, context: Any) -> Response | None:
 
 
 class Unavailable:
-    """Middleware: a database that does not answer is 503 with Retry-After, on every page and endpoint.
-
-    Queries and forms are UTF-8, for there are charsets that Python knows and no text can be read in.
-    """
+    """Middleware: a database that does not answer is 503 with Retry-After, on every page and endpoint."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request.encoding = "utf-8"
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -144,6 +142,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler403."""
     return _answer(request, 403, "forbidden", "You may not do this.")
+
+
+def expired_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW."""
+    return _answer(request, 403, "expired_form", "This page was open for too long. Go back, load it again, and retry.")
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

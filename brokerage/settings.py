@@ -34,6 +34,7 @@ DEBUG = env.bool("DEBUG", default=False)
 SECRET_KEY = env("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_FAILURE_VIEW = "brokerage.errors.expired_form"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # True where a balancer ends TLS in front of `web`: cookies, redirects and HSTS then insist on it.
 TLS = env.bool("TLS", default=False)
@@ -166,7 +167,7 @@ STORAGES = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of any body; a callback of 100 reports is 40 kB
 
 # -- PostgreSQL: holds the truth. Every limit is shorter than the sweep's patience.
-DATABASES = {"default": env.db_url("DATABASE_URL", engine="django.db.backends.postgresql")}
+DATABASES = {"default": env.db_url("DATABASE_URL", engine="brokerage.database")}
 DATABASES["default"].update(
     # Kept open: opening costs more than a whole trade (docs/operations.md, "Connections").
     CONN_MAX_AGE=None,
@@ -177,6 +178,9 @@ DATABASES["default"].update(
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     connect_timeout=3,
     application_name=PROCESS_NAME,
+    # Parameters travel apart from the statement, and a statement that comes often is planned once.
+    server_side_binding=True,
+    prepare_threshold=5,
     keepalives_idle=10,
     keepalives_interval=5,
     keepalives_count=3,
@@ -196,9 +200,10 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 BROKER_URL = env("BROKER_URL", default="redis://127.0.0.1:6379/0")
 if urlsplit(BROKER_URL).scheme not in {"redis", "rediss"}:
     raise ImproperlyConfigured(f"BROKER_URL takes redis://… or rediss://…, not {BROKER_URL.split(':')[0]}://…")
-LANES = env.int("LANES", default=16)
-if not 1 <= LANES <= 1000:
-    raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {LANES}.")
+_lanes = env("LANES", default="16")
+if not (_lanes.isascii() and _lanes.isdigit() and 1 <= int(_lanes) <= 1000):
+    raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {_lanes}.")
+LANES = int(_lanes)
 
 # -- the central exchange
 EXCHANGE_URL = env("EXCHANGE_URL", default="http://127.0.0.1:8100")
@@ -214,6 +219,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "brokerage.errors.problem_response",
     "UNAUTHENTICATED_USER": None,
+    # Balancers in front of `web`, whose X-Forwarded-For tells who called; 0: who called is who connected.
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Brokerage",

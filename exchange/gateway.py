@@ -104,8 +104,10 @@ def tickers() -> list[dict[str, Any]]:
     """What is listed: `stockTicker`, `name` and more. Raises Unknown."""
     answer = _call("GET", "/v1/tickers", TRADING_TIMEOUT)
     try:
-        return [row for row in answer["results"] if isinstance(row["stockTicker"], str)]
-    except (KeyError, TypeError) as error:
+        if not all(isinstance(row["stockTicker"], str) for row in answer["results"]):
+            raise Malformed("a ticker is no text")
+        return list(answer["results"])
+    except (KeyError, TypeError, Malformed) as error:
         raise Unknown(f"the answer makes no sense: {error!r}") from None
 
 

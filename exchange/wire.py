@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.utils.functional import SimpleLazyObject
 from standardwebhooks import Webhook
 
 from exchange.messages import Malformed, Order
@@ -65,7 +65,7 @@ def verified(raw: bytes, headers: Any) -> Any:
     Raises Unsigned, whatever is wrong with the signature; Malformed.
     """
     signature = {name: headers.get(name, "") for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
-    for webhook in _webhooks:
+    for webhook in _webhooks(settings.EXCHANGE_SECRET):
         try:
             webhook.verify(raw, signature)
         except Exception:  # noqa: BLE001,S112 — on malformed headers the library raises what it pleases, never only its own error
@@ -74,4 +74,6 @@ def verified(raw: bytes, headers: Any) -> Any:
     raise Unsigned
 
 
-_webhooks: Any = SimpleLazyObject(lambda: [Webhook(secret) for secret in settings.EXCHANGE_SECRET.split()])
+@cache
+def _webhooks(secrets: str) -> list[Webhook]:
+    return [Webhook(secret) for secret in secrets.split()]

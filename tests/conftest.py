@@ -28,6 +28,9 @@ from tests.people import open_account, receive_shares
 from trades import lane
 
 PROJECT = Path(__file__).resolve().parent.parent
+# Static files are not collected for tests, but whitenoise looks for their folder.
+Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
 NEVER_MS = 3_600_000  # an exchange that is this slow leaves a test alone with what it does itself
 
 
@@ -93,7 +96,6 @@ def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(settings, "EXCHANGE_URL", exchange_process.url)
     exchange_process.faults(latencyMs=NEVER_MS)
     gateway._execute_breaker.close()
-    market.forget()
     prices.forget()
     return exchange_process
 
@@ -108,8 +110,10 @@ def static_files() -> None:
 def _quiet_broker() -> Iterator[None]:
     """No ring of one test is heard in another."""
     lane._silent_until = float("-inf")
+    market.forget()
+    broker = lane._broker()
     yield
-    lane._broker().flushdb()
+    broker.flushdb()
 
 
 @pytest.fixture

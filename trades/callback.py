@@ -15,8 +15,8 @@ REPORTS_MAX = 100
 def callback(request: HttpRequest) -> HttpResponse:
     """POST {"reports": [report, …]}, 1 to 100, signed: 204 once they are durable. Again: 204, and nothing changes.
 
-    405: not a POST. 401: not signed by the exchange, or longer than five minutes ago. 400: not reports. Each report is judged later and
-    for itself, so that one that makes no sense does not keep its neighbours from counting.
+    405: not a POST. 401: not signed by the exchange, or longer than five minutes ago. 400: not reports. Each report is
+    judged later and for itself, so that one that makes no sense does not keep its neighbours from counting.
     """
     if request.method != "POST":
         return _problem(405, "method_not_allowed", "Reports are posted.")

@@ -23,7 +23,7 @@ class Status(models.TextChoices):
     REJECTED = "REJECTED"
 
 
-FINAL = {Status.FILLED, Status.REJECTED}
+FINAL = (Status.FILLED, Status.REJECTED)
 MOVES = {
     Status.PLACED: {Status.IN_PROGRESS, Status.REJECTED},
     Status.IN_PROGRESS: {Status.FILLED, Status.REJECTED},
@@ -54,6 +54,16 @@ class TradeCounter(models.Model):
 
     customer = models.OneToOneField(settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True)
     last = models.BigIntegerField()
+
+    class Meta:
+        triggers = [
+            pgtrigger.Protect(
+                name="counters_count_up",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(new__last__lte=pgtrigger.F("old__last")),
+            ),
+            pgtrigger.Protect(name="counters_stay", operation=pgtrigger.Delete),
+        ]
 
     def __str__(self) -> str:
         return str(self.last)
@@ -98,7 +108,8 @@ class Trade(models.Model):
                 condition=Q(idempotency_key__isnull=False),
             ),
             models.CheckConstraint(
-                name="trade_has_terms", condition=Q(quantity__gt=0, sequence__gt=0, type__in=Type.values)
+                name="trade_has_terms",
+                condition=Q(quantity__gt=0, sequence__gt=0, type__in=Type.values) & ~Q(ticker=""),
             ),
             models.CheckConstraint(
                 name="trade_is_as_its_status_says",
@@ -107,13 +118,16 @@ class Trade(models.Model):
                 | (
                     Q(status=Status.IN_PROGRESS, price=None, amount=None, reason_code="", settled_at=None)
                     & Q(claimed_at__isnull=False, expires_at__isnull=False, ask_at__isnull=False)
-                    & (Q(type=Type.SELL, max_price=None) | Q(type=Type.BUY, max_price__gt=0))
+                    & (Q(type=Type.SELL, max_price=None) | Q(type=Type.BUY, max_price__isnull=False, max_price__gt=0))
                 )
+                # What is compared with NULL is unknown, which a check takes for true: so what must be there is named.
                 | (
-                    Q(status=Status.FILLED, price__gt=0, amount__gt=0, reason_code="", settled_at__isnull=False)
-                    & (Q(type=Type.SELL) | Q(amount__lte=F("max_price")))
+                    Q(status=Status.FILLED, reason_code="", claimed_at__isnull=False, settled_at__isnull=False)
+                    & Q(price__isnull=False, price__gt=0, amount__isnull=False, amount__gt=0)
+                    & (Q(type=Type.SELL) | Q(max_price__isnull=False, amount__lte=F("max_price")))
                 )
-                | Q(Q(status=Status.REJECTED, price=None, amount=None, settled_at__isnull=False), ~Q(reason_code="")),
+                | Q(status=Status.REJECTED, price=None, amount=None, settled_at__isnull=False)
+                & Q(reason_code__in=Reason.values),
             ),
         ]
         indexes = [
@@ -123,6 +137,11 @@ class Trade(models.Model):
         ]
         triggers = [
             pgtrigger.Protect(name="trades_stay", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="trades_begin_placed",
+                operation=pgtrigger.Insert,
+                condition=~pgtrigger.Q(new__status=Status.PLACED),
+            ),
             pgtrigger.Protect(
                 name="final_trades_stay",
                 operation=pgtrigger.Update,
@@ -220,6 +239,12 @@ class Report(models.Model):
     handled_at = models.DateTimeField(null=True)
 
     class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="report_is_of_a_kind",
+                condition=Q(source__in=["callback", "answer", "sweep"]) & Q(outcome__in=Outcome.values),
+            ),
+        ]
         indexes = [
             models.Index(name="reports_of_trade", fields=["trade_id"]),
             models.Index(
@@ -233,6 +258,9 @@ class Report(models.Model):
                 operation=pgtrigger.Update,
                 condition=pgtrigger.Q(old__body__df=pgtrigger.F("new__body"))
                 | pgtrigger.Q(old__trade_id__df=pgtrigger.F("new__trade_id"))
+                | pgtrigger.Q(old__customer_id__df=pgtrigger.F("new__customer_id"))
+                | pgtrigger.Q(old__source__df=pgtrigger.F("new__source"))
+                | pgtrigger.Q(old__received_at__df=pgtrigger.F("new__received_at"))
                 | pgtrigger.Q(old__digest__df=pgtrigger.F("new__digest")),
             ),
         ]

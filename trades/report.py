@@ -46,12 +46,15 @@ def _trade_id(body: dict[str, Any]) -> UUID | None:
         return None
 
 
+# In one order, whatever the order in which they came: two sets with the same reports wait for each other's, and would
+# deadlock. What was said of one trade keeps its order.
 RECORD = """
     INSERT INTO trades_report (source, trade_id, customer_id, digest, body, outcome, why)
     SELECT %s, new.trade_id, t.customer_id, new.digest, new.body,
            CASE WHEN t.id IS NULL THEN 'unknown_trade' ELSE 'waiting' END, ''
-    FROM unnest(%s::uuid[], %s::bytea[], %s::text[]) AS new (trade_id, digest, body)
+    FROM unnest(%s::uuid[], %s::bytea[], %s::text[]) WITH ORDINALITY AS new (trade_id, digest, body, place)
     LEFT JOIN trades_trade AS t ON t.id = new.trade_id
+    ORDER BY new.trade_id, new.place
     ON CONFLICT (digest) DO NOTHING
     RETURNING customer_id
 """

@@ -8,8 +8,8 @@ import json
 
 import structlog
 
-from accounts.ledger import Account, Books
-from exchange.messages import Malformed
+from accounts.ledger import LARGEST_AMOUNT, Account, Books
+from exchange.messages import Malformed, storable
 from exchange.messages import Report as Word
 from trades import queries
 from trades.models import FINAL, Outcome, Reason, Report, Status, Trade, Type
@@ -42,10 +42,10 @@ def settle(books: Books, by: str) -> None:
             else:
                 endings[trade] = _settle_one(books[trade.customer_id], trade, word)
                 handlings.append(Handling(report, Outcome.SETTLED))
-        except Malformed as error:
-            handlings.append(Handling(report, Outcome.MALFORMED, str(error)))
+        except (Malformed, ValueError, RecursionError) as error:
+            handlings.append(Handling(report, Outcome.MALFORMED, storable(error)))
         except BreaksTerms as error:
-            handlings.append(Handling(report, Outcome.BREAKS_TERMS, str(error)))
+            handlings.append(Handling(report, Outcome.BREAKS_TERMS, storable(error)))
     queries.end(list(endings.values()), by)
     queries.handle(handlings)
     for handling in handlings:
@@ -58,7 +58,7 @@ class BreaksTerms(Exception):
 
 
 def _settle_one(account: Account, trade: Trade, word: Word) -> Ending:
-    _check_terms(trade, word)
+    _check_terms(account, trade, word)
     if trade.type == Type.BUY:
         account.release_cash(trade.hold)
     else:
@@ -71,7 +71,7 @@ def _settle_one(account: Account, trade: Trade, word: Word) -> Ending:
     return Ending(trade, Status.FILLED, price=word.fill.price, amount=word.fill.amount, why=word.reason)
 
 
-def _check_terms(trade: Trade, word: Word) -> None:
+def _check_terms(account: Account, trade: Trade, word: Word) -> None:
     """Raises BreaksTerms."""
     if word.status not in FINAL:
         raise BreaksTerms(f"{word.status} is not final")
@@ -82,6 +82,8 @@ def _check_terms(trade: Trade, word: Word) -> None:
             raise BreaksTerms(f"{word.quantity} at {word.fill.price} do not make {word.fill.amount}")
         if trade.type == Type.BUY and word.fill.amount > trade.hold:
             raise BreaksTerms(f"{word.fill.amount} is more than the {trade.hold} allowed")
+        if trade.type == Type.SELL and account.amount + word.fill.amount > LARGEST_AMOUNT:
+            raise BreaksTerms(f"{word.fill.amount} more is more than an account can hold")
 
 
 def _says_the_same(word: Word, trade: Trade, ending: Ending | None) -> bool:

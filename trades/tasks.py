@@ -1,12 +1,16 @@
 """What Celery calls. A task is a door: it translates, and makes one call."""
 
+import time
 from typing import Any
 
 from celery import shared_task
 from django.conf import settings
+from django.db import close_old_connections
 
-from trades.lane import answer
+from trades.lane import CUSTOMERS_A_TURN_MAX, answer
 from trades.turn import take_turn
+
+LINGER_SECONDS = 0.01
 
 
 @shared_task(name="trades.turn")
@@ -16,5 +20,11 @@ def turn(*, lane: int, **_: Any) -> None:
     Lost: the sweep rings again. Doubled or late: nobody has rung, and nothing happens. Keywords that a newer or older
     release sends are swallowed.
     """
-    if customer_ids := answer(lane):
-        take_turn(customer_ids, settings.PROCESS_NAME)
+    close_old_connections()  # those that the server has closed meanwhile
+    customer_ids = answer(lane)
+    if len(customer_ids) > 1:
+        # It is busy: a moment's wait for company makes each trade cheaper. Who rings alone does not wait.
+        time.sleep(LINGER_SECONDS)
+        customer_ids += answer(lane, CUSTOMERS_A_TURN_MAX - len(customer_ids))
+    if customer_ids:
+        take_turn(sorted(set(customer_ids)), settings.PROCESS_NAME)

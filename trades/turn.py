@@ -7,7 +7,7 @@ lock. Everything is for a set of customers; a set of one is the quiet case.
 from collections.abc import Collection
 
 import structlog
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 
 from accounts.ledger import Account, Books, InsufficientFunds, InsufficientShares, open_books
 from trades import queries
@@ -89,6 +89,6 @@ def _database_answers() -> bool:
     try:
         connection.close()
         connection.ensure_connection()
-    except DatabaseError:
+    except Error:
         return False
     return True

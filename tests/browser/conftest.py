@@ -159,11 +159,6 @@ class Browser:
         (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(taken["data"]))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _static_root() -> None:
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise misses it otherwise
-
-
 @pytest.fixture
 def site(
     transactional_db: None,

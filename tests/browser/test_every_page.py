@@ -7,10 +7,10 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
 from accounts import tokens
+from accounts.customers import create_customer
 from tests.browser.conftest import DESKTOP, PASSWORD, PHONE, Browser
 from tests.conftest import StandInExchange
 from tests.history import customer_with_history
-from tests.people import CustomerFactory
 from trades.models import Trade
 from trades.place import place_trade
 
@@ -90,7 +90,7 @@ def test_pages_of_a_new_customer_and_of_trades_on_their_way(
     open_browser: Callable[..., Browser], exchange: StandInExchange
 ) -> None:
     exchange.faults(latencyMs=3_600_000)
-    newcomer = CustomerFactory(email="newcomer@example.com", password=PASSWORD, name="Noa New")
+    newcomer = create_customer("newcomer@example.com", PASSWORD, name="Noa New")
     browser = open_browser()
     browser.sign_in(newcomer.email)
     wrong = [problem for name, path in EMPTY.items() for problem in look_at(browser, name, path)]
@@ -112,7 +112,7 @@ def test_pages_of_a_new_customer_and_of_trades_on_their_way(
 
 
 def test_pages_of_the_second_factor(open_browser: Callable[..., Browser]) -> None:
-    customer = CustomerFactory(email="careful@example.com", password=PASSWORD, name="Cara Careful")
+    customer = create_customer("careful@example.com", PASSWORD, name="Cara Careful")
     TOTP.activate(customer, generate_totp_secret())
     RecoveryCodes.activate(customer)
     browser = open_browser()

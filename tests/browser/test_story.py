@@ -10,18 +10,18 @@ from django.core import mail
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from accounts.customers import create_customer
 from accounts.funding import deposit
 from accounts.models import Customer
 from tests.browser.conftest import PASSWORD, PHONE, Browser
 from tests.conftest import StandInExchange
-from tests.people import CustomerFactory
 from trades.models import Trade
 
 OpenBrowser = Callable[..., Browser]
 
 
 def code_from_mail() -> str:
-    found = re.search(r"^\s*([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})\s*$", mail.outbox[-1].body, re.MULTILINE)
+    found = re.search(r"^\s*([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})\s*$", str(mail.outbox[-1].body), re.MULTILINE)
     assert found, mail.outbox[-1].body
     return found[1]
 
@@ -31,7 +31,7 @@ def totp(secret: str) -> str:
 
 
 def with_cash(email: str, amount: int) -> Customer:
-    customer = CustomerFactory(email=email, password=PASSWORD, name="Carol Danvers")
+    customer = create_customer(email, PASSWORD, name="Carol Danvers")
     deposit(customer.id, Decimal(amount))
     return customer
 

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import connection
+from django.db import close_old_connections, connection
 
 from exchange import market
 from trades.sweep import ask_exchange, ring_for_waiting
@@ -52,6 +52,7 @@ def _repeat(work: Callable[[], Any], every_seconds: float, stop: threading.Event
     """Do it until told to stop, whatever happens in it. A pause follows the work, so nothing piles up."""
     while not stop.is_set():
         try:
+            close_old_connections()  # those that the server has closed meanwhile
             work()
             pause_seconds = every_seconds
         except Exception as error:  # noqa: BLE001 — the next round may go well, and there must be one

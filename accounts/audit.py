@@ -1,0 +1,186 @@
+"""Audit: proves from the tables alone that the books are right.
+
+A rule is a statement in SQL that finds what breaks it. This file has the mechanism and the rules of the books;
+`trades.audit` has those of the trades. An average price is not proven: it is rounded at every purchase, so it could
+only be computed again posting by posting.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection, transaction
+
+LISTED_MAX = 100  # violations of one rule that are listed; all of them are counted
+STATEMENT_SECONDS_MAX = 600
+WORK_MEM = "64MB"  # of the database's memory for one sort or one hash; what is larger goes to its disk
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What must hold, and the statement that finds where it does not.
+
+    The statement returns a row for each violation: ids, under the names of the API, and `detail`, a sentence.
+    """
+
+    name: str
+    proves: str
+    violations: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """How many violations each rule has, and the first LISTED_MAX of each, as JSON objects."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    violations: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not any(self.counts.values())
+
+
+@contextmanager
+def one_instant() -> Iterator[None]:
+    """Everything read inside is as it was at one instant, however long reading takes and whatever is traded meanwhile.
+
+    Nothing is locked and nothing can be written. It takes the outermost transaction; raises RuntimeError inside one.
+    """
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            cursor.execute("SET LOCAL transaction_timeout = 0")
+            cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS_MAX}s'")
+            cursor.execute(f"SET LOCAL work_mem = '{WORK_MEM}'")
+        yield
+
+
+def examine(rules: Iterable[Rule]) -> Findings:
+    """Find what breaks these rules. Reads only; one statement a rule, whose answer is LISTED_MAX rows at most."""
+    findings = Findings()
+    with connection.cursor() as cursor:
+        for rule in rules:
+            cursor.execute(
+                f"SELECT count(*) OVER () AS total, found.* FROM ({rule.violations}) AS found LIMIT {LISTED_MAX}"
+            )
+            columns = [column.name for column in cursor.description]
+            rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+            findings.counts[rule.name] = rows[0]["total"] if rows else 0
+            findings.violations += [
+                {"rule": rule.name}
+                | {name: value for name, value in row.items() if name != "total" and value is not None}
+                for row in rows
+            ]
+    return findings
+
+
+def count_rows(table: str) -> int:
+    """How many rows a table has."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM {table}")
+        return cursor.fetchone()[0]
+
+
+BOOKS = (
+    Rule(
+        "nothing_below_zero",
+        "No balance, position, hold or total is below zero, and no more is held than there is.",
+        """
+        SELECT customer_id AS "customerId", NULL AS "stockTicker", NULL::bigint AS "postingId",
+               format('the balance is %s USD, of which %s are held', amount, held) AS detail
+        FROM accounts_balance WHERE held < 0 OR held > amount OR amount < 0
+        UNION ALL
+        SELECT customer_id, ticker, NULL, format('the position is %s shares, of which %s are held', quantity, held)
+        FROM accounts_position WHERE held < 0 OR held > quantity OR quantity < 0
+        UNION ALL
+        SELECT customer_id, ticker, id, format('the posting leaves %s', total) FROM accounts_posting WHERE total < 0
+        """,
+    ),
+    Rule(
+        "balance_is_the_sum_of_its_postings",
+        "Every balance is the sum of its cash postings, 0 without any, and no cash is posted without a balance.",
+        """
+        SELECT customer_id AS "customerId", format('the balance is %s USD, its postings make %s',
+               coalesce(balance.amount::text, 'missing'), coalesce(posted.amount, 0)) AS detail
+        FROM accounts_balance AS balance
+        FULL JOIN (
+            SELECT customer_id, sum(change) AS amount FROM accounts_posting WHERE ticker = '' GROUP BY customer_id
+        ) AS posted USING (customer_id)
+        WHERE balance.amount IS DISTINCT FROM coalesce(posted.amount, 0)
+        """,
+    ),
+    Rule(
+        "position_is_the_sum_of_its_postings",
+        "Every position is the sum of its share postings, and no shares are posted without a position.",
+        """
+        SELECT customer_id AS "customerId", ticker AS "stockTicker",
+               format('the position is %s shares, its postings make %s',
+               coalesce(position.quantity::text, 'missing'), coalesce(posted.quantity, 0)) AS detail
+        FROM accounts_position AS position
+        FULL JOIN (
+            SELECT customer_id, ticker, sum(change) AS quantity
+            FROM accounts_posting WHERE ticker <> '' GROUP BY customer_id, ticker
+        ) AS posted USING (customer_id, ticker)
+        WHERE position.quantity IS DISTINCT FROM coalesce(posted.quantity, 0)
+        """,
+    ),
+    Rule(
+        "posting_follows_the_one_before",
+        "A posting leaves what the one before it left, of the same customer and stock, and its change; the first, 0.",
+        """
+        SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
+               format('%s moved by %s is not %s', before, change, total) AS detail
+        FROM (
+            SELECT *, lag(total, 1, 0) OVER (PARTITION BY customer_id, ticker ORDER BY id) AS before
+            FROM accounts_posting
+        ) AS posting
+        WHERE total <> before + change
+        """,
+    ),
+    Rule(
+        "posting_is_of_its_kind",
+        "Cash comes in by deposits and sells and goes out by withdrawals and buys, shares the other way round, whole; "
+        "buys and sells have a price, transfers none.",
+        """
+        SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
+               format('a %s moves %s %s at %s', kind, change, coalesce(nullif(ticker, ''), 'USD'),
+               coalesce(price::text, 'no price')) AS detail
+        FROM accounts_posting
+        WHERE (CASE kind
+            WHEN 'deposit' THEN ticker = '' AND change > 0 AND price IS NULL
+            WHEN 'withdrawal' THEN ticker = '' AND change < 0 AND price IS NULL
+            WHEN 'buy' THEN price > 0 AND change <> 0 AND (ticker = '') = (change < 0)
+            WHEN 'sell' THEN price > 0 AND change <> 0 AND (ticker = '') = (change > 0)
+        END AND (ticker = '' OR change = trunc(change))) IS NOT TRUE
+        """,
+    ),
+    Rule(
+        "transfer_has_its_posting",
+        "Every transfer has one posting, of its customer, kind and amount, and no other.",
+        """
+        SELECT transfer.customer_id AS "customerId", transfer.id AS "transferId",
+               format('a %s of %s USD; posted: %s', transfer.type, transfer.amount,
+               coalesce(string_agg(posting.change::text, ', '), 'nothing')) AS detail
+        FROM accounts_transfer AS transfer
+        LEFT JOIN accounts_posting AS posting ON posting.cause = transfer.id
+        GROUP BY transfer.id
+        HAVING count(posting.id) <> 1 OR bool_or(
+            (posting.customer_id, posting.ticker, posting.kind, posting.change) IS DISTINCT FROM
+            (transfer.customer_id, '', transfer.type,
+             CASE transfer.type WHEN 'deposit' THEN transfer.amount ELSE -transfer.amount END))
+        """,
+    ),
+    Rule(
+        "posting_has_its_transfer",
+        "Every deposit and withdrawal in the books has its transfer, of the same customer.",
+        """
+        SELECT customer_id AS "customerId", id AS "postingId", cause,
+               format('a %s of %s USD that no transfer of this customer caused', kind, change) AS detail
+        FROM accounts_posting AS posting
+        WHERE kind IN ('deposit', 'withdrawal') AND NOT EXISTS (
+            SELECT FROM accounts_transfer AS transfer
+            WHERE transfer.id = posting.cause AND transfer.customer_id = posting.customer_id)
+        """,
+    ),
+)

@@ -1,0 +1,99 @@
+"""The limit that counts: what the database itself can do, by `pgbench` on the same server, tables and indexes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import processes
+from benchmarks.database import Database
+from benchmarks.house import House
+from benchmarks.processes import Spent
+from brokerage.local.postgresql import ADMIN, binaries
+
+CLIENTS = 32
+THREADS = 2
+SCRIPT = Path(__file__).with_name("limit.sql")
+NAME = "bare_limit"
+LINES_A_RUN = 10_000_000
+"""No client makes so many trades in one run, so that runs don't meet in the customers' lines."""
+
+
+class Limit:
+    """A second database on the brokerage's server, made by the same migrations and filled in the same way."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.runs = 0
+        url = house.environment["DATABASE_URL"]
+        self.url = f"{url.rpartition('/')[0]}/{NAME}"
+        owner = house.database.connection.execute(
+            "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+        ).fetchone()
+        house.database.connection.execute(f"CREATE DATABASE {NAME} OWNER {owner[0] if owner else ADMIN}")
+        made = subprocess.run(
+            [sys.executable, "manage.py", "migrate", "--noinput"],
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, **house.environment, "DATABASE_URL": self.url},
+            capture_output=True,
+            text=True,
+        )
+        if made.returncode:
+            raise RuntimeError(f"the limit's database was not migrated: {made.stderr[-2000:]}")
+        self.database = Database(house.brokerage.data_dir, self.url)
+        self.population = house.populate(self.database)
+
+    def measure(self, seconds: int) -> dict[str, Any]:
+        """Trades a second, and what one costs."""
+        self.runs += 1
+        self.database.settle_down()
+        variables = {
+            "clients": CLIENTS,
+            "first": self.population.first_id,
+            "each": self.population.customers // CLIENTS,
+            "line": self.runs * LINES_A_RUN,
+        }
+        arguments = {**self.database.connection_arguments, "user": ADMIN}
+        command = [
+            *(str(binaries() / "pgbench"), "-n", "-M", "prepared", "-c", str(CLIENTS), "-j", str(THREADS)),
+            *("-T", str(seconds), "-f", str(SCRIPT), "--random-seed", str(self.runs)),
+            *(part for name, value in variables.items() for part in ("-D", f"{name}={value}")),
+            *("-h", str(arguments["host"]), "-p", str(arguments["port"]), "-U", ADMIN, NAME),
+        ]
+        environment = {**os.environ, "PGPASSWORD": str(arguments["password"])}
+        pgbench = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        roots = {**self.house.roots(), pgbench.pid: "pgbench"}
+        before, counters = processes.snapshot(roots), self.database.counters()
+        try:
+            # Looked at while it still lives: what has ended belongs to who started it.
+            time.sleep(max(0.5, seconds - 0.5))
+            after, counted = processes.snapshot(roots), self.database.counters()
+            out, err = pgbench.communicate(timeout=60)
+        except BaseException:
+            pgbench.kill()
+            pgbench.wait()
+            raise
+        rate = re.search(r"tps = ([\d.]+) \(without", out)
+        failed = re.search(r"number of failed transactions: (\d+)", out)
+        if pgbench.returncode or not rate or not failed or failed[1] != "0":
+            raise RuntimeError(f"pgbench: {out[-2000:]}{err[-2000:]}")
+        spent = Spent.between(before, after)
+        count = int(float(rate[1]) * spent.seconds)
+        latency = re.search(r"latency average = ([\d.]+) ms", out)
+        return {
+            "tradesPerSecond": round(float(rate[1]), 1),
+            "latencyMs": float(latency[1]) if latency else None,
+            "cpuMs": spent.milliseconds_each(count),
+            **spent.disturbance(),
+            "each": counted.each(counters, count),
+        }
+
+    def close(self) -> None:
+        self.database.close()

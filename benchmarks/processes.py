@@ -1,0 +1,112 @@
+"""What processes cost: CPU by kind out of /proc, and memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+PROC = Path("/proc")
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """CPU seconds up to a moment: of each kind of process, and of everything on the machine."""
+
+    at: float
+    by_kind: Mapping[str, float]
+    machine: float
+    stolen: float
+
+
+def snapshot(roots: Mapping[int, str]) -> Snapshot:
+    """CPU of the trees under these processes (pid: kind). A process belongs to the nearest one above it that is named.
+
+    The time of processes that have ended is in their parents' figures.
+    """
+    parents, seconds = {}, {}
+    for entry in PROC.iterdir():
+        if entry.name.isdecimal():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it has ended meanwhile
+            pid = int(entry.name)
+            parents[pid] = int(fields[1])
+            seconds[pid] = sum(map(int, fields[11:15])) / TICKS_A_SECOND
+    by_kind: dict[str, float] = defaultdict(float)
+    for pid in parents:
+        if kind := _kind(pid, parents, roots):
+            by_kind[kind] += seconds[pid]
+    user, nice, system, _, _, irq, softirq, steal, *_ = (
+        int(field) / TICKS_A_SECOND for field in (PROC / "stat").read_text().splitlines()[0].split()[1:]
+    )
+    return Snapshot(time.time(), by_kind, user + nice + system + irq + softirq, steal)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """CPU seconds between two snapshots."""
+
+    seconds: float
+    by_kind: dict[str, float]
+    others: float
+    stolen: float
+
+    @classmethod
+    def between(cls, before: Snapshot, after: Snapshot) -> Spent:
+        by_kind = {kind: after.by_kind[kind] - before.by_kind.get(kind, 0.0) for kind in after.by_kind}
+        others = after.machine - before.machine - sum(by_kind.values())
+        return cls(after.at - before.at, by_kind, max(0.0, others), after.stolen - before.stolen)
+
+    def milliseconds_each(self, count: int) -> dict[str, float]:
+        """CPU milliseconds of each kind for one of so many, and in all."""
+        each = {kind: round(1000 * seconds / count, 3) for kind, seconds in sorted(self.by_kind.items())}
+        return each | {"total": round(1000 * sum(self.by_kind.values()) / count, 3)} if count else {}
+
+    def disturbance(self) -> dict[str, float]:
+        """Which part of the machine went to what is not part of this, in percent: the kernel's own work, and others."""
+        whole = self.seconds * (os.cpu_count() or 1)
+        busy = sum(self.by_kind.values()) + self.others
+        return {
+            "busyPercent": round(100 * busy / whole, 1),
+            "othersPercent": round(100 * self.others / whole, 1),
+            "stolenPercent": round(100 * self.stolen / whole, 1),
+        }
+
+
+def memory(roots: Mapping[int, str]) -> dict[str, dict[str, float]]:
+    """Megabytes by kind: the largest process (resident), and all of them with what they share counted once (PSS)."""
+    parents = {}
+    for entry in PROC.iterdir():
+        if entry.name.isdecimal():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    found: dict[str, dict[str, float]] = {}
+    for pid in parents:
+        kind = _kind(pid, parents, roots)
+        if not kind:
+            continue
+        try:
+            lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()[1:]
+        except OSError:
+            continue
+        size = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
+        entry_ = found.setdefault(kind, {"largestMb": 0.0, "allMb": 0.0, "processes": 0})
+        entry_["largestMb"] = max(entry_["largestMb"], round(size["Rss"] / MEGABYTE, 1))
+        entry_["allMb"] = round(entry_["allMb"] + size["Pss"] / MEGABYTE, 1)
+        entry_["processes"] += 1
+    return found
+
+
+def _kind(pid: int, parents: Mapping[int, int], roots: Mapping[int, str]) -> str | None:
+    while pid and pid not in roots:
+        pid = parents.get(pid, 0)
+    return roots.get(pid)

@@ -1,0 +1,371 @@
+"""The REST API of an account, to the letter of what it promises."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+
+from accounts import tokens
+from accounts.models import Balance, Customer, Posting, Token
+from tests.answers import MOMENT, assert_problem, post
+from tests.people import claim, open_account
+from trades.place import place_trade
+
+BALANCE, POSTINGS = "/api/v1/balance", "/api/v1/postings"
+DEPOSITS, WITHDRAWALS, TOKENS = "/api/v1/deposits", "/api/v1/withdrawals", "/api/v1/tokens"
+POSTING_KEYS = {
+    "postingId",
+    "kind",
+    "causeId",
+    "stockTicker",
+    "amount",
+    "balance",
+    "quantity",
+    "position",
+    "price",
+    "createdAt",
+}
+NOBODYS = "0193a9a0-0000-7000-8000-000000000000"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def client(alice: Customer, api_of: Any) -> Client:
+    """Alice's program."""
+    return api_of(alice)
+
+
+@pytest.fixture
+def _no_earlier_sign_ins() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def carol(_no_earlier_sign_ins: None, db: None, settings: Any) -> Customer:
+    """Somebody with a password, hashed quickly."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    return open_account("carol@example.com", Decimal(100), password=PASSWORD)
+
+
+def sign_in(**changes: Any) -> Any:
+    return post(Client(), TOKENS, {"email": "carol@example.com", "password": PASSWORD, "name": "laptop"} | changes)
+
+
+def bearer(token: str) -> Client:
+    return Client(headers={"Authorization": f"Bearer {token}"})
+
+
+# -- balance and ledger
+
+
+def test_a_balance_is_what_there_is_what_is_held_and_what_is_free(client: Client, alice: Customer) -> None:
+    place_trade(alice.id, "AAPL", "BUY", 1)
+    claim(alice)
+    body = client.get(BALANCE).json()
+    assert set(body) == {"amount", "held", "available", "lastModified"}
+    assert (body["amount"], body["held"], body["available"]) == ("1000.0000", "1000.0000", "0.0000")
+    assert MOMENT.fullmatch(body["lastModified"])
+
+
+def test_a_posting_of_cash_and_one_of_shares_are_told_apart(client: Client) -> None:
+    shares, cash, deposit = client.get(POSTINGS).json()["results"]
+    assert set(shares) == set(cash) == set(deposit) == POSTING_KEYS
+    assert cash | {"kind": "buy", "stockTicker": None, "amount": "-1000.0000", "balance": "1000.0000"} == cash
+    assert (cash["quantity"], cash["position"], cash["price"]) == (None, None, "100.0000")
+    assert shares | {"kind": "buy", "stockTicker": "AAPL", "quantity": 10, "position": 10} == shares
+    assert (shares["amount"], shares["balance"], shares["price"]) == (None, None, "100.0000")
+    assert shares["causeId"] == cash["causeId"]
+    assert (deposit["kind"], deposit["price"]) == ("deposit", None)
+    assert MOMENT.fullmatch(deposit["createdAt"])
+
+
+def test_the_ledger_pages_through_all_while_new_postings_arrive(client: Client, alice: Customer) -> None:
+    there = [str(id) for id in Posting.objects.filter(customer=alice).order_by("-id").values_list("id", flat=True)]
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = client.get(POSTINGS, {"limit": 1} | ({"cursor": cursor} if cursor else {})).json()
+        seen += [posting["postingId"] for posting in page["results"]]
+        post(client, DEPOSITS, {"amount": "1"})
+        if (cursor := page["next"]) is None:
+            break
+    assert seen == there
+
+
+def test_a_customer_sees_only_their_own_ledger(client: Client, bob: Customer, api_of: Any) -> None:
+    (only,) = api_of(bob).get(POSTINGS).json()["results"]
+    assert only["amount"] == "500.0000"
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=501", "cursor=garbage", "more=1"])
+def test_a_ledger_query_that_makes_no_sense_is_named(client: Client, query: str) -> None:
+    assert_problem(client.get(f"{POSTINGS}?{query}"), 400, "invalid", query.partition("=")[0])
+
+
+# -- cash in and out
+
+
+@pytest.mark.parametrize(("path", "kind", "sign"), [(DEPOSITS, "deposit", ""), (WITHDRAWALS, "withdrawal", "-")])
+def test_a_transfer_answers_201_and_its_posting(client: Client, path: str, kind: str, sign: str) -> None:
+    answer = post(client, path, {"amount": "12.34"})
+    assert answer.status_code == 201
+    assert set(answer.json()) == POSTING_KEYS
+    assert (answer.json()["kind"], answer.json()["amount"]) == (kind, f"{sign}12.3400")
+    assert answer.json()["balance"] == client.get(BALANCE).json()["amount"]
+
+
+@pytest.mark.parametrize("path", [DEPOSITS, WITHDRAWALS])
+def test_the_same_key_and_amount_moves_cash_once(client: Client, path: str) -> None:
+    first = post(client, path, {"amount": "10"}, idempotency_key="k")
+    balance = client.get(BALANCE).json()["amount"]
+    again = post(client, path, {"amount": "10.0000"}, idempotency_key="k")
+    assert (again.status_code, again["Idempotent-Replayed"]) == (200, "true")
+    assert again.json() == first.json()
+    assert client.get(BALANCE).json()["amount"] == balance
+
+
+def test_the_same_key_for_another_amount_or_the_other_way_is_refused(client: Client) -> None:
+    post(client, DEPOSITS, {"amount": "10"}, idempotency_key="k")
+    assert_problem(post(client, DEPOSITS, {"amount": "11"}, idempotency_key="k"), 409, "idempotency_key_reused")
+    assert_problem(post(client, WITHDRAWALS, {"amount": "10"}, idempotency_key="k"), 409, "idempotency_key_reused")
+    assert client.get(BALANCE).json()["amount"] == "1010.0000"
+
+
+def test_a_transfer_and_a_trade_may_share_a_key(client: Client) -> None:
+    post(client, DEPOSITS, {"amount": "10"}, idempotency_key="k")
+    trade = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+    assert post(client, "/api/v1/trades", trade, idempotency_key="k").status_code == 201
+
+
+@pytest.mark.parametrize("path", [DEPOSITS, WITHDRAWALS])
+@pytest.mark.parametrize("key", ["", "x" * 129, "a\nb"])
+def test_a_key_that_is_none_is_refused(client: Client, path: str, key: str) -> None:
+    assert_problem(post(client, path, {"amount": "10"}, idempotency_key=key), 400, "invalid", "Idempotency-Key")
+
+
+def test_more_than_is_available_can_not_be_withdrawn(client: Client) -> None:
+    body = assert_problem(post(client, WITHDRAWALS, {"amount": "1000.0001"}), 409, "insufficient_funds", "amount")
+    assert body["title"] == "Conflict"
+    assert client.get(BALANCE).json()["amount"] == "1000.0000"
+    assert post(client, WITHDRAWALS, {"amount": "1000.0000"}).status_code == 201
+
+
+def test_what_a_trade_in_flight_holds_can_not_be_withdrawn(client: Client, alice: Customer) -> None:
+    place_trade(alice.id, "AAPL", "BUY", 1)
+    claim(alice)
+    assert_problem(post(client, WITHDRAWALS, {"amount": "0.0001"}), 409, "insufficient_funds")
+    assert post(client, DEPOSITS, {"amount": "5"}).status_code == 201
+    assert post(client, WITHDRAWALS, {"amount": "5"}).status_code == 201
+
+
+def test_a_refused_withdrawal_does_not_use_up_its_key(client: Client) -> None:
+    post(client, WITHDRAWALS, {"amount": "1500"}, idempotency_key="k")
+    post(client, DEPOSITS, {"amount": "1000"})
+    assert post(client, WITHDRAWALS, {"amount": "1500"}, idempotency_key="k").status_code == 201
+
+
+def test_an_account_can_be_too_full(client: Client, alice: Customer) -> None:
+    Balance.objects.filter(customer=alice).update(amount=Decimal("999999999999999.0000"))
+    assert post(client, DEPOSITS, {"amount": "0.9999"}).status_code == 201
+    assert_problem(post(client, DEPOSITS, {"amount": "0.0001"}), 422, "balance_too_large", "amount")
+
+
+AMOUNTS = ["0", "0.0000", "-1", "1.00001", "1e2", "1_000", "1,000", " 1", "NaN", "Infinity", "sNaN", "", ".", "-", "١٢"]
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [*AMOUNTS, "abc", "9" * 12, "9" * 5000, "0x10", "1\x00", "\ud800", 100, 100.5, True, None, [], ["1"], {}],
+    ids=lambda value: repr(value)[:20],
+)
+@pytest.mark.parametrize("path", [DEPOSITS, WITHDRAWALS])
+def test_what_is_no_amount_moves_nothing(client: Client, path: str, amount: Any) -> None:
+    assert_problem(post(client, path, {"amount": amount}), 400, "invalid", "amount")
+    assert client.get(BALANCE).json()["amount"] == "1000.0000"
+
+
+@pytest.mark.parametrize("amount", ["0.0001", "1", "1.5", "001.50", "99999999999.9999"])
+def test_amounts_with_four_digits_at_most_are_taken(client: Client, amount: str) -> None:
+    assert post(client, DEPOSITS, {"amount": amount}).status_code == 201
+
+
+@pytest.mark.parametrize("path", [DEPOSITS, WITHDRAWALS])
+def test_unknown_and_missing_fields_are_named(client: Client, path: str) -> None:
+    assert_problem(post(client, path, {"currency": "USD"}), 400, "invalid", "amount", "currency")
+
+
+# -- tokens
+
+
+def test_a_token_is_shown_once(carol: Customer) -> None:
+    answer = sign_in()
+    body = answer.json()
+    assert answer.status_code == 201
+    keys = {"tokenId", "name", "token", "keyId", "secretKey", "scopes", "createdAt", "expiresAt"}
+    assert set(body) == keys
+    assert (body["name"], body["scopes"], body["expiresAt"]) == ("laptop", ["read", "trade", "funds"], None)
+    assert MOMENT.fullmatch(body["createdAt"])
+    (listed,) = bearer(body["token"]).get(TOKENS).json()["results"]
+    assert set(listed) == {"tokenId", "name", "keyId", "scopes", "createdAt", "expiresAt", "lastUsedAt"}
+    assert listed["tokenId"] == body["tokenId"]
+
+
+def test_all_three_secrets_name_the_same_grant(carol: Customer) -> None:
+    body = sign_in().json()
+    by_token, by_pair = tokens.find(body["token"]), tokens.find_pair(body["keyId"], body["secretKey"])
+    assert by_token == by_pair == Token.objects.get(id=body["tokenId"])
+
+
+def test_no_secret_is_kept(carol: Customer) -> None:
+    body = sign_in().json()
+    kept = str(Token.objects.filter(id=body["tokenId"]).values().get())
+    assert body["token"] not in kept
+    assert body["secretKey"] not in kept
+
+
+def test_an_e_mail_address_is_the_same_in_capitals(carol: Customer) -> None:
+    assert sign_in(email=" Carol@Example.COM ").status_code == 201
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"password": "wrong"}, {"email": "nobody@example.com"}, {"password": f"{PASSWORD} "}, {"password": " "}],
+)
+def test_a_wrong_password_is_401_and_does_not_tell_who_exists(carol: Customer, changes: dict[str, str]) -> None:
+    answer = sign_in(**changes)
+    body = assert_problem(answer, 401, "wrong_credentials")
+    assert body["detail"] == "E-mail and password do not match."
+    assert "WWW-Authenticate" in answer
+
+
+def test_who_has_no_password_can_not_sign_in_with_one(alice: Customer, _no_earlier_sign_ins: None) -> None:
+    assert_problem(sign_in(email=alice.email, password=""), 400, "invalid", "password")
+    assert_problem(sign_in(email=alice.email, password="None"), 401, "wrong_credentials")
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"email": 1, "password": None, "name": []}, ("email", "password", "name")),
+        ({"email": "\x00"}, ("email",)),
+        ({"email": "\ud800"}, ("email",)),
+        ({"email": "a" * 255}, ("email",)),
+        ({"email": {"a": [1]}}, ("email",)),
+        ({"password": "\x00"}, ("password",)),
+        ({"password": "x" * 1025}, ("password",)),
+        ({"name": ""}, ("name",)),
+        ({"name": "x" * 81}, ("name",)),
+        ({"scopes": ["read"]}, ("scopes",)),
+    ],
+)
+def test_wrong_fields_of_a_sign_in_are_named(carol: Customer, changes: dict, fields: tuple[str, ...]) -> None:
+    assert_problem(sign_in(**changes), 400, "invalid", *fields)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b"1"], ids=lambda raw: repr(raw)[:9]
+)
+def test_a_sign_in_that_is_no_object_is_refused(carol: Customer, raw: bytes) -> None:
+    assert_problem(Client().post(TOKENS, raw, content_type="application/json"), 400)
+
+
+def test_guesses_at_one_password_are_throttled_and_others_are_not(carol: Customer, alice: Customer) -> None:
+    for _ in range(10):
+        assert sign_in(password="guess").status_code == 401
+    answer = sign_in(email="CAROL@example.com")
+    assert_problem(answer, 429, "throttled")
+    assert 0 < int(answer["Retry-After"]) <= 60
+    assert sign_in(email=alice.email).status_code == 401
+
+
+def test_where_the_counts_are_away_sign_in_goes_on(carol: Customer, settings: Any) -> None:
+    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": "redis://127.0.0.1:1/0"}}
+    assert sign_in().status_code == 201
+
+
+def test_a_deleted_token_ends_at_once(carol: Customer) -> None:
+    mine, other = sign_in().json(), sign_in(name="phone").json()
+    client = bearer(mine["token"])
+    assert client.delete(f"{TOKENS}/{other['tokenId']}").status_code == 204
+    assert_problem(bearer(other["token"]).get(BALANCE), 401, "authentication_failed")
+    assert tokens.find_pair(other["keyId"], other["secretKey"]) is None
+    assert_problem(client.delete(f"{TOKENS}/{other['tokenId']}"), 404, "not_found")
+    assert client.delete(f"{TOKENS}/{mine['tokenId']}").status_code == 204
+    assert_problem(client.get(BALANCE), 401, "authentication_failed")
+
+
+def test_nobody_ends_or_sees_anothers_token(client: Client, carol: Customer) -> None:
+    theirs = sign_in().json()
+    assert_problem(client.delete(f"{TOKENS}/{theirs['tokenId']}"), 404, "not_found")
+    assert bearer(theirs["token"]).get(BALANCE).status_code == 200
+    assert theirs["tokenId"] not in {token["tokenId"] for token in client.get(TOKENS).json()["results"]}
+
+
+def test_tokens_are_listed_newest_first(carol: Customer) -> None:
+    made = [sign_in(name=name).json() for name in ("first", "second", "third")]
+    listed = bearer(made[0]["token"]).get(TOKENS).json()["results"]
+    assert [token["name"] for token in listed] == ["third", "second", "first"]
+    assert MOMENT.fullmatch(listed[2]["lastUsedAt"])
+    assert listed[0]["lastUsedAt"] is None
+
+
+# -- who calls
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Bearer  ", "Basic YTpi", "Bearer x", "Bearer é", "Bearer \xff", "Bearer \x00", "bearer"]
+    + ["Bearer a b", "Token abc", "Bearer " + "x" * 10_000, "\x00", "Bearer,x"],
+    ids=lambda header: repr(header)[:20],
+)
+def test_a_header_that_names_nobody_is_401(header: str, db: None) -> None:
+    answer = Client(headers={"Authorization": header}).get(BALANCE)
+    assert_problem(answer, 401)
+    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+
+
+def test_the_word_bearer_may_be_in_small_letters(alice: Customer) -> None:
+    token = tokens.issue(alice, "test").token
+    assert Client(headers={"Authorization": f"bearer {token}"}).get(BALANCE).status_code == 200
+
+
+def test_an_expired_token_is_401(alice: Customer) -> None:
+    token = tokens.issue(alice, "test", expires_at=timezone.now() - timedelta(seconds=1)).token
+    assert_problem(bearer(token).get(BALANCE), 401, "authentication_failed")
+
+
+def test_a_customer_who_may_not_sign_in_may_not_call(carol: Customer) -> None:
+    token = sign_in().json()["token"]
+    Customer.objects.filter(id=carol.id).update(is_active=False)
+    assert_problem(bearer(token).get(BALANCE), 401, "authentication_failed")
+    assert_problem(sign_in(), 401, "wrong_credentials")
+
+
+@pytest.mark.parametrize(("path", "body"), [(DEPOSITS, {"amount": "1"}), (WITHDRAWALS, {"amount": "1"})])
+def test_moving_cash_needs_the_scope_funds(alice: Customer, api_of: Any, path: str, body: dict) -> None:
+    assert_problem(post(api_of(alice, ["read", "trade"]), path, body), 403, "permission_denied")
+    assert post(api_of(alice, ["funds"]), path, body).status_code == 201
+
+
+@pytest.mark.parametrize("path", [BALANCE, POSTINGS, TOKENS])
+def test_reading_needs_the_scope_read(alice: Customer, api_of: Any, path: str) -> None:
+    assert_problem(api_of(alice, ["trade", "funds"]).get(path), 403, "permission_denied")
+    assert api_of(alice, ["read"]).get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", [BALANCE, POSTINGS, DEPOSITS, WITHDRAWALS, TOKENS, f"{TOKENS}/{NOBODYS}"])
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "TRACE"])
+def test_a_method_that_an_address_does_not_know_is_405(client: Client, method: str, path: str) -> None:
+    assert_problem(client.generic(method, path), 405, "method_not_allowed")
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", BALANCE), ("GET", DEPOSITS), ("DELETE", TOKENS)])
+def test_also_where_the_method_is_known_elsewhere(client: Client, method: str, path: str) -> None:
+    assert_problem(client.generic(method, path), 405, "method_not_allowed")

@@ -1,0 +1,241 @@
+"""The audit of the books: quiet where they are right, and loud, with the ids, where each rule is broken."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection
+
+from accounts import audit
+from accounts.audit import BOOKS, count_rows, examine, one_instant
+from accounts.customers import create_customer
+from accounts.funding import deposit, withdraw
+from accounts.models import Balance, Customer, Position, Posting, Transfer
+from tests.guarantees import lift_guarantees
+from tests.people import claim, receive_shares, say
+from trades.models import Status, Type
+from trades.place import place_trade
+
+POST = """
+    INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price)
+    VALUES (%(alice)s, {ticker}, {kind}, gen_random_uuid(), {change}, {total}, {price})
+"""
+
+
+@pytest.fixture
+def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+    """Alice's and Bob's books with every kind of posting, and what is in them by name."""
+    withdraw(alice.id, Decimal("12.3456"))
+    buy = receive_shares(alice, "MSFT", 3, Decimal("7.0001"))
+    sell, _ = place_trade(alice.id, "AAPL", Type.SELL, 10)
+    claim(alice)
+    say(sell, Status.FILLED, Decimal(99))
+    claim(alice)
+    place_trade(alice.id, "MSFT", Type.SELL, 1)
+    claim(alice)
+    withdraw(bob.id, Decimal(500))
+    create_customer("nobody@example.com", None)
+    return {
+        "alice": alice.id,
+        "bob": bob.id,
+        "deposit": Transfer.objects.get(customer=alice, type="deposit").id,
+        "withdrawal": Transfer.objects.get(customer=alice, type="withdrawal").id,
+        "buy": buy.id,
+        "cash": Posting.objects.get(cause=buy.id, ticker="").id,
+        "shares": Posting.objects.get(cause=buy.id, ticker="MSFT").id,
+        "first": Posting.objects.filter(customer=alice).earliest("id").id,
+        "withdrawn": Posting.objects.get(customer=alice, kind="withdrawal").id,
+    }
+
+
+def test_right_books_are_found_right(ids: dict[str, Any]) -> None:
+    findings = examine(BOOKS)
+    assert (findings.ok, findings.violations) == (True, [])
+    assert findings.counts == {rule.name: 0 for rule in BOOKS}
+
+
+def test_empty_books_are_right(db: None) -> None:
+    assert examine(BOOKS).ok
+
+
+PLANTED: list[tuple[str, str, dict[str, Any]]] = [
+    ("nothing_below_zero", "UPDATE accounts_balance SET held = -1 WHERE customer_id = %(bob)s", {"customerId": "bob"}),
+    ("nothing_below_zero", "UPDATE accounts_balance SET held = 1 WHERE customer_id = %(bob)s", {"customerId": "bob"}),
+    ("nothing_below_zero", "UPDATE accounts_balance SET amount = -1, held = -2", {"customerId": "alice"}),
+    ("nothing_below_zero", "UPDATE accounts_position SET held = 4 WHERE ticker = 'MSFT'", {"stockTicker": "=MSFT"}),
+    ("nothing_below_zero", "UPDATE accounts_position SET held = -1", {"customerId": "alice", "stockTicker": "=AAPL"}),
+    ("nothing_below_zero", "UPDATE accounts_posting SET total = -1 WHERE id = %(cash)s", {"postingId": "cash"}),
+    ("nothing_below_zero", "UPDATE accounts_posting SET total = -1 WHERE id = %(shares)s", {"postingId": "shares"}),
+    (
+        "balance_is_the_sum_of_its_postings",
+        "UPDATE accounts_balance SET amount = amount + 0.0001 WHERE customer_id = %(alice)s",
+        {"customerId": "alice"},
+    ),
+    ("balance_is_the_sum_of_its_postings", "DELETE FROM accounts_balance", {"customerId": "bob"}),
+    (
+        "balance_is_the_sum_of_its_postings",
+        "DELETE FROM accounts_posting WHERE customer_id = %(alice)s",
+        {"customerId": "alice"},
+    ),
+    (
+        "balance_is_the_sum_of_its_postings",
+        "DELETE FROM accounts_posting WHERE id = %(first)s",
+        {"customerId": "alice"},
+    ),
+    (
+        "position_is_the_sum_of_its_postings",
+        "UPDATE accounts_position SET quantity = quantity + 1 WHERE ticker = 'MSFT'",
+        {"customerId": "alice", "stockTicker": "=MSFT"},
+    ),
+    (
+        "position_is_the_sum_of_its_postings",
+        "DELETE FROM accounts_position",
+        {"customerId": "alice", "stockTicker": "=AAPL"},
+    ),
+    (
+        "position_is_the_sum_of_its_postings",
+        "DELETE FROM accounts_posting WHERE ticker = 'MSFT'",
+        {"customerId": "alice", "stockTicker": "=MSFT"},
+    ),
+    (
+        "posting_follows_the_one_before",
+        "UPDATE accounts_posting SET total = total + 1 WHERE id = %(cash)s",
+        {"customerId": "alice", "postingId": "cash", "cause": "buy"},
+    ),
+    (
+        "posting_follows_the_one_before",
+        "UPDATE accounts_posting SET total = 0 WHERE id = %(shares)s",
+        {"postingId": "shares", "stockTicker": "=MSFT"},
+    ),
+    (
+        "posting_follows_the_one_before",
+        "UPDATE accounts_posting SET total = total + 1 WHERE id = %(first)s",
+        {"postingId": "first"},
+    ),
+    ("posting_follows_the_one_before", "DELETE FROM accounts_posting WHERE id = %(cash)s", {"customerId": "alice"}),
+    (
+        "posting_is_of_its_kind",
+        "UPDATE accounts_posting SET change = -change WHERE id = %(first)s",
+        {"customerId": "alice", "postingId": "first", "cause": "deposit"},
+    ),
+    (
+        "posting_is_of_its_kind",
+        "UPDATE accounts_posting SET kind = 'gift' WHERE id = %(first)s",
+        {"postingId": "first"},
+    ),
+    ("posting_is_of_its_kind", "UPDATE accounts_posting SET kind = 'sell' WHERE id = %(cash)s", {"postingId": "cash"}),
+    ("posting_is_of_its_kind", "UPDATE accounts_posting SET kind = 'sell' WHERE id = %(shares)s", {"cause": "buy"}),
+    ("posting_is_of_its_kind", "UPDATE accounts_posting SET price = 1 WHERE id = %(first)s", {"postingId": "first"}),
+    ("posting_is_of_its_kind", "UPDATE accounts_posting SET price = NULL WHERE id = %(cash)s", {"postingId": "cash"}),
+    (
+        "posting_is_of_its_kind",
+        "UPDATE accounts_posting SET change = 0.5 WHERE id = %(shares)s",
+        {"postingId": "shares"},
+    ),
+    ("posting_is_of_its_kind", "UPDATE accounts_posting SET change = 0 WHERE id = %(shares)s", {"postingId": "shares"}),
+    ("posting_is_of_its_kind", "UPDATE accounts_posting SET ticker = 'X' WHERE id = %(first)s", {"postingId": "first"}),
+    (
+        "transfer_has_its_posting",
+        "DELETE FROM accounts_posting WHERE id = %(first)s",
+        {"customerId": "alice", "transferId": "deposit"},
+    ),
+    (
+        "transfer_has_its_posting",
+        "INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total) "
+        "SELECT customer_id, ticker, kind, cause, change, total FROM accounts_posting WHERE id = %(withdrawn)s",
+        {"transferId": "withdrawal"},
+    ),
+    (
+        "transfer_has_its_posting",
+        "UPDATE accounts_transfer SET amount = amount + 1 WHERE id = %(withdrawal)s",
+        {"transferId": "withdrawal"},
+    ),
+    (
+        "transfer_has_its_posting",
+        "UPDATE accounts_posting SET change = -change, kind = 'deposit' WHERE id = %(withdrawn)s",
+        {"transferId": "withdrawal"},
+    ),
+    (
+        "transfer_has_its_posting",
+        "UPDATE accounts_posting SET customer_id = %(bob)s WHERE id = %(first)s",
+        {"customerId": "alice", "transferId": "deposit"},
+    ),
+    (
+        "posting_has_its_transfer",
+        "DELETE FROM accounts_transfer WHERE id = %(deposit)s",
+        {"customerId": "alice", "postingId": "first", "cause": "deposit"},
+    ),
+    (
+        "posting_has_its_transfer",
+        "UPDATE accounts_posting SET customer_id = %(bob)s WHERE id = %(withdrawn)s",
+        {"customerId": "bob", "postingId": "withdrawn"},
+    ),
+    (
+        "posting_has_its_transfer",
+        POST.format(ticker="''", kind="'deposit'", change=1, total=1, price="NULL"),
+        {"customerId": "alice"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "plant", "names"), PLANTED)
+def test_what_breaks_a_rule_is_found(rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]) -> None:
+    lift_guarantees()
+    with connection.cursor() as cursor:
+        cursor.execute(plant, ids)
+        assert cursor.rowcount
+    # A name that begins with = stands for itself, every other one for an id.
+    expected = {key: name[1:] if name[0] == "=" else ids[name] for key, name in names.items()}
+    findings = examine(BOOKS)
+    assert not findings.ok
+    found = [violation for violation in findings.violations if violation["rule"] == rule]
+    assert [violation for violation in found if expected.items() <= violation.items()], findings.violations
+    assert len(found) == findings.counts[rule]
+    assert all(violation["detail"] and None not in violation.values() for violation in found)
+
+
+def test_every_rule_was_seen_broken() -> None:
+    assert {rule for rule, _, _ in PLANTED} == {rule.name for rule in BOOKS}
+
+
+def test_all_violations_are_counted_and_so_many_listed(ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "LISTED_MAX", 2)
+    lift_guarantees()
+    Balance.objects.update(amount=7)
+    findings = examine(BOOKS)
+    assert findings.counts["balance_is_the_sum_of_its_postings"] == Customer.objects.count() == 3
+    assert len([v for v in findings.violations if v["rule"] == "balance_is_the_sum_of_its_postings"]) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_audit_sees_one_instant_and_writes_nothing(alice: Customer) -> None:
+    from threading import Thread
+
+    def trade_on() -> None:
+        deposit(alice.id, Decimal(1))
+        connection.close()
+
+    with one_instant():
+        before = count_rows("accounts_posting")
+        meanwhile = Thread(target=trade_on)
+        meanwhile.start()
+        meanwhile.join()
+        assert count_rows("accounts_posting") == before
+        assert examine(BOOKS).ok
+    assert count_rows("accounts_posting") == before + 1
+    with pytest.raises(DatabaseError, match="read-only"), one_instant():
+        Position.objects.update(held=0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_audit_may_take_longer_than_other_transactions(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET transaction_timeout = '300ms'")
+        cursor.execute("SET statement_timeout = '200ms'")
+    try:
+        with one_instant(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(0.5)")
+        with connection.cursor() as cursor, pytest.raises(DatabaseError, match="statement timeout"):
+            cursor.execute("SELECT pg_sleep(0.5)")  # the limits are back
+    finally:
+        connection.close()

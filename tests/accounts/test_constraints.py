@@ -1,0 +1,132 @@
+"""Each guarantee that the database gives for customers and books, and an attempt to break it."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.db.models import F, ProtectedError
+
+from accounts import tokens
+from accounts.funding import deposit, withdraw
+from accounts.models import Balance, Customer, Position, Posting, Transfer
+from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
+
+INSERT_POSTING = """
+    INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total)
+    VALUES (%(alice)s, '', 'deposit', gen_random_uuid(), {change}, {total})
+"""
+INSERT_TRANSFER = """
+    INSERT INTO accounts_transfer (id, customer_id, type, amount, idempotency_key)
+    VALUES (gen_random_uuid(), {customer}, 'deposit', {amount}, {key})
+"""
+INSERT_POSITION = """
+    INSERT INTO accounts_position (customer_id, ticker, quantity, held, average_price)
+    VALUES ({customer}, {ticker}, {quantity}, {held}, 0)
+"""
+ATTEMPTS = [
+    ("customer_email_is_lower_case", "UPDATE accounts_customer SET email = 'Alice@example.com' WHERE id = %(alice)s"),
+    ("accounts_customer_email_key", "UPDATE accounts_customer SET email = 'alice@example.com' WHERE id = %(bob)s"),
+    ("balance_holds_no_more_than_there_is", "UPDATE accounts_balance SET held = amount + 0.0001"),
+    ("balance_holds_no_more_than_there_is", "UPDATE accounts_balance SET held = -0.0001"),
+    ("balance_holds_no_more_than_there_is", "UPDATE accounts_balance SET amount = -0.0001"),
+    ("balance_holds_no_more_than_there_is", "UPDATE accounts_balance SET amount = -1, held = -1"),
+    ("balance_holds_no_more_than_there_is", "UPDATE accounts_balance SET amount = 'NaN'"),
+    ("balances_stay", "DELETE FROM accounts_balance WHERE customer_id = %(alice)s"),
+    ("accounts_balance_customer_id_fk", "INSERT INTO accounts_balance (customer_id, amount, held) VALUES (0, 0, 0)"),
+    ("one_position_a_stock", INSERT_POSITION.format(customer="%(alice)s", ticker="'AAPL'", quantity=1, held=0)),
+    ("position_holds_no_more_than_there_is", "UPDATE accounts_position SET held = quantity + 1"),
+    ("position_holds_no_more_than_there_is", "UPDATE accounts_position SET held = -1"),
+    ("position_holds_no_more_than_there_is", "UPDATE accounts_position SET quantity = -1"),
+    (
+        "position_holds_no_more_than_there_is",
+        INSERT_POSITION.format(customer="%(bob)s", ticker="'AAPL'", quantity=-1, held=-1),
+    ),
+    ("position_has_a_price", "UPDATE accounts_position SET average_price = -1"),
+    ("position_has_a_price", "UPDATE accounts_position SET average_price = 'NaN'"),
+    ("positions_stay", "DELETE FROM accounts_position WHERE customer_id = %(alice)s"),
+    ("position_names_a_stock", INSERT_POSITION.format(customer="%(bob)s", ticker="''", quantity=1, held=0)),
+    ("accounts_position_customer_id_fk", INSERT_POSITION.format(customer=0, ticker="'AAPL'", quantity=1, held=0)),
+    ("one_transfer_a_key", INSERT_TRANSFER.format(customer="%(alice)s", amount=5, key="'once'")),
+    ("transfer_moves_something", INSERT_TRANSFER.format(customer="%(alice)s", amount=0, key="NULL")),
+    ("transfer_moves_something", INSERT_TRANSFER.format(customer="%(alice)s", amount=-5, key="NULL")),
+    (
+        "transfer_moves_something",
+        INSERT_TRANSFER.format(customer="%(alice)s", amount=5, key="NULL").replace("'deposit'", "'gift'"),
+    ),
+    ("accounts_transfer_customer_id_fk", INSERT_TRANSFER.format(customer=0, amount=5, key="NULL")),
+    ("transfers_stay", "UPDATE accounts_transfer SET amount = amount + 1"),
+    ("transfers_stay", "UPDATE accounts_transfer SET idempotency_key = NULL WHERE idempotency_key = 'once'"),
+    ("transfers_stay", "DELETE FROM accounts_transfer WHERE customer_id = %(alice)s"),
+    (
+        "one_posting_a_cause",
+        "INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total) "
+        "SELECT customer_id, ticker, kind, cause, change, total FROM accounts_posting WHERE id = %(posting)s",
+    ),
+    ("posting_leaves_no_less_than_zero", INSERT_POSTING.format(change=-1, total=-1)),
+    ("posting_moves_something", INSERT_POSTING.format(change=0, total=1000)),
+    ("posting_moves_something", INSERT_POSTING.replace("'deposit'", "'gift'").format(change=1, total=1)),
+    ("posting_leaves_no_less_than_zero", INSERT_POSTING.format(change=1, total="'NaN'")),
+    ("postings_stay", "UPDATE accounts_posting SET change = change + 1 WHERE id = %(posting)s"),
+    ("postings_stay", "UPDATE accounts_posting SET customer_id = %(bob)s WHERE id = %(posting)s"),
+    ("postings_stay", "UPDATE accounts_posting SET created_at = now() WHERE id = %(posting)s"),
+    ("postings_stay", "DELETE FROM accounts_posting WHERE id = %(posting)s"),
+    ("accounts_posting_customer_id_fk", INSERT_POSTING.replace("%(alice)s", "0").format(change=1, total=1)),
+    ("accounts_token_token_hash_key", "UPDATE accounts_token SET token_hash = 'the same'"),
+    ("accounts_token_key_id_key", "UPDATE accounts_token SET key_id = 'the same'"),
+    (
+        "accounts_token_customer_id_fk",
+        "INSERT INTO accounts_token (id, customer_id, name, token_hash, key_id, secret_hash, scopes) "
+        "VALUES (gen_random_uuid(), 0, '', 'a', 'b', 'c', '[]')",
+    ),
+]
+
+
+@pytest.fixture
+def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+    posting, _ = deposit(alice.id, Decimal(5), key="once")
+    withdraw(alice.id, Decimal(5))
+    tokens.issue(alice, "one")
+    tokens.issue(alice, "two")
+    return {"alice": alice.id, "bob": bob.id, "posting": posting.id}
+
+
+@pytest.mark.parametrize(("guarantee", "statement"), ATTEMPTS)
+def test_the_database_refuses(guarantee: str, statement: str, ids: dict[str, Any]) -> None:
+    assert refusal(statement, ids) == guarantee
+
+
+def test_no_guarantee_comes_in_untested(db: None) -> None:
+    tested = {guarantee for guarantee, _ in ATTEMPTS}
+    assert tested == guarantees_of("accounts")
+    assert tested >= guarantees_in_meta("accounts")
+
+
+def test_a_customer_with_money_is_not_deleted(ids: dict[str, Any]) -> None:
+    assert refusal("DELETE FROM accounts_customer WHERE id = %(alice)s", ids).endswith("customer_id_fk")
+    with pytest.raises(ProtectedError):
+        Customer.objects.get(pk=ids["alice"]).delete()
+    with pytest.raises(ProtectedError):
+        Customer.objects.filter(pk=ids["bob"]).delete()
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "attempt"),
+    [
+        ("postings_stay", lambda: Posting.objects.update(change=1)),
+        ("postings_stay", lambda: Posting.objects.all().delete()),
+        ("postings_stay", lambda: Posting.objects.earliest("id").delete()),
+        ("postings_stay", lambda: Posting.objects.earliest("id").save()),
+        ("transfers_stay", lambda: Transfer.objects.update(amount=1)),
+        ("transfers_stay", lambda: Transfer.objects.all().delete()),
+        ("balance_holds_no_more_than_there_is", lambda: Balance.objects.update(amount=F("amount") - 100_000)),
+        ("balance_holds_no_more_than_there_is", lambda: Balance.objects.update(held=F("amount") + 1)),
+        ("position_holds_no_more_than_there_is", lambda: Position.objects.update(quantity=F("quantity") - 11)),
+        ("customer_email_is_lower_case", lambda: Customer.objects.update(email="Capital@example.com")),
+    ],
+)
+def test_the_orm_is_no_way_round(guarantee: str, attempt: Callable[[], Any], ids: dict[str, Any]) -> None:
+    with pytest.raises(DatabaseError) as caught, transaction.atomic():
+        attempt()
+    assert guarantee_named_by(caught.value) == guarantee

@@ -1,0 +1,231 @@
+"""The books: rounding, holds, and that they always add up."""
+
+from collections import defaultdict
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import transaction
+from django.db.models import Sum
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from accounts.ledger import Account, InsufficientFunds, InsufficientShares, Shares, money, open_books
+from accounts.models import CASH, Balance, Customer, Position, Posting
+from tests.people import open_account
+
+CAUSE = UUID("0193a9a0-0000-7000-8000-000000000000")
+
+
+def account(amount: str = "100", **shares: int) -> Account:
+    return Account(1, Decimal(amount), Decimal(0), {name: Shares(count) for name, count in shares.items()})
+
+
+@pytest.mark.parametrize(
+    ("value", "rounded"),
+    [
+        ("1.00005", "1.0000"),
+        ("1.00015", "1.0002"),
+        ("1.00025", "1.0002"),
+        ("-1.00015", "-1.0002"),
+        ("1.000051", "1.0001"),
+        ("2", "2.0000"),
+    ],
+)
+def test_a_half_goes_to_the_even_neighbour(value: str, rounded: str) -> None:
+    assert str(money(Decimal(value))) == rounded
+
+
+# -- in memory
+
+
+def test_what_is_held_is_not_available() -> None:
+    one = account()
+    one.hold_cash(Decimal(60))
+    assert (one.amount, one.held, one.available) == (100, 60, 40)
+    one.release_cash(Decimal(60))
+    assert one.available == 100
+
+
+@pytest.mark.parametrize("amount", ["100.0001", "0", "-1"])
+def test_only_what_is_available_can_be_held(amount: str) -> None:
+    one = account()
+    with pytest.raises(InsufficientFunds):
+        one.hold_cash(Decimal(amount))
+    assert (one.held, one.cash_touched) == (0, False)
+
+
+@pytest.mark.parametrize("quantity", [11, 0, -1])
+def test_only_shares_that_are_free_can_be_held(quantity: int) -> None:
+    one = account(AAPL=10)
+    with pytest.raises(InsufficientShares):
+        one.hold_shares("AAPL", quantity)
+    assert (one.shares["AAPL"].held, one.tickers_touched) == (0, set())
+
+
+def test_shares_can_be_held_once_only() -> None:
+    one = account(AAPL=10)
+    one.hold_shares("AAPL", 7)
+    with pytest.raises(InsufficientShares):
+        one.hold_shares("AAPL", 4)
+    one.release_shares("AAPL", 7)
+    one.hold_shares("AAPL", 10)
+
+
+def test_no_more_goes_out_than_is_available() -> None:
+    one = account()
+    one.hold_cash(Decimal(60))
+    with pytest.raises(InsufficientFunds):
+        one.move_cash("withdrawal", CAUSE, Decimal("-40.0001"))
+    assert (one.amount, one.movements) == (100, [])
+    one.move_cash("withdrawal", CAUSE, Decimal(-40))
+    assert one.available == 0
+
+
+def test_a_buy_that_costs_too_much_leaves_nothing_behind() -> None:
+    one = account()
+    with pytest.raises(InsufficientFunds):
+        one.buy(CAUSE, "AAPL", 1, Decimal(101), Decimal(101))
+    assert (one.amount, one.shares, one.movements) == (100, {}, [])
+
+
+def test_a_sell_of_what_is_held_for_another_leaves_nothing_behind() -> None:
+    one = account(AAPL=10)
+    one.hold_shares("AAPL", 8)
+    with pytest.raises(InsufficientShares):
+        one.sell(CAUSE, "AAPL", 3, Decimal(1), Decimal(3))
+    assert (one.amount, one.shares["AAPL"].quantity, one.movements) == (100, 10, [])
+
+
+def test_the_average_price_weighs_what_was_paid_and_a_sell_leaves_it() -> None:
+    one = account("1000")
+    one.buy(uuid4(), "AAPL", 1, Decimal(10), Decimal(10))
+    one.buy(uuid4(), "AAPL", 2, Decimal(20), Decimal(40))
+    assert one.shares["AAPL"].average_price == Decimal("16.6667")
+    one.sell(uuid4(), "AAPL", 2, Decimal(99), Decimal(198))
+    assert one.shares["AAPL"].average_price == Decimal("16.6667")
+    one.sell(uuid4(), "AAPL", 1, Decimal(99), Decimal(99))
+    one.buy(uuid4(), "AAPL", 1, Decimal(7), Decimal(7))
+    assert one.shares["AAPL"].average_price == 7
+
+
+def test_each_trade_posts_cash_and_shares_with_what_they_leave() -> None:
+    one = account("100", AAPL=1)
+    one.sell(CAUSE, "AAPL", 1, Decimal(5), Decimal(5))
+    assert [(m.ticker, m.change, m.total, m.price) for m in one.movements] == [("AAPL", -1, 0, 5), (CASH, 5, 105, 5)]
+
+
+# -- in the database
+
+
+def test_what_is_written_is_there_and_writing_again_writes_nothing(
+    bob: Customer, django_assert_num_queries: Any
+) -> None:
+    with transaction.atomic(durable=True):
+        books = open_books([bob.id])
+        books[bob.id].buy(CAUSE, "AAPL", 2, Decimal("10"), Decimal("20"))
+        books.write()
+        with django_assert_num_queries(0):
+            books.write()
+    assert Balance.objects.get(customer=bob).amount == 480
+    assert Position.objects.get(customer=bob).quantity == 2
+    assert Posting.objects.filter(cause=CAUSE).count() == 2
+
+
+def test_books_never_read_hold_nothing_and_write_nothing(bob: Customer, django_assert_num_queries: Any) -> None:
+    with transaction.atomic(durable=True):
+        books = open_books([bob.id])
+        with django_assert_num_queries(0):
+            books.write()
+
+
+def test_who_does_not_exist_is_left_out(alice: Customer, bob: Customer) -> None:
+    with transaction.atomic(durable=True):
+        books = open_books([10**9, bob.id, alice.id])
+        assert books.customer_ids == sorted([alice.id, bob.id])
+        assert 10**9 not in books
+
+
+def test_locking_and_writing_cost_the_same_for_a_set_as_for_one(
+    alice: Customer, bob: Customer, django_assert_num_queries: Any
+) -> None:
+    with transaction.atomic(durable=True), django_assert_num_queries(5):  # lock, shares; balances, positions, postings
+        books = open_books([alice.id, bob.id])
+        books.load_shares(["AAPL"])
+        for one in books:
+            one.buy(uuid4(), "AAPL", 1, Decimal(1), Decimal(1))
+        books.write()
+
+
+def test_shares_are_read_before_they_are_moved(alice: Customer) -> None:
+    with transaction.atomic(durable=True):
+        books = open_books([alice.id])
+        books.load_shares(["AAPL", "NONE"])
+        assert (books[alice.id].shares["AAPL"].quantity, books[alice.id].shares_of("NONE").quantity) == (10, 0)
+
+
+AMOUNTS = st.decimals("0.0001", "400", places=4)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("deposit"), AMOUNTS),
+        st.tuples(st.just("withdraw"), AMOUNTS),
+        st.tuples(st.just("hold"), AMOUNTS),
+        st.tuples(st.just("release")),
+        st.tuples(st.just("buy"), st.sampled_from("AB"), st.integers(1, 9), AMOUNTS),
+        st.tuples(st.just("sell"), st.sampled_from("AB"), st.integers(1, 9), AMOUNTS),
+        st.tuples(st.just("hold_shares"), st.sampled_from("AB"), st.integers(1, 9)),
+        st.tuples(st.just("release_shares"), st.sampled_from("AB")),
+        st.tuples(st.just("write")),
+    ),
+    max_size=25,
+)
+
+
+def take(one: Account, step: Any, holds: dict[str, list[Any]]) -> None:
+    """One step, which may be refused; `holds` remembers what may be released."""
+    match step:
+        case ("deposit", amount):
+            one.move_cash("deposit", uuid4(), amount)
+        case ("withdraw", amount):
+            one.move_cash("withdrawal", uuid4(), -amount)
+        case ("hold", amount):
+            one.hold_cash(amount)
+            holds[CASH].append(amount)
+        case ("release",) if holds[CASH]:
+            one.release_cash(holds[CASH].pop())
+        case ("buy", ticker, quantity, price):
+            one.buy(uuid4(), ticker, quantity, price, price * quantity)
+        case ("sell", ticker, quantity, price):
+            one.sell(uuid4(), ticker, quantity, price, price * quantity)
+        case ("hold_shares", ticker, quantity):
+            one.hold_shares(ticker, quantity)
+            holds[ticker].append(quantity)
+        case ("release_shares", ticker) if holds[ticker]:
+            one.release_shares(ticker, holds[ticker].pop())
+
+
+@given(STEPS)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_done_holds_stay_within_and_all_is_the_sum_of_its_postings(db: None, steps: list[Any]) -> None:
+    customer = open_account(f"{uuid4()}@example.com", Decimal(500))
+    holds: dict[str, list[Any]] = defaultdict(list)
+    with transaction.atomic(durable=True):
+        books = open_books([customer.id])
+        for step in steps:
+            try:
+                take(books[customer.id], step, holds)
+            except (InsufficientFunds, InsufficientShares):
+                pass
+            if step == ("write",):
+                books.write()
+            one = books[customer.id]
+            assert 0 <= one.held <= one.amount
+            assert all(0 <= shares.held <= shares.quantity for shares in one.shares.values())
+        books.write()
+    sums = dict(Posting.objects.filter(customer=customer).values_list("ticker").annotate(Sum("change")))
+    balance = Balance.objects.get(customer=customer)
+    assert (balance.amount, balance.held) == (sums.pop(CASH), sum(holds[CASH]))
+    positions = Position.objects.filter(customer=customer)
+    assert {row.ticker: row.quantity for row in positions if row.quantity} == {k: v for k, v in sums.items() if v}
+    assert all(row.held == sum(holds[row.ticker]) for row in positions)

@@ -1,0 +1,86 @@
+"""Tokens: random, hashed, bounded in what they may and for how long."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from accounts import tokens
+from accounts.models import Customer, Token
+
+
+def test_every_token_is_another(bob: Customer) -> None:
+    issued = [tokens.issue(bob, "same name") for _ in range(20)]
+    for secret in ("token", "key_id", "secret_key"):
+        assert len({getattr(one, secret) for one in issued}) == 20
+
+
+def test_a_token_can_be_told_by_its_looks_and_not_be_guessed(bob: Customer) -> None:
+    issued = tokens.issue(bob, "test")
+    assert issued.token.startswith("brk_")
+    assert len(issued.token) == 4 + 43  # 256 bits
+    assert len(issued.secret_key) == 43
+
+
+def test_only_hashes_are_kept(bob: Customer) -> None:
+    issued = tokens.issue(bob, "test")
+    (row,) = Token.objects.values()
+    assert not {issued.token, issued.secret_key} & set(map(str, row.values()))
+    assert len(row["token_hash"]) == len(row["secret_hash"]) == 64
+
+
+def test_a_token_names_its_customer(alice: Customer, bob: Customer) -> None:
+    mine, theirs = tokens.issue(bob, "test"), tokens.issue(alice, "test")
+    found = tokens.find(mine.token)
+    assert found is not None
+    assert found.customer == bob
+    assert tokens.find_pair(theirs.key_id, theirs.secret_key) == theirs.grant
+
+
+def test_a_key_needs_its_own_secret(alice: Customer, bob: Customer) -> None:
+    mine, theirs = tokens.issue(bob, "test"), tokens.issue(alice, "test")
+    assert tokens.find_pair(mine.key_id, theirs.secret_key) is None
+    assert tokens.find_pair(mine.key_id, mine.token) is None
+    assert tokens.find_pair("BK0", mine.secret_key) is None
+
+
+@pytest.mark.parametrize("token", ["", "x", "brk_", "\x00", "é", "x" * 100_000])
+def test_nothing_else_names_anybody(bob: Customer, token: str) -> None:
+    tokens.issue(bob, "test")
+    assert tokens.find(token) is None
+    assert tokens.find_pair("BK0", token) is None
+
+
+def test_a_token_ends_at_its_time(bob: Customer) -> None:
+    now = timezone.now()
+    over, later = (tokens.issue(bob, "test", expires_at=now + timedelta(hours=hours)) for hours in (-1, 1))
+    assert tokens.find(over.token) is None
+    assert tokens.find_pair(over.key_id, over.secret_key) is None
+    assert tokens.find(later.token) == later.grant
+
+
+def test_no_token_works_for_who_may_not_sign_in(bob: Customer) -> None:
+    issued = tokens.issue(bob, "test")
+    Customer.objects.filter(id=bob.id).update(is_active=False)
+    assert tokens.find(issued.token) is None
+    assert tokens.find_pair(issued.key_id, issued.secret_key) is None
+
+
+def test_scopes_are_all_unless_named(bob: Customer) -> None:
+    assert tokens.issue(bob, "test").grant.scopes == ["read", "trade", "funds"]
+    assert tokens.issue(bob, "test", []).grant.scopes == []
+
+
+def test_use_is_noted_to_the_minute(bob: Customer, django_assert_num_queries: Any) -> None:
+    grant = tokens.issue(bob, "test").grant
+    tokens.note_use(grant)
+    grant.refresh_from_db()
+    noted = grant.last_used_at
+    assert noted is not None
+    assert timezone.now() - noted < timedelta(minutes=1)
+    with django_assert_num_queries(0):
+        tokens.note_use(grant)
+    grant.last_used_at = noted - timedelta(minutes=2)
+    with django_assert_num_queries(1):
+        tokens.note_use(grant)

@@ -1,0 +1,32 @@
+"""What every answer of the REST API keeps to."""
+
+import json
+import re
+from typing import Any
+
+from django.test import Client
+
+MONEY = re.compile(r"-?\d+\.\d{4}", re.ASCII)
+MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+
+
+def post(client: Client, path: str, body: Any, **headers: str) -> Any:
+    """POST a JSON value; Idempotency-Key and the like as `idempotency_key="…"`."""
+    return client.post(path, json.dumps(body), content_type="application/json", headers=headers)
+
+
+def assert_problem(answer: Any, status: int, code: str | None = None, *fields: str) -> dict[str, Any]:
+    """That it is a problem answer of exactly our shape; with fields: that exactly these are named. Its body."""
+    assert answer.status_code == status, answer.content[:500]
+    assert answer["Content-Type"] == "application/problem+json"
+    body = json.loads(answer.content)
+    assert set(body) == {"type", "title", "status", "detail", "code", "errors"}
+    assert body["status"] == status
+    assert body["detail"]
+    for error in body["errors"]:
+        assert set(error) == {"field", "code", "detail"}
+    if code is not None:
+        assert body["code"] == code
+    if fields:
+        assert {error["field"] for error in body["errors"]} == set(fields)
+    return body

@@ -1,0 +1,40 @@
+"""What the tests of this folder share: parts that are away."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+
+
+@pytest.fixture(autouse=True)
+def _static_files_by_their_names(settings: Any) -> None:
+    """Pages name static files by what was collected; nothing was."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
+
+
+@pytest.fixture
+def database_away(transactional_db: None) -> Iterator[None]:
+    """The database refuses connections."""
+    there = connection.settings_dict["PORT"]
+    connection.close()
+    connection.settings_dict["PORT"] = "1"
+    yield
+    connection.close()
+    connection.settings_dict["PORT"] = there
+
+
+@pytest.fixture
+def database_read_only(transactional_db: None) -> Iterator[None]:
+    """The database is a standby: it can be read, and not be written."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    yield
+    connection.close()
+
+
+@pytest.fixture
+def broker_away(settings: Any) -> None:
+    """The broker refuses connections."""
+    settings.BROKER_URL = "redis://127.0.0.1:1/0"

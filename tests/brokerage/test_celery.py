@@ -1,0 +1,22 @@
+"""The lanes' Celery app, as a door's thread finds it."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from celery import current_app
+from django.conf import settings
+
+from brokerage.celery import app
+
+
+def test_every_thread_rings_through_our_app() -> None:
+    with ThreadPoolExecutor(1) as other:
+        seen = other.submit(lambda: (current_app._get_current_object(), current_app.conf.broker_url)).result()
+    assert seen == (app, settings.BROKER_URL)
+
+
+def test_each_lane_is_a_queue_with_a_key_of_its_own() -> None:
+    queues = app.conf.task_queues
+    assert len(queues) == settings.LANES
+    assert {(queue.name, queue.routing_key) for queue in queues} == {
+        (f"lane-{lane:02d}", f"lane-{lane:02d}") for lane in range(settings.LANES)
+    }

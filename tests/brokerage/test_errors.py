@@ -1,0 +1,134 @@
+"""Errors: one shape for programs, a page for people, and 503 where a part is away."""
+
+from typing import Any
+
+import pytest
+from django.conf import settings as configured
+from django.test import Client
+
+from accounts import tokens
+from accounts.customers import create_customer
+from brokerage.errors import TABLE, problem
+from tests.answers import assert_problem, post
+
+BUY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+READS = ["/api/v1/trades", "/api/v1/balance", "/api/v1/positions", "/api/v1/postings", "/api/v1/tokens"]
+ANYBODY = Client(headers={"Authorization": "Bearer brk_x"})
+
+
+def test_a_problem_has_the_parts_of_rfc_9457_and_ours() -> None:
+    assert problem(409, "taken", "It is taken.") == {
+        "type": "about:blank",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "It is taken.",
+        "code": "taken",
+        "errors": [],
+    }
+
+
+def test_the_table_is_in_order() -> None:
+    for kind, (status, code, detail, field) in TABLE.items():
+        assert issubclass(kind, Exception)
+        assert 400 <= status <= 503
+        assert code.isidentifier()
+        assert detail.endswith(".")
+        assert field is None or field in {"stockTicker", "amount"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v2/trades", "/api/v1/trades/"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "NONSENSE"])
+def test_where_there_is_nothing_programs_get_a_problem(db: None, method: str, path: str) -> None:
+    assert_problem(Client().generic(method, path), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/%00", "/api/%ff", "/api/%0d%0aX: y", "/api/" + "x" * 5000, "/exchange/x", "/api//"]
+)
+def test_odd_addresses_get_a_problem(db: None, path: str) -> None:
+    assert_problem(Client().get(path), 404, "not_found")
+
+
+def test_where_there_is_nothing_people_get_a_page(db: None) -> None:
+    answer = Client().get("/nothing")
+    assert answer.status_code == 404
+    assert answer["Content-Type"].startswith("text/html")
+    assert b"There is nothing at this address." in answer.content
+
+
+def test_a_host_that_is_not_ours_is_refused(db: None) -> None:
+    for host in ("evil.example", "a b\x00"):
+        assert_problem(Client(headers={"Host": host}).get("/api/v1/balance"), 400, "bad_request")
+
+
+def test_too_many_parameters_are_refused(alice: Any, api_of: Any) -> None:
+    many = "&".join(f"a{n}=1" for n in range(2000))
+    assert_problem(api_of(alice).get(f"/api/v1/trades?{many}"), 400, "bad_request")
+
+
+# -- the database is away
+
+
+@pytest.mark.parametrize("path", READS)
+def test_without_the_database_programs_are_told_to_come_back(database_away: None, path: str) -> None:
+    answer = ANYBODY.get(path)
+    assert_problem(answer, 503, "unavailable")
+    assert int(answer["Retry-After"]) > 0
+
+
+def test_without_the_database_nothing_is_placed(database_away: None) -> None:
+    assert_problem(post(ANYBODY, "/api/v1/trades", BUY), 503, "unavailable")
+
+
+def test_without_the_database_nobody_signs_in(database_away: None) -> None:
+    body = {"email": "x@example.com", "password": "x", "name": "x"}
+    assert_problem(post(Client(), "/api/v1/tokens", body), 503, "unavailable")
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/nothing", "/metrics"])
+def test_without_the_database_people_get_a_page_too(database_away: None, path: str) -> None:
+    client = Client()
+    client.cookies[configured.SESSION_COOKIE_NAME] = "x" * 32  # somebody who was signed in: a page would look them up
+    answer = client.get(path)
+    assert answer.status_code == (404 if path == "/nothing" else 503)
+    assert b"Brokerage" in answer.content
+    assert answer.status_code == 404 or int(answer["Retry-After"]) > 0
+
+
+def test_what_can_not_be_written_for_now_is_503(database_read_only: None) -> None:
+    body = {"email": "x@example.com", "password": "x", "name": "x"}
+    assert post(Client(), "/api/v1/tokens", body).status_code == 401  # reading works
+
+
+def test_a_trade_is_not_placed_on_a_standby(transactional_db: None) -> None:
+    from django.db import connection
+
+    customer = create_customer("x@example.com", None)
+    token = tokens.issue(customer, "test")
+    tokens.note_use(token.grant)
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    try:
+        client = Client(headers={"Authorization": f"Bearer {token.token}"})
+        assert client.get("/api/v1/balance").status_code == 200
+        answer = post(client, "/api/v1/trades", BUY)
+        assert_problem(answer, 503, "unavailable")
+        assert "Retry-After" in answer
+    finally:
+        connection.close()
+
+
+def test_a_mistake_of_ours_is_a_problem_that_tells_nothing(
+    alice: Any, api_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accounts import queries
+
+    def fail(customer_id: int) -> None:
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(queries, "balance_of", fail)
+    answer = api_of(alice).get("/api/v1/balance")
+    assert_problem(answer, 500, "error")
+    assert b"secret" not in answer.content

@@ -1,0 +1,65 @@
+"""Is it up, can it work, and what it tells Prometheus."""
+
+import json
+import socket
+import time
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import Customer
+from tests.people import claim
+from trades.place import place_trade
+
+
+def ready() -> tuple[int, dict[str, Any]]:
+    answer = Client().get("/readyz")
+    return answer.status_code, json.loads(answer.content)
+
+
+def test_a_process_that_answers_is_up(database_away: None, broker_away: None) -> None:
+    answer = Client().get("/healthz")
+    assert (answer.status_code, json.loads(answer.content)) == (200, {"ok": True})
+
+
+def test_with_database_and_broker_it_is_ready(db: None) -> None:
+    assert ready() == (200, {"ok": True, "database": True, "broker": True})
+
+
+def test_without_the_broker_it_says_so(db: None, broker_away: None) -> None:
+    assert ready() == (503, {"ok": False, "database": True, "broker": False})
+
+
+def test_a_broker_that_never_answers_is_not_waited_for(db: None, settings: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        settings.BROKER_URL = f"redis://127.0.0.1:{frozen.getsockname()[1]}/0"
+        began = time.monotonic()
+        assert ready() == (503, {"ok": False, "database": True, "broker": False})
+    assert time.monotonic() - began < 5
+
+
+def test_without_the_database_it_says_so(database_away: None) -> None:
+    assert ready() == (503, {"ok": False, "database": False, "broker": True})
+
+
+def test_metrics_count_what_is_open(alice: Customer, bob: Customer) -> None:
+    place_trade(alice.id, "AAPL", "SELL", 1)
+    claim(alice)
+    place_trade(bob.id, "AAPL", "BUY", 1)
+    answer = Client().get("/metrics")
+    lines = answer.content.decode().splitlines()
+    assert answer["Content-Type"].startswith("text/plain")
+    assert 'brokerage_open_trades{status="PLACED"} 1.0' in lines
+    assert 'brokerage_open_trades{status="IN PROGRESS"} 1.0' in lines
+    assert "brokerage_waiting_reports 0.0" in lines
+
+
+def test_metrics_of_an_empty_house_are_zeros(db: None) -> None:
+    lines = Client().get("/metrics").content.decode().splitlines()
+    assert 'brokerage_open_trade_age_seconds_max{status="PLACED"} 0.0' in lines
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_they_need_no_token(db: None, path: str) -> None:
+    assert Client().get(path).status_code == 200

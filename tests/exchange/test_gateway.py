@@ -1,0 +1,261 @@
+"""The exchange's client: what it makes of every answer, and that none keeps it waiting."""
+
+import json
+import socket
+import struct
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from exchange import gateway
+from exchange.messages import Order, Refusal, Unknown
+from tests.conftest import StandInExchange
+from tests.exchange.conftest import OddExchange
+
+
+def order(expires_at: datetime | None = None) -> Order:
+    return Order(uuid4(), "AAPL", "BUY", 3, Decimal(1000), expires_at or datetime.now(UTC) + timedelta(seconds=30))
+
+
+CALLS: dict[str, Callable[[], Any]] = {
+    "execute": lambda: gateway.execute([order()]),
+    "ask": lambda: gateway.ask(uuid4()),
+    "quote": lambda: gateway.quote("AAPL"),
+    "quotes": lambda: gateway.quotes(["AAPL"]),
+    "tickers": gateway.tickers,
+    "clock": gateway.clock,
+}
+every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+
+
+# -- the real one
+
+
+def test_orders_are_stored_and_again_stored_once(exchange: StandInExchange) -> None:
+    mine = order()
+    assert gateway.execute([mine]) == gateway.execute([mine]) == []
+    assert [entry["tradeId"] for entry in exchange.record()].count(str(mine.trade_id)) == 1
+
+
+def test_a_refusal_names_its_order_and_its_code(exchange: StandInExchange) -> None:
+    fine, late = order(), order(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert gateway.execute([fine, late]) == [Refusal(late.trade_id, "expired")]
+
+
+def test_an_id_with_other_terms_is_a_conflict(exchange: StandInExchange) -> None:
+    mine = order()
+    gateway.execute([mine])
+    other = Order(mine.trade_id, "MSFT", "BUY", 3, Decimal(1000), mine.expires_at)
+    assert gateway.execute([other]) == [Refusal(mine.trade_id, "conflict")]
+
+
+def test_a_trade_is_known_once_it_is_stored(exchange: StandInExchange) -> None:
+    mine = order()
+    assert gateway.ask(mine.trade_id) is None
+    gateway.execute([mine])
+    report = gateway.ask(mine.trade_id)
+    assert report is not None
+    assert (report["tradeId"], report["status"]) == (str(mine.trade_id), "ACCEPTED")
+
+
+def test_quotes_are_decimals_and_times(exchange: StandInExchange) -> None:
+    quote = gateway.quote("AAPL")
+    assert quote["price"] > 0
+    assert abs(datetime.now(UTC) - quote["at"]) < timedelta(minutes=1)
+    assert set(gateway.quotes(["AAPL", "NOSUCH", "MSFT"])) == {"AAPL", "MSFT"}
+
+
+def test_any_number_of_quotes_may_be_asked_for(exchange: StandInExchange) -> None:
+    listed = [row["stockTicker"] for row in gateway.tickers()]
+    assert len(listed) > gateway.TICKERS_A_CALL_MAX
+    assert set(gateway.quotes(listed)) == set(listed)
+    assert gateway.quotes([]) == {}
+
+
+@pytest.mark.parametrize("ticker", ["NOSUCH", "", "A?B", "A#B", "..", "../clock", "\x00", "A B", "é", "x" * 2000])
+def test_no_ticker_asks_for_anything_but_a_quote(exchange: StandInExchange, ticker: str) -> None:
+    with pytest.raises(gateway.NotListed):
+        gateway.quote(ticker)
+
+
+def test_the_clock_tells_whether_the_market_is_open(exchange: StandInExchange) -> None:
+    clock = gateway.clock()
+    assert (clock["isOpen"], clock["hours"], clock["nextOpen"]) == (True, "always", None)
+
+
+@every_call
+def test_an_exchange_that_refuses_all_is_unknown(exchange: StandInExchange, call: Callable[[], Any]) -> None:
+    exchange.faults(down=True)
+    with pytest.raises(Unknown):
+        call()
+
+
+# -- odd ones
+
+
+@every_call
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"<html>Welcome</html>", "200 OK"),
+        (b"", "200 OK"),
+        (b"null", "200 OK"),
+        (b"[]", "200 OK"),
+        (b"{}", "202 Accepted"),
+        (b'"text"', "200 OK"),
+        (b'{"results": null}', "202 Accepted"),
+        (b'{"results": [1, null]}', "202 Accepted"),
+        (b'{"results": [{}]}', "202 Accepted"),
+        (b'{"results": [{"tradeId": 5, "stockTicker": {}, "status": []}]}', "202 Accepted"),
+        (b'{"isOpen": NaN}', "200 OK"),
+        (b"[" * 500 + b"]" * 500, "200 OK"),
+        (b"{}", "500 Internal Server Error"),
+        (b"{}", "429 Too Many Requests"),
+        (b"{}", "204 No Content"),
+        (b"{}", "401 Unauthorized"),
+        (b"{}", "999 Odd"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_an_answer_without_sense_is_unknown(
+    odd: OddExchange, call: Callable[[], Any], body: bytes, status: str
+) -> None:
+    odd.answers(body, status)
+    with pytest.raises(Unknown):
+        call()
+
+
+@pytest.mark.parametrize("call", [CALLS[name] for name in ("execute", "quotes", "tickers", "clock")])
+def test_where_there_is_nothing_at_the_address_it_is_unknown(odd: OddExchange, call: Callable[[], Any]) -> None:
+    odd.answers(b"{}", "404 Not Found")
+    with pytest.raises(Unknown):
+        call()
+
+
+@every_call
+def test_a_redirect_is_not_followed(odd: OddExchange, call: Callable[[], Any]) -> None:
+    odd.answers(b"{}", "307 Temporary Redirect", f"Location: {odd.url}/elsewhere")
+    with pytest.raises(Unknown):
+        call()
+    assert len(odd.asked) == 1
+
+
+@every_call
+def test_an_answer_is_read_only_so_far(odd: OddExchange, call: Callable[[], Any]) -> None:
+    odd.answers(b" " * 10_000_000)
+    with pytest.raises(Unknown):
+        call()
+
+
+@every_call
+def test_half_an_answer_is_unknown(odd: OddExchange, call: Callable[[], Any]) -> None:
+    odd.answers(b'{"results": []', length=5000)
+    with pytest.raises(Unknown):
+        call()
+
+
+@every_call
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"\x00\x01\x02\r\n\r\n"])
+def test_a_reset_is_unknown(odd: OddExchange, call: Callable[[], Any], sent: bytes) -> None:
+    def reset(handler: Any) -> None:
+        handler.request.sendall(sent)
+        handler.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        handler.request.close()
+
+    odd.act = reset
+    with pytest.raises(Unknown):
+        call()
+
+
+@pytest.mark.parametrize("call", [CALLS[name] for name in ("ask", "clock")])
+def test_an_answer_that_never_comes_is_not_waited_for(odd: OddExchange, call: Callable[[], Any]) -> None:
+    odd.act = lambda handler: odd.ended.wait(30)
+    began = time.monotonic()
+    with pytest.raises(Unknown):
+        call()
+    assert time.monotonic() - began < 8
+
+
+def test_an_answer_that_drips_is_not_waited_for(odd: OddExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    def drip(handler: Any) -> None:
+        handler.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
+        while not odd.ended.wait(0.05):
+            handler.request.sendall(b" ")
+
+    monkeypatch.setattr(gateway, "BODY_SECONDS_MAX", 0.3)
+    odd.act = drip
+    began = time.monotonic()
+    with pytest.raises(Unknown):
+        gateway.clock()
+    assert time.monotonic() - began < 8
+
+
+def test_a_call_is_never_repeated(odd: OddExchange) -> None:
+    with pytest.raises(Unknown):
+        gateway.execute([order()])
+    assert len(odd.asked) == 1
+
+
+def test_an_answer_about_something_else_is_unknown(odd: OddExchange) -> None:
+    odd.answers(json.dumps({"tradeId": str(uuid4()), "status": "FILLED"}).encode())
+    with pytest.raises(Unknown):
+        gateway.ask(uuid4())
+
+
+def test_an_unknown_status_of_one_order_makes_all_unknown(odd: OddExchange) -> None:
+    mine = order()
+    odd.answers(json.dumps({"results": [{"tradeId": str(mine.trade_id), "status": "MAYBE"}]}).encode(), "202 Accepted")
+    with pytest.raises(Unknown):
+        gateway.execute([mine])
+
+
+def test_a_refusal_of_what_was_not_sent_is_passed_over(odd: OddExchange) -> None:
+    odd.answers(json.dumps({"results": [{"tradeId": str(uuid4()), "status": "REFUSED"}]}).encode(), "202 Accepted")
+    assert gateway.execute([order()]) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"price": "NaN"}, {"price": "1e400"}, {"price": 5}, {"price": "-1"}, {"price": [1]}, {"at": "noon"}]
+    + [{"at": None}, {"at": "2026-01-01T00:00:00"}, {"stockTicker": None}],
+    ids=repr,
+)
+def test_a_quote_that_is_none_is_unknown(odd: OddExchange, change: dict[str, Any]) -> None:
+    quote = {"stockTicker": "AAPL", "price": "5.0000", "at": "2026-01-01T00:00:00Z"}
+    odd.answers(json.dumps(quote).encode())
+    assert gateway.quote("AAPL")["price"] == 5
+    odd.answers(json.dumps(quote | change).encode())
+    with pytest.raises(Unknown):
+        gateway.quote("AAPL")
+
+
+@pytest.mark.parametrize("change", [{"isOpen": 1}, {"hours": None}, {"nextOpen": "soon"}, {"nextClose": 5}], ids=repr)
+def test_a_clock_that_is_none_is_unknown(odd: OddExchange, change: dict[str, Any]) -> None:
+    clock = {"isOpen": True, "hours": "nyse", "nextOpen": None, "nextClose": "2026-01-01T00:00:00Z"}
+    odd.answers(json.dumps(clock).encode())
+    assert gateway.clock()["nextClose"] == datetime(2026, 1, 1, tzinfo=UTC)
+    odd.answers(json.dumps(clock | change).encode())
+    with pytest.raises(Unknown):
+        gateway.clock()
+
+
+# -- the breaker
+
+
+def test_an_exchange_that_failed_twice_is_left_alone_for_a_while(odd: OddExchange) -> None:
+    odd.answers(b"{}", "500 Internal Server Error")
+    for _ in range(5):
+        with pytest.raises(Unknown):
+            gateway.execute([order()])
+    assert len(odd.asked) == 2
+
+
+def test_questions_go_on_while_nothing_is_executed(odd: OddExchange) -> None:
+    gateway._execute_breaker.open()
+    odd.answers(b"{}", "404 Not Found")
+    assert gateway.ask(uuid4()) is None

@@ -1,0 +1,148 @@
+"""What is listed and when the market is open, as a process knows it."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.exceptions import ObjectDoesNotExist
+
+from exchange import market
+from exchange.messages import Unknown
+from exchange.models import Stock
+from tests.conftest import StandInExchange
+from tests.exchange.conftest import OddExchange
+
+CLOCK = {"isOpen": True, "hours": "nyse", "nextOpen": None, "nextClose": "2026-01-01T00:00:00Z"}
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    market.forget()
+    yield
+    market.forget()
+
+
+def lists(odd: OddExchange, *rows: Any) -> None:
+    odd.answers(json.dumps({"results": rows}).encode())
+
+
+def stock(ticker: str, **more: Any) -> dict[str, Any]:
+    return {"stockTicker": ticker, "name": f"{ticker} Inc", "exchange": "X", "industry": "Y"} | more
+
+
+def test_the_list_is_read_into_the_database(exchange: StandInExchange, db: None) -> None:
+    count = market.refresh()
+    assert count == Stock.objects.filter(listed=True).count() > 100
+    assert Stock.objects.get(ticker="AAPL").name
+
+
+def test_reading_it_again_changes_nothing(exchange: StandInExchange, db: None) -> None:
+    assert market.refresh() == market.refresh() == Stock.objects.count()
+
+
+def test_what_is_delisted_stays_by_name_and_may_come_back(odd: OddExchange, db: None) -> None:
+    lists(odd, stock("AAA"), stock("BBB"))
+    market.refresh()
+    lists(odd, stock("AAA"))
+    market.refresh()
+    assert (market.is_listed("AAA"), market.is_listed("BBB")) == (True, False)
+    assert Stock.objects.get(ticker="BBB").name == "BBB Inc"
+    lists(odd, stock("AAA"), stock("BBB"))
+    market.refresh()
+    market.forget()
+    assert market.is_listed("BBB")
+
+
+def test_a_list_of_nothing_delists_nothing(odd: OddExchange, db: None) -> None:
+    lists(odd, stock("AAA"))
+    market.refresh()
+    lists(odd)
+    assert market.refresh() == 0
+    assert market.is_listed("AAA")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        stock("A" * 13),
+        stock("a\x00"),
+        stock(""),
+        stock("AAA"),
+        stock("BBB", name="n" * 1000, exchange=5, industry="\x00"),
+    ],
+    ids=lambda row: repr(row["stockTicker"])[:12],
+)
+def test_one_odd_entry_does_not_keep_the_list_out(odd: OddExchange, db: None, row: dict[str, Any]) -> None:
+    lists(odd, stock("AAA"), row)
+    market.refresh()
+    assert market.is_listed("AAA")
+
+
+def test_the_list_serves_while_the_exchange_is_away(exchange: StandInExchange, db: None) -> None:
+    market.refresh()
+    exchange.faults(down=True)
+    with pytest.raises(Unknown):
+        market.refresh()
+    market.forget()
+    assert (market.is_listed("AAPL"), market.is_listed("NOSUCH")) == (True, False)
+
+
+def test_before_there_is_a_list_the_exchange_itself_decides(db: None) -> None:
+    assert market.is_listed("ANYTHING")
+
+
+def test_the_list_is_not_read_anew_for_every_trade(
+    exchange: StandInExchange, db: None, django_assert_num_queries: Any
+) -> None:
+    market.refresh()
+    with django_assert_num_queries(1):
+        assert all(market.is_listed("AAPL") for _ in range(10))
+
+
+def test_what_is_not_there_is_looked_for_again_but_not_every_time(
+    exchange: StandInExchange, db: None, django_assert_max_num_queries: Any
+) -> None:
+    market.refresh()
+    with django_assert_max_num_queries(3):
+        assert not any(market.is_listed("NOSUCH") for _ in range(50))
+
+
+def test_a_stock_listed_since_is_found(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    Stock.objects.create(ticker="AAA", name="A")
+    assert not market.is_listed("BBB")
+    Stock.objects.create(ticker="BBB", name="B")
+    monkeypatch.setattr(market, "MISS_AGE_SECONDS_MAX", -1.0)
+    assert market.is_listed("BBB")
+    assert market.is_listed("AAA")
+
+
+def test_the_hours_are_asked_for_once_in_a_while_only(odd: OddExchange) -> None:
+    odd.answers(json.dumps(CLOCK).encode())
+    seen = [market.clock() for _ in range(20)]
+    assert all(clock is seen[0] for clock in seen)
+    assert len(odd.asked) == 1
+
+
+def test_the_last_hours_serve_while_the_exchange_is_away(odd: OddExchange) -> None:
+    odd.answers(json.dumps(CLOCK).encode())
+    told = market.clock()
+    odd.answers(b"", "500 Internal Server Error")
+    market.forget()
+    assert market.clock() is told
+
+
+def test_before_the_exchange_told_any_there_are_no_hours(odd: OddExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market._clock, "_value", None)
+    odd.answers(b"", "500 Internal Server Error")
+    assert market.clock() is None
+
+
+def test_a_failure_that_is_not_the_exchanges_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ObjectDoesNotExist
+
+    cached = market._Cached(fail, None)
+    with pytest.raises(ObjectDoesNotExist):
+        cached.get(1.0)
+    assert cached.get(1.0) is None

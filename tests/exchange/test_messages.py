@@ -1,0 +1,114 @@
+"""The exchange's words as values: what is understood, and that nothing else gets through."""
+
+import json
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exchange.messages import Fill, Malformed, Report, canonical, parse_amount, storable
+
+TRADE_ID = "0193a9a0-0000-7000-8000-000000000000"
+FILLED: dict[str, Any] = {
+    "tradeId": TRADE_ID,
+    "status": "FILLED",
+    "stockTicker": "AAPL",
+    "type": "BUY",
+    "quantity": 3,
+    "price": "12.5000",
+    "amount": "37.5000",
+    "reason": None,
+    "reasonCode": None,
+    "executionId": "x-1",
+    "executedAt": "2026-01-02T15:04:05.000000Z",
+}
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20) | st.sampled_from(list(FILLED.values())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def test_a_fill_is_understood() -> None:
+    assert Report.parse(FILLED) == Report(
+        UUID(TRADE_ID), "FILLED", "AAPL", "BUY", 3, Fill(Decimal("12.5"), Decimal("37.5")), "", ""
+    )
+
+
+@pytest.mark.parametrize("status", ["REJECTED", "ACCEPTED"])
+def test_what_is_not_filled_has_no_fill_whatever_price_it_names(status: str) -> None:
+    report = Report.parse(FILLED | {"status": status, "reason": "Closed.", "reasonCode": "past_market_hours"})
+    assert (report.status, report.fill) == (status, None)
+    assert (report.reason, report.reason_code) == ("Closed.", "past_market_hours")
+
+
+def test_what_a_later_protocol_adds_is_passed_over() -> None:
+    assert Report.parse(FILLED | {"venue": {"name": ["x"]}}) == Report.parse(FILLED)
+
+
+@pytest.mark.parametrize("name", ["tradeId", "status", "stockTicker", "type", "quantity", "price", "amount"])
+def test_a_fill_without_one_of_its_parts_is_malformed(name: str) -> None:
+    with pytest.raises(Malformed):
+        Report.parse({key: value for key, value in FILLED.items() if key != name})
+
+
+WRONG_PARTS: dict[str, list[Any]] = {
+    "status": ["filled", "", None, 1, [], {}],
+    "quantity": ["3", True, None, 3.0, [], 2**63, -(2**64), 10**4000],
+    "tradeId": ["", "x", None, 5, [], "\x00"],
+    "price": [12.5, 12, None, "", "x", "NaN", "-1", "0", "1e400", "1e15", "1.00001", []],
+    "amount": ["Infinity"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, values in WRONG_PARTS.items() for value in values],
+    ids=lambda value: repr(value)[:12],
+)
+def test_a_part_that_is_not_what_it_should_be_is_malformed(name: str, value: Any) -> None:
+    with pytest.raises(Malformed) as caught:
+        Report.parse(FILLED | {name: value})
+    assert len(str(caught.value)) <= 500
+
+
+@given(st.dictionaries(st.sampled_from(list(FILLED)), JSON_VALUES))
+@settings(max_examples=150, deadline=None)
+def test_whatever_comes_is_a_report_or_malformed(change: dict[str, Any]) -> None:
+    try:
+        report = Report.parse(FILLED | change)
+    except Malformed as malformed:
+        assert str(malformed) == storable(malformed)
+    else:
+        assert all(text == storable(text) for text in (report.ticker, report.type, report.reason, report.reason_code))
+
+
+@pytest.mark.parametrize("body", [[], None, "x", 5, [FILLED]])
+def test_what_is_no_object_is_malformed(body: Any) -> None:
+    with pytest.raises(Malformed):
+        Report.parse(body)
+
+
+def test_words_are_kept_short_enough_for_where_they_go() -> None:
+    report = Report.parse(FILLED | {"stockTicker": "A" * 1000, "type": "B" * 1000, "reason": "C" * 1000})
+    assert (len(report.ticker), len(report.type), len(report.reason)) == (40, 40, 500)
+
+
+@pytest.mark.parametrize(("text", "kept"), [("a\x00b", "a�b"), ("\ud800", "?"), (None, "None"), ("é", "é"), ("", "")])
+def test_text_is_made_such_that_a_database_takes_it(text: Any, kept: str) -> None:
+    assert storable(text) == kept
+
+
+def test_an_amount_has_four_digits_however_it_was_spelt() -> None:
+    assert str(parse_amount("1." + "0" * 600)) == "1.0000"
+
+
+def test_a_report_has_one_spelling_in_ascii() -> None:
+    one = canonical({"b": 1, "a": "é\x00\ud800", "c": None})
+    assert one == canonical({"c": None, "a": "é\x00\ud800", "b": 1})
+    assert one.isascii()
+    assert "\x00" not in one
+    assert json.loads(one) == {"a": "é\x00\ud800", "b": 1, "c": None}

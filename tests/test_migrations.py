@@ -1,0 +1,87 @@
+"""Migrations: in step with the models, and each can be undone."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from psycopg import sql
+
+PROJECT = Path(__file__).resolve().parent.parent
+APPS = ("trades", "exchange", "accounts")  # who depends on another goes first
+
+
+@pytest.fixture
+def database_of_its_own() -> Iterator[str]:
+    """The address of an empty database on the tests' server, that nobody else uses."""
+    server = os.environ["DATABASE_URL"]
+    name = f"migrations_{uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield urlsplit(server)._replace(path=f"/{name}").geturl()
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def migrate(database: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity=0", *arguments],
+        cwd=PROJECT,
+        env=os.environ | {"DATABASE_URL": database},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def schema(database: str) -> list[tuple[str, str, str]]:
+    """Every column, constraint, index and trigger of our apps' tables, as the database tells it.
+
+    A trigger names its function, and that name has a hash of what it does.
+    """
+    with psycopg.connect(database) as connection:
+        return connection.execute(SCHEMA, [[f"{app}_%" for app in APPS]]).fetchall()
+
+
+def test_every_migration_can_be_undone_and_done_again(database_of_its_own: str) -> None:
+    migrate(database_of_its_own)
+    before = schema(database_of_its_own)
+    assert {kind for kind, _, _ in before} == {"column", "constraint", "index", "trigger"}
+    for app in APPS:
+        migrate(database_of_its_own, app, "zero")
+    assert schema(database_of_its_own) == []
+    migrate(database_of_its_own)
+    assert schema(database_of_its_own) == before
+
+
+def test_models_and_migrations_are_in_step(db: None) -> None:
+    call_command("makemigrations", check_changes=True, dry_run=True)
+
+
+SCHEMA = """
+    WITH ours AS (
+        SELECT oid, oid::regclass::text AS name FROM pg_class
+        WHERE relkind = 'r' AND relname LIKE ANY (%s) AND relnamespace = 'public'::regnamespace
+    )
+    SELECT 'column' AS kind, ours.name || '.' || column_name AS name,
+           concat_ws(' ', data_type, character_maximum_length, numeric_precision, numeric_scale, is_nullable,
+                     column_default, is_identity) AS definition
+    FROM ours JOIN information_schema.columns ON table_schema = 'public' AND table_name = ours.name
+    UNION ALL
+    SELECT 'constraint', ours.name || '.' || conname, pg_get_constraintdef(pg_constraint.oid)
+    FROM ours JOIN pg_constraint ON conrelid = ours.oid
+    UNION ALL
+    SELECT 'index', indexrelid::regclass::text, pg_get_indexdef(indexrelid)
+    FROM ours JOIN pg_index ON indrelid = ours.oid
+    UNION ALL
+    SELECT 'trigger', ours.name || '.' || tgname, pg_get_triggerdef(pg_trigger.oid)
+    FROM ours JOIN pg_trigger ON tgrelid = ours.oid AND NOT tgisinternal
+    ORDER BY 1, 2, 3
+"""

@@ -1,0 +1,476 @@
+"""The REST API of trading, to the letter of what it promises."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from accounts.models import Customer
+from exchange import market
+from tests.answers import MOMENT, MONEY, assert_problem, post
+from tests.conftest import StandInExchange
+from tests.people import claim, receive_shares, say
+from trades.models import Status, Trade
+from trades.place import place_trade
+
+TRADES = "/api/v1/trades"
+BUY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 3}
+TRADE_KEYS = {
+    "tradeId",
+    "stockTicker",
+    "type",
+    "quantity",
+    "createdAt",
+    "status",
+    "reason",
+    "reasonCode",
+    "price",
+    "amount",
+    "settledAt",
+}
+CLOSED_PORT = "http://127.0.0.1:1"
+
+
+@pytest.fixture
+def client(alice: Customer, api_of: Any) -> Client:
+    """Alice's program."""
+    return api_of(alice)
+
+
+@pytest.fixture
+def listed(exchange: StandInExchange, db: None) -> Iterator[None]:
+    """The exchange's list has been read."""
+    market.refresh()
+    market.forget()
+    yield
+    market.forget()
+
+
+# -- PlaceTrade
+
+
+def test_placing_answers_201_and_the_trade_as_placed(client: Client) -> None:
+    answer = post(client, TRADES, BUY)
+    body = answer.json()
+    assert answer.status_code == 201
+    assert answer["Content-Type"] == "application/json"
+    assert answer["Location"] == f"{TRADES}/{body['tradeId']}"
+    assert set(body) == TRADE_KEYS
+    assert body | BUY | {"status": "PLACED"} == body
+    assert MOMENT.fullmatch(body["createdAt"])
+    assert [body[name] for name in ("reason", "reasonCode", "price", "amount", "settledAt")] == [None] * 5
+
+
+def test_the_same_key_and_body_answers_200_and_the_first_trade_as_it_is_now(client: Client, alice: Customer) -> None:
+    first = post(client, TRADES, BUY, idempotency_key="k1")
+    (trade,) = claim(alice)
+    say(trade, Status.FILLED, Decimal("100"))
+    claim(alice)
+    again = post(client, TRADES, BUY, idempotency_key="k1")
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert "Idempotent-Replayed" not in first
+    assert again["Idempotent-Replayed"] == "true"
+    assert again.json()["tradeId"] == first.json()["tradeId"]
+    assert again.json()["status"] == "FILLED"
+
+
+def test_small_letters_are_the_same_terms(client: Client) -> None:
+    first = post(client, TRADES, BUY, idempotency_key="k1")
+    again = post(client, TRADES, BUY | {"stockTicker": "aapl"}, idempotency_key="k1")
+    assert (again.status_code, again.json()) == (200, first.json())
+
+
+@pytest.mark.parametrize("change", [{"quantity": 4}, {"type": "SELL"}, {"stockTicker": "MSFT"}])
+def test_the_same_key_with_another_body_is_refused(client: Client, change: dict[str, Any]) -> None:
+    post(client, TRADES, BUY, idempotency_key="k1")
+    assert_problem(post(client, TRADES, BUY | change, idempotency_key="k1"), 409, "idempotency_key_reused")
+    assert Trade.objects.filter(idempotency_key="k1").count() == 1
+
+
+def test_one_customers_key_is_nothing_to_another(client: Client, bob: Customer, api_of: Any) -> None:
+    first = post(client, TRADES, BUY, idempotency_key="k1").json()
+    other = post(api_of(bob), TRADES, BUY, idempotency_key="k1")
+    assert other.status_code == 201
+    assert other.json()["tradeId"] != first["tradeId"]
+
+
+def test_without_a_key_the_same_body_is_another_trade(client: Client) -> None:
+    assert post(client, TRADES, BUY).json()["tradeId"] != post(client, TRADES, BUY).json()["tradeId"]
+
+
+@pytest.mark.parametrize("key", ["x", "x" * 128, 'a key: with/odd "letters" ~'])
+def test_a_key_of_1_to_128_printable_characters_is_taken(client: Client, key: str) -> None:
+    assert post(client, TRADES, BUY, idempotency_key=key).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129, "x" * 9000, "a\x00b", "a\tb", "a\x7fb", "clé", "\udcff"])
+def test_any_other_key_is_refused_and_places_nothing(client: Client, key: str) -> None:
+    before = Trade.objects.count()
+    assert_problem(post(client, TRADES, BUY, idempotency_key=key), 400, "invalid", "Idempotency-Key")
+    assert Trade.objects.count() == before
+
+
+def test_a_stock_that_is_not_listed_is_refused_by_name(listed: None, client: Client) -> None:
+    body = assert_problem(post(client, TRADES, BUY | {"stockTicker": "NOSUCH"}), 422, "unknown_ticker", "stockTicker")
+    assert body["errors"][0]["code"] == "unknown_ticker"
+    assert not Trade.objects.filter(ticker="NOSUCH").exists()
+
+
+def test_a_sell_is_placed_like_a_buy(client: Client) -> None:
+    assert post(client, TRADES, BUY | {"type": "SELL"}).json()["type"] == "SELL"
+
+
+WRONG_VALUES: dict[str, list[Any]] = {
+    "quantity": ["3", 3.5, 3.0, True, None, 10**30, 10**4000, 1_000_001, 0, -1, [3], {"n": 3}, "", "3\x00"],
+    "type": ["buy", "HOLD", "", None, True, 1, ["BUY"], {}, "BUY\x00", "\ud800", "B" * 100_000],
+    "stockTicker": ["", " ", None, 1, True, ["AAPL"], {}, "A\x00", "\ud800", "A" * 13, "A" * 100_000],
+}
+WRONG_BODIES: list[tuple[Any, tuple[str, ...]]] = [
+    *((BUY | {name: value}, (name,)) for name, values in WRONG_VALUES.items() for value in values),
+    (BUY | {"price": "1"}, ("price",)),
+    (BUY | {"customerId": 1}, ("customerId",)),
+    (BUY | {"\ud800": 1}, ("?",)),
+    ({}, ("stockTicker", "type", "quantity")),
+    ({"stocktIcker": "AAPL"}, ("stocktIcker", "stockTicker", "type", "quantity")),
+    ({"stockTicker": 1, "type": "X", "quantity": 0, "more": 1}, ("stockTicker", "type", "quantity", "more")),
+]
+
+
+@pytest.mark.parametrize(("body", "fields"), WRONG_BODIES, ids=lambda value: repr(value)[:50])
+def test_a_wrong_field_is_named_and_nothing_is_placed(client: Client, body: Any, fields: tuple[str, ...]) -> None:
+    before = Trade.objects.count()
+    assert_problem(post(client, TRADES, body), 400, "invalid", *fields)
+    assert Trade.objects.count() == before
+
+
+@pytest.mark.parametrize("body", [[], [BUY], "BUY", 3, None, True, 1.5], ids=repr)
+def test_a_body_that_is_not_an_object_is_refused(client: Client, body: Any) -> None:
+    assert_problem(post(client, TRADES, body), 400, "invalid")
+
+
+def test_a_great_many_unknown_fields_make_a_short_answer(client: Client) -> None:
+    answer = post(client, TRADES, BUY | {f"field{n}": n for n in range(10_000)})
+    assert_problem(answer, 400, "invalid")
+    assert len(answer.content) < 10_000
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{",
+        b"{'stockTicker': 'AAPL'}",
+        b'{"quantity": NaN}',
+        b'{"quantity": Infinity}',
+        b'{"quantity": ' + b"9" * 5000 + b"}",
+        b'\xff\xfe{"a": 1}',
+        b"\xef\xbb\xbf{}",
+        '{"type": "BUY"}'.encode("utf-16"),
+        b"\x00",
+        b"[" * 100_000,
+        b'{"quantity":' * 50_000,
+        b"<html></html>",
+    ],
+    ids=lambda raw: repr(raw)[:30],
+)
+def test_what_is_not_json_is_refused(client: Client, raw: bytes) -> None:
+    assert_problem(client.post(TRADES, raw, content_type="application/json"), 400, "parse_error")
+
+
+@pytest.mark.parametrize("depth", [10, 400, 900, 990])
+def test_deeply_nested_json_is_refused_at_any_depth(client: Client, depth: int) -> None:
+    nested = b"[" * depth + b"]" * depth
+    for name in (b"quantity", b"type", b"stockTicker", b"other"):
+        assert_problem(client.post(TRADES, b'{"%s": %s}' % (name, nested), content_type="application/json"), 400)
+
+
+@pytest.mark.parametrize("charset", ["base64", "zlib", "bz2", "utf-16", "nonsense", "undefined", "idna", "rot13"])
+def test_a_body_is_utf_8_whatever_charset_is_said(client: Client, charset: str) -> None:
+    answer = client.generic("POST", TRADES, json.dumps(BUY), content_type=f"application/json; charset={charset}")
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "text/html", "nonsense", ""])
+def test_what_does_not_say_that_it_is_json_is_refused(client: Client, kind: str) -> None:
+    answer = client.generic("POST", TRADES, json.dumps(BUY), content_type=kind)
+    assert_problem(answer, 415, "unsupported_media_type")
+
+
+def test_a_form_is_refused(client: Client) -> None:
+    assert_problem(client.post(TRADES, BUY), 415, "unsupported_media_type")
+
+
+def test_no_body_is_a_body_without_fields(client: Client) -> None:
+    answer = client.generic("POST", TRADES, b"", content_type="application/json")
+    assert_problem(answer, 400, "invalid", "stockTicker", "type", "quantity")
+
+
+def test_a_body_that_is_too_large_is_refused_unread(client: Client) -> None:
+    raw = json.dumps(BUY | {"stockTicker": "A" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE})
+    assert_problem(client.post(TRADES, raw, content_type="application/json"), 413, "too_large")
+
+
+# -- GetTrade
+
+
+def test_a_filled_trade_tells_price_amount_and_time(client: Client, alice: Customer) -> None:
+    trade = receive_shares(alice, "AAPL", 4, Decimal("12.5000"))
+    body = client.get(f"{TRADES}/{trade.id}").json()
+    assert set(body) == TRADE_KEYS
+    assert (body["status"], body["price"], body["amount"]) == ("FILLED", "12.5000", "50.0000")
+    assert MOMENT.fullmatch(body["settledAt"])
+    assert (body["reason"], body["reasonCode"]) == (None, None)
+
+
+def test_a_rejected_trade_tells_why(client: Client, alice: Customer) -> None:
+    place_trade(alice.id, "AAPL", "SELL", 99)
+    claim(alice)
+    trade = Trade.objects.get(customer=alice, quantity=99)
+    body = client.get(f"{TRADES}/{trade.id}").json()
+    assert (body["status"], body["reasonCode"]) == ("REJECTED", "insufficient_shares")
+    assert body["reason"] == "Fewer shares were held than were to be sold."
+    assert (body["price"], body["amount"]) == (None, None)
+    assert MOMENT.fullmatch(body["settledAt"])
+
+
+def test_a_trade_in_progress_has_a_space_in_its_status(client: Client, alice: Customer) -> None:
+    trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
+    claim(alice)
+    assert client.get(f"{TRADES}/{trade.id}").json()["status"] == "IN PROGRESS"
+
+
+def test_another_customers_trade_is_as_if_it_were_not(client: Client, bob: Customer) -> None:
+    trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
+    theirs = assert_problem(client.get(f"{TRADES}/{trade.id}"), 404, "not_found")
+    nobodys = assert_problem(client.get(f"{TRADES}/{uuid4()}"), 404, "not_found")
+    assert theirs == nobodys
+
+
+@pytest.mark.parametrize("id", ["1", "null", "%00", "x" * 5000, "%ff", "..", "%F0%9F%92%A9", "a%0d%0ab", "a%2Fb"])
+def test_what_is_no_id_of_a_trade_is_404(client: Client, id: str) -> None:
+    assert_problem(client.get(f"{TRADES}/{id}"), 404, "not_found")
+
+
+# -- the list
+
+
+def ids(answer: Any) -> list[str]:
+    assert answer.status_code == 200, answer.content
+    assert set(answer.json()) == {"results", "next"}
+    return [trade["tradeId"] for trade in answer.json()["results"]]
+
+
+def test_the_list_is_newest_first_and_only_ones_own(client: Client, alice: Customer, bob: Customer) -> None:
+    place_trade(bob.id, "AAPL", "BUY", 1)
+    mine = [str(place_trade(alice.id, "AAPL", "BUY", n)[0].id) for n in (1, 2, 3)]
+    answer = client.get(TRADES)
+    assert ids(answer)[:3] == mine[::-1]
+    assert len(ids(answer)) == Trade.objects.filter(customer=alice).count()
+    assert answer.json()["next"] is None
+    assert all(set(trade) == TRADE_KEYS for trade in answer.json()["results"])
+
+
+def test_paging_shows_every_trade_once_while_new_ones_arrive(client: Client, bob: Customer, api_of: Any) -> None:
+    there = [str(place_trade(bob.id, "AAPL", "BUY", n + 1)[0].id) for n in range(7)]
+    client = api_of(bob)
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        answer = client.get(TRADES, {"limit": 2} | ({"cursor": cursor} if cursor else {}))
+        assert len(ids(answer)) <= 2
+        seen += ids(answer)
+        place_trade(bob.id, "AAPL", "BUY", 99)
+        cursor = answer.json()["next"]
+        if cursor is None:
+            break
+    assert seen == there[::-1]
+
+
+def test_a_page_that_is_just_full_is_the_last(bob: Customer, api_of: Any) -> None:
+    for _ in range(2):
+        place_trade(bob.id, "AAPL", "BUY", 1)
+    assert api_of(bob).get(f"{TRADES}?limit=2").json()["next"] is None
+
+
+def test_the_list_can_be_narrowed(client: Client, alice: Customer) -> None:
+    bought = str(Trade.objects.get(customer=alice).id)
+    sold = place_trade(alice.id, "MSFT", "SELL", 5)[0]
+    claim(alice)
+    placed = str(place_trade(alice.id, "MSFT", "BUY", 5)[0].id)
+    assert ids(client.get(f"{TRADES}?status=FILLED")) == [bought]
+    assert ids(client.get(f"{TRADES}?status=REJECTED")) == [str(sold.id)]
+    assert ids(client.get(f"{TRADES}?status=IN PROGRESS")) == []
+    assert ids(client.get(f"{TRADES}?stockTicker=msft")) == [placed, str(sold.id)]
+    assert ids(client.get(f"{TRADES}?type=SELL&stockTicker=MSFT")) == [str(sold.id)]
+    assert ids(client.get(TRADES, {"placedAfter": sold.placed_at.isoformat()})) == [placed]
+    assert ids(client.get(TRADES, {"placedBefore": sold.placed_at.isoformat()})) == [bought]
+    later = sold.placed_at + timedelta(days=1)
+    assert ids(client.get(TRADES, {"placedAfter": later.isoformat()})) == []
+
+
+def test_a_time_of_ours_can_be_given_back(client: Client) -> None:
+    createdAt = client.get(TRADES).json()["results"][0]["createdAt"]
+    assert ids(client.get(TRADES, {"placedBefore": createdAt})) == []
+
+
+@pytest.mark.parametrize("limit", [1, 500])
+def test_limits_within_bounds_are_taken(client: Client, limit: int) -> None:
+    assert client.get(TRADES, {"limit": limit}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("limit", value) for value in ("0", "501", "-1", "abc", "", "1.5", "9" * 5000, "\x00", "null")),
+        *(("cursor", value) for value in ("", "garbage", "====", "\x00", "é", "A" * 10_000, "GE======x", "FUYQ====")),
+        ("cursor", "HE4TSOJZHE4TSOJZHE4TSOJZHE4TSOJZHE4TSOJZHE4Q===="),
+        *(("status", value) for value in ("foo", "", "filled", "\x00")),
+        *(("type", value) for value in ("HOLD", "buy")),
+        *(("stockTicker", value) for value in ("", "\x00", "A" * 13)),
+        *(
+            ("placedAfter", value)
+            for value in (
+                "yesterday",
+                "",
+                "\x00",
+                "2026-13-01T00:00:00Z",
+                "10000-01-01T00:00:00Z",
+                "0001-01-01T00:00:00+14:00",
+                "9999-12-31T23:59:59-14:00",
+                "1e99",
+            )
+        ),
+        ("placedBefore", "tomorrow"),
+        ("offset", "5"),
+        ("customerId", "1"),
+    ],
+)
+def test_a_query_that_makes_no_sense_is_named(client: Client, name: str, value: str) -> None:
+    assert_problem(client.get(f"{TRADES}?{name}={quote(value)}"), 400, "invalid", name)
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-01", "2026-01-01T10:00"]
+)
+def test_times_at_the_edge_are_taken(client: Client, time: str) -> None:
+    assert client.get(TRADES, {"placedAfter": time}).status_code == 200
+
+
+# -- positions, quotes, market
+
+
+def test_positions_are_valued_at_the_last_price(exchange: StandInExchange, client: Client) -> None:
+    (position,) = client.get("/api/v1/positions").json()
+    assert set(position) == {"stockTicker", "quantity", "held", "averagePrice", "lastPrice", "marketValue"}
+    assert position | {"stockTicker": "AAPL", "quantity": 10, "held": 0, "averagePrice": "100.0000"} == position
+    assert MONEY.fullmatch(position["lastPrice"])
+    assert Decimal(position["marketValue"]) == 10 * Decimal(position["lastPrice"])
+    assert MONEY.fullmatch(position["marketValue"])
+
+
+def test_shares_in_a_sell_in_flight_are_held(exchange: StandInExchange, client: Client, alice: Customer) -> None:
+    place_trade(alice.id, "AAPL", "SELL", 4)
+    claim(alice)
+    position = client.get("/api/v1/positions/AAPL").json()
+    assert (position["quantity"], position["held"]) == (10, 4)
+
+
+def test_positions_are_served_without_prices_while_the_exchange_is_away(client: Client, settings: Any) -> None:
+    settings.EXCHANGE_URL = CLOSED_PORT
+    (position,) = client.get("/api/v1/positions").json()
+    assert (position["quantity"], position["lastPrice"], position["marketValue"]) == (10, None, None)
+
+
+def test_a_stock_sold_to_the_last_share_is_no_position(client: Client, alice: Customer) -> None:
+    trade, _ = place_trade(alice.id, "AAPL", "SELL", 10)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal("100"))
+    claim(alice)
+    assert client.get("/api/v1/positions").json() == []
+    assert_problem(client.get("/api/v1/positions/AAPL"), 404, "not_found")
+
+
+def test_another_customer_has_another_customers_positions(bob: Customer, alice: Customer, api_of: Any) -> None:
+    assert api_of(bob).get("/api/v1/positions").json() == []
+    assert_problem(api_of(bob).get("/api/v1/positions/AAPL"), 404, "not_found")
+
+
+@pytest.mark.parametrize("ticker", ["%00", "MSFT", "A" * 3000, "%F0%9F%92%A9", "%ff", "a b", "..", "A%3Fb=c", "A%23"])
+@pytest.mark.parametrize("what", ["positions", "quotes"])
+def test_what_is_no_ticker_is_404(exchange: StandInExchange, client: Client, what: str, ticker: str) -> None:
+    if (what, ticker) != ("quotes", "MSFT"):
+        assert_problem(client.get(f"/api/v1/{what}/{ticker}"), 404, "not_found")
+
+
+def test_a_quote_tells_price_and_time(exchange: StandInExchange, client: Client) -> None:
+    body = client.get("/api/v1/quotes/aapl").json()
+    assert set(body) == {"stockTicker", "price", "at"}
+    assert body["stockTicker"] == "AAPL"
+    assert MONEY.fullmatch(body["price"])
+    assert MOMENT.fullmatch(body["at"])
+
+
+def test_a_ticker_with_a_query_in_it_asks_for_nothing_else(exchange: StandInExchange, client: Client) -> None:
+    assert_problem(client.get("/api/v1/quotes/AAPL%3Fx=1"), 404, "not_found")
+
+
+def test_the_market_tells_its_hours(exchange: StandInExchange, client: Client) -> None:
+    body = client.get("/api/v1/market").json()
+    assert set(body) == {"isOpen", "hours", "nextOpen", "nextClose"}
+    assert (body["isOpen"], body["hours"]) == (True, "always")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/quotes/AAPL", "/api/v1/market"])
+def test_without_the_exchange_prices_and_hours_are_503(client: Client, settings: Any, path: str) -> None:
+    settings.EXCHANGE_URL = CLOSED_PORT
+    answer = client.get(path)
+    assert_problem(answer, 503, "exchange_unavailable")
+    assert int(answer["Retry-After"]) > 0
+
+
+# -- every door
+
+
+READS = [
+    TRADES,
+    f"{TRADES}/0193a9a0-0000-7000-8000-000000000000",
+    "/api/v1/positions",
+    "/api/v1/positions/A",
+    "/api/v1/quotes/A",
+    "/api/v1/market",
+]
+
+
+@pytest.mark.parametrize("path", READS)
+def test_nobody_reads_without_a_token(path: str, db: None) -> None:
+    answer = Client().get(path)
+    assert_problem(answer, 401, "not_authenticated")
+    assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
+
+
+@pytest.mark.parametrize("path", READS)
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "NONSENSE"])
+def test_a_method_that_an_address_does_not_know_is_405(client: Client, method: str, path: str) -> None:
+    answer = client.generic(method, path)
+    assert_problem(answer, 405, "method_not_allowed")
+    assert "GET" in answer["Allow"]
+
+
+def test_scopes_bound_what_a_token_may(alice: Customer, api_of: Any) -> None:
+    reader, trader = api_of(alice, ["read"]), api_of(alice, ["trade"])
+    assert reader.get(TRADES).status_code == 200
+    assert_problem(post(reader, TRADES, BUY), 403, "permission_denied")
+    assert post(trader, TRADES, BUY).status_code == 201
+    assert_problem(trader.get(TRADES), 403, "permission_denied")
+
+
+def test_a_refused_scope_places_nothing(alice: Customer, api_of: Any) -> None:
+    before = Trade.objects.count()
+    post(api_of(alice, ["read", "funds"]), TRADES, BUY)
+    assert Trade.objects.count() == before

@@ -1,0 +1,327 @@
+"""The audit of trades: quiet where all is right, and loud, with the ids, where each rule is broken; and its command."""
+
+import json
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from accounts.audit import BOOKS, examine
+from accounts.funding import withdraw
+from accounts.models import Balance, Customer
+from tests.guarantees import lift_guarantees
+from tests.people import claim, receive_shares, say
+from trades.audit import CLOCKS_APART_SECONDS_MAX, TRADES
+from trades.models import Report, Status, Trade, Type
+from trades.place import place_trade
+
+UGLY = 'He said: \\u0000 "no" \\ \x00 \ud800 \U0001f600 {"status": "FILLED"}'
+
+
+@pytest.fixture
+def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+    """What Alice and Bob did, with every way in which a trade can end, one trade of each in flight; by name."""
+
+    def end(trade: Trade, status: str, price: Decimal | None = None, **more: Any) -> None:
+        assert claim(alice) == [trade]
+        say(trade, status, price, **more)
+        claim(alice)
+
+    withdraw(alice.id, Decimal("1.5"))
+    bought = receive_shares(alice, "MSFT", 3, Decimal("7.0001"))
+    sold, _ = place_trade(alice.id, "AAPL", Type.SELL, 4)
+    end(sold, Status.FILLED, Decimal("99.5"), reason=UGLY)
+    turned_down, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
+    end(turned_down, Status.REJECTED, reason=UGLY, reasonCode="past_market_hours")
+    too_many, _ = place_trade(alice.id, "AAPL", Type.SELL, 99)
+    buying, _ = place_trade(alice.id, "AAPL", Type.BUY, 2)
+    waiting, _ = place_trade(alice.id, "AAPL", Type.BUY, 1, key="once")
+    assert claim(alice) == [buying]
+    say(bought, Status.FILLED, Decimal("7.0001"), executionId="agrees")
+    say(bought, Status.FILLED, Decimal("8.0001"), executionId="contradicts")
+    say(turned_down, Status.REJECTED, reason="agrees")
+    say(buying, Status.FILLED, Decimal(7), quantity=3)
+    say(buying, "NONSENSE", Decimal(7))
+    claim(alice)
+    receive_shares(bob, "AAPL", 2, Decimal("100"))
+    selling, _ = place_trade(bob.id, "AAPL", Type.SELL, 1)
+    claim(bob)
+    outcomes = set(Report.objects.values_list("outcome", flat=True))
+    assert outcomes == {"settled", "agrees", "contradicts", "breaks_terms", "malformed"}
+    return {
+        "alice": alice.id,
+        "bob": bob.id,
+        "bought": bought.id,
+        "sold": sold.id,
+        "turned_down": turned_down.id,
+        "too_many": too_many.id,
+        "buying": buying.id,
+        "waiting": waiting.id,
+        "selling": selling.id,
+        "report": Report.objects.get(trade_id=bought.id, outcome="settled").id,
+        "agreement": Report.objects.get(trade_id=bought.id, outcome="agrees").id,
+    }
+
+
+def test_right_books_are_found_right(ids: dict[str, Any]) -> None:
+    findings = examine(BOOKS + TRADES)
+    assert (findings.ok, findings.violations) == (True, [])
+
+
+def test_empty_books_are_right(db: None) -> None:
+    assert examine(BOOKS + TRADES).ok
+
+
+def trade(name: str, change: str) -> str:
+    return f"UPDATE trades_trade SET {change} WHERE id = %({name})s"
+
+
+def posting(name: str, change: str, ticker: str = "") -> str:
+    return f"UPDATE accounts_posting SET {change} WHERE cause = %({name})s AND ticker = '{ticker}'"
+
+
+def move(name: str, to_status: str, change: str) -> str:
+    return f"UPDATE trades_move SET {change} WHERE trade_id = %({name})s AND to_status = '{to_status}'"
+
+
+def report(name: str, change: str) -> str:
+    return f"UPDATE trades_report SET {change} WHERE id = %({name})s"
+
+
+def moved(name: str, from_status: str, to_status: str) -> str:
+    return (
+        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by) "
+        f"VALUES (%({name})s, '{from_status}', '{to_status}', '', '')"
+    )
+
+
+POSTED_AGAIN = """
+    INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price)
+    SELECT customer_id, ticker, kind, {cause}, change, total, price FROM accounts_posting WHERE cause = %(bought)s
+"""
+CLAIMED_BEFORE = """
+    UPDATE trades_move SET id = -1 WHERE trade_id = %(turned_down)s AND to_status = 'IN PROGRESS'
+"""
+IN_FLIGHT = "status = 'IN PROGRESS', claimed_at = now(), expires_at = now(), max_price = 1"
+LONGER_SECONDS = CLOCKS_APART_SECONDS_MAX + 1
+
+BOUGHT = {"customerId": "alice", "tradeId": "bought"}
+PLANTED: list[tuple[str, str, dict[str, str]]] = [
+    ("one_trade_in_flight", trade("waiting", IN_FLIGHT), {"customerId": "alice"}),
+    ("line_has_no_gap", trade("waiting", "sequence = sequence + 1"), {"customerId": "alice", "tradeId": "waiting"}),
+    ("line_has_no_gap", trade("waiting", "sequence = sequence - 1"), {"customerId": "alice"}),
+    ("line_has_no_gap", "DELETE FROM trades_trade WHERE id = %(too_many)s", {"tradeId": "buying"}),
+    ("line_has_no_gap", "DELETE FROM trades_trade WHERE sequence = 1", {"tradeId": "selling"}),
+    ("counter_is_the_last_number", "UPDATE trades_tradecounter SET last = last + 1", {"customerId": "alice"}),
+    ("counter_is_the_last_number", "DELETE FROM trades_tradecounter", {"customerId": "bob"}),
+    ("counter_is_the_last_number", "DELETE FROM trades_trade WHERE customer_id = %(bob)s", {"customerId": "bob"}),
+    (
+        "held_cash_is_the_buy_in_flight",
+        "UPDATE accounts_balance SET held = held - 1 WHERE customer_id = %(alice)s",
+        {"customerId": "alice", "tradeId": "buying"},
+    ),
+    ("held_cash_is_the_buy_in_flight", "UPDATE accounts_balance SET held = 1", {"customerId": "bob"}),
+    ("held_cash_is_the_buy_in_flight", "DELETE FROM accounts_balance", {"customerId": "alice", "tradeId": "buying"}),
+    ("held_cash_is_the_buy_in_flight", trade("buying", "max_price = 1"), {"tradeId": "buying"}),
+    (
+        "held_shares_are_the_sell_in_flight",
+        "UPDATE accounts_position SET held = 2 WHERE customer_id = %(bob)s",
+        {"customerId": "bob", "tradeId": "selling", "stockTicker": "=AAPL"},
+    ),
+    (
+        "held_shares_are_the_sell_in_flight",
+        "UPDATE accounts_position SET held = 1 WHERE ticker = 'MSFT'",
+        {"customerId": "alice", "stockTicker": "=MSFT"},
+    ),
+    ("held_shares_are_the_sell_in_flight", "DELETE FROM accounts_position", {"tradeId": "selling"}),
+    ("held_shares_are_the_sell_in_flight", trade("selling", "ticker = 'MSFT'"), {"tradeId": "selling"}),
+    ("fill_has_its_postings", "DELETE FROM accounts_posting WHERE cause = %(bought)s", BOUGHT),
+    (
+        "fill_has_its_postings",
+        "DELETE FROM accounts_posting WHERE cause = %(sold)s AND ticker = ''",
+        {"tradeId": "sold"},
+    ),
+    ("fill_has_its_postings", "DELETE FROM accounts_posting WHERE ticker = 'MSFT'", BOUGHT),
+    ("fill_has_its_postings", POSTED_AGAIN.format(cause="cause"), BOUGHT),
+    ("fill_has_its_postings", posting("bought", "change = change - 0.0001"), BOUGHT),
+    ("fill_has_its_postings", posting("bought", "change = -change"), BOUGHT),
+    ("fill_has_its_postings", posting("bought", "change = 4", "MSFT"), BOUGHT),
+    ("fill_has_its_postings", posting("bought", "change = -change", "MSFT"), BOUGHT),
+    ("fill_has_its_postings", posting("bought", "ticker = 'AAPL'", "MSFT"), BOUGHT),
+    ("fill_has_its_postings", posting("bought", "price = price + 1"), BOUGHT),
+    ("fill_has_its_postings", posting("bought", "price = NULL", "MSFT"), BOUGHT),
+    ("fill_has_its_postings", posting("bought", "kind = 'sell'"), BOUGHT),
+    ("fill_has_its_postings", posting("bought", "customer_id = %(bob)s"), BOUGHT),
+    ("fill_has_its_postings", posting("sold", "change = -change"), {"tradeId": "sold"}),
+    ("fill_has_its_postings", trade("bought", "price = 8, amount = 24"), BOUGHT),
+    ("posting_has_its_fill", POSTED_AGAIN.format(cause="%(buying)s"), {"customerId": "alice", "tradeId": "buying"}),
+    ("posting_has_its_fill", POSTED_AGAIN.format(cause="%(too_many)s"), {"tradeId": "too_many"}),
+    ("posting_has_its_fill", POSTED_AGAIN.format(cause="gen_random_uuid()"), {"customerId": "alice"}),
+    ("posting_has_its_fill", trade("bought", "status = 'REJECTED'"), BOUGHT),
+    ("posting_has_its_fill", "DELETE FROM trades_trade WHERE id = %(bought)s", BOUGHT),
+    ("posting_has_its_fill", trade("bought", "customer_id = %(bob)s"), BOUGHT),
+    ("fill_adds_up", trade("bought", "amount = amount + 0.0001"), BOUGHT),
+    ("fill_adds_up", trade("bought", "max_price = amount - 0.0001"), BOUGHT),
+    ("fill_adds_up", trade("bought", "max_price = NULL"), BOUGHT),
+    ("fill_adds_up", trade("bought", "price = NULL"), BOUGHT),
+    ("fill_adds_up", trade("bought", "price = -price, amount = -amount"), BOUGHT),
+    ("fill_adds_up", trade("sold", "quantity = 5"), {"tradeId": "sold"}),
+    ("trade_is_as_its_status_says", trade("waiting", "claimed_at = now()"), {"tradeId": "waiting"}),
+    ("trade_is_as_its_status_says", trade("waiting", "quantity = 0"), {"tradeId": "waiting"}),
+    ("trade_is_as_its_status_says", trade("waiting", "status = 'LOST'"), {"tradeId": "waiting"}),
+    ("trade_is_as_its_status_says", trade("waiting", "type = 'HOLD'"), {"tradeId": "waiting"}),
+    ("trade_is_as_its_status_says", trade("buying", "expires_at = NULL"), {"tradeId": "buying"}),
+    ("trade_is_as_its_status_says", trade("buying", "max_price = NULL"), {"tradeId": "buying"}),
+    ("trade_is_as_its_status_says", trade("buying", "price = 1"), {"tradeId": "buying"}),
+    ("trade_is_as_its_status_says", trade("bought", "settled_at = NULL"), BOUGHT),
+    ("trade_is_as_its_status_says", trade("bought", "reason_code = 'expired'"), BOUGHT),
+    ("trade_is_as_its_status_says", trade("turned_down", "reason_code = ''"), {"tradeId": "turned_down"}),
+    ("trade_is_as_its_status_says", trade("turned_down", "reason_code = 'mood'"), {"tradeId": "turned_down"}),
+    ("trade_is_as_its_status_says", trade("too_many", "amount = 1"), {"tradeId": "too_many"}),
+    ("history_leads_to_the_status", "DELETE FROM trades_move WHERE trade_id = %(bought)s", BOUGHT),
+    ("history_leads_to_the_status", "DELETE FROM trades_move WHERE from_status = ''", BOUGHT),
+    ("history_leads_to_the_status", "DELETE FROM trades_move WHERE to_status = 'IN PROGRESS'", BOUGHT),
+    ("history_leads_to_the_status", moved("bought", "IN PROGRESS", "FILLED"), BOUGHT),
+    ("history_leads_to_the_status", moved("bought", "FILLED", "REJECTED"), BOUGHT),
+    ("history_leads_to_the_status", moved("buying", "IN PROGRESS", "FILLED"), {"tradeId": "buying"}),
+    ("history_leads_to_the_status", moved("waiting", "IN PROGRESS", "PLACED"), {"tradeId": "waiting"}),
+    ("history_leads_to_the_status", move("bought", "FILLED", "from_status = 'PLACED'"), BOUGHT),
+    ("history_leads_to_the_status", move("bought", "FILLED", "id = -1"), BOUGHT),
+    ("history_leads_to_the_status", trade("sold", "status = 'REJECTED'"), {"tradeId": "sold"}),
+    ("history_leads_to_the_status", trade("turned_down", "status = 'FILLED'"), {"tradeId": "turned_down"}),
+    ("history_has_the_trades_times", trade("bought", "settled_at = settled_at + interval '1 s'"), BOUGHT),
+    ("history_has_the_trades_times", trade("bought", "claimed_at = NULL"), BOUGHT),
+    ("history_has_the_trades_times", move("bought", "PLACED", "at = at - interval '1 s'"), BOUGHT),
+    ("history_has_the_trades_times", move("bought", "IN PROGRESS", "at = at + interval '1 s'"), BOUGHT),
+    ("times_go_forward", trade("bought", f"settled_at = claimed_at - interval '{LONGER_SECONDS} s'"), BOUGHT),
+    ("times_go_forward", trade("bought", f"claimed_at = placed_at - interval '{LONGER_SECONDS} s'"), BOUGHT),
+    (
+        "times_go_forward",
+        trade("too_many", f"settled_at = placed_at - interval '{LONGER_SECONDS} s'"),
+        {"tradeId": "too_many"},
+    ),
+    ("sent_in_line", CLAIMED_BEFORE, {"customerId": "alice", "tradeId": "turned_down"}),
+    ("sent_in_line", moved("waiting", "PLACED", "IN PROGRESS"), {"customerId": "alice", "tradeId": "waiting"}),
+    ("sent_in_line", "DELETE FROM trades_move WHERE trade_id = %(too_many)s", {"tradeId": "buying"}),
+    ("sent_trade_is_ended_by_one_report", report("report", "outcome = 'agrees'"), BOUGHT),
+    ("sent_trade_is_ended_by_one_report", report("agreement", "outcome = 'settled'"), BOUGHT),
+    ("sent_trade_is_ended_by_one_report", "DELETE FROM trades_report", {"tradeId": "turned_down"}),
+    ("sent_trade_is_ended_by_one_report", report("report", "trade_id = %(too_many)s"), {"tradeId": "too_many"}),
+    ("sent_trade_is_ended_by_one_report", report("report", "trade_id = %(buying)s"), {"tradeId": "buying"}),
+    ("sent_trade_is_ended_by_one_report", "DELETE FROM trades_trade WHERE id = %(bought)s", {"tradeId": "bought"}),
+    (
+        "trade_is_as_reported",
+        report("report", "body = replace(body, '7.0001', '7.0002')"),
+        BOUGHT | {"reportId": "report"},
+    ),
+    ("trade_is_as_reported", report("report", "body = replace(body, '21.0003', '21.0004')"), BOUGHT),
+    ("trade_is_as_reported", report("report", "body = replace(body, '21.0003', 'much')"), BOUGHT),
+    ("trade_is_as_reported", report("report", "body = replace(body, 'FILLED', 'REJECTED')"), BOUGHT),
+    ("trade_is_as_reported", report("report", "body = replace(body, 'MSFT', 'AAPL')"), BOUGHT),
+    ("trade_is_as_reported", report("report", "body = replace(body, 'BUY', 'SELL')"), BOUGHT),
+    ("trade_is_as_reported", report("report", "body = replace(body, '\"quantity\":3', '\"quantity\":4')"), BOUGHT),
+    ("trade_is_as_reported", report("report", "body = 'nonsense'"), BOUGHT),
+    ("trade_is_as_reported", report("report", "body = '[]'"), BOUGHT),
+    ("trade_is_as_reported", report("report", "customer_id = %(bob)s"), BOUGHT),
+    ("trade_is_as_reported", report("agreement", "body = replace(body, '7.0001', '8')"), {"reportId": "agreement"}),
+    ("trade_is_as_reported", trade("bought", "price = 8, amount = 24"), BOUGHT),
+    ("trade_is_as_reported", trade("sold", "status = 'REJECTED', price = NULL, amount = NULL"), {"tradeId": "sold"}),
+    ("trade_is_as_reported", "DELETE FROM trades_trade WHERE id = %(bought)s", BOUGHT),
+]
+
+
+@pytest.mark.parametrize(("rule", "plant", "names"), PLANTED)
+def test_what_breaks_a_rule_is_found(rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]) -> None:
+    lift_guarantees()
+    with connection.cursor() as cursor:
+        cursor.execute(plant, ids)
+        assert cursor.rowcount
+    # A name that begins with = stands for itself, every other one for an id.
+    expected = {key: name[1:] if name[0] == "=" else str(ids[name]) for key, name in names.items()}
+    findings = examine(TRADES)
+    found = [violation for violation in findings.violations if violation["rule"] == rule]
+    texts = [{key: str(value) for key, value in violation.items()} for violation in found]
+    assert [violation for violation in texts if expected.items() <= violation.items()], findings.violations
+    assert len(found) == findings.counts[rule]
+    assert all(violation["detail"] for violation in found)
+
+
+def test_every_rule_was_seen_broken() -> None:
+    assert {rule for rule, _, _ in PLANTED} == {rule.name for rule in TRADES}
+
+
+def test_no_two_rules_have_one_name() -> None:
+    names = [rule.name for rule in BOOKS + TRADES]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.django_db(transaction=True)
+class TestCommand:
+    def audit(self, *arguments: str) -> tuple[int, str]:
+        written = StringIO()
+        try:
+            call_command("audit_books", *arguments, stdout=written)
+        except SystemExit as exit:
+            return int(str(exit.code)), written.getvalue()
+        return 0, written.getvalue()
+
+    @pytest.fixture
+    def wrong(self, ids: dict[str, Any]) -> dict[str, Any]:
+        Balance.objects.filter(customer=ids["bob"]).update(amount=7)
+        return ids
+
+    def test_right_books(self, ids: dict[str, Any]) -> None:
+        code, text = self.audit("--json")
+        answer = json.loads(text)
+        assert (code, text.count("\n")) == (0, 1)
+        assert {name: answer[name] for name in ("ok", "customers", "trades", "postings", "violations")} == {
+            "ok": True,
+            "customers": 2,
+            "trades": 9,
+            "postings": 11,
+            "violations": [],
+        }
+        assert answer["violationsCount"] == 0
+        assert answer["rules"] == {rule.name: 0 for rule in BOOKS + TRADES}
+
+    def test_wrong_books(self, wrong: dict[str, Any]) -> None:
+        code, text = self.audit("--json")
+        answer = json.loads(text)
+        assert (code, answer["ok"], answer["violationsCount"]) == (1, False, 1)
+        assert answer["violations"] == [
+            {
+                "rule": "balance_is_the_sum_of_its_postings",
+                "customerId": wrong["bob"],
+                "detail": "the balance is 7.0000 USD, its postings make 300.0000",
+            }
+        ]
+
+    def test_ids_of_trades_are_texts(self, ids: dict[str, Any]) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE trades_trade DISABLE TRIGGER USER")
+            cursor.execute("UPDATE trades_trade SET amount = amount - 1 WHERE id = %s", [ids["sold"]])
+            cursor.execute("ALTER TABLE trades_trade ENABLE TRIGGER USER")
+        code, text = self.audit("--json")
+        violations = json.loads(text)["violations"]
+        assert code == 1
+        assert {violation["rule"] for violation in violations} == {
+            "fill_has_its_postings",
+            "fill_adds_up",
+            "trade_is_as_reported",
+        }
+        assert {violation["tradeId"] for violation in violations} == {str(ids["sold"])}
+
+    def test_lines_to_read(self, wrong: dict[str, Any]) -> None:
+        code, text = self.audit()
+        assert code == 1
+        assert text.startswith("2 customers, 9 trades, 11 postings\n")
+        assert f"customerId {wrong['bob']}: the balance is 7.0000 USD" in text
+        assert "BROKEN balance_is_the_sum_of_its_postings: " in text
+        assert text.endswith("1 violation.\n")
+        Balance.objects.filter(customer=wrong["bob"]).update(amount=300)
+        code, text = self.audit()
+        assert code == 0
+        assert text.endswith("All holds.\n")

@@ -1,0 +1,204 @@
+"""Each guarantee that the database gives for trades, their history and their reports, and an attempt to break it."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.db.models import ProtectedError
+
+from accounts.models import Customer
+from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
+from tests.people import claim, receive_shares
+from trades.models import Move, Report, Status, Trade, Type
+from trades.place import place_trade
+
+INSERT = """
+    INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, idempotency_key, status, reason_code)
+    VALUES (gen_random_uuid(), {customer}, {sequence}, 'AAPL', {type}, {quantity}, {key}, {status}, '')
+"""
+
+
+def insert(
+    customer: str = "%(alice)s",
+    sequence: int = 99,
+    type: str = "'BUY'",
+    quantity: int = 1,
+    key: str = "NULL",
+    status: str = "'PLACED'",
+) -> str:
+    return INSERT.format(customer=customer, sequence=sequence, type=type, quantity=quantity, key=key, status=status)
+
+
+def change(trade: str, to: str) -> str:
+    return f"UPDATE trades_trade SET {to} WHERE id = %({trade})s"
+
+
+SENT = "status = 'IN PROGRESS', claimed_at = now(), expires_at = now(), ask_at = now()"
+ENDED = "price = 10, amount = 10, settled_at = now()"
+ATTEMPTS = [
+    ("trade_has_its_place_in_line", insert(sequence=1)),
+    ("one_trade_in_flight", change("placed", f"{SENT}, max_price = 1")),
+    ("one_trade_a_key", insert(key="'once'")),
+    ("trade_has_terms", insert(quantity=0)),
+    ("trade_has_terms", insert(quantity=-1)),
+    ("trade_has_terms", insert(sequence=0)),
+    ("trade_has_terms", insert(type="'HOLD'")),
+    ("trade_has_terms", insert().replace("'AAPL'", "''")),
+    ("trades_begin_placed", insert(status="'IN PROGRESS'")),
+    ("trades_begin_placed", insert(status="'FILLED'")),
+    ("trade_is_as_its_status_says", change("placed", "status = 'CANCELLED'")),
+    ("trade_is_as_its_status_says", change("placed", "status = 'REJECTED', settled_at = now(), reason_code = 'mood'")),
+    # What is compared with NULL is neither true nor false, and a check takes that for true.
+    ("trade_is_as_its_status_says", change("alone", SENT)),
+    ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', settled_at = now()")),
+    ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', price = 10, settled_at = now()")),
+    ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', amount = 10, settled_at = now()")),
+    ("trade_is_as_its_status_says", change("placed", "claimed_at = now()")),
+    ("trade_is_as_its_status_says", change("placed", "price = 1")),
+    ("trade_is_as_its_status_says", change("placed", "amount = 1")),
+    ("trade_is_as_its_status_says", change("placed", "reason_code = 'expired'")),
+    ("trade_is_as_its_status_says", change("placed", "settled_at = now()")),
+    ("trade_is_as_its_status_says", change("placed", "status = 'REJECTED', settled_at = now()")),
+    ("trade_is_as_its_status_says", change("placed", "status = 'REJECTED', reason_code = 'expired'")),
+    ("trade_is_as_its_status_says", change("in_flight", "price = 1")),
+    ("trade_is_as_its_status_says", change("in_flight", "ask_at = NULL")),
+    ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED'")),
+    ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', price = 10, amount = 10")),
+    (
+        "trade_is_as_its_status_says",
+        change("in_flight", "status = 'FILLED', price = 0, amount = 10, settled_at = now()"),
+    ),
+    (
+        "trade_is_as_its_status_says",
+        change("in_flight", "status = 'FILLED', price = 10, amount = 0, settled_at = now()"),
+    ),
+    ("trade_is_as_its_status_says", change("in_flight", f"status = 'FILLED', {ENDED}, reason_code = 'expired'")),
+    (
+        "trade_is_as_its_status_says",
+        change("in_flight", "status = 'FILLED', price = 10, amount = max_price + 0.0001, settled_at = now()"),
+    ),
+    ("trade_is_as_its_status_says", change("in_flight", f"status = 'REJECTED', {ENDED}, reason_code = 'expired'")),
+    ("trade_is_as_its_status_says", change("in_flight", "status = 'REJECTED', settled_at = now()")),
+    ("trades_trade_customer_id_fk", insert(customer="0")),
+    *[
+        ("trades_stay", f"DELETE FROM trades_trade WHERE id = %({trade})s")
+        for trade in ("placed", "in_flight", "filled", "rejected")
+    ],
+    ("final_trades_stay", change("filled", "price = price + 1")),
+    ("final_trades_stay", change("filled", "amount = amount - 1")),
+    ("final_trades_stay", change("filled", "ask_at = now()")),
+    ("final_trades_stay", change("filled", "customer_id = %(bob)s")),
+    (
+        "final_trades_stay",
+        change("filled", "status = 'REJECTED', price = NULL, amount = NULL, reason_code = 'exchange_error'"),
+    ),
+    ("final_trades_stay", change("rejected", f"status = 'FILLED', {ENDED}, reason_code = ''")),
+    ("final_trades_stay", change("rejected", "reason_code = 'expired'")),
+    ("final_trades_stay", change("rejected", "status = 'PLACED', reason_code = '', settled_at = NULL")),
+    ("trades_move_forward", change("in_flight", "status = 'PLACED'")),
+    ("trades_move_forward", change("placed", f"status = 'FILLED', {ENDED}, max_price = 10")),
+    ("trade_terms_stay", change("placed", "customer_id = %(bob)s")),
+    ("trade_terms_stay", change("placed", "sequence = 99")),
+    ("trade_terms_stay", change("placed", "ticker = 'MSFT'")),
+    ("trade_terms_stay", change("placed", "type = 'SELL'")),
+    ("trade_terms_stay", change("placed", "quantity = quantity + 1")),
+    ("trade_terms_stay", change("placed", "placed_at = placed_at - interval '1 s'")),
+    ("trade_terms_stay", change("placed", "idempotency_key = 'another'")),
+    ("trade_terms_stay", change("in_flight", "quantity = quantity + 1")),
+    ("sent_terms_stay", change("in_flight", "max_price = max_price - 1")),
+    ("sent_terms_stay", change("in_flight", "expires_at = expires_at + interval '1 s'")),
+    ("sent_terms_stay", change("in_flight", "claimed_at = claimed_at + interval '1 s'")),
+    ("sent_terms_stay", change("in_flight", f"status = 'FILLED', {ENDED}, max_price = 10")),
+    (
+        "each_move_once",
+        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by) "
+        "VALUES (%(filled)s, 'IN PROGRESS', 'FILLED', '', 'test')",
+    ),
+    (
+        "trades_move_trade_id_fk",
+        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by) "
+        "VALUES (gen_random_uuid(), '', 'PLACED', '', 'test')",
+    ),
+    ("trades_move_trade_id_fk", change("placed", "id = gen_random_uuid()")),
+    ("moves_stay", "UPDATE trades_move SET why = 'Another reason.' WHERE trade_id = %(filled)s"),
+    ("moves_stay", "UPDATE trades_move SET at = now() WHERE trade_id = %(placed)s"),
+    ("moves_stay", "DELETE FROM trades_move WHERE trade_id = %(filled)s"),
+    ("reports_stay", "DELETE FROM trades_report WHERE trade_id = %(filled)s"),
+    ("report_words_stay", "UPDATE trades_report SET body = '{}' WHERE trade_id = %(filled)s"),
+    ("report_words_stay", "UPDATE trades_report SET trade_id = %(placed)s WHERE trade_id = %(filled)s"),
+    ("report_words_stay", "UPDATE trades_report SET digest = 'another' WHERE trade_id = %(filled)s"),
+    ("report_words_stay", "UPDATE trades_report SET customer_id = %(bob)s WHERE trade_id = %(filled)s"),
+    ("report_words_stay", "UPDATE trades_report SET source = 'sweep' WHERE trade_id = %(filled)s"),
+    ("report_words_stay", "UPDATE trades_report SET received_at = now() WHERE trade_id = %(filled)s"),
+    ("report_is_of_a_kind", "UPDATE trades_report SET outcome = 'forgotten' WHERE trade_id = %(filled)s"),
+    ("counters_count_up", "UPDATE trades_tradecounter SET last = last - 1 WHERE customer_id = %(alice)s"),
+    ("counters_stay", "DELETE FROM trades_tradecounter WHERE customer_id = %(alice)s"),
+    (
+        "trades_report_digest_key",
+        "INSERT INTO trades_report (trade_id, digest, body, source, outcome, why) "
+        "SELECT trade_id, digest, body, source, outcome, why FROM trades_report WHERE trade_id = %(filled)s",
+    ),
+    ("trades_tradecounter_customer_id_fk", "INSERT INTO trades_tradecounter (customer_id, last) VALUES (0, 1)"),
+]
+
+
+@pytest.fixture
+def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+    """Alice's trades, one in every status; and Bob's, alone in his line."""
+    alone, _ = place_trade(bob.id, "AAPL", Type.BUY, 1)
+    filled = receive_shares(alice, "AAPL", 1, Decimal(10))
+    rejected, _ = place_trade(alice.id, "AAPL", Type.SELL, 99)
+    in_flight, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
+    placed, _ = place_trade(alice.id, "AAPL", Type.BUY, 1, key="once")
+    assert claim(alice) == [in_flight]
+    trades = {"filled": filled, "rejected": rejected, "in_flight": in_flight, "placed": placed}
+    for trade in trades.values():
+        trade.refresh_from_db()
+    assert [trade.status for trade in trades.values()] == ["FILLED", "REJECTED", "IN PROGRESS", "PLACED"]
+    return {"alice": alice.id, "bob": bob.id, "alone": alone.id} | {name: trade.id for name, trade in trades.items()}
+
+
+@pytest.mark.parametrize(("guarantee", "statement"), ATTEMPTS)
+def test_the_database_refuses(guarantee: str, statement: str, ids: dict[str, Any]) -> None:
+    assert refusal(statement, ids) == guarantee
+
+
+def test_no_guarantee_comes_in_untested(db: None) -> None:
+    tested = {guarantee for guarantee, _ in ATTEMPTS}
+    assert tested == guarantees_of("trades")
+    assert tested >= guarantees_in_meta("trades")
+
+
+def test_a_customer_with_trades_is_not_deleted(ids: dict[str, Any]) -> None:
+    with pytest.raises(ProtectedError):
+        Customer.objects.get(pk=ids["alice"]).delete()
+    with pytest.raises(ProtectedError):
+        Trade.objects.get(pk=ids["filled"]).delete()
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "attempt"),
+    [
+        ("final_trades_stay", lambda: Trade.objects.filter(status=Status.FILLED).update(price=1)),
+        ("final_trades_stay", lambda: Trade.objects.filter(status=Status.REJECTED).update(status=Status.PLACED)),
+        ("final_trades_stay", lambda: Trade.objects.get(status=Status.REJECTED).save()),
+        ("trades_move_forward", lambda: Trade.objects.filter(status=Status.IN_PROGRESS).update(status=Status.PLACED)),
+        ("trades_stay", lambda: Trade.objects.filter(status=Status.PLACED)._raw_delete("default")),
+        ("trade_terms_stay", lambda: Trade.objects.filter(status=Status.PLACED).update(quantity=5)),
+        ("sent_terms_stay", lambda: Trade.objects.filter(status=Status.IN_PROGRESS).update(max_price=5)),
+        ("moves_stay", lambda: Move.objects.update(by="nobody")),
+        ("moves_stay", lambda: Move.objects.all().delete()),
+        ("reports_stay", lambda: Report.objects.all().delete()),
+        ("report_words_stay", lambda: Report.objects.update(body="{}")),
+    ],
+)
+def test_the_orm_is_no_way_round(guarantee: str, attempt: Callable[[], Any], ids: dict[str, Any]) -> None:
+    with pytest.raises(DatabaseError) as caught, transaction.atomic():
+        attempt()
+    assert guarantee_named_by(caught.value) == guarantee
+
+
+def test_what_becomes_of_a_report_may_be_written(ids: dict[str, Any]) -> None:
+    assert Report.objects.filter(trade_id=ids["filled"]).update(why="Looked at.") == 1

@@ -1,0 +1,131 @@
+"""Execute: what the exchange gets, and what its answers do."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from accounts.models import Customer
+from exchange import gateway
+from exchange.messages import Order
+from tests.conftest import StandInExchange
+from tests.people import claim, open_account
+from trades import execute as execute_module
+from trades.execute import execute
+from trades.models import Report, Status, Trade
+from trades.place import place_trade
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def claimed(exchange: StandInExchange, bob: Customer) -> Trade:
+    """Bob's trade, IN PROGRESS and not yet handed over."""
+    place_trade(bob.id, "AAPL", "BUY", 2)
+    return claim(bob)[0]
+
+
+def entries(exchange: StandInExchange, trade: Trade) -> list[dict[str, Any]]:
+    return [entry for entry in exchange.record() if entry["tradeId"] == str(trade.id)]
+
+
+def status(trade: Trade) -> str:
+    trade.refresh_from_db()
+    return trade.status
+
+
+def test_the_exchange_gets_each_trade_once_however_often_it_is_handed_over(
+    exchange: StandInExchange, claimed: Trade
+) -> None:
+    execute([claimed])
+    execute([claimed])
+    (entry,) = entries(exchange, claimed)
+    assert (entry["stockTicker"], entry["type"], entry["quantity"]) == ("AAPL", "BUY", 2)
+    assert not Report.objects.filter(trade_id=claimed.id).exists()
+
+
+def test_what_is_read_again_is_handed_over_on_the_same_terms(exchange: StandInExchange, claimed: Trade) -> None:
+    execute([claimed])
+    execute([Trade.objects.get(id=claimed.id)])
+    assert len(entries(exchange, claimed)) == 1
+    assert not Report.objects.filter(trade_id=claimed.id).exists()
+
+
+def test_a_large_set_goes_in_several_calls(
+    exchange: StandInExchange, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute_module, "TRADES_A_CALL_MAX", 2)
+    people = [open_account(f"customer{n}@example.com", Decimal(10)) for n in range(5)]
+    for person in people:
+        place_trade(person.id, "AAPL", "BUY", 1)
+    trades = claim(*people)
+    execute(trades)
+    sent = {entry["tradeId"] for entry in exchange.record()}
+    assert {str(trade.id) for trade in trades} <= sent
+
+
+def test_a_refusal_is_the_exchanges_word_and_ends_the_trade(
+    exchange: StandInExchange, claimed: Trade, bob: Customer
+) -> None:
+    claimed.expires_at = LONG_AGO
+    execute([claimed])
+    report = Report.objects.get(trade_id=claimed.id)
+    assert report.source == Report.Source.ANSWER
+    claim(bob)
+    assert (status(claimed), claimed.reason_code) == (Status.REJECTED, "expired")
+    assert entries(exchange, claimed) == []
+
+
+def test_a_refusal_for_what_we_have_no_word_for_is_an_exchange_error(exchange: StandInExchange, bob: Customer) -> None:
+    trade, _ = place_trade(bob.id, "NO SUCH", "BUY", 2)
+    execute(claim(bob))
+    claim(bob)
+    assert (status(trade), trade.reason_code) == (Status.REJECTED, "exchange_error")
+
+
+def test_a_refusal_of_one_does_not_concern_its_neighbours(
+    exchange: StandInExchange, alice: Customer, bob: Customer
+) -> None:
+    late, fine = place_trade(alice.id, "AAPL", "BUY", 2)[0], place_trade(bob.id, "AAPL", "BUY", 2)[0]
+    both = claim(alice, bob)
+    next(trade for trade in both if trade == late).expires_at = LONG_AGO
+    execute(both)
+    assert len(entries(exchange, fine)) == 1
+    assert [report.trade_id for report in Report.objects.filter(source="answer")] == [late.id]
+
+
+def test_a_conflict_ends_nothing_for_the_exchange_has_that_id(exchange: StandInExchange, claimed: Trade) -> None:
+    assert claimed.expires_at is not None
+    gateway.execute([Order(claimed.id, "MSFT", "SELL", 1, None, claimed.expires_at)])
+    execute([claimed])
+    assert not Report.objects.filter(trade_id=claimed.id).exists()
+    assert status(claimed) == Status.IN_PROGRESS
+
+
+@pytest.mark.parametrize("fault", [{"down": True}, {"executeErrorRate": 1}])
+def test_an_answer_that_tells_nothing_leaves_the_trade_in_progress(
+    exchange: StandInExchange, claimed: Trade, fault: dict[str, Any]
+) -> None:
+    exchange.faults(**fault)
+    execute([claimed])
+    assert status(claimed) == Status.IN_PROGRESS
+    assert not Report.objects.filter(trade_id=claimed.id).exists()
+
+
+def test_an_exchange_that_is_not_there_leaves_the_trade_in_progress(claimed: Trade, settings: Any) -> None:
+    settings.EXCHANGE_URL = "http://127.0.0.1:1"
+    execute([claimed])
+    assert status(claimed) == Status.IN_PROGRESS
+
+
+def test_what_was_not_claimed_is_not_handed_over(exchange: StandInExchange, bob: Customer) -> None:
+    trade, _ = place_trade(bob.id, "AAPL", "BUY", 2)
+    with pytest.raises(ValueError, match="was not claimed"):
+        execute([trade])
+    assert entries(exchange, trade) == []
+
+
+def test_nothing_to_hand_over_is_no_call(settings: Any, django_assert_num_queries: Any) -> None:
+    settings.EXCHANGE_URL = "http://127.0.0.1:1"
+    execute([])

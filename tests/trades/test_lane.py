@@ -1,0 +1,166 @@
+"""Lanes and rings, on a real broker."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from accounts.models import Customer
+from brokerage.celery import app
+from tests.answers import post
+from trades import lane
+from trades.lane import CUSTOMERS_A_TURN_MAX, answer, lane_of, queue_name, ring, ring_on_commit
+
+
+@pytest.fixture(autouse=True)
+def _sixteen_lanes(settings: Any) -> None:
+    settings.LANES = 16
+
+
+@pytest.fixture
+def frozen_port() -> Iterator[int]:
+    """Takes connections, and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def messages(number: int) -> list[dict[str, Any]]:
+    """What waits in the queue of a lane."""
+    return [json.loads(raw) for raw in lane._broker().lrange(queue_name(number), 0, -1)]
+
+
+def customers_of(number: int, count: int) -> list[int]:
+    """Ids of customers whose lane this is."""
+    found = (id for id in range(1, 1_000_000) if lane_of(id) == number)
+    return [next(found) for _ in range(count)]
+
+
+@pytest.mark.parametrize(("customer_id", "number"), [(1, 7), (2, 13), (3, 11), (1000, 7), (10**12, 0)])
+def test_a_customers_lane_is_the_same_on_every_machine(customer_id: int, number: int) -> None:
+    assert lane_of(customer_id) == number
+
+
+def test_customers_spread_over_all_lanes() -> None:
+    assert {lane_of(id) for id in range(1, 300)} == set(range(16))
+
+
+def test_queues_have_names_of_one_length() -> None:
+    assert [queue_name(0), queue_name(15)] == ["lane-00", "lane-15"]
+
+
+def test_many_rings_make_one_message_and_lose_no_customer() -> None:
+    customers = customers_of(3, 5)
+    for customer in customers:
+        for _ in range(4):
+            assert ring([customer])
+    assert len(messages(3)) == 1
+    assert answer(3) == customers
+
+
+def test_a_message_goes_to_its_lanes_queue_only() -> None:
+    ring(customers_of(3, 2))
+    assert [len(messages(number)) for number in range(16)] == [0] * 3 + [1] + [0] * 12
+    (message,) = messages(3)
+    assert message["properties"]["delivery_info"]["routing_key"] == "lane-03"
+    assert message["headers"]["task"] == "trades.turn"
+
+
+def test_the_exchange_of_all_lanes_is_direct_with_one_key_a_queue() -> None:
+    queues = app.conf.task_queues
+    assert {queue.exchange.type for queue in queues} == {"direct"}
+    assert [queue.routing_key for queue in queues] == [queue.name for queue in queues]
+    assert len({queue.name for queue in queues}) == len(queues)
+
+
+def test_who_rang_in_other_lanes_is_taken_along_after_the_lanes_own() -> None:
+    ring([*customers_of(1, 2), *customers_of(2, 2)])
+    assert [len(messages(number)) for number in (1, 2, 3)] == [1, 1, 0]
+    assert answer(2, room=2) == customers_of(2, 2)
+    ring(customers_of(2, 2))
+    assert answer(3) == sorted([*customers_of(1, 2), *customers_of(2, 2)])
+    assert (answer(1), answer(2)) == ([], [])
+
+
+def test_who_rings_after_the_answer_rings_anew() -> None:
+    (customer,) = customers_of(3, 1)
+    ring([customer])
+    answer(3)
+    ring([customer])
+    assert len(messages(3)) == 2
+    assert answer(3) == [customer]
+
+
+def test_an_answer_takes_a_bounded_number_and_leaves_a_message_for_the_rest() -> None:
+    customers = customers_of(3, CUSTOMERS_A_TURN_MAX + 50)
+    ring(customers)
+    first = answer(3)
+    assert len(first) == CUSTOMERS_A_TURN_MAX
+    assert first == sorted(first)
+    assert len(messages(3)) == 2
+    second = answer(3)
+    assert sorted([*first, *second]) == customers
+    assert len(messages(3)) == 2
+
+
+def test_a_doubled_message_finds_nobody() -> None:
+    ring(customers_of(3, 1))
+    answer(3)
+    assert answer(3) == []
+
+
+def test_ringing_for_nobody_is_nothing() -> None:
+    assert ring([])
+    assert not lane._broker().keys("*lane*")
+
+
+def test_a_ring_that_fails_says_so_and_the_next_ones_are_quiet_for_a_while(broker_at: Any, settings: Any) -> None:
+    there, client = settings.BROKER_URL, lane._client
+    broker_at(1)
+    assert not ring([1])
+    settings.BROKER_URL, lane._client = there, client
+    lane._silent_until = time.monotonic() + 60
+    assert not ring([1])
+    assert answer(lane_of(1)) == []
+    lane._silent_until = float("-inf")
+    assert ring([1])
+    assert answer(lane_of(1)) == [1]
+
+
+def test_a_broker_that_never_answers_holds_a_ring_up_only_once_and_briefly(broker_at: Any, frozen_port: int) -> None:
+    broker_at(frozen_port)
+    began = time.monotonic()
+    assert not ring([1])
+    assert time.monotonic() - began < 5
+    assert lane._silent_until > began + 1
+    lane._silent_until = time.monotonic() + 60
+    began = time.monotonic()
+    assert not any(ring([customer]) for customer in range(1, 1000))
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("away", ["closed", "frozen"])
+def test_a_trade_is_placed_while_the_broker_is_away(
+    alice: Customer,
+    api_of: Any,
+    broker_at: Any,
+    frozen_port: int,
+    away: str,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    client = api_of(alice)
+    broker_at(frozen_port if away == "frozen" else 1)
+    began = time.monotonic()
+    with django_capture_on_commit_callbacks(execute=True) as rings:
+        answer = post(client, "/api/v1/trades", {"stockTicker": "AAPL", "type": "BUY", "quantity": 1})
+    assert (answer.status_code, len(rings)) == (201, 1)
+    assert time.monotonic() - began < 5
+
+
+def test_a_ring_on_commit_is_heard_after_the_commit(db: None, django_capture_on_commit_callbacks: Any) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        ring_on_commit(iter([5]))
+        assert answer(lane_of(5)) == []
+    assert answer(lane_of(5)) == [5]

@@ -1,0 +1,94 @@
+"""PlaceTrade: what it records, and what it leaves alone."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from accounts.models import Customer
+from exchange import market
+from tests.conftest import StandInExchange
+from trades.lane import answer, lane_of
+from trades.models import Move, Status, Trade, TradeCounter
+from trades.place import TradeKeyReused, UnknownTicker, place_trade
+
+
+@pytest.fixture
+def listed(exchange: StandInExchange, db: None) -> Iterator[None]:
+    market.refresh()
+    market.forget()
+    yield
+    market.forget()
+
+
+def test_trades_are_numbered_without_a_gap_each_customers_on_their_own(alice: Customer, bob: Customer) -> None:
+    for customer in (bob, alice, bob, bob):
+        place_trade(customer.id, "AAPL", "BUY", 1)
+    line = Trade.objects.filter(customer=bob).order_by("id").values_list("sequence", flat=True)
+    assert list(line) == [1, 2, 3]
+    assert TradeCounter.objects.get(customer=bob).last == 3
+
+
+def test_what_comes_back_is_what_was_recorded(bob: Customer) -> None:
+    trade, replayed = place_trade(bob.id, "AAPL", "BUY", 7, key="k", by="web-3")
+    row = Trade.objects.values().get(id=trade.id)
+    assert not replayed
+    assert {name: getattr(trade, name) for name in row} == row
+    assert (row["status"], row["ticker"], row["type"], row["quantity"]) == (Status.PLACED, "AAPL", "BUY", 7)
+
+
+def test_placing_begins_the_history(bob: Customer) -> None:
+    trade, _ = place_trade(bob.id, "AAPL", "BUY", 1, by="web-3")
+    move = Move.objects.get(trade=trade)
+    assert (move.from_status, move.to_status, move.by) == ("", "PLACED", "web-3")
+
+
+def test_the_same_key_and_terms_is_the_first_trade(bob: Customer) -> None:
+    first, _ = place_trade(bob.id, "AAPL", "BUY", 1, key="k")
+    again, replayed = place_trade(bob.id, "AAPL", "BUY", 1, key="k")
+    assert (again, replayed) == (first, True)
+    assert Trade.objects.filter(customer=bob).count() == Move.objects.filter(trade__customer=bob).count() == 1
+
+
+@pytest.mark.parametrize("terms", [("MSFT", "BUY", 1), ("AAPL", "SELL", 1), ("AAPL", "BUY", 2)])
+def test_the_same_key_with_other_terms_is_refused(bob: Customer, terms: tuple[str, str, int]) -> None:
+    place_trade(bob.id, "AAPL", "BUY", 1, key="k")
+    with pytest.raises(TradeKeyReused):
+        place_trade(bob.id, *terms, key="k")
+    assert TradeCounter.objects.get(customer=bob).last == 1
+
+
+def test_a_key_is_its_customers_own(alice: Customer, bob: Customer) -> None:
+    mine, _ = place_trade(bob.id, "AAPL", "BUY", 1, key="k")
+    theirs, replayed = place_trade(alice.id, "AAPL", "BUY", 2, key="k")
+    assert (mine == theirs, replayed) == (False, False)
+
+
+def test_what_is_not_listed_leaves_no_trace(listed: None, bob: Customer) -> None:
+    with pytest.raises(UnknownTicker):
+        place_trade(bob.id, "NOSUCH", "BUY", 1)
+    assert not Trade.objects.filter(customer=bob).exists()
+    assert not TradeCounter.objects.filter(customer=bob).exists()
+
+
+def test_a_key_answers_for_a_stock_that_was_delisted_since(exchange: StandInExchange, bob: Customer) -> None:
+    first, _ = place_trade(bob.id, "GONE", "BUY", 1, key="k")
+    market.refresh()
+    market.forget()
+    assert place_trade(bob.id, "GONE", "BUY", 1, key="k") == (first, True)
+    with pytest.raises(UnknownTicker):
+        place_trade(bob.id, "GONE", "BUY", 1)
+    market.forget()
+
+
+def test_placing_rings_once_it_is_committed(bob: Customer, django_capture_on_commit_callbacks: Any) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        place_trade(bob.id, "AAPL", "BUY", 1)
+        assert answer(lane_of(bob.id)) == []
+    assert answer(lane_of(bob.id)) == [bob.id]
+
+
+def test_placing_touches_no_balance_and_locks_none(bob: Customer, django_assert_max_num_queries: Any) -> None:
+    with django_assert_max_num_queries(4) as statements:
+        place_trade(bob.id, "AAPL", "BUY", 1)
+    assert not any("accounts_balance" in statement["sql"] for statement in statements.captured_queries)
