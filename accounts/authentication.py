@@ -1,5 +1,6 @@
 """Who calls the REST API, and whether the token allows it."""
 
+from django.utils.functional import SimpleLazyObject
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.permissions import BasePermission
@@ -13,7 +14,7 @@ class TokenAuthentication(BaseAuthentication):
     """`Authorization: Bearer <token>` names the customer."""
 
     def authenticate(self, request: Request) -> tuple[Customer, Token] | None:
-        """The customer and the grant; None where there is no such header. Raises AuthenticationFailed."""
+        """The customer (read when looked at) and the grant; None without such a header. Raises AuthenticationFailed."""
         kind, _, token = get_authorization_header(request).partition(b" ")
         if kind.lower() != b"bearer":
             return None
@@ -24,7 +25,7 @@ class TokenAuthentication(BaseAuthentication):
         if grant is None:
             raise exceptions.AuthenticationFailed("The token is unknown, has ended, or was deleted.")
         tokens.note_use(grant)
-        return grant.customer, grant
+        return SimpleLazyObject(lambda: grant.customer), grant  # type: ignore[return-value]
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'

@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, ClassVar, NoReturn
+from functools import cache
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from django.db.models import QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions, serializers
+from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -23,6 +25,7 @@ IDEMPOTENCY_KEY_LENGTH_MAX = 128
 PAGE_SIZE, PAGE_SIZE_MAX = 100, 500
 BIGINT_MAX = 2**63 - 1
 UNKNOWN_FIELDS_NAMED_MAX = 10
+S = TypeVar("S", bound=serializers.BaseSerializer)
 DECIMAL = re.compile(r"-?[0-9]*\.?[0-9]*", re.ASCII)
 
 
@@ -52,9 +55,30 @@ class JsonParser(BaseParser):
         raise ValueError(f"{constant} is not a number")
 
 
+class JsonOnly(BaseContentNegotiation):
+    """There is one way to answer, whatever `Accept` says; a body must say that it is JSON."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """The parser of the body's media type; None, which is 415, where there is none."""
+        media_type = request.content_type.partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == media_type), None)
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        """The one renderer, and its media type."""
+        return renderers[0], renderers[0].media_type
+
+
+@cache
+def shared(serializer: type[S]) -> S:
+    """One instance of a serializer for all requests, for `run_validation` and `to_representation`, which leave nothing
+    on it. Making an instance copies every field, which costs more than all that it then does."""
+    return serializer()
+
+
 class CustomerView(APIView):
     """An endpoint for a customer's program. `scope`: what a token needs to change something here."""
 
+    content_negotiation_class = JsonOnly
     parser_classes = (JsonParser,)
     permission_classes = (HasScope,)
     scope: Token.Scope | None = None

@@ -27,6 +27,9 @@ from tests.people import open_account, receive_shares
 from trades import lane
 
 PROJECT = Path(__file__).resolve().parent.parent
+# Static files are not collected for tests, but whitenoise looks for their folder.
+Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
 NEVER_MS = 3_600_000  # an exchange that is this slow leaves a test alone with what it does itself
 
 

@@ -24,6 +24,7 @@ from accounts.rest import (
     moment_field,
     money_field,
     page,
+    shared,
 )
 from exchange import gateway
 from exchange.messages import Unknown, storable
@@ -65,6 +66,11 @@ class TradeAnswer(serializers.Serializer):
 
     def get_reasonCode(self, trade: Trade) -> str | None:
         return trade.reason_code or None
+
+
+def shown(trade: Trade) -> dict[str, Any]:
+    """A trade as the API shows it."""
+    return shared(TradeAnswer).to_representation(trade)
 
 
 class TradesAnswer(serializers.Serializer):
@@ -132,11 +138,9 @@ class TradesView(CustomerView):
     def post(self, request: Request) -> Response:
         """Place a market order. It is PLACED when this answers, and FILLED or REJECTED soon after."""
         key = idempotency_key(request)
-        body = TradeRequest(data=request.data)
-        body.is_valid(raise_exception=True)
-        asked = body.validated_data
+        asked = shared(TradeRequest).run_validation(request.data)
         trade, replayed = place_trade(self.customer_id, asked["stockTicker"], asked["type"], asked["quantity"], key)
-        return created(TradeAnswer(trade).data, replayed, {"Location": f"/api/v1/trades/{trade.id}"})
+        return created(shown(trade), replayed, {"Location": f"/api/v1/trades/{trade.id}"})
 
     @extend_schema(operation_id="listTrades", parameters=[TradesQuery], responses=TradesAnswer, tags=["trades"])
     def get(self, request: Request) -> Response:
@@ -146,7 +150,7 @@ class TradesView(CustomerView):
         asked = query.validated_data
         wanted = {FILTERS[name]: value for name, value in asked.items() if name in FILTERS}
         trades = Trade.objects.filter(customer_id=self.customer_id, **wanted)
-        return Response(page(trades, "sequence", asked, lambda trade: TradeAnswer(trade).data))
+        return Response(page(trades, "sequence", asked, shown))
 
 
 class TradeView(CustomerView):
@@ -158,7 +162,7 @@ class TradeView(CustomerView):
         trade = Trade.objects.filter(customer_id=self.customer_id, id=trade_id).first()
         if trade is None:
             raise exceptions.NotFound("You have no such trade.")
-        return Response(TradeAnswer(trade).data)
+        return Response(shown(trade))
 
 
 class PositionsView(CustomerView):

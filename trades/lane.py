@@ -2,8 +2,8 @@
 
 A ring says only "look". It may be lost (the sweep rings again), doubled or late (there is nothing to do): the rows
 are the truth. Rings are coalesced: per lane a set of the customers that rang, and one message in the queue however
-many they are. The message is answered by a task that takes the whole set (`answer`). RabbitMQ keeps no sets: there
-every ring is a message that names its customers, and only this module knows the difference.
+many they are. The message is answered by a task that takes the whole set, and whoever else has rung (`answer`).
+RabbitMQ keeps no sets: there every ring is a message that names its customers. Only this module knows the difference.
 """
 
 import time
@@ -85,21 +85,16 @@ def _ring_by_name(by_lane: Mapping[int, Sequence[int]]) -> None:
             _publish(lane, customer_ids=customer_ids[start : start + CUSTOMERS_A_TURN_MAX])
 
 
-def answer(lane: int, named: Sequence[int] = ()) -> list[int]:
-    """Take up to CUSTOMERS_A_TURN_MAX customers of a lane that rang. Who rings from now on rings anew.
-
-    named: those whom the message names, which with RabbitMQ are all who rang.
-    """
+def answer(lane: int, room: int = CUSTOMERS_A_TURN_MAX) -> list[int]:
+    """Take up to `room` customers who rang: this lane's, and where there is room left those of the other lanes too, for
+    a worker serves them all and a larger set is a cheaper one. Who rings from now on rings anew."""
     if settings.BROKER_IS_RABBITMQ:
-        return sorted(named)
-    with _broker().pipeline(transaction=False) as pipe:
-        # In this order: whoever finds the bell still rung joined the set before it is read.
-        pipe.delete(_bell(lane))
-        pipe.spop(_rang(lane), CUSTOMERS_A_TURN_MAX)
-        pipe.scard(_rang(lane))
-        _, customer_ids, left = pipe.execute()
-        if left:
-            _publish(lane)
+        return []
+    others = (other % settings.LANES for other in range(lane + 1, lane + settings.LANES))
+    keys = [_bell(lane), _rang(lane), *map(_rang, others)]
+    customer_ids, left = _broker().eval(ANSWER, len(keys), *keys, room)
+    if left:
+        _publish(lane)
     return sorted(map(int, customer_ids))
 
 
@@ -121,6 +116,19 @@ def _broker() -> redis.Redis:
             settings.BROKER_URL, socket_timeout=1, socket_connect_timeout=1, health_check_interval=5
         )
     return _client
+
+
+# The bell goes down before the set is read: whoever found it still up had joined the set by then.
+ANSWER = """
+    redis.call('DEL', KEYS[1])
+    local customers = {}
+    for i = 2, #KEYS do
+        local room = ARGV[1] - #customers
+        if room <= 0 then break end
+        for _, id in ipairs(redis.call('SPOP', KEYS[i], room)) do customers[#customers + 1] = id end
+    end
+    return {customers, redis.call('SCARD', KEYS[2])}
+"""
 
 
 def _rang(lane: int) -> str:

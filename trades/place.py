@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection
 from uuid_utils.compat import uuid7
 
 from exchange.market import is_listed
@@ -37,14 +37,14 @@ def place_trade(
         raise UnknownTicker(ticker)
     trade_id = uuid7()
     try:
-        with transaction.atomic(durable=True):
-            placed_at, sequence = _record(trade_id, customer_id, ticker, type, quantity, key, by)
-            ring_on_commit([customer_id])
+        # One statement, and so a transaction of its own: it has committed when it returns.
+        placed_at, sequence = _record(trade_id, customer_id, ticker, type, quantity, key, by)
     except IntegrityError:
         # The same key came in twice at once: the other one placed the trade, and this one left no trace.
         if key and (before := _placed_before(customer_id, key, ticker, type, quantity)):
             return before, True
         raise
+    ring_on_commit([customer_id])
     trade = Trade(
         id=trade_id,
         customer_id=customer_id,

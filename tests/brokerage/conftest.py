@@ -1,18 +1,10 @@
 """What the tests of this folder share: parts that are away."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as configured
 from django.db import connection
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _static_folder() -> None:
-    """Whitenoise warns where there is none."""
-    Path(configured.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(autouse=True)

@@ -48,13 +48,9 @@ class Pair:
         self._run(self.primary.data, self.primary.port)
         self._wait(self.primary.is_ready)
         self.primary.introduce()
-        subprocess.run(
-            [binaries() / "pg_basebackup", "-D", self.standby_data, "-R", "-X", "stream", "-c", "fast", "--no-sync"]
-            + ["-d", self._conninfo(self.primary.port)],
-            check=True,
-            capture_output=True,
-            **self._user(),
-        )
+        copy = [str(binaries() / "pg_basebackup"), "-D", str(self.standby_data), "-R", "-X", "stream", "-c", "fast"]
+        copy += ["--no-sync", "-d", self._conninfo(self.primary.port)]
+        subprocess.run(copy, check=True, capture_output=True, **self._user())
         self.standby_data.chmod(0o700)
         self._run(self.standby_data, self.standby_port)
         self._wait(lambda: self.ask(self.standby_port, "SELECT pg_is_in_recovery()") == [(True,)])

@@ -1,19 +1,11 @@
 """What the tests of this folder share."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as configured
 
 from trades import lane
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _static_folder() -> None:
-    """Whitenoise warns where there is none."""
-    Path(configured.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture

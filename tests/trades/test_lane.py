@@ -75,10 +75,13 @@ def test_the_exchange_of_all_lanes_is_direct_with_one_key_a_queue() -> None:
     assert len({queue.name for queue in queues}) == len(queues)
 
 
-def test_one_ring_reaches_customers_of_several_lanes() -> None:
+def test_who_rang_in_other_lanes_is_taken_along_after_the_lanes_own() -> None:
     ring([*customers_of(1, 2), *customers_of(2, 2)])
-    assert (answer(1), answer(2)) == (customers_of(1, 2), customers_of(2, 2))
-    assert answer(3) == []
+    assert [len(messages(number)) for number in (1, 2, 3)] == [1, 1, 0]
+    assert answer(2, room=2) == customers_of(2, 2)
+    ring(customers_of(2, 2))
+    assert answer(3) == sorted([*customers_of(1, 2), *customers_of(2, 2)])
+    assert (answer(1), answer(2)) == ([], [])
 
 
 def test_who_rings_after_the_answer_rings_anew() -> None:

@@ -1,0 +1,54 @@
+"""Races run on committed rows, and no ring of one is answered in another."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from accounts.models import Customer
+from tests.people import claim, open_account, receive_shares
+from tests.races.together import deadlocks, violations
+from trades.models import Trade
+from trades.place import place_trade
+
+CUSTOMERS = 6
+
+
+@pytest.fixture(autouse=True)
+def _promises_hold(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[None]:
+    """After every race all promises hold and no deadlock was broken up, unless it planted a fault (`planted`)."""
+    before = deadlocks()
+    yield
+    if "planted" not in request.fixturenames:
+        assert violations() == []
+        assert deadlocks() == before
+
+
+@pytest.fixture
+def planted() -> None:
+    """This test plants a fault, and judges for itself what the checker sees of it."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_have_a_folder() -> None:
+    """Whose absence is warned of at the first call over HTTP."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture
+def crowd(transactional_db: None) -> list[Customer]:
+    """Customers with 1,000 USD and 10 AAPL each."""
+    people = [open_account(f"crowd{n}@example.com", Decimal(2000)) for n in range(CUSTOMERS)]
+    for person in people:
+        receive_shares(person, "AAPL", 10, Decimal(100))
+    return people
+
+
+@pytest.fixture
+def crowd_in_flight(crowd: list[Customer]) -> list[Trade]:
+    """A BUY of one share of each of the crowd, in flight."""
+    for person in crowd:
+        place_trade(person.id, "AAPL", "BUY", 1)
+    return claim(*crowd)

@@ -1,0 +1,130 @@
+"""Placings of one customer at once: the line has no gap, no double, and the order of commits."""
+
+import time
+from collections.abc import Callable
+from itertools import permutations
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from uuid_utils.compat import uuid7
+
+from accounts.models import Customer
+from tests.races.together import Open, Running, eventually, outcomes, rows, together, violations, waiting, watching
+from trades import place
+from trades.models import Move, Trade
+from trades.place import TradeKeyReused, place_trade
+
+THREADS = 8
+EACH = 6
+KEYED = 12
+
+
+def buy(customer: Customer, quantity: int = 1, key: str | None = None) -> tuple[Trade, bool]:
+    return place_trade(customer.id, "AAPL", "BUY", quantity, key)
+
+
+def record(customer: Customer) -> None:
+    """The statement of a placing, in a transaction of the caller's."""
+    place._record(uuid7(), customer.id, "AAPL", "BUY", 1, None, "test")
+
+
+def poster(client: Client, quantity: int) -> Callable[[], Any]:
+    """A call of PlaceTrade over HTTP, always with the same key."""
+    body = {"stockTicker": "AAPL", "type": "BUY", "quantity": quantity}
+    return lambda: client.post("/api/v1/trades", body, "application/json", headers={"Idempotency-Key": "k"})
+
+
+def line(customer: Customer) -> list[int]:
+    return list(Trade.objects.filter(customer=customer).order_by("sequence").values_list("sequence", flat=True))
+
+
+def test_the_line_has_no_gap_at_any_instant_and_follows_the_order_of_answers(bob: Customer) -> None:
+    def several() -> list[tuple[float, float, int]]:
+        placed = []
+        for _ in range(EACH):
+            began = time.monotonic()
+            trade, _ = buy(bob)
+            placed.append((began, time.monotonic(), trade.sequence))
+        return placed
+
+    with watching(violations) as watch:
+        placed = [one for some in together(*[several] * THREADS) for one in some]
+    # Were number 5 committed before number 4, a reader between the two would have seen a gap.
+    assert watch.looks > 1
+    assert watch.seen == set()
+    assert line(bob) == list(range(1, THREADS * EACH + 1))
+    assert all(a < b for (_, ended, a), (began, _, b) in permutations(placed, 2) if ended < began)
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_a_placing_waits_for_the_customers_one_before_it_and_for_nobody_elses(
+    alice: Customer, bob: Customer, commits: bool
+) -> None:
+    buy(bob)
+    first = Open(lambda: record(bob))
+    second = Running(lambda: buy(bob)[0].sequence)
+    eventually(waiting)
+    buy(alice)
+    assert not second.is_done
+    assert line(bob) == [1]
+    first.commit() if commits else first.roll_back()
+    assert second.result() == (3 if commits else 2)
+
+
+def test_the_checker_sees_a_line_whose_numbers_are_drawn_without_the_counters_lock(
+    bob: Customer, monkeypatch: pytest.MonkeyPatch, planted: None
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SEQUENCE drawn")
+    try:
+        begin, end = place.RECORD.index("INSERT"), place.RECORD.index("), trade AS")
+        unlocked = place.RECORD[:begin] + "SELECT nextval('drawn') AS last" + place.RECORD[end:]
+        monkeypatch.setattr(place, "RECORD", unlocked)
+        first = Open(lambda: record(bob))
+        buy(bob)
+        assert [seen.split(":")[0] for seen in violations()] == ["a line has no gap"]
+        first.commit()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP SEQUENCE drawn")
+
+
+def test_one_key_many_times_at_once_is_one_trade(bob: Customer) -> None:
+    answers = together(*[lambda: buy(bob, key="k")] * KEYED)
+    assert sorted(replayed for _, replayed in answers) == [False] + [True] * (KEYED - 1)
+    assert {trade.id for trade, _ in answers} == {Trade.objects.get().id}
+    assert Move.objects.count() == 1
+    # Those that came too late have left no gap.
+    assert buy(bob)[0].sequence == 2
+
+
+def test_one_key_many_times_at_once_over_http_is_one_trade(bob: Customer, api_of: Callable[[Customer], Client]) -> None:
+    answers = together(*[poster(api_of(bob), 3) for _ in range(KEYED)])
+    assert sorted(answer.status_code for answer in answers) == [200] * (KEYED - 1) + [201]
+    assert all(("Idempotent-Replayed" in answer) == (answer.status_code == 200) for answer in answers)
+    assert len({answer.content for answer in answers}) == 1
+    assert line(bob) == [1]
+
+
+def test_different_terms_under_one_key_at_once_are_one_trade_and_refusals(bob: Customer) -> None:
+    made = outcomes(*[lambda quantity=quantity: buy(bob, quantity, "k") for quantity in range(1, KEYED + 1)])
+    assert sum(isinstance(outcome.error, TradeKeyReused) for outcome in made) == KEYED - 1
+    ((winner, replayed),) = [outcome.value for outcome in made if outcome.error is None]
+    assert not replayed
+    assert Trade.objects.get().quantity == winner.quantity
+
+
+def test_different_terms_under_one_key_at_once_over_http(bob: Customer, api_of: Callable[[Customer], Client]) -> None:
+    answers = together(*[poster(api_of(bob), quantity) for quantity in range(1, KEYED + 1)])
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * (KEYED - 1)
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"idempotency_key_reused"}
+    assert line(bob) == [1]
+
+
+def test_one_key_of_many_customers_at_once_is_a_trade_of_each(alice: Customer, bob: Customer) -> None:
+    before = Trade.objects.count()
+    together(*[lambda: buy(alice, key="k"), lambda: buy(bob, key="k")] * 4)
+    assert Trade.objects.count() == before + 2
+    assert rows("SELECT customer_id FROM trades_trade WHERE idempotency_key = 'k' GROUP BY 1 HAVING count(*) > 1") == []

@@ -1,0 +1,86 @@
+"""The exchange's word, many times at once, also when it contradicts itself."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from standardwebhooks import Webhook
+
+from accounts.models import Balance, Customer, Posting
+from tests.people import claim, word
+from tests.races.together import together
+from trades.models import Outcome, Report, Status, Trade
+from trades.place import place_trade
+from trades.report import record
+
+COPIES = 10
+
+
+@pytest.fixture
+def in_flight(alice: Customer) -> Trade:
+    """A BUY of 3 that Alice, with 1,000 USD, has in flight."""
+    trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)
+    claim(alice)
+    return trade
+
+
+def signed(*bodies: dict[str, Any]) -> Callable[[], Any]:
+    """A callback as the exchange sends it, with an id of its own."""
+    body = json.dumps({"reports": bodies})
+    at = datetime.now(UTC)
+    name = f"msg_{id(body)}"
+    headers = {
+        "webhook-id": name,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(settings.EXCHANGE_SECRET.split()[0]).sign(name, at, body),
+    }
+    client = Client(headers=headers)
+    return lambda: client.post("/exchange/callbacks", body, "application/json").status_code
+
+
+def test_one_report_many_times_at_once_is_kept_once_and_settles_once(alice: Customer, in_flight: Trade) -> None:
+    said = word(in_flight, Status.FILLED, Decimal(100))
+    together(*[lambda: record([said, said], Report.Source.CALLBACK)] * COPIES)
+    assert Report.objects.filter(trade_id=in_flight.id).count() == 1
+    together(*[lambda: claim(alice)] * COPIES)
+    assert Posting.objects.filter(cause=in_flight.id).count() == 2
+    assert Balance.objects.get(customer=alice).amount == 700
+
+
+def test_one_callback_many_times_at_once_with_turns_between_settles_once(alice: Customer, in_flight: Trade) -> None:
+    said = word(in_flight, Status.FILLED, Decimal(100))
+    answers = together(*[signed(said) for _ in range(COPIES)], *[lambda: claim(alice)] * 4)
+    assert answers[:COPIES] == [204] * COPIES
+    claim(alice)
+    assert Report.objects.get(trade_id=in_flight.id).outcome == Outcome.SETTLED
+    assert Posting.objects.filter(cause=in_flight.id).count() == 2
+    assert Balance.objects.get(customer=alice).amount == 700
+
+
+def test_sets_of_the_same_reports_in_opposite_order_at_once_are_kept_once(crowd_in_flight: list[Trade]) -> None:
+    said = [word(trade, Status.FILLED, Decimal(10)) for trade in crowd_in_flight]
+    together(*[signed(*said), signed(*reversed(said))] * 5)
+    assert Report.objects.filter(trade_id__in=[trade.id for trade in crowd_in_flight]).count() == len(said)
+
+
+def test_contradicting_reports_at_once_one_settles_and_the_others_are_kept(alice: Customer, in_flight: Trade) -> None:
+    words = [word(in_flight, Status.FILLED, Decimal(price)) for price in range(100, 100 + COPIES)]
+    words += [word(in_flight, Status.REJECTED)]
+
+    def hear(said: dict[str, Any]) -> None:
+        record([said], Report.Source.CALLBACK)
+        claim(alice)
+
+    together(*[lambda said=said: hear(said) for said in words])
+    claim(alice)
+    found = list(Report.objects.filter(trade_id=in_flight.id).values_list("outcome", flat=True))
+    assert sorted(found) == [Outcome.CONTRADICTS] * COPIES + [Outcome.SETTLED]
+    in_flight.refresh_from_db()
+    postings = Posting.objects.filter(cause=in_flight.id).count()
+    assert postings == (2 if in_flight.status == Status.FILLED else 0)
+    assert Balance.objects.get(customer=alice).amount == 1000 - (in_flight.amount or 0)

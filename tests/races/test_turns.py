@@ -1,0 +1,286 @@
+"""Turns of the same customers at once, with placings, reports and each other."""
+
+import random
+import threading
+from collections.abc import Callable, Collection
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.db.utils import IntegrityError
+
+from accounts import ledger
+from accounts.ledger import Account, Books
+from accounts.models import Balance, Customer, Posting
+from tests.conftest import StandInExchange
+from tests.people import claim, say, word
+from tests.races.conftest import CUSTOMERS
+from tests.races.together import Open, outcomes, rows, together, violations, watching
+from trades import lane, queries, sweep, tasks
+from trades.models import FINAL, Move, Report, Status, Trade
+from trades.place import place_trade
+from trades.report import record
+from trades.turn import take_turn
+
+TURNS_AT_ONCE = 6
+TRADES_EACH = 10
+
+
+def buy(customer: Customer) -> Trade:
+    return place_trade(customer.id, "AAPL", "BUY", 1)[0]
+
+
+def test_many_turns_at_once_claim_one_trade(alice: Customer) -> None:
+    first, _ = buy(alice), buy(alice)
+    claimed = together(*[lambda: claim(alice)] * TURNS_AT_ONCE)
+    assert sorted(map(len, claimed)) == [0] * (TURNS_AT_ONCE - 1) + [1]
+    assert [trade for trades in claimed for trade in trades] == [first]
+    assert Balance.objects.get(customer=alice).held == 1000
+
+
+def test_many_turns_at_once_settle_one_report_once(alice: Customer) -> None:
+    trade = buy(alice)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal(100))
+    together(*[lambda: claim(alice)] * TURNS_AT_ONCE)
+    assert Posting.objects.filter(cause=trade.id).count() == 2
+    assert Move.objects.filter(trade=trade, to_status=Status.FILLED).count() == 1
+    assert Balance.objects.get(customer=alice).amount == 900
+
+
+def test_workers_placings_and_reports_at_once_lose_nothing_and_keep_every_promise(crowd: list[Customer]) -> None:
+    over = threading.Event()
+
+    def place(person: Customer) -> None:
+        dice = random.Random(person.id)
+        for _ in range(TRADES_EACH):
+            place_trade(person.id, "AAPL", dice.choice(["BUY", "SELL"]), dice.choice([1, 2, 99]))
+
+    def work(seed: int) -> None:
+        dice = random.Random(seed)
+        while not over.is_set():
+            claim(*dice.sample(crowd, dice.randint(1, CUSTOMERS)))
+
+    def report() -> None:
+        """Plays the exchange: fills or rejects whatever is in flight, several times over."""
+        dice = random.Random(0)
+        while not over.is_set():
+            trades = list(Trade.objects.filter(status=Status.IN_PROGRESS))
+            for trade in trades:
+                said = word(trade, dice.choice([Status.FILLED, Status.FILLED, Status.REJECTED]), Decimal(10))
+                record([said, said], Report.Source.CALLBACK)
+            if not trades and not Trade.objects.exclude(status__in=FINAL).exists() and all_placed.is_set():
+                over.set()
+
+    all_placed = threading.Event()
+
+    def place_all() -> None:
+        together(*[lambda person=person: place(person) for person in crowd])
+        all_placed.set()
+
+    with watching(violations) as watch:
+        together(place_all, report, report, *[lambda seed=seed: work(seed) for seed in range(3)])
+    assert watch.looks > 1
+    assert watch.seen == set()
+    claim(*crowd)
+    assert set(Trade.objects.values_list("status", flat=True)) <= set(FINAL)
+    assert Trade.objects.count() == CUSTOMERS * (TRADES_EACH + 1)
+    assert Balance.objects.filter(held=0).count() == CUSTOMERS
+
+
+def test_sets_in_opposite_order_at_once_do_not_deadlock(crowd: list[Customer]) -> None:
+    for person in crowd:
+        buy(person)
+    made = outcomes(*[lambda: claim(*crowd), lambda: claim(*reversed(crowd))] * 4)
+    assert [outcome.error for outcome in made if outcome.error] == []
+    assert sum(len(outcome.value) for outcome in made) == CUSTOMERS
+
+
+def test_a_customer_whose_row_is_stuck_stops_no_other_customers_turn(
+    exchange: StandInExchange, alice: Customer, bob: Customer
+) -> None:
+    stuck_trade, other = buy(alice), buy(bob)
+    stuck = Open(lambda: ledger.open_books([alice.id]))
+    try:
+        together(lambda: take_turn([alice.id, bob.id], "test"))
+        other.refresh_from_db()
+        stuck_trade.refresh_from_db()
+        assert (other.status, stuck_trade.status) == (Status.IN_PROGRESS, Status.PLACED)
+        place_trade(alice.id, "AAPL", "BUY", 1)  # and placing waits for nobody
+    finally:
+        stuck.roll_back()
+    take_turn([alice.id, bob.id], "test")
+    stuck_trade.refresh_from_db()
+    assert stuck_trade.status == Status.IN_PROGRESS
+    known = [entry["tradeId"] for entry in exchange.record()]
+    assert known.count(str(stuck_trade.id)) == known.count(str(other.id)) == 1
+
+
+def test_threads_that_ring_at_once_send_one_message(alice: Customer) -> None:
+    assert together(*[lambda: lane.ring([alice.id])] * TURNS_AT_ONCE) == [True] * TURNS_AT_ONCE
+    assert lane._broker().llen(lane.queue_name(lane.lane_of(alice.id))) == 1
+
+
+def test_a_doubled_ring_takes_one_turn(exchange: StandInExchange, alice: Customer, monkeypatch: Any) -> None:
+    trade = buy(alice)
+    turns: list[list[int]] = []
+
+    def note(customer_ids: Collection[int], by: str) -> None:
+        turns.append(list(customer_ids))
+        take_turn(customer_ids, by)
+
+    monkeypatch.setattr(tasks, "take_turn", note)
+    of_alice = lane.lane_of(alice.id)
+    together(*[lambda: tasks.turn(lane=of_alice, from_a_newer_release=True)] * TURNS_AT_ONCE)
+    assert turns == [[alice.id]]
+    (entry,) = [entry for entry in exchange.record() if entry["tradeId"] == str(trade.id)]
+    assert entry["timesReceived"] == 1
+
+
+def test_who_rings_while_a_lane_is_answered_is_heard(crowd: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane.settings, "LANES", 1)
+    lane.answer(0)
+    heard: list[int] = []
+    over = threading.Event()
+
+    def listen() -> None:
+        while not over.is_set():
+            heard.extend(lane.answer(0))
+
+    def ring() -> None:
+        for _ in range(50):
+            for person in crowd:
+                assert lane.ring([person.id])
+        over.set()
+
+    together(ring, listen, listen)
+    left = lane.answer(0)
+    # Whoever is left in the set was rung for after it was last read, and the bell is rung for them.
+    assert set(heard) | set(left) == {person.id for person in crowd}
+
+
+def test_two_sweeps_at_once_ask_and_ring_as_one_does(
+    exchange: StandInExchange, crowd: list[Customer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trades = [buy(person) for person in crowd]
+    take_turn([person.id for person in crowd], "test")
+    Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2026-01-01T00:00Z")
+    asked: list[Any] = []
+    ask = sweep.gateway.ask
+
+    def note(trade_id: UUID) -> Any:
+        asked.append(trade_id)
+        return ask(trade_id)
+
+    monkeypatch.setattr(sweep.gateway, "ask", note)
+    counts = together(*[sweep.ask_exchange] * TURNS_AT_ONCE)
+    assert sum(counts) == CUSTOMERS
+    assert sorted(asked) == sorted(trade.id for trade in trades)
+
+
+def test_two_sweeps_that_take_the_turn_themselves_claim_once(
+    exchange: StandInExchange, crowd: list[Customer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trades = [buy(person) for person in crowd for _ in range(2)]
+    monkeypatch.setattr(sweep, "RING_AFTER_SECONDS", 0)
+    monkeypatch.setattr(sweep, "ACT_AFTER_SECONDS", 0)
+    together(*[lambda: sweep.ring_for_waiting("test")] * TURNS_AT_ONCE)
+    ours = {str(trade.id) for trade in trades}
+    received = [entry for entry in exchange.record() if entry["tradeId"] in ours]
+    assert [entry["timesReceived"] for entry in received] == [1] * CUSTOMERS
+    assert Trade.objects.filter(status=Status.IN_PROGRESS).count() == CUSTOMERS
+
+
+# -- the checker and the walls, each without the other
+
+
+def unlocked_books(meeting: threading.Barrier) -> Callable[[Any], Books]:
+    """Books as they would be without the lock: everybody reads before anybody writes."""
+
+    def open_books(customer_ids: Any) -> Books:
+        found = Balance.objects.filter(customer_id__in=customer_ids).order_by("customer_id")
+        books = Books(Account(row.customer_id, row.amount, row.held) for row in found)
+        meeting.wait(5)
+        return books
+
+    return open_books
+
+
+def test_the_checker_sees_books_that_are_opened_without_the_lock(
+    bob: Customer, monkeypatch: pytest.MonkeyPatch, planted: None
+) -> None:
+    from accounts import funding
+
+    monkeypatch.setattr(funding, "open_books", unlocked_books(threading.Barrier(2)))
+    together(*[lambda: funding.withdraw(bob.id, Decimal(300))] * 2)
+    assert {seen.split(":")[0] for seen in violations()} == {
+        "cash is the sum of its postings",
+        "each posting follows the one before",
+    }
+
+
+FORGETFUL = queries.OLDEST_PLACED.replace("status = 'IN PROGRESS'", "status = 'a status that there is not'")
+
+
+def test_the_index_refuses_a_second_trade_in_flight(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    place_trade(alice.id, "AAPL", "SELL", 1)
+    place_trade(alice.id, "AAPL", "SELL", 1)
+    monkeypatch.setattr(queries, "OLDEST_PLACED", FORGETFUL)
+    claim(alice)
+    with pytest.raises(IntegrityError, match="one_trade_in_flight"):
+        claim(alice)
+    assert rows("SELECT held FROM accounts_position WHERE customer_id = %s", alice.id) == [(1,)]
+
+
+def test_the_checker_sees_a_second_trade_in_flight(
+    alice: Customer, monkeypatch: pytest.MonkeyPatch, planted: None
+) -> None:
+    place_trade(alice.id, "AAPL", "SELL", 1)
+    place_trade(alice.id, "AAPL", "SELL", 1)
+    index = next(constraint for constraint in Trade._meta.constraints if constraint.name == "one_trade_in_flight")
+    monkeypatch.setattr(queries, "OLDEST_PLACED", FORGETFUL)
+    with connection.schema_editor() as editor:
+        editor.remove_constraint(Trade, index)
+    try:
+        with watching(violations) as watch:
+            claim(alice)
+            claim(alice)
+        assert "one trade in flight" in {seen.split(":")[0] for seen in watch.seen}
+        second = Trade.objects.filter(status=Status.IN_PROGRESS).latest("sequence")
+        say(second, Status.REJECTED)
+        claim(alice)
+    finally:
+        with connection.schema_editor() as editor:
+            editor.add_constraint(Trade, index)
+
+
+def test_locks_taken_in_another_order_deadlock(crowd: list[Customer], planted: None) -> None:
+    """Why the order of locks is fixed: without it the database has to break a deadlock up."""
+    first, second = crowd[0].id, crowd[1].id
+    meeting = threading.Barrier(2)
+
+    def lock(*ids: int) -> None:
+        from django.db import transaction
+
+        with transaction.atomic():
+            ledger.open_books([ids[0]])
+            meeting.wait(5)
+            ledger.open_books([ids[1]])
+
+    made = outcomes(lambda: lock(first, second), lambda: lock(second, first))
+    assert [outcome.error for outcome in made].count(None) == 1
+    assert "deadlock" in str(next(outcome.error for outcome in made if outcome.error))
+
+
+def test_a_turn_that_settles_a_stock_and_claims_a_sell_of_it_keeps_both(alice: Customer) -> None:
+    bought = buy(alice)
+    place_trade(alice.id, "AAPL", "SELL", 11)
+    claim(alice)
+    say(bought, Status.FILLED, Decimal(100))
+    (sold,) = claim(alice)
+    assert rows("SELECT quantity, held FROM accounts_position WHERE customer_id = %s", alice.id) == [(11, 11)]
+    say(sold, Status.FILLED, Decimal(100))
+    claim(alice)
+    assert rows("SELECT quantity, held FROM accounts_position WHERE customer_id = %s", alice.id) == [(0, 0)]

@@ -1,0 +1,167 @@
+"""The checker sees what it is there to see: each planted violation, and none where there is none."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.stories.crowd import Evidence, Person, Placed, longest_delays, moment, violations, waits
+
+ALICE = Person(1, "token", Decimal(1000))
+
+
+def at(seconds: float) -> str:
+    return f"2026-01-02T15:00:{seconds:09.6f}Z"
+
+
+def trade(number: int, status: str = "FILLED") -> dict[str, Any]:
+    filled = status == "FILLED"
+    return {
+        "tradeId": f"t{number}",
+        "stockTicker": "AAPL",
+        "type": "BUY",
+        "quantity": 1,
+        "createdAt": at(number),
+        "status": status,
+        "price": "10.0000" if filled else None,
+        "amount": "10.0000" if filled else None,
+        "settledAt": at(number * 10 + 1),
+    }
+
+
+def entry(number: int) -> dict[str, Any]:
+    return {
+        "tradeId": f"t{number}",
+        "status": "FILLED",
+        "price": "10.0000",
+        "amount": "10.0000",
+        "executionId": f"x{number}",
+        "sequence": number,
+        "firstReceivedAt": at(number * 10),
+        "finalAt": at(number * 10 + 1),
+    }
+
+
+@pytest.fixture
+def told() -> Evidence:
+    """Three trades, all well."""
+    body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+    return Evidence(
+        people=[ALICE],
+        placed=[Placed(1, n, body, trade(n) | {"status": "PLACED"}, 0.0) for n in (1, 2, 3)],
+        trades={1: [trade(n) for n in (1, 2, 3)]},
+        cash={1: {"amount": "970.0000", "held": "0.0000"}},
+        shares={1: [{"stockTicker": "AAPL", "quantity": 3}]},
+        exchange=[entry(n) for n in (1, 2, 3)],
+        audit={"ok": True, "violations": []},
+    )
+
+
+def test_where_all_is_well_it_finds_nothing(told: Evidence) -> None:
+    assert violations(told) == []
+
+
+def lose(told: Evidence) -> None:
+    del told.trades[1][1]
+
+
+def place_twice(told: Evidence) -> None:
+    told.trades[1].append(trade(4, "REJECTED"))
+
+
+def change_terms(told: Evidence) -> None:
+    told.trades[1][0]["quantity"] = 2
+
+
+def swap_line(told: Evidence) -> None:
+    told.trades[1][0], told.trades[1][1] = told.trades[1][1], told.trades[1][0]
+
+
+def swap_at_the_exchange(told: Evidence) -> None:
+    told.exchange[0]["sequence"], told.exchange[1]["sequence"] = 2, 1
+
+
+def fly_two(told: Evidence) -> None:
+    told.exchange[1]["firstReceivedAt"] = told.exchange[0]["firstReceivedAt"]
+
+
+def never_end_the_first(told: Evidence) -> None:
+    told.exchange[0]["finalAt"] = None
+
+
+def execute_twice(told: Evidence) -> None:
+    told.exchange.append(deepcopy(told.exchange[2]) | {"executionId": "x4", "sequence": 4})
+
+
+def execute_what_is_rejected(told: Evidence) -> None:
+    told.trades[1][2] = trade(3, "REJECTED")
+
+
+def book_what_was_not_executed(told: Evidence) -> None:
+    told.exchange[2] |= {"status": "REJECTED", "price": None, "amount": None}
+
+
+def book_another_price(told: Evidence) -> None:
+    told.exchange[2] |= {"price": "11.0000", "amount": "11.0000"}
+
+
+def leave_open(told: Evidence) -> None:
+    told.trades[1][2]["status"] = "IN PROGRESS"
+
+
+def post_twice(told: Evidence) -> None:
+    told.cash[1]["amount"] = "960.0000"
+
+
+def keep_a_hold(told: Evidence) -> None:
+    told.cash[1]["held"] = "1.0000"
+
+
+def lose_shares(told: Evidence) -> None:
+    told.shares[1][0]["quantity"] = 2
+
+
+def fail_the_audit(told: Evidence) -> None:
+    told.audit = {"ok": False, "violations": ["a posting is missing"]}
+
+
+@pytest.mark.parametrize(
+    ("plant", "words"),
+    [
+        (lose, "lost"),
+        (place_twice, "3 trades were placed, 4 are there"),
+        (change_terms, "changed"),
+        (swap_line, "the line is not as it was placed"),
+        (swap_at_the_exchange, "the exchange received t2 before t1"),
+        (fly_two, "two in flight"),
+        (never_end_the_first, "two in flight"),
+        (execute_twice, "executed twice"),
+        (execute_what_is_rejected, "t3 is REJECTED here, and was executed 1 times there"),
+        (book_what_was_not_executed, "t3 is FILLED here, and was executed 0 times there"),
+        (book_another_price, "executed at 11.0000, and is booked at 10.0000"),
+        (leave_open, "not final"),
+        (post_twice, "cash should be 970"),
+        (keep_a_hold, "1.0000 held"),
+        (lose_shares, "shares should be"),
+        (fail_the_audit, "a posting is missing"),
+    ],
+)
+def test_it_sees_a_planted_violation(told: Evidence, plant: Callable[[Evidence], None], words: str) -> None:
+    plant(told)
+    assert any(words in found for found in violations(told)), violations(told)
+
+
+def test_a_delay_is_the_longest_wait_that_a_kill_fell_into_less_the_usual_one(told: Evidence) -> None:
+    # Asked for at second 0, 1 and 2; final at 11, 21 and 59: they waited 11, 10 and 38 seconds for their turn and end.
+    told.placed = [replace(one, asked_at=moment(at(n))) for n, one in enumerate(told.placed)]
+    told.trades[1][2]["settledAt"] = at(59)
+    assert [round(wait.seconds) for wait in waits(told)] == [11, 10, 38]
+    assert [round(delay) for delay in longest_delays(told, [moment(at(s)) for s in (5, 15, 25, 59.5)])] == [
+        0,
+        -1,
+        27,
+        0,
+    ]
