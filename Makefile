@@ -28,7 +28,7 @@ lint: $(INSTALLED)  ## check style, types and import rules
 	$(BIN)/ruff format --check .
 	DATABASE_URL=postgres://none@127.0.0.1:1/none SECRET_KEY=unused EXCHANGE_SECRET= $(BIN)/mypy .
 	$(BIN)/lint-imports
-	$(BIN)/bandit -q -c pyproject.toml -r accounts brokerage exchange trades -x brokerage/local,exchange/simulator
+	$(BIN)/bandit -q -ll -c pyproject.toml -r accounts brokerage exchange trades -x brokerage/local,exchange/simulator
 
 format: $(INSTALLED)  ## format the code
 	$(BIN)/ruff check --fix-only --quiet .
