@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint format requirements install schema
+.PHONY: help run test bench chaos lint format requirements install schema
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-22s%s\n' "$$name" "$$text"; done
@@ -17,6 +17,9 @@ run: $(INSTALLED)  ## run the whole brokerage on this machine, until Ctrl-C
 test: $(INSTALLED)  ## run the tests, with a PostgreSQL and a Valkey of their own (ARGS="-k trade -x")
 	@exec $(BIN)/python -m brokerage.local with-services --no-fsync -- $(BIN)/python -m pytest $(ARGS)
 
+bench: $(INSTALLED)  ## measure against what the database itself can do (BENCH_ONLY=limit,settled BENCH_SECONDS=15)
+	@exec $(BIN)/python -m benchmarks
+
 chaos: $(INSTALLED)  ## break everything that can be broken, and prove that nothing came of it (CHAOS_SECONDS=120, CHAOS_SEED)
 	@exec $(BIN)/python -m chaos
 
@@ -25,7 +28,7 @@ lint: $(INSTALLED)  ## check style, types and import rules
 	$(BIN)/ruff format --check .
 	DATABASE_URL=postgres://none@127.0.0.1:1/none SECRET_KEY=unused EXCHANGE_SECRET= $(BIN)/mypy .
 	$(BIN)/lint-imports
-	$(BIN)/bandit -q -c pyproject.toml -r accounts brokerage exchange trades -x brokerage/local,exchange/simulator
+	$(BIN)/bandit -q -ll -c pyproject.toml -r accounts brokerage exchange trades -x brokerage/local,exchange/simulator
 
 format: $(INSTALLED)  ## format the code
 	$(BIN)/ruff check --fix-only --quiet .

@@ -157,6 +157,11 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _answer(request, 403, "forbidden", "You may not do this.")
 
 
+def expired_form(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW."""
+    return _answer(request, 403, "expired_form", "This page was open for too long. Go back, load it again, and retry.")
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
     return _answer(request, 404, "not_found", "There is nothing at this address.")

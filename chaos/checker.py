@@ -167,7 +167,7 @@ def _every_placing_that_was_answered_is_there_once(case: _Case) -> Iterator[str]
     id_of: dict[tuple[int, str], str] = {}
     in_doubt: Counter[tuple[int, str, str, str, int]] = Counter()
     for asked in case.placings:
-        body, key = asked["body"], (asked["customer"], asked["key"])
+        body, who = asked["body"], (asked["customer"], asked["key"])
         terms = (body["stockTicker"], body["type"], body["quantity"])
         if asked["status"] in (200, 201):
             answer = asked["answer"]
@@ -182,21 +182,21 @@ def _every_placing_that_was_answered_is_there_once(case: _Case) -> Iterator[str]
                 yield f"{trade['id']} was placed as {terms} and has other terms"
             if asked["status"] == 201 and answer["status"] != "PLACED":
                 yield f"{trade['id']} was answered 201 as {answer['status']}"
-            if asked["key"] and id_of.setdefault(key, trade["id"]) != trade["id"]:
-                yield f"doubled: key {asked['key']} made {id_of[key]} and {trade['id']}"
+            if asked["key"] and id_of.setdefault(who, trade["id"]) != trade["id"]:
+                yield f"doubled: key {asked['key']} made {id_of[who]} and {trade['id']}"
         elif asked["status"] in (NO_ANSWER, 503):
             in_doubt[(asked["customer"], asked["key"], *terms)] += 1
     for trade in case.trades:
         if trade["id"] in explained:
             continue
         key = trade["key"] or ""
-        who = (trade["customer"], key, trade["ticker"], trade["type"], trade["quantity"])
+        doubt = (trade["customer"], key, trade["ticker"], trade["type"], trade["quantity"])
         if (trade["customer"], key) in id_of:
             yield f"doubled: {trade['id']} has key {key}, which made {id_of[(trade['customer'], key)]}"
-        elif in_doubt[who] < 1:
+        elif in_doubt[doubt] < 1:
             yield f"{trade['id']} is there, and nobody asked for it"
         else:
-            in_doubt[who] = 0 if key else in_doubt[who] - 1
+            in_doubt[doubt] = 0 if key else in_doubt[doubt] - 1
 
 
 def _a_line_has_no_gap_and_is_in_the_order_of_placing(case: _Case) -> Iterator[str]:

@@ -19,7 +19,7 @@ CLIENTS = 40
 ANSWER_SECONDS_MAX = 8.0
 PATIENCE_SECONDS = 60.0
 """How long a customer goes on asking with the same key."""
-RETRY_SECONDS = 0.3
+RETRY_SECONDS = 1.0
 NO_ANSWER = 0
 """Stands where an HTTP status would, had there been an answer: it may have happened, or not."""
 TICKERS = ("AAPL", "MSFT", "KO", "IBM", "WMT")

@@ -88,7 +88,11 @@ class Injector:
         for target in (fault.target, *fault.values["else"]):
             kind = target.partition(" ")[0]
             least = 1 if ruthless else self.site.brokerage.scale.get(kind, 1)
-            if kind == "supervisord" or len(self._working(target)) >= least:
+            if kind == "supervisord":  # and with it everything: once all of it has come back from the last time
+                enough = all(len(self._working(each)) == count for each, count in self.site.brokerage.scale.items())
+            else:
+                enough = len(self._working(target)) >= least
+            if enough:
                 return replace(fault, target=target)
         raise NotThere("nothing has taken up its work")
 

@@ -78,7 +78,7 @@ class Stream:
 
 
 STREAMS = (
-    Stream("kill", 1.9),
+    Stream("kill", 1.5),
     Stream("pause", 20.0),
     Stream("network", 11.0),
     Stream("exchange", 14.0),

@@ -161,7 +161,7 @@ def bars(ticker: str, start: datetime, end: datetime, step_seconds: int) -> list
 def calendar(start: date, end: date) -> list[dict[str, Any]]:
     """The trading days from start to end, both included: `date`, `opensAt`, `closesAt`, `halfDay`. Raises Unknown."""
     query = urlencode({"start": start.isoformat(), "end": end.isoformat()})
-    answer = _call("GET", f"/v1/calendar?{query}", QUOTES_TIMEOUT)
+    answer = _call("GET", f"/v1/calendar?{query}", TRADING_TIMEOUT)
     try:
         return [
             {

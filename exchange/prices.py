@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -10,7 +9,6 @@ from typing import Any
 
 from django.core.cache import cache
 from django.utils import timezone
-from redis.exceptions import RedisError
 
 from exchange import gateway, market
 from exchange.messages import Unknown
@@ -62,7 +60,7 @@ def history(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
     """
     first = int(start.timestamp()) // step_seconds * step_seconds
     key = f"prices:{ticker}:{first}:{step_seconds}"
-    if (kept := _cached(key)) is not None:
+    if (kept := cache.get(key)) is not None:
         return kept
     begin = datetime.fromtimestamp(first, UTC)
     try:
@@ -74,7 +72,7 @@ def history(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
     points = [Point(bar["at"], bar["open"]) for bar in bars]
     if bars:
         points.append(Point(min(bars[-1]["at"] + timedelta(seconds=step_seconds), timezone.now()), bars[-1]["close"]))
-    _keep(key, points, min(step_seconds, HISTORY_SECONDS_MAX))
+    cache.set(key, points, min(step_seconds, HISTORY_SECONDS_MAX))
     return points
 
 
@@ -110,13 +108,13 @@ def forget() -> None:
 
 def _sessions(today: str) -> list[dict[str, Any]]:
     key = f"sessions:{today}"
-    if (kept := _cached(key)) is not None:
+    if (kept := cache.get(key)) is not None:
         return kept
     end = datetime.fromisoformat(today).date()
     sessions = _unless_away(lambda: gateway.calendar(end - timedelta(days=CALENDAR_DAYS_BACK), end))
     if sessions is None:
         return []
-    _keep(key, sessions, 3600)
+    cache.set(key, sessions, 3600)
     return sessions
 
 
@@ -137,15 +135,3 @@ def _unless_away(read: Any) -> Any:
     except Unknown:
         _away_until = time.monotonic() + AWAY_SECONDS
         return None
-
-
-def _cached(key: str) -> Any:
-    try:
-        return cache.get(key)
-    except RedisError:
-        return None
-
-
-def _keep(key: str, value: Any, seconds: int) -> None:
-    with suppress(RedisError):  # then it is read again
-        cache.set(key, value, seconds)

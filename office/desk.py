@@ -131,7 +131,7 @@ def _open() -> dict[str, Any]:
     """Open trades by age and status, and the oldest."""
     counts = {"PLACED": [0] * len(AGES), "IN PROGRESS": [0] * len(AGES)}
     oldest_seconds, oldest_id = 0.0, None
-    for status, bucket, count, age, id in _rows(OPEN, [[most for most, _ in AGES if most]]):
+    for status, bucket, count, age, id in _rows(OPEN, [[most for most, _ in AGES if most]] * 2):
         counts[status][bucket] += count
         if age > oldest_seconds:
             oldest_seconds, oldest_id = age, id
@@ -229,12 +229,15 @@ MINUTES = """
     SELECT date_trunc('minute', placed_at), status, reason_code, count(*)
     FROM trades_trade WHERE id >= %s::uuid AND placed_at >= %s GROUP BY 1, 2, 3
 """
-# Only partial indexes over what is open are read.
-OPEN = """
+# One status at a time, for each has its own partial index; together they would be looked for among all trades.
+OPEN = " UNION ALL ".join(
+    f"""
     SELECT status, width_bucket(extract(epoch FROM now() - placed_at)::numeric, (%s::int[])::numeric[]) AS bucket,
            count(*), max(extract(epoch FROM now() - placed_at))::float, (array_agg(id ORDER BY placed_at))[1]
-    FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS') GROUP BY 1, 2
-"""
+    FROM trades_trade WHERE status = '{status}' GROUP BY 1, 2
+    """
+    for status in ("PLACED", "IN PROGRESS")
+)
 # Who could be served now: a trade to claim while nothing is in flight, or a report to settle.
 WAITING = """
     SELECT customer_id, extract(epoch FROM now() - min(since)) FROM (

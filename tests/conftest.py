@@ -96,7 +96,6 @@ def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(settings, "EXCHANGE_URL", exchange_process.url)
     exchange_process.faults(latencyMs=NEVER_MS)
     gateway._execute_breaker.close()
-    market.forget()
     prices.forget()
     return exchange_process
 

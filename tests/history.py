@@ -7,9 +7,9 @@ from uuid import UUID
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from accounts.customers import create_customer
 from accounts.models import CASH, Balance, Customer, Position, Posting, Transfer
 from exchange import gateway
-from tests.people import CustomerFactory
 from trades.models import Move, Status, Trade, TradeCounter
 
 DAYS_AGO = {  # what is done how many days ago: shares bought, shares sold (below zero), cash brought in
@@ -33,7 +33,7 @@ PASSWORD = "a-long-enough-phrase-7"
 
 def customer_with_history(email: str = "ada@example.com", password: str = PASSWORD) -> Customer:
     """Ada, who has deposited, bought and sold for most of a year, and watches five stocks. Needs the exchange."""
-    ada = CustomerFactory(email=email, password=password, name="Ada Lovelace")
+    ada = create_customer(email, password, name="Ada Lovelace")
     writer = _Writer(ada)
     for days, doings in DAYS_AGO.items():
         at = timezone.now() - (timedelta(days=days) if days else timedelta(hours=7))
@@ -61,8 +61,9 @@ class _Writer:
         self._post(CASH, kind, transfer.id, change, at)
 
     def trade(self, ticker: str, quantity: int, at: datetime) -> None:
-        (bar, *_) = gateway.bars(ticker, at, at + timedelta(hours=1), 60)
-        price, size = bar["open"], abs(quantity)
+        now = gateway.bars(ticker, at, at + timedelta(minutes=1), 60)
+        before = [] if now else gateway.bars(ticker, at - timedelta(days=5), at, 3600)  # the market was closed
+        price, size = now[0]["open"] if now else before[-1]["close"], abs(quantity)
         amount, is_buy = price * size, quantity > 0
         self.sequence += 1
         done = at + timedelta(seconds=0.4)
@@ -88,8 +89,8 @@ class _Writer:
             ("PLACED", "IN PROGRESS", at + timedelta(seconds=0.03)),
             ("IN PROGRESS", "FILLED", done),
         ]
-        for was, now, when in steps:
-            Move.objects.create(trade=trade, from_status=was, to_status=now, at=when, by="test")
+        for was, is_now, when in steps:
+            Move.objects.create(trade=trade, from_status=was, to_status=is_now, at=when, by="test")
         had, average = self.shares.get(ticker, (0, Decimal(0)))
         if is_buy:
             average = (average * had + amount) / (had + size)

@@ -15,8 +15,8 @@ from trades.turn import take_turn
 def turn(*, lane: int, customer_ids: Sequence[int] = (), **_: Any) -> None:
     """Take a turn for every customer of this lane that rang.
 
-    Lost: the sweep rings again. Doubled or late: nobody has rung, or there is nothing to do for who has. Keywords that
-    a newer or older release sends are swallowed. customer_ids: who rang, where the broker keeps no sets (RabbitMQ).
+    Lost: the sweep rings again. Doubled or late: there is nothing to do for who rang. Keywords that a newer or older
+    release sends are swallowed. customer_ids: who rang, where the broker keeps no sets (RabbitMQ).
     """
     close_old_connections()  # those that the server has closed meanwhile
     if rang := answer(lane, customer_ids):

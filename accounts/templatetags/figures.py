@@ -131,6 +131,18 @@ def describe(kind: str, ticker: str, quantity: int, price: Decimal | None) -> st
     return words.get(kind, kind.capitalize())
 
 
+BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+SYSTEMS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Windows", "Windows"), ("Mac OS", "a Mac"))
+
+
+@register.filter
+def device(user_agent: str) -> str:
+    """Firefox on Windows, of what a browser says of itself, as far as it is known."""
+    browser = next((name for mark, name in BROWSERS if mark in user_agent), "A browser")
+    system = next((name for mark, name in (*SYSTEMS, ("Linux", "Linux")) if mark in user_agent), "")
+    return f"{browser} on {system}" if system else browser
+
+
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A drawing beside words, or above them; never instead of them."""

@@ -124,6 +124,13 @@ class Browser:
         self.press("Sign in")
         self.until(lambda: "login" not in self.path)
 
+    def prove_it(self, password: str = PASSWORD) -> None:
+        """Give the password again, where a page that guards the account asks for it."""
+        self.until_text("Is it you?")
+        self.fill("#id_password", password)
+        self.press("Confirm")
+        self.until(lambda: "reauthenticate" not in self.path)
+
     def violations(self) -> list[str]:
         """What axe finds against WCAG 2.2 AA on this page."""
         self.driver.execute_script(AXE.read_text())
@@ -150,11 +157,6 @@ class Browser:
         clip = {"x": 0, "y": 0, "width": width, "height": min(height, 2600), "scale": 1}
         taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
         (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(taken["data"]))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _static_root() -> None:
-    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # WhiteNoise misses it otherwise
 
 
 @pytest.fixture

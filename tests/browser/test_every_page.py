@@ -7,10 +7,10 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
 from accounts import tokens
+from accounts.customers import create_customer
 from tests.browser.conftest import DESKTOP, PASSWORD, PHONE, Browser
 from tests.conftest import StandInExchange
 from tests.history import customer_with_history
-from tests.people import CustomerFactory
 from trades.models import Trade
 from trades.place import place_trade
 
@@ -23,6 +23,7 @@ EMPTY = {
     "tokens-none": "/account/tokens",
 }
 INSIDE = {
+    "second-factor-on": "/account/second-factor/totp/activate/",
     "home": "/",
     "home-1y": "/?range=1Y",
     "stock": "/stocks/AAPL",
@@ -42,7 +43,6 @@ INSIDE = {
     "email": "/account/email/",
     "password": "/account/password/change/",
     "second-factor": "/account/second-factor/",
-    "second-factor-on": "/account/second-factor/totp/activate/",
     "sessions": "/account/sessions/",
     "sign-out": "/account/logout/",
     "tokens": "/account/tokens",
@@ -79,6 +79,8 @@ def test_pages_of_a_customer_who_has_been_here_for_a_while(open_browser: Callabl
     browser = open_browser()
     wrong = [problem for name, path in OUTSIDE.items() for problem in look_at(browser, name, path)]
     browser.sign_in(ada.email)
+    wrong += look_at(browser, "prove-it", "/account/second-factor/totp/activate/")
+    browser.prove_it()
     for name, path in INSIDE.items():
         wrong += look_at(browser, name, path.format(filled=filled.id, month=f"{filled.placed_at:%Y-%m}"))
     assert wrong == []
@@ -88,7 +90,7 @@ def test_pages_of_a_new_customer_and_of_trades_on_their_way(
     open_browser: Callable[..., Browser], exchange: StandInExchange
 ) -> None:
     exchange.faults(latencyMs=3_600_000)
-    newcomer = CustomerFactory(email="newcomer@example.com", password=PASSWORD, name="Noa New")
+    newcomer = create_customer("newcomer@example.com", PASSWORD, name="Noa New")
     browser = open_browser()
     browser.sign_in(newcomer.email)
     wrong = [problem for name, path in EMPTY.items() for problem in look_at(browser, name, path)]
@@ -110,7 +112,7 @@ def test_pages_of_a_new_customer_and_of_trades_on_their_way(
 
 
 def test_pages_of_the_second_factor(open_browser: Callable[..., Browser]) -> None:
-    customer = CustomerFactory(email="careful@example.com", password=PASSWORD, name="Cara Careful")
+    customer = create_customer("careful@example.com", PASSWORD, name="Cara Careful")
     TOTP.activate(customer, generate_totp_secret())
     RecoveryCodes.activate(customer)
     browser = open_browser()
@@ -119,6 +121,9 @@ def test_pages_of_the_second_factor(open_browser: Callable[..., Browser]) -> Non
     browser.fill("#id_code", RecoveryCodes.activate(customer).get_unused_codes()[0])
     browser.press("Sign In")
     browser.until_text("Your portfolio")
+    browser.go("/account/second-factor/recovery-codes/")
+    browser.prove_it()
+    wrong += look_at(browser, "second-factor-is-on", "/account/second-factor/")
     wrong += look_at(browser, "recovery-codes", "/account/second-factor/recovery-codes/")
     assert wrong == []
 

@@ -37,7 +37,7 @@ class Case:
 
     def __init__(self, exchange: StandInExchange, number: int) -> None:
         self.exchange = exchange
-        self.customer: Customer = CustomerFactory(email=f"case{number}@example.com")
+        self.customer: Customer = CustomerFactory(email=f"case{number}@example.com")  # type: ignore[assignment]
         self.token = tokens.issue(self.customer, "test").token
         self.requests: list[dict[str, Any]] = []
         self.post("/api/v1/deposits", {"amount": f"{CASH}"}, "cash")

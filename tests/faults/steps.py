@@ -160,7 +160,7 @@ def _become(work: Callable[[], Any], steps: Steps) -> None:
     try:
         # Nothing that the test's process has open is ours.
         lane._client, lane._silent_until = None, float("-inf")
-        current_app._after_fork()
+        current_app._after_fork()  # type: ignore[attr-defined]
         gateway._http.clear()
         settings = connection.settings_dict["OPTIONS"]
         settings["options"] += f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,8 @@ def test_whatever_goes_wrong_at_whichever_step_nothing_comes_of_it(
         case = Case(willing, number)
         cases.append(case)
         work = prepared(process, case)
-        ended = run(
-            work,
-            Steps(tmp_path / f"{number}", wrong, number),
-            meanwhile=lambda case=case: sweep_until_final(case.customer),
-        )
+        steps = Steps(tmp_path / f"{number}", wrong, number)
+        ended = run(work, steps, meanwhile=partial(sweep_until_final, case.customer))
         # The customer, who was not answered, asks again; then two more trades go through, as if nothing had been.
         if process is placing:
             case.place("first")

@@ -19,6 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from accounts.funding import deposit, withdraw
 from accounts.ledger import Account, InsufficientFunds
 from accounts.models import Balance, Position, Posting
+from accounts.models import Customer as Person
 from tests.conftest import StandInExchange
 from tests.model.book import LOOK_AHEAD, Customer, Order, Said
 from tests.people import CustomerFactory, word
@@ -48,7 +49,7 @@ class AgainstTheModel(RuleBasedStateMachine):
 
     @initialize(cash=st.tuples(*[st.sampled_from([Decimal(0), Decimal(100), Decimal(5000)])] * CUSTOMERS))
     def open_accounts(self, cash: tuple[Decimal, ...]) -> None:
-        self.real = [CustomerFactory() for _ in cash]
+        self.real: list[Person] = [CustomerFactory() for _ in cash]  # type: ignore[misc]
         self.model = [Customer() for _ in cash]
         self.trades: list[list[Trade]] = [[] for _ in cash]
         self.finals: dict[Any, tuple[Any, ...]] = {}

@@ -5,7 +5,6 @@ import io
 import json
 import threading
 
-import pgtrigger
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
@@ -27,8 +26,10 @@ def write(entries: int) -> None:
 
 def tamper(statement: str) -> None:
     """What somebody with the database's own powers could do, past the triggers."""
-    with pgtrigger.ignore(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE office_auditentry DISABLE TRIGGER USER")
         cursor.execute(statement)
+        cursor.execute("ALTER TABLE office_auditentry ENABLE TRIGGER USER")
 
 
 def test_the_chain_is_whole(db: None) -> None:

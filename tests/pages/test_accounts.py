@@ -1,6 +1,7 @@
 """Cash, statements, profile and tokens, as pages."""
 
 import csv
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -189,6 +190,55 @@ def test_signing_up_twice_tells_a_stranger_nothing(alice: Customer) -> None:
     assert (taken.status_code, taken.headers["Location"]) == (new.status_code, new.headers["Location"])
     assert Customer.objects.get(email="alice@example.com").name == ""
     assert "already" in mail.outbox[-1].body
+
+
+def code_from_mail() -> str:
+    found = re.search(r"^\s*([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})\s*$", str(mail.outbox[-1].body), re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def test_a_forgotten_password_is_replaced_with_a_code(bob: Customer) -> None:
+    client = Client()
+    to_code = client.post("/account/password/reset/", {"email": bob.email}).headers["Location"]
+    wrong = client.post(to_code, {"code": "WRONG-1"})
+    assert "Incorrect code" in wrong.content.decode()
+    to_password = client.post(to_code, {"code": code_from_mail()}).headers["Location"]
+    new = {"password1": "another-long-phrase-9", "password2": "another-long-phrase-9"}
+    assert client.post(to_password, new).status_code == 302
+    signed_in = Client().post("/account/login/", {"login": bob.email, "password": "another-long-phrase-9"})
+    assert (signed_in.status_code, signed_in.headers["Location"]) == (302, "/")
+
+
+def test_an_address_changes_once_the_new_one_is_confirmed(bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    to_code = client.post("/account/email/", {"email": "robert@example.com", "action_add": ""}).headers["Location"]
+    bob.refresh_from_db()
+    assert bob.email == "bob@example.com"
+    client.post(to_code, {"code": code_from_mail()})
+    bob.refresh_from_db()
+    assert bob.email == "robert@example.com"
+
+
+def test_a_password_is_changed_by_who_knows_the_old_one(bob: Customer) -> None:
+    bob.set_password("a-long-enough-phrase-7")
+    bob.save()
+    client = Client()
+    client.post("/account/login/", {"login": bob.email, "password": "a-long-enough-phrase-7"})
+    new = {"password1": "another-long-phrase-9", "password2": "another-long-phrase-9"}
+    client.post("/account/password/change/", {"oldpassword": "not this one", **new})
+    bob.refresh_from_db()
+    assert bob.check_password("a-long-enough-phrase-7")
+    client.post("/account/password/change/", {"oldpassword": "a-long-enough-phrase-7", **new})
+    bob.refresh_from_db()
+    assert bob.check_password("another-long-phrase-9")
+    assert client.get("/").status_code == 200, "and stays signed in"
+
+
+def test_an_expired_form_is_a_page_of_ours(db: None) -> None:
+    answer = Client(enforce_csrf_checks=True).post("/account/login/", {})
+    assert answer.status_code == 403
+    assert "This page was open for too long." in answer.content.decode()
 
 
 def test_guessing_a_password_is_throttled(alice: Customer) -> None:

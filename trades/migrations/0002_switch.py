@@ -31,14 +31,6 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'switches',
             },
         ),
-        pgtrigger.migrations.RemoveTrigger(
-            model_name='trade',
-            name='final_trades_stay',
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='trade',
-            trigger=pgtrigger.compiler.Trigger(name='final_trades_stay', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."status" IN (\'FILLED\', \'REJECTED\'))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='ced74f18bcbc9a1f7fea505921f76cedfb742e56', operation='UPDATE', pgid='pgtrigger_final_trades_stay_0f1f4', table='trades_trade', when='BEFORE')),
-        ),
         migrations.AddField(
             model_name='switch',
             name='by',

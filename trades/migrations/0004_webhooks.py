@@ -45,14 +45,6 @@ class Migration(migrations.Migration):
                 ('move', models.BigIntegerField(editable=False)),
             ],
         ),
-        pgtrigger.migrations.RemoveTrigger(
-            model_name='trade',
-            name='final_trades_stay',
-        ),
-        pgtrigger.migrations.AddTrigger(
-            model_name='trade',
-            trigger=pgtrigger.compiler.Trigger(name='final_trades_stay', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."status" IN (\'REJECTED\', \'FILLED\'))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='557d4adf63756d96f890a9e0e99417f1b4efb927', operation='UPDATE', pgid='pgtrigger_final_trades_stay_0f1f4', table='trades_trade', when='BEFORE')),
-        ),
         migrations.AddField(
             model_name='webhook',
             name='customer',

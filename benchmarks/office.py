@@ -1,0 +1,148 @@
+"""How long the back office's pages take with big tables.
+
+    python -m brokerage.local with-services --no-fsync -- python -m benchmarks.office 1000000 100000
+
+Fills an empty database with that many trades and customers, past the verbs, then opens each page a few times; prints a
+line a page, and last one JSON object. Exit 1 where a list takes more than 300 ms (its median) or 20 queries.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
+django.setup()
+
+from allauth.account.internal.flows.login import record_authentication  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.http import HttpRequest  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.test.utils import CaptureQueriesContext  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from office.roles import Role, appoint  # noqa: E402
+from trades.models import Trade  # noqa: E402
+
+MS_MAX, QUERIES_MAX, ROUNDS = 300, 20, 5
+LISTS = [
+    "trades/trade/", "trades/trade/?status=open", "trades/trade/?status=REJECTED", "trades/trade/?ticker=T007",
+    "trades/trade/?ticker=NONE", "trades/trade/?status=FILLED&ticker=T007", "trades/trade/?reason=ticker_halted",
+    "trades/trade/?reason=insufficient_funds", "trades/trade/?lane=3", "trades/trade/?age=60",
+    "trades/trade/?day=YESTERDAY", "trades/trade/?day=YESTERDAY&ticker=NONE", "trades/trade/?customer=77",
+    "trades/trade/?after=MIDDLE&status=REJECTED", "trades/trade/?after=MIDDLE", "trades/trade/?q=c77@example.com",
+    "trades/trade/?q=smith", "accounts/customer/", "accounts/customer/?after=50000", "accounts/customer/?q=c999",
+    "accounts/customer/?q=smith", "accounts/customer/?q=smi+ann", "accounts/posting/", "accounts/posting/?customer=77",
+    "accounts/posting/?ticker=NONE", "accounts/posting/?day=YESTERDAY", "trades/report/", "trades/report/?outcome=malformed",
+    "exchange/call/", "office/case/", "office/auditentry/", "office/auditentry/?customer=77",
+    "office/auditentry/?staff=nobody@example.com", "accounts/adjustment/", "exchange/stock/", "find/?q=smith",
+    "switches/",
+]  # fmt: skip
+OTHERS = ["", "desk/", "TRADE", "accounts/customer/77/change/"]
+
+FILL = [
+    """INSERT INTO accounts_customer (email, password, is_superuser, name, is_active, is_staff, theme, time_zone)
+       SELECT 'c' || n || '@example.com', '!', false,
+              (ARRAY['Ann','Bo','Cy','Di','Ed'])[1 + n %% 5] || ' ' || (ARRAY['Smith','Jones','Meyer','Rossi'])[1 + n %% 4] || n,
+              true, false, 'system', '' FROM generate_series(1, %(customers)s) AS n""",
+    "INSERT INTO accounts_balance (customer_id, amount, held) SELECT id, 1000, 0 FROM accounts_customer",
+    # A trade every 100 ms until now, each with an id of its time; the last 500 are open, a twentieth was rejected.
+    """INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, placed_at, status, reason_code,
+           max_price, claimed_at, expires_at, ask_at, price, amount, settled_at)
+       SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n %% 4096), 3, '0')
+               || '8' || lpad(to_hex(n), 15, '0'))::uuid,
+              1 + n %% %(customers)s, 1 + n / %(customers)s, 'T' || lpad((n %% 500)::text, 3, '0'), 'BUY', 1, at,
+              CASE WHEN n > %(trades)s - 500 THEN 'PLACED' WHEN n %% 20 = 0 THEN 'REJECTED' ELSE 'FILLED' END,
+              CASE WHEN n > %(trades)s - 500 OR n %% 20 <> 0 THEN '' ELSE 'insufficient_funds' END,
+              CASE WHEN n > %(trades)s - 500 THEN NULL ELSE 100 END,
+              CASE WHEN n > %(trades)s - 500 THEN NULL ELSE at END,
+              CASE WHEN n > %(trades)s - 500 THEN NULL ELSE at END,
+              CASE WHEN n > %(trades)s - 500 THEN NULL ELSE at END,
+              CASE WHEN n > %(trades)s - 500 OR n %% 20 = 0 THEN NULL ELSE 10 END,
+              CASE WHEN n > %(trades)s - 500 OR n %% 20 = 0 THEN NULL ELSE 10 END,
+              CASE WHEN n > %(trades)s - 500 THEN NULL ELSE at END
+       FROM (SELECT n, now() - (%(trades)s - n) * interval '100 ms' AS at FROM generate_series(1, %(trades)s) AS n) AS t
+       ORDER BY n""",
+    """INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price, created_at)
+       SELECT customer_id, CASE leg WHEN 1 THEN '' ELSE ticker END, 'buy', id, CASE leg WHEN 1 THEN -10 ELSE 1 END, 10, 10, settled_at
+       FROM trades_trade, generate_series(1, 2) AS leg WHERE status = 'FILLED' ORDER BY settled_at""",
+    """INSERT INTO trades_report (trade_id, customer_id, digest, body, source, received_at, outcome, why)
+       SELECT id, customer_id, sha256(id::text::bytea), '{}', 'callback', settled_at, 'settled', ''
+       FROM trades_trade WHERE status = 'FILLED' ORDER BY settled_at""",
+    """INSERT INTO exchange_call (at, verb, trade_ids, outcome, answers, seen, took_ms)
+       SELECT min(placed_at), 'execute', array_agg(id), 'answered', '{}', '', 3 FROM trades_trade
+       WHERE status = 'FILLED' GROUP BY date_trunc('second', placed_at)""",
+]
+
+
+def fill(trades: int, customers: int) -> None:
+    """Rows past the verbs: as many as a few years would bring."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = 0; SET transaction_timeout = 0")
+        for statement in FILL:
+            table = statement.split()[2]
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+            cursor.execute(statement, {"trades": trades, "customers": customers})
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+        cursor.execute("VACUUM ANALYZE")
+        cursor.execute("SET statement_timeout = '5s'")
+
+
+def signed_in() -> Client:
+    """A browser of a member of staff who may see everything."""
+    staff = appoint("bench@example.com", Role.COMPLIANCE)
+    client = Client()
+    client.force_login(staff)
+    request = HttpRequest()
+    request.session, request.user = client.session, staff
+    record_authentication(request, staff, "mfa", type="totp")
+    request.session.save()
+    return client
+
+
+def main(trades: int, customers: int) -> int:
+    """Fill, open, print; 1 where a list is too slow."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
+    settings.ALLOWED_HOSTS = ["*"]
+    call_command("migrate", verbosity=0)
+    fill(trades, customers)
+    browser = signed_in()
+    ids = list(Trade.objects.order_by("id").values_list("id", flat=True)[trades // 2 : trades // 2 + 1])
+    words = {
+        "MIDDLE": str(ids[0]),
+        "YESTERDAY": f"{timezone.now() - timedelta(hours=20):%Y-%m-%d}",
+        "TRADE": f"trades/trade/{ids[0]}/change/",
+    }
+    figures: dict[str, Any] = {}
+    for page in [*LISTS, *OTHERS]:
+        path = page
+        for word, value in words.items():
+            path = path.replace(word, value)
+        took = []
+        for _ in range(ROUNDS):
+            with CaptureQueriesContext(connection) as captured:
+                began = time.perf_counter()
+                answer = browser.get(f"/admin/{path}")
+                took.append((time.perf_counter() - began) * 1000)
+            if answer.status_code != 200:
+                print(f"{page}: {answer.status_code} {answer.get('Location', '')}")
+        slowest = max(captured.captured_queries, key=lambda query: float(query["time"]))
+        figures[page] = {"ms": round(statistics.median(took)), "msMax": round(max(took)), "queries": len(captured)}
+        print(f"{figures[page]['ms']:5} ms  (most {figures[page]['msMax']:5})  {len(captured):3} queries  {page}")
+        if statistics.median(took) > MS_MAX:
+            print("      slowest:", slowest["time"], slowest["sql"][:400])
+    slow = [page for page in LISTS if figures[page]["ms"] > MS_MAX or figures[page]["queries"] > QUERIES_MAX]
+    print(json.dumps({"trades": trades, "customers": customers, "tooSlow": slow, "pages": figures}))
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:3])))

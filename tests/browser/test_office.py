@@ -1,0 +1,283 @@
+"""The back office in a browser: a day of each of its people."""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.core.cache import cache
+from selenium.webdriver.common.keys import Keys
+
+from accounts.models import Adjustment, Balance, Customer
+from office import audit, cases, rounds
+from office.cases import Finding, Kind
+from office.models import Case
+from office.roles import Role, appoint
+from tests.browser.conftest import PASSWORD, PHONE, Browser
+from tests.people import claim, open_account, receive_shares, say
+from trades import checks
+from trades.execute import execute
+from trades.models import Status, Trade, Type
+from trades.place import place_trade
+
+OpenBrowser = Callable[..., Browser]
+SECRET = "JBSWY3DPEHPK3PXP"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    cache.clear()
+    checks.forget()
+
+
+@pytest.fixture
+def dora(site: str) -> Customer:
+    """A customer with cash, shares, a settled trade, one in flight and one in line."""
+    dora = open_account("dora@example.com", Decimal(50_000), name="Dora Meyer")
+    receive_shares(dora, "AAPL", 12, Decimal("187.25"))
+    return dora
+
+
+def sign_in(browser: Browser, role: Role, email: str = "") -> Customer:
+    """As staff does: password, then the code of the second factor."""
+    staff = appoint(email or f"{role.value}@staff.example.com", role, password=PASSWORD)
+    TOTP.activate(staff, SECRET)
+    cache.clear()
+    browser.go("/admin/")
+    browser.until(lambda: "/account/login/" in browser.path)
+    browser.fill("#id_login", staff.email)
+    browser.fill("#id_password", PASSWORD)
+    browser.press("Sign in")
+    browser.until(lambda: "authenticate" in browser.path)
+    browser.fill("#id_code", format_hotp_value(hotp_value(SECRET, next(yield_hotp_counters_from_time()))))
+    browser.find("#id_code").send_keys(Keys.ENTER)
+    browser.until(lambda: browser.path.startswith("/admin/"))
+    return staff
+
+
+def press(browser: Browser, words: str) -> None:
+    """Press what staff would press: a button or a link of the page."""
+    found = [e for e in browser.all(".office-button, .office-tool a, .office-pages a") if words in e.text]
+    assert found, f"nothing says “{words}” on {browser.path}:\n{browser.text}"
+    found[0].click()
+
+
+def give_reason(browser: Browser, reason: str, words: str) -> None:
+    browser.until(lambda: browser.find("#id_reason"))
+    browser.fill("#id_reason", reason)
+    press(browser, words)
+
+
+def test_desk_shows_how_it_goes_and_refreshes_itself(open_browser: OpenBrowser, dora: Customer) -> None:
+    for n in range(30):
+        customer = open_account(f"c{n}@example.com", Decimal(10_000) if n % 3 else Decimal("0.01"))
+        trade, _ = place_trade(customer.id, "AAPL" if n % 2 else "IBM", Type.BUY, 1)
+        claim(customer)
+        if n < 20:
+            say(trade, Status.FILLED if n % 3 else Status.REJECTED, Decimal(90))
+            claim(customer)
+    rounds.prove("sam@example.com")
+    browser = open_browser()
+    sign_in(browser, Role.OPERATIONS)
+    for words in ("Trades a minute", "Oldest open trade", "all holds", "lane-00", "exchange error", "answers now"):
+        browser.until_text(words)
+    assert len(browser.all(".office-chart rect.filled")) == 30
+    before = browser.find("#as-of").text
+    browser.screenshot("office-desk")
+    browser.until(lambda: browser.find("#as-of").text != before, seconds=20)
+    assert browser.console() == []
+    browser.resize(PHONE)
+    browser.go("/admin/")
+    assert not browser.is_too_wide()
+    browser.screenshot("office-desk-phone")
+
+
+def test_search_filter_and_a_trades_page(open_browser: OpenBrowser, dora: Customer) -> None:
+    browser = open_browser()
+    sign_in(browser, Role.OPERATIONS)
+    trade, _ = place_trade(dora.id, "IBM", Type.BUY, 3)
+    execute(claim(dora))
+    waits, _ = place_trade(dora.id, "KO", Type.BUY, 5)
+
+    browser.go("/admin/trades/trade/")
+    browser.until_text("dora@example.com")
+    browser.screenshot("office-trades")
+    browser.go("/admin/trades/trade/?ticker=AAPL&status=FILLED")
+    assert str(trade.id) not in browser.text
+
+    box = browser.find(".office-side-find input")
+    box.send_keys(str(trade.id) + Keys.ENTER)
+    browser.until_text("Reports, as received")
+    for words in ("History", "Postings", "Calls to the exchange", "Execute", "dora@example.com", "Held for it"):
+        assert words in browser.text, words
+    browser.until(lambda: browser.driver.refresh() or Trade.objects.get(id=trade.id).status == Status.FILLED)
+    browser.go(f"/admin/trades/trade/{trade.id}/change/")
+    browser.until_text("The exchange executed it")
+    browser.screenshot("office-trade")
+    assert browser.console() == []
+    assert waits
+
+
+def test_a_placed_trade_is_rung_for_asked_about_and_cancelled(open_browser: OpenBrowser, dora: Customer) -> None:
+    browser = open_browser()
+    sign_in(browser, Role.OPERATIONS)
+    checks.switch("halt_customer", True, why="To look at it.", by=dora, customer=dora)  # type: ignore[arg-type]
+    checks.forget()
+    with pytest.raises(checks.TradingHalted):
+        place_trade(dora.id, "KO", Type.BUY, 5)
+    checks.switch("halt_customer", False, why="Looked.", by=dora, customer=dora)  # type: ignore[arg-type]
+    trade, _ = place_trade(dora.id, "IBM", Type.BUY, 3)
+    claim(dora)
+    waits, _ = place_trade(dora.id, "KO", Type.BUY, 5)
+    browser.go(f"/admin/trades/trade/{waits.id}/change/")
+    browser.until_text("It waits for the customer's trade in flight")
+    press(browser, "Ring the lane")
+    browser.until_text("was rung")
+    press(browser, "Ask the exchange now")
+    browser.until_text("The exchange says: not known.")
+    press(browser, "Cancel")
+    give_reason(browser, "The customer called.", "Cancel")
+    browser.until_text("The trade is REJECTED: cancelled.")
+    browser.until_text("It was cancelled before it was sent")
+    browser.screenshot("office-trade-cancelled")
+    assert trade
+
+
+def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrowser, dora: Customer) -> None:
+    browser = open_browser()
+    sign_in(browser, Role.OPERATIONS)
+    browser.find(".office-side-find input").send_keys("dora mey" + Keys.ENTER)
+    browser.until_text("Newest trades")
+    press(browser, "Add a note")
+    browser.until(lambda: browser.find("#id_text"))
+    browser.fill("#id_text", "Called: lost her phone.")
+    browser.screenshot("office-action")
+    press(browser, "Add a note")
+    browser.until_text("Called: lost her phone.")
+    press(browser, "Freeze withdrawals")
+    give_reason(browser, "Until she is known again.", "Freeze withdrawals")
+    browser.until_text("Withdrawals are frozen since")
+    press(browser, "Freeze trading")
+    give_reason(browser, "Until she is known again.", "Freeze trading")
+    browser.until_text("Trading is frozen since")
+    press(browser, "End all tokens")
+    give_reason(browser, "Lost phone.", "End all tokens")
+    browser.until_text("tokens have ended")
+    browser.screenshot("office-customer")
+    press(browser, "Unfreeze withdrawals")
+    give_reason(browser, "It was her.", "Unfreeze withdrawals")
+    browser.until_text("Withdrawals go on.")
+    assert browser.console() == []
+
+
+def test_an_adjustment_is_asked_for_by_one_and_approved_by_another(open_browser: OpenBrowser, dora: Customer) -> None:
+    before = Balance.objects.get(customer=dora).amount
+    first, second = open_browser(), open_browser()
+    sign_in(first, Role.OPERATIONS)
+    first.go(f"/admin/do/adjust/{dora.id}/")
+    first.fill("#id_change", "25.50")
+    first.fill("#id_reason", "A fee that was taken twice.")
+    press(first, "Ask for an adjustment")
+    first.until_text("somebody else must approve it")
+    adjustment = Adjustment.objects.get()
+    first.go(f"/admin/accounts/adjustment/{adjustment.id}/change/")
+    first.until_text("You asked for it, so somebody else decides.")
+    assert "Approve and post" not in first.text
+
+    sign_in(second, Role.OPERATIONS, "second@staff.example.com")
+    second.go("/admin/accounts/adjustment/")
+    second.until_text("WAITS")
+    second.go(f"/admin/accounts/adjustment/{adjustment.id}/change/")
+    second.screenshot("office-adjustment")
+    press(second, "Approve and post")
+    second.until_text("Approved and posted.")
+    assert Balance.objects.get(customer=dora).amount == before + Decimal("25.50")
+
+
+def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: Customer) -> None:
+    trade = Trade.objects.get()
+    say(trade, Status.REJECTED)
+    claim(dora)
+    rounds.find_cases()
+    cases.note([Finding(Kind.BOOKS, "rule", "the balance is 5 USD, its postings make 4", dora.id)])
+    browser = open_browser()
+    sign_in(browser, Role.OPERATIONS)
+    browser.go("/admin/office/case/?state=open")
+    browser.until_text("A report contradicts how its trade ended")
+    browser.screenshot("office-exceptions")
+    case = Case.objects.get(kind=Kind.CONTRADICTS)
+    browser.go(f"/admin/office/case/{case.id}/change/")
+    browser.until_text("What to do".upper() if "WHAT TO DO" in browser.text else "What to do")
+    press(browser, "Take it")
+    browser.until_text("It is yours.")
+    press(browser, "Close")
+    give_reason(browser, "Cleared up with the exchange by phone.", "Close")
+    browser.until_text("Closed.")
+    browser.screenshot("office-exception")
+
+
+def test_switches_halt_and_say_who_when_and_why(open_browser: OpenBrowser, dora: Customer) -> None:
+    browser = open_browser()
+    sign_in(browser, Role.RISK)
+    browser.go("/admin/switches/")
+    press(browser, "Halt a stock")
+    browser.until(lambda: browser.find("#id_ticker"))
+    browser.fill("#id_ticker", "AAPL")
+    give_reason(browser, "News are pending.", "Halt a stock")
+    browser.until_text("News are pending.")
+    browser.go("/admin/do/limit/")
+    browser.fill("#id_value", "500")
+    give_reason(browser, "A quiet week.", "Set a limit of orders")
+    browser.until_text("A quiet week.")
+    press(browser, "Halt all trading")
+    give_reason(browser, "The exchange is on fire.", "Halt all trading")
+    browser.until_text("The exchange is on fire.")
+    browser.screenshot("office-switches")
+    browser.go("/admin/")
+    browser.until_text("All trading is halted.")
+    # What a customer is told, is what it is.
+    with pytest.raises(checks.TradingHalted):
+        checks.forget()
+        place_trade(dora.id, "AAPL", Type.BUY, 1)
+
+
+def test_support_sees_no_more_than_support_may(open_browser: OpenBrowser, dora: Customer) -> None:
+    browser = open_browser()
+    sign_in(browser, Role.SUPPORT)
+    browser.go(f"/admin/accounts/customer/{dora.id}/change/")
+    browser.until_text("Newest trades")
+    assert [e.text.split("\n")[-1] for e in browser.all(".office-actions .office-button")] == ["Add a note"]
+    assert "Audit log" not in browser.text
+    browser.go("/admin/do/halt-all/")
+    browser.until_text("You may not do this.")
+    browser.go("/admin/office/auditentry/")
+    browser.until_text("You may not do this.")
+
+
+def test_compliance_reads_the_audit_log_and_exports(open_browser: OpenBrowser, dora: Customer) -> None:
+    browser = open_browser(dark=True)
+    sign_in(browser, Role.COMPLIANCE)
+    browser.go(f"/admin/accounts/customer/{dora.id}/change/")
+    browser.until_text("Who saw this customer, who did what")
+    browser.go(f"/admin/office/auditentry/?customer={dora.id}")
+    browser.until_text("see customer")
+    browser.screenshot("office-audit-dark")
+    link = next(e.get_attribute("href") for e in browser.all("a") if "Export CSV" in e.text)
+    assert link and link.endswith(f"export/?customer={dora.id}")
+    exported = browser.driver.execute_async_script(
+        "const done = arguments[1]; fetch(arguments[0]).then(a => a.text()).then(done)", link
+    )
+    assert re.search(rf"see customer,seen,{dora.id},", exported)
+    assert audit.check().wrong == []
+
+
+def test_pages_keep_to_wcag(open_browser: OpenBrowser, dora: Customer) -> None:
+    """Of ours: what the theme's own lists and headers do is left out."""
+    browser = open_browser()
+    sign_in(browser, Role.OPERATIONS)
+    trade = Trade.objects.get()
+    for path in ("", "find/?q=d", "switches/", f"trades/trade/{trade.id}/change/", f"accounts/customer/{dora.id}/change/", "do/halt-all/"):
+        browser.go(f"/admin/{path}")
+        ours = [found for found in browser.violations() if "office-" in found]
+        assert ours == [], path

@@ -1,0 +1,47 @@
+"""Lists stay quick with big tables: nothing is counted, every look is bounded.
+
+Here the pages are held to what keeps them so, few statements, no count(*), no offset; `benchmarks/office.py` measures
+them with 1,000,000 trades and 100,000 customers.
+"""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import Customer
+from office.roles import Role
+from trades.models import Trade, Type
+from trades.place import place_trade
+
+QUERIES_MAX = 20
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "trades/trade/", "trades/trade/?status=open", "trades/trade/?status=FILLED&ticker=AAPL",
+        "trades/trade/?reason=expired", "trades/trade/?lane=3", "trades/trade/?age=60", "trades/trade/?day=2026-11-22",
+        "trades/trade/?customer=1", "trades/trade/?q=alice@example.com", "trades/report/", "trades/report/?outcome=settled",
+        "exchange/call/", "accounts/customer/", "accounts/customer/?q=ali", "accounts/posting/",
+        "accounts/posting/?customer=1", "accounts/posting/?ticker=AAPL", "accounts/adjustment/", "office/case/",
+        "office/auditentry/", "office/auditentry/?staff=x@example.com", "find/?q=ali", "switches/",
+        "TRADE", "CUSTOMER",
+    ],
+)  # fmt: skip
+def test_pages_ask_little_and_count_nothing(browser_of, alice: Customer, page: str) -> None:
+    for _ in range(60):
+        place_trade(alice.id, "IBM", Type.BUY, 1)
+    browser = browser_of(Role.COMPLIANCE)
+    trade = Trade.objects.earliest("sequence")
+    most = 30 if page == "CUSTOMER" else QUERIES_MAX  # no list: a dozen things about one customer
+    page = {"TRADE": f"trades/trade/{trade.id}/change/", "CUSTOMER": f"accounts/customer/{alice.id}/change/"}.get(page, page)
+    with CaptureQueriesContext(connection) as captured:
+        assert browser.get(f"/admin/{page}").status_code in {200, 302}
+    statements = [query["sql"] for query in captured if not query["sql"].startswith(("SAVEPOINT", "RELEASE"))]
+    assert len(statements) <= most, "\n".join(statements)
+    big = r"COUNT\(.*FROM \"(trades_trade|accounts_customer|accounts_posting|trades_report|trades_move|exchange_call)"
+    counting = [statement for statement in statements if re.search(big, statement, re.IGNORECASE)]
+    assert not counting
+    assert not [statement for statement in statements if " OFFSET " in statement and "LIMIT 1 " not in statement]
