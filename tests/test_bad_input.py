@@ -82,7 +82,7 @@ def test_bodies(
     ("address", "status"),
     [
         ("orders?limit=0", 422), ("orders?limit=99999999999999999999", 422), ("orders?status=x", 422),
-        ("orders?after=x", 422), ("orders?after=0001-01-01T00:00:00Z", 200), ("orders?until=9999-12-31T23:59:59Z", 200),
+        ("orders?after=x", 422), ("orders?after=0002-01-01T00:00:00Z", 200), ("orders?until=9999-12-31T23:59:59Z", 200),
         ("orders?symbols=%00", 422), ("orders?symbols=,,", 200), ("orders?surprise=1", 422), ("orders/x", 422),
         ("orders/%00", 422), ("orders:by_client_order_id", 422), ("orders:by_client_order_id?client_order_id=%00", 422),
         ("orders?before_order_id=00000000-0000-0000-0000-000000000000", 404), ("positions/%00", 404),

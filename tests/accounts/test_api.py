@@ -262,7 +262,7 @@ def test_who_has_no_password_can_not_sign_in_with_one(alice: Customer, _no_earli
         ({"password": "x" * 1025}, ("password",)),
         ({"name": ""}, ("name",)),
         ({"name": "x" * 81}, ("name",)),
-        ({"scopes": ["read"]}, ("scopes",)),
+        ({"scopes": ["write"]}, ("scopes.0",)),
     ],
 )
 def test_wrong_fields_of_a_sign_in_are_named(carol: Customer, changes: dict, fields: tuple[str, ...]) -> None:

@@ -277,7 +277,14 @@ def test_pages_keep_to_wcag(open_browser: OpenBrowser, dora: Customer) -> None:
     browser = open_browser()
     sign_in(browser, Role.OPERATIONS)
     trade = Trade.objects.get()
-    for path in ("", "find/?q=d", "switches/", f"trades/trade/{trade.id}/change/", f"accounts/customer/{dora.id}/change/", "do/halt-all/"):
+    for path in (
+        "",
+        "find/?q=d",
+        "switches/",
+        f"trades/trade/{trade.id}/change/",
+        f"accounts/customer/{dora.id}/change/",
+        "do/halt-all/",
+    ):
         browser.go(f"/admin/{path}")
         ours = [found for found in browser.violations() if "office-" in found]
         assert ours == [], path

@@ -36,7 +36,9 @@ def test_pages_ask_little_and_count_nothing(browser_of, alice: Customer, page: s
     browser = browser_of(Role.COMPLIANCE)
     trade = Trade.objects.earliest("sequence")
     most = 30 if page == "CUSTOMER" else QUERIES_MAX  # no list: a dozen things about one customer
-    page = {"TRADE": f"trades/trade/{trade.id}/change/", "CUSTOMER": f"accounts/customer/{alice.id}/change/"}.get(page, page)
+    page = {"TRADE": f"trades/trade/{trade.id}/change/", "CUSTOMER": f"accounts/customer/{alice.id}/change/"}.get(
+        page, page
+    )
     with CaptureQueriesContext(connection) as captured:
         assert browser.get(f"/admin/{page}").status_code in {200, 302}
     statements = [query["sql"] for query in captured if not query["sql"].startswith(("SAVEPOINT", "RELEASE"))]

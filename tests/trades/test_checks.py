@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
 from django.test import Client
 
 from accounts.models import Customer
-from exchange.models import Stock
 from tests.conftest import StandInExchange
 from tests.people import claim, open_account
 from trades import checks
@@ -170,21 +168,3 @@ def test_each_check_has_its_code(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert ("Retry-After" in answer.headers) == (status == 429)
     assert Trade.objects.filter(customer=alice).count() == 1
-
-
-def test_staff_switches_in_the_back_office(alice: Customer, sam: Customer, client: Client, settings: Any) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
-    Stock.objects.create(ticker="AAPL", name="Apple")
-    client.force_login(sam)
-    form = {"kind": "halt_ticker", "ticker": "aapl", "is_on": "on", "why": "The exchange asked for it."}
-    answer = client.post("/admin/trades/switch/add/", form)
-    assert answer.status_code == 302, answer.content.decode()
-    row = Switch.objects.get()
-    assert (row.ticker, row.by, row.why) == ("AAPL", sam, "The exchange asked for it.")
-    answer = client.post("/admin/trades/switch/add/", form | {"ticker": ""})
-    assert answer.status_code == 200
-    assert Switch.objects.count() == 1
-    client.force_login(alice)
-    assert client.post("/admin/trades/switch/add/", form).status_code == 302
-    assert Switch.objects.count() == 1
