@@ -188,7 +188,7 @@ PROMISES = {
         GROUP BY customer_id HAVING count(*) > 1""",
     "claimed in order": """
         SELECT customer_id, sequence FROM (
-            SELECT customer_id, sequence, lag(sequence) OVER (PARTITION BY customer_id ORDER BY m.id) AS before
+            SELECT t.customer_id, sequence, lag(sequence) OVER (PARTITION BY t.customer_id ORDER BY m.id) AS before
             FROM trades_move AS m JOIN trades_trade AS t ON t.id = m.trade_id WHERE to_status = 'IN PROGRESS'
         ) AS claims WHERE sequence < before""",
     "one after the other": """

@@ -93,8 +93,8 @@ def report(name: str, change: str) -> str:
 
 def moved(name: str, from_status: str, to_status: str) -> str:
     return (
-        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by) "
-        f"VALUES (%({name})s, '{from_status}', '{to_status}', '', '')"
+        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id) "
+        f"VALUES (%({name})s, '{from_status}', '{to_status}', '', '', 0)"
     )
 
 

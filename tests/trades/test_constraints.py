@@ -113,13 +113,13 @@ ATTEMPTS = [
     ("sent_terms_stay", change("in_flight", f"status = 'FILLED', {ENDED}, max_price = 10")),
     (
         "each_move_once",
-        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by) "
-        "VALUES (%(filled)s, 'IN PROGRESS', 'FILLED', '', 'test')",
+        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id) "
+        "VALUES (%(filled)s, 'IN PROGRESS', 'FILLED', '', 'test', 0)",
     ),
     (
         "trades_move_trade_id_fk",
-        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by) "
-        "VALUES (gen_random_uuid(), '', 'PLACED', '', 'test')",
+        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id) "
+        "VALUES (gen_random_uuid(), '', 'PLACED', '', 'test', 0)",
     ),
     ("trades_move_trade_id_fk", change("placed", "id = gen_random_uuid()")),
     ("moves_stay", "UPDATE trades_move SET why = 'Another reason.' WHERE trade_id = %(filled)s"),
