@@ -85,7 +85,7 @@ class KeysetChangeList(ChangeList):
         elif boundary is not None:
             self.older = self.looked_back = str(boundary)
         self.result_count = len(self.result_list)
-        self.full_result_count = self.show_full_result_count = None
+        self.full_result_count, self.show_full_result_count = self.result_count, False
         self.can_show_all = self.multi_page = self.show_all = False
         self.page_num = 1
         self.paginator = _Paginator()

@@ -19,7 +19,7 @@ from office.models import Case, Duty, Proof, Reconciliation
 from office.reconcile import reconcile
 from tests.people import claim, say, word
 from trades.execute import execute
-from trades.models import Report, Status, Trade, Type
+from trades.models import Delivery, Report, Status, Trade, Type, Webhook
 from trades.place import place_trade
 from trades.report import record
 
@@ -59,6 +59,18 @@ def test_a_closed_exception_opens_again_when_it_is_true_again(alice: Customer, b
     cases.note([finding])
     case.refresh_from_db()
     assert (case.closed_at, case.resolution, case.owner_id) == (None, "", bob.id)
+
+
+def test_a_webhook_that_gave_up(alice: Customer) -> None:
+    hook = Webhook.objects.create(customer=alice, url="https://example.com/hook", secret="x", xact=0, move=0)
+    for number in range(3):
+        Delivery.objects.create(webhook=hook, event_id=str(number), type="x", body="{}", next_at=None, answer="500")
+    Delivery.objects.create(webhook=hook, event_id="due", type="x", body="{}")
+    rounds.find_cases()
+    rounds.find_cases()
+    case = Case.objects.get()
+    assert (case.kind, case.customer_id) == (Kind.WEBHOOK, alice.id)
+    assert "https://example.com/hook was given up; last it answered: 500" in case.detail
 
 
 def sent(customer: Customer, exchange, **terms) -> Trade:
