@@ -356,7 +356,9 @@ class CustomerTable(PageTable):
 
 @admin.register(Posting)
 class PostingTable(Table):
-    list_display = ("id", "customer", "kind", "ticker", "change", "total", "price", "cause", moment("created_at", "posted"))
+    list_display = (
+        "id", "customer", "kind", "ticker", "change", "total", "price", "cause", moment("created_at", "posted"),
+    )  # fmt: skip
     list_select_related = ("customer",)
     list_display_links = None
     list_filter = (CustomerFilter, TickerFilter, PostedDayFilter)
@@ -403,7 +405,9 @@ class OutcomeFilter(admin.SimpleListFilter):
 
 @admin.register(Report)
 class ReportTable(Table):
-    list_display = ("id", "about", "source", "outcome", "why", moment("received_at", "received"), moment("handled_at", "handled"))
+    list_display = (
+        "id", "about", "source", "outcome", "why", moment("received_at", "received"), moment("handled_at", "handled"),
+    )  # fmt: skip
     list_display_links = None
     list_filter = (OutcomeFilter, CustomerFilter)
     search_fields = ("trade_id",)
@@ -573,7 +577,9 @@ class CaseTable(PageTable):
 
 @admin.register(Proof)
 class ProofTable(Table):
-    list_display = (moment("at", "at"), "ok", "customers", "trades", "postings", "violations_count", "took_ms", "asked_by")
+    list_display = (
+        moment("at", "at"), "ok", "customers", "trades", "postings", "violations_count", "took_ms", "asked_by",
+    )  # fmt: skip
     key = "id"
     bounded = False
 
@@ -603,7 +609,9 @@ class AuditTable(Table):
     """Who saw what, who did what. For one customer or one trade by filter; exported like every list."""
 
     power = Power.AUDIT
-    list_display = ("number", moment("at", "at"), "staff", "address", "action", "outcome", "subject", "reason", "changed")
+    list_display = (
+        "number", moment("at", "at"), "staff", "address", "action", "outcome", "subject", "reason", "changed",
+    )  # fmt: skip
     list_filter = (CustomerFilter, TradeFilter, StaffFilter, ActionFilter, AuditDayFilter)
     key = "number"
     exported = (

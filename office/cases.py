@@ -17,8 +17,8 @@ Kind = Case.Kind
 WHAT_TO_DO: dict[str, str] = {
     Kind.CONTRADICTS: "Ask the exchange now. If it stands by the report, settle the difference with the exchange by "
     "phone, then with the customer by an adjustment. The trade itself stays as it ended.",
-    Kind.BREAKS_TERMS: "Compare the report with the trade's terms. Ask the exchange now; if it repeats the report, have "
-    "it corrected by the exchange. The trade stays IN PROGRESS, and its hold stays, until a report that keeps to the "
+    Kind.BREAKS_TERMS: "Compare the report with the trade's terms. Ask the exchange now; if it repeats the report, "
+    "have it corrected by the exchange. The trade stays IN PROGRESS, and its hold stays, until a report that keeps to the "
     "terms comes.",
     Kind.MALFORMED: "Send the report to the exchange as it is below, and ask now: a good report settles the trade.",
     Kind.UNKNOWN_HERE: "Find out from the exchange who sent it. If it was us, the database may have lost what it had "
@@ -26,11 +26,12 @@ WHAT_TO_DO: dict[str, str] = {
     Kind.UNKNOWN_THERE: "Ask the exchange now. A fill that it does not know must be cleared up with it before money "
     "moves; until then freeze the customer's withdrawals.",
     Kind.DIFFERS: "Ask the exchange now, and compare its answer with the trade's postings. Correct by an adjustment.",
-    Kind.POSTINGS_DIFFER: "Find the trades of this stock that differ (other exceptions name them); what is left over was "
-    "posted without a fill: have the books proven.",
+    Kind.POSTINGS_DIFFER: "Find the trades of this stock that differ (other exceptions name them); what is left over "
+    "was posted without a fill: have the books proven.",
     Kind.BOOKS: "Halt trading if it spreads. See the proof for the rule that is broken, and the customer's postings. "
     "Books are never edited: correct by an adjustment, once the cause is known.",
-    Kind.WEBHOOK: "Tell the customer; their endpoint has not answered for hours. What was given up is in the feed of events, which they can read.",
+    Kind.WEBHOOK: "Tell the customer; their endpoint has not answered for hours. What was given up is in the feed of "
+    "events, which they can read.",
 }
 # What is a fact about the past, and can't come true again after a person dealt with it.
 ONCE = [Kind.CONTRADICTS, Kind.BREAKS_TERMS, Kind.MALFORMED, Kind.WEBHOOK]
@@ -111,7 +112,8 @@ NOTE = """
     VALUES (%(kind)s, %(key)s, %(detail)s, %(customer)s, %(trade)s, %(report)s, '')
     ON CONFLICT (kind, key) DO UPDATE SET
         seen_at = statement_timestamp(), detail = excluded.detail,
-        found_at = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(once)s) THEN c.found_at ELSE statement_timestamp() END,
+        found_at = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(once)s) THEN c.found_at
+                        ELSE statement_timestamp() END,
         resolution = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(once)s) THEN c.resolution ELSE '' END,
         closed_by_id = CASE WHEN c.kind = ANY(%(once)s) THEN c.closed_by_id END,
         closed_at = CASE WHEN c.kind = ANY(%(once)s) THEN c.closed_at END

@@ -43,7 +43,7 @@ class _Paginator:
 
 
 class KeysetChangeList(ChangeList):
-    """A page of a list. `older`: the cursor of the next page; `looked_back`: it begins where this one stopped looking."""
+    """A page of a list. `older`: the next page's cursor; `looked_back`: it begins where this one stopped looking."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.after = request.GET.get(AFTER)

@@ -2,12 +2,14 @@
 
 import io
 import time
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models import Customer
@@ -144,7 +146,7 @@ def test_a_fill_that_the_exchange_does_not_know(carol: Customer, only_ours) -> N
 def test_an_order_that_is_not_ours(carol: Customer, only_ours) -> None:
     trade = sent(carol, only_ours)
     stranger: UUID = uuid7()
-    gateway.execute([Order(stranger, "AAPL", "BUY", 1, Decimal(100000), trade.expires_at)])
+    gateway.execute([Order(stranger, "AAPL", "BUY", 1, Decimal(100000), timezone.now() + timedelta(seconds=30))])
     reconcile()
     assert kinds() == ["unknown_here"]
     assert Case.objects.get().trade_id == stranger
@@ -154,6 +156,9 @@ def test_what_is_on_its_way_is_no_exception(carol: Customer, only_ours) -> None:
     only_ours.faults(callbackDropRate=1)
     trade, _ = place_trade(carol.id, "AAPL", Type.BUY, 1)
     execute(claim(carol))
+    assert reconcile().breaks == 0
+    while (gateway.ask(trade.id) or {})["status"] == "ACCEPTED":
+        time.sleep(0.02)
     assert reconcile().breaks == 0
     past_the_triggers("UPDATE trades_trade SET claimed_at = now() - interval '1 hour' WHERE id = %s", [trade.id])
     assert reconcile().breaks == 1

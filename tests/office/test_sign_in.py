@@ -31,7 +31,8 @@ def code() -> str:
 
 
 def give_password(browser: Client, password: str = PASSWORD, **more: Any) -> Any:
-    return browser.post("/account/login/?next=/admin/", {"login": "sam@staff.example.com", "password": password}, **more)
+    given = {"login": "sam@staff.example.com", "password": password}
+    return browser.post("/account/login/?next=/admin/", given, **more)
 
 
 def test_password_and_code(sam: Customer) -> None:

@@ -17,7 +17,7 @@ from accounts.watchlist import watch
 
 CUSTOMER, STAFF = "demo@example.com", "staff@example.com"
 WATCHED = ("AAPL", "MSFT", "NVDA", "DIS", "KO")
-SECOND_FACTOR = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # noqa: S105 — as little a secret as the password
+SECOND_FACTOR = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 PASSWORD = "demo-only-password"  # noqa: S105 — printed by `make run`, and good for nothing else
 
 
