@@ -151,7 +151,8 @@ class Doing:
 class Action:
     """Something staff can do. `target`: what kind of thing it is done to; `do`: the door to a verb.
 
-    `do` tells what was done, or raises Refused. `shown`: whether it makes sense for a target as it is now; the verb decides, this spares staff a button.
+    `do` tells what was done, or raises Refused. `shown`: whether it makes sense for a target as it is now; the verb
+    decides, this spares staff a button.
     """
 
     name: str

@@ -18,8 +18,8 @@ WHAT_TO_DO: dict[str, str] = {
     Kind.CONTRADICTS: "Ask the exchange now. If it stands by the report, settle the difference with the exchange by "
     "phone, then with the customer by an adjustment. The trade itself stays as it ended.",
     Kind.BREAKS_TERMS: "Compare the report with the trade's terms. Ask the exchange now; if it repeats the report, "
-    "have it corrected by the exchange. The trade stays IN PROGRESS, and its hold stays, until a report that keeps to the "
-    "terms comes.",
+    "have it corrected by the exchange. The trade stays IN PROGRESS, and its hold stays, until a report that keeps to "
+    "the terms comes.",
     Kind.MALFORMED: "Send the report to the exchange as it is below, and ask now: a good report settles the trade.",
     Kind.UNKNOWN_HERE: "Find out from the exchange who sent it. If it was us, the database may have lost what it had "
     "committed: stop trading and look at the replicas first.",

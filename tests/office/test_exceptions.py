@@ -144,7 +144,7 @@ def test_a_fill_that_the_exchange_does_not_know(carol: Customer, only_ours) -> N
 
 
 def test_an_order_that_is_not_ours(carol: Customer, only_ours) -> None:
-    trade = sent(carol, only_ours)
+    sent(carol, only_ours)
     stranger: UUID = uuid7()
     gateway.execute([Order(stranger, "AAPL", "BUY", 1, Decimal(100000), timezone.now() + timedelta(seconds=30))])
     reconcile()

@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddIndex(
             model_name='delivery',
-            index=models.Index(condition=models.Q(('next_at', None), ('delivered_at', None)), fields=['webhook'], name='deliveries_given_up'),
+            index=models.Index(condition=models.Q(('delivered_at', None), ('next_at', None)), fields=['webhook'], name='deliveries_given_up'),
         ),
         migrations.AddIndex(
             model_name='report',
