@@ -40,7 +40,8 @@ LISTS = [
     "trades/trade/?after=MIDDLE&status=REJECTED", "trades/trade/?after=MIDDLE", "trades/trade/?q=c77@example.com",
     "trades/trade/?q=smith", "accounts/customer/", "accounts/customer/?after=50000", "accounts/customer/?q=c999",
     "accounts/customer/?q=smith", "accounts/customer/?q=smi+ann", "accounts/posting/", "accounts/posting/?customer=77",
-    "accounts/posting/?ticker=NONE", "accounts/posting/?day=YESTERDAY", "trades/report/", "trades/report/?outcome=malformed",
+    "accounts/posting/?ticker=NONE", "accounts/posting/?day=YESTERDAY", "trades/report/",
+    "trades/report/?outcome=malformed",
     "exchange/call/", "office/case/", "office/auditentry/", "office/auditentry/?customer=77",
     "office/auditentry/?staff=nobody@example.com", "accounts/adjustment/", "exchange/stock/", "find/?q=smith",
     "switches/",
@@ -50,7 +51,8 @@ OTHERS = ["", "desk/", "TRADE", "accounts/customer/77/change/"]
 FILL = [
     """INSERT INTO accounts_customer (email, password, is_superuser, name, is_active, is_staff, theme, time_zone)
        SELECT 'c' || n || '@example.com', '!', false,
-              (ARRAY['Ann','Bo','Cy','Di','Ed'])[1 + n %% 5] || ' ' || (ARRAY['Smith','Jones','Meyer','Rossi'])[1 + n %% 4] || n,
+              (ARRAY['Ann','Bo','Cy','Di','Ed'])[1 + n %% 5] || ' '
+                  || (ARRAY['Smith','Jones','Meyer','Rossi'])[1 + n %% 4] || n,
               true, false, 'system', '' FROM generate_series(1, %(customers)s) AS n""",
     "INSERT INTO accounts_balance (customer_id, amount, held) SELECT id, 1000, 0 FROM accounts_customer",
     # A trade every 100 ms until now, each with an id of its time; the last 500 are open, a twentieth was rejected.
@@ -71,7 +73,8 @@ FILL = [
        FROM (SELECT n, now() - (%(trades)s - n) * interval '100 ms' AS at FROM generate_series(1, %(trades)s) AS n) AS t
        ORDER BY n""",
     """INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price, created_at)
-       SELECT customer_id, CASE leg WHEN 1 THEN '' ELSE ticker END, 'buy', id, CASE leg WHEN 1 THEN -10 ELSE 1 END, 10, 10, settled_at
+       SELECT customer_id, CASE leg WHEN 1 THEN '' ELSE ticker END, 'buy', id, CASE leg WHEN 1 THEN -10 ELSE 1 END, 10,
+              10, settled_at
        FROM trades_trade, generate_series(1, 2) AS leg WHERE status = 'FILLED' ORDER BY settled_at""",
     """INSERT INTO trades_report (trade_id, customer_id, digest, body, source, received_at, outcome, why)
        SELECT id, customer_id, sha256(id::text::bytea), '{}', 'callback', settled_at, 'settled', ''

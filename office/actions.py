@@ -149,9 +149,10 @@ class Doing:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something staff can do. `target`: what kind of thing it is done to; `do`: the door to a verb, tells what was done.
+    """Something staff can do. `target`: what kind of thing it is done to; `do`: the door to a verb.
 
-    `shown`: whether it makes sense for a target as it is now; the verb decides, this spares staff a button.
+    `do` tells what was done, or raises Refused. `shown`: whether it makes sense for a target as it is now; the verb
+    decides, this spares staff a button.
     """
 
     name: str

@@ -1,6 +1,6 @@
 """The lists of the back office. Nothing is edited here: the books, the trades and the history only by the verbs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -64,6 +64,17 @@ class PageTable(Table):
         audit.record(actor_of(request), f"see {self.opts.verbose_name}", AuditEntry.Outcome.SEEN, **self.about(found))
         context = self.admin_site.each_context(request) | {"opts": self.opts, "title": str(found)}
         return TemplateResponse(request, self.page_template, context | self.page_of(request, found))
+
+
+def moment(field: str, title: str) -> Callable[[Any], str]:
+    """A column with a time in UTC."""
+
+    def column(row: Any) -> str:
+        at = getattr(row, field)
+        return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else ""
+
+    column.short_description = f"{title} (UTC)"  # type: ignore[attr-defined]
+    return column
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -255,7 +266,7 @@ class TradeTable(PageTable):
 
     @display(description="trade", ordering=None)
     def trade(self, trade: Trade) -> str:
-        return str(trade.id)
+        return format_html('<span class="mono" title="{}">…{}</span>', trade.id, str(trade.id)[-12:])
 
     @display(description="customer")
     def by(self, trade: Trade) -> str:
@@ -281,7 +292,7 @@ class TradeTable(PageTable):
 
     @display(description="placed (UTC)")
     def placed(self, trade: Trade) -> str:
-        return f"{trade.placed_at:%Y-%m-%d %H:%M:%S}"
+        return f"{trade.placed_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _oldest_open() -> list[tuple[UUID, int]]:
@@ -340,12 +351,14 @@ class CustomerTable(PageTable):
 
     @display(description="joined (UTC)")
     def joined(self, customer: Customer) -> str:
-        return f"{customer.joined_at:%Y-%m-%d %H:%M:%S}"
+        return f"{customer.joined_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 @admin.register(Posting)
 class PostingTable(Table):
-    list_display = ("id", "customer", "kind", "ticker", "change", "total", "price", "cause", "created_at")
+    list_display = (
+        "id", "customer", "kind", "ticker", "change", "total", "price", "cause", moment("created_at", "posted"),
+    )  # fmt: skip
     list_select_related = ("customer",)
     list_display_links = None
     list_filter = (CustomerFilter, TickerFilter, PostedDayFilter)
@@ -392,7 +405,9 @@ class OutcomeFilter(admin.SimpleListFilter):
 
 @admin.register(Report)
 class ReportTable(Table):
-    list_display = ("id", "about", "source", "outcome", "why", "received_at", "handled_at")
+    list_display = (
+        "id", "about", "source", "outcome", "why", moment("received_at", "received"), moment("handled_at", "handled"),
+    )  # fmt: skip
     list_display_links = None
     list_filter = (OutcomeFilter, CustomerFilter)
     search_fields = ("trade_id",)
@@ -418,7 +433,7 @@ def _trade_link(trade_id: UUID | None) -> str:
 
 @admin.register(Call)
 class CallTable(Table):
-    list_display = ("at", "verb", "trades", "outcome", "said", "took")
+    list_display = (moment("at", "at"), "verb", "trades", "outcome", "said", "took")
     list_display_links = None
     search_fields = ("trade_ids",)
     search_help_text = "A trade's id"
@@ -455,7 +470,7 @@ class CallTable(Table):
 
 @admin.register(Stock)
 class StockTable(Table):
-    list_display = ("ticker", "name", "market", "industry", "listed", "seen_at")
+    list_display = ("ticker", "name", "market", "industry", "listed", moment("seen_at", "last listed"))
     list_display_links = None
     search_fields = ("ticker", "name")
     key = "ticker"
@@ -464,7 +479,7 @@ class StockTable(Table):
 
 @admin.register(Adjustment)
 class AdjustmentTable(PageTable):
-    list_display = ("asked_at", "customer", "change", "reason", "state", "asked_by", "decided_by")
+    list_display = (moment("asked_at", "asked"), "customer", "change", "reason", "state", "asked_by", "decided_by")
     list_select_related = ("customer", "asked_by", "decided_by")
     key = "id"
     bounded = False
@@ -515,7 +530,7 @@ class KindFilter(admin.SimpleListFilter):
 class CaseTable(PageTable):
     """The queue: without a filter, what is open."""
 
-    list_display = ("what", "age", "detail", "owner", "state")
+    list_display = ("what", "age", "briefly", "owner", "state")
     list_select_related = ("owner", "customer")
     list_filter = (OpenFilter, KindFilter)
     key = "id"
@@ -542,6 +557,10 @@ class CaseTable(PageTable):
             "age": trade_page.since(found.found_at),
         }
 
+    @display(description="detail")
+    def briefly(self, case: Case) -> str:
+        return case.detail if len(case.detail) <= 140 else f"{case.detail[:139]}…"
+
     @display(description="exception")
     def what(self, case: Case) -> str:
         return case.get_kind_display()
@@ -558,14 +577,16 @@ class CaseTable(PageTable):
 
 @admin.register(Proof)
 class ProofTable(Table):
-    list_display = ("at", "ok", "customers", "trades", "postings", "violations_count", "took_ms", "asked_by")
+    list_display = (
+        moment("at", "at"), "ok", "customers", "trades", "postings", "violations_count", "took_ms", "asked_by",
+    )  # fmt: skip
     key = "id"
     bounded = False
 
 
 @admin.register(Reconciliation)
 class ReconciliationTable(Table):
-    list_display = ("at", "orders", "fills", "tickers", "breaks", "took_ms", "asked_by")
+    list_display = (moment("at", "at"), "orders", "fills", "tickers", "breaks", "took_ms", "asked_by")
     list_display_links = None
     key = "id"
     bounded = False
@@ -588,7 +609,9 @@ class AuditTable(Table):
     """Who saw what, who did what. For one customer or one trade by filter; exported like every list."""
 
     power = Power.AUDIT
-    list_display = ("number", "at", "staff", "address", "action", "outcome", "subject", "reason", "changed")
+    list_display = (
+        "number", moment("at", "at"), "staff", "address", "action", "outcome", "subject", "reason", "changed",
+    )  # fmt: skip
     list_filter = (CustomerFilter, TradeFilter, StaffFilter, ActionFilter, AuditDayFilter)
     key = "number"
     exported = (

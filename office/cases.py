@@ -17,20 +17,21 @@ Kind = Case.Kind
 WHAT_TO_DO: dict[str, str] = {
     Kind.CONTRADICTS: "Ask the exchange now. If it stands by the report, settle the difference with the exchange by "
     "phone, then with the customer by an adjustment. The trade itself stays as it ended.",
-    Kind.BREAKS_TERMS: "Compare the report with the trade's terms. Ask the exchange now; if it repeats the report, have "
-    "it corrected by the exchange. The trade stays IN PROGRESS, and its hold stays, until a report that keeps to the "
-    "terms comes.",
+    Kind.BREAKS_TERMS: "Compare the report with the trade's terms. Ask the exchange now; if it repeats the report, "
+    "have it corrected by the exchange. The trade stays IN PROGRESS, and its hold stays, until a report that keeps to "
+    "the terms comes.",
     Kind.MALFORMED: "Send the report to the exchange as it is below, and ask now: a good report settles the trade.",
     Kind.UNKNOWN_HERE: "Find out from the exchange who sent it. If it was us, the database may have lost what it had "
     "committed: stop trading and look at the replicas first.",
     Kind.UNKNOWN_THERE: "Ask the exchange now. A fill that it does not know must be cleared up with it before money "
     "moves; until then freeze the customer's withdrawals.",
     Kind.DIFFERS: "Ask the exchange now, and compare its answer with the trade's postings. Correct by an adjustment.",
-    Kind.POSTINGS_DIFFER: "Find the trades of this stock that differ (other exceptions name them); what is left over was "
-    "posted without a fill: have the books proven.",
+    Kind.POSTINGS_DIFFER: "Find the trades of this stock that differ (other exceptions name them); what is left over "
+    "was posted without a fill: have the books proven.",
     Kind.BOOKS: "Halt trading if it spreads. See the proof for the rule that is broken, and the customer's postings. "
     "Books are never edited: correct by an adjustment, once the cause is known.",
-    Kind.WEBHOOK: "Tell the customer; their endpoint has not answered for a long time. It can be switched on again.",
+    Kind.WEBHOOK: "Tell the customer; their endpoint has not answered for hours. What was given up is in the feed of "
+    "events, which they can read.",
 }
 # What is a fact about the past, and can't come true again after a person dealt with it.
 ONCE = [Kind.CONTRADICTS, Kind.BREAKS_TERMS, Kind.MALFORMED, Kind.WEBHOOK]
@@ -84,6 +85,13 @@ def find_in_reports() -> int:
         return cursor.rowcount
 
 
+def find_in_webhooks() -> int:
+    """Open an exception for each webhook and day of which deliveries were given up; how many. Again: none."""
+    with connection.cursor() as cursor:
+        cursor.execute(FIND_IN_WEBHOOKS)
+        return cursor.rowcount
+
+
 def take(case_id: int, owner: Customer | None) -> None:
     """Give an exception an owner, or none. Again: the same. Raises ClosedAlready."""
     if not Case.objects.filter(id=case_id, closed_at=None).update(owner=owner):
@@ -104,7 +112,8 @@ NOTE = """
     VALUES (%(kind)s, %(key)s, %(detail)s, %(customer)s, %(trade)s, %(report)s, '')
     ON CONFLICT (kind, key) DO UPDATE SET
         seen_at = statement_timestamp(), detail = excluded.detail,
-        found_at = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(once)s) THEN c.found_at ELSE statement_timestamp() END,
+        found_at = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(once)s) THEN c.found_at
+                        ELSE statement_timestamp() END,
         resolution = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(once)s) THEN c.resolution ELSE '' END,
         closed_by_id = CASE WHEN c.kind = ANY(%(once)s) THEN c.closed_by_id END,
         closed_at = CASE WHEN c.kind = ANY(%(once)s) THEN c.closed_at END
@@ -114,11 +123,27 @@ NOTE = """
 FIND_IN_REPORTS = """
     INSERT INTO office_case (kind, key, detail, customer_id, trade_id, report_id, resolution)
     SELECT CASE r.outcome WHEN 'unknown_trade' THEN 'unknown_here' ELSE r.outcome END, 'report ' || r.id,
-           left(coalesce(nullif(r.why, ''), r.body), 500), r.customer_id, r.trade_id, r.id, ''
-    FROM trades_report AS r
+           CASE r.outcome
+               WHEN 'contradicts' THEN concat_ws(' ', 'The report says', r.body::jsonb->>'status', 'at '
+                   || (r.body::jsonb->>'price'), '; the trade had ended', t.status, 'at ' || t.price)
+               ELSE left(coalesce(nullif(r.why, ''), r.body), 500) END, r.customer_id, r.trade_id, r.id, ''
+    FROM trades_report AS r LEFT JOIN trades_trade AS t ON t.id = r.trade_id
     WHERE r.outcome IN ('breaks_terms', 'contradicts', 'malformed', 'unknown_trade')
       AND NOT EXISTS (SELECT FROM office_case AS c WHERE c.key = 'report ' || r.id AND c.kind =
           CASE r.outcome WHEN 'unknown_trade' THEN 'unknown_here' ELSE r.outcome END)
     ORDER BY r.id LIMIT 500
+    ON CONFLICT (kind, key) DO NOTHING
+"""
+FIND_IN_WEBHOOKS = """
+    INSERT INTO office_case (kind, key, detail, customer_id, resolution)
+    SELECT 'webhook', found.key, left(found.url || ' was given up; last it answered: ' || found.answer, 1000),
+           found.customer_id, ''
+    FROM (
+        SELECT 'webhook ' || w.id || ' ' || (d.created_at AT TIME ZONE 'UTC')::date AS key, w.url, w.customer_id,
+               max(d.answer) AS answer
+        FROM trades_delivery AS d JOIN trades_webhook AS w ON w.id = d.webhook_id
+        WHERE d.next_at IS NULL AND d.delivered_at IS NULL GROUP BY 1, 2, 3
+    ) AS found
+    WHERE NOT EXISTS (SELECT FROM office_case AS c WHERE c.kind = 'webhook' AND c.key = found.key)
     ON CONFLICT (kind, key) DO NOTHING
 """

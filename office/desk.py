@@ -189,7 +189,7 @@ def _lanes(now: datetime) -> dict[str, Any]:
 def _workers() -> list[str] | None:
     """The lanes' workers that answer now; None: the broker can't be reached."""
     try:
-        answers = current_app.control.ping(timeout=PING_SECONDS)
+        answers = current_app.control.ping(timeout=PING_SECONDS) or []
     except Exception:  # noqa: BLE001 — kombu raises what its transport raises
         return None
     return sorted(name for answer in answers for name in answer)

@@ -43,7 +43,7 @@ class _Paginator:
 
 
 class KeysetChangeList(ChangeList):
-    """A page of a list. `older`: the cursor of the next page; `looked_back`: it begins where this one stopped looking."""
+    """A page of a list. `older`: the next page's cursor; `looked_back`: it begins where this one stopped looking."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         self.after = request.GET.get(AFTER)
@@ -85,7 +85,7 @@ class KeysetChangeList(ChangeList):
         elif boundary is not None:
             self.older = self.looked_back = str(boundary)
         self.result_count = len(self.result_list)
-        self.full_result_count = self.show_full_result_count = None
+        self.full_result_count, self.show_full_result_count = self.result_count, False
         self.can_show_all = self.multi_page = self.show_all = False
         self.page_num = 1
         self.paginator = _Paginator()

@@ -157,8 +157,8 @@ def _totals_that_differ(cursor: Any) -> tuple[list[Finding], int]:
         Finding(
             Kind.POSTINGS_DIFFER,
             f"stock {ticker}",
-            f"By the exchange's fills {their_shares} shares and {their_cash} USD moved; posted were {our_shares} shares "
-            f"and {our_cash} USD.",
+            f"By the exchange's fills {their_shares} shares and {their_cash} USD moved; posted were "
+            f"{our_shares} shares and {our_cash} USD.",
         )
         for ticker, their_shares, their_cash, our_shares, our_cash in rows
         if (their_shares, their_cash) != (our_shares, our_cash)
@@ -200,8 +200,8 @@ UNKNOWN_HERE = """
     WHERE NOT EXISTS (SELECT FROM trades_trade AS t WHERE t.id = r.trade_id)
     ORDER BY r.trade_id LIMIT %s
 """
-# Postings of one trade are one transaction, so both of a buy are here or neither. What settled after the record was read
-# is not counted: only postings whose fill the record has, and fills whose trade is settled.
+# Postings of one trade are one transaction, so both of a buy are here or neither. What settled after the record was
+# read is not counted: only postings whose fill the record has, and fills whose trade is settled.
 TOTALS = """
     WITH theirs AS (
         SELECT r.ticker, sum(CASE r.type WHEN 'BUY' THEN r.quantity ELSE -r.quantity END) AS shares,

@@ -25,8 +25,9 @@ log = structlog.get_logger()
 
 
 def find_cases() -> None:
-    """Open an exception for each report that needs a person. Again: none."""
+    """Open an exception for each report that needs a person, and each webhook that gave up. Again: none."""
     cases.find_in_reports()
+    cases.find_in_webhooks()
 
 
 def ask_for(duty: str, asked_by: str) -> None:

@@ -81,7 +81,7 @@ def ask_exchange() -> int:
 
 
 def ask_now(trade_id: UUID) -> str:
-    """Ask the exchange about one trade; what it said, in a word or two. What follows is what follows a sweep's question.
+    """Ask the exchange about one trade; what it said, in a word or two. It goes on as after a sweep's question.
 
     About a trade that is PLACED or final it is only asked; a final report is then kept, and judged by the next turn.
     Raises Unknown.
@@ -93,13 +93,13 @@ def ask_now(trade_id: UUID) -> str:
         if call.outcome == calls.UNKNOWN:
             raise Unknown(call.seen)
         return call.answers[str(trade_id)]
-    call = calls.begin(calls.ASK, [trade_id])
+    begun = calls.begin(calls.ASK, [trade_id])
     try:
         report = gateway.ask(trade_id)
     except Unknown as unknown:
-        calls.keep([call.unknown(str(unknown))])
+        calls.keep([begun.unknown(str(unknown))])
         raise
-    calls.keep([call.answered({str(trade_id): calls.said(report)})])
+    calls.keep([begun.answered({str(trade_id): calls.said(report)})])
     if report is not None and report.get("status") != "ACCEPTED" and not _is_placed(trade_id):
         record([report], Report.Source.SWEEP)
     return calls.said(report)

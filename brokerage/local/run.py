@@ -413,6 +413,7 @@ def ready_text(url: str, demo: dict[str, Any]) -> str:
         lines += [
             f"  customer  {customer.get('email')}  password {customer.get('password')}",
             f"  staff     {staff.get('email')}  password {staff.get('password')}",
+            f"            second factor {staff.get('secondFactor')}; or .venv/bin/python manage.py demo_code",
             f"  token     {customer.get('token')}",
             "  place a trade:",
             f"  curl -X POST {url}/api/v1/trades -H 'Authorization: Bearer {customer.get('token')}' "

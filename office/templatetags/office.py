@@ -1,6 +1,6 @@
 """How the back office writes times, money and states."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +17,13 @@ register = template.Library()
 @register.filter
 def precise(moment: datetime | None) -> str:
     """A time in UTC, to the millisecond."""
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}" if moment else ""
+    return moment.astimezone(UTC).isoformat(" ", "milliseconds")[:-6] if moment else ""
+
+
+@register.filter
+def minute(moment: datetime) -> str:
+    """The hour and minute of a time, in UTC whatever the reader's zone."""
+    return f"{moment.astimezone(UTC):%H:%M}"
 
 
 @register.filter

@@ -128,6 +128,8 @@ def test_cancel_takes_a_placed_trade_back_and_no_other(browser_of, targets: dict
     trade.refresh_from_db()
     assert (trade.status, trade.reason_code) == (Status.REJECTED, "cancelled")
     done = AuditEntry.objects.get(action="cancel", outcome="done")
+    assert done.before
+    assert done.after
     assert (done.before["status"], done.after["status"], done.reason) == ("PLACED", "REJECTED", "The customer called.")
     assert (done.staff, done.address, done.trade_id) == ("operations@staff.example.com", "192.0.2.7", trade.id)
 
@@ -178,6 +180,8 @@ def test_freezing_stops_trading_and_withdrawals(browser_of, targets: dict[str, A
     withdraw(alice.id, Decimal(1))
     place_trade(alice.id, "AAPL", Type.BUY, 1)
     changed = AuditEntry.objects.get(action="freeze-withdrawals", outcome="done")
+    assert changed.before
+    assert changed.after
     assert (changed.before["withdrawalsFrozen"], changed.after["withdrawalsFrozen"]) == (False, True)
 
 

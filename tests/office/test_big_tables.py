@@ -23,7 +23,8 @@ QUERIES_MAX = 20
     [
         "trades/trade/", "trades/trade/?status=open", "trades/trade/?status=FILLED&ticker=AAPL",
         "trades/trade/?reason=expired", "trades/trade/?lane=3", "trades/trade/?age=60", "trades/trade/?day=2026-11-22",
-        "trades/trade/?customer=1", "trades/trade/?q=alice@example.com", "trades/report/", "trades/report/?outcome=settled",
+        "trades/trade/?customer=1", "trades/trade/?q=alice@example.com", "trades/report/",
+        "trades/report/?outcome=settled",
         "exchange/call/", "accounts/customer/", "accounts/customer/?q=ali", "accounts/posting/",
         "accounts/posting/?customer=1", "accounts/posting/?ticker=AAPL", "accounts/adjustment/", "office/case/",
         "office/auditentry/", "office/auditentry/?staff=x@example.com", "find/?q=ali", "switches/",
@@ -36,9 +37,8 @@ def test_pages_ask_little_and_count_nothing(browser_of, alice: Customer, page: s
     browser = browser_of(Role.COMPLIANCE)
     trade = Trade.objects.earliest("sequence")
     most = 30 if page == "CUSTOMER" else QUERIES_MAX  # no list: a dozen things about one customer
-    page = {"TRADE": f"trades/trade/{trade.id}/change/", "CUSTOMER": f"accounts/customer/{alice.id}/change/"}.get(
-        page, page
-    )
+    pages = {"TRADE": f"trades/trade/{trade.id}/change/", "CUSTOMER": f"accounts/customer/{alice.id}/change/"}
+    page = pages.get(page, page)
     with CaptureQueriesContext(connection) as captured:
         assert browser.get(f"/admin/{page}").status_code in {200, 302}
     statements = [query["sql"] for query in captured if not query["sql"].startswith(("SAVEPOINT", "RELEASE"))]

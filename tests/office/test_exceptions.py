@@ -2,12 +2,14 @@
 
 import io
 import time
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models import Customer
@@ -19,7 +21,7 @@ from office.models import Case, Duty, Proof, Reconciliation
 from office.reconcile import reconcile
 from tests.people import claim, say, word
 from trades.execute import execute
-from trades.models import Report, Status, Trade, Type
+from trades.models import Delivery, Report, Status, Trade, Type, Webhook
 from trades.place import place_trade
 from trades.report import record
 
@@ -59,6 +61,18 @@ def test_a_closed_exception_opens_again_when_it_is_true_again(alice: Customer, b
     cases.note([finding])
     case.refresh_from_db()
     assert (case.closed_at, case.resolution, case.owner_id) == (None, "", bob.id)
+
+
+def test_a_webhook_that_gave_up(alice: Customer) -> None:
+    hook = Webhook.objects.create(customer=alice, url="https://example.com/hook", secret="x", xact=0, move=0)
+    for number in range(3):
+        Delivery.objects.create(webhook=hook, event_id=str(number), type="x", body="{}", next_at=None, answer="500")
+    Delivery.objects.create(webhook=hook, event_id="due", type="x", body="{}")
+    rounds.find_cases()
+    rounds.find_cases()
+    case = Case.objects.get()
+    assert (case.kind, case.customer_id) == (Kind.WEBHOOK, alice.id)
+    assert "https://example.com/hook was given up; last it answered: 500" in case.detail
 
 
 def sent(customer: Customer, exchange, **terms) -> Trade:
@@ -130,9 +144,9 @@ def test_a_fill_that_the_exchange_does_not_know(carol: Customer, only_ours) -> N
 
 
 def test_an_order_that_is_not_ours(carol: Customer, only_ours) -> None:
-    trade = sent(carol, only_ours)
+    sent(carol, only_ours)
     stranger: UUID = uuid7()
-    gateway.execute([Order(stranger, "AAPL", "BUY", 1, Decimal(100000), trade.expires_at)])
+    gateway.execute([Order(stranger, "AAPL", "BUY", 1, Decimal(100000), timezone.now() + timedelta(seconds=30))])
     reconcile()
     assert kinds() == ["unknown_here"]
     assert Case.objects.get().trade_id == stranger
@@ -142,6 +156,9 @@ def test_what_is_on_its_way_is_no_exception(carol: Customer, only_ours) -> None:
     only_ours.faults(callbackDropRate=1)
     trade, _ = place_trade(carol.id, "AAPL", Type.BUY, 1)
     execute(claim(carol))
+    assert reconcile().breaks == 0
+    while (gateway.ask(trade.id) or {})["status"] == "ACCEPTED":
+        time.sleep(0.02)
     assert reconcile().breaks == 0
     past_the_triggers("UPDATE trades_trade SET claimed_at = now() - interval '1 hour' WHERE id = %s", [trade.id])
     assert reconcile().breaks == 1

@@ -179,7 +179,7 @@ def test_export_streams_what_the_filters_let_through(
         place_trade(alice.id, "IBM", Type.BUY, quantity)
     answer = compliance.get("/admin/trades/trade/export/", {"ticker": "IBM"})
     assert answer.streaming
-    lines = b"".join(answer.streaming_content).decode().splitlines()
+    lines = b"".join(answer.streaming_content).decode().splitlines()  # type: ignore[attr-defined]
     assert lines[0].startswith("tradeId,customerId,email")
     assert len(lines) == 12
     assert len(set(lines)) == 12

@@ -13,6 +13,10 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(condition=models.Q(('delivered_at', None), ('next_at', None)), fields=['webhook'], name='deliveries_given_up'),
+        ),
+        migrations.AddIndex(
             model_name='report',
             index=models.Index(condition=models.Q(('outcome__in', ['breaks_terms', 'contradicts', 'malformed', 'unknown_trade'])), fields=['id'], name='reports_for_a_person'),
         ),

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from allauth.mfa.totp.internal.auth import TOTP
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
@@ -16,6 +17,7 @@ from accounts.watchlist import watch
 
 CUSTOMER, STAFF = "demo@example.com", "staff@example.com"
 WATCHED = ("AAPL", "MSFT", "NVDA", "DIS", "KO")
+SECOND_FACTOR = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 PASSWORD = "demo-only-password"  # noqa: S105 — printed by `make run`, and good for nothing else
 
 
@@ -33,10 +35,11 @@ class Command(BaseCommand):
                 watch(customer.id, ticker)
         deposit(customer.id, Decimal("25000.0000"), key="demo")
         if not Customer.objects.filter(email=STAFF).exists():
-            create_customer(STAFF, PASSWORD, name="Sam Staff", is_staff=True, is_superuser=True)
+            staff = create_customer(STAFF, PASSWORD, name="Sam Staff", is_staff=True, is_superuser=True)
+            TOTP.activate(staff, SECOND_FACTOR)
         made = {
             "customer": {"email": CUSTOMER, "password": PASSWORD, "token": self._token(customer)},
-            "staff": {"email": STAFF, "password": PASSWORD},
+            "staff": {"email": STAFF, "password": PASSWORD, "secondFactor": SECOND_FACTOR},
         }
         self.stdout.write(json.dumps(made, indent=None if options["json"] else 2))
 

@@ -9,7 +9,7 @@ from office.roles import Role, appoint
 
 
 class Command(BaseCommand):
-    help = "Make somebody a member of staff. Again, with another role: that one too. Their first sign-in sets up the second factor."
+    help = "Make somebody a member of staff, who sets up a second factor at first. Again, with another role: that too."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
