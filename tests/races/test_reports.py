@@ -71,7 +71,12 @@ def test_sets_of_the_same_reports_in_opposite_order_at_once_are_kept_once(crowd_
 def test_contradicting_reports_at_once_one_settles_and_the_others_are_kept(alice: Customer, in_flight: Trade) -> None:
     words = [word(in_flight, Status.FILLED, Decimal(price)) for price in range(100, 100 + COPIES)]
     words += [word(in_flight, Status.REJECTED)]
-    together(*[lambda said=said: (record([said], Report.Source.CALLBACK), claim(alice)) for said in words])
+
+    def hear(said: dict[str, Any]) -> None:
+        record([said], Report.Source.CALLBACK)
+        claim(alice)
+
+    together(*[lambda said=said: hear(said) for said in words])
     claim(alice)
     found = list(Report.objects.filter(trade_id=in_flight.id).values_list("outcome", flat=True))
     assert sorted(found) == [Outcome.CONTRADICTS] * COPIES + [Outcome.SETTLED]

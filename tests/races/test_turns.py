@@ -2,9 +2,10 @@
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -84,7 +85,7 @@ def test_workers_placings_and_reports_at_once_lose_nothing_and_keep_every_promis
     assert watch.looks > 1
     assert watch.seen == set()
     claim(*crowd)
-    assert set(Trade.objects.values_list("status", flat=True)) <= FINAL
+    assert set(Trade.objects.values_list("status", flat=True)) <= set(FINAL)
     assert Trade.objects.count() == CUSTOMERS * (TRADES_EACH + 1)
     assert Balance.objects.filter(held=0).count() == CUSTOMERS
 
@@ -125,7 +126,12 @@ def test_threads_that_ring_at_once_send_one_message(alice: Customer) -> None:
 def test_a_doubled_ring_takes_one_turn(exchange: StandInExchange, alice: Customer, monkeypatch: Any) -> None:
     trade = buy(alice)
     turns: list[list[int]] = []
-    monkeypatch.setattr(tasks, "take_turn", lambda ids, by: (turns.append(list(ids)), take_turn(ids, by)))
+
+    def note(customer_ids: Collection[int], by: str) -> None:
+        turns.append(list(customer_ids))
+        take_turn(customer_ids, by)
+
+    monkeypatch.setattr(tasks, "take_turn", note)
     of_alice = lane.lane_of(alice.id)
     together(*[lambda: tasks.turn(lane=of_alice, from_a_newer_release=True)] * TURNS_AT_ONCE)
     assert turns == [[alice.id]]
@@ -163,7 +169,12 @@ def test_two_sweeps_at_once_ask_and_ring_as_one_does(
     Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2026-01-01T00:00Z")
     asked: list[Any] = []
     ask = sweep.gateway.ask
-    monkeypatch.setattr(sweep.gateway, "ask", lambda trade_id: (asked.append(trade_id), ask(trade_id))[1])
+
+    def note(trade_id: UUID) -> Any:
+        asked.append(trade_id)
+        return ask(trade_id)
+
+    monkeypatch.setattr(sweep.gateway, "ask", note)
     counts = together(*[sweep.ask_exchange] * TURNS_AT_ONCE)
     assert sum(counts) == CUSTOMERS
     assert sorted(asked) == sorted(trade.id for trade in trades)

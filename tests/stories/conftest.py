@@ -40,7 +40,8 @@ def people(brokerage: Brokerage, request: pytest.FixtureRequest) -> Callable[[in
         code = OPEN_ACCOUNTS.format(count=count, name=name, cash=CASH)
         made = brokerage.manage("shell", "--no-imports", "-c", code)
         assert made.returncode == 0, made.stderr
-        return [Person(*json.loads(line), CASH) for line in made.stdout.splitlines() if line.startswith("[")]
+        opened = [json.loads(line) for line in made.stdout.splitlines() if line.startswith("[")]
+        return [Person(customer_id, token, CASH) for customer_id, token in opened]
 
     return people
 
