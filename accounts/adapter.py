@@ -14,6 +14,7 @@ class Adapter(DefaultAccountAdapter):
     """Opens an account for who signs up, customer and balance in one transaction."""
 
     def save_user(self, request: HttpRequest, user: Customer, form: Any, commit: bool = True) -> Customer:
+        """The new customer, with an account unless it is not to be kept yet. Needs no transaction: it is one."""
         super().save_user(request, user, form, commit=False)
         user.name = form.cleaned_data.get("name", "")
         if commit:

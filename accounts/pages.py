@@ -13,13 +13,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import funding, paper, queries, tokens
+from accounts import funding, queries, statement_document, tokens
 from accounts.forms import AmountForm, ProfileForm, TokenForm
 from accounts.models import CASH, Posting
 from accounts.statements import Month, NoStatement, Statement, months_of, statement_of
-from accounts.templatetags.figures import describe, signed, usd
+from accounts.templatetags.figures import usd
 from accounts.visitor import customer_id_of, customer_of
-from accounts.zone import EASTERN
 
 LINES_A_PAGE = 25
 TOKENS_MAX = 50
@@ -178,7 +177,7 @@ def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
 def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
     """One month, on paper."""
     made = _statement(request, year, month)
-    response = HttpResponse(_statement_on_paper(made), content_type="application/pdf")
+    response = HttpResponse(statement_document.made_of(made), content_type="application/pdf")
     response["Content-Disposition"] = f'attachment; filename="statement-{year:04}-{month:02}.pdf"'
     return response
 
@@ -188,64 +187,6 @@ def _statement(request: HttpRequest, year: int, month: int) -> Statement:
         return statement_of(customer_id_of(request), Month(year, month))
     except NoStatement:
         raise Http404 from None
-
-
-def _statement_on_paper(made: Statement) -> bytes:
-    month = made.month
-    period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
-    story: list[Any] = [
-        paper.table(
-            [
-                ["Cash at the beginning", usd(made.opening)],
-                ["Deposits", usd(made.deposits)],
-                ["Withdrawals", usd(-made.withdrawals)],
-                ["Shares bought", usd(-made.bought)],
-                ["Shares sold", usd(made.sold)],
-                ["Cash at the end" if made.is_final else "Cash so far", usd(made.closing)],
-            ],
-            [3, 1],
-            1,
-            head=False,
-            last_bold=True,
-        ),
-        paper.gap(18),
-        paper.heading("Shares"),
-        paper.gap(4),
-    ]
-    if made.shares:
-        rows = [[ticker, f"{begin:,}", f"{end - begin:+,}", f"{end:,}"] for ticker, begin, end in made.shares]
-        story.append(paper.table([["Stock", "At the beginning", "Change", "At the end"], *rows], [3, 1, 1, 1], 1))
-    else:
-        story.append(paper.text("None were held.", soft=True))
-    story += [paper.gap(18), paper.heading("Every movement of cash"), paper.gap(4)]
-    if made.lines:
-        story.append(
-            paper.table(
-                [
-                    ["Time (Eastern)", "What", "Amount", "Balance"],
-                    *(
-                        [
-                            f"{line.at.astimezone(EASTERN):%b %d, %Y %H:%M:%S}",
-                            describe(line.kind, line.ticker, line.quantity, line.price),
-                            signed(line.change),
-                            usd(line.balance),
-                        ]
-                        for line in made.lines
-                    ),
-                ],
-                [1.5, 2.4, 1, 1],
-                2,
-            )
-        )
-    else:
-        story.append(paper.text("None in this month.", soft=True))
-    final = "Final." if made.is_final else "Not final: the month is not over."
-    return paper.document(
-        f"Statement for {month}",
-        f"Account {made.account} · {period} · {final}",
-        story,
-        f"Account {made.account} · {month} · made from the account's postings · all amounts in USD",
-    )
 
 
 @login_required

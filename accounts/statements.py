@@ -29,6 +29,7 @@ class Month:
 
     @classmethod
     def of(cls, at: datetime) -> "Month":
+        """The month of a moment, Eastern."""
         local = at.astimezone(EASTERN)
         return cls(local.year, local.month)
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from zoneinfo import ZoneInfo, available_timezones
 
+from django.conf import settings
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -18,8 +20,14 @@ class LocalTime:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path.startswith("/api/"):
-            return self.get_response(request)
-        chosen = getattr(request.user, "time_zone", "") or request.COOKIES.get(COOKIE, "")
+        chosen = self._chosen(request) or request.COOKIES.get(COOKIE, "")
         with timezone.override(ZoneInfo(chosen) if chosen in NAMES else EASTERN):
             return self.get_response(request)
+
+    def _chosen(self, request: HttpRequest) -> str:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+            return ""  # programs, the exchange and strangers cost no look-up
+        try:
+            return getattr(request.user, "time_zone", "")
+        except Error:
+            return ""  # the database is away, as the page itself will find

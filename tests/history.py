@@ -75,15 +75,16 @@ class _Writer:
             type="BUY" if is_buy else "SELL",
             quantity=size,
             placed_at=at,
-            status=Status.FILLED,
+        )
+        mine = Trade.objects.filter(id=trade.id)
+        mine.update(
+            status=Status.IN_PROGRESS,
             max_price=self.cash if is_buy else None,
             claimed_at=at,
             expires_at=at + timedelta(seconds=30),
             ask_at=at + timedelta(seconds=3),
-            price=price,
-            amount=amount,
-            settled_at=done,
         )
+        mine.update(status=Status.FILLED, price=price, amount=amount, settled_at=done)
         steps = [
             ("", "PLACED", at),
             ("PLACED", "IN PROGRESS", at + timedelta(seconds=0.03)),

@@ -17,7 +17,7 @@ class Chart:
 
     line: str
     area: str
-    reference_y: float
+    reference_y: Decimal
     points: list[tuple[int, str]]
     low: Decimal
     high: Decimal
@@ -74,11 +74,11 @@ def sparkline(values: Sequence[Decimal]) -> str:
     )
 
 
-def _height(value: Decimal, low: Decimal, high: Decimal, height: int) -> float:
+def _height(value: Decimal, low: Decimal, high: Decimal, height: int) -> Decimal:
     if high == low:
-        return height / 2
-    return PADDING + float((high - value) / (high - low)) * (height - 2 * PADDING)
+        return Decimal(height) / 2
+    return PADDING + (high - value) / (high - low) * (height - 2 * PADDING)
 
 
-def _path(places: Sequence[tuple[float, float]]) -> str:
+def _path(places: Sequence[tuple[float, Decimal]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)

@@ -80,6 +80,8 @@ ATTEMPTS = [
         "INSERT INTO accounts_token (id, customer_id, name, token_hash, key_id, secret_hash, scopes) "
         "VALUES (gen_random_uuid(), 0, '', 'a', 'b', 'c', '[]')",
     ),
+    ("watched_once", "INSERT INTO accounts_watched (customer_id, ticker) VALUES (%(alice)s, 'KO'), (%(alice)s, 'KO')"),
+    ("accounts_watched_customer_id_fk", "INSERT INTO accounts_watched (customer_id, ticker) VALUES (0, 'KO')"),
 ]
 
 

@@ -159,6 +159,17 @@ class Browser:
         (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(taken["data"]))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _hang_up(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """A browser that was closed may leave the server's thread, and so its connection, behind."""
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
 @pytest.fixture
 def site(
     transactional_db: None,

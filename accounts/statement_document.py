@@ -1,0 +1,55 @@
+"""A statement on paper."""
+
+from typing import Any
+
+from accounts import paper
+from accounts.statements import Statement
+from accounts.templatetags.figures import describe, signed, usd
+from accounts.zone import EASTERN
+
+
+def made_of(statement: Statement) -> bytes:
+    """The statement as PDF: of the same postings the same bytes, whenever it is made."""
+    month = statement.month
+    period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
+    final = "Final." if statement.is_final else "Not final: the month is not over."
+    return paper.document(
+        f"Statement for {month}",
+        f"Account {statement.account} · {period} · {final}",
+        [*_sums(statement), *_shares(statement), *_movements(statement)],
+        f"Account {statement.account} · {month} · made from the account's postings · all amounts in USD",
+    )
+
+
+def _sums(statement: Statement) -> list[Any]:
+    rows = [
+        ["Cash at the beginning", usd(statement.opening)],
+        ["Deposits", usd(statement.deposits)],
+        ["Withdrawals", usd(-statement.withdrawals)],
+        ["Shares bought", usd(-statement.bought)],
+        ["Shares sold", usd(statement.sold)],
+        ["Cash at the end" if statement.is_final else "Cash so far", usd(statement.closing)],
+    ]
+    return [paper.table(rows, [3, 1], 1, head=False, last_bold=True), paper.gap(18)]
+
+
+def _shares(statement: Statement) -> list[Any]:
+    rows = [[ticker, f"{begin:,}", f"{end - begin:+,}", f"{end:,}"] for ticker, begin, end in statement.shares]
+    head = ["Stock", "At the beginning", "Change", "At the end"]
+    shown = paper.table([head, *rows], [3, 1, 1, 1], 1) if rows else paper.text("None were held.", soft=True)
+    return [paper.heading("Shares"), paper.gap(4), shown, paper.gap(18)]
+
+
+def _movements(statement: Statement) -> list[Any]:
+    rows = [
+        [
+            f"{line.at.astimezone(EASTERN):%b %d, %Y %H:%M:%S}",
+            describe(line.kind, line.ticker, line.quantity, line.price),
+            signed(line.change),
+            usd(line.balance),
+        ]
+        for line in statement.lines
+    ]
+    head = ["Time (Eastern)", "What", "Amount", "Balance"]
+    shown = paper.table([head, *rows], [1.5, 2.4, 1, 1], 2) if rows else paper.text("None in this month.", soft=True)
+    return [paper.heading("Every movement of cash"), paper.gap(4), shown]
