@@ -135,20 +135,19 @@ def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: py
         assert any("out of order" in words for words in judge([case]))
 
 
-def test_acknowledging_before_the_commit(willing: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_acknowledging_before_the_commit(willing: StandInExchange) -> None:
     case = Case(willing, 1)
     reading, writing = os.pipe()
     connections.close_all()
     if (pid := os.fork()) == 0:
         try:
-            atomic = transaction.atomic
-            monkeypatch.setattr(place.transaction, "atomic", lambda durable=False: atomic())
-            with atomic():
+            with transaction.atomic():
                 trade, _ = place.place_trade(case.customer.id, "KO", "BUY", 2, "first")
                 os.write(writing, json.dumps({"tradeId": str(trade.id), "status": "PLACED"}).encode())
                 os.kill(os.getpid(), signal.SIGKILL)
         finally:
             os._exit(1)
+    os.close(writing)
     os.waitpid(pid, 0)
     answer = json.loads(os.read(reading, 1000))
     body = {"stockTicker": "KO", "type": "BUY", "quantity": 2}
