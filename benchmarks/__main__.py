@@ -144,7 +144,7 @@ def machine() -> dict[str, Any]:
 
 
 def say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 (a command's output)
+    print(text, flush=True)
 
 
 def main() -> int:

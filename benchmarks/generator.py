@@ -238,7 +238,7 @@ def _content_length(head: bytes) -> int:
 def main() -> None:
     described = json.loads(sys.stdin.buffer.raw.readline())  # type: ignore[union-attr]
     described["addresses"] = [tuple(address) for address in described["addresses"]]
-    print(json.dumps(Generator(Order(**described)).run()), flush=True)  # noqa: T201
+    print(json.dumps(Generator(Order(**described)).run()), flush=True)
 
 
 if __name__ == "__main__":

@@ -386,9 +386,7 @@ class Delivery(models.Model):
         indexes = [
             models.Index(name="deliveries_of_webhook", fields=["webhook", "-id"]),
             models.Index(name="deliveries_due", fields=["next_at"], condition=Q(next_at__isnull=False)),
-            models.Index(
-                name="deliveries_given_up", fields=["webhook"], condition=Q(next_at=None, delivered_at=None)
-            ),
+            models.Index(name="deliveries_given_up", fields=["webhook"], condition=Q(next_at=None, delivered_at=None)),
         ]
 
     def __str__(self) -> str:
