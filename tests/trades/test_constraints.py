@@ -39,7 +39,10 @@ SENT = "status = 'IN PROGRESS', claimed_at = now(), expires_at = now(), ask_at =
 ENDED = "price = 10, amount = 10, settled_at = now()"
 SWITCH = "INSERT INTO trades_switch (kind, ticker, customer_id, is_on, value, by_id, why) VALUES ({}, 'test')"
 WEBHOOK = "INSERT INTO trades_webhook (id, customer_id, url, secret, xact, move) VALUES ({}, '', '', 0, 0)"
-DELIVERY = "INSERT INTO trades_delivery (webhook_id, event_id, type, body, attempts, answer) VALUES ({}, 'once', '', '', 0, '')"
+DELIVERY = (
+    "INSERT INTO trades_delivery (webhook_id, event_id, type, body, attempts, answer) "
+    "VALUES ({}, 'once', '', '', 0, '')"
+)
 ATTEMPTS = [
     ("trade_has_its_place_in_line", insert(sequence=1)),
     ("one_trade_in_flight", change("placed", f"{SENT}, max_price = 1")),
