@@ -394,7 +394,9 @@ class ConfigurationView(AlpacaView):
         for name, value in FIXED.items():
             if asked.get(name, value) != value:
                 raise Refused(422, UNPROCESSABLE, f"{name}: only {value} is supported")
-        changes = {name: asked[name] for name in ("suspend_trade", "trade_confirm_email") if name in asked}
+        changes: dict[str, Any] = {
+            name: asked[name] for name in ("suspend_trade", "trade_confirm_email") if name in asked
+        }
         row, _ = Configuration.objects.update_or_create(customer_id=self.customer_id, defaults=changes)
         return Response(self._shown(row))
 
@@ -812,7 +814,7 @@ class WatchlistView(AlpacaView):
 class WatchedView(WatchlistView):
     """One symbol of a watchlist."""
 
-    http_method_names: ClassVar = ["delete", "options"]
+    http_method_names = ["delete", "options"]
 
     @extend_schema(operation_id="alpacaRemoveFromWatchlist", responses=answers.Watchlist)
     def delete(self, request: Request, watchlist_id: str, symbol: str) -> Response:  # type: ignore[override]

@@ -44,7 +44,8 @@ def portfolio(
     postings = list(Posting.objects.filter(customer_id=customer_id, created_at__lte=end).order_by("id")[:POSTINGS_MAX])
     if len(postings) == POSTINGS_MAX:
         raise TooLong
-    cash, shares, last = Decimal(0), defaultdict(Decimal), dict[str, Decimal]()
+    cash, last = Decimal(0), dict[str, Decimal]()
+    shares: defaultdict[str, Decimal] = defaultdict(Decimal)
     number = 0
     moments, equity = [], []
 

@@ -288,7 +288,8 @@ class Streams:
     async def _signed_in(self, receive: Receive, say: Callable[[str, dict[str, Any]], Awaitable[None]]) -> Token:
         while True:
             message = await _message(receive)
-            data = message.get("data") if isinstance(message.get("data"), dict) else message
+            inner = message.get("data")
+            data: dict[str, Any] = inner if isinstance(inner, dict) else message
             if message.get("action") in ("authenticate", "auth"):
                 pair = (data.get("key_id") or message.get("key"), data.get("secret_key") or message.get("secret"))
                 try:

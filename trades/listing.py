@@ -74,7 +74,8 @@ def _branches(rows: QuerySet[Trade], wanted: Wanted) -> tuple[list[QuerySet[Trad
     in_flight = open_rows.filter(status=Status.IN_PROGRESS) if Status.IN_PROGRESS in statuses else None
     branches = [open_rows.filter(status=Status.PLACED)] if Status.PLACED in statuses else []
     final = [status for status in statuses if status in FINAL]
-    combinations = list(product(final, types, wanted.tickers or [None]))
+    tickers: list[str | None] = list(wanted.tickers) or [None]
+    combinations = list(product(final, types, tickers))
     if len(combinations) > BRANCHES_MAX:
         return [*branches, rows.filter(status__in=final, type__in=types, ticker__in=wanted.tickers)], in_flight
     for status, type, ticker in combinations:

@@ -11,7 +11,7 @@ from django.db.models import ProtectedError
 from accounts.models import Customer
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 from tests.people import claim, receive_shares
-from trades.models import Move, Report, Status, Trade, Type
+from trades.models import Delivery, Move, Report, Status, Switch, Trade, Type, Webhook
 from trades.place import place_trade
 
 INSERT = """
@@ -37,6 +37,12 @@ def change(trade: str, to: str) -> str:
 
 SENT = "status = 'IN PROGRESS', claimed_at = now(), expires_at = now(), ask_at = now()"
 ENDED = "price = 10, amount = 10, settled_at = now()"
+SWITCH = "INSERT INTO trades_switch (kind, ticker, customer_id, is_on, value, by_id, why) VALUES ({}, 'test')"
+WEBHOOK = "INSERT INTO trades_webhook (id, customer_id, url, secret, xact, move) VALUES ({}, '', '', 0, 0)"
+DELIVERY = (
+    "INSERT INTO trades_delivery (webhook_id, event_id, type, body, attempts, answer) "
+    "VALUES ({}, 'once', '', '', 0, '')"
+)
 ATTEMPTS = [
     ("trade_has_its_place_in_line", insert(sequence=1)),
     ("one_trade_in_flight", change("placed", f"{SENT}, max_price = 1")),
@@ -141,6 +147,20 @@ ATTEMPTS = [
         "SELECT trade_id, digest, body, source, outcome, why FROM trades_report WHERE trade_id = %(filled)s",
     ),
     ("trades_tradecounter_customer_id_fk", "INSERT INTO trades_tradecounter (customer_id, last) VALUES (0, 1)"),
+    ("switch_has_its_subject", SWITCH.format("'halt_ticker', '', NULL, true, NULL, %(alice)s")),
+    ("switch_has_its_subject", SWITCH.format("'halt_customer', '', NULL, true, NULL, %(alice)s")),
+    ("switch_has_its_subject", SWITCH.format("'halt_all', 'AAPL', NULL, true, NULL, %(alice)s")),
+    ("switch_has_its_subject", SWITCH.format("'nonsense', '', NULL, true, NULL, %(alice)s")),
+    ("switch_has_its_value", SWITCH.format("'shares_max', '', NULL, true, NULL, %(alice)s")),
+    ("switch_has_its_value", SWITCH.format("'shares_max', '', NULL, true, 0, %(alice)s")),
+    ("switch_has_its_value", SWITCH.format("'halt_all', '', NULL, true, 3, %(alice)s")),
+    ("trades_switch_by_id_fk", SWITCH.format("'halt_all', '', NULL, true, NULL, 0")),
+    ("trades_switch_customer_id_fk", SWITCH.format("'halt_customer', '', 0, true, NULL, %(alice)s")),
+    ("switches_stay", "UPDATE trades_switch SET is_on = false"),
+    ("switches_stay", "DELETE FROM trades_switch"),
+    ("trades_webhook_customer_id_fk", WEBHOOK.format("gen_random_uuid(), 0")),
+    ("trades_delivery_webhook_id_fk", DELIVERY.format("gen_random_uuid()")),
+    ("one_delivery_an_event", DELIVERY.format("(SELECT id FROM trades_webhook)")),
 ]
 
 
@@ -148,6 +168,9 @@ ATTEMPTS = [
 def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     """Alice's trades, one in every status; and Bob's, alone in his line."""
     alone, _ = place_trade(bob.id, "AAPL", Type.BUY, 1)
+    Switch.objects.create(kind=Switch.Kind.RESTRICT_TICKER, ticker="NONE", why="test", by=alice)
+    hook = Webhook.objects.create(customer=alice, url="https://example.com/", secret="x", xact=0, move=0)
+    Delivery.objects.create(webhook=hook, event_id="once", type="test", body="{}")
     filled = receive_shares(alice, "AAPL", 1, Decimal(10))
     rejected, _ = place_trade(alice.id, "AAPL", Type.SELL, 99)
     in_flight, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
