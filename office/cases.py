@@ -124,8 +124,8 @@ FIND_IN_REPORTS = """
     INSERT INTO office_case (kind, key, detail, customer_id, trade_id, report_id, resolution)
     SELECT CASE r.outcome WHEN 'unknown_trade' THEN 'unknown_here' ELSE r.outcome END, 'report ' || r.id,
            CASE r.outcome
-               WHEN 'contradicts' THEN concat_ws(' ', 'The report says', r.body::jsonb->>'status', 'at '
-                   || (r.body::jsonb->>'price'), '; the trade had ended', t.status, 'at ' || t.price)
+               WHEN 'contradicts' THEN concat_ws(' ', 'The trade had ended', t.status, 'at ' || t.price,
+                   'when the report said', r.body::jsonb->>'status', 'at ' || (r.body::jsonb->>'price'))
                ELSE left(coalesce(nullif(r.why, ''), r.body), 500) END, r.customer_id, r.trade_id, r.id, ''
     FROM trades_report AS r LEFT JOIN trades_trade AS t ON t.id = r.trade_id
     WHERE r.outcome IN ('breaks_terms', 'contradicts', 'malformed', 'unknown_trade')
