@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -121,9 +123,11 @@ class Pair:
 
 
 @pytest.fixture
-def pair(tmp_path: Path, willing: StandInExchange) -> Iterator[Pair]:
+def pair(willing: StandInExchange) -> Iterator[Pair]:
     """The test's database connections go to the primary of a pair of its own."""
-    pair = Pair(tmp_path / "pair")
+    # Not under pytest's folder, which other sessions tidy up and the servers' user may not enter.
+    folder = Path(tempfile.mkdtemp(prefix="brokerage-pair-"))
+    pair = Pair(folder)
     there = {name: connection.settings_dict[name] for name in ("PORT", "USER", "PASSWORD", "NAME")}
     try:
         pair.start()
@@ -138,6 +142,7 @@ def pair(tmp_path: Path, willing: StandInExchange) -> Iterator[Pair]:
         connection.settings_dict.update(there)
         market.forget()
         pair.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def switch(pair: Pair) -> None:
