@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from brokerage.local import ports
 
@@ -80,7 +82,8 @@ class RabbitMQ:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        if epmd := shutil.which("epmd"):
-            subprocess.run(
-                [epmd, "-port", str(self._epmd_port), "-kill"], env=self.env, capture_output=True, check=False
-            )
+        # Erlang's port mapper, which the node has started, outlives it.
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("ERL_EPMD_PORT") == self.env["ERL_EPMD_PORT"]:
+                    process.kill()
