@@ -108,6 +108,7 @@ class CustomerView(APIView):
                 raise exceptions.Throttled(self.allowance.reset_seconds)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """The answer, with what is left of the token's limit in its headers."""
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.allowance:
             for name, value in self.allowance.headers.items():

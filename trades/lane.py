@@ -95,7 +95,7 @@ def answer(lane: int, named: Sequence[int] = ()) -> list[int]:
     if settings.BROKER_IS_RABBITMQ:
         return sorted(named)
     customer_ids = _take(lane, CUSTOMERS_A_TURN_MAX)
-    if len(customer_ids) > 1:
+    if 1 < len(customer_ids) < CUSTOMERS_A_TURN_MAX:
         # It is busy: a moment's wait for company makes each trade cheaper. Who rings alone does not wait.
         time.sleep(LINGER_SECONDS)
         customer_ids |= _take(lane, CUSTOMERS_A_TURN_MAX - len(customer_ids))

@@ -25,6 +25,8 @@ class WebhookAnswer(serializers.Serializer):
 
 
 class NewWebhookAnswer(WebhookAnswer):
+    """A webhook as it is answered once, with its secret."""
+
     secret = serializers.CharField(help_text="Signs what is posted (Standard Webhooks). Shown once.")
 
 

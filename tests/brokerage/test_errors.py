@@ -33,7 +33,7 @@ def test_the_table_is_in_order() -> None:
         assert 400 <= status <= 503
         assert code.isidentifier()
         assert detail.endswith(".")
-        assert field is None or field in {"stockTicker", "amount"}
+        assert field is None or field in {"stockTicker", "quantity", "amount", "url"}
 
 
 @pytest.mark.parametrize(
