@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -14,6 +15,7 @@ from csp.middleware import CSPMiddleware
 from django.contrib.auth import logout
 from django.contrib.auth.signals import user_logged_in, user_login_failed
 from django.core.exceptions import PermissionDenied
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 
 from accounts.models import Customer, normal_email
@@ -72,17 +74,21 @@ class StaffSession:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path_info.startswith(PREFIX) and request.user.is_authenticated:
-            now = int(time.time())
-            seen, since = request.session.get(SEEN, now), request.session.get(SINCE, now)
-            if now - seen > IDLE_SECONDS_MAX or now - since > SESSION_SECONDS_MAX:
-                logout(request)
-            elif request.path_info != REFRESHES_ITSELF and (
-                SEEN not in request.session or now - seen > SEEN_EVERY_SECONDS
-            ):
-                request.session[SEEN] = now
-                request.session.setdefault(SINCE, since)
+        if request.path_info.startswith(PREFIX):
+            with suppress(Error):  # the database is away, as the page itself will find
+                self._look_at_the_clock(request)
         return self.get_response(request)
+
+    def _look_at_the_clock(self, request: HttpRequest) -> None:
+        if not request.user.is_authenticated:
+            return
+        now = int(time.time())
+        seen, since = request.session.get(SEEN, now), request.session.get(SINCE, now)
+        if now - seen > IDLE_SECONDS_MAX or now - since > SESSION_SECONDS_MAX:
+            logout(request)
+        elif request.path_info != REFRESHES_ITSELF and (SEEN not in request.session or now - seen > SEEN_EVERY_SECONDS):
+            request.session[SEEN] = now
+            request.session.setdefault(SINCE, since)
 
 
 def connect() -> None:

@@ -7,6 +7,7 @@ import pytest
 from django.db import DatabaseError, connection
 
 from accounts import audit
+from accounts.adjustments import ask_for_adjustment, decide_on_adjustment
 from accounts.audit import BOOKS, count_rows, examine, one_instant
 from accounts.customers import create_customer
 from accounts.funding import deposit, withdraw
@@ -34,10 +35,13 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     place_trade(alice.id, "MSFT", Type.SELL, 1)
     claim(alice)
     withdraw(bob.id, Decimal(500))
-    create_customer("nobody@example.com", None)
+    nobody = create_customer("nobody@example.com", None)
+    adjustment = ask_for_adjustment(alice.id, Decimal(7), "goodwill", "Sorry.", bob)
+    decide_on_adjustment(adjustment.id, True, nobody)
     return {
         "alice": alice.id,
         "bob": bob.id,
+        "adjustment": adjustment.id,
         "deposit": Transfer.objects.get(customer=alice, type="deposit").id,
         "withdrawal": Transfer.objects.get(customer=alice, type="withdrawal").id,
         "buy": buy.id,
@@ -159,6 +163,26 @@ PLANTED: list[tuple[str, str, dict[str, Any]]] = [
         "transfer_has_its_posting",
         "UPDATE accounts_posting SET customer_id = %(bob)s WHERE id = %(first)s",
         {"customerId": "alice", "transferId": "deposit"},
+    ),
+    (
+        "adjustment_has_its_posting",
+        "DELETE FROM accounts_posting WHERE cause = %(adjustment)s",
+        {"customerId": "alice", "adjustmentId": "adjustment"},
+    ),
+    (
+        "adjustment_has_its_posting",
+        "UPDATE accounts_posting SET change = change + 1 WHERE cause = %(adjustment)s",
+        {"customerId": "alice", "adjustmentId": "adjustment"},
+    ),
+    (
+        "posting_has_its_adjustment",
+        "UPDATE accounts_adjustment SET approved = false WHERE id = %(adjustment)s",
+        {"customerId": "alice", "cause": "adjustment"},
+    ),
+    (
+        "posting_has_its_adjustment",
+        "UPDATE accounts_adjustment SET decided_by_id = asked_by_id WHERE id = %(adjustment)s",
+        {"customerId": "alice", "cause": "adjustment"},
     ),
     (
         "posting_has_its_transfer",

@@ -9,8 +9,9 @@ from django.db import DatabaseError, transaction
 from django.db.models import F, ProtectedError
 
 from accounts import tokens
+from accounts.adjustments import ask_for_adjustment, decide_on_adjustment
 from accounts.funding import deposit, withdraw
-from accounts.models import Balance, Customer, Position, Posting, Transfer
+from accounts.models import Balance, Customer, Freeze, Position, Posting, Transfer
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 
 INSERT_POSTING = """
@@ -25,7 +26,50 @@ INSERT_POSITION = """
     INSERT INTO accounts_position (customer_id, ticker, quantity, held, average_price)
     VALUES ({customer}, {ticker}, {quantity}, {held}, 0)
 """
+INSERT_ADJUSTMENT = """
+    INSERT INTO accounts_adjustment
+        (id, customer_id, change, reason, why, asked_by_id, approved, decided_by_id, decided_at)
+    VALUES (gen_random_uuid(), {customer}, {change}, 'fee', '', {asked_by}, {decision})
+"""
+
+
+def adjustment(customer: str = "%(alice)s", change: int = 5, asked_by: str = "%(bob)s", decision: str = "") -> str:
+    decided = decision or "NULL, NULL, NULL"
+    return INSERT_ADJUSTMENT.format(customer=customer, change=change, asked_by=asked_by, decision=decided)
+
+
 ATTEMPTS = [
+    ("adjustment_moves_something", adjustment(change=0)),
+    ("nobody_decides_on_their_own", adjustment(decision="true, %(bob)s, now()")),
+    ("adjustment_is_decided_by_somebody", adjustment(decision="true, NULL, now()")),
+    ("adjustment_is_decided_by_somebody", adjustment(decision="NULL, %(alice)s, now()")),
+    ("adjustment_is_decided_by_somebody", adjustment(decision="false, %(alice)s, NULL")),
+    ("accounts_adjustment_customer_id_fk", adjustment(customer="0")),
+    ("accounts_adjustment_asked_by_id_fk", adjustment(asked_by="0")),
+    ("accounts_adjustment_decided_by_id_fk", adjustment(decision="true, 0, now()")),
+    ("adjustments_stay", "DELETE FROM accounts_adjustment"),
+    ("decided_adjustments_stay", "UPDATE accounts_adjustment SET approved = false WHERE id = %(declined)s"),
+    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET change = 6 WHERE id = %(asked)s"),
+    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET asked_by_id = %(alice)s WHERE id = %(asked)s"),
+    ("freezes_stay", "UPDATE accounts_freeze SET is_on = false"),
+    ("freezes_stay", "DELETE FROM accounts_freeze"),
+    (
+        "accounts_freeze_customer_id_fk",
+        "INSERT INTO accounts_freeze (customer_id, is_on, why, by_id) VALUES (0, true, '', %(bob)s)",
+    ),
+    (
+        "accounts_freeze_by_id_fk",
+        "INSERT INTO accounts_freeze (customer_id, is_on, why, by_id) VALUES (%(alice)s, true, '', 0)",
+    ),
+    ("accounts_limits_customer_id_fk", "INSERT INTO accounts_limits (customer_id) VALUES (0)"),
+    (
+        "accounts_limits_reads_a_minute_check",
+        "INSERT INTO accounts_limits (customer_id, reads_a_minute) VALUES (%(alice)s, -1)",
+    ),
+    (
+        "accounts_limits_orders_a_minute_check",
+        "INSERT INTO accounts_limits (customer_id, orders_a_minute) VALUES (%(alice)s, -1)",
+    ),
     ("customer_email_is_lower_case", "UPDATE accounts_customer SET email = 'Alice@example.com' WHERE id = %(alice)s"),
     ("accounts_customer_email_key", "UPDATE accounts_customer SET email = 'alice@example.com' WHERE id = %(bob)s"),
     ("balance_holds_no_more_than_there_is", "UPDATE accounts_balance SET held = amount + 0.0001"),
@@ -91,7 +135,11 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     withdraw(alice.id, Decimal(5))
     tokens.issue(alice, "one")
     tokens.issue(alice, "two")
-    return {"alice": alice.id, "bob": bob.id, "posting": posting.id}
+    asked = ask_for_adjustment(alice.id, Decimal(5), "fee", "Once.", bob)
+    declined = ask_for_adjustment(bob.id, Decimal(5), "fee", "Never.", bob)
+    decide_on_adjustment(declined.id, False, alice)
+    Freeze.objects.create(customer=alice, is_on=True, why="Asked for.", by=bob)
+    return {"alice": alice.id, "bob": bob.id, "posting": posting.id, "asked": asked.id, "declined": declined.id}
 
 
 @pytest.mark.parametrize(("guarantee", "statement"), ATTEMPTS)
