@@ -30,7 +30,7 @@ class CustomerFactory(factory.django.DjangoModelFactory):
 
 def open_account(email: str, cash: Decimal, **more: Any) -> Customer:
     """A customer with this much cash."""
-    customer = CustomerFactory(email=email, **more)
+    customer: Customer = CustomerFactory.create(email=email, **more)
     deposit(customer.id, cash)
     return customer
 

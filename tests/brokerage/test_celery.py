@@ -10,7 +10,7 @@ from brokerage.celery import app
 
 def test_every_thread_rings_through_our_app() -> None:
     with ThreadPoolExecutor(1) as other:
-        seen = other.submit(lambda: (current_app._get_current_object(), current_app.conf.broker_url)).result()
+        seen = other.submit(lambda: (current_app._get_current_object(), current_app.conf.broker_url)).result()  # type: ignore[attr-defined]
     assert seen == (app, settings.BROKER_URL)
 
 

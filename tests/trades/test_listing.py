@@ -91,7 +91,7 @@ def test_pages_do_not_shift_while_new_trades_arrive(
     pages = 0
     while pages < 100:
         pages += 1
-        answer = api.get("/api/v1/trades", {"limit": 7, "stockTicker": "ibm"} | ({"cursor": cursor} if cursor else {}))
+        answer = api.get("/api/v1/trades", {"limit": 7, "stockTicker": "ibm"} | ({"cursor": cursor} if cursor else {}))  # type: ignore[arg-type]
         seen += [trade["tradeId"] for trade in answer.json()["results"]]
         cursor = answer.json()["next"]
         if not cursor:
