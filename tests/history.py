@@ -91,7 +91,9 @@ class _Writer:
             ("IN PROGRESS", "FILLED", done),
         ]
         for was, is_now, when in steps:
-            Move.objects.create(trade=trade, from_status=was, to_status=is_now, at=when, by="test")
+            Move.objects.create(
+                trade=trade, customer_id=trade.customer_id, from_status=was, to_status=is_now, at=when, by="test"
+            )
         had, average = self.shares.get(ticker, (0, Decimal(0)))
         if is_buy:
             average = (average * had + amount) / (had + size)

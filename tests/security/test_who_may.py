@@ -14,6 +14,7 @@ from accounts import tokens
 from accounts.models import Customer, Token
 from tests.people import open_account
 from tests.security.routes import Route, api_routes
+from trades import webhooks
 from trades.models import Trade, Type
 from trades.place import place_trade
 
@@ -38,6 +39,7 @@ def of_alice(alice: Customer) -> dict[str, str]:
     return {
         "trade_id": str(trade.id),
         "token_id": str(tokens.issue(alice, "hers").grant.id),
+        "webhook_id": str(webhooks.add(alice.id, "https://93.184.216.34/hers").id),
         "ticker": "AAPL",
     }
 
@@ -108,7 +110,7 @@ def test_nothing_of_alices_is_in_what_bob_sees(
 ) -> None:
     route, method = a_call
     seen = call(api_of(bob), method, route.to(**of_alice)).content.decode()
-    for secret in (of_alice["trade_id"], of_alice["token_id"], alice.email):
+    for secret in (of_alice["trade_id"], of_alice["token_id"], of_alice["webhook_id"], alice.email):
         assert secret not in seen
 
 
