@@ -1,7 +1,8 @@
 """How many requests a minute a token may make, counted in the broker's Valkey: every web process counts together.
 
 Reads are counted apart from orders, which is everything that changes something. A window is a minute that begins with
-the first request in it, by the store's clock. Where the store is away, nobody is limited: trading goes on.
+the first request in it, by the store's clock. Where the store is away, or the broker is RabbitMQ, nobody is
+limited: trading goes on.
 """
 
 import threading
@@ -49,7 +50,7 @@ def count(grant: Token, is_read: bool) -> Allowance:
     """Count one request of a token. Again: one more. Never raises, and waits no longer than STORE_SECONDS_MAX."""
     global _silent_until
     most = _most(grant, is_read)
-    if time.monotonic() >= _silent_until:
+    if time.monotonic() >= _silent_until and not settings.BROKER_IS_RABBITMQ:
         key = f"limit:{grant.id}:{'reads' if is_read else 'orders'}"
         try:
             with _store().pipeline(transaction=False) as pipe:

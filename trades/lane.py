@@ -134,6 +134,8 @@ def _publish(lane: int, **more: Any) -> None:
 
 def _broker() -> redis.Redis:
     global _client
+    if settings.BROKER_IS_RABBITMQ:
+        raise redis.ConnectionError("RabbitMQ keeps no sets")
     if _client is None:
         _client = redis.Redis.from_url(
             settings.BROKER_URL, socket_timeout=1, socket_connect_timeout=1, health_check_interval=5

@@ -76,10 +76,15 @@ class Pair:
         primary.wait()
 
     def promote(self) -> None:
-        """The standby becomes a primary."""
-        self._wait(lambda: self.ask(self.standby_port, "SELECT pg_is_in_recovery()") == [(True,)])
-        self.ask(self.standby_port, "SELECT pg_promote(true, 30)")
-        self._wait(lambda: self.ask(self.standby_port, "SELECT pg_is_in_recovery()") == [(False,)])
+        """The standby becomes a primary. Asked again where it closed the connection meanwhile."""
+        self._wait(self._is_promoted)
+
+    def _is_promoted(self) -> bool:
+        with suppress(psycopg.OperationalError):
+            if self.ask(self.standby_port, "SELECT pg_is_in_recovery()") == [(False,)]:
+                return True
+            self.ask(self.standby_port, "SELECT pg_promote(true, 30)")
+        return False
 
     def stop(self) -> None:
         for process in self._running:

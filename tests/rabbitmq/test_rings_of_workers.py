@@ -44,7 +44,6 @@ class Story:
         with psycopg.connect(self.database_url) as connection:
             rows = connection.execute(
                 "SELECT customer_id, by, extract(epoch FROM at)::float8 FROM trades_move"
-                " JOIN trades_trade AS t ON t.id = trade_id"
                 " WHERE at > to_timestamp(%s) AND by LIKE 'lanes.%%' ORDER BY at",
                 [moment],
             ).fetchall()
