@@ -581,7 +581,7 @@ class PositionView(AlpacaView):
         """One stock held, by its symbol or its asset's id."""
         return Response(_positions([self._position(symbol)])[0])
 
-    @extend_schema(operation_id="alpacaClosePosition", parameters=[ClosePositionQuery], responses=answers.Order)
+    @extend_schema(operation_id="alpacaClosePosition", parameters=[ClosePositionQuery], responses={200: answers.Order})
     def delete(self, request: Request, symbol: str) -> Response:
         """Place an order that sells all of it, or so many shares, or such a part."""
         asked = self.asked(ClosePositionQuery, request.query_params)
@@ -711,12 +711,12 @@ class CalendarView(AlpacaView):
         return Response(
             [
                 {
-                    "date": f"{days[number][0]:%Y-%m-%d}",
+                    "date": days[number][0].isoformat(),
                     "open": f"{days[number][1]:%H:%M}",
                     "close": f"{days[number][2]:%H:%M}",
                     "session_open": f"{days[number][1]:%H%M}",
                     "session_close": f"{days[number][2]:%H%M}",
-                    "settlement_date": f"{days[number + 1][0]:%Y-%m-%d}",
+                    "settlement_date": days[number + 1][0].isoformat(),
                 }
                 for number in shown
             ]
@@ -816,7 +816,7 @@ class WatchedView(WatchlistView):
 
     http_method_names = ["delete", "options"]
 
-    @extend_schema(operation_id="alpacaRemoveFromWatchlist", responses=answers.Watchlist)
+    @extend_schema(operation_id="alpacaRemoveFromWatchlist", responses={200: answers.Watchlist})
     def delete(self, request: Request, watchlist_id: str, symbol: str) -> Response:  # type: ignore[override]
         """Remove a symbol. One that is not in it: 404."""
         with transaction.atomic():

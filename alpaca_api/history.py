@@ -81,7 +81,7 @@ def portfolio(
         "profit_loss": [float(value - base) for value in equity],
         "profit_loss_pct": [float(round((value - base) / base, 6)) if base else None for value in equity],
         "base_value": float(base),
-        "base_value_asof": f"{start.astimezone(UTC):%Y-%m-%d}",
+        "base_value_asof": start.astimezone(UTC).date().isoformat(),
         "timeframe": timeframe,
         "cashflow": {},
     }
