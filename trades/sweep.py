@@ -22,7 +22,7 @@ from trades.report import record
 from trades.turn import ASK_AFTER_SECONDS, take_turn
 
 RING_AFTER_SECONDS = 2  # somebody who has waited this long is rung for again
-ACT_AFTER_SECONDS = 5  # and after this long the sweep takes the turn itself: broker or lanes are away
+ACT_AFTER_SECONDS = 3  # and after this long the sweep takes the turn itself: broker or lanes are away
 CUSTOMERS_A_SWEEP_MAX = 1_000
 QUESTIONS_A_SWEEP_MAX = 200
 QUESTIONS_AT_ONCE = 8

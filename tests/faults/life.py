@@ -20,7 +20,7 @@ from chaos import checker
 from exchange import gateway
 from tests.conftest import StandInExchange
 from tests.people import CustomerFactory, claim
-from trades import lane, sweep
+from trades import checks, lane, sweep
 from trades.execute import execute
 from trades.lane import lane_of
 from trades.models import FINAL, Trade
@@ -80,8 +80,9 @@ class Case:
 
 
 def prepared(process: Process, case: Case) -> Callable[[], Any]:
-    """What the process will do; only a turn finds rings in the broker."""
+    """What the process will do; only a turn finds rings in the broker, and nobody remembers the switches."""
     work = process(case)
+    checks.forget()
     if process not in {turn_that_claims, turn_that_settles}:
         lane._broker().flushdb()
     return work

@@ -246,8 +246,10 @@ def test_the_record_is_in_order_of_arrival(new_exchange, broker, trade):
     page = exchange.get("/v1/trades?after=0&limit=50")
     assert len(page["results"]) == 50
     assert page["next"] == page["results"][-1]["sequence"]
-    assert exchange.get("/v1/trades")["results"][:50] == page["results"]
-    assert len(exchange.get("/v1/trades")["results"]) == 100
+    first = exchange.get("/v1/trades")["results"]
+    assert len(first) == 100
+    # Not all of each entry: when its callback was answered may be written down between the two.
+    assert [entry["tradeId"] for entry in first[:50]] == [entry["tradeId"] for entry in page["results"]]
     entries = exchange.whole_record()
     assert [entry["tradeId"] for entry in entries] == [mine["tradeId"] for mine in trades]
     assert [entry["sequence"] for entry in entries] == sorted(entry["sequence"] for entry in entries)
