@@ -78,8 +78,9 @@ def populate(
 EACH_CUSTOMER = "generate_series(%(first)s::bigint, %(end)s::bigint - 1) AS id"
 CUSTOMERS = [
     f"""
-    INSERT INTO accounts_customer (id, password, is_superuser, email, name, is_active, is_staff)
-    SELECT id, '!', false, 'customer-' || id || '@example.com', 'Customer ' || id, true, false FROM {EACH_CUSTOMER}
+    INSERT INTO accounts_customer (id, password, is_superuser, email, name, is_active, is_staff, theme, time_zone)
+    SELECT id, '!', false, 'customer-' || id || '@example.com', 'Customer ' || id, true, false, 'system', ''
+    FROM {EACH_CUSTOMER}
     """,
     """
     SELECT setval(pg_get_serial_sequence('accounts_customer', 'id'), %(end)s::bigint - 1)
@@ -139,8 +140,8 @@ HISTORY = [
     FROM {EACH_TRADE}
     """,
     f"""
-    INSERT INTO trades_move (trade_id, from_status, to_status, at, why, by)
-    SELECT id, move.was, move.status, at + move.after, '', move.by
+    INSERT INTO trades_move (trade_id, customer_id, from_status, to_status, at, why, by)
+    SELECT id, customer_id, move.was, move.status, at + move.after, '', move.by
     FROM {EACH_TRADE}, (VALUES ('', 'PLACED', interval '0', 'api'),
                                ('PLACED', 'IN PROGRESS', interval '10 ms', 'lanes.1'),
                                ('IN PROGRESS', 'FILLED', interval '30 ms', 'lanes.1')) AS move (was, status, after, by)
