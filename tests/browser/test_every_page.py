@@ -16,6 +16,7 @@ from tests.browser.test_story import code_from_mail
 from tests.conftest import StandInExchange
 from tests.history import customer_with_history
 from trades import webhooks
+from trades.checks import Kind, switch
 from trades.models import Delivery, Trade, Webhook
 from trades.place import place_trade
 
@@ -234,4 +235,24 @@ def test_pages_while_the_exchange_is_away(open_browser: Callable[..., Browser], 
     browser.until_text("Price unavailable")
     wrong = look_at(browser, "away-home", "/") + look_at(browser, "away-stock", "/stocks/AAPL")
     assert "Price unavailable" in browser.text
+    assert wrong == []
+
+
+def test_pages_while_trading_is_halted(open_browser: Callable[..., Browser]) -> None:
+    ada = customer_with_history(password=PASSWORD)
+    sam = create_customer("sam@example.com", PASSWORD)
+    browser = open_browser()
+    browser.sign_in(ada.email)
+    switch(Kind.HALT_TICKER, True, why="news pending", by=sam, ticker="AAPL")
+    browser.go("/stocks/AAPL")
+    browser.until_text("Trading of AAPL is halted.")
+    wrong = look(browser, "halted-stock")
+    browser.fill("#id_quantity", "3")
+    browser.press("Review")
+    browser.until(lambda: browser.all(".notice.error"))
+    wrong += look(browser, "halted-ticket")
+    switch(Kind.HALT_CUSTOMER, True, why="asked by the desk", by=sam, customer=ada)
+    browser.go("/")
+    browser.until_text("Your trading is frozen.")
+    wrong += look(browser, "halted-home") + look_at(browser, "halted-trades", "/trades")
     assert wrong == []
