@@ -1,6 +1,7 @@
 """How many requests a minute a token may make, counted in the broker's Valkey: every web process counts together.
 
-Reads are counted apart from orders, which is everything that changes something. A window is a minute that begins with
+Reads are counted apart from orders, which is everything that changes something. What comes without a known token, to
+sign in or by mistake, is counted by its address. A window is a minute that begins with
 the first request in it, by the store's clock. Where the store is away, or the broker is RabbitMQ, nobody is
 limited: trading goes on.
 """
@@ -48,10 +49,17 @@ class Allowance:
 
 def count(grant: Token, is_read: bool) -> Allowance:
     """Count one request of a token. Again: one more. Never raises, and waits no longer than STORE_SECONDS_MAX."""
+    return _count(f"limit:{grant.id}:{'reads' if is_read else 'orders'}", _most(grant, is_read))
+
+
+def count_stranger(address: str) -> Allowance:
+    """The same of a request that no known token came with, by the address it came from."""
+    return _count(f"limit:stranger:{address}", settings.STRANGERS_A_MINUTE)
+
+
+def _count(key: str, most: int) -> Allowance:
     global _silent_until
-    most = _most(grant, is_read)
     if time.monotonic() >= _silent_until and not settings.BROKER_IS_RABBITMQ:
-        key = f"limit:{grant.id}:{'reads' if is_read else 'orders'}"
         try:
             with _store().pipeline(transaction=False) as pipe:
                 pipe.set(key, 0, nx=True, ex=WINDOW_SECONDS)

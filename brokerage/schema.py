@@ -34,7 +34,8 @@ ALPACA_ANYWHERE = {
     "503": "50310000: try again in a moment.",
 }
 LIMITS = {
-    "X-RateLimit-Limit": "Requests that this token may make in a minute; reads and orders have their own.",
+    "X-RateLimit-Limit": "Requests that this token may make in a minute; reads and orders have their own. Without a "
+    "known token: that this address may make.",
     "X-RateLimit-Remaining": "Requests that are left of these.",
     "X-RateLimit-Reset": "When all of them are there again, in seconds since 1970.",
 }
@@ -113,7 +114,7 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
     }
     for path, item in result["paths"].items():
         is_alpaca = path.startswith("/alpaca/")
-        for method, operation in item.items():
+        for operation in item.values():
             if not isinstance(operation, dict) or "responses" not in operation:
                 continue
             if is_alpaca:
@@ -121,11 +122,10 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
             _examples(operation)
             _refusals(operation, is_alpaca)
             for status, response in operation["responses"].items():
-                if status != "401" and operation.get("security") != []:
+                if status != "503":
                     response["headers"] = {
                         name: {"schema": {"type": "integer"}, "description": text} for name, text in LIMITS.items()
                     }
-            _ = method
     # The stream of events is served elsewhere; here is where it is.
     return result
 
