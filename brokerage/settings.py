@@ -264,6 +264,8 @@ SPECTACULAR_SETTINGS = {
         "OrderType": ["market", "limit", "stop", "stop_limit", "trailing_stop"],
         "ActivityType": ["FILL", "CSD", "CSW"],
         "FillType": ["fill"],
+        "OrderStatus": ["accepted", "new", "filled", "rejected", "canceled"],
+        "FilledOrder": ["filled"],
     },
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "tryItOutEnabled": True},
     "COMPONENT_SPLIT_REQUEST": True,
