@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,6 +11,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -215,7 +217,9 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
         if own.count() >= TOKENS_MAX:
             form.add_error(None, f"You have {TOKENS_MAX} tokens, as many as there can be. End one first.")
         else:
-            issued = tokens.issue(customer_of(request), form.cleaned_data["name"], form.cleaned_data["scopes"])
+            asked = form.cleaned_data
+            ends = timezone.now() + timedelta(days=asked["days"]) if asked["days"] else None
+            issued = tokens.issue(customer_of(request), asked["name"], asked["scopes"], ends)
             form = TokenForm()
     return render(
         request,

@@ -128,7 +128,7 @@ def test_pages_that_show_a_secret_once(open_browser: Callable[..., Browser]) -> 
     browser.sign_in("maker@example.com")
     browser.go("/account/tokens")
     browser.press("Make a token")
-    browser.until_text("This field is required.")
+    browser.until_text("Give it a name")
     wrong = look(browser, "tokens-refused")
     browser.fill("#id_name", "spreadsheet at home")
     browser.press("Make a token")

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 
@@ -157,6 +157,22 @@ def test_times_are_in_the_browsers_zone_else_eastern(bob: Customer, page_of: Pag
     assert " IST" in client.get("/cash").content.decode()
     client.cookies["zone"] = "../../etc/passwd"
     assert client.get("/cash").status_code == 200
+
+
+@pytest.mark.parametrize(("days", "ends"), [("", None), ("30", timedelta(days=30)), ("365", timedelta(days=365))])
+def test_a_token_may_be_given_an_end(days: str, ends: timedelta | None, bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    client.post("/account/tokens", {"name": "laptop", "scopes": ["read"], "days": days})
+    token = Token.objects.get()
+    if ends is None:
+        assert token.expires_at is None
+    else:
+        assert token.expires_at is not None
+        assert abs(token.expires_at - token.created_at - ends) < timedelta(minutes=1)
+    assert ("ends " in client.get("/account/tokens").content.decode()) == bool(days)
+    refused = client.post("/account/tokens", {"name": "laptop", "scopes": ["read"], "days": "9999"})
+    assert refused.status_code == 422
+    assert Token.objects.count() == 1
 
 
 def test_a_token_is_shown_once_and_works_until_it_is_ended(bob: Customer, page_of: PageOf) -> None:
