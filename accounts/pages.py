@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import funding, queries, statement_document, tokens
 from accounts.forms import AmountForm, ProfileForm, TokenForm
+from accounts.freezes import is_frozen
 from accounts.models import CASH, Posting
 from accounts.statements import Month, NoStatement, Statement, months_of, statement_of
 from accounts.templatetags.figures import usd
@@ -55,6 +56,7 @@ def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> Htt
         "accounts/cash.html",
         {
             "balance": queries.balance_of(customer_id),
+            "is_frozen": is_frozen(customer_id),
             "lines": _with_shares(customer_id, lines),
             "next": lines[-1].id if len(found) > len(lines) else None,
             "is_first": not before,
@@ -99,6 +101,8 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
         except funding.InsufficientFunds:
             available = queries.balance_of(customer_id_of(request)).available
             form.add_error("amount", f"You can withdraw up to {usd(available)} now.")
+        except funding.WithdrawalsFrozen:
+            form.add_error("amount", "Withdrawals from your account are frozen. Ask support why.")
         except funding.BalanceTooLarge:
             form.add_error("amount", "The account can't hold that much cash.")
         except funding.TransferKeyReused:

@@ -13,6 +13,7 @@ from django.core import mail
 from django.test import Client
 
 from accounts import tokens
+from accounts.freezes import freeze_withdrawals
 from accounts.models import Balance, Customer, Posting, Token
 from accounts.statements import Month, NoStatement, months_of, statement_of
 from tests.people import claim
@@ -48,6 +49,22 @@ def test_what_is_held_can_not_be_withdrawn(bob: Customer, page_of: PageOf) -> No
     text = response.content.decode()
     assert "You can withdraw up to $0.00 now." in text
     assert "$500.00 is held for your trade in progress" in text
+
+
+def test_frozen_withdrawals_are_said_on_the_page_and_beside_the_field(
+    bob: Customer, alice: Customer, page_of: PageOf
+) -> None:
+    assert "are frozen" not in page_of(bob).get("/cash").content.decode()
+    freeze_withdrawals(bob.id, True, why="asked by the desk", by=alice)
+    shown = page_of(bob).get("/cash").content.decode()
+    assert "Withdrawals from your account are frozen." in shown
+    assert "asked by the desk" not in shown
+    answer = page_of(bob).post("/cash/withdraw", {"amount": "1", "key": "k1"})
+    assert answer.status_code == 422
+    said = answer.content.decode().split('id="withdraw_amount_error"')[1].split("</p>")[0]
+    assert "Withdrawals from your account are frozen." in said
+    assert Balance.objects.get(customer=bob).amount == 500
+    assert "are frozen" not in page_of(alice).get("/cash").content.decode()
 
 
 def test_the_csv_has_every_posting_in_order(alice: Customer, page_of: PageOf) -> None:
