@@ -79,7 +79,7 @@ def test_examples_show_no_secret_that_could_be_one() -> None:
     assert not re.search(r"brk_[A-Za-z0-9]{20}", shown)
 
 
-OF_THE_FRAMEWORK = [
+OF_THE_FRAMEWORK: list[type[exceptions.APIException]] = [
     exceptions.NotAuthenticated,
     exceptions.AuthenticationFailed,
     exceptions.PermissionDenied,
