@@ -89,11 +89,14 @@ def _refusals(operation: dict[str, Any], is_alpaca: bool) -> None:
 
 def _examples(operation: dict[str, Any]) -> None:
     name = operation["operationId"]
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        content["example"] = examples.REQUESTS[name]
+    if name in examples.REQUESTS:
+        for content in operation["requestBody"]["content"].values():
+            content["example"] = examples.REQUESTS[name]
     for status, response in operation["responses"].items():
-        for content in response.get("content", {}).values() if status.startswith("2") else ():
-            content["example"] = examples.ANSWERS.get((name, status)) or examples.ANSWERS[name]
+        answer = examples.ANSWERS.get((name, status), examples.ANSWERS.get(name))
+        if status.startswith("2") and answer is not None:
+            for content in response.get("content", {}).values():
+                content["example"] = answer
 
 
 PROBLEM = {

@@ -54,6 +54,7 @@ def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_body_has_an_example_that_its_own_schema_allows(name: str) -> None:
     for which, content in bodies(OPERATIONS[name]):
+        assert "example" in content, f"{which}: write one in brokerage/examples.py"
         schema = {"components": COMPONENTS, **as_json_schema(content["schema"])}
         wrong = Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(content["example"])
         assert [f"{which}: {error.json_path}: {error.message}" for error in wrong] == []
