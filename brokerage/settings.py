@@ -241,6 +241,7 @@ REST_FRAMEWORK = {
 # needs and far below what keeps the rest from being served: one customer's loop gone wild must not be felt by others.
 READS_A_MINUTE = env.int("READS_A_MINUTE", default=60_000)
 ORDERS_A_MINUTE = env.int("ORDERS_A_MINUTE", default=30_000)
+STRANGERS_A_MINUTE = env.int("STRANGERS_A_MINUTE", default=6_000)  # without a known token, from one address
 SPECTACULAR_SETTINGS = {
     "TITLE": "Brokerage",
     "VERSION": "1",
@@ -263,6 +264,8 @@ SPECTACULAR_SETTINGS = {
         "OrderType": ["market", "limit", "stop", "stop_limit", "trailing_stop"],
         "ActivityType": ["FILL", "CSD", "CSW"],
         "FillType": ["fill"],
+        "OrderStatus": ["accepted", "new", "filled", "rejected", "canceled"],
+        "FilledOrder": ["filled"],
     },
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "tryItOutEnabled": True},
     "COMPONENT_SPLIT_REQUEST": True,
