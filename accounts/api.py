@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
-from accounts import funding, queries, tokens
+from accounts import funding, queries, sign_ins, tokens
 from accounts.models import CASH, Posting, Token, normal_email
 from accounts.rest import (
     AmountField,
@@ -248,10 +248,9 @@ class TokensView(CustomerView):
         customer = authenticate(request._request, username=normal_email(asked["email"]), password=asked["password"])
         if customer is None:
             raise exceptions.AuthenticationFailed("E-mail and password do not match.", "wrong_credentials")
-        return Response(
-            IssuedTokenAnswer(tokens.issue(customer, asked["name"], asked.get("scopes"), asked["expiresAt"])).data,
-            status=201,
-        )
+        issued = tokens.issue(customer, asked["name"], asked.get("scopes"), asked["expiresAt"])
+        sign_ins.note_token(request._request, issued.grant.customer)
+        return Response(IssuedTokenAnswer(issued).data, status=201)
 
 
 class TokenView(CustomerView):

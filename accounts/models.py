@@ -19,6 +19,7 @@ from uuid_utils.compat import uuid7
 
 MONEY: dict[str, Any] = {"max_digits": 19, "decimal_places": 4}  # USD; NUMERIC(19,4)
 CASH = ""  # the ticker of a posting that moves cash
+SIGN_INS_KEPT_DAYS = 400  # a year, and a month in which to ask about it
 
 
 class CustomerManager(BaseUserManager["Customer"]):
@@ -322,3 +323,42 @@ class Freeze(models.Model):
 
     def __str__(self) -> str:
         return "frozen" if self.is_on else "not frozen"
+
+
+class SignIn(models.Model):
+    """Somebody came in, was turned away, or a session of theirs ended. It stays for SIGN_INS_KEPT_DAYS, as written.
+
+    `session` is a name that a sign-in shares with the end of its session; it opens nothing. `second_factor` says
+    whether a code was given by then. Tries at e-mail addresses that are nobody's are not kept.
+    """
+
+    class Kind(models.TextChoices):
+        IN = "in", "signed in"
+        WRONG_PASSWORD = "wrong_password", "wrong password"
+        WRONG_CODE = "wrong_code", "wrong code"
+        TOKEN = "token", "made a token by password"
+        ENDED = "ended", "session ended"
+        EXPIRED = "expired", "session was found expired"
+
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField(db_default=Now())
+    kind = models.CharField(max_length=16, choices=Kind)
+    address = models.CharField(max_length=64, blank=True, help_text="From where: the network address.")
+    device = models.CharField(max_length=300, blank=True, help_text="What the browser says of itself.")
+    second_factor = models.BooleanField(default=False)
+    session = models.CharField(max_length=12, blank=True)
+
+    class Meta:
+        verbose_name = "sign-in"
+        indexes = [models.Index(name="sign_ins_of_customer", fields=["customer", "-id"])]
+        triggers = [
+            pgtrigger.Protect(name="sign_ins_stay", operation=pgtrigger.Update),
+            pgtrigger.Protect(
+                name="sign_ins_are_kept",
+                operation=pgtrigger.Delete,
+                condition=pgtrigger.Condition(f"OLD.at > now() - interval '{SIGN_INS_KEPT_DAYS} days'"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
+from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -16,12 +17,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import funding, queries, statement_document, tokens
 from accounts.forms import AmountForm, ProfileForm, TokenForm
 from accounts.models import CASH, Posting
+from accounts.sign_ins import sign_ins_of
 from accounts.statements import Month, NoStatement, Statement, months_of, statement_of
 from accounts.templatetags.figures import usd
 from accounts.visitor import customer_id_of, customer_of
 
 LINES_A_PAGE = 25
 TOKENS_MAX = 50
+SIGN_INS_SHOWN = 20
 MAIL_IS_KEPT = "filebased"  # the backend that writes messages to files
 
 
@@ -232,3 +235,12 @@ def end_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     queries.tokens_of(customer_id_of(request)).filter(id=token_id).delete()
     messages.success(request, "The token has ended: no program can use it any more.")
     return redirect("tokens")
+
+
+class Sessions(ListUserSessionsView):
+    """Where the customer is signed in, and who came in, or tried to, lately."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """What allauth shows, and the newest sign-ins."""
+        found = super().get_context_data(**kwargs)
+        return found | {"sign_ins": list(sign_ins_of(customer_id_of(self.request))[:SIGN_INS_SHOWN])}

@@ -49,7 +49,7 @@ urlpatterns = [
     path("account/tokens/<uuid:token_id>/end", account_pages.end_token, name="end_token"),
     path("account/", include("allauth.account.urls")),
     path("account/second-factor/", include("allauth.mfa.urls")),
-    path("account/sessions/", include("allauth.usersessions.urls")),
+    path("account/sessions/", account_pages.Sessions.as_view(), name="usersessions_list"),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),
     path("readyz", health.readyz),

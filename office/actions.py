@@ -25,10 +25,11 @@ from accounts.freezes import freeze_withdrawals, is_frozen
 from accounts.funding import BalanceTooLarge, InsufficientFunds
 from accounts.ledger import LARGEST_AMOUNT
 from accounts.models import Adjustment, Balance, Customer
+from accounts.sign_ins import end_sessions
 from exchange.messages import Unknown, storable
 from exchange.models import Stock
 from office import audit, cases, rounds
-from office.access import actor_of, end_sessions, open_sessions
+from office.access import actor_of, open_sessions
 from office.models import AuditEntry, Case, Note
 from office.roles import Power, may
 from trades import checks, lane

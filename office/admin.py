@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import TextFilter
 from unfold.decorators import display
 
-from accounts.models import Adjustment, Customer, Posting
+from accounts.models import Adjustment, Customer, Posting, SignIn
 from exchange.messages import storable
 from exchange.models import Call, Stock
 from office import audit, customer_page, trade_page
@@ -352,6 +352,41 @@ class CustomerTable(PageTable):
     @display(description="joined (UTC)")
     def joined(self, customer: Customer) -> str:
         return f"{customer.joined_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+class SignInKindFilter(admin.SimpleListFilter):
+    title, parameter_name = "what happened", "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return SignIn.Kind.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+class AddressFilter(Exact):
+    title, parameter_name, field = "address", "address", "address"
+
+
+@admin.register(SignIn)
+class SignInTable(Table):
+    list_display = (moment("at", "at"), "customer", "kind", "second_factor", "address", "device", "session")
+    list_select_related = ("customer",)
+    list_display_links = None
+    list_filter = (CustomerFilter, SignInKindFilter, AddressFilter)
+    key = "id"
+    exported = (
+        ("at", lambda row: row.at),
+        ("customerId", lambda row: row.customer_id),
+        ("kind", lambda row: row.kind),
+        ("secondFactor", lambda row: row.second_factor),
+        ("address", lambda row: row.address),
+        ("device", lambda row: row.device),
+        ("session", lambda row: row.session),
+    )
+
+    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
+        return "id", bool(changes.filter_params) and "customer" not in changes.filter_params
 
 
 @admin.register(Posting)

@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from accounts import queries
 from accounts.models import Adjustment, Balance, Customer, Freeze
+from accounts.sign_ins import sign_ins_of
 from office.models import AuditEntry, Case, Note
 from trades.lane import lane_of
 from trades.models import Status, Switch, Trade
@@ -36,6 +37,7 @@ def facts(customer: Customer, with_audit: bool) -> dict[str, Any]:
         ),
         "tokens": list(queries.tokens_of(customer.id)[:ROWS_MAX]),
         "sessions": list(UserSession.objects.filter(user=customer).order_by("-created_at")[:ROWS_MAX]),
+        "sign_ins": list(sign_ins_of(customer.id)[:ROWS_MAX]),
         "factors": list(Authenticator.objects.filter(user=customer).values_list("type", flat=True)),
         "notes": list(Note.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX]),
         "cases": list(Case.objects.filter(customer=customer).select_related("owner").order_by("-id")[:ROWS_MAX]),

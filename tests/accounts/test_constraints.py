@@ -11,7 +11,7 @@ from django.db.models import F, ProtectedError
 from accounts import tokens
 from accounts.adjustments import ask_for_adjustment, decide_on_adjustment
 from accounts.funding import deposit, withdraw
-from accounts.models import Balance, Customer, Freeze, Position, Posting, Transfer
+from accounts.models import Balance, Customer, Freeze, Position, Posting, SignIn, Transfer
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 
 INSERT_POSTING = """
@@ -51,6 +51,13 @@ ATTEMPTS = [
     ("decided_adjustments_stay", "UPDATE accounts_adjustment SET approved = false WHERE id = %(declined)s"),
     ("adjustment_terms_stay", "UPDATE accounts_adjustment SET change = 6 WHERE id = %(asked)s"),
     ("adjustment_terms_stay", "UPDATE accounts_adjustment SET asked_by_id = %(alice)s WHERE id = %(asked)s"),
+    ("sign_ins_stay", "UPDATE accounts_signin SET address = 'elsewhere'"),
+    ("sign_ins_are_kept", "DELETE FROM accounts_signin"),
+    (
+        "accounts_signin_customer_id_fk",
+        "INSERT INTO accounts_signin (customer_id, kind, address, device, second_factor, session) "
+        "VALUES (0, 'in', '', '', false, '')",
+    ),
     ("freezes_stay", "UPDATE accounts_freeze SET is_on = false"),
     ("freezes_stay", "DELETE FROM accounts_freeze"),
     (
@@ -139,6 +146,7 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     declined = ask_for_adjustment(bob.id, Decimal(5), "fee", "Never.", bob)
     decide_on_adjustment(declined.id, False, alice)
     Freeze.objects.create(customer=alice, is_on=True, why="Asked for.", by=bob)
+    SignIn.objects.create(customer=alice, kind="in")
     return {"alice": alice.id, "bob": bob.id, "posting": posting.id, "asked": asked.id, "declined": declined.id}
 
 
