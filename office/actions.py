@@ -24,6 +24,7 @@ from accounts.adjustments import DecidedAlready, OwnAdjustment, ask_for_adjustme
 from accounts.freezes import freeze_withdrawals, is_frozen
 from accounts.funding import BalanceTooLarge, InsufficientFunds
 from accounts.ledger import LARGEST_AMOUNT
+from accounts.limits import limits_of, set_limits
 from accounts.models import Adjustment, Balance, Customer
 from accounts.sign_ins import end_sessions
 from exchange.messages import Unknown, storable
@@ -76,6 +77,7 @@ class Halted(Reasoned):
         return ticker
 
 
+A_MINUTE_MAX = 1_000_000  # requests; more than one token can send
 LIMITS = [
     (Switch.Kind.SHARES_MAX, "Most shares of an order"),
     (Switch.Kind.NOTIONAL_MAX, "Most USD of an order"),
@@ -106,6 +108,26 @@ class Limited(Reasoned):
         if customer is None:
             raise forms.ValidationError("There is no customer with this id.")
         return customer
+
+
+class ApiLimited(Reasoned):
+    """Requests a minute of each token; a field left empty is as everybody's."""
+
+    reads_a_minute = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=A_MINUTE_MAX,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="What only looks. Empty: as everybody.",
+    )
+    orders_a_minute = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=A_MINUTE_MAX,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="What changes something. Empty: as everybody. To stop a customer's trading, freeze it.",
+    )
+    field_order = ("reads_a_minute", "orders_a_minute", "reason")
 
 
 class Adjusted(forms.Form):
@@ -153,7 +175,7 @@ class Action:
     """Something staff can do. `target`: what kind of thing it is done to; `do`: the door to a verb.
 
     `do` tells what was done, or raises Refused. `shown`: whether it makes sense for a target as it is now; the verb
-    decides, this spares staff a button.
+    decides, this spares staff a button. `initial`: what the form has in it at first.
     """
 
     name: str
@@ -165,6 +187,7 @@ class Action:
     icon: str = ""
     danger: bool = False
     shown: Callable[[Any], bool] = lambda _: True
+    initial: Callable[[Any], dict[str, Any]] = lambda _: {}
 
 
 def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
@@ -177,7 +200,7 @@ def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
         raise PermissionDenied
     found = _target(action.target, target)
     back = _back(request, action, found)
-    form = action.form(request.POST if request.method == "POST" else None)
+    form = action.form(request.POST if request.method == "POST" else None, initial=action.initial(found))
     if request.method != "POST" or not form.is_valid():
         context = admin.site.each_context(request)
         context |= {"title": action.label, "action": action, "form": form, "back": back, "target": found}
@@ -222,11 +245,14 @@ def snapshot(target: Any) -> dict[str, Any] | None:
         return {"status": trade.status, "reasonCode": trade.reason_code}
     if isinstance(target, Customer):
         balance = Balance.objects.filter(customer=target).first()
+        own = limits_of(target.id)
         return {
             "amount": balance and f"{balance.amount:.4f}",
             "held": balance and f"{balance.held:.4f}",
             "tradingHalted": _is_halted(target),
             "withdrawalsFrozen": is_frozen(target.id),
+            "readsAMinute": own.reads_a_minute,
+            "ordersAMinute": own.orders_a_minute,
             "tokens": target.tokens.count(),
             "sessions": open_sessions(target.id),
             "notes": Note.objects.filter(customer=target).count(),
@@ -364,6 +390,17 @@ def _limit(doing: Doing) -> str:
         value=value,
     )
     return f"{kind.label}: {'no limit' if value is None else value}."
+
+
+def _own_limits(customer: Customer) -> dict[str, Any]:
+    own = limits_of(customer.id)
+    return {"reads_a_minute": own.reads_a_minute, "orders_a_minute": own.orders_a_minute}
+
+
+def _limit_api(doing: Doing) -> str:
+    own = set_limits(doing.target.id, doing.data["reads_a_minute"], doing.data["orders_a_minute"])
+    reads, orders = own.reads_a_minute or "everybody's", own.orders_a_minute or "everybody's"
+    return f"Each token's limits a minute: {reads} reads, {orders} orders."
 
 
 def _note(doing: Doing) -> str:
@@ -507,6 +544,16 @@ ACTIONS: dict[str, Action] = {
         Action("end-tokens", "End all tokens", Power.ACCESS, "customer", _end_tokens, Reasoned, "key_off", danger=True),
         Action(
             "end-sessions", "End all sessions", Power.ACCESS, "customer", _end_sessions, Reasoned, "logout", danger=True
+        ),
+        Action(
+            "api-limits",
+            "Set API limits",
+            Power.LIMIT,
+            "customer",
+            _limit_api,
+            ApiLimited,
+            "speed",
+            initial=_own_limits,
         ),
         Action("adjust", "Ask for an adjustment", Power.ADJUST, "customer", _adjust, Adjusted, "price_change"),
         Action("approve", "Approve and post", Power.ADJUST, "adjustment", _decide(True), icon="check", shown=_waits),

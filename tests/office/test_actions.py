@@ -15,7 +15,7 @@ from accounts.adjustments import decide_on_adjustment
 from accounts.freezes import WithdrawalsFrozen, is_frozen
 from accounts.funding import deposit, withdraw
 from accounts.ledger import InsufficientFunds
-from accounts.models import Adjustment, Balance, Customer, Posting
+from accounts.models import Adjustment, Balance, Customer, Limits, Posting
 from exchange.models import Stock
 from office import cases
 from office.actions import ACTIONS
@@ -32,6 +32,7 @@ from trades.place import place_trade
 GIVEN: dict[str, dict[str, str]] = {
     "note": {"text": "Called about a fee."},
     "adjust": {"change": "12.50", "kind": "goodwill", "reason": "Waited long."},
+    "api-limits": {"reads_a_minute": "30", "orders_a_minute": "", "reason": "A loop gone wild."},
     "halt-stock": {"ticker": "aapl", "reason": "News."},
     "resume-stock": {"ticker": "AAPL", "reason": "News is out."},
     "restrict-stock": {"ticker": "AAPL", "reason": "Sanctioned."},
@@ -70,6 +71,7 @@ def test_every_action_as_every_role(browser_of, targets: dict[str, Any], role: R
         assert Trade.objects.filter(status=Status.PLACED).count() == 1
         assert not Switch.objects.exists()
         assert not Note.objects.exists()
+        assert not Limits.objects.exists()
         assert Adjustment.objects.get().approved is None
 
 
@@ -183,6 +185,29 @@ def test_freezing_stops_trading_and_withdrawals(browser_of, targets: dict[str, A
     assert changed.before
     assert changed.after
     assert (changed.before["withdrawalsFrozen"], changed.after["withdrawalsFrozen"]) == (False, True)
+
+
+def test_a_customers_own_api_limits(browser_of, api_of, targets: dict[str, Any], alice: Customer) -> None:
+    risk, api = browser_of(Role.RISK), api_of(alice)
+    page = f"/admin/accounts/customer/{alice.id}/change/"
+    assert "60,000 (everybody's) reads, 30,000 (everybody's) orders a minute" in risk.get(page).content.decode()
+    risk.post(url_of("api-limits", targets), {"reads_a_minute": "1", "orders_a_minute": "7", "reason": "A loop."})
+    assert [api.get("/api/v1/balance").status_code for _ in range(2)] == [200, 429]
+    assert 'value="7"' in risk.get(url_of("api-limits", targets)).content.decode()
+    risk.post(url_of("api-limits", targets), {"reads_a_minute": "", "orders_a_minute": "7", "reason": "It was fixed."})
+    assert api.get("/api/v1/balance").status_code == 200
+    assert "60,000" in risk.get(page).content.decode()
+    first, second = AuditEntry.objects.filter(action="api-limits", outcome="done").order_by("number")
+    seen = [
+        [(state or {})[name] for name in ("readsAMinute", "ordersAMinute")] for state in (first.before, first.after)
+    ]
+    assert seen == [[None, None], [1, 7]]
+    assert (second.after or {})["readsAMinute"] is None
+    assert (second.reason, second.staff) == ("It was fixed.", "risk@staff.example.com")
+    for wrong in ("0", "-1", "1.5", "many", "10000000"):
+        asked = {"reads_a_minute": wrong, "reason": "x"}
+        assert risk.post(url_of("api-limits", targets), asked).status_code == 422
+    assert Limits.objects.get().orders_a_minute == 7
 
 
 def test_a_frozen_customer_is_told_so(api_of, browser_of, targets: dict[str, Any], alice: Customer) -> None:
