@@ -9,6 +9,7 @@ from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -46,7 +47,8 @@ def cash(request: HttpRequest) -> HttpResponse:
 def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> HttpResponse:
     customer_id = customer_id_of(request)
     before = request.GET.get("before", "")
-    ledger = queries.postings_of(customer_id).filter(ticker=CASH).order_by("-id")
+    is_line = Q(ticker=CASH) | Q(kind=Posting.Kind.ADJUSTMENT)  # else a trade's cash tells of its shares
+    ledger = queries.postings_of(customer_id).filter(is_line).order_by("-id")
     if before.isdecimal() and len(before) < 19:
         ledger = ledger.filter(id__lt=int(before))
     found = list(ledger[: LINES_A_PAGE + 1])

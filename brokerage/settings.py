@@ -261,7 +261,7 @@ SPECTACULAR_SETTINGS = {
         "AssetClass": ["us_equity"],
         "MarketOrder": ["market"],
         "OrderType": ["market", "limit", "stop", "stop_limit", "trailing_stop"],
-        "ActivityType": ["FILL", "CSD", "CSW"],
+        "ActivityType": ["FILL", "CSD", "CSW", "JNLC", "JNLS"],
         "FillType": ["fill"],
     },
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "tryItOutEnabled": True},

@@ -20,12 +20,19 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts import tokens
-from accounts.adjustments import DecidedAlready, OwnAdjustment, ask_for_adjustment, decide_on_adjustment
+from accounts.adjustments import (
+    LARGEST_POSITION,
+    DecidedAlready,
+    OwnAdjustment,
+    PositionTooLarge,
+    ask_for_adjustment,
+    decide_on_adjustment,
+)
 from accounts.freezes import freeze_withdrawals, is_frozen
 from accounts.funding import BalanceTooLarge, InsufficientFunds
-from accounts.ledger import LARGEST_AMOUNT
+from accounts.ledger import LARGEST_AMOUNT, InsufficientShares
 from accounts.limits import limits_of, set_limits
-from accounts.models import Adjustment, Balance, Customer
+from accounts.models import CASH, Adjustment, Balance, Customer
 from accounts.sign_ins import end_sessions
 from exchange.messages import Unknown, storable
 from exchange.models import Stock
@@ -71,10 +78,15 @@ class Halted(Reasoned):
     field_order = ("ticker", "reason")
 
     def clean_ticker(self) -> str:
-        ticker = storable(self.cleaned_data["ticker"].strip().upper())
-        if not Stock.objects.filter(ticker=ticker).exists():
-            raise forms.ValidationError("The exchange lists no such stock.")
-        return ticker
+        return listed(self.cleaned_data["ticker"])
+
+
+def listed(text: str) -> str:
+    """A ticker that the exchange lists, or listed once. Raises ValidationError."""
+    ticker = storable(text.strip().upper())
+    if not Stock.objects.filter(ticker=ticker).exists():
+        raise forms.ValidationError("The exchange lists no such stock.")
+    return ticker
 
 
 A_MINUTE_MAX = 1_000_000  # requests; more than one token can send
@@ -131,25 +143,61 @@ class ApiLimited(Reasoned):
 
 
 class Adjusted(forms.Form):
+    """Cash, or whole shares of a stock; shares that are added have a price."""
+
+    ticker = forms.CharField(
+        required=False,
+        max_length=12,
+        label="Stock",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="As the exchange lists it. Empty: cash.",
+    )
     change = forms.DecimalField(
         max_digits=19,
         decimal_places=4,
         min_value=-LARGEST_AMOUNT,
         max_value=LARGEST_AMOUNT,
-        label="USD",
+        label="USD, or shares",
         widget=UnfoldAdminTextInputWidget,
         help_text="Above zero: into the account. Below zero: out of it.",
+    )
+    price = forms.DecimalField(
+        required=False,
+        max_digits=19,
+        decimal_places=4,
+        min_value=Decimal(0),
+        label="Average price, USD",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Where shares are added: what each of them counts as bought for. It moves no cash.",
     )
     kind = forms.ChoiceField(choices=Adjustment.Reason, widget=UnfoldAdminSelectWidget)
     reason = forms.CharField(
         max_length=500, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), help_text="What happened, and who asked."
     )
 
+    def clean_ticker(self) -> str:
+        return listed(self.cleaned_data["ticker"]) if self.cleaned_data["ticker"].strip() else CASH
+
     def clean_change(self) -> Decimal:
         change = self.cleaned_data["change"]
         if not change:
             raise forms.ValidationError("Nothing would move.")
         return change
+
+    def clean(self) -> dict[str, Any]:
+        """What goes together."""
+        cleaned = super().clean() or {}
+        ticker, change, price = cleaned.get("ticker"), cleaned.get("change"), cleaned.get("price")
+        if self.errors or ticker is None or change is None:
+            return cleaned
+        adds_shares = ticker != CASH and change > 0
+        if ticker != CASH and (change % 1 or abs(change) > LARGEST_POSITION):
+            self.add_error("change", "Shares are whole, and no more than a company has.")
+        if adds_shares and price is None:
+            self.add_error("price", "Shares that are added need a price; 0 where they cost nothing.")
+        if not adds_shares and price is not None:
+            self.add_error("price", "Only shares that are added have a price.")
+        return cleaned
 
 
 class Resolved(forms.Form):
@@ -262,7 +310,7 @@ def snapshot(target: Any) -> dict[str, Any] | None:
         return {"owner": case.owner and case.owner.email, "closed": case.closed_at, "resolution": case.resolution}
     if isinstance(target, Adjustment):
         adjustment = Adjustment.objects.get(id=target.id)
-        return {"change": f"{adjustment.change:.4f}", "approved": adjustment.approved}
+        return {"moves": adjustment.moves, "approved": adjustment.approved}
     rules = checks.Rules.of(newest_switches())
     return {
         "allHalted": rules.all_halted,
@@ -419,9 +467,15 @@ def _end_sessions(doing: Doing) -> str:
 def _adjust(doing: Doing) -> str:
     data = doing.data
     asked = ask_for_adjustment(
-        doing.target.id, data["change"], data["kind"], storable(data["reason"], 500), doing.staff
+        doing.target.id,
+        data["change"],
+        data["kind"],
+        storable(data["reason"], 500),
+        doing.staff,
+        ticker=data["ticker"],
+        price=data["price"],
     )
-    return f"{asked.change:+} USD: somebody else must approve it."
+    return f"{asked.moves}: somebody else must approve it."
 
 
 def _decide(approve: bool) -> Callable[[Doing], str]:
@@ -432,10 +486,10 @@ def _decide(approve: bool) -> Callable[[Doing], str]:
             raise Refused("Nobody decides on an adjustment of their own.") from None
         except DecidedAlready:
             raise Refused("It was decided on before.") from None
-        except InsufficientFunds:
+        except (InsufficientFunds, InsufficientShares):
             raise Refused("It would take out more than is available.") from None
-        except BalanceTooLarge:
-            raise Refused("The account can't hold that much cash.") from None
+        except (BalanceTooLarge, PositionTooLarge):
+            raise Refused("The account can't hold that much.") from None
         return "Approved and posted." if approve else "Declined."
 
     return decide

@@ -514,7 +514,7 @@ class StockTable(Table):
 
 @admin.register(Adjustment)
 class AdjustmentTable(PageTable):
-    list_display = (moment("asked_at", "asked"), "customer", "change", "reason", "state", "asked_by", "decided_by")
+    list_display = (moment("asked_at", "asked"), "customer", "moves", "reason", "state", "asked_by", "decided_by")
     list_select_related = ("customer", "asked_by", "decided_by")
     key = "id"
     bounded = False

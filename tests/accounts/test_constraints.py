@@ -38,8 +38,24 @@ def adjustment(customer: str = "%(alice)s", change: int = 5, asked_by: str = "%(
     return INSERT_ADJUSTMENT.format(customer=customer, change=change, asked_by=asked_by, decision=decided)
 
 
+def adjustment_of_shares(change: str, price: str, ticker: str = "AAPL") -> str:
+    return f"""
+        INSERT INTO accounts_adjustment (id, customer_id, ticker, change, price, reason, why, asked_by_id)
+        VALUES (gen_random_uuid(), %(alice)s, '{ticker}', {change}, {price}, 'fee', '', %(bob)s)
+    """
+
+
 ATTEMPTS = [
     ("adjustment_moves_something", adjustment(change=0)),
+    ("adjustment_of_shares_is_of_whole_ones", adjustment_of_shares("1.5", "10")),
+    ("adjustment_of_shares_is_of_whole_ones", adjustment_of_shares("-0.5", "NULL")),
+    ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("1", "NULL")),
+    ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("-1", "10")),
+    ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("1", "-0.0001")),
+    ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("1", "'NaN'")),
+    ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("1", "10", ticker="")),
+    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET ticker = 'AAPL', price = 1 WHERE id = %(asked)s"),
+    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET price = price + 1 WHERE id = %(shares)s"),
     ("nobody_decides_on_their_own", adjustment(decision="true, %(bob)s, now()")),
     ("adjustment_is_decided_by_somebody", adjustment(decision="true, NULL, now()")),
     ("adjustment_is_decided_by_somebody", adjustment(decision="NULL, %(alice)s, now()")),
@@ -145,9 +161,17 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     asked = ask_for_adjustment(alice.id, Decimal(5), "fee", "Once.", bob)
     declined = ask_for_adjustment(bob.id, Decimal(5), "fee", "Never.", bob)
     decide_on_adjustment(declined.id, False, alice)
+    shares = ask_for_adjustment(alice.id, Decimal(5), "fee", "A split.", bob, ticker="AAPL", price=Decimal(1))
     Freeze.objects.create(customer=alice, is_on=True, why="Asked for.", by=bob)
     SignIn.objects.create(customer=alice, kind="in")
-    return {"alice": alice.id, "bob": bob.id, "posting": posting.id, "asked": asked.id, "declined": declined.id}
+    return {
+        "alice": alice.id,
+        "bob": bob.id,
+        "posting": posting.id,
+        "asked": asked.id,
+        "declined": declined.id,
+        "shares": shares.id,
+    }
 
 
 @pytest.mark.parametrize(("guarantee", "statement"), ATTEMPTS)

@@ -15,7 +15,7 @@ from accounts.adjustments import decide_on_adjustment
 from accounts.freezes import WithdrawalsFrozen, is_frozen
 from accounts.funding import deposit, withdraw
 from accounts.ledger import InsufficientFunds
-from accounts.models import Adjustment, Balance, Customer, Limits, Posting
+from accounts.models import Adjustment, Balance, Customer, Limits, Position, Posting
 from exchange.models import Stock
 from office import cases
 from office.actions import ACTIONS
@@ -269,6 +269,44 @@ def test_an_adjustment_takes_no_more_than_is_available(
     assert asked.approved is None
     assert decide_on_adjustment(asked.id, False, staff).approved is False
     assert not Posting.objects.filter(cause=asked.id).exists()
+
+
+def test_an_adjustment_of_shares(browser_of, targets: dict[str, Any], alice: Customer) -> None:
+    asker = browser_of(Role.OPERATIONS)
+    asked = {"ticker": "aapl", "change": "4", "price": "12.5", "kind": "dividend", "reason": "A split."}
+    answer = asker.post(url_of("adjust", targets), asked, follow=True).content.decode()
+    assert "+4 AAPL at 12.5000 USD: somebody else must approve it." in answer
+    adjustment = Adjustment.objects.get(ticker="AAPL")
+    page = f"/admin/accounts/adjustment/{adjustment.id}/change/"
+    assert "+4 AAPL at 12.5000 USD" in asker.get(page).content.decode()
+    asker.post(f"/admin/do/approve/{adjustment.id}/")
+    assert Position.objects.get(customer=alice).quantity == 10
+    second = signed_in(appoint("second@staff.example.com", Role.OPERATIONS))
+    second.post(f"/admin/do/approve/{adjustment.id}/")
+    assert Position.objects.get(customer=alice).quantity == 14
+    assert "4 AAPL, leaving 14" in asker.get(page).content.decode()
+    entry = AuditEntry.objects.get(action="approve", outcome="done")
+    assert entry.after == {"moves": "+4 AAPL at 12.5000 USD", "approved": True}
+
+    asker.post(url_of("adjust", targets), asked | {"change": "-15", "price": ""})
+    too_much = Adjustment.objects.get(ticker="AAPL", approved=None)
+    second.post(f"/admin/do/approve/{too_much.id}/")
+    refused = AuditEntry.objects.filter(action="approve", outcome="refused").latest("number")
+    assert refused.reason == "It would take out more than is available."
+    assert Position.objects.get(customer=alice).quantity == 14
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ticker": "NONE"}, {"change": "1.5"}, {"change": "0"}, {"price": ""}, {"price": "-1"}, {"change": "-1"},
+        {"ticker": ""}, {"change": "9999999999999"}, {"change": "x"}, {"price": "NaN"}, {"kind": "gift"},
+    ],
+)  # fmt: skip
+def test_an_adjustment_of_shares_that_makes_no_sense(browser_of, targets: dict[str, Any], wrong: dict) -> None:
+    asked = {"ticker": "AAPL", "change": "4", "price": "12.5", "kind": "dividend", "reason": "A split."}
+    assert browser_of(Role.OPERATIONS).post(url_of("adjust", targets), asked | wrong).status_code == 422
+    assert Adjustment.objects.count() == 1
 
 
 def test_switches_halt_and_limit(browser_of, targets: dict[str, Any], alice: Customer) -> None:
