@@ -62,7 +62,7 @@ class PageTable(Table):
         if found is None:
             raise Http404
         audit.record(actor_of(request), f"see {self.opts.verbose_name}", AuditEntry.Outcome.SEEN, **self.about(found))
-        context = self.admin_site.each_context(request) | {"opts": self.opts, "title": str(found)}
+        context = self.admin_site.each_context(request) | {"opts": self.opts, "original": found, "title": str(found)}
         return TemplateResponse(request, self.page_template, context | self.page_of(request, found))
 
 
@@ -71,7 +71,8 @@ def moment(field: str, title: str) -> Callable[[Any], str]:
 
     def column(row: Any) -> str:
         at = getattr(row, field)
-        return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else ""
+        text = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else ""
+        return format_html('<span class="office-when">{}</span>', text)
 
     column.short_description = f"{title} (UTC)"  # type: ignore[attr-defined]
     return column
@@ -192,7 +193,18 @@ def id_at(moment: datetime) -> UUID:
 
 @admin.register(Trade)
 class TradeTable(PageTable):
-    list_display = ("trade", "by", "line", "type", "quantity", "ticker", "state", "reason", "in_all", "placed")
+    list_display = (
+        "trade",
+        "by",
+        "line",
+        "type",
+        "quantity",
+        "ticker",
+        "state",
+        "reason",
+        "in_all",
+        moment("placed_at", "placed"),
+    )
     list_select_related = ("customer",)
     list_filter = (
         StatusFilter, ReasonFilter, TickerFilter, CustomerFilter, LaneFilter, AgeFilter, DayFilter,
@@ -290,10 +302,6 @@ class TradeTable(PageTable):
     def in_all(self, trade: Trade) -> str:
         return f"{trade.amount:,.2f}" if trade.amount else ""
 
-    @display(description="placed (UTC)")
-    def placed(self, trade: Trade) -> str:
-        return f"{trade.placed_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-
 
 def _oldest_open() -> list[tuple[UUID, int]]:
     """Ids of the oldest open trades, OPEN_MAX of each status, with their customers."""
@@ -312,7 +320,7 @@ def _audit_link(request: HttpRequest, query: str) -> str:
 
 @admin.register(Customer)
 class CustomerTable(PageTable):
-    list_display = ("email", "name", "id", "active", "staff", "joined")
+    list_display = ("email", "name", "id", "active", "staff", moment("joined_at", "joined"))
     search_fields = ("email",)
     search_help_text = "E-mail or its beginning, the beginning of a name, an id"
     key = "id"
@@ -348,10 +356,6 @@ class CustomerTable(PageTable):
     @display(description="staff")
     def staff(self, customer: Customer) -> str:
         return "staff" if customer.is_staff else ""
-
-    @display(description="joined (UTC)")
-    def joined(self, customer: Customer) -> str:
-        return f"{customer.joined_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 class SignInKindFilter(admin.SimpleListFilter):
@@ -645,7 +649,7 @@ class AuditTable(Table):
 
     power = Power.AUDIT
     list_display = (
-        "number", moment("at", "at"), "staff", "address", "action", "outcome", "subject", "reason", "changed",
+        "number", moment("at", "at"), "who", "what", "subject", "reason", "changed",
     )  # fmt: skip
     list_filter = (CustomerFilter, TradeFilter, StaffFilter, ActionFilter, AuditDayFilter)
     key = "number"
@@ -668,6 +672,14 @@ class AuditTable(Table):
     def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
         asked = changes.filter_params
         return "number", bool(asked) and not asked.keys() & {"customer", "trade"}
+
+    @display(description="who, from where")
+    def who(self, entry: AuditEntry) -> str:
+        return format_html("{}<br><small>{}</small>", entry.staff, entry.address)
+
+    @display(description="what")
+    def what(self, entry: AuditEntry) -> str:
+        return format_html("{}<br><small>{}</small>", entry.action, entry.get_outcome_display())
 
     @display(description="before → after")
     def changed(self, entry: AuditEntry) -> str:
