@@ -16,12 +16,14 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.signals import post_delete
+from django.dispatch import Signal
 from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import SIGN_INS_KEPT_DAYS, Customer, SignIn, normal_email
 
 DEVICE_LENGTH_MAX = 300
+of_staff = Signal()  # `sign_in`: what was just kept of a member of staff
 
 
 def address_of(request: HttpRequest) -> str:
@@ -65,10 +67,15 @@ def _signed_in(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
 
 
 def _password_was_wrong(sender: Any, credentials: Any, request: HttpRequest | None = None, **_: Any) -> None:
+    if request is None:
+        return
     tried = normal_email(str(credentials.get("email") or credentials.get("username") or ""))
-    # Tries at accounts that are not there are nobody's, and kept nowhere.
-    if request is not None and (customer := Customer.objects.filter(email=tried).first()):
-        _keep(SignIn.Kind.WRONG_PASSWORD, customer, request)
+    device = _plain(request.META.get("HTTP_USER_AGENT", ""))
+    with connection.cursor() as cursor:
+        cursor.execute(KEEP_WRONG_ONE, [address_of(request)[:64], device, tried.replace("\x00", "")])
+        row = cursor.fetchone()
+    if row and row[1]:
+        _announce(SignIn.objects.select_related("customer").get(id=row[0]))
 
 
 def _code_was_wrong(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
@@ -82,18 +89,26 @@ def _signed_out(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
 
 def _session_ended(sender: Any, instance: UserSession, **_: Any) -> None:
     age_seconds = (timezone.now() - instance.created_at).total_seconds()
-    SignIn.objects.create(
-        customer_id=instance.user_id,
-        kind=SignIn.Kind.EXPIRED if age_seconds >= settings.SESSION_COOKIE_AGE else SignIn.Kind.ENDED,
-        address=str(instance.ip),
-        device=_plain(instance.user_agent),
-        session=_name(instance.session_key),
+    _announce(
+        SignIn.objects.create(
+            customer=instance.user,
+            kind=SignIn.Kind.EXPIRED if age_seconds >= settings.SESSION_COOKIE_AGE else SignIn.Kind.ENDED,
+            address=str(instance.ip),
+            device=_plain(instance.user_agent),
+            session=_name(instance.session_key),
+        )
     )
 
 
 def _keep(kind: SignIn.Kind, customer: Any, request: HttpRequest, **more: Any) -> None:
     device = _plain(request.META.get("HTTP_USER_AGENT", ""))
-    SignIn.objects.create(customer=customer, kind=kind, address=address_of(request)[:64], device=device, **more)
+    address = address_of(request)[:64]
+    _announce(SignIn.objects.create(customer=customer, kind=kind, address=address, device=device, **more))
+
+
+def _announce(sign_in: SignIn) -> None:
+    if sign_in.customer.is_staff:
+        of_staff.send(SignIn, sign_in=sign_in)
 
 
 def _plain(user_agent: str) -> str:
@@ -112,6 +127,15 @@ def forget_old(rows_max: int) -> int:
         return cursor.rowcount
 
 
+# One statement that does not wait for the disk, whether anybody has this address or not: the time it takes tells nobody
+# who has an account. Tries at addresses that are nobody's are kept nowhere.
+KEEP_WRONG_ONE = """
+    WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true))
+    INSERT INTO accounts_signin (customer_id, kind, address, device, second_factor, session)
+    SELECT customer.id, 'wrong_password', %s, %s, false, '' FROM accounts_customer AS customer, lazily
+    WHERE customer.email = %s
+    RETURNING id, (SELECT is_staff FROM accounts_customer AS customer WHERE customer.id = accounts_signin.customer_id)
+"""
 # Ids grow with time, so the oldest are the first: this looks at rows_max rows, however many there are.
 FORGET = """
     DELETE FROM accounts_signin WHERE id IN (SELECT id FROM accounts_signin ORDER BY id LIMIT %s)

@@ -14,11 +14,10 @@ from csp.middleware import CSPMiddleware
 from django.contrib.auth import logout
 from django.contrib.auth.signals import user_logged_in
 from django.db import Error
-from django.db.models.signals import post_save
 from django.http import HttpRequest, HttpResponse
 
 from accounts.models import SignIn
-from accounts.sign_ins import address_of
+from accounts.sign_ins import address_of, of_staff
 from office import audit
 from office.audit import Actor
 from office.models import AuditEntry
@@ -87,7 +86,7 @@ def connect() -> None:
     """Note staff's sign-ins in the audit log too; a second factor that was just set up has been given."""
     authenticator_added.connect(_factor_added, dispatch_uid="office")
     user_logged_in.connect(_signed_in, dispatch_uid="office")
-    post_save.connect(_sign_in_kept, sender=SignIn, dispatch_uid="office")
+    of_staff.connect(_sign_in_kept, dispatch_uid="office")
 
 
 def _factor_added(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
@@ -112,11 +111,10 @@ AS_AUDITED = {
 }
 
 
-def _sign_in_kept(sender: Any, instance: SignIn, **_: Any) -> None:
-    if instance.customer.is_staff:
-        action, outcome = AS_AUDITED[SignIn.Kind(instance.kind)]
-        staff = Actor(instance.customer_id, instance.customer.email, instance.address)
-        audit.record(staff, action, outcome, subject=instance.device, reason=instance.get_kind_display())
+def _sign_in_kept(sender: Any, sign_in: SignIn, **_: Any) -> None:
+    action, outcome = AS_AUDITED[SignIn.Kind(sign_in.kind)]
+    staff = Actor(sign_in.customer_id, sign_in.customer.email, sign_in.address)
+    audit.record(staff, action, outcome, subject=sign_in.device, reason=sign_in.get_kind_display())
 
 
 def open_sessions(customer_id: int) -> int:
