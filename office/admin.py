@@ -193,18 +193,7 @@ def id_at(moment: datetime) -> UUID:
 
 @admin.register(Trade)
 class TradeTable(PageTable):
-    list_display = (
-        "trade",
-        "by",
-        "line",
-        "type",
-        "quantity",
-        "ticker",
-        "state",
-        "reason",
-        "in_all",
-        moment("placed_at", "placed"),
-    )
+    list_display = ("trade", "by", "line", "order", "state", "reason", "in_all", moment("placed_at", "placed"))
     list_select_related = ("customer",)
     list_filter = (
         StatusFilter, ReasonFilter, TickerFilter, CustomerFilter, LaneFilter, AgeFilter, DayFilter,
@@ -289,6 +278,10 @@ class TradeTable(PageTable):
     @display(description="no.")
     def line(self, trade: Trade) -> int:
         return trade.sequence
+
+    @display(description="order")
+    def order(self, trade: Trade) -> str:
+        return f"{trade.type} {trade.quantity:,} {trade.ticker}"
 
     @display(description="status", label=LABELS)
     def state(self, trade: Trade) -> tuple[str, str]:
