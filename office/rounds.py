@@ -4,6 +4,7 @@ A duty is done by whichever sweep comes first when it is due, and by no other; a
 """
 
 import time
+from collections.abc import Callable
 
 import structlog
 from django.db import connection
@@ -95,7 +96,7 @@ def _forget(asked_by: str) -> None:
     forget()
 
 
-WORK = {PROVE: prove, RECONCILE: reconcile, FORGET: _forget}
+WORK: dict[str, Callable[[str], object]] = {PROVE: prove, RECONCILE: reconcile, FORGET: _forget}
 TAKE = """
     UPDATE office_duty AS d
     SET due_at = now() + make_interval(secs => %s), began_at = now(), ended_at = NULL, asked_by = '', failure = ''

@@ -100,7 +100,7 @@ def test_the_sweep_forgets(exchange) -> None:
 def test_a_batch_is_found_by_the_index_on_time(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        asked = {"days": 90, "at": "-infinity", "id": 0, "rows": 1000}
+        asked: dict[str, int | str] = {"days": 90, "at": "-infinity", "id": 0, "rows": 1000}
         cursor.execute(f"EXPLAIN {retention.FORGET_CALLS}", asked)
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "using calls_by_time" in plan, plan
