@@ -79,6 +79,18 @@ def test_who_sees_a_customer_or_a_trade_is_noted(compliance: Client, alice: Cust
     ]
 
 
+def test_who_lists_what_is_one_customers_is_noted(compliance: Client, alice: Customer) -> None:
+    for name in LISTS:
+        compliance.get(f"/admin/{name}/?customer={alice.id}")
+        compliance.get(f"/admin/{name}/")
+    seen = AuditEntry.objects.filter(customer_id=alice.id).values_list("action", "outcome").order_by("number")
+    assert {("list trades", "seen"), ("list postings", "seen"), ("list sign-ins", "seen")} <= set(seen)
+    compliance.get(f"/admin/trades/trade/export/?customer={alice.id}")
+    assert AuditEntry.objects.get(action="export").customer_id == alice.id
+    assert "list audit log" not in {action for action, _ in seen}
+    assert compliance.get("/admin/trades/trade/?customer=9999999999999999999999", follow=True).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
