@@ -6,6 +6,7 @@ django-allauth signs people in. What it says of it is kept here as it happens, a
 from hashlib import sha256
 from typing import Any
 
+import structlog
 from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
 from allauth.mfa.signals import authentication_failed
@@ -13,7 +14,7 @@ from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.exceptions import PermissionDenied
-from django.db import connection
+from django.db import Error, connection
 from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 from django.dispatch import Signal
@@ -23,6 +24,7 @@ from django.utils import timezone
 from accounts.models import SIGN_INS_KEPT_DAYS, Customer, SignIn, normal_email
 
 DEVICE_LENGTH_MAX = 300
+log = structlog.get_logger()
 of_staff = Signal()  # `sign_in`: what was just kept of a member of staff
 
 
@@ -71,11 +73,14 @@ def _password_was_wrong(sender: Any, credentials: Any, request: HttpRequest | No
         return
     tried = normal_email(str(credentials.get("email") or credentials.get("username") or ""))
     device = _plain(request.META.get("HTTP_USER_AGENT", ""))
-    with connection.cursor() as cursor:
-        cursor.execute(KEEP_WRONG_ONE, [address_of(request)[:64], device, tried.replace("\x00", "")])
-        row = cursor.fetchone()
-    if row and row[1]:
-        _announce(SignIn.objects.select_related("customer").get(id=row[0]))
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(KEEP_WRONG_ONE, [address_of(request)[:64], device, tried.replace("\x00", "")])
+            row = cursor.fetchone()
+        if row and row[1]:
+            _announce(SignIn.objects.select_related("customer").get(id=row[0]))
+    except Error as error:  # nothing can be written for now: who is turned away is turned away all the same
+        log.warning("a wrong password was not kept", error=repr(error))
 
 
 def _code_was_wrong(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
