@@ -31,6 +31,7 @@ from trades.lane import lane_of
 from trades.models import Outcome, Reason, Report, Status, Trade
 
 OPEN_MAX = 5_000  # open trades that a filter for them looks at, the oldest first
+OPEN = {"open", Status.PLACED, Status.IN_PROGRESS}  # what the filter for the status calls them
 CLOCKS_APART = timedelta(minutes=10)  # an id's time is the web server's, a trade's the database's
 LABELS = {
     Status.PLACED: "info",
@@ -221,8 +222,13 @@ class TradeTable(PageTable):
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         # The lane and the id's time are no columns, so the filters for them narrow the rows here.
         rows = super().get_queryset(request).select_related("customer")
+        of_open = request.GET.get("status") in OPEN or bool(request.GET.keys() & {"lane", "age"})
+        open_ones = _oldest_open() if of_open else []
+        if of_open and len(open_ones) < OPEN_MAX:
+            # By id, for else the database may walk from the newest trade to an open one that is very old.
+            rows = rows.filter(id__in=[id for id, _ in open_ones])
         if text := request.GET.get("lane"):
-            ids = [id for id, customer_id in _oldest_open() if text.isdigit() and lane_of(customer_id) == int(text[:4])]
+            ids = [id for id, customer_id in open_ones if text.isdigit() and lane_of(customer_id) == int(text[:4])]
             rows = rows.filter(id__in=ids)
         if text := request.GET.get("day"):
             try:
@@ -249,7 +255,7 @@ class TradeTable(PageTable):
         status = (asked.get("status") or [""])[0]
         if "customer" in asked:
             return "sequence", False  # served by trade_has_its_place_in_line
-        served = status in {"open", Status.PLACED, Status.IN_PROGRESS} or asked.keys() & {"reason", "lane", "age"}
+        served = status in OPEN or asked.keys() & {"reason", "lane", "age"}
         return "id", bool(asked or changes.query) and not served
 
     def newest_of(self, changes: KeysetChangeList) -> Any:

@@ -18,6 +18,16 @@ from trades.place import place_trade
 QUERIES_MAX = 20
 
 
+@pytest.mark.parametrize("filters", ["status=open", "status=PLACED", "age=5", "lane=3"])
+def test_open_trades_are_looked_up_and_never_walked_to(browser_of, alice: Customer, filters: str) -> None:
+    place_trade(alice.id, "IBM", Type.BUY, 1)
+    with CaptureQueriesContext(connection) as captured:
+        browser_of(Role.SUPPORT).get(f"/admin/trades/trade/?{filters}")
+    pages = [query["sql"] for query in captured if "LIMIT 51" in query["sql"] and "trades_trade" in query["sql"]]
+    assert pages or filters == "lane=3"
+    assert all('"trades_trade"."id" IN (' in page for page in pages), pages
+
+
 @pytest.mark.parametrize(
     "page",
     [
