@@ -262,7 +262,7 @@ SPECTACULAR_SETTINGS = {
         "AssetClass": ["us_equity"],
         "MarketOrder": ["market"],
         "OrderType": ["market", "limit", "stop", "stop_limit", "trailing_stop"],
-        "ActivityType": ["FILL", "CSD", "CSW"],
+        "ActivityType": ["FILL", "CSD", "CSW", "JNLC", "JNLS"],
         "FillType": ["fill"],
         "OrderStatus": ["accepted", "new", "filled", "rejected", "canceled"],
         "FilledOrder": ["filled"],
@@ -322,6 +322,10 @@ UNFOLD = {
     },
     "SIDEBAR": {"navigation": "office.site.navigation"},
 }
+# How long calls to the exchange are kept, days; those of open trades and of open exceptions are kept longer.
+EXCHANGE_CALLS_KEPT_DAYS = env.int("EXCHANGE_CALLS_KEPT_DAYS", default=90)
+if not 1 <= EXCHANGE_CALLS_KEPT_DAYS <= 36_500:
+    raise ImproperlyConfigured(f"EXCHANGE_CALLS_KEPT_DAYS takes 1 to 36500 days, not {EXCHANGE_CALLS_KEPT_DAYS}.")
 # What a sweep does besides its own, by name, for trades do not know the back office.
 SWEEP_ALSO = ["office.rounds.find_cases", "office.rounds.do_duties"]
 

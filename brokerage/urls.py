@@ -75,7 +75,7 @@ urlpatterns = [
     path("account/webhooks/<uuid:webhook_id>/delete", webhook_pages.delete_hook, name="delete_webhook"),
     path("account/", include("allauth.account.urls")),
     path("account/second-factor/", include("allauth.mfa.urls")),
-    path("account/sessions/", include("allauth.usersessions.urls")),
+    path("account/sessions/", account_pages.Sessions.as_view(), name="usersessions_list"),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
