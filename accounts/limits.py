@@ -1,7 +1,7 @@
 """How many requests a minute a token may make, counted in the broker's Valkey: every web process counts together.
 
-Reads are counted apart from orders, which is everything that changes something. A window is a minute that begins with
-the first request in it, by the store's clock. Where the store is away, or the broker is RabbitMQ, nobody is
+Reads are counted apart from orders, which is everything that changes something. A window is a minute of the web
+process's clock. Where the store is away, or the broker is RabbitMQ, nobody is
 limited: trading goes on.
 """
 
@@ -51,14 +51,14 @@ def count(grant: Token, is_read: bool) -> Allowance:
     global _silent_until
     most = _most(grant, is_read)
     if time.monotonic() >= _silent_until and not settings.BROKER_IS_RABBITMQ:
-        key = f"limit:{grant.id}:{'reads' if is_read else 'orders'}"
+        window, passed_seconds = divmod(int(time.time()), WINDOW_SECONDS)
+        key = f"limit:{grant.id}:{'reads' if is_read else 'orders'}:{window}"
         try:
             with _store().pipeline(transaction=False) as pipe:
-                pipe.set(key, 0, nx=True, ex=WINDOW_SECONDS)
                 pipe.incr(key)
-                pipe.ttl(key)
-                _, used, left_seconds = pipe.execute()
-            return Allowance(most, max(0, most - used), max(1, left_seconds), used > most)
+                pipe.expire(key, 2 * WINDOW_SECONDS)  # clocks may differ
+                used, _ = pipe.execute()
+            return Allowance(most, max(0, most - used), WINDOW_SECONDS - passed_seconds, used > most)
         except (redis.RedisError, OSError) as error:
             _silent_until = time.monotonic() + SILENCE_SECONDS
             log.warning("limits: the store is away; nobody is limited", error=repr(error))
@@ -66,7 +66,7 @@ def count(grant: Token, is_read: bool) -> Allowance:
 
 
 def _most(grant: Token, is_read: bool) -> int:
-    own: int | None = getattr(grant, "own_reads_a_minute" if is_read else "own_orders_a_minute")
+    own = grant.own_reads_a_minute if is_read else grant.own_orders_a_minute
     if own is not None:
         return own
     return settings.READS_A_MINUTE if is_read else settings.ORDERS_A_MINUTE

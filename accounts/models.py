@@ -234,6 +234,10 @@ class Token(models.Model):
     expires_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
 
+    # The customer's own limits (Limits), where `accounts.tokens` found the grant.
+    own_reads_a_minute: int | None = None
+    own_orders_a_minute: int | None = None
+
     def __str__(self) -> str:
         return self.name
 

@@ -172,17 +172,23 @@ def check(customer_id: int, ticker: str, quantity: int) -> None:
         raise TooMuchMoney
 
 
-def check_rate(customer_id: int, sequence: int) -> None:
-    """Whether the customer may place the trade with this number now. Raises TooManyOrders.
+def orders_a_minute_max(customer_id: int) -> int | None:
+    """How many orders this customer may place within a minute; None: as many as they like."""
+    most = rules().limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
+    return None if most is None else int(most)
+
+
+def check_rate(customer_id: int, sequence: int, most: int) -> None:
+    """Whether the customer may place the trade with this number now, and no more than `most` within a minute.
 
     To be called in the transaction that drew the number: the lock on the customer's counter makes it exact, and the
     exception takes the trade back. Numbers have no gaps, so one row tells how many came within the minute.
+    Raises TooManyOrders.
     """
-    most = rules().limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
-    if most is None or sequence <= most:
+    if sequence <= most:
         return
     with connection.cursor() as cursor:
-        cursor.execute(PLACED_WITHIN_A_MINUTE, [customer_id, sequence - int(most)])
+        cursor.execute(PLACED_WITHIN_A_MINUTE, [customer_id, sequence - most])
         if cursor.fetchone() is not None:
             raise TooManyOrders
 
