@@ -5,11 +5,13 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from allauth.mfa.utils import is_mfa_enabled
 from django.contrib.auth import authenticate
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from redis.exceptions import RedisError
 from rest_framework import exceptions, serializers
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import SimpleRateThrottle
@@ -31,6 +33,7 @@ from accounts.rest import (
     page,
 )
 
+SECOND_FACTOR = "This account has a second factor: sign in to its pages and make the token there."
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,
@@ -248,20 +251,34 @@ class TokensView(CustomerView):
         customer = authenticate(request._request, username=normal_email(asked["email"]), password=asked["password"])
         if customer is None:
             raise exceptions.AuthenticationFailed("E-mail and password do not match.", "wrong_credentials")
+        if is_mfa_enabled(customer):  # a password alone must not open what its owner closed with two locks
+            raise exceptions.PermissionDenied(SECOND_FACTOR, "second_factor_required")
         return Response(
             IssuedTokenAnswer(tokens.issue(customer, asked["name"], asked.get("scopes"), asked["expiresAt"])).data,
             status=201,
         )
 
 
+class MayEndTokens(BasePermission):
+    """A token may end itself, whatever its scopes; to end another it needs all of them."""
+
+    message = "To end another token this one would need every scope."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        grant = request.auth
+        return isinstance(grant, Token) and (
+            grant.id == view.kwargs["token_id"] or set(Token.Scope.values) <= set(grant.scopes)
+        )
+
+
 class TokenView(CustomerView):
     """One token."""
 
-    scope = Token.Scope.READ
+    permission_classes = (MayEndTokens,)
 
     @extend_schema(operation_id="deleteToken", responses={204: None}, tags=["tokens"])
     def delete(self, request: Request, token_id: Any) -> Response:
-        """End a token at once. It may be the one that you call with."""
+        """End a token at once: the one that you call with, or, where that has every scope, any of yours."""
         deleted, _ = queries.tokens_of(self.customer_id).filter(id=token_id).delete()
         if not deleted:
             raise exceptions.NotFound("You have no such token.")

@@ -66,7 +66,10 @@ class TokenForm(forms.Form):
     """A token for a program."""
 
     name = forms.CharField(
-        max_length=80, label="Name", help_text="What you will know it by, such as “spreadsheet at home”."
+        max_length=80,
+        label="Name",
+        help_text="What you will know it by, such as “spreadsheet at home”.",
+        error_messages={"required": "Give it a name, so that you know it again."},
     )
     scopes = forms.MultipleChoiceField(
         label="What it may do",
@@ -78,6 +81,13 @@ class TokenForm(forms.Form):
             (Token.Scope.FUNDS, "Deposit and withdraw"),
         ],
         error_messages={"required": "Choose at least one thing that the token may do."},
+    )
+    days = forms.TypedChoiceField(
+        required=False,
+        coerce=int,
+        empty_value=None,
+        label="Ends",
+        choices=[("", "Never, until you end it"), (30, "In 30 days"), (90, "In 90 days"), (365, "In a year")],
     )
 
     def clean(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from accounts import lookups as lookups  # any_of
 from accounts.models import CASH, Balance, Position, Posting
 
 CENT_OF_A_CENT = Decimal("0.0001")
@@ -167,8 +168,9 @@ class Books:
 
         Again: what is in memory already, changed perhaps, stays.
         """
-        for row in Position.objects.filter(customer_id__in=self.customer_ids, ticker__in=set(tickers)):
-            self[row.customer_id].shares.setdefault(row.ticker, Shares(row.quantity, row.held, row.average_price))
+        rows = Position.objects.filter(customer_id__any_of=self.customer_ids, ticker__any_of=set(tickers))
+        for customer_id, ticker, *row in rows.values_list("customer_id", "ticker", "quantity", "held", "average_price"):
+            self[customer_id].shares.setdefault(ticker, Shares(*row))
 
     def write(self) -> None:
         """Write all that changed: balances, positions, postings, each in one statement. Again: nothing is left."""
@@ -220,10 +222,10 @@ def open_books(customer_ids: Iterable[int]) -> Books:
     """
     rows = (
         Balance.objects.select_for_update(of=("self",), no_key=True)
-        .filter(customer_id__in=customer_ids)
+        .filter(customer_id__any_of=customer_ids)
         .order_by("customer_id")
     )
-    return Books(Account(row.customer_id, row.amount, row.held) for row in rows)
+    return Books(Account(*row) for row in rows.values_list("customer_id", "amount", "held"))
 
 
 # Sets go in as arrays: one statement, one plan, however many rows. The ORM's bulk_update would write a CASE with a

@@ -1,8 +1,8 @@
 """How many requests a minute a token may make, counted in the broker's Valkey: every web process counts together.
 
-Reads are counted apart from orders, which is everything that changes something. A window is a minute of the web
-process's clock. Where the store is away, or the broker is RabbitMQ, nobody is
-limited: trading goes on.
+Reads are counted apart from orders, which is everything that changes something. What comes without a known token, to
+sign in or by mistake, is counted by its address. A window is a minute of the web process's clock. Where the store is
+away, or the broker is RabbitMQ, nobody is limited: trading goes on.
 """
 
 import threading
@@ -48,11 +48,19 @@ class Allowance:
 
 def count(grant: Token, is_read: bool) -> Allowance:
     """Count one request of a token. Again: one more. Never raises, and waits no longer than STORE_SECONDS_MAX."""
+    return _count(f"limit:{grant.id}:{'reads' if is_read else 'orders'}", _most(grant, is_read))
+
+
+def count_stranger(address: str) -> Allowance:
+    """The same of a request that no known token came with, by the address it came from."""
+    return _count(f"limit:stranger:{address}", settings.STRANGERS_A_MINUTE)
+
+
+def _count(key: str, most: int) -> Allowance:
     global _silent_until
-    most = _most(grant, is_read)
     if time.monotonic() >= _silent_until and not settings.BROKER_IS_RABBITMQ:
         window, passed_seconds = divmod(int(time.time()), WINDOW_SECONDS)
-        key = f"limit:{grant.id}:{'reads' if is_read else 'orders'}:{window}"
+        key = f"{key}:{window}"
         try:
             with _store().pipeline(transaction=False) as pipe:
                 pipe.incr(key)

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,11 +11,13 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import funding, queries, statement_document, tokens
 from accounts.forms import AmountForm, ProfileForm, TokenForm
+from accounts.freezes import is_frozen
 from accounts.models import CASH, Posting
 from accounts.statements import Month, NoStatement, Statement, months_of, statement_of
 from accounts.templatetags.figures import usd
@@ -53,6 +56,7 @@ def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> Htt
         "accounts/cash.html",
         {
             "balance": queries.balance_of(customer_id),
+            "is_frozen": is_frozen(customer_id),
             "lines": _with_shares(customer_id, lines),
             "next": lines[-1].id if len(found) > len(lines) else None,
             "is_first": not before,
@@ -97,6 +101,8 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
         except funding.InsufficientFunds:
             available = queries.balance_of(customer_id_of(request)).available
             form.add_error("amount", f"You can withdraw up to {usd(available)} now.")
+        except funding.WithdrawalsFrozen:
+            form.add_error("amount", "Withdrawals from your account are frozen. Ask support why.")
         except funding.BalanceTooLarge:
             form.add_error("amount", "The account can't hold that much cash.")
         except funding.TransferKeyReused:
@@ -216,7 +222,9 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
         if own.count() >= TOKENS_MAX:
             form.add_error(None, f"You have {TOKENS_MAX} tokens, as many as there can be. End one first.")
         else:
-            issued = tokens.issue(customer_of(request), form.cleaned_data["name"], form.cleaned_data["scopes"])
+            asked = form.cleaned_data
+            ends = timezone.now() + timedelta(days=asked["days"]) if asked["days"] else None
+            issued = tokens.issue(customer_of(request), asked["name"], asked["scopes"], ends)
             form = TokenForm()
     return render(
         request,

@@ -14,12 +14,14 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions, serializers
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from accounts.authentication import HasScope, TokenAuthentication
-from accounts.limits import Allowance, count
+from accounts.limits import Allowance, count, count_stranger
 from accounts.models import Token
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 128
@@ -85,7 +87,7 @@ class CustomerView(APIView):
 
     content_negotiation_class = JsonOnly
     parser_classes = (JsonParser,)
-    permission_classes = (HasScope,)
+    permission_classes: tuple[type[BasePermission], ...] = (HasScope,)
     scope: Token.Scope | None = None
     allowance: Allowance | None = None
 
@@ -94,21 +96,28 @@ class CustomerView(APIView):
         """Who calls."""
         return self.request.auth.customer_id  # type: ignore[union-attr]
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def perform_authentication(self, request: Request) -> None:
+        """Who calls, and whether they called too often, before anything else happens. Raises AuthenticationFailed,
+        Throttled, MethodNotAllowed."""
+        try:
+            super().perform_authentication(request)
+        except exceptions.AuthenticationFailed:
+            self._count(count_stranger(BaseThrottle().get_ident(request)))
+            raise
+        if isinstance(request.auth, Token):
+            self._count(count(request.auth, is_read=request.method in {"GET", "HEAD", "OPTIONS"}))
+        else:
+            self._count(count_stranger(BaseThrottle().get_ident(request)))
         if request.method not in self.allowed_methods:  # before anybody asks which scope it would need
             raise exceptions.MethodNotAllowed(str(request.method))
-        super().initial(request, *args, **kwargs)
 
-    def perform_authentication(self, request: Request) -> None:
-        """Who calls, and whether they called too often, before anything else happens. Raises Throttled."""
-        super().perform_authentication(request)
-        if isinstance(request.auth, Token):
-            self.allowance = count(request.auth, is_read=request.method in {"GET", "HEAD", "OPTIONS"})
-            if self.allowance.exceeded:
-                raise exceptions.Throttled(self.allowance.reset_seconds)
+    def _count(self, allowance: Allowance) -> None:
+        self.allowance = allowance
+        if allowance.exceeded:
+            raise exceptions.Throttled(allowance.reset_seconds)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """The answer, with what is left of the token's limit in its headers."""
+        """The answer, with what is left of the caller's limit in its headers."""
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.allowance:
             for name, value in self.allowance.headers.items():

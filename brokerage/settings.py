@@ -244,6 +244,7 @@ ORDERS_A_MINUTE = env.int("ORDERS_A_MINUTE", default=30_000)
 # How many trades may wait PLACED, of all and of one customer: more than lanes work off in minutes is refused.
 OPEN_TRADES_MAX = env.int("OPEN_TRADES_MAX", default=50_000)
 OPEN_TRADES_OF_A_CUSTOMER_MAX = env.int("OPEN_TRADES_OF_A_CUSTOMER_MAX", default=1_000)
+STRANGERS_A_MINUTE = env.int("STRANGERS_A_MINUTE", default=6_000)  # without a known token, from one address
 SPECTACULAR_SETTINGS = {
     "TITLE": "Brokerage",
     "VERSION": "1",
@@ -266,6 +267,8 @@ SPECTACULAR_SETTINGS = {
         "OrderType": ["market", "limit", "stop", "stop_limit", "trailing_stop"],
         "ActivityType": ["FILL", "CSD", "CSW"],
         "FillType": ["fill"],
+        "OrderStatus": ["accepted", "new", "filled", "rejected", "canceled"],
+        "FilledOrder": ["filled"],
     },
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "tryItOutEnabled": True},
     "COMPONENT_SPLIT_REQUEST": True,

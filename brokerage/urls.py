@@ -11,6 +11,7 @@ from brokerage import health
 from brokerage.metrics import metrics
 from trades import api as trades
 from trades import pages as trade_pages
+from trades import webhook_pages
 from trades import webhooks_api as webhooks
 from trades.callback import callback
 
@@ -47,6 +48,10 @@ urlpatterns = [
     path("account", account_pages.account, name="account"),
     path("account/tokens", account_pages.api_tokens, name="tokens"),
     path("account/tokens/<uuid:token_id>/end", account_pages.end_token, name="end_token"),
+    path("account/webhooks", webhook_pages.hooks, name="webhooks"),
+    path("account/webhooks/<uuid:webhook_id>", webhook_pages.hook, name="webhook"),
+    path("account/webhooks/<uuid:webhook_id>/test", webhook_pages.test_hook, name="test_webhook"),
+    path("account/webhooks/<uuid:webhook_id>/delete", webhook_pages.delete_hook, name="delete_webhook"),
     path("account/", include("allauth.account.urls")),
     path("account/second-factor/", include("allauth.mfa.urls")),
     path("account/sessions/", include("allauth.usersessions.urls")),

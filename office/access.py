@@ -56,8 +56,10 @@ def has_second_factor(user: Any) -> bool:
 
 
 class ContentPolicy(CSPMiddleware):
-    """The site's content policy; the back office's pages alone may evaluate, which its widgets (Alpine) do. An answer to
-    a program is no page: nothing in it may load or do anything."""
+    """The site's content policy; the back office's pages alone may evaluate, which its widgets (Alpine) do.
+
+    An answer to a program is no page: nothing in it may load or do anything.
+    """
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
         if request.path_info.startswith("/api/v1/"):

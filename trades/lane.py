@@ -1,15 +1,16 @@
 """Lanes: which queue carries a customer's line, and how to ring it.
 
 A ring says only "look". It may be lost (the sweep rings again), doubled or late (there is nothing to do): the rows
-are the truth. Rings are coalesced: per lane a set of the customers that rang, and one message in the queue however
-many they are. The message is answered by a task that takes the whole set, and whoever else has rung (`answer`).
-RabbitMQ keeps no sets: there every ring is a message that names its customers, and only this module knows.
+are the truth. Rings are coalesced: per lane a set of the customers that rang, and a bell, which is up while a message
+is in the queue or a worker is awake: then nobody else need be woken. A worker that is awake goes round all lanes until
+nobody has rung (`answers`). RabbitMQ keeps no sets: there every ring is a message that names its customers, and only
+this module knows.
 """
 
 import time
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -21,6 +22,8 @@ from django.db import transaction
 CUSTOMERS_A_TURN_MAX = 100  # as many as one Execute carries
 BELL_SECONDS_MAX = 2  # a message that was lost keeps its lane silent no longer than this
 LINGER_SECONDS = 0.01  # how long a turn that found more than one waits for more
+AWAKE_SECONDS = 0.5  # how long after its last round a worker counts as awake; one that died in a turn, too
+ROUNDS_SECONDS_MAX = 1.0  # how long a worker goes round before it hears what else Celery has to say
 SILENCE_SECONDS = 1.0  # how long a process rings no more after the broker failed it
 
 log = structlog.get_logger()
@@ -86,28 +89,40 @@ def _ring_by_name(by_lane: Mapping[int, Sequence[int]]) -> None:
             _publish(lane, customer_ids=customer_ids[start : start + CUSTOMERS_A_TURN_MAX])
 
 
-def answer(lane: int, named: Sequence[int] = ()) -> list[int]:
-    """Take up to CUSTOMERS_A_TURN_MAX customers who rang: this lane's, and where there is room left those of the other
-    lanes too, for a worker serves them all and a larger set is a cheaper one. Who rings from now on rings anew.
+def answers(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
+    """Who rang, set after set, each to be given a turn, until nobody has. Who rings meanwhile is in the next set.
 
-    named: those whom the message names, which with RabbitMQ are all who rang.
+    named: those whom the message names, which with RabbitMQ are all who rang. Raises RedisError.
     """
     if settings.BROKER_IS_RABBITMQ:
-        return sorted(named)
-    customer_ids = _take(lane, CUSTOMERS_A_TURN_MAX)
+        yield sorted(named)
+        return
+    ends_at = time.monotonic() + ROUNDS_SECONDS_MAX
+    while customer_ids := answer(lane):
+        yield customer_ids
+        if time.monotonic() > ends_at:
+            _publish(lane)
+            return
+
+
+def answer(lane: int) -> list[int]:
+    """Take up to CUSTOMERS_A_TURN_MAX customers who rang: this lane's, and where there is room left those of the other
+    lanes too, for a worker serves them all and a larger set is a cheaper one. Raises RedisError.
+    """
+    customer_ids = _take(lane, 0)
     if 1 < len(customer_ids) < CUSTOMERS_A_TURN_MAX:
         # It is busy: a moment's wait for company makes each trade cheaper. Who rings alone does not wait.
         time.sleep(LINGER_SECONDS)
-        customer_ids |= _take(lane, CUSTOMERS_A_TURN_MAX - len(customer_ids))
+        customer_ids |= _take(lane, len(customer_ids))
     return sorted(customer_ids)
 
 
-def _take(lane: int, room: int) -> set[int]:
-    others = (other % settings.LANES for other in range(lane + 1, lane + settings.LANES))
-    keys = [_bell(lane), _rang(lane), *map(_rang, others)]
-    customer_ids, left = _broker().eval(ANSWER, len(keys), *keys, room)
-    if left:
-        _publish(lane)
+def _take(lane: int, taken: int) -> set[int]:
+    lanes = [(lane + further) % settings.LANES for further in range(settings.LANES)]
+    keys = [key(each) for each in lanes for key in (_bell, _rang, queue_name)]
+    customer_ids, left = _broker().eval(ANSWER, len(keys), *keys, CUSTOMERS_A_TURN_MAX, taken, int(AWAKE_SECONDS * 1e3))
+    if left:  # more than one worker can carry
+        _publish(lanes[left - 1])
     return set(map(int, customer_ids))
 
 
@@ -143,16 +158,22 @@ def _broker() -> redis.Redis:
     return _client
 
 
-# The bell goes down before the set is read: whoever found it still up had joined the set by then.
+# Sets are read and bells are put down in one step: whoever found a bell up had joined its set before.
 ANSWER = """
-    redis.call('DEL', KEYS[1])
-    local customers = {}
-    for i = 2, #KEYS do
-        local room = ARGV[1] - #customers
-        if room <= 0 then break end
-        for _, id in ipairs(redis.call('SPOP', KEYS[i], room)) do customers[#customers + 1] = id end
+    local most, taken, awake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+    local customers, left = {}, 0
+    for i = 1, #KEYS, 3 do
+        local bell, rang, queue = KEYS[i], KEYS[i + 1], KEYS[i + 2]
+        local room = most - taken - #customers
+        if room > 0 then
+            for _, id in ipairs(redis.call('SPOP', rang, room)) do customers[#customers + 1] = id end
+        end
+        if left == 0 and redis.call('SCARD', rang) > 0 and redis.call('LLEN', queue) == 0 then left = (i + 2) / 3 end
     end
-    return {customers, redis.call('SCARD', KEYS[2])}
+    for i = 1, #KEYS, 3 do
+        if taken + #customers > 0 then redis.call('SET', KEYS[i], 1, 'PX', awake) else redis.call('DEL', KEYS[i]) end
+    end
+    return {customers, left}
 """
 
 

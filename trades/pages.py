@@ -23,9 +23,10 @@ from accounts.visitor import customer_id_of
 from exchange import market, prices
 from exchange.messages import storable
 from exchange.models import Stock
-from trades import portfolio
+from trades import checks, portfolio
 from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
 from trades.confirmation import confirmation_of
+from trades.halts import REFUSALS, halt_of, refusal
 from trades.models import FINAL, Status, Trade, Type
 from trades.place import QUANTITY_MAX, TradeKeyReused, UnknownTicker, place_trade
 from trades.portfolio import STRETCHES, Stretch
@@ -63,6 +64,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "holdings": [by_ticker[ticker] for ticker in positions],
             "watched": [by_ticker[ticker] for ticker in watched],
             "open": _open(customer_id),
+            "halt": halt_of(customer_id),
         },
     )
 
@@ -115,6 +117,7 @@ def _stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
     chart, ratio = portfolio.stock_chart(found.ticker, stretch, holding.quote)
     return {
         "stock": found,
+        "halt": halt_of(customer_id, found.ticker),
         "holding": holding,
         "chart": chart,
         "ratio": ratio,
@@ -263,7 +266,7 @@ def review(request: HttpRequest, ticker: str) -> HttpResponse:
             _stock_context(request, found) | {"ticket": TicketForm(ticker, initial=initial)},
         )
     form = TicketForm(found.ticker, request.GET)
-    if form.is_valid():
+    if form.is_valid() and _may_place(request, form):
         made = _estimate(
             customer_id_of(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
         )
@@ -272,6 +275,16 @@ def review(request: HttpRequest, ticker: str) -> HttpResponse:
             return render(request, "trades/review.html", context)
         form.add_error("quantity", made.problem)
     return render(request, "trades/ticket.html", _stock_context(request, found) | {"ticket": form}, status=422)
+
+
+def _may_place(request: HttpRequest, form: TicketForm) -> bool:
+    """Whether staff lets the customer place this; where not, the form says why."""
+    try:
+        checks.check(customer_id_of(request), form.ticker, form.cleaned_data["quantity"])
+    except REFUSALS as refused:
+        form.add_error(*refusal(refused, customer_id_of(request), form.ticker))
+        return False
+    return True
 
 
 @login_required
@@ -292,6 +305,8 @@ def place(request: HttpRequest, ticker: str) -> HttpResponse:
         form.add_error(None, f"The exchange does not list {found.ticker} any more.")
     except TradeKeyReused:
         form.add_error(None, "This ticket was used for another trade. Fill in a new one.")
+    except REFUSALS as refused:
+        form.add_error(*refusal(refused, customer_id_of(request), found.ticker))
     else:
         return redirect("trade", trade.id)
     return render(request, "trades/ticket.html", _stock_context(request, found) | {"ticket": form}, status=422)
@@ -339,6 +354,7 @@ def trades(request: HttpRequest) -> HttpResponse:
             "is_first": not before,
             "is_filtered": any(form.cleaned_data.values()) if form.is_valid() else True,
             "has_any": has_any,
+            "halt": halt_of(customer_id_of(request)),
         },
         status=200 if form.is_valid() else 422,
     )
@@ -387,7 +403,9 @@ def _trade_context(found: Trade) -> dict[str, Any]:
 @require_GET
 def trade(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     """One trade with its history."""
-    return render(request, "trades/trade.html", _trade_context(_trade(request, trade_id)))
+    found = _trade(request, trade_id)
+    halt = None if found.status in FINAL else halt_of(found.customer_id, found.ticker)
+    return render(request, "trades/trade.html", _trade_context(found) | {"halt": halt})
 
 
 @login_required

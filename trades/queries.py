@@ -10,11 +10,12 @@ For the same reason a move's `xact` is never below that of the customer's move b
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
 
-from trades.models import Report, Status, Trade
+from trades.models import Outcome, Report, Status, Trade
 
 log = structlog.get_logger()
 
@@ -112,6 +113,17 @@ def _say(event: str, trades: Sequence[Trade], by: str) -> None:
         transaction.on_commit(lambda: log.info(event, trades=[str(trade.id) for trade in trades], by=by), robust=True)
 
 
+def waiting_reports(customer_ids: Iterable[int]) -> list[Report]:
+    """The reports on these customers' trades that no turn has handled, in the order in which they came."""
+    waiting = Report.objects.filter(customer_id__any_of=customer_ids, outcome=Outcome.WAITING)
+    return list(waiting.order_by("id").only("trade_id", "body"))
+
+
+def trades_with_terms(trade_ids: Iterable[UUID]) -> dict[UUID, Trade]:
+    """Trades by id, as far as TERMS goes."""
+    return {trade.id: trade for trade in Trade.objects.filter(id__any_of=trade_ids).only(*TERMS)}
+
+
 def _execute_for_each(statement: str, rows: int, parameters: list) -> list[tuple]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
@@ -121,6 +133,8 @@ def _execute_for_each(statement: str, rows: int, parameters: list) -> list[tuple
     return answer
 
 
+# What a turn has to know of a trade. Its times, which nobody asks for, would cost more to read than all of these.
+TERMS = ("id", "customer_id", "sequence", "ticker", "type", "quantity", "status", "max_price", "price", "amount")
 END = """
     WITH ended AS (
         UPDATE trades_trade AS t
@@ -158,8 +172,8 @@ HANDLE = """
     FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new (id, outcome, why)
     WHERE r.id = new.id RETURNING r.id
 """
-OLDEST_PLACED = """
-    SELECT t.* FROM unnest(%s::bigint[]) AS customer (id)
+OLDEST_PLACED = f"""
+    SELECT {", ".join(f"t.{column}" for column in TERMS)} FROM unnest(%s::bigint[]) AS customer (id)
     CROSS JOIN LATERAL (
         SELECT * FROM trades_trade WHERE customer_id = customer.id AND status = 'PLACED' ORDER BY sequence LIMIT %s
     ) AS t

@@ -12,7 +12,7 @@ from accounts.ledger import LARGEST_AMOUNT, Account, Books
 from exchange.messages import Malformed, storable
 from exchange.messages import Report as Word
 from trades import queries
-from trades.models import FINAL, Outcome, Reason, Report, Status, Trade, Type
+from trades.models import FINAL, Outcome, Reason, Status, Trade, Type
 from trades.queries import Ending, Handling
 
 log = structlog.get_logger()
@@ -23,10 +23,10 @@ def settle(books: Books, by: str) -> None:
 
     Cash and shares are posted in `books`, which the caller writes in the same transaction.
     """
-    waiting = list(Report.objects.filter(customer_id__in=books.customer_ids, outcome=Outcome.WAITING).order_by("id"))
+    waiting = queries.waiting_reports(books.customer_ids)
     if not waiting:
         return
-    trades = Trade.objects.in_bulk([report.trade_id for report in waiting])
+    trades = queries.trades_with_terms(report.trade_id for report in waiting)
     books.load_shares(trade.ticker for trade in trades.values())
     endings: dict[Trade, Ending] = {}
     handlings: list[Handling] = []

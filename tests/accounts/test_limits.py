@@ -1,5 +1,6 @@
 """Requests a minute: counted for each token, reads apart from orders, before anything happens."""
 
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -53,6 +54,34 @@ def test_every_answer_says_what_is_left(bob: Customer, api_of: Callable[..., Cli
         assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= set(answer.headers)
 
 
+def test_also_an_answer_to_a_stranger_says_so_and_strangers_are_limited_by_address(
+    bob: Customer, api_of: Callable[..., Client], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.STRANGERS_A_MINUTE = 5
+    monkeypatch.setattr(limits, "WINDOW_SECONDS", 86_400)  # so that none ends while this looks at it
+    calls = [
+        (lambda: Client().get("/api/v1/balance"), 401),
+        (lambda: Client(headers={"Authorization": "Bearer brk_unknown"}).get("/api/v1/balance"), 401),
+        (lambda: Client().get("/alpaca/v2/account"), 401),
+        (lambda: Client().post("/api/v1/tokens", {}, content_type="application/json"), 400),
+        (lambda: Client().post("/api/v1/balance"), 405),
+        (lambda: Client().get("/api/v1/balance"), 429),
+    ]
+    for n, (call, status) in enumerate(calls, 1):
+        answer = call()
+        assert answer.status_code == status, n
+        assert answer["X-RateLimit-Limit"] == "5"
+        assert answer["X-RateLimit-Remaining"] == str(max(0, 5 - n))
+        assert 0 <= int(answer["X-RateLimit-Reset"]) - time.time() <= 86_401
+    assert 1 <= int(answer["Retry-After"]) <= 86_400
+    known = api_of(bob).get("/api/v1/balance")
+    assert known.status_code == 200, "who has a token is not counted there"
+    assert known["X-RateLimit-Limit"] == str(settings.READS_A_MINUTE)
+    assert Client(REMOTE_ADDR="192.0.2.7").get("/api/v1/balance").status_code == 401
+    refused = api_of(bob).put("/api/v1/balance")
+    assert (refused.status_code, refused["X-RateLimit-Limit"]) == (405, str(settings.ORDERS_A_MINUTE))
+
+
 def test_a_customer_can_be_given_others(bob: Customer, api_of: Callable[..., Client]) -> None:
     Limits.objects.create(customer=bob, reads_a_minute=1)
     api = api_of(bob)
@@ -77,8 +106,6 @@ def test_a_window_ends(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "WINDOW_SECONDS", 1)
     assert limits.count(grant, True).remaining == limits.count(grant, True).remaining + 1
     used = limits.count(grant, True)
-    import time
-
     time.sleep(1.1)
     assert limits.count(grant, True).remaining == used.remaining + 2
     assert Decimal(used.limit) > 0

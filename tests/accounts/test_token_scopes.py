@@ -1,8 +1,10 @@
 """Tokens with scopes and an end, by API."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.test import Client
 
 from accounts import tokens
@@ -58,4 +60,33 @@ def test_what_makes_no_sense_is_named(carol: Customer, wrong: dict, field: str) 
     answer = ask(**wrong)
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == [field]
+    assert not Token.objects.exists()
+
+
+@pytest.mark.parametrize("scopes", [["read"], ["trade"], ["funds"], ["read", "trade"], ["trade", "funds"]])
+def test_a_token_that_may_not_do_everything_ends_none_but_itself(carol: Customer, scopes: list[str]) -> None:
+    mine, other = ask(scopes=scopes).json(), ask(scopes=["read"]).json()
+    api = Client(headers={"Authorization": f"Bearer {mine['token']}"})
+    for token_id in (other["tokenId"], uuid4()):
+        refused = api.delete(f"/api/v1/tokens/{token_id}")
+        assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
+    assert tokens.find(other["token"]) is not None
+    assert api.delete(f"/api/v1/tokens/{mine['tokenId']}").status_code == 204
+    assert tokens.find(mine["token"]) is None
+
+
+def test_no_token_makes_another(carol: Customer) -> None:
+    """Making one takes e-mail and password, so that none can make one that may do more than itself."""
+    api = Client(headers={"Authorization": f"Bearer {ask().json()['token']}"})
+    answer = api.post("/api/v1/tokens", {"name": "bot"}, content_type="application/json")
+    assert answer.status_code == 400
+    assert {error["field"] for error in answer.json()["errors"]} == {"email", "password"}
+    assert Token.objects.count() == 1
+
+
+def test_where_there_is_a_second_factor_a_password_alone_makes_no_token(carol: Customer) -> None:
+    TOTP.activate(carol, generate_totp_secret())
+    refused = ask()
+    assert (refused.status_code, refused.json()["code"]) == (403, "second_factor_required")
+    assert ask(password="wrong").status_code == 401, "only who knows the password learns of it"
     assert not Token.objects.exists()

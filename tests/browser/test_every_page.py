@@ -1,17 +1,23 @@
 """Every page: no violation of WCAG 2.2 AA, nothing wider than the screen, no complaint of the browser; and pictures."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.utils import timezone
 
 from accounts import tokens
 from accounts.customers import create_customer
+from accounts.models import Customer
 from tests.browser.conftest import DESKTOP, PASSWORD, PHONE, Browser
+from tests.browser.test_story import code_from_mail
 from tests.conftest import StandInExchange
 from tests.history import customer_with_history
-from trades.models import Trade
+from trades import webhooks
+from trades.checks import Kind, switch
+from trades.models import Delivery, Trade, Webhook
 from trades.place import place_trade
 
 OUTSIDE = {"sign-in": "/account/login/", "sign-up": "/account/signup/", "password-reset": "/account/password/reset/"}
@@ -21,6 +27,7 @@ EMPTY = {
     "empty-cash": "/cash",
     "empty-statements": "/statements",
     "tokens-none": "/account/tokens",
+    "webhooks-none": "/account/webhooks",
 }
 INSIDE = {
     "second-factor-on": "/account/second-factor/totp/activate/",
@@ -46,8 +53,11 @@ INSIDE = {
     "sessions": "/account/sessions/",
     "sign-out": "/account/logout/",
     "tokens": "/account/tokens",
+    "webhooks": "/account/webhooks",
+    "webhook": "/account/webhooks/{webhook}",
     "not-found": "/nothing-here",
 }
+NARROWEST = (320, 700)
 LOOKS = {
     "light": (DESKTOP, "light"),
     "dark": (DESKTOP, "dark"),
@@ -57,9 +67,14 @@ LOOKS = {
 
 
 def look_at(browser: Browser, name: str, path: str) -> list[str]:
-    """Look at a page in every way; what is wrong with it."""
-    wrong = []
+    """Look at the page at an address in every way; what is wrong with it."""
     browser.go(path)
+    return look(browser, name)
+
+
+def look(browser: Browser, name: str) -> list[str]:
+    """The same, of the page that is open."""
+    wrong, path = [], browser.path
     for look, (size, theme) in LOOKS.items():
         browser.resize(size)
         browser.theme(theme)
@@ -67,6 +82,10 @@ def look_at(browser: Browser, name: str, path: str) -> list[str]:
         wrong += [f"{name}, {look}: {violation}" for violation in browser.violations()]
         if browser.is_too_wide():
             wrong.append(f"{name}, {look}: wider than the screen")
+    browser.resize(NARROWEST)
+    if browser.is_too_wide():
+        wrong.append(f"{name}, {NARROWEST[0]} px: wider than the screen")
+    browser.resize(DESKTOP)
     complaints = [line for line in browser.console() if path not in line]  # the page itself may be a 422, or a 404
     return wrong + [f"{name}: {line}" for line in complaints]
 
@@ -75,6 +94,7 @@ def look_at(browser: Browser, name: str, path: str) -> list[str]:
 def test_pages_of_a_customer_who_has_been_here_for_a_while(open_browser: Callable[..., Browser]) -> None:
     ada = customer_with_history(password=PASSWORD)
     tokens.issue(ada, "spreadsheet at home", ["read"])
+    hook = webhook_with_a_log(ada)
     filled = Trade.objects.filter(customer=ada).latest("sequence")
     browser = open_browser()
     wrong = [problem for name, path in OUTSIDE.items() for problem in look_at(browser, name, path)]
@@ -82,7 +102,86 @@ def test_pages_of_a_customer_who_has_been_here_for_a_while(open_browser: Callabl
     wrong += look_at(browser, "prove-it", "/account/second-factor/totp/activate/")
     browser.prove_it()
     for name, path in INSIDE.items():
-        wrong += look_at(browser, name, path.format(filled=filled.id, month=f"{filled.placed_at:%Y-%m}"))
+        path = path.format(filled=filled.id, webhook=hook.id, month=f"{filled.placed_at:%Y-%m}")
+        wrong += look_at(browser, name, path)
+    assert wrong == []
+
+
+def webhook_with_a_log(customer: Customer) -> Webhook:
+    """A webhook that took some events, keeps failing at one, and never took another; and one that is quiet."""
+    webhooks.add(customer.id, "https://93.184.216.34/quiet")
+    hook = webhooks.add(customer.id, "https://93.184.216.34/brokerage/events?for=ada&with=a-rather-long-address")
+    now = timezone.now()
+    for type, state in [
+        ("trade.placed", {"attempts": 1, "answer": "HTTP 204", "delivered_at": now, "next_at": None}),
+        ("trade.in_progress", {"attempts": 11, "answer": "ReadTimeoutError", "next_at": None}),
+        ("trade.filled", {"attempts": 4, "answer": "HTTP 503", "next_at": now + timedelta(minutes=10)}),
+        ("webhook.test", {"attempts": 1, "answer": "HTTP 200", "delivered_at": now, "next_at": None}),
+    ]:
+        Delivery.objects.create(webhook=hook, event_id=f"0001a2b3c4-{type}", type=type, body="{}", **state)
+    return hook
+
+
+def test_pages_that_show_a_secret_once(open_browser: Callable[..., Browser]) -> None:
+    create_customer("maker@example.com", PASSWORD, name="Mia Maker")
+    browser = open_browser(size=DESKTOP)
+    browser.sign_in("maker@example.com")
+    browser.go("/account/tokens")
+    browser.press("Make a token")
+    browser.until_text("Give it a name")
+    wrong = look(browser, "tokens-refused")
+    browser.fill("#id_name", "spreadsheet at home")
+    browser.press("Make a token")
+    browser.until_text("Keep this now")
+    wrong += look(browser, "tokens-made")
+    browser.go("/account/webhooks")
+    browser.fill("#id_url", "https://192.168.1.7/hook")
+    browser.press("Add a webhook")
+    browser.until_text("inside a private network")
+    wrong += look(browser, "webhooks-refused")
+    browser.fill("#id_url", "https://93.184.216.34/hook")
+    browser.press("Add a webhook")
+    browser.until_text("Keep this now")
+    wrong += look(browser, "webhooks-made")
+    browser.press("Send a test event")
+    browser.until_text("A test event is on its way.")
+    wrong += look(browser, "webhook-waiting")
+    Delivery.objects.update(attempts=1, answer="HTTP 200", delivered_at=timezone.now(), next_at=None)
+    browser.until_text("Delivered")
+    assert wrong == []
+
+
+def test_pages_that_ask_for_a_code_from_a_mail(open_browser: Callable[..., Browser]) -> None:
+    browser = open_browser()
+    browser.go("/account/signup/")
+    browser.fill("#id_name", "Grace Hopper")
+    browser.fill("#id_email", "grace@example.com")
+    browser.fill("#id_password1", PASSWORD)
+    browser.press("Open the account")
+    browser.until(lambda: "signup" not in browser.path)
+    wrong = look(browser, "sign-up-code")
+    browser.fill("#id_code", "WRONG-1")
+    browser.find("#id_code").submit()
+    browser.until_text("Incorrect code")
+    wrong += look(browser, "sign-up-code-wrong")
+    browser.fill("#id_code", code_from_mail())
+    browser.find("#id_code").submit()
+    browser.until_text("Your portfolio")
+    browser.go("/account/email/")
+    browser.fill("#id_email", "hopper@example.com")
+    browser.press("Change e-mail")
+    browser.until(lambda: browser.all("#id_code"))
+    wrong += look(browser, "email-code")
+    browser.driver.delete_all_cookies()
+    browser.go("/account/password/reset/")
+    browser.fill("#id_email", "grace@example.com")
+    browser.find("#id_email").submit()
+    browser.until(lambda: browser.all("#id_code"))
+    wrong += look(browser, "password-reset-code")
+    browser.fill("#id_code", code_from_mail())
+    browser.find("#id_code").submit()
+    browser.until(lambda: browser.all("#id_password1"))
+    wrong += look(browser, "password-reset-new")
     assert wrong == []
 
 
@@ -136,4 +235,24 @@ def test_pages_while_the_exchange_is_away(open_browser: Callable[..., Browser], 
     browser.until_text("Price unavailable")
     wrong = look_at(browser, "away-home", "/") + look_at(browser, "away-stock", "/stocks/AAPL")
     assert "Price unavailable" in browser.text
+    assert wrong == []
+
+
+def test_pages_while_trading_is_halted(open_browser: Callable[..., Browser]) -> None:
+    ada = customer_with_history(password=PASSWORD)
+    sam = create_customer("sam@example.com", PASSWORD)
+    browser = open_browser()
+    browser.sign_in(ada.email)
+    switch(Kind.HALT_TICKER, True, why="news pending", by=sam, ticker="AAPL")
+    browser.go("/stocks/AAPL")
+    browser.until_text("Trading of AAPL is halted.")
+    wrong = look(browser, "halted-stock")
+    browser.fill("#id_quantity", "3")
+    browser.press("Review")
+    browser.until(lambda: browser.all(".notice.error"))
+    wrong += look(browser, "halted-ticket")
+    switch(Kind.HALT_CUSTOMER, True, why="asked by the desk", by=sam, customer=ada)
+    browser.go("/")
+    browser.until_text("Your trading is frozen.")
+    wrong += look(browser, "halted-home") + look_at(browser, "halted-trades", "/trades")
     assert wrong == []

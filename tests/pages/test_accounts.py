@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 
@@ -13,6 +13,7 @@ from django.core import mail
 from django.test import Client
 
 from accounts import tokens
+from accounts.freezes import freeze_withdrawals
 from accounts.models import Balance, Customer, Posting, Token
 from accounts.statements import Month, NoStatement, months_of, statement_of
 from tests.people import claim
@@ -50,6 +51,22 @@ def test_what_is_held_can_not_be_withdrawn(bob: Customer, page_of: PageOf) -> No
     assert "$500.00 is held for your trade in progress" in text
 
 
+def test_frozen_withdrawals_are_said_on_the_page_and_beside_the_field(
+    bob: Customer, alice: Customer, page_of: PageOf
+) -> None:
+    assert "are frozen" not in page_of(bob).get("/cash").content.decode()
+    freeze_withdrawals(bob.id, True, why="asked by the desk", by=alice)
+    shown = page_of(bob).get("/cash").content.decode()
+    assert "Withdrawals from your account are frozen." in shown
+    assert "asked by the desk" not in shown
+    answer = page_of(bob).post("/cash/withdraw", {"amount": "1", "key": "k1"})
+    assert answer.status_code == 422
+    said = answer.content.decode().split('id="withdraw_amount_error"')[1].split("</p>")[0]
+    assert "Withdrawals from your account are frozen." in said
+    assert Balance.objects.get(customer=bob).amount == 500
+    assert "are frozen" not in page_of(alice).get("/cash").content.decode()
+
+
 def test_the_csv_has_every_posting_in_order(alice: Customer, page_of: PageOf) -> None:
     answer = page_of(alice).get("/cash/ledger.csv")
     rows = list(csv.DictReader(StringIO(b"".join(answer).decode())))  # type: ignore[call-overload]
@@ -70,7 +87,7 @@ def test_nobody_sees_what_is_somebody_elses(alice: Customer, bob: Customer, page
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/cash", "/trades", "/statements", "/account", "/account/tokens", "/stocks/AAPL"]
+    "path", ["/", "/cash", "/trades", "/statements", "/account", "/account/tokens", "/account/webhooks", "/stocks/AAPL"]
 )
 def test_a_stranger_is_asked_to_sign_in(path: str, db: None) -> None:
     response = Client().get(path)
@@ -157,6 +174,22 @@ def test_times_are_in_the_browsers_zone_else_eastern(bob: Customer, page_of: Pag
     assert " IST" in client.get("/cash").content.decode()
     client.cookies["zone"] = "../../etc/passwd"
     assert client.get("/cash").status_code == 200
+
+
+@pytest.mark.parametrize(("days", "ends"), [("", None), ("30", timedelta(days=30)), ("365", timedelta(days=365))])
+def test_a_token_may_be_given_an_end(days: str, ends: timedelta | None, bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    client.post("/account/tokens", {"name": "laptop", "scopes": ["read"], "days": days})
+    token = Token.objects.get()
+    if ends is None:
+        assert token.expires_at is None
+    else:
+        assert token.expires_at is not None
+        assert abs(token.expires_at - token.created_at - ends) < timedelta(minutes=1)
+    assert ("ends " in client.get("/account/tokens").content.decode()) == bool(days)
+    refused = client.post("/account/tokens", {"name": "laptop", "scopes": ["read"], "days": "9999"})
+    assert refused.status_code == 422
+    assert Token.objects.count() == 1
 
 
 def test_a_token_is_shown_once_and_works_until_it_is_ended(bob: Customer, page_of: PageOf) -> None:

@@ -10,7 +10,8 @@ from django.conf import settings
 from django.test import Client
 
 from accounts.models import Customer
-from trades.models import Trade
+from trades import webhooks
+from trades.models import Trade, Webhook
 
 BYTES_MAX = 100_000
 QUERIES_MAX = 25
@@ -34,6 +35,8 @@ PAGES = [
     "/statements/{month}.pdf",
     "/account",
     "/account/tokens",
+    "/account/webhooks",
+    "/account/webhooks/{webhook}",
     "/account/email/",
     "/account/password/change/",
     "/account/second-factor/",
@@ -41,9 +44,19 @@ PAGES = [
 ]
 
 
+def customer_webhook(customer: Customer) -> Webhook:
+    """A webhook with more deliveries than fit on a page, and more of its kind beside it."""
+    for n in range(3):
+        hook = webhooks.add(customer.id, f"https://93.184.216.34/{n}")
+        for _ in range(30):
+            webhooks.test(hook)
+    return hook
+
+
 def address(page: str, customer: Customer) -> str:
     trade = Trade.objects.filter(customer=customer).latest("sequence")
-    return page.format(trade=trade.id, month=f"{trade.placed_at:%Y-%m}")
+    hook = customer_webhook(customer) if "{webhook}" in page else None
+    return page.format(trade=trade.id, webhook=hook and hook.id, month=f"{trade.placed_at:%Y-%m}")
 
 
 @pytest.mark.parametrize("page", PAGES)

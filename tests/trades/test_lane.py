@@ -12,7 +12,7 @@ from accounts.models import Customer
 from brokerage.celery import app
 from tests.answers import post
 from trades import lane
-from trades.lane import CUSTOMERS_A_TURN_MAX, answer, lane_of, queue_name, ring, ring_on_commit
+from trades.lane import CUSTOMERS_A_TURN_MAX, answer, answers, lane_of, queue_name, ring, ring_on_commit
 
 
 @pytest.fixture(autouse=True)
@@ -82,25 +82,64 @@ def test_who_rang_in_other_lanes_is_taken_along() -> None:
     assert (answer(1), answer(2)) == ([], [])
 
 
-def test_who_rings_after_the_answer_rings_anew() -> None:
+def test_who_rings_while_a_worker_is_awake_wakes_nobody_else_and_is_in_its_next_round() -> None:
+    early, late = customers_of(3, 2)
+    (elsewhere,) = customers_of(4, 1)
+    ring([early])
+    rounds = answers(3)
+    assert next(rounds) == [early]
+    ring([late, elsewhere])
+    assert [len(messages(number)) for number in (3, 4)] == [1, 0]
+    assert next(rounds) == sorted([late, elsewhere])
+    assert list(rounds) == []
+
+
+def test_who_rings_when_all_have_gone_to_sleep_wakes_one() -> None:
     (customer,) = customers_of(3, 1)
     ring([customer])
-    answer(3)
+    assert list(answers(3)) == [[customer]]
     ring([customer])
     assert len(messages(3)) == 2
-    assert answer(3) == [customer]
 
 
-def test_an_answer_takes_a_bounded_number_and_leaves_a_message_for_the_rest() -> None:
+def test_who_rings_after_a_worker_died_in_a_turn_wakes_another_before_long() -> None:
+    early, late = customers_of(3, 2)
+    ring([early])
+    answer(3)
+    ring([late])
+    assert len(messages(3)) == 1
+    time.sleep(lane.AWAKE_SECONDS)
+    ring([early])
+    assert len(messages(3)) == 2
+    assert answer(3) == [early, late]
+
+
+def test_a_worker_that_is_kept_busy_goes_on_by_way_of_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lane, "ROUNDS_SECONDS_MAX", 0)
+    (customer,) = customers_of(3, 1)
+    ring([customer])
+    assert list(answers(3)) == [[customer]]
+    assert len(messages(3)) == 2
+
+
+def test_an_answer_takes_a_bounded_number_and_wakes_another_worker_for_the_rest() -> None:
     customers = customers_of(3, CUSTOMERS_A_TURN_MAX + 50)
     ring(customers)
+    lane._broker().delete(queue_name(3))  # its message has been taken
     first = answer(3)
     assert len(first) == CUSTOMERS_A_TURN_MAX
     assert first == sorted(first)
-    assert len(messages(3)) == 2
+    assert len(messages(3)) == 1
     second = answer(3)
     assert sorted([*first, *second]) == customers
-    assert len(messages(3)) == 2
+    assert len(messages(3)) == 1
+
+
+def test_those_who_are_left_are_rung_for_once() -> None:
+    ring(customers_of(3, 3 * CUSTOMERS_A_TURN_MAX))
+    answer(3)
+    answer(3)
+    assert len(messages(3)) == 1
 
 
 def test_a_doubled_message_finds_nobody() -> None:

@@ -1,0 +1,24 @@
+"""`field__any_of=[…]`: a set as one parameter.
+
+`field__in` writes a parameter for every member: a new statement for each size, parsed and planned each time. This one
+is the same however large the set is, so the database plans it once.
+"""
+
+from typing import Any
+
+from django.db.models import Field, ForeignObject, Lookup
+
+
+@ForeignObject.register_lookup
+@Field.register_lookup
+class AnyOf(Lookup):
+    """`field = ANY (array)`; true of no row where the set is empty."""
+
+    lookup_name = "any_of"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        """The comparison, and the array as its parameter."""
+        left, parameters = self.process_lhs(compiler, connection)
+        kind = self.lhs.output_field.rel_db_type(connection)
+        return f"{left} = ANY (%s::{kind}[])", [*parameters, list(self.rhs)]

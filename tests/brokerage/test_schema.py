@@ -1,0 +1,120 @@
+"""What the OpenAPI schema shows: an example of everything that is sent and answered, and every code of refusal."""
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator, FormatChecker
+from rest_framework import exceptions
+
+from alpaca_api import rest as alpaca
+from brokerage import errors, examples
+from trades.api import ExchangeUnavailable
+
+DOCS = Path(__file__).parents[2] / "docs"
+SCHEMA = yaml.safe_load((DOCS / "openapi.yaml").read_text())
+OPERATIONS = {
+    operation["operationId"]: operation
+    for item in SCHEMA["paths"].values()
+    for operation in item.values()
+    if isinstance(operation, dict) and "responses" in operation
+}
+
+
+def as_json_schema(part: Any) -> Any:
+    """OpenAPI 3.0 as JSON Schema has it: null where `nullable`, and nothing that is not declared."""
+    if isinstance(part, list):
+        return [as_json_schema(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    made = {name: as_json_schema(value) for name, value in part.items() if name not in {"nullable", "example"}}
+    if "properties" in made and isinstance(made["properties"], dict):
+        made.setdefault("additionalProperties", False)
+    return {"anyOf": [made, {"type": "null"}]} if part.get("nullable") is True else made
+
+
+COMPONENTS = as_json_schema(copy.deepcopy(SCHEMA["components"]))
+
+
+def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every JSON body that is sent or, on success, answered."""
+    for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+        if kind == "application/json":
+            yield "request", content
+    for status, response in operation["responses"].items():
+        if status.startswith("2") and "application/json" in response.get("content", {}):
+            yield status, response["content"]["application/json"]
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_each_body_has_an_example_that_its_own_schema_allows(name: str) -> None:
+    for which, content in bodies(OPERATIONS[name]):
+        assert "example" in content, f"{which}: write one in brokerage/examples.py"
+        schema = {"components": COMPONENTS, **as_json_schema(content["schema"])}
+        wrong = Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(content["example"])
+        assert [f"{which}: {error.json_path}: {error.message}" for error in wrong] == []
+
+
+def test_the_check_of_examples_can_fail() -> None:
+    (_, content), *_ = bodies(OPERATIONS["getTrade"])
+    validator = Draft202012Validator({"components": COMPONENTS, **as_json_schema(content["schema"])})
+    trade = content["example"]
+    for wrong in (trade | {"quantity": "3"}, trade | {"more": 1}, {**trade, "status": None}, {"tradeId": "x"}):
+        assert not validator.is_valid(wrong)
+    assert validator.is_valid(trade | {"price": None})
+
+
+def test_no_example_is_of_nothing() -> None:
+    named = {name if isinstance(name, str) else name[0] for name in (*examples.ANSWERS, *examples.REQUESTS)}
+    assert named <= set(OPERATIONS)
+    assert len(OPERATIONS) > 45
+
+
+def test_examples_show_no_secret_that_could_be_one() -> None:
+    shown = json.dumps([examples.REQUESTS, list(examples.ANSWERS.values())])
+    assert not re.search(r"brk_[A-Za-z0-9]{20}", shown)
+
+
+OF_THE_FRAMEWORK: list[type[exceptions.APIException]] = [
+    exceptions.NotAuthenticated,
+    exceptions.AuthenticationFailed,
+    exceptions.PermissionDenied,
+    exceptions.NotFound,
+    exceptions.MethodNotAllowed,
+    exceptions.ParseError,
+    exceptions.UnsupportedMediaType,
+    exceptions.Throttled,
+    ExchangeUnavailable,
+]
+CODES = sorted(
+    {row[1] for row in errors.TABLE.values()}
+    | {kind.default_code for kind in OF_THE_FRAMEWORK}
+    | {"invalid", "wrong_credentials", "second_factor_required"}
+)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_code_has_its_meaning_in_the_schema_and_on_the_page(code: str) -> None:
+    place_trade = OPERATIONS["createToken"]["responses"].values()
+    assert any(re.search(rf"`{code}`[^:]*: ?\S", response["description"]) for response in place_trade)
+    rows = [line for line in (DOCS / "api.md").read_text().splitlines() if line.startswith("|") and f"`{code}`" in line]
+    assert rows, "docs/api.md has it in its table"
+
+
+@pytest.mark.parametrize("code", sorted({row[1] for row in alpaca.TABLE.values()}))
+def test_each_code_of_the_compatible_api_too(code: int) -> None:
+    responses = OPERATIONS["alpacaSubmitOrder"]["responses"].values()
+    assert any(re.search(rf"{code}`?: \S", response["description"]) for response in responses)
+    assert str(code) in (DOCS / "alpaca.md").read_text()
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_each_answer_says_which_limits_it_tells_of(name: str) -> None:
+    for status, response in OPERATIONS[name]["responses"].items():
+        told = {header for header in response.get("headers", {}) if header.startswith("X-RateLimit-")}
+        assert len(told) == (0 if status == "503" else 3), status

@@ -1,0 +1,140 @@
+"""What staff switches, as customers read it: on the pages, and on the ticket that is refused."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+
+from accounts.models import Customer
+from tests.conftest import StandInExchange
+from tests.people import open_account
+from trades import checks
+from trades.checks import Kind, switch
+from trades.halts import halt_of
+from trades.models import Switch, Trade
+from trades.place import place_trade
+
+PageOf = Callable[[Customer], Client]
+EVERYWHERE = ("/", "/trades", "/stocks/AAPL", "/stocks/IBM", "/stocks/AAPL/trade")
+OF_AAPL = ("/stocks/AAPL", "/stocks/AAPL/trade")
+BANNER = 'class="notice warn" role="status"'
+
+
+@pytest.fixture
+def sam(db: None) -> Customer:
+    """Of the staff."""
+    return open_account("sam@example.com", Decimal(1), is_staff=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ticker", "is_bobs", "sentence", "shown_on"),
+    [
+        (Kind.HALT_ALL, "", False, "Trading is halted.", EVERYWHERE),
+        (Kind.HALT_CUSTOMER, "", True, "Your trading is frozen.", EVERYWHERE),
+        (Kind.HALT_TICKER, "AAPL", False, "Trading of AAPL is halted.", OF_AAPL),
+        (Kind.RESTRICT_TICKER, "AAPL", False, "AAPL may not be traded here.", OF_AAPL),
+    ],
+)
+def test_a_halt_is_said_where_it_matters_and_by_the_ticket(
+    kind: Switch.Kind,
+    ticker: str,
+    is_bobs: bool,
+    sentence: str,
+    shown_on: tuple[str, ...],
+    listed: StandInExchange,
+    bob: Customer,
+    sam: Customer,
+    page_of: PageOf,
+) -> None:
+    client = page_of(bob)
+    review = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")
+    for path in EVERYWHERE:
+        assert BANNER not in client.get(path).content.decode(), path
+    switch(kind, True, why="news pending", by=sam, ticker=ticker, customer=bob if is_bobs else None)
+    for path in EVERYWHERE:
+        text = client.get(path).content.decode()
+        assert (sentence in text) == (BANNER in text) == (path in shown_on), path
+        assert "news pending" not in text, "why is the staff's own"
+    confirmed = {"type": "BUY", "quantity": "1", "key": str(review.context["key"])}
+    for answer in (
+        client.get("/stocks/AAPL/trade?type=BUY&quantity=1"),
+        client.post("/stocks/AAPL/place", confirmed),
+    ):
+        assert answer.status_code == 422
+        text = answer.content.decode()
+        assert sentence in text.split('class="notice error"')[1].split("</div>")[0]
+        assert text.count(sentence) == 1, "once is enough"
+    assert not Trade.objects.filter(customer=bob).exists()
+    switch(kind, False, why="news is out", by=sam, ticker=ticker, customer=bob if is_bobs else None)
+    assert client.post("/stocks/AAPL/place", confirmed).status_code == 302
+
+
+def test_a_halt_of_somebody_else_is_nobodys_business(
+    listed: StandInExchange, alice: Customer, bob: Customer, sam: Customer, page_of: PageOf
+) -> None:
+    switch(Kind.HALT_CUSTOMER, True, why="-", by=sam, customer=alice)
+    client = page_of(bob)
+    for path in EVERYWHERE:
+        assert BANNER not in client.get(path).content.decode(), path
+
+
+def test_a_trade_that_waits_for_a_halt_says_so_and_a_final_one_does_not(
+    listed: StandInExchange, alice: Customer, sam: Customer, page_of: PageOf
+) -> None:
+    final = Trade.objects.get(customer=alice)
+    waiting, _ = place_trade(alice.id, "AAPL", "BUY", 1)
+    switch(Kind.HALT_TICKER, True, why="-", by=sam, ticker="AAPL")
+    assert "Trading of AAPL is halted." in page_of(alice).get(f"/trades/{waiting.id}").content.decode()
+    assert BANNER not in page_of(alice).get(f"/trades/{final.id}").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "sentence"),
+    [
+        (Kind.SHARES_MAX, 2, "One trade is of 2 shares at most."),
+        (Kind.NOTIONAL_MAX, 1, "One trade is worth $1.00 at most."),
+    ],
+)
+def test_a_limit_is_a_sentence_beside_the_field(
+    kind: Switch.Kind,
+    value: int,
+    sentence: str,
+    listed: StandInExchange,
+    alice: Customer,
+    sam: Customer,
+    page_of: PageOf,
+) -> None:
+    client = page_of(alice)
+    switch(kind, True, why="-", by=sam, value=Decimal(value))
+    for answer in (
+        client.get("/stocks/AAPL/trade?type=BUY&quantity=3"),
+        client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "3", "key": str(uuid4())}),
+    ):
+        assert answer.status_code == 422
+        assert sentence in answer.content.decode().split('id="id_quantity_error"')[1].split("</p>")[0]
+    assert Trade.objects.filter(customer=alice).count() == 1
+
+
+def test_too_many_orders_and_no_price(listed: StandInExchange, alice: Customer, sam: Customer, page_of: PageOf) -> None:
+    client = page_of(alice)
+    switch(Kind.ORDERS_A_MINUTE_MAX, True, why="-", by=sam, value=Decimal(1))
+    answer = client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": str(uuid4())})
+    assert answer.status_code == 422
+    assert "That is more than 1 in a minute" in answer.content.decode()
+    switch(Kind.NOTIONAL_MAX, True, why="-", by=sam, value=Decimal(1000))
+    listed.faults(down=True)
+    checks.forget()
+    answer = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")
+    assert answer.status_code == 422
+    assert "There is no price right now" in answer.content.decode()
+
+
+def test_it_costs_one_query_at_most(
+    listed: StandInExchange, bob: Customer, page_of: PageOf, django_assert_num_queries: Callable
+) -> None:
+    checks.forget()
+    with django_assert_num_queries(1):
+        assert halt_of(bob.id, "AAPL") is None
+        assert halt_of(bob.id) is None

@@ -1,0 +1,133 @@
+"""Webhooks, as pages."""
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import Customer
+from trades import webhooks
+from trades.models import Delivery, Webhook
+
+PageOf = Callable[[Customer], Client]
+ADDRESS = "https://93.184.216.34/brokerage"
+
+
+def test_a_new_webhook_shows_its_secret_once(bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    assert "No webhooks." in client.get("/account/webhooks").content.decode()
+    answer = client.post("/account/webhooks", {"url": f" {ADDRESS} "})
+    hook = Webhook.objects.get(customer=bob)
+    assert (answer.status_code, hook.url) == (200, ADDRESS)
+    assert hook.secret in answer.content.decode()
+    assert "no-store" in answer.headers["Cache-Control"]
+    for path in ("/account/webhooks", f"/account/webhooks/{hook.id}"):
+        again = client.get(path).content.decode()
+        assert ADDRESS in again
+        assert hook.secret not in again
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("", "Where to? Write an address that begins with https://."),
+        ("https://127.0.0.1/", "Its host is inside a private network."),
+        ("https://10.0.0.7/hook", "Its host is inside a private network."),
+        ("https://[::1]/", "Its host is inside a private network."),
+        ("http://93.184.216.34/", "It must begin with https:// and a host."),
+        ("nonsense", "It must begin with https:// and a host."),
+        ("https://me:secret@93.184.216.34/", "It must have no user"),
+        ("https://93.184.216.34/" + "x" * 500, "at most 500 characters"),
+        ("https://93.184.216.34/\x00", "Null characters are not allowed."),
+    ],
+)
+def test_an_address_that_is_refused_is_a_sentence_beside_the_field(
+    url: str, sentence: str, bob: Customer, page_of: PageOf
+) -> None:
+    answer = page_of(bob).post("/account/webhooks", {"url": url})
+    text = answer.content.decode()
+    assert answer.status_code == 422
+    assert sentence in text.split('id="id_url_error"')[1].split("</p>")[0]
+    assert not Webhook.objects.exists()
+
+
+def test_there_are_so_many_and_no_more(bob: Customer, page_of: PageOf) -> None:
+    for _ in range(webhooks.WEBHOOKS_MAX):
+        webhooks.add(bob.id, ADDRESS)
+    answer = page_of(bob).post("/account/webhooks", {"url": ADDRESS})
+    assert answer.status_code == 422
+    assert "You have 10 webhooks, as many as there can be." in answer.content.decode()
+    assert Webhook.objects.count() == webhooks.WEBHOOKS_MAX
+
+
+def test_a_test_is_entered_and_its_page_looks_again_until_it_was_tried(bob: Customer, page_of: PageOf) -> None:
+    client, hook = page_of(bob), webhooks.add(bob.id, ADDRESS)
+    path = f"/account/webhooks/{hook.id}"
+    assert "Nothing was posted yet." in client.get(path).content.decode()
+    text = client.post(f"{path}/test", follow=True).content.decode()
+    assert "A test event is on its way." in text
+    assert "Waiting" in text
+    assert 'hx-trigger="every 1s"' in text
+    assert '<meta http-equiv="refresh"' in text, "and without a script"
+    Delivery.objects.update(attempts=1, answer="HTTP 503", next_at=timezone.now())
+    text = client.get(path).content.decode()
+    assert "Not taken yet" in text
+    assert "Your server answered HTTP 503." in text
+    assert "Next try" in text
+    assert "every 1s" not in text
+    assert "Not taken yet" in client.get("/account/webhooks").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("ReadTimeoutError", "Connected, but no answer within 5 seconds."),
+        ("refused: Its host is inside a private network.", "Its host is inside a private network."),
+        ("not tried: the delivery before it failed", "Left for later, as the one before it failed."),
+        ("Unheard", "It could not be posted (Unheard)."),
+    ],
+)
+def test_what_was_given_up_says_why(answer: str, words: str, bob: Customer, page_of: PageOf) -> None:
+    hook = webhooks.add(bob.id, ADDRESS)
+    webhooks.test(hook)
+    Delivery.objects.update(attempts=11, answer=answer, next_at=None)
+    text = page_of(bob).get(f"/account/webhooks/{hook.id}").content.decode()
+    assert "Given up" in text
+    assert words in text
+    assert "Next try" not in text
+
+
+def test_the_log_has_pages(bob: Customer, page_of: PageOf) -> None:
+    client, hook = page_of(bob), webhooks.add(bob.id, ADDRESS)
+    made = [webhooks.test(hook).id for _ in range(30)]
+    first = client.get(f"/account/webhooks/{hook.id}")
+    older = client.get(f"/account/webhooks/{hook.id}?before={first.context['next']}")
+    shown = [line["delivery"].id for page in (first, older) for line in page.context["log"]]
+    assert shown == made[::-1]
+    assert older.context["next"] is None
+
+
+def test_a_webhook_is_deleted_with_its_log(bob: Customer, page_of: PageOf) -> None:
+    client, hook = page_of(bob), webhooks.add(bob.id, ADDRESS)
+    webhooks.test(hook)
+    assert "is deleted" in client.post(f"/account/webhooks/{hook.id}/delete", follow=True).content.decode()
+    assert not Webhook.objects.exists()
+    assert not Delivery.objects.exists()
+    assert client.post(f"/account/webhooks/{hook.id}/delete").status_code == 404
+
+
+@pytest.mark.parametrize("verb", ["", "/test", "/delete"])
+def test_nobody_comes_near_somebody_elses(verb: str, alice: Customer, bob: Customer, page_of: PageOf) -> None:
+    hers = webhooks.add(alice.id, ADDRESS)
+    client = page_of(bob)
+    for hook_id in (hers.id, uuid4()):
+        path = f"/account/webhooks/{hook_id}{verb}"
+        assert (client.post(path) if verb else client.get(path)).status_code == 404
+        assert client.get(path).status_code in ({404} if not verb else {405})
+    assert ADDRESS not in client.get("/account/webhooks").content.decode()
+    assert Webhook.objects.get() == hers
+    assert not Delivery.objects.exists()
+    stranger = Client().get(f"/account/webhooks/{hers.id}")
+    assert stranger.headers["Location"].startswith("/account/login/")
