@@ -125,7 +125,8 @@ class _Handler(ExceptionHandler):
 
     def report_exception(self, exc: exceptions.APIException, response: Response) -> None:
         if isinstance(self.exc, Overloaded):
-            response._has_been_logged = True  # a line for each would be a load of its own; /metrics tells
+            # A line for each would be a load of its own; /metrics tells.
+            response._has_been_logged = True  # type: ignore[attr-defined]
         elif response.status_code >= 500:
             log.error("request failed", error=repr(self.exc), status=response.status_code)
 

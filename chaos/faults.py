@@ -351,7 +351,7 @@ class Injector:
         if self.staff is None:
             raise NotThere("staff")
         word = fault.values
-        form = {name: word[name] for name in ("ticker", "kind", "value") if name in word}
+        form: dict[str, str] = {name: word[name] for name in ("ticker", "kind", "value") if name in word}
         self._in_force.append(word)  # before it is asked for: one that nobody answered may be in force
         try:
             word["since"] = self.staff.do(word["does"], form, self.over)
@@ -363,7 +363,7 @@ class Injector:
     def _lift(self, word: dict[str, Any]) -> None:
         """End it, however long it takes. Again: nothing is left to end."""
         assert self.staff is not None
-        form = {name: word[name] for name in ("ticker", "kind") if name in word}
+        form: dict[str, str] = {name: word[name] for name in ("ticker", "kind") if name in word}
         while word in self._in_force:
             with contextlib.suppress(NotDone, ValueError):  # or `heal` was first
                 self.staff.do(word["undoes"], form, threading.Event())
