@@ -161,7 +161,8 @@ def _csv(postings: Any) -> Iterator[str]:
                 row.cause,
                 row.change if is_cash else "",
                 row.total if is_cash else "",
-                row.ticker,
+                # A stock's name is the exchange's to choose, and no spreadsheet's to run.
+                f"'{row.ticker}" if row.ticker[:1] in {"=", "+", "-", "@"} else row.ticker,
                 "" if is_cash else int(row.change),
                 "" if is_cash else int(row.total),
                 "" if row.price is None else row.price,
