@@ -119,7 +119,7 @@ def waiting_reports(customer_ids: Iterable[int]) -> list[Report]:
     return list(waiting.order_by("id").only("trade_id", "body"))
 
 
-def trades_with_terms(trade_ids: Iterable[UUID]) -> dict[UUID, Trade]:
+def trades_with_terms(trade_ids: Iterable[UUID | None]) -> dict[UUID | None, Trade]:
     """Trades by id, as far as TERMS goes."""
     return {trade.id: trade for trade in Trade.objects.filter(id__any_of=trade_ids).only(*TERMS)}
 
