@@ -1,10 +1,12 @@
-"""What staff has halted, restricted or limited, in a customer's words."""
+"""What staff has halted, restricted or limited, and what is too much for now, in a customer's words."""
 
 from dataclasses import dataclass
 
 from accounts.templatetags.figures import usd
 from trades.checks import (
     Kind,
+    LineTooLong,
+    Overloaded,
     PriceUnknown,
     TickerRestricted,
     TooManyOrders,
@@ -14,7 +16,10 @@ from trades.checks import (
     rules,
 )
 
-REFUSALS = (TradingHalted, TickerRestricted, TooManyShares, TooMuchMoney, PriceUnknown, TooManyOrders)
+REFUSALS = (
+    *(TradingHalted, TickerRestricted, TooManyShares, TooMuchMoney, PriceUnknown),
+    *(TooManyOrders, LineTooLong, Overloaded),
+)
 MEANWHILE = "New trades are refused until it resumes. Those that you placed before wait, and you can cancel them."
 
 
@@ -57,6 +62,10 @@ def refusal(error: Exception, customer_id: int, ticker: str) -> tuple[str | None
     if isinstance(error, TooManyOrders):
         most = now.limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
         return None, f"That is more than {most or 0:,.0f} in a minute, as many as you may place. Try again shortly."
+    if isinstance(error, LineTooLong):
+        return None, "As many of your trades wait as may. Nothing was placed: try again when some of them have ended."
+    if isinstance(error, Overloaded):
+        return None, "More trades come in right now than can be taken. Nothing was placed: try again in a moment."
     return None, str(
         halt_of(customer_id, ticker) or "Trading was halted at that moment. Nothing was placed: try again."
     )

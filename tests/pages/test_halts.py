@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,7 @@ from tests.people import open_account
 from trades import checks
 from trades.checks import Kind, switch
 from trades.halts import halt_of
-from trades.models import Switch, Trade
+from trades.models import Status, Switch, Trade
 from trades.place import place_trade
 
 PageOf = Callable[[Customer], Client]
@@ -129,6 +130,26 @@ def test_too_many_orders_and_no_price(listed: StandInExchange, alice: Customer, 
     answer = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")
     assert answer.status_code == 422
     assert "There is no price right now" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("OPEN_TRADES_OF_A_CUSTOMER_MAX", "As many of your trades wait as may."),
+        ("OPEN_TRADES_MAX", "More trades come in right now than can be taken."),
+    ],
+)
+def test_what_is_too_much_for_now_is_a_sentence_too(
+    listed: StandInExchange, alice: Customer, page_of: PageOf, settings: Any, setting: str, sentence: str
+) -> None:
+    setattr(settings, setting, 1)
+    client = page_of(alice)
+    place_trade(alice.id, "AAPL", "BUY", 1)
+    checks.forget()
+    answer = client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": str(uuid4())})
+    assert (answer.status_code, sentence in answer.content.decode()) == (422, True)
+    assert Trade.objects.filter(customer=alice, status=Status.PLACED).count() == 1
+    checks.forget()
 
 
 def test_it_costs_one_query_at_most(
