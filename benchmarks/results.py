@@ -75,6 +75,11 @@ def table(result: dict[str, Any]) -> Iterator[str]:
             yield f"{title:<36}{stage['tradesPerSecond']:>8.0f} trades/s   {_cpu(stage)}"
     for count, stage in result.get("lanes", {}).items():
         yield f"{'settled with lanes=' + count:<36}{stage['tradesPerSecond']:>8.0f} trades/s   {_cpu(stage)}"
+    for name, stage in result.get("peers", {}).items():
+        if "cpuMs" in stage:
+            yield f"{name:<36}{stage['tradesPerSecond']:>8.0f} trades/s   {_cpu(stage)}"
+        else:
+            yield f"{name:<36}not measured: {stage['notInstalled']}"
     if "ratio" in result:
         yield f"settled / bare limit                {result['ratio']:>8.2f}"
     if settled := result.get("settled"):

@@ -18,7 +18,8 @@ from typing import Any
 
 from benchmarks import load
 from benchmarks.house import House
-from benchmarks.load import LoadFailed, Stretch, latency
+from benchmarks.load import Loaded, LoadFailed, Stretch, latency
+from benchmarks.peer import NotInstalled, Peer
 from benchmarks.population import TICKERS
 from benchmarks.settings import Settings
 from brokerage.local import ports
@@ -42,7 +43,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def settled(
-    house: House, settings: Settings, backlog: int | None = None, warm_up: float | None = None
+    house: Loaded, settings: Settings, backlog: int | None = None, warm_up: float | None = None
 ) -> dict[str, Any]:
     """As many trades as can be settled, end to end: placed at the door as fast as others become final."""
     house.database.settle_down()
@@ -132,6 +133,15 @@ def slow(house: House, settings: Settings, instant_per_second: float) -> dict[st
     finally:
         house.exchange(None)
     return {**measured, "ofInstant": round(measured["tradesPerSecond"] / instant_per_second, 3)}
+
+
+def peer(name: str, house: House, settings: Settings, says: Callable[[str], None]) -> dict[str, Any]:
+    """The same as `settled` for another way to do the work, and its books; or why it could not be installed."""
+    try:
+        with Peer(name, house, says) as other:
+            return {**settled(other, settings), "audit": other.audit()}
+    except NotInstalled as error:
+        return {"notInstalled": str(error)}
 
 
 def footprint(house: House, settings: Settings) -> dict[str, Any]:
