@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
-from accounts import funding, queries, tokens
+from accounts import funding, queries, sign_ins, tokens
 from accounts.models import CASH, Posting, Token, normal_email
 from accounts.rest import (
     AmountField,
@@ -253,10 +253,9 @@ class TokensView(CustomerView):
             raise exceptions.AuthenticationFailed("E-mail and password do not match.", "wrong_credentials")
         if is_mfa_enabled(customer):  # a password alone must not open what its owner closed with two locks
             raise exceptions.PermissionDenied(SECOND_FACTOR, "second_factor_required")
-        return Response(
-            IssuedTokenAnswer(tokens.issue(customer, asked["name"], asked.get("scopes"), asked["expiresAt"])).data,
-            status=201,
-        )
+        issued = tokens.issue(customer, asked["name"], asked.get("scopes"), asked["expiresAt"])
+        sign_ins.note_token(request._request, issued.grant.customer)
+        return Response(IssuedTokenAnswer(issued).data, status=201)
 
 
 class MayEndTokens(BasePermission):

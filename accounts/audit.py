@@ -141,7 +141,7 @@ BOOKS = (
     Rule(
         "posting_is_of_its_kind",
         "Cash comes in by deposits and sells and goes out by withdrawals and buys, shares the other way round, whole; "
-        "adjustments move cash; buys and sells have a price, the others none.",
+        "adjustments move either; buys, sells and shares that an adjustment adds have a price, the others none.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
                format('a %s moves %s %s at %s', kind, change, coalesce(nullif(ticker, ''), 'USD'),
@@ -150,7 +150,7 @@ BOOKS = (
         WHERE (CASE kind
             WHEN 'deposit' THEN ticker = '' AND change > 0 AND price IS NULL
             WHEN 'withdrawal' THEN ticker = '' AND change < 0 AND price IS NULL
-            WHEN 'adjustment' THEN ticker = '' AND price IS NULL
+            WHEN 'adjustment' THEN change <> 0 AND (price IS NOT NULL) = (ticker <> '' AND change > 0)
             WHEN 'buy' THEN price > 0 AND change <> 0 AND (ticker = '') = (change < 0)
             WHEN 'sell' THEN price > 0 AND change <> 0 AND (ticker = '') = (change > 0)
         END AND (ticker = '' OR change = trunc(change))) IS NOT TRUE
@@ -186,18 +186,20 @@ BOOKS = (
     ),
     Rule(
         "adjustment_has_its_posting",
-        "Every approved adjustment has one posting, of its customer and amount; one not approved has none.",
+        "Every approved adjustment has one posting, of its customer, stock, change and price; every other one none.",
         """
         SELECT adjustment.customer_id AS "customerId", adjustment.id AS "adjustmentId",
-               format('an adjustment of %s USD, approved: %s; posted: %s', adjustment.change,
+               format('an adjustment of %s %s, approved: %s; posted: %s', adjustment.change,
+               coalesce(nullif(adjustment.ticker, ''), 'USD'),
                coalesce(adjustment.approved::text, 'not decided'),
                coalesce(string_agg(posting.change::text, ', '), 'nothing')) AS detail
         FROM accounts_adjustment AS adjustment
         LEFT JOIN accounts_posting AS posting ON posting.cause = adjustment.id
         GROUP BY adjustment.id
-        HAVING count(posting.id) <> CASE WHEN adjustment.approved THEN 1 ELSE 0 END OR bool_or(
-            (posting.customer_id, posting.ticker, posting.kind, posting.change) IS DISTINCT FROM
-            (adjustment.customer_id, '', 'adjustment', adjustment.change)) AND count(posting.id) > 0
+        HAVING count(posting.id) <> CASE WHEN adjustment.approved THEN 1 ELSE 0 END
+        OR count(posting.id) > 0 AND bool_or(
+            (posting.customer_id, posting.ticker, posting.kind, posting.change, posting.price) IS DISTINCT FROM
+            (adjustment.customer_id, adjustment.ticker, 'adjustment', adjustment.change, adjustment.price))
         """,
     ),
     Rule(
@@ -205,7 +207,8 @@ BOOKS = (
         "Every adjustment in the books was approved, by somebody else than who asked for it.",
         """
         SELECT customer_id AS "customerId", id AS "postingId", cause,
-               format('an adjustment of %s USD that nobody approved', change) AS detail
+               format('an adjustment of %s %s that nobody approved', change, coalesce(nullif(ticker, ''), 'USD'))
+               AS detail
         FROM accounts_posting AS posting
         WHERE kind = 'adjustment' AND NOT EXISTS (
             SELECT FROM accounts_adjustment AS adjustment

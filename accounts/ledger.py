@@ -169,8 +169,9 @@ class Books:
         Again: what is in memory already, changed perhaps, stays.
         """
         rows = Position.objects.filter(customer_id__any_of=self.customer_ids, ticker__any_of=set(tickers))
-        for customer_id, ticker, *row in rows.values_list("customer_id", "ticker", "quantity", "held", "average_price"):
-            self[customer_id].shares.setdefault(ticker, Shares(*row))
+        for row in rows.values_list("customer_id", "ticker", "quantity", "held", "average_price"):
+            customer_id, ticker, quantity, held, average_price = row
+            self[customer_id].shares.setdefault(ticker, Shares(quantity, held, average_price))
 
     def write(self) -> None:
         """Write all that changed: balances, positions, postings, each in one statement. Again: nothing is left."""

@@ -15,7 +15,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from accounts.models import Token
+from accounts.models import Limits, Token
 
 WINDOW_SECONDS = 60
 STORE_SECONDS_MAX = 0.25  # what a request waits for the store, at most
@@ -71,6 +71,19 @@ def _count(key: str, most: int) -> Allowance:
             _silent_until = time.monotonic() + SILENCE_SECONDS
             log.warning("limits: the store is away; nobody is limited", error=repr(error))
     return Allowance(most, most, WINDOW_SECONDS, False)
+
+
+def set_limits(customer_id: int, reads_a_minute: int | None, orders_a_minute: int | None) -> Limits:
+    """Give each token of a customer its own limits, from its next request on; None: as everybody. Again: the same."""
+    own, _ = Limits.objects.update_or_create(
+        customer_id=customer_id, defaults={"reads_a_minute": reads_a_minute, "orders_a_minute": orders_a_minute}
+    )
+    return own
+
+
+def limits_of(customer_id: int) -> Limits:
+    """A customer's own limits, as they are kept; nothing but None where there are none."""
+    return Limits.objects.filter(customer_id=customer_id).first() or Limits(customer_id=customer_id)
 
 
 def _most(grant: Token, is_read: bool) -> int:

@@ -17,8 +17,8 @@ class AnyOf(Lookup):
     lookup_name = "any_of"
     prepare_rhs = False
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """The comparison, and the array as its parameter."""
         left, parameters = self.process_lhs(compiler, connection)
         kind = self.lhs.output_field.rel_db_type(connection)
-        return f"{left} = ANY (%s::{kind}[])", [*parameters, list(self.rhs)]
+        return f"{left} = ANY (%s::{kind}[])", (*parameters, list(self.rhs))

@@ -14,11 +14,12 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Lower, Now
+from django.db.models.functions import Floor, Lower, Now
 from uuid_utils.compat import uuid7
 
 MONEY: dict[str, Any] = {"max_digits": 19, "decimal_places": 4}  # USD; NUMERIC(19,4)
 CASH = ""  # the ticker of a posting that moves cash
+SIGN_INS_KEPT_DAYS = 400  # a year, and a month in which to ask about it
 
 
 class CustomerManager(BaseUserManager["Customer"]):
@@ -257,9 +258,10 @@ class Watched(models.Model):
 
 
 class Adjustment(models.Model):
-    """Cash that staff puts into an account or takes out of it: asked for by one, decided on by another.
+    """Cash or shares that staff puts into an account or takes out of it: asked for by one, decided on by another.
 
-    `approved` is None while it waits. Once approved it is the cause of one posting.
+    Of cash where `ticker` is empty, else of whole shares of that stock; `price` is what a share that is added counts as
+    bought for in the average price. `approved` is None while it waits. Once approved it is the cause of one posting.
     """
 
     class Reason(models.TextChoices):
@@ -271,7 +273,9 @@ class Adjustment(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+")
-    change = models.DecimalField(**MONEY, help_text="USD: above zero into the account, below zero out of it.")
+    ticker = models.CharField(max_length=12, blank=True, db_default=CASH, default=CASH)
+    change = models.DecimalField(**MONEY, help_text="USD or shares: above zero into the account, below zero out of it.")
+    price = models.DecimalField(**MONEY, null=True)
     reason = models.CharField(max_length=10, choices=Reason)
     why = models.CharField(max_length=500)
     asked_by = models.ForeignKey(Customer, models.PROTECT, related_name="+")
@@ -283,6 +287,14 @@ class Adjustment(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(name="adjustment_moves_something", condition=~Q(change=0)),
+            models.CheckConstraint(
+                name="adjustment_of_shares_is_of_whole_ones", condition=Q(ticker=CASH) | Q(change=Floor("change"))
+            ),
+            models.CheckConstraint(
+                name="adjustment_has_a_price_for_added_shares",
+                condition=Q(price=None) & (Q(ticker=CASH) | Q(change__lt=0))
+                | ~Q(ticker=CASH) & Q(change__gt=0, price__isnull=False, price__gte=0, price__lt=10**15),
+            ),
             models.CheckConstraint(name="nobody_decides_on_their_own", condition=~Q(decided_by=F("asked_by"))),
             models.CheckConstraint(
                 name="adjustment_is_decided_by_somebody",
@@ -300,7 +312,9 @@ class Adjustment(models.Model):
                 name="adjustment_terms_stay",
                 operation=pgtrigger.Update,
                 condition=pgtrigger.Q(old__customer__df=pgtrigger.F("new__customer"))
+                | pgtrigger.Q(old__ticker__df=pgtrigger.F("new__ticker"))
                 | pgtrigger.Q(old__change__df=pgtrigger.F("new__change"))
+                | pgtrigger.Q(old__price__df=pgtrigger.F("new__price"))
                 | pgtrigger.Q(old__reason__df=pgtrigger.F("new__reason"))
                 | pgtrigger.Q(old__why__df=pgtrigger.F("new__why"))
                 | pgtrigger.Q(old__asked_by__df=pgtrigger.F("new__asked_by")),
@@ -308,7 +322,15 @@ class Adjustment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.change:+} USD, {self.get_reason_display()}"
+        return f"{self.moves}, {self.get_reason_display()}"
+
+    @property
+    def moves(self) -> str:
+        """What it moves: +12.5000 USD, -3 AAPL, +5 AAPL at 187.2500 USD."""
+        if self.ticker == CASH:
+            return f"{self.change:+,.4f} USD"
+        at = "" if self.price is None else f" at {self.price:,.4f} USD"
+        return f"{int(self.change):+,} {self.ticker}{at}"
 
 
 class Freeze(models.Model):
@@ -326,3 +348,42 @@ class Freeze(models.Model):
 
     def __str__(self) -> str:
         return "frozen" if self.is_on else "not frozen"
+
+
+class SignIn(models.Model):
+    """Somebody came in, was turned away, or a session of theirs ended. It stays for SIGN_INS_KEPT_DAYS, as written.
+
+    `session` is a name that a sign-in shares with the end of its session; it opens nothing. `second_factor` says
+    whether a code was given by then. Tries at e-mail addresses that are nobody's are not kept.
+    """
+
+    class Kind(models.TextChoices):
+        IN = "in", "signed in"
+        WRONG_PASSWORD = "wrong_password", "wrong password"
+        WRONG_CODE = "wrong_code", "wrong code"
+        TOKEN = "token", "made a token by password"
+        ENDED = "ended", "session ended"
+        EXPIRED = "expired", "session was found expired"
+
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="+", db_index=False)
+    at = models.DateTimeField(db_default=Now())
+    kind = models.CharField(max_length=16, choices=Kind)
+    address = models.CharField(max_length=64, blank=True, help_text="From where: the network address.")
+    device = models.CharField(max_length=300, blank=True, help_text="What the browser says of itself.")
+    second_factor = models.BooleanField(default=False)
+    session = models.CharField(max_length=12, blank=True)
+
+    class Meta:
+        verbose_name = "sign-in"
+        indexes = [models.Index(name="sign_ins_of_customer", fields=["customer", "-id"])]
+        triggers = [
+            pgtrigger.Protect(name="sign_ins_stay", operation=pgtrigger.Update),
+            pgtrigger.Protect(
+                name="sign_ins_are_kept",
+                operation=pgtrigger.Delete,
+                condition=pgtrigger.Condition(f"OLD.at > now() - interval '{SIGN_INS_KEPT_DAYS} days'"),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_kind_display()

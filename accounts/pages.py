@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -19,12 +21,14 @@ from accounts import funding, queries, statement_document, tokens
 from accounts.forms import AmountForm, ProfileForm, TokenForm
 from accounts.freezes import is_frozen
 from accounts.models import CASH, Posting
+from accounts.sign_ins import sign_ins_of
 from accounts.statements import Month, NoStatement, Statement, months_of, statement_of
 from accounts.templatetags.figures import usd
 from accounts.visitor import customer_id_of, customer_of
 
 LINES_A_PAGE = 25
 TOKENS_MAX = 50
+SIGN_INS_SHOWN = 20
 MAIL_IS_KEPT = "filebased"  # the backend that writes messages to files
 
 
@@ -46,7 +50,8 @@ def cash(request: HttpRequest) -> HttpResponse:
 def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> HttpResponse:
     customer_id = customer_id_of(request)
     before = request.GET.get("before", "")
-    ledger = queries.postings_of(customer_id).filter(ticker=CASH).order_by("-id")
+    is_line = Q(ticker=CASH) | Q(kind=Posting.Kind.ADJUSTMENT)  # else a trade's cash tells of its shares
+    ledger = queries.postings_of(customer_id).filter(is_line).order_by("-id")
     if before.isdecimal() and len(before) < 19:
         ledger = ledger.filter(id__lt=int(before))
     found = list(ledger[: LINES_A_PAGE + 1])
@@ -156,7 +161,8 @@ def _csv(postings: Any) -> Iterator[str]:
                 row.cause,
                 row.change if is_cash else "",
                 row.total if is_cash else "",
-                row.ticker,
+                # A stock's name is the exchange's to choose, and no spreadsheet's to run.
+                f"'{row.ticker}" if row.ticker[:1] in {"=", "+", "-", "@"} else row.ticker,
                 "" if is_cash else int(row.change),
                 "" if is_cash else int(row.total),
                 "" if row.price is None else row.price,
@@ -240,3 +246,12 @@ def end_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     queries.tokens_of(customer_id_of(request)).filter(id=token_id).delete()
     messages.success(request, "The token has ended: no program can use it any more.")
     return redirect("tokens")
+
+
+class Sessions(ListUserSessionsView):
+    """Where the customer is signed in, and who came in, or tried to, lately."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """What allauth shows, and the newest sign-ins."""
+        found = super().get_context_data(**kwargs)
+        return found | {"sign_ins": list(sign_ins_of(customer_id_of(self.request))[:SIGN_INS_SHOWN])}

@@ -28,6 +28,7 @@ def _sums(statement: Statement) -> list[Any]:
         ["Withdrawals", usd(-statement.withdrawals)],
         ["Shares bought", usd(-statement.bought)],
         ["Shares sold", usd(statement.sold)],
+        *([["Adjustments", usd(statement.adjusted)]] if statement.adjusted else []),
         ["Cash at the end" if statement.is_final else "Cash so far", usd(statement.closing)],
     ]
     return [paper.table(rows, [3, 1], 1, head=False, last_bold=True), paper.gap(18)]
@@ -52,4 +53,4 @@ def _movements(statement: Statement) -> list[Any]:
     ]
     head = ["Time (Eastern)", "What", "Amount", "Balance"]
     shown = paper.table([head, *rows], [1.5, 2.4, 1, 1], 2) if rows else paper.text("None in this month.", soft=True)
-    return [paper.heading("Every movement of cash"), paper.gap(4), shown]
+    return [paper.heading("Every movement"), paper.gap(4), shown]

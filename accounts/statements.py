@@ -65,21 +65,21 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One movement: cash (USD) and, where a trade moved it, shares."""
+    """One movement: cash (USD) and, where a trade moved it, shares; or shares alone, where staff adjusted them."""
 
     at: datetime
     kind: str
     ticker: str
     quantity: int
     price: Decimal | None
-    change: Decimal
-    balance: Decimal
+    change: Decimal | None
+    balance: Decimal | None
     cause: str
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A month of an account. Sums are USD, none below zero; `shares` are those at its end by ticker."""
+    """A month of an account. Sums are USD, none but `adjusted` below zero; `shares` are those at its end by ticker."""
 
     account: int
     month: Month
@@ -90,6 +90,7 @@ class Statement:
     withdrawals: Decimal
     bought: Decimal
     sold: Decimal
+    adjusted: Decimal
     lines: list[Line]
     shares: list[tuple[str, int, int]]  # ticker, at the beginning, at the end
 
@@ -131,7 +132,8 @@ def statement_of(customer_id: int, month: Month) -> Statement:
         withdrawals=-_sum(cash, Posting.Kind.WITHDRAWAL),
         bought=-_sum(cash, Posting.Kind.BUY),
         sold=_sum(cash, Posting.Kind.SELL),
-        lines=[_line(posting, moved.get(posting.cause)) for posting in cash],
+        adjusted=_sum(cash, Posting.Kind.ADJUSTMENT),
+        lines=[_line(posting, moved.get(posting.cause)) for posting in postings if _is_line(posting)],
         shares=[
             (ticker, int(before.get(ticker, 0)), int(after[ticker]))
             for ticker in sorted(after)
@@ -159,14 +161,19 @@ def _sum(postings: Sequence[Posting], kind: str) -> Decimal:
     return sum((posting.change for posting in postings if posting.kind == kind), Decimal(0))
 
 
+def _is_line(posting: Posting) -> bool:
+    return posting.ticker == CASH or posting.kind == Posting.Kind.ADJUSTMENT
+
+
 def _line(posting: Posting, moved: Posting | None) -> Line:
+    is_cash = posting.ticker == CASH
     return Line(
         at=posting.created_at,
         kind=posting.kind,
         ticker=moved.ticker if moved else "",
-        quantity=int(abs(moved.change)) if moved else 0,
+        quantity=int(moved.change if posting is moved else abs(moved.change)) if moved else 0,
         price=posting.price,
-        change=posting.change,
-        balance=posting.total,
+        change=posting.change if is_cash else None,
+        balance=posting.total if is_cash else None,
         cause=str(posting.cause),
     )

@@ -176,7 +176,7 @@ class PortfolioHistory(serializers.Serializer):
 class Activity(serializers.Serializer):
     id = text("`YYYYMMDDHHMMSSmmm::uuid`; `page_token` of the next page.")
     account_id = serializers.UUIDField()
-    activity_type = serializers.ChoiceField(["FILL", "CSD", "CSW"])
+    activity_type = serializers.ChoiceField(["FILL", "CSD", "CSW", "JNLC", "JNLS"])
     transaction_time = serializers.DateTimeField(required=False)
     type = serializers.ChoiceField(["fill"], required=False)
     price = serializers.CharField(required=False, help_text="USD a share.")

@@ -3,10 +3,13 @@
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -454,7 +457,7 @@ class PortfolioHistoryView(AlpacaView):
 
 
 class ActivitiesQuery(Query):
-    activity_types = TextField(required=False, max_length=200, help_text="FILL, CSD, CSW, separated by commas.")
+    activity_types = TextField(required=False, max_length=200, help_text="FILL, CSD, CSW, JNLC, JNLS; by commas.")
     category = serializers.ChoiceField(["trade_activity", "non_trade_activity"], required=False)
     date = serializers.DateField(required=False)
     after = serializers.DateTimeField(required=False)
@@ -465,8 +468,15 @@ class ActivitiesQuery(Query):
 
 
 TRADE_KINDS = [Posting.Kind.BUY, Posting.Kind.SELL]
-KINDS_OF = {"FILL": TRADE_KINDS, "CSD": [Posting.Kind.DEPOSIT], "CSW": [Posting.Kind.WITHDRAWAL]}
-KINDS_OF["TRANS"] = [*KINDS_OF["CSD"], *KINDS_OF["CSW"]]
+ACTIVITIES = {
+    "FILL": Q(kind__in=TRADE_KINDS),
+    "CSD": Q(kind=Posting.Kind.DEPOSIT),
+    "CSW": Q(kind=Posting.Kind.WITHDRAWAL),
+    "TRANS": Q(kind__in=[Posting.Kind.DEPOSIT, Posting.Kind.WITHDRAWAL]),
+    "JNLC": Q(kind=Posting.Kind.ADJUSTMENT, ticker=CASH),
+    "JNLS": Q(kind=Posting.Kind.ADJUSTMENT) & ~Q(ticker=CASH),
+}
+NONE = Q(pk__in=[])
 
 
 class ActivitiesView(AlpacaView):
@@ -476,7 +486,7 @@ class ActivitiesView(AlpacaView):
         operation_id="alpacaListActivities", parameters=[ActivitiesQuery], responses=answers.Activity(many=True)
     )
     def get(self, request: Request) -> Response:
-        """Fills, deposits and withdrawals, newest first unless asked otherwise."""
+        """Fills, deposits, withdrawals and adjustments, newest first unless asked otherwise."""
         return self.answer(request)
 
     def answer(self, request: Request, activity_type: str | None = None) -> Response:
@@ -487,7 +497,7 @@ class ActivitiesView(AlpacaView):
             [activity_type] if activity_type else [name for name in asked.get("activity_types", "").split(",") if name]
         )
         if names:
-            rows = rows.filter(kind__in=[kind for name in names for kind in KINDS_OF.get(name.upper(), [])])
+            rows = rows.filter(reduce(or_, (ACTIVITIES.get(name.upper(), NONE) for name in names)))
         if category := asked.get("category"):
             wanted = {"kind__in": TRADE_KINDS}
             rows = rows.filter(**wanted) if category == "trade_activity" else rows.exclude(**wanted)
@@ -525,7 +535,7 @@ class ActivitiesOfTypeView(ActivitiesView):
         responses=answers.Activity(many=True),
     )
     def get(self, request: Request, activity_type: str) -> Response:  # type: ignore[override]
-        """The same of one type: FILL, CSD, CSW, or TRANS for both of these. Of any other there is none."""
+        """The same of one type: FILL, CSD, CSW, TRANS for both of these, JNLC, JNLS. Of any other there is none."""
         return self.answer(request, activity_type)
 
 

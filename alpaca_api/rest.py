@@ -33,6 +33,8 @@ TABLE: dict[type[Exception], tuple[int, int, str]] = {
     checks.TooManyShares: (403, 40310000, "more shares than one order may have (too_many_shares)"),
     checks.TooMuchMoney: (403, 40310000, "order value is above the limit (notional_too_large)"),
     checks.TooManyOrders: (429, 42910000, "more orders than may be placed in a minute (too_many_orders)"),
+    checks.LineTooLong: (429, 42910000, "too many orders are open (too_many_open_trades)"),
+    checks.Overloaded: (503, 50310000, "too many orders wait; try again (overloaded)"),
     checks.PriceUnknown: (503, 50310000, "no price is known to check the order's value with (price_unknown)"),
     RequestDataTooBig: (413, 41310000, "the body is too large"),
     **dict.fromkeys(

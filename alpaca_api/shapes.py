@@ -186,12 +186,30 @@ def activity_id(posting: Posting) -> str:
     return f"{at:%Y%m%d%H%M%S}{at.microsecond // 1000:03d}::{posting.cause}"
 
 
+CASH_ACTIVITIES = {
+    Posting.Kind.DEPOSIT: "CSD",
+    Posting.Kind.WITHDRAWAL: "CSW",
+    Posting.Kind.ADJUSTMENT: "JNLC",
+}
+
+
 def activity(posting: Posting) -> dict[str, Any]:
-    """A movement of shares as a fill, one of cash as a deposit or a withdrawal."""
+    """A trade's movement of shares as a fill, one of cash as a deposit or a withdrawal, an adjustment as a journal."""
     common = {"id": activity_id(posting), "account_id": str(account_id(posting.customer_id))}
+    if posting.kind == Posting.Kind.ADJUSTMENT and posting.ticker != CASH:
+        return common | {
+            "activity_type": "JNLS",
+            "date": f"{posting.created_at.astimezone(UTC):%Y-%m-%d}",
+            "net_amount": "0",
+            "description": str(Posting.Kind.ADJUSTMENT.label),
+            "symbol": posting.ticker,
+            "qty": str(int(posting.change)),
+            "price": decimal(posting.price or Decimal(0)),
+            "status": "executed",
+        }
     if posting.ticker == CASH:
         return common | {
-            "activity_type": "CSD" if posting.kind == Posting.Kind.DEPOSIT else "CSW",
+            "activity_type": CASH_ACTIVITIES[Posting.Kind(posting.kind)],
             "date": f"{posting.created_at.astimezone(UTC):%Y-%m-%d}",
             "net_amount": decimal(posting.change),
             "description": str(Posting.Kind(posting.kind).label),

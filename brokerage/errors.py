@@ -20,7 +20,16 @@ from rest_framework.response import Response
 
 from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, WithdrawalsFrozen
 from trades.cancel import NotCancellable
-from trades.checks import PriceUnknown, TickerRestricted, TooManyOrders, TooManyShares, TooMuchMoney, TradingHalted
+from trades.checks import (
+    LineTooLong,
+    Overloaded,
+    PriceUnknown,
+    TickerRestricted,
+    TooManyOrders,
+    TooManyShares,
+    TooMuchMoney,
+    TradingHalted,
+)
 from trades.place import TradeKeyReused, UnknownTicker
 from trades.webhooks import AddressRefused, TooManyWebhooks
 
@@ -39,6 +48,8 @@ TABLE: dict[type[Exception], tuple[int, str, str, str | None]] = {
     TooMuchMoney: (422, "notional_too_large", "At the last price it is worth more than one order may be.", "quantity"),
     PriceUnknown: (503, "price_unknown", "What the order is worth can't be told while no price is known.", None),
     TooManyOrders: (429, "too_many_orders", "More orders than may be placed in a minute.", None),
+    LineTooLong: (429, "too_many_open_trades", "As many of your trades wait as may. Nothing was placed.", None),
+    Overloaded: (503, "overloaded", "More trades wait than are taken in. Nothing was placed: try again.", None),
     AddressRefused: (422, "address_refused", "Events are posted to https:// on the Internet alone.", "url"),
     TooManyWebhooks: (409, "too_many_webhooks", "You have as many webhooks as you may.", None),
     NotCancellable: (409, "not_cancellable", "It was sent already, or is final.", None),
@@ -54,6 +65,10 @@ TABLE: dict[type[Exception], tuple[int, str, str, str | None]] = {
         (503, "unavailable", "Nothing is lost. Try again, with the same Idempotency-Key.", None),
     ),
 }
+
+
+def _row(exception: Exception) -> tuple[int, str, str, str | None] | None:
+    return next((TABLE[kind] for kind in type(exception).__mro__ if kind in TABLE), None)
 
 
 def problem(status: int, code: str, detail: str, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
@@ -101,7 +116,7 @@ def _shown(text: str) -> str:
 
 class _Handler(ExceptionHandler):
     def convert_known_exceptions(self, exc: Exception) -> Exception:
-        if row := next((TABLE[kind] for kind in type(exc).__mro__ if kind in TABLE), None):
+        if row := _row(exc):
             return _Refused(*row)
         return super().convert_known_exceptions(exc)
 
@@ -109,7 +124,10 @@ class _Handler(ExceptionHandler):
         return _Formatter(exc, self.context, self.exc).run()
 
     def report_exception(self, exc: exceptions.APIException, response: Response) -> None:
-        if response.status_code >= 500:
+        if isinstance(self.exc, Overloaded):
+            # A line for each would be a load of its own; /metrics tells.
+            response._has_been_logged = True  # type: ignore[attr-defined]
+        elif response.status_code >= 500:
             log.error("request failed", error=repr(self.exc), status=response.status_code)
 
     def run(self) -> Response | None:
@@ -127,7 +145,10 @@ def problem_response(exc: Exception, context: Any) -> Response | None:
 
 
 class Unavailable:
-    """Middleware: a database that does not answer is 503 with Retry-After, on every page and endpoint."""
+    """Middleware: what is in the table and nobody handled is answered as it says, on every page and endpoint.
+
+    A database that does not answer is 503 with Retry-After; trading that is halted is no mistake of ours on a page.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -136,12 +157,15 @@ class Unavailable:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, OperationalError | InterfaceError | InternalError):
+        row = _row(exception)
+        if row is None or isinstance(exception, SuspiciousOperation):  # which Django notes by itself
             return None
-        row = TABLE[OperationalError]
-        log.error("request failed", path=request.path, error=repr(exception))
-        response = _answer(request, row[0], row[1], row[2])
-        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        status, code, detail, _ = row
+        if status >= 500:
+            log.error("request failed", path=request.path, error=repr(exception))
+        response = _answer(request, status, code, detail)
+        if status in (429, 503):
+            response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response
 
 

@@ -1,36 +1,123 @@
-"""What Prometheus scrapes: read from the database when asked, so that every process tells the same."""
+"""What Prometheus scrapes: read from the database when asked, so that every process tells the same.
+
+What counts "of the last minute" is of LATELY_SECONDS by the database's clock. docs/alerts.yaml is made of these.
+"""
+
+from collections.abc import Iterator
+from uuid import UUID
 
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from trades import checks
+
+LATELY_SECONDS = 60
+
+
+class _Trading(Collector):
+    def collect(self) -> Iterator[Metric]:
+        with connection.cursor() as cursor:
+            yield from _open(cursor)
+            yield from _lanes(cursor)
+            yield from _lately(cursor)
+            yield from _back_office(cursor)
+
+
+def _open(cursor: CursorWrapper) -> Iterator[Metric]:
+    trades = GaugeMetricFamily("brokerage_open_trades", "Trades that are not final.", labels=["status"])
+    ages = GaugeMetricFamily("brokerage_open_trade_age_seconds_max", "Age of the oldest.", labels=["status"])
+    cursor.execute(OPEN)
+    rows = {status: (count, age) for status, count, age in cursor.fetchall()}
+    for status in ("PLACED", "IN PROGRESS"):
+        count, age = rows.get(status, (0, 0))
+        trades.add_metric([status], count)
+        ages.add_metric([status], float(age))
+    yield trades
+    yield ages
+
+
+def _lanes(cursor: CursorWrapper) -> Iterator[Metric]:
+    rules = checks.rules()
+    halted = [rules.all_halted, list(rules.halted_customers), list(rules.halted_tickers)]
+    yield _one(cursor, "brokerage_waiting_reports", "Reports that no turn has settled.", WAITING_REPORTS)
+    lag = "The longest that a turn is due: a trade next in line and not halted, or a report."
+    yield _one(cursor, "brokerage_lane_lag_seconds", lag, LANE_LAG, halted)
+    overdue = "The longest that something is due that sweeps do; it grows when none runs."
+    yield _one(cursor, "brokerage_sweep_overdue_seconds", overdue, SWEEP_OVERDUE)
+
+
+def _lately(cursor: CursorWrapper) -> Iterator[Metric]:
+    placed = GaugeMetricFamily(
+        "brokerage_trades_lately", "Trades placed in the last minute, as they are now.", labels=["status", "reason"]
+    )
+    cursor.execute("SELECT extract(epoch FROM now())")
+    (now,) = cursor.fetchone()
+    # The ids of trades begin with the milliseconds at which they were made.
+    cursor.execute(PLACED_LATELY, [UUID(int=int((now - LATELY_SECONDS) * 1000) << 80)])
+    for status, reason, count in cursor.fetchall():
+        placed.add_metric([status, reason], count)
+    yield placed
+    calls = GaugeMetricFamily(
+        "brokerage_exchange_calls_lately", "Calls to the exchange in the last minute.", labels=["verb", "outcome"]
+    )
+    cursor.execute(CALLED_LATELY, [LATELY_SECONDS])
+    for verb, outcome, count in cursor.fetchall():
+        calls.add_metric([verb, outcome], count)
+    yield calls
+
+
+def _back_office(cursor: CursorWrapper) -> Iterator[Metric]:
+    cases = GaugeMetricFamily("brokerage_open_exceptions", "What waits for a person, by kind.", labels=["kind"])
+    cursor.execute("SELECT kind, count(*) FROM office_case WHERE closed_at IS NULL GROUP BY kind")
+    for kind, count in cursor.fetchall():
+        cases.add_metric([kind], count)
+    yield cases
+    ok = GaugeMetricFamily("brokerage_books_ok", "1: the last proof of the books found nothing; 0: it did.")
+    age = GaugeMetricFamily("brokerage_books_proof_age_seconds", "Since the books were last proven.")
+    cursor.execute("SELECT ok::int, extract(epoch FROM now() - at) FROM office_proof ORDER BY id DESC LIMIT 1")
+    for was_ok, seconds in cursor.fetchall():  # none before the first proof
+        ok.add_metric([], was_ok)
+        age.add_metric([], float(seconds))
+    yield ok
+    yield age
+
+
+def _one(cursor: CursorWrapper, name: str, text: str, statement: str, parameters: list | None = None) -> Metric:
+    cursor.execute(statement, parameters)
+    return GaugeMetricFamily(name, text, value=float(cursor.fetchone()[0]))
+
+
+# Each reads an index over what is open, or over what is new: the cost does not grow with what is final.
 OPEN = """
     SELECT status, count(*), coalesce(extract(epoch FROM now() - min(placed_at)), 0)
     FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS') GROUP BY status
 """
 WAITING_REPORTS = "SELECT count(*) FROM trades_report WHERE outcome = 'waiting'"
-
-
-class _Trading(Collector):
-    def collect(self):
-        trades = GaugeMetricFamily("brokerage_open_trades", "Trades that are not final.", labels=["status"])
-        ages = GaugeMetricFamily("brokerage_open_trade_age_seconds_max", "Age of the oldest.", labels=["status"])
-        with connection.cursor() as cursor:
-            cursor.execute(OPEN)
-            rows = {status: (count, age) for status, count, age in cursor.fetchall()}
-            cursor.execute(WAITING_REPORTS)
-            (waiting,) = cursor.fetchone()
-        for status in ("PLACED", "IN PROGRESS"):
-            count, age = rows.get(status, (0, 0))
-            trades.add_metric([status], count)
-            ages.add_metric([status], float(age))
-        yield trades
-        yield ages
-        yield GaugeMetricFamily("brokerage_waiting_reports", "Reports that no turn has settled.", value=waiting)
-
+LANE_LAG = """
+    SELECT coalesce(extract(epoch FROM statement_timestamp() - min(since)), 0) FROM (
+        SELECT greatest(t.placed_at, before.settled_at) AS since
+        FROM trades_trade AS t
+        LEFT JOIN trades_trade AS before ON before.customer_id = t.customer_id AND before.sequence = t.sequence - 1
+        WHERE t.status = 'PLACED' AND (before.id IS NULL OR before.settled_at IS NOT NULL)
+          AND NOT %s AND t.customer_id <> ALL (%s::bigint[]) AND t.ticker <> ALL (%s::text[])
+        UNION ALL
+        SELECT received_at FROM trades_report WHERE outcome = 'waiting'
+    ) AS due
+"""
+SWEEP_OVERDUE = """
+    SELECT greatest(0, extract(epoch FROM now() - least(
+        (SELECT min(ask_at) FROM trades_trade WHERE status = 'IN PROGRESS'), (SELECT min(due_at) FROM office_duty))))
+"""
+PLACED_LATELY = "SELECT status, reason_code, count(*) FROM trades_trade WHERE id >= %s GROUP BY status, reason_code"
+CALLED_LATELY = """
+    SELECT verb, outcome, count(*) FROM exchange_call WHERE at > now() - make_interval(secs => %s)
+    GROUP BY verb, outcome
+"""
 
 registry = CollectorRegistry()
 registry.register(_Trading())

@@ -241,6 +241,9 @@ REST_FRAMEWORK = {
 # needs and far below what keeps the rest from being served: one customer's loop gone wild must not be felt by others.
 READS_A_MINUTE = env.int("READS_A_MINUTE", default=60_000)
 ORDERS_A_MINUTE = env.int("ORDERS_A_MINUTE", default=30_000)
+# How many trades may wait PLACED, of all and of one customer: more than lanes work off in minutes is refused.
+OPEN_TRADES_MAX = env.int("OPEN_TRADES_MAX", default=50_000)
+OPEN_TRADES_OF_A_CUSTOMER_MAX = env.int("OPEN_TRADES_OF_A_CUSTOMER_MAX", default=1_000)
 STRANGERS_A_MINUTE = env.int("STRANGERS_A_MINUTE", default=6_000)  # without a known token, from one address
 SPECTACULAR_SETTINGS = {
     "TITLE": "Brokerage",
@@ -262,7 +265,7 @@ SPECTACULAR_SETTINGS = {
         "AssetClass": ["us_equity"],
         "MarketOrder": ["market"],
         "OrderType": ["market", "limit", "stop", "stop_limit", "trailing_stop"],
-        "ActivityType": ["FILL", "CSD", "CSW"],
+        "ActivityType": ["FILL", "CSD", "CSW", "JNLC", "JNLS"],
         "FillType": ["fill"],
         "OrderStatus": ["accepted", "new", "filled", "rejected", "canceled"],
         "FilledOrder": ["filled"],
@@ -322,6 +325,10 @@ UNFOLD = {
     },
     "SIDEBAR": {"navigation": "office.site.navigation"},
 }
+# How long calls to the exchange are kept, days; those of open trades and of open exceptions are kept longer.
+EXCHANGE_CALLS_KEPT_DAYS = env.int("EXCHANGE_CALLS_KEPT_DAYS", default=90)
+if not 1 <= EXCHANGE_CALLS_KEPT_DAYS <= 36_500:
+    raise ImproperlyConfigured(f"EXCHANGE_CALLS_KEPT_DAYS takes 1 to 36500 days, not {EXCHANGE_CALLS_KEPT_DAYS}.")
 # What a sweep does besides its own, by name, for trades do not know the back office.
 SWEEP_ALSO = ["office.rounds.find_cases", "office.rounds.do_duties"]
 

@@ -28,9 +28,10 @@ from chaos.faults import Injector
 from chaos.plan import plan
 from chaos.record import Record
 from chaos.site import Site, open_accounts
+from chaos.staff import Staff
 
 CUSTOMERS = 150
-RATE = 40.0
+RATE = 50.0
 """What the crowd does in a second, if nothing holds it up; three in four are placings."""
 LOOK_SECONDS = 10.0
 
@@ -67,7 +68,7 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         told.accounts = open_accounts(site.brokerage, cash)
         (folder / "record" / "accounts.json").write_text(json.dumps(told.accounts))
         memory = Memory(site)
-        injector = Injector(site, log)
+        injector = Injector(site, log, Staff(site.brokerage, site.url_of("customers-web")))
         crowd = Crowd(site.url_of("customers-web"), told.accounts, log, seed, rate)
         began = time.monotonic()
         crowd.start()
@@ -80,8 +81,7 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         while time.monotonic() < began + seconds:
             time.sleep(min(LOOK_SECONDS, max(0.0, began + seconds - time.monotonic())))
             memory.look()
-            requests, faults = count_lines(log.requests), count_lines(log.faults)
-            say(f"{time.monotonic() - began:6.0f} s  {requests} requests, {faults} faults")
+            say(f"{time.monotonic() - began:6.0f} s  {log.written}")
         injector.heal()
         for stream in streams:
             stream.join(60)
@@ -97,9 +97,17 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         output = site.brokerage.output()
     log.close()
     made = [fault for fault in told.faults if fault["done"]]
-    kills = sum(fault["kind"] == "kill" for fault in made)
+    kinds = Counter(fault["kind"] for fault in made)
+    staff, kills = kinds.pop("staff", 0), kinds.pop("kill", 0)
+    figures = checker.figures(told)
     for words in found[:50]:
         say(f"VIOLATION {words}")
+    delay = figures["delayAfterTheLastFaultSeconds"]
+    say(
+        f"{figures['trades']} trades, {kills} kills, {kinds.total()} other faults, {len(found)} violations; "
+        f"delay of a trade after the last fault that concerned it: "
+        + ", ".join(f"{name} {delay[name]} s" for name in ("p50", "p99", "max") if name in delay)
+    )
     return {
         "ok": not found,
         "seed": seed,
@@ -107,10 +115,11 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         "violationsCount": len(found),
         "violations": found[:20],
         "kills": kills,
-        "otherFaults": len(made) - kills,
+        "otherFaults": kinds.total(),
+        "haltsAndLimits": staff,
         "faults": dict(sorted(Counter(f"{fault['kind']} {fault['target']}" for fault in made).items())),
         "secondsUntilAllWasFinal": round(settled - healed, 1),
-        **checker.figures(told),
+        **figures,
         "memoryMegabytesMax": memory.most,
         "tracebacks": output.count("Traceback (most recent call last)"),
     }
@@ -137,11 +146,6 @@ class Memory:
                 continue
             kind = name.partition(".")[0]
             self.most[kind] = max(self.most.get(kind, 0), megabytes)
-
-
-def count_lines(path: Path) -> int:
-    with open(path, "rb") as file:
-        return sum(1 for _ in file)
 
 
 def say(words: str) -> None:

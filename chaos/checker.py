@@ -38,6 +38,10 @@ FINAL_SECONDS_MAX = 240.0
 CASH = ""
 CONTRADICTION_SECONDS = 120.0
 """A false report can come this long after the exchange was told to make some: it waits for whoever is away."""
+SWITCH_SECONDS = 1.0
+"""Until every door keeps to a switch."""
+CLAIM_SECONDS = 10.0
+"""Until every lane does: one that is frozen with its claim on the way takes that long."""
 STATUSES_ALLOWED = {NO_ANSWER, 200, 201, 204, 404, 405, 409, 422, 429, 503}
 
 
@@ -452,6 +456,34 @@ def _the_history_of_a_trade_is_whole(case: _Case) -> Iterator[str]:
             last_end = max([last_end, *(move["id"] for move in moves if move["to_status"] in FINAL)])
 
 
+def _what_staff_halted_and_limited_was_not_done(case: _Case) -> Iterator[str]:
+    for fault in case.told.faults:
+        word = fault["values"]
+        if fault["kind"] != "staff" or "since" not in word:
+            continue
+        since, until = word["since"] + SWITCH_SECONDS, word["until"]
+        for asked in case.placings:
+            trade = case.by_id.get(asked["answer"]["tradeId"]) if asked["status"] == 201 else None
+            if trade is not None and since < asked["began"] < asked["ended"] < until and _is_against(word, trade, case):
+                yield f"{trade['id']} was placed against {fault['target']}"
+        if word["does"] in {"halt-all", "halt-stock"}:
+            for trade in case.trades:
+                claimed = trade["claimed_at"] is not None and since + CLAIM_SECONDS < trade["claimed_at"] < until
+                if claimed and _is_against(word, trade, case):
+                    yield f"{trade['id']} was claimed against {fault['target']}"
+
+
+def _is_against(word: Json, trade: Json, case: _Case) -> bool:
+    kind = word.get("kind")
+    if kind == "shares_max":
+        return trade["quantity"] > int(word["value"])
+    if kind == "orders_a_minute_max":
+        before = trade["sequence"] - int(word["value"])
+        line = case.lines[trade["customer"]]
+        return any(t["sequence"] == before and trade["placed_at"] - t["placed_at"] < 60 for t in line)
+    return kind == "notional_max" or word.get("ticker", trade["ticker"]) == trade["ticker"]
+
+
 def _answers_are_the_promised_ones(case: _Case) -> Iterator[str]:
     for asked in case.told.requests:
         what = f"{asked['method']} {asked['path']} at {asked['began']:.3f}"
@@ -475,6 +507,7 @@ CHECKS: Sequence[Callable[[_Case], Iterable[str]]] = (
     _a_fill_is_posted_once_at_its_price_and_nothing_else_is,
     _what_was_told_as_final_stayed,
     _the_history_of_a_trade_is_whole,
+    _what_staff_halted_and_limited_was_not_done,
     _answers_are_the_promised_ones,
 )
 

@@ -15,7 +15,7 @@ import urllib3
 
 from chaos.record import Record, now
 
-CLIENTS = 40
+CLIENTS = 60
 ANSWER_SECONDS_MAX = 8.0
 PATIENCE_SECONDS = 60.0
 """How long a customer goes on asking with the same key."""
@@ -34,7 +34,8 @@ DOINGS = {
     "look at cash": 2,
     "deposit": 4,
     "withdraw": 5,
-    "cancel": 2,
+    "cancel": 3,
+    "place and cancel": 3,
 }
 
 
@@ -89,12 +90,17 @@ class Crowd:
                 customer, "GET", dice.choice(["/api/v1/balance", "/api/v1/positions", "/api/v1/postings?limit=5"])
             )
         elif self._trades:
-            owner, trade_id = dice.choice(self._trades[-500:])
-            self.call(owner, "DELETE" if doing == "cancel" else "GET", f"/api/v1/trades/{trade_id}")
+            owner, trade_id = dice.choice(self._trades[-500:] if doing != "cancel" else self._trades[-20:])
+            self._cancel(owner, trade_id) if doing == "cancel" else self.call(
+                owner, "GET", f"/api/v1/trades/{trade_id}"
+            )
+
+    def _cancel(self, customer: dict[str, Any], trade_id: str) -> None:
+        self.call(customer, "POST", f"/api/v1/trades/{trade_id}/cancel")
 
     def _place(self, doing: str, customer: dict[str, Any], body: dict[str, Any]) -> None:
         path, key = "/api/v1/trades", self._key()
-        if doing == "place":
+        if doing in {"place", "place and cancel"}:
             status, answer = self._insist(customer, path, body, key)
         elif doing == "place twice at once":
             other = self._twice.submit(self.call, customer, "POST", path, body, key)
@@ -104,6 +110,8 @@ class Crowd:
             status, answer = self.call(customer, "POST", path, body, "" if "without" in doing else key)
         if status == 201:
             self._trades.append((customer, answer["tradeId"]))
+            if doing == "place and cancel":
+                self._cancel(customer, answer["tradeId"])
 
     def _insist(self, customer: dict[str, Any], path: str, body: dict[str, Any], key: str) -> tuple[int, Any]:
         """As a program should: again with the same key until there is an answer other than “unavailable”."""

@@ -24,6 +24,7 @@ from brokerage.local.ports import LOOPBACK
 from chaos.plan import Fault
 from chaos.record import Record, now
 from chaos.site import Site
+from chaos.staff import NotDone, Staff
 
 LANES = 16
 BACK_SECONDS_MAX = 20.0
@@ -36,12 +37,13 @@ class NotThere(Exception):
 class Injector:
     """Makes faults, from as many threads as there are streams."""
 
-    def __init__(self, site: Site, record: Record) -> None:
-        self.site, self.record = site, record
+    def __init__(self, site: Site, record: Record, staff: Staff | None = None) -> None:
+        self.site, self.record, self.staff = site, record, staff
         self.over = threading.Event()
         self._exchange = urllib3.PoolManager(retries=False, timeout=3.0)
         self._probe = urllib3.PoolManager(retries=False, timeout=1.0)
         self._stopped: set[psutil.Process] = set()
+        self._in_force: list[dict[str, Any]] = []
 
     def follow(self, faults: list[Fault], began: float) -> None:
         """Make these faults, each at its time or as soon as the one before is over, until `over` is set."""
@@ -73,6 +75,7 @@ class Injector:
             "rings": self._rings,
             "slow disk": self._slow_disk,
             "clock": self._clock,
+            "staff": self._staff,
         }
         return makers.get(fault.kind, self._link)
 
@@ -110,6 +113,8 @@ class Injector:
             self._faults("DELETE")
         with contextlib.suppress(psycopg.Error):
             self._set_disk(slow=False)
+        for word in list(self._in_force):
+            self._lift(word)
 
     # -- processes
 
@@ -337,3 +342,29 @@ class Injector:
             yield
         finally:
             clock.write_text("+0\n")
+
+    # -- staff
+
+    @contextlib.contextmanager
+    def _staff(self, fault: Fault) -> Iterator[None]:
+        """A halt or a limit, and its end; `since` and `until` tell the checker when it was certainly in force."""
+        if self.staff is None:
+            raise NotThere("staff")
+        word = fault.values
+        form: dict[str, str] = {name: word[name] for name in ("ticker", "kind", "value") if name in word}
+        self._in_force.append(word)  # before it is asked for: one that nobody answered may be in force
+        try:
+            word["since"] = self.staff.do(word["does"], form, self.over)
+            yield
+        finally:
+            word["until"] = now()
+            self._lift(word)
+
+    def _lift(self, word: dict[str, Any]) -> None:
+        """End it, however long it takes. Again: nothing is left to end."""
+        assert self.staff is not None
+        form: dict[str, str] = {name: word[name] for name in ("ticker", "kind") if name in word}
+        while word in self._in_force:
+            with contextlib.suppress(NotDone, ValueError):  # or `heal` was first
+                self.staff.do(word["undoes"], form, threading.Event())
+                self._in_force.remove(word)

@@ -55,6 +55,16 @@ EXCHANGE_FAULTS: tuple[dict[str, Any], ...] = (
     {"executeNoAnswerRate": 0.1, "executeLostRate": 0.1, "callbackDropRate": 0.1, "callbackDuplicateRate": 0.3},
 )
 RINGS = ("lost", "doubled", "reordered", "for nobody", "of another release", "poison")
+STAFF: tuple[dict[str, Any], ...] = (
+    {"does": "halt-all", "undoes": "resume-all", "seconds": (3, 6)},
+    # Long enough to see that lanes keep to it too, those that were frozen when it began among them.
+    {"does": "halt-stock", "undoes": "resume-stock", "ticker": "WMT", "seconds": (12, 15)},
+    {"does": "restrict-stock", "undoes": "unrestrict-stock", "ticker": "IBM", "seconds": (4, 8)},
+    {"does": "limit", "undoes": "limit", "kind": "shares_max", "value": "3", "seconds": (4, 8)},
+    {"does": "limit", "undoes": "limit", "kind": "notional_max", "value": "1", "seconds": (2, 4)},
+    {"does": "limit", "undoes": "limit", "kind": "orders_a_minute_max", "value": "4", "seconds": (4, 8)},
+)
+"""What staff do, and for how long. No stock costs as little as 1 USD: with that limit nothing is placed."""
 CLOCK_JUMPS_SECONDS = (-3600, -90, 90, 400, 3600)
 
 
@@ -78,12 +88,13 @@ class Stream:
 
 
 STREAMS = (
-    Stream("kill", 1.5),
+    Stream("kill", 1.8),
     Stream("pause", 20.0),
-    Stream("network", 11.0),
-    Stream("exchange", 14.0),
+    Stream("network", 13.0),
+    Stream("exchange", 16.0),
     Stream("rings", 17.0),
     Stream("slow", 25.0),
+    Stream("staff", 60.0),
 )
 
 
@@ -121,6 +132,10 @@ def _fault(stream: str, at: float, dice: random.Random) -> Fault:
         return Fault(at, "exchange", ", ".join(values), round(dice.uniform(2, 9), 2), values)
     if stream == "rings":
         return Fault(at, "rings", dice.choice(RINGS), values={"number": dice.randrange(2**31)})
+    if stream == "staff":
+        word = dict(dice.choice(STAFF))
+        seconds = round(dice.uniform(*word.pop("seconds")), 2)
+        return Fault(at, "staff", " ".join(v for k, v in word.items() if k != "undoes"), seconds, word)
     kind = dice.choice(["slow disk", "clock", "clock", "restart", "deploy"])
     if kind == "slow disk":
         return Fault(at, kind, "postgres", round(dice.uniform(2, 10), 2))

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from allauth.account.adapter import get_adapter
 from allauth.account.authentication import get_authentication_records
 from allauth.account.internal.flows.login import record_authentication
 from allauth.mfa.models import Authenticator
@@ -13,12 +12,12 @@ from allauth.mfa.signals import authenticator_added
 from allauth.usersessions.models import UserSession
 from csp.middleware import CSPMiddleware
 from django.contrib.auth import logout
-from django.contrib.auth.signals import user_logged_in, user_login_failed
-from django.core.exceptions import PermissionDenied
+from django.contrib.auth.signals import user_logged_in
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
 
-from accounts.models import Customer, normal_email
+from accounts.models import SignIn
+from accounts.sign_ins import address_of, of_staff
 from office import audit
 from office.audit import Actor
 from office.models import AuditEntry
@@ -35,14 +34,6 @@ def actor_of(request: HttpRequest) -> Actor:
     """Who acts in this request, and from where."""
     user: Any = request.user
     return Actor(user.pk, user.email if user.is_authenticated else "nobody", address_of(request))
-
-
-def address_of(request: HttpRequest) -> str:
-    """The network address that a request comes from, as far as the balancer before us can be trusted."""
-    try:
-        return get_adapter().get_client_ip(request)
-    except PermissionDenied:
-        return ""
 
 
 def second_factor_given(request: HttpRequest) -> bool:
@@ -98,10 +89,10 @@ class StaffSession:
 
 
 def connect() -> None:
-    """Note sign-ins of staff in the audit log, failed ones too; a second factor that was just set up has been given."""
+    """Note staff's sign-ins in the audit log too; a second factor that was just set up has been given."""
     authenticator_added.connect(_factor_added, dispatch_uid="office")
     user_logged_in.connect(_signed_in, dispatch_uid="office")
-    user_login_failed.connect(_sign_in_failed, dispatch_uid="office")
+    of_staff.connect(_sign_in_kept, dispatch_uid="office")
 
 
 def _factor_added(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
@@ -114,24 +105,24 @@ def _signed_in(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
     if user.is_staff:
         request.session[SINCE] = request.session[SEEN] = int(time.time())
         request.session.set_expiry(SESSION_SECONDS_MAX)
-        audit.record(Actor(user.pk, user.email, address_of(request)), "sign in", AuditEntry.Outcome.DONE)
 
 
-def _sign_in_failed(sender: Any, credentials: Any, request: HttpRequest | None = None, **_: Any) -> None:
-    tried = normal_email(str(credentials.get("email") or credentials.get("username") or ""))
-    staff = Customer.objects.filter(email=tried, is_staff=True).first()
-    if staff and request is not None:
-        audit.record(Actor(staff.pk, staff.email, address_of(request)), "sign in", AuditEntry.Outcome.REFUSED)
+AS_AUDITED = {
+    SignIn.Kind.IN: ("sign in", AuditEntry.Outcome.DONE),
+    SignIn.Kind.WRONG_PASSWORD: ("sign in", AuditEntry.Outcome.REFUSED),
+    SignIn.Kind.WRONG_CODE: ("sign in", AuditEntry.Outcome.REFUSED),
+    SignIn.Kind.TOKEN: ("make token", AuditEntry.Outcome.DONE),
+    SignIn.Kind.ENDED: ("sign out", AuditEntry.Outcome.DONE),
+    SignIn.Kind.EXPIRED: ("sign out", AuditEntry.Outcome.DONE),
+}
+
+
+def _sign_in_kept(sender: Any, sign_in: SignIn, **_: Any) -> None:
+    action, outcome = AS_AUDITED[SignIn.Kind(sign_in.kind)]
+    staff = Actor(sign_in.customer_id, sign_in.customer.email, sign_in.address)
+    audit.record(staff, action, outcome, subject=sign_in.device, reason=sign_in.get_kind_display())
 
 
 def open_sessions(customer_id: int) -> int:
     """How many sessions somebody has signed in to."""
     return UserSession.objects.filter(user_id=customer_id).count()
-
-
-def end_sessions(customer_id: int) -> int:
-    """End every session of somebody at once; how many there were. Again: none."""
-    sessions = list(UserSession.objects.filter(user_id=customer_id))
-    for session in sessions:
-        session.end()
-    return len(sessions)

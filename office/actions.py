@@ -20,15 +20,24 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts import tokens
-from accounts.adjustments import DecidedAlready, OwnAdjustment, ask_for_adjustment, decide_on_adjustment
+from accounts.adjustments import (
+    LARGEST_POSITION,
+    DecidedAlready,
+    OwnAdjustment,
+    PositionTooLarge,
+    ask_for_adjustment,
+    decide_on_adjustment,
+)
 from accounts.freezes import freeze_withdrawals, is_frozen
 from accounts.funding import BalanceTooLarge, InsufficientFunds
-from accounts.ledger import LARGEST_AMOUNT
-from accounts.models import Adjustment, Balance, Customer
+from accounts.ledger import LARGEST_AMOUNT, InsufficientShares
+from accounts.limits import limits_of, set_limits
+from accounts.models import CASH, Adjustment, Balance, Customer
+from accounts.sign_ins import end_sessions
 from exchange.messages import Unknown, storable
 from exchange.models import Stock
 from office import audit, cases, rounds
-from office.access import actor_of, end_sessions, open_sessions
+from office.access import actor_of, open_sessions
 from office.models import AuditEntry, Case, Note
 from office.roles import Power, may
 from trades import checks, lane
@@ -69,12 +78,18 @@ class Halted(Reasoned):
     field_order = ("ticker", "reason")
 
     def clean_ticker(self) -> str:
-        ticker = storable(self.cleaned_data["ticker"].strip().upper())
-        if not Stock.objects.filter(ticker=ticker).exists():
-            raise forms.ValidationError("The exchange lists no such stock.")
-        return ticker
+        return listed(self.cleaned_data["ticker"])
 
 
+def listed(text: str) -> str:
+    """A ticker that the exchange lists, or listed once. Raises ValidationError."""
+    ticker = storable(text.strip().upper())
+    if not Stock.objects.filter(ticker=ticker).exists():
+        raise forms.ValidationError("The exchange lists no such stock.")
+    return ticker
+
+
+A_MINUTE_MAX = 1_000_000  # requests; more than one token can send
 LIMITS = [
     (Switch.Kind.SHARES_MAX, "Most shares of an order"),
     (Switch.Kind.NOTIONAL_MAX, "Most USD of an order"),
@@ -107,26 +122,82 @@ class Limited(Reasoned):
         return customer
 
 
+class ApiLimited(Reasoned):
+    """Requests a minute of each token; a field left empty is as everybody's."""
+
+    reads_a_minute = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=A_MINUTE_MAX,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="What only looks. Empty: as everybody.",
+    )
+    orders_a_minute = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=A_MINUTE_MAX,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="What changes something. Empty: as everybody. To stop a customer's trading, freeze it.",
+    )
+    field_order = ("reads_a_minute", "orders_a_minute", "reason")
+
+
 class Adjusted(forms.Form):
+    """Cash, or whole shares of a stock; shares that are added have a price."""
+
+    ticker = forms.CharField(
+        required=False,
+        max_length=12,
+        label="Stock",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="As the exchange lists it. Empty: cash.",
+    )
     change = forms.DecimalField(
         max_digits=19,
         decimal_places=4,
         min_value=-LARGEST_AMOUNT,
         max_value=LARGEST_AMOUNT,
-        label="USD",
+        label="USD, or shares",
         widget=UnfoldAdminTextInputWidget,
         help_text="Above zero: into the account. Below zero: out of it.",
+    )
+    price = forms.DecimalField(
+        required=False,
+        max_digits=19,
+        decimal_places=4,
+        min_value=Decimal(0),
+        label="Average price, USD",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Where shares are added: what each of them counts as bought for. It moves no cash.",
     )
     kind = forms.ChoiceField(choices=Adjustment.Reason, widget=UnfoldAdminSelectWidget)
     reason = forms.CharField(
         max_length=500, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}), help_text="What happened, and who asked."
     )
 
+    def clean_ticker(self) -> str:
+        return listed(self.cleaned_data["ticker"]) if self.cleaned_data["ticker"].strip() else CASH
+
     def clean_change(self) -> Decimal:
         change = self.cleaned_data["change"]
         if not change:
             raise forms.ValidationError("Nothing would move.")
         return change
+
+    def clean(self) -> dict[str, Any]:
+        """What goes together."""
+        cleaned = super().clean() or {}
+        ticker, change, price = cleaned.get("ticker"), cleaned.get("change"), cleaned.get("price")
+        if self.errors or ticker is None or change is None:
+            return cleaned
+        adds_shares = ticker != CASH and change > 0
+        if ticker != CASH and (change % 1 or abs(change) > LARGEST_POSITION):
+            self.add_error("change", "Shares are whole, and no more than a company has.")
+        if adds_shares and price is None:
+            self.add_error("price", "Shares that are added need a price; 0 where they cost nothing.")
+        if not adds_shares and price is not None:
+            self.add_error("price", "Only shares that are added have a price.")
+        return cleaned
 
 
 class Resolved(forms.Form):
@@ -152,7 +223,7 @@ class Action:
     """Something staff can do. `target`: what kind of thing it is done to; `do`: the door to a verb.
 
     `do` tells what was done, or raises Refused. `shown`: whether it makes sense for a target as it is now; the verb
-    decides, this spares staff a button.
+    decides, this spares staff a button. `initial`: what the form has in it at first.
     """
 
     name: str
@@ -164,6 +235,7 @@ class Action:
     icon: str = ""
     danger: bool = False
     shown: Callable[[Any], bool] = lambda _: True
+    initial: Callable[[Any], dict[str, Any]] = lambda _: {}
 
 
 def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
@@ -176,7 +248,7 @@ def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
         raise PermissionDenied
     found = _target(action.target, target)
     back = _back(request, action, found)
-    form = action.form(request.POST if request.method == "POST" else None)
+    form = action.form(request.POST if request.method == "POST" else None, initial=action.initial(found))
     if request.method != "POST" or not form.is_valid():
         context = admin.site.each_context(request)
         context |= {"title": action.label, "action": action, "form": form, "back": back, "target": found}
@@ -221,11 +293,14 @@ def snapshot(target: Any) -> dict[str, Any] | None:
         return {"status": trade.status, "reasonCode": trade.reason_code}
     if isinstance(target, Customer):
         balance = Balance.objects.filter(customer=target).first()
+        own = limits_of(target.id)
         return {
             "amount": balance and f"{balance.amount:.4f}",
             "held": balance and f"{balance.held:.4f}",
             "tradingHalted": _is_halted(target),
             "withdrawalsFrozen": is_frozen(target.id),
+            "readsAMinute": own.reads_a_minute,
+            "ordersAMinute": own.orders_a_minute,
             "tokens": target.tokens.count(),
             "sessions": open_sessions(target.id),
             "notes": Note.objects.filter(customer=target).count(),
@@ -235,7 +310,7 @@ def snapshot(target: Any) -> dict[str, Any] | None:
         return {"owner": case.owner and case.owner.email, "closed": case.closed_at, "resolution": case.resolution}
     if isinstance(target, Adjustment):
         adjustment = Adjustment.objects.get(id=target.id)
-        return {"change": f"{adjustment.change:.4f}", "approved": adjustment.approved}
+        return {"moves": adjustment.moves, "approved": adjustment.approved}
     rules = checks.Rules.of(newest_switches())
     return {
         "allHalted": rules.all_halted,
@@ -365,6 +440,17 @@ def _limit(doing: Doing) -> str:
     return f"{kind.label}: {'no limit' if value is None else value}."
 
 
+def _own_limits(customer: Customer) -> dict[str, Any]:
+    own = limits_of(customer.id)
+    return {"reads_a_minute": own.reads_a_minute, "orders_a_minute": own.orders_a_minute}
+
+
+def _limit_api(doing: Doing) -> str:
+    own = set_limits(doing.target.id, doing.data["reads_a_minute"], doing.data["orders_a_minute"])
+    reads, orders = own.reads_a_minute or "everybody's", own.orders_a_minute or "everybody's"
+    return f"Each token's limits a minute: {reads} reads, {orders} orders."
+
+
 def _note(doing: Doing) -> str:
     Note.objects.create(customer=doing.target, by=doing.staff, text=storable(doing.data["text"], 2000))
     return "Noted."
@@ -381,9 +467,15 @@ def _end_sessions(doing: Doing) -> str:
 def _adjust(doing: Doing) -> str:
     data = doing.data
     asked = ask_for_adjustment(
-        doing.target.id, data["change"], data["kind"], storable(data["reason"], 500), doing.staff
+        doing.target.id,
+        data["change"],
+        data["kind"],
+        storable(data["reason"], 500),
+        doing.staff,
+        ticker=data["ticker"],
+        price=data["price"],
     )
-    return f"{asked.change:+} USD: somebody else must approve it."
+    return f"{asked.moves}: somebody else must approve it."
 
 
 def _decide(approve: bool) -> Callable[[Doing], str]:
@@ -394,10 +486,10 @@ def _decide(approve: bool) -> Callable[[Doing], str]:
             raise Refused("Nobody decides on an adjustment of their own.") from None
         except DecidedAlready:
             raise Refused("It was decided on before.") from None
-        except InsufficientFunds:
+        except (InsufficientFunds, InsufficientShares):
             raise Refused("It would take out more than is available.") from None
-        except BalanceTooLarge:
-            raise Refused("The account can't hold that much cash.") from None
+        except (BalanceTooLarge, PositionTooLarge):
+            raise Refused("The account can't hold that much.") from None
         return "Approved and posted." if approve else "Declined."
 
     return decide
@@ -506,6 +598,16 @@ ACTIONS: dict[str, Action] = {
         Action("end-tokens", "End all tokens", Power.ACCESS, "customer", _end_tokens, Reasoned, "key_off", danger=True),
         Action(
             "end-sessions", "End all sessions", Power.ACCESS, "customer", _end_sessions, Reasoned, "logout", danger=True
+        ),
+        Action(
+            "api-limits",
+            "Set API limits",
+            Power.LIMIT,
+            "customer",
+            _limit_api,
+            ApiLimited,
+            "speed",
+            initial=_own_limits,
         ),
         Action("adjust", "Ask for an adjustment", Power.ADJUST, "customer", _adjust, Adjusted, "price_change"),
         Action("approve", "Approve and post", Power.ADJUST, "adjustment", _decide(True), icon="check", shown=_waits),

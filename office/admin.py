@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from unfold.contrib.filters.admin import TextFilter
 from unfold.decorators import display
 
-from accounts.models import Adjustment, Customer, Posting
+from accounts.models import Adjustment, Customer, Posting, SignIn
 from exchange.messages import storable
 from exchange.models import Call, Stock
 from office import audit, customer_page, trade_page
@@ -31,6 +31,7 @@ from trades.lane import lane_of
 from trades.models import Outcome, Reason, Report, Status, Trade
 
 OPEN_MAX = 5_000  # open trades that a filter for them looks at, the oldest first
+OPEN = {"open", Status.PLACED, Status.IN_PROGRESS}  # what the filter for the status calls them
 CLOCKS_APART = timedelta(minutes=10)  # an id's time is the web server's, a trade's the database's
 LABELS = {
     Status.PLACED: "info",
@@ -62,7 +63,7 @@ class PageTable(Table):
         if found is None:
             raise Http404
         audit.record(actor_of(request), f"see {self.opts.verbose_name}", AuditEntry.Outcome.SEEN, **self.about(found))
-        context = self.admin_site.each_context(request) | {"opts": self.opts, "title": str(found)}
+        context = self.admin_site.each_context(request) | {"opts": self.opts, "original": found, "title": str(found)}
         return TemplateResponse(request, self.page_template, context | self.page_of(request, found))
 
 
@@ -71,7 +72,8 @@ def moment(field: str, title: str) -> Callable[[Any], str]:
 
     def column(row: Any) -> str:
         at = getattr(row, field)
-        return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else ""
+        text = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else ""
+        return format_html('<span class="office-when">{}</span>', text)
 
     column.short_description = f"{title} (UTC)"  # type: ignore[attr-defined]
     return column
@@ -192,7 +194,7 @@ def id_at(moment: datetime) -> UUID:
 
 @admin.register(Trade)
 class TradeTable(PageTable):
-    list_display = ("trade", "by", "line", "type", "quantity", "ticker", "state", "reason", "in_all", "placed")
+    list_display = ("trade", "by", "line", "order", "state", "reason", "in_all", moment("placed_at", "placed"))
     list_select_related = ("customer",)
     list_filter = (
         StatusFilter, ReasonFilter, TickerFilter, CustomerFilter, LaneFilter, AgeFilter, DayFilter,
@@ -220,8 +222,13 @@ class TradeTable(PageTable):
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         # The lane and the id's time are no columns, so the filters for them narrow the rows here.
         rows = super().get_queryset(request).select_related("customer")
+        of_open = request.GET.get("status") in OPEN or bool(request.GET.keys() & {"lane", "age"})
+        open_ones = _oldest_open() if of_open else []
+        if of_open and len(open_ones) < OPEN_MAX:
+            # By id, for else the database may walk from the newest trade to an open one that is very old.
+            rows = rows.filter(id__in=[id for id, _ in open_ones])
         if text := request.GET.get("lane"):
-            ids = [id for id, customer_id in _oldest_open() if text.isdigit() and lane_of(customer_id) == int(text[:4])]
+            ids = [id for id, customer_id in open_ones if text.isdigit() and lane_of(customer_id) == int(text[:4])]
             rows = rows.filter(id__in=ids)
         if text := request.GET.get("day"):
             try:
@@ -248,7 +255,7 @@ class TradeTable(PageTable):
         status = (asked.get("status") or [""])[0]
         if "customer" in asked:
             return "sequence", False  # served by trade_has_its_place_in_line
-        served = status in {"open", Status.PLACED, Status.IN_PROGRESS} or asked.keys() & {"reason", "lane", "age"}
+        served = status in OPEN or asked.keys() & {"reason", "lane", "age"}
         return "id", bool(asked or changes.query) and not served
 
     def newest_of(self, changes: KeysetChangeList) -> Any:
@@ -278,6 +285,10 @@ class TradeTable(PageTable):
     def line(self, trade: Trade) -> int:
         return trade.sequence
 
+    @display(description="order")
+    def order(self, trade: Trade) -> str:
+        return f"{trade.type} {trade.quantity:,} {trade.ticker}"
+
     @display(description="status", label=LABELS)
     def state(self, trade: Trade) -> tuple[str, str]:
         return trade.status, trade.status
@@ -289,10 +300,6 @@ class TradeTable(PageTable):
     @display(description="USD")
     def in_all(self, trade: Trade) -> str:
         return f"{trade.amount:,.2f}" if trade.amount else ""
-
-    @display(description="placed (UTC)")
-    def placed(self, trade: Trade) -> str:
-        return f"{trade.placed_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _oldest_open() -> list[tuple[UUID, int]]:
@@ -312,7 +319,7 @@ def _audit_link(request: HttpRequest, query: str) -> str:
 
 @admin.register(Customer)
 class CustomerTable(PageTable):
-    list_display = ("email", "name", "id", "active", "staff", "joined")
+    list_display = ("email", "name", "id", "active", "staff", moment("joined_at", "joined"))
     search_fields = ("email",)
     search_help_text = "E-mail or its beginning, the beginning of a name, an id"
     key = "id"
@@ -349,9 +356,40 @@ class CustomerTable(PageTable):
     def staff(self, customer: Customer) -> str:
         return "staff" if customer.is_staff else ""
 
-    @display(description="joined (UTC)")
-    def joined(self, customer: Customer) -> str:
-        return f"{customer.joined_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+class SignInKindFilter(admin.SimpleListFilter):
+    title, parameter_name = "what happened", "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return SignIn.Kind.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+class AddressFilter(Exact):
+    title, parameter_name, field = "address", "address", "address"
+
+
+@admin.register(SignIn)
+class SignInTable(Table):
+    list_display = (moment("at", "at"), "customer", "kind", "second_factor", "address", "device", "session")
+    list_select_related = ("customer",)
+    list_display_links = None
+    list_filter = (CustomerFilter, SignInKindFilter, AddressFilter)
+    key = "id"
+    exported = (
+        ("at", lambda row: row.at),
+        ("customerId", lambda row: row.customer_id),
+        ("kind", lambda row: row.kind),
+        ("secondFactor", lambda row: row.second_factor),
+        ("address", lambda row: row.address),
+        ("device", lambda row: row.device),
+        ("session", lambda row: row.session),
+    )
+
+    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
+        return "id", bool(changes.filter_params) and "customer" not in changes.filter_params
 
 
 @admin.register(Posting)
@@ -479,7 +517,7 @@ class StockTable(Table):
 
 @admin.register(Adjustment)
 class AdjustmentTable(PageTable):
-    list_display = (moment("asked_at", "asked"), "customer", "change", "reason", "state", "asked_by", "decided_by")
+    list_display = (moment("asked_at", "asked"), "customer", "moves", "reason", "state", "asked_by", "decided_by")
     list_select_related = ("customer", "asked_by", "decided_by")
     key = "id"
     bounded = False
@@ -610,7 +648,7 @@ class AuditTable(Table):
 
     power = Power.AUDIT
     list_display = (
-        "number", moment("at", "at"), "staff", "address", "action", "outcome", "subject", "reason", "changed",
+        "number", moment("at", "at"), "who", "what", "subject", "reason", "changed",
     )  # fmt: skip
     list_filter = (CustomerFilter, TradeFilter, StaffFilter, ActionFilter, AuditDayFilter)
     key = "number"
@@ -633,6 +671,14 @@ class AuditTable(Table):
     def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
         asked = changes.filter_params
         return "number", bool(asked) and not asked.keys() & {"customer", "trade"}
+
+    @display(description="who, from where")
+    def who(self, entry: AuditEntry) -> str:
+        return format_html("{}<br><small>{}</small>", entry.staff, entry.address)
+
+    @display(description="what")
+    def what(self, entry: AuditEntry) -> str:
+        return format_html("{}<br><small>{}</small>", entry.action, entry.get_outcome_display())
 
     @display(description="before → after")
     def changed(self, entry: AuditEntry) -> str:

@@ -4,10 +4,13 @@ from typing import Any
 
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.db.models import Q
 
 from accounts import queries
+from accounts.limits import limits_of
 from accounts.models import Adjustment, Balance, Customer, Freeze
+from accounts.sign_ins import sign_ins_of
 from office.models import AuditEntry, Case, Note
 from trades.lane import lane_of
 from trades.models import Status, Switch, Trade
@@ -34,8 +37,11 @@ def facts(customer: Customer, with_audit: bool) -> dict[str, Any]:
             .select_related("asked_by", "decided_by")
             .order_by("-id")[:ROWS_MAX]
         ),
+        "limits": limits_of(customer.id),
+        "usual_limits": (settings.READS_A_MINUTE, settings.ORDERS_A_MINUTE),
         "tokens": list(queries.tokens_of(customer.id)[:ROWS_MAX]),
         "sessions": list(UserSession.objects.filter(user=customer).order_by("-created_at")[:ROWS_MAX]),
+        "sign_ins": list(sign_ins_of(customer.id)[:ROWS_MAX]),
         "factors": list(Authenticator.objects.filter(user=customer).values_list("type", flat=True)),
         "notes": list(Note.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX]),
         "cases": list(Case.objects.filter(customer=customer).select_related("owner").order_by("-id")[:ROWS_MAX]),

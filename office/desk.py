@@ -66,6 +66,7 @@ def _figures() -> dict[str, Any]:
             "oldest_case": Case.objects.filter(closed_at=None).order_by("found_at").first(),
             "adjustments": Adjustment.objects.filter(approved=None).count(),
             "rules": checks.rules(),
+            "kept_days": settings.EXCHANGE_CALLS_KEPT_DAYS,
         }
         return found | {"workers": workers.result(), "exchange": exchange.result()}
 

@@ -147,9 +147,22 @@ class Table(ModelAdmin):
         return [path("export/", self.admin_site.admin_view(self.export), name=name), *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        self._note_whose(request)
         can_export = bool(self.exported) and may(request.user, Power.EXPORT)
         more = {"export_link": f"export/?{request.GET.urlencode()}" if can_export else None}
         return super().changelist_view(request, (extra_context or {}) | more)
+
+    def _whose(self, request: HttpRequest) -> int | None:
+        # The audit log is about staff, whomever they saw.
+        asked = request.GET.get("customer", "").strip() if self.power == Power.READ else ""
+        return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 19 else None
+
+    def _note_whose(self, request: HttpRequest) -> None:
+        """Who lists what is one customer's has seen that customer."""
+        customer_id = self._whose(request)
+        if customer_id is not None and self.has_view_permission(request):
+            what = f"list {self.opts.verbose_name_plural}"
+            audit.record(actor_of(request), what, AuditEntry.Outcome.SEEN, customer_id=customer_id)
 
     def export(self, request: HttpRequest) -> Any:
         """Everything that the list's filters let through, as CSV, row by row as the database gives it."""
@@ -161,7 +174,14 @@ class Table(ModelAdmin):
             messages.error(request, "These filters make no sense.")
             return HttpResponseRedirect("..")
         asked = {name: value for name, value in request.GET.items() if name != AFTER}
-        audit.record(actor_of(request), "export", AuditEntry.Outcome.SEEN, subject=str(self.opts), after=asked)
+        audit.record(
+            actor_of(request),
+            "export",
+            AuditEntry.Outcome.SEEN,
+            subject=str(self.opts),
+            after=asked,
+            customer_id=self._whose(request),
+        )
         return stream(f"{self.opts.model_name}s", self.exported, self._everything(changes))
 
     def _everything(self, changes: KeysetChangeList) -> Iterator[Any]:

@@ -29,7 +29,7 @@ class Power(models.TextChoices):
     ACCESS = "access", "end tokens and sessions"
     FREEZE = "freeze", "freeze a customer's trading or withdrawals"
     HALT = "halt", "halt all trading, or a stock"
-    LIMIT = "limit", "set limits of orders"
+    LIMIT = "limit", "set limits of orders, and of a customer's API"
     EXCEPTIONS = "exceptions", "own and close exceptions"
     ADJUST = "adjust", "ask for adjustments, and approve those of others"
     PROVE = "prove", "have the books proven, and reconciled with the exchange"

@@ -1,9 +1,10 @@
-"""What the sweep does for the back office: finds exceptions in reports, proves the books, reconciles.
+"""What the sweep does for the back office: finds exceptions in reports, proves the books, reconciles, forgets.
 
 A duty is done by whichever sweep comes first when it is due, and by no other; asking for one makes it due now.
 """
 
 import time
+from collections.abc import Callable
 
 import structlog
 from django.db import connection
@@ -14,10 +15,11 @@ from office import cases
 from office.cases import Finding, Kind
 from office.models import Duty, Proof
 from office.reconcile import reconcile
+from office.retention import forget
 from trades.audit import audit_books
 
-PROVE, RECONCILE = "prove", "reconcile"
-EVERY_SECONDS = {PROVE: 3600, RECONCILE: 24 * 3600}
+PROVE, RECONCILE, FORGET = "prove", "reconcile", "forget"
+EVERY_SECONDS = {PROVE: 3600, RECONCILE: 24 * 3600, FORGET: 3600}
 RETRY_SECONDS = 300  # after one that failed
 VIOLATIONS_KEPT_MAX = 100
 
@@ -48,7 +50,7 @@ def do_duties() -> None:
             continue
         failure = ""
         try:
-            {PROVE: prove, RECONCILE: reconcile}[duty](taken[0] or "")
+            WORK[duty](taken[0] or "")
         except Exception as error:  # noqa: BLE001 — whatever it is, it is shown at the desk and tried again
             failure = str(error)[:500] or repr(error)
             log.warning("a duty failed", duty=duty, error=repr(error), known=isinstance(error, Unknown))
@@ -90,6 +92,11 @@ def prove(asked_by: str = "") -> Proof:
     return proof
 
 
+def _forget(asked_by: str) -> None:
+    forget()
+
+
+WORK: dict[str, Callable[[str], object]] = {PROVE: prove, RECONCILE: reconcile, FORGET: _forget}
 TAKE = """
     UPDATE office_duty AS d
     SET due_at = now() + make_interval(secs => %s), began_at = now(), ended_at = NULL, asked_by = '', failure = ''

@@ -102,6 +102,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             "Customers and books",
             [
                 link("Customers", "group", "accounts_customer_changelist"),
+                link("Sign-ins", "login", "accounts_signin_changelist"),
                 link("Postings", "receipt_long", "accounts_posting_changelist"),
                 link("Adjustments", "price_change", "accounts_adjustment_changelist"),
                 link("Proofs of the books", "verified", "office_proof_changelist"),

@@ -2,6 +2,8 @@
 
 A halt refuses what is placed from then on, and no lane claims what was placed before: it waits PLACED until the halt is
 lifted, or is cancelled. Every process looks at the switches again after RULES_AGE_SECONDS_MAX: so long a switch takes.
+
+And how much waits: what comes faster than lanes work it off is refused rather than queued without end.
 """
 
 import threading
@@ -10,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from django.conf import settings
 from django.db import connection
 
 from accounts.models import Customer
@@ -18,6 +21,7 @@ from exchange.messages import Unknown
 from trades.models import Switch
 
 RULES_AGE_SECONDS_MAX = 0.5
+LOAD_AGE_SECONDS_MAX = 1.0
 PRICE_AGE_SECONDS_MAX = 2.0
 PRICES_KEPT_MAX = 10_000
 
@@ -46,6 +50,25 @@ class PriceUnknown(Exception):
 
 class TooManyOrders(Exception):
     """More orders in a minute than the customer may place."""
+
+
+class Overloaded(Exception):
+    """As many trades wait in all as may."""
+
+
+class LineTooLong(Exception):
+    """As many of the customer's trades wait as may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many trades wait PLACED, OPEN_TRADES_MAX at most, and who has OPEN_TRADES_OF_A_CUSTOMER_MAX of them or more.
+
+    By number and not by age: what is halted, or stands in one customer's long line, is old and keeps nobody else up.
+    """
+
+    waiting: int = 0
+    full_lines: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +107,9 @@ class Rules:
 _rules = Rules()
 _read_at = float("-inf")
 _reading = threading.Lock()
+_load = Load()
+_load_read_at = float("-inf")
+_weighing = threading.Lock()
 _prices: dict[str, tuple[float, Decimal]] = {}
 
 
@@ -100,19 +126,42 @@ def rules() -> Rules:
     return _rules
 
 
+def load() -> Load:
+    """What waits, LOAD_AGE_SECONDS_MAX and the time of a look old at most: while one thread looks, nobody waits for it.
+
+    So the limits are kept to within what comes in during a second.
+    """
+    global _load, _load_read_at
+    if time.monotonic() - _load_read_at > LOAD_AGE_SECONDS_MAX and _weighing.acquire(blocking=False):
+        try:
+            began = time.monotonic()
+            with connection.cursor() as cursor:
+                cursor.execute(WAITING, [settings.OPEN_TRADES_OF_A_CUSTOMER_MAX, settings.OPEN_TRADES_MAX])
+                waiting, full_lines = cursor.fetchone()
+            _load, _load_read_at = Load(waiting, frozenset(full_lines)), began
+        finally:
+            _weighing.release()
+    return _load
+
+
 def forget() -> None:
     """Read everything anew when it is next asked for."""
-    global _read_at
-    _read_at = float("-inf")
+    global _read_at, _load_read_at
+    _read_at = _load_read_at = float("-inf")
     _prices.clear()
 
 
 def check(customer_id: int, ticker: str, quantity: int) -> None:
-    """Whether staff lets this customer place this many shares of this stock now.
+    """Whether staff, and what waits already, let this customer place this many shares of this stock now.
 
-    Raises, in this order: TradingHalted, TickerRestricted, TooManyShares, PriceUnknown, TooMuchMoney.
+    Raises, in this order: LineTooLong, Overloaded, TradingHalted, TickerRestricted, TooManyShares, PriceUnknown,
+    TooMuchMoney.
     """
-    now = rules()
+    now, waits = rules(), load()
+    if customer_id in waits.full_lines:
+        raise LineTooLong
+    if waits.waiting >= settings.OPEN_TRADES_MAX:
+        raise Overloaded
     if now.halt(customer_id, ticker):
         raise TradingHalted
     if ticker in now.restricted_tickers:
@@ -185,4 +234,14 @@ def _price(ticker: str) -> Decimal:
 PLACED_WITHIN_A_MINUTE = """
     SELECT FROM trades_trade
     WHERE customer_id = %s AND sequence = %s AND placed_at > statement_timestamp() - interval '1 minute'
+"""
+# Only the index over what is PLACED is read, and no further than to the limit.
+WAITING = """
+    SELECT coalesce(sum(waiting), 0)::bigint,
+           coalesce(array_agg(customer_id) FILTER (WHERE waiting >= %s), '{}'::bigint[])
+    FROM (
+        SELECT customer_id, count(*) AS waiting
+        FROM (SELECT customer_id FROM trades_trade WHERE status = 'PLACED' ORDER BY customer_id LIMIT %s) AS placed
+        GROUP BY customer_id
+    ) AS line
 """

@@ -28,8 +28,9 @@ def execute(trades: Sequence[Trade]) -> None:
             refusals = gateway.execute([_order(trade) for trade in batch.values()])
         except Unknown as unknown:
             calls.keep([call.unknown(str(unknown))])
-            log.warning("execute: outcome unknown; the sweep will ask", trades=len(batch), seen=str(unknown))
+            log.warning("execute: outcome unknown; the sweep will ask", trades=list(map(str, batch)), seen=str(unknown))
             continue
+        log.info("executed", trades=list(map(str, batch)), refused=len(refusals))
         calls.keep([call.answered({str(refusal.trade_id): refusal.code for refusal in refusals})])
         for refusal in refusals:
             if refusal.code == "conflict":

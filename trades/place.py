@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from uuid import UUID
 
+import structlog
 from django.db import IntegrityError, connection, transaction
 from uuid_utils.compat import uuid7
 
@@ -12,6 +13,8 @@ from trades.lane import ring_on_commit
 from trades.models import Trade
 
 QUANTITY_MAX = 1_000_000  # shares of one trade
+
+log = structlog.get_logger()
 
 
 class UnknownTicker(Exception):
@@ -52,6 +55,7 @@ def place_trade(
         if key and (before := _placed_before(customer_id, key, ticker, type, quantity)):
             return before, True
         raise
+    log.info("placed", trades=[str(trade_id)], customer=customer_id, by=by)
     trade = Trade(
         id=trade_id,
         customer_id=customer_id,

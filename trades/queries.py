@@ -3,6 +3,7 @@
 The statements in SQL are those of the hot path. Sets go in as arrays, so a statement costs about the same for one
 row and for a hundred. A move and its line in the history are one statement: there is never one without the other.
 Times are those of the statement: the transaction began before it had the lock, perhaps before the trade was placed.
+Each that moves trades says so in the log, with their ids, once it is committed.
 For the same reason a move's `xact` is never below that of the customer's move before it: the feed is in that order.
 """
 
@@ -11,9 +12,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection
+import structlog
+from django.db import connection, transaction
 
 from trades.models import Outcome, Report, Status, Trade
+
+log = structlog.get_logger()
 
 
 class MovedElsewhere(Exception):
@@ -58,6 +62,8 @@ def end(endings: Sequence[Ending], by: str) -> None:
                 by,
             ],
         )
+        _say("filled", [ending.trade for ending in endings if ending.status == Status.FILLED], by)
+        _say("rejected", [ending.trade for ending in endings if ending.status == Status.REJECTED], by)
 
 
 def claim(trades: Sequence[Trade], execute_within_seconds: int, ask_after_seconds: int, by: str) -> None:
@@ -80,6 +86,7 @@ def claim(trades: Sequence[Trade], execute_within_seconds: int, ask_after_second
         expiry = dict(rows)
         for trade in trades:
             trade.status, trade.expires_at = Status.IN_PROGRESS, expiry[trade.id]
+        _say("claimed", trades, by)
 
 
 def handle(handlings: Sequence[Handling]) -> None:
@@ -101,13 +108,18 @@ def oldest_placed(customer_ids: Iterable[int], each_max: int) -> list[Trade]:
     return list(Trade.objects.raw(OLDEST_PLACED, [list(customer_ids), each_max]))
 
 
+def _say(event: str, trades: Sequence[Trade], by: str) -> None:
+    if trades:
+        transaction.on_commit(lambda: log.info(event, trades=[str(trade.id) for trade in trades], by=by), robust=True)
+
+
 def waiting_reports(customer_ids: Iterable[int]) -> list[Report]:
     """The reports on these customers' trades that no turn has handled, in the order in which they came."""
     waiting = Report.objects.filter(customer_id__any_of=customer_ids, outcome=Outcome.WAITING)
     return list(waiting.order_by("id").only("trade_id", "body"))
 
 
-def trades_with_terms(trade_ids: Iterable[UUID]) -> dict[UUID, Trade]:
+def trades_with_terms(trade_ids: Iterable[UUID | None]) -> dict[UUID | None, Trade]:
     """Trades by id, as far as TERMS goes."""
     return {trade.id: trade for trade in Trade.objects.filter(id__any_of=trade_ids).only(*TERMS)}
 

@@ -23,12 +23,13 @@ def record(bodies: list[dict[str, Any]], source: Report.Source) -> None:
     if not bodies:
         return
     texts = [canonical(body) for body in bodies]
+    trade_ids = [_trade_id(body) for body in bodies]
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(
             RECORD,
             [
                 source,
-                [_trade_id(body) for body in bodies],
+                trade_ids,
                 [sha256(text.encode()).digest() for text in texts],
                 texts,
             ],
@@ -37,6 +38,7 @@ def record(bodies: list[dict[str, Any]], source: Report.Source) -> None:
         if None in customer_ids:
             log.error("report about a trade that is not here; kept for the back office", source=source)
         ring_on_commit(customer_ids - {None})
+    log.info("reported", trades=list(map(str, trade_ids)), source=str(source))
 
 
 def _trade_id(body: dict[str, Any]) -> UUID | None:

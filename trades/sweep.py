@@ -72,7 +72,7 @@ def ask_exchange() -> int:
     round = _ask_about(due)
     log.info(
         "asked the exchange",
-        trades=len(due),
+        trades=[str(trade.id) for trade in due],
         final=len(round.reports),
         executed_again=len(round.unknown_there),
         unanswered=round.unanswered,

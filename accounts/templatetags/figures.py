@@ -124,9 +124,11 @@ def described(line: Any) -> str:
 
 
 def describe(kind: str, ticker: str, quantity: int, price: Decimal | None) -> str:
-    """A movement of cash in words."""
+    """A movement of cash, or of shares alone, in words."""
     if kind in {"buy", "sell"}:
         return f"{'Bought' if kind == 'buy' else 'Sold'} {quantity:,} {ticker} at {usd(price)}"
+    if kind == "adjustment" and ticker:
+        return f"Adjustment: {'+' if quantity > 0 else MINUS}{abs(quantity):,} {ticker}"
     words = {"deposit": "Deposit from the stand-in bank", "withdrawal": "Withdrawal to the stand-in bank"}
     return words.get(kind, kind.capitalize())
 

@@ -1,5 +1,6 @@
 """How the back office writes times, money and states."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,8 +17,12 @@ register = template.Library()
 
 @register.filter
 def precise(moment: datetime | None) -> str:
-    """A time in UTC, to the millisecond."""
-    return moment.astimezone(UTC).isoformat(" ", "milliseconds")[:-6] if moment else ""
+    """A time in UTC, to the millisecond, on one line."""
+    if moment is None:
+        return ""
+    return format_html(
+        '<span class="office-when">{}</span>', moment.astimezone(UTC).isoformat(" ", "milliseconds")[:-6]
+    )
 
 
 @register.filter
@@ -42,6 +47,28 @@ def usd(amount: Decimal | None) -> str:
 def moved(amount: Decimal, ticker: str) -> str:
     """What a posting moved or left: USD, or whole shares."""
     return f"{amount:,.4f}" if ticker == CASH else f"{int(amount):,}"
+
+
+@register.filter
+def limit(value: Decimal | None) -> str:
+    """A limit without the zeros that say nothing: 500, 2,500.5."""
+    return "" if value is None else f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
+@register.filter
+def spaced(name: str) -> str:
+    """A name of the audit log in words: withdrawalsFrozen is Withdrawals frozen."""
+    return re.sub(r"([A-Z])", lambda found: f" {found[1].lower()}", name).capitalize()
+
+
+@register.filter
+def as_said(value: Any) -> Any:
+    """A value of the audit log as a person says it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | dict):
+        return ", ".join(f"{key}: {value[key]}" if isinstance(value, dict) else str(key) for key in value) or "none"
+    return "–" if value is None else value
 
 
 @register.filter

@@ -38,10 +38,16 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     nobody = create_customer("nobody@example.com", None)
     adjustment = ask_for_adjustment(alice.id, Decimal(7), "goodwill", "Sorry.", bob)
     decide_on_adjustment(adjustment.id, True, nobody)
+    added = ask_for_adjustment(alice.id, Decimal(5), "dividend", "A split.", bob, ticker="MSFT", price=Decimal("1.5"))
+    taken = ask_for_adjustment(alice.id, Decimal(-2), "error", "Too many.", bob, ticker="MSFT")
+    for shares in (added, taken):
+        decide_on_adjustment(shares.id, True, nobody)
     return {
         "alice": alice.id,
         "bob": bob.id,
         "adjustment": adjustment.id,
+        "added": added.id,
+        "taken": taken.id,
         "deposit": Transfer.objects.get(customer=alice, type="deposit").id,
         "withdrawal": Transfer.objects.get(customer=alice, type="withdrawal").id,
         "buy": buy.id,
@@ -66,7 +72,7 @@ PLANTED: list[tuple[str, str, dict[str, Any]]] = [
     ("nothing_below_zero", "UPDATE accounts_balance SET held = -1 WHERE customer_id = %(bob)s", {"customerId": "bob"}),
     ("nothing_below_zero", "UPDATE accounts_balance SET held = 1 WHERE customer_id = %(bob)s", {"customerId": "bob"}),
     ("nothing_below_zero", "UPDATE accounts_balance SET amount = -1, held = -2", {"customerId": "alice"}),
-    ("nothing_below_zero", "UPDATE accounts_position SET held = 4 WHERE ticker = 'MSFT'", {"stockTicker": "=MSFT"}),
+    ("nothing_below_zero", "UPDATE accounts_position SET held = 7 WHERE ticker = 'MSFT'", {"stockTicker": "=MSFT"}),
     ("nothing_below_zero", "UPDATE accounts_position SET held = -1", {"customerId": "alice", "stockTicker": "=AAPL"}),
     ("nothing_below_zero", "UPDATE accounts_posting SET total = -1 WHERE id = %(cash)s", {"postingId": "cash"}),
     ("nothing_below_zero", "UPDATE accounts_posting SET total = -1 WHERE id = %(shares)s", {"postingId": "shares"}),
@@ -138,6 +144,14 @@ PLANTED: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("posting_is_of_its_kind", "UPDATE accounts_posting SET change = 0 WHERE id = %(shares)s", {"postingId": "shares"}),
     ("posting_is_of_its_kind", "UPDATE accounts_posting SET ticker = 'X' WHERE id = %(first)s", {"postingId": "first"}),
+    ("posting_is_of_its_kind", "UPDATE accounts_posting SET price = 1 WHERE cause = %(taken)s", {"cause": "taken"}),
+    ("posting_is_of_its_kind", "UPDATE accounts_posting SET price = NULL WHERE cause = %(added)s", {"cause": "added"}),
+    ("posting_is_of_its_kind", "UPDATE accounts_posting SET change = 1.5 WHERE cause = %(added)s", {"cause": "added"}),
+    (
+        "posting_is_of_its_kind",
+        "UPDATE accounts_posting SET price = 1 WHERE cause = %(adjustment)s",
+        {"cause": "adjustment"},
+    ),
     (
         "transfer_has_its_posting",
         "DELETE FROM accounts_posting WHERE id = %(first)s",
@@ -173,6 +187,42 @@ PLANTED: list[tuple[str, str, dict[str, Any]]] = [
         "adjustment_has_its_posting",
         "UPDATE accounts_posting SET change = change + 1 WHERE cause = %(adjustment)s",
         {"customerId": "alice", "adjustmentId": "adjustment"},
+    ),
+    (
+        "adjustment_has_its_posting",
+        "DELETE FROM accounts_posting WHERE cause = %(added)s",
+        {"customerId": "alice", "adjustmentId": "added"},
+    ),
+    (
+        "adjustment_has_its_posting",
+        "UPDATE accounts_posting SET ticker = 'AAPL' WHERE cause = %(taken)s",
+        {"adjustmentId": "taken"},
+    ),
+    (
+        "adjustment_has_its_posting",
+        "UPDATE accounts_posting SET ticker = '' WHERE cause = %(taken)s",
+        {"adjustmentId": "taken"},
+    ),
+    (
+        "adjustment_has_its_posting",
+        "UPDATE accounts_posting SET price = price + 1 WHERE cause = %(added)s",
+        {"adjustmentId": "added"},
+    ),
+    (
+        "adjustment_has_its_posting",
+        "INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total) "
+        "SELECT customer_id, '', kind, cause, change, total FROM accounts_posting WHERE cause = %(taken)s",
+        {"adjustmentId": "taken"},
+    ),
+    (
+        "position_is_the_sum_of_its_postings",
+        "UPDATE accounts_posting SET change = change + 1 WHERE cause = %(taken)s",
+        {"customerId": "alice", "stockTicker": "=MSFT"},
+    ),
+    (
+        "posting_has_its_adjustment",
+        "UPDATE accounts_adjustment SET approved = NULL WHERE id = %(taken)s",
+        {"customerId": "alice", "cause": "taken"},
     ),
     (
         "posting_has_its_adjustment",

@@ -11,7 +11,7 @@ from django.db.models import F, ProtectedError
 from accounts import tokens
 from accounts.adjustments import ask_for_adjustment, decide_on_adjustment
 from accounts.funding import deposit, withdraw
-from accounts.models import Balance, Customer, Freeze, Position, Posting, Transfer
+from accounts.models import Balance, Customer, Freeze, Position, Posting, SignIn, Transfer
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 
 INSERT_POSTING = """
@@ -38,8 +38,24 @@ def adjustment(customer: str = "%(alice)s", change: int = 5, asked_by: str = "%(
     return INSERT_ADJUSTMENT.format(customer=customer, change=change, asked_by=asked_by, decision=decided)
 
 
+def adjustment_of_shares(change: str, price: str, ticker: str = "AAPL") -> str:
+    return f"""
+        INSERT INTO accounts_adjustment (id, customer_id, ticker, change, price, reason, why, asked_by_id)
+        VALUES (gen_random_uuid(), %(alice)s, '{ticker}', {change}, {price}, 'fee', '', %(bob)s)
+    """
+
+
 ATTEMPTS = [
     ("adjustment_moves_something", adjustment(change=0)),
+    ("adjustment_of_shares_is_of_whole_ones", adjustment_of_shares("1.5", "10")),
+    ("adjustment_of_shares_is_of_whole_ones", adjustment_of_shares("-0.5", "NULL")),
+    ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("1", "NULL")),
+    ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("-1", "10")),
+    ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("1", "-0.0001")),
+    ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("1", "'NaN'")),
+    ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("1", "10", ticker="")),
+    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET ticker = 'AAPL', price = 1 WHERE id = %(asked)s"),
+    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET price = price + 1 WHERE id = %(shares)s"),
     ("nobody_decides_on_their_own", adjustment(decision="true, %(bob)s, now()")),
     ("adjustment_is_decided_by_somebody", adjustment(decision="true, NULL, now()")),
     ("adjustment_is_decided_by_somebody", adjustment(decision="NULL, %(alice)s, now()")),
@@ -51,6 +67,13 @@ ATTEMPTS = [
     ("decided_adjustments_stay", "UPDATE accounts_adjustment SET approved = false WHERE id = %(declined)s"),
     ("adjustment_terms_stay", "UPDATE accounts_adjustment SET change = 6 WHERE id = %(asked)s"),
     ("adjustment_terms_stay", "UPDATE accounts_adjustment SET asked_by_id = %(alice)s WHERE id = %(asked)s"),
+    ("sign_ins_stay", "UPDATE accounts_signin SET address = 'elsewhere'"),
+    ("sign_ins_are_kept", "DELETE FROM accounts_signin"),
+    (
+        "accounts_signin_customer_id_fk",
+        "INSERT INTO accounts_signin (customer_id, kind, address, device, second_factor, session) "
+        "VALUES (0, 'in', '', '', false, '')",
+    ),
     ("freezes_stay", "UPDATE accounts_freeze SET is_on = false"),
     ("freezes_stay", "DELETE FROM accounts_freeze"),
     (
@@ -138,8 +161,17 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     asked = ask_for_adjustment(alice.id, Decimal(5), "fee", "Once.", bob)
     declined = ask_for_adjustment(bob.id, Decimal(5), "fee", "Never.", bob)
     decide_on_adjustment(declined.id, False, alice)
+    shares = ask_for_adjustment(alice.id, Decimal(5), "fee", "A split.", bob, ticker="AAPL", price=Decimal(1))
     Freeze.objects.create(customer=alice, is_on=True, why="Asked for.", by=bob)
-    return {"alice": alice.id, "bob": bob.id, "posting": posting.id, "asked": asked.id, "declined": declined.id}
+    SignIn.objects.create(customer=alice, kind="in")
+    return {
+        "alice": alice.id,
+        "bob": bob.id,
+        "posting": posting.id,
+        "asked": asked.id,
+        "declined": declined.id,
+        "shares": shares.id,
+    }
 
 
 @pytest.mark.parametrize(("guarantee", "statement"), ATTEMPTS)

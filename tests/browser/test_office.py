@@ -5,11 +5,21 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    format_hotp_value,
+    generate_totp_secret,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
 from django.core.cache import cache
+from django.test import Client
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 
-from accounts.models import Adjustment, Balance, Customer
+from accounts.models import Adjustment, Balance, Customer, Position
 from office import audit, cases, rounds
 from office.cases import Finding, Kind
 from office.models import Case
@@ -23,7 +33,6 @@ from trades.models import Status, Trade, Type
 from trades.place import place_trade
 
 OpenBrowser = Callable[..., Browser]
-SECRET = "JBSWY3DPEHPK3PXP"
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +50,15 @@ def dora(site: str) -> Customer:
 
 
 def sign_in(browser: Browser, role: Role, email: str = "") -> Customer:
-    """As staff does: password, then the code of the second factor."""
+    """As staff does: password, then the code of the second factor.
+
+    The factor is a new one each time: a code is taken once, so whoever signs in twice within half a minute with the
+    same one would be refused.
+    """
     staff = appoint(email or f"{role.value}@staff.example.com", role, password=PASSWORD)
-    TOTP.activate(staff, SECRET)
+    secret = generate_totp_secret()
+    Authenticator.objects.filter(user=staff).delete()
+    TOTP.activate(staff, secret)
     cache.clear()
     browser.go("/admin/")
     browser.until(lambda: "/account/login/" in browser.path)
@@ -52,15 +67,30 @@ def sign_in(browser: Browser, role: Role, email: str = "") -> Customer:
     browser.press("Sign in")
     browser.until(lambda: "authenticate" in browser.path)
     for _ in range(3):  # a code may grow old between reading and giving it
-        browser.fill("#id_code", format_hotp_value(hotp_value(SECRET, next(yield_hotp_counters_from_time()))))
-        browser.find("#id_code").send_keys(Keys.ENTER)
-        browser.until(
-            lambda: browser.path.startswith("/admin/") or browser.all(".errorlist, .error, [aria-invalid]"), 20
-        )
+        browser.fill("#id_code", format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time())))))
+        given = browser.find("#id_code")
+        given.send_keys(Keys.ENTER)
+        browser.until(lambda given=given: is_gone(given), 20)  # type: ignore[misc]
+        browser.until(lambda: browser.path.startswith("/admin/") or browser.find("#id_code"), 20)
         if browser.path.startswith("/admin/"):
             return staff
-    assert browser.path.startswith("/admin/"), browser.text
-    return staff
+    raise AssertionError(browser.text)
+
+
+def is_gone(element: WebElement) -> bool:
+    """Whether the page that this was on has made way for the next."""
+    try:
+        element.is_enabled()
+    except StaleElementReferenceException:
+        return True
+    return False
+
+
+def picture(browser: Browser, name: str) -> None:
+    """Keep pictures of the page, by day and by night."""
+    for name_of_look in (name, f"{name}-dark"):
+        browser.screenshot(name_of_look)
+        browser.driver.execute_script("document.documentElement.classList.toggle('dark')")
 
 
 def press(browser: Browser, words: str) -> None:
@@ -91,7 +121,7 @@ def test_desk_shows_how_it_goes_and_refreshes_itself(open_browser: OpenBrowser, 
         browser.until_text(words)
     assert len(browser.all(".office-chart rect.filled")) == 30
     before = browser.find("#as-of").text
-    browser.screenshot("office-desk")
+    picture(browser, "office-desk")
     browser.until(lambda: browser.find("#as-of").text != before, seconds=20)
     assert browser.console() == []
     browser.resize(PHONE)
@@ -109,7 +139,7 @@ def test_search_filter_and_a_trades_page(open_browser: OpenBrowser, dora: Custom
 
     browser.go("/admin/trades/trade/")
     browser.until_text("dora@example.com")
-    browser.screenshot("office-trades")
+    picture(browser, "office-trades")
     browser.go("/admin/trades/trade/?ticker=AAPL&status=FILLED")
     assert str(trade.id) not in browser.text
 
@@ -121,7 +151,7 @@ def test_search_filter_and_a_trades_page(open_browser: OpenBrowser, dora: Custom
     browser.until(lambda: Trade.objects.get(id=trade.id).status == Status.FILLED)
     browser.go(f"/admin/trades/trade/{trade.id}/change/")
     browser.until_text("The exchange executed it")
-    browser.screenshot("office-trade")
+    picture(browser, "office-trade")
     assert browser.console() == []
     assert waits
 
@@ -154,14 +184,21 @@ def test_a_placed_trade_is_rung_for_asked_about_and_cancelled(
 
 
 def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrowser, dora: Customer) -> None:
+    dora.set_password(PASSWORD)
+    dora.save()
+    hers = Client(REMOTE_ADDR="192.0.2.33", headers={"User-Agent": "Mozilla/5.0 (iPhone) Safari/604.1"})
+    for password in ("guess", PASSWORD):
+        hers.post("/account/login/", {"login": dora.email, "password": password})
     browser = open_browser()
     sign_in(browser, Role.OPERATIONS)
     browser.find(".office-side-find input").send_keys("dora mey" + Keys.ENTER)
     browser.until_text("Newest trades")
+    for words in ("wrong password", "signed in", "192.0.2.33", "Safari on iPhone"):
+        assert words in browser.text, words
     press(browser, "Add a note")
     browser.until(lambda: browser.find("#id_text"))
     browser.fill("#id_text", "Called: lost her phone.")
-    browser.screenshot("office-action")
+    picture(browser, "office-action")
     press(browser, "Add a note")
     browser.until_text("Called: lost her phone.")
     press(browser, "Freeze withdrawals")
@@ -173,10 +210,15 @@ def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrow
     press(browser, "End all tokens")
     give_reason(browser, "Lost phone.", "End all tokens")
     browser.until_text("tokens have ended")
-    browser.screenshot("office-customer")
+    assert "API limits" in browser.text
+    assert "Set API limits" not in browser.text  # which is risk's
+    picture(browser, "office-customer")
     press(browser, "Unfreeze withdrawals")
     give_reason(browser, "It was her.", "Unfreeze withdrawals")
     browser.until_text("Withdrawals go on.")
+    press(browser, "End all sessions")
+    give_reason(browser, "Lost phone.", "End all sessions")
+    browser.until_text("session ended")
     assert browser.console() == []
 
 
@@ -198,10 +240,47 @@ def test_an_adjustment_is_asked_for_by_one_and_approved_by_another(open_browser:
     second.go("/admin/accounts/adjustment/")
     second.until_text("WAITS")
     second.go(f"/admin/accounts/adjustment/{adjustment.id}/change/")
-    second.screenshot("office-adjustment")
+    picture(second, "office-adjustment")
     press(second, "Approve and post")
     second.until_text("Approved and posted.")
     assert Balance.objects.get(customer=dora).amount == before + Decimal("25.50")
+
+
+def test_an_adjustment_of_shares(open_browser: OpenBrowser, dora: Customer) -> None:
+    first, second = open_browser(), open_browser()
+    sign_in(first, Role.OPERATIONS)
+    first.go(f"/admin/do/adjust/{dora.id}/")
+    for field, value in (("ticker", "aapl"), ("change", "12"), ("price", ""), ("reason", "A split, two for one.")):
+        first.fill(f"#id_{field}", value)
+    press(first, "Ask for an adjustment")
+    first.until_text("Shares that are added need a price")
+    picture(first, "office-adjust")
+    first.fill("#id_price", "0")
+    press(first, "Ask for an adjustment")
+    first.until_text("+12 AAPL at 0.0000 USD: somebody else must approve it.")
+
+    sign_in(second, Role.OPERATIONS, "second@staff.example.com")
+    second.go("/admin/accounts/adjustment/")
+    second.until_text("+12 AAPL at 0.0000 USD")
+    picture(second, "office-adjustments")
+    second.go(f"/admin/accounts/adjustment/{Adjustment.objects.get().id}/change/")
+    press(second, "Approve and post")
+    second.until_text("Approved and posted.")
+    second.until_text("12 AAPL, leaving 24")
+    position = Position.objects.get(customer=dora, ticker="AAPL")
+    assert (position.quantity, position.average_price) == (24, Decimal("93.625"))
+
+
+def test_a_customers_own_api_limits(open_browser: OpenBrowser, dora: Customer) -> None:
+    browser = open_browser()
+    sign_in(browser, Role.RISK)
+    browser.go(f"/admin/accounts/customer/{dora.id}/change/")
+    press(browser, "Set API limits")
+    browser.until(lambda: browser.find("#id_orders_a_minute"))
+    browser.fill("#id_orders_a_minute", "120")
+    give_reason(browser, "A program gone wild.", "Set API limits")
+    browser.until_text("60,000 (everybody's) reads, 120 orders a minute, each token")
+    assert browser.console() == []
 
 
 def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: Customer) -> None:
@@ -214,7 +293,7 @@ def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: C
     sign_in(browser, Role.OPERATIONS)
     browser.go("/admin/office/case/?state=open")
     browser.until_text("A report contradicts how its trade ended")
-    browser.screenshot("office-exceptions")
+    picture(browser, "office-exceptions")
     case = Case.objects.get(kind=Kind.CONTRADICTS)
     browser.go(f"/admin/office/case/{case.id}/change/")
     browser.until_text("What to do".upper() if "WHAT TO DO" in browser.text else "What to do")
@@ -223,7 +302,7 @@ def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: C
     press(browser, "Close")
     give_reason(browser, "Cleared up with the exchange by phone.", "Close")
     browser.until_text("Closed.")
-    browser.screenshot("office-exception")
+    picture(browser, "office-exception")
 
 
 def test_switches_halt_and_say_who_when_and_why(open_browser: OpenBrowser, dora: Customer) -> None:
@@ -242,7 +321,7 @@ def test_switches_halt_and_say_who_when_and_why(open_browser: OpenBrowser, dora:
     press(browser, "Halt all trading")
     give_reason(browser, "The exchange is on fire.", "Halt all trading")
     browser.until_text("The exchange is on fire.")
-    browser.screenshot("office-switches")
+    picture(browser, "office-switches")
     browser.go("/admin/")
     browser.until_text("All trading is halted.")
     # What a customer is told, is what it is.

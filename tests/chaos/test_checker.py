@@ -278,6 +278,37 @@ def answer_with_a_page(told: Evidence) -> None:
     told.requests.append(placing(9, status=422) | {"answer": {"notJson": "<html>"}})
 
 
+def staff(told: Evidence, does: str, since: float, until: float, **word: str) -> None:
+    values = {"does": does, "since": START + since, "until": START + until, **word}
+    row = {"kind": "staff", "target": does, "values": values, "began": START + since, "ended": START + until}
+    told.faults.append(row | {"done": True})
+
+
+def place_while_all_is_halted(told: Evidence) -> None:
+    staff(told, "halt-all", 18, 22)
+
+
+def place_a_restricted_stock(told: Evidence) -> None:
+    staff(told, "restrict-stock", 18, 22, ticker="AAPL")
+
+
+def place_too_many_shares(told: Evidence) -> None:
+    staff(told, "limit", 18, 22, kind="shares_max", value="1")
+
+
+def place_too_much_money(told: Evidence) -> None:
+    staff(told, "limit", 18, 22, kind="notional_max", value="1")
+
+
+def place_too_often(told: Evidence) -> None:
+    staff(told, "limit", 28, 32, kind="orders_a_minute_max", value="2")
+
+
+def claim_what_is_halted(told: Evidence) -> None:
+    staff(told, "halt-stock", 9.8, 21.8, ticker="AAPL")
+    told.requests[1] |= {"began": START + 10.7}  # asked for in time, and claimed when every lane knew
+
+
 PLANTED: list[Callable[[Evidence], None]] = [
     lose_a_trade,
     place_one_twice,
@@ -314,6 +345,12 @@ PLANTED: list[Callable[[Evidence], None]] = [
     answer_500,
     answer_503_without_saying_when_to_come_back,
     answer_with_a_page,
+    place_while_all_is_halted,
+    place_a_restricted_stock,
+    place_too_many_shares,
+    place_too_much_money,
+    place_too_often,
+    claim_what_is_halted,
 ]
 
 
@@ -323,6 +360,14 @@ def test_it_finds_what_was_planted(told: Evidence, plant: Callable[[Evidence], N
     plant(told)
     assert told != before, "nothing was planted"
     assert violations(told)
+
+
+def test_a_switch_binds_once_every_process_knows_it_and_until_it_is_lifted(told: Evidence) -> None:
+    staff(told, "halt-all", 19.5, 29.5)
+    staff(told, "restrict-stock", 5, 40, ticker="WMT")
+    staff(told, "limit", 5, 40, kind="shares_max", value="2")
+    staff(told, "limit", 5, 40, kind="orders_a_minute_max", value="3")
+    assert violations(told) == []
 
 
 def test_what_was_not_answered_may_be_there_or_not(told: Evidence) -> None:

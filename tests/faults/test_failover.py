@@ -5,126 +5,23 @@ With an asynchronous one it can be, which the checker sees; that is why docs/ope
 
 from __future__ import annotations
 
-import os
-import pwd
 import shutil
-import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psutil
-import psycopg
 import pytest
-from django.core.management import call_command
 from django.db import connection
 
-from brokerage.local import ports
-from brokerage.local.folder import Folder
-from brokerage.local.postgresql import ADMIN, DATABASE, ROLE, PostgreSQL, binaries
-from exchange import market
 from tests.conftest import StandInExchange
 from tests.faults.life import Case, judge, sweep_until_final
+from tests.faults.servers import Pair, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
-START_SECONDS_MAX = 60.0
 PLACED = 20
-
-
-class Pair:
-    """A primary and its standby, which streams from it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = Folder(folder)
-        self.keys = self.folder.keys()
-        self.primary = PostgreSQL(self.folder, self.keys, ports.choose(), fsync=False)
-        self.standby_port = ports.choose(avoid=[self.primary.port])
-        self.standby_data = folder / "standby"
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def start(self) -> None:
-        self.primary.prepare()
-        self._run(self.primary.data, self.primary.port)
-        self._wait(self.primary.is_ready)
-        self.primary.introduce()
-        copy = [str(binaries() / "pg_basebackup"), "-D", str(self.standby_data), "-R", "-X", "stream", "-c", "fast"]
-        copy += ["--no-sync", "-d", self._conninfo(self.primary.port)]
-        subprocess.run(copy, check=True, capture_output=True, **self._user())
-        self.standby_data.chmod(0o700)
-        self._run(self.standby_data, self.standby_port)
-        self._wait(lambda: self.ask(self.standby_port, "SELECT pg_is_in_recovery()") == [(True,)])
-        self._wait(lambda: self.ask(self.primary.port, "SELECT count(*) FROM pg_stat_replication") == [(1,)])
-
-    def be_synchronous(self) -> None:
-        self.ask(self.primary.port, "ALTER SYSTEM SET synchronous_standby_names = '*'")
-        self.ask(self.primary.port, "SELECT pg_reload_conf()")
-        self._wait(lambda: self.ask(self.primary.port, "SELECT sync_state FROM pg_stat_replication") == [("sync",)])
-
-    def receiver(self) -> psutil.Process:
-        """The standby's process that receives what the primary writes."""
-        (row,) = self.ask(self.standby_port, "SELECT pid FROM pg_stat_wal_receiver")
-        return psutil.Process(row[0])
-
-    def kill_primary(self) -> None:
-        primary = self._running[0]
-        for process in [*psutil.Process(primary.pid).children(), psutil.Process(primary.pid)]:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        primary.wait()
-
-    def promote(self) -> None:
-        """The standby becomes a primary. Asked again where it closed the connection meanwhile."""
-        self._wait(self._is_promoted)
-
-    def _is_promoted(self) -> bool:
-        with suppress(psycopg.OperationalError):
-            if self.ask(self.standby_port, "SELECT pg_is_in_recovery()") == [(False,)]:
-                return True
-            self.ask(self.standby_port, "SELECT pg_promote(true, 30)")
-        return False
-
-    def stop(self) -> None:
-        for process in self._running:
-            process.kill()
-            process.wait()
-
-    def ask(self, port: int, statement: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self._conninfo(port), autocommit=True) as there:
-            cursor = there.execute(statement)  # type: ignore[call-overload]
-            return cursor.fetchall() if cursor.description else []
-
-    def _run(self, data: Path, port: int) -> None:
-        command = [str(binaries() / "postgres"), "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
-        command += ["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=50"]
-        with open(self.folder.logs / f"{data.name}.log", "ab") as log:
-            self._running.append(
-                subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **self._user())
-            )
-
-    def _user(self) -> dict[str, Any]:
-        if self.primary.user is None:
-            return {}
-        os.chown(self.folder.path, self.primary.user, -1)
-        group = pwd.getpwuid(self.primary.user).pw_gid
-        return {"user": self.primary.user, "group": group, "extra_groups": [], "cwd": "/"}
-
-    def _conninfo(self, port: int) -> str:
-        password = self.keys.postgres_admin_password
-        return f"host=127.0.0.1 port={port} user={ADMIN} password={password} dbname=postgres connect_timeout=3"
-
-    def _wait(self, holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while True:
-            try:
-                if holds():
-                    return
-            except psycopg.Error:
-                pass
-            assert time.monotonic() < deadline, [file.read_text()[-1500:] for file in self.folder.logs.glob("*.log")]
-            time.sleep(0.05)
+LIMITS_SECONDS_MAX = 7.0  # longer than statements and locks may take
 
 
 @pytest.fixture
@@ -133,19 +30,12 @@ def pair(willing: StandInExchange) -> Iterator[Pair]:
     # Not under pytest's folder, which other sessions tidy up and the servers' user may not enter.
     folder = Path(tempfile.mkdtemp(prefix="brokerage-pair-"))
     pair = Pair(folder)
-    there = {name: connection.settings_dict[name] for name in ("PORT", "USER", "PASSWORD", "NAME")}
     try:
-        pair.start()
-        connection.close()
-        connection.settings_dict.update(
-            PORT=str(pair.primary.port), USER=ROLE, PASSWORD=pair.keys.postgres_password, NAME=DATABASE
-        )
-        call_command("migrate", verbosity=0)
-        yield pair
+        pair.start_primary()
+        pair.start_standby()
+        with serving(pair):
+            yield pair
     finally:
-        connection.close()
-        connection.settings_dict.update(there)
-        market.forget()
         pair.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -164,6 +54,28 @@ def test_a_synchronous_standby_has_all_that_was_answered(pair: Pair, willing: St
     pair.promote()
     switch(pair)
     case.place("after")
+    sweep_until_final(case.customer)
+    assert judge([case]) == []
+
+
+def test_without_its_standby_a_placing_waits_and_is_not_answered(pair: Pair, willing: StandInExchange) -> None:
+    """No time limit ends that wait with an answer that would be untrue: that is why two standbys are asked for."""
+    pair.be_synchronous()
+    case = Case(willing, 1)
+    receiver = pair.receiver()
+    receiver.suspend()
+
+    def place() -> None:
+        case.place("waits")
+        connection.close()
+
+    waiting = threading.Thread(target=place)
+    waiting.start()
+    waiting.join(LIMITS_SECONDS_MAX)
+    assert waiting.is_alive()
+    receiver.resume()
+    waiting.join(30)
+    assert not waiting.is_alive()
     sweep_until_final(case.customer)
     assert judge([case]) == []
 

@@ -15,7 +15,7 @@ from accounts.adjustments import decide_on_adjustment
 from accounts.freezes import WithdrawalsFrozen, is_frozen
 from accounts.funding import deposit, withdraw
 from accounts.ledger import InsufficientFunds
-from accounts.models import Adjustment, Balance, Customer, Posting
+from accounts.models import Adjustment, Balance, Customer, Limits, Position, Posting
 from exchange.models import Stock
 from office import cases
 from office.actions import ACTIONS
@@ -32,6 +32,7 @@ from trades.place import place_trade
 GIVEN: dict[str, dict[str, str]] = {
     "note": {"text": "Called about a fee."},
     "adjust": {"change": "12.50", "kind": "goodwill", "reason": "Waited long."},
+    "api-limits": {"reads_a_minute": "30", "orders_a_minute": "", "reason": "A loop gone wild."},
     "halt-stock": {"ticker": "aapl", "reason": "News."},
     "resume-stock": {"ticker": "AAPL", "reason": "News is out."},
     "restrict-stock": {"ticker": "AAPL", "reason": "Sanctioned."},
@@ -70,6 +71,7 @@ def test_every_action_as_every_role(browser_of, targets: dict[str, Any], role: R
         assert Trade.objects.filter(status=Status.PLACED).count() == 1
         assert not Switch.objects.exists()
         assert not Note.objects.exists()
+        assert not Limits.objects.exists()
         assert Adjustment.objects.get().approved is None
 
 
@@ -185,6 +187,29 @@ def test_freezing_stops_trading_and_withdrawals(browser_of, targets: dict[str, A
     assert (changed.before["withdrawalsFrozen"], changed.after["withdrawalsFrozen"]) == (False, True)
 
 
+def test_a_customers_own_api_limits(browser_of, api_of, targets: dict[str, Any], alice: Customer) -> None:
+    risk, api = browser_of(Role.RISK), api_of(alice)
+    page = f"/admin/accounts/customer/{alice.id}/change/"
+    assert "60,000 (everybody's) reads, 30,000 (everybody's) orders a minute" in risk.get(page).content.decode()
+    risk.post(url_of("api-limits", targets), {"reads_a_minute": "1", "orders_a_minute": "7", "reason": "A loop."})
+    assert [api.get("/api/v1/balance").status_code for _ in range(2)] == [200, 429]
+    assert 'value="7"' in risk.get(url_of("api-limits", targets)).content.decode()
+    risk.post(url_of("api-limits", targets), {"reads_a_minute": "", "orders_a_minute": "7", "reason": "It was fixed."})
+    assert api.get("/api/v1/balance").status_code == 200
+    assert "60,000" in risk.get(page).content.decode()
+    first, second = AuditEntry.objects.filter(action="api-limits", outcome="done").order_by("number")
+    seen = [
+        [(state or {})[name] for name in ("readsAMinute", "ordersAMinute")] for state in (first.before, first.after)
+    ]
+    assert seen == [[None, None], [1, 7]]
+    assert (second.after or {})["readsAMinute"] is None
+    assert (second.reason, second.staff) == ("It was fixed.", "risk@staff.example.com")
+    for wrong in ("0", "-1", "1.5", "many", "10000000"):
+        asked = {"reads_a_minute": wrong, "reason": "x"}
+        assert risk.post(url_of("api-limits", targets), asked).status_code == 422
+    assert Limits.objects.get().orders_a_minute == 7
+
+
 def test_a_frozen_customer_is_told_so(api_of, browser_of, targets: dict[str, Any], alice: Customer) -> None:
     browser_of(Role.RISK).post(url_of("freeze-withdrawals", targets), {"reason": "Odd sign-in."})
     answer = api_of(alice).post("/api/v1/withdrawals", {"amount": "1.00"}, content_type="application/json")
@@ -244,6 +269,44 @@ def test_an_adjustment_takes_no_more_than_is_available(
     assert asked.approved is None
     assert decide_on_adjustment(asked.id, False, staff).approved is False
     assert not Posting.objects.filter(cause=asked.id).exists()
+
+
+def test_an_adjustment_of_shares(browser_of, targets: dict[str, Any], alice: Customer) -> None:
+    asker = browser_of(Role.OPERATIONS)
+    asked = {"ticker": "aapl", "change": "4", "price": "12.5", "kind": "dividend", "reason": "A split."}
+    answer = asker.post(url_of("adjust", targets), asked, follow=True).content.decode()
+    assert "+4 AAPL at 12.5000 USD: somebody else must approve it." in answer
+    adjustment = Adjustment.objects.get(ticker="AAPL")
+    page = f"/admin/accounts/adjustment/{adjustment.id}/change/"
+    assert "+4 AAPL at 12.5000 USD" in asker.get(page).content.decode()
+    asker.post(f"/admin/do/approve/{adjustment.id}/")
+    assert Position.objects.get(customer=alice).quantity == 10
+    second = signed_in(appoint("second@staff.example.com", Role.OPERATIONS))
+    second.post(f"/admin/do/approve/{adjustment.id}/")
+    assert Position.objects.get(customer=alice).quantity == 14
+    assert "4 AAPL, leaving 14" in asker.get(page).content.decode()
+    entry = AuditEntry.objects.get(action="approve", outcome="done")
+    assert entry.after == {"moves": "+4 AAPL at 12.5000 USD", "approved": True}
+
+    asker.post(url_of("adjust", targets), asked | {"change": "-15", "price": ""})
+    too_much = Adjustment.objects.get(ticker="AAPL", approved=None)
+    second.post(f"/admin/do/approve/{too_much.id}/")
+    refused = AuditEntry.objects.filter(action="approve", outcome="refused").latest("number")
+    assert refused.reason == "It would take out more than is available."
+    assert Position.objects.get(customer=alice).quantity == 14
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"ticker": "NONE"}, {"change": "1.5"}, {"change": "0"}, {"price": ""}, {"price": "-1"}, {"change": "-1"},
+        {"ticker": ""}, {"change": "9999999999999"}, {"change": "x"}, {"price": "NaN"}, {"kind": "gift"},
+    ],
+)  # fmt: skip
+def test_an_adjustment_of_shares_that_makes_no_sense(browser_of, targets: dict[str, Any], wrong: dict) -> None:
+    asked = {"ticker": "AAPL", "change": "4", "price": "12.5", "kind": "dividend", "reason": "A split."}
+    assert browser_of(Role.OPERATIONS).post(url_of("adjust", targets), asked | wrong).status_code == 422
+    assert Adjustment.objects.count() == 1
 
 
 def test_switches_halt_and_limit(browser_of, targets: dict[str, Any], alice: Customer) -> None:

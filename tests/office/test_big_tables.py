@@ -18,6 +18,16 @@ from trades.place import place_trade
 QUERIES_MAX = 20
 
 
+@pytest.mark.parametrize("filters", ["status=open", "status=PLACED", "age=5", "lane=3"])
+def test_open_trades_are_looked_up_and_never_walked_to(browser_of, alice: Customer, filters: str) -> None:
+    place_trade(alice.id, "IBM", Type.BUY, 1)
+    with CaptureQueriesContext(connection) as captured:
+        browser_of(Role.SUPPORT).get(f"/admin/trades/trade/?{filters}")
+    pages = [query["sql"] for query in captured if "LIMIT 51" in query["sql"] and "trades_trade" in query["sql"]]
+    assert pages or filters == "lane=3"
+    assert all('"trades_trade"."id" IN (' in page for page in pages), pages
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -26,7 +36,8 @@ QUERIES_MAX = 20
         "trades/trade/?customer=1", "trades/trade/?q=alice@example.com", "trades/report/",
         "trades/report/?outcome=settled",
         "exchange/call/", "accounts/customer/", "accounts/customer/?q=ali", "accounts/posting/",
-        "accounts/posting/?customer=1", "accounts/posting/?ticker=AAPL", "accounts/adjustment/", "office/case/",
+        "accounts/posting/?customer=1", "accounts/posting/?ticker=AAPL", "accounts/signin/",
+        "accounts/signin/?customer=1", "accounts/signin/?kind=wrong_password", "accounts/adjustment/", "office/case/",
         "office/auditentry/", "office/auditentry/?staff=x@example.com", "find/?q=ali", "switches/",
         "TRADE", "CUSTOMER",
     ],
@@ -43,7 +54,8 @@ def test_pages_ask_little_and_count_nothing(browser_of, alice: Customer, page: s
         assert browser.get(f"/admin/{page}").status_code in {200, 302}
     statements = [query["sql"] for query in captured if not query["sql"].startswith(("SAVEPOINT", "RELEASE"))]
     assert len(statements) <= most, "\n".join(statements)
-    big = r"COUNT\(.*FROM \"(trades_trade|accounts_customer|accounts_posting|trades_report|trades_move|exchange_call)"
+    tables = "trades_trade|accounts_customer|accounts_posting|accounts_signin|trades_report|trades_move|exchange_call"
+    big = rf"COUNT\(.*FROM \"({tables})"
     counting = [statement for statement in statements if re.search(big, statement, re.IGNORECASE)]
     assert not counting
     assert not [statement for statement in statements if " OFFSET " in statement and "LIMIT 1 " not in statement]

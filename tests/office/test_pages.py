@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.test import Client
 
 from accounts.models import Customer
@@ -14,7 +15,8 @@ from trades.place import place_trade
 
 LISTS = [
     "trades/trade", "trades/report", "exchange/call", "exchange/stock", "accounts/customer", "accounts/posting",
-    "accounts/adjustment", "office/case", "office/proof", "office/reconciliation", "office/auditentry",
+    "accounts/adjustment", "accounts/signin", "office/case", "office/proof", "office/reconciliation",
+    "office/auditentry",
 ]  # fmt: skip
 
 
@@ -51,6 +53,21 @@ def test_trade_page_has_everything_in_one_place(compliance: Client, alice: Custo
     assert alice.email in text
 
 
+def test_a_customers_sign_ins_outlive_their_sessions(compliance: Client, alice: Customer) -> None:
+    theirs = Client(REMOTE_ADDR="192.0.2.33", headers={"User-Agent": "Chrome on Windows"})
+    theirs.force_login(alice)
+    UserSession.objects.create(
+        user=alice, session_key=theirs.session.session_key, ip="192.0.2.33", user_agent="Chrome on Windows"
+    )
+    theirs.logout()
+    UserSession.objects.all().delete()
+    page = compliance.get(f"/admin/accounts/customer/{alice.id}/change/").content.decode()
+    for shown in ("signed in", "session ended", "192.0.2.33", "Chrome on Windows"):
+        assert shown in page
+    listed = compliance.get(f"/admin/accounts/signin/?customer={alice.id}&kind=ended")
+    assert [row.kind for row in listed.context["cl"].result_list] == ["ended"]
+
+
 def test_who_sees_a_customer_or_a_trade_is_noted(compliance: Client, alice: Customer) -> None:
     trade = Trade.objects.get()
     compliance.get(f"/admin/accounts/customer/{alice.id}/change/")
@@ -60,6 +77,18 @@ def test_who_sees_a_customer_or_a_trade_is_noted(compliance: Client, alice: Cust
         ("see customer", "192.0.2.7", None),
         ("see trade", "192.0.2.7", trade.id),
     ]
+
+
+def test_who_lists_what_is_one_customers_is_noted(compliance: Client, alice: Customer) -> None:
+    for name in LISTS:
+        compliance.get(f"/admin/{name}/?customer={alice.id}")
+        compliance.get(f"/admin/{name}/")
+    seen = AuditEntry.objects.filter(customer_id=alice.id).values_list("action", "outcome").order_by("number")
+    assert {("list trades", "seen"), ("list postings", "seen"), ("list sign-ins", "seen")} <= set(seen)
+    compliance.get(f"/admin/trades/trade/export/?customer={alice.id}")
+    assert AuditEntry.objects.get(action="export").customer_id == alice.id
+    assert "list audit log" not in {action for action, _ in seen}
+    assert compliance.get("/admin/trades/trade/?customer=9999999999999999999999", follow=True).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,10 @@ def test_password_and_code(sam: Customer) -> None:
     assert browser.get("/admin/").status_code == 302
     browser.post("/account/second-factor/authenticate/", {"code": code()})
     assert browser.get("/admin/").status_code == 200
-    assert AuditEntry.objects.filter(action="sign in", outcome="done", staff=sam.email).count() == 1
+    entries = AuditEntry.objects.filter(staff=sam.email, action__startswith="sign").order_by("number")
+    assert [(entry.outcome, entry.reason) for entry in entries] == [("refused", "wrong code"), ("done", "signed in")]
+    browser.post("/account/logout/")
+    assert AuditEntry.objects.get(staff=sam.email, action="sign out").reason == "session ended"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -136,6 +136,27 @@ def test_a_statement_begins_where_the_one_before_ended(winter: Customer) -> None
     assert (made[1].deposits, made[1].withdrawals) == (200, 50)
 
 
+def test_adjustments_are_told_on_the_statement_and_the_cash_page(winter: Customer, page_of: PageOf) -> None:
+    with time_machine.travel("2026-03-05T12:00:00Z", tick=False):
+        march = datetime(2026, 3, 4, 12, tzinfo=UTC)
+        entry(winter, march, "", "adjustment", -25, 1125)
+        entry(winter, march, "AAPL", "adjustment", -2, 1)
+        entry(winter, march, "IBM", "adjustment", 4, 4)
+        made = statement_of(winter.id, Month(2026, 3))
+        assert (made.opening, made.adjusted, made.closing) == (1150, -25, 1125)
+        assert made.shares == [("AAPL", 3, 1), ("IBM", 0, 4)]
+        assert [(line.ticker, line.quantity, line.change) for line in made.lines] == [
+            ("", 0, -25), ("AAPL", -2, None), ("IBM", 4, None),
+        ]  # fmt: skip
+        shown = page_of(winter).get("/statements/2026-3").content.decode()
+        for words in ("Adjustments", "Adjustment: −2 AAPL", "Adjustment: +4 IBM"):
+            assert words in shown
+        assert page_of(winter).get("/statements/2026-3.pdf").content.startswith(b"%PDF-")
+        cash = page_of(winter).get("/cash").content.decode()
+        for words in ("−2 shares of AAPL", "+4 shares of IBM", "by the brokerage"):
+            assert words in cash
+
+
 @time_machine.travel("2026-03-05T12:00:00Z", tick=False)
 def test_there_is_no_statement_of_a_month_before_or_to_come(winter: Customer, page_of: PageOf) -> None:
     for year, month in ((2025, 11), (2026, 4)):

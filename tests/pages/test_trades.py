@@ -12,8 +12,8 @@ from accounts.models import CASH, Customer, Posting
 from exchange import gateway
 from tests.conftest import StandInExchange
 from tests.people import claim, say
-from trades import portfolio
-from trades.models import Status, Trade
+from trades import checks, portfolio
+from trades.models import Status, Switch, Trade
 from trades.place import place_trade
 
 PageOf = Callable[[Customer], Client]
@@ -51,6 +51,16 @@ def test_what_can_not_be_paid_or_is_not_owned_is_said_before_it_is_placed(
     client = page_of(bob)
     assert "and you have $500.00" in client.get("/stocks/AAPL/trade?type=BUY&quantity=9999").content.decode()
     assert "You own no AAPL to sell." in client.get("/stocks/AAPL/trade?type=SELL&quantity=1").content.decode()
+
+
+def test_a_page_tells_why_nothing_may_be_placed(
+    listed: StandInExchange, alice: Customer, bob: Customer, page_of: PageOf
+) -> None:
+    checks.switch(Switch.Kind.HALT_ALL, True, why="-", by=alice)
+    answer = page_of(bob).post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": "k"})
+    assert (answer.status_code, "Trading is halted" in answer.content.decode()) == (409, True)
+    checks.switch(Switch.Kind.HALT_ALL, False, why="-", by=alice)
+    assert not Trade.objects.filter(customer=bob).exists()
 
 
 def test_the_live_part_answers_only_when_something_moved(bob: Customer, page_of: PageOf) -> None:

@@ -167,6 +167,31 @@ def test_who_may_read_and_from_where(brokerage: Brokerage, account: Account) -> 
         assert b"data" not in answer.read()
 
 
+def test_nobody_hears_what_is_anothers(brokerage: Brokerage, account: Account) -> None:
+    """From the first event on, and from a place in the other's feed: only one's own come, by stream and by socket."""
+    alice, bob = account(f"{uuid4()}@example.com"), account(f"{uuid4()}@example.com")
+    hers, _ = place(brokerage, alice["token"]), place(brokerage, alice["token"])
+    eventually(lambda: len(moves_of(brokerage, int(alice["customerId"]))) == 6)
+    place_in_hers = moves_of(brokerage, int(alice["customerId"]))[0]
+    his = place(brokerage, bob["token"])
+    for after in ("0", place_in_hers):
+        url = f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events?after={after}"
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {bob['token']}"})
+        seen = b""
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+            while seen.count(b"event: trade.") < 3:
+                seen += answer.readline()
+        assert his.encode() in seen
+        assert hers.encode() not in seen
+    with connect(f"ws://127.0.0.1:{brokerage.stream_port}/alpaca/stream?after=0") as socket:
+        keys = {"key_id": bob["keyId"], "secret_key": bob["secretKey"]}
+        socket.send(json.dumps({"action": "authenticate", "data": keys}))
+        socket.recv(10)
+        socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
+        socket.recv(10)
+        assert {json.loads(socket.recv(10))["data"]["order"]["id"] for _ in range(3)} == {his}
+
+
 def test_web_says_where_the_streams_are(brokerage: Brokerage, account: Account) -> None:
     class Stay(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *arguments: Any) -> None:

@@ -1,7 +1,8 @@
 """What staff switches: what is refused when it is placed, and what no lane claims."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -168,3 +169,65 @@ def test_each_check_has_its_code(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert ("Retry-After" in answer.headers) == (status == 429)
     assert Trade.objects.filter(customer=alice).count() == 1
+
+
+@pytest.fixture
+def limits(settings: Any) -> Iterator[Any]:
+    """The settings; what was seen with them is forgotten afterwards."""
+    yield settings
+    checks.forget()
+
+
+def test_a_line_that_is_full_and_a_backlog_that_is(
+    alice: Customer, bob: Customer, exchange: StandInExchange, limits: Any
+) -> None:
+    limits.OPEN_TRADES_OF_A_CUSTOMER_MAX, limits.OPEN_TRADES_MAX = 2, 3
+    checks.forget()
+    first = place(alice, key="first")
+    place(alice)
+    checks.forget()
+    assert checks.load() == checks.Load(2, frozenset({alice.id}))
+    with pytest.raises(checks.LineTooLong):
+        place(alice)
+    place(bob)
+    checks.forget()
+    with pytest.raises(checks.Overloaded):
+        place(bob)
+    assert place(alice, key="first") == first, "a retry is answered as ever"
+    assert Trade.objects.filter(status=Status.PLACED).count() == 3
+    claim(alice)  # what is in flight does not wait
+    checks.forget()
+    place(bob)
+
+
+def test_the_load_is_looked_at_once_a_second_whatever_comes(
+    alice: Customer, exchange: StandInExchange, django_assert_num_queries: Any
+) -> None:
+    checks.forget()
+    with django_assert_num_queries(1):
+        for _ in range(5):
+            checks.load()
+
+
+@pytest.mark.parametrize(
+    ("mine", "all", "status", "code"), [(1, 9, 429, "too_many_open_trades"), (9, 1, 503, "overloaded")]
+)
+@pytest.mark.django_db(transaction=True)
+def test_too_much_is_answered_with_when_to_come_back(
+    alice: Customer,
+    api_of: Callable[..., Client],
+    exchange: StandInExchange,
+    limits: Any,
+    mine: int,
+    all: int,
+    status: int,
+    code: str,
+) -> None:
+    limits.OPEN_TRADES_OF_A_CUSTOMER_MAX, limits.OPEN_TRADES_MAX = mine, all
+    place(alice)
+    checks.forget()
+    body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+    answer = api_of(alice).post("/api/v1/trades", body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert Trade.objects.filter(customer=alice, status=Status.PLACED).count() == 1

@@ -127,7 +127,7 @@ def test_who_has_only_rejections_ahead_is_rung_for_again(alice: Customer, django
     trades = [place(alice, "SELL", 99) for _ in range(LOOK_AHEAD + 1)]
     with django_capture_on_commit_callbacks() as rings:
         claim(alice)
-    assert len(rings) == 1
+    assert len([call for call in rings if "ring" in call.__qualname__]) == 1
     claim(alice)
     assert {t.status for t in Trade.objects.filter(pk__in=[t.pk for t in trades])} == {Status.REJECTED}
 

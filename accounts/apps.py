@@ -1,0 +1,13 @@
+"""Accounts as a Django app."""
+
+from django.apps import AppConfig
+
+
+class AccountsConfig(AppConfig):
+    name = "accounts"
+
+    def ready(self) -> None:
+        """Begin to keep sign-ins."""
+        from accounts import sign_ins
+
+        sign_ins.connect()

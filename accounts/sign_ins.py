@@ -1,0 +1,148 @@
+"""Sign-ins: who came in, when, from where, with what device and factors; who was turned away; which sessions ended.
+
+django-allauth signs people in. What it says of it is kept here as it happens, and outlives the session.
+"""
+
+from hashlib import sha256
+from typing import Any
+
+import structlog
+from allauth.account.adapter import get_adapter
+from allauth.account.authentication import get_authentication_records
+from allauth.mfa.signals import authentication_failed
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.core.exceptions import PermissionDenied
+from django.db import Error, connection
+from django.db.models import QuerySet
+from django.db.models.signals import post_delete
+from django.dispatch import Signal
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.models import SIGN_INS_KEPT_DAYS, Customer, SignIn, normal_email
+
+DEVICE_LENGTH_MAX = 300
+log = structlog.get_logger()
+of_staff = Signal()  # `sign_in`: what was just kept of a member of staff
+
+
+def address_of(request: HttpRequest) -> str:
+    """The network address that a request comes from, as far as the balancer before us can be trusted."""
+    try:
+        return get_adapter().get_client_ip(request)
+    except PermissionDenied:
+        return ""
+
+
+def sign_ins_of(customer_id: int) -> QuerySet[SignIn]:
+    """A customer's sign-ins, tries and ended sessions, newest first."""
+    return SignIn.objects.filter(customer_id=customer_id).order_by("-id")
+
+
+def end_sessions(customer_id: int) -> int:
+    """End every session of somebody at once; how many there were. Again: none."""
+    sessions = list(UserSession.objects.filter(user_id=customer_id))
+    for session in sessions:
+        session.end()
+    return len(sessions)
+
+
+def note_token(request: HttpRequest, customer: Customer) -> None:
+    """Keep that somebody made a token with a password, without signing in. Again: kept again."""
+    _keep(SignIn.Kind.TOKEN, customer, request)
+
+
+def connect() -> None:
+    """Keep every sign-in, every try that failed, and every session that ended. Again: the same."""
+    user_logged_in.connect(_signed_in, dispatch_uid="sign_ins")
+    user_login_failed.connect(_password_was_wrong, dispatch_uid="sign_ins")
+    authentication_failed.connect(_code_was_wrong, dispatch_uid="sign_ins")
+    user_logged_out.connect(_signed_out, dispatch_uid="sign_ins")
+    post_delete.connect(_session_ended, sender=UserSession, dispatch_uid="sign_ins")
+
+
+def _signed_in(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
+    given = any(record.get("method") == "mfa" for record in get_authentication_records(request, user))
+    _keep(SignIn.Kind.IN, user, request, second_factor=given, session=_name(request.session.session_key))
+
+
+def _password_was_wrong(sender: Any, credentials: Any, request: HttpRequest | None = None, **_: Any) -> None:
+    if request is None:
+        return
+    tried = normal_email(str(credentials.get("email") or credentials.get("username") or ""))
+    device = _plain(request.META.get("HTTP_USER_AGENT", ""))
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(KEEP_WRONG_ONE, [address_of(request)[:64], device, tried.replace("\x00", "")])
+            row = cursor.fetchone()
+        if row and row[1]:
+            _announce(SignIn.objects.select_related("customer").get(id=row[0]))
+    except Error as error:  # nothing can be written for now: who is turned away is turned away all the same
+        log.warning("a wrong password was not kept", error=repr(error))
+
+
+def _code_was_wrong(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
+    _keep(SignIn.Kind.WRONG_CODE, user, request)
+
+
+def _signed_out(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
+    if user is not None:  # what it leaves behind would be taken for an open session
+        UserSession.objects.filter(user_id=user.pk, session_key=request.session.session_key or "").delete()
+
+
+def _session_ended(sender: Any, instance: UserSession, **_: Any) -> None:
+    age_seconds = (timezone.now() - instance.created_at).total_seconds()
+    _announce(
+        SignIn.objects.create(
+            customer=instance.user,
+            kind=SignIn.Kind.EXPIRED if age_seconds >= settings.SESSION_COOKIE_AGE else SignIn.Kind.ENDED,
+            address=str(instance.ip),
+            device=_plain(instance.user_agent),
+            session=_name(instance.session_key),
+        )
+    )
+
+
+def _keep(kind: SignIn.Kind, customer: Any, request: HttpRequest, **more: Any) -> None:
+    device = _plain(request.META.get("HTTP_USER_AGENT", ""))
+    address = address_of(request)[:64]
+    _announce(SignIn.objects.create(customer=customer, kind=kind, address=address, device=device, **more))
+
+
+def _announce(sign_in: SignIn) -> None:
+    if sign_in.customer.is_staff:
+        of_staff.send(SignIn, sign_in=sign_in)
+
+
+def _plain(user_agent: str) -> str:
+    return user_agent.replace("\x00", "")[:DEVICE_LENGTH_MAX]
+
+
+def _name(session_key: str | None) -> str:
+    """A name for a session that lets nobody into it."""
+    return sha256(session_key.encode()).hexdigest()[:12] if session_key else ""
+
+
+def forget_old(rows_max: int) -> int:
+    """Delete sign-ins older than SIGN_INS_KEPT_DAYS, rows_max at most; how many. Again: the next ones."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET, [rows_max, SIGN_INS_KEPT_DAYS])
+        return cursor.rowcount
+
+
+# One statement that does not wait for the disk, whether anybody has this address or not: the time it takes tells nobody
+# who has an account. Tries at addresses that are nobody's are kept nowhere.
+KEEP_WRONG_ONE = """
+    WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true))
+    INSERT INTO accounts_signin (customer_id, kind, address, device, second_factor, session)
+    SELECT customer.id, 'wrong_password', %s, %s, false, '' FROM accounts_customer AS customer, lazily
+    WHERE customer.email = %s
+    RETURNING id, (SELECT is_staff FROM accounts_customer AS customer WHERE customer.id = accounts_signin.customer_id)
+"""
+# Ids grow with time, so the oldest are the first: this looks at rows_max rows, however many there are.
+FORGET = """
+    DELETE FROM accounts_signin WHERE id IN (SELECT id FROM accounts_signin ORDER BY id LIMIT %s)
+    AND at < now() - make_interval(days => %s)
+"""

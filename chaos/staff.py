@@ -1,0 +1,74 @@
+"""Staff over HTTP: they halt, restrict and limit trading by the back office's own door, and end it again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+import urllib3
+
+from brokerage.local.harness import Brokerage
+from chaos.record import now
+
+ANSWER_SECONDS_MAX = 8.0
+PATIENCE_SECONDS = 60.0
+"""How long staff go on asking for the same."""
+RETRY_SECONDS = 0.5
+
+SIGN_IN = """
+from allauth.account.internal.flows.login import record_authentication
+from django.conf import settings
+from django.http import HttpRequest
+from django.test import Client
+from office.roles import Role, appoint
+staff = appoint("chaos@staff.example.com", Role.RISK)
+client = Client(REMOTE_ADDR="127.0.0.1")
+client.force_login(staff)
+request = HttpRequest()
+request.session, request.user = client.session, staff
+record_authentication(request, staff, "mfa", type="totp")
+request.session.save()
+print("session", request.session.session_key)
+"""
+
+
+class NotDone(Exception):
+    """Nobody answered for PATIENCE_SECONDS, or what was asked for was refused."""
+
+
+class Staff:
+    """A member of staff with the powers of risk, signed in with a second factor. Any thread may ask."""
+
+    def __init__(self, brokerage: Brokerage, url: str) -> None:
+        made = brokerage.manage("shell", "--no-imports", "-c", SIGN_IN, timeout=120)
+        sessions = [line.partition(" ")[2] for line in made.stdout.splitlines() if line.startswith("session ")]
+        if not sessions:
+            raise RuntimeError(made.stderr)
+        self._url = url
+        self._token = "c" * 32  # a form's token need only be the cookie's
+        self._cookie = f"sessionid={sessions[0]}; csrftoken={self._token}"
+        self._pool = urllib3.PoolManager(retries=False, timeout=ANSWER_SECONDS_MAX)
+
+    def do(self, action: str, form: Mapping[str, str], over: threading.Event) -> float:
+        """Take an action of the switches' page, asking until it is answered; when that was, epoch seconds.
+
+        Again: the same. Raises NotDone, also once `over` is set."""
+        body = {"csrfmiddlewaretoken": self._token, "reason": "The fault suite.", **form}
+        headers = {"Cookie": self._cookie, "Content-Type": "application/x-www-form-urlencoded"}
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        seen = "no answer"
+        while time.monotonic() < deadline:
+            try:
+                answer = self._pool.request(
+                    "POST", f"{self._url}/admin/do/{action}/", body=urlencode(body), headers=headers, redirect=False
+                )
+                seen = f"{answer.status} {answer.headers.get('Location', '')}"
+                if answer.status == 302 and answer.headers["Location"].endswith("/switches/"):
+                    return now()
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                seen = repr(error)
+            if over.wait(RETRY_SECONDS):
+                break
+        raise NotDone(f"{action}: {seen}")

@@ -1,0 +1,144 @@
+"""Sign-ins are kept: who came in, who was turned away, which sessions ended; for as long as is said, as written."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.db import DatabaseError, transaction
+from django.test import Client
+from django.utils import timezone
+
+from accounts import sign_ins
+from accounts.customers import create_customer
+from accounts.models import SIGN_INS_KEPT_DAYS, Customer, SignIn
+from tests.guarantees import guarantee_named_by
+
+PASSWORD = "a-long-enough-phrase-7"
+SECRET = "JBSWY3DPEHPK3PXP"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture(autouse=True)
+def _static_files_as_they_are(settings: Any) -> None:
+    """Pages name static files without a manifest, which `make run` collects."""
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
+
+
+@pytest.fixture
+def erin(db: None) -> Customer:
+    cache.clear()
+    return create_customer("erin@example.com", PASSWORD)
+
+
+@pytest.fixture
+def browser() -> Client:
+    return Client(REMOTE_ADDR="192.0.2.9", headers={"User-Agent": FIREFOX})
+
+
+def give_password(browser: Client, password: str = PASSWORD, email: str = "erin@example.com") -> None:
+    browser.post("/account/login/", {"login": email, "password": password})
+
+
+def kinds(customer: Customer) -> list[str]:
+    return [row.kind for row in reversed(sign_ins.sign_ins_of(customer.id))]
+
+
+def test_coming_in_and_going_out(erin: Customer, browser: Client) -> None:
+    give_password(browser)
+    came = SignIn.objects.get()
+    assert (came.kind, came.address, came.device, came.second_factor) == ("in", "192.0.2.9", FIREFOX, False)
+    assert abs(timezone.now() - came.at) < timedelta(minutes=1)
+    key = browser.session.session_key or ""
+    assert came.session
+    assert came.session not in key
+    browser.post("/account/logout/")
+    left = SignIn.objects.latest("id")
+    assert (left.kind, left.session, left.address, left.device) == ("ended", came.session, "192.0.2.9", FIREFOX)
+    assert not UserSession.objects.exists()
+    assert kinds(erin) == ["in", "ended"]
+
+
+def test_who_is_turned_away_is_kept_and_who_is_nobody_is_not(erin: Customer, browser: Client) -> None:
+    give_password(browser, "guess")
+    give_password(browser, "guess", "ERIN@example.com")
+    give_password(browser, "guess", "nobody@example.com")
+    assert kinds(erin) == ["wrong_password", "wrong_password"]
+    assert SignIn.objects.count() == 2
+    assert {row.address for row in SignIn.objects.all()} == {"192.0.2.9"}
+
+
+def test_the_second_factor(erin: Customer, browser: Client) -> None:
+    TOTP.activate(erin, SECRET)
+    give_password(browser)
+    assert kinds(erin) == []
+    browser.post("/account/second-factor/authenticate/", {"code": "000000"})
+    code = format_hotp_value(hotp_value(SECRET, next(iter(yield_hotp_counters_from_time()))))
+    browser.post("/account/second-factor/authenticate/", {"code": code})
+    assert kinds(erin) == ["wrong_code", "in"]
+    assert SignIn.objects.latest("id").second_factor
+    assert Authenticator.objects.filter(user=erin).exists()
+
+
+def test_a_token_made_by_password(erin: Customer, browser: Client) -> None:
+    body = {"email": "erin@example.com", "password": PASSWORD, "name": "a program"}
+    assert browser.post("/api/v1/tokens", body, content_type="application/json").status_code == 201
+    assert browser.post("/api/v1/tokens", body | {"password": "x"}, content_type="application/json").status_code == 401
+    assert kinds(erin) == ["token", "wrong_password"]
+    assert not SignIn.objects.exclude(address="192.0.2.9", device=FIREFOX).exists()
+
+
+def test_sessions_that_others_end(erin: Customer, browser: Client) -> None:
+    give_password(browser)
+    other = Client(REMOTE_ADDR="192.0.2.10")
+    give_password(other)
+    browser.post("/account/sessions/")  # ends all others
+    assert kinds(erin) == ["in", "in", "ended"]
+    assert SignIn.objects.latest("id").address == "192.0.2.10"
+    assert sign_ins.end_sessions(erin.id) == 1
+    assert sign_ins.end_sessions(erin.id) == 0
+    assert kinds(erin) == ["in", "in", "ended", "ended"]
+    assert browser.get("/account").status_code == 302
+
+
+def test_a_session_that_was_left_alone_is_found_expired(erin: Customer, browser: Client) -> None:
+    give_password(browser)
+    Session.objects.all().delete()
+    UserSession.objects.update(created_at=timezone.now() - timedelta(days=2))
+    give_password(Client())
+    assert kinds(erin) == ["in", "in", "expired"]
+
+
+def test_customers_see_their_own(erin: Customer, browser: Client) -> None:
+    other = create_customer("frank@example.com", PASSWORD)
+    give_password(Client(REMOTE_ADDR="192.0.2.66"), "guess")
+    give_password(Client(REMOTE_ADDR="192.0.2.77"), email=other.email)
+    give_password(browser)
+    shown = browser.get("/account/sessions/").content.decode()
+    assert "Wrong password" in shown
+    assert "192.0.2.66" in shown
+    assert "Firefox on Linux" in shown
+    assert "192.0.2.77" not in shown
+
+
+def test_they_stay_as_written_and_go_when_they_are_old(erin: Customer) -> None:
+    long_ago = timezone.now() - timedelta(days=SIGN_INS_KEPT_DAYS, minutes=1)
+    for _ in range(3):
+        SignIn.objects.create(customer=erin, kind="in", at=long_ago)
+    young = SignIn.objects.create(customer=erin, kind="in")
+    attempts: list[tuple[str, Callable[[], Any]]] = [
+        ("sign_ins_stay", lambda: SignIn.objects.update(kind="ended")),
+        ("sign_ins_are_kept", lambda: SignIn.objects.filter(id=young.id).delete()),
+    ]
+    for guarantee, attempt in attempts:
+        with pytest.raises(DatabaseError) as caught, transaction.atomic():
+            attempt()
+        assert guarantee_named_by(caught.value) == guarantee
+    assert [sign_ins.forget_old(2) for _ in range(3)] == [2, 1, 0]
+    assert SignIn.objects.get() == young

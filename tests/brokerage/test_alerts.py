@@ -1,0 +1,78 @@
+"""Every alert is made of metrics that there are, has its section in the runbook, and every section is complete."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.test import Client
+
+from accounts.models import Customer
+from office.models import Case, Duty
+from tests.conftest import StandInExchange
+from tests.people import claim
+from trades import checks
+from trades.models import Switch, Trade
+from trades.place import place_trade
+from trades.turn import take_turn
+
+DOCS = Path(__file__).parents[2] / "docs"
+RULES: list[dict[str, Any]] = [
+    rule for group in yaml.safe_load((DOCS / "alerts.yaml").read_text())["groups"] for rule in group["rules"]
+]
+
+
+def scraped() -> dict[str, float]:
+    """Every sample, by its name and labels."""
+    lines = Client().get("/metrics").content.decode().splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines) if name[:1] != "#"}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_is_of_metrics_that_there_are_and_has_its_section(db: None, rule: dict[str, Any]) -> None:
+    types = re.findall(r"^# TYPE (\S+) gauge$", Client().get("/metrics").content.decode(), re.MULTILINE)
+    named = set(re.findall(r"brokerage_\w+", rule["expr"]))
+    assert named
+    assert named <= set(types)
+    file, _, anchor = rule["annotations"]["runbook"].partition("#")
+    sections = re.split(r"^#{2,3} ", (DOCS / file).read_text(), flags=re.MULTILINE)
+    (section,) = [text for text in sections if text.partition("\n")[0].lower().replace(" ", "-") == anchor]
+    assert all(f"* **{part}**: " in section for part in ("Means", "Look", "Do"))
+
+
+def test_labels_that_alerts_name_are_those_of_the_tables() -> None:
+    named = {
+        kind for rule in RULES for kinds in re.findall(r'kind=~"([^"]+)"', rule["expr"]) for kind in kinds.split("|")
+    }
+    assert named
+    assert named <= set(Case.Kind.values)
+
+
+def test_lag_is_of_who_is_next_and_not_of_who_stands_behind(
+    alice: Customer, bob: Customer, exchange: StandInExchange
+) -> None:
+    first, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    place_trade(alice.id, "AAPL", "SELL", 1)
+    claim(alice)
+    assert scraped()["brokerage_lane_lag_seconds"] == 0, "one is in flight, the other stands behind it"
+    place_trade(bob.id, "AAPL", "BUY", 1)
+    assert scraped()["brokerage_lane_lag_seconds"] > 0
+    checks.switch(Switch.Kind.HALT_CUSTOMER, True, why="-", by=alice, customer=bob)
+    assert scraped()["brokerage_lane_lag_seconds"] == 0, "what is halted waits rightly"
+    assert Trade.objects.get(id=first.id).status == "IN PROGRESS"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_happened_lately_and_what_waits_for_a_person(bob: Customer, exchange: StandInExchange) -> None:
+    place_trade(bob.id, "AAPL", "SELL", 1)
+    place_trade(bob.id, "AAPL", "BUY", 1)
+    take_turn([bob.id], "test")
+    Case.objects.create(kind=Case.Kind.CONTRADICTS, key="report 1", detail="-")
+    Duty.objects.create(name="prove", due_at="2026-01-01T00:00:00Z")
+    told = scraped()
+    assert told['brokerage_trades_lately{reason="insufficient_shares",status="REJECTED"}'] == 1
+    assert told['brokerage_trades_lately{reason="",status="IN PROGRESS"}'] == 1
+    assert told['brokerage_exchange_calls_lately{outcome="answered",verb="execute"}'] == 1
+    assert told['brokerage_open_exceptions{kind="contradicts"}'] == 1
+    assert told["brokerage_sweep_overdue_seconds"] > 60

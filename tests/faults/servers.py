@@ -1,0 +1,152 @@
+"""PostgreSQL servers of a test's own, that can be killed, filled up and restored."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+from django.core.management import call_command
+from django.db import connection
+
+from brokerage.local import ports
+from brokerage.local.folder import Folder
+from brokerage.local.postgresql import ADMIN, DATABASE, ROLE, PostgreSQL, binaries
+from exchange import market
+
+START_SECONDS_MAX = 60.0
+
+
+class Pair:
+    """A primary and, where it is asked for, its standby, which streams from it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Folder(folder)
+        self.keys = self.folder.keys()
+        self.primary = PostgreSQL(self.folder, self.keys, ports.choose(), fsync=False)
+        self.standby_port = ports.choose(avoid=[self.primary.port])
+        self.standby_data = folder / "standby"
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start_primary(self, *settings: str) -> None:
+        """Start it, with these settings besides (`name=value`)."""
+        self.primary.prepare()
+        self.run(self.primary.data, self.primary.port, *settings)
+        self._wait(self.primary.is_ready)
+        self.primary.introduce()
+
+    def back_up(self, folder: Path, *more: str) -> None:
+        """A base backup of the primary in this folder."""
+        copy = [str(binaries() / "pg_basebackup"), "-D", str(folder), "-X", "stream", "-c", "fast", *more]
+        copy += ["--no-sync", "-d", self._conninfo(self.primary.port)]
+        subprocess.run(copy, check=True, capture_output=True, **self._user())
+        folder.chmod(0o700)
+
+    def start_standby(self) -> None:
+        self.back_up(self.standby_data, "-R")
+        self.run(self.standby_data, self.standby_port)
+        self._wait(lambda: self.ask(self.standby_port, "SELECT pg_is_in_recovery()") == [(True,)])
+        self._wait(lambda: self.ask(self.primary.port, "SELECT count(*) FROM pg_stat_replication") == [(1,)])
+
+    def be_synchronous(self) -> None:
+        self.ask(self.primary.port, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.ask(self.primary.port, "SELECT pg_reload_conf()")
+        self._wait(lambda: self.ask(self.primary.port, "SELECT sync_state FROM pg_stat_replication") == [("sync",)])
+
+    def has_ended(self) -> bool:
+        """Whether the primary has, by itself."""
+        return self._running[0].poll() is not None
+
+    def wait_for(self, port: int) -> None:
+        """Wait until the server at this port takes connections and can be written."""
+        self._wait(lambda: self.ask(port, "SELECT pg_is_in_recovery()") == [(False,)])
+
+    def receiver(self) -> psutil.Process:
+        """The standby's process that receives what the primary writes."""
+        (row,) = self.ask(self.standby_port, "SELECT pid FROM pg_stat_wal_receiver")
+        return psutil.Process(row[0])
+
+    def kill_primary(self) -> None:
+        primary = self._running[0]
+        for process in [*psutil.Process(primary.pid).children(), psutil.Process(primary.pid)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        primary.wait()
+
+    def promote(self) -> None:
+        """The standby becomes a primary. Asked again where it closed the connection meanwhile."""
+        self._wait(self._is_promoted)
+
+    def _is_promoted(self) -> bool:
+        with suppress(psycopg.OperationalError):
+            if self.ask(self.standby_port, "SELECT pg_is_in_recovery()") == [(False,)]:
+                return True
+            self.ask(self.standby_port, "SELECT pg_promote(true, 30)")
+        return False
+
+    def stop(self) -> None:
+        for process in self._running:
+            process.kill()
+            process.wait()
+
+    def ask(self, port: int, statement: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._conninfo(port), autocommit=True) as there:
+            cursor = there.execute(statement)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+
+    def run(self, data: Path, port: int, *settings: str) -> None:
+        """Start a server on this folder; it may not take connections yet."""
+        command = [str(binaries() / "postgres"), "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
+        command += ["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=50"]
+        command += [word for setting in settings for word in ("-c", setting)]
+        with open(self.folder.logs / f"{data.name}.log", "ab") as log:
+            self._running.append(
+                subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **self._user())
+            )
+
+    def _user(self) -> dict[str, Any]:
+        if self.primary.user is None:
+            return {}
+        os.chown(self.folder.path, self.primary.user, -1)
+        group = pwd.getpwuid(self.primary.user).pw_gid
+        return {"user": self.primary.user, "group": group, "extra_groups": [], "cwd": "/"}
+
+    def _conninfo(self, port: int) -> str:
+        password = self.keys.postgres_admin_password
+        return f"host=127.0.0.1 port={port} user={ADMIN} password={password} dbname=postgres connect_timeout=3"
+
+    def _wait(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while True:
+            try:
+                if holds():
+                    return
+            except psycopg.Error:
+                pass
+            assert time.monotonic() < deadline, [file.read_text()[-1500:] for file in self.folder.logs.glob("*.log")]
+            time.sleep(0.05)
+
+
+@contextmanager
+def serving(pair: Pair) -> Iterator[None]:
+    """The test's database connections go to the primary, which has the brokerage's tables."""
+    there = {name: connection.settings_dict[name] for name in ("PORT", "USER", "PASSWORD", "NAME")}
+    try:
+        connection.close()
+        connection.settings_dict.update(
+            PORT=str(pair.primary.port), USER=ROLE, PASSWORD=pair.keys.postgres_password, NAME=DATABASE
+        )
+        call_command("migrate", verbosity=0)
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.update(there)
+        market.forget()
+        pair.stop()

@@ -1,0 +1,250 @@
+"""What a database does to who uses it: full, out of connections, locked, restored to yesterday. Nothing comes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import OperationalError, close_old_connections, connection
+from django.test import Client
+
+from office.models import Case as Exception_
+from office.reconcile import reconcile
+from tests.conftest import StandInExchange
+from tests.faults.life import Case, judge, sweep_until_final
+from tests.faults.servers import Pair, serving
+from trades import lane
+from trades.lane import lane_of
+from trades.models import Status, Trade
+
+pytestmark = pytest.mark.django_db(transaction=True)
+REFUSAL_SECONDS_MAX = 3.0
+BACK_SECONDS_MAX = 30.0
+DISK_MEGABYTES = 320
+
+
+def try_to_place(case: Case, key: str) -> int:
+    """The status of one placing, which is put on record; a refusal must come soon, and say when to come back."""
+    body = {"stockTicker": "KO", "type": "BUY", "quantity": 1}
+    client = Client(headers={"Authorization": f"Bearer {case.token}", "Idempotency-Key": key})
+    close_old_connections()  # as before each request; the test client leaves it out
+    began = time.time()
+    answer = client.post("/api/v1/trades", json.dumps(body), content_type="application/json")
+    case.note("/api/v1/trades", body, key, began, answer.status_code, json.loads(answer.content))
+    if answer.status_code not in (200, 201):
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert time.time() - began < REFUSAL_SECONDS_MAX
+    return answer.status_code
+
+
+def place_until_it_works(case: Case, key: str) -> None:
+    deadline = time.monotonic() + BACK_SECONDS_MAX
+    while try_to_place(case, key) not in (200, 201):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def another_session() -> psycopg.Connection[Any]:
+    """A session beside the test's, of the same role."""
+    there = connection.settings_dict
+    return psycopg.connect(
+        host=there["HOST"], port=there["PORT"], user=there["USER"], password=there["PASSWORD"], dbname=there["NAME"]
+    )
+
+
+# -- servers of their own
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="brokerage-database-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of its own that can be filled."""
+    made = os.geteuid() == 0 and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(folder)], capture_output=True
+    )
+    if not made or made.returncode != 0:
+        pytest.skip("a file system can be mounted by root alone")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_refuses_and_loses_nothing(willing: StandInExchange, small_disk: Path) -> None:
+    pair = Pair(small_disk)
+    pair.start_primary("min_wal_size=32MB", "max_wal_size=48MB")
+    with serving(pair):
+        case = Case(willing, 1)
+        case.place("before")
+        filler = small_disk / "filler"
+        with open(filler, "wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(1 << 20))
+        with suppress(OSError), open(filler, "ab", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        seen: Counter[int] = Counter()
+        for number in range(2_000):
+            seen[try_to_place(case, f"full {number}")] += 1
+            if seen[503] >= 3:
+                break
+        assert seen[503] >= 3, "the disk was not full"
+        filler.unlink()
+        if pair.has_ended():  # it could not even write down what it was to recover
+            pair.run(pair.primary.data, pair.primary.port)
+        place_until_it_works(case, "after")
+        sweep_until_final(case.customer)
+        assert judge([case]) == []
+
+
+def test_without_a_connection_to_be_had_it_refuses_soon_and_recovers(willing: StandInExchange, folder: Path) -> None:
+    pair = Pair(folder)
+    pair.start_primary("max_connections=8", "superuser_reserved_connections=3", "max_wal_senders=0")
+    with serving(pair):
+        case = Case(willing, 1)
+        case.place("before")
+        connection.close()
+        hogs = [another_session() for _ in range(5)]
+        with pytest.raises(psycopg.OperationalError, match="remaining connection slots"):
+            another_session()
+        assert try_to_place(case, "none left") == 503
+        for hog in hogs:
+            hog.close()
+        place_until_it_works(case, "none left")
+        sweep_until_final(case.customer)
+        assert judge([case]) == []
+
+
+def test_a_restored_backup_takes_over_what_the_exchange_did_since(willing: StandInExchange, folder: Path) -> None:
+    pair = Pair(folder)
+    pair.start_primary()
+    with serving(pair):
+        case = Case(willing, 1)
+        case.place("in the backup")
+        pair.back_up(pair.standby_data)
+        sweep_until_final(case.customer)
+        case.place("not in the backup")
+        sweep_until_final(case.customer)
+        since = Trade.objects.get(idempotency_key="not in the backup")
+        assert Trade.objects.filter(customer=case.customer, status=Status.FILLED).count() == 2
+        pair.kill_primary()
+        pair.run(pair.standby_data, pair.standby_port)
+        connection.close()
+        connection.settings_dict["PORT"] = str(pair.standby_port)
+        pair.wait_for(pair.standby_port)
+        assert list(Trade.objects.values_list("idempotency_key", "status")) == [("in the backup", "PLACED")]
+        sweep_until_final(case.customer)
+        (trade,) = Trade.objects.filter(customer=case.customer)
+        (theirs,) = [entry for entry in willing.record() if entry["tradeId"] == str(trade.id)]
+        assert (trade.status, f"{trade.amount:.4f}") == (Status.FILLED, theirs["amount"]), "executed once, booked once"
+        reconcile("test")
+        found = Exception_.objects.filter(trade_id=since.id).values_list("kind", flat=True)
+        assert list(found) == [Exception_.Kind.UNKNOWN_HERE], "what the backup lacks is for a person"
+
+
+# -- the tests' own server
+
+
+def test_a_backend_that_is_killed_is_not_noticed_outside(willing: StandInExchange) -> None:
+    case = Case(willing, 1)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    with another_session() as killer:
+        killer.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    close_old_connections()  # as before each request and each turn
+    case.place("after")
+    sweep_until_final(case.customer)
+    assert judge([case]) == []
+
+
+def test_a_lock_that_is_not_to_be_had_is_not_waited_for_long(willing: StandInExchange) -> None:
+    case = Case(willing, 1)
+    with another_session() as other:
+        other.execute("LOCK TABLE trades_trade IN ACCESS EXCLUSIVE MODE")
+        assert try_to_place(case, "locked out") == 503
+        other.rollback()
+    place_until_it_works(case, "locked out")
+    sweep_until_final(case.customer)
+    assert judge([case]) == []
+
+
+def test_who_falls_asleep_with_a_customers_lock_loses_it(willing: StandInExchange) -> None:
+    case = Case(willing, 1)
+    asleep = another_session()
+    asleep.execute("SELECT FROM accounts_balance WHERE customer_id = %s FOR UPDATE", [case.customer.id])
+    case.place("while it is locked")  # which takes no lock of the turn's
+    sweep_until_final(case.customer)
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        asleep.execute("SELECT 1")
+    assert judge([case]) == []
+
+
+def test_a_migration_under_load_gives_way_and_is_done_later(willing: StandInExchange) -> None:
+    case = Case(willing, 1)
+    over = threading.Event()
+    seen: Counter[int] = Counter()
+
+    def load() -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            seen[try_to_place(case, f"load {number}")] += 1
+        connection.close()
+
+    def migrate() -> None:
+        with connection.schema_editor(atomic=False) as editor:
+            editor.execute("ALTER TABLE trades_trade ADD COLUMN of_a_migration integer")
+
+    loading = threading.Thread(target=load)
+    with another_session() as reader:
+        reader.execute("SELECT count(*) FROM trades_trade")  # a report that takes long, in a transaction
+        loading.start()
+        try:
+            began = time.monotonic()
+            with pytest.raises(OperationalError, match="lock timeout"):
+                migrate()
+            assert time.monotonic() - began < REFUSAL_SECONDS_MAX
+            reader.rollback()
+            migrate()
+        finally:
+            over.set()
+            loading.join()
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE trades_trade DROP COLUMN IF EXISTS of_a_migration")
+    place_until_it_works(case, "after")
+    assert seen[201] > 0
+    sweep_until_final(case.customer)
+    assert judge([case]) == []
+
+
+def test_a_process_that_counts_other_lanes_costs_time_and_nothing_else(willing: StandInExchange, settings: Any) -> None:
+    """`web` rings one of 16 lanes, the worker serves three: it never hears of most, and the sweep makes up for it."""
+    settings.LANES = 16
+    cases = [Case(willing, number) for number in range(1, 9)]
+    assert any(lane_of(case.customer.id) >= 3 for case in cases)
+    for case in cases:
+        case.place("rung elsewhere")
+    settings.LANES = 3
+    heard = {customer for number in range(3) for customer in lane.answer(number)}
+    assert heard < {case.customer.id for case in cases}
+    for case in cases:
+        sweep_until_final(case.customer)
+    assert judge(cases) == []

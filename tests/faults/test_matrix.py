@@ -1,0 +1,35 @@
+"""docs/faults.md is held to what there is: every row has its test, and every test and fault that it names exists."""
+
+import re
+from pathlib import Path
+
+from chaos.plan import EXCHANGE_FAULTS, KILLS, LINK_FAULTS, LINKS, PAUSES, RINGS
+
+PROJECT = Path(__file__).parents[2]
+ROWS = re.findall(r"^\| (\d+) \| ([^|]+) \| ([^|]+) \|$", (PROJECT / "docs/faults.md").read_text(), re.MULTILINE)
+OTHERS = {"deploy", "clock", "staff", "slow disk", "restart postgres", "restart valkey"}
+MADE = {
+    *OTHERS,
+    *(f"kill {target}" for target in KILLS),
+    *(f"pause {target}" for target in PAUSES),
+    *(f"rings {what}" for what in RINGS),
+    *(f"{fault} {link}" for fault in LINK_FAULTS for link in LINKS),
+    *(f"exchange {name}" for values in EXCHANGE_FAULTS for name in (*values, ", ".join(values))),
+}
+
+
+def test_every_fault_has_its_row() -> None:
+    assert [int(number) for number, _, _ in ROWS] == list(range(1, 59))
+
+
+def test_every_row_names_what_there_is() -> None:
+    for number, fault, made_by in ROWS:
+        tests = re.findall(r"`(tests/[^`]+)`", made_by)
+        faults = re.findall(r"\*([^*]+)\*", made_by)
+        why = re.match(r"not (made|applicable)", made_by)
+        assert tests or faults or why or "at every step" in made_by, (number, fault)
+        assert set(faults) <= MADE, (number, set(faults) - MADE)
+        for test in tests:
+            path, _, name = test.partition("::")
+            assert (PROJECT / path).exists(), (number, path)
+            assert not name or f"def {name}(" in (PROJECT / path).read_text(), (number, name)

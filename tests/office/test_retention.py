@@ -1,0 +1,106 @@
+"""What is old is forgotten, and what is needed is not."""
+
+import io
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from accounts.models import SIGN_INS_KEPT_DAYS, Customer, SignIn
+from exchange.models import Call
+from office import cases, retention, rounds
+from office.cases import Finding, Kind
+from office.models import Case, Duty
+from office.retention import forget
+from tests.people import claim, open_account
+from trades.models import Trade, Type
+from trades.place import place_trade
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "ROWS_A_BATCH", 2)
+
+
+def call(days_ago: float, *trades: Trade) -> Call:
+    ids = [trade.id for trade in trades] or [uuid7() for _ in range(3)]
+    made = Call.objects.create(verb="execute", trade_ids=ids, outcome="answered", took_ms=1)
+    Call.objects.filter(id=made.id).update(at=timezone.now() - timedelta(days=days_ago))
+    return made
+
+
+def kept() -> set[int]:
+    return set(Call.objects.values_list("id", flat=True))
+
+
+def test_calls_go_when_they_are_old(db: None, settings) -> None:
+    old = [call(91) for _ in range(7)]
+    young = {call(89).id, call(0).id}
+    found = forget()
+    assert (found.calls, found.all_done) == (len(old), True)
+    assert kept() == young
+    assert forget().calls == 0
+    settings.EXCHANGE_CALLS_KEPT_DAYS = 1
+    assert forget().calls == 1
+
+
+def test_calls_of_open_trades_and_of_open_exceptions_stay(alice: Customer, bob: Customer) -> None:
+    final = Trade.objects.get()
+    in_flight, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
+    claim(alice)
+    in_line, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
+    disputed = uuid7()
+    cases.note([Finding(Kind.UNKNOWN_THERE, "a trade", "It must be known.", alice.id, disputed)])
+    about_case = Call.objects.create(verb="ask", trade_ids=[disputed], outcome="answered", took_ms=1)
+    Call.objects.filter(id=about_case.id).update(at=timezone.now() - timedelta(days=400))
+    needed = {call(400, final, in_flight).id, call(300, in_line).id, about_case.id}
+    for _ in range(5):
+        call(200, final)
+    assert forget().calls == 5
+    assert kept() == needed
+    cases.close(Case.objects.get().id, bob, "By phone.")
+    assert forget().calls == 1
+    assert kept() == needed - {about_case.id}
+
+
+def test_time_is_bounded_and_the_next_round_goes_on(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(5):
+        call(100)
+    monkeypatch.setattr(retention, "SECONDS_MAX", 0)
+    assert not forget().all_done
+    assert Call.objects.count() == 5
+    monkeypatch.setattr(retention, "SECONDS_MAX", 60)
+    assert forget().calls == 5
+
+
+def test_the_command_and_sign_ins(alice: Customer) -> None:
+    call(100)
+    for days in (SIGN_INS_KEPT_DAYS + 1, SIGN_INS_KEPT_DAYS + 1, SIGN_INS_KEPT_DAYS + 1, 1):
+        SignIn.objects.create(customer=alice, kind="in", at=timezone.now() - timedelta(days=days))
+    said = io.StringIO()
+    call_command("forget_old", stdout=said)
+    assert said.getvalue() == "1 calls, 3 sign-ins\n"
+    assert SignIn.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_sweep_forgets(exchange) -> None:
+    open_account("dave@example.com", Decimal(1))
+    call(100)
+    rounds.do_duties()
+    assert not Call.objects.exists()
+    duty = Duty.objects.get(name="forget")
+    assert (duty.failure, bool(duty.ended_at)) == ("", True)
+
+
+def test_a_batch_is_found_by_the_index_on_time(db: None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        asked: dict[str, int | str] = {"days": 90, "at": "-infinity", "id": 0, "rows": 1000}
+        cursor.execute(f"EXPLAIN {retention.FORGET_CALLS}", asked)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "using calls_by_time" in plan, plan

@@ -1,0 +1,85 @@
+"""No CSV of ours holds what a spreadsheet would take for a formula, whatever somebody called themselves."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+
+from accounts.models import Customer
+from office import audit
+from office.audit import Actor
+from office.lists import Table
+from office.models import AuditEntry, Case
+from office.roles import Role, appoint
+from tests.office.conftest import signed_in
+from tests.people import open_account, receive_shares
+
+pytestmark = pytest.mark.django_db
+FORMULAS = ["=1+1", "+1", "-1+1", "@SUM(1)", "\t=1+1", "\r=1+1", '=HYPERLINK("https://evil.example","x")']
+NUMBER = re.compile(r"[+-]?[0-9.]+")
+EXPORTS = [
+    f"/admin/{model._meta.app_label}/{model._meta.model_name}/export/"
+    for model, table in admin.site._registry.items()
+    if isinstance(table, Table) and table.exported
+]
+
+
+def cells(answer: Any) -> list[str]:
+    assert answer.status_code == 200
+    content = b"".join(answer.streaming_content).decode()
+    return [cell for row in csv.reader(io.StringIO(content, newline="")) for cell in row]
+
+
+def is_formula(cell: str) -> bool:
+    return cell[:1] in {"=", "+", "-", "@", "\t", "\r", "\n"} and not NUMBER.fullmatch(cell)
+
+
+@pytest.fixture
+def hostile() -> list[Customer]:
+    """Customers, exceptions and entries of the audit log with words that a spreadsheet would run."""
+    people = []
+    for number, formula in enumerate(FORMULAS):
+        person = open_account(f"{number}@example.com", Decimal(100))
+        Customer.objects.filter(id=person.id).update(name=formula)
+        Case.objects.create(kind=Case.Kind.BOOKS, key=formula, detail=formula, customer=person)
+        audit.record(
+            Actor(person.id, formula, formula[:60]), "note", AuditEntry.Outcome.DONE, subject=formula, reason=formula
+        )
+        people.append(person)
+    return people
+
+
+def test_there_are_exports() -> None:
+    assert len(EXPORTS) >= 3
+
+
+@pytest.mark.parametrize("url", EXPORTS)
+def test_an_export_of_the_back_office(hostile: list[Customer], url: str) -> None:
+    staff = signed_in(appoint("compliance@staff.example.com", Role.COMPLIANCE))
+    found = cells(staff.get(url))
+    assert found
+    assert [cell for cell in found if is_formula(cell)] == []
+
+
+def test_a_customers_own_ledger(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stock's name is the exchange's to choose."""
+    monkeypatch.setattr("trades.place.is_listed", lambda ticker: True)
+    receive_shares(bob, "=1+1", 1, Decimal(1))
+    client = Client()
+    client.force_login(bob)
+    found = cells(client.get("/cash/ledger.csv"))
+    assert any("1+1" in cell for cell in found)
+    assert [cell for cell in found if is_formula(cell)] == []
+
+
+def test_the_attack_would_be_seen(hostile: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
+    unguarded: Callable[[Any], str] = str
+    monkeypatch.setattr("office.lists.cell", unguarded)
+    staff = signed_in(appoint("compliance@staff.example.com", Role.COMPLIANCE))
+    assert any(is_formula(cell) for cell in cells(staff.get("/admin/office/auditentry/export/")))

@@ -1,0 +1,216 @@
+"""Ten times as many clients as the brokerage can serve, none of whom ever pauses: what it takes in it carries through,
+in order; what it does not take in it refuses in a way that says when to come back; and nothing grows without end."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import urllib3
+
+from brokerage.local.harness import Brokerage
+from brokerage.local.ports import LOOPBACK
+from brokerage.local.run import PROJECT
+from chaos import checker
+from chaos.site import open_accounts
+
+pytestmark = pytest.mark.story
+
+SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "15"))  # a minute, where it is to be shown at length
+ENOUGH, TOO_MANY = 80, 800  # clients
+CUSTOMERS = 200
+OPEN_MAX, OPEN_EACH_MAX = 1_500, 50
+DRAIN_SECONDS_MAX = 90.0
+ANSWER_SECONDS_MAX = 10.0
+MEGABYTES_MORE_MAX = 120  # of one process, from the quiet before to the end; a queue without a bound would go on
+PROBES = 6
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def small() -> Iterator[Brokerage]:
+    """A brokerage that takes in no more than it works off in seconds."""
+    folder = Path(tempfile.mkdtemp(prefix="brokerage-overload-"))
+    env = {"OPEN_TRADES_MAX": str(OPEN_MAX), "OPEN_TRADES_OF_A_CUSTOMER_MAX": str(OPEN_EACH_MAX)}
+    try:
+        with Brokerage(folder / "var", {"web": 2, "lanes": 2}, env) as it:
+            yield it
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def press(brokerage: Brokerage, tokens: Path, answers: Path, clients: int, seconds: float) -> Json:
+    """So many clients, each of whom places its next trade when the last one is answered. `answers`: what they saw."""
+    order = {
+        "addresses": [(LOOPBACK, brokerage.port + n) for n in range(2)],
+        "path": "/api/v1/trades",
+        "tokens_file": str(tokens),
+        "answers_file": str(answers),
+        "tickers": ["AAPL", "MSFT", "KO"],
+        "start_at": time.time() + 0.5,
+        "seconds": seconds,
+        "connections": clients,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.generator"],
+        cwd=PROJECT,
+        input=json.dumps(order) + "\n",
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+    )
+    assert done.returncode == 0, done.stderr
+    told: Json = json.loads(done.stdout)
+    told["statuses"] = Counter(status for *_, status, _ in json.loads(answers.read_text()))
+    return told
+
+
+class Probe(threading.Thread):
+    """A client that reads whole answers: those of one greedy customer, again and again."""
+
+    def __init__(self, url: str, token: str) -> None:
+        super().__init__(daemon=True)
+        self.url, self.token, self.over = url, token, threading.Event()
+        self.answers: list[tuple[float, float, int, Any, str | None]] = []
+
+    def run(self) -> None:
+        pool = urllib3.PoolManager(retries=False, timeout=ANSWER_SECONDS_MAX)
+        headers = {"Authorization": f"Bearer {self.token}"}
+        body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+        while not self.over.is_set():
+            began = time.time()
+            answer = pool.request("POST", f"{self.url}/api/v1/trades", json=body, headers=headers)
+            self.answers.append((began, time.time(), answer.status, answer.json(), answer.headers.get("Retry-After")))
+
+
+def memory(brokerage: Brokerage) -> dict[str, float]:
+    """What each process and all it started hold, megabytes."""
+    found = {}
+    for name, pid in brokerage.processes().items():
+        main = psutil.Process(pid)
+        family = [main] if name in {"supervisord", "runner"} else [main, *main.children(recursive=True)]
+        found[name] = sum(process.memory_full_info().uss for process in family) / 2**20
+    return found
+
+
+def final(database_url: str) -> int:
+    return sum(trade["status"] in checker.FINAL for trade in checker.read_tables(database_url)["trades"])
+
+
+def test_too_much_is_refused_and_what_was_taken_in_is_carried_through(
+    small: Brokerage, tmp_path: Path, tell: Callable[..., None]
+) -> None:
+    accounts = open_accounts(small, [Decimal(100_000)] * (CUSTOMERS + 1), "overload")
+    *crowd, greedy = accounts
+    tokens = tmp_path / "tokens"
+    tokens.write_text("".join(f"{account['token']}\n" for account in crowd))
+    database_url = small.environment["DATABASE_URL"]
+
+    seconds = SECONDS / 3
+    normal = press(small, tokens, tmp_path / "normal.json", ENOUGH, seconds)
+    carried = final(database_url) / seconds
+    checker.wait_until_final(database_url, DRAIN_SECONDS_MAX)
+    before = memory(small)
+
+    probes = [Probe(small.web_urls[n % 2], greedy["token"]) for n in range(PROBES)]
+    for probe in probes:
+        probe.start()
+    pressed = press(small, tokens, tmp_path / "pressed.json", TOO_MANY, SECONDS)
+    for probe in probes:
+        probe.over.set()
+    for probe in probes:
+        probe.join(2 * ANSWER_SECONDS_MAX)
+    after = memory(small)
+    ended = time.monotonic()
+    drained = checker.wait_until_final(database_url, DRAIN_SECONDS_MAX) - ended
+
+    # Every request was answered, and only in these ways.
+    statuses = normal["statuses"] + pressed["statuses"]
+    probed = Counter(status for probe in probes for _, _, status, _, _ in probe.answers)
+    assert (pressed["unanswered"], pressed["broken"]) == (0, 0)
+    assert set(statuses) | set(probed) <= {201, 429, 503}, (statuses, probed)
+    assert pressed["statuses"][503] > 0, "it was not too much"
+    assert probed[429] > 0, "nobody was greedy"
+    for probe in probes:
+        for began, answered, status, body, retry_after in probe.answers:
+            assert answered - began < ANSWER_SECONDS_MAX
+            if status != 201:
+                assert (body["status"], body["code"]) in {(503, "overloaded"), (429, "too_many_open_trades")}, body
+                assert int(retry_after or 0) > 0
+
+    # What was answered 201 is there once, was executed in its order, and is final; the books are right.
+    placed = [
+        (sent, answered, trade_id)
+        for file in ("normal.json", "pressed.json")
+        for _, sent, answered, status, trade_id in json.loads((tmp_path / file).read_text())
+        if status == 201
+    ] + [(a[0], a[1], a[3]["tradeId"]) for probe in probes for a in probe.answers if a[2] == 201]
+    tables = checker.read_tables(database_url)
+    ours = {account["customer"] for account in accounts}
+    rows = {trade["id"]: trade for trade in tables["trades"] if trade["customer"] in ours}
+    assert sorted(rows) == sorted(trade_id for _, _, trade_id in placed)
+    told = checker.Evidence(
+        accounts=accounts,
+        requests=[as_request(rows[trade_id], sent, answered) for sent, answered, trade_id in placed],
+        exchange=checker.read_exchange(small.exchange_url),
+        **tables,
+    )
+    assert checker.violations(told) == []
+
+    # Bounded: what waits, and what every process holds.
+    longest = most_open(list(rows.values()))
+    per_second = (sum(statuses.values()) + sum(probed.values())) / SECONDS
+    assert longest < OPEN_MAX + 2 * per_second, "the limit is kept to within a second or two"
+    grown = {name: round(after[name] - before[name]) for name in before if name in after}
+    assert max(grown.values()) < MEGABYTES_MORE_MAX, grown
+    tell(
+        "overload",
+        seconds=SECONDS,
+        carried_a_second=round(carried),
+        clients=TOO_MANY,
+        answered_a_second=round(sum(pressed["statuses"].values()) / SECONDS),
+        statuses=dict(statuses),
+        greedy=dict(probed),
+        slowest_answer=round(max(a[1] - a[0] for probe in probes for a in probe.answers), 1),
+        most_open=longest,
+        drained_in=round(drained, 1),
+        megabytes_more=grown,
+    )
+
+
+def as_request(trade: Json, sent: float, answered: float) -> Json:
+    """An answered placing, as the checker takes it."""
+    return {
+        "customer": trade["customer"],
+        "method": "POST",
+        "path": "/api/v1/trades",
+        "body": {"stockTicker": trade["ticker"], "type": trade["type"], "quantity": trade["quantity"]},
+        "key": "",
+        "began": sent,
+        "ended": answered,
+        "status": 201,
+        "answer": {"tradeId": trade["id"], "status": "PLACED", "price": None, "reasonCode": None},
+    }
+
+
+def most_open(trades: list[Json]) -> int:
+    """The most that ever waited PLACED at once."""
+    steps = [(trade["placed_at"], 1) for trade in trades]
+    steps += [(trade["claimed_at"] or trade["settled_at"], -1) for trade in trades]
+    most = now = 0
+    for _, step in sorted(steps):
+        now += step
+        most = max(most, now)
+    return most
