@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import stages
-from benchmarks.house import BooksDoNotHold, House
+from benchmarks.house import BooksDoNotHold, House, NoRoom
 from benchmarks.limit import Limit
 from benchmarks.load import LoadFailed
 from benchmarks.peer import PEERS
@@ -47,6 +47,8 @@ class Bench:
             self._runs()
         if wants("lanes"):
             self.result["lanes"] = {str(count): self._with_lanes(count) for count in LANES}
+        if wants("big"):
+            self.result["big"] = self._big()
         if wants("start"):
             with House({"lanes": 0, "sweep": 0}, customers=100, says=self.says) as house:
                 self.result["start"] = stages.start(house)
@@ -124,6 +126,23 @@ class Bench:
             house.audit()
         return self._tell(f"lanes={count}", measured)
 
+    def _big(self) -> dict[str, Any]:
+        """The same trades with small and with big tables, one after the other."""
+        settings = self.settings
+        each = settings.big_trades // settings.big_customers
+        with self._house() as house:
+            small = stages.tables(house, settings, self.says)
+        with House(
+            settings.processes, settings.big_customers, each, None, self.says, settings.customers, True
+        ) as house:
+            self.says(f"{settings.big_trades:,} trades were loaded in {house.loaded_seconds:.0f} s")
+            big = stages.tables(house, settings, self.says)
+        ratios = [
+            round(big[name]["cpuMs"]["total"] / small[name]["cpuMs"]["total"], 3) for name in ("settled", "at100")
+        ]
+        self.says(f"big: cost / that with small tables {ratios}, MB {big['allMb']}, books: {big['audit']}")
+        return {**big, "small": small, "costRatio": ratios[0], "costRatioAt100": ratios[1]}
+
     def _house(self) -> House:
         self.says("starting a brokerage")
         return House(self.settings.processes, self.settings.customers, says=self.says)
@@ -167,7 +186,7 @@ def main() -> int:
     try:
         bench = Bench(Settings.read())
         result = bench.run()
-    except (BooksDoNotHold, LoadFailed, TimeoutError, Unclear) as error:
+    except (BooksDoNotHold, LoadFailed, NoRoom, TimeoutError, Unclear) as error:
         say(f"error: {error}")
         say(json.dumps({"ok": False, "error": f"{type(error).__name__}: {error}"[:2000]}))
         return 1
