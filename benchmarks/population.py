@@ -77,7 +77,7 @@ def populate(
             stack.enter_context(_without_indexes(connection, connect, says, watch))
             loaders = [stack.enter_context(connect()) for _ in range(LOADERS)]
         for loader in loaders:
-            stack.enter_context(_loading(loader))
+            stack.enter_context(loading(loader))
         for statement in CUSTOMERS:
             loaders[0].execute(statement, numbers)
             watch()
@@ -167,7 +167,7 @@ def _without_indexes(
 
 
 @contextmanager
-def _loading(connection: psycopg.Connection) -> Iterator[None]:
+def loading(connection: psycopg.Connection) -> Iterator[None]:
     """Inside, nothing is checked between tables, no trigger fires, and no commit waits for the disk."""
     connection.execute("SET session_replication_role = replica")
     connection.execute("SET synchronous_commit = off")
