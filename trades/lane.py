@@ -98,32 +98,43 @@ def answers(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
         yield sorted(named)
         return
     ends_at = time.monotonic() + ROUNDS_SECONDS_MAX
-    while customer_ids := answer(lane):
-        yield customer_ids
+    while True:
+        customer_ids, lane = _round(lane)
+        if not customer_ids:
+            return
+        yield sorted(customer_ids)
         if time.monotonic() > ends_at:
             _publish(lane)
             return
 
 
 def answer(lane: int) -> list[int]:
-    """Take up to CUSTOMERS_A_TURN_MAX customers who rang: this lane's, and where there is room left those of the other
-    lanes too, for a worker serves them all and a larger set is a cheaper one. Raises RedisError.
-    """
-    customer_ids = _take(lane, 0)
+    """Take one round's customers, up to CUSTOMERS_A_TURN_MAX who rang: this lane's, and where there is room left those
+    of the other lanes too, for a worker serves them all and a larger set is a cheaper one. Raises RedisError."""
+    return sorted(_round(lane)[0])
+
+
+def _round(lane: int) -> tuple[set[int], int]:
+    """Who is to have a turn, and with which lane the next round begins: where this one found no more room."""
+    customer_ids, next_lane = _take(lane, 0)
     if 1 < len(customer_ids) < CUSTOMERS_A_TURN_MAX:
         # It is busy: a moment's wait for company makes each trade cheaper. Who rings alone does not wait.
         time.sleep(LINGER_SECONDS)
-        customer_ids |= _take(lane, len(customer_ids))
-    return sorted(customer_ids)
+        company, next_lane = _take(lane, len(customer_ids))
+        customer_ids |= company
+    return customer_ids, next_lane
 
 
-def _take(lane: int, taken: int) -> set[int]:
+def _take(lane: int, taken: int) -> tuple[set[int], int]:
     lanes = [(lane + further) % settings.LANES for further in range(settings.LANES)]
     keys = [key(each) for each in lanes for key in (_bell, _rang, queue_name)]
-    customer_ids, left = _broker().eval(ANSWER, len(keys), *keys, CUSTOMERS_A_TURN_MAX, taken, int(AWAKE_SECONDS * 1e3))
-    if left:  # more than one worker can carry
-        _publish(lanes[left - 1])
-    return set(map(int, customer_ids))
+    customer_ids, left, messages = _broker().eval(
+        ANSWER, len(keys), *keys, CUSTOMERS_A_TURN_MAX, taken, int(AWAKE_SECONDS * 1000)
+    )
+    next_lane = lanes[left - 1] if left else lane
+    if left and not messages:  # more than one worker can carry
+        _publish(next_lane)
+    return set(map(int, customer_ids)), next_lane
 
 
 def depths() -> list[tuple[int, int]]:
@@ -161,19 +172,19 @@ def _broker() -> redis.Redis:
 # Sets are read and bells are put down in one step: whoever found a bell up had joined its set before.
 ANSWER = """
     local most, taken, awake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-    local customers, left = {}, 0
+    local customers, left, messages = {}, 0, 0
     for i = 1, #KEYS, 3 do
         local bell, rang, queue = KEYS[i], KEYS[i + 1], KEYS[i + 2]
         local room = most - taken - #customers
         if room > 0 then
             for _, id in ipairs(redis.call('SPOP', rang, room)) do customers[#customers + 1] = id end
         end
-        if left == 0 and redis.call('SCARD', rang) > 0 and redis.call('LLEN', queue) == 0 then left = (i + 2) / 3 end
+        if left == 0 and redis.call('SCARD', rang) > 0 then left, messages = (i + 2) / 3, redis.call('LLEN', queue) end
     end
     for i = 1, #KEYS, 3 do
         if taken + #customers > 0 then redis.call('SET', KEYS[i], 1, 'PX', awake) else redis.call('DEL', KEYS[i]) end
     end
-    return {customers, left}
+    return {customers, left, messages}
 """
 
 

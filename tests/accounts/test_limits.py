@@ -109,3 +109,18 @@ def test_a_window_ends(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     time.sleep(1.1)
     assert limits.count(grant, True).remaining == used.remaining + 2
     assert Decimal(used.limit) > 0
+
+
+def test_who_is_far_from_the_limit_costs_no_call_and_is_counted_in_full_later(
+    bob: Customer, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.READS_A_MINUTE = 200  # of which a process counts two by itself
+    monkeypatch.setattr(limits, "WINDOW_SECONDS", 86_400)
+    grant = tokens.find(tokens.issue(bob, "x").token)
+    assert grant is not None
+    assert [limits.count(grant, True).remaining for _ in range(2)] == [199, 198]
+    assert not limits._store().keys(f"limit:{grant.id}:*")
+    limits.count(grant, True)
+    monkeypatch.setattr(limits, "_counted", {})  # another process
+    assert [limits.count(grant, True).remaining for _ in range(3)] == [199, 198, 194]
+    assert [limits.count(grant, True).exceeded for _ in range(195)] == [False] * 194 + [True]

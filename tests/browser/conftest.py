@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import override_settings
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -100,10 +101,16 @@ class Browser:
         field.send_keys(text)
 
     def press(self, words: str) -> None:
-        """Press the button, or follow the link, that says so."""
-        elements = [e for e in self.all("main button, main a, footer button") if words in e.text and e.is_displayed()]
-        assert elements, f"nothing says “{words}” on {self.path}:\n{self.text}"
-        elements[0].click()
+        """Press the button, or follow the link, that says so, once it is there: the page before may still be going."""
+
+        def found() -> WebElement | None:
+            elements = self.all("main button, main a, footer button")
+            return next((e for e in elements if words in e.text and e.is_displayed()), None)
+
+        try:
+            self.until(found).click()
+        except TimeoutException:
+            raise AssertionError(f"nothing says “{words}” on {self.path}:\n{self.text}") from None
 
     def until(self, holds: Callable[[], Any], seconds: float = 10) -> Any:
         def looked(_: Any) -> Any:

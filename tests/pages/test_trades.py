@@ -58,7 +58,7 @@ def test_a_page_tells_why_nothing_may_be_placed(
 ) -> None:
     checks.switch(Switch.Kind.HALT_ALL, True, why="-", by=alice)
     answer = page_of(bob).post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": "k"})
-    assert (answer.status_code, "Trading is halted" in answer.content.decode()) == (409, True)
+    assert (answer.status_code, "Trading is halted" in answer.content.decode()) == (422, True)
     checks.switch(Switch.Kind.HALT_ALL, False, why="-", by=alice)
     assert not Trade.objects.filter(customer=bob).exists()
 

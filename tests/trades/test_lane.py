@@ -135,6 +135,15 @@ def test_an_answer_takes_a_bounded_number_and_wakes_another_worker_for_the_rest(
     assert len(messages(3)) == 1
 
 
+def test_the_next_round_begins_where_the_last_found_no_more_room() -> None:
+    crowd, few = customers_of(3, 3 * CUSTOMERS_A_TURN_MAX), customers_of(5, 2)
+    ring([*crowd, *few, *customers_of(4, CUSTOMERS_A_TURN_MAX)])
+    rounds = answers(4)
+    assert next(rounds) == customers_of(4, CUSTOMERS_A_TURN_MAX)
+    ring(customers_of(4, CUSTOMERS_A_TURN_MAX))
+    assert set(few) < set(next(rounds)), "lane 4, which is full again, does not keep lane 5 waiting"
+
+
 def test_those_who_are_left_are_rung_for_once() -> None:
     ring(customers_of(3, 3 * CUSTOMERS_A_TURN_MAX))
     answer(3)
