@@ -112,9 +112,8 @@ def latencies(house: House, settings: Settings, rate: float, seed: int) -> dict[
 
 def lone(house: House, settings: Settings) -> dict[str, Any]:
     """One trade at a time on a quiet system."""
-    stretch = load.apply(
-        house, LONE_TRADES * LONE_PAUSE_SECONDS, 1, connections=1, rate=1 / LONE_PAUSE_SECONDS, even=True
-    )
+    trades = min(LONE_TRADES, 10 * settings.seconds)
+    stretch = load.apply(house, trades * LONE_PAUSE_SECONDS, 1, connections=1, rate=1 / LONE_PAUSE_SECONDS, even=True)
     return {
         "trades": len(stretch.final_ms()),
         "placing": latency(stretch.placing_ms()),
