@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import stages
-from benchmarks.house import BooksDoNotHold, House
+from benchmarks.house import BooksDoNotHold, House, NoRoom
 from benchmarks.limit import Limit
 from benchmarks.load import LoadFailed
+from benchmarks.peer import PEERS
 from benchmarks.results import goals, medians, table
 from benchmarks.settings import Settings, Unclear
 
 LANES = (1, 2, 4)
 PARTS_OF_MOST = (0.5, 0.75, 0.9)
 """Of the most that was settled: further loads for the latency's curve."""
-TOLD = ("tradesPerSecond", "placing", "final", "cpuMs", "othersPercent")
+TOLD = ("tradesPerSecond", "placing", "final", "cpuMs", "othersPercent", "notInstalled")
 IN_EVERY_RUN = ("limit", "placed", "settled", "slow", "latency", "lone")
 
 
@@ -42,10 +43,12 @@ class Bench:
     def run(self) -> dict[str, Any]:
         """Measure everything that is asked for. Raises BooksDoNotHold, LoadFailed."""
         wants = self.settings.wants
-        if wants(*IN_EVERY_RUN, "footprint"):
+        if wants(*IN_EVERY_RUN, "footprint", "peers"):
             self._runs()
         if wants("lanes"):
             self.result["lanes"] = {str(count): self._with_lanes(count) for count in LANES}
+        if wants("big"):
+            self.result["big"] = self._big()
         if wants("start"):
             with House({"lanes": 0, "sweep": 0}, customers=100, says=self.says) as house:
                 self.result["start"] = stages.start(house)
@@ -76,6 +79,8 @@ class Bench:
                 self.result["footprint"] = stages.footprint(house, self.settings)
                 self.says(f"footprint: {self.result['footprint']['statements']} statements a trade")
             self.result["audit"] = house.audit()
+            if self.settings.wants("peers"):
+                self.result["peers"] = {name: self._peer(name, house) for name in PEERS}
 
     def _one_run(self, number: int, house: House, limit: Limit | None) -> dict[str, Any]:
         settings = self.settings
@@ -84,7 +89,7 @@ class Bench:
             run["limit"] = self._tell("limit", limit.measure(settings.seconds))
         if settings.wants("placed"):
             run["placed"] = self._tell("placed", stages.placed(house, settings))
-        if settings.wants("settled", "slow"):
+        if settings.wants("settled", "slow", "peers"):
             run["settled"] = self._tell("settled", stages.settled(house, settings))
             most = run["settled"]["tradesPerSecond"]
             if limit:
@@ -106,11 +111,37 @@ class Bench:
         self.says(f"run {number + 1} of {settings.runs} done; books: {audit}")
         return run
 
+    def _peer(self, name: str, house: House) -> dict[str, Any]:
+        measured = self._tell(name, stages.peer(name, house, self.settings, self.says))
+        if "tradesPerSecond" in measured:
+            ours = self.result["settled"]
+            measured["times"] = round(ours["tradesPerSecond"] / measured["tradesPerSecond"], 2)
+            measured["cpuTimes"] = round(measured["cpuMs"]["total"] / ours["cpuMs"]["total"], 2)
+            self.says(f"{name}: the brokerage settles {measured['times']} times as many; books: {measured['audit']}")
+        return measured
+
     def _with_lanes(self, count: int) -> dict[str, Any]:
         with House({**self.settings.processes, "lanes": count}, self.settings.customers, says=self.says) as house:
             measured = stages.settled(house, self.settings)
             house.audit()
         return self._tell(f"lanes={count}", measured)
+
+    def _big(self) -> dict[str, Any]:
+        """The same trades with small and with big tables, one after the other."""
+        settings = self.settings
+        each = settings.big_trades // settings.big_customers
+        with self._house() as house:
+            small = stages.tables(house, settings, self.says)
+        with House(
+            settings.processes, settings.big_customers, each, None, self.says, settings.customers, True
+        ) as house:
+            self.says(f"{settings.big_trades:,} trades were loaded in {house.loaded_seconds:.0f} s")
+            big = stages.tables(house, settings, self.says)
+        ratios = [
+            round(big[name]["cpuMs"]["total"] / small[name]["cpuMs"]["total"], 3) for name in ("settled", "at100")
+        ]
+        self.says(f"big: cost / that with small tables {ratios}, MB {big['allMb']}, books: {big['audit']}")
+        return {**big, "small": small, "costRatio": ratios[0], "costRatioAt100": ratios[1]}
 
     def _house(self) -> House:
         self.says("starting a brokerage")
@@ -155,7 +186,7 @@ def main() -> int:
     try:
         bench = Bench(Settings.read())
         result = bench.run()
-    except (BooksDoNotHold, LoadFailed, TimeoutError, Unclear) as error:
+    except (BooksDoNotHold, LoadFailed, NoRoom, TimeoutError, Unclear) as error:
         say(f"error: {error}")
         say(json.dumps({"ok": False, "error": f"{type(error).__name__}: {error}"[:2000]}))
         return 1

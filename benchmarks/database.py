@@ -27,6 +27,10 @@ TRADES = """
     SELECT id, extract(epoch FROM placed_at)::float8, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8, status
     FROM trades_trade WHERE id >= %s AND status IN ('FILLED', 'REJECTED')
 """
+SIZES = """
+    SELECT relname, pg_total_relation_size(oid) AS size FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY size DESC LIMIT 10
+"""
 STATEMENTS = """
     SELECT calls, total_exec_time, rows, query FROM pg_stat_statements
     WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -107,6 +111,10 @@ class Database:
         first = UUID(int=int(since * 1000) << 80)
         rows = self.connection.execute(TRADES, [first])
         return {str(id): Final(placed_at, final_at, status) for id, placed_at, final_at, status in rows}
+
+    def sizes(self) -> list[tuple[str, int]]:
+        """The largest tables, with their indexes, in bytes."""
+        return self.connection.execute(SIZES).fetchall()
 
     def settle_down(self) -> None:
         """Statistics up to date, and a checkpoint done: every measurement begins alike."""

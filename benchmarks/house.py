@@ -31,6 +31,9 @@ compute_query_id = off
 """
 TRADES_EACH = 4
 """What every customer has bought before: shares of each stock."""
+BYTES_A_TRADE = 3_000
+"""What a finished trade takes with its history, report, postings and all their indexes, and while these are built."""
+FREE_BYTES_MIN = 15_000_000_000
 DRAIN_SECONDS_MAX = 300.0
 AUDIT_SECONDS_MAX = 3600.0
 
@@ -39,8 +42,16 @@ class BooksDoNotHold(Exception):
     """What was measured counts for nothing."""
 
 
+class NoRoom(Exception):
+    """The disk is too full for what is to be loaded."""
+
+
 class House:
-    """A brokerage to be measured; a context manager that starts it, fills it, and removes it."""
+    """A brokerage to be measured; a context manager that starts it, fills it, and removes it.
+
+    `traders`: so many of the customers trade, evenly spread among all; without it, all do. `in_bulk`: for millions of
+    trades, which are loaded with nobody else at work. Raises NoRoom.
+    """
 
     def __init__(
         self,
@@ -49,12 +60,16 @@ class House:
         trades_each: int = TRADES_EACH,
         env: Mapping[str, str] | None = None,
         says: Callable[[str], None] = lambda _: None,
+        traders: int | None = None,
+        in_bulk: bool = False,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="brokerage-bench-"))
         self.brokerage = Brokerage(
             self.folder / "var", scale, {"EXCHANGE_LATENCY_MS": "0", "LOG_LEVEL": "WARNING", **(env or {})}
         )
         self.customers, self.trades_each, self.says = customers, trades_each, says
+        self.traders, self.in_bulk = traders or customers, in_bulk
+        self.loaded_seconds = 0.0
 
     def __enter__(self) -> House:
         try:
@@ -77,14 +92,33 @@ class House:
             file.write(SETTINGS)
         self.brokerage.start()
         self.database = Database(self.brokerage.data_dir, self.environment["DATABASE_URL"])
-        self.population = self.populate(self.database)
-        self.tokens_file = self.folder / "tokens"
-        self.tokens_file.write_text("\n".join(self.population.tokens(self.customers)))
+        began = time.monotonic()
+        if self.in_bulk:
+            self._has_room_for(self.customers * self.trades_each * BYTES_A_TRADE)
+            # Without indexes, whoever asks would read everything.
+            go_on = self.hold({"lanes", "sweep", "stream"})
+            try:
+                self.population = self.populate(self.database)
+            finally:
+                go_on()
+        else:
+            self.population = self.populate(self.database)
         self.database.settle_down()
+        self.loaded_seconds = time.monotonic() - began
+        self.tokens_file = self.folder / "tokens"
+        self.tokens_file.write_text("\n".join(self.population.tokens(self.traders)))
+
+    def _has_room_for(self, bytes_more: int = 0) -> None:
+        free = shutil.disk_usage(self.folder).free - bytes_more
+        if free < FREE_BYTES_MIN:
+            raise NoRoom(f"{free / 1e9:.0f} GB would be free on the disk of {self.folder}")
 
     def populate(self, database: Database) -> Population:
         """Fill a database of ours as this one is filled."""
-        return populate(database.connection, self.customers, self.trades_each, self.says)
+        connect = database.connect if self.in_bulk else None
+        return populate(
+            database.connection, self.customers, self.trades_each, self.says, connect, watch=self._has_room_for
+        )
 
     def _remove(self) -> None:
         if hasattr(self, "database"):

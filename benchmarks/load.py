@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks import processes
-from benchmarks.database import Counters, Final
-from benchmarks.house import House
+from benchmarks.database import Counters, Database, Final
 from benchmarks.population import TICKERS
 from benchmarks.processes import Spent
 
@@ -29,6 +28,23 @@ TAIL_SECONDS_MAX = 60.0
 
 class LoadFailed(Exception):
     """The load was not as ordered, so that what was measured means nothing."""
+
+
+class Loaded(Protocol):
+    """Who is loaded: the brokerage, or a peer of it."""
+
+    folder: Path
+    tokens_file: Path
+    database: Database
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]: ...
+
+    def roots(self) -> dict[int, str]: ...
+
+    def drain(self) -> float: ...
+
+    def memory(self) -> dict[str, dict[str, float]]: ...
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,7 @@ class Stretch:
 
 
 def apply(
-    house: House,
+    house: Loaded,
     seconds: float,
     warm_up_seconds: float,
     connections: int,
@@ -108,7 +124,7 @@ def apply(
     seed: int = 1,
     wait_for_finals: bool = True,
 ) -> Stretch:
-    """Load the brokerage and wait until all of it is final. Raises LoadFailed."""
+    """Load it and wait until all of it is final. Raises LoadFailed."""
     answers_file = house.folder / "answers.json"
     start_at = time.time() + START_SECONDS
     order = {
@@ -186,11 +202,11 @@ class _Seen:
     open_trades: int
 
 
-def _look(house: House, roots: dict[int, str]) -> _Seen:
+def _look(house: Loaded, roots: dict[int, str]) -> _Seen:
     return _Seen(processes.snapshot(roots), house.database.counters(), house.database.open_trades())
 
 
-def _wait_until(moment: float, house: House, told: subprocess.Popen[Any] | None) -> None:
+def _wait_until(moment: float, house: Loaded, told: subprocess.Popen[Any] | None) -> None:
     """Sleep; `told` is a generator that wants to know how many trades are open."""
     while (left := moment - time.time()) > 0:
         if told is None or told.stdin is None:

@@ -5,9 +5,13 @@ Everything follows from a customer's number and a trade's number, so that no sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 
@@ -36,16 +40,24 @@ class Population:
 
 
 def populate(
-    connection: psycopg.Connection, customers: int, trades_each: int, says: Callable[[str], None] = lambda _: None
+    connection: psycopg.Connection,
+    customers: int,
+    trades_each: int,
+    says: Callable[[str], None] = lambda _: None,
+    connect: Callable[[], psycopg.Connection] | None = None,
+    watch: Callable[[], None] = lambda: None,
 ) -> Population:
     """Make customers who have deposited cash and bought shares `trades_each` times, the last one just now.
 
     `connection` is a superuser's, with autocommit: constraints between tables are not checked while loading, for the
-    statements keep them.
+    statements keep them. With `connect`, which makes further such connections, it is for millions: indexes are dropped
+    and built again afterwards, and LOADERS connections load. `watch` is called after each statement; what it raises
+    ends the loading.
     """
     row = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM accounts_customer").fetchone()
     population = Population(int(row[0]) if row else 1, customers, trades_each)
-    numbers = {
+    trades = customers * trades_each
+    numbers: dict[str, Any] = {
         "first": population.first_id,
         "end": population.first_id + customers,
         "customers": customers,
@@ -57,20 +69,121 @@ def populate(
         "kinds": len(TICKERS),
         "prefix": TOKEN_PREFIX,
         "now": datetime.now(UTC).replace(microsecond=0),
+        "trades": trades,
     }
-    connection.execute("SET session_replication_role = replica")
-    try:
+    with ExitStack() as stack:
+        loaders = [connection]
+        if connect:
+            stack.enter_context(_without_indexes(connection, connect, says, watch))
+            loaders = [stack.enter_context(connect()) for _ in range(LOADERS)]
+        for loader in loaders:
+            stack.enter_context(loading(loader))
         for statement in CUSTOMERS:
-            connection.execute(statement, numbers)
-        trades = customers * trades_each
-        for start in range(0, trades, TRADES_A_STATEMENT):
-            end = min(start + TRADES_A_STATEMENT, trades)
-            for statement in HISTORY:
-                connection.execute(statement, {**numbers, "from": start, "to": end, "trades": trades})
-            says(f"{end:,} of {trades:,} finished trades are in the tables")
-    finally:
-        connection.execute("SET session_replication_role = DEFAULT")
+            loaders[0].execute(statement, numbers)
+            watch()
+        numbers |= _last_ids(loaders[0])
+        starts = iter(range(0, trades, TRADES_A_STATEMENT))
+
+        def load(loader: psycopg.Connection) -> None:
+            for start in starts:
+                end = min(start + TRADES_A_STATEMENT, trades)
+                for statement in HISTORY:
+                    loader.execute(statement, {**numbers, "from": start, "to": end})
+                    watch()
+                says(f"finished trades up to {end:,} of {trades:,} are in the tables")
+
+        _each_with(load, loaders)
+        for table, rows in NUMBERED.items() if trades else ():
+            last = numbers[f"last_{table.rpartition('_')[2]}"] + rows * trades
+            loaders[0].execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table, last])
     return population
+
+
+NUMBERED = {"accounts_posting": 2, "trades_move": 3, "trades_report": 1}
+"""Tables whose ids follow the order in which trades went on, whoever loads them, and their rows for a trade."""
+
+
+def _last_ids(connection: psycopg.Connection) -> dict[str, Any]:
+    """Where the past's ids go on, and the transaction that it says to be from."""
+    row = connection.execute(f"SELECT pg_current_xact_id()::text::bigint, {LAST}").fetchone()
+    assert row is not None  # noqa: S101 (a SELECT without FROM has a row)
+    return dict(zip(("xact", *(f"last_{table.rpartition('_')[2]}" for table in NUMBERED)), row, strict=True))
+
+
+LAST = ", ".join(f"(SELECT coalesce(max(id), 0) FROM {table})" for table in NUMBERED)
+
+
+LOADERS = 2
+INDEXES = """
+    SELECT tables.relname, indexes.relname, c.conname, pg_get_indexdef(i.indexrelid), pg_get_constraintdef(c.oid)
+    FROM pg_index AS i
+    JOIN pg_class AS indexes ON indexes.oid = i.indexrelid
+    JOIN pg_class AS tables ON tables.oid = i.indrelid
+    LEFT JOIN pg_constraint AS c ON c.conindid = i.indexrelid AND c.contype IN ('p', 'u', 'x')
+    WHERE tables.relname = ANY (%s) AND tables.relnamespace = 'public'::regnamespace
+        AND NOT EXISTS (SELECT FROM pg_constraint AS f WHERE f.contype = 'f' AND f.conindid = i.indexrelid)
+    ORDER BY tables.reltuples DESC, i.indexrelid
+"""
+"""All but those that foreign keys lean on; the key's own are filled in order, which is cheap."""
+LOADED = (
+    *("accounts_customer", "accounts_token", "accounts_balance", "accounts_transfer", "accounts_position"),
+    *("accounts_posting", "trades_tradecounter", "trades_trade", "trades_move", "trades_report"),
+)
+
+
+@contextmanager
+def _without_indexes(
+    connection: psycopg.Connection,
+    connect: Callable[[], psycopg.Connection],
+    says: Callable[[str], None],
+    watch: Callable[[], None],
+) -> Iterator[None]:
+    """Inside, these tables have no indexes but the few that are needed; afterwards they are all as they were."""
+    found = connection.execute(INDEXES, [list(LOADED)]).fetchall()
+    for table, index, constraint, _, _ in found:
+        connection.execute(
+            f'ALTER TABLE "{table}" DROP CONSTRAINT "{constraint}"' if constraint else f'DROP INDEX "{index}"'
+        )
+    yield
+    began = time.monotonic()
+    # Each table's one after the other (a constraint locks it), two tables at a time, the largest first.
+    tables = iter(sorted({table for table, *_ in found}, key=LOADED.index, reverse=True))
+
+    def build(builder: psycopg.Connection) -> None:
+        builder.execute("SET maintenance_work_mem = '1GB'")
+        for table in tables:
+            for of, _, constraint, definition, as_constraint in found:
+                if of == table:
+                    builder.execute(
+                        f'ALTER TABLE "{table}" ADD CONSTRAINT "{constraint}" {as_constraint}'
+                        if constraint
+                        else definition
+                    )
+                    watch()
+            says(f"{table} has its indexes again, {time.monotonic() - began:.0f} s after the loading")
+
+    with ExitStack() as stack:
+        _each_with(build, [stack.enter_context(connect()) for _ in range(LOADERS)])
+
+
+@contextmanager
+def loading(connection: psycopg.Connection) -> Iterator[None]:
+    """Inside, nothing is checked between tables, no trigger fires, and no commit waits for the disk."""
+    connection.execute("SET session_replication_role = replica")
+    connection.execute("SET synchronous_commit = off")
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.execute("RESET session_replication_role")
+            connection.execute("RESET synchronous_commit")
+
+
+def _each_with(work: Callable[[psycopg.Connection], None], connections: list[psycopg.Connection]) -> None:
+    """Do this with each connection at once. Raises what the first one raised, when all have ended."""
+    with ThreadPoolExecutor(len(connections)) as pool:
+        for done in [pool.submit(work, connection) for connection in connections]:
+            done.result()
 
 
 # -- the customers; `id` runs from %(first)s up to %(end)s
@@ -140,16 +253,17 @@ HISTORY = [
     FROM {EACH_TRADE}
     """,
     f"""
-    INSERT INTO trades_move (trade_id, customer_id, from_status, to_status, at, why, by)
-    SELECT id, customer_id, move.was, move.status, at + move.after, '', move.by
-    FROM {EACH_TRADE}, (VALUES ('', 'PLACED', interval '0', 'api'),
-                               ('PLACED', 'IN PROGRESS', interval '10 ms', 'lanes.1'),
-                               ('IN PROGRESS', 'FILLED', interval '30 ms', 'lanes.1')) AS move (was, status, after, by)
+    INSERT INTO trades_move (id, trade_id, customer_id, from_status, to_status, at, why, by, xact)
+    SELECT %(last_move)s + 3 * n + place, id, customer_id, was, status, at + after, '', by, %(xact)s
+    FROM {EACH_TRADE}, (VALUES (1, '', 'PLACED', interval '0', 'api'),
+                               (2, 'PLACED', 'IN PROGRESS', interval '10 ms', 'lanes.1'),
+                               (3, 'IN PROGRESS', 'FILLED', interval '30 ms', 'lanes.1'))
+                       AS move (place, was, status, after, by)
     """,
     f"""
-    INSERT INTO trades_report (trade_id, customer_id, digest, body, source, received_at, outcome, why, handled_at)
-    SELECT id, customer_id, sha256(body::bytea), body, 'callback', at + interval '20 ms', 'settled', '',
-           at + interval '30 ms'
+    INSERT INTO trades_report (id, trade_id, customer_id, digest, body, source, received_at, outcome, why, handled_at)
+    SELECT %(last_report)s + n + 1, id, customer_id, sha256(body::bytea), body, 'callback', at + interval '20 ms',
+           'settled', '', at + interval '30 ms'
     FROM (
         SELECT *, format('{{"amount":"%%s.0000","executedAt":"%%s","executionId":"%%s","price":"%%s.0000",'
                          '"quantity":%%s,"reason":null,"reasonCode":null,"status":"FILLED","stockTicker":"%%s",'
@@ -160,10 +274,11 @@ HISTORY = [
     ) AS told
     """,
     f"""
-    INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price, created_at)
-    SELECT customer_id, posting.ticker, 'buy', id, posting.change, posting.total, %(price)s, at + interval '30 ms'
+    INSERT INTO accounts_posting (id, customer_id, ticker, kind, cause, change, total, price, created_at)
+    SELECT %(last_posting)s + 2 * n + place, customer_id, posting.ticker, 'buy', id, change, total, %(price)s,
+           at + interval '30 ms'
     FROM {EACH_TRADE},
-         LATERAL (VALUES ('', -amount::numeric, (cash_before - amount)::numeric),
-                         (made.ticker, %(shares)s, shares_after)) AS posting (ticker, change, total)
+         LATERAL (VALUES (1, '', -amount::numeric, (cash_before - amount)::numeric),
+                         (2, made.ticker, %(shares)s, shares_after)) AS posting (place, ticker, change, total)
     """,
 ]

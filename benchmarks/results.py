@@ -1,9 +1,15 @@
-"""Medians of runs, the goals, and how a person reads them."""
+"""Medians of runs, the goals, and how a person reads them.
+
+`python -m benchmarks.results result.json` puts a result into the table of benchmarks/README.md.
+"""
 
 from __future__ import annotations
 
+import json
 import statistics
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -32,7 +38,7 @@ GOALS = (
     ("placed to final p99 at 300 trades/s, ms", "latency.300.final.p99", "<", 200),
     ("a lone trade final, p50, ms", "lone.final.p50", "<", 50),
     ("throughput with 1 s at the exchange / instant", "slow.ofInstant", ">", 0.90),
-    ("cost with big tables / empty ones", "big.costRatio", "<=", 1.10),
+    ("cost with big tables / small ones", "big.costRatio", "<=", 1.10),
     ("start of web, s", "start.webSeconds", "<", 2),
     ("start of lanes, s", "start.lanesSeconds", "<", 2),
     ("largest web, MB", "settled.memory.web.largestMb", "<", 150),
@@ -75,6 +81,19 @@ def table(result: dict[str, Any]) -> Iterator[str]:
             yield f"{title:<36}{stage['tradesPerSecond']:>8.0f} trades/s   {_cpu(stage)}"
     for count, stage in result.get("lanes", {}).items():
         yield f"{'settled with lanes=' + count:<36}{stage['tradesPerSecond']:>8.0f} trades/s   {_cpu(stage)}"
+    for name, stage in result.get("peers", {}).items():
+        if "cpuMs" in stage:
+            yield f"{name:<36}{stage['tradesPerSecond']:>8.0f} trades/s   {_cpu(stage)}"
+        else:
+            yield f"{name:<36}not measured: {stage['notInstalled']}"
+    if big := result.get("big"):
+        for title, stage in (("big tables", big), ("small tables, in the same run", big["small"])):
+            yield f"{title:<36}{stage['settled']['tradesPerSecond']:>8.0f} trades/s   {_cpu(stage['settled'])}"
+        yield (
+            f"big tables: {big['customers']:,} customers, {big['finishedTrades']:,} finished trades, "
+            f"{big['allMb'] / 1000:.1f} GB, loaded in {big['loadedSeconds']:.0f} s, "
+            f"proved in {big['audit']['seconds']:.0f} s"
+        )
     if "ratio" in result:
         yield f"settled / bare limit                {result['ratio']:>8.2f}"
     if settled := result.get("settled"):
@@ -119,3 +138,93 @@ def _cpu(stage: dict[str, Any]) -> str:
     parts = {kind: spent for kind, spent in stage["cpuMs"].items() if kind != "total" and spent >= 0.005}
     each = ", ".join(f"{kind} {spent:.2f}" for kind, spent in sorted(parts.items(), key=lambda part: -part[1]))
     return f"CPU ms a trade {stage['cpuMs'].get('total', 0):.2f} ({each})"
+
+
+# -- the table of the README
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The result in this file: the last line that is a JSON object, or all of it. Raises ValueError."""
+    text = path.read_text()
+    for part in [*reversed(text.splitlines()), text]:
+        if part.lstrip().startswith("{"):
+            try:
+                return dict(json.loads(part))
+            except ValueError:
+                continue
+    raise ValueError(f"{path} has no JSON object")
+
+
+def markdown(result: dict[str, Any]) -> Iterator[str]:
+    """The result as a table, line by line, with the machine that it was measured on."""
+    machine, settings = result["machine"], result["settings"]
+    yield (
+        f"{machine['cores']} cores ({machine['processor']}), {machine['memoryGb']} GB, {machine['system']}, Python "
+        f"{machine['python']}, PostgreSQL {machine.get('postgresql', '?')}; commit {machine['commit']}, "
+        f"{machine['at']}; medians of {settings['runs']} runs of {settings['seconds']} s."
+    )
+    yield from ("", "| what | figure | CPU ms a trade |", "| --- | --- | --- |")
+    for what, stage in _stages(result):
+        cpu = stage["cpuMs"].get("total", "")
+        yield f"| {what} | {stage['tradesPerSecond']:,.0f} trades/s | {cpu} |"
+    for row in result.get("latency", []):
+        placing, final = row["placing"], row["final"]
+        yield (
+            f"| at {row['rate']:g} trades/s: placing, then placed to final (p50 / p99 / p99.9) | "
+            f"{placing['p50']} / {placing['p99']} / {placing['p99.9']} ms, "
+            f"{final['p50']} / {final['p99']} / {final['p99.9']} ms | {row['cpuMs'].get('total', '')} |"
+        )
+    if settled := result.get("settled"):
+        each = settled["each"]
+        statements = f", {result['footprint']['statements']} statements" if "footprint" in result else ""
+        yield f"| a trade | {each['commits']} commits{statements}, {each['walBytes']:,.0f} bytes of WAL | |"
+    if big := result.get("big"):
+        yield (
+            f"| {big['finishedTrades']:,} finished trades: loaded, on disk, proved | {big['loadedSeconds']:.0f} s, "
+            f"{big['allMb'] / 1000:.1f} GB, {big['audit']['seconds']:.0f} s | |"
+        )
+    yield from ("", "| goal | wanted | measured | |", "| --- | --- | --- | --- |")
+    for goal in result["goals"]:
+        yield f"| {goal['goal']} | {goal['wanted']} | {goal['measured']} | {'met' if goal['met'] else '**not met**'} |"
+
+
+def _stages(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Everything that was measured in trades a second, with what it is called."""
+    big = result.get("big", {})
+    found = [
+        ("the bare limit (pgbench, 32 clients)", result.get("limit")),
+        ("placed at the door", result.get("placed")),
+        ("settled, end to end", result.get("settled")),
+        ("settled with 1 s at the exchange", result.get("slow")),
+        *((f"settled with {count} `lanes`", stage) for count, stage in result.get("lanes", {}).items()),
+        ("settled with big tables", big.get("settled")),
+        ("settled with small tables, beside that", big.get("small", {}).get("settled")),
+        *((f"settled by the peer {name}", stage) for name, stage in result.get("peers", {}).items()),
+    ]
+    return ((what, stage) for what, stage in found if stage and "tradesPerSecond" in stage)
+
+
+def main(path: str) -> int:
+    """Put the result in this file into the README's table; 1 where it has none."""
+    text = README.read_text()
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    try:
+        result = read(Path(path))
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if not (begin and end and result.get("ok")):
+        print(f"error: {path} is no good result, or {README} has no place for it", file=sys.stderr)
+        return 1
+    README.write_text("\n".join([before + begin, *markdown(result), end + after]))
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))

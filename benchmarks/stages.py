@@ -18,8 +18,10 @@ from typing import Any
 
 from benchmarks import load
 from benchmarks.house import House
-from benchmarks.load import LoadFailed, Stretch, latency
+from benchmarks.load import Loaded, LoadFailed, Stretch, latency
+from benchmarks.peer import NotInstalled, Peer
 from benchmarks.population import TICKERS
+from benchmarks.results import medians
 from benchmarks.settings import Settings
 from brokerage.local import ports
 from brokerage.local.leftovers import end, of_mark
@@ -42,7 +44,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def settled(
-    house: House, settings: Settings, backlog: int | None = None, warm_up: float | None = None
+    house: Loaded, settings: Settings, backlog: int | None = None, warm_up: float | None = None
 ) -> dict[str, Any]:
     """As many trades as can be settled, end to end: placed at the door as fast as others become final."""
     house.database.settle_down()
@@ -110,9 +112,8 @@ def latencies(house: House, settings: Settings, rate: float, seed: int) -> dict[
 
 def lone(house: House, settings: Settings) -> dict[str, Any]:
     """One trade at a time on a quiet system."""
-    stretch = load.apply(
-        house, LONE_TRADES * LONE_PAUSE_SECONDS, 1, connections=1, rate=1 / LONE_PAUSE_SECONDS, even=True
-    )
+    trades = min(LONE_TRADES, 10 * settings.seconds)
+    stretch = load.apply(house, trades * LONE_PAUSE_SECONDS, 1, connections=1, rate=1 / LONE_PAUSE_SECONDS, even=True)
     return {
         "trades": len(stretch.final_ms()),
         "placing": latency(stretch.placing_ms()),
@@ -132,6 +133,35 @@ def slow(house: House, settings: Settings, instant_per_second: float) -> dict[st
     finally:
         house.exchange(None)
     return {**measured, "ofInstant": round(measured["tradesPerSecond"] / instant_per_second, 3)}
+
+
+def peer(name: str, house: House, settings: Settings, says: Callable[[str], None]) -> dict[str, Any]:
+    """The same as `settled` for another way to do the work, and its books; or why it could not be installed."""
+    try:
+        with Peer(name, house, says) as other:
+            return {**settled(other, settings), "audit": other.audit()}
+    except NotInstalled as error:
+        return {"notInstalled": str(error)}
+
+
+def tables(house: House, settings: Settings, says: Callable[[str], None]) -> dict[str, Any]:
+    """What trades cost with the tables as large as they are, and how large that is."""
+    runs = []
+    for number in range(settings.runs):
+        runs.append({"settled": settled(house, settings), "at100": latencies(house, settings, 100.0, seed=number)})
+        says(
+            ", ".join(f"{name} {row['tradesPerSecond']}/s {row['cpuMs']['total']} ms" for name, row in runs[-1].items())
+        )
+    sizes = {name: round(size / 1e6, 1) for name, size in house.database.sizes()}
+    return {
+        **medians(runs),
+        "customers": house.customers,
+        "finishedTrades": house.customers * house.trades_each,
+        "loadedSeconds": round(house.loaded_seconds, 1),
+        "tablesMb": sizes,
+        "allMb": round(sum(sizes.values())),
+        "audit": house.audit(),
+    }
 
 
 def footprint(house: House, settings: Settings) -> dict[str, Any]:

@@ -1,0 +1,296 @@
+"""Other ways to do the same work, measured in the same way: each a Django project under `peers/`.
+
+A peer has a database of its own on the house's PostgreSQL, another database of its Valkey, and the same exchange, as
+many customers and processes, and the same generator. It is spared some of the work: it begins with empty tables, looks
+up no ticker, keeps no history and no reports, and posts one row where the brokerage posts two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlsplit, urlunsplit
+
+from benchmarks import processes
+from benchmarks.database import Database, Final
+from benchmarks.house import DRAIN_SECONDS_MAX, BooksDoNotHold, House
+from benchmarks.population import DEPOSIT, TICKERS
+from brokerage.local import ports
+from brokerage.local.leftovers import end, of_mark
+from brokerage.local.lifeline import MARK
+
+ROOT = Path(__file__).parents[1]
+PROJECTS = Path(__file__).with_name("peers")
+REQUIREMENTS = PROJECTS / "requirements.txt"
+ENVIRONMENT = ROOT / "var" / "peers"
+"""The peers' own virtual environment; made when it is missing, or made for other requirements."""
+WEB = (
+    "granian --interface wsgi --host 127.0.0.1 --port {port} --workers 2 --blocking-threads 4 --backlog 2048"
+    " --backpressure 256 --no-ws --log-level warning broker.wsgi:application"
+)
+"""As the brokerage's own `web`."""
+WORKERS = {
+    # Celery's default: a pool with a process for each core.
+    "plain": "celery --app plain worker --loglevel WARNING --concurrency {cores}",
+    "procrastinate": "django-admin procrastinate worker --concurrency {threads} --delete-jobs successful",
+}
+MODULES = {"plain": "plain", "procrastinate": "with_procrastinate"}
+PEERS = tuple(WORKERS)
+THREADS = 4
+START_SECONDS_MAX = 60.0
+SHARES = 1_000_000
+
+
+class NotInstalled(Exception):
+    """The peers' requirements could not be installed; the message says why."""
+
+
+class PeerDatabase(Database):
+    """The same questions to a peer's tables, whose trades have ids without a time in them."""
+
+    def open_trades(self) -> int:
+        return int(self._row("SELECT count(*) FROM broker_trade WHERE status IN ('PLACED', 'IN PROGRESS')")[0])
+
+    def finals(self, since: float) -> dict[str, Final]:
+        rows = self.connection.execute(FINALS, [since])
+        return {str(id): Final(placed_at, final_at, status) for id, placed_at, final_at, status in rows}
+
+
+class Peer:
+    """One peer beside the house, which does nothing meanwhile; a context manager that starts it and ends it."""
+
+    def __init__(self, name: str, house: House, says: Callable[[str], None] = lambda _: None) -> None:
+        self.name, self.house, self.says = name, house, says
+        self.folder = house.folder / name
+        self.tokens_file = house.tokens_file
+        self.web, self.workers = house.brokerage.scale.get("web", 1), house.brokerage.scale.get("lanes", 1)
+        self.port = ports.choose(self.web)
+        self.mark = f"{house.brokerage.data_dir}#{name}"
+        self.started: dict[int, str] = {}
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._go_on: Callable[[], None] = lambda: None
+
+    def __enter__(self) -> Peer:
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _start(self) -> None:
+        install(self.says)
+        self.folder.mkdir()
+        self.house.drain()
+        self._go_on = self.house.hold({"lanes", "sweep"})
+        self.environment = self._environment()
+        url = self.environment["DATABASE_URL"]
+        name = urlsplit(url).path.lstrip("/")
+        owner = self.house.database.connection.execute(OWNER).fetchone()
+        self.house.database.connection.execute(f"CREATE DATABASE {name} OWNER {owner[0] if owner else ''}")
+        self._run("django-admin migrate --verbosity 0")
+        self.database: Database = PeerDatabase(self.house.brokerage.data_dir, url)
+        self._populate()
+        for number in range(self.web):
+            self._launch("web", WEB.format(port=self.port + number))
+        for _ in range(self.workers):
+            self._launch("worker", WORKERS[self.name].format(cores=os.cpu_count(), threads=THREADS))
+        self._wait_until_ready()
+
+    def _environment(self) -> dict[str, str]:
+        house = self.house.environment
+        broker = urlsplit(house["BROKER_URL"])
+        return {
+            "PATH": os.pathsep.join([str(ENVIRONMENT / "bin"), os.environ.get("PATH", os.defpath)]),
+            "PYTHONPATH": str(PROJECTS),
+            "DJANGO_SETTINGS_MODULE": f"{MODULES[self.name]}.settings",
+            "DATABASE_URL": f"{house['DATABASE_URL'].rpartition('/')[0]}/peer_{self.name}",
+            "BROKER_URL": urlunsplit(broker._replace(path="/1")),
+            "CALLBACK_URL": f"http://127.0.0.1:{self.port}/exchange/callbacks",
+            **{name: house[name] for name in ("EXCHANGE_URL", "EXCHANGE_SECRET", "SECRET_KEY")},
+            MARK: self.mark,
+        }
+
+    def _populate(self) -> None:
+        population = self.house.population
+        numbers = {
+            "first": population.first_id,
+            "end": population.first_id + population.customers,
+            "deposit": DEPOSIT,
+            "shares": SHARES,
+            "tickers": list(TICKERS),
+        }
+        for statement in CUSTOMERS:
+            self.database.connection.execute(statement, numbers)
+        self.database.settle_down()
+
+    def _run(self, command: str) -> None:
+        made = subprocess.run(
+            command.split(), executable=self._program(command), cwd=PROJECTS, env=self.environment, capture_output=True
+        )
+        if made.returncode:
+            raise RuntimeError(f"{command}: {made.stderr.decode(errors='replace')[-2000:]}")
+
+    def _launch(self, kind: str, command: str) -> None:
+        with open(self.folder / f"{kind}.log", "ab") as log:
+            process = subprocess.Popen(
+                command.split(),
+                executable=self._program(command),
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.started[process.pid] = kind
+        self._processes.append(process)
+
+    def _program(self, command: str) -> str:
+        return str(ENVIRONMENT / "bin" / command.split()[0])
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS_MAX
+        for number in range(self.web):
+            while not _answers(self.port + number):
+                if time.monotonic() > deadline or any(process.poll() is not None for process in self._processes):
+                    logs = "".join(path.read_text(errors="replace")[-2000:] for path in self.folder.glob("*.log"))
+                    raise RuntimeError(f"{self.name} did not start: {logs}")
+                time.sleep(0.05)
+        # The workers are ready when they have worked.
+        token = self.house.population.tokens(1)[0]
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api/v1/trades",
+            data=f'{{"stockTicker": "{TICKERS[0]}", "type": "BUY", "quantity": 1}}'.encode(),
+            headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
+        )
+        with urllib.request.urlopen(request, timeout=30):  # noqa: S310
+            pass
+        self.database.wait_until_nothing_is_open(START_SECONDS_MAX)
+
+    def _stop(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        end(of_mark(self.mark))
+        if hasattr(self, "database"):
+            self.database.close()
+        self._go_on()
+
+    # -- what a load asks of whom it loads
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        return [("127.0.0.1", self.port + number) for number in range(self.web)]
+
+    def roots(self) -> dict[int, str]:
+        """Its processes and those of the house that it uses; what else is in the house stands still."""
+        used = {"postgres", "valkey", "exchange", "benchmark"}
+        return {
+            **{pid: kind if kind in used else "house" for pid, kind in self.house.roots().items()},
+            **self.started,
+        }
+
+    def drain(self) -> float:
+        """Wait until every trade is final; how many seconds it took."""
+        return self.database.wait_until_nothing_is_open(DRAIN_SECONDS_MAX)
+
+    def memory(self) -> dict[str, dict[str, float]]:
+        return processes.memory(self.roots())
+
+    def audit(self) -> dict[str, int]:
+        """Prove its books: cash and shares are what came in and what trades moved. Raises BooksDoNotHold."""
+        self.drain()
+        row = self.database.connection.execute(BOOKS, {"deposit": DEPOSIT, "shares": SHARES}).fetchone()
+        names = ("trades", "tradesWithoutTheirPosting", "balancesThatAreOff", "positionsThatAreOff")
+        found = dict(zip(names, row or (), strict=True))
+        if any(count for name, count in found.items() if name != "trades"):
+            raise BooksDoNotHold(f"{self.name}: {found}")
+        return found
+
+
+def install(says: Callable[[str], None]) -> None:
+    """Make the peers' environment, unless it is there and up to date. Raises NotInstalled."""
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+    installed = ENVIRONMENT / "installed"
+    if installed.exists() and installed.read_text() == wanted:
+        return
+    says(f"installing {REQUIREMENTS.relative_to(ROOT)} into {ENVIRONMENT.relative_to(ROOT)}")
+    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+    python = str(ENVIRONMENT / "bin" / "python")
+    for command in (
+        [sys.executable, "-m", "venv", str(ENVIRONMENT)],
+        [python, *PIP_INSTALL, str(REQUIREMENTS)],
+    ):
+        made = subprocess.run(command, capture_output=True, text=True)
+        if made.returncode:
+            raise NotInstalled((made.stderr or made.stdout).strip()[-500:])
+    installed.write_text(wanted)
+
+
+PIP_INSTALL = ["-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input", "--require-hashes", "-r"]
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+OWNER = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+EACH_CUSTOMER = "generate_series(%(first)s::bigint, %(end)s::bigint - 1) AS id"
+CUSTOMERS = [
+    f"""
+    INSERT INTO auth_user (id, password, is_superuser, username, first_name, last_name, email, is_staff, is_active,
+                           date_joined)
+    SELECT id, '!', false, 'customer-' || id, '', '', '', false, true, now() FROM {EACH_CUSTOMER}
+    """,
+    # The same tokens as the house's.
+    f"INSERT INTO authtoken_token (key, user_id, created) SELECT 'bench_token_' || id, id, now() FROM {EACH_CUSTOMER}",
+    f"INSERT INTO broker_balance (customer_id, amount) SELECT id, %(deposit)s FROM {EACH_CUSTOMER}",
+    f"""
+    INSERT INTO broker_position (customer_id, ticker, quantity)
+    SELECT id, ticker, %(shares)s FROM {EACH_CUSTOMER}, unnest(%(tickers)s::text[]) AS ticker
+    """,
+]
+# A final trade's row is never touched again, so that the transaction which wrote it is the one that settled it.
+FINALS = """
+    SELECT id, extract(epoch FROM placed_at)::float8, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8, status
+    FROM broker_trade WHERE placed_at >= to_timestamp(%s) AND status IN ('FILLED', 'REJECTED')
+"""
+BOOKS = """
+    SELECT (SELECT count(*) FROM broker_trade),
+           (SELECT count(*) FROM broker_trade AS t FULL JOIN broker_posting AS p ON p.trade_id = t.id
+            WHERE (t.status = 'FILLED') IS DISTINCT FROM (p.id IS NOT NULL)
+               OR p.id IS NOT NULL AND (abs(p.cash), abs(p.shares), p.ticker, p.customer_id)
+                  IS DISTINCT FROM (t.quantity * t.price, t.quantity, t.ticker, t.customer_id)
+               OR sign(p.shares) <> CASE t.type WHEN 'BUY' THEN 1 ELSE -1 END OR sign(p.cash) = sign(p.shares)),
+           (SELECT count(*) FROM broker_balance AS b
+            WHERE amount < 0 OR amount <> %(deposit)s + coalesce(
+                (SELECT sum(cash) FROM broker_posting AS p WHERE p.customer_id = b.customer_id), 0)),
+           (SELECT count(*) FROM broker_position AS b
+            WHERE quantity < 0 OR quantity <> %(shares)s + coalesce(
+                (SELECT sum(shares) FROM broker_posting AS p
+                 WHERE p.customer_id = b.customer_id AND p.ticker = b.ticker), 0))
+"""

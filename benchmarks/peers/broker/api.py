@@ -1,0 +1,31 @@
+"""PlaceTrade: a generic view and a model's serializer."""
+
+from django.db import transaction
+from rest_framework import generics, serializers
+
+from broker.jobs import enqueue
+from broker.models import Trade
+
+
+class TradeSerializer(serializers.ModelSerializer):
+    """A trade with the names of the API."""
+
+    tradeId = serializers.UUIDField(source="id", read_only=True)
+    stockTicker = serializers.CharField(source="ticker", max_length=16)
+    createdAt = serializers.DateTimeField(source="placed_at", read_only=True)
+
+    class Meta:
+        model = Trade
+        fields = ["tradeId", "stockTicker", "type", "quantity", "createdAt", "status", "reason"]
+        read_only_fields = ["status", "reason"]
+
+
+class PlaceTrade(generics.CreateAPIView):
+    """POST a market order; 201 once it is recorded and somebody will work on it."""
+
+    serializer_class = TradeSerializer
+
+    def perform_create(self, serializer):
+        with transaction.atomic():
+            trade = serializer.save(customer=self.request.user)
+            enqueue(trade.customer_id)

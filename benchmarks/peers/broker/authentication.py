@@ -1,0 +1,9 @@
+"""Who calls."""
+
+from rest_framework.authentication import TokenAuthentication
+
+
+class BearerAuthentication(TokenAuthentication):
+    """`Authorization: Bearer <token>`."""
+
+    keyword = "Bearer"

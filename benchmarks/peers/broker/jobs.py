@@ -1,0 +1,16 @@
+"""How work is handed to the workers: the one thing in which the peers differ."""
+
+from functools import cache
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+
+def enqueue(customer_id):
+    """Have `trading.send_next` called for this customer once the transaction that is open has committed."""
+    _enqueue()(customer_id)
+
+
+@cache
+def _enqueue():
+    return import_string(settings.ENQUEUE)

@@ -1,0 +1,84 @@
+"""How PostgreSQL would do what the code asks of it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+HAS_A_PLAN = re.compile(r"[\s(]*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", re.IGNORECASE)
+PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?s|%%")
+
+
+@dataclass
+class Plan:
+    """One statement's plan: when it is used, what it would cost, the tables it reads from end to end, its indexes."""
+
+    when: str
+    statement: str
+    cost: float = 0.0
+    relations: int = 0
+    read_whole: set[str] = field(default_factory=set)
+    indexes: set[str] = field(default_factory=set)
+
+    def add(self, node: dict[str, Any]) -> None:
+        self.relations += "Relation Name" in node
+        if node["Node Type"] == "Seq Scan":
+            self.read_whole.add(node["Relation Name"])
+        self.indexes |= {node["Index Name"]} if "Index Name" in node else set()
+        self.indexes |= set(node.get("Conflict Arbiter Indexes", ()))
+        for below in node.get("Plans", ()):
+            self.add(below)
+
+
+@contextmanager
+def planned() -> Iterator[list[Plan]]:
+    """Inside, each statement of the default connection is planned before it is done, both ways PostgreSQL may go.
+
+    At first it plans for the values at hand. A statement that comes often is prepared, and planned once for whatever
+    values if that plan costs no more than those of the first times and their planning.
+    """
+    found: list[Plan] = []
+
+    def plan(execute: Any, statement: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
+        if HAS_A_PLAN.match(statement):
+            first = _plan(AT_FIRST, statement, f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+            generic = _plan(LATER, statement, f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {_numbered(statement)}", None)
+            is_cheaper = generic.cost <= first.cost + PLANNING_COST * (first.relations + 1)
+            found.extend([first, generic if is_cheaper else replace(first, when=LATER)])
+        return execute(statement, parameters, many, context)
+
+    with connection.execute_wrapper(plan):
+        yield found
+
+
+AT_FIRST, LATER = "at first", "once prepared"
+PLANNING_COST = 2.5  # of each relation, as PostgreSQL reckons (cached_plan_cost)
+
+
+def _plan(when: str, statement: str, explain: str, parameters: Any) -> Plan:
+    with psycopg.ClientCursor(connection.connection) as cursor:
+        row = cursor.execute(explain, parameters).fetchone()
+    assert row
+    top = row[0][0]["Plan"]
+    plan = Plan(when, statement, top["Total Cost"])
+    plan.add(top)
+    return plan
+
+
+def _numbered(statement: str) -> str:
+    """With $1, $2 … where parameters go."""
+    names: list[str | None] = []
+
+    def number(found: re.Match[str]) -> str:
+        if found[0] == "%%":
+            return "%"
+        if found[1] is None or found[1] not in names:
+            names.append(found[1])
+            return f"${len(names)}"
+        return f"${names.index(found[1]) + 1}"
+
+    return PLACEHOLDER.sub(number, statement)

@@ -1,0 +1,59 @@
+"""The benchmark runs, at a small scale, and what it prints can be drawn and put into a table."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.plot import draw
+from benchmarks.results import markdown
+
+PROJECT = Path(__file__).parents[2]
+STAGES = "limit,placed,settled,slow,latency,lone"
+SECONDS_MAX = 240
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """For the whole brokerage, as in the stories."""
+    folder = Path(tempfile.mkdtemp(prefix="brokerage-story-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.story
+def test_every_stage_measures_and_the_books_hold(folder: Path) -> None:
+    small = {"RUNS": "1", "SECONDS": "2", "WARM_UP_SECONDS": "1", "CUSTOMERS": "200", "RATES": "20", "ONLY": STAGES}
+    environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "BROKER_URL"}}
+    environment |= {f"BENCH_{name}": value for name, value in small.items()} | {"TMPDIR": str(folder)}
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks"],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+    )
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    result: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    assert result["ok"]
+    assert result["audit"]["ok"]
+    assert result["audit"]["trades"] > 200 * 4
+    assert result["ratio"] > 0
+    for stage in ("limit", "placed", "settled", "slow"):
+        assert result[stage]["tradesPerSecond"] > 0
+        assert result[stage]["cpuMs"]["total"] > 0
+    assert [row["rate"] for row in result["latency"]][:1] == [20]
+    assert result["lone"]["trades"] > 0
+    assert {goal["goal"] for goal in result["goals"]} >= {"settled / bare limit", "a lone trade final, p50, ms"}
+    assert list(folder.glob("brokerage-bench-*")) == []  # nothing stays
+    assert any(line.startswith("| settled, end to end |") for line in markdown(result))
+    assert ElementTree.fromstring(draw(result)).tag.endswith("svg")  # noqa: S314 (our own)

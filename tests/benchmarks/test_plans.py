@@ -1,0 +1,206 @@
+"""What is done for every trade, and for every look at one's trades, costs the same however much has been traded.
+
+Each step runs as it is against tables with a past; each of its statements must reach what grows by an index, and the
+step by those that are there for it.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+
+from accounts import tokens
+from benchmarks.database import Database
+from benchmarks.population import Population, loading, populate
+from tests.benchmarks.plans import AT_FIRST, LATER, planned
+from tests.conftest import StandInExchange
+from tests.people import word
+from trades import feed
+from trades.listing import Wanted, trades_of
+from trades.models import Report, Status, Trade, Type
+from trades.place import place_trade
+from trades.report import record
+from trades.sweep import ask_exchange, ring_for_waiting
+from trades.turn import _settle_and_claim
+
+CUSTOMERS, TRADES_EACH = 5_000, 20
+SETS = (1, 40)
+GROW = {
+    *("accounts_customer", "accounts_token", "accounts_balance", "accounts_position", "accounts_posting"),
+    *("accounts_transfer", "trades_tradecounter", "trades_trade", "trades_move", "trades_report"),
+}
+
+PRICE = Decimal(10)
+TOKEN = "accounts_token_token_hash_key|accounts_token_token_hash_f1690503_like"  # the same column twice
+CLAIMED = "trades_trade_pkey|placed_by_age"  # by their ids, or out of those in line, of which there are few
+IN_FLIGHT = "one_trade_in_flight|to_ask_about"  # both have only trades in flight
+every_type = pytest.mark.parametrize("type", Type)
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _listing(exchange: StandInExchange) -> None:
+    """Says which stocks there are."""
+
+
+@pytest.fixture(scope="module")
+def past(administrator: Database) -> Population:
+    """100,000 finished trades, 200,000 postings, 300,000 moves, and others' open trades; statistics know of them."""
+    made = populate(administrator.connection, CUSTOMERS, TRADES_EACH)
+    with loading(administrator.connection):
+        administrator.connection.execute(
+            OPEN_TRADES, {"first": made.first_id, "customers": CUSTOMERS, "each": TRADES_EACH}
+        )
+    administrator.settle_down()
+    return made
+
+
+# Of each four customers one has a trade in line and one a trade in flight, for which it is not yet time to do anything.
+OPEN_TRADES = """
+    INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, placed_at, status, reason_code,
+                              max_price, claimed_at, expires_at, ask_at)
+    SELECT uuidv7(), %(first)s + n, %(each)s + 1, 'AAPL', 'BUY', 1, placed, CASE n %% 4 WHEN 1 THEN 'PLACED'
+           ELSE 'IN PROGRESS' END, '', max_price, later, later, later
+    FROM (
+        SELECT n, now() + interval '1 hour' AS placed, CASE n %% 4 WHEN 3 THEN 1000 END AS max_price,
+               CASE n %% 4 WHEN 3 THEN now() + interval '1 hour' END AS later
+        FROM generate_series(1, %(customers)s - 1, 2) AS n
+    ) AS made
+"""
+
+
+@pytest.fixture(params=SETS)
+def customer_ids(past: Population, request: pytest.FixtureRequest) -> list[int]:
+    step = CUSTOMERS // request.param // 4 * 4
+    return [past.first_id + number * step for number in range(request.param)]
+
+
+def check(step: Callable[[], object], *indexes: str) -> None:
+    """What this does reads no growing table as a whole, and uses these indexes (of "a|b" one), whatever the values."""
+    with planned() as plans:
+        step()
+    for plan in plans:
+        assert not plan.read_whole & GROW, f"{plan.when}: {plan.statement}"
+    for when in (AT_FIRST, LATER):
+        used = set[str]().union(*(plan.indexes for plan in plans if plan.when == when))
+        missing = [index for index in indexes if not used & set(index.split("|"))]
+        assert not missing, f"{when}: {used}"
+
+
+def place(customer_ids: list[int], type: str = Type.BUY) -> None:
+    for customer_id in customer_ids:
+        place_trade(customer_id, "AAPL", type, 1)
+
+
+def in_flight(customer_ids: list[int], type: str = Type.BUY) -> list[Trade]:
+    place(customer_ids, type)
+    return _settle_and_claim(customer_ids, "test")
+
+
+def report(trades: list[Trade]) -> None:
+    record([word(trade, Status.FILLED, PRICE) for trade in trades], Report.Source.CALLBACK)
+
+
+def test_a_token_is_looked_up(past: Population) -> None:
+    check(lambda: tokens.find(past.tokens(1)[0]), TOKEN, "accounts_customer_pkey")
+
+
+def test_a_trade_is_placed(customer_ids: list[int]) -> None:
+    check(lambda: place(customer_ids[:1]), "trades_tradecounter_pkey")
+
+
+def test_a_retry_is_found(customer_ids: list[int]) -> None:
+    place_trade(customer_ids[0], "AAPL", Type.BUY, 1, key="once")
+    check(lambda: place_trade(customer_ids[0], "AAPL", Type.BUY, 1, key="once"), "one_trade_a_key")
+
+
+@every_type
+def test_trades_are_claimed(customer_ids: list[int], type: Type) -> None:
+    place(customer_ids, type)
+    check(
+        lambda: _settle_and_claim(customer_ids, "test"),
+        *("accounts_balance_pkey", "reports_waiting", "placed_in_line", IN_FLIGHT, CLAIMED),
+        *("feed_of_customer", *(["one_position_a_stock"] if type == Type.SELL else [])),
+    )
+
+
+def test_trades_that_nothing_can_be_held_for_are_ended(customer_ids: list[int]) -> None:
+    for customer_id in customer_ids:
+        place_trade(customer_id, "AAPL", Type.SELL, 1_000_000)
+    check(lambda: _settle_and_claim(customer_ids, "test"), "trades_trade_pkey", "feed_of_customer")
+    assert Trade.objects.filter(status=Status.REJECTED).count() == len(customer_ids)
+
+
+def test_reports_are_recorded(customer_ids: list[int]) -> None:
+    trades = in_flight(customer_ids)
+    check(lambda: report(trades), "trades_trade_pkey", "trades_report_digest_key")
+
+
+@every_type
+def test_reports_are_settled(customer_ids: list[int], type: Type) -> None:
+    trades = in_flight(customer_ids, type)
+    report(trades)
+    check(
+        lambda: _settle_and_claim(customer_ids, "test"),
+        *("accounts_balance_pkey", "reports_waiting", "trades_trade_pkey", "one_position_a_stock"),
+        *("trades_report_pkey", "feed_of_customer"),
+    )
+    assert {trade.status for trade in Trade.objects.filter(id__in=[trade.id for trade in trades])} == {Status.FILLED}
+
+
+def test_the_sweep_looks_for_whoever_waits(customer_ids: list[int]) -> None:
+    place(customer_ids)
+    report(in_flight([customer_id + 2 for customer_id in customer_ids]))
+    check(lambda: ring_for_waiting("test"), "placed_by_age", IN_FLIGHT, "reports_waiting")
+
+
+def test_the_sweep_looks_for_what_is_out_too_long(customer_ids: list[int]) -> None:
+    in_flight(customer_ids)
+    check(ask_exchange, "to_ask_about", "trades_trade_pkey")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "indexes"),
+    [
+        (Wanted(), ["trade_has_its_place_in_line"]),
+        (Wanted(below=10), ["trade_has_its_place_in_line"]),
+        (Wanted(placed_after=datetime(2026, 1, 2, tzinfo=UTC)), ["trade_has_its_place_in_line"]),
+        (Wanted(statuses=[Status.FILLED]), ["final_by_type"]),
+        (Wanted(tickers=["KO"]), ["placed_in_line", IN_FLIGHT, "final_by_ticker"]),
+    ],
+    ids=["all", "a later page", "since a day", "the filled", "of a stock"],
+)
+def test_trades_are_listed(past: Population, wanted: Wanted, indexes: list[str]) -> None:
+    place([past.first_id])
+    check(lambda: trades_of(past.first_id, wanted, 50), *indexes)
+
+
+@pytest.mark.parametrize(
+    ("path", "index"),
+    [
+        ("trades", "trade_has_its_place_in_line"),
+        ("postings", "postings_of_customer"),
+        ("positions", "one_position_a_stock"),
+        ("balance", "accounts_balance_pkey"),
+    ],
+)
+def test_the_api_reads(past: Population, path: str, index: str) -> None:
+    client = Client(headers={"Authorization": f"Bearer {past.tokens(1)[0]}"})
+    answer = []
+    check(lambda: answer.append(client.get(f"/api/v1/{path}")), index, TOKEN)
+    assert answer[0].status_code == 200
+
+
+def test_the_feed_is_read(customer_ids: list[int]) -> None:
+    askers = [(customer_id, feed.Position(0, 0)) for customer_id in customer_ids]
+    check(
+        lambda: feed.read(askers, feed.now(), 20),
+        *("feed_of_customer", "trades_trade_pkey", "one_posting_a_cause"),
+    )
+
+
+def test_a_plan_that_reads_a_table_whole_is_seen(past: Population) -> None:
+    with pytest.raises(AssertionError, match="trades_trade"):
+        check(lambda: list(Trade.objects.filter(quantity=1)))

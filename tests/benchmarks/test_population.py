@@ -1,0 +1,56 @@
+"""What the benchmark loads past the verbs is what the verbs would have made: the audit finds nothing wrong with it."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from benchmarks import population
+from benchmarks.database import Database
+from benchmarks.population import populate
+from trades import feed
+from trades.audit import audit_books
+from trades.models import Trade
+
+CUSTOMERS, TRADES_EACH = 40, 9
+DEFINITIONS = """
+    SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint
+    UNION ALL SELECT tablename, indexname, replace(indexdef, 'ONLY ', ''), true FROM pg_indexes
+    WHERE schemaname = 'public' AND indexdef NOT LIKE '%% WHERE %%' ORDER BY 1, 2, 3
+"""
+PARTIAL = "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND indexdef LIKE '%% WHERE %%' ORDER BY 1"
+
+
+def definitions() -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(DEFINITIONS)
+        found = cursor.fetchall()
+        cursor.execute(PARTIAL)  # written anew, a condition's casts are spelled differently
+        return [*found, *cursor.fetchall()]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("in_bulk", [False, True], ids=["as the tables are", "in bulk"])
+def test_the_books_hold(administrator: Database, monkeypatch: pytest.MonkeyPatch, in_bulk: bool) -> None:
+    monkeypatch.setattr(population, "TRADES_A_STATEMENT", 100)  # so that loaders take turns
+    before = definitions()
+    made = populate(
+        administrator.connection, CUSTOMERS, TRADES_EACH, connect=administrator.connect if in_bulk else None
+    )
+    assert definitions() == before
+    assert audit_books().findings.violations == []
+    trades = Trade.objects.filter(customer_id__gte=made.first_id)
+    assert trades.count() == CUSTOMERS * TRADES_EACH
+    customer_id = made.first_id + 1
+    (events,) = feed.read([(customer_id, feed.Position(0, 0))], feed.now(), 1000)
+    line = list(trades.filter(customer_id=customer_id).order_by("sequence").values_list("id", flat=True))
+    assert [event.trade.id for event in events] == [trade for trade in line for _ in range(3)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_audit_sees_what_was_loaded_wrongly(administrator: Database) -> None:
+    made = populate(administrator.connection, 2, 1)
+    administrator.connection.execute(
+        "UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %s", [made.first_id]
+    )
+    assert not audit_books().findings.ok
