@@ -1,4 +1,4 @@
-"""docs/haproxy.cfg, as it is, in front of two real `web` processes: what it keeps from them, and what it makes of a loss."""
+"""docs/haproxy.cfg, as it is, before two real `web` processes: what it keeps from them, what it makes of a loss."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_slow_bodies_keep_nobody_up_and_are_shown_out(
         assert place(client, str(uuid4())) == 201
         seconds.append(time.monotonic() - began)
         time.sleep(0.1)
-    figures = f"{len(crowd)} slow bodies, {len(seconds)} placings of others, the slowest answered in {max(seconds):.3f} s"
+    figures = f"{len(crowd)} slow bodies, {len(seconds)} placings of others, the slowest took {max(seconds):.3f} s"
     record_property("figures", f"balancer: {figures}")
     assert max(seconds) < ANSWER_SECONDS_MAX, figures
     assert {slow.answer[:13] for slow in crowd} == {b"HTTP/1.1 408 "}
