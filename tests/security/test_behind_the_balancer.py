@@ -1,0 +1,407 @@
+"""docs/haproxy.cfg, as it is, before two real `web` processes: what it keeps from them, what it makes of a loss."""
+
+from __future__ import annotations
+
+import csv
+import grp
+import http.client
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+import psycopg
+import pytest
+import urllib3
+
+from brokerage.local import ports
+from brokerage.local.harness import Brokerage
+from brokerage.local.ports import LOOPBACK
+from brokerage.local.run import PROJECT
+from tests.stories.test_streams import Reader
+
+BINARY = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAProxy is not installed")]
+
+CONFIGURATION = PROJECT / "docs/haproxy.cfg"
+REQUEST_SECONDS_MAX = 10.0  # `timeout http-request`
+ANSWER_SECONDS_MAX = 5.0  # on a machine that is busy with much else; blocked, they would wait for more than the above
+STRANGERS_A_MINUTE = 30
+EMAIL, PASSWORD = "slow@example.com", "correct horse battery"
+OUTSIDE = "127.0.0.9"  # an address that the test leaves out of INSIDE and EXCHANGE
+PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+TRADES = 16
+
+
+class Balancer:
+    """HAProxy with the configuration that we give away, its addresses filled in; a context manager."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.port, self._folder = port, folder
+        self._socket = folder / "stats"
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def start(self, web: list[str], stream: str) -> None:
+        addresses = {
+            "LISTEN": f"{LOOPBACK}:{self.port}",
+            "WEB_1": web[0],
+            "WEB_2": web[1],
+            "STREAM_1": stream,
+            "INSIDE": LOOPBACK,
+            "EXCHANGE": LOOPBACK,
+            "STATS_SOCKET": str(self._socket),
+            "RUN_USER": pwd.getpwuid(os.getuid()).pw_name,
+            "RUN_GROUP": grp.getgrgid(os.getgid()).gr_name,
+        }
+        with open(self._folder / "haproxy.log", "wb") as log:
+            self._process = subprocess.Popen(
+                [str(BINARY), "-db", "-f", str(CONFIGURATION)], env=os.environ | addresses, stdout=log, stderr=log
+            )
+        until(lambda: self._socket.exists() and set(self.states().values()) == {"UP"}, 10, self.log)
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def log(self) -> str:
+        return (self._folder / "haproxy.log").read_text(errors="replace")[-3000:]
+
+    def states(self) -> dict[str, str]:
+        """What the health checks say of each `web`."""
+        return {row["svname"]: row["status"].split()[0] for row in self._servers()}
+
+    def served(self) -> Counter[str]:
+        """How many requests each `web` was given so far."""
+        return Counter({row["svname"]: int(row["stot"]) for row in self._servers()})
+
+    def _servers(self) -> list[dict[str, str]]:
+        with socket.socket(socket.AF_UNIX) as stats:
+            stats.connect(str(self._socket))
+            stats.sendall(b"show stat\n")
+            told = b"".join(iter(lambda: stats.recv(65536), b"")).decode()
+        rows = list(csv.DictReader(told.removeprefix("# ").splitlines()))
+        return [row for row in rows if row["pxname"] == "web" and row["svname"] != "BACKEND"]
+
+
+def until(is_so: Callable[[], bool], seconds_max: float, why: Callable[[], Any] = str) -> float:
+    """Wait for something; the seconds that it took."""
+    began = time.monotonic()
+    while not is_so():
+        assert time.monotonic() < began + seconds_max, why()
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="brokerage-balancer-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return ports.choose()
+
+
+@pytest.fixture(scope="module")
+def brokerage(folder: Path, port: int) -> Iterator[Brokerage]:
+    behind = {
+        "NUM_PROXIES": "1",
+        "TRUSTED_PROXY_COUNT": "1",
+        "CALLBACK_URL": f"http://{LOOPBACK}:{port}/exchange/callbacks",
+        "STREAM_URL": f"http://{LOOPBACK}:{port}",
+        "STRANGERS_A_MINUTE": str(STRANGERS_A_MINUTE),
+    }
+    with Brokerage(folder / "var", {"web": 2, "lanes": 1, "sweep": 1}, behind) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def balancer(brokerage: Brokerage, folder: Path, port: int) -> Iterator[Balancer]:
+    balancer = Balancer(folder, port)
+    try:
+        balancer.start(
+            [url.removeprefix("http://") for url in brokerage.web_urls], f"{LOOPBACK}:{brokerage.stream_port}"
+        )
+        yield balancer
+    finally:
+        balancer.stop()
+
+
+@pytest.fixture(scope="module")
+def token(brokerage: Brokerage) -> str:
+    made = brokerage.manage("create_customer", EMAIL, "--password", PASSWORD, "--deposit", "1000000", "--json")
+    return str(json.loads(made.stdout)["token"])
+
+
+@pytest.fixture
+def client(balancer: Balancer, token: str) -> urllib3.HTTPConnectionPool:
+    """A customer's program, once every `web` is up."""
+    until(lambda: set(balancer.states().values()) == {"UP"}, 20, balancer.log)
+    return urllib3.HTTPConnectionPool(
+        LOOPBACK, balancer.port, maxsize=8, retries=False, timeout=20, headers={"Authorization": f"Bearer {token}"}
+    )
+
+
+def place(client: urllib3.HTTPConnectionPool, key: str) -> int:
+    return client.request(
+        "POST", "/api/v1/trades", json=PLACING, headers={**(client.headers or {}), "Idempotency-Key": key}
+    ).status
+
+
+def ask(balancer: Balancer, path: str, source: str = LOOPBACK, **headers: str) -> int:
+    """The status of a GET that comes from this address."""
+    connection = http.client.HTTPConnection(LOOPBACK, balancer.port, timeout=10, source_address=(source, 0))
+    try:
+        connection.request("GET", path, headers={name.replace("__", "-"): value for name, value in headers.items()})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def head(token: str, *lines: str) -> bytes:
+    named = [f"Host: {LOOPBACK}", "Content-Type: application/json", f"Authorization: Bearer {token}", *lines]
+    return "\r\n".join(["POST /api/v1/trades HTTP/1.1", *named, "", ""]).encode()
+
+
+def slow_clients(token: str) -> list[tuple[bytes, bytes]]:
+    """What each sends at once, and what it then sends again and again."""
+    large = f"X-Large: {'x' * 15_000}"
+    return [
+        (head(token, "Content-Length: 300"), b" "),
+        (head(token, "Content-Length: 99000") + b" " * 80_000, b" "),
+        (head(token, "Content-Length: 99000", large) + b" " * 80_000, b" "),
+        (head(token, "Transfer-Encoding: chunked"), b"1\r\n \r\n"),
+        (head(token, "Transfer-Encoding: chunked", large) + b"14c08\r\n" + b" " * 85_000 + b"\r\n", b"1\r\n \r\n"),
+    ]
+
+
+class Trickle(threading.Thread):
+    """One client that sends a little twice a second, for as long as it is let."""
+
+    def __init__(self, port: int, words: tuple[bytes, bytes]) -> None:
+        super().__init__(daemon=True)
+        self._port, self._words = port, words
+        self.answer, self.seconds, self.stop = b"", 0.0, False
+
+    def run(self) -> None:
+        began = time.monotonic()
+        with socket.create_connection((LOOPBACK, self._port), 5) as client:
+            client.sendall(self._words[0])
+            client.settimeout(0.5)
+            while not self.stop:
+                try:
+                    heard = client.recv(1000)
+                    self.answer += heard
+                    if not heard:
+                        break
+                except TimeoutError:
+                    try:
+                        client.sendall(self._words[1])
+                    except OSError:
+                        break
+                except OSError:
+                    break
+        self.seconds = time.monotonic() - began
+
+
+def test_slow_bodies_keep_nobody_up_and_are_shown_out(
+    balancer: Balancer, client: urllib3.HTTPConnectionPool, token: str, record_property: Callable[[str, object], None]
+) -> None:
+    reader = Reader(f"{balancer.url}/api/v1/events", token)
+    reader.start()
+    until(lambda: reader.opened == 1, 5)
+    crowd = [Trickle(balancer.port, words) for words in slow_clients(token) * 12]
+    for slow in crowd:
+        slow.start()
+    seconds = []
+    deadline = time.monotonic() + REQUEST_SECONDS_MAX + 5
+    while any(slow.is_alive() for slow in crowd):
+        assert time.monotonic() < deadline, [slow.answer for slow in crowd if slow.is_alive()]
+        began = time.monotonic()
+        assert place(client, str(uuid4())) == 201
+        seconds.append(time.monotonic() - began)
+        time.sleep(0.1)
+    figures = f"{len(crowd)} slow bodies, {len(seconds)} placings of others, the slowest took {max(seconds):.3f} s"
+    record_property("figures", f"balancer: {figures}")
+    assert max(seconds) < ANSWER_SECONDS_MAX, figures
+    assert {slow.answer[:13] for slow in crowd} == {b"HTTP/1.1 408 "}
+    assert min(slow.seconds for slow in crowd) > REQUEST_SECONDS_MAX - 1
+    # Meanwhile an event stream went on, which is nothing that has to be finished in time.
+    until(lambda: len(reader.events) >= len(seconds), 5)
+    assert reader.opened == 1
+    reader.stop = True
+
+
+def test_a_body_too_large_is_refused_at_once(balancer: Balancer, token: str) -> None:
+    announced = head(token, "Content-Length: 10000000000") + b"{"
+    not_announced = head(token, "Transfer-Encoding: chunked") + b"1d4c0\r\n" + b" " * 120_000
+    for words in (announced, not_announced):
+        began = time.monotonic()
+        with socket.create_connection((LOOPBACK, balancer.port), 5) as client:
+            client.sendall(words)
+            assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
+        assert time.monotonic() - began < ANSWER_SECONDS_MAX
+    with socket.create_connection((LOOPBACK, balancer.port), 5) as client:
+        client.sendall(head(token, f"X-Large: {'x' * 17_000}", "Content-Length: 0"))
+        assert client.recv(1000).startswith(b"HTTP/1.1 431 ")
+
+
+def test_what_is_ours_is_not_there_for_others(balancer: Balancer) -> None:
+    for path in ("/admin/", "/admin", "/%61dmin/login/", "/metrics", "/%6Detrics", "/readyz", "/exchange/callbacks"):
+        assert ask(balancer, path, OUTSIDE) == 404, path
+        assert ask(balancer, path) in ({404} if path == "/admin" else {200, 302, 405}), path
+    assert ask(balancer, "/healthz", OUTSIDE) == 200
+
+
+def test_each_web_has_its_share(balancer: Balancer, client: urllib3.HTTPConnectionPool) -> None:
+    before = balancer.served()
+    for _ in range(20):
+        assert client.request("GET", "/api/v1/balance").status == 200
+    shares = balancer.served() - before
+    assert shares == {"web_1": 10, "web_2": 10}
+
+
+def test_a_forged_address_is_not_believed(brokerage: Brokerage, balancer: Balancer) -> None:
+    def forged(number: int, source: str) -> int:
+        claimed = f"203.0.113.{number % 250}"
+        spelt = ("X__Forwarded__For", "X_Forwarded_For", "Forwarded", "X__Real__IP")[number % 4]
+        return ask(balancer, "/api/v1/balance", source, **{spelt: claimed})
+
+    # Across the end of a minute, one of two minutes still has more than are let.
+    answers = Counter(forged(number, "127.0.0.5") for number in range(2 * STRANGERS_A_MINUTE + 2))
+    assert set(answers) == {401, 429}
+    # Whose address another claims is not limited for it.
+    assert ask(balancer, "/api/v1/balance", "127.0.0.6", X__Forwarded__For="127.0.0.5") == 401
+
+    connection = http.client.HTTPConnection(LOOPBACK, balancer.port, timeout=10, source_address=("127.0.0.7", 0))
+    asked = json.dumps({"email": EMAIL, "password": PASSWORD, "name": "test"})
+    headers = {"Content-Type": "application/json", "X-Forwarded-For": "203.0.113.1", "X_Forwarded_For": "203.0.113.2"}
+    connection.request("POST", "/api/v1/tokens", asked, headers)
+    assert connection.getresponse().status == 201
+    connection.close()
+    with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
+        kept = database.execute("SELECT address FROM accounts_signin WHERE kind = 'token'").fetchall()
+    assert kept == [("127.0.0.7",)]
+
+
+def test_a_web_that_is_killed_is_missed_by_nobody(
+    brokerage: Brokerage,
+    balancer: Balancer,
+    client: urllib3.HTTPConnectionPool,
+    record_property: Callable[[str, object], None],
+) -> None:
+    urllib3.request("PUT", f"{brokerage.exchange_url}/v1/faults", json={"latencyMs": 100})
+    pids = brokerage.processes()
+    ended = threading.Event()
+    read: Counter[int] = Counter()
+    placed: Counter[int] = Counter()
+
+    def read_on() -> None:
+        while not ended.is_set():
+            read[client.request("GET", "/api/v1/trades").status] += 1
+
+    def place_until_told(number: int) -> None:
+        for _ in range(20):
+            try:
+                status = place(client, f"killed-{number}")
+            except urllib3.exceptions.ProtocolError:  # what a kept connection is closed with
+                status = 502
+            placed[status] += 1
+            if status < 500:
+                break
+            time.sleep(0.2)
+        assert status in (200, 201)
+
+    with ThreadPoolExecutor(5) as threads, ExitStack() as cleanup:
+        cleanup.callback(ended.set)
+        # Frozen, who would start it again; so it stays dead until it is to come back.
+        os.kill(pids["supervisord"], signal.SIGSTOP)
+        cleanup.callback(os.kill, pids["supervisord"], signal.SIGCONT)
+        readers = [threads.submit(read_on) for _ in range(2)]
+        doomed = psutil.Process(pids["web.2"])
+        family = [doomed, *doomed.children(recursive=True)]
+        placings = [threads.submit(place_until_told, number) for number in range(TRADES)]
+        until(lambda: placed.total() > TRADES // 4, 10)
+        for process in family:
+            process.kill()
+        noticed = until(lambda: balancer.states()["web_2"] == "DOWN", 10)
+        for placing in placings:
+            placing.result(30)
+        until(lambda: len(words_on_the_filled(brokerage)) == TRADES, 60, balancer.log)
+        # On a slow machine the sweep may have asked before the exchange repeated one; it does not ask for most.
+        assert words_on_the_filled(brokerage).count("callback") > TRADES // 2
+        assert balancer.states() == {"web_1": "UP", "web_2": "DOWN"}
+        before = balancer.served()
+        for _ in range(10):
+            assert client.request("GET", "/api/v1/balance").status == 200
+        assert (balancer.served() - before).keys() == {"web_1"}
+        ended.set()
+        for reading in readers:
+            reading.result(30)
+    record_property("figures", f"balancer: a dead web noticed after {noticed:.1f} s; placings {dict(placed)}")
+    # Not one, from the moment it died: what was not answered was asked again at the other.
+    assert set(read) == {200}
+    back = until(lambda: balancer.states()["web_2"] == "UP", 20)
+    before = balancer.served()
+    for _ in range(10):
+        assert client.request("GET", "/api/v1/balance").status == 200
+    assert (balancer.served() - before)["web_2"] >= 4, back
+
+
+def words_on_the_filled(brokerage: Brokerage) -> list[str]:
+    """For each trade that was placed around the death and is filled, how the exchange's word on it came."""
+    with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
+        rows = database.execute(
+            "SELECT max(r.source) FILTER (WHERE r.outcome = 'settled') FROM trades_trade AS t"
+            " JOIN trades_report AS r ON r.trade_id = t.id"
+            " WHERE t.idempotency_key LIKE 'killed-%' AND t.status = 'FILLED' GROUP BY t.id"
+        ).fetchall()
+    return [source for (source,) in rows]
+
+
+def test_without_a_broker_every_web_stays_in(
+    brokerage: Brokerage, balancer: Balancer, client: urllib3.HTTPConnectionPool
+) -> None:
+    pid = brokerage.kill("valkey", signal.SIGSTOP)
+    try:
+        deadline = time.monotonic() + 3.5  # two checks, each of which waits a second for the broker
+        while time.monotonic() < deadline:
+            assert set(balancer.states().values()) == {"UP"}
+            assert client.request("GET", "/api/v1/balance").status == 200
+            time.sleep(0.2)
+        assert ask(balancer, "/readyz") == 503
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_without_the_balancer_slow_bodies_would_stop_a_web(brokerage: Brokerage, token: str) -> None:
+    crowd = [Trickle(brokerage.port, slow_clients(token)[0]) for _ in range(60)]
+    for slow in crowd:
+        slow.start()
+    time.sleep(1)
+    with pytest.raises(urllib3.exceptions.TimeoutError):
+        urllib3.request("GET", f"{brokerage.url}/healthz", timeout=3, retries=False)
+    for slow in crowd:
+        slow.stop = True
+    for slow in crowd:
+        slow.join(5)
+    until(lambda: urllib3.request("GET", f"{brokerage.url}/healthz", timeout=5, retries=False).status == 200, 10)
