@@ -197,7 +197,7 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
         for setting in (
             f"statement_timeout={env.int('STATEMENT_TIMEOUT_MS', default=5_000)}",
             "lock_timeout=2000",
-            "idle_in_transaction_session_timeout=5000",
+            f"idle_in_transaction_session_timeout={env.int('IDLE_IN_TRANSACTION_TIMEOUT_MS', default=5_000)}",
             f"transaction_timeout={env.int('TRANSACTION_TIMEOUT_MS', default=15_000)}",
         )
     ),

@@ -38,6 +38,10 @@ DEATHS_BEFORE_READY_MAX = 5
 """A process that dies this often before the brokerage was ever ready won't get better."""
 STOP_SECONDS_MAX = 13.5
 LOOK_SECONDS = 0.1
+UNHURRIED = dict.fromkeys(
+    ("STATEMENT_TIMEOUT_MS", "TRANSACTION_TIMEOUT_MS", "IDLE_IN_TRANSACTION_TIMEOUT_MS"), "600000"
+)
+"""For steps of the set-up, which hold nobody up, and which a busy machine makes long."""
 
 
 class Stopped(Exception):
@@ -220,7 +224,7 @@ class Run:
         specification = Specification(
             name=arguments[0],
             command=[sys.executable, "manage.py", *arguments],
-            environment={**self._process_environment(), "PROCESS_NAME": arguments[0]},
+            environment={**self._process_environment(), **UNHURRIED, "PROCESS_NAME": arguments[0]},
             directory=str(self.plan.root),
             mark=self._mark(arguments[0]),
         )
