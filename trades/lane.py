@@ -95,7 +95,8 @@ def answers(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
     named: those whom the message names, which with RabbitMQ are all who rang. Raises RedisError.
     """
     if settings.BROKER_IS_RABBITMQ:
-        yield sorted(named)
+        if named:
+            yield sorted(named)
         return
     ends_at = time.monotonic() + ROUNDS_SECONDS_MAX
     while True:
@@ -174,7 +175,7 @@ ANSWER = """
     local most, taken, awake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
     local customers, left, messages = {}, 0, 0
     for i = 1, #KEYS, 3 do
-        local bell, rang, queue = KEYS[i], KEYS[i + 1], KEYS[i + 2]
+        local rang, queue = KEYS[i + 1], KEYS[i + 2]
         local room = most - taken - #customers
         if room > 0 then
             for _, id in ipairs(redis.call('SPOP', rang, room)) do customers[#customers + 1] = id end

@@ -210,3 +210,9 @@ def test_a_ring_on_commit_is_heard_after_the_commit(db: None, django_capture_on_
         ring_on_commit(iter([5]))
         assert answer(lane_of(5)) == []
     assert answer(lane_of(5)) == [5]
+
+
+def test_with_rabbitmq_a_message_that_names_nobody_asks_for_no_turn(settings: Any) -> None:
+    settings.BROKER_IS_RABBITMQ = True
+    assert list(answers(3)) == []
+    assert list(answers(3, [7, 5])) == [[5, 7]]
