@@ -28,35 +28,39 @@ PRICES_KEPT_MAX = 10_000
 Kind = Switch.Kind
 
 
-class TradingHalted(Exception):
+class Refused(Exception):
+    """An order that may not be placed now; each kind says why."""
+
+
+class TradingHalted(Refused):
     """Of all, of this customer, or of this stock."""
 
 
-class TickerRestricted(Exception):
+class TickerRestricted(Refused):
     """Nothing of this stock may be placed."""
 
 
-class TooManyShares(Exception):
+class TooManyShares(Refused):
     """More shares than an order may have."""
 
 
-class TooMuchMoney(Exception):
+class TooMuchMoney(Refused):
     """Worth more, at the last price, than an order may be."""
 
 
-class PriceUnknown(Exception):
+class PriceUnknown(Refused):
     """There is a limit on what an order may be worth, and no price to tell what it is worth."""
 
 
-class TooManyOrders(Exception):
+class TooManyOrders(Refused):
     """More orders in a minute than the customer may place."""
 
 
-class Overloaded(Exception):
+class Overloaded(Refused):
     """As many trades wait in all as may."""
 
 
-class LineTooLong(Exception):
+class LineTooLong(Refused):
     """As many of the customer's trades wait as may."""
 
 

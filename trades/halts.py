@@ -8,18 +8,13 @@ from trades.checks import (
     LineTooLong,
     Overloaded,
     PriceUnknown,
-    TickerRestricted,
+    Refused,
     TooManyOrders,
     TooManyShares,
     TooMuchMoney,
-    TradingHalted,
     rules,
 )
 
-REFUSALS = (
-    *(TradingHalted, TickerRestricted, TooManyShares, TooMuchMoney, PriceUnknown),
-    *(TooManyOrders, LineTooLong, Overloaded),
-)
 MEANWHILE = "New trades are refused until it resumes. Those that you placed before wait, and you can cancel them."
 
 
@@ -48,8 +43,8 @@ def halt_of(customer_id: int, ticker: str = "") -> Halt | None:
     return None
 
 
-def refusal(error: Exception, customer_id: int, ticker: str) -> tuple[str | None, str]:
-    """Why a ticket is refused, of one of REFUSALS: the field at fault if it is one, and a sentence."""
+def refusal(error: Refused, customer_id: int, ticker: str) -> tuple[str | None, str]:
+    """Why a ticket is refused: the field at fault if it is one, and a sentence."""
     now = rules()
     if isinstance(error, TooManyShares):
         most = now.limit(Kind.SHARES_MAX, customer_id)

@@ -25,8 +25,9 @@ from exchange.messages import storable
 from exchange.models import Stock
 from trades import checks, portfolio
 from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
+from trades.checks import Refused
 from trades.confirmation import confirmation_of
-from trades.halts import REFUSALS, halt_of, refusal
+from trades.halts import halt_of, refusal
 from trades.models import FINAL, Status, Trade, Type
 from trades.place import QUANTITY_MAX, TradeKeyReused, UnknownTicker, place_trade
 from trades.portfolio import STRETCHES, Stretch
@@ -281,7 +282,7 @@ def _may_place(request: HttpRequest, form: TicketForm) -> bool:
     """Whether staff lets the customer place this; where not, the form says why."""
     try:
         checks.check(customer_id_of(request), form.ticker, form.cleaned_data["quantity"])
-    except REFUSALS as refused:
+    except Refused as refused:
         form.add_error(*refusal(refused, customer_id_of(request), form.ticker))
         return False
     return True
@@ -305,7 +306,7 @@ def place(request: HttpRequest, ticker: str) -> HttpResponse:
         form.add_error(None, f"The exchange does not list {found.ticker} any more.")
     except TradeKeyReused:
         form.add_error(None, "This ticket was used for another trade. Fill in a new one.")
-    except REFUSALS as refused:
+    except Refused as refused:
         form.add_error(*refusal(refused, customer_id_of(request), found.ticker))
     else:
         return redirect("trade", trade.id)
