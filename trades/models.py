@@ -54,6 +54,7 @@ class TradeCounter(models.Model):
 
     customer = models.OneToOneField(settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True)
     last = models.BigIntegerField()
+    xact = models.BigIntegerField(db_default=0, editable=False)  # the highest that a PLACED move of the customer's has
 
     class Meta:
         triggers = [

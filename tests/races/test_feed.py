@@ -7,9 +7,9 @@ import pytest
 from django.db import connection, transaction
 
 from tests.people import claim, open_account, say
-from trades import feed
+from trades import feed, place
 from trades.feed import Position
-from trades.models import Move, Status, Trade
+from trades.models import Move, Status, Trade, TradeCounter
 from trades.place import place_trade
 
 
@@ -32,14 +32,11 @@ def test_an_event_waits_for_one_before_it_that_has_not_committed() -> None:
     def place_slowly() -> None:
         try:
             with transaction.atomic():
-                place = place_trade.__globals__["_record"]
-                from uuid_utils.compat import uuid7
-
-                trade_id = uuid7()
-                place(trade_id, alice.id, "IBM", "BUY", 1, None, "test")
+                trade = Trade(customer_id=alice.id, ticker="IBM", type="BUY", quantity=1)
+                assert place._record([place.Placing(trade, "test")]) == [True]
                 written.set()
                 commit.wait(20)
-            late.append(Trade.objects.get(id=trade_id))
+            late.append(Trade.objects.get(id=trade.id))
         finally:
             connection.close()
 
@@ -110,6 +107,38 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
             by_trade.setdefault(event.trade.id, []).append(event.trade.status)
         whole = [Status.PLACED, Status.IN_PROGRESS, Status.FILLED]
         assert all(statuses == whole[: len(statuses)] for statuses in by_trade.values())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_has_a_lower_number_and_places_later_is_later_in_the_feed() -> None:
+    """A set has its transaction's number from the first counter on, and may come to another one after somebody else."""
+    alice = open_account("alice@example.com", Decimal("1000"))
+    place_trade(alice.id, "AAPL", "BUY", 1)
+    begun, other_placed = threading.Event(), threading.Event()
+    numbers: list[int] = []
+
+    def place_later() -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SELECT pg_current_xact_id()::text::bigint")
+                numbers.append(cursor.fetchone()[0])
+                begun.set()
+                assert other_placed.wait(20)
+                trade = Trade(customer_id=alice.id, ticker="IBM", type="BUY", quantity=1)
+                assert place._record([place.Placing(trade, "test")]) == [True]
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=place_later)
+    thread.start()
+    assert begun.wait(20)
+    other, _ = place_trade(alice.id, "AAPL", "BUY", 2)
+    other_placed.set()
+    thread.join()
+    first, second, third = Move.objects.filter(customer_id=alice.id).order_by("id")
+    assert first.xact < numbers[0] < second.xact == third.xact
+    assert (second.trade_id, third.trade.sequence) == (other.id, 3)
+    assert TradeCounter.objects.get(customer=alice).xact == second.xact
 
 
 @pytest.mark.django_db

@@ -1,20 +1,20 @@
 """Placings of one customer at once: the line has no gap, no double, and the order of commits."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import permutations
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.test import Client
-from uuid_utils.compat import uuid7
 
 from accounts.models import Customer
 from tests.races.together import Open, Running, eventually, outcomes, rows, together, violations, waiting, watching
 from trades import place
 from trades.models import Move, Trade
-from trades.place import TradeKeyReused, place_trade
+from trades.place import Placing, TradeKeyReused, place_trade
 
 THREADS = 8
 EACH = 6
@@ -27,7 +27,8 @@ def buy(customer: Customer, quantity: int = 1, key: str | None = None) -> tuple[
 
 def record(customer: Customer) -> None:
     """The statement of a placing, in a transaction of the caller's."""
-    place._record(uuid7(), customer.id, "AAPL", "BUY", 1, None, "test")
+    trade = Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1)
+    assert place._record([Placing(trade, "test")]) == [True]
 
 
 def poster(client: Client, quantity: int) -> Callable[[], Any]:
@@ -79,8 +80,9 @@ def test_the_checker_sees_a_line_whose_numbers_are_drawn_without_the_counters_lo
     with connection.cursor() as cursor:
         cursor.execute("CREATE SEQUENCE drawn")
     try:
-        begin, end = place.RECORD.index("INSERT"), place.RECORD.index("), trade AS")
-        unlocked = place.RECORD[:begin] + "SELECT nextval('drawn') AS last" + place.RECORD[end:]
+        begin, end = place.RECORD.index("free AS"), place.RECORD.index("), trade AS")
+        drawn = "counter AS (SELECT customer_id, nextval('drawn') - 1 AS before, 0::bigint AS xact FROM asked"
+        unlocked = place.RECORD[:begin] + drawn + place.RECORD[end:]
         monkeypatch.setattr(place, "RECORD", unlocked)
         first = Open(lambda: record(bob))
         buy(bob)
@@ -89,6 +91,49 @@ def test_the_checker_sees_a_line_whose_numbers_are_drawn_without_the_counters_lo
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP SEQUENCE drawn")
+
+
+def test_those_who_come_at_once_are_recorded_by_one_statement(
+    alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buy(bob)
+    sets: list[list[int]] = []
+    record_set = place._record
+
+    def watched(placings: Sequence[Placing]) -> list[bool]:
+        if not sets:
+            time.sleep(0.5)  # so that the others come meanwhile
+        sets.append([placing.trade.quantity for placing in placings])
+        return record_set(placings)
+
+    monkeypatch.setattr(place, "_record", watched)
+    first = Running(lambda: buy(alice, 1))
+    eventually(lambda: place._record_together._is_led)
+    placed = together(*[partial(buy, customer, n) for n in (2, 3) for customer in (alice, bob, bob)])
+    first.result()
+    assert [len(quantities) for quantities in sets] == [1, 6], "one alone, and then all who came meanwhile"
+    assert len({trade.id for trade, _ in placed}) == 6
+    assert (line(alice), line(bob)) == ([1, 2, 3, 4], [1, 2, 3, 4, 5])
+    stored = {trade.id: (trade.sequence, trade.placed_at, trade.quantity) for trade in Trade.objects.all()}
+    assert all(stored[trade.id] == (trade.sequence, trade.placed_at, trade.quantity) for trade, _ in placed)
+    assert Move.objects.filter(trade__in=[trade.id for trade, _ in placed], to_status="PLACED").count() == 6
+
+
+def test_one_who_used_a_key_twice_costs_the_others_of_the_set_nothing(
+    alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buy(alice, key="k")
+    monkeypatch.setattr(place, "_placed_before", lambda *_: None)  # both had looked before either had placed
+    trades = [
+        Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1, idempotency_key=key)
+        for customer, key in ((alice, "k"), (bob, "k"))
+    ]
+    buy(bob)
+    assert place._record_all([Placing(trade, "test") for trade in trades]) == [False, False]
+    with pytest.raises(IntegrityError):
+        buy(alice, key="k")
+    assert not buy(bob, key="k")[1]
+    assert (line(alice), line(bob)) == ([1, 2], [1, 2])
 
 
 def test_one_key_many_times_at_once_is_one_trade(bob: Customer) -> None:
