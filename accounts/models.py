@@ -235,7 +235,8 @@ class Token(models.Model):
     expires_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
 
-    # The customer's own limits (Limits), where `accounts.tokens` found the grant.
+    # Where `accounts.tokens` found the grant: whether its use was noted lately, and the customer's own limits (Limits).
+    use_is_noted: bool = False
     own_reads_a_minute: int | None = None
     own_orders_a_minute: int | None = None
 

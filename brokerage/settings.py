@@ -93,7 +93,6 @@ MIDDLEWARE = [
     "office.access.StaffSession",
     "brokerage.errors.Unavailable",
     "allauth.account.middleware.AccountMiddleware",
-    "allauth.usersessions.middleware.UserSessionsMiddleware",
     "accounts.zone.LocalTime",
 ]
 ROOT_URLCONF = "brokerage.urls"
@@ -151,7 +150,6 @@ ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,30/5m/key"}
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Brokerage"
-USERSESSIONS_TRACK_ACTIVITY = False
 
 # -- mail: without a server, each message is a file in DATA_DIR/mail
 vars().update(env.email_url("EMAIL_URL", default=f"filemail:///{DATA_DIR / 'mail'}"))

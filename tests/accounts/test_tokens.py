@@ -1,6 +1,6 @@
 """Tokens: random, hashed, bounded in what they may and for how long."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,15 +72,20 @@ def test_scopes_are_all_unless_named(bob: Customer) -> None:
     assert tokens.issue(bob, "test", []).grant.scopes == []
 
 
-def test_use_is_noted_to_the_minute(bob: Customer, django_assert_num_queries: Any) -> None:
-    grant = tokens.issue(bob, "test").grant
-    tokens.note_use(grant)
-    grant.refresh_from_db()
-    noted = grant.last_used_at
-    assert noted is not None
-    assert timezone.now() - noted < timedelta(minutes=1)
-    with django_assert_num_queries(0):
-        tokens.note_use(grant)
-    grant.last_used_at = noted - timedelta(minutes=2)
-    with django_assert_num_queries(1):
-        tokens.note_use(grant)
+def test_use_is_noted_to_five_minutes(bob: Customer, django_assert_num_queries: Any) -> None:
+    issued = tokens.issue(bob, "test")
+
+    def use(notes: int) -> datetime:
+        grant = tokens.find(issued.token)
+        assert grant is not None
+        with django_assert_num_queries(notes):
+            tokens.note_use(grant)
+        noted = Token.objects.get().last_used_at
+        assert noted is not None
+        return noted
+
+    first = use(notes=1)
+    assert timezone.now() - first < timedelta(minutes=1)
+    assert use(notes=0) == first
+    Token.objects.update(last_used_at=first - timedelta(minutes=6))
+    assert use(notes=1) >= first
