@@ -73,14 +73,13 @@ def ring(customer_ids: Collection[int]) -> bool:
 
 
 def _ring_together(by_lane: Mapping[int, Collection[int]]) -> None:
-    with _broker().pipeline(transaction=False) as pipe:
-        for lane, customer_ids in by_lane.items():
-            pipe.sadd(_rang(lane), *customer_ids)
-            pipe.set(_bell(lane), 1, nx=True, ex=BELL_SECONDS_MAX)
-        unrung = pipe.execute()[1::2]
-    for lane, is_first in zip(by_lane, unrung, strict=True):
-        if is_first:
-            _publish(lane)
+    lanes = list(by_lane)
+    keys = [key(lane) for lane in lanes for key in (_bell, _rang)]
+    unrung = _broker().eval(
+        RING, len(keys), *keys, BELL_SECONDS_MAX, *(" ".join(map(str, by_lane[lane])) for lane in lanes)
+    )
+    for number in unrung:
+        _publish(lanes[number - 1])
 
 
 def _ring_by_name(by_lane: Mapping[int, Sequence[int]]) -> None:
@@ -170,6 +169,15 @@ def _broker() -> redis.Redis:
     return _client
 
 
+# One call however many lanes ring; a pipeline of as many commands costs four times as much. Which bells were not up.
+RING = """
+    local unrung = {}
+    for i = 1, #KEYS, 2 do
+        for id in string.gmatch(ARGV[(i + 3) / 2], '%d+') do redis.call('SADD', KEYS[i + 1], id) end
+        if redis.call('SET', KEYS[i], 1, 'NX', 'EX', ARGV[1]) then unrung[#unrung + 1] = (i + 1) / 2 end
+    end
+    return unrung
+"""
 # Sets are read and bells are put down in one step: whoever found a bell up had joined its set before.
 ANSWER = """
     local most, taken, awake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
