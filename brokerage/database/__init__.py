@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend with one change: see `base`."""
+"""Django's PostgreSQL backend with two changes: see `base`."""
