@@ -1,5 +1,6 @@
 """What the web server calls."""
 
+import gc
 import os
 from typing import Any
 
@@ -25,3 +26,6 @@ class Utf8Request(WSGIRequest):
 
 application: WSGIHandler = get_wsgi_application()
 application.request_class = Utf8Request
+# What is loaded by now stays: the collector need not look at it again and again.
+gc.collect()
+gc.freeze()
