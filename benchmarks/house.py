@@ -23,11 +23,16 @@ from brokerage.local.folder import Folder
 from brokerage.local.harness import Brokerage
 from brokerage.local.postgresql import PostgreSQL
 
-SETTINGS = """
+MEMORY_MB = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+SETTINGS = f"""
 track_commit_timestamp = on                       # tells when a trade was final
 shared_preload_libraries = 'pg_stat_statements'   # counts statements; off but for the stage that asks for it
 pg_stat_statements.track = none
 compute_query_id = off
+# As a server of its own would have it: a quarter of the memory, and room for a checkpoint only now and then.
+shared_buffers = {MEMORY_MB // 4}MB
+effective_cache_size = {MEMORY_MB // 2}MB
+max_wal_size = 8GB
 """
 TRADES_EACH = 4
 """What every customer has bought before: shares of each stock."""

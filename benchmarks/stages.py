@@ -21,7 +21,6 @@ from benchmarks.house import House
 from benchmarks.load import Loaded, LoadFailed, Stretch, latency
 from benchmarks.peer import NotInstalled, Peer
 from benchmarks.population import TICKERS
-from benchmarks.results import medians
 from benchmarks.settings import Settings
 from brokerage.local import ports
 from brokerage.local.leftovers import end, of_mark
@@ -144,17 +143,20 @@ def peer(name: str, house: House, settings: Settings, says: Callable[[str], None
         return {"notInstalled": str(error)}
 
 
-def tables(house: House, settings: Settings, says: Callable[[str], None]) -> dict[str, Any]:
-    """What trades cost with the tables as large as they are, and how large that is."""
-    runs = []
-    for number in range(settings.runs):
-        runs.append({"settled": settled(house, settings), "at100": latencies(house, settings, 100.0, seed=number)})
-        says(
-            ", ".join(f"{name} {row['tradesPerSecond']}/s {row['cpuMs']['total']} ms" for name, row in runs[-1].items())
-        )
+def costs(house: House, settings: Settings, number: int, says: Callable[[str], None]) -> dict[str, Any]:
+    """What trades cost, as many as there can be and 100 a second."""
+    row = {"settled": settled(house, settings), "at100": latencies(house, settings, 100.0, seed=number)}
+    says(
+        f"{house.customers:,} customers: "
+        + ", ".join(f"{name} {one['tradesPerSecond']}/s {one['cpuMs']['total']} ms" for name, one in row.items())
+    )
+    return row
+
+
+def tables(house: House) -> dict[str, Any]:
+    """How large the tables are, and that the books in them hold."""
     sizes = {name: round(size / 1e6, 1) for name, size in house.database.sizes()}
     return {
-        **medians(runs),
         "customers": house.customers,
         "finishedTrades": house.customers * house.trades_each,
         "loadedSeconds": round(house.loaded_seconds, 1),
