@@ -66,7 +66,7 @@ def decide_on_adjustment(adjustment_id: UUID, approve: bool, by: Customer) -> Ad
             if adjustment.ticker == CASH:
                 _move_cash(books[customer_id], adjustment)
             else:
-                books.load_shares([adjustment.ticker])
+                books.load_shares([(adjustment.customer_id, adjustment.ticker)])
                 _move_shares(books[customer_id], adjustment)
             books.write()
         Adjustment.objects.filter(id=adjustment.id).update(approved=approve, decided_by=by, decided_at=Now())

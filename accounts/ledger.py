@@ -2,7 +2,7 @@
 
     with transaction.atomic(durable=True):
         books = open_books([alice.id, bob.id])     # locks both, in order of id
-        books.load_shares(["AAPL"])
+        books.load_shares([(alice.id, "AAPL")])
         books[alice.id].buy(...)                   # in memory; raises before anything is written
         books.write()                              # a handful of statements, however many customers
 
@@ -17,7 +17,7 @@ from uuid import UUID
 from django.db import connection
 
 from accounts import lookups as lookups  # any_of
-from accounts.models import CASH, Balance, Position, Posting
+from accounts.models import CASH, Balance, Posting
 
 CENT_OF_A_CENT = Decimal("0.0001")
 LARGEST_AMOUNT = Decimal("999999999999999.9999")  # what NUMERIC(19,4) takes
@@ -163,15 +163,18 @@ class Books:
     def customer_ids(self) -> list[int]:
         return list(self._accounts)
 
-    def load_shares(self, tickers: Iterable[str]) -> None:
-        """Read what these customers have of these stocks. To be called before shares are touched.
+    def load_shares(self, wanted: Iterable[tuple[int, str]]) -> None:
+        """Read what these customers have of these stocks, by id and ticker. To be called before shares are touched.
 
         Again: what is in memory already, changed perhaps, stays.
         """
-        rows = Position.objects.filter(customer_id__any_of=self.customer_ids, ticker__any_of=set(tickers))
-        for row in rows.values_list("customer_id", "ticker", "quantity", "held", "average_price"):
-            customer_id, ticker, quantity, held, average_price = row
-            self[customer_id].shares.setdefault(ticker, Shares(quantity, held, average_price))
+        pairs = [(customer_id, ticker) for customer_id, ticker in set(wanted) if ticker not in self[customer_id].shares]
+        if not pairs:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(READ_SHARES, [list(column) for column in zip(*pairs, strict=True)])
+            for customer_id, ticker, *has in cursor.fetchall():
+                self[customer_id].shares[ticker] = Shares(*has)
 
     def write(self) -> None:
         """Write all that changed: balances, positions, postings, each in one statement. Again: nothing is left."""
@@ -231,6 +234,11 @@ def open_books(customer_ids: Iterable[int]) -> Books:
 
 # Sets go in as arrays: one statement, one plan, however many rows. The ORM's bulk_update would write a CASE with a
 # branch for every row and column, which costs both sides more than the rest of a turn.
+READ_SHARES = """
+    SELECT customer_id, ticker, quantity, held, average_price
+    FROM unnest(%s::bigint[], %s::text[]) AS wanted (customer_id, ticker)
+    JOIN accounts_position USING (customer_id, ticker)
+"""
 WRITE_BALANCES = """
     UPDATE accounts_balance AS b SET amount = new.amount, held = new.held, modified_at = statement_timestamp()
     FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[]) AS new (customer_id, amount, held)

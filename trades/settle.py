@@ -27,7 +27,7 @@ def settle(books: Books, by: str) -> None:
     if not waiting:
         return
     trades = queries.trades_with_terms(report.trade_id for report in waiting)
-    books.load_shares(trade.ticker for trade in trades.values())
+    books.load_shares((trade.customer_id, trade.ticker) for trade in trades.values())
     endings: dict[Trade, Ending] = {}
     handlings: list[Handling] = []
     for report in waiting:

@@ -58,7 +58,7 @@ def _claim(books: Books, by: str) -> list[Trade]:
     """
     rules = checks.rules()
     placed = queries.oldest_placed(books.customer_ids, LOOK_AHEAD)
-    books.load_shares(trade.ticker for trade in placed if trade.type == Type.SELL)
+    books.load_shares((trade.customer_id, trade.ticker) for trade in placed if trade.type == Type.SELL)
     claimed: dict[int, Trade] = {}
     waiting: set[int] = set()
     endings: list[Ending] = []

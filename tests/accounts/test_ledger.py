@@ -152,7 +152,7 @@ def test_locking_and_writing_cost_the_same_for_a_set_as_for_one(
 ) -> None:
     with transaction.atomic(durable=True), django_assert_num_queries(5):  # lock, shares; balances, positions, postings
         books = open_books([alice.id, bob.id])
-        books.load_shares(["AAPL"])
+        books.load_shares((one.customer_id, "AAPL") for one in books)
         for one in books:
             one.buy(uuid4(), "AAPL", 1, Decimal(1), Decimal(1))
         books.write()
@@ -161,7 +161,7 @@ def test_locking_and_writing_cost_the_same_for_a_set_as_for_one(
 def test_shares_are_read_before_they_are_moved(alice: Customer) -> None:
     with transaction.atomic(durable=True):
         books = open_books([alice.id])
-        books.load_shares(["AAPL", "NONE"])
+        books.load_shares([(alice.id, "AAPL"), (alice.id, "NONE")])
         assert (books[alice.id].shares["AAPL"].quantity, books[alice.id].shares_of("NONE").quantity) == (10, 0)
 
 
