@@ -81,7 +81,8 @@ class Spent:
 
 
 def memory(roots: Mapping[int, str]) -> dict[str, dict[str, float]]:
-    """Megabytes by kind: the largest process (resident), and all of them with what they share counted once (PSS)."""
+    """Megabytes by kind: the largest process (resident, without PostgreSQL's buffers, which all of its processes share
+    and fill over time), and all of them with what they share counted once (PSS)."""
     parents = {}
     for entry in PROC.iterdir():
         if entry.name.isdecimal():
@@ -96,11 +97,12 @@ def memory(roots: Mapping[int, str]) -> dict[str, dict[str, float]]:
             continue
         try:
             lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()[1:]
+            lines += [line for line in (PROC / str(pid) / "status").read_text().splitlines() if line[:8] == "RssShmem"]
         except OSError:
             continue
         size = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
         entry_ = found.setdefault(kind, {"largestMb": 0.0, "allMb": 0.0, "processes": 0})
-        entry_["largestMb"] = max(entry_["largestMb"], round(size["Rss"] / MEGABYTE, 1))
+        entry_["largestMb"] = max(entry_["largestMb"], round((size["Rss"] - size["RssShmem"]) / MEGABYTE, 1))
         entry_["allMb"] = round(entry_["allMb"] + size["Pss"] / MEGABYTE, 1)
         entry_["processes"] += 1
     return found

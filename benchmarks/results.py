@@ -1,6 +1,7 @@
 """Medians of runs, the goals, and how a person reads them.
 
-`python -m benchmarks.results result.json` puts a result into the table of benchmarks/README.md.
+`python -m benchmarks.results result.json…` puts a result into the table of benchmarks/README.md. Of stages that several
+files have the first one's count, so that a long run can be made in parts.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ GOALS = (
     ("placed to final p99 at 300 trades/s, ms", "latency.300.final.p99", "<", 200),
     ("a lone trade final, p50, ms", "lone.final.p50", "<", 50),
     ("throughput with 1 s at the exchange / instant", "slow.ofInstant", ">", 0.90),
-    ("cost with big tables / small ones", "big.costRatio", "<=", 1.10),
+    ("cost with big tables / small ones, as many as can be", "big.costRatio", "<=", 1.10),
+    ("cost with big tables / small ones, at 100 trades/s", "big.costRatioAt100", "<=", 1.10),
     ("start of web, s", "start.webSeconds", "<", 2),
     ("start of lanes, s", "start.lanesSeconds", "<", 2),
     ("largest web, MB", "settled.memory.web.largestMb", "<", 150),
@@ -158,13 +160,26 @@ def read(path: Path) -> dict[str, Any]:
     raise ValueError(f"{path} has no JSON object")
 
 
+def joined(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One result out of several that have other stages; `parts` says which came from where."""
+    whole: dict[str, Any] = {}
+    for result in results:
+        whole = {**result, **whole}
+    parts = [
+        f"{', '.join(part['settings']['only']) or 'all'}: {part['settings']['runs']} × {part['settings']['seconds']} s"
+        for part in results
+    ]
+    return {**whole, "ok": all(result.get("ok") for result in results), "goals": goals(whole), "parts": parts}
+
+
 def markdown(result: dict[str, Any]) -> Iterator[str]:
     """The result as a table, line by line, with the machine that it was measured on."""
     machine, settings = result["machine"], result["settings"]
     yield (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memoryGb']} GB, {machine['system']}, Python "
         f"{machine['python']}, PostgreSQL {machine.get('postgresql', '?')}; commit {machine['commit']}, "
-        f"{machine['at']}; medians of {settings['runs']} runs of {settings['seconds']} s."
+        f"{machine['at']}; medians of {settings['runs']} runs of {settings['seconds']} s"
+        + (f" ({'; '.join(result['parts'])})." if len(result.get("parts", [])) > 1 else ".")
     )
     yield from ("", "| what | figure | CPU ms a trade |", "| --- | --- | --- |")
     for what, stage in _stages(result):
@@ -186,6 +201,9 @@ def markdown(result: dict[str, Any]) -> Iterator[str]:
             f"| {big['finishedTrades']:,} finished trades: loaded, on disk, proved | {big['loadedSeconds']:.0f} s, "
             f"{big['allMb'] / 1000:.1f} GB, {big['audit']['seconds']:.0f} s | |"
         )
+    if soak := result.get("soak"):
+        grown = ", ".join(f"{kind} {soak['growthMb'][kind]:+g}" for kind in ("web", "lanes", "sweep", "stream"))
+        yield f"| {soak['minutes']} minutes at {soak['rate']:g} trades/s, MB since the tenth: {grown} | | |"
     yield from ("", "| goal | wanted | measured | |", "| --- | --- | --- | --- |")
     for goal in result["goals"]:
         yield f"| {goal['goal']} | {goal['wanted']} | {goal['measured']} | {'met' if goal['met'] else '**not met**'} |"
@@ -207,24 +225,24 @@ def _stages(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     return ((what, stage) for what, stage in found if stage and "tradesPerSecond" in stage)
 
 
-def main(path: str) -> int:
-    """Put the result in this file into the README's table; 1 where it has none."""
+def main(paths: Sequence[str]) -> int:
+    """Put the result in these files into the README's table; 1 where one has none."""
     text = README.read_text()
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     try:
-        result = read(Path(path))
+        result = joined([read(Path(path)) for path in paths])
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if not (begin and end and result.get("ok")):
-        print(f"error: {path} is no good result, or {README} has no place for it", file=sys.stderr)
+        print(f"error: {' '.join(paths)} is no good result, or {README} has no place for it", file=sys.stderr)
         return 1
     README.write_text("\n".join([before + begin, *markdown(result), end + after]))
     return 0
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))
