@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 EASTERN = ZoneInfo("America/New_York")
-FOR_PROGRAMS = ("/api/", "/alpaca/", "/exchange/")
 COOKIE = "zone"  # set by the browser, to the name of its own zone
 NAMES = frozenset(available_timezones())
 
@@ -21,7 +20,7 @@ class LocalTime:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path.startswith(FOR_PROGRAMS):
+        if request.path.startswith(settings.ADDRESSES_OF_PROGRAMS):
             return self.get_response(request)  # programs read and write UTC
         chosen = self._chosen(request) or request.COOKIES.get(COOKIE, "")
         with timezone.override(ZoneInfo(chosen) if chosen in NAMES else EASTERN):

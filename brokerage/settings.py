@@ -95,6 +95,15 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.zone.LocalTime",
 ]
+# What programs' requests need of it, and where they go to: brokerage.wsgi.
+MIDDLEWARE_FOR_PROGRAMS = [
+    "django.middleware.security.SecurityMiddleware",
+    "office.access.ContentPolicy",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "brokerage.errors.Unavailable",
+]
+ADDRESSES_OF_PROGRAMS = ("/api/v1/", "/alpaca/", "/exchange/")
 ROOT_URLCONF = "brokerage.urls"
 WSGI_APPLICATION = "brokerage.wsgi.application"
 # One address for one thing: /api/v1/trades/ is not /api/v1/trades (a redirected POST loses its body).

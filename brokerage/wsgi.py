@@ -2,10 +2,12 @@
 
 import gc
 import os
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import django
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.core.wsgi import get_wsgi_application
 from django.utils.http import parse_header_parameters
 
 from brokerage.local.lifeline import MARK, die_with_parent
@@ -24,8 +26,33 @@ class Utf8Request(WSGIRequest):
         self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
 
 
-application: WSGIHandler = get_wsgi_application()
-application.request_class = Utf8Request
+class Door(WSGIHandler):
+    """Django, behind this middleware."""
+
+    request_class = Utf8Request
+
+    def __init__(self, middleware: list[str]) -> None:
+        self._names = middleware
+        super().__init__()
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """As Django does, of this door's list."""
+        everybodys, settings.MIDDLEWARE = settings.MIDDLEWARE, self._names
+        try:
+            super().load_middleware(is_async)
+        finally:
+            settings.MIDDLEWARE = everybodys
+
+
+django.setup(set_prefix=False)
+people = Door(settings.MIDDLEWARE)
+programs = Door(settings.MIDDLEWARE_FOR_PROGRAMS)  # who have no use for sessions, messages, compression and the like
 # What is loaded by now stays: the collector need not look at it again and again.
 gc.collect()
 gc.freeze()
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer one request."""
+    door = programs if environ["PATH_INFO"].startswith(settings.ADDRESSES_OF_PROGRAMS) else people
+    return door(environ, start_response)

@@ -1,19 +1,118 @@
-"""What the web server calls, with requests that Django would fail on before any middleware."""
+"""What the web server calls: two doors, and requests that Django would fail on before any middleware."""
 
 import json
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
 from django.test import RequestFactory
 
-from brokerage.wsgi import application
+from accounts import tokens
+from accounts.models import Customer
+from brokerage.wsgi import application, people, programs
+from tests.conftest import StandInExchange
+from tests.people import open_account
+
+Answer = tuple[str, dict[str, str], bytes]
+PASSWORD = "correct horse battery staple"
+PER_REQUEST = {"X-RateLimit-Remaining", "X-RateLimit-Reset"}
+
+
+def call(door: Callable[..., Any], method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    """A request as the web server hands it over."""
+    content = b"" if body is None else json.dumps(body).encode()
+    environ = RequestFactory().generic(method, path, content, "application/json", headers=headers).environ
+    answered: list[Any] = []
+    environ["SERVER_NAME"] = headers.get("host", "localhost")
+    answer = door(environ, lambda status, sent, *_: answered.extend([status, sent]))
+    text = b"".join(answer)
+    answer.close()
+    return answered[0], {name: value for name, value in answered[1] if name not in PER_REQUEST}, text
 
 
 @pytest.mark.parametrize("charset", ["base64", "zlib", "no-such", "utf-7", ""])
-def test_a_claimed_charset_is_not_believed(charset: str) -> None:
-    environ = RequestFactory().get("/healthz?a=%C3%A9").environ | {"CONTENT_TYPE": f"text/plain; charset={charset}"}
+@pytest.mark.parametrize(("path", "status"), [("/healthz?a=%C3%A9", "200 OK"), ("/api/v1/none", "404 Not Found")])
+def test_a_claimed_charset_is_not_believed(charset: str, path: str, status: str) -> None:
+    environ = RequestFactory().get(path).environ | {"CONTENT_TYPE": f"text/plain; charset={charset}"}
     answered: list[Any] = []
     environ["SERVER_NAME"] = "localhost"
-    body = b"".join(application(environ, lambda status, *_: answered.append(status)))  # type: ignore[arg-type]
-    assert answered == ["200 OK"]
-    assert json.loads(body) == {"ok": True}
+    b"".join(application(environ, lambda status, *_: answered.append(status)))
+    assert answered == [status]
+
+
+@pytest.mark.parametrize(
+    ("path", "door"),
+    [
+        ("/api/v1/trades", programs),
+        ("/alpaca/v2/account", programs),
+        ("/exchange/callbacks", programs),
+        ("/", people),
+        ("/trades", people),
+        ("/admin/", people),
+        ("/healthz", people),
+        ("/api/docs/", people),
+        ("/api/v1", people),
+    ],
+)
+def test_who_comes_through_which_door(path: str, door: WSGIHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        type(door), "__call__", lambda self, environ, start: [b"programs" if self is programs else b"people"]
+    )
+    assert application({"PATH_INFO": path}, lambda *_: None) == [b"programs" if door is programs else b"people"]
+
+
+def test_the_programs_door_has_of_the_middleware_a_part_in_the_same_order() -> None:
+    part = settings.MIDDLEWARE_FOR_PROGRAMS
+    assert [name for name in settings.MIDDLEWARE if name in part] == part
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_program_is_answered_the_same_at_both_doors(exchange: StandInExchange, alice: Customer) -> None:
+    """What the programs' door leaves out makes no difference to them: neither to the answer nor to its headers."""
+    carol = open_account("carol@example.com", Decimal(100), password=PASSWORD)
+    authorization = f"Bearer {tokens.issue(alice, 'test').token}"
+    order = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+    signed_in: list[tuple[str, str, Any]] = [
+        ("GET", "/api/v1/trades", None),
+        ("GET", "/api/v1/balance", None),
+        ("GET", "/api/v1/positions", None),
+        ("GET", "/api/v1/postings?limit=2", None),
+        ("GET", "/api/v1/tokens", None),
+        ("POST", "/api/v1/trades", {**order, "quantity": 0}),
+        ("POST", "/api/v1/trades", {**order, "odd": 1}),
+        ("PUT", "/api/v1/trades", order),
+        ("GET", "/alpaca/v2/account", None),
+        ("GET", "/alpaca/v2/orders", None),
+        ("DELETE", "/alpaca/v2/orders/0193a9a0-0000-7000-8000-000000000000", None),
+    ]
+    strangers: list[tuple[str, str, Any]] = [
+        ("GET", "/api/v1/trades", None),
+        ("POST", "/api/v1/trades", order),
+        ("GET", "/api/v1/no-such", None),
+        ("POST", "/api/v1/tokens", {"email": carol.email, "password": "wrong", "name": "a"}),
+        ("POST", "/exchange/callbacks", {"reports": []}),
+        ("GET", "/exchange/callbacks", None),
+        ("GET", "/alpaca/v2/account", None),
+    ]
+    for method, path, body in signed_in:
+        answers = [call(door, method, path, body, authorization=authorization) for door in (people, programs)]
+        assert answers[0] == answers[1]
+        assert answers[0][0][:3] in {"200", "400", "404", "405"}, path
+    for method, path, body in strangers:
+        answers = [call(door, method, path, body) for door in (people, programs)]
+        assert answers[0] == answers[1]
+        assert answers[0][0][:3] in {"401", "403", "404", "405"}, path
+    elsewhere = [call(door, "GET", "/api/v1/trades", host="evil.example") for door in (people, programs)]
+    assert elsewhere[0] == elsewhere[1]
+    assert elsewhere[0][0] == "400 Bad Request"
+    made = [
+        call(door, "POST", "/api/v1/tokens", {"email": carol.email, "password": PASSWORD, "name": "a"})
+        for door in (people, programs)
+    ]
+    assert [status for status, _, _ in made] == ["201 Created"] * 2
+    placed = [call(door, "POST", "/api/v1/trades", order, authorization=authorization) for door in (people, programs)]
+    assert [status for status, _, _ in placed] == ["201 Created"] * 2
+    assert placed[0][1].keys() == placed[1][1].keys()
