@@ -119,6 +119,36 @@ def test_those_who_come_at_once_are_recorded_by_one_statement(
     assert Move.objects.filter(trade__in=[trade.id for trade, _ in placed], to_status="PLACED").count() == 6
 
 
+def test_sets_of_several_processes_at_once_keep_every_line(alice: Customer, bob: Customer) -> None:
+    """What processes share is the database alone, so here nothing else does: each thread records sets of its own."""
+    left_out: list[int] = []
+
+    def process(number: int) -> None:
+        line_up = [alice, bob, alice, bob, bob] if number % 2 else [bob, alice, bob]
+        for _ in range(EACH):
+            placings = [
+                Placing(Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1), "test")
+                for customer in line_up
+            ]
+            for placing, is_recorded in zip(placings, place._record_all(placings), strict=True):
+                if not is_recorded:
+                    left_out.append(number)
+                    place._record_alone(placing, None)
+
+    before = len(line(alice))
+    with watching(violations) as watch:
+        together(*[partial(process, number) for number in range(THREADS)])
+    assert watch.seen == set()
+    assert left_out, "some found a counter locked"
+    assert len(line(alice)) == before + THREADS // 2 * EACH * 3
+    assert len(line(bob)) == THREADS // 2 * EACH * 5
+    for customer in (alice, bob):
+        assert line(customer) == list(range(1, len(line(customer)) + 1))
+        moves = Move.objects.filter(customer_id=customer.id, to_status="PLACED").order_by("trade__sequence")
+        numbers = list(moves.values_list("xact", flat=True))
+        assert numbers == sorted(numbers), "the feed shows them in the order of the line"
+
+
 def test_one_who_used_a_key_twice_costs_the_others_of_the_set_nothing(
     alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
