@@ -10,6 +10,7 @@ For the same reason a move's `xact` is never below that of the customer's move b
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
@@ -22,6 +23,13 @@ log = structlog.get_logger()
 
 class MovedElsewhere(Exception):
     """A trade was not in the state in which it was read: somebody moved it without its customer's lock."""
+
+
+class Placing(NamedTuple):
+    """A trade to be recorded, and the door that it came through."""
+
+    trade: Trade
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,39 @@ class Handling:
     report: Report
     outcome: str
     why: str = ""
+
+
+def record(placings: Sequence[Placing]) -> list[bool]:
+    """Write PLACED trades with their history, and give each its number and its time; which of them were written.
+
+    The customers of the others have no counter yet, or somebody else is placing for them. Raises IntegrityError.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            RECORD,
+            [
+                [placing.trade.id for placing in placings],
+                [placing.trade.customer_id for placing in placings],
+                [placing.trade.ticker for placing in placings],
+                [placing.trade.type for placing in placings],
+                [placing.trade.quantity for placing in placings],
+                [placing.trade.idempotency_key for placing in placings],
+                [placing.by for placing in placings],
+            ],
+        )
+        recorded = {trade_id: (sequence, placed_at) for trade_id, sequence, placed_at in cursor.fetchall()}
+    for trade, _ in placings:
+        if trade.id in recorded:
+            trade.sequence, trade.placed_at = recorded[trade.id]
+    return [trade.id in recorded for trade, _ in placings]
+
+
+def wait_in_line(customer_id: int) -> None:
+    """Make sure of a customer's counter, and wait until nobody else is placing for them; then nobody can until the
+    transaction, which must be open, ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(MAKE_COUNTER, [customer_id])
+        cursor.execute(LOCK_COUNTER, [customer_id])
 
 
 def end(endings: Sequence[Ending], by: str) -> None:
@@ -132,6 +173,40 @@ def _execute_for_each(statement: str, rows: int, parameters: list) -> list[tuple
     return answer
 
 
+# One statement, so that numbers, trades and their history cost one round trip, and so that the counters' rows, whose
+# lock makes the order of numbers the order of commits, are locked as briefly as can be. Whoever is locked is left out,
+# so that no customer's placing waits for another's. Counters keep `xact` for the feed's order: this transaction got its
+# number with its first lock, and may have the next lock after one with a higher number.
+RECORD = """
+    WITH asked AS (
+        SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY place) AS nth,
+               count(*) OVER (PARTITION BY customer_id) AS number
+        FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[])
+            WITH ORDINALITY AS new (id, customer_id, ticker, type, quantity, key, by, place)
+    ), free AS (
+        SELECT customer_id FROM trades_tradecounter WHERE customer_id IN (SELECT customer_id FROM asked)
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), counter AS (
+        UPDATE trades_tradecounter AS c
+        SET last = c.last + number, xact = GREATEST(c.xact, pg_current_xact_id()::text::bigint)
+        FROM free JOIN asked ON asked.customer_id = free.customer_id AND nth = 1
+        WHERE c.customer_id = free.customer_id
+        RETURNING c.customer_id, c.last - number AS before, c.xact
+    ), trade AS (
+        INSERT INTO trades_trade
+            (id, customer_id, sequence, ticker, type, quantity, idempotency_key, status, reason_code)
+        SELECT id, customer_id, before + nth, ticker, type, quantity, key, 'PLACED', ''
+        FROM asked JOIN counter USING (customer_id)
+        RETURNING id, sequence, placed_at
+    ), history AS (
+        INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id, xact)
+        SELECT id, '', 'PLACED', '', by, customer_id, xact FROM asked JOIN counter USING (customer_id)
+        ORDER BY place
+    )
+    SELECT id, sequence, placed_at FROM trade
+"""
+MAKE_COUNTER = "INSERT INTO trades_tradecounter (customer_id, last) VALUES (%s, 0) ON CONFLICT DO NOTHING"
+LOCK_COUNTER = "SELECT FROM trades_tradecounter WHERE customer_id = %s FOR NO KEY UPDATE"
 # What a turn has to know of a trade. Its times, which nobody asks for, would cost more to read than all of these.
 TERMS = ("id", "customer_id", "sequence", "ticker", "type", "quantity", "status", "max_price", "price", "amount")
 END = """

@@ -7,10 +7,11 @@ import pytest
 from django.db import connection, transaction
 
 from tests.people import claim, open_account, say
-from trades import feed, place
+from trades import feed, queries
 from trades.feed import Position
 from trades.models import Move, Status, Trade, TradeCounter
 from trades.place import place_trade
+from trades.queries import Placing
 
 
 def read_on(customer_id: int, position: Position, each_max: int = 7) -> tuple[Position, list[feed.Event]]:
@@ -33,7 +34,7 @@ def test_an_event_waits_for_one_before_it_that_has_not_committed() -> None:
         try:
             with transaction.atomic():
                 trade = Trade(customer_id=alice.id, ticker="IBM", type="BUY", quantity=1)
-                assert place._record([place.Placing(trade, "test")]) == [True]
+                assert queries.record([Placing(trade, "test")]) == [True]
                 written.set()
                 commit.wait(20)
             late.append(Trade.objects.get(id=trade.id))
@@ -125,7 +126,7 @@ def test_who_has_a_lower_number_and_places_later_is_later_in_the_feed() -> None:
                 begun.set()
                 assert other_placed.wait(20)
                 trade = Trade(customer_id=alice.id, ticker="IBM", type="BUY", quantity=1)
-                assert place._record([place.Placing(trade, "test")]) == [True]
+                assert queries.record([Placing(trade, "test")]) == [True]
         finally:
             connection.close()
 

@@ -12,9 +12,10 @@ from django.test import Client
 
 from accounts.models import Customer
 from tests.races.together import Open, Running, eventually, outcomes, rows, together, violations, waiting, watching
-from trades import place
+from trades import place, queries
 from trades.models import Move, Trade
-from trades.place import Placing, TradeKeyReused, place_trade
+from trades.place import TradeKeyReused, place_trade
+from trades.queries import Placing
 
 THREADS = 8
 EACH = 6
@@ -28,7 +29,7 @@ def buy(customer: Customer, quantity: int = 1, key: str | None = None) -> tuple[
 def record(customer: Customer) -> None:
     """The statement of a placing, in a transaction of the caller's."""
     trade = Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1)
-    assert place._record([Placing(trade, "test")]) == [True]
+    assert queries.record([Placing(trade, "test")]) == [True]
 
 
 def poster(client: Client, quantity: int) -> Callable[[], Any]:
@@ -80,10 +81,10 @@ def test_the_checker_sees_a_line_whose_numbers_are_drawn_without_the_counters_lo
     with connection.cursor() as cursor:
         cursor.execute("CREATE SEQUENCE drawn")
     try:
-        begin, end = place.RECORD.index("free AS"), place.RECORD.index("), trade AS")
+        begin, end = queries.RECORD.index("free AS"), queries.RECORD.index("), trade AS")
         drawn = "counter AS (SELECT customer_id, nextval('drawn') - 1 AS before, 0::bigint AS xact FROM asked"
-        unlocked = place.RECORD[:begin] + drawn + place.RECORD[end:]
-        monkeypatch.setattr(place, "RECORD", unlocked)
+        unlocked = queries.RECORD[:begin] + drawn + queries.RECORD[end:]
+        monkeypatch.setattr(queries, "RECORD", unlocked)
         first = Open(lambda: record(bob))
         buy(bob)
         assert [seen.split(":")[0] for seen in violations()] == ["a line has no gap"]
@@ -98,7 +99,7 @@ def test_those_who_come_at_once_are_recorded_by_one_statement(
 ) -> None:
     buy(bob)
     sets: list[list[int]] = []
-    record_set = place._record
+    record_set = queries.record
 
     def watched(placings: Sequence[Placing]) -> list[bool]:
         if not sets:
@@ -106,7 +107,7 @@ def test_those_who_come_at_once_are_recorded_by_one_statement(
         sets.append([placing.trade.quantity for placing in placings])
         return record_set(placings)
 
-    monkeypatch.setattr(place, "_record", watched)
+    monkeypatch.setattr(queries, "record", watched)
     first = Running(lambda: buy(alice, 1))
     eventually(lambda: place._record_together._is_led)
     placed = together(*[partial(buy, customer, n) for n in (2, 3) for customer in (alice, bob, bob)])
