@@ -136,12 +136,12 @@ class Database:
         found: list[tuple[int, float, int, str]] = []
         self.connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         try:
-            self._set({"compute_query_id": "on", "pg_stat_statements.track": "top"})
+            self._set({"pg_stat_statements.track": "top"})
             self.connection.execute("SELECT pg_stat_statements_reset()")
             yield found
             found += self.connection.execute(STATEMENTS).fetchall()
         finally:
-            self._set({"compute_query_id": "off", "pg_stat_statements.track": "none"})
+            self._set({"pg_stat_statements.track": "none"})
 
     def _set(self, values: dict[str, str]) -> None:
         for name, value in values.items():

@@ -28,7 +28,7 @@ SETTINGS = f"""
 track_commit_timestamp = on                       # tells when a trade was final
 shared_preload_libraries = 'pg_stat_statements'   # counts statements; off but for the stage that asks for it
 pg_stat_statements.track = none
-compute_query_id = off
+compute_query_id = on                             # before statements are prepared: those without are never counted
 # As a server of its own would have it: a quarter of the memory, and room for a checkpoint only now and then.
 shared_buffers = {MEMORY_MB // 4}MB
 effective_cache_size = {MEMORY_MB // 2}MB
