@@ -44,6 +44,7 @@ STRANGERS_A_MINUTE = 30
 EMAIL, PASSWORD = "slow@example.com", "correct horse battery"
 OUTSIDE = "127.0.0.9"  # an address that the test leaves out of INSIDE and EXCHANGE
 PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+CUT_OFF = 0  # in place of a status
 TRADES = 16
 
 
@@ -317,7 +318,10 @@ def test_a_web_that_is_killed_is_missed_by_nobody(
 
     def read_on() -> None:
         while not ended.is_set():
-            read[client.request("GET", "/api/v1/trades").status] += 1
+            try:
+                read[client.request("GET", "/api/v1/trades").status] += 1
+            except urllib3.exceptions.ProtocolError:  # it died between the head of its answer and the end
+                read[CUT_OFF] += 1
 
     def place_until_told(number: int) -> None:
         for _ in range(20):
@@ -358,8 +362,10 @@ def test_a_web_that_is_killed_is_missed_by_nobody(
         for reading in readers:
             reading.result(30)
     record_property("figures", f"balancer: a dead web noticed after {noticed:.1f} s; placings {dict(placed)}")
-    # Not one, from the moment it died: what was not answered was asked again at the other.
-    assert set(read) == {200}
+    # Not one, from the moment it died: what was not answered was asked again at the other. Nobody can take over an
+    # answer that had begun, of which each reader had one at most.
+    assert set(read) <= {200, CUT_OFF}
+    assert read[CUT_OFF] <= len(readers)
     back = until(lambda: balancer.states()["web_2"] == "UP", 20)
     before = balancer.served()
     for _ in range(10):
