@@ -49,7 +49,8 @@ def fuzz(url: str, token: str) -> int:
         "--output-sanitize=true",
         *([f"--seed={seed}"] if (seed := os.environ.get("FUZZ_SEED")) else []),
     ]
-    return subprocess.run(command, check=False).returncode
+    hooks = {"SCHEMATHESIS_HOOKS": "tests.fuzz.hooks"}
+    return subprocess.run(command, check=False, env=os.environ | hooks).returncode
 
 
 if __name__ == "__main__":
