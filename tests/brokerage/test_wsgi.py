@@ -34,13 +34,20 @@ def call(door: Callable[..., Any], method: str, path: str, body: Any = None, **h
 
 
 @pytest.mark.parametrize("charset", ["base64", "zlib", "no-such", "utf-7", ""])
-@pytest.mark.parametrize(("path", "status"), [("/healthz?a=%C3%A9", "200 OK"), ("/api/v1/none", "404 Not Found")])
-def test_a_claimed_charset_is_not_believed(charset: str, path: str, status: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "status", "known"),
+    [
+        ("/healthz?a=%C3%A9", "200 OK", {"ok": True}),
+        ("/api/v1/none", "404 Not Found", {"status": 404, "code": "not_found"}),
+    ],
+)
+def test_a_claimed_charset_is_not_believed(charset: str, path: str, status: str, known: dict[str, Any]) -> None:
     environ = RequestFactory().get(path).environ | {"CONTENT_TYPE": f"text/plain; charset={charset}"}
     answered: list[Any] = []
     environ["SERVER_NAME"] = "localhost"
-    b"".join(application(environ, lambda status, *_: answered.append(status)))
+    body = b"".join(application(environ, lambda status, *_: answered.append(status)))
     assert answered == [status]
+    assert json.loads(body).items() >= known.items()
 
 
 @pytest.mark.parametrize(
