@@ -12,10 +12,10 @@ help:  ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-22s%s\n' "$$name" "$$text"; done
 
 run: $(INSTALLED)  ## run the whole brokerage on this machine, until Ctrl-C
-	@exec $(BIN)/python -m brokerage.local run
+	@exec $(BIN)/python -m local run
 
 test: $(INSTALLED)  ## run the tests, with a PostgreSQL and a Valkey of their own (ARGS="-k trade -x")
-	@exec $(BIN)/python -m brokerage.local with-services --no-fsync -- $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m local with-services --no-fsync -- $(BIN)/python -m pytest $(ARGS)
 
 bench: $(INSTALLED)  ## measure against what the database itself can do (BENCH_ONLY=limit,settled BENCH_SECONDS=15)
 	@exec $(BIN)/python -m benchmarks
@@ -28,7 +28,7 @@ lint: $(INSTALLED)  ## check style, types and import rules
 	$(BIN)/ruff format --check .
 	DATABASE_URL=postgres://none@127.0.0.1:1/none SECRET_KEY=unused EXCHANGE_SECRET= $(BIN)/mypy .
 	$(BIN)/lint-imports
-	$(BIN)/bandit -q -ll -c pyproject.toml -r accounts brokerage exchange trades -x brokerage/local,exchange/simulator
+	$(BIN)/bandit -q -ll -c pyproject.toml -r web accounts exchange trades feed webhooks alpaca_api office brokerage local chaos benchmarks -x benchmarks/peers
 
 format: $(INSTALLED)  ## format the code
 	$(BIN)/ruff check --fix-only --quiet .

@@ -4,7 +4,7 @@
 import os
 import sys
 
-from brokerage.local.environment import NotRunning
+from local.environment import NotRunning
 
 
 def main() -> None:

@@ -28,8 +28,8 @@ class PositionTooLarge(Exception):
 def ask_for_adjustment(
     customer_id: int,
     change: Decimal,
+    reason_code: str,
     reason: str,
-    why: str,
     by: Customer,
     *,
     ticker: str = CASH,
@@ -38,10 +38,17 @@ def ask_for_adjustment(
     """Ask for cash or shares to be moved into an account (change > 0) or out of it; nothing moves. Again: another one.
 
     change: not zero; USD, four digits at most, or with a ticker whole shares. price: what an added share counts as
-    bought for, USD, zero or more; where shares are added, and only there. reason: an Adjustment.Reason; why: in words.
+    bought for, USD, zero or more; where shares are added, and only there. reason_code: an Adjustment.Reason;
+    reason: in words.
     """
     adjustment = Adjustment(
-        customer_id=customer_id, ticker=ticker, change=change, price=price, reason=reason, why=why, asked_by=by
+        customer_id=customer_id,
+        ticker=ticker,
+        change=change,
+        price=price,
+        reason_code=reason_code,
+        reason=reason,
+        asked_by=by,
     )
     adjustment.save(force_insert=True)
     adjustment.refresh_from_db()

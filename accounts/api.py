@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 
 from accounts import funding, queries, sign_ins, tokens
 from accounts.models import CASH, Posting, Token, normal_email
-from accounts.rest import (
+from web.drf import (
     AmountField,
     CustomerView,
     PageQuery,

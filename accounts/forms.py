@@ -7,7 +7,7 @@ from django import forms
 from django.http import HttpRequest
 
 from accounts.models import Customer, Theme, Token
-from accounts.zone import NAMES
+from web.timezones import NAMES
 
 AMOUNT_MAX = Decimal("10000000")  # of one transfer by page, USD
 ZONES = sorted(name for name in NAMES if "/" in name and not name.startswith(("Etc/", "posix", "right", "SystemV")))

@@ -16,14 +16,14 @@ def is_frozen(customer_id: int) -> bool:
     return bool(newest and newest[0])
 
 
-def freeze_withdrawals(customer_id: int, is_on: bool, *, why: str, by: Customer) -> Freeze:
+def freeze_withdrawals(customer_id: int, is_on: bool, *, reason: str, by: Customer) -> Freeze:
     """Freeze a customer's withdrawals, or lift the freeze; every withdrawal that begins later heeds it.
 
     Again: noted again, with its own reason. A withdrawal that has the customer's lock is waited for.
     """
     with transaction.atomic(durable=True):
         open_books([customer_id])
-        freeze = Freeze(customer_id=customer_id, is_on=is_on, why=why, by=by)
+        freeze = Freeze(customer_id=customer_id, is_on=is_on, reason=reason, by=by)
         freeze.save(force_insert=True)
     freeze.refresh_from_db()
     return freeze

@@ -16,7 +16,6 @@ from uuid import UUID
 
 from django.db import connection
 
-from accounts import lookups as lookups  # any_of
 from accounts.models import CASH, Balance, Posting
 
 CENT_OF_A_CENT = Decimal("0.0001")

@@ -277,8 +277,8 @@ class Adjustment(models.Model):
     ticker = models.CharField(max_length=12, blank=True, db_default=CASH, default=CASH)
     change = models.DecimalField(**MONEY, help_text="USD or shares: above zero into the account, below zero out of it.")
     price = models.DecimalField(**MONEY, null=True)
-    reason = models.CharField(max_length=10, choices=Reason)
-    why = models.CharField(max_length=500)
+    reason_code = models.CharField(max_length=10, choices=Reason)
+    reason = models.CharField(max_length=500)
     asked_by = models.ForeignKey(Customer, models.PROTECT, related_name="+")
     asked_at = models.DateTimeField(db_default=Now())
     approved = models.BooleanField(null=True)
@@ -316,17 +316,17 @@ class Adjustment(models.Model):
                 | pgtrigger.Q(old__ticker__df=pgtrigger.F("new__ticker"))
                 | pgtrigger.Q(old__change__df=pgtrigger.F("new__change"))
                 | pgtrigger.Q(old__price__df=pgtrigger.F("new__price"))
+                | pgtrigger.Q(old__reason_code__df=pgtrigger.F("new__reason_code"))
                 | pgtrigger.Q(old__reason__df=pgtrigger.F("new__reason"))
-                | pgtrigger.Q(old__why__df=pgtrigger.F("new__why"))
                 | pgtrigger.Q(old__asked_by__df=pgtrigger.F("new__asked_by")),
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.moves}, {self.get_reason_display()}"
+        return f"{self.summary}, {self.get_reason_code_display()}"
 
     @property
-    def moves(self) -> str:
+    def summary(self) -> str:
         """What it moves: +12.5000 USD, -3 AAPL, +5 AAPL at 187.2500 USD."""
         if self.ticker == CASH:
             return f"{self.change:+,.4f} USD"
@@ -339,7 +339,7 @@ class Freeze(models.Model):
 
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+", db_index=False)
     is_on = models.BooleanField()
-    why = models.CharField(max_length=500)
+    reason = models.CharField(max_length=500)
     by = models.ForeignKey(Customer, models.PROTECT, related_name="+")
     at = models.DateTimeField(db_default=Now())
 

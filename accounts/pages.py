@@ -23,8 +23,8 @@ from accounts.freezes import is_frozen
 from accounts.models import CASH, Posting
 from accounts.sign_ins import sign_ins_of
 from accounts.statements import Month, NoStatement, Statement, months_of, statement_of
-from accounts.templatetags.figures import usd
-from accounts.visitor import customer_id_of, customer_of
+from web.current_customer import current_customer, current_customer_id
+from web.templatetags.figures import usd
 
 LINES_A_PAGE = 25
 TOKENS_MAX = 50
@@ -48,7 +48,7 @@ def cash(request: HttpRequest) -> HttpResponse:
 
 
 def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> HttpResponse:
-    customer_id = customer_id_of(request)
+    customer_id = current_customer_id(request)
     before = request.GET.get("before", "")
     is_line = Q(ticker=CASH) | Q(kind=Posting.Kind.ADJUSTMENT)  # else a trade's cash tells of its shares
     ledger = queries.postings_of(customer_id).filter(is_line).order_by("-id")
@@ -102,9 +102,11 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
     if form.is_valid():
         move = funding.deposit if verb == "deposit" else funding.withdraw
         try:
-            posting, _ = move(customer_id_of(request), form.cleaned_data["amount"], f"page-{form.cleaned_data['key']}")
+            posting, _ = move(
+                current_customer_id(request), form.cleaned_data["amount"], f"page-{form.cleaned_data['key']}"
+            )
         except funding.InsufficientFunds:
-            available = queries.balance_of(customer_id_of(request)).available
+            available = queries.balance_of(current_customer_id(request)).available
             form.add_error("amount", f"You can withdraw up to {usd(available)} now.")
         except funding.WithdrawalsFrozen:
             form.add_error("amount", "Withdrawals from your account are frozen. Ask support why.")
@@ -125,7 +127,7 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
 @require_GET
 def ledger_csv(request: HttpRequest) -> HttpResponseBase:
     """Every posting, oldest first, as CSV."""
-    postings = queries.postings_of(customer_id_of(request)).order_by("id")
+    postings = queries.postings_of(current_customer_id(request)).order_by("id")
     response = StreamingHttpResponse(_csv(postings), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="ledger.csv"'
     return response
@@ -174,7 +176,7 @@ def _csv(postings: Any) -> Iterator[str]:
 @require_GET
 def statements(request: HttpRequest) -> HttpResponse:
     """The list of statements."""
-    return render(request, "accounts/statements.html", {"months": months_of(customer_id_of(request))})
+    return render(request, "accounts/statements.html", {"months": months_of(current_customer_id(request))})
 
 
 @login_required
@@ -187,7 +189,7 @@ def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
 @login_required
 @require_GET
 def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
-    """One month, on paper."""
+    """One month, on pdf."""
     made = _statement(request, year, month)
     response = HttpResponse(statement_document.made_of(made), content_type="application/pdf")
     response["Content-Disposition"] = f'attachment; filename="statement-{year:04}-{month:02}.pdf"'
@@ -196,7 +198,7 @@ def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
 
 def _statement(request: HttpRequest, year: int, month: int) -> Statement:
     try:
-        return statement_of(customer_id_of(request), Month(year, month))
+        return statement_of(current_customer_id(request), Month(year, month))
     except NoStatement:
         raise Http404 from None
 
@@ -205,13 +207,13 @@ def _statement(request: HttpRequest, year: int, month: int) -> Statement:
 @require_http_methods(["GET", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
     """Profile and appearance, and the way to everything else about the account."""
-    form = ProfileForm(request.POST or None, instance=customer_of(request))
+    form = ProfileForm(request.POST or None, instance=current_customer(request))
     if request.method == "POST" and form.is_valid():
         form.save()
         messages.success(request, "Saved.")
         return redirect("account")
     if form.errors:
-        customer_of(request).refresh_from_db()
+        current_customer(request).refresh_from_db()
     return render(request, "accounts/account.html", {"form": form}, status=422 if form.errors else 200)
 
 
@@ -222,14 +224,14 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
     """The tokens of the customer; a new one is shown once, in the answer that made it."""
     form = TokenForm(request.POST or None)
     issued = None
-    own = queries.tokens_of(customer_id_of(request))
+    own = queries.tokens_of(current_customer_id(request))
     if request.method == "POST" and form.is_valid():
         if own.count() >= TOKENS_MAX:
             form.add_error(None, f"You have {TOKENS_MAX} tokens, as many as there can be. End one first.")
         else:
             asked = form.cleaned_data
             ends = timezone.now() + timedelta(days=asked["days"]) if asked["days"] else None
-            issued = tokens.issue(customer_of(request), asked["name"], asked["scopes"], ends)
+            issued = tokens.issue(current_customer(request), asked["name"], asked["scopes"], ends)
             form = TokenForm()
     return render(
         request,
@@ -243,7 +245,7 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
 @require_POST
 def end_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """End a token at once."""
-    queries.tokens_of(customer_id_of(request)).filter(id=token_id).delete()
+    queries.tokens_of(current_customer_id(request)).filter(id=token_id).delete()
     messages.success(request, "The token has ended: no program can use it any more.")
     return redirect("tokens")
 
@@ -254,4 +256,4 @@ class Sessions(ListUserSessionsView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """What allauth shows, and the newest sign-ins."""
         found = super().get_context_data(**kwargs)
-        return found | {"sign_ins": list(sign_ins_of(customer_id_of(self.request))[:SIGN_INS_SHOWN])}
+        return found | {"sign_ins": list(sign_ins_of(current_customer_id(self.request))[:SIGN_INS_SHOWN])}

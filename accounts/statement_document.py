@@ -1,11 +1,11 @@
-"""A statement on paper."""
+"""A statement on pdf."""
 
 from typing import Any
 
-from accounts import paper
 from accounts.statements import Statement
-from accounts.templatetags.figures import describe, signed, usd
-from accounts.zone import EASTERN
+from web import pdf
+from web.templatetags.figures import describe, signed, usd
+from web.timezones import EASTERN
 
 
 def made_of(statement: Statement) -> bytes:
@@ -13,7 +13,7 @@ def made_of(statement: Statement) -> bytes:
     month = statement.month
     period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
     final = "Final." if statement.is_final else "Not final: the month is not over."
-    return paper.document(
+    return pdf.document(
         f"Statement for {month}",
         f"Account {statement.account} · {period} · {final}",
         [*_sums(statement), *_shares(statement), *_movements(statement)],
@@ -31,14 +31,14 @@ def _sums(statement: Statement) -> list[Any]:
         *([["Adjustments", usd(statement.adjusted)]] if statement.adjusted else []),
         ["Cash at the end" if statement.is_final else "Cash so far", usd(statement.closing)],
     ]
-    return [paper.table(rows, [3, 1], 1, head=False, last_bold=True), paper.gap(18)]
+    return [pdf.table(rows, [3, 1], 1, head=False, last_bold=True), pdf.gap(18)]
 
 
 def _shares(statement: Statement) -> list[Any]:
     rows = [[ticker, f"{begin:,}", f"{end - begin:+,}", f"{end:,}"] for ticker, begin, end in statement.shares]
     head = ["Stock", "At the beginning", "Change", "At the end"]
-    shown = paper.table([head, *rows], [3, 1, 1, 1], 1) if rows else paper.text("None were held.", soft=True)
-    return [paper.heading("Shares"), paper.gap(4), shown, paper.gap(18)]
+    shown = pdf.table([head, *rows], [3, 1, 1, 1], 1) if rows else pdf.text("None were held.", soft=True)
+    return [pdf.heading("Shares"), pdf.gap(4), shown, pdf.gap(18)]
 
 
 def _movements(statement: Statement) -> list[Any]:
@@ -52,5 +52,5 @@ def _movements(statement: Statement) -> list[Any]:
         for line in statement.lines
     ]
     head = ["Time (Eastern)", "What", "Amount", "Balance"]
-    shown = paper.table([head, *rows], [1.5, 2.4, 1, 1], 2) if rows else paper.text("None in this month.", soft=True)
-    return [paper.heading("Every movement"), paper.gap(4), shown]
+    shown = pdf.table([head, *rows], [1.5, 2.4, 1, 1], 2) if rows else pdf.text("None in this month.", soft=True)
+    return [pdf.heading("Every movement"), pdf.gap(4), shown]

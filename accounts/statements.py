@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import CASH, Posting
 from accounts.queries import postings_of
-from accounts.zone import EASTERN
+from web.timezones import EASTERN
 
 LATE = timedelta(minutes=1)  # a transaction may take this long to commit what it dated before
 

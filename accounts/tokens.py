@@ -96,7 +96,7 @@ def _find(column: str, value: str) -> Token | None:
 # In the order of the model's fields; the rest of a grant is read when somebody looks at it.
 FOUND = ("id", "customer_id", "secret_hash", "scopes")
 # Every call of the API begins with this. As a query set it would cost more to put together than to answer.
-# The customer's own limits come along, for `accounts.limits`.
+# The customer's own limits come along, for `web.rate_limits`.
 FIND = """
     SELECT token.id, token.customer_id, token.secret_hash, token.scopes,
            coalesce(token.last_used_at > now() - make_interval(secs => {seconds}), false),

@@ -20,19 +20,20 @@ from rest_framework.response import Response
 from accounts import queries as accounts
 from accounts.ledger import money
 from accounts.models import CASH, Position, Posting, Token
-from accounts.rest import TextField
-from alpaca_api import answers, history, shapes
+from alpaca_api import history, schema
+from alpaca_api import serializers as alpaca
+from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField, Query
 from alpaca_api.models import Configuration, Watchlist
-from alpaca_api.rest import UNPROCESSABLE, AlpacaView, FlagField, Query, Refused
 from exchange import gateway, market
 from exchange.days import trading_days
 from exchange.messages import Unknown
 from exchange.models import Stock
 from trades import checks
 from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
-from trades.listing import Wanted, trades_of
 from trades.models import Status, Trade, Type
 from trades.place import QUANTITY_MAX, place_trade
+from trades.search import TradeFilter, find_trades
+from web.drf import TextField
 
 OPEN = [Status.PLACED, Status.IN_PROGRESS]
 CLOSED = [Status.FILLED, Status.REJECTED]
@@ -86,7 +87,7 @@ class NumberField(serializers.Field):
 class OrderRequest(Query):
     symbol = SymbolField()
     qty = NumberField(required=False, allow_null=True, help_text='Whole shares: 3, 3.0 or "3".')
-    notional = NumberField(required=False, allow_null=True, help_text="Refused.")
+    notional = NumberField(required=False, allow_null=True, help_text="Not supported.")
     side = serializers.ChoiceField(["buy", "sell"])
     type = serializers.ChoiceField(["market", "limit", "stop", "stop_limit", "trailing_stop"], help_text="`market`.")
     time_in_force = serializers.ChoiceField(["day", "gtc", "opg", "cls", "ioc", "fok"], help_text="`day` or `gtc`.")
@@ -95,17 +96,17 @@ class OrderRequest(Query):
     )
     extended_hours = serializers.BooleanField(required=False, allow_null=True)
     client_order_id = TextField(required=False, allow_null=True, max_length=128, trim_whitespace=False)
-    limit_price = NumberField(required=False, allow_null=True, help_text="Refused.")
-    stop_price = NumberField(required=False, allow_null=True, help_text="Refused.")
-    trail_price = NumberField(required=False, allow_null=True, help_text="Refused.")
-    trail_percent = NumberField(required=False, allow_null=True, help_text="Refused.")
-    take_profit = serializers.JSONField(required=False, allow_null=True, help_text="Refused.")
-    stop_loss = serializers.JSONField(required=False, allow_null=True, help_text="Refused.")
-    legs = serializers.JSONField(required=False, allow_null=True, help_text="Refused.")
+    limit_price = NumberField(required=False, allow_null=True, help_text="Not supported.")
+    stop_price = NumberField(required=False, allow_null=True, help_text="Not supported.")
+    trail_price = NumberField(required=False, allow_null=True, help_text="Not supported.")
+    trail_percent = NumberField(required=False, allow_null=True, help_text="Not supported.")
+    take_profit = serializers.JSONField(required=False, allow_null=True, help_text="Not supported.")
+    stop_loss = serializers.JSONField(required=False, allow_null=True, help_text="Not supported.")
+    legs = serializers.JSONField(required=False, allow_null=True, help_text="Not supported.")
     position_intent = serializers.ChoiceField(
         ["buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close"], required=False, allow_null=True
     )
-    advanced_instructions = serializers.JSONField(required=False, allow_null=True, help_text="Refused.")
+    advanced_instructions = serializers.JSONField(required=False, allow_null=True, help_text="Not supported.")
 
     REFUSED = (
         "notional",
@@ -174,18 +175,18 @@ class OrdersView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaSubmitOrder", request=OrderRequest, responses=answers.Order)
+    @extend_schema(operation_id="alpacaSubmitOrder", request=OrderRequest, responses=schema.Order)
     def post(self, request: Request) -> Response:
         """Place a market order for whole shares. The same client_order_id and terms again: the first order."""
         asked = self.asked(OrderRequest, request.data)
         side, key = Type(asked["side"].upper()), asked.get("client_order_id") or None
-        return Response(shapes.order(submit(self.customer_id, asked["symbol"], side, asked["qty"], key)))
+        return Response(alpaca.order(submit(self.customer_id, asked["symbol"], side, asked["qty"], key)))
 
-    @extend_schema(operation_id="alpacaListOrders", parameters=[OrdersQuery], responses=answers.Order(many=True))
+    @extend_schema(operation_id="alpacaListOrders", parameters=[OrdersQuery], responses=schema.Order(many=True))
     def get(self, request: Request) -> Response:
         """Orders by status, newest first unless asked otherwise."""
         asked = self.asked(OrdersQuery, request.query_params)
-        wanted = Wanted(
+        wanted = TradeFilter(
             statuses={"open": OPEN, "closed": CLOSED, "all": ()}[asked["status"]],
             types=[asked["side"].upper()] if "side" in asked else (),
             tickers=asked.get("symbols", ()),
@@ -194,10 +195,10 @@ class OrdersView(AlpacaView):
             above=self._number(asked.get("after_order_id")),
             below=self._number(asked.get("before_order_id")),
         )
-        trades = trades_of(self.customer_id, wanted, asked["limit"], newest_first=asked["direction"] == "desc")
-        return Response([shapes.order(trade) for trade in trades])
+        trades = find_trades(self.customer_id, wanted, asked["limit"], newest_first=asked["direction"] == "desc")
+        return Response([alpaca.order(trade) for trade in trades])
 
-    @extend_schema(operation_id="alpacaCancelOrders", responses={207: answers.CancelledOrder(many=True)})
+    @extend_schema(operation_id="alpacaCancelOrders", responses={207: schema.CancelledOrder(many=True)})
     def delete(self, request: Request) -> Response:
         """Cancel every open order; those that are with the exchange already are not."""
         return Response(cancel_all(self.customer_id), status=207)
@@ -207,7 +208,7 @@ class OrdersView(AlpacaView):
             return None
         trade = Trade.objects.filter(customer_id=self.customer_id, id=order_id).first()
         if trade is None:
-            raise Refused(404, 40410000, "order not found")
+            raise AlpacaError(404, 40410000, "order not found")
         return trade.sequence
 
 
@@ -216,17 +217,17 @@ class OrderView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaGetOrder", parameters=[NestedQuery], responses=answers.Order)
+    @extend_schema(operation_id="alpacaGetOrder", parameters=[NestedQuery], responses=schema.Order)
     def get(self, request: Request, order_id: str) -> Response:
         """One order, as it is now."""
         self.asked(NestedQuery, request.query_params)
-        return Response(shapes.order(order_of(self.customer_id, order_id)))
+        return Response(alpaca.order(order_of(self.customer_id, order_id)))
 
-    @extend_schema(operation_id="alpacaReplaceOrder", request=None, responses={422: answers.AlpacaError})
+    @extend_schema(operation_id="alpacaReplaceOrder", request=None, responses={422: schema.AlpacaError})
     def patch(self, request: Request, order_id: str) -> Response:
         """Always refused: a market order can't be replaced."""
         order_of(self.customer_id, order_id)
-        raise Refused(422, 42210000, "a market order can not be replaced; cancel it and place another")
+        raise AlpacaError(422, 42210000, "a market order can not be replaced; cancel it and place another")
 
     @extend_schema(operation_id="alpacaCancelOrder", responses={204: None})
     def delete(self, request: Request, order_id: str) -> Response:
@@ -234,14 +235,14 @@ class OrderView(AlpacaView):
         try:
             cancel_trade(self.customer_id, order_of(self.customer_id, order_id).id, by="alpaca")
         except NoSuchTrade:
-            raise Refused(404, 40410000, "order not found") from None
+            raise AlpacaError(404, 40410000, "order not found") from None
         return Response(status=204)
 
 
 class OrderByClientIdView(AlpacaView):
     """One order, by the id that the client gave it."""
 
-    @extend_schema(operation_id="alpacaGetOrderByClientId", parameters=[ClientOrderIdQuery], responses=answers.Order)
+    @extend_schema(operation_id="alpacaGetOrderByClientId", parameters=[ClientOrderIdQuery], responses=schema.Order)
     def get(self, request: Request) -> Response:
         """One order, by client_order_id."""
         key = self.asked(ClientOrderIdQuery, request.query_params)["client_order_id"]
@@ -250,19 +251,19 @@ class OrderByClientIdView(AlpacaView):
         if trade is None and (given := _uuid(key)):
             trade = mine.filter(id=given, idempotency_key=None).first()
         if trade is None:
-            raise Refused(404, 40410000, f"order not found for {key}")
-        return Response(shapes.order(trade))
+            raise AlpacaError(404, 40410000, f"order not found for {key}")
+        return Response(alpaca.order(trade))
 
 
 def submit(customer_id: int, ticker: str, side: Type, quantity: int, key: str | None) -> Trade:
     """Place it, unless it plainly can't be paid for or delivered. A replay is answered as ever.
 
-    Raises Refused and what `place_trade` raises.
+    Raises AlpacaError and what `place_trade` raises.
     """
     if key is None or not Trade.objects.filter(customer_id=customer_id, idempotency_key=key).exists():
         configuration = Configuration.objects.filter(customer_id=customer_id).first()
         if configuration and configuration.suspend_trade:
-            raise Refused(403, 40310000, "new orders are rejected by user request (suspend_trade)")
+            raise AlpacaError(403, 40310000, "new orders are rejected by user request (suspend_trade)")
         if side == Type.BUY:
             _check_payable(customer_id, ticker, quantity)
         else:
@@ -277,12 +278,12 @@ def _check_payable(customer_id: int, ticker: str, quantity: int) -> None:
         return  # without a price nothing is plain; what is not listed, placing refuses
     amount = accounts.balance_of(customer_id).amount
     if cost > amount:
-        raise Refused(
+        raise AlpacaError(
             403,
             40310000,
             "insufficient buying power",
-            buying_power=shapes.decimal(amount),
-            cost_basis=shapes.decimal(cost),
+            buying_power=alpaca.decimal(amount),
+            cost_basis=alpaca.decimal(cost),
         )
 
 
@@ -292,7 +293,7 @@ def _check_deliverable(customer_id: int, ticker: str, quantity: int) -> None:
     position = Position.objects.filter(customer_id=customer_id, ticker=ticker).first()
     held = position.quantity if position else 0
     if quantity > held:
-        raise Refused(
+        raise AlpacaError(
             403,
             40310000,
             f"insufficient qty available for order (requested: {quantity}, available: {held})",
@@ -305,7 +306,7 @@ def _check_deliverable(customer_id: int, ticker: str, quantity: int) -> None:
 def cancel_all(customer_id: int) -> list[dict[str, Any]]:
     """Cancel every open order; what became of each."""
     outcomes = []
-    for trade in trades_of(customer_id, Wanted(statuses=OPEN), 10_000, newest_first=False):
+    for trade in find_trades(customer_id, TradeFilter(statuses=OPEN), 10_000, newest_first=False):
         try:
             cancel_trade(customer_id, trade.id, by="alpaca")
             outcomes.append({"id": str(trade.id), "status": 200})
@@ -316,12 +317,12 @@ def cancel_all(customer_id: int) -> list[dict[str, Any]]:
 
 
 def order_of(customer_id: int, order_id: str) -> Trade:
-    """A customer's order. Raises Refused."""
+    """A customer's order. Raises AlpacaError."""
     if (given := _uuid(order_id)) is None:
-        raise Refused(422, UNPROCESSABLE, "order_id is not an id")
+        raise AlpacaError(422, UNPROCESSABLE, "order_id is not an id")
     trade = Trade.objects.filter(customer_id=customer_id, id=given).first()
     if trade is None:
-        raise Refused(404, 40410000, f"order not found for {given}")
+        raise AlpacaError(404, 40410000, f"order not found for {given}")
     return trade
 
 
@@ -338,7 +339,7 @@ def _uuid(text: str) -> UUID | None:
 class AccountView(AlpacaView):
     """A customer's account."""
 
-    @extend_schema(operation_id="alpacaGetAccount", responses=answers.Account)
+    @extend_schema(operation_id="alpacaGetAccount", responses=schema.Account)
     def get(self, request: Request) -> Response:
         """Cash, buying power and equity. Shares count at the last price; at cost while the exchange is away."""
         positions = list(accounts.positions_of(self.customer_id))
@@ -346,7 +347,7 @@ class AccountView(AlpacaView):
         value = sum((money(prices.get(row.ticker, row.average_price) * row.quantity) for row in positions), Decimal(0))
         rules = checks.rules()
         return Response(
-            shapes.account(
+            alpaca.account(
                 request.auth.customer,  # type: ignore[union-attr]
                 accounts.balance_of(self.customer_id),
                 value,
@@ -381,7 +382,7 @@ class ConfigurationView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaGetConfigurations", responses=answers.AccountConfiguration)
+    @extend_schema(operation_id="alpacaGetConfigurations", responses=schema.AccountConfiguration)
     def get(self, request: Request) -> Response:
         """What is set."""
         return Response(self._shown(Configuration.objects.filter(customer_id=self.customer_id).first()))
@@ -389,14 +390,14 @@ class ConfigurationView(AlpacaView):
     @extend_schema(
         operation_id="alpacaSetConfigurations",
         request=ConfigurationRequest,
-        responses=answers.AccountConfiguration,
+        responses=schema.AccountConfiguration,
     )
     def patch(self, request: Request) -> Response:
         """Set `suspend_trade` and `trade_confirm_email`; the rest is as it is, and no other value is taken."""
         asked = self.asked(ConfigurationRequest, request.data)
         for name, value in FIXED.items():
             if asked.get(name, value) != value:
-                raise Refused(422, UNPROCESSABLE, f"{name}: only {value} is supported")
+                raise AlpacaError(422, UNPROCESSABLE, f"{name}: only {value} is supported")
         changes: dict[str, Any] = {
             name: asked[name] for name in ("suspend_trade", "trade_confirm_email") if name in asked
         }
@@ -431,7 +432,7 @@ class PortfolioHistoryView(AlpacaView):
     """What the account was worth."""
 
     @extend_schema(
-        operation_id="alpacaGetPortfolioHistory", parameters=[HistoryQuery], responses=answers.PortfolioHistory
+        operation_id="alpacaGetPortfolioHistory", parameters=[HistoryQuery], responses=schema.PortfolioHistory
     )
     def get(self, request: Request) -> Response:
         """Equity over time, told from the books: shares count at the price of your last trade in them."""
@@ -445,15 +446,15 @@ class PortfolioHistoryView(AlpacaView):
         try:
             start = asked.get("start") or end - period
         except OverflowError:
-            raise Refused(422, UNPROCESSABLE, "end: too long ago") from None
+            raise AlpacaError(422, UNPROCESSABLE, "end: too long ago") from None
         if start >= end:
-            raise Refused(422, UNPROCESSABLE, "start must be before end")
+            raise AlpacaError(422, UNPROCESSABLE, "start must be before end")
         timeframe = asked.get("timeframe") or ("15Min" if end - start <= timedelta(days=7) else "1D")
         prices = _prices(list(accounts.positions_of(self.customer_id))) if end == now else {}
         try:
             return Response(history.portfolio(self.customer_id, start, end, timeframe, prices))
         except history.TooLong:
-            raise Refused(422, UNPROCESSABLE, f"more than {history.POINTS_MAX} points") from None
+            raise AlpacaError(422, UNPROCESSABLE, f"more than {history.POINTS_MAX} points") from None
 
 
 class ActivitiesQuery(Query):
@@ -483,7 +484,7 @@ class ActivitiesView(AlpacaView):
     """What happened in the account."""
 
     @extend_schema(
-        operation_id="alpacaListActivities", parameters=[ActivitiesQuery], responses=answers.Activity(many=True)
+        operation_id="alpacaListActivities", parameters=[ActivitiesQuery], responses=schema.Activity(many=True)
     )
     def get(self, request: Request) -> Response:
         """Fills, deposits, withdrawals and adjustments, newest first unless asked otherwise."""
@@ -512,7 +513,7 @@ class ActivitiesView(AlpacaView):
             last = self._last(asked["page_token"])
             rows = rows.filter(id__lt=last) if falling else rows.filter(id__gt=last)
         page = rows.order_by("-id" if falling else "id")[: asked["page_size"]]
-        return Response([shapes.activity(posting) for posting in page])
+        return Response([alpaca.activity(posting) for posting in page])
 
     def _last(self, token: str) -> int:
         cause = _uuid(token.rpartition("::")[2])
@@ -522,7 +523,7 @@ class ActivitiesView(AlpacaView):
             if row.ticker != CASH or row.kind not in TRADE_KINDS
         ]
         if not found:
-            raise Refused(422, UNPROCESSABLE, "page_token: is not an id of an activity")
+            raise AlpacaError(422, UNPROCESSABLE, "page_token: is not an id of an activity")
         return int(found[0].id)
 
 
@@ -532,7 +533,7 @@ class ActivitiesOfTypeView(ActivitiesView):
     @extend_schema(
         operation_id="alpacaListActivitiesOfType",
         parameters=[ActivitiesQuery],
-        responses=answers.Activity(many=True),
+        responses=schema.Activity(many=True),
     )
     def get(self, request: Request, activity_type: str) -> Response:  # type: ignore[override]
         """The same of one type: FILL, CSD, CSW, TRANS for both of these, JNLC, JNLS. Of any other there is none."""
@@ -556,7 +557,7 @@ class PositionsView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaListPositions", responses=answers.Position(many=True))
+    @extend_schema(operation_id="alpacaListPositions", responses=schema.Position(many=True))
     def get(self, request: Request) -> Response:
         """The stocks held."""
         return Response(_positions(list(accounts.positions_of(self.customer_id))))
@@ -564,7 +565,7 @@ class PositionsView(AlpacaView):
     @extend_schema(
         operation_id="alpacaClosePositions",
         parameters=[ClosePositionsQuery],
-        responses={207: answers.ClosedPosition(many=True)},
+        responses={207: schema.ClosedPosition(many=True)},
     )
     def delete(self, request: Request) -> Response:
         """Place an order for each stock held that sells all of it."""
@@ -574,7 +575,7 @@ class PositionsView(AlpacaView):
         for row in accounts.positions_of(self.customer_id):
             try:
                 placed = submit(self.customer_id, row.ticker, Type.SELL, row.quantity, None)
-                outcomes.append({"symbol": row.ticker, "status": 200, "body": shapes.order(placed)})
+                outcomes.append({"symbol": row.ticker, "status": 200, "body": alpaca.order(placed)})
             except Exception as error:  # noqa: BLE001 — one that can't be sold does not keep the others
                 answer = self.get_exception_handler()(error, {})
                 outcomes.append({"symbol": row.ticker, "status": answer.status_code, "body": answer.data})
@@ -586,40 +587,40 @@ class PositionView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaGetPosition", responses=answers.Position)
+    @extend_schema(operation_id="alpacaGetPosition", responses=schema.Position)
     def get(self, request: Request, symbol: str) -> Response:
         """One stock held, by its symbol or its asset's id."""
         return Response(_positions([self._position(symbol)])[0])
 
-    @extend_schema(operation_id="alpacaClosePosition", parameters=[ClosePositionQuery], responses={200: answers.Order})
+    @extend_schema(operation_id="alpacaClosePosition", parameters=[ClosePositionQuery], responses={200: schema.Order})
     def delete(self, request: Request, symbol: str) -> Response:
         """Place an order that sells all of it, or so many shares, or such a part."""
         asked = self.asked(ClosePositionQuery, request.query_params)
         row = self._position(symbol)
         quantity = Decimal(row.quantity)
         if "qty" in asked and "percentage" in asked:
-            raise Refused(422, UNPROCESSABLE, "give qty or percentage, not both")
+            raise AlpacaError(422, UNPROCESSABLE, "give qty or percentage, not both")
         if "qty" in asked:
             quantity = asked["qty"]
         if "percentage" in asked:
             if not 0 < asked["percentage"] <= 100:
-                raise Refused(422, UNPROCESSABLE, "percentage: must be above 0, up to 100")
+                raise AlpacaError(422, UNPROCESSABLE, "percentage: must be above 0, up to 100")
             quantity = row.quantity * asked["percentage"] / 100
         shares = whole_shares(quantity, "qty")
-        return Response(shapes.order(submit(self.customer_id, row.ticker, Type.SELL, shares, None)))
+        return Response(alpaca.order(submit(self.customer_id, row.ticker, Type.SELL, shares, None)))
 
     def _position(self, symbol: str) -> Position:
         ticker = _ticker(symbol)
         row = ticker and accounts.positions_of(self.customer_id).filter(ticker=ticker).first()
         if not row:
-            raise Refused(404, 40410000, "position does not exist")
+            raise AlpacaError(404, 40410000, "position does not exist")
         return row
 
 
 def _positions(rows: list[Position]) -> list[dict[str, Any]]:
     prices = _prices(rows)
     markets = dict(Stock.objects.filter(ticker__in=[row.ticker for row in rows]).values_list("ticker", "market"))
-    return [shapes.position(row, prices.get(row.ticker), markets.get(row.ticker, "")) for row in rows]
+    return [alpaca.position(row, prices.get(row.ticker), markets.get(row.ticker, "")) for row in rows]
 
 
 def _prices(rows: list[Position]) -> dict[str, Decimal]:
@@ -635,7 +636,7 @@ def _ticker(symbol: str) -> str | None:
     if (given := _uuid(symbol)) is None:
         ticker = symbol.upper()
         return ticker if market.TICKER.fullmatch(ticker) else None
-    return next((t for t in Stock.objects.values_list("ticker", flat=True) if shapes.asset_id(t) == given), None)
+    return next((t for t in Stock.objects.values_list("ticker", flat=True) if alpaca.asset_id(t) == given), None)
 
 
 # -- the market
@@ -651,7 +652,7 @@ class AssetsQuery(Query):
 class AssetsView(AlpacaView):
     """What is listed."""
 
-    @extend_schema(operation_id="alpacaListAssets", parameters=[AssetsQuery], responses=answers.Asset(many=True))
+    @extend_schema(operation_id="alpacaListAssets", parameters=[AssetsQuery], responses=schema.Asset(many=True))
     def get(self, request: Request) -> Response:
         """The stocks that the exchange lists, or listed."""
         asked = self.asked(AssetsQuery, request.query_params)
@@ -662,38 +663,38 @@ class AssetsView(AlpacaView):
             stocks = stocks.filter(market=asked["exchange"])
         if asked.get("asset_class", "us_equity") != "us_equity" or asked.get("attributes"):
             stocks = stocks.none()
-        return Response([shapes.asset(stock) for stock in stocks])
+        return Response([alpaca.asset(stock) for stock in stocks])
 
 
 class AssetView(AlpacaView):
     """One stock."""
 
-    @extend_schema(operation_id="alpacaGetAsset", responses=answers.Asset)
+    @extend_schema(operation_id="alpacaGetAsset", responses=schema.Asset)
     def get(self, request: Request, symbol: str) -> Response:
         """One stock, by its symbol or its asset's id."""
         stock = Stock.objects.filter(ticker=_ticker(symbol) or "").first()
         if stock is None:
-            raise Refused(404, 40410000, f"asset not found for {symbol[:60]}")
-        return Response(shapes.asset(stock))
+            raise AlpacaError(404, 40410000, f"asset not found for {symbol[:60]}")
+        return Response(alpaca.asset(stock))
 
 
 class ClockView(AlpacaView):
     """Market hours."""
 
-    @extend_schema(operation_id="alpacaGetClock", responses=answers.Clock)
+    @extend_schema(operation_id="alpacaGetClock", responses=schema.Clock)
     def get(self, request: Request) -> Response:
         """Whether the market is open. One that never closes does so at midnight, UTC, and opens again at once."""
         hours = market.clock()
         if hours is None:
-            raise Refused(503, 50310000, "the exchange does not answer")
+            raise AlpacaError(503, 50310000, "the exchange does not answer")
         now = timezone.now()
         midnight = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
         return Response(
             {
-                "timestamp": shapes.moment(now),
+                "timestamp": alpaca.moment(now),
                 "is_open": hours["isOpen"],
-                "next_open": shapes.moment(hours["nextOpen"] or midnight),
-                "next_close": shapes.moment(hours["nextClose"] or midnight),
+                "next_open": alpaca.moment(hours["nextOpen"] or midnight),
+                "next_close": alpaca.moment(hours["nextClose"] or midnight),
             }
         )
 
@@ -708,7 +709,7 @@ class CalendarView(AlpacaView):
     """Trading days."""
 
     @extend_schema(
-        operation_id="alpacaGetCalendar", parameters=[CalendarQuery], responses=answers.CalendarDay(many=True)
+        operation_id="alpacaGetCalendar", parameters=[CalendarQuery], responses=schema.CalendarDay(many=True)
     )
     def get(self, request: Request) -> Response:
         """The days on which the New York Stock Exchange trades, 1970 to 2029; this year's where nothing is said."""
@@ -756,19 +757,19 @@ class WatchlistsView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaListWatchlists", responses=answers.Watchlist(many=True))
+    @extend_schema(operation_id="alpacaListWatchlists", responses=schema.Watchlist(many=True))
     def get(self, request: Request) -> Response:
         """All of them, without their assets."""
         rows = Watchlist.objects.filter(customer_id=self.customer_id).order_by("name")
         return Response([_watchlist(row, with_assets=False) for row in rows])
 
-    @extend_schema(operation_id="alpacaCreateWatchlist", request=WatchlistRequest, responses=answers.Watchlist)
+    @extend_schema(operation_id="alpacaCreateWatchlist", request=WatchlistRequest, responses=schema.Watchlist)
     def post(self, request: Request) -> Response:
         """A new one. Its name has to be new as well."""
         asked = self.asked(WatchlistRequest, request.data)
         mine = Watchlist.objects.filter(customer_id=self.customer_id)
         if mine.count() >= WATCHLISTS_MAX:
-            raise Refused(422, UNPROCESSABLE, f"{WATCHLISTS_MAX} watchlists at most")
+            raise AlpacaError(422, UNPROCESSABLE, f"{WATCHLISTS_MAX} watchlists at most")
         row = Watchlist(customer_id=self.customer_id, name=asked["name"], tickers=_listed(asked["symbols"] or []))
         _save(row)
         return Response(_watchlist(row))
@@ -779,12 +780,12 @@ class WatchlistView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaGetWatchlist", responses=answers.Watchlist)
+    @extend_schema(operation_id="alpacaGetWatchlist", responses=schema.Watchlist)
     def get(self, request: Request, watchlist_id: str) -> Response:
         """One of them, with its assets."""
         return Response(_watchlist(self._mine(watchlist_id)))
 
-    @extend_schema(operation_id="alpacaUpdateWatchlist", request=WatchlistChange, responses=answers.Watchlist)
+    @extend_schema(operation_id="alpacaUpdateWatchlist", request=WatchlistChange, responses=schema.Watchlist)
     def put(self, request: Request, watchlist_id: str) -> Response:
         """Change its name, its symbols, or both."""
         asked = self.asked(WatchlistChange, request.data)
@@ -796,7 +797,7 @@ class WatchlistView(AlpacaView):
             _save(row)
         return Response(_watchlist(row))
 
-    @extend_schema(operation_id="alpacaAddToWatchlist", request=SymbolRequest, responses=answers.Watchlist)
+    @extend_schema(operation_id="alpacaAddToWatchlist", request=SymbolRequest, responses=schema.Watchlist)
     def post(self, request: Request, watchlist_id: str) -> Response:
         """Add a symbol at its end. Again: it stays where it is."""
         symbol = self.asked(SymbolRequest, request.data)["symbol"]
@@ -817,7 +818,7 @@ class WatchlistView(AlpacaView):
         given = _uuid(watchlist_id)
         row = rows.filter(customer_id=self.customer_id, id=given).first() if given else None
         if row is None:
-            raise Refused(404, 40410000, "watchlist not found")
+            raise AlpacaError(404, 40410000, "watchlist not found")
         return row
 
 
@@ -826,26 +827,26 @@ class WatchedView(WatchlistView):
 
     http_method_names = ["delete", "options"]
 
-    @extend_schema(operation_id="alpacaRemoveFromWatchlist", responses={200: answers.Watchlist})
+    @extend_schema(operation_id="alpacaRemoveFromWatchlist", responses={200: schema.Watchlist})
     def delete(self, request: Request, watchlist_id: str, symbol: str) -> Response:  # type: ignore[override]
         """Remove a symbol. One that is not in it: 404."""
         with transaction.atomic():
             row = self._mine(watchlist_id, lock=True)
             if symbol.upper() not in row.tickers:
-                raise Refused(404, 40410000, "the watchlist has no such symbol")
+                raise AlpacaError(404, 40410000, "the watchlist has no such symbol")
             row.tickers.remove(symbol.upper())
             _save(row)
         return Response(_watchlist(row))
 
 
 def _listed(tickers: list[str]) -> list[str]:
-    """Each once. Raises Refused for one that is not listed."""
+    """Each once. Raises AlpacaError for one that is not listed."""
     tickers = list(dict.fromkeys(tickers))
     for ticker in tickers:
         if not market.is_listed(ticker):
-            raise Refused(422, UNPROCESSABLE, f"symbols: asset not found for {ticker}")
+            raise AlpacaError(422, UNPROCESSABLE, f"symbols: asset not found for {ticker}")
     if len(tickers) > WATCHED_MAX:
-        raise Refused(422, UNPROCESSABLE, f"symbols: {WATCHED_MAX} at most")
+        raise AlpacaError(422, UNPROCESSABLE, f"symbols: {WATCHED_MAX} at most")
     return tickers
 
 
@@ -855,21 +856,21 @@ def _save(row: Watchlist) -> None:
             row.updated_at = Now()
             row.save()
     except IntegrityError:
-        raise Refused(422, UNPROCESSABLE, "watchlist name must be unique") from None
+        raise AlpacaError(422, UNPROCESSABLE, "watchlist name must be unique") from None
     row.refresh_from_db()
 
 
 def _watchlist(row: Watchlist, with_assets: bool = True) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "id": str(row.id),
-        "account_id": str(shapes.account_id(row.customer_id)),
+        "account_id": str(alpaca.account_id(row.customer_id)),
         "name": row.name,
-        "created_at": shapes.moment(row.created_at),
-        "updated_at": shapes.moment(row.updated_at),
+        "created_at": alpaca.moment(row.created_at),
+        "updated_at": alpaca.moment(row.updated_at),
     }
     if with_assets:
         stocks = Stock.objects.in_bulk(row.tickers)
         shown["assets"] = [
-            shapes.asset(stocks.get(ticker) or Stock(ticker=ticker, name=ticker)) for ticker in row.tickers
+            alpaca.asset(stocks.get(ticker) or Stock(ticker=ticker, name=ticker)) for ticker in row.tickers
         ]
     return shown

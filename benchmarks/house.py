@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 from benchmarks import processes
 from benchmarks.database import Database
 from benchmarks.population import Population, populate
-from brokerage.local.folder import Folder
-from brokerage.local.harness import Brokerage
-from brokerage.local.postgresql import PostgreSQL
+from local.folder import Folder
+from local.harness import Brokerage
+from local.postgresql import PostgreSQL
 
 MEMORY_MB = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
 SETTINGS = f"""

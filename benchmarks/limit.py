@@ -14,7 +14,7 @@ from benchmarks import processes
 from benchmarks.database import Database
 from benchmarks.house import House
 from benchmarks.processes import Spent
-from brokerage.local.postgresql import ADMIN, binaries
+from local.postgresql import ADMIN, binaries
 
 CLIENTS = 32
 THREADS = 2

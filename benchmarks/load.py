@@ -1,4 +1,4 @@
-"""One stretch of load: the generator is run, and what it and the brokerage did in the steady part is taken together."""
+"""One period of load: the generator is run, and what it and the brokerage did in the steady part is taken together."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Period:
     """The steady part of a load, from `began_at` to `ended_at`."""
 
     began_at: float
@@ -123,7 +123,7 @@ def apply(
     even: bool = False,
     seed: int = 1,
     wait_for_finals: bool = True,
-) -> Stretch:
+) -> Period:
     """Load it and wait until all of it is final. Raises LoadFailed."""
     answers_file = house.folder / "answers.json"
     start_at = time.time() + START_SECONDS
@@ -166,7 +166,7 @@ def apply(
     answers_file.unlink()
     if wait_for_finals:
         house.drain()
-    stretch = Stretch(
+    period = Period(
         began_at=before.cpu.at,
         ended_at=after.cpu.at,
         answers=answers,
@@ -178,7 +178,7 @@ def apply(
     unexpected = Counter(answer.status for answer in answers if answer.status != 201)
     if unexpected or summary["unanswered"] or summary["broken"]:
         raise LoadFailed(f"not every trade was placed: {dict(unexpected)}, {summary}")
-    return stretch
+    return period
 
 
 def latency(milliseconds: Sequence[float]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """How long the back office's pages take with big tables.
 
-    python -m brokerage.local with-services --no-fsync -- python -m benchmarks.office 1000000 100000
+    python -m local with-services --no-fsync -- python -m benchmarks.office 1000000 100000
 
 Fills an empty database with that many trades and customers, past the verbs, then opens each page a few times; prints a
 line a page, and last one JSON object. Exit 1 where a list takes more than 300 ms (its median) or 20 queries.
@@ -45,7 +45,7 @@ LISTS = [
     "exchange/call/", "office/case/", "office/auditentry/", "office/auditentry/?customer=77",
     "office/auditentry/?staff=nobody@example.com", "accounts/signin/", "accounts/signin/?customer=77",
     "accounts/signin/?kind=wrong_code", "accounts/adjustment/", "exchange/stock/", "find/?q=smith",
-    "switches/",
+    "controls/",
 ]  # fmt: skip
 OTHERS = ["", "desk/", "TRADE", "accounts/customer/77/change/"]
 
@@ -77,7 +77,7 @@ FILL = [
        SELECT customer_id, CASE leg WHEN 1 THEN '' ELSE ticker END, 'buy', id, CASE leg WHEN 1 THEN -10 ELSE 1 END, 10,
               10, settled_at
        FROM trades_trade, generate_series(1, 2) AS leg WHERE status = 'FILLED' ORDER BY settled_at""",
-    """INSERT INTO trades_report (trade_id, customer_id, digest, body, source, received_at, outcome, why)
+    """INSERT INTO trades_report (trade_id, customer_id, digest, body, source, received_at, outcome, reason)
        SELECT id, customer_id, sha256(id::text::bytea), '{}', 'callback', settled_at, 'settled', ''
        FROM trades_trade WHERE status = 'FILLED' ORDER BY settled_at""",
     """INSERT INTO accounts_signin (customer_id, at, kind, address, device, second_factor, session)

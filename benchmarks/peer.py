@@ -24,9 +24,9 @@ from benchmarks import processes
 from benchmarks.database import Database, Final
 from benchmarks.house import DRAIN_SECONDS_MAX, BooksDoNotHold, House
 from benchmarks.population import DEPOSIT, TICKERS
-from brokerage.local import ports
-from brokerage.local.leftovers import end, of_mark
-from brokerage.local.lifeline import MARK
+from local import ports
+from local.leftovers import end, of_mark
+from local.lifeline import MARK
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = Path(__file__).with_name("peers")

@@ -99,7 +99,7 @@ def populate(
     return population
 
 
-NUMBERED = {"accounts_posting": 2, "trades_move": 3, "trades_report": 1}
+NUMBERED = {"accounts_posting": 2, "trades_statuschange": 3, "trades_report": 1}
 """Tables whose ids follow the order in which trades went on, whoever loads them, and their rows for a trade."""
 
 
@@ -127,7 +127,7 @@ INDEXES = """
 """All but those that foreign keys lean on; the key's own are filled in order, which is cheap."""
 LOADED = (
     *("accounts_customer", "accounts_token", "accounts_balance", "accounts_transfer", "accounts_position"),
-    *("accounts_posting", "trades_tradecounter", "trades_trade", "trades_move", "trades_report"),
+    *("accounts_posting", "trades_tradecounter", "trades_trade", "trades_statuschange", "trades_report"),
 )
 
 
@@ -253,7 +253,7 @@ HISTORY = [
     FROM {EACH_TRADE}
     """,
     f"""
-    INSERT INTO trades_move (id, trade_id, customer_id, from_status, to_status, at, why, by, xact)
+    INSERT INTO trades_statuschange (id, trade_id, customer_id, from_status, to_status, at, reason, by, xact)
     SELECT %(last_move)s + 3 * n + place, id, customer_id, was, status, at + after, '', by, %(xact)s
     FROM {EACH_TRADE}, (VALUES (1, '', 'PLACED', interval '0', 'api'),
                                (2, 'PLACED', 'IN PROGRESS', interval '10 ms', 'lanes.1'),
@@ -261,7 +261,8 @@ HISTORY = [
                        AS move (place, was, status, after, by)
     """,
     f"""
-    INSERT INTO trades_report (id, trade_id, customer_id, digest, body, source, received_at, outcome, why, handled_at)
+    INSERT INTO trades_report
+        (id, trade_id, customer_id, digest, body, source, received_at, outcome, reason, handled_at)
     SELECT %(last_report)s + n + 1, id, customer_id, sha256(body::bytea), body, 'callback', at + interval '20 ms',
            'settled', '', at + interval '30 ms'
     FROM (

@@ -18,13 +18,13 @@ from typing import Any
 
 from benchmarks import load
 from benchmarks.house import House
-from benchmarks.load import Loaded, LoadFailed, Stretch, latency
+from benchmarks.load import Loaded, LoadFailed, Period, latency
 from benchmarks.peer import NotInstalled, Peer
 from benchmarks.population import TICKERS
 from benchmarks.settings import Settings
-from brokerage.local import ports
-from brokerage.local.leftovers import end, of_mark
-from brokerage.local.lifeline import MARK
+from local import ports
+from local.leftovers import end, of_mark
+from local.lifeline import MARK
 
 PLACED_SECONDS_MAX = 20
 """The door alone piles up trades that have to be settled afterwards, which takes longer than placing them."""
@@ -48,21 +48,21 @@ def settled(
     """As many trades as can be settled, end to end: placed at the door as fast as others become final."""
     house.database.settle_down()
     backlog = backlog or settings.backlog
-    stretch = load.apply(
+    period = load.apply(
         house, settings.seconds, warm_up or settings.warm_up_seconds, settings.connections, backlog_max=backlog
     )
-    before, after = stretch.open_trades
+    before, after = period.open_trades
     if after > max(SETTLED_SPREAD_MAX * backlog, before + backlog):
         raise LoadFailed(f"open trades grew from {before} to {after}: this was not steady")
     return {
-        **_costs(stretch),
-        "placing": latency(stretch.placing_ms()),
-        "final": latency(stretch.final_ms()),
+        **_costs(period),
+        "placing": latency(period.placing_ms()),
+        "final": latency(period.final_ms()),
         "backlog": backlog,
         "openAtStart": before,
         "openAtEnd": after,
-        "leastInASecond": min(stretch.settled_by_second(), default=0),
-        "mostInASecond": max(stretch.settled_by_second(), default=0),
+        "leastInASecond": min(period.settled_by_second(), default=0),
+        "mostInASecond": max(period.settled_by_second(), default=0),
         "memory": house.memory(),
     }
 
@@ -72,7 +72,7 @@ def placed(house: House, settings: Settings) -> dict[str, Any]:
     house.database.settle_down()
     go_on = house.hold({"lanes", "sweep"})
     try:
-        stretch = load.apply(
+        period = load.apply(
             house,
             min(settings.seconds, PLACED_SECONDS_MAX),
             min(settings.warm_up_seconds, 3),
@@ -84,11 +84,11 @@ def placed(house: House, settings: Settings) -> dict[str, Any]:
     piled_up = house.database.open_trades()
     drained_seconds = house.drain()
     return {
-        "tradesPerSecond": round(stretch.placed / stretch.seconds, 1),
-        "placing": latency(stretch.placing_ms()),
-        "cpuMs": stretch.spent.milliseconds_each(stretch.placed),
-        **stretch.spent.disturbance(),
-        "each": stretch.counters[1].each(stretch.counters[0], stretch.placed),
+        "tradesPerSecond": round(period.placed / period.seconds, 1),
+        "placing": latency(period.placing_ms()),
+        "cpuMs": period.spent.milliseconds_each(period.placed),
+        **period.spent.disturbance(),
+        "each": period.counters[1].each(period.counters[0], period.placed),
         "drained": {"trades": piled_up, "perSecond": round(piled_up / max(drained_seconds, 0.1), 1)},
     }
 
@@ -96,28 +96,28 @@ def placed(house: House, settings: Settings) -> dict[str, Any]:
 def latencies(house: House, settings: Settings, rate: float, seed: int) -> dict[str, Any]:
     """What customers feel while trades come at a rate, whether or not the earlier ones are done."""
     house.database.settle_down()
-    stretch = load.apply(
+    period = load.apply(
         house, settings.seconds, settings.warm_up_seconds, max(settings.connections, 64), rate=rate, seed=seed
     )
     return {
         "rate": rate,
-        **_costs(stretch),
-        "placing": latency(stretch.placing_ms()),
-        "final": latency(stretch.final_ms()),
-        "finalFromDoor": latency(stretch.final_ms(from_door=True)),
-        "openAtEnd": stretch.open_trades[1],
+        **_costs(period),
+        "placing": latency(period.placing_ms()),
+        "final": latency(period.final_ms()),
+        "finalFromDoor": latency(period.final_ms(from_door=True)),
+        "openAtEnd": period.open_trades[1],
     }
 
 
 def lone(house: House, settings: Settings) -> dict[str, Any]:
     """One trade at a time on a quiet system."""
     trades = min(LONE_TRADES, 10 * settings.seconds)
-    stretch = load.apply(house, trades * LONE_PAUSE_SECONDS, 1, connections=1, rate=1 / LONE_PAUSE_SECONDS, even=True)
+    period = load.apply(house, trades * LONE_PAUSE_SECONDS, 1, connections=1, rate=1 / LONE_PAUSE_SECONDS, even=True)
     return {
-        "trades": len(stretch.final_ms()),
-        "placing": latency(stretch.placing_ms()),
-        "final": latency(stretch.final_ms()),
-        "finalFromDoor": latency(stretch.final_ms(from_door=True)),
+        "trades": len(period.final_ms()),
+        "placing": latency(period.placing_ms()),
+        "final": latency(period.final_ms()),
+        "finalFromDoor": latency(period.final_ms(from_door=True)),
     }
 
 
@@ -169,10 +169,10 @@ def tables(house: House) -> dict[str, Any]:
 def footprint(house: House, settings: Settings) -> dict[str, Any]:
     """Statements a trade, counted by the server, which costs a little itself; so this is measured apart."""
     with house.database.counting_statements() as statements:
-        stretch = load.apply(
+        period = load.apply(
             house, min(settings.seconds, 20), settings.warm_up_seconds, settings.connections, rate=100.0
         )
-    trades = len(stretch.answers)
+    trades = len(period.answers)
     transactions = re.compile(r"\s*(begin|commit|rollback|set|savepoint|release|start)\b", re.IGNORECASE)
     others = [row for row in statements if not transactions.match(row[3])]
     return {
@@ -224,12 +224,12 @@ def soak(house: House, settings: Settings, says: Callable[[str], None]) -> dict[
     samples: list[dict[str, dict[str, float]]] = []
     rounds = max(2, settings.soak_seconds // SOAK_LOOK_SECONDS)
     for number in range(rounds):
-        stretch = load.apply(
+        period = load.apply(
             house, SOAK_LOOK_SECONDS - 2, 1, settings.connections, rate=SOAK_RATE, seed=number, wait_for_finals=False
         )
         samples.append(house.memory())
         sizes = {kind: size["largestMb"] for kind, size in samples[-1].items()}
-        says(f"soak, minute {number + 1} of {rounds}: placing {latency(stretch.placing_ms())}, MB {sizes}")
+        says(f"soak, minute {number + 1} of {rounds}: placing {latency(period.placing_ms())}, MB {sizes}")
     house.drain()
     kinds = sorted(samples[0])
     by_kind = {kind: [sample[kind]["largestMb"] for sample in samples if kind in sample] for kind in kinds}
@@ -241,18 +241,18 @@ def soak(house: House, settings: Settings, says: Callable[[str], None]) -> dict[
     }
 
 
-def _costs(stretch: Stretch) -> dict[str, Any]:
-    if not stretch.settled:
+def _costs(period: Period) -> dict[str, Any]:
+    if not period.settled:
         raise LoadFailed("nothing was settled")
-    statuses = stretch.statuses()
-    if statuses.get("FILLED", 0) < 0.99 * stretch.settled:
+    statuses = period.statuses()
+    if statuses.get("FILLED", 0) < 0.99 * period.settled:
         raise LoadFailed(f"trades were to be FILLED: {statuses}")
     return {
-        "tradesPerSecond": round(stretch.settled / stretch.seconds, 1),
-        "placedPerSecond": round(stretch.placed / stretch.seconds, 1),
-        "cpuMs": stretch.spent.milliseconds_each(stretch.settled),
-        **stretch.spent.disturbance(),
-        "each": stretch.counters[1].each(stretch.counters[0], stretch.settled),
+        "tradesPerSecond": round(period.settled / period.seconds, 1),
+        "placedPerSecond": round(period.placed / period.seconds, 1),
+        "cpuMs": period.spent.milliseconds_each(period.settled),
+        **period.spent.disturbance(),
+        "each": period.counters[1].each(period.counters[0], period.settled),
     }
 
 

@@ -1,12 +1,44 @@
-"""What the server of event streams calls."""
+"""The `stream` process: server-sent events of our own API, and the web socket of the Alpaca-compatible one."""
 
 import os
+from typing import Any
 
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 django.setup()
 
-from brokerage.stream import Streams  # noqa: E402 — settings come first
+from alpaca_api.socket import TradeUpdates  # noqa: E402 — settings come first
+from feed.hub import Hub  # noqa: E402
+from feed.stream import Database, EventStream, Receive, Scope, Send, answer  # noqa: E402
+from web.problems import problem  # noqa: E402
 
-application = Streams()
+
+class Application:
+    """Routes what the `stream` process serves."""
+
+    def __init__(self) -> None:
+        hub, database = Hub(), Database()
+        self._events, self._trade_updates = EventStream(hub, database), TradeUpdates(hub, database)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await self._trade_updates(scope, receive, send)
+        elif scope["path"] == "/healthz":
+            await answer(send, 200, {"ok": True})
+        elif scope["path"] == "/api/v1/events":
+            await self._events(scope, receive, send)
+        else:
+            await answer(send, 404, problem(404, "not_found", "There is nothing at this address."))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            kind: Any = (await receive())["type"]
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
+
+
+application = Application()

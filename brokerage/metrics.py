@@ -111,7 +111,7 @@ LANE_LAG = """
 """
 SWEEP_OVERDUE = """
     SELECT greatest(0, extract(epoch FROM now() - least(
-        (SELECT min(ask_at) FROM trades_trade WHERE status = 'IN PROGRESS'), (SELECT min(due_at) FROM office_duty))))
+        (SELECT min(ask_at) FROM trades_trade WHERE status = 'IN PROGRESS'), (SELECT min(due_at) FROM office_job))))
 """
 PLACED_LATELY = "SELECT status, reason_code, count(*) FROM trades_trade WHERE id >= %s GROUP BY status, reason_code"
 CALLED_LATELY = """

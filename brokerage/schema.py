@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from alpaca_api import rest as alpaca
+from alpaca_api import drf as alpaca
 from brokerage import examples
 from brokerage.errors import TABLE
 

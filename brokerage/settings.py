@@ -13,7 +13,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
-from brokerage.local.environment import running
+from local.environment import running
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -36,6 +36,9 @@ SECRET_KEY = env("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_FAILURE_VIEW = "brokerage.errors.expired_form"
+# What web/, which knows no app, takes from the apps.
+TOKEN_STORE = "accounts.tokens"  # noqa: S105 — a module
+PROBLEMS = "brokerage.errors.TABLE"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # True where a balancer ends TLS in front of `web`: cookies, redirects and HSTS then insist on it.
 TLS = env.bool("TLS", default=False)
@@ -73,16 +76,18 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "drf_standardized_errors",
     "brokerage",
+    "web",
     "accounts",
     "exchange",
     "trades",
+    "webhooks",
     "office.apps.OfficeConfig",
     "alpaca_api",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "brokerage.compression.Compression",
+    "django.middleware.gzip.GZipMiddleware",
     "office.access.ContentPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -91,19 +96,19 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "office.access.StaffSession",
-    "brokerage.errors.Unavailable",
+    "web.problems.Problems",
     "allauth.account.middleware.AccountMiddleware",
-    "accounts.zone.LocalTime",
+    "web.timezones.LocalTime",
 ]
 # What programs' requests need of it, and where they go to: brokerage.wsgi.
-MIDDLEWARE_FOR_PROGRAMS = [
+PROGRAM_MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "office.access.ContentPolicy",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "brokerage.errors.Unavailable",
+    "web.problems.Problems",
 ]
-ADDRESSES_OF_PROGRAMS = ("/api/v1/", "/alpaca/", "/exchange/")
+PROGRAM_PATHS = ("/api/v1/", "/alpaca/", "/exchange/")
 ROOT_URLCONF = "brokerage.urls"
 WSGI_APPLICATION = "brokerage.wsgi.application"
 # One address for one thing: /api/v1/trades/ is not /api/v1/trades (a redirected POST loses its body).
@@ -234,12 +239,12 @@ WEBHOOKS_TO_PRIVATE_ADDRESSES = env.bool("WEBHOOKS_TO_PRIVATE_ADDRESSES", defaul
 
 # -- the REST API
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.authentication.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["web.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "brokerage.errors.problem_response",
+    "EXCEPTION_HANDLER": "web.problems.handle_exception",
     "UNAUTHENTICATED_USER": None,
     # Balancers in front of `web`, whose X-Forwarded-For tells who called; 0: who called is who connected.
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
@@ -282,7 +287,7 @@ SPECTACULAR_SETTINGS = {
 }
 CACHES = {
     "default": {
-        "BACKEND": "brokerage.cache.Forgetful",
+        "BACKEND": "web.cache.BestEffortCache",
         "LOCATION": BROKER_URL,
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     }
@@ -336,8 +341,13 @@ UNFOLD = {
 EXCHANGE_CALLS_KEPT_DAYS = env.int("EXCHANGE_CALLS_KEPT_DAYS", default=90)
 if not 1 <= EXCHANGE_CALLS_KEPT_DAYS <= 36_500:
     raise ImproperlyConfigured(f"EXCHANGE_CALLS_KEPT_DAYS takes 1 to 36500 days, not {EXCHANGE_CALLS_KEPT_DAYS}.")
-# What a sweep does besides its own, by name, for trades do not know the back office.
-SWEEP_ALSO = ["office.rounds.find_cases", "office.rounds.do_duties"]
+# What a sweep does besides its own work, and how often (seconds): by name, since trades do not know these apps.
+SWEEP_JOBS = {
+    "office.schedule.find_cases": 1.0,
+    "office.schedule.run_jobs": 1.0,
+    "webhooks.delivery.enter": 0.5,
+    "webhooks.delivery.deliver": 0.5,
+}
 
 # -- logs: one line an event, to standard output; colours where the reader is a terminal
 LOGGING_CONFIG = "brokerage.logs.configure"

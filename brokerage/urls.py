@@ -9,11 +9,12 @@ from accounts import api as accounts
 from accounts import pages as account_pages
 from brokerage import health
 from brokerage.metrics import metrics
+from feed import api as feed
 from trades import api as trades
 from trades import pages as trade_pages
-from trades import webhook_pages
-from trades import webhooks_api as webhooks
 from trades.callback import callback
+from webhooks import api as webhooks
+from webhooks import pages as webhook_pages
 
 
 class TickerConverter(StringConverter):
@@ -30,7 +31,7 @@ urlpatterns = [
     path("exchange/callbacks", callback),
     path("api/v1/trades/<uuid:trade_id>", trades.TradeView.as_view()),
     path("api/v1/trades/<uuid:trade_id>/cancel", trades.CancelView.as_view()),
-    path("api/v1/events", trades.EventsView.as_view()),
+    path("api/v1/events", feed.EventsView.as_view()),
     path("api/v1/webhooks", webhooks.WebhooksView.as_view()),
     path("api/v1/webhooks/<uuid:webhook_id>", webhooks.WebhookView.as_view()),
     path("api/v1/webhooks/<uuid:webhook_id>/deliveries", webhooks.DeliveriesView.as_view()),

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.utils.http import parse_header_parameters
 
-from brokerage.local.lifeline import MARK, die_with_parent
+from local.lifeline import MARK, die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 if MARK in os.environ:
@@ -46,7 +46,7 @@ class Door(WSGIHandler):
 
 django.setup(set_prefix=False)
 people = Door(settings.MIDDLEWARE)
-programs = Door(settings.MIDDLEWARE_FOR_PROGRAMS)  # who have no use for sessions, messages, compression and the like
+programs = Door(settings.PROGRAM_MIDDLEWARE)  # who have no use for sessions, messages, compression and the like
 # What is loaded by now stays: the collector need not look at it again and again.
 gc.collect()
 gc.freeze()
@@ -54,5 +54,5 @@ gc.freeze()
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer one request."""
-    door = programs if environ["PATH_INFO"].startswith(settings.ADDRESSES_OF_PROGRAMS) else people
+    door = programs if environ["PATH_INFO"].startswith(settings.PROGRAM_PATHS) else people
     return door(environ, start_response)

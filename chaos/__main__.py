@@ -1,7 +1,7 @@
 """`make chaos`: breaks everything that can be broken for CHAOS_SECONDS, then proves that nothing came of it.
 
 The last line printed is one JSON object. CHAOS_SEED repeats a run's plan: the same faults at the same times, and the
-same customers doing the same. Exit 0: no violation.
+same customers context the same. Exit 0: no violation.
 """
 
 from __future__ import annotations

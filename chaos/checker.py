@@ -4,7 +4,7 @@ The witnesses: the record of every request with its answer; the exchange's own r
 own. Nothing of the brokerage's code is used. `violations` says in words what was broken; `figures` how long it took.
 
 The exchange can contradict itself: its record says one thing and a signed report of it another (`contradictRate`).
-Which of the two comes first is the network's doing, and a broker takes the first. So the books must follow the first
+Which of the two comes first is the network's context, and a broker takes the first. So the books must follow the first
 final report that kept to the terms; where that one is not in the exchange's record, the trade is counted under
 `exchangeContradictedItself`, and must fall into a time in which the exchange was told to do so.
 """
@@ -71,7 +71,7 @@ TABLES = {
         FROM trades_trade ORDER BY customer_id, sequence""",
     "moves": """
         SELECT id, trade_id::text AS trade, from_status, to_status, by, extract(epoch FROM at)::float8 AS at
-        FROM trades_move ORDER BY id""",
+        FROM trades_statuschange ORDER BY id""",
     "reports": """
         SELECT id, trade_id::text AS trade, customer_id AS customer, body, source, outcome,
                extract(epoch FROM received_at)::float8 AS received_at

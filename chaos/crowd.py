@@ -71,46 +71,46 @@ class Crowd:
             customer = dice.choice(self.customers)
             self._do(dice.choices(list(DOINGS), list(DOINGS.values()))[0], customer, dice)
 
-    def _do(self, doing: str, customer: dict[str, Any], dice: random.Random) -> None:
-        if doing.startswith("place"):
+    def _do(self, context: str, customer: dict[str, Any], dice: random.Random) -> None:
+        if context.startswith("place"):
             body = {
                 "stockTicker": dice.choice(TICKERS[: 1 + customer["customer"] % len(TICKERS)]),
                 "type": dice.choices(["BUY", "SELL"], [55, 45])[0],
                 "quantity": dice.randint(1, 5),
             }
-            self._place(doing, customer, body)
-        elif doing in {"deposit", "withdraw"}:
-            path = {"deposit": "/api/v1/deposits", "withdraw": "/api/v1/withdrawals"}[doing]
+            self._place(context, customer, body)
+        elif context in {"deposit", "withdraw"}:
+            path = {"deposit": "/api/v1/deposits", "withdraw": "/api/v1/withdrawals"}[context]
             body = {"amount": f"{dice.randint(1, 2_000_000) / 10_000:.4f}"}
             self._insist(customer, path, body, self._key())
-        elif doing == "look at trades":
+        elif context == "look at trades":
             self.call(customer, "GET", "/api/v1/trades?limit=20")
-        elif doing == "look at cash":
+        elif context == "look at cash":
             self.call(
                 customer, "GET", dice.choice(["/api/v1/balance", "/api/v1/positions", "/api/v1/postings?limit=5"])
             )
         elif self._trades:
-            owner, trade_id = dice.choice(self._trades[-500:] if doing != "cancel" else self._trades[-20:])
-            self._cancel(owner, trade_id) if doing == "cancel" else self.call(
+            owner, trade_id = dice.choice(self._trades[-500:] if context != "cancel" else self._trades[-20:])
+            self._cancel(owner, trade_id) if context == "cancel" else self.call(
                 owner, "GET", f"/api/v1/trades/{trade_id}"
             )
 
     def _cancel(self, customer: dict[str, Any], trade_id: str) -> None:
         self.call(customer, "POST", f"/api/v1/trades/{trade_id}/cancel")
 
-    def _place(self, doing: str, customer: dict[str, Any], body: dict[str, Any]) -> None:
+    def _place(self, context: str, customer: dict[str, Any], body: dict[str, Any]) -> None:
         path, key = "/api/v1/trades", self._key()
-        if doing in {"place", "place and cancel"}:
+        if context in {"place", "place and cancel"}:
             status, answer = self._insist(customer, path, body, key)
-        elif doing == "place twice at once":
+        elif context == "place twice at once":
             other = self._twice.submit(self.call, customer, "POST", path, body, key)
             status, answer = self.call(customer, "POST", path, body, key)
             other.result()
         else:
-            status, answer = self.call(customer, "POST", path, body, "" if "without" in doing else key)
+            status, answer = self.call(customer, "POST", path, body, "" if "without" in context else key)
         if status == 201:
             self._trades.append((customer, answer["tradeId"]))
-            if doing == "place and cancel":
+            if context == "place and cancel":
                 self._cancel(customer, answer["tradeId"])
 
     def _insist(self, customer: dict[str, Any], path: str, body: dict[str, Any], key: str) -> tuple[int, Any]:

@@ -20,11 +20,11 @@ import redis
 import urllib3
 from celery import Celery
 
-from brokerage.local.ports import LOOPBACK
 from chaos.plan import Fault
 from chaos.record import Record, now
 from chaos.site import Site
 from chaos.staff import NotDone, Staff
+from local.ports import LOOPBACK
 
 LANES = 16
 BACK_SECONDS_MAX = 20.0

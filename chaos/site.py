@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from brokerage.local import ports
-from brokerage.local.folder import Folder
-from brokerage.local.harness import Brokerage
-from brokerage.local.plan import _commands
-from brokerage.local.ports import LOOPBACK
-from brokerage.local.postgresql import PostgreSQL
-from brokerage.local.run import PROJECT
-from brokerage.local.valkey import Valkey
 from chaos.plan import LINKS
+from local import ports
+from local.folder import Folder
+from local.harness import Brokerage
+from local.plan import _commands
+from local.ports import LOOPBACK
+from local.postgresql import PostgreSQL
+from local.run import PROJECT
+from local.valkey import Valkey
 
 SCALE = {"web": 2, "lanes": 3, "sweep": 2}
 CLOCKS = ("web.1", "lanes.1", "sweep.1")

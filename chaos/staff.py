@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import urllib3
 
-from brokerage.local.harness import Brokerage
 from chaos.record import now
+from local.harness import Brokerage
 
 ANSWER_SECONDS_MAX = 8.0
 PATIENCE_SECONDS = 60.0
@@ -65,7 +65,7 @@ class Staff:
                     "POST", f"{self._url}/admin/do/{action}/", body=urlencode(body), headers=headers, redirect=False
                 )
                 seen = f"{answer.status} {answer.headers.get('Location', '')}"
-                if answer.status == 302 and answer.headers["Location"].endswith("/switches/"):
+                if answer.status == 302 and answer.headers["Location"].endswith("/controls/"):
                     return now()
             except (urllib3.exceptions.HTTPError, OSError) as error:
                 seen = repr(error)

@@ -141,7 +141,7 @@ def clock() -> dict[str, Any]:
 def bars(ticker: str, start: datetime, end: datetime, step_seconds: int) -> list[dict[str, Any]]:
     """Prices of a stock from start to end, 1,000 bars at most: `at`, `open`, `high`, `low`, `close`, in order of time.
 
-    Bars begin at whole multiples of the step; stretches in which the market is closed have none, nor has the future.
+    Bars begin at whole multiples of the step; periods in which the market is closed have none, nor has the future.
     Raises NotListed, Unknown.
     """
     query = urlencode({"start": start.isoformat(), "end": end.isoformat(), "step": step_seconds})

@@ -31,22 +31,24 @@ from accounts.adjustments import (
 from accounts.freezes import freeze_withdrawals, is_frozen
 from accounts.funding import BalanceTooLarge, InsufficientFunds
 from accounts.ledger import LARGEST_AMOUNT, InsufficientShares
-from accounts.limits import limits_of, set_limits
 from accounts.models import CASH, Adjustment, Balance, Customer
+from accounts.request_limits import limits_of, set_limits
 from accounts.sign_ins import end_sessions
 from exchange.messages import Unknown, storable
 from exchange.models import Stock
-from office import audit, cases, rounds
+from office import audit, cases, schedule
 from office.access import actor_of, open_sessions
 from office.models import AuditEntry, Case, Note
 from office.roles import Power, may
 from trades import checks, lane
 from trades.cancel import NotCancellable, cancel_trade
-from trades.models import Status, Switch, Trade
+from trades.models import Status, Trade, TradingControl
 from trades.sweep import ask_now
 
+Kind = TradingControl.Kind
 
-class Refused(Exception):
+
+class ActionRefused(Exception):
     """It can't be done; the text tells staff why."""
 
 
@@ -91,9 +93,9 @@ def listed(text: str) -> str:
 
 A_MINUTE_MAX = 1_000_000  # requests; more than one token can send
 LIMITS = [
-    (Switch.Kind.SHARES_MAX, "Most shares of an order"),
-    (Switch.Kind.NOTIONAL_MAX, "Most USD of an order"),
-    (Switch.Kind.ORDERS_A_MINUTE_MAX, "Most orders a minute"),
+    (Kind.SHARES_MAX, "Most shares of an order"),
+    (Kind.NOTIONAL_MAX, "Most USD of an order"),
+    (Kind.ORDERS_A_MINUTE_MAX, "Most orders a minute"),
 ]
 
 
@@ -209,8 +211,8 @@ class Resolved(forms.Form):
 
 
 @dataclass(frozen=True, slots=True)
-class Doing:
-    """One member of staff doing one thing to one target."""
+class ActionContext:
+    """One member of staff context one thing to one target."""
 
     staff: Customer
     by: str
@@ -222,15 +224,15 @@ class Doing:
 class Action:
     """Something staff can do. `target`: what kind of thing it is done to; `do`: the door to a verb.
 
-    `do` tells what was done, or raises Refused. `shown`: whether it makes sense for a target as it is now; the verb
-    decides, this spares staff a button. `initial`: what the form has in it at first.
+    `do` tells what was done, or raises ActionRefused. `shown`: whether it makes sense for a target as it is now; the
+    verb decides, this spares staff a button. `initial`: what the form has in it at first.
     """
 
     name: str
     label: str
     power: Power
     target: str
-    do: Callable[[Doing], str]
+    do: Callable[[ActionContext], str]
     form: type[forms.Form] = Nothing
     icon: str = ""
     danger: bool = False
@@ -267,8 +269,8 @@ def _do(request: HttpRequest, action: Action, found: Any, data: dict[str, Any]) 
     asked = {key: str(value) for key, value in data.items() if key != "reason" and value is not None}
     audit.record(actor, action.name, AuditEntry.Outcome.ASKED, before=before, after=asked or None, **about)
     try:
-        said = action.do(Doing(request.user, f"staff {actor.id}", found, data))  # type: ignore[arg-type]
-    except Refused as refused:
+        said = action.do(ActionContext(request.user, f"staff {actor.id}", found, data))  # type: ignore[arg-type]
+    except ActionRefused as refused:
         about["reason"] = str(refused)
         audit.record(actor, action.name, AuditEntry.Outcome.REFUSED, before=before, after=snapshot(found), **about)
         messages.error(request, str(refused))
@@ -310,8 +312,8 @@ def snapshot(target: Any) -> dict[str, Any] | None:
         return {"owner": case.owner and case.owner.email, "closed": case.closed_at, "resolution": case.resolution}
     if isinstance(target, Adjustment):
         adjustment = Adjustment.objects.get(id=target.id)
-        return {"moves": adjustment.moves, "approved": adjustment.approved}
-    rules = checks.Rules.of(newest_switches())
+        return {"moves": adjustment.summary, "approved": adjustment.approved}
+    rules = checks.Rules.of(controls_in_force())
     return {
         "allHalted": rules.all_halted,
         "haltedTickers": sorted(rules.halted_tickers),
@@ -320,9 +322,9 @@ def snapshot(target: Any) -> dict[str, Any] | None:
     }
 
 
-def newest_switches() -> list[Switch]:
+def controls_in_force() -> list[TradingControl]:
     """The switch in force of each kind and subject."""
-    switches = Switch.objects.select_related("by", "customer").order_by("kind", "ticker", "customer_id", "-id")
+    switches = TradingControl.objects.select_related("by", "customer").order_by("kind", "ticker", "customer_id", "-id")
     return list(switches.distinct("kind", "ticker", "customer_id"))
 
 
@@ -371,70 +373,78 @@ def _back(request: HttpRequest, action: Action, found: Any) -> str:
     }
     if action.target in pages:
         return reverse(f"admin:{pages[action.target]}", args=[found.pk])
-    return reverse("admin:switches" if action.target == "switches" else "admin:index")
+    return reverse("admin:controls" if action.target == "controls" else "admin:index")
 
 
 # -- what each does
 
 
-def _ring(doing: Doing) -> str:
-    if not lane.ring([doing.target.customer_id]):
-        raise Refused("The broker could not be reached. The sweep will see to the trade.")
-    return f"Lane {lane.lane_of(doing.target.customer_id)} was rung."
+def _ring(context: ActionContext) -> str:
+    if not lane.ring([context.target.customer_id]):
+        raise ActionRefused("The broker could not be reached. The sweep will see to the trade.")
+    return f"Lane {lane.lane_of(context.target.customer_id)} was rung."
 
 
-def _ask(doing: Doing) -> str:
+def _ask(context: ActionContext) -> str:
     try:
-        return f"The exchange says: {ask_now(doing.target.id)}."
+        return f"The exchange says: {ask_now(context.target.id)}."
     except Unknown as unknown:
-        raise Refused(f"The exchange gave no answer: {unknown}") from None
+        raise ActionRefused(f"The exchange gave no answer: {unknown}") from None
 
 
-def _cancel(doing: Doing) -> str:
+def _cancel(context: ActionContext) -> str:
     try:
-        cancel_trade(doing.target.customer_id, doing.target.id, doing.by)
+        cancel_trade(context.target.customer_id, context.target.id, context.by)
     except NotCancellable as error:
-        raise Refused(str(error)) from None
+        raise ActionRefused(str(error)) from None
     return "The trade is REJECTED: cancelled."
 
 
 def _is_halted(customer: Customer) -> bool:
-    newest = Switch.objects.filter(kind=Switch.Kind.HALT_CUSTOMER, customer=customer).order_by("-id").first()
+    newest = TradingControl.objects.filter(kind=Kind.HALT_CUSTOMER, customer=customer).order_by("-id").first()
     return bool(newest and newest.is_on)
 
 
-def _trading(is_on: bool) -> Callable[[Doing], str]:
-    def switch(doing: Doing) -> str:
-        checks.switch(Switch.Kind.HALT_CUSTOMER, is_on, why=doing.data["reason"], by=doing.staff, customer=doing.target)
+def _trading(is_on: bool) -> Callable[[ActionContext], str]:
+    def switch(context: ActionContext) -> str:
+        checks.set_control(
+            Kind.HALT_CUSTOMER,
+            is_on,
+            reason=context.data["reason"],
+            by=context.staff,
+            customer=context.target,
+        )
         return "Trading is frozen." if is_on else "Trading goes on."
 
     return switch
 
 
-def _withdrawals(is_on: bool) -> Callable[[Doing], str]:
-    def switch(doing: Doing) -> str:
-        freeze_withdrawals(doing.target.id, is_on, why=doing.data["reason"], by=doing.staff)
+def _withdrawals(is_on: bool) -> Callable[[ActionContext], str]:
+    def switch(context: ActionContext) -> str:
+        freeze_withdrawals(context.target.id, is_on, reason=context.data["reason"], by=context.staff)
         return "Withdrawals are frozen." if is_on else "Withdrawals go on."
 
     return switch
 
 
-def _halt(kind: Switch.Kind, is_on: bool) -> Callable[[Doing], str]:
-    def switch(doing: Doing) -> str:
-        checks.switch(kind, is_on, why=doing.data["reason"], by=doing.staff, ticker=doing.data.get("ticker", ""))
+def _halt(kind: Kind, is_on: bool) -> Callable[[ActionContext], str]:
+    def switch(context: ActionContext) -> str:
+        checks.set_control(
+            kind, is_on, reason=context.data["reason"], by=context.staff, ticker=context.data.get("ticker", "")
+        )
         return f"{kind.label}: {'on' if is_on else 'off'}."
 
     return switch
 
 
-def _limit(doing: Doing) -> str:
-    value, kind = doing.data["value"], Switch.Kind(doing.data["kind"])
-    checks.switch(
+def _limit(context: ActionContext) -> str:
+    value, kind = context.data["value"], Kind(context.data["kind"])
+    checks.set_control(
         kind,
         value is not None,
-        why=doing.data["reason"],
-        by=doing.staff,
-        customer=doing.data["customer"],
+        reason=context.data["reason"],
+        by=context.staff,
+        customer=context.data["customer"],
         value=value,
     )
     return f"{kind.label}: {'no limit' if value is None else value}."
@@ -445,75 +455,75 @@ def _own_limits(customer: Customer) -> dict[str, Any]:
     return {"reads_a_minute": own.reads_a_minute, "orders_a_minute": own.orders_a_minute}
 
 
-def _limit_api(doing: Doing) -> str:
-    own = set_limits(doing.target.id, doing.data["reads_a_minute"], doing.data["orders_a_minute"])
+def _limit_api(context: ActionContext) -> str:
+    own = set_limits(context.target.id, context.data["reads_a_minute"], context.data["orders_a_minute"])
     reads, orders = own.reads_a_minute or "everybody's", own.orders_a_minute or "everybody's"
     return f"Each token's limits a minute: {reads} reads, {orders} orders."
 
 
-def _note(doing: Doing) -> str:
-    Note.objects.create(customer=doing.target, by=doing.staff, text=storable(doing.data["text"], 2000))
+def _note(context: ActionContext) -> str:
+    Note.objects.create(customer=context.target, by=context.staff, text=storable(context.data["text"], 2000))
     return "Noted."
 
 
-def _end_tokens(doing: Doing) -> str:
-    return f"{tokens.end_all(doing.target.id)} tokens have ended."
+def _end_tokens(context: ActionContext) -> str:
+    return f"{tokens.end_all(context.target.id)} tokens have ended."
 
 
-def _end_sessions(doing: Doing) -> str:
-    return f"{end_sessions(doing.target.id)} sessions have ended."
+def _end_sessions(context: ActionContext) -> str:
+    return f"{end_sessions(context.target.id)} sessions have ended."
 
 
-def _adjust(doing: Doing) -> str:
-    data = doing.data
+def _adjust(context: ActionContext) -> str:
+    data = context.data
     asked = ask_for_adjustment(
-        doing.target.id,
+        context.target.id,
         data["change"],
         data["kind"],
         storable(data["reason"], 500),
-        doing.staff,
+        context.staff,
         ticker=data["ticker"],
         price=data["price"],
     )
-    return f"{asked.moves}: somebody else must approve it."
+    return f"{asked.summary}: somebody else must approve it."
 
 
-def _decide(approve: bool) -> Callable[[Doing], str]:
-    def decide(doing: Doing) -> str:
+def _decide(approve: bool) -> Callable[[ActionContext], str]:
+    def decide(context: ActionContext) -> str:
         try:
-            decide_on_adjustment(doing.target.id, approve, doing.staff)
+            decide_on_adjustment(context.target.id, approve, context.staff)
         except OwnAdjustment:
-            raise Refused("Nobody decides on an adjustment of their own.") from None
+            raise ActionRefused("Nobody decides on an adjustment of their own.") from None
         except DecidedAlready:
-            raise Refused("It was decided on before.") from None
+            raise ActionRefused("It was decided on before.") from None
         except (InsufficientFunds, InsufficientShares):
-            raise Refused("It would take out more than is available.") from None
+            raise ActionRefused("It would take out more than is available.") from None
         except (BalanceTooLarge, PositionTooLarge):
-            raise Refused("The account can't hold that much.") from None
+            raise ActionRefused("The account can't hold that much.") from None
         return "Approved and posted." if approve else "Declined."
 
     return decide
 
 
-def _take(doing: Doing) -> str:
+def _take(context: ActionContext) -> str:
     try:
-        cases.take(doing.target.id, doing.staff)
+        cases.take(context.target.id, context.staff)
     except cases.ClosedAlready:
-        raise Refused("It is closed.") from None
+        raise ActionRefused("It is closed.") from None
     return "It is yours."
 
 
-def _close(doing: Doing) -> str:
+def _close(context: ActionContext) -> str:
     try:
-        cases.close(doing.target.id, doing.staff, doing.data["reason"])
+        cases.close(context.target.id, context.staff, context.data["reason"])
     except cases.ClosedAlready:
-        raise Refused("It was closed before.") from None
+        raise ActionRefused("It was closed before.") from None
     return "Closed."
 
 
-def _duty(duty: str) -> Callable[[Doing], str]:
-    def ask(doing: Doing) -> str:
-        rounds.ask_for(duty, doing.staff.email)
+def _request_job(job: str) -> Callable[[ActionContext], str]:
+    def ask(context: ActionContext) -> str:
+        schedule.request_job(job, context.staff.email)
         return "A sweep will do it at once; the desk shows what came of it."
 
     return ask
@@ -527,7 +537,11 @@ def _is_open(case: Case) -> bool:
     return case.closed_at is None
 
 
-HALT_ALL, HALT_TICKER, RESTRICT = Switch.Kind.HALT_ALL, Switch.Kind.HALT_TICKER, Switch.Kind.RESTRICT_TICKER
+HALT_ALL, HALT_TICKER, RESTRICT = (
+    Kind.HALT_ALL,
+    Kind.HALT_TICKER,
+    Kind.RESTRICT_TICKER,
+)
 ACTIONS: dict[str, Action] = {
     action.name: action
     for action in (
@@ -624,32 +638,32 @@ ACTIONS: dict[str, Action] = {
         ),
         Action("take", "Take it", Power.EXCEPTIONS, "case", _take, icon="person_add", shown=_is_open),
         Action("close", "Close", Power.EXCEPTIONS, "case", _close, Resolved, "task_alt", shown=_is_open),
-        Action("prove", "Prove the books now", Power.PROVE, "", _duty(rounds.PROVE), icon="verified"),
-        Action("reconcile", "Reconcile now", Power.PROVE, "", _duty(rounds.RECONCILE), icon="balance"),
+        Action("prove", "Prove the books now", Power.PROVE, "", _request_job(schedule.PROVE), icon="verified"),
+        Action("reconcile", "Reconcile now", Power.PROVE, "", _request_job(schedule.RECONCILE), icon="balance"),
         Action(
             "halt-all",
             "Halt all trading",
             Power.HALT,
-            "switches",
+            "controls",
             _halt(HALT_ALL, True),
             Reasoned,
             "block",
             danger=True,
         ),
         Action(
-            "resume-all", "Let trading go on", Power.HALT, "switches", _halt(HALT_ALL, False), Reasoned, "play_arrow"
+            "resume-all", "Let trading go on", Power.HALT, "controls", _halt(HALT_ALL, False), Reasoned, "play_arrow"
         ),
         Action(
-            "halt-stock", "Halt a stock", Power.HALT, "switches", _halt(HALT_TICKER, True), Halted, "block", danger=True
+            "halt-stock", "Halt a stock", Power.HALT, "controls", _halt(HALT_TICKER, True), Halted, "block", danger=True
         ),
         Action(
-            "resume-stock", "Let a stock go on", Power.HALT, "switches", _halt(HALT_TICKER, False), Halted, "play_arrow"
+            "resume-stock", "Let a stock go on", Power.HALT, "controls", _halt(HALT_TICKER, False), Halted, "play_arrow"
         ),
         Action(
             "restrict-stock",
             "Restrict a stock",
             Power.HALT,
-            "switches",
+            "controls",
             _halt(RESTRICT, True),
             Halted,
             "do_not_disturb_on",
@@ -659,11 +673,11 @@ ACTIONS: dict[str, Action] = {
             "unrestrict-stock",
             "End a restriction",
             Power.HALT,
-            "switches",
+            "controls",
             _halt(RESTRICT, False),
             Halted,
             "play_arrow",
         ),
-        Action("limit", "Set a limit of orders", Power.LIMIT, "switches", _limit, Limited, "speed"),
+        Action("limit", "Set a limit of orders", Power.LIMIT, "controls", _limit, Limited, "speed"),
     )
 }

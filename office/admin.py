@@ -444,8 +444,14 @@ class OutcomeFilter(admin.SimpleListFilter):
 @admin.register(Report)
 class ReportTable(Table):
     list_display = (
-        "id", "about", "source", "outcome", "why", moment("received_at", "received"), moment("handled_at", "handled"),
-    )  # fmt: skip
+        "id",
+        "about",
+        "source",
+        "outcome",
+        "reason",
+        moment("received_at", "received"),
+        moment("handled_at", "handled"),
+    )
     list_display_links = None
     list_filter = (OutcomeFilter, CustomerFilter)
     search_fields = ("trade_id",)
@@ -517,7 +523,15 @@ class StockTable(Table):
 
 @admin.register(Adjustment)
 class AdjustmentTable(PageTable):
-    list_display = (moment("asked_at", "asked"), "customer", "moves", "reason", "state", "asked_by", "decided_by")
+    list_display = (
+        moment("asked_at", "asked"),
+        "customer",
+        "summary",
+        "reason_code",
+        "state",
+        "asked_by",
+        "decided_by",
+    )
     list_select_related = ("customer", "asked_by", "decided_by")
     key = "id"
     bounded = False

@@ -126,7 +126,7 @@ FIND_IN_REPORTS = """
            CASE r.outcome
                WHEN 'contradicts' THEN concat_ws(' ', 'The trade had ended', t.status, 'at ' || t.price,
                    'when the report said', r.body::jsonb->>'status', 'at ' || (r.body::jsonb->>'price'))
-               ELSE left(coalesce(nullif(r.why, ''), r.body), 500) END, r.customer_id, r.trade_id, r.id, ''
+               ELSE left(coalesce(nullif(r.reason, ''), r.body), 500) END, r.customer_id, r.trade_id, r.id, ''
     FROM trades_report AS r LEFT JOIN trades_trade AS t ON t.id = r.trade_id
     WHERE r.outcome IN ('breaks_terms', 'contradicts', 'malformed', 'unknown_trade')
       AND NOT EXISTS (SELECT FROM office_case AS c WHERE c.key = 'report ' || r.id AND c.kind =
@@ -141,7 +141,7 @@ FIND_IN_WEBHOOKS = """
     FROM (
         SELECT 'webhook ' || w.id || ' ' || (d.created_at AT TIME ZONE 'UTC')::date AS key, w.url, w.customer_id,
                max(d.answer) AS answer
-        FROM trades_delivery AS d JOIN trades_webhook AS w ON w.id = d.webhook_id
+        FROM webhooks_delivery AS d JOIN webhooks_webhook AS w ON w.id = d.webhook_id
         WHERE d.next_at IS NULL AND d.delivered_at IS NULL GROUP BY 1, 2, 3
     ) AS found
     WHERE NOT EXISTS (SELECT FROM office_case AS c WHERE c.kind = 'webhook' AND c.key = found.key)

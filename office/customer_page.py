@@ -8,12 +8,12 @@ from django.conf import settings
 from django.db.models import Q
 
 from accounts import queries
-from accounts.limits import limits_of
 from accounts.models import Adjustment, Balance, Customer, Freeze
+from accounts.request_limits import limits_of
 from accounts.sign_ins import sign_ins_of
 from office.models import AuditEntry, Case, Note
 from trades.lane import lane_of
-from trades.models import Status, Switch, Trade
+from trades.models import Status, Trade, TradingControl
 
 ROWS_MAX = 20
 
@@ -21,8 +21,8 @@ ROWS_MAX = 20
 def facts(customer: Customer, with_audit: bool) -> dict[str, Any]:
     """What the page shows; about fifteen statements, each by an index."""
     freezes = list(Freeze.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX])
-    switches = list(Switch.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX])
-    halts = [switch for switch in switches if switch.kind == Switch.Kind.HALT_CUSTOMER]
+    switches = list(TradingControl.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX])
+    halts = [switch for switch in switches if switch.kind == TradingControl.Kind.HALT_CUSTOMER]
     trades = Trade.objects.filter(customer=customer)
     return {
         "customer": customer,
@@ -46,7 +46,7 @@ def facts(customer: Customer, with_audit: bool) -> dict[str, Any]:
         "notes": list(Note.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX]),
         "cases": list(Case.objects.filter(customer=customer).select_related("owner").order_by("-id")[:ROWS_MAX]),
         "freezes": freezes,
-        "switches": switches,
+        "controls": switches,
         "trading_halted": halts[0] if halts and halts[0].is_on else None,
         "withdrawals_frozen": freezes[0] if freezes and freezes[0].is_on else None,
         "seen_by": list(AuditEntry.objects.filter(customer_id=customer.id).order_by("-number")[:ROWS_MAX])

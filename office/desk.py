@@ -1,4 +1,4 @@
-"""The desk: how the brokerage is doing, at this moment. Nothing is kept: every figure is read when it is shown.
+"""The desk: how the brokerage is context, at this moment. Nothing is kept: every figure is read when it is shown.
 
 Figures come from the database and the broker; workers and the exchange are asked. What does not answer is shown so.
 """
@@ -22,7 +22,7 @@ from accounts.models import Adjustment
 from exchange import gateway
 from exchange.messages import Unknown
 from office.actions import offered
-from office.models import Case, Duty, Proof, Reconciliation
+from office.models import Case, Job, Proof, Reconciliation
 from office.why import words
 from trades import checks, lane
 
@@ -61,7 +61,7 @@ def _figures() -> dict[str, Any]:
             "calls": _calls(),
             "proof": Proof.objects.order_by("-id").first(),
             "reconciliation": Reconciliation.objects.order_by("-id").first(),
-            "duties": {duty.name: duty for duty in Duty.objects.all()},
+            "jobs": {job.name: job for job in Job.objects.all()},
             "cases": Case.objects.filter(closed_at=None).values_list("id")[:CASES_COUNTED_MAX].count(),
             "oldest_case": Case.objects.filter(closed_at=None).order_by("found_at").first(),
             "adjustments": Adjustment.objects.filter(approved=None).count(),

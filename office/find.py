@@ -11,10 +11,10 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from accounts.models import Adjustment, Customer, Posting, normal_email
-from accounts.rest import BIGINT_MAX
 from exchange.messages import storable
 from exchange.models import Stock
 from trades.models import Trade
+from web.drf import BIGINT_MAX
 
 FOUND_MAX = 50
 

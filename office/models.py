@@ -128,7 +128,7 @@ class Case(models.Model):
         return f"{self.get_kind_display()}: {self.key}"
 
 
-class Duty(models.Model):
+class Job(models.Model):
     """Something that is done periodically, by whichever sweep comes first; `due_at` can be moved to now."""
 
     name = models.CharField(max_length=20, primary_key=True)

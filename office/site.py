@@ -41,12 +41,12 @@ class Office(UnfoldAdminSite):
         return redirect("account_logout")
 
     def extra_urls(self) -> list[URLPattern]:
-        from office import actions, desk, find, switches
+        from office import actions, controls, desk, find
 
         return [
             path("desk/", self.admin_view(desk.figures), name="desk"),
             path("find/", self.admin_view(find.find), name="find"),
-            path("switches/", self.admin_view(switches.page), name="switches"),
+            path("controls/", self.admin_view(controls.page), name="controls"),
             path("do/<slug:name>/", self.admin_view(actions.view), name="do"),
             path("do/<slug:name>/<str:target>/", self.admin_view(actions.view), name="do"),
         ]
@@ -86,7 +86,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 link("Desk", "monitoring", "index"),
                 link("Exceptions", "error", "office_case_changelist"),
-                link("Switches", "toggle_on", "switches"),
+                link("Switches", "toggle_on", "controls"),
             ],
         ),
         (

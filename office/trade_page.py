@@ -12,7 +12,7 @@ from office.models import Case
 from office.why import why, words
 from trades import checks
 from trades.lane import lane_of
-from trades.models import Move, Report, Status, Trade, Type
+from trades.models import Report, Status, StatusChange, Trade, Type
 
 ROWS_MAX = 200
 AHEAD_MAX = 1000
@@ -36,7 +36,7 @@ def facts(trade: Trade) -> dict[str, Any]:
             halted=halted(trade),
             reports=reports,
         ),
-        "moves": list(Move.objects.filter(trade=trade).order_by("id")),
+        "status_changes": list(StatusChange.objects.filter(trade=trade).order_by("id")),
         "postings": list(Posting.objects.filter(cause=trade.id).order_by("id")),
         "reports": [(report, _pretty(report.body)) for report in reports],
         "calls": [(call, _answer(call, trade)) for call in _calls(trade)],

@@ -36,7 +36,7 @@ def _why_in_progress(trade: Trade, now: datetime, reports: list[Report], halted:
         return "The exchange has reported on it, and the customer's lane has yet to settle that."
     odd = [report for report in reports if report.outcome in {Outcome.BREAKS_TERMS, Outcome.MALFORMED}]
     if odd:
-        odd_is = odd[-1].why or odd[-1].get_outcome_display()
+        odd_is = odd[-1].reason or odd[-1].get_outcome_display()
         return f"The exchange's report can't be settled ({odd_is}): a person must look."
     if trade.expires_at and now > trade.expires_at:
         return (

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from accounts.customers import create_customer
 from accounts.models import CASH, Balance, Customer, Position, Posting, Transfer
 from exchange import gateway
-from trades.models import Move, Status, Trade, TradeCounter
+from trades.models import Status, StatusChange, Trade, TradeCounter
 
 DAYS_AGO = {  # what is done how many days ago: shares bought, shares sold (below zero), cash brought in
     330: [("", 12_000)],
@@ -91,7 +91,7 @@ class _Writer:
             ("IN PROGRESS", "FILLED", done),
         ]
         for was, is_now, when in steps:
-            Move.objects.create(
+            StatusChange.objects.create(
                 trade=trade, customer_id=trade.customer_id, from_status=was, to_status=is_now, at=when, by="test"
             )
         had, average = self.shares.get(ticker, (0, Decimal(0)))

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from psycopg import sql
 
 PROJECT = Path(__file__).resolve().parent.parent
-APPS = ("trades", "exchange", "accounts")  # who depends on another goes first
+APPS = ("office", "webhooks", "trades", "exchange", "alpaca_api", "accounts")  # who depends on another goes first
 
 
 @pytest.fixture

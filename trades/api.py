@@ -3,8 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
-from django.utils.encoding import iri_to_uri
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
@@ -14,7 +12,13 @@ from accounts import queries as accounts
 from accounts.api import IDEMPOTENCY_KEY
 from accounts.ledger import money
 from accounts.models import Position, Token
-from accounts.rest import (
+from exchange import gateway
+from exchange.messages import Unknown, storable
+from trades.cancel import NoSuchTrade, cancel_trade
+from trades.models import Status, Trade, Type
+from trades.place import QUANTITY_MAX, place_trade
+from trades.search import TradeFilter, find_trades
+from web.drf import (
     CustomerView,
     PageQuery,
     StrictSerializer,
@@ -28,13 +32,6 @@ from accounts.rest import (
     money_field,
     shared,
 )
-from exchange import gateway
-from exchange.messages import Unknown, storable
-from trades.cancel import NoSuchTrade, cancel_trade
-from trades.feed import Event
-from trades.listing import Wanted, trades_of
-from trades.models import Status, Trade, Type
-from trades.place import QUANTITY_MAX, place_trade
 
 
 class TickerField(TextField):
@@ -144,7 +141,7 @@ class TradesView(CustomerView):
         query = TradesQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked = query.validated_data
-        wanted = Wanted(
+        wanted = TradeFilter(
             statuses=[asked["status"]] if "status" in asked else (),
             types=[asked["type"]] if "type" in asked else (),
             tickers=[asked["stockTicker"]] if "stockTicker" in asked else (),
@@ -152,7 +149,7 @@ class TradesView(CustomerView):
             placed_before=asked.get("placedBefore"),
             below=asked.get("cursor"),
         )
-        trades = trades_of(self.customer_id, wanted, asked["limit"] + 1)
+        trades = find_trades(self.customer_id, wanted, asked["limit"] + 1)
         return Response(cut(trades, "sequence", asked["limit"], shown))
 
 
@@ -180,44 +177,6 @@ class CancelView(CustomerView):
             return Response(shown(cancel_trade(self.customer_id, trade_id, by="api")))
         except NoSuchTrade:
             raise exceptions.NotFound("You have no such trade.") from None
-
-
-class EventAnswer(serializers.Serializer):
-    eventId = serializers.CharField(source="id", help_text="Opaque. Ids sort in the order of the events.")
-    type = serializers.CharField(help_text="`trade.placed`, `trade.in_progress`, `trade.filled` or `trade.rejected`.")
-    at = moment_field(help_text="When it happened.")
-    trade = TradeAnswer(help_text="The trade as it was then.")
-
-
-def event_body(event: Event) -> dict[str, Any]:
-    """An event as streams and webhooks carry it."""
-    return dict(EventAnswer(event).data)
-
-
-class EventsQuery(StrictSerializer):
-    after = TextField(required=False, max_length=32, help_text="An event's id, as `Last-Event-ID`; 0: from the first.")
-
-
-class EventsView(CustomerView):
-    """The customer's feed, which the `stream` processes serve."""
-
-    @extend_schema(
-        operation_id="streamEvents",
-        parameters=[EventsQuery],
-        responses={
-            (200, "text/event-stream"): OpenApiResponse(str, "Server-sent events, without end."),
-            307: OpenApiResponse(None, "The stream is at the address in `Location`."),
-        },
-        tags=["events"],
-    )
-    def get(self, request: Request) -> Response:
-        """Your events as they happen, as server-sent events: `id`, `event` (`trade.placed`, `trade.in_progress`,
-        `trade.filled`, `trade.rejected`) and `data`. With `Last-Event-ID` those after it come first: none is missing
-        and none comes twice. The event streams are served apart: call there, with the same token."""
-        query = EventsQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        asked = f"?after={query.validated_data['after']}" if "after" in query.validated_data else ""
-        return Response(status=307, headers={"Location": iri_to_uri(f"{settings.STREAM_URL}/api/v1/events{asked}")})
 
 
 class PositionsView(CustomerView):

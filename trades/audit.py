@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from accounts.audit import BOOKS, Findings, Rule, count_rows, examine, one_instant
-from trades.models import FINAL, MOVES, Reason, Status
+from trades.models import FINAL, TRANSITIONS, Reason, Status
 
 CLOCKS_APART_SECONDS_MAX = 60  # a time may be this much before the one it follows: a failover brings another clock
 
@@ -37,9 +37,9 @@ def audit_books() -> Audit:
 
 
 def _legal_histories(status: str = Status.PLACED, so_far: str = f">{Status.PLACED}") -> Iterator[tuple[str, str]]:
-    """Every status, with every way to it that MOVES allows."""
+    """Every status, with every way to it that TRANSITIONS allows."""
     yield str(status), so_far
-    for following in sorted(MOVES.get(Status(status), ())):
+    for following in sorted(TRANSITIONS.get(Status(status), ())):
         yield from _legal_histories(following, f"{so_far}, {status}>{following}")
 
 
@@ -192,7 +192,7 @@ TRADES = (
         FROM trades_trade AS trade
         LEFT JOIN (
             SELECT trade_id, string_agg(from_status || '>' || to_status, ', ' ORDER BY id) AS steps
-            FROM trades_move GROUP BY trade_id
+            FROM trades_statuschange GROUP BY trade_id
         ) AS history ON history.trade_id = trade.id
         WHERE ((trade.status, history.steps) IN ({HISTORIES})) IS NOT TRUE
         """,
@@ -204,7 +204,7 @@ TRADES = (
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId", format('%s at %s, by its history at %s',
                move.to_status, coalesce(happened.at::text, 'no time'), move.at) AS detail
         FROM trades_trade AS trade
-        JOIN trades_move AS move ON move.trade_id = trade.id
+        JOIN trades_statuschange AS move ON move.trade_id = trade.id
         CROSS JOIN LATERAL (SELECT CASE move.to_status
             WHEN 'PLACED' THEN trade.placed_at WHEN 'IN PROGRESS' THEN trade.claimed_at ELSE trade.settled_at END AS at
         ) AS happened
@@ -235,8 +235,9 @@ TRADES = (
                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                    ) AS last_ending
             FROM trades_trade AS trade
-            LEFT JOIN trades_move AS claim ON claim.trade_id = trade.id AND claim.to_status = 'IN PROGRESS'
-            LEFT JOIN trades_move AS ending ON ending.trade_id = trade.id AND ending.to_status IN ({FINAL_TEXTS})
+            LEFT JOIN trades_statuschange AS claim ON claim.trade_id = trade.id AND claim.to_status = 'IN PROGRESS'
+            LEFT JOIN trades_statuschange AS ending
+                ON ending.trade_id = trade.id AND ending.to_status IN ({FINAL_TEXTS})
         ) AS line
         WHERE claim < last_ending
         """,

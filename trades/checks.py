@@ -18,49 +18,49 @@ from django.db import connection
 from accounts.models import Customer
 from exchange import gateway
 from exchange.messages import Unknown
-from trades.models import Switch
+from trades.models import TradingControl
 
 RULES_AGE_SECONDS_MAX = 0.5
 LOAD_AGE_SECONDS_MAX = 1.0
 PRICE_AGE_SECONDS_MAX = 2.0
 PRICES_KEPT_MAX = 10_000
 
-Kind = Switch.Kind
+Kind = TradingControl.Kind
 
 
-class Refused(Exception):
+class PlacingRefused(Exception):
     """An order that may not be placed now; each kind says why."""
 
 
-class TradingHalted(Refused):
+class TradingHalted(PlacingRefused):
     """Of all, of this customer, or of this stock."""
 
 
-class TickerRestricted(Refused):
+class TickerRestricted(PlacingRefused):
     """Nothing of this stock may be placed."""
 
 
-class TooManyShares(Refused):
+class TooManyShares(PlacingRefused):
     """More shares than an order may have."""
 
 
-class TooMuchMoney(Refused):
+class TooMuchMoney(PlacingRefused):
     """Worth more, at the last price, than an order may be."""
 
 
-class PriceUnknown(Refused):
+class PriceUnknown(PlacingRefused):
     """There is a limit on what an order may be worth, and no price to tell what it is worth."""
 
 
-class TooManyOrders(Refused):
+class TooManyOrders(PlacingRefused):
     """More orders in a minute than the customer may place."""
 
 
-class Overloaded(Refused):
+class Overloaded(PlacingRefused):
     """As many trades wait in all as may."""
 
 
-class LineTooLong(Refused):
+class LineTooLong(PlacingRefused):
     """As many of the customer's trades wait as may."""
 
 
@@ -86,7 +86,7 @@ class Rules:
     limits: dict[tuple[str, int | None], Decimal] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, switches: Iterable[Switch]) -> "Rules":
+    def of(cls, switches: Iterable[TradingControl]) -> "Rules":
         """The rules that these switches, each the newest of its kind and subject, make."""
         on = [switch for switch in switches if switch.is_on]
         return cls(
@@ -103,7 +103,7 @@ class Rules:
         """Whether this customer's trading of this stock is halted."""
         return self.all_halted or customer_id in self.halted_customers or ticker in self.halted_tickers
 
-    def limit(self, kind: Switch.Kind, customer_id: int) -> Decimal | None:
+    def limit(self, kind: TradingControl.Kind, customer_id: int) -> Decimal | None:
         """The customer's own limit, else everybody's, else None."""
         return self.limits.get((kind, customer_id), self.limits.get((kind, None)))
 
@@ -124,7 +124,7 @@ def rules() -> Rules:
         with _reading:
             began = time.monotonic()
             if began - _read_at > RULES_AGE_SECONDS_MAX:
-                newest = Switch.objects.order_by("kind", "ticker", "customer_id", "-id")
+                newest = TradingControl.objects.order_by("kind", "ticker", "customer_id", "-id")
                 _rules = Rules.of(newest.distinct("kind", "ticker", "customer_id"))
                 _read_at = began
     return _rules
@@ -197,23 +197,23 @@ def check_rate(customer_id: int, sequence: int, most: int) -> None:
             raise TooManyOrders
 
 
-def switch(
-    kind: Switch.Kind,
+def set_control(
+    kind: TradingControl.Kind,
     is_on: bool,
     *,
-    why: str,
+    reason: str,
     by: Customer,
     ticker: str = "",
     customer: Customer | None = None,
     value: Decimal | None = None,
-    row: Switch | None = None,
-) -> Switch:
+    row: TradingControl | None = None,
+) -> TradingControl:
     """Halt, restrict or limit, or end that; who did it and why is kept. Within a second every process keeps to it.
 
     Again: one more row of the same. Raises IntegrityError where subject or value do not fit the kind.
     """
-    row = row or Switch()
-    row.kind, row.is_on, row.why, row.by = kind, is_on, why, by
+    row = row or TradingControl()
+    row.kind, row.is_on, row.reason, row.by = kind, is_on, reason, by
     row.ticker, row.customer, row.value = ticker.strip().upper(), customer, value
     row.save(force_insert=True)
     forget()

@@ -1,16 +1,16 @@
-"""The confirmation of a trade, on paper."""
+"""The confirmation of a trade, on pdf."""
 
 from collections.abc import Sequence
 
-from accounts import paper
-from accounts.templatetags.figures import usd
-from accounts.zone import EASTERN
-from trades.models import Move, Status, Trade
+from trades.models import Status, StatusChange, Trade
+from web import pdf
+from web.templatetags.figures import usd
+from web.timezones import EASTERN
 
 DONE = {"BUY": "Bought", "SELL": "Sold"}
 
 
-def confirmation_of(trade: Trade, moves: Sequence[Move], company: str) -> bytes:
+def confirmation_of(trade: Trade, moves: Sequence[StatusChange], company: str) -> bytes:
     """The confirmation of a FILLED trade as PDF: again, the same bytes."""
     if trade.status != Status.FILLED:
         raise ValueError(f"{trade.id} is {trade.status}")
@@ -22,15 +22,15 @@ def confirmation_of(trade: Trade, moves: Sequence[Move], company: str) -> bytes:
         ["Amount", usd(trade.amount)],
     ]
     times = [[move.to_status, f"{move.at.astimezone(EASTERN):%b %d, %Y %H:%M:%S.%f}"] for move in moves]
-    return paper.document(
+    return pdf.document(
         "Trade confirmation",
         f"{DONE[trade.type]} {trade.quantity:,} {trade.ticker} at {usd(trade.price)}",
         [
-            paper.table(rows, [1, 3], 2, head=False),
-            paper.gap(18),
-            paper.heading("When"),
-            paper.gap(4),
-            paper.table([["Step", "Time (Eastern)"], *times], [1, 3], 2),
+            pdf.table(rows, [1, 3], 2, head=False),
+            pdf.gap(18),
+            pdf.heading("When"),
+            pdf.gap(4),
+            pdf.table([["Step", "Time (Eastern)"], *times], [1, 3], 2),
         ],
         f"Trade {trade.id} · all amounts in USD",
     )

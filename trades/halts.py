@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 
-from accounts.templatetags.figures import usd
 from trades.checks import (
     Kind,
     LineTooLong,
     Overloaded,
+    PlacingRefused,
     PriceUnknown,
-    Refused,
     TooManyOrders,
     TooManyShares,
     TooMuchMoney,
     rules,
 )
+from web.templatetags.figures import usd
 
 MEANWHILE = "New trades are refused until it resumes. Those that you placed before wait, and you can cancel them."
 
@@ -43,7 +43,7 @@ def halt_of(customer_id: int, ticker: str = "") -> Halt | None:
     return None
 
 
-def refusal(error: Refused, customer_id: int, ticker: str) -> tuple[str | None, str]:
+def refusal(error: PlacingRefused, customer_id: int, ticker: str) -> tuple[str | None, str]:
     """Why a ticket is refused: the field at fault if it is one, and a sentence."""
     now = rules()
     if isinstance(error, TooManyShares):

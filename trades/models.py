@@ -24,7 +24,7 @@ class Status(models.TextChoices):
 
 
 FINAL = (Status.FILLED, Status.REJECTED)
-MOVES = {
+TRANSITIONS = {
     Status.PLACED: {Status.IN_PROGRESS, Status.REJECTED},
     Status.IN_PROGRESS: {Status.FILLED, Status.REJECTED},
 }
@@ -137,7 +137,7 @@ class Trade(models.Model):
             models.Index(name="to_ask_about", fields=["ask_at"], condition=Q(status=Status.IN_PROGRESS)),
             # Only what was rejected is in it: the back office looks for reasons among all trades there ever were.
             models.Index(name="rejected_by_reason", fields=["reason_code", "-id"], condition=~Q(reason_code="")),
-            # For lists (trades.listing). Of final trades alone: each is entered once, when it ends.
+            # For lists (trades.search). Of final trades alone: each is entered once, when it ends.
             models.Index(
                 name="final_by_type",
                 fields=["customer", "status", "type", "sequence"],
@@ -162,7 +162,7 @@ class Trade(models.Model):
                 condition=pgtrigger.Q(old__status__in=sorted(FINAL)),  # a set has no order
             ),
             pgtrigger.Protect(
-                name="trades_move_forward",
+                name="trades_go_forward",
                 operation=pgtrigger.Update,
                 condition=pgtrigger.Q(old__status=Status.IN_PROGRESS, new__status=Status.PLACED)
                 | pgtrigger.Q(old__status=Status.PLACED, new__status=Status.FILLED),
@@ -211,27 +211,29 @@ class ThisTransaction(models.Func):
     output_field = models.BigIntegerField()
 
 
-class Move(models.Model):
+class StatusChange(models.Model):
     """One step of a trade's history: from where (empty: nowhere yet), to where, when, why, by what. It stays.
 
-    It is also an event of the customer's feed (trades.feed), in the order of (`xact`, `id`): `xact` is the number of
+    It is also an event of the customer's feed (feed.reader), in the order of (`xact`, `id`): `xact` is the number of
     the transaction that wrote it, or a higher one of a move of the customer's before it. It tells when no row before
     it can appear any more.
     """
 
-    trade = models.ForeignKey(Trade, models.PROTECT, related_name="moves", db_index=False)  # each_move_once serves
+    trade = models.ForeignKey(
+        Trade, models.PROTECT, related_name="status_changes", db_index=False
+    )  # each_status_once serves
     from_status = models.CharField(max_length=11, blank=True)
     to_status = models.CharField(max_length=11, choices=Status)
     at = models.DateTimeField(db_default=Now())
-    why = models.CharField(max_length=500, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
     by = models.CharField(max_length=80)
     customer_id = models.BigIntegerField()
     xact = models.BigIntegerField(db_default=ThisTransaction(), editable=False)
 
     class Meta:
         indexes = [models.Index(name="feed_of_customer", fields=["customer_id", "xact", "id"])]
-        constraints = [models.UniqueConstraint(name="each_move_once", fields=["trade", "to_status"])]
-        triggers = [pgtrigger.Protect(name="moves_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+        constraints = [models.UniqueConstraint(name="each_status_once", fields=["trade", "to_status"])]
+        triggers = [pgtrigger.Protect(name="status_changes_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.from_status or '·'} → {self.to_status}"
@@ -268,7 +270,7 @@ class Report(models.Model):
     source = models.CharField(max_length=8, choices=Source)
     received_at = models.DateTimeField(db_default=Now())
     outcome = models.CharField(max_length=13, choices=Outcome, default=Outcome.WAITING)
-    why = models.CharField(max_length=500, blank=True, default="")
+    reason = models.CharField(max_length=500, blank=True, default="")
     handled_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -303,7 +305,7 @@ class Report(models.Model):
         return f"{self.source} report {self.pk}"
 
 
-class Switch(models.Model):
+class TradingControl(models.Model):
     """A word of the staff on what may be traded. The newest of a kind and subject is in force; all of them stay.
 
     `ticker` and `customer` are the subject, as far as the kind has one; a limit without a customer is everybody's.
@@ -324,71 +326,29 @@ class Switch(models.Model):
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
     is_on = models.BooleanField("on", default=True)
     value = models.DecimalField(**MONEY, null=True, blank=True, help_text="Shares, USD, or orders a minute.")
-    why = models.CharField(max_length=500)
+    reason = models.CharField(max_length=500)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", editable=False)
     at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:
-        verbose_name_plural = "switches"
+        verbose_name = "trading control"
         constraints = [
             models.CheckConstraint(
-                name="switch_has_its_subject",
+                name="control_has_its_subject",
                 condition=Q(kind="halt_all", ticker="", customer=None)
                 | Q(kind="halt_customer", ticker="", customer__isnull=False)
                 | (Q(kind__in=["halt_ticker", "restrict_ticker"], customer=None) & ~Q(ticker=""))
                 | Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"], ticker=""),
             ),
             models.CheckConstraint(
-                name="switch_has_its_value",
+                name="control_has_its_value",
                 condition=Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"])
                 & Q(is_on=True, value__isnull=False, value__gt=0)
                 | Q(is_on=False, value=None)
                 | (~Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"]) & Q(value=None)),
             ),
         ]
-        triggers = [pgtrigger.Protect(name="switches_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = [pgtrigger.Protect(name="controls_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.ticker} {'on' if self.is_on else 'off'}"
-
-
-class Webhook(models.Model):
-    """Where a customer wants their events posted. (`xact`, `move`) is the place in the feed up to which they were
-    entered as deliveries; the secret signs them, so it is kept as it is."""
-
-    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
-    url = models.CharField(max_length=500)
-    secret = models.CharField(max_length=80, editable=False)
-    created_at = models.DateTimeField(db_default=Now(), editable=False)
-    xact = models.BigIntegerField(editable=False)
-    move = models.BigIntegerField(editable=False)
-
-    def __str__(self) -> str:
-        return self.url
-
-
-class Delivery(models.Model):
-    """One event for one webhook: `next_at` while it is to be tried, null once it was delivered or given up."""
-
-    webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries", db_index=False)
-    event_id = models.CharField(max_length=64)
-    type = models.CharField(max_length=32)
-    body = models.TextField()
-    created_at = models.DateTimeField(db_default=Now())
-    attempts = models.IntegerField(default=0)
-    next_at = models.DateTimeField(null=True, db_default=Now())
-    delivered_at = models.DateTimeField(null=True)
-    answer = models.CharField(max_length=200, blank=True, default="", help_text="What the last attempt met with.")
-
-    class Meta:
-        verbose_name_plural = "deliveries"
-        constraints = [models.UniqueConstraint(name="one_delivery_an_event", fields=["webhook", "event_id"])]
-        indexes = [
-            models.Index(name="deliveries_of_webhook", fields=["webhook", "-id"]),
-            models.Index(name="deliveries_due", fields=["next_at"], condition=Q(next_at__isnull=False)),
-            models.Index(name="deliveries_given_up", fields=["webhook"], condition=Q(next_at=None, delivered_at=None)),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.type} {self.event_id}"

@@ -16,21 +16,21 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import queries as accounts
-from accounts import watchlist
+from accounts import watchlists
 from accounts.ledger import money
-from accounts.templatetags.figures import usd
-from accounts.visitor import customer_id_of
 from exchange import market, prices
 from exchange.messages import storable
 from exchange.models import Stock
-from trades import checks, portfolio
+from trades import checks, valuation
 from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
-from trades.checks import Refused
+from trades.checks import PlacingRefused
 from trades.confirmation import confirmation_of
 from trades.halts import halt_of, refusal
 from trades.models import FINAL, Status, Trade, Type
 from trades.place import QUANTITY_MAX, TradeKeyReused, UnknownTicker, place_trade
-from trades.portfolio import STRETCHES, Stretch
+from trades.valuation import PERIODS, Period
+from web.current_customer import current_customer_id
+from web.templatetags.figures import usd
 
 TRADES_A_PAGE = 25
 OPEN_SHOWN = 10
@@ -38,8 +38,8 @@ FOUND_MAX = 8
 NOTHING_NEW = 204  # htmx leaves the page as it is
 
 
-def _stretch(request: HttpRequest) -> Stretch:
-    return STRETCHES.get(request.GET.get("range", ""), STRETCHES["1D"])
+def _period(request: HttpRequest) -> Period:
+    return PERIODS.get(request.GET.get("range", ""), PERIODS["1D"])
 
 
 # -- home
@@ -49,18 +49,18 @@ def _stretch(request: HttpRequest) -> Stretch:
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     """What the account is worth, what is in it, what is on its way, what is watched."""
-    customer_id = customer_id_of(request)
+    customer_id = current_customer_id(request)
     positions = {position.ticker: position for position in accounts.positions_of(customer_id)}
     watched = accounts.watched_by(customer_id)
-    found = portfolio.holdings([*positions, *(ticker for ticker in watched if ticker not in positions)], positions)
+    found = valuation.holdings([*positions, *(ticker for ticker in watched if ticker not in positions)], positions)
     by_ticker = {holding.ticker: holding for holding in found}
     return render(
         request,
         "trades/home.html",
         {
-            "worth": portfolio.worth(customer_id, stretch := _stretch(request)),
-            "stretch": stretch,
-            "stretches": STRETCHES,
+            "worth": valuation.worth(customer_id, period := _period(request)),
+            "period": period,
+            "periods": PERIODS,
             "balance": accounts.balance_of(customer_id),
             "holdings": [by_ticker[ticker] for ticker in positions],
             "watched": [by_ticker[ticker] for ticker in watched],
@@ -84,7 +84,7 @@ def _open_of(customer_id: int) -> QuerySet[Trade]:
 @require_GET
 def open_trades(request: HttpRequest) -> HttpResponse:
     """The open trades, for a page that shows them as `seen`: nothing where they are still the same."""
-    now_open = _open(customer_id_of(request))
+    now_open = _open(current_customer_id(request))
     if request.GET.get("seen") == now_open["seen"]:
         return HttpResponse(status=NOTHING_NEW)
     response = render(request, "trades/open.html", {"open": now_open})
@@ -111,20 +111,20 @@ def stock(request: HttpRequest, ticker: str) -> HttpResponse:
 
 
 def _stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
-    customer_id = customer_id_of(request)
+    customer_id = current_customer_id(request)
     positions = {position.ticker: position for position in accounts.positions_of(customer_id)}
-    (holding,) = portfolio.holdings([found.ticker], positions)
-    stretch = _stretch(request)
-    chart, ratio = portfolio.stock_chart(found.ticker, stretch, holding.quote)
+    (holding,) = valuation.holdings([found.ticker], positions)
+    period = _period(request)
+    chart, ratio = valuation.stock_chart(found.ticker, period, holding.quote)
     return {
         "stock": found,
         "halt": halt_of(customer_id, found.ticker),
         "holding": holding,
         "chart": chart,
         "ratio": ratio,
-        "stretch": stretch,
-        "stretches": STRETCHES,
-        "stretch_words": portfolio.day_words() if stretch.name == "1D" else stretch.words,
+        "period": period,
+        "periods": PERIODS,
+        "period_words": valuation.day_words() if period.name == "1D" else period.words,
         "balance": accounts.balance_of(customer_id),
         "is_watched": found.ticker in accounts.watched_by(customer_id),
         "recent": Trade.objects.filter(customer_id=customer_id, ticker=found.ticker).order_by("-sequence")[:5],
@@ -164,12 +164,12 @@ def watch(request: HttpRequest, ticker: str) -> HttpResponse:
     """Put a stock on the watchlist, or take it off."""
     found = _stock(ticker)
     if request.POST.get("off"):
-        watchlist.unwatch(customer_id_of(request), found.ticker)
+        watchlists.unwatch(current_customer_id(request), found.ticker)
     else:
         try:
-            watchlist.watch(customer_id_of(request), found.ticker)
-        except watchlist.WatchlistFull:
-            messages.error(request, f"A watchlist has {watchlist.WATCHED_MAX} stocks at most. Take one off first.")
+            watchlists.watch(current_customer_id(request), found.ticker)
+        except watchlists.WatchlistFull:
+            messages.error(request, f"A watchlist has {watchlists.WATCHED_MAX} stocks at most. Take one off first.")
     return redirect("stock", found.ticker)
 
 
@@ -248,7 +248,7 @@ def estimate(request: HttpRequest, ticker: str) -> HttpResponse:
     made = None
     if form.is_valid():
         made = _estimate(
-            customer_id_of(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
+            current_customer_id(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
         )
     quote = prices.quotes([found.ticker]).get(found.ticker)
     return render(request, "trades/estimate.html", {"estimate": made, "price": quote.price if quote else None})
@@ -269,7 +269,7 @@ def review(request: HttpRequest, ticker: str) -> HttpResponse:
     form = TicketForm(found.ticker, request.GET)
     if form.is_valid() and _may_place(request, form):
         made = _estimate(
-            customer_id_of(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
+            current_customer_id(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
         )
         if not made.problem:
             context = {"stock": found, "estimate": made, "key": uuid4(), "market_at": market.clock()}
@@ -281,9 +281,9 @@ def review(request: HttpRequest, ticker: str) -> HttpResponse:
 def _may_place(request: HttpRequest, form: TicketForm) -> bool:
     """Whether staff lets the customer place this; where not, the form says why."""
     try:
-        checks.check(customer_id_of(request), form.ticker, form.cleaned_data["quantity"])
-    except Refused as refused:
-        form.add_error(*refusal(refused, customer_id_of(request), form.ticker))
+        checks.check(current_customer_id(request), form.ticker, form.cleaned_data["quantity"])
+    except PlacingRefused as refused:
+        form.add_error(*refusal(refused, current_customer_id(request), form.ticker))
         return False
     return True
 
@@ -300,14 +300,14 @@ def place(request: HttpRequest, ticker: str) -> HttpResponse:
     asked = form.cleaned_data
     try:
         trade, _ = place_trade(
-            customer_id_of(request), found.ticker, asked["type"], asked["quantity"], f"page-{key}", by="pages"
+            current_customer_id(request), found.ticker, asked["type"], asked["quantity"], f"page-{key}", by="pages"
         )
     except UnknownTicker:
         form.add_error(None, f"The exchange does not list {found.ticker} any more.")
     except TradeKeyReused:
         form.add_error(None, "This ticket was used for another trade. Fill in a new one.")
-    except Refused as refused:
-        form.add_error(*refusal(refused, customer_id_of(request), found.ticker))
+    except PlacingRefused as refused:
+        form.add_error(*refusal(refused, current_customer_id(request), found.ticker))
     else:
         return redirect("trade", trade.id)
     return render(request, "trades/ticket.html", _stock_context(request, found) | {"ticket": form}, status=422)
@@ -333,7 +333,7 @@ class FilterForm(forms.Form):
 def trades(request: HttpRequest) -> HttpResponse:
     """The customer's trades, newest first."""
     form = FilterForm(request.GET)
-    found = Trade.objects.filter(customer_id=customer_id_of(request)).order_by("-sequence")
+    found = Trade.objects.filter(customer_id=current_customer_id(request)).order_by("-sequence")
     has_any = found.exists()
     if form.is_valid():
         found = _filtered(found, form.cleaned_data)
@@ -350,12 +350,12 @@ def trades(request: HttpRequest) -> HttpResponse:
         {
             "form": form,
             "trades": shown,
-            "names": portfolio.names_of({trade.ticker for trade in shown}),
+            "names": valuation.names_of({trade.ticker for trade in shown}),
             "next": query.urlencode() if query["before"] else None,
             "is_first": not before,
             "is_filtered": any(form.cleaned_data.values()) if form.is_valid() else True,
             "has_any": has_any,
-            "halt": halt_of(customer_id_of(request)),
+            "halt": halt_of(current_customer_id(request)),
         },
         status=200 if form.is_valid() else 422,
     )
@@ -382,7 +382,7 @@ def _midnight(day: Any) -> datetime:
 
 
 def _trade(request: HttpRequest, trade_id: UUID) -> Trade:
-    trade = Trade.objects.filter(customer_id=customer_id_of(request), id=trade_id).first()
+    trade = Trade.objects.filter(customer_id=current_customer_id(request), id=trade_id).first()
     if trade is None:
         raise Http404
     return trade
@@ -392,8 +392,8 @@ def _trade_context(found: Trade) -> dict[str, Any]:
     postings = list(accounts.postings_of(found.customer_id).filter(cause=found.id).order_by("id"))
     return {
         "trade": found,
-        "company": portfolio.names_of([found.ticker]).get(found.ticker, found.ticker),
-        "moves": found.moves.order_by("id"),
+        "company": valuation.names_of([found.ticker]).get(found.ticker, found.ticker),
+        "status_changes": found.status_changes.order_by("id"),
         "is_final": found.status in FINAL,
         "cash_posting": next((posting for posting in postings if not posting.ticker), None),
         "share_posting": next((posting for posting in postings if posting.ticker), None),
@@ -424,7 +424,7 @@ def live(request: HttpRequest, trade_id: UUID) -> HttpResponse:
 def cancel(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     """Take a trade back that was not sent."""
     try:
-        cancel_trade(customer_id_of(request), trade_id, by="pages")
+        cancel_trade(current_customer_id(request), trade_id, by="pages")
         messages.success(request, "Cancelled before it was sent. Nothing was bought or sold.")
     except NoSuchTrade:
         raise Http404 from None
@@ -443,7 +443,7 @@ def confirmation(request: HttpRequest, trade_id: UUID) -> HttpResponse:
         raise Http404
     context = _trade_context(found)
     response = HttpResponse(
-        confirmation_of(found, list(context["moves"]), context["company"]), content_type="application/pdf"
+        confirmation_of(found, list(context["status_changes"]), context["company"]), content_type="application/pdf"
     )
     response["Content-Disposition"] = f'attachment; filename="confirmation-{found.id}.pdf"'
     return response

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import structlog
 from django.db import IntegrityError, transaction
 
-from accounts.together import Together
 from exchange.market import is_listed
 from trades import checks, queries
 from trades.lane import ring_on_commit
 from trades.models import Trade
 from trades.queries import Placing
+from web.batching import Batcher
 
 QUANTITY_MAX = 1_000_000  # shares of one trade
 
@@ -72,7 +72,7 @@ def _record_all(placings: Sequence[Placing]) -> list[bool]:
     return recorded
 
 
-_record_together = Together(_record_all)
+_record_together = Batcher(_record_all)
 
 
 def _record_alone(placing: Placing, rate: int | None) -> None:

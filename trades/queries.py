@@ -34,14 +34,14 @@ class Placing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a trade ends: FILLED at a price, or REJECTED for a reason. `why`: the exchange's own words, if any."""
+    """How a trade ends: FILLED at a price, or REJECTED for a reason. `reason`: the exchange's own words, if any."""
 
     trade: Trade
     status: Status
     reason_code: str = ""
     price: Decimal | None = None
     amount: Decimal | None = None
-    why: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Handling:
 
     report: Report
     outcome: str
-    why: str = ""
+    reason: str = ""
 
 
 def record(placings: Sequence[Placing]) -> list[bool]:
@@ -99,7 +99,7 @@ def end(endings: Sequence[Ending], by: str) -> None:
                 [ending.reason_code for ending in endings],
                 [ending.price for ending in endings],
                 [ending.amount for ending in endings],
-                [ending.why for ending in endings],
+                [ending.reason for ending in endings],
                 by,
             ],
         )
@@ -139,7 +139,7 @@ def handle(handlings: Sequence[Handling]) -> None:
             [
                 [handling.report.id for handling in handlings],
                 [handling.outcome for handling in handlings],
-                [handling.why for handling in handlings],
+                [handling.reason for handling in handlings],
             ],
         )
 
@@ -199,7 +199,7 @@ RECORD = """
         FROM asked JOIN counter USING (customer_id)
         RETURNING id, sequence, placed_at
     ), history AS (
-        INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id, xact)
+        INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
         SELECT id, '', 'PLACED', '', by, customer_id, xact FROM asked JOIN counter USING (customer_id)
         ORDER BY place
     )
@@ -215,13 +215,14 @@ END = """
         SET status = new.status, reason_code = new.reason_code, price = new.price, amount = new.amount,
             settled_at = statement_timestamp()
         FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::text[])
-            AS new (id, was, status, reason_code, price, amount, why)
+            AS new (id, was, status, reason_code, price, amount, reason)
         WHERE t.id = new.id AND t.status = new.was
-        RETURNING t.id, new.was, new.status, new.why, t.customer_id
+        RETURNING t.id, new.was, new.status, new.reason, t.customer_id
     )
-    INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id, xact)
-    SELECT id, was, status, why, %s, customer_id, GREATEST(pg_current_xact_id()::text::bigint, (
-        SELECT max(xact) FROM trades_move AS m WHERE m.customer_id = ended.customer_id)) FROM ended RETURNING trade_id
+    INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
+    SELECT id, was, status, reason, %s, customer_id, GREATEST(pg_current_xact_id()::text::bigint, (
+        SELECT max(xact) FROM trades_statuschange AS m WHERE m.customer_id = ended.customer_id)) FROM ended
+    RETURNING trade_id
 """
 CLAIM = """
     WITH terms AS (
@@ -235,9 +236,9 @@ CLAIM = """
         WHERE t.id = new.id AND t.status = 'PLACED'
         RETURNING t.id, t.expires_at, t.customer_id
     ), history AS (
-        INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id, xact)
+        INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
         SELECT id, 'PLACED', 'IN PROGRESS', '', %s, customer_id, GREATEST(pg_current_xact_id()::text::bigint, (
-            SELECT max(xact) FROM trades_move AS m WHERE m.customer_id = claimed.customer_id)) FROM claimed
+            SELECT max(xact) FROM trades_statuschange AS m WHERE m.customer_id = claimed.customer_id)) FROM claimed
     )
     SELECT id, expires_at FROM claimed
 """
@@ -246,8 +247,8 @@ WAITING_REPORTS = """
     SELECT id, trade_id, body FROM trades_report WHERE customer_id = ANY (%s) AND outcome = 'waiting' ORDER BY id
 """
 HANDLE = """
-    UPDATE trades_report AS r SET outcome = new.outcome, why = new.why, handled_at = statement_timestamp()
-    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new (id, outcome, why)
+    UPDATE trades_report AS r SET outcome = new.outcome, reason = new.reason, handled_at = statement_timestamp()
+    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new (id, outcome, reason)
     WHERE r.id = new.id RETURNING r.id
 """
 OLDEST_PLACED = f"""

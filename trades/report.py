@@ -51,7 +51,7 @@ def _trade_id(body: dict[str, Any]) -> UUID | None:
 # In one order, whatever the order in which they came: two sets with the same reports wait for each other's, and would
 # deadlock. What was said of one trade keeps its order.
 RECORD = """
-    INSERT INTO trades_report (source, trade_id, customer_id, digest, body, outcome, why)
+    INSERT INTO trades_report (source, trade_id, customer_id, digest, body, outcome, reason)
     SELECT %s, new.trade_id, t.customer_id, new.digest, new.body,
            CASE WHEN t.id IS NULL THEN 'unknown_trade' ELSE 'waiting' END, ''
     FROM unnest(%s::uuid[], %s::bytea[], %s::text[]) WITH ORDINALITY AS new (trade_id, digest, body, place)

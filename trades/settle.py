@@ -65,10 +65,10 @@ def _settle_one(account: Account, trade: Trade, word: Word) -> Ending:
         account.release_shares(trade.ticker, trade.quantity)
     if word.fill is None:
         known = word.reason_code in Reason.values
-        return Ending(trade, Status.REJECTED, word.reason_code if known else Reason.EXCHANGE_ERROR, why=word.reason)
+        return Ending(trade, Status.REJECTED, word.reason_code if known else Reason.EXCHANGE_ERROR, reason=word.reason)
     move = account.buy if trade.type == Type.BUY else account.sell
     move(trade.id, trade.ticker, trade.quantity, word.fill.price, word.fill.amount)
-    return Ending(trade, Status.FILLED, price=word.fill.price, amount=word.fill.amount, why=word.reason)
+    return Ending(trade, Status.FILLED, price=word.fill.price, amount=word.fill.amount, reason=word.reason)
 
 
 def _check_terms(account: Account, trade: Trade, word: Word) -> None:

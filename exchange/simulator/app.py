@@ -207,7 +207,7 @@ class App:
         else:
             points = _number(query, "points", BARS_DEFAULT, 1, BARS_MAX)
             step = -(-(end - start) // (points * SECOND)) * SECOND
-        # Bars of equal steps begin at equal moments, whatever stretch is asked for.
+        # Bars of equal steps begin at equal moments, whatever period is asked for.
         start -= start % step
         if (end - start) / step > BARS_MAX + 1:
             raise Invalid([error("step", f"must make at most {BARS_MAX} bars of the time from start to end")])

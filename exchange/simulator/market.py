@@ -55,7 +55,7 @@ class Candle(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """The prices of a stretch of time that starts at `at`."""
+    """The prices of a period of time that starts at `at`."""
 
     at: int
     open: int
@@ -125,7 +125,7 @@ class Market:
         return self.candle(ticker, before).close
 
     def bars(self, ticker: str, start: int, end: int, step: int) -> list[Bar]:
-        """Bars of `step` microseconds from `start` up to `end`; stretches in which the market is closed are left out.
+        """Bars of `step` microseconds from `start` up to `end`; periods in which the market is closed are left out.
 
         Open and close are exact, and so are high and low of whole sessions; of parts of one, high and low are those of
         evenly spaced samples. Raises KeyError for a ticker that is not listed.
@@ -143,7 +143,7 @@ class Market:
         return found
 
     def _traded(self, ticker: str, at: int, until: int, samples: int) -> list[int]:
-        """Prices of a stretch in order of time, with the extremes of whole sessions among them."""
+        """Prices of a period in order of time, with the extremes of whole sessions among them."""
         prices: list[int] = []
         day, last = self.hours.day_of(at), self.hours.day_of(until - 1)
         while day <= last:

@@ -44,7 +44,7 @@ def position(of: Customer, ticker: str = "AAPL") -> tuple[int, int, Decimal]:
 def test_shares_come_in_at_a_price(alice: Customer, bob: Customer, second: Customer) -> None:
     cash = Balance.objects.get(customer=alice).amount
     adjustment = asked(alice, "5", bob, price="40")
-    assert (position(alice), adjustment.moves) == ((10, 0, Decimal(100)), "+5 AAPL at 40.0000 USD")
+    assert (position(alice), adjustment.summary) == ((10, 0, Decimal(100)), "+5 AAPL at 40.0000 USD")
     with pytest.raises(OwnAdjustment):
         decide_on_adjustment(adjustment.id, True, bob)
     with pytest.raises(OwnAdjustment):

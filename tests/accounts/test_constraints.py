@@ -28,7 +28,7 @@ INSERT_POSITION = """
 """
 INSERT_ADJUSTMENT = """
     INSERT INTO accounts_adjustment
-        (id, customer_id, change, reason, why, asked_by_id, approved, decided_by_id, decided_at)
+        (id, customer_id, change, reason_code, reason, asked_by_id, approved, decided_by_id, decided_at)
     VALUES (gen_random_uuid(), {customer}, {change}, 'fee', '', {asked_by}, {decision})
 """
 
@@ -40,7 +40,7 @@ def adjustment(customer: str = "%(alice)s", change: int = 5, asked_by: str = "%(
 
 def adjustment_of_shares(change: str, price: str, ticker: str = "AAPL") -> str:
     return f"""
-        INSERT INTO accounts_adjustment (id, customer_id, ticker, change, price, reason, why, asked_by_id)
+        INSERT INTO accounts_adjustment (id, customer_id, ticker, change, price, reason_code, reason, asked_by_id)
         VALUES (gen_random_uuid(), %(alice)s, '{ticker}', {change}, {price}, 'fee', '', %(bob)s)
     """
 
@@ -78,11 +78,11 @@ ATTEMPTS = [
     ("freezes_stay", "DELETE FROM accounts_freeze"),
     (
         "accounts_freeze_customer_id_fk",
-        "INSERT INTO accounts_freeze (customer_id, is_on, why, by_id) VALUES (0, true, '', %(bob)s)",
+        "INSERT INTO accounts_freeze (customer_id, is_on, reason, by_id) VALUES (0, true, '', %(bob)s)",
     ),
     (
         "accounts_freeze_by_id_fk",
-        "INSERT INTO accounts_freeze (customer_id, is_on, why, by_id) VALUES (%(alice)s, true, '', 0)",
+        "INSERT INTO accounts_freeze (customer_id, is_on, reason, by_id) VALUES (%(alice)s, true, '', 0)",
     ),
     ("accounts_limits_customer_id_fk", "INSERT INTO accounts_limits (customer_id) VALUES (0)"),
     (
@@ -162,7 +162,7 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     declined = ask_for_adjustment(bob.id, Decimal(5), "fee", "Never.", bob)
     decide_on_adjustment(declined.id, False, alice)
     shares = ask_for_adjustment(alice.id, Decimal(5), "fee", "A split.", bob, ticker="AAPL", price=Decimal(1))
-    Freeze.objects.create(customer=alice, is_on=True, why="Asked for.", by=bob)
+    Freeze.objects.create(customer=alice, is_on=True, reason="Asked for.", by=bob)
     SignIn.objects.create(customer=alice, kind="in")
     return {
         "alice": alice.id,

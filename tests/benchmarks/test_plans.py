@@ -14,14 +14,14 @@ from django.test import Client
 from accounts import tokens
 from benchmarks.database import Database
 from benchmarks.population import Population, loading, populate
+from feed import reader
 from tests.benchmarks.plans import AT_FIRST, LATER, planned
 from tests.conftest import StandInExchange
 from tests.people import word
-from trades import feed
-from trades.listing import Wanted, trades_of
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
 from trades.report import record
+from trades.search import TradeFilter, find_trades
 from trades.sweep import ask_exchange, ring_for_waiting
 from trades.turn import _settle_and_claim
 
@@ -29,7 +29,7 @@ CUSTOMERS, TRADES_EACH = 5_000, 20
 SETS = (1, 40)
 GROW = {
     *("accounts_customer", "accounts_token", "accounts_balance", "accounts_position", "accounts_posting"),
-    *("accounts_transfer", "trades_tradecounter", "trades_trade", "trades_move", "trades_report"),
+    *("accounts_transfer", "trades_tradecounter", "trades_trade", "trades_statuschange", "trades_report"),
 }
 
 PRICE = Decimal(10)
@@ -164,17 +164,17 @@ def test_the_sweep_looks_for_what_is_out_too_long(customer_ids: list[int]) -> No
 @pytest.mark.parametrize(
     ("wanted", "indexes"),
     [
-        (Wanted(), ["trade_has_its_place_in_line"]),
-        (Wanted(below=10), ["trade_has_its_place_in_line"]),
-        (Wanted(placed_after=datetime(2026, 1, 2, tzinfo=UTC)), ["trade_has_its_place_in_line"]),
-        (Wanted(statuses=[Status.FILLED]), ["final_by_type"]),
-        (Wanted(tickers=["KO"]), ["placed_in_line", IN_FLIGHT, "final_by_ticker"]),
+        (TradeFilter(), ["trade_has_its_place_in_line"]),
+        (TradeFilter(below=10), ["trade_has_its_place_in_line"]),
+        (TradeFilter(placed_after=datetime(2026, 1, 2, tzinfo=UTC)), ["trade_has_its_place_in_line"]),
+        (TradeFilter(statuses=[Status.FILLED]), ["final_by_type"]),
+        (TradeFilter(tickers=["KO"]), ["placed_in_line", IN_FLIGHT, "final_by_ticker"]),
     ],
     ids=["all", "a later page", "since a day", "the filled", "of a stock"],
 )
-def test_trades_are_listed(past: Population, wanted: Wanted, indexes: list[str]) -> None:
+def test_trades_are_listed(past: Population, wanted: TradeFilter, indexes: list[str]) -> None:
     place([past.first_id])
-    check(lambda: trades_of(past.first_id, wanted, 50), *indexes)
+    check(lambda: find_trades(past.first_id, wanted, 50), *indexes)
 
 
 @pytest.mark.parametrize(
@@ -194,9 +194,9 @@ def test_the_api_reads(past: Population, path: str, index: str) -> None:
 
 
 def test_the_feed_is_read(customer_ids: list[int]) -> None:
-    askers = [(customer_id, feed.Position(0, 0)) for customer_id in customer_ids]
+    askers = [(customer_id, reader.Cursor(0, 0)) for customer_id in customer_ids]
     check(
-        lambda: feed.read(askers, feed.now(), 20),
+        lambda: reader.read(askers, reader.now(), 20),
         *("feed_of_customer", "trades_trade_pkey", "one_posting_a_cause"),
     )
 

@@ -8,7 +8,7 @@ from django.db import connection
 from benchmarks import population
 from benchmarks.database import Database
 from benchmarks.population import populate
-from trades import feed
+from feed import reader
 from trades.audit import audit_books
 from trades.models import Trade
 
@@ -42,7 +42,7 @@ def test_the_books_hold(administrator: Database, monkeypatch: pytest.MonkeyPatch
     trades = Trade.objects.filter(customer_id__gte=made.first_id)
     assert trades.count() == CUSTOMERS * TRADES_EACH
     customer_id = made.first_id + 1
-    (events,) = feed.read([(customer_id, feed.Position(0, 0))], feed.now(), 1000)
+    (events,) = reader.read([(customer_id, reader.Cursor(0, 0))], reader.now(), 1000)
     line = list(trades.filter(customer_id=customer_id).order_by("sequence").values_list("id", flat=True))
     assert [event.trade.id for event in events] == [trade for trade in line for _ in range(3)]
 

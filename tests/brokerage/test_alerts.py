@@ -9,11 +9,11 @@ import yaml
 from django.test import Client
 
 from accounts.models import Customer
-from office.models import Case, Duty
+from office.models import Case, Job
 from tests.conftest import StandInExchange
 from tests.people import claim
 from trades import checks
-from trades.models import Switch, Trade
+from trades.models import Trade, TradingControl
 from trades.place import place_trade
 from trades.turn import take_turn
 
@@ -58,7 +58,7 @@ def test_lag_is_of_who_is_next_and_not_of_who_stands_behind(
     assert scraped()["brokerage_lane_lag_seconds"] == 0, "one is in flight, the other stands behind it"
     place_trade(bob.id, "AAPL", "BUY", 1)
     assert scraped()["brokerage_lane_lag_seconds"] > 0
-    checks.switch(Switch.Kind.HALT_CUSTOMER, True, why="-", by=alice, customer=bob)
+    checks.set_control(TradingControl.Kind.HALT_CUSTOMER, True, reason="-", by=alice, customer=bob)
     assert scraped()["brokerage_lane_lag_seconds"] == 0, "what is halted waits rightly"
     assert Trade.objects.get(id=first.id).status == "IN PROGRESS"
 
@@ -69,7 +69,7 @@ def test_what_happened_lately_and_what_waits_for_a_person(bob: Customer, exchang
     place_trade(bob.id, "AAPL", "BUY", 1)
     take_turn([bob.id], "test")
     Case.objects.create(kind=Case.Kind.CONTRADICTS, key="report 1", detail="-")
-    Duty.objects.create(name="prove", due_at="2026-01-01T00:00:00Z")
+    Job.objects.create(name="prove", due_at="2026-01-01T00:00:00Z")
     told = scraped()
     assert told['brokerage_trades_lately{reason="insufficient_shares",status="REJECTED"}'] == 1
     assert told['brokerage_trades_lately{reason="",status="IN PROGRESS"}'] == 1

@@ -8,8 +8,9 @@ from django.test import Client
 
 from accounts import tokens
 from accounts.customers import create_customer
-from brokerage.errors import TABLE, problem
+from brokerage.errors import TABLE
 from tests.answers import assert_problem, post
+from web.problems import problem
 
 BUY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 READS = ["/api/v1/trades", "/api/v1/balance", "/api/v1/positions", "/api/v1/postings", "/api/v1/tokens"]
@@ -28,7 +29,7 @@ def test_a_problem_has_the_parts_of_rfc_9457_and_ours() -> None:
 
 
 def test_the_table_is_in_order() -> None:
-    for kind, (status, code, detail, field) in TABLE.items():
+    for kind, (status, code, detail, field, _) in TABLE.items():
         assert issubclass(kind, Exception)
         assert 400 <= status <= 503
         assert code.isidentifier()

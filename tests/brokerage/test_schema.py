@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from rest_framework import exceptions
 
-from alpaca_api import rest as alpaca
+from alpaca_api import drf as alpaca
 from brokerage import errors, examples
 from trades.api import ExchangeUnavailable
 

@@ -15,10 +15,11 @@ from tests.browser.conftest import DESKTOP, PASSWORD, PHONE, Browser
 from tests.browser.test_story import code_from_mail
 from tests.conftest import StandInExchange
 from tests.history import customer_with_history
-from trades import webhooks
-from trades.checks import Kind, switch
-from trades.models import Delivery, Trade, Webhook
+from trades.checks import Kind, set_control
+from trades.models import Trade
 from trades.place import place_trade
+from webhooks import subscriptions
+from webhooks.models import Delivery, Webhook
 
 OUTSIDE = {"sign-in": "/account/login/", "sign-up": "/account/signup/", "password-reset": "/account/password/reset/"}
 EMPTY = {
@@ -109,8 +110,8 @@ def test_pages_of_a_customer_who_has_been_here_for_a_while(open_browser: Callabl
 
 def webhook_with_a_log(customer: Customer) -> Webhook:
     """A webhook that took some events, keeps failing at one, and never took another; and one that is quiet."""
-    webhooks.add(customer.id, "https://93.184.216.34/quiet")
-    hook = webhooks.add(customer.id, "https://93.184.216.34/brokerage/events?for=ada&with=a-rather-long-address")
+    subscriptions.add(customer.id, "https://93.184.216.34/quiet")
+    hook = subscriptions.add(customer.id, "https://93.184.216.34/brokerage/events?for=ada&with=a-rather-long-address")
     now = timezone.now()
     for type, state in [
         ("trade.placed", {"attempts": 1, "answer": "HTTP 204", "delivered_at": now, "next_at": None}),
@@ -243,7 +244,7 @@ def test_pages_while_trading_is_halted(open_browser: Callable[..., Browser]) -> 
     sam = create_customer("sam@example.com", PASSWORD)
     browser = open_browser()
     browser.sign_in(ada.email)
-    switch(Kind.HALT_TICKER, True, why="news pending", by=sam, ticker="AAPL")
+    set_control(Kind.HALT_TICKER, True, reason="news pending", by=sam, ticker="AAPL")
     browser.go("/stocks/AAPL")
     browser.until_text("Trading of AAPL is halted.")
     wrong = look(browser, "halted-stock")
@@ -251,7 +252,7 @@ def test_pages_while_trading_is_halted(open_browser: Callable[..., Browser]) -> 
     browser.press("Review")
     browser.until(lambda: browser.all(".notice.error"))
     wrong += look(browser, "halted-ticket")
-    switch(Kind.HALT_CUSTOMER, True, why="asked by the desk", by=sam, customer=ada)
+    set_control(Kind.HALT_CUSTOMER, True, reason="asked by the desk", by=sam, customer=ada)
     browser.go("/")
     browser.until_text("Your trading is frozen.")
     wrong += look(browser, "halted-home") + look_at(browser, "halted-trades", "/trades")

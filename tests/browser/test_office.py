@@ -20,7 +20,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from accounts.models import Adjustment, Balance, Customer, Position
-from office import audit, cases, rounds
+from office import audit, cases, schedule
 from office.cases import Finding, Kind
 from office.models import Case
 from office.roles import Role, appoint
@@ -114,7 +114,7 @@ def test_desk_shows_how_it_goes_and_refreshes_itself(open_browser: OpenBrowser, 
         if n < 20:
             say(trade, Status.FILLED if n % 3 else Status.REJECTED, Decimal(90))
             claim(customer)
-    rounds.prove("sam@example.com")
+    schedule.prove("sam@example.com")
     browser = open_browser()
     sign_in(browser, Role.OPERATIONS)
     for words in ("Trades a minute", "Oldest open trade", "all holds", "lane-00", "exchange error", "answers now"):
@@ -162,11 +162,11 @@ def test_a_placed_trade_is_rung_for_asked_about_and_cancelled(
     browser = open_browser()
     exchange.faults(latencyMs=3_600_000)  # what is in flight stays so
     sign_in(browser, Role.OPERATIONS)
-    checks.switch("halt_customer", True, why="To look at it.", by=dora, customer=dora)  # type: ignore[arg-type]
+    checks.set_control("halt_customer", True, reason="To look at it.", by=dora, customer=dora)  # type: ignore[arg-type]
     checks.forget()
     with pytest.raises(checks.TradingHalted):
         place_trade(dora.id, "KO", Type.BUY, 5)
-    checks.switch("halt_customer", False, why="Looked.", by=dora, customer=dora)  # type: ignore[arg-type]
+    checks.set_control("halt_customer", False, reason="Looked.", by=dora, customer=dora)  # type: ignore[arg-type]
     sent, _ = place_trade(dora.id, "IBM", Type.BUY, 3)
     browser.until(lambda: Trade.objects.get(id=sent.id).status == Status.IN_PROGRESS)
     waits, _ = place_trade(dora.id, "KO", Type.BUY, 5)
@@ -287,7 +287,7 @@ def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: C
     trade = Trade.objects.get()
     say(trade, Status.REJECTED)
     claim(dora)
-    rounds.find_cases()
+    schedule.find_cases()
     cases.note([Finding(Kind.BOOKS, "rule", "the balance is 5 USD, its postings make 4", dora.id)])
     browser = open_browser()
     sign_in(browser, Role.OPERATIONS)
@@ -308,7 +308,7 @@ def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: C
 def test_switches_halt_and_say_who_when_and_why(open_browser: OpenBrowser, dora: Customer) -> None:
     browser = open_browser()
     sign_in(browser, Role.RISK)
-    browser.go("/admin/switches/")
+    browser.go("/admin/controls/")
     press(browser, "Halt a stock")
     browser.until(lambda: browser.find("#id_ticker"))
     browser.fill("#id_ticker", "AAPL")
@@ -367,7 +367,7 @@ def test_pages_keep_to_wcag(open_browser: OpenBrowser, dora: Customer) -> None:
     sign_in(browser, Role.OPERATIONS)
     trade = Trade.objects.get()
     pages = (f"trades/trade/{trade.id}/change/", f"accounts/customer/{dora.id}/change/")
-    for path in ("", "find/?q=d", "switches/", "do/halt-all/", *pages):
+    for path in ("", "find/?q=d", "controls/", "do/halt-all/", *pages):
         browser.go(f"/admin/{path}")
         ours = [found for found in browser.violations() if "office-" in found]
         assert ours == [], path

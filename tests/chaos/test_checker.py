@@ -263,7 +263,10 @@ def end_twice(told: Evidence) -> None:
 
 
 def claim_before_the_one_ahead_had_ended(told: Evidence) -> None:
-    told.moves[4]["id"], told.moves[2]["id"] = told.moves[2]["id"], told.moves[4]["id"]
+    told.moves[4]["id"], told.moves[2]["id"] = (
+        told.moves[2]["id"],
+        told.moves[4]["id"],
+    )
 
 
 def answer_500(told: Evidence) -> None:

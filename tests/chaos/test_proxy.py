@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from brokerage.local import ports
+from local import ports
 
 Say = Callable[..., None]
 

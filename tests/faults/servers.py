@@ -16,10 +16,10 @@ import psycopg
 from django.core.management import call_command
 from django.db import connection
 
-from brokerage.local import ports
-from brokerage.local.folder import Folder
-from brokerage.local.postgresql import ADMIN, DATABASE, ROLE, PostgreSQL, binaries
 from exchange import market
+from local import ports
+from local.folder import Folder
+from local.postgresql import ADMIN, DATABASE, ROLE, PostgreSQL, binaries
 
 START_SECONDS_MAX = 60.0
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from brokerage.local.harness import Brokerage
+from local.harness import Brokerage
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from brokerage.local.harness import Brokerage
+from local.harness import Brokerage
 
 PROCFILE = """\
 web: python listen.py $PORT

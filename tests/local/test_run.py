@@ -17,11 +17,11 @@ import psycopg
 import pytest
 import redis
 
-from brokerage.local import ports
-from brokerage.local.environment import NotRunning, running
-from brokerage.local.harness import Brokerage
-from brokerage.local.leftovers import of_folder
-from brokerage.local.run import PROJECT
+from local import ports
+from local.environment import NotRunning, running
+from local.harness import Brokerage
+from local.leftovers import of_folder
+from local.run import PROJECT
 
 Make = Callable[..., Brokerage]
 
@@ -129,7 +129,7 @@ def test_the_database_is_durable_and_speaks_of_utc(up: Brokerage) -> None:
 
 def test_a_second_run_on_the_same_folder_is_refused(up: Brokerage, tmp_path: Path) -> None:
     second = subprocess.run(
-        [sys.executable, "-m", "brokerage.local", "run"], cwd=PROJECT, env=up.env, capture_output=True, text=True
+        [sys.executable, "-m", "local", "run"], cwd=PROJECT, env=up.env, capture_output=True, text=True
     )
     assert second.returncode == 1
     assert len(second.stderr.splitlines()) == 1
@@ -240,7 +240,7 @@ def test_a_signal_while_it_starts_ends_it_too(brokerage: Make) -> None:
 def test_make_that_alone_is_interrupted_ends_it_too(brokerage: Make, tmp_path: Path) -> None:
     it = brokerage()
     makefile = tmp_path / "Makefile"
-    makefile.write_text(f"run:\n\t@exec {sys.executable} -m brokerage.local run\n")
+    makefile.write_text(f"run:\n\t@exec {sys.executable} -m local run\n")
     with open(tmp_path / "output", "wb") as output:
         make = subprocess.Popen(
             ["make", "-f", str(makefile), "run"], cwd=PROJECT, env=it.env, stdout=output, stderr=output

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from brokerage.local.harness import OWN
-from brokerage.local.run import PROJECT
+from local.harness import OWN
+from local.run import PROJECT
 
 ASK = """\
 import os, psycopg, redis
@@ -26,7 +26,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in 
 
 def with_services(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "brokerage.local", "with-services", *arguments],
+        [sys.executable, "-m", "local", "with-services", *arguments],
         cwd=PROJECT,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,

@@ -20,12 +20,12 @@ from exchange.models import Stock
 from office import cases
 from office.actions import ACTIONS
 from office.cases import Finding, Kind
-from office.models import AuditEntry, Case, Duty, Note
+from office.models import AuditEntry, Case, Job, Note
 from office.roles import POWERS, Power, Role, appoint, may
 from tests.office.conftest import signed_in
 from tests.people import claim
 from trades import checks, lane
-from trades.models import Status, Switch, Trade, Type
+from trades.models import Status, Trade, TradingControl, Type
 from trades.place import place_trade
 
 # What a form of each action must be given.
@@ -47,7 +47,7 @@ def targets(alice: Customer, bob: Customer) -> dict[str, Any]:
     Stock.objects.create(ticker="AAPL", name="Apple")
     trade, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
     cases.note([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
-    adjustment = Adjustment.objects.create(customer=alice, change=5, reason="error", why="Ours.", asked_by=bob)
+    adjustment = Adjustment.objects.create(customer=alice, change=5, reason_code="error", reason="Ours.", asked_by=bob)
     return {"trade": trade, "customer": alice, "case": Case.objects.get(), "adjustment": adjustment}
 
 
@@ -69,7 +69,7 @@ def test_every_action_as_every_role(browser_of, targets: dict[str, Any], role: R
         assert answer.status_code == 403
         assert outcomes == ["refused"]
         assert Trade.objects.filter(status=Status.PLACED).count() == 1
-        assert not Switch.objects.exists()
+        assert not TradingControl.objects.exists()
         assert not Note.objects.exists()
         assert not Limits.objects.exists()
         assert Adjustment.objects.get().approved is None
@@ -91,7 +91,7 @@ def test_who_is_not_staff_has_no_power(alice: Customer) -> None:
 
 
 PAGES = [
-    "", "desk/", "find/?q=x", "switches/", "trades/trade/", "accounts/customer/", "accounts/posting/", "office/case/",
+    "", "desk/", "find/?q=x", "controls/", "trades/trade/", "accounts/customer/", "accounts/posting/", "office/case/",
     "office/auditentry/", "trades/trade/export/", "office/auditentry/export/", "accounts/posting/export/",
 ]  # fmt: skip
 
@@ -261,7 +261,7 @@ def test_an_adjustment_needs_a_second_member_of_staff(
 def test_an_adjustment_takes_no_more_than_is_available(
     browser_of, targets: dict[str, Any], alice: Customer, bob: Customer
 ) -> None:
-    asked = Adjustment.objects.create(customer=alice, change=-10_000, reason="error", why="Ours.", asked_by=bob)
+    asked = Adjustment.objects.create(customer=alice, change=-10_000, reason_code="error", reason="Ours.", asked_by=bob)
     staff = Customer.objects.create(email="x@example.com")
     with pytest.raises(InsufficientFunds):
         decide_on_adjustment(asked.id, True, staff)
@@ -323,12 +323,12 @@ def test_switches_halt_and_limit(browser_of, targets: dict[str, Any], alice: Cus
     risk.post("/admin/do/halt-all/", {"reason": "The exchange is on fire."})
     with pytest.raises(checks.TradingHalted):
         place_trade(alice.id, "AAPL", Type.BUY, 1)
-    page = risk.get("/admin/switches/").content.decode()
+    page = risk.get("/admin/controls/").content.decode()
     for shown in ("Halt all trading", "The exchange is on fire.", "risk@staff.example.com"):
         assert shown in page
-    newest = Switch.objects.order_by("-id").first()
+    newest = TradingControl.objects.order_by("-id").first()
     assert newest
-    assert (newest.by.email, newest.why) == ("risk@staff.example.com", "The exchange is on fire.")
+    assert (newest.by.email, newest.reason) == ("risk@staff.example.com", "The exchange is on fire.")
     assert risk.post("/admin/do/halt-stock/", {"ticker": "NONE", "reason": "x"}).status_code == 422
 
 
@@ -348,7 +348,7 @@ def test_exceptions_are_taken_and_closed(browser_of, targets: dict[str, Any]) ->
 def test_proof_and_reconciliation_can_be_asked_for(browser_of, targets: dict[str, Any]) -> None:
     for name in ("prove", "reconcile"):
         browser_of(Role.COMPLIANCE).post(url_of(name, targets))
-        assert Duty.objects.get(name=name).asked_by == "compliance@staff.example.com"
+        assert Job.objects.get(name=name).asked_by == "compliance@staff.example.com"
 
 
 def test_an_unknown_action_or_target_is_not_found(browser_of, alice: Customer) -> None:

@@ -38,7 +38,7 @@ def test_open_trades_are_looked_up_and_never_walked_to(browser_of, alice: Custom
         "exchange/call/", "accounts/customer/", "accounts/customer/?q=ali", "accounts/posting/",
         "accounts/posting/?customer=1", "accounts/posting/?ticker=AAPL", "accounts/signin/",
         "accounts/signin/?customer=1", "accounts/signin/?kind=wrong_password", "accounts/adjustment/", "office/case/",
-        "office/auditentry/", "office/auditentry/?staff=x@example.com", "find/?q=ali", "switches/",
+        "office/auditentry/", "office/auditentry/?staff=x@example.com", "find/?q=ali", "controls/",
         "TRADE", "CUSTOMER",
     ],
 )  # fmt: skip
@@ -54,7 +54,7 @@ def test_pages_ask_little_and_count_nothing(browser_of, alice: Customer, page: s
         assert browser.get(f"/admin/{page}").status_code in {200, 302}
     statements = [query["sql"] for query in captured if not query["sql"].startswith(("SAVEPOINT", "RELEASE"))]
     assert len(statements) <= most, "\n".join(statements)
-    tables = "trades_trade|accounts_customer|accounts_posting|accounts_signin|trades_report|trades_move|exchange_call"
+    tables = "trades_trade|trades_report|trades_statuschange|accounts_(customer|posting|signin)|exchange_call"
     big = rf"COUNT\(.*FROM \"({tables})"
     counting = [statement for statement in statements if re.search(big, statement, re.IGNORECASE)]
     assert not counting

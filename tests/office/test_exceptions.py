@@ -15,15 +15,16 @@ from uuid_utils.compat import uuid7
 from accounts.models import Customer
 from exchange import gateway
 from exchange.messages import Order, Unknown
-from office import cases, rounds
+from office import cases, schedule
 from office.cases import Kind
-from office.models import Case, Duty, Proof, Reconciliation
+from office.models import Case, Job, Proof, Reconciliation
 from office.reconcile import reconcile
 from tests.people import claim, say, word
 from trades.execute import execute
-from trades.models import Delivery, Report, Status, Trade, Type, Webhook
+from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
 from trades.report import record
+from webhooks.models import Delivery, Webhook
 
 
 def kinds() -> list[str]:
@@ -39,13 +40,13 @@ def test_reports_that_need_a_person(alice: Customer, bob: Customer) -> None:
     record([word(trade, Status.FILLED, Decimal(10)) | {"price": "free"}], Report.Source.CALLBACK)
     record([word(trade, Status.REJECTED) | {"tradeId": str(uuid7())}], Report.Source.CALLBACK)
     claim(alice)
-    rounds.find_cases()
+    schedule.find_cases()
     assert kinds() == ["breaks_terms", "contradicts", "malformed", "unknown_here"]
     assert {case.trade_id for case in Case.objects.filter(kind="contradicts")} == {final.id}
-    rounds.find_cases()
+    schedule.find_cases()
     assert Case.objects.count() == 4
     cases.close(Case.objects.get(kind="contradicts").id, bob, "By phone.")
-    rounds.find_cases()
+    schedule.find_cases()
     assert kinds() == ["breaks_terms", "malformed", "unknown_here"]
 
 
@@ -64,12 +65,12 @@ def test_a_closed_exception_opens_again_when_it_is_true_again(alice: Customer, b
 
 
 def test_a_webhook_that_gave_up(alice: Customer) -> None:
-    hook = Webhook.objects.create(customer=alice, url="https://example.com/hook", secret="x", xact=0, move=0)
+    hook = Webhook.objects.create(customer=alice, url="https://example.com/hook", secret="x", xact=0, change=0)
     for number in range(3):
         Delivery.objects.create(webhook=hook, event_id=str(number), type="x", body="{}", next_at=None, answer="500")
     Delivery.objects.create(webhook=hook, event_id="due", type="x", body="{}")
-    rounds.find_cases()
-    rounds.find_cases()
+    schedule.find_cases()
+    schedule.find_cases()
     case = Case.objects.get()
     assert (case.kind, case.customer_id) == (Kind.WEBHOOK, alice.id)
     assert "https://example.com/hook was given up; last it answered: 500" in case.detail
@@ -176,15 +177,15 @@ def test_reconciliation_by_command(carol: Customer, only_ours) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_duties_are_done_when_due_and_once(exchange) -> None:
-    rounds.do_duties()
+    schedule.run_jobs()
     assert Proof.objects.get().ok
-    assert Reconciliation.objects.count() == 1 or Duty.objects.get(name="reconcile").failure
-    rounds.do_duties()
+    assert Reconciliation.objects.count() == 1 or Job.objects.get(name="reconcile").failure
+    schedule.run_jobs()
     assert Proof.objects.count() == 1
-    rounds.ask_for(rounds.PROVE, "sam@example.com")
-    rounds.do_duties()
+    schedule.request_job(schedule.PROVE, "sam@example.com")
+    schedule.run_jobs()
     assert Proof.objects.order_by("-id").first().asked_by == "sam@example.com"  # type: ignore[union-attr]
-    assert Duty.objects.get(name="prove").ended_at
+    assert Job.objects.get(name="prove").ended_at
 
 
 @pytest.mark.django_db(transaction=True)
@@ -194,7 +195,7 @@ def test_books_that_do_not_balance_are_an_exception(exchange) -> None:
     dave = open_account("dave@example.com", Decimal(100))
     with connection.cursor() as cursor:
         cursor.execute("UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %s", [dave.id])
-    proof = rounds.prove("sam@example.com")
+    proof = schedule.prove("sam@example.com")
     assert not proof.ok
     case = Case.objects.get(kind=Kind.BOOKS)
     assert case.customer_id == dave.id
@@ -204,8 +205,8 @@ def test_books_that_do_not_balance_are_an_exception(exchange) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_duty_that_fails_is_shown_and_tried_again(exchange) -> None:
     exchange.faults(down=True)
-    rounds.do_duties()
-    duty = Duty.objects.get(name="reconcile")
-    assert duty.failure
-    assert duty.ended_at
-    assert (duty.due_at - duty.ended_at).total_seconds() <= rounds.RETRY_SECONDS
+    schedule.run_jobs()
+    job = Job.objects.get(name="reconcile")
+    assert job.failure
+    assert job.ended_at
+    assert (job.due_at - job.ended_at).total_seconds() <= schedule.RETRY_SECONDS

@@ -12,9 +12,9 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import SIGN_INS_KEPT_DAYS, Customer, SignIn
 from exchange.models import Call
-from office import cases, retention, rounds
+from office import cases, retention, schedule
 from office.cases import Finding, Kind
-from office.models import Case, Duty
+from office.models import Case, Job
 from office.retention import forget
 from tests.people import claim, open_account
 from trades.models import Trade, Type
@@ -91,10 +91,10 @@ def test_the_command_and_sign_ins(alice: Customer) -> None:
 def test_the_sweep_forgets(exchange) -> None:
     open_account("dave@example.com", Decimal(1))
     call(100)
-    rounds.do_duties()
+    schedule.run_jobs()
     assert not Call.objects.exists()
-    duty = Duty.objects.get(name="forget")
-    assert (duty.failure, bool(duty.ended_at)) == ("", True)
+    job = Job.objects.get(name="forget")
+    assert (job.failure, bool(job.ended_at)) == ("", True)
 
 
 def test_a_batch_is_found_by_the_index_on_time(db: None) -> None:

@@ -55,7 +55,7 @@ def test_frozen_withdrawals_are_said_on_the_page_and_beside_the_field(
     bob: Customer, alice: Customer, page_of: PageOf
 ) -> None:
     assert "are frozen" not in page_of(bob).get("/cash").content.decode()
-    freeze_withdrawals(bob.id, True, why="asked by the desk", by=alice)
+    freeze_withdrawals(bob.id, True, reason="asked by the desk", by=alice)
     shown = page_of(bob).get("/cash").content.decode()
     assert "Withdrawals from your account are frozen." in shown
     assert "asked by the desk" not in shown

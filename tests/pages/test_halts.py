@@ -12,9 +12,9 @@ from accounts.models import Customer
 from tests.conftest import StandInExchange
 from tests.people import open_account
 from trades import checks
-from trades.checks import Kind, switch
+from trades.checks import Kind, set_control
 from trades.halts import halt_of
-from trades.models import Status, Switch, Trade
+from trades.models import Status, Trade, TradingControl
 from trades.place import place_trade
 
 PageOf = Callable[[Customer], Client]
@@ -39,7 +39,7 @@ def sam(db: None) -> Customer:
     ],
 )
 def test_a_halt_is_said_where_it_matters_and_by_the_ticket(
-    kind: Switch.Kind,
+    kind: TradingControl.Kind,
     ticker: str,
     is_bobs: bool,
     sentence: str,
@@ -53,7 +53,7 @@ def test_a_halt_is_said_where_it_matters_and_by_the_ticket(
     review = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")
     for path in EVERYWHERE:
         assert BANNER not in client.get(path).content.decode(), path
-    switch(kind, True, why="news pending", by=sam, ticker=ticker, customer=bob if is_bobs else None)
+    set_control(kind, True, reason="news pending", by=sam, ticker=ticker, customer=bob if is_bobs else None)
     for path in EVERYWHERE:
         text = client.get(path).content.decode()
         assert (sentence in text) == (BANNER in text) == (path in shown_on), path
@@ -68,14 +68,14 @@ def test_a_halt_is_said_where_it_matters_and_by_the_ticket(
         assert sentence in text.split('class="notice error"')[1].split("</div>")[0]
         assert text.count(sentence) == 1, "once is enough"
     assert not Trade.objects.filter(customer=bob).exists()
-    switch(kind, False, why="news is out", by=sam, ticker=ticker, customer=bob if is_bobs else None)
+    set_control(kind, False, reason="news is out", by=sam, ticker=ticker, customer=bob if is_bobs else None)
     assert client.post("/stocks/AAPL/place", confirmed).status_code == 302
 
 
 def test_a_halt_of_somebody_else_is_nobodys_business(
     listed: StandInExchange, alice: Customer, bob: Customer, sam: Customer, page_of: PageOf
 ) -> None:
-    switch(Kind.HALT_CUSTOMER, True, why="-", by=sam, customer=alice)
+    set_control(Kind.HALT_CUSTOMER, True, reason="-", by=sam, customer=alice)
     client = page_of(bob)
     for path in EVERYWHERE:
         assert BANNER not in client.get(path).content.decode(), path
@@ -86,7 +86,7 @@ def test_a_trade_that_waits_for_a_halt_says_so_and_a_final_one_does_not(
 ) -> None:
     final = Trade.objects.get(customer=alice)
     waiting, _ = place_trade(alice.id, "AAPL", "BUY", 1)
-    switch(Kind.HALT_TICKER, True, why="-", by=sam, ticker="AAPL")
+    set_control(Kind.HALT_TICKER, True, reason="-", by=sam, ticker="AAPL")
     assert "Trading of AAPL is halted." in page_of(alice).get(f"/trades/{waiting.id}").content.decode()
     assert BANNER not in page_of(alice).get(f"/trades/{final.id}").content.decode()
 
@@ -99,7 +99,7 @@ def test_a_trade_that_waits_for_a_halt_says_so_and_a_final_one_does_not(
     ],
 )
 def test_a_limit_is_a_sentence_beside_the_field(
-    kind: Switch.Kind,
+    kind: TradingControl.Kind,
     value: int,
     sentence: str,
     listed: StandInExchange,
@@ -108,7 +108,7 @@ def test_a_limit_is_a_sentence_beside_the_field(
     page_of: PageOf,
 ) -> None:
     client = page_of(alice)
-    switch(kind, True, why="-", by=sam, value=Decimal(value))
+    set_control(kind, True, reason="-", by=sam, value=Decimal(value))
     for answer in (
         client.get("/stocks/AAPL/trade?type=BUY&quantity=3"),
         client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "3", "key": str(uuid4())}),
@@ -120,11 +120,11 @@ def test_a_limit_is_a_sentence_beside_the_field(
 
 def test_too_many_orders_and_no_price(listed: StandInExchange, alice: Customer, sam: Customer, page_of: PageOf) -> None:
     client = page_of(alice)
-    switch(Kind.ORDERS_A_MINUTE_MAX, True, why="-", by=sam, value=Decimal(1))
+    set_control(Kind.ORDERS_A_MINUTE_MAX, True, reason="-", by=sam, value=Decimal(1))
     answer = client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": str(uuid4())})
     assert answer.status_code == 422
     assert "That is more than 1 in a minute" in answer.content.decode()
-    switch(Kind.NOTIONAL_MAX, True, why="-", by=sam, value=Decimal(1000))
+    set_control(Kind.NOTIONAL_MAX, True, reason="-", by=sam, value=Decimal(1000))
     listed.faults(down=True)
     checks.forget()
     answer = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")

@@ -15,11 +15,11 @@ from django.template.loader import render_to_string
 from django.test import Client
 
 from accounts.models import Customer
-from accounts.zone import EASTERN
 from exchange import gateway, market, prices
 from tests.conftest import PROJECT
 from tests.history import customer_with_history
-from trades import portfolio
+from trades import valuation
+from web.timezones import EASTERN
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_the_day_begins_at_the_last_opening_bell(page_of: Callable[[Customer], C
     assert "today" in text
     quote = prices.quotes(["AAPL"])["AAPL"]
     assert page.context["chart"].change == quote.price - quote.previous_close
-    worth = portfolio.worth(ada.id, portfolio.STRETCHES["1W"])
+    worth = valuation.worth(ada.id, valuation.PERIODS["1W"])
     assert worth.value
     assert page_of(ada).get("/").status_code == 200
 

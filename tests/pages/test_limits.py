@@ -10,8 +10,9 @@ from django.conf import settings
 from django.test import Client
 
 from accounts.models import Customer
-from trades import webhooks
-from trades.models import Trade, Webhook
+from trades.models import Trade
+from webhooks import subscriptions
+from webhooks.models import Webhook
 
 BYTES_MAX = 100_000
 QUERIES_MAX = 25
@@ -47,9 +48,9 @@ PAGES = [
 def customer_webhook(customer: Customer) -> Webhook:
     """A webhook with more deliveries than fit on a page, and more of its kind beside it."""
     for n in range(3):
-        hook = webhooks.add(customer.id, f"https://93.184.216.34/{n}")
+        hook = subscriptions.add(customer.id, f"https://93.184.216.34/{n}")
         for _ in range(30):
-            webhooks.test(hook)
+            subscriptions.test(hook)
     return hook
 
 

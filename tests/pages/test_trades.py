@@ -12,8 +12,8 @@ from accounts.models import CASH, Customer, Posting
 from exchange import gateway
 from tests.conftest import StandInExchange
 from tests.people import claim, say
-from trades import checks, portfolio
-from trades.models import Status, Switch, Trade
+from trades import checks, valuation
+from trades.models import Status, Trade, TradingControl
 from trades.place import place_trade
 
 PageOf = Callable[[Customer], Client]
@@ -29,7 +29,7 @@ def test_a_reviewed_trade_is_placed_once_however_often_it_is_confirmed(
     answers = [client.post("/stocks/AAPL/place", form) for _ in range(3)]
     trade = Trade.objects.get()
     assert {answer.headers["Location"] for answer in answers} == {f"/trades/{trade.id}"}
-    assert (trade.status, trade.moves.get().by) == (Status.PLACED, "pages")
+    assert (trade.status, trade.status_changes.get().by) == (Status.PLACED, "pages")
     assert b"PLACED" in client.get(f"/trades/{trade.id}").content
 
 
@@ -56,10 +56,10 @@ def test_what_can_not_be_paid_or_is_not_owned_is_said_before_it_is_placed(
 def test_a_page_tells_why_nothing_may_be_placed(
     listed: StandInExchange, alice: Customer, bob: Customer, page_of: PageOf
 ) -> None:
-    checks.switch(Switch.Kind.HALT_ALL, True, why="-", by=alice)
+    checks.set_control(TradingControl.Kind.HALT_ALL, True, reason="-", by=alice)
     answer = page_of(bob).post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": "k"})
     assert (answer.status_code, "Trading is halted" in answer.content.decode()) == (422, True)
-    checks.switch(Switch.Kind.HALT_ALL, False, why="-", by=alice)
+    checks.set_control(TradingControl.Kind.HALT_ALL, False, reason="-", by=alice)
     assert not Trade.objects.filter(customer=bob).exists()
 
 
@@ -161,9 +161,9 @@ def test_a_stock_is_watched_and_not(listed: StandInExchange, bob: Customer, page
 # -- the chart comes from the books
 
 
-@pytest.mark.parametrize("name", list(portfolio.STRETCHES))
+@pytest.mark.parametrize("name", list(valuation.PERIODS))
 def test_each_point_of_the_chart_is_cash_and_shares_then_at_the_prices_of_then(ada: Customer, name: str) -> None:
-    worth = portfolio.worth(ada.id, portfolio.STRETCHES[name])
+    worth = valuation.worth(ada.id, valuation.PERIODS[name])
     assert worth.chart
     chosen = worth.chart.points[1:-1:19]
     assert chosen
@@ -181,12 +181,12 @@ def test_each_point_of_the_chart_is_cash_and_shares_then_at_the_prices_of_then(a
 
 
 def test_a_deposit_is_no_gain(bob: Customer, listed: StandInExchange) -> None:
-    worth = portfolio.worth(bob.id, portfolio.STRETCHES["ALL"])
+    worth = valuation.worth(bob.id, valuation.PERIODS["ALL"])
     assert (worth.value, worth.change) == (500, 0)
 
 
 def test_the_days_change_is_that_of_the_shares(ada: Customer) -> None:
-    worth = portfolio.worth(ada.id, portfolio.STRETCHES["1D"])
+    worth = valuation.worth(ada.id, valuation.PERIODS["1D"])
     assert worth.chart
     assert worth.change == worth.chart.last - worth.chart.first - worth.transfers
 

@@ -8,8 +8,8 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Customer
-from trades import webhooks
-from trades.models import Delivery, Webhook
+from webhooks import subscriptions
+from webhooks.models import Delivery, Webhook
 
 PageOf = Callable[[Customer], Client]
 ADDRESS = "https://93.184.216.34/brokerage"
@@ -54,16 +54,16 @@ def test_an_address_that_is_refused_is_a_sentence_beside_the_field(
 
 
 def test_there_are_so_many_and_no_more(bob: Customer, page_of: PageOf) -> None:
-    for _ in range(webhooks.WEBHOOKS_MAX):
-        webhooks.add(bob.id, ADDRESS)
+    for _ in range(subscriptions.WEBHOOKS_MAX):
+        subscriptions.add(bob.id, ADDRESS)
     answer = page_of(bob).post("/account/webhooks", {"url": ADDRESS})
     assert answer.status_code == 422
-    assert "You have 10 webhooks, as many as there can be." in answer.content.decode()
-    assert Webhook.objects.count() == webhooks.WEBHOOKS_MAX
+    assert "You have 10 webhooks, which is the maximum." in answer.content.decode()
+    assert Webhook.objects.count() == subscriptions.WEBHOOKS_MAX
 
 
 def test_a_test_is_entered_and_its_page_looks_again_until_it_was_tried(bob: Customer, page_of: PageOf) -> None:
-    client, hook = page_of(bob), webhooks.add(bob.id, ADDRESS)
+    client, hook = page_of(bob), subscriptions.add(bob.id, ADDRESS)
     path = f"/account/webhooks/{hook.id}"
     assert "Nothing was posted yet." in client.get(path).content.decode()
     text = client.post(f"{path}/test", follow=True).content.decode()
@@ -90,8 +90,8 @@ def test_a_test_is_entered_and_its_page_looks_again_until_it_was_tried(bob: Cust
     ],
 )
 def test_what_was_given_up_says_why(answer: str, words: str, bob: Customer, page_of: PageOf) -> None:
-    hook = webhooks.add(bob.id, ADDRESS)
-    webhooks.test(hook)
+    hook = subscriptions.add(bob.id, ADDRESS)
+    subscriptions.test(hook)
     Delivery.objects.update(attempts=11, answer=answer, next_at=None)
     text = page_of(bob).get(f"/account/webhooks/{hook.id}").content.decode()
     assert "Given up" in text
@@ -100,8 +100,8 @@ def test_what_was_given_up_says_why(answer: str, words: str, bob: Customer, page
 
 
 def test_the_log_has_pages(bob: Customer, page_of: PageOf) -> None:
-    client, hook = page_of(bob), webhooks.add(bob.id, ADDRESS)
-    made = [webhooks.test(hook).id for _ in range(30)]
+    client, hook = page_of(bob), subscriptions.add(bob.id, ADDRESS)
+    made = [subscriptions.test(hook).id for _ in range(30)]
     first = client.get(f"/account/webhooks/{hook.id}")
     older = client.get(f"/account/webhooks/{hook.id}?before={first.context['next']}")
     shown = [line["delivery"].id for page in (first, older) for line in page.context["log"]]
@@ -110,8 +110,8 @@ def test_the_log_has_pages(bob: Customer, page_of: PageOf) -> None:
 
 
 def test_a_webhook_is_deleted_with_its_log(bob: Customer, page_of: PageOf) -> None:
-    client, hook = page_of(bob), webhooks.add(bob.id, ADDRESS)
-    webhooks.test(hook)
+    client, hook = page_of(bob), subscriptions.add(bob.id, ADDRESS)
+    subscriptions.test(hook)
     assert "is deleted" in client.post(f"/account/webhooks/{hook.id}/delete", follow=True).content.decode()
     assert not Webhook.objects.exists()
     assert not Delivery.objects.exists()
@@ -120,7 +120,7 @@ def test_a_webhook_is_deleted_with_its_log(bob: Customer, page_of: PageOf) -> No
 
 @pytest.mark.parametrize("verb", ["", "/test", "/delete"])
 def test_nobody_comes_near_somebody_elses(verb: str, alice: Customer, bob: Customer, page_of: PageOf) -> None:
-    hers = webhooks.add(alice.id, ADDRESS)
+    hers = subscriptions.add(alice.id, ADDRESS)
     client = page_of(bob)
     for hook_id in (hers.id, uuid4()):
         path = f"/account/webhooks/{hook_id}{verb}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from brokerage.local import ports
+from local import ports
 
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 START_SECONDS_MAX = 90.0
@@ -65,7 +65,7 @@ class RabbitMQ:
             time.sleep(0.3)
 
     def is_ready(self) -> bool:
-        from brokerage.local.valkey import answers
+        from local.valkey import answers
 
         return answers(self.url) is None
 

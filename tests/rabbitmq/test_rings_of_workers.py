@@ -14,11 +14,11 @@ from zlib import crc32
 import psycopg
 import pytest
 
-from brokerage.local.harness import Brokerage
 from chaos.checker import gather, violations, wait_until_final
 from chaos.crowd import Crowd
 from chaos.record import Record, now
 from chaos.site import open_accounts
+from local.harness import Brokerage
 from tests.rabbitmq.server import RabbitMQ, is_installed
 
 CUSTOMERS, RATE = 40, 12.0
@@ -43,7 +43,7 @@ class Story:
         """Lane, worker and time of each move that a worker of a ring made since then; doors and sweeps left out."""
         with psycopg.connect(self.database_url) as connection:
             rows = connection.execute(
-                "SELECT customer_id, by, extract(epoch FROM at)::float8 FROM trades_move"
+                "SELECT customer_id, by, extract(epoch FROM at)::float8 FROM trades_statuschange"
                 " WHERE at > to_timestamp(%s) AND by LIKE 'lanes.%%' ORDER BY at",
                 [moment],
             ).fetchall()

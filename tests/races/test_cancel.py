@@ -11,7 +11,7 @@ from django.db import connection
 from accounts.models import Balance
 from tests.people import claim, open_account
 from trades.cancel import NotCancellable, cancel_trade
-from trades.models import Move, Status, Trade
+from trades.models import Status, StatusChange, Trade
 from trades.place import place_trade
 
 ROUNDS = 25
@@ -47,7 +47,7 @@ def test_either_the_lane_or_the_customer_has_it() -> None:
         cancelled, claimed = together(partial(cancel_trade, customer.id, trade.id, by="test"), partial(claim, customer))
         trade.refresh_from_db()
         held = Balance.objects.get(customer=customer).held
-        moves = list(Move.objects.filter(trade=trade).order_by("id").values_list("to_status", flat=True))
+        moves = list(StatusChange.objects.filter(trade=trade).order_by("id").values_list("to_status", flat=True))
         if isinstance(cancelled, NotCancellable):
             assert claimed == [trade]
             assert (trade.status, held) == (Status.IN_PROGRESS, 1000)
@@ -66,4 +66,4 @@ def test_of_several_cancels_one_wins() -> None:
     trade, _ = place_trade(customer.id, "AAPL", "BUY", 1)
     results = together(*[lambda: cancel_trade(customer.id, trade.id, by="test")] * 4)
     assert sorted(type(result).__name__ for result in results) == ["NotCancellable"] * 3 + ["Trade"]
-    assert Move.objects.filter(trade=trade).count() == 2
+    assert StatusChange.objects.filter(trade=trade).count() == 2

@@ -9,7 +9,7 @@ from django.test import Client
 from accounts.funding import InsufficientFunds, TransferKeyReused, deposit, withdraw
 from accounts.models import Balance, Customer, Posting, Transfer
 from tests.people import claim, say
-from tests.races.together import outcomes, together, violations, watching
+from tests.races.at_once import outcomes, together, violations, watching
 from trades.models import Status
 from trades.place import place_trade
 

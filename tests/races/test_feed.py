@@ -6,26 +6,27 @@ from decimal import Decimal
 import pytest
 from django.db import connection, transaction
 
+from feed import reader
+from feed.reader import Cursor
 from tests.people import claim, open_account, say
-from trades import feed, queries
-from trades.feed import Position
-from trades.models import Move, Status, Trade, TradeCounter
+from trades import queries
+from trades.models import Status, StatusChange, Trade, TradeCounter
 from trades.place import place_trade
 from trades.queries import Placing
 
 
-def read_on(customer_id: int, position: Position, each_max: int = 7) -> tuple[Position, list[feed.Event]]:
+def read_on(customer_id: int, position: Cursor, each_max: int = 7) -> tuple[Cursor, list[reader.Event]]:
     """What a stream does: read, and remember the place."""
-    until = feed.now()
-    (events,) = feed.read([(customer_id, position)], until, each_max)
-    return (events[-1].position if len(events) == each_max else max(position, until)), events
+    until = reader.now()
+    (events,) = reader.read([(customer_id, position)], until, each_max)
+    return (events[-1].cursor if len(events) == each_max else max(position, until)), events
 
 
 @pytest.mark.django_db(transaction=True)
 def test_an_event_waits_for_one_before_it_that_has_not_committed() -> None:
     alice = open_account("alice@example.com", Decimal("1000"))
     first, _ = place_trade(alice.id, "AAPL", "BUY", 1)
-    position, events = read_on(alice.id, Position(0, 0))
+    position, events = read_on(alice.id, Cursor(0, 0))
     assert [(event.trade.id, event.type) for event in events] == [(first.id, "trade.placed")]
     written, commit = threading.Event(), threading.Event()
     late: list[Trade] = []
@@ -82,8 +83,8 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
     placers, turner = [threading.Thread(target=place) for _ in range(3)], threading.Thread(target=turn)
     for thread in [*placers, turner]:
         thread.start()
-    places = {customer.id: Position(0, 0) for customer in customers}
-    got: dict[int, list[feed.Event]] = {customer.id: [] for customer in customers}
+    places = {customer.id: Cursor(0, 0) for customer in customers}
+    got: dict[int, list[reader.Event]] = {customer.id: [] for customer in customers}
 
     def read() -> None:
         for customer in customers:
@@ -97,9 +98,9 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
     for _ in range(200):
         read()
     for customer in customers:
-        seen = [event.position.move for event in got[customer.id]]
+        seen = [event.cursor.change for event in got[customer.id]]
         assert len(seen) == len(set(seen)), "none twice"
-        assert set(seen) == set(Move.objects.filter(customer_id=customer.id).values_list("id", flat=True)), (
+        assert set(seen) == set(StatusChange.objects.filter(customer_id=customer.id).values_list("id", flat=True)), (
             "none missed"
         )
         assert [event.id for event in got[customer.id]] == sorted(event.id for event in got[customer.id])
@@ -136,7 +137,7 @@ def test_who_has_a_lower_number_and_places_later_is_later_in_the_feed() -> None:
     other, _ = place_trade(alice.id, "AAPL", "BUY", 2)
     other_placed.set()
     thread.join()
-    first, second, third = Move.objects.filter(customer_id=alice.id).order_by("id")
+    first, second, third = StatusChange.objects.filter(customer_id=alice.id).order_by("id")
     assert first.xact < numbers[0] < second.xact == third.xact
     assert (second.trade_id, third.trade.sequence) == (other.id, 3)
     assert TradeCounter.objects.get(customer=alice).xact == second.xact
@@ -149,13 +150,13 @@ def test_an_event_shows_its_trade_as_it_was_then() -> None:
     claim(alice)
     say(trade, Status.FILLED, Decimal("10"))
     claim(alice)
-    (events,) = feed.read([(alice.id, Position(0, 0))], Position(2**62, 0), 10)
+    (events,) = reader.read([(alice.id, Cursor(0, 0))], Cursor(2**62, 0), 10)
     assert [(event.trade.status, event.trade.price, event.holding) for event in events] == [
         ("PLACED", None, None),
         ("IN PROGRESS", None, None),
         ("FILLED", Decimal("10"), 2),
     ]
-    assert Position.parse(events[0].id) == events[0].position
+    assert Cursor.parse(events[0].id) == events[0].cursor
     for wrong in ("", "x", "f" * 32, "0" * 31, "0" * 33):
         with pytest.raises(ValueError):
-            Position.parse(wrong)
+            Cursor.parse(wrong)

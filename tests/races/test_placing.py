@@ -11,9 +11,9 @@ from django.db import IntegrityError, connection
 from django.test import Client
 
 from accounts.models import Customer
-from tests.races.together import Open, Running, eventually, outcomes, rows, together, violations, waiting, watching
+from tests.races.at_once import Open, Running, eventually, outcomes, rows, together, violations, waiting, watching
 from trades import place, queries
-from trades.models import Move, Trade
+from trades.models import StatusChange, Trade
 from trades.place import TradeKeyReused, place_trade
 from trades.queries import Placing
 
@@ -117,7 +117,7 @@ def test_those_who_come_at_once_are_recorded_by_one_statement(
     assert (line(alice), line(bob)) == ([1, 2, 3, 4], [1, 2, 3, 4, 5])
     stored = {trade.id: (trade.sequence, trade.placed_at, trade.quantity) for trade in Trade.objects.all()}
     assert all(stored[trade.id] == (trade.sequence, trade.placed_at, trade.quantity) for trade, _ in placed)
-    assert Move.objects.filter(trade__in=[trade.id for trade, _ in placed], to_status="PLACED").count() == 6
+    assert StatusChange.objects.filter(trade__in=[trade.id for trade, _ in placed], to_status="PLACED").count() == 6
 
 
 def test_sets_of_several_processes_at_once_keep_every_line(alice: Customer, bob: Customer) -> None:
@@ -145,7 +145,7 @@ def test_sets_of_several_processes_at_once_keep_every_line(alice: Customer, bob:
     assert len(line(bob)) == THREADS // 2 * EACH * 5
     for customer in (alice, bob):
         assert line(customer) == list(range(1, len(line(customer)) + 1))
-        moves = Move.objects.filter(customer_id=customer.id, to_status="PLACED").order_by("trade__sequence")
+        moves = StatusChange.objects.filter(customer_id=customer.id, to_status="PLACED").order_by("trade__sequence")
         numbers = list(moves.values_list("xact", flat=True))
         assert numbers == sorted(numbers), "the feed shows them in the order of the line"
 
@@ -171,7 +171,7 @@ def test_one_key_many_times_at_once_is_one_trade(bob: Customer) -> None:
     answers = together(*[lambda: buy(bob, key="k")] * KEYED)
     assert sorted(replayed for _, replayed in answers) == [False] + [True] * (KEYED - 1)
     assert {trade.id for trade, _ in answers} == {Trade.objects.get().id}
-    assert Move.objects.count() == 1
+    assert StatusChange.objects.count() == 1
     # Those that came too late have left no gap.
     assert buy(bob)[0].sequence == 2
 

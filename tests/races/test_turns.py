@@ -16,10 +16,10 @@ from accounts.ledger import Account, Books
 from accounts.models import Balance, Customer, Posting
 from tests.conftest import StandInExchange
 from tests.people import claim, say, word
+from tests.races.at_once import Open, outcomes, rows, together, violations, watching
 from tests.races.conftest import CUSTOMERS
-from tests.races.together import Open, outcomes, rows, together, violations, watching
 from trades import lane, queries, sweep, tasks
-from trades.models import FINAL, Move, Report, Status, Trade
+from trades.models import FINAL, Report, Status, StatusChange, Trade
 from trades.place import place_trade
 from trades.report import record
 from trades.turn import take_turn
@@ -46,7 +46,7 @@ def test_many_turns_at_once_settle_one_report_once(alice: Customer) -> None:
     say(trade, Status.FILLED, Decimal(100))
     together(*[lambda: claim(alice)] * TURNS_AT_ONCE)
     assert Posting.objects.filter(cause=trade.id).count() == 2
-    assert Move.objects.filter(trade=trade, to_status=Status.FILLED).count() == 1
+    assert StatusChange.objects.filter(trade=trade, to_status=Status.FILLED).count() == 1
     assert Balance.objects.get(customer=alice).amount == 900
 
 

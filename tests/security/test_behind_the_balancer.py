@@ -28,10 +28,10 @@ import psycopg
 import pytest
 import urllib3
 
-from brokerage.local import ports
-from brokerage.local.harness import Brokerage
-from brokerage.local.ports import LOOPBACK
-from brokerage.local.run import PROJECT
+from local import ports
+from local.harness import Brokerage
+from local.ports import LOOPBACK
+from local.run import PROJECT
 from tests.stories.test_streams import Reader
 
 BINARY = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from brokerage.local.harness import Brokerage
-from brokerage.local.ports import LOOPBACK
+from local.harness import Brokerage
+from local.ports import LOOPBACK
 
 pytestmark = pytest.mark.story
 CLIENTS = 40

@@ -14,9 +14,9 @@ from accounts import tokens
 from accounts.models import Customer, Token
 from tests.people import open_account
 from tests.security.routes import Route, api_routes
-from trades import webhooks
 from trades.models import Trade, Type
 from trades.place import place_trade
+from webhooks import subscriptions
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +39,7 @@ def of_alice(alice: Customer) -> dict[str, str]:
     return {
         "trade_id": str(trade.id),
         "token_id": str(tokens.issue(alice, "hers").grant.id),
-        "webhook_id": str(webhooks.add(alice.id, "https://93.184.216.34/hers").id),
+        "webhook_id": str(subscriptions.add(alice.id, "https://93.184.216.34/hers").id),
         "ticker": "AAPL",
     }
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from brokerage.local.harness import Brokerage
+from local.harness import Brokerage
 from tests.stories.crowd import Person
 
 CASH = Decimal(10_000)

@@ -127,7 +127,7 @@ class Crowd:
             time.sleep(RETRY_SECONDS)
         return answered[1]
 
-    def trades_of(self, person: Person) -> list[Json]:
+    def find_trades(self, person: Person) -> list[Json]:
         """A customer's trades, oldest first."""
         found: list[Json] = []
         cursor = ""
@@ -144,7 +144,7 @@ class Crowd:
         with ThreadPoolExecutor(4) as pool:
             while open_still and time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
-                found = pool.map(self.trades_of, open_still)
+                found = pool.map(self.find_trades, open_still)
                 open_still = [
                     person
                     for person, trades in zip(open_still, list(found), strict=True)
@@ -163,7 +163,7 @@ class Crowd:
             return Evidence(
                 self.people,
                 self.placed,
-                of_all(self.trades_of),
+                of_all(self.find_trades),
                 of_all(lambda person: self.get(person, "/api/v1/balance")),
                 of_all(lambda person: self.get(person, "/api/v1/positions")),
                 exchange_record(exchange_url),

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from brokerage.local.harness import Brokerage
+from local.harness import Brokerage
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

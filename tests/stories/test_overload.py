@@ -19,11 +19,11 @@ import psutil
 import pytest
 import urllib3
 
-from brokerage.local.harness import Brokerage
-from brokerage.local.ports import LOOPBACK
-from brokerage.local.run import PROJECT
 from chaos import checker
 from chaos.site import open_accounts
+from local.harness import Brokerage
+from local.ports import LOOPBACK
+from local.run import PROJECT
 
 pytestmark = pytest.mark.story
 

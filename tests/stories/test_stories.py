@@ -19,7 +19,7 @@ import pytest
 import redis
 import urllib3
 
-from brokerage.local.harness import Brokerage
+from local.harness import Brokerage
 from tests.stories.conftest import audit
 from tests.stories.crowd import (
     CONNECTION_ERROR,

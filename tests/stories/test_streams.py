@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from websockets.sync.client import connect
 
-from brokerage.local.harness import Brokerage
+from local.harness import Brokerage
 from tests.stories.conftest import call
 
 pytestmark = pytest.mark.story
@@ -85,7 +85,7 @@ def moves_of(brokerage: Brokerage, customer_id: int) -> list[str]:
     """The ids of all events of a customer, from the table itself."""
     with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
         rows = database.execute(
-            "SELECT xact, id FROM trades_move WHERE customer_id = %s ORDER BY xact, id", [customer_id]
+            "SELECT xact, id FROM trades_statuschange WHERE customer_id = %s ORDER BY xact, id", [customer_id]
         )
         return [f"{xact:016x}{move:016x}" for xact, move in rows]
 

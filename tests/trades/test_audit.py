@@ -84,7 +84,7 @@ def posting(name: str, change: str, ticker: str = "") -> str:
 
 
 def move(name: str, to_status: str, change: str) -> str:
-    return f"UPDATE trades_move SET {change} WHERE trade_id = %({name})s AND to_status = '{to_status}'"
+    return f"UPDATE trades_statuschange SET {change} WHERE trade_id = %({name})s AND to_status = '{to_status}'"
 
 
 def report(name: str, change: str) -> str:
@@ -93,7 +93,7 @@ def report(name: str, change: str) -> str:
 
 def moved(name: str, from_status: str, to_status: str) -> str:
     return (
-        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id) "
+        "INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id) "
         f"VALUES (%({name})s, '{from_status}', '{to_status}', '', '', 0)"
     )
 
@@ -103,7 +103,7 @@ POSTED_AGAIN = """
     SELECT customer_id, ticker, kind, {cause}, change, total, price FROM accounts_posting WHERE cause = %(bought)s
 """
 CLAIMED_BEFORE = """
-    UPDATE trades_move SET id = -1 WHERE trade_id = %(turned_down)s AND to_status = 'IN PROGRESS'
+    UPDATE trades_statuschange SET id = -1 WHERE trade_id = %(turned_down)s AND to_status = 'IN PROGRESS'
 """
 IN_FLIGHT = "status = 'IN PROGRESS', claimed_at = now(), expires_at = now(), max_price = 1"
 LONGER_SECONDS = CLOCKS_APART_SECONDS_MAX + 1
@@ -181,9 +181,9 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
     ("trade_is_as_its_status_says", trade("turned_down", "reason_code = ''"), {"tradeId": "turned_down"}),
     ("trade_is_as_its_status_says", trade("turned_down", "reason_code = 'mood'"), {"tradeId": "turned_down"}),
     ("trade_is_as_its_status_says", trade("too_many", "amount = 1"), {"tradeId": "too_many"}),
-    ("history_leads_to_the_status", "DELETE FROM trades_move WHERE trade_id = %(bought)s", BOUGHT),
-    ("history_leads_to_the_status", "DELETE FROM trades_move WHERE from_status = ''", BOUGHT),
-    ("history_leads_to_the_status", "DELETE FROM trades_move WHERE to_status = 'IN PROGRESS'", BOUGHT),
+    ("history_leads_to_the_status", "DELETE FROM trades_statuschange WHERE trade_id = %(bought)s", BOUGHT),
+    ("history_leads_to_the_status", "DELETE FROM trades_statuschange WHERE from_status = ''", BOUGHT),
+    ("history_leads_to_the_status", "DELETE FROM trades_statuschange WHERE to_status = 'IN PROGRESS'", BOUGHT),
     ("history_leads_to_the_status", moved("bought", "IN PROGRESS", "FILLED"), BOUGHT),
     ("history_leads_to_the_status", moved("bought", "FILLED", "REJECTED"), BOUGHT),
     ("history_leads_to_the_status", moved("buying", "IN PROGRESS", "FILLED"), {"tradeId": "buying"}),
@@ -205,7 +205,7 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
     ),
     ("sent_in_line", CLAIMED_BEFORE, {"customerId": "alice", "tradeId": "turned_down"}),
     ("sent_in_line", moved("waiting", "PLACED", "IN PROGRESS"), {"customerId": "alice", "tradeId": "waiting"}),
-    ("sent_in_line", "DELETE FROM trades_move WHERE trade_id = %(too_many)s", {"tradeId": "buying"}),
+    ("sent_in_line", "DELETE FROM trades_statuschange WHERE trade_id = %(too_many)s", {"tradeId": "buying"}),
     ("sent_trade_is_ended_by_one_report", report("report", "outcome = 'agrees'"), BOUGHT),
     ("sent_trade_is_ended_by_one_report", report("agreement", "outcome = 'settled'"), BOUGHT),
     ("sent_trade_is_ended_by_one_report", "DELETE FROM trades_report", {"tradeId": "turned_down"}),

@@ -9,7 +9,7 @@ from django.test import Client
 from accounts.models import Balance, Customer, Posting
 from tests.people import claim
 from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
-from trades.models import Move, Reason, Status, Trade
+from trades.models import Reason, Status, StatusChange, Trade
 from trades.place import place_trade
 
 
@@ -22,7 +22,7 @@ def test_a_placed_trade_ends_cancelled_and_moves_nothing(alice: Customer) -> Non
     trade = cancel_trade(alice.id, place(alice).id, by="pages")
     assert (trade.status, trade.reason_code) == (Status.REJECTED, Reason.CANCELLED)
     assert trade.settled_at is not None
-    assert [(m.to_status, m.by) for m in Move.objects.filter(trade=trade).order_by("id")] == [
+    assert [(m.to_status, m.by) for m in StatusChange.objects.filter(trade=trade).order_by("id")] == [
         ("PLACED", "api"),
         ("REJECTED", "pages"),
     ]
@@ -50,7 +50,7 @@ def test_a_final_trade_can_not_be_cancelled_even_if_it_was(alice: Customer) -> N
     cancel_trade(alice.id, trade.id, by="pages")
     with pytest.raises(NotCancellable):
         cancel_trade(alice.id, trade.id, by="pages")
-    assert Move.objects.filter(trade=trade).count() == 2
+    assert StatusChange.objects.filter(trade=trade).count() == 2
 
 
 def test_nobody_cancels_what_is_somebody_elses(alice: Customer, bob: Customer) -> None:

@@ -12,8 +12,8 @@ from accounts.models import Customer
 from tests.conftest import StandInExchange
 from tests.people import claim, open_account
 from trades import checks
-from trades.checks import Kind, switch
-from trades.models import Move, Status, Switch, Trade
+from trades.checks import Kind, set_control
+from trades.models import Status, StatusChange, Trade, TradingControl
 from trades.place import place_trade
 from trades.sweep import ring_for_waiting
 
@@ -33,12 +33,12 @@ def place(customer: Customer, ticker: str = "AAPL", quantity: int = 1, key: str 
     [(Kind.HALT_ALL, {}), (Kind.HALT_TICKER, {"ticker": "aapl"}), (Kind.HALT_CUSTOMER, {"customer": "alice"})],
 )
 def test_a_halt_refuses_new_trades_and_keeps_placed_ones_waiting(
-    alice: Customer, sam: Customer, kind: Switch.Kind, subject: dict
+    alice: Customer, sam: Customer, kind: TradingControl.Kind, subject: dict
 ) -> None:
     if "customer" in subject:
         subject = {"customer": alice}
     waiting = place(alice, key="before")
-    switch(kind, True, why="news pending", by=sam, **subject)
+    set_control(kind, True, reason="news pending", by=sam, **subject)
     with pytest.raises(checks.TradingHalted):
         place(alice)
     assert place(alice, key="before") == waiting, "a retry is answered as ever"
@@ -46,17 +46,17 @@ def test_a_halt_refuses_new_trades_and_keeps_placed_ones_waiting(
     waiting.refresh_from_db()
     assert waiting.status == Status.PLACED
     assert Trade.objects.filter(customer=alice, status=Status.PLACED).count() == 1
-    switch(kind, False, why="news is out", by=sam, **subject)
+    set_control(kind, False, reason="news is out", by=sam, **subject)
     assert claim(alice) == [waiting]
-    assert [(row.is_on, row.why, row.by) for row in Switch.objects.order_by("id")] == [
+    assert [(row.is_on, row.reason, row.by) for row in TradingControl.objects.order_by("id")] == [
         (True, "news pending", sam),
         (False, "news is out", sam),
     ]
 
 
 def test_a_halt_of_one_stock_or_customer_stops_no_other(alice: Customer, bob: Customer, sam: Customer) -> None:
-    switch(Kind.HALT_TICKER, True, why="-", by=sam, ticker="IBM")
-    switch(Kind.HALT_CUSTOMER, True, why="-", by=sam, customer=bob)
+    set_control(Kind.HALT_TICKER, True, reason="-", by=sam, ticker="IBM")
+    set_control(Kind.HALT_CUSTOMER, True, reason="-", by=sam, customer=bob)
     assert claim(alice) == []
     trade = place(alice)
     assert claim(alice, bob) == [trade]
@@ -64,9 +64,9 @@ def test_a_halt_of_one_stock_or_customer_stops_no_other(alice: Customer, bob: Cu
 
 def test_a_halted_stock_holds_the_line_up_in_order(alice: Customer, sam: Customer) -> None:
     first, second = place(alice, "IBM"), place(alice, "AAPL")
-    switch(Kind.HALT_TICKER, True, why="-", by=sam, ticker="IBM")
+    set_control(Kind.HALT_TICKER, True, reason="-", by=sam, ticker="IBM")
     assert claim(alice) == []
-    switch(Kind.HALT_TICKER, False, why="-", by=sam, ticker="IBM")
+    set_control(Kind.HALT_TICKER, False, reason="-", by=sam, ticker="IBM")
     assert claim(alice) == [first]
     assert second.status == Status.PLACED
 
@@ -77,22 +77,22 @@ def test_the_sweep_rings_for_nobody_who_is_halted(
     monkeypatch.setattr("trades.sweep.RING_AFTER_SECONDS", -5)
     place(alice, "IBM"), place(alice, "AAPL"), place(bob, "AAPL")
     assert ring_for_waiting("test") == 2
-    switch(Kind.HALT_TICKER, True, why="-", by=sam, ticker="IBM")
+    set_control(Kind.HALT_TICKER, True, reason="-", by=sam, ticker="IBM")
     assert ring_for_waiting("test") == 1
-    switch(Kind.HALT_CUSTOMER, True, why="-", by=sam, customer=bob)
+    set_control(Kind.HALT_CUSTOMER, True, reason="-", by=sam, customer=bob)
     assert ring_for_waiting("test") == 0
-    switch(Kind.HALT_TICKER, False, why="-", by=sam, ticker="IBM")
+    set_control(Kind.HALT_TICKER, False, reason="-", by=sam, ticker="IBM")
     assert ring_for_waiting("test") == 1
-    switch(Kind.HALT_ALL, True, why="-", by=sam)
+    set_control(Kind.HALT_ALL, True, reason="-", by=sam)
     assert ring_for_waiting("test") == 0
 
 
 def test_restricted_stocks_and_too_many_shares(alice: Customer, bob: Customer, sam: Customer) -> None:
-    switch(Kind.RESTRICT_TICKER, True, why="-", by=sam, ticker="IBM")
+    set_control(Kind.RESTRICT_TICKER, True, reason="-", by=sam, ticker="IBM")
     with pytest.raises(checks.TickerRestricted):
         place(alice, "IBM")
-    switch(Kind.SHARES_MAX, True, why="-", by=sam, value=Decimal(5))
-    switch(Kind.SHARES_MAX, True, why="-", by=sam, value=Decimal(7), customer=bob)
+    set_control(Kind.SHARES_MAX, True, reason="-", by=sam, value=Decimal(5))
+    set_control(Kind.SHARES_MAX, True, reason="-", by=sam, value=Decimal(7), customer=bob)
     place(alice, quantity=5)
     with pytest.raises(checks.TooManyShares):
         place(alice, quantity=6)
@@ -105,7 +105,7 @@ def test_what_an_order_may_be_worth(
     alice: Customer, sam: Customer, exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     price = checks._price("AAPL")
-    switch(Kind.NOTIONAL_MAX, True, why="-", by=sam, value=price * 3)
+    set_control(Kind.NOTIONAL_MAX, True, reason="-", by=sam, value=price * 3)
     place(alice, quantity=2)
     with pytest.raises(checks.TooMuchMoney):
         place(alice, quantity=4)
@@ -117,14 +117,16 @@ def test_what_an_order_may_be_worth(
 
 def test_orders_a_minute_are_exact_and_leave_no_gap(alice: Customer, sam: Customer) -> None:
     placed = Trade.objects.filter(customer=alice).count()
-    switch(Kind.ORDERS_A_MINUTE_MAX, True, why="-", by=sam, value=Decimal(placed + 2))
+    set_control(Kind.ORDERS_A_MINUTE_MAX, True, reason="-", by=sam, value=Decimal(placed + 2))
     first, second = place(alice), place(alice)
     for _ in range(3):
         with pytest.raises(checks.TooManyOrders):
             place(alice)
-    switch(Kind.ORDERS_A_MINUTE_MAX, False, why="-", by=sam)
+    set_control(Kind.ORDERS_A_MINUTE_MAX, False, reason="-", by=sam)
     assert place(alice).sequence == second.sequence + 1 == first.sequence + 2
-    assert Move.objects.filter(trade__customer=alice).count() == Trade.objects.filter(customer=alice).count() + 2
+    assert (
+        StatusChange.objects.filter(trade__customer=alice).count() == Trade.objects.filter(customer=alice).count() + 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def test_orders_a_minute_are_exact_and_leave_no_gap(alice: Customer, sam: Custom
 )
 def test_a_switch_without_its_subject_is_none(sam: Customer, wrong: dict) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
-        switch(is_on=True, why="-", by=sam, **wrong)
+        set_control(is_on=True, reason="-", by=sam, **wrong)
 
 
 @pytest.mark.parametrize(
@@ -157,13 +159,13 @@ def test_each_check_has_its_code(
     alice: Customer,
     api_of: Callable[..., Client],
     exchange: StandInExchange,
-    kind: Switch.Kind,
+    kind: TradingControl.Kind,
     more: dict,
     status: int,
     code: str,
 ) -> None:
     sam = open_account("sam@example.com", Decimal(1))
-    switch(kind, True, why="-", by=sam, **more)
+    set_control(kind, True, reason="-", by=sam, **more)
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 3}
     answer = api_of(alice).post("/api/v1/trades", body, content_type="application/json")
     assert (answer.status_code, answer.json()["code"]) == (status, code)

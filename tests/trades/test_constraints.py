@@ -11,8 +11,9 @@ from django.db.models import ProtectedError
 from accounts.models import Customer
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 from tests.people import claim, receive_shares
-from trades.models import Delivery, Move, Report, Status, Switch, Trade, Type, Webhook
+from trades.models import Report, Status, StatusChange, Trade, TradingControl, Type
 from trades.place import place_trade
+from webhooks.models import Delivery, Webhook
 
 INSERT = """
     INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, idempotency_key, status, reason_code)
@@ -37,10 +38,12 @@ def change(trade: str, to: str) -> str:
 
 SENT = "status = 'IN PROGRESS', claimed_at = now(), expires_at = now(), ask_at = now()"
 ENDED = "price = 10, amount = 10, settled_at = now()"
-SWITCH = "INSERT INTO trades_switch (kind, ticker, customer_id, is_on, value, by_id, why) VALUES ({}, 'test')"
-WEBHOOK = "INSERT INTO trades_webhook (id, customer_id, url, secret, xact, move) VALUES ({}, '', '', 0, 0)"
+CONTROL = (
+    "INSERT INTO trades_tradingcontrol (kind, ticker, customer_id, is_on, value, by_id, reason) VALUES ({}, 'test')"
+)
+WEBHOOK = "INSERT INTO webhooks_webhook (id, customer_id, url, secret, xact, change) VALUES ({}, '', '', 0, 0)"
 DELIVERY = (
-    "INSERT INTO trades_delivery (webhook_id, event_id, type, body, attempts, answer) "
+    "INSERT INTO webhooks_delivery (webhook_id, event_id, type, body, attempts, answer) "
     "VALUES ({}, 'once', '', '', 0, '')"
 )
 ATTEMPTS = [
@@ -103,8 +106,8 @@ ATTEMPTS = [
     ("final_trades_stay", change("rejected", f"status = 'FILLED', {ENDED}, reason_code = ''")),
     ("final_trades_stay", change("rejected", "reason_code = 'expired'")),
     ("final_trades_stay", change("rejected", "status = 'PLACED', reason_code = '', settled_at = NULL")),
-    ("trades_move_forward", change("in_flight", "status = 'PLACED'")),
-    ("trades_move_forward", change("placed", f"status = 'FILLED', {ENDED}, max_price = 10")),
+    ("trades_go_forward", change("in_flight", "status = 'PLACED'")),
+    ("trades_go_forward", change("placed", f"status = 'FILLED', {ENDED}, max_price = 10")),
     ("trade_terms_stay", change("placed", "customer_id = %(bob)s")),
     ("trade_terms_stay", change("placed", "sequence = 99")),
     ("trade_terms_stay", change("placed", "ticker = 'MSFT'")),
@@ -118,19 +121,19 @@ ATTEMPTS = [
     ("sent_terms_stay", change("in_flight", "claimed_at = claimed_at + interval '1 s'")),
     ("sent_terms_stay", change("in_flight", f"status = 'FILLED', {ENDED}, max_price = 10")),
     (
-        "each_move_once",
-        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id) "
+        "each_status_once",
+        "INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id) "
         "VALUES (%(filled)s, 'IN PROGRESS', 'FILLED', '', 'test', 0)",
     ),
     (
-        "trades_move_trade_id_fk",
-        "INSERT INTO trades_move (trade_id, from_status, to_status, why, by, customer_id) "
+        "trades_statuschange_trade_id_fk",
+        "INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id) "
         "VALUES (gen_random_uuid(), '', 'PLACED', '', 'test', 0)",
     ),
-    ("trades_move_trade_id_fk", change("placed", "id = gen_random_uuid()")),
-    ("moves_stay", "UPDATE trades_move SET why = 'Another reason.' WHERE trade_id = %(filled)s"),
-    ("moves_stay", "UPDATE trades_move SET at = now() WHERE trade_id = %(placed)s"),
-    ("moves_stay", "DELETE FROM trades_move WHERE trade_id = %(filled)s"),
+    ("trades_statuschange_trade_id_fk", change("placed", "id = gen_random_uuid()")),
+    ("status_changes_stay", "UPDATE trades_statuschange SET reason = 'Another reason.' WHERE trade_id = %(filled)s"),
+    ("status_changes_stay", "UPDATE trades_statuschange SET at = now() WHERE trade_id = %(placed)s"),
+    ("status_changes_stay", "DELETE FROM trades_statuschange WHERE trade_id = %(filled)s"),
     ("reports_stay", "DELETE FROM trades_report WHERE trade_id = %(filled)s"),
     ("report_words_stay", "UPDATE trades_report SET body = '{}' WHERE trade_id = %(filled)s"),
     ("report_words_stay", "UPDATE trades_report SET trade_id = %(placed)s WHERE trade_id = %(filled)s"),
@@ -143,24 +146,24 @@ ATTEMPTS = [
     ("counters_stay", "DELETE FROM trades_tradecounter WHERE customer_id = %(alice)s"),
     (
         "trades_report_digest_key",
-        "INSERT INTO trades_report (trade_id, digest, body, source, outcome, why) "
-        "SELECT trade_id, digest, body, source, outcome, why FROM trades_report WHERE trade_id = %(filled)s",
+        "INSERT INTO trades_report (trade_id, digest, body, source, outcome, reason) "
+        "SELECT trade_id, digest, body, source, outcome, reason FROM trades_report WHERE trade_id = %(filled)s",
     ),
     ("trades_tradecounter_customer_id_fk", "INSERT INTO trades_tradecounter (customer_id, last) VALUES (0, 1)"),
-    ("switch_has_its_subject", SWITCH.format("'halt_ticker', '', NULL, true, NULL, %(alice)s")),
-    ("switch_has_its_subject", SWITCH.format("'halt_customer', '', NULL, true, NULL, %(alice)s")),
-    ("switch_has_its_subject", SWITCH.format("'halt_all', 'AAPL', NULL, true, NULL, %(alice)s")),
-    ("switch_has_its_subject", SWITCH.format("'nonsense', '', NULL, true, NULL, %(alice)s")),
-    ("switch_has_its_value", SWITCH.format("'shares_max', '', NULL, true, NULL, %(alice)s")),
-    ("switch_has_its_value", SWITCH.format("'shares_max', '', NULL, true, 0, %(alice)s")),
-    ("switch_has_its_value", SWITCH.format("'halt_all', '', NULL, true, 3, %(alice)s")),
-    ("trades_switch_by_id_fk", SWITCH.format("'halt_all', '', NULL, true, NULL, 0")),
-    ("trades_switch_customer_id_fk", SWITCH.format("'halt_customer', '', 0, true, NULL, %(alice)s")),
-    ("switches_stay", "UPDATE trades_switch SET is_on = false"),
-    ("switches_stay", "DELETE FROM trades_switch"),
-    ("trades_webhook_customer_id_fk", WEBHOOK.format("gen_random_uuid(), 0")),
-    ("trades_delivery_webhook_id_fk", DELIVERY.format("gen_random_uuid()")),
-    ("one_delivery_an_event", DELIVERY.format("(SELECT id FROM trades_webhook)")),
+    ("control_has_its_subject", CONTROL.format("'halt_ticker', '', NULL, true, NULL, %(alice)s")),
+    ("control_has_its_subject", CONTROL.format("'halt_customer', '', NULL, true, NULL, %(alice)s")),
+    ("control_has_its_subject", CONTROL.format("'halt_all', 'AAPL', NULL, true, NULL, %(alice)s")),
+    ("control_has_its_subject", CONTROL.format("'nonsense', '', NULL, true, NULL, %(alice)s")),
+    ("control_has_its_value", CONTROL.format("'shares_max', '', NULL, true, NULL, %(alice)s")),
+    ("control_has_its_value", CONTROL.format("'shares_max', '', NULL, true, 0, %(alice)s")),
+    ("control_has_its_value", CONTROL.format("'halt_all', '', NULL, true, 3, %(alice)s")),
+    ("trades_tradingcontrol_by_id_fk", CONTROL.format("'halt_all', '', NULL, true, NULL, 0")),
+    ("trades_tradingcontrol_customer_id_fk", CONTROL.format("'halt_customer', '', 0, true, NULL, %(alice)s")),
+    ("controls_stay", "UPDATE trades_tradingcontrol SET is_on = false"),
+    ("controls_stay", "DELETE FROM trades_tradingcontrol"),
+    ("webhooks_webhook_customer_id_fk", WEBHOOK.format("gen_random_uuid(), 0")),
+    ("webhooks_delivery_webhook_id_fk", DELIVERY.format("gen_random_uuid()")),
+    ("one_delivery_an_event", DELIVERY.format("(SELECT id FROM webhooks_webhook)")),
 ]
 
 
@@ -168,8 +171,8 @@ ATTEMPTS = [
 def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     """Alice's trades, one in every status; and Bob's, alone in his line."""
     alone, _ = place_trade(bob.id, "AAPL", Type.BUY, 1)
-    Switch.objects.create(kind=Switch.Kind.RESTRICT_TICKER, ticker="NONE", why="test", by=alice)
-    hook = Webhook.objects.create(customer=alice, url="https://example.com/", secret="x", xact=0, move=0)
+    TradingControl.objects.create(kind=TradingControl.Kind.RESTRICT_TICKER, ticker="NONE", reason="test", by=alice)
+    hook = Webhook.objects.create(customer=alice, url="https://example.com/", secret="x", xact=0, change=0)
     Delivery.objects.create(webhook=hook, event_id="once", type="test", body="{}")
     filled = receive_shares(alice, "AAPL", 1, Decimal(10))
     rejected, _ = place_trade(alice.id, "AAPL", Type.SELL, 99)
@@ -190,8 +193,8 @@ def test_the_database_refuses(guarantee: str, statement: str, ids: dict[str, Any
 
 def test_no_guarantee_comes_in_untested(db: None) -> None:
     tested = {guarantee for guarantee, _ in ATTEMPTS}
-    assert tested == guarantees_of("trades")
-    assert tested >= guarantees_in_meta("trades")
+    assert tested == guarantees_of("trades") | guarantees_of("webhooks")
+    assert tested >= guarantees_in_meta("trades") | guarantees_in_meta("webhooks")
 
 
 def test_a_customer_with_trades_is_not_deleted(ids: dict[str, Any]) -> None:
@@ -207,12 +210,12 @@ def test_a_customer_with_trades_is_not_deleted(ids: dict[str, Any]) -> None:
         ("final_trades_stay", lambda: Trade.objects.filter(status=Status.FILLED).update(price=1)),
         ("final_trades_stay", lambda: Trade.objects.filter(status=Status.REJECTED).update(status=Status.PLACED)),
         ("final_trades_stay", lambda: Trade.objects.get(status=Status.REJECTED).save()),
-        ("trades_move_forward", lambda: Trade.objects.filter(status=Status.IN_PROGRESS).update(status=Status.PLACED)),
+        ("trades_go_forward", lambda: Trade.objects.filter(status=Status.IN_PROGRESS).update(status=Status.PLACED)),
         ("trades_stay", lambda: Trade.objects.filter(status=Status.PLACED)._raw_delete("default")),
         ("trade_terms_stay", lambda: Trade.objects.filter(status=Status.PLACED).update(quantity=5)),
         ("sent_terms_stay", lambda: Trade.objects.filter(status=Status.IN_PROGRESS).update(max_price=5)),
-        ("moves_stay", lambda: Move.objects.update(by="nobody")),
-        ("moves_stay", lambda: Move.objects.all().delete()),
+        ("status_changes_stay", lambda: StatusChange.objects.update(by="nobody")),
+        ("status_changes_stay", lambda: StatusChange.objects.all().delete()),
         ("reports_stay", lambda: Report.objects.all().delete()),
         ("report_words_stay", lambda: Report.objects.update(body="{}")),
     ],
@@ -224,4 +227,4 @@ def test_the_orm_is_no_way_round(guarantee: str, attempt: Callable[[], Any], ids
 
 
 def test_what_becomes_of_a_report_may_be_written(ids: dict[str, Any]) -> None:
-    assert Report.objects.filter(trade_id=ids["filled"]).update(why="Looked at.") == 1
+    assert Report.objects.filter(trade_id=ids["filled"]).update(reason="Looked at.") == 1

@@ -10,7 +10,7 @@ from exchange import market
 from tests.conftest import StandInExchange
 from trades import checks
 from trades.lane import answer, lane_of
-from trades.models import Move, Status, Trade, TradeCounter
+from trades.models import Status, StatusChange, Trade, TradeCounter
 from trades.place import TradeKeyReused, UnknownTicker, place_trade
 
 
@@ -40,7 +40,7 @@ def test_what_comes_back_is_what_was_recorded(bob: Customer) -> None:
 
 def test_placing_begins_the_history(bob: Customer) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1, by="web-3")
-    move = Move.objects.get(trade=trade)
+    move = StatusChange.objects.get(trade=trade)
     assert (move.from_status, move.to_status, move.by) == ("", "PLACED", "web-3")
 
 
@@ -48,7 +48,7 @@ def test_the_same_key_and_terms_is_the_first_trade(bob: Customer) -> None:
     first, _ = place_trade(bob.id, "AAPL", "BUY", 1, key="k")
     again, replayed = place_trade(bob.id, "AAPL", "BUY", 1, key="k")
     assert (again, replayed) == (first, True)
-    assert Trade.objects.filter(customer=bob).count() == Move.objects.filter(trade__customer=bob).count() == 1
+    assert Trade.objects.filter(customer=bob).count() == StatusChange.objects.filter(trade__customer=bob).count() == 1
 
 
 @pytest.mark.parametrize("terms", [("MSFT", "BUY", 1), ("AAPL", "SELL", 1), ("AAPL", "BUY", 2)])

@@ -222,7 +222,7 @@ def test_where_lanes_never_come_the_sweep_takes_the_turn(
     ring_for_waiting("sweep-7")
     assert status(trade) == Status.IN_PROGRESS
     assert len(entries(exchange, trade)) == 1
-    assert trade.moves.get(to_status="IN PROGRESS").by == "sweep-7"
+    assert trade.status_changes.get(to_status="IN PROGRESS").by == "sweep-7"
 
 
 def test_where_lanes_never_come_the_sweep_settles_too(exchange: StandInExchange, trade: Trade, alice: Customer) -> None:

@@ -7,7 +7,7 @@ import pytest
 from accounts.models import Balance, Customer, Position, Posting
 from tests.conftest import StandInExchange
 from tests.people import claim, open_account, receive_shares, say, word
-from trades.models import Move, Outcome, Reason, Report, Status, Trade
+from trades.models import Outcome, Reason, Report, Status, StatusChange, Trade
 from trades.place import place_trade
 from trades.report import record
 from trades.turn import LOOK_AHEAD, take_turn
@@ -57,7 +57,7 @@ def test_a_filled_buy_takes_cash_and_adds_shares_at_the_average_price(alice: Cus
         ("", "buy", -650, 350),
         ("AAPL", "buy", 5, 15),
     ]
-    assert [(m.from_status, m.to_status) for m in Move.objects.filter(trade=trade).order_by("id")] == [
+    assert [(m.from_status, m.to_status) for m in StatusChange.objects.filter(trade=trade).order_by("id")] == [
         ("", "PLACED"),
         ("PLACED", "IN PROGRESS"),
         ("IN PROGRESS", "FILLED"),
@@ -92,7 +92,7 @@ def test_a_reason_that_we_do_not_know_is_an_exchange_error_and_its_words_are_kep
     claim(alice)
     trade.refresh_from_db()
     assert trade.reason_code == Reason.EXCHANGE_ERROR
-    assert Move.objects.get(trade=trade, to_status="REJECTED").why == "The sun did it."
+    assert StatusChange.objects.get(trade=trade, to_status="REJECTED").reason == "The sun did it."
 
 
 def test_the_next_trade_is_claimed_in_the_transaction_that_settles_the_one_before(alice: Customer) -> None:

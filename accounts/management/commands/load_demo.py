@@ -13,7 +13,7 @@ from accounts import tokens
 from accounts.customers import create_customer
 from accounts.funding import deposit
 from accounts.models import Customer
-from accounts.watchlist import watch
+from accounts.watchlists import watch
 
 CUSTOMER, STAFF = "demo@example.com", "staff@example.com"
 WATCHED = ("AAPL", "MSFT", "NVDA", "DIS", "KO")

@@ -12,15 +12,11 @@ from django.db import close_old_connections, connection
 from django.utils.module_loading import import_string
 
 from exchange import market
-from trades import webhooks
-from trades.api import event_body
 from trades.sweep import ask_exchange, ring_for_waiting
 
 RING_EVERY_SECONDS = 1.0
 ASK_EVERY_SECONDS = 1.0
 LIST_EVERY_SECONDS = 60.0
-ALSO_EVERY_SECONDS = 1.0
-DELIVER_EVERY_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -39,9 +35,7 @@ class Command(BaseCommand):
             (ring_for_waiting_here, RING_EVERY_SECONDS),
             (ask_exchange, ASK_EVERY_SECONDS),
             (market.refresh, LIST_EVERY_SECONDS),
-            *((import_string(name), ALSO_EVERY_SECONDS) for name in settings.SWEEP_ALSO),
-            (enter_deliveries, DELIVER_EVERY_SECONDS),
-            (webhooks.deliver, DELIVER_EVERY_SECONDS),
+            *((import_string(name), seconds) for name, seconds in settings.SWEEP_JOBS.items()),
         ]
         threads = [threading.Thread(target=_repeat, args=(work, every, stop)) for work, every in loops]
         for thread in threads:
@@ -50,10 +44,6 @@ class Command(BaseCommand):
         stop.wait()
         for thread in threads:
             thread.join(timeout=8)
-
-
-def enter_deliveries() -> None:
-    webhooks.enter(event_body)
 
 
 def ring_for_waiting_here() -> None:

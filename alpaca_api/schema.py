@@ -1,0 +1,202 @@
+"""The serializers of the answers, for the OpenAPI schema; `serializers` and the views make them."""
+
+from rest_framework import serializers
+
+from alpaca_api.serializers import STATUSES
+
+
+def text(help_text: str = "", null: bool = False) -> serializers.CharField:
+    return serializers.CharField(help_text=help_text, allow_null=null)
+
+
+def moment(null: bool = False) -> serializers.DateTimeField:
+    return serializers.DateTimeField(allow_null=null, help_text="RFC 3339, UTC.")
+
+
+def nothing(help_text: str = "Always null.") -> serializers.CharField:
+    return serializers.CharField(allow_null=True, help_text=help_text)
+
+
+class AlpacaError(serializers.Serializer):
+    code = serializers.IntegerField(help_text="Eight digits; the first three are the status.")
+    message = text()
+
+
+class Order(serializers.Serializer):
+    id = serializers.UUIDField()
+    client_order_id = text("What you sent, else the order's id.")
+    created_at = moment()
+    updated_at = moment()
+    submitted_at = moment()
+    filled_at = moment(null=True)
+    expired_at = moment(null=True)
+    canceled_at = moment(null=True)
+    failed_at = moment(null=True)
+    replaced_at = moment(null=True)
+    replaced_by = nothing()
+    replaces = nothing()
+    asset_id = serializers.UUIDField()
+    symbol = text()
+    asset_class = serializers.ChoiceField(["us_equity"])
+    notional = nothing()
+    qty = text("Whole shares.")
+    filled_qty = text("Whole shares: all of them, or 0.")
+    filled_avg_price = text("USD a share, once filled.", null=True)
+    order_class = serializers.CharField(allow_blank=True)
+    order_type = serializers.ChoiceField(["market"])
+    type = serializers.ChoiceField(["market"])
+    side = serializers.ChoiceField(["buy", "sell"])
+    time_in_force = serializers.ChoiceField(["day"])
+    limit_price = nothing()
+    stop_price = nothing()
+    status = serializers.ChoiceField([*STATUSES.values(), "canceled"])
+    extended_hours = serializers.BooleanField()
+    legs = nothing()
+    trail_percent = nothing()
+    trail_price = nothing()
+    hwm = nothing()
+    reject_reason = text("Ours: why it was rejected, as a code.", null=True)
+
+
+class CancelledOrder(serializers.Serializer):
+    id = serializers.UUIDField()
+    status = serializers.IntegerField(help_text="200 cancelled, 422 with the exchange already.")
+    body = serializers.JSONField(required=False)
+
+
+class Account(serializers.Serializer):
+    id = serializers.UUIDField()
+    account_number = text()
+    status = serializers.ChoiceField(["ACTIVE"])
+    currency = serializers.ChoiceField(["USD"])
+    cash = text("USD.")
+    buying_power = text("USD that nothing holds.")
+    regt_buying_power = text("USD.")
+    non_marginable_buying_power = text("USD.")
+    daytrading_buying_power = text("USD.")
+    portfolio_value = text("USD.")
+    equity = text("USD: cash and shares, these at the last price.")
+    last_equity = text("USD: as `equity`.")
+    long_market_value = text("USD.")
+    short_market_value = text("USD.")
+    initial_margin = text("USD.")
+    maintenance_margin = text("USD.")
+    last_maintenance_margin = text("USD.")
+    sma = text("USD.")
+    accrued_fees = text("USD.")
+    multiplier = text("1: no margin.")
+    shorting_enabled = serializers.BooleanField()
+    pattern_day_trader = serializers.BooleanField()
+    daytrade_count = serializers.IntegerField()
+    trading_blocked = serializers.BooleanField(help_text="Trading of all, or of this account, is halted.")
+    transfers_blocked = serializers.BooleanField()
+    account_blocked = serializers.BooleanField()
+    trade_suspended_by_user = serializers.BooleanField()
+    created_at = moment()
+
+
+class AccountConfiguration(serializers.Serializer):
+    fractional_trading = serializers.BooleanField()
+    max_margin_multiplier = text()
+    no_shorting = serializers.BooleanField()
+    suspend_trade = serializers.BooleanField()
+    trade_confirm_email = serializers.ChoiceField(["all", "none"])
+    ptp_no_exception_entry = serializers.BooleanField()
+
+
+class Position(serializers.Serializer):
+    asset_id = serializers.UUIDField()
+    symbol = text()
+    exchange = serializers.CharField(allow_blank=True)
+    asset_class = serializers.ChoiceField(["us_equity"])
+    asset_marginable = serializers.BooleanField()
+    avg_entry_price = text("USD a share.")
+    qty = text("Whole shares.")
+    qty_available = text("Whole shares that no order holds.")
+    side = serializers.ChoiceField(["long"])
+    market_value = text("USD; null while the exchange is away.", null=True)
+    cost_basis = text("USD.")
+    unrealized_pl = text("USD.", null=True)
+    unrealized_plpc = text("A ratio.", null=True)
+    unrealized_intraday_pl = nothing()
+    unrealized_intraday_plpc = nothing()
+    current_price = text("USD a share; null while the exchange is away.", null=True)
+    lastday_price = nothing()
+    change_today = nothing()
+
+
+class ClosedPosition(serializers.Serializer):
+    symbol = text()
+    status = serializers.IntegerField()
+    body = serializers.JSONField(help_text="The order, or what went wrong.")
+
+
+class Asset(serializers.Serializer):
+    id = serializers.UUIDField()
+    locals()["class"] = serializers.ChoiceField(["us_equity"])
+    exchange = serializers.CharField(allow_blank=True)
+    symbol = text()
+    name = text()
+    status = serializers.ChoiceField(["active", "inactive"])
+    tradable = serializers.BooleanField()
+    marginable = serializers.BooleanField()
+    shortable = serializers.BooleanField()
+    easy_to_borrow = serializers.BooleanField()
+    fractionable = serializers.BooleanField()
+    attributes = serializers.ListField(child=serializers.CharField())
+
+
+class Clock(serializers.Serializer):
+    timestamp = moment()
+    is_open = serializers.BooleanField()
+    next_open = moment()
+    next_close = moment()
+
+
+class CalendarDay(serializers.Serializer):
+    date = serializers.DateField()
+    open = text("HH:MM, Eastern.")
+    close = text("HH:MM, Eastern.")
+    session_open = text("HHMM, Eastern.")
+    session_close = text("HHMM, Eastern.")
+    settlement_date = serializers.DateField()
+
+
+class PortfolioHistory(serializers.Serializer):
+    timestamp = serializers.ListField(child=serializers.IntegerField(), help_text="Seconds since 1970.")
+    equity = serializers.ListField(child=serializers.FloatField(), help_text="USD.")
+    profit_loss = serializers.ListField(child=serializers.FloatField(), help_text="USD since the first point.")
+    profit_loss_pct = serializers.ListField(child=serializers.FloatField(allow_null=True))
+    base_value = serializers.FloatField(help_text="USD: equity before the first point.")
+    base_value_asof = serializers.DateField()
+    timeframe = serializers.ChoiceField(["1Min", "5Min", "15Min", "1H", "1D"])
+    cashflow = serializers.JSONField()
+
+
+class Activity(serializers.Serializer):
+    id = text("`YYYYMMDDHHMMSSmmm::uuid`; `page_token` of the next page.")
+    account_id = serializers.UUIDField()
+    activity_type = serializers.ChoiceField(["FILL", "CSD", "CSW", "JNLC", "JNLS"])
+    transaction_time = serializers.DateTimeField(required=False)
+    type = serializers.ChoiceField(["fill"], required=False)
+    price = serializers.CharField(required=False, help_text="USD a share.")
+    qty = serializers.CharField(required=False, help_text="Whole shares.")
+    side = serializers.ChoiceField(["buy", "sell"], required=False)
+    symbol = serializers.CharField(required=False)
+    leaves_qty = serializers.CharField(required=False)
+    order_id = serializers.UUIDField(required=False)
+    cum_qty = serializers.CharField(required=False)
+    order_status = serializers.ChoiceField(["filled"], required=False)
+    date = serializers.DateField(required=False)
+    net_amount = serializers.CharField(required=False, help_text="USD.")
+    description = serializers.CharField(required=False)
+    status = serializers.ChoiceField(["executed"], required=False)
+
+
+class Watchlist(serializers.Serializer):
+    id = serializers.UUIDField()
+    account_id = serializers.UUIDField()
+    name = text()
+    created_at = moment()
+    updated_at = moment()
+    assets = Asset(many=True, required=False)

@@ -1,0 +1,133 @@
+"""The feed: a customer's events in one durable order, read from the history of trades and written nowhere else.
+
+An event is a status change. Its cursor is (number of a transaction, id of the status change). Transactions commit in
+any order, so a reader that asked for "everything after the last" would miss what commits late. So an event is served
+only once every transaction up to its number has ended: from then on nothing can appear before it. PostgreSQL says which
+transactions those are.
+
+The number is that of the transaction that wrote the status change, or a higher one. A turn draws its number with its
+first lock, which may be before the placing whose trade it then claims, so it takes the customer's highest number where
+its own is lower. The number is never lower than the writer's own, so nothing appears behind a reader; and a customer's
+numbers never fall, so the customer's events are in the order of their causes. Trades placed at the same moment, by
+requests that do not wait for each other, may come in either order.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from trades.models import FINAL, Status, Trade
+
+EVENT_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+LARGEST = 2**63 - 1
+
+
+class Cursor(NamedTuple):
+    """A place in a feed: after the event that has it. Its text is an event's id: opaque, and it sorts as events do."""
+
+    xact: int
+    change: int
+
+    def __str__(self) -> str:
+        return f"{self.xact:016x}{self.change:016x}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """The cursor in an event's id; "0" is the beginning. Raises ValueError."""
+        if text == "0":
+            return cls(0, 0)
+        if not EVENT_ID.fullmatch(text):
+            raise ValueError(f"{text[:40]!r} is not an event's id")
+        xact, change = int(text[:16], 16), int(text[16:], 16)
+        if max(xact, change) > LARGEST:
+            raise ValueError(f"{text!r} is not an event's id")
+        return cls(xact, change)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A trade's change to a status. `trade` is the trade as it was then, whatever became of it since.
+
+    `holding`: the shares of the stock that the customer had after it, where it is FILLED.
+    """
+
+    cursor: Cursor
+    trade: Trade
+    at: datetime
+    holding: int | None
+
+    @property
+    def id(self) -> str:
+        return str(self.cursor)
+
+    @property
+    def type(self) -> str:
+        """Such as `trade.in_progress`."""
+        return f"trade.{self.trade.status.lower().replace(' ', '_')}"
+
+
+def now() -> Cursor:
+    """The place after everything that can be served now: what commits from now on comes after it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+        return Cursor(cursor.fetchone()[0], 0)
+
+
+def read(askers: Sequence[tuple[int, Cursor]], until: Cursor, each_max: int) -> list[list[Event]]:
+    """For each asker, a customer and a place, the events after it: `each_max` at most, in order, one query for all.
+
+    `until`: a place that `now` gave. Who got fewer than `each_max` has everything up to there. Again: the same.
+    """
+    found: list[list[Event]] = [[] for _ in askers]
+    if not askers:
+        return found
+    with connection.cursor() as cursor:
+        cursor.execute(
+            READ,
+            [
+                [customer_id for customer_id, _ in askers],
+                [after.xact for _, after in askers],
+                [after.change for _, after in askers],
+                until.xact,
+                each_max,
+            ],
+        )
+        names = [column.name for column in cursor.description]
+        for row in cursor.fetchall():
+            values = dict(zip(names, row, strict=True))
+            found[values.pop("number") - 1].append(_event(values))
+    return found
+
+
+def _event(values: dict[str, Any]) -> Event:
+    cursor = Cursor(values.pop("xact"), values.pop("change"))
+    at, holding = values.pop("at"), values.pop("holding")
+    trade = Trade(**values)
+    if trade.status not in FINAL:
+        trade.price = trade.amount = trade.settled_at = None
+        trade.reason_code = ""
+    if trade.status == Status.PLACED:
+        trade.claimed_at = None
+    return Event(cursor, trade, at, None if holding is None else int(Decimal(holding)))
+
+
+READ = """
+    SELECT asker.number::int AS number, m.xact, m.id AS change, m.at, t.id, t.customer_id, t.sequence, t.ticker, t.type,
+           t.quantity, t.idempotency_key, t.placed_at, m.to_status AS status, t.claimed_at, t.price, t.amount,
+           t.reason_code, t.settled_at, p.total AS holding
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS asker (customer_id, xact, change, number)
+    CROSS JOIN LATERAL (
+        SELECT * FROM trades_statuschange
+        WHERE customer_id = asker.customer_id AND (xact, id) > (asker.xact, asker.change) AND xact < %s::bigint
+        ORDER BY xact, id LIMIT %s
+    ) AS m
+    JOIN trades_trade AS t ON t.id = m.trade_id
+    LEFT JOIN accounts_posting AS p
+        ON m.to_status = 'FILLED' AND p.cause = t.id AND p.kind = lower(t.type) AND p.ticker = t.ticker
+    ORDER BY asker.number, m.xact, m.id
+"""

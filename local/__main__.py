@@ -1,0 +1,36 @@
+"""python -m local run | with-services [--no-fsync] -- COMMAND…"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from local.trouble import Trouble
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m local", description="The brokerage on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="run the whole brokerage until SIGINT or SIGTERM")
+    services = commands.add_parser("with-services", help="run a command with a PostgreSQL and a Valkey of its own")
+    services.add_argument("--no-fsync", action="store_true", help="faster, for data that is thrown away")
+    services.add_argument("rest", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "run":
+            from local.run import run
+
+            return run()
+        from local.with_services import with_services
+
+        command = arguments.rest[1:] if arguments.rest[:1] == ["--"] else arguments.rest
+        if not command:
+            parser.error("say what to run, after --")
+        return with_services(command, fsync=not arguments.no_fsync)
+    except Trouble as trouble:
+        print(f"error: {trouble}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

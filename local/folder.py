@@ -1,0 +1,142 @@
+"""The data folder of a brokerage on this machine: its secrets, its ports, its lock, and where things lie."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from local import ports
+from local.environment import ENVIRONMENT_FILE, LOCK_FILE
+from local.trouble import Trouble
+
+SOCKET_PATH_BYTES_MAX = 90
+"""What a path of ours may have: the limit of the kernel is 107, and supervisord appends its pid."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The secrets of one data folder, made once."""
+
+    secret_key: str
+    exchange_secret: str
+    postgres_admin_password: str
+    postgres_password: str
+    valkey_password: str
+
+    @classmethod
+    def make(cls) -> Keys:
+        return cls(
+            secret_key=secrets.token_urlsafe(48),
+            exchange_secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
+            postgres_admin_password=secrets.token_hex(24),
+            postgres_password=secrets.token_hex(24),
+            valkey_password=secrets.token_hex(24),
+        )
+
+
+class Folder:
+    """A data folder; made when it isn't there. Raises Trouble when it can't be used."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self._lock: IO[str] | None = None
+        for folder in (self.path, self.logs, self.state):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise Trouble(f"{folder} can't be made: {error.strerror}. Set DATA_DIR to a folder of yours.") from None
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise Trouble(f"{folder} belongs to somebody else. Set DATA_DIR to a folder of yours.")
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "log"
+
+    @property
+    def state(self) -> Path:
+        """What one run keeps for itself; worth nothing once it has ended."""
+        return self.path / "run"
+
+    @property
+    def environment(self) -> Path:
+        return self.path / ENVIRONMENT_FILE
+
+    def lock(self) -> None:
+        """Keep other runs off until this process ends, however it ends. Raises Trouble when one is up."""
+        file = open(self.path / LOCK_FILE, "a+")  # noqa: SIM115 (open as long as the process lives)
+        deadline = time.monotonic() + 1.0  # who only looks whether a run is up holds it for an instant
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    file.seek(0)
+                    pid = file.read().strip() or "unknown"
+                    raise Trouble(
+                        f"A brokerage runs on {self.path} already (pid {pid}). "
+                        "Stop that one, or set DATA_DIR, PORT, EXCHANGE_PORT and STREAM_PORT for another."
+                    ) from None
+                time.sleep(0.05)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._lock = file
+
+    def keys(self) -> Keys:
+        """The folder's secrets; made at the first call, the same ever after."""
+        file = self.path / "keys.json"
+        if not file.exists():
+            write_private(file, vars(Keys.make()))
+        try:
+            return Keys(**json.loads(file.read_text()))
+        except (ValueError, TypeError):
+            raise Trouble(f"{file} is damaged. Restore it, or move {self.path} away to start anew.") from None
+
+    def port(self, server: str) -> int:
+        """A free port for one of our servers; the same as last time while that is free."""
+        file = self.path / "ports.json"
+        try:
+            remembered: dict[str, int] = json.loads(file.read_text())
+        except (OSError, ValueError):
+            remembered = {}
+        port = remembered.get(server)
+        if port is None or not ports.is_free(port):
+            port = ports.choose(avoid=remembered.values())
+            write_private(file, {**remembered, server: port})
+        return port
+
+    def sockets(self) -> Path:
+        """A folder for sockets whose path is short enough, empty; the one of an earlier run is removed."""
+        note = self.state / "sockets"
+        if note.exists():
+            shutil.rmtree(note.read_text(), ignore_errors=True)
+        inside = self.state / "s"
+        if len(os.fsencode(inside / "supervisor.sock")) <= SOCKET_PATH_BYTES_MAX:
+            inside.mkdir(mode=0o700, exist_ok=True)
+            chosen = inside
+        else:
+            # Short on purpose: the path of a socket has a limit.
+            chosen = Path(tempfile.mkdtemp(prefix="brokerage-", dir="/tmp"))  # nosec B108
+        note.write_text(str(chosen))
+        return chosen
+
+
+def write_private(path: Path, content: Any) -> None:
+    """Write JSON that only this user can read, whole or not at all."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

@@ -1,0 +1,75 @@
+"""Processes that a run which was killed has left behind, found by proof of belonging and ended."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from local.lifeline import MARK
+
+END_SECONDS_MAX = 5.0
+
+
+def of_mark(mark: str, folder: Path | None = None) -> list[psutil.Process]:
+    """Processes, other than this one and what it descends from, that carry exactly this mark in their environment.
+
+    With a folder, also the PostgreSQL processes that work in it: these overwrite their environment.
+    """
+    return [process for process in _others() if _mark(process) == mark or _works_in(process, folder)]
+
+
+def of_folder(data_dir: Path) -> list[psutil.Process]:
+    """Processes, other than this one and what it descends from, of any brokerage that ran on this data folder."""
+    prefix = f"{data_dir}#"
+    return [
+        process
+        for process in _others()
+        if _mark(process).startswith(prefix) or _works_in(process, data_dir / "postgres")
+    ]
+
+
+def end(processes: Iterable[psutil.Process]) -> int:
+    """Kill these and wait until they are gone (at most END_SECONDS_MAX); returns how many there were."""
+    killed = []
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+        killed.append(process)
+    deadline = time.monotonic() + END_SECONDS_MAX
+    while any(_alive(process) for process in killed) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return len(killed)
+
+
+def _others() -> Iterable[psutil.Process]:
+    mine = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
+    return (process for process in psutil.process_iter() if process.pid not in mine)
+
+
+def _mark(process: psutil.Process) -> str:
+    try:
+        return str(process.environ().get(MARK, ""))
+    except (psutil.Error, OSError):
+        return ""
+
+
+def _works_in(process: psutil.Process, folder: Path | None) -> bool:
+    if folder is None:
+        return False
+    try:
+        return process.name() == "postgres" and process.cwd() == str(folder)
+    except (psutil.Error, OSError):
+        return False
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and str(process.status()) != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,132 @@
+"""Becomes a given command, tied to the life of the process that started it.
+
+    python lifeline.py SPECIFICATION.json
+
+The parent (supervisord, or the runner) starts this instead of the command; it
+
+* ends what an earlier process of the same name left behind (children of one that was killed),
+* waits, so that a command which dies at once is tried about once a second, not in a frenzy,
+* sends the output to a named pipe that the runner reads,
+* asks Linux to signal it when the parent dies, however that dies,
+
+and then replaces itself by the command, so that the parent sees the command's own pid and exit status.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+PAUSE_SECONDS = 1.0
+"""A process is started no more often than this."""
+
+MARK = "BROKERAGE_PROCESS"
+"""The variable that says, in a process's environment, which process of which data folder it belongs to."""
+
+
+@dataclass(frozen=True)
+class Specification:
+    """What to run, and how."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    directory: str
+    mark: str
+    """Value of MARK; children inherit it, which is how leftovers are known."""
+    death_signal: int = signal.SIGKILL
+    """Sent to the process when its parent dies."""
+    user: int | None = None
+    """Run as this user id (only root can)."""
+    output: str | None = None
+    """A named pipe or file for stdout and stderr; None: the parent's."""
+    leftovers_folder: str | None = None
+    """Processes whose working directory is this are leftovers too (PostgreSQL overwrites its environment)."""
+    started: str | None = None
+    """A file whose modification time is when the process was last started; None: never wait."""
+
+    def write(self, path: Path) -> None:
+        """Write it where only we can read it, since the environment has secrets."""
+        path.unlink(missing_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(asdict(self), file)
+
+    @classmethod
+    def read(cls, path: Path) -> Specification:
+        return cls(**json.loads(path.read_text()))
+
+
+def command_line(specification: Path) -> list[str]:
+    """The command that a parent runs for a written specification."""
+    return [sys.executable, "-I", os.path.abspath(__file__), str(specification)]
+
+
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """From now on this process gets the signal `number` when the thread that started it ends; on Linux only.
+
+    Call it after any change of user (which would undo it). The setting survives exec, not fork.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    pr_set_pdeathsig = 1
+    if libc.prctl(pr_set_pdeathsig, number, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:  # it died in between
+        os.kill(os.getpid(), number)
+
+
+def pause(started: Path) -> None:
+    """Sleep until PAUSE_SECONDS after the last call for the same file."""
+    try:
+        age_seconds = time.time() - started.stat().st_mtime
+    except FileNotFoundError:
+        age_seconds = PAUSE_SECONDS
+    if 0 <= age_seconds < PAUSE_SECONDS:
+        time.sleep(PAUSE_SECONDS - age_seconds)
+    started.touch()
+    os.utime(started)
+
+
+def become(specification: Specification) -> None:
+    """Replace this process by the specified one; never returns."""
+    if specification.output is not None:
+        output = os.open(specification.output, os.O_WRONLY | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+    die_with_parent(specification.death_signal)  # while we wait, too
+    if specification.started is not None:
+        from_here = str(Path(__file__).resolve().parents[2])
+        sys.path.append(from_here)
+        from local.leftovers import end, of_mark
+
+        folder = Path(specification.leftovers_folder) if specification.leftovers_folder else None
+        end(of_mark(specification.mark, folder))
+        pause(Path(specification.started))
+    os.chdir(specification.directory)
+    if specification.user is not None and os.geteuid() == 0 and specification.user != 0:
+        import pwd
+
+        account = pwd.getpwuid(specification.user)
+        os.initgroups(account.pw_name, account.pw_gid)
+        os.setgid(account.pw_gid)
+        os.setuid(account.pw_uid)
+        die_with_parent(specification.death_signal)  # the change of user has undone it
+    environment = {**specification.environment, MARK: specification.mark}
+    try:
+        os.execvpe(specification.command[0], specification.command, environment)  # noqa: S606 (the command is ours)
+    except OSError as error:
+        sys.exit(f"{specification.command[0]}: {error.strerror}")
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    become(Specification.read(Path(sys.argv[1])))

@@ -1,0 +1,128 @@
+"""What a run is to do, read from its environment and the Procfile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import ports
+from local.ports import LOOPBACK
+from local.trouble import Trouble
+
+PORT_OF = {"web": "PORT", "stream": "STREAM_PORT", "exchange": "EXCHANGE_PORT"}
+"""Which variable tells a process of this type where to listen; the second one of a type listens one port further."""
+DEFAULT_PORTS = {"PORT": 8000, "EXCHANGE_PORT": 8100, "STREAM_PORT": 8200}
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of the Procfile."""
+
+    type: str
+    number: int
+    command: str
+    port: int | None
+    """Where it listens, for the types that do."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.type}.{self.number}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What it has besides the brokerage's environment."""
+        listens = {} if self.port is None else {PORT_OF[self.type]: str(self.port)}
+        return {"PROCESS_NAME": self.name, "PYTHONUNBUFFERED": "1", **listens}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings of one run."""
+
+    root: Path
+    """The folder of the Procfile; every process works in it."""
+    data_dir: Path
+    ports: dict[str, int]
+    lanes: int
+    processes: list[Process]
+    database_url: str | None
+    broker_url: str | None
+    exchange_url: str | None
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.ports['PORT']}"
+
+    def check_ports(self) -> None:
+        """Raises Trouble when two processes want one port, or somebody listens there already."""
+        taken: dict[int, str] = {}
+        for process in self.processes:
+            if process.port is None:
+                continue
+            variable = PORT_OF[process.type]
+            if other := taken.get(process.port):
+                raise Trouble(
+                    f"{process.name} and {other} would both listen on {process.port}: set another {variable}."
+                )
+            taken[process.port] = process.name
+            if not ports.is_free(process.port):
+                raise Trouble(
+                    f"Port {process.port} (for {process.name}) is taken by another program: end that one, or set "
+                    f"{variable} to another port."
+                )
+
+
+def read(environment: Mapping[str, str], project: Path) -> Plan:
+    """The plan that these variables ask for. Raises Trouble for a value that can't be right."""
+    procfile = Path(environment.get("PROCFILE") or project / "Procfile").resolve()
+    numbers = {name: _number(environment, name, default, 65_535) for name, default in DEFAULT_PORTS.items()}
+    exchange_url = environment.get("EXCHANGE_URL") or None
+    scale = _scale(environment.get("SCALE", ""))
+    commands = _commands(procfile)
+    if unknown := scale.keys() - commands.keys():
+        raise Trouble(f"SCALE names {', '.join(sorted(unknown))}, the Procfile has {', '.join(commands)}.")
+    if exchange_url:
+        commands.pop("exchange", None)
+    processes = []
+    for kind, command in commands.items():
+        for number in range(1, (1 if kind == "exchange" else scale.get(kind, 1)) + 1):
+            port = numbers[PORT_OF[kind]] + number - 1 if kind in PORT_OF else None
+            processes.append(Process(kind, number, command, port))
+    return Plan(
+        root=procfile.parent,
+        data_dir=Path(environment.get("DATA_DIR") or project / "var").resolve(),
+        ports=numbers,
+        lanes=_number(environment, "LANES", 16, 1000),
+        processes=processes,
+        database_url=environment.get("DATABASE_URL") or None,
+        broker_url=environment.get("BROKER_URL") or None,
+        exchange_url=exchange_url,
+    )
+
+
+def _commands(procfile: Path) -> dict[str, str]:
+    try:
+        text = procfile.read_text()
+    except OSError as error:
+        raise Trouble(f"{procfile}: {error.strerror}") from None
+    return dict(re.findall(r"^([A-Za-z0-9_-]+):[ \t]*(\S.*?)[ \t]*$", text, re.MULTILINE))
+
+
+def _scale(text: str) -> dict[str, int]:
+    """`web=2,lanes=4` as a dictionary."""
+    scale = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        kind, _, count = part.partition("=")
+        if not count.isdecimal() or int(count) > 100:
+            raise Trouble(f"SCALE takes such as web=2,lanes=4 (0 to 100 each), not {text!r}.")
+        scale[kind.strip()] = int(count)
+    return scale
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise Trouble(f"{name} takes a number from 1 to {most}, not {text!r}.")
+    return int(text)

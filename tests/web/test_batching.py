@@ -1,0 +1,85 @@
+"""Calls that come at the same moment are made as one; each caller has an answer of their own."""
+
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from tests.races.at_once import Running, eventually, together
+from web.batching import Batcher
+
+pytestmark = pytest.mark.django_db(transaction=True)  # each of the callers has a connection
+
+
+class Desk:
+    """Doubles numbers, and keeps who was served with whom."""
+
+    def __init__(self) -> None:
+        self.sets: list[list[int]] = []
+        self.open = threading.Event()
+        self.double = Batcher(self._double)
+
+    def _double(self, numbers: list[int]) -> list[int]:
+        self.sets.append(numbers)
+        assert self.open.wait(20)
+        if 13 in numbers:
+            raise ValueError("13")
+        return [2 * number for number in numbers]
+
+
+def test_who_comes_alone_goes_alone() -> None:
+    desk = Desk()
+    desk.open.set()
+    assert [desk.double(1), desk.double(2)] == [2, 4]
+    assert desk.sets == [[1], [2]]
+
+
+def test_who_comes_meanwhile_goes_next_with_all_who_came_and_has_their_own_answer() -> None:
+    desk = Desk()
+    first = Running(lambda: desk.double(0))
+    eventually(lambda: desk.sets)
+    others = [Running(partial(desk.double, number)) for number in range(1, 7)]
+    eventually(lambda: len(desk.double._waiting) == 6)
+    desk.open.set()
+    assert first.result() == 0
+    assert [other.result() for other in others] == [2, 4, 6, 8, 10, 12]
+    assert [sorted(numbers) for numbers in desk.sets] == [[0], [1, 2, 3, 4, 5, 6]]
+
+
+def test_what_goes_wrong_goes_wrong_for_all_of_the_set_and_for_nobody_after() -> None:
+    desk = Desk()
+    first = Running(lambda: desk.double(0))
+    eventually(lambda: desk.sets)
+    others = [Running(partial(desk.double, number)) for number in (1, 13)]
+    eventually(lambda: len(desk.double._waiting) == 2)
+    desk.open.set()
+    assert first.result() == 0
+    for other in others:
+        with pytest.raises(ValueError, match="13"):
+            other.result()
+    assert desk.double(3) == 6
+
+
+def test_an_answer_too_few_is_an_error_and_nobody_waits_for_ever() -> None:
+    forgetful: Batcher[int, int] = Batcher(lambda numbers: [])
+    with pytest.raises(ValueError, match="zip"):
+        forgetful(1)
+
+
+def test_nobody_is_lost_in_a_crowd() -> None:
+    served: list[int] = []
+
+    def serve(numbers: list[int]) -> list[int]:
+        time.sleep(0.001)
+        served.extend(numbers)
+        return numbers
+
+    ask = Batcher(serve)
+
+    def several(caller: int) -> list[int]:
+        return [ask(caller * 100 + number) for number in range(100)]
+
+    answers = together(*[partial(several, caller) for caller in range(16)])
+    assert answers == [[caller * 100 + number for number in range(100)] for caller in range(16)]
+    assert sorted(served) == list(range(1600))

@@ -1,0 +1,127 @@
+"""Requests a minute: counted for each token, reads apart from orders, before anything happens."""
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts import tokens
+from accounts.models import Customer, Limits
+from trades.models import Trade
+from web import rate_limits
+
+BODY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+
+
+@pytest.fixture(autouse=True)
+def _awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "_silent_until", float("-inf"))
+
+
+def place(client: Client) -> Any:
+    return client.post("/api/v1/trades", BODY, content_type="application/json")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_beyond_its_limit_a_token_is_refused_before_any_effect(
+    alice: Customer, api_of: Callable[..., Client], settings: Any
+) -> None:
+    settings.ORDERS_A_MINUTE, settings.READS_A_MINUTE = 2, 3
+    api = api_of(alice)
+    before = Trade.objects.count()
+    assert [place(api).status_code for _ in range(2)] == [201, 201]
+    refused = place(api)
+    assert (refused.status_code, refused.json()["code"]) == (429, "throttled")
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert Trade.objects.count() == before + 2
+    reads = [api.get("/api/v1/balance") for _ in range(4)]
+    assert [answer.status_code for answer in reads] == [200, 200, 200, 429]
+    assert [answer["X-RateLimit-Remaining"] for answer in reads] == ["2", "1", "0", "0"]
+    assert {answer["X-RateLimit-Limit"] for answer in reads} == {"3"}
+    assert api_of(alice).get("/api/v1/balance").status_code == 200, "another token counts for itself"
+
+
+def test_every_answer_says_what_is_left(bob: Customer, api_of: Callable[..., Client]) -> None:
+    api = api_of(bob, ["read"])
+    for answer, status in [
+        (api.get("/api/v1/trades/00000000-0000-0000-0000-000000000000"), 404),
+        (api.get("/api/v1/trades?limit=x"), 400),
+        (place(api), 403),
+    ]:
+        assert answer.status_code == status
+        assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= set(answer.headers)
+
+
+def test_also_an_answer_to_a_stranger_says_so_and_strangers_are_limited_by_address(
+    bob: Customer, api_of: Callable[..., Client], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.STRANGERS_A_MINUTE = 5
+    monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 86_400)  # so that none ends while this looks at it
+    calls = [
+        (lambda: Client().get("/api/v1/balance"), 401),
+        (lambda: Client(headers={"Authorization": "Bearer brk_unknown"}).get("/api/v1/balance"), 401),
+        (lambda: Client().get("/alpaca/v2/account"), 401),
+        (lambda: Client().post("/api/v1/tokens", {}, content_type="application/json"), 400),
+        (lambda: Client().post("/api/v1/balance"), 405),
+        (lambda: Client().get("/api/v1/balance"), 429),
+    ]
+    for n, (call, status) in enumerate(calls, 1):
+        answer = call()
+        assert answer.status_code == status, n
+        assert answer["X-RateLimit-Limit"] == "5"
+        assert answer["X-RateLimit-Remaining"] == str(max(0, 5 - n))
+        assert 0 <= int(answer["X-RateLimit-Reset"]) - time.time() <= 86_401
+    assert 1 <= int(answer["Retry-After"]) <= 86_400
+    known = api_of(bob).get("/api/v1/balance")
+    assert known.status_code == 200, "who has a token is not counted there"
+    assert known["X-RateLimit-Limit"] == str(settings.READS_A_MINUTE)
+    assert Client(REMOTE_ADDR="192.0.2.7").get("/api/v1/balance").status_code == 401
+    refused = api_of(bob).put("/api/v1/balance")
+    assert (refused.status_code, refused["X-RateLimit-Limit"]) == (405, str(settings.ORDERS_A_MINUTE))
+
+
+def test_a_customer_can_be_given_others(bob: Customer, api_of: Callable[..., Client]) -> None:
+    Limits.objects.create(customer=bob, reads_a_minute=1)
+    api = api_of(bob)
+    assert [api.get("/api/v1/balance").status_code for _ in range(2)] == [200, 429]
+    assert api.delete("/api/v1/balance").status_code == 405
+
+
+def test_without_its_store_nobody_is_limited(
+    bob: Customer, api_of: Callable[..., Client], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.READS_A_MINUTE = 1
+    monkeypatch.setattr(rate_limits, "_client", None)
+    monkeypatch.setattr(rate_limits.settings, "BROKER_URL", "redis://127.0.0.1:1/0")
+    api = api_of(bob)
+    assert [api.get("/api/v1/balance").status_code for _ in range(3)] == [200, 200, 200]
+    monkeypatch.setattr(rate_limits, "_client", None)
+
+
+def test_a_window_ends(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    grant = tokens.find(tokens.issue(bob, "x").token)
+    assert grant is not None
+    monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 1)
+    assert rate_limits.count(grant, True).remaining == rate_limits.count(grant, True).remaining + 1
+    used = rate_limits.count(grant, True)
+    time.sleep(1.1)
+    assert rate_limits.count(grant, True).remaining == used.remaining + 2
+    assert Decimal(used.limit) > 0
+
+
+def test_who_is_far_from_the_limit_costs_no_call_and_is_counted_in_full_later(
+    bob: Customer, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.READS_A_MINUTE = 200  # of which a process counts two by itself
+    monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 86_400)
+    grant = tokens.find(tokens.issue(bob, "x").token)
+    assert grant is not None
+    assert [rate_limits.count(grant, True).remaining for _ in range(2)] == [199, 198]
+    assert not rate_limits._store().keys(f"limit:{grant.id}:*")
+    rate_limits.count(grant, True)
+    monkeypatch.setattr(rate_limits, "_counted", {})  # another process
+    assert [rate_limits.count(grant, True).remaining for _ in range(3)] == [199, 198, 194]
+    assert [rate_limits.count(grant, True).exceeded for _ in range(195)] == [False] * 194 + [True]

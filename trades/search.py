@@ -1,0 +1,109 @@
+"""Lists of a customer's trades, of which any page costs the same, whatever is asked for and however many there are.
+
+A customer's numbers have no gaps and grow with time: that is the order of a list, what its cursors mean, and why a
+moment can be found in it by halving. Final trades are indexed by status, type and stock; those that are open are few.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import product
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from trades.models import FINAL, Status, Trade, Type
+
+BRANCHES_MAX = 40  # more combinations than this are filtered row by row
+# `placed_at` is when the statement began, the number when it got the counter's lock: this far apart at most.
+LOCK_WAIT_MAX = timedelta(seconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class TradeFilter:
+    """Which trades: None or empty asks for all. Times and numbers are bounds that are not part of it themselves."""
+
+    statuses: Collection[str] = ()
+    types: Collection[str] = ()
+    tickers: Collection[str] = ()
+    placed_after: datetime | None = None
+    placed_before: datetime | None = None
+    above: int | None = None
+    below: int | None = None
+
+
+def find_trades(customer_id: int, wanted: TradeFilter, limit: int, *, newest_first: bool = True) -> list[Trade]:
+    """Up to `limit` of a customer's trades, in the order of their numbers."""
+    order = "-sequence" if newest_first else "sequence"
+    rows = Trade.objects.filter(customer_id=customer_id)
+    if wanted.above is not None:
+        rows = rows.filter(sequence__gt=wanted.above)
+    if wanted.below is not None:
+        rows = rows.filter(sequence__lt=wanted.below)
+    if wanted.placed_after:
+        first = _first_after(customer_id, wanted.placed_after, -LOCK_WAIT_MAX)
+        rows = rows.filter(placed_at__gt=wanted.placed_after, sequence__gte=first)
+    if wanted.placed_before:
+        first = _first_after(customer_id, wanted.placed_before, LOCK_WAIT_MAX)
+        rows = rows.filter(placed_at__lt=wanted.placed_before, sequence__lt=first)
+    branches, in_flight = _branches(rows, wanted)
+    if not branches:
+        found = []
+    elif len(branches) == 1:
+        found = list(branches[0].order_by(order)[:limit])
+    else:
+        head, *rest = [branch.order_by(order)[:limit] for branch in branches]
+        found = list(head.union(*rest, all=True).order_by(order)[:limit])
+    if in_flight is not None and (one := list(in_flight)):
+        found = sorted(found + one, key=lambda trade: trade.sequence, reverse=newest_first)[:limit]
+    return found
+
+
+def _branches(rows: QuerySet[Trade], wanted: TradeFilter) -> tuple[list[QuerySet[Trade]], QuerySet[Trade] | None]:
+    """The rows wanted, as lists that an index has in order; and the one in flight.
+
+    This one is asked for without an order: with one, PostgreSQL would look for it along the whole line.
+    """
+    if not (wanted.statuses or wanted.types or wanted.tickers):
+        return [rows], None
+    statuses = wanted.statuses or Status.values
+    types = wanted.types or Type.values
+    open_rows = rows.filter(type__in=types)
+    if wanted.tickers:
+        open_rows = open_rows.filter(ticker__in=wanted.tickers)
+    in_flight = open_rows.filter(status=Status.IN_PROGRESS) if Status.IN_PROGRESS in statuses else None
+    branches = [open_rows.filter(status=Status.PLACED)] if Status.PLACED in statuses else []
+    final = [status for status in statuses if status in FINAL]
+    tickers: list[str | None] = list(wanted.tickers) or [None]
+    combinations = list(product(final, types, tickers))
+    if len(combinations) > BRANCHES_MAX:
+        return [*branches, rows.filter(status__in=final, type__in=types, ticker__in=wanted.tickers)], in_flight
+    for status, type, ticker in combinations:
+        branch = rows.filter(status=status, type=type)
+        branches.append(branch if ticker is None else branch.filter(ticker=ticker))
+    return branches, in_flight
+
+
+def _first_after(customer_id: int, moment: datetime, margin: timedelta) -> int:
+    """The number of the customer's first trade after a moment, by halving; one past the last where there is none."""
+    try:
+        moment += margin
+    except OverflowError:
+        return 0 if margin < timedelta() else 2**62
+    with connection.cursor() as cursor:
+        cursor.execute(FIRST_AFTER, {"customer": customer_id, "moment": moment})
+        row = cursor.fetchone()
+    return int(row[0]) if row else 1
+
+
+FIRST_AFTER = """
+    WITH RECURSIVE half AS (
+        SELECT 1::bigint AS low, last + 1 AS high FROM trades_tradecounter WHERE customer_id = %(customer)s
+        UNION ALL
+        SELECT CASE WHEN t.placed_at > %(moment)s THEN half.low ELSE t.sequence + 1 END,
+               CASE WHEN t.placed_at > %(moment)s THEN t.sequence ELSE half.high END
+        FROM half JOIN trades_trade AS t ON t.customer_id = %(customer)s AND t.sequence = (half.low + half.high) / 2
+        WHERE half.low < half.high
+    )
+    SELECT low FROM half WHERE low = high
+"""

@@ -1,0 +1,120 @@
+"""Token authentication: which customer calls the REST API, and whether the token's scopes allow the call.
+
+The tokens themselves belong to an app, which the setting `TOKEN_STORE` names. It is a module with `find(token)`,
+`find_pair(key_id, secret_key)` and `note_use(grant)`.
+"""
+
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol, cast
+from uuid import UUID
+
+from django.conf import settings
+from django.utils.functional import SimpleLazyObject
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+READ = "read"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+UNKNOWN_TOKEN = "The token is unknown, expired, or revoked."  # noqa: S105
+UNKNOWN_KEY_PAIR = "The key pair is unknown, expired, or revoked."
+
+
+class Grant(Protocol):
+    """What a token allows: which customer it acts for, and with which scopes."""
+
+    id: UUID
+    customer_id: int
+    customer: Any
+    scopes: list[str]
+    own_reads_a_minute: int | None
+    own_orders_a_minute: int | None
+
+
+@cache
+def token_store() -> Any:
+    """Return the module that the setting `TOKEN_STORE` names."""
+    return import_module(settings.TOKEN_STORE)
+
+
+def bearer_token(authorization: bytes) -> str | None:
+    """Return the token of an `Authorization: Bearer` header; None where the header is missing or of another kind.
+
+    A token that is not ASCII comes back empty: it is a token, and nobody's.
+    """
+    kind, _, token = authorization.partition(b" ")
+    if kind.lower() != b"bearer":
+        return None
+    token = token.strip()
+    return token.decode() if token.isascii() else ""
+
+
+def grant_of_token(token: str) -> Grant | None:
+    """Return the valid grant of a bearer token, and note its use; None where there is none."""
+    grant = token_store().find(token) if token else None
+    if grant is not None:
+        token_store().note_use(grant)
+    return grant
+
+
+def grant_of_pair(key_id: str, secret_key: str) -> Grant | None:
+    """Return the valid grant of a key id and its secret, and note its use; None where there is none."""
+    is_text = (key_id + secret_key).isascii() and "\x00" not in key_id
+    grant = token_store().find_pair(key_id, secret_key) if is_text else None
+    if grant is not None:
+        token_store().note_use(grant)
+    return grant
+
+
+class TokenAuthentication(BaseAuthentication):
+    """Authenticate by `Authorization: Bearer <token>`."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Grant] | None:
+        """Return the customer (read from the database only when used) and the grant; None without such a header.
+
+        Raises:
+            AuthenticationFailed: The token is not valid.
+        """
+        token = bearer_token(get_authorization_header(request))
+        if token is None:
+            return None
+        grant = grant_of_token(token)
+        if grant is None:
+            raise exceptions.AuthenticationFailed(UNKNOWN_TOKEN)
+        return SimpleLazyObject(lambda: grant.customer), grant
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'
+
+
+class KeyPairAuthentication(BaseAuthentication):
+    """Authenticate by `APCA-API-KEY-ID` and `APCA-API-SECRET-KEY`."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Grant] | None:
+        """Return the customer and the grant; None without such headers.
+
+        Raises:
+            AuthenticationFailed: The pair is not valid.
+        """
+        key_id, secret_key = request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
+        if key_id is None or secret_key is None:
+            return None
+        grant = grant_of_pair(key_id, secret_key)
+        if grant is None:
+            raise exceptions.AuthenticationFailed(UNKNOWN_KEY_PAIR)
+        return SimpleLazyObject(lambda: grant.customer), grant
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'
+
+
+class HasScope(BasePermission):
+    """Allow what the token's scopes allow: `read` for safe methods, and the view's `scope` for everything else."""
+
+    def has_permission(self, request: Request, view: object) -> bool:
+        needed = READ if request.method in SAFE_METHODS else getattr(view, "scope", None)
+        self.message = f"This token lacks the scope “{needed}”."
+        grant = cast("Grant | None", request.auth)
+        return grant is not None and needed in grant.scopes

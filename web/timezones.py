@@ -1,0 +1,35 @@
+"""In which time zone a customer reads times."""
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+from django.db import Error
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+EASTERN = ZoneInfo("America/New_York")
+COOKIE = "zone"  # set by the browser, to the name of its own zone
+NAMES = frozenset(available_timezones())
+
+
+class LocalTime:
+    """Middleware: times are shown in the customer's zone: the chosen one, else the browser's, else Eastern."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(settings.PROGRAM_PATHS):
+            return self.get_response(request)  # programs read and write UTC
+        chosen = self._chosen(request) or request.COOKIES.get(COOKIE, "")
+        with timezone.override(ZoneInfo(chosen) if chosen in NAMES else EASTERN):
+            return self.get_response(request)
+
+    def _chosen(self, request: HttpRequest) -> str:
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+            return ""  # programs, the exchange and strangers cost no look-up
+        try:
+            return getattr(request.user, "time_zone", "")
+        except Error:
+            return ""  # the database is away, as the page itself will find

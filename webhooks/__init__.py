@@ -1,0 +1,1 @@
+"""Webhooks: a customer's events, posted to an address of theirs."""

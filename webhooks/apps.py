@@ -1,0 +1,7 @@
+"""Webhooks as a Django app."""
+
+from django.apps import AppConfig
+
+
+class WebhooksConfig(AppConfig):
+    name = "webhooks"

@@ -1,0 +1,126 @@
+"""The pages of webhooks, among those of the account."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import OuterRef, Subquery
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from web.current_customer import current_customer_id
+from webhooks import subscriptions
+from webhooks.addresses import AddressRefused
+from webhooks.models import Delivery, Webhook
+
+DELIVERIES_A_PAGE = 25
+# What an attempt met with, as the log keeps it, in a customer's words.
+MET = {
+    "ConnectTimeoutError": "No connection within 3 seconds.",
+    "ReadTimeoutError": "Connected, but no answer within 5 seconds.",
+    "NewConnectionError": "The connection was refused.",
+    "SSLError": "Its certificate is not valid.",
+    "ProtocolError": "The connection broke off.",
+}
+
+
+class WebhookForm(forms.Form):
+    """An address to post events to."""
+
+    url = forms.CharField(
+        max_length=500,
+        label="Address",
+        help_text="It begins with https:// and is on the Internet, such as https://example.com/brokerage.",
+        widget=forms.URLInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        error_messages={"required": "Where to? Write an address that begins with https://."},
+    )
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def hooks(request: HttpRequest) -> HttpResponse:
+    """The customer's webhooks; the secret of a new one is shown once, in the answer that made it."""
+    form = WebhookForm(request.POST or None)
+    made = None
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = subscriptions.add(current_customer_id(request), form.cleaned_data["url"])
+        except AddressRefused as refused:
+            form.add_error("url", f"Events can't be posted there. {refused}")
+        except subscriptions.TooManyWebhooks:
+            form.add_error(
+                None, f"You have {subscriptions.WEBHOOKS_MAX} webhooks, which is the maximum. Delete one first."
+            )
+        else:
+            form = WebhookForm()
+    context = {"form": form, "made": made, "hooks": _with_their_last(current_customer_id(request))}
+    return render(request, "webhooks/webhooks.html", context, status=422 if form.errors else 200)
+
+
+def _with_their_last(customer_id: int) -> list[dict[str, Any]]:
+    """The webhooks, oldest first, each with its newest delivery."""
+    newest = Delivery.objects.filter(webhook=OuterRef("pk")).order_by("-id").values("id")[:1]
+    found = list(Webhook.objects.filter(customer_id=customer_id).order_by("id").annotate(newest=Subquery(newest)))
+    last = Delivery.objects.in_bulk([hook.newest for hook in found if hook.newest])
+    return [{"hook": hook, "last": last.get(hook.newest)} for hook in found]
+
+
+def _mine(request: HttpRequest, webhook_id: UUID) -> Webhook:
+    hook = Webhook.objects.filter(customer_id=current_customer_id(request), id=webhook_id).first()
+    if hook is None:
+        raise Http404
+    return hook
+
+
+@login_required
+@require_GET
+def hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
+    """One webhook with the log of what was posted to it, newest first."""
+    mine = _mine(request, webhook_id)
+    log = Delivery.objects.filter(webhook=mine).order_by("-id")
+    before = request.GET.get("before", "")
+    if before.isdecimal() and len(before) < 19:
+        log = log.filter(id__lt=int(before))
+    found = list(log[: DELIVERIES_A_PAGE + 1])
+    shown = found[:DELIVERIES_A_PAGE]
+    context = {
+        "hook": mine,
+        "log": [{"delivery": delivery, "met": _in_words(delivery.answer)} for delivery in shown],
+        "next": shown[-1].id if len(found) > len(shown) else None,
+        "is_first": not before,
+        "is_waiting": any(delivery.next_at and not delivery.attempts for delivery in shown),
+    }
+    return render(request, "webhooks/webhook.html", context)
+
+
+def _in_words(answer: str) -> str:
+    if answer.startswith("HTTP "):
+        return f"Your server answered {answer}."
+    if answer.startswith("refused: "):
+        return answer.removeprefix("refused: ")
+    if answer.startswith("not tried: "):
+        return "Left for later, as the one before it failed."
+    return MET.get(answer, f"It could not be posted ({answer}).") if answer else ""
+
+
+@login_required
+@require_POST
+def test_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
+    """Post an event that is about nothing. Again: another one."""
+    subscriptions.test(mine := _mine(request, webhook_id))
+    messages.success(request, "A test event is on its way. The log tells how it went.")
+    return redirect("webhook", mine.id)
+
+
+@login_required
+@require_POST
+def delete_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
+    """Post nothing there any more, and forget its deliveries."""
+    _mine(request, webhook_id).delete()
+    messages.success(request, "The webhook is deleted: nothing is posted there any more.")
+    return redirect("webhooks")
