@@ -104,7 +104,7 @@ def become(specification: Specification) -> None:
         os.close(output)
     die_with_parent(specification.death_signal)  # while we wait, too
     if specification.started is not None:
-        from_here = str(Path(__file__).resolve().parents[2])
+        from_here = str(Path(__file__).resolve().parents[1])
         sys.path.append(from_here)
         from local.leftovers import end, of_mark
 

@@ -30,7 +30,7 @@ from local.supervision import APPLICATION, Supervised, Supervision
 from local.trouble import Trouble
 from local.valkey import Valkey
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 SERVERS_READY_SECONDS_MAX = 120.0
 """PostgreSQL may have much to recover after a crash."""
 READY_SECONDS_MAX = 90.0

@@ -109,7 +109,7 @@ class Supervision:
             environment={
                 **os.environ,
                 "PYTHONUNBUFFERED": "1",
-                "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+                "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
             },
             directory="/",
             mark=f"{self.folder.path}#supervisord",
