@@ -1,6 +1,5 @@
 """The pages of trading: home, a stock, the ticket, trades."""
 
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +16,6 @@ from django.views.decorators.http import require_GET, require_POST
 
 from accounts import queries as accounts
 from accounts import watchlists
-from accounts.ledger import money
 from exchange import market, prices
 from exchange.messages import storable
 from exchange.models import Stock
@@ -25,6 +23,7 @@ from trades import checks, valuation
 from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
 from trades.checks import PlacingRefused
 from trades.confirmation import confirmation_of
+from trades.estimate import Estimate, estimate_trade
 from trades.halts import halt_of, refusal
 from trades.models import FINAL, Status, Trade, Type
 from trades.place import QUANTITY_MAX, TradeKeyReused, UnknownTicker, place_trade
@@ -200,43 +199,16 @@ class TicketForm(forms.Form):
         return int(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a trade would come to at the last price, USD. `left`: cash (BUY), or shares (SELL), after it."""
-
-    type: str
-    quantity: int
-    ticker: str
-    price: Any
-    amount: Any
-    cash_left: Any
-    shares_left: int
-    problem: str = ""
-
-
-def _estimate(customer_id: int, ticker: str, type: str, quantity: int) -> Estimate:
-    balance = accounts.balance_of(customer_id)
-    position = accounts.positions_of(customer_id).filter(ticker=ticker).first()
-    owned = position.quantity if position else 0
-    quote = prices.quotes([ticker]).get(ticker)
-    amount = money(quote.price * quantity) if quote else None
-    is_buy = type == Type.BUY
-    problem = ""
-    # A hold is given back as soon as its trade is final, so it is not counted against the next trade here.
-    if is_buy and amount is not None and amount > balance.amount:
-        problem = f"That costs about {usd(amount)}, and you have {usd(balance.amount)}."
-    elif not is_buy and quantity > owned:
-        problem = f"You own {owned:,} {ticker}." if owned else f"You own no {ticker} to sell."
-    return Estimate(
-        type=type,
-        quantity=quantity,
-        ticker=ticker,
-        price=quote.price if quote else None,
-        amount=amount,
-        cash_left=None if amount is None else balance.amount + (-amount if is_buy else amount),
-        shares_left=owned + (quantity if is_buy else -quantity),
-        problem=problem,
-    )
+def _problem(estimate: Estimate) -> str:
+    """Why the customer can't place this, in a sentence; empty where they can."""
+    if estimate.is_covered:
+        return ""
+    ahead = " after your open trades" if estimate.ahead else ""
+    if estimate.type == Type.BUY:
+        return f"That costs about {usd(estimate.amount)}, and you have {usd(estimate.cash)}{ahead}."
+    if estimate.shares:
+        return f"You own {estimate.shares:,} {estimate.ticker}{ahead}."
+    return f"You own no {estimate.ticker} to sell{ahead}."
 
 
 @login_required
@@ -247,11 +219,12 @@ def estimate(request: HttpRequest, ticker: str) -> HttpResponse:
     form = TicketForm(found.ticker, request.GET)
     made = None
     if form.is_valid():
-        made = _estimate(
+        made = estimate_trade(
             current_customer_id(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
         )
     quote = prices.quotes([found.ticker]).get(found.ticker)
-    return render(request, "trades/estimate.html", {"estimate": made, "price": quote.price if quote else None})
+    context = {"estimate": made, "problem": made and _problem(made), "price": quote.price if quote else None}
+    return render(request, "trades/estimate.html", context)
 
 
 @login_required
@@ -268,13 +241,13 @@ def review(request: HttpRequest, ticker: str) -> HttpResponse:
         )
     form = TicketForm(found.ticker, request.GET)
     if form.is_valid() and _may_place(request, form):
-        made = _estimate(
+        made = estimate_trade(
             current_customer_id(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
         )
-        if not made.problem:
+        if not (problem := _problem(made)):
             context = {"stock": found, "estimate": made, "key": uuid4(), "market_at": market.clock()}
             return render(request, "trades/review.html", context)
-        form.add_error("quantity", made.problem)
+        form.add_error("quantity", problem)
     return render(request, "trades/ticket.html", _stock_context(request, found) | {"ticket": form}, status=422)
 
 

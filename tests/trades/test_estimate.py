@@ -1,0 +1,56 @@
+"""What a trade would come to: counted from what the trades ahead of it will leave."""
+
+from decimal import Decimal
+
+import pytest
+
+from accounts.models import Customer
+from exchange import prices
+from tests.conftest import StandInExchange
+from tests.people import claim
+from trades.estimate import estimate_trade
+from trades.place import place_trade
+
+pytestmark = pytest.mark.django_db
+
+
+def price_of(ticker: str) -> Decimal:
+    return prices.quotes([ticker])[ticker].price
+
+
+@pytest.mark.usefixtures("exchange")
+def test_the_open_trades_ahead_are_counted(alice: Customer) -> None:
+    apple = price_of("AAPL")
+    most = int(Decimal(1000) // apple)
+    assert estimate_trade(alice.id, "AAPL", "BUY", most).is_covered
+    assert not estimate_trade(alice.id, "AAPL", "BUY", most + 1).is_covered
+    place_trade(alice.id, "AAPL", "BUY", most)
+    second = estimate_trade(alice.id, "AAPL", "BUY", most)
+    assert (second.ahead, second.cash, second.shares) == (1, 1000 - apple * most, 10 + most)
+    assert not second.is_covered
+    claim(alice)
+    assert estimate_trade(alice.id, "AAPL", "BUY", most).cash == second.cash, "what is in flight counts as well"
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_sale_ahead_brings_cash_and_takes_shares(alice: Customer) -> None:
+    place_trade(alice.id, "AAPL", "SELL", 10)
+    estimate = estimate_trade(alice.id, "AAPL", "SELL", 1)
+    assert (estimate.shares, estimate.cash, estimate.is_covered) == (0, 1000 + 10 * price_of("AAPL"), False)
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_trade_ahead_that_will_be_rejected_takes_nothing(alice: Customer) -> None:
+    place_trade(alice.id, "AAPL", "BUY", 1_000_000)
+    place_trade(alice.id, "AAPL", "SELL", 11)
+    estimate = estimate_trade(alice.id, "AAPL", "SELL", 10)
+    assert (estimate.ahead, estimate.cash, estimate.shares) == (2, 1000, 10)
+    assert estimate.is_covered
+    assert (estimate.shares_left, estimate.cash_left) == (0, 1000 + 10 * price_of("AAPL"))
+
+
+def test_without_a_price_a_purchase_is_not_refused(exchange: StandInExchange, bob: Customer) -> None:
+    exchange.faults(down=True)
+    prices.forget()
+    estimate = estimate_trade(bob.id, "AAPL", "BUY", 1_000_000)
+    assert (estimate.price, estimate.amount, estimate.cash_left, estimate.is_covered) == (None, None, None, True)

@@ -1,0 +1,86 @@
+"""Estimate what a trade would come to at the last price, and whether the customer could pay for it or deliver it."""
+
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+
+from accounts import queries as accounts
+from accounts.ledger import money
+from exchange import prices
+from trades.models import FINAL, Trade, Type
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a trade would come to, in USD, and what it starts from.
+
+    `cash` and `shares` (of its stock) are what the customer will have when its turn comes: what there is now, changed
+    by the open trades ahead of it at their last prices. `ahead` is how many those are. `price` and `amount` are None
+    while no price is known.
+    """
+
+    ticker: str
+    type: str
+    quantity: int
+    price: Decimal | None
+    amount: Decimal | None
+    cash: Decimal
+    shares: int
+    ahead: int
+
+    @property
+    def cash_left(self) -> Decimal | None:
+        """Cash after the trade, USD."""
+        if self.amount is None:
+            return None
+        return self.cash - self.amount if self.type == Type.BUY else self.cash + self.amount
+
+    @property
+    def shares_left(self) -> int:
+        """Shares of the stock after the trade."""
+        return self.shares + self.quantity if self.type == Type.BUY else self.shares - self.quantity
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether the cash (BUY) or the shares (SELL) suffice. A BUY without a price counts as covered."""
+        if self.type == Type.BUY:
+            return self.amount is None or self.amount <= self.cash
+        return self.quantity <= self.shares
+
+
+def estimate_trade(customer_id: int, ticker: str, type: str, quantity: int) -> Estimate:
+    """Estimate a trade that would be placed now, at the end of the customer's line.
+
+    The open trades ahead are followed in their order: one that is not covered will be rejected, and takes nothing. One
+    without a known price is left out.
+    """
+    ahead = list(
+        Trade.objects.filter(customer_id=customer_id)
+        .exclude(status__in=FINAL)
+        .order_by("sequence")
+        .only("ticker", "type", "quantity")
+    )
+    quotes = prices.quotes({ticker, *(trade.ticker for trade in ahead)})
+    cash = accounts.balance_of(customer_id).amount
+    shares = Counter({position.ticker: position.quantity for position in accounts.positions_of(customer_id)})
+    for trade in ahead:
+        if trade.ticker not in quotes:
+            continue
+        amount = money(quotes[trade.ticker].price * trade.quantity)
+        if trade.type == Type.BUY and amount <= cash:
+            cash -= amount
+            shares[trade.ticker] += trade.quantity
+        elif trade.type == Type.SELL and trade.quantity <= shares[trade.ticker]:
+            cash += amount
+            shares[trade.ticker] -= trade.quantity
+    price = quotes[ticker].price if ticker in quotes else None
+    return Estimate(
+        ticker=ticker,
+        type=type,
+        quantity=quantity,
+        price=price,
+        amount=None if price is None else money(price * quantity),
+        cash=cash,
+        shares=shares[ticker],
+        ahead=len(ahead),
+    )
