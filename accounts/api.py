@@ -43,14 +43,14 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-class BalanceAnswer(serializers.Serializer):
+class BalanceSerializer(serializers.Serializer):
     amount = money_field(help_text="All cash, USD.")
     held = money_field(help_text="Set aside for the trade in progress, USD.")
     available = money_field(help_text="What can be spent or withdrawn, USD.")
     lastModified = moment_field(source="modified_at")
 
 
-class PostingAnswer(serializers.Serializer):
+class PostingSerializer(serializers.Serializer):
     postingId = serializers.CharField(source="id", help_text="Grows with time.")
     kind = serializers.ChoiceField(Posting.Kind.choices)
     causeId = serializers.UUIDField(source="cause", help_text="The trade or the transfer that moved it.")
@@ -78,16 +78,16 @@ class PostingAnswer(serializers.Serializer):
         return None if posting.ticker == CASH else int(posting.total)
 
 
-class PostingsAnswer(serializers.Serializer):
-    results = PostingAnswer(many=True)
+class PostingPageSerializer(serializers.Serializer):
+    results = PostingSerializer(many=True)
     next = serializers.CharField(allow_null=True)
 
 
-class TransferRequest(StrictSerializer):
+class TransferSerializer(StrictSerializer):
     amount = AmountField(help_text='USD, above zero, as a decimal string: "100.00".')
 
 
-class TokenRequest(StrictSerializer):
+class CreateTokenSerializer(StrictSerializer):
     email = TextField(max_length=254)
     password = TextField(max_length=1024, trim_whitespace=False)
     name = TextField(max_length=80, help_text="What you will know it by.")
@@ -112,7 +112,7 @@ class TokenRequest(StrictSerializer):
         return moment
 
 
-class TokenAnswer(serializers.Serializer):
+class TokenSerializer(serializers.Serializer):
     tokenId = serializers.UUIDField(source="id")
     name = serializers.CharField()
     keyId = serializers.CharField(source="key_id")
@@ -122,11 +122,11 @@ class TokenAnswer(serializers.Serializer):
     lastUsedAt = moment_field(source="last_used_at", allow_null=True)
 
 
-class TokensAnswer(serializers.Serializer):
-    results = TokenAnswer(many=True)
+class TokenListSerializer(serializers.Serializer):
+    results = TokenSerializer(many=True)
 
 
-class IssuedTokenAnswer(serializers.Serializer):
+class IssuedTokenSerializer(serializers.Serializer):
     tokenId = serializers.UUIDField(source="grant.id")
     name = serializers.CharField(source="grant.name")
     token = serializers.CharField(help_text="For `Authorization: Bearer`. Shown once.")
@@ -140,37 +140,39 @@ class IssuedTokenAnswer(serializers.Serializer):
 class BalanceView(CustomerView):
     """A customer's cash."""
 
-    @extend_schema(operation_id="getBalance", responses=BalanceAnswer, tags=["account"])
+    @extend_schema(operation_id="getBalance", responses=BalanceSerializer, tags=["account"])
     def get(self, request: Request) -> Response:
         """The cash of the account: all of it, what is held for the trade in progress, and what is available."""
-        return Response(BalanceAnswer(queries.balance_of(self.customer_id)).data)
+        return Response(BalanceSerializer(queries.balance_of(self.customer_id)).data)
 
 
 class PostingsView(CustomerView):
     """A customer's ledger."""
 
-    @extend_schema(operation_id="listPostings", parameters=[PageQuery], responses=PostingsAnswer, tags=["account"])
+    @extend_schema(
+        operation_id="listPostings", parameters=[PageQuery], responses=PostingPageSerializer, tags=["account"]
+    )
     def get(self, request: Request) -> Response:
         """Every movement of cash and shares, newest first."""
         query = PageQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         postings = queries.postings_of(self.customer_id)
-        return Response(page(postings, "id", query.validated_data, lambda posting: PostingAnswer(posting).data))
+        return Response(page(postings, "id", query.validated_data, lambda posting: PostingSerializer(posting).data))
 
 
 def _transfer(view: CustomerView, transfer: Callable[..., tuple[Posting, bool]]) -> Response:
     key = idempotency_key(view.request)
-    body = TransferRequest(data=view.request.data)
+    body = TransferSerializer(data=view.request.data)
     body.is_valid(raise_exception=True)
     posting, replayed = transfer(view.customer_id, body.validated_data["amount"], key)
-    return created(PostingAnswer(posting).data, replayed)
+    return created(PostingSerializer(posting).data, replayed)
 
 
 def _transfer_schema(operation_id: str) -> Any:
     return extend_schema(
         operation_id=operation_id,
-        request=TransferRequest,
-        responses={201: PostingAnswer, 200: OpenApiResponse(PostingAnswer, "The same key came before.")},
+        request=TransferSerializer,
+        responses={201: PostingSerializer, 200: OpenApiResponse(PostingSerializer, "The same key came before.")},
         parameters=[IDEMPOTENCY_KEY],
         tags=["account"],
     )
@@ -235,17 +237,21 @@ class TokensView(CustomerView):
     def _signs_in(self) -> bool:
         return getattr(self.request, "method", None) == "POST"
 
-    @extend_schema(operation_id="listTokens", responses=TokensAnswer, tags=["tokens"])
+    @extend_schema(operation_id="listTokens", responses=TokenListSerializer, tags=["tokens"])
     def get(self, request: Request) -> Response:
         """Your tokens, newest first, without their secrets."""
-        return Response(TokensAnswer({"results": queries.tokens_of(self.customer_id)}).data)
+        return Response(TokenListSerializer({"results": queries.tokens_of(self.customer_id)}).data)
 
     @extend_schema(
-        operation_id="createToken", request=TokenRequest, responses={201: IssuedTokenAnswer}, auth=[], tags=["tokens"]
+        operation_id="createToken",
+        request=CreateTokenSerializer,
+        responses={201: IssuedTokenSerializer},
+        auth=[],
+        tags=["tokens"],
     )
     def post(self, request: Request) -> Response:
         """Sign in with e-mail and password for a new token. Its secrets are shown in this answer only."""
-        body = TokenRequest(data=request.data)
+        body = CreateTokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data
         customer = authenticate(request._request, username=normal_email(asked["email"]), password=asked["password"])
@@ -255,7 +261,7 @@ class TokensView(CustomerView):
             raise exceptions.PermissionDenied(SECOND_FACTOR, "second_factor_required")
         issued = tokens.issue(customer, asked["name"], asked.get("scopes"), asked["expiresAt"])
         sign_ins.note_token(request._request, issued.grant.customer)
-        return Response(IssuedTokenAnswer(issued).data, status=201)
+        return Response(IssuedTokenSerializer(issued).data, status=201)
 
 
 class MayEndTokens(BasePermission):

@@ -84,7 +84,7 @@ class NumberField(serializers.Field):
         return number
 
 
-class OrderRequest(Query):
+class SubmitOrderSerializer(Query):
     symbol = SymbolField()
     qty = NumberField(required=False, allow_null=True, help_text='Whole shares: 3, 3.0 or "3".')
     notional = NumberField(required=False, allow_null=True, help_text="Not supported.")
@@ -148,7 +148,7 @@ def whole_shares(number: Decimal, name: str) -> int:
     return int(number)
 
 
-class OrdersQuery(Query):
+class OrdersQuerySerializer(Query):
     status = serializers.ChoiceField(["open", "closed", "all"], default="open")
     limit = serializers.IntegerField(default=50, min_value=1, max_value=500)
     after = serializers.DateTimeField(required=False, help_text="Submitted after it.")
@@ -162,11 +162,11 @@ class OrdersQuery(Query):
     after_order_id = serializers.UUIDField(required=False)
 
 
-class NestedQuery(Query):
+class OrderQuerySerializer(Query):
     nested = FlagField(required=False)
 
 
-class ClientOrderIdQuery(Query):
+class ClientOrderIdQuerySerializer(Query):
     client_order_id = TextField(max_length=128, trim_whitespace=False)
 
 
@@ -175,17 +175,23 @@ class OrdersView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaSubmitOrder", request=OrderRequest, responses=schema.Order)
+    @extend_schema(
+        operation_id="alpacaSubmitOrder", request=SubmitOrderSerializer, responses=schema.AlpacaOrderSerializer
+    )
     def post(self, request: Request) -> Response:
         """Place a market order for whole shares. The same client_order_id and terms again: the first order."""
-        asked = self.asked(OrderRequest, request.data)
+        asked = self.asked(SubmitOrderSerializer, request.data)
         side, key = Type(asked["side"].upper()), asked.get("client_order_id") or None
         return Response(alpaca.order(submit(self.customer_id, asked["symbol"], side, asked["qty"], key)))
 
-    @extend_schema(operation_id="alpacaListOrders", parameters=[OrdersQuery], responses=schema.Order(many=True))
+    @extend_schema(
+        operation_id="alpacaListOrders",
+        parameters=[OrdersQuerySerializer],
+        responses=schema.AlpacaOrderSerializer(many=True),
+    )
     def get(self, request: Request) -> Response:
         """Orders by status, newest first unless asked otherwise."""
-        asked = self.asked(OrdersQuery, request.query_params)
+        asked = self.asked(OrdersQuerySerializer, request.query_params)
         wanted = TradeFilter(
             statuses={"open": OPEN, "closed": CLOSED, "all": ()}[asked["status"]],
             types=[asked["side"].upper()] if "side" in asked else (),
@@ -198,7 +204,7 @@ class OrdersView(AlpacaView):
         trades = find_trades(self.customer_id, wanted, asked["limit"], newest_first=asked["direction"] == "desc")
         return Response([alpaca.order(trade) for trade in trades])
 
-    @extend_schema(operation_id="alpacaCancelOrders", responses={207: schema.CancelledOrder(many=True)})
+    @extend_schema(operation_id="alpacaCancelOrders", responses={207: schema.AlpacaCancelledOrderSerializer(many=True)})
     def delete(self, request: Request) -> Response:
         """Cancel every open order; those that are with the exchange already are not."""
         return Response(cancel_all(self.customer_id), status=207)
@@ -217,13 +223,15 @@ class OrderView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaGetOrder", parameters=[NestedQuery], responses=schema.Order)
+    @extend_schema(
+        operation_id="alpacaGetOrder", parameters=[OrderQuerySerializer], responses=schema.AlpacaOrderSerializer
+    )
     def get(self, request: Request, order_id: str) -> Response:
         """One order, as it is now."""
-        self.asked(NestedQuery, request.query_params)
+        self.asked(OrderQuerySerializer, request.query_params)
         return Response(alpaca.order(order_of(self.customer_id, order_id)))
 
-    @extend_schema(operation_id="alpacaReplaceOrder", request=None, responses={422: schema.AlpacaError})
+    @extend_schema(operation_id="alpacaReplaceOrder", request=None, responses={422: schema.AlpacaErrorSerializer})
     def patch(self, request: Request, order_id: str) -> Response:
         """Always refused: a market order can't be replaced."""
         order_of(self.customer_id, order_id)
@@ -242,10 +250,14 @@ class OrderView(AlpacaView):
 class OrderByClientIdView(AlpacaView):
     """One order, by the id that the client gave it."""
 
-    @extend_schema(operation_id="alpacaGetOrderByClientId", parameters=[ClientOrderIdQuery], responses=schema.Order)
+    @extend_schema(
+        operation_id="alpacaGetOrderByClientId",
+        parameters=[ClientOrderIdQuerySerializer],
+        responses=schema.AlpacaOrderSerializer,
+    )
     def get(self, request: Request) -> Response:
         """One order, by client_order_id."""
-        key = self.asked(ClientOrderIdQuery, request.query_params)["client_order_id"]
+        key = self.asked(ClientOrderIdQuerySerializer, request.query_params)["client_order_id"]
         mine = Trade.objects.filter(customer_id=self.customer_id)
         trade = mine.filter(idempotency_key=key).first()
         if trade is None and (given := _uuid(key)):
@@ -339,7 +351,7 @@ def _uuid(text: str) -> UUID | None:
 class AccountView(AlpacaView):
     """A customer's account."""
 
-    @extend_schema(operation_id="alpacaGetAccount", responses=schema.Account)
+    @extend_schema(operation_id="alpacaGetAccount", responses=schema.AlpacaAccountSerializer)
     def get(self, request: Request) -> Response:
         """Cash, buying power and equity. Shares count at the last price; at cost while the exchange is away."""
         positions = list(accounts.positions_of(self.customer_id))
@@ -357,7 +369,7 @@ class AccountView(AlpacaView):
         )
 
 
-class ConfigurationRequest(Query):
+class ConfigureAccountSerializer(Query):
     suspend_trade = serializers.BooleanField(required=False)
     trade_confirm_email = serializers.ChoiceField(["all", "none"], required=False)
     no_shorting = serializers.BooleanField(required=False, help_text="true.")
@@ -382,19 +394,19 @@ class ConfigurationView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaGetConfigurations", responses=schema.AccountConfiguration)
+    @extend_schema(operation_id="alpacaGetConfigurations", responses=schema.AlpacaAccountConfigurationSerializer)
     def get(self, request: Request) -> Response:
         """What is set."""
         return Response(self._shown(Configuration.objects.filter(customer_id=self.customer_id).first()))
 
     @extend_schema(
         operation_id="alpacaSetConfigurations",
-        request=ConfigurationRequest,
-        responses=schema.AccountConfiguration,
+        request=ConfigureAccountSerializer,
+        responses=schema.AlpacaAccountConfigurationSerializer,
     )
     def patch(self, request: Request) -> Response:
         """Set `suspend_trade` and `trade_confirm_email`; the rest is as it is, and no other value is taken."""
-        asked = self.asked(ConfigurationRequest, request.data)
+        asked = self.asked(ConfigureAccountSerializer, request.data)
         for name, value in FIXED.items():
             if asked.get(name, value) != value:
                 raise AlpacaError(422, UNPROCESSABLE, f"{name}: only {value} is supported")
@@ -409,7 +421,7 @@ class ConfigurationView(AlpacaView):
         return FIXED | {"suspend_trade": row.suspend_trade, "trade_confirm_email": row.trade_confirm_email}
 
 
-class HistoryQuery(Query):
+class HistoryQuerySerializer(Query):
     period = TextField(required=False, max_length=5, help_text="1D, 2W, 1M, 1A; 1M where nothing is said.")
     timeframe = serializers.ChoiceField(list(history.STEPS), required=False)
     intraday_reporting = TextField(required=False, max_length=20, help_text="Changes nothing.")
@@ -432,11 +444,13 @@ class PortfolioHistoryView(AlpacaView):
     """What the account was worth."""
 
     @extend_schema(
-        operation_id="alpacaGetPortfolioHistory", parameters=[HistoryQuery], responses=schema.PortfolioHistory
+        operation_id="alpacaGetPortfolioHistory",
+        parameters=[HistoryQuerySerializer],
+        responses=schema.AlpacaPortfolioHistorySerializer,
     )
     def get(self, request: Request) -> Response:
         """Equity over time, told from the books: shares count at the price of your last trade in them."""
-        asked = self.asked(HistoryQuery, request.query_params)
+        asked = self.asked(HistoryQuerySerializer, request.query_params)
         now = timezone.now()
         end = asked.get("end") or now
         if "date_end" in asked:
@@ -457,7 +471,7 @@ class PortfolioHistoryView(AlpacaView):
             raise AlpacaError(422, UNPROCESSABLE, f"more than {history.POINTS_MAX} points") from None
 
 
-class ActivitiesQuery(Query):
+class ActivitiesQuerySerializer(Query):
     activity_types = TextField(required=False, max_length=200, help_text="FILL, CSD, CSW, JNLC, JNLS; by commas.")
     category = serializers.ChoiceField(["trade_activity", "non_trade_activity"], required=False)
     date = serializers.DateField(required=False)
@@ -484,14 +498,16 @@ class ActivitiesView(AlpacaView):
     """What happened in the account."""
 
     @extend_schema(
-        operation_id="alpacaListActivities", parameters=[ActivitiesQuery], responses=schema.Activity(many=True)
+        operation_id="alpacaListActivities",
+        parameters=[ActivitiesQuerySerializer],
+        responses=schema.AlpacaActivitySerializer(many=True),
     )
     def get(self, request: Request) -> Response:
         """Fills, deposits, withdrawals and adjustments, newest first unless asked otherwise."""
         return self.answer(request)
 
     def answer(self, request: Request, activity_type: str | None = None) -> Response:
-        asked = self.asked(ActivitiesQuery, request.query_params)
+        asked = self.asked(ActivitiesQuerySerializer, request.query_params)
         # A trade posts cash and shares: the shares are the fill.
         rows = accounts.postings_of(self.customer_id).exclude(kind__in=TRADE_KINDS, ticker=CASH)
         names = (
@@ -532,8 +548,8 @@ class ActivitiesOfTypeView(ActivitiesView):
 
     @extend_schema(
         operation_id="alpacaListActivitiesOfType",
-        parameters=[ActivitiesQuery],
-        responses=schema.Activity(many=True),
+        parameters=[ActivitiesQuerySerializer],
+        responses=schema.AlpacaActivitySerializer(many=True),
     )
     def get(self, request: Request, activity_type: str) -> Response:  # type: ignore[override]
         """The same of one type: FILL, CSD, CSW, TRANS for both of these, JNLC, JNLS. Of any other there is none."""
@@ -543,12 +559,12 @@ class ActivitiesOfTypeView(ActivitiesView):
 # -- positions
 
 
-class ClosePositionQuery(Query):
+class ClosePositionQuerySerializer(Query):
     qty = NumberField(required=False, help_text="Whole shares.")
     percentage = NumberField(required=False, help_text="Above 0, up to 100; it has to make whole shares.")
 
 
-class ClosePositionsQuery(Query):
+class ClosePositionsQuerySerializer(Query):
     cancel_orders = FlagField(required=False)
 
 
@@ -557,19 +573,19 @@ class PositionsView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaListPositions", responses=schema.Position(many=True))
+    @extend_schema(operation_id="alpacaListPositions", responses=schema.AlpacaPositionSerializer(many=True))
     def get(self, request: Request) -> Response:
         """The stocks held."""
         return Response(_positions(list(accounts.positions_of(self.customer_id))))
 
     @extend_schema(
         operation_id="alpacaClosePositions",
-        parameters=[ClosePositionsQuery],
-        responses={207: schema.ClosedPosition(many=True)},
+        parameters=[ClosePositionsQuerySerializer],
+        responses={207: schema.AlpacaClosedPositionSerializer(many=True)},
     )
     def delete(self, request: Request) -> Response:
         """Place an order for each stock held that sells all of it."""
-        if self.asked(ClosePositionsQuery, request.query_params).get("cancel_orders"):
+        if self.asked(ClosePositionsQuerySerializer, request.query_params).get("cancel_orders"):
             cancel_all(self.customer_id)
         outcomes = []
         for row in accounts.positions_of(self.customer_id):
@@ -587,15 +603,19 @@ class PositionView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaGetPosition", responses=schema.Position)
+    @extend_schema(operation_id="alpacaGetPosition", responses=schema.AlpacaPositionSerializer)
     def get(self, request: Request, symbol: str) -> Response:
         """One stock held, by its symbol or its asset's id."""
         return Response(_positions([self._position(symbol)])[0])
 
-    @extend_schema(operation_id="alpacaClosePosition", parameters=[ClosePositionQuery], responses={200: schema.Order})
+    @extend_schema(
+        operation_id="alpacaClosePosition",
+        parameters=[ClosePositionQuerySerializer],
+        responses={200: schema.AlpacaOrderSerializer},
+    )
     def delete(self, request: Request, symbol: str) -> Response:
         """Place an order that sells all of it, or so many shares, or such a part."""
-        asked = self.asked(ClosePositionQuery, request.query_params)
+        asked = self.asked(ClosePositionQuerySerializer, request.query_params)
         row = self._position(symbol)
         quantity = Decimal(row.quantity)
         if "qty" in asked and "percentage" in asked:
@@ -642,7 +662,7 @@ def _ticker(symbol: str) -> str | None:
 # -- the market
 
 
-class AssetsQuery(Query):
+class AssetsQuerySerializer(Query):
     status = serializers.ChoiceField(["active", "inactive"], required=False)
     asset_class = TextField(required=False, max_length=40)
     exchange = TextField(required=False, max_length=20)
@@ -652,10 +672,14 @@ class AssetsQuery(Query):
 class AssetsView(AlpacaView):
     """What is listed."""
 
-    @extend_schema(operation_id="alpacaListAssets", parameters=[AssetsQuery], responses=schema.Asset(many=True))
+    @extend_schema(
+        operation_id="alpacaListAssets",
+        parameters=[AssetsQuerySerializer],
+        responses=schema.AlpacaAssetSerializer(many=True),
+    )
     def get(self, request: Request) -> Response:
         """The stocks that the exchange lists, or listed."""
-        asked = self.asked(AssetsQuery, request.query_params)
+        asked = self.asked(AssetsQuerySerializer, request.query_params)
         stocks = Stock.objects.order_by("ticker")
         if "status" in asked:
             stocks = stocks.filter(listed=asked["status"] == "active")
@@ -669,7 +693,7 @@ class AssetsView(AlpacaView):
 class AssetView(AlpacaView):
     """One stock."""
 
-    @extend_schema(operation_id="alpacaGetAsset", responses=schema.Asset)
+    @extend_schema(operation_id="alpacaGetAsset", responses=schema.AlpacaAssetSerializer)
     def get(self, request: Request, symbol: str) -> Response:
         """One stock, by its symbol or its asset's id."""
         stock = Stock.objects.filter(ticker=_ticker(symbol) or "").first()
@@ -681,7 +705,7 @@ class AssetView(AlpacaView):
 class ClockView(AlpacaView):
     """Market hours."""
 
-    @extend_schema(operation_id="alpacaGetClock", responses=schema.Clock)
+    @extend_schema(operation_id="alpacaGetClock", responses=schema.AlpacaClockSerializer)
     def get(self, request: Request) -> Response:
         """Whether the market is open. One that never closes does so at midnight, UTC, and opens again at once."""
         hours = market.clock()
@@ -699,7 +723,7 @@ class ClockView(AlpacaView):
         )
 
 
-class CalendarQuery(Query):
+class CalendarQuerySerializer(Query):
     start = serializers.DateField(required=False)
     end = serializers.DateField(required=False)
     date_type = serializers.ChoiceField(["TRADING", "SETTLEMENT"], required=False, help_text="Changes nothing.")
@@ -709,11 +733,13 @@ class CalendarView(AlpacaView):
     """Trading days."""
 
     @extend_schema(
-        operation_id="alpacaGetCalendar", parameters=[CalendarQuery], responses=schema.CalendarDay(many=True)
+        operation_id="alpacaGetCalendar",
+        parameters=[CalendarQuerySerializer],
+        responses=schema.AlpacaCalendarDaySerializer(many=True),
     )
     def get(self, request: Request) -> Response:
         """The days on which the New York Stock Exchange trades, 1970 to 2029; this year's where nothing is said."""
-        asked = self.asked(CalendarQuery, request.query_params)
+        asked = self.asked(CalendarQuerySerializer, request.query_params)
         year = timezone.now().year
         first = max(asked.get("start") or min(date(year, 1, 1), asked.get("end") or date.max), CALENDAR_FIRST)
         last = min(asked.get("end") or max(date(year, 12, 31), first), CALENDAR_LAST)
@@ -737,18 +763,18 @@ class CalendarView(AlpacaView):
 # -- watchlists
 
 
-class WatchlistRequest(Query):
+class CreateWatchlistSerializer(Query):
     name = TextField(max_length=64)
     symbols = serializers.ListField(
         child=SymbolField(), required=False, allow_null=True, max_length=WATCHED_MAX, default=None
     )
 
 
-class WatchlistChange(WatchlistRequest):
+class UpdateWatchlistSerializer(CreateWatchlistSerializer):
     name = TextField(max_length=64, required=False)
 
 
-class SymbolRequest(Query):
+class AddToWatchlistSerializer(Query):
     symbol = SymbolField()
 
 
@@ -757,16 +783,20 @@ class WatchlistsView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaListWatchlists", responses=schema.Watchlist(many=True))
+    @extend_schema(operation_id="alpacaListWatchlists", responses=schema.AlpacaWatchlistSerializer(many=True))
     def get(self, request: Request) -> Response:
         """All of them, without their assets."""
         rows = Watchlist.objects.filter(customer_id=self.customer_id).order_by("name")
         return Response([_watchlist(row, with_assets=False) for row in rows])
 
-    @extend_schema(operation_id="alpacaCreateWatchlist", request=WatchlistRequest, responses=schema.Watchlist)
+    @extend_schema(
+        operation_id="alpacaCreateWatchlist",
+        request=CreateWatchlistSerializer,
+        responses=schema.AlpacaWatchlistSerializer,
+    )
     def post(self, request: Request) -> Response:
         """A new one. Its name has to be new as well."""
-        asked = self.asked(WatchlistRequest, request.data)
+        asked = self.asked(CreateWatchlistSerializer, request.data)
         mine = Watchlist.objects.filter(customer_id=self.customer_id)
         if mine.count() >= WATCHLISTS_MAX:
             raise AlpacaError(422, UNPROCESSABLE, f"{WATCHLISTS_MAX} watchlists at most")
@@ -780,15 +810,19 @@ class WatchlistView(AlpacaView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="alpacaGetWatchlist", responses=schema.Watchlist)
+    @extend_schema(operation_id="alpacaGetWatchlist", responses=schema.AlpacaWatchlistSerializer)
     def get(self, request: Request, watchlist_id: str) -> Response:
         """One of them, with its assets."""
         return Response(_watchlist(self._mine(watchlist_id)))
 
-    @extend_schema(operation_id="alpacaUpdateWatchlist", request=WatchlistChange, responses=schema.Watchlist)
+    @extend_schema(
+        operation_id="alpacaUpdateWatchlist",
+        request=UpdateWatchlistSerializer,
+        responses=schema.AlpacaWatchlistSerializer,
+    )
     def put(self, request: Request, watchlist_id: str) -> Response:
         """Change its name, its symbols, or both."""
-        asked = self.asked(WatchlistChange, request.data)
+        asked = self.asked(UpdateWatchlistSerializer, request.data)
         with transaction.atomic():
             row = self._mine(watchlist_id, lock=True)
             row.name = asked.get("name", row.name)
@@ -797,10 +831,14 @@ class WatchlistView(AlpacaView):
             _save(row)
         return Response(_watchlist(row))
 
-    @extend_schema(operation_id="alpacaAddToWatchlist", request=SymbolRequest, responses=schema.Watchlist)
+    @extend_schema(
+        operation_id="alpacaAddToWatchlist",
+        request=AddToWatchlistSerializer,
+        responses=schema.AlpacaWatchlistSerializer,
+    )
     def post(self, request: Request, watchlist_id: str) -> Response:
         """Add a symbol at its end. Again: it stays where it is."""
-        symbol = self.asked(SymbolRequest, request.data)["symbol"]
+        symbol = self.asked(AddToWatchlistSerializer, request.data)["symbol"]
         with transaction.atomic():
             row = self._mine(watchlist_id, lock=True)
             row.tickers = _listed([*row.tickers, symbol])
@@ -827,7 +865,7 @@ class WatchedView(WatchlistView):
 
     http_method_names = ["delete", "options"]
 
-    @extend_schema(operation_id="alpacaRemoveFromWatchlist", responses={200: schema.Watchlist})
+    @extend_schema(operation_id="alpacaRemoveFromWatchlist", responses={200: schema.AlpacaWatchlistSerializer})
     def delete(self, request: Request, watchlist_id: str, symbol: str) -> Response:  # type: ignore[override]
         """Remove a symbol. One that is not in it: 404."""
         with transaction.atomic():

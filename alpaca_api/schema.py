@@ -17,12 +17,12 @@ def nothing(help_text: str = "Always null.") -> serializers.CharField:
     return serializers.CharField(allow_null=True, help_text=help_text)
 
 
-class AlpacaError(serializers.Serializer):
+class AlpacaErrorSerializer(serializers.Serializer):
     code = serializers.IntegerField(help_text="Eight digits; the first three are the status.")
     message = text()
 
 
-class Order(serializers.Serializer):
+class AlpacaOrderSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     client_order_id = text("What you sent, else the order's id.")
     created_at = moment()
@@ -58,13 +58,13 @@ class Order(serializers.Serializer):
     reject_reason = text("Ours: why it was rejected, as a code.", null=True)
 
 
-class CancelledOrder(serializers.Serializer):
+class AlpacaCancelledOrderSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     status = serializers.IntegerField(help_text="200 cancelled, 422 with the exchange already.")
     body = serializers.JSONField(required=False)
 
 
-class Account(serializers.Serializer):
+class AlpacaAccountSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     account_number = text()
     status = serializers.ChoiceField(["ACTIVE"])
@@ -95,7 +95,7 @@ class Account(serializers.Serializer):
     created_at = moment()
 
 
-class AccountConfiguration(serializers.Serializer):
+class AlpacaAccountConfigurationSerializer(serializers.Serializer):
     fractional_trading = serializers.BooleanField()
     max_margin_multiplier = text()
     no_shorting = serializers.BooleanField()
@@ -104,7 +104,7 @@ class AccountConfiguration(serializers.Serializer):
     ptp_no_exception_entry = serializers.BooleanField()
 
 
-class Position(serializers.Serializer):
+class AlpacaPositionSerializer(serializers.Serializer):
     asset_id = serializers.UUIDField()
     symbol = text()
     exchange = serializers.CharField(allow_blank=True)
@@ -125,13 +125,13 @@ class Position(serializers.Serializer):
     change_today = nothing()
 
 
-class ClosedPosition(serializers.Serializer):
+class AlpacaClosedPositionSerializer(serializers.Serializer):
     symbol = text()
     status = serializers.IntegerField()
     body = serializers.JSONField(help_text="The order, or what went wrong.")
 
 
-class Asset(serializers.Serializer):
+class AlpacaAssetSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     locals()["class"] = serializers.ChoiceField(["us_equity"])
     exchange = serializers.CharField(allow_blank=True)
@@ -146,14 +146,14 @@ class Asset(serializers.Serializer):
     attributes = serializers.ListField(child=serializers.CharField())
 
 
-class Clock(serializers.Serializer):
+class AlpacaClockSerializer(serializers.Serializer):
     timestamp = moment()
     is_open = serializers.BooleanField()
     next_open = moment()
     next_close = moment()
 
 
-class CalendarDay(serializers.Serializer):
+class AlpacaCalendarDaySerializer(serializers.Serializer):
     date = serializers.DateField()
     open = text("HH:MM, Eastern.")
     close = text("HH:MM, Eastern.")
@@ -162,7 +162,7 @@ class CalendarDay(serializers.Serializer):
     settlement_date = serializers.DateField()
 
 
-class PortfolioHistory(serializers.Serializer):
+class AlpacaPortfolioHistorySerializer(serializers.Serializer):
     timestamp = serializers.ListField(child=serializers.IntegerField(), help_text="Seconds since 1970.")
     equity = serializers.ListField(child=serializers.FloatField(), help_text="USD.")
     profit_loss = serializers.ListField(child=serializers.FloatField(), help_text="USD since the first point.")
@@ -173,7 +173,7 @@ class PortfolioHistory(serializers.Serializer):
     cashflow = serializers.JSONField()
 
 
-class Activity(serializers.Serializer):
+class AlpacaActivitySerializer(serializers.Serializer):
     id = text("`YYYYMMDDHHMMSSmmm::uuid`; `page_token` of the next page.")
     account_id = serializers.UUIDField()
     activity_type = serializers.ChoiceField(["FILL", "CSD", "CSW", "JNLC", "JNLS"])
@@ -193,10 +193,10 @@ class Activity(serializers.Serializer):
     status = serializers.ChoiceField(["executed"], required=False)
 
 
-class Watchlist(serializers.Serializer):
+class AlpacaWatchlistSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     account_id = serializers.UUIDField()
     name = text()
     created_at = moment()
     updated_at = moment()
-    assets = Asset(many=True, required=False)
+    assets = AlpacaAssetSerializer(many=True, required=False)

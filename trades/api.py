@@ -44,13 +44,13 @@ class TickerField(TextField):
         return super().to_internal_value(data).upper()
 
 
-class TradeRequest(StrictSerializer):
+class PlaceTradeSerializer(StrictSerializer):
     stockTicker = TickerField(help_text="As the exchange lists it: AAPL.")
     type = WordField(Type.choices)
     quantity = WholeNumberField(min_value=1, max_value=QUANTITY_MAX, help_text="Whole shares.")
 
 
-class TradeAnswer(serializers.Serializer):
+class TradeSerializer(serializers.Serializer):
     tradeId = serializers.UUIDField(source="id")
     stockTicker = serializers.CharField(source="ticker")
     type = serializers.ChoiceField(Type.choices)
@@ -72,15 +72,15 @@ class TradeAnswer(serializers.Serializer):
 
 def shown(trade: Trade) -> dict[str, Any]:
     """A trade as the API shows it."""
-    return shared(TradeAnswer).to_representation(trade)
+    return shared(TradeSerializer).to_representation(trade)
 
 
-class TradesAnswer(serializers.Serializer):
-    results = TradeAnswer(many=True)
+class TradePageSerializer(serializers.Serializer):
+    results = TradeSerializer(many=True)
     next = serializers.CharField(allow_null=True, help_text="`cursor` of the next page; null on the last.")
 
 
-class TradesQuery(PageQuery):
+class TradeQuerySerializer(PageQuery):
     status = serializers.ChoiceField(Status.choices, required=False)
     stockTicker = TickerField(required=False)
     type = serializers.ChoiceField(Type.choices, required=False)
@@ -88,7 +88,7 @@ class TradesQuery(PageQuery):
     placedBefore = serializers.DateTimeField(required=False)
 
 
-class PositionAnswer(serializers.Serializer):
+class PositionSerializer(serializers.Serializer):
     stockTicker = serializers.CharField(source="ticker")
     quantity = serializers.IntegerField(help_text="Whole shares.")
     held = serializers.IntegerField(help_text="Set aside for the SELL in progress.")
@@ -97,13 +97,13 @@ class PositionAnswer(serializers.Serializer):
     marketValue = money_field(allow_null=True, help_text="quantity × lastPrice.")
 
 
-class QuoteAnswer(serializers.Serializer):
+class QuoteSerializer(serializers.Serializer):
     stockTicker = serializers.CharField()
     price = money_field(help_text="The last price, USD a share.")
     at = moment_field()
 
 
-class MarketAnswer(serializers.Serializer):
+class MarketSerializer(serializers.Serializer):
     isOpen = serializers.BooleanField()
     hours = serializers.CharField(help_text="`nyse`, or `always` where the stand-in exchange never closes.")
     nextOpen = moment_field(allow_null=True)
@@ -123,22 +123,24 @@ class TradesView(CustomerView):
 
     @extend_schema(
         operation_id="placeTrade",
-        request=TradeRequest,
+        request=PlaceTradeSerializer,
         parameters=[IDEMPOTENCY_KEY],
-        responses={201: TradeAnswer, 200: OpenApiResponse(TradeAnswer, "The same key came before.")},
+        responses={201: TradeSerializer, 200: OpenApiResponse(TradeSerializer, "The same key came before.")},
         tags=["trades"],
     )
     def post(self, request: Request) -> Response:
         """Place a market order. It is PLACED when this answers, and FILLED or REJECTED soon after."""
         key = idempotency_key(request)
-        asked = shared(TradeRequest).run_validation(request.data)
+        asked = shared(PlaceTradeSerializer).run_validation(request.data)
         trade, replayed = place_trade(self.customer_id, asked["stockTicker"], asked["type"], asked["quantity"], key)
         return created(shown(trade), replayed, {"Location": f"/api/v1/trades/{trade.id}"})
 
-    @extend_schema(operation_id="listTrades", parameters=[TradesQuery], responses=TradesAnswer, tags=["trades"])
+    @extend_schema(
+        operation_id="listTrades", parameters=[TradeQuerySerializer], responses=TradePageSerializer, tags=["trades"]
+    )
     def get(self, request: Request) -> Response:
         """Your trades, newest first."""
-        query = TradesQuery(data=request.query_params.dict())
+        query = TradeQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked = query.validated_data
         wanted = TradeFilter(
@@ -156,7 +158,7 @@ class TradesView(CustomerView):
 class TradeView(CustomerView):
     """One trade."""
 
-    @extend_schema(operation_id="getTrade", responses=TradeAnswer, tags=["trades"])
+    @extend_schema(operation_id="getTrade", responses=TradeSerializer, tags=["trades"])
     def get(self, request: Request, trade_id: UUID) -> Response:
         """One of your trades, as it is now."""
         trade = Trade.objects.filter(customer_id=self.customer_id, id=trade_id).first()
@@ -170,7 +172,7 @@ class CancelView(CustomerView):
 
     scope = Token.Scope.TRADE
 
-    @extend_schema(operation_id="cancelTrade", request=None, responses=TradeAnswer, tags=["trades"])
+    @extend_schema(operation_id="cancelTrade", request=None, responses=TradeSerializer, tags=["trades"])
     def post(self, request: Request, trade_id: UUID) -> Response:
         """Take back a trade that is still PLACED: it ends REJECTED, `cancelled`. Sent already, or final: 409."""
         try:
@@ -182,22 +184,22 @@ class CancelView(CustomerView):
 class PositionsView(CustomerView):
     """What a customer holds."""
 
-    @extend_schema(operation_id="listPositions", responses=PositionAnswer(many=True), tags=["account"])
+    @extend_schema(operation_id="listPositions", responses=PositionSerializer(many=True), tags=["account"])
     def get(self, request: Request) -> Response:
         """The stocks that you hold, by ticker."""
-        return Response(PositionAnswer(_valued(list(accounts.positions_of(self.customer_id))), many=True).data)
+        return Response(PositionSerializer(_valued(list(accounts.positions_of(self.customer_id))), many=True).data)
 
 
 class PositionView(CustomerView):
     """What a customer holds of one stock."""
 
-    @extend_schema(operation_id="getPosition", responses=PositionAnswer, tags=["account"])
+    @extend_schema(operation_id="getPosition", responses=PositionSerializer, tags=["account"])
     def get(self, request: Request, ticker: str) -> Response:
         """What you hold of one stock."""
         positions = list(accounts.positions_of(self.customer_id).filter(ticker=storable(ticker.upper())))
         if not positions:
             raise exceptions.NotFound("You hold no such stock.")
-        return Response(PositionAnswer(_valued(positions)[0]).data)
+        return Response(PositionSerializer(_valued(positions)[0]).data)
 
 
 def _valued(positions: list[Position]) -> list[dict[str, Any]]:
@@ -225,11 +227,11 @@ def _valued(positions: list[Position]) -> list[dict[str, Any]]:
 class QuoteView(CustomerView):
     """The last price of a stock."""
 
-    @extend_schema(operation_id="getQuote", responses=QuoteAnswer, tags=["market"])
+    @extend_schema(operation_id="getQuote", responses=QuoteSerializer, tags=["market"])
     def get(self, request: Request, ticker: str) -> Response:
         """The last price of a stock, and its time."""
         try:
-            return Response(QuoteAnswer(gateway.quote(ticker.upper())).data)
+            return Response(QuoteSerializer(gateway.quote(ticker.upper())).data)
         except gateway.NotListed:
             raise exceptions.NotFound(f"The exchange does not list “{ticker}”.") from None
         except Unknown:
@@ -239,10 +241,10 @@ class QuoteView(CustomerView):
 class MarketView(CustomerView):
     """Market hours."""
 
-    @extend_schema(operation_id="getMarket", responses=MarketAnswer, tags=["market"])
+    @extend_schema(operation_id="getMarket", responses=MarketSerializer, tags=["market"])
     def get(self, request: Request) -> Response:
         """Whether the market is open, and when it next opens and closes."""
         try:
-            return Response(MarketAnswer(gateway.clock()).data)
+            return Response(MarketSerializer(gateway.clock()).data)
         except Unknown:
             raise ExchangeUnavailable from None
