@@ -8,30 +8,31 @@ import logging
 import os
 import secrets
 import signal
-import socket
 import sqlite3
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from granian.constants import HTTPModes, Interfaces
-from granian.server.embed import Server
 from standardwebhooks import Webhook
 
+from exchange.simulator.announcement_store import AnnouncementStore
 from exchange.simulator.app import App
-from exchange.simulator.book import Book
 from exchange.simulator.calendar import HOURS
 from exchange.simulator.callbacks import Callbacks
-from exchange.simulator.faults import DURATIONS, Faults
+from exchange.simulator.clock import Clock
+from exchange.simulator.database import Database
+from exchange.simulator.execution import ExecutionEngine
+from exchange.simulator.faults import Faults
+from exchange.simulator.http_server import HttpServer
 from exchange.simulator.market import Market
-from exchange.simulator.notation import now
-from exchange.simulator.store import Store
+from exchange.simulator.market_data_api import MarketDataApi
+from exchange.simulator.order_store import OrderStore
+from exchange.simulator.parameters import BODY_BYTES_MAX
+from exchange.simulator.tester_api import TesterApi
+from exchange.simulator.trading_api import TradingApi
 
-STOP_SECONDS_MAX = 1.0
-
-#: Calls under way at most. Those that a fault leaves without an answer count too.
-CALLS_MAX = 10_000
+LATENCY_MS_MAX = 3_600_000
 
 
 class CannotStart(Exception):
@@ -61,7 +62,7 @@ class Settings:
             port=_number("EXCHANGE_PORT", 8100, 1, 65_535),
             folder=folder,
             hours=hours,
-            latency_ms=_number("EXCHANGE_LATENCY_MS", 50, 0, DURATIONS["latencyMs"]),
+            latency_ms=_number("EXCHANGE_LATENCY_MS", 50, 0, LATENCY_MS_MAX),
             secret=os.environ.get("EXCHANGE_SECRET") or "",
         )
 
@@ -88,18 +89,6 @@ def _webhook(settings: Settings) -> Webhook:
         raise CannotStart("EXCHANGE_SECRET must be whsec_ followed by base64") from error
 
 
-def _require_free(host: str, port: int) -> None:
-    """Raises CannotStart when the port is taken. The server itself would share it with whoever has it."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
-    except OSError as error:
-        raise CannotStart(f"can't listen on {host}:{port}: {error.strerror or error}") from error
-
-
 def _configure_log() -> None:
     as_json = os.environ.get("LOG_FORMAT") == "json"
     renderer = structlog.processors.JSONRenderer() if as_json else structlog.processors.LogfmtRenderer()
@@ -116,10 +105,13 @@ def _configure_log() -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT. Raises CannotStart."""
-    _require_free(settings.host, settings.port)
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        CannotStart: the record can't be opened, or the address is taken.
+    """
     try:
-        store = Store(settings.folder)
+        database = Database(settings.folder)
     except (OSError, sqlite3.Error) as error:
         raise CannotStart(f"can't open the record in {settings.folder}: {error}") from error
     log = structlog.get_logger("exchange")
@@ -127,35 +119,28 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
+    orders, announcements = OrderStore(database), AnnouncementStore(database)
     faults = Faults(settings.latency_ms)
-    market = Market(HOURS[settings.hours]())
-    market.hours.is_open(now())  # reads the calendar now rather than while the first trades wait
-    callbacks = Callbacks(store, faults, _webhook(settings))
-    book = Book(store, market, faults, callbacks)
-    book.resume()
-    server = Server(
-        App(store, book, market, callbacks, faults),
-        settings.host,
-        settings.port,
-        interface=Interfaces.RSGI,
-        http=HTTPModes.http1,
-        websockets=False,
-        backlog=1024,
-        backpressure=CALLS_MAX,
-        log_enabled=False,
-    )
-    serving = asyncio.create_task(server.serve())
-    stopping = asyncio.create_task(stop.wait())
+    clock = Clock(announcements.clock_offset())
+    market = Market(HOURS[settings.hours](announcements.closures()), announcements.actions())
+    market.hours.is_open(clock.now())  # reads the calendar now rather than while the first trades wait
+    callbacks = Callbacks(orders, faults, clock, _webhook(settings))
+    engine = ExecutionEngine(orders, market, faults, callbacks, clock)
+    trading, market_data = TradingApi(orders, engine, faults), MarketDataApi(market, announcements, clock, faults)
+    tester = TesterApi(announcements, market, clock, faults, engine, callbacks)
+    app = App(trading.routes() | market_data.routes(), tester.routes(), faults, clock)
+    server = HttpServer(app, BODY_BYTES_MAX)
+    try:
+        await server.start(settings.host, settings.port)
+    except OSError as error:
+        raise CannotStart(f"can't listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
+    engine.resume()
     log.info("exchange_started", url=f"http://{settings.host}:{settings.port}", hours=settings.hours)
-    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
-    if stopping.done():
-        server.stop()
-        await asyncio.wait((serving,), timeout=STOP_SECONDS_MAX)
+    await stop.wait()
+    await server.stop()
     callbacks.close()
-    store.close()
+    database.close()
     log.info("exchange_stopped")
-    if not stopping.done():
-        raise CannotStart("the HTTP server ended by itself")
 
 
 def main() -> None:
@@ -167,7 +152,7 @@ def main() -> None:
         code = 1
     else:
         code = 0
-    # Calls that a fault leaves without an answer would keep the interpreter waiting.
+    # A chart that a thread is still drawing would keep the interpreter waiting.
     sys.stderr.flush()
     os._exit(code)
 

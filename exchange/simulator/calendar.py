@@ -1,124 +1,179 @@
-"""When the market is open. Two kinds of hours: `always`, and `nyse` (9:30 to 16:00 Eastern, half days to 13:00)."""
+"""Tell when the market is open: `always`, or `nyse` (9:30 to 16:00 Eastern, half days to 13:00), less closures."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from exchange.simulator.notation import from_datetime, to_datetime
+from exchange.simulator.formats import from_datetime, to_datetime
 
 EASTERN = ZoneInfo("America/New_York")
 OPENS = clock_time(9, 30)
 CLOSES = clock_time(16, 0)
 CLOSES_HALF_DAY = clock_time(13, 0)
 
-#: No run of closed days has ever been longer (September 2001: six days).
-CLOSED_DAYS_MAX = 14
+#: How many days ahead the next opening and the next close are looked for. The longest run of closed days so far was
+#: six (September 2001).
+LOOK_AHEAD_DAYS = 30
 
 
 class Session(NamedTuple):
-    """One day's trading, from `opens` up to `closes` (moments)."""
+    """One day's trading, from `opens` up to `closes` (times)."""
 
     day: date
     opens: int
     closes: int
+    #: When it was to close before a closure cut it short.
+    scheduled_close: int
     half_day: bool = False
 
 
-class Hours(Protocol):
-    """What the market and the book need to know of the hours."""
+class Closure(NamedTuple):
+    """A day on which the market stays closed, or closes early, announced at short notice."""
+
+    day: date
+    #: The early close, Eastern; None where the market stays closed all day.
+    close: clock_time | None
+    reason: str
+
+
+class Hours(ABC):
+    """The market's hours."""
 
     name: str
 
+    def __init__(self, closures: Iterable[Closure] = ()) -> None:
+        self.closures = {closure.day: closure for closure in closures}
+
+    @abstractmethod
+    def scheduled_session(self, day: date) -> Session | None:
+        """That day's session by the regular calendar, or None."""
+
+    @abstractmethod
+    def day_of(self, time: int) -> date:
+        """The day, in the market's own time zone, to which a time belongs."""
+
+    @abstractmethod
+    def series_day(self, day: date) -> int:
+        """A number that grows by one from trading day to trading day, counting holidays."""
+
+    @abstractmethod
+    def next_open(self, time: int) -> int | None:
+        """The first opening after that time; None where the market does not close before."""
+
+    @abstractmethod
+    def next_close(self, time: int) -> int | None:
+        """The first close after that time; None where the market does not close in the days ahead."""
+
     def session(self, day: date) -> Session | None:
         """The session of that day, or None when the market stays closed."""
+        session = self.scheduled_session(day)
+        if session is None or day not in self.closures:
+            return session
+        close = self.closures[day].close
+        if close is None:
+            return None
+        return session._replace(closes=min(session.closes, eastern(day, close)))
 
-    def day_of(self, moment: int) -> date:
-        """The day, in the market's own zone, to which a moment belongs."""
+    def is_open(self, time: int) -> bool:
+        """Whether trades execute at that time."""
+        session = self.session(self.day_of(time))
+        return session is not None and session.opens <= time < session.closes
 
-    def series_day(self, day: date) -> int:
-        """A number that grows by one from trading day to trading day, holidays counted as days."""
+    def session_at(self, time: int) -> Session:
+        """The session that a time is in or, when the market is closed, the one before it."""
+        day = self.day_of(time)
+        session = self.session(day)
+        while session is None or session.opens > time:
+            day -= timedelta(days=1)
+            session = self.session(day)
+        return session
 
-    def is_open(self, moment: int) -> bool:
-        """Whether trades execute at that moment."""
+    def sessions_from(self, time: int) -> Iterator[Session]:
+        """The sessions of that time's day and of the days ahead."""
+        first = self.day_of(time)
+        for number in range(LOOK_AHEAD_DAYS):
+            session = self.session(first + timedelta(days=number))
+            if session is not None:
+                yield session
 
-    def next_open(self, moment: int) -> int | None:
-        """The first opening after that moment; None where the market never closes."""
 
-    def next_close(self, moment: int) -> int | None:
-        """The first close after that moment; None where the market never closes."""
-
-
-class Always:
-    """Never closed. A day runs from midnight to midnight UTC."""
+class Always(Hours):
+    """Open except for closures. A day runs from midnight to midnight UTC."""
 
     name = "always"
 
-    def session(self, day: date) -> Session | None:
+    def scheduled_session(self, day: date) -> Session | None:
         opens = from_datetime(datetime(day.year, day.month, day.day, tzinfo=UTC))
-        return Session(day, opens, opens + 86_400_000_000)
+        return Session(day, opens, opens + 86_400_000_000, opens + 86_400_000_000)
 
-    def day_of(self, moment: int) -> date:
-        return to_datetime(moment).date()
+    def day_of(self, time: int) -> date:
+        return to_datetime(time).date()
 
     def series_day(self, day: date) -> int:
         return day.toordinal()
 
-    def is_open(self, moment: int) -> bool:
-        return True
-
-    def next_open(self, moment: int) -> int | None:
+    def next_open(self, time: int) -> int | None:
+        if not self.closures:
+            return None
+        closed_at: int | None = None if self.is_open(time) else time
+        for session in self.sessions_from(time):
+            if session.opens > time and closed_at is not None and session.opens > closed_at:
+                return session.opens
+            closed_at = session.closes
         return None
 
-    def next_close(self, moment: int) -> int | None:
+    def next_close(self, time: int) -> int | None:
+        if not self.closures:
+            return None
+        closes = None
+        for session in self.sessions_from(time):
+            if closes is not None and session.opens > closes > time:
+                return closes
+            closes = session.closes
         return None
 
 
-class Nyse:
+class Nyse(Hours):
     """The New York Stock Exchange's regular hours, with its holidays and half days."""
 
     name = "nyse"
 
     @lru_cache(maxsize=4096)  # noqa: B019 - one instance, as long as the process
-    def session(self, day: date) -> Session | None:
+    def scheduled_session(self, day: date) -> Session | None:
         if day.weekday() >= 5:
             return None
         closed, halves = _nyse_year(day.year)
         if day in closed:
             return None
         half = day in halves
-        return Session(day, _eastern(day, OPENS), _eastern(day, CLOSES_HALF_DAY if half else CLOSES), half)
+        closes = eastern(day, CLOSES_HALF_DAY if half else CLOSES)
+        return Session(day, eastern(day, OPENS), closes, closes, half)
 
-    def day_of(self, moment: int) -> date:
-        return to_datetime(moment).astimezone(EASTERN).date()
+    def day_of(self, time: int) -> date:
+        return to_datetime(time).astimezone(EASTERN).date()
 
     def series_day(self, day: date) -> int:
         weeks, weekday = divmod(day.toordinal() - 1, 7)
         return weeks * 5 + min(weekday, 4)
 
-    def is_open(self, moment: int) -> bool:
-        session = self.session(self.day_of(moment))
-        return session is not None and session.opens <= moment < session.closes
+    def next_open(self, time: int) -> int | None:
+        return next((session.opens for session in self.sessions_from(time) if session.opens > time), None)
 
-    def next_open(self, moment: int) -> int | None:
-        return next((s.opens for s in self._from(moment) if s.opens > moment), None)
-
-    def next_close(self, moment: int) -> int | None:
-        return next((s.closes for s in self._from(moment) if s.closes > moment), None)
-
-    def _from(self, moment: int) -> list[Session]:
-        first = self.day_of(moment)
-        days = (first + timedelta(days=n) for n in range(CLOSED_DAYS_MAX))
-        return [session for day in days if (session := self.session(day))]
+    def next_close(self, time: int) -> int | None:
+        return next((session.closes for session in self.sessions_from(time) if session.closes > time), None)
 
 
 HOURS: dict[str, type[Always] | type[Nyse]] = {"always": Always, "nyse": Nyse}
 
 
-def _eastern(day: date, at: clock_time) -> int:
+def eastern(day: date, at: clock_time) -> int:
+    """The time at which clocks in New York show that day and time."""
     return from_datetime(datetime.combine(day, at, EASTERN))
 
 
@@ -127,7 +182,7 @@ def _nyse_year(year: int) -> tuple[frozenset[date], frozenset[date]]:
     """The closed days and the half days of a year."""
     from holidays import HALF_DAY, financial_holidays  # half a second to import, and only these hours need it
 
-    # The rules move some holidays of a year into its neighbour, hence the wider look.
+    # The rules move some holidays of a year into its neighbor, hence the wider look.
     years = [y for y in (year - 1, year, year + 1) if 1 <= y <= 9999]
     closed = financial_holidays("NYSE", years=years)
     halves = financial_holidays("NYSE", years=years, categories=(HALF_DAY,))

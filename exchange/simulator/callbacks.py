@@ -1,4 +1,4 @@
-"""Tells brokers how their trades ended: signed posts of sets of reports, repeated until they are answered 2xx."""
+"""Tell brokers how their trades ended: signed posts of sets of reports, repeated until they are answered 2xx."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import random
 import sqlite3
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from heapq import heappop, heappush
 from typing import Any
 from uuid import uuid4
@@ -16,10 +15,11 @@ from uuid import uuid4
 import structlog
 from standardwebhooks import Webhook
 
+from exchange.simulator.clock import Clock, machine_time
 from exchange.simulator.faults import Faults
-from exchange.simulator.notation import SECOND, now
-from exchange.simulator.sender import Address, NoAnswer, Sender
-from exchange.simulator.store import Store, report
+from exchange.simulator.formats import SECOND, to_datetime
+from exchange.simulator.http_client import Address, HttpClient, NoAnswer
+from exchange.simulator.order_store import Order, OrderStore, report
 
 log = structlog.get_logger("exchange.callbacks")
 
@@ -58,11 +58,12 @@ class Delivery:
 class Callbacks:
     """The lines to all callback addresses."""
 
-    def __init__(self, store: Store, faults: Faults, webhook: Webhook) -> None:
+    def __init__(self, store: OrderStore, faults: Faults, clock: Clock, webhook: Webhook) -> None:
         self.store = store
         self.faults = faults
+        self._clock = clock
         self.webhook = webhook
-        self.sender = Sender()
+        self.http_client = HttpClient()
         self.tasks: set[asyncio.Task[None]] = set()
         self._lines: dict[str, Line] = {}
         self._answered: list[int] = []
@@ -100,7 +101,7 @@ class Callbacks:
         answered, self._answered = self._answered, []
         if answered:
             try:
-                self.store.delivered(answered, now())
+                self.store.delivered(answered, self._clock.now())
             except sqlite3.Error as error:
                 log.error("record_not_written", error=str(error), reports=len(answered))
 
@@ -109,7 +110,7 @@ class Callbacks:
         self._write_answered()
         for task in self.tasks:
             task.cancel()
-        self.sender.close()
+        self.http_client.close()
 
 
 class Line:
@@ -165,19 +166,23 @@ class Line:
         return None
 
     def _set_of(self, items: list[int | dict[str, Any]]) -> Delivery | None:
-        """A delivery of those reports, less the ones that a fault makes get lost."""
-        faults, store = self._callbacks.faults, self._callbacks.store
-        lost = [item for item in items if isinstance(item, int) and faults.happens("callbackDropRate")]
+        """Make a delivery of those reports, less the ones that a fault loses."""
+        callbacks = self._callbacks
+        orders = callbacks.store.read([item for item in items if isinstance(item, int)])
+        lost = {order.sequence for order in orders if self._is_lost(order)}
         if lost:
-            self._callbacks.note_answered(lost)
-            items = [item for item in items if item not in lost]
-        sequences = [item for item in items if isinstance(item, int)]
-        true = {order.sequence: report(order) for order in store.read(sequences)}
-        reports = [true[item] if isinstance(item, int) else item for item in items]
+            callbacks.note_answered(list(lost))
+        true = {order.sequence: report(order) for order in orders if order.sequence not in lost}
+        reports = [item if isinstance(item, dict) else true.get(item) for item in items]
+        reports = [one for one in reports if one is not None]
         if not reports:
             return None
         body = json.dumps({"reports": reports}, separators=(",", ":"))
-        return Delivery(0.0, f"msg_{uuid4().hex}", body, sequences)
+        return Delivery(0.0, f"msg_{uuid4().hex}", body, list(true))
+
+    def _is_lost(self, order: Order) -> bool:
+        faults = self._callbacks.faults
+        return faults.happens("callbackDropRate") or faults.is_silent(order.trade_id, order.ticker)
 
     def _sleep(self) -> None:
         moments = [self._repeats[0].due] if self._repeats else []
@@ -225,7 +230,9 @@ class Line:
 
     async def _attempt(self, delivery: Delivery) -> str | None:
         """Post once. None when it was answered 2xx, else words for why not."""
-        at = datetime.now(UTC)
+        # By the machine's time: a clock that a tester moves to another day must not make every signature stale.
+        skew = self._callbacks.faults.seconds("callbackTimestampSkewSeconds")
+        at = to_datetime(machine_time() + int(skew * SECOND))
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "exchange-simulator",
@@ -235,7 +242,7 @@ class Line:
         }
         try:
             body = delivery.body.encode()
-            status = await self._callbacks.sender.post(self._address, headers, body, ANSWER_SECONDS_MAX)
+            status = await self._callbacks.http_client.post(self._address, headers, body, ANSWER_SECONDS_MAX)
         except TimeoutError:
             return f"no answer within {ANSWER_SECONDS_MAX} s"
         except (OSError, NoAnswer, ValueError) as error:

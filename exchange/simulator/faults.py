@@ -1,104 +1,235 @@
-"""Faults that the exchange takes on while it runs. They last until they are cleared or the process ends."""
+"""Hold the faults in force. They last until they are cleared or the process ends."""
 
 from __future__ import annotations
 
 import random
+import re
+import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-#: Name -> the greatest number of milliseconds.
-DURATIONS = {"latencyMs": 3_600_000, "callbackDelayMs": 3_600_000, "holdAnswerMs": 600_000}
+from exchange.simulator.errors import Invalid, error
 
-#: Names of probabilities, 0 to 1.
-RATES = (
-    "executeErrorRate",
-    "executeNoAnswerRate",
-    "executeLostRate",
-    "callbackDropRate",
-    "callbackDuplicateRate",
-    "randomErrorRate",
-    "contradictRate",
-    "breakTermsRate",
+#: What a proxy in between may answer in place of the exchange.
+PROXY_ANSWERS = (
+    "html404",
+    "html502",
+    "html200",
+    "json404",
+    "empty200",
+    "otherTrade404",
+    "cutBody",
+    "hangUp",
+    "notHttp",
 )
-SWITCHES = ("down", "latencyJitter")
+
+#: What may be wrong with a garbled report.
+GARBLES = ("surrogate", "nul", "longText", "badTime", "badPrice")
+
+_TICKERS_MAX = 500
+_PATH = re.compile(r"(?:[A-Z]{3,7} )?/[!-~]{0,200}", re.ASCII)
 
 
-class InvalidFaults(ValueError):
-    """Faults that can't be taken. `errors` says what is wrong with which field; nothing was changed."""
+@dataclass(frozen=True)
+class Rule:
+    """Which values a fault takes, in code and in words."""
 
-    def __init__(self, errors: list[dict[str, str]]) -> None:
-        super().__init__(errors)
-        self.errors = errors
+    default: Any
+    words: str
+    accepts: Any
+    per_path: bool = False
+
+    def problem(self, value: object) -> str | None:
+        """Say what is wrong with a value, or None."""
+        if self.per_path and isinstance(value, dict):
+            if all(_PATH.fullmatch(path) and self.accepts(one) for path, one in value.items()):
+                return None
+            return f'each key must be a path such as "/v1/quotes" or "POST /v1/trades", each value {self.words}'
+        return None if self.accepts(value) else f"must be {self.words}"
+
+
+def _number(least: float, most: float, what: str, default: float = 0, *, per_path: bool = False) -> Rule:
+    def accepts(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+    return Rule(default, f"{what} from {least} to {most}", accepts, per_path)
+
+
+def _milliseconds(most: int, *, per_path: bool = False) -> Rule:
+    return _number(0, most, "a number of milliseconds", per_path=per_path)
+
+
+def _rate(*, per_path: bool = False) -> Rule:
+    return _number(0, 1, "a number", 0.0, per_path=per_path)
+
+
+def _switch() -> Rule:
+    return Rule(False, "true or false", lambda value: isinstance(value, bool))
+
+
+def _whole(least: int, default: int | None = None) -> Rule:
+    def accepts(value: object) -> bool:
+        return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least)
+
+    return Rule(default, "a whole number or null", accepts)
+
+
+def _some_of(names: tuple[str, ...]) -> Rule:
+    def accepts(value: object) -> bool:
+        return isinstance(value, list) and bool(value) and all(name in names for name in value)
+
+    return Rule(list(names), f"a list of some of {', '.join(names)}", accepts)
+
+
+def _tickers() -> Rule:
+    def accepts(value: object) -> bool:
+        listed = isinstance(value, list) and len(value) <= _TICKERS_MAX
+        return listed and all(isinstance(ticker, str) for ticker in value)  # type: ignore[attr-defined]
+
+    return Rule([], f"a list of at most {_TICKERS_MAX} tickers", accepts)
+
+
+RULES: dict[str, Rule] = {
+    "latencyMs": _milliseconds(3_600_000),
+    "latencyJitter": _switch(),
+    "randomErrorRate": _rate(),
+    "executeErrorRate": _rate(),
+    "executeNoAnswerRate": _rate(),
+    "executeLostRate": _rate(),
+    "holdAnswerMs": _milliseconds(600_000),
+    "poisonTickers": _tickers(),
+    "silentIdRate": _rate(),
+    "silentTickers": _tickers(),
+    "callbackDropRate": _rate(),
+    "callbackDuplicateRate": _rate(),
+    "callbackDelayMs": _milliseconds(3_600_000),
+    "callbackTimestampSkewSeconds": _number(-86_400, 86_400, "a number of seconds"),
+    "contradictRate": _rate(),
+    "breakTermsRate": _rate(),
+    "callbackGarbleRate": _rate(),
+    "recordGarbleRate": _rate(),
+    "garbleKinds": _some_of(GARBLES),
+    "tickersMax": _whole(0),
+    "tickersMissing": _tickers(),
+    "arriveDelayMs": _milliseconds(600_000, per_path=True),
+    "answerDelayMs": _milliseconds(600_000, per_path=True),
+    "dripHeadMs": _milliseconds(60_000, per_path=True),
+    "dripBodyMs": _milliseconds(60_000, per_path=True),
+    "proxyAnswerRate": _rate(per_path=True),
+    "proxyAnswerKinds": _some_of(PROXY_ANSWERS),
+    "proxyPassRate": _rate(),
+    "down": _switch(),
+    "seed": _whole(-(2**63)),
+}
 
 
 class Faults:
-    """The faults in force, and the dice that decide whom they meet."""
+    """The faults in force, and the dice that decide which calls and trades they hit."""
 
     def __init__(self, latency_ms: int) -> None:
         self._latency_ms = latency_ms
         self.clear()
 
     def clear(self) -> None:
-        """Back to no faults and to dice without a seed. Repeating it changes nothing."""
-        self._values: dict[str, Any] = dict.fromkeys(DURATIONS, 0)
-        self._values |= dict.fromkeys(RATES, 0.0)
-        self._values |= dict.fromkeys(SWITCHES, False)
-        self._values |= {"seed": None, "latencyMs": self._latency_ms}
+        """End all faults and go back to dice without a seed. Idempotent."""
+        self._values: dict[str, Any] = {name: rule.default for name, rule in RULES.items()}
+        self._values["latencyMs"] = self._latency_ms
         self._dice = random.Random()
 
     def set(self, changes: Mapping[str, object]) -> None:
-        """Merge changes into what is in force; `seed` restarts the dice. All or nothing; raises InvalidFaults."""
-        errors = [
-            {"field": name, "code": code, "detail": detail}
-            for name, value in changes.items()
-            if (wrong := _wrong(name, value)) is not None
-            for code, detail in [wrong]
-        ]
+        """Merge changes into what is in force, all or nothing; `seed` restarts the dice.
+
+        Raises:
+            Invalid: if a name or a value is not valid.
+        """
+        errors = []
+        for name, value in changes.items():
+            if name not in RULES:
+                errors.append(error(name, "is not a fault that this exchange knows", "unknown_field"))
+            elif (problem := RULES[name].problem(value)) is not None:
+                errors.append(error(name, problem))
         if errors:
-            raise InvalidFaults(errors)
+            raise Invalid(errors)
         self._values |= changes
         if "seed" in changes:
             self._dice = random.Random(self._values["seed"])
 
     def as_json(self) -> dict[str, Any]:
-        """All faults by name, those not in force too."""
+        """All faults by name, with the defaults of those that are not in force."""
         return dict(self._values)
+
+    def in_force(self) -> dict[str, Any]:
+        """The faults that differ from their default."""
+        return {name: value for name, value in self._values.items() if value != RULES[name].default}
 
     def happens(self, rate_name: str) -> bool:
         """Throw the dice for one of the rates."""
+        return self._throw(self._values[rate_name])
+
+    def happens_to(self, rate_name: str, trade_id: str) -> bool:
+        """Decide whether a rate hits a trade: always the same answer for the same id, rate and seed."""
         rate = self._values[rate_name]
-        return bool(rate) and self._dice.random() < rate
+        return bool(rate) and zlib.crc32(f"{rate_name} {self._values['seed']} {trade_id}".encode()) < rate * 2**32
 
     def duration(self, name: str) -> int:
         """One of the durations, in microseconds."""
         return int(self._values[name] * 1000)
 
+    def seconds(self, name: str) -> float:
+        """One of the numbers of seconds."""
+        return float(self._values[name])
+
+    def pause_seconds(self, name: str, method: str, path: str) -> float:
+        """A pause that may depend on the path, in seconds."""
+        return float(self._for_path(name, method, path)) / 1000
+
     def latency(self) -> int:
-        """Microseconds from the arrival of a trade until it is executed."""
+        """Draw the microseconds from the arrival of a trade until it executes."""
         whole = self.duration("latencyMs")
         return self._dice.randint(0, whole) if self._values["latencyJitter"] else whole
 
+    def proxy_answer(self, method: str, path: str) -> str | None:
+        """Draw the kind of answer that a proxy gives to this call in place of the exchange, or None."""
+        if not self._throw(self._for_path("proxyAnswerRate", method, path)):
+            return None
+        return str(self._dice.choice(self._values["proxyAnswerKinds"]))
+
+    def garble_kind(self) -> str:
+        """Draw what is wrong with a garbled report."""
+        return str(self._dice.choice(self._values["garbleKinds"]))
+
+    def is_poison(self, ticker: object) -> bool:
+        """Whether an Execute that contains this ticker fails as a whole."""
+        return ticker in self._values["poisonTickers"]
+
+    def is_silent(self, trade_id: str, ticker: str) -> bool:
+        """Whether the exchange says nothing about this trade, neither by callback nor when it is asked."""
+        return ticker in self._values["silentTickers"] or self.happens_to("silentIdRate", trade_id)
+
+    def shorten(self, tickers: list[str]) -> list[str]:
+        """The part of the listed tickers that the list shows."""
+        missing = set(self._values["tickersMissing"])
+        return [ticker for ticker in tickers if ticker not in missing][: self._values["tickersMax"]]
+
     @property
     def down(self) -> bool:
+        """Whether the exchange refuses all calls and does nothing."""
         return bool(self._values["down"])
 
+    def _throw(self, rate: float) -> bool:
+        return bool(rate) and self._dice.random() < rate
 
-def _wrong(name: str, value: object) -> tuple[str, str] | None:
-    """Code and words for what is wrong with a fault's value, or None."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if name in DURATIONS:
-        most = DURATIONS[name]
-        if not number or not 0 <= value <= most:  # type: ignore[operator]
-            return "invalid", f"must be a number of milliseconds from 0 to {most}"
-    elif name in RATES:
-        if not number or not 0 <= value <= 1:  # type: ignore[operator]
-            return "invalid", "must be a number from 0 to 1"
-    elif name in SWITCHES:
-        if not isinstance(value, bool):
-            return "invalid", "must be true or false"
-    elif name == "seed":
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            return "invalid", "must be a whole number or null"
-    else:
-        return "unknown_field", "is not a fault that this exchange knows"
-    return None
+    def _for_path(self, name: str, method: str, path: str) -> float:
+        """The value for a path: that of the longest prefix; of two alike, the one that names the method."""
+        value = self._values[name]
+        if not isinstance(value, dict):
+            return float(value)
+        best: tuple[int, bool] = (-1, False)
+        found = 0.0
+        for key, one in value.items():
+            named_method, _, prefix = key.rpartition(" ")
+            rank = (len(prefix), bool(named_method))
+            if path.startswith(prefix) and named_method in ("", method) and rank > best:
+                best, found = rank, float(one)
+        return found

@@ -97,6 +97,7 @@ class Exchange:
             timeout=timeout,
         )
         assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["exchange-time"].endswith("Z")
         return answer.status, json.loads(answer.data)
 
     def get(self, path):

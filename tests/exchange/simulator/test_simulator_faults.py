@@ -2,14 +2,25 @@
 
 import json
 import threading
+import time
 
 import pytest
 import urllib3
+from standardwebhooks import Webhook, WebhookVerificationError
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 NO_FAULTS = {
-    "latencyMs": 0, "executeErrorRate": 0, "executeNoAnswerRate": 0, "executeLostRate": 0, "callbackDropRate": 0,
-    "callbackDuplicateRate": 0, "callbackDelayMs": 0, "randomErrorRate": 0, "down": False, "contradictRate": 0,
-    "breakTermsRate": 0, "holdAnswerMs": 0, "latencyJitter": False, "seed": None,
+    "latencyMs": 0, "latencyJitter": False, "randomErrorRate": 0, "executeErrorRate": 0, "executeNoAnswerRate": 0,
+    "executeLostRate": 0, "holdAnswerMs": 0, "poisonTickers": [], "silentIdRate": 0, "silentTickers": [],
+    "callbackDropRate": 0, "callbackDuplicateRate": 0, "callbackDelayMs": 0, "callbackTimestampSkewSeconds": 0,
+    "contradictRate": 0, "breakTermsRate": 0, "callbackGarbleRate": 0, "recordGarbleRate": 0,
+    "garbleKinds": ["surrogate", "nul", "longText", "badTime", "badPrice"], "tickersMax": None, "tickersMissing": [],
+    "arriveDelayMs": 0, "answerDelayMs": 0, "dripHeadMs": 0, "dripBodyMs": 0, "proxyAnswerRate": 0, "proxyPassRate": 0,
+    "proxyAnswerKinds": [
+        "html404", "html502", "html200", "json404", "empty200", "otherTrade404", "cutBody", "hangUp", "notHttp",
+    ],
+    "down": False, "seed": None,
 }  # fmt: skip
 
 
@@ -210,3 +221,96 @@ def test_all_faults_at_once_lose_and_double_nothing(exchange, broker, trade, wai
     entries = [entry for entry in exchange.whole_record() if entry["tradeId"] in finals]
     assert len(entries) == 60
     assert json.loads(json.dumps(finals)) == {mine["tradeId"]: exchange.final(mine["tradeId"]) for mine in trades}
+
+
+def test_a_poisoned_ticker_fails_every_set_that_contains_it(exchange, broker, trade):
+    exchange.faults(poisonTickers=["IBM"])
+    poison, other = trade(stockTicker="IBM"), trade()
+    for trades in ([poison], [other, poison]):
+        status, body = exchange.execute(broker.url, *trades)
+        assert (status, body["code"]) == (500, "internal_error")
+        assert all(exchange.record(mine["tradeId"])[0] == 404 for mine in trades)
+    assert exchange.execute(broker.url, other)[0] == 202
+    exchange.call("DELETE", "/v1/faults")
+    assert exchange.execute(broker.url, poison)[0] == 202
+
+
+def is_silent(exchange, trade_id):
+    try:
+        exchange.call("GET", f"/v1/trades/{trade_id}", timeout=0.3)
+    except urllib3.exceptions.ReadTimeoutError:
+        return True
+    return False
+
+
+def test_nothing_is_told_about_a_silent_ticker(exchange, broker, trade):
+    exchange.faults(silentTickers=["IBM"])
+    silent, other = trade(stockTicker="IBM"), trade()
+    assert exchange.execute(broker.url, silent, other)[0] == 202
+    assert broker.wait(other["tradeId"])
+    assert is_silent(exchange, silent["tradeId"])
+    assert not is_silent(exchange, other["tradeId"])
+    assert broker.reports(silent["tradeId"]) == []
+    exchange.call("DELETE", "/v1/faults")
+    assert exchange.final(silent["tradeId"])["status"] == "FILLED"
+
+
+def test_nothing_is_ever_told_about_a_share_of_the_ids(exchange, broker, trade):
+    exchange.faults(silentIdRate=0.3, seed=5)
+    ids = [f"id-{n}" for n in range(20)]
+    silent = [trade_id for trade_id in ids if is_silent(exchange, trade_id)]
+    assert 0 < len(silent) < 20
+    exchange.faults(silentIdRate=0.3, seed=5)
+    assert silent == [trade_id for trade_id in ids if is_silent(exchange, trade_id)]
+
+
+def test_a_short_list_of_tickers(exchange):
+    whole = [entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"]]
+    exchange.faults(tickersMax=1)
+    assert len(exchange.get("/v1/tickers")["results"]) == 1
+    exchange.faults(tickersMax=0)
+    assert exchange.get("/v1/tickers")["results"] == []
+    exchange.faults(tickersMax=None, tickersMissing=["AAPL", "IBM"])
+    shown = [entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"]]
+    assert shown == [ticker for ticker in whole if ticker not in ("AAPL", "IBM")]
+    assert exchange.get("/v1/quotes/AAPL")
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("surrogate", "reason", "half a character: \ud800"), ("nul", "reason", "a NUL: \x00"),
+        ("longText", "reason", "x" * 20_000), ("badTime", "executedAt", "2026-02-30T25:61:00Z"),
+        ("badPrice", "price", "1e400"),
+    ],
+)  # fmt: skip
+def test_a_garbled_report_comes_before_the_true_one(exchange, broker, trade, kind, field, value):
+    exchange.faults(callbackGarbleRate=1, garbleKinds=[kind])
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    first, second = broker.wait(mine["tradeId"], 2)
+    assert first[field] == value
+    assert second == exchange.final(mine["tradeId"])
+
+
+def test_a_record_may_be_garbled(exchange, broker, trade):
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    exchange.final(mine["tradeId"])
+    exchange.faults(recordGarbleRate=1, garbleKinds=["badTime"])
+    [entry] = [entry for entry in exchange.whole_record() if entry["tradeId"] == mine["tradeId"]]
+    assert entry["executedAt"] == "2026-02-30T25:61:00Z"
+    exchange.call("DELETE", "/v1/faults")
+    [entry] = [entry for entry in exchange.whole_record() if entry["tradeId"] == mine["tradeId"]]
+    assert entry["executedAt"] == exchange.final(mine["tradeId"])["executedAt"]
+
+
+def test_callbacks_may_be_signed_with_a_wrong_time(exchange, broker, trade):
+    exchange.faults(callbackTimestampSkewSeconds=-600)
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    broker.wait(mine["tradeId"])
+    headers = {name.lower(): value for name, value in broker.posts[0][0].items()}
+    assert 590 < time.time() - int(headers["webhook-timestamp"]) < 620
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(broker.posts[0][1], headers)

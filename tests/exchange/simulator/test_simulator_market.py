@@ -8,13 +8,15 @@ from itertools import pairwise
 
 import pytest
 
-from exchange.simulator.book import Book
 from exchange.simulator.calendar import Always, Nyse
+from exchange.simulator.clock import Clock, machine_time
+from exchange.simulator.database import Database
+from exchange.simulator.execute_request import ExecuteRequest, Terms
+from exchange.simulator.execution import ExecutionEngine
 from exchange.simulator.faults import Faults
+from exchange.simulator.formats import SECOND, format_money, format_time, from_datetime, parse_money, parse_time
 from exchange.simulator.market import Market
-from exchange.simulator.notation import SECOND, from_datetime, money, parse_moment, parse_money, rfc3339
-from exchange.simulator.store import Store
-from exchange.simulator.terms import Request, Terms
+from exchange.simulator.order_store import OrderStore
 
 TICKERS = ["AAPL", "MSFT", "GOOG", "IBM", "NVDA", "AMZN", "META", "F", "T", "C"]
 DAY = 86_400 * SECOND
@@ -31,7 +33,7 @@ def nyse():
 
 
 def at(text):
-    return parse_moment(text)
+    return parse_time(text)
 
 
 def test_another_process_finds_the_same_prices(always):
@@ -55,7 +57,7 @@ def test_a_day_leads_through_its_open_high_low_and_close(request, hours):
             prices = [market.price(ticker, moment) for moment in seconds]
             assert 0 < candle.low <= min(prices) <= max(prices) <= candle.high
             assert market.price(ticker, session.opens) == candle.open
-            anchors = [price for _, price in market._path(ticker, session)._anchors]
+            anchors = [price for _, price in market._path_of(ticker, session)._anchors]
             assert {candle.high, candle.low} <= set(anchors)
 
 
@@ -64,7 +66,7 @@ def test_no_jump_from_one_day_to_the_next(always):
     for ticker, days in (("AAPL", 6600), ("META", 420), ("F", 520)):
         for n in range(days):
             session = always.hours.session(date(2020, 1, 1) + timedelta(days=n))
-            before = always.candle(ticker, always.session_at(session.opens - 1))
+            before = always.candle(ticker, always.hours.session_at(session.opens - 1))
             assert always.candle(ticker, session).open == before.close
     for n in range(30):
         midnight = at("2026-01-01T00:00:00Z") + n * DAY
@@ -74,7 +76,7 @@ def test_no_jump_from_one_day_to_the_next(always):
 
 
 def test_prices_are_whole_cents_positive_and_move(always):
-    for ticker in always.listings:
+    for ticker in always._places:
         for moment in (at("1995-02-03T04:05:06Z"), at("2026-11-22T12:00:00Z"), at("2060-01-01T00:00:00Z")):
             price = always.price(ticker, moment)
             assert price > 0
@@ -84,7 +86,7 @@ def test_prices_are_whole_cents_positive_and_move(always):
 
 
 def test_every_series_stays_within_reason(always):
-    for ticker in always.listings:
+    for ticker in always._places:
         closes = [candle.close for candle in always._series(ticker)]
         assert all(0.3 < b / a < 1.8 for a, b in pairwise(closes)), ticker
         assert all(c.low <= min(c.open, c.close) <= max(c.open, c.close) <= c.high for c in always._series(ticker))
@@ -92,15 +94,15 @@ def test_every_series_stays_within_reason(always):
 
 def test_bars_agree_with_prices(always, nyse):
     start = at("2026-11-20T15:00:00Z")
-    for bar in always.bars("AAPL", start, start + 600 * SECOND, 60 * SECOND):
+    for bar in always.bars("AAPL", start, start + 600 * SECOND, 60 * SECOND, start):
         assert bar.open == always.price("AAPL", bar.at)
         assert bar.close == always.price("AAPL", bar.at + 60 * SECOND)
-    days = nyse.bars("AAPL", at("2026-11-23T00:00:00Z"), at("2026-11-30T00:00:00Z"), DAY)
-    assert [rfc3339(bar.at)[:10] for bar in days] == ["2026-11-23", "2026-11-24", "2026-11-25", "2026-11-27"]
+    days = nyse.bars("AAPL", at("2026-11-23T00:00:00Z"), at("2026-11-30T00:00:00Z"), DAY, start)
+    assert [format_time(bar.at)[:10] for bar in days] == ["2026-11-23", "2026-11-24", "2026-11-25", "2026-11-27"]
     candle = nyse.candle("AAPL", nyse.hours.session(date(2026, 11, 23)))
     assert (days[0].open, days[0].high, days[0].low, days[0].close) == candle
     with pytest.raises(KeyError):
-        always.bars("NOSUCH", start, start + DAY, DAY)
+        always.bars("NOSUCH", start, start + DAY, DAY, start)
     with pytest.raises(KeyError):
         always.price("NOSUCH", start)
 
@@ -156,19 +158,19 @@ class Outbox:
 )  # fmt: skip
 def test_trades_execute_only_while_the_market_is_open(nyse, tmp_path, moment, code):
     async def story():
-        store, outbox = Store(tmp_path), Outbox()
-        book = Book(store, nyse, Faults(0), outbox, clock=lambda: at(moment))
-        await book.take(Request("http://broker/", [Terms("t", "IBM", "BUY", 2, str(10**12), None)]))
+        store, outbox = OrderStore(Database(tmp_path)), Outbox()
+        engine = ExecutionEngine(store, nyse, Faults(0), outbox, Clock(at(moment) - machine_time()))
+        await engine.accept(ExecuteRequest("http://broker/", [Terms("t", "IBM", "BUY", 2, str(10**12), None)]))
         while not outbox.sequences:
             await asyncio.sleep(0.001)
         order = store.find("t")
-        store.close()
+        store.database.close()
         return order
 
     order = asyncio.run(story())
     assert order.reason_code == code
     if code is None:
-        assert order.price == nyse.price("IBM", at(moment))
+        assert order.price == nyse.price("IBM", order.final_at)
         assert order.amount == 2 * order.price
 
 
@@ -188,10 +190,10 @@ def test_an_exchange_with_nyse_hours_says_so_and_keeps_them(new_exchange, broker
 
 @pytest.mark.parametrize("text", ["0.0000", "0.0001", "1234.5000", "999999999999999.9999"])
 def test_money_is_written_as_it_is_read(text):
-    assert money(parse_money(text)) == text
+    assert format_money(parse_money(text)) == text
 
 
 def test_moments_are_written_as_they_are_read():
-    assert rfc3339(at("2026-11-22T14:30:00.1234567+02:00")) == "2026-11-22T12:30:00.123456Z"
+    assert format_time(at("2026-11-22T14:30:00.1234567+02:00")) == "2026-11-22T12:30:00.123456Z"
     assert at("2026-11-22T00:00:00Z") == from_datetime(datetime(2026, 11, 22, tzinfo=UTC))
-    assert money(-5) == "-0.0005"
+    assert format_money(-5) == "-0.0005"

@@ -56,7 +56,7 @@ def test_a_trade_that_has_not_executed_is_accepted(exchange, broker, trade):
 
 def test_an_unknown_trade_is_404(exchange):
     status, body = exchange.record("nobody-knows")
-    assert (status, body["code"]) == (404, "not_found")
+    assert (status, body["code"], body["tradeId"]) == (404, "not_found", "nobody-knows")
 
 
 def test_the_same_trade_again_is_accepted_and_executed_once(exchange, broker, trade):
@@ -295,7 +295,7 @@ def test_tickers_and_clock(exchange):
     assert all(entry["name"] and entry["exchange"] in ("NYSE", "NASDAQ") for entry in tickers)
     clock = exchange.get("/v1/clock")
     assert MOMENT.fullmatch(clock.pop("at"))
-    assert clock == {"isOpen": True, "hours": "always", "nextOpen": None, "nextClose": None}
+    assert clock == {"isOpen": True, "hours": "always", "nextOpen": None, "nextClose": None, "offsetSeconds": 0.0}
 
 
 def test_calendar(exchange):

@@ -5,12 +5,14 @@ import sqlite3
 
 import pytest
 
-from exchange.simulator.book import Book
 from exchange.simulator.calendar import Always
+from exchange.simulator.clock import Clock
+from exchange.simulator.database import Database
+from exchange.simulator.execute_request import ExecuteRequest, Terms
+from exchange.simulator.execution import ExecutionEngine
 from exchange.simulator.faults import Faults
 from exchange.simulator.market import Market
-from exchange.simulator.store import Store
-from exchange.simulator.terms import Request, Terms
+from exchange.simulator.order_store import OrderStore
 
 
 def terms(trade_id, quantity=1):
@@ -30,61 +32,63 @@ class Outbox:
 
 def fill_disk(store):
     """The record's file may not grow any more."""
-    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    pages = store.database._connection.execute("PRAGMA page_count").fetchone()[0]
+    store.database._connection.execute(f"PRAGMA max_page_count = {pages}")
 
 
 def make_room(store):
-    store._db.execute("PRAGMA max_page_count = 1000000")
+    store.database._connection.execute("PRAGMA max_page_count = 1000000")
 
 
 def test_a_set_that_does_not_fit_the_disk_is_not_stored_and_may_come_again(tmp_path):
     async def story():
-        store, outbox = Store(tmp_path), Outbox()
-        book = Book(store, Market(Always()), Faults(0), outbox)
+        store, outbox = OrderStore(Database(tmp_path)), Outbox()
+        engine = ExecutionEngine(store, Market(Always()), Faults(0), outbox, Clock())
         fill_disk(store)
-        request = Request("http://broker/" + "x" * 2000, [terms(f"t{n}") for n in range(100)])
+        request = ExecuteRequest("http://broker/" + "x" * 2000, [terms(f"t{n}") for n in range(100)])
         with pytest.raises(sqlite3.Error):
-            await book.take(request)
+            await engine.accept(request)
         assert store.page(0, 10) == []
         make_room(store)
-        results = await book.take(request)
+        results = await engine.accept(request)
         assert {result["status"] for result in results} == {"ACCEPTED"}
         while len(outbox.sequences) < 100:
             await asyncio.sleep(0.001)
         assert {order.status for order in store.page(0, 1000)} == {"FILLED"}
-        store.close()
+        store.database.close()
 
     asyncio.run(story())
 
 
 def test_sets_of_one_moment_share_a_transaction(tmp_path):
     async def story():
-        store = Store(tmp_path)
-        book = Book(store, Market(Always()), Faults(3_600_000), Outbox())
+        store = OrderStore(Database(tmp_path))
+        engine = ExecutionEngine(store, Market(Always()), Faults(3_600_000), Outbox(), Clock())
         commits = []
-        store._db.set_trace_callback(lambda statement: commits.append(statement) if statement == "COMMIT" else None)
-        await asyncio.gather(*(book.take(Request("http://broker/", [terms(f"t{n}")])) for n in range(20)))
+        store.database._connection.set_trace_callback(
+            lambda statement: commits.append(statement) if statement == "COMMIT" else None
+        )
+        await asyncio.gather(*(engine.accept(ExecuteRequest("http://broker/", [terms(f"t{n}")])) for n in range(20)))
         assert len(commits) == 1
         assert len(store.page(0, 100)) == 20
-        store.close()
+        store.database.close()
 
     asyncio.run(story())
 
 
 def test_a_decision_stands(tmp_path):
     async def story():
-        store, outbox = Store(tmp_path), Outbox()
-        book = Book(store, Market(Always()), Faults(0), outbox)
-        await book.take(Request("http://broker/", [terms("t")]))
+        store, outbox = OrderStore(Database(tmp_path)), Outbox()
+        engine = ExecutionEngine(store, Market(Always()), Faults(0), outbox, Clock())
+        await engine.accept(ExecuteRequest("http://broker/", [terms("t")]))
         while not outbox.sequences:
             await asyncio.sleep(0.001)
         first = store.find("t")
         assert first is not None
         assert first.final_at is not None
-        book._execute([first.sequence], first.final_at + 5)
+        engine._execute([first.sequence], first.final_at + 5)
         assert store.find("t") == first
         assert outbox.sequences == [first.sequence]
-        store.close()
+        store.database.close()
 
     asyncio.run(story())

@@ -1,25 +1,26 @@
-"""Takes trades, executes each one once when its time has come, and hands the reports on."""
+"""Accept trades, execute each one once when it is due, and hand the reports on."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 from uuid import uuid4
 
 import structlog
 
+from exchange.simulator.clock import Clock, machine_time
+from exchange.simulator.execute_request import ExecuteRequest, Malformed, Terms
+from exchange.simulator.false_reports import contradicting, garbled, with_broken_terms
 from exchange.simulator.faults import Faults
+from exchange.simulator.formats import SECOND, UNITS_PER_DOLLAR, format_money, format_time
 from exchange.simulator.market import Market
-from exchange.simulator.notation import SECOND, money, now, rfc3339
-from exchange.simulator.store import Decision, Order, Store, report
-from exchange.simulator.terms import Malformed, Request, Terms
+from exchange.simulator.order_store import Decision, Order, OrderStore, report
 
-log = structlog.get_logger("exchange.book")
+log = structlog.get_logger("exchange.execution")
 
-#: Trades executed in one go; the loop serves others in between.
+#: Trades executed in one go; the event loop serves others in between.
 EXECUTIONS_AT_ONCE = 500
 
 #: Pause after the record could not be written.
@@ -36,22 +37,21 @@ class Outbox(Protocol):
         """Deliver a report that is not in the record."""
 
 
-class Book:
-    """The trades of the record that have not been executed yet, in order of when they are due."""
+class ExecutionEngine:
+    """Executes the accepted trades, in order of when they are due."""
 
-    def __init__(
-        self, store: Store, market: Market, faults: Faults, outbox: Outbox, clock: Callable[[], int] = now
-    ) -> None:
+    def __init__(self, store: OrderStore, market: Market, faults: Faults, outbox: Outbox, clock: Clock) -> None:
         self._store = store
         self._market = market
         self._faults = faults
         self._outbox = outbox
         self._clock = clock
+        #: Due by the machine's time, since a latency is a duration that no offset of the clock changes.
         self._due: list[tuple[int, int]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def resume(self) -> None:
-        """Take up what an earlier process left to execute or deliver. Called once, before the first trade comes."""
+        """Go on with what an earlier process left to execute or deliver. Call it once, before the first trade comes."""
         for pending in self._store.pending():
             if pending.final:
                 self._outbox.put(pending.callback_url, pending.sequence)
@@ -62,29 +62,32 @@ class Book:
             log.info("resumed", trades=len(self._due))
         self.wake()
 
-    async def take(self, request: Request) -> list[dict[str, Any]]:
-        """Store a set of trades and answer, each for itself, ACCEPTED or REFUSED; durable when this returns.
+    async def accept(self, request: ExecuteRequest) -> list[dict[str, Any]]:
+        """Store a set of trades, durably, and answer ACCEPTED or REFUSED for each trade.
 
-        A refused trade is not stored and never executes. The same trade again is ACCEPTED and executes once.
-        Raises sqlite3.Error when the record can't be written; then none of the set is stored.
+        A refused trade is not stored and never executes.
+
+        Idempotent: the same trade again is ACCEPTED and executes once.
+        Raises:
+            sqlite3.Error: the record can't be written; none of the set is stored.
         """
-        received_at = self._clock()
+        received_at = self._clock.now()
         fresh: list[tuple[int, int]] = []
-        results = [self._take(trade, request.callback_url, received_at, fresh) for trade in request.trades]
-        await self._store.committed()
+        results = [self._accept(trade, request.callback_url, received_at, fresh) for trade in request.trades]
+        await self._store.database.committed()
         for entry in fresh:
             heappush(self._due, entry)
         if fresh:
             self.wake()
         return results
 
-    def _take(
+    def _accept(
         self, trade: Terms | Malformed, callback_url: str, at: int, fresh: list[tuple[int, int]]
     ) -> dict[str, Any]:
         if isinstance(trade, Malformed):
             return _refused(trade.trade_id, "invalid", trade.reason)
         if trade.expires_at is None or trade.expires_at > at:
-            due_at = at + self._faults.latency()
+            due_at = machine_time() + self._faults.latency()
             sequence = self._store.add(trade, callback_url, at, due_at)
             if sequence is not None:
                 fresh.append((due_at, sequence))
@@ -98,24 +101,24 @@ class Book:
         return _accepted(trade.trade_id)
 
     def wake(self) -> None:
-        """Look at what is due, now and whenever the next trade is. Repeating it changes nothing."""
+        """Execute what is due, now and whenever the next trade is. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._due and not self._faults.down:
-            pause = max(0, self._due[0][0] - self._clock()) / SECOND
-            # A clock that is set back must not keep a trade waiting for long.
+            pause = max(0, self._due[0][0] - machine_time()) / SECOND
+            # The machine's clock may be set back, which must not keep a trade waiting for long.
             self._timer = asyncio.get_running_loop().call_later(min(pause, 60.0), self._execute_due)
 
     def _execute_due(self) -> None:
         self._timer = None
-        at = self._clock()
+        due_until = machine_time()
         entries: list[tuple[int, int]] = []
-        while self._due and self._due[0][0] <= at and len(entries) < EXECUTIONS_AT_ONCE:
+        while self._due and self._due[0][0] <= due_until and len(entries) < EXECUTIONS_AT_ONCE:
             entries.append(heappop(self._due))
         if entries and not self._faults.down:
             try:
-                self._execute([sequence for _, sequence in entries], at)
+                self._execute([sequence for _, sequence in entries], self._clock.now())
             except sqlite3.Error as error:
                 log.error("record_not_written", error=str(error), trades=len(entries))
                 for entry in entries:
@@ -128,40 +131,46 @@ class Book:
         orders = [order for order in self._store.read(sequences) if order.final_at is None]
         decided = [(order, self._decide(order, at)) for order in orders]
         self._store.decide((order.sequence, decision) for order, decision in decided)
-        self._store.commit()
+        self._store.database.commit()
         for order, decision in decided:
             self._hand_on(order, decision)
 
     def _decide(self, order: Order, at: int) -> Decision:
-        """How a trade ends that is executed at that moment."""
+        """Decide how a trade ends that is executed at that time."""
 
         def rejected(code: str, reason: str) -> Decision:
             return Decision("REJECTED", None, None, reason, code, str(uuid4()), at)
 
         if order.expires_at is not None and order.expires_at <= at:
-            return rejected("expired", f"not executed before {rfc3339(order.expires_at)}")
-        if order.ticker not in self._market.listings:
+            return rejected("expired", f"not executed before {format_time(order.expires_at)}")
+        if order.ticker not in self._market.listed(at):
             return rejected("unknown_ticker", f"{order.ticker} is not listed")
         if not self._market.hours.is_open(at):
             return rejected("past_market_hours", "the market is closed")
+        split = self._market.split_between(order.ticker, order.received_at, at)
+        if split is not None:
+            return rejected("corporate_action", f"{order.ticker} was split on {split.ex_date} after the trade arrived")
         if self._faults.happens("randomErrorRate"):
             return rejected("exchange_error", "the exchange could not execute the trade")
         price = self._market.price(order.ticker, at)
         amount = price * order.quantity
         if order.type == "BUY" and order.max_price is not None and amount > int(order.max_price):
-            return rejected("insufficient_funds", f"cost of {money(amount)} is over {money(int(order.max_price))}")
+            cap = format_money(int(order.max_price))
+            return rejected("insufficient_funds", f"cost of {format_money(amount)} is over maxPrice {cap}")
         return Decision("FILLED", price, amount, None, None, str(uuid4()), at)
 
     def _hand_on(self, order: Order, decision: Decision) -> None:
-        url = order.callback_url
+        """Give the report to the outbox, with the false ones that faults add before or behind it."""
+        url, true = order.callback_url, _final_report(order, decision)
+        if self._faults.happens("callbackGarbleRate"):
+            self._outbox.put_false(url, garbled(true, self._faults.garble_kind()))
         if self._faults.happens("breakTermsRate"):
-            self._outbox.put_false(url, _with_broken_terms(_final_report(order, decision)))
+            self._outbox.put_false(url, with_broken_terms(true))
         self._outbox.put(url, order.sequence)
         if self._faults.happens("contradictRate"):
-            price = (
-                self._market.price(order.ticker, decision.final_at) if order.ticker in self._market.listings else 10_000
-            )
-            self._outbox.put_false(url, _contradicting(_final_report(order, decision), price))
+            listed = order.ticker in self._market.listed(decision.final_at)
+            price = self._market.price(order.ticker, decision.final_at) if listed else UNITS_PER_DOLLAR
+            self._outbox.put_false(url, contradicting(true, price))
 
 
 def _accepted(trade_id: str) -> dict[str, Any]:
@@ -174,22 +183,3 @@ def _refused(trade_id: str, code: str, reason: str) -> dict[str, Any]:
 
 def _final_report(order: Order, decision: Decision) -> dict[str, Any]:
     return report(order._replace(**decision._asdict()))
-
-
-def _with_broken_terms(true: dict[str, Any]) -> dict[str, Any]:
-    """The same report over twice the shares."""
-    false = true | {"quantity": true["quantity"] * 2, "executionId": str(uuid4())}
-    if true["amount"] is not None:
-        whole, _, part = true["amount"].partition(".")
-        false["amount"] = money(2 * (int(whole) * 10_000 + int(part)))
-    return false
-
-
-def _contradicting(true: dict[str, Any], price: int) -> dict[str, Any]:
-    """FILLED where the true report says REJECTED, and the other way round."""
-    false = true | {"executionId": str(uuid4())}
-    if true["status"] == "FILLED":
-        rejection = {"reason": "the exchange could not execute the trade", "reasonCode": "exchange_error"}
-        return false | {"status": "REJECTED", "price": None, "amount": None} | rejection
-    fill = {"price": money(price), "amount": money(price * true["quantity"])}
-    return false | {"status": "FILLED", "reason": None, "reasonCode": None} | fill

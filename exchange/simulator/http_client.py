@@ -1,4 +1,4 @@
-"""A lean HTTP/1.1 client that posts callbacks. It keeps connections, follows no redirects and reads only the status."""
+"""Post callbacks over HTTP/1.1: connections are kept, redirects are not followed, and only the status is read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Connection(NamedTuple):
     writer: asyncio.StreamWriter
 
 
-class Sender:
+class HttpClient:
     """Posts to any number of hosts and keeps their connections."""
 
     def __init__(self) -> None:

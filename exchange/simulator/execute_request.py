@@ -1,4 +1,4 @@
-"""What a broker may ask: the body of Execute, checked field by field."""
+"""Check the body of Execute, field by field."""
 
 from __future__ import annotations
 
@@ -7,81 +7,71 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
-from exchange.simulator.notation import parse_moment, parse_money
+from exchange.simulator.errors import Invalid, error
+from exchange.simulator.formats import parse_money, parse_time
 
 TRADES_MAX = 100
 QUANTITY_MAX = 1_000_000_000
 CALLBACK_URL_LENGTH_MAX = 2048
 
-_TRADE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
-_TICKER = re.compile(r"[A-Za-z0-9.-]{1,16}", re.ASCII)
-
-
-class Invalid(ValueError):
-    """A request that can't be understood. `errors` says what is wrong with which field; nothing was stored."""
-
-    def __init__(self, errors: list[dict[str, str]]) -> None:
-        super().__init__(errors)
-        self.errors = errors
+ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+TICKER = re.compile(r"[A-Za-z0-9.-]{1,16}", re.ASCII)
 
 
 class Terms(NamedTuple):
-    """What one trade asks for; two are the same trade when all of it is equal."""
+    """The terms of one trade. The same id with equal terms is the same trade."""
 
     trade_id: str
     ticker: str
     type: str
     quantity: int
-    #: Cap on the whole cost of a BUY in units of 1/10,000 USD, as text: it may be greater than SQLite's integers.
+    #: The most that a BUY may cost in all, in units of 1/10,000 USD; text, since it may exceed SQLite's integers.
     max_price: str | None
-    #: The moment from which on the trade must not execute.
+    #: The time from which on the trade must not execute.
     expires_at: int | None
 
 
 class Malformed(NamedTuple):
-    """One trade of a set whose terms are not valid, with words for why."""
+    """One trade of a set whose terms are not valid, and the reason."""
 
     trade_id: str
     reason: str
 
 
-class Request(NamedTuple):
-    """The body of Execute."""
+class ExecuteRequest(NamedTuple):
+    """A valid body of Execute."""
 
     callback_url: str
     trades: list[Terms | Malformed]
 
 
-def error(field: str, detail: str, code: str = "invalid") -> dict[str, str]:
-    """One entry of an answer's `errors`."""
-    return {"field": field, "code": code, "detail": detail}
+def read_execute(body: Any) -> ExecuteRequest:
+    """Check the body of Execute. A trade that has an id but no valid terms becomes Malformed and fails alone.
 
-
-def read_request(body: Any) -> Request:
-    """Check the body of Execute. A trade with an id but without valid terms is Malformed, and concerns only itself.
-
-    Raises Invalid where there is nobody to answer: no callback address, no list of trades, a trade without an id.
+    Raises:
+        Invalid: there is no callback address, no list of trades, or a trade without an id.
     """
     if not isinstance(body, dict):
         raise Invalid([error("", "must be a JSON object with callbackUrl and trades")])
     errors: list[dict[str, str]] = []
     url = body.get("callbackUrl")
     if not _is_callback_url(url):
-        words = f"must be an http or https URL of at most {CALLBACK_URL_LENGTH_MAX} characters without user or fragment"
-        errors.append(error("callbackUrl", words))
+        length = f"of at most {CALLBACK_URL_LENGTH_MAX} characters"
+        detail = f"must be an http or https URL {length}, without user or fragment"
+        errors.append(error("callbackUrl", detail))
     trades = body.get("trades")
     if not isinstance(trades, list) or not 1 <= len(trades) <= TRADES_MAX:
         raise Invalid([*errors, error("trades", f"must be a list of 1 to {TRADES_MAX} trades")])
     found: list[Terms | Malformed] = []
     for n, trade in enumerate(trades):
         trade_id = trade.get("tradeId") if isinstance(trade, dict) else None
-        if not isinstance(trade_id, str) or not _TRADE_ID.fullmatch(trade_id):
+        if not isinstance(trade_id, str) or not ID.fullmatch(trade_id):
             errors.append(error(f"trades[{n}].tradeId", "must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -"))
         else:
             found.append(_read_terms(trade_id, trade))
     if errors:
         raise Invalid(errors)
-    return Request(str(url), found)
+    return ExecuteRequest(str(url), found)
 
 
 def _read_terms(trade_id: str, trade: dict[str, Any]) -> Terms | Malformed:
@@ -89,7 +79,7 @@ def _read_terms(trade_id: str, trade: dict[str, Any]) -> Terms | Malformed:
     max_price, expires_at = trade.get("maxPrice"), trade.get("expiresAt")
     field = "stockTicker"
     try:
-        if not isinstance(ticker, str) or not _TICKER.fullmatch(ticker):
+        if not isinstance(ticker, str) or not TICKER.fullmatch(ticker):
             raise ValueError("must be 1 to 16 of the characters A-Z a-z 0-9 . -")
         field = "type"
         if type_ not in ("BUY", "SELL"):
@@ -104,7 +94,7 @@ def _read_terms(trade_id: str, trade: dict[str, Any]) -> Terms | Malformed:
             raise ValueError("is required for a BUY")
         field = "expiresAt"
         if expires_at is not None:
-            expires_at = parse_moment(expires_at)
+            expires_at = parse_time(expires_at)
     except ValueError as wrong:
         return Malformed(trade_id, f"{field} {wrong}")
     return Terms(trade_id, ticker, type_, quantity, max_price, expires_at)

@@ -1,0 +1,140 @@
+"""Draw one session's price, second by second, through its real open, high, low and close.
+
+Between these it is a Brownian bridge whose dice are a hash of stock, day and place, so that any second of any day is
+computed by itself, alike on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from itertools import accumulate, pairwise
+from math import sqrt
+from typing import NamedTuple
+
+#: Prices of a dollar and more are whole cents; lower ones have four digits.
+CENT = 100
+DOLLAR = 10_000
+
+#: How often a piece of the path is halved for its outline: 64 points a piece.
+OUTLINE_HALVINGS = 6
+
+_MASK = (1 << 64) - 1
+
+
+class Candle(NamedTuple):
+    """Open, high, low and close, in units of 1/10,000 USD."""
+
+    open: int
+    high: int
+    low: int
+    close: int
+
+
+class DayPath:
+    """One session's price, second by second."""
+
+    __slots__ = ("_anchors", "_candle", "_outline", "_seconds", "_seed", "_volatility")
+
+    def __init__(self, seed: str, candle: Candle, seconds: int) -> None:
+        self._seed = int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=8).digest(), "big")
+        self._candle = candle
+        self._seconds = seconds
+        # A Brownian motion's range over a day is about 1.6 of its deviation over that day.
+        self._volatility = (candle.high - candle.low) / 1.6 / sqrt(seconds)
+        anchors = {0: candle.open, seconds: candle.close}
+        for salt, price in ((1, candle.high), (2, candle.low)):
+            if price not in (candle.open, candle.close):
+                at = int(seconds * (0.02 + 0.96 * dice(self._seed, salt) / _MASK))
+                while at in anchors:
+                    at += 1
+                anchors[at] = price
+        self._anchors = sorted(anchors.items())
+        self._outline: tuple[list[int], list[int], list[int]] | None = None
+
+    def at(self, second: int) -> int:
+        """The price at that many seconds from the opening, in units of 1/10,000 USD."""
+        left, price_left = self._anchors[0]
+        right, price_right = self._anchors[-1]
+        for at, price in self._anchors:
+            if at == second:
+                return price
+            if at < second:
+                left, price_left = at, price
+            else:
+                right, price_right = at, price
+                break
+        a, b = float(price_left), float(price_right)
+        while right - left > 1:
+            middle = (left + right) // 2
+            value = self._between(left, a, right, b)
+            if second < middle:
+                right, b = middle, value
+            else:
+                left, a = middle, value
+                if second == middle:
+                    break
+        # The last trade bounces between bid and ask, so that quiet shares move too.
+        bounce = (dice(self._seed, second + 1_000_003) / _MASK - 0.5) * (1.4 * CENT + a * 0.0002)
+        return self._rounded(a + bounce)
+
+    def until(self, second: int) -> Candle:
+        """Open, high, low and last price up to that many seconds from the opening.
+
+        High and low are those of the path's outline, of about 200 points, and of the price at that second.
+        """
+        if second >= self._seconds:
+            return self._candle
+        if self._outline is None:
+            self._outline = self._draw_outline()
+        seconds, highs, lows = self._outline
+        place = bisect_right(seconds, second) - 1
+        last = self.at(second)
+        return Candle(self._candle.open, max(highs[place], last), min(lows[place], last), last)
+
+    def _draw_outline(self) -> tuple[list[int], list[int], list[int]]:
+        """Points of the path in order, each with the highest and the lowest price so far."""
+        points = [self._anchors[0]]
+        for (left, a), (right, b) in pairwise(self._anchors):
+            self._add_points(points, (left, float(a)), (right, float(b)), OUTLINE_HALVINGS)
+            points.append((right, b))
+        prices = [price for _, price in points]
+        return [at for at, _ in points], list(accumulate(prices, max)), list(accumulate(prices, min))
+
+    def _add_points(
+        self, points: list[tuple[int, int]], left: tuple[int, float], right: tuple[int, float], halvings: int
+    ) -> None:
+        if halvings and right[0] - left[0] > 1:
+            middle = ((left[0] + right[0]) // 2, self._between(*left, *right))
+            self._add_points(points, left, middle, halvings - 1)
+            points.append((middle[0], self._rounded(middle[1])))
+            self._add_points(points, middle, right, halvings - 1)
+
+    def _between(self, left: int, a: float, right: int, b: float) -> float:
+        """The path half-way between two of its points."""
+        middle = (left + right) // 2
+        span = right - left
+        bits = dice(self._seed, middle)
+        # The sum of four even dice is close to normal, and the same on every machine.
+        normal = ((bits & 65535) + (bits >> 16 & 65535) + (bits >> 32 & 65535) + (bits >> 48) - 131070) / 37837.0
+        value = a + (b - a) * (middle - left) / span
+        value += self._volatility * sqrt((middle - left) * (right - middle) / span) * normal
+        # What would leave the day's range is folded back into it.
+        low, high = self._candle.low, self._candle.high
+        if value > high:
+            return max(2.0 * high - value, low)
+        if value < low:
+            return min(2.0 * low - value, high)
+        return value
+
+    def _rounded(self, price: float) -> int:
+        tick = CENT if self._candle.low >= DOLLAR else 1
+        return min(self._candle.high, max(self._candle.low, round(price / tick) * tick))
+
+
+def dice(seed: int, place: int) -> int:
+    """64 even bits for a place (the finalizer of SplitMix64)."""
+    z = (seed + place * 0x9E3779B97F4A7C15) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return z ^ (z >> 31)

@@ -1,0 +1,187 @@
+"""The endpoints for what is listed, what it costs, and when the market is open."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, timedelta
+from typing import Any
+
+from exchange.simulator.announcement_store import AnnouncementStore
+from exchange.simulator.app import Routes
+from exchange.simulator.calendar import EASTERN, Hours, Nyse
+from exchange.simulator.clock import Clock
+from exchange.simulator.errors import Invalid, Problem, error
+from exchange.simulator.faults import Faults
+from exchange.simulator.formats import SECOND, format_money, format_time, parse_time, to_datetime
+from exchange.simulator.listings import Listing
+from exchange.simulator.market import Market
+from exchange.simulator.parameters import Call
+
+QUOTES_MAX = 200
+BARS_MAX = 1000
+BARS_DEFAULT = 300
+CALENDAR_DAYS_MAX = 3660
+PAGE_MAX = 1000
+PAGE_DEFAULT = 100
+DAY = 86_400 * SECOND
+
+#: Charts go back no further.
+FIRST_TIME = parse_time("1990-01-01T00:00:00Z")
+
+
+class MarketDataApi:
+    """Tells about stocks, prices, hours and corporate actions."""
+
+    def __init__(self, market: Market, announcements: AnnouncementStore, clock: Clock, faults: Faults) -> None:
+        self._market = market
+        self._announcements = announcements
+        self._clock = clock
+        self._faults = faults
+
+    def routes(self) -> Routes:
+        """Endpoints by path and method."""
+        return {
+            "/v1/quotes": {"GET": self.quotes},
+            "/v1/quotes/": {"GET": self.quote},
+            "/v1/bars/": {"GET": self.bars},
+            "/v1/tickers": {"GET": self.tickers},
+            "/v1/clock": {"GET": self.clock},
+            "/v1/calendar": {"GET": self.calendar},
+            "/v1/corporate-actions": {"GET": self.corporate_actions},
+            "/healthz": {"GET": self.health},
+        }
+
+    # -- prices
+
+    async def quote(self, call: Call) -> tuple[int, Any]:
+        """One stock's last price and its day."""
+        self._require_listed(call.name, call.at)
+        return 200, self._quote(call.name, call.at)
+
+    async def quotes(self, call: Call) -> tuple[int, Any]:
+        """The quotes of many stocks."""
+        tickers = call.query().tickers(QUOTES_MAX)
+        listed = self._market.listed(call.at)
+        return 200, {
+            "results": [self._quote(ticker, call.at) for ticker in tickers if ticker in listed],
+            "unknown": [ticker for ticker in tickers if ticker not in listed],
+        }
+
+    def _quote(self, ticker: str, at: int) -> dict[str, Any]:
+        price, before = self._market.price(ticker, at), self._market.previous_close(ticker, at)
+        today = self._market.day(ticker, at)
+        return {
+            "stockTicker": ticker,
+            "price": format_money(price),
+            # While the market is closed, the last price is that of the last close.
+            "at": format_time(min(at, self._market.hours.session_at(at).closes)),
+            "open": format_money(today.open),
+            "high": format_money(max(today.high, price)),
+            "low": format_money(min(today.low, price)),
+            "previousClose": format_money(before),
+            "change": format_money(price - before),
+            "changePercent": f"{(price - before) * 100 / before:.2f}",
+        }
+
+    async def bars(self, call: Call) -> tuple[int, Any]:
+        """One stock's prices over a period, in bars."""
+        self._require_listed(call.name, call.at)
+        query = call.query()
+        end = min(query.time("end", call.at), call.at)
+        start = query.time("start", end - DAY)
+        if not FIRST_TIME <= start < end:
+            raise Invalid([error("start", f"must be before end and now, and not before {format_time(FIRST_TIME)}")])
+        if "step" in query:
+            step = query.number("step", 60, 1, 366 * 86_400) * SECOND
+        else:
+            points = query.number("points", BARS_DEFAULT, 1, BARS_MAX)
+            step = -(-(end - start) // (points * SECOND)) * SECOND
+        # Bars of equal steps begin at equal times, whatever period is asked for.
+        start -= start % step
+        if (end - start) / step > BARS_MAX + 1:
+            raise Invalid([error("step", f"must make at most {BARS_MAX} bars of the time from start to end")])
+        bars = await asyncio.to_thread(self._market.bars, call.name, start, end, step, call.at)
+        return 200, {
+            "stockTicker": call.name,
+            "step": step // SECOND,
+            "results": [
+                {"at": format_time(bar.at), "open": format_money(bar.open), "high": format_money(bar.high)}
+                | {"low": format_money(bar.low), "close": format_money(bar.close)}
+                for bar in bars
+            ],
+        }
+
+    def _require_listed(self, ticker: str, at: int) -> None:
+        if ticker not in self._market.listed(at):
+            raise Problem(404, "unknown_ticker", "this ticker is not listed", about={"stockTicker": ticker})
+
+    # -- what is listed
+
+    async def tickers(self, call: Call) -> tuple[int, Any]:
+        """What is listed now."""
+        listed = self._market.listed(call.at)
+        return 200, {"results": [_listing_json(listed[ticker]) for ticker in self._faults.shorten(list(listed))]}
+
+    async def corporate_actions(self, call: Call) -> tuple[int, Any]:
+        """A page of the corporate actions, in the order in which they were announced."""
+        query = call.query()
+        after = query.number("after", 0, 0, 2**62)
+        limit = query.number("limit", PAGE_DEFAULT, 1, PAGE_MAX)
+        actions = self._announcements.actions(after, limit + 1)
+        more = len(actions) > limit
+        following = actions[limit - 1].sequence if more else None
+        return 200, {"results": [action.as_json() for action in actions[:limit]], "next": following}
+
+    # -- hours
+
+    async def clock(self, call: Call) -> tuple[int, Any]:
+        """The exchange's time, and whether the market is open."""
+        at, hours = call.at, self._market.hours
+        times = {"nextOpen": hours.next_open(at), "nextClose": hours.next_close(at)}
+        return 200, {
+            "at": format_time(at),
+            "isOpen": hours.is_open(at),
+            "hours": hours.name,
+            "offsetSeconds": self._clock.offset_seconds,
+        } | {name: None if time is None else format_time(time) for name, time in times.items()}
+
+    async def calendar(self, call: Call) -> tuple[int, Any]:
+        """The New York Stock Exchange's trading days, whatever hours this exchange keeps."""
+        hours = self._market.hours
+        query = call.query()
+        nyse: Hours = hours if isinstance(hours, Nyse) else Nyse(hours.closures.values())
+        start = query.date("start", nyse.day_of(call.at))
+        end = query.date("end", min(start, date(9990, 1, 1)) + timedelta(days=30))
+        if not 0 <= (end - start).days <= CALENDAR_DAYS_MAX:
+            raise Invalid([error("end", f"must be from start to {CALENDAR_DAYS_MAX} days after it")])
+        return 200, {"hours": hours.name, "results": await asyncio.to_thread(_days, nyse, start, end)}
+
+    async def health(self, call: Call) -> tuple[int, Any]:
+        """That the process answers."""
+        return 200, {"status": "ok"}
+
+
+def _days(hours: Hours, start: date, end: date) -> list[dict[str, Any]]:
+    """The trading days from start to end, both included."""
+    sessions = (hours.session(start + timedelta(days=n)) for n in range((end - start).days + 1))
+    return [
+        {
+            "date": session.day.isoformat(),
+            "open": to_datetime(session.opens).astimezone(EASTERN).strftime("%H:%M"),
+            "close": to_datetime(session.closes).astimezone(EASTERN).strftime("%H:%M"),
+            "opensAt": format_time(session.opens),
+            "closesAt": format_time(session.closes),
+            "halfDay": session.half_day or session.closes < session.scheduled_close,
+        }
+        for session in sessions
+        if session is not None
+    ]
+
+
+def _listing_json(listing: Listing) -> dict[str, str]:
+    return {
+        "stockTicker": listing.ticker,
+        "name": listing.name,
+        "exchange": listing.exchange,
+        "industry": listing.industry,
+    }

@@ -1,0 +1,46 @@
+"""Answer as something between the broker and the exchange would: in its own words, or with half of the exchange's."""
+
+from __future__ import annotations
+
+import json
+from email.utils import formatdate
+from uuid import uuid4
+
+from exchange.simulator.http_server import Response
+
+_PAGES = {
+    "html404": (404, "404 Not Found"),
+    "html502": (502, "502 Bad Gateway"),
+    "html200": (200, "We'll be back soon"),
+}
+
+
+def proxy_answer(kind: str, genuine: Response | None) -> Response | None:
+    """Make an answer of one of `faults.PROXY_ANSWERS`; None closes the connection.
+
+    Args:
+        genuine: what the exchange answered, where the call was passed on to it.
+    """
+    if kind in _PAGES:
+        status, words = _PAGES[kind]
+        page = f"<html><head><title>{words}</title></head><body><h1>{words}</h1><hr>nginx/1.27.3</body></html>"
+        return _answer(status, "text/html", page)
+    if kind == "json404":
+        return _answer(404, "application/json", json.dumps({"message": "no Route matched with those values"}))
+    if kind == "otherTrade404":
+        other = {"status": 404, "code": "not_found", "detail": "the exchange does not know this trade", "errors": []}
+        return _answer(404, "application/json", json.dumps(other | {"tradeId": str(uuid4())}))
+    if kind == "empty200":
+        return _answer(200, "application/json", "")
+    if kind == "cutBody":
+        whole = genuine or _answer(200, "application/json", json.dumps({"results": [], "next": None}))
+        whole.cut_after_bytes = len(whole.body) // 2
+        return whole
+    if kind == "notHttp":
+        return Response(200, [], b"", raw=b"SSH-2.0-OpenSSH_9.6\r\n")
+    return None
+
+
+def _answer(status: int, content_type: str, body: str) -> Response:
+    headers = [("server", "nginx/1.27.3"), ("date", formatdate(usegmt=True)), ("content-type", content_type)]
+    return Response(status, headers, body.encode())

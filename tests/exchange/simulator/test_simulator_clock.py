@@ -1,0 +1,121 @@
+"""The exchange tells its time with every answer, decides everything by it, and lets testers move it."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+import pytest
+
+
+@pytest.fixture
+def exchange(exchange):
+    yield exchange
+    exchange.call("DELETE", "/v1/clock")
+
+
+def move(exchange, seconds):
+    status, body = exchange.call("PUT", "/v1/clock", {"offsetSeconds": seconds})
+    assert status == 200, body
+    assert body["offsetSeconds"] == seconds
+
+
+def off_by(text):
+    """How many seconds a time is ahead of this machine's."""
+    return (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/healthz"), ("GET", "/v1/quotes/AAPL"), ("GET", "/v1/trades/nobody"), ("POST", "/v1/trades"),
+        ("GET", "/nothing"), ("DELETE", "/v1/quotes/AAPL"), ("GET", "/v1/faults"), ("PUT", "/v1/closures"),
+    ],
+)  # fmt: skip
+def test_every_answer_tells_the_time(exchange, method, path):
+    move(exchange, -20)
+    answer = exchange.http.request(method, f"http://127.0.0.1:{exchange.port}{path}")
+    assert -21 < off_by(answer.headers["exchange-time"]) < -18
+    assert len(answer.headers["exchange-time"]) == len("2026-11-22T14:30:00.000000Z")
+    date = parsedate_to_datetime(answer.headers["date"])
+    assert -22 < (date - datetime.now(UTC)).total_seconds() < -18
+
+
+def test_the_time_of_an_answer_is_that_before_it_was_looked_up(exchange):
+    exchange.faults(answerDelayMs=1000)
+    answer = exchange.http.request("GET", f"http://127.0.0.1:{exchange.port}/v1/trades/nobody")
+    assert off_by(answer.headers["exchange-time"]) < -0.9
+
+
+def test_the_clock_is_shown_and_reset(exchange):
+    move(exchange, 86_400.5)
+    clock = exchange.get("/v1/clock")
+    assert clock["offsetSeconds"] == 86_400.5
+    assert 86_399 < off_by(clock["at"]) < 86_402
+    status, body = exchange.call("DELETE", "/v1/clock")
+    assert (status, body["offsetSeconds"]) == (200, 0)
+    assert abs(off_by(exchange.get("/v1/clock")["at"])) < 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, [], {"offsetSeconds": "5"}, {"offsetSeconds": None}, {"offsetSeconds": True}, {"offsetSeconds": 1e12},
+     {"offsetSeconds": 5, "other": 1}],
+    ids=str,
+)  # fmt: skip
+def test_bad_offsets_change_nothing(exchange, body):
+    status, answer = exchange.call("PUT", "/v1/clock", body)
+    assert status == 422
+    assert answer["errors"]
+    assert exchange.get("/v1/clock")["offsetSeconds"] == 0
+
+
+def test_trades_expire_by_the_exchanges_clock(exchange, broker, trade):
+    move(exchange, -3600)
+    past = trade(expiresAt=(datetime.now(UTC) - timedelta(minutes=10)).isoformat())
+    assert exchange.execute(broker.url, past)[1]["results"][0]["status"] == "ACCEPTED"
+    report = exchange.final(past["tradeId"])
+    assert report["status"] == "FILLED"
+    assert -3610 < off_by(report["executedAt"]) < -3590
+    move(exchange, 3600)
+    coming = trade(expiresAt=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())
+    assert exchange.execute(broker.url, coming)[1]["results"][0]["code"] == "expired"
+
+
+def test_a_clock_that_jumps_ahead_expires_what_has_not_executed(exchange, broker, trade):
+    exchange.faults(latencyMs=1000)
+    mine = trade(expiresAt=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())
+    exchange.execute(broker.url, mine)
+    move(exchange, 3600)
+    assert broker.wait(mine["tradeId"])[0]["reasonCode"] == "expired"
+
+
+def test_latency_is_the_same_whatever_the_clock_shows(exchange, broker, trade):
+    exchange.faults(latencyMs=300)
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    move(exchange, -86_400)
+    assert broker.wait(mine["tradeId"])[0]["status"] == "FILLED"
+
+
+def test_prices_are_those_of_the_exchanges_time(exchange):
+    move(exchange, 30 * 86_400)
+    quote = exchange.get("/v1/quotes/AAPL")
+    assert off_by(quote["at"]) > 29 * 86_400
+    bars = exchange.get("/v1/bars/AAPL?points=3")["results"]
+    assert off_by(bars[-1]["at"]) > 28 * 86_400
+
+
+def test_callbacks_can_be_verified_though_the_clock_is_moved(exchange, broker, trade):
+    move(exchange, 5 * 86_400)
+    mine = trade(expiresAt=None)
+    exchange.execute(broker.url, mine)
+    broker.wait(mine["tradeId"])
+    headers = {name.lower(): value for name, value in broker.posts[0][0].items()}
+    assert abs(datetime.now(UTC).timestamp() - int(headers["webhook-timestamp"])) < 30
+
+
+def test_the_clock_stays_moved_across_a_restart(new_exchange):
+    exchange = new_exchange().start()
+    move(exchange, -1234.5)
+    exchange.kill()
+    exchange.start()
+    assert exchange.get("/v1/clock")["offsetSeconds"] == -1234.5

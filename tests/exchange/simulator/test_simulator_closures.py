@@ -1,0 +1,146 @@
+"""Days announced at short notice: the market stays closed, or closes early, for the clock, the calendar and trades."""
+
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from exchange.simulator.calendar import Always, Closure, Nyse, eastern
+from exchange.simulator.formats import SECOND, format_time, parse_time
+from exchange.simulator.market import Market
+
+EASTERN = ZoneInfo("America/New_York")
+
+
+@pytest.fixture
+def exchange(exchange):
+    yield exchange
+    exchange.call("DELETE", "/v1/closures")
+    exchange.call("DELETE", "/v1/clock")
+
+
+@pytest.fixture(scope="module")
+def nyse_exchange(tmp_path_factory):
+    from tests.exchange.simulator.conftest import Exchange
+
+    exchange = Exchange(tmp_path_factory.mktemp("nyse"), EXCHANGE_HOURS="nyse").start()
+    yield exchange
+    exchange.stop()
+
+
+def put(exchange, *closures):
+    return exchange.call("PUT", "/v1/closures", {"closures": list(closures)})
+
+
+def test_closures_are_put_shown_replaced_and_taken_back(exchange):
+    mourning = {"date": "2031-03-04", "close": None, "reason": "National day of mourning"}
+    early = {"date": "2031-03-05", "close": "13:00", "reason": ""}
+    assert put(exchange, mourning) == (200, {"closures": [mourning]})
+    assert put(exchange, early)[1] == {"closures": [mourning, early]}
+    assert put(exchange, {"date": "2031-03-04", "close": "14:30:15"})[0] == 200
+    replaced = {"date": "2031-03-04", "close": "14:30:15", "reason": ""}
+    assert exchange.get("/v1/closures") == {"closures": [replaced, early]}
+    assert exchange.call("DELETE", "/v1/closures?date=2031-03-05") == (200, {"closures": [replaced]})
+    assert exchange.call("DELETE", "/v1/closures") == (200, {"closures": []})
+    assert exchange.call("DELETE", "/v1/closures") == (200, {"closures": []})
+
+
+@pytest.mark.parametrize(
+    ("closures", "field"),
+    [
+        (None, "closures"), ([], "closures"), ({}, "closures"), ([5], "closures[0]"), ([{}], "closures[0].date"),
+        ([{"date": "soon"}], "closures[0].date"), ([{"date": "2020-01-02"}], "closures[0].date"),
+        ([{"date": "2031-03-04", "close": "1 pm"}], "closures[0].close"),
+        ([{"date": "2031-03-04", "close": "25:00"}], "closures[0].close"),
+        ([{"date": "2031-03-04", "close": "19:30"}], "closures[0].close"),
+        ([{"date": "2031-03-04", "reason": 5}], "closures[0].reason"),
+        ([{"date": "2031-03-04"}, {"date": "x"}], "closures[1].date"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bad_closures_change_nothing(exchange, closures, field):
+    status, body = exchange.call("PUT", "/v1/closures", {"closures": closures})
+    assert status == 422
+    assert [error["field"] for error in body["errors"]] == [field]
+    assert exchange.get("/v1/closures") == {"closures": []}
+
+
+def test_an_exchange_that_never_closes_can_be_closed_and_opened_again(exchange, broker, trade, wait_until):
+    closes = datetime.now(EASTERN) + timedelta(seconds=2)
+    day = datetime.now(UTC).date()
+    if closes.date() != day:
+        pytest.skip("Eastern and UTC days differ in the evening")
+    status, body = put(exchange, {"date": day.isoformat(), "close": closes.strftime("%H:%M:%S")})
+    assert status == 200, body
+    wait_until(lambda: not exchange.get("/v1/clock")["isOpen"])
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    assert exchange.final(mine["tradeId"])["reasonCode"] == "past_market_hours"
+    clock = exchange.get("/v1/clock")
+    assert clock["nextOpen"] == f"{day + timedelta(days=1)}T00:00:00.000000Z"
+    closed_at = exchange.get("/v1/quotes/AAPL")
+    assert closed_at["at"] < clock["at"]
+    exchange.call("DELETE", "/v1/closures")
+    assert exchange.get("/v1/clock")["isOpen"]
+    mine = trade()
+    exchange.execute(broker.url, mine)
+    assert exchange.final(mine["tradeId"])["status"] == "FILLED"
+
+
+def test_clock_and_calendar_know_of_closures(nyse_exchange):
+    # A week of regular days, whatever today is.
+    put(nyse_exchange, {"date": "2031-03-04", "close": "13:00"}, {"date": "2031-03-05"})
+    days = nyse_exchange.get("/v1/calendar?start=2031-03-03&end=2031-03-06")["results"]
+    assert [(day["date"], day["close"], day["halfDay"]) for day in days] == [
+        ("2031-03-03", "16:00", False), ("2031-03-04", "13:00", True), ("2031-03-06", "16:00", False),
+    ]  # fmt: skip
+    tuesday = datetime(2031, 3, 4, 12, 0, tzinfo=EASTERN)
+    nyse_exchange.call("PUT", "/v1/clock", {"offsetSeconds": round((tuesday - datetime.now(UTC)).total_seconds())})
+    clock = nyse_exchange.get("/v1/clock")
+    assert clock["isOpen"]
+    assert clock["nextClose"] == "2031-03-04T18:00:00.000000Z"
+    assert clock["nextOpen"] == "2031-03-06T14:30:00.000000Z"
+    closed = put(nyse_exchange, {"date": "2031-03-04"})
+    assert closed[0] == 422
+    assert "opened" in closed[1]["errors"][0]["detail"]
+    weekend = put(nyse_exchange, {"date": "2031-03-08"})
+    assert weekend[0] == 422
+
+
+def test_closures_outlive_the_process(new_exchange):
+    exchange = new_exchange().start()
+    closure = {"date": "2031-03-04", "close": "13:00", "reason": "storm"}
+    put(exchange, closure)
+    exchange.kill()
+    exchange.start()
+    assert exchange.get("/v1/closures") == {"closures": [closure]}
+
+
+def test_hours_around_closures():
+    thursday, friday = date(2026, 11, 19), date(2026, 11, 20)
+    hours = Always([Closure(thursday, clock_time(13), ""), Closure(friday, None, "")])
+    noon = parse_time("2026-11-19T12:00:00Z")
+    assert hours.is_open(noon)
+    assert format_time(hours.next_close(noon)) == "2026-11-19T18:00:00.000000Z"
+    assert format_time(hours.next_open(noon)) == "2026-11-21T00:00:00.000000Z"
+    evening = parse_time("2026-11-19T18:00:00Z")
+    assert not hours.is_open(evening)
+    assert format_time(hours.next_open(evening)) == "2026-11-21T00:00:00.000000Z"
+    assert hours.next_close(evening) is None
+    later = parse_time("2026-11-22T00:00:00Z")
+    assert hours.next_open(later) is hours.next_close(later) is None
+    before = parse_time("2026-11-18T00:00:00Z")
+    assert format_time(hours.next_close(before)) == "2026-11-19T18:00:00.000000Z"
+
+
+def test_an_early_close_changes_no_price_before_it_and_stands_at_its_last_one():
+    regular, early = Market(Nyse()), Market(Nyse([Closure(date(2026, 11, 23), clock_time(11), "")]))
+    opens, closes = eastern(date(2026, 11, 23), clock_time(9, 30)), eastern(date(2026, 11, 23), clock_time(11))
+    for time in range(opens, closes, 500 * SECOND):
+        assert early.price("AAPL", time) == regular.price("AAPL", time)
+    last = regular.price("AAPL", closes)
+    assert early.price("AAPL", closes + 3600 * SECOND) == last
+    tuesday = eastern(date(2026, 11, 24), clock_time(10))
+    assert early.previous_close("AAPL", tuesday) == last
+    assert early.day("AAPL", closes).high <= regular.day("AAPL", closes + 6 * 3600 * SECOND).high
