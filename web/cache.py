@@ -1,4 +1,4 @@
-"""What is remembered for a while: prices lately read, how often somebody tried to sign in."""
+"""Django's cache: recent prices, and how often somebody tried to sign in."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 
 class BestEffortCache(RedisCache):
-    """While Valkey is away nothing is remembered: prices are read again, and nobody is turned away at the door."""
+    """A Redis cache that forgets instead of failing: while Valkey is away, every read is a miss and nothing is kept."""
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         try:
@@ -26,7 +26,7 @@ class BestEffortCache(RedisCache):
         try:
             return super().add(key, value, timeout, version)
         except RedisError:
-            return True  # nothing of that name is known
+            return True  # as if the key were new
 
     def delete(self, key: Any, version: int | None = None) -> bool:
         try:

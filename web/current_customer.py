@@ -1,4 +1,4 @@
-"""Who looks at a page."""
+"""The customer who is signed in to the pages."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from django.http import HttpRequest
 
 
 def current_customer(request: HttpRequest) -> Any:
-    """The customer who is signed in."""
+    """Return the signed-in customer."""
     return request.user
 
 
 def current_customer_id(request: HttpRequest) -> int:
-    """The id of the customer who is signed in."""
+    """Return the id of the signed-in customer."""
     return current_customer(request).pk

@@ -1,4 +1,4 @@
-"""What all our REST endpoints share: strict bodies, money and quantities, idempotency keys, pages."""
+"""What all our REST endpoints share: strict bodies, money and quantities, idempotency keys, pagination."""
 
 import base64
 import binascii
@@ -32,7 +32,7 @@ DECIMAL = re.compile(r"-?[0-9]*\.?[0-9]*", re.ASCII)
 
 
 class BearerToken(OpenApiAuthenticationExtension):
-    """How the OpenAPI schema names our authentication."""
+    """How the OpenAPI schema describes bearer tokens."""
 
     target_class = "web.authentication.TokenAuthentication"
     name = "token"
@@ -42,19 +42,24 @@ class BearerToken(OpenApiAuthenticationExtension):
 
 
 class JsonParser(BaseParser):
-    """JSON as RFC 8259 has it: UTF-8 whatever `charset` says, no NaN; no longer than DATA_UPLOAD_MAX_MEMORY_SIZE."""
+    """Parse JSON as RFC 8259 defines it: always UTF-8, no NaN, at most DATA_UPLOAD_MAX_MEMORY_SIZE bytes."""
 
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         try:
-            # `body`, unlike the stream, is bounded.
+            # `body` has a size limit, which the stream has not.
             return self.decode(parser_context["request"]._request.body.decode())
         except (ValueError, RecursionError) as error:
             raise exceptions.ParseError(f"The body is not JSON: {error}") from None
 
     def decode(self, body: str) -> Any:
-        """The value in a text of JSON. Raises ValueError, RecursionError."""
+        """Parse JSON text.
+
+        Raises:
+            ValueError: The text is not JSON.
+            RecursionError: It is nested too deeply.
+        """
         return json.loads(body, parse_constant=self._refuse)
 
     def _refuse(self, constant: str) -> NoReturn:
@@ -62,27 +67,30 @@ class JsonParser(BaseParser):
 
 
 class JsonOnly(BaseContentNegotiation):
-    """There is one way to answer, whatever `Accept` says; a body must say that it is JSON."""
+    """Always answer JSON, whatever `Accept` says; a body must be declared as JSON."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
-        """The parser of the body's media type; None, which is 415, where there is none."""
+        """Return the parser for the body's media type; None, which answers 415, if there is none."""
         media_type = request.content_type.partition(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == media_type), None)
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        """The one renderer, and its media type."""
+        """Return the only renderer and its media type."""
         return renderers[0], renderers[0].media_type
 
 
 @cache
 def shared(serializer: type[S]) -> S:
-    """One instance of a serializer for all requests, for `run_validation` and `to_representation`, which leave nothing
-    on it. Making an instance copies every field, which costs more than all that it then does."""
+    """Return one instance of a serializer for all requests.
+
+    For `run_validation` and `to_representation` only, which keep no state on the instance. Creating an instance copies
+    every field, which costs more than everything it does afterwards.
+    """
     return serializer()
 
 
 class CustomerView(APIView):
-    """An endpoint for a customer's program. `scope`: what a token needs to change something here."""
+    """An endpoint for a customer's program. `scope` is the scope that a token needs for unsafe methods."""
 
     content_negotiation_class = JsonOnly
     parser_classes = (JsonParser,)
@@ -92,7 +100,7 @@ class CustomerView(APIView):
 
     @property
     def customer_id(self) -> int:
-        """Who calls."""
+        """The customer whose token this is."""
         return self.grant.customer_id
 
     @property
@@ -101,8 +109,13 @@ class CustomerView(APIView):
         return cast("Grant", self.request.auth)
 
     def perform_authentication(self, request: Request) -> None:
-        """Who calls, and whether they called too often, before anything else happens. Raises AuthenticationFailed,
-        Throttled, MethodNotAllowed."""
+        """Authenticate, and count the request against its rate limit, before anything else happens.
+
+        Raises:
+            AuthenticationFailed: The token is not valid.
+            Throttled: The token, or the address, has made too many requests.
+            MethodNotAllowed: The endpoint does not have this method.
+        """
         try:
             super().perform_authentication(request)
         except exceptions.AuthenticationFailed:
@@ -112,7 +125,7 @@ class CustomerView(APIView):
             self._count(count(self.grant, is_read=request.method in SAFE_METHODS))
         else:
             self._count(count_stranger(BaseThrottle().get_ident(request)))
-        if request.method not in self.allowed_methods:  # before anybody asks which scope it would need
+        if request.method not in self.allowed_methods:  # before its scope is asked for
             raise exceptions.MethodNotAllowed(str(request.method))
 
     def _count(self, allowance: Allowance) -> None:
@@ -121,7 +134,7 @@ class CustomerView(APIView):
             raise exceptions.Throttled(allowance.reset_seconds)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """The answer, with what is left of the caller's limit in its headers."""
+        """Add the caller's remaining rate limit to the headers."""
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.allowance:
             for name, value in self.allowance.headers.items():
@@ -129,7 +142,7 @@ class CustomerView(APIView):
         return response
 
     def get_authenticate_header(self, request: Request) -> str:
-        return TokenAuthentication().authenticate_header(request)  # even where none was asked for: 401, not 403
+        return TokenAuthentication().authenticate_header(request)  # always: it makes the answer 401 rather than 403
 
     def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
         if request.auth is None:
@@ -138,7 +151,7 @@ class CustomerView(APIView):
 
 
 class StrictSerializer(serializers.Serializer):
-    """Refuses what it does not know: a misspelt field is an error, not a surprise."""
+    """Refuse unknown fields: a misspelled field is an error, not a surprise."""
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict) or not (names := [name for name in data if name not in self.fields]):
@@ -153,7 +166,7 @@ class StrictSerializer(serializers.Serializer):
 
 
 class TextField(serializers.CharField):
-    """A JSON string, and nothing that only looks like one."""
+    """A JSON string; a number is not converted to one."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -162,7 +175,7 @@ class TextField(serializers.CharField):
 
 
 class WordField(serializers.ChoiceField):
-    """One of a few JSON strings."""
+    """One of a fixed set of JSON strings."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -171,7 +184,7 @@ class WordField(serializers.ChoiceField):
 
 
 class WholeNumberField(serializers.IntegerField):
-    """A JSON number without a fraction: not "3", not 3.5, not true."""
+    """A JSON integer: not "3", not 3.5, not true."""
 
     default_error_messages: ClassVar = {"invalid": "Must be a whole number, such as 3."}
 
@@ -182,7 +195,7 @@ class WholeNumberField(serializers.IntegerField):
 
 
 class AmountField(serializers.DecimalField):
-    """USD above zero as a decimal string with four digits at most: "100.00"."""
+    """USD above zero, as a decimal string with up to four decimals: "100.00"."""
 
     default_error_messages: ClassVar = {"invalid": 'Must be a decimal string, such as "100.00".'}
 
@@ -196,17 +209,21 @@ class AmountField(serializers.DecimalField):
 
 
 def money_field(**kwargs: Any) -> serializers.DecimalField:
-    """USD in an answer: a decimal string with four digits."""
+    """Return a response field for USD: a decimal string with four decimals."""
     return serializers.DecimalField(max_digits=19, decimal_places=4, **kwargs)
 
 
 def moment_field(**kwargs: Any) -> serializers.DateTimeField:
-    """A time in an answer: RFC 3339, UTC, always with microseconds."""
+    """Return a response field for a time: RFC 3339, UTC, always with microseconds."""
     return serializers.DateTimeField(format="%Y-%m-%dT%H:%M:%S.%fZ", **kwargs)
 
 
 def idempotency_key(request: Request) -> str | None:
-    """The Idempotency-Key header; None where there is none. Raises ValidationError unless 1 to 128 printable ASCII."""
+    """Return the Idempotency-Key header, or None.
+
+    Raises:
+        ValidationError: It is not 1 to 128 printable ASCII characters.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -218,16 +235,16 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def created(answer: Any, replayed: bool, headers: dict[str, str] | None = None) -> Response:
-    """201 with what was made; 200 and `Idempotent-Replayed: true` where the same key had made it before."""
+    """Answer 201 with a new object; 200 and `Idempotent-Replayed: true` if the same key created it before."""
     if replayed:
         return Response(answer, status=200, headers={"Idempotent-Replayed": "true"})
     return Response(answer, status=201, headers=headers or {})
 
 
 class PageQuery(StrictSerializer):
-    """`cursor` and `limit` of a list."""
+    """The `cursor` and `limit` parameters of a list."""
 
-    cursor = TextField(required=False, help_text="`next` of the page before.")
+    cursor = TextField(required=False, help_text="`next` of the previous page.")
     limit = serializers.IntegerField(required=False, min_value=1, max_value=PAGE_SIZE_MAX, default=PAGE_SIZE)
 
     def validate_cursor(self, cursor: str) -> int:
@@ -236,19 +253,22 @@ class PageQuery(StrictSerializer):
         except (ValueError, binascii.Error):
             position = -1
         if not 0 <= position <= BIGINT_MAX:
-            raise serializers.ValidationError("Not a cursor of ours: take it from “next” of the page before.")
+            raise serializers.ValidationError("Not a valid cursor: use “next” of the previous page.")
         return position
 
 
 def page(rows: QuerySet, key: str, query: dict[str, Any], show: Callable[[Any], Any]) -> dict[str, Any]:
-    """One page of `rows`, by falling `key`: {"results", "next"}. New rows do not shift it; any page costs the same."""
+    """Return one page of `rows` in descending order of `key`: {"results", "next"}.
+
+    New rows don't shift the pages, and every page costs the same.
+    """
     if "cursor" in query:
         rows = rows.filter(**{f"{key}__lt": query["cursor"]})
     return cut(list(rows.order_by(f"-{key}")[: query["limit"] + 1]), key, query["limit"], show)
 
 
 def cut(found: list[Any], key: str, limit: int, show: Callable[[Any], Any]) -> dict[str, Any]:
-    """The same of rows that were read already, in that order, up to one more than the page takes."""
+    """Return a page of rows that are already read, in that order, and one more than the page has if there are more."""
     shown = found[:limit]
     has_more = len(found) > limit
     position = str(getattr(shown[-1], key)) if has_more else ""

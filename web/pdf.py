@@ -1,4 +1,4 @@
-"""Documents on paper (PDF). The same content makes the same bytes: no clock and no chance goes into them."""
+"""PDF documents. The same content always makes the same bytes: no time and no random value goes into them."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -30,7 +30,7 @@ def _fonts() -> None:
 
 
 def text(words: str, *, size: float = 9.5, bold: bool = False, soft: bool = False, right: bool = False) -> Paragraph:
-    """A paragraph of plain words."""
+    """Return a paragraph of plain text."""
     _fonts()
     style = ParagraphStyle(
         "text",
@@ -44,12 +44,12 @@ def text(words: str, *, size: float = 9.5, bold: bool = False, soft: bool = Fals
 
 
 def heading(words: str) -> Paragraph:
-    """The heading of a part."""
+    """Return the heading of a section."""
     return text(words, size=12, bold=True)
 
 
 def gap(points: float = 12) -> Spacer:
-    """Empty space."""
+    """Return vertical space."""
     return Spacer(1, points)
 
 
@@ -61,7 +61,13 @@ def table(
     head: bool = True,
     last_bold: bool = False,
 ) -> Table:
-    """Rows of words; columns from `figures_from` on are right-aligned. widths: parts of the page's width."""
+    """Return a table of text.
+
+    Args:
+        rows: The cells of each row; the first row is the header if `head` is true.
+        widths: The width of each column, relative to the others.
+        figures_from: The first column whose cells are right-aligned.
+    """
     _fonts()
     page = LETTER[0] - 2 * MARGIN
     cells = [
@@ -92,7 +98,7 @@ def table(
 
 
 def document(title: str, subtitle: str, story: list[Any], footer: str) -> bytes:
-    """A document of Letter size with our head on each page, and `footer` and the page's number at its foot."""
+    """Return a Letter-size document with our letterhead on each page, and `footer` and the page number below."""
     _fonts()
 
     def frame(canvas: Canvas, layout: SimpleDocTemplate) -> None:

@@ -1,4 +1,4 @@
-"""In which time zone a customer reads times."""
+"""The time zone in which a customer reads times."""
 
 from collections.abc import Callable
 from zoneinfo import ZoneInfo, available_timezones
@@ -9,12 +9,12 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 EASTERN = ZoneInfo("America/New_York")
-COOKIE = "zone"  # set by the browser, to the name of its own zone
+COOKIE = "zone"  # the browser sets it to the name of its own time zone
 NAMES = frozenset(available_timezones())
 
 
 class LocalTime:
-    """Middleware: times are shown in the customer's zone: the chosen one, else the browser's, else Eastern."""
+    """Middleware: activate the customer's time zone, which is the chosen one, else the browser's, else Eastern."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -28,8 +28,8 @@ class LocalTime:
 
     def _chosen(self, request: HttpRequest) -> str:
         if settings.SESSION_COOKIE_NAME not in request.COOKIES:
-            return ""  # programs, the exchange and strangers cost no look-up
+            return ""  # not signed in: nothing to look up
         try:
             return getattr(request.user, "time_zone", "")
         except Error:
-            return ""  # the database is away, as the page itself will find
+            return ""  # the database is away; the page itself reports that

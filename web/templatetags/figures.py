@@ -1,4 +1,4 @@
-"""How pages write money, shares, changes and times."""
+"""Template filters for money, shares, changes and times."""
 
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -19,8 +19,8 @@ MINUS = "−"
 
 @register.filter
 def usd(amount: Decimal | str | None) -> str:
-    """$1,234.50; four digits where there is less than a cent; a minus before the sign."""
-    if amount is None or amount == "":  # a template's word for nothing
+    """Format USD: $1,234.50, or −$1,234.50; with four digits if the amount isn't in whole cents."""
+    if amount is None or amount == "":  # a missing template variable
         return "—"
     amount = Decimal(amount)
     whole_cents = amount == amount.quantize(CENT)
@@ -30,13 +30,13 @@ def usd(amount: Decimal | str | None) -> str:
 
 @register.filter
 def cents(amount: Decimal | None) -> str:
-    """The same, to the cent: for values that are not money that moved."""
+    """Format USD rounded to the cent: for valuations, as opposed to money that moved."""
     return "—" if amount is None else usd(Decimal(amount).quantize(CENT, ROUND_HALF_EVEN))
 
 
 @register.filter
 def signed(amount: Decimal | None) -> str:
-    """+$1.50, −$1.50, $0.00."""
+    """Format USD with its sign: +$1.50, −$1.50, $0.00."""
     if amount is None:
         return "—"
     return f"+{usd(amount)}" if amount > 0 else usd(amount)
@@ -44,31 +44,31 @@ def signed(amount: Decimal | None) -> str:
 
 @register.filter
 def signed_cents(amount: Decimal | None) -> str:
-    """The same, to the cent."""
+    """Format USD with its sign, rounded to the cent."""
     return "—" if amount is None else signed(Decimal(amount).quantize(CENT, ROUND_HALF_EVEN))
 
 
 @register.filter
 def negative(amount: Decimal) -> Decimal:
-    """What went out."""
+    """Negate an amount."""
     return -amount
 
 
 @register.filter
 def whole(quantity: Decimal) -> str:
-    """1,200 of −1200.0000."""
+    """Format a quantity without its sign: 1,200 for −1200.0000."""
     return f"{abs(int(quantity)):,}"
 
 
 @register.filter
 def signed_shares(quantity: Decimal) -> str:
-    """+3 shares, −3 shares."""
+    """Format shares with their sign: +3 shares, −3 shares."""
     return f"{'+' if quantity > 0 else MINUS}{shares(abs(quantity))}"
 
 
 @register.filter
 def percent(ratio: Decimal | None) -> str:
-    """+1.60% of 0.016."""
+    """Format a ratio as a percentage: +1.60% for 0.016."""
     if ratio is None:
         return "—"
     value = (Decimal(ratio) * 100).quantize(CENT, ROUND_HALF_EVEN)
@@ -77,13 +77,13 @@ def percent(ratio: Decimal | None) -> str:
 
 @register.filter
 def shares(quantity: int | Decimal) -> str:
-    """1 share, 1,200 shares."""
+    """Format shares: 1 share, 1,200 shares."""
     return f"{int(quantity):,} share{'' if abs(int(quantity)) == 1 else 's'}"
 
 
 @register.filter
 def sign(value: Decimal | None) -> str:
-    """gain, loss or flat: the class of a figure, which has its sign besides its colour."""
+    """Return the CSS class of a figure: gain, loss or flat. The figure shows its sign too: color alone isn't enough."""
     if value is None or value == 0:
         return "flat"
     return "gain" if value > 0 else "loss"
@@ -91,7 +91,11 @@ def sign(value: Decimal | None) -> str:
 
 @register.filter
 def moment(at: datetime | None, style: str = "") -> SafeString | str:
-    """A time in the customer's zone, as an element that says the exact time too. style: date, time, or both."""
+    """Show a time in the customer's time zone, as an element whose title is the exact time.
+
+    Args:
+        style: `date`, `time`, or empty for both.
+    """
     if at is None:
         return ""
     local = timezone.localtime(at)
@@ -103,13 +107,13 @@ def moment(at: datetime | None, style: str = "") -> SafeString | str:
 
 @register.filter
 def market_time(at: datetime) -> str:
-    """A time on a statement, Eastern."""
+    """Format a time on a statement, in Eastern time."""
     return f"{at.astimezone(EASTERN):%b %d, %Y, %I:%M:%S %p}"
 
 
 @register.filter
 def eastern(at: datetime | None) -> str:
-    """A market time: 4:00 PM ET, with the day where it is not today."""
+    """Format a market time: 4:00 PM ET, with the day if it isn't today."""
     if at is None:
         return ""
     local, today = at.astimezone(EASTERN), timezone.now().astimezone(EASTERN).date()
@@ -119,12 +123,12 @@ def eastern(at: datetime | None) -> str:
 
 @register.filter
 def described(line: Any) -> str:
-    """A line of a statement in words: Bought 3 AAPL at $100.00."""
+    """Describe a statement line in words: Bought 3 AAPL at $100.00."""
     return describe(line.kind, line.ticker, line.quantity, line.price)
 
 
 def describe(kind: str, ticker: str, quantity: int, price: Decimal | None) -> str:
-    """A movement of cash, or of shares alone, in words."""
+    """Describe a movement of cash or shares in words."""
     if kind in {"buy", "sell"}:
         return f"{'Bought' if kind == 'buy' else 'Sold'} {quantity:,} {ticker} at {usd(price)}"
     if kind == "adjustment" and ticker:
@@ -139,7 +143,7 @@ SYSTEMS = (("iPhone", "iPhone"), ("iPad", "iPad"), ("Android", "Android"), ("Win
 
 @register.filter
 def device(user_agent: str) -> str:
-    """Firefox on Windows, of what a browser says of itself, as far as it is known."""
+    """Name the browser and system of a User-Agent header: Firefox on Windows."""
     browser = next((name for mark, name in BROWSERS if mark in user_agent), "A browser")
     system = next((name for mark, name in (*SYSTEMS, ("Linux", "Linux")) if mark in user_agent), "")
     return f"{browser} on {system}" if system else browser
@@ -147,14 +151,14 @@ def device(user_agent: str) -> str:
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    """A drawing beside words, or above them; never instead of them."""
+    """Draw an icon. It is decoration: always write what it means beside it."""
     address = f"{static('icons.svg')}#{name}"
     return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}"/></svg>', address)
 
 
 @register.inclusion_tag("parts/field.html")
 def field(bound: Any, hint: str = "", prefix: str = "", **attributes: str) -> dict[str, Any]:
-    """A form's field with its label, a hint, and what is wrong with it, tied to it for those who can't see it."""
+    """Render a form field with its label, hint and errors, linked to it for screen readers."""
     described = []
     hint = hint or bound.help_text
     if hint:
