@@ -1,44 +1,97 @@
-"""Is it up, and can it do its work?"""
+"""Health checks: whether the process is up, and whether it can do its work."""
 
+from functools import cache
+
+import amqp
 import redis
-from amqp.exceptions import AMQPError
 from django.conf import settings
 from django.db import Error, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
+BROKER_SECONDS_MAX = 1.0
+
 
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200: the process is up."""
+    """Answer 200: the process is up."""
     return JsonResponse({"ok": True})
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200: database and broker answer. 503: which of them does not; with only the broker away, trades go on, slowly."""
-    parts = {"database": _database_answers(), "broker": _broker_answers()}
-    return JsonResponse({"ok": all(parts.values()), **parts}, status=200 if all(parts.values()) else 503)
+    """Answer 200 when this process can do its work, else 503 and the part that keeps it from it.
+
+    `database`: it can write to its database, which has every migration that this release needs. `broker`: the broker
+    takes messages; with only the broker away, trades go on, but more slowly.
+    """
+    can_write = _can_write()
+    migrated = can_write and _is_migrated()
+    parts = {"database": can_write and migrated, "migrations": migrated, "broker": _broker_takes_messages()}
+    is_ok = all(parts.values())
+    return JsonResponse({"ok": is_ok, **parts}, status=200 if is_ok else 503)
 
 
-def _database_answers() -> bool:
+def _can_write() -> bool:
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        return not _is_read_only() or _is_writable_anew()
     except Error:
         return False
+
+
+def _is_read_only() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool")
+        return bool(cursor.fetchone()[0])
+
+
+def _is_writable_anew() -> bool:
+    """Return whether a new connection can write: after a failover, the old one may have stayed at a standby."""
+    connection.close()
+    return not _is_read_only()
+
+
+def _is_migrated() -> bool:
+    try:
+        return _finds_every_migration()
+    except (Error, _Unmigrated):
+        return False
+
+
+class _Unmigrated(Exception):
+    """Migrations of this release are missing. Raised so that only the answer "all are there" is cached."""
+
+
+@cache
+def _finds_every_migration() -> bool:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise _Unmigrated
     return True
 
 
-def _broker_answers() -> bool:
+def _broker_takes_messages() -> bool:
+    """Return whether a message can be handed to the broker now: not only whether it accepts connections."""
     if settings.BROKER_IS_RABBITMQ:
-        try:
-            with Connection(settings.BROKER_URL, connect_timeout=1) as broker:
-                broker.connect()
-        except (OSError, AMQPError, OperationalError):
-            return False
-        return True
+        return any(map(_rabbitmq_takes_messages, settings.BROKER_URLS))
     try:
-        with redis.Redis.from_url(settings.BROKER_URL, socket_timeout=1, socket_connect_timeout=1) as broker:
-            return bool(broker.ping())
+        with redis.Redis.from_url(
+            settings.BROKER_URL, socket_timeout=BROKER_SECONDS_MAX, socket_connect_timeout=BROKER_SECONDS_MAX
+        ) as broker:
+            return bool(broker.set("brokerage:ready", 1, ex=60))  # a replica, or a full one, still answers PING
     except redis.RedisError:
         return False
+
+
+def _rabbitmq_takes_messages(url: str) -> bool:
+    options = {"confirm_publish": True, "read_timeout": BROKER_SECONDS_MAX, "write_timeout": BROKER_SECONDS_MAX}
+    try:
+        with (
+            Connection(url, connect_timeout=BROKER_SECONDS_MAX, transport_options=options) as broker,
+            broker.transport.establish_connection() as session,  # kombu's own way tries again for seconds
+        ):
+            # To no queue: the broker confirms it and drops it. One that is short of memory or disk does neither.
+            session.channel().basic_publish(amqp.Message(""), routing_key="brokerage.ready", timeout=BROKER_SECONDS_MAX)
+    except (OSError, amqp.AMQPError, amqp.exceptions.MessageNacked, OperationalError):
+        return False
+    return True

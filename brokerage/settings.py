@@ -217,10 +217,20 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 
 # -- the broker: carries rings, never the truth
 BROKER_URL = env("BROKER_URL", default="redis://127.0.0.1:6379/0")
-if urlsplit(BROKER_URL).scheme not in {"redis", "rediss", "amqp", "amqps"}:
-    raise ImproperlyConfigured(f"BROKER_URL takes redis://… or amqp://…, not {BROKER_URL.split(':')[0]}://…")
-# RabbitMQ carries messages and nothing else: no sets of who rang, no counts.
-BROKER_IS_RABBITMQ = urlsplit(BROKER_URL).scheme in {"amqp", "amqps"}
+BROKER_URLS = [url.strip() for url in BROKER_URL.split(";") if url.strip()]
+_schemes = {urlsplit(url).scheme for url in BROKER_URLS}
+# RabbitMQ carries messages and nothing else: no sets of customers that rang, no counters, no cache.
+BROKER_IS_RABBITMQ = bool(_schemes) and _schemes <= {"amqp", "amqps"}
+if not (BROKER_IS_RABBITMQ or (len(BROKER_URLS) == 1 and _schemes <= {"redis", "rediss"})):
+    raise ImproperlyConfigured(
+        "BROKER_URL takes one redis:// address, or one or more amqp:// addresses separated by ;, not "
+        + (", ".join(f"{url.split(':')[0]}://…" for url in BROKER_URLS) or "nothing")
+    )
+# -- the cache: rate limits, sign-in limits and prices, shared by all processes. Losing it loses only exactness.
+# Empty: each process counts and remembers for itself.
+CACHE_URL = env("CACHE_URL", default="" if BROKER_IS_RABBITMQ else BROKER_URL)
+if CACHE_URL and urlsplit(CACHE_URL).scheme not in {"redis", "rediss"}:
+    raise ImproperlyConfigured(f"CACHE_URL takes redis://…, not {CACHE_URL.split(':')[0]}://…")
 _lanes = env("LANES", default="16")
 if not (_lanes.isascii() and _lanes.isdigit() and 1 <= int(_lanes) <= 1000):
     raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {_lanes}.")
@@ -288,10 +298,10 @@ SPECTACULAR_SETTINGS = {
 CACHES = {
     "default": {
         "BACKEND": "web.cache.BestEffortCache",
-        "LOCATION": BROKER_URL,
+        "LOCATION": CACHE_URL,
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     }
-    if not BROKER_IS_RABBITMQ
+    if CACHE_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 

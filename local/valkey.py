@@ -77,13 +77,13 @@ def is_warning(line: str) -> bool:
 
 
 def answers(url: str) -> str | None:
-    """Nothing when a broker answers at this BROKER_URL, else the reason it gives."""
+    """Return None when a broker of this BROKER_URL answers, else the reason that it gives."""
     try:
         if url.startswith("amqp"):
             from kombu import Connection
 
-            with Connection(url, connect_timeout=3) as connection:
-                connection.connect()
+            with Connection(url, connect_timeout=3) as connection:  # of several, separated by ;, one is enough
+                connection.ensure_connection(max_retries=url.count(";") + 1, interval_start=0, interval_step=0)
         else:
             import redis
             from redis.backoff import NoBackoff

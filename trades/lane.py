@@ -148,13 +148,19 @@ def depths() -> list[tuple[int, int]]:
 
 
 def _publish(lane: int, **more: Any) -> None:
-    # A connection that RabbitMQ has closed is noticed by the first who uses it; the second try opens another.
+    # A connection that RabbitMQ has closed is noticed by the first caller that uses it; each further try opens another,
+    # to the next node.
     current_app.send_task(
         "trades.turn",
         kwargs={"lane": lane, **more},
         queue=queue_name(lane),
         retry=settings.BROKER_IS_RABBITMQ,
-        retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0},
+        retry_policy={
+            "max_retries": len(settings.BROKER_URLS),
+            "interval_start": 0,
+            "interval_step": 0,
+            "interval_max": 0,
+        },
     )
 
 

@@ -1,10 +1,9 @@
-"""How many requests a minute a token may make, counted in the broker's Valkey: every web process counts together.
+"""How many requests a minute a token may make, counted in the Valkey of CACHE_URL: every web process counts together.
 
 Reads are counted apart from orders, which is everything that changes something. What comes without a known token, to
 sign in or by mistake, is counted by its address. A window is a minute of the web process's clock. The first hundredth
 of a limit each process counts by itself, and tells the store of it when it is used up: who is far from the limit, as
-nearly everybody is, costs no call. Where the store is away, or the broker is RabbitMQ, nobody is limited: trading goes
-on.
+nearly everybody is, costs no call. Where the store is away, or there is none, nobody is limited: trading goes on.
 """
 
 import threading
@@ -67,7 +66,7 @@ def _count(key: str, most: int) -> Allowance:
     used = counted = _count_here(window, key)
     alone = int(most * COUNTED_HERE)
     exceeded = False
-    if counted > alone and time.monotonic() >= _silent_until and not settings.BROKER_IS_RABBITMQ:
+    if counted > alone and time.monotonic() >= _silent_until and settings.CACHE_URL:
         key = f"{key}:{window}"
         try:
             with _store().pipeline(transaction=False) as pipe:
@@ -103,7 +102,7 @@ def _store() -> redis.Redis:
     with _lock:
         if _client is None:
             _client = redis.Redis.from_url(
-                settings.BROKER_URL,
+                settings.CACHE_URL,
                 socket_timeout=STORE_SECONDS_MAX,
                 socket_connect_timeout=STORE_SECONDS_MAX,
                 retry=Retry(NoBackoff(), 0),

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
+from django.conf import settings
 from django.db import connection
 
 
@@ -32,6 +34,28 @@ def database_read_only(transactional_db: None) -> Iterator[None]:
         cursor.execute("SET default_transaction_read_only = on")
     yield
     connection.close()
+
+
+@pytest.fixture
+def only_readable_database(transactional_db: None) -> Iterator[None]:
+    """Every session of the database is read-only, new ones too."""
+    options = connection.settings_dict["OPTIONS"]
+    there = options["options"]
+    connection.close()
+    options["options"] = f"{there} -c default_transaction_read_only=on"
+    yield
+    connection.close()
+    options["options"] = there
+
+
+@pytest.fixture
+def full_broker() -> Iterator[None]:
+    """The broker has no memory left for messages, though it answers."""
+    with redis.Redis.from_url(settings.BROKER_URL) as broker:
+        before = broker.config_get("maxmemory")["maxmemory"]
+        broker.config_set("maxmemory", 1)
+        yield
+        broker.config_set("maxmemory", before)
 
 
 @pytest.fixture

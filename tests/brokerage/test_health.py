@@ -6,9 +6,12 @@ import time
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from accounts.models import Customer
+from brokerage import health
 from tests.people import claim
 from trades.place import place_trade
 
@@ -24,23 +27,45 @@ def test_a_process_that_answers_is_up(database_away: None, broker_away: None) ->
 
 
 def test_with_database_and_broker_it_is_ready(db: None) -> None:
-    assert ready() == (200, {"ok": True, "database": True, "broker": True})
+    assert ready() == (200, {"ok": True, "database": True, "migrations": True, "broker": True})
 
 
 def test_without_the_broker_it_says_so(db: None, broker_away: None) -> None:
-    assert ready() == (503, {"ok": False, "database": True, "broker": False})
+    assert ready() == (503, {"ok": False, "database": True, "migrations": True, "broker": False})
 
 
 def test_a_broker_that_never_answers_is_not_waited_for(db: None, settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         settings.BROKER_URL = f"redis://127.0.0.1:{frozen.getsockname()[1]}/0"
         began = time.monotonic()
-        assert ready() == (503, {"ok": False, "database": True, "broker": False})
+        assert ready() == (503, {"ok": False, "database": True, "migrations": True, "broker": False})
     assert time.monotonic() - began < 5
 
 
 def test_without_the_database_it_says_so(database_away: None) -> None:
-    assert ready() == (503, {"ok": False, "database": False, "broker": True})
+    assert ready() == (503, {"ok": False, "database": False, "migrations": False, "broker": True})
+
+
+def test_a_session_that_can_only_read_is_given_up_for_one_that_can_write(database_read_only: None) -> None:
+    assert ready() == (200, {"ok": True, "database": True, "migrations": True, "broker": True})
+
+
+def test_a_database_that_can_only_be_read_is_not_ready(only_readable_database: None) -> None:
+    assert ready() == (503, {"ok": False, "database": False, "migrations": False, "broker": True})
+
+
+def test_a_missing_migration_is_not_ready(transactional_db: None) -> None:
+    health._finds_every_migration.cache_clear()
+    MigrationRecorder(connection).record_unapplied("exchange", "0002_call")
+    try:
+        assert ready() == (503, {"ok": False, "database": False, "migrations": False, "broker": True})
+    finally:
+        MigrationRecorder(connection).record_applied("exchange", "0002_call")
+    assert ready() == (200, {"ok": True, "database": True, "migrations": True, "broker": True})
+
+
+def test_a_broker_that_takes_no_messages_is_not_ready(db: None, full_broker: None) -> None:
+    assert ready() == (503, {"ok": False, "database": True, "migrations": True, "broker": False})
 
 
 def test_metrics_count_what_is_open(alice: Customer, bob: Customer) -> None:

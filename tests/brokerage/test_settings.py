@@ -40,6 +40,10 @@ def test_models_and_migrations_agree(db: None) -> None:
         ("LANES", "-1"),
         ("BROKER_URL", "http://127.0.0.1"),
         ("BROKER_URL", "nonsense"),
+        ("BROKER_URL", "redis://127.0.0.1:1/0;redis://127.0.0.1:2/0"),
+        ("BROKER_URL", "redis://127.0.0.1:1/0;amqp://127.0.0.1:2//"),
+        ("BROKER_URL", ";"),
+        ("CACHE_URL", "amqp://127.0.0.1//"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:
@@ -48,3 +52,12 @@ def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:
     last = done.stderr.strip().splitlines()[-1]
     assert f"{name} takes" in last
     assert "not" in last
+
+
+def test_several_brokers_and_a_cache_of_its_own() -> None:
+    urls = {"BROKER_URL": "amqp://127.0.0.1:1//;amqp://127.0.0.1:2//", "CACHE_URL": "redis://127.0.0.1:3/0"}
+    code = "from django.conf import settings as s; print(len(s.BROKER_URLS), s.BROKER_IS_RABBITMQ, s.CACHES['default'])"
+    done = manage("shell", "--no-imports", "-c", code, **urls)
+    assert done.stdout.startswith("2 True {'BACKEND': 'web.cache.BestEffortCache'"), done.stderr
+    alone = manage("shell", "--no-imports", "-c", code, BROKER_URL=urls["BROKER_URL"])
+    assert "locmem" in alone.stdout, alone.stderr

@@ -95,7 +95,7 @@ def test_without_its_store_nobody_is_limited(
 ) -> None:
     settings.READS_A_MINUTE = 1
     monkeypatch.setattr(rate_limits, "_client", None)
-    monkeypatch.setattr(rate_limits.settings, "BROKER_URL", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(rate_limits.settings, "CACHE_URL", "redis://127.0.0.1:1/0")
     api = api_of(bob)
     assert [api.get("/api/v1/balance").status_code for _ in range(3)] == [200, 200, 200]
     monkeypatch.setattr(rate_limits, "_client", None)

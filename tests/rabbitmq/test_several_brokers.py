@@ -1,0 +1,57 @@
+"""Several brokers in BROKER_URL: one that answers is enough, and one that takes no messages is not ready."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.valkey import answers
+from tests.rabbitmq.server import SCRIPTS, RabbitMQ, is_installed
+
+pytestmark = [pytest.mark.story, pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed")]
+
+AWAY = "amqp://guest:guest@127.0.0.1:1//;amqp://guest:guest@127.0.0.1:2//"
+RING = "from trades.lane import ring; print('rung', all(ring([n]) for n in range(20)))"
+READY = "from brokerage import health; print('ready', health._broker_takes_messages())"
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    with RabbitMQ(tmp_path_factory.mktemp("several")) as rabbitmq:
+        yield rabbitmq
+
+
+def told(broker_url: str, code: str) -> str:
+    """What a process with this BROKER_URL prints."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"BROKER_URL": broker_url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_the_last_of_three_takes_rings_while_the_others_are_away(rabbitmq: RabbitMQ) -> None:
+    assert told(f"{AWAY};{rabbitmq.url}", RING) == "rung True"
+    assert told(f"{AWAY};{rabbitmq.url}", READY) == "ready True"
+    assert answers(f"{AWAY};{rabbitmq.url}") is None
+    assert answers(AWAY) is not None
+    assert told(AWAY, READY) == "ready False"
+
+
+def test_one_without_memory_answers_and_is_not_ready(rabbitmq: RabbitMQ) -> None:
+    command = [str(SCRIPTS / "rabbitmqctl"), "-n", rabbitmq.node, "set_vm_memory_high_watermark"]
+    subprocess.run([*command, "0.0001"], env=rabbitmq.env, check=True, capture_output=True)
+    try:
+        assert told(rabbitmq.url, READY) == "ready False"
+    finally:
+        subprocess.run([*command, "0.4"], env=rabbitmq.env, check=True, capture_output=True)
