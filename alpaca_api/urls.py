@@ -2,24 +2,24 @@
 
 from django.urls import path
 
-from alpaca_api import api
+from alpaca_api import account, activities, market, orders, portfolio, positions, watchlists
 
 urlpatterns = [
-    path("orders", api.OrdersView.as_view()),
-    path("orders:by_client_order_id", api.OrderByClientIdView.as_view()),
-    path("orders/<str:order_id>", api.OrderView.as_view()),
-    path("account", api.AccountView.as_view()),
-    path("account/configurations", api.ConfigurationView.as_view()),
-    path("account/portfolio/history", api.PortfolioHistoryView.as_view()),
-    path("account/activities", api.ActivitiesView.as_view()),
-    path("account/activities/<str:activity_type>", api.ActivitiesOfTypeView.as_view()),
-    path("positions", api.PositionsView.as_view()),
-    path("positions/<str:symbol>", api.PositionView.as_view()),
-    path("assets", api.AssetsView.as_view()),
-    path("assets/<str:symbol>", api.AssetView.as_view()),
-    path("clock", api.ClockView.as_view()),
-    path("calendar", api.CalendarView.as_view()),
-    path("watchlists", api.WatchlistsView.as_view()),
-    path("watchlists/<str:watchlist_id>", api.WatchlistView.as_view()),
-    path("watchlists/<str:watchlist_id>/<str:symbol>", api.WatchedView.as_view()),
+    path("orders", orders.OrdersView.as_view()),
+    path("orders:by_client_order_id", orders.OrderByClientIdView.as_view()),
+    path("orders/<str:order_id>", orders.OrderView.as_view()),
+    path("account", account.AccountView.as_view()),
+    path("account/configurations", account.ConfigurationView.as_view()),
+    path("account/portfolio/history", portfolio.PortfolioHistoryView.as_view()),
+    path("account/activities", activities.ActivitiesView.as_view()),
+    path("account/activities/<str:activity_type>", activities.ActivitiesOfTypeView.as_view()),
+    path("positions", positions.PositionsView.as_view()),
+    path("positions/<str:symbol>", positions.PositionView.as_view()),
+    path("assets", market.AssetsView.as_view()),
+    path("assets/<str:symbol>", market.AssetView.as_view()),
+    path("clock", market.ClockView.as_view()),
+    path("calendar", market.CalendarView.as_view()),
+    path("watchlists", watchlists.WatchlistsView.as_view()),
+    path("watchlists/<str:watchlist_id>", watchlists.WatchlistView.as_view()),
+    path("watchlists/<str:watchlist_id>/<str:symbol>", watchlists.WatchedView.as_view()),
 ]

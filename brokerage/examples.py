@@ -10,8 +10,6 @@ PLACED_AT, SETTLED_AT = "2026-11-23T15:04:05.417446Z", "2026-11-23T15:04:05.6120
 OPENED_AT, CANCELLED_AT = "2026-11-23T14:58:11.203377Z", "2026-11-23T15:04:05.498120Z"
 TRADE_ID = "019ab157-5f99-7cc2-8a4e-6f1f3f0a2b11"
 
-# -- our own API
-
 TRADE: dict[str, Any] = {
     "tradeId": TRADE_ID,
     "stockTicker": "AAPL",
@@ -106,164 +104,6 @@ event: trade.placed
 data: {{"eventId": "0000000000a4f1-0000000000002c17", "type": "trade.placed", "at": "{PLACED_AT}", "trade": {{…}}}}
 """
 
-# -- the Alpaca-compatible API
-
-ORDER: dict[str, Any] = {
-    "id": TRADE_ID,
-    "client_order_id": "my-first",
-    "created_at": PLACED_AT,
-    "updated_at": PLACED_AT,
-    "submitted_at": PLACED_AT,
-    "filled_at": None,
-    "expired_at": None,
-    "canceled_at": None,
-    "failed_at": None,
-    "replaced_at": None,
-    "replaced_by": None,
-    "replaces": None,
-    "asset_id": "aa92581b-1bd1-5410-9bc3-9b0a228183cb",
-    "symbol": "AAPL",
-    "asset_class": "us_equity",
-    "notional": None,
-    "qty": "3",
-    "filled_qty": "0",
-    "filled_avg_price": None,
-    "order_class": "",
-    "order_type": "market",
-    "type": "market",
-    "side": "buy",
-    "time_in_force": "day",
-    "limit_price": None,
-    "stop_price": None,
-    "status": "accepted",
-    "extended_hours": False,
-    "legs": None,
-    "trail_percent": None,
-    "trail_price": None,
-    "hwm": None,
-    "reject_reason": None,
-}
-FILLED_ORDER = ORDER | {
-    "status": "filled",
-    "filled_qty": "3",
-    "filled_avg_price": "187.45",
-    "updated_at": SETTLED_AT,
-    "filled_at": SETTLED_AT,
-}
-SELL_ORDER = ORDER | {
-    "id": "019ab15f-114a-7769-b2f9-6d445ded8a23",
-    "client_order_id": "019ab15f-114a-7769-b2f9-6d445ded8a23",
-    "side": "sell",
-    **dict.fromkeys(("created_at", "updated_at", "submitted_at"), "2026-11-23T15:12:31.435197Z"),
-}
-ACCOUNT_ID = "6576a453-96d7-5979-b015-78bcb8f0db5c"
-ACCOUNT = {
-    "id": ACCOUNT_ID,
-    "account_number": "000000001",
-    "status": "ACTIVE",
-    "currency": "USD",
-    "cash": "24437.65",
-    "buying_power": "24437.65",
-    "regt_buying_power": "24437.65",
-    "non_marginable_buying_power": "24437.65",
-    "daytrading_buying_power": "0",
-    "portfolio_value": "25001.95",
-    "equity": "25001.95",
-    "last_equity": "25001.95",
-    "long_market_value": "564.3",
-    "short_market_value": "0",
-    "initial_margin": "564.3",
-    "maintenance_margin": "0",
-    "last_maintenance_margin": "0",
-    "sma": "0",
-    "accrued_fees": "0",
-    "multiplier": "1",
-    "shorting_enabled": False,
-    "pattern_day_trader": False,
-    "daytrade_count": 0,
-    "trading_blocked": False,
-    "transfers_blocked": False,
-    "account_blocked": False,
-    "trade_suspended_by_user": False,
-    "created_at": OPENED_AT,
-}
-CONFIGURATIONS = {
-    "fractional_trading": False,
-    "max_margin_multiplier": "1",
-    "no_shorting": True,
-    "ptp_no_exception_entry": False,
-    "suspend_trade": False,
-    "trade_confirm_email": "all",
-}
-FILL = {
-    "id": f"20261123150405612::{TRADE_ID}",
-    "account_id": ACCOUNT_ID,
-    "activity_type": "FILL",
-    "transaction_time": SETTLED_AT,
-    "type": "fill",
-    "price": "187.45",
-    "qty": "3",
-    "side": "buy",
-    "symbol": "AAPL",
-    "leaves_qty": "0",
-    "order_id": TRADE_ID,
-    "cum_qty": "3",
-    "order_status": "filled",
-}
-CASH_IN = {
-    "id": "20261123145811203::019ab151-f893-75df-9417-d556db2be889",
-    "account_id": ACCOUNT_ID,
-    "activity_type": "CSD",
-    "date": "2026-11-23",
-    "net_amount": "25000",
-    "description": "Deposit",
-    "status": "executed",
-}
-ALPACA_POSITION = {
-    "asset_id": "aa92581b-1bd1-5410-9bc3-9b0a228183cb",
-    "symbol": "AAPL",
-    "exchange": "NASDAQ",
-    "asset_class": "us_equity",
-    "asset_marginable": False,
-    "avg_entry_price": "187.45",
-    "qty": "3",
-    "qty_available": "3",
-    "side": "long",
-    "market_value": "564.3",
-    "cost_basis": "562.35",
-    "unrealized_pl": "1.95",
-    "unrealized_plpc": "0.003468",
-    "unrealized_intraday_pl": None,
-    "unrealized_intraday_plpc": None,
-    "current_price": "188.1",
-    "lastday_price": None,
-    "change_today": None,
-}
-ASSET = {
-    "id": "aa92581b-1bd1-5410-9bc3-9b0a228183cb",
-    "class": "us_equity",
-    "exchange": "NASDAQ",
-    "symbol": "AAPL",
-    "name": "Apple Inc.",
-    "status": "active",
-    "tradable": True,
-    "marginable": False,
-    "shortable": False,
-    "easy_to_borrow": False,
-    "fractionable": False,
-    "attributes": [],
-}
-IBM = ASSET | {"id": "e23611c4-525b-5d73-b4d6-41fed195ec71", "exchange": "NYSE", "symbol": "IBM", "name": "IBM"}
-BARE_WATCHLIST = {
-    "id": "019ab160-b139-770a-9cb2-04669d5cc787",
-    "account_id": ACCOUNT_ID,
-    "name": "tech",
-    "created_at": "2026-11-23T15:14:09.417904Z",
-    "updated_at": "2026-11-23T15:14:09.417904Z",
-}
-WATCHLIST = BARE_WATCHLIST | {"assets": [ASSET]}
-LONGER_WATCHLIST = BARE_WATCHLIST | {"updated_at": "2026-11-23T15:14:12.421349Z", "assets": [ASSET, IBM]}
-
 REQUESTS: dict[str, Any] = {
     "placeTrade": {"stockTicker": "AAPL", "type": "BUY", "quantity": 3},
     "deposit": {"amount": "25000.00"},
@@ -276,18 +116,6 @@ REQUESTS: dict[str, Any] = {
         "expiresAt": "2027-11-23T00:00:00Z",
     },
     "createWebhook": {"url": "https://example.com/brokerage"},
-    "alpacaSubmitOrder": {
-        "symbol": "AAPL",
-        "qty": "3",
-        "side": "buy",
-        "type": "market",
-        "time_in_force": "day",
-        "client_order_id": "my-first",
-    },
-    "alpacaSetConfigurations": {"suspend_trade": True},
-    "alpacaCreateWatchlist": {"name": "tech", "symbols": ["AAPL"]},
-    "alpacaUpdateWatchlist": {"name": "big tech"},
-    "alpacaAddToWatchlist": {"symbol": "IBM"},
 }
 ANSWERS: dict[str | tuple[str, str], Any] = {
     "placeTrade": TRADE,
@@ -327,54 +155,6 @@ ANSWERS: dict[str | tuple[str, str], Any] = {
         "deliveredAt": None,
         "nextAttemptAt": "2026-11-23T15:15:11.479144Z",
     },
-    "alpacaGetAccount": ACCOUNT,
-    "alpacaGetConfigurations": CONFIGURATIONS,
-    "alpacaSetConfigurations": CONFIGURATIONS | {"suspend_trade": True},
-    "alpacaListActivities": [FILL, CASH_IN],
-    "alpacaListActivitiesOfType": [FILL],
-    "alpacaGetPortfolioHistory": {
-        "timestamp": [1795447800, 1795451400, 1795455000],
-        "equity": [25000.0, 25000.6, 25001.95],
-        "profit_loss": [0.0, 0.6, 1.95],
-        "profit_loss_pct": [0.0, 0.000024, 0.000078],
-        "base_value": 25000.0,
-        "base_value_asof": "2026-11-23",
-        "timeframe": "1H",
-        "cashflow": {},
-    },
-    "alpacaListAssets": [ASSET, IBM],
-    "alpacaGetAsset": ASSET,
-    "alpacaGetCalendar": [
-        {
-            "date": "2026-11-27",
-            "open": "09:30",
-            "close": "13:00",
-            "session_open": "0930",
-            "session_close": "1300",
-            "settlement_date": "2026-11-30",
-        }
-    ],
-    "alpacaGetClock": {
-        "timestamp": PLACED_AT,
-        "is_open": True,
-        "next_open": "2026-11-24T14:30:00.000000Z",
-        "next_close": "2026-11-23T21:00:00.000000Z",
-    },
-    "alpacaListOrders": [FILLED_ORDER],
-    "alpacaSubmitOrder": ORDER,
-    "alpacaGetOrder": FILLED_ORDER,
-    "alpacaGetOrderByClientId": FILLED_ORDER,
-    "alpacaCancelOrders": [{"id": TRADE_ID, "status": 200}],
-    "alpacaListPositions": [ALPACA_POSITION],
-    "alpacaGetPosition": ALPACA_POSITION,
-    "alpacaClosePosition": SELL_ORDER,
-    "alpacaClosePositions": [{"symbol": "AAPL", "status": 200, "body": SELL_ORDER}],
-    "alpacaListWatchlists": [BARE_WATCHLIST],
-    "alpacaCreateWatchlist": WATCHLIST,
-    "alpacaGetWatchlist": WATCHLIST,
-    "alpacaAddToWatchlist": LONGER_WATCHLIST,
-    "alpacaUpdateWatchlist": LONGER_WATCHLIST | {"name": "big tech"},
-    "alpacaRemoveFromWatchlist": WATCHLIST | {"updated_at": "2026-11-23T15:14:15.427594Z"},
 }
 PROBLEM = {
     "type": "about:blank",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from alpaca_api import drf as alpaca
+from alpaca_api import examples as alpaca_examples
 from brokerage import examples
 from brokerage.errors import TABLE
 
@@ -35,6 +36,8 @@ ALPACA_ANYWHERE = {
     "429": "42910000: too many requests; nothing was done.",
     "503": "50310000: try again in a moment.",
 }
+REQUESTS = examples.REQUESTS | alpaca_examples.REQUESTS
+ANSWERS = examples.ANSWERS | alpaca_examples.ANSWERS
 LIMITS = {
     "X-RateLimit-Limit": "Requests that this token may make in a minute; reads and orders have their own. Without a "
     "known token: that this address may make.",
@@ -89,11 +92,11 @@ def _refusals(operation: dict[str, Any], is_alpaca: bool) -> None:
 
 def _examples(operation: dict[str, Any]) -> None:
     name = operation["operationId"]
-    if name in examples.REQUESTS:
+    if name in REQUESTS:
         for content in operation["requestBody"]["content"].values():
-            content["example"] = examples.REQUESTS[name]
+            content["example"] = REQUESTS[name]
     for status, response in operation["responses"].items():
-        answer = examples.ANSWERS.get((name, status), examples.ANSWERS.get(name))
+        answer = ANSWERS.get((name, status), ANSWERS.get(name))
         if status.startswith("2") and answer is not None:
             for content in response.get("content", {}).values():
                 content["example"] = answer

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from rest_framework import exceptions
 
 from alpaca_api import drf as alpaca
-from brokerage import errors, examples
+from brokerage import errors, schema
 from trades.api import ExchangeUnavailable
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -70,13 +70,13 @@ def test_the_check_of_examples_can_fail() -> None:
 
 
 def test_no_example_is_of_nothing() -> None:
-    named = {name if isinstance(name, str) else name[0] for name in (*examples.ANSWERS, *examples.REQUESTS)}
+    named = {name if isinstance(name, str) else name[0] for name in (*schema.ANSWERS, *schema.REQUESTS)}
     assert named <= set(OPERATIONS)
     assert len(OPERATIONS) > 45
 
 
 def test_examples_show_no_secret_that_could_be_one() -> None:
-    shown = json.dumps([examples.REQUESTS, list(examples.ANSWERS.values())])
+    shown = json.dumps([schema.REQUESTS, list(schema.ANSWERS.values())])
     assert not re.search(r"brk_[A-Za-z0-9]{20}", shown)
 
 

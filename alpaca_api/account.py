@@ -1,0 +1,93 @@
+"""The account: cash and equity, and how it is configured."""
+
+from decimal import Decimal
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import queries as accounts
+from accounts.ledger import money
+from accounts.models import Token
+from alpaca_api import schema
+from alpaca_api import serializers as alpaca
+from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, Query
+from alpaca_api.models import Configuration
+from alpaca_api.positions import last_prices
+from trades import checks
+from web.drf import TextField
+
+
+class AccountView(AlpacaView):
+    """A customer's account."""
+
+    @extend_schema(operation_id="alpacaGetAccount", responses=schema.AlpacaAccountSerializer)
+    def get(self, request: Request) -> Response:
+        """Cash, buying power and equity. Shares count at the last price; at cost while the exchange is away."""
+        positions = list(accounts.positions_of(self.customer_id))
+        prices = last_prices(positions)
+        value = sum((money(prices.get(row.ticker, row.average_price) * row.quantity) for row in positions), Decimal(0))
+        rules = checks.rules()
+        return Response(
+            alpaca.account(
+                request.auth.customer,  # type: ignore[union-attr]
+                accounts.balance_of(self.customer_id),
+                value,
+                rules.all_halted or self.customer_id in rules.halted_customers,
+                Configuration.objects.filter(customer_id=self.customer_id, suspend_trade=True).exists(),
+            )
+        )
+
+
+class ConfigureAccountSerializer(Query):
+    suspend_trade = serializers.BooleanField(required=False)
+    trade_confirm_email = serializers.ChoiceField(["all", "none"], required=False)
+    no_shorting = serializers.BooleanField(required=False, help_text="true.")
+    fractional_trading = serializers.BooleanField(required=False, help_text="false.")
+    max_margin_multiplier = TextField(required=False, max_length=8, help_text='"1".')
+    ptp_no_exception_entry = serializers.BooleanField(required=False, help_text="false.")
+    dtbp_check = TextField(required=False, allow_null=True, max_length=20)
+    pdt_check = TextField(required=False, allow_null=True, max_length=20)
+    max_options_trading_level = serializers.IntegerField(required=False, allow_null=True)
+
+
+FIXED = {
+    "fractional_trading": False,
+    "max_margin_multiplier": "1",
+    "no_shorting": True,
+    "ptp_no_exception_entry": False,
+}
+
+
+class ConfigurationView(AlpacaView):
+    """How the account is set for programs."""
+
+    scope = Token.Scope.TRADE
+
+    @extend_schema(operation_id="alpacaGetConfigurations", responses=schema.AlpacaAccountConfigurationSerializer)
+    def get(self, request: Request) -> Response:
+        """What is set."""
+        return Response(self._shown(Configuration.objects.filter(customer_id=self.customer_id).first()))
+
+    @extend_schema(
+        operation_id="alpacaSetConfigurations",
+        request=ConfigureAccountSerializer,
+        responses=schema.AlpacaAccountConfigurationSerializer,
+    )
+    def patch(self, request: Request) -> Response:
+        """Set `suspend_trade` and `trade_confirm_email`; the rest is as it is, and no other value is taken."""
+        asked = self.asked(ConfigureAccountSerializer, request.data)
+        for name, value in FIXED.items():
+            if asked.get(name, value) != value:
+                raise AlpacaError(422, UNPROCESSABLE, f"{name}: only {value} is supported")
+        changes: dict[str, Any] = {
+            name: asked[name] for name in ("suspend_trade", "trade_confirm_email") if name in asked
+        }
+        row, _ = Configuration.objects.update_or_create(customer_id=self.customer_id, defaults=changes)
+        return Response(self._shown(row))
+
+    def _shown(self, row: Configuration | None) -> dict[str, Any]:
+        row = row or Configuration()
+        return FIXED | {"suspend_trade": row.suspend_trade, "trade_confirm_email": row.trade_confirm_email}

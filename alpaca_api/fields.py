@@ -1,0 +1,75 @@
+"""Fields of requests as the client sends them: symbols, numbers, ids."""
+
+import re
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from trades.place import QUANTITY_MAX
+from web.drf import TextField
+
+TICKERS_MAX = 500
+SUPPORTED = "supported are market orders for whole shares, time_in_force day or gtc"
+NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?(E[+-]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
+
+
+class SymbolField(TextField):
+    """A ticker; small letters are taken for capitals."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=12, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        return super().to_internal_value(data).upper()
+
+
+class SymbolsField(TextField):
+    """Tickers, separated by commas."""
+
+    def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
+        tickers = [ticker for ticker in super().to_internal_value(data).upper().split(",") if ticker]
+        if "\x00" in data:
+            raise serializers.ValidationError("No ticker has such characters.")
+        if len(tickers) > TICKERS_MAX:
+            raise serializers.ValidationError(f"{TICKERS_MAX} symbols at most.")
+        return [ticker[:12] for ticker in tickers]
+
+
+@extend_schema_field({"oneOf": [{"type": "number"}, {"type": "string", "maxLength": 40}]})
+class NumberField(serializers.Field):
+    """A number, as JSON has it or as text."""
+
+    default_error_messages: ClassVar = {"invalid": "must be a number"}
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        if isinstance(data, bool) or not isinstance(data, int | Decimal | str) or not NUMBER.fullmatch(str(data)):
+            self.fail("invalid")
+        try:
+            number = Decimal(data)
+        except ArithmeticError:
+            self.fail("invalid")
+        if not number.is_finite():
+            self.fail("invalid")
+        return number
+
+
+def parse_uuid(text: str) -> UUID | None:
+    """Return the id in a text; None where there is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def whole_shares(number: Decimal, name: str) -> int:
+    """Return the number of shares.
+
+    Raises:
+        ValidationError: It is not whole, or out of range; `name` is the parameter at fault.
+    """
+    if not 0 < number <= QUANTITY_MAX or number != number.to_integral_value():
+        raise serializers.ValidationError({name: f"must be whole shares, 1 to {QUANTITY_MAX}; {SUPPORTED}"})
+    return int(number)

@@ -1,0 +1,126 @@
+"""The market: assets, clock, calendar."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from alpaca_api import schema
+from alpaca_api import serializers as alpaca
+from alpaca_api.drf import AlpacaError, AlpacaView, Query
+from alpaca_api.fields import parse_uuid
+from exchange import market
+from exchange.days import trading_days
+from exchange.models import Stock
+from web.drf import TextField
+
+CALENDAR_FIRST, CALENDAR_LAST = date(1970, 1, 1), date(2029, 12, 31)
+
+
+class AssetsQuerySerializer(Query):
+    status = serializers.ChoiceField(["active", "inactive"], required=False)
+    asset_class = TextField(required=False, max_length=40)
+    exchange = TextField(required=False, max_length=20)
+    attributes = TextField(required=False, max_length=200)
+
+
+class AssetsView(AlpacaView):
+    """What is listed."""
+
+    @extend_schema(
+        operation_id="alpacaListAssets",
+        parameters=[AssetsQuerySerializer],
+        responses=schema.AlpacaAssetSerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """The stocks that the exchange lists, or listed."""
+        asked = self.asked(AssetsQuerySerializer, request.query_params)
+        stocks = Stock.objects.order_by("ticker")
+        if "status" in asked:
+            stocks = stocks.filter(listed=asked["status"] == "active")
+        if "exchange" in asked:
+            stocks = stocks.filter(market=asked["exchange"])
+        if asked.get("asset_class", "us_equity") != "us_equity" or asked.get("attributes"):
+            stocks = stocks.none()
+        return Response([alpaca.asset(stock) for stock in stocks])
+
+
+class AssetView(AlpacaView):
+    """One stock."""
+
+    @extend_schema(operation_id="alpacaGetAsset", responses=schema.AlpacaAssetSerializer)
+    def get(self, request: Request, symbol: str) -> Response:
+        """One stock, by its symbol or its asset's id."""
+        stock = Stock.objects.filter(ticker=ticker_of(symbol) or "").first()
+        if stock is None:
+            raise AlpacaError(404, 40410000, f"asset not found for {symbol[:60]}")
+        return Response(alpaca.asset(stock))
+
+
+class ClockView(AlpacaView):
+    """Market hours."""
+
+    @extend_schema(operation_id="alpacaGetClock", responses=schema.AlpacaClockSerializer)
+    def get(self, request: Request) -> Response:
+        """Whether the market is open. One that never closes does so at midnight, UTC, and opens again at once."""
+        hours = market.clock()
+        if hours is None:
+            raise AlpacaError(503, 50310000, "the exchange does not answer")
+        now = timezone.now()
+        midnight = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
+        return Response(
+            {
+                "timestamp": alpaca.moment(now),
+                "is_open": hours["isOpen"],
+                "next_open": alpaca.moment(hours["nextOpen"] or midnight),
+                "next_close": alpaca.moment(hours["nextClose"] or midnight),
+            }
+        )
+
+
+class CalendarQuerySerializer(Query):
+    start = serializers.DateField(required=False)
+    end = serializers.DateField(required=False)
+    date_type = serializers.ChoiceField(["TRADING", "SETTLEMENT"], required=False, help_text="Changes nothing.")
+
+
+class CalendarView(AlpacaView):
+    """Trading days."""
+
+    @extend_schema(
+        operation_id="alpacaGetCalendar",
+        parameters=[CalendarQuerySerializer],
+        responses=schema.AlpacaCalendarDaySerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """The days on which the New York Stock Exchange trades, 1970 to 2029; this year's where nothing is said."""
+        asked = self.asked(CalendarQuerySerializer, request.query_params)
+        year = timezone.now().year
+        first = max(asked.get("start") or min(date(year, 1, 1), asked.get("end") or date.max), CALENDAR_FIRST)
+        last = min(asked.get("end") or max(date(year, 12, 31), first), CALENDAR_LAST)
+        days = trading_days(first, last + timedelta(days=14)) if first <= last else []
+        shown = [number for number, (day, _, _) in enumerate(days) if day <= last]
+        return Response(
+            [
+                {
+                    "date": days[number][0].isoformat(),
+                    "open": f"{days[number][1]:%H:%M}",
+                    "close": f"{days[number][2]:%H:%M}",
+                    "session_open": f"{days[number][1]:%H%M}",
+                    "session_close": f"{days[number][2]:%H%M}",
+                    "settlement_date": days[number + 1][0].isoformat(),
+                }
+                for number in shown
+            ]
+        )
+
+
+def ticker_of(symbol: str) -> str | None:
+    """The ticker that a symbol, or an asset's id, means; None for an id of nothing."""
+    if (given := parse_uuid(symbol)) is None:
+        ticker = symbol.upper()
+        return ticker if market.TICKER.fullmatch(ticker) else None
+    return next((t for t in Stock.objects.values_list("ticker", flat=True) if alpaca.asset_id(t) == given), None)
