@@ -1,4 +1,4 @@
-"""The lanes' Celery app. Each setting has its reason; docs/operations.md tells what was measured."""
+"""The lanes' Celery app. Each setting has its reason; docs/how-to/operate.md tells what was measured."""
 
 import os
 from typing import Any

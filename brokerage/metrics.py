@@ -1,6 +1,7 @@
-"""What Prometheus scrapes: read from the database when asked, so that every process tells the same.
+"""Serve metrics to Prometheus, read from the database on request, so that every process tells the same.
 
-What counts "of the last minute" is of LATELY_SECONDS by the database's clock. docs/alerts.yaml is made of these.
+"In the last minute" means LATELY_SECONDS by the database's clock. docs/reference/metrics-and-alerts.md lists
+the metrics, and docs/alerts.yaml the alerts made of them.
 """
 
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ class _Trading(Collector):
 
 def _open(cursor: CursorWrapper) -> Iterator[Metric]:
     trades = GaugeMetricFamily("brokerage_open_trades", "Trades that are not final.", labels=["status"])
-    ages = GaugeMetricFamily("brokerage_open_trade_age_seconds_max", "Age of the oldest.", labels=["status"])
+    ages = GaugeMetricFamily("brokerage_open_trade_age_seconds_max", "Age of the oldest open trade.", labels=["status"])
     cursor.execute(OPEN)
     rows = {status: (count, age) for status, count, age in cursor.fetchall()}
     for status in ("PLACED", "IN PROGRESS"):
@@ -44,16 +45,20 @@ def _open(cursor: CursorWrapper) -> Iterator[Metric]:
 def _lanes(cursor: CursorWrapper) -> Iterator[Metric]:
     rules = checks.rules()
     halted = [rules.all_halted, list(rules.halted_customers), list(rules.halted_tickers)]
-    yield _one(cursor, "brokerage_waiting_reports", "Reports that no turn has settled.", WAITING_REPORTS)
-    lag = "The longest that a turn is due: a trade next in line and not halted, or a report."
+    yield _one(
+        cursor, "brokerage_waiting_reports", "Reports of the exchange that no turn has handled yet.", WAITING_REPORTS
+    )
+    lag = "How long the oldest due turn has been due: for a trade next in line and not halted, or a report."
     yield _one(cursor, "brokerage_lane_lag_seconds", lag, LANE_LAG, halted)
-    overdue = "The longest that something is due that sweeps do; it grows when none runs."
+    overdue = "How long the oldest job of the sweep has been due; it grows when no sweep runs."
     yield _one(cursor, "brokerage_sweep_overdue_seconds", overdue, SWEEP_OVERDUE)
 
 
 def _lately(cursor: CursorWrapper) -> Iterator[Metric]:
     placed = GaugeMetricFamily(
-        "brokerage_trades_lately", "Trades placed in the last minute, as they are now.", labels=["status", "reason"]
+        "brokerage_trades_lately",
+        "Trades placed in the last minute, by what they are now.",
+        labels=["status", "reason"],
     )
     cursor.execute("SELECT extract(epoch FROM now())")
     (now,) = cursor.fetchone()
@@ -72,13 +77,13 @@ def _lately(cursor: CursorWrapper) -> Iterator[Metric]:
 
 
 def _back_office(cursor: CursorWrapper) -> Iterator[Metric]:
-    cases = GaugeMetricFamily("brokerage_open_exceptions", "What waits for a person, by kind.", labels=["kind"])
+    cases = GaugeMetricFamily("brokerage_open_exceptions", "Exceptions that need manual review.", labels=["kind"])
     cursor.execute("SELECT kind, count(*) FROM office_case WHERE closed_at IS NULL GROUP BY kind")
     for kind, count in cursor.fetchall():
         cases.add_metric([kind], count)
     yield cases
-    ok = GaugeMetricFamily("brokerage_books_ok", "1: the last proof of the books found nothing; 0: it did.")
-    age = GaugeMetricFamily("brokerage_books_proof_age_seconds", "Since the books were last proven.")
+    ok = GaugeMetricFamily("brokerage_books_ok", "1 if the last proof of the books found nothing wrong, else 0.")
+    age = GaugeMetricFamily("brokerage_books_proof_age_seconds", "Seconds since the books were last proven.")
     cursor.execute("SELECT ok::int, extract(epoch FROM now() - at) FROM office_proof ORDER BY id DESC LIMIT 1")
     for was_ok, seconds in cursor.fetchall():  # none before the first proof
         ok.add_metric([], was_ok)

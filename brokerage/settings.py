@@ -1,4 +1,4 @@
-"""Settings, all from the environment; docs/operations.md lists every one.
+"""Settings, all from the environment; docs/reference/settings.md lists every one.
 
 Inside a running `make run` the environment is complete. Outside (a `manage.py` command in another
 terminal) what is missing is read from the brokerage that runs on DATA_DIR.
@@ -188,7 +188,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of any body; a callback of 100 
 # -- PostgreSQL: holds the truth. Every limit is shorter than the sweep's patience.
 DATABASES = {"default": env.db_url("DATABASE_URL", engine="brokerage.database")}
 DATABASES["default"].update(
-    # Kept open: opening costs more than a whole trade (docs/operations.md, "Connections").
+    # Kept open: opening costs more than a whole trade (docs/how-to/operate.md, "Connections").
     CONN_MAX_AGE=None,
     CONN_HEALTH_CHECKS=True,
     # A verb owns its transaction, visibly.

@@ -1,4 +1,4 @@
-"""House rules that a machine can check; docs/architecture.md has the reasons."""
+"""House rules that a machine can check; docs/explanation/architecture.md has the reasons."""
 
 import ast
 import io

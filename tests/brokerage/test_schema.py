@@ -102,15 +102,15 @@ CODES = sorted(
 def test_each_code_has_its_meaning_in_the_schema_and_on_the_page(code: str) -> None:
     place_trade = OPERATIONS["createToken"]["responses"].values()
     assert any(re.search(rf"`{code}`[^:]*: ?\S", response["description"]) for response in place_trade)
-    rows = [line for line in (DOCS / "api.md").read_text().splitlines() if line.startswith("|") and f"`{code}`" in line]
-    assert rows, "docs/api.md has it in its table"
+    rows = [line for line in (DOCS / "reference/error-codes.md").read_text().splitlines() if line.startswith("|") and f"`{code}`" in line]
+    assert rows, "docs/reference/error-codes.md has it in its table"
 
 
 @pytest.mark.parametrize("code", sorted({row[1] for row in alpaca.TABLE.values()}))
 def test_each_code_of_the_compatible_api_too(code: int) -> None:
     responses = OPERATIONS["alpacaSubmitOrder"]["responses"].values()
     assert any(re.search(rf"{code}`?: \S", response["description"]) for response in responses)
-    assert str(code) in (DOCS / "alpaca.md").read_text()
+    assert str(code) in (DOCS / "reference/alpaca.md").read_text()
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

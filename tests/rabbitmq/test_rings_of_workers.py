@@ -24,7 +24,7 @@ from tests.rabbitmq.server import RabbitMQ, is_installed
 CUSTOMERS, RATE = 40, 12.0
 LANES = 16
 TAKE_OVER_SECONDS_MAX = 20.0
-"""Of a killed one. How long it takes on a quiet machine is in docs/operations.md."""
+"""Of a killed one. How long it takes on a quiet machine is in docs/how-to/operate.md."""
 FREEZE_SECONDS = 25.0
 """RabbitMQ gives a silent worker up after two heartbeats of 5 s, and a bit."""
 

@@ -1,0 +1,127 @@
+"""The documentation is held to the code: links resolve, and commands, files, settings and decisions exist."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [
+    ROOT / name
+    for name in subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    if (ROOT / name).is_file()
+]
+WORDS_OF_OUR_OWN_MAX = 32
+FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FILE = re.compile(r"[\w.-]+(?:/[\w.*-]+)*/[\w.-]+\.(?:py|html|css|js|ya?ml|cfg|md|toml|txt|csv|json)")
+MADE_WHILE_RUNNING = ("var/", "etc/")
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def prose(page: Path) -> str:
+    """The text of a page without its code blocks."""
+    return FENCE.sub("", page.read_text())
+
+
+def code(page: Path) -> Iterator[str]:
+    """What a page shows as code: blocks, and words in backticks."""
+    for language, block in FENCE.findall(page.read_text()):
+        if language in {"sh", "console", ""}:
+            yield from block.splitlines()
+    yield from re.findall(r"`([^`\n]+)`", prose(page))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@every_page
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in LINK.findall(prose(page)):
+        if target.startswith(("http://", "https://", "mailto:")):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+@every_page
+def test_every_command_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for text in code(page):
+        assert set(re.findall(r"(?:^|[ ;&(])make ([a-z][a-z-]*)", text)) <= targets, text
+        assert set(re.findall(r"manage\.py ([a-z]\w*)", text)) <= set(get_commands()), text
+
+
+@every_page
+def test_every_file_exists(page: Path) -> None:
+    for name in re.findall(r"`([^`\n]+)`", prose(page)):
+        path = name.partition("::")[0]
+        if FILE.fullmatch(path) and not path.startswith(MADE_WHILE_RUNNING):
+            near = (ROOT, page.parent)
+            assert any(list(folder.glob(path)) for folder in near), name
+
+
+def test_every_page_can_be_reached() -> None:
+    linked = {
+        (page.parent / target.partition("#")[0]).resolve() for page in PAGES for target in LINK.findall(prose(page))
+    }
+    folders = {path / "README.md" for path in linked if path.is_dir()}
+    lonely = [page for page in PAGES if page.is_relative_to(ROOT / "docs") and page not in linked | folders]
+    assert lonely == []
+
+
+def test_every_setting_is_described() -> None:
+    read = set(re.findall(r"\benv(?:\.\w+)?\(\s*\"([A-Z_]+)\"", (ROOT / "brokerage/settings.py").read_text()))
+    described = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs/reference/settings.md").read_text()))
+    assert len(read) > 25
+    assert read - described == set()
+
+
+DECISIONS = sorted((ROOT / "docs/explanation/adr").glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("record", DECISIONS, ids=lambda record: record.stem)
+def test_a_decision_has_status_date_tags_and_its_place_in_the_list(record: Path) -> None:
+    text = record.read_text()
+    number, title = re.match(r"# (\d+)\. (.+)\n", text).groups()  # type: ignore[union-attr]
+    assert record.name.startswith(f"{int(number):04}-")
+    assert re.search(r"^\* Status: (?:proposed|accepted|superseded by ADR \d+)$", text, re.MULTILINE)
+    date = re.search(r"^\* Date: (\d{4}-\d\d-\d\d)$", text, re.MULTILINE)
+    tags = re.search(r"^\* Tags: (.+)$", text, re.MULTILINE)
+    assert date
+    assert tags
+    row = f"| {number} | [{title}]({record.name}) | {date[1]} | {tags[1]} |"
+    assert row in (record.parent / "README.md").read_text()
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    assert [int(record.name[:4]) for record in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+def test_the_glossary_has_each_word_once() -> None:
+    words = re.findall(r"^\*\*(.+?)\.\*\*", (ROOT / "docs/glossary.md").read_text(), re.MULTILINE)
+    assert len(set(words)) == len(words)
+    assert 20 <= len(words) <= WORDS_OF_OUR_OWN_MAX
+
+
+def test_the_changelog_has_what_is_not_released_and_this_version() -> None:
+    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert version
+    assert headings[0] == "Unreleased"
+    assert version[1] in headings
