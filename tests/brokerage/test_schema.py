@@ -102,7 +102,8 @@ CODES = sorted(
 def test_each_code_has_its_meaning_in_the_schema_and_on_the_page(code: str) -> None:
     place_trade = OPERATIONS["createToken"]["responses"].values()
     assert any(re.search(rf"`{code}`[^:]*: ?\S", response["description"]) for response in place_trade)
-    rows = [line for line in (DOCS / "reference/error-codes.md").read_text().splitlines() if line.startswith("|") and f"`{code}`" in line]
+    page = (DOCS / "reference/error-codes.md").read_text().splitlines()
+    rows = [line for line in page if line.startswith("|") and f"`{code}`" in line]
     assert rows, "docs/reference/error-codes.md has it in its table"
 
 

@@ -1,6 +1,6 @@
 """A primary dies and its standby takes over: with a synchronous standby nothing that was answered is lost.
 
-With an asynchronous one it can be, which the checker sees; that is why docs/how-to/operate.md asks for a synchronous one.
+With an asynchronous one it can be, and the checker sees it; so docs/how-to/operate.md asks for a synchronous one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""docs/explanation/faults.md is held to what there is: every row has its test, and every test and fault that it names exists."""
+"""docs/explanation/faults.md is held to the code: each row has its test, and each test and fault it names exists."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from chaos.plan import EXCHANGE_FAULTS, KILLS, LINK_FAULTS, LINKS, PAUSES, RINGS
 
 PROJECT = Path(__file__).parents[2]
-ROWS = re.findall(r"^\| (\d+) \| ([^|]+) \| ([^|]+) \|$", (PROJECT / "docs/explanation/faults.md").read_text(), re.MULTILINE)
+MATRIX = (PROJECT / "docs/explanation/faults.md").read_text()
+ROWS = re.findall(r"^\| (\d+) \| ([^|]+) \| ([^|]+) \|$", MATRIX, re.MULTILINE)
 OTHERS = {"deploy", "clock", "staff", "slow disk", "restart postgres", "restart valkey"}
 MADE = {
     *OTHERS,
