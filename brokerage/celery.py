@@ -1,6 +1,7 @@
 """The lanes' Celery app. Each setting has its reason; docs/how-to/operate.md tells what was measured."""
 
 import os
+import socket
 from typing import Any
 
 from celery import Celery, signals
@@ -73,7 +74,16 @@ DOOR_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 1, "socket_connect_timeou
 
 # Of the workers that serve a lane one works; when it is gone, the broker lets the next one go on.
 RING_OF_WORKERS = {"x-queue-type": "quorum", "x-single-active-consumer": True}
-RABBITMQ_TRANSPORT = {"read_timeout": 5, "write_timeout": 2}
+# A node that vanished is noticed in 2 s, by whoever rings and by whoever waits; then the next one is tried.
+RABBITMQ_TRANSPORT = {
+    "read_timeout": 5,
+    "write_timeout": 2,
+    "socket_settings": {
+        getattr(socket, name): value
+        for name, value in (("TCP_USER_TIMEOUT", 2_000), ("TCP_KEEPIDLE", 1), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 2))
+        if hasattr(socket, name)
+    },
+}
 
 
 @signals.setup_logging.connect

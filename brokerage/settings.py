@@ -194,20 +194,25 @@ DATABASES["default"].update(
     # A verb owns its transaction, visibly.
     ATOMIC_REQUESTS=False,
 )
+_statement_timeout_ms = env.int("STATEMENT_TIMEOUT_MS", default=5_000)
 DATABASES["default"].setdefault("OPTIONS", {}).update(
-    connect_timeout=3,
+    connect_timeout=2,
     application_name=PROCESS_NAME,
     # Parameters travel apart from the statement, and a statement that comes often is planned once.
     server_side_binding=True,
     prepare_threshold=5,
-    keepalives_idle=10,
-    keepalives_interval=5,
-    keepalives_count=3,
-    tcp_user_timeout=15_000,
+    # A host that vanished is noticed in 2 to 3 s.
+    keepalives_idle=1,
+    keepalives_interval=1,
+    keepalives_count=2,
+    tcp_user_timeout=2_000,
+    # Our own limits: for what the server's do not end, such as a COMMIT that waits for a standby.
+    answer_seconds_max=_statement_timeout_ms / 1000 + 2 if _statement_timeout_ms else None,
+    commit_seconds_max=env.int("COMMIT_TIMEOUT_MS", default=1_500) / 1000 or None,
     options=" ".join(
         f"-c {setting}"
         for setting in (
-            f"statement_timeout={env.int('STATEMENT_TIMEOUT_MS', default=5_000)}",
+            f"statement_timeout={_statement_timeout_ms}",
             "lock_timeout=2000",
             f"idle_in_transaction_session_timeout={env.int('IDLE_IN_TRANSACTION_TIMEOUT_MS', default=5_000)}",
             f"transaction_timeout={env.int('TRANSACTION_TIMEOUT_MS', default=15_000)}",

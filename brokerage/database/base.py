@@ -12,9 +12,13 @@ import select
 from typing import Any
 
 from django.db.backends.postgresql import base
-from psycopg import DataError
+from django.db.utils import DatabaseErrorWrapper
+from django.utils.functional import cached_property
+from psycopg import DataError, IsolationLevel
 from psycopg.adapt import Dumper
 from psycopg.pq import ConnStatus, TransactionStatus
+
+from brokerage.database import hosts
 
 
 class ArrayDumper(Dumper):
@@ -36,18 +40,51 @@ def _member(value: Any) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+# A primary that became a standby, a server that ends sessions, a connection that is lost.
+WORTHLESS_STATES = ("25006", "57P", "08")
+
+
+class _ErrorWrapper(DatabaseErrorWrapper):
+    """Notes the errors after which a connection must be given up."""
+
+    wrapper: Any
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        state = getattr(error, "sqlstate", None)
+        if state and state.startswith(WORTHLESS_STATES):
+            self.wrapper.is_worthless = True
+        super().__exit__(kind, error, traceback)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """A connection to PostgreSQL."""
 
+    # Set by an error after which this connection can't serve any more, although it is open.
+    is_worthless = False
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """What psycopg takes, and our own limits."""
+        parameters: dict[str, Any] = super().get_connection_params()
+        self._limits = {name: parameters.pop(name, None) for name in ("answer_seconds_max", "commit_seconds_max")}
+        return parameters
+
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """A connection that writes lists our way."""
-        connection = super().get_new_connection(conn_params)
+        """A connection to the host that can be written, which writes lists our way."""
+        self.isolation_level = IsolationLevel.READ_COMMITTED
+        connection = hosts.connect(conn_params)
+        for name, seconds in self._limits.items():
+            setattr(connection, name, seconds)
         connection.adapters.register_dumper(list, ArrayDumper)
+        self.is_worthless = False
         return connection
+
+    @cached_property
+    def wrap_database_errors(self) -> DatabaseErrorWrapper:
+        return _ErrorWrapper(self)
 
     def is_usable(self) -> bool:
         """Whether the server still has this idle connection open, as far as this host has been told."""
-        if self.connection is None:
+        if self.connection is None or self.is_worthless:
             return False
         session = self.connection.pgconn
         if session.status != ConnStatus.OK or session.transaction_status != TransactionStatus.IDLE:

@@ -42,13 +42,13 @@ class Case:
         self.requests: list[dict[str, Any]] = []
         self.post("/api/v1/deposits", {"amount": f"{CASH}"}, "cash")
 
-    def post(self, path: str, body: dict[str, Any], key: str) -> dict[str, Any]:
+    def post(self, path: str, body: dict[str, Any], key: str, expected: tuple[int, ...] = (200, 201)) -> dict[str, Any]:
         """As a program does it: on record, and with a key."""
         began = time.time()
         client = Client(headers={"Authorization": f"Bearer {self.token}", "Idempotency-Key": key})
         answer = client.post(path, json.dumps(body), content_type="application/json")
         self.note(path, body, key, began, answer.status_code, json.loads(answer.content))
-        assert answer.status_code in (200, 201), answer.content
+        assert answer.status_code in expected, answer.content
         found: dict[str, Any] = json.loads(answer.content)
         return found
 
@@ -58,8 +58,9 @@ class Case:
             | {"began": began, "ended": time.time(), "status": status, "answer": answer, "retryAfter": "1"}
         )
 
-    def place(self, key: str) -> None:
-        self.post("/api/v1/trades", {"stockTicker": "KO", "type": "BUY", "quantity": 2}, key)
+    def place(self, key: str, *expected: int) -> None:
+        body = {"stockTicker": "KO", "type": "BUY", "quantity": 2}
+        self.post("/api/v1/trades", body, key, expected or (200, 201))
 
     def send(self) -> Trade:
         """The first trade goes to the exchange, and nobody hears how it ends."""

@@ -1,0 +1,76 @@
+"""Finds the host that can be written among several, and never waits for one that has vanished.
+
+`DATABASE_URL` may name several hosts with `target_session_attrs=read-write`. libpq tries them in order, and one that is
+cut off costs it two seconds or more, at every connection. Here the host that served last is tried first, a host that
+does not take a TCP connection at once is left out, and a process that found no primary says so at once for a moment,
+so that a door answers in time.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+KNOCK_SECONDS_MAX = 0.5
+"""How long a host may take to accept a TCP connection."""
+NONE_FOUND_SECONDS = 0.25
+"""How long a process that found no primary does not look again."""
+
+_served_last: dict[str, tuple[str, str]] = {}
+_none_until: dict[str, float] = {}
+
+
+class Connection(psycopg.Connection[Any]):
+    """A connection that is given up when no answer comes in time."""
+
+    answer_seconds_max: float | None = None
+    """For anything: longer than the server lets a statement take."""
+    commit_seconds_max: float | None = None
+    """For COMMIT, which has no limit at the server: it waits there for a standby, for ever if need be."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Raises OperationalError, with the connection closed, when no answer comes in time."""
+        try:
+            return super().wait(gen, interval, self.answer_seconds_max if timeout is None else timeout)
+        except errors._WaitTimeout:
+            self.close()
+            raise errors.OperationalError("The database did not answer in time; what came of it is unknown.") from None
+
+    def commit(self) -> None:
+        """Raises OperationalError when it is not known whether the transaction was committed."""
+        with self.lock:
+            self.wait(self._commit_gen(), timeout=self.commit_seconds_max)
+
+
+def connect(parameters: Mapping[str, Any]) -> Connection:
+    """Open a connection. Raises OperationalError."""
+    hosts = str(parameters.get("host") or "")
+    if "," not in hosts:
+        return Connection.connect(**parameters)
+    if time.monotonic() < _none_until.get(hosts, 0.0):
+        raise errors.OperationalError("No host of the database could be written a moment ago.")
+    reasons = []
+    for host, port in _in_order(hosts, str(parameters.get("port") or 5432)):
+        try:
+            socket.create_connection((host, int(port)), KNOCK_SECONDS_MAX).close()
+            connection = Connection.connect(**{**parameters, "host": host, "port": port})
+        except (OSError, psycopg.OperationalError) as error:
+            reasons.append(f"{host}: {str(error).strip().splitlines()[-1] if str(error).strip() else error!r}")
+            continue
+        _served_last[hosts] = host, port
+        return connection
+    _none_until[hosts] = time.monotonic() + NONE_FOUND_SECONDS
+    raise errors.OperationalError(f"No host of the database can be written: {'; '.join(reasons)}")
+
+
+def _in_order(hosts: str, ports: str) -> Iterator[tuple[str, str]]:
+    """The hosts with their ports, the one that served last before the others."""
+    names, numbers = hosts.split(","), ports.split(",")
+    pairs = list(zip(names, numbers if len(numbers) == len(names) else numbers[:1] * len(names), strict=True))
+    last = _served_last.get(hosts)
+    yield from sorted(pairs, key=lambda pair: pair != last)
