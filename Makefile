@@ -6,13 +6,22 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench chaos lint format requirements install schema
+.PHONY: help run cluster cluster-status cluster-fault test bench chaos lint format requirements install schema
 
 help:  ## list these commands
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-22s%s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-22s%s\n' "$$name" "$$text"; done
 
 run: $(INSTALLED)  ## run the whole brokerage on this machine, until Ctrl-C
 	@exec $(BIN)/python -m local run
+
+cluster: $(INSTALLED)  ## run it highly available: 20 nodes in network namespaces, until Ctrl-C (Linux, root; PORT)
+	@exec $(BIN)/python -m cluster up
+
+cluster-status: $(INSTALLED)  ## watch the cluster's nodes, roles, lag, and who serves the lanes
+	@exec $(BIN)/python -m cluster status
+
+cluster-fault: $(INSTALLED)  ## break a node of the cluster (FAULT="power db1 30")
+	@exec $(BIN)/python -m cluster fault $(FAULT)
 
 test: $(INSTALLED)  ## run the tests, with a PostgreSQL and a Valkey of their own (ARGS="-k trade -x")
 	@exec $(BIN)/python -m local with-services --no-fsync -- $(BIN)/python -m pytest $(ARGS)

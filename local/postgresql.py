@@ -257,6 +257,13 @@ def binaries() -> Path:
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
+def open_to_all(*paths: Path) -> None:
+    """Let the server's user run the wheel's programs and pass the folders above these paths."""
+    for path in paths:
+        _open_the_way(path)
+    _open_programs()
+
+
 def _open_the_way(path: Path) -> None:
     """Let the server's user pass (not list) the folders above a path."""
     for folder in path.parents:

@@ -1,4 +1,4 @@
-"""docs/haproxy.cfg, as it is, before two real `web` processes: what it keeps from them, what it makes of a loss."""
+"""deploy/haproxy.cfg, as it is, before two real `web` processes: what it keeps from them, what it makes of a loss."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.stories.test_streams import Reader
 BINARY = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAProxy is not installed")]
 
-CONFIGURATION = PROJECT / "docs/haproxy.cfg"
+CONFIGURATION = PROJECT / "deploy/haproxy.cfg"
 REQUEST_SECONDS_MAX = 10.0  # `timeout http-request`
 ANSWER_SECONDS_MAX = 5.0  # on a machine that is busy with much else; blocked, they would wait for more than the above
 STRANGERS_A_MINUTE = 30

@@ -1,0 +1,138 @@
+"""The network: a namespace a node, and a bridge that joins them in a namespace of its own.
+
+Nothing of it is in the machine's own namespace. Everything is found by its name, so that what a killed cluster left
+behind is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from cluster.nodes import NODES
+from cluster.trouble import Trouble
+
+PREFIX = os.environ.get("CLUSTER_PREFIX") or "brk"
+BRIDGE = f"{PREFIX}-lan"
+NAMESPACES = Path("/run/netns")
+HOSTS = Path("/etc/netns")  # `ip netns exec` puts hosts from here in the place of /etc/hosts
+CLONE_NEWNET = 0x40000000
+
+
+def namespace(node: str) -> str:
+    return f"{PREFIX}-{node}"
+
+
+def up() -> None:
+    """Make all namespaces, joined. Raises Trouble where this machine does not allow it."""
+    if os.geteuid() != 0:
+        raise Trouble("Network namespaces need root: run `sudo make cluster`.")
+    down()
+    names = "127.0.0.1 localhost\n" + "".join(f"{node.address} {node.name}\n" for node in NODES.values())
+    try:
+        _ip("netns", "add", BRIDGE)
+    except subprocess.CalledProcessError as error:
+        raise Trouble(f"This machine does not allow network namespaces: {error.stderr.strip()}") from None
+    _ip("-n", BRIDGE, "link", "set", "lo", "up")
+    _ip("-n", BRIDGE, "link", "add", "br0", "type", "bridge")
+    _ip("-n", BRIDGE, "link", "set", "br0", "up")
+    for node in NODES.values():
+        inside = namespace(node.name)
+        _ip("netns", "add", inside)
+        _ip("-n", BRIDGE, "link", "add", node.name, "type", "veth", "peer", "name", "eth0", "netns", inside)
+        _ip("-n", BRIDGE, "link", "set", node.name, "master", "br0", "up")
+        _ip("-n", inside, "addr", "add", f"{node.address}/24", "dev", "eth0")
+        _ip("-n", inside, "link", "set", "eth0", "up")
+        _ip("-n", inside, "link", "set", "lo", "up")
+        (HOSTS / inside).mkdir(parents=True, exist_ok=True)
+        (HOSTS / inside / "hosts").write_text(names)
+
+
+def down() -> None:
+    """Kill all processes of the network and remove it. Idempotent: yes."""
+    for name in [BRIDGE, *map(namespace, NODES)]:
+        if (NAMESPACES / name).exists():
+            kill_all(name.removeprefix(f"{PREFIX}-"))
+            _ip("netns", "del", name)
+        shutil.rmtree(HOSTS / name, ignore_errors=True)
+
+
+def is_up() -> bool:
+    return (NAMESPACES / namespace("cl")).exists()
+
+
+@contextlib.contextmanager
+def inside(node: str) -> Iterator[None]:
+    """Move this thread, and those that it starts meanwhile, into a node's namespace."""
+    with open("/proc/self/ns/net") as here, open(NAMESPACES / namespace(node)) as there:
+        _enter(there)
+        try:
+            yield
+        finally:
+            _enter(here)
+
+
+def _enter(file: IO[str]) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(file.fileno(), CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def command(node: str) -> list[str]:
+    """What to put before a command so that it runs on a node."""
+    return ["ip", "netns", "exec", namespace(node)]
+
+
+def pids(node: str) -> list[int]:
+    """Every process of a node."""
+    return [int(pid) for pid in _ip("netns", "pids", namespace(node)).split()]
+
+
+def kill_all(node: str) -> None:
+    """Kill every process of a node, those too that are started meanwhile."""
+    while found := pids(node):
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.01)
+
+
+def cut(node: str) -> None:
+    """The node reaches nobody, and nobody reaches it; nothing on it is told. Idempotent: yes."""
+    _ip("-n", BRIDGE, "link", "set", node, "down")
+
+
+def heal(node: str) -> None:
+    """The node is reached again. Idempotent: yes."""
+    _ip("-n", BRIDGE, "link", "set", node, "up")
+
+
+def deafen(node: str, other: str) -> None:
+    """No packet passes between these two nodes; all others reach both."""
+    address = NODES[other].address
+    rules = (
+        "table inet cut {\n"
+        f" chain incoming {{ type filter hook input priority 0; ip saddr {address} drop; }}\n"
+        f" chain outgoing {{ type filter hook output priority 0; ip daddr {address} drop; }}\n"
+        "}\n"
+    )
+    subprocess.run([*command(node), "nft", "-f", "-"], input=rules, text=True, check=True, capture_output=True)
+
+
+def hear(node: str) -> None:
+    """Undo `deafen`. Idempotent: yes."""
+    subprocess.run([*command(node), "nft", "delete", "table", "inet", "cut"], capture_output=True, check=False)
+
+
+def _ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout

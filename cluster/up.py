@@ -1,0 +1,239 @@
+"""Raises the cluster, says where it is ready, and ends it with Ctrl-C."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from cluster import network
+from cluster.control import Control
+from cluster.nodes import NODES, of_kind
+from cluster.packages import PROJECT, install_patroni, install_programs
+from cluster.programs import PORT, Programs, Secrets, make_database_user
+from cluster.rabbitmq import rabbitmqctl
+from cluster.supervision import Hosts
+from cluster.trouble import Trouble
+from local import postgresql
+from local.run import ready_text
+
+READY_SECONDS_MAX = 170.0
+DEFAULT_PORT = 8000
+
+
+def folder() -> Path:
+    """Where the cluster's data, logs and socket are."""
+    return Path(os.environ.get("CLUSTER_DIR") or PROJECT / "var/cluster").resolve()
+
+
+def up() -> int:
+    """Run the cluster until SIGINT or SIGTERM; returns the exit code. Raises Trouble."""
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
+    here = folder()
+    here.mkdir(parents=True, exist_ok=True)
+    install_programs(_say)
+    patroni = install_patroni(here / "patroni", _say)
+    for name in ("data", "log"):
+        shutil.rmtree(here / name, ignore_errors=True)
+    make_database_user()
+    binaries = postgresql.binaries()
+    postgresql.open_to_all(binaries, here / "data", (patroni / "python").resolve())
+    with socket.create_server(("127.0.0.1", int(os.environ.get("PORT") or DEFAULT_PORT))) as door:
+        os.set_inheritable(door.fileno(), True)
+        network.up()
+        programs = Programs(here, Secrets(), patroni, binaries, door.fileno())
+        hosts = Hosts(programs)
+        try:
+            with network.inside("cl"):
+                raising = Raising(programs, hosts, over)
+                raising.all()
+            url = f"http://127.0.0.1:{door.getsockname()[1]}"
+            _write_facts(here, programs, hosts, url)
+            _say(_ready_text(url, raising.demo))
+            over.wait()
+        except Stopped:
+            pass
+        finally:
+            _say("ending")
+            hosts.end()
+            network.down()
+            (here / "control.sock").unlink(missing_ok=True)
+            if not os.environ.get("CLUSTER_KEEP"):
+                shutil.rmtree(here / "data", ignore_errors=True)
+    return 0
+
+
+class Stopped(Exception):
+    """Somebody pressed Ctrl-C."""
+
+
+class Raising:
+    """The steps from nothing to a cluster that answers."""
+
+    def __init__(self, programs: Programs, hosts: Hosts, over: threading.Event) -> None:
+        self._programs, self._hosts, self._over = programs, hosts, over
+        self._began = time.monotonic()
+        self.demo: dict[str, Any] = {}
+
+    def all(self) -> None:
+        """Raises Trouble, Stopped."""
+        # Joining a cluster of brokers that exists is quicker than three that look for each other.
+        for kind in ("db", "cache", "ex", "mq"):
+            for node in of_kind(kind):
+                self._hosts[node.name].boot()
+        static = self._begin("collectstatic", "--noinput", "--clear")
+        self._until("PostgreSQL has a primary", self._primary_is_ready)
+        self._introduce_brokerage()
+        self._manage("migrate", "--noinput", STATEMENT_TIMEOUT_MS="0", TRANSACTION_TIMEOUT_MS="0")
+        self._step("Database migrated")
+        self.demo = json.loads(self._manage("load_demo", "--json") or "{}")
+        self._step("Demo accounts loaded")
+        self._finish(static)
+        self._share_static()
+        self._until("RabbitMQ has three nodes", self._brokers_are_ready)
+        for kind in ("lane", "sweep", "stream", "web", "lb"):
+            for node in of_kind(kind):
+                self._hosts[node.name].boot()
+        self._until("The balancer serves", lambda: _status(NODES["lb"].address, PORT, "/readyz") == 200)
+        self._until("Two standbys are in step", lambda: standbys_in_step() == 2)
+
+    def _primary_is_ready(self) -> bool:
+        return any(_status(node.address, 8008, "/primary") == 200 for node in of_kind("db"))
+
+    def _brokers_are_ready(self) -> bool:
+        (first, *_) = of_kind("mq")
+        told: Any = rabbitmqctl(first.name, self._programs.rabbitmq_environment(first), "cluster_status")
+        return told is not None and len(told["running_nodes"]) == len(of_kind("mq"))
+
+    def _introduce_brokerage(self) -> None:
+        """Make the brokerage's role and database."""
+        names = {"password": sql.Literal(self._programs.keys.database)}
+        with psycopg.connect(**admin(self._programs.keys), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE ROLE brokerage LOGIN CREATEDB PASSWORD {password}").format(**names))
+            connection.execute("CREATE DATABASE brokerage OWNER brokerage")
+
+    def _share_static(self) -> None:
+        """Static files are part of the release: the same on every web node."""
+        for node in of_kind("web"):
+            (self._programs.data(node) / "static").symlink_to(self._programs.data(NODES["cl"]) / "static")
+
+    def _begin(self, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        command, environment = self._programs.manage(*arguments, **more)
+        return subprocess.Popen(
+            [*network.command("cl"), *command],
+            cwd=PROJECT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def _manage(self, *arguments: str, **more: str) -> str:
+        return self._finish(self._begin(*arguments, **more))
+
+    def _finish(self, process: subprocess.Popen[str]) -> str:
+        output, errors = process.communicate()
+        if self._over.is_set():
+            raise Stopped
+        if process.returncode != 0:
+            raise Trouble(f"{process.args!r}: {errors.strip()[-2000:]}")
+        return output
+
+    def _until(self, what: str, holds: Callable[[], bool]) -> None:
+        while not holds():
+            if self._over.wait(0.3):
+                raise Stopped
+            if time.monotonic() - self._began > READY_SECONDS_MAX:
+                logs = self._programs.folder / "log"
+                raise Trouble(f"Still waiting for “{what}” after {READY_SECONDS_MAX:.0f} s; look into {logs}.")
+        self._step(what)
+
+    def _step(self, what: str) -> None:
+        _say(f"{time.monotonic() - self._began:6.1f} s  {what}")
+
+
+def admin(keys: Secrets) -> dict[str, Any]:
+    """How the primary is reached as its superuser, from inside the network."""
+    return {
+        "host": ",".join(node.address for node in of_kind("db")),
+        "port": 5432,
+        "user": "postgres",
+        "password": keys.admin,
+        "dbname": "postgres",
+        "target_session_attrs": "read-write",
+        "connect_timeout": 3,
+    }
+
+
+def standbys_in_step() -> int:
+    """How many standbys stream from the primary, as Patroni tells it."""
+    for node in of_kind("db"):
+        try:
+            members = json.loads(_get(node.address, 8008, "/cluster")[1])["members"]
+        except (OSError, ValueError, KeyError, http.client.HTTPException):
+            continue
+        return sum(member["role"] == "quorum_standby" and member["state"] == "streaming" for member in members)
+    return 0
+
+
+def _status(address: str, port: int, path: str) -> int:
+    try:
+        return _get(address, port, path)[0]
+    except (OSError, http.client.HTTPException):
+        return 0
+
+
+def _get(address: str, port: int, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(address, port, timeout=2)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def _write_facts(here: Path, programs: Programs, hosts: Hosts, url: str) -> None:
+    admin_url = f"postgres://postgres:{programs.keys.admin}@"
+    Control(
+        here,
+        hosts,
+        {
+            "url": url,
+            "inside": f"http://{NODES['lb'].address}:{PORT}",
+            "rabbitmq": programs.rabbitmq_environment(NODES["mq1"]),
+            "keys": dataclasses.asdict(programs.keys),
+            "adminDatabase": admin_url + ",".join(f"{n.address}:5432" for n in of_kind("db")),
+            "environment": programs.brokerage_environment(NODES["cl"]),
+        },
+    )
+
+
+def _ready_text(url: str, demo: dict[str, Any]) -> str:
+    return (
+        f"\n{ready_text(url, demo)}\n"
+        f"  {len(NODES)} nodes; look at them with `make cluster-status`\n"
+        '  break one with `make cluster-fault FAULT="power db1 30"` (kill, power, cut, deaf, end, freeze)\n'
+        f"  mail is in {folder() / 'data/web*/mail'}\n"
+        f"  logs are in {folder() / 'log'}; Ctrl-C ends everything\n"
+    )
+
+
+def _say(words: str) -> None:
+    print(words, flush=True)

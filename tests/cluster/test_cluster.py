@@ -1,0 +1,127 @@
+"""The whole cluster, raised as `make cluster` raises it: it serves, loses its primary, serves on and leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from cluster.packages import PACKAGES, SYSTEM_PATH
+from local import ports
+from local.run import PROJECT
+
+MISSING = [name for name in PACKAGES.values() if shutil.which(name, path=SYSTEM_PATH) is None]
+pytestmark = [
+    pytest.mark.story,
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
+READY_SECONDS_MAX = 180.0
+FAILOVER_SECONDS_MAX = 60.0  # 20 s and more are Patroni's, the rest a busy machine's
+
+
+class Cluster:
+    """`python -m cluster up` on a folder, a prefix and a port of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, ports.choose()
+        self.env = {
+            **{name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "DATA_DIR"}},
+            "CLUSTER_DIR": str(folder),
+            "CLUSTER_PREFIX": f"t{os.getpid() % 10_000}",
+            "PORT": str(self.port),
+        }
+
+    def start(self) -> None:
+        self._log = open(self.folder / "up.log", "wb")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "cluster", "up"], cwd=PROJECT, env=self.env, stdout=self._log, stderr=self._log
+        )
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while "Ready:" not in self.output():
+            assert self._process.poll() is None, self.output()
+            assert time.monotonic() < deadline, self.output()
+            time.sleep(0.3)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+        self._log.close()
+
+    def output(self) -> str:
+        return (self.folder / "up.log").read_text()
+
+    def tell(self, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "cluster", *words], cwd=PROJECT, env=self.env, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def place(self, key: str) -> int:
+        """The status of a placing by the demo customer; 0: no answer."""
+        found = re.search(r"token +(\S+)", self.output())
+        assert found is not None
+        try:
+            return urllib3.request(
+                "POST",
+                f"http://127.0.0.1:{self.port}/api/v1/trades",
+                json={"stockTicker": "AAPL", "type": "BUY", "quantity": 1},
+                headers={"Authorization": f"Bearer {found[1]}", "Idempotency-Key": key},
+                timeout=8.0,
+                retries=False,
+            ).status
+        except urllib3.exceptions.HTTPError:
+            return 0
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    # Not under pytest's folder, which other sessions close to the servers' user.
+    made = Cluster(Path(tempfile.mkdtemp(prefix="brokerage-cluster-")))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        left = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
+        assert made.env["CLUSTER_PREFIX"] not in left
+        shutil.rmtree(made.folder)
+
+
+def test_a_trade_is_placed_through_the_balancer(cluster: Cluster) -> None:
+    assert cluster.place("first") == 201
+
+
+def test_status_tells_roles_and_lanes(cluster: Cluster) -> None:
+    shown = cluster.tell("status", "--once")
+    assert shown.count("quorum standby, streaming") == 2
+    assert shown.count("leader, running") == 1
+    assert shown.count("serves 16 lanes") == 1
+    assert shown.count("stands by") == 2
+
+
+def test_a_primary_that_is_cut_off_is_replaced_and_nothing_is_lost(cluster: Cluster) -> None:
+    found = re.search(r"^(db\d) .*leader, running", cluster.tell("status", "--once"), re.MULTILINE)
+    assert found is not None
+    cluster.tell("fault", "cut", found[1])
+    deadline = time.monotonic() + FAILOVER_SECONDS_MAX
+    while (status := cluster.place("second")) not in {200, 201}:
+        assert status in {0, 502, 503, 504}
+        assert time.monotonic() < deadline, "no new primary serves"
+        time.sleep(0.5)
+    assert cluster.place("first") == 200
+    assert cluster.place("second") == 200
+    cluster.tell("fault", "heal", found[1])
+    while cluster.tell("status", "--once").count("quorum standby, streaming") != 2:
+        assert time.monotonic() < deadline + 60, "the old primary did not come back as a standby"
+        time.sleep(1)
