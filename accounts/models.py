@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pgtrigger
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector
 from django.db import models
@@ -244,18 +245,28 @@ class Token(models.Model):
         return self.name
 
 
-class Watched(models.Model):
-    """A stock that a customer keeps an eye on."""
+class Watchlist(models.Model):
+    """A customer's named list of stocks, in the order in which they were added.
 
-    customer = models.ForeignKey(Customer, models.CASCADE, related_name="watched", db_index=False)
-    ticker = models.CharField(max_length=12)
-    added_at = models.DateTimeField(db_default=Now())
+    The pages show the default list; programs may keep others beside it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="watchlists", db_index=False)
+    name = models.CharField(max_length=64)
+    tickers = ArrayField(models.CharField(max_length=12), default=list)
+    is_default = models.BooleanField(default=False)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.UniqueConstraint(name="watched_once", fields=["customer", "ticker"])]
+        constraints = [
+            models.UniqueConstraint(name="one_watchlist_of_a_name", fields=["customer", "name"]),
+            models.UniqueConstraint(name="one_default_watchlist", fields=["customer"], condition=Q(is_default=True)),
+        ]
 
     def __str__(self) -> str:
-        return self.ticker
+        return self.name
 
 
 class Adjustment(models.Model):

@@ -2,7 +2,7 @@
 
 from django.db.models import QuerySet
 
-from accounts.models import Balance, Position, Posting, Token, Watched
+from accounts.models import Balance, Position, Posting, Token
 
 
 def balance_of(customer_id: int) -> Balance:
@@ -23,8 +23,3 @@ def postings_of(customer_id: int) -> QuerySet[Posting]:
 def tokens_of(customer_id: int) -> QuerySet[Token]:
     """A customer's tokens, newest first."""
     return Token.objects.filter(customer_id=customer_id).order_by("-created_at")
-
-
-def watched_by(customer_id: int) -> list[str]:
-    """The tickers that a customer watches, in the order in which they were added."""
-    return list(Watched.objects.filter(customer_id=customer_id).order_by("id").values_list("ticker", flat=True))

@@ -1,22 +1,146 @@
-"""A customer's watchlist."""
+"""Watchlists: the stocks that a customer keeps an eye on.
 
-from accounts.models import Watched
+Every change is one statement, so that two at the same moment lose nothing.
+"""
 
-WATCHED_MAX = 50
+from collections.abc import Iterable
+
+from django.db import IntegrityError, transaction
+from django.db.models import Case, F, Func, QuerySet, Value, When
+from django.db.models.functions import Now
+
+from accounts.models import Watchlist
+
+DEFAULT_NAME = "Primary Watchlist"
+WATCHLISTS_MAX = 200  # of one customer
+TICKERS_MAX = 200  # in one watchlist
 
 
-class WatchlistFull(Exception):
-    """The customer watches as many stocks as one can."""
+class WatchlistRefused(Exception):
+    """A watchlist can't be made, or changed, in this way."""
+
+
+class WatchlistFull(WatchlistRefused):
+    """The watchlist has TICKERS_MAX stocks."""
+
+
+class TooManyWatchlists(WatchlistRefused):
+    """The customer has WATCHLISTS_MAX watchlists."""
+
+
+class WatchlistNameTaken(WatchlistRefused):
+    """The customer has another watchlist with this name."""
+
+
+def watchlists_of(customer_id: int) -> QuerySet[Watchlist]:
+    """Return a customer's watchlists, by name."""
+    return Watchlist.objects.filter(customer_id=customer_id).order_by("name")
+
+
+def watched_by(customer_id: int) -> list[str]:
+    """Return the tickers of the customer's default watchlist, in the order in which they were added."""
+    default = Watchlist.objects.filter(customer_id=customer_id, is_default=True).first()
+    return default.tickers if default else []
 
 
 def watch(customer_id: int, ticker: str) -> None:
-    """Put a stock on the watchlist. Again: it is there already. Raises WatchlistFull."""
-    others = Watched.objects.filter(customer_id=customer_id).exclude(ticker=ticker)
-    if others.count() >= WATCHED_MAX:
-        raise WatchlistFull
-    Watched.objects.get_or_create(customer_id=customer_id, ticker=ticker)
+    """Add a stock to the customer's default watchlist.
+
+    Idempotent: a stock that is in it stays where it is.
+
+    Raises:
+        WatchlistFull: It has TICKERS_MAX stocks.
+    """
+    add(_default_of(customer_id), ticker)
 
 
 def unwatch(customer_id: int, ticker: str) -> None:
-    """Take a stock off the watchlist. Again: it is off already."""
-    Watched.objects.filter(customer_id=customer_id, ticker=ticker).delete()
+    """Remove a stock from the customer's default watchlist, if it is in it."""
+    for default in Watchlist.objects.filter(customer_id=customer_id, is_default=True):
+        remove(default, ticker)
+
+
+def create(customer_id: int, name: str, tickers: Iterable[str] = (), *, is_default: bool = False) -> Watchlist:
+    """Create a watchlist.
+
+    Raises:
+        TooManyWatchlists: The customer has WATCHLISTS_MAX already.
+        WatchlistNameTaken: The customer has one with this name.
+        WatchlistFull: That is more than TICKERS_MAX stocks.
+    """
+    if Watchlist.objects.filter(customer_id=customer_id).count() >= WATCHLISTS_MAX:
+        raise TooManyWatchlists
+    made = Watchlist(customer_id=customer_id, name=name, tickers=_distinct(tickers), is_default=is_default)
+    try:
+        with transaction.atomic(durable=True):
+            made.save(force_insert=True)
+    except IntegrityError:
+        raise WatchlistNameTaken from None
+    made.refresh_from_db()
+    return made
+
+
+def change(watchlist: Watchlist, name: str | None = None, tickers: Iterable[str] | None = None) -> Watchlist:
+    """Change a watchlist's name, its stocks, or both; None leaves them as they are.
+
+    Raises:
+        WatchlistNameTaken: The customer has another one with this name.
+        WatchlistFull: That is more than TICKERS_MAX stocks.
+    """
+    changes = ({} if name is None else {"name": name}) | ({} if tickers is None else {"tickers": _distinct(tickers)})
+    try:
+        with transaction.atomic(durable=True):
+            Watchlist.objects.filter(pk=watchlist.pk).update(**changes, updated_at=Now())
+    except IntegrityError:
+        raise WatchlistNameTaken from None
+    watchlist.refresh_from_db()
+    return watchlist
+
+
+def add(watchlist: Watchlist, ticker: str) -> Watchlist:
+    """Add a stock at the end of a watchlist.
+
+    Idempotent: a stock that is in it stays where it is.
+
+    Raises:
+        WatchlistFull: It has TICKERS_MAX stocks.
+    """
+    with_it = _tickers("array_append", ticker)
+    Watchlist.objects.filter(pk=watchlist.pk, tickers__len__lt=TICKERS_MAX).update(
+        tickers=Case(When(tickers__contains=[ticker], then=F("tickers")), default=with_it), updated_at=Now()
+    )
+    watchlist.refresh_from_db()
+    if ticker not in watchlist.tickers:
+        raise WatchlistFull
+    return watchlist
+
+
+def remove(watchlist: Watchlist, ticker: str) -> bool:
+    """Remove a stock from a watchlist; return whether it was in it."""
+    without_it = _tickers("array_remove", ticker)
+    mine = Watchlist.objects.filter(pk=watchlist.pk, tickers__contains=[ticker])
+    was_in_it = bool(mine.update(tickers=without_it, updated_at=Now()))
+    watchlist.refresh_from_db()
+    return was_in_it
+
+
+def _default_of(customer_id: int) -> Watchlist:
+    """Return the customer's default watchlist: theirs, or the one that has its name, or a new one."""
+    if default := Watchlist.objects.filter(customer_id=customer_id, is_default=True).first():
+        return default
+    Watchlist.objects.filter(customer_id=customer_id, name=DEFAULT_NAME).update(is_default=True)
+    Watchlist.objects.bulk_create(
+        [Watchlist(customer_id=customer_id, name=DEFAULT_NAME, is_default=True)], ignore_conflicts=True
+    )
+    return Watchlist.objects.get(customer_id=customer_id, is_default=True)
+
+
+def _tickers(function: str, ticker: str) -> Func:
+    return Func(F("tickers"), Value(ticker), function=function, output_field=Watchlist._meta.get_field("tickers"))
+
+
+def _distinct(tickers: Iterable[str]) -> list[str]:
+    distinct = list(dict.fromkeys(tickers))
+    if len(distinct) > TICKERS_MAX:
+        raise WatchlistFull
+    return distinct

@@ -13,11 +13,11 @@ from accounts.ledger import money
 from accounts.models import Token
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
-from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, Query
+from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from alpaca_api.models import Configuration
 from alpaca_api.positions import last_prices
 from trades import checks
-from web.drf import TextField
+from web.drf import StrictSerializer, TextField
 
 
 class AccountView(AlpacaView):
@@ -41,7 +41,7 @@ class AccountView(AlpacaView):
         )
 
 
-class ConfigureAccountSerializer(Query):
+class ConfigureAccountSerializer(StrictSerializer):
     suspend_trade = serializers.BooleanField(required=False)
     trade_confirm_email = serializers.ChoiceField(["all", "none"], required=False)
     no_shorting = serializers.BooleanField(required=False, help_text="true.")

@@ -13,12 +13,12 @@ from accounts import queries as accounts
 from accounts.models import CASH, Posting
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
-from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, Query
+from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from alpaca_api.fields import parse_uuid
-from web.drf import TextField
+from web.drf import StrictSerializer, TextField
 
 
-class ActivitiesQuerySerializer(Query):
+class ActivitiesQuerySerializer(StrictSerializer):
     activity_types = TextField(required=False, max_length=200, help_text="FILL, CSD, CSW, JNLC, JNLS; by commas.")
     category = serializers.ChoiceField(["trade_activity", "non_trade_activity"], required=False)
     date = serializers.DateField(required=False)
@@ -54,6 +54,7 @@ class ActivitiesView(AlpacaView):
         return self.answer(request)
 
     def answer(self, request: Request, activity_type: str | None = None) -> Response:
+        """Answer with the activities that the query asks for, of one type or of those that it names."""
         asked = self.asked(ActivitiesQuerySerializer, request.query_params)
         # A trade posts cash and shares: the shares are the fill.
         rows = accounts.postings_of(self.customer_id).exclude(kind__in=TRADE_KINDS, ticker=CASH)

@@ -13,11 +13,12 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions, serializers
 from rest_framework.response import Response
 
+from accounts import watchlists
 from trades import checks
 from trades.cancel import NotCancellable
 from trades.place import TradeKeyReused, UnknownTicker
 from web.authentication import KeyPairAuthentication, TokenAuthentication
-from web.drf import CustomerView, JsonParser, StrictSerializer
+from web.drf import CustomerView, JsonParser
 
 log = structlog.get_logger()
 
@@ -36,6 +37,9 @@ TABLE: dict[type[Exception], tuple[int, int, str]] = {
     checks.LineTooLong: (429, 42910000, "too many orders are open (too_many_open_trades)"),
     checks.Overloaded: (503, 50310000, "too many orders wait; try again (overloaded)"),
     checks.PriceUnknown: (503, 50310000, "no price is known to check the order's value with (price_unknown)"),
+    watchlists.WatchlistNameTaken: (422, UNPROCESSABLE, "watchlist name must be unique"),
+    watchlists.WatchlistFull: (422, UNPROCESSABLE, f"symbols: {watchlists.TICKERS_MAX} at most"),
+    watchlists.TooManyWatchlists: (422, UNPROCESSABLE, f"{watchlists.WATCHLISTS_MAX} watchlists at most"),
     RequestDataTooBig: (413, 41310000, "the body is too large"),
     **dict.fromkeys(
         (OperationalError, InterfaceError, InternalError),
@@ -86,10 +90,6 @@ class AlpacaView(CustomerView):
         given = serializer(data=data.dict() if hasattr(data, "dict") else data)
         given.is_valid(raise_exception=True)
         return given.validated_data
-
-
-class Query(StrictSerializer):
-    """A query."""
 
 
 class FlagField(serializers.BooleanField):

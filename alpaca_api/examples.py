@@ -175,6 +175,8 @@ REQUESTS: dict[str, Any] = {
     "alpacaCreateWatchlist": {"name": "tech", "symbols": ["AAPL"]},
     "alpacaUpdateWatchlist": {"name": "big tech"},
     "alpacaAddToWatchlist": {"symbol": "IBM"},
+    "alpacaUpdateWatchlistByName": {"name": "big tech"},
+    "alpacaAddToWatchlistByName": {"symbol": "IBM"},
 }
 ANSWERS: dict[str, Any] = {
     "alpacaGetAccount": ACCOUNT,
@@ -224,5 +226,8 @@ ANSWERS: dict[str, Any] = {
     "alpacaGetWatchlist": WATCHLIST,
     "alpacaAddToWatchlist": LONGER_WATCHLIST,
     "alpacaUpdateWatchlist": LONGER_WATCHLIST | {"name": "big tech"},
+    "alpacaGetWatchlistByName": WATCHLIST,
+    "alpacaAddToWatchlistByName": LONGER_WATCHLIST,
+    "alpacaUpdateWatchlistByName": LONGER_WATCHLIST | {"name": "big tech"},
     "alpacaRemoveFromWatchlist": WATCHLIST | {"updated_at": "2026-11-23T15:14:15.427594Z"},
 }

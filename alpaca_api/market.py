@@ -10,17 +10,17 @@ from rest_framework.response import Response
 
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
-from alpaca_api.drf import AlpacaError, AlpacaView, Query
+from alpaca_api.drf import AlpacaError, AlpacaView
 from alpaca_api.fields import parse_uuid
 from exchange import market
 from exchange.days import trading_days
 from exchange.models import Stock
-from web.drf import TextField
+from web.drf import StrictSerializer, TextField
 
 CALENDAR_FIRST, CALENDAR_LAST = date(1970, 1, 1), date(2029, 12, 31)
 
 
-class AssetsQuerySerializer(Query):
+class AssetsQuerySerializer(StrictSerializer):
     status = serializers.ChoiceField(["active", "inactive"], required=False)
     asset_class = TextField(required=False, max_length=40)
     exchange = TextField(required=False, max_length=20)
@@ -81,7 +81,7 @@ class ClockView(AlpacaView):
         )
 
 
-class CalendarQuerySerializer(Query):
+class CalendarQuerySerializer(StrictSerializer):
     start = serializers.DateField(required=False)
     end = serializers.DateField(required=False)
     date_type = serializers.ChoiceField(["TRADING", "SETTLEMENT"], required=False, help_text="Changes nothing.")

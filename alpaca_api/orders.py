@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from accounts.models import Token
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
-from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField, Query
+from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField
 from alpaca_api.fields import SUPPORTED, NumberField, SymbolField, SymbolsField, parse_uuid, whole_shares
 from alpaca_api.models import Configuration
 from exchange import market
@@ -20,13 +20,13 @@ from trades.estimate import Estimate, estimate_trade
 from trades.models import Status, Trade, Type
 from trades.place import place_trade
 from trades.search import TradeFilter, find_trades
-from web.drf import TextField
+from web.drf import StrictSerializer, TextField
 
 OPEN = [Status.PLACED, Status.IN_PROGRESS]
 CLOSED = [Status.FILLED, Status.REJECTED]
 
 
-class SubmitOrderSerializer(Query):
+class SubmitOrderSerializer(StrictSerializer):
     symbol = SymbolField()
     qty = NumberField(required=False, allow_null=True, help_text='Whole shares: 3, 3.0 or "3".')
     notional = NumberField(required=False, allow_null=True, help_text="Not supported.")
@@ -83,7 +83,7 @@ class SubmitOrderSerializer(Query):
         return asked
 
 
-class OrdersQuerySerializer(Query):
+class OrdersQuerySerializer(StrictSerializer):
     status = serializers.ChoiceField(["open", "closed", "all"], default="open")
     limit = serializers.IntegerField(default=50, min_value=1, max_value=500)
     after = serializers.DateTimeField(required=False, help_text="Submitted after it.")
@@ -97,11 +97,11 @@ class OrdersQuerySerializer(Query):
     after_order_id = serializers.UUIDField(required=False)
 
 
-class OrderQuerySerializer(Query):
+class OrderQuerySerializer(StrictSerializer):
     nested = FlagField(required=False)
 
 
-class ClientOrderIdQuerySerializer(Query):
+class ClientOrderIdQuerySerializer(StrictSerializer):
     client_order_id = TextField(max_length=128, trim_whitespace=False)
 
 

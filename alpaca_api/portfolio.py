@@ -10,12 +10,12 @@ from rest_framework.response import Response
 
 from accounts import queries as accounts
 from alpaca_api import history, schema
-from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField, Query
+from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField
 from alpaca_api.positions import last_prices
-from web.drf import TextField
+from web.drf import StrictSerializer, TextField
 
 
-class HistoryQuerySerializer(Query):
+class HistoryQuerySerializer(StrictSerializer):
     period = TextField(required=False, max_length=5, help_text="1D, 2W, 1M, 1A; 1M where nothing is said.")
     timeframe = serializers.ChoiceField(list(history.STEPS), required=False)
     intraday_reporting = TextField(required=False, max_length=20, help_text="Changes nothing.")

@@ -11,7 +11,7 @@ from accounts import queries as accounts
 from accounts.models import Position, Token
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
-from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField, Query
+from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField
 from alpaca_api.fields import NumberField, whole_shares
 from alpaca_api.market import ticker_of
 from alpaca_api.orders import cancel_all, submit_order
@@ -19,14 +19,15 @@ from exchange import gateway
 from exchange.messages import Unknown
 from exchange.models import Stock
 from trades.models import Type
+from web.drf import StrictSerializer
 
 
-class ClosePositionQuerySerializer(Query):
+class ClosePositionQuerySerializer(StrictSerializer):
     qty = NumberField(required=False, help_text="Whole shares.")
     percentage = NumberField(required=False, help_text="Above 0, up to 100; it has to make whole shares.")
 
 
-class ClosePositionsQuerySerializer(Query):
+class ClosePositionsQuerySerializer(StrictSerializer):
     cancel_orders = FlagField(required=False)
 
 

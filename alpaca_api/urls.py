@@ -20,6 +20,7 @@ urlpatterns = [
     path("clock", market.ClockView.as_view()),
     path("calendar", market.CalendarView.as_view()),
     path("watchlists", watchlists.WatchlistsView.as_view()),
+    path("watchlists:by_name", watchlists.WatchlistByNameView.as_view()),
     path("watchlists/<str:watchlist_id>", watchlists.WatchlistView.as_view()),
     path("watchlists/<str:watchlist_id>/<str:symbol>", watchlists.WatchedView.as_view()),
 ]

@@ -1,52 +1,85 @@
-"""Watchlists."""
+"""Watchlists, by id and by name. The default one is what the customer's pages show."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
-from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
+from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.models import Token
+from accounts import watchlists
+from accounts.models import Token, Watchlist
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
-from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, Query
+from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from alpaca_api.fields import SymbolField, parse_uuid
-from alpaca_api.models import Watchlist
 from exchange import market
 from exchange.models import Stock
-from web.drf import TextField
-
-WATCHLISTS_MAX, WATCHED_MAX = 200, 1_000
+from web.drf import StrictSerializer, TextField
 
 
-class CreateWatchlistSerializer(Query):
+class CreateWatchlistSerializer(StrictSerializer):
     name = TextField(max_length=64)
     symbols = serializers.ListField(
-        child=SymbolField(), required=False, allow_null=True, max_length=WATCHED_MAX, default=None
+        child=SymbolField(), required=False, allow_null=True, max_length=watchlists.TICKERS_MAX, default=None
     )
 
 
 class UpdateWatchlistSerializer(CreateWatchlistSerializer):
+    """What to change: a field that is not sent stays as it is."""
+
     name = TextField(max_length=64, required=False)
 
 
-class AddToWatchlistSerializer(Query):
+class AddToWatchlistSerializer(StrictSerializer):
     symbol = SymbolField()
 
 
-class WatchlistsView(AlpacaView):
-    """A customer's watchlists."""
+class WatchlistNameQuerySerializer(StrictSerializer):
+    name = TextField(max_length=64)
 
+
+class _WatchlistView(AlpacaView):
     scope = Token.Scope.TRADE
+
+    def of_id(self, watchlist_id: str) -> Watchlist:
+        """Return the caller's watchlist with this id.
+
+        Raises:
+            AlpacaError: There is none.
+        """
+        return _one(watchlists.watchlists_of(self.customer_id).filter(id=parse_uuid(watchlist_id)))
+
+    def of_name(self, request: Request) -> Watchlist:
+        """Return the caller's watchlist with the name in the query.
+
+        Raises:
+            AlpacaError: There is none.
+        """
+        name = self.asked(WatchlistNameQuerySerializer, request.query_params)["name"]
+        return _one(watchlists.watchlists_of(self.customer_id).filter(name=name))
+
+    def changed(self, request: Request, found: Watchlist) -> Response:
+        """Change name, symbols, or both."""
+        asked = self.asked(UpdateWatchlistSerializer, request.data)
+        symbols = None if asked["symbols"] is None else _listed(asked["symbols"])
+        return Response(_watchlist(watchlists.change(found, asked.get("name"), symbols)))
+
+    def extended(self, request: Request, found: Watchlist) -> Response:
+        """Add a symbol at the end."""
+        symbol = self.asked(AddToWatchlistSerializer, request.data)["symbol"]
+        return Response(_watchlist(watchlists.add(found, *_listed([symbol]))))
+
+
+class WatchlistsView(_WatchlistView):
+    """A customer's watchlists."""
 
     @extend_schema(operation_id="alpacaListWatchlists", responses=schema.AlpacaWatchlistSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """All of them, without their assets."""
-        rows = Watchlist.objects.filter(customer_id=self.customer_id).order_by("name")
-        return Response([_watchlist(row, with_assets=False) for row in rows])
+        """All watchlists, without their assets."""
+        return Response([_watchlist(row, with_assets=False) for row in watchlists.watchlists_of(self.customer_id)])
 
     @extend_schema(
         operation_id="alpacaCreateWatchlist",
@@ -54,25 +87,19 @@ class WatchlistsView(AlpacaView):
         responses=schema.AlpacaWatchlistSerializer,
     )
     def post(self, request: Request) -> Response:
-        """A new one. Its name has to be new as well."""
+        """Create a watchlist. Its name must be new."""
         asked = self.asked(CreateWatchlistSerializer, request.data)
-        mine = Watchlist.objects.filter(customer_id=self.customer_id)
-        if mine.count() >= WATCHLISTS_MAX:
-            raise AlpacaError(422, UNPROCESSABLE, f"{WATCHLISTS_MAX} watchlists at most")
-        row = Watchlist(customer_id=self.customer_id, name=asked["name"], tickers=_listed(asked["symbols"] or []))
-        _save(row)
-        return Response(_watchlist(row))
+        symbols = _listed(asked["symbols"] or [])
+        return Response(_watchlist(watchlists.create(self.customer_id, asked["name"], symbols)))
 
 
-class WatchlistView(AlpacaView):
-    """One watchlist."""
-
-    scope = Token.Scope.TRADE
+class WatchlistView(_WatchlistView):
+    """One watchlist, by id."""
 
     @extend_schema(operation_id="alpacaGetWatchlist", responses=schema.AlpacaWatchlistSerializer)
     def get(self, request: Request, watchlist_id: str) -> Response:
-        """One of them, with its assets."""
-        return Response(_watchlist(self._mine(watchlist_id)))
+        """One watchlist, with its assets."""
+        return Response(_watchlist(self.of_id(watchlist_id)))
 
     @extend_schema(
         operation_id="alpacaUpdateWatchlist",
@@ -81,14 +108,7 @@ class WatchlistView(AlpacaView):
     )
     def put(self, request: Request, watchlist_id: str) -> Response:
         """Change its name, its symbols, or both."""
-        asked = self.asked(UpdateWatchlistSerializer, request.data)
-        with transaction.atomic():
-            row = self._mine(watchlist_id, lock=True)
-            row.name = asked.get("name", row.name)
-            if asked["symbols"] is not None:
-                row.tickers = _listed(asked["symbols"])
-            _save(row)
-        return Response(_watchlist(row))
+        return self.changed(request, self.of_id(watchlist_id))
 
     @extend_schema(
         operation_id="alpacaAddToWatchlist",
@@ -96,65 +116,89 @@ class WatchlistView(AlpacaView):
         responses=schema.AlpacaWatchlistSerializer,
     )
     def post(self, request: Request, watchlist_id: str) -> Response:
-        """Add a symbol at its end. Again: it stays where it is."""
-        symbol = self.asked(AddToWatchlistSerializer, request.data)["symbol"]
-        with transaction.atomic():
-            row = self._mine(watchlist_id, lock=True)
-            row.tickers = _listed([*row.tickers, symbol])
-            _save(row)
-        return Response(_watchlist(row))
+        """Add a symbol at the end. One that is in it stays where it is."""
+        return self.extended(request, self.of_id(watchlist_id))
 
     @extend_schema(operation_id="alpacaDeleteWatchlist", responses={204: None})
     def delete(self, request: Request, watchlist_id: str) -> Response:
-        """Delete it."""
-        self._mine(watchlist_id).delete()
+        """Delete a watchlist."""
+        self.of_id(watchlist_id).delete()
         return Response(status=204)
 
-    def _mine(self, watchlist_id: str, lock: bool = False) -> Watchlist:
-        rows = Watchlist.objects.select_for_update() if lock else Watchlist.objects.all()
-        given = parse_uuid(watchlist_id)
-        row = rows.filter(customer_id=self.customer_id, id=given).first() if given else None
-        if row is None:
-            raise AlpacaError(404, 40410000, "watchlist not found")
-        return row
+
+class WatchlistByNameView(_WatchlistView):
+    """One watchlist, by name."""
+
+    @extend_schema(
+        operation_id="alpacaGetWatchlistByName",
+        parameters=[WatchlistNameQuerySerializer],
+        responses=schema.AlpacaWatchlistSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """One watchlist, with its assets."""
+        return Response(_watchlist(self.of_name(request)))
+
+    @extend_schema(
+        operation_id="alpacaUpdateWatchlistByName",
+        parameters=[WatchlistNameQuerySerializer],
+        request=UpdateWatchlistSerializer,
+        responses=schema.AlpacaWatchlistSerializer,
+    )
+    def put(self, request: Request) -> Response:
+        """Change its name, its symbols, or both."""
+        return self.changed(request, self.of_name(request))
+
+    @extend_schema(
+        operation_id="alpacaAddToWatchlistByName",
+        parameters=[WatchlistNameQuerySerializer],
+        request=AddToWatchlistSerializer,
+        responses=schema.AlpacaWatchlistSerializer,
+    )
+    def post(self, request: Request) -> Response:
+        """Add a symbol at the end. One that is in it stays where it is."""
+        return self.extended(request, self.of_name(request))
+
+    @extend_schema(
+        operation_id="alpacaDeleteWatchlistByName", parameters=[WatchlistNameQuerySerializer], responses={204: None}
+    )
+    def delete(self, request: Request) -> Response:
+        """Delete a watchlist."""
+        self.of_name(request).delete()
+        return Response(status=204)
 
 
-class WatchedView(WatchlistView):
+class WatchedView(_WatchlistView):
     """One symbol of a watchlist."""
 
-    http_method_names = ["delete", "options"]
+    http_method_names: ClassVar = ["delete", "options"]
 
     @extend_schema(operation_id="alpacaRemoveFromWatchlist", responses={200: schema.AlpacaWatchlistSerializer})
-    def delete(self, request: Request, watchlist_id: str, symbol: str) -> Response:  # type: ignore[override]
+    def delete(self, request: Request, watchlist_id: str, symbol: str) -> Response:
         """Remove a symbol. One that is not in it: 404."""
-        with transaction.atomic():
-            row = self._mine(watchlist_id, lock=True)
-            if symbol.upper() not in row.tickers:
-                raise AlpacaError(404, 40410000, "the watchlist has no such symbol")
-            row.tickers.remove(symbol.upper())
-            _save(row)
-        return Response(_watchlist(row))
+        found = self.of_id(watchlist_id)
+        if not watchlists.remove(found, symbol.upper().replace("\x00", "")[:12]):
+            raise AlpacaError(404, 40410000, "the watchlist has no such symbol")
+        return Response(_watchlist(found))
 
 
-def _listed(tickers: list[str]) -> list[str]:
-    """Each once. Raises AlpacaError for one that is not listed."""
-    tickers = list(dict.fromkeys(tickers))
+def _one(found: QuerySet[Watchlist]) -> Watchlist:
+    row = found.first()
+    if row is None:
+        raise AlpacaError(404, 40410000, "watchlist not found")
+    return row
+
+
+def _listed(tickers: Iterable[str]) -> list[str]:
+    """Return the tickers, each of which must be listed.
+
+    Raises:
+        AlpacaError: One is not.
+    """
+    tickers = list(tickers)
     for ticker in tickers:
         if not market.is_listed(ticker):
             raise AlpacaError(422, UNPROCESSABLE, f"symbols: asset not found for {ticker}")
-    if len(tickers) > WATCHED_MAX:
-        raise AlpacaError(422, UNPROCESSABLE, f"symbols: {WATCHED_MAX} at most")
     return tickers
-
-
-def _save(row: Watchlist) -> None:
-    try:
-        with transaction.atomic():
-            row.updated_at = Now()
-            row.save()
-    except IntegrityError:
-        raise AlpacaError(422, UNPROCESSABLE, "watchlist name must be unique") from None
-    row.refresh_from_db()
 
 
 def _watchlist(row: Watchlist, with_assets: bool = True) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.customers import create_customer
 from accounts.models import CASH, Balance, Customer, Position, Posting, Transfer
+from accounts.watchlists import watch
 from exchange import gateway
 from trades.models import Status, StatusChange, Trade, TradeCounter
 
@@ -42,7 +43,7 @@ def customer_with_history(email: str = "ada@example.com", password: str = PASSWO
             writer.transfer(Decimal(number), at) if ticker == CASH else writer.trade(ticker, number, at)
     writer.finish()
     for ticker in WATCHED:
-        ada.watched.create(ticker=ticker)
+        watch(ada.id, ticker)
     return ada
 
 

@@ -61,6 +61,35 @@ def test_every_migration_can_be_undone_and_done_again(database_of_its_own: str) 
     assert schema(database_of_its_own) == before
 
 
+def test_both_kinds_of_watchlists_are_kept(database_of_its_own: str) -> None:
+    migrate(database_of_its_own, "accounts", "0006")
+    migrate(database_of_its_own, "alpaca_api", "0001")
+    with psycopg.connect(database_of_its_own) as connection:
+        (customer,) = connection.execute(
+            "INSERT INTO accounts_customer (email, password, name, is_active, is_staff, is_superuser, theme, time_zone)"
+            " VALUES ('old@example.com', '', '', true, false, false, 'system', '') RETURNING id"
+        ).fetchone() or (0,)
+        connection.execute(
+            "INSERT INTO accounts_watched (customer_id, ticker) VALUES (%s, 'IBM'), (%s, 'AAPL')", [customer, customer]
+        )
+        connection.execute(
+            "INSERT INTO alpaca_api_watchlist (id, customer_id, name, tickers) VALUES"
+            " (gen_random_uuid(), %s, 'tech', '[\"MSFT\", \"AAPL\"]'),"
+            " (gen_random_uuid(), %s, 'Primary Watchlist', '[]')",
+            [customer, customer],
+        )
+    migrate(database_of_its_own)
+    with psycopg.connect(database_of_its_own) as connection:
+        kept = connection.execute(
+            "SELECT name, tickers, is_default FROM accounts_watchlist ORDER BY is_default DESC, name"
+        ).fetchall()
+    assert kept[0] == ("Primary Watchlist", ["IBM", "AAPL"], True)
+    assert [(name[:17], tickers) for name, tickers, _ in kept[1:]] == [
+        ("Primary Watchlist", []),
+        ("tech", ["MSFT", "AAPL"]),
+    ]
+
+
 def test_models_and_migrations_are_in_step(db: None) -> None:
     call_command("makemigrations", check_changes=True, dry_run=True)
 

@@ -50,7 +50,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """What the account is worth, what is in it, what is on its way, what is watched."""
     customer_id = current_customer_id(request)
     positions = {position.ticker: position for position in accounts.positions_of(customer_id)}
-    watched = accounts.watched_by(customer_id)
+    watched = watchlists.watched_by(customer_id)
     found = valuation.holdings([*positions, *(ticker for ticker in watched if ticker not in positions)], positions)
     by_ticker = {holding.ticker: holding for holding in found}
     return render(
@@ -125,7 +125,7 @@ def _stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
         "periods": PERIODS,
         "period_words": valuation.day_words() if period.name == "1D" else period.words,
         "balance": accounts.balance_of(customer_id),
-        "is_watched": found.ticker in accounts.watched_by(customer_id),
+        "is_watched": found.ticker in watchlists.watched_by(customer_id),
         "recent": Trade.objects.filter(customer_id=customer_id, ticker=found.ticker).order_by("-sequence")[:5],
     }
 
@@ -168,7 +168,7 @@ def watch(request: HttpRequest, ticker: str) -> HttpResponse:
         try:
             watchlists.watch(current_customer_id(request), found.ticker)
         except watchlists.WatchlistFull:
-            messages.error(request, f"A watchlist has {watchlists.WATCHED_MAX} stocks at most. Take one off first.")
+            messages.error(request, f"A watchlist has {watchlists.TICKERS_MAX} stocks at most. Remove one first.")
     return redirect("stock", found.ticker)
 
 

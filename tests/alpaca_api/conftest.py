@@ -1,0 +1,31 @@
+"""Calls of the Alpaca-compatible API, in this process."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts import tokens
+from accounts.models import Customer
+
+
+class Alpaca:
+    """A customer's program that calls the Alpaca-compatible API."""
+
+    def __init__(self, customer: Customer, **scopes: Any) -> None:
+        issued = tokens.issue(customer, "alpaca", **scopes)
+        self._client = Client(headers={"APCA-API-KEY-ID": issued.key_id, "APCA-API-SECRET-KEY": issued.secret_key})
+
+    def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Return the status and the decoded body. A body that is text is sent as it is."""
+        content = body if isinstance(body, str) else json.dumps(body)
+        sent = {} if body is None else {"data": content, "content_type": "application/json"}
+        answer = self._client.generic(method, f"/alpaca/v2/{path}", **sent)
+        return answer.status_code, json.loads(answer.content) if answer.content else None
+
+
+@pytest.fixture
+def alpaca_of() -> Callable[[Customer], Alpaca]:
+    return Alpaca
