@@ -1,4 +1,4 @@
-"""Adjustments: cash or shares that staff moves. One asks, another decides; approved, it is a posting like any other."""
+"""Adjustments: cash or shares that staff moves. One asks, another decides; an approved one is posted like the rest."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -6,23 +6,35 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts.funding import BalanceTooLarge
-from accounts.ledger import LARGEST_AMOUNT, Account, InsufficientShares, Movement, money, open_books
+from accounts.ledger import (
+    LARGEST_POSITION,
+    BalanceTooLarge,
+    InsufficientFunds,
+    InsufficientShares,
+    PositionTooLarge,
+    open_books,
+)
 from accounts.models import CASH, Adjustment, Customer, Posting
 
-LARGEST_POSITION = 10**12  # shares; more than any company has
+__all__ = [
+    "LARGEST_POSITION",
+    "BalanceTooLarge",
+    "DecidedAlready",
+    "InsufficientFunds",
+    "InsufficientShares",
+    "OwnAdjustment",
+    "PositionTooLarge",
+    "ask_for_adjustment",
+    "decide_on_adjustment",
+]
 
 
 class OwnAdjustment(Exception):
-    """Nobody decides on an adjustment that they asked for, or that is to their own account."""
+    """Nobody decides on an adjustment that they asked for, or on one to their own account."""
 
 
 class DecidedAlready(Exception):
     """The adjustment was approved or declined before."""
-
-
-class PositionTooLarge(Exception):
-    """The account would hold more shares than an account can."""
 
 
 def ask_for_adjustment(
@@ -35,11 +47,16 @@ def ask_for_adjustment(
     ticker: str = CASH,
     price: Decimal | None = None,
 ) -> Adjustment:
-    """Ask for cash or shares to be moved into an account (change > 0) or out of it; nothing moves. Again: another one.
+    """Ask for cash or shares to be moved into an account or out of it. Nothing moves until it is approved.
 
-    change: not zero; USD, four digits at most, or with a ticker whole shares. price: what an added share counts as
-    bought for, USD, zero or more; where shares are added, and only there. reason_code: an Adjustment.Reason;
-    reason: in words.
+    Idempotent: no. Each call is another adjustment.
+
+    Args:
+        change: Into the account if above zero, out of it if below: USD with up to four decimals, or, with a ticker,
+            whole shares. Not zero.
+        reason_code: An Adjustment.Reason.
+        reason: The reason in words.
+        price: What each added share counts as having cost, USD, zero or more; only where shares are added.
     """
     adjustment = Adjustment(
         customer_id=customer_id,
@@ -56,10 +73,13 @@ def ask_for_adjustment(
 
 
 def decide_on_adjustment(adjustment_id: UUID, approve: bool, by: Customer) -> Adjustment:
-    """Approve an adjustment, which posts it in the same transaction, or decline it. Again: DecidedAlready.
+    """Approve an adjustment, which posts it in the same transaction, or decline it.
 
-    Raises OwnAdjustment, DecidedAlready; InsufficientFunds, InsufficientShares (it would take more than is available:
-    what a trade in flight holds stays); BalanceTooLarge, PositionTooLarge; then nothing has changed.
+    Raises:
+        OwnAdjustment: `by` asked for it, or it is to their own account.
+        DecidedAlready: It was decided on before.
+        InsufficientFunds, InsufficientShares: It would take out more than is available; what a trade holds isn't.
+        BalanceTooLarge, PositionTooLarge: The account would hold more than it can.
     """
     customer_id = Adjustment.objects.values_list("customer_id", flat=True).get(id=adjustment_id)
     with transaction.atomic(durable=True):
@@ -70,42 +90,13 @@ def decide_on_adjustment(adjustment_id: UUID, approve: bool, by: Customer) -> Ad
         if by.id in {adjustment.asked_by_id, adjustment.customer_id}:
             raise OwnAdjustment
         if approve:
-            if adjustment.ticker == CASH:
-                _move_cash(books[customer_id], adjustment)
+            account, ticker, change = books[customer_id], adjustment.ticker, adjustment.change
+            if ticker == CASH:
+                account.move_cash(Posting.Kind.ADJUSTMENT, adjustment.id, change)
             else:
-                books.load_shares([(adjustment.customer_id, adjustment.ticker)])
-                _move_shares(books[customer_id], adjustment)
+                books.load_shares([(customer_id, ticker)])
+                account.move_shares(ticker, Posting.Kind.ADJUSTMENT, adjustment.id, int(change), adjustment.price)
             books.write()
         Adjustment.objects.filter(id=adjustment.id).update(approved=approve, decided_by=by, decided_at=Now())
     adjustment.refresh_from_db()
     return adjustment
-
-
-def _move_cash(account: Account, adjustment: Adjustment) -> None:
-    if account.amount + adjustment.change > LARGEST_AMOUNT:
-        raise BalanceTooLarge
-    account.move_cash(Posting.Kind.ADJUSTMENT, adjustment.id, adjustment.change)
-
-
-def _move_shares(account: Account, adjustment: Adjustment) -> None:
-    shares, change = account.shares_of(adjustment.ticker), int(adjustment.change)
-    if -change > shares.available:
-        raise InsufficientShares
-    if shares.quantity + change > LARGEST_POSITION:
-        raise PositionTooLarge
-    if adjustment.price is not None:
-        cost = shares.average_price * shares.quantity + adjustment.price * change
-        shares.average_price = money(cost / (shares.quantity + change))
-    shares.quantity += change
-    account.tickers_touched.add(adjustment.ticker)
-    account.movements.append(
-        Movement(
-            account.customer_id,
-            adjustment.ticker,
-            Posting.Kind.ADJUSTMENT,
-            adjustment.id,
-            Decimal(change),
-            Decimal(shares.quantity),
-            adjustment.price,
-        )
-    )

@@ -1,8 +1,7 @@
 """Audit: proves from the tables alone that the books are right.
 
 A rule is a statement in SQL that finds what breaks it. This file has the mechanism and the rules of the books;
-`trades.audit` has those of the trades. An average price is not proven: it is rounded at every purchase, so it could
-only be computed again posting by posting.
+`trades.audit` has those of the trades.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+CLOCKS_APART_SECONDS_MAX = 60  # how far two times of one event may differ: a failover brings another clock
 LISTED_MAX = 100  # violations of one rule that are listed; all of them are counted
 STATEMENT_SECONDS_MAX = 600
 WORK_MEM = "64MB"  # of the database's memory for one sort or one hash; what is larger goes to its disk
@@ -98,6 +98,15 @@ BOOKS = (
         """,
     ),
     Rule(
+        "customer_has_a_balance",
+        "Every customer has a balance.",
+        """
+        SELECT customer.id AS "customerId", format('%s has no balance', customer.email) AS detail
+        FROM accounts_customer AS customer
+        WHERE NOT EXISTS (SELECT FROM accounts_balance AS balance WHERE balance.customer_id = customer.id)
+        """,
+    ),
+    Rule(
         "balance_is_the_sum_of_its_postings",
         "Every balance is the sum of its cash postings, 0 without any, and no cash is posted without a balance.",
         """
@@ -123,6 +132,20 @@ BOOKS = (
             FROM accounts_posting WHERE ticker <> '' GROUP BY customer_id, ticker
         ) AS posted USING (customer_id, ticker)
         WHERE position.quantity IS DISTINCT FROM coalesce(posted.quantity, 0)
+        """,
+    ),
+    Rule(
+        "cost_follows_from_its_postings",
+        "A position's cost is what its shares were bought for, less its part of what was sold, posting by posting.",
+        """
+        SELECT customer_id AS "customerId", ticker AS "stockTicker",
+               format('the position cost %s USD, its postings make %s', position.cost, posted.cost) AS detail
+        FROM accounts_position AS position
+        JOIN (
+            SELECT customer_id, ticker, accounts_cost(change, total, price ORDER BY id) AS cost
+            FROM accounts_posting WHERE ticker <> '' GROUP BY customer_id, ticker
+        ) AS posted USING (customer_id, ticker)
+        WHERE position.cost IS DISTINCT FROM posted.cost
         """,
     ),
     Rule(
@@ -214,6 +237,20 @@ BOOKS = (
             SELECT FROM accounts_adjustment AS adjustment
             WHERE adjustment.id = posting.cause AND adjustment.customer_id = posting.customer_id
               AND adjustment.approved AND adjustment.decided_by_id <> adjustment.asked_by_id)
+        """,
+    ),
+    Rule(
+        "posting_has_the_time_of_its_cause",
+        "A posting is dated when its transfer was made or its adjustment was approved, as far as clocks can tell.",
+        f"""
+        SELECT posting.customer_id AS "customerId", posting.id AS "postingId", posting.cause,
+               format('the %s is dated %s, its cause %s', posting.kind, posting.created_at, happened.at) AS detail
+        FROM accounts_posting AS posting
+        LEFT JOIN accounts_transfer AS transfer ON transfer.id = posting.cause
+        LEFT JOIN accounts_adjustment AS adjustment ON adjustment.id = posting.cause
+        CROSS JOIN LATERAL (SELECT coalesce(transfer.created_at, adjustment.decided_at) AS at) AS happened
+        WHERE posting.kind IN ('deposit', 'withdrawal', 'adjustment')
+          AND abs(extract(epoch FROM posting.created_at - happened.at)) > {CLOCKS_APART_SECONDS_MAX}
         """,
     ),
 )

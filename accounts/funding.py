@@ -1,18 +1,14 @@
-"""Cash in and out of the brokerage. The bank is a stand-in: a transfer arrives at once."""
+"""Deposits and withdrawals. The bank is a stand-in: a transfer arrives at once."""
 
 from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 
 from accounts.freezes import WithdrawalsFrozen, is_frozen
-from accounts.ledger import LARGEST_AMOUNT, InsufficientFunds, open_books
+from accounts.ledger import BalanceTooLarge, InsufficientFunds, open_books
 from accounts.models import Posting, Transfer
 
 __all__ = ["BalanceTooLarge", "InsufficientFunds", "TransferKeyReused", "WithdrawalsFrozen", "deposit", "withdraw"]
-
-
-class BalanceTooLarge(Exception):
-    """The account would hold more cash than an account can."""
 
 
 class TransferKeyReused(Exception):
@@ -20,17 +16,32 @@ class TransferKeyReused(Exception):
 
 
 def deposit(customer_id: int, amount: Decimal, key: str | None = None) -> tuple[Posting, bool]:
-    """Bring cash in; the posting, and whether it was there before. The same key and amount again: the first posting.
+    """Bring cash in; return the posting, and whether it existed before.
 
-    amount: USD, above zero, four digits at most. Raises BalanceTooLarge, TransferKeyReused.
+    Idempotent: with a key, yes. The same key and amount again return the first posting.
+
+    Args:
+        amount: USD, above zero, up to four decimals.
+
+    Raises:
+        BalanceTooLarge: The account would hold more than it can.
+        TransferKeyReused: The key belongs to a transfer with other terms.
     """
     return _transfer(customer_id, Transfer.Type.DEPOSIT, amount, amount, key)
 
 
 def withdraw(customer_id: int, amount: Decimal, key: str | None = None) -> tuple[Posting, bool]:
-    """Take cash out; the posting, and whether it was there before. What a trade in flight holds can't be withdrawn.
+    """Take cash out; return the posting, and whether it existed before. What a trade holds can't be withdrawn.
 
-    amount: USD, above zero, four digits at most. Raises WithdrawalsFrozen, InsufficientFunds, TransferKeyReused.
+    Idempotent: with a key, yes. The same key and amount again return the first posting.
+
+    Args:
+        amount: USD, above zero, up to four decimals.
+
+    Raises:
+        WithdrawalsFrozen: Staff has frozen withdrawals from this account.
+        InsufficientFunds: The amount is more than what is available.
+        TransferKeyReused: The key belongs to a transfer with other terms.
     """
     return _transfer(customer_id, Transfer.Type.WITHDRAWAL, amount, -amount, key)
 
@@ -38,28 +49,31 @@ def withdraw(customer_id: int, amount: Decimal, key: str | None = None) -> tuple
 def _transfer(
     customer_id: int, type: Transfer.Type, amount: Decimal, change: Decimal, key: str | None
 ) -> tuple[Posting, bool]:
-    if key and (before := _made_before(customer_id, type, amount, key)):
+    if key and (before := _find(customer_id, type, amount, key)):
         return before, True
     try:
         with transaction.atomic(durable=True):
             books = open_books([customer_id])
             if type == Transfer.Type.WITHDRAWAL and is_frozen(customer_id):
                 raise WithdrawalsFrozen
-            if books[customer_id].amount + change > LARGEST_AMOUNT:
-                raise BalanceTooLarge
             transfer = Transfer(customer_id=customer_id, type=type, amount=amount, idempotency_key=key)
-            transfer.save(force_insert=True)
             books[customer_id].move_cash(type, transfer.id, change)
+            transfer.save(force_insert=True)
             books.write()
     except IntegrityError:
-        # The same key came in twice at once: the other one made the transfer.
-        if key and (before := _made_before(customer_id, type, amount, key)):
+        # The same key came in twice at once, and the other request made the transfer.
+        if key and (before := _find(customer_id, type, amount, key)):
             return before, True
         raise
     return Posting.objects.get(cause=transfer.id), False
 
 
-def _made_before(customer_id: int, type: Transfer.Type, amount: Decimal, key: str) -> Posting | None:
+def _find(customer_id: int, type: Transfer.Type, amount: Decimal, key: str) -> Posting | None:
+    """Return the posting of the transfer with this key, if there is one.
+
+    Raises:
+        TransferKeyReused: The transfer has other terms.
+    """
     transfer = Transfer.objects.filter(customer_id=customer_id, idempotency_key=key).first()
     if transfer is None:
         return None

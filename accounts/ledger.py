@@ -1,12 +1,13 @@
 """The books: the one place that moves cash and shares.
 
     with transaction.atomic(durable=True):
-        books = open_books([alice.id, bob.id])     # locks both, in order of id
+        books = open_books([alice.id, bob.id])     # locks both customers, in order of id
         books.load_shares([(alice.id, "AAPL")])
         books[alice.id].buy(...)                   # in memory; raises before anything is written
         books.write()                              # a handful of statements, however many customers
 
-There is one kind of lock, the customer's Balance row, taken here and first, in order of id: so there is no deadlock.
+There is one kind of lock, the customer's Balance row. It is taken here, first, and in order of id, so there are no
+deadlocks.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,28 +21,54 @@ from accounts.models import CASH, Balance, Posting
 
 CENT_OF_A_CENT = Decimal("0.0001")
 LARGEST_AMOUNT = Decimal("999999999999999.9999")  # what NUMERIC(19,4) takes
+LARGEST_POSITION = 10**12  # shares; more than any company has
 
 
 class InsufficientFunds(Exception):
-    """More cash than is available."""
+    """The amount is more than the cash that is available."""
 
 
 class InsufficientShares(Exception):
-    """More shares than are held, or free to be sold."""
+    """The quantity is more than the shares that are available."""
+
+
+class AccountFull(Exception):
+    """The account can't hold what would be posted to it now."""
+
+
+class BalanceTooLarge(AccountFull):
+    """The account would hold more cash than an account can."""
+
+
+class PositionTooLarge(AccountFull):
+    """The account would hold more shares, or shares of a higher cost, than an account can."""
 
 
 def money(value: Decimal) -> Decimal:
-    """`value` in USD with four digits, a half going to the even neighbour: the one rounding of the house."""
+    """Round USD to four decimals, half to even: the one rounding of the house."""
     return value.quantize(CENT_OF_A_CENT, rounding=ROUND_HALF_EVEN)
+
+
+def part_of_cost(cost: Decimal, quantity: int, of: int) -> Decimal:
+    """Return the cost of `quantity` out of `of` shares that cost `cost` in all, rounded half to even.
+
+    Computed in whole units of 0.0001 USD, so that it is exact at any size; the database's `accounts_cost_step` does the
+    same, and the audit compares the two.
+    """
+    numerator, denominator = int(cost.scaleb(4)) * quantity, of
+    units, rest = divmod(numerator, denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and units % 2):
+        units += 1
+    return Decimal(units).scaleb(-4)
 
 
 @dataclass(slots=True)
 class Shares:
-    """What a customer has of one stock."""
+    """What a customer holds of one stock, and what it cost in all, USD."""
 
     quantity: int = 0
     held: int = 0
-    average_price: Decimal = Decimal(0)
+    cost: Decimal = Decimal(0)
 
     @property
     def available(self) -> int:
@@ -49,8 +76,8 @@ class Shares:
 
 
 @dataclass(slots=True)
-class Movement:
-    """A posting to be written."""
+class NewPosting:
+    """A posting that is still to be written."""
 
     customer_id: int
     ticker: str
@@ -63,15 +90,15 @@ class Movement:
 
 @dataclass(slots=True)
 class Account:
-    """One customer's cash and shares, locked. Its methods change memory only; `Books.write` makes them last."""
+    """One customer's cash and shares, locked. Its methods change memory only; `Books.write` makes them durable."""
 
     customer_id: int
     amount: Decimal
     held: Decimal
     shares: dict[str, Shares] = field(default_factory=dict)
-    movements: list[Movement] = field(default_factory=list)
-    cash_touched: bool = False
-    tickers_touched: set[str] = field(default_factory=set)
+    postings: list[NewPosting] = field(default_factory=list)
+    cash_changed: bool = False
+    tickers_changed: set[str] = field(default_factory=set)
 
     @property
     def available(self) -> Decimal:
@@ -81,66 +108,105 @@ class Account:
         return self.shares.setdefault(ticker, Shares())
 
     def hold_cash(self, amount: Decimal) -> None:
-        """Set cash aside. Raises InsufficientFunds unless 0 < amount <= available."""
+        """Set cash aside for a trade.
+
+        Raises:
+            InsufficientFunds: Not 0 < amount <= available.
+        """
         if not 0 < amount <= self.available:
             raise InsufficientFunds
         self.held += amount
-        self.cash_touched = True
+        self.cash_changed = True
 
     def release_cash(self, amount: Decimal) -> None:
         """Undo `hold_cash`."""
         self.held -= amount
-        self.cash_touched = True
+        self.cash_changed = True
 
     def hold_shares(self, ticker: str, quantity: int) -> None:
-        """Set shares aside. Raises InsufficientShares unless 0 < quantity <= available."""
+        """Set shares aside for a trade.
+
+        Raises:
+            InsufficientShares: Not 0 < quantity <= available.
+        """
         shares = self.shares_of(ticker)
         if not 0 < quantity <= shares.available:
             raise InsufficientShares
         shares.held += quantity
-        self.tickers_touched.add(ticker)
+        self.tickers_changed.add(ticker)
 
     def release_shares(self, ticker: str, quantity: int) -> None:
         """Undo `hold_shares`."""
         self.shares_of(ticker).held -= quantity
-        self.tickers_touched.add(ticker)
+        self.tickers_changed.add(ticker)
 
-    def move_cash(self, kind: str, cause: UUID, change: Decimal, price: Decimal | None = None) -> Movement:
-        """Post cash in (change > 0) or out. Raises InsufficientFunds if more would go out than is available."""
+    def move_cash(self, kind: str, cause: UUID, change: Decimal, price: Decimal | None = None) -> None:
+        """Post cash in (change > 0) or out (change < 0), USD.
+
+        Raises:
+            InsufficientFunds: More would go out than is available.
+            BalanceTooLarge: The account would hold more than it can.
+        """
         if -change > self.available:
             raise InsufficientFunds
+        if self.amount + change > LARGEST_AMOUNT:
+            raise BalanceTooLarge
         self.amount += change
-        self.cash_touched = True
-        return self._post(CASH, kind, cause, change, self.amount, price)
+        self.cash_changed = True
+        self.postings.append(NewPosting(self.customer_id, CASH, kind, cause, change, self.amount, price))
+
+    def move_shares(self, ticker: str, kind: str, cause: UUID, change: int, price: Decimal | None) -> None:
+        """Post shares in (change > 0), each at a cost of `price`, or out (change < 0), at the average cost.
+
+        Raises:
+            InsufficientShares: More would go out than is available.
+            PositionTooLarge: The account would hold more than it can.
+        """
+        quantity, cost = self._position_after(ticker, change, price)
+        shares = self.shares_of(ticker)
+        shares.quantity, shares.cost = quantity, cost
+        self.tickers_changed.add(ticker)
+        self.postings.append(
+            NewPosting(self.customer_id, ticker, kind, cause, Decimal(change), Decimal(quantity), price)
+        )
+
+    def _position_after(self, ticker: str, change: int, price: Decimal | None) -> tuple[int, Decimal]:
+        """Return the quantity and the cost that a change would leave. Raises what `move_shares` raises."""
+        shares = self.shares.get(ticker) or Shares()
+        if -change > shares.available:
+            raise InsufficientShares
+        quantity = shares.quantity + change
+        if change > 0:
+            cost = shares.cost + (price or 0) * change
+        else:
+            cost = part_of_cost(shares.cost, quantity, shares.quantity)
+        if quantity > LARGEST_POSITION or cost > LARGEST_AMOUNT:
+            raise PositionTooLarge
+        return quantity, cost
 
     def buy(self, cause: UUID, ticker: str, quantity: int, price: Decimal, amount: Decimal) -> None:
-        """Post cash out and shares in, at the average price. Raises InsufficientFunds."""
+        """Post cash out and shares in; nothing changes if it raises.
+
+        Raises:
+            InsufficientFunds: The amount is more than what is available.
+            PositionTooLarge: The account would hold more than it can.
+        """
+        if amount <= self.available:  # else move_cash raises
+            self._position_after(ticker, quantity, price)
         self.move_cash(Posting.Kind.BUY, cause, -amount, price)
-        shares = self.shares_of(ticker)
-        cost = shares.average_price * shares.quantity + amount
-        shares.quantity += quantity
-        shares.average_price = money(cost / shares.quantity)
-        self._move_shares(ticker, Posting.Kind.BUY, cause, quantity, price)
+        self.move_shares(ticker, Posting.Kind.BUY, cause, quantity, price)
 
     def sell(self, cause: UUID, ticker: str, quantity: int, price: Decimal, amount: Decimal) -> None:
-        """Post shares out and cash in; the average price of what is left stays. Raises InsufficientShares."""
-        shares = self.shares_of(ticker)
-        if quantity > shares.available:
-            raise InsufficientShares
-        shares.quantity -= quantity
-        self._move_shares(ticker, Posting.Kind.SELL, cause, -quantity, price)
+        """Post shares out and cash in; nothing changes if it raises. The remaining shares keep their average price.
+
+        Raises:
+            InsufficientShares: The quantity is more than the shares that are available.
+            BalanceTooLarge: The account would hold more than it can.
+        """
+        if self.amount + amount > LARGEST_AMOUNT:
+            raise BalanceTooLarge
+        self.move_shares(ticker, Posting.Kind.SELL, cause, -quantity, price)
         self.move_cash(Posting.Kind.SELL, cause, amount, price)
-
-    def _move_shares(self, ticker: str, kind: str, cause: UUID, change: int, price: Decimal) -> None:
-        self.tickers_touched.add(ticker)
-        self._post(ticker, kind, cause, Decimal(change), Decimal(self.shares[ticker].quantity), price)
-
-    def _post(
-        self, ticker: str, kind: str, cause: UUID, change: Decimal, total: Decimal, price: Decimal | None
-    ) -> Movement:
-        movement = Movement(self.customer_id, ticker, kind, cause, change, total, price)
-        self.movements.append(movement)
-        return movement
 
 
 class Books:
@@ -152,9 +218,6 @@ class Books:
     def __getitem__(self, customer_id: int) -> Account:
         return self._accounts[customer_id]
 
-    def __contains__(self, customer_id: int) -> bool:
-        return customer_id in self._accounts
-
     def __iter__(self) -> Iterator[Account]:
         return iter(self._accounts.values())
 
@@ -163,9 +226,9 @@ class Books:
         return list(self._accounts)
 
     def load_shares(self, wanted: Iterable[tuple[int, str]]) -> None:
-        """Read what these customers have of these stocks, by id and ticker. To be called before shares are touched.
+        """Read what customers hold of stocks, given as (customer id, ticker). Call it before you touch the shares.
 
-        Again: what is in memory already, changed perhaps, stays.
+        Idempotent: what is in memory already stays as it is, changes included.
         """
         pairs = [(customer_id, ticker) for customer_id, ticker in set(wanted) if ticker not in self[customer_id].shares]
         if not pairs:
@@ -176,9 +239,12 @@ class Books:
                 self[customer_id].shares[ticker] = Shares(*has)
 
     def write(self) -> None:
-        """Write all that changed: balances, positions, postings, each in one statement. Again: nothing is left."""
+        """Write everything that changed: balances, positions and postings, each in one statement.
+
+        Idempotent: a second call has nothing left to write.
+        """
         with connection.cursor() as cursor:
-            if balances := [account for account in self if account.cash_touched]:
+            if balances := [account for account in self if account.cash_changed]:
                 cursor.execute(
                     WRITE_BALANCES,
                     [
@@ -187,7 +253,7 @@ class Books:
                         [account.held for account in balances],
                     ],
                 )
-            if positions := [(account, ticker) for account in self for ticker in sorted(account.tickers_touched)]:
+            if positions := [(account, ticker) for account in self for ticker in sorted(account.tickers_changed)]:
                 shares = [account.shares[ticker] for account, ticker in positions]
                 cursor.execute(
                     WRITE_POSITIONS,
@@ -196,32 +262,32 @@ class Books:
                         [ticker for _, ticker in positions],
                         [row.quantity for row in shares],
                         [row.held for row in shares],
-                        [row.average_price for row in shares],
+                        [row.cost for row in shares],
                     ],
                 )
-            if movements := [movement for account in self for movement in account.movements]:
+            if postings := [posting for account in self for posting in account.postings]:
                 cursor.execute(
                     WRITE_POSTINGS,
                     [
-                        [row.customer_id for row in movements],
-                        [row.ticker for row in movements],
-                        [row.kind for row in movements],
-                        [row.cause for row in movements],
-                        [row.change for row in movements],
-                        [row.total for row in movements],
-                        [row.price for row in movements],
+                        [row.customer_id for row in postings],
+                        [row.ticker for row in postings],
+                        [row.kind for row in postings],
+                        [row.cause for row in postings],
+                        [row.change for row in postings],
+                        [row.total for row in postings],
+                        [row.price for row in postings],
                     ],
                 )
         for account in self:
-            account.cash_touched = False
-            account.tickers_touched.clear()
-            account.movements.clear()
+            account.cash_changed = False
+            account.tickers_changed.clear()
+            account.postings.clear()
 
 
 def open_books(customer_ids: Iterable[int]) -> Books:
     """Lock these customers' books until the transaction ends, and read their cash. Needs a transaction.
 
-    Customers that do not exist are left out. Waits for whoever has one of them, at most the database's lock_timeout.
+    Customers that don't exist are left out. Waits for other holders of the lock, at most the database's lock_timeout.
     """
     rows = (
         Balance.objects.select_for_update(of=("self",), no_key=True)
@@ -231,10 +297,10 @@ def open_books(customer_ids: Iterable[int]) -> Books:
     return Books(Account(*row) for row in rows.values_list("customer_id", "amount", "held"))
 
 
-# Sets go in as arrays: one statement, one plan, however many rows. The ORM's bulk_update would write a CASE with a
+# Sets go in as arrays: one statement and one plan, however many rows. The ORM's bulk_update would write a CASE with a
 # branch for every row and column, which costs both sides more than the rest of a turn.
 READ_SHARES = """
-    SELECT customer_id, ticker, quantity, held, average_price
+    SELECT customer_id, ticker, quantity, held, cost
     FROM unnest(%s::bigint[], %s::text[]) AS wanted (customer_id, ticker)
     JOIN accounts_position USING (customer_id, ticker)
 """
@@ -244,11 +310,10 @@ WRITE_BALANCES = """
     WHERE b.customer_id = new.customer_id
 """
 WRITE_POSITIONS = """
-    INSERT INTO accounts_position (customer_id, ticker, quantity, held, average_price)
+    INSERT INTO accounts_position (customer_id, ticker, quantity, held, cost)
     SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::numeric[])
     ON CONFLICT (customer_id, ticker) DO UPDATE
-    SET quantity = excluded.quantity, held = excluded.held, average_price = excluded.average_price,
-        modified_at = statement_timestamp()
+    SET quantity = excluded.quantity, held = excluded.held, cost = excluded.cost, modified_at = statement_timestamp()
 """
 WRITE_POSTINGS = """
     INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price)

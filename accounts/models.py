@@ -4,7 +4,7 @@ The database enforces what these docstrings promise: constraints keep every figu
 triggers keep a posting as it was written.
 """
 
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, ClassVar
 
 import pgtrigger
@@ -105,13 +105,18 @@ class Balance(models.Model):
 
 
 class Position(models.Model):
-    """A customer's shares of one stock. `held` shares are set aside for the SELL in flight."""
+    """A customer's shares of one stock, and what they cost in all (USD). `held` shares are set aside for the SELL in
+    flight.
+
+    The cost is kept rather than the average price: an average that is rounded at every purchase stops moving when
+    purchases are small.
+    """
 
     customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
     ticker = models.CharField(max_length=12)
     quantity = models.BigIntegerField()
     held = models.BigIntegerField(default=0)
-    average_price = models.DecimalField(**MONEY, default=0)
+    cost = models.DecimalField(**MONEY, default=0)
     modified_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -121,14 +126,18 @@ class Position(models.Model):
                 name="position_holds_no_more_than_there_is", condition=Q(held__gte=0, held__lte=F("quantity"))
             ),
             models.CheckConstraint(name="position_names_a_stock", condition=~Q(ticker=CASH)),
-            models.CheckConstraint(
-                name="position_has_a_price", condition=Q(average_price__gte=0, average_price__lt=10**15)
-            ),
+            models.CheckConstraint(name="position_has_a_cost", condition=Q(cost__gte=0, cost__lt=10**15)),
         ]
         triggers = [pgtrigger.Protect(name="positions_stay", operation=pgtrigger.Delete)]
 
     def __str__(self) -> str:
         return f"{self.quantity} {self.ticker}"
+
+    @property
+    def average_price(self) -> Decimal:
+        """What a share cost on average, USD; 0 without shares."""
+        average = self.cost / self.quantity if self.quantity else Decimal(0)
+        return average.quantize(Decimal("0.0001"), ROUND_HALF_EVEN)
 
 
 class Transfer(models.Model):

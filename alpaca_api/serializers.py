@@ -99,7 +99,7 @@ def ratio(part: Decimal, whole: Decimal) -> str:
 
 def position(row: Position, price: Decimal | None, market: str) -> dict[str, Any]:
     """A position. Its value is at the last price; None while no price is known."""
-    cost = money(row.average_price * row.quantity)
+    cost = row.cost
     value = None if price is None else money(price * row.quantity)
     gain = None if value is None else value - cost
     return {

@@ -217,9 +217,10 @@ CUSTOMERS = [
     SELECT id, '', 'deposit', md5('transfer' || id)::uuid, %(deposit)s, %(deposit)s FROM {EACH_CUSTOMER}
     """,
     f"""
-    INSERT INTO accounts_position (customer_id, ticker, quantity, held, average_price)
-    SELECT id, (%(tickers)s::text[])[kind + 1], (%(each)s - kind + %(kinds)s - 1) / %(kinds)s * %(shares)s, 0, %(price)s
-    FROM {EACH_CUSTOMER}, generate_series(0, least(%(kinds)s, %(each)s) - 1) AS kind
+    INSERT INTO accounts_position (customer_id, ticker, quantity, held, cost)
+    SELECT id, (%(tickers)s::text[])[kind + 1], bought, 0, bought * %(price)s
+    FROM {EACH_CUSTOMER}, generate_series(0, least(%(kinds)s, %(each)s) - 1) AS kind,
+         LATERAL (SELECT (%(each)s - kind + %(kinds)s - 1) / %(kinds)s * %(shares)s AS bought) AS position
     """,
     f"""
     INSERT INTO trades_tradecounter (customer_id, last) SELECT id, %(each)s FROM {EACH_CUSTOMER} WHERE %(each)s > 0
@@ -254,7 +255,7 @@ HISTORY = [
     """,
     f"""
     INSERT INTO trades_statuschange (id, trade_id, customer_id, from_status, to_status, at, reason, by, xact)
-    SELECT %(last_move)s + 3 * n + place, id, customer_id, was, status, at + after, '', by, %(xact)s
+    SELECT %(last_statuschange)s + 3 * n + place, id, customer_id, was, status, at + after, '', by, %(xact)s
     FROM {EACH_TRADE}, (VALUES (1, '', 'PLACED', interval '0', 'api'),
                                (2, 'PLACED', 'IN PROGRESS', interval '10 ms', 'lanes.1'),
                                (3, 'IN PROGRESS', 'FILLED', interval '30 ms', 'lanes.1'))

@@ -8,6 +8,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.customers import create_customer
+from accounts.ledger import part_of_cost
 from accounts.models import CASH, Balance, Customer, Position, Posting, Transfer
 from accounts.watchlists import watch
 from exchange import gateway
@@ -95,10 +96,8 @@ class _Writer:
             StatusChange.objects.create(
                 trade=trade, customer_id=trade.customer_id, from_status=was, to_status=is_now, at=when, by="test"
             )
-        had, average = self.shares.get(ticker, (0, Decimal(0)))
-        if is_buy:
-            average = (average * had + amount) / (had + size)
-        self.shares[ticker] = (had + quantity, average)
+        had, cost = self.shares.get(ticker, (0, Decimal(0)))
+        self.shares[ticker] = (had + quantity, cost + amount if is_buy else part_of_cost(cost, had + quantity, had))
         kind = "buy" if is_buy else "sell"
         self._post(CASH, kind, trade.id, -amount if is_buy else amount, done, price)
         self._post(ticker, kind, trade.id, Decimal(quantity), done, price)
@@ -106,10 +105,8 @@ class _Writer:
     def finish(self) -> None:
         Balance.objects.filter(customer=self.customer).update(amount=self.cash)
         TradeCounter.objects.create(customer=self.customer, last=self.sequence)
-        for ticker, (quantity, average) in self.shares.items():
-            Position.objects.create(
-                customer=self.customer, ticker=ticker, quantity=quantity, average_price=round(average, 4)
-            )
+        for ticker, (quantity, cost) in self.shares.items():
+            Position.objects.create(customer=self.customer, ticker=ticker, quantity=quantity, cost=cost)
 
     def _post(
         self, ticker: str, kind: str, cause: UUID, change: Decimal, at: datetime, price: Decimal | None = None

@@ -67,7 +67,7 @@ class Holding:
 
     @property
     def cost(self) -> Decimal:
-        return self.position.average_price * self.position.quantity if self.position else Decimal(0)
+        return self.position.cost if self.position else Decimal(0)
 
     @property
     def gain(self) -> Decimal | None:

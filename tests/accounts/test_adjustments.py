@@ -68,8 +68,10 @@ def test_shares_of_a_stock_that_was_never_held(alice: Customer, bob: Customer, s
 
 
 def test_shares_go_out_and_their_average_price_stays(alice: Customer, bob: Customer, second: Customer) -> None:
-    decide_on_adjustment(asked(alice, "-10", bob).id, True, second)
-    assert position(alice) == (0, 0, Decimal(100))
+    decide_on_adjustment(asked(alice, "-4", bob).id, True, second)
+    assert position(alice) == (6, 0, Decimal(100))
+    decide_on_adjustment(asked(alice, "-6", bob).id, True, second)
+    assert position(alice) == (0, 0, Decimal(0))
     assert examine(BOOKS).ok
 
 

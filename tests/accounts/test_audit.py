@@ -76,6 +76,22 @@ PLANTED: list[tuple[str, str, dict[str, Any]]] = [
     ("nothing_below_zero", "UPDATE accounts_position SET held = -1", {"customerId": "alice", "stockTicker": "=AAPL"}),
     ("nothing_below_zero", "UPDATE accounts_posting SET total = -1 WHERE id = %(cash)s", {"postingId": "cash"}),
     ("nothing_below_zero", "UPDATE accounts_posting SET total = -1 WHERE id = %(shares)s", {"postingId": "shares"}),
+    ("customer_has_a_balance", "DELETE FROM accounts_balance WHERE customer_id = %(bob)s", {"customerId": "bob"}),
+    (
+        "cost_follows_from_its_postings",
+        "UPDATE accounts_position SET cost = cost + 0.0001 WHERE ticker = 'AAPL'",
+        {"customerId": "alice", "stockTicker": "=AAPL"},
+    ),
+    (
+        "posting_has_the_time_of_its_cause",
+        "UPDATE accounts_posting SET created_at = created_at - interval '1 year' WHERE id = %(first)s",
+        {"postingId": "first"},
+    ),
+    (
+        "posting_has_the_time_of_its_cause",
+        "UPDATE accounts_posting SET created_at = created_at - interval '1 year' WHERE cause = %(adjustment)s",
+        {"customerId": "alice"},
+    ),
     (
         "balance_is_the_sum_of_its_postings",
         "UPDATE accounts_balance SET amount = amount + 0.0001 WHERE customer_id = %(alice)s",

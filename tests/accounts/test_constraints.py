@@ -23,7 +23,7 @@ INSERT_TRANSFER = """
     VALUES (gen_random_uuid(), {customer}, 'deposit', {amount}, {key})
 """
 INSERT_POSITION = """
-    INSERT INTO accounts_position (customer_id, ticker, quantity, held, average_price)
+    INSERT INTO accounts_position (customer_id, ticker, quantity, held, cost)
     VALUES ({customer}, {ticker}, {quantity}, {held}, 0)
 """
 INSERT_ADJUSTMENT = """
@@ -110,8 +110,8 @@ ATTEMPTS = [
         "position_holds_no_more_than_there_is",
         INSERT_POSITION.format(customer="%(bob)s", ticker="'AAPL'", quantity=-1, held=-1),
     ),
-    ("position_has_a_price", "UPDATE accounts_position SET average_price = -1"),
-    ("position_has_a_price", "UPDATE accounts_position SET average_price = 'NaN'"),
+    ("position_has_a_cost", "UPDATE accounts_position SET cost = -1"),
+    ("position_has_a_cost", "UPDATE accounts_position SET cost = 'NaN'"),
     ("positions_stay", "DELETE FROM accounts_position WHERE customer_id = %(alice)s"),
     ("position_names_a_stock", INSERT_POSITION.format(customer="%(bob)s", ticker="''", quantity=1, held=0)),
     ("accounts_position_customer_id_fk", INSERT_POSITION.format(customer=0, ticker="'AAPL'", quantity=1, held=0)),

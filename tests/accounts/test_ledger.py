@@ -11,7 +11,18 @@ from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.ledger import Account, InsufficientFunds, InsufficientShares, Shares, money, open_books
+from accounts.ledger import (
+    LARGEST_AMOUNT,
+    LARGEST_POSITION,
+    Account,
+    InsufficientFunds,
+    InsufficientShares,
+    PositionTooLarge,
+    Shares,
+    money,
+    open_books,
+    part_of_cost,
+)
 from accounts.models import CASH, Balance, Customer, Position, Posting
 from tests.people import open_account
 
@@ -53,7 +64,7 @@ def test_only_what_is_available_can_be_held(amount: str) -> None:
     one = account()
     with pytest.raises(InsufficientFunds):
         one.hold_cash(Decimal(amount))
-    assert (one.held, one.cash_touched) == (0, False)
+    assert (one.held, one.cash_changed) == (0, False)
 
 
 @pytest.mark.parametrize("quantity", [11, 0, -1])
@@ -61,7 +72,7 @@ def test_only_shares_that_are_free_can_be_held(quantity: int) -> None:
     one = account(AAPL=10)
     with pytest.raises(InsufficientShares):
         one.hold_shares("AAPL", quantity)
-    assert (one.shares["AAPL"].held, one.tickers_touched) == (0, set())
+    assert (one.shares["AAPL"].held, one.tickers_changed) == (0, set())
 
 
 def test_shares_can_be_held_once_only() -> None:
@@ -78,7 +89,7 @@ def test_no_more_goes_out_than_is_available() -> None:
     one.hold_cash(Decimal(60))
     with pytest.raises(InsufficientFunds):
         one.move_cash("withdrawal", CAUSE, Decimal("-40.0001"))
-    assert (one.amount, one.movements) == (100, [])
+    assert (one.amount, one.postings) == (100, [])
     one.move_cash("withdrawal", CAUSE, Decimal(-40))
     assert one.available == 0
 
@@ -87,7 +98,7 @@ def test_a_buy_that_costs_too_much_leaves_nothing_behind() -> None:
     one = account()
     with pytest.raises(InsufficientFunds):
         one.buy(CAUSE, "AAPL", 1, Decimal(101), Decimal(101))
-    assert (one.amount, one.shares, one.movements) == (100, {}, [])
+    assert (one.amount, one.shares, one.postings) == (100, {}, [])
 
 
 def test_a_sell_of_what_is_held_for_another_leaves_nothing_behind() -> None:
@@ -95,25 +106,53 @@ def test_a_sell_of_what_is_held_for_another_leaves_nothing_behind() -> None:
     one.hold_shares("AAPL", 8)
     with pytest.raises(InsufficientShares):
         one.sell(CAUSE, "AAPL", 3, Decimal(1), Decimal(3))
-    assert (one.amount, one.shares["AAPL"].quantity, one.movements) == (100, 10, [])
+    assert (one.amount, one.shares["AAPL"].quantity, one.postings) == (100, 10, [])
 
 
 def test_the_average_price_weighs_what_was_paid_and_a_sell_leaves_it() -> None:
     one = account("1000")
     one.buy(uuid4(), "AAPL", 1, Decimal(10), Decimal(10))
     one.buy(uuid4(), "AAPL", 2, Decimal(20), Decimal(40))
-    assert one.shares["AAPL"].average_price == Decimal("16.6667")
+    assert one.shares["AAPL"].cost == 50
     one.sell(uuid4(), "AAPL", 2, Decimal(99), Decimal(198))
-    assert one.shares["AAPL"].average_price == Decimal("16.6667")
+    assert one.shares["AAPL"].cost == Decimal("16.6667")
     one.sell(uuid4(), "AAPL", 1, Decimal(99), Decimal(99))
     one.buy(uuid4(), "AAPL", 1, Decimal(7), Decimal(7))
-    assert one.shares["AAPL"].average_price == 7
+    assert one.shares["AAPL"].cost == 7
+
+
+def test_many_small_purchases_move_the_average_price() -> None:
+    one = account("10000000")
+    one.buy(uuid4(), "AAPL", 100_000, Decimal(10), Decimal(1_000_000))
+    for _ in range(100_000):
+        one.buy(CAUSE, "AAPL", 1, Decimal("14.99"), Decimal("14.99"))
+    shares = one.shares["AAPL"]
+    assert Position(quantity=shares.quantity, cost=shares.cost).average_price == Decimal("12.4950")
+
+
+def test_a_purchase_that_does_not_fit_leaves_nothing_behind() -> None:
+    one = account("10")
+    with pytest.raises(PositionTooLarge):
+        one.buy(CAUSE, "AAPL", LARGEST_POSITION + 1, Decimal("0.0001"), Decimal(1))
+    assert (one.amount, one.shares, one.postings) == (10, {}, [])
+
+
+@pytest.mark.parametrize(
+    ("cost", "quantity", "of", "part"),
+    [("50", 1, 3, "16.6667"), ("0.0001", 1, 2, "0"), ("0.0003", 1, 2, "0.0002"), ("0.0005", 1, 2, "0.0002")],
+)
+def test_a_part_of_the_cost_is_rounded_half_to_even(cost: str, quantity: int, of: int, part: str) -> None:
+    assert part_of_cost(Decimal(cost), quantity, of) == Decimal(part)
+
+
+def test_a_part_of_the_largest_cost_is_exact() -> None:
+    assert part_of_cost(LARGEST_AMOUNT, LARGEST_POSITION - 1, LARGEST_POSITION) == Decimal("999999999998999.9999")
 
 
 def test_each_trade_posts_cash_and_shares_with_what_they_leave() -> None:
     one = account("100", AAPL=1)
     one.sell(CAUSE, "AAPL", 1, Decimal(5), Decimal(5))
-    assert [(m.ticker, m.change, m.total, m.price) for m in one.movements] == [("AAPL", -1, 0, 5), (CASH, 5, 105, 5)]
+    assert [(m.ticker, m.change, m.total, m.price) for m in one.postings] == [("AAPL", -1, 0, 5), (CASH, 5, 105, 5)]
 
 
 # -- in the database
