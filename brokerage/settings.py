@@ -194,6 +194,8 @@ DATABASES["default"].update(
     # A verb owns its transaction, visibly.
     ATOMIC_REQUESTS=False,
 )
+if "," in (DATABASES["default"]["HOST"] or ""):  # of several servers, the one that can be written to
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("target_session_attrs", "read-write")
 _statement_timeout_ms = env.int("STATEMENT_TIMEOUT_MS", default=5_000)
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     connect_timeout=2,

@@ -1,6 +1,7 @@
 """What the tests of this folder share: parts that are away."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def database_away(transactional_db: None) -> Iterator[None]:
 
 @pytest.fixture
 def database_read_only(transactional_db: None) -> Iterator[None]:
-    """The database is a standby: it can be read, and not be written."""
+    """This session can only read, as one that a failover has left at a standby; new ones can write."""
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
     yield
@@ -37,15 +38,29 @@ def database_read_only(transactional_db: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def only_readable_database(transactional_db: None) -> Iterator[None]:
-    """Every session of the database is read-only, new ones too."""
-    options = connection.settings_dict["OPTIONS"]
-    there = options["options"]
-    connection.close()
-    options["options"] = f"{there} -c default_transaction_read_only=on"
-    yield
-    connection.close()
-    options["options"] = there
+def standby_for(transactional_db: None) -> Callable[[], AbstractContextManager[None]]:
+    """Every session of the database is read-only while the context is open, new ones too."""
+
+    @contextmanager
+    def standby_for() -> Iterator[None]:
+        options = connection.settings_dict["OPTIONS"]
+        there = options["options"]
+        connection.close()
+        options["options"] = f"{there} -c default_transaction_read_only=on"
+        try:
+            yield
+        finally:
+            connection.close()
+            options["options"] = there
+
+    return standby_for
+
+
+@pytest.fixture
+def only_readable_database(standby_for: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """The database is a standby: it can be read, and not be written."""
+    with standby_for():
+        yield
 
 
 @pytest.fixture

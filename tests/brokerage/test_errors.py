@@ -1,5 +1,7 @@
 """Errors: one shape for programs, a page for people, and 503 where a part is away."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -98,27 +100,22 @@ def test_without_the_database_people_get_a_page_too(database_away: None, path: s
     assert answer.status_code == 404 or int(answer["Retry-After"]) > 0
 
 
-def test_what_can_not_be_written_for_now_is_503(database_read_only: None) -> None:
+def test_what_can_not_be_written_for_now_is_503(only_readable_database: None) -> None:
     body = {"email": "x@example.com", "password": "x", "name": "x"}
     assert post(Client(), "/api/v1/tokens", body).status_code == 401  # reading works
 
 
-def test_a_trade_is_not_placed_on_a_standby(transactional_db: None) -> None:
-    from django.db import connection
-
+def test_a_trade_is_not_placed_on_a_standby(standby_for: Callable[[], AbstractContextManager[None]]) -> None:
     customer = create_customer("x@example.com", None)
     token = tokens.issue(customer, "test")
     tokens.note_use(token.grant)
-    with connection.cursor() as cursor:
-        cursor.execute("SET default_transaction_read_only = on")
-    try:
-        client = Client(headers={"Authorization": f"Bearer {token.token}"})
+    client = Client(headers={"Authorization": f"Bearer {token.token}"})
+    with standby_for():
         assert client.get("/api/v1/balance").status_code == 200
         answer = post(client, "/api/v1/trades", BUY)
         assert_problem(answer, 503, "unavailable")
         assert "Retry-After" in answer
-    finally:
-        connection.close()
+    assert post(client, "/api/v1/trades", BUY).status_code == 201
 
 
 def test_a_mistake_of_ours_is_a_problem_that_tells_nothing(

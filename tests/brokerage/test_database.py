@@ -1,0 +1,182 @@
+"""A kept connection that can no longer work is given up by itself, whatever its server went through."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import psycopg
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from tests.people import open_account
+from trades.models import Trade
+from trades.place import place_trade
+from trades.turn import take_turn
+
+OFTEN = 8  # more than prepare_threshold, so that the statement is prepared
+
+
+@pytest.fixture
+def table(transactional_db: None) -> Iterator[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE kept (value varchar(40))")
+    yield "kept"
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE kept")
+
+
+@pytest.fixture
+def other(transactional_db: None) -> Iterator[psycopg.Connection]:
+    """Another session, of an operator."""
+    parameters = connection.get_connection_params()
+    names = ("host", "port", "user", "password", "dbname")
+    with psycopg.connect(autocommit=True, **{name: parameters[name] for name in names}) as other:
+        yield other
+
+
+def insert(value: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO kept (value) VALUES (%s) RETURNING *", [value])
+        return str(cursor.fetchone()[0])
+
+
+def rows(other: psycopg.Connection) -> int:
+    row = other.execute("SELECT count(*) FROM kept").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def widen(other: psycopg.Connection) -> None:
+    other.execute("ALTER TABLE kept ALTER COLUMN value TYPE varchar(80)")
+
+
+def deallocate(other: psycopg.Connection) -> None:
+    connection.connection.pgconn.exec_(b"DEALLOCATE ALL")  # as a pooler may: psycopg does not hear of it
+
+
+def become_read_only(other: psycopg.Connection) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+
+
+PASSING = [widen, deallocate, become_read_only]
+
+
+@pytest.mark.parametrize("happens", PASSING)
+def test_a_statement_that_was_refused_is_done_once_in_a_new_session(
+    table: str, other: psycopg.Connection, happens: Callable[[psycopg.Connection], None]
+) -> None:
+    for _ in range(OFTEN):
+        insert("before")
+    happens(other)
+    assert insert("after") == "after"
+    assert rows(other) == OFTEN + 1
+
+
+@pytest.mark.parametrize("happens", PASSING)
+def test_a_transaction_is_not_repeated_and_the_next_one_goes_well(
+    table: str, other: psycopg.Connection, happens: Callable[[psycopg.Connection], None]
+) -> None:
+    for _ in range(OFTEN):
+        insert("before")
+    happens(other)
+    with pytest.raises(OperationalError), transaction.atomic(durable=True):
+        insert("lost")
+    with transaction.atomic(durable=True):
+        insert("after")
+    assert rows(other) == OFTEN + 1
+
+
+def test_when_one_session_meets_a_changed_table_the_others_replace_theirs(
+    table: str, other: psycopg.Connection
+) -> None:
+    """Each thread of a web server has a session; only the first transaction may fail."""
+    gate = threading.Barrier(4)
+
+    def prepare_and_wait(_: int) -> bool:
+        for _ in range(OFTEN):
+            insert("before")
+        gate.wait()
+        gate.wait()
+        try:
+            with transaction.atomic(durable=True):
+                return insert("after") == "after"
+        except OperationalError:
+            return False
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as threads:
+        found = threads.map(prepare_and_wait, range(3))
+        for _ in range(OFTEN):
+            insert("before")
+        gate.wait()
+        widen(other)
+        insert("first")
+        gate.wait()
+        assert list(found) == [True, True, True]
+
+
+def test_hooks_of_a_transaction_that_committed_run_although_plans_have_changed(
+    table: str, other: psycopg.Connection
+) -> None:
+    from brokerage.database.base import Plans
+
+    ran: list[str] = []
+    with transaction.atomic(durable=True):
+        insert("kept")
+        transaction.on_commit(lambda: ran.append("ran"))
+        Plans.generation += 1
+    assert (ran, rows(other)) == (["ran"], 1)
+
+
+def terminate(other: psycopg.Connection) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid = cursor.fetchone()[0]
+    other.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
+def test_a_session_that_was_ended_is_replaced_after_one_error_at_most(table: str, other: psycopg.Connection) -> None:
+    insert("before")
+    terminate(other)
+    try:
+        insert("perhaps")
+    except OperationalError:
+        pass
+    assert insert("after") == "after"
+
+
+def test_other_errors_keep_the_session(table: str) -> None:
+    insert("before")
+    session = connection.connection
+    for statement in ("SELECT 1/0", "SELECT nothing", "SELECT set_config('statement_timeout', 'x', false)"):
+        with pytest.raises(Exception, match=r"."), connection.cursor() as cursor:
+            cursor.execute(statement)
+    with connection.cursor() as cursor:
+        cursor.execute("SET statement_timeout = '20ms'")
+        with pytest.raises(OperationalError, match="statement timeout"):
+            cursor.execute("SELECT pg_sleep(1)")
+        cursor.execute("RESET statement_timeout")
+    assert connection.connection is session
+
+
+def test_an_operator_may_widen_a_column_while_customers_place_and_lanes_work(
+    transactional_db: None, other: psycopg.Connection
+) -> None:
+    """The smallest form of what left a web server answering 500 until it was restarted."""
+    alice = open_account("alice@example.com", Decimal("1000"))
+    for n in range(OFTEN):
+        place_trade(alice.id, "AAPL", "BUY", 1, key=f"before {n}")
+        take_turn([alice.id], "test")
+    other.execute("ALTER TABLE trades_trade ALTER COLUMN reason_code TYPE varchar(80)")
+    try:
+        for n in range(OFTEN):
+            trade, _ = place_trade(alice.id, "AAPL", "BUY", 1, key=f"after {n}")
+            assert place_trade(alice.id, "AAPL", "BUY", 1, key=f"after {n}") == (trade, True)
+        take_turn([alice.id], "test")
+        assert Trade.objects.filter(customer=alice).count() == 2 * OFTEN
+    finally:
+        other.execute("ALTER TABLE trades_trade ALTER COLUMN reason_code TYPE varchar(32)")
