@@ -15,7 +15,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from trades import checks
+from trades import queries
+from trades.controls import rules
 
 LATELY_SECONDS = 60
 
@@ -43,13 +44,15 @@ def _open(cursor: CursorWrapper) -> Iterator[Metric]:
 
 
 def _lanes(cursor: CursorWrapper) -> Iterator[Metric]:
-    rules = checks.rules()
-    halted = [rules.all_halted, list(rules.halted_customers), list(rules.halted_tickers)]
     yield _one(
         cursor, "brokerage_waiting_reports", "Reports of the exchange that no turn has handled yet.", WAITING_REPORTS
     )
-    lag = "How long the oldest due turn has been due: for a trade next in line and not halted, or a report."
-    yield _one(cursor, "brokerage_lane_lag_seconds", lag, LANE_LAG, halted)
+    due = queries.due_customers(rules(), limit=1)
+    yield GaugeMetricFamily(
+        "brokerage_lane_lag_seconds",
+        "How long the oldest due turn has been due: for a trade next in line and not halted, or a report.",
+        value=due[0].seconds if due else 0.0,
+    )
     overdue = "How long the oldest job of the sweep has been due; it grows when no sweep runs."
     yield _one(cursor, "brokerage_sweep_overdue_seconds", overdue, SWEEP_OVERDUE)
 
@@ -103,17 +106,6 @@ OPEN = """
     FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS') GROUP BY status
 """
 WAITING_REPORTS = "SELECT count(*) FROM trades_report WHERE outcome = 'waiting'"
-LANE_LAG = """
-    SELECT coalesce(extract(epoch FROM statement_timestamp() - min(since)), 0) FROM (
-        SELECT greatest(t.placed_at, before.settled_at) AS since
-        FROM trades_trade AS t
-        LEFT JOIN trades_trade AS before ON before.customer_id = t.customer_id AND before.sequence = t.sequence - 1
-        WHERE t.status = 'PLACED' AND (before.id IS NULL OR before.settled_at IS NOT NULL)
-          AND NOT %s AND t.customer_id <> ALL (%s::bigint[]) AND t.ticker <> ALL (%s::text[])
-        UNION ALL
-        SELECT received_at FROM trades_report WHERE outcome = 'waiting'
-    ) AS due
-"""
 SWEEP_OVERDUE = """
     SELECT greatest(0, extract(epoch FROM now() - least(
         (SELECT min(ask_at) FROM trades_trade WHERE status = 'IN PROGRESS'), (SELECT min(due_at) FROM office_job))))

@@ -24,7 +24,8 @@ from exchange.messages import Unknown
 from office.actions import offered
 from office.models import Case, Job, Proof, Reconciliation
 from office.why import words
-from trades import checks, lane
+from trades import lane, queries
+from trades.controls import rules
 
 CHART_MINUTES = 30
 CALLS_MINUTES = 10
@@ -65,7 +66,7 @@ def _figures() -> dict[str, Any]:
             "cases": Case.objects.filter(closed_at=None).values_list("id")[:CASES_COUNTED_MAX].count(),
             "oldest_case": Case.objects.filter(closed_at=None).order_by("found_at").first(),
             "adjustments": Adjustment.objects.filter(approved=None).count(),
-            "rules": checks.rules(),
+            "rules": rules(),
             "kept_days": settings.EXCHANGE_CALLS_KEPT_DAYS,
         }
         return found | {"workers": workers.result(), "exchange": exchange.result()}
@@ -165,9 +166,9 @@ def _lanes(now: datetime) -> dict[str, Any]:
     """Of each lane: how deep its queue is, who rang, and how long the longest wait is for somebody it could serve."""
     lags: dict[int, float] = defaultdict(float)
     waiting: dict[int, int] = defaultdict(int)
-    for customer_id, seconds in _rows(WAITING, [WAITING_MAX]):
-        number = lane.lane_of(customer_id)
-        lags[number] = max(lags[number], float(seconds))
+    for due in queries.due_customers(rules(), limit=WAITING_MAX):
+        number = lane.lane_of(due.customer_id)
+        lags[number] = max(lags[number], due.seconds)
         waiting[number] += 1
     try:
         depths = lane.depths()
@@ -239,17 +240,6 @@ OPEN = " UNION ALL ".join(
     """
     for status in ("PLACED", "IN PROGRESS")
 )
-# Who could be served now: a trade to claim while nothing is in flight, or a report to settle.
-WAITING = """
-    SELECT customer_id, extract(epoch FROM now() - min(since)) FROM (
-        (SELECT customer_id, placed_at AS since FROM trades_trade AS t
-         WHERE status = 'PLACED' AND NOT EXISTS (
-             SELECT FROM trades_trade AS f WHERE f.customer_id = t.customer_id AND f.status = 'IN PROGRESS')
-         ORDER BY placed_at LIMIT %s)
-        UNION ALL
-        SELECT customer_id, received_at FROM trades_report WHERE outcome = 'waiting'
-    ) AS waiting GROUP BY customer_id
-"""
 PROCESSES = """
     SELECT application_name, count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name <> '' GROUP BY 1 ORDER BY 1

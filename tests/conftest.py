@@ -115,10 +115,10 @@ def static_files() -> None:
 @pytest.fixture(autouse=True)
 def _quiet_broker() -> Iterator[None]:
     """No ring of one test is heard in another, and no switch."""
-    lane._silent_until = float("-inf")
+    lane.broker_backoff.stop()
     checks.forget()
     market.forget()
-    broker = lane._broker()
+    broker = lane.broker()
     yield
     broker.flushdb()
 

@@ -8,10 +8,11 @@ import factory
 from accounts.customers import create_customer
 from accounts.funding import deposit
 from accounts.models import Customer
+from trades.lane import collect_rings
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
-from trades.report import record
-from trades.turn import _settle_and_claim
+from trades.report import store_reports
+from trades.turn import settle_and_claim
 
 
 class CustomerFactory(factory.django.DjangoModelFactory):
@@ -48,7 +49,12 @@ def receive_shares(customer: Customer, ticker: str, quantity: int, price: Decima
 
 def claim(*customers: Customer) -> list[Trade]:
     """A lane's turn without its last step: what it would now hand to the exchange."""
-    return _settle_and_claim([customer.id for customer in customers], by="test")
+    return settle_and_claim([customer.id for customer in customers], by="test")
+
+
+def rung(lane: int) -> list[int]:
+    """Take one batch of the customers that have rung, as a worker of this lane does."""
+    return next(collect_rings(lane), [])
 
 
 def word(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> dict[str, Any]:
@@ -71,4 +77,4 @@ def word(trade: Trade, status: str, price: Decimal | None = None, **other: Any) 
 
 def say(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> None:
     """Let the exchange report on a trade."""
-    record([word(trade, status, price, **other)], Report.Source.CALLBACK)
+    store_reports([word(trade, status, price, **other)], Report.Source.CALLBACK)

@@ -1,4 +1,4 @@
-"""The exchange's callback: a door that takes reports in."""
+"""The exchange's callback: the door through which reports come in."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -6,20 +6,25 @@ from django.views.decorators.csrf import csrf_exempt
 from exchange import wire
 from exchange.messages import Malformed
 from trades.models import Report
-from trades.report import record
+from trades.report import store_reports
 
 REPORTS_MAX = 100
 
 
 @csrf_exempt
 def callback(request: HttpRequest) -> HttpResponse:
-    """POST {"reports": [report, …]}, 1 to 100, signed: 204 once they are durable. Again: 204, and nothing changes.
+    """Take `POST {"reports": [report, …]}`, 1 to 100 of them, signed by the exchange.
 
-    405: not a POST. 401: not signed by the exchange, or longer than five minutes ago. 400: not reports. Each report is
-    judged later and for itself, so that one that makes no sense does not keep its neighbours from counting.
+    Each report is judged later and for itself, so that one that cannot be read does not hold up the others.
+
+    Idempotent: yes.
+
+    Returns:
+        204 once the reports are durable; 400 where the body is not reports; 401 where the signature is missing, wrong,
+        or more than five minutes old; 405 where it is not a POST.
     """
     if request.method != "POST":
-        return _problem(405, "method_not_allowed", "Reports are posted.")
+        return _problem(405, "method_not_allowed", "Send reports with POST.")
     try:
         body = wire.verified(request.body, request.headers)
         reports = body.get("reports") if isinstance(body, dict) else None
@@ -33,7 +38,7 @@ def callback(request: HttpRequest) -> HttpResponse:
         return _problem(401, "unsigned", "The signature is missing, wrong, or too old.")
     except Malformed as error:
         return _problem(400, "malformed", str(error))
-    record(reports, Report.Source.CALLBACK)
+    store_reports(reports, Report.Source.CALLBACK)
     return HttpResponse(status=204)
 
 

@@ -5,9 +5,9 @@ from uuid import UUID
 from django.db import transaction
 
 from accounts.ledger import open_books
-from trades import queries
+from trades import transitions
 from trades.models import Reason, Status, Trade
-from trades.queries import Ending
+from trades.transitions import Ending
 
 
 class NoSuchTrade(Exception):
@@ -15,18 +15,31 @@ class NoSuchTrade(Exception):
 
 
 class NotCancellable(Exception):
-    """The trade is not PLACED any more: it was sent, or it is final. `trade` is as it was found."""
+    """The trade is not PLACED any more: it was sent, or it is final. `trade` is the trade as it was found."""
 
     def __init__(self, trade: Trade) -> None:
-        super().__init__(f"The trade is {trade.status}; only one that is PLACED can be cancelled.")
+        super().__init__(f"The trade is {trade.status}; only a PLACED trade can be cancelled.")
         self.trade = trade
 
 
 def cancel_trade(customer_id: int, trade_id: UUID, by: str) -> Trade:
-    """End a trade that is still PLACED as REJECTED, `cancelled`; the trade as it is then. Nothing was held for it.
+    """End a PLACED trade as REJECTED, `cancelled`. Nothing was held for it.
 
-    Again: it is final by then, so NotCancellable. Against a lane that claims it at the same time exactly one wins, for
-    both hold the customer's lock. by: the door, for the trade's history. Raises NoSuchTrade, NotCancellable.
+    Of a cancel and a lane that claims the trade at the same time exactly one wins: both hold the customer's lock.
+
+    Idempotent: no. A repeated call finds it final: NotCancellable.
+
+    Args:
+        customer_id: Whose trade it is.
+        trade_id: The trade.
+        by: The door, for the trade's history.
+
+    Returns:
+        The trade as it is then.
+
+    Raises:
+        NoSuchTrade: The customer has no such trade.
+        NotCancellable: It is not PLACED any more.
     """
     with transaction.atomic(durable=True):
         open_books([customer_id])
@@ -35,6 +48,6 @@ def cancel_trade(customer_id: int, trade_id: UUID, by: str) -> Trade:
             raise NoSuchTrade(trade_id)
         if trade.status != Status.PLACED:
             raise NotCancellable(trade)
-        queries.end([Ending(trade, Status.REJECTED, Reason.CANCELLED)], by)
+        transitions.end([Ending(trade, Status.REJECTED, Reason.CANCELLED)], by)
         trade.refresh_from_db()
     return trade

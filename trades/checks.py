@@ -1,170 +1,135 @@
-"""What is checked before a trade is recorded, and the switches with which staff halts and limits trading.
+"""Check whether an order may be placed now: halts, limits, and how much work is waiting.
 
-A halt refuses what is placed from then on, and no lane claims what was placed before: it waits PLACED until the halt is
-lifted, or is cancelled. Every process looks at the switches again after RULES_AGE_SECONDS_MAX: so long a switch takes.
-
-And how much waits: what comes faster than lanes work it off is refused rather than queued without end.
+Orders that come in faster than the lanes can work them off are refused, instead of queued without end.
 """
 
-import threading
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
 
-from accounts.models import Customer
 from exchange import gateway
 from exchange.messages import Unknown
-from trades.models import TradingControl
+from trades import controls, queries
+from trades.controls import Kind, Rules, rules, set_control
+from web.cached import Cached, CachedByKey
 
-RULES_AGE_SECONDS_MAX = 0.5
-LOAD_AGE_SECONDS_MAX = 1.0
-PRICE_AGE_SECONDS_MAX = 2.0
+__all__ = ["Kind", "Rules", "rules", "set_control"]  # and everything below
+
+LOAD_SECONDS_MAX = 1.0
+PRICE_SECONDS_MAX = 2.0
 PRICES_KEPT_MAX = 10_000
-
-Kind = TradingControl.Kind
+PLACED_COUNTED_MAX = 200_000  # trades; what a look at the lines reads at most
 
 
 class PlacingRefused(Exception):
-    """An order that may not be placed now; each kind says why."""
+    """The order may not be placed now; each kind of refusal is a subclass."""
 
 
 class TradingHalted(PlacingRefused):
-    """Of all, of this customer, or of this stock."""
+    """Trading is halted: all of it, this customer's, or in this stock."""
 
 
 class TickerRestricted(PlacingRefused):
-    """Nothing of this stock may be placed."""
+    """No orders in this stock are taken."""
 
 
 class TooManyShares(PlacingRefused):
-    """More shares than an order may have."""
+    """The order has more shares than one order may have."""
 
 
 class TooMuchMoney(PlacingRefused):
-    """Worth more, at the last price, than an order may be."""
+    """The order is worth more, at the last price, than one order may be."""
 
 
 class PriceUnknown(PlacingRefused):
-    """There is a limit on what an order may be worth, and no price to tell what it is worth."""
+    """An order's value is limited, and there is no price to check it with."""
 
 
 class TooManyOrders(PlacingRefused):
-    """More orders in a minute than the customer may place."""
+    """The customer has placed as many orders within a minute as they may."""
 
 
 class Overloaded(PlacingRefused):
-    """As many trades wait in all as may."""
+    """The lanes have as much work waiting as they may."""
 
 
 class LineTooLong(PlacingRefused):
-    """As many of the customer's trades wait as may."""
+    """The customer has as many trades waiting as they may."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many trades wait PLACED, OPEN_TRADES_MAX at most, and who has OPEN_TRADES_OF_A_CUSTOMER_MAX of them or more.
+    """How much work waits.
 
-    By number and not by age: what is halted, or stands in one customer's long line, is old and keeps nobody else up.
+    `due`: the number of customers for whom a turn is due, at most OPEN_TRADES_MAX. What waits behind its own
+    customer's earlier trades, or is halted, is not counted: the lanes can't work on it, and it holds nobody else up.
+    `full_lines`: the customers with OPEN_TRADES_OF_A_CUSTOMER_MAX trades waiting, or more.
     """
 
-    waiting: int = 0
+    due: int = 0
     full_lines: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What is in force. A limit's key is a customer's id, or None: everybody's who has none of their own."""
-
-    all_halted: bool = False
-    halted_customers: frozenset[int] = frozenset()
-    halted_tickers: frozenset[str] = frozenset()
-    restricted_tickers: frozenset[str] = frozenset()
-    limits: dict[tuple[str, int | None], Decimal] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, switches: Iterable[TradingControl]) -> "Rules":
-        """The rules that these switches, each the newest of its kind and subject, make."""
-        on = [switch for switch in switches if switch.is_on]
-        return cls(
-            all_halted=any(switch.kind == Kind.HALT_ALL for switch in on),
-            halted_customers=frozenset(
-                switch.customer_id for switch in on if switch.kind == Kind.HALT_CUSTOMER and switch.customer_id
-            ),
-            halted_tickers=frozenset(switch.ticker for switch in on if switch.kind == Kind.HALT_TICKER),
-            restricted_tickers=frozenset(switch.ticker for switch in on if switch.kind == Kind.RESTRICT_TICKER),
-            limits={(switch.kind, switch.customer_id): switch.value for switch in on if switch.value is not None},
-        )
-
-    def halt(self, customer_id: int, ticker: str) -> bool:
-        """Whether this customer's trading of this stock is halted."""
-        return self.all_halted or customer_id in self.halted_customers or ticker in self.halted_tickers
-
-    def limit(self, kind: TradingControl.Kind, customer_id: int) -> Decimal | None:
-        """The customer's own limit, else everybody's, else None."""
-        return self.limits.get((kind, customer_id), self.limits.get((kind, None)))
+def _read_load() -> Load:
+    due = queries.due_customers(rules(), limit=settings.OPEN_TRADES_MAX)
+    with connection.cursor() as cursor:
+        cursor.execute(FULL_LINES, [PLACED_COUNTED_MAX, settings.OPEN_TRADES_OF_A_CUSTOMER_MAX])
+        return Load(len(due), frozenset(customer_id for (customer_id,) in cursor.fetchall()))
 
 
-_rules = Rules()
-_read_at = float("-inf")
-_reading = threading.Lock()
-_load = Load()
-_load_read_at = float("-inf")
-_weighing = threading.Lock()
-_prices: dict[str, tuple[float, Decimal]] = {}
+_load = Cached(_read_load, LOAD_SECONDS_MAX, initial=Load())
 
 
-def rules() -> Rules:
-    """What is in force, RULES_AGE_SECONDS_MAX old at most."""
-    global _rules, _read_at
-    if time.monotonic() - _read_at > RULES_AGE_SECONDS_MAX:
-        with _reading:
-            began = time.monotonic()
-            if began - _read_at > RULES_AGE_SECONDS_MAX:
-                newest = TradingControl.objects.order_by("kind", "ticker", "customer_id", "-id")
-                _rules = Rules.of(newest.distinct("kind", "ticker", "customer_id"))
-                _read_at = began
-    return _rules
+def _read_price(ticker: str) -> Decimal:
+    try:
+        return Decimal(gateway.quote(ticker)["price"])
+    except (Unknown, gateway.NotListed):
+        raise PriceUnknown from None
+
+
+_prices: CachedByKey[str, Decimal] = CachedByKey(
+    _read_price, PRICE_SECONDS_MAX, keys_max=PRICES_KEPT_MAX, stale_after=(PriceUnknown,)
+)
 
 
 def load() -> Load:
-    """What waits, LOAD_AGE_SECONDS_MAX and the time of a look old at most: while one thread looks, nobody waits for it.
+    """Return how much work waits, a little over LOAD_SECONDS_MAX old at most.
 
-    So the limits are kept to within what comes in during a second.
+    While one thread looks, no other waits for it. So the limits are exact to what comes in within a second.
     """
-    global _load, _load_read_at
-    if time.monotonic() - _load_read_at > LOAD_AGE_SECONDS_MAX and _weighing.acquire(blocking=False):
-        try:
-            began = time.monotonic()
-            with connection.cursor() as cursor:
-                cursor.execute(WAITING, [settings.OPEN_TRADES_OF_A_CUSTOMER_MAX, settings.OPEN_TRADES_MAX])
-                waiting, full_lines = cursor.fetchone()
-            _load, _load_read_at = Load(waiting, frozenset(full_lines)), began
-        finally:
-            _weighing.release()
-    return _load
+    return _load.get()
+
+
+def last_price(ticker: str) -> Decimal:
+    """Return the last price of a stock in USD, at most PRICE_SECONDS_MAX old; older while the exchange is away.
+
+    Raises:
+        PriceUnknown: The exchange is away or does not list it, and there is no older price.
+    """
+    return _prices.get(ticker)
 
 
 def forget() -> None:
-    """Read everything anew when it is next asked for."""
-    global _read_at, _load_read_at
-    _read_at = _load_read_at = float("-inf")
+    """Read everything again when it is next needed."""
+    controls.forget()
+    _load.expire()
     _prices.clear()
 
 
 def check(customer_id: int, ticker: str, quantity: int) -> None:
-    """Whether staff, and what waits already, let this customer place this many shares of this stock now.
+    """Check whether this customer may now place an order for this many shares of this stock.
 
-    Raises, in this order: LineTooLong, Overloaded, TradingHalted, TickerRestricted, TooManyShares, PriceUnknown,
-    TooMuchMoney.
+    Raises:
+        PlacingRefused: The first that applies of LineTooLong, Overloaded, TradingHalted, TickerRestricted,
+            TooManyShares, PriceUnknown, TooMuchMoney.
     """
-    now, waits = rules(), load()
-    if customer_id in waits.full_lines:
+    now, waiting = rules(), load()
+    if customer_id in waiting.full_lines:
         raise LineTooLong
-    if waits.waiting >= settings.OPEN_TRADES_MAX:
+    if waiting.due >= settings.OPEN_TRADES_MAX:
         raise Overloaded
     if now.halt(customer_id, ticker):
         raise TradingHalted
@@ -172,80 +137,42 @@ def check(customer_id: int, ticker: str, quantity: int) -> None:
         raise TickerRestricted
     if (most := now.limit(Kind.SHARES_MAX, customer_id)) is not None and quantity > most:
         raise TooManyShares
-    if (most := now.limit(Kind.NOTIONAL_MAX, customer_id)) is not None and quantity * _price(ticker) > most:
+    if (most := now.limit(Kind.NOTIONAL_MAX, customer_id)) is not None and quantity * last_price(ticker) > most:
         raise TooMuchMoney
 
 
 def orders_a_minute_max(customer_id: int) -> int | None:
-    """How many orders this customer may place within a minute; None: as many as they like."""
+    """Return how many orders this customer may place within a minute; None where there is no limit."""
     most = rules().limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
     return None if most is None else int(most)
 
 
 def check_rate(customer_id: int, sequence: int, most: int) -> None:
-    """Whether the customer may place the trade with this number now, and no more than `most` within a minute.
+    """Check that the customer has placed no more than `most` orders within a minute, the one with this number included.
 
-    To be called in the transaction that drew the number: the lock on the customer's counter makes it exact, and the
-    exception takes the trade back. Numbers have no gaps, so one row tells how many came within the minute.
-    Raises TooManyOrders.
+    Call it in the transaction that drew the number: the lock on the customer's counter makes the check exact, and the
+    exception takes the order back. Numbers have no gap, so one row tells how many orders came within the minute.
+
+    Raises:
+        TooManyOrders: It was one too many.
     """
     if sequence <= most:
         return
+    parameters: list[Any] = [customer_id, sequence - most]
     with connection.cursor() as cursor:
-        cursor.execute(PLACED_WITHIN_A_MINUTE, [customer_id, sequence - most])
+        cursor.execute(PLACED_WITHIN_A_MINUTE, parameters)
         if cursor.fetchone() is not None:
             raise TooManyOrders
-
-
-def set_control(
-    kind: TradingControl.Kind,
-    is_on: bool,
-    *,
-    reason: str,
-    by: Customer,
-    ticker: str = "",
-    customer: Customer | None = None,
-    value: Decimal | None = None,
-    row: TradingControl | None = None,
-) -> TradingControl:
-    """Halt, restrict or limit, or end that; who did it and why is kept. Within a second every process keeps to it.
-
-    Again: one more row of the same. Raises IntegrityError where subject or value do not fit the kind.
-    """
-    row = row or TradingControl()
-    row.kind, row.is_on, row.reason, row.by = kind, is_on, reason, by
-    row.ticker, row.customer, row.value = ticker.strip().upper(), customer, value
-    row.save(force_insert=True)
-    forget()
-    return row
-
-
-def _price(ticker: str) -> Decimal:
-    """The last price, PRICE_AGE_SECONDS_MAX old at most; older while the exchange is away. Raises PriceUnknown."""
-    read_at, price = _prices.get(ticker, (float("-inf"), Decimal(0)))
-    if time.monotonic() - read_at > PRICE_AGE_SECONDS_MAX:
-        try:
-            price = gateway.quote(ticker)["price"]
-        except (Unknown, gateway.NotListed):
-            if not price:
-                raise PriceUnknown from None
-        if len(_prices) >= PRICES_KEPT_MAX:
-            _prices.clear()
-        _prices[ticker] = (time.monotonic(), price)
-    return price
 
 
 PLACED_WITHIN_A_MINUTE = """
     SELECT FROM trades_trade
     WHERE customer_id = %s AND sequence = %s AND placed_at > statement_timestamp() - interval '1 minute'
 """
-# Only the index over what is PLACED is read, and no further than to the limit.
-WAITING = """
-    SELECT coalesce(sum(waiting), 0)::bigint,
-           coalesce(array_agg(customer_id) FILTER (WHERE waiting >= %s), '{}'::bigint[])
-    FROM (
-        SELECT customer_id, count(*) AS waiting
-        FROM (SELECT customer_id FROM trades_trade WHERE status = 'PLACED' ORDER BY customer_id LIMIT %s) AS placed
-        GROUP BY customer_id
-    ) AS line
+# Reads only the index over PLACED trades, and no more of it than the limit.
+FULL_LINES = """
+    SELECT customer_id FROM (
+        SELECT customer_id FROM trades_trade WHERE status = 'PLACED' ORDER BY customer_id LIMIT %s
+    ) AS placed
+    GROUP BY customer_id HAVING count(*) >= %s
 """

@@ -8,21 +8,23 @@ import structlog
 from exchange import calls, gateway
 from exchange.messages import Order, Refusal, Unknown
 from trades.models import Report, Status, Trade
-from trades.report import record
+from trades.report import store_reports
 
-TRADES_A_CALL_MAX = 100  # what the exchange takes at once
+TRADES_PER_CALL_MAX = 100  # what the exchange takes at once
 
 log = structlog.get_logger()
 
 
 def execute(trades: Sequence[Trade]) -> None:
-    """Hand these IN PROGRESS trades to the exchange, with the terms that were frozen when they were claimed.
+    """Hand these IN PROGRESS trades to the exchange, with the terms that were fixed when they were claimed.
 
-    Again: the exchange executes an id once. No answer, or one that makes no sense, leaves a trade IN PROGRESS: the
-    sweep asks what became of it. A refusal is the exchange's word that it never will, and is recorded as a report.
+    Without an answer that makes sense, a trade stays IN PROGRESS and the sweep asks what became of it. A refusal is the
+    exchange's word that it never will execute the trade, and is stored as a report.
+
+    Idempotent: yes. The exchange executes an id once.
     """
-    for start in range(0, len(trades), TRADES_A_CALL_MAX):
-        batch = {trade.id: trade for trade in trades[start : start + TRADES_A_CALL_MAX]}
+    for start in range(0, len(trades), TRADES_PER_CALL_MAX):
+        batch = {trade.id: trade for trade in trades[start : start + TRADES_PER_CALL_MAX]}
         call = calls.begin(calls.EXECUTE, batch)
         try:
             refusals = gateway.execute([_order(trade) for trade in batch.values()])
@@ -35,8 +37,8 @@ def execute(trades: Sequence[Trade]) -> None:
         for refusal in refusals:
             if refusal.code == "conflict":
                 log.error("exchange has this id with other terms; the sweep will ask", trade=str(refusal.trade_id))
-        record(
-            [_rejection(batch[refusal.trade_id], refusal) for refusal in refusals if refusal.code != "conflict"],
+        store_reports(
+            [_report_of(batch[refusal.trade_id], refusal) for refusal in refusals if refusal.code != "conflict"],
             Report.Source.ANSWER,
         )
 
@@ -47,12 +49,12 @@ def _order(trade: Trade) -> Order:
     return Order(trade.id, trade.ticker, trade.type, trade.quantity, trade.max_price, trade.expires_at)
 
 
-def _rejection(trade: Trade, refusal: Refusal) -> dict[str, Any]:
+def _report_of(trade: Trade, refusal: Refusal) -> dict[str, Any]:
     return rejection(trade, refusal.code, f"The exchange refused it: {refusal.code}.")
 
 
 def rejection(trade: Trade, reason_code: str, reason: str) -> dict[str, Any]:
-    """A report that the exchange has not executed this trade and never will, in the words of the protocol."""
+    """Return a report in the protocol's form: the exchange has not executed this trade and never will."""
     return {
         "tradeId": str(trade.id),
         "status": Status.REJECTED.value,

@@ -1,9 +1,8 @@
-"""What staff has halted, restricted or limited, and what is too much for now, in a customer's words."""
+"""Tell customers what is halted, restricted, or limited, and what is too much for now."""
 
 from dataclasses import dataclass
 
 from trades.checks import (
-    Kind,
     LineTooLong,
     Overloaded,
     PlacingRefused,
@@ -11,16 +10,16 @@ from trades.checks import (
     TooManyOrders,
     TooManyShares,
     TooMuchMoney,
-    rules,
 )
+from trades.controls import Kind, rules
 from web.templatetags.figures import usd
 
-MEANWHILE = "New trades are refused until it resumes. Those that you placed before wait, and you can cancel them."
+MEANWHILE = "You cannot place new trades until it resumes. Trades that you placed before wait, and you can cancel them."
 
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """What is halted, and what that means."""
+    """What is halted, and what that means for the customer."""
 
     what: str
     meaning: str
@@ -30,37 +29,40 @@ class Halt:
 
 
 def halt_of(customer_id: int, ticker: str = "") -> Halt | None:
-    """What a page of this customer is to say first, of this stock or of none; None where trading goes on."""
+    """Return the halt that a customer's page must show; None where there is none.
+
+    Args:
+        customer_id: Whose page it is.
+        ticker: The stock that the page is about, if it is about one.
+    """
     now = rules()
     if now.all_halted:
         return Halt("Trading is halted.", MEANWHILE)
     if customer_id in now.halted_customers:
-        return Halt("Your trading is frozen.", f"{MEANWHILE} Ask support why.")
+        return Halt("Your trading is frozen.", f"{MEANWHILE} Contact support to learn why.")
     if ticker in now.halted_tickers:
-        return Halt(f"Trading of {ticker} is halted.", MEANWHILE)
+        return Halt(f"Trading in {ticker} is halted.", MEANWHILE)
     if ticker in now.restricted_tickers:
-        return Halt(f"{ticker} may not be traded here.", "New trades of it are refused.")
+        return Halt(f"{ticker} cannot be traded here.", "New trades in it are refused.")
     return None
 
 
 def refusal(error: PlacingRefused, customer_id: int, ticker: str) -> tuple[str | None, str]:
-    """Why a ticket is refused: the field at fault if it is one, and a sentence."""
+    """Return why an order was refused: the form's field at fault, or None, and a sentence."""
     now = rules()
     if isinstance(error, TooManyShares):
         most = now.limit(Kind.SHARES_MAX, customer_id)
-        return "quantity", f"One trade is of {most:,.0f} shares at most." if most else "Too many for one trade."
+        return "quantity", f"One trade can be for {most:,.0f} shares at most." if most else "Too many for one trade."
     if isinstance(error, TooMuchMoney):
         most = now.limit(Kind.NOTIONAL_MAX, customer_id)
-        return "quantity", f"One trade is worth {usd(most)} at most." if most else "Worth too much for one trade."
+        return "quantity", f"One trade can be worth {usd(most)} at most." if most else "Worth too much for one trade."
     if isinstance(error, PriceUnknown):
-        return None, "There is no price right now to check what the trade is worth. Try again in a moment."
+        return None, "There is no price right now to check what this trade is worth. Try again in a moment."
     if isinstance(error, TooManyOrders):
         most = now.limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
-        return None, f"That is more than {most or 0:,.0f} in a minute, as many as you may place. Try again shortly."
+        return None, f"Too many trades: your limit is {most or 0:,.0f} per minute. Try again shortly."
     if isinstance(error, LineTooLong):
-        return None, "As many of your trades wait as may. Nothing was placed: try again when some of them have ended."
+        return None, ("You have too many open trades. Nothing was placed: wait for some to finish, or cancel them.")
     if isinstance(error, Overloaded):
-        return None, "More trades come in right now than can be taken. Nothing was placed: try again in a moment."
-    return None, str(
-        halt_of(customer_id, ticker) or "Trading was halted at that moment. Nothing was placed: try again."
-    )
+        return None, "We are receiving more trades than we can take. Nothing was placed: try again in a moment."
+    return None, str(halt_of(customer_id, ticker) or "Trading was halted just now. Nothing was placed: try again.")

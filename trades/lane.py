@@ -1,16 +1,19 @@
-"""Lanes: which queue carries a customer's line, and how to ring it.
+"""Lanes: the queue that carries a customer's line, and how to ring it.
 
-A ring says only "look". It may be lost (the sweep rings again), doubled or late (there is nothing to do): the rows
-are the truth. Rings are coalesced: per lane a set of the customers that rang, and a bell, which is up while a message
-is in the queue or a worker is awake: then nobody else need be woken. A worker that is awake goes round all lanes until
-nobody has rung (`answers`). RabbitMQ keeps no sets: there every ring is a message that names its customers, and only
-this module knows.
+A ring says only "there may be work for this customer". It may get lost (the sweep rings again), or come twice or late
+(there is nothing to do then), because the rows in the database are the truth.
+
+Rings are coalesced. Each lane has a set of the customers that have rung, and a bell. The bell is up while a message
+is in the lane's queue or a worker is awake; then a ring needs no further message. An awake worker visits all lanes
+until no customer is left (`collect_rings`). RabbitMQ has no sets: there each ring is a message that names its
+customers. No other module knows the difference.
 """
 
 import time
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import redis
@@ -19,137 +22,148 @@ from celery import current_app
 from django.conf import settings
 from django.db import transaction
 
-CUSTOMERS_A_TURN_MAX = 100  # as many as one Execute carries
-BELL_SECONDS_MAX = 2  # a message that was lost keeps its lane silent no longer than this
-LINGER_SECONDS = 0.01  # how long a turn that found more than one waits for more
-AWAKE_SECONDS = 0.5  # how long after its last round a worker counts as awake; one that died in a turn, too
-ROUNDS_SECONDS_MAX = 1.0  # how long a worker goes round before it hears what else Celery has to say
-SILENCE_SECONDS = 1.0  # how long a process rings no more after the broker failed it
+from web.backoff import Backoff
+
+CUSTOMERS_PER_TURN_MAX = 100  # as many as one Execute carries
+BELL_SECONDS_MAX = 2  # after a lost message a lane stays silent no longer than this
+LINGER_SECONDS = 0.01  # how long a worker that found more than one customer waits for more
+AWAKE_SECONDS = 0.5  # how long a worker counts as awake after its last batch, even if it died in that turn
+COLLECT_SECONDS_MAX = 1.0  # how long a worker collects rings before it lets Celery speak to it again
+BROKER_RETRY_SECONDS = 1.0  # how long a process sends no rings after the broker failed
 
 log = structlog.get_logger()
-_client: redis.Redis | None = None
-_silent_until = float("-inf")
+broker_backoff = Backoff(BROKER_RETRY_SECONDS)
 
 
 def lane_of(customer_id: int) -> int:
-    """The lane of a customer, 0 to LANES - 1: the same in every process and on every machine."""
+    """Return the number of a customer's lane, 0 to LANES - 1: the same in every process and on every host."""
     return zlib.crc32(str(customer_id).encode()) % settings.LANES
 
 
 def queue_name(lane: int) -> str:
-    """The Celery queue that carries a lane."""
+    """Return the name of the Celery queue that carries a lane."""
     return f"lane-{lane:02d}"
 
 
 def ring_on_commit(customer_ids: Iterable[int]) -> None:
-    """`ring` once the transaction that is open has committed; at once where none is. Never raises."""
+    """Ring once the current transaction has committed; at once where there is none. Never raises."""
     customer_ids = list(customer_ids)
     transaction.on_commit(lambda: ring(customer_ids), robust=True)
 
 
 def ring(customer_ids: Collection[int]) -> bool:
-    """Tell these customers' lanes that there may be work. Again: the same. False: the broker could not be reached.
+    """Tell these customers' lanes that there may be work.
 
-    Never raises and never waits for long: the sweep makes up for a ring that is lost.
+    Never raises and never waits long: the sweep makes up for a lost ring.
+
+    Idempotent: yes.
+
+    Returns:
+        Whether the broker could be reached.
     """
-    global _silent_until
     if not customer_ids:
         return True
-    if time.monotonic() < _silent_until:
+    if broker_backoff.is_active:
         return False
     by_lane: dict[int, list[int]] = defaultdict(list)
     for customer_id in customer_ids:
         by_lane[lane_of(customer_id)].append(customer_id)
     try:
         if settings.BROKER_IS_RABBITMQ:
-            _ring_by_name(by_lane)
+            _send_names(by_lane)
         else:
-            _ring_together(by_lane)
-    except Exception as error:  # noqa: BLE001 — clients raise what they please when a broker dies under them
-        _silent_until = time.monotonic() + SILENCE_SECONDS
-        log.warning("ring failed; the sweep will ring", customers=len(customer_ids), error=repr(error))
+            _join_sets(by_lane)
+    except Exception as error:  # noqa: BLE001 — clients raise all kinds of errors when a broker dies under them
+        broker_backoff.start()
+        log.warning("ring failed; the sweep will ring again", customers=len(customer_ids), error=repr(error))
         return False
     return True
 
 
-def _ring_together(by_lane: Mapping[int, Collection[int]]) -> None:
+def _join_sets(by_lane: Mapping[int, Collection[int]]) -> None:
     lanes = list(by_lane)
-    keys = [key(lane) for lane in lanes for key in (_bell, _rang)]
-    unrung = _broker().eval(
+    keys = [key(lane) for lane in lanes for key in (_bell, _rung)]
+    silent = broker().eval(
         RING, len(keys), *keys, BELL_SECONDS_MAX, *(" ".join(map(str, by_lane[lane])) for lane in lanes)
     )
-    for number in unrung:
-        _publish(lanes[number - 1])
+    for number in silent:
+        _send_message(lanes[number - 1])
 
 
-def _ring_by_name(by_lane: Mapping[int, Sequence[int]]) -> None:
+def _send_names(by_lane: Mapping[int, Sequence[int]]) -> None:
     for lane, customer_ids in by_lane.items():
-        for start in range(0, len(customer_ids), CUSTOMERS_A_TURN_MAX):
-            _publish(lane, customer_ids=customer_ids[start : start + CUSTOMERS_A_TURN_MAX])
+        for start in range(0, len(customer_ids), CUSTOMERS_PER_TURN_MAX):
+            _send_message(lane, customer_ids=customer_ids[start : start + CUSTOMERS_PER_TURN_MAX])
 
 
-def answers(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
-    """Who rang, set after set, each to be given a turn, until nobody has. Who rings meanwhile is in the next set.
+def collect_rings(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
+    """Yield batches of customers that have rung, until no one is left.
 
-    named: those whom the message names, which with RabbitMQ are all who rang. Raises RedisError.
+    A batch has up to CUSTOMERS_PER_TURN_MAX customers: those of this lane, and where there is room left, those of the
+    other lanes too, because every worker serves all lanes and a larger batch is cheaper. Customers that ring meanwhile
+    are in a later batch.
+
+    Args:
+        lane: Where to begin.
+        named: The customers that the message names; with RabbitMQ, all that have rung.
+
+    Raises:
+        RedisError: The broker failed.
     """
     if settings.BROKER_IS_RABBITMQ:
         if named:
             yield sorted(named)
         return
-    ends_at = time.monotonic() + ROUNDS_SECONDS_MAX
+    ends_at = time.monotonic() + COLLECT_SECONDS_MAX
     while True:
-        customer_ids, lane = _round(lane)
+        customer_ids, lane = _collect_batch(lane)
         if not customer_ids:
             return
         yield sorted(customer_ids)
         if time.monotonic() > ends_at:
-            _publish(lane)
+            _send_message(lane)
             return
 
 
-def answer(lane: int) -> list[int]:
-    """Take one round's customers, up to CUSTOMERS_A_TURN_MAX who rang: this lane's, and where there is room left those
-    of the other lanes too, for a worker serves them all and a larger set is a cheaper one. Raises RedisError."""
-    return sorted(_round(lane)[0])
-
-
-def _round(lane: int) -> tuple[set[int], int]:
-    """Who is to have a turn, and with which lane the next round begins: where this one found no more room."""
-    customer_ids, next_lane = _take(lane, 0)
-    if 1 < len(customer_ids) < CUSTOMERS_A_TURN_MAX:
-        # It is busy: a moment's wait for company makes each trade cheaper. Who rings alone does not wait.
+def _collect_batch(lane: int) -> tuple[set[int], int]:
+    """Return the next batch, and the lane to begin with after it: the first one with customers left."""
+    customer_ids, next_lane = _pop_customers(lane, 0)
+    if 1 < len(customer_ids) < CUSTOMERS_PER_TURN_MAX:
+        # Trading is busy: waiting a moment for more makes each trade cheaper. A single customer never waits.
         time.sleep(LINGER_SECONDS)
-        company, next_lane = _take(lane, len(customer_ids))
-        customer_ids |= company
+        more, next_lane = _pop_customers(lane, len(customer_ids))
+        customer_ids |= more
     return customer_ids, next_lane
 
 
-def _take(lane: int, taken: int) -> tuple[set[int], int]:
-    lanes = [(lane + further) % settings.LANES for further in range(settings.LANES)]
-    keys = [key(each) for each in lanes for key in (_bell, _rang, queue_name)]
-    customer_ids, left, messages = _broker().eval(
-        ANSWER, len(keys), *keys, CUSTOMERS_A_TURN_MAX, taken, int(AWAKE_SECONDS * 1000)
+def _pop_customers(lane: int, collected: int) -> tuple[set[int], int]:
+    lanes = [(lane + offset) % settings.LANES for offset in range(settings.LANES)]
+    keys = [key(each) for each in lanes for key in (_bell, _rung, queue_name)]
+    customer_ids, left, messages = broker().eval(
+        POP, len(keys), *keys, CUSTOMERS_PER_TURN_MAX, collected, int(AWAKE_SECONDS * 1000)
     )
     next_lane = lanes[left - 1] if left else lane
-    if left and not messages:  # more than one worker can carry
-        _publish(next_lane)
+    if left and not messages:  # there is more than one worker can carry
+        _send_message(next_lane)
     return set(map(int, customer_ids)), next_lane
 
 
 def depths() -> list[tuple[int, int]]:
-    """Of each lane, how many messages are in its queue and how many customers rang. Raises RedisError."""
-    with _broker().pipeline(transaction=False) as pipe:
+    """Return for each lane the number of messages in its queue and of customers that have rung.
+
+    Raises:
+        RedisError: The broker failed, or it is RabbitMQ.
+    """
+    with broker().pipeline(transaction=False) as pipe:
         for lane in range(settings.LANES):
             pipe.llen(queue_name(lane))
-            pipe.scard(_rang(lane))
+            pipe.scard(_rung(lane))
         found = pipe.execute()
     return list(zip(found[::2], found[1::2], strict=True))
 
 
-def _publish(lane: int, **more: Any) -> None:
-    # A connection that RabbitMQ has closed is noticed by the first caller that uses it; each further try opens another,
-    # to the next node.
+def _send_message(lane: int, **more: Any) -> None:
+    # When RabbitMQ has closed a connection, the first use notices it; each further try opens another, to the next node.
     current_app.send_task(
         "trades.turn",
         kwargs={"lane": lane, **more},
@@ -164,46 +178,62 @@ def _publish(lane: int, **more: Any) -> None:
     )
 
 
-def _broker() -> redis.Redis:
-    global _client
+def broker() -> redis.Redis:
+    """Return this process's client of the broker.
+
+    Raises:
+        ConnectionError: The broker is RabbitMQ.
+    """
     if settings.BROKER_IS_RABBITMQ:
-        raise redis.ConnectionError("RabbitMQ keeps no sets")
-    if _client is None:
-        _client = redis.Redis.from_url(
-            settings.BROKER_URL, socket_timeout=1, socket_connect_timeout=1, health_check_interval=5
-        )
-    return _client
+        raise redis.ConnectionError("RabbitMQ has no sets")
+    return _connect(settings.BROKER_URL)
 
 
-# One call however many lanes ring; a pipeline of as many commands costs four times as much. Which bells were not up.
+@cache
+def _connect(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, health_check_interval=5)
+
+
+def forget_broker() -> None:
+    """Connect anew when the broker is next needed, and forget that it failed; for a forked process."""
+    _connect.cache_clear()
+    broker_backoff.stop()
+
+
+# One call however many lanes are rung; a pipeline of as many commands costs four times as much. Returns the lanes whose
+# bells were down.
 RING = """
-    local unrung = {}
+    local silent = {}
     for i = 1, #KEYS, 2 do
         for id in string.gmatch(ARGV[(i + 3) / 2], '%d+') do redis.call('SADD', KEYS[i + 1], id) end
-        if redis.call('SET', KEYS[i], 1, 'NX', 'EX', ARGV[1]) then unrung[#unrung + 1] = (i + 1) / 2 end
+        if redis.call('SET', KEYS[i], 1, 'NX', 'EX', ARGV[1]) then silent[#silent + 1] = (i + 1) / 2 end
     end
-    return unrung
+    return silent
 """
-# Sets are read and bells are put down in one step: whoever found a bell up had joined its set before.
-ANSWER = """
-    local most, taken, awake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+# Reads the sets and takes the bells down in one step: whoever found a bell up had joined its set before.
+POP = """
+    local most, collected, awake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
     local customers, left, messages = {}, 0, 0
     for i = 1, #KEYS, 3 do
-        local rang, queue = KEYS[i + 1], KEYS[i + 2]
-        local room = most - taken - #customers
+        local rung, queue = KEYS[i + 1], KEYS[i + 2]
+        local room = most - collected - #customers
         if room > 0 then
-            for _, id in ipairs(redis.call('SPOP', rang, room)) do customers[#customers + 1] = id end
+            for _, id in ipairs(redis.call('SPOP', rung, room)) do customers[#customers + 1] = id end
         end
-        if left == 0 and redis.call('SCARD', rang) > 0 then left, messages = (i + 2) / 3, redis.call('LLEN', queue) end
+        if left == 0 and redis.call('SCARD', rung) > 0 then left, messages = (i + 2) / 3, redis.call('LLEN', queue) end
     end
     for i = 1, #KEYS, 3 do
-        if taken + #customers > 0 then redis.call('SET', KEYS[i], 1, 'PX', awake) else redis.call('DEL', KEYS[i]) end
+        if collected + #customers > 0 then
+            redis.call('SET', KEYS[i], 1, 'PX', awake)
+        else
+            redis.call('DEL', KEYS[i])
+        end
     end
     return {customers, left, messages}
 """
 
 
-def _rang(lane: int) -> str:
+def _rung(lane: int) -> str:
     return f"rang:{queue_name(lane)}"
 
 

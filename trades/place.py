@@ -1,4 +1,4 @@
-"""PlaceTrade: check, record, ring."""
+"""PlaceTrade: check the order, record it, ring the lane."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from exchange.market import is_listed
-from trades import checks, queries
+from trades import checks, transitions
 from trades.lane import ring_on_commit
 from trades.models import Trade
-from trades.queries import Placing
+from trades.transitions import Placing
 from web.batching import Batcher
 
 QUANTITY_MAX = 1_000_000  # shares of one trade
@@ -28,13 +28,28 @@ class TradeKeyReused(Exception):
 def place_trade(
     customer_id: int, ticker: str, type: str, quantity: int, key: str | None = None, by: str = "api"
 ) -> tuple[Trade, bool]:
-    """Record a market order as PLACED, at the end of the customer's line; the trade, and whether it was there before.
+    """Record a market order as PLACED at the end of the customer's line.
 
-    Again with the same key and terms: the first trade, as it is now. Without a key: another trade. What came back is
-    durable; the ring that follows may be lost, and then the sweep rings. Funds are looked at when its turn comes.
+    What is returned is durable. The ring that follows may get lost; then the sweep rings. Funds are checked when the
+    trade's turn comes.
 
-    quantity: whole shares, 1 to QUANTITY_MAX; type: BUY or SELL; by: the door, for the trade's history.
-    Raises UnknownTicker, TradeKeyReused, and what `checks.check` and `checks.check_rate` raise.
+    Idempotent: with the same key and terms, returns the first trade as it is now. Without a key, places another trade.
+
+    Args:
+        customer_id: Whose trade it is.
+        ticker: The stock.
+        type: BUY or SELL.
+        quantity: Whole shares, 1 to QUANTITY_MAX.
+        key: The customer's idempotency key.
+        by: The door, for the trade's history.
+
+    Returns:
+        The trade, and whether it had been placed before.
+
+    Raises:
+        UnknownTicker: The exchange does not list the stock.
+        TradeKeyReused: The key belongs to a trade with other terms.
+        PlacingRefused: `checks.check` or `checks.check_rate` refused it.
     """
     if key and (before := _placed_before(customer_id, key, ticker, type, quantity)):
         return before, True
@@ -44,11 +59,11 @@ def place_trade(
     trade = Trade(customer_id=customer_id, ticker=ticker, type=type, quantity=quantity, idempotency_key=key)
     rate = checks.orders_a_minute_max(customer_id)
     try:
-        # Whoever comes at the same moment is recorded by the same statement; only a limit on the rate needs more.
-        if rate is not None or not _record_together(Placing(trade, by)):
-            _record_alone(Placing(trade, by), rate)
+        # Orders that arrive at the same moment are inserted by one statement; a limit on the rate needs a transaction.
+        if rate is not None or not insert_batched(Placing(trade, by)):
+            insert_alone(Placing(trade, by), rate)
     except IntegrityError:
-        # The same key came in twice at once: the other one placed the trade, and this one left no trace.
+        # The same key arrived twice at once: the other request placed the trade, and this one left no trace.
         if key and (before := _placed_before(customer_id, key, ticker, type, quantity)):
             return before, True
         raise
@@ -63,24 +78,30 @@ def _placed_before(customer_id: int, key: str, ticker: str, type: str, quantity:
     return trade
 
 
-def _record_all(placings: Sequence[Placing]) -> list[bool]:
+def insert_set(placings: Sequence[Placing]) -> list[bool]:
+    """Insert trades by one statement, and ring; return for each whether it was inserted."""
     try:
-        recorded = queries.record(placings)
-    except IntegrityError:  # one of them used a key twice; which one shows when each is recorded alone
+        inserted = transitions.insert_trades(placings)
+    except IntegrityError:  # one of them repeats a key; which one shows when each is inserted alone
         return [False] * len(placings)
     ring_on_commit({trade.customer_id for trade, _ in placings if trade.sequence})
-    return recorded
+    return inserted
 
 
-_record_together = Batcher(_record_all)
+insert_batched = Batcher(insert_set)
 
 
-def _record_alone(placing: Placing, rate: int | None) -> None:
-    """Record one trade, as soon as nobody else is placing for its customer. Raises IntegrityError, TooManyOrders."""
+def insert_alone(placing: Placing, rate: int | None) -> None:
+    """Insert one trade, once no other transaction is placing for its customer.
+
+    Raises:
+        IntegrityError: The key was used before.
+        TooManyOrders: It would be more than `rate` orders within a minute.
+    """
     customer_id = placing.trade.customer_id
     with transaction.atomic(durable=True):
-        queries.wait_in_line(customer_id)
-        queries.record([placing])
+        transitions.lock_counter(customer_id)
+        transitions.insert_trades([placing])
         if rate is not None:
             checks.check_rate(customer_id, placing.trade.sequence, rate)
         ring_on_commit([customer_id])

@@ -1,4 +1,4 @@
-"""Reports: keep what the exchange said, as it said it, and ring."""
+"""Reports: store what the exchange said, as it came, and ring."""
 
 from hashlib import sha256
 from typing import Any
@@ -14,11 +14,13 @@ from trades.models import Report
 log = structlog.get_logger()
 
 
-def record(bodies: list[dict[str, Any]], source: Report.Source) -> None:
-    """Keep these reports and ring their customers' lanes. A report that was kept before is not kept again.
+def store_reports(bodies: list[dict[str, Any]], source: Report.Source) -> None:
+    """Store these reports and ring their customers' lanes. They are durable when this returns.
 
-    Nothing is judged here: a report about no trade of ours, or one that makes no sense, is kept too, for the back
-    office. When this returns, the reports are durable; the turn that follows makes them count.
+    Nothing is judged here; the turn that follows does that. A report about no trade of ours, or one that cannot be
+    read, is stored too, for the back office.
+
+    Idempotent: yes. A report that was stored before is not stored again.
     """
     if not bodies:
         return
@@ -26,7 +28,7 @@ def record(bodies: list[dict[str, Any]], source: Report.Source) -> None:
     trade_ids = [_trade_id(body) for body in bodies]
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(
-            RECORD,
+            STORE_REPORTS,
             [
                 source,
                 trade_ids,
@@ -36,7 +38,7 @@ def record(bodies: list[dict[str, Any]], source: Report.Source) -> None:
         )
         customer_ids = {customer_id for (customer_id,) in cursor.fetchall()}
         if None in customer_ids:
-            log.error("report about a trade that is not here; kept for the back office", source=source)
+            log.error("report about a trade that we do not have; stored for the back office", source=source)
         ring_on_commit(customer_ids - {None})
     log.info("reported", trades=list(map(str, trade_ids)), source=str(source))
 
@@ -48,9 +50,9 @@ def _trade_id(body: dict[str, Any]) -> UUID | None:
         return None
 
 
-# In one order, whatever the order in which they came: two sets with the same reports wait for each other's, and would
-# deadlock. What was said of one trade keeps its order.
-RECORD = """
+# In a fixed order, whatever the order in which they came: two sets with the same reports wait for each other, and would
+# deadlock otherwise. Reports on one trade keep their order.
+STORE_REPORTS = """
     INSERT INTO trades_report (source, trade_id, customer_id, digest, body, outcome, reason)
     SELECT %s, new.trade_id, t.customer_id, new.digest, new.body,
            CASE WHEN t.id IS NULL THEN 'unknown_trade' ELSE 'waiting' END, ''

@@ -1,7 +1,7 @@
-"""Settle: turn what the exchange said into the books.
+"""Settle: post what the exchange reported.
 
-A report ends its trade if the trade is in flight and the report keeps to what was ordered. Every other report is kept,
-with what is odd about it, for a person to look at, and moves nothing.
+A report ends its trade where the trade is in flight and the report keeps to its terms. Every other report is kept for
+manual review, with what is wrong with it, and changes nothing.
 """
 
 import json
@@ -11,17 +11,19 @@ import structlog
 from accounts.ledger import LARGEST_AMOUNT, Account, Books
 from exchange.messages import Malformed, storable
 from exchange.messages import Report as Word
-from trades import queries
+from trades import queries, transitions
 from trades.models import FINAL, Outcome, Reason, Status, Trade, Type
-from trades.queries import Ending, Handling
+from trades.transitions import Ending, Verdict
 
 log = structlog.get_logger()
 
 
 def settle(books: Books, by: str) -> None:
-    """Handle every waiting report of these customers. Again: nothing is waiting, nothing happens.
+    """Judge every waiting report of these customers, and end the trades that they settle.
 
-    Cash and shares are posted in `books`, which the caller writes in the same transaction.
+    Cash and shares are posted in `books`; the caller writes them in the same transaction.
+
+    Idempotent: yes. When nothing is waiting, nothing happens.
     """
     waiting = queries.waiting_reports(books.customer_ids)
     if not waiting:
@@ -29,32 +31,32 @@ def settle(books: Books, by: str) -> None:
     trades = queries.trades_with_terms(report.trade_id for report in waiting)
     books.load_shares((trade.customer_id, trade.ticker) for trade in trades.values())
     endings: dict[Trade, Ending] = {}
-    handlings: list[Handling] = []
+    verdicts: list[Verdict] = []
     for report in waiting:
         trade = trades[report.trade_id]
         if trade.status == Status.PLACED:
-            continue  # its claim was lost with a database that failed over; the report waits until it is claimed again
+            continue  # its claim was lost in a failover; the report waits until the trade is claimed again
         try:
             word = Word.parse(json.loads(report.body))
             if trade.status in FINAL or trade in endings:
                 agrees = _says_the_same(word, trade, endings.get(trade))
-                handlings.append(Handling(report, Outcome.AGREES if agrees else Outcome.CONTRADICTS))
+                verdicts.append(Verdict(report, Outcome.AGREES if agrees else Outcome.CONTRADICTS))
             else:
                 endings[trade] = _settle_one(books[trade.customer_id], trade, word)
-                handlings.append(Handling(report, Outcome.SETTLED))
+                verdicts.append(Verdict(report, Outcome.SETTLED))
         except (Malformed, ValueError, RecursionError) as error:
-            handlings.append(Handling(report, Outcome.MALFORMED, storable(error)))
+            verdicts.append(Verdict(report, Outcome.MALFORMED, storable(error)))
         except BreaksTerms as error:
-            handlings.append(Handling(report, Outcome.BREAKS_TERMS, storable(error)))
-    queries.end(list(endings.values()), by)
-    queries.handle(handlings)
-    for handling in handlings:
-        if handling.outcome not in {Outcome.SETTLED, Outcome.AGREES}:
-            log.error("report needs a person", trade=str(handling.report.trade_id), outcome=handling.outcome)
+            verdicts.append(Verdict(report, Outcome.BREAKS_TERMS, storable(error)))
+    transitions.end(list(endings.values()), by)
+    transitions.write_verdicts(verdicts)
+    for verdict in verdicts:
+        if verdict.outcome not in {Outcome.SETTLED, Outcome.AGREES}:
+            log.error("report needs manual review", trade=str(verdict.report.trade_id), outcome=verdict.outcome)
 
 
 class BreaksTerms(Exception):
-    """The report is not about what was ordered."""
+    """The report does not keep to the terms of its trade."""
 
 
 def _settle_one(account: Account, trade: Trade, word: Word) -> Ending:
@@ -66,13 +68,17 @@ def _settle_one(account: Account, trade: Trade, word: Word) -> Ending:
     if word.fill is None:
         known = word.reason_code in Reason.values
         return Ending(trade, Status.REJECTED, word.reason_code if known else Reason.EXCHANGE_ERROR, reason=word.reason)
-    move = account.buy if trade.type == Type.BUY else account.sell
-    move(trade.id, trade.ticker, trade.quantity, word.fill.price, word.fill.amount)
+    post = account.buy if trade.type == Type.BUY else account.sell
+    post(trade.id, trade.ticker, trade.quantity, word.fill.price, word.fill.amount)
     return Ending(trade, Status.FILLED, price=word.fill.price, amount=word.fill.amount, reason=word.reason)
 
 
 def _check_terms(account: Account, trade: Trade, word: Word) -> None:
-    """Raises BreaksTerms."""
+    """Check a report against its trade.
+
+    Raises:
+        BreaksTerms: With what is wrong.
+    """
     if word.status not in FINAL:
         raise BreaksTerms(f"{word.status} is not final")
     if (word.ticker, word.type, word.quantity) != (trade.ticker, trade.type, trade.quantity):
@@ -87,7 +93,7 @@ def _check_terms(account: Account, trade: Trade, word: Word) -> None:
 
 
 def _says_the_same(word: Word, trade: Trade, ending: Ending | None) -> bool:
-    """Whether the word and the way the trade ended are one. Two rejections are, whatever their reasons."""
+    """Return whether a report says how the trade ended. Two rejections are the same, whatever their reasons."""
     ended = ending or trade
     price, amount = (word.fill.price, word.fill.amount) if word.fill else (None, None)
     return (word.ticker, word.type, word.quantity, word.status, price, amount) == (

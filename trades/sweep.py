@@ -1,7 +1,7 @@
-"""The sweep: the periodic look for whatever was missed. It is what makes "no trade is ever stuck" true.
+"""The sweep: the periodic search for whatever was missed. It makes "no trade is ever stuck" true.
 
-Any number of sweeps may run; each takes what no other is at. Rings can be lost, processes can die between a commit and
-the call that follows it, the exchange can be silent: the rows show it, and the sweep reads the rows.
+Any number of sweeps may run; no two work on the same trade at once. Rings can get lost, processes can die between a
+commit and the call that follows it, the exchange can be silent: all of it shows in the rows, which the sweep reads.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -10,21 +10,21 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import connection
 
 from exchange import calls, gateway
 from exchange.messages import Unknown
-from trades import checks
+from trades import queries
+from trades.controls import rules
 from trades.execute import execute, rejection
-from trades.lane import CUSTOMERS_A_TURN_MAX, ring
+from trades.lane import CUSTOMERS_PER_TURN_MAX, ring
 from trades.models import Reason, Report, Status, Trade
-from trades.report import record
+from trades.report import store_reports
 from trades.turn import ASK_AFTER_SECONDS, take_turn
 
-RING_AFTER_SECONDS = 2  # somebody who has waited this long is rung for again
-ACT_AFTER_SECONDS = 3  # and after this long the sweep takes the turn itself: broker or lanes are away
-CUSTOMERS_A_SWEEP_MAX = 1_000
-QUESTIONS_A_SWEEP_MAX = 200
+RING_AFTER_SECONDS = 2  # a customer whose turn is due for this long is rung for again
+ACT_AFTER_SECONDS = 3  # after this long the sweep takes the turn itself: the broker or the lanes are away
+CUSTOMERS_PER_SWEEP_MAX = 1_000
+QUESTIONS_PER_SWEEP_MAX = 200
 QUESTIONS_AT_ONCE = 8
 UNANSWERED_MAX = 3  # questions without an answer, after which the exchange is left alone until the next sweep
 EXPIRY_MARGIN_SECONDS = 5  # how far the exchange's clock may be behind ours
@@ -33,66 +33,67 @@ log = structlog.get_logger()
 
 
 def ring_for_waiting(by: str) -> int:
-    """Ring for customers with a trade to claim or a report to settle that nobody came for; how many there were.
+    """Ring for the customers whose turn is due and has not been taken.
 
-    For those who wait although they were rung for, and for all where nobody can be rung, the turn is taken here. Again:
-    the same, harmlessly.
+    Takes the turn here where a customer has waited long although rung for, and where the broker is away.
+
+    Idempotent: yes.
+
+    Args:
+        by: The process, for the trades' history.
+
+    Returns:
+        How many customers there were.
     """
-    rules = checks.rules()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            WAITING,
-            {
-                "act_after": ACT_AFTER_SECONDS,
-                "ring_after": RING_AFTER_SECONDS,
-                "customers_max": CUSTOMERS_A_SWEEP_MAX,
-                "all_halted": rules.all_halted,
-                "halted_customers": list(rules.halted_customers),
-                "halted_tickers": list(rules.halted_tickers),
-            },
-        )
-        waiting = cursor.fetchall()
-    is_rung = ring([customer_id for customer_id, _ in waiting])
-    if unserved := [customer_id for customer_id, too_long in waiting if too_long or not is_rung]:
+    due = queries.due_customers(rules(), after_seconds=RING_AFTER_SECONDS, limit=CUSTOMERS_PER_SWEEP_MAX)
+    is_rung = ring([customer.customer_id for customer in due])
+    unserved = [customer.customer_id for customer in due if customer.seconds > ACT_AFTER_SECONDS or not is_rung]
+    if unserved:
         log.warning("lanes did not come; the sweep takes the turn", customers=len(unserved))
-        take_turn(sorted(unserved[:CUSTOMERS_A_TURN_MAX]), by)
-    return len(waiting)
+        take_turn(sorted(unserved[:CUSTOMERS_PER_TURN_MAX]), by)
+    return len(due)
 
 
 def ask_exchange() -> int:
-    """Ask the exchange about trades that have been out for too long (TradeExists); how many were asked about.
+    """Ask the exchange about trades that have been out for too long (TradeExists).
 
-    A final report is recorded. A trade that the exchange does not know is executed again, with the same id; once
-    `expires_at` and a margin have passed, its word that it does not know it ends the trade as expired. While trading
-    is halted nothing is executed again.
+    A final report is stored. A trade that the exchange does not know is executed again, with the same id, unless it is
+    halted. Once `expires_at` and a margin have passed, the exchange not knowing the trade ends it as expired.
+
+    Returns:
+        How many trades were asked about.
     """
-    due = list(Trade.objects.raw(DUE, [ASK_AFTER_SECONDS, QUESTIONS_A_SWEEP_MAX, EXPIRY_MARGIN_SECONDS]))
+    due = list(Trade.objects.raw(DUE, [ASK_AFTER_SECONDS, QUESTIONS_PER_SWEEP_MAX, EXPIRY_MARGIN_SECONDS]))
     if not due:
         return 0
-    round = _ask_about(due)
+    answers = _ask_about(due)
     log.info(
         "asked the exchange",
         trades=[str(trade.id) for trade in due],
-        final=len(round.reports),
-        executed_again=len(round.unknown_there),
-        unanswered=round.unanswered,
+        final=len(answers.reports),
+        executed_again=len(answers.unknown_there),
+        unanswered=answers.unanswered,
     )
     return len(due)
 
 
 def ask_now(trade_id: UUID) -> str:
-    """Ask the exchange about one trade; what it said, in a word or two. It goes on as after a sweep's question.
+    """Ask the exchange about one trade, and go on as after a sweep's question.
 
-    About a trade that is PLACED or final it is only asked; a final report is then kept, and judged by the next turn.
-    Raises Unknown.
+    About a PLACED or a final trade it is only asked; a final report is then stored and judged by the next turn.
+
+    Returns:
+        What the exchange said, in a word or two.
+
+    Raises:
+        Unknown: It gave no answer that can be trusted.
     """
-    asked = list(Trade.objects.raw(ASKED_NOW, [ASK_AFTER_SECONDS, trade_id, EXPIRY_MARGIN_SECONDS]))
+    asked = list(Trade.objects.raw(TAKE_ONE, [ASK_AFTER_SECONDS, trade_id, EXPIRY_MARGIN_SECONDS]))
     if asked:
-        round = _ask_about(asked)
-        (call,) = round.made
+        (call,) = _ask_about(asked).made
         if call.outcome == calls.UNKNOWN:
             raise Unknown(call.seen)
-        return call.answers[str(trade_id)]
+        return str(call.answers[str(trade_id)])
     begun = calls.begin(calls.ASK, [trade_id])
     try:
         report = gateway.ask(trade_id)
@@ -101,7 +102,7 @@ def ask_now(trade_id: UUID) -> str:
         raise
     calls.keep([begun.answered({str(trade_id): calls.said(report)})])
     if report is not None and report.get("status") != "ACCEPTED" and not _is_placed(trade_id):
-        record([report], Report.Source.SWEEP)
+        store_reports([report], Report.Source.SWEEP)
     return calls.said(report)
 
 
@@ -109,20 +110,20 @@ def _is_placed(trade_id: UUID) -> bool:
     return Trade.objects.filter(id=trade_id, status=Status.PLACED).exists()
 
 
-def _ask_about(due: list[Any]) -> "_Round":
-    round = _Round()
+def _ask_about(due: list[Any]) -> "_Answers":
+    answers = _Answers()
     with ThreadPoolExecutor(QUESTIONS_AT_ONCE, "ask") as pool:
-        list(pool.map(round.ask, due))
-    calls.keep(round.made)
-    record(round.reports, Report.Source.SWEEP)
-    rules = checks.rules()
-    execute([trade for trade in round.unknown_there if not rules.halt(trade.customer_id, trade.ticker)])
-    return round
+        list(pool.map(answers.ask, due))
+    calls.keep(answers.made)
+    store_reports(answers.reports, Report.Source.SWEEP)
+    now = rules()
+    execute([trade for trade in answers.unknown_there if not now.halt(trade.customer_id, trade.ticker)])
+    return answers
 
 
 @dataclass
-class _Round:
-    """What came of one sweep's questions. Its lists are only appended to, so threads may share it."""
+class _Answers:
+    """What came of one sweep's questions. Threads share it: its lists are only appended to."""
 
     reports: list[dict[str, Any]] = field(default_factory=list)
     unknown_there: list[Trade] = field(default_factory=list)
@@ -148,22 +149,7 @@ class _Round:
             self.reports.append(report)
 
 
-# Both parts read only partial indexes over what is open: the cost does not grow with finished trades.
-WAITING = """
-    SELECT customer_id, min(since) < now() - make_interval(secs => %(act_after)s) AS too_long FROM (
-        SELECT customer_id, placed_at AS since FROM trades_trade AS t
-        WHERE status = 'PLACED' AND placed_at < now() - make_interval(secs => %(ring_after)s) AND NOT EXISTS (
-            SELECT FROM trades_trade AS f WHERE f.customer_id = t.customer_id AND f.status = 'IN PROGRESS')
-        AND NOT %(all_halted)s AND t.customer_id <> ALL (%(halted_customers)s::bigint[]) AND NOT EXISTS (
-            SELECT FROM trades_trade AS h WHERE h.customer_id = t.customer_id AND h.status = 'PLACED'
-            AND h.sequence <= t.sequence AND h.ticker = ANY (%(halted_tickers)s::text[]))
-        UNION ALL
-        SELECT customer_id, received_at FROM trades_report
-        WHERE outcome = 'waiting' AND received_at < now() - make_interval(secs => %(ring_after)s)
-    ) AS waiting
-    GROUP BY customer_id ORDER BY min(since) LIMIT %(customers_max)s
-"""
-# Taking a question moves its next time, so that two sweeps never ask the same; a sweep that dies only delays it.
+# Taking a trade moves its next time, so that no two sweeps ask about it at once. A sweep that dies only delays it.
 DUE = """
     UPDATE trades_trade SET ask_at = now() + make_interval(secs => %s)
     WHERE id IN (
@@ -171,8 +157,8 @@ DUE = """
         ORDER BY ask_at LIMIT %s FOR UPDATE SKIP LOCKED)
     RETURNING *, expires_at < now() - make_interval(secs => %s) AS is_past, expires_at > now() AS is_live
 """
-# The same of one trade, whenever it is due.
-ASKED_NOW = """
+# The same for one trade, whether it is due or not.
+TAKE_ONE = """
     UPDATE trades_trade SET ask_at = now() + make_interval(secs => %s)
     WHERE id = %s AND status = 'IN PROGRESS'
     RETURNING *, expires_at < now() - make_interval(secs => %s) AS is_past, expires_at > now() AS is_live

@@ -1,4 +1,4 @@
-"""What Celery calls. A task is a door: it translates, and makes one call."""
+"""The Celery tasks of trading. A task is a door: it translates, and makes one call."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,17 +7,21 @@ from celery import shared_task
 from django.conf import settings
 from django.db import close_old_connections
 
-from trades.lane import answers
+from trades.lane import collect_rings
 from trades.turn import take_turn
 
 
 @shared_task(name="trades.turn")
 def turn(*, lane: int, customer_ids: Sequence[int] = (), **_: Any) -> None:
-    """Take a turn for every customer that rang, until nobody has.
+    """Take turns for the customers that have rung, until no one is left.
 
-    Lost: the sweep rings again. Doubled or late: there is nothing to do for who rang. Keywords that a newer or older
-    release sends are swallowed. customer_ids: who rang, where the broker keeps no sets (RabbitMQ).
+    A lost message is made up for by the sweep; a doubled or late one finds nothing to do.
+
+    Args:
+        lane: The lane whose message this is.
+        customer_ids: The customers that rang, where the broker has no sets (RabbitMQ).
+        _: Keywords of an older or newer release.
     """
-    close_old_connections()  # those that the server has closed meanwhile
-    for rang in answers(lane, customer_ids):
-        take_turn(rang, settings.PROCESS_NAME)
+    close_old_connections()  # the server may have closed them meanwhile
+    for rung in collect_rings(lane, customer_ids):
+        take_turn(rung, settings.PROCESS_NAME)

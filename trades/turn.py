@@ -1,7 +1,7 @@
-"""A lane's turn: settle what was reported, claim what is next, hand it to the exchange.
+"""A lane's turn: settle what was reported, claim the next trade, hand it to the exchange.
 
-The only place that moves a customer's trades and touches the books for them, in one transaction, under the customer's
-lock. Everything is for a set of customers; a set of one is the quiet case.
+This is the only place that moves trades along and touches the books for them: in one transaction, under the customers'
+locks. A turn takes a set of customers; a set of one is the quiet case.
 """
 
 from collections.abc import Collection
@@ -10,31 +10,38 @@ import structlog
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
 from accounts.ledger import Account, Books, InsufficientFunds, InsufficientShares, open_books
-from trades import checks, queries
+from trades import queries, transitions
+from trades.controls import rules
 from trades.execute import execute
 from trades.lane import ring_on_commit
 from trades.models import Reason, Status, Trade, Type
-from trades.queries import Ending
 from trades.settle import settle
+from trades.transitions import Ending
 
-EXECUTE_WITHIN_SECONDS = 30  # from the claim; after that the exchange must not execute any more
-ASK_AFTER_SECONDS = 3  # from the claim; a trade out for longer is asked about by the sweep
+EXECUTE_WITHIN_SECONDS = 30  # from the claim; after that the exchange must not execute the trade any more
+ASK_AFTER_SECONDS = 3  # from the claim; the sweep asks the exchange about a trade that has been out longer
 LOOK_AHEAD = 4  # trades of one customer that a turn can reject before it must ring again
 
 log = structlog.get_logger()
 
 
 def take_turn(customer_ids: Collection[int], by: str) -> None:
-    """Settle and claim for these customers, then execute. Again: nothing is waiting, nothing happens.
+    """Settle and claim for these customers, then execute. Never raises.
 
-    One customer's fault never stops another's turn: where the set fails, each is taken alone. What fails even so is
-    logged and left to the sweep. Never raises. by: the process, for the trades' history.
+    One customer's fault never stops another's turn: where the set fails, each customer is taken alone. What fails even
+    then is logged and left to the sweep.
+
+    Idempotent: yes. When nothing is waiting, nothing happens.
+
+    Args:
+        customer_ids: Whose turn it is; each at most once.
+        by: The process, for the trades' history.
     """
     try:
-        claimed = _settle_and_claim(customer_ids, by)
+        claimed = settle_and_claim(customer_ids, by)
         execute(claimed)
     except Exception as error:  # noqa: BLE001 — whatever it is, the other customers' turns go on
-        away = isinstance(error, OperationalError | InterfaceError)  # of the database; where it came up tells nothing
+        away = isinstance(error, OperationalError | InterfaceError)  # of the database: a traceback would tell nothing
         say = log.warning if away else log.exception
         say("turn failed", customers=len(customer_ids), first=next(iter(customer_ids)), error=repr(error))
         if _database_answers() and len(customer_ids) > 1:
@@ -42,7 +49,12 @@ def take_turn(customer_ids: Collection[int], by: str) -> None:
                 take_turn([customer_id], by)
 
 
-def _settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
+def settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
+    """Do the part of a turn that is one transaction.
+
+    Returns:
+        The trades that were claimed, to be handed to the exchange.
+    """
     with transaction.atomic(durable=True):
         books = open_books(customer_ids)
         settle(books, by)
@@ -52,21 +64,21 @@ def _settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
 
 
 def _claim(books: Books, by: str) -> list[Trade]:
-    """Where nothing is in flight, the oldest PLACED trade that cash or shares allow becomes IN PROGRESS, with its hold.
+    """Make each customer's oldest PLACED trade IN PROGRESS, with its hold, where nothing is in flight.
 
-    Those before it, which nothing can be held for, are REJECTED. While trading is halted, what is placed waits.
+    A trade that nothing can be held for is REJECTED, and the next one is tried. A halted trade waits.
     """
-    rules = checks.rules()
+    now = rules()
     placed = queries.oldest_placed(books.customer_ids, LOOK_AHEAD)
     books.load_shares((trade.customer_id, trade.ticker) for trade in placed if trade.type == Type.SELL)
     claimed: dict[int, Trade] = {}
-    waiting: set[int] = set()
+    halted: set[int] = set()
     endings: list[Ending] = []
     for trade in placed:
-        if trade.customer_id in claimed or trade.customer_id in waiting:
+        if trade.customer_id in claimed or trade.customer_id in halted:
             continue
-        if rules.halt(trade.customer_id, trade.ticker):
-            waiting.add(trade.customer_id)
+        if now.halt(trade.customer_id, trade.ticker):
+            halted.add(trade.customer_id)
             continue
         try:
             _hold(books[trade.customer_id], trade)
@@ -75,15 +87,15 @@ def _claim(books: Books, by: str) -> list[Trade]:
             endings.append(Ending(trade, Status.REJECTED, Reason.INSUFFICIENT_FUNDS))
         except InsufficientShares:
             endings.append(Ending(trade, Status.REJECTED, Reason.INSUFFICIENT_SHARES))
-    queries.end(endings, by)
-    queries.claim(list(claimed.values()), EXECUTE_WITHIN_SECONDS, ASK_AFTER_SECONDS, by)
-    # Who saw nothing but rejections may have more in line.
-    ring_on_commit({ending.trade.customer_id for ending in endings} - claimed.keys() - waiting)
+    transitions.end(endings, by)
+    transitions.claim(list(claimed.values()), EXECUTE_WITHIN_SECONDS, ASK_AFTER_SECONDS, by)
+    # A customer of whom this turn saw nothing but rejections may have more trades in line.
+    ring_on_commit({ending.trade.customer_id for ending in endings} - claimed.keys() - halted)
     return list(claimed.values())
 
 
 def _hold(account: Account, trade: Trade) -> None:
-    """Set aside what the trade may need: all available cash for a BUY, whose price nobody knows; a SELL's shares."""
+    """Set aside what the trade may need: the shares of a SELL; all available cash for a BUY, whose price is unknown."""
     if trade.type == Type.BUY:
         account.hold_cash(hold := account.available)
         trade.max_price = hold
@@ -92,7 +104,7 @@ def _hold(account: Account, trade: Trade) -> None:
 
 
 def _database_answers() -> bool:
-    """Whether a new connection can be had; the old one, which may be broken, is given up."""
+    """Return whether a new connection can be opened. The old one, which may be broken, is closed."""
     try:
         connection.close()
         connection.ensure_connection()

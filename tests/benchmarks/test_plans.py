@@ -20,10 +20,10 @@ from tests.conftest import StandInExchange
 from tests.people import word
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
-from trades.report import record
+from trades.report import store_reports
 from trades.search import TradeFilter, find_trades
 from trades.sweep import ask_exchange, ring_for_waiting
-from trades.turn import _settle_and_claim
+from trades.turn import settle_and_claim
 
 CUSTOMERS, TRADES_EACH = 5_000, 20
 SETS = (1, 40)
@@ -96,11 +96,11 @@ def place(customer_ids: list[int], type: str = Type.BUY) -> None:
 
 def in_flight(customer_ids: list[int], type: str = Type.BUY) -> list[Trade]:
     place(customer_ids, type)
-    return _settle_and_claim(customer_ids, "test")
+    return settle_and_claim(customer_ids, "test")
 
 
 def report(trades: list[Trade]) -> None:
-    record([word(trade, Status.FILLED, PRICE) for trade in trades], Report.Source.CALLBACK)
+    store_reports([word(trade, Status.FILLED, PRICE) for trade in trades], Report.Source.CALLBACK)
 
 
 def test_a_token_is_looked_up(past: Population) -> None:
@@ -120,7 +120,7 @@ def test_a_retry_is_found(customer_ids: list[int]) -> None:
 def test_trades_are_claimed(customer_ids: list[int], type: Type) -> None:
     place(customer_ids, type)
     check(
-        lambda: _settle_and_claim(customer_ids, "test"),
+        lambda: settle_and_claim(customer_ids, "test"),
         *("accounts_balance_pkey", "reports_waiting", "placed_in_line", IN_FLIGHT, CLAIMED),
         *("feed_of_customer", *(["one_position_a_stock"] if type == Type.SELL else [])),
     )
@@ -129,7 +129,7 @@ def test_trades_are_claimed(customer_ids: list[int], type: Type) -> None:
 def test_trades_that_nothing_can_be_held_for_are_ended(customer_ids: list[int]) -> None:
     for customer_id in customer_ids:
         place_trade(customer_id, "AAPL", Type.SELL, 1_000_000)
-    check(lambda: _settle_and_claim(customer_ids, "test"), "trades_trade_pkey", "feed_of_customer")
+    check(lambda: settle_and_claim(customer_ids, "test"), "trades_trade_pkey", "feed_of_customer")
     assert Trade.objects.filter(status=Status.REJECTED).count() == len(customer_ids)
 
 
@@ -143,7 +143,7 @@ def test_reports_are_settled(customer_ids: list[int], type: Type) -> None:
     trades = in_flight(customer_ids, type)
     report(trades)
     check(
-        lambda: _settle_and_claim(customer_ids, "test"),
+        lambda: settle_and_claim(customer_ids, "test"),
         *("accounts_balance_pkey", "reports_waiting", "trades_trade_pkey", "one_position_a_stock"),
         *("trades_report_pkey", "feed_of_customer"),
     )

@@ -21,7 +21,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from exchange import market
 from tests.conftest import StandInExchange
-from trades.lane import answer
+from tests.people import rung
 from trades.turn import take_turn
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -208,7 +208,7 @@ class Lanes(threading.Thread):
     def run(self) -> None:
         while not self.stopped.wait(0.02):
             for lane in range(settings.LANES):
-                if customer_ids := answer(lane):
+                if customer_ids := rung(lane):
                     take_turn(customer_ids, "lanes.test")
         connection.close()
 

@@ -246,7 +246,7 @@ def test_pages_while_trading_is_halted(open_browser: Callable[..., Browser]) -> 
     browser.sign_in(ada.email)
     set_control(Kind.HALT_TICKER, True, reason="news pending", by=sam, ticker="AAPL")
     browser.go("/stocks/AAPL")
-    browser.until_text("Trading of AAPL is halted.")
+    browser.until_text("Trading in AAPL is halted.")
     wrong = look(browser, "halted-stock")
     browser.fill("#id_quantity", "3")
     browser.press("Review")

@@ -85,7 +85,7 @@ def prepared(process: Process, case: Case) -> Callable[[], Any]:
     work = process(case)
     checks.forget()
     if process not in {turn_that_claims, turn_that_settles}:
-        lane._broker().flushdb()
+        lane.broker().flushdb()
     return work
 
 

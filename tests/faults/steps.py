@@ -159,7 +159,7 @@ def _become(work: Callable[[], Any], steps: Steps) -> None:
     code = 1
     try:
         # Nothing that the test's process has open is ours.
-        lane._client, lane._silent_until = None, float("-inf")
+        lane.forget_broker()
         current_app._after_fork()  # type: ignore[attr-defined]
         gateway._http.clear()
         settings = connection.settings_dict["OPTIONS"]

@@ -25,7 +25,7 @@ from office.reconcile import reconcile
 from tests.conftest import StandInExchange
 from tests.faults.life import Case, judge, sweep_until_final
 from tests.faults.servers import Pair, serving
-from trades import lane
+from tests.people import rung
 from trades.lane import lane_of
 from trades.models import Status, Trade
 
@@ -243,7 +243,7 @@ def test_a_process_that_counts_other_lanes_costs_time_and_nothing_else(willing: 
     for case in cases:
         case.place("rung elsewhere")
     settings.LANES = 3
-    heard = {customer for number in range(3) for customer in lane.answer(number)}
+    heard = {customer for number in range(3) for customer in rung(number)}
     assert heard < {case.customer.id for case in cases}
     for case in cases:
         sweep_until_final(case.customer)

@@ -22,12 +22,12 @@ from accounts.models import Balance, Position, Posting
 from accounts.models import Customer as Person
 from tests.conftest import StandInExchange
 from tests.model.book import LOOK_AHEAD, Customer, Order, Said
-from tests.people import CustomerFactory, word
+from tests.people import CustomerFactory, rung, word
 from trades import turn
-from trades.lane import answer, lane_of
+from trades.lane import lane_of
 from trades.models import Report, Status, Trade
 from trades.place import TradeKeyReused, place_trade
-from trades.report import record
+from trades.report import store_reports
 
 EXAMPLES, STEPS = int(os.environ.get("MODEL_EXAMPLES") or 60), 50
 CUSTOMERS = 3
@@ -105,7 +105,7 @@ class AgainstTheModel(RuleBasedStateMachine):
     @rule(who=some)
     def answer_rings(self, who: set[int]) -> None:
         """The lanes of these customers answer whoever has rung; a customer who has not gets no turn."""
-        rang = {id for lane in {lane_of(self.real[n].id) for n in who} for id in answer(lane)}
+        rang = {id for lane in {lane_of(self.real[n].id) for n in who} for id in rung(lane)}
         turn.take_turn(sorted(rang), by="test")
         for customer, model in zip(self.real, self.model, strict=True):
             if customer.id in rang:
@@ -117,10 +117,10 @@ class AgainstTheModel(RuleBasedStateMachine):
         ids = [self.real[n].id for n in who]
         if commits:
             with mock.patch.object(turn, "execute", side_effect=Crash):
-                assert _crashes(lambda: turn.execute(turn._settle_and_claim(ids, "test")))
+                assert _crashes(lambda: turn.execute(turn.settle_and_claim(ids, "test")))
             for n in who:
                 self.model[n].turn()
-        elif not _crashes(lambda: turn._settle_and_claim(ids, "test"), at):
+        elif not _crashes(lambda: turn.settle_and_claim(ids, "test"), at):
             for n in who:
                 self.model[n].turn()
 
@@ -156,13 +156,13 @@ class AgainstTheModel(RuleBasedStateMachine):
         number = self._in_flight(who, number)
         trade = self.trades[who][number]
         body = word(trade, Status.FILLED, price, quantity=trade.quantity + quantity)
-        record([body], Report.Source.CALLBACK)
+        store_reports([body], Report.Source.CALLBACK)
         self.model[who].said.append(Said(number, price, keeps_terms=False))
 
     @rule(number=st.integers(0, 100))
     def report_the_very_same_again(self, number: int) -> None:
         if self.bodies:
-            record([self.bodies[number % len(self.bodies)]] * 2, Report.Source.SWEEP)
+            store_reports([self.bodies[number % len(self.bodies)]] * 2, Report.Source.SWEEP)
 
     def _in_flight(self, who: int, number: int) -> int:
         """Mostly the trade in flight, for the others have no news."""
@@ -176,7 +176,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         if body not in self.bodies:
             self.bodies.append(body)
             self.model[who].said.append(Said(number, price))
-        record([body], Report.Source.CALLBACK)
+        store_reports([body], Report.Source.CALLBACK)
 
     # -- what is compared
 

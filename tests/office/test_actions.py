@@ -23,7 +23,7 @@ from office.cases import Finding, Kind
 from office.models import AuditEntry, Case, Job, Note
 from office.roles import POWERS, Power, Role, appoint, may
 from tests.office.conftest import signed_in
-from tests.people import claim
+from tests.people import claim, rung
 from trades import checks, lane
 from trades.models import Status, Trade, TradingControl, Type
 from trades.place import place_trade
@@ -144,9 +144,9 @@ def test_cancel_takes_a_placed_trade_back_and_no_other(browser_of, targets: dict
 
 
 def test_ring_rings_the_customers_lane(browser_of, targets: dict[str, Any], alice: Customer) -> None:
-    lane._broker().flushdb()
+    lane.broker().flushdb()
     browser_of(Role.SUPPORT).post(url_of("ring", targets))
-    assert lane.answer(lane.lane_of(alice.id)) == [alice.id]
+    assert rung(lane.lane_of(alice.id)) == [alice.id]
 
 
 def test_ask_asks_the_exchange_and_keeps_the_call(

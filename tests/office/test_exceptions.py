@@ -23,7 +23,7 @@ from tests.people import claim, say, word
 from trades.execute import execute
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
-from trades.report import record
+from trades.report import store_reports
 from webhooks.models import Delivery, Webhook
 
 
@@ -37,8 +37,8 @@ def test_reports_that_need_a_person(alice: Customer, bob: Customer) -> None:
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
     claim(alice)
     say(trade, Status.FILLED, Decimal(10), quantity=5)
-    record([word(trade, Status.FILLED, Decimal(10)) | {"price": "free"}], Report.Source.CALLBACK)
-    record([word(trade, Status.REJECTED) | {"tradeId": str(uuid7())}], Report.Source.CALLBACK)
+    store_reports([word(trade, Status.FILLED, Decimal(10)) | {"price": "free"}], Report.Source.CALLBACK)
+    store_reports([word(trade, Status.REJECTED) | {"tradeId": str(uuid7())}], Report.Source.CALLBACK)
     claim(alice)
     schedule.find_cases()
     assert kinds() == ["breaks_terms", "contradicts", "malformed", "unknown_here"]
@@ -87,7 +87,7 @@ def sent(customer: Customer, exchange, **terms) -> Trade:
             break
         time.sleep(0.02)
     assert report
-    record([report | terms], Report.Source.SWEEP)
+    store_reports([report | terms], Report.Source.SWEEP)
     claim(customer)
     trade.refresh_from_db()
     return trade

@@ -34,8 +34,8 @@ def sam(db: None) -> Customer:
     [
         (Kind.HALT_ALL, "", False, "Trading is halted.", EVERYWHERE),
         (Kind.HALT_CUSTOMER, "", True, "Your trading is frozen.", EVERYWHERE),
-        (Kind.HALT_TICKER, "AAPL", False, "Trading of AAPL is halted.", OF_AAPL),
-        (Kind.RESTRICT_TICKER, "AAPL", False, "AAPL may not be traded here.", OF_AAPL),
+        (Kind.HALT_TICKER, "AAPL", False, "Trading in AAPL is halted.", OF_AAPL),
+        (Kind.RESTRICT_TICKER, "AAPL", False, "AAPL cannot be traded here.", OF_AAPL),
     ],
 )
 def test_a_halt_is_said_where_it_matters_and_by_the_ticket(
@@ -87,15 +87,15 @@ def test_a_trade_that_waits_for_a_halt_says_so_and_a_final_one_does_not(
     final = Trade.objects.get(customer=alice)
     waiting, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     set_control(Kind.HALT_TICKER, True, reason="-", by=sam, ticker="AAPL")
-    assert "Trading of AAPL is halted." in page_of(alice).get(f"/trades/{waiting.id}").content.decode()
+    assert "Trading in AAPL is halted." in page_of(alice).get(f"/trades/{waiting.id}").content.decode()
     assert BANNER not in page_of(alice).get(f"/trades/{final.id}").content.decode()
 
 
 @pytest.mark.parametrize(
     ("kind", "value", "sentence"),
     [
-        (Kind.SHARES_MAX, 2, "One trade is of 2 shares at most."),
-        (Kind.NOTIONAL_MAX, 1, "One trade is worth $1.00 at most."),
+        (Kind.SHARES_MAX, 2, "One trade can be for 2 shares at most."),
+        (Kind.NOTIONAL_MAX, 1, "One trade can be worth $1.00 at most."),
     ],
 )
 def test_a_limit_is_a_sentence_beside_the_field(
@@ -123,7 +123,7 @@ def test_too_many_orders_and_no_price(listed: StandInExchange, alice: Customer, 
     set_control(Kind.ORDERS_A_MINUTE_MAX, True, reason="-", by=sam, value=Decimal(1))
     answer = client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": str(uuid4())})
     assert answer.status_code == 422
-    assert "That is more than 1 in a minute" in answer.content.decode()
+    assert "your limit is 1 per minute" in answer.content.decode()
     set_control(Kind.NOTIONAL_MAX, True, reason="-", by=sam, value=Decimal(1000))
     listed.faults(down=True)
     checks.forget()
@@ -135,8 +135,8 @@ def test_too_many_orders_and_no_price(listed: StandInExchange, alice: Customer, 
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
-        ("OPEN_TRADES_OF_A_CUSTOMER_MAX", "As many of your trades wait as may."),
-        ("OPEN_TRADES_MAX", "More trades come in right now than can be taken."),
+        ("OPEN_TRADES_OF_A_CUSTOMER_MAX", "You have too many open trades."),
+        ("OPEN_TRADES_MAX", "We are receiving more trades than we can take."),
     ],
 )
 def test_what_is_too_much_for_now_is_a_sentence_too(

@@ -9,10 +9,10 @@ from django.db import connection, transaction
 from feed import reader
 from feed.reader import Cursor
 from tests.people import claim, open_account, say
-from trades import queries
+from trades import transitions
 from trades.models import Status, StatusChange, Trade, TradeCounter
 from trades.place import place_trade
-from trades.queries import Placing
+from trades.transitions import Placing
 
 
 def read_on(customer_id: int, position: Cursor, each_max: int = 7) -> tuple[Cursor, list[reader.Event]]:
@@ -35,7 +35,7 @@ def test_an_event_waits_for_one_before_it_that_has_not_committed() -> None:
         try:
             with transaction.atomic():
                 trade = Trade(customer_id=alice.id, ticker="IBM", type="BUY", quantity=1)
-                assert queries.record([Placing(trade, "test")]) == [True]
+                assert transitions.insert_trades([Placing(trade, "test")]) == [True]
                 written.set()
                 commit.wait(20)
             late.append(Trade.objects.get(id=trade.id))
@@ -127,7 +127,7 @@ def test_who_has_a_lower_number_and_places_later_is_later_in_the_feed() -> None:
                 begun.set()
                 assert other_placed.wait(20)
                 trade = Trade(customer_id=alice.id, ticker="IBM", type="BUY", quantity=1)
-                assert queries.record([Placing(trade, "test")]) == [True]
+                assert transitions.insert_trades([Placing(trade, "test")]) == [True]
         finally:
             connection.close()
 

@@ -12,10 +12,10 @@ from django.test import Client
 
 from accounts.models import Customer
 from tests.races.at_once import Open, Running, eventually, outcomes, rows, together, violations, waiting, watching
-from trades import place, queries
+from trades import place, transitions
 from trades.models import StatusChange, Trade
 from trades.place import TradeKeyReused, place_trade
-from trades.queries import Placing
+from trades.transitions import Placing
 
 THREADS = 8
 EACH = 6
@@ -29,7 +29,7 @@ def buy(customer: Customer, quantity: int = 1, key: str | None = None) -> tuple[
 def record(customer: Customer) -> None:
     """The statement of a placing, in a transaction of the caller's."""
     trade = Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1)
-    assert queries.record([Placing(trade, "test")]) == [True]
+    assert transitions.insert_trades([Placing(trade, "test")]) == [True]
 
 
 def poster(client: Client, quantity: int) -> Callable[[], Any]:
@@ -81,10 +81,10 @@ def test_the_checker_sees_a_line_whose_numbers_are_drawn_without_the_counters_lo
     with connection.cursor() as cursor:
         cursor.execute("CREATE SEQUENCE drawn")
     try:
-        begin, end = queries.RECORD.index("free AS"), queries.RECORD.index("), trade AS")
-        drawn = "counter AS (SELECT customer_id, nextval('drawn') - 1 AS before, 0::bigint AS xact FROM asked"
-        unlocked = queries.RECORD[:begin] + drawn + queries.RECORD[end:]
-        monkeypatch.setattr(queries, "RECORD", unlocked)
+        begin, end = transitions.INSERT_TRADES.index("free AS"), transitions.INSERT_TRADES.index("), trade AS")
+        drawn = "counter AS (SELECT customer_id, nextval('drawn') - 1 AS before, 0::bigint AS xact FROM new"
+        unlocked = transitions.INSERT_TRADES[:begin] + drawn + transitions.INSERT_TRADES[end:]
+        monkeypatch.setattr(transitions, "INSERT_TRADES", unlocked)
         first = Open(lambda: record(bob))
         buy(bob)
         assert [seen.split(":")[0] for seen in violations()] == ["a line has no gap"]
@@ -99,7 +99,7 @@ def test_those_who_come_at_once_are_recorded_by_one_statement(
 ) -> None:
     buy(bob)
     sets: list[list[int]] = []
-    record_set = queries.record
+    record_set = transitions.insert_trades
 
     def watched(placings: Sequence[Placing]) -> list[bool]:
         if not sets:
@@ -107,9 +107,9 @@ def test_those_who_come_at_once_are_recorded_by_one_statement(
         sets.append([placing.trade.quantity for placing in placings])
         return record_set(placings)
 
-    monkeypatch.setattr(queries, "record", watched)
+    monkeypatch.setattr(transitions, "insert_trades", watched)
     first = Running(lambda: buy(alice, 1))
-    eventually(lambda: place._record_together._is_led)
+    eventually(lambda: place.insert_batched._is_led)
     placed = together(*[partial(buy, customer, n) for n in (2, 3) for customer in (alice, bob, bob)])
     first.result()
     assert [len(quantities) for quantities in sets] == [1, 6], "one alone, and then all who came meanwhile"
@@ -131,10 +131,10 @@ def test_sets_of_several_processes_at_once_keep_every_line(alice: Customer, bob:
                 Placing(Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1), "test")
                 for customer in line_up
             ]
-            for placing, is_recorded in zip(placings, place._record_all(placings), strict=True):
+            for placing, is_recorded in zip(placings, place.insert_set(placings), strict=True):
                 if not is_recorded:
                     left_out.append(number)
-                    place._record_alone(placing, None)
+                    place.insert_alone(placing, None)
 
     before = len(line(alice))
     with watching(violations) as watch:
@@ -160,7 +160,7 @@ def test_one_who_used_a_key_twice_costs_the_others_of_the_set_nothing(
         for customer, key in ((alice, "k"), (bob, "k"))
     ]
     buy(bob)
-    assert place._record_all([Placing(trade, "test") for trade in trades]) == [False, False]
+    assert place.insert_set([Placing(trade, "test") for trade in trades]) == [False, False]
     with pytest.raises(IntegrityError):
         buy(alice, key="k")
     assert not buy(bob, key="k")[1]

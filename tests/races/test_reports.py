@@ -16,7 +16,7 @@ from tests.people import claim, word
 from tests.races.at_once import together
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
-from trades.report import record
+from trades.report import store_reports
 
 COPIES = 10
 
@@ -45,7 +45,7 @@ def signed(*bodies: dict[str, Any]) -> Callable[[], Any]:
 
 def test_one_report_many_times_at_once_is_kept_once_and_settles_once(alice: Customer, in_flight: Trade) -> None:
     said = word(in_flight, Status.FILLED, Decimal(100))
-    together(*[lambda: record([said, said], Report.Source.CALLBACK)] * COPIES)
+    together(*[lambda: store_reports([said, said], Report.Source.CALLBACK)] * COPIES)
     assert Report.objects.filter(trade_id=in_flight.id).count() == 1
     together(*[lambda: claim(alice)] * COPIES)
     assert Posting.objects.filter(cause=in_flight.id).count() == 2
@@ -73,7 +73,7 @@ def test_contradicting_reports_at_once_one_settles_and_the_others_are_kept(alice
     words += [word(in_flight, Status.REJECTED)]
 
     def hear(said: dict[str, Any]) -> None:
-        record([said], Report.Source.CALLBACK)
+        store_reports([said], Report.Source.CALLBACK)
         claim(alice)
 
     together(*[lambda said=said: hear(said) for said in words])

@@ -15,13 +15,13 @@ from accounts import ledger
 from accounts.ledger import Account, Books
 from accounts.models import Balance, Customer, Posting
 from tests.conftest import StandInExchange
-from tests.people import claim, say, word
+from tests.people import claim, rung, say, word
 from tests.races.at_once import Open, outcomes, rows, together, violations, watching
 from tests.races.conftest import CUSTOMERS
 from trades import lane, queries, sweep, tasks
 from trades.models import FINAL, Report, Status, StatusChange, Trade
 from trades.place import place_trade
-from trades.report import record
+from trades.report import store_reports
 from trades.turn import take_turn
 
 TURNS_AT_ONCE = 6
@@ -70,7 +70,7 @@ def test_workers_placings_and_reports_at_once_lose_nothing_and_keep_every_promis
             trades = list(Trade.objects.filter(status=Status.IN_PROGRESS))
             for trade in trades:
                 said = word(trade, dice.choice([Status.FILLED, Status.FILLED, Status.REJECTED]), Decimal(10))
-                record([said, said], Report.Source.CALLBACK)
+                store_reports([said, said], Report.Source.CALLBACK)
             if not trades and not Trade.objects.exclude(status__in=FINAL).exists() and all_placed.is_set():
                 over.set()
 
@@ -120,7 +120,7 @@ def test_a_customer_whose_row_is_stuck_stops_no_other_customers_turn(
 
 def test_threads_that_ring_at_once_send_one_message(alice: Customer) -> None:
     assert together(*[lambda: lane.ring([alice.id])] * TURNS_AT_ONCE) == [True] * TURNS_AT_ONCE
-    assert lane._broker().llen(lane.queue_name(lane.lane_of(alice.id))) == 1
+    assert lane.broker().llen(lane.queue_name(lane.lane_of(alice.id))) == 1
 
 
 def test_a_doubled_ring_takes_one_turn(exchange: StandInExchange, alice: Customer, monkeypatch: Any) -> None:
@@ -141,13 +141,13 @@ def test_a_doubled_ring_takes_one_turn(exchange: StandInExchange, alice: Custome
 
 def test_who_rings_while_a_lane_is_answered_is_heard(crowd: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane.settings, "LANES", 1)
-    lane.answer(0)
+    rung(0)
     heard: list[int] = []
     over = threading.Event()
 
     def listen() -> None:
         while not over.is_set():
-            heard.extend(lane.answer(0))
+            heard.extend(rung(0))
 
     def ring() -> None:
         for _ in range(50):
@@ -156,7 +156,7 @@ def test_who_rings_while_a_lane_is_answered_is_heard(crowd: list[Customer], monk
         over.set()
 
     together(ring, listen, listen)
-    left = lane.answer(0)
+    left = rung(0)
     # Whoever is left in the set was rung for after it was last read, and the bell is rung for them.
     assert set(heard) | set(left) == {person.id for person in crowd}
 

@@ -11,11 +11,11 @@ from trades import lane
 @pytest.fixture
 def broker_at(settings: Any) -> Iterator[Callable[[int], None]]:
     """Let rings go to another port, until the test ends."""
-    there, client = settings.BROKER_URL, lane._broker()
+    there = settings.BROKER_URL
 
     def broker_at(port: int) -> None:
         settings.BROKER_URL = f"redis://127.0.0.1:{port}/0"
-        lane._client = None
 
     yield broker_at
-    settings.BROKER_URL, lane._client = there, client
+    settings.BROKER_URL = there
+    lane.broker_backoff.stop()

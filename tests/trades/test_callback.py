@@ -14,9 +14,9 @@ from standardwebhooks import Webhook
 
 from accounts.models import Customer
 from tests.answers import assert_problem
-from tests.people import claim, word
+from tests.people import claim, rung, word
 from trades.callback import REPORTS_MAX
-from trades.lane import answer, lane_of
+from trades.lane import lane_of
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
 
@@ -61,7 +61,7 @@ def test_a_signed_report_is_kept_and_rung_for(
         reply = deliver(raw, signed(raw))
     assert (reply.status_code, reply.content) == (204, b"")
     assert Report.objects.get(trade_id=trade.id).outcome == Outcome.WAITING
-    assert answer(lane_of(trade.customer_id)) == [trade.customer_id]
+    assert rung(lane_of(trade.customer_id)) == [trade.customer_id]
 
 
 def test_the_turn_that_follows_makes_it_count(trade: Trade, raw: bytes, bob: Customer) -> None:

@@ -55,7 +55,7 @@ def test_what_is_read_again_is_handed_over_on_the_same_terms(exchange: StandInEx
 def test_a_large_set_goes_in_several_calls(
     exchange: StandInExchange, db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execute_module, "TRADES_A_CALL_MAX", 2)
+    monkeypatch.setattr(execute_module, "TRADES_PER_CALL_MAX", 2)
     people = [open_account(f"customer{n}@example.com", Decimal(10)) for n in range(5)]
     for person in people:
         place_trade(person.id, "AAPL", "BUY", 1)

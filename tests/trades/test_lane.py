@@ -11,8 +11,9 @@ import pytest
 from accounts.models import Customer
 from brokerage.celery import app
 from tests.answers import post
+from tests.people import rung
 from trades import lane
-from trades.lane import CUSTOMERS_A_TURN_MAX, answer, answers, lane_of, queue_name, ring, ring_on_commit
+from trades.lane import CUSTOMERS_PER_TURN_MAX, collect_rings, lane_of, queue_name, ring, ring_on_commit
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,7 @@ def frozen_port() -> Iterator[int]:
 
 def messages(number: int) -> list[dict[str, Any]]:
     """What waits in the queue of a lane."""
-    return [json.loads(raw) for raw in lane._broker().lrange(queue_name(number), 0, -1)]
+    return [json.loads(raw) for raw in lane.broker().lrange(queue_name(number), 0, -1)]
 
 
 def customers_of(number: int, count: int) -> list[int]:
@@ -57,7 +58,7 @@ def test_many_rings_make_one_message_and_lose_no_customer() -> None:
         for _ in range(4):
             assert ring([customer])
     assert len(messages(3)) == 1
-    assert answer(3) == customers
+    assert rung(3) == customers
 
 
 def test_a_message_goes_to_its_lanes_queue_only() -> None:
@@ -78,15 +79,15 @@ def test_the_exchange_of_all_lanes_is_direct_with_one_key_a_queue() -> None:
 def test_who_rang_in_other_lanes_is_taken_along() -> None:
     ring([*customers_of(1, 2), *customers_of(2, 2)])
     assert [len(messages(number)) for number in (1, 2, 3)] == [1, 1, 0]
-    assert answer(3) == sorted([*customers_of(1, 2), *customers_of(2, 2)])
-    assert (answer(1), answer(2)) == ([], [])
+    assert rung(3) == sorted([*customers_of(1, 2), *customers_of(2, 2)])
+    assert (rung(1), rung(2)) == ([], [])
 
 
 def test_who_rings_while_a_worker_is_awake_wakes_nobody_else_and_is_in_its_next_round() -> None:
     early, late = customers_of(3, 2)
     (elsewhere,) = customers_of(4, 1)
     ring([early])
-    rounds = answers(3)
+    rounds = collect_rings(3)
     assert next(rounds) == [early]
     ring([late, elsewhere])
     assert [len(messages(number)) for number in (3, 4)] == [1, 0]
@@ -97,7 +98,7 @@ def test_who_rings_while_a_worker_is_awake_wakes_nobody_else_and_is_in_its_next_
 def test_who_rings_when_all_have_gone_to_sleep_wakes_one() -> None:
     (customer,) = customers_of(3, 1)
     ring([customer])
-    assert list(answers(3)) == [[customer]]
+    assert list(collect_rings(3)) == [[customer]]
     ring([customer])
     assert len(messages(3)) == 2
 
@@ -105,74 +106,74 @@ def test_who_rings_when_all_have_gone_to_sleep_wakes_one() -> None:
 def test_who_rings_after_a_worker_died_in_a_turn_wakes_another_before_long() -> None:
     early, late = customers_of(3, 2)
     ring([early])
-    answer(3)
+    rung(3)
     ring([late])
     assert len(messages(3)) == 1
     time.sleep(lane.AWAKE_SECONDS + 0.05)  # the broker's clock has milliseconds
     ring([early])
     assert len(messages(3)) == 2
-    assert answer(3) == [early, late]
+    assert rung(3) == [early, late]
 
 
 def test_a_worker_that_is_kept_busy_goes_on_by_way_of_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "ROUNDS_SECONDS_MAX", 0)
+    monkeypatch.setattr(lane, "COLLECT_SECONDS_MAX", 0)
     (customer,) = customers_of(3, 1)
     ring([customer])
-    assert list(answers(3)) == [[customer]]
+    assert list(collect_rings(3)) == [[customer]]
     assert len(messages(3)) == 2
 
 
 def test_an_answer_takes_a_bounded_number_and_wakes_another_worker_for_the_rest() -> None:
-    customers = customers_of(3, CUSTOMERS_A_TURN_MAX + 50)
+    customers = customers_of(3, CUSTOMERS_PER_TURN_MAX + 50)
     ring(customers)
-    lane._broker().delete(queue_name(3))  # its message has been taken
-    first = answer(3)
-    assert len(first) == CUSTOMERS_A_TURN_MAX
+    lane.broker().delete(queue_name(3))  # its message has been taken
+    first = rung(3)
+    assert len(first) == CUSTOMERS_PER_TURN_MAX
     assert first == sorted(first)
     assert len(messages(3)) == 1
-    second = answer(3)
+    second = rung(3)
     assert sorted([*first, *second]) == customers
     assert len(messages(3)) == 1
 
 
 def test_the_next_round_begins_where_the_last_found_no_more_room() -> None:
-    crowd, few = customers_of(3, 3 * CUSTOMERS_A_TURN_MAX), customers_of(5, 2)
-    ring([*crowd, *few, *customers_of(4, CUSTOMERS_A_TURN_MAX)])
-    rounds = answers(4)
-    assert next(rounds) == customers_of(4, CUSTOMERS_A_TURN_MAX)
-    ring(customers_of(4, CUSTOMERS_A_TURN_MAX))
+    crowd, few = customers_of(3, 3 * CUSTOMERS_PER_TURN_MAX), customers_of(5, 2)
+    ring([*crowd, *few, *customers_of(4, CUSTOMERS_PER_TURN_MAX)])
+    rounds = collect_rings(4)
+    assert next(rounds) == customers_of(4, CUSTOMERS_PER_TURN_MAX)
+    ring(customers_of(4, CUSTOMERS_PER_TURN_MAX))
     assert set(few) < set(next(rounds)), "lane 4, which is full again, does not keep lane 5 waiting"
 
 
 def test_those_who_are_left_are_rung_for_once() -> None:
-    ring(customers_of(3, 3 * CUSTOMERS_A_TURN_MAX))
-    answer(3)
-    answer(3)
+    ring(customers_of(3, 3 * CUSTOMERS_PER_TURN_MAX))
+    rung(3)
+    rung(3)
     assert len(messages(3)) == 1
 
 
 def test_a_doubled_message_finds_nobody() -> None:
     ring(customers_of(3, 1))
-    answer(3)
-    assert answer(3) == []
+    rung(3)
+    assert rung(3) == []
 
 
 def test_ringing_for_nobody_is_nothing() -> None:
     assert ring([])
-    assert not lane._broker().keys("*lane*")
+    assert not lane.broker().keys("*lane*")
 
 
 def test_a_ring_that_fails_says_so_and_the_next_ones_are_quiet_for_a_while(broker_at: Any, settings: Any) -> None:
-    there, client = settings.BROKER_URL, lane._client
+    there = settings.BROKER_URL
     broker_at(1)
     assert not ring([1])
-    settings.BROKER_URL, lane._client = there, client
-    lane._silent_until = time.monotonic() + 60
+    settings.BROKER_URL = there
+    lane.broker_backoff.start(60)
     assert not ring([1])
-    assert answer(lane_of(1)) == []
-    lane._silent_until = float("-inf")
+    assert rung(lane_of(1)) == []
+    lane.broker_backoff.stop()
     assert ring([1])
-    assert answer(lane_of(1)) == [1]
+    assert rung(lane_of(1)) == [1]
 
 
 def test_a_broker_that_never_answers_holds_a_ring_up_only_once_and_briefly(broker_at: Any, frozen_port: int) -> None:
@@ -180,8 +181,8 @@ def test_a_broker_that_never_answers_holds_a_ring_up_only_once_and_briefly(broke
     began = time.monotonic()
     assert not ring([1])
     assert time.monotonic() - began < 5
-    assert lane._silent_until > began + 1
-    lane._silent_until = time.monotonic() + 60
+    assert lane.broker_backoff.is_active
+    lane.broker_backoff.start(60)
     began = time.monotonic()
     assert not any(ring([customer]) for customer in range(1, 1000))
     assert time.monotonic() - began < 1
@@ -208,11 +209,11 @@ def test_a_trade_is_placed_while_the_broker_is_away(
 def test_a_ring_on_commit_is_heard_after_the_commit(db: None, django_capture_on_commit_callbacks: Any) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         ring_on_commit(iter([5]))
-        assert answer(lane_of(5)) == []
-    assert answer(lane_of(5)) == [5]
+        assert rung(lane_of(5)) == []
+    assert rung(lane_of(5)) == [5]
 
 
 def test_with_rabbitmq_a_message_that_names_nobody_asks_for_no_turn(settings: Any) -> None:
     settings.BROKER_IS_RABBITMQ = True
-    assert list(answers(3)) == []
-    assert list(answers(3, [7, 5])) == [[5, 7]]
+    assert list(collect_rings(3)) == []
+    assert list(collect_rings(3, [7, 5])) == [[5, 7]]

@@ -56,7 +56,7 @@ def test_an_outage_of_the_database_is_a_line_and_no_traceback(
     def away(*_: Any) -> None:
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr("trades.turn._settle_and_claim", away)
+    monkeypatch.setattr("trades.turn.settle_and_claim", away)
     take_turn([bob.id], "lanes.1")
     (line,) = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
     assert (line["event"], line["level"]) == ("turn failed", "warning")

@@ -8,8 +8,9 @@ import pytest
 from accounts.models import Customer
 from exchange import market
 from tests.conftest import StandInExchange
+from tests.people import rung
 from trades import checks
-from trades.lane import answer, lane_of
+from trades.lane import lane_of
 from trades.models import Status, StatusChange, Trade, TradeCounter
 from trades.place import TradeKeyReused, UnknownTicker, place_trade
 
@@ -85,8 +86,8 @@ def test_a_key_answers_for_a_stock_that_was_delisted_since(exchange: StandInExch
 def test_placing_rings_once_it_is_committed(bob: Customer, django_capture_on_commit_callbacks: Any) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         place_trade(bob.id, "AAPL", "BUY", 1)
-        assert answer(lane_of(bob.id)) == []
-    assert answer(lane_of(bob.id)) == [bob.id]
+        assert rung(lane_of(bob.id)) == []
+    assert rung(lane_of(bob.id)) == [bob.id]
 
 
 def test_placing_touches_no_balance_and_locks_none(bob: Customer, django_assert_max_num_queries: Any) -> None:

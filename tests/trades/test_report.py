@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 
 from accounts.models import Customer
-from tests.people import word
-from trades.lane import answer, lane_of
+from tests.people import rung, word
+from trades.lane import lane_of
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
-from trades.report import record
+from trades.report import store_reports
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def fill(trade: Trade, **other: Any) -> dict[str, Any]:
 
 def test_a_report_is_kept_as_it_was_said(trade: Trade) -> None:
     said = fill(trade, note="more than we know of", nested={"a": [1, None]})
-    record([said], Report.Source.CALLBACK)
+    store_reports([said], Report.Source.CALLBACK)
     report = Report.objects.get(trade_id=trade.id)
     assert json.loads(report.body) == said
     assert (report.source, report.outcome, report.customer_id) == ("callback", Outcome.WAITING, trade.customer_id)
@@ -34,19 +34,19 @@ def test_a_report_is_kept_as_it_was_said(trade: Trade) -> None:
 
 def test_the_same_report_is_kept_once_however_it_is_spelt_and_whoever_brought_it(trade: Trade) -> None:
     said = fill(trade)
-    record([said, said], Report.Source.CALLBACK)
-    record([dict(reversed(said.items()))], Report.Source.SWEEP)
+    store_reports([said, said], Report.Source.CALLBACK)
+    store_reports([dict(reversed(said.items()))], Report.Source.SWEEP)
     assert Report.objects.get(trade_id=trade.id).source == "callback"
 
 
 def test_another_word_on_the_same_trade_is_another_report(trade: Trade) -> None:
-    record([fill(trade), fill(trade, executionId="another")], Report.Source.CALLBACK)
+    store_reports([fill(trade), fill(trade, executionId="another")], Report.Source.CALLBACK)
     assert Report.objects.filter(trade_id=trade.id).count() == 2
 
 
 def test_a_report_about_no_trade_of_ours_is_kept_for_a_person(db: None) -> None:
     stranger = str(uuid4())
-    record([{"tradeId": stranger, "status": "FILLED"}], Report.Source.CALLBACK)
+    store_reports([{"tradeId": stranger, "status": "FILLED"}], Report.Source.CALLBACK)
     report = Report.objects.get(trade_id=stranger)
     assert (report.outcome, report.customer_id) == (Outcome.UNKNOWN_TRADE, None)
 
@@ -58,30 +58,30 @@ def test_a_report_about_no_trade_of_ours_is_kept_for_a_person(db: None) -> None:
     ids=lambda body: repr(body)[:20],
 )
 def test_a_report_that_names_no_trade_is_kept_too(db: None, body: dict[str, Any]) -> None:
-    record([body], Report.Source.CALLBACK)
+    store_reports([body], Report.Source.CALLBACK)
     report = Report.objects.get()
     assert (json.loads(report.body), report.trade_id, report.outcome) == (body, None, Outcome.UNKNOWN_TRADE)
 
 
 def test_the_lanes_of_those_concerned_are_rung(trade: Trade, django_capture_on_commit_callbacks: Any) -> None:
-    answer(lane_of(trade.customer_id))
+    rung(lane_of(trade.customer_id))
     with django_capture_on_commit_callbacks(execute=True):
-        record([fill(trade), {"tradeId": str(uuid4())}], Report.Source.CALLBACK)
-    assert answer(lane_of(trade.customer_id)) == [trade.customer_id]
+        store_reports([fill(trade), {"tradeId": str(uuid4())}], Report.Source.CALLBACK)
+    assert rung(lane_of(trade.customer_id)) == [trade.customer_id]
 
 
 def test_a_report_that_came_before_rings_nobody(trade: Trade, django_capture_on_commit_callbacks: Any) -> None:
-    record([fill(trade)], Report.Source.CALLBACK)
+    store_reports([fill(trade)], Report.Source.CALLBACK)
     with django_capture_on_commit_callbacks(execute=True):
-        record([fill(trade)], Report.Source.CALLBACK)
-    assert answer(lane_of(trade.customer_id)) == []
+        store_reports([fill(trade)], Report.Source.CALLBACK)
+    assert rung(lane_of(trade.customer_id)) == []
 
 
 def test_no_reports_are_nothing(db: None, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        record([], Report.Source.CALLBACK)
+        store_reports([], Report.Source.CALLBACK)
 
 
 def test_a_set_costs_as_many_statements_as_one(trade: Trade, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(3):  # savepoint, insert, release
-        record([fill(trade, executionId=str(n)) for n in range(100)], Report.Source.CALLBACK)
+        store_reports([fill(trade, executionId=str(n)) for n in range(100)], Report.Source.CALLBACK)

@@ -11,11 +11,11 @@ from django.db import connection
 from accounts.models import Balance, Customer
 from exchange import gateway
 from tests.conftest import NEVER_MS, StandInExchange
-from tests.people import claim, word
-from trades.lane import answer, lane_of
+from tests.people import claim, rung, word
+from trades.lane import lane_of
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
-from trades.report import record
+from trades.report import store_reports
 from trades.sweep import (
     ACT_AFTER_SECONDS,
     EXPIRY_MARGIN_SECONDS,
@@ -26,9 +26,10 @@ from trades.sweep import (
 from trades.turn import take_turn
 
 
-def set_back(table: str, seconds: int, *columns: str) -> None:
+def set_back(table: str, seconds: float, *columns: str) -> None:
     """Let time have passed: these columns of every row are so many seconds earlier."""
-    changes = ", ".join(f"{column} = now() - make_interval(secs => {seconds})" for column in columns)
+    then = f"now() - make_interval(secs => {seconds})"
+    changes = ", ".join(f"{column} = CASE WHEN {column} IS NOT NULL THEN {then} END" for column in columns)
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")  # they keep such columns as they are
@@ -115,7 +116,7 @@ def test_a_callback_that_comes_after_all_changes_nothing(
     claim(alice)
     report = gateway.ask(trade.id)
     assert report is not None
-    record([report], Report.Source.CALLBACK)
+    store_reports([report], Report.Source.CALLBACK)
     assert Report.objects.filter(trade_id=trade.id).count() == 1
 
 
@@ -188,15 +189,15 @@ def test_with_nothing_out_nothing_is_asked(trade: Trade, settings: Any) -> None:
 
 
 def test_who_waits_without_a_ring_is_rung_for(trade: Trade, alice: Customer) -> None:
-    set_back("trades_trade", RING_AFTER_SECONDS + 1, "placed_at")
+    set_back("trades_trade", RING_AFTER_SECONDS + 0.1, "placed_at", "settled_at")
     assert ring_for_waiting("test") == 1
-    assert answer(lane_of(alice.id)) == [alice.id]
+    assert rung(lane_of(alice.id)) == [alice.id]
     assert status(trade) == Status.PLACED
 
 
 def test_who_has_not_waited_long_is_not_rung_for(trade: Trade, alice: Customer) -> None:
     assert ring_for_waiting("test") == 0
-    assert answer(lane_of(alice.id)) == []
+    assert rung(lane_of(alice.id)) == []
 
 
 def test_who_has_a_trade_in_flight_is_not_rung_for(exchange: StandInExchange, trade: Trade, alice: Customer) -> None:
@@ -208,17 +209,17 @@ def test_who_has_a_trade_in_flight_is_not_rung_for(exchange: StandInExchange, tr
 
 def test_who_has_a_report_waiting_is_rung_for(trade: Trade, alice: Customer) -> None:
     claim(alice)
-    record([word(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
+    store_reports([word(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
     assert ring_for_waiting("test") == 0
-    set_back("trades_report", RING_AFTER_SECONDS + 1, "received_at")
+    set_back("trades_report", RING_AFTER_SECONDS + 0.1, "received_at")
     assert ring_for_waiting("test") == 1
-    assert answer(lane_of(alice.id)) == [alice.id]
+    assert rung(lane_of(alice.id)) == [alice.id]
 
 
 def test_where_lanes_never_come_the_sweep_takes_the_turn(
     exchange: StandInExchange, trade: Trade, alice: Customer
 ) -> None:
-    set_back("trades_trade", ACT_AFTER_SECONDS + 1, "placed_at")
+    set_back("trades_trade", ACT_AFTER_SECONDS + 1, "placed_at", "settled_at")
     ring_for_waiting("sweep-7")
     assert status(trade) == Status.IN_PROGRESS
     assert len(entries(exchange, trade)) == 1
@@ -227,7 +228,7 @@ def test_where_lanes_never_come_the_sweep_takes_the_turn(
 
 def test_where_lanes_never_come_the_sweep_settles_too(exchange: StandInExchange, trade: Trade, alice: Customer) -> None:
     claim(alice)
-    record([word(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
+    store_reports([word(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
     set_back("trades_report", ACT_AFTER_SECONDS + 1, "received_at")
     ring_for_waiting("sweep-7")
     assert status(trade) == Status.FILLED
@@ -239,6 +240,6 @@ def test_without_the_broker_the_sweep_takes_the_turn(
     exchange: StandInExchange, trade: Trade, alice: Customer, broker_at: Any
 ) -> None:
     broker_at(1)
-    set_back("trades_trade", ACT_AFTER_SECONDS + 1, "placed_at")
+    set_back("trades_trade", ACT_AFTER_SECONDS + 1, "placed_at", "settled_at")
     ring_for_waiting("test")
     assert status(trade) == Status.IN_PROGRESS

@@ -9,7 +9,7 @@ from tests.conftest import StandInExchange
 from tests.people import claim, open_account, receive_shares, say, word
 from trades.models import Outcome, Reason, Report, Status, StatusChange, Trade
 from trades.place import place_trade
-from trades.report import record
+from trades.report import store_reports
 from trades.turn import LOOK_AHEAD, take_turn
 
 
@@ -203,7 +203,7 @@ def test_one_customers_fault_does_not_stop_anothers_turn(
 def test_a_report_that_breaks_its_trades_terms_moves_nothing(alice: Customer, change: dict, outcome: str) -> None:
     trade = place(alice, "BUY", 3)
     claim(alice)
-    record([word(trade, Status.FILLED, Decimal("100")) | change], Report.Source.CALLBACK)
+    store_reports([word(trade, Status.FILLED, Decimal("100")) | change], Report.Source.CALLBACK)
     claim(alice)
     trade.refresh_from_db()
     assert trade.status == Status.IN_PROGRESS

@@ -1,8 +1,4 @@
-"""A trade, its history, and what the exchange said of it.
-
-The database enforces what these docstrings promise: one trade of a customer in flight, no gap and no double in a
-customer's line, no move but the allowed ones, no change of a final trade.
-"""
+"""Trades: what customers place, the numbers of their lines, and the history of status changes."""
 
 from decimal import Decimal
 
@@ -36,25 +32,29 @@ class Type(models.TextChoices):
 
 
 class Reason(models.TextChoices):
-    """Why a trade was REJECTED: the code for programs, and the words for people."""
+    """Why a trade was REJECTED: a code for programs and a sentence for people."""
 
     INSUFFICIENT_FUNDS = "insufficient_funds", "Not enough cash was available to buy this many shares."
-    INSUFFICIENT_SHARES = "insufficient_shares", "Fewer shares were held than were to be sold."
+    INSUFFICIENT_SHARES = "insufficient_shares", "Fewer shares were available than the order was to sell."
     PAST_MARKET_HOURS = "past_market_hours", "The market was closed."
     EXCHANGE_ERROR = "exchange_error", "The exchange could not execute the trade."
     UNKNOWN_TICKER = "unknown_ticker", "The exchange does not list this stock."
     TICKER_HALTED = "ticker_halted", "Trading in this stock was halted."
-    EXPIRED = "expired", "The exchange did not execute the trade in time, and never will."
-    CANCELLED = "cancelled", "The customer cancelled the trade before it was sent."
+    EXPIRED = "expired", "The exchange did not execute the trade in time. It will not be executed any more."
+    CANCELLED = "cancelled", "The trade was cancelled before it was sent to the exchange."
 
 
 class TradeCounter(models.Model):
-    """The number of a customer's last trade. Locked from the moment a placing draws the next one until it commits, so
-    that the order of numbers is the order of commits, whichever server answered. Turns never lock it."""
+    """The number of a customer's last trade.
+
+    Placing a trade draws the next number and keeps the row locked until it commits. So the order of the numbers is the
+    order of the commits, whichever server took the order. Turns never lock this row.
+    """
 
     customer = models.OneToOneField(settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True)
     last = models.BigIntegerField()
-    xact = models.BigIntegerField(db_default=0, editable=False)  # the highest that a PLACED move of the customer's has
+    # The highest `xact` of the customer's status changes to PLACED.
+    xact = models.BigIntegerField(db_default=0, editable=False)
 
     class Meta:
         triggers = [
@@ -71,10 +71,11 @@ class TradeCounter(models.Model):
 
 
 class Trade(models.Model):
-    """What a customer places. `sequence` numbers a customer's trades from 1 without a gap, in the order of placing.
+    """A market order of a customer.
 
-    `max_price` and `expires_at` are the terms handed to the exchange, frozen when the trade becomes IN PROGRESS:
-    what a BUY may cost in all (its hold, USD), and when the exchange must have executed it.
+    `sequence` numbers the customer's trades from 1 without a gap, in the order in which they were placed.
+    `max_price` and `expires_at` go to the exchange and are fixed when the trade becomes IN PROGRESS: the most that a
+    BUY may cost in total (its hold, USD), and the time until which the exchange may execute it.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -90,10 +91,10 @@ class Trade(models.Model):
     max_price = models.DecimalField(**MONEY, null=True)
     expires_at = models.DateTimeField(null=True)
     claimed_at = models.DateTimeField(null=True)
-    ask_at = models.DateTimeField(null=True, help_text="When the sweep asks the exchange about it, unless it is final.")
+    ask_at = models.DateTimeField(null=True, help_text="When the sweep next asks the exchange about it.")
 
-    price = models.DecimalField(**MONEY, null=True, help_text="USD a share.")
-    amount = models.DecimalField(**MONEY, null=True, help_text="USD in all.")
+    price = models.DecimalField(**MONEY, null=True, help_text="USD per share.")
+    amount = models.DecimalField(**MONEY, null=True, help_text="USD in total.")
     reason_code = models.CharField(max_length=32, blank=True, default="", choices=Reason)
     settled_at = models.DateTimeField(null=True)
 
@@ -121,7 +122,7 @@ class Trade(models.Model):
                     & Q(claimed_at__isnull=False, expires_at__isnull=False, ask_at__isnull=False)
                     & (Q(type=Type.SELL, max_price=None) | Q(type=Type.BUY, max_price__isnull=False, max_price__gt=0))
                 )
-                # What is compared with NULL is unknown, which a check takes for true: so what must be there is named.
+                # A comparison with NULL is unknown, which passes a check: so required columns are named as not NULL.
                 | (
                     Q(status=Status.FILLED, reason_code="", claimed_at__isnull=False, settled_at__isnull=False)
                     & Q(price__isnull=False, price__gt=0, amount__isnull=False, amount__gt=0)
@@ -135,9 +136,9 @@ class Trade(models.Model):
             models.Index(name="placed_in_line", fields=["customer", "sequence"], condition=Q(status=Status.PLACED)),
             models.Index(name="placed_by_age", fields=["placed_at"], condition=Q(status=Status.PLACED)),
             models.Index(name="to_ask_about", fields=["ask_at"], condition=Q(status=Status.IN_PROGRESS)),
-            # Only what was rejected is in it: the back office looks for reasons among all trades there ever were.
+            # Holds rejected trades only: the back office filters all trades ever placed by reason.
             models.Index(name="rejected_by_reason", fields=["reason_code", "-id"], condition=~Q(reason_code="")),
-            # For lists (trades.search). Of final trades alone: each is entered once, when it ends.
+            # The two for trades.search hold final trades only: each is entered once, when it ends.
             models.Index(
                 name="final_by_type",
                 fields=["customer", "status", "type", "sequence"],
@@ -159,7 +160,7 @@ class Trade(models.Model):
             pgtrigger.Protect(
                 name="final_trades_stay",
                 operation=pgtrigger.Update,
-                condition=pgtrigger.Q(old__status__in=sorted(FINAL)),  # a set has no order
+                condition=pgtrigger.Q(old__status__in=sorted(FINAL)),
             ),
             pgtrigger.Protect(
                 name="trades_go_forward",
@@ -195,33 +196,32 @@ class Trade(models.Model):
 
     @property
     def hold(self) -> Decimal:
-        """The cash that a BUY in flight may cost and that is set aside for it, USD."""
+        """Cash set aside for a BUY in flight, which is the most it may cost, USD."""
         return self.max_price or Decimal(0)
 
     @property
     def reason(self) -> str:
-        """Why it was REJECTED, for people; empty unless it was."""
+        """Why it was REJECTED, as a sentence; empty unless it was."""
         return Reason(self.reason_code).label if self.reason_code else ""
 
 
 class ThisTransaction(models.Func):
-    """The number of the transaction that is open; PostgreSQL never uses one again."""
+    """The number of the current transaction. PostgreSQL never uses a number twice."""
 
     template = "(pg_current_xact_id()::text::bigint)"
     output_field = models.BigIntegerField()
 
 
 class StatusChange(models.Model):
-    """One step of a trade's history: from where (empty: nowhere yet), to where, when, why, by what. It stays.
+    """One status change of a trade: from, to, when, why, and by which process. Rows are never changed or deleted.
 
-    It is also an event of the customer's feed (feed.reader), in the order of (`xact`, `id`): `xact` is the number of
-    the transaction that wrote it, or a higher one of a move of the customer's before it. It tells when no row before
-    it can appear any more.
+    `from_status` is empty for the first one. Each row is also an event of the customer's feed (`feed.reader`), which is
+    in the order of (`xact`, `id`). `xact` is the number of the transaction that wrote the row, or that of an earlier
+    status change of the customer where it is higher; it tells when no row can appear before this one any more.
     """
 
-    trade = models.ForeignKey(
-        Trade, models.PROTECT, related_name="status_changes", db_index=False
-    )  # each_status_once serves
+    # Without an index of its own: the unique constraint below begins with it.
+    trade = models.ForeignKey(Trade, models.PROTECT, related_name="status_changes", db_index=False)
     from_status = models.CharField(max_length=11, blank=True)
     to_status = models.CharField(max_length=11, choices=Status)
     at = models.DateTimeField(db_default=Now())
@@ -237,118 +237,3 @@ class StatusChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_status or '·'} → {self.to_status}"
-
-
-class Outcome(models.TextChoices):
-    """What became of a report."""
-
-    WAITING = "waiting", "No turn has seen it yet."
-    SETTLED = "settled", "It ended its trade."
-    AGREES = "agrees", "Its trade had ended that way already."
-    CONTRADICTS = "contradicts", "Its trade had ended another way: a person must look."
-    BREAKS_TERMS = "breaks_terms", "It is not about what was ordered: a person must look."
-    MALFORMED = "malformed", "It makes no sense: a person must look."
-    UNKNOWN_TRADE = "unknown_trade", "It is about a trade that is not here: a person must look."
-
-
-# A list, in this order, for a migration has it.
-FOR_A_PERSON = ["breaks_terms", "contradicts", "malformed", "unknown_trade"]
-
-
-class Report(models.Model):
-    """The exchange's word on one trade, kept as it was said (`body`, JSON); the same word twice is kept once."""
-
-    class Source(models.TextChoices):
-        CALLBACK = "callback", "the exchange called back"
-        ANSWER = "answer", "its answer to Execute"
-        SWEEP = "sweep", "the sweep asked"
-
-    trade_id = models.UUIDField(null=True)
-    customer_id = models.BigIntegerField(null=True)
-    digest = models.BinaryField(max_length=32, unique=True)
-    body = models.TextField()
-    source = models.CharField(max_length=8, choices=Source)
-    received_at = models.DateTimeField(db_default=Now())
-    outcome = models.CharField(max_length=13, choices=Outcome, default=Outcome.WAITING)
-    reason = models.CharField(max_length=500, blank=True, default="")
-    handled_at = models.DateTimeField(null=True)
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                name="report_is_of_a_kind",
-                condition=Q(source__in=["callback", "answer", "sweep"]) & Q(outcome__in=Outcome.values),
-            ),
-        ]
-        indexes = [
-            models.Index(name="reports_of_trade", fields=["trade_id"]),
-            models.Index(
-                name="reports_waiting", fields=["customer_id", "received_at"], condition=Q(outcome=Outcome.WAITING)
-            ),
-            models.Index(name="reports_for_a_person", fields=["id"], condition=Q(outcome__in=FOR_A_PERSON)),
-        ]
-        triggers = [
-            pgtrigger.Protect(name="reports_stay", operation=pgtrigger.Delete),
-            pgtrigger.Protect(
-                name="report_words_stay",
-                operation=pgtrigger.Update,
-                condition=pgtrigger.Q(old__body__df=pgtrigger.F("new__body"))
-                | pgtrigger.Q(old__trade_id__df=pgtrigger.F("new__trade_id"))
-                | pgtrigger.Q(old__customer_id__df=pgtrigger.F("new__customer_id"))
-                | pgtrigger.Q(old__source__df=pgtrigger.F("new__source"))
-                | pgtrigger.Q(old__received_at__df=pgtrigger.F("new__received_at"))
-                | pgtrigger.Q(old__digest__df=pgtrigger.F("new__digest")),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.source} report {self.pk}"
-
-
-class TradingControl(models.Model):
-    """A word of the staff on what may be traded. The newest of a kind and subject is in force; all of them stay.
-
-    `ticker` and `customer` are the subject, as far as the kind has one; a limit without a customer is everybody's.
-    `value` is the limit: shares, USD, or orders a minute.
-    """
-
-    class Kind(models.TextChoices):
-        HALT_ALL = "halt_all", "Halt all trading"
-        HALT_CUSTOMER = "halt_customer", "Halt a customer"
-        HALT_TICKER = "halt_ticker", "Halt a stock"
-        RESTRICT_TICKER = "restrict_ticker", "Restrict a stock: nothing of it is placed"
-        SHARES_MAX = "shares_max", "Most shares of an order"
-        NOTIONAL_MAX = "notional_max", "Most USD of an order, at the last price"
-        ORDERS_A_MINUTE_MAX = "orders_a_minute_max", "Most orders of a customer in a minute"
-
-    kind = models.CharField(max_length=24, choices=Kind)
-    ticker = models.CharField(max_length=12, blank=True, default="")
-    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+")
-    is_on = models.BooleanField("on", default=True)
-    value = models.DecimalField(**MONEY, null=True, blank=True, help_text="Shares, USD, or orders a minute.")
-    reason = models.CharField(max_length=500)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", editable=False)
-    at = models.DateTimeField(db_default=Now(), editable=False)
-
-    class Meta:
-        verbose_name = "trading control"
-        constraints = [
-            models.CheckConstraint(
-                name="control_has_its_subject",
-                condition=Q(kind="halt_all", ticker="", customer=None)
-                | Q(kind="halt_customer", ticker="", customer__isnull=False)
-                | (Q(kind__in=["halt_ticker", "restrict_ticker"], customer=None) & ~Q(ticker=""))
-                | Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"], ticker=""),
-            ),
-            models.CheckConstraint(
-                name="control_has_its_value",
-                condition=Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"])
-                & Q(is_on=True, value__isnull=False, value__gt=0)
-                | Q(is_on=False, value=None)
-                | (~Q(kind__in=["shares_max", "notional_max", "orders_a_minute_max"]) & Q(value=None)),
-            ),
-        ]
-        triggers = [pgtrigger.Protect(name="controls_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.ticker} {'on' if self.is_on else 'off'}"

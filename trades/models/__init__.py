@@ -1,0 +1,35 @@
+"""The tables of trading: trades with their history, the exchange's reports, staff's controls.
+
+The database itself enforces what the docstrings promise, by constraints and triggers: a customer has at most one trade
+in flight, a customer's line has no gap, only the allowed status changes happen, and a final trade never changes.
+"""
+
+from trades.models.control import TradingControl
+from trades.models.report import NEEDS_REVIEW, Outcome, Report
+from trades.models.trade import (
+    FINAL,
+    TRANSITIONS,
+    Reason,
+    Status,
+    StatusChange,
+    ThisTransaction,
+    Trade,
+    TradeCounter,
+    Type,
+)
+
+__all__ = [
+    "FINAL",
+    "NEEDS_REVIEW",
+    "TRANSITIONS",
+    "Outcome",
+    "Reason",
+    "Report",
+    "Status",
+    "StatusChange",
+    "ThisTransaction",
+    "Trade",
+    "TradeCounter",
+    "TradingControl",
+    "Type",
+]

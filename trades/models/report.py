@@ -1,0 +1,72 @@
+"""Reports: what the exchange said about trades, and what was made of it."""
+
+import pgtrigger
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class Outcome(models.TextChoices):
+    """What a turn made of a report."""
+
+    WAITING = "waiting", "Waits for a turn."
+    SETTLED = "settled", "Ended its trade."
+    AGREES = "agrees", "Repeats how its trade ended."
+    CONTRADICTS = "contradicts", "Contradicts how its trade ended. Needs manual review."
+    BREAKS_TERMS = "breaks_terms", "Does not keep to the terms of its trade. Needs manual review."
+    MALFORMED = "malformed", "Cannot be read. Needs manual review."
+    UNKNOWN_TRADE = "unknown_trade", "Is about a trade that we do not have. Needs manual review."
+
+
+# A list in a fixed order, because a migration repeats it.
+NEEDS_REVIEW = ["breaks_terms", "contradicts", "malformed", "unknown_trade"]
+
+
+class Report(models.Model):
+    """What the exchange said about one trade, kept as it came (`body`, JSON). Repeated reports are kept once."""
+
+    class Source(models.TextChoices):
+        CALLBACK = "callback", "Callback of the exchange"
+        ANSWER = "answer", "Answer to Execute"
+        SWEEP = "sweep", "Answer to the sweep"
+
+    trade_id = models.UUIDField(null=True)
+    customer_id = models.BigIntegerField(null=True)
+    digest = models.BinaryField(max_length=32, unique=True)
+    body = models.TextField()
+    source = models.CharField(max_length=8, choices=Source)
+    received_at = models.DateTimeField(db_default=Now())
+    outcome = models.CharField(max_length=13, choices=Outcome, default=Outcome.WAITING)
+    reason = models.CharField(max_length=500, blank=True, default="")
+    handled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="report_is_of_a_kind",
+                condition=Q(source__in=["callback", "answer", "sweep"]) & Q(outcome__in=Outcome.values),
+            ),
+        ]
+        indexes = [
+            models.Index(name="reports_of_trade", fields=["trade_id"]),
+            models.Index(
+                name="reports_waiting", fields=["customer_id", "received_at"], condition=Q(outcome=Outcome.WAITING)
+            ),
+            models.Index(name="reports_for_a_person", fields=["id"], condition=Q(outcome__in=NEEDS_REVIEW)),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="reports_stay", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="report_words_stay",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__body__df=pgtrigger.F("new__body"))
+                | pgtrigger.Q(old__trade_id__df=pgtrigger.F("new__trade_id"))
+                | pgtrigger.Q(old__customer_id__df=pgtrigger.F("new__customer_id"))
+                | pgtrigger.Q(old__source__df=pgtrigger.F("new__source"))
+                | pgtrigger.Q(old__received_at__df=pgtrigger.F("new__received_at"))
+                | pgtrigger.Q(old__digest__df=pgtrigger.F("new__digest")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source} report {self.pk}"

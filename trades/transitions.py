@@ -1,0 +1,250 @@
+"""Write what happens to trades and reports: one statement for a set, whatever its size.
+
+A trade's new status and the line in its history are one statement, so there is never one without the other. Times are
+those of the statement, not of its transaction: a transaction begins before it has the lock, perhaps before the trade
+was placed. For the same reason `xact` of a status change is never below that of the customer's change before it:
+the feed is in that order. Trades that change status are logged by id, once it is committed.
+
+docs/architecture.md explains why these statements are SQL and not the ORM's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import structlog
+from django.db import connection, transaction
+
+from trades.models import Report, Status, Trade
+
+log = structlog.get_logger()
+
+
+class ChangedElsewhere(Exception):
+    """A trade was not in the status in which it was read: something changed it without its customer's lock."""
+
+
+class Placing(NamedTuple):
+    """A trade to insert, and the door that it came through."""
+
+    trade: Trade
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a trade ends: FILLED at a price, or REJECTED with a reason code. `reason`: the exchange's words, if any."""
+
+    trade: Trade
+    status: Status
+    reason_code: str = ""
+    price: Decimal | None = None
+    amount: Decimal | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a turn made of a report, and why."""
+
+    report: Report
+    outcome: str
+    reason: str = ""
+
+
+def insert_trades(placings: Sequence[Placing]) -> list[bool]:
+    """Insert PLACED trades with their history, and set each one's `sequence` and `placed_at`.
+
+    A trade is left out where its customer has no counter yet, or another transaction is placing for the customer.
+
+    Returns:
+        For each trade, whether it was inserted.
+
+    Raises:
+        IntegrityError: A key was used before.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            INSERT_TRADES,
+            [
+                [placing.trade.id for placing in placings],
+                [placing.trade.customer_id for placing in placings],
+                [placing.trade.ticker for placing in placings],
+                [placing.trade.type for placing in placings],
+                [placing.trade.quantity for placing in placings],
+                [placing.trade.idempotency_key for placing in placings],
+                [placing.by for placing in placings],
+            ],
+        )
+        inserted = {trade_id: (sequence, placed_at) for trade_id, sequence, placed_at in cursor.fetchall()}
+    for trade, _ in placings:
+        if trade.id in inserted:
+            trade.sequence, trade.placed_at = inserted[trade.id]
+    return [trade.id in inserted for trade, _ in placings]
+
+
+def lock_counter(customer_id: int) -> None:
+    """Wait until no other transaction is placing for this customer, and keep others out until this one ends.
+
+    Makes the customer's counter where there is none yet. Needs a transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT_COUNTER, [customer_id])
+        cursor.execute(LOCK_COUNTER, [customer_id])
+
+
+def end(endings: Sequence[Ending], by: str) -> None:
+    """Make trades final. Needs the customers' lock.
+
+    Raises:
+        ChangedElsewhere: One of them is not in the status in which it was read.
+    """
+    if endings:
+        _execute_for_each(
+            END,
+            len(endings),
+            [
+                [ending.trade.id for ending in endings],
+                [ending.trade.status for ending in endings],
+                [ending.status for ending in endings],
+                [ending.reason_code for ending in endings],
+                [ending.price for ending in endings],
+                [ending.amount for ending in endings],
+                [ending.reason for ending in endings],
+                by,
+            ],
+        )
+        _log_on_commit("filled", [ending.trade for ending in endings if ending.status == Status.FILLED], by)
+        _log_on_commit("rejected", [ending.trade for ending in endings if ending.status == Status.REJECTED], by)
+
+
+def claim(trades: Sequence[Trade], execute_within_seconds: int, ask_after_seconds: int, by: str) -> None:
+    """Make PLACED trades IN PROGRESS, with the `max_price` that each has, and set `expires_at`.
+
+    Needs the customers' lock.
+
+    Raises:
+        ChangedElsewhere: One of them is not PLACED any more.
+        IntegrityError: The customer has another trade in flight.
+    """
+    if trades:
+        rows = _execute_for_each(
+            CLAIM,
+            len(trades),
+            [
+                execute_within_seconds,
+                ask_after_seconds,
+                [trade.id for trade in trades],
+                [trade.max_price for trade in trades],
+                by,
+            ],
+        )
+        expires_at = dict(rows)
+        for trade in trades:
+            trade.status, trade.expires_at = Status.IN_PROGRESS, expires_at[trade.id]
+        _log_on_commit("claimed", trades, by)
+
+
+def write_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """Write what a turn made of waiting reports."""
+    if verdicts:
+        _execute_for_each(
+            WRITE_VERDICTS,
+            len(verdicts),
+            [
+                [verdict.report.id for verdict in verdicts],
+                [verdict.outcome for verdict in verdicts],
+                [verdict.reason for verdict in verdicts],
+            ],
+        )
+
+
+def _execute_for_each(statement: str, rows: int, parameters: list[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        returned = cursor.fetchall()
+    if len(returned) != rows:
+        raise ChangedElsewhere(f"{rows} rows were to change, {len(returned)} did")
+    return returned
+
+
+def _log_on_commit(event: str, trades: Sequence[Trade], by: str) -> None:
+    if trades:
+        ids: list[UUID] = [trade.id for trade in trades]
+        transaction.on_commit(lambda: log.info(event, trades=list(map(str, ids)), by=by), robust=True)
+
+
+# One statement, so that numbers, trades and history cost one round trip, and so that the counters are locked as briefly
+# as possible: their lock makes the order of the numbers the order of the commits. Locked counters are left out, so that
+# no customer's order waits for another's. Counters keep `xact` for the order of the feed: a transaction gets its number
+# with its first lock, and may get its next lock after a transaction with a higher number.
+INSERT_TRADES = """
+    WITH new AS (
+        SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY place) AS nth,
+               count(*) OVER (PARTITION BY customer_id) AS number
+        FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[])
+            WITH ORDINALITY AS new (id, customer_id, ticker, type, quantity, key, by, place)
+    ), free AS (
+        SELECT customer_id FROM trades_tradecounter WHERE customer_id IN (SELECT customer_id FROM new)
+        FOR NO KEY UPDATE SKIP LOCKED
+    ), counter AS (
+        UPDATE trades_tradecounter AS c
+        SET last = c.last + number, xact = GREATEST(c.xact, pg_current_xact_id()::text::bigint)
+        FROM free JOIN new ON new.customer_id = free.customer_id AND nth = 1
+        WHERE c.customer_id = free.customer_id
+        RETURNING c.customer_id, c.last - number AS before, c.xact
+    ), trade AS (
+        INSERT INTO trades_trade
+            (id, customer_id, sequence, ticker, type, quantity, idempotency_key, status, reason_code)
+        SELECT id, customer_id, before + nth, ticker, type, quantity, key, 'PLACED', ''
+        FROM new JOIN counter USING (customer_id)
+        RETURNING id, sequence, placed_at
+    ), history AS (
+        INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
+        SELECT id, '', 'PLACED', '', by, customer_id, xact FROM new JOIN counter USING (customer_id)
+        ORDER BY place
+    )
+    SELECT id, sequence, placed_at FROM trade
+"""
+INSERT_COUNTER = "INSERT INTO trades_tradecounter (customer_id, last) VALUES (%s, 0) ON CONFLICT DO NOTHING"
+LOCK_COUNTER = "SELECT FROM trades_tradecounter WHERE customer_id = %s FOR NO KEY UPDATE"
+END = """
+    WITH ended AS (
+        UPDATE trades_trade AS t
+        SET status = new.status, reason_code = new.reason_code, price = new.price, amount = new.amount,
+            settled_at = statement_timestamp()
+        FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::text[])
+            AS new (id, was, status, reason_code, price, amount, reason)
+        WHERE t.id = new.id AND t.status = new.was
+        RETURNING t.id, new.was, new.status, new.reason, t.customer_id
+    )
+    INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
+    SELECT id, was, status, reason, %s, customer_id, GREATEST(pg_current_xact_id()::text::bigint, (
+        SELECT max(xact) FROM trades_statuschange AS m WHERE m.customer_id = ended.customer_id)) FROM ended
+    RETURNING trade_id
+"""
+CLAIM = """
+    WITH terms AS (
+        SELECT statement_timestamp() AS at, statement_timestamp() + make_interval(secs => %s) AS expires_at,
+               statement_timestamp() + make_interval(secs => %s) AS ask_at
+    ), claimed AS (
+        UPDATE trades_trade AS t
+        SET status = 'IN PROGRESS', max_price = new.max_price, claimed_at = terms.at,
+            expires_at = terms.expires_at, ask_at = terms.ask_at
+        FROM unnest(%s::uuid[], %s::numeric[]) AS new (id, max_price), terms
+        WHERE t.id = new.id AND t.status = 'PLACED'
+        RETURNING t.id, t.expires_at, t.customer_id
+    ), history AS (
+        INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
+        SELECT id, 'PLACED', 'IN PROGRESS', '', %s, customer_id, GREATEST(pg_current_xact_id()::text::bigint, (
+            SELECT max(xact) FROM trades_statuschange AS m WHERE m.customer_id = claimed.customer_id)) FROM claimed
+    )
+    SELECT id, expires_at FROM claimed
+"""
+WRITE_VERDICTS = """
+    UPDATE trades_report AS r SET outcome = new.outcome, reason = new.reason, handled_at = statement_timestamp()
+    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new (id, outcome, reason)
+    WHERE r.id = new.id RETURNING r.id
+"""
