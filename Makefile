@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster cluster-status cluster-fault test bench chaos lint format requirements install schema
+.PHONY: help run cluster cluster-status cluster-fault chaos-cluster test bench chaos lint format requirements install schema
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-22s%s\n' "$$name" "$$text"; done
@@ -31,6 +31,9 @@ bench: $(INSTALLED)  ## measure against what the database itself can do (BENCH_O
 
 chaos: $(INSTALLED)  ## break everything that can be broken, and prove that nothing came of it (CHAOS_SECONDS=120, CHAOS_SEED)
 	@exec $(BIN)/python -m chaos
+
+chaos-cluster: $(INSTALLED)  ## kill and cut off every kind of node of a cluster, and prove the same (CHAOS_RATE, CHAOS_SECONDS)
+	@exec $(BIN)/python -m chaos --cluster
 
 lint: $(INSTALLED)  ## check style, types and import rules
 	$(BIN)/ruff check .

@@ -153,4 +153,8 @@ def say(words: str) -> None:
 
 
 if __name__ == "__main__":
+    if "--cluster" in sys.argv[1:]:
+        from chaos import cluster
+
+        sys.exit(cluster.run())
     sys.exit(main())

@@ -42,7 +42,20 @@ DOINGS = {
 class Crowd:
     """Client threads that act for customers (`open_accounts`), any of them for any customer."""
 
-    def __init__(self, url: str, customers: Sequence[dict[str, Any]], record: Record, seed: int, rate: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        customers: Sequence[dict[str, Any]],
+        record: Record,
+        seed: int,
+        rate: float,
+        behind_balancer: bool = False,
+    ) -> None:
+        """
+        Args:
+            behind_balancer: what a balancer says in the place of a server that gave no answer (502, 504) is no answer.
+        """
+        self._no_answers = {502, 504} if behind_balancer else set()
         self.url, self.customers, self.record = url, customers, record
         self.over = threading.Event()
         self._seed, self._pause = seed, CLIENTS / rate
@@ -146,6 +159,9 @@ class Crowd:
             content = answer.data
         except (urllib3.exceptions.HTTPError, OSError) as error:
             self.record.request(**told, began=began, ended=now(), status=NO_ANSWER, answer=repr(error)[:120])
+            return NO_ANSWER, None
+        if answer.status in self._no_answers:
+            self.record.request(**told, began=began, ended=now(), status=NO_ANSWER, answer=f"balancer: {answer.status}")
             return NO_ANSWER, None
         try:
             decoded = json.loads(content) if content else None

@@ -30,6 +30,12 @@ def active_consumers(node: str, environment: dict[str, str]) -> dict[str, list[s
     return found
 
 
+def online_members(node: str, environment: dict[str, str]) -> dict[str, int]:
+    """Of each lane's queue how many broker nodes hold it just now."""
+    told = rabbitmqctl(node, environment, "list_queues", "name", "online") or []
+    return {each["name"]: len(each["online"]) for each in told if each["name"].startswith("lane-")}
+
+
 def _host(peer: Sequence[int]) -> str:
     """The node at the other end; an IPv4 address comes as the last two of eight groups."""
     address = ".".join(map(str, peer if len(peer) == 4 else (part for g in peer[-2:] for part in divmod(g, 256))))

@@ -27,6 +27,7 @@ from cluster.programs import PORT, Programs, Secrets, make_database_user
 from cluster.rabbitmq import rabbitmqctl
 from cluster.supervision import Hosts
 from cluster.trouble import Trouble
+from cluster.watch import Watch
 from local import postgresql
 from local.run import ready_text
 
@@ -110,7 +111,7 @@ class Raising:
             for node in of_kind(kind):
                 self._hosts[node.name].boot()
         self._until("The balancer serves", lambda: _status(NODES["lb"].address, PORT, "/readyz") == 200)
-        self._until("Two standbys are in step", lambda: standbys_in_step() == 2)
+        self._until("Two standbys are in step", self._standbys_are_in_step)
 
     def _primary_is_ready(self) -> bool:
         return any(_status(node.address, 8008, "/primary") == 200 for node in of_kind("db"))
@@ -119,6 +120,10 @@ class Raising:
         (first, *_) = of_kind("mq")
         told: Any = rabbitmqctl(first.name, self._programs.rabbitmq_environment(first), "cluster_status")
         return told is not None and len(told["running_nodes"]) == len(of_kind("mq"))
+
+    def _standbys_are_in_step(self) -> bool:
+        members = Watch(lambda **_: {}).members()
+        return sum(member["role"] == "quorum_standby" for member in members) == len(of_kind("db")) - 1
 
     def _introduce_brokerage(self) -> None:
         """Make the brokerage's role and database."""
@@ -181,17 +186,6 @@ def admin(keys: Secrets) -> dict[str, Any]:
     }
 
 
-def standbys_in_step() -> int:
-    """How many standbys stream from the primary, as Patroni tells it."""
-    for node in of_kind("db"):
-        try:
-            members = json.loads(_get(node.address, 8008, "/cluster")[1])["members"]
-        except (OSError, ValueError, KeyError, http.client.HTTPException):
-            continue
-        return sum(member["role"] == "quorum_standby" and member["state"] == "streaming" for member in members)
-    return 0
-
-
 def _status(address: str, port: int, path: str) -> int:
     try:
         return _get(address, port, path)[0]
@@ -217,6 +211,7 @@ def _write_facts(here: Path, programs: Programs, hosts: Hosts, url: str) -> None
         {
             "url": url,
             "inside": f"http://{NODES['lb'].address}:{PORT}",
+            "balancerSocket": str(programs.data(NODES["lb"]) / "admin.sock"),
             "rabbitmq": programs.rabbitmq_environment(NODES["mq1"]),
             "keys": dataclasses.asdict(programs.keys),
             "adminDatabase": admin_url + ",".join(f"{n.address}:5432" for n in of_kind("db")),

@@ -1,0 +1,48 @@
+"""The plan for breaking nodes, and what is made of the record."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from chaos.followers import StreamReader, missed
+from chaos.nodes import ALL_KINDS, at_random, table
+from chaos.table import measure
+
+
+def test_every_kind_of_node_is_killed_and_cut_off() -> None:
+    made = {(fault.how, fault.kinds) for fault in table()}
+    assert {("kill", (kind,)) for kind in ALL_KINDS} <= made
+    assert {("cut", (kind,)) for kind in ALL_KINDS} <= made
+
+
+def test_the_same_seed_breaks_the_same() -> None:
+    assert list(islice(at_random(7), 50)) == list(islice(at_random(7), 50))
+    assert list(islice(at_random(7), 50)) != list(islice(at_random(8), 50))
+
+
+def test_a_primary_and_a_standby_are_never_taken_at_random_together() -> None:
+    assert not any({"primary", "standby"} <= set(fault.kinds) for fault in islice(at_random(3), 500))
+
+
+def test_silence_is_the_longest_time_without_a_placing_that_was_taken() -> None:
+    requests = [
+        {"method": "POST", "began": at, "ended": at + 0.1, "status": status}
+        for at, status in [(100.0, 201), (101.0, 503), (103.9, 0), (104.9, 201), (109.0, 201)]
+    ]
+    trades = [{"placed_at": 100.0, "settled_at": 107.5}, {"placed_at": 90.0, "settled_at": 90.5}]
+    row = {"began": 100.5, "ended": 103.0, "whole": 105.0}
+    found = measure(row, 108.0, requests, trades)
+    assert found["silenceSeconds"] == 4.9
+    assert found["longestDelaySeconds"] == 7.5
+    assert (found["answered503"], found["unanswered"], found["placed"]) == (1, 1, 2)
+    assert found["wholeAfterSeconds"] == 2.0
+
+
+def test_an_event_that_a_stream_left_out_or_doubled_is_found() -> None:
+    reader = StreamReader("http://127.0.0.1:1", {"customer": 5, "token": "none"})
+    reader.started_after, reader.ids = "b", ["c", "d"]
+    assert list(missed([reader], {5: ["a", "b", "c", "d"]})) == []
+    reader.ids = ["c", "c", "d"]
+    assert list(missed([reader], {5: ["a", "b", "c", "d"]}))
+    reader.ids = ["d"]
+    assert list(missed([reader], {5: ["a", "b", "c", "d"]}))
