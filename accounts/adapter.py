@@ -1,4 +1,4 @@
-"""What signing up does here: it opens an account. Everything else of signing in is django-allauth's."""
+"""Sign-up opens an account. The rest of signing in is django-allauth's."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from accounts.models import Customer
 
 
 class Adapter(DefaultAccountAdapter):
-    """Opens an account for who signs up, customer and balance in one transaction."""
+    """Opens an account for everybody who signs up."""
 
     def save_user(self, request: HttpRequest, user: Customer, form: Any, commit: bool = True) -> Customer:
-        """The new customer, with an account unless it is not to be kept yet. Needs no transaction: it is one."""
+        """Save the new customer and their balance in one transaction; only fill in the fields if `commit` is false."""
         super().save_user(request, user, form, commit=False)
         user.name = form.cleaned_data.get("name", "")
         if commit:

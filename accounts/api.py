@@ -33,7 +33,7 @@ from web.drf import (
     page,
 )
 
-SECOND_FACTOR = "This account has a second factor: sign in to its pages and make the token there."
+SECOND_FACTOR = "This account has two-factor authentication: sign in to the website and create the token there."
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,
@@ -55,11 +55,11 @@ class PostingSerializer(serializers.Serializer):
     kind = serializers.ChoiceField(Posting.Kind.choices)
     causeId = serializers.UUIDField(source="cause", help_text="The trade or the transfer that moved it.")
     stockTicker = serializers.SerializerMethodField(help_text="Null for cash.")
-    amount = serializers.SerializerMethodField(help_text="Cash moved, USD, with its sign. Null for shares.")
-    balance = serializers.SerializerMethodField(help_text="Cash after it, USD. Null for shares.")
-    quantity = serializers.SerializerMethodField(help_text="Shares moved, with their sign. Null for cash.")
-    position = serializers.SerializerMethodField(help_text="Shares after it. Null for cash.")
-    price = money_field(allow_null=True, help_text="USD a share, where a trade moved it.")
+    amount = serializers.SerializerMethodField(help_text="The cash that moved, USD, with its sign. Null for shares.")
+    balance = serializers.SerializerMethodField(help_text="The cash afterwards, USD. Null for shares.")
+    quantity = serializers.SerializerMethodField(help_text="The shares that moved, with their sign. Null for cash.")
+    position = serializers.SerializerMethodField(help_text="The shares afterwards. Null for cash.")
+    price = money_field(allow_null=True, help_text="USD a share, if a trade moved it.")
     createdAt = moment_field(source="created_at")
 
     def get_stockTicker(self, posting: Posting) -> str | None:
@@ -90,17 +90,17 @@ class TransferSerializer(StrictSerializer):
 class CreateTokenSerializer(StrictSerializer):
     email = TextField(max_length=254)
     password = TextField(max_length=1024, trim_whitespace=False)
-    name = TextField(max_length=80, help_text="What you will know it by.")
+    name = TextField(max_length=80, help_text="A name that tells you what the token is for.")
     scopes = serializers.ListField(
         child=WordField(Token.Scope.choices),
         required=False,
         min_length=1,
         max_length=10,
-        help_text="What it may do; everything where this is missing. `read` reads, `trade` places and cancels, "
+        help_text="What the token can do; everything if missing. `read` reads, `trade` places and cancels, "
         "`funds` moves cash.",
     )
     expiresAt = serializers.DateTimeField(
-        required=False, allow_null=True, default=None, help_text="When it ends by itself; never where this is missing."
+        required=False, allow_null=True, default=None, help_text="When the token expires; never if missing."
     )
 
     def validate_scopes(self, scopes: list[str]) -> list[str]:
@@ -142,12 +142,12 @@ class BalanceView(CustomerView):
 
     @extend_schema(operation_id="getBalance", responses=BalanceSerializer, tags=["account"])
     def get(self, request: Request) -> Response:
-        """The cash of the account: all of it, what is held for the trade in progress, and what is available."""
+        """Your cash: the total, what is held for the trade in progress, and what is available."""
         return Response(BalanceSerializer(queries.balance_of(self.customer_id)).data)
 
 
 class PostingsView(CustomerView):
-    """A customer's ledger."""
+    """A customer's postings."""
 
     @extend_schema(
         operation_id="listPostings", parameters=[PageQuery], responses=PostingPageSerializer, tags=["account"]
@@ -179,24 +179,24 @@ def _transfer_schema(operation_id: str) -> Any:
 
 
 class DepositsView(CustomerView):
-    """Cash that comes in."""
+    """Deposits."""
 
     scope = Token.Scope.FUNDS
 
     @_transfer_schema("deposit")
     def post(self, request: Request) -> Response:
-        """Bring cash in from the stand-in bank, at once."""
+        """Deposit cash from the stand-in bank. It arrives at once."""
         return _transfer(self, funding.deposit)
 
 
 class WithdrawalsView(CustomerView):
-    """Cash that goes out."""
+    """Withdrawals."""
 
     scope = Token.Scope.FUNDS
 
     @_transfer_schema("withdraw")
     def post(self, request: Request) -> Response:
-        """Take cash out to the stand-in bank, at once: no more than is available."""
+        """Withdraw cash to the stand-in bank, up to what is available. It arrives at once."""
         return _transfer(self, funding.withdraw)
 
 
@@ -250,13 +250,13 @@ class TokensView(CustomerView):
         tags=["tokens"],
     )
     def post(self, request: Request) -> Response:
-        """Sign in with e-mail and password for a new token. Its secrets are shown in this answer only."""
+        """Create a token with your email address and password. Its secrets are shown only in this answer."""
         body = CreateTokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data
         customer = authenticate(request._request, username=normal_email(asked["email"]), password=asked["password"])
         if customer is None:
-            raise exceptions.AuthenticationFailed("E-mail and password do not match.", "wrong_credentials")
+            raise exceptions.AuthenticationFailed("The email address and password do not match.", "wrong_credentials")
         if is_mfa_enabled(customer):  # a password alone must not open what its owner closed with two locks
             raise exceptions.PermissionDenied(SECOND_FACTOR, "second_factor_required")
         issued = tokens.issue(customer, asked["name"], asked.get("scopes"), asked["expiresAt"])
@@ -265,9 +265,9 @@ class TokensView(CustomerView):
 
 
 class MayEndTokens(BasePermission):
-    """A token may end itself, whatever its scopes; to end another it needs all of them."""
+    """A token can revoke itself, whatever its scopes; to revoke another one it needs all scopes."""
 
-    message = "To end another token this one would need every scope."
+    message = "To revoke another token, this one would need every scope."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         grant = request.auth
@@ -283,7 +283,7 @@ class TokenView(CustomerView):
 
     @extend_schema(operation_id="deleteToken", responses={204: None}, tags=["tokens"])
     def delete(self, request: Request, token_id: Any) -> Response:
-        """End a token at once: the one that you call with, or, where that has every scope, any of yours."""
+        """Revoke a token at once: the one that you call with, or any of yours if that one has every scope."""
         deleted, _ = queries.tokens_of(self.customer_id).filter(id=token_id).delete()
         if not deleted:
             raise exceptions.NotFound("You have no such token.")

@@ -7,7 +7,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Begin to keep sign-ins."""
+        """Begin to record sign-ins."""
         from accounts import sign_ins
 
         sign_ins.connect()

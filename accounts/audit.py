@@ -1,7 +1,7 @@
-"""Audit: proves from the tables alone that the books are right.
+"""The audit of the books: proves from the tables alone that they are right.
 
-A rule is a statement in SQL that finds what breaks it. This file has the mechanism and the rules of the books;
-`trades.audit` has those of the trades.
+A rule is an SQL statement that finds its violations. This module has the mechanism and the rules of the books;
+`trades.audit` has the rules of the trades.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,16 +12,16 @@ from typing import Any
 from django.db import connection, transaction
 
 CLOCKS_APART_SECONDS_MAX = 60  # how far two times of one event may differ: a failover brings another clock
-LISTED_MAX = 100  # violations of one rule that are listed; all of them are counted
+LISTED_MAX = 100  # violations listed for each rule; all of them are counted
 STATEMENT_SECONDS_MAX = 600
-WORK_MEM = "64MB"  # of the database's memory for one sort or one hash; what is larger goes to its disk
+WORK_MEM = "64MB"  # the database's memory for one sort or hash; larger ones use its disk
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What must hold, and the statement that finds where it does not.
+    """What must hold, and the statement that finds violations.
 
-    The statement returns a row for each violation: ids, under the names of the API, and `detail`, a sentence.
+    The statement returns a row for each violation: ids, named as in the API, and `detail`, a sentence.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Rule:
 
 @dataclass(slots=True)
 class Findings:
-    """How many violations each rule has, and the first LISTED_MAX of each, as JSON objects."""
+    """The number of violations of each rule, and the first LISTED_MAX of each as JSON objects."""
 
     counts: dict[str, int] = field(default_factory=dict)
     violations: list[dict[str, Any]] = field(default_factory=list)
@@ -43,9 +43,12 @@ class Findings:
 
 @contextmanager
 def one_instant() -> Iterator[None]:
-    """Everything read inside is as it was at one instant, however long reading takes and whatever is traded meanwhile.
+    """Read everything inside the context as of one instant, however long it takes and whatever is traded meanwhile.
 
-    Nothing is locked and nothing can be written. It takes the outermost transaction; raises RuntimeError inside one.
+    Locks nothing, and can't write.
+
+    Raises:
+        RuntimeError: A transaction is open already.
     """
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
@@ -57,7 +60,7 @@ def one_instant() -> Iterator[None]:
 
 
 def examine(rules: Iterable[Rule]) -> Findings:
-    """Find what breaks these rules. Reads only; one statement a rule, whose answer is LISTED_MAX rows at most."""
+    """Find the violations of these rules, with one statement for each."""
     findings = Findings()
     with connection.cursor() as cursor:
         for rule in rules:
@@ -76,7 +79,7 @@ def examine(rules: Iterable[Rule]) -> Findings:
 
 
 def count_rows(table: str) -> int:
-    """How many rows a table has."""
+    """Return how many rows a table has."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {table}")
         return cursor.fetchone()[0]

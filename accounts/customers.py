@@ -10,21 +10,26 @@ from accounts.models import Balance, Customer, normal_email
 
 
 class EmailTaken(Exception):
-    """A customer with this e-mail address exists already."""
+    """A customer with this email address already exists."""
 
 
 def open_account(customer: Customer) -> None:
-    """Save a new customer together with the empty balance that makes an account of them. Needs a transaction."""
+    """Save a new customer together with an empty balance. Needs a transaction."""
     customer.save(force_insert=True)
     Balance.objects.create(customer=customer)
 
 
 def create_customer(email: str, password: str | None, *, name: str = "", **flags: Any) -> Customer:
-    """Open an account with an empty balance. Not idempotent: a second call with the same e-mail raises.
+    """Open an account with an empty balance. The caller vouches for the email address: it counts as verified.
 
-    password None: nobody can sign in with a password until one is set.
-    Who calls this vouches for the address: nobody is asked to confirm it. Raises ValidationError (not an e-mail
-    address, no name that could be kept), EmailTaken.
+    Idempotent: no. A second call with the same email address raises.
+
+    Args:
+        password: None means that nobody can sign in with a password until one is set.
+
+    Raises:
+        ValidationError: This is not an email address, or the name can't be stored.
+        EmailTaken: The email address has an account.
     """
     email = normal_email(email)
     customer = Customer(email=email, name=name, **flags)
@@ -32,7 +37,7 @@ def create_customer(email: str, password: str | None, *, name: str = "", **flags
         customer.clean_fields(exclude={"password"})
     except ValidationError as error:
         if "email" in error.message_dict:
-            raise ValidationError(f"“{email}” is not an e-mail address.") from None
+            raise ValidationError(f"“{email}” is not an email address.") from None
         raise
     customer.set_password(password)
     try:
@@ -41,6 +46,6 @@ def create_customer(email: str, password: str | None, *, name: str = "", **flags
             EmailAddress.objects.create(user=customer, email=email, primary=True, verified=True)
     except IntegrityError as error:
         if Customer.objects.filter(email=email).exists():
-            raise EmailTaken(f"{email} has an account already.") from None
+            raise EmailTaken(f"{email} already has an account.") from None
         raise error
     return customer

@@ -1,4 +1,4 @@
-"""Freezes: staff stops a customer's withdrawals, and lets them go on."""
+"""Freezes: staff freezes a customer's withdrawals, and unfreezes them."""
 
 from django.db import transaction
 
@@ -11,15 +11,17 @@ class WithdrawalsFrozen(Exception):
 
 
 def is_frozen(customer_id: int) -> bool:
-    """Whether this customer's withdrawals are frozen."""
+    """Return whether this customer's withdrawals are frozen."""
     newest = Freeze.objects.filter(customer_id=customer_id).order_by("-id").values_list("is_on", flat=True)[:1]
     return bool(newest and newest[0])
 
 
 def freeze_withdrawals(customer_id: int, is_on: bool, *, reason: str, by: Customer) -> Freeze:
-    """Freeze a customer's withdrawals, or lift the freeze; every withdrawal that begins later heeds it.
+    """Freeze a customer's withdrawals, or lift the freeze, for every withdrawal that begins afterwards.
 
-    Again: noted again, with its own reason. A withdrawal that has the customer's lock is waited for.
+    Waits for a withdrawal that holds the customer's lock.
+
+    Idempotent: no. Each call is recorded with its own reason.
     """
     with transaction.atomic(durable=True):
         open_books([customer_id])

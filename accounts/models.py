@@ -24,7 +24,7 @@ SIGN_INS_KEPT_DAYS = 400  # a year, and a month in which to ask about it
 
 
 class CustomerManager(BaseUserManager["Customer"]):
-    """Makes customers the way Django's own commands expect; `accounts.customers` is the door for everybody else."""
+    """Creates customers the way Django's own commands expect. Everything else uses `accounts.customers`."""
 
     def get_by_natural_key(self, username: str | None) -> "Customer":
         return self.get(email=normal_email(username or ""))
@@ -36,7 +36,7 @@ class CustomerManager(BaseUserManager["Customer"]):
 
 
 def normal_email(email: str) -> str:
-    """The one spelling under which an e-mail address is kept: two that differ in case are one customer."""
+    """Return the stored form of an email address: addresses that differ only in case are one customer."""
     return email.strip().lower()
 
 
@@ -49,15 +49,15 @@ class Theme(models.TextChoices):
 
 
 class Customer(AbstractBaseUser, PermissionsMixin):
-    """Somebody who signs in, by e-mail: a customer of the brokerage, or a member of its staff."""
+    """A customer of the brokerage, or a member of its staff, who signs in by email address."""
 
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=120, blank=True)
-    is_active = models.BooleanField(default=True, help_text="Off: no sign-in, and no token works.")
-    is_staff = models.BooleanField(default=False, help_text="May sign in to the back office.")
+    is_active = models.BooleanField(default=True, help_text="If off, the customer can't sign in and no token works.")
+    is_staff = models.BooleanField(default=False, help_text="Can sign in to the back office.")
     joined_at = models.DateTimeField(db_default=Now(), editable=False)
     theme = models.CharField(max_length=6, choices=Theme, default=Theme.SYSTEM)
-    time_zone = models.CharField(max_length=64, blank=True, default="", help_text="Empty: the browser's.")
+    time_zone = models.CharField(max_length=64, blank=True, default="", help_text="If empty, the browser's.")
 
     objects = CustomerManager()
 
@@ -76,9 +76,9 @@ class Customer(AbstractBaseUser, PermissionsMixin):
 
 
 class Balance(models.Model):
-    """A customer's cash. This row is the customer's lock: who touches the books takes it first (`ledger.open_books`).
+    """A customer's cash, USD. Its row is the customer's lock: `ledger.open_books` takes it before the books change.
 
-    `held` is what is set aside for the trade in flight; `available` is the rest.
+    `held` is set aside for the trade in flight; `available` is the rest.
     """
 
     customer = models.OneToOneField(Customer, models.PROTECT, primary_key=True)
@@ -90,7 +90,7 @@ class Balance(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="balance_holds_no_more_than_there_is",
-                # The last keeps NaN out, which is greater than every number.
+                # The upper bound also refuses NaN, which is greater than every number.
                 condition=Q(held__gte=0, held__lte=F("amount"), amount__lt=10**15),
             ),
         ]
@@ -141,7 +141,7 @@ class Position(models.Model):
 
 
 class Transfer(models.Model):
-    """Cash that a customer brought in or took out: the cause of one posting. Same key and terms: the same transfer."""
+    """A deposit or a withdrawal: the cause of one posting."""
 
     class Type(models.TextChoices):
         DEPOSIT = "deposit"
@@ -169,10 +169,10 @@ class Transfer(models.Model):
 
 
 class Posting(models.Model):
-    """One movement of a customer's cash or shares, never changed or deleted.
+    """One movement of a customer's cash or shares. It is never changed or deleted.
 
-    `change` is what moved and `total` what it left: USD where `ticker` is empty (cash), else shares of that stock.
-    `cause` is the id of what moved it: a trade, a transfer, an adjustment.
+    `change` is what moved, and `total` what there was afterwards: USD if `ticker` is empty (cash), else shares of that
+    stock. `cause` is the id of what moved it: a trade, a transfer or an adjustment.
     """
 
     class Kind(models.TextChoices):
@@ -210,11 +210,11 @@ class Posting(models.Model):
 
 
 class Limits(models.Model):
-    """How many requests a minute each token of this customer may make, where it is not what everybody's may."""
+    """How many requests a minute each of this customer's tokens may make, if not as many as everybody's."""
 
     customer = models.OneToOneField(Customer, models.CASCADE, primary_key=True, related_name="limits")
-    reads_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as everybody.")
-    orders_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: as everybody.")
+    reads_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="If empty, as many as everybody.")
+    orders_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="If empty, as many as everybody.")
 
     class Meta:
         verbose_name_plural = "limits"
@@ -224,9 +224,9 @@ class Limits(models.Model):
 
 
 class Token(models.Model):
-    """A grant for programs: a bearer token, and a pair of key id and secret, that name the same customer and scopes.
+    """A grant for a program: a bearer token and a key pair, both for the same customer and scopes.
 
-    Only hashes are kept. All three secrets are random and long, so one round of SHA-256 is as good as a slow hash.
+    Only hashes are stored. The secrets are long and random, so one round of SHA-256 is as good as a slow hash.
     """
 
     class Scope(models.TextChoices):
@@ -245,7 +245,7 @@ class Token(models.Model):
     expires_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
 
-    # Where `accounts.tokens` found the grant: whether its use was noted lately, and the customer's own limits (Limits).
+    # Set by accounts.tokens: whether its use was noted recently, and the customer's own limits (Limits).
     use_is_noted: bool = False
     own_reads_a_minute: int | None = None
     own_orders_a_minute: int | None = None
@@ -279,10 +279,10 @@ class Watchlist(models.Model):
 
 
 class Adjustment(models.Model):
-    """Cash or shares that staff puts into an account or takes out of it: asked for by one, decided on by another.
+    """Cash or shares that staff puts into an account or takes out of it: one asks for it, another decides on it.
 
-    Of cash where `ticker` is empty, else of whole shares of that stock; `price` is what a share that is added counts as
-    bought for in the average price. `approved` is None while it waits. Once approved it is the cause of one posting.
+    It moves cash if `ticker` is empty, else whole shares of that stock; `price` is what an added share counts as having
+    cost. `approved` is None while it waits. An approved adjustment is the cause of one posting.
     """
 
     class Reason(models.TextChoices):
@@ -295,7 +295,7 @@ class Adjustment(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+")
     ticker = models.CharField(max_length=12, blank=True, db_default=CASH, default=CASH)
-    change = models.DecimalField(**MONEY, help_text="USD or shares: above zero into the account, below zero out of it.")
+    change = models.DecimalField(**MONEY, help_text="USD or shares: into the account if above zero, else out of it.")
     price = models.DecimalField(**MONEY, null=True)
     reason_code = models.CharField(max_length=10, choices=Reason)
     reason = models.CharField(max_length=500)
@@ -355,7 +355,7 @@ class Adjustment(models.Model):
 
 
 class Freeze(models.Model):
-    """A switch of a customer's withdrawals, with who, when and why. The newest counts; all of them stay."""
+    """A freeze of a customer's withdrawals, or the end of one. The newest is in force; all of them stay."""
 
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+", db_index=False)
     is_on = models.BooleanField()
@@ -372,25 +372,25 @@ class Freeze(models.Model):
 
 
 class SignIn(models.Model):
-    """Somebody came in, was turned away, or a session of theirs ended. It stays for SIGN_INS_KEPT_DAYS, as written.
+    """An entry of the sign-in history: a sign-in, a failed attempt, or the end of a session. Kept SIGN_INS_KEPT_DAYS.
 
-    `session` is a name that a sign-in shares with the end of its session; it opens nothing. `second_factor` says
-    whether a code was given by then. Tries at e-mail addresses that are nobody's are not kept.
+    `session` is a name that a sign-in shares with the end of its session; it can't be used to enter it. `second_factor`
+    says whether a code was given. Attempts at addresses without an account are not recorded.
     """
 
     class Kind(models.TextChoices):
         IN = "in", "signed in"
         WRONG_PASSWORD = "wrong_password", "wrong password"
         WRONG_CODE = "wrong_code", "wrong code"
-        TOKEN = "token", "made a token by password"
+        TOKEN = "token", "created a token with the password"
         ENDED = "ended", "session ended"
-        EXPIRED = "expired", "session was found expired"
+        EXPIRED = "expired", "session expired"
 
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+", db_index=False)
     at = models.DateTimeField(db_default=Now())
     kind = models.CharField(max_length=16, choices=Kind)
-    address = models.CharField(max_length=64, blank=True, help_text="From where: the network address.")
-    device = models.CharField(max_length=300, blank=True, help_text="What the browser says of itself.")
+    address = models.CharField(max_length=64, blank=True, help_text="The network address it came from.")
+    device = models.CharField(max_length=300, blank=True, help_text="The browser's User-Agent.")
     second_factor = models.BooleanField(default=False)
     session = models.CharField(max_length=12, blank=True)
 

@@ -1,6 +1,6 @@
-"""Sign-ins: who came in, when, from where, with what device and factors; who was turned away; which sessions ended.
+"""The sign-in history: successful and failed sign-ins, with time, address, device and factors, and ended sessions.
 
-django-allauth signs people in. What it says of it is kept here as it happens, and outlives the session.
+django-allauth signs people in; its signals are recorded here as they arrive, and outlive the session.
 """
 
 from hashlib import sha256
@@ -25,11 +25,11 @@ from accounts.models import SIGN_INS_KEPT_DAYS, Customer, SignIn, normal_email
 
 DEVICE_LENGTH_MAX = 300
 log = structlog.get_logger()
-of_staff = Signal()  # `sign_in`: what was just kept of a member of staff
+of_staff = Signal()  # sent with `sign_in` after an entry about a member of staff
 
 
 def address_of(request: HttpRequest) -> str:
-    """The network address that a request comes from, as far as the balancer before us can be trusted."""
+    """Return the network address that a request comes from, behind the proxies that we trust."""
     try:
         return get_adapter().get_client_ip(request)
     except PermissionDenied:
@@ -37,12 +37,12 @@ def address_of(request: HttpRequest) -> str:
 
 
 def sign_ins_of(customer_id: int) -> QuerySet[SignIn]:
-    """A customer's sign-ins, tries and ended sessions, newest first."""
+    """Return a customer's sign-in history, newest first."""
     return SignIn.objects.filter(customer_id=customer_id).order_by("-id")
 
 
 def end_sessions(customer_id: int) -> int:
-    """End every session of somebody at once; how many there were. Again: none."""
+    """End every session of a customer or staff member; return how many there were."""
     sessions = list(UserSession.objects.filter(user_id=customer_id))
     for session in sessions:
         session.end()
@@ -50,12 +50,12 @@ def end_sessions(customer_id: int) -> int:
 
 
 def note_token(request: HttpRequest, customer: Customer) -> None:
-    """Keep that somebody made a token with a password, without signing in. Again: kept again."""
+    """Record that somebody created a token with their password, without signing in."""
     _keep(SignIn.Kind.TOKEN, customer, request)
 
 
 def connect() -> None:
-    """Keep every sign-in, every try that failed, and every session that ended. Again: the same."""
+    """Begin to record sign-ins, failed attempts and ended sessions."""
     user_logged_in.connect(_signed_in, dispatch_uid="sign_ins")
     user_login_failed.connect(_password_was_wrong, dispatch_uid="sign_ins")
     authentication_failed.connect(_code_was_wrong, dispatch_uid="sign_ins")
@@ -79,8 +79,8 @@ def _password_was_wrong(sender: Any, credentials: Any, request: HttpRequest | No
             row = cursor.fetchone()
         if row and row[1]:
             _announce(SignIn.objects.select_related("customer").get(id=row[0]))
-    except Error as error:  # nothing can be written for now: who is turned away is turned away all the same
-        log.warning("a wrong password was not kept", error=repr(error))
+    except Error as error:  # the database is away or read-only: the attempt is refused all the same
+        log.warning("a failed sign-in was not recorded", error=repr(error))
 
 
 def _code_was_wrong(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
@@ -88,7 +88,7 @@ def _code_was_wrong(sender: Any, request: HttpRequest, user: Any, **_: Any) -> N
 
 
 def _signed_out(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
-    if user is not None:  # what it leaves behind would be taken for an open session
+    if user is not None:  # allauth leaves the row, which would look like an open session
         UserSession.objects.filter(user_id=user.pk, session_key=request.session.session_key or "").delete()
 
 
@@ -121,19 +121,19 @@ def _plain(user_agent: str) -> str:
 
 
 def _name(session_key: str | None) -> str:
-    """A name for a session that lets nobody into it."""
+    """Return a name for a session that can't be used to enter it."""
     return sha256(session_key.encode()).hexdigest()[:12] if session_key else ""
 
 
 def forget_old(rows_max: int) -> int:
-    """Delete sign-ins older than SIGN_INS_KEPT_DAYS, rows_max at most; how many. Again: the next ones."""
+    """Delete entries older than SIGN_INS_KEPT_DAYS, `rows_max` at most; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(FORGET, [rows_max, SIGN_INS_KEPT_DAYS])
         return cursor.rowcount
 
 
-# One statement that does not wait for the disk, whether anybody has this address or not: the time it takes tells nobody
-# who has an account. Tries at addresses that are nobody's are kept nowhere.
+# One statement that does not wait for the disk, whether or not the address has an account, so that its duration tells
+# nothing. Attempts at addresses without an account are not recorded.
 KEEP_WRONG_ONE = """
     WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true))
     INSERT INTO accounts_signin (customer_id, kind, address, device, second_factor, session)
@@ -141,7 +141,7 @@ KEEP_WRONG_ONE = """
     WHERE customer.email = %s
     RETURNING id, (SELECT is_staff FROM accounts_customer AS customer WHERE customer.id = accounts_signin.customer_id)
 """
-# Ids grow with time, so the oldest are the first: this looks at rows_max rows, however many there are.
+# Ids grow with time, so the oldest rows come first: this reads rows_max rows, however many there are.
 FORGET = """
     DELETE FROM accounts_signin WHERE id IN (SELECT id FROM accounts_signin ORDER BY id LIMIT %s)
     AND at < now() - make_interval(days => %s)

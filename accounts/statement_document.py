@@ -1,4 +1,4 @@
-"""A statement on pdf."""
+"""A statement as a PDF document."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from web.timezones import EASTERN
 
 
 def made_of(statement: Statement) -> bytes:
-    """The statement as PDF: of the same postings the same bytes, whenever it is made."""
+    """Return a statement as PDF. The same postings always make the same bytes."""
     month = statement.month
     period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
     final = "Final." if statement.is_final else "Not final: the month is not over."

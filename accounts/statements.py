@@ -1,8 +1,8 @@
-"""Statements: a month of an account, told by its postings alone.
+"""Statements: a month of an account, made from its postings alone.
 
-Postings never change, so the statement of a month that is over is the same for ever. Months are Eastern ones, as the
-market's days are. Which month a posting is in is decided by its place in the ledger: all from the first one dated in a
-month, to the first one dated in the next.
+Postings never change, so the statement of a completed month never changes either. Months are Eastern, as the market's
+days are. A posting's month is decided by its place in the ledger: a month begins with the first posting dated in it,
+and ends before the first posting dated in the next.
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
-from django.db.models import Min
+from django.db.models import Min, QuerySet
 from django.utils import timezone
 
 from accounts.models import CASH, Posting
 from accounts.queries import postings_of
 from web.timezones import EASTERN
 
-LATE = timedelta(minutes=1)  # a transaction may take this long to commit what it dated before
+LATE = timedelta(minutes=1)  # how long after its date a posting may be committed
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -29,7 +29,7 @@ class Month:
 
     @classmethod
     def of(cls, at: datetime) -> "Month":
-        """The month of a moment, Eastern."""
+        """Return the Eastern month of a time."""
         local = at.astimezone(EASTERN)
         return cls(local.year, local.month)
 
@@ -51,12 +51,12 @@ class Month:
 
     @property
     def begins(self) -> datetime:
-        """Its first moment, Eastern."""
+        """When it begins, Eastern."""
         return datetime.combine(self.first, time(), EASTERN)
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing can be dated in it any more."""
+        """Whether no posting can be dated in it any more."""
         return timezone.now() >= self.following.begins + LATE
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One movement: cash (USD) and, where a trade moved it, shares; or shares alone, where staff adjusted them."""
+    """One movement: cash (USD), with the shares of its trade if there is one; or shares alone, in an adjustment."""
 
     at: datetime
     kind: str
@@ -79,7 +79,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A month of an account. Sums are USD, none but `adjusted` below zero; `shares` are those at its end by ticker."""
+    """A month of an account. Sums are USD; only `adjusted` can be below zero."""
 
     account: int
     month: Month
@@ -92,15 +92,15 @@ class Statement:
     sold: Decimal
     adjusted: Decimal
     lines: list[Line]
-    shares: list[tuple[str, int, int]]  # ticker, at the beginning, at the end
+    shares: list[tuple[str, int, int]]  # ticker, quantity at the beginning, quantity at the end
 
 
 class NoStatement(Exception):
-    """The account had not been opened in this month, or the month has not begun."""
+    """The account wasn't open in this month, or the month hasn't begun."""
 
 
 def months_of(customer_id: int) -> list[Month]:
-    """The months that there are statements of, newest first, from the first posting's to this one, not final."""
+    """Return the months that have statements, newest first: from the first posting's month to the current one."""
     opened = postings_of(customer_id).aggregate(first=Min("created_at"))["first"]
     if opened is None:
         return []
@@ -112,7 +112,11 @@ def months_of(customer_id: int) -> list[Month]:
 
 
 def statement_of(customer_id: int, month: Month) -> Statement:
-    """The statement of a month; of this month, as far as it has come. Raises NoStatement."""
+    """Return the statement of a month; for the current month, as far as it has come.
+
+    Raises:
+        NoStatement: There is none for this month.
+    """
     if month not in months_of(customer_id):
         raise NoStatement
     first, end = _first_id(customer_id, month), _first_id(customer_id, month.following)
@@ -146,14 +150,14 @@ def _first_id(customer_id: int, month: Month) -> int | None:
     return postings_of(customer_id).filter(created_at__gte=month.begins).aggregate(first=Min("id"))["first"]
 
 
-def _between(ledger, first: int | None, end: int | None):
+def _between(ledger: QuerySet[Posting], first: int | None, end: int | None) -> QuerySet[Posting]:
     if first is None or first == end:
         return ledger.none()
     return ledger.filter(id__gte=first, id__lt=end) if end else ledger.filter(id__gte=first)
 
 
-def _totals(ledger) -> dict[str, Decimal]:
-    """What each posting's ticker stood at after the last of these postings."""
+def _totals(ledger: QuerySet[Posting]) -> dict[str, Decimal]:
+    """Return the total of each ticker after the last of these postings."""
     return dict(ledger.order_by("ticker", "-id").distinct("ticker").values_list("ticker", "total"))
 
 

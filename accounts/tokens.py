@@ -1,4 +1,4 @@
-"""Tokens: how programs show who they are. Random and long; shown once, kept as hashes."""
+"""Tokens: how programs authenticate. They are random and long, shown once, and stored as hashes."""
 
 import json
 import secrets
@@ -15,14 +15,14 @@ from django.db.models.functions import Now
 
 from accounts.models import Customer, Token
 
-TOKEN_PREFIX = "brk_"  # noqa: S105 — so that leak scanners know one when they see it
+TOKEN_PREFIX = "brk_"  # noqa: S105 — lets leak scanners recognize our tokens
 KEY_ID_PREFIX = "BK"
-LAST_USED_SECONDS = 300  # how fine `last_used_at` is
+LAST_USED_SECONDS = 300  # the precision of `last_used_at`
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new grant with its three secrets, which are never to be seen again."""
+    """A new grant with its three secrets, which are shown only once."""
 
     grant: Token
     token: str
@@ -31,7 +31,14 @@ class Issued:
 
 
 def issue(customer: Customer, name: str, scopes: list[str] | None = None, expires_at: datetime | None = None) -> Issued:
-    """Make a token for this customer. Again: another one. scopes None: all of them; expires_at None: never."""
+    """Create a token for this customer.
+
+    Idempotent: no. Each call creates another token.
+
+    Args:
+        scopes: None means all of them.
+        expires_at: None means never.
+    """
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     key_id = KEY_ID_PREFIX + secrets.token_hex(9).upper()
     secret_key = secrets.token_urlsafe(32)
@@ -48,32 +55,32 @@ def issue(customer: Customer, name: str, scopes: list[str] | None = None, expire
 
 
 def find(token: str) -> Token | None:
-    """The grant of a bearer token; None where it does not exist, has ended, or its customer may not sign in."""
+    """Return the grant of a bearer token; None if it is unknown or expired, or its customer is deactivated."""
     return _find("token_hash", _hash(token))
 
 
 def find_pair(key_id: str, secret_key: str) -> Token | None:
-    """The same, of a key id and its secret."""
+    """Return the grant of a key id and its secret; None as for `find`."""
     grant = _find("key_id", key_id)
     return grant if grant and compare_digest(grant.secret_hash, _hash(secret_key)) else None
 
 
 def end_all(customer_id: int) -> int:
-    """End every token of a customer at once; how many there were. Again: none."""
+    """Revoke every token of a customer; return how many there were."""
     return Token.objects.filter(customer_id=customer_id).delete()[0]
 
 
 def valid_of(grant_ids: Collection[UUID]) -> set[UUID]:
-    """Which of these grants still work."""
+    """Return which of these grants are still valid."""
     ends_later = Q(expires_at=None) | Q(expires_at__gt=Now())
     grants = Token.objects.filter(ends_later, customer__is_active=True, pk__in=grant_ids)
     return set(grants.values_list("pk", flat=True))
 
 
 def note_use(grant: Token) -> None:
-    """Remember that a grant that `find` found was used now, to LAST_USED_SECONDS. Again: nothing, for so long.
+    """Record that a grant is used now, to a precision of LAST_USED_SECONDS.
 
-    Nothing waits for the disk: a crash forgets the last uses.
+    Does not wait for the disk: a crash loses the latest uses.
     """
     if not grant.use_is_noted:
         with connection.cursor() as cursor:
@@ -93,9 +100,9 @@ def _find(column: str, value: str) -> Token | None:
     return grant
 
 
-# In the order of the model's fields; the rest of a grant is read when somebody looks at it.
+# In the order of the model's fields. Django reads the other fields when they are used.
 FOUND = ("id", "customer_id", "secret_hash", "scopes")
-# Every call of the API begins with this. As a query set it would cost more to put together than to answer.
+# Every API request begins with this statement. A queryset would cost more to build than to answer.
 # The customer's own limits come along, for `web.rate_limits`.
 FIND = """
     SELECT token.id, token.customer_id, token.secret_hash, token.scopes,
@@ -105,8 +112,8 @@ FIND = """
     LEFT JOIN accounts_limits AS own ON own.customer_id = token.customer_id
     WHERE token.{column} = %s AND customer.is_active AND (token.expires_at IS NULL OR token.expires_at > now())
 """
-# A program that places a trade now and then pays this with each of them. The statement is its own transaction, for
-# which alone it turns the wait for the disk off.
+# A program that places a trade now and then pays for this with each of them. The statement is a transaction of its own,
+# and turns off the wait for the disk for itself alone.
 NOTE_USE = """
     WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true))
     UPDATE accounts_token SET last_used_at = statement_timestamp() FROM lazily WHERE id = %s

@@ -241,7 +241,7 @@ def test_an_e_mail_address_is_the_same_in_capitals(carol: Customer) -> None:
 def test_a_wrong_password_is_401_and_does_not_tell_who_exists(carol: Customer, changes: dict[str, str]) -> None:
     answer = sign_in(**changes)
     body = assert_problem(answer, 401, "wrong_credentials")
-    assert body["detail"] == "E-mail and password do not match."
+    assert body["detail"] == "The email address and password do not match."
     assert "WWW-Authenticate" in answer
 
 

@@ -14,12 +14,12 @@ from accounts.ledger import LARGEST_AMOUNT, money
 
 
 class Command(BaseCommand):
-    help = "Open an account with that much cash and a token for programs. Not idempotent: an e-mail has one account."
+    help = "Open an account with cash and a token for programs. An email address can have one account."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
-        parser.add_argument("--password", help="Without one nobody can sign in with a password.")
-        parser.add_argument("--deposit", default="0", help="USD, four digits after the point at most.")
+        parser.add_argument("--password", help="Without one, nobody can sign in with a password.")
+        parser.add_argument("--deposit", default="0", help="USD, with up to four decimals.")
         parser.add_argument("--name", default="")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 

@@ -9,7 +9,7 @@ from accounts.management.commands.load_demo import SECOND_FACTOR
 
 
 class Command(BaseCommand):
-    help = "The demo member of staff's code of the second factor, as it is now. A real one comes from a phone."
+    help = "Print the demo staff member's current two-factor code. A real one comes from a phone."
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(format_hotp_value(hotp_value(SECOND_FACTOR, next(iter(yield_hotp_counters_from_time())))))

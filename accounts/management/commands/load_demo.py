@@ -1,4 +1,4 @@
-"""`manage.py load_demo --json`: somebody to try the brokerage with."""
+"""`manage.py load_demo --json`: accounts to try the brokerage with."""
 
 import json
 from decimal import Decimal
@@ -22,7 +22,7 @@ PASSWORD = "demo-only-password"  # noqa: S105 — printed by `make run`, and goo
 
 
 class Command(BaseCommand):
-    help = "Make a demo customer with cash and a token, and a demo member of staff. Again: the same ones."
+    help = "Create a demo customer with cash and a token, and a demo staff member. Running it again changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(made, indent=None if options["json"] else 2))
 
     def _token(self, customer: Customer) -> str:
-        """The demo token, made once. Its text is in DATA_DIR, for the database keeps only its hash."""
+        """Return the demo token, which is created once. Its text is in DATA_DIR: the database stores only its hash."""
         kept = Path(settings.DATA_DIR) / "demo-token"
         if kept.exists() and tokens.find(kept.read_text()):
             return kept.read_text()
