@@ -52,7 +52,7 @@ def configure(sender: Celery, **_: Any) -> None:
         task_serializer="json",
         # RabbitMQ: a worker that has fallen silent is replaced after two of these.
         broker_heartbeat=5,
-        broker_transport_options=RABBITMQ_TRANSPORT if settings.BROKER_IS_RABBITMQ else DOOR_TRANSPORT,
+        broker_transport_options=transport_options(),
     )
 
 
@@ -84,6 +84,13 @@ RABBITMQ_TRANSPORT = {
         if hasattr(socket, name)
     },
 }
+
+
+def transport_options(*, for_worker: bool = False) -> dict[str, Any]:
+    """How a process talks to the broker: a worker may wait longer for it than a door may."""
+    if settings.BROKER_IS_RABBITMQ:
+        return RABBITMQ_TRANSPORT
+    return (WORKER_TRANSPORT if for_worker else DOOR_TRANSPORT) | {"global_keyprefix": settings.KEY_PREFIX}
 
 
 @signals.setup_logging.connect

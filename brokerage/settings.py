@@ -242,6 +242,8 @@ _lanes = env("LANES", default="16")
 if not (_lanes.isascii() and _lanes.isdigit() and 1 <= int(_lanes) <= 1000):
     raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {_lanes}.")
 LANES = int(_lanes)
+# How every key in Valkey begins: two brokerages with prefixes of their own can share one server.
+KEY_PREFIX = env("KEY_PREFIX", default="")
 
 # -- the central exchange
 EXCHANGE_URL = env("EXCHANGE_URL", default="http://127.0.0.1:8100")
@@ -306,6 +308,7 @@ CACHES = {
     "default": {
         "BACKEND": "web.cache.BestEffortCache",
         "LOCATION": CACHE_URL,
+        "KEY_PREFIX": KEY_PREFIX,
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     }
     if CACHE_URL

@@ -142,7 +142,7 @@ class Run:
             "EXCHANGE_SECRET": os.environ.get("EXCHANGE_SECRET") or keys.exchange_secret,
             "CALLBACK_URL": os.environ.get("CALLBACK_URL") or f"{self.plan.url}/exchange/callbacks",
             "SECRET_KEY": os.environ.get("SECRET_KEY") or keys.secret_key,
-            **{name: os.environ[name] for name in ("CACHE_URL",) if name in os.environ},
+            **{name: os.environ[name] for name in ("CACHE_URL", "KEY_PREFIX") if name in os.environ},
             "LANES": str(self.plan.lanes),
             "DATA_DIR": str(self.folder.path),
             **{name: str(port) for name, port in ports.items()},

@@ -138,7 +138,7 @@ def _collect_batch(lane: int) -> tuple[set[int], int]:
 
 def _pop_customers(lane: int, collected: int) -> tuple[set[int], int]:
     lanes = [(lane + offset) % settings.LANES for offset in range(settings.LANES)]
-    keys = [key(each) for each in lanes for key in (_bell, _rung, queue_name)]
+    keys = [key(each) for each in lanes for key in (_bell, _rung, queue_key)]
     customer_ids, left, messages = broker().eval(
         POP, len(keys), *keys, CUSTOMERS_PER_TURN_MAX, collected, int(AWAKE_SECONDS * 1000)
     )
@@ -156,7 +156,7 @@ def depths() -> list[tuple[int, int]]:
     """
     with broker().pipeline(transaction=False) as pipe:
         for lane in range(settings.LANES):
-            pipe.llen(queue_name(lane))
+            pipe.llen(queue_key(lane))
             pipe.scard(_rung(lane))
         found = pipe.execute()
     return list(zip(found[::2], found[1::2], strict=True))
@@ -234,8 +234,13 @@ POP = """
 
 
 def _rung(lane: int) -> str:
-    return f"rang:{queue_name(lane)}"
+    return f"{settings.KEY_PREFIX}rang:{queue_name(lane)}"
 
 
 def _bell(lane: int) -> str:
-    return f"bell:{queue_name(lane)}"
+    return f"{settings.KEY_PREFIX}bell:{queue_name(lane)}"
+
+
+def queue_key(lane: int) -> str:
+    """Return the key of the list in which Celery's transport keeps a lane's messages."""
+    return f"{settings.KEY_PREFIX}{queue_name(lane)}"

@@ -67,7 +67,7 @@ def _count(key: str, most: int) -> Allowance:
     alone = int(most * COUNTED_HERE)
     exceeded = False
     if counted > alone and time.monotonic() >= _silent_until and settings.CACHE_URL:
-        key = f"{key}:{window}"
+        key = f"{settings.KEY_PREFIX}{key}:{window}"
         try:
             with _store().pipeline(transaction=False) as pipe:
                 pipe.incrby(key, counted if counted == alone + 1 else 1)

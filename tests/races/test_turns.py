@@ -120,7 +120,7 @@ def test_a_customer_whose_row_is_stuck_stops_no_other_customers_turn(
 
 def test_threads_that_ring_at_once_send_one_message(alice: Customer) -> None:
     assert together(*[lambda: lane.ring([alice.id])] * TURNS_AT_ONCE) == [True] * TURNS_AT_ONCE
-    assert lane.broker().llen(lane.queue_name(lane.lane_of(alice.id))) == 1
+    assert lane.broker().llen(lane.queue_key(lane.lane_of(alice.id))) == 1
 
 
 def test_a_doubled_ring_takes_one_turn(exchange: StandInExchange, alice: Customer, monkeypatch: Any) -> None:

@@ -13,7 +13,7 @@ from brokerage.celery import app
 from tests.answers import post
 from tests.people import rung
 from trades import lane
-from trades.lane import CUSTOMERS_PER_TURN_MAX, collect_rings, lane_of, queue_name, ring, ring_on_commit
+from trades.lane import CUSTOMERS_PER_TURN_MAX, collect_rings, lane_of, queue_key, queue_name, ring, ring_on_commit
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def frozen_port() -> Iterator[int]:
 
 def messages(number: int) -> list[dict[str, Any]]:
     """What waits in the queue of a lane."""
-    return [json.loads(raw) for raw in lane.broker().lrange(queue_name(number), 0, -1)]
+    return [json.loads(raw) for raw in lane.broker().lrange(queue_key(number), 0, -1)]
 
 
 def customers_of(number: int, count: int) -> list[int]:
@@ -126,7 +126,7 @@ def test_a_worker_that_is_kept_busy_goes_on_by_way_of_the_queue(monkeypatch: pyt
 def test_an_answer_takes_a_bounded_number_and_wakes_another_worker_for_the_rest() -> None:
     customers = customers_of(3, CUSTOMERS_PER_TURN_MAX + 50)
     ring(customers)
-    lane.broker().delete(queue_name(3))  # its message has been taken
+    lane.broker().delete(queue_key(3))  # its message has been taken
     first = rung(3)
     assert len(first) == CUSTOMERS_PER_TURN_MAX
     assert first == sorted(first)

@@ -8,7 +8,7 @@ from celery.exceptions import SecurityWarning
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from brokerage.celery import RABBITMQ_TRANSPORT, WORKER_TRANSPORT, app
+from brokerage.celery import app, transport_options
 
 
 class Command(BaseCommand):
@@ -16,8 +16,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # A worker may wait longer for the broker than a door may.
-        app.conf.broker_transport_options = RABBITMQ_TRANSPORT if settings.BROKER_IS_RABBITMQ else WORKER_TRANSPORT
+        app.conf.broker_transport_options = transport_options(for_worker=True)
         # Celery warns of root because of pickle, which we do not accept.
         warnings.simplefilter("ignore", SecurityWarning)
         gc.freeze()
