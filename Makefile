@@ -4,9 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# How many tests run at once; ARGS="-n0 --pdb" for a debugger.
+WORKERS ?= auto
+WITH_SERVICES := $(BIN)/python -m local with-services --no-fsync --
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster cluster-status cluster-fault chaos-cluster test bench chaos lint format requirements install schema
+.PHONY: help run cluster cluster-status cluster-fault chaos-cluster test quick bench chaos lint format requirements install schema
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-22s%s\n' "$$name" "$$text"; done
@@ -24,7 +27,10 @@ cluster-fault: $(INSTALLED)  ## break a node of the cluster (FAULT="power db1 30
 	@exec $(BIN)/python -m cluster fault $(FAULT)
 
 test: $(INSTALLED)  ## run the tests, with a PostgreSQL and a Valkey of their own (ARGS="-k trade -x")
-	@exec $(BIN)/python -m local with-services --no-fsync -- $(BIN)/python -m pytest $(ARGS)
+	@exec $(WITH_SERVICES) $(BIN)/python -m pytest $(ARGS)
+
+quick: $(INSTALLED)  ## run in parallel all tests that start no second process (ARGS="-k trade -x")
+	@exec $(WITH_SERVICES) $(BIN)/python -m pytest -m quick -n $(WORKERS) --dist worksteal -q $(ARGS)
 
 bench: $(INSTALLED)  ## measure against what the database itself can do (BENCH_ONLY=limit,settled BENCH_SECONDS=15)
 	@exec $(BIN)/python -m benchmarks

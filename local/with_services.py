@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -31,8 +32,9 @@ def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
     """Run the command; returns its exit code (128 and the signal's number when one ended it).
 
     DATABASE_URL and BROKER_URL in the environment are used as they are; what is missing of them is started in a new
-    temporary folder, which is removed with all its processes however the command ends. SIGINT, SIGTERM and SIGHUP
-    go to the command. Raises Trouble when the command or a server can't be started.
+    temporary folder, which is removed with all its processes however the command ends. DISPOSABLE_SERVICES=1 tells the
+    command that both are its own, to empty as it likes. SIGINT, SIGTERM and SIGHUP go to the command. Raises Trouble
+    when the command or a server can't be started.
     """
     _remove_abandoned()
     folder = Folder(Path(tempfile.mkdtemp(prefix=PREFIX)))
@@ -59,15 +61,9 @@ def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
         code = child.wait()
         return code if code >= 0 else 128 - code
     finally:
-        for server in servers:
-            server.send_signal(signal.SIGINT)  # PostgreSQL: a fast shutdown
-        for server in servers:
-            try:
-                server.wait(STOP_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-        end(of_folder(folder.path))
+        _stop(servers)
+        for path in (folder.path, *(data.parent for data in folder.path.glob("*/postgres"))):
+            end(of_folder(path))
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
@@ -90,12 +86,38 @@ def _start_servers(
     if not environment.get("BROKER_URL"):
         missing.append(Valkey(folder, keys, ports.choose(), fsync))
         environment["BROKER_URL"] = missing[-1].url
-    for server in missing:
+    if len(missing) == 2:
+        environment["DISPOSABLE_SERVICES"] = "1"
+    _start(missing, folder, servers, interrupted)
+    return environment
+
+
+def start_postgresql(path: Path) -> str:
+    """Start one more PostgreSQL, without fsync, in a folder; returns its DATABASE_URL. It ends with this process.
+
+    Raises Trouble when it doesn't start.
+    """
+    folder = Folder(path)
+    server = PostgreSQL(folder, folder.keys(), ports.choose(), fsync=False)
+    processes: list[subprocess.Popen[bytes]] = []
+    _start([server], folder, processes, lambda: False)
+    atexit.register(_stop, processes)
+    return server.url
+
+
+def _start(
+    servers: Sequence[PostgreSQL | Valkey],
+    folder: Folder,
+    processes: list[subprocess.Popen[bytes]],
+    interrupted: Callable[[], bool],
+) -> None:
+    """Start the servers, append their processes to `processes`, and wait until they are ready."""
+    for server in servers:
         server.prepare()
         specification = server.specification(f"{folder.path}#{type(server).__name__.lower()}", None, None)
-        servers.append(_start(specification, folder))
+        processes.append(_launch(specification, folder))
     deadline = time.monotonic() + READY_SECONDS_MAX
-    for server, process in zip(missing, list(servers), strict=True):
+    for server, process in zip(servers, list(processes), strict=True):
         while not server.is_ready() and not interrupted():
             if process.poll() is not None or time.monotonic() > deadline:
                 name = type(server).__name__
@@ -104,10 +126,20 @@ def _start_servers(
             time.sleep(0.05)
         if isinstance(server, PostgreSQL) and not interrupted():
             server.introduce()
-    return environment
 
 
-def _start(specification: Specification, folder: Folder) -> subprocess.Popen[bytes]:
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.send_signal(signal.SIGINT)  # PostgreSQL: a fast shutdown
+    for process in processes:
+        try:
+            process.wait(STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _launch(specification: Specification, folder: Folder) -> subprocess.Popen[bytes]:
     file = folder.state / f"{specification.name}.json"
     specification.write(file)
     with open(folder.logs / f"{specification.mark.rpartition('#')[2]}.log", "ab") as log:

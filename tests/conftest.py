@@ -27,6 +27,7 @@ from exchange import gateway, market, prices
 from tests.people import open_account, receive_shares
 from trades import checks, lane
 
+pytest_plugins = ["tests.kinds"]
 PROJECT = Path(__file__).resolve().parent.parent
 # Static files are not collected for tests, but whitenoise looks for their folder.
 Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
@@ -121,6 +122,12 @@ def _quiet_broker() -> Iterator[None]:
     broker = lane.broker()
     yield
     broker.flushdb()
+
+
+@pytest.fixture
+def real_password_hashers(settings: Any) -> None:
+    """Passwords are hashed as they are outside of tests: slowly."""
+    settings.PASSWORD_HASHERS = settings.REAL_PASSWORD_HASHERS
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ import pytest
 from django.core.management import call_command
 from psycopg import sql
 
+pytestmark = pytest.mark.process
+
 PROJECT = Path(__file__).resolve().parent.parent
 APPS = ("office", "webhooks", "trades", "exchange", "alpaca_api", "accounts")  # who depends on another goes first
 

@@ -167,12 +167,14 @@ def test_the_heart_can_be_read_at_one_sitting() -> None:
     assert sum(map(code_lines, heart)) <= CORE_SCREENS_MAX * SCREEN_LINES
 
 
+@pytest.mark.process
 def test_imports_go_one_way() -> None:
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_no_file_knows_where_it_lies() -> None:
     kept = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True

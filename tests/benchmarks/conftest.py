@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -16,11 +15,11 @@ from benchmarks.database import Database
 @pytest.fixture(scope="module")
 def administrator(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Database]:
     """The tests' database, seen by who may load in bulk; it is emptied when the module is done."""
-    if not (Path(settings.DATA_DIR) / "keys.json").exists():
+    if not (settings.POSTGRESQL_DIR / "keys.json").exists():
         pytest.skip("the server is not ours, so that we can't load in bulk")
     with django_db_blocker.unblock():
         server = os.environ["DATABASE_URL"].rpartition("/")[0]
-        database = Database(Path(settings.DATA_DIR), f"{server}/{connection.settings_dict['NAME']}")
+        database = Database(settings.POSTGRESQL_DIR, f"{server}/{connection.settings_dict['NAME']}")
         try:
             yield database
         finally:

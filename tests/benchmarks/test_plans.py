@@ -37,7 +37,7 @@ TOKEN = "accounts_token_token_hash_key|accounts_token_token_hash_f1690503_like" 
 CLAIMED = "trades_trade_pkey|placed_by_age"  # by their ids, or out of those in line, of which there are few
 IN_FLIGHT = "one_trade_in_flight|to_ask_about"  # both have only trades in flight
 every_type = pytest.mark.parametrize("type", Type)
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.big, pytest.mark.django_db]
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,8 @@ from feed import reader
 from trades.audit import audit_books
 from trades.models import Trade
 
+pytestmark = pytest.mark.big
+
 CUSTOMERS, TRADES_EACH = 40, 9
 DEFINITIONS = """
     SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint

@@ -23,6 +23,7 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.process
 def test_production_passes_djangos_own_checks() -> None:
     done = manage("check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
     assert done.returncode == 0, done.stderr
@@ -32,6 +33,7 @@ def test_models_and_migrations_agree(db: None) -> None:
     call_command("makemigrations", check=True, dry_run=True)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -54,6 +56,7 @@ def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:
     assert "not" in last
 
 
+@pytest.mark.process
 def test_several_brokers_and_a_cache_of_its_own() -> None:
     urls = {"BROKER_URL": "amqp://127.0.0.1:1//;amqp://127.0.0.1:2//", "CACHE_URL": "redis://127.0.0.1:3/0"}
     code = "from django.conf import settings as s; print(len(s.BROKER_URLS), s.BROKER_IS_RABBITMQ, s.CACHES['default'])"

@@ -33,6 +33,7 @@ def call(door: Callable[..., Any], method: str, path: str, body: Any = None, **h
     return answered[0], {name: value for name, value in answered[1] if name not in PER_REQUEST}, text
 
 
+@pytest.mark.django_db(transaction=True)  # outside of Django's test client, a request closes the connection
 @pytest.mark.parametrize("charset", ["base64", "zlib", "no-such", "utf-7", ""])
 @pytest.mark.parametrize(
     ("path", "status", "known"),

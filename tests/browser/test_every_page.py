@@ -21,6 +21,8 @@ from trades.place import place_trade
 from webhooks import subscriptions
 from webhooks.models import Delivery, Webhook
 
+pytestmark = pytest.mark.browser
+
 OUTSIDE = {"sign-in": "/account/login/", "sign-up": "/account/signup/", "password-reset": "/account/password/reset/"}
 EMPTY = {
     "empty-home": "/",

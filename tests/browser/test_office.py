@@ -32,6 +32,8 @@ from trades.execute import execute
 from trades.models import Status, Trade, Type
 from trades.place import place_trade
 
+pytestmark = pytest.mark.browser
+
 OpenBrowser = Callable[..., Browser]
 
 

@@ -11,6 +11,8 @@ from tests.browser.conftest import PASSWORD, Browser
 from tests.history import customer_with_history
 from trades.models import Trade
 
+pytestmark = pytest.mark.browser
+
 PAPER = (720, 1000)  # about what A4 and Letter have between their margins, in CSS pixels
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from decimal import Decimal
 
+import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core import mail
 from selenium.webdriver.common.by import By
@@ -16,6 +17,8 @@ from accounts.models import Customer
 from tests.browser.conftest import PASSWORD, PHONE, Browser
 from tests.conftest import StandInExchange
 from trades.models import Trade
+
+pytestmark = pytest.mark.browser
 
 OpenBrowser = Callable[..., Browser]
 

@@ -14,6 +14,8 @@ import pytest
 
 from local import ports
 
+pytestmark = pytest.mark.process
+
 Say = Callable[..., None]
 
 

@@ -29,7 +29,7 @@ from tests.people import rung
 from trades.lane import lane_of
 from trades.models import Status, Trade
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 REFUSAL_SECONDS_MAX = 3.0
 BACK_SECONDS_MAX = 30.0
 DISK_MEGABYTES = 320

@@ -23,7 +23,7 @@ OPERATIONS = Path(__file__).with_name("operations.txt")
 KILLED = -9
 STEPS_MAX = 60
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.mark.parametrize("wrong", Wrong, ids=lambda wrong: wrong.name.lower())

@@ -21,7 +21,7 @@ from tests.conftest import StandInExchange
 from tests.faults.life import Case, judge, sweep_until_final
 from tests.faults.servers import Pair, serving
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 PLACED = 20
 DOOR_SECONDS_MAX = 2.5  # COMMIT_TIMEOUT_MS, and what a busy machine adds
 

@@ -135,6 +135,7 @@ def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: py
         assert any("out of order" in words for words in judge([case]))
 
 
+@pytest.mark.process
 def test_acknowledging_before_the_commit(willing: StandInExchange) -> None:
     case = Case(willing, 1)
     reading, writing = os.pipe()

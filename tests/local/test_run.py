@@ -23,6 +23,8 @@ from local.harness import Brokerage
 from local.leftovers import of_folder
 from local.run import PROJECT
 
+pytestmark = pytest.mark.process
+
 Make = Callable[..., Brokerage]
 
 

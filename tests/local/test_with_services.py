@@ -13,6 +13,8 @@ import pytest
 from local.harness import OWN
 from local.run import PROJECT
 
+pytestmark = pytest.mark.process
+
 ASK = """\
 import os, psycopg, redis
 with psycopg.connect(os.environ["DATABASE_URL"]) as connection:

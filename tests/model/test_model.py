@@ -217,6 +217,7 @@ def _crashes(work: Callable[[], Any], at: int = 0) -> bool:
     return False
 
 
+@pytest.mark.big
 @pytest.mark.django_db(transaction=True)
 def test_thousands_of_steps_agree_with_the_model(exchange: StandInExchange) -> None:
     assert turn.LOOK_AHEAD == LOOK_AHEAD

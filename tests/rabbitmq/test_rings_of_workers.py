@@ -28,7 +28,7 @@ TAKE_OVER_SECONDS_MAX = 20.0
 FREEZE_SECONDS = 25.0
 """RabbitMQ gives a silent worker up after two heartbeats of 5 s, and a bit."""
 
-pytestmark = [pytest.mark.story, pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed")]
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed")]
 
 
 class Story:

@@ -13,7 +13,7 @@ import pytest
 from local.valkey import answers
 from tests.rabbitmq.server import SCRIPTS, RabbitMQ, is_installed
 
-pytestmark = [pytest.mark.story, pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed")]
+pytestmark = [pytest.mark.rabbitmq, pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed")]
 
 AWAY = "amqp://guest:guest@127.0.0.1:1//;amqp://guest:guest@127.0.0.1:2//"
 RING = "from trades.lane import ring; print('rung', all(ring([n]) for n in range(20)))"

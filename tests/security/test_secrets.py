@@ -39,11 +39,13 @@ def start(**environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.process
 def test_production_starts_with_settings_that_are_safe() -> None:
     done = start()
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("name", "value"),
     [

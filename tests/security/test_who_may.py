@@ -134,6 +134,7 @@ def test_a_field_that_is_not_ones_to_set_is_refused(
     assert Trade.objects.count() == before
 
 
+@pytest.mark.usefixtures("real_password_hashers")
 def test_nobody_learns_who_has_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same answer, and the same work, for a wrong password and for an address that nobody has."""
     from django.contrib.auth.hashers import Argon2PasswordHasher

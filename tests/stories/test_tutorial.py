@@ -12,6 +12,8 @@ import pytest
 
 from local.harness import Brokerage
 
+pytestmark = pytest.mark.story
+
 PAGE = Path(__file__).parents[2] / "docs/tutorial/first-trade-by-api.md"
 STEP = re.compile(
     r"^```sh\n(?P<command>.*?)^```\n(?:\n```(?:json|console)\n(?P<shown>.*?)^```)?", re.MULTILINE | re.DOTALL

@@ -36,6 +36,7 @@ def at(text):
     return parse_time(text)
 
 
+@pytest.mark.process
 def test_another_process_finds_the_same_prices(always):
     moments = [at("2026-11-22T12:34:56Z") + n * 7_777_777_777 for n in range(20)]
     program = (

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
+pytestmark = pytest.mark.process
+
 
 def test_killed_between_store_and_execute(new_exchange, broker, trade):
     exchange = new_exchange(EXCHANGE_LATENCY_MS="1500").start()
