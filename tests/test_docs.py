@@ -76,6 +76,22 @@ def test_every_file_exists(page: Path) -> None:
             assert any(list(folder.glob(path)) for folder in near), name
 
 
+def test_every_page_that_the_code_names_exists() -> None:
+    for file in sorted(ROOT.glob("[a-z]*/**/*.py")):
+        for name in re.findall(r"\bdocs/[\w/-]+\.(?:md|ya?ml|cfg)\b", file.read_text()):
+            assert (ROOT / name).exists(), f"{file.relative_to(ROOT)} names {name}"
+
+
+def test_every_log_event_that_is_explained_is_logged() -> None:
+    rows = re.findall(
+        r"^\| (`.+?) \| (?:web|lanes|sweep)", (ROOT / "docs/how-to/debug-a-trade.md").read_text(), re.MULTILINE
+    )
+    events = {event for row in rows for event in re.findall(r"`([^`]+)`", row)}
+    logged = "".join(file.read_text() for file in (ROOT / "trades").rglob("*.py"))
+    assert len(events) >= 8
+    assert {event for event in events if f'"{event}"' not in logged} == set()
+
+
 def test_every_page_can_be_reached() -> None:
     linked = {
         (page.parent / target.partition("#")[0]).resolve() for page in PAGES for target in LINK.findall(prose(page))

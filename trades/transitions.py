@@ -5,7 +5,7 @@ those of the statement, not of its transaction: a transaction begins before it h
 was placed. For the same reason `xact` of a status change is never below that of the customer's change before it:
 the feed is in that order. Trades that change status are logged by id, once it is committed.
 
-docs/architecture.md explains why these statements are SQL and not the ORM's.
+docs/explanation/why-not-the-orm.md explains why these statements are SQL and not the ORM's.
 """
 
 from collections.abc import Sequence
