@@ -7,6 +7,7 @@ computed by itself, alike on every machine.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from bisect import bisect_right
 from itertools import accumulate, pairwise
 from math import sqrt
@@ -16,8 +17,11 @@ from typing import NamedTuple
 CENT = 100
 DOLLAR = 10_000
 
-#: How often a piece of the path is halved for its outline: 64 points a piece.
+#: How often each of the up to three pieces of a path is halved for its outline: 64 points a piece.
 OUTLINE_HALVINGS = 6
+
+#: About how many points of the path decide on the high and the low of a period.
+POINTS_OF_A_PERIOD = 8
 
 _MASK = (1 << 64) - 1
 
@@ -31,13 +35,21 @@ class Candle(NamedTuple):
     close: int
 
 
+class Outline(NamedTuple):
+    """Points of a path in order, each with the highest and the lowest price so far."""
+
+    seconds: array[int]
+    highs: array[int]
+    lows: array[int]
+
+
 class DayPath:
     """One session's price, second by second."""
 
     __slots__ = ("_anchors", "_candle", "_outline", "_seconds", "_seed", "_volatility")
 
     def __init__(self, seed: str, candle: Candle, seconds: int) -> None:
-        self._seed = int.from_bytes(hashlib.blake2b(seed.encode(), digest_size=8).digest(), "big")
+        self._seed = seed_of(seed)
         self._candle = candle
         self._seconds = seconds
         # A Brownian motion's range over a day is about 1.6 of its deviation over that day.
@@ -45,12 +57,12 @@ class DayPath:
         anchors = {0: candle.open, seconds: candle.close}
         for salt, price in ((1, candle.high), (2, candle.low)):
             if price not in (candle.open, candle.close):
-                at = int(seconds * (0.02 + 0.96 * dice(self._seed, salt) / _MASK))
+                at = int(seconds * (0.02 + 0.96 * even(self._seed, salt)))
                 while at in anchors:
                     at += 1
                 anchors[at] = price
         self._anchors = sorted(anchors.items())
-        self._outline: tuple[list[int], list[int], list[int]] | None = None
+        self._outline: Outline | None = None
 
     def at(self, second: int) -> int:
         """The price at that many seconds from the opening, in units of 1/10,000 USD."""
@@ -75,31 +87,47 @@ class DayPath:
                 if second == middle:
                     break
         # The last trade bounces between bid and ask, so that quiet shares move too.
-        bounce = (dice(self._seed, second + 1_000_003) / _MASK - 0.5) * (1.4 * CENT + a * 0.0002)
+        bounce = (even(self._seed, second + 1_000_003) - 0.5) * (1.4 * CENT + a * 0.0002)
         return self._rounded(a + bounce)
 
     def until(self, second: int) -> Candle:
-        """Open, high, low and last price up to that many seconds from the opening.
-
-        High and low are those of the path's outline, of about 200 points, and of the price at that second.
-        """
+        """Open, high, low and last price up to that many seconds from the opening."""
         if second >= self._seconds:
             return self._candle
-        if self._outline is None:
-            self._outline = self._draw_outline()
-        seconds, highs, lows = self._outline
-        place = bisect_right(seconds, second) - 1
-        last = self.at(second)
-        return Candle(self._candle.open, max(highs[place], last), min(lows[place], last), last)
+        outline, last = self._drawn_outline(), self.at(second)
+        place = bisect_right(outline.seconds, second) - 1
+        return Candle(self._candle.open, max(outline.highs[place], last), min(outline.lows[place], last), last)
 
-    def _draw_outline(self) -> tuple[list[int], list[int], list[int]]:
-        """Points of the path in order, each with the highest and the lowest price so far."""
-        points = [self._anchors[0]]
+    def between(self, first: int, end: int) -> list[int]:
+        """Prices from one second to another, both included, in order: the two, and points of the path in between."""
+        inside: list[int] = []
         for (left, a), (right, b) in pairwise(self._anchors):
-            self._add_points(points, (left, float(a)), (right, float(b)), OUTLINE_HALVINGS)
-            points.append((right, b))
-        prices = [price for _, price in points]
-        return [at for at, _ in points], list(accumulate(prices, max)), list(accumulate(prices, min))
+            self._add_inside(inside, (left, float(a)), (right, float(b)), first, end)
+            if first < right < end:
+                inside.append(b)
+        return [self.at(first), *inside, self.at(end)]
+
+    def _add_inside(
+        self, found: list[int], left: tuple[int, float], right: tuple[int, float], first: int, end: int
+    ) -> None:
+        if left[0] >= end or right[0] <= first or right[0] - left[0] <= max(1, (end - first) // POINTS_OF_A_PERIOD):
+            return
+        middle = ((left[0] + right[0]) // 2, self._between(*left, *right))
+        self._add_inside(found, left, middle, first, end)
+        if first < middle[0] < end:
+            found.append(self._rounded(middle[1]))
+        self._add_inside(found, middle, right, first, end)
+
+    def _drawn_outline(self) -> Outline:
+        if self._outline is None:
+            points = [self._anchors[0]]
+            for (left, a), (right, b) in pairwise(self._anchors):
+                self._add_points(points, (left, float(a)), (right, float(b)), OUTLINE_HALVINGS)
+                points.append((right, b))
+            prices = [price for _, price in points]
+            highs, lows = array("q", accumulate(prices, max)), array("q", accumulate(prices, min))
+            self._outline = Outline(array("q", (second for second, _ in points)), highs, lows)
+        return self._outline
 
     def _add_points(
         self, points: list[tuple[int, int]], left: tuple[int, float], right: tuple[int, float], halvings: int
@@ -130,6 +158,16 @@ class DayPath:
     def _rounded(self, price: float) -> int:
         tick = CENT if self._candle.low >= DOLLAR else 1
         return min(self._candle.high, max(self._candle.low, round(price / tick) * tick))
+
+
+def seed_of(text: str) -> int:
+    """A seed for dice."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def even(seed: int, place: int) -> float:
+    """A number from 0 to 1 for a place, evenly distributed."""
+    return dice(seed, place) / _MASK
 
 
 def dice(seed: int, place: int) -> int:

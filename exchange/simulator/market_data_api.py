@@ -14,11 +14,12 @@ from exchange.simulator.errors import Invalid, Problem, error
 from exchange.simulator.faults import Faults
 from exchange.simulator.formats import SECOND, format_money, format_time, parse_time, to_datetime
 from exchange.simulator.listings import Listing
-from exchange.simulator.market import Market
-from exchange.simulator.parameters import Call
+from exchange.simulator.market import Bar, Market, Quote
+from exchange.simulator.parameters import Call, Query
 
 QUOTES_MAX = 200
 BARS_MAX = 1000
+BARS_OF_MANY_MAX = 30_000
 BARS_DEFAULT = 300
 CALENDAR_DAYS_MAX = 3660
 PAGE_MAX = 1000
@@ -43,6 +44,7 @@ class MarketDataApi:
         return {
             "/v1/quotes": {"GET": self.quotes},
             "/v1/quotes/": {"GET": self.quote},
+            "/v1/bars": {"GET": self.bars_of_many},
             "/v1/bars/": {"GET": self.bars},
             "/v1/tickers": {"GET": self.tickers},
             "/v1/clock": {"GET": self.clock},
@@ -54,62 +56,42 @@ class MarketDataApi:
     # -- prices
 
     async def quote(self, call: Call) -> tuple[int, Any]:
-        """One stock's last price and its day."""
+        """One stock's last price and its day so far."""
         self._require_listed(call.name, call.at)
-        return 200, self._quote(call.name, call.at)
+        return 200, _quote_json(self._market.quote(call.name, call.at))
 
     async def quotes(self, call: Call) -> tuple[int, Any]:
         """The quotes of many stocks."""
-        tickers = call.query().tickers(QUOTES_MAX)
-        listed = self._market.listed(call.at)
-        return 200, {
-            "results": [self._quote(ticker, call.at) for ticker in tickers if ticker in listed],
-            "unknown": [ticker for ticker in tickers if ticker not in listed],
-        }
-
-    def _quote(self, ticker: str, at: int) -> dict[str, Any]:
-        price, before = self._market.price(ticker, at), self._market.previous_close(ticker, at)
-        today = self._market.day(ticker, at)
-        return {
-            "stockTicker": ticker,
-            "price": format_money(price),
-            # While the market is closed, the last price is that of the last close.
-            "at": format_time(min(at, self._market.hours.session_at(at).closes)),
-            "open": format_money(today.open),
-            "high": format_money(max(today.high, price)),
-            "low": format_money(min(today.low, price)),
-            "previousClose": format_money(before),
-            "change": format_money(price - before),
-            "changePercent": f"{(price - before) * 100 / before:.2f}",
-        }
+        listed, unknown = self._listed(call.query(), QUOTES_MAX, call.at)
+        # The first quotes of a day draw that day, which must not hold up trades.
+        quotes = await asyncio.to_thread(lambda: [self._market.quote(ticker, call.at) for ticker in listed])
+        return 200, {"results": [_quote_json(quote) for quote in quotes], "unknown": unknown}
 
     async def bars(self, call: Call) -> tuple[int, Any]:
         """One stock's prices over a period, in bars."""
         self._require_listed(call.name, call.at)
-        query = call.query()
-        end = min(query.time("end", call.at), call.at)
-        start = query.time("start", end - DAY)
-        if not FIRST_TIME <= start < end:
-            raise Invalid([error("start", f"must be before end and now, and not before {format_time(FIRST_TIME)}")])
-        if "step" in query:
-            step = query.number("step", 60, 1, 366 * 86_400) * SECOND
-        else:
-            points = query.number("points", BARS_DEFAULT, 1, BARS_MAX)
-            step = -(-(end - start) // (points * SECOND)) * SECOND
-        # Bars of equal steps begin at equal times, whatever period is asked for.
-        start -= start % step
-        if (end - start) / step > BARS_MAX + 1:
-            raise Invalid([error("step", f"must make at most {BARS_MAX} bars of the time from start to end")])
+        start, end, step = _period(call.query(), call.at)
         bars = await asyncio.to_thread(self._market.bars, call.name, start, end, step, call.at)
-        return 200, {
-            "stockTicker": call.name,
-            "step": step // SECOND,
-            "results": [
-                {"at": format_time(bar.at), "open": format_money(bar.open), "high": format_money(bar.high)}
-                | {"low": format_money(bar.low), "close": format_money(bar.close)}
-                for bar in bars
-            ],
-        }
+        return 200, {"stockTicker": call.name, "step": step // SECOND, "results": [_bar_json(bar) for bar in bars]}
+
+    async def bars_of_many(self, call: Call) -> tuple[int, Any]:
+        """The bars of many stocks over one period."""
+        query = call.query()
+        listed, unknown = self._listed(query, QUOTES_MAX, call.at)
+        start, end, step = _period(query, call.at)
+        if (end - start) / step * len(listed) > BARS_OF_MANY_MAX:
+            raise Invalid([error("step", f"must make at most {BARS_OF_MANY_MAX} bars of all stocks together")])
+
+        def results() -> list[dict[str, Any]]:
+            stocks = ((ticker, self._market.bars(ticker, start, end, step, call.at)) for ticker in listed)
+            return [{"stockTicker": ticker, "bars": [_bar_json(bar) for bar in bars]} for ticker, bars in stocks]
+
+        return 200, {"step": step // SECOND, "results": await asyncio.to_thread(results), "unknown": unknown}
+
+    def _listed(self, query: Query, most: int, at: int) -> tuple[list[str], list[str]]:
+        """The tickers that a call asks for: those that are listed, and the others."""
+        tickers, listed = query.tickers(most), self._market.listed(at)
+        return [one for one in tickers if one in listed], [one for one in tickers if one not in listed]
 
     def _require_listed(self, ticker: str, at: int) -> None:
         if ticker not in self._market.listed(at):
@@ -184,4 +166,51 @@ def _listing_json(listing: Listing) -> dict[str, str]:
         "name": listing.name,
         "exchange": listing.exchange,
         "industry": listing.industry,
+    }
+
+
+def _period(query: Query, now: int) -> tuple[int, int, int]:
+    """Start, end and step, in microseconds, of the bars that a call asks for. Raises Invalid."""
+    end = min(query.time("end", now), now)
+    start = query.time("start", end - DAY)
+    if not FIRST_TIME <= start < end:
+        raise Invalid([error("start", f"must be before end and now, and not before {format_time(FIRST_TIME)}")])
+    if "step" in query:
+        step = query.number("step", 60, 1, 366 * 86_400) * SECOND
+    else:
+        points = query.number("points", BARS_DEFAULT, 1, BARS_MAX)
+        step = -(-(end - start) // (points * SECOND)) * SECOND
+    # Bars of equal steps begin at equal times, whatever period is asked for.
+    start -= start % step
+    if (end - start) / step > BARS_MAX + 1:
+        raise Invalid([error("step", f"must make at most {BARS_MAX} bars of the time from start to end")])
+    return start, end, step
+
+
+def _quote_json(quote: Quote) -> dict[str, Any]:
+    change = quote.price - quote.previous_close
+    return {
+        "stockTicker": quote.ticker,
+        "price": format_money(quote.price),
+        "at": format_time(quote.at),
+        "open": format_money(quote.open),
+        "high": format_money(quote.high),
+        "low": format_money(quote.low),
+        "previousClose": format_money(quote.previous_close),
+        "change": format_money(change),
+        "changePercent": f"{change * 100 / quote.previous_close:.2f}",
+        "volume": quote.volume,
+        "high52Weeks": format_money(quote.high_52_weeks),
+        "low52Weeks": format_money(quote.low_52_weeks),
+    }
+
+
+def _bar_json(bar: Bar) -> dict[str, Any]:
+    return {
+        "at": format_time(bar.at),
+        "open": format_money(bar.open),
+        "high": format_money(bar.high),
+        "low": format_money(bar.low),
+        "close": format_money(bar.close),
+        "volume": bar.volume,
     }

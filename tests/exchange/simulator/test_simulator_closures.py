@@ -142,5 +142,18 @@ def test_an_early_close_changes_no_price_before_it_and_stands_at_its_last_one():
     last = regular.price("AAPL", closes)
     assert early.price("AAPL", closes + 3600 * SECOND) == last
     tuesday = eastern(date(2026, 11, 24), clock_time(10))
-    assert early.previous_close("AAPL", tuesday) == last
-    assert early.day("AAPL", closes).high <= regular.day("AAPL", closes + 6 * 3600 * SECOND).high
+    assert early.quote("AAPL", tuesday).previous_close == last
+    evening = closes + 6 * 3600 * SECOND
+    assert early.quote("AAPL", evening).at == closes
+    assert early.quote("AAPL", evening).high <= regular.quote("AAPL", evening).high
+    assert early.quote("AAPL", evening).volume < regular.quote("AAPL", evening).volume
+
+
+def test_closures_change_what_is_asked_for_afterwards():
+    market = Market(Nyse())
+    noon = eastern(date(2026, 11, 24), clock_time(12))
+    before = market.quote("AAPL", noon)
+    market.set_closures([Closure(date(2026, 11, 23), None, "")])
+    assert market.quote("AAPL", noon).previous_close == market.price("AAPL", noon - 2 * 86_400 * SECOND)
+    market.set_closures([])
+    assert market.quote("AAPL", noon) == before

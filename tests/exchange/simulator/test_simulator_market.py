@@ -36,6 +36,11 @@ def at(text):
     return parse_time(text)
 
 
+def whole_day(market, ticker, day):
+    session = market.hours.session(day)
+    return market._prices.candle(ticker, session, session.closes)
+
+
 @pytest.mark.process
 def test_another_process_finds_the_same_prices(always):
     moments = [at("2026-11-22T12:34:56Z") + n * 7_777_777_777 for n in range(20)]
@@ -53,12 +58,12 @@ def test_a_day_leads_through_its_open_high_low_and_close(request, hours):
     for ticker in TICKERS:
         for day in (date(2026, 5, 6), date(2021, 3, 17), date(2031, 10, 1)):
             session = market.hours.session(day)
-            candle = market.candle(ticker, session)
+            candle = whole_day(market, ticker, day)
             seconds = range(session.opens, session.closes, 61 * SECOND)
             prices = [market.price(ticker, moment) for moment in seconds]
             assert 0 < candle.low <= min(prices) <= max(prices) <= candle.high
             assert market.price(ticker, session.opens) == candle.open
-            anchors = [price for _, price in market._path_of(ticker, session)._anchors]
+            anchors = [price for _, price in market._prices._path_of(ticker, session)._anchors]
             assert {candle.high, candle.low} <= set(anchors)
 
 
@@ -67,8 +72,8 @@ def test_no_jump_from_one_day_to_the_next(always):
     for ticker, days in (("AAPL", 6600), ("META", 420), ("F", 520)):
         for n in range(days):
             session = always.hours.session(date(2020, 1, 1) + timedelta(days=n))
-            before = always.candle(ticker, always.hours.session_at(session.opens - 1))
-            assert always.candle(ticker, session).open == before.close
+            before = whole_day(always, ticker, session.day - timedelta(days=1))
+            assert whole_day(always, ticker, session.day).open == before.close
     for n in range(30):
         midnight = at("2026-01-01T00:00:00Z") + n * DAY
         prices = [always.price("MSFT", midnight + second * SECOND) for second in range(-60, 60)]
@@ -77,7 +82,7 @@ def test_no_jump_from_one_day_to_the_next(always):
 
 
 def test_prices_are_whole_cents_positive_and_move(always):
-    for ticker in always._places:
+    for ticker in always.listed(0):
         for moment in (at("1995-02-03T04:05:06Z"), at("2026-11-22T12:00:00Z"), at("2060-01-01T00:00:00Z")):
             price = always.price(ticker, moment)
             assert price > 0
@@ -87,10 +92,12 @@ def test_prices_are_whole_cents_positive_and_move(always):
 
 
 def test_every_series_stays_within_reason(always):
-    for ticker in always._places:
-        closes = [candle.close for candle in always._series(ticker)]
+    for ticker in always.listed(0):
+        closes = [candle.close for candle in always._prices._days(ticker)]
         assert all(0.3 < b / a < 1.8 for a, b in pairwise(closes)), ticker
-        assert all(c.low <= min(c.open, c.close) <= max(c.open, c.close) <= c.high for c in always._series(ticker))
+        assert all(
+            c.low <= min(c.open, c.close) <= max(c.open, c.close) <= c.high for c in always._prices._days(ticker)
+        )
 
 
 def test_bars_agree_with_prices(always, nyse):
@@ -100,7 +107,7 @@ def test_bars_agree_with_prices(always, nyse):
         assert bar.close == always.price("AAPL", bar.at + 60 * SECOND)
     days = nyse.bars("AAPL", at("2026-11-23T00:00:00Z"), at("2026-11-30T00:00:00Z"), DAY, start)
     assert [format_time(bar.at)[:10] for bar in days] == ["2026-11-23", "2026-11-24", "2026-11-25", "2026-11-27"]
-    candle = nyse.candle("AAPL", nyse.hours.session(date(2026, 11, 23)))
+    candle = whole_day(nyse, "AAPL", date(2026, 11, 23))
     assert (days[0].open, days[0].high, days[0].low, days[0].close) == candle
     with pytest.raises(KeyError):
         always.bars("NOSUCH", start, start + DAY, DAY, start)
@@ -109,10 +116,66 @@ def test_bars_agree_with_prices(always, nyse):
 
 
 def test_a_closed_market_stands_at_its_last_close(nyse):
-    friday = nyse.candle("IBM", nyse.hours.session(date(2026, 11, 20)))
+    friday = whole_day(nyse, "IBM", date(2026, 11, 20))
     assert nyse.price("IBM", at("2026-11-22T12:00:00Z")) == friday.close
     assert nyse.price("IBM", at("2026-11-23T14:29:59Z")) == friday.close
-    assert nyse.previous_close("IBM", at("2026-11-23T15:00:00Z")) == friday.close
+    assert nyse.quote("IBM", at("2026-11-23T15:00:00Z")).previous_close == friday.close
+
+
+def test_the_last_price_is_as_old_as_the_last_close(nyse):
+    friday_close = at("2026-11-20T21:00:00Z")
+    for time in ("2026-11-20T21:00:00Z", "2026-11-22T12:00:00Z", "2026-11-23T14:29:59Z"):
+        assert nyse.quote("IBM", at(time)).at == friday_close
+    assert nyse.quote("IBM", at("2026-11-20T20:59:59Z")).at == at("2026-11-20T20:59:59Z")
+    assert nyse.quote("IBM", at("2026-11-23T14:30:00Z")).at == at("2026-11-23T14:30:00Z")
+
+
+@pytest.mark.parametrize("hours", ["always", "nyse"])
+def test_a_quote_tells_of_the_day_so_far(request, hours):
+    market = request.getfixturevalue(hours)
+    for ticker in TICKERS:
+        session = market.hours.session(date(2026, 11, 23))
+        times = [*range(session.opens, session.closes, 1000 * SECOND), session.closes - SECOND]
+        quotes = [market.quote(ticker, time) for time in times]
+        for quote in quotes:
+            assert quote.price == market.price(ticker, quote.at)
+            assert quote.low <= min(quote.open, quote.price) <= max(quote.open, quote.price) <= quote.high
+            assert quote.low_52_weeks <= quote.low <= quote.high <= quote.high_52_weeks
+        for before, after in pairwise(quotes):
+            assert before.volume < after.volume
+        day = whole_day(market, ticker, session.day)
+        assert quotes[0].open == day.open == quotes[-1].open
+        assert (quotes[-1].high, quotes[-1].low) == (day.high, day.low)
+        assert quotes[0].volume == 0
+
+
+def test_52_weeks_reach_over_the_sessions_of_a_year(nyse):
+    today = date(2026, 11, 23)
+    days = [today - timedelta(days=n) for n in range(365)]
+    candles = [whole_day(nyse, "IBM", day) for day in days if nyse.hours.session(day)]
+    quote = nyse.quote("IBM", nyse.hours.session(today).closes)
+    assert quote.high_52_weeks == max(candle.high for candle in candles)
+    assert quote.low_52_weeks == min(candle.low for candle in candles)
+
+
+def test_volumes_of_bars_add_up_to_the_days(nyse):
+    session = nyse.hours.session(date(2026, 11, 23))
+    whole = nyse.quote("IBM", session.closes).volume
+    for minutes in (1, 7, 60):
+        bars = nyse.bars("IBM", session.opens, session.closes, minutes * 60 * SECOND, session.closes)
+        assert sum(bar.volume for bar in bars) == whole
+    # Busiest early and late, as on a real day.
+    hours = [bar.volume for bar in nyse.bars("IBM", session.opens, session.closes, 3900 * SECOND, session.closes)]
+    assert len(hours) == 6
+    assert min(hours[0], hours[-1]) > max(hours[2:4])
+
+
+def test_a_bar_is_the_same_whatever_period_is_asked_for(always):
+    end = at("2026-11-23T12:00:00Z")
+    wide = always.bars("MSFT", end - DAY, end, 300 * SECOND, end)
+    narrow = always.bars("MSFT", end - 3600 * SECOND, end, 300 * SECOND, end)
+    assert wide[-12:] == narrow
+    assert any(bar.high > max(bar.open, bar.close) for bar in narrow)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -264,7 +265,14 @@ def test_the_record_is_in_order_of_arrival(new_exchange, broker, trade):
 
 def test_quotes(exchange):
     quote = exchange.get("/v1/quotes/AAPL")
-    assert quote.keys() >= {"stockTicker", "price", "at", "open", "previousClose", "change", "changePercent"}
+    assert quote.keys() == {
+        "stockTicker", "price", "at", "open", "high", "low", "previousClose", "change", "changePercent", "volume",
+        "high52Weeks", "low52Weeks",
+    }  # fmt: skip
+    assert (
+        Decimal(quote["low52Weeks"]) <= Decimal(quote["low"]) <= Decimal(quote["high"]) <= Decimal(quote["high52Weeks"])
+    )
+    assert isinstance(quote["volume"], int)
     assert MONEY.fullmatch(quote["price"])
     assert Decimal(quote["change"]) == Decimal(quote["price"]) - Decimal(quote["previousClose"])
     body = exchange.get("/v1/quotes?tickers=AAPL,MSFT,NOSUCH,AAPL")
@@ -325,6 +333,34 @@ def test_bars(exchange, query, most):
         low, high = Decimal(bar["low"]), Decimal(bar["high"])
         assert 0 < low <= min(Decimal(bar["open"]), Decimal(bar["close"]))
         assert max(Decimal(bar["open"]), Decimal(bar["close"])) <= high
+
+
+def test_bars_of_many_stocks_in_one_call(exchange):
+    query = "start=2026-11-20T00:00:00Z&end=2026-11-20T06:00:00Z&step=300"
+    body = exchange.get(f"/v1/bars?tickers=AAPL,NOSUCH,IBM&{query}")
+    assert body["step"] == 300
+    assert body["unknown"] == ["NOSUCH"]
+    assert [entry["stockTicker"] for entry in body["results"]] == ["AAPL", "IBM"]
+    for entry in body["results"]:
+        assert entry["bars"] == exchange.get(f"/v1/bars/{entry['stockTicker']}?{query}")["results"]
+        assert len(entry["bars"]) == 72
+
+
+def test_bars_of_many_stocks_are_limited_in_all(exchange):
+    tickers = ",".join(entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"][:40])
+    status, body = exchange.call("GET", f"/v1/bars?tickers={tickers}&points=1000")
+    assert status == 422
+    assert body["errors"][0]["field"] == "step"
+
+
+def test_what_a_page_with_60_positions_asks_for_is_quick(exchange):
+    tickers = [entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"]][:60]
+    paths = [f"/v1/quotes?tickers={','.join(tickers)}", f"/v1/bars?tickers={','.join(tickers)}&points=78"]
+    for path in paths:
+        assert len(exchange.get(path)["results"]) == 60
+        began = time.monotonic()
+        assert len(exchange.get(path)["results"]) == 60
+        assert time.monotonic() - began < 1
 
 
 GOOD = {"tradeId": "t", "stockTicker": "AAPL", "type": "BUY", "quantity": 1, "maxPrice": "1.0000", "expiresAt": None}
@@ -397,6 +433,7 @@ def test_a_bad_execute_is_422_and_names_the_field(exchange, body, field):
         ("GET", "/v1/trades?" + "&".join(["a=1"] * 60), None, 400),
         ("GET", "/v1/quotes", None, 422), ("GET", "/v1/quotes?tickers=", None, 422),
         ("GET", "/v1/quotes?tickers=" + ",".join(map(str, range(201))), None, 422),
+        ("GET", "/v1/bars", None, 422), ("GET", "/v1/bars?tickers=AAPL&step=0", None, 422),
         ("GET", "/v1/bars/NOSUCH", None, 404), ("GET", "/v1/bars/AAPL?start=x", None, 422),
         ("GET", "/v1/bars/AAPL?start=2999-01-01T00:00:00Z", None, 422),
         ("GET", "/v1/bars/AAPL?start=1900-01-01T00:00:00Z", None, 422),

@@ -1,0 +1,150 @@
+"""Draw each stock's prices at any time, in shares of the beginning: real days, walked to and fro, second by second.
+
+A series is walked forwards, then backwards, so that there is no jump where it ends. Everything here is a pure function
+of series and time, as long as the closures stay the same.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from exchange.simulator.calendar import Hours, Session
+from exchange.simulator.day_path import CENT, Candle, DayPath
+from exchange.simulator.formats import SECOND
+from exchange.simulator.volume import DayVolume
+
+#: On this day every series stands at its first real day.
+SERIES_STARTS = date(2020, 1, 6)
+
+#: The high and low of 52 weeks are those of so many days before today, and of today.
+YEAR_DAYS = 364
+
+
+#: Series of so many days are those of the largest companies.
+LARGEST_DAYS_MIN = 1000
+
+
+class Traded(NamedTuple):
+    """The prices of a period and the shares traded in it."""
+
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+
+
+class Prices:
+    """Prices and volumes by series. Methods raise KeyError if there is no such series."""
+
+    def __init__(self, hours: Hours, places: Mapping[str, tuple[int, int]], columns: array[int]) -> None:
+        """Takes where each series begins in `columns` and how many days it has; `data/convert.py` has the format."""
+        self._hours = hours
+        self._places = places
+        self._columns = columns
+        self._start = hours.series_day(SERIES_STARTS)
+        # Bounded caches of pure functions.
+        self._days = lru_cache(maxsize=1024)(self._unpack)
+        self._day = lru_cache(maxsize=65536)(self._draw_day)
+        self._path = lru_cache(maxsize=1024)(self._draw_path)
+        self._volume = lru_cache(maxsize=4096)(self._draw_volume)
+        self._traded = lru_cache(maxsize=32768)(self._find_traded)
+        self._year = lru_cache(maxsize=1024)(self._find_year)
+
+    def closures_changed(self) -> None:
+        """Forget what depends on closures."""
+        self._year.cache_clear()
+        self._traded.cache_clear()
+
+    def last(self, series: str, session: Session, time: int) -> int:
+        """The price at that time of a session; after it, its last one."""
+        until = min(time, session.closes)
+        if until >= session.scheduled_close:
+            return self._day(series, self._hours.series_day(session.day)).close
+        return self._path_of(series, session).at((until - session.opens) // SECOND)
+
+    def candle(self, series: str, session: Session, time: int) -> Candle:
+        """Open, high, low and last price of a session up to that time."""
+        until = min(time, session.closes)
+        if until >= session.scheduled_close:
+            return self._day(series, self._hours.series_day(session.day))
+        return self._path_of(series, session).until((until - session.opens) // SECOND)
+
+    def volume(self, series: str, session: Session, time: int) -> int:
+        """Shares traded in a session up to that time."""
+        seconds = (session.scheduled_close - session.opens) // SECOND
+        until = (min(time, session.closes) - session.opens) // SECOND
+        return self._volume(series, session.day, seconds).until(until)
+
+    def year(self, series: str, session: Session) -> tuple[int, int]:
+        """The highest and the lowest price of the 52 weeks before a session."""
+        return self._year(series, session.day)
+
+    def traded(self, series: str, at: int, until: int) -> Traded | None:
+        """What was traded in a period, or None if the market was closed. Open and close are exact."""
+        return self._traded(series, at, until)
+
+    def _find_traded(self, series: str, at: int, until: int) -> Traded | None:
+        prices: list[int] = []
+        volume = 0
+        day, last = self._hours.day_of(at), self._hours.day_of(until - 1)
+        while day <= last:
+            session = self._hours.session(day)
+            day += timedelta(days=1)
+            if session is None or session.closes <= at or session.opens >= until:
+                continue
+            first, end = max(at, session.opens), min(until, session.closes)
+            volume += self.volume(series, session, end) - self.volume(series, session, first)
+            if (first, end) == (session.opens, session.closes):
+                prices += self.candle(series, session, end)
+            else:
+                begin, finish = (first - session.opens) // SECOND, (end - session.opens) // SECOND
+                prices += self._path_of(series, session).between(begin, finish)
+        return Traded(prices[0], max(prices), min(prices), prices[-1], volume) if prices else None
+
+    def _find_year(self, series: str, day: date) -> tuple[int, int]:
+        sessions = (self._hours.session(day - timedelta(days=n)) for n in range(1, YEAR_DAYS + 1))
+        candles = [self.candle(series, session, session.closes) for session in sessions if session is not None]
+        return max(candle.high for candle in candles), min(candle.low for candle in candles)
+
+    def _unpack(self, series: str) -> list[Candle]:
+        offset, days = self._places[series]
+        opens, closes, highs, lows = (self._columns[offset + n * days : offset + (n + 1) * days] for n in range(4))
+        last, candles = 0, []
+        for n in range(days):
+            open_ = last + opens[n]
+            last = open_ + closes[n]
+            high, low = max(open_, last) + highs[n], min(open_, last) - lows[n]
+            candles.append(Candle(open_ * CENT, high * CENT, low * CENT, last * CENT))
+        return candles
+
+    def _draw_day(self, series: str, number: int) -> Candle:
+        """A day's prices. Where the market never closes, a day opens at the close before it, whatever the gap was."""
+        candle = self._real_day(series, number)
+        if self._hours.name != "always":
+            return candle
+        open_ = self._real_day(series, number - 1).close
+        return Candle(open_, max(open_, candle.high), min(open_, candle.low), candle.close)
+
+    def _real_day(self, series: str, number: int) -> Candle:
+        days = self._days(series)
+        position = (number - self._start) % (2 * len(days))
+        if position < len(days):
+            return days[position]
+        candle = days[2 * len(days) - 1 - position]
+        return Candle(candle.close, candle.high, candle.low, candle.open)
+
+    def _path_of(self, series: str, session: Session) -> DayPath:
+        # Drawn up to the scheduled close: a closure must not change what was traded before it.
+        return self._path(series, session.day, (session.scheduled_close - session.opens) // SECOND)
+
+    def _draw_path(self, series: str, day: date, seconds: int) -> DayPath:
+        return DayPath(f"{series} {day.isoformat()}", self._day(series, self._hours.series_day(day)), seconds)
+
+    def _draw_volume(self, series: str, day: date, seconds: int) -> DayVolume:
+        largest = self._places[series][1] >= LARGEST_DAYS_MIN
+        return DayVolume(series, day, self._day(series, self._hours.series_day(day)), seconds, largest=largest)
