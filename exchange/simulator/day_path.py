@@ -17,11 +17,11 @@ from typing import NamedTuple
 CENT = 100
 DOLLAR = 10_000
 
-#: How often each of the up to three pieces of a path is halved for its outline: 64 points a piece.
-OUTLINE_HALVINGS = 6
+#: How often each of the up to three pieces of a path is halved for its outline: 32 points a piece.
+OUTLINE_HALVINGS = 5
 
 #: About how many points of the path decide on the high and the low of a period.
-POINTS_OF_A_PERIOD = 8
+POINTS_OF_A_PERIOD = 4
 
 _MASK = (1 << 64) - 1
 
@@ -46,7 +46,7 @@ class Outline(NamedTuple):
 class DayPath:
     """One session's price, second by second."""
 
-    __slots__ = ("_anchors", "_candle", "_outline", "_seconds", "_seed", "_volatility")
+    __slots__ = ("_anchors", "_candle", "_latest", "_outline", "_seconds", "_seed", "_volatility")
 
     def __init__(self, seed: str, candle: Candle, seconds: int) -> None:
         self._seed = seed_of(seed)
@@ -63,6 +63,7 @@ class DayPath:
                 anchors[at] = price
         self._anchors = sorted(anchors.items())
         self._outline: Outline | None = None
+        self._latest = (0, candle.open)
 
     def at(self, second: int) -> int:
         """The price at that many seconds from the opening, in units of 1/10,000 USD."""
@@ -105,7 +106,12 @@ class DayPath:
             self._add_inside(inside, (left, float(a)), (right, float(b)), first, end)
             if first < right < end:
                 inside.append(b)
-        return [self.at(first), *inside, self.at(end)]
+        # Periods mostly follow on each other.
+        known, price = self._latest
+        opening = price if known == first else self.at(first)
+        closing = self.at(end)
+        self._latest = (end, closing)
+        return [opening, *inside, closing]
 
     def _add_inside(
         self, found: list[int], left: tuple[int, float], right: tuple[int, float], first: int, end: int

@@ -7,9 +7,6 @@ whoever looks back after it, all earlier ones too.
 from __future__ import annotations
 
 import csv
-import lzma
-import sys
-from array import array
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +18,7 @@ from exchange.simulator.day_path import CENT, DOLLAR
 from exchange.simulator.formats import SECOND
 from exchange.simulator.listings import Listing, Listings
 from exchange.simulator.prices import Prices
+from exchange.simulator.series import read_series
 
 DATA = Path(__file__).parent / "data"
 
@@ -60,7 +58,8 @@ class Market:
             rows = list(csv.DictReader(text))
         self.hours = hours
         self.listings = Listings(map(_listing, rows), actions)
-        self._prices = Prices(hours, _places(rows), _read_columns())
+        days = {row["stockTicker"]: int(row["days"]) for row in rows}
+        self._prices = Prices(hours, read_series(DATA / "prices.xz", days))
         self._latest: dict[str, tuple[int, int]] = {}
 
     def listed(self, time: int) -> dict[str, Listing]:
@@ -142,24 +141,6 @@ class Market:
 
 def _listing(row: dict[str, str]) -> Listing:
     return Listing(row["stockTicker"], row["name"], row["exchange"], row["industry"], series=row["stockTicker"])
-
-
-def _places(rows: list[dict[str, str]]) -> dict[str, tuple[int, int]]:
-    """Where the prices of each series begin, and how many days it has."""
-    places, offset = {}, 0
-    for row in rows:
-        days = int(row["days"])
-        places[row["stockTicker"]] = (offset, days)
-        offset += 4 * days  # open, close, high and low
-    return places
-
-
-def _read_columns() -> array[int]:
-    prices = array("i")
-    prices.frombytes(lzma.decompress((DATA / "prices.xz").read_bytes()))
-    if sys.byteorder == "big":
-        prices.byteswap()
-    return prices
 
 
 def _scaled(price: int, split_factor: Fraction) -> int:

@@ -1,20 +1,19 @@
-"""Draw each stock's prices at any time, in shares of the beginning: real days, walked to and fro, second by second.
+"""Draw each stock's prices at any time, second by second, through its real days, in shares of the beginning.
 
-A series is walked forwards, then backwards, so that there is no jump where it ends. Everything here is a pure function
-of series and time, as long as the closures stay the same.
+Everything here is a pure function of series and time, as long as the closures stay the same.
 """
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
 from exchange.simulator.calendar import Hours, Session
-from exchange.simulator.day_path import CENT, Candle, DayPath
+from exchange.simulator.day_path import Candle, DayPath
 from exchange.simulator.formats import SECOND
+from exchange.simulator.series import Series
 from exchange.simulator.volume import DayVolume
 
 #: On this day every series stands at its first real day.
@@ -22,10 +21,6 @@ SERIES_STARTS = date(2020, 1, 6)
 
 #: The high and low of 52 weeks are those of so many days before today, and of today.
 YEAR_DAYS = 364
-
-
-#: Series of so many days are those of the largest companies.
-LARGEST_DAYS_MIN = 1000
 
 
 class Traded(NamedTuple):
@@ -41,37 +36,34 @@ class Traded(NamedTuple):
 class Prices:
     """Prices and volumes by series. Methods raise KeyError if there is no such series."""
 
-    def __init__(self, hours: Hours, places: Mapping[str, tuple[int, int]], columns: array[int]) -> None:
-        """Takes where each series begins in `columns` and how many days it has; `data/convert.py` has the format."""
+    def __init__(self, hours: Hours, series: Mapping[str, Series]) -> None:
         self._hours = hours
-        self._places = places
-        self._columns = columns
+        self._series = series
         self._start = hours.series_day(SERIES_STARTS)
         # Bounded caches of pure functions.
-        self._days = lru_cache(maxsize=1024)(self._unpack)
-        self._day = lru_cache(maxsize=65536)(self._draw_day)
         self._path = lru_cache(maxsize=1024)(self._draw_path)
         self._volume = lru_cache(maxsize=4096)(self._draw_volume)
         self._traded = lru_cache(maxsize=32768)(self._find_traded)
         self._year = lru_cache(maxsize=1024)(self._find_year)
+        self._year_sessions = lru_cache(maxsize=16)(self._find_year_sessions)
 
     def closures_changed(self) -> None:
         """Forget what depends on closures."""
-        self._year.cache_clear()
-        self._traded.cache_clear()
+        for cache in (self._traded, self._year, self._year_sessions):
+            cache.cache_clear()
 
     def last(self, series: str, session: Session, time: int) -> int:
         """The price at that time of a session; after it, its last one."""
         until = min(time, session.closes)
         if until >= session.scheduled_close:
-            return self._day(series, self._hours.series_day(session.day)).close
+            return self._whole_day(series, session.day).close
         return self._path_of(series, session).at((until - session.opens) // SECOND)
 
     def candle(self, series: str, session: Session, time: int) -> Candle:
         """Open, high, low and last price of a session up to that time."""
         until = min(time, session.closes)
         if until >= session.scheduled_close:
-            return self._day(series, self._hours.series_day(session.day))
+            return self._whole_day(series, session.day)
         return self._path_of(series, session).until((until - session.opens) // SECOND)
 
     def volume(self, series: str, session: Session, time: int) -> int:
@@ -107,44 +99,45 @@ class Prices:
         return Traded(prices[0], max(prices), min(prices), prices[-1], volume) if prices else None
 
     def _find_year(self, series: str, day: date) -> tuple[int, int]:
-        sessions = (self._hours.session(day - timedelta(days=n)) for n in range(1, YEAR_DAYS + 1))
-        candles = [self.candle(series, session, session.closes) for session in sessions if session is not None]
-        return max(candle.high for candle in candles), min(candle.low for candle in candles)
+        numbers, others = self._year_sessions(day)
+        high, low = self._series[series].extremes(numbers)
+        candles = [self.candle(series, session, session.closes) for session in others]
+        return max([high, *(one.high for one in candles)]), min([low, *(one.low for one in candles)])
 
-    def _unpack(self, series: str) -> list[Candle]:
-        offset, days = self._places[series]
-        opens, closes, highs, lows = (self._columns[offset + n * days : offset + (n + 1) * days] for n in range(4))
-        last, candles = 0, []
-        for n in range(days):
-            open_ = last + opens[n]
-            last = open_ + closes[n]
-            high, low = max(open_, last) + highs[n], min(open_, last) - lows[n]
-            candles.append(Candle(open_ * CENT, high * CENT, low * CENT, last * CENT))
-        return candles
+    def _find_year_sessions(self, day: date) -> tuple[list[int], list[Session]]:
+        """The sessions of the 52 weeks before a day: the numbers of those that are as the real days, and the others.
 
-    def _draw_day(self, series: str, number: int) -> Candle:
+        The others were cut short, or open at a close that is not one of these 52 weeks.
+        """
+        days = (self._hours.session(day - timedelta(days=n)) for n in range(1, YEAR_DAYS + 1))
+        sessions = [session for session in days if session is not None]
+        others = [
+            session
+            for session in sessions
+            if session.day in self._hours.closures or session.day - timedelta(days=1) in self._hours.closures
+        ]
+        others.append(sessions[-1])
+        return [self._number(session.day) for session in sessions if session not in others], others
+
+    def _whole_day(self, series: str, day: date) -> Candle:
         """A day's prices. Where the market never closes, a day opens at the close before it, whatever the gap was."""
-        candle = self._real_day(series, number)
+        number = self._number(day)
+        candle = self._series[series].day(number)
         if self._hours.name != "always":
             return candle
-        open_ = self._real_day(series, number - 1).close
+        open_ = self._series[series].day(number - 1).close
         return Candle(open_, max(open_, candle.high), min(open_, candle.low), candle.close)
 
-    def _real_day(self, series: str, number: int) -> Candle:
-        days = self._days(series)
-        position = (number - self._start) % (2 * len(days))
-        if position < len(days):
-            return days[position]
-        candle = days[2 * len(days) - 1 - position]
-        return Candle(candle.close, candle.high, candle.low, candle.open)
+    def _number(self, day: date) -> int:
+        return self._hours.series_day(day) - self._start
 
     def _path_of(self, series: str, session: Session) -> DayPath:
         # Drawn up to the scheduled close: a closure must not change what was traded before it.
         return self._path(series, session.day, (session.scheduled_close - session.opens) // SECOND)
 
     def _draw_path(self, series: str, day: date, seconds: int) -> DayPath:
-        return DayPath(f"{series} {day.isoformat()}", self._day(series, self._hours.series_day(day)), seconds)
+        return DayPath(f"{series} {day.isoformat()}", self._whole_day(series, day), seconds)
 
     def _draw_volume(self, series: str, day: date, seconds: int) -> DayVolume:
-        largest = self._places[series][1] >= LARGEST_DAYS_MIN
-        return DayVolume(series, day, self._day(series, self._hours.series_day(day)), seconds, largest=largest)
+        largest = self._series[series].is_of_largest
+        return DayVolume(series, day, self._whole_day(series, day), seconds, largest=largest)

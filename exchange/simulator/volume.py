@@ -16,7 +16,7 @@ DOLLARS_MORE = 3_000_000_000
 LARGEST_TIMES = 5
 
 #: Pieces of a session, busier at its beginning and end, each with dice of its own.
-PIECES = 390
+PIECES = 128
 
 
 class DayVolume:

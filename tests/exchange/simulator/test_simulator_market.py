@@ -4,11 +4,12 @@ import asyncio
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
 from itertools import pairwise
 
 import pytest
 
-from exchange.simulator.calendar import Always, Nyse
+from exchange.simulator.calendar import Always, Closure, Nyse
 from exchange.simulator.clock import Clock, machine_time
 from exchange.simulator.database import Database
 from exchange.simulator.execute_request import ExecuteRequest, Terms
@@ -92,12 +93,10 @@ def test_prices_are_whole_cents_positive_and_move(always):
 
 
 def test_every_series_stays_within_reason(always):
-    for ticker in always.listed(0):
-        closes = [candle.close for candle in always._prices._days(ticker)]
-        assert all(0.3 < b / a < 1.8 for a, b in pairwise(closes)), ticker
-        assert all(
-            c.low <= min(c.open, c.close) <= max(c.open, c.close) <= c.high for c in always._prices._days(ticker)
-        )
+    for ticker, series in always._prices._series.items():
+        days = [series.day(number) for number in range(series._length // 2)]
+        assert all(0.3 < b.close / a.close < 1.8 for a, b in pairwise(days)), ticker
+        assert all(day.low <= min(day.open, day.close) <= max(day.open, day.close) <= day.high for day in days)
 
 
 def test_bars_agree_with_prices(always, nyse):
@@ -149,13 +148,19 @@ def test_a_quote_tells_of_the_day_so_far(request, hours):
         assert quotes[0].volume == 0
 
 
-def test_52_weeks_reach_over_the_sessions_of_a_year(nyse):
+@pytest.mark.parametrize("hours", [Always, Nyse])
+@pytest.mark.parametrize(
+    "closures", [[], [Closure(date(2026, 7, 8), None, ""), Closure(date(2026, 9, 9), clock_time(11), "")]]
+)
+def test_52_weeks_reach_over_the_sessions_of_a_year(hours, closures):
+    market = Market(hours(closures))
     today = date(2026, 11, 23)
     days = [today - timedelta(days=n) for n in range(365)]
-    candles = [whole_day(nyse, "IBM", day) for day in days if nyse.hours.session(day)]
-    quote = nyse.quote("IBM", nyse.hours.session(today).closes)
-    assert quote.high_52_weeks == max(candle.high for candle in candles)
-    assert quote.low_52_weeks == min(candle.low for candle in candles)
+    for ticker in TICKERS:
+        candles = [whole_day(market, ticker, day) for day in days if market.hours.session(day)]
+        quote = market.quote(ticker, market.hours.session(today).closes - SECOND)
+        assert quote.high_52_weeks == max(candle.high for candle in candles)
+        assert quote.low_52_weeks == min(candle.low for candle in candles)
 
 
 def test_volumes_of_bars_add_up_to_the_days(nyse):
