@@ -79,6 +79,7 @@ class TokenForm(forms.Form):
             (Token.Scope.READ, "Read balances, positions and trades"),
             (Token.Scope.TRADE, "Place and cancel trades"),
             (Token.Scope.FUNDS, "Deposit and withdraw"),
+            (Token.Scope.WEBHOOKS, "Have your events posted to a server"),
         ],
         error_messages={"required": "Choose at least one thing that the token may do."},
     )

@@ -233,6 +233,7 @@ class Token(models.Model):
         READ = "read"
         TRADE = "trade"
         FUNDS = "funds"
+        WEBHOOKS = "webhooks"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     customer = models.ForeignKey(Customer, models.CASCADE, related_name="tokens")

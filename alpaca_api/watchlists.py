@@ -1,7 +1,7 @@
 """Watchlists, by id and by name. The default one is what the customer's pages show."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -50,7 +50,9 @@ class _WatchlistView(AlpacaView):
         Raises:
             AlpacaError: There is none.
         """
-        return _one(watchlists.watchlists_of(self.customer_id).filter(id=parse_uuid(watchlist_id)))
+        given = parse_uuid(watchlist_id)
+        mine = watchlists.watchlists_of(self.customer_id)
+        return _one(mine.filter(id=given) if given else mine.none())
 
     def of_name(self, request: Request) -> Watchlist:
         """Return the caller's watchlist with the name in the query.
@@ -170,7 +172,7 @@ class WatchlistByNameView(_WatchlistView):
 class WatchedView(_WatchlistView):
     """One symbol of a watchlist."""
 
-    http_method_names: ClassVar = ["delete", "options"]
+    http_method_names = ["delete", "options"]
 
     @extend_schema(operation_id="alpacaRemoveFromWatchlist", responses={200: schema.AlpacaWatchlistSerializer})
     def delete(self, request: Request, watchlist_id: str, symbol: str) -> Response:

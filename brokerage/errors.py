@@ -19,7 +19,7 @@ from trades.checks import (
 from trades.place import TradeKeyReused, UnknownTicker
 from web.problems import Problem, answer_with
 from webhooks.addresses import AddressRefused
-from webhooks.subscriptions import TooManyWebhooks
+from webhooks.subscriptions import AnotherTestWaits, TooManyWebhooks, WebhookEnded, WebhookKeyReused
 
 TABLE: dict[type[Exception], Problem] = {
     UnknownTicker: Problem(422, "unknown_ticker", "The exchange does not list this stock.", "stockTicker"),
@@ -42,6 +42,9 @@ TABLE: dict[type[Exception], Problem] = {
     ),
     AddressRefused: Problem(422, "address_refused", "Events are posted only to public https:// addresses.", "url"),
     TooManyWebhooks: Problem(409, "too_many_webhooks", "You have as many webhooks as an account can have."),
+    WebhookKeyReused: Problem(409, "idempotency_key_reused", "This key was used for a webhook with other terms."),
+    WebhookEnded: Problem(409, "webhook_ended", "This webhook has ended. Create a new one."),
+    AnotherTestWaits: Problem(409, "test_pending", "The test event before this one has not been sent yet."),
     NotCancellable: Problem(409, "not_cancellable", "The trade was already sent to the exchange, or is final."),
     TransferKeyReused: Problem(409, "idempotency_key_reused", "This key was used for another transfer."),
     WithdrawalsFrozen: Problem(403, "withdrawals_frozen", "Withdrawals from this account are frozen. Contact support."),

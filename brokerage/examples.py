@@ -87,11 +87,16 @@ TOKEN = {
 WEBHOOK = {
     "webhookId": "019ab153-af46-70d1-9b2b-8073908cf922",
     "url": "https://example.com/brokerage",
+    "events": ["trade.filled", "trade.rejected"],
+    "status": "active",
+    "statusReason": "",
+    "tokenId": TOKEN["tokenId"],
+    "previousSecretUntil": None,
     "createdAt": OPENED_AT,
 }
 DELIVERY: dict[str, Any] = {
     "deliveryId": "812",
-    "eventId": "0000000000a4f1-0000000000002c17",
+    "eventId": "000000000000a4f10000000000002c17",
     "type": "trade.filled",
     "createdAt": SETTLED_AT,
     "attempts": 1,
@@ -99,9 +104,9 @@ DELIVERY: dict[str, Any] = {
     "deliveredAt": "2026-11-23T15:04:06.020518Z",
     "nextAttemptAt": None,
 }
-EVENTS = f"""id: 0000000000a4f1-0000000000002c17
+EVENTS = f"""id: 000000000000a4f10000000000002c17
 event: trade.placed
-data: {{"eventId": "0000000000a4f1-0000000000002c17", "type": "trade.placed", "at": "{PLACED_AT}", "trade": {{…}}}}
+data: {{"eventId": "000000000000a4f10000000000002c17", "type": "trade.placed", "at": "{PLACED_AT}", "trade": {{…}}}}
 """
 
 REQUESTS: dict[str, Any] = {
@@ -115,7 +120,10 @@ REQUESTS: dict[str, Any] = {
         "scopes": ["read", "trade"],
         "expiresAt": "2027-11-23T00:00:00Z",
     },
-    "createWebhook": {"url": "https://example.com/brokerage"},
+    "createWebhook": {"url": "https://example.com/brokerage", "events": ["trade.filled", "trade.rejected"]},
+    "updateWebhook": {"paused": True},
+    "rotateWebhookSecret": {"overlapSeconds": 3600},
+    "resendEvents": {"after": "000000000000a4f10000000000002c17"},
 }
 ANSWERS: dict[str | tuple[str, str], Any] = {
     "placeTrade": TRADE,
@@ -143,6 +151,14 @@ ANSWERS: dict[str | tuple[str, str], Any] = {
     "listWebhooks": {"results": [WEBHOOK]},
     "createWebhook": WEBHOOK | {"secret": "whsec_c2hvd24gb25jZSwgYW5kIG5vdCB0aGlzIG9uZSE="},
     "getWebhook": WEBHOOK,
+    "updateWebhook": WEBHOOK | {"status": "paused", "statusReason": "You paused it."},
+    "rotateWebhookSecret": WEBHOOK
+    | {
+        "previousSecretUntil": "2026-11-23T16:04:05.000000Z",
+        "secret": "whsec_dGhpcyBpcyBub3QgYSBzZWNyZXQgZWl0aGVyIQ==",
+    },
+    "resendDelivery": DELIVERY | {"attempts": 0, "deliveredAt": None, "nextAttemptAt": "2026-11-23T15:20:00.000000Z"},
+    "resendEvents": {"count": 12, "next": None},
     "listDeliveries": {"results": [DELIVERY], "next": None},
     "testWebhook": DELIVERY
     | {

@@ -167,6 +167,7 @@ MFA_TOTP_ISSUER = "Brokerage"
 
 # -- mail: without a server, each message is a file in DATA_DIR/mail
 vars().update(env.email_url("EMAIL_URL", default=f"filemail:///{DATA_DIR / 'mail'}"))
+EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not hold up what sends the mail
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="Brokerage <no-reply@localhost>")
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -300,6 +301,7 @@ SPECTACULAR_SETTINGS = {
         "FillType": ["fill"],
         "OrderStatus": ["accepted", "new", "filled", "rejected", "canceled"],
         "FilledOrder": ["filled"],
+        "WebhookStatus": "webhooks.models.Webhook.Status",
     },
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "tryItOutEnabled": True},
     "COMPONENT_SPLIT_REQUEST": True,
@@ -365,7 +367,7 @@ if not 1 <= EXCHANGE_CALLS_KEPT_DAYS <= 36_500:
 SWEEP_JOBS = {
     "office.schedule.find_cases": 1.0,
     "office.schedule.run_jobs": 1.0,
-    "webhooks.delivery.enter": 0.5,
+    "webhooks.queue.enter_events": 0.5,
     "webhooks.delivery.deliver": 0.5,
 }
 

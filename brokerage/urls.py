@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path, register_converter
-from django.urls.converters import StringConverter
+from django.urls.converters import IntConverter, StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from accounts import api as accounts
@@ -23,7 +23,14 @@ class TickerConverter(StringConverter):
     regex = "[A-Za-z0-9.-]{1,12}"
 
 
+class BigIntConverter(IntConverter):
+    """The number of a row: no larger than a column holds."""
+
+    regex = "[0-9]{1,18}"
+
+
 register_converter(TickerConverter, "ticker")
+register_converter(BigIntConverter, "bigint")
 
 urlpatterns = [
     # Tried one after the other: what programs call a thousand times a second stands first.
@@ -35,6 +42,12 @@ urlpatterns = [
     path("api/v1/webhooks", webhooks.WebhooksView.as_view()),
     path("api/v1/webhooks/<uuid:webhook_id>", webhooks.WebhookView.as_view()),
     path("api/v1/webhooks/<uuid:webhook_id>/deliveries", webhooks.DeliveriesView.as_view()),
+    path(
+        "api/v1/webhooks/<uuid:webhook_id>/deliveries/<bigint:delivery_id>/resend",
+        webhooks.ResendDeliveryView.as_view(),
+    ),
+    path("api/v1/webhooks/<uuid:webhook_id>/resend", webhooks.ResendView.as_view()),
+    path("api/v1/webhooks/<uuid:webhook_id>/rotate-secret", webhooks.RotateSecretView.as_view()),
     path("api/v1/webhooks/<uuid:webhook_id>/test", webhooks.WebhookTestView.as_view()),
     path("api/v1/positions", trades.PositionsView.as_view()),
     path("api/v1/positions/<str:ticker>", trades.PositionView.as_view()),
@@ -73,6 +86,9 @@ urlpatterns = [
     path("account/webhooks", webhook_pages.hooks, name="webhooks"),
     path("account/webhooks/<uuid:webhook_id>", webhook_pages.hook, name="webhook"),
     path("account/webhooks/<uuid:webhook_id>/test", webhook_pages.test_hook, name="test_webhook"),
+    path("account/webhooks/<uuid:webhook_id>/pause", webhook_pages.pause_hook, name="pause_webhook"),
+    path("account/webhooks/<uuid:webhook_id>/secret", webhook_pages.rotate_secret, name="rotate_webhook_secret"),
+    path("account/webhooks/<uuid:webhook_id>/again", webhook_pages.send_again, name="resend_webhook"),
     path("account/webhooks/<uuid:webhook_id>/delete", webhook_pages.delete_hook, name="delete_webhook"),
     path("account/", include("allauth.account.urls")),
     path("account/second-factor/", include("allauth.mfa.urls")),

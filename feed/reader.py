@@ -68,7 +68,15 @@ class Event:
     @property
     def type(self) -> str:
         """Such as `trade.in_progress`."""
-        return f"trade.{self.trade.status.lower().replace(' ', '_')}"
+        return event_type(self.trade.status)
+
+
+def event_type(status: str) -> str:
+    """Return the type of the event of a trade's change to a status, such as `trade.in_progress`."""
+    return f"trade.{status.lower().replace(' ', '_')}"
+
+
+EVENT_TYPES = tuple(map(event_type, Status.values))
 
 
 def now() -> Cursor:

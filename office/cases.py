@@ -142,7 +142,8 @@ FIND_IN_WEBHOOKS = """
         SELECT 'webhook ' || w.id || ' ' || (d.created_at AT TIME ZONE 'UTC')::date AS key, w.url, w.customer_id,
                max(d.answer) AS answer
         FROM webhooks_delivery AS d JOIN webhooks_webhook AS w ON w.id = d.webhook_id
-        WHERE d.next_at IS NULL AND d.delivered_at IS NULL GROUP BY 1, 2, 3
+        WHERE d.next_at IS NULL AND d.delivered_at IS NULL AND d.type <> 'webhook.test' AND w.status <> 'ended'
+        GROUP BY 1, 2, 3
     ) AS found
     WHERE NOT EXISTS (SELECT FROM office_case AS c WHERE c.kind = 'webhook' AND c.key = found.key)
     ON CONFLICT (kind, key) DO NOTHING

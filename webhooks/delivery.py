@@ -1,150 +1,238 @@
-"""Webhooks: a customer's events, posted to an address of theirs, signed as Standard Webhooks specifies.
+"""Deliver: post what is due to its receivers, signed as Standard Webhooks specifies.
 
-Deliveries are entered from the feed, each event once for each webhook, and tried until they are answered 2xx, with
-growing pauses, for a day. A receiver tells what came twice by `webhook-id`, which is the event's id, and orders by it.
-Any number of processes may enter and deliver.
+A webhook's deliveries go out one after the other; webhooks do not wait for each other. Each customer has
+WEBHOOKS_OF_A_CUSTOMER_MAX of the places at most, so a customer whose receivers hang takes no others' places. A
+delivery that is not taken is tried again with growing pauses, for a day; and a receiver that failed is left alone for a
+while, with all that waits for it, which uses none of its attempts. A receiver that has only failed for
+FAILING_AFTER_SECONDS is FAILING: its owner is told, and it is tried now and then until it works again.
+
+A receiver tells what came twice by `webhook-id`, which is the event's id. Any number of processes may deliver.
 """
 
-import json
-from concurrent.futures import ThreadPoolExecutor
+import os
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from uuid import UUID
 
 import structlog
-import urllib3
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from standardwebhooks import Webhook as Signer
-from urllib3.util import Retry, Timeout
 
-from feed import reader
-from feed.api import event_body
-from feed.reader import Cursor
-from webhooks.addresses import AddressRefused, resolve
+from web.encryption import Undecryptable, decrypt
+from webhooks import mails
 from webhooks.models import Delivery, Webhook
+from webhooks.post import Answer, Receiver
+from webhooks.subscriptions import EVENT_TEST, end
 
-PAUSES_SECONDS = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800)  # a day in all
-TIMEOUT = Timeout(connect=3.0, read=5.0)
-LEASE_SECONDS = 60  # after which another process tries what a process that died was at
-HOOKS_A_ROUND_MAX, EVENTS_A_HOOK_MAX = 200, 100
-DELIVERIES_A_ROUND_MAX, AT_ONCE = 64, 8
+PAUSES_SECONDS = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800)  # of one delivery: a day in all
+RECEIVER_PAUSES_SECONDS = (1, 5, 30, 120, 600, 1_800, 3_600)  # after so many failures in a row; then the last
+FAILING_AFTER_SECONDS, FAILING_AFTER_FAILURES = 3_600, 5
+PLACES, WEBHOOKS_OF_A_CUSTOMER_MAX = 32, 2
+DELIVERIES_A_BATCH_MAX, BATCH_SECONDS_MAX = 50, 5.0
+LEASE_SECONDS = 60  # after which another process posts what a process that died was about to
+WORK_SECONDS = 5.0
+HTTP_GONE = 410
 
 log = structlog.get_logger()
 
 
-def enter() -> int:
-    """Enter deliveries for what happened since; how many. Again: nothing is left."""
-    until = reader.now()
-    with transaction.atomic(durable=True):
-        hooks = list(Webhook.objects.raw(BEHIND, [until.xact, HOOKS_A_ROUND_MAX]))
-        askers = [(hook.customer_id, Cursor(hook.xact, hook.change)) for hook in hooks]
-        deliveries = []
-        for hook, events in zip(hooks, reader.read(askers, until, EVENTS_A_HOOK_MAX), strict=True):
-            place = events[-1].cursor if len(events) == EVENTS_A_HOOK_MAX else until
-            Webhook.objects.filter(pk=hook.pk).update(xact=place.xact, change=place.change)
-            deliveries += [
-                Delivery(webhook=hook, event_id=event.id, type=event.type, body=json.dumps(event_body(event)))
-                for event in events
-            ]
-        Delivery.objects.bulk_create(deliveries)
-    return len(deliveries)
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    delivery: Delivery
+    answer: Answer
+
+
+class Deliverer:
+    """Posts from threads that share nothing; reads and writes the database in the thread that calls `work`."""
+
+    def __init__(self, places: int = PLACES) -> None:
+        # A name server that does not answer holds one place for a few seconds, not for half a minute.
+        os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:2")
+        self._places = places
+        self._threads = ThreadPoolExecutor(places, "webhook")
+        self._under_way: dict[Future[list[_Outcome]], Webhook] = {}
+
+    def work(self, seconds: float = WORK_SECONDS) -> int:
+        """Deliver what is due for so long, or until nothing is; return how many deliveries were tried."""
+        ends_at = time.monotonic() + seconds
+        tried = 0
+        while True:
+            tried += self._finish()
+            self._start()
+            left = ends_at - time.monotonic()
+            if not self._under_way or left <= 0:
+                return tried
+            wait(self._under_way, left, FIRST_COMPLETED)
+
+    def _start(self) -> None:
+        free = self._places - len(self._under_way)
+        hooks = list(Webhook.objects.raw(CLAIM, _claim_of(free))) if free > 0 else []
+        for hook in hooks:
+            due = list(
+                Delivery.objects.filter(webhook=hook, next_at__lte=Now()).order_by("next_at", "id")[
+                    :DELIVERIES_A_BATCH_MAX
+                ]
+            )
+            self._under_way[self._threads.submit(_post_batch, hook, due)] = hook
+
+    def _finish(self) -> int:
+        tried = 0
+        for future in [future for future in self._under_way if future.done()]:
+            hook = self._under_way.pop(future)
+            outcomes = future.result()
+            tried += len(outcomes)
+            _record(hook, outcomes)
+        return tried
+
+
+_deliverer: Deliverer | None = None
 
 
 def deliver() -> int:
-    """Try the deliveries that are due; how many. Again: those that are due then."""
-    due = list(Delivery.objects.raw(DUE, [LEASE_SECONDS, DELIVERIES_A_ROUND_MAX]))
-    if not due:
-        return 0
-    hooks = Webhook.objects.in_bulk({delivery.webhook_id for delivery in due})
-    failed: set[UUID] = set()
-
-    def attempt(delivery: Delivery) -> "_Outcome":
-        hook = hooks.get(delivery.webhook_id)
-        if hook is None or hook.pk in failed:  # one that does not answer is not waited for again and again
-            return _Outcome(False, "not tried: the delivery before it failed")
-        outcome = _post(hook, delivery)
-        if not outcome.is_delivered:
-            failed.add(hook.pk)
-        return outcome
-
-    with ThreadPoolExecutor(AT_ONCE, "webhook") as pool:
-        outcomes = list(pool.map(attempt, due))
-    with connection.cursor() as cursor:
-        for delivery, outcome in zip(due, outcomes, strict=True):
-            pause = None if outcome.is_delivered else _pause(delivery.attempts)
-            cursor.execute(TRIED, [outcome.answer, outcome.is_delivered, pause, delivery.pk])
-    return len(due)
+    """Deliver what is due, for a few seconds at most; return how many deliveries were tried. For the sweep."""
+    global _deliverer
+    _deliverer = _deliverer or Deliverer()
+    return _deliverer.work()
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    is_delivered: bool
-    answer: str
+def _claim_of(free: int) -> dict[str, int]:
+    return {"lease": LEASE_SECONDS, "of_a_customer": WEBHOOKS_OF_A_CUSTOMER_MAX, "free": free}
 
 
-def _pause(attempts: int) -> int | None:
-    """Seconds until the next attempt after so many; None: it is given up."""
-    return PAUSES_SECONDS[attempts] if attempts < len(PAUSES_SECONDS) else None
+def _post_batch(hook: Webhook, due: list[Delivery]) -> list[_Outcome]:
+    """Post deliveries of one webhook after each other, until one is not taken or the time is over."""
+    ends_at = time.monotonic() + BATCH_SECONDS_MAX
+    outcomes: list[_Outcome] = []
+    try:
+        signers = [Signer(secret) for secret in _secrets(hook)]
+    except Undecryptable:
+        log.error("webhook: its secret can't be read; was SECRET_KEY replaced?", webhook=str(hook.id))
+        return [_Outcome(delivery, Answer(None, "An error of ours; we look into it.")) for delivery in due[:1]]
+    with Receiver(hook.url) as receiver:
+        for delivery in due:
+            outcome = _Outcome(delivery, receiver.post(_headers(delivery, signers), delivery.body.encode()))
+            outcomes.append(outcome)
+            if not outcome.answer.is_success or time.monotonic() > ends_at:
+                break
+    return outcomes
 
 
-def _post(hook: Webhook, delivery: Delivery) -> _Outcome:
+def _secrets(hook: Webhook) -> list[str]:
+    """Return the secrets that sign: the present one, and for a while the one before."""
+    secrets = [hook.secret]
+    if hook.previous_secret_until and hook.previous_secret_until > timezone.now():
+        secrets.append(decrypt(hook.encrypted_previous_secret))
+    return secrets
+
+
+def _headers(delivery: Delivery, signers: list[Signer]) -> dict[str, str]:
     now = timezone.now()
-    headers = {
+    return {
         "Content-Type": "application/json",
         "User-Agent": "brokerage-webhooks/1",
         "webhook-id": delivery.event_id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Signer(hook.secret).sign(delivery.event_id, now, delivery.body),
+        "webhook-signature": " ".join(signer.sign(delivery.event_id, now, delivery.body) for signer in signers),
     }
-    try:
-        parts, address = resolve(hook.url)
-        headers["Host"] = parts.netloc
-        # To the address that was looked at, whatever the name means a moment later.
-        pool: urllib3.HTTPConnectionPool = (
-            urllib3.HTTPSConnectionPool(
-                address, parts.port or 443, server_hostname=parts.hostname, assert_hostname=parts.hostname
-            )
-            if parts.scheme == "https"
-            else urllib3.HTTPConnectionPool(address, parts.port or 80)
+
+
+def _record(hook: Webhook, outcomes: list[_Outcome]) -> None:
+    """Keep how a batch went, and when the webhook is due next."""
+    failed = next((outcome.answer for outcome in outcomes if not outcome.answer.is_success), None)
+    failures = 0 if outcomes and failed is None else hook.failures
+    if failed is not None:
+        failures = 1 if len(outcomes) > 1 else hook.failures + 1
+    pause = RECEIVER_PAUSES_SECONDS[min(failures, len(RECEIVER_PAUSES_SECONDS)) - 1] if failed else None
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        for outcome in outcomes:
+            cursor.execute(TRIED, _tried(outcome))
+        cursor.execute(
+            RELEASE,
+            {
+                "id": hook.pk,
+                "pause": pause,
+                "failures": failures,
+                "failing_after": FAILING_AFTER_SECONDS,
+                "failing_from": FAILING_AFTER_FAILURES,
+                "answer": failed.text if failed else "",
+            },
         )
-        with pool:
-            answer = pool.urlopen(
-                "POST",
-                (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-                body=delivery.body.encode(),
-                headers=headers,
-                timeout=TIMEOUT,
-                retries=Retry(0, redirect=0, raise_on_redirect=False),
-                redirect=False,
-                preload_content=False,
-            )
-            answer.close()  # what it says does not matter
-        return _Outcome(200 <= answer.status < 300, f"HTTP {answer.status}")
-    except AddressRefused as refusal:
-        return _Outcome(False, f"refused: {refusal}"[:200])
-    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        return _Outcome(False, type(error).__name__)
+        row = cursor.fetchone()
+    if failed is not None and failed.status == HTTP_GONE:
+        end(hook, "Your server answered 410 Gone.")
+        mails.tell_ended(hook)
+    elif row and row[0] != hook.status and row[0] == Webhook.Status.FAILING:
+        mails.tell_failing(hook, failed.text if failed else "")
+    elif row and row[0] != hook.status and row[0] == Webhook.Status.ACTIVE:
+        mails.tell_working(hook)
 
 
-BEHIND = """
-    SELECT w.* FROM webhooks_webhook AS w
-    WHERE EXISTS (
-        SELECT FROM trades_statuschange AS m
-        WHERE m.customer_id = w.customer_id AND (m.xact, m.id) > (w.xact, w.change) AND m.xact < %s::bigint)
-    ORDER BY w.id LIMIT %s FOR UPDATE OF w SKIP LOCKED
-"""
-DUE = """
-    UPDATE webhooks_delivery SET next_at = statement_timestamp() + make_interval(secs => %s)
+def _tried(outcome: _Outcome) -> dict[str, int | str | bool | None]:
+    delivery = outcome.delivery
+    gives_up = delivery.type == EVENT_TEST or delivery.attempts >= len(PAUSES_SECONDS)
+    pause = None if outcome.answer.is_success or gives_up else PAUSES_SECONDS[delivery.attempts]
+    return {
+        "id": delivery.pk,
+        "answer": outcome.answer.text,
+        "is_delivered": outcome.answer.is_success,
+        "pause": pause,
+        "attempts": delivery.attempts,
+    }
+
+
+# The least recently due first; of each customer no more than may be under way, wherever they are.
+CLAIM = """
+    UPDATE webhooks_webhook SET leased_until = statement_timestamp() + make_interval(secs => %(lease)s)
     WHERE id IN (
-        SELECT id FROM webhooks_delivery WHERE next_at <= statement_timestamp()
-        ORDER BY next_at, id LIMIT %s FOR UPDATE SKIP LOCKED)
+        SELECT w.id FROM webhooks_webhook AS w JOIN (
+            SELECT due.id, due.due_at, due.customer_id,
+                   row_number() OVER (PARTITION BY due.customer_id ORDER BY due.due_at, due.id) AS place
+            FROM webhooks_webhook AS due
+            JOIN accounts_customer AS customer ON customer.id = due.customer_id AND customer.is_active
+            LEFT JOIN accounts_token AS token ON token.id = due.token_id
+            WHERE due.due_at <= statement_timestamp() AND due.status IN ('active', 'failing')
+              AND (due.retry_at IS NULL OR due.retry_at <= statement_timestamp())
+              AND (due.leased_until IS NULL OR due.leased_until <= statement_timestamp())
+              AND (token.expires_at IS NULL OR token.expires_at > statement_timestamp())
+        ) AS turn USING (id)
+        WHERE turn.place + (
+            SELECT count(*) FROM webhooks_webhook AS busy
+            WHERE busy.customer_id = turn.customer_id AND busy.leased_until > statement_timestamp()
+        ) <= %(of_a_customer)s
+        ORDER BY turn.due_at, w.id LIMIT %(free)s FOR UPDATE OF w SKIP LOCKED)
+      AND (leased_until IS NULL OR leased_until <= statement_timestamp())
     RETURNING *
 """
+# What was sent again meanwhile has attempts of its own, and stays due.
 TRIED = """
-    WITH tried AS (SELECT %s::text AS answer, %s::boolean AS is_delivered, %s::int AS pause, %s::bigint AS id)
-    UPDATE webhooks_delivery AS d
-    SET attempts = d.attempts + 1, answer = tried.answer,
-        delivered_at = CASE WHEN tried.is_delivered THEN statement_timestamp() END,
-        next_at = statement_timestamp() + make_interval(secs => tried.pause)
-    FROM tried WHERE d.id = tried.id
+    UPDATE webhooks_delivery
+    SET attempts = attempts + 1, answer = %(answer)s,
+        delivered_at = CASE WHEN %(is_delivered)s THEN statement_timestamp() END,
+        next_at = statement_timestamp() + make_interval(secs => %(pause)s)
+    WHERE id = %(id)s AND attempts = %(attempts)s
+"""
+# A webhook that was paused or ended meanwhile stays so.
+RELEASE = """
+    UPDATE webhooks_webhook AS w
+    SET leased_until = NULL,
+        failures = %(failures)s,
+        failing_since = CASE WHEN %(failures)s > 0 THEN coalesce(w.failing_since, statement_timestamp()) END,
+        retry_at = statement_timestamp() + make_interval(secs => %(pause)s),
+        due_at = (SELECT min(next_at) FROM webhooks_delivery AS d WHERE d.webhook_id = w.id),
+        status = found.status,
+        status_reason = CASE WHEN found.status = w.status THEN w.status_reason
+                             WHEN found.status = 'failing' THEN %(answer)s ELSE '' END,
+        status_at = CASE WHEN found.status = w.status THEN w.status_at ELSE statement_timestamp() END
+    FROM (
+        SELECT id, CASE
+            WHEN status = 'failing' AND %(failures)s = 0 THEN 'active'
+            WHEN status = 'active' AND %(failures)s >= %(failing_from)s
+                 AND failing_since < statement_timestamp() - make_interval(secs => %(failing_after)s) THEN 'failing'
+            ELSE status END AS status
+        FROM webhooks_webhook WHERE id = %(id)s FOR UPDATE
+    ) AS found
+    WHERE w.id = found.id
+    RETURNING w.status
 """

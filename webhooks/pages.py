@@ -18,14 +18,7 @@ from webhooks.addresses import AddressRefused
 from webhooks.models import Delivery, Webhook
 
 DELIVERIES_A_PAGE = 25
-# What an attempt met with, as the log keeps it, in a customer's words.
-MET = {
-    "ConnectTimeoutError": "No connection within 3 seconds.",
-    "ReadTimeoutError": "Connected, but no answer within 5 seconds.",
-    "NewConnectionError": "The connection was refused.",
-    "SSLError": "Its certificate is not valid.",
-    "ProtocolError": "The connection broke off.",
-}
+HAS_ENDED = "This webhook has ended. Add a new one."
 
 
 class WebhookForm(forms.Form):
@@ -44,12 +37,12 @@ class WebhookForm(forms.Form):
 @never_cache
 @require_http_methods(["GET", "POST"])
 def hooks(request: HttpRequest) -> HttpResponse:
-    """The customer's webhooks; the secret of a new one is shown once, in the answer that made it."""
+    """List the customer's webhooks; the secret of a new one is shown once, in the answer that made it."""
     form = WebhookForm(request.POST or None)
     made = None
     if request.method == "POST" and form.is_valid():
         try:
-            made = subscriptions.add(current_customer_id(request), form.cleaned_data["url"])
+            made, _ = subscriptions.create(current_customer_id(request), form.cleaned_data["url"])
         except AddressRefused as refused:
             form.add_error("url", f"Events can't be posted there. {refused}")
         except subscriptions.TooManyWebhooks:
@@ -80,7 +73,7 @@ def _mine(request: HttpRequest, webhook_id: UUID) -> Webhook:
 @login_required
 @require_GET
 def hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-    """One webhook with the log of what was posted to it, newest first."""
+    """Show one webhook with the log of what was posted to it, newest first."""
     mine = _mine(request, webhook_id)
     log = Delivery.objects.filter(webhook=mine).order_by("-id")
     before = request.GET.get("before", "")
@@ -90,6 +83,7 @@ def hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     shown = found[:DELIVERIES_A_PAGE]
     context = {
         "hook": mine,
+        "status_reason": _in_words(mine.status_reason),
         "log": [{"delivery": delivery, "met": _in_words(delivery.answer)} for delivery in shown],
         "next": shown[-1].id if len(found) > len(shown) else None,
         "is_first": not before,
@@ -99,28 +93,80 @@ def hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
 
 
 def _in_words(answer: str) -> str:
-    if answer.startswith("HTTP "):
-        return f"Your server answered {answer}."
-    if answer.startswith("refused: "):
-        return answer.removeprefix("refused: ")
-    if answer.startswith("not tried: "):
-        return "Left for later, as the one before it failed."
-    return MET.get(answer, f"It could not be posted ({answer}).") if answer else ""
+    return f"Your server answered {answer}." if answer.startswith("HTTP ") else answer
 
 
 @login_required
 @require_POST
 def test_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-    """Post an event that is about nothing. Again: another one."""
-    subscriptions.test(mine := _mine(request, webhook_id))
-    messages.success(request, "A test event is on its way. The log tells how it went.")
+    """Post an event about nothing to a webhook, once."""
+    mine = _mine(request, webhook_id)
+    try:
+        subscriptions.send_test(mine)
+    except subscriptions.AnotherTestWaits:
+        messages.error(request, "The test event before this one has not been sent yet.")
+    except subscriptions.WebhookEnded:
+        messages.error(request, HAS_ENDED)
+    else:
+        messages.success(request, "A test event is on its way. The log tells how it went.")
+    return redirect("webhook", mine.id)
+
+
+@login_required
+@require_POST
+def pause_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
+    """Pause a webhook, or resume it."""
+    mine = _mine(request, webhook_id)
+    try:
+        if request.POST.get("resume"):
+            subscriptions.resume(mine)
+            messages.success(request, "The webhook is active again. Events that waited are on their way.")
+        else:
+            subscriptions.pause(mine)
+            messages.success(request, "The webhook is paused. Events wait until you resume it.")
+    except subscriptions.WebhookEnded:
+        messages.error(request, HAS_ENDED)
+    return redirect("webhook", mine.id)
+
+
+@login_required
+@never_cache
+@require_POST
+def rotate_secret(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
+    """Replace the secret of a webhook; the new one is shown once, in this answer."""
+    mine = _mine(request, webhook_id)
+    try:
+        made = subscriptions.rotate_secret(mine)
+    except subscriptions.WebhookEnded:
+        messages.error(request, HAS_ENDED)
+        return redirect("webhook", mine.id)
+    customer_id = current_customer_id(request)
+    context = {"form": WebhookForm(), "made": made, "is_rotated": True, "hooks": _with_their_last(customer_id)}
+    return render(request, "webhooks/webhooks.html", context)
+
+
+@login_required
+@require_POST
+def send_again(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
+    """Post one delivery of a webhook again."""
+    mine = _mine(request, webhook_id)
+    number = request.POST.get("delivery", "")
+    given = int(number) if number.isdecimal() and len(number) < 19 else 0
+    delivery = Delivery.objects.filter(webhook=mine, id=given).first()
+    if delivery is None:
+        raise Http404
+    try:
+        subscriptions.send_again(mine, delivery)
+        messages.success(request, "The event is on its way again.")
+    except subscriptions.WebhookEnded:
+        messages.error(request, HAS_ENDED)
     return redirect("webhook", mine.id)
 
 
 @login_required
 @require_POST
 def delete_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-    """Post nothing there any more, and forget its deliveries."""
+    """Delete a webhook and the log of its deliveries."""
     _mine(request, webhook_id).delete()
-    messages.success(request, "The webhook is deleted: nothing is posted there any more.")
+    messages.success(request, "The webhook is deleted. Nothing is posted there any more.")
     return redirect("webhooks")

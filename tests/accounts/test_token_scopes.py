@@ -39,7 +39,7 @@ def test_a_token_may_be_given_less_than_everything(carol: Customer) -> None:
 
 def test_the_pair_names_the_same_grant(carol: Customer) -> None:
     made = ask().json()
-    assert made["scopes"] == ["read", "trade", "funds"]
+    assert made["scopes"] == ["read", "trade", "funds", "webhooks"]
     grant = tokens.find_pair(made["keyId"], made["secretKey"])
     assert grant == tokens.find(made["token"])
     assert tokens.find_pair(made["keyId"], made["token"]) is None

@@ -68,7 +68,7 @@ def test_no_token_works_for_who_may_not_sign_in(bob: Customer) -> None:
 
 
 def test_scopes_are_all_unless_named(bob: Customer) -> None:
-    assert tokens.issue(bob, "test").grant.scopes == ["read", "trade", "funds"]
+    assert tokens.issue(bob, "test").grant.scopes == ["read", "trade", "funds", "webhooks"]
     assert tokens.issue(bob, "test", []).grant.scopes == []
 
 

@@ -21,8 +21,8 @@ class Alpaca:
     def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Return the status and the decoded body. A body that is text is sent as it is."""
         content = body if isinstance(body, str) else json.dumps(body)
-        sent = {} if body is None else {"data": content, "content_type": "application/json"}
-        answer = self._client.generic(method, f"/alpaca/v2/{path}", **sent)
+        sent = "" if body is None else content
+        answer = self._client.generic(method, f"/alpaca/v2/{path}", sent, "application/json")
         return answer.status_code, json.loads(answer.content) if answer.content else None
 
 

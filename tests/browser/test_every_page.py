@@ -112,8 +112,10 @@ def test_pages_of_a_customer_who_has_been_here_for_a_while(open_browser: Callabl
 
 def webhook_with_a_log(customer: Customer) -> Webhook:
     """A webhook that took some events, keeps failing at one, and never took another; and one that is quiet."""
-    subscriptions.add(customer.id, "https://93.184.216.34/quiet")
-    hook = subscriptions.add(customer.id, "https://93.184.216.34/brokerage/events?for=ada&with=a-rather-long-address")
+    subscriptions.create(customer.id, "https://93.184.216.34/quiet")
+    hook = subscriptions.create(
+        customer.id, "https://93.184.216.34/brokerage/events?for=ada&with=a-rather-long-address"
+    )[0]
     now = timezone.now()
     for type, state in [
         ("trade.placed", {"attempts": 1, "answer": "HTTP 204", "delivered_at": now, "next_at": None}),

@@ -24,7 +24,8 @@ from trades.execute import execute
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
 from trades.report import store_reports
-from webhooks.models import Delivery, Webhook
+from webhooks import subscriptions
+from webhooks.models import Delivery
 
 
 def kinds() -> list[str]:
@@ -65,7 +66,7 @@ def test_a_closed_exception_opens_again_when_it_is_true_again(alice: Customer, b
 
 
 def test_a_webhook_that_gave_up(alice: Customer) -> None:
-    hook = Webhook.objects.create(customer=alice, url="https://example.com/hook", secret="x", xact=0, change=0)
+    hook, _ = subscriptions.create(alice.id, "https://example.com/hook")
     for number in range(3):
         Delivery.objects.create(webhook=hook, event_id=str(number), type="x", body="{}", next_at=None, answer="500")
     Delivery.objects.create(webhook=hook, event_id="due", type="x", body="{}")

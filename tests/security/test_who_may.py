@@ -39,8 +39,9 @@ def of_alice(alice: Customer) -> dict[str, str]:
     return {
         "trade_id": str(trade.id),
         "token_id": str(tokens.issue(alice, "hers").grant.id),
-        "webhook_id": str(subscriptions.add(alice.id, "https://93.184.216.34/hers").id),
+        "webhook_id": str(subscriptions.create(alice.id, "https://93.184.216.34/hers")[0].id),
         "ticker": "AAPL",
+        "delivery_id": "1",
     }
 
 
@@ -95,7 +96,8 @@ def test_what_is_anothers_is_as_if_it_were_not(
 ) -> None:
     """The same answer, to the letter, as for what does not exist: not even that it exists is told."""
     route, method = a_call
-    nothing = dict.fromkeys(of_alice, "0" * 8 + "-0000-4000-8000-" + "0" * 12)
+    unknown = "0" * 8 + "-0000-4000-8000-" + "0" * 12
+    nothing = {name: "0" if value.isdecimal() else unknown for name, value in of_alice.items()}
     hers = call(api_of(bob), method, route.to(**of_alice))
     none = call(api_of(bob), method, route.to(**nothing))
     assert hers.status_code == 404

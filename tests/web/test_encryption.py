@@ -1,0 +1,28 @@
+"""Secrets at rest: readable with our keys, also with the one before, and with no others."""
+
+from typing import Any
+
+import pytest
+
+from web.encryption import Undecryptable, decrypt, encrypt
+
+
+def test_what_is_encrypted_is_read_again_and_looks_different_each_time() -> None:
+    first, second = encrypt("whsec_1"), encrypt("whsec_1")
+    assert decrypt(first) == decrypt(second) == "whsec_1"
+    assert first != second
+    assert "whsec" not in first
+
+
+def test_a_key_that_was_replaced_still_reads(settings: Any) -> None:
+    before = encrypt("whsec_1")
+    settings.SECRET_KEY, old = "another", settings.SECRET_KEY
+    with pytest.raises(Undecryptable):
+        decrypt(before)
+    settings.SECRET_KEY_FALLBACKS = [old]
+    assert decrypt(before) == "whsec_1"
+
+
+def test_what_is_no_encrypted_text_is_refused() -> None:
+    with pytest.raises(Undecryptable):
+        decrypt("whsec_1")

@@ -1,0 +1,88 @@
+"""Where events may be posted: never into a private network; and nobody waits for a name server but the deliverer."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import Customer
+from tests.webhooks.conftest import Receiver, webhook
+from webhooks import addresses, subscriptions
+from webhooks.models import Webhook
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",  # noqa: S104
+        "::1", "::", "fe80::1", "fd00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+        "255.255.255.255", "192.0.2.1", "fec0::1", "feff::1", "::7f00:1", "::ffff:0:7f00:1",
+    ],
+)  # fmt: skip
+def test_what_is_no_public_address(address: str) -> None:
+    assert not addresses.is_public(address)
+
+
+def test_what_is_a_public_address() -> None:
+    assert addresses.is_public("8.8.8.8")
+    assert addresses.is_public("2606:4700:4700::1111")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/", "https://127.0.0.1/", "https://localhost/", "https://[::1]/", "https://2130706433/",
+        "https://0x7f.1/", "https://user:secret@8.8.8.8/", "ftp://8.8.8.8/", "nonsense", "https://", "https://8.8.8.8:x/",
+        "https://nobody.invalid/", "https://[::ffff:127.0.0.1]/", "https://[fec0::1]/", "https://intranet/",
+        "https://db.internal./", "https://printer.local/", "https://8.8.8.8:99999/",
+    ],
+)  # fmt: skip
+def test_what_events_are_not_posted_to(alice: Customer, api_of: Callable[..., Client], url: str) -> None:
+    answer = api_of(alice).post("/api/v1/webhooks", {"url": url}, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (422, "address_refused")
+    assert answer.json()["errors"][0]["field"] == "url"
+    assert not Webhook.objects.exists()
+
+
+@pytest.mark.usefixtures("static_files")
+def test_no_request_looks_a_name_up(
+    alice: Customer, api_of: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server that never answers would hold a web thread for as long as the look-up takes."""
+    asked: list[Any] = []
+    spelled_out = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:
+        if not flags & socket.AI_NUMERICHOST:
+            asked.append(host)
+        return spelled_out(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    url = "https://hooks.slow-name-server.example/brokerage"
+    made = api_of(alice).post("/api/v1/webhooks", {"url": url}, content_type="application/json")
+    assert made.status_code == 201
+    changed = api_of(alice).patch(
+        f"/api/v1/webhooks/{made.json()['webhookId']}", {"url": url + "/2"}, content_type="application/json"
+    )
+    assert changed.status_code == 200
+    page = Client()
+    page.force_login(alice, "allauth.account.auth_backends.AuthenticationBackend")
+    assert page.post("/account/webhooks", {"url": url}).status_code == 200
+    assert set(asked) <= {"127.0.0.1"}, "the store of counts, and no name of a customer's"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_name_that_moves_inside_is_refused_when_it_is_called(
+    alice: Customer, receiver: Receiver, settings: Any, deliver: Callable[[], int]
+) -> None:
+    hook = webhook(alice, receiver.url)
+    settings.WEBHOOKS_TO_PRIVATE_ADDRESSES = False
+    for host in ("127.0.0.1", "localhost.localdomain.example"):
+        Webhook.objects.filter(pk=hook.pk).update(url=f"https://{host}:{receiver.port}/")
+        delivery = subscriptions.send_test(hook)
+        deliver()
+        delivery.refresh_from_db()
+        assert delivery.answer in {"Its host is inside a private network.", "Its host can't be found."}
+    assert receiver.got == []

@@ -1,0 +1,33 @@
+"""Mails to the owner of a webhook: that it fails, works again, or has ended."""
+
+import structlog
+from django.core.mail import send_mail
+from django.template.loader import render_to_string
+
+from webhooks.models import Webhook
+
+log = structlog.get_logger()
+
+
+def tell_failing(webhook: Webhook, answer: str) -> None:
+    """Tell the owner that the receiver has only failed for a while, and that it is tried now and then."""
+    _tell(webhook, "Your webhook is failing", "failing", answer)
+
+
+def tell_working(webhook: Webhook) -> None:
+    """Tell the owner that a webhook that was failing works again."""
+    _tell(webhook, "Your webhook works again", "working")
+
+
+def tell_ended(webhook: Webhook) -> None:
+    """Tell the owner that the webhook has ended, and why."""
+    webhook.refresh_from_db()
+    _tell(webhook, "Your webhook has ended", "ended", webhook.status_reason)
+
+
+def _tell(webhook: Webhook, subject: str, template: str, answer: str = "") -> None:
+    text = render_to_string(f"webhooks/mails/{template}.txt", {"webhook": webhook, "answer": answer})
+    try:
+        send_mail(subject, text, None, [webhook.customer.email])
+    except OSError as error:  # the page says the same
+        log.warning("a mail was not sent", subject=subject, error=repr(error))
