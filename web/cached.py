@@ -63,6 +63,11 @@ class Cached(Generic[Value]):
         """Read the value anew when it is next asked for; until then the old one is kept for `stale_after`."""
         self._read_at = float("-inf")
 
+    def clear(self) -> None:
+        """Forget the value, as if it had never been read."""
+        self._value = self._initial
+        self.expire()
+
 
 class CachedByKey(Generic[Key, Value]):
     """A cached value for each key. When there are too many keys, all of them are forgotten."""

@@ -1,0 +1,232 @@
+"""Calls to other people's servers end by their deadline, whatever the server does."""
+
+import contextlib
+import socket
+import socketserver
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from web import http
+from web.http import Client, NoAnswer, call_address
+
+SECONDS_MAX = 0.6
+LATE_SECONDS_MAX = 0.4  # what a busy machine adds
+Act = Callable[[socket.socket, threading.Event], None]
+
+
+class Server:
+    """Does the same with every connection."""
+
+    def __init__(self, act: Act, context: ssl.SSLContext | None = None) -> None:
+        self.ended, self.asked = threading.Event(), 0
+        server = self
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                server.asked += 1
+                with contextlib.suppress(OSError):
+                    sock = context.wrap_socket(self.request, server_side=True) if context else self.request
+                    act(sock, server.ended)
+                    sock.close()
+
+        class Threads(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            block_on_close = False
+
+        self.server = Threads(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
+        self.thread.start()
+        self.port = self.server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}/path?query=1"
+
+    def close(self) -> None:
+        self.ended.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Server]]:
+    servers: list[Server] = []
+
+    def serve(act: Act, context: ssl.SSLContext | None = None) -> Server:
+        servers.append(Server(act, context))
+        return servers[-1]
+
+    yield serve
+    for server in servers:
+        server.close()
+
+
+def drip(before: bytes, piece: bytes) -> Act:
+    """Read the request and answer it byte by byte, for ever."""
+
+    def act(sock: socket.socket, ended: threading.Event) -> None:
+        sock.recv(65_536)
+        sock.sendall(before)
+        while not ended.wait(0.05):
+            sock.sendall(piece)
+
+    return act
+
+
+def keep(sock: socket.socket, ended: threading.Event) -> None:
+    ended.wait(30)
+
+
+def answer(raw: bytes) -> Act:
+    def act(sock: socket.socket, ended: threading.Event) -> None:
+        while sock.recv(65_536):
+            sock.sendall(raw)
+
+    return act
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"
+SLOW: dict[str, Act] = {
+    "never answers": keep,
+    "drips the status line": drip(b"HTTP/1.1 200 ", b"O"),
+    "drips one header": drip(b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "drips headers": drip(b"HTTP/1.1 200 OK\r\n", b"X: x\r\n"),
+    "drips interim answers": drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "drips the body": drip(HEAD, b" "),
+    "drips a chunk's length": drip(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"),
+    "drips a body without a length": drip(b"HTTP/1.1 200 OK\r\n\r\n", b" "),
+}
+
+
+@pytest.mark.parametrize("act", SLOW.values(), ids=SLOW)
+def test_a_server_that_is_slow_in_any_part_is_left_by_the_deadline(serve: Callable[..., Server], act: Act) -> None:
+    server, client = serve(act), Client()
+    for call in (client.call, lambda *args, **more: call_address("127.0.0.1", *args, **{"body_bytes_max": 1, **more})):
+        began = time.monotonic()
+        with pytest.raises(NoAnswer):
+            call("GET", server.url, seconds_max=SECONDS_MAX)
+        assert time.monotonic() - began < SECONDS_MAX + LATE_SECONDS_MAX
+    assert server.asked == 2, "nothing is repeated"
+
+
+def test_a_server_that_does_not_read_is_left(serve: Callable[..., Server]) -> None:
+    server, began = serve(keep), time.monotonic()
+    with pytest.raises(NoAnswer):
+        Client().call("POST", server.url, seconds_max=SECONDS_MAX, body=b"x" * 50_000_000)
+    assert time.monotonic() - began < SECONDS_MAX + LATE_SECONDS_MAX
+
+
+def test_a_handshake_that_never_ends_is_left(serve: Callable[..., Server]) -> None:
+    server, began = serve(drip(b"", b"\x16")), time.monotonic()
+    with pytest.raises(NoAnswer):
+        Client().call("GET", f"https://127.0.0.1:{server.port}/", seconds_max=SECONDS_MAX)
+    assert time.monotonic() - began < SECONDS_MAX + LATE_SECONDS_MAX
+
+
+def test_a_name_server_that_never_answers_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+
+    def never(*_: Any, **__: Any) -> Any:
+        gate.wait(30)
+        raise OSError
+
+    monkeypatch.setattr(http.socket, "getaddrinfo", never)
+    began = time.monotonic()
+    with pytest.raises(NoAnswer):
+        Client().call("GET", "http://slow.example/", seconds_max=SECONDS_MAX)
+    assert time.monotonic() - began < SECONDS_MAX + LATE_SECONDS_MAX
+    gate.set()
+
+
+def test_every_address_of_a_name_is_tried(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve(answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"))
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *args: Any, **more: Any) -> Any:
+        hosts = ["127.0.0.2", "127.0.0.1"] if host == "name.example" else [host]
+        return [row for each in hosts for row in real(each, *args, **more)]
+
+    monkeypatch.setattr(http.socket, "getaddrinfo", getaddrinfo)
+    assert Client().call("GET", f"http://name.example:{server.port}/", seconds_max=5).body == b"{}"
+
+
+def test_a_connection_serves_one_call_after_the_other(serve: Callable[..., Server]) -> None:
+    server, client = serve(answer(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nX-Y: z\r\n\r\n{}")), Client()
+    for _ in range(3):
+        got = client.call("GET", server.url, seconds_max=5)
+        assert (got.status, got.headers["x-y"], got.body) == (404, "z", b"{}")
+    assert server.asked == 1
+    time.sleep(0.7)
+    assert client.call("GET", server.url, seconds_max=0.5).status == 404, "a call has its own deadline"
+
+
+def test_redirects_are_answers(serve: Callable[..., Server]) -> None:
+    server = serve(answer(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"))
+    assert Client().call("GET", server.url, seconds_max=5).status == 307
+    assert server.asked == 1
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n0123456789!",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n0123456789!\r\n0\r\n\r\n",
+    ],
+)
+def test_a_body_is_read_so_far_and_no_further(serve: Callable[..., Server], raw: bytes) -> None:
+    server, client = serve(answer(raw)), Client()
+    assert client.call("GET", server.url, seconds_max=5, body_bytes_max=11).body == b"0123456789!"
+    with pytest.raises(NoAnswer, match="longer than 10 bytes"):
+        client.call("GET", server.url, seconds_max=5, body_bytes_max=10)
+    assert client.call("GET", server.url, seconds_max=5, body_bytes_max=0).body == b""
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x00\x01\r\n\r\n", HEAD + b"half", b"HTTP/1.1 2"])
+def test_half_an_answer_is_none(serve: Callable[..., Server], raw: bytes) -> None:
+    def act(sock: socket.socket, ended: threading.Event) -> None:
+        sock.recv(65_536)
+        sock.sendall(raw)
+
+    with pytest.raises(NoAnswer):
+        Client().call("GET", serve(act).url, seconds_max=5)
+
+
+def test_nobody_listening_is_no_answer() -> None:
+    with pytest.raises(NoAnswer):
+        Client().call("GET", "http://127.0.0.1:1/", seconds_max=5)
+
+
+@pytest.mark.process  # openssl makes a certificate
+def test_an_address_is_called_as_the_server_of_the_url(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """TLS proves the name, and the request carries it, although the connection goes to the address."""
+    certificate, key = tmp_path / "certificate", tmp_path / "key"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=name.example"
+    subprocess.run(
+        [*command.split(), "-addext", "subjectAltName=DNS:name.example", "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    heard: list[bytes] = []
+
+    def act(sock: socket.socket, ended: threading.Event) -> None:
+        heard.append(b"")
+        while not heard[-1].endswith(b"{}"):
+            heard[-1] += sock.recv(65_536)
+        sock.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    server = serve(act, context)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(certificate))
+        url = f"https://name.example:{server.port}/hook?x=1"
+        assert call_address("127.0.0.1", "POST", url, seconds_max=5, body=b"{}").status == 204
+        with pytest.raises(NoAnswer):
+            call_address("127.0.0.1", "POST", url.replace("name", "other"), seconds_max=5, body=b"{}")
+    assert heard[0].startswith(b"POST /hook?x=1 HTTP/1.1\r\n")
+    assert f"Host: name.example:{server.port}\r\n".encode() in heard[0]

@@ -1,0 +1,280 @@
+"""Calls to other people's servers, each under one deadline for all of it: connection, request, head and body.
+
+A time limit for each read is none for the call: a server that sends a byte now and then keeps its caller for ever. So
+one moment is fixed when a call begins, and whatever the call waits for, it waits no longer than until then. Nothing is
+repeated, no redirect is followed, and no more of the body is read than was asked for.
+"""
+
+import http.client
+import io
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import Retry, Timeout, parse_url
+
+READ_BYTES = 65_536
+_deadline: ContextVar[float] = ContextVar("deadline")
+
+
+class NoAnswer(Exception):
+    """No whole answer came in time. Whatever was asked for may have happened, or not. The text says what was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of any status."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def lookup(host: str, port: int, seconds_max: float) -> list[str]:
+    """Return the IP addresses of a host, in the order in which they should be tried.
+
+    The name server may take longer than anybody wants to wait, and the system's own call can't be interrupted: it goes
+    on in a thread of its own, and its answer is dropped.
+
+    Args:
+        seconds_max: How long to wait for the name server.
+
+    Raises:
+        TimeoutError: The name server has not answered in time.
+        OSError: There is no such host.
+    """
+    found = _Lookup(host, port)
+    found.thread.join(seconds_max)
+    if found.thread.is_alive():
+        raise TimeoutError(f"the address of {host} was not found in time")
+    if found.error is not None:
+        raise found.error
+    return found.addresses
+
+
+@dataclass
+class _Lookup:
+    host: str
+    port: int
+    addresses: list[str] = field(default_factory=list)
+    error: OSError | None = None
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self._look, name="lookup", daemon=True)
+        self.thread.start()
+
+    def _look(self) -> None:
+        try:
+            rows = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+            self.addresses = list(dict.fromkeys(str(row[4][0]) for row in rows))
+        except OSError as error:
+            self.error = error
+        except UnicodeError:
+            self.error = OSError(f"{self.host[:100]!r} is not the name of a host")
+
+
+class Client:
+    """Keeps connections between calls. Threads may share it."""
+
+    def __init__(self, connections_max: int = 16) -> None:
+        """Make a client; no connection is opened yet.
+
+        Args:
+            connections_max: How many idle connections are kept to each server.
+        """
+        self._pools = urllib3.PoolManager(maxsize=connections_max)
+        self._pools.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        seconds_max: float,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        body_bytes_max: int = 4_000_000,
+    ) -> Answer:
+        """Make one call and return its answer.
+
+        Args:
+            seconds_max: For all of it.
+            body_bytes_max: The longest body that is taken; 0: none is read, and the connection is closed.
+
+        Raises:
+            NoAnswer: No answer, half of one, or one that is too long came by then.
+        """
+        parts = parse_url(url)
+        pool = self._pools.connection_from_host(parts.host, parts.port, parts.scheme)
+        return _call(pool, method, parts.request_uri, seconds_max, body, headers, body_bytes_max)
+
+    def clear(self) -> None:
+        """Close the connections that are kept."""
+        self._pools.clear()
+
+
+def call_address(
+    address: str,
+    method: str,
+    url: str,
+    *,
+    seconds_max: float,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    body_bytes_max: int = 0,
+) -> Answer:
+    """Make one call to this IP address as the server of a URL, whatever its name means by now.
+
+    The connection is closed afterwards. The other arguments are those of `Client.call`.
+
+    Raises:
+        NoAnswer: As `Client.call`.
+    """
+    parts = parse_url(url)
+    name = (parts.host or "").strip("[]")
+    pool: urllib3.HTTPConnectionPool = (
+        _SecurePool(address, parts.port or 443, server_hostname=name, assert_hostname=name)
+        if parts.scheme == "https"
+        else _Pool(address, parts.port or 80)
+    )
+    with pool:
+        headers = {**(headers or {}), "Host": parts.netloc or address}
+        return _call(pool, method, parts.request_uri, seconds_max, body, headers, body_bytes_max)
+
+
+def _call(
+    pool: urllib3.HTTPConnectionPool,
+    method: str,
+    target: str,
+    seconds_max: float,
+    body: bytes | None,
+    headers: Mapping[str, str] | None,
+    body_bytes_max: int,
+) -> Answer:
+    token = _deadline.set(time.monotonic() + seconds_max)
+    try:
+        response = pool.urlopen(
+            method,
+            target,
+            body=body,
+            headers=dict(headers or {}),
+            timeout=Timeout(total=seconds_max),
+            retries=Retry(0, redirect=0, raise_on_redirect=False),
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+        )
+        try:
+            content = _read(response, body_bytes_max)
+        except BaseException:
+            response.close()  # what is left unread must not be taken for the next answer
+            raise
+        return Answer(response.status, response.headers, content)
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+        raise NoAnswer(f"{type(error).__name__}: {error}"[:300]) from None
+    finally:
+        _deadline.reset(token)
+
+
+def _read(response: urllib3.BaseHTTPResponse, bytes_max: int) -> bytes:
+    if bytes_max == 0:
+        response.close()
+        return b""
+    content = bytearray()
+    while piece := response.read1(READ_BYTES):
+        content += piece
+        if len(content) > bytes_max:
+            raise ValueError(f"the answer is longer than {bytes_max} bytes")
+    response.release_conn()
+    return bytes(content)
+
+
+def _remaining() -> float:
+    """Return the seconds until the deadline of this thread's call."""
+    remaining = _deadline.get() - time.monotonic()
+    if remaining <= 0:
+        raise TimeoutError("the call took too long")
+    return remaining
+
+
+class _DeadlineReader(io.RawIOBase):
+    """Reads from a socket, each time no longer than until the deadline."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._file = sock.makefile("rb", buffering=0)  # keeps the socket open until the answer is read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._socket.settimeout(_remaining())
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = io.BufferedReader(_DeadlineReader(sock))
+
+
+class _Deadline:
+    """What both kinds of connection do until the deadline."""
+
+    response_class: Any = _Response
+    _dns_host: str
+    port: int
+    sock: Any
+    timeout: Any
+    socket_options: Any
+    source_address: Any
+
+    def _new_conn(self) -> socket.socket:
+        try:
+            socket.inet_pton(socket.AF_INET6 if ":" in self._dns_host else socket.AF_INET, self._dns_host)
+            addresses = [self._dns_host]
+        except OSError:
+            addresses = lookup(self._dns_host, self.port, _remaining())
+        last: OSError = OSError("no address")
+        for address in addresses:
+            try:
+                sock = socket.create_connection((address, self.port), _remaining(), self.source_address)
+            except OSError as error:
+                last = error
+                continue
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(_remaining())  # for TLS, whose handshake Python bounds as a whole
+            return sock
+        raise last
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self.timeout = _remaining()  # for sending, which Python bounds as a whole
+        super().request(*args, **kwargs)  # type: ignore[misc]
+
+
+class _Connection(_Deadline, HTTPConnection):
+    pass
+
+
+class _SecureConnection(_Deadline, HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
