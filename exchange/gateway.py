@@ -1,34 +1,42 @@
 """The exchange's HTTP client: Execute, TradeExists, and what is listed at which price.
 
-Every call is bounded in time, follows no redirect, and never repeats itself: who calls knows whether that is safe.
+Every call ends by a deadline, follows no redirect and never repeats itself: the caller knows whether that is safe.
+
+Only an answer in the protocol's own form, about what was asked, is the exchange's word. A page of a proxy in between, a
+404 that does not name the trade, a list with a trade that was not sent: each of them is "unknown", as no answer is.
 """
 
-import time
-from datetime import date, datetime
-from typing import Any
-from urllib.parse import quote as in_path
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from time import time as now
+from typing import Any, TypeVar
+from urllib.parse import quote as percent_encode
 from urllib.parse import urlencode
 from uuid import UUID
 
 import pybreaker
-import urllib3
 from django.conf import settings
-from urllib3.util import Retry, Timeout
 
 from exchange import wire
-from exchange.messages import Malformed, Order, Refusal, Unknown, parse_amount
+from exchange.messages import Malformed, Order, Refusal, Report, Unknown, parse_amount, storable
+from web.http import Client, NoAnswer
 
-# Execute and TradeExists answer in milliseconds, once stored: longer means unknown, and the sweep asks.
-TRADING_TIMEOUT = Timeout(connect=1.0, read=2.0)
+# For the whole of a call. Execute and TradeExists answer in milliseconds, once stored: longer means unknown, and the
+# sweep asks.
+TRADING_SECONDS_MAX = 3.0
 # A page or an API call that shows a price can do without it.
-QUOTES_TIMEOUT = Timeout(connect=0.5, read=1.0)
+QUOTES_SECONDS_MAX = 1.5
 BODY_BYTES_MAX = 4_000_000
-BODY_SECONDS_MAX = 2.0  # from the first byte to the last; the time-outs above are for the wait between two
 TICKERS_A_CALL_MAX = 200
 
-_http = urllib3.PoolManager(maxsize=16, retries=Retry(0, redirect=0, raise_on_redirect=False))
+Parsed = TypeVar("Parsed")
+
+_http = Client()
 # While the exchange hangs, a turn must not wait for it again and again: the sweep's questions tell when it is back.
 _execute_breaker = pybreaker.CircuitBreaker(fail_max=2, reset_timeout=2, name="execute", throw_new_error_on_trip=False)
+_skew_seconds: float | None = None
 
 
 class NotListed(Exception):
@@ -36,153 +44,227 @@ class NotListed(Exception):
 
 
 class _NotFound(Unknown):
-    """404. Whether it is the exchange's word on something depends on what was asked."""
+    """The exchange's own 404. `body` says about what."""
+
+    def __init__(self, body: Any, at: datetime) -> None:
+        super().__init__(f"the answer is 404: {body!r}"[:200])
+        self.body, self.at = body, at
+
+    def is_about(self, code: str, **names: str) -> bool:
+        """Return whether the exchange says this of what has these names."""
+        return isinstance(self.body, dict) and {"code": code, **names}.items() <= self.body.items()
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A decoded answer, and the time at which the exchange gave it, by its own clock."""
+
+    value: Any
+    at: datetime
 
 
 def execute(orders: list[Order]) -> list[Refusal]:
-    """Hand 1 to 100 orders to the exchange (Execute); what it refuses. Everything else it has stored.
+    """Hand 1 to 100 orders to the exchange (Execute) and return what it refuses. All others, it has stored.
 
-    Again with the same orders: stored and executed once, for the trade's id is the exchange's idempotency key.
-    Raises Unknown: any of them may have been stored, or not.
+    Idempotent: the exchange stores and executes an order once, for the trade's id is its idempotency key.
+
+    Raises:
+        Unknown: Any of the orders may have been stored, or not.
     """
+    body = wire.encode_orders(orders, settings.CALLBACK_URL)
     try:
-        answer = _execute_breaker.call(
-            _call, "POST", "/v1/trades", TRADING_TIMEOUT, wire.encode_orders(orders, settings.CALLBACK_URL)
-        )
+        answer = _execute_breaker.call(_call, "POST", "/v1/trades", TRADING_SECONDS_MAX, body)
     except pybreaker.CircuitBreakerError:
         raise Unknown("not sent: the exchange has not answered lately") from None
-    sent = {order.trade_id for order in orders}
-    try:
-        results = {UUID(result["tradeId"]): result for result in answer["results"]}
-        if any(result["status"] not in {"ACCEPTED", "REFUSED"} for result in results.values()):
-            raise Malformed("a status is neither ACCEPTED nor REFUSED")
-        return [
-            Refusal(trade_id, str(result.get("code") or "")[:32])
-            for trade_id, result in results.items()
-            if result["status"] == "REFUSED" and trade_id in sent
-        ]
-    except (KeyError, TypeError, ValueError, AttributeError, Malformed) as error:
-        raise Unknown(f"the answer to Execute makes no sense: {error}") from None
+    return _parse(answer.value, lambda value: _refusals(value["results"], orders))
+
+
+def _refusals(results: Any, orders: list[Order]) -> list[Refusal]:
+    by_id = {str(order.trade_id): order.trade_id for order in orders}
+    if sorted(result["tradeId"] for result in results) != sorted(by_id):
+        raise Malformed("the results are not those of the trades that were sent")
+    if not {result["status"] for result in results} <= {"ACCEPTED", "REFUSED"}:
+        raise Malformed("a status is neither ACCEPTED nor REFUSED")
+    return [
+        Refusal(by_id[result["tradeId"]], str(result.get("code") or "")[:32])
+        for result in results
+        if result["status"] == "REFUSED"
+    ]
 
 
 def ask(trade_id: UUID) -> dict[str, Any] | None:
-    """The exchange's report on a trade as it stands (TradeExists), decoded but unchecked; None: it does not know it.
+    """Return the exchange's report on a trade as it stands (TradeExists); None: it does not know the trade.
 
-    Raises Unknown.
+    The report is decoded, and in the protocol's form; whether it keeps to the trade's terms is not checked.
+
+    Raises:
+        Unknown: No answer that can be trusted.
+    """
+    return ask_with_time(trade_id)[0]
+
+
+def ask_with_time(trade_id: UUID) -> tuple[dict[str, Any] | None, datetime]:
+    """Return what `ask` does, and as of when, by the exchange's own clock.
+
+    With None, the trade had not arrived by then. So a trade that is not known at a time after its `expires_at` never
+    will be: it is that clock by which the exchange refuses what has expired.
     """
     try:
-        report = _call("GET", f"/v1/trades/{trade_id}", TRADING_TIMEOUT)
-    except _NotFound:
-        return None
-    if not isinstance(report, dict) or report.get("tradeId") != str(trade_id):
-        raise Unknown("the answer to TradeExists is about something else")
-    return report
+        answer = _call("GET", f"/v1/trades/{trade_id}", TRADING_SECONDS_MAX)
+    except _NotFound as found:
+        if found.is_about("not_found", tradeId=str(trade_id)):
+            return None, found.at
+        raise
+    report = _parse(answer.value, _report)
+    if report["tradeId"] != str(trade_id):
+        raise Unknown("the answer to TradeExists is about another trade")
+    return report, answer.at
+
+
+def _report(value: Any) -> dict[str, Any]:
+    Report.parse(value)
+    return dict(value)
 
 
 def history(after: int, limit: int = 1000) -> tuple[list[dict[str, Any]], int | None]:
-    """A page of the exchange's own record, in its order of arrival, and where the next begins; None: there is none yet.
+    """Return a page of the exchange's own record, in its order of arrival, and where the next begins; None: nowhere.
 
-    Each row is a report with `sequence` and `receivedAt`, unchecked. Raises Unknown.
+    Each row is a report with `sequence` and `receivedAt`, unchecked.
+
+    Raises:
+        Unknown: No answer that can be trusted.
     """
-    answer = _call("GET", f"/v1/trades?after={after}&limit={limit}", TRADING_TIMEOUT)
-    try:
-        rows, following = answer["results"], answer["next"]
+    answer = _call("GET", f"/v1/trades?after={after}&limit={limit}", TRADING_SECONDS_MAX)
+
+    def page(value: Any) -> tuple[list[dict[str, Any]], int | None]:
+        rows, following = value["results"], value["next"]
         if not isinstance(rows, list) or not (following is None or (type(following) is int and following > after)):
             raise Malformed("results or next")
         return rows, following
-    except (KeyError, TypeError, Malformed) as error:
-        raise Unknown(f"the answer makes no sense: {error!r}") from None
+
+    return _parse(answer.value, page)
 
 
 def quote(ticker: str) -> dict[str, Any]:
-    """The last price of a stock and its time. Raises NotListed, Unknown."""
-    try:
-        return _quote(_call("GET", f"/v1/quotes/{in_path(ticker, safe='')}", QUOTES_TIMEOUT))
-    except _NotFound:
-        raise NotListed(ticker) from None
+    """Return the last price of a stock and its time.
+
+    Raises:
+        NotListed: The exchange does not list it.
+        Unknown: No answer that can be trusted.
+    """
+    answer = _about_stock(f"/v1/quotes/{_in_path(ticker)}", ticker)
+    return _parse(answer.value, lambda value: _quote(value, {ticker}))
 
 
 def quotes(tickers: list[str]) -> dict[str, dict[str, Any]]:
-    """The last prices of stocks by ticker; the unlisted are left out. Raises Unknown."""
+    """Return the last prices of stocks by ticker, without those that are not listed.
+
+    Raises:
+        Unknown: No answer that can be trusted.
+    """
     found: dict[str, dict[str, Any]] = {}
     for start in range(0, len(tickers), TICKERS_A_CALL_MAX):
-        asked = ",".join(in_path(ticker, safe="") for ticker in tickers[start : start + TICKERS_A_CALL_MAX])
-        answer = _call("GET", f"/v1/quotes?tickers={asked}", QUOTES_TIMEOUT)
-        try:
-            found |= {row["stockTicker"]: _quote(row) for row in answer["results"]}
-        except (KeyError, TypeError) as error:
-            raise Unknown(f"the answer makes no sense: {error!r}") from None
+        asked = set(tickers[start : start + TICKERS_A_CALL_MAX])
+        path = "/v1/quotes?tickers=" + ",".join(percent_encode(ticker, safe="") for ticker in sorted(asked))
+        answer = _call("GET", path, QUOTES_SECONDS_MAX)
+        rows = _parse(answer.value, lambda value, asked=asked: [_quote(row, asked) for row in value["results"]])  # type: ignore[misc]
+        found |= {row["stockTicker"]: row for row in rows}
     return found
 
 
+def _quote(row: Any, asked: set[str]) -> dict[str, Any]:
+    if row["stockTicker"] not in asked:
+        raise Malformed("a quote is of a stock that was not asked for")
+    return row | {"price": parse_amount(row["price"]), "at": _moment(row["at"])}
+
+
 def tickers() -> list[dict[str, Any]]:
-    """What is listed: `stockTicker`, `name` and more. Raises Unknown."""
-    answer = _call("GET", "/v1/tickers", TRADING_TIMEOUT)
-    try:
-        if not all(isinstance(row["stockTicker"], str) for row in answer["results"]):
-            raise Malformed("a ticker is no text")
-        return list(answer["results"])
-    except (KeyError, TypeError, Malformed) as error:
-        raise Unknown(f"the answer makes no sense: {error!r}") from None
+    """Return what is listed: `stockTicker`, `name` and more.
 
-
-def clock() -> dict[str, Any]:
-    """Market hours now: `isOpen`, `hours`, and the times `nextOpen` and `nextClose`, or None. Raises Unknown."""
-    answer = _call("GET", "/v1/clock", QUOTES_TIMEOUT)
-    try:
-        if not (isinstance(answer["isOpen"], bool) and isinstance(answer["hours"], str)):
-            raise Malformed("isOpen or hours")
-        moments = {name: answer[name] and _moment(answer[name]) for name in ("nextOpen", "nextClose")}
-    except (KeyError, TypeError, ValueError, Malformed) as error:
-        raise Unknown(f"the answer makes no sense: {error!r}") from None
-    return answer | moments
-
-
-def bars(ticker: str, start: datetime, end: datetime, step_seconds: int) -> list[dict[str, Any]]:
-    """Prices of a stock from start to end, 1,000 bars at most: `at`, `open`, `high`, `low`, `close`, in order of time.
-
-    Bars begin at whole multiples of the step; periods in which the market is closed have none, nor has the future.
-    Raises NotListed, Unknown.
+    Raises:
+        Unknown: No answer that can be trusted.
     """
-    query = urlencode({"start": start.isoformat(), "end": end.isoformat(), "step": step_seconds})
-    try:
-        answer = _call("GET", f"/v1/bars/{in_path(ticker, safe='')}?{query}", QUOTES_TIMEOUT)
-    except _NotFound:
-        raise NotListed(ticker) from None
-    try:
-        return [
-            {"at": _moment(row["at"])} | {name: parse_amount(row[name]) for name in ("open", "high", "low", "close")}
-            for row in answer["results"]
-        ]
-    except (KeyError, TypeError, ValueError, ArithmeticError, Malformed) as error:
-        raise Unknown(f"the answer makes no sense: {error!r}") from None
+
+    def listed(value: Any) -> list[dict[str, Any]]:
+        if not all(isinstance(row["stockTicker"], str) for row in value["results"]):
+            raise Malformed("a ticker is no text")
+        return list(value["results"])
+
+    return _parse(_call("GET", "/v1/tickers", TRADING_SECONDS_MAX).value, listed)
 
 
-def calendar(start: date, end: date) -> list[dict[str, Any]]:
-    """The trading days from start to end, both included: `date`, `opensAt`, `closesAt`, `halfDay`. Raises Unknown."""
-    query = urlencode({"start": start.isoformat(), "end": end.isoformat()})
-    answer = _call("GET", f"/v1/calendar?{query}", TRADING_TIMEOUT)
-    try:
+def closures() -> list[dict[str, Any]]:
+    """Return the days announced at short notice on which the market stays closed, or closes early.
+
+    Returns:
+        For each: `date`, `close` (the early close, Eastern; None where it stays closed all day) and `reason`.
+
+    Raises:
+        Unknown: No answer that can be trusted.
+    """
+
+    def announced(value: Any) -> list[dict[str, Any]]:
         return [
             {
                 "date": date.fromisoformat(row["date"]),
-                "opensAt": _moment(row["opensAt"]),
-                "closesAt": _moment(row["closesAt"]),
-                "halfDay": bool(row["halfDay"]),
+                "close": None if row["close"] is None else time.fromisoformat(row["close"]),
+                "reason": storable(row.get("reason") or "", 200),
             }
-            for row in answer["results"]
+            for row in value["closures"]
         ]
-    except (KeyError, TypeError, ValueError) as error:
-        raise Unknown(f"the answer makes no sense: {error!r}") from None
+
+    return _parse(_call("GET", "/v1/closures", QUOTES_SECONDS_MAX).value, announced)
 
 
-def _quote(row: Any) -> dict[str, Any]:
-    try:
-        if not isinstance(row["stockTicker"], str):
-            raise Malformed("stockTicker")
-        return row | {"price": parse_amount(row["price"]), "at": _moment(row["at"])}
-    except (KeyError, TypeError, ValueError, ArithmeticError, Malformed) as error:
-        raise Unknown(f"the answer makes no sense: {error!r}") from None
+def clock() -> dict[str, Any]:
+    """Return market hours now: `isOpen`, `hours`, and the times `nextOpen` and `nextClose`, or None.
+
+    Raises:
+        Unknown: No answer that can be trusted.
+    """
+
+    def hours(value: Any) -> dict[str, Any]:
+        if not (isinstance(value["isOpen"], bool) and isinstance(value["hours"], str)):
+            raise Malformed("isOpen or hours")
+        moments = {name: value[name] and _moment(value[name]) for name in ("nextOpen", "nextClose")}
+        return dict(value) | moments
+
+    return _parse(_call("GET", "/v1/clock", QUOTES_SECONDS_MAX).value, hours)
+
+
+def bars(ticker: str, start: datetime, end: datetime, step_seconds: int) -> list[dict[str, Any]]:
+    """Return prices of a stock from start to end, 1,000 bars at most: `at`, `open`, `high`, `low`, `close`, by time.
+
+    Bars begin at whole multiples of the step. There are none for periods in which the market is closed, nor for the
+    future.
+
+    Raises:
+        NotListed: The exchange does not list it.
+        Unknown: No answer that can be trusted.
+    """
+    query = urlencode({"start": start.isoformat(), "end": end.isoformat(), "step": step_seconds})
+    answer = _about_stock(f"/v1/bars/{_in_path(ticker)}?{query}", ticker)
+
+    def rows(value: Any) -> list[dict[str, Any]]:
+        if (value["stockTicker"], value["step"]) != (ticker, step_seconds):
+            raise Malformed("the bars are not those that were asked for")
+        return [{"at": _moment(row["at"])} | _prices(row) for row in value["results"]]
+
+    return _parse(answer.value, rows)
+
+
+def _prices(row: Any) -> dict[str, Decimal]:
+    return {name: parse_amount(row[name]) for name in ("open", "high", "low", "close")}
+
+
+def skew_seconds() -> float | None:
+    """Return by how much the exchange's clock is ahead of this process's, by its last answer; None: no answer yet."""
+    return _skew_seconds
+
+
+def _in_path(ticker: str) -> str:
+    """Return a ticker as one segment of a path, whatever it is: `..` must not lead elsewhere."""
+    return percent_encode(ticker, safe="").replace(".", "%2E")
 
 
 def _moment(text: Any) -> datetime:
@@ -192,38 +274,57 @@ def _moment(text: Any) -> datetime:
     return moment
 
 
-def _call(method: str, path: str, timeout: Timeout, body: bytes | None = None) -> Any:
-    """The decoded answer of 200 or 202. Raises Unknown (it may have happened, or not), of which _NotFound is one."""
+def _parse(value: Any, parse: Callable[[Any], Parsed]) -> Parsed:
+    """Return what `parse` makes of an answer.
+
+    Raises:
+        Unknown: It makes nothing of it.
+    """
     try:
-        answer = _http.request(
+        return parse(value)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, Malformed) as error:
+        raise Unknown(f"the answer makes no sense: {error!r}"[:300]) from None
+
+
+def _about_stock(path: str, ticker: str) -> _Answer:
+    try:
+        return _call("GET", path, QUOTES_SECONDS_MAX)
+    except _NotFound as found:
+        if found.is_about("unknown_ticker", stockTicker=ticker):
+            raise NotListed(ticker) from None
+        raise
+
+
+def _call(method: str, path: str, seconds_max: float, body: bytes | None = None) -> _Answer:
+    """Make one call and return the exchange's answer of 200 or 202.
+
+    Raises:
+        Unknown: It may have happened, or not. _NotFound, a kind of it, is the exchange's own 404.
+    """
+    sent_at = now()
+    try:
+        answer = _http.call(
             method,
             settings.EXCHANGE_URL + path,
             body=body,
-            headers={"Content-Type": "application/json"},
-            timeout=timeout,
-            preload_content=False,
+            headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
+            seconds_max=seconds_max,
+            body_bytes_max=BODY_BYTES_MAX,
         )
-        content = _read(answer)
-    except urllib3.exceptions.HTTPError as error:
-        raise Unknown(f"{type(error).__name__}: {error}") from None
-    if answer.status == 404:
-        raise _NotFound(f"{method} {path} answered 404")
-    if answer.status not in (200, 202):
-        raise Unknown(f"{method} {path} answered {answer.status} with {len(content)} bytes")
-    try:
-        return wire.decode(content)
-    except Malformed as error:
+    except NoAnswer as error:
         raise Unknown(str(error)) from None
+    if answer.status not in (200, 202, 404):
+        raise Unknown(f"{method} {path} answered {answer.status} with {len(answer.body)} bytes")
+    try:
+        value, at = wire.decode(answer.body), _moment(answer.headers["Exchange-Time"])
+    except (Malformed, KeyError, ValueError) as error:
+        raise Unknown(f"{method} {path} answered {answer.status}, not in the exchange's form: {error}"[:300]) from None
+    _note_skew(at, sent_at)
+    if answer.status == 404:
+        raise _NotFound(value, at)
+    return _Answer(value, at)
 
 
-def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
-    """The body, if it is not too long and does not take too long; then the connection serves the next call."""
-    content = b""
-    deadline = time.monotonic() + BODY_SECONDS_MAX
-    while piece := answer.read1(BODY_BYTES_MAX):
-        content += piece
-        if len(content) > BODY_BYTES_MAX or time.monotonic() > deadline:
-            answer.close()  # what is left unread must not be taken for the next answer
-            raise Unknown(f"the answer is too long or too slow: {len(content)} bytes so far")
-    answer.release_conn()
-    return content
+def _note_skew(at: datetime, sent_at: float) -> None:
+    global _skew_seconds
+    _skew_seconds = at.timestamp() - (sent_at + now()) / 2

@@ -10,6 +10,9 @@ from django.conf import settings
 
 from exchange import gateway, market
 
+AT = "2026-11-26T12:00:00.000000Z"
+"""The time of the odd exchange, which stands still."""
+
 
 class OddExchange:
     """Answers every connection with the same bytes, whatever it is asked, or does as it is told with the socket."""
@@ -40,9 +43,8 @@ class OddExchange:
 
     def answers(self, body: bytes, status: str = "200 OK", *headers: str, length: int | None = None) -> None:
         """From now on, this."""
-        head = "\r\n".join(
-            [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", *headers]
-        )
+        length = len(body) if length is None else length
+        head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {length}", f"Exchange-Time: {AT}", *headers])
         raw = head.encode() + b"\r\nConnection: close\r\n\r\n" + body
         self.act = lambda handler: handler.request.sendall(raw)
 

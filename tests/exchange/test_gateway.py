@@ -5,7 +5,8 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as clock_time
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,7 @@ import pytest
 from exchange import gateway
 from exchange.messages import Order, Refusal, Unknown
 from tests.conftest import StandInExchange
-from tests.exchange.conftest import OddExchange
+from tests.exchange.conftest import AT, OddExchange
 
 
 def order(expires_at: datetime | None = None) -> Order:
@@ -29,6 +30,9 @@ CALLS: dict[str, Callable[[], Any]] = {
     "quotes": lambda: gateway.quotes(["AAPL"]),
     "tickers": gateway.tickers,
     "clock": gateway.clock,
+    "closures": gateway.closures,
+    "bars": lambda: gateway.bars("AAPL", datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC), 3600),
+    "history": lambda: gateway.history(0),
 }
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
@@ -88,7 +92,7 @@ def test_the_clock_tells_whether_the_market_is_open(exchange: StandInExchange) -
     assert (clock["isOpen"], clock["hours"], clock["nextOpen"]) == (True, "always", None)
 
 
-@every_call
+@pytest.mark.parametrize("call", [call for name, call in CALLS.items() if name != "closures"])
 def test_an_exchange_that_refuses_all_is_unknown(exchange: StandInExchange, call: Callable[[], Any]) -> None:
     exchange.faults(down=True)
     with pytest.raises(Unknown):
@@ -130,11 +134,59 @@ def test_an_answer_without_sense_is_unknown(
         call()
 
 
-@pytest.mark.parametrize("call", [CALLS[name] for name in ("execute", "quotes", "tickers", "clock")])
-def test_where_there_is_nothing_at_the_address_it_is_unknown(odd: OddExchange, call: Callable[[], Any]) -> None:
-    odd.answers(b"{}", "404 Not Found")
+@every_call
+@pytest.mark.parametrize("body", [b"<html>Not here</html>", b"{}", b'{"message": "no Route matched"}', b""], ids=repr)
+def test_somebody_elses_404_is_unknown(odd: OddExchange, call: Callable[[], Any], body: bytes) -> None:
+    odd.answers(body, "404 Not Found")
     with pytest.raises(Unknown):
         call()
+
+
+@every_call
+@pytest.mark.parametrize("name", ["tradeId", "stockTicker"])
+def test_a_404_about_something_else_is_unknown(odd: OddExchange, call: Callable[[], Any], name: str) -> None:
+    for code in ("not_found", "unknown_ticker"):
+        odd.answers(json.dumps({"status": 404, "code": code, name: str(uuid4())}).encode(), "404 Not Found")
+        with pytest.raises(Unknown):
+            call()
+
+
+def test_only_a_404_about_this_trade_says_that_it_is_not_known(odd: OddExchange) -> None:
+    mine = uuid4()
+    answer = json.dumps({"status": 404, "code": "not_found", "tradeId": str(mine)}).encode()
+    odd.answers(answer, "404 Not Found")
+    assert gateway.ask_with_time(mine) == (None, datetime.fromisoformat(AT))
+    odd.answers(answer, "200 OK")
+    with pytest.raises(Unknown):
+        gateway.ask(mine)
+
+
+@pytest.mark.parametrize("fault", ["html404", "json404", "otherTrade404"])
+def test_a_proxy_in_between_does_not_speak_for_the_exchange(exchange: StandInExchange, fault: str) -> None:
+    mine = order()
+    gateway.execute([mine])
+    exchange.faults(latencyMs=3_600_000, proxyAnswerRate=1.0, proxyAnswerKinds=[fault])
+    with pytest.raises(Unknown):
+        gateway.ask(mine.trade_id)
+
+
+@every_call
+def test_an_answer_without_the_exchanges_time_is_unknown(odd: OddExchange, call: Callable[[], Any]) -> None:
+    def answer(handler: Any) -> None:
+        handler.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n" + b'{"results": []}')
+
+    odd.act = answer
+    with pytest.raises(Unknown):
+        call()
+
+
+def test_an_answer_carries_the_exchanges_time(exchange: StandInExchange) -> None:
+    known, at = gateway.ask_with_time(uuid4())
+    assert known is None
+    assert abs(datetime.now(UTC) - at) < timedelta(seconds=5)
+    skew = gateway.skew_seconds()
+    assert skew is not None
+    assert abs(skew) < 5
 
 
 @every_call
@@ -181,18 +233,25 @@ def test_an_answer_that_never_comes_is_not_waited_for(odd: OddExchange, call: Ca
     assert time.monotonic() - began < 8
 
 
-def test_an_answer_that_drips_is_not_waited_for(odd: OddExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+@every_call
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"], ids=["head", "body"]
+)
+def test_an_answer_that_drips_is_not_waited_for(
+    odd: OddExchange, call: Callable[[], Any], head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def drip(handler: Any) -> None:
-        handler.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
+        handler.request.sendall(head)
         while not odd.ended.wait(0.05):
             handler.request.sendall(b" ")
 
-    monkeypatch.setattr(gateway, "BODY_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(gateway, "TRADING_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(gateway, "QUOTES_SECONDS_MAX", 0.3)
     odd.act = drip
     began = time.monotonic()
     with pytest.raises(Unknown):
-        gateway.clock()
-    assert time.monotonic() - began < 8
+        call()
+    assert time.monotonic() - began < 0.8
 
 
 def test_a_call_is_never_repeated(odd: OddExchange) -> None:
@@ -214,9 +273,44 @@ def test_an_unknown_status_of_one_order_makes_all_unknown(odd: OddExchange) -> N
         gateway.execute([mine])
 
 
-def test_a_refusal_of_what_was_not_sent_is_passed_over(odd: OddExchange) -> None:
-    odd.answers(json.dumps({"results": [{"tradeId": str(uuid4()), "status": "REFUSED"}]}).encode(), "202 Accepted")
-    assert gateway.execute([order()]) == []
+@pytest.mark.parametrize("change", ["other", "missing", "twice", "more"])
+def test_results_must_be_those_of_the_orders_that_were_sent(odd: OddExchange, change: str) -> None:
+    first, second = order(), order()
+    results = [{"tradeId": str(each.trade_id), "status": "ACCEPTED"} for each in (first, second)]
+    other = {"tradeId": str(uuid4()), "status": "REFUSED", "code": "expired"}
+    odd.answers(json.dumps({"results": results}).encode(), "202 Accepted")
+    assert gateway.execute([first, second]) == []
+    results = {
+        "other": [results[0], other],
+        "missing": results[:1],
+        "twice": [results[0], results[0]],
+        "more": [*results, other],
+    }[change]
+    odd.answers(json.dumps({"results": results}).encode(), "202 Accepted")
+    with pytest.raises(Unknown):
+        gateway.execute([first, second])
+
+
+def test_a_quote_of_another_stock_is_unknown(odd: OddExchange) -> None:
+    quote = {"stockTicker": "MSFT", "price": "5.0000", "at": "2026-01-01T00:00:00Z"}
+    odd.answers(json.dumps(quote).encode())
+    with pytest.raises(Unknown):
+        gateway.quote("AAPL")
+    odd.answers(json.dumps({"results": [quote]}).encode())
+    with pytest.raises(Unknown):
+        gateway.quotes(["AAPL"])
+
+
+def test_closures_tell_day_and_early_close(odd: OddExchange) -> None:
+    rows = [
+        {"date": "2026-12-01", "close": None, "reason": "Day of mourning"},
+        {"date": "2026-12-02", "close": "13:00", "reason": ""},
+    ]
+    odd.answers(json.dumps({"closures": rows}).encode())
+    assert [(row["date"], row["close"]) for row in gateway.closures()] == [
+        (date(2026, 12, 1), None),
+        (date(2026, 12, 2), clock_time(13)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -257,5 +351,6 @@ def test_an_exchange_that_failed_twice_is_left_alone_for_a_while(odd: OddExchang
 
 def test_questions_go_on_while_nothing_is_executed(odd: OddExchange) -> None:
     gateway._execute_breaker.open()
-    odd.answers(b"{}", "404 Not Found")
-    assert gateway.ask(uuid4()) is None
+    mine = uuid4()
+    odd.answers(json.dumps({"code": "not_found", "tradeId": str(mine)}).encode(), "404 Not Found")
+    assert gateway.ask(mine) is None

@@ -18,12 +18,12 @@ from typing import Any
 from unittest import mock
 
 import redis
-import urllib3
 from celery import Celery, current_app
 from django.db import Error, OperationalError, connection, connections
 
 from exchange import gateway
 from trades import lane
+from web.http import NoAnswer
 
 IDLE_IN_TRANSACTION_MS = 300
 """How soon the database ends the transaction of a process that hangs; 5 s in production."""
@@ -74,7 +74,7 @@ class Steps:
     def watch(self) -> None:
         """From now on this process's steps are taken here."""
         self._watch_sql()
-        self._watch(gateway._http, "request", lambda a: f"http {a[0]} {_path(a[1])}", _exchange_fails)
+        self._watch(gateway._http, "call", lambda a: f"http {a[0]} {_path(a[1])}", _exchange_fails)
         self._watch(
             redis.client.Pipeline, "execute", lambda a: "broker " + " ".join(_commands(a[0])), redis.ConnectionError
         )
@@ -112,7 +112,7 @@ class Steps:
 
 
 def _exchange_fails() -> Exception:
-    return urllib3.exceptions.ProtocolError("the connection was lost")
+    return NoAnswer("the connection was lost")
 
 
 def _path(url: str) -> str:
