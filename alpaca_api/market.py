@@ -12,12 +12,12 @@ from alpaca_api import schema
 from alpaca_api import serializers as alpaca
 from alpaca_api.drf import AlpacaError, AlpacaView
 from alpaca_api.fields import parse_uuid
-from exchange import market
-from exchange.days import trading_days
+from exchange import calendar, market
 from exchange.models import Stock
 from web.drf import StrictSerializer, TextField
 
-CALENDAR_FIRST, CALENDAR_LAST = date(1970, 1, 1), date(2029, 12, 31)
+CALENDAR_FIRST, CALENDAR_LAST = calendar.FIRST_DAY, date(2029, 12, 31)
+SETTLEMENT_DAYS_MAX = timedelta(days=14)  # from a trade to its settlement
 
 
 class AssetsQuerySerializer(StrictSerializer):
@@ -84,7 +84,9 @@ class ClockView(AlpacaView):
 class CalendarQuerySerializer(StrictSerializer):
     start = serializers.DateField(required=False)
     end = serializers.DateField(required=False)
-    date_type = serializers.ChoiceField(["TRADING", "SETTLEMENT"], required=False, help_text="Changes nothing.")
+    date_type = serializers.ChoiceField(
+        ["TRADING", "SETTLEMENT"], default="TRADING", help_text="Of which dates `start` and `end` are."
+    )
 
 
 class CalendarView(AlpacaView):
@@ -96,24 +98,29 @@ class CalendarView(AlpacaView):
         responses=schema.AlpacaCalendarDaySerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        """The days on which the New York Stock Exchange trades, 1970 to 2029; this year's where nothing is said."""
+        """The days on which the New York Stock Exchange trades, 2007 to 2029; this year's without start and end."""
         asked = self.asked(CalendarQuerySerializer, request.query_params)
         year = timezone.now().year
         first = max(asked.get("start") or min(date(year, 1, 1), asked.get("end") or date.max), CALENDAR_FIRST)
         last = min(asked.get("end") or max(date(year, 12, 31), first), CALENDAR_LAST)
-        days = trading_days(first, last + timedelta(days=14)) if first <= last else []
-        shown = [number for number, (day, _, _) in enumerate(days) if day <= last]
+        is_settlement = asked["date_type"] == "SETTLEMENT"
+        earliest = first - SETTLEMENT_DAYS_MAX if is_settlement else first
+        days = [
+            (session, calendar.settlement_date(session.day))
+            for session in (calendar.sessions(earliest, last) if first <= last else [])
+        ]
         return Response(
             [
                 {
-                    "date": days[number][0].isoformat(),
-                    "open": f"{days[number][1]:%H:%M}",
-                    "close": f"{days[number][2]:%H:%M}",
-                    "session_open": f"{days[number][1]:%H%M}",
-                    "session_close": f"{days[number][2]:%H%M}",
-                    "settlement_date": days[number + 1][0].isoformat(),
+                    "date": session.day.isoformat(),
+                    "open": f"{session.opens:%H:%M}",
+                    "close": f"{session.closes:%H:%M}",
+                    "session_open": f"{session.opens:%H%M}",
+                    "session_close": f"{session.closes:%H%M}",
+                    "settlement_date": settles_on.isoformat(),
                 }
-                for number in shown
+                for session, settles_on in days
+                if not is_settlement or first <= settles_on <= last
             ]
         )
 

@@ -15,8 +15,7 @@ from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField
 from alpaca_api.fields import NumberField, whole_shares
 from alpaca_api.market import ticker_of
 from alpaca_api.orders import cancel_all, submit_order
-from exchange import gateway
-from exchange.messages import Unknown
+from exchange import prices
 from exchange.models import Stock
 from trades.models import Type
 from web.drf import StrictSerializer
@@ -101,14 +100,11 @@ class PositionView(AlpacaView):
 
 
 def _positions(rows: list[Position]) -> list[dict[str, Any]]:
-    prices = last_prices(rows)
+    last = last_prices(rows)
     markets = dict(Stock.objects.filter(ticker__in=[row.ticker for row in rows]).values_list("ticker", "market"))
-    return [alpaca.position(row, prices.get(row.ticker), markets.get(row.ticker, "")) for row in rows]
+    return [alpaca.position(row, last.get(row.ticker), markets.get(row.ticker, "")) for row in rows]
 
 
 def last_prices(rows: list[Position]) -> dict[str, Decimal]:
     """The last prices; none while the exchange is away."""
-    try:
-        return {ticker: quote["price"] for ticker, quote in gateway.quotes([row.ticker for row in rows]).items()}
-    except Unknown:
-        return {}
+    return {ticker: quote.price for ticker, quote in prices.quotes(row.ticker for row in rows).items()}

@@ -1,58 +1,52 @@
-"""What is listed, at what price, and whether the market is open, as customers see it.
+"""What is listed and whether the market is open, as customers see it.
 
-The list is kept in the database, so that it serves while the exchange is away, and is refreshed by the sweep.
+The list is kept in the database, so that it serves while the exchange is away. The sweep refreshes it.
 """
 
 import re
-import threading
-import time
+from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+from django.db import transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.utils import timezone
 
-from exchange import gateway
+from exchange import calendar, gateway
 from exchange.messages import Unknown, storable
-from exchange.models import Stock
+from exchange.models import Closure, ShortList, Stock
+from web.backoff import Backoff
+from web.cached import Cached
+from web.timezones import EASTERN
 
 LIST_AGE_SECONDS_MAX = 30.0  # how long a process trusts what it read of the list
 MISS_AGE_SECONDS_MAX = 1.0  # how soon it looks again for a ticker that was not there
 CLOCK_AGE_SECONDS_MAX = 1.0
+AWAY_SECONDS = 2.0  # how long a process does not ask for the hours after the exchange failed it
+# A stock that vanishes from the list is delisted only when it has stayed away for this long.
+DELIST_AFTER = timedelta(minutes=10)
+# A list from which more than this part of all stocks has vanished is kept out, until it is whole or staff accept it.
+MISSING_PART_MAX = 0.03
+MISSING_ALWAYS_TAKEN = 3  # however short the list is
 TICKER = re.compile(r"[A-Z0-9.-]{1,12}", re.ASCII)
 
-
-class _Cached:
-    """A value read again when it has become too old; while reading fails, the last one serves."""
-
-    def __init__(self, read: Any, otherwise: Any) -> None:
-        self._read, self._value = read, otherwise
-        self._read_at = float("-inf")
-        self._lock = threading.Lock()
-
-    def get(self, age_seconds_max: float) -> Any:
-        if time.monotonic() - self._read_at > age_seconds_max and self._lock.acquire(blocking=False):
-            try:
-                self._value = self._read()
-            except Unknown:
-                pass
-            finally:
-                self._read_at = time.monotonic()
-                self._lock.release()
-        return self._value
-
-    def forget(self) -> None:
-        self._read_at = float("-inf")
-
-
-_listed = _Cached(lambda: frozenset(Stock.objects.filter(listed=True).values_list("ticker", flat=True)), frozenset())
-_clock = _Cached(gateway.clock, None)
+log = structlog.get_logger()
 
 
 def refresh() -> int:
-    """Read the exchange's list into the database; how many it lists. Again: the same. Raises Unknown.
+    """Read the exchange's list and its closures into the database; return how many stocks it lists.
 
-    What can't be a ticker of ours is left out. A list of nothing is taken for a mistake, and delists nothing.
+    A stock that is missing stays listed until it has been missing for DELIST_AFTER: one bad answer delists nothing. A
+    list that has shrunk by more than MISSING_PART_MAX is kept out, and `short_list` returns it. What can't be a ticker
+    of ours is left out.
+
+    Idempotent.
+
+    Raises:
+        Unknown: The exchange gave no list that can be trusted.
     """
+    refresh_closures()
     rows = {ticker: row for row in gateway.tickers() if TICKER.fullmatch(ticker := row["stockTicker"])}
     Stock.objects.bulk_create(
         [
@@ -63,37 +57,149 @@ def refresh() -> int:
                 industry=storable(row.get("industry") or "", 120),
                 listed=True,
                 seen_at=Now(),
+                missing_since=None,
             )
             for ticker, row in rows.items()
         ],
         update_conflicts=True,
         unique_fields=["ticker"],
-        update_fields=["name", "market", "industry", "listed", "seen_at"],
+        update_fields=["name", "market", "industry", "listed", "seen_at", "missing_since"],
     )
-    if rows:
-        Stock.objects.exclude(ticker__in=list(rows)).update(listed=False)
+    _doubt_missing(set(rows))
     return len(rows)
 
 
+def _doubt_missing(tickers: set[str]) -> None:
+    listed = Stock.objects.filter(listed=True)
+    missing = listed.exclude(ticker__in=tickers)
+    count, all_listed = missing.count(), listed.count()
+    is_short = count > max(MISSING_ALWAYS_TAKEN, all_listed * MISSING_PART_MAX) or (count and not tickers)
+    if is_short and not _is_accepted(missing):
+        _keep_out(sorted(missing.values_list("ticker", flat=True)), all_listed)
+        return
+    ShortList.objects.filter(ended_at=None).update(ended_at=Now())
+    missing.filter(missing_since=None).update(missing_since=Now())
+    delisted = missing.filter(missing_since__lt=Now() - DELIST_AFTER)
+    if names := list(delisted.values_list("ticker", flat=True)):
+        log.warning("delisted", tickers=names)
+        delisted.update(listed=False)
+
+
+def _is_accepted(missing: Any) -> bool:
+    """Return whether staff have accepted a list that lacked at least these stocks."""
+    newest = ShortList.objects.exclude(accepted_by="").order_by("-ended_at").first()
+    return newest is not None and set(missing.values_list("ticker", flat=True)) <= set(newest.missing)
+
+
+def _keep_out(tickers: list[str], all_listed: int) -> None:
+    with transaction.atomic(durable=True):
+        if not ShortList.objects.filter(ended_at=None).update(seen_at=Now(), missing=tickers, listed=all_listed):
+            ShortList.objects.bulk_create([ShortList(listed=all_listed, missing=tickers)], ignore_conflicts=True)
+    log.error("the exchange's list has shrunk; it is kept out", missing=len(tickers), listed=all_listed)
+
+
+def short_list() -> ShortList | None:
+    """Return the list that is kept out because too many stocks have vanished from it; None: there is none."""
+    return ShortList.objects.filter(ended_at=None).first()
+
+
+def accept_short_list(by: str) -> int:
+    """Accept, as staff, that the stocks missing from the list are gone; return how many.
+
+    They are delisted when they have stayed away for DELIST_AFTER from now on. Idempotent.
+    """
+    found = short_list()
+    if found is None:
+        return 0
+    ShortList.objects.filter(pk=found.pk).update(ended_at=Now(), accepted_by=by)
+    return len(found.missing)
+
+
+def refresh_closures() -> None:
+    """Read the exchange's closures into the database; one that it takes back goes. Never raises Unknown."""
+    try:
+        announced = {row["date"]: row for row in gateway.closures()}
+    except Unknown as unknown:
+        log.warning("no closures from the exchange", seen=str(unknown))
+        return
+    Closure.objects.bulk_create(
+        [
+            Closure(day=day, closes=row["close"], reason=row["reason"], source=Closure.Source.EXCHANGE)
+            for day, row in announced.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["day", "source"],
+        update_fields=["closes", "reason"],
+    )
+    Closure.objects.filter(source=Closure.Source.EXCHANGE, day__gte=calendar.today()).exclude(
+        day__in=announced
+    ).delete()
+
+
 def is_listed(ticker: str) -> bool:
-    """Whether the exchange lists this stock, by its last list. Before there is any, the exchange itself decides."""
-    listed = _listed.get(LIST_AGE_SECONDS_MAX)
+    """Return whether the exchange lists this stock, by its last list. Before there is any, the exchange decides."""
+    listed = _listed.get()
     if ticker not in listed:
         listed = _listed.get(MISS_AGE_SECONDS_MAX)
     return ticker in listed or not listed
 
 
+def listed() -> frozenset[str]:
+    """Return the tickers of all listed stocks, by the exchange's last list."""
+    return _listed.get()
+
+
 def clock() -> dict[str, Any] | None:
-    """Market hours as the exchange last told them, about a second old at most; None before it ever told."""
-    return _clock.get(CLOCK_AGE_SECONDS_MAX)
+    """Return market hours as the exchange last told them, about a second old at most; None before it ever did.
+
+    `isOpen`, `hours`, `nextOpen` and `nextClose`. A closure entered by staff counts as if the exchange had told it.
+    """
+    told = _clock.get() or None
+    return None if told is None else _with_closure(told, timezone.now())
+
+
+def _read_clock() -> dict[str, Any]:
+    if _away.is_active:
+        raise Unknown("not asked: the exchange did not answer a moment ago")
+    try:
+        return gateway.clock()
+    except Unknown:
+        _away.start()
+        raise
+
+
+def _with_closure(told: dict[str, Any], now: datetime) -> dict[str, Any]:
+    closure = calendar.closure_on(calendar.eastern_date(now))
+    if closure is None or closure.source != Closure.Source.STAFF:
+        return told
+    closes_at = None if closure.closes is None else datetime.combine(closure.day, closure.closes, EASTERN)
+    if closes_at is not None and now < closes_at:
+        return told | {"nextClose": min(filter(None, (told["nextClose"], closes_at)))} if told["isOpen"] else told
+    following = calendar.next_session(now)
+    return told | {
+        "isOpen": False,
+        "nextOpen": following and following.opens_at,
+        "nextClose": following and following.closes_at,
+    }
 
 
 def forget() -> None:
-    """Read everything anew when it is next asked for."""
-    _listed.forget()
-    _clock.forget()
+    """Forget what this process knows, and read it again when it is next asked for."""
+    _away.stop()
+    _listed.clear()
+    _clock.clear()
+    calendar.expire()
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """For every page: `market`, the hours."""
+    """Give every page `market`, the hours."""
     return {"market": clock()}
+
+
+_away = Backoff(AWAY_SECONDS)
+_listed: Cached[frozenset[str]] = Cached(
+    lambda: frozenset(Stock.objects.filter(listed=True).values_list("ticker", flat=True)),
+    LIST_AGE_SECONDS_MAX,
+    initial=frozenset(),
+)
+_clock: Cached[dict[str, Any]] = Cached(_read_clock, CLOCK_AGE_SECONDS_MAX, initial={}, stale_after=(Unknown,))

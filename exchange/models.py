@@ -1,4 +1,4 @@
-"""What the exchange lists, as it last said; and what it was called for."""
+"""What the exchange lists and when it is closed, as it last said; and the calls that were made to it."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -15,13 +15,61 @@ class Stock(models.Model):
     industry = models.CharField(max_length=120, blank=True)
     listed = models.BooleanField(default=True)
     seen_at = models.DateTimeField(db_default=Now(), help_text="When the exchange last listed it.")
+    missing_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when the exchange's list lacks it. It stays listed for a while."
+    )
 
     def __str__(self) -> str:
         return f"{self.ticker} · {self.name}"
 
 
+class ShortList(models.Model):
+    """A list of the exchange's from which so many stocks had vanished that it was kept out: staff must decide.
+
+    One row a time of doubt; `ended_at` is set when the list is whole again, or staff have accepted it.
+    """
+
+    began_at = models.DateTimeField(db_default=Now())
+    seen_at = models.DateTimeField(db_default=Now(), help_text="When the list was last that short.")
+    ended_at = models.DateTimeField(null=True, blank=True)
+    listed = models.IntegerField(help_text="How many stocks were listed before.")
+    missing = ArrayField(models.CharField(max_length=12), help_text="The tickers that the list lacked.")
+    accepted_by = models.CharField(max_length=254, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                models.Value(1), name="one_short_list_at_a_time", condition=models.Q(ended_at__isnull=True)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{len(self.missing)} of {self.listed} stocks missing"
+
+
+class Closure(models.Model):
+    """A day, announced at short notice, on which the market stays closed or closes early. Read it by `calendar`."""
+
+    class Source(models.TextChoices):
+        EXCHANGE = "exchange", "The exchange"
+        STAFF = "staff", "Staff"
+
+    day = models.DateField()
+    closes = models.TimeField(null=True, blank=True, help_text="The early close, Eastern; empty: closed all day.")
+    reason = models.CharField(max_length=200)
+    source = models.CharField(max_length=8, choices=Source)
+    by = models.CharField(max_length=254, blank=True, default="", help_text="Who entered it.")
+    entered_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["day", "source"], name="one_closure_a_day_and_source")]
+
+    def __str__(self) -> str:
+        return f"{self.day}: {'closed' if self.closes is None else f'closes at {self.closes:%H:%M}'}"
+
+
 class Call(models.Model):
-    """One call to the exchange about trades, and what came of it. Execute carries a set, so one row is for many trades.
+    """One call to the exchange about trades, and what came of it. Execute carries a set: one row for many trades.
 
     `answers` has what was said of a trade where it is more than "accepted": {trade id: code}.
     """

@@ -1,22 +1,40 @@
-"""Prices as pages show them: quotes, charts, the day. A little old at most; missing while the exchange is away."""
+"""Prices: the last ones of all stocks, and those of charts. A little old at most; missing while the exchange is away.
 
+The sweep reads the last prices of all listed stocks every few seconds and puts them into the shared cache. `known`
+takes them from there and never calls the exchange: so nothing that must not wait for a price, as placing and a lane's
+turn, ever does. Pages want newer ones and may wait a moment for them: `quotes`.
+"""
+
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
+from django.conf import settings
 from django.core.cache import cache
+from django.db import connection
 from django.utils import timezone
 
-from exchange import gateway, market
+from exchange import calendar, gateway, market
 from exchange.messages import Unknown
+from exchange.models import Stock
+from web.backoff import Backoff
+from web.cached import Cached
 
-QUOTE_SECONDS = 1.0  # how old a price on a page may be
+QUOTE_SECONDS = 1.0  # how old a price on a page may be while the exchange answers
+REFRESH_SECONDS = 5.0  # how often the sweep reads the prices of all stocks
+KNOWN_SECONDS_MAX = 60.0  # how old a price may be for `known`, unless the caller says otherwise
+KEPT_SECONDS = 86_400  # how long prices stay in the shared cache while the exchange is away
+PATIENCE_SECONDS = 0.5  # how long a page waits for another thread's call
 HISTORY_SECONDS_MAX = 60  # how old the newest part of a chart may be; what is past never changes
 AWAY_SECONDS = 2.0  # how long a process does without prices after the exchange failed it
-CALENDAR_DAYS_BACK = 10  # no run of closed days is longer
+DAYS_BACK = 10  # no run of closed days is longer
+KEY = "prices:last"
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +54,114 @@ class Point:
     price: Decimal
 
 
+# By ticker: when it was read (epoch seconds), and the quote; None where the stock is not listed.
 _quotes: dict[str, tuple[float, Quote | None]] = {}
-_away_until = float("-inf")
+_reading = threading.Lock()
+_away = Backoff(AWAY_SECONDS)
+_shared: Cached[dict[str, tuple[float, Quote]]] = Cached(lambda: cache.get(KEY) or {}, QUOTE_SECONDS, initial={})
+
+
+def known(tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX) -> dict[str, Quote]:
+    """Return the last prices that this process or the shared cache knows, by ticker. Never calls the exchange.
+
+    Args:
+        seconds_max: How long ago a price may have been read. One that is older is left out.
+    """
+    if not settings.CACHE_URL:
+        _refresh_in_background()
+    oldest, shared = time.time() - seconds_max, _shared.get()
+    found = {ticker: max(_quotes.get(ticker, NEVER), shared.get(ticker, NEVER), key=_read_at) for ticker in tickers}
+    return {ticker: quote for ticker, (read_at, quote) in found.items() if quote and read_at >= oldest}
 
 
 def quotes(tickers: Iterable[str]) -> dict[str, Quote]:
-    """Last prices by ticker, a second old at most; without what is not listed, and empty while the exchange is away."""
+    """Return last prices by ticker, a second old at most while the exchange answers, and without what is not listed.
+
+    One thread of a process calls the exchange at a time. While it does, and while the exchange is away, the others get
+    what is known.
+    """
     wanted = sorted({ticker for ticker in tickers if market.TICKER.fullmatch(ticker)})
-    now = time.monotonic()
-    stale = [ticker for ticker in wanted if now - _quotes.get(ticker, (float("-inf"), None))[0] > QUOTE_SECONDS]
-    if stale and (answer := _unless_away(lambda: gateway.quotes(stale))) is not None:
-        for ticker in stale:
-            _quotes[ticker] = (now, _quote(answer[ticker]) if ticker in answer else None)
-        stale = []
-    found = {ticker: _quotes[ticker][1] for ticker in wanted if ticker not in stale}
-    return {ticker: quote for ticker, quote in found.items() if quote}
+    if _stale(wanted) and not _away.is_active:
+        patience = PATIENCE_SECONDS if len(known(wanted)) < len(wanted) else 0.0
+        if _reading.acquire(timeout=patience):
+            try:
+                _read(_stale(wanted))
+            finally:
+                _reading.release()
+    return known(wanted)
+
+
+def quote(ticker: str) -> Quote:
+    """Return the last price of one stock, as `quotes` does.
+
+    Raises:
+        NotListed: The exchange does not list it.
+        Unknown: The exchange is away, and no price is known.
+    """
+    if found := quotes([ticker]).get(ticker):
+        return found
+    if not market.TICKER.fullmatch(ticker) or _quotes.get(ticker, NEVER)[0] > time.time() - KNOWN_SECONDS_MAX:
+        raise gateway.NotListed(ticker)
+    raise Unknown("no price is known")
+
+
+def refresh() -> int:
+    """Read the last prices of all listed stocks into the shared cache; return how many were read.
+
+    Idempotent: prices that another process has just read are not read again.
+
+    Raises:
+        Unknown: The exchange gave no answer that can be trusted.
+    """
+    newest = max((read_at for read_at, _ in (cache.get(KEY) or {}).values()), default=0.0)
+    if time.time() - newest < REFRESH_SECONDS / 2:
+        return 0
+    read_at = time.time()
+    answer = gateway.quotes(sorted(Stock.objects.filter(listed=True).values_list("ticker", flat=True)))
+    table = {ticker: (read_at, _quote(row)) for ticker, row in answer.items()}
+    _quotes.update(table)
+    cache.set(KEY, (cache.get(KEY) or {}) | table, KEPT_SECONDS)
+    return len(table)
+
+
+def _refresh_in_background() -> None:
+    """Without a shared cache, each process keeps its own prices fresh, in a thread that nobody waits for."""
+    newest = max((read_at for read_at, _ in _quotes.values()), default=0.0)
+    if time.time() - newest < REFRESH_SECONDS or _away.is_active or not _reading.acquire(blocking=False):
+        return
+
+    def read() -> None:
+        try:
+            _read(sorted(market.listed()))
+        finally:
+            connection.close()
+            _reading.release()
+
+    threading.Thread(target=read, name="prices", daemon=True).start()
+
+
+def _read(tickers: list[str]) -> None:
+    read_at = time.time()
+    answer = _unless_away(lambda: gateway.quotes(tickers)) if tickers else {}
+    if answer is not None:
+        for ticker in tickers:
+            _quotes[ticker] = (read_at, _quote(answer[ticker]) if ticker in answer else None)
+
+
+def _stale(tickers: list[str]) -> list[str]:
+    oldest = time.time() - QUOTE_SECONDS
+    return [ticker for ticker in tickers if not oldest <= _quotes.get(ticker, NEVER)[0]]
+
+
+def _read_at(entry: tuple[float, Quote | None]) -> float:
+    return entry[0]
+
+
+NEVER: tuple[float, Quote | None] = (float("-inf"), None)
 
 
 def history(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
-    """Prices from start to now, in order of time: at multiples of the step while the market was open, and the last.
+    """Return prices from start to now, in order of time: at multiples of the step while it was open, and the last.
 
     Empty where nothing is known: the stock is not listed, or the exchange is away.
     """
@@ -77,7 +184,7 @@ def history(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
 
 
 def price_at(points: Sequence[Point], moments: Iterable[datetime]) -> list[Decimal | None]:
-    """For each moment, in order of time, the price then: the last one known, or before any is, the first."""
+    """Return the price at each moment, in order of time: the last one known then, or before any is, the first."""
     prices: list[Decimal | None] = []
     following = 0
     for moment in moments:
@@ -88,50 +195,37 @@ def price_at(points: Sequence[Point], moments: Iterable[datetime]) -> list[Decim
 
 
 def day_start() -> datetime:
-    """When the day that a day's change is of began: the last opening bell, or 24 hours ago where there is none."""
+    """Return when the day began that a day's change is of: the last opening bell, or 24 hours ago without any."""
     clock = market.clock()
     now = timezone.now()
     if clock and clock["hours"] != "always":
-        today = now.date()
-        sessions = _sessions(today.isoformat())
-        if opened := [session["opensAt"] for session in sessions if session["opensAt"] <= now]:
-            return opened[-1]
+        today = calendar.eastern_date(now)
+        sessions = calendar.sessions(today - timedelta(days=DAYS_BACK), today)
+        if opened := [session.opens_at for session in sessions if session.opens_at <= now]:
+            return opened[-1].astimezone(UTC)
     return now - timedelta(days=1)
 
 
 def forget() -> None:
-    """Read everything anew when it is next asked for."""
-    global _away_until
+    """Forget what this process knows, and read it again when it is next asked for."""
     _quotes.clear()
-    _away_until = float("-inf")
+    _shared.clear()
+    _away.stop()
 
 
-def _sessions(today: str) -> list[dict[str, Any]]:
-    key = f"sessions:{today}"
-    if (kept := cache.get(key)) is not None:
-        return kept
-    end = datetime.fromisoformat(today).date()
-    sessions = _unless_away(lambda: gateway.calendar(end - timedelta(days=CALENDAR_DAYS_BACK), end))
-    if sessions is None:
-        return []
-    cache.set(key, sessions, 3600)
-    return sessions
-
-
-def _quote(row: dict[str, Any]) -> Quote | None:
+def _quote(row: dict[str, Any]) -> Quote:
     try:
         return Quote(row["price"], Decimal(row["previousClose"]), row["at"])
     except (KeyError, TypeError, InvalidOperation):
         return Quote(row["price"], row["price"], row["at"])
 
 
-def _unless_away(read: Any) -> Any:
-    """What `read` answers; None where the exchange does not answer, or did not a moment ago."""
-    global _away_until
-    if time.monotonic() < _away_until:
+def _unless_away(read: Callable[[], Read]) -> Read | None:
+    """Return what `read` does; None where the exchange does not answer, or did not a moment ago."""
+    if _away.is_active:
         return None
     try:
         return read()
     except Unknown:
-        _away_until = time.monotonic() + AWAY_SECONDS
+        _away.start()
         return None

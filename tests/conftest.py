@@ -119,6 +119,7 @@ def _quiet_broker() -> Iterator[None]:
     lane.broker_backoff.stop()
     checks.forget()
     market.forget()
+    prices.forget()
     broker = lane.broker()
     yield
     broker.flushdb()

@@ -12,7 +12,7 @@ from accounts import queries as accounts
 from accounts.api import IDEMPOTENCY_KEY
 from accounts.ledger import money
 from accounts.models import Position, Token
-from exchange import gateway
+from exchange import gateway, market, prices
 from exchange.messages import Unknown, storable
 from trades.cancel import NoSuchTrade, cancel_trade
 from trades.models import Status, Trade, Type
@@ -204,13 +204,10 @@ class PositionView(CustomerView):
 
 def _valued(positions: list[Position]) -> list[dict[str, Any]]:
     """Positions with last price and market value, which are None while the exchange is away."""
-    try:
-        quotes = gateway.quotes([position.ticker for position in positions])
-    except Unknown:
-        quotes = {}
+    quotes = prices.quotes(position.ticker for position in positions)
     valued = []
     for position in positions:
-        price = quotes[position.ticker]["price"] if position.ticker in quotes else None
+        price = quotes[position.ticker].price if position.ticker in quotes else None
         valued.append(
             {
                 "ticker": position.ticker,
@@ -231,11 +228,12 @@ class QuoteView(CustomerView):
     def get(self, request: Request, ticker: str) -> Response:
         """The last price of a stock, and its time."""
         try:
-            return Response(QuoteSerializer(gateway.quote(ticker.upper())).data)
+            quote = prices.quote(ticker.upper())
         except gateway.NotListed:
             raise exceptions.NotFound(f"The exchange does not list “{ticker}”.") from None
         except Unknown:
             raise ExchangeUnavailable from None
+        return Response(QuoteSerializer({"stockTicker": ticker.upper(), "price": quote.price, "at": quote.at}).data)
 
 
 class MarketView(CustomerView):
@@ -244,7 +242,6 @@ class MarketView(CustomerView):
     @extend_schema(operation_id="getMarket", responses=MarketSerializer, tags=["market"])
     def get(self, request: Request) -> Response:
         """Whether the market is open, and when it next opens and closes."""
-        try:
-            return Response(MarketSerializer(gateway.clock()).data)
-        except Unknown:
-            raise ExchangeUnavailable from None
+        if (clock := market.clock()) is None:
+            raise ExchangeUnavailable
+        return Response(MarketSerializer(clock).data)

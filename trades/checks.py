@@ -10,17 +10,15 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from exchange import gateway
-from exchange.messages import Unknown
+from exchange import prices
 from trades import controls, queries
 from trades.controls import Kind, Rules, rules, set_control
-from web.cached import Cached, CachedByKey
+from web.cached import Cached
 
 __all__ = ["Kind", "Rules", "rules", "set_control"]  # and everything below
 
 LOAD_SECONDS_MAX = 1.0
-PRICE_SECONDS_MAX = 2.0
-PRICES_KEPT_MAX = 10_000
+PRICE_SECONDS_MAX = 86_400.0  # to bound what an order is worth, an old price is better than none
 PLACED_COUNTED_MAX = 200_000  # trades; what a look at the lines reads at most
 
 
@@ -83,18 +81,6 @@ def _read_load() -> Load:
 _load = Cached(_read_load, LOAD_SECONDS_MAX, initial=Load())
 
 
-def _read_price(ticker: str) -> Decimal:
-    try:
-        return Decimal(gateway.quote(ticker)["price"])
-    except (Unknown, gateway.NotListed):
-        raise PriceUnknown from None
-
-
-_prices: CachedByKey[str, Decimal] = CachedByKey(
-    _read_price, PRICE_SECONDS_MAX, keys_max=PRICES_KEPT_MAX, stale_after=(PriceUnknown,)
-)
-
-
 def load() -> Load:
     """Return how much work waits, a little over LOAD_SECONDS_MAX old at most.
 
@@ -104,19 +90,21 @@ def load() -> Load:
 
 
 def last_price(ticker: str) -> Decimal:
-    """Return the last price of a stock in USD, at most PRICE_SECONDS_MAX old; older while the exchange is away.
+    """Return the last price that is known, PRICE_SECONDS_MAX old at most. Never calls the exchange.
 
     Raises:
-        PriceUnknown: The exchange is away or does not list it, and there is no older price.
+        PriceUnknown: None is known.
     """
-    return _prices.get(ticker)
+    quote = prices.known([ticker], PRICE_SECONDS_MAX).get(ticker)
+    if quote is None:
+        raise PriceUnknown
+    return quote.price
 
 
 def forget() -> None:
     """Read everything again when it is next needed."""
     controls.forget()
     _load.expire()
-    _prices.clear()
 
 
 def check(customer_id: int, ticker: str, quantity: int) -> None:

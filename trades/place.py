@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import structlog
 from django.db import IntegrityError, transaction
 
+from accounts.queries import positions_of
 from exchange.market import is_listed
 from trades import checks, transitions
 from trades.lane import ring_on_commit
-from trades.models import Trade
+from trades.models import Trade, Type
 from trades.transitions import Placing
 from web.batching import Batcher
 
@@ -53,7 +54,8 @@ def place_trade(
     """
     if key and (before := _placed_before(customer_id, key, ticker, type, quantity)):
         return before, True
-    if not is_listed(ticker):
+    # Shares that are held can always be offered for sale: the exchange decides.
+    if not is_listed(ticker) and not (type == Type.SELL and _holds(customer_id, ticker)):
         raise UnknownTicker(ticker)
     checks.check(customer_id, ticker, quantity)
     trade = Trade(customer_id=customer_id, ticker=ticker, type=type, quantity=quantity, idempotency_key=key)
@@ -69,6 +71,10 @@ def place_trade(
         raise
     log.info("placed", trades=[str(trade.id)], customer=customer_id, by=by)
     return trade, False
+
+
+def _holds(customer_id: int, ticker: str) -> bool:
+    return positions_of(customer_id).filter(ticker=ticker, quantity__gt=0).exists()
 
 
 def _placed_before(customer_id: int, key: str, ticker: str, type: str, quantity: int) -> Trade | None:

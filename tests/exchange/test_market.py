@@ -2,18 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
-from django.core.exceptions import ObjectDoesNotExist
+from django.utils import timezone
 
-from exchange import market
+from exchange import calendar, market
 from exchange.messages import Unknown
 from exchange.models import Stock
 from tests.conftest import StandInExchange
 from tests.exchange.conftest import OddExchange
+from web.timezones import EASTERN
 
-CLOCK = {"isOpen": True, "hours": "nyse", "nextOpen": None, "nextClose": "2026-01-01T00:00:00Z"}
+CLOCK = {"isOpen": True, "hours": "nyse", "nextOpen": None, "nextClose": "2100-01-01T00:00:00Z"}
 
 
 @pytest.fixture(autouse=True)
@@ -41,17 +43,76 @@ def test_reading_it_again_changes_nothing(exchange: StandInExchange, db: None) -
     assert market.refresh() == market.refresh() == Stock.objects.count()
 
 
-def test_what_is_delisted_stays_by_name_and_may_come_back(odd: OddExchange, db: None) -> None:
+def test_a_stock_that_vanishes_is_doubted_until_it_stays_away(
+    odd: OddExchange, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lists(odd, stock("AAA"), stock("BBB"))
     market.refresh()
     lists(odd, stock("AAA"))
+    for _ in range(3):
+        market.refresh()
+    market.forget()
+    assert market.is_listed("BBB"), "it has only just vanished"
+    assert Stock.objects.get(ticker="BBB").missing_since is not None
+    lists(odd, stock("AAA"), stock("BBB"))
     market.refresh()
+    assert Stock.objects.get(ticker="BBB").missing_since is None
+    lists(odd, stock("AAA"))
+    market.refresh()
+    monkeypatch.setattr(market, "DELIST_AFTER", timedelta(seconds=-1))
+    market.refresh()
+    market.forget()
     assert (market.is_listed("AAA"), market.is_listed("BBB")) == (True, False)
     assert Stock.objects.get(ticker="BBB").name == "BBB Inc"
     lists(odd, stock("AAA"), stock("BBB"))
     market.refresh()
     market.forget()
-    assert market.is_listed("BBB")
+    assert market.is_listed("BBB"), "it may come back"
+
+
+def test_a_list_that_has_shrunk_is_kept_out_until_staff_accept_it(
+    exchange: StandInExchange, db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(market, "DELIST_AFTER", timedelta(seconds=-1))
+    count = market.refresh()
+    exchange.faults(latencyMs=3_600_000, tickersMax=1)
+    for _ in range(2):
+        assert market.refresh() == 1
+    assert Stock.objects.filter(listed=True).count() == count
+    found = market.short_list()
+    assert found is not None
+    assert (found.listed, len(found.missing)) == (count, count - 1)
+    assert market.accept_short_list("sam") == count - 1
+    market.refresh()
+    assert market.short_list() is None
+    assert Stock.objects.filter(listed=True).count() == 1
+    assert market.accept_short_list("sam") == 0
+
+
+def test_a_list_that_is_whole_again_needs_nobody(exchange: StandInExchange, db: None) -> None:
+    market.refresh()
+    exchange.faults(latencyMs=3_600_000, tickersMax=1)
+    market.refresh()
+    assert market.short_list() is not None
+    exchange.faults(latencyMs=3_600_000)
+    market.refresh()
+    assert market.short_list() is None
+    assert not Stock.objects.exclude(missing_since=None).exists()
+
+
+def test_the_exchanges_closures_come_and_go(exchange: StandInExchange, db: None) -> None:
+    day = calendar.next_session(timezone.now())
+    assert day is not None
+    exchange._call("PUT", "/v1/closures", {"closures": [{"date": day.day.isoformat(), "close": None, "reason": "-"}]})
+    try:
+        market.refresh()
+        calendar.expire()
+        assert calendar.session(day.day) is None
+    finally:
+        exchange._call("DELETE", "/v1/closures")
+    market.refresh()
+    calendar.expire()
+    assert calendar.session(day.day) == day
 
 
 def test_a_list_of_nothing_delists_nothing(odd: OddExchange, db: None) -> None:
@@ -117,32 +178,39 @@ def test_a_stock_listed_since_is_found(db: None, monkeypatch: pytest.MonkeyPatch
     assert market.is_listed("AAA")
 
 
-def test_the_hours_are_asked_for_once_in_a_while_only(odd: OddExchange) -> None:
+def test_the_hours_are_asked_for_once_in_a_while_only(odd: OddExchange, db: None) -> None:
     odd.answers(json.dumps(CLOCK).encode())
     seen = [market.clock() for _ in range(20)]
     assert all(clock is seen[0] for clock in seen)
     assert len(odd.asked) == 1
 
 
-def test_the_last_hours_serve_while_the_exchange_is_away(odd: OddExchange) -> None:
+def test_the_last_hours_serve_while_the_exchange_is_away(odd: OddExchange, db: None) -> None:
     odd.answers(json.dumps(CLOCK).encode())
     told = market.clock()
     odd.answers(b"", "500 Internal Server Error")
-    market.forget()
+    market._clock.expire()
     assert market.clock() is told
 
 
-def test_before_the_exchange_told_any_there_are_no_hours(odd: OddExchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(market._clock, "_value", None)
+def test_before_the_exchange_told_any_there_are_no_hours(odd: OddExchange, db: None) -> None:
     odd.answers(b"", "500 Internal Server Error")
     assert market.clock() is None
+    market._clock.expire()
+    assert market.clock() is None
+    assert len(odd.asked) == 1, "an exchange that has just failed is left alone"
 
 
-def test_a_failure_that_is_not_the_exchanges_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
-        raise ObjectDoesNotExist
-
-    cached = market._Cached(fail, None)
-    with pytest.raises(ObjectDoesNotExist):
-        cached.get(1.0)
-    assert cached.get(1.0) is None
+@pytest.mark.parametrize(("closes", "is_open"), [(None, False), (time(0, 1), False), (time(23, 59, 59), True)])
+def test_a_closure_of_staff_closes_the_market(odd: OddExchange, db: None, closes: time | None, is_open: bool) -> None:
+    odd.answers(json.dumps(CLOCK).encode())
+    calendar.set_closure(calendar.today(), closes, "Storm", by="sam")
+    clock = market.clock()
+    assert clock is not None
+    assert clock["isOpen"] is is_open
+    if is_open:
+        assert clock["nextClose"].astimezone(EASTERN).time() == closes
+    else:
+        following = calendar.next_session(timezone.now())
+        assert following is not None
+        assert (clock["nextOpen"], clock["nextClose"]) == (following.opens_at, following.closes_at)

@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 
 from accounts.models import Customer
-from exchange import gateway, market, prices
+from exchange import market, prices
 from tests.conftest import PROJECT
 from tests.history import customer_with_history
 from trades import valuation
@@ -78,19 +78,6 @@ def test_the_day_begins_at_the_last_opening_bell(page_of: Callable[[Customer], C
     worth = valuation.worth(ada.id, valuation.PERIODS["1W"])
     assert worth.value
     assert page_of(ada).get("/").status_code == 200
-
-
-@pytest.mark.usefixtures("with_hours")
-def test_the_calendar_knows_half_days() -> None:
-    days = gateway.calendar(datetime(2026, 11, 23).date(), datetime(2026, 11, 30).date())
-    assert [(day["date"].day, day["halfDay"]) for day in days] == [
-        (23, False),
-        (24, False),
-        (25, False),
-        (27, True),
-        (30, False),
-    ]
-    assert days[3]["closesAt"] == datetime(2026, 11, 27, 18, tzinfo=UTC)
 
 
 def test_the_next_bell_is_told_in_eastern_time() -> None:

@@ -5,10 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.test import Client
 
 from accounts.models import Customer
+from exchange import market, prices
 from tests.conftest import StandInExchange
 from tests.people import claim, open_account
 from trades import checks
@@ -104,13 +106,17 @@ def test_restricted_stocks_and_too_many_shares(alice: Customer, bob: Customer, s
 def test_what_an_order_may_be_worth(
     alice: Customer, sam: Customer, exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    market.refresh()
+    prices.refresh()
     price = checks.last_price("AAPL")
     set_control(Kind.NOTIONAL_MAX, True, reason="-", by=sam, value=price * 3)
     place(alice, quantity=2)
     with pytest.raises(checks.TooMuchMoney):
         place(alice, quantity=4)
     monkeypatch.setattr("exchange.gateway.settings.EXCHANGE_URL", "http://127.0.0.1:1")
-    checks.forget()
+    place(alice, quantity=2)  # the exchange is away; its last price still serves
+    cache.clear()
+    prices.forget()
     with pytest.raises(checks.PriceUnknown):
         place(alice, quantity=1)
 
@@ -164,6 +170,8 @@ def test_each_check_has_its_code(
     status: int,
     code: str,
 ) -> None:
+    market.refresh()
+    prices.refresh()
     sam = open_account("sam@example.com", Decimal(1))
     set_control(kind, True, reason="-", by=sam, **more)
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 3}

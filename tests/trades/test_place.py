@@ -7,6 +7,7 @@ import pytest
 
 from accounts.models import Customer
 from exchange import market
+from exchange.models import Stock
 from tests.conftest import StandInExchange
 from tests.people import rung
 from trades import checks
@@ -96,3 +97,14 @@ def test_placing_touches_no_balance_and_locks_none(bob: Customer, django_assert_
         with django_assert_max_num_queries(most) as statements:
             place_trade(bob.id, "AAPL", "BUY", 1)
         assert not any("accounts_balance" in statement["sql"] for statement in statements.captured_queries)
+
+
+def test_shares_that_are_held_can_be_offered_although_the_list_lacks_them(alice: Customer, bob: Customer) -> None:
+    Stock.objects.create(ticker="ELSE", name="Another")
+    market.forget()
+    with pytest.raises(UnknownTicker):
+        place_trade(alice.id, "AAPL", "BUY", 1)
+    with pytest.raises(UnknownTicker):
+        place_trade(bob.id, "AAPL", "SELL", 1)
+    trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    assert trade.status == "PLACED"

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections, connection
 from django.utils.module_loading import import_string
 
-from exchange import market
+from exchange import market, prices
 from trades.sweep import ask_exchange, ring_for_waiting
 
 RING_EVERY_SECONDS = 1.0
@@ -35,6 +35,7 @@ class Command(BaseCommand):
             (ring_for_waiting_here, RING_EVERY_SECONDS),
             (ask_exchange, ASK_EVERY_SECONDS),
             (market.refresh, LIST_EVERY_SECONDS),
+            (prices.refresh, prices.REFRESH_SECONDS),
             *((import_string(name), seconds) for name, seconds in settings.SWEEP_JOBS.items()),
         ]
         threads = [threading.Thread(target=_repeat, args=(work, every, stop)) for work, every in loops]

@@ -1,0 +1,182 @@
+"""The calendar of the New York Stock Exchange: trading days, their hours, and the days on which trades settle.
+
+The regular calendar follows the exchange's published rules. Closures that were announced at short notice, by the
+exchange or entered by staff, override it. Whatever asks about days asks here: clock, calendar, settlement and tickets.
+
+Times of day are Eastern. Days before FIRST_DAY are not served: the hours and half days of those years differ.
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from django.db import Error
+from django.utils import timezone
+
+from exchange.models import Closure
+from web.cached import Cached
+from web.timezones import EASTERN
+
+OPENS, CLOSES, CLOSES_HALF_DAY = time(9, 30), time(16, 0), time(13, 0)
+FIRST_DAY, LAST_DAY = date(2007, 1, 1), date(2035, 12, 31)
+CLOSURES_AGE_SECONDS_MAX = 2.0
+LOOK_AHEAD_DAYS = 30  # no run of closed days is longer
+
+# How many settlement days after the trade it settles, by the first trade date: SEC rule 15c6-1.
+CYCLES = ((date(2024, 5, 28), 1), (date(2017, 9, 5), 2), (date(1995, 6, 7), 3))
+
+
+class Session(NamedTuple):
+    """One trading day. `closes` is what counts, after a half day or an announced early close."""
+
+    day: date
+    opens: time
+    closes: time
+
+    @property
+    def opens_at(self) -> datetime:
+        return datetime.combine(self.day, self.opens, EASTERN)
+
+    @property
+    def closes_at(self) -> datetime:
+        return datetime.combine(self.day, self.closes, EASTERN)
+
+
+def today() -> date:
+    """Return the date in New York now."""
+    return eastern_date(timezone.now())
+
+
+def eastern_date(moment: datetime) -> date:
+    """Return the date in New York at a moment: the trade date of what was executed then."""
+    return moment.astimezone(EASTERN).date()
+
+
+def session(day: date) -> Session | None:
+    """Return the session of a day; None: the market is closed, or the day is not served."""
+    if not FIRST_DAY <= day <= LAST_DAY or day.weekday() >= 5:
+        return None
+    closed, halves = _year(day.year)
+    if day in closed:
+        return None
+    closes = CLOSES_HALF_DAY if day in halves else CLOSES
+    if (closure := closure_on(day)) is not None:
+        if closure.closes is None or closure.closes <= OPENS:
+            return None
+        closes = min(closes, closure.closes)
+    return Session(day, OPENS, closes)
+
+
+def sessions(first: date, last: date) -> list[Session]:
+    """Return the sessions from first to last, both included, in order; none for days that are not served."""
+    first, last = max(first, FIRST_DAY), min(last, LAST_DAY)
+    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    return [found for day in days if (found := session(day)) is not None]
+
+
+def next_session(moment: datetime) -> Session | None:
+    """Return the first session that opens after a moment."""
+    day = eastern_date(moment)
+    found = (session(day + timedelta(days=number)) for number in range(LOOK_AHEAD_DAYS))
+    return next((one for one in found if one is not None and one.opens_at > moment), None)
+
+
+def is_settlement_day(day: date) -> bool:
+    """Return whether trades settle on a day: the New York Stock Exchange is open, and so is the Federal Reserve.
+
+    DTC settles in money that moves over Fedwire. Of the Federal Reserve's holidays, those on which the exchange trades
+    are Columbus Day and Veterans Day.
+    """
+    return session(day) is not None and day not in _reserve_holidays(day.year)
+
+
+def settlement_date(trade_date: date) -> date:
+    """Return the date on which a trade of this Eastern date settles.
+
+    Raises:
+        ValueError: The calendar does not serve that date.
+    """
+    if not FIRST_DAY <= trade_date <= LAST_DAY:
+        raise ValueError(f"{trade_date} is not between {FIRST_DAY} and {LAST_DAY}")
+    days = next(days for first, days in CYCLES if trade_date >= first)
+    day = trade_date
+    while days:
+        day += timedelta(days=1)
+        if day > LAST_DAY:
+            raise ValueError(f"{trade_date} settles after {LAST_DAY}")
+        days -= is_settlement_day(day)
+    return day
+
+
+def closure_on(day: date) -> Closure | None:
+    """Return the closure announced for a day, as of CLOSURES_AGE_SECONDS_MAX ago. Staff's overrides the exchange's."""
+    return _closures.get().get(day)
+
+
+def closures() -> list[Closure]:
+    """Return every closure in force, in order of days."""
+    return [closure for _, closure in sorted(_closures.get().items())]
+
+
+def set_closure(day: date, closes: time | None, reason: str, *, by: str) -> Closure:
+    """Enter, as staff, that the market stays closed on a day (`closes` None), or closes early.
+
+    Idempotent: a later entry for the same day takes the place of the earlier one. Every process keeps to it within
+    CLOSURES_AGE_SECONDS_MAX. A `closes` at or after the regular close says that the exchange's own closure is wrong.
+    """
+    closure, _ = Closure.objects.update_or_create(
+        day=day, source=Closure.Source.STAFF, defaults={"closes": closes, "reason": reason, "by": by}
+    )
+    expire()
+    return closure
+
+
+def remove_closure(day: date) -> bool:
+    """Take back what staff entered for a day; return whether there was anything. The exchange's own entry stays."""
+    count, _ = Closure.objects.filter(day=day, source=Closure.Source.STAFF).delete()
+    expire()
+    return count > 0
+
+
+def expire() -> None:
+    """Read the closures again when they are next asked for."""
+    _closures.expire()
+
+
+def _read_closures() -> dict[date, Closure]:
+    # Of one day, the exchange's first, so that staff's takes its place.
+    return {closure.day: closure for closure in Closure.objects.order_by("day", "source")}
+
+
+_closures: Cached[dict[date, Closure]] = Cached(
+    _read_closures, CLOSURES_AGE_SECONDS_MAX, initial={}, stale_after=(Error,)
+)
+
+
+@lru_cache(maxsize=64)
+def _year(year: int) -> tuple[frozenset[date], frozenset[date]]:
+    """Return the closed weekdays of a year, and its half days."""
+    from holidays import HALF_DAY, financial_holidays  # half a second to import, for what few processes need
+
+    # The rules move some holidays of a year into its neighbor, hence the wider look.
+    years = [year - 1, year, year + 1]
+    closed = financial_holidays("NYSE", years=years)
+    halves = financial_holidays("NYSE", years=years, categories=(HALF_DAY,))
+    return frozenset(closed), frozenset(halves) - frozenset(closed)
+
+
+@lru_cache(maxsize=64)
+def _reserve_holidays(year: int) -> frozenset[date]:
+    """Return the days of a year on which the Federal Reserve is closed although the exchange trades."""
+    columbus = next(day for day in _days_from(date(year, 10, 8)) if day.weekday() == 0)  # the second Monday
+    veterans = date(year, 11, 11)
+    if veterans.weekday() == 6:  # on a Sunday it moves to Monday; on a Saturday the banks are open on Friday
+        veterans += timedelta(days=1)
+    return frozenset({columbus, veterans})
+
+
+def _days_from(day: date) -> Iterator[date]:
+    while True:
+        yield day
+        day += timedelta(days=1)

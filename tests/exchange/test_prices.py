@@ -1,0 +1,108 @@
+"""Last prices: what is known is had without the exchange, and one slow part never holds what does not need it."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.conf import settings as configured
+
+from exchange import gateway, market, prices
+from exchange.messages import Unknown
+from tests.conftest import StandInExchange
+from tests.exchange.conftest import OddExchange
+
+
+def test_what_the_sweep_has_read_every_process_knows(exchange: StandInExchange, db: None, settings: Any) -> None:
+    count = market.refresh()
+    assert prices.refresh() == count
+    prices.forget()  # as a process that has read nothing itself
+    settings.EXCHANGE_URL = "http://127.0.0.1:1"
+    known = prices.known(["AAPL", "MSFT", "NOSUCH"])
+    assert set(known) == {"AAPL", "MSFT"}
+    assert known["AAPL"].price > 0
+    assert prices.quotes(["AAPL"]) == {"AAPL": known["AAPL"]}, "pages too, while the exchange is away"
+
+
+def test_prices_that_another_sweep_has_just_read_are_not_read_again(exchange: StandInExchange, db: None) -> None:
+    market.refresh()
+    assert prices.refresh() > 0
+    assert prices.refresh() == 0
+
+
+def test_a_price_that_is_too_old_is_left_out(exchange: StandInExchange, db: None) -> None:
+    market.refresh()
+    prices.refresh()
+    time.sleep(0.1)
+    assert prices.known(["AAPL"], 0.05) == {}
+    assert "AAPL" in prices.known(["AAPL"], 60)
+
+
+def test_nothing_known_is_nothing_and_takes_no_time(odd: OddExchange) -> None:
+    odd.act = lambda handler: odd.ended.wait(30)
+    began = time.monotonic()
+    assert prices.known(["AAPL"]) == {}
+    assert time.monotonic() - began < 0.5
+    assert odd.asked == []
+
+
+def test_while_the_exchange_drips_one_thread_waits_and_the_others_get_what_is_known(
+    exchange: StandInExchange, odd: OddExchange, db: None, settings: Any
+) -> None:
+    """The smallest form of what held every thread of a web server."""
+    settings.EXCHANGE_URL = exchange.url
+    market.refresh()
+    prices.refresh()
+    settings.EXCHANGE_URL = odd.url
+
+    def drip(handler: Any) -> None:
+        handler.request.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        while not odd.ended.wait(0.05):
+            handler.request.sendall(b"x")
+
+    odd.act = drip
+    time.sleep(prices.QUOTE_SECONDS)
+    gate = threading.Barrier(8)
+
+    def ask(_: int) -> float:
+        gate.wait()
+        began = time.monotonic()
+        assert "AAPL" in prices.quotes(["AAPL"])
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(8) as threads:
+        seconds = sorted(threads.map(ask, range(8)))
+    assert len(odd.asked) == 1
+    assert seconds[-2] < 0.5
+    assert seconds[-1] < gateway.QUOTES_SECONDS_MAX + 0.5
+
+
+def test_without_a_shared_cache_a_process_keeps_prices_fresh_by_itself(
+    exchange: StandInExchange, transactional_db: None, settings: Any
+) -> None:
+    market.refresh()
+    market.forget()
+    assert market.is_listed("AAPL")
+    settings.CACHE_URL = ""
+    deadline = time.monotonic() + 10
+    while not prices.known(["AAPL"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_one_quote_says_whether_the_stock_is_listed(exchange: StandInExchange, db: None, settings: Any) -> None:
+    assert prices.quote("AAPL").price > Decimal(0)
+    with pytest.raises(gateway.NotListed):
+        prices.quote("NOSUCH")
+    with pytest.raises(gateway.NotListed):
+        prices.quote("no such")
+    prices.forget()
+    settings.EXCHANGE_URL = "http://127.0.0.1:1"
+    with pytest.raises(Unknown):
+        prices.quote("KO")
+
+
+def test_the_shared_cache_is_the_brokers_by_default() -> None:
+    assert configured.CACHE_URL == configured.BROKER_URL
