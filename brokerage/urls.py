@@ -11,8 +11,8 @@ from brokerage import health
 from brokerage.metrics import metrics
 from feed import api as feed
 from trades import api as trades
-from trades import pages as trade_pages
 from trades.callback import callback
+from trades.pages import history, home, stocks, ticket
 from webhooks import api as webhooks
 from webhooks import pages as webhook_pages
 
@@ -60,19 +60,19 @@ urlpatterns = [
     path("api/v1/tokens", accounts.TokensView.as_view()),
     path("api/v1/tokens/<uuid:token_id>", accounts.TokenView.as_view()),
     path("alpaca/v2/", include("alpaca_api.urls")),
-    path("", trade_pages.home, name="home"),
-    path("stocks/search", trade_pages.search, name="search"),
-    path("stocks/<ticker:ticker>", trade_pages.stock, name="stock"),
-    path("stocks/<ticker:ticker>/watch", trade_pages.watch, name="watch"),
-    path("stocks/<ticker:ticker>/estimate", trade_pages.estimate, name="estimate"),
-    path("stocks/<ticker:ticker>/trade", trade_pages.review, name="review"),
-    path("stocks/<ticker:ticker>/place", trade_pages.place, name="place"),
-    path("trades", trade_pages.trades, name="trades"),
-    path("trades/open", trade_pages.open_trades, name="open_trades"),
-    path("trades/<uuid:trade_id>", trade_pages.trade, name="trade"),
-    path("trades/<uuid:trade_id>/live", trade_pages.live, name="trade_live"),
-    path("trades/<uuid:trade_id>/cancel", trade_pages.cancel, name="cancel"),
-    path("trades/<uuid:trade_id>/confirmation.pdf", trade_pages.confirmation, name="confirmation"),
+    path("", home.home, name="home"),
+    path("stocks/search", stocks.search, name="search"),
+    path("stocks/<ticker:ticker>", stocks.stock, name="stock"),
+    path("stocks/<ticker:ticker>/watch", stocks.watch, name="watch"),
+    path("stocks/<ticker:ticker>/estimate", ticket.estimate, name="estimate"),
+    path("stocks/<ticker:ticker>/trade", ticket.review, name="review"),
+    path("stocks/<ticker:ticker>/place", ticket.place, name="place"),
+    path("trades", history.trades, name="trades"),
+    path("trades/open", home.open_trades, name="open_trades"),
+    path("trades/<uuid:trade_id>", history.trade, name="trade"),
+    path("trades/<uuid:trade_id>/live", history.live, name="trade_live"),
+    path("trades/<uuid:trade_id>/cancel", history.cancel, name="cancel"),
+    path("trades/<uuid:trade_id>/confirmation.pdf", history.confirmation, name="confirmation"),
     path("cash", account_pages.cash, name="cash"),
     path("cash/deposit", account_pages.deposit, name="deposit"),
     path("cash/withdraw", account_pages.withdraw, name="withdraw"),

@@ -199,3 +199,9 @@ def test_without_the_exchange_pages_stand_and_say_so(
     assert "Price unavailable" in client.get("/").content.decode()
     for path in ("/cash", "/trades", "/statements", "/account"):
         assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "1970-01-01", "9999-12-31"])
+@pytest.mark.parametrize("end", ["since", "until"])
+def test_a_day_at_the_end_of_the_calendar_is_refused(bob: Customer, page_of: PageOf, end: str, day: str) -> None:
+    assert page_of(bob).get(f"/trades?{end}={day}").status_code == 422

@@ -1,0 +1,1 @@
+"""The pages of trading: home, a stock, the ticket, trades."""

@@ -1,0 +1,178 @@
+"""The customer's trades: the list, one trade, its live state, its confirmation."""
+
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts import queries as accounts
+from exchange.messages import storable
+from exchange.models import Stock
+from trades import valuation
+from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
+from trades.confirmation import confirmation_of
+from trades.halts import halt_of
+from trades.models import FINAL, Status, Trade
+from trades.pages.home import NOTHING_NEW
+from trades.search import TradeFilter, find_trades
+from web.current_customer import current_customer_id
+
+TRADES_A_PAGE = 25
+TICKERS_MAX = 200  # that a search for a company can match
+SEQUENCE_DIGITS_MAX = 18
+
+
+class DayField(forms.DateField):
+    """A calendar day, far enough from the ends of the calendar to be computed with."""
+
+    widget = forms.DateInput({"type": "date"})
+    default_validators = (
+        MinValueValidator(date(1970, 1, 2), "Choose a day after January 1, 1970."),
+        MaxValueValidator(date(2999, 12, 31), "Choose a day before the year 3000."),
+    )
+
+
+class FilterForm(forms.Form):
+    """Which trades to list."""
+
+    q = forms.CharField(required=False, max_length=60, label="Stock", widget=forms.TextInput({"placeholder": "AAPL"}))
+    status = forms.ChoiceField(
+        required=False, choices=[("", "All"), *((s.value, s.value.capitalize()) for s in Status)]
+    )
+    type = forms.ChoiceField(required=False, choices=[("", "Both"), ("BUY", "Buy"), ("SELL", "Sell")], label="Side")
+    since = DayField(required=False, label="From")
+    until = DayField(required=False, label="To")
+
+
+@login_required
+@require_GET
+def trades(request: HttpRequest) -> HttpResponse:
+    """List the customer's trades, newest first."""
+    customer_id = current_customer_id(request)
+    form = FilterForm(request.GET)
+    before = request.GET.get("before", "")
+    below = int(before) if before.isdecimal() and len(before) <= SEQUENCE_DIGITS_MAX else None
+    wanted = _filter(form.cleaned_data if form.is_valid() else {}, below)
+    page = find_trades(customer_id, wanted, TRADES_A_PAGE + 1) if wanted else []
+    shown = page[:TRADES_A_PAGE]
+    query = request.GET.copy()
+    query["before"] = str(shown[-1].sequence) if len(page) > len(shown) else ""
+    return render(
+        request,
+        "trades/trades.html",
+        {
+            "form": form,
+            "trades": shown,
+            "names": valuation.names_of({trade.ticker for trade in shown}),
+            "next": query.urlencode() if query["before"] else None,
+            "is_first": not before,
+            "is_filtered": any(form.cleaned_data.values()) if form.is_valid() else True,
+            "has_any": bool(shown) or Trade.objects.filter(customer_id=customer_id).exists(),
+            "halt": halt_of(customer_id),
+        },
+        status=200 if form.is_valid() else 422,
+    )
+
+
+def _filter(asked: dict[str, Any], below: int | None) -> TradeFilter | None:
+    """Return the trades that the form asks for; None if nothing can match."""
+    tickers = _tickers(storable(asked["q"].strip(), 60)) if asked.get("q") else []
+    if asked.get("q") and not tickers:
+        return None
+    since, until = asked.get("since"), asked.get("until")
+    return TradeFilter(
+        statuses=[asked["status"]] if asked.get("status") else (),
+        types=[asked["type"]] if asked.get("type") else (),
+        tickers=tickers,
+        placed_after=_midnight(since) - timedelta(microseconds=1) if since else None,
+        placed_before=_midnight(until) + timedelta(days=1) if until else None,
+        below=below,
+    )
+
+
+def _tickers(words: str) -> list[str]:
+    """Return the stocks whose ticker begins with these words, or whose company's name contains them."""
+    stocks = Stock.objects.filter(Q(ticker__istartswith=words) | Q(name__icontains=words))
+    return list(stocks.order_by("ticker").values_list("ticker", flat=True)[:TICKERS_MAX])
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), timezone.get_current_timezone())
+
+
+def _trade(request: HttpRequest, trade_id: UUID) -> Trade:
+    trade = Trade.objects.filter(customer_id=current_customer_id(request), id=trade_id).first()
+    if trade is None:
+        raise Http404
+    return trade
+
+
+def _trade_context(found: Trade) -> dict[str, Any]:
+    postings = list(accounts.postings_of(found.customer_id).filter(cause=found.id).order_by("id"))
+    return {
+        "trade": found,
+        "company": valuation.names_of([found.ticker]).get(found.ticker, found.ticker),
+        "status_changes": found.status_changes.order_by("id"),
+        "is_final": found.status in FINAL,
+        "cash_posting": next((posting for posting in postings if not posting.ticker), None),
+        "share_posting": next((posting for posting in postings if posting.ticker), None),
+    }
+
+
+@login_required
+@require_GET
+def trade(request: HttpRequest, trade_id: UUID) -> HttpResponse:
+    """Show one trade with its history."""
+    found = _trade(request, trade_id)
+    halt = None if found.status in FINAL else halt_of(found.customer_id, found.ticker)
+    return render(request, "trades/trade.html", _trade_context(found) | {"halt": halt})
+
+
+@login_required
+@require_GET
+def live(request: HttpRequest, trade_id: UUID) -> HttpResponse:
+    """Refresh a page that shows the trade as `seen`; answer 204 if it hasn't changed."""
+    found = _trade(request, trade_id)
+    if request.GET.get("seen") == found.status:
+        return HttpResponse(status=NOTHING_NEW)
+    return render(request, "trades/live.html", _trade_context(found))
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, trade_id: UUID) -> HttpResponse:
+    """Cancel a trade that hasn't been sent."""
+    try:
+        cancel_trade(current_customer_id(request), trade_id, by="pages")
+        messages.success(request, "Cancelled before it was sent. Nothing was bought or sold.")
+    except NoSuchTrade:
+        raise Http404 from None
+    except NotCancellable as late:
+        words = "already on its way to the exchange" if late.trade.status == Status.IN_PROGRESS else "final"
+        messages.error(request, f"Too late to cancel: the trade is {words}.")
+    return redirect(reverse("trade", args=[trade_id]))
+
+
+@login_required
+@require_GET
+def confirmation(request: HttpRequest, trade_id: UUID) -> HttpResponse:
+    """Answer with the confirmation of a FILLED trade, as PDF."""
+    found = _trade(request, trade_id)
+    if found.status != Status.FILLED:
+        raise Http404
+    context = _trade_context(found)
+    response = HttpResponse(
+        confirmation_of(found, list(context["status_changes"]), context["company"]), content_type="application/pdf"
+    )
+    response["Content-Disposition"] = f'attachment; filename="confirmation-{found.id}.pdf"'
+    return response

@@ -1,0 +1,105 @@
+"""A stock's page, the search for stocks, and the watchlist."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts import queries as accounts
+from accounts import watchlists
+from exchange.messages import storable
+from exchange.models import Stock
+from trades import valuation
+from trades.halts import halt_of
+from trades.pages.home import period_of
+from trades.pages.tickets import TicketForm
+from trades.search import TradeFilter, find_trades
+from trades.valuation import PERIODS
+from web.current_customer import current_customer_id
+
+FOUND_MAX = 8
+RECENT_SHOWN = 5
+
+
+def stock_or_404(ticker: str) -> Stock:
+    """Return a stock that the exchange lists, or once listed."""
+    stock = Stock.objects.filter(ticker=storable(ticker.upper(), 12)).first()
+    if stock is None:
+        raise Http404
+    return stock
+
+
+@login_required
+@require_GET
+def stock(request: HttpRequest, ticker: str) -> HttpResponse:
+    """Show a stock: its price and chart, the customer's position, and the ticket."""
+    found = stock_or_404(ticker)
+    return render(request, "trades/stock.html", stock_context(request, found) | {"ticket": TicketForm(found.ticker)})
+
+
+def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
+    """Return what every page about one stock shows."""
+    customer_id = current_customer_id(request)
+    positions = {position.ticker: position for position in accounts.positions_of(customer_id)}
+    (holding,) = valuation.holdings([found.ticker], positions)
+    period = period_of(request)
+    chart, ratio = valuation.stock_chart(found.ticker, period, holding.quote)
+    return {
+        "stock": found,
+        "halt": halt_of(customer_id, found.ticker),
+        "holding": holding,
+        "chart": chart,
+        "ratio": ratio,
+        "period": period,
+        "periods": PERIODS,
+        "period_words": valuation.day_words() if period.name == "1D" else period.words,
+        "balance": accounts.balance_of(customer_id),
+        "is_watched": found.ticker in watchlists.watched_by(customer_id),
+        "recent": find_trades(customer_id, TradeFilter(tickers=[found.ticker]), RECENT_SHOWN),
+    }
+
+
+@login_required
+@require_GET
+def search(request: HttpRequest) -> HttpResponse:
+    """Find stocks by ticker or company name, as a list below the search field or as a page."""
+    words = storable(request.GET.get("q", "").strip(), 60)
+    found = list(_found(words)) if words else []
+    exact = [stock for stock in found if stock.ticker == words.upper()]
+    is_fragment = "HX-Request" in request.headers
+    if exact and not is_fragment:
+        return redirect("stock", exact[0].ticker)
+    return render(
+        request, "trades/found.html" if is_fragment else "trades/search.html", {"words": words, "found": found}
+    )
+
+
+def _found(words: str) -> QuerySet[Stock]:
+    nearness = Case(
+        When(ticker=words.upper(), then=Value(0)),
+        When(ticker__istartswith=words, then=Value(1)),
+        When(name__istartswith=words, then=Value(2)),
+        default=Value(3),
+        output_field=IntegerField(),
+    )
+    listed = Stock.objects.filter(Q(ticker__istartswith=words) | Q(name__icontains=words), listed=True)
+    return listed.annotate(nearness=nearness).order_by("nearness", "ticker")[:FOUND_MAX]
+
+
+@login_required
+@require_POST
+def watch(request: HttpRequest, ticker: str) -> HttpResponse:
+    """Add a stock to the watchlist, or remove it."""
+    found = stock_or_404(ticker)
+    if request.POST.get("off"):
+        watchlists.unwatch(current_customer_id(request), found.ticker)
+    else:
+        try:
+            watchlists.watch(current_customer_id(request), found.ticker)
+        except watchlists.WatchlistFull:
+            messages.error(request, f"A watchlist has {watchlists.TICKERS_MAX} stocks at most. Remove one first.")
+    return redirect("stock", found.ticker)

@@ -1,0 +1,110 @@
+"""The ticket: estimate a trade, review it, place it."""
+
+from uuid import uuid4
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from exchange import market, prices
+from trades import checks
+from trades.checks import PlacingRefused
+from trades.estimate import Estimate, estimate_trade
+from trades.halts import refusal
+from trades.models import Type
+from trades.pages.stocks import stock_context, stock_or_404
+from trades.pages.tickets import TicketForm
+from trades.place import TradeKeyReused, UnknownTicker, place_trade
+from web.current_customer import current_customer_id
+from web.templatetags.figures import usd
+
+
+def _problem(estimate: Estimate) -> str:
+    """Return why the customer can't pay for it or deliver it, as a sentence; empty if they can."""
+    if estimate.is_covered:
+        return ""
+    ahead = " after your open trades" if estimate.ahead else ""
+    if estimate.type == Type.BUY:
+        return f"That costs about {usd(estimate.amount)}, and you have {usd(estimate.cash)}{ahead}."
+    if estimate.shares:
+        return f"You own {estimate.shares:,} {estimate.ticker}{ahead}."
+    return f"You own no {estimate.ticker} to sell{ahead}."
+
+
+@login_required
+@require_GET
+def estimate(request: HttpRequest, ticker: str) -> HttpResponse:
+    """Show what the trade would come to, while the customer fills in the ticket."""
+    found = stock_or_404(ticker)
+    form = TicketForm(found.ticker, request.GET)
+    made = None
+    if form.is_valid():
+        made = estimate_trade(
+            current_customer_id(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
+        )
+    quote = prices.quotes([found.ticker]).get(found.ticker)
+    context = {"estimate": made, "problem": made and _problem(made), "price": quote.price if quote else None}
+    return render(request, "trades/estimate.html", context)
+
+
+@login_required
+@require_GET
+def review(request: HttpRequest, ticker: str) -> HttpResponse:
+    """Show the trade for confirmation. Places nothing; its key makes one trade of any number of confirmations."""
+    found = stock_or_404(ticker)
+    if "quantity" not in request.GET:
+        initial = {"type": request.GET.get("type", "BUY")}
+        return render(
+            request,
+            "trades/ticket.html",
+            stock_context(request, found) | {"ticket": TicketForm(ticker, initial=initial)},
+        )
+    form = TicketForm(found.ticker, request.GET)
+    if form.is_valid() and _may_place(request, form):
+        made = estimate_trade(
+            current_customer_id(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
+        )
+        if not (problem := _problem(made)):
+            context = {"stock": found, "estimate": made, "key": uuid4(), "market_at": market.clock()}
+            return render(request, "trades/review.html", context)
+        form.add_error("quantity", problem)
+    return render(request, "trades/ticket.html", stock_context(request, found) | {"ticket": form}, status=422)
+
+
+def _may_place(request: HttpRequest, form: TicketForm) -> bool:
+    """Return whether trading controls allow the trade; if not, the form says why."""
+    try:
+        checks.check(current_customer_id(request), form.ticker, form.cleaned_data["quantity"])
+    except PlacingRefused as refused:
+        form.add_error(*refusal(refused, current_customer_id(request), form.ticker))
+        return False
+    return True
+
+
+@login_required
+@require_POST
+def place(request: HttpRequest, ticker: str) -> HttpResponse:
+    """Place the trade that was reviewed.
+
+    Idempotent: the same key again leads to the same trade.
+    """
+    found = stock_or_404(ticker)
+    form = TicketForm(found.ticker, request.POST)
+    key = request.POST.get("key", "")
+    if not (form.is_valid() and 1 <= len(key) <= 64 and key.isascii() and key.isprintable()):
+        return render(request, "trades/ticket.html", stock_context(request, found) | {"ticket": form}, status=422)
+    asked = form.cleaned_data
+    try:
+        trade, _ = place_trade(
+            current_customer_id(request), found.ticker, asked["type"], asked["quantity"], f"page-{key}", by="pages"
+        )
+    except UnknownTicker:
+        form.add_error(None, f"The exchange no longer lists {found.ticker}.")
+    except TradeKeyReused:
+        form.add_error(None, "This ticket was used for another trade. Fill in a new one.")
+    except PlacingRefused as refused:
+        form.add_error(*refusal(refused, current_customer_id(request), found.ticker))
+    else:
+        return redirect("trade", trade.id)
+    return render(request, "trades/ticket.html", stock_context(request, found) | {"ticket": form}, status=422)
