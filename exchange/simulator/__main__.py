@@ -1,4 +1,4 @@
-"""`python -m exchange.simulator`: the stand-in exchange, until SIGTERM or SIGINT."""
+"""Run the stand-in exchange (`python -m exchange.simulator`) until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ LATENCY_MS_MAX = 3_600_000
 
 
 class CannotStart(Exception):
-    """Words for the operator."""
+    """The exchange can't start; the text tells the operator why."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says."""
+    """The settings, from the environment."""
 
     host: str
     port: int
@@ -52,7 +52,11 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Raises CannotStart, naming the variable, for a value that makes no sense."""
+        """Read and check the environment.
+
+        Raises:
+            CannotStart: a value is not valid; the text names its variable.
+        """
         folder = Path(os.environ.get("DATA_DIR") or "var") / "exchange"
         hours = os.environ.get("EXCHANGE_HOURS") or "always"
         if hours not in HOURS:
@@ -75,7 +79,7 @@ def _number(name: str, default: int, least: int, most: int) -> int:
 
 
 def _webhook(settings: Settings) -> Webhook:
-    """Signs callbacks; without EXCHANGE_SECRET with a secret of its own, kept in the folder for brokers to read."""
+    """Make the signer of callbacks. Without EXCHANGE_SECRET its secret is made once and kept in the folder."""
     secret = settings.secret
     if not secret:
         kept = settings.folder / "secret"
@@ -144,6 +148,7 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> None:
+    """Run, and exit with 1 and one line on stderr if that is not possible."""
     _configure_log()
     try:
         asyncio.run(serve(Settings.from_environment()))

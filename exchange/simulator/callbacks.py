@@ -1,4 +1,4 @@
-"""Tell brokers how their trades ended: signed posts of sets of reports, repeated until they are answered 2xx."""
+"""Deliver reports to brokers: signed batches, each posted until it is answered 2xx."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ log = structlog.get_logger("exchange.callbacks")
 REPORTS_MAX = 100
 ANSWER_SECONDS_MAX = 5.0
 
-#: Posts under way to one address; while there are as many, reports queue up and share the next.
-UNDER_WAY_MAX = 4
+#: Concurrent posts to one address; reports that arrive meanwhile share the next batch.
+CONCURRENT_POSTS_MAX = 4
 
-#: Pauses before a repeat: the first, doubling up to the last, each up to a quarter longer or shorter.
+#: Pause before the second attempt, doubling from there up to the maximum, each a quarter more or less.
 PAUSE_SECONDS_FIRST = 0.5
 PAUSE_SECONDS_MAX = 15.0
 
-#: After so many failures in a row an address counts as out of reach, and new sets wait too.
-FAILURES_UNTIL_OUT = 4
+#: After this many failures in a row an address counts as unreachable, and new batches wait too.
+FAILURES_UNTIL_UNREACHABLE = 4
 
-#: What was answered is noted in the record this much later, with all that is answered meanwhile; a process that dies
-#: in between sends it again.
-NOTE_SECONDS = 0.05
+#: Answered deliveries are written to the record in one go, after this long. A process that is killed in between sends
+#: them again.
+RECORD_SECONDS = 0.05
 
-#: Sets that wait for their repeat at one address; beyond it new ones are not begun.
-REPEATS_MAX = 256
+#: Batches that wait for another attempt at one address; with more, no new ones are begun.
+RETRIES_MAX = 256
 
 
 @dataclass(order=True, slots=True)
 class Delivery:
-    """One set of reports on its way, the same with the same id at every attempt."""
+    """One batch of reports, the same under the same id at every attempt."""
 
     due: float
     webhook_id: str = field(compare=False)
@@ -56,7 +56,7 @@ class Delivery:
 
 
 class Callbacks:
-    """The lines to all callback addresses."""
+    """Queues reports by callback address."""
 
     def __init__(self, store: OrderStore, faults: Faults, clock: Clock, webhook: Webhook) -> None:
         self.store = store
@@ -65,36 +65,36 @@ class Callbacks:
         self.webhook = webhook
         self.http_client = HttpClient()
         self.tasks: set[asyncio.Task[None]] = set()
-        self._lines: dict[str, Line] = {}
+        self._queues: dict[str, AddressQueue] = {}
         self._answered: list[int] = []
 
     def put(self, callback_url: str, sequence: int) -> None:
-        """Deliver the report of the trade with that sequence, at least once; across restarts by way of the record."""
+        """Deliver the report of the trade with that sequence, at least once, even if the process is restarted."""
         self._put(callback_url, sequence)
 
     def put_false(self, callback_url: str, false_report: dict[str, Any]) -> None:
-        """Deliver a report that is not in the record; it does not outlive the process."""
+        """Deliver a report that is not in the record, unless the process is restarted."""
         self._put(callback_url, false_report)
 
     def _put(self, callback_url: str, item: int | dict[str, Any]) -> None:
-        line = self._lines.get(callback_url)
-        if line is None:
-            line = self._lines[callback_url] = Line(self, callback_url)
+        queue = self._queues.get(callback_url)
+        if queue is None:
+            queue = self._queues[callback_url] = AddressQueue(self, callback_url)
         delay = self.faults.duration("callbackDelayMs")
         if delay:
-            asyncio.get_running_loop().call_later(delay / SECOND, line.put, item)
+            asyncio.get_running_loop().call_later(delay / SECOND, queue.put, item)
         else:
-            line.put(item)
+            queue.put(item)
 
     def wake(self) -> None:
-        """Go on where a fault has ended. Repeating it changes nothing."""
-        for line in self._lines.values():
-            line.wake()
+        """Go on sending after a fault has ended. Idempotent."""
+        for queue in self._queues.values():
+            queue.wake()
 
     def note_answered(self, sequences: list[int]) -> None:
-        """Remember that these reports need not be sent again."""
+        """Record that these reports need not be sent again."""
         if not self._answered:
-            asyncio.get_running_loop().call_later(NOTE_SECONDS, self._write_answered)
+            asyncio.get_running_loop().call_later(RECORD_SECONDS, self._write_answered)
         self._answered += sequences
 
     def _write_answered(self) -> None:
@@ -106,67 +106,68 @@ class Callbacks:
                 log.error("record_not_written", error=str(error), reports=len(answered))
 
     def close(self) -> None:
-        """Drop what is under way; the record still knows what was not answered."""
+        """Drop all posts; after a restart, what was not answered is sent again."""
         self._write_answered()
         for task in self.tasks:
             task.cancel()
         self.http_client.close()
 
 
-class Line:
-    """What goes to one address."""
+class AddressQueue:
+    """The reports for one address, and the batches that are being sent to it."""
 
     def __init__(self, callbacks: Callbacks, url: str) -> None:
         self._callbacks = callbacks
         self._url = url
         self._address = Address.of(url)
         self._waiting: deque[int | dict[str, Any]] = deque()
-        self._repeats: list[Delivery] = []
-        self._under_way = 0
+        self._retries: list[Delivery] = []
+        self._posts = 0
         self._failures = 0
-        self._out_until = 0.0
+        self._unreachable_until = 0.0
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.Handle | None = None
-        self._soon = False
+        self._woken = False
 
     def put(self, item: int | dict[str, Any]) -> None:
+        """Queue a report: the sequence of its trade or, for a false one, the report itself."""
         self._waiting.append(item)
         self.wake()
 
     def wake(self) -> None:
-        """Look for what can be sent, once everybody else has had their turn: reports of one moment share a set."""
-        if not self._soon:
-            self._soon = True
-            self._loop.call_soon(self._pump)
+        """Send what can be sent, a turn of the event loop later, so that reports of one turn share a batch."""
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon(self._send)
 
-    def _pump(self) -> None:
-        self._soon = False
+    def _send(self) -> None:
+        self._woken = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while not self._callbacks.faults.down and self._under_way < UNDER_WAY_MAX:
+        while not self._callbacks.faults.down and self._posts < CONCURRENT_POSTS_MAX:
             delivery = self._next()
             if delivery is None:
-                self._sleep()
+                self._wait()
                 return
-            self._under_way += 1
-            self._start(self._deliver(delivery))
+            self._posts += 1
+            self._run(self._deliver(delivery))
             if self._callbacks.faults.happens("callbackDuplicateRate"):
-                self._start(self._attempt_for_nothing(delivery))
+                self._run(self._post_duplicate(delivery))
 
     def _next(self) -> Delivery | None:
         at = self._loop.time()
-        if self._repeats and self._repeats[0].due <= at:
-            return heappop(self._repeats)
-        while self._waiting and self._out_until <= at and len(self._repeats) < REPEATS_MAX:
+        if self._retries and self._retries[0].due <= at:
+            return heappop(self._retries)
+        while self._waiting and self._unreachable_until <= at and len(self._retries) < RETRIES_MAX:
             items = [self._waiting.popleft() for _ in range(min(REPORTS_MAX, len(self._waiting)))]
-            delivery = self._set_of(items)
+            delivery = self._make_delivery(items)
             if delivery is not None:
                 return delivery
         return None
 
-    def _set_of(self, items: list[int | dict[str, Any]]) -> Delivery | None:
-        """Make a delivery of those reports, less the ones that a fault loses."""
+    def _make_delivery(self, items: list[int | dict[str, Any]]) -> Delivery | None:
+        """Make a batch of reports, less those that a fault loses; None when none is left."""
         callbacks = self._callbacks
         orders = callbacks.store.read([item for item in items if isinstance(item, int)])
         lost = {order.sequence for order in orders if self._is_lost(order)}
@@ -184,21 +185,21 @@ class Line:
         faults = self._callbacks.faults
         return faults.happens("callbackDropRate") or faults.is_silent(order.trade_id, order.ticker)
 
-    def _sleep(self) -> None:
-        moments = [self._repeats[0].due] if self._repeats else []
-        if self._waiting and len(self._repeats) < REPEATS_MAX:
-            moments.append(self._out_until)
-        if moments:
-            self._timer = self._loop.call_at(min(moments), self._pump)
+    def _wait(self) -> None:
+        times = [self._retries[0].due] if self._retries else []
+        if self._waiting and len(self._retries) < RETRIES_MAX:
+            times.append(self._unreachable_until)
+        if times:
+            self._timer = self._loop.call_at(min(times), self._send)
 
-    def _start(self, work: Any) -> None:
+    def _run(self, work: Any) -> None:
         task = self._loop.create_task(work)
         self._callbacks.tasks.add(task)
         task.add_done_callback(self._callbacks.tasks.discard)
 
     async def _deliver(self, delivery: Delivery) -> None:
-        failure = await self._attempt(delivery)
-        self._under_way -= 1
+        failure = await self._post(delivery)
+        self._posts -= 1
         if failure is None:
             self._succeeded(delivery)
         else:
@@ -206,31 +207,31 @@ class Line:
         self.wake()
 
     def _succeeded(self, delivery: Delivery) -> None:
-        if self._failures >= FAILURES_UNTIL_OUT:
+        if self._failures >= FAILURES_UNTIL_UNREACHABLE:
             log.info("callbacks_answered_again", url=self._url)
-            for repeat in self._repeats:
-                repeat.due = 0.0
+            for retry in self._retries:
+                retry.due = 0.0
         self._failures = 0
-        self._out_until = 0.0
+        self._unreachable_until = 0.0
         if delivery.sequences:
             self._callbacks.note_answered(delivery.sequences)
 
     def _failed(self, delivery: Delivery, failure: str) -> None:
         delivery.attempts += 1
         self._failures += 1
-        if self._failures == FAILURES_UNTIL_OUT:
+        if self._failures == FAILURES_UNTIL_UNREACHABLE:
             log.warning("callbacks_not_answered", url=self._url, failure=failure)
-        if self._failures >= FAILURES_UNTIL_OUT:
-            self._out_until = self._loop.time() + _pause(self._failures - FAILURES_UNTIL_OUT + 1)
+        if self._failures >= FAILURES_UNTIL_UNREACHABLE:
+            self._unreachable_until = self._loop.time() + _pause(self._failures - FAILURES_UNTIL_UNREACHABLE + 1)
         delivery.due = self._loop.time() + _pause(delivery.attempts)
-        heappush(self._repeats, delivery)
+        heappush(self._retries, delivery)
 
-    async def _attempt_for_nothing(self, delivery: Delivery) -> None:
-        await self._attempt(delivery)
+    async def _post_duplicate(self, delivery: Delivery) -> None:
+        await self._post(delivery)
 
-    async def _attempt(self, delivery: Delivery) -> str | None:
-        """Post once. None when it was answered 2xx, else words for why not."""
-        # By the machine's time: a clock that a tester moves to another day must not make every signature stale.
+    async def _post(self, delivery: Delivery) -> str | None:
+        """Post once. Returns None if it was answered 2xx, else the reason."""
+        # The machine's time: no broker would take callbacks that are signed with that of another day.
         skew = self._callbacks.faults.seconds("callbackTimestampSkewSeconds")
         at = to_datetime(machine_time() + int(skew * SECOND))
         headers = {
@@ -251,6 +252,6 @@ class Line:
 
 
 def _pause(times: int) -> float:
-    """Seconds before the repeat after so many failures."""
+    """Seconds to wait after so many failures."""
     pause = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_FIRST * 2.0 ** min(times - 1, 10))
     return pause * random.uniform(0.75, 1.25)

@@ -116,7 +116,7 @@ class Database:
         try:
             return write()
         except sqlite3.Error as error:
-            # Half a set must not be kept, so all who share the transaction lose it and hear of it.
+            # Half a set must not be kept, so every write of the transaction fails.
             self._abandon(self._commit, error)
             raise
 

@@ -1,7 +1,7 @@
 """Draw one session's price, second by second, through its real open, high, low and close.
 
-Between these it is a Brownian bridge whose dice are a hash of stock, day and place, so that any second of any day is
-computed by itself, alike on every machine.
+Between these it is a Brownian bridge whose random numbers are a hash of stock, day and place, so that the price of any
+second is computed by itself, alike on every machine.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import NamedTuple
 CENT = 100
 DOLLAR = 10_000
 
-#: How often each of the up to three pieces of a path is halved for its outline: 32 points a piece.
+#: How often each of the up to three pieces of a path is halved for its outline, which makes 32 points a piece.
 OUTLINE_HALVINGS = 5
 
-#: About how many points of the path decide on the high and the low of a period.
+#: About how many points of the path make the high and the low of a period.
 POINTS_OF_A_PERIOD = 4
 
 _MASK = (1 << 64) - 1
@@ -57,7 +57,7 @@ class DayPath:
         anchors = {0: candle.open, seconds: candle.close}
         for salt, price in ((1, candle.high), (2, candle.low)):
             if price not in (candle.open, candle.close):
-                at = int(seconds * (0.02 + 0.96 * even(self._seed, salt)))
+                at = int(seconds * (0.02 + 0.96 * uniform(self._seed, salt)))
                 while at in anchors:
                     at += 1
                 anchors[at] = price
@@ -88,7 +88,7 @@ class DayPath:
                 if second == middle:
                     break
         # The last trade bounces between bid and ask, so that quiet shares move too.
-        bounce = (even(self._seed, second + 1_000_003) - 0.5) * (1.4 * CENT + a * 0.0002)
+        bounce = (uniform(self._seed, second + 1_000_003) - 0.5) * (1.4 * CENT + a * 0.0002)
         return self._rounded(a + bounce)
 
     def until(self, second: int) -> Candle:
@@ -148,12 +148,12 @@ class DayPath:
         """The path half-way between two of its points."""
         middle = (left + right) // 2
         span = right - left
-        bits = dice(self._seed, middle)
-        # The sum of four even dice is close to normal, and the same on every machine.
+        bits = random_bits(self._seed, middle)
+        # The sum of four uniform numbers is close to normal, and the same on every machine.
         normal = ((bits & 65535) + (bits >> 16 & 65535) + (bits >> 32 & 65535) + (bits >> 48) - 131070) / 37837.0
         value = a + (b - a) * (middle - left) / span
         value += self._volatility * sqrt((middle - left) * (right - middle) / span) * normal
-        # What would leave the day's range is folded back into it.
+        # A value outside the day's range is folded back into it.
         low, high = self._candle.low, self._candle.high
         if value > high:
             return max(2.0 * high - value, low)
@@ -167,17 +167,17 @@ class DayPath:
 
 
 def seed_of(text: str) -> int:
-    """A seed for dice."""
+    """Make a seed of a text."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def even(seed: int, place: int) -> float:
-    """A number from 0 to 1 for a place, evenly distributed."""
-    return dice(seed, place) / _MASK
+def uniform(seed: int, place: int) -> float:
+    """A random number from 0 to 1 for a place, uniformly distributed."""
+    return random_bits(seed, place) / _MASK
 
 
-def dice(seed: int, place: int) -> int:
-    """64 even bits for a place (the finalizer of SplitMix64)."""
+def random_bits(seed: int, place: int) -> int:
+    """64 random bits for a place (the finalizer of SplitMix64)."""
     z = (seed + place * 0x9E3779B97F4A7C15) & _MASK
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK

@@ -28,7 +28,7 @@ STORE_PAUSE_SECONDS = 1.0
 
 
 class Outbox(Protocol):
-    """Where final reports go."""
+    """Delivers final reports."""
 
     def put(self, callback_url: str, sequence: int) -> None:
         """Deliver the report of the trade with that sequence, as the record holds it when it is sent."""
@@ -38,7 +38,7 @@ class Outbox(Protocol):
 
 
 class ExecutionEngine:
-    """Executes the accepted trades, in order of when they are due."""
+    """Executes accepted trades when they are due."""
 
     def __init__(self, store: OrderStore, market: Market, faults: Faults, outbox: Outbox, clock: Clock) -> None:
         self._store = store
@@ -112,11 +112,13 @@ class ExecutionEngine:
 
     def _execute_due(self) -> None:
         self._timer = None
+        if self._faults.down:
+            return
         due_until = machine_time()
         entries: list[tuple[int, int]] = []
         while self._due and self._due[0][0] <= due_until and len(entries) < EXECUTIONS_AT_ONCE:
             entries.append(heappop(self._due))
-        if entries and not self._faults.down:
+        if entries:
             try:
                 self._execute([sequence for _, sequence in entries], self._clock.now())
             except sqlite3.Error as error:

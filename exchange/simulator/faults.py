@@ -33,10 +33,11 @@ _PATH = re.compile(r"(?:[A-Z]{3,7} )?/[!-~]{0,200}", re.ASCII)
 
 @dataclass(frozen=True)
 class Rule:
-    """Which values a fault takes, in code and in words."""
+    """Which values a fault takes."""
 
     default: Any
-    words: str
+    #: What a value must be, in a sentence for testers.
+    requirement: str
     accepts: Any
     per_path: bool = False
 
@@ -45,8 +46,8 @@ class Rule:
         if self.per_path and isinstance(value, dict):
             if all(_PATH.fullmatch(path) and self.accepts(one) for path, one in value.items()):
                 return None
-            return f'each key must be a path such as "/v1/quotes" or "POST /v1/trades", each value {self.words}'
-        return None if self.accepts(value) else f"must be {self.words}"
+            return f'each key must be a path such as "/v1/quotes" or "POST /v1/trades", each value {self.requirement}'
+        return None if self.accepts(value) else f"must be {self.requirement}"
 
 
 def _number(least: float, most: float, what: str, default: float = 0, *, per_path: bool = False) -> Rule:
@@ -125,20 +126,20 @@ RULES: dict[str, Rule] = {
 
 
 class Faults:
-    """The faults in force, and the dice that decide which calls and trades they hit."""
+    """The faults in force, and the random numbers that decide which calls and trades they hit."""
 
     def __init__(self, latency_ms: int) -> None:
         self._latency_ms = latency_ms
         self.clear()
 
     def clear(self) -> None:
-        """End all faults and go back to dice without a seed. Idempotent."""
+        """End all faults, the seed too. Idempotent."""
         self._values: dict[str, Any] = {name: rule.default for name, rule in RULES.items()}
         self._values["latencyMs"] = self._latency_ms
-        self._dice = random.Random()
+        self._random = random.Random()
 
     def set(self, changes: Mapping[str, object]) -> None:
-        """Merge changes into what is in force, all or nothing; `seed` restarts the dice.
+        """Merge changes into what is in force, all or nothing; `seed` restarts the random numbers.
 
         Raises:
             Invalid: if a name or a value is not valid.
@@ -153,7 +154,7 @@ class Faults:
             raise Invalid(errors)
         self._values |= changes
         if "seed" in changes:
-            self._dice = random.Random(self._values["seed"])
+            self._random = random.Random(self._values["seed"])
 
     def as_json(self) -> dict[str, Any]:
         """All faults by name, with the defaults of those that are not in force."""
@@ -164,8 +165,8 @@ class Faults:
         return {name: value for name, value in self._values.items() if value != RULES[name].default}
 
     def happens(self, rate_name: str) -> bool:
-        """Throw the dice for one of the rates."""
-        return self._throw(self._values[rate_name])
+        """Decide at random, by one of the rates."""
+        return self._decide(self._values[rate_name])
 
     def happens_to(self, rate_name: str, trade_id: str) -> bool:
         """Decide whether a rate hits a trade: always the same answer for the same id, rate and seed."""
@@ -187,17 +188,17 @@ class Faults:
     def latency(self) -> int:
         """Draw the microseconds from the arrival of a trade until it executes."""
         whole = self.duration("latencyMs")
-        return self._dice.randint(0, whole) if self._values["latencyJitter"] else whole
+        return self._random.randint(0, whole) if self._values["latencyJitter"] else whole
 
     def proxy_answer(self, method: str, path: str) -> str | None:
         """Draw the kind of answer that a proxy gives to this call in place of the exchange, or None."""
-        if not self._throw(self._for_path("proxyAnswerRate", method, path)):
+        if not self._decide(self._for_path("proxyAnswerRate", method, path)):
             return None
-        return str(self._dice.choice(self._values["proxyAnswerKinds"]))
+        return str(self._random.choice(self._values["proxyAnswerKinds"]))
 
     def garble_kind(self) -> str:
         """Draw what is wrong with a garbled report."""
-        return str(self._dice.choice(self._values["garbleKinds"]))
+        return str(self._random.choice(self._values["garbleKinds"]))
 
     def is_poison(self, ticker: object) -> bool:
         """Whether an Execute that contains this ticker fails as a whole."""
@@ -217,8 +218,8 @@ class Faults:
         """Whether the exchange refuses all calls and does nothing."""
         return bool(self._values["down"])
 
-    def _throw(self, rate: float) -> bool:
-        return bool(rate) and self._dice.random() < rate
+    def _decide(self, rate: float) -> bool:
+        return bool(rate) and self._random.random() < rate
 
     def _for_path(self, name: str, method: str, path: str) -> float:
         """The value for a path: that of the longest prefix; of two alike, the one that names the method."""

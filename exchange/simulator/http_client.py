@@ -7,7 +7,7 @@ import ssl
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-#: An answer's body up to this is read so that its connection can be used again; a longer one costs the connection.
+#: A longer answer is not read to its end; its connection is closed.
 ANSWER_BYTES_MAX = 65_536
 
 #: Idle connections kept to one host.
@@ -15,11 +15,11 @@ IDLE_MAX = 8
 
 
 class NoAnswer(Exception):
-    """Nothing that is an HTTP answer came back."""
+    """What came back is not an HTTP answer."""
 
 
 class Address(NamedTuple):
-    """Where to post, taken apart once."""
+    """A URL, parsed once."""
 
     host: str
     port: int
@@ -29,6 +29,7 @@ class Address(NamedTuple):
 
     @classmethod
     def of(cls, url: str) -> Address:
+        """Parse a URL that `execute_request` has accepted."""
         parts = urlsplit(url)
         tls = parts.scheme == "https"
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -48,10 +49,13 @@ class HttpClient:
         self._tls: ssl.SSLContext | None = None
 
     async def post(self, address: Address, headers: dict[str, str], body: bytes, timeout_seconds: float) -> int:
-        """Post once and return the status that was answered.
+        """Post once and return the status of the answer.
 
-        Where a kept connection turns out to have been closed before it answered, a new one is tried at once, so that
-        the other side may see the post twice. Raises NoAnswer, OSError or TimeoutError.
+        If a kept connection turns out to be closed, the post is repeated on a new one, so that the receiver may see it
+        twice.
+
+        Raises:
+            NoAnswer, OSError, TimeoutError: there was no answer.
         """
         lines = [
             f"POST {address.target} HTTP/1.1",
@@ -106,7 +110,7 @@ class HttpClient:
 
 
 async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """The status, and whether the connection can be used again."""
+    """Read an answer: its status, and whether the connection can be used again."""
     try:
         status = 100
         while 100 <= status < 200:

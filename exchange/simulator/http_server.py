@@ -13,6 +13,9 @@ import h11
 READ_BYTES = 65_536
 BACKLOG = 1024
 
+#: How long a caller whose body is too long may go on sending it.
+LINGER_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -83,7 +86,7 @@ class HttpServer:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._connections.add(task)
         try:
-            # A caller that hangs up or is cut off needs no words; neither does the end of the process.
+            # Callers hang up, and the process ends: nothing to report.
             with suppress(OSError, asyncio.CancelledError):
                 await self._converse(reader, writer)
         finally:
@@ -108,6 +111,7 @@ class HttpServer:
                 return
             await _send(response, writer, protocol, with_body=request.method != "HEAD")
             if protocol.our_state is not h11.DONE or protocol.their_state is not h11.DONE:
+                await _linger(reader, writer, protocol)
                 return
             protocol.start_next_cycle()
 
@@ -166,6 +170,16 @@ async def _send(response: Response, writer: asyncio.StreamWriter, protocol: h11.
         await _write_slowly(head, response.head_pause_seconds, writer)
         await _write_slowly(body, response.body_pause_seconds, writer)
     await writer.drain()
+
+
+async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: h11.Connection) -> None:
+    """Read on for a moment if the caller is still sending: closing at once would take the answer away from it."""
+    if protocol.their_state is h11.SEND_BODY and writer.can_write_eof():
+        writer.write_eof()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while await reader.read(READ_BYTES):
+                    pass
 
 
 async def _write_slowly(content: bytes, pause_seconds: float, writer: asyncio.StreamWriter) -> None:

@@ -1,7 +1,7 @@
 """Tell what is listed and what it costs: a pure function of ticker and time, so that quotes, charts and fills agree.
 
-Prices are in the shares of the day on which they are asked for: a split divides them from its ex-date on, and for
-whoever looks back after it, all earlier ones too.
+Prices are in the shares of the day on which they are asked for: from the ex-date of a split on, all prices are divided,
+those of earlier days too.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _COLUMNS = (
 
 
 class Order(NamedTuple):
-    """One trade as the record holds it. Money in units of 1/10,000 USD, times in microseconds."""
+    """One trade of the record. Money in units of 1/10,000 USD, times in microseconds."""
 
     sequence: int
     trade_id: str
@@ -44,6 +44,7 @@ class Order(NamedTuple):
 
     @property
     def terms(self) -> Terms:
+        """The terms on which it was accepted."""
         return Terms(self.trade_id, self.ticker, self.type, self.quantity, self.max_price, self.expires_at)
 
 
@@ -60,7 +61,7 @@ class Decision(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """A trade that still has to be executed, or whose report has still to be delivered."""
+    """A trade that has yet to be executed, or whose report has yet to be delivered."""
 
     sequence: int
     callback_url: str
@@ -69,7 +70,7 @@ class Pending(NamedTuple):
 
 
 def report(order: Order) -> dict[str, Any]:
-    """The exchange's word on one trade, as a broker reads it."""
+    """Write the report on a trade as brokers read it."""
     return {
         "tradeId": order.trade_id,
         "status": order.status,
@@ -86,7 +87,7 @@ def report(order: Order) -> dict[str, Any]:
 
 
 def record_entry(order: Order) -> dict[str, Any]:
-    """A report with all else that the record knows of the trade."""
+    """Write an entry of the record: a report, and everything else that is known about the trade."""
     times = {
         "receivedAt": order.received_at,
         "firstReceivedAt": order.received_at,
@@ -110,7 +111,7 @@ class OrderStore:
         self.database = database
 
     def add(self, terms: Terms, callback_url: str, received_at: int, due_at: int) -> int | None:
-        """Write a trade down; its sequence, or None when its id is there already (then nothing changes)."""
+        """Insert a trade. Returns its sequence, or None if its id exists already; then nothing changes."""
         cursor = self.database.write(
             "INSERT INTO orders (trade_id, ticker, type, quantity, max_price, expires_at, callback_url, received_at,"
             " last_received_at, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (trade_id) DO NOTHING",
@@ -119,7 +120,7 @@ class OrderStore:
         return cursor.lastrowid if cursor.rowcount else None
 
     def received_again(self, trade_id: str, callback_url: str, at: int) -> None:
-        """Count that a trade came again. The newest address is where a report that has not been delivered yet goes."""
+        """Count another arrival of a trade, and send its report to the newest address if it has not been delivered."""
         self.database.write(
             "UPDATE orders SET times_received = times_received + 1, last_received_at = ?, callback_url = ?"
             " WHERE trade_id = ?",
@@ -127,7 +128,7 @@ class OrderStore:
         )
 
     def decide(self, decisions: Iterable[tuple[int, Decision]]) -> None:
-        """Write down how trades, by sequence, ended. A trade that has ended already stays as it is."""
+        """Record how trades ended, by sequence. Idempotent: a trade that has ended stays as it is."""
         self.database.write_many(
             "UPDATE orders SET status = ?, price = ?, amount = ?, reason = ?, reason_code = ?, execution_id = ?,"
             " final_at = ? WHERE sequence = ? AND final_at IS NULL",
@@ -135,18 +136,19 @@ class OrderStore:
         )
 
     def delivered(self, sequences: Iterable[int], at: int) -> None:
-        """Note that reports need not be sent any more. Repeating it changes nothing."""
+        """Record that reports need not be sent again. Idempotent."""
         self.database.write_many(
             "UPDATE orders SET delivered_at = ? WHERE sequence = ? AND delivered_at IS NULL",
             [(at, sequence) for sequence in sequences],
         )
 
     def find(self, trade_id: str) -> Order | None:
+        """Find a trade by its id."""
         row = next(iter(self.database.read(f"SELECT {_COLUMNS} FROM orders WHERE trade_id = ?", (trade_id,))), None)
         return Order._make(row) if row else None
 
     def read(self, sequences: Sequence[int]) -> list[Order]:
-        """The trades with those sequences, in order of sequence."""
+        """Read trades by sequence, in order of sequence."""
         found: list[Order] = []
         for n in range(0, len(sequences), PARAMETERS_MAX):
             some = sequences[n : n + PARAMETERS_MAX]
@@ -156,12 +158,12 @@ class OrderStore:
         return found
 
     def page(self, after: int, limit: int) -> list[Order]:
-        """The trades that arrived after that sequence, in order of arrival."""
+        """Read the trades after that sequence, in order of arrival."""
         query = f"SELECT {_COLUMNS} FROM orders WHERE sequence > ? ORDER BY sequence LIMIT ?"
         return [Order._make(row) for row in self.database.read(query, (after, limit))]
 
     def pending(self) -> list[Pending]:
-        """What an earlier process left undone, in order of arrival."""
+        """Read what an earlier process left undone, in order of arrival."""
         query = (
             "SELECT sequence, callback_url, due_at, final_at IS NOT NULL FROM orders"
             " WHERE delivered_at IS NULL ORDER BY sequence"

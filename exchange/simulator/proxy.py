@@ -1,4 +1,4 @@
-"""Answer as something between the broker and the exchange would: in its own words, or with half of the exchange's."""
+"""Answer as something between the broker and the exchange would: with a page of its own, or with half an answer."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def proxy_answer(kind: str, genuine: Response | None) -> Response | None:
         genuine: what the exchange answered, where the call was passed on to it.
     """
     if kind in _PAGES:
-        status, words = _PAGES[kind]
-        page = f"<html><head><title>{words}</title></head><body><h1>{words}</h1><hr>nginx/1.27.3</body></html>"
+        status, title = _PAGES[kind]
+        page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1><hr>nginx/1.27.3</body></html>"
         return _answer(status, "text/html", page)
     if kind == "json404":
         return _answer(404, "application/json", json.dumps({"message": "no Route matched with those values"}))

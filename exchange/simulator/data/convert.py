@@ -55,7 +55,7 @@ class Listing(NamedTuple):
 
 
 def cents(open_: float, high: float, low: float, close: float) -> Day:
-    """A day in cents, with the high and the low stretched over open and close where the source has them outside."""
+    """A day in cents, with high and low widened where open or close lie outside of them."""
     o, h, l, c = (max(1, round(x * 100)) for x in (open_, high, low, close))
     return Day(o, max(o, h, c), min(o, l, c), c)
 

@@ -135,6 +135,14 @@ def test_rejections(exchange, broker, trade, terms, code):
     assert report["executionId"]
 
 
+def test_a_fill_above_max_price_is_rejected_with_a_stable_code_and_text(exchange, broker, trade):
+    mine = trade(quantity=2, maxPrice="10.5")
+    exchange.execute(broker.url, mine)
+    report = exchange.final(mine["tradeId"])
+    assert (report["status"], report["reasonCode"]) == ("REJECTED", "insufficient_funds")
+    assert re.fullmatch(r"cost of \d+\.\d{4} is over maxPrice 10\.5000", report["reason"])
+
+
 def test_a_buy_fills_only_within_its_cap(exchange, broker, trade):
     filled = trade(quantity=1)
     exchange.execute(broker.url, filled)
