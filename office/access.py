@@ -1,9 +1,9 @@
-"""Who gets into the back office: staff with a role, with a second factor given in this session, for a short while."""
+"""Access to the back office: for staff with a role, after a second factor in this session, for a short while."""
 
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.authentication import get_authentication_records
 from allauth.account.internal.flows.login import record_authentication
@@ -15,41 +15,56 @@ from django.contrib.auth import logout
 from django.contrib.auth.signals import user_logged_in
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
-from accounts.models import SignIn
+from accounts.models import Customer, SignIn
 from accounts.sign_ins import address_of, of_staff
 from office import audit
 from office.audit import Actor
 from office.models import AuditEntry
+from office.roles import Power, may
 
 PREFIX = "/admin/"
-REFRESHES_ITSELF = "/admin/desk/"  # what a browser asks for by itself does not keep a session alive
+REFRESHED_BY_SCRIPT = "/admin/desk/"  # a page that refreshes itself does not keep its session alive
 IDLE_SECONDS_MAX = 30 * 60
 SESSION_SECONDS_MAX = 10 * 3600  # one shift
-SEEN_EVERY_SECONDS = 60  # how fine idleness is measured
+SEEN_EVERY_SECONDS = 60  # how precisely idle time is measured
 SEEN, SINCE = "office_seen_at", "office_since"
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """Who acts in this request, and from where."""
+    """Return the person that acts in this request, and the address it came from."""
     user: Any = request.user
-    return Actor(user.pk, user.email if user.is_authenticated else "nobody", address_of(request))
+    return Actor(user.pk, user.email if user.is_authenticated else "anonymous", address_of(request))
+
+
+def staff_of(request: HttpRequest) -> Customer:
+    """Return the signed-in person of a request that was let in."""
+    return cast(Customer, request.user)
+
+
+def audit_link(request: HttpRequest, query: str) -> str:
+    """Return the address of the audit log with this filter, or nothing for staff that may not read it."""
+    if not may(request.user, Power.AUDIT):
+        return ""
+    return f"{reverse('admin:office_auditentry_changelist')}?{query}"
 
 
 def second_factor_given(request: HttpRequest) -> bool:
-    """Whether a code was given in this session."""
+    """Say whether a second factor was given in this session."""
     return any(record.get("method") == "mfa" for record in get_authentication_records(request, request.user))
 
 
 def has_second_factor(user: Any) -> bool:
-    """Whether this member of staff has set one up."""
+    """Say whether this member of staff has set up a second factor."""
     return Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists()
 
 
 class ContentPolicy(CSPMiddleware):
-    """The site's content policy; the back office's pages alone may evaluate, which its widgets (Alpine) do.
+    """Middleware: the site's content security policy.
 
-    An answer to a program is no page: nothing in it may load or do anything.
+    Only pages of the back office may evaluate text as script, because its widgets (Alpine) do. An answer to a program
+    is no page, so nothing in it may load or run.
     """
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
@@ -65,34 +80,36 @@ class ContentPolicy(CSPMiddleware):
 
 
 class StaffSession:
-    """Middleware: a session in the back office ends when it was idle for IDLE_SECONDS_MAX, or after a shift."""
+    """Middleware: ends a back office session that was idle for IDLE_SECONDS_MAX, or that is older than a shift."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info.startswith(PREFIX):
-            with suppress(Error):  # the database is away, as the page itself will find
-                self._look_at_the_clock(request)
+            with suppress(Error):  # the database is away, and the page itself will say so
+                self._end_if_over(request)
         return self.get_response(request)
 
-    def _look_at_the_clock(self, request: HttpRequest) -> None:
+    def _end_if_over(self, request: HttpRequest) -> None:
         if not request.user.is_authenticated:
             return
         now = int(time.time())
         seen, since = request.session.get(SEEN, now), request.session.get(SINCE, now)
         if now - seen > IDLE_SECONDS_MAX or now - since > SESSION_SECONDS_MAX:
             logout(request)
-        elif request.path_info != REFRESHES_ITSELF and (SEEN not in request.session or now - seen > SEEN_EVERY_SECONDS):
+        elif request.path_info == REFRESHED_BY_SCRIPT:
+            return
+        elif SEEN not in request.session or now - seen > SEEN_EVERY_SECONDS:
             request.session[SEEN] = now
             request.session.setdefault(SINCE, since)
 
 
 def connect() -> None:
-    """Note staff's sign-ins in the audit log too; a second factor that was just set up has been given."""
+    """Record sign-ins of staff in the audit log, and take a second factor just set up as given. Idempotent."""
     authenticator_added.connect(_factor_added, dispatch_uid="office")
     user_logged_in.connect(_signed_in, dispatch_uid="office")
-    of_staff.connect(_sign_in_kept, dispatch_uid="office")
+    of_staff.connect(_sign_in_recorded, dispatch_uid="office")
 
 
 def _factor_added(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
@@ -107,7 +124,8 @@ def _signed_in(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
         request.session.set_expiry(SESSION_SECONDS_MAX)
 
 
-AS_AUDITED = {
+# How each kind of sign-in reads in the audit log.
+AUDITED_AS = {
     SignIn.Kind.IN: ("sign in", AuditEntry.Outcome.DONE),
     SignIn.Kind.WRONG_PASSWORD: ("sign in", AuditEntry.Outcome.REFUSED),
     SignIn.Kind.WRONG_CODE: ("sign in", AuditEntry.Outcome.REFUSED),
@@ -117,12 +135,12 @@ AS_AUDITED = {
 }
 
 
-def _sign_in_kept(sender: Any, sign_in: SignIn, **_: Any) -> None:
-    action, outcome = AS_AUDITED[SignIn.Kind(sign_in.kind)]
+def _sign_in_recorded(sender: Any, sign_in: SignIn, **_: Any) -> None:
+    action, outcome = AUDITED_AS[SignIn.Kind(sign_in.kind)]
     staff = Actor(sign_in.customer_id, sign_in.customer.email, sign_in.address)
     audit.record(staff, action, outcome, subject=sign_in.device, reason=sign_in.get_kind_display())
 
 
 def open_sessions(customer_id: int) -> int:
-    """How many sessions somebody has signed in to."""
+    """Return how many open sessions a customer has."""
     return UserSession.objects.filter(user_id=customer_id).count()

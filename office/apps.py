@@ -1,4 +1,4 @@
-"""The back office as Django apps: `office` itself, and the admin with our site."""
+"""The back office as two Django apps: `office` itself, and Django's admin with our site."""
 
 from importlib import import_module
 
@@ -7,17 +7,19 @@ from django.contrib.admin.apps import SimpleAdminConfig
 
 
 class Admin(SimpleAdminConfig):
-    """Django's admin, whose site is the back office."""
+    """Django's admin, with the back office as its site."""
 
     default_site = "office.site.Office"
 
     def ready(self) -> None:
         super().ready()
-        # Only ours: what other apps would register could be edited past the verbs and the audit log.
-        import_module("office.admin")
+        # Only our tables: what other apps register could be edited without the verbs and the audit log.
+        import_module("office.tables")
 
 
 class OfficeConfig(AppConfig):
+    """The back office's own models and pages."""
+
     name = "office"
 
     def ready(self) -> None:

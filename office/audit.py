@@ -1,29 +1,32 @@
-"""The audit log: who saw what, who did what, from where, before and after. Append-only, and chained by hashes.
+"""The audit log: who saw what and who did what, from where, before and after. Append-only and chained by hashes.
 
-An entry's digest covers the digest of the one before, so that no entry can be changed, taken out or put in without
-every later digest becoming wrong. What was cut off at the end is told by the head, and by any digest noted elsewhere.
+The digest of an entry covers the digest of the entry before it, so an entry cannot be changed, removed or inserted
+without every later digest becoming wrong. Entries cut off at the end are noticed by the head, or by any digest that was
+written down elsewhere.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
 from exchange.messages import storable
 from office.models import AuditEntry, AuditHead
 
-ENTRIES_AT_ONCE = 2000
+ENTRIES_PER_BATCH = 2000
+SEEN_EACH_MAX = 5  # customers on a page, up to which each gets an entry of its own
+TEXT_LENGTH_MAX = 2000  # of each text in `before` and `after`, characters
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, and from where."""
+    """The person or process that acts, and the network address that the request came from."""
 
     id: int | None
     name: str
@@ -42,40 +45,84 @@ def record(
     before: Any = None,
     after: Any = None,
 ) -> AuditEntry:
-    """Append an entry; in the transaction that is open, else in one of its own. Again: another entry.
+    """Append an entry to the audit log.
 
-    The head's lock is kept until the transaction ends, and must be the last that it takes.
+    Each attempt is one statement that moves the head only if nobody else has moved it, so this needs no transaction of
+    its own and also works inside one. An attempt that fails means that another entry got in, so this always ends.
+
+    Idempotent: no. Each call appends another entry.
+
+    Args:
+        customer_id: the customer that was seen or affected, so that the log can be read by customer.
+        before: what the action can change, as it was; anything that JSON takes.
+        after: the same, as it is now.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(LOCK_HEAD)
-        number, previous = cursor.fetchone()
-        entry = AuditEntry(
-            number=number + 1,
-            at=timezone.now(),
-            staff_id=actor.id,
-            staff=storable(actor.name, 254),
-            address=storable(actor.address, 64),
-            action=action,
-            outcome=outcome,
-            customer_id=customer_id,
-            trade_id=trade_id,
-            subject=storable(subject, 200),
-            reason=storable(reason, 500),
-            before=_plain(before),
-            after=_plain(after),
-            previous=previous,
-        )
-        entry.digest = digest(entry)
-        entry.save(force_insert=True)
-        cursor.execute(
-            "UPDATE office_audithead SET number = %s, digest = %s WHERE id = 1", [entry.number, entry.digest]
-        )
+    entry = AuditEntry(
+        at=timezone.now(),
+        staff_id=actor.id,
+        staff=storable(actor.name, 254),
+        address=storable(actor.address, 64),
+        action=action,
+        outcome=outcome,
+        customer_id=customer_id,
+        trade_id=trade_id,
+        subject=storable(subject, 200),
+        reason=storable(reason, 500),
+        before=_plain(before),
+        after=_plain(after),
+    )
+    while not _append(entry):
+        pass
     return entry
 
 
+def record_seen(
+    actor: Actor,
+    action: str,
+    customer_ids: Iterable[int | None],
+    *,
+    subject: str,
+    asked: dict[str, Any],
+    always: bool = False,
+) -> None:
+    """Append an entry for every customer that a page showed.
+
+    Few customers get an entry each, by which the log can be read for them. A page with more of them gets one entry
+    that names them all.
+
+    Idempotent: no. Each call appends its entries.
+
+    Args:
+        asked: what was searched or filtered for.
+        always: append an entry even if no customer was shown.
+    """
+    shown = sorted({customer_id for customer_id in customer_ids if customer_id is not None})
+    if len(shown) > SEEN_EACH_MAX:
+        record(actor, action, AuditEntry.Outcome.SEEN, subject=subject, after=asked | {"customers": shown})
+        return
+    for customer_id in shown or ([None] if always else []):
+        record(actor, action, AuditEntry.Outcome.SEEN, customer_id=customer_id, subject=subject, after=asked or None)
+
+
+def _append(entry: AuditEntry) -> bool:
+    """Append the entry behind the head as it is now; False if somebody else moved the head meanwhile."""
+    head = AuditHead.objects.filter(id=1).first()
+    if head is None:
+        AuditHead.objects.bulk_create([AuditHead(id=1, number=0)], ignore_conflicts=True)
+        head = AuditHead(number=0)
+    entry.number, entry.previous = head.number + 1, head.digest
+    entry.digest = digest(entry)
+    parameters = {field.attname: getattr(entry, field.attname) for field in AuditEntry._meta.fields}
+    for name in ("before", "after"):
+        parameters[name] = None if parameters[name] is None else json.dumps(parameters[name])
+    with connection.cursor() as cursor:
+        cursor.execute(APPEND, parameters)
+        return cursor.rowcount == 1
+
+
 def digest(entry: AuditEntry) -> str:
-    """SHA-256, in hex, of everything an entry says, with the digest of the entry before."""
-    said = {
+    """Return the SHA-256, in hex, of everything that an entry says and of the digest before it."""
+    content = {
         "number": entry.number,
         "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
         "staffId": entry.staff_id,
@@ -91,12 +138,12 @@ def digest(entry: AuditEntry) -> str:
         "after": entry.after,
         "previous": entry.previous,
     }
-    return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """How many entries were looked at, what is wrong (empty: nothing), and the last digest, to be noted elsewhere."""
+    """The number of entries checked, what is wrong with them (empty: nothing), and the last digest."""
 
     entries: int
     wrong: list[str]
@@ -104,7 +151,7 @@ class Check:
 
 
 def check(wrong_max: int = 100) -> Check:
-    """Compute the whole chain again, as far as its head was when this began. Reads only, and waits for nobody."""
+    """Compute the whole chain again, up to the head as it was at the start. Reads only and takes no lock."""
     head = AuditHead.objects.filter(id=1).first() or AuditHead(number=0)
     wrong: list[str] = []
     number, previous = 0, ""
@@ -116,28 +163,41 @@ def check(wrong_max: int = 100) -> Check:
         elif entry.previous != previous:
             wrong.append(f"entry {entry.number} does not follow the entry before it")
         if digest(entry) != entry.digest:
-            wrong.append(f"entry {entry.number} is not as it was written")
+            wrong.append(f"entry {entry.number} was changed after it was written")
         number, previous = entry.number, entry.digest
     if (number, previous) != (head.number, head.digest):
-        wrong.append(f"the log ends with entry {number}, its head says {head.number}")
+        wrong.append(f"the log ends with entry {number}, but its head says {head.number}")
     return Check(number, wrong, previous)
 
 
 def _entries(last: int) -> Iterator[AuditEntry]:
     after = 0
-    while page := list(
-        AuditEntry.objects.filter(number__gt=after, number__lte=last).order_by("number")[:ENTRIES_AT_ONCE]
+    while batch := list(
+        AuditEntry.objects.filter(number__gt=after, number__lte=last).order_by("number")[:ENTRIES_PER_BATCH]
     ):
-        yield from page
-        after = page[-1].number
+        yield from batch
+        after = batch[-1].number
 
 
 def _plain(value: Any) -> Any:
-    return None if value is None else json.loads(json.dumps(value, default=str))
+    """The value as jsonb takes it: plain JSON, with no text that PostgreSQL refuses."""
+    if isinstance(value, dict):
+        return {storable(key, TEXT_LENGTH_MAX): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, bool | int):
+        return value
+    return storable(value, TEXT_LENGTH_MAX)
 
 
-# Inserts the head, or locks it: one statement, which also serves on an empty table.
-LOCK_HEAD = """
-    INSERT INTO office_audithead (id, number, digest) VALUES (1, 0, '')
-    ON CONFLICT (id) DO UPDATE SET id = 1 RETURNING number, digest
+APPEND = """
+    WITH moved AS (
+        UPDATE office_audithead SET number = %(number)s, digest = %(digest)s
+        WHERE id = 1 AND number = %(number)s - 1 AND digest = %(previous)s RETURNING 1
+    )
+    INSERT INTO office_auditentry (number, at, staff_id, staff, address, action, outcome, customer_id, trade_id,
+                                   subject, reason, before, after, previous, digest)
+    SELECT %(number)s, %(at)s, %(staff_id)s, %(staff)s, %(address)s, %(action)s, %(outcome)s, %(customer_id)s,
+           %(trade_id)s, %(subject)s, %(reason)s, %(before)s::jsonb, %(after)s::jsonb, %(previous)s, %(digest)s
+    FROM moved
 """

@@ -1,10 +1,15 @@
-"""Exceptions: what needs a person. Found by the sweep, owned and closed by staff."""
+"""Exceptions: what needs a person. The sweep finds them; staff own them and close them.
 
-from collections.abc import Iterable
+In code an exception is a `Case`, because Python has exceptions of its own.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 
 from accounts.models import Customer
@@ -12,42 +17,45 @@ from exchange.messages import storable
 from office.models import Case
 
 Kind = Case.Kind
+REPORTS_PER_BATCH = 500
 
-# What to do about each kind, as staff reads it.
-WHAT_TO_DO: dict[str, str] = {
+# What to do about each kind of exception, as staff read it.
+INSTRUCTIONS: dict[str, str] = {
     Kind.CONTRADICTS: "Ask the exchange now. If it stands by the report, settle the difference with the exchange by "
-    "phone, then with the customer by an adjustment. The trade itself stays as it ended.",
-    Kind.BREAKS_TERMS: "Compare the report with the trade's terms. Ask the exchange now; if it repeats the report, "
-    "have it corrected by the exchange. The trade stays IN PROGRESS, and its hold stays, until a report that keeps to "
-    "the terms comes.",
-    Kind.MALFORMED: "Send the report to the exchange as it is below, and ask now: a good report settles the trade.",
-    Kind.UNKNOWN_HERE: "Find out from the exchange who sent it. If it was us, the database may have lost what it had "
-    "committed: stop trading and look at the replicas first.",
-    Kind.UNKNOWN_THERE: "Ask the exchange now. A fill that it does not know must be cleared up with it before money "
-    "moves; until then freeze the customer's withdrawals.",
-    Kind.DIFFERS: "Ask the exchange now, and compare its answer with the trade's postings. Correct by an adjustment.",
-    Kind.POSTINGS_DIFFER: "Find the trades of this stock that differ (other exceptions name them); what is left over "
-    "was posted without a fill: have the books proven.",
-    Kind.BOOKS: "Halt trading if it spreads. See the proof for the rule that is broken, and the customer's postings. "
-    "Books are never edited: correct by an adjustment, once the cause is known.",
-    Kind.WEBHOOK: "Tell the customer; their endpoint has not answered for hours. What was given up is in the feed of "
-    "events, which they can read.",
+    "phone, then settle it with the customer by an adjustment. The trade itself stays as it ended.",
+    Kind.BREAKS_TERMS: "Compare the report with the terms of the trade and ask the exchange now. If it repeats the "
+    "report, have the exchange correct it. The trade stays IN PROGRESS and keeps its hold until the exchange sends a "
+    "report that matches the terms.",
+    Kind.MALFORMED: "Send the report below to the exchange as it is, and ask the exchange now. A valid report settles "
+    "the trade.",
+    Kind.UNKNOWN_HERE: "Find out from the exchange who sent this trade. If it was us, the database may have lost "
+    "committed data: halt trading and check the replicas first.",
+    Kind.UNKNOWN_THERE: "Ask the exchange now. Clear up with the exchange any fill that it does not know before money "
+    "moves. Until then, freeze the customer's withdrawals.",
+    Kind.DIFFERS: "Ask the exchange now and compare its answer with the postings of the trade. Correct our side by an "
+    "adjustment.",
+    Kind.POSTINGS_DIFFER: "Find the trades of this stock that differ; other exceptions name them. Whatever remains was "
+    "posted without a fill, so prove the books.",
+    Kind.BOOKS: "Halt trading if it spreads. Look at the proof for the rule that is broken, and at the customer's "
+    "postings. The books are never edited: correct them by an adjustment once you know the cause.",
+    Kind.WEBHOOK: "Tell the customer that their endpoint has not answered for hours. The events that were given up are "
+    "still in the customer's event feed.",
 }
-# What is a fact about the past, and can't come true again after a person dealt with it.
-ONCE = [Kind.CONTRADICTS, Kind.BREAKS_TERMS, Kind.MALFORMED, Kind.WEBHOOK]
+# Kinds that are facts about the past. Once a person has closed one, it cannot become true again.
+PERMANENT = [Kind.CONTRADICTS, Kind.BREAKS_TERMS, Kind.MALFORMED, Kind.WEBHOOK]
 
 
-class NoReason(Exception):
-    """Who closes an exception says how it was resolved."""
+class ResolutionMissing(Exception):
+    """An exception can only be closed with a word on how it was resolved."""
 
 
-class ClosedAlready(Exception):
+class AlreadyClosed(Exception):
     """The exception was closed before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that needs a person."""
+    """Something that needs a person. `kind` and `key` identify it: the same finding is one exception."""
 
     kind: Case.Kind
     key: str
@@ -57,86 +65,117 @@ class Finding:
     report_id: int | None = None
 
 
-def note(findings: Iterable[Finding]) -> int:
-    """Open an exception for each of these; how many were opened. Again: none, but closed ones that are true again."""
-    opened = 0
-    with transaction.atomic(), connection.cursor() as cursor:
-        for finding in findings:
-            cursor.execute(
-                NOTE,
-                {
-                    "kind": finding.kind,
-                    "key": storable(finding.key, 200),
-                    "detail": storable(finding.detail, 1000),
-                    "customer": finding.customer_id,
-                    "trade": finding.trade_id,
-                    "report": finding.report_id,
-                    "once": [str(kind) for kind in ONCE],
-                },
-            )
-            opened += bool(cursor.fetchone()[0])
-    return opened
+def open_cases(findings: Iterable[Finding]) -> int:
+    """Open an exception for each finding, and return how many were opened.
+
+    Idempotent: an exception that is open stays as it is. One that was closed opens again, unless its kind is permanent.
+    """
+    distinct = {(finding.kind, storable(finding.key, 200)): finding for finding in findings}
+    if not distinct:
+        return 0
+    columns = {
+        "kinds": [str(kind) for kind, _ in distinct],
+        "keys": [key for _, key in distinct],
+        "details": [storable(finding.detail, 1000) for finding in distinct.values()],
+        "customers": [finding.customer_id for finding in distinct.values()],
+        "trades": [finding.trade_id for finding in distinct.values()],
+        "reports": [finding.report_id for finding in distinct.values()],
+        "permanent": [str(kind) for kind in PERMANENT],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(OPEN, columns)
+        return sum(opened for (opened,) in cursor.fetchall())
 
 
 def find_in_reports() -> int:
-    """Open an exception for each report that a person must look at; how many. Again: none."""
+    """Open an exception for each report that needs a person, and return how many were opened. Idempotent."""
     with connection.cursor() as cursor:
-        cursor.execute(FIND_IN_REPORTS)
-        return cursor.rowcount
+        cursor.execute(REPORTS_WITHOUT_CASE, [REPORTS_PER_BATCH])
+        rows = cursor.fetchall()
+    return open_cases(_findings(rows))
 
 
 def find_in_webhooks() -> int:
-    """Open an exception for each webhook and day of which deliveries were given up; how many. Again: none."""
+    """Open an exception for each webhook and day with abandoned deliveries, and return how many. Idempotent."""
     with connection.cursor() as cursor:
         cursor.execute(FIND_IN_WEBHOOKS)
         return cursor.rowcount
 
 
-def take(case_id: int, owner: Customer | None) -> None:
-    """Give an exception an owner, or none. Again: the same. Raises ClosedAlready."""
+def assign(case_id: int, owner: Customer | None) -> None:
+    """Give an exception an owner, or none. Idempotent.
+
+    Raises:
+        AlreadyClosed: nobody can own it any more.
+    """
     if not Case.objects.filter(id=case_id, closed_at=None).update(owner=owner):
-        raise ClosedAlready
+        raise AlreadyClosed
 
 
 def close(case_id: int, by: Customer, resolution: str) -> None:
-    """Close an exception, saying how it was resolved. Again: ClosedAlready. Raises NoReason."""
+    """Close an exception and record how it was resolved.
+
+    Idempotent: no. A second call raises AlreadyClosed.
+
+    Raises:
+        ResolutionMissing: `resolution` is empty.
+        AlreadyClosed: it was closed before.
+    """
     if not resolution.strip():
-        raise NoReason
-    closed = Case.objects.filter(id=case_id, closed_at=None)
-    if not closed.update(closed_at=Now(), closed_by=by, resolution=storable(resolution, 500)):
-        raise ClosedAlready
+        raise ResolutionMissing
+    still_open = Case.objects.filter(id=case_id, closed_at=None)
+    if not still_open.update(closed_at=Now(), closed_by=by, resolution=storable(resolution, 500)):
+        raise AlreadyClosed
 
 
-NOTE = """
+def _findings(rows: Iterable[tuple[Any, ...]]) -> Iterator[Finding]:
+    for report_id, outcome, reason, body, customer_id, trade_id, status, price in rows:
+        kind = Kind.UNKNOWN_HERE if outcome == "unknown_trade" else Kind(outcome)
+        detail = reason or body[:500]
+        if kind == Kind.CONTRADICTS:
+            detail = f"The trade had ended {_ending(status, price)} when the report said {_word_of(body)}"
+        yield Finding(kind, f"report {report_id}", detail, customer_id, trade_id, report_id)
+
+
+def _word_of(body: str) -> str:
+    """What a report says of its trade. It is somebody else's text, so it may be anything."""
+    try:
+        report = json.loads(body)
+    except (ValueError, RecursionError):
+        report = None
+    return _ending(report.get("status"), report.get("price")) if isinstance(report, dict) else body[:200]
+
+
+def _ending(status: Any, price: Any) -> str:
+    return f"{status}" if price is None else f"{status} at {price}"
+
+
+OPEN = """
     INSERT INTO office_case AS c (kind, key, detail, customer_id, trade_id, report_id, resolution)
-    VALUES (%(kind)s, %(key)s, %(detail)s, %(customer)s, %(trade)s, %(report)s, '')
+    SELECT *, '' FROM unnest(%(kinds)s::text[], %(keys)s::text[], %(details)s::text[], %(customers)s::bigint[],
+                             %(trades)s::uuid[], %(reports)s::bigint[])
     ON CONFLICT (kind, key) DO UPDATE SET
         seen_at = statement_timestamp(), detail = excluded.detail,
-        found_at = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(once)s) THEN c.found_at
+        found_at = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(permanent)s) THEN c.found_at
                         ELSE statement_timestamp() END,
-        resolution = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(once)s) THEN c.resolution ELSE '' END,
-        closed_by_id = CASE WHEN c.kind = ANY(%(once)s) THEN c.closed_by_id END,
-        closed_at = CASE WHEN c.kind = ANY(%(once)s) THEN c.closed_at END
+        resolution = CASE WHEN c.closed_at IS NULL OR c.kind = ANY(%(permanent)s) THEN c.resolution ELSE '' END,
+        closed_by_id = CASE WHEN c.kind = ANY(%(permanent)s) THEN c.closed_by_id END,
+        closed_at = CASE WHEN c.kind = ANY(%(permanent)s) THEN c.closed_at END
     RETURNING found_at = seen_at
 """
-# Reports stay, and so do cases: what has a case never gets another one. Served by reports_for_a_person.
-FIND_IN_REPORTS = """
-    INSERT INTO office_case (kind, key, detail, customer_id, trade_id, report_id, resolution)
-    SELECT CASE r.outcome WHEN 'unknown_trade' THEN 'unknown_here' ELSE r.outcome END, 'report ' || r.id,
-           CASE r.outcome
-               WHEN 'contradicts' THEN concat_ws(' ', 'The trade had ended', t.status, 'at ' || t.price,
-                   'when the report said', r.body::jsonb->>'status', 'at ' || (r.body::jsonb->>'price'))
-               ELSE left(coalesce(nullif(r.reason, ''), r.body), 500) END, r.customer_id, r.trade_id, r.id, ''
+# Reports stay and so do exceptions, so a report that has one never gets another. Served by reports_for_a_person.
+# The bodies are read in Python: a cast would let one bad body fail the statement, and with it every other report.
+REPORTS_WITHOUT_CASE = """
+    SELECT r.id, r.outcome, r.reason, r.body, r.customer_id, r.trade_id, t.status, t.price
     FROM trades_report AS r LEFT JOIN trades_trade AS t ON t.id = r.trade_id
     WHERE r.outcome IN ('breaks_terms', 'contradicts', 'malformed', 'unknown_trade')
       AND NOT EXISTS (SELECT FROM office_case AS c WHERE c.key = 'report ' || r.id AND c.kind =
           CASE r.outcome WHEN 'unknown_trade' THEN 'unknown_here' ELSE r.outcome END)
-    ORDER BY r.id LIMIT 500
-    ON CONFLICT (kind, key) DO NOTHING
+    ORDER BY r.id LIMIT %s
 """
 FIND_IN_WEBHOOKS = """
     INSERT INTO office_case (kind, key, detail, customer_id, resolution)
-    SELECT 'webhook', found.key, left(found.url || ' was given up; last it answered: ' || found.answer, 1000),
+    SELECT 'webhook', found.key, left(found.url || ' was given up. Its last answer: ' || found.answer, 1000),
            found.customer_id, ''
     FROM (
         SELECT 'webhook ' || w.id || ' ' || (d.created_at AT TIME ZONE 'UTC')::date AS key, w.url, w.customer_id,

@@ -1,6 +1,6 @@
-"""What belongs to staff alone: the audit log, notes, exceptions, proofs of the books, reconciliations.
+"""Models of the back office: the audit log, notes, exceptions, jobs, proofs of the books and reconciliations.
 
-The database enforces what these docstrings promise: the audit log, notes, proofs stay as they were written.
+The database enforces what these docstrings promise: audit entries, notes and proofs stay as they were written.
 """
 
 import pgtrigger
@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 
 class AuditEntry(models.Model):
-    """One thing that a member of staff saw or did. It stays, and its digest covers the one before (`office.audit`)."""
+    """One thing that a member of staff saw or did. It never changes (`office.audit`)."""
 
     class Outcome(models.TextChoices):
         SEEN = "seen", "seen"
@@ -22,8 +22,8 @@ class AuditEntry(models.Model):
     number = models.BigIntegerField(primary_key=True)
     at = models.DateTimeField()
     staff_id = models.BigIntegerField(null=True)
-    staff = models.CharField(max_length=254, help_text="E-mail, as it was then; or which process.")
-    address = models.CharField(max_length=64, blank=True, help_text="From where: the network address.")
+    staff = models.CharField(max_length=254, help_text="Email address at the time, or the name of a process.")
+    address = models.CharField(max_length=64, blank=True, help_text="Network address.")
     action = models.CharField(max_length=40)
     outcome = models.CharField(max_length=8, choices=Outcome)
     customer_id = models.BigIntegerField(null=True)
@@ -50,7 +50,7 @@ class AuditEntry(models.Model):
 
 
 class AuditHead(models.Model):
-    """The last entry's number and digest: one row, whose lock makes a chain of the log."""
+    """The number and digest of the last entry: one row, moved by one entry at a time, which makes the log a chain."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     number = models.BigIntegerField()
@@ -64,7 +64,7 @@ class AuditHead(models.Model):
 
 
 class Note(models.Model):
-    """What staff wrote down about a customer. It stays."""
+    """What staff wrote down about a customer. It never changes."""
 
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
@@ -80,19 +80,19 @@ class Note(models.Model):
 
 
 class Case(models.Model):
-    """Something that needs a person: staff call it an exception. `key` names what it is about, once for each kind.
+    """Something that needs a person. Staff call it an exception. Its kind and key together name what it is about.
 
-    One that is found again after it was closed is opened again, where what it says can become true again.
+    A closed exception opens again when it is found again, unless its kind is a fact about the past (`office.cases`).
     """
 
     class Kind(models.TextChoices):
         CONTRADICTS = "contradicts", "A report contradicts how its trade ended"
         BREAKS_TERMS = "breaks_terms", "A report breaks its trade's terms"
-        MALFORMED = "malformed", "A report makes no sense"
-        UNKNOWN_HERE = "unknown_here", "The exchange has a trade that is not here"
-        UNKNOWN_THERE = "unknown_there", "The exchange does not know a trade that it must know"
-        DIFFERS = "differs", "The exchange's record and ours say different things of a trade"
-        POSTINGS_DIFFER = "postings_differ", "Shares or cash posted are not what the exchange's record says"
+        MALFORMED = "malformed", "A report is malformed"
+        UNKNOWN_HERE = "unknown_here", "The exchange has a trade that we do not know"
+        UNKNOWN_THERE = "unknown_there", "The exchange does not know one of our fills"
+        DIFFERS = "differs", "The exchange's record of a trade differs from ours"
+        POSTINGS_DIFFER = "postings_differ", "Postings differ from the exchange's record"
         BOOKS = "books", "The books do not balance"
         WEBHOOK = "webhook", "A webhook gave up"
 
@@ -103,7 +103,7 @@ class Case(models.Model):
     trade_id = models.UUIDField(null=True)
     report_id = models.BigIntegerField(null=True)
     found_at = models.DateTimeField(db_default=Now())
-    seen_at = models.DateTimeField(db_default=Now(), help_text="When it was last found to be so.")
+    seen_at = models.DateTimeField(db_default=Now(), help_text="When it was last found.")
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     closed_at = models.DateTimeField(null=True)
     closed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
@@ -129,7 +129,7 @@ class Case(models.Model):
 
 
 class Job(models.Model):
-    """Something that is done periodically, by whichever sweep comes first; `due_at` can be moved to now."""
+    """Something that the sweep does periodically. Moving `due_at` to now requests it."""
 
     name = models.CharField(max_length=20, primary_key=True)
     due_at = models.DateTimeField(db_default=Now())
@@ -143,7 +143,7 @@ class Job(models.Model):
 
 
 class Proof(models.Model):
-    """One proof of the books: when, how long it took, what was looked at, and what was found. It stays."""
+    """One proof of the books: what was looked at and what was found. It never changes."""
 
     at = models.DateTimeField(db_default=Now())
     took_ms = models.IntegerField()
@@ -160,18 +160,18 @@ class Proof(models.Model):
         triggers = [pgtrigger.Protect(name="proofs_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
-        return "all holds" if self.ok else f"{self.violations_count} violations"
+        return "no violations" if self.ok else f"{self.violations_count} violations"
 
 
 class Reconciliation(models.Model):
-    """One comparison of our trades and postings with the exchange's own record. It stays."""
+    """One comparison of our trades and postings with the exchange's own record. It never changes."""
 
     at = models.DateTimeField(db_default=Now())
     took_ms = models.IntegerField()
-    orders = models.BigIntegerField(help_text="How many orders the exchange's record has.")
-    fills = models.BigIntegerField(help_text="How many of them it executed.")
-    tickers = models.IntegerField(help_text="For how many stocks shares and cash were compared.")
-    breaks = models.BigIntegerField(help_text="How many differences were found.")
+    orders = models.BigIntegerField(help_text="Orders in the exchange's record.")
+    fills = models.BigIntegerField(help_text="Orders that the exchange executed.")
+    tickers = models.IntegerField(help_text="Stocks whose shares and cash were compared.")
+    breaks = models.BigIntegerField(help_text="Differences found.")
     asked_by = models.CharField(max_length=254, blank=True)
 
     class Meta:

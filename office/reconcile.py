@@ -1,12 +1,13 @@
-"""Reconciliation: our trades and postings against the exchange's own record, as two independent books must agree.
+"""Reconciliation: compares our trades and postings with the exchange's own record. Two independent books must agree.
 
 The whole record is read, page by page, into a table that only this connection sees; then each comparison is one
-statement. What seems to differ is asked about once more, for while one side was read, the other went on.
+statement. Whatever seems to differ is asked about once more, because trading went on while the record was read.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from office.models import Reconciliation
 from trades.models import Status, Trade
 
 PAGE = 1000
-IN_FLIGHT_SECONDS = 60  # how long after the exchange's word ours may still be IN PROGRESS
+IN_FLIGHT_SECONDS = 60  # how long our trade may be IN PROGRESS after the exchange has ended it
 FINDINGS_MAX = 500  # of each comparison
 STATEMENT_SECONDS_MAX = 600
 
@@ -29,9 +30,12 @@ log = structlog.get_logger()
 
 
 def reconcile(asked_by: str = "") -> Reconciliation:
-    """Compare with the exchange's record, and open an exception for each difference. Again: compares anew.
+    """Compare with the exchange's record and open an exception for each difference. Each call compares again.
 
-    Reads the whole record, about a second for each ten thousand orders. Raises Unknown: the exchange does not answer.
+    Reads the whole record: about a second for each ten thousand orders.
+
+    Raises:
+        Unknown: the exchange does not answer.
     """
     began = time.monotonic()
     with _record_table() as cursor:
@@ -41,7 +45,7 @@ def reconcile(asked_by: str = "") -> Reconciliation:
         findings += totals
         cursor.execute("SELECT count(*) FROM exchange_record WHERE status = 'FILLED'")
         (fills,) = cursor.fetchone()
-    cases.note(findings)
+    cases.open_cases(findings)
     log.info("reconciled", orders=orders, fills=fills, breaks=len(findings))
     return Reconciliation.objects.create(
         took_ms=int((time.monotonic() - began) * 1000),
@@ -55,7 +59,7 @@ def reconcile(asked_by: str = "") -> Reconciliation:
 
 @contextmanager
 def _record_table() -> Iterator[Any]:
-    """The exchange's record as a table of this connection, with time enough to read it."""
+    """Yield a cursor with a table for the exchange's record, and with enough time to read it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('statement_timeout')")
         (usual,) = cursor.fetchone()
@@ -70,7 +74,10 @@ def _record_table() -> Iterator[Any]:
 
 
 def _read(cursor: Any) -> int:
-    """Fill the table; how many orders the exchange has. What it can't mean is left out, and found as a difference."""
+    """Fill the table and return how many orders the exchange has.
+
+    A row that makes no sense is left out, and so is found as a difference.
+    """
     orders, after = 0, 0
     while True:
         rows, following = gateway.history(after, PAGE)
@@ -90,7 +97,7 @@ def _columns(row: dict[str, Any]) -> tuple[Any, ...] | None:
     try:
         report = Report.parse(row)
     except Malformed as error:
-        log.error("the exchange's record has a row that makes no sense", error=str(error))
+        log.error("a row of the exchange's record makes no sense", error=str(error))
         return None
     fill = report.fill
     return (
@@ -101,8 +108,17 @@ def _columns(row: dict[str, Any]) -> tuple[Any, ...] | None:
         report.quantity,
         fill.price if fill else None,
         fill.amount if fill else None,
-        row.get("executedAt"),
+        _instant(row.get("executedAt")),
     )
+
+
+def _instant(text: Any) -> datetime | None:
+    """The time in somebody else's text; None where there is none that PostgreSQL would take."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _trades_that_differ(cursor: Any) -> Iterator[Finding]:
@@ -114,7 +130,7 @@ def _trades_that_differ(cursor: Any) -> Iterator[Finding]:
 
 
 def _still_differs(trade_id: UUID) -> bool:
-    """Whether the exchange's word now and the trade as it is now still disagree."""
+    """Say whether the exchange's answer now and the trade as it is now still disagree."""
     try:
         report = gateway.ask(trade_id)
         word = Report.parse(report) if report else None
@@ -138,26 +154,26 @@ def _unknown_there(cursor: Any) -> Iterator[Finding]:
         except Unknown:
             known = False
         if not known:
-            detail = f"It is {status} here, and the exchange's record does not have it."
+            detail = f"The trade is {status} here, but the exchange has no record of it."
             yield Finding(Kind.UNKNOWN_THERE, f"trade {trade_id}", detail, customer_id, trade_id)
 
 
 def _unknown_here(cursor: Any) -> Iterator[Finding]:
     cursor.execute(UNKNOWN_HERE, [FINDINGS_MAX])
     for trade_id, status, type, quantity, ticker in cursor.fetchall():
-        detail = f"The exchange has {type} {quantity} {ticker} as {status}; there is no such trade here."
+        detail = f"The exchange has {type} {quantity} {ticker} as {status}, but there is no such trade here."
         yield Finding(Kind.UNKNOWN_HERE, f"trade {trade_id}", detail, None, trade_id)
 
 
 def _totals_that_differ(cursor: Any) -> tuple[list[Finding], int]:
-    """Shares and cash of each stock: what fills must have moved, against what was posted."""
+    """Compare, stock by stock, the shares and cash that fills moved with those that were posted."""
     cursor.execute(TOTALS)
     rows = cursor.fetchall()
     found = [
         Finding(
             Kind.POSTINGS_DIFFER,
             f"stock {ticker}",
-            f"By the exchange's fills {their_shares} shares and {their_cash} USD moved; posted were "
+            f"The exchange's fills moved {their_shares} shares and {their_cash} USD, but our postings moved "
             f"{our_shares} shares and {our_cash} USD.",
         )
         for ticker, their_shares, their_cash, our_shares, our_cash in rows
@@ -176,7 +192,7 @@ INSERT = """
     SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::numeric[], %s::numeric[],
                          %s::timestamptz[])
 """
-# Theirs is final, ours is not: only an exception once our callback and our sweep have had their time.
+# Final there but not here is an exception only after the callback and the sweep have had their time.
 DIFFER = """
     SELECT t.id, t.customer_id,
            concat_ws(' ', t.status, t.type, t.quantity, t.ticker, 'at ' || t.price, 'for ' || t.amount),
@@ -200,8 +216,8 @@ UNKNOWN_HERE = """
     WHERE NOT EXISTS (SELECT FROM trades_trade AS t WHERE t.id = r.trade_id)
     ORDER BY r.trade_id LIMIT %s
 """
-# Postings of one trade are one transaction, so both of a buy are here or neither. What settled after the record was
-# read is not counted: only postings whose fill the record has, and fills whose trade is settled.
+# The postings of a trade are written in one transaction, so either all are here or none. What settled after the record
+# was read is left out: only postings whose fill is in the record count, and fills whose trade has settled.
 TOTALS = """
     WITH theirs AS (
         SELECT r.ticker, sum(CASE r.type WHEN 'BUY' THEN r.quantity ELSE -r.quantity END) AS shares,

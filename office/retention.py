@@ -1,7 +1,7 @@
-"""What is forgotten, and when: calls to the exchange, and sign-ins. Trades, books, reports and the audit log stay.
+"""Retention: deletes old calls to the exchange and old sign-ins. Trades, books, reports and the audit log stay.
 
-Calls are kept for EXCHANGE_CALLS_KEPT_DAYS, and longer while a trade in them is open or an open exception names one.
-Sign-ins are kept for `accounts.models.SIGN_INS_KEPT_DAYS`, which the database itself sees to.
+Calls are kept for EXCHANGE_CALLS_KEPT_DAYS, and longer while one of their trades is open or named by an open exception.
+Sign-ins are kept for `accounts.models.SIGN_INS_KEPT_DAYS`; the database refuses to delete them sooner.
 """
 
 import time
@@ -13,44 +13,44 @@ from django.db import connection
 
 from accounts import sign_ins
 
-ROWS_A_BATCH = 1_000
-SECONDS_MAX = 60  # of one round; the next one goes on
+ROWS_PER_BATCH = 1_000
+SECONDS_MAX = 60  # of one run; the next run goes on
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
-    """How many rows were deleted, and whether there was time for all of them."""
+class Deleted:
+    """How many rows were deleted, and whether there was time to delete all that are old."""
 
     calls: int
     sign_ins: int
     all_done: bool
 
 
-def forget() -> Forgotten:
-    """Delete what is older than it is kept, in batches, for SECONDS_MAX at most. Again: what has grown old since."""
+def delete_old() -> Deleted:
+    """Delete what has been kept long enough, in batches, for SECONDS_MAX at most. Idempotent."""
     began = time.monotonic()
     deleted, done = 0, False
     at, id = "-infinity", 0
     while not done and time.monotonic() - began < SECONDS_MAX:
         with connection.cursor() as cursor:
             days = settings.EXCHANGE_CALLS_KEPT_DAYS
-            cursor.execute(FORGET_CALLS, {"days": days, "at": at, "id": id, "rows": ROWS_A_BATCH})
+            cursor.execute(DELETE_CALLS, {"days": days, "at": at, "id": id, "rows": ROWS_PER_BATCH})
             gone, looked, at, id = cursor.fetchone()
         deleted += gone
-        done = looked < ROWS_A_BATCH
-    came = 0
-    while done and (gone := sign_ins.forget_old(ROWS_A_BATCH)):
-        came += gone
+        done = looked < ROWS_PER_BATCH
+    sign_in_count = 0
+    while done and (gone := sign_ins.forget_old(ROWS_PER_BATCH)):
+        sign_in_count += gone
         done = time.monotonic() - began < SECONDS_MAX
-    if deleted or came:
-        log.info("forgot what is old", calls=deleted, sign_ins=came, all_done=done)
-    return Forgotten(deleted, came, done)
+    if deleted or sign_in_count:
+        log.info("deleted old records", calls=deleted, sign_ins=sign_in_count, all_done=done)
+    return Deleted(deleted, sign_in_count, done)
 
 
-# A batch begins behind the last row of the one before, so what is kept is looked at once, however much that is.
-FORGET_CALLS = """
+# Each batch begins behind the last row of the one before, so rows that are kept are looked at only once.
+DELETE_CALLS = """
     WITH looked AS MATERIALIZED (
         SELECT id, at, trade_ids FROM exchange_call
         WHERE at < now() - make_interval(days => %(days)s)

@@ -1,4 +1,4 @@
-"""Who of the staff may do what: one table."""
+"""Roles of staff and what each may do, in one table."""
 
 from typing import Any
 
@@ -10,12 +10,13 @@ from accounts.models import Customer, normal_email
 
 
 class Role(models.TextChoices):
-    """A member of staff has one or more of these, as groups of these names."""
+    """What a member of staff works as. Each role is a group of the same name; a person may have several."""
 
     SUPPORT = "support"
     OPERATIONS = "operations"
     RISK = "risk"
     COMPLIANCE = "compliance"
+    ADMIN = "admin"
 
 
 class Power(models.TextChoices):
@@ -29,12 +30,13 @@ class Power(models.TextChoices):
     ACCESS = "access", "end tokens and sessions"
     FREEZE = "freeze", "freeze a customer's trading or withdrawals"
     HALT = "halt", "halt all trading, or a stock"
-    LIMIT = "limit", "set limits of orders, and of a customer's API"
+    LIMIT = "limit", "set limits on orders and on a customer's API use"
     EXCEPTIONS = "exceptions", "own and close exceptions"
-    ADJUST = "adjust", "ask for adjustments, and approve those of others"
-    PROVE = "prove", "have the books proven, and reconciled with the exchange"
+    ADJUST = "adjust", "request adjustments, and decide on those of others"
+    PROVE = "prove", "prove the books and reconcile with the exchange"
     EXPORT = "export", "export lists"
     AUDIT = "audit", "read and export the audit log"
+    STAFF = "staff", "manage staff, their roles and their second factors"
 
 
 EVERYBODY = frozenset(Role)
@@ -53,27 +55,32 @@ POWERS: dict[Power, frozenset[Role]] = {
     Power.PROVE: frozenset({Role.OPERATIONS, Role.RISK, Role.COMPLIANCE}),
     Power.EXPORT: frozenset({Role.COMPLIANCE}),
     Power.AUDIT: frozenset({Role.COMPLIANCE}),
+    Power.STAFF: frozenset({Role.ADMIN}),
 }
 
 
 def roles_of(user: Any) -> frozenset[str]:
-    """The roles of a member of staff; read once a request."""
+    """Return the roles of a member of staff. They are read once a request."""
     if not hasattr(user, "_office_roles"):
         user._office_roles = frozenset(user.groups.filter(name__in=Role.values).values_list("name", flat=True))
     return user._office_roles
 
 
 def may(user: Any, power: Power) -> bool:
-    """Whether this member of staff has this power. A superuser has them all; who is not staff has none."""
+    """Say whether this user has this power: a superuser has all of them, and anybody who is not staff has none."""
     if not (user.is_authenticated and user.is_active and user.is_staff):
         return False
     return user.is_superuser or bool(POWERS[power] & roles_of(user))
 
 
 def appoint(email: str, role: Role, *, password: str | None = None, name: str = "") -> Customer:
-    """Make somebody a member of staff with this role, and with an account where there is none. Again: the same.
+    """Make somebody a member of staff with this role, and create an account if there is none. Idempotent.
 
-    Raises ValidationError (not an e-mail address).
+    Args:
+        password: used for a new account only.
+
+    Raises:
+        ValidationError: `email` is not an email address.
     """
     staff = Customer.objects.filter(email=normal_email(email)).first()
     if staff is None:

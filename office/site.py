@@ -1,5 +1,6 @@
-"""The back office's site: who gets in, its desk, its one search box, and its actions."""
+"""The back office's site: its addresses, its sidebar, and the way in."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -13,8 +14,24 @@ from unfold.sites import UnfoldAdminSite
 from office.access import has_second_factor, second_factor_given
 from office.roles import Power, may
 
+# Django's own addresses that are closed. They would change a password without the second factor, or look into every
+# model without a line in the audit log.
+CLOSED = {
+    "password_change", "password_change_done", "search", "view_on_site", "autocomplete",
+}  # fmt: skip
 
-class Office(UnfoldAdminSite):
+
+def _elsewhere(name: str) -> Callable[[HttpRequest], HttpResponse]:
+    """Return a view that sends on to another page, with the query."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        query = request.META.get("QUERY_STRING", "")
+        return redirect(f"{reverse(name)}?{query}" if query else reverse(name))
+
+    return view
+
+
+class Office(UnfoldAdminSite):  # type: ignore[misc]
     """Django's admin for staff with a role and a second factor."""
 
     site_title = "Back office"
@@ -25,7 +42,7 @@ class Office(UnfoldAdminSite):
         return may(request.user, Power.READ) and second_factor_given(request)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Send to where the next step of signing in is; nobody signs in here."""
+        """Redirect to the next step of signing in. Nobody signs in here."""
         user: Any = request.user
         following = urlencode({"next": request.GET.get("next") or reverse("admin:index")})
         if not user.is_authenticated:
@@ -40,40 +57,34 @@ class Office(UnfoldAdminSite):
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return redirect("account_logout")
 
-    def extra_urls(self) -> list[URLPattern]:
-        from office import actions, controls, desk, find
+    def pages(self) -> list[URLPattern]:
+        """Return the addresses of pages that are no list."""
+        from office.actions import door
+        from office.pages import controls, desk, search
 
         return [
             path("desk/", self.admin_view(desk.figures), name="desk"),
-            path("find/", self.admin_view(find.find), name="find"),
+            path("find/", self.admin_view(search.page), name="find"),
             path("controls/", self.admin_view(controls.page), name="controls"),
-            path("do/<slug:name>/", self.admin_view(actions.view), name="do"),
-            path("do/<slug:name>/<str:target>/", self.admin_view(actions.view), name="do"),
+            path("do/<slug:name>/", self.admin_view(door.view), name="do"),
+            path("do/<slug:name>/<str:target>/", self.admin_view(door.view), name="do"),
+            path("search/", self.admin_view(_elsewhere("admin:find")), name="search"),
+            path("password/", self.admin_view(_elsewhere("account_change_password")), name="password_change"),
         ]
 
     def get_urls(self) -> list[URLPattern]:
-        # These would change a password without the second factor, look into every model, or keep answers in a cache.
-        closed = {"password_change", "password_change_done", "search", "view_on_site"}
-        return [url for url in super().get_urls() if getattr(url, "name", None) not in closed] + [
-            path("search/", self.admin_view(lambda request: redirect("admin:find")), name="search"),
-            path(
-                "password/",
-                self.admin_view(lambda request: redirect("account_change_password")),
-                name="password_change",
-            ),
-        ]
+        """Return ours, then Django's, whose last one answers 404 for everything else."""
+        ours = self.pages()
+        return ours + [url for url in super().get_urls() if getattr(url, "name", None) not in CLOSED]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        from office import desk
+        from office.pages import desk
 
         return super().index(request, (extra_context or {}) | desk.context(request))
 
-    def extra_context(self, context: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
-        return context
-
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """The sidebar, with what this member of staff may see."""
+    """Return the sidebar, with what this member of staff may see."""
 
     def link(title: str, icon: str, name: str, power: Power = Power.READ) -> dict[str, Any] | None:
         if not may(request.user, power):
@@ -86,7 +97,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 link("Desk", "monitoring", "index"),
                 link("Exceptions", "error", "office_case_changelist"),
-                link("Switches", "toggle_on", "controls"),
+                link("Trading controls", "toggle_on", "controls"),
             ],
         ),
         (

@@ -1,4 +1,4 @@
-"""How the back office writes times, money and states."""
+"""Template filters of the back office: times, money and states."""
 
 import re
 from datetime import UTC, datetime
@@ -10,60 +10,62 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.models import CASH
+from office.tables.columns import when
 from office.why import words
 
 register = template.Library()
 
 
+def money(amount: Decimal) -> str:
+    """Return an amount of dollars with cents, or with four digits if it has more than cents."""
+    return f"{amount:,.2f}" if amount == round(amount, 2) else f"{amount:,.4f}"
+
+
 @register.filter
 def precise(moment: datetime | None) -> str:
-    """A time in UTC, to the millisecond, on one line."""
-    if moment is None:
-        return ""
-    return format_html(
-        '<span class="office-when">{}</span>', moment.astimezone(UTC).isoformat(" ", "milliseconds")[:-6]
-    )
+    """Return a time in UTC, to the millisecond, with the reader's local time beside it."""
+    return when(moment, "milliseconds")
 
 
 @register.filter
 def minute(moment: datetime) -> str:
-    """The hour and minute of a time, in UTC whatever the reader's zone."""
+    """Return the hour and minute of a time in UTC, whatever the reader's time zone."""
     return f"{moment.astimezone(UTC):%H:%M}"
 
 
 @register.filter
 def since(moment: datetime) -> str:
-    """How long ago, in words."""
+    """Return how long ago this was, in words."""
     return words(timezone.now() - moment)
 
 
 @register.filter
 def usd(amount: Decimal | None) -> str:
-    """An amount with all its four digits, and commas."""
-    return "" if amount is None else f"{amount:,.4f}"
+    """Return an amount in dollars: with cents, and with four digits only if it has more than cents."""
+    return "" if amount is None else money(amount)
 
 
 @register.filter
 def moved(amount: Decimal, ticker: str) -> str:
-    """What a posting moved or left: USD, or whole shares."""
-    return f"{amount:,.4f}" if ticker == CASH else f"{int(amount):,}"
+    """Return what a posting moved or left: dollars, or whole shares."""
+    return money(amount) if ticker == CASH else f"{int(amount):,}"
 
 
 @register.filter
 def limit(value: Decimal | None) -> str:
-    """A limit without the zeros that say nothing: 500, 2,500.5."""
+    """Return a limit without trailing zeros: 500, 2,500.5."""
     return "" if value is None else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 @register.filter
 def spaced(name: str) -> str:
-    """A name of the audit log in words: withdrawalsFrozen is Withdrawals frozen."""
+    """Return a name of the audit log in words: withdrawalsFrozen is Withdrawals frozen."""
     return re.sub(r"([A-Z])", lambda found: f" {found[1].lower()}", name).capitalize()
 
 
 @register.filter
-def as_said(value: Any) -> Any:
-    """A value of the audit log as a person says it."""
+def plain(value: Any) -> Any:
+    """Return a value of the audit log as a person would say it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | dict):
@@ -73,17 +75,17 @@ def as_said(value: Any) -> Any:
 
 @register.filter
 def state(status: str) -> str:
-    """A status as a badge."""
+    """Return a status as a badge."""
     return format_html('<span class="office-state {}">{}</span>', status.lower().replace(" ", "-"), status)
 
 
 @register.filter
 def unlocalize(number: float) -> str:
-    """A number as SVG takes it."""
+    """Return a number as SVG takes it."""
     return f"{number:.2f}"
 
 
 @register.filter
 def calls(figures: dict[str, Any]) -> list[tuple[str, Any]]:
-    """The verbs that were called, by name."""
+    """Return the figures of each verb of the exchange that was called, by its name."""
     return [(name, figures[key]) for key, name in (("execute", "Execute"), ("ask", "TradeExists")) if key in figures]

@@ -19,6 +19,7 @@ from accounts.models import Adjustment, Balance, Customer, Limits, Position, Pos
 from exchange.models import Stock
 from office import cases
 from office.actions import ACTIONS
+from office.actions.targets import ADJUSTMENT, CASE, CUSTOMER, TRADE, Target
 from office.cases import Finding, Kind
 from office.models import AuditEntry, Case, Job, Note
 from office.roles import POWERS, Power, Role, appoint, may
@@ -28,7 +29,8 @@ from trades import checks, lane
 from trades.models import Status, Trade, TradingControl, Type
 from trades.place import place_trade
 
-# What a form of each action must be given.
+KINDS: dict[Target[Any], str] = {TRADE: "trade", CUSTOMER: "customer", CASE: "case", ADJUSTMENT: "adjustment"}
+# What the form of each action must be given.
 GIVEN: dict[str, dict[str, str]] = {
     "note": {"text": "Called about a fee."},
     "adjust": {"change": "12.50", "kind": "goodwill", "reason": "Waited long."},
@@ -37,6 +39,7 @@ GIVEN: dict[str, dict[str, str]] = {
     "resume-stock": {"ticker": "AAPL", "reason": "News is out."},
     "restrict-stock": {"ticker": "AAPL", "reason": "Sanctioned."},
     "unrestrict-stock": {"ticker": "AAPL", "reason": "No more."},
+    "halt-all": {"reason": "The exchange is on fire.", "confirm": "HALT"},
     "limit": {"kind": "shares_max", "customer": "", "value": "500", "reason": "Careful."},
 }
 
@@ -46,13 +49,13 @@ def targets(alice: Customer, bob: Customer) -> dict[str, Any]:
     """Something of each kind that an action can be done to."""
     Stock.objects.create(ticker="AAPL", name="Apple")
     trade, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
-    cases.note([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
+    cases.open_cases([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
     adjustment = Adjustment.objects.create(customer=alice, change=5, reason_code="error", reason="Ours.", asked_by=bob)
     return {"trade": trade, "customer": alice, "case": Case.objects.get(), "adjustment": adjustment}
 
 
 def url_of(name: str, targets: dict[str, Any]) -> str:
-    target = targets.get(ACTIONS[name].target)
+    target = targets.get(KINDS.get(ACTIONS[name].target, ""))
     return f"/admin/do/{name}/{target.pk}/" if target else f"/admin/do/{name}/"
 
 
@@ -245,7 +248,7 @@ def test_an_adjustment_needs_a_second_member_of_staff(
     assert adjustment.approved is None
     assert (
         AuditEntry.objects.get(action="approve", outcome="refused").reason
-        == "Nobody decides on an adjustment of their own."
+        == "You cannot decide on an adjustment of your own."
     )
 
     second = signed_in(appoint("second@staff.example.com", Role.OPERATIONS))
@@ -275,7 +278,7 @@ def test_an_adjustment_of_shares(browser_of, targets: dict[str, Any], alice: Cus
     asker = browser_of(Role.OPERATIONS)
     asked = {"ticker": "aapl", "change": "4", "price": "12.5", "kind": "dividend", "reason": "A split."}
     answer = asker.post(url_of("adjust", targets), asked, follow=True).content.decode()
-    assert "+4 AAPL at 12.5000 USD: somebody else must approve it." in answer
+    assert "+4 AAPL at 12.5000 USD was requested. A second member of staff must approve it." in answer
     adjustment = Adjustment.objects.get(ticker="AAPL")
     page = f"/admin/accounts/adjustment/{adjustment.id}/change/"
     assert "+4 AAPL at 12.5000 USD" in asker.get(page).content.decode()
@@ -292,7 +295,7 @@ def test_an_adjustment_of_shares(browser_of, targets: dict[str, Any], alice: Cus
     too_much = Adjustment.objects.get(ticker="AAPL", approved=None)
     second.post(f"/admin/do/approve/{too_much.id}/")
     refused = AuditEntry.objects.filter(action="approve", outcome="refused").latest("number")
-    assert refused.reason == "It would take out more than is available."
+    assert refused.reason == "This would take out more than is available."
     assert Position.objects.get(customer=alice).quantity == 14
 
 
@@ -320,7 +323,7 @@ def test_switches_halt_and_limit(browser_of, targets: dict[str, Any], alice: Cus
         place_trade(alice.id, "AAPL", Type.BUY, 4)
     risk.post("/admin/do/limit/", GIVEN["limit"] | {"value": "", "customer": str(alice.id)})
     place_trade(alice.id, "AAPL", Type.BUY, 4)
-    risk.post("/admin/do/halt-all/", {"reason": "The exchange is on fire."})
+    risk.post("/admin/do/halt-all/", {"reason": "The exchange is on fire.", "confirm": "HALT"})
     with pytest.raises(checks.TradingHalted):
         place_trade(alice.id, "AAPL", Type.BUY, 1)
     page = risk.get("/admin/controls/").content.decode()
@@ -342,7 +345,7 @@ def test_exceptions_are_taken_and_closed(browser_of, targets: dict[str, Any]) ->
     case.refresh_from_db()
     assert case.closed_at
     assert case.resolution == "Corrected by adjustment."
-    assert "that is all" in operations.get("/admin/office/case/?state=open").content.decode()
+    assert "0 exceptions" in operations.get("/admin/office/case/?state=open").content.decode()
 
 
 def test_proof_and_reconciliation_can_be_asked_for(browser_of, targets: dict[str, Any]) -> None:

@@ -43,12 +43,15 @@ def test_the_chain_is_whole(db: None) -> None:
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("UPDATE office_auditentry SET reason = 'none' WHERE number = 3", "entry 3 is not as it was written"),
-        ("UPDATE office_auditentry SET before = '{}' WHERE number = 3", "entry 3 is not as it was written"),
-        ("UPDATE office_auditentry SET at = at + interval '1 s' WHERE number = 3", "entry 3 is not as it was written"),
+        ("UPDATE office_auditentry SET reason = 'none' WHERE number = 3", "entry 3 was changed after it was written"),
+        ("UPDATE office_auditentry SET before = '{}' WHERE number = 3", "entry 3 was changed after it was written"),
+        (
+            "UPDATE office_auditentry SET at = at + interval '1 s' WHERE number = 3",
+            "entry 3 was changed after it was written",
+        ),
         ("DELETE FROM office_auditentry WHERE number = 3", "entry 3 is missing"),
-        ("DELETE FROM office_auditentry WHERE number = 5", "the log ends with entry 4, its head says 5"),
-        ("DELETE FROM office_auditentry", "the log ends with entry 0, its head says 5"),
+        ("DELETE FROM office_auditentry WHERE number = 5", "the log ends with entry 4, but its head says 5"),
+        ("DELETE FROM office_auditentry", "the log ends with entry 0, but its head says 5"),
     ],
 )
 def test_tampering_is_found(db: None, statement: str, said: str) -> None:

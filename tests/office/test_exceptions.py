@@ -53,14 +53,14 @@ def test_reports_that_need_a_person(alice: Customer, bob: Customer) -> None:
 
 def test_a_closed_exception_opens_again_when_it_is_true_again(alice: Customer, bob: Customer) -> None:
     finding = cases.Finding(Kind.BOOKS, "rule 1", "off by 1")
-    assert cases.note([finding]) == 1
-    assert cases.note([finding]) == 0
+    assert cases.open_cases([finding]) == 1
+    assert cases.open_cases([finding]) == 0
     case = Case.objects.get()
-    cases.take(case.id, bob)
+    cases.assign(case.id, bob)
     cases.close(case.id, bob, "Done.")
-    with pytest.raises(cases.ClosedAlready):
+    with pytest.raises(cases.AlreadyClosed):
         cases.close(case.id, bob, "Done.")
-    cases.note([finding])
+    cases.open_cases([finding])
     case.refresh_from_db()
     assert (case.closed_at, case.resolution, case.owner_id) == (None, "", bob.id)
 
@@ -74,7 +74,7 @@ def test_a_webhook_that_gave_up(alice: Customer) -> None:
     schedule.find_cases()
     case = Case.objects.get()
     assert (case.kind, case.customer_id) == (Kind.WEBHOOK, alice.id)
-    assert "https://example.com/hook was given up; last it answered: 500" in case.detail
+    assert "https://example.com/hook was given up. Its last answer: 500" in case.detail
 
 
 def sent(customer: Customer, exchange, **terms) -> Trade:

@@ -15,7 +15,7 @@ from exchange.models import Call
 from office import cases, retention, schedule
 from office.cases import Finding, Kind
 from office.models import Case, Job
-from office.retention import forget
+from office.retention import delete_old
 from tests.people import claim, open_account
 from trades.models import Trade, Type
 from trades.place import place_trade
@@ -40,12 +40,12 @@ def kept() -> set[int]:
 def test_calls_go_when_they_are_old(db: None, settings) -> None:
     old = [call(91) for _ in range(7)]
     young = {call(89).id, call(0).id}
-    found = forget()
+    found = delete_old()
     assert (found.calls, found.all_done) == (len(old), True)
     assert kept() == young
-    assert forget().calls == 0
+    assert delete_old().calls == 0
     settings.EXCHANGE_CALLS_KEPT_DAYS = 1
-    assert forget().calls == 1
+    assert delete_old().calls == 1
 
 
 def test_calls_of_open_trades_and_of_open_exceptions_stay(alice: Customer, bob: Customer) -> None:
@@ -60,10 +60,10 @@ def test_calls_of_open_trades_and_of_open_exceptions_stay(alice: Customer, bob: 
     needed = {call(400, final, in_flight).id, call(300, in_line).id, about_case.id}
     for _ in range(5):
         call(200, final)
-    assert forget().calls == 5
+    assert delete_old().calls == 5
     assert kept() == needed
     cases.close(Case.objects.get().id, bob, "By phone.")
-    assert forget().calls == 1
+    assert delete_old().calls == 1
     assert kept() == needed - {about_case.id}
 
 
@@ -71,10 +71,10 @@ def test_time_is_bounded_and_the_next_round_goes_on(db: None, monkeypatch: pytes
     for _ in range(5):
         call(100)
     monkeypatch.setattr(retention, "SECONDS_MAX", 0)
-    assert not forget().all_done
+    assert not delete_old().all_done
     assert Call.objects.count() == 5
     monkeypatch.setattr(retention, "SECONDS_MAX", 60)
-    assert forget().calls == 5
+    assert delete_old().calls == 5
 
 
 def test_the_command_and_sign_ins(alice: Customer) -> None:
@@ -82,7 +82,7 @@ def test_the_command_and_sign_ins(alice: Customer) -> None:
     for days in (SIGN_INS_KEPT_DAYS + 1, SIGN_INS_KEPT_DAYS + 1, SIGN_INS_KEPT_DAYS + 1, 1):
         SignIn.objects.create(customer=alice, kind="in", at=timezone.now() - timedelta(days=days))
     said = io.StringIO()
-    call_command("forget_old", stdout=said)
+    call_command("delete_old", stdout=said)
     assert said.getvalue() == "1 calls, 3 sign-ins\n"
     assert SignIn.objects.count() == 1
 

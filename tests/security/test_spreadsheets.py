@@ -14,9 +14,9 @@ from django.test import Client
 from accounts.models import Customer
 from office import audit
 from office.audit import Actor
-from office.lists import Table
 from office.models import AuditEntry, Case
 from office.roles import Role, appoint
+from office.tables.table import Table
 from tests.office.conftest import signed_in
 from tests.people import open_account, receive_shares
 
@@ -80,6 +80,6 @@ def test_a_customers_own_ledger(bob: Customer, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_attack_would_be_seen(hostile: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
     unguarded: Callable[[Any], str] = str
-    monkeypatch.setattr("office.lists.cell", unguarded)
+    monkeypatch.setattr("office.tables.export.cell", unguarded)
     staff = signed_in(appoint("compliance@staff.example.com", Role.COMPLIANCE))
     assert any(is_formula(cell) for cell in cells(staff.get("/admin/office/auditentry/export/")))

@@ -9,12 +9,12 @@ from office.roles import Role, appoint
 
 
 class Command(BaseCommand):
-    help = "Make somebody a member of staff, who sets up a second factor at first. Again, with another role: that too."
+    help = "Make somebody a member of staff with a role. Run it again to add another role."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
         parser.add_argument("--role", choices=Role.values, required=True)
-        parser.add_argument("--password", help="Taken where there is no account yet.")
+        parser.add_argument("--password", help="Used only when the account is new.")
         parser.add_argument("--name", default="")
 
     def handle(self, *args: Any, **options: Any) -> None:

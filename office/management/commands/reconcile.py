@@ -10,9 +10,7 @@ from office.reconcile import reconcile
 
 
 class Command(BaseCommand):
-    help = (
-        "Compare trades and postings with the exchange's own record, at any time. Exit 0 when they agree, 1 when not."
-    )
+    help = "Compare trades and postings with the exchange's own record: exit 0 if they agree, 1 if not."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

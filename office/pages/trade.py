@@ -1,7 +1,6 @@
-"""Everything about one trade, in one place."""
+"""The page of a trade."""
 
 import json
-from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -9,7 +8,7 @@ from django.utils import timezone
 from accounts.models import CASH, Balance, Position, Posting
 from exchange.models import Call
 from office.models import Case
-from office.why import why, words
+from office.why import why
 from trades import checks
 from trades.lane import lane_of
 from trades.models import Report, Status, StatusChange, Trade, Type
@@ -19,7 +18,7 @@ AHEAD_MAX = 1000
 
 
 def facts(trade: Trade) -> dict[str, Any]:
-    """What the page shows; about ten statements, each by an index."""
+    """Return what the page shows, from about ten statements that are each served by an index."""
     reports = list(Report.objects.filter(trade_id=trade.id).order_by("id")[:ROWS_MAX])
     in_flight, ahead = _line(trade)
     return {
@@ -48,7 +47,7 @@ def facts(trade: Trade) -> dict[str, Any]:
 
 
 def halted(trade: Trade) -> str:
-    """What staff halted that concerns this trade, in words; empty where nothing is."""
+    """Return, in words, which halt concerns this trade; empty if none does."""
     rules = checks.rules()
     if rules.all_halted:
         return "all trading is halted"
@@ -60,7 +59,7 @@ def halted(trade: Trade) -> str:
 
 
 def _line(trade: Trade) -> tuple[Trade | None, int]:
-    """The customer's other trade in flight, and how many PLACED ones come before this one, AHEAD_MAX at most."""
+    """The customer's trade in flight, and how many PLACED trades come before this one, AHEAD_MAX at most."""
     if trade.status != Status.PLACED:
         return None, 0
     own = Trade.objects.filter(customer_id=trade.customer_id)
@@ -75,7 +74,7 @@ def _hold(trade: Trade) -> str:
 
 
 def _calls(trade: Trade) -> list[Call]:
-    # Ordered here: ordered by the database, it might walk the calls by time instead of looking this trade up.
+    # Sorted here: if the database sorted, it might walk all calls by time instead of using the index of trade ids.
     calls = list(Call.objects.filter(trade_ids__contains=[trade.id])[:ROWS_MAX])
     return sorted(calls, key=lambda call: call.id)
 
@@ -91,8 +90,3 @@ def _pretty(body: str) -> str:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return body
-
-
-def since(moment: datetime) -> str:
-    """How long ago, in words."""
-    return words(timezone.now() - moment)

@@ -1,4 +1,4 @@
-"""Everything about one customer, in one place."""
+"""The page of a customer."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ ROWS_MAX = 20
 
 
 def facts(customer: Customer, with_audit: bool) -> dict[str, Any]:
-    """What the page shows; about fifteen statements, each by an index."""
+    """Return what the page shows, from about fifteen statements that are each served by an index."""
     freezes = list(Freeze.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX])
-    switches = list(TradingControl.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX])
-    halts = [switch for switch in switches if switch.kind == TradingControl.Kind.HALT_CUSTOMER]
+    controls = list(TradingControl.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX])
+    halts = [control for control in controls if control.kind == TradingControl.Kind.HALT_CUSTOMER]
     trades = Trade.objects.filter(customer=customer)
     return {
         "customer": customer,
@@ -46,7 +46,7 @@ def facts(customer: Customer, with_audit: bool) -> dict[str, Any]:
         "notes": list(Note.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX]),
         "cases": list(Case.objects.filter(customer=customer).select_related("owner").order_by("-id")[:ROWS_MAX]),
         "freezes": freezes,
-        "controls": switches,
+        "controls": controls,
         "trading_halted": halts[0] if halts and halts[0].is_on else None,
         "withdrawals_frozen": freezes[0] if freezes and freezes[0].is_on else None,
         "seen_by": list(AuditEntry.objects.filter(customer_id=customer.id).order_by("-number")[:ROWS_MAX])

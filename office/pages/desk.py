@@ -1,6 +1,7 @@
-"""The desk: how the brokerage is context, at this moment. Nothing is kept: every figure is read when it is shown.
+"""The desk: how the brokerage is doing right now. Every figure is read when it is shown, and none is kept.
 
-Figures come from the database and the broker; workers and the exchange are asked. What does not answer is shown so.
+Figures come from the database and the broker; the workers and the exchange are asked. The desk says which of them does
+not answer.
 """
 
 import time
@@ -21,7 +22,8 @@ from redis.exceptions import RedisError
 from accounts.models import Adjustment
 from exchange import gateway
 from exchange.messages import Unknown
-from office.actions import offered
+from office.actions.door import offered
+from office.actions.targets import DESK
 from office.models import Case, Job, Proof, Reconciliation
 from office.why import words
 from trades import lane, queries
@@ -31,19 +33,19 @@ CHART_MINUTES = 30
 CALLS_MINUTES = 10
 REFRESH_SECONDS = 5
 PING_SECONDS = 0.5
-WAITING_MAX = 5_000  # of those who wait, the oldest, that the lanes' lag is told from
+WAITING_MAX = 5_000  # of the oldest waiting trades, from which the lag of lanes is computed
 CASES_COUNTED_MAX = 1_000
 AGES = [(1, "under 1 s"), (5, "1 to 5 s"), (30, "5 to 30 s"), (300, "30 s to 5 min"), (None, "over 5 min")]
 OLD_SECONDS, VERY_OLD_SECONDS = 10, 60
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """What the admin's first page shows."""
-    return {"figures": _figures(), "actions": offered(request, "", None), "refresh_seconds": REFRESH_SECONDS}
+    """Return what the first page of the back office shows."""
+    return {"figures": _figures(), "actions": offered(request, DESK, None), "refresh_seconds": REFRESH_SECONDS}
 
 
 def figures(request: HttpRequest) -> HttpResponse:
-    """The figures alone, for the page that refreshes itself."""
+    """Show the figures alone, for the page that refreshes itself."""
     return render(request, "office/desk_figures.html", {"figures": _figures()})
 
 
@@ -74,7 +76,7 @@ def _figures() -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A minute of the chart. Heights are percent of the highest."""
+    """One minute of the chart. Heights are percentages of the highest bar."""
 
     minute: datetime
     filled: int
@@ -94,9 +96,9 @@ class Bar:
 
 
 def _last_minutes(now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Trades by the minute in which they were placed, and why those were rejected that were."""
+    """Count trades by the minute in which they were placed, and rejected trades by reason."""
     since = (now - timedelta(minutes=CHART_MINUTES - 1)).replace(second=0, microsecond=0)
-    # Ids grow with time, so the primary key finds the newest trades; no other index is needed.
+    # Ids grow with time, so the primary key finds the newest trades and no other index is needed.
     rows = _rows(MINUTES, [f"{int((since.timestamp() - 600) * 1000):012x}".ljust(32, "0"), since])
     minutes: dict[datetime, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     reasons: dict[str, int] = defaultdict(int)
@@ -130,7 +132,7 @@ def _bar(n: int, minute: datetime, counts: dict[str, int], highest: int) -> Bar:
 
 
 def _open() -> dict[str, Any]:
-    """Open trades by age and status, and the oldest."""
+    """Count open trades by age and status, and find the oldest."""
     counts = {"PLACED": [0] * len(AGES), "IN PROGRESS": [0] * len(AGES)}
     oldest_seconds, oldest_id = 0.0, None
     for status, bucket, count, age, id in _rows(OPEN, [[most for most, _ in AGES if most]] * 2):
@@ -163,7 +165,7 @@ def _level(seconds: float) -> str:
 
 
 def _lanes(now: datetime) -> dict[str, Any]:
-    """Of each lane: how deep its queue is, who rang, and how long the longest wait is for somebody it could serve."""
+    """Describe each lane: messages in its queue, customers that rang, and the longest wait of one it could serve."""
     lags: dict[int, float] = defaultdict(float)
     waiting: dict[int, int] = defaultdict(int)
     for due in queries.due_customers(rules(), limit=WAITING_MAX):
@@ -189,7 +191,7 @@ def _lanes(now: datetime) -> dict[str, Any]:
 
 
 def _workers() -> list[str] | None:
-    """The lanes' workers that answer now; None: the broker can't be reached."""
+    """Names of the lanes' workers that answer now; None if the broker cannot be reached."""
     try:
         answers = current_app.control.ping(timeout=PING_SECONDS) or []
     except Exception:  # noqa: BLE001 — kombu raises what its transport raises
@@ -212,7 +214,7 @@ def _exchange() -> dict[str, Any]:
 
 
 def _calls() -> dict[str, Any]:
-    """How Execute and TradeExists went lately."""
+    """Count the latest calls to the exchange, by verb."""
     rows = {verb: rest for verb, *rest in _rows(CALLS, [CALLS_MINUTES])}
     return {
         verb: dict(zip(("calls", "trades", "unknown", "p50", "p95"), rows[verb], strict=True))
@@ -231,7 +233,7 @@ MINUTES = """
     SELECT date_trunc('minute', placed_at), status, reason_code, count(*)
     FROM trades_trade WHERE id >= %s::uuid AND placed_at >= %s GROUP BY 1, 2, 3
 """
-# One status at a time, for each has its own partial index; together they would be looked for among all trades.
+# One status at a time, because each has its own partial index; a query for both would look among all trades.
 OPEN = " UNION ALL ".join(
     f"""
     SELECT status, width_bucket(extract(epoch FROM now() - placed_at)::numeric, (%s::int[])::numeric[]) AS bucket,

@@ -1,4 +1,4 @@
-"""One box finds a customer by e-mail, name or id, a trade by id, a stock by ticker."""
+"""The search box: finds a customer by email, name or id, a trade or adjustment by id, and a stock by ticker."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,52 +13,56 @@ from django.urls import reverse
 from accounts.models import Adjustment, Customer, Posting, normal_email
 from exchange.messages import storable
 from exchange.models import Stock
+from office import audit
+from office.access import actor_of
 from trades.models import Trade
-from web.drf import BIGINT_MAX
 
 FOUND_MAX = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """Something that was found. `kind`: customer, trade or stock."""
+class Result:
+    """Something that was found: a customer, trade, adjustment or stock."""
 
     kind: str
     title: str
     detail: str
     link: str
+    customer_id: int | None = None
 
 
-def find(request: HttpRequest) -> HttpResponse:
-    """The search page; straight to what was found where there is only one."""
+def page(request: HttpRequest) -> HttpResponse:
+    """Show what was found, or go straight there if it is one thing."""
     text = storable(request.GET.get("q", ""), 200).strip()
-    hits = look_for(text)
-    if len(hits) == 1:
-        return redirect(hits[0].link)
-    context = admin.site.each_context(request)
-    return TemplateResponse(request, "office/find.html", context | {"title": "Search", "q": text, "hits": hits})
+    results = find(text)
+    shown = [result.customer_id for result in results]
+    audit.record_seen(actor_of(request), "search", shown, subject=text, asked={"searched": text})
+    if len(results) == 1:
+        return redirect(results[0].link)
+    context = admin.site.each_context(request) | {"title": "Search", "q": text, "results": results}
+    return TemplateResponse(request, "office/search.html", context)
 
 
-def look_for(text: str) -> list[Hit]:
-    """What this text may mean, FOUND_MAX customers at most. Every look is served by an index."""
+def find(text: str) -> list[Result]:
+    """Return what this text may mean, with FOUND_MAX customers at most. Every query is served by an index."""
     if not text:
         return []
     try:
         return _by_id(UUID(text))
     except ValueError:
         pass
-    hits = [_customer(customer) for customer in customers(text)]
+    results = [_customer(customer) for customer in find_customers(text)]
     stock = Stock.objects.filter(ticker=text.upper()[:12]).first()
     if stock:
         link = f"{reverse('admin:trades_trade_changelist')}?ticker={stock.ticker}"
-        hits.insert(0, Hit("stock", stock.ticker, f"{stock.name}: its trades", link))
-    return hits
+        results.insert(0, Result("stock", stock.ticker, f"Trades in {stock.name}", link))
+    return results
 
 
-def customers(text: str) -> list[Customer]:
-    """Customers by id, by e-mail or its beginning, or by the beginnings of words of their name."""
+def find_customers(text: str) -> list[Customer]:
+    """Find customers by id, by email or its beginning, or by the beginnings of the words of their name."""
     if text.isascii() and text.isdigit():
-        return list(Customer.objects.filter(id=int(text))) if int(text) <= BIGINT_MAX else []
+        return list(Customer.objects.filter(id=int(text))) if len(text) <= 18 else []
     email = normal_email(text)
     if exact := list(Customer.objects.filter(email=email)):
         return exact
@@ -75,17 +79,19 @@ def customers(text: str) -> list[Customer]:
     return list(found.values())[:FOUND_MAX]
 
 
-def _by_id(id: UUID) -> list[Hit]:
+def _by_id(id: UUID) -> list[Result]:
     trade = Trade.objects.filter(id=id).select_related("customer").first()
     if trade:
         link = reverse("admin:trades_trade_change", args=[trade.id])
-        return [Hit("trade", str(trade), f"{trade.status} · {trade.customer}", link)]
-    if Adjustment.objects.filter(id=id).exists():
-        return [Hit("adjustment", "Adjustment", str(id), reverse("admin:accounts_adjustment_change", args=[id]))]
+        return [Result("trade", str(trade), f"{trade.status} · {trade.customer}", link, trade.customer_id)]
+    adjustment = Adjustment.objects.filter(id=id).first()
+    if adjustment:
+        link = reverse("admin:accounts_adjustment_change", args=[id])
+        return [Result("adjustment", "Adjustment", str(adjustment), link, adjustment.customer_id)]
     posting = Posting.objects.filter(cause=id).select_related("customer").first()
     return [_customer(posting.customer)] if posting else []
 
 
-def _customer(customer: Customer) -> Hit:
+def _customer(customer: Customer) -> Result:
     link = reverse("admin:accounts_customer_change", args=[customer.id])
-    return Hit("customer", customer.email, f"{customer.name or 'no name'} · id {customer.id}", link)
+    return Result("customer", customer.email, f"{customer.name or 'no name'} · id {customer.id}", link, customer.id)

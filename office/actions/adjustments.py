@@ -1,0 +1,78 @@
+"""How staff adjust an account: one requests it, another decides."""
+
+from collections.abc import Callable
+
+from accounts.adjustments import (
+    DecidedAlready,
+    OwnAdjustment,
+    PositionTooLarge,
+    ask_for_adjustment,
+    decide_on_adjustment,
+)
+from accounts.funding import BalanceTooLarge, InsufficientFunds
+from accounts.ledger import InsufficientShares
+from accounts.models import Adjustment
+from office.actions.action import Action, ActionContext, ActionRefused
+from office.actions.forms import AdjustmentForm, ReasonForm
+from office.actions.targets import ADJUSTMENT, CUSTOMER
+from office.roles import Power
+
+
+def _request(context: ActionContext) -> str:
+    data = context.data
+    adjustment = ask_for_adjustment(
+        context.target.id,
+        data["change"],
+        data["kind"],
+        data["reason"],
+        context.staff,
+        ticker=data["ticker"],
+        price=data["price"],
+    )
+    return f"{adjustment.summary} was requested. A second member of staff must approve it."
+
+
+def _decide(approve: bool) -> Callable[[ActionContext], str]:
+    def run(context: ActionContext) -> str:
+        try:
+            decide_on_adjustment(context.target.id, approve, context.staff)
+        except OwnAdjustment:
+            raise ActionRefused("You cannot decide on an adjustment of your own.") from None
+        except DecidedAlready:
+            raise ActionRefused("This adjustment was already decided on.") from None
+        except (InsufficientFunds, InsufficientShares):
+            raise ActionRefused("This would take out more than is available.") from None
+        except (BalanceTooLarge, PositionTooLarge):
+            raise ActionRefused("The account cannot hold that much.") from None
+        return "Approved and posted." if approve else "Declined."
+
+    return run
+
+
+def _is_undecided(adjustment: Adjustment) -> bool:
+    return adjustment.approved is None
+
+
+ACTIONS = (
+    Action("adjust", "Request an adjustment", Power.ADJUST, CUSTOMER, _request, AdjustmentForm, "price_change"),
+    Action(
+        "approve",
+        "Approve and post",
+        Power.ADJUST,
+        ADJUSTMENT,
+        _decide(approve=True),
+        icon="check",
+        offered_for=_is_undecided,
+    ),
+    Action(
+        "decline",
+        "Decline",
+        Power.ADJUST,
+        ADJUSTMENT,
+        _decide(approve=False),
+        ReasonForm,
+        "close",
+        danger=True,
+        offered_for=_is_undecided,
+    ),
+)

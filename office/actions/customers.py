@@ -1,0 +1,115 @@
+"""What staff can do to a customer."""
+
+from collections.abc import Callable
+from typing import Any
+
+from accounts import tokens
+from accounts.freezes import freeze_withdrawals, is_frozen
+from accounts.models import Customer
+from accounts.request_limits import limits_of, set_limits
+from accounts.sign_ins import end_sessions
+from office.actions.action import Action, ActionContext
+from office.actions.forms import ApiLimitForm, NoteForm, ReasonForm
+from office.actions.targets import CUSTOMER, is_halted
+from office.models import Note
+from office.roles import Power
+from trades import checks
+from trades.models import TradingControl
+
+
+def _note(context: ActionContext) -> str:
+    Note.objects.create(customer=context.target, by=context.staff, text=context.data["text"])
+    return "The note was saved."
+
+
+def _set_trading(halted: bool) -> Callable[[ActionContext], str]:
+    def run(context: ActionContext) -> str:
+        checks.set_control(
+            TradingControl.Kind.HALT_CUSTOMER,
+            halted,
+            reason=context.data["reason"],
+            by=context.staff,
+            customer=context.target,
+        )
+        return "Trading is frozen." if halted else "Trading is no longer frozen."
+
+    return run
+
+
+def _set_withdrawals(frozen: bool) -> Callable[[ActionContext], str]:
+    def run(context: ActionContext) -> str:
+        freeze_withdrawals(context.target.id, frozen, reason=context.data["reason"], by=context.staff)
+        return "Withdrawals are frozen." if frozen else "Withdrawals are no longer frozen."
+
+    return run
+
+
+def _end_tokens(context: ActionContext) -> str:
+    return f"Tokens ended: {tokens.end_all(context.target.id)}."
+
+
+def _end_sessions(context: ActionContext) -> str:
+    return f"Sessions ended: {end_sessions(context.target.id)}."
+
+
+def _set_api_limits(context: ActionContext) -> str:
+    limits = set_limits(context.target.id, context.data["reads_a_minute"], context.data["orders_a_minute"])
+    reads, orders = limits.reads_a_minute or "standard", limits.orders_a_minute or "standard"
+    return f"Limits of each token, a minute: {reads} reads, {orders} orders."
+
+
+def _own_api_limits(customer: Customer) -> dict[str, Any]:
+    limits = limits_of(customer.id)
+    return {"reads_a_minute": limits.reads_a_minute, "orders_a_minute": limits.orders_a_minute}
+
+
+def _may_trade(customer: Customer) -> bool:
+    return not is_halted(customer)
+
+
+def _withdrawals_frozen(customer: Customer) -> bool:
+    return is_frozen(customer.id)
+
+
+def _may_withdraw(customer: Customer) -> bool:
+    return not is_frozen(customer.id)
+
+
+def _freeze(
+    name: str,
+    label: str,
+    run: Callable[[ActionContext], str],
+    offered_for: Callable[[Customer], bool],
+    icon: str = "ac_unit",
+) -> Action:
+    danger = icon == "ac_unit"
+    return Action(name, label, Power.FREEZE, CUSTOMER, run, ReasonForm, icon, danger=danger, offered_for=offered_for)
+
+
+ACTIONS = (
+    Action("note", "Add a note", Power.NOTE, CUSTOMER, _note, NoteForm, "edit_note"),
+    _freeze("freeze-trading", "Freeze trading", _set_trading(halted=True), _may_trade),
+    _freeze("unfreeze-trading", "Unfreeze trading", _set_trading(halted=False), is_halted, icon="sunny"),
+    _freeze("freeze-withdrawals", "Freeze withdrawals", _set_withdrawals(frozen=True), _may_withdraw),
+    _freeze(
+        "unfreeze-withdrawals",
+        "Unfreeze withdrawals",
+        _set_withdrawals(frozen=False),
+        _withdrawals_frozen,
+        icon="sunny",
+    ),
+    Action("end-tokens", "End all tokens", Power.ACCESS, CUSTOMER, _end_tokens, ReasonForm, "key_off", danger=True),
+    Action(
+        "end-sessions", "End all sessions", Power.ACCESS, CUSTOMER, _end_sessions, ReasonForm, "logout", danger=True
+    ),
+    Action(
+        "api-limits",
+        "Set API limits",
+        Power.LIMIT,
+        CUSTOMER,
+        _set_api_limits,
+        ApiLimitForm,
+        "speed",
+        initial=_own_api_limits,
+    ),
+)

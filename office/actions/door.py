@@ -1,0 +1,86 @@
+"""The one door to every action.
+
+The door checks the power, writes what is about to be done into the audit log, makes one call to a verb, and writes what
+came of it. So nothing is done that the log does not have first.
+"""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from office import audit
+from office.access import actor_of, staff_of
+from office.actions import ACTIONS
+from office.actions.action import Action, ActionContext, ActionRefused
+from office.actions.targets import Target
+from office.models import AuditEntry
+from office.roles import may
+
+Outcome = AuditEntry.Outcome
+
+
+def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
+    """Show the form of an action (GET), or do it and return to the page of its target (POST)."""
+    action = ACTIONS.get(name)
+    if action is None:
+        raise Http404
+    if not may(request.user, action.power):
+        audit.record(actor_of(request), action.name, Outcome.REFUSED, subject=target, reason="not allowed")
+        raise PermissionDenied
+    found = action.target.load(target)
+    back = _next_page(request) or action.target.link(found)
+    form = action.form(request.POST if request.method == "POST" else None, initial=action.initial(found))
+    if request.method == "POST" and form.is_valid():
+        _run(request, action, found, form.cleaned_data)
+        return HttpResponseRedirect(back)
+    about = action.target.describe(found)
+    if about.get("customer_id") is not None:  # the form shows what the action can change
+        audit.record(actor_of(request), f"open {action.name}", Outcome.SEEN, **about)
+    context = admin.site.each_context(request) | {
+        "title": action.label,
+        "action": action,
+        "form": form,
+        "back": back,
+        "target": found,
+        "state": action.target.snapshot(found),
+    }
+    return TemplateResponse(request, "office/action.html", context, status=422 if request.method == "POST" else 200)
+
+
+def offered(request: HttpRequest, target: Target[Any], found: Any) -> list[Action]:
+    """Return the actions that this member of staff may take on this target as it is now."""
+    return [
+        action
+        for action in ACTIONS.values()
+        if action.target is target and may(request.user, action.power) and action.offered_for(found)
+    ]
+
+
+def _run(request: HttpRequest, action: Action, found: Any, data: dict[str, Any]) -> None:
+    actor, staff = actor_of(request), staff_of(request)
+    about: dict[str, Any] = action.target.describe(found) | {"reason": str(data.get("reason", ""))}
+    given = {name: str(value) for name, value in data.items() if name != "reason" and value is not None}
+    if not about["subject"]:
+        about["subject"] = ", ".join(f"{name} {value}" for name, value in given.items() if value)
+    before = action.target.snapshot(found)
+    audit.record(actor, action.name, Outcome.ASKED, before=before, after=given or None, **about)
+    try:
+        done = action.run(ActionContext(staff, f"staff {staff.id}", found, data))
+    except ActionRefused as refused:
+        about["reason"] = str(refused)
+        outcome, show, said = Outcome.REFUSED, messages.error, str(refused)
+    else:
+        outcome, show, said = Outcome.DONE, messages.success, done
+    audit.record(actor, action.name, outcome, before=before, after=action.target.snapshot(found), **about)
+    show(request, said)
+
+
+def _next_page(request: HttpRequest) -> str:
+    """The page of our own that the request asks to return to, if it names one."""
+    asked = request.POST.get("next") or request.GET.get("next") or ""
+    is_ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, request.is_secure())
+    return asked if asked and is_ours else ""

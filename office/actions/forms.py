@@ -1,0 +1,203 @@
+"""What actions ask staff for. Text reaches the database in a form that it takes."""
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from accounts.adjustments import LARGEST_POSITION
+from accounts.ledger import LARGEST_AMOUNT
+from accounts.models import CASH, Adjustment, Customer
+from exchange.messages import storable
+from exchange.models import Stock
+from trades.models import TradingControl
+
+Kind = TradingControl.Kind
+REQUESTS_A_MINUTE_MAX = 1_000_000  # more than one token can send
+ORDER_LIMITS = [
+    (Kind.SHARES_MAX, "Shares in one order"),
+    (Kind.NOTIONAL_MAX, "USD in one order"),
+    (Kind.ORDERS_A_MINUTE_MAX, "Orders a minute"),
+]
+
+
+class Form(forms.Form):
+    """The base of every form here: text is cleaned of what PostgreSQL refuses."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        return {name: storable(value, 2000) if isinstance(value, str) else value for name, value in cleaned.items()}
+
+
+class EmptyForm(Form):
+    """Asks for nothing."""
+
+
+def _reason(label: str = "Reason", help_text: str = "Kept in the audit log.") -> forms.CharField:
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
+    return forms.CharField(max_length=500, label=label, widget=widget, help_text=help_text)
+
+
+class ReasonForm(Form):
+    """Asks for the reason."""
+
+    reason = _reason()
+
+
+class ResolutionForm(Form):
+    """Asks how an exception was resolved."""
+
+    reason = _reason("How it was resolved", "")
+
+
+class NoteForm(Form):
+    """Asks for the text of a note."""
+
+    text = forms.CharField(max_length=2000, widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}))
+
+
+class ConfirmForm(ReasonForm):
+    """Asks for the reason, and for the word that confirms an action that everybody will notice."""
+
+    WORD = "HALT"
+    confirm = forms.CharField(
+        max_length=20, label=f"Type {WORD} to confirm", widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
+    )
+    field_order = ("reason", "confirm")
+
+    def clean_confirm(self) -> str:
+        """Take the word alone."""
+        if self.cleaned_data["confirm"].strip() != self.WORD:
+            raise forms.ValidationError(f"Type {self.WORD}, in capital letters.")
+        return self.WORD
+
+
+class StockForm(ReasonForm):
+    """Asks for a stock."""
+
+    ticker = forms.CharField(max_length=12, widget=UnfoldAdminTextInputWidget, help_text="As the exchange lists it.")
+    field_order = ("ticker", "reason")
+
+    def clean_ticker(self) -> str:
+        return listed_ticker(self.cleaned_data["ticker"])
+
+
+def listed_ticker(text: str) -> str:
+    """Return the ticker of a stock that the exchange lists, or once listed. Raises ValidationError."""
+    ticker = storable(text.strip().upper())
+    if not Stock.objects.filter(ticker=ticker).exists():
+        raise forms.ValidationError("The exchange lists no such stock.")
+    return ticker
+
+
+class OrderLimitForm(ReasonForm):
+    """Asks for a limit on orders, of one customer or of everybody."""
+
+    kind = forms.ChoiceField(choices=ORDER_LIMITS, label="Limit", widget=UnfoldAdminSelectWidget)
+    customer = forms.CharField(
+        required=False,
+        label="Customer id",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Leave empty for all customers.",
+    )
+    value = forms.DecimalField(
+        required=False,
+        label="Maximum",
+        min_value=Decimal("0.0001"),
+        max_digits=19,
+        decimal_places=4,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Leave empty to remove the limit.",
+    )
+    field_order = ("kind", "customer", "value", "reason")
+
+    def clean_customer(self) -> Customer | None:
+        """Return the customer with this id, or None for everybody."""
+        text = self.cleaned_data["customer"].strip()
+        if not text:
+            return None
+        is_number = text.isascii() and text.isdigit() and len(text) <= 18
+        customer = Customer.objects.filter(id=int(text)).first() if is_number else None
+        if customer is None:
+            raise forms.ValidationError("There is no customer with this id.")
+        return customer
+
+
+def _requests(label: str, help_text: str) -> forms.IntegerField:
+    return forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=REQUESTS_A_MINUTE_MAX,
+        label=label,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=help_text,
+    )
+
+
+class ApiLimitForm(ReasonForm):
+    """Asks how many requests a minute each token of a customer may make."""
+
+    reads_a_minute = _requests("Reads a minute", "Requests that only read. Leave empty for the standard limit.")
+    orders_a_minute = _requests(
+        "Orders a minute",
+        "Requests that change something. Leave empty for the standard limit. To stop trading, freeze it instead.",
+    )
+    field_order = ("reads_a_minute", "orders_a_minute", "reason")
+
+
+class AdjustmentForm(Form):
+    """Asks for cash, or for whole shares of a stock. Shares that are added have a price."""
+
+    ticker = forms.CharField(
+        required=False,
+        max_length=12,
+        label="Stock",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="As the exchange lists it. Leave empty for cash.",
+    )
+    change = forms.DecimalField(
+        max_digits=19,
+        decimal_places=4,
+        min_value=-LARGEST_AMOUNT,
+        max_value=LARGEST_AMOUNT,
+        label="USD or shares",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Positive to add to the account, negative to take out.",
+    )
+    price = forms.DecimalField(
+        required=False,
+        max_digits=19,
+        decimal_places=4,
+        min_value=Decimal(0),
+        label="Cost per share, USD",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Only for shares that are added: the cost basis of each. It moves no cash.",
+    )
+    kind = forms.ChoiceField(choices=Adjustment.Reason, label="Kind", widget=UnfoldAdminSelectWidget)
+    reason = _reason(help_text="What happened, and who asked for it.")
+
+    def clean_ticker(self) -> str:
+        return listed_ticker(self.cleaned_data["ticker"]) if self.cleaned_data["ticker"].strip() else CASH
+
+    def clean_change(self) -> Decimal:
+        """Refuse an adjustment that moves nothing."""
+        change: Decimal = self.cleaned_data["change"]
+        if not change:
+            raise forms.ValidationError("Enter an amount other than zero.")
+        return change
+
+    def clean(self) -> dict[str, Any]:
+        """Check what must go together."""
+        cleaned = super().clean()
+        ticker, change, price = cleaned.get("ticker"), cleaned.get("change"), cleaned.get("price")
+        if self.errors or ticker is None or change is None:
+            return cleaned
+        adds_shares = ticker != CASH and change > 0
+        if ticker != CASH and (change % 1 or abs(change) > LARGEST_POSITION):
+            self.add_error("change", f"Enter a whole number of shares, {LARGEST_POSITION:,} at most.")
+        if adds_shares and price is None:
+            self.add_error("price", "Enter the cost per share, or 0 if the shares cost nothing.")
+        if not adds_shares and price is not None:
+            self.add_error("price", "Only shares that are added have a cost.")
+        return cleaned

@@ -1,0 +1,210 @@
+"""What actions are done to: one class for each kind of target, which loads, describes, snapshots and links itself."""
+
+from abc import ABC, abstractmethod
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from django.http import Http404
+from django.urls import reverse
+
+from accounts.freezes import is_frozen
+from accounts.models import Adjustment, Balance, Customer
+from accounts.request_limits import limits_of
+from office.access import open_sessions
+from office.models import Case, Note, Proof
+from trades import checks
+from trades.models import Trade, TradingControl
+
+T = TypeVar("T")
+
+
+class Target(ABC, Generic[T]):
+    """A kind of thing that actions are done to."""
+
+    @abstractmethod
+    def load(self, key: str) -> T:
+        """Return the target that an address names. Raises Http404."""
+
+    @abstractmethod
+    def describe(self, target: T) -> dict[str, Any]:
+        """Return what the audit log says about the target: `subject`, and any `customer_id` and `trade_id`."""
+
+    @abstractmethod
+    def snapshot(self, target: T) -> dict[str, Any] | None:
+        """Return what an action can change about the target, read now."""
+
+    @abstractmethod
+    def link(self, target: T) -> str:
+        """Return the address of the page that shows the target."""
+
+
+class TradeTarget(Target[Trade]):
+    """A trade."""
+
+    def load(self, key: str) -> Trade:
+        return _found(Trade.objects.select_related("customer").filter(id=_uuid(key)).first())
+
+    def describe(self, target: Trade) -> dict[str, Any]:
+        return {"trade_id": target.id, "customer_id": target.customer_id, "subject": str(target)}
+
+    def snapshot(self, target: Trade) -> dict[str, Any]:
+        trade = Trade.objects.get(id=target.id)
+        return {"status": trade.status, "reasonCode": trade.reason_code}
+
+    def link(self, target: Trade) -> str:
+        return reverse("admin:trades_trade_change", args=[target.id])
+
+
+class CustomerTarget(Target[Customer]):
+    """A customer."""
+
+    def load(self, key: str) -> Customer:
+        return _found(Customer.objects.filter(id=_number(key)).first())
+
+    def describe(self, target: Customer) -> dict[str, Any]:
+        return {"customer_id": target.id, "subject": target.email}
+
+    def snapshot(self, target: Customer) -> dict[str, Any]:
+        balance = Balance.objects.filter(customer=target).first()
+        limits = limits_of(target.id)
+        return {
+            "amount": balance and f"{balance.amount:.4f}",
+            "held": balance and f"{balance.held:.4f}",
+            "tradingHalted": is_halted(target),
+            "withdrawalsFrozen": is_frozen(target.id),
+            "readsAMinute": limits.reads_a_minute,
+            "ordersAMinute": limits.orders_a_minute,
+            "tokens": target.tokens.count(),
+            "sessions": open_sessions(target.id),
+            "notes": Note.objects.filter(customer=target).count(),
+        }
+
+    def link(self, target: Customer) -> str:
+        return reverse("admin:accounts_customer_change", args=[target.id])
+
+
+class CaseTarget(Target[Case]):
+    """An exception."""
+
+    def load(self, key: str) -> Case:
+        return _found(Case.objects.select_related("owner", "customer", "closed_by").filter(id=_number(key)).first())
+
+    def describe(self, target: Case) -> dict[str, Any]:
+        return {
+            "trade_id": target.trade_id,
+            "customer_id": target.customer_id,
+            "subject": f"exception {target.id}: {target}",
+        }
+
+    def snapshot(self, target: Case) -> dict[str, Any]:
+        case = Case.objects.select_related("owner").get(id=target.id)
+        return {"owner": case.owner and case.owner.email, "closed": case.closed_at, "resolution": case.resolution}
+
+    def link(self, target: Case) -> str:
+        return reverse("admin:office_case_change", args=[target.id])
+
+
+class AdjustmentTarget(Target[Adjustment]):
+    """An adjustment that waits for a second member of staff, or was decided on."""
+
+    def load(self, key: str) -> Adjustment:
+        return _found(
+            Adjustment.objects.select_related("customer", "asked_by", "decided_by").filter(id=_uuid(key)).first()
+        )
+
+    def describe(self, target: Adjustment) -> dict[str, Any]:
+        return {"customer_id": target.customer_id, "subject": f"adjustment {target.id}: {target}"}
+
+    def snapshot(self, target: Adjustment) -> dict[str, Any]:
+        adjustment = Adjustment.objects.get(id=target.id)
+        return {"moves": adjustment.summary, "approved": adjustment.approved}
+
+    def link(self, target: Adjustment) -> str:
+        return reverse("admin:accounts_adjustment_change", args=[target.id])
+
+
+class ProofTarget(Target[Proof]):
+    """A proof of the books."""
+
+    def load(self, key: str) -> Proof:
+        return _found(Proof.objects.filter(id=_number(key)).first())
+
+    def describe(self, target: Proof) -> dict[str, Any]:
+        return {"subject": f"proof {target.id}: {target}"}
+
+    def snapshot(self, target: Proof) -> None:
+        return None
+
+    def link(self, target: Proof) -> str:
+        return reverse("admin:office_proof_change", args=[target.id])
+
+
+class PageTarget(Target[None]):
+    """A page of the back office that is about no single record. `name` is the name of its address."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def load(self, key: str) -> None:
+        if key:
+            raise Http404
+
+    def describe(self, target: None) -> dict[str, Any]:
+        return {"subject": ""}
+
+    def snapshot(self, target: None) -> dict[str, Any] | None:
+        return None
+
+    def link(self, target: None) -> str:
+        return reverse(f"admin:{self.name}")
+
+
+class ControlsTarget(PageTarget):
+    """The trading controls, all together."""
+
+    def snapshot(self, target: None) -> dict[str, Any]:
+        rules = checks.Rules.of(controls_in_force())
+        return {
+            "allHalted": rules.all_halted,
+            "haltedTickers": sorted(rules.halted_tickers),
+            "restrictedTickers": sorted(rules.restricted_tickers),
+            "limits": {f"{kind} {customer or 'everybody'}": value for (kind, customer), value in rules.limits.items()},
+        }
+
+
+TRADE, CUSTOMER, CASE, ADJUSTMENT = TradeTarget(), CustomerTarget(), CaseTarget(), AdjustmentTarget()
+PROOF = ProofTarget()
+CONTROLS = ControlsTarget("controls")
+DESK = PageTarget("index")
+
+
+def controls_in_force() -> list[TradingControl]:
+    """Return the newest trading control of each kind and subject, whether it is on or off."""
+    newest = TradingControl.objects.select_related("by", "customer").order_by("kind", "ticker", "customer_id", "-id")
+    return list(newest.distinct("kind", "ticker", "customer_id"))
+
+
+def is_halted(customer: Customer) -> bool:
+    """Say whether staff halted this customer's trading."""
+    halts = TradingControl.objects.filter(kind=TradingControl.Kind.HALT_CUSTOMER, customer=customer)
+    newest = halts.order_by("-id").first()
+    return bool(newest and newest.is_on)
+
+
+def _found(target: T | None) -> T:
+    if target is None:
+        raise Http404
+    return target
+
+
+def _uuid(key: str) -> UUID:
+    try:
+        return UUID(key)
+    except ValueError:
+        raise Http404 from None
+
+
+def _number(key: str) -> int:
+    if not (key.isascii() and key.isdigit() and len(key) <= 18):
+        raise Http404
+    return int(key)

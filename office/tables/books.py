@@ -1,0 +1,118 @@
+"""Lists of postings and adjustments, and of what proves them."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from accounts.models import Adjustment, Posting
+from office.access import staff_of
+from office.actions.door import offered
+from office.actions.targets import ADJUSTMENT, PROOF
+from office.models import Proof, Reconciliation
+from office.tables.columns import moment
+from office.tables.filters import CustomerFilter, PostedDayFilter, TickerFilter
+from office.tables.keyset import KeysetChangeList
+from office.tables.table import PageTable, Table
+from office.tables.trades import by_uuid
+
+
+@admin.register(Posting)
+class PostingTable(Table):
+    """All postings, newest first."""
+
+    list_display = (
+        "id", "customer", "kind", "ticker", "change", "total", "price", "cause", moment("created_at", "posted"),
+    )  # fmt: skip
+    list_select_related = ("customer",)
+    list_display_links = None
+    list_filter = (CustomerFilter, TickerFilter, PostedDayFilter)
+    search_fields = ("cause",)
+    search_help_text = "Id of a trade, a transfer or an adjustment"
+    key = "id"
+    exported = (
+        ("postingId", lambda posting: posting.id),
+        ("customerId", lambda posting: posting.customer_id),
+        ("kind", lambda posting: posting.kind),
+        ("stockTicker", lambda posting: posting.ticker),
+        ("change", lambda posting: posting.change),
+        ("total", lambda posting: posting.total),
+        ("price", lambda posting: posting.price),
+        ("causeId", lambda posting: posting.cause),
+        ("createdAt", lambda posting: posting.created_at),
+    )
+
+    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
+        return "id", bool(changes.filter_params) and "customer" not in changes.filter_params and not changes.query
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Posting], search_term: str
+    ) -> tuple[QuerySet[Posting], bool]:
+        return by_uuid(queryset, "cause", search_term), False
+
+
+@admin.register(Adjustment)
+class AdjustmentTable(PageTable):
+    """All adjustments, newest first."""
+
+    list_display = (
+        moment("asked_at", "requested"),
+        "customer",
+        "summary",
+        "reason_code",
+        "state",
+        "asked_by",
+        "decided_by",
+    )
+    list_select_related = ("customer", "asked_by", "decided_by")
+    key = "id"
+    bounded = False
+    page_template = "office/adjustment.html"
+    target = ADJUSTMENT
+
+    def page_of(self, request: HttpRequest, found: Adjustment) -> dict[str, Any]:
+        """Show the adjustment and its postings."""
+        is_own = staff_of(request).id in {found.asked_by_id, found.customer_id}
+        postings = Posting.objects.filter(cause=found.id)
+        return {
+            "adjustment": found,
+            "actions": [] if is_own else offered(request, ADJUSTMENT, found),
+            "is_own": is_own,
+            "postings": list(postings),
+        }
+
+    @display(description="state", label={"approved": "success", "declined": "danger", "waiting": "warning"})
+    def state(self, adjustment: Adjustment) -> tuple[str, str]:
+        """Whether it waits, or how it was decided."""
+        word = {None: "waiting", True: "approved", False: "declined"}[adjustment.approved]
+        return word, word
+
+
+@admin.register(Proof)
+class ProofTable(PageTable):
+    """Proofs of the books, newest first."""
+
+    list_display = (
+        moment("at", "at"), "ok", "customers", "trades", "postings", "violations_count", "took_ms", "asked_by",
+    )  # fmt: skip
+    key = "id"
+    bounded = False
+    shows_customers = False
+    page_template = "office/proof.html"
+    target = PROOF
+
+    def page_of(self, request: HttpRequest, found: Proof) -> dict[str, Any]:
+        return {"proof": found}
+
+
+@admin.register(Reconciliation)
+class ReconciliationTable(Table):
+    """Reconciliations with the exchange, newest first."""
+
+    list_display = (moment("at", "at"), "orders", "fills", "tickers", "breaks", "took_ms", "asked_by")
+    list_display_links = None
+    key = "id"
+    bounded = False
+    shows_customers = False

@@ -1,0 +1,50 @@
+"""Columns that several lists share."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+
+from accounts.models import Customer
+
+
+def when(moment: datetime | None, precision: str = "seconds") -> str:
+    """Return a time in UTC, with the reader's local time beside it."""
+    if moment is None:
+        return ""
+    utc, local = moment.astimezone(UTC), timezone.localtime(moment)
+    text = utc.replace(tzinfo=None).isoformat(" ", precision)
+    if local.utcoffset() == utc.utcoffset():
+        return format_html('<span class="office-when">{}</span>', text)
+    here = f"{local:%H:%M %Z}" if local.date() == utc.date() else f"{local:%b %-d %H:%M %Z}"
+    return format_html('<span class="office-when">{} <small>{}</small></span>', text, here)
+
+
+def moment(field: str, title: str) -> Callable[[Any], str]:
+    """Return a column with a time."""
+
+    def column(row: Any) -> str:
+        return when(getattr(row, field))
+
+    column.short_description = f"{title} (UTC)"  # type: ignore[attr-defined]
+    column.__name__ = field
+    return column
+
+
+def customer_link(customer: Customer | None) -> str:
+    """Return a link to a customer's page."""
+    if customer is None:
+        return ""
+    return format_html('<a href="{}">{}</a>', reverse("admin:accounts_customer_change", args=[customer.pk]), customer)
+
+
+def trade_link(trade_id: UUID | None, text: str = "") -> str:
+    """Return a link to a trade's page."""
+    if trade_id is None:
+        return ""
+    address = reverse("admin:trades_trade_change", args=[trade_id])
+    return format_html('<a href="{}">{}</a>', address, text or f"…{str(trade_id)[-12:]}")

@@ -1,0 +1,259 @@
+"""The filters of lists. A value that makes no sense raises one of keyset.SENSELESS, and the list says so."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.contrib.filters.admin import TextFilter
+
+from accounts.models import SignIn
+from exchange.messages import storable
+from office.models import Case
+from trades.lane import lane_of
+from trades.models import Outcome, Reason, Status, Trade
+
+OPEN_STATUSES = (Status.PLACED, Status.IN_PROGRESS)
+OPEN_MAX = 5_000  # open trades of each status that a filter for open trades looks at, the oldest first
+CLOCKS_APART = timedelta(minutes=10)  # the time in an id is the web server's; the time of a trade is the database's
+# Nothing here is older or newer, and within these bounds no arithmetic on times overflows.
+EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+
+
+class ChoiceFilter(admin.SimpleListFilter):
+    """A filter with a few choices. `field` is compared with the choice; a value that is no choice filters nothing."""
+
+    field = ""
+    options: Sequence[tuple[str, str]] = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        return self.options
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = self.value()
+        return self.narrow(queryset, chosen) if chosen in dict(self.options) else queryset
+
+    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        return rows.filter(**{self.field: chosen})
+
+
+class ExactFilter(TextFilter):  # type: ignore[misc]
+    """A filter for a typed value. `field` is compared with what `read` makes of it."""
+
+    field = ""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        text = self.value()
+        return self.narrow(queryset, self.read(text)) if text else queryset
+
+    def read(self, text: str) -> Any:
+        """Return what was typed as the field has it. Raises ValueError."""
+        return storable(text.strip(), 200)
+
+    def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+        return rows.filter(**{self.field: wanted})
+
+
+class NumberFilter(ExactFilter):
+    """A filter for an id that is a number."""
+
+    def read(self, text: str) -> Any:
+        return number(text)
+
+
+def number(text: str) -> int:
+    """Return a number that fits in a bigint. Raises ValueError."""
+    text = text.strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ValueError(text)
+    return int(text)
+
+
+class StatusFilter(ChoiceFilter):
+    """Trades of a status, or all that are open."""
+
+    title, parameter_name = "status", "status"
+    options = [("open", "Open"), *((status.value, status.label.capitalize()) for status in Status)]
+
+    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        statuses = OPEN_STATUSES if chosen == "open" else (Status(chosen),)
+        rows = rows.filter(status__in=statuses)
+        return _only_open(rows) if statuses[0] in OPEN_STATUSES else rows
+
+
+class ReasonFilter(ChoiceFilter):
+    """Trades that were rejected for a reason."""
+
+    title, parameter_name, field = "reason", "reason", "reason_code"
+    options = [(code, code.replace("_", " ")) for code in Reason.values]
+
+
+class AgeFilter(ChoiceFilter):
+    """Open trades that are older than this."""
+
+    title, parameter_name = "age of open trades", "age"
+    options = [("5", "over 5 seconds"), ("60", "over a minute"), ("600", "over 10 minutes"), ("3600", "over an hour")]
+
+    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        since = timezone.now() - timedelta(seconds=int(chosen))
+        return _only_open(rows.filter(status__in=OPEN_STATUSES, placed_at__lt=since))
+
+
+class LaneFilter(NumberFilter):
+    """Open trades of a lane. The lane is no column, so it is worked out for each open trade."""
+
+    title, parameter_name = "lane of open trades", "lane"
+
+    def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+        ids = [id for id, customer_id in _oldest_open() if lane_of(customer_id) == wanted]
+        return rows.filter(id__in=ids, status__in=OPEN_STATUSES)
+
+
+def _only_open(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Narrow to the open trades by id; otherwise the database may walk from the newest trade to a very old open one."""
+    ids = [id for id, _ in _oldest_open()]
+    return rows.filter(id__in=ids) if len(ids) < OPEN_MAX else rows
+
+
+def _oldest_open() -> list[tuple[UUID, int]]:
+    """Ids of the oldest open trades, OPEN_MAX of each status, with their customers."""
+    found: list[tuple[UUID, int]] = []
+    for status in OPEN_STATUSES:
+        rows = Trade.objects.filter(status=status).order_by("placed_at" if status == Status.PLACED else "ask_at")
+        found += list(rows.values_list("id", "customer_id")[:OPEN_MAX])
+    return found
+
+
+class TickerFilter(ExactFilter):
+    """Rows of a stock."""
+
+    title, parameter_name, field = "stock", "ticker", "ticker"
+
+    def read(self, text: str) -> Any:
+        return super().read(text).upper()
+
+
+class CustomerFilter(NumberFilter):
+    """Rows of a customer."""
+
+    title, parameter_name, field = "customer id", "customer", "customer_id"
+
+
+class TradeFilter(ExactFilter):
+    """Rows about a trade."""
+
+    title, parameter_name, field = "trade id", "trade", "trade_id"
+
+    def read(self, text: str) -> Any:
+        return UUID(text.strip())
+
+
+class DayFilter(ExactFilter):
+    """A day in UTC, as 2026-01-31, or a range of days, as 2026-01-01..2026-01-31."""
+
+    title, parameter_name = "day (2026-01-31 or 2026-01-01..2026-01-31)", "day"
+    field = "placed_at"
+
+    def read(self, text: str) -> Any:
+        return days(text)
+
+    def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+        begin, end = wanted
+        return rows.filter(**{f"{self.field}__gte": begin, f"{self.field}__lt": end})
+
+
+class PlacedDayFilter(DayFilter):
+    """Trades that were placed on these days. Their ids grow with time, so the primary key serves."""
+
+    def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+        begin, end = wanted
+        ids = {"id__gte": smallest_id_at(begin - CLOCKS_APART), "id__lt": smallest_id_at(end + CLOCKS_APART)}
+        return super().narrow(rows, wanted).filter(**ids)
+
+
+class PostedDayFilter(DayFilter):
+    """Postings of these days."""
+
+    field = "created_at"
+
+
+class AuditDayFilter(DayFilter):
+    """Audit entries of these days."""
+
+    field = "at"
+
+
+def days(text: str) -> tuple[datetime, datetime]:
+    """Return the first and the last instant, exclusive, of the days in `text`, clipped to EARLIEST and LATEST.
+
+    Raises:
+        ValueError: it is no day.
+    """
+    first, _, last = text.strip().partition("..")
+    begin, end = (datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) for day in (first, last or first))
+    begin, end = (min(max(day, EARLIEST), LATEST) for day in (begin, end))
+    return begin, end + timedelta(days=1)
+
+
+def smallest_id_at(moment: datetime) -> UUID:
+    """Return the smallest version 7 id that can be made at this time."""
+    return UUID(int=(int(moment.timestamp() * 1000) << 80))
+
+
+class SignInKindFilter(ChoiceFilter):
+    """Sign-ins of a kind."""
+
+    title, parameter_name, field = "what happened", "kind", "kind"
+    options = SignIn.Kind.choices
+
+
+class AddressFilter(ExactFilter):
+    """Rows from a network address."""
+
+    title, parameter_name, field = "network address", "address", "address"
+
+
+class OutcomeFilter(ChoiceFilter):
+    """Reports by what became of them."""
+
+    title, parameter_name, field = "outcome", "outcome", "outcome"
+    options = [(outcome.value, outcome.value.replace("_", " ")) for outcome in Outcome]
+
+
+class CaseStateFilter(ChoiceFilter):
+    """Exceptions by state. Without a choice, those that are open."""
+
+    title, parameter_name = "state", "state"
+    options = [("open", "Open"), ("mine", "Mine"), ("nobody", "Without an owner"), ("closed", "Closed"), ("all", "All")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() == "all":
+            return queryset
+        if self.value() == "closed":
+            return queryset.filter(closed_at__isnull=False)
+        owner = {"mine": Q(owner=request.user.pk), "nobody": Q(owner=None)}.get(self.value() or "", Q())
+        return queryset.filter(owner, closed_at=None)
+
+
+class CaseKindFilter(ChoiceFilter):
+    """Exceptions of a kind."""
+
+    title, parameter_name, field = "kind", "kind", "kind"
+    options = Case.Kind.choices
+
+
+class ActionFilter(ExactFilter):
+    """Audit entries of an action."""
+
+    title, parameter_name, field = "action", "action", "action"
+
+
+class StaffFilter(ExactFilter):
+    """Audit entries of a member of staff."""
+
+    title, parameter_name, field = "staff (email)", "staff", "staff"

@@ -1,0 +1,125 @@
+"""Pages of big tables by key: never a count, an offset or an unbounded scan.
+
+A page looks at LOOK_BACK_ROWS rows at most, newest first, and says how far it looked if it found too few. So it costs
+the same with a thousand rows and with a hundred million, whatever it is filtered by.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import ValidationError
+from django.db import DataError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.views import ChangeList
+
+ROWS_PER_PAGE = 50
+LOOK_BACK_ROWS = 30_000
+EXPORT_BATCH_ROWS = 2000
+AFTER = "after"
+COLUMNS = "columns"
+NOT_FILTERS = (AFTER, COLUMNS)
+# What a value in an address can raise on its way into a statement. Each means that the address makes no sense.
+SENSELESS = (ValueError, TypeError, OverflowError, ValidationError, DataError)
+
+
+def window(rows: QuerySet[Any], key: str, look_back_rows: int | None = None) -> Any:
+    """Return the key that lies this many rows (LOOK_BACK_ROWS) behind the newest of these unfiltered rows.
+
+    None if there are fewer rows.
+    """
+    last = look_back_rows or LOOK_BACK_ROWS
+    found = rows.order_by(f"-{key}").values_list(key, flat=True)[last : last + 1]
+    return next(iter(found), None)
+
+
+class _Paginator:
+    """What the templates ask of a paginator."""
+
+    template_name = "office/pagination.html"
+    per_page = ROWS_PER_PAGE
+    count = num_pages = 1
+
+
+class KeysetChangeList(ChangeList):  # type: ignore[misc]
+    """One page of a list.
+
+    `older` is the key where the next page begins; `looked_back` the same where this page stopped looking.
+    """
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        self.after = request.GET.get(AFTER)
+        self.older: str | None = None
+        self.looked_back: str | None = None
+        self.older_link = self.newest_link = ""
+        super().__init__(request, *args, **kwargs)
+        for name in NOT_FILTERS:
+            self.params.pop(name, None)
+
+    def get_filters_params(self, params: Any = None) -> dict[str, Any]:
+        """Leave out what the address says of the page and not of the rows."""
+        found: dict[str, Any] = super().get_filters_params(params)
+        return {name: value for name, value in found.items() if name not in NOT_FILTERS}
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        """Raise IncorrectLookupParameters for every value that makes no sense."""
+        try:
+            return super().get_queryset(request, exclude_parameters)
+        except SENSELESS as error:
+            raise IncorrectLookupParameters from error
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read one page, and know where the next one begins."""
+        try:
+            found, boundary = self._read()
+        except SENSELESS as error:
+            raise IncorrectLookupParameters from error
+        self.result_list = found[:ROWS_PER_PAGE]
+        if len(found) > ROWS_PER_PAGE:
+            self.older = str(getattr(self.result_list[-1], self.model_admin.key_of(self)[0]))
+        elif boundary is not None:
+            self.older = self.looked_back = str(boundary)
+        self.result_count = len(self.result_list)
+        self.full_result_count, self.show_full_result_count = self.result_count, False
+        self.can_show_all = self.multi_page = self.show_all = False
+        self.page_num = 1
+        self.paginator = _Paginator()
+        if self.older:
+            self.older_link = self.get_query_string({AFTER: self.older})
+        if self.after:
+            self.newest_link = self.get_query_string({})
+
+    def _read(self) -> tuple[list[Any], Any]:
+        table: Any = self.model_admin
+        key, bounded = table.key_of(self)
+        rows = self.queryset.order_by(f"-{key}")
+        if self.after:
+            rows = rows.filter(**{f"{key}__lt": self.after})
+        boundary = None
+        if bounded:
+            start = self.after or table.newest_of(self)
+            boundary = window(_below(table.model._default_manager.all(), key, start), key)
+            rows = _from(rows, key, boundary)
+        return list(rows[: ROWS_PER_PAGE + 1]), boundary
+
+    def every_row(self) -> Iterator[Any]:
+        """Yield every row that the filters let through, window by window, so that no statement is long."""
+        table: Any = self.model_admin
+        key, _ = table.key_of(self)
+        unfiltered, start = table.model._default_manager.all(), table.newest_of(self)
+        while True:
+            boundary = window(_below(unfiltered, key, start), key)
+            rows = _from(_below(self.queryset.order_by(f"-{key}"), key, start), key, boundary)
+            yield from rows.iterator(chunk_size=EXPORT_BATCH_ROWS)
+            if boundary is None:
+                return
+            start = boundary
+
+
+def _below(rows: QuerySet[Any], key: str, start: Any) -> QuerySet[Any]:
+    return rows.filter(**{f"{key}__lt": start}) if start else rows
+
+
+def _from(rows: QuerySet[Any], key: str, boundary: Any) -> QuerySet[Any]:
+    return rows if boundary is None else rows.filter(**{f"{key}__gte": boundary})

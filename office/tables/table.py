@@ -1,0 +1,149 @@
+"""The base of every list and of the pages behind its rows: reads, never edits, and leaves a line in the audit log."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from unfold.admin import ModelAdmin
+
+from office import audit
+from office.access import actor_of
+from office.actions.targets import Target
+from office.models import AuditEntry
+from office.roles import Power, may
+from office.tables.export import Column, stream
+from office.tables.keyset import NOT_FILTERS, ROWS_PER_PAGE, KeysetChangeList
+
+Outcome = AuditEntry.Outcome
+
+
+class Table(ModelAdmin):  # type: ignore[misc]
+    """A list of rows by key. Nothing is edited here: the books, the trades and the history change only by the verbs.
+
+    `power` is what it takes to see the list. `exported` has the columns of the CSV file. `shows_customers` is False
+    where the rows are about no customer, or about staff.
+    """
+
+    actions = None
+    list_per_page = ROWS_PER_PAGE
+    list_fullwidth = True
+    list_filter_submit = True
+    list_filter_sheet = True
+    show_full_result_count = False
+    sortable_by: Sequence[str] = ()
+    change_list_template = "office/list.html"
+    key = "pk"
+    bounded = True
+    power = Power.READ
+    shows_customers = True
+    exported: Sequence[Column] = ()
+
+    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
+        """Return the column that pages go by, and whether to bound the search because no index serves its filters."""
+        return self.key, self.bounded and bool(changes.filter_params or changes.query)
+
+    def newest_of(self, changes: KeysetChangeList) -> Any:
+        """Return the key below which the rows begin; None for the newest row."""
+        return None
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
+        """Page by key."""
+        return KeysetChangeList
+
+    def get_ordering(self, request: HttpRequest) -> Sequence[str]:
+        return ()
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return {}
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return may(request.user, self.power)
+
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return may(request.user, self.power)
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the export."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        return [path("export/", self.admin_site.admin_view(self.export), name=name), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        """Show a page of the list."""
+        can_export = bool(self.exported) and may(request.user, Power.EXPORT)
+        more = {"export_link": f"export/?{request.GET.urlencode()}" if can_export else None}
+        response = super().changelist_view(request, (extra_context or {}) | more)
+        changes = getattr(response, "context_data", {}).get("cl")
+        if changes is not None:
+            self._record_seen(request, f"list {self.opts.verbose_name_plural}", changes)
+        return response
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Refuse: only lists of PageTable have a page for each row, and that page leaves a line in the audit log."""
+        raise PermissionDenied if request.method == "POST" else Http404
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Refuse: Django's own history knows nothing of what is done here; the audit log does."""
+        raise Http404
+
+    def customer_id_of(self, row: Any) -> int | None:
+        """Return the customer that a row is about."""
+        return getattr(row, "customer_id", None)
+
+    def _record_seen(self, request: HttpRequest, action: str, changes: KeysetChangeList, always: bool = False) -> None:
+        """Leave a line in the audit log for the customers whose rows were shown."""
+        rows = changes.result_list if self.shows_customers else []
+        asked = {name: value for name, value in request.GET.items() if name not in NOT_FILTERS}
+        customer_ids = (self.customer_id_of(row) for row in rows)
+        audit.record_seen(actor_of(request), action, customer_ids, subject=str(self.opts), asked=asked, always=always)
+
+    def export(self, request: HttpRequest) -> HttpResponseBase:
+        """Send everything that the filters let through as CSV, as the database gives it."""
+        if not self.exported or not may(request.user, Power.EXPORT) or not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            changes = self.get_changelist_instance(request)
+        except IncorrectLookupParameters:
+            messages.error(request, "These filters make no sense.")
+            return HttpResponseRedirect("..")
+        self._record_seen(request, "export", changes, always=True)
+        return stream(f"{self.opts.model_name}s", self.exported, changes.every_row())
+
+
+class PageTable(Table):
+    """A list whose rows have a page of our own. `target` describes the row in the audit log."""
+
+    page_template = ""
+    target: Target[Any]
+
+    def page_of(self, request: HttpRequest, found: Any) -> dict[str, Any]:
+        """Return what the page of a row shows."""
+        raise NotImplementedError
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the page of a row, and leave a line in the audit log."""
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
+        found = self.target.load(object_id)
+        audit.record(actor_of(request), f"see {self.opts.verbose_name}", Outcome.SEEN, **self.target.describe(found))
+        context = self.admin_site.each_context(request) | {"opts": self.opts, "original": found, "title": str(found)}
+        return TemplateResponse(request, self.page_template, context | self.page_of(request, found))

@@ -1,0 +1,184 @@
+"""Lists of trades, and of what the exchange reported about them."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from unfold.decorators import display
+
+from exchange.messages import storable
+from exchange.models import Stock
+from office.access import audit_link
+from office.actions.door import offered
+from office.actions.targets import TRADE
+from office.pages import trade as trade_page
+from office.pages.search import find_customers
+from office.tables.columns import customer_link, moment, trade_link
+from office.tables.filters import (
+    CLOCKS_APART,
+    OPEN_STATUSES,
+    AgeFilter,
+    CustomerFilter,
+    LaneFilter,
+    OutcomeFilter,
+    PlacedDayFilter,
+    ReasonFilter,
+    StatusFilter,
+    TickerFilter,
+    days,
+    smallest_id_at,
+)
+from office.tables.keyset import KeysetChangeList
+from office.tables.table import PageTable, Table
+from trades.models import Report, Status, Trade
+
+STATUS_LABELS = {
+    Status.PLACED: "info",
+    Status.IN_PROGRESS: "warning",
+    Status.FILLED: "success",
+    Status.REJECTED: "danger",
+}
+
+
+@admin.register(Trade)
+class TradeTable(PageTable):
+    """All trades, newest first."""
+
+    list_display = ("trade", "by", "line", "order", "state", "reason", "total", moment("placed_at", "placed"))
+    list_select_related = ("customer",)
+    list_filter = (
+        StatusFilter, ReasonFilter, TickerFilter, CustomerFilter, LaneFilter, AgeFilter, PlacedDayFilter,
+    )  # fmt: skip
+    search_fields = ("id",)
+    search_help_text = "Trade id, ticker, or a customer's email, name or id"
+    key = "id"
+    page_template = "office/trade.html"
+    target = TRADE
+    exported = (
+        ("tradeId", lambda trade: trade.id),
+        ("customerId", lambda trade: trade.customer_id),
+        ("email", lambda trade: trade.customer.email),
+        ("sequence", lambda trade: trade.sequence),
+        ("stockTicker", lambda trade: trade.ticker),
+        ("type", lambda trade: trade.type),
+        ("quantity", lambda trade: trade.quantity),
+        ("status", lambda trade: trade.status),
+        ("reasonCode", lambda trade: trade.reason_code),
+        ("price", lambda trade: trade.price),
+        ("amount", lambda trade: trade.amount),
+        ("createdAt", lambda trade: trade.placed_at),
+        ("settledAt", lambda trade: trade.settled_at),
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Trade], search_term: str
+    ) -> tuple[QuerySet[Trade], bool]:
+        """Find by trade id, ticker or customer."""
+        text = storable(search_term, 200).strip()
+        if not text:
+            return queryset, False
+        try:
+            return queryset.filter(id=UUID(text)), False
+        except ValueError:
+            pass
+        if Stock.objects.filter(ticker=text.upper()[:12]).exists():
+            return queryset.filter(ticker=text.upper()[:12]), False
+        return queryset.filter(customer_id__in=[customer.id for customer in find_customers(text)]), False
+
+    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
+        """Page by sequence for one customer, else by id."""
+        asked = changes.filter_params
+        status = (asked.get("status") or [""])[0]
+        if "customer" in asked:
+            return "sequence", False  # served by trade_has_its_place_in_line
+        served = status in {"open", *OPEN_STATUSES} or asked.keys() & {"reason", "lane", "age"}
+        return "id", bool(asked or changes.query) and not served
+
+    def newest_of(self, changes: KeysetChangeList) -> Any:
+        """Begin at the end of the days that are filtered for."""
+        text = (changes.filter_params.get("day") or [""])[0]
+        if not text or "customer" in changes.filter_params:
+            return None
+        return smallest_id_at(days(text)[1] + CLOCKS_APART)
+
+    def page_of(self, request: HttpRequest, found: Trade) -> dict[str, Any]:
+        """Show everything about the trade."""
+        return trade_page.facts(found) | {
+            "actions": offered(request, TRADE, found),
+            "audit_link": audit_link(request, f"trade={found.id}"),
+        }
+
+    @display(description="trade")
+    def trade(self, trade: Trade) -> str:
+        """The end of the id, which tells trades apart."""
+        return format_html('<span class="mono" title="{}">…{}</span>', trade.id, str(trade.id)[-12:])
+
+    @display(description="customer")
+    def by(self, trade: Trade) -> str:
+        return customer_link(trade.customer)
+
+    @display(description="no.")
+    def line(self, trade: Trade) -> int:
+        return trade.sequence
+
+    @display(description="order")
+    def order(self, trade: Trade) -> str:
+        return f"{trade.type} {trade.quantity:,} {trade.ticker}"
+
+    @display(description="status", label=STATUS_LABELS)
+    def state(self, trade: Trade) -> tuple[str, str]:
+        return trade.status, trade.status
+
+    @display(description="reason")
+    def reason(self, trade: Trade) -> str:
+        return trade.reason_code.replace("_", " ")
+
+    @display(description="USD")
+    def total(self, trade: Trade) -> str:
+        return f"{trade.amount:,.2f}" if trade.amount else ""
+
+
+@admin.register(Report)
+class ReportTable(Table):
+    """What the exchange reported, newest first."""
+
+    list_display = (
+        "id",
+        "trade",
+        "source",
+        "outcome",
+        "reason",
+        moment("received_at", "received"),
+        moment("handled_at", "handled"),
+    )
+    list_display_links = None
+    list_filter = (OutcomeFilter, CustomerFilter)
+    search_fields = ("trade_id",)
+    search_help_text = "Trade id"
+    key = "id"
+
+    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
+        return "id", bool(changes.filter_params) and not changes.query
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Report], search_term: str
+    ) -> tuple[QuerySet[Report], bool]:
+        return by_uuid(queryset, "trade_id", search_term), False
+
+    @display(description="trade")
+    def trade(self, report: Report) -> str:
+        """The trade, linked if it is here."""
+        return trade_link(report.trade_id if report.customer_id else None) or str(report.trade_id or "")
+
+
+def by_uuid(rows: QuerySet[Any], field: str, text: str) -> QuerySet[Any]:
+    """Narrow rows to those whose field is the id that was typed; to none if it is no id."""
+    if not text.strip():
+        return rows
+    try:
+        return rows.filter(**{field: UUID(text.strip())})
+    except ValueError:
+        return rows.none()
