@@ -57,7 +57,7 @@ def second_factor_given(request: HttpRequest) -> bool:
 
 def has_second_factor(user: Any) -> bool:
     """Say whether this member of staff has set up a second factor."""
-    return Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists()
+    return bool(Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists())
 
 
 class ContentPolicy(CSPMiddleware):
@@ -68,6 +68,7 @@ class ContentPolicy(CSPMiddleware):
     """
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
+        """Set the policy of this address."""
         if request.path_info.startswith("/api/v1/"):
             response["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
             return response
@@ -143,4 +144,4 @@ def _sign_in_recorded(sender: Any, sign_in: SignIn, **_: Any) -> None:
 
 def open_sessions(customer_id: int) -> int:
     """Return how many open sessions a customer has."""
-    return UserSession.objects.filter(user_id=customer_id).count()
+    return int(UserSession.objects.filter(user_id=customer_id).count())

@@ -100,7 +100,8 @@ def record_seen(
     if len(shown) > SEEN_EACH_MAX:
         record(actor, action, AuditEntry.Outcome.SEEN, subject=subject, after=asked | {"customers": shown})
         return
-    for customer_id in shown or ([None] if always else []):
+    each: list[int | None] = [*shown] if shown or not always else [None]
+    for customer_id in each:
         record(actor, action, AuditEntry.Outcome.SEEN, customer_id=customer_id, subject=subject, after=asked or None)
 
 
@@ -117,7 +118,7 @@ def _append(entry: AuditEntry) -> bool:
         parameters[name] = None if parameters[name] is None else json.dumps(parameters[name])
     with connection.cursor() as cursor:
         cursor.execute(APPEND, parameters)
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def digest(entry: AuditEntry) -> str:

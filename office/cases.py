@@ -73,7 +73,7 @@ def open_cases(findings: Iterable[Finding]) -> int:
     distinct = {(finding.kind, storable(finding.key, 200)): finding for finding in findings}
     if not distinct:
         return 0
-    columns = {
+    columns: dict[str, Any] = {
         "kinds": [str(kind) for kind, _ in distinct],
         "keys": [key for _, key in distinct],
         "details": [storable(finding.detail, 1000) for finding in distinct.values()],
@@ -99,7 +99,7 @@ def find_in_webhooks() -> int:
     """Open an exception for each webhook and day with abandoned deliveries, and return how many. Idempotent."""
     with connection.cursor() as cursor:
         cursor.execute(FIND_IN_WEBHOOKS)
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def assign(case_id: int, owner: Customer | None) -> None:

@@ -61,9 +61,11 @@ POWERS: dict[Power, frozenset[Role]] = {
 
 def roles_of(user: Any) -> frozenset[str]:
     """Return the roles of a member of staff. They are read once a request."""
-    if not hasattr(user, "_office_roles"):
-        user._office_roles = frozenset(user.groups.filter(name__in=Role.values).values_list("name", flat=True))
-    return user._office_roles
+    roles: frozenset[str] | None = getattr(user, "_office_roles", None)
+    if roles is None:
+        roles = frozenset(user.groups.filter(name__in=Role.values).values_list("name", flat=True))
+        user._office_roles = roles
+    return roles
 
 
 def may(user: Any, power: Power) -> bool:

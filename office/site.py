@@ -78,9 +78,11 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
         return ours + [url for url in super().get_urls() if getattr(url, "name", None) not in CLOSED]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show the desk."""
         from office.pages import desk
 
-        return super().index(request, (extra_context or {}) | desk.context(request))
+        response: TemplateResponse = super().index(request, (extra_context or {}) | desk.context(request))
+        return response
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:

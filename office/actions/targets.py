@@ -48,6 +48,7 @@ class TradeTarget(Target[Trade]):
         return {"trade_id": target.id, "customer_id": target.customer_id, "subject": str(target)}
 
     def snapshot(self, target: Trade) -> dict[str, Any]:
+        """Read the status."""
         trade = Trade.objects.get(id=target.id)
         return {"status": trade.status, "reasonCode": trade.reason_code}
 
@@ -65,6 +66,7 @@ class CustomerTarget(Target[Customer]):
         return {"customer_id": target.id, "subject": target.email}
 
     def snapshot(self, target: Customer) -> dict[str, Any]:
+        """Read the cash, what is frozen, the limits, and how many tokens, sessions and notes there are."""
         balance = Balance.objects.filter(customer=target).first()
         limits = limits_of(target.id)
         return {
@@ -97,6 +99,7 @@ class CaseTarget(Target[Case]):
         }
 
     def snapshot(self, target: Case) -> dict[str, Any]:
+        """Read the owner, and whether it is closed."""
         case = Case.objects.select_related("owner").get(id=target.id)
         return {"owner": case.owner and case.owner.email, "closed": case.closed_at, "resolution": case.resolution}
 
@@ -108,6 +111,7 @@ class AdjustmentTarget(Target[Adjustment]):
     """An adjustment that waits for a second member of staff, or was decided on."""
 
     def load(self, key: str) -> Adjustment:
+        """Return the adjustment with this id."""
         return _found(
             Adjustment.objects.select_related("customer", "asked_by", "decided_by").filter(id=_uuid(key)).first()
         )
@@ -116,6 +120,7 @@ class AdjustmentTarget(Target[Adjustment]):
         return {"customer_id": target.customer_id, "subject": f"adjustment {target.id}: {target}"}
 
     def snapshot(self, target: Adjustment) -> dict[str, Any]:
+        """Read whether it was decided on."""
         adjustment = Adjustment.objects.get(id=target.id)
         return {"moves": adjustment.summary, "approved": adjustment.approved}
 
@@ -146,6 +151,7 @@ class PageTarget(Target[None]):
         self.name = name
 
     def load(self, key: str) -> None:
+        """Take no key."""
         if key:
             raise Http404
 
@@ -163,6 +169,7 @@ class ControlsTarget(PageTarget):
     """The trading controls, all together."""
 
     def snapshot(self, target: None) -> dict[str, Any]:
+        """Read every control in force."""
         rules = checks.Rules.of(controls_in_force())
         return {
             "allHalted": rules.all_halted,

@@ -223,10 +223,11 @@ def _calls() -> dict[str, Any]:
     } | {"minutes": CALLS_MINUTES}
 
 
-def _rows(statement: str, parameters: list[Any]) -> list[tuple]:
+def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 MINUTES = """

@@ -82,7 +82,7 @@ def _calls(trade: Trade) -> list[Call]:
 def _answer(call: Call, trade: Trade) -> str:
     if call.outcome == Call.Outcome.UNKNOWN:
         return call.seen
-    return call.answers.get(str(trade.id), "accepted")
+    return str(call.answers.get(str(trade.id), "accepted"))
 
 
 def _pretty(body: str) -> str:

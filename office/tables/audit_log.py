@@ -2,11 +2,10 @@
 
 from django.contrib import admin
 from django.utils.html import format_html
-from unfold.decorators import display
 
 from office.models import AuditEntry
 from office.roles import Power
-from office.tables.columns import moment
+from office.tables.columns import column, moment
 from office.tables.filters import ActionFilter, AuditDayFilter, CustomerFilter, StaffFilter, TradeFilter
 from office.tables.keyset import KeysetChangeList
 from office.tables.table import Table
@@ -43,15 +42,15 @@ class AuditTable(Table):
         asked = changes.filter_params
         return "number", bool(asked) and not asked.keys() & {"customer", "trade"}
 
-    @display(description="who")
+    @column("who")
     def who(self, entry: AuditEntry) -> str:
         return format_html("{}<br><small>{}</small>", entry.staff, entry.address)
 
-    @display(description="what")
+    @column("what")
     def what(self, entry: AuditEntry) -> str:
         return format_html("{}<br><small>{}</small>", entry.action, entry.get_outcome_display())
 
-    @display(description="before → after")
+    @column("before → after")
     def changed(self, entry: AuditEntry) -> str:
         """What the action changed, value by value."""
         if not (isinstance(entry.before, dict) and isinstance(entry.after, dict)):

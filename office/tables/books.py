@@ -5,14 +5,13 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.decorators import display
 
 from accounts.models import Adjustment, Posting
 from office.access import staff_of
 from office.actions.door import offered
 from office.actions.targets import ADJUSTMENT, PROOF
 from office.models import Proof, Reconciliation
-from office.tables.columns import moment
+from office.tables.columns import column, moment
 from office.tables.filters import CustomerFilter, PostedDayFilter, TickerFilter
 from office.tables.keyset import KeysetChangeList
 from office.tables.table import PageTable, Table
@@ -83,7 +82,7 @@ class AdjustmentTable(PageTable):
             "postings": list(postings),
         }
 
-    @display(description="state", label={"approved": "success", "declined": "danger", "waiting": "warning"})
+    @column("state", label={"approved": "success", "declined": "danger", "waiting": "warning"})
     def state(self, adjustment: Adjustment) -> tuple[str, str]:
         """Whether it waits, or how it was decided."""
         word = {None: "waiting", True: "approved", False: "declined"}[adjustment.approved]

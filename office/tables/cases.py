@@ -4,13 +4,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
-from unfold.decorators import display
 
 from office.actions.door import offered
 from office.actions.targets import CASE
 from office.cases import INSTRUCTIONS
 from office.models import Case
-from office.tables.columns import customer_link
+from office.tables.columns import column, customer_link
 from office.tables.filters import CaseKindFilter, CaseStateFilter
 from office.tables.table import PageTable
 from office.templatetags.office import since
@@ -39,23 +38,23 @@ class CaseTable(PageTable):
             "trade": Trade.objects.filter(id=found.trade_id).first() if found.trade_id else None,
         }
 
-    @display(description="detail")
+    @column("detail")
     def detail_start(self, case: Case) -> str:
         return case.detail if len(case.detail) <= 140 else f"{case.detail[:139]}…"
 
-    @display(description="exception")
+    @column("exception")
     def what(self, case: Case) -> str:
         return case.get_kind_display()
 
-    @display(description="age")
+    @column("age")
     def age(self, case: Case) -> str:
         return since(case.found_at)
 
-    @display(description="customer")
+    @column("customer")
     def whose(self, case: Case) -> str:
         return customer_link(case.customer)
 
-    @display(description="state", label={"open": "warning", "closed": "success"})
+    @column("state", label={"open": "warning", "closed": "success"})
     def state(self, case: Case) -> tuple[str, str]:
         """Open or closed."""
         word = "closed" if case.closed_at else "open"

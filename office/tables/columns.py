@@ -2,14 +2,27 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from unfold.decorators import display
 
 from accounts.models import Customer
+
+T = TypeVar("T")
+
+
+def column(
+    title: str, *, label: dict[Any, str] | None = None, boolean: bool = False
+) -> Callable[[Callable[[Any, Any], T]], Callable[[Any, Any], T]]:
+    """Mark a method as a column. `label` gives each of its values the colour of a badge."""
+    marked: Callable[[Callable[[Any, Any], T]], Callable[[Any, Any], T]] = display(
+        description=title, label=label, boolean=boolean or None
+    )
+    return marked
 
 
 def when(moment: datetime | None, precision: str = "seconds") -> str:
@@ -27,12 +40,12 @@ def when(moment: datetime | None, precision: str = "seconds") -> str:
 def moment(field: str, title: str) -> Callable[[Any], str]:
     """Return a column with a time."""
 
-    def column(row: Any) -> str:
+    def time_of(row: Any) -> str:
         return when(getattr(row, field))
 
-    column.short_description = f"{title} (UTC)"  # type: ignore[attr-defined]
-    column.__name__ = field
-    return column
+    time_of.short_description = f"{title} (UTC)"  # type: ignore[attr-defined]
+    time_of.__name__ = field
+    return time_of
 
 
 def customer_link(customer: Customer | None) -> str:

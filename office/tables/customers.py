@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.decorators import display
 
 from accounts.models import Customer, SignIn
 from exchange.messages import storable
@@ -15,7 +14,7 @@ from office.actions.targets import CUSTOMER
 from office.pages import customer as customer_page
 from office.pages.search import find_customers
 from office.roles import Power, may
-from office.tables.columns import moment
+from office.tables.columns import column, moment
 from office.tables.filters import AddressFilter, CustomerFilter, SignInKindFilter
 from office.tables.keyset import KeysetChangeList
 from office.tables.table import PageTable, Table
@@ -41,6 +40,7 @@ class CustomerTable(PageTable):
     )
 
     def customer_id_of(self, row: Any) -> int | None:
+        """Each row is a customer."""
         customer_id: int = row.id
         return customer_id
 
@@ -60,11 +60,11 @@ class CustomerTable(PageTable):
             "audit_link": audit_link(request, f"customer={found.id}"),
         }
 
-    @display(description="can sign in", boolean=True)
+    @column("can sign in", boolean=True)
     def active(self, customer: Customer) -> bool:
         return customer.is_active
 
-    @display(description="staff")
+    @column("staff")
     def staff(self, customer: Customer) -> str:
         return "staff" if customer.is_staff else ""
 

@@ -6,10 +6,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
-from unfold.decorators import display
 
 from exchange.models import Call, Stock
-from office.tables.columns import moment, trade_link
+from office.tables.columns import column, moment, trade_link
 from office.tables.keyset import KeysetChangeList
 from office.tables.table import Table
 
@@ -43,18 +42,18 @@ class CallTable(Table):
         ids = Call.objects.filter(trade_ids__contains=[trade_id]).values_list("id", flat=True)
         return queryset.filter(id__in=list(ids[:CALLS_FOUND_MAX])), False
 
-    @display(description="trades")
+    @column("trades")
     def trades(self, call: Call) -> str:
         """The first trade in the call, and how many more there are."""
         first = trade_link(call.trade_ids[0])
         return first if len(call.trade_ids) == 1 else format_html("{} and {} more", first, len(call.trade_ids) - 1)
 
-    @display(description="answer")
+    @column("answer")
     def answer(self, call: Call) -> str:
         """What came back: the failure if it is unknown, else the answers that are not plain acceptance."""
         return call.seen or ", ".join(sorted(set(call.answers.values()))) or "accepted"
 
-    @display(description="ms")
+    @column("ms")
     def took(self, call: Call) -> str:
         return f"{call.took_ms:,.1f}"
 

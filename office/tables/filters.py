@@ -35,10 +35,12 @@ class ChoiceFilter(admin.SimpleListFilter):
         return self.options
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow the rows if anything was asked for."""
         chosen = self.value()
         return self.narrow(queryset, chosen) if chosen in dict(self.options) else queryset
 
     def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        """Return the rows of a choice."""
         return rows.filter(**{self.field: chosen})
 
 
@@ -48,6 +50,7 @@ class ExactFilter(TextFilter):  # type: ignore[misc]
     field = ""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow the rows if anything was asked for."""
         text = self.value()
         return self.narrow(queryset, self.read(text)) if text else queryset
 
@@ -56,6 +59,7 @@ class ExactFilter(TextFilter):  # type: ignore[misc]
         return storable(text.strip(), 200)
 
     def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+        """Return the rows that have what `read` returned."""
         return rows.filter(**{self.field: wanted})
 
 
@@ -81,6 +85,7 @@ class StatusFilter(ChoiceFilter):
     options = [("open", "Open"), *((status.value, status.label.capitalize()) for status in Status)]
 
     def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        """Return the rows of a choice."""
         statuses = OPEN_STATUSES if chosen == "open" else (Status(chosen),)
         rows = rows.filter(status__in=statuses)
         return _only_open(rows) if statuses[0] in OPEN_STATUSES else rows
@@ -100,6 +105,7 @@ class AgeFilter(ChoiceFilter):
     options = [("5", "over 5 seconds"), ("60", "over a minute"), ("600", "over 10 minutes"), ("3600", "over an hour")]
 
     def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        """Return the rows of a choice."""
         since = timezone.now() - timedelta(seconds=int(chosen))
         return _only_open(rows.filter(status__in=OPEN_STATUSES, placed_at__lt=since))
 
@@ -110,6 +116,7 @@ class LaneFilter(NumberFilter):
     title, parameter_name = "lane of open trades", "lane"
 
     def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+        """Return the rows that have what `read` returned."""
         ids = [id for id, customer_id in _oldest_open() if lane_of(customer_id) == wanted]
         return rows.filter(id__in=ids, status__in=OPEN_STATUSES)
 
@@ -163,6 +170,7 @@ class DayFilter(ExactFilter):
         return days(text)
 
     def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+        """Return the rows that have what `read` returned."""
         begin, end = wanted
         return rows.filter(**{f"{self.field}__gte": begin, f"{self.field}__lt": end})
 
@@ -171,6 +179,7 @@ class PlacedDayFilter(DayFilter):
     """Trades that were placed on these days. Their ids grow with time, so the primary key serves."""
 
     def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
+        """Return the rows that have what `read` returned."""
         begin, end = wanted
         ids = {"id__gte": smallest_id_at(begin - CLOCKS_APART), "id__lt": smallest_id_at(end + CLOCKS_APART)}
         return super().narrow(rows, wanted).filter(**ids)
@@ -232,6 +241,7 @@ class CaseStateFilter(ChoiceFilter):
     options = [("open", "Open"), ("mine", "Mine"), ("nobody", "Without an owner"), ("closed", "Closed"), ("all", "All")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow to what is open unless something else is asked for."""
         if self.value() == "all":
             return queryset
         if self.value() == "closed":

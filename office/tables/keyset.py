@@ -65,7 +65,8 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Raise IncorrectLookupParameters for every value that makes no sense."""
         try:
-            return super().get_queryset(request, exclude_parameters)
+            rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
+            return rows
         except SENSELESS as error:
             raise IncorrectLookupParameters from error
 

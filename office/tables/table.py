@@ -1,6 +1,7 @@
 """The base of every list and of the pages behind its rows: reads, never edits, and leaves a line in the audit log."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
@@ -17,6 +18,7 @@ from office.actions.targets import Target
 from office.models import AuditEntry
 from office.roles import Power, may
 from office.tables.export import Column, stream
+from office.tables.filters import number
 from office.tables.keyset import NOT_FILTERS, ROWS_PER_PAGE, KeysetChangeList
 
 Outcome = AuditEntry.Outcome
@@ -85,7 +87,7 @@ class Table(ModelAdmin):  # type: ignore[misc]
         """Show a page of the list."""
         can_export = bool(self.exported) and may(request.user, Power.EXPORT)
         more = {"export_link": f"export/?{request.GET.urlencode()}" if can_export else None}
-        response = super().changelist_view(request, (extra_context or {}) | more)
+        response: HttpResponseBase = super().changelist_view(request, (extra_context or {}) | more)
         changes = getattr(response, "context_data", {}).get("cl")
         if changes is not None:
             self._record_seen(request, f"list {self.opts.verbose_name_plural}", changes)
@@ -96,6 +98,12 @@ class Table(ModelAdmin):  # type: ignore[misc]
     ) -> HttpResponse:
         """Refuse: only lists of PageTable have a page for each row, and that page leaves a line in the audit log."""
         raise PermissionDenied if request.method == "POST" else Http404
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Refuse, before the row is looked for."""
+        raise PermissionDenied
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -111,7 +119,10 @@ class Table(ModelAdmin):  # type: ignore[misc]
         """Leave a line in the audit log for the customers whose rows were shown."""
         rows = changes.result_list if self.shows_customers else []
         asked = {name: value for name, value in request.GET.items() if name not in NOT_FILTERS}
-        customer_ids = (self.customer_id_of(row) for row in rows)
+        customer_ids = [self.customer_id_of(row) for row in rows]
+        if self.shows_customers and asked.get("customer"):
+            with suppress(ValueError):
+                customer_ids.append(number(str(asked["customer"])))  # that there is nothing of theirs was seen too
         audit.record_seen(actor_of(request), action, customer_ids, subject=str(self.opts), asked=asked, always=always)
 
     def export(self, request: HttpRequest) -> HttpResponseBase:

@@ -7,7 +7,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
-from unfold.decorators import display
 
 from exchange.messages import storable
 from exchange.models import Stock
@@ -16,7 +15,7 @@ from office.actions.door import offered
 from office.actions.targets import TRADE
 from office.pages import trade as trade_page
 from office.pages.search import find_customers
-from office.tables.columns import customer_link, moment, trade_link
+from office.tables.columns import column, customer_link, moment, trade_link
 from office.tables.filters import (
     CLOCKS_APART,
     OPEN_STATUSES,
@@ -111,32 +110,32 @@ class TradeTable(PageTable):
             "audit_link": audit_link(request, f"trade={found.id}"),
         }
 
-    @display(description="trade")
+    @column("trade")
     def trade(self, trade: Trade) -> str:
         """The end of the id, which tells trades apart."""
         return format_html('<span class="mono" title="{}">…{}</span>', trade.id, str(trade.id)[-12:])
 
-    @display(description="customer")
+    @column("customer")
     def by(self, trade: Trade) -> str:
         return customer_link(trade.customer)
 
-    @display(description="no.")
+    @column("no.")
     def line(self, trade: Trade) -> int:
         return trade.sequence
 
-    @display(description="order")
+    @column("order")
     def order(self, trade: Trade) -> str:
         return f"{trade.type} {trade.quantity:,} {trade.ticker}"
 
-    @display(description="status", label=STATUS_LABELS)
+    @column("status", label=STATUS_LABELS)
     def state(self, trade: Trade) -> tuple[str, str]:
         return trade.status, trade.status
 
-    @display(description="reason")
+    @column("reason")
     def reason(self, trade: Trade) -> str:
         return trade.reason_code.replace("_", " ")
 
-    @display(description="USD")
+    @column("USD")
     def total(self, trade: Trade) -> str:
         return f"{trade.amount:,.2f}" if trade.amount else ""
 
@@ -168,7 +167,7 @@ class ReportTable(Table):
     ) -> tuple[QuerySet[Report], bool]:
         return by_uuid(queryset, "trade_id", search_term), False
 
-    @display(description="trade")
+    @column("trade")
     def trade(self, report: Report) -> str:
         """The trade, linked if it is here."""
         return trade_link(report.trade_id if report.customer_id else None) or str(report.trade_id or "")

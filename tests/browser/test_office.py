@@ -119,7 +119,7 @@ def test_desk_shows_how_it_goes_and_refreshes_itself(open_browser: OpenBrowser, 
     schedule.prove("sam@example.com")
     browser = open_browser()
     sign_in(browser, Role.OPERATIONS)
-    for words in ("Trades a minute", "Oldest open trade", "all holds", "lane-00", "exchange error", "answers now"):
+    for words in ("Trades a minute", "Oldest open trade", "no violations", "lane-00", "exchange error", "answers now"):
         browser.until_text(words)
     assert len(browser.all(".office-chart rect.filled")) == 30
     before = browser.find("#as-of").text
@@ -180,7 +180,7 @@ def test_a_placed_trade_is_rung_for_asked_about_and_cancelled(
     browser.until_text("The exchange says: not known.")
     press(browser, "Cancel")
     give_reason(browser, "The customer called.", "Cancel")
-    browser.until_text("The trade is REJECTED: cancelled.")
+    browser.until_text("The trade was cancelled.")
     browser.until_text("It was cancelled before it was sent")
     browser.screenshot("office-trade-cancelled")
 
@@ -211,13 +211,13 @@ def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrow
     browser.until_text("Trading is frozen since")
     press(browser, "End all tokens")
     give_reason(browser, "Lost phone.", "End all tokens")
-    browser.until_text("tokens have ended")
+    browser.until_text("Tokens ended")
     assert "API limits" in browser.text
     assert "Set API limits" not in browser.text  # which is risk's
     picture(browser, "office-customer")
     press(browser, "Unfreeze withdrawals")
     give_reason(browser, "It was her.", "Unfreeze withdrawals")
-    browser.until_text("Withdrawals go on.")
+    browser.until_text("Withdrawals are no longer frozen.")
     press(browser, "End all sessions")
     give_reason(browser, "Lost phone.", "End all sessions")
     browser.until_text("session ended")
@@ -231,16 +231,16 @@ def test_an_adjustment_is_asked_for_by_one_and_approved_by_another(open_browser:
     first.go(f"/admin/do/adjust/{dora.id}/")
     first.fill("#id_change", "25.50")
     first.fill("#id_reason", "A fee that was taken twice.")
-    press(first, "Ask for an adjustment")
-    first.until_text("somebody else must approve it")
+    press(first, "Request an adjustment")
+    first.until_text("A second member of staff must approve it")
     adjustment = Adjustment.objects.get()
     first.go(f"/admin/accounts/adjustment/{adjustment.id}/change/")
-    first.until_text("You asked for it, so somebody else decides.")
+    first.until_text("You requested it, so somebody else must decide.")
     assert "Approve and post" not in first.text
 
     sign_in(second, Role.OPERATIONS, "second@staff.example.com")
     second.go("/admin/accounts/adjustment/")
-    second.until_text("WAITS")
+    second.until_text("WAITING")
     second.go(f"/admin/accounts/adjustment/{adjustment.id}/change/")
     picture(second, "office-adjustment")
     press(second, "Approve and post")
@@ -254,12 +254,12 @@ def test_an_adjustment_of_shares(open_browser: OpenBrowser, dora: Customer) -> N
     first.go(f"/admin/do/adjust/{dora.id}/")
     for field, value in (("ticker", "aapl"), ("change", "12"), ("price", ""), ("reason", "A split, two for one.")):
         first.fill(f"#id_{field}", value)
-    press(first, "Ask for an adjustment")
-    first.until_text("Shares that are added need a price")
+    press(first, "Request an adjustment")
+    first.until_text("Enter the cost per share")
     picture(first, "office-adjust")
     first.fill("#id_price", "0")
-    press(first, "Ask for an adjustment")
-    first.until_text("+12 AAPL at 0.0000 USD: somebody else must approve it.")
+    press(first, "Request an adjustment")
+    first.until_text("+12 AAPL at 0.0000 USD was requested.")
 
     sign_in(second, Role.OPERATIONS, "second@staff.example.com")
     second.go("/admin/accounts/adjustment/")
@@ -290,7 +290,7 @@ def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: C
     say(trade, Status.REJECTED)
     claim(dora)
     schedule.find_cases()
-    cases.note([Finding(Kind.BOOKS, "rule", "the balance is 5 USD, its postings make 4", dora.id)])
+    cases.open_cases([Finding(Kind.BOOKS, "rule", "the balance is 5 USD, its postings make 4", dora.id)])
     browser = open_browser()
     sign_in(browser, Role.OPERATIONS)
     browser.go("/admin/office/case/?state=open")
@@ -300,14 +300,14 @@ def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: C
     browser.go(f"/admin/office/case/{case.id}/change/")
     browser.until_text("What to do".upper() if "WHAT TO DO" in browser.text else "What to do")
     press(browser, "Take it")
-    browser.until_text("It is yours.")
+    browser.until_text("You own this exception now.")
     press(browser, "Close")
     give_reason(browser, "Cleared up with the exchange by phone.", "Close")
     browser.until_text("Closed.")
     picture(browser, "office-exception")
 
 
-def test_switches_halt_and_say_who_when_and_why(open_browser: OpenBrowser, dora: Customer) -> None:
+def test_trading_controls_halt_and_say_who_when_and_why(open_browser: OpenBrowser, dora: Customer) -> None:
     browser = open_browser()
     sign_in(browser, Role.RISK)
     browser.go("/admin/controls/")
@@ -318,12 +318,14 @@ def test_switches_halt_and_say_who_when_and_why(open_browser: OpenBrowser, dora:
     browser.until_text("News are pending.")
     browser.go("/admin/do/limit/")
     browser.fill("#id_value", "500")
-    give_reason(browser, "A quiet week.", "Set a limit of orders")
+    give_reason(browser, "A quiet week.", "Set an order limit")
     browser.until_text("A quiet week.")
     press(browser, "Halt all trading")
+    browser.until(lambda: browser.find("#id_confirm"))
+    browser.fill("#id_confirm", "HALT")
     give_reason(browser, "The exchange is on fire.", "Halt all trading")
     browser.until_text("The exchange is on fire.")
-    picture(browser, "office-switches")
+    picture(browser, "office-controls")
     browser.go("/admin/")
     browser.until_text("All trading is halted.")
     # What a customer is told, is what it is.

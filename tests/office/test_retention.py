@@ -23,7 +23,7 @@ from trades.place import place_trade
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "ROWS_A_BATCH", 2)
+    monkeypatch.setattr(retention, "ROWS_PER_BATCH", 2)
 
 
 def call(days_ago: float, *trades: Trade) -> Call:
@@ -54,7 +54,7 @@ def test_calls_of_open_trades_and_of_open_exceptions_stay(alice: Customer, bob: 
     claim(alice)
     in_line, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
     disputed = uuid7()
-    cases.note([Finding(Kind.UNKNOWN_THERE, "a trade", "It must be known.", alice.id, disputed)])
+    cases.open_cases([Finding(Kind.UNKNOWN_THERE, "a trade", "It must be known.", alice.id, disputed)])
     about_case = Call.objects.create(verb="ask", trade_ids=[disputed], outcome="answered", took_ms=1)
     Call.objects.filter(id=about_case.id).update(at=timezone.now() - timedelta(days=400))
     needed = {call(400, final, in_flight).id, call(300, in_line).id, about_case.id}
@@ -83,7 +83,7 @@ def test_the_command_and_sign_ins(alice: Customer) -> None:
         SignIn.objects.create(customer=alice, kind="in", at=timezone.now() - timedelta(days=days))
     said = io.StringIO()
     call_command("delete_old", stdout=said)
-    assert said.getvalue() == "1 calls, 3 sign-ins\n"
+    assert said.getvalue() == "1 calls and 3 sign-ins deleted\n"
     assert SignIn.objects.count() == 1
 
 
@@ -101,6 +101,6 @@ def test_a_batch_is_found_by_the_index_on_time(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         asked: dict[str, int | str] = {"days": 90, "at": "-infinity", "id": 0, "rows": 1000}
-        cursor.execute(f"EXPLAIN {retention.FORGET_CALLS}", asked)
+        cursor.execute(f"EXPLAIN {retention.DELETE_CALLS}", asked)
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "using calls_by_time" in plan, plan

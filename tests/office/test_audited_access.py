@@ -1,0 +1,99 @@
+"""Whoever sees what is one customer's leaves a line in the audit log, whichever way they came."""
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+
+from accounts.models import Adjustment, Customer, Posting, SignIn
+from exchange.models import Stock
+from office import cases
+from office.cases import Finding, Kind
+from office.models import AuditEntry, Case
+from office.roles import Role
+from trades.models import Report, Trade
+
+WAYS = {
+    "search by email": "/admin/find/?q=alice@example.com",
+    "search by the beginning of an email": "/admin/find/?q=ali",
+    "search by id": "/admin/find/?q={customer}",
+    "search by trade": "/admin/find/?q={trade}",
+    "search by adjustment": "/admin/find/?q={adjustment}",
+    "search by cause": "/admin/find/?q={transfer}",
+    "customers by email": "/admin/accounts/customer/?q=alice@example.com",
+    "trades by email": "/admin/trades/trade/?q=alice@example.com",
+    "trades by trade": "/admin/trades/trade/?q={trade}",
+    "postings by cause": "/admin/accounts/posting/?q={trade}",
+    "sign-ins by address": "/admin/accounts/signin/?address=192.0.2.33",
+    "reports by trade": "/admin/trades/report/?q={trade}",
+    "adjustments": "/admin/accounts/adjustment/",
+    "exceptions": "/admin/office/case/",
+    "a customer": "/admin/accounts/customer/{customer}/change/",
+    "a trade": "/admin/trades/trade/{trade}/change/",
+    "an exception": "/admin/office/case/{case}/change/",
+    "an adjustment": "/admin/accounts/adjustment/{adjustment}/change/",
+    "the form of an action": "/admin/do/freeze-trading/{customer}/",
+    "an export": "/admin/accounts/posting/export/?q={trade}",
+}
+
+
+@pytest.fixture
+def known(alice: Customer, bob: Customer) -> dict[str, Any]:
+    """Ids of what is Alice's."""
+    Stock.objects.create(ticker="AAPL", name="Apple")
+    trade = Trade.objects.get()
+    cases.open_cases([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
+    SignIn.objects.create(customer=alice, kind="in", address="192.0.2.33")
+    adjustment = Adjustment.objects.create(customer=alice, change=5, reason_code="error", reason="Ours.", asked_by=bob)
+    assert Report.objects.filter(customer_id=alice.id).exists()
+    return {
+        "customer": alice.id,
+        "trade": trade.id,
+        "adjustment": adjustment.id,
+        "case": Case.objects.get().id,
+        "transfer": Posting.objects.filter(customer=alice, kind="deposit").latest("id").cause,
+    }
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_a_customer_leaves_a_line(browser_of, known: dict[str, Any], alice: Customer, way: str) -> None:
+    roles = [Role.COMPLIANCE] if way == "an export" else [Role.OPERATIONS]
+    answer = browser_of(roles[0]).get(WAYS[way].format(**known))
+    assert answer.status_code in {200, 302}
+    seen = AuditEntry.objects.filter(customer_id=alice.id, outcome="seen")
+    assert seen.count() == 1, way
+    assert seen.get().address == "192.0.2.7"
+
+
+def test_a_page_with_many_customers_names_them_all(browser_of, known: dict[str, Any]) -> None:
+    ids = [Customer.objects.create(email=f"zoe{n}@example.com").id for n in range(8)]
+    browser_of(Role.OPERATIONS).get("/admin/find/?q=zoe")
+    entry = AuditEntry.objects.get(action="search")
+    assert (entry.customer_id, entry.after) == (None, {"searched": "zoe", "customers": sorted(ids)})
+
+
+def test_there_is_no_other_way_to_a_row(browser_of, known: dict[str, Any]) -> None:
+    """Django's own pages of rows, their history and the autocompletion know nothing of the audit log."""
+    browser = browser_of(Role.COMPLIANCE)
+    for model in admin.site._registry:
+        row: Any = model._default_manager.first()
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+        if row is not None:
+            assert browser.get(reverse(f"{name}_history", args=[row.pk])).status_code == 404
+    posting = Posting.objects.latest("id")
+    assert browser.get(f"/admin/accounts/posting/{posting.id}/change/").status_code == 404
+    with pytest.raises(NoReverseMatch):
+        reverse("admin:autocomplete")
+    asked = {"app_label": "office", "model_name": "case", "field_name": "customer", "term": "a"}
+    assert browser.get("/admin/autocomplete/", asked).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["search", "password_change"])
+def test_links_of_the_theme_lead_somewhere(browser_of, alice: Customer, name: str) -> None:
+    browser: Client = browser_of(Role.SUPPORT)
+    answer = browser.get(reverse(f"admin:{name}"), {"q": "alice"}, follow=True)
+    assert answer.status_code == 200
+    assert len(answer.redirect_chain) >= 1
+    assert Trade.objects.count() == 1

@@ -1,0 +1,121 @@
+"""Numbers, dates and text at their edges, through every parameter of every address of the back office.
+
+Whatever an address says, the answer is a page, a redirect, 404 or 403, and never a failure. Kinds of values are tried,
+each in every place, so that a value that breaks one parameter cannot break another unnoticed.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+
+from accounts.customers import create_customer
+from accounts.models import Adjustment, Customer
+from exchange.models import Stock
+from office import cases
+from office.actions import ACTIONS
+from office.actions.targets import ADJUSTMENT, CASE, CUSTOMER, TRADE
+from office.cases import Finding, Kind
+from office.models import AuditEntry, Case
+from office.roles import Role
+from tests.office.conftest import signed_in
+from trades.models import Trade
+
+# One value of each kind.
+TEXTS = ("", "\x00", "a\x00b", "%_\\", "'\"", "\ud800", "\U0001f600" * 50, "x" * 5000, "[{}]", "../..", "\r\n", "{0}%s")
+NUMBERS = ("0", "-1", "1.5", "1e9", "²", "٣", " 7 ", "9" * 18, str(2**63 - 1), str(2**63), "9" * 400, "NaN")
+IDS = ("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff")
+DAYS = (
+    "0001-01-01", "1582-10-15", "1969-12-31", "1970-01-01", "2026-02-30", "9999-12-31", "10000-01-01",
+    "0001-01-01..9999-12-31", "9999-12-31..0001-01-01", "..", "2026-01-01..", "..2026-01-01",
+)  # fmt: skip
+VALUES = [*TEXTS, *NUMBERS, *IDS]
+PAGING = ("q", "after", "columns", "e", "p", "o", "all", "_popup", "_to_field", "_facets", "id", "pk__in")
+BY_KEY = ("/admin/trades/trade/", "/admin/accounts/posting/", "/admin/exchange/stock/")  # a uuid, a number, a text
+
+
+@pytest.fixture
+def owner(db: None) -> Client:
+    """The browser of somebody who may do everything."""
+    return signed_in(create_customer("owner@example.com", None, is_staff=True, is_superuser=True))
+
+
+def parameters() -> Iterator[tuple[str, str]]:
+    """Every parameter of every list."""
+    for model, table in admin.site._registry.items():
+        address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        yield from ((address, item.parameter_name) for item in table.list_filter)  # type: ignore[union-attr]
+        yield from ((address, name) for name in (PAGING if address in BY_KEY else ("q", "after")))
+
+
+PARAMETERS = list(parameters())
+LISTS = sorted({address for address, _ in PARAMETERS})
+
+
+@pytest.mark.parametrize(("address", "name"), PARAMETERS, ids=[" ".join(pair) for pair in PARAMETERS])
+def test_every_parameter_of_a_list_takes_anything(owner: Client, alice: Customer, address: str, name: str) -> None:
+    for value in [*VALUES, *DAYS] if name == "day" else VALUES:
+        asked = {name: value.encode("utf-8", "surrogatepass")}
+        for at in (address, f"{address}export/"):
+            answer = owner.get(at, asked)
+            assert answer.status_code in {200, 302, 400, 403}, (at, name, value)
+            if answer.status_code == 200 and answer.streaming:
+                assert b"".join(answer.streaming_content), (at, name, value)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("address", LISTS)
+def test_every_id_may_be_anything(owner: Client, alice: Customer, address: str) -> None:
+    for value in VALUES:
+        key = value.replace("/", "_2F").replace("\ud800", "_D8")
+        for end in ("", "change/", "history/", "delete/"):
+            answer = owner.get(f"{address}{key}/{end}")
+            assert answer.status_code in {200, 301, 302, 403, 404}, (address, value, end)
+
+
+@pytest.mark.parametrize("name", ["find", "search", "controls", "password_change", "login", "logout"])
+def test_other_pages_take_anything(owner: Client, alice: Customer, name: str) -> None:
+    for value in VALUES:
+        asked = dict.fromkeys(("q", "next", "kind", "day"), value.encode("utf-8", "surrogatepass"))
+        assert owner.get(reverse(f"admin:{name}"), asked).status_code in {200, 302, 400}, (name, value)
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_every_field_of_an_action_takes_anything(owner: Client, alice: Customer, name: str, exchange) -> None:
+    Stock.objects.create(ticker="AAPL", name="Apple")
+    cases.open_cases([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
+    target = {CUSTOMER: f"{alice.id}/", TRADE: f"{Trade.objects.get().id}/", CASE: f"{Case.objects.get().id}/"}.get(
+        ACTIONS[name].target, ""
+    )
+    if ACTIONS[name].target is ADJUSTMENT:
+        made = Adjustment.objects.create(customer=alice, change=5, reason_code="error", reason="x", asked_by=alice)
+        target = f"{made.id}/"
+    good = {"reason": "x", "text": "x", "change": "1", "kind": "error", "ticker": "", "price": "", "confirm": "HALT"}
+    for field in ACTIONS[name].form.base_fields:
+        for value in VALUES:
+            sent = good | {field: value.replace("\ud800", "\ufffd"), "next": value.replace("\ud800", "\ufffd")}
+            answer = owner.post(f"/admin/do/{name}/{target}", sent)
+            assert answer.status_code in {302, 422}, (name, field, value)
+    for value in VALUES:
+        key = value.replace("/", "_").replace("\ud800", "_") or "-"
+        assert owner.get(f"/admin/do/{name}/{key}/").status_code in {200, 404}, (name, value)
+
+
+@pytest.mark.parametrize("price", ["999999999999999.9999", "1e14", "0.00001", "99999999999999999999"])
+@pytest.mark.parametrize("change", ["1", "1000000000000", "-1"])
+def test_an_adjustment_at_an_absurd_price(owner: Client, alice: Customer, price: str, change: str, staff) -> None:
+    """It is refused when it is requested or approved, with a sentence, and the books hold."""
+    Stock.objects.create(ticker="AAPL", name="Apple")
+    asked = {"ticker": "AAPL", "change": change, "price": price, "kind": "error", "reason": "x"}
+    answer = owner.post(f"/admin/do/adjust/{alice.id}/", asked)
+    assert answer.status_code in {302, 422}
+    for adjustment in Adjustment.objects.all():
+        second = signed_in(staff(Role.OPERATIONS))
+        assert second.post(f"/admin/do/approve/{adjustment.id}/").status_code == 302
+
+
+def test_a_null_byte_in_a_filter_is_in_the_audit_log_without_it(owner: Client, alice: Customer) -> None:
+    assert owner.get("/admin/accounts/posting/export/", {"q": "\x00", "customer": str(alice.id)}).status_code == 200
+    entry = AuditEntry.objects.filter(action="export").latest("number")
+    assert entry.after == {"q": "\ufffd", "customer": str(alice.id)}
