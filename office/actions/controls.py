@@ -6,7 +6,7 @@ from office.actions.action import Action, ActionContext, always
 from office.actions.forms import ConfirmForm, Form, OrderLimitForm, ReasonForm, StockForm
 from office.actions.targets import CONTROLS, controls_in_force
 from office.roles import Power
-from trades import checks
+from trades.controls import set_control
 from trades.models import TradingControl
 
 Kind = TradingControl.Kind
@@ -15,7 +15,7 @@ Kind = TradingControl.Kind
 def _set(kind: Kind, is_on: bool, done: str) -> Callable[[ActionContext], str]:
     def run(context: ActionContext) -> str:
         ticker = context.data.get("ticker", "")
-        checks.set_control(kind, is_on, reason=context.data["reason"], by=context.staff, ticker=ticker)
+        set_control(kind, is_on, reason=context.data["reason"], by=context.staff, ticker=ticker)
         return done.format(ticker=ticker)
 
     return run
@@ -23,7 +23,7 @@ def _set(kind: Kind, is_on: bool, done: str) -> Callable[[ActionContext], str]:
 
 def _limit(context: ActionContext) -> str:
     value, kind = context.data["value"], Kind(context.data["kind"])
-    checks.set_control(
+    set_control(
         kind,
         value is not None,
         reason=context.data["reason"],

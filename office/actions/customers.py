@@ -13,7 +13,7 @@ from office.actions.forms import ApiLimitForm, NoteForm, ReasonForm
 from office.actions.targets import CUSTOMER, is_halted
 from office.models import Note
 from office.roles import Power
-from trades import checks
+from trades.controls import set_control
 from trades.models import TradingControl
 
 
@@ -24,7 +24,7 @@ def _note(context: ActionContext) -> str:
 
 def _set_trading(halted: bool) -> Callable[[ActionContext], str]:
     def run(context: ActionContext) -> str:
-        checks.set_control(
+        set_control(
             TradingControl.Kind.HALT_CUSTOMER,
             halted,
             reason=context.data["reason"],

@@ -12,7 +12,7 @@ from accounts.models import Adjustment, Balance, Customer
 from accounts.request_limits import limits_of
 from office.access import open_sessions
 from office.models import Case, Note, Proof
-from trades import checks
+from trades.controls import Rules
 from trades.models import Trade, TradingControl
 
 T = TypeVar("T")
@@ -170,7 +170,7 @@ class ControlsTarget(PageTarget):
 
     def snapshot(self, target: None) -> dict[str, Any]:
         """Read every control in force."""
-        rules = checks.Rules.of(controls_in_force())
+        rules = Rules.of(controls_in_force())
         return {
             "allHalted": rules.all_halted,
             "haltedTickers": sorted(rules.halted_tickers),

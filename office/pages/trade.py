@@ -9,7 +9,7 @@ from accounts.models import CASH, Balance, Position, Posting
 from exchange.models import Call
 from office.models import Case
 from office.why import why
-from trades import checks
+from trades.controls import rules
 from trades.lane import lane_of
 from trades.models import Report, Status, StatusChange, Trade, Type
 
@@ -32,7 +32,7 @@ def facts(trade: Trade) -> dict[str, Any]:
             now=timezone.now(),
             ahead=ahead,
             in_flight=in_flight,
-            halted=halted(trade),
+            halted=rules().halted(trade.customer_id, trade.ticker),
             reports=reports,
         ),
         "status_changes": list(StatusChange.objects.filter(trade=trade).order_by("id")),
@@ -44,18 +44,6 @@ def facts(trade: Trade) -> dict[str, Any]:
         "position": Position.objects.filter(customer_id=trade.customer_id, ticker=trade.ticker).first(),
         "CASH": CASH,
     }
-
-
-def halted(trade: Trade) -> str:
-    """Return, in words, which halt concerns this trade; empty if none does."""
-    rules = checks.rules()
-    if rules.all_halted:
-        return "all trading is halted"
-    if trade.customer_id in rules.halted_customers:
-        return "this customer's trading is halted"
-    if trade.ticker in rules.halted_tickers:
-        return f"trading in {trade.ticker} is halted"
-    return ""
 
 
 def _line(trade: Trade) -> tuple[Trade | None, int]:
