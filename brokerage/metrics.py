@@ -15,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from exchange import clock_skew
 from trades import queries
 from trades.controls import rules
 
@@ -26,6 +27,7 @@ class _Trading(Collector):
         with connection.cursor() as cursor:
             yield from _open(cursor)
             yield from _lanes(cursor)
+            yield from _exchange_clock()
             yield from _lately(cursor)
             yield from _back_office(cursor)
 
@@ -47,7 +49,8 @@ def _lanes(cursor: CursorWrapper) -> Iterator[Metric]:
     yield _one(
         cursor, "brokerage_waiting_reports", "Reports of the exchange that no turn has handled yet.", WAITING_REPORTS
     )
-    due = queries.due_customers(rules(), limit=1)
+    due = queries.due_customers(rules())
+    yield GaugeMetricFamily("brokerage_due_turns", "Customers for whom a turn is due.", value=len(due))
     yield GaugeMetricFamily(
         "brokerage_lane_lag_seconds",
         "How long the oldest due turn has been due: for a trade next in line and not halted, or a report.",
@@ -55,6 +58,16 @@ def _lanes(cursor: CursorWrapper) -> Iterator[Metric]:
     )
     overdue = "How long the oldest job of the sweep has been due; it grows when no sweep runs."
     yield _one(cursor, "brokerage_sweep_overdue_seconds", overdue, SWEEP_OVERDUE)
+
+
+def _exchange_clock() -> Iterator[Metric]:
+    skew = GaugeMetricFamily(
+        "brokerage_exchange_clock_skew_seconds",
+        "How far the exchange's clock is ahead of the database's.",
+    )
+    if (seconds := clock_skew.latest()) is not None:
+        skew.add_metric([], seconds)
+    yield skew
 
 
 def _lately(cursor: CursorWrapper) -> Iterator[Metric]:

@@ -273,7 +273,7 @@ REST_FRAMEWORK = {
 # needs and far below what keeps the rest from being served: one customer's loop gone wild must not be felt by others.
 READS_A_MINUTE = env.int("READS_A_MINUTE", default=60_000)
 ORDERS_A_MINUTE = env.int("ORDERS_A_MINUTE", default=30_000)
-# How many trades may wait PLACED, of all and of one customer: more than lanes work off in minutes is refused.
+# For how many customers a turn may be due, and how many trades of one may wait: what is more is refused.
 OPEN_TRADES_MAX = env.int("OPEN_TRADES_MAX", default=50_000)
 OPEN_TRADES_OF_A_CUSTOMER_MAX = env.int("OPEN_TRADES_OF_A_CUSTOMER_MAX", default=1_000)
 STRANGERS_A_MINUTE = env.int("STRANGERS_A_MINUTE", default=6_000)  # without a known token, from one address

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from time import time as now
 from typing import Any, TypeVar
 from urllib.parse import quote as percent_encode
 from urllib.parse import urlencode
@@ -19,8 +18,9 @@ from uuid import UUID
 import pybreaker
 from django.conf import settings
 
-from exchange import wire
+from exchange import exchange_time, wire
 from exchange.messages import Malformed, Order, Refusal, Report, Unknown, parse_amount, storable
+from web.backoff import Backoff
 from web.http import Client, NoAnswer
 
 # For the whole of a call. Execute and TradeExists answer in milliseconds, once stored: longer means unknown, and the
@@ -30,20 +30,20 @@ TRADING_SECONDS_MAX = 3.0
 QUOTES_SECONDS_MAX = 1.5
 BODY_BYTES_MAX = 4_000_000
 TICKERS_A_CALL_MAX = 200
+TIME_AGE_SECONDS_MAX = 60.0  # how long the exchange's clock is followed without hearing from it
 
 Parsed = TypeVar("Parsed")
-
-_http = Client()
-# While the exchange hangs, a turn must not wait for it again and again: the sweep's questions tell when it is back.
-_execute_breaker = pybreaker.CircuitBreaker(fail_max=2, reset_timeout=2, name="execute", throw_new_error_on_trip=False)
-_skew_seconds: float | None = None
 
 
 class NotListed(Exception):
     """The exchange knows no stock by this ticker."""
 
 
-class _NotFound(Unknown):
+class Failed(Unknown):
+    """The exchange is there and answered, but not with what was asked for."""
+
+
+class _NotFound(Failed):
     """The exchange's own 404. `body` says about what."""
 
     def __init__(self, body: Any, at: datetime) -> None:
@@ -55,6 +55,15 @@ class _NotFound(Unknown):
         return isinstance(self.body, dict) and {"code": code, **names}.items() <= self.body.items()
 
 
+_http = Client()
+# While the exchange hangs, a turn must not wait for it again and again: the sweep's questions tell when it is back.
+# An exchange that answers, be it with an error, makes nobody wait.
+_execute_breaker = pybreaker.CircuitBreaker(
+    fail_max=2, reset_timeout=2, name="execute", throw_new_error_on_trip=False, exclude=[Failed]
+)
+_clock_backoff = Backoff(2.0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     """A decoded answer, and the time at which the exchange gave it, by its own clock."""
@@ -63,17 +72,24 @@ class _Answer:
     at: datetime
 
 
-def execute(orders: list[Order]) -> list[Refusal]:
+def execute(orders: list[Order], *, is_probe: bool = False) -> list[Refusal]:
     """Hand 1 to 100 orders to the exchange (Execute) and return what it refuses. All others, it has stored.
 
     Idempotent: the exchange stores and executes an order once, for the trade's id is its idempotency key.
+
+    Args:
+        orders: 1 to 100.
+        is_probe: Send them although the exchange has not answered lately, because the caller has just heard from it.
 
     Raises:
         Unknown: Any of the orders may have been stored, or not.
     """
     body = wire.encode_orders(orders, settings.CALLBACK_URL)
     try:
-        answer = _execute_breaker.call(_call, "POST", "/v1/trades", TRADING_SECONDS_MAX, body)
+        if is_probe:
+            answer = _call("POST", "/v1/trades", TRADING_SECONDS_MAX, body)
+        else:
+            answer = _execute_breaker.call(_call, "POST", "/v1/trades", TRADING_SECONDS_MAX, body)
     except pybreaker.CircuitBreakerError:
         raise Unknown("not sent: the exchange has not answered lately") from None
     return _parse(answer.value, lambda value: _refusals(value["results"], orders))
@@ -257,9 +273,14 @@ def _prices(row: Any) -> dict[str, Decimal]:
     return {name: parse_amount(row[name]) for name in ("open", "high", "low", "close")}
 
 
-def skew_seconds() -> float | None:
-    """Return by how much the exchange's clock is ahead of this process's, by its last answer; None: no answer yet."""
-    return _skew_seconds
+def exchange_now() -> datetime | None:
+    """Return the exchange's time, asking for it where it has not told it lately; None: it has never told it."""
+    if exchange_time.age_seconds() > TIME_AGE_SECONDS_MAX and not _clock_backoff.is_active:
+        try:
+            clock()
+        except Unknown:
+            _clock_backoff.start()
+    return exchange_time.now()
 
 
 def _in_path(ticker: str) -> str:
@@ -301,7 +322,6 @@ def _call(method: str, path: str, seconds_max: float, body: bytes | None = None)
     Raises:
         Unknown: It may have happened, or not. _NotFound, a kind of it, is the exchange's own 404.
     """
-    sent_at = now()
     try:
         answer = _http.call(
             method,
@@ -314,17 +334,12 @@ def _call(method: str, path: str, seconds_max: float, body: bytes | None = None)
     except NoAnswer as error:
         raise Unknown(str(error)) from None
     if answer.status not in (200, 202, 404):
-        raise Unknown(f"{method} {path} answered {answer.status} with {len(answer.body)} bytes")
+        raise Failed(f"{method} {path} answered {answer.status} with {len(answer.body)} bytes")
     try:
         value, at = wire.decode(answer.body), _moment(answer.headers["Exchange-Time"])
     except (Malformed, KeyError, ValueError) as error:
-        raise Unknown(f"{method} {path} answered {answer.status}, not in the exchange's form: {error}"[:300]) from None
-    _note_skew(at, sent_at)
+        raise Failed(f"{method} {path} answered {answer.status}, not in the exchange's form: {error}"[:300]) from None
+    exchange_time.note(at)
     if answer.status == 404:
         raise _NotFound(value, at)
     return _Answer(value, at)
-
-
-def _note_skew(at: datetime, sent_at: float) -> None:
-    global _skew_seconds
-    _skew_seconds = at.timestamp() - (sent_at + now()) / 2

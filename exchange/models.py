@@ -98,3 +98,16 @@ class Call(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_verb_display()} of {len(self.trade_ids)}"
+
+
+class ClockSkew(models.Model):
+    """By how many seconds the exchange's clock is ahead of the database's, as last measured. There is one row."""
+
+    seconds = models.FloatField()
+    measured_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="one_clock_skew", condition=models.Q(id=1))]
+
+    def __str__(self) -> str:
+        return f"{self.seconds:+.3f} s"

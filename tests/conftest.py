@@ -23,7 +23,7 @@ from django.test import Client
 
 from accounts import tokens
 from accounts.models import Customer
-from exchange import gateway, market, prices
+from exchange import exchange_time, gateway, market, prices
 from tests.people import open_account, receive_shares
 from trades import checks, lane
 
@@ -45,6 +45,10 @@ class StandInExchange:
         """Set these faults, and no others."""
         self._call("DELETE", "/v1/faults")
         self._call("PUT", "/v1/faults", faults)
+
+    def move_clock(self, seconds: float) -> None:
+        """Let its clock be so many seconds ahead of this machine's; 0 sets it right."""
+        self._call("PUT", "/v1/clock", {"offsetSeconds": seconds})
 
     def record(self) -> list[dict[str, Any]]:
         """Its own record, in order of arrival."""
@@ -96,6 +100,8 @@ def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch)
     """The exchange, which takes orders and does nothing with them unless the test says otherwise by `faults`."""
     monkeypatch.setattr(settings, "EXCHANGE_URL", exchange_process.url)
     exchange_process.faults(latencyMs=NEVER_MS)
+    exchange_process.move_clock(0)
+    exchange_time.forget()
     gateway._execute_breaker.close()
     prices.forget()
     return exchange_process

@@ -1,18 +1,29 @@
 """Execute: hand trades to the exchange, after the commit that made them IN PROGRESS and never inside a transaction."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from exchange import calls, gateway
 from exchange.messages import Order, Refusal, Unknown
+from trades import asking
 from trades.models import Report, Status, Trade
 from trades.report import store_reports
 
 TRADES_PER_CALL_MAX = 100  # what the exchange takes at once
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of one call of Execute. `reports`: what it refused; None where its outcome is unknown."""
+
+    trades: Sequence[Trade]
+    call: calls.Call
+    reports: list[dict[str, Any]] | None
 
 
 def execute(trades: Sequence[Trade]) -> None:
@@ -24,23 +35,38 @@ def execute(trades: Sequence[Trade]) -> None:
     Idempotent: yes. The exchange executes an id once.
     """
     for start in range(0, len(trades), TRADES_PER_CALL_MAX):
-        batch = {trade.id: trade for trade in trades[start : start + TRADES_PER_CALL_MAX]}
-        call = calls.begin(calls.EXECUTE, batch)
-        try:
-            refusals = gateway.execute([_order(trade) for trade in batch.values()])
-        except Unknown as unknown:
-            calls.keep([call.unknown(str(unknown))])
-            log.warning("execute: outcome unknown; the sweep will ask", trades=list(map(str, batch)), seen=str(unknown))
-            continue
-        log.info("executed", trades=list(map(str, batch)), refused=len(refusals))
-        calls.keep([call.answered({str(refusal.trade_id): refusal.code for refusal in refusals})])
-        for refusal in refusals:
-            if refusal.code == "conflict":
-                log.error("exchange has this id with other terms; the sweep will ask", trade=str(refusal.trade_id))
-        store_reports(
-            [_report_of(batch[refusal.trade_id], refusal) for refusal in refusals if refusal.code != "conflict"],
-            Report.Source.ANSWER,
-        )
+        store([send(trades[start : start + TRADES_PER_CALL_MAX])])
+
+
+def send(trades: Sequence[Trade], *, is_probe: bool = False) -> Sent:
+    """Make one call of Execute, without touching the database.
+
+    Args:
+        trades: 1 to TRADES_PER_CALL_MAX.
+        is_probe: Send them although the exchange has failed lately, because the caller has just heard from it.
+    """
+    by_id = {trade.id: trade for trade in trades}
+    ids = list(map(str, by_id))
+    call = calls.begin(calls.EXECUTE, by_id)
+    try:
+        refusals = gateway.execute([_order(trade) for trade in trades], is_probe=is_probe)
+    except Unknown as unknown:
+        log.warning("execute: outcome unknown; the sweep will ask", trades=ids, seen=str(unknown))
+        return Sent(trades, call.unknown(str(unknown)), None)
+    log.info("executed", trades=ids, refused=len(refusals))
+    for refusal in refusals:
+        if refusal.code == "conflict":
+            log.error("exchange has this id with other terms; the sweep will ask", trade=str(refusal.trade_id))
+    answered = call.answered({str(refusal.trade_id): refusal.code for refusal in refusals})
+    refused = [_report_of(by_id[refusal.trade_id], refusal) for refusal in refusals if refusal.code != "conflict"]
+    return Sent(trades, answered, refused)
+
+
+def store(sent: Sequence[Sent]) -> None:
+    """Store what came of calls of Execute. The sweep asks at once about trades whose outcome is unknown."""
+    calls.keep(one.call for one in sent)
+    store_reports([report for one in sent for report in one.reports or ()], Report.Source.ANSWER)
+    asking.ask_at_once([trade.id for one in sent if one.reports is None for trade in one.trades])
 
 
 def _order(trade: Trade) -> Order:

@@ -65,14 +65,17 @@ def trades_with_terms(trade_ids: Iterable[UUID | None]) -> dict[UUID | None, Tra
     return {trade.id: trade for trade in Trade.objects.filter(id__any_of=trade_ids).only(*TERMS)}
 
 
+# A time far ahead was written by another clock, before a failover, and counts as due.
 # The first in line is the one without a PLACED trade before it. A report on a PLACED trade waits for the claim (see
 # trades.settle), so the trade itself is what is due.
 DUE = """
-    SELECT customer_id, extract(epoch FROM statement_timestamp() - min(since))::float8 AS seconds FROM (
+    SELECT customer_id, abs(extract(epoch FROM statement_timestamp() - min(since)))::float8 AS seconds FROM (
         SELECT t.customer_id, greatest(t.placed_at, before.settled_at) AS since
         FROM trades_trade AS t
         LEFT JOIN trades_trade AS before ON before.customer_id = t.customer_id AND before.sequence = t.sequence - 1
-        WHERE t.status = 'PLACED' AND t.placed_at <= statement_timestamp() - make_interval(secs => %(after_seconds)s)
+        WHERE t.status = 'PLACED' AND (
+                  t.placed_at <= statement_timestamp() - make_interval(secs => %(after_seconds)s)
+                  OR t.placed_at > statement_timestamp() + interval '1 minute')
           AND NOT %(all_halted)s AND t.customer_id <> ALL (%(halted_customers)s::bigint[])
           AND t.ticker <> ALL (%(halted_tickers)s::text[])
           AND NOT EXISTS (
@@ -85,6 +88,7 @@ DUE = """
         WHERE r.outcome = 'waiting' AND t.status <> 'PLACED'
     ) AS due
     WHERE since <= statement_timestamp() - make_interval(secs => %(after_seconds)s)
+       OR since > statement_timestamp() + interval '1 minute'
     GROUP BY customer_id ORDER BY seconds DESC LIMIT %(limit)s
 """
 # 'waiting' is part of the statement and not a parameter: otherwise a generic plan could not use the partial index.

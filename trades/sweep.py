@@ -4,8 +4,10 @@ Any number of sweeps may run; no two work on the same trade at once. Rings can g
 commit and the call that follows it, the exchange can be silent: all of it shows in the rows, which the sweep reads.
 """
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,21 +15,22 @@ import structlog
 
 from exchange import calls, gateway
 from exchange.messages import Unknown
-from trades import queries
-from trades.controls import rules
-from trades.execute import execute, rejection
+from trades import asking, queries
+from trades.controls import Rules, rules
+from trades.execute import Sent, rejection, send, store
 from trades.lane import CUSTOMERS_PER_TURN_MAX, ring
-from trades.models import Reason, Report, Status, Trade
+from trades.models import FINAL, Reason, Report, Status, Trade
 from trades.report import store_reports
-from trades.turn import ASK_AFTER_SECONDS, take_turn
+from trades.turn import take_turn
 
 RING_AFTER_SECONDS = 2  # a customer whose turn is due for this long is rung for again
 ACT_AFTER_SECONDS = 3  # after this long the sweep takes the turn itself: the broker or the lanes are away
 CUSTOMERS_PER_SWEEP_MAX = 1_000
 QUESTIONS_PER_SWEEP_MAX = 200
 QUESTIONS_AT_ONCE = 8
-UNANSWERED_MAX = 3  # questions without an answer, after which the exchange is left alone until the next sweep
-EXPIRY_MARGIN_SECONDS = 5  # how far the exchange's clock may be behind ours
+UNANSWERED_MAX = 3  # questions without an answer, and none with one, after which the exchange counts as away
+ROUND_SECONDS_MAX = 10.0  # how long one sweep goes on asking
+EXPIRY_MARGIN_SECONDS = 5  # after `expires_at`, by the exchange's clock, of which its hosts may have several
 
 log = structlog.get_logger()
 
@@ -58,22 +61,15 @@ def ask_exchange() -> int:
     """Ask the exchange about trades that have been out for too long (TradeExists).
 
     A final report is stored. A trade that the exchange does not know is executed again, with the same id, unless it is
-    halted. Once `expires_at` and a margin have passed, the exchange not knowing the trade ends it as expired.
+    halted. Once `expires_at` and a margin have passed by the exchange's own clock, the exchange not knowing the trade
+    ends it as expired.
 
     Returns:
-        How many trades were asked about.
+        How many trades were taken, to be asked about.
     """
-    due = list(Trade.objects.raw(DUE, [ASK_AFTER_SECONDS, QUESTIONS_PER_SWEEP_MAX, EXPIRY_MARGIN_SECONDS]))
-    if not due:
-        return 0
-    answers = _ask_about(due)
-    log.info(
-        "asked the exchange",
-        trades=[str(trade.id) for trade in due],
-        final=len(answers.reports),
-        executed_again=len(answers.unknown_there),
-        unanswered=answers.unanswered,
-    )
+    due = asking.take(QUESTIONS_PER_SWEEP_MAX)
+    if due:
+        _ask_about(due)
     return len(due)
 
 
@@ -88,9 +84,8 @@ def ask_now(trade_id: UUID) -> str:
     Raises:
         Unknown: It gave no answer that can be trusted.
     """
-    asked = list(Trade.objects.raw(TAKE_ONE, [ASK_AFTER_SECONDS, trade_id, EXPIRY_MARGIN_SECONDS]))
-    if asked:
-        (call,) = _ask_about(asked).made
+    if taken := asking.take(1, trade_id):
+        call = _ask_about(taken).made[0]
         if call.outcome == calls.UNKNOWN:
             raise Unknown(call.seen)
         return str(call.answers[str(trade_id)])
@@ -101,7 +96,7 @@ def ask_now(trade_id: UUID) -> str:
         calls.keep([begun.unknown(str(unknown))])
         raise
     calls.keep([begun.answered({str(trade_id): calls.said(report)})])
-    if report is not None and report.get("status") != "ACCEPTED" and not _is_placed(trade_id):
+    if report is not None and report.get("status") in FINAL and not _is_placed(trade_id):
         store_reports([report], Report.Source.SWEEP)
     return calls.said(report)
 
@@ -110,56 +105,74 @@ def _is_placed(trade_id: UUID) -> bool:
     return Trade.objects.filter(id=trade_id, status=Status.PLACED).exists()
 
 
-def _ask_about(due: list[Any]) -> "_Answers":
-    answers = _Answers()
+def _ask_about(due: list[Trade]) -> "_Round":
+    round = _Round(rules())
     with ThreadPoolExecutor(QUESTIONS_AT_ONCE, "ask") as pool:
-        list(pool.map(answers.ask, due))
-    calls.keep(answers.made)
-    store_reports(answers.reports, Report.Source.SWEEP)
-    now = rules()
-    execute([trade for trade in answers.unknown_there if not now.halt(trade.customer_id, trade.ticker)])
-    return answers
+        list(pool.map(round.ask, due))
+    calls.keep(round.made)
+    store_reports(round.reports, Report.Source.SWEEP)
+    store(round.sent)
+    asking.note_answers(round.answered, round.not_asked)
+    log.info(
+        "asked the exchange",
+        trades=[str(trade.id) for trade in due],
+        final=len(round.reports),
+        executed_again=len(round.sent),
+        unanswered=round.unanswered,
+        not_asked=len(round.not_asked),
+    )
+    return round
 
 
 @dataclass
-class _Answers:
-    """What came of one sweep's questions. Threads share it: its lists are only appended to."""
+class _Round:
+    """One sweep's questions and what came of them. Threads share it: its lists are only appended to."""
 
+    rules: Rules
     reports: list[dict[str, Any]] = field(default_factory=list)
-    unknown_there: list[Trade] = field(default_factory=list)
-    unanswered: int = 0
+    sent: list[Sent] = field(default_factory=list)
     made: list[calls.Call] = field(default_factory=list)
+    answered: list[Trade] = field(default_factory=list)  # and still open
+    not_asked: list[Trade] = field(default_factory=list)
+    unanswered: int = 0
+    is_heard: bool = False
+    ends_at: float = field(default_factory=lambda: time.monotonic() + ROUND_SECONDS_MAX)
 
-    def ask(self, trade: Any) -> None:
-        if self.unanswered >= UNANSWERED_MAX:
+    def ask(self, trade: Trade) -> None:
+        is_away = self.unanswered >= UNANSWERED_MAX and not self.is_heard
+        if is_away or time.monotonic() > self.ends_at:
+            self.not_asked.append(trade)
             return
         call = calls.begin(calls.ASK, [trade.id])
         try:
-            report = gateway.ask(trade.id)
+            report, at = gateway.ask_with_time(trade.id)
         except Unknown as unknown:
             self.unanswered += 1
             self.made.append(call.unknown(str(unknown)))
             return
+        self.is_heard = True
         self.made.append(call.answered({str(trade.id): calls.said(report)}))
-        if report is None and trade.is_past:
-            self.reports.append(rejection(trade, Reason.EXPIRED, "The exchange did not get the trade in time."))
-        elif report is None and trade.is_live:
-            self.unknown_there.append(trade)
-        elif report is not None and report.get("status") != "ACCEPTED":
+        if report is None:
+            self._handle_unknown_there(trade, at)
+        elif report.get("status") in FINAL:
             self.reports.append(report)
+        else:
+            self.answered.append(trade)
 
+    def _handle_unknown_there(self, trade: Trade, at: datetime) -> None:
+        """Execute it again, alone: so one order that the exchange fails on holds up no other. Or end it as expired.
 
-# Taking a trade moves its next time, so that no two sweeps ask about it at once. A sweep that dies only delays it.
-DUE = """
-    UPDATE trades_trade SET ask_at = now() + make_interval(secs => %s)
-    WHERE id IN (
-        SELECT id FROM trades_trade WHERE status = 'IN PROGRESS' AND ask_at < now()
-        ORDER BY ask_at LIMIT %s FOR UPDATE SKIP LOCKED)
-    RETURNING *, expires_at < now() - make_interval(secs => %s) AS is_past, expires_at > now() AS is_live
-"""
-# The same for one trade, whether it is due or not.
-TAKE_ONE = """
-    UPDATE trades_trade SET ask_at = now() + make_interval(secs => %s)
-    WHERE id = %s AND status = 'IN PROGRESS'
-    RETURNING *, expires_at < now() - make_interval(secs => %s) AS is_past, expires_at > now() AS is_live
-"""
+        Args:
+            trade: What the exchange does not know.
+            at: As of when, by the exchange's clock.
+        """
+        if trade.expires_at is None:
+            raise ValueError(f"{trade.id} was not claimed")
+        if at > trade.expires_at + timedelta(seconds=EXPIRY_MARGIN_SECONDS):
+            self.reports.append(rejection(trade, Reason.EXPIRED, "The exchange did not get the trade in time."))
+        elif at < trade.expires_at and not self.rules.halt(trade.customer_id, trade.ticker):
+            self.sent.append(send([trade], is_probe=True))
+            if self.sent[-1].reports is not None:
+                self.answered.append(trade)
+        else:
+            self.answered.append(trade)

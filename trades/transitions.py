@@ -10,6 +10,7 @@ docs/explanation/why-not-the-orm.md explains why these statements are SQL and no
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -120,10 +121,19 @@ def end(endings: Sequence[Ending], by: str) -> None:
         _log_on_commit("rejected", [ending.trade for ending in endings if ending.status == Status.REJECTED], by)
 
 
-def claim(trades: Sequence[Trade], execute_within_seconds: int, ask_after_seconds: int, by: str) -> None:
+def claim(
+    trades: Sequence[Trade], exchange_now: datetime | None, execute_within_seconds: int, ask_after_seconds: int, by: str
+) -> None:
     """Make PLACED trades IN PROGRESS, with the `max_price` that each has, and set `expires_at`.
 
     Needs the customers' lock.
+
+    Args:
+        trades: What to claim.
+        exchange_now: The time by the exchange's clock, from which `expires_at` is counted; None: the database's.
+        execute_within_seconds: From now until `expires_at`.
+        ask_after_seconds: From now until the sweep asks about them.
+        by: The process, for the history.
 
     Raises:
         ChangedElsewhere: One of them is not PLACED any more.
@@ -134,6 +144,7 @@ def claim(trades: Sequence[Trade], execute_within_seconds: int, ask_after_second
             CLAIM,
             len(trades),
             [
+                exchange_now,
                 execute_within_seconds,
                 ask_after_seconds,
                 [trade.id for trade in trades],
@@ -227,7 +238,8 @@ END = """
 """
 CLAIM = """
     WITH terms AS (
-        SELECT statement_timestamp() AS at, statement_timestamp() + make_interval(secs => %s) AS expires_at,
+        SELECT statement_timestamp() AS at,
+               coalesce(%s, statement_timestamp()) + make_interval(secs => %s) AS expires_at,
                statement_timestamp() + make_interval(secs => %s) AS ask_at
     ), claimed AS (
         UPDATE trades_trade AS t

@@ -5,12 +5,14 @@ locks. A turn takes a set of customers; a set of one is the quiet case.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 
 import structlog
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
 from accounts.ledger import Account, Books, InsufficientFunds, InsufficientShares, open_books
-from trades import queries, transitions
+from exchange import gateway
+from trades import asking, queries, transitions
 from trades.controls import rules
 from trades.execute import execute
 from trades.lane import ring_on_commit
@@ -18,8 +20,7 @@ from trades.models import Reason, Status, Trade, Type
 from trades.settle import settle
 from trades.transitions import Ending
 
-EXECUTE_WITHIN_SECONDS = 30  # from the claim; after that the exchange must not execute the trade any more
-ASK_AFTER_SECONDS = 3  # from the claim; the sweep asks the exchange about a trade that has been out longer
+EXECUTE_WITHIN_SECONDS = 30  # from the claim, by the exchange's clock; after that it must not execute the trade
 LOOK_AHEAD = 4  # trades of one customer that a turn can reject before it must ring again
 
 log = structlog.get_logger()
@@ -55,15 +56,16 @@ def settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
     Returns:
         The trades that were claimed, to be handed to the exchange.
     """
+    exchange_now = gateway.exchange_now()
     with transaction.atomic(durable=True):
         books = open_books(customer_ids)
         settle(books, by)
-        claimed = _claim(books, by)
+        claimed = _claim(books, exchange_now, by)
         books.write()
     return claimed
 
 
-def _claim(books: Books, by: str) -> list[Trade]:
+def _claim(books: Books, exchange_now: datetime | None, by: str) -> list[Trade]:
     """Make each customer's oldest PLACED trade IN PROGRESS, with its hold, where nothing is in flight.
 
     A trade that nothing can be held for is REJECTED, and the next one is tried. A halted trade waits.
@@ -88,7 +90,7 @@ def _claim(books: Books, by: str) -> list[Trade]:
         except InsufficientShares:
             endings.append(Ending(trade, Status.REJECTED, Reason.INSUFFICIENT_SHARES))
     transitions.end(endings, by)
-    transitions.claim(list(claimed.values()), EXECUTE_WITHIN_SECONDS, ASK_AFTER_SECONDS, by)
+    transitions.claim(list(claimed.values()), exchange_now, EXECUTE_WITHIN_SECONDS, asking.ASK_AFTER_SECONDS, by)
     # A customer of whom this turn saw nothing but rejections may have more trades in line.
     ring_on_commit({ending.trade.customer_id for ending in endings} - claimed.keys() - halted)
     return list(claimed.values())

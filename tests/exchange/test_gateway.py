@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from exchange import gateway
+from exchange import exchange_time, gateway
 from exchange.messages import Order, Refusal, Unknown
 from tests.conftest import StandInExchange
 from tests.exchange.conftest import AT, OddExchange
@@ -184,9 +184,9 @@ def test_an_answer_carries_the_exchanges_time(exchange: StandInExchange) -> None
     known, at = gateway.ask_with_time(uuid4())
     assert known is None
     assert abs(datetime.now(UTC) - at) < timedelta(seconds=5)
-    skew = gateway.skew_seconds()
-    assert skew is not None
-    assert abs(skew) < 5
+    now = exchange_time.now()
+    assert now is not None
+    assert timedelta() <= now - at < timedelta(seconds=5)
 
 
 @every_call
@@ -341,12 +341,22 @@ def test_a_clock_that_is_none_is_unknown(odd: OddExchange, change: dict[str, Any
 # -- the breaker
 
 
-def test_an_exchange_that_failed_twice_is_left_alone_for_a_while(odd: OddExchange) -> None:
+def test_an_exchange_that_did_not_answer_twice_is_left_alone_for_a_while(odd: OddExchange) -> None:
+    for _ in range(5):  # it hangs up
+        with pytest.raises(Unknown):
+            gateway.execute([order()])
+    assert len(odd.asked) == 2
+    with pytest.raises(Unknown):
+        gateway.execute([order()], is_probe=True)
+    assert len(odd.asked) == 3, "unless the caller has just heard from it"
+
+
+def test_an_exchange_that_answers_errors_is_not_left_alone(odd: OddExchange) -> None:
     odd.answers(b"{}", "500 Internal Server Error")
     for _ in range(5):
         with pytest.raises(Unknown):
             gateway.execute([order()])
-    assert len(odd.asked) == 2
+    assert len(odd.asked) == 5
 
 
 def test_questions_go_on_while_nothing_is_executed(odd: OddExchange) -> None:

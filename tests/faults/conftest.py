@@ -1,9 +1,10 @@
 """What the tests of faults ask for."""
 
 import pytest
+from django.conf import settings
 
 from tests.conftest import StandInExchange
-from trades import sweep, turn
+from trades import asking, sweep
 
 
 @pytest.fixture
@@ -11,10 +12,12 @@ def willing(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> Stand
     """An exchange that executes at once, and sweeps without patience."""
     exchange.faults(latencyMs=0)
     for module, name in [
-        (turn, "ASK_AFTER_SECONDS"),
-        (sweep, "ASK_AFTER_SECONDS"),
+        (asking, "ASK_AFTER_SECONDS"),
         (sweep, "RING_AFTER_SECONDS"),
         (sweep, "ACT_AFTER_SECONDS"),
     ]:
         monkeypatch.setattr(module, name, 0)
+    # Steps are counted one after the other, and one lane rings once whoever the customers are.
+    monkeypatch.setattr(sweep, "QUESTIONS_AT_ONCE", 1)
+    monkeypatch.setattr(settings, "LANES", 1)
     return exchange

@@ -24,7 +24,9 @@ from trades import checks, lane, sweep
 from trades.execute import execute
 from trades.lane import lane_of
 from trades.models import FINAL, Trade
+from trades.place import insert_set
 from trades.tasks import turn as turn_task
+from trades.transitions import Placing
 
 FINAL_SECONDS_MAX = 20.0
 CASH = Decimal(10_000)
@@ -33,10 +35,14 @@ Process = Callable[["Case"], Callable[[], Any]]
 
 
 class Case:
-    """A customer with a first trade that is about to be worked on, and a second in line behind it."""
+    """A customer with a first trade that is about to be worked on, and a second in line behind it.
 
-    def __init__(self, exchange: StandInExchange, number: int) -> None:
+    `others` are customers of whom a process works on a trade in the same set.
+    """
+
+    def __init__(self, exchange: StandInExchange, number: int, others: int = 0) -> None:
         self.exchange = exchange
+        self.others = [Case(exchange, 1000 * (other + 1) + number) for other in range(others)]
         self.customer: Customer = CustomerFactory(email=f"case{number}@example.com")  # type: ignore[assignment]
         self.token = tokens.issue(self.customer, "test").token
         self.requests: list[dict[str, Any]] = []
@@ -57,6 +63,10 @@ class Case:
             {"customer": self.customer.id, "method": "POST", "path": path, "body": body, "key": key}
             | {"began": began, "ended": time.time(), "status": status, "answer": answer, "retryAfter": "1"}
         )
+
+    @property
+    def everybody(self) -> list[Case]:
+        return [self, *self.others]
 
     def place(self, key: str, *expected: int) -> None:
         body = {"stockTicker": "KO", "type": "BUY", "quantity": 2}
@@ -102,14 +112,31 @@ def depositing(case: Case) -> Callable[[], Any]:
     return lambda: client.post("/api/v1/deposits", '{"amount": "5.00"}', content_type="application/json")
 
 
+def placing_a_set(case: Case) -> Callable[[], Any]:
+    placings = []
+    for each in case.everybody:
+        each.place("before")  # a set is of customers that have a counter
+        body = {"stockTicker": "KO", "type": "BUY", "quantity": 2}
+        each.note("/api/v1/trades", body, "first", time.time(), 0, None)
+        trade = Trade(customer=each.customer, ticker="KO", type="BUY", quantity=2, idempotency_key="first")
+        placings.append(Placing(trade, "api"))
+    return lambda: insert_set(placings)
+
+
 def turn_that_claims(case: Case) -> Callable[[], Any]:
-    case.place("first")
+    place_for_everybody(case, "first")
     return lambda: turn_task(lane=lane_of(case.customer.id))
 
 
+def place_for_everybody(case: Case, key: str) -> None:
+    for each in case.everybody:
+        each.place(key)
+
+
 def callback(case: Case) -> Callable[[], Any]:
-    case.place("first")
-    body = json.dumps({"reports": [case.word(case.send())]})
+    place_for_everybody(case, "first")
+    sent = [each.send() for each in case.everybody]
+    body = json.dumps({"reports": [case.word(trade) for trade in sent]})
     at = datetime.now(UTC)
     headers = {
         "webhook-id": "msg_1",
@@ -121,30 +148,32 @@ def callback(case: Case) -> Callable[[], Any]:
 
 def turn_that_settles(case: Case) -> Callable[[], Any]:
     callback_ = callback(case)
-    case.place("second")
+    place_for_everybody(case, "second")
     callback_()
     return lambda: turn_task(lane=lane_of(case.customer.id))
 
 
 def sweep_that_rings(case: Case) -> Callable[[], Any]:
-    case.place("first")
+    place_for_everybody(case, "first")
     return lambda: sweep.ring_for_waiting("sweep")
 
 
 def sweep_that_hears_the_end(case: Case) -> Callable[[], Any]:
-    case.place("first")
-    case.word(case.send())
+    place_for_everybody(case, "first")
+    for trade in [each.send() for each in case.everybody]:
+        case.word(trade)
     return lambda: sweep.ask_exchange()
 
 
 def sweep_that_executes_again(case: Case) -> Callable[[], Any]:
-    case.place("first")
-    claim(case.customer)
+    place_for_everybody(case, "first")
+    claim(*[each.customer for each in case.everybody])
     return lambda: sweep.ask_exchange()
 
 
 PROCESSES: list[Process] = [
     placing,
+    placing_a_set,
     depositing,
     turn_that_claims,
     callback,
@@ -158,10 +187,10 @@ PROCESSES: list[Process] = [
 # -- what others do afterwards, and what must be true then
 
 
-def sweep_until_final(customer: Customer) -> None:
+def sweep_until_final(*customers: Customer) -> None:
     """Only sweeps are left, and they bring every trade to its end."""
     deadline = time.monotonic() + FINAL_SECONDS_MAX
-    while Trade.objects.filter(customer=customer).exclude(status__in=FINAL).exists():
+    while Trade.objects.filter(customer__in=customers).exclude(status__in=FINAL).exists():
         assert time.monotonic() < deadline, "stuck"
         sweep.ring_for_waiting("sweep")
         sweep.ask_exchange()
@@ -173,6 +202,7 @@ def judge(cases: list[Case]) -> list[str]:
     url = (
         f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
     )
+    cases = [each for case in cases for each in case.everybody]
     opened = [{"customer": case.customer.id, "cash": "0", "cause": None} for case in cases]
     requests = [request for case in cases for request in case.requests]
     told = checker.Evidence(accounts=opened, requests=requests, **checker.read_tables(url))

@@ -1,5 +1,7 @@
 """At every single step of a trade's life, in every process that has a part in it, everything can go wrong.
 
+Where a process works on a set, it is a set of several customers.
+
 `operations.txt` is the list of the steps. A new one that is not in it fails a test: write it there (say
 OPERATIONS=write) and it is killed, failed and hung like the others from then on.
 """
@@ -14,7 +16,17 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StandInExchange
-from tests.faults.life import PROCESSES, Case, Process, depositing, judge, placing, prepared, sweep_until_final
+from tests.faults.life import (
+    PROCESSES,
+    Case,
+    Process,
+    depositing,
+    judge,
+    placing,
+    placing_a_set,
+    prepared,
+    sweep_until_final,
+)
 from tests.faults.steps import Ended, Steps, Wrong, run
 from trades.models import Type
 from trades.place import place_trade
@@ -22,6 +34,7 @@ from trades.place import place_trade
 OPERATIONS = Path(__file__).with_name("operations.txt")
 KILLED = -9
 STEPS_MAX = 60
+OTHERS = 2  # customers in the same set
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
@@ -34,19 +47,21 @@ def test_whatever_goes_wrong_at_whichever_step_nothing_comes_of_it(
     cases: list[Case] = []
     went_wrong = 0
     for number in range(1, STEPS_MAX + 1):
-        case = Case(willing, number)
+        case = Case(willing, number, OTHERS)
+        customers = [each.customer for each in case.everybody]
         cases.append(case)
         work = prepared(process, case)
         steps = Steps(tmp_path / f"{number}", wrong, number)
-        ended = run(work, steps, meanwhile=partial(sweep_until_final, case.customer))
+        ended = run(work, steps, meanwhile=partial(sweep_until_final, *customers))
         # The customer, who was not answered, asks again; then two more trades go through, as if nothing had been.
-        if process is placing:
-            case.place("first")
+        if process in {placing, placing_a_set}:
+            for each in case.everybody if process is placing_a_set else [case]:
+                each.place("first")
         if process is depositing:
             case.post("/api/v1/deposits", {"amount": "5.00"}, "more")
         case.place("second")
         case.place("third")
-        sweep_until_final(case.customer)
+        sweep_until_final(*customers)
         if len(ended.steps) < number:
             break
         went_wrong += 1
@@ -72,10 +87,10 @@ def test_the_steps_are_those_of_the_list(willing: StandInExchange, tmp_path: Pat
 
 def _listed(exchange: StandInExchange, folder: Path) -> Iterator[str]:
     for number, process in enumerate(PROCESSES):
-        case = Case(exchange, number)
+        case = Case(exchange, number, OTHERS)
         ended = run(prepared(process, case), Steps(folder / process.__name__), meanwhile=lambda: None)
         assert ended.code == 0, ended
-        sweep_until_final(case.customer)
+        sweep_until_final(*[each.customer for each in case.everybody])
         yield f"# {process.__name__.replace('_', ' ')}"
         yield from ended.steps
 

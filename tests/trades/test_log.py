@@ -35,7 +35,7 @@ def test_from_request_to_settlement(bob: Customer, exchange: StandInExchange, ca
     ask_now(trade.id)
     say(trade, Status.FILLED, Decimal("10.0000"))
     take_turn([bob.id], "lanes.1")
-    assert told(caplog, trade) == ["placed", "claimed", "executed", "reported", "filled"]
+    assert told(caplog, trade) == ["placed", "claimed", "executed", "asked the exchange", "reported", "filled"]
 
 
 def test_what_is_taken_back_and_what_was_rolled_back(

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from accounts.models import Balance, Customer
-from exchange import gateway
+from exchange import clock_skew, exchange_time, gateway
 from tests.conftest import NEVER_MS, StandInExchange
-from tests.people import claim, rung, word
+from tests.people import claim, open_account, rung, word
 from trades.lane import lane_of
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
@@ -23,7 +24,7 @@ from trades.sweep import (
     ask_exchange,
     ring_for_waiting,
 )
-from trades.turn import take_turn
+from trades.turn import EXECUTE_WITHIN_SECONDS, take_turn
 
 
 def set_back(table: str, seconds: float, *columns: str) -> None:
@@ -185,6 +186,105 @@ def test_with_nothing_out_nothing_is_asked(trade: Trade, settings: Any) -> None:
     assert ask_exchange() == 0
 
 
+# -- what the exchange fails on, or says nothing about
+
+
+def crowd(count: int, label: str) -> list[Customer]:
+    return [open_account(f"{label}{number}@example.com", Decimal(1000)) for number in range(count)]
+
+
+def placed(customers: list[Customer], ticker: str) -> list[Trade]:
+    return [place_trade(customer.id, ticker, "BUY", 1)[0] for customer in customers]
+
+
+def test_one_order_that_the_exchange_fails_on_holds_up_no_other(exchange: StandInExchange, db: None) -> None:
+    exchange.faults(latencyMs=0, callbackDropRate=1, poisonTickers=["IBM"])
+    unlucky, others = crowd(1, "unlucky"), crowd(11, "other")
+    (poison,) = placed(unlucky, "IBM")
+    trades = placed(others, "AAPL")
+    everybody = [customer.id for customer in unlucky + others]
+    take_turn(everybody, "test")
+    assert not exchange_knows(exchange, trades), "the set failed as a whole"
+    assert ask_exchange() == 12, "it is asked at once, without waiting until they have been out for long"
+    assert exchange_knows(exchange, trades) == len(trades)
+    assert (status(poison), exchange_knows(exchange, [poison])) == (Status.IN_PROGRESS, 0)
+
+
+def exchange_knows(exchange: StandInExchange, trades: list[Trade]) -> int:
+    return len({entry["tradeId"] for entry in exchange.record()} & {str(trade.id) for trade in trades})
+
+
+@pytest.mark.django_db(transaction=True)  # no transaction is open as long as the exchange says nothing
+def test_trades_about_which_the_exchange_says_nothing_keep_no_other_waiting(exchange: StandInExchange) -> None:
+    exchange.faults(latencyMs=0, callbackDropRate=1, silentTickers=["IBM"])
+    silenced, others = crowd(10, "silenced"), crowd(14, "other")
+    placed(silenced, "IBM")
+    take_turn([customer.id for customer in silenced], "test")
+    trades = placed(others, "AAPL")
+    take_turn([customer.id for customer in others], "test")
+    until(lambda: exchange_knows(exchange, trades) == 14)
+    Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2020-01-01T00:00:00Z")
+    for _ in range(3):
+        ask_exchange()
+    assert Report.objects.filter(trade_id__in=[trade.id for trade in trades]).count() == 14
+
+
+def test_a_trade_that_is_never_answered_is_asked_about_less_and_less_often(
+    exchange: StandInExchange, trade: Trade, alice: Customer, settings: Any
+) -> None:
+    claim(alice)
+    settings.EXCHANGE_URL = "http://127.0.0.1:1"
+    pauses = []
+    for _ in range(4):
+        ask_now()
+        trade.refresh_from_db()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT round(extract(epoch FROM ask_at - now())) FROM trades_trade WHERE id = %s", [trade.id]
+            )
+            pauses.append(cursor.fetchone()[0])
+    assert [float(pause) for pause in pauses] == pytest.approx([3, 6, 12, 15], abs=2)
+
+
+# -- clocks
+
+
+def test_nothing_expires_before_the_exchanges_own_clock_says_so(
+    exchange: StandInExchange, trade: Trade, alice: Customer
+) -> None:
+    """As after a failover to a database whose clock is an hour ahead, or with an exchange that is behind."""
+    claim(alice)
+    set_back("trades_trade", EXPIRY_MARGIN_SECONDS + 60, "expires_at")
+    exchange.move_clock(-3600)
+    ask_now()
+    claim(alice)
+    assert status(trade) == Status.IN_PROGRESS
+    assert len(entries(exchange, trade)) == 1, "by the exchange's clock there was time left"
+
+
+@pytest.mark.parametrize("ahead", [3600, -3600])
+def test_a_trade_is_claimed_until_a_time_of_the_exchanges_clock(
+    exchange: StandInExchange, trade: Trade, alice: Customer, ahead: int
+) -> None:
+    exchange.move_clock(ahead)
+    exchange_time.forget()
+    take_turn([alice.id], "test")
+    (entry,) = entries(exchange, trade)
+    assert entry["status"] == "ACCEPTED"
+    trade.refresh_from_db()
+    left = (trade.expires_at - timezone.now()).total_seconds() - ahead  # type: ignore[operator]
+    assert left == pytest.approx(EXECUTE_WITHIN_SECONDS, abs=5)
+
+
+def test_how_far_apart_the_clocks_are_is_measured(exchange: StandInExchange, db: None) -> None:
+    exchange.move_clock(90)
+    clock_skew.measure()
+    assert clock_skew.latest() == pytest.approx(90, abs=2)
+    exchange.move_clock(0)
+    clock_skew.measure()
+    assert clock_skew.latest() == pytest.approx(0, abs=2)
+
+
 # -- ringing
 
 
@@ -193,6 +293,23 @@ def test_who_waits_without_a_ring_is_rung_for(trade: Trade, alice: Customer) -> 
     assert ring_for_waiting("test") == 1
     assert rung(lane_of(alice.id)) == [alice.id]
     assert status(trade) == Status.PLACED
+
+
+@pytest.mark.parametrize("column", ["placed_at", "settled_at"])
+def test_a_time_that_another_clock_put_in_the_future_keeps_nobody_waiting(
+    trade: Trade, alice: Customer, column: str
+) -> None:
+    set_back("trades_trade", RING_AFTER_SECONDS + 0.1, "placed_at")
+    set_back("trades_trade", -3600, column)
+    assert ring_for_waiting("test") == 1
+
+
+def test_a_question_that_another_clock_put_off_is_asked(
+    exchange: StandInExchange, trade: Trade, alice: Customer
+) -> None:
+    take_turn([alice.id], "test")
+    set_back("trades_trade", -3600, "ask_at")
+    assert ask_exchange() == 1
 
 
 def test_who_has_not_waited_long_is_not_rung_for(trade: Trade, alice: Customer) -> None:

@@ -92,6 +92,9 @@ class Trade(models.Model):
     expires_at = models.DateTimeField(null=True)
     claimed_at = models.DateTimeField(null=True)
     ask_at = models.DateTimeField(null=True, help_text="When the sweep next asks the exchange about it.")
+    unanswered = models.SmallIntegerField(
+        db_default=0, help_text="How often in a row the exchange did not answer about it.", editable=False
+    )
 
     price = models.DecimalField(**MONEY, null=True, help_text="USD per share.")
     amount = models.DecimalField(**MONEY, null=True, help_text="USD in total.")

@@ -1,4 +1,4 @@
-"""`manage.py sweep`: looks periodically for whatever was missed. Any number of them may run."""
+"""`manage.py sweep`: search periodically for whatever was missed. Any number of them may run."""
 
 import signal
 import threading
@@ -11,12 +11,13 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections, connection
 from django.utils.module_loading import import_string
 
-from exchange import market, prices
+from exchange import clock_skew, market, prices
 from trades.sweep import ask_exchange, ring_for_waiting
 
 RING_EVERY_SECONDS = 1.0
 ASK_EVERY_SECONDS = 1.0
 LIST_EVERY_SECONDS = 60.0
+SKEW_EVERY_SECONDS = 5.0
 RETRY_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -30,12 +31,13 @@ class Command(BaseCommand):
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         signal.signal(signal.SIGINT, lambda *_: stop.set())
-        # Apart from each other, so that an exchange that hangs does not keep lanes from being rung.
+        # Each in a thread of its own, so that an exchange that hangs does not keep lanes from being rung.
         loops = [
             (ring_for_waiting_here, RING_EVERY_SECONDS),
             (ask_exchange, ASK_EVERY_SECONDS),
             (market.refresh, LIST_EVERY_SECONDS),
             (prices.refresh, prices.REFRESH_SECONDS),
+            (clock_skew.measure, SKEW_EVERY_SECONDS),
             *((import_string(name), seconds) for name, seconds in settings.SWEEP_JOBS.items()),
         ]
         threads = [threading.Thread(target=_repeat, args=(work, every, stop)) for work, every in loops]
@@ -52,14 +54,14 @@ def ring_for_waiting_here() -> None:
 
 
 def _repeat(work: Callable[[], Any], every_seconds: float, stop: threading.Event) -> None:
-    """Do it until told to stop, whatever happens in it. A pause follows the work, so nothing piles up."""
+    """Repeat the work until told to stop, whatever happens in it. A pause follows it, so nothing piles up."""
     while not stop.is_set():
         try:
-            close_old_connections()  # those that the server has closed meanwhile
+            close_old_connections()  # the server may have closed them meanwhile
             work()
             pause_seconds = every_seconds
         except Exception as error:  # noqa: BLE001 — the next round may go well, and there must be one
-            log.warning("sweep: a round failed; the next follows", work=work.__name__, error=repr(error))
+            log.warning("sweep: a round failed; the next one follows", work=work.__name__, error=repr(error))
             connection.close()
             pause_seconds = RETRY_SECONDS
         stop.wait(pause_seconds)

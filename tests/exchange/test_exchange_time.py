@@ -1,0 +1,30 @@
+"""The exchange's clock, as its answers tell it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from exchange import exchange_time
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_heard() -> None:
+    exchange_time.forget()
+
+
+def test_before_any_answer_there_is_no_time() -> None:
+    assert exchange_time.now() is None
+    assert exchange_time.age_seconds() == float("inf")
+
+
+def test_the_time_goes_on_from_the_last_answer() -> None:
+    exchange_time.note(NOON)
+    now = exchange_time.now()
+    assert now is not None
+    assert NOON <= now < NOON + timedelta(seconds=5)
+    exchange_time.note(NOON - timedelta(hours=1))
+    now = exchange_time.now()
+    assert now is not None
+    assert now < NOON, "where its clock is set back, we follow"

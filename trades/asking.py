@@ -1,0 +1,69 @@
+"""When the sweep asks the exchange about a trade: the times, and whose turn it is to be asked about."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db import connection
+
+from trades.models import Trade
+
+ASK_AFTER_SECONDS = 3  # from the claim, or from an answer that was not final
+ASK_AFTER_SECONDS_MAX = 15  # where the exchange has not answered about the trade again and again
+
+
+def take(limit: int, trade_id: UUID | None = None) -> list[Trade]:
+    """Take trades that it is time to ask the exchange about, or one trade whether it is time or not.
+
+    Taking a trade moves its next time, so that no two sweeps ask about it at once; a sweep that dies only delays it.
+    Trades that the exchange answered about come first, and each question without an answer makes the next pause longer.
+    """
+    parameters = {"ask_after": ASK_AFTER_SECONDS, "ask_after_max": ASK_AFTER_SECONDS_MAX, "limit": limit}
+    which = ONE if trade_id else DUE
+    return list(Trade.objects.raw(TAKE.format(which=which), parameters | {"trade_id": trade_id}))
+
+
+def note_answers(answered: Sequence[Trade], not_asked: Sequence[Trade]) -> None:
+    """Set the next time of trades that were taken, and were answered but not ended, or not asked about after all."""
+    if answered or not_asked:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                NOTE_ANSWERS,
+                [
+                    [trade.id for trade in [*answered, *not_asked]],
+                    [*(0 for _ in answered), *(trade.unanswered - 1 for trade in not_asked)],
+                    [*(ASK_AFTER_SECONDS for _ in answered), *(0 for _ in not_asked)],
+                ],
+            )
+
+
+def ask_at_once(trade_ids: Sequence[UUID]) -> None:
+    """Let the sweep ask about these IN PROGRESS trades as soon as it can."""
+    if trade_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(ASK_AT_ONCE, [list(trade_ids)])
+
+
+# A time far ahead was set by another clock, before a failover, and counts as due.
+DUE = """
+    SELECT id FROM trades_trade
+    WHERE status = 'IN PROGRESS'
+      AND (ask_at <= statement_timestamp() OR ask_at > statement_timestamp() + interval '1 minute')
+    ORDER BY unanswered, ask_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+"""
+ONE = "SELECT id FROM trades_trade WHERE status = 'IN PROGRESS' AND id = %(trade_id)s"
+TAKE = """
+    UPDATE trades_trade
+    SET unanswered = least(unanswered + 1, 1000), ask_at = statement_timestamp()
+        + make_interval(secs => least(%(ask_after)s * 2 ^ least(unanswered, 10), %(ask_after_max)s))
+    WHERE id IN ({which})
+    RETURNING *
+"""
+NOTE_ANSWERS = """
+    UPDATE trades_trade AS t
+    SET unanswered = new.unanswered, ask_at = statement_timestamp() + make_interval(secs => new.seconds)
+    FROM unnest(%s::uuid[], %s::int[], %s::float8[]) AS new (id, unanswered, seconds)
+    WHERE t.id = new.id AND t.status = 'IN PROGRESS'
+"""
+ASK_AT_ONCE = """
+    UPDATE trades_trade SET ask_at = statement_timestamp() WHERE id = ANY (%s::uuid[]) AND status = 'IN PROGRESS'
+"""
