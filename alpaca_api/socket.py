@@ -5,26 +5,44 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 from alpaca_api import serializers
-from feed import reader
-from feed.hub import Ended, Hub, Stream
+from feed.hub import Connection, Hub, TooManyConnections, still_valid
 from feed.reader import Cursor, Event
-from feed.stream import HEARTBEAT_SECONDS, Database, Receive, RequestRefused, Scope, Send, readable
+from feed.stream import (
+    HEARTBEAT_SECONDS,
+    WRITE_SECONDS_MAX,
+    Database,
+    Receive,
+    RequestRefused,
+    Scope,
+    Send,
+    address_of,
+    readable,
+    start_of,
+    until_over,
+    within,
+)
 from trades.models import Status
+from web import rate_limits
 from web.authentication import UNKNOWN_KEY_PAIR, Grant, grant_of_pair
 
 SIGN_IN_SECONDS_MAX = 10.0
 MESSAGE_BYTES_MAX = 65_536
 PATHS = ("/alpaca/stream", "/stream")
-NO_SUCH_PATH, POLICY_VIOLATION, NORMAL_CLOSURE = 4404, 1008, 1000
+NO_SUCH_PATH, POLICY_VIOLATION, TRY_AGAIN_LATER, NORMAL_CLOSURE = 4404, 1008, 1013, 1000
 EVENTS = {Status.PLACED: "accepted", Status.IN_PROGRESS: "new", Status.FILLED: "fill"}
 
 Say = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
-class _Gone(Exception):
-    """The client has left, or is sent away."""
+class _Over(Exception):
+    """The socket is to be closed, with this code."""
+
+    def __init__(self, code: int = NORMAL_CLOSURE) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class TradeUpdates:
@@ -39,86 +57,145 @@ class TradeUpdates:
             await send({"type": "websocket.close", "code": NO_SUCH_PATH})
             return
         await send({"type": "websocket.accept"})
+        code = NORMAL_CLOSURE
+        try:
+            with self._hub.connection(address_of(scope)) as connection:
+                code = await self._converse(connection, scope, receive, send)
+        except TooManyConnections:
+            code = TRY_AGAIN_LATER
+        with contextlib.suppress(Exception):
+            await within(WRITE_SECONDS_MAX, send({"type": "websocket.close", "code": code}))
+
+    async def _converse(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> int:
+        """Sign the client in, and send it what it listens to; return the code to close with."""
 
         async def say(stream: str, data: dict[str, Any]) -> None:
-            body = json.dumps({"stream": stream, "data": data}, separators=(",", ":")).encode()
-            await send({"type": "websocket.send", "bytes": body})
+            await within(WRITE_SECONDS_MAX, send({"type": "websocket.send", "bytes": _message(stream, data)}))
 
-        with contextlib.suppress(_Gone, asyncio.TimeoutError):
-            grant = await asyncio.wait_for(self._signed_in(receive, say), SIGN_IN_SECONDS_MAX)
-            await self._serve(grant, receive, send, say)
-        with contextlib.suppress(Exception):
-            await send({"type": "websocket.close", "code": NORMAL_CLOSURE})
+        code = NORMAL_CLOSURE
 
-    async def _serve(self, grant: Grant, receive: Receive, send: Send, say: Say) -> None:
-        """Listen and stop listening as the client asks, until it leaves."""
-        listening: asyncio.Task[None] | None = None
+        async def converse() -> None:
+            nonlocal code
+            try:
+                grant = await asyncio.wait_for(self._signed_in(connection, receive, say), SIGN_IN_SECONDS_MAX)
+                connection.admit(grant)
+                cursor = await self._database.run(start_of, _after(scope))
+                await self._serve(connection, _Updates(connection, cursor, send), receive, say)
+            except _Over as over:
+                code = over.code
+            except TooManyConnections:
+                code = TRY_AGAIN_LATER
+            except RequestRefused as refused:
+                code = POLICY_VIOLATION
+                await say("error", {"error": refused.detail})
+
+        await until_over(converse(), connection.ended.wait())
+        return POLICY_VIOLATION if connection.ended.is_set() else code
+
+    async def _serve(self, connection: Connection, updates: "_Updates", receive: Receive, say: Say) -> None:
+        """Listen and stop listening as the client asks, until it leaves.
+
+        Raises:
+            _Over: The client left, or may not read any more.
+        """
         try:
-            cursor = await self._database.run(reader.now)
             while True:
-                message = await _message(receive)
+                message = await _received(receive)
                 if message.get("action") != "listen":
                     continue
+                await self._check(connection)
                 data = message.get("data")
                 streams = data.get("streams") if isinstance(data, dict) else None
                 wanted = isinstance(streams, list) and "trade_updates" in streams
+                if not wanted:
+                    await updates.stop()
                 await say("listening", {"streams": ["trade_updates"] if wanted else []})
-                if listening and not wanted:
-                    listening.cancel()
-                    listening = None
-                elif wanted and listening is None:
-                    listening = asyncio.create_task(self._send_updates(grant, cursor, say, send))
-        except RequestRefused as refused:
-            await say("error", {"error": refused.detail})
+                if wanted:
+                    updates.start()
         finally:
-            if listening:
-                listening.cancel()
-                await asyncio.wait([listening])
+            await updates.stop()
 
-    async def _signed_in(self, receive: Receive, say: Say) -> Grant:
+    async def _check(self, connection: Connection) -> None:
+        """Check that the client may still read, and does not ask too often: at every action."""
+        grant = connection.grant
+        if grant is None or grant.id not in await self._database.run(still_valid, {grant.id}):
+            raise _Over(POLICY_VIOLATION)
+        if (await self._database.run(rate_limits.count, grant, True)).exceeded:
+            raise _Over(TRY_AGAIN_LATER)
+
+    async def _signed_in(self, connection: Connection, receive: Receive, say: Say) -> Grant:
         """Wait until the client has sent a valid key pair.
 
         Raises:
-            _Gone: The pair is not valid, or the client left.
+            _Over: The pair is not valid, or the client left.
         """
         while True:
-            message = await _message(receive)
+            message = await _received(receive)
             inner = message.get("data")
             data: dict[str, Any] = inner if isinstance(inner, dict) else message
             if message.get("action") in ("authenticate", "auth"):
                 pair = (data.get("key_id") or message.get("key"), data.get("secret_key") or message.get("secret"))
                 try:
-                    grant = await self._database.run(_authorize, *pair)
+                    grant: Grant = await self._database.run(_authorize, *pair, connection.address)
                 except RequestRefused:
                     await say("authorization", {"status": "unauthorized", "action": "authenticate"})
-                    raise _Gone from None
+                    raise _Over(POLICY_VIOLATION) from None
                 await say("authorization", {"status": "authorized", "action": "authenticate"})
                 return grant
             await say("authorization", {"status": "unauthorized", "action": "listen"})
 
-    async def _send_updates(self, grant: Grant, cursor: Cursor, say: Say, send: Send) -> None:
-        stream = Stream(grant, cursor)
-        with self._hub.opened(stream), contextlib.suppress(Exception):
-            with contextlib.suppress(Ended):
-                while True:
-                    for event in await self._hub.next(stream, HEARTBEAT_SECONDS):
-                        await say("trade_updates", _trade_update(event))
-            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+
+class _Updates:
+    """The updates that a client listens to: each is sent once, however often it stops and listens again."""
+
+    def __init__(self, connection: Connection, cursor: Cursor, send: Send) -> None:
+        self._connection, self._cursor, self._send = connection, cursor, send
+        self._sending: asyncio.Task[None] | None = None
+        self._is_stopped = False
+        self._wake: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Send updates from where the client has got to, unless they are being sent already."""
+        if self._sending is None:
+            self._is_stopped = False
+            self._sending = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """Send no more, once the update that is being sent is on its way."""
+        if self._sending is not None:
+            self._is_stopped = True
+            self._wake()
+            await asyncio.wait([self._sending])
+            self._sending = None
+
+    async def _run(self) -> None:
+        try:
+            with self._connection.stream(self._cursor, _trade_update) as stream:
+                self._wake = stream.wake
+                while not self._is_stopped:
+                    batch = await stream.next(HEARTBEAT_SECONDS)
+                    for cursor, content in batch.events if batch else []:
+                        if self._is_stopped:
+                            break
+                        await within(WRITE_SECONDS_MAX, self._send({"type": "websocket.send", "bytes": content}))
+                        self._cursor = cursor
+        except Exception:  # noqa: BLE001 — the client left, or takes nothing: there is nobody to tell
+            self._connection.ended.set()
 
 
-async def _message(receive: Receive) -> dict[str, Any]:
+async def _received(receive: Receive) -> dict[str, Any]:
     """Return the next message that is a JSON object.
 
     Raises:
-        _Gone: The client left, or sent more than MESSAGE_BYTES_MAX at once.
+        _Over: The client left, or sent more than MESSAGE_BYTES_MAX at once.
     """
     while True:
         received = await receive()
         if received["type"] == "websocket.disconnect":
-            raise _Gone
+            raise _Over
         content = received.get("bytes") or (received.get("text") or "").encode()
         if len(content) > MESSAGE_BYTES_MAX:
-            raise _Gone
+            raise _Over(POLICY_VIOLATION)
         try:
             message = json.loads(content)
         except (ValueError, RecursionError):
@@ -127,15 +204,25 @@ async def _message(receive: Receive) -> dict[str, Any]:
             return message
 
 
-def _authorize(key_id: Any, secret_key: Any) -> Grant:
+def _after(scope: Scope) -> str | None:
+    """Return the event after which the client wants the updates; None: from now on."""
+    return parse_qs(scope["query_string"].decode("latin-1")).get("after", [None])[-1]
+
+
+def _authorize(key_id: Any, secret_key: Any, address: str) -> Grant:
     is_pair = isinstance(key_id, str) and isinstance(secret_key, str)
     grant = grant_of_pair(key_id, secret_key) if is_pair else None
     if grant is None:
+        rate_limits.count_stranger(address)
         raise RequestRefused(401, "authentication_failed", UNKNOWN_KEY_PAIR)
     return readable(grant)
 
 
-def _trade_update(event: Event) -> dict[str, Any]:
+def _message(stream: str, data: dict[str, Any]) -> bytes:
+    return json.dumps({"stream": stream, "data": data}, separators=(",", ":")).encode()
+
+
+def _trade_update(event: Event) -> bytes:
     trade = event.trade
     update = {
         "event": EVENTS.get(Status(trade.status)) or serializers.status_of(trade),
@@ -150,4 +237,4 @@ def _trade_update(event: Event) -> dict[str, Any]:
             "qty": str(trade.quantity),
             "position_qty": str(event.holding),
         }
-    return update
+    return _message("trade_updates", update)

@@ -18,8 +18,14 @@ class Application:
     """Routes what the `stream` process serves."""
 
     def __init__(self) -> None:
-        hub, database = Hub(), Database()
-        self._events, self._trade_updates = EventStream(hub, database), TradeUpdates(hub, database)
+        self._hub, self._database = Hub(), Database()
+        self._events = EventStream(self._hub, self._database)
+        self._trade_updates = TradeUpdates(self._hub, self._database)
+
+    def close(self) -> None:
+        """Close the threads and their connections to the database."""
+        self._hub.close()
+        self._database.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -38,6 +44,7 @@ class Application:
             kind: Any = (await receive())["type"]
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
+                self.close()
                 return
 
 

@@ -104,6 +104,7 @@ DELIVERY: dict[str, Any] = {
     "deliveredAt": "2026-11-23T15:04:06.020518Z",
     "nextAttemptAt": None,
 }
+EVENT = {"eventId": "000000000000a4f10000000000002c17", "type": "trade.filled", "at": SETTLED_AT, "trade": FILLED}
 EVENTS = f"""id: 000000000000a4f10000000000002c17
 event: trade.placed
 data: {{"eventId": "000000000000a4f10000000000002c17", "type": "trade.placed", "at": "{PLACED_AT}", "trade": {{…}}}}
@@ -147,7 +148,8 @@ ANSWERS: dict[str | tuple[str, str], Any] = {
     "listTokens": {"results": [TOKEN]},
     "createToken": {name: value for name, value in TOKEN.items() if name != "lastUsedAt"}
     | {"token": "brk_0000-this-is-an-example-and-no-token-00000000", "secretKey": "shown-once-and-not-this-one"},
-    "streamEvents": EVENTS,
+    ("listEvents", "text/event-stream"): EVENTS,
+    "listEvents": {"results": [EVENT], "next": None},
     "listWebhooks": {"results": [WEBHOOK]},
     "createWebhook": WEBHOOK | {"secret": "whsec_c2hvd24gb25jZSwgYW5kIG5vdCB0aGlzIG9uZSE="},
     "getWebhook": WEBHOOK,

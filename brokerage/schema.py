@@ -96,9 +96,11 @@ def _examples(operation: dict[str, Any]) -> None:
         for content in operation["requestBody"]["content"].values():
             content["example"] = REQUESTS[name]
     for status, response in operation["responses"].items():
-        answer = ANSWERS.get((name, status), ANSWERS.get(name))
-        if status.startswith("2") and answer is not None:
-            for content in response.get("content", {}).values():
+        if not status.startswith("2"):
+            continue
+        for kind, content in response.get("content", {}).items():
+            answer = ANSWERS.get((name, kind), ANSWERS.get((name, status), ANSWERS.get(name)))
+            if answer is not None:
                 content["example"] = answer
 
 

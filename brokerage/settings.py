@@ -301,6 +301,7 @@ SPECTACULAR_SETTINGS = {
         "FillType": ["fill"],
         "OrderStatus": ["accepted", "new", "filled", "rejected", "canceled"],
         "FilledOrder": ["filled"],
+        "EventType": "feed.reader.EVENT_TYPES",
         "WebhookStatus": "webhooks.models.Webhook.Status",
     },
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "tryItOutEnabled": True},

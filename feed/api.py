@@ -1,52 +1,99 @@
-"""The REST API of events."""
+"""The REST API of events: a page of them, and where the stream of them is."""
 
 from typing import Any
 
 from django.conf import settings
 from django.utils.encoding import iri_to_uri
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from feed.reader import Event
+from feed import reader
+from feed.reader import EVENT_TYPES, Cursor, Event
 from trades.api import TradeSerializer
-from web.drf import CustomerView, StrictSerializer, TextField, moment_field
+from web.drf import PAGE_SIZE, PAGE_SIZE_MAX, CustomerView, StrictSerializer, TextField, moment_field
 
 
 class EventSerializer(serializers.Serializer):
     eventId = serializers.CharField(source="id", help_text="Opaque. Ids sort in the order of the events.")
-    type = serializers.CharField(help_text="`trade.placed`, `trade.in_progress`, `trade.filled` or `trade.rejected`.")
+    type = serializers.ChoiceField(EVENT_TYPES)
     at = moment_field(help_text="When it happened.")
     trade = TradeSerializer(help_text="The trade as it was then.")
 
 
+class EventPageSerializer(serializers.Serializer):
+    results = EventSerializer(many=True)
+    next = serializers.CharField(allow_null=True, help_text="`after` of the next page; null where this is the last.")
+
+
 def event_body(event: Event) -> dict[str, Any]:
-    """An event as streams and webhooks carry it."""
+    """Return an event as pages, streams and webhooks carry it."""
     return dict(EventSerializer(event).data)
 
 
 class EventQuerySerializer(StrictSerializer):
     after = TextField(required=False, max_length=32, help_text="An event's id, as `Last-Event-ID`; 0: from the first.")
+    limit = serializers.IntegerField(
+        required=False, min_value=1, max_value=PAGE_SIZE_MAX, default=PAGE_SIZE, help_text="Of a page."
+    )
+
+    def validate_after(self, after: str) -> str:
+        try:
+            return str(Cursor.parse(after))
+        except ValueError as error:
+            raise serializers.ValidationError(f"{error}.") from None
+
+
+def event_page(customer_id: int, after: str | None, limit: int) -> dict[str, Any]:
+    """Return a customer's events after one of them, oldest first: the same as a stream that starts there sends.
+
+    Raises:
+        ValueError: `after` is no event's id, or one that no event can have yet.
+    """
+    cursor = reader.start_after("0" if after is None else after)
+    (events,) = reader.read([(customer_id, cursor)], reader.now(), limit + 1)
+    shown = events[:limit]
+    return {"results": [event_body(event) for event in shown], "next": shown[-1].id if len(events) > limit else None}
+
+
+def wants_json(accept: str) -> bool:
+    """Whether a client asks for a page and not for a stream, by its `Accept` header."""
+    return "application/json" in accept and "text/event-stream" not in accept
 
 
 class EventsView(CustomerView):
-    """The customer's feed, which the `stream` processes serve."""
+    """The customer's feed."""
 
     @extend_schema(
-        operation_id="streamEvents",
-        parameters=[EventQuerySerializer],
+        operation_id="listEvents",
+        parameters=[
+            EventQuerySerializer,
+            OpenApiParameter(
+                "Last-Event-ID",
+                str,
+                OpenApiParameter.HEADER,
+                description="Of a stream: as `after`, and goes before it.",
+            ),
+        ],
         responses={
+            (200, "application/json"): EventPageSerializer,
             (200, "text/event-stream"): OpenApiResponse(str, "Server-sent events, without end."),
             307: OpenApiResponse(None, "The stream is at the address in `Location`."),
         },
         tags=["events"],
     )
     def get(self, request: Request) -> Response:
-        """Your events as they happen, as server-sent events: `id`, `event` (`trade.placed`, `trade.in_progress`,
-        `trade.filled`, `trade.rejected`) and `data`. With `Last-Event-ID` those after it come first: none is missing
-        and none comes twice. The event streams are served apart: call there, with the same token."""
+        """Your events. With `Accept: application/json`: a page of them, oldest first. Else: a stream of server-sent
+        events, as they happen: `id`, `event` and `data`. With `Last-Event-ID` those after it come first: none is
+        missing and none comes twice. The streams have an address of their own: call there, with the same token."""
         query = EventQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        asked = f"?after={query.validated_data['after']}" if "after" in query.validated_data else ""
-        return Response(status=307, headers={"Location": iri_to_uri(f"{settings.STREAM_URL}/api/v1/events{asked}")})
+        asked = query.validated_data
+        if wants_json(request.headers.get("Accept", "")):
+            try:
+                return Response(event_page(self.customer_id, asked.get("after"), asked["limit"]))
+            except ValueError as error:
+                raise serializers.ValidationError({"after": f"{error}."}) from None
+        after = f"?after={request.query_params['after']}" if "after" in asked else ""
+        return Response(status=307, headers={"Location": iri_to_uri(f"{settings.STREAM_URL}/api/v1/events{after}")})

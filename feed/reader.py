@@ -28,7 +28,7 @@ LARGEST = 2**63 - 1
 
 
 class Cursor(NamedTuple):
-    """A place in a feed: after the event that has it. Its text is an event's id: opaque, and it sorts as events do."""
+    """A place in a feed, after the event that has it. Its text is the event's id: opaque, sorted as events are."""
 
     xact: int
     change: int
@@ -38,7 +38,11 @@ class Cursor(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """The cursor in an event's id; "0" is the beginning. Raises ValueError."""
+        """Return the place after the event with this id; "0" is the beginning.
+
+        Raises:
+            ValueError: It is no event's id.
+        """
         if text == "0":
             return cls(0, 0)
         if not EVENT_ID.fullmatch(text):
@@ -51,9 +55,9 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A trade's change to a status. `trade` is the trade as it was then, whatever became of it since.
+    """A trade's change to a status. `trade` is the trade as it was then, whatever has become of it since.
 
-    `holding`: the shares of the stock that the customer had after it, where it is FILLED.
+    `holding` is how many shares of the stock the customer had after it, where it is FILLED.
     """
 
     cursor: Cursor
@@ -80,16 +84,30 @@ EVENT_TYPES = tuple(map(event_type, Status.values))
 
 
 def now() -> Cursor:
-    """The place after everything that can be served now: what commits from now on comes after it."""
+    """Return the place after everything that can be served now: what commits from now on comes after it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         return Cursor(cursor.fetchone()[0], 0)
 
 
-def read(askers: Sequence[tuple[int, Cursor]], until: Cursor, each_max: int) -> list[list[Event]]:
-    """For each asker, a customer and a place, the events after it: `each_max` at most, in order, one query for all.
+def start_after(text: str) -> Cursor:
+    """Return the place after the event with this id; "0" is the beginning.
 
-    `until`: a place that `now` gave. Who got fewer than `each_max` has everything up to there. Again: the same.
+    Raises:
+        ValueError: It is no event's id, or one that no event can have yet.
+    """
+    cursor = Cursor.parse(text)
+    if cursor > now():
+        raise ValueError(f"no event has the id {text!r} yet")
+    return cursor
+
+
+def read(askers: Sequence[tuple[int, Cursor]], until: Cursor, each_max: int) -> list[list[Event]]:
+    """Return, for each asker (a customer and a place), the events after the place, in order, with one query for all.
+
+    Args:
+        until: A place that `now` returned. An asker that gets fewer than `each_max` has everything up to there.
+        each_max: How many events an asker gets at most.
     """
     found: list[list[Event]] = [[] for _ in askers]
     if not askers:

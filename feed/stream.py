@@ -1,31 +1,37 @@
 """Server-sent events: the customer's feed as an ASGI application.
 
 A client says where it has got to (`Last-Event-ID`), so a stream can end anywhere and go on in any other process
-without a gap or a duplicate.
+without a gap or a duplicate. Where `Accept` asks for JSON, the answer is a page of the same events.
 """
 
 import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from http import HTTPStatus
+from threading import Barrier
 from typing import Any
 from urllib.parse import parse_qs
 
 import structlog
-from django.db import connection
+from django.conf import settings
+from django.db import connection as database
+from rest_framework.exceptions import ValidationError
 
 from feed import reader
-from feed.api import event_body
-from feed.hub import Ended, Hub, Stream
+from feed.api import EventQuerySerializer, event_body, event_page, wants_json
+from feed.hub import Connection, Hub, TooManyConnections
 from feed.reader import Cursor, Event
 from web import rate_limits
 from web.authentication import READ, UNKNOWN_TOKEN, Grant, bearer_token, grant_of_token
 from web.problems import PROBLEM_JSON, problem
+from web.rate_limits import Allowance
 
+THREADS = 2  # for the database
 HEARTBEAT_SECONDS = 15.0  # of silence; shorter than what balancers allow
 RECONNECT_MS = 1_000  # how long clients are told to wait before they reconnect
+WRITE_SECONDS_MAX = 20.0  # a client that takes nothing for so long has its stream ended; it can come again
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -46,7 +52,18 @@ class Database:
     """Runs short database work outside the event loop."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(2, "database")
+        self._threads = ThreadPoolExecutor(THREADS, "database")
+
+    def close(self) -> None:
+        """Close the threads and their connections to the database."""
+        everyone = Barrier(THREADS)  # so that each thread closes its own
+
+        def close() -> None:
+            everyone.wait()
+            database.close()
+
+        wait([self._threads.submit(close) for _ in range(THREADS)])
+        self._threads.shutdown()
 
     async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
         """Run `work` in a thread.
@@ -61,7 +78,7 @@ class Database:
             except RequestRefused:
                 raise
             except Exception as error:  # noqa: BLE001 — whatever it is, the client is told
-                connection.close()
+                database.close()
                 log.warning("streams: the database failed", error=repr(error))
                 raise RequestRefused(503, "unavailable", "Try again in a moment.", {"Retry-After": "2"}) from None
 
@@ -79,13 +96,33 @@ class EventStream:
             body = problem(405, "method_not_allowed", "Events are read with GET.")
             await answer(send, 405, body, {"Allow": "GET, HEAD"})
             return
-        headers = {name.decode("latin-1").lower(): value for name, value in scope["headers"]}
         try:
-            grant, allowance = await self._database.run(_authorize, headers.get("authorization", b""))
-            cursor = await self._start(headers.get("last-event-id", b"").decode("latin-1"), scope)
+            with self._hub.connection(address_of(scope)) as connection:
+                await self._serve(connection, scope, receive, send)
+        except TooManyConnections:
+            detail = "You have too many event streams open. Close one, and try again."
+            body = problem(429, "too_many_streams", detail)
+            await answer(send, 429, body, {"Retry-After": str(int(HEARTBEAT_SECONDS))})
         except RequestRefused as refused:
             await answer(send, refused.status, problem(refused.status, refused.code, refused.detail), refused.headers)
+
+    async def _serve(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: with a page where JSON is asked for, else with the stream.
+
+        Raises:
+            RequestRefused, TooManyConnections: Nothing has been sent.
+        """
+        headers = {name.decode("latin-1").lower(): value for name, value in scope["headers"]}
+        authorization = headers.get("authorization", b"")
+        grant, allowance = await self._database.run(_authorize, authorization, connection.address)
+        query = _query(scope)
+        if wants_json(headers.get("accept", b"").decode("latin-1")):
+            page = await self._database.run(_page, grant.customer_id, query.get("after"), query["limit"])
+            await answer(send, 200, page, allowance.headers)
             return
+        last_event_id = headers.get("last-event-id", b"").decode("latin-1")
+        cursor = await self._database.run(start_of, last_event_id or query.get("after"))
+        connection.admit(grant)
         fields = {
             "Content-Type": "text/event-stream; charset=utf-8",
             "Cache-Control": "no-store",
@@ -96,48 +133,77 @@ class EventStream:
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return
-        await until_gone(self._write(Stream(grant, cursor), send), receive)
+        await until_over(self._write(connection, cursor, send), gone(receive), connection.ended.wait())
         with contextlib.suppress(Exception):
-            await send({"type": "http.response.body"})
+            await within(WRITE_SECONDS_MAX, send({"type": "http.response.body"}))
 
-    async def _write(self, stream: Stream, send: Send) -> None:
-        async def write(text: str) -> None:
-            await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+    async def _write(self, connection: Connection, cursor: Cursor, send: Send) -> None:
+        async def write(content: bytes) -> None:
+            body = {"type": "http.response.body", "body": content, "more_body": True}
+            await within(WRITE_SECONDS_MAX, send(body))
 
-        with self._hub.opened(stream), contextlib.suppress(Ended):
+        with connection.stream(cursor, _server_sent) as stream:
             # An id without data moves the client's Last-Event-ID, so that a client that saw no event can resume too.
-            await write(f"retry: {RECONNECT_MS}\nid: {stream.cursor}\n\n")
+            await write(f"retry: {RECONNECT_MS}\nid: {stream.cursor}\n\n".encode())
             while True:
-                events = await self._hub.next(stream, HEARTBEAT_SECONDS)
-                await write("".join(map(_server_sent, events)) or ": nothing new\n\n")
-
-    async def _start(self, last_event_id: str, scope: Scope) -> Cursor:
-        """Return where the stream starts: after the event that the client names, else now."""
-        asked = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if unknown := asked.keys() - {"after"}:
-            raise RequestRefused(400, "invalid", f"Unknown parameter {sorted(unknown)[0][:40]!r}; known: after.")
-        after = last_event_id or asked.get("after", [None])[-1]
-        if after is None:
-            return await self._database.run(reader.now)
-        try:
-            return Cursor.parse(after)
-        except ValueError as error:
-            raise RequestRefused(400, "invalid", f"Last-Event-ID: {error}.") from None
+                batch = await stream.next(HEARTBEAT_SECONDS)
+                await write(batch.content if batch else b": nothing new\n\n")
 
 
-def _authorize(authorization: bytes) -> tuple[Grant, rate_limits.Allowance]:
-    realm = {"WWW-Authenticate": 'Bearer realm="api"'}
+def _query(scope: Scope) -> dict[str, Any]:
+    """Return what the query asks for.
+
+    Raises:
+        RequestRefused: It makes no sense.
+    """
+    given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    query = EventQuerySerializer(data={name: values[-1] for name, values in given.items()})
+    try:
+        query.is_valid(raise_exception=True)
+    except ValidationError as error:
+        detail: dict[str, Any] = dict(error.detail)  # type: ignore[arg-type]
+        name = next(iter(detail))
+        raise RequestRefused(400, "invalid", f"{name[:40]}: {detail[name][0]}") from None
+    return query.validated_data
+
+
+def start_of(after: str | None) -> Cursor:
+    """Return where a stream starts: after the event that the client names, else now.
+
+    Raises:
+        RequestRefused: That is no event's id, or one that no event can have yet.
+    """
+    try:
+        return reader.now() if after is None else reader.start_after(after)
+    except ValueError as error:
+        raise RequestRefused(400, "invalid", f"Last-Event-ID: {error}.") from None
+
+
+def _page(customer_id: int, after: str | None, limit: int) -> dict[str, Any]:
+    try:
+        return event_page(customer_id, after, limit)
+    except ValueError as error:
+        raise RequestRefused(400, "invalid", f"after: {error}.") from None
+
+
+def _authorize(authorization: bytes, address: str) -> tuple[Grant, Allowance]:
     token = bearer_token(authorization)
-    if token is None:
-        raise RequestRefused(401, "not_authenticated", "Send “Authorization: Bearer <token>”.", realm)
-    grant = grant_of_token(token)
+    grant = grant_of_token(token) if token else None
     if grant is None:
+        _refuse_if_exceeded(rate_limits.count_stranger(address), "This address has made too many requests.")
+        realm = {"WWW-Authenticate": 'Bearer realm="api"'}
+        if token is None:
+            raise RequestRefused(401, "not_authenticated", "Send “Authorization: Bearer <token>”.", realm)
         raise RequestRefused(401, "authentication_failed", UNKNOWN_TOKEN, realm)
     allowance = rate_limits.count(grant, is_read=True)
+    _refuse_if_exceeded(allowance, "This token has made too many requests.")
+    return readable(grant), allowance
+
+
+def _refuse_if_exceeded(allowance: Allowance, detail: str) -> None:
     if allowance.exceeded:
         headers = {"Retry-After": str(allowance.reset_seconds), **allowance.headers}
-        raise RequestRefused(429, "throttled", "This token has made too many requests.", headers)
-    return readable(grant), allowance
+        raise RequestRefused(429, "throttled", detail, headers)
 
 
 def readable(grant: Grant) -> Grant:
@@ -151,14 +217,19 @@ def readable(grant: Grant) -> Grant:
     return grant
 
 
-async def until_gone(work: Any, receive: Receive) -> None:
-    """Run `work` until it ends or the client disconnects."""
+def address_of(scope: Scope) -> str:
+    """Return the address that a client comes from: by X-Forwarded-For where balancers stand in front of us."""
+    proxies = settings.REST_FRAMEWORK["NUM_PROXIES"]
+    forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    if proxies and forwarded:
+        addresses = ",".join(forwarded).split(",")
+        return addresses[-min(proxies, len(addresses))].strip()
+    return str((scope.get("client") or ("",))[0])
 
-    async def gone() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
 
-    tasks = [asyncio.create_task(work), asyncio.create_task(gone())]
+async def until_over(*works: Awaitable[Any]) -> None:
+    """Run several things until the first of them ends, and cancel the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -167,15 +238,36 @@ async def until_gone(work: Any, receive: Receive) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _server_sent(event: Event) -> str:
-    return f"id: {event.id}\nevent: {event.type}\ndata: {json.dumps(event_body(event), separators=(',', ':'))}\n\n"
+async def gone(receive: Receive) -> None:
+    """Wait until the client disconnects."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def within(seconds: float, work: Awaitable[None]) -> None:
+    """Do something that waits for a slow reader, for so long at most.
+
+    Raises:
+        TimeoutError: The reader was too slow.
+    """
+    await asyncio.wait_for(work, seconds)
+
+
+def _server_sent(event: Event) -> bytes:
+    data = json.dumps(event_body(event), separators=(",", ":"))
+    return f"id: {event.id}\nevent: {event.type}\ndata: {data}\n\n".encode()
 
 
 async def answer(send: Send, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
     """Answer a request with a JSON body."""
     content = json.dumps(body).encode()
     kind = PROBLEM_JSON if status >= HTTPStatus.BAD_REQUEST else "application/json"
-    fields = {"Content-Type": kind, "Content-Length": str(len(content)), **(headers or {})}
+    fields = {
+        "Content-Type": kind,
+        "Content-Length": str(len(content)),
+        "Cache-Control": "no-store",
+        **(headers or {}),
+    }
     await send({"type": "http.response.start", "status": status, "headers": encoded(fields)})
     await send({"type": "http.response.body", "body": content})
 

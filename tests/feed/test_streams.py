@@ -1,0 +1,294 @@
+"""Open streams and sockets: who may go on reading, how much one client may ask for, and that nothing comes twice."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from accounts.models import Customer, Token
+from accounts.tokens import Issued
+from brokerage.asgi import Application
+from feed import hub, reader, stream
+from feed.hub import Hub
+from feed.reader import Cursor, Event
+from tests.feed.conftest import EventClient, SocketClient
+from tests.people import open_account
+from trades.models import StatusChange
+from trades.place import place_trade
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TokenOf = Callable[[Customer], Issued]
+
+
+async def place(customer: Customer, count: int = 1) -> None:
+    for _ in range(count):
+        await in_thread(place_trade, customer.id, "AAPL", "BUY", 1)
+
+
+async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
+    def closing() -> Any:
+        try:
+            return work(*arguments)
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(closing)
+
+
+async def has(client: SocketClient, count: int) -> None:
+    await client.until(lambda: len(client.event_ids) >= count)
+
+
+def ids_of(customer: Customer) -> list[str]:
+    rows = StatusChange.objects.filter(customer_id=customer.id).order_by("xact", "id").values_list("xact", "id")
+    return [str(Cursor(xact, number)) for xact, number in rows]
+
+
+def test_an_event_is_written_out_once_for_all_its_streams(bob: Customer, token_of: TokenOf) -> None:
+    """1,000 streams of one token must not make an event 1,000 times the work."""
+    written: list[str] = []
+
+    def render(event: Event) -> bytes:
+        written.append(event.id)
+        return event.id.encode()
+
+    async def read(the_hub: Hub) -> list[list[bytes]]:
+        async def one(number: int) -> list[bytes]:
+            with the_hub.connection(f"192.0.2.{number}") as mine_open:
+                mine_open.admit(issued.grant)
+                with mine_open.stream(start, render) as mine:
+                    got: list[bytes] = []
+                    while len(got) < 5:
+                        batch = await mine.next(10)
+                        got += [content for _, content in batch.events] if batch else []
+                    return got
+
+        readers = [asyncio.create_task(one(number)) for number in range(40)]
+        await asyncio.sleep(0.1)
+        await place(bob, 5)
+        return list(await asyncio.gather(*readers))
+
+    issued, start, the_hub = token_of(bob), reader.now(), Hub()
+    got = asyncio.run(read(the_hub))
+    the_hub.close()
+    assert got == [[each.encode() for each in ids_of(bob)]] * 40
+    assert sorted(written) == ids_of(bob)
+
+
+def test_a_stream_whose_token_has_ended_ends_also_while_its_client_reads_nothing(
+    bob: Customer, token_of: TokenOf, application: Application
+) -> None:
+    async def story() -> None:
+        client = EventClient(application, issued.token)
+        assert await client.status() == 200
+        client.reads.clear()
+        await place(bob)
+        await asyncio.sleep(1)
+        await in_thread(issued.grant.delete)
+        await place(bob)
+        await asyncio.sleep(hub.GRANTS_CHECKED_SECONDS + 1)
+        client.reads.set()
+        await client.ended()
+        assert len(client.event_ids) <= 1, "what was on its way already, and nothing since"
+
+    issued = token_of(bob)
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_socket_whose_token_has_ended_is_closed(
+    bob: Customer, token_of: TokenOf, application: Application, listens: bool
+) -> None:
+    async def story() -> None:
+        client = SocketClient(application)
+        await client.sign_in(issued)
+        if listens:
+            await client.listen("trade_updates")
+        await in_thread(Token.objects.filter(pk=issued.grant.pk).delete)
+        await client.ended()
+        assert client.code == 1008
+
+    issued = token_of(bob)
+    asyncio.run(story())
+
+
+def test_a_token_that_has_ended_reads_nothing_by_listening_again(
+    bob: Customer, token_of: TokenOf, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        client = SocketClient(application)
+        await client.sign_in(issued)
+        await in_thread(Token.objects.filter(pk=issued.grant.pk).delete)
+        await place(bob)
+        await client.listen("trade_updates")
+        await client.ended()
+        assert (client.code, client.event_ids) == (1008, [])
+
+    issued = token_of(bob)
+    monkeypatch.setattr(hub, "GRANTS_CHECKED_SECONDS", 3600)  # the clock alone would not help
+    asyncio.run(story())
+
+
+def test_an_update_comes_once_however_often_a_client_listens_again(
+    bob: Customer, token_of: TokenOf, application: Application
+) -> None:
+    async def story() -> None:
+        client = SocketClient(application)
+        await client.sign_in(issued)
+        for count in range(1, 6):
+            await client.listen("trade_updates")
+            await place(bob)
+            await has(client, count)
+            await client.listen()
+        await place(bob)
+        await asyncio.sleep(3 * hub.POLL_SECONDS)
+        assert len(client.event_ids) == 5, "nothing while it does not listen"
+        await client.listen("trade_updates")
+        await client.until(lambda: len(client.event_ids) >= 6)
+        await asyncio.sleep(3 * hub.POLL_SECONDS)
+        assert client.event_ids == await in_thread(ids_of, bob)
+        await client.leave()
+
+    issued = token_of(bob)
+    asyncio.run(story())
+
+
+def test_a_socket_resumes_after_an_event(bob: Customer, token_of: TokenOf, application: Application) -> None:
+    async def story() -> None:
+        for after, expected in [("0", ids), (ids[1], ids[2:])]:
+            client = SocketClient(application, f"after={after}")
+            await client.sign_in(issued)
+            await client.listen("trade_updates")
+            await has(client, len(expected))
+            assert client.event_ids == expected
+            await client.leave()
+        client = SocketClient(application, f"after={'7' * 32}")
+        await client.sign_in(issued)
+        await client.ended()
+        assert client.code == 1008
+
+    for _ in range(4):
+        place_trade(bob.id, "AAPL", "BUY", 1)
+    issued, ids = token_of(bob), ids_of(bob)
+    asyncio.run(story())
+
+
+def test_a_customer_and_an_address_have_so_many_connections(
+    alice: Customer, bob: Customer, token_of: TokenOf, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "CONNECTIONS_OF_A_CUSTOMER_MAX", 3)
+    monkeypatch.setattr(hub, "CONNECTIONS_OF_AN_ADDRESS_MAX", 4)
+
+    async def story() -> None:
+        mine = [EventClient(application, his.token, client=(f"192.0.2.{n}", 1)) for n in range(3)]
+        assert [await client.status() for client in mine] == [200] * 3
+        refused = EventClient(application, his.token, client=("192.0.2.9", 1))
+        assert await refused.status() == 429
+        assert '"too_many_streams"' in refused.body
+        assert dict(refused.sent[0]["headers"])[b"retry-after"]
+        socket = SocketClient(application)
+        await socket.sign_in(his)
+        await socket.ended()
+        assert socket.code == 1013
+        await mine[0].leave()
+        again = EventClient(application, his.token)
+        assert await again.status() == 200, "one that has left makes room"
+
+        sockets = [SocketClient(application) for _ in range(3)]  # not signed in, from the address of `again`
+        await asyncio.sleep(0.1)
+        other = EventClient(application, hers.token)
+        assert await other.status() == 429
+        elsewhere = EventClient(application, hers.token, client=("192.0.2.50", 1))
+        assert await elsewhere.status() == 200
+        for client in [*mine[1:], again, *sockets, elsewhere]:
+            await client.leave()
+
+    his, hers = token_of(bob), token_of(alice)
+    asyncio.run(story())
+
+
+def test_the_address_is_the_one_that_the_balancer_tells(settings: Any) -> None:
+    scope = {"headers": [(b"x-forwarded-for", b"203.0.113.9, 198.51.100.7")], "client": ("127.0.0.1", 1)}
+    assert stream.address_of(scope) == "127.0.0.1"
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
+    assert stream.address_of(scope) == "198.51.100.7"
+
+
+def test_strangers_are_limited(application: Application, settings: Any) -> None:
+    settings.STRANGERS_A_MINUTE = 3
+
+    async def story() -> list[int]:
+        return [await EventClient(application, "brk_nobody").status() for _ in range(9)]
+
+    statuses = asyncio.run(story())
+    assert set(statuses) == {401, 429}, "across the end of a minute, one of two minutes has more than are let"
+
+
+def test_a_client_that_takes_nothing_is_ended(
+    bob: Customer, token_of: TokenOf, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "WRITE_SECONDS_MAX", 0.5)
+
+    async def story() -> None:
+        client = EventClient(application, issued.token)
+        assert await client.status() == 200
+        client.reads.clear()
+        await place(bob)
+        await client.ended()
+
+    issued = token_of(bob)
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("after", ["f" * 15 + "0" * 17, "7" * 32, "x", "0" * 31])
+def test_a_last_event_id_of_the_future_is_refused(
+    bob: Customer, token_of: TokenOf, application: Application, after: str
+) -> None:
+    async def story() -> None:
+        for client in (
+            EventClient(application, issued.token, headers={"last_event_id": after}),
+            EventClient(application, issued.token, f"after={after}"),
+            EventClient(application, issued.token, f"after={after}", headers={"accept": "application/json"}),
+        ):
+            assert await client.status() == 400
+            assert '"invalid"' in client.body
+
+    issued = token_of(bob)
+    asyncio.run(story())
+
+
+def test_pages_and_stream_agree(
+    bob: Customer, token_of: TokenOf, application: Application, api_of: Callable[..., Any]
+) -> None:
+    async def streamed() -> str:
+        client = EventClient(application, issued.token, "after=0")
+        await client.until(lambda: len(client.event_ids) >= 7)
+        await client.leave()
+        return client.body
+
+    async def paged() -> str:
+        client = EventClient(application, issued.token, "limit=3", headers={"accept": "application/json"})
+        await client.ended()
+        return client.body
+
+    for _ in range(7):
+        place_trade(bob.id, "AAPL", "BUY", 1)
+    place_trade(open_account("other@example.com", Decimal(1)).id, "AAPL", "BUY", 1)
+    issued, api = token_of(bob), api_of(bob)
+    results: list[Any] = []
+    after: str | None = "0"
+    while after:
+        answer = api.get(f"/api/v1/events?after={after}&limit=3", headers={"Accept": "application/json"}).json()
+        assert len(answer["results"]) <= 3
+        results += answer["results"]
+        after = answer["next"]
+    assert [event["eventId"] for event in results] == ids_of(bob)
+    body = asyncio.run(streamed())
+    assert [block.partition("data: ")[2] for block in body.split("\n\n") if "data: " in block] == [
+        json.dumps(event, separators=(",", ":")) for event in results
+    ]
+    assert json.loads(asyncio.run(paged()))["results"] == results[:3]
