@@ -9,7 +9,7 @@ WORKERS ?= auto
 WITH_SERVICES := $(BIN)/python -m local with-services --no-fsync --
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster cluster-status cluster-fault chaos-cluster test quick bench chaos lint format requirements install schema
+.PHONY: help run cluster cluster-status cluster-fault chaos-cluster restore-drill test quick bench chaos lint format requirements install schema
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-22s%s\n' "$$name" "$$text"; done
@@ -40,6 +40,9 @@ chaos: $(INSTALLED)  ## break everything that can be broken, and prove that noth
 
 chaos-cluster: $(INSTALLED)  ## kill and cut off every kind of node of a cluster, and prove the same (CHAOS_RATE, CHAOS_SECONDS)
 	@exec $(BIN)/python -m chaos --cluster
+
+restore-drill: $(INSTALLED)  ## back up, lose the database, restore to a point in time, and prove what is there
+	@exec $(BIN)/python -m chaos.restore
 
 lint: $(INSTALLED)  ## check style, types and import rules
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""python -m cluster up | down | status [--once] | fault KIND NODE [SECONDS | PROGRAM | NODE]"""
+"""python -m cluster install | up | down | status [--once] | fault KIND NODE [SECONDS | PROGRAM | NODE]"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cluster.trouble import Trouble
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster", description="A highly available brokerage, here.")
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("install", help="install the programs that the cluster runs (Debian)")
     commands.add_parser("up", help="run the cluster until SIGINT or SIGTERM")
     commands.add_parser("down", help="remove what a killed cluster has left behind")
     status = commands.add_parser("status", help="show nodes, roles, lag and who serves the lanes")
@@ -21,6 +22,11 @@ def main() -> int:
     fault.add_argument("what", nargs="+", metavar="KIND NODE [MORE]")
     arguments = parser.parse_args()
     try:
+        if arguments.command == "install":
+            from cluster.packages import install_programs
+
+            install_programs(print)
+            return 0
         if arguments.command == "up":
             from cluster.up import up
 

@@ -18,6 +18,7 @@ PACKAGES = {
     "iproute2": "ip",
     "nftables": "nft",
     "haproxy": "haproxy",
+    "age": "age",
     "etcd-server": "etcd",
     "rabbitmq-server": str(RABBITMQ / "rabbitmq-server"),
 }

@@ -162,8 +162,24 @@ class Programs:
             "PATRONI_REWIND_PASSWORD": keys.rewind,
         }
         environment = _from("patroni.env.example", values) | {"HOME": str(data), "LC_ALL": "C.UTF-8"}
+        environment |= _from("backup/backup.env.example", self._backup())
         command = [str(self._patroni / "patroni"), str(PROJECT / "deploy/patroni.yml")]
         return Program("patroni", command, environment, user=DATABASE_USER, leaves_children=True)
+
+    def _backup(self) -> dict[str, str]:
+        """Where the log is archived, outside every node; the key is made once."""
+        folder = self.folder / "data/backup"
+        identity = self.folder / "data/backup-identity"
+        if not identity.exists():
+            folder.mkdir(parents=True)
+            _give(folder, DATABASE_USER)
+            subprocess.run([program("age-keygen"), "-o", str(identity)], check=True, capture_output=True)
+        made = subprocess.run([program("age-keygen"), "-y", str(identity)], check=True, capture_output=True, text=True)
+        return {
+            "BACKUP_DIR": str(folder),
+            "BACKUP_RECIPIENT": made.stdout.strip(),
+            "BACKUP_TOOLS": str(PROJECT / "deploy/backup"),
+        }
 
     def _rabbitmq(self, node: Node) -> Program:
         data = self.data(node)
