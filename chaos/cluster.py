@@ -33,6 +33,7 @@ from cluster import network
 from cluster.control import ask
 from cluster.nodes import NODES, of_kind
 from cluster.rabbitmq import active_consumers
+from cluster.roll import Roll
 from cluster.watch import Watch
 from local import ports
 from local.run import PROJECT
@@ -169,10 +170,12 @@ class Run:
 
     def _make(self, fault: Break) -> None:
         """Break it, undo it, wait until everything is whole again, and note how long each took."""
-        nodes = list(self._nodes(fault.kinds))
+        nodes = list(self._nodes(fault.kinds)) if fault.how != "roll" else []
         row: dict[str, Any] = {"name": fault.name, "nodes": nodes, "load": round(os.getloadavg()[0], 1)}
         row["began"] = now()
-        for node, kind in zip(nodes, fault.kinds, strict=True):
+        if fault.how == "roll":
+            self._roll()
+        for node, kind in zip(nodes, fault.kinds, strict=False):
             if fault.how == "end":
                 self._cluster.ask(do="end", node=node, program=PROGRAMS[kind])
             else:
@@ -209,6 +212,14 @@ class Run:
                 yield self._watch.serving_lane() or "lane1"
             else:
                 yield of_kind(kind)[0].name
+
+    def _roll(self) -> None:
+        """Roll every process, with a migration that old code lives with: a column, and an index made concurrently."""
+        with psycopg.connect(self._cluster.database_url, autocommit=True) as connection:
+            connection.execute("SET lock_timeout = '2s'")
+            connection.execute("ALTER TABLE trades_trade ADD COLUMN IF NOT EXISTS rolled text")
+            connection.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS rolled ON trades_trade (rolled)")
+        Roll(self._cluster.ask, say).all()
 
     def _look_meanwhile(self, fault: Break, nodes: list[str]) -> None:
         ends = time.monotonic() + fault.seconds

@@ -25,7 +25,7 @@ PROGRAMS = {
 
 @dataclass(frozen=True)
 class Break:
-    """One thing to break: `how` is kill, power or cut for nodes, end for a program, switchover."""
+    """One thing to break: `how` is kill, power or cut for nodes, end for a program, roll for an upgrade of all."""
 
     how: str
     kinds: tuple[str, ...]
@@ -37,13 +37,14 @@ class Break:
 
 
 def table() -> list[Break]:
-    """Every kind of process killed; every kind of node killed and cut off; what must be refused honestly."""
+    """Every kind of process killed; every kind of node killed and cut off; what must be refused honestly; an upgrade."""
     return [
         *(Break("end", (kind,), 0.0) for kind in PROGRAMS),
         *(Break(how, (kind,), AWAY_SECONDS.get(kind, 8.0)) for kind in ALL_KINDS for how in ("kill", "cut")),
         Break("power", ("primary",), 32.0),
         Break("cut", ("standby", "standby"), 15.0),
         Break("cut", ("primary", "standby"), 32.0),
+        Break("roll", ("all",), 0.0),
     ]
 
 

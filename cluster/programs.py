@@ -17,7 +17,7 @@ from local.valkey import binary
 DATABASE_USER = "brokerage-postgres"
 """PostgreSQL refuses to be run by root. `make run` uses the same system user."""
 PORT, STREAM_PORT, EXCHANGE_PORT = 8000, 8200, 8100
-WEB_KINDS = {"web": "web", "stream": "stream", "lane": "lanes", "sweep": "sweep"}
+PROCESSES = {"web": "web", "stream": "stream", "lane": "lanes", "sweep": "sweep"}
 """Kind of node -> type of process in the Procfile."""
 
 
@@ -74,8 +74,8 @@ class Programs:
             return [self._haproxy(node)]
         if node.kind == "ex":
             return [Program("exchange", self._run("exchange"), self._exchange_environment(node))]
-        if node.kind in WEB_KINDS:
-            return [Program(WEB_KINDS[node.kind], self._run(WEB_KINDS[node.kind]), self.brokerage_environment(node))]
+        if node.kind in PROCESSES:
+            return [Program(PROCESSES[node.kind], self._run(PROCESSES[node.kind]), self.brokerage_environment(node))]
         return []
 
     def data(self, node: Node) -> Path:
