@@ -59,10 +59,12 @@ schema: $(INSTALLED)  ## write docs/openapi.yaml from the code
 	@DATABASE_URL=postgres://none@127.0.0.1:1/none SECRET_KEY=unused EXCHANGE_SECRET= \
 		$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
-requirements:  ## pin everything that requirements.in asks for (needs uv)
+requirements:  ## pin everything that requirements-run.in and requirements.in ask for (needs uv)
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	[ -x "$$uv" ] || { echo "error: uv is not installed: https://docs.astral.sh/uv/" >&2; exit 1; }; \
-	"$$uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 requirements.in -o requirements.txt
+	for name in requirements-run requirements; do \
+		"$$uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
+	done
 
 install: $(INSTALLED)  ## make .venv and install requirements.txt (the others do it by themselves)
 

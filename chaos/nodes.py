@@ -37,7 +37,7 @@ class Break:
 
 
 def table() -> list[Break]:
-    """Every kind of process killed; every kind of node killed and cut off; what must be refused honestly; an upgrade."""
+    """Every kind of process killed, every kind of node killed and cut off, too many at once, and an upgrade."""
     return [
         *(Break("end", (kind,), 0.0) for kind in PROGRAMS),
         *(Break(how, (kind,), AWAY_SECONDS.get(kind, 8.0)) for kind in ALL_KINDS for how in ("kill", "cut")),

@@ -1,0 +1,116 @@
+"""What is in `deploy/`, held against the code and against the formats' own rules, without a network."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from django.conf import settings
+
+from cluster.nodes import NODES
+from cluster.programs import Programs, Secrets
+
+DEPLOY: Path = settings.BASE_DIR / "deploy"
+PROCFILE = (settings.BASE_DIR / "Procfile").read_text()
+OURS = ("web", "lanes", "sweep", "stream")
+OPERATORS = {"postgresql.cnpg.io/v1", "rabbitmq.com/v1beta1", "kustomize.config.k8s.io/v1beta1"}
+"""Kinds of operators, whose schemas Kubernetes does not have."""
+
+
+def documents(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    return [(path, each) for path in sorted(folder.glob("*.yaml")) for each in yaml.safe_load_all(path.read_text())]
+
+
+def settings_of(text: str) -> set[str]:
+    return set(re.findall(r"^#?([A-Z][A-Z_]+)=", text, re.MULTILINE))
+
+
+EXAMPLE = settings_of((DEPLOY / ".env.example").read_text())
+
+
+def test_the_example_has_every_setting_and_no_other() -> None:
+    source = (settings.BASE_DIR / "brokerage/settings.py").read_text()
+    known = set(re.findall(r"""\benv(?:\.\w+)?\(\s*["']([A-Z_]+)["']""", source))
+    assert known - EXAMPLE == set()
+    assert EXAMPLE - known - {"BIND", "PORT", "STREAM_PORT"} == set()
+
+
+def test_the_cluster_sets_only_what_the_example_has(tmp_path: Path) -> None:
+    made = Programs(tmp_path, Secrets(), tmp_path, tmp_path, 0).brokerage_environment(NODES["web1"])
+    assert made.keys() - EXAMPLE - {"PATH", "HOME", "LANG", "PYTHONUNBUFFERED"} == set()
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_each_process_has_a_unit_a_service_and_a_deployment(kind: str) -> None:
+    assert re.search(rf"^{kind}:", PROCFILE, re.MULTILINE)
+    assert f"deploy/run {kind}\n" in (DEPLOY / f"systemd/brokerage-{kind}.service").read_text()
+    assert yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"][kind]["command"] == [kind]
+    (deployment,) = [each for _, each in documents(DEPLOY / "kubernetes") if each.get("kind") == "Deployment"
+                     and each["metadata"]["name"] == kind]  # fmt: skip
+    assert deployment["spec"]["template"]["spec"]["containers"][0]["args"] == [kind]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("unit", sorted((DEPLOY / "systemd").glob("brokerage-*.service")), ids=lambda path: path.name)
+def test_units_are_valid_and_sandboxed(unit: Path) -> None:
+    said = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=35", str(unit)], capture_output=True, text=True
+    )
+    assert "Unknown" not in said.stderr, said.stderr
+    if unit.stem != "brokerage-backup":
+        assert said.returncode == 0, said.stdout[-300:]
+
+
+@pytest.mark.parametrize(
+    ("path", "document"),
+    documents(DEPLOY / "kubernetes"),
+    ids=lambda value: value.name if isinstance(value, Path) else "",
+)
+def test_manifests_keep_to_kubernetes_schemas(path: Path, document: dict[str, Any]) -> None:
+    assert document["metadata"]["name"] if document["kind"] != "Kustomization" else document["resources"]
+    if document["apiVersion"] not in OPERATORS:
+        kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_the_kustomization_names_every_manifest() -> None:
+    named = set(yaml.safe_load((DEPLOY / "kubernetes/kustomization.yaml").read_text())["resources"])
+    assert named == {path.name for path in (DEPLOY / "kubernetes").glob("*.yaml")} - {"kustomization.yaml"}
+
+
+def test_the_image_copies_what_it_runs() -> None:
+    text = (DEPLOY / "Containerfile").read_text()
+    compiled = re.search(r"compileall -q (.*?) \\", text)
+    assert compiled is not None
+    for name in compiled[1].split():
+        assert (settings.BASE_DIR / name / "__init__.py").exists(), name
+    assert "requirements-run.txt" in text
+    assert re.search(r"^USER 10001$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "script", ["run", *(f"backup/{n}" for n in ("archive-wal", "fetch-wal", "base-backup", "restore"))]
+)
+def test_scripts_are_executable_and_parse(script: str) -> None:
+    path = DEPLOY / script
+    assert os.access(path, os.X_OK)
+    subprocess.run(["sh", "-n", str(path)], check=True)
+
+
+@pytest.mark.skipif(not Path("/usr/sbin/haproxy").exists(), reason="HAProxy is not installed")
+def test_the_balancer_takes_its_configuration(tmp_path: Path) -> None:
+    env = {"LISTEN": "127.0.0.1:1", "STATS_SOCKET": str(tmp_path / "s"), "RUN_USER": "root", "RUN_GROUP": "root"}
+    for more in ({}, {"WEB_3": "127.0.0.1:2", "STREAM_2": "127.0.0.1:3"}):
+        said = subprocess.run(
+            ["/usr/sbin/haproxy", "-c", "-f", str(DEPLOY / "haproxy.cfg")],
+            env=env | more,
+            capture_output=True,
+            text=True,
+        )
+        assert said.returncode == 0, said.stderr
