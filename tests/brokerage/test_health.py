@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
@@ -56,11 +57,12 @@ def test_a_database_that_can_only_be_read_is_not_ready(only_readable_database: N
 
 def test_a_missing_migration_is_not_ready(transactional_db: None) -> None:
     health._finds_every_migration.cache_clear()
-    MigrationRecorder(connection).record_unapplied("exchange", "0002_call")
+    ((app, newest),) = MigrationLoader(connection).graph.leaf_nodes("exchange")
+    MigrationRecorder(connection).record_unapplied(app, newest)
     try:
         assert ready() == (503, {"ok": False, "database": False, "migrations": False, "broker": True})
     finally:
-        MigrationRecorder(connection).record_applied("exchange", "0002_call")
+        MigrationRecorder(connection).record_applied(app, newest)
     assert ready() == (200, {"ok": True, "database": True, "migrations": True, "broker": True})
 
 

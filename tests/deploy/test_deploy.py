@@ -57,6 +57,7 @@ def test_each_process_has_a_unit_a_service_and_a_deployment(kind: str) -> None:
     assert deployment["spec"]["template"]["spec"]["containers"][0]["args"] == [kind]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("unit", sorted((DEPLOY / "systemd").glob("brokerage-*.service")), ids=lambda path: path.name)
 def test_units_are_valid_and_sandboxed(unit: Path) -> None:
@@ -94,6 +95,7 @@ def test_the_image_copies_what_it_runs() -> None:
     assert re.search(r"^USER 10001$", text, re.MULTILINE)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "script", ["run", *(f"backup/{n}" for n in ("archive-wal", "fetch-wal", "base-backup", "restore"))]
 )
@@ -103,6 +105,7 @@ def test_scripts_are_executable_and_parse(script: str) -> None:
     subprocess.run(["sh", "-n", str(path)], check=True)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not Path("/usr/sbin/haproxy").exists(), reason="HAProxy is not installed")
 def test_the_balancer_takes_its_configuration(tmp_path: Path) -> None:
     env = {"LISTEN": "127.0.0.1:1", "STATS_SOCKET": str(tmp_path / "s"), "RUN_USER": "root", "RUN_GROUP": "root"}
