@@ -47,13 +47,15 @@ restore-drill: $(INSTALLED)  ## back up, lose the database, restore to a point i
 lint: $(INSTALLED)  ## check style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/djhtml --check --tabwidth 2 templates */templates
 	DATABASE_URL=postgres://none@127.0.0.1:1/none SECRET_KEY=unused EXCHANGE_SECRET= $(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -ll -c pyproject.toml -r web accounts exchange trades feed webhooks alpaca_api office brokerage local chaos benchmarks -x benchmarks/peers
 
-format: $(INSTALLED)  ## format the code
+format: $(INSTALLED)  ## format the code and the templates
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+	$(BIN)/djhtml --tabwidth 2 templates */templates
 
 schema: $(INSTALLED)  ## write docs/openapi.yaml from the code
 	@DATABASE_URL=postgres://none@127.0.0.1:1/none SECRET_KEY=unused EXCHANGE_SECRET= \
