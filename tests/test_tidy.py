@@ -31,7 +31,7 @@ DECLARED = {"TextChoices", "Serializer", "StrictSerializer", "BaseCommand", "Pag
 def modules(*apps: str) -> list[Path]:
     """Python files of these apps, without tests and migrations."""
     found = [path for app in apps for path in sorted((ROOT / app).rglob("*.py"))]
-    return [path for path in found if not {"migrations", "simulator", "peers"} & set(path.parts)]
+    return [path for path in found if not {"migrations", "peers"} & set(path.relative_to(ROOT).parts)]
 
 
 OURS = modules(*APPS, *AROUND)

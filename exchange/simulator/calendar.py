@@ -109,6 +109,7 @@ class Always(Hours):
     name = "always"
 
     def scheduled_session(self, day: date) -> Session | None:
+        """Every day has a session."""
         opens = from_datetime(datetime(day.year, day.month, day.day, tzinfo=UTC))
         return Session(day, opens, opens + 86_400_000_000, opens + 86_400_000_000)
 
@@ -119,6 +120,7 @@ class Always(Hours):
         return day.toordinal()
 
     def next_open(self, time: int) -> int | None:
+        """The first opening after a closure that is in force or comes; None if there is none."""
         if not self.closures:
             return None
         closed_at: int | None = None if self.is_open(time) else time
@@ -129,6 +131,7 @@ class Always(Hours):
         return None
 
     def next_close(self, time: int) -> int | None:
+        """The beginning of the next closure; None if there is none."""
         if not self.closures:
             return None
         closes = None
@@ -146,6 +149,7 @@ class Nyse(Hours):
 
     @lru_cache(maxsize=4096)  # noqa: B019 - one instance, as long as the process
     def scheduled_session(self, day: date) -> Session | None:
+        """Weekdays that are not holidays have a session; some are half days."""
         if day.weekday() >= 5:
             return None
         closed, halves = _nyse_year(day.year)
@@ -159,6 +163,7 @@ class Nyse(Hours):
         return to_datetime(time).astimezone(EASTERN).date()
 
     def series_day(self, day: date) -> int:
+        """Weekdays count, weekends are the Friday before them."""
         weeks, weekday = divmod(day.toordinal() - 1, 7)
         return weeks * 5 + min(weekday, 4)
 

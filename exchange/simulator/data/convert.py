@@ -49,6 +49,8 @@ class Day(NamedTuple):
 
 
 class Listing(NamedTuple):
+    """What is known of a company."""
+
     name: str
     exchange: str
     industry: str
@@ -136,6 +138,7 @@ def listings(folder: Path) -> dict[str, Listing]:
 
 
 def columns(days: list[Day]) -> bytes:
+    """Write a series as the four columns of `prices.xz`."""
     opens, closes = array("i"), array("i")
     highs, lows = array("i"), array("i")
     last = 0
@@ -152,6 +155,7 @@ def columns(days: list[Day]) -> bytes:
 
 
 def main(folder: Path) -> None:
+    """Read the unpacked packages and write both files."""
     series = year_series(folder) | long_series(folder)
     companies = listings(folder)
     tickers = sorted(series.keys() & companies.keys())
@@ -166,7 +170,7 @@ def main(folder: Path) -> None:
     raw = b"".join(columns(series[ticker]) for ticker in tickers)
     best = min((lzma.compress(raw, filters=f) for f in (filters, filters[1:])), key=len)
     (HERE / "prices.xz").write_bytes(best)
-    print(len(tickers), "listings,", len(raw), "bytes of prices,", len(best), "compressed")
+    sys.stdout.write(f"{len(tickers)} listings, {len(raw)} bytes of prices, {len(best)} compressed\n")
 
 
 if __name__ == "__main__":
