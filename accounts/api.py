@@ -2,23 +2,23 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from allauth.mfa.utils import is_mfa_enabled
 from django.contrib.auth import authenticate
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from redis.exceptions import RedisError
 from rest_framework import exceptions, serializers
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from accounts import funding, queries, sign_ins, tokens
 from accounts.models import CASH, Posting, Token, normal_email
+from accounts.sign_in_limits import TooManyAttempts, check_attempt
 from web.drf import (
     AmountField,
     CustomerView,
@@ -33,6 +33,7 @@ from web.drf import (
     page,
 )
 
+UNVERIFIED = "This email address is not verified yet: sign in to the website and enter the code that we mailed to it."
 SECOND_FACTOR = "This account has two-factor authentication: sign in to the website and create the token there."
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -200,33 +201,8 @@ class WithdrawalsView(CustomerView):
         return _transfer(self, funding.withdraw)
 
 
-class SignInThrottle(SimpleRateThrottle):
-    """Bounds guesses at a password: by e-mail and address, so that nobody locks somebody else out.
-
-    Where the store of counts is away, sign-in goes on.
-    """
-
-    scope = "sign_in"
-    rate = "10/min"
-
-    def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        email = request.data.get("email") if isinstance(request.data, dict) else None
-        who = f"{normal_email(email) if isinstance(email, str) else ''} {self.get_ident(request)}"
-        return f"sign-in:{sha256(who.encode('utf-8', 'replace')).hexdigest()}"
-
-    def allow_request(self, request: Request, view: APIView) -> bool:
-        if request.method != "POST":
-            return True
-        try:
-            return super().allow_request(request, view)
-        except RedisError:
-            return True
-
-
 class TokensView(CustomerView):
     """The tokens of a customer."""
-
-    throttle_classes = (SignInThrottle,)
 
     def get_authenticators(self) -> list[Any]:
         return [] if self._signs_in() else super().get_authenticators()
@@ -254,9 +230,16 @@ class TokensView(CustomerView):
         body = CreateTokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data
-        customer = authenticate(request._request, username=normal_email(asked["email"]), password=asked["password"])
+        email = normal_email(asked["email"])
+        try:
+            check_attempt(email, BaseThrottle().get_ident(request))
+        except TooManyAttempts as error:
+            raise exceptions.Throttled(error.retry_after) from None
+        customer = authenticate(request._request, username=email, password=asked["password"])
         if customer is None:
             raise exceptions.AuthenticationFailed("The email address and password do not match.", "wrong_credentials")
+        if not EmailAddress.objects.filter(user_id=customer.pk, email=email, verified=True).exists():
+            raise exceptions.PermissionDenied(UNVERIFIED, "email_not_verified")
         if is_mfa_enabled(customer):  # a password alone must not open what its owner closed with two locks
             raise exceptions.PermissionDenied(SECOND_FACTOR, "second_factor_required")
         issued = tokens.issue(customer, asked["name"], asked.get("scopes"), asked["expiresAt"])

@@ -7,7 +7,8 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Begin to record sign-ins."""
-        from accounts import sign_ins
+        """Begin to record sign-ins, and to revoke access when an account's security changes."""
+        from accounts import revocation, sign_ins
 
         sign_ins.connect()
+        revocation.connect()

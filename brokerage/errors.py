@@ -5,6 +5,7 @@ from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, WithdrawalsFrozen
+from accounts.passwords import TooManyHashes
 from trades.cancel import NotCancellable
 from trades.checks import (
     LineTooLong,
@@ -49,6 +50,9 @@ TABLE: dict[type[Exception], Problem] = {
     TransferKeyReused: Problem(409, "idempotency_key_reused", "This key was used for another transfer."),
     WithdrawalsFrozen: Problem(403, "withdrawals_frozen", "Withdrawals from this account are frozen. Contact support."),
     InsufficientFunds: Problem(409, "insufficient_funds", "The amount is more than what is available.", "amount"),
+    TooManyHashes: Problem(
+        503, "busy", "Too many people are signing in right now. Try again in a moment.", is_logged=False
+    ),
     BalanceTooLarge: Problem(422, "balance_too_large", "An account can't hold that much cash.", "amount"),
     SuspiciousOperation: Problem(400, "bad_request", "The request could not be understood."),
     RequestDataTooBig: Problem(413, "too_large", "The body is too large."),

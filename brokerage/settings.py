@@ -131,16 +131,17 @@ TEMPLATES = [
 ]
 AUTH_USER_MODEL = "accounts.Customer"
 PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "accounts.passwords.BoundedArgon2Hasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    {"NAME": name}
     for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
+        "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "django.contrib.auth.password_validation.CommonPasswordValidator",
+        "django.contrib.auth.password_validation.NumericPasswordValidator",
+        "accounts.passwords.GuessablePasswordValidator",
     )
 ]
 # -- signing in, by page; programs have tokens
@@ -159,11 +160,11 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-# Failed sign-ins are bounded by address and, more widely, by e-mail: nobody is locked out by a few tries of another.
-ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,30/5m/key"}
+PASSWORD_WORDS = ["brokerage"]  # words that make a password no harder to guess here
 ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Brokerage"
+MFA_TOTP_TOLERANCE = 1  # a code may be one step of 30 s late or early (RFC 6238, section 5.2)
 
 # -- mail: without a server, each message is a file in DATA_DIR/mail
 vars().update(env.email_url("EMAIL_URL", default=f"filemail:///{DATA_DIR / 'mail'}"))

@@ -1,9 +1,11 @@
-"""How many requests a minute a token may make, counted in the Valkey of CACHE_URL: every web process counts together.
+"""Rate limits: how many requests a token, or an address without one, may make in a minute.
 
-Reads are counted apart from orders, which is everything that changes something. What comes without a known token, to
-sign in or by mistake, is counted by its address. A window is a minute of the web process's clock. The first hundredth
-of a limit each process counts by itself, and tells the store of it when it is used up: who is far from the limit, as
-nearly everybody is, costs no call. Where the store is away, or there is none, nobody is limited: trading goes on.
+Every web process counts in the Valkey of CACHE_URL, so they count together. Reads are counted apart from orders, which
+are all requests that change something. Requests without a valid token are counted by address.
+
+A process counts the first hundredth of a limit by itself and reports it when it is used up: a token that is far from
+its limit, as nearly all are, costs no call. While Valkey is away, or if there is none, requests are not limited, since
+trading goes on; attempts to sign in are then counted by each process alone.
 """
 
 import threading
@@ -17,23 +19,19 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from web.authentication import Grant
+from web.backoff import Backoff
 
 WINDOW_SECONDS = 60
 COUNTED_HERE = 0.01  # the part of a limit that a process counts by itself
-STORE_SECONDS_MAX = 0.25  # what a request waits for the store, at most
-SILENCE_SECONDS = 1.0  # how long a process leaves a store alone that failed
+STORE_SECONDS_MAX = 0.25  # how long a request waits for Valkey at most
+KEYS_MAX = 100_000  # that a process counts in one window; beyond it starts anew
 
 log = structlog.get_logger()
-_client: redis.Redis | None = None
-_lock = threading.Lock()
-_silent_until = float("-inf")
-_window = 0
-_counted: dict[str, int] = {}  # by this process, in this window
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a token has left: of `limit` requests in this window `remaining`, until `reset_seconds` from now."""
+    """What is left of a limit in this window. The next window begins in `reset_seconds`."""
 
     limit: int
     remaining: int
@@ -42,7 +40,7 @@ class Allowance:
 
     @property
     def headers(self) -> dict[str, str]:
-        """For every answer; `X-RateLimit-Reset` is the second, since 1970, at which all of it is there again."""
+        """The headers of every response; `X-RateLimit-Reset` is in seconds since 1970."""
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
@@ -50,47 +48,97 @@ class Allowance:
         }
 
 
+class _LocalCounts:
+    """Counts of this process, by key and window."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[tuple[str, int], int] = {}
+
+    def add(self, key: str, window: int) -> int:
+        with self._lock:
+            if len(self._counts) >= KEYS_MAX:
+                self._counts.clear()
+            self._counts[key, window] = count = self._counts.get((key, window), 0) + 1
+            return count
+
+    def get(self, key: str, window: int) -> int:
+        with self._lock:
+            return self._counts.get((key, window), 0)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._counts.clear()
+
+
+_counts = _LocalCounts()
+_backoff = Backoff(1.0)
+_client: redis.Redis | None = None
+_client_lock = threading.Lock()
+
+
 def count(grant: Grant, is_read: bool) -> Allowance:
-    """Count one request of a token. Again: one more. Never raises, and waits no longer than STORE_SECONDS_MAX."""
-    return _count(f"limit:{grant.id}:{'reads' if is_read else 'orders'}", _most(grant, is_read))
+    """Count one request of a token. Never raises, and waits at most STORE_SECONDS_MAX."""
+    return _count_request(f"limit:{grant.id}:{'reads' if is_read else 'orders'}", _limit_of(grant, is_read))
 
 
 def count_stranger(address: str) -> Allowance:
-    """The same of a request that no known token came with, by the address it came from."""
-    return _count(f"limit:stranger:{address}", settings.STRANGERS_A_MINUTE)
+    """Count one request without a valid token, by the address that it came from. Otherwise like `count`."""
+    return _count_request(f"limit:stranger:{address}", settings.STRANGERS_A_MINUTE)
 
 
-def _count(key: str, most: int) -> Allowance:
-    global _silent_until
+def count_attempt(key: str, limit: int, window_seconds: int) -> Allowance:
+    """Count one attempt at something that must not be tried too often. Exact, also for attempts at the same moment.
+
+    The window slides: attempts of the window before count for as much of it as is still within `window_seconds`. While
+    Valkey is away the process counts alone. Never raises, and waits at most STORE_SECONDS_MAX.
+    """
+    window, passed_seconds = divmod(int(time.time()), window_seconds)
+    here, before_here = _counts.add(key, window), _counts.get(key, window - 1)
+    there = _add_in_store(f"{key}:{window}", 1, window_seconds, f"{key}:{window - 1}")
+    used, before = (here, before_here) if there is None else there
+    used += before * (window_seconds - passed_seconds) // window_seconds
+    return Allowance(limit, max(0, limit - used), window_seconds - passed_seconds, used > limit)
+
+
+def reset() -> None:
+    """Forget what this process has counted, and that Valkey was away."""
+    _counts.clear()
+    _backoff.stop()
+
+
+def _count_request(key: str, limit: int) -> Allowance:
     window, passed_seconds = divmod(int(time.time()), WINDOW_SECONDS)
-    used = counted = _count_here(window, key)
-    alone = int(most * COUNTED_HERE)
+    used = here = _counts.add(key, window)
+    alone = int(limit * COUNTED_HERE)
     exceeded = False
-    if counted > alone and time.monotonic() >= _silent_until and settings.CACHE_URL:
-        key = f"{settings.KEY_PREFIX}{key}:{window}"
-        try:
-            with _store().pipeline(transaction=False) as pipe:
-                pipe.incrby(key, counted if counted == alone + 1 else 1)
-                pipe.expire(key, 2 * WINDOW_SECONDS)  # clocks may differ
-                used, _ = pipe.execute()
-            exceeded = used > most
-        except (redis.RedisError, OSError) as error:
-            _silent_until = time.monotonic() + SILENCE_SECONDS
-            log.warning("limits: the store is away; nobody is limited", error=repr(error))
-    return Allowance(most, max(0, most - used), WINDOW_SECONDS - passed_seconds, exceeded)
+    if here > alone:
+        there = _add_in_store(f"{key}:{window}", here if here == alone + 1 else 1, WINDOW_SECONDS)
+        if there is not None:
+            used, exceeded = there[0], there[0] > limit
+    return Allowance(limit, max(0, limit - used), WINDOW_SECONDS - passed_seconds, exceeded)
 
 
-def _count_here(window: int, key: str) -> int:
-    global _window
-    with _lock:
-        if window != _window:
-            _window = window
-            _counted.clear()
-        _counted[key] = _counted.get(key, 0) + 1
-        return _counted[key]
+def _add_in_store(key: str, number: int, window_seconds: int, also: str = "") -> tuple[int, int] | None:
+    """Add to a count in Valkey; return it, and the count `also`. None if Valkey is away, or there is none."""
+    if not settings.CACHE_URL or _backoff.is_active:
+        return None
+    key = f"{settings.KEY_PREFIX}{key}"
+    try:
+        with _store().pipeline(transaction=False) as pipe:
+            pipe.incrby(key, number)
+            pipe.expire(key, 2 * window_seconds)  # the clocks of processes may differ
+            if also:
+                pipe.get(f"{settings.KEY_PREFIX}{also}")
+            used, _, *before = pipe.execute()
+            return used, int(before[0] or 0) if before else 0
+    except (redis.RedisError, OSError) as error:
+        _backoff.start()
+        log.warning("rate limits: Valkey is away, so requests are not limited", error=repr(error))
+        return None
 
 
-def _most(grant: Grant, is_read: bool) -> int:
+def _limit_of(grant: Grant, is_read: bool) -> int:
     own = grant.own_reads_a_minute if is_read else grant.own_orders_a_minute
     if own is not None:
         return own
@@ -99,7 +147,7 @@ def _most(grant: Grant, is_read: bool) -> int:
 
 def _store() -> redis.Redis:
     global _client
-    with _lock:
+    with _client_lock:
         if _client is None:
             _client = redis.Redis.from_url(
                 settings.CACHE_URL,

@@ -1,0 +1,78 @@
+"""Passwords: which ones are refused, and how many are hashed at once."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.core.exceptions import ValidationError
+from zxcvbn import zxcvbn
+
+from accounts.models import Customer
+
+SCORE_MIN = 3  # of 0 to 4: safely unguessable, by zxcvbn's own words
+LENGTH_LOOKED_AT = 72  # zxcvbn's time grows with the length; a longer password is strong by its length
+WAITING_MAX = 2  # requests of one process that may wait for their turn: each keeps one of its threads
+HASH_WAIT_SECONDS_MAX = 2.0
+
+# One hash at a time in a process: it takes a core and 100 MB for a tenth of a second.
+_hashing = threading.Lock()
+_places = threading.BoundedSemaphore(1 + WAITING_MAX)
+
+
+class TooManyHashes(Exception):
+    """Too many passwords are being checked right now. Nothing was checked: try again in a moment."""
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    if not _places.acquire(blocking=False):
+        raise TooManyHashes
+    try:
+        if not _hashing.acquire(timeout=HASH_WAIT_SECONDS_MAX):
+            raise TooManyHashes
+        try:
+            yield
+        finally:
+            _hashing.release()
+    finally:
+        _places.release()
+
+
+class BoundedArgon2Hasher(Argon2PasswordHasher):
+    """Argon2 that hashes few passwords at once, so that a crowd signing in doesn't take the CPU from everybody else.
+
+    Raises:
+        TooManyHashes: Too many wait already, or no turn came within HASH_WAIT_SECONDS_MAX.
+    """
+
+    def encode(self, password: str, salt: str) -> str:
+        with _one_at_a_time():
+            return super().encode(password, salt)
+
+    def verify(self, password: str, encoded: str) -> bool:
+        with _one_at_a_time():
+            return super().verify(password, encoded)
+
+
+class GuessablePasswordValidator:
+    """Refuse passwords that are easy to guess: common and breached ones, their variations, names, dates, keyboard runs.
+
+    Source: zxcvbn (Wheeler, USENIX Security 2016), with its lists of leaked passwords. Nothing leaves the process.
+    """
+
+    def validate(self, password: str, user: Any = None) -> None:
+        """Raise ValidationError if the password is easy to guess."""
+        personal = [user.email, *user.email.partition("@"), user.name] if isinstance(user, Customer) else []
+        found = zxcvbn(password[:LENGTH_LOOKED_AT], [*filter(None, personal), *settings.PASSWORD_WORDS])
+        if found["score"] < SCORE_MIN:
+            advice = found["feedback"]["warning"] or "It is easy to guess."
+            raise ValidationError(
+                f"Choose a stronger password. {advice.rstrip('.')}. Several uncommon words make a good one.",
+                code="password_guessable",
+            )
+
+    def get_help_text(self) -> str:
+        return "Choose a password that is hard to guess. Several uncommon words make a good one."

@@ -1,0 +1,221 @@
+"""Who gets in: guesses, guessable passwords, unverified addresses, and what ends when an account's security changes."""
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import time_machine
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
+from allauth.mfa.utils import is_mfa_enabled
+from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core import mail
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.test import Client
+
+from accounts import tokens
+from accounts.customers import create_customer
+from accounts.models import Customer
+from accounts.passwords import BoundedArgon2Hasher, TooManyHashes
+from tests.answers import assert_problem
+from tests.races.at_once import together
+from web import rate_limits
+
+pytestmark = pytest.mark.usefixtures("static_files")
+
+PASSWORD = "copper lantern drifts 41"
+NEW_PASSWORD = "violet harbor mends 62"
+SECRET = "JBSWY3DPEHPK3PXP"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_tried() -> None:
+    cache.clear()
+    rate_limits.reset()
+
+
+@pytest.fixture
+def carol(db: None) -> Customer:
+    return create_customer("carol@example.com", PASSWORD)
+
+
+@pytest.fixture
+def dave(db: None) -> Customer:
+    return create_customer("dave@example.com", PASSWORD)
+
+
+def sign_in(email: str, password: str, **headers: str) -> tuple[Client, Any]:
+    client = Client(headers=headers)
+    return client, client.post("/account/login/", {"login": email, "password": password})
+
+
+def ask_for_token(email: str, password: str = PASSWORD) -> Any:
+    body = {"email": email, "password": password, "name": "test"}
+    return Client().post("/api/v1/tokens", body, content_type="application/json")
+
+
+def code_now(secret: str) -> str:
+    return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
+
+
+def works(token: str) -> bool:
+    return Client(headers={"Authorization": f"Bearer {token}"}).get("/api/v1/balance").status_code == 200
+
+
+# -- guesses
+
+
+@pytest.mark.django_db(transaction=True)
+def test_guesses_at_the_same_moment_all_count(carol: Customer) -> None:
+    answers = together(*[lambda n=n: ask_for_token(carol.email, f"guess {n}").status_code for n in range(60)])
+    # Some may be refused because too many are hashed at once (503); none more than ten may be looked at.
+    assert answers.count(401) <= 10
+    assert set(answers) <= {401, 429, 503}
+    assert ask_for_token(carol.email).status_code == 429
+
+
+def test_guesses_at_one_account_do_not_lock_out_a_neighbor_behind_the_same_address(
+    carol: Customer, dave: Customer
+) -> None:
+    for number in range(12):
+        _, answer = sign_in(carol.email, f"guess {number}")
+    assert "Too many" in answer.content.decode()
+    client, answer = sign_in(dave.email, PASSWORD)
+    assert answer.status_code == 302
+    assert client.get("/").status_code == 200
+
+
+def test_pages_and_api_count_guesses_together(carol: Customer) -> None:
+    for number in range(5):
+        sign_in(carol.email, f"guess {number}")
+        assert ask_for_token(carol.email, f"guess {number}").status_code == 401
+    assert ask_for_token(carol.email).status_code == 429
+    assert "Too many" in sign_in(carol.email, PASSWORD)[1].content.decode()
+
+
+def test_a_code_of_the_step_before_is_accepted(carol: Customer) -> None:
+    TOTP.activate(carol, SECRET)
+    client, _ = sign_in(carol.email, PASSWORD)
+    code = code_now(SECRET)
+    with time_machine.travel(time.time() + 30, tick=True):
+        assert client.post("/account/second-factor/authenticate/", {"code": code}).status_code == 302
+        assert client.get("/").status_code == 200
+
+
+# -- hashes
+
+
+def test_few_passwords_are_hashed_at_once(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["accounts.passwords.BoundedArgon2Hasher"]
+    results = _all_at_once(lambda: make_password("a"), 8)
+    refused = [result for result in results if isinstance(result, TooManyHashes)]
+    # One is hashed and two wait; on a busy machine they may wait too long.
+    assert 5 <= len(refused) < 8, results
+    assert all(check_password("a", result) for result in results if isinstance(result, str))
+
+
+def _all_at_once(call: Callable[[], Any], times: int) -> list[Any]:
+    barrier, results = threading.Barrier(times), []
+
+    def run() -> None:
+        barrier.wait()
+        try:
+            results.append(call())
+        except TooManyHashes as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+class CountingHasher(BoundedArgon2Hasher):
+    """Counts what it hashes."""
+
+    hashed = 0
+
+    def encode(self, password: str, salt: str) -> str:
+        type(self).hashed += 1
+        return super().encode(password, salt)
+
+
+def test_signing_up_does_the_same_work_for_a_known_address(carol: Customer, settings: Any) -> None:
+    settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
+    counts = []
+    for email in ("somebody-new@example.com", carol.email):
+        CountingHasher.hashed = 0
+        answer = Client().post("/account/signup/", {"email": email, "name": "A", "password1": NEW_PASSWORD})
+        assert answer.status_code == 302
+        counts.append(CountingHasher.hashed)
+    assert counts[0] == counts[1] > 0
+
+
+@pytest.mark.parametrize("password", ["P@ssw0rd1", "password123456", "qwertyuiop12", "carol-example-1"])
+def test_guessable_passwords_are_refused(carol: Customer, password: str) -> None:
+    with pytest.raises(ValidationError):
+        validate_password(password, carol)
+
+
+@pytest.mark.parametrize("password", [PASSWORD, NEW_PASSWORD, "x" * 5 + " zebra quilt marmalade " + "y" * 400])
+def test_good_passwords_are_accepted(carol: Customer, password: str) -> None:
+    validate_password(password, carol)
+
+
+# -- what ends
+
+
+def test_no_token_before_the_address_is_verified(db: None) -> None:
+    answer = Client().post(
+        "/account/signup/", {"email": "owner@example.com", "name": "Not the owner", "password1": PASSWORD}
+    )
+    assert answer.status_code == 302
+    assert_problem(ask_for_token("owner@example.com"), 403, "email_not_verified")
+
+
+def test_a_reset_password_ends_every_token_and_session(carol: Customer) -> None:
+    token = ask_for_token(carol.email).json()["token"]
+    inside, _ = sign_in(carol.email, PASSWORD)
+    assert works(token)
+    owner = Client()
+    to_code = owner.post("/account/password/reset/", {"email": carol.email}).headers["Location"]
+    code = re.search(r"^([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})$", mail.outbox[-1].body, re.MULTILINE)
+    assert code, mail.outbox[-1].body
+    to_password = owner.post(to_code, {"code": code[1]}).headers["Location"]
+    done = owner.post(to_password, {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
+    assert done.status_code == 302, done.content.decode()
+    assert check_password(NEW_PASSWORD, Customer.objects.get(pk=carol.pk).password)
+    assert not works(token)
+    assert inside.get("/").status_code == 302
+    assert "revoked 1 API token" in "".join(message.body for message in mail.outbox)
+
+
+def test_a_changed_password_ends_tokens_and_other_sessions_only(carol: Customer) -> None:
+    token = tokens.issue(carol, "test").token
+    mine, _ = sign_in(carol.email, PASSWORD)
+    other, _ = sign_in(carol.email, PASSWORD)
+    change = {"oldpassword": PASSWORD, "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
+    assert mine.post("/account/password/change/", change).status_code == 302
+    assert not works(token)
+    assert mine.get("/").status_code == 200
+    assert other.get("/").status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+def test_another_factor_ends_other_sessions(carol: Customer) -> None:
+    mine, _ = sign_in(carol.email, PASSWORD)
+    other, _ = sign_in(carol.email, PASSWORD)
+    activate = "/account/second-factor/totp/activate/"
+    page = mine.get(activate, follow=True)
+    if page.redirect_chain:  # a while after signing in, the password is asked for once more
+        page = mine.post(page.redirect_chain[-1][0], {"password": PASSWORD}, follow=True)
+    mine.post(activate, {"code": code_now(page.context["form"].secret)})
+    assert is_mfa_enabled(carol)
+    assert mine.get("/").status_code == 200
+    assert other.get("/").status_code == 302
