@@ -58,7 +58,7 @@ TABLE: dict[type[Exception], Problem] = {
     RequestDataTooBig: Problem(413, "too_large", "The body is too large."),
     # The database is away, too busy, or read-only for now (PostgreSQL's class 25: a standby, a time limit).
     **dict.fromkeys(
-        (OperationalError, InterfaceError, InternalError),
+        (OperationalError, InterfaceError, InternalError, TimeoutError),
         Problem(503, "unavailable", "Nothing is lost. Try again, with the same Idempotency-Key."),
     ),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from accounts.queries import positions_of
 from exchange.market import is_listed
@@ -61,14 +61,15 @@ def place_trade(
     trade = Trade(customer_id=customer_id, ticker=ticker, type=type, quantity=quantity, idempotency_key=key)
     rate = checks.orders_a_minute_max(customer_id)
     try:
-        # Orders that arrive at the same moment are inserted by one statement; a limit on the rate needs a transaction.
-        if rate is not None or not insert_batched(Placing(trade, by)):
-            insert_alone(Placing(trade, by), rate)
+        _insert(Placing(trade, by), rate)
     except IntegrityError:
+        if (placed := Trade.objects.filter(id=trade.id).first()) is not None:
+            trade = placed  # an insert whose outcome was not heard had gone through, and was repeated
         # The same key arrived twice at once: the other request placed the trade, and this one left no trace.
-        if key and (before := _placed_before(customer_id, key, ticker, type, quantity)):
+        elif key and (before := _placed_before(customer_id, key, ticker, type, quantity)):
             return before, True
-        raise
+        else:
+            raise
     log.info("placed", trades=[str(trade.id)], customer=customer_id, by=by)
     return trade, False
 
@@ -84,11 +85,31 @@ def _placed_before(customer_id: int, key: str, ticker: str, type: str, quantity:
     return trade
 
 
+def _insert(placing: Placing, rate: int | None) -> None:
+    """Insert one trade: together with others that arrive at the same moment, where nothing speaks against it."""
+    if rate is not None:  # which only a transaction can keep to
+        insert_alone(placing, rate)
+    elif connection.in_atomic_block:  # which must not become that of others' trades
+        if not insert_set([placing])[0]:
+            insert_alone(placing, None)
+    elif not insert_batched(placing):
+        insert_alone(placing, None)
+
+
 def insert_set(placings: Sequence[Placing]) -> list[bool]:
-    """Insert trades by one statement, and ring; return for each whether it was inserted."""
+    """Insert trades by one statement, and ring; return for each whether it was inserted.
+
+    What one of them causes is its own: an error of a set means that each is to be inserted alone, in its own thread and
+    on its own connection.
+    """
     try:
         inserted = transitions.insert_trades(placings)
-    except IntegrityError:  # one of them repeats a key; which one shows when each is inserted alone
+    except IntegrityError:
+        return [False] * len(placings)
+    except Exception as error:
+        if len(placings) == 1:
+            raise
+        log.warning("placing a set failed; each is placed alone", trades=len(placings), error=repr(error))
         return [False] * len(placings)
     ring_on_commit({trade.customer_id for trade, _ in placings if trade.sequence})
     return inserted
@@ -98,7 +119,7 @@ insert_batched = Batcher(insert_set)
 
 
 def insert_alone(placing: Placing, rate: int | None) -> None:
-    """Insert one trade, once no other transaction is placing for its customer.
+    """Insert one trade, once no other transaction is placing for its customer or has the customer locked.
 
     Raises:
         IntegrityError: The key was used before.
@@ -107,7 +128,8 @@ def insert_alone(placing: Placing, rate: int | None) -> None:
     customer_id = placing.trade.customer_id
     with transaction.atomic(durable=True):
         transitions.lock_counter(customer_id)
-        transitions.insert_trades([placing])
+        if not all(transitions.insert_trades([placing])):
+            raise transitions.ChangedElsewhere(f"{customer_id} has no counter, although it is locked")
         if rate is not None:
             checks.check_rate(customer_id, placing.trade.sequence, rate)
         ring_on_commit([customer_id])

@@ -188,9 +188,10 @@ def _log_on_commit(event: str, trades: Sequence[Trade], by: str) -> None:
 
 
 # One statement, so that numbers, trades and history cost one round trip, and so that the counters are locked as briefly
-# as possible: their lock makes the order of the numbers the order of the commits. Locked counters are left out, so that
-# no customer's order waits for another's. Counters keep `xact` for the order of the feed: a transaction gets its number
-# with its first lock, and may get its next lock after a transaction with a higher number.
+# as possible: their lock makes the order of the numbers the order of the commits. Customers who are locked, or whose
+# counters are, are left out, so that no customer's order waits for another's. A customer's `placed_at` grows strictly,
+# whatever the clock does, so that a list can be read on from a time. Counters keep `xact` for the order of the feed: a
+# transaction gets its number with its first lock, and may get its next lock after a transaction with a higher number.
 INSERT_TRADES = """
     WITH new AS (
         SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY place) AS nth,
@@ -198,29 +199,37 @@ INSERT_TRADES = """
         FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[])
             WITH ORDINALITY AS new (id, customer_id, ticker, type, quantity, key, by, place)
     ), free AS (
-        SELECT customer_id FROM trades_tradecounter WHERE customer_id IN (SELECT customer_id FROM new)
-        FOR NO KEY UPDATE SKIP LOCKED
+        SELECT c.customer_id FROM trades_tradecounter AS c JOIN accounts_customer AS p ON p.id = c.customer_id
+        WHERE c.customer_id IN (SELECT customer_id FROM new)
+        FOR NO KEY UPDATE OF c SKIP LOCKED FOR KEY SHARE OF p SKIP LOCKED
     ), counter AS (
         UPDATE trades_tradecounter AS c
-        SET last = c.last + number, xact = GREATEST(c.xact, pg_current_xact_id()::text::bigint)
+        SET last = c.last + number, xact = GREATEST(c.xact, pg_current_xact_id()::text::bigint),
+            placed_at = GREATEST(statement_timestamp(), c.placed_at + interval '1 microsecond')
+                        + (number - 1) * interval '1 microsecond'
         FROM free JOIN new ON new.customer_id = free.customer_id AND nth = 1
         WHERE c.customer_id = free.customer_id
-        RETURNING c.customer_id, c.last - number AS before, c.xact
+        RETURNING c.customer_id, c.last, c.last - number AS before, c.xact, c.placed_at
+    ), numbered AS (
+        SELECT new.*, before + nth AS sequence, xact,
+               placed_at - (last - before - nth) * interval '1 microsecond' AS placed_at
+        FROM new JOIN counter USING (customer_id)
     ), trade AS (
         INSERT INTO trades_trade
-            (id, customer_id, sequence, ticker, type, quantity, idempotency_key, status, reason_code)
-        SELECT id, customer_id, before + nth, ticker, type, quantity, key, 'PLACED', ''
-        FROM new JOIN counter USING (customer_id)
+            (id, customer_id, sequence, ticker, type, quantity, idempotency_key, placed_at, status, reason_code)
+        SELECT id, customer_id, sequence, ticker, type, quantity, key, placed_at, 'PLACED', '' FROM numbered
         RETURNING id, sequence, placed_at
     ), history AS (
-        INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
-        SELECT id, '', 'PLACED', '', by, customer_id, xact FROM new JOIN counter USING (customer_id)
-        ORDER BY place
+        INSERT INTO trades_statuschange (trade_id, from_status, to_status, at, reason, by, customer_id, xact)
+        SELECT id, '', 'PLACED', placed_at, '', by, customer_id, xact FROM numbered ORDER BY place
     )
     SELECT id, sequence, placed_at FROM trade
 """
 INSERT_COUNTER = "INSERT INTO trades_tradecounter (customer_id, last) VALUES (%s, 0) ON CONFLICT DO NOTHING"
-LOCK_COUNTER = "SELECT FROM trades_tradecounter WHERE customer_id = %s FOR NO KEY UPDATE"
+LOCK_COUNTER = """
+    SELECT FROM trades_tradecounter AS c JOIN accounts_customer AS p ON p.id = c.customer_id WHERE c.customer_id = %s
+    FOR NO KEY UPDATE OF c FOR KEY SHARE OF p
+"""
 END = """
     WITH ended AS (
         UPDATE trades_trade AS t

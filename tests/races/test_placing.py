@@ -2,19 +2,22 @@
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from functools import partial
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import DataError, IntegrityError, connection
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import Customer
 from tests.races.at_once import Open, Running, eventually, outcomes, rows, together, violations, waiting, watching
 from trades import place, transitions
 from trades.models import StatusChange, Trade
 from trades.place import TradeKeyReused, place_trade
+from trades.search import TradeFilter, find_trades
 from trades.transitions import Placing
 
 THREADS = 8
@@ -81,8 +84,11 @@ def test_the_checker_sees_a_line_whose_numbers_are_drawn_without_the_counters_lo
     with connection.cursor() as cursor:
         cursor.execute("CREATE SEQUENCE drawn")
     try:
-        begin, end = transitions.INSERT_TRADES.index("free AS"), transitions.INSERT_TRADES.index("), trade AS")
-        drawn = "counter AS (SELECT customer_id, nextval('drawn') - 1 AS before, 0::bigint AS xact FROM new"
+        begin, end = transitions.INSERT_TRADES.index("free AS"), transitions.INSERT_TRADES.index("), numbered AS")
+        drawn = """counter AS (
+            SELECT customer_id, drawn AS last, drawn - 1 AS before, 0::bigint AS xact, now() AS placed_at
+            FROM (SELECT customer_id, nextval('drawn') AS drawn FROM new) AS new
+        """
         unlocked = transitions.INSERT_TRADES[:begin] + drawn + transitions.INSERT_TRADES[end:]
         monkeypatch.setattr(transitions, "INSERT_TRADES", unlocked)
         first = Open(lambda: record(bob))
@@ -109,7 +115,7 @@ def test_those_who_come_at_once_are_recorded_by_one_statement(
 
     monkeypatch.setattr(transitions, "insert_trades", watched)
     first = Running(lambda: buy(alice, 1))
-    eventually(lambda: place.insert_batched._is_led)
+    eventually(lambda: place.insert_batched.is_led)
     placed = together(*[partial(buy, customer, n) for n in (2, 3) for customer in (alice, bob, bob)])
     first.result()
     assert [len(quantities) for quantities in sets] == [1, 6], "one alone, and then all who came meanwhile"
@@ -165,6 +171,71 @@ def test_one_who_used_a_key_twice_costs_the_others_of_the_set_nothing(
         buy(alice, key="k")
     assert not buy(bob, key="k")[1]
     assert (line(alice), line(bob)) == ([1, 2], [1, 2])
+
+
+def placing(customer: Customer, quantity: int = 1) -> Placing:
+    return Placing(Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=quantity), "test")
+
+
+def test_a_customer_who_is_locked_holds_up_no_other_of_the_set(alice: Customer, bob: Customer) -> None:
+    buy(bob)
+    lock = Open(lambda: list(Customer.objects.select_for_update().filter(id=alice.id)))
+    began = time.monotonic()
+    assert place.insert_set([placing(alice), placing(bob)]) == [False, True]
+    assert time.monotonic() - began < 1
+    alone = Running(lambda: buy(alice)[0].sequence)
+    eventually(waiting)
+    lock.commit()
+    assert alone.result() == 2, "as soon as the lock is gone"
+
+
+def test_what_one_of_a_set_does_wrong_is_its_own(alice: Customer, bob: Customer) -> None:
+    buy(bob)
+    assert place.insert_set([placing(alice, 2**70), placing(bob)]) == [False, False]
+    place.insert_alone(placing(bob), None)
+    assert line(bob) == [1, 2]
+    with pytest.raises(DataError):
+        place.insert_alone(placing(alice, 2**70), None)
+    with pytest.raises(DataError):
+        place.insert_set([placing(alice, 2**70)])
+
+
+def test_trades_of_one_customer_have_times_that_grow_strictly(bob: Customer) -> None:
+    buy(bob)
+    assert all(place.insert_set([placing(bob) for _ in range(50)]))
+    together(*[lambda: buy(bob)] * 8)
+    trades = list(Trade.objects.filter(customer=bob).order_by("sequence"))
+    assert all(earlier.placed_at < later.placed_at for earlier, later in pairwise(trades))
+    assert all(trade.status_changes.get().at == trade.placed_at for trade in trades)
+
+
+def test_times_grow_although_the_clock_goes_back(bob: Customer) -> None:
+    """As after a failover to a database whose clock is behind."""
+    buy(bob)
+    ahead = timezone.now() + timedelta(hours=1)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE trades_tradecounter DISABLE TRIGGER USER")
+        cursor.execute("UPDATE trades_tradecounter SET placed_at = %s", [ahead])
+        cursor.execute("ALTER TABLE trades_tradecounter ENABLE TRIGGER USER")
+    assert [buy(bob)[0].placed_at - ahead for _ in range(2)] == [timedelta(microseconds=n) for n in (1, 2)]
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_a_list_read_on_from_the_last_ones_time_loses_nothing(bob: Customer, newest_first: bool) -> None:
+    buy(bob)
+    assert all(place.insert_set([placing(bob) for _ in range(20)]))
+    read: list[Trade] = []
+    while page := find_trades(
+        bob.id,
+        TradeFilter(
+            placed_before=read[-1].placed_at if read and newest_first else None,
+            placed_after=read[-1].placed_at if read and not newest_first else None,
+        ),
+        3,
+        newest_first=newest_first,
+    ):
+        read += page
+    assert sorted(trade.sequence for trade in read) == list(range(1, 22))
 
 
 def test_one_key_many_times_at_once_is_one_trade(bob: Customer) -> None:

@@ -83,3 +83,44 @@ def test_nobody_is_lost_in_a_crowd() -> None:
     answers = together(*[partial(several, caller) for caller in range(16)])
     assert answers == [[caller * 100 + number for number in range(100)] for caller in range(16)]
     assert sorted(served) == list(range(1600))
+
+
+def test_a_leader_that_never_comes_back_keeps_nobody_for_ever() -> None:
+    held, served = threading.Event(), []
+
+    def serve(numbers: list[int]) -> list[int]:
+        served.append(numbers)
+        if numbers == [0]:
+            held.wait(20)
+        return numbers
+
+    call = Batcher(serve, wait_seconds_max=0.3)
+    first = Running(lambda: call(0))
+    eventually(lambda: served == [[0]])
+    assert call(1) == 1, "nobody had taken it, so it leads"
+    held.set()
+    assert first.result() == 0
+    assert call(2) == 2
+
+
+def test_a_caller_whose_leader_never_comes_back_gives_up() -> None:
+    held, served = threading.Event(), []
+
+    def serve(numbers: list[int]) -> list[int]:
+        served.append(numbers)
+        if len(numbers) == 1:
+            time.sleep(0.2)  # so that the others come meanwhile
+        else:
+            held.wait(20)
+        return numbers
+
+    call = Batcher(serve, wait_seconds_max=1)
+    first = Running(lambda: call(0))
+    eventually(lambda: served == [[0]])
+    others = [Running(lambda: call(1)), Running(lambda: call(2))]
+    eventually(lambda: any(other.is_done for other in others))
+    held.set()
+    first.result()
+    eventually(lambda: all(other.is_done for other in others))
+    assert len(served[1]) == 2
+    assert sorted(type(other.outcome.error).__name__ for other in others) == ["NoneType", "TimeoutError"]

@@ -55,6 +55,7 @@ class TradeCounter(models.Model):
     last = models.BigIntegerField()
     # The highest `xact` of the customer's status changes to PLACED.
     xact = models.BigIntegerField(db_default=0, editable=False)
+    placed_at = models.DateTimeField(null=True, editable=False, help_text="When the last trade was placed.")
 
     class Meta:
         triggers = [
@@ -93,7 +94,7 @@ class Trade(models.Model):
     claimed_at = models.DateTimeField(null=True)
     ask_at = models.DateTimeField(null=True, help_text="When the sweep next asks the exchange about it.")
     unanswered = models.SmallIntegerField(
-        db_default=0, help_text="How often in a row the exchange did not answer about it.", editable=False
+        default=0, db_default=0, editable=False, help_text="How often in a row the exchange did not answer about it."
     )
 
     price = models.DecimalField(**MONEY, null=True, help_text="USD per share.")
