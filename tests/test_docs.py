@@ -76,6 +76,18 @@ def test_every_file_exists(page: Path) -> None:
             assert any(list(folder.glob(path)) for folder in near), name
 
 
+WALKED = [ROOT / "docs/tutorial" / name for name in ("first-trade-by-page.md", "first-day-as-staff.md")]
+
+
+@pytest.mark.parametrize("page", WALKED, ids=lambda page: page.stem)
+def test_every_label_that_a_tutorial_names_is_on_a_page(page: Path) -> None:
+    labels = set(re.findall(r"\*\*([^*]+)\*\*", page.read_text()))
+    sources = [file for kind in ("html", "py") for file in ROOT.glob(f"[a-su-z]*/**/*.{kind}")]
+    shown = "".join(file.read_text() for file in [*sources, *(ROOT / "templates").rglob("*.html")])
+    assert len(labels) >= 10
+    assert {label for label in labels if label not in shown} == set()
+
+
 def test_every_page_that_the_code_names_exists() -> None:
     for file in sorted(ROOT.glob("[a-z]*/**/*.py")):
         for name in re.findall(r"\bdocs/[\w/-]+\.(?:md|ya?ml|cfg)\b", file.read_text()):
