@@ -15,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from brokerage import http_metrics
 from exchange import clock_skew
 from trades import queries
 from trades.controls import rules
@@ -135,4 +136,4 @@ registry.register(_Trading())
 
 def metrics(request: HttpRequest) -> HttpResponse:
     """Metrics in Prometheus' text format."""
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(generate_latest(registry) + http_metrics.render(), content_type=CONTENT_TYPE_LATEST)

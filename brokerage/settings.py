@@ -85,6 +85,7 @@ INSTALLED_APPS = [
     "alpaca_api",
 ]
 MIDDLEWARE = [
+    "brokerage.http_metrics.HttpMetrics",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
@@ -102,6 +103,7 @@ MIDDLEWARE = [
 ]
 # What programs' requests need of it, and where they go to: brokerage.wsgi.
 PROGRAM_MIDDLEWARE = [
+    "brokerage.http_metrics.HttpMetrics",
     "django.middleware.security.SecurityMiddleware",
     "office.access.ContentPolicy",
     "django.middleware.common.CommonMiddleware",

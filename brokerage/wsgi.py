@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.utils.http import parse_header_parameters
 
+from brokerage.http_metrics import share_between_workers
 from local.lifeline import MARK, die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
@@ -44,6 +45,7 @@ class Door(WSGIHandler):
             settings.MIDDLEWARE = everybodys
 
 
+share_between_workers(settings.DATA_DIR)
 django.setup(set_prefix=False)
 people = Door(settings.MIDDLEWARE)
 programs = Door(settings.PROGRAM_MIDDLEWARE)  # who have no use for sessions, messages, compression and the like

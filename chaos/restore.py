@@ -284,6 +284,7 @@ def _until(holds: Callable[[], bool]) -> None:
 
 
 def main() -> int:
+    """Run the drill; returns the exit code."""
     if shutil.which("age") is None:
         print("error: age is not installed (Debian: apt-get install age)", file=sys.stderr)
         return 1

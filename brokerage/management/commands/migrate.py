@@ -15,6 +15,8 @@ LOCK_TIMEOUT_MS = 2_000
 
 
 class Command(migrate.Command):
+    """Django's own command, with a limit on how long others wait for its locks."""
+
     help = migrate.Command.help + " Waits for no lock longer than two seconds; then it tries again, up to a minute."
 
     def handle(self, *args: Any, **options: Any) -> None:

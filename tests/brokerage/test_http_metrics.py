@@ -1,0 +1,71 @@
+"""Requests are counted by route and status, over all workers of a web server."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+DASHBOARDS = sorted((settings.BASE_DIR / "deploy/grafana").glob("*.json"))
+WORKER = """
+import sys
+from pathlib import Path
+from brokerage import http_metrics
+http_metrics.share_between_workers(Path(sys.argv[1]))
+from django.conf import settings
+settings.configure(ROOT_URLCONF="x")
+from django.http import HttpRequest, HttpResponse
+request = HttpRequest()
+request.method = "BREW"
+http_metrics.HttpMetrics(lambda request: HttpResponse(status=405))(request)
+print(http_metrics.render().decode())
+"""
+
+
+def told() -> str:
+    return Client().get("/metrics").content.decode()
+
+
+def test_a_request_is_counted_by_its_route_and_status(db: None) -> None:
+    name = 'brokerage_http_request_seconds_count{method="GET",route="/api/v1/trades/<uuid:trade_id>",status="401"}'
+
+    def counted() -> float:
+        found = re.search(rf"^{re.escape(name)} (.+)$", told(), re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    before = counted()
+    Client().get("/api/v1/trades/01a21876-4dee-71af-8fb9-efffff0beec1")
+    assert counted() == before + 1
+    assert "01a21876" not in told()
+
+
+@pytest.mark.process
+def test_workers_count_together_and_unknown_methods_are_one(tmp_path: Path) -> None:
+    for number in (1, 2):
+        said = subprocess.run(
+            [sys.executable, "-c", WORKER, str(tmp_path)],
+            cwd=settings.BASE_DIR,
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+        )
+        assert f'seconds_count{{method="other",route="none",status="405"}} {number}.0' in said.stdout, said.stderr
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
+def test_a_dashboard_shows_metrics_that_there_are(path: Path, db: None) -> None:
+    Client().get("/healthz")
+    named = {
+        word
+        for panel in json.loads(path.read_text())["panels"]
+        for target in panel.get("targets", [])
+        for word in re.findall(r"brokerage_\w+", target["expr"])
+    }
+    assert named
+    known = set(re.findall(r"^# TYPE (\S+) ", told(), re.MULTILINE))
+    assert {re.sub(r"_(bucket|count|sum)$", "", word) if word not in known else word for word in named} <= known
