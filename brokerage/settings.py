@@ -86,6 +86,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "brokerage.http_metrics.HttpMetrics",
+    "brokerage.request_id.RequestId",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
@@ -104,6 +105,7 @@ MIDDLEWARE = [
 # What programs' requests need of it, and where they go to: brokerage.wsgi.
 PROGRAM_MIDDLEWARE = [
     "brokerage.http_metrics.HttpMetrics",
+    "brokerage.request_id.RequestId",
     "django.middleware.security.SecurityMiddleware",
     "office.access.ContentPolicy",
     "django.middleware.common.CommonMiddleware",
@@ -378,6 +380,19 @@ SWEEP_JOBS = {
 # -- logs: one line an event, to standard output; colours where the reader is a terminal
 LOGGING_CONFIG = "brokerage.logs.configure"
 LOGGING = {"level": env("LOG_LEVEL", default="INFO"), "format": env("LOG_FORMAT", default="text")}
+
+# -- errors to Sentry, where a DSN is set (deploy/extras-requirements.txt); never with customers' data
+SENTRY_DSN = env("SENTRY_DSN", default="")
+if SENTRY_DSN:
+    import sentry_sdk
+
+    sentry_sdk.init(
+        SENTRY_DSN,
+        server_name=PROCESS_NAME,
+        send_default_pii=False,
+        max_request_body_size="never",
+        include_local_variables=False,
+    )
 
 # -- production: nothing starts with what would let somebody in
 if env.bool("PRODUCTION", default=False):

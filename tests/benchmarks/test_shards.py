@@ -1,0 +1,36 @@
+"""Customers over several databases: what the simulation promises of its map."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from benchmarks.shards import BUCKETS, bucket_of, grow, move_seconds, plan, spread
+
+
+def test_a_customer_keeps_its_bucket_for_ever() -> None:
+    assert [bucket_of(customer) for customer in (1, 2, 3, 1_000_000)] == [4014, 3604, 3714, 1864]
+    assert len({bucket_of(customer) for customer in range(100_000)}) == BUCKETS
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (4, 5), (5, 8), (16, 17)])
+def test_growth_moves_no_more_than_it_must_and_ends_even(before: int, after: int) -> None:
+    old = spread(before)
+    new = grow(old, after)
+    moved = [to for from_, to in zip(old, new, strict=True) if from_ != to]
+    assert set(moved) == set(range(before, after))
+    assert len(moved) <= BUCKETS * (after - before) / after + after
+    counts = Counter(new).values()
+    assert max(counts) - min(counts) <= 2
+
+
+def test_a_hundred_million_trades_a_day_ask_for_many_databases_and_a_million_for_few() -> None:
+    assert plan(1_000_000).shards <= 2
+    assert plan(100_000_000).shards > 50
+
+
+def test_customers_are_refused_for_less_than_a_second_while_their_bucket_moves() -> None:
+    background, refused = move_seconds(1_000_000, 5.0)
+    assert background > 10
+    assert refused < 1

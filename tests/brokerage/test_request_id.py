@@ -1,0 +1,27 @@
+"""A request's id goes from the balancer into every log line that the request causes."""
+
+import pytest
+import structlog
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
+
+from brokerage.request_id import RequestId
+
+
+@pytest.mark.parametrize("given", ["", "short", "a b c d e f g h i", "x" * 65, "id\nforged"])
+def test_an_id_that_is_none_is_left_out(given: str, db: None) -> None:
+    assert "X-Request-ID" not in Client(headers={"X-Request-ID": given} if given else {}).get("/healthz").headers
+
+
+def test_what_is_logged_and_the_answer_have_the_id() -> None:
+    bound: dict[str, object] = {}
+
+    def view(request: HttpRequest) -> HttpResponse:
+        bound.update(structlog.contextvars.get_contextvars())
+        return HttpResponse()
+
+    given = "0f6d0c1e-7d0a-4d0e-9f64-9d5a0c5a1f11"
+    request = RequestFactory(headers={"X-Request-ID": given}).get("/")
+    assert RequestId(view)(request).headers["X-Request-ID"] == given
+    assert bound["request"] == given
+    assert "request" not in structlog.contextvars.get_contextvars()
