@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
@@ -33,6 +34,8 @@ def share_between_workers(data_dir: Path) -> None:
 
 class HttpMetrics:
     """Middleware, the outermost: measures what all others and the view take together."""
+
+    seconds: Any  # a Histogram, made once for both lists of middleware
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         from prometheus_client import Histogram
