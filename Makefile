@@ -27,7 +27,7 @@ cluster-fault: $(INSTALLED)  ## break a node of the cluster (FAULT="power db1 30
 	@exec $(BIN)/python -m cluster fault $(FAULT)
 
 test: $(INSTALLED)  ## run the tests, with a PostgreSQL and a Valkey of their own (ARGS="-k trade -x")
-	@exec $(WITH_SERVICES) $(BIN)/python -m pytest $(ARGS)
+	@exec $(WITH_SERVICES) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 quick: $(INSTALLED)  ## run in parallel all tests that start no second process (ARGS="-k trade -x")
 	@exec $(WITH_SERVICES) $(BIN)/python -m pytest -m quick -n $(WORKERS) --dist worksteal -q $(ARGS)

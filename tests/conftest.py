@@ -19,11 +19,14 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from pytest_django.plugin import DjangoDbBlocker
 
 from accounts import tokens
 from accounts.models import Customer
 from exchange import exchange_time, gateway, market, prices
+from tests import template
 from tests.people import open_account, receive_shares
 from trades import checks, lane
 
@@ -68,6 +71,31 @@ class StandInExchange:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             content = answer.read()
         return json.loads(content) if content else None
+
+
+@pytest.fixture(scope="session")
+def migrated_dump(pytestconfig: pytest.Config) -> Path | None:
+    """Where the dump of the migrated database is kept between runs; None where nothing is kept."""
+    cache = getattr(pytestconfig, "cache", None)
+    return template.kept_dump(cache.mkdir("database")) if cache else None
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, migrated_dump: Path | None) -> None:
+    """Make the session's database out of the dump, if there is one, however long that takes."""
+    connection.settings_dict["OPTIONS"] = template.UNHURRIED
+    if migrated_dump and migrated_dump.exists():
+        connection.settings_dict["TEST"]["TEMPLATE"] = template.load(migrated_dump)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker, migrated_dump: Path | None) -> None:
+    """Keep the dump, if the session's database had to be migrated, and limit the time of statements from here on."""
+    if migrated_dump and not migrated_dump.exists():
+        template.keep(migrated_dump)
+    connection.settings_dict["OPTIONS"] = template.OPTIONS
+    with django_db_blocker.unblock():
+        connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,31 +1,44 @@
-"""Which tests are quick: those that carry none of the markers below, and start no process of their own.
+"""The kinds of tests: quick ones, and those that a marker calls slow, with the reason.
 
-The stand-in exchange is the exception: every worker has one, started once in half a second.
+A test without a slow marker is quick, and may not start a process. The stand-in exchange is the exception: every worker
+has one, started in half a second.
 """
 
 import sys
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-SLOW = ("process", "story", "browser", "rabbitmq", "big")  # pyproject.toml says what each means
+# pyproject.toml says what each means. In this order they are handed to parallel workers: what takes longest goes first.
+SLOW = ("story", "rabbitmq", "browser", "big", "process")
+# Tests that share servers, or load the machine so much that two at once would disturb each other, go to one worker.
+GROUPS = {"story": "story", "rabbitmq": "story", "browser": "browser"}
 STARTS_A_PROCESS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
-ALLOWED = "exchange.simulator"
+ALLOWED = {"exchange.simulator", "pg_dump", "pg_restore"}  # what sets a session up
 
 _running: pytest.Item | None = None
+
+
+def slow_marker(item: pytest.Item) -> str | None:
+    """Return the first of SLOW that the test is marked with; None for a quick test."""
+    return next((name for name in SLOW if item.get_closest_marker(name)), None)
 
 
 def pytest_configure() -> None:
     sys.addaudithook(_refuse_unannounced_processes)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as quick what is not slow, before `-m` selects."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Mark quick tests before `-m` selects, and order the tests for parallel workers after pytest-django has."""
     for item in items:
-        if not any(item.get_closest_marker(name) for name in SLOW):
-            item.add_marker("quick")
+        kind = slow_marker(item)
+        item.add_marker("quick" if kind is None else pytest.mark.xdist_group(GROUPS.get(kind, item.path.stem)))
+    yield
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: SLOW.index(kind) if (kind := slow_marker(item)) else len(SLOW))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,8 +52,24 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def _refuse_unannounced_processes(event: str, arguments: tuple[Any, ...]) -> None:
-    if event not in STARTS_A_PROCESS or _running is None or not _running.get_closest_marker("quick"):
+    if event not in STARTS_A_PROCESS or _running is None or slow_marker(_running):
         return
-    if event == "subprocess.Popen" and ALLOWED in map(str, arguments[1]):
+    if event == "subprocess.Popen" and ALLOWED & {Path(str(word)).name for word in arguments[1]}:
         return
     raise RuntimeError(f"{_running.nodeid} starts a process ({event}): mark it with one of {', '.join(SLOW)}")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the figures that stories have recorded."""
+    reports = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
+    lines = [
+        line
+        for report in reports
+        if report.when == "call"
+        for name, line in report.user_properties
+        if name == "figures"
+    ]
+    if lines:
+        terminalreporter.section("stories")
+        for line in lines:
+            terminalreporter.write_line(line)

@@ -36,7 +36,13 @@ if WORKER != "gw0" and (_services / "postgres").exists():  # else the server is 
     os.environ["DATABASE_URL"] = start_postgresql(POSTGRESQL_DIR)
 
 from brokerage.settings import *  # noqa: E402, F403
+from brokerage.settings import DATABASES  # noqa: E402
 from brokerage.settings import PASSWORD_HASHERS as REAL_PASSWORD_HASHERS  # noqa: E402
 
 # Argon2 is slow on purpose; tests open hundreds of accounts.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *REAL_PASSWORD_HASHERS]
+
+# A test is one transaction, which lasts as long as the test does on a machine that is busy with others.
+DATABASES["default"]["OPTIONS"]["options"] += (
+    " -c transaction_timeout=120000 -c idle_in_transaction_session_timeout=60000"
+)

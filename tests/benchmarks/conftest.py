@@ -4,22 +4,22 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from benchmarks.database import Database
+from tests.settings import POSTGRESQL_DIR
 
 
 @pytest.fixture(scope="module")
 def administrator(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Database]:
     """The tests' database, seen by who may load in bulk; it is emptied when the module is done."""
-    if not (settings.POSTGRESQL_DIR / "keys.json").exists():
+    if not (POSTGRESQL_DIR / "keys.json").exists():
         pytest.skip("the server is not ours, so that we can't load in bulk")
     with django_db_blocker.unblock():
         server = os.environ["DATABASE_URL"].rpartition("/")[0]
-        database = Database(settings.POSTGRESQL_DIR, f"{server}/{connection.settings_dict['NAME']}")
+        database = Database(POSTGRESQL_DIR, f"{server}/{connection.settings_dict['NAME']}")
         try:
             yield database
         finally:

@@ -103,20 +103,6 @@ def tell(record_property: Callable[[str, object], None]) -> Callable[..., None]:
     return tell
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    told = [
-        line
-        for reports in (terminalreporter.stats.get(outcome, []) for outcome in ("passed", "failed"))
-        for report in reports
-        for name, line in getattr(report, "user_properties", [])
-        if name == "figures" and report.when == "call"
-    ]
-    if told:
-        terminalreporter.section("stories")
-        for line in told:
-            terminalreporter.write_line(line)
-
-
 def audit(brokerage: Brokerage) -> dict[str, Any]:
     """What `manage.py audit_books --json` says."""
     done = brokerage.manage("audit_books", "--json", timeout=120)
