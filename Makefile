@@ -3,7 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/installed
+# What runs the brokerage, and what else it takes to work on it; each is a file that says when it was installed.
+RUNTIME := $(VENV)/installed
+TOOLS := $(VENV)/installed-dev
 # How many tests run at once; ARGS="-n0 --pdb" for a debugger.
 WORKERS ?= auto
 WITH_SERVICES := $(BIN)/python -m local with-services --no-fsync --
@@ -14,37 +16,37 @@ WITH_SERVICES := $(BIN)/python -m local with-services --no-fsync --
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-22s%s\n' "$$name" "$$text"; done
 
-run: $(INSTALLED)  ## run the whole brokerage on this machine, until Ctrl-C
+run: $(RUNTIME)  ## run the whole brokerage on this machine, until Ctrl-C
 	@exec $(BIN)/python -m local run
 
-cluster: $(INSTALLED)  ## run it highly available: 20 nodes in network namespaces, until Ctrl-C (Linux, root; PORT)
+cluster: $(RUNTIME)  ## run it highly available: 20 nodes in network namespaces, until Ctrl-C (Linux, root; PORT)
 	@exec $(BIN)/python -m cluster up
 
-cluster-status: $(INSTALLED)  ## watch the cluster's nodes, roles, lag, and who serves the lanes
+cluster-status: $(RUNTIME)  ## watch the cluster's nodes, roles, lag, and who serves the lanes
 	@exec $(BIN)/python -m cluster status
 
-cluster-fault: $(INSTALLED)  ## break a node of the cluster (FAULT="power db1 30")
+cluster-fault: $(RUNTIME)  ## break a node of the cluster (FAULT="power db1 30")
 	@exec $(BIN)/python -m cluster fault $(FAULT)
 
-test: $(INSTALLED)  ## run the tests, with a PostgreSQL and a Valkey of their own (ARGS="-k trade -x")
+test: $(TOOLS)  ## run the tests, with a PostgreSQL and a Valkey of their own (ARGS="-k trade -x")
 	@exec $(WITH_SERVICES) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
-quick: $(INSTALLED)  ## run in parallel all tests that start no second process (ARGS="-k trade -x")
+quick: $(TOOLS)  ## run in parallel all tests that start no second process (ARGS="-k trade -x")
 	@exec $(WITH_SERVICES) $(BIN)/python -m pytest -m quick -n $(WORKERS) --dist worksteal -q $(ARGS)
 
-bench: $(INSTALLED)  ## measure against what the database itself can do (BENCH_ONLY=limit,settled BENCH_SECONDS=15)
+bench: $(RUNTIME)  ## measure against what the database itself can do (BENCH_ONLY=limit,settled BENCH_SECONDS=15)
 	@exec $(BIN)/python -m benchmarks
 
-chaos: $(INSTALLED)  ## break everything that can be broken, and prove that nothing came of it (CHAOS_SECONDS=120, CHAOS_SEED)
+chaos: $(TOOLS)  ## break everything that can be broken, and prove that nothing came of it (CHAOS_SECONDS=120, CHAOS_SEED)
 	@exec $(BIN)/python -m chaos
 
-chaos-cluster: $(INSTALLED)  ## kill and cut off every kind of node of a cluster, and prove the same (CHAOS_RATE, CHAOS_SECONDS)
+chaos-cluster: $(TOOLS)  ## kill and cut off every kind of node of a cluster, and prove the same (CHAOS_RATE, CHAOS_SECONDS)
 	@exec $(BIN)/python -m chaos --cluster
 
-restore-drill: $(INSTALLED)  ## back up, lose the database, restore to a point in time, and prove what is there
+restore-drill: $(TOOLS)  ## back up, lose the database, restore to a point in time, and prove what is there
 	@exec $(BIN)/python -m chaos.restore
 
-lint: $(INSTALLED)  ## check style, types and import rules
+lint: $(TOOLS)  ## check style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/djhtml --check --tabwidth 2 templates */templates
@@ -52,38 +54,45 @@ lint: $(INSTALLED)  ## check style, types and import rules
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -ll -c pyproject.toml -r web accounts exchange trades feed webhooks alpaca_api office brokerage local chaos benchmarks -x benchmarks/peers
 
-format: $(INSTALLED)  ## format the code and the templates
+format: $(TOOLS)  ## format the code and the templates
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 	$(BIN)/djhtml --tabwidth 2 templates */templates
 
-schema: $(INSTALLED)  ## write docs/openapi.yaml from the code
+schema: $(TOOLS)  ## write docs/openapi.yaml from the code
 	@DATABASE_URL=postgres://none@127.0.0.1:1/none SECRET_KEY=unused EXCHANGE_SECRET= \
 		$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
-requirements:  ## pin everything that requirements-run.in and requirements.in ask for (needs uv)
-	@uv=$$(command -v uv || echo $(BIN)/uv); \
-	[ -x "$$uv" ] || { echo "error: uv is not installed: https://docs.astral.sh/uv/" >&2; exit 1; }; \
-	for name in requirements-run requirements; do \
-		"$$uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
+requirements: $(TOOLS)  ## pin everything that the requirements*.in ask for
+	@for name in requirements requirements-local requirements-dev; do \
+		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
 	done
 
-install: $(INSTALLED)  ## make .venv and install requirements.txt (the others do it by themselves)
+install: $(TOOLS)  ## make .venv with everything it takes to work on the brokerage (the others do it by themselves)
 
-# With uv where there is one, else with pip. Touched last, so that an installation that broke off is repeated.
-$(INSTALLED): requirements.txt
+$(RUNTIME): requirements.txt requirements-local.txt
+	$(install)
+	@touch $@
+
+$(TOOLS): requirements.txt requirements-local.txt requirements-dev.txt
+	$(install)
+	@touch $(RUNTIME) $@
+
+# Installs what the target depends on, with uv where there is one, else with pip. The target is touched last, so that an
+# installation that broke off is repeated.
+define install
 	@command -v "$(PYTHON)" >/dev/null || { echo "error: $(PYTHON) is not installed: install Python 3.11 or newer" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "error: Python 3.11 or newer is needed, $(PYTHON) is older: install one and say make PYTHON=/path/to/it" >&2; exit 1; }
-	@echo "installing requirements.txt into $(VENV)"
+	@echo "installing $^ into $(VENV)"
 	@uv=$$(command -v uv || { [ -x $(BIN)/uv ] && echo $(BIN)/uv; } || true); \
 	if [ -n "$$uv" ] && "$$uv" --version >/dev/null 2>&1; then \
 		$(BIN)/python -c '' 2>/dev/null || "$$uv" venv --quiet --clear --python "$$(command -v "$(PYTHON)")" $(VENV) && \
-		"$$uv" pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.txt; \
+		"$$uv" pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(addprefix -r ,$^); \
 	else \
 		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 			echo "error: $(PYTHON) comes without venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }; \
 		$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV) && \
-		$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes -r requirements.txt; \
+		$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes $(addprefix -r ,$^); \
 	fi
-	@touch $@
+endef
