@@ -36,7 +36,7 @@ def run_tests(*command: str, **environment: str) -> subprocess.CompletedProcess[
         name: value for name, value in os.environ.items() if name not in OF_THIS_RUN and not name.startswith("PYTEST")
     }
     return subprocess.run(
-        [*command, *TESTS], cwd=PROJECT, env=inherited | environment, capture_output=True, text=True, timeout=60
+        [*command, *TESTS], cwd=PROJECT, env=inherited | environment, capture_output=True, text=True, timeout=300
     )
 
 
