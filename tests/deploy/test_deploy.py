@@ -91,7 +91,7 @@ def test_the_image_copies_what_it_runs() -> None:
     assert compiled is not None
     for name in compiled[1].split():
         assert (settings.BASE_DIR / name / "__init__.py").exists(), name
-    assert "requirements-run.txt" in text
+    assert "-r requirements.txt" in text
     assert re.search(r"^USER 10001$", text, re.MULTILINE)
 
 
