@@ -133,7 +133,7 @@ async def serve(settings: Settings) -> None:
     trading, market_data = TradingApi(orders, engine, faults), MarketDataApi(market, announcements, clock, faults)
     tester = TesterApi(announcements, market, clock, faults, engine, callbacks)
     app = App(trading.routes() | market_data.routes(), tester.routes(), faults, clock)
-    server = HttpServer(app, BODY_BYTES_MAX)
+    server = HttpServer(app, app.refuse, BODY_BYTES_MAX)
     try:
         await server.start(settings.host, settings.port)
     except OSError as error:

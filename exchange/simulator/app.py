@@ -79,22 +79,28 @@ class App:
     async def _answer(self, endpoint: Endpoint, request: Request, caller: Caller, name: str) -> Response | None:
         # Taken before the endpoint looks at anything: a trade that it does not know had not arrived by this time.
         at = self._clock.now()
-        headers: list[tuple[str, str]] = []
         try:
             found = await endpoint(Call(request, caller, at, name))
-            if found is None:
-                return None
-            status, body = found
         except Exception as failure:  # noqa: BLE001 - whatever went wrong is answered in JSON
             problem = _problem(failure, request)
-            status, body = problem.status, problem.body
-            headers += problem.headers
-        headers += [
-            ("content-type", "application/json"),
-            ("date", formatdate(at / SECOND, usegmt=True)),
-            ("exchange-time", format_time(at)),
-        ]
-        return Response(status, headers, json.dumps(body, separators=(",", ":")).encode())
+            return _response(at, problem.status, problem.body, problem.headers)
+        return None if found is None else _response(at, *found)
+
+    def refuse(self, status: int, detail: str) -> Response:
+        """Answer what is not an HTTP request."""
+        problem = Problem(status, "not_http", detail, headers=(("connection", "close"),))
+        return _response(self._clock.now(), problem.status, problem.body, problem.headers)
+
+
+def _response(at: int, status: int, body: Any, headers: tuple[tuple[str, str], ...] = ()) -> Response:
+    """Write an answer that carries the exchange's time."""
+    all_headers = [
+        *headers,
+        ("content-type", "application/json"),
+        ("date", formatdate(at / SECOND, usegmt=True)),
+        ("exchange-time", format_time(at)),
+    ]
+    return Response(status, all_headers, json.dumps(body, separators=(",", ":")).encode())
 
 
 def _route(path: str, routes: Routes) -> tuple[str, str]:

@@ -59,12 +59,16 @@ class Caller:
 #: Answers a call. None closes the connection without an answer.
 Handler = Callable[[Request, Caller], Awaitable[Response | None]]
 
+#: Answers with a status what is not an HTTP request; the text says why.
+Refuser = Callable[[int, str], Response]
+
 
 class HttpServer:
     """Listens at one address and hands each call to the handler, one at a time per connection."""
 
-    def __init__(self, handler: Handler, body_bytes_max: int) -> None:
+    def __init__(self, handler: Handler, refuser: Refuser, body_bytes_max: int) -> None:
         self._handler = handler
+        self._refuser = refuser
         self._body_bytes_max = body_bytes_max
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -102,8 +106,7 @@ class HttpServer:
                     return
             except h11.RemoteProtocolError as error:
                 if protocol.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-                    refusal = Response(error.error_status_hint, [("connection", "close")], b"")
-                    await _send(refusal, writer, protocol, with_body=False)
+                    await _send(self._refuser(error.error_status_hint, str(error)), writer, protocol, with_body=True)
                 return
             response = await self._handler(request, Caller(reader, protocol))
             if response is None:

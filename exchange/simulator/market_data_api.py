@@ -19,7 +19,7 @@ from exchange.simulator.parameters import Call, Query
 
 QUOTES_MAX = 200
 BARS_MAX = 1000
-BARS_OF_MANY_MAX = 30_000
+BARS_OF_MANY_MAX = 20_000
 BARS_DEFAULT = 300
 CALENDAR_DAYS_MAX = 3660
 PAGE_MAX = 1000
@@ -38,6 +38,8 @@ class MarketDataApi:
         self._announcements = announcements
         self._clock = clock
         self._faults = faults
+        hours = market.hours
+        self._nyse: Hours = hours if isinstance(hours, Nyse) else Nyse()
 
     def routes(self) -> Routes:
         """Endpoints by path and method."""
@@ -71,8 +73,8 @@ class MarketDataApi:
         """One stock's prices over a period, in bars."""
         self._require_listed(call.name, call.at)
         start, end, step = _period(call.query(), call.at)
-        bars = await asyncio.to_thread(self._market.bars, call.name, start, end, step, call.at)
-        return 200, {"stockTicker": call.name, "step": step // SECOND, "results": [_bar_json(bar) for bar in bars]}
+        bars = await asyncio.to_thread(self._bars, call.name, start, end, step, call.at)
+        return 200, {"stockTicker": call.name, "step": step // SECOND, "results": bars}
 
     async def bars_of_many(self, call: Call) -> tuple[int, Any]:
         """The bars of many stocks over one period."""
@@ -83,10 +85,12 @@ class MarketDataApi:
             raise Invalid([error("step", f"must make at most {BARS_OF_MANY_MAX} bars of all stocks together")])
 
         def results() -> list[dict[str, Any]]:
-            stocks = ((ticker, self._market.bars(ticker, start, end, step, call.at)) for ticker in listed)
-            return [{"stockTicker": ticker, "bars": [_bar_json(bar) for bar in bars]} for ticker, bars in stocks]
+            return [{"stockTicker": one, "bars": self._bars(one, start, end, step, call.at)} for one in listed]
 
         return 200, {"step": step // SECOND, "results": await asyncio.to_thread(results), "unknown": unknown}
+
+    def _bars(self, ticker: str, start: int, end: int, step: int, now: int) -> list[dict[str, Any]]:
+        return [_bar_json(bar) for bar in self._market.bars(ticker, start, end, step, now)]
 
     def _listed(self, query: Query, most: int, at: int) -> tuple[list[str], list[str]]:
         """The tickers that a call asks for: those that are listed, and the others."""
@@ -129,9 +133,8 @@ class MarketDataApi:
 
     async def calendar(self, call: Call) -> tuple[int, Any]:
         """The New York Stock Exchange's trading days, whatever hours this exchange keeps."""
-        hours = self._market.hours
-        query = call.query()
-        nyse: Hours = hours if isinstance(hours, Nyse) else Nyse(hours.closures.values())
+        query, hours, nyse = call.query(), self._market.hours, self._nyse
+        nyse.closures = hours.closures
         start = query.date("start", nyse.day_of(call.at))
         end = query.date("end", min(start, date(9990, 1, 1)) + timedelta(days=30))
         if not 0 <= (end - start).days <= CALENDAR_DAYS_MAX:

@@ -1,6 +1,6 @@
 """Days announced at short notice: the market stays closed, or closes early, for the clock, the calendar and trades."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from datetime import time as clock_time
 from zoneinfo import ZoneInfo
 
@@ -67,23 +67,19 @@ def test_bad_closures_change_nothing(exchange, closures, field):
 
 
 def test_an_exchange_that_never_closes_can_be_closed_and_opened_again(exchange, broker, trade, wait_until):
-    closes = datetime.now(EASTERN) + timedelta(seconds=2)
-    day = datetime.now(UTC).date()
-    if closes.date() != day:
-        pytest.skip("Eastern and UTC days differ in the evening")
-    status, body = put(exchange, {"date": day.isoformat(), "close": closes.strftime("%H:%M:%S")})
-    assert status == 200, body
+    morning = datetime(2031, 3, 4, 10, 0, tzinfo=EASTERN)
+    exchange.call("PUT", "/v1/clock", {"offsetSeconds": (morning - datetime.now(UTC)).total_seconds()})
+    assert put(exchange, {"date": "2031-03-04", "close": "10:00:02"})[0] == 200
+    assert exchange.get("/v1/clock")["nextClose"] == "2031-03-04T15:00:02.000000Z"
     wait_until(lambda: not exchange.get("/v1/clock")["isOpen"])
-    mine = trade()
+    mine = trade(expiresAt=None)
     exchange.execute(broker.url, mine)
     assert exchange.final(mine["tradeId"])["reasonCode"] == "past_market_hours"
-    clock = exchange.get("/v1/clock")
-    assert clock["nextOpen"] == f"{day + timedelta(days=1)}T00:00:00.000000Z"
-    closed_at = exchange.get("/v1/quotes/AAPL")
-    assert closed_at["at"] < clock["at"]
+    assert exchange.get("/v1/clock")["nextOpen"] == "2031-03-05T00:00:00.000000Z"
+    assert exchange.get("/v1/quotes/AAPL")["at"] == "2031-03-04T15:00:02.000000Z"
     exchange.call("DELETE", "/v1/closures")
     assert exchange.get("/v1/clock")["isOpen"]
-    mine = trade()
+    mine = trade(expiresAt=None)
     exchange.execute(broker.url, mine)
     assert exchange.final(mine["tradeId"])["status"] == "FILLED"
 

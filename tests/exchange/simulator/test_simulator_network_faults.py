@@ -189,7 +189,10 @@ def test_what_is_no_http_is_refused_and_the_exchange_goes_on(exchange):
         with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as connection:
             try:
                 connection.sendall(noise)
-                assert connection.recv(65536)[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 431")
+                answer = connection.recv(65536)
+                assert answer[:12] in (b"HTTP/1.1 400", b"HTTP/1.1 431")
+                assert b"exchange-time: " in answer.lower()
+                assert b'"code":"not_http"' in answer
             except OSError:
                 pass  # it hung up before it had read all of it
     assert exchange.get("/healthz") == {"status": "ok"}
