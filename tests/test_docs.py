@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.core.management import get_commands
+
+from trades.models import Reason
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
@@ -118,6 +121,24 @@ def test_every_setting_is_described() -> None:
     described = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs/reference/settings.md").read_text()))
     assert len(read) > 25
     assert read - described == set()
+
+
+def test_every_reason_code_is_described() -> None:
+    section = (ROOT / "docs/reference/error-codes.md").read_text().partition("## Reason codes of rejected trades")[2]
+    described = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    assert described == set(Reason.values)
+
+
+def test_what_enforces_an_invariant_exists() -> None:
+    table = (ROOT / "docs/explanation/architecture.md").read_text().partition("| invariant | enforced by |")[2]
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", table.partition("\n\n")[0]))
+    there = {
+        rule.name
+        for model in apps.get_models()
+        for rule in (*model._meta.constraints, *model._meta.indexes, *getattr(model._meta, "triggers", ()))
+    }
+    assert len(named) >= 12
+    assert named - there == set()
 
 
 DECISIONS = sorted((ROOT / "docs/explanation/adr").glob("[0-9]*.md"))
