@@ -50,6 +50,11 @@ def due_customers(rules: Rules, *, after_seconds: float = 0, limit: int = DUE_CU
         return [Due(*row) for row in cursor.fetchall()]
 
 
+def overdue_trades(after_seconds: int, limit: int = 100) -> list[Trade]:
+    """Return trades that have been IN PROGRESS for longer than this, the longest first: no machine may end them."""
+    return list(Trade.objects.raw(OVERDUE, [after_seconds, limit]))
+
+
 def oldest_placed(customer_ids: Iterable[int], each_max: int) -> list[Trade]:
     """Return each customer's oldest PLACED trades in line, up to `each_max`; none where a trade is in flight."""
     return list(Trade.objects.raw(OLDEST_PLACED, [list(customer_ids), each_max]))
@@ -90,6 +95,11 @@ DUE = """
     WHERE since <= statement_timestamp() - make_interval(secs => %(after_seconds)s)
        OR since > statement_timestamp() + interval '1 minute'
     GROUP BY customer_id ORDER BY seconds DESC LIMIT %(limit)s
+"""
+OVERDUE = """
+    SELECT * FROM trades_trade
+    WHERE status = 'IN PROGRESS' AND claimed_at < statement_timestamp() - make_interval(secs => %s)
+    ORDER BY claimed_at LIMIT %s
 """
 # 'waiting' is part of the statement and not a parameter: otherwise a generic plan could not use the partial index.
 WAITING_REPORTS = """

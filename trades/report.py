@@ -20,27 +20,32 @@ def store_reports(bodies: list[dict[str, Any]], source: Report.Source) -> None:
     Nothing is judged here; the turn that follows does that. A report about no trade of ours, or one that cannot be
     read, is stored too, for the back office.
 
-    Idempotent: yes. A report that was stored before is not stored again.
+    Idempotent: yes. A report that was stored before is not stored again. But where it is in review and its trade still
+    in flight, it waits for a turn again, because it may be settled now.
     """
-    if not bodies:
-        return
-    texts = [canonical(body) for body in bodies]
-    trade_ids = [_trade_id(body) for body in bodies]
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
+    if bodies:
+        with transaction.atomic(durable=True):
+            insert_reports(bodies, source)
+        log.info("reported", trades=[str(_trade_id(body)) for body in bodies], source=str(source))
+
+
+def insert_reports(bodies: list[dict[str, Any]], source: Report.Source) -> None:
+    """Do what `store_reports` does, as part of the caller's transaction."""
+    by_text = {canonical(body): _trade_id(body) for body in bodies}
+    with connection.cursor() as cursor:
         cursor.execute(
             STORE_REPORTS,
             [
                 source,
-                trade_ids,
-                [sha256(text.encode()).digest() for text in texts],
-                texts,
+                list(by_text.values()),
+                [sha256(text.encode()).digest() for text in by_text],
+                list(by_text),
             ],
         )
         customer_ids = {customer_id for (customer_id,) in cursor.fetchall()}
-        if None in customer_ids:
-            log.error("report about a trade that we do not have; stored for the back office", source=source)
-        ring_on_commit(customer_ids - {None})
-    log.info("reported", trades=list(map(str, trade_ids)), source=str(source))
+    if None in customer_ids:
+        log.error("report about a trade that we do not have; stored for the back office", source=source)
+    ring_on_commit(customer_ids - {None})
 
 
 def _trade_id(body: dict[str, Any]) -> UUID | None:
@@ -59,6 +64,8 @@ STORE_REPORTS = """
     FROM unnest(%s::uuid[], %s::bytea[], %s::text[]) WITH ORDINALITY AS new (trade_id, digest, body, place)
     LEFT JOIN trades_trade AS t ON t.id = new.trade_id
     ORDER BY new.trade_id, new.place
-    ON CONFLICT (digest) DO NOTHING
+    ON CONFLICT (digest) DO UPDATE SET outcome = 'waiting', reason = '', handled_at = NULL
+    WHERE trades_report.outcome IN ('breaks_terms', 'malformed') AND EXISTS (
+        SELECT FROM trades_trade AS open WHERE open.id = trades_report.trade_id AND open.status = 'IN PROGRESS')
     RETURNING customer_id
 """

@@ -1,14 +1,16 @@
 """Settle: post what the exchange reported.
 
 A report ends its trade where the trade is in flight and the report keeps to its terms. Every other report is kept for
-manual review, with what is wrong with it, and changes nothing.
+manual review, with what is wrong with it, and changes nothing. While its trade is in flight no verdict is the last one:
+the account or the software may change. So a report is judged again when the exchange repeats it, and when staff asks.
 """
 
 import json
 
 import structlog
+from django.db import transaction
 
-from accounts.ledger import LARGEST_AMOUNT, Account, Books
+from accounts.ledger import Account, AccountFull, Books, open_books
 from exchange.messages import Malformed, storable
 from exchange.messages import Report as Word
 from trades import queries, transitions
@@ -60,20 +62,54 @@ class BreaksTerms(Exception):
 
 
 def _settle_one(account: Account, trade: Trade, word: Word) -> Ending:
-    _check_terms(account, trade, word)
-    if trade.type == Type.BUY:
-        account.release_cash(trade.hold)
-    else:
-        account.release_shares(trade.ticker, trade.quantity)
+    _check_terms(trade, word)
+    _release(account, trade)
     if word.fill is None:
         known = word.reason_code in Reason.values
         return Ending(trade, Status.REJECTED, word.reason_code if known else Reason.EXCHANGE_ERROR, reason=word.reason)
     post = account.buy if trade.type == Type.BUY else account.sell
-    post(trade.id, trade.ticker, trade.quantity, word.fill.price, word.fill.amount)
+    try:
+        post(trade.id, trade.ticker, trade.quantity, word.fill.price, word.fill.amount)
+    except AccountFull as error:
+        hold(account, trade)
+        raise BreaksTerms(f"It cannot be posted now: {error.__doc__}") from None
     return Ending(trade, Status.FILLED, price=word.fill.price, amount=word.fill.amount, reason=word.reason)
 
 
-def _check_terms(account: Account, trade: Trade, word: Word) -> None:
+def hold(account: Account, trade: Trade) -> None:
+    """Set aside what a trade may need: the shares of a SELL, or the `max_price` of a BUY.
+
+    Raises:
+        InsufficientFunds: There is no such cash available.
+        InsufficientShares: There are not as many shares available.
+    """
+    if trade.type == Type.BUY:
+        account.hold_cash(trade.hold)
+    else:
+        account.hold_shares(trade.ticker, trade.quantity)
+
+
+def _release(account: Account, trade: Trade) -> None:
+    if trade.type == Type.BUY:
+        account.release_cash(trade.hold)
+    else:
+        account.release_shares(trade.ticker, trade.quantity)
+
+
+def set_aside(customer_id: int, error: BaseException) -> None:
+    """Put a customer's waiting reports aside for manual review, because a turn failed on them.
+
+    Otherwise each further turn of the customer, and of every set with the customer in it, would fail on them as well.
+    """
+    with transaction.atomic(durable=True):
+        books = open_books([customer_id])
+        reason = storable(f"A turn failed on it: {error!r}")
+        transitions.write_verdicts(
+            [Verdict(report, Outcome.BREAKS_TERMS, reason) for report in queries.waiting_reports(books.customer_ids)]
+        )
+
+
+def _check_terms(trade: Trade, word: Word) -> None:
     """Check a report against its trade.
 
     Raises:
@@ -88,8 +124,6 @@ def _check_terms(account: Account, trade: Trade, word: Word) -> None:
             raise BreaksTerms(f"{word.quantity} at {word.fill.price} do not make {word.fill.amount}")
         if trade.type == Type.BUY and word.fill.amount > trade.hold:
             raise BreaksTerms(f"{word.fill.amount} is more than the {trade.hold} allowed")
-        if trade.type == Type.SELL and account.amount + word.fill.amount > LARGEST_AMOUNT:
-            raise BreaksTerms(f"{word.fill.amount} more is more than an account can hold")
 
 
 def _says_the_same(word: Word, trade: Trade, ending: Ending | None) -> bool:

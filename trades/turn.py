@@ -10,14 +10,14 @@ from datetime import datetime
 import structlog
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
-from accounts.ledger import Account, Books, InsufficientFunds, InsufficientShares, open_books
+from accounts.ledger import Books, InsufficientFunds, InsufficientShares, open_books
 from exchange import gateway
 from trades import asking, queries, transitions
 from trades.controls import rules
 from trades.execute import execute
 from trades.lane import ring_on_commit
 from trades.models import Reason, Status, Trade, Type
-from trades.settle import settle
+from trades.settle import hold, set_aside, settle
 from trades.transitions import Ending
 
 EXECUTE_WITHIN_SECONDS = 30  # from the claim, by the exchange's clock; after that it must not execute the trade
@@ -45,9 +45,20 @@ def take_turn(customer_ids: Collection[int], by: str) -> None:
         away = isinstance(error, OperationalError | InterfaceError)  # of the database: a traceback would tell nothing
         say = log.warning if away else log.exception
         say("turn failed", customers=len(customer_ids), first=next(iter(customer_ids)), error=repr(error))
-        if _database_answers() and len(customer_ids) > 1:
+        if not _database_answers():
+            return
+        if len(customer_ids) > 1:
             for customer_id in customer_ids:
                 take_turn([customer_id], by)
+        elif not away:
+            _set_aside(next(iter(customer_ids)), error)
+
+
+def _set_aside(customer_id: int, error: Exception) -> None:
+    try:
+        set_aside(customer_id, error)
+    except Error as further:
+        log.warning("reports were not set aside", customer=customer_id, error=repr(further))
 
 
 def settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
@@ -82,8 +93,10 @@ def _claim(books: Books, exchange_now: datetime | None, by: str) -> list[Trade]:
         if now.halt(trade.customer_id, trade.ticker):
             halted.add(trade.customer_id)
             continue
+        if trade.type == Type.BUY:
+            trade.max_price = books[trade.customer_id].available  # all of it: nobody knows the price
         try:
-            _hold(books[trade.customer_id], trade)
+            hold(books[trade.customer_id], trade)
             claimed[trade.customer_id] = trade
         except InsufficientFunds:
             endings.append(Ending(trade, Status.REJECTED, Reason.INSUFFICIENT_FUNDS))
@@ -94,15 +107,6 @@ def _claim(books: Books, exchange_now: datetime | None, by: str) -> list[Trade]:
     # A customer of whom this turn saw nothing but rejections may have more trades in line.
     ring_on_commit({ending.trade.customer_id for ending in endings} - claimed.keys() - halted)
     return list(claimed.values())
-
-
-def _hold(account: Account, trade: Trade) -> None:
-    """Set aside what the trade may need: the shares of a SELL; all available cash for a BUY, whose price is unknown."""
-    if trade.type == Type.BUY:
-        account.hold_cash(hold := account.available)
-        trade.max_price = hold
-    else:
-        account.hold_shares(trade.ticker, trade.quantity)
 
 
 def _database_answers() -> bool:

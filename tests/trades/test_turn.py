@@ -164,14 +164,14 @@ def test_one_customers_fault_does_not_stop_anothers_turn(
 
     place(alice)
     mine = place(bob)
-    hold = turn._hold
+    hold = turn.hold
 
     def fail_for_alice(account, trade):
         if account.customer_id == alice.id:
             raise RuntimeError("planted")
         hold(account, trade)
 
-    monkeypatch.setattr(turn, "_hold", fail_for_alice)
+    monkeypatch.setattr(turn, "hold", fail_for_alice)
     monkeypatch.setattr(turn, "_database_answers", lambda: True)  # the test's own transaction is on this connection
     take_turn([alice.id, bob.id], "test")
     mine.refresh_from_db()

@@ -5,7 +5,7 @@ in flight, a customer's line has no gap, only the allowed status changes happen,
 """
 
 from trades.models.control import TradingControl
-from trades.models.report import NEEDS_REVIEW, Outcome, Report
+from trades.models.report import NEEDS_REVIEW, Outcome, Report, StaffReport
 from trades.models.trade import (
     FINAL,
     TRANSITIONS,
@@ -25,6 +25,7 @@ __all__ = [
     "Outcome",
     "Reason",
     "Report",
+    "StaffReport",
     "Status",
     "StatusChange",
     "ThisTransaction",

@@ -1,9 +1,15 @@
 """Reports: what the exchange said about trades, and what was made of it."""
 
 import pgtrigger
+from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
+
+from accounts.models import MONEY
+from trades.models.trade import Status, Trade
+
+FINAL_STATUSES = (Status.FILLED, Status.REJECTED)
 
 
 class Outcome(models.TextChoices):
@@ -29,6 +35,7 @@ class Report(models.Model):
         CALLBACK = "callback", "Callback of the exchange"
         ANSWER = "answer", "Answer to Execute"
         SWEEP = "sweep", "Answer to the sweep"
+        STAFF = "staff", "Entered by staff"
 
     trade_id = models.UUIDField(null=True)
     customer_id = models.BigIntegerField(null=True)
@@ -44,7 +51,7 @@ class Report(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="report_is_of_a_kind",
-                condition=Q(source__in=["callback", "answer", "sweep"]) & Q(outcome__in=Outcome.values),
+                condition=Q(source__in=["callback", "answer", "sweep", "staff"]) & Q(outcome__in=Outcome.values),
             ),
         ]
         indexes = [
@@ -70,3 +77,47 @@ class Report(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} report {self.pk}"
+
+
+class StaffReport(models.Model):
+    """How a trade ended by the word of the exchange that reached us otherwise: by phone, by mail, in a statement.
+
+    One member of staff enters it and another approves it. Only then it becomes a report, which the next turn judges
+    like any other. `approved` is None while it waits.
+    """
+
+    trade = models.ForeignKey(Trade, models.PROTECT, related_name="staff_reports")
+    status = models.CharField(max_length=11, choices=[(status.value, status.label) for status in FINAL_STATUSES])
+    price = models.DecimalField(**MONEY, null=True, help_text="USD per share, where it is FILLED.")
+    reason = models.CharField(max_length=500, help_text="Where the word comes from.")
+    entered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    entered_at = models.DateTimeField(db_default=Now())
+    approved = models.BooleanField(null=True)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_staff_report_waits", fields=["trade"], condition=Q(approved=None)),
+            models.CheckConstraint(
+                name="staff_report_has_its_price",
+                condition=Q(status="FILLED", price__isnull=False, price__gt=0) | Q(status="REJECTED", price=None),
+            ),
+            models.CheckConstraint(name="staff_report_needs_two", condition=~Q(decided_by=F("entered_by"))),
+            models.CheckConstraint(
+                name="staff_report_is_decided_by_somebody",
+                condition=Q(approved=None, decided_by=None, decided_at=None)
+                | Q(approved__isnull=False, decided_by__isnull=False, decided_at__isnull=False),
+            ),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="staff_reports_stay", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="decided_staff_reports_stay",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__approved__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} by staff"

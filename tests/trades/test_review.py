@@ -1,0 +1,221 @@
+"""No report is judged once and for ever, and no trade is without a way out."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, connection
+
+from accounts.funding import withdraw
+from accounts.ledger import LARGEST_AMOUNT
+from accounts.models import Balance, Customer
+from tests.conftest import StandInExchange
+from tests.people import CustomerFactory, claim, say, word
+from tests.trades.test_sweep import set_back
+from trades import queries
+from trades.models import Outcome, Report, Status, Trade
+from trades.place import place_trade
+from trades.report import store_reports
+from trades.review import (
+    OVERDUE_SECONDS,
+    DecidedAlready,
+    NotInReview,
+    NotOverdue,
+    OwnReport,
+    WrongPrice,
+    decide_on_report,
+    enter_report,
+    judge_again,
+)
+from trades.turn import take_turn
+
+FULL = LARGEST_AMOUNT - 10
+
+
+def fill_up(customer: Customer) -> None:
+    """Leave room for less than 10 USD in the account."""
+    Balance.objects.filter(customer=customer).update(amount=FULL)
+
+
+@pytest.fixture
+def blocked(exchange: StandInExchange, alice: Customer) -> Trade:
+    """A SELL that was executed, for more than the account has room for."""
+    trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    claim(alice)
+    fill_up(alice)
+    say(trade, Status.FILLED, Decimal(100))
+    claim(alice)
+    trade.refresh_from_db()
+    assert (trade.status, Report.objects.get(trade_id=trade.id).outcome) == (Status.IN_PROGRESS, Outcome.BREAKS_TERMS)
+    return trade
+
+
+@pytest.fixture
+def dora(db: None) -> Customer:
+    return CustomerFactory.create(email="dora@example.com")
+
+
+@pytest.fixture
+def sam(db: None) -> Customer:
+    return CustomerFactory.create(email="sam@example.com")
+
+
+# -- judged again
+
+
+def test_what_the_exchange_repeats_is_judged_again(blocked: Trade, alice: Customer) -> None:
+    following, _ = place_trade(alice.id, "AAPL", "SELL", 2)
+    say(blocked, Status.FILLED, Decimal(100))
+    assert claim(alice) == [], "nothing has changed"
+    withdraw(alice.id, Decimal(1000))
+    say(blocked, Status.FILLED, Decimal(100))
+    assert claim(alice) == [following]
+    blocked.refresh_from_db()
+    assert blocked.status == Status.FILLED
+    assert Report.objects.filter(trade_id=blocked.id).count() == 1
+
+
+def test_a_report_twice_in_one_set_is_stored_once(alice: Customer) -> None:
+    trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    claim(alice)
+    store_reports([word(trade, Status.FILLED, Decimal(100))] * 2, Report.Source.CALLBACK)
+    store_reports([word(trade, Status.FILLED, Decimal(100))] * 2, Report.Source.CALLBACK)
+    assert Report.objects.filter(trade_id=trade.id).count() == 1
+
+
+def test_staff_can_have_it_judged_again(blocked: Trade, alice: Customer) -> None:
+    report = Report.objects.get(trade_id=blocked.id)
+    assert judge_again(report.id, "sam") == Outcome.BREAKS_TERMS
+    withdraw(alice.id, Decimal(1000))
+    assert judge_again(report.id, "sam") == Outcome.SETTLED
+    blocked.refresh_from_db()
+    assert blocked.status == Status.FILLED
+    with pytest.raises(NotInReview):
+        judge_again(report.id, "sam")
+
+
+def test_a_contradiction_judged_again_moves_nothing(alice: Customer) -> None:
+    trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal(100))
+    claim(alice)
+    say(trade, Status.REJECTED)
+    claim(alice)
+    report = Report.objects.get(trade_id=trade.id, outcome=Outcome.CONTRADICTS)
+    assert judge_again(report.id, "sam") == Outcome.CONTRADICTS
+    trade.refresh_from_db()
+    assert trade.status == Status.FILLED
+
+
+@pytest.fixture
+def broken(transactional_db: None) -> Iterator[None]:
+    """A database that takes no postings of KO: as where something is wrong that nobody has thought of."""
+    with connection.cursor() as cursor:
+        cursor.execute(BREAK)
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute(MEND)
+
+
+BREAK = """
+    CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''broken''; END';
+    CREATE TRIGGER broken BEFORE INSERT ON accounts_posting FOR EACH ROW WHEN (NEW.ticker = 'KO')
+    EXECUTE FUNCTION break();
+"""
+MEND = "DROP FUNCTION IF EXISTS break() CASCADE"
+
+
+def test_a_report_that_a_turn_fails_on_is_set_aside_and_the_others_go_on(
+    broken: None, exchange: StandInExchange, alice: Customer, bob: Customer
+) -> None:
+    bad, _ = place_trade(alice.id, "KO", "BUY", 5)
+    good, _ = place_trade(bob.id, "AAPL", "BUY", 1)
+    claim(alice, bob)
+    say(bad, Status.FILLED, Decimal(10))
+    say(good, Status.FILLED, Decimal(10))
+    take_turn([alice.id, bob.id], "test")
+    good.refresh_from_db()
+    assert good.status == Status.FILLED
+    report = Report.objects.get(trade_id=bad.id)
+    assert report.outcome == Outcome.BREAKS_TERMS
+    assert report.reason.startswith("A turn failed on it:")
+    with connection.cursor() as cursor:
+        cursor.execute(MEND)
+    assert judge_again(report.id, "sam") == Outcome.SETTLED
+
+
+# -- the way out for two members of staff
+
+
+def test_what_two_members_of_staff_say_ends_a_trade_that_nothing_else_ends(
+    exchange: StandInExchange, alice: Customer, dora: Customer, sam: Customer
+) -> None:
+    trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)
+    claim(alice)
+    with pytest.raises(NotOverdue):
+        enter_report(trade.id, Status.FILLED, Decimal(100), "By phone.", dora)
+    set_back("trades_trade", OVERDUE_SECONDS + 1, "claimed_at")
+    assert [overdue.id for overdue in queries.overdue_trades(OVERDUE_SECONDS)] == [trade.id]
+    entered = enter_report(trade.id, Status.FILLED, Decimal(100), "By phone.", dora)
+    trade.refresh_from_db()
+    assert trade.status == Status.IN_PROGRESS, "one alone moves nothing"
+    with pytest.raises(OwnReport):
+        decide_on_report(entered.id, True, dora)
+    with pytest.raises(OwnReport):
+        decide_on_report(entered.id, True, alice)
+    decide_on_report(entered.id, True, sam)
+    trade.refresh_from_db()
+    assert (trade.status, trade.price, trade.amount) == (Status.FILLED, 100, 300)
+    assert Balance.objects.get(customer=alice).amount == 700
+    assert Report.objects.get(trade_id=trade.id).source == Report.Source.STAFF
+    assert queries.overdue_trades(OVERDUE_SECONDS) == []
+    with pytest.raises(DecidedAlready):
+        decide_on_report(entered.id, False, sam)
+
+
+def test_a_rejection_by_staff_frees_the_hold(
+    exchange: StandInExchange, alice: Customer, dora: Customer, sam: Customer
+) -> None:
+    trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)
+    claim(alice)
+    set_back("trades_trade", OVERDUE_SECONDS + 1, "claimed_at")
+    declined = enter_report(trade.id, Status.REJECTED, None, "They never had it.", dora)
+    with pytest.raises(IntegrityError):
+        enter_report(trade.id, Status.REJECTED, None, "Twice.", sam)
+    decide_on_report(declined.id, False, sam)
+    assert not Report.objects.filter(trade_id=trade.id).exists()
+    decide_on_report(enter_report(trade.id, Status.REJECTED, None, "They never had it.", dora).id, True, sam)
+    trade.refresh_from_db()
+    assert (trade.status, trade.reason_code) == (Status.REJECTED, "exchange_error")
+    assert Balance.objects.get(customer=alice).held == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "price"),
+    [
+        (Status.FILLED, None),
+        (Status.FILLED, Decimal(0)),
+        (Status.FILLED, Decimal("1.00001")),
+        (Status.REJECTED, Decimal(1)),
+    ],
+)
+def test_a_price_belongs_to_a_fill(
+    exchange: StandInExchange, alice: Customer, dora: Customer, status: Status, price: Decimal | None
+) -> None:
+    trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)
+    claim(alice)
+    set_back("trades_trade", OVERDUE_SECONDS + 1, "claimed_at")
+    with pytest.raises(WrongPrice):
+        enter_report(trade.id, status, price, "By phone.", dora)
+
+
+def test_staff_can_not_say_what_breaks_the_trades_terms(
+    exchange: StandInExchange, alice: Customer, dora: Customer, sam: Customer
+) -> None:
+    trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)
+    claim(alice)
+    set_back("trades_trade", OVERDUE_SECONDS + 1, "claimed_at")
+    decide_on_report(enter_report(trade.id, Status.FILLED, Decimal(1000), "By phone.", dora).id, True, sam)
+    trade.refresh_from_db()
+    assert trade.status == Status.IN_PROGRESS
+    assert Report.objects.get(trade_id=trade.id).outcome == Outcome.BREAKS_TERMS
