@@ -25,9 +25,9 @@ from exchange.messages import Unknown
 from office.actions.door import offered
 from office.actions.targets import DESK
 from office.models import Case, Job, Proof, Reconciliation
-from office.why import words
 from trades import lane, queries
 from trades.controls import rules
+from trades.explanation import age_in_words
 
 CHART_MINUTES = 30
 CALLS_MINUTES = 10
@@ -154,7 +154,7 @@ def _open() -> dict[str, Any]:
         "ages": ages,
         "placed": sum(counts["PLACED"]),
         "in_progress": sum(counts["IN PROGRESS"]),
-        "oldest": words(timedelta(seconds=oldest_seconds)) if oldest_id else "",
+        "oldest": age_in_words(timedelta(seconds=oldest_seconds)) if oldest_id else "",
         "oldest_id": oldest_id,
         "level": _level(oldest_seconds),
     }

@@ -3,38 +3,27 @@
 import json
 from typing import Any
 
-from django.utils import timezone
-
 from accounts.models import CASH, Balance, Position, Posting
 from exchange.models import Call
 from office.models import Case
-from office.why import why
-from trades.controls import rules
+from trades.explanation import explain, trades_ahead
 from trades.lane import lane_of
 from trades.models import Report, Status, StatusChange, Trade, Type
 
 ROWS_MAX = 200
-AHEAD_MAX = 1000
 
 
 def facts(trade: Trade) -> dict[str, Any]:
     """Return what the page shows, from about ten statements that are each served by an index."""
     reports = list(Report.objects.filter(trade_id=trade.id).order_by("id")[:ROWS_MAX])
-    in_flight, ahead = _line(trade)
+    in_flight, ahead = trades_ahead(trade)
     return {
         "trade": trade,
         "lane": lane_of(trade.customer_id),
         "ahead": ahead,
         "in_flight": in_flight,
         "hold": _hold(trade),
-        "why": why(
-            trade,
-            now=timezone.now(),
-            ahead=ahead,
-            in_flight=in_flight,
-            halted=rules().halted(trade.customer_id, trade.ticker),
-            reports=reports,
-        ),
+        "why": explain(trade, reports),
         "status_changes": list(StatusChange.objects.filter(trade=trade).order_by("id")),
         "postings": list(Posting.objects.filter(cause=trade.id).order_by("id")),
         "reports": [(report, _pretty(report.body)) for report in reports],
@@ -44,15 +33,6 @@ def facts(trade: Trade) -> dict[str, Any]:
         "position": Position.objects.filter(customer_id=trade.customer_id, ticker=trade.ticker).first(),
         "CASH": CASH,
     }
-
-
-def _line(trade: Trade) -> tuple[Trade | None, int]:
-    """The customer's trade in flight, and how many PLACED trades come before this one, AHEAD_MAX at most."""
-    if trade.status != Status.PLACED:
-        return None, 0
-    own = Trade.objects.filter(customer_id=trade.customer_id)
-    ahead = own.filter(status=Status.PLACED, sequence__lt=trade.sequence).order_by("-sequence")[:AHEAD_MAX]
-    return own.filter(status=Status.IN_PROGRESS).first(), len(ahead.values_list("id"))
 
 
 def _hold(trade: Trade) -> str:

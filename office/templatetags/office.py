@@ -11,7 +11,7 @@ from django.utils.html import format_html
 
 from accounts.models import CASH
 from office.tables.columns import when
-from office.why import words
+from trades.explanation import age_in_words
 
 register = template.Library()
 
@@ -36,7 +36,7 @@ def minute(moment: datetime) -> str:
 @register.filter
 def since(moment: datetime) -> str:
     """Return how long ago this was, in words."""
-    return words(timezone.now() - moment)
+    return age_in_words(timezone.now() - moment)
 
 
 @register.filter

@@ -97,7 +97,7 @@ def test_who_lists_what_is_one_customers_is_noted(compliance: Client, alice: Cus
         ("placed", "It was placed just now"),
         ("waits", "It waits for the customer's trade in flight"),
         ("out", "It was handed to the exchange"),
-        ("breaks", "can't be settled"),
+        ("breaks", "cannot be settled"),
         ("reported", "lane has yet to settle"),
         ("rejected", "The exchange rejected it"),
     ],
