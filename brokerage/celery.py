@@ -2,19 +2,33 @@
 
 import os
 import socket
+import sys
+from pathlib import Path
 from typing import Any
 
+import django
 from celery import Celery, signals
+from django.apps import apps
 from django.conf import settings
 from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
+# The `celery` command has the working folder in its path only while it imports this module, and removes it again:
+# settings are read later.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 # Without Celery's Django fixup, which closes the database connection around every task: `trades.tasks` looks after it.
 app = Celery("brokerage", fixups=[])
 app.set_default()  # for every thread, not only for the one that came here first
 
 LANES = Exchange("lanes", type="direct")
+
+
+def route(name: str, args: Any, kwargs: dict[str, Any], options: dict[str, Any], **_: Any) -> dict[str, str] | None:
+    """Send a turn to its lane's queue, whoever calls the task."""
+    from trades.lane import queue_name
+
+    return {"queue": queue_name(int(kwargs.get("lane", 0)))} if name == "trades.turn" else None
 
 
 @app.on_configure.connect
@@ -28,6 +42,7 @@ def configure(sender: Celery, **_: Any) -> None:
             Queue(name, LANES, routing_key=name, queue_arguments=arguments)
             for name in map(queue_name, range(settings.LANES))
         ],
+        task_routes=(route,),
         # A ring without a lane is a mistake of ours: it must not make a queue that nobody serves.
         task_create_missing_queues=False,
         # A ring whose worker dies is rung again; it costs nothing, for a doubled ring finds nothing to do.
@@ -96,6 +111,28 @@ def transport_options(*, for_worker: bool = False) -> dict[str, Any]:
 @signals.setup_logging.connect
 def keep_our_logs(**_: Any) -> None:
     """Celery leaves logging alone when somebody answers this signal: Django has set it up."""
+
+
+@signals.import_modules.connect
+def set_up_django(**_: Any) -> None:
+    """Set Django up before tasks are imported, where Celery's own commands are the first to come here."""
+    if not apps.ready:
+        django.setup()
+
+
+@signals.celeryd_init.connect
+def talk_as_a_worker(**_: Any) -> None:
+    """Let every worker be as patient with the broker as one, also one started by `celery worker`."""
+    app.conf.broker_transport_options = transport_options(for_worker=True)
+
+
+@signals.celeryd_after_setup.connect
+def serve_the_lanes_asked_for(instance: Any, **_: Any) -> None:
+    """Serve only the lanes whose queues the worker was told to consume (`celery worker -Q lane-00,lane-01`)."""
+    from trades.lane import queue_name, serve
+
+    queues = instance.app.amqp.queues.consume_from
+    serve(lane for lane in range(settings.LANES) if queue_name(lane) in queues)
 
 
 app.autodiscover_tasks(["trades"])

@@ -33,6 +33,7 @@ BROKER_RETRY_SECONDS = 1.0  # how long a process sends no rings after the broker
 
 log = structlog.get_logger()
 broker_backoff = Backoff(BROKER_RETRY_SECONDS)
+_served: frozenset[int] | None = None
 
 
 def lane_of(customer_id: int) -> int:
@@ -82,7 +83,7 @@ def ring(customer_ids: Collection[int]) -> bool:
 
 def _join_sets(by_lane: Mapping[int, Collection[int]]) -> None:
     lanes = list(by_lane)
-    keys = [key(lane) for lane in lanes for key in (_bell, _rung)]
+    keys = [key(lane) for lane in lanes for key in (_bell, rung_key)]
     silent = broker().eval(
         RING, len(keys), *keys, BELL_SECONDS_MAX, *(" ".join(map(str, by_lane[lane])) for lane in lanes)
     )
@@ -100,7 +101,7 @@ def collect_rings(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
     """Yield batches of customers that have rung, until no one is left.
 
     A batch has up to CUSTOMERS_PER_TURN_MAX customers: those of this lane, and where there is room left, those of the
-    other lanes too, because every worker serves all lanes and a larger batch is cheaper. Customers that ring meanwhile
+    other lanes that this worker serves too, because a larger batch is cheaper. Customers that ring meanwhile
     are in a later batch.
 
     Args:
@@ -136,9 +137,17 @@ def _collect_batch(lane: int) -> tuple[set[int], int]:
     return customer_ids, next_lane
 
 
+def serve(lanes: Iterable[int]) -> None:
+    """Let this process, a worker, serve these lanes alone. Without a call, it serves all."""
+    global _served
+    _served = frozenset(lanes)
+
+
 def _pop_customers(lane: int, collected: int) -> tuple[set[int], int]:
     lanes = [(lane + offset) % settings.LANES for offset in range(settings.LANES)]
-    keys = [key(each) for each in lanes for key in (_bell, _rung, queue_key)]
+    if _served is not None:
+        lanes = [each for each in lanes if each in _served]
+    keys = [key(each) for each in lanes for key in (_bell, rung_key, queue_key)]
     customer_ids, left, messages = broker().eval(
         POP, len(keys), *keys, CUSTOMERS_PER_TURN_MAX, collected, int(AWAKE_SECONDS * 1000)
     )
@@ -157,7 +166,7 @@ def depths() -> list[tuple[int, int]]:
     with broker().pipeline(transaction=False) as pipe:
         for lane in range(settings.LANES):
             pipe.llen(queue_key(lane))
-            pipe.scard(_rung(lane))
+            pipe.scard(rung_key(lane))
         found = pipe.execute()
     return list(zip(found[::2], found[1::2], strict=True))
 
@@ -233,7 +242,8 @@ POP = """
 """
 
 
-def _rung(lane: int) -> str:
+def rung_key(lane: int) -> str:
+    """Return the key of the set of customers of a lane that have rung."""
     return f"{settings.KEY_PREFIX}rang:{queue_name(lane)}"
 
 

@@ -6,9 +6,14 @@ from typing import Any
 
 from celery.exceptions import SecurityWarning
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from brokerage.celery import app, transport_options
+from brokerage.celery import app
+
+NO_CALLBACK_URL = (
+    "CALLBACK_URL is not set: the exchange must know where to post its reports, "
+    "such as https://broker.example.com/exchange/callbacks."
+)
 
 
 class Command(BaseCommand):
@@ -16,7 +21,8 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
-        app.conf.broker_transport_options = transport_options(for_worker=True)
+        if not settings.CALLBACK_URL:
+            raise CommandError(NO_CALLBACK_URL)
         # Celery warns of root because of pickle, which we do not accept.
         warnings.simplefilter("ignore", SecurityWarning)
         gc.freeze()
@@ -31,6 +37,5 @@ class Command(BaseCommand):
                 # Workers need not know of each other: rows and locks keep them apart.
                 "--without-gossip",
                 "--without-mingle",
-                "--without-heartbeat",
             ]
         )

@@ -7,11 +7,12 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import close_old_connections, connection
 from django.utils.module_loading import import_string
 
 from exchange import clock_skew, market, prices
+from trades.management.commands.lanes import NO_CALLBACK_URL
 from trades.sweep import ask_exchange, ring_for_waiting
 
 RING_EVERY_SECONDS = 1.0
@@ -28,6 +29,8 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.CALLBACK_URL:
+            raise CommandError(NO_CALLBACK_URL)
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         signal.signal(signal.SIGINT, lambda *_: stop.set())
