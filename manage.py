@@ -9,12 +9,13 @@ from local.environment import NotRunning
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
     try:
         execute_from_command_line(sys.argv)
-    except NotRunning as not_running:
-        sys.exit(str(not_running))
+    except (NotRunning, ImproperlyConfigured) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
+from brokerage import environment
 from local.environment import running
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -28,11 +29,11 @@ if "DATABASE_URL" not in os.environ:
         for name, value in running(DATA_DIR).items():
             os.environ.setdefault(name, value)
 
-PROCESS_NAME = env("PROCESS_NAME", default="manage")
+PROCESS_NAME = environment.text("PROCESS_NAME", environment.text("HONCHO_PROCESS_NAME", "manage"))
 
 # -- who may call, and with which secrets
-DEBUG = env.bool("DEBUG", default=False)
-SECRET_KEY = env("SECRET_KEY")
+DEBUG = environment.switch("DEBUG")
+SECRET_KEY = environment.required("SECRET_KEY", "it takes 50 or more random characters, kept secret.")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_FAILURE_VIEW = "brokerage.errors.expired_form"
@@ -41,7 +42,7 @@ TOKEN_STORE = "accounts.tokens"  # noqa: S105 — a module
 PROBLEMS = "brokerage.errors.TABLE"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # True where a balancer ends TLS in front of `web`: cookies, redirects and HSTS then insist on it.
-TLS = env.bool("TLS", default=False)
+TLS = environment.switch("TLS")
 SECURE_SSL_REDIRECT = TLS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^exchange/callbacks$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS else None
@@ -165,7 +166,7 @@ ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 PASSWORD_WORDS = ["brokerage"]  # words that make a password no harder to guess here
-ALLAUTH_TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+ALLAUTH_TRUSTED_PROXY_COUNT = environment.number("TRUSTED_PROXY_COUNT", 0)
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Brokerage"
 MFA_TOTP_TOLERANCE = 1  # a code may be one step of 30 s late or early (RFC 6238, section 5.2)
@@ -184,14 +185,14 @@ STATIC_ROOT = Path(env("STATIC_DIR", default=str(DATA_DIR / "static")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if DEBUG else "brokerage.staticfiles.Storage"
     },
 }
+WHITENOISE_USE_FINDERS = True  # what was not collected is served from the apps, under its plain name
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of any body; a callback of 100 reports is 40 kB
 
 # -- PostgreSQL: holds the truth. Every limit is shorter than the sweep's patience.
+environment.url("DATABASE_URL", None, ("postgres", "postgresql"))
 DATABASES = {"default": env.db_url("DATABASE_URL", engine="brokerage.database")}
 DATABASES["default"].update(
     # Kept open: opening costs more than a whole trade (docs/how-to/operate.md, "Connections").
@@ -199,33 +200,37 @@ DATABASES["default"].update(
     CONN_HEALTH_CHECKS=True,
     # A verb owns its transaction, visibly.
     ATOMIC_REQUESTS=False,
+    # A cursor that lives longer than a transaction needs a session of its own.
+    DISABLE_SERVER_SIDE_CURSORS=environment.switch("DATABASE_POOLED"),
 )
 if "," in (DATABASES["default"]["HOST"] or ""):  # of several servers, the one that can be written to
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("target_session_attrs", "read-write")
-_statement_timeout_ms = env.int("STATEMENT_TIMEOUT_MS", default=5_000)
+# True where PgBouncer stands in between and gives each transaction another session (pool_mode = transaction). Settings
+# of a session and statements prepared in it are lost there: limits hold by role (brokerage.database.limits) alone.
+POOLED = environment.switch("DATABASE_POOLED")
+DATABASE_LIMITS = {  # milliseconds
+    "statement_timeout": environment.number("STATEMENT_TIMEOUT_MS", 5_000),
+    "lock_timeout": 2_000,
+    "idle_in_transaction_session_timeout": environment.number("IDLE_IN_TRANSACTION_TIMEOUT_MS", 5_000),
+    "transaction_timeout": environment.number("TRANSACTION_TIMEOUT_MS", 15_000),
+}
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     connect_timeout=2,
     application_name=PROCESS_NAME,
     # Parameters travel apart from the statement, and a statement that comes often is planned once.
     server_side_binding=True,
-    prepare_threshold=5,
+    prepare_threshold=None if POOLED else 5,
     # A host that vanished is noticed in 2 to 3 s.
     keepalives_idle=1,
     keepalives_interval=1,
     keepalives_count=2,
     tcp_user_timeout=2_000,
     # Our own limits: for what the server's do not end, such as a COMMIT that waits for a standby.
-    answer_seconds_max=_statement_timeout_ms / 1000 + 2 if _statement_timeout_ms else None,
-    commit_seconds_max=env.int("COMMIT_TIMEOUT_MS", default=1_500) / 1000 or None,
-    options=" ".join(
-        f"-c {setting}"
-        for setting in (
-            f"statement_timeout={_statement_timeout_ms}",
-            "lock_timeout=2000",
-            f"idle_in_transaction_session_timeout={env.int('IDLE_IN_TRANSACTION_TIMEOUT_MS', default=5_000)}",
-            f"transaction_timeout={env.int('TRANSACTION_TIMEOUT_MS', default=15_000)}",
-        )
-    ),
+    answer_seconds_max=DATABASE_LIMITS["statement_timeout"] / 1000 + 2
+    if DATABASE_LIMITS["statement_timeout"]
+    else None,
+    commit_seconds_max=environment.number("COMMIT_TIMEOUT_MS", 1_500) / 1000 or None,
+    options="" if POOLED else " ".join(f"-c {name}={value}" for name, value in DATABASE_LIMITS.items()),
 )
 
 # -- the broker: carries rings, never the truth
@@ -244,23 +249,22 @@ if not (BROKER_IS_RABBITMQ or (len(BROKER_URLS) == 1 and _schemes <= {"redis", "
 CACHE_URL = env("CACHE_URL", default="" if BROKER_IS_RABBITMQ else BROKER_URL)
 if CACHE_URL and urlsplit(CACHE_URL).scheme not in {"redis", "rediss"}:
     raise ImproperlyConfigured(f"CACHE_URL takes redis://…, not {CACHE_URL.split(':')[0]}://…")
-_lanes = env("LANES", default="16")
-if not (_lanes.isascii() and _lanes.isdigit() and 1 <= int(_lanes) <= 1000):
-    raise ImproperlyConfigured(f"LANES takes a number from 1 to 1000, not {_lanes}.")
-LANES = int(_lanes)
+LANES = environment.number("LANES", 16, least=1, most=1000)
 # How every key in Valkey begins: two brokerages with prefixes of their own can share one server.
 KEY_PREFIX = env("KEY_PREFIX", default="")
 
 # -- the central exchange
-EXCHANGE_URL = env("EXCHANGE_URL", default="http://127.0.0.1:8100")
-EXCHANGE_SECRET = env("EXCHANGE_SECRET")  # several, separated by spaces, while one replaces the other
-CALLBACK_URL = env("CALLBACK_URL", default=f"http://127.0.0.1:{env('PORT', default='8000')}/exchange/callbacks")
+EXCHANGE_URL = environment.url("EXCHANGE_URL", "http://127.0.0.1:8100", ("http", "https"))
+# Several, separated by spaces, while one replaces the other.
+EXCHANGE_SECRET = environment.required("EXCHANGE_SECRET", "it takes the whsec_… with which the exchange signs.")
+# Where the exchange posts its reports. There is no default: a process can't know under which address `web` is reached.
+CALLBACK_URL = environment.text("CALLBACK_URL", "")
 
 # -- event streams: where the `stream` processes are, as customers reach them
 STREAM_URL = env("STREAM_URL", default=f"http://127.0.0.1:{env('STREAM_PORT', default='8200')}")
 
 # True where webhooks may go to addresses inside private networks and without TLS: for tests on one machine alone.
-WEBHOOKS_TO_PRIVATE_ADDRESSES = env.bool("WEBHOOKS_TO_PRIVATE_ADDRESSES", default=False)
+WEBHOOKS_TO_PRIVATE_ADDRESSES = environment.switch("WEBHOOKS_TO_PRIVATE_ADDRESSES")
 
 # -- the REST API
 REST_FRAMEWORK = {
@@ -272,16 +276,16 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "web.problems.handle_exception",
     "UNAUTHENTICATED_USER": None,
     # Balancers in front of `web`, whose X-Forwarded-For tells who called; 0: who called is who connected.
-    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
+    "NUM_PROXIES": environment.number("NUM_PROXIES", 0),
 }
 # How many requests a minute one token may make; the back office gives a customer others. Far above what one program
 # needs and far below what keeps the rest from being served: one customer's loop gone wild must not be felt by others.
-READS_A_MINUTE = env.int("READS_A_MINUTE", default=60_000)
-ORDERS_A_MINUTE = env.int("ORDERS_A_MINUTE", default=30_000)
+READS_A_MINUTE = environment.number("READS_A_MINUTE", 60_000)
+ORDERS_A_MINUTE = environment.number("ORDERS_A_MINUTE", 30_000)
 # For how many customers a turn may be due, and how many trades of one may wait: what is more is refused.
-OPEN_TRADES_MAX = env.int("OPEN_TRADES_MAX", default=50_000)
-OPEN_TRADES_OF_A_CUSTOMER_MAX = env.int("OPEN_TRADES_OF_A_CUSTOMER_MAX", default=1_000)
-STRANGERS_A_MINUTE = env.int("STRANGERS_A_MINUTE", default=6_000)  # without a known token, from one address
+OPEN_TRADES_MAX = environment.number("OPEN_TRADES_MAX", 50_000)
+OPEN_TRADES_OF_A_CUSTOMER_MAX = environment.number("OPEN_TRADES_OF_A_CUSTOMER_MAX", 1_000)
+STRANGERS_A_MINUTE = environment.number("STRANGERS_A_MINUTE", 6_000)  # without a known token, from one address
 SPECTACULAR_SETTINGS = {
     "TITLE": "Brokerage",
     "VERSION": "1",
@@ -366,9 +370,7 @@ UNFOLD = {
     "SIDEBAR": {"navigation": "office.site.navigation"},
 }
 # How long calls to the exchange are kept, days; those of open trades and of open exceptions are kept longer.
-EXCHANGE_CALLS_KEPT_DAYS = env.int("EXCHANGE_CALLS_KEPT_DAYS", default=90)
-if not 1 <= EXCHANGE_CALLS_KEPT_DAYS <= 36_500:
-    raise ImproperlyConfigured(f"EXCHANGE_CALLS_KEPT_DAYS takes 1 to 36500 days, not {EXCHANGE_CALLS_KEPT_DAYS}.")
+EXCHANGE_CALLS_KEPT_DAYS = environment.number("EXCHANGE_CALLS_KEPT_DAYS", 90, least=1, most=36_500)
 # What a sweep does besides its own work, and how often (seconds): by name, since trades do not know these apps.
 SWEEP_JOBS = {
     "office.schedule.find_cases": 1.0,
@@ -379,7 +381,10 @@ SWEEP_JOBS = {
 
 # -- logs: one line an event, to standard output; colours where the reader is a terminal
 LOGGING_CONFIG = "brokerage.logs.configure"
-LOGGING = {"level": env("LOG_LEVEL", default="INFO"), "format": env("LOG_FORMAT", default="text")}
+LOGGING = {
+    "level": environment.one_of("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"),
+    "format": environment.one_of("LOG_FORMAT", ("text", "json"), "text"),
+}
 
 # -- errors to Sentry, where a DSN is set (deploy/extras-requirements.txt); never with customers' data
 SENTRY_DSN = env("SENTRY_DSN", default="")
@@ -395,8 +400,12 @@ if SENTRY_DSN:
     )
 
 # -- production: nothing starts with what would let somebody in
-if env.bool("PRODUCTION", default=False):
+PRODUCTION = environment.switch("PRODUCTION")
+# Accounts whose passwords everybody knows may be made in this database: in embedded ones, and where somebody says so.
+DEMO = environment.switch("DEMO")
+if PRODUCTION:
     _unsafe = {
+        "DEMO must be off: it makes accounts whose passwords everybody knows": DEMO,
         "DEBUG must be off": DEBUG,
         "TLS must be on: cookies would travel in the open": not TLS,
         "SECRET_KEY must be random and have 50 characters or more": len(SECRET_KEY) < 50

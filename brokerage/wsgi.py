@@ -1,16 +1,20 @@
-"""What the web server calls."""
+"""The WSGI application that the web server calls."""
 
 import gc
+import io
 import os
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import django
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.utils.http import parse_header_parameters
 
 from brokerage.http_metrics import share_between_workers
+from local.environment import NotRunning
 from local.lifeline import MARK, die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
@@ -20,15 +24,17 @@ if MARK in os.environ:
 
 
 class Utf8Request(WSGIRequest):
-    """A request whose text is UTF-8, whatever charset it claims: there are some that no text can be read in, and Django
-    would fail on them before any middleware."""
+    """A request whose text is UTF-8, whatever charset it claims.
+
+    There are charsets that no text can be read in, and Django would fail on them before any middleware.
+    """
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
         self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
 
 
 class Door(WSGIHandler):
-    """Django, behind this middleware."""
+    """Django behind a list of middleware of its own."""
 
     request_class = Utf8Request
 
@@ -37,7 +43,7 @@ class Door(WSGIHandler):
         super().__init__()
 
     def load_middleware(self, is_async: bool = False) -> None:
-        """As Django does, of this door's list."""
+        """Load this door's list, as Django loads MIDDLEWARE."""
         everybodys, settings.MIDDLEWARE = settings.MIDDLEWARE, self._names
         try:
             super().load_middleware(is_async)
@@ -45,10 +51,13 @@ class Door(WSGIHandler):
             settings.MIDDLEWARE = everybodys
 
 
-share_between_workers(settings.DATA_DIR)
-django.setup(set_prefix=False)
+try:
+    share_between_workers(settings.DATA_DIR)
+    django.setup(set_prefix=False)
+except (ImproperlyConfigured, NotRunning) as error:
+    sys.exit(f"error: {error}")
 people = Door(settings.MIDDLEWARE)
-programs = Door(settings.PROGRAM_MIDDLEWARE)  # who have no use for sessions, messages, compression and the like
+programs = Door(settings.PROGRAM_MIDDLEWARE)  # programs have no use for sessions, messages, compression and the like
 # What is loaded by now stays: the collector need not look at it again and again.
 gc.collect()
 gc.freeze()
@@ -56,5 +65,13 @@ gc.freeze()
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """Answer one request."""
+    if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+        _read_chunks(environ)
     door = programs if environ["PATH_INFO"].startswith(settings.PROGRAM_PATHS) else people
     return door(environ, start_response)
+
+
+def _read_chunks(environ: dict[str, Any]) -> None:
+    """Give a body that came in chunks the length by which Django reads. One that is too long stays too long."""
+    body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    environ.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})

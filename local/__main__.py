@@ -30,6 +30,9 @@ def main() -> int:
     except Trouble as trouble:
         print(f"error: {trouble}", file=sys.stderr)
         return 1
+    except OSError as error:  # such as a full disk, wherever it shows
+        print(f"error: {error.filename or 'the brokerage'}: {error.strerror or error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ OWN = (
     "CALLBACK_URL",
     "EXCHANGE_SECRET",
     "SECRET_KEY",
+    "DEMO",
     "PROCESS_NAME",
 )
 """What a brokerage makes for itself, and must not take from a test's environment."""

@@ -65,6 +65,7 @@ class Run:
         self.servers: list[PostgreSQL | Valkey] = []
         self.steps: list[subprocess.Popen[bytes]] = []
         self.started = time.monotonic()
+        self.valkey_deaths = 0
 
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -112,7 +113,7 @@ class Run:
                 self._finish(static, "collectstatic")
                 self._static_stamp.write_text(self._static_fingerprint())
         self.supervision.start_application()
-        if self._manages:
+        if self._manages and self._may_have_demo_data:
             with self._step("Demo data loaded"):
                 demo = json.loads(self._manage("load_demo", "--json") or "{}")
         with self._step("Processes ready"):
@@ -143,10 +144,18 @@ class Run:
             "CALLBACK_URL": os.environ.get("CALLBACK_URL") or f"{self.plan.url}/exchange/callbacks",
             "SECRET_KEY": os.environ.get("SECRET_KEY") or keys.secret_key,
             **{name: os.environ[name] for name in ("CACHE_URL", "KEY_PREFIX") if name in os.environ},
+            "DEMO": str(int(self._may_have_demo_data)),
             "LANES": str(self.plan.lanes),
             "DATA_DIR": str(self.folder.path),
             **{name: str(port) for name, port in ports.items()},
         }
+
+    @property
+    def _may_have_demo_data(self) -> bool:
+        """Whether accounts with public passwords may be made: in a database of our own, or where somebody says so."""
+        if _is_on("PRODUCTION"):
+            return False
+        return _is_on("DEMO") or any(isinstance(server, PostgreSQL) for server in self.servers)
 
     def _process_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
@@ -187,8 +196,18 @@ class Run:
                 if isinstance(server, PostgreSQL):
                     server.introduce()
 
+    def _mend_valkey(self) -> None:
+        """Let a Valkey of ours that can't read its data start without it."""
+        for server in self.servers:
+            deaths = self.supervision.deaths.get("valkey", 0)
+            if isinstance(server, Valkey) and deaths > self.valkey_deaths:
+                self.valkey_deaths = deaths
+                if place := server.set_aside_damaged_data(self.folder.logs / "valkey.log"):
+                    self.console.own(f"valkey's data was damaged and is set aside in {place}")
+
     def _server_trouble(self) -> str | None:
         """Why it makes no sense to wait for the servers any longer."""
+        self._mend_valkey()
         for name in ("postgres", "valkey"):
             if self.supervision.deaths.get(name, 0) >= DEATHS_BEFORE_READY_MAX:
                 file = self.folder.logs / f"{name}.log"
@@ -289,6 +308,7 @@ class Run:
         """Wait for a signal; start everything again should supervisord die."""
         while True:
             self._check_signals()
+            self._mend_valkey()
             if not self.supervision.is_up:
                 self.console.own("supervisord died; starting everything again")
                 end(of_folder(self.folder.path))
@@ -394,6 +414,10 @@ class Run:
         began = time.monotonic()
         yield
         self.console.own(f"{what} ({time.monotonic() - began:.1f} s)")
+
+
+def _is_on(name: str) -> bool:
+    return os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def answers(port: int, path: str | None) -> bool:

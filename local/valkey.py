@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from local.folder import Folder, Keys
 from local.lifeline import Specification
 from local.ports import LOOPBACK
 from local.trouble import Trouble
+
+DAMAGE = ("Bad file format", "Invalid AOF manifest", "Wrong signature", "Unrecoverable error")
+"""Words with which the server says why it can't read its data."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,19 @@ class Valkey:
         configuration.unlink(missing_ok=True)
         with open(os.open(configuration, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.writelines(f"{name} {value}\n" for name, value in settings.items())
+
+    def set_aside_damaged_data(self, log: Path) -> Path | None:
+        """Move the data away if the server's log says that it can't be read, so that the next start has none.
+
+        It is worth nothing: rings are repeated and prices are read again. Returns the new place; None: it is fine.
+        """
+        lines = log.read_text(errors="replace") if log.exists() else ""
+        if not any(words in lines.rpartition("Server initialized")[2] for words in DAMAGE):
+            return None
+        place = self.data.with_name(f"valkey.damaged-{int(time.time())}")
+        self.data.rename(place)
+        self.prepare()
+        return place
 
     def specification(self, mark: str, output: Path | None, started: Path | None) -> Specification:
         return Specification(

@@ -74,6 +74,7 @@ def _start_servers(
     keys = folder.keys()
     environment = {
         "SECRET_KEY": keys.secret_key,
+        "CALLBACK_URL": "http://127.0.0.1:8000/exchange/callbacks",
         "EXCHANGE_SECRET": keys.exchange_secret,
         **os.environ,
         "DATA_DIR": str(folder.path),
@@ -82,7 +83,7 @@ def _start_servers(
     missing: list[PostgreSQL | Valkey] = []
     if not environment.get("DATABASE_URL"):
         missing.append(PostgreSQL(folder, keys, ports.choose(), fsync))
-        environment["DATABASE_URL"] = missing[-1].url
+        environment |= {"DATABASE_URL": missing[-1].url, "DEMO": "1"}
     if not environment.get("BROKER_URL"):
         missing.append(Valkey(folder, keys, ports.choose(), fsync))
         environment["BROKER_URL"] = missing[-1].url

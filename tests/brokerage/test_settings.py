@@ -3,10 +3,16 @@
 import os
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+
+from accounts.models import Customer
+from brokerage import environment as environment_settings
+from brokerage.checks import demo_accounts
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCTION = {"TLS": "1", "DEBUG": "0", "ALLOWED_HOSTS": "broker.example.com", "SECRET_KEY": "k3y-" + "abcdefghij" * 6}
@@ -46,14 +52,76 @@ def test_models_and_migrations_agree(db: None) -> None:
         ("BROKER_URL", "redis://127.0.0.1:1/0;amqp://127.0.0.1:2//"),
         ("BROKER_URL", ";"),
         ("CACHE_URL", "amqp://127.0.0.1//"),
+        ("DEBUG", "banana"),
+        ("TLS", "maybe"),
+        ("PRODUCTION", "ja"),
+        ("READS_A_MINUTE", "many"),
+        ("STATEMENT_TIMEOUT_MS", "5s"),
+        ("EXCHANGE_CALLS_KEPT_DAYS", "0"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "loud"),
+        ("DATABASE_URL", "mysql://127.0.0.1/x"),
+        ("DATABASE_URL", "banana"),
+        ("EXCHANGE_URL", "127.0.0.1:8100"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:
     done = manage("check", **{name: value})
     assert done.returncode != 0
-    last = done.stderr.strip().splitlines()[-1]
-    assert f"{name} takes" in last
-    assert "not" in last
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith(f"error: {name} takes ")
+    assert "not" in line
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "EXCHANGE_SECRET"])
+def test_a_setting_that_is_missing_is_one_line(name: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != name}
+    command = [sys.executable, "-W", "ignore", "manage.py", "check"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith(f"error: {name} is not set: ")
+
+
+@pytest.mark.parametrize(("value", "is_on"), [("1", True), ("TRUE", True), (" on ", True), ("0", False), ("no", False)])
+def test_switches_take_the_usual_words(value: str, is_on: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCH", value)
+    assert environment_settings.switch("SWITCH", default=not is_on) is is_on
+    monkeypatch.setenv("SWITCH", "")
+    assert environment_settings.switch("SWITCH", default=not is_on) is not is_on
+
+
+@pytest.mark.parametrize("command", ["lanes", "sweep"])
+def test_what_sends_trades_must_know_where_reports_are_to_come(command: str) -> None:
+    done = manage(command, CALLBACK_URL="")
+    assert done.returncode != 0
+    assert "CALLBACK_URL is not set" in done.stderr.strip().splitlines()[-1]
+
+
+# -- demo accounts
+
+
+def test_demo_accounts_are_made_only_where_somebody_says_so(db: None, settings: Any) -> None:
+    settings.DEMO = False
+    with pytest.raises(CommandError, match="public passwords"):
+        call_command("load_demo")
+    settings.DEMO, settings.PRODUCTION = True, True
+    with pytest.raises(CommandError, match="public passwords"):
+        call_command("load_demo")
+    assert not Customer.objects.exists()
+
+
+def test_production_refuses_to_start_with_demo_data() -> None:
+    done = manage("check", **PRODUCTION, PRODUCTION="1", DEMO="1")
+    assert "DEMO must be off" in done.stderr
+    assert done.returncode != 0
+
+
+def test_a_deployment_with_demo_accounts_fails_its_checks(db: None, settings: Any, tmp_path: Path) -> None:
+    settings.DEMO, settings.PRODUCTION, settings.DATA_DIR = True, False, tmp_path
+    assert demo_accounts() == []
+    call_command("load_demo", stdout=StringIO())
+    assert [found.id for found in demo_accounts()] == ["brokerage.E001"] * 2
 
 
 @pytest.mark.process

@@ -1,7 +1,9 @@
 """What the web server calls: two doors, and requests that Django would fail on before any middleware."""
 
+import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import RequestFactory
+from standardwebhooks import Webhook
 
 from accounts import tokens
 from accounts.models import Customer
@@ -49,6 +52,36 @@ def test_a_claimed_charset_is_not_believed(charset: str, path: str, status: str,
     body = b"".join(application(environ, lambda status, *_: answered.append(status)))
     assert answered == [status]
     assert json.loads(body).items() >= known.items()
+
+
+def chunked(path: str, body: bytes, **headers: str) -> tuple[int, dict[str, Any]]:
+    """A request whose body came in chunks, as the web server hands it over: without a length."""
+    environ = RequestFactory().post(path, b"", "application/json", headers=headers).environ
+    environ.pop("CONTENT_LENGTH", None)
+    environ |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": io.BytesIO(body), "SERVER_NAME": "localhost"}
+    environ["CONTENT_TYPE"] = "application/json"
+    answered: list[str] = []
+    content = b"".join(application(environ, lambda status, *_: answered.append(status)))
+    return int(answered[0][:3]), json.loads(content) if content else {}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_body_in_chunks_is_read(exchange: StandInExchange, alice: Customer) -> None:
+    authorization = f"Bearer {tokens.issue(alice, 'test').token}"
+    order = json.dumps({"stockTicker": "AAPL", "type": "BUY", "quantity": 1}).encode()
+    assert chunked("/api/v1/trades", order, authorization=authorization)[0] == 201
+    assert chunked("/api/v1/trades", b"", authorization=authorization)[0] == 400
+    long = order + b" " * settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    assert chunked("/api/v1/trades", long, authorization=authorization)[0] == 413
+    report = json.dumps({"reports": [{"tradeId": "none"}]}).encode()
+    assert chunked("/exchange/callbacks", report)[0] == 401
+    now = datetime.now(UTC)
+    signed = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(settings.EXCHANGE_SECRET.split()[0]).sign("msg_1", now, report.decode()),
+    }
+    assert chunked("/exchange/callbacks", report, **signed)[0] == 204
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 from allauth.mfa.totp.internal.auth import TOTP
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts import tokens
 from accounts.customers import create_customer
@@ -28,6 +28,11 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if settings.PRODUCTION or not settings.DEMO:
+            raise CommandError(
+                "Demo accounts have public passwords: they are made in embedded databases, or where DEMO=1 is set, "
+                "and never where PRODUCTION is."
+            )
         customer = Customer.objects.filter(email=CUSTOMER).first()
         if customer is None:
             customer = create_customer(CUSTOMER, PASSWORD, name="Alice Demo")

@@ -1,0 +1,84 @@
+"""Read settings from the environment. A value that makes no sense is refused in one line that names it."""
+
+import os
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+WHOLE_MOST = 10**9
+
+
+def text(name: str, default: str) -> str:
+    """Return a variable, or the default where it is not set."""
+    return os.environ.get(name, default)
+
+
+def required(name: str, why: str) -> str:
+    """Return a variable that has no default.
+
+    Raises:
+        ImproperlyConfigured: It is not set.
+    """
+    if name not in os.environ:
+        raise ImproperlyConfigured(f"{name} is not set: {why}")
+    return os.environ[name]
+
+
+def switch(name: str, *, default: bool = False) -> bool:
+    """Return whether something is switched on.
+
+    Raises:
+        ImproperlyConfigured: It is neither on nor off.
+    """
+    value = os.environ.get(name, "").strip().lower()
+    if not value:
+        return default
+    if value not in SWITCHES:
+        raise ImproperlyConfigured(f"{name} takes true or false, not {os.environ[name]!r}.")
+    return SWITCHES[value]
+
+
+def number(name: str, default: int, *, least: int = 0, most: int = WHOLE_MOST) -> int:
+    """Return a whole number.
+
+    Raises:
+        ImproperlyConfigured: It is not a number from `least` to `most`.
+    """
+    value = os.environ.get(name, "").strip() or str(default)
+    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+        raise ImproperlyConfigured(f"{name} takes a number from {least} to {most}, not {value!r}.")
+    return int(value)
+
+
+def one_of(name: str, values: tuple[str, ...], default: str) -> str:
+    """Return one of these values, whose case does not matter.
+
+    Raises:
+        ImproperlyConfigured: It is another one.
+    """
+    value = os.environ.get(name, "").strip() or default
+    found = {each.lower(): each for each in values}.get(value.lower())
+    if found is None:
+        raise ImproperlyConfigured(f"{name} takes {', '.join(values[:-1])} or {values[-1]}, not {value!r}.")
+    return found
+
+
+def url(name: str, default: str | None, schemes: tuple[str, ...]) -> str:
+    """Return a URL of one of these schemes.
+
+    Raises:
+        ImproperlyConfigured: It is not set and has no default, or it is something else.
+    """
+    value = os.environ.get(name, default)
+    wanted = " or ".join(f"{scheme}://…" for scheme in schemes)
+    if value is None:
+        raise ImproperlyConfigured(f"{name} is not set: it takes {wanted}.")
+    try:
+        parts = urlsplit(value)
+        is_fine = parts.scheme in schemes and bool(parts.netloc)
+    except ValueError:
+        is_fine = False
+    if not is_fine:  # a URL may contain a password: only its scheme is repeated
+        raise ImproperlyConfigured(f"{name} takes {wanted}, not {value.split(':')[0][:20]!r}.")
+    return value

@@ -1,0 +1,159 @@
+"""`honcho start` with the Procfile, on a PostgreSQL and a Valkey that are there: everything works."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+
+from local import ports
+
+pytestmark = pytest.mark.story
+
+PROJECT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+READY_SECONDS_MAX = 90.0
+
+
+class Honcho:
+    """The processes of the Procfile under honcho, with nothing in their environment that `make run` would set."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.environment = environment
+        self.log = folder / "log"
+        self.url = f"http://127.0.0.1:{environment['WEB_PORT']}"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [str(BIN / "honcho"), "start", "--port", environment["WEB_PORT"], "--no-colour", "--no-prefix"],
+                cwd=PROJECT,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body; 0 where nobody answers."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+        except OSError:
+            return 0, b""
+
+    def manage(self, *arguments: str, tries: int = 1) -> str:
+        """What a command prints."""
+        command = [sys.executable, "manage.py", *arguments]
+        for _ in range(tries):
+            done = subprocess.run(
+                command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, timeout=120
+            )
+            if done.returncode == 0:
+                return done.stdout
+        raise AssertionError(done.stderr)
+
+    def eventually(self, holds: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while not (found := holds()):
+            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            time.sleep(0.2)
+        return found
+
+
+@pytest.fixture(scope="module")
+def honcho(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Honcho]:
+    folder = tmp_path_factory.mktemp("honcho")
+    server = urlsplit(os.environ["DATABASE_URL"])
+    name = f"honcho_{os.getpid()}"
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    own = {key: os.environ[key] for key in ("HOME", "LANG", "TZ") if key in os.environ}
+    web = ports.choose(1)
+    exchange, stream = ports.choose(avoid=[web]), ports.choose(avoid=[web])
+    environment = own | {
+        "PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]),
+        "DATA_DIR": str(folder / "var"),
+        "WEB_PORT": str(web),
+        "EXCHANGE_PORT": str(exchange),
+        "STREAM_PORT": str(stream),
+        "DATABASE_URL": urlunsplit(server._replace(path=f"/{name}")),
+        "BROKER_URL": urlunsplit(urlsplit(os.environ["BROKER_URL"])._replace(path="/15")),
+        "EXCHANGE_URL": f"http://127.0.0.1:{exchange}",
+        "EXCHANGE_SECRET": os.environ["EXCHANGE_SECRET"],
+        "SECRET_KEY": os.environ["SECRET_KEY"],
+        "CALLBACK_URL": f"http://127.0.0.1:{web}/exchange/callbacks",
+        "PYTHONUNBUFFERED": "1",
+    }
+    honcho = Honcho(folder, environment)
+    try:
+        yield honcho
+    finally:
+        honcho.process.terminate()
+        honcho.process.wait(30)
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_the_procfile_works_as_it_is(honcho: Honcho) -> None:
+    status, body = honcho.eventually(lambda: (found := honcho.get("/readyz"))[0] and found)
+    assert (status, json.loads(body)["migrations"]) == (503, False), "nobody has migrated yet"
+    # Beside running processes a migration may meet their statements, and goes on when it is repeated.
+    honcho.manage("migrate", "--noinput", tries=5)
+    honcho.eventually(lambda: honcho.get("/readyz")[0] == 200)
+    made = json.loads(
+        honcho.manage(
+            "create_customer", "h@example.com", "--password", "a long enough one", "--deposit", "1000", "--json"
+        )
+    )
+    order = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+    trade = chunked_post(honcho, "/api/v1/trades", made["token"], order)
+    assert trade["status"] == "PLACED"
+
+    def is_filled() -> bool:
+        with psycopg.connect(honcho.environment["DATABASE_URL"]) as connection:
+            found = connection.execute("SELECT status FROM trades_trade").fetchall()
+            sources = connection.execute("SELECT source FROM trades_report").fetchall()
+        return found == [("FILLED",)] and sources == [("callback",)]
+
+    honcho.eventually(is_filled)
+    with psycopg.connect(honcho.environment["DATABASE_URL"]) as connection:
+        by = {name for (name,) in connection.execute("SELECT by FROM trades_statuschange").fetchall()}
+    assert by <= {"api", "lanes.1", "sweep.1"}
+
+
+def test_pages_are_served_although_nobody_collected_static_files(honcho: Honcho) -> None:
+    status, page = honcho.eventually(lambda: (found := honcho.get("/account/login/"))[0] and found)
+    assert status == 200
+    sheet = page.partition(b'rel="stylesheet"')[0].rpartition(b"<link")[2] + page.partition(b'rel="stylesheet"')[2]
+    address = sheet.partition(b'href="')[2].partition(b'"')[0].decode()
+    assert address.startswith("/static/")
+    assert honcho.get(address)[0] == 200
+
+
+def chunked_post(honcho: Honcho, path: str, token: str, body: Any) -> Any:
+    """Post a body in chunks, as streaming clients do; the answer."""
+    content = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n"
+        "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    pieces = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (content[:7], content[7:]))
+    with socket.create_connection(("127.0.0.1", int(honcho.environment["WEB_PORT"])), 20) as sock:
+        sock.sendall(head.encode() + pieces + b"0\r\n\r\n")
+        answer = b""
+        while piece := sock.recv(65_536):
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 201"), answer
+    return json.loads(answer.partition(b"\r\n\r\n")[2])
