@@ -20,6 +20,10 @@ def configure(wanted: dict[str, str]) -> None:
         structlog.processors.TimeStamper(fmt="iso" if wanted["format"] == "json" else "%H:%M:%S", utc=True),
         structlog.processors.format_exc_info,
     ]
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        from brokerage.tracing import to_endpoint
+
+        shared.append(to_endpoint(os.environ.get("PROCESS_NAME", "manage")))
     if wanted["format"] == "json":
         renderer: Any = structlog.processors.JSONRenderer()
     else:
