@@ -51,8 +51,8 @@ TRADES = 16
 class Balancer:
     """HAProxy with the configuration that we give away, its addresses filled in; a context manager."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.port, self._folder = port, folder
+    def __init__(self, folder: Path, port: int, **more: str) -> None:
+        self.port, self._folder, self._more = port, folder, more
         self._socket = folder / "stats"
 
     @property
@@ -70,7 +70,7 @@ class Balancer:
             "STATS_SOCKET": str(self._socket),
             "RUN_USER": pwd.getpwuid(os.getuid()).pw_name,
             "RUN_GROUP": grp.getgrgid(os.getgid()).gr_name,
-        }
+        } | self._more
         with open(self._folder / "haproxy.log", "wb") as log:
             self._process = subprocess.Popen(
                 [str(BINARY), "-db", "-f", str(CONFIGURATION)], env=os.environ | addresses, stdout=log, stderr=log

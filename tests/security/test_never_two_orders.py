@@ -1,0 +1,221 @@
+"""The unmodified alpaca-py behind the balancer that we ship: one call never makes two orders, whatever `web` does.
+
+By itself the client posts again what is answered 429 or 504, also an order without a client_order_id. So neither may
+ever be the answer to an order that may have been placed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from local import ports
+from local.harness import Brokerage
+from local.ports import LOOPBACK
+from tests.security.test_behind_the_balancer import BINARY, Balancer, until
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from alpaca.common.exceptions import APIError
+    from alpaca.trading.client import TradingClient
+    from alpaca.trading.enums import OrderSide, TimeInForce
+    from alpaca.trading.requests import MarketOrderRequest
+
+pytestmark = [
+    pytest.mark.story,
+    pytest.mark.skipif(BINARY is None, reason="HAProxy is not installed"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+ANSWER_SECONDS = 3  # ANSWER_TIMEOUT, which is 30 s as it is shipped
+REPEATED = {429, 504}  # what the client posts again by itself
+Keys = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="brokerage-orders-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return ports.choose()
+
+
+@pytest.fixture(scope="module")
+def brokerage(folder: Path, port: int) -> Iterator[Brokerage]:
+    behind = {
+        "NUM_PROXIES": "1",
+        "TRUSTED_PROXY_COUNT": "1",
+        "CALLBACK_URL": f"http://{LOOPBACK}:{port}/exchange/callbacks",
+    }
+    with Brokerage(folder / "var", {"web": 2, "lanes": 1, "sweep": 1}, behind) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def balancer(brokerage: Brokerage, folder: Path, port: int) -> Iterator[Balancer]:
+    balancer = Balancer(folder, port, ANSWER_TIMEOUT=f"{ANSWER_SECONDS}s")
+    try:
+        balancer.start(
+            [url.removeprefix("http://") for url in brokerage.web_urls], f"{LOOPBACK}:{brokerage.stream_port}"
+        )
+        yield balancer
+    finally:
+        balancer.stop()
+
+
+@pytest.fixture(scope="module")
+def keys(brokerage: Brokerage) -> Keys:
+    code = """
+import json
+from decimal import Decimal
+from accounts import customers, funding, tokens
+customer = customers.create_customer("orders@example.com", None)
+funding.deposit(customer.id, Decimal("1000000"))
+issued = tokens.issue(customer, "orders")
+print(json.dumps({"customer": customer.id, "key": issued.key_id, "secret": issued.secret_key}))
+"""
+    made = brokerage.manage("shell", "--no-imports", "-c", code)
+    found: Keys = json.loads(made.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture
+def orders(brokerage: Brokerage, keys: Keys) -> Callable[[], int]:
+    """How many orders there are."""
+
+    def orders() -> int:
+        with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
+            row = database.execute("SELECT count(*) FROM trades_trade WHERE customer_id = %s", [keys["customer"]])
+            return int((row.fetchone() or (0,))[0])
+
+    return orders
+
+
+class Program:
+    """A customer's program that submits orders without an id of its own, from several threads."""
+
+    def __init__(self, balancer: Balancer, keys: Keys) -> None:
+        self._url, self._keys = f"{balancer.url}/alpaca", keys
+        self.submitted, self.refused = 0, list[tuple[int, Any]]()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(6)]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for thread in self._threads:
+                thread.join(60)
+
+    def _run(self) -> None:
+        client = TradingClient(self._keys["key"], self._keys["secret"], url_override=self._url)
+        while not self._stop.is_set():
+            order = MarketOrderRequest(symbol="AAPL", qty=1, side=OrderSide.BUY, time_in_force=TimeInForce.DAY)
+            with self._lock:
+                self.submitted += 1
+            try:
+                client.submit_order(order)
+            except APIError as error:
+                self.refused.append((error.status_code, error.code))
+                time.sleep(0.1)
+            except OSError:  # the connection broke
+                time.sleep(0.1)
+
+
+def family(brokerage: Brokerage, name: str) -> list[psutil.Process]:
+    process = psutil.Process(brokerage.processes()[name])
+    return [process, *process.children(recursive=True)]
+
+
+def check(program: Program, placed: int) -> None:
+    """Every call made one order at most, and nothing was answered that makes the client call again."""
+    assert placed <= program.submitted
+    statuses = {status for status, _ in program.refused}
+    assert not statuses & REPEATED, program.refused[:5]
+    assert all(isinstance(code, int) and code // 100_000 == status for status, code in program.refused)
+
+
+def test_with_a_frozen_web(brokerage: Brokerage, balancer: Balancer, keys: Keys, orders: Callable[[], int]) -> None:
+    before, program = orders(), Program(balancer, keys)
+    with program.running():
+        until(lambda: orders() > before, 20)
+        frozen = family(brokerage, "web.2")
+        for process in frozen:
+            process.suspend()
+        time.sleep(ANSWER_SECONDS + 3)
+        for process in reversed(frozen):
+            process.resume()
+        until(lambda: balancer.states()["web_2"] == "UP", 20)
+    time.sleep(1)
+    check(program, orders() - before)
+    assert 502 in {status for status, _ in program.refused}, "some waited for the frozen one until the balancer gave up"
+
+
+def test_with_a_killed_web(brokerage: Brokerage, balancer: Balancer, keys: Keys, orders: Callable[[], int]) -> None:
+    before, program = orders(), Program(balancer, keys)
+    with program.running():
+        for _ in range(3):
+            until(lambda: set(balancer.states().values()) == {"UP"}, 30)
+            placed = orders()
+            until(lambda placed=placed: orders() > placed, 20)
+            for process in family(brokerage, "web.2"):
+                process.kill()
+            until(lambda: balancer.states()["web_2"] == "DOWN", 10)
+        until(lambda: set(balancer.states().values()) == {"UP"}, 30)
+    check(program, orders() - before)
+
+
+def test_with_all_webs_overloaded(
+    brokerage: Brokerage, balancer: Balancer, keys: Keys, orders: Callable[[], int]
+) -> None:
+    before, program = orders(), Program(balancer, keys)
+    with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database, program.running():
+        until(lambda: orders() > before, 20)
+        # Whoever places waits for this lock until the database gives up, and so all threads of all webs are taken.
+        database.execute("SELECT FROM trades_tradecounter WHERE customer_id = %s FOR UPDATE", [keys["customer"]])
+        time.sleep(2 * ANSWER_SECONDS)
+        database.rollback()
+        time.sleep(1)
+    assert program.refused
+    check(program, orders() - before)
+
+
+def test_with_no_web_at_all(brokerage: Brokerage, balancer: Balancer, keys: Keys, orders: Callable[[], int]) -> None:
+    supervisor = brokerage.processes()["supervisord"]
+    before, program = orders(), Program(balancer, keys)
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        for name in ("web.1", "web.2"):
+            for process in family(brokerage, name):
+                process.kill()
+        until(lambda: set(balancer.states().values()) == {"DOWN"}, 10)
+        with program.running():
+            time.sleep(2)
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert {(503, 50310000)} == set(program.refused)
+    check(program, orders() - before)
+    assert orders() == before
