@@ -13,9 +13,9 @@ from accounts.ledger import money
 from accounts.models import Token
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
+from alpaca_api.day import day_of
 from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from alpaca_api.models import Configuration
-from alpaca_api.positions import last_prices
 from trades import checks
 from web.drf import StrictSerializer, TextField
 
@@ -27,7 +27,8 @@ class AccountView(AlpacaView):
     def get(self, request: Request) -> Response:
         """Cash, buying power and equity. Shares count at the last price; at cost while the exchange is away."""
         positions = list(accounts.positions_of(self.customer_id))
-        prices = last_prices(positions)
+        day = day_of(self.customer_id)
+        prices = {ticker: quote.price for ticker, quote in day.quotes.items()}
         value = sum((money(prices.get(row.ticker, row.average_price) * row.quantity) for row in positions), Decimal(0))
         rules = checks.rules()
         return Response(
@@ -35,6 +36,7 @@ class AccountView(AlpacaView):
                 request.auth.customer,  # type: ignore[union-attr]
                 accounts.balance_of(self.customer_id),
                 value,
+                day.equity_before,
                 rules.all_halted or self.customer_id in rules.halted_customers,
                 Configuration.objects.filter(customer_id=self.customer_id, suspend_trade=True).exists(),
             )

@@ -11,11 +11,11 @@ from accounts import queries as accounts
 from accounts.models import Position, Token
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
+from alpaca_api.day import day_of
 from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField
 from alpaca_api.fields import NumberField, whole_shares
 from alpaca_api.market import ticker_of
 from alpaca_api.orders import cancel_all, submit_order
-from exchange import prices
 from exchange.models import Stock
 from trades.models import Type
 from web.drf import StrictSerializer
@@ -52,7 +52,8 @@ class PositionsView(AlpacaView):
         outcomes = []
         for row in accounts.positions_of(self.customer_id):
             try:
-                placed = submit_order(self.customer_id, row.ticker, Type.SELL, row.quantity, None)
+                shares = whole_shares(Decimal(row.quantity), "qty")
+                placed = submit_order(self.customer_id, row.ticker, Type.SELL, shares, None)
                 outcomes.append({"symbol": row.ticker, "status": 200, "body": alpaca.order(placed)})
             except Exception as error:  # noqa: BLE001 — one that can't be sold does not keep the others
                 answer = self.get_exception_handler()(error, {})
@@ -79,16 +80,12 @@ class PositionView(AlpacaView):
         """Place an order that sells all of it, or so many shares, or such a part."""
         asked = self.asked(ClosePositionQuerySerializer, request.query_params)
         row = self._position(symbol)
-        quantity = Decimal(row.quantity)
         if "qty" in asked and "percentage" in asked:
             raise AlpacaError(422, UNPROCESSABLE, "give qty or percentage, not both")
-        if "qty" in asked:
-            quantity = asked["qty"]
         if "percentage" in asked:
-            if not 0 < asked["percentage"] <= 100:
-                raise AlpacaError(422, UNPROCESSABLE, "percentage: must be above 0, up to 100")
-            quantity = row.quantity * asked["percentage"] / 100
-        shares = whole_shares(quantity, "qty")
+            shares = _part_of(row.quantity, asked["percentage"])
+        else:
+            shares = whole_shares(asked.get("qty", Decimal(row.quantity)), "qty")
         return Response(alpaca.order(submit_order(self.customer_id, row.ticker, Type.SELL, shares, None)))
 
     def _position(self, symbol: str) -> Position:
@@ -99,12 +96,24 @@ class PositionView(AlpacaView):
         return row
 
 
+def _part_of(quantity: int, percentage: Decimal) -> int:
+    """Return so many percent of the shares.
+
+    Raises:
+        AlpacaError: That is no part of them, or no whole number of shares.
+    """
+    if not 0 < percentage <= 100:
+        raise AlpacaError(422, UNPROCESSABLE, "percentage: must be above 0, up to 100")
+    shares = quantity * percentage / 100
+    if shares != shares.to_integral_value():
+        message = f"percentage: {percentage:f} of {quantity} shares is {shares:f}; only whole shares can be sold"
+        raise AlpacaError(422, UNPROCESSABLE, message)
+    return whole_shares(shares, "percentage")
+
+
 def _positions(rows: list[Position]) -> list[dict[str, Any]]:
-    last = last_prices(rows)
+    if not rows:
+        return []
+    day = day_of(rows[0].customer_id)
     markets = dict(Stock.objects.filter(ticker__in=[row.ticker for row in rows]).values_list("ticker", "market"))
-    return [alpaca.position(row, last.get(row.ticker), markets.get(row.ticker, "")) for row in rows]
-
-
-def last_prices(rows: list[Position]) -> dict[str, Decimal]:
-    """The last prices; none while the exchange is away."""
-    return {ticker: quote.price for ticker, quote in prices.quotes(row.ticker for row in rows).items()}
+    return [alpaca.position(row, day, markets.get(row.ticker, "")) for row in rows]

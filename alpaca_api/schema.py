@@ -76,7 +76,7 @@ class AlpacaAccountSerializer(serializers.Serializer):
     daytrading_buying_power = text("USD.")
     portfolio_value = text("USD.")
     equity = text("USD: cash and shares, these at the last price.")
-    last_equity = text("USD: as `equity`.")
+    last_equity = text("USD: equity at the previous close.")
     long_market_value = text("USD.")
     short_market_value = text("USD.")
     initial_margin = text("USD.")
@@ -118,11 +118,11 @@ class AlpacaPositionSerializer(serializers.Serializer):
     cost_basis = text("USD.")
     unrealized_pl = text("USD.", null=True)
     unrealized_plpc = text("A ratio.", null=True)
-    unrealized_intraday_pl = nothing()
-    unrealized_intraday_plpc = nothing()
+    unrealized_intraday_pl = text("USD since the previous close, or since it was bought.", null=True)
+    unrealized_intraday_plpc = text("A ratio.", null=True)
     current_price = text("USD a share; null while the exchange is away.", null=True)
-    lastday_price = nothing()
-    change_today = nothing()
+    lastday_price = text("USD a share at the previous close.", null=True)
+    change_today = text("A ratio: of `current_price` to `lastday_price`, less 1.", null=True)
 
 
 class AlpacaClosedPositionSerializer(serializers.Serializer):
@@ -165,12 +165,17 @@ class AlpacaCalendarDaySerializer(serializers.Serializer):
 class AlpacaPortfolioHistorySerializer(serializers.Serializer):
     timestamp = serializers.ListField(child=serializers.IntegerField(), help_text="Seconds since 1970.")
     equity = serializers.ListField(child=serializers.FloatField(), help_text="USD.")
-    profit_loss = serializers.ListField(child=serializers.FloatField(), help_text="USD since the first point.")
+    profit_loss = serializers.ListField(
+        child=serializers.FloatField(), help_text="USD, without deposits and withdrawals."
+    )
     profit_loss_pct = serializers.ListField(child=serializers.FloatField(allow_null=True))
-    base_value = serializers.FloatField(help_text="USD: equity before the first point.")
+    base_value = serializers.FloatField(help_text="USD: equity before the first point; of a new account, its first.")
     base_value_asof = serializers.DateField()
     timeframe = serializers.ChoiceField(["1Min", "5Min", "15Min", "1H", "1D"])
-    cashflow = serializers.JSONField()
+    cashflow = serializers.DictField(
+        child=serializers.ListField(child=serializers.FloatField()),
+        help_text="By type, USD until each point.",
+    )
 
 
 class AlpacaActivitySerializer(serializers.Serializer):

@@ -7,6 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from accounts.ledger import money
 from accounts.models import CASH, Balance, Customer, Position, Posting
+from alpaca_api.day import Day
 from exchange.models import Stock
 from trades.models import Reason, Status, Trade
 
@@ -97,9 +98,11 @@ def ratio(part: Decimal, whole: Decimal) -> str:
     return decimal(round(part / whole, 6)) if whole else "0"
 
 
-def position(row: Position, price: Decimal | None, market: str) -> dict[str, Any]:
+def position(row: Position, day: Day, market: str) -> dict[str, Any]:
     """A position. Its value is at the last price; None while no price is known."""
     cost = row.cost
+    quote, profit = day.quotes.get(row.ticker), day.profit(row)
+    price, before = (quote.price, quote.previous_close) if quote else (None, None)
     value = None if price is None else money(price * row.quantity)
     gain = None if value is None else value - cost
     return {
@@ -116,18 +119,23 @@ def position(row: Position, price: Decimal | None, market: str) -> dict[str, Any
         "cost_basis": decimal(cost),
         "unrealized_pl": None if gain is None else decimal(gain),
         "unrealized_plpc": None if gain is None else ratio(gain, cost),
-        "unrealized_intraday_pl": None,
-        "unrealized_intraday_plpc": None,
+        "unrealized_intraday_pl": decimal(money(profit[0])) if profit else None,
+        "unrealized_intraday_plpc": decimal(round(profit[1], 6)) if profit else None,
         "current_price": None if price is None else decimal(price),
-        "lastday_price": None,
-        "change_today": None,
+        "lastday_price": decimal(before) if before else None,
+        "change_today": ratio(price - before, before) if price and before else None,
     }
 
 
 def account(
-    customer: Customer, balance: Balance, shares_value: Decimal, is_halted: bool, suspended: bool
+    customer: Customer,
+    balance: Balance,
+    shares_value: Decimal,
+    equity_before: Decimal | None,
+    is_halted: bool,
+    suspended: bool,
 ) -> dict[str, Any]:
-    """A customer's account: cash only, no margin, long only."""
+    """A customer's account: cash only, no margin, long only. `equity_before` is that at the previous close."""
     equity = balance.amount + shares_value
     cash, available, value = decimal(balance.amount), decimal(balance.available), decimal(shares_value)
     return {
@@ -142,7 +150,7 @@ def account(
         "daytrading_buying_power": "0",
         "portfolio_value": decimal(equity),
         "equity": decimal(equity),
-        "last_equity": decimal(equity),
+        "last_equity": decimal(equity if equity_before is None else equity_before),
         "long_market_value": value,
         "short_market_value": "0",
         "initial_margin": value,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -179,6 +180,33 @@ def history(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
     points = [Point(bar["at"], bar["open"]) for bar in bars]
     if bars:
         points.append(Point(min(bars[-1]["at"] + timedelta(seconds=step_seconds), timezone.now()), bars[-1]["close"]))
+    cache.set(key, points, min(step_seconds, HISTORY_SECONDS_MAX))
+    return points
+
+
+def closes(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
+    """Return the last price of each step from start to now, at the end of the step, in order of time.
+
+    Steps in which the market was closed are left out. Empty where nothing is known: the stock is not listed, or the
+    exchange is away.
+    """
+    step = timedelta(seconds=step_seconds)
+    begin = datetime.fromtimestamp(int(start.timestamp()) // step_seconds * step_seconds, UTC)
+    key = f"closes:{ticker}:{int(begin.timestamp())}:{step_seconds}"
+    if (kept := cache.get(key)) is not None:
+        return kept
+    points: list[Point] = []
+    while begin < timezone.now():
+        try:
+            bars = _unless_away(partial(gateway.bars, ticker, begin, timezone.now(), step_seconds))
+        except gateway.NotListed:
+            return []
+        if bars is None:
+            return []
+        if not bars:
+            break
+        points += [Point(min(bar["at"] + step, timezone.now()), bar["close"]) for bar in bars]
+        begin = bars[-1]["at"] + step
     cache.set(key, points, min(step_seconds, HISTORY_SECONDS_MAX))
     return points
 

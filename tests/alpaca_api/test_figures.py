@@ -1,0 +1,133 @@
+"""Figures: portfolio history over a fixed grid, and what the account was worth at the previous close."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import Customer, Position
+from alpaca_api import history
+from alpaca_api.day import Day
+from exchange import prices
+from exchange.prices import Quote
+from tests.alpaca_api.conftest import Alpaca
+from trades import equity
+from web.timezones import EASTERN
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("exchange")]
+AlpacaOf = Callable[[Customer], Alpaca]
+HISTORY = "account/portfolio/history"
+
+
+def test_a_new_account_begins_with_its_first_equity(bob: Customer, alpaca_of: AlpacaOf) -> None:
+    status, told = alpaca_of(bob)("GET", f"{HISTORY}?period=1D")
+    assert (status, told["timeframe"]) == (200, "1Min")
+    assert told["base_value"] == 500.0
+    assert (told["equity"][-1], told["profit_loss"][-1]) == (500.0, 0.0)
+    assert told["cashflow"]["CSD"][-1] == 500.0
+
+
+def test_the_same_question_has_the_same_points(bob: Customer, alpaca_of: AlpacaOf) -> None:
+    call = alpaca_of(bob)
+    for query in ("", "period=1D", "period=1W&timeframe=15Min", "period=all", "period=1A"):
+        first, second = call("GET", f"{HISTORY}?{query}")[1], call("GET", f"{HISTORY}?{query}")[1]
+        assert set(first["timestamp"][1:]) <= set(second["timestamp"])
+        assert all(at % 60 == 0 for at in first["timestamp"])
+
+
+def test_points_lie_on_trading_days_at_whole_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "is_always_open", lambda: False)
+    start, end = datetime(2026, 11, 20, tzinfo=EASTERN), datetime(2026, 12, 1, tzinfo=EASTERN)
+    days = history.windows(start, end, "1D", "market_hours")
+    assert [window.start.day for window in days] == [20, 23, 24, 25, 27, 30], "no weekend, and no Thanksgiving"
+    assert {(window.start.hour, window.start.minute) for window in days} == {(9, 30)}
+    assert [window.end.hour for window in days] == [16, 16, 16, 16, 13, 16]
+    friday = datetime(2026, 11, 27, tzinfo=EASTERN)
+    count = {
+        reporting: len(history.windows(friday, friday + timedelta(days=1), "15Min", reporting))
+        for reporting in ("market_hours", "extended_hours", "continuous")
+    }
+    assert count == {"market_hours": 14, "extended_hours": 64, "continuous": 96}
+    saturday = datetime(2026, 11, 28, 12, tzinfo=EASTERN)
+    assert history.start_of(saturday, timedelta(days=1)) == datetime(2026, 11, 27, 9, 30, tzinfo=EASTERN)
+
+
+def test_profit_leaves_out_deposits_and_counts_from_each_days_beginning(
+    bob: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "is_always_open", lambda: False)
+    values = [Decimal(n) for n in (100, 110, 120, 150, 155)]
+    monkeypatch.setattr(history, "_equity", lambda *_: values)
+    monkeypatch.setattr(history, "_cashflows", lambda *_: {"CSD": [Decimal(0), Decimal(0), Decimal(20), Decimal(20)]})
+    monday = datetime(2026, 11, 23, 9, 30, tzinfo=EASTERN)
+    at = [monday, monday + timedelta(hours=1), monday + timedelta(days=1), monday + timedelta(days=1, hours=1)]
+    grid = [history.Window(begins, begins + timedelta(hours=1)) for begins in at]
+    daily = history.portfolio(bob.id, grid, "1H", None, resets_daily=True)
+    whole = history.portfolio(bob.id, grid, "1H", set(), resets_daily=False)
+    assert daily["profit_loss"] == [10.0, 20.0, 10.0, 15.0]
+    assert whole["profit_loss"] == [10.0, 20.0, 30.0, 35.0]
+    assert whole["profit_loss_pct"] == [0.1, 0.2, 0.3, 0.35]
+    assert (daily["base_value"], whole["cashflow"], daily["cashflow"]["CSD"][-1]) == (100.0, {}, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("timeframe=1Min&date_start=2026-01-01", "timeframe: for more than 30 days"),
+        ("period=1D&start=2026-01-01T00:00:00Z&end=2026-01-02T00:00:00Z", "period: can't be given with both"),
+        ("period=0D", "period: must be such as"),
+        ("intraday_reporting=x", "intraday_reporting: "),
+        ("pnl_reset=x", "pnl_reset: "),
+        ("end=2006-01-01T00:00:00Z", "end: too long ago"),
+        ("start=9999-12-31T00:00:00Z", "start must be before end"),
+    ],
+)
+def test_what_can_not_be_told_is_refused(bob: Customer, alpaca_of: AlpacaOf, query: str, message: str) -> None:
+    status, body = alpaca_of(bob)("GET", f"{HISTORY}?{query}")
+    assert status == 422
+    assert message in body["message"]
+
+
+def test_the_equity_of_the_previous_close(alice: Customer, alpaca_of: AlpacaOf) -> None:
+    with connection.cursor() as cursor:  # everything happened three days ago
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE accounts_posting DISABLE TRIGGER USER")
+        cursor.execute("UPDATE accounts_posting SET created_at = created_at - interval '3 days'")
+    call = alpaca_of(alice)
+    quote = prices.quotes(["AAPL"])["AAPL"]
+    account = call("GET", "account")[1]
+    assert Decimal(account["last_equity"]) == 1000 + 10 * quote.previous_close
+    (position,) = call("GET", "positions")[1]
+    assert Decimal(position["lastday_price"]) == quote.previous_close
+    change = Decimal(position["current_price"]) - Decimal(position["lastday_price"])
+    assert Decimal(position["unrealized_intraday_pl"]) == 10 * change
+    assert Decimal(position["change_today"]) == round(change / quote.previous_close, 6)
+
+
+def test_the_profit_of_the_day_counts_what_was_bought_today_from_its_price() -> None:
+    now = timezone.now().astimezone(UTC)
+    day = Day(
+        {"AAPL": Quote(Decimal(12), Decimal(10), now)}, {"": Decimal(5), "AAPL": Decimal(3)}, {"AAPL": Decimal(22)}
+    )
+    gain, ratio = day.profit(Position(ticker="AAPL", quantity=5)) or (None, None)
+    assert (gain, ratio) == (60 - 30 - 22, Decimal(8) / 52)
+    assert day.equity_before == 35
+    assert Day({}, {"AAPL": Decimal(3)}, {}).equity_before is None
+
+
+def test_holdings_at_any_moments(alice: Customer) -> None:
+    now = timezone.now()
+    before, after = equity.held_at(alice.id, [now - timedelta(days=1), now + timedelta(seconds=5)])
+    assert before == {}
+    assert after == {"": Decimal(1000), "AAPL": Decimal(10)}
+    assert equity.held_at(alice.id, []) == []
+
+
+def test_a_price_that_is_not_known_is_no_value(alice: Customer) -> None:
+    held: list[Any] = equity.held_at(alice.id, [timezone.now() + timedelta(seconds=5)])
+    assert equity.equity(held, lambda ticker: [None]) == [None]
+    assert equity.equity(held, lambda ticker: [Decimal(7)]) == [Decimal(1070)]

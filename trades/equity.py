@@ -1,0 +1,65 @@
+"""Equity: what an account was worth at given moments. The books say what was held, the exchange at which price."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection
+
+from accounts.ledger import money
+from accounts.models import CASH
+
+Held = dict[str, Decimal]  # cash under CASH, USD; shares under their tickers
+Courses = Callable[[str], Sequence[Decimal | None]]
+
+
+def held_at(customer_id: int, moments: Sequence[datetime]) -> list[Held]:
+    """Return cash and shares as they were at each of these moments, which are in order of time."""
+    held: list[Held] = []
+    if not moments:
+        return held
+    with connection.cursor() as cursor:
+        cursor.execute(HELD, {"customer": customer_id, "moments": list(moments)})
+        changes: list[Held] = [{} for _ in range(len(moments) + 1)]
+        for number, ticker, total in cursor.fetchall():
+            changes[number][ticker] = total
+    current: Held = {}
+    for change in changes[:-1]:
+        current = current | change
+        held.append(current)
+    return held
+
+
+def tickers_of(held: Sequence[Held]) -> list[str]:
+    """Return every stock that is in it, by ticker."""
+    return sorted({ticker for each in held for ticker, quantity in each.items() if ticker != CASH and quantity})
+
+
+def equity(held: Sequence[Held], prices_of: Courses) -> list[Decimal | None]:
+    """Return what each of these holdings is worth, USD; None where the price of a stock in it is not known.
+
+    Args:
+        prices_of: Gives, for a ticker, its price for each of the holdings.
+    """
+    courses = {ticker: prices_of(ticker) for ticker in tickers_of(held)}
+    worth: list[Decimal | None] = []
+    for number, each in enumerate(held):
+        values = [
+            price * quantity
+            for ticker, quantity in each.items()
+            if ticker != CASH and quantity and (price := courses[ticker][number]) is not None
+        ]
+        is_known = len(values) == sum(1 for ticker, quantity in each.items() if ticker != CASH and quantity)
+        worth.append(money(each.get(CASH, Decimal(0)) + sum(values)) if is_known else None)
+    return worth
+
+
+# The last posting of each ticker until each moment. A posting counts from the first moment that is not before it.
+HELD = """
+    SELECT DISTINCT ON (number, ticker) number, ticker, total FROM (
+        SELECT id, ticker, total,
+               width_bucket(created_at - interval '1 microsecond', %(moments)s::timestamptz[]) AS number
+        FROM accounts_posting WHERE customer_id = %(customer)s
+    ) AS posting
+    ORDER BY number, ticker, id DESC
+"""
