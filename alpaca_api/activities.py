@@ -1,10 +1,12 @@
 """What happened in the account: fills, deposits, withdrawals, adjustments."""
 
+from datetime import date, datetime, time, timedelta
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from django.db.models import Q
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,12 +18,32 @@ from alpaca_api import serializers as alpaca
 from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from alpaca_api.fields import parse_uuid
 from web.drf import StrictSerializer, TextField
+from web.timezones import EASTERN
+
+
+@extend_schema_field({"type": "string", "description": "2026-11-23, or 2026-11-23T15:04:05Z."})
+class DateOrTimeField(serializers.Field):
+    """A day, or a time, which stands for its day; both Eastern."""
+
+    def to_internal_value(self, data: Any) -> date:
+        day = serializers.DateField()
+        try:
+            found: date = day.to_internal_value(data)
+        except serializers.ValidationError:
+            moment: datetime = serializers.DateTimeField().to_internal_value(data)
+            try:
+                found = moment.astimezone(EASTERN).date()
+            except OverflowError:
+                raise serializers.ValidationError("out of range") from None
+        if not date(1970, 1, 1) <= found <= date(2200, 1, 1):
+            raise serializers.ValidationError("out of range")
+        return found
 
 
 class ActivitiesQuerySerializer(StrictSerializer):
     activity_types = TextField(required=False, max_length=200, help_text="FILL, CSD, CSW, JNLC, JNLS; by commas.")
     category = serializers.ChoiceField(["trade_activity", "non_trade_activity"], required=False)
-    date = serializers.DateField(required=False)
+    date = DateOrTimeField(required=False, help_text="A day, Eastern, or a time of it.")
     after = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
     direction = serializers.ChoiceField(["asc", "desc"], default="desc")
@@ -71,7 +93,8 @@ class ActivitiesView(AlpacaView):
         if "until" in asked:
             rows = rows.filter(created_at__lt=asked["until"])
         if "date" in asked:
-            rows = rows.filter(created_at__date=asked["date"])
+            begins = datetime.combine(asked["date"], time.min, EASTERN)
+            rows = rows.filter(created_at__gte=begins, created_at__lt=begins + timedelta(days=1))
         falling = asked["direction"] == "desc"
         if "page_token" in asked:
             last = self._last(asked["page_token"])

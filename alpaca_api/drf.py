@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import structlog
@@ -23,6 +23,7 @@ from web.drf import CustomerView, JsonParser
 log = structlog.get_logger()
 
 UNPROCESSABLE = 40010001  # the code that clients know for an order that is not taken
+WHOLE_NUMBER_DIGITS_MAX = 100
 
 # What went wrong -> (status, code, what to say)
 TABLE: dict[type[Exception], tuple[int, int, str]] = {
@@ -70,10 +71,24 @@ class KeyPair(OpenApiAuthenticationExtension):
 
 
 class DecimalJsonParser(JsonParser):
-    """JSON whose numbers are exact: the client sends a quantity of three as 3.0."""
+    """JSON whose numbers are exact: the client sends a quantity of three as 3.0.
+
+    A number that no Decimal can hold is read as infinity: its field refuses it, as it does any number out of range.
+    """
 
     def decode(self, body: str) -> Any:
-        return json.loads(body, parse_constant=self._refuse, parse_float=Decimal)
+        return json.loads(body, parse_constant=self._refuse, parse_float=_number, parse_int=_whole_number)
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("Infinity")
+
+
+def _whole_number(text: str) -> int | Decimal:
+    return int(text) if len(text) <= WHOLE_NUMBER_DIGITS_MAX else Decimal("Infinity")
 
 
 class AlpacaView(CustomerView):

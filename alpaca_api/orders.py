@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,6 +26,17 @@ OPEN = [Status.PLACED, Status.IN_PROGRESS]
 CLOSED = [Status.FILLED, Status.REJECTED]
 
 
+@extend_schema_field({})
+class UnsupportedField(serializers.Field):
+    """Something that the client may send and we do not do, whatever it looks like."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, allow_null=True, help_text="Not supported.")
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+
 class SubmitOrderSerializer(StrictSerializer):
     symbol = SymbolField()
     qty = NumberField(required=False, allow_null=True, help_text='Whole shares: 3, 3.0 or "3".')
@@ -42,13 +53,13 @@ class SubmitOrderSerializer(StrictSerializer):
     stop_price = NumberField(required=False, allow_null=True, help_text="Not supported.")
     trail_price = NumberField(required=False, allow_null=True, help_text="Not supported.")
     trail_percent = NumberField(required=False, allow_null=True, help_text="Not supported.")
-    take_profit = serializers.JSONField(required=False, allow_null=True, help_text="Not supported.")
-    stop_loss = serializers.JSONField(required=False, allow_null=True, help_text="Not supported.")
-    legs = serializers.JSONField(required=False, allow_null=True, help_text="Not supported.")
+    take_profit = UnsupportedField()
+    stop_loss = UnsupportedField()
+    legs = UnsupportedField()
     position_intent = serializers.ChoiceField(
         ["buy_to_open", "buy_to_close", "sell_to_open", "sell_to_close"], required=False, allow_null=True
     )
-    advanced_instructions = serializers.JSONField(required=False, allow_null=True, help_text="Not supported.")
+    advanced_instructions = UnsupportedField()
 
     REFUSED = (
         "notional",

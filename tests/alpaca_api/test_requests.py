@@ -1,0 +1,92 @@
+"""What programs send at the edges of what can be sent: refused in the client's shape, with the parameter at fault."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from accounts.models import Customer, Position
+from tests.alpaca_api.conftest import Alpaca
+from tests.people import open_account
+from trades.models import Trade
+from trades.place import QUANTITY_MAX
+
+AlpacaOf = Callable[[Customer], Alpaca]
+NUMBERS = [
+    "1e99999999999999999999",
+    "-1e99999999999999999999",
+    "1e-99999999999999999999",
+    "1" + "0" * 5000,
+    "1e999",
+    "0",
+]
+ORDER = '{{"symbol": "AAPL", "side": "sell", "type": "market", "time_in_force": "day", "{name}": {value}}}'
+
+
+@pytest.mark.parametrize("value", NUMBERS, ids=lambda value: value[:12])
+@pytest.mark.parametrize(
+    "name",
+    ["qty", "notional", "limit_price", "stop_price", "trail_percent", "take_profit", "extended_hours", "symbol", "side",
+     "client_order_id", "order_class", "legs", "nothing"],
+)  # fmt: skip
+def test_any_number_anywhere_in_an_order(alice: Customer, alpaca_of: AlpacaOf, name: str, value: str) -> None:
+    status, body = alpaca_of(alice)("POST", "orders", ORDER.format(name=name, value=value))
+    assert status == 422
+    assert body["code"] == 40010001
+    assert Trade.objects.filter(customer=alice).count() == 1, "the one that bought the shares"
+
+
+@pytest.mark.parametrize("value", NUMBERS, ids=lambda value: value[:12])
+def test_any_number_in_other_bodies(bob: Customer, alpaca_of: AlpacaOf, value: str) -> None:
+    call = alpaca_of(bob)
+    for method, path, body in [
+        ("PATCH", "account/configurations", f'{{"max_options_trading_level": {value}, "suspend_trade": "x"}}'),
+        ("PATCH", "account/configurations", f'{{"suspend_trade": [{value}]}}'),
+        ("POST", "watchlists", f'{{"name": {value}}}'),
+        ("POST", "watchlists", f'{{"name": "x", "symbols": [{value}]}}'),
+    ]:
+        assert call(method, path, body)[0] == 422, body
+
+
+@pytest.mark.parametrize("name", ["take_profit", "stop_loss", "legs", "advanced_instructions"])
+@pytest.mark.parametrize("value", ['{"limit_price": 1.5}', '[{"qty": 1e999}]', '"x"', "{}"])
+def test_brackets_are_refused_with_what_is_supported(
+    alice: Customer, alpaca_of: AlpacaOf, name: str, value: str
+) -> None:
+    _, body = alpaca_of(alice)("POST", "orders", ORDER.format(name=name, value=value))
+    assert body["message"].startswith(f"{name}: not supported; supported are market orders")
+
+
+def test_a_percentage_that_makes_no_whole_shares_is_blamed_itself(alice: Customer, alpaca_of: AlpacaOf) -> None:
+    status, body = alpaca_of(alice)("DELETE", "positions/AAPL?percentage=25")
+    assert (status, body["message"]) == (422, "percentage: 25 of 10 shares is 2.5; only whole shares can be sold")
+    assert alpaca_of(alice)("DELETE", "positions/AAPL?qty=0")[1]["message"].startswith("qty: ")
+
+
+def test_an_empty_list_of_symbols_is_no_filter(alice: Customer, alpaca_of: AlpacaOf) -> None:
+    status, orders = alpaca_of(alice)("GET", "orders?status=all&symbols=")
+    assert (status, len(orders)) == (200, 1)
+
+
+def test_closing_all_positions_places_no_more_shares_than_one_order_may_have(alpaca_of: AlpacaOf, db: None) -> None:
+    whale = open_account("whale@example.com", Decimal(1))
+    Position.objects.create(customer=whale, ticker="AAPL", quantity=QUANTITY_MAX + 1)
+    status, (closed,) = alpaca_of(whale)("DELETE", "positions")
+    assert (status, closed["status"], closed["body"]["code"]) == (207, 422, 40010001)
+    assert not Trade.objects.filter(customer=whale).exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [("date={day}", 2), ("date={day}T12:00:00Z", 2), ("date=1999-01-01", 0), ("date={day}T12:00:00%2B00:00", 2)],
+)
+def test_activities_of_a_day_or_of_a_times_day(alice: Customer, alpaca_of: AlpacaOf, query: str, count: int) -> None:
+    call = alpaca_of(alice)
+    day = call("GET", "account/activities")[1][0]["transaction_time"][:10]
+    status, found = call("GET", f"account/activities?{query.format(day=day)}")
+    assert (status, len(found)) == (200, count)
+
+
+@pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31", "9999-12-31T23:59:59Z", "x", "1969-12-31", "%00"])
+def test_a_day_out_of_range_is_refused(alice: Customer, alpaca_of: AlpacaOf, date: str) -> None:
+    assert alpaca_of(alice)("GET", f"account/activities?date={date}")[0] == 422
