@@ -219,7 +219,10 @@ class Run:
             connection.execute("SET lock_timeout = '2s'")
             connection.execute("ALTER TABLE trades_trade ADD COLUMN IF NOT EXISTS rolled text")
             connection.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS rolled ON trades_trade (rolled)")
-        Roll(self._cluster.ask, say).all()
+        try:
+            Roll(self._cluster.ask, say).all()
+        except TimeoutError as error:
+            self._found.append(f"rolling upgrade: still waiting until {error}")
 
     def _look_meanwhile(self, fault: Break, nodes: list[str]) -> None:
         ends = time.monotonic() + fault.seconds
