@@ -37,7 +37,8 @@ EXAMPLE = settings_of((DEPLOY / ".env.example").read_text())
 
 def test_the_example_has_every_setting_and_no_other() -> None:
     source = (settings.BASE_DIR / "brokerage/settings.py").read_text()
-    known = set(re.findall(r"""\benv(?:\.\w+)?\(\s*["']([A-Z_]+)["']""", source))
+    read = r"""\b(?:env|environment)(?:\.\w+)?\(\s*["']([A-Z_]+)["']"""
+    known = set(re.findall(read, source)) - {"HONCHO_PROCESS_NAME"}
     assert known - EXAMPLE == set()
     assert EXAMPLE - known - {"BIND", "PORT", "STREAM_PORT", "OTEL_EXPORTER_OTLP_ENDPOINT"} == set()
 
