@@ -11,13 +11,16 @@ WORKERS ?= auto
 WITH_SERVICES := $(BIN)/python -m local with-services --no-fsync --
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster cluster-status cluster-fault chaos-cluster restore-drill test quick bench chaos lint format requirements install schema
+.PHONY: help run cluster cluster-status cluster-fault chaos-cluster restore-drill reset test quick bench chaos lint format requirements install schema
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-22s%s\n' "$$name" "$$text"; done
 
 run: $(RUNTIME)  ## run the whole brokerage on this machine, until Ctrl-C
 	@exec $(BIN)/python -m local run
+
+reset: $(RUNTIME)  ## remove the data of `make run`, to begin anew
+	@exec $(BIN)/python -m local reset
 
 cluster: $(RUNTIME)  ## run it highly available: 20 nodes in network namespaces, until Ctrl-C (Linux, root; PORT)
 	@exec $(BIN)/python -m cluster up

@@ -29,7 +29,7 @@ if "DATABASE_URL" not in os.environ:
         for name, value in running(DATA_DIR).items():
             os.environ.setdefault(name, value)
 
-PROCESS_NAME = environment.text("PROCESS_NAME", environment.text("HONCHO_PROCESS_NAME", "manage"))
+PROCESS_NAME = environment.text("PROCESS_NAME", os.environ.get("HONCHO_PROCESS_NAME", "manage"))
 
 # -- who may call, and with which secrets
 DEBUG = environment.switch("DEBUG")

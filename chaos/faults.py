@@ -28,6 +28,10 @@ from local.ports import LOOPBACK
 
 LANES = 16
 BACK_SECONDS_MAX = 20.0
+WRITABLE = "ALTER DATABASE brokerage RESET default_transaction_read_only"
+END_HALF_OF_THE_SESSIONS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'brokerage' AND pid % 2 = 0"
+)
 
 
 class NotThere(Exception):
@@ -76,6 +80,8 @@ class Injector:
             "slow disk": self._slow_disk,
             "clock": self._clock,
             "staff": self._staff,
+            "exchange clock": self._exchange_clock,
+            "read-only sessions": self._read_only_sessions,
         }
         return makers.get(fault.kind, self._link)
 
@@ -111,8 +117,12 @@ class Injector:
             clock.write_text("+0\n")
         with contextlib.suppress(urllib3.exceptions.HTTPError):
             self._faults("DELETE")
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            self._set_exchange_clock(0)
         with contextlib.suppress(psycopg.Error):
             self._set_disk(slow=False)
+        with contextlib.suppress(psycopg.Error):
+            self._administer(WRITABLE)
         for word in list(self._in_force):
             self._lift(word)
 
@@ -319,6 +329,13 @@ class Injector:
 
     def _set_disk(self, slow: bool) -> None:
         """PostgreSQL waits 100 ms before it flushes a commit, as on a disk that takes so long to write."""
+        self._administer(
+            f"ALTER SYSTEM SET commit_delay = {100_000 if slow else 0}",
+            f"ALTER SYSTEM SET commit_siblings = {0 if slow else 5}",
+            "SELECT pg_reload_conf()",
+        )
+
+    def _administer(self, *statements: str) -> None:
         with psycopg.connect(
             host=LOOPBACK,
             port=self.site.postgres.port,
@@ -328,9 +345,34 @@ class Injector:
             connect_timeout=3,
             autocommit=True,
         ) as connection:
-            connection.execute(f"ALTER SYSTEM SET commit_delay = {100_000 if slow else 0}")
-            connection.execute(f"ALTER SYSTEM SET commit_siblings = {0 if slow else 5}")
-            connection.execute("SELECT pg_reload_conf()")
+            for statement in statements:
+                connection.execute(statement)
+
+    @contextlib.contextmanager
+    def _read_only_sessions(self, fault: Fault) -> Iterator[None]:
+        """Sessions opened meanwhile can only read, and stay so: what a failover leaves behind."""
+        self._administer("ALTER DATABASE brokerage SET default_transaction_read_only = on", END_HALF_OF_THE_SESSIONS)
+        try:
+            yield
+        finally:
+            for _ in range(40):
+                with contextlib.suppress(psycopg.Error):
+                    self._administer(WRITABLE)
+                    break
+                time.sleep(0.5)
+
+    @contextlib.contextmanager
+    def _exchange_clock(self, fault: Fault) -> Iterator[None]:
+        self._set_exchange_clock(fault.values["jumpSeconds"])
+        try:
+            yield
+        finally:
+            with contextlib.suppress(urllib3.exceptions.HTTPError):
+                self._set_exchange_clock(0)
+
+    def _set_exchange_clock(self, seconds: int) -> None:
+        url = f"http://{LOOPBACK}:{self.site.brokerage.exchange_port}/v1/clock"
+        self._exchange.request("PUT", url, json={"offsetSeconds": seconds})
 
     @contextlib.contextmanager
     def _clock(self, fault: Fault) -> Iterator[None]:

@@ -53,7 +53,19 @@ EXCHANGE_FAULTS: tuple[dict[str, Any], ...] = (
     {"latencyMs": 1500, "latencyJitter": True},
     {"holdAnswerMs": 2500},
     {"executeNoAnswerRate": 0.1, "executeLostRate": 0.1, "callbackDropRate": 0.1, "callbackDuplicateRate": 0.3},
+    {"dripHeadMs": 200},
+    {"dripBodyMs": 200},
+    {"dripHeadMs": {"/v1/quotes": 300}},
+    {"proxyAnswerRate": 0.5, "proxyAnswerKinds": ["html404"], "proxyPassRate": 0.5},
+    {
+        "proxyAnswerRate": 0.5,
+        "proxyAnswerKinds": ["json404", "otherTrade404", "html200", "cutBody"],
+        "proxyPassRate": 0.5,
+    },
+    {"poisonTickers": ["F"]},
+    {"tickersMax": 1},
 )
+EXCHANGE_CLOCK_JUMPS_SECONDS = (-20, -5, 5, 40)
 RINGS = ("lost", "doubled", "reordered", "for nobody", "of another release", "poison")
 STAFF: tuple[dict[str, Any], ...] = (
     {"does": "halt-all", "undoes": "resume-all", "seconds": (3, 6)},
@@ -136,7 +148,12 @@ def _fault(stream: str, at: float, dice: random.Random) -> Fault:
         word = dict(dice.choice(STAFF))
         seconds = round(dice.uniform(*word.pop("seconds")), 2)
         return Fault(at, "staff", " ".join(v for k, v in word.items() if k != "undoes"), seconds, word)
-    kind = dice.choice(["slow disk", "clock", "clock", "restart", "deploy"])
+    kind = dice.choice(["slow disk", "clock", "clock", "restart", "deploy", "exchange clock", "read-only sessions"])
+    if kind == "exchange clock":
+        jump = dice.choice(EXCHANGE_CLOCK_JUMPS_SECONDS)
+        return Fault(at, kind, "exchange", round(dice.uniform(2, 9), 2), {"jumpSeconds": jump})
+    if kind == "read-only sessions":
+        return Fault(at, kind, "postgres", round(dice.uniform(0.5, 3), 2))
     if kind == "slow disk":
         return Fault(at, kind, "postgres", round(dice.uniform(2, 10), 2))
     if kind == "clock":

@@ -1,4 +1,4 @@
-"""python -m local run | with-services [--no-fsync] -- COMMAND…"""
+"""python -m local run | reset | with-services [--no-fsync] -- COMMAND…"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description="The brokerage on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="run the whole brokerage until SIGINT or SIGTERM")
+    commands.add_parser("reset", help="remove the data of an earlier run, to begin anew")
     services = commands.add_parser("with-services", help="run a command with a PostgreSQL and a Valkey of its own")
     services.add_argument("--no-fsync", action="store_true", help="faster, for data that is thrown away")
     services.add_argument("rest", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")
@@ -21,6 +22,10 @@ def main() -> int:
             from local.run import run
 
             return run()
+        if arguments.command == "reset":
+            from local.run import reset
+
+            return reset()
         from local.with_services import with_services
 
         command = arguments.rest[1:] if arguments.rest[:1] == ["--"] else arguments.rest

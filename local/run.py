@@ -1,4 +1,4 @@
-"""`make run`: the whole brokerage on this machine, until SIGINT or SIGTERM."""
+"""Run the whole brokerage on this machine (`make run`) until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -49,7 +49,11 @@ class Stopped(Exception):
 
 
 def run() -> int:
-    """Run until told to end; returns the exit code. Raises Trouble when it can't, with nothing left running."""
+    """Run until told to end, and return the exit code.
+
+    Raises:
+        Trouble: It can't run. Nothing is left running.
+    """
     return Run(plan.read(os.environ, PROJECT)).run()
 
 
@@ -395,15 +399,13 @@ class Run:
         return [*servers, *(process.name for process in self.plan.processes)]
 
     def _taker(self, name: str) -> Callable[[str], None]:
-        """What to do with a process's lines: show them; a server's go to its file, and only warnings are shown."""
-        worth_showing = {"postgres": postgresql.is_warning, "valkey": valkey.is_warning}.get(name)
-        if worth_showing is None:
-            return lambda line: self.console.line(name, line)
+        """Return what takes a process's lines: its file takes all of them, the terminal a server's warnings alone."""
+        is_worth_showing = {"postgres": postgresql.is_warning, "valkey": valkey.is_warning}.get(name, lambda line: True)
         log = BoundedLog(self.folder.logs / f"{name}.log")
 
         def take(line: str) -> None:
             log.write(line)
-            if worth_showing(line):
+            if is_worth_showing(line):
                 self.console.line(name, line)
 
         return take
@@ -418,6 +420,22 @@ class Run:
 
 def _is_on(name: str) -> bool:
     return os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def reset() -> int:
+    """Remove the data folder of DATA_DIR, so that the next run begins anew; return the exit code.
+
+    Raises:
+        Trouble: A brokerage runs on it, or it holds something that no run has made.
+    """
+    folder = Folder(plan.read(os.environ, PROJECT).data_dir)
+    folder.lock()
+    if not (folder.path / "keys.json").exists() and any(folder.path.glob("[!lr]*")):
+        raise Trouble(f"{folder.path} was not made by make run: nothing was removed.")
+    end(of_folder(folder.path))
+    shutil.rmtree(folder.path)
+    print(f"Removed {folder.path}. make run begins anew.")
+    return 0
 
 
 def answers(port: int, path: str | None) -> bool:

@@ -107,6 +107,39 @@ def test_ready_is_the_last_thing_said_and_lines_carry_their_process(up: Brokerag
     assert any(re.fullmatch(r"run +\| PostgreSQL 18\.\d+ ready \(\d+\.\d s\)", line) for line in lines)
 
 
+def test_each_process_has_a_log_of_its_own_without_prefixes(up: Brokerage) -> None:
+    for name in ("web.1", "web.2", "lanes.1", "sweep.1", "exchange.1", "postgres", "valkey"):
+        assert (up.data_dir / "log" / f"{name}.log").exists(), name
+    assert "waiting" in (up.data_dir / "log" / "lanes.1.log").read_text().splitlines()
+
+
+def test_reset_removes_the_data_and_nothing_while_it_is_used(brokerage: Make) -> None:
+    it = brokerage()
+    command = [sys.executable, "-m", "local", "reset"]
+    it.start()
+    refused_reset = subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True, text=True)
+    assert (refused_reset.returncode, refused_reset.stderr[:22]) == (1, "error: A brokerage run")
+    it.stop()
+    assert it.data_dir.exists()
+    assert subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True).returncode == 0
+    assert not it.data_dir.exists()
+    it.data_dir.mkdir()
+    (it.data_dir / "holiday.jpg").touch()
+    assert subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True).returncode == 1
+    assert (it.data_dir / "holiday.jpg").exists()
+
+
+def test_a_valkey_whose_data_is_damaged_starts_without_it(brokerage: Make) -> None:
+    it = brokerage()
+    it.start()
+    it.stop()
+    (manifest,) = (it.data_dir / "valkey" / "appendonlydir").glob("*.manifest")
+    manifest.write_text("garbage\n")
+    it.start()
+    assert "valkey's data was damaged and is set aside in" in it.output()
+    assert len(list(it.data_dir.glob("valkey.damaged-*"))) == 1
+
+
 def test_the_environment_is_for_the_owner_alone(up: Brokerage) -> None:
     for name in ("environment.json", "keys.json", "run/web.1.json", "valkey/valkey.conf"):
         assert (up.data_dir / name).stat().st_mode & 0o077 == 0, name
