@@ -4,38 +4,39 @@ from typing import Any
 
 from alpaca_api import drf as alpaca
 from alpaca_api import examples as alpaca_examples
-from brokerage import examples
+from brokerage import examples, refusals
 from brokerage.errors import TABLE
 
-# What may go wrong anywhere, besides what a view says of itself. Statuses in order of precedence.
-ANYWHERE = {
+# What the framework refuses: where there is a body, where an address names one thing, or anywhere.
+OWN = {
     "400": "`invalid` (see `errors`), `parse_error`, `bad_request`: what was sent makes no sense.",
-    "401": "`not_authenticated`, `authentication_failed`, `wrong_credentials`: nobody is known by these.",
-    "403": "`permission_denied`: the token lacks the scope. `second_factor_required`: a password alone makes no token.",
+    "401": "`not_authenticated`, `authentication_failed`: nobody is known by this token.",
+    "403": "`permission_denied`: the token lacks the scope.",
     "404": "`not_found`: there is no such thing, or it is not yours.",
-    "405": "`method_not_allowed`: not with this method.",
-    "406": "`not_acceptable`: answers are JSON.",
-    "409": "",
     "413": "`too_large`: a body has 1 MB at most.",
     "415": "`unsupported_media_type`: bodies are application/json.",
-    "422": "",
     "429": "`throttled`: too many requests of this token, or of this address without one; `Retry-After` says when to "
     "come again. Nothing was done.",
-    "503": "`unavailable`, `exchange_unavailable`: try again in a moment, with the same key.",
+    "503": "`unavailable`: try again in a moment, with the same key.",
 }
-ALPACA_ANYWHERE = {
+OF_OPERATIONS = {
+    ("createToken", "401"): "`wrong_credentials`: email and password do not match.",
+    ("createToken", "403"): "`second_factor_required`: a password alone makes no token.",
+    ("getQuote", "503"): "`exchange_unavailable`: the exchange does not answer; try again in a moment.",
+    ("getMarket", "503"): "`exchange_unavailable`: the exchange does not answer; try again in a moment.",
+}
+ALPACA = {
     "400": "40010000: the body is not JSON.",
     "401": "40110000: request is not authorized.",
     "403": "40310000: not allowed; `message` says why.",
     "404": "40410000: there is no such thing, or it is not yours.",
-    "405": "40510000: no such method.",
-    "406": "40610000: answers are JSON.",
     "413": "41310000: a body has 1 MB at most.",
     "415": "41510000: bodies are application/json.",
     "422": "40010001: what was asked for makes no sense or is not supported; 42210000: it can't be done any more.",
     "429": "42910000: too many requests; nothing was done.",
     "503": "50310000: try again in a moment.",
 }
+WITH_A_BODY, OF_ONE_THING = {"413", "415"}, {"404"}
 REQUESTS = examples.REQUESTS | alpaca_examples.REQUESTS
 ANSWERS = examples.ANSWERS | alpaca_examples.ANSWERS
 LIMITS = {
@@ -64,30 +65,69 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
             if is_alpaca:
                 operation["tags"] = ["alpaca"]
             _examples(operation)
-            _refusals(operation, is_alpaca)
+            _refusals(path, operation, is_alpaca)
+            if operation["operationId"] == "createWebhook":
+                _describe_webhook(operation)
             for status, response in operation["responses"].items():
                 if status != "503":
                     response["headers"] = {
                         name: {"schema": {"type": "integer"}, "description": text} for name, text in LIMITS.items()
                     }
-    # The stream of events is served elsewhere; here is where it is.
     return result
 
 
-def _refusals(operation: dict[str, Any], is_alpaca: bool) -> None:
-    known = dict(ALPACA_ANYWHERE if is_alpaca else ANYWHERE)
+def _refusals(path: str, operation: dict[str, Any], is_alpaca: bool) -> None:
+    """Say how the operation may be refused, and in no way in which it can't be."""
+    name = operation["operationId"]
+    has_body, has_input = "requestBody" in operation, "requestBody" in operation or "parameters" in operation
+    names_one = "{" in path or ":" in path
+    known = dict(ALPACA if is_alpaca else OWN)
+    if not has_body:
+        known = {status: text for status, text in known.items() if status not in WITH_A_BODY}
+    if not names_one:
+        known = {status: text for status, text in known.items() if status not in OF_ONE_THING}
+    if not has_input:
+        known.pop("422", None)
     table = alpaca.TABLE if is_alpaca else TABLE
-    for row in table.values():
-        status, code, text = str(row[0]), row[1], row[2]
-        line = f"`{code}`: {text}"
-        if line not in known.get(status, ""):
+    for status in known.keys() | {"401", "403", "503"}:
+        if line := OF_OPERATIONS.get((name, status)):
             known[status] = f"{known.get(status, '')}\n* {line}".strip()
+    for refusal in refusals.OF_OPERATIONS.get(name, ()):
+        status, code, text = str(table[refusal][0]), table[refusal][1], table[refusal][2]
+        known[status] = f"{known.get(status, '')}\n* `{code}`: {text}".strip()
     kind = "application/json" if is_alpaca else "application/problem+json"
-    name = "AlpacaProblem" if is_alpaca else "Problem"
-    for status, text in known.items():
+    component = "AlpacaProblem" if is_alpaca else "Problem"
+    for status, text in sorted(known.items()):
         response = operation["responses"].setdefault(status, {"description": text})
         response["description"] = text
-        response["content"] = {kind: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+        response["content"] = {kind: {"schema": {"$ref": f"#/components/schemas/{component}"}}}
+
+
+def _describe_webhook(operation: dict[str, Any]) -> None:
+    """Say what a webhook posts, and how it is to be answered."""
+    names = {
+        "webhook-id": "The event's id.",
+        "webhook-timestamp": "Seconds since 1970.",
+        "webhook-signature": "As Standard Webhooks specifies; two while one secret replaces another.",
+    }
+    headers = [
+        {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
+        for name, text in names.items()
+    ]
+    event = {"schema": {"$ref": "#/components/schemas/Event"}, "example": examples.EVENT}
+    operation["callbacks"] = {
+        "event": {
+            "{$request.body#/url}": {
+                "post": {
+                    "operationId": "receiveEvent",
+                    "description": "An event, as it happened. Posted again until it is answered with 2xx.",
+                    "parameters": headers,
+                    "requestBody": {"required": True, "content": {"application/json": event}},
+                    "responses": {"2XX": {"description": "Taken."}, "410": {"description": "Ends the webhook."}},
+                }
+            }
+        }
+    }
 
 
 def _examples(operation: dict[str, Any]) -> None:

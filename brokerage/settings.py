@@ -290,6 +290,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Brokerage",
     "VERSION": "1",
     "DESCRIPTION": "Place market orders for US stocks, follow them to their end, and read the books.",
+    "SERVERS": [{"url": "/", "description": "The brokerage that serves this schema."}],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -302,6 +303,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "TradeType": "trades.models.Type",
         "TradeStatus": "trades.models.Status",
+        "ReasonCode": "trades.models.Reason",
         "OrderSide": ["buy", "sell"],
         "AssetClass": ["us_equity"],
         "MarketOrder": ["market"],

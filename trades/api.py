@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +15,7 @@ from accounts.models import Position, Token
 from exchange import gateway, market, prices
 from exchange.messages import Unknown, storable
 from trades.cancel import NoSuchTrade, cancel_trade
-from trades.models import Status, Trade, Type
+from trades.models import Reason, Status, Trade, Type
 from trades.place import QUANTITY_MAX, place_trade
 from trades.search import TradeFilter, find_trades
 from web.drf import (
@@ -58,7 +58,7 @@ class TradeSerializer(serializers.Serializer):
     createdAt = moment_field(source="placed_at")
     status = serializers.ChoiceField(Status.choices)
     reason = serializers.SerializerMethodField(help_text="Why it was REJECTED, for people.")
-    reasonCode = serializers.SerializerMethodField(help_text="Why it was REJECTED, for programs.")
+    reasonCode = serializers.SerializerMethodField(help_text="Why it was REJECTED, for programs; null if it was not.")
     price = money_field(allow_null=True, help_text="USD a share, once FILLED.")
     amount = money_field(allow_null=True, help_text="USD in all, once FILLED.")
     settledAt = moment_field(source="settled_at", allow_null=True, help_text="When it became final.")
@@ -66,6 +66,7 @@ class TradeSerializer(serializers.Serializer):
     def get_reason(self, trade: Trade) -> str | None:
         return trade.reason or None
 
+    @extend_schema_field(serializers.ChoiceField(Reason.choices, allow_null=True))
     def get_reasonCode(self, trade: Trade) -> str | None:
         return trade.reason_code or None
 

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 import yaml
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, InternalError, OperationalError
 from jsonschema import Draft202012Validator, FormatChecker
 from rest_framework import exceptions
 
 from alpaca_api import drf as alpaca
-from brokerage import errors, schema
+from brokerage import errors, refusals, schema
 from trades.api import ExchangeUnavailable
+from trades.models import Reason
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCHEMA = yaml.safe_load((DOCS / "openapi.yaml").read_text())
@@ -85,7 +88,6 @@ OF_THE_FRAMEWORK: list[type[exceptions.APIException]] = [
     exceptions.AuthenticationFailed,
     exceptions.PermissionDenied,
     exceptions.NotFound,
-    exceptions.MethodNotAllowed,
     exceptions.ParseError,
     exceptions.UnsupportedMediaType,
     exceptions.Throttled,
@@ -100,8 +102,8 @@ CODES = sorted(
 
 @pytest.mark.parametrize("code", CODES)
 def test_each_code_has_its_meaning_in_the_schema_and_on_the_page(code: str) -> None:
-    place_trade = OPERATIONS["createToken"]["responses"].values()
-    assert any(re.search(rf"`{code}`[^:]*: ?\S", response["description"]) for response in place_trade)
+    told = [response for operation in OPERATIONS.values() for response in operation["responses"].values()]
+    assert any(re.search(rf"`{code}`[^:]*: ?\S", response["description"]) for response in told)
     page = (DOCS / "reference/error-codes.md").read_text().splitlines()
     rows = [line for line in page if line.startswith("|") and f"`{code}`" in line]
     assert rows, "docs/reference/error-codes.md has it in its table"
@@ -109,7 +111,7 @@ def test_each_code_has_its_meaning_in_the_schema_and_on_the_page(code: str) -> N
 
 @pytest.mark.parametrize("code", sorted({row[1] for row in alpaca.TABLE.values()}))
 def test_each_code_of_the_compatible_api_too(code: int) -> None:
-    responses = OPERATIONS["alpacaSubmitOrder"]["responses"].values()
+    responses = [each for operation in OPERATIONS.values() for each in operation["responses"].values()]
     assert any(re.search(rf"{code}`?: \S", response["description"]) for response in responses)
     assert str(code) in (DOCS / "reference/alpaca.md").read_text()
 
@@ -119,3 +121,34 @@ def test_each_answer_says_which_limits_it_tells_of(name: str) -> None:
     for status, response in OPERATIONS[name]["responses"].items():
         told = {header for header in response.get("headers", {}) if header.startswith("X-RateLimit-")}
         assert len(told) == (0 if status == "503" else 3), status
+
+
+def test_an_operation_lists_only_the_refusals_that_it_can_give() -> None:
+    def codes(name: str) -> set[str]:
+        responses = OPERATIONS[name]["responses"]
+        told = " ".join(each["description"] for status, each in responses.items() if status >= "4")
+        return set(re.findall(r"`([a-z_]+)`", told))
+
+    assert "insufficient_funds" not in codes("placeTrade"), "that is a reason of a trade, and no refusal"
+    assert {"unknown_ticker", "idempotency_key_reused", "overloaded"} <= codes("placeTrade")
+    assert codes("getBalance") == {
+        "authentication_failed", "bad_request", "errors", "invalid", "not_authenticated", "parse_error",
+        "permission_denied", "throttled", "unavailable",
+    }  # fmt: skip
+    assert "404" not in OPERATIONS["getBalance"]["responses"]
+    assert "415" not in OPERATIONS["cancelTrade"]["responses"]
+
+
+def test_each_of_our_exceptions_is_of_some_operation() -> None:
+    anywhere = {SuspiciousOperation, RequestDataTooBig, OperationalError, InterfaceError, InternalError, TimeoutError}
+    of_operations = {kind for kinds in refusals.OF_OPERATIONS.values() for kind in kinds}
+    assert (set(errors.TABLE) | set(alpaca.TABLE)) - anywhere == of_operations
+
+
+def test_what_a_webhook_posts_is_described() -> None:
+    post = OPERATIONS["createWebhook"]["callbacks"]["event"]["{$request.body#/url}"]["post"]
+    assert {header["name"] for header in post["parameters"]} == {"webhook-id", "webhook-timestamp", "webhook-signature"}
+    schema = {"components": COMPONENTS, **as_json_schema(post["requestBody"]["content"]["application/json"]["schema"])}
+    assert Draft202012Validator(schema).is_valid(post["requestBody"]["content"]["application/json"]["example"])
+    assert SCHEMA["servers"]
+    assert set(SCHEMA["components"]["schemas"]["ReasonCode"]["enum"]) == set(Reason.values)

@@ -1,0 +1,47 @@
+"""Which of our exceptions each operation of the API can answer with. A test holds it against the table of errors."""
+
+from accounts import watchlists
+from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, WithdrawalsFrozen
+from accounts.passwords import TooManyHashes
+from trades import checks
+from trades.cancel import NotCancellable
+from trades.place import TradeKeyReused, UnknownTicker
+from webhooks.addresses import AddressRefused
+from webhooks.subscriptions import AnotherTestWaits, TooManyWebhooks, WebhookEnded, WebhookKeyReused
+
+Refusals = tuple[type[Exception], ...]
+
+PLACING: Refusals = (
+    UnknownTicker,
+    TradeKeyReused,
+    checks.TradingHalted,
+    checks.TickerRestricted,
+    checks.TooManyShares,
+    checks.TooMuchMoney,
+    checks.PriceUnknown,
+    checks.TooManyOrders,
+    checks.LineTooLong,
+    checks.Overloaded,
+)
+WATCHLIST: Refusals = (watchlists.WatchlistNameTaken, watchlists.WatchlistFull)
+OF_OPERATIONS: dict[str, Refusals] = {
+    "placeTrade": PLACING,
+    "cancelTrade": (NotCancellable,),
+    "deposit": (TransferKeyReused, BalanceTooLarge),
+    "withdraw": (TransferKeyReused, WithdrawalsFrozen, InsufficientFunds),
+    "createToken": (TooManyHashes,),
+    "createWebhook": (AddressRefused, TooManyWebhooks, WebhookKeyReused),
+    "updateWebhook": (AddressRefused, WebhookEnded),
+    "rotateWebhookSecret": (WebhookEnded,),
+    "resendDelivery": (WebhookEnded,),
+    "resendEvents": (WebhookEnded,),
+    "testWebhook": (AnotherTestWaits, WebhookEnded),
+    "alpacaSubmitOrder": PLACING,
+    "alpacaClosePosition": PLACING,
+    "alpacaCancelOrder": (NotCancellable,),
+    "alpacaCreateWatchlist": (*WATCHLIST, watchlists.TooManyWatchlists),
+    "alpacaUpdateWatchlist": WATCHLIST,
+    "alpacaUpdateWatchlistByName": WATCHLIST,
+    "alpacaAddToWatchlist": (watchlists.WatchlistFull,),
+    "alpacaAddToWatchlistByName": (watchlists.WatchlistFull,),
+}

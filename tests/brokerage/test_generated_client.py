@@ -1,0 +1,69 @@
+"""A client generated from the schema by openapi-python-client: without a complaint, with names to be proud of, and
+able to read what we answer."""
+
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brokerage import examples, schema
+
+SCHEMA = Path(__file__).parents[2] / "docs/openapi.yaml"
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The generated client's models."""
+    folder = tmp_path_factory.mktemp("client")
+    configuration = folder / "configuration.yaml"
+    configuration.write_text("post_hooks: []\npackage_name_override: generated_client\n")
+    program = str(Path(sys.executable).parent / "openapi-python-client")
+    command = [program, "generate", "--path", str(SCHEMA), "--meta", "none", "--output-path"]
+    command += [str(folder / "generated_client"), "--config", str(configuration), "--fail-on-warning"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    sys.path.insert(0, str(folder))
+    try:
+        yield importlib.import_module("generated_client.models")
+    finally:
+        sys.path.remove(str(folder))
+
+
+def test_its_names_are_those_that_a_person_would_give(models: Any) -> None:
+    names = [name for name in models.__all__ if not name.startswith("Alpaca")]
+    assert {"PlaceTradeRequest", "Trade", "TradePage", "Event", "Webhook", "ReasonCode", "Problem"} <= set(names)
+    assert [name for name in names if re.search(r"RequestRequest|Answer|Enum[0-9]|[0-9a-f]{3,}Enum", name)] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "example"),
+    [
+        ("Trade", examples.FILLED),
+        ("Trade", examples.CANCELLED),
+        ("Position", examples.POSITION),
+        ("Posting", examples.DEPOSIT),
+        ("Webhook", examples.WEBHOOK),
+        ("Delivery", examples.DELIVERY),
+        ("Event", examples.EVENT),
+        ("TradePage", schema.ANSWERS["listTrades"]),
+        ("AlpacaOrder", schema.ANSWERS["alpacaSubmitOrder"]),
+        ("AlpacaAccount", schema.ANSWERS["alpacaGetAccount"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_it_reads_what_we_answer(models: Any, model: str, example: dict[str, Any]) -> None:
+    read = getattr(models, model).from_dict(example)
+    again = read.to_dict()
+    assert set(again) == set(example)
+    assert again.get("tradeId") == example.get("tradeId")
+
+
+def test_it_sends_what_we_take(models: Any) -> None:
+    place = models.PlaceTradeRequest(stock_ticker="AAPL", type_=models.TradeType.BUY, quantity=3)
+    assert place.to_dict() == schema.REQUESTS["placeTrade"]
