@@ -6,6 +6,7 @@ import os
 import pwd
 import secrets
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ class Program:
     leaves_children: bool = False
     """Its children outlive it and are taken over by the next one (Patroni's PostgreSQL)."""
     descriptors: tuple[int, ...] = ()
+    hangs: tuple[str, ...] = ()
+    """A command that exits 0 when the program hangs and is to be ended; run again and again."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,13 @@ class Programs:
         if not cookie.exists():
             cookie.write_text(self.keys.cookie)
             cookie.chmod(0o400)
-        return Program("rabbitmq", [str(RABBITMQ / "rabbitmq-server")], self.rabbitmq_environment(node))
+        peers = [each.name for each in of_kind("mq") if each != node]
+        return Program(
+            "rabbitmq",
+            [str(RABBITMQ / "rabbitmq-server")],
+            self.rabbitmq_environment(node),
+            hangs=(sys.executable, str(PROJECT / "deploy/rabbitmq-hangs"), node.name, *peers),
+        )
 
     def rabbitmq_environment(self, node: Node) -> dict[str, str]:
         data = self.data(node)

@@ -20,6 +20,7 @@ from cluster.programs import Program, Programs
 RESTART_SECONDS = 1.0
 """A program is started no more often than this."""
 STOP_SECONDS_MAX = 15.0
+WATCH_SECONDS = 15.0
 
 
 class Running:
@@ -32,6 +33,17 @@ class Running:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, daemon=True, name=f"{node.name} {program.name}")
         self._thread.start()
+        if program.hangs:
+            threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        """End the program whenever it hangs, as a systemd timer does on a real host."""
+        while not self._over.wait(WATCH_SECONDS):
+            told = subprocess.run(
+                [*network.command(self.node.name), *self.program.hangs], capture_output=True, stdin=subprocess.DEVNULL
+            )
+            if told.returncode == 0 and not self._over.is_set() and self.process is not None:
+                self._end_session(self.process.pid)
 
     def _keep(self) -> None:
         while not self._over.is_set():

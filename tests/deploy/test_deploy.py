@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +120,19 @@ def test_the_balancer_takes_its_configuration(tmp_path: Path) -> None:
             text=True,
         )
         assert said.returncode == 0, said.stderr
+
+
+@pytest.mark.process
+def test_a_broker_hangs_only_when_a_peer_serves_and_it_does_not() -> None:
+    def hangs(*hosts: str) -> bool:
+        command = [sys.executable, str(DEPLOY / "rabbitmq-hangs"), *hosts]
+        return subprocess.run(command, env={"PATIENCE_SECONDS": "0.5"}).returncode == 0
+
+    with socket.create_server(("127.0.0.1", 0)) as serving, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        serves, down = (f"127.0.0.1:{each.getsockname()[1]}" for each in (serving, closed))
+        assert hangs(down, serves)
+        assert hangs(down, down, serves)
+        assert not hangs(serves, serves)
+        assert not hangs(serves, down)
+        assert not hangs(down, down)
