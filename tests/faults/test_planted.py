@@ -118,7 +118,7 @@ def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: py
     def slowly() -> None:
         with transaction.atomic():
             books = turn.open_books([case.customer.id])
-            claimed = turn._claim(books, "slow")
+            claimed = turn._claim(books, None, "slow")
             has_the_first.set()
             assert second_is_out.wait(WAIT_SECONDS_MAX)
         turn.execute(claimed)
@@ -126,7 +126,7 @@ def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: py
     def quickly() -> None:
         assert has_the_first.wait(WAIT_SECONDS_MAX)
         with transaction.atomic():
-            claimed = turn._claim(turn.open_books([case.customer.id]), "quick")
+            claimed = turn._claim(turn.open_books([case.customer.id]), None, "quick")
         turn.execute(claimed)
         second_is_out.set()
 

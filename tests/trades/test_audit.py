@@ -108,6 +108,21 @@ CLAIMED_BEFORE = """
 IN_FLIGHT = "status = 'IN PROGRESS', claimed_at = now(), expires_at = now(), max_price = 1"
 LONGER_SECONDS = CLOCKS_APART_SECONDS_MAX + 1
 
+TAKEN_OUT = """
+    WITH last AS (DELETE FROM trades_trade WHERE id = %(waiting)s RETURNING id, customer_id),
+    changes AS (DELETE FROM trades_statuschange WHERE trade_id = %(waiting)s)
+    UPDATE trades_tradecounter SET last = trades_tradecounter.last - 1 WHERE customer_id = %(alice)s
+"""
+FILLED_TWICE = """
+    UPDATE trades_report SET body = regexp_replace(body, '"executionId":"[^"]*"', '"executionId":"x"')
+    WHERE outcome = 'settled' AND body LIKE '%%FILLED%%' AND customer_id = %(alice)s
+"""
+STAFF_REPORT = """
+    INSERT INTO trades_staffreport (trade_id, status, reason, entered_by_id, approved, decided_by_id, decided_at)
+    SELECT %(buying)s, 'REJECTED', '', entered, approved, decided, now()
+    FROM (VALUES ({})) AS word (entered, approved, decided)
+"""
+
 BOUGHT = {"customerId": "alice", "tradeId": "bought"}
 PLANTED: list[tuple[str, str, dict[str, str]]] = [
     ("one_trade_in_flight", trade("waiting", IN_FLIGHT), {"customerId": "alice"}),
@@ -230,6 +245,48 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
     ("trade_is_as_reported", trade("bought", "price = 8, amount = 24"), BOUGHT),
     ("trade_is_as_reported", trade("sold", "status = 'REJECTED', price = NULL, amount = NULL"), {"tradeId": "sold"}),
     ("trade_is_as_reported", "DELETE FROM trades_trade WHERE id = %(bought)s", BOUGHT),
+    ("key_is_used_once", trade("buying", "idempotency_key = 'once'"), {"customerId": "alice"}),
+    (
+        "line_is_in_the_order_of_time",
+        trade("buying", f"placed_at = placed_at - interval '{LONGER_SECONDS} s'"),
+        {"customerId": "alice", "tradeId": "buying"},
+    ),
+    ("counter_is_of_the_last_trade", "UPDATE trades_tradecounter SET xact = xact + 1000", {"customerId": "alice"}),
+    ("counter_is_of_the_last_trade", "UPDATE trades_tradecounter SET xact = xact - 1000", {"customerId": "bob"}),
+    ("counter_is_of_the_last_trade", TAKEN_OUT, {"customerId": "alice"}),
+    ("hold_was_there", trade("bought", "max_price = max_price * 1000"), BOUGHT),
+    ("sent_trade_has_its_terms", trade("bought", "expires_at = NULL"), BOUGHT),
+    ("sent_trade_has_its_terms", trade("sold", "max_price = 1"), {"tradeId": "sold"}),
+    ("sent_trade_has_its_terms", trade("waiting", "max_price = 1"), {"tradeId": "waiting"}),
+    ("posted_when_settled", posting("bought", "created_at = created_at - interval '1 year'"), BOUGHT),
+    ("posted_when_settled", posting("sold", "created_at = created_at + interval '1 hour'"), {"tradeId": "sold"}),
+    (
+        "status_change_is_of_its_trade",
+        move("bought", "FILLED", "customer_id = %(bob)s"),
+        {"customerId": "bob", "tradeId": "bought"},
+    ),
+    ("status_change_is_of_its_trade", "DELETE FROM trades_trade WHERE id = %(waiting)s", {"tradeId": "waiting"}),
+    ("feed_is_in_order", move("bought", "FILLED", "xact = xact + 1000000"), BOUGHT),
+    ("feed_is_in_order", move("bought", "FILLED", "xact = 1"), BOUGHT),
+    ("feed_is_in_order", move("waiting", "PLACED", "xact = 0"), {"tradeId": "waiting"}),
+    ("report_is_as_it_came", report("report", "digest = sha256('another')"), BOUGHT | {"reportId": "report"}),
+    ("report_is_as_it_came", report("report", "trade_id = %(sold)s"), {"tradeId": "sold", "reportId": "report"}),
+    ("report_is_of_its_trades_customer", report("agreement", "customer_id = NULL"), {"reportId": "agreement"}),
+    ("report_is_of_its_trades_customer", report("agreement", "customer_id = %(bob)s"), {"reportId": "agreement"}),
+    (
+        "report_is_of_its_trades_customer",
+        report("agreement", "outcome = 'waiting', handled_at = NULL, customer_id = NULL"),
+        {"reportId": "agreement"},
+    ),
+    ("report_is_handled_by_a_turn", report("agreement", "outcome = 'waiting'"), {"reportId": "agreement"}),
+    ("report_is_handled_by_a_turn", report("report", "handled_at = NULL"), BOUGHT),
+    ("report_is_handled_by_a_turn", report("report", "handled_at = handled_at - interval '1 hour'"), BOUGHT),
+    ("malformed_report_makes_no_sense", report("agreement", "outcome = 'malformed'"), {"reportId": "agreement"}),
+    ("contradiction_contradicts", report("agreement", "outcome = 'contradicts'"), {"reportId": "agreement"}),
+    ("execution_counts_once", FILLED_TWICE, {"customerId": "alice"}),
+    ("staff_report_was_approved", report("report", "source = 'staff'"), BOUGHT | {"reportId": "report"}),
+    ("staff_report_was_approved", STAFF_REPORT.format("%(alice)s, true, %(bob)s"), {"tradeId": "buying"}),
+    ("staff_report_was_approved", STAFF_REPORT.format("%(alice)s, true, %(alice)s"), {"tradeId": "buying"}),
 ]
 
 

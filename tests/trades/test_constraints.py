@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, transaction
 from django.db.models import ProtectedError
+from django.utils.timezone import now
 
 from accounts.models import Customer
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 from tests.people import claim, receive_shares
-from trades.models import Report, Status, StatusChange, Trade, TradingControl, Type
+from trades.models import Report, StaffReport, Status, StatusChange, Trade, TradingControl, Type
 from trades.place import place_trade
-from webhooks.models import Delivery, Webhook
 
 INSERT = """
     INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, idempotency_key, status, reason_code)
@@ -41,10 +41,9 @@ ENDED = "price = 10, amount = 10, settled_at = now()"
 CONTROL = (
     "INSERT INTO trades_tradingcontrol (kind, ticker, customer_id, is_on, value, by_id, reason) VALUES ({}, 'test')"
 )
-WEBHOOK = "INSERT INTO webhooks_webhook (id, customer_id, url, secret, xact, change) VALUES ({}, '', '', 0, 0)"
-DELIVERY = (
-    "INSERT INTO webhooks_delivery (webhook_id, event_id, type, body, attempts, answer) "
-    "VALUES ({}, 'once', '', '', 0, '')"
+STAFF = (
+    "INSERT INTO trades_staffreport "
+    "(trade_id, status, price, entered_by_id, approved, decided_by_id, decided_at, reason) VALUES ({}, 'test')"
 )
 ATTEMPTS = [
     ("trade_has_its_place_in_line", insert(sequence=1)),
@@ -161,9 +160,20 @@ ATTEMPTS = [
     ("trades_tradingcontrol_customer_id_fk", CONTROL.format("'halt_customer', '', 0, true, NULL, %(alice)s")),
     ("controls_stay", "UPDATE trades_tradingcontrol SET is_on = false"),
     ("controls_stay", "DELETE FROM trades_tradingcontrol"),
-    ("webhooks_webhook_customer_id_fk", WEBHOOK.format("gen_random_uuid(), 0")),
-    ("webhooks_delivery_webhook_id_fk", DELIVERY.format("gen_random_uuid()")),
-    ("one_delivery_an_event", DELIVERY.format("(SELECT id FROM webhooks_webhook)")),
+    ("one_staff_report_waits", STAFF.format("%(in_flight)s, 'REJECTED', NULL, %(alice)s, NULL, NULL, NULL")),
+    ("staff_report_has_its_price", STAFF.format("%(placed)s, 'FILLED', NULL, %(alice)s, NULL, NULL, NULL")),
+    ("staff_report_has_its_price", STAFF.format("%(placed)s, 'FILLED', 0, %(alice)s, NULL, NULL, NULL")),
+    ("staff_report_has_its_price", STAFF.format("%(placed)s, 'REJECTED', 1, %(alice)s, NULL, NULL, NULL")),
+    ("staff_report_needs_two", STAFF.format("%(placed)s, 'REJECTED', NULL, %(alice)s, true, %(alice)s, now()")),
+    ("staff_report_is_decided_by_somebody", STAFF.format("%(placed)s, 'REJECTED', NULL, %(alice)s, true, NULL, NULL")),
+    ("staff_reports_stay", "DELETE FROM trades_staffreport"),
+    ("decided_staff_reports_stay", "UPDATE trades_staffreport SET approved = true WHERE approved = false"),
+    ("trades_staffreport_trade_id_fk", STAFF.format("gen_random_uuid(), 'REJECTED', NULL, %(bob)s, NULL, NULL, NULL")),
+    ("trades_staffreport_entered_by_id_fk", STAFF.format("%(placed)s, 'REJECTED', NULL, 0, NULL, NULL, NULL")),
+    (
+        "trades_staffreport_decided_by_id_fk",
+        STAFF.format("%(placed)s, 'REJECTED', NULL, %(alice)s, true, 0, now()"),
+    ),
 ]
 
 
@@ -172,13 +182,21 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     """Alice's trades, one in every status; and Bob's, alone in his line."""
     alone, _ = place_trade(bob.id, "AAPL", Type.BUY, 1)
     TradingControl.objects.create(kind=TradingControl.Kind.RESTRICT_TICKER, ticker="NONE", reason="test", by=alice)
-    hook = Webhook.objects.create(customer=alice, url="https://example.com/", secret="x", xact=0, change=0)
-    Delivery.objects.create(webhook=hook, event_id="once", type="test", body="{}")
     filled = receive_shares(alice, "AAPL", 1, Decimal(10))
     rejected, _ = place_trade(alice.id, "AAPL", Type.SELL, 99)
     in_flight, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
     placed, _ = place_trade(alice.id, "AAPL", Type.BUY, 1, key="once")
     assert claim(alice) == [in_flight]
+    StaffReport.objects.create(trade=in_flight, status="REJECTED", reason="-", entered_by=alice)
+    StaffReport.objects.create(
+        trade=in_flight,
+        status="REJECTED",
+        reason="-",
+        entered_by=alice,
+        approved=False,
+        decided_by=bob,
+        decided_at=now(),
+    )
     trades = {"filled": filled, "rejected": rejected, "in_flight": in_flight, "placed": placed}
     for trade in trades.values():
         trade.refresh_from_db()
@@ -193,8 +211,8 @@ def test_the_database_refuses(guarantee: str, statement: str, ids: dict[str, Any
 
 def test_no_guarantee_comes_in_untested(db: None) -> None:
     tested = {guarantee for guarantee, _ in ATTEMPTS}
-    assert tested == guarantees_of("trades") | guarantees_of("webhooks")
-    assert tested >= guarantees_in_meta("trades") | guarantees_in_meta("webhooks")
+    assert tested == guarantees_of("trades")
+    assert tested >= guarantees_in_meta("trades")
 
 
 def test_a_customer_with_trades_is_not_deleted(ids: dict[str, Any]) -> None:

@@ -1,0 +1,108 @@
+"""The rules of the history of trades: the steps, their order, and their times."""
+
+from collections.abc import Iterator
+
+from accounts.audit import Rule
+from trades.audit.sql import CLOCKS_APART_SECONDS_MAX, FINAL_TEXTS, texts
+from trades.models import TRANSITIONS, Status
+
+
+def _legal_histories(status: str = Status.PLACED, so_far: str = f">{Status.PLACED}") -> Iterator[tuple[str, str]]:
+    """Yield every status with each way to it that TRANSITIONS allows."""
+    yield str(status), so_far
+    for following in sorted(TRANSITIONS.get(Status(status), ())):
+        yield from _legal_histories(following, f"{so_far}, {status}>{following}")
+
+
+HISTORIES = ", ".join(f"({texts([status, history])})" for status, history in _legal_histories())
+
+RULES = (
+    Rule(
+        "history_leads_to_the_status",
+        "A trade's history is a legal way to its status, step by step, and ends there: final is final.",
+        f"""
+        SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
+               format('the trade is %s, its history %s', trade.status, coalesce(history.steps, 'missing')) AS detail
+        FROM trades_trade AS trade
+        LEFT JOIN (
+            SELECT trade_id, string_agg(from_status || '>' || to_status, ', ' ORDER BY id) AS steps
+            FROM trades_statuschange GROUP BY trade_id
+        ) AS history ON history.trade_id = trade.id
+        WHERE ((trade.status, history.steps) IN ({HISTORIES})) IS NOT TRUE
+        """,
+    ),
+    Rule(
+        "history_has_the_trades_times",
+        "A trade was placed, claimed and settled when its history says so.",
+        """
+        SELECT trade.customer_id AS "customerId", trade.id AS "tradeId", format('%s at %s, by its history at %s',
+               move.to_status, coalesce(happened.at::text, 'no time'), move.at) AS detail
+        FROM trades_trade AS trade
+        JOIN trades_statuschange AS move ON move.trade_id = trade.id
+        CROSS JOIN LATERAL (SELECT CASE move.to_status
+            WHEN 'PLACED' THEN trade.placed_at WHEN 'IN PROGRESS' THEN trade.claimed_at ELSE trade.settled_at END AS at
+        ) AS happened
+        WHERE move.at IS DISTINCT FROM happened.at
+        """,
+    ),
+    Rule(
+        "times_go_forward",
+        "A trade was placed, then claimed, then settled, as far as clocks can tell.",
+        f"""
+        SELECT customer_id AS "customerId", id AS "tradeId", format('placed at %s, claimed at %s, settled at %s',
+               placed_at, coalesce(claimed_at::text, 'no time'), coalesce(settled_at::text, 'no time')) AS detail
+        FROM trades_trade
+        WHERE coalesce(claimed_at, settled_at) < placed_at - interval '{CLOCKS_APART_SECONDS_MAX} s'
+        OR settled_at < claimed_at - interval '{CLOCKS_APART_SECONDS_MAX} s'
+        """,
+    ),
+    Rule(
+        "sent_in_line",
+        "A trade was claimed after every earlier trade of its customer had ended: in order, and one at a time.",
+        f"""
+        SELECT customer_id AS "customerId", id AS "tradeId",
+               format('number %s was claimed while an earlier one was open', sequence) AS detail
+        FROM (
+            SELECT trade.customer_id, trade.id, trade.sequence, claim.id AS claim,
+                   max(coalesce(ending.id, {2**63 - 1})) OVER (
+                       PARTITION BY trade.customer_id ORDER BY trade.sequence
+                       ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                   ) AS last_ending
+            FROM trades_trade AS trade
+            LEFT JOIN trades_statuschange AS claim ON claim.trade_id = trade.id AND claim.to_status = 'IN PROGRESS'
+            LEFT JOIN trades_statuschange AS ending
+                ON ending.trade_id = trade.id AND ending.to_status IN ({FINAL_TEXTS})
+        ) AS line
+        WHERE claim < last_ending
+        """,
+    ),
+    Rule(
+        "status_change_is_of_its_trade",
+        "Every status change is that of a trade, and of the trade's customer.",
+        """
+        SELECT change.customer_id AS "customerId", change.trade_id AS "tradeId",
+               format('a change to %s of %s', change.to_status,
+               coalesce('a trade of customer ' || trade.customer_id, 'no trade')) AS detail
+        FROM trades_statuschange AS change LEFT JOIN trades_trade AS trade ON trade.id = change.trade_id
+        WHERE trade.customer_id IS DISTINCT FROM change.customer_id
+        """,
+    ),
+    Rule(
+        "feed_is_in_order",
+        "Transaction numbers have been used, and never fall along a trade's history or a line's placings.",
+        """
+        SELECT customer_id AS "customerId", trade_id AS "tradeId",
+               format('transaction %s, after %s', xact, before) AS detail
+        FROM (
+            SELECT change.customer_id, change.trade_id, change.xact, greatest(
+                lag(change.xact) OVER (PARTITION BY change.trade_id ORDER BY change.id),
+                CASE change.to_status WHEN 'PLACED' THEN
+                    lag(change.xact) OVER (PARTITION BY change.customer_id, change.to_status ORDER BY trade.sequence)
+                END) AS before
+            FROM trades_statuschange AS change JOIN trades_trade AS trade ON trade.id = change.trade_id
+        ) AS change
+        WHERE xact < before OR xact <= 0 OR xact >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+              AND xact IS DISTINCT FROM pg_current_xact_id_if_assigned()::text::bigint
+        """,
+    ),
+)

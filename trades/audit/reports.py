@@ -1,0 +1,161 @@
+"""The rules of the exchange's reports: what they say, and what was made of them."""
+
+from accounts.audit import Rule
+from trades.audit.sql import CLOCKS_APART_SECONDS_MAX, FINAL_TEXTS
+
+# What a report says, as `says`; NULL where it is no JSON. Without its escapes: PostgreSQL takes some of them in no
+# text, and none of them is in what is compared.
+SAYS = r"""
+    CROSS JOIN LATERAL (SELECT replace(replace(report.body, '\\', '/'), '\u', 'u') AS body) AS plain
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN pg_input_is_valid(plain.body, 'jsonb') THEN plain.body::jsonb END AS says OFFSET 0
+    ) AS word
+"""
+ALL_AMOUNTS = " AND ".join(
+    f"""
+    jsonb_typeof(says->'{name}') = 'string' AND pg_input_is_valid(says->>'{name}', 'numeric')
+    AND CASE WHEN pg_input_is_valid(says->>'{name}', 'numeric') THEN
+        (says->>'{name}')::numeric > 0 AND (says->>'{name}')::numeric < 1e14
+        AND (says->>'{name}')::numeric = round((says->>'{name}')::numeric, 4)
+    END
+    """
+    for name in ("price", "amount")
+)
+
+RULES = (
+    Rule(
+        "sent_trade_is_ended_by_one_report",
+        "A trade that was sent and is final was ended by one report of the exchange; every other trade by none.",
+        f"""
+        SELECT trade.customer_id AS "customerId", coalesce(trade.id, settled.trade_id) AS "tradeId",
+               format('%s reports ended a trade that %s', coalesce(settled.reports, 0), CASE
+                   WHEN trade.id IS NULL THEN 'is not here'
+                   WHEN trade.claimed_at IS NULL THEN 'was not sent and is ' || trade.status
+                   ELSE 'was sent and is ' || trade.status
+               END) AS detail
+        FROM trades_trade AS trade
+        FULL JOIN (
+            SELECT trade_id, count(*) AS reports FROM trades_report WHERE outcome = 'settled' GROUP BY trade_id
+        ) AS settled ON settled.trade_id = trade.id
+        WHERE coalesce(settled.reports, 0) IS DISTINCT FROM
+            (trade.claimed_at IS NOT NULL AND trade.status IN ({FINAL_TEXTS}))::integer
+        """,
+    ),
+    Rule(
+        "trade_is_as_reported",
+        "A report that ended a trade, or agreed, says what the trade says: customer, terms, status, price, amount.",
+        rf"""
+        SELECT coalesce(trade.customer_id, report.customer_id) AS "customerId", report.trade_id AS "tradeId",
+               report.id AS "reportId", format('%s %s %s %s at %s for %s; the report says: %s', trade.status,
+               trade.type, trade.quantity, trade.ticker, coalesce(trade.price::text, 'no price'),
+               coalesce(trade.amount::text, 'no amount'), left(report.body, 500)) AS detail
+        FROM trades_report AS report
+        LEFT JOIN trades_trade AS trade ON trade.id = report.trade_id
+        {SAYS}
+        WHERE report.outcome IN ('settled', 'agrees') AND (
+            (report.customer_id, says->>'status', says->>'stockTicker', says->>'type', says->>'quantity')
+            IS DISTINCT FROM
+            (trade.customer_id, trade.status, trade.ticker, trade.type, trade.quantity::text)
+            OR trade.status = 'FILLED' AND (
+                CASE WHEN pg_input_is_valid(says->>'price', 'numeric') THEN (says->>'price')::numeric END,
+                CASE WHEN pg_input_is_valid(says->>'amount', 'numeric') THEN (says->>'amount')::numeric END
+            ) IS DISTINCT FROM (trade.price, trade.amount)
+        )
+        """,
+    ),
+    Rule(
+        "report_is_as_it_came",
+        "A report has the digest of its words, and names the trade that it is kept for.",
+        r"""
+        SELECT customer_id AS "customerId", trade_id AS "tradeId", id AS "reportId",
+               'the words of the report are not those that came' AS detail
+        FROM trades_report
+        WHERE digest <> sha256(convert_to(body, 'UTF8'))
+        OR position(trade_id::text IN lower(body)) = 0
+        """,
+    ),
+    Rule(
+        "report_is_of_its_trades_customer",
+        "A report belongs to its trade's customer; only one about no trade of ours has none.",
+        """
+        SELECT coalesce(report.customer_id, trade.customer_id) AS "customerId", report.trade_id AS "tradeId",
+               report.id AS "reportId", format('%s, of %s, about %s', report.outcome,
+               coalesce('customer ' || report.customer_id, 'no customer'),
+               coalesce('a trade of customer ' || trade.customer_id, 'no trade')) AS detail
+        FROM trades_report AS report LEFT JOIN trades_trade AS trade ON trade.id = report.trade_id
+        WHERE report.customer_id IS DISTINCT FROM trade.customer_id
+        OR (report.outcome = 'unknown_trade') <> (report.customer_id IS NULL)
+        """,
+    ),
+    Rule(
+        "report_is_handled_by_a_turn",
+        "A report that waits was not handled; every other one was, and one that ended its trade when it was settled.",
+        f"""
+        SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
+               format('%s, handled at %s, settled at %s', report.outcome,
+               coalesce(report.handled_at::text, 'no time'), coalesce(trade.settled_at::text, 'no time')) AS detail
+        FROM trades_report AS report LEFT JOIN trades_trade AS trade ON trade.id = report.trade_id
+        WHERE (report.outcome IN ('waiting', 'unknown_trade')) <> (report.handled_at IS NULL)
+        OR report.outcome = 'settled' AND report.handled_at NOT BETWEEN
+            trade.settled_at - interval '{CLOCKS_APART_SECONDS_MAX} s'
+            AND trade.settled_at + interval '{CLOCKS_APART_SECONDS_MAX} s'
+        """,
+    ),
+    Rule(
+        "malformed_report_makes_no_sense",
+        "A report that was found malformed is.",
+        rf"""
+        SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
+               format('it can be read: %s', left(report.body, 500)) AS detail
+        FROM trades_report AS report {SAYS}
+        WHERE report.outcome = 'malformed'
+        AND says->>'status' IN ('ACCEPTED', 'FILLED', 'REJECTED')
+        AND jsonb_typeof(says->'quantity') = 'number' AND says ? 'stockTicker' AND says ? 'type'
+        AND (says->>'status' <> 'FILLED' OR {ALL_AMOUNTS})
+        """,
+    ),
+    Rule(
+        "contradiction_contradicts",
+        "A report that was found to contradict its final trade does.",
+        rf"""
+        SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
+               format('the trade is %s at %s; the report says: %s', trade.status,
+               coalesce(trade.price::text, 'no price'), left(report.body, 500)) AS detail
+        FROM trades_report AS report JOIN trades_trade AS trade ON trade.id = report.trade_id {SAYS}
+        WHERE report.outcome = 'contradicts'
+        AND (says->>'status', says->>'stockTicker', says->>'type', says->>'quantity')
+            = (trade.status, trade.ticker, trade.type, trade.quantity::text)
+        AND (trade.status <> 'FILLED' OR (
+            CASE WHEN pg_input_is_valid(says->>'price', 'numeric') THEN (says->>'price')::numeric END,
+            CASE WHEN pg_input_is_valid(says->>'amount', 'numeric') THEN (says->>'amount')::numeric END
+        ) = (trade.price, trade.amount))
+        """,
+    ),
+    Rule(
+        "execution_counts_once",
+        "No two trades were filled by one execution of the exchange.",
+        rf"""
+        SELECT min(report.customer_id) AS "customerId", min(report.trade_id::text) AS "tradeId",
+               format('execution %s filled %s trades', left(says->>'executionId', 100), count(*)) AS detail
+        FROM trades_report AS report {SAYS}
+        WHERE report.outcome = 'settled' AND says->>'status' = 'FILLED' AND says->>'executionId' IS NOT NULL
+        GROUP BY says->>'executionId' HAVING count(*) > 1
+        """,
+    ),
+    Rule(
+        "staff_report_was_approved",
+        "Every report of staff was entered by one and approved by another, and every approved one is there, once.",
+        rf"""
+        SELECT report.customer_id AS "customerId", coalesce(report.trade_id, entered.trade_id)
+               AS "tradeId", report.id AS "reportId", format('entered as %s, approved: %s',
+               coalesce(entered.id::text, 'nothing'), coalesce(entered.approved, false)) AS detail
+        FROM trades_staffreport AS entered
+        FULL JOIN (
+            SELECT report.*, says->>'executionId' AS execution FROM trades_report AS report {SAYS}
+            WHERE report.source = 'staff'
+        ) AS report ON report.trade_id = entered.trade_id AND report.execution = 'staff-' || entered.id
+        WHERE (report.id IS NOT NULL) <> coalesce(entered.approved, false)
+        OR entered.decided_by_id = entered.entered_by_id
+        """,
+    ),
+)

@@ -1,0 +1,216 @@
+"""The rules of trades: their lines, their holds, and their postings."""
+
+from accounts.audit import Rule
+from trades.audit.sql import CLOCKS_APART_SECONDS_MAX, REASON_TEXTS
+
+RULES = (
+    Rule(
+        "one_trade_in_flight",
+        "A customer has at most one trade IN PROGRESS.",
+        """
+        SELECT customer_id AS "customerId", min(id::text) AS "tradeId",
+               format('%s trades are IN PROGRESS: %s', count(*), string_agg(id::text, ', ')) AS detail
+        FROM trades_trade WHERE status = 'IN PROGRESS' GROUP BY customer_id HAVING count(*) > 1
+        """,
+    ),
+    Rule(
+        "line_has_no_gap",
+        "A customer's trades are numbered from 1, without a gap and without a double.",
+        """
+        SELECT customer_id AS "customerId", id AS "tradeId", format('number %s follows %s', sequence, before) AS detail
+        FROM (
+            SELECT customer_id, id, sequence,
+                   lag(sequence, 1, 0::bigint) OVER (PARTITION BY customer_id ORDER BY sequence) AS before
+            FROM trades_trade
+        ) AS trade
+        WHERE sequence <> before + 1
+        """,
+    ),
+    Rule(
+        "counter_is_the_last_number",
+        "A customer's counter is the number of the customer's last trade.",
+        """
+        SELECT customer_id AS "customerId", format('the counter is %s, the last number %s',
+               coalesce(counter.last::text, 'missing'), coalesce(line.last::text, 'missing')) AS detail
+        FROM trades_tradecounter AS counter
+        FULL JOIN (SELECT customer_id, max(sequence) AS last FROM trades_trade GROUP BY customer_id) AS line
+        USING (customer_id)
+        WHERE counter.last IS DISTINCT FROM line.last
+        """,
+    ),
+    Rule(
+        "held_cash_is_the_buy_in_flight",
+        "The cash that is held is the max_price of the BUY in flight, else 0.",
+        """
+        SELECT customer_id AS "customerId", trade_id AS "tradeId",
+               format('%s USD are held, for a BUY in flight of %s', coalesce(balance.held::text, 'no balance'),
+               coalesce(flight.held, 0)) AS detail
+        FROM accounts_balance AS balance
+        FULL JOIN (
+            SELECT customer_id, min(id::text) AS trade_id, sum(max_price) AS held
+            FROM trades_trade WHERE status = 'IN PROGRESS' AND type = 'BUY' GROUP BY customer_id
+        ) AS flight USING (customer_id)
+        WHERE balance.held IS DISTINCT FROM coalesce(flight.held, 0)
+        """,
+    ),
+    Rule(
+        "held_shares_are_the_sell_in_flight",
+        "The shares that are held are those of the SELL in flight, else 0.",
+        """
+        SELECT customer_id AS "customerId", trade_id AS "tradeId", ticker AS "stockTicker",
+               format('%s shares are held, for a SELL in flight of %s', coalesce(position.held::text, 'no position'),
+               coalesce(flight.held, 0)) AS detail
+        FROM accounts_position AS position
+        FULL JOIN (
+            SELECT customer_id, ticker, min(id::text) AS trade_id, sum(quantity) AS held
+            FROM trades_trade WHERE status = 'IN PROGRESS' AND type = 'SELL' GROUP BY customer_id, ticker
+        ) AS flight USING (customer_id, ticker)
+        WHERE position.held IS DISTINCT FROM coalesce(flight.held, 0)
+        """,
+    ),
+    Rule(
+        "fill_has_its_postings",
+        "Every FILLED trade has one posting of its cash and one of its shares, at its price, and no other.",
+        """
+        SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
+               format('%s %s %s for %s; posted: %s', trade.type, trade.quantity, trade.ticker, trade.amount, coalesce(
+                   string_agg(posting.change || ' ' || coalesce(nullif(posting.ticker, ''), 'USD'), ', '), 'nothing')
+               ) AS detail
+        FROM trades_trade AS trade LEFT JOIN accounts_posting AS posting ON posting.cause = trade.id
+        WHERE trade.status = 'FILLED'
+        GROUP BY trade.id
+        HAVING count(posting.id) <> 2
+        OR count(*) FILTER (
+            WHERE (posting.customer_id, posting.kind, posting.price, posting.ticker, posting.change) =
+            (trade.customer_id, lower(trade.type), trade.price, '',
+             CASE trade.type WHEN 'BUY' THEN -trade.amount ELSE trade.amount END)) <> 1
+        OR count(*) FILTER (
+            WHERE (posting.customer_id, posting.kind, posting.price, posting.ticker, posting.change) =
+            (trade.customer_id, lower(trade.type), trade.price, trade.ticker,
+             CASE trade.type WHEN 'BUY' THEN trade.quantity ELSE -trade.quantity END)) <> 1
+        """,
+    ),
+    Rule(
+        "posting_has_its_fill",
+        "Every buy and sell in the books has its FILLED trade, of the same customer.",
+        """
+        SELECT customer_id AS "customerId", cause AS "tradeId", id AS "postingId",
+               format('a %s of %s %s that no FILLED trade of this customer caused', kind, change,
+               coalesce(nullif(ticker, ''), 'USD')) AS detail
+        FROM accounts_posting AS posting
+        WHERE kind IN ('buy', 'sell') AND NOT EXISTS (
+            SELECT FROM trades_trade AS trade
+            WHERE trade.id = posting.cause AND trade.customer_id = posting.customer_id AND trade.status = 'FILLED')
+        """,
+    ),
+    Rule(
+        "fill_adds_up",
+        "A FILLED trade's amount is its price times its quantity, and a BUY's no more than its max_price.",
+        """
+        SELECT customer_id AS "customerId", id AS "tradeId", format('%s %s at %s for %s, max_price %s',
+               type, quantity, price, amount, coalesce(max_price::text, 'none')) AS detail
+        FROM trades_trade
+        WHERE status = 'FILLED' AND
+        (price > 0 AND amount = price * quantity AND (type = 'SELL' OR amount <= max_price)) IS NOT TRUE
+        """,
+    ),
+    Rule(
+        "trade_is_as_its_status_says",
+        "A trade has what its status asks for and nothing else; a REJECTED one has a reason that we know.",
+        f"""
+        SELECT customer_id AS "customerId", id AS "tradeId",
+               format('%s, claimed at %s, settled at %s, price %s, amount %s, reason “%s”', status,
+               coalesce(claimed_at::text, 'no time'), coalesce(settled_at::text, 'no time'),
+               coalesce(price::text, 'none'), coalesce(amount::text, 'none'), reason_code) AS detail
+        FROM trades_trade
+        WHERE (CASE status
+            WHEN 'PLACED' THEN claimed_at IS NULL AND settled_at IS NULL
+            WHEN 'IN PROGRESS' THEN claimed_at IS NOT NULL AND settled_at IS NULL AND expires_at IS NOT NULL
+                AND CASE type WHEN 'BUY' THEN max_price > 0 ELSE max_price IS NULL END
+            WHEN 'FILLED' THEN claimed_at IS NOT NULL AND settled_at IS NOT NULL
+            WHEN 'REJECTED' THEN settled_at IS NOT NULL
+        END
+        AND (status = 'FILLED') = (price IS NOT NULL) AND (status = 'FILLED') = (amount IS NOT NULL)
+        AND CASE status WHEN 'REJECTED' THEN reason_code IN ({REASON_TEXTS}) ELSE reason_code = '' END
+        AND quantity > 0 AND type IN ('BUY', 'SELL')) IS NOT TRUE
+        """,
+    ),
+    Rule(
+        "key_is_used_once",
+        "A customer used each idempotency key for one trade.",
+        """
+        SELECT customer_id AS "customerId", min(id::text) AS "tradeId",
+               format('the key “%s” is that of %s trades', left(idempotency_key, 100), count(*)) AS detail
+        FROM trades_trade WHERE idempotency_key IS NOT NULL
+        GROUP BY customer_id, idempotency_key HAVING count(*) > 1
+        """,
+    ),
+    Rule(
+        "line_is_in_the_order_of_time",
+        "A trade was not placed before the one before it in line, as far as clocks can tell.",
+        f"""
+        SELECT customer_id AS "customerId", id AS "tradeId",
+               format('placed at %s, the one before it at %s', placed_at, before) AS detail
+        FROM (
+            SELECT customer_id, id, placed_at,
+                   lag(placed_at) OVER (PARTITION BY customer_id ORDER BY sequence) AS before
+            FROM trades_trade
+        ) AS trade
+        WHERE placed_at < before - interval '{CLOCKS_APART_SECONDS_MAX} s'
+        """,
+    ),
+    Rule(
+        "counter_is_of_the_last_trade",
+        "A customer's counter has the time of the customer's last trade, and the highest transaction of its placings.",
+        """
+        SELECT counter.customer_id AS "customerId", format('the counter has %s and transaction %s, the line %s and %s',
+               coalesce(counter.placed_at::text, 'no time'), counter.xact, coalesce(last.placed_at::text, 'no trade'),
+               coalesce(placed.xact, 0)) AS detail
+        FROM trades_tradecounter AS counter
+        LEFT JOIN trades_trade AS last ON last.customer_id = counter.customer_id AND last.sequence = counter.last
+        LEFT JOIN (
+            SELECT customer_id, max(xact) AS xact FROM trades_statuschange WHERE to_status = 'PLACED'
+            GROUP BY customer_id
+        ) AS placed ON placed.customer_id = counter.customer_id
+        WHERE counter.placed_at <> coalesce(last.placed_at, '-infinity')
+        -- Counters from before they kept it have 0.
+        OR counter.xact <> 0 AND counter.xact <> coalesce(placed.xact, 0)
+        """,
+    ),
+    Rule(
+        "hold_was_there",
+        "A BUY held no more than the most cash that its customer ever had.",
+        """
+        SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
+               format('held %s, of %s at most', trade.max_price, coalesce(cash.most, 0)) AS detail
+        FROM trades_trade AS trade
+        LEFT JOIN (
+            SELECT customer_id, max(total) AS most FROM accounts_posting WHERE ticker = '' GROUP BY customer_id
+        ) AS cash ON cash.customer_id = trade.customer_id
+        WHERE trade.max_price > coalesce(cash.most, 0)
+        """,
+    ),
+    Rule(
+        "sent_trade_has_its_terms",
+        "A trade that was sent has a time to expire, and a BUY its max_price; one that was not sent has neither.",
+        """
+        SELECT customer_id AS "customerId", id AS "tradeId", format('%s %s, claimed at %s, max_price %s, expires at %s',
+               status, type, coalesce(claimed_at::text, 'no time'), coalesce(max_price::text, 'none'),
+               coalesce(expires_at::text, 'no time')) AS detail
+        FROM trades_trade
+        WHERE (claimed_at IS NULL) <> (expires_at IS NULL)
+        OR (max_price IS NOT NULL) <> (claimed_at IS NOT NULL AND type = 'BUY')
+        """,
+    ),
+    Rule(
+        "posted_when_settled",
+        "A trade's postings are of the time at which it was settled, as far as clocks can tell.",
+        f"""
+        SELECT trade.customer_id AS "customerId", trade.id AS "tradeId", posting.id AS "postingId",
+               format('settled at %s, posted at %s', trade.settled_at, posting.created_at) AS detail
+        FROM trades_trade AS trade JOIN accounts_posting AS posting ON posting.cause = trade.id
+        WHERE posting.created_at NOT BETWEEN trade.settled_at - interval '{CLOCKS_APART_SECONDS_MAX} s'
+                                         AND trade.settled_at + interval '{CLOCKS_APART_SECONDS_MAX} s'
+        """,
+    ),
+)
