@@ -1,8 +1,8 @@
 """The pages of an account: cash, statements, profile, tokens."""
 
 import csv
-from collections.abc import Iterator
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,8 +10,8 @@ from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -27,6 +27,12 @@ from web.current_customer import current_customer, current_customer_id
 from web.templatetags.figures import usd
 
 LINES_A_PAGE = 25
+LINES_A_FILE = 20_000  # of the ledger as CSV: about 3 MB
+CSV = "text/csv; charset=utf-8"
+CSV_COLUMNS = (
+    *("posting", "time (UTC)", "kind", "cause"),
+    *("cash (USD)", "balance (USD)", "stock", "shares", "position", "price"),
+)
 TOKENS_MAX = 50
 SIGN_INS_SHOWN = 20
 MAIL_IS_KEPT = "filebased"  # the backend that writes messages to files
@@ -64,6 +70,7 @@ def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> Htt
             "is_frozen": is_frozen(customer_id),
             "lines": _with_shares(customer_id, lines),
             "next": lines[-1].id if len(found) > len(lines) else None,
+            "files": range(1, _files_of(queries.postings_of(customer_id)) + 1),
             "is_first": not before,
             "deposit": AmountForm(auto_id="deposit_%s", initial={"key": uuid4()}),
             "withdraw": AmountForm(auto_id="withdraw_%s", initial={"key": uuid4()}),
@@ -125,37 +132,44 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
 
 @login_required
 @require_GET
-def ledger_csv(request: HttpRequest) -> HttpResponseBase:
-    """Every posting, oldest first, as CSV."""
-    postings = queries.postings_of(current_customer_id(request)).order_by("id")
-    response = StreamingHttpResponse(_csv(postings), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = 'attachment; filename="ledger.csv"'
+def ledger_csv(request: HttpRequest) -> HttpResponse:
+    """Answer with postings as CSV, oldest first: LINES_A_FILE of them, in the file that `part` asks for."""
+    postings = queries.postings_of(current_customer_id(request))
+    parts = _files_of(postings)
+    part = request.GET.get("part", "1")
+    if not (part.isascii() and part.isdecimal() and len(part) < 6 and 1 <= int(part) <= parts):
+        raise Http404
+    first = (int(part) - 1) * LINES_A_FILE
+    response = HttpResponse(_csv(postings.order_by("id")[first : first + LINES_A_FILE]), content_type=CSV)
+    name = "ledger.csv" if parts == 1 else f"ledger-{part}-of-{parts}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
-class _Echo:
-    def write(self, line: str) -> str:
-        return line
+def _files_of(postings: QuerySet[Posting]) -> int:
+    return max(1, -(-postings.count() // LINES_A_FILE))
 
 
-def _csv(postings: Any) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    head = (
-        "posting",
-        "time (UTC)",
-        "kind",
-        "cause",
-        "cash (USD)",
-        "balance (USD)",
-        "stock",
-        "shares",
-        "position",
-        "price",
+def _csv(postings: QuerySet[Posting]) -> str:
+    file = StringIO()
+    writer = csv.writer(file)
+    writer.writerow(
+        [
+            "posting",
+            "time (UTC)",
+            "kind",
+            "cause",
+            "cash (USD)",
+            "balance (USD)",
+            "stock",
+            "shares",
+            "position",
+            "price",
+        ]
     )
-    yield writer.writerow(head)
     for row in postings.iterator(chunk_size=1000):
         is_cash = row.ticker == CASH
-        yield writer.writerow(
+        writer.writerow(
             [
                 row.id,
                 row.created_at.isoformat(),
@@ -163,13 +177,14 @@ def _csv(postings: Any) -> Iterator[str]:
                 row.cause,
                 row.change if is_cash else "",
                 row.total if is_cash else "",
-                # A stock's name is the exchange's to choose, and no spreadsheet's to run.
+                # The exchange chooses a stock's name: no spreadsheet must run it as a formula.
                 f"'{row.ticker}" if row.ticker[:1] in {"=", "+", "-", "@"} else row.ticker,
                 "" if is_cash else int(row.change),
                 "" if is_cash else int(row.total),
                 "" if row.price is None else row.price,
             ]
         )
+    return file.getvalue()
 
 
 @login_required
@@ -183,7 +198,9 @@ def statements(request: HttpRequest) -> HttpResponse:
 @require_GET
 def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
     """One month."""
-    return render(request, "accounts/statement.html", {"statement": _statement(request, year, month)})
+    made = _statement(request, year, month)
+    parts = range(1, made.parts + 1) if made.parts > 1 else []
+    return render(request, "accounts/statement.html", {"statement": made, "parts": parts})
 
 
 @login_required
@@ -192,13 +209,16 @@ def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
     """One month, on pdf."""
     made = _statement(request, year, month)
     response = HttpResponse(statement_document.made_of(made), content_type="application/pdf")
-    response["Content-Disposition"] = f'attachment; filename="statement-{year:04}-{month:02}.pdf"'
+    part = f"-part-{made.part}" if made.parts > 1 else ""
+    response["Content-Disposition"] = f'attachment; filename="statement-{year:04}-{month:02}{part}.pdf"'
     return response
 
 
 def _statement(request: HttpRequest, year: int, month: int) -> Statement:
     try:
-        return statement_of(current_customer_id(request), Month(year, month))
+        part = request.GET.get("part", "1")
+        number = int(part) if part.isascii() and part.isdecimal() and len(part) < 6 else 0
+        return statement_of(current_customer_id(request), Month(year, month), number)
     except NoStatement:
         raise Http404 from None
 

@@ -13,10 +13,11 @@ def made_of(statement: Statement) -> bytes:
     month = statement.month
     period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
     final = "Final." if statement.is_final else "Not final: the month is not over."
+    part = f" · Part {statement.part} of {statement.parts}" if statement.parts > 1 else ""
     return pdf.document(
         f"Statement for {month}",
-        f"Account {statement.account} · {period} · {final}",
-        [*_sums(statement), *_shares(statement), *_movements(statement)],
+        f"Account {statement.account} · {period}{part} · {final}",
+        [*(_sums(statement) + _shares(statement) if statement.part == 1 else []), *_movements(statement)],
         f"Account {statement.account} · {month} · made from the account's postings · all amounts in USD",
     )
 

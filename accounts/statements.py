@@ -5,18 +5,18 @@ days are. A posting's month is decided by its place in the ledger: a month begin
 and ends before the first posting dated in the next.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
-from django.db.models import Min, QuerySet
+from django.db.models import Min, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import CASH, Posting
 from accounts.queries import postings_of
 from web.timezones import EASTERN
 
+LINES_A_PART = 500  # a page and a PDF document show so many; a busier month has several parts
 LATE = timedelta(minutes=1)  # how long after its date a posting may be committed
 
 
@@ -91,7 +91,9 @@ class Statement:
     bought: Decimal
     sold: Decimal
     adjusted: Decimal
-    lines: list[Line]
+    part: int
+    parts: int
+    lines: list[Line]  # of this part
     shares: list[tuple[str, int, int]]  # ticker, quantity at the beginning, quantity at the end
 
 
@@ -111,39 +113,54 @@ def months_of(customer_id: int) -> list[Month]:
     return months
 
 
-def statement_of(customer_id: int, month: Month) -> Statement:
+def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
     """Return the statement of a month; for the current month, as far as it has come.
 
+    Args:
+        part: Which LINES_A_PART of its lines to return. The rest is the same in every part.
+
     Raises:
-        NoStatement: There is none for this month.
+        NoStatement: There is none for this month, or it has fewer parts.
     """
     if month not in months_of(customer_id):
         raise NoStatement
     first, end = _first_id(customer_id, month), _first_id(customer_id, month.following)
     ledger = postings_of(customer_id)
     before = _totals(ledger.filter(id__lt=first) if first else ledger.filter(id__lt=end) if end else ledger)
-    postings = list(_between(ledger, first, end).order_by("id"))
-    after = before | {posting.ticker: posting.total for posting in postings}
-    moved = {posting.cause: posting for posting in postings if posting.ticker != CASH}
-    cash = [posting for posting in postings if posting.ticker == CASH]
+    postings = _between(ledger, first, end)
+    after = before | _totals(postings)
+    sums = dict(postings.filter(ticker=CASH).order_by("kind").values_list("kind").annotate(sum=Sum("change")))
+    of_lines = postings.filter(Q(ticker=CASH) | Q(kind=Posting.Kind.ADJUSTMENT)).order_by("id")
+    parts = max(1, -(-of_lines.count() // LINES_A_PART))
+    if not 1 <= part <= parts:
+        raise NoStatement
     return Statement(
         account=customer_id,
         month=month,
         is_final=month.is_over,
         opening=before.get(CASH, Decimal(0)),
         closing=after.get(CASH, Decimal(0)),
-        deposits=_sum(cash, Posting.Kind.DEPOSIT),
-        withdrawals=-_sum(cash, Posting.Kind.WITHDRAWAL),
-        bought=-_sum(cash, Posting.Kind.BUY),
-        sold=_sum(cash, Posting.Kind.SELL),
-        adjusted=_sum(cash, Posting.Kind.ADJUSTMENT),
-        lines=[_line(posting, moved.get(posting.cause)) for posting in postings if _is_line(posting)],
+        deposits=sums.get(Posting.Kind.DEPOSIT, Decimal(0)),
+        withdrawals=-sums.get(Posting.Kind.WITHDRAWAL, Decimal(0)),
+        bought=-sums.get(Posting.Kind.BUY, Decimal(0)),
+        sold=sums.get(Posting.Kind.SELL, Decimal(0)),
+        adjusted=sums.get(Posting.Kind.ADJUSTMENT, Decimal(0)),
+        part=part,
+        parts=parts,
+        lines=_lines(postings, list(of_lines[(part - 1) * LINES_A_PART : part * LINES_A_PART])),
         shares=[
             (ticker, int(before.get(ticker, 0)), int(after[ticker]))
             for ticker in sorted(after)
             if ticker != CASH and (before.get(ticker) or after[ticker])
         ],
     )
+
+
+def _lines(postings: QuerySet[Posting], shown: list[Posting]) -> list[Line]:
+    """Return statement lines, each with the shares that its trade moved."""
+    of_shares = postings.filter(cause__in=[posting.cause for posting in shown]).exclude(ticker=CASH)
+    moved = {posting.cause: posting for posting in of_shares}
+    return [_line(posting, moved.get(posting.cause)) for posting in shown]
 
 
 def _first_id(customer_id: int, month: Month) -> int | None:
@@ -161,21 +178,13 @@ def _totals(ledger: QuerySet[Posting]) -> dict[str, Decimal]:
     return dict(ledger.order_by("ticker", "-id").distinct("ticker").values_list("ticker", "total"))
 
 
-def _sum(postings: Sequence[Posting], kind: str) -> Decimal:
-    return sum((posting.change for posting in postings if posting.kind == kind), Decimal(0))
-
-
-def _is_line(posting: Posting) -> bool:
-    return posting.ticker == CASH or posting.kind == Posting.Kind.ADJUSTMENT
-
-
 def _line(posting: Posting, moved: Posting | None) -> Line:
     is_cash = posting.ticker == CASH
     return Line(
         at=posting.created_at,
         kind=posting.kind,
         ticker=moved.ticker if moved else "",
-        quantity=int(moved.change if posting is moved else abs(moved.change)) if moved else 0,
+        quantity=int(moved.change if posting == moved else abs(moved.change)) if moved else 0,
         price=posting.price,
         change=posting.change if is_cash else None,
         balance=posting.total if is_cash else None,

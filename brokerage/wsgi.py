@@ -4,7 +4,7 @@ import gc
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import django
@@ -63,12 +63,22 @@ gc.collect()
 gc.freeze()
 
 
-def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """Answer one request."""
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """Answer one request, whole.
+
+    The web server sends a list without a thread of ours. Anything else it would read as fast as the client does, and a
+    client that doesn't read would keep the thread: 20 of them stopped all requests. So whatever makes an answer must
+    bound its size.
+    """
     if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
         _read_chunks(environ)
     door = programs if environ["PATH_INFO"].startswith(settings.PROGRAM_PATHS) else people
-    return door(environ, start_response)
+    answer = door(environ, start_response)
+    try:
+        return [b"".join(answer)]
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
 
 
 def _read_chunks(environ: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from office.access import actor_of
 from office.actions.targets import Target
 from office.models import AuditEntry
 from office.roles import Power, may
-from office.tables.export import Column, stream
+from office.tables.export import Column, csv_response
 from office.tables.filters import number
 from office.tables.keyset import NOT_FILTERS, ROWS_PER_PAGE, KeysetChangeList
 
@@ -135,7 +135,7 @@ class Table(ModelAdmin):  # type: ignore[misc]
             messages.error(request, "These filters make no sense.")
             return HttpResponseRedirect("..")
         self._record_seen(request, "export", changes, always=True)
-        return stream(f"{self.opts.model_name}s", self.exported, changes.every_row())
+        return csv_response(f"{self.opts.model_name}s", self.exported, changes.every_row())
 
 
 class PageTable(Table):

@@ -6,16 +6,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 import time_machine
 from django.core import mail
+from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 
 from accounts import tokens
 from accounts.freezes import freeze_withdrawals
+from accounts.ledger import open_books
 from accounts.models import Balance, Customer, Posting, Token
-from accounts.statements import Month, NoStatement, months_of, statement_of
+from accounts.statements import LINES_A_PART, Month, NoStatement, months_of, statement_of
 from tests.people import claim
 from trades.place import place_trade
 
@@ -317,3 +321,21 @@ def test_a_session_can_be_ended_from_another(bob: Customer) -> None:
     second.post("/account/sessions/")
     assert second.get("/").status_code == 200
     assert first.get("/").status_code == 302
+
+
+def test_a_busy_month_has_several_parts(bob: Customer, page_of: PageOf) -> None:
+    with transaction.atomic():
+        books = open_books([bob.id])
+        for _ in range(LINES_A_PART):
+            books[bob.id].move_cash("deposit", uuid4(), Decimal(1))
+        books.write()
+    month = Month.of(timezone.now())
+    first, second = statement_of(bob.id, month), statement_of(bob.id, month, 2)
+    assert (first.parts, len(first.lines), len(second.lines)) == (2, LINES_A_PART, 1)
+    assert first.lines[-1].balance + 1 == second.lines[0].balance == second.closing  # type: ignore[operator]
+    assert (first.deposits, second.deposits) == (500 + LINES_A_PART, 500 + LINES_A_PART)
+    address = f"/statements/{month.year}-{month.month}"
+    assert "Part 2 of 2" in page_of(bob).get(f"{address}?part=2").content.decode()
+    assert page_of(bob).get(f"{address}.pdf?part=2").content.startswith(b"%PDF-")
+    for nonsense in ("0", "3", "-1", "x", "²", "9" * 30):
+        assert page_of(bob).get(f"{address}?part={nonsense}").status_code == 404

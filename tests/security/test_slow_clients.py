@@ -1,5 +1,6 @@
 """Clients that say nothing, say it slowly, or announce more than they may say, against the real web server."""
 
+import json
 import shutil
 import socket
 import tempfile
@@ -62,3 +63,48 @@ def test_a_body_that_is_announced_too_large_is_refused_unread(brokerage: Brokera
         client.settimeout(ANSWER_SECONDS_MAX)
         assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
     assert others_are_served(brokerage)
+
+
+def test_clients_that_do_not_read_their_answer_keep_no_thread(brokerage: Brokerage) -> None:
+    customer = json.loads(
+        brokerage.manage(
+            "create_customer", "reader@example.com", "--password", "copper lantern drifts 41", "--json"
+        ).stdout
+    )
+    cookie = brokerage.manage("shell", "-c", FILL_LEDGER.format(customer=customer["customerId"])).stdout.split()[-1]
+    request = f"GET /cash/ledger.csv HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: sessionid={cookie}\r\n\r\n".encode()
+    with ExitStack() as clients:
+        for _ in range(CLIENTS):
+            client = clients.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((LOOPBACK, brokerage.port))
+            client.sendall(request)
+        until = time.monotonic() + 15
+        while time.monotonic() < until:  # while the answers are made, and after that
+            assert others_are_served(brokerage)
+            time.sleep(0.5)
+        assert client.recv(20).startswith(b"HTTP/1.1 200 OK")
+
+
+# 20,000 postings, in the way of the books; and a session of theirs.
+FILL_LEDGER = """
+from uuid import uuid4
+from django.contrib.auth import SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import transaction
+from accounts.ledger import open_books
+from accounts.models import Customer
+from decimal import Decimal
+with transaction.atomic():
+    books = open_books([{customer}])
+    for _ in range(20_000):
+        books[{customer}].move_cash("deposit", uuid4(), Decimal(1))
+    books.write()
+customer = Customer.objects.get(id={customer})
+session = SessionStore()
+session[SESSION_KEY] = str(customer.id)
+session[BACKEND_SESSION_KEY] = "allauth.account.auth_backends.AuthenticationBackend"
+session[HASH_SESSION_KEY] = customer.get_session_auth_hash()
+session.create()
+print(session.session_key)
+"""

@@ -32,7 +32,7 @@ EXPORTS = [
 
 def cells(answer: Any) -> list[str]:
     assert answer.status_code == 200
-    content = b"".join(answer.streaming_content).decode()
+    content = answer.content.decode()
     return [cell for row in csv.reader(io.StringIO(content, newline="")) for cell in row]
 
 
