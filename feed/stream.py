@@ -219,7 +219,7 @@ def readable(grant: Grant) -> Grant:
 
 def address_of(scope: Scope) -> str:
     """Return the address that a client comes from: by X-Forwarded-For where balancers stand in front of us."""
-    proxies = settings.REST_FRAMEWORK["NUM_PROXIES"]
+    proxies: int = settings.REST_FRAMEWORK["NUM_PROXIES"]  # type: ignore[assignment]
     forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     if proxies and forwarded:
         addresses = ",".join(forwarded).split(",")

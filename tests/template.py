@@ -42,7 +42,7 @@ def keep(dump: Path) -> None:
     """Dump the tests' database, which has just been migrated, in place of older dumps."""
     for old in dump.parent.glob("*.dump"):
         old.unlink(missing_ok=True)
-    new = dump.with_suffix(f".{settings.WORKER}")
+    new = dump.with_suffix(f".{settings.WORKER}")  # type: ignore[misc]
     _run("pg_dump", "--format=custom", "--compress=none", f"--file={new}", _url(connection.settings_dict["NAME"]))
     new.replace(dump)
 

@@ -51,7 +51,7 @@ def customer_webhook(customer: Customer) -> Webhook:
     for n in range(3):
         hook = subscriptions.create(customer.id, f"https://93.184.216.34/{n}")[0]
         for _ in range(30):
-            Delivery.objects.create(webhook=hook, event_id=uuid4(), type="trade.filled", body="{}")
+            Delivery.objects.create(webhook=hook, event_id=str(uuid4()), type="trade.filled", body="{}")
     return hook
 
 

@@ -180,7 +180,7 @@ def test_with_a_killed_web(brokerage: Brokerage, balancer: Balancer, keys: Keys,
         for _ in range(3):
             until(lambda: set(balancer.states().values()) == {"UP"}, 30)
             placed = orders()
-            until(lambda placed=placed: orders() > placed, 20)
+            until(lambda more_than=placed: orders() > more_than, 20)  # type: ignore[misc]
             for process in family(brokerage, "web.2"):
                 process.kill()
             until(lambda: balancer.states()["web_2"] == "DOWN", 10)
