@@ -43,8 +43,8 @@ INSTRUCTIONS: dict[str, str] = {
     "postings. The books are never edited: correct them by an adjustment once you know the cause.",
     Kind.WEBHOOK: "Tell the customer that their endpoint has not answered for hours. The events that were given up are "
     "still in the customer's event feed.",
-    Kind.OVERDUE: "Ask the exchange now. If it says nothing that settles the trade, get its word by phone and enter how "
-    "the trade ended; a second member of staff approves it. A report that needs review can be judged again.",
+    Kind.OVERDUE: "Ask the exchange now. If it says nothing that settles the trade, get its word by phone and enter "
+    "how the trade ended; a second member of staff approves it. A report that needs review can be judged again.",
     Kind.SHORT_LIST: "Ask the exchange whether these stocks are really gone. Until somebody accepts the list, they "
     "stay listed. If they are gone, accept the list; they are delisted once they have stayed away.",
 }

@@ -117,7 +117,9 @@ def test_every_page_can_be_reached() -> None:
 
 
 def test_every_setting_is_described() -> None:
-    read = set(re.findall(r"\benv(?:ironment)?(?:\.\w+)?\(\s*\"([A-Z_]+)\"", (ROOT / "brokerage/settings.py").read_text()))
+    read = set(
+        re.findall(r"\benv(?:ironment)?(?:\.\w+)?\(\s*\"([A-Z_]+)\"", (ROOT / "brokerage/settings.py").read_text())
+    )
     described = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs/reference/settings.md").read_text()))
     assert len(read) > 25
     assert read - described == set()
