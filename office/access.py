@@ -60,6 +60,11 @@ def has_second_factor(user: Any) -> bool:
     return bool(Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists())
 
 
+def remove_second_factors(user: Customer) -> None:
+    """Remove every second factor of a member of staff, recovery codes included. Idempotent."""
+    Authenticator.objects.filter(user_id=user.pk).delete()
+
+
 class ContentPolicy(CSPMiddleware):
     """Middleware: the site's content security policy.
 

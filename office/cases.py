@@ -6,6 +6,7 @@ In code an exception is a `Case`, because Python has exceptions of its own.
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,8 +14,10 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from accounts.models import Customer
+from exchange.market import short_list
 from exchange.messages import storable
 from office.models import Case
+from trades.review import OVERDUE_SECONDS
 
 Kind = Case.Kind
 REPORTS_PER_BATCH = 500
@@ -40,6 +43,24 @@ INSTRUCTIONS: dict[str, str] = {
     "postings. The books are never edited: correct them by an adjustment once you know the cause.",
     Kind.WEBHOOK: "Tell the customer that their endpoint has not answered for hours. The events that were given up are "
     "still in the customer's event feed.",
+    Kind.OVERDUE: "Ask the exchange now. If it says nothing that settles the trade, get its word by phone and enter "
+    "how the trade ended; a second member of staff approves it. A report that needs review can be judged again.",
+    Kind.SHORT_LIST: "Ask the exchange whether these stocks are really gone. Until somebody accepts the list, they "
+    "stay listed. If they are gone, accept the list; they are delisted once they have stayed away.",
+}
+# How soon an exception of each kind is due, hours after it was found.
+DUE_HOURS: dict[str, int] = {
+    Kind.BREAKS_TERMS: 1,
+    Kind.OVERDUE: 1,
+    Kind.MALFORMED: 1,
+    Kind.BOOKS: 1,
+    Kind.SHORT_LIST: 1,
+    Kind.CONTRADICTS: 4,
+    Kind.UNKNOWN_THERE: 4,
+    Kind.DIFFERS: 4,
+    Kind.UNKNOWN_HERE: 4,
+    Kind.POSTINGS_DIFFER: 8,
+    Kind.WEBHOOK: 24,
 }
 # Kinds that are facts about the past. Once a person has closed one, it cannot become true again.
 PERMANENT = [Kind.CONTRADICTS, Kind.BREAKS_TERMS, Kind.MALFORMED, Kind.WEBHOOK]
@@ -102,6 +123,28 @@ def find_in_webhooks() -> int:
         return int(cursor.rowcount)
 
 
+def find_overdue() -> int:
+    """Open an exception for each trade that has been IN PROGRESS for too long, and return how many. Idempotent."""
+    with connection.cursor() as cursor:
+        cursor.execute(FIND_OVERDUE, [OVERDUE_SECONDS])
+        return int(cursor.rowcount)
+
+
+def find_short_list() -> int:
+    """Open an exception if the exchange's list is kept out because it has shrunk. Idempotent."""
+    found = short_list()
+    if found is None:
+        return 0
+    tickers = ", ".join(found.missing[:20]) + (" and more" if len(found.missing) > 20 else "")
+    detail = f"{len(found.missing)} of {found.listed} listed stocks are missing from the exchange's list: {tickers}"
+    return open_cases([Finding(Kind.SHORT_LIST, f"list {found.pk}", detail)])
+
+
+def due_at(case: Case) -> datetime:
+    """Return when an exception is due to be closed."""
+    return case.found_at + timedelta(hours=DUE_HOURS[case.kind])
+
+
 def assign(case_id: int, owner: Customer | None) -> None:
     """Give an exception an owner, or none. Idempotent.
 
@@ -110,6 +153,18 @@ def assign(case_id: int, owner: Customer | None) -> None:
     """
     if not Case.objects.filter(id=case_id, closed_at=None).update(owner=owner):
         raise AlreadyClosed
+
+
+def close_all(case_ids: Iterable[int], by: Customer, resolution: str) -> int:
+    """Close all of these exceptions that are open, with the same resolution, and return how many. Idempotent.
+
+    Raises:
+        ResolutionMissing: `resolution` is empty.
+    """
+    if not resolution.strip():
+        raise ResolutionMissing
+    still_open = Case.objects.filter(id__in=list(case_ids), closed_at=None)
+    return still_open.update(closed_at=Now(), closed_by=by, resolution=storable(resolution, 500))
 
 
 def close(case_id: int, by: Customer, resolution: str) -> None:
@@ -121,10 +176,7 @@ def close(case_id: int, by: Customer, resolution: str) -> None:
         ResolutionMissing: `resolution` is empty.
         AlreadyClosed: it was closed before.
     """
-    if not resolution.strip():
-        raise ResolutionMissing
-    still_open = Case.objects.filter(id=case_id, closed_at=None)
-    if not still_open.update(closed_at=Now(), closed_by=by, resolution=storable(resolution, 500)):
+    if not close_all([case_id], by, resolution):
         raise AlreadyClosed
 
 
@@ -172,6 +224,15 @@ REPORTS_WITHOUT_CASE = """
       AND NOT EXISTS (SELECT FROM office_case AS c WHERE c.key = 'report ' || r.id AND c.kind =
           CASE r.outcome WHEN 'unknown_trade' THEN 'unknown_here' ELSE r.outcome END)
     ORDER BY r.id LIMIT %s
+"""
+FIND_OVERDUE = """
+    INSERT INTO office_case (kind, key, detail, customer_id, trade_id, resolution)
+    SELECT 'overdue', 'trade ' || t.id, concat_ws(' ', t.type, t.quantity, t.ticker, 'was sent to the exchange at',
+           to_char(t.claimed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), 'UTC'), t.customer_id, t.id, ''
+    FROM trades_trade AS t
+    WHERE t.status = 'IN PROGRESS' AND t.claimed_at < statement_timestamp() - make_interval(secs => %s)
+      AND NOT EXISTS (SELECT FROM office_case AS c WHERE c.kind = 'overdue' AND c.key = 'trade ' || t.id)
+    ON CONFLICT (kind, key) DO NOTHING
 """
 FIND_IN_WEBHOOKS = """
     INSERT INTO office_case (kind, key, detail, customer_id, resolution)

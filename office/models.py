@@ -95,6 +95,8 @@ class Case(models.Model):
         POSTINGS_DIFFER = "postings_differ", "Postings differ from the exchange's record"
         BOOKS = "books", "The books do not balance"
         WEBHOOK = "webhook", "A webhook gave up"
+        SHORT_LIST = "short_list", "The exchange's list of stocks has shrunk"
+        OVERDUE = "overdue", "A trade has been in progress for over an hour"
 
     kind = models.CharField(max_length=16, choices=Kind)
     key = models.CharField(max_length=200)
@@ -126,6 +128,91 @@ class Case(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.key}"
+
+
+class Proposal(models.Model):
+    """An action that takes two members of staff: one proposed it, another decides. Approved, it is done at once.
+
+    `given` is what the form was given, which is checked again on approval. `target` is the key of the action's target.
+    """
+
+    action = models.CharField(max_length=40)
+    target = models.CharField(max_length=64, blank=True)
+    given = models.JSONField(default=dict)
+    subject = models.CharField(max_length=200)
+    customer_id = models.BigIntegerField(null=True)
+    trade_id = models.UUIDField(null=True)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    asked_at = models.DateTimeField(db_default=Now())
+    approved = models.BooleanField(null=True)
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    result = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="nobody_approves_their_own", condition=~Q(decided_by=F("asked_by"))),
+            models.CheckConstraint(
+                name="proposal_is_decided_by_somebody",
+                condition=Q(approved=None, decided_by=None, decided_at=None)
+                | Q(approved__isnull=False, decided_by__isnull=False, decided_at__isnull=False),
+            ),
+        ]
+        indexes = [models.Index(name="proposals_waiting", fields=["asked_at"], condition=Q(approved=None))]
+        triggers = [
+            pgtrigger.Protect(name="proposals_stay", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="decided_proposals_stay",
+                operation=pgtrigger.Update,
+                condition=~pgtrigger.Q(old__approved=None) & ~pgtrigger.Q(old__result=""),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.subject
+
+
+class DailyReport(models.Model):
+    """The figures of one trading day, Eastern, as they were when the day's report was mailed. It never changes."""
+
+    day = models.DateField(primary_key=True)
+    figures = models.JSONField()
+    made_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        triggers = [pgtrigger.Protect(name="reports_of_days_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return str(self.day)
+
+
+class SavedFilter(models.Model):
+    """Filters of a list that a member of staff gave a name, to use again. `table` is the label of the list's model."""
+
+    staff = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
+    table = models.CharField(max_length=80)
+    name = models.CharField(max_length=60)
+    query = models.CharField(max_length=2000)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="one_filter_a_name", fields=["staff", "table", "name"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ColumnChoice(models.Model):
+    """The columns of a list that a member of staff chose to see."""
+
+    staff = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
+    table = models.CharField(max_length=80)
+    columns = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="one_choice_a_table", fields=["staff", "table"])]
+
+    def __str__(self) -> str:
+        return self.table
 
 
 class Job(models.Model):

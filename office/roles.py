@@ -1,9 +1,11 @@
 """Roles of staff and what each may do, in one table."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.models import Group
 from django.db import models
+from django.db.models import QuerySet
 
 from accounts.customers import create_customer
 from accounts.models import Customer, normal_email
@@ -93,3 +95,20 @@ def appoint(email: str, role: Role, *, password: str | None = None, name: str = 
     group, _ = Group.objects.get_or_create(name=Role(role).value)
     staff.groups.add(group)
     return staff
+
+
+def staff_with(roles: Iterable[Role]) -> QuerySet[Customer]:
+    """Return the active members of staff that have one of these roles."""
+    names = [role.value for role in roles]
+    return Customer.objects.filter(is_staff=True, is_active=True, groups__name__in=names).distinct()
+
+
+def set_roles(staff: Customer, roles: Iterable[Role]) -> None:
+    """Give a member of staff these roles and no others; without a role, they are no longer staff. Idempotent."""
+    wanted = set(roles)
+    groups = [Group.objects.get_or_create(name=role.value)[0] for role in sorted(wanted)]
+    staff.groups.remove(*staff.groups.filter(name__in=Role.values).exclude(name__in=[role.value for role in wanted]))
+    staff.groups.add(*groups)
+    if staff.is_staff != bool(wanted or staff.is_superuser):
+        staff.is_staff = bool(wanted or staff.is_superuser)
+        staff.save(update_fields=["is_staff"])

@@ -11,15 +11,15 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from exchange.messages import Unknown
-from office import cases
+from office import cases, daily_report
 from office.cases import Finding, Kind
 from office.models import Job, Proof
 from office.reconcile import reconcile
 from office.retention import delete_old
 from trades.audit import audit_books
 
-PROVE, RECONCILE, FORGET = "prove", "reconcile", "forget"
-EVERY_SECONDS = {PROVE: 3600, RECONCILE: 24 * 3600, FORGET: 3600}
+PROVE, RECONCILE, FORGET, REPORT = "prove", "reconcile", "forget", "report"
+EVERY_SECONDS = {PROVE: 3600, RECONCILE: 24 * 3600, FORGET: 3600, REPORT: 600}
 RETRY_SECONDS = 300  # after a failure
 VIOLATIONS_KEPT_MAX = 100
 
@@ -27,9 +27,11 @@ log = structlog.get_logger()
 
 
 def find_cases() -> None:
-    """Open an exception for each report that needs a person, and for each webhook that gave up. Idempotent."""
+    """Open an exception for reports that need a person, webhooks that gave up, overdue trades and a short list."""
     cases.find_in_reports()
     cases.find_in_webhooks()
+    cases.find_short_list()
+    cases.find_overdue()
 
 
 def request_job(job: str, asked_by: str) -> None:
@@ -96,7 +98,16 @@ def _delete_old(asked_by: str) -> None:
     delete_old()
 
 
-WORK: dict[str, Callable[[str], object]] = {PROVE: prove, RECONCILE: reconcile, FORGET: _delete_old}
+def _send_report(asked_by: str) -> None:
+    daily_report.send_due()
+
+
+WORK: dict[str, Callable[[str], object]] = {
+    PROVE: prove,
+    RECONCILE: reconcile,
+    FORGET: _delete_old,
+    REPORT: _send_report,
+}
 START = """
     UPDATE office_job AS d
     SET due_at = now() + make_interval(secs => %s), began_at = now(), ended_at = NULL, asked_by = '', failure = ''

@@ -60,11 +60,14 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
     def pages(self) -> list[URLPattern]:
         """Return the addresses of pages that are no list."""
         from office.actions import door
-        from office.pages import controls, desk, search
+        from office.pages import controls, customer_view, daily_report, desk, search, staff
 
         return [
             path("desk/", self.admin_view(desk.figures), name="desk"),
             path("find/", self.admin_view(search.page), name="find"),
+            path("staff/", self.admin_view(staff.page), name="staff"),
+            path("report/", self.admin_view(daily_report.page), name="report"),
+            path("view-as/<int:customer_id>/", self.admin_view(customer_view.page), name="view_as"),
             path("controls/", self.admin_view(controls.page), name="controls"),
             path("do/<slug:name>/", self.admin_view(door.view), name="do"),
             path("do/<slug:name>/<str:target>/", self.admin_view(door.view), name="do"),
@@ -99,7 +102,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             [
                 link("Desk", "monitoring", "index"),
                 link("Exceptions", "error", "office_case_changelist"),
+                link("Approvals", "how_to_vote", "office_proposal_changelist"),
                 link("Trading controls", "toggle_on", "controls"),
+                link("Daily report", "summarize", "report"),
             ],
         ),
         (
@@ -122,7 +127,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 link("Reconciliations", "balance", "office_reconciliation_changelist"),
             ],
         ),
-        ("Staff", [link("Audit log", "policy", "office_auditentry_changelist", Power.AUDIT)]),
+        (
+            "Staff",
+            [
+                link("Staff and roles", "badge", "staff", Power.STAFF),
+                link("Audit log", "policy", "office_auditentry_changelist", Power.AUDIT),
+            ],
+        ),
     ]
     shown = [(title, [item for item in items if item]) for title, items in groups]
     return [{"title": title, "separator": bool(title), "items": items} for title, items in shown if items]

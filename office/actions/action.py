@@ -43,7 +43,7 @@ class Action:
 
     `run` makes one call to a verb and returns a sentence for staff, or raises ActionRefused. `offered_for` spares staff
     a button that makes no sense for the target as it is; the verb still decides. `initial` fills the form at first.
-    `confirm` asks staff to type the name of the action before it is done.
+    `needs_second` makes it a proposal that a second member of staff decides on.
     """
 
     name: str
@@ -55,4 +55,5 @@ class Action:
     icon: str = ""
     danger: bool = False
     offered_for: Callable[[Any], bool] = always
+    needs_second: bool = False
     initial: Callable[[Any], dict[str, Any]] = nothing

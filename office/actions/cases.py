@@ -2,8 +2,8 @@
 
 from office import cases
 from office.actions.action import Action, ActionContext, ActionRefused
-from office.actions.forms import ResolutionForm
-from office.actions.targets import CASE
+from office.actions.forms import CasesForm, ResolutionForm
+from office.actions.targets import CASE, CASES
 from office.models import Case
 from office.roles import Power
 
@@ -24,6 +24,11 @@ def _close(context: ActionContext) -> str:
     return "Closed."
 
 
+def _close_many(context: ActionContext) -> str:
+    count = cases.close_all(context.data["ids"], context.staff, context.data["reason"])
+    return f"{count} exception{'' if count == 1 else 's'} closed."
+
+
 def _is_open(case: Case) -> bool:
     return case.closed_at is None
 
@@ -31,4 +36,5 @@ def _is_open(case: Case) -> bool:
 ACTIONS = (
     Action("take", "Take it", Power.EXCEPTIONS, CASE, _take, icon="person_add", offered_for=_is_open),
     Action("close", "Close", Power.EXCEPTIONS, CASE, _close, ResolutionForm, "task_alt", offered_for=_is_open),
+    Action("close-many", "Close these exceptions", Power.EXCEPTIONS, CASES, _close_many, CasesForm, "task_alt"),
 )

@@ -12,12 +12,13 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from exchange.messages import storable
 from office import audit
 from office.access import actor_of, staff_of
 from office.actions import ACTIONS
 from office.actions.action import Action, ActionContext, ActionRefused
 from office.actions.targets import Target
-from office.models import AuditEntry
+from office.models import AuditEntry, Proposal
 from office.roles import may
 
 Outcome = AuditEntry.Outcome
@@ -33,7 +34,7 @@ def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
         raise PermissionDenied
     found = action.target.load(target)
     back = _next_page(request) or action.target.link(found)
-    form = action.form(request.POST if request.method == "POST" else None, initial=action.initial(found))
+    form = action.form(request.POST if request.method == "POST" else None, initial=_initial(request, action, found))
     if request.method == "POST" and form.is_valid():
         _run(request, action, found, form.cleaned_data)
         return HttpResponseRedirect(back)
@@ -69,7 +70,10 @@ def _run(request: HttpRequest, action: Action, found: Any, data: dict[str, Any])
     before = action.target.snapshot(found)
     audit.record(actor, action.name, Outcome.ASKED, before=before, after=given or None, **about)
     try:
-        done = action.run(ActionContext(staff, f"staff {staff.id}", found, data))
+        if action.needs_second:
+            done = _propose(action, found, request, about)
+        else:
+            done = action.run(ActionContext(staff, f"staff {staff.id}", found, data))
     except ActionRefused as refused:
         about["reason"] = str(refused)
         outcome, show, said = Outcome.REFUSED, messages.error, str(refused)
@@ -77,6 +81,29 @@ def _run(request: HttpRequest, action: Action, found: Any, data: dict[str, Any])
         outcome, show, said = Outcome.DONE, messages.success, done
     audit.record(actor, action.name, outcome, before=before, after=action.target.snapshot(found), **about)
     show(request, said)
+
+
+def _propose(action: Action, found: Any, request: HttpRequest, about: dict[str, Any]) -> str:
+    """Keep what was asked for until a second member of staff decides."""
+    names = action.form.base_fields
+    given = {name: values if len(values) > 1 else values[0] for name, values in request.POST.lists() if name in names}
+    details = ", ".join(str(value) for name, value in given.items() if name != "reason" and value)
+    proposal = Proposal.objects.create(
+        action=action.name,
+        target="" if found is None else str(found.pk),
+        given=given,
+        subject=storable(": ".join(part for part in (action.label, details) if part), 200),
+        customer_id=about.get("customer_id"),
+        trade_id=about.get("trade_id"),
+        asked_by=staff_of(request),
+    )
+    return f"Proposed: {proposal}. A second member of staff must approve it."
+
+
+def _initial(request: HttpRequest, action: Action, found: Any) -> dict[str, Any]:
+    """What the form begins with. Hidden fields may come from the address, such as what was selected in a list."""
+    hidden = [name for name, field in action.form.base_fields.items() if field.widget.is_hidden]
+    return action.initial(found) | {name: request.GET[name] for name in hidden if name in request.GET}
 
 
 def _next_page(request: HttpRequest) -> str:

@@ -1,5 +1,6 @@
 """What actions ask staff for. Text reaches the database in a form that it takes."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -9,8 +10,10 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 from accounts.adjustments import LARGEST_POSITION
 from accounts.ledger import LARGEST_AMOUNT
 from accounts.models import CASH, Adjustment, Customer
+from exchange import calendar
 from exchange.messages import storable
 from exchange.models import Stock
+from office.roles import Role
 from trades.models import TradingControl
 
 Kind = TradingControl.Kind
@@ -71,6 +74,81 @@ class ConfirmForm(ReasonForm):
         if self.cleaned_data["confirm"].strip() != self.WORD:
             raise forms.ValidationError(f"Type {self.WORD}, in capital letters.")
         return self.WORD
+
+
+class DayForm(ReasonForm):
+    """Asks for a day."""
+
+    day = forms.DateField(widget=UnfoldAdminTextInputWidget, help_text="As 2026-12-24.")
+    field_order: tuple[str, ...] = ("day", "reason")
+
+    def clean_day(self) -> date:
+        """Take a day that the calendar serves."""
+        day: date = self.cleaned_data["day"]
+        if not calendar.FIRST_DAY <= day <= calendar.LAST_DAY:
+            raise forms.ValidationError(f"Enter a day from {calendar.FIRST_DAY} to {calendar.LAST_DAY}.")
+        return day
+
+
+class ClosureForm(DayForm):
+    """Asks for a day on which the market stays closed or closes early."""
+
+    closes = forms.TimeField(
+        required=False,
+        label="Early close, Eastern time",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="As 13:00. Leave empty if the market stays closed all day.",
+    )
+    field_order = ("day", "closes", "reason")
+
+
+class EndTradeForm(ReasonForm):
+    """Asks how a trade ended by the word of the exchange."""
+
+    status = forms.ChoiceField(
+        choices=[("FILLED", "Filled"), ("REJECTED", "Rejected")], label="How it ended", widget=UnfoldAdminSelectWidget
+    )
+    price = forms.DecimalField(
+        required=False,
+        max_digits=19,
+        decimal_places=4,
+        min_value=Decimal("0.0001"),
+        label="Price per share, USD",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Only if it was filled.",
+    )
+    field_order = ("status", "price", "reason")
+
+
+class StaffForm(ReasonForm):
+    """Asks for roles."""
+
+    roles = forms.MultipleChoiceField(
+        choices=Role.choices, required=False, widget=forms.CheckboxSelectMultiple, help_text="None: no longer staff."
+    )
+    field_order = ("roles", "reason")
+
+
+class NewStaffForm(ReasonForm):
+    """Asks for an email address and a role."""
+
+    email = forms.EmailField(max_length=254, widget=UnfoldAdminTextInputWidget)
+    name = forms.CharField(max_length=120, required=False, widget=UnfoldAdminTextInputWidget)
+    role = forms.ChoiceField(choices=Role.choices, widget=UnfoldAdminSelectWidget)
+    field_order = ("email", "name", "role", "reason")
+
+
+class CasesForm(ResolutionForm):
+    """Asks how several exceptions were resolved. `ids` names them, separated by commas."""
+
+    ids = forms.CharField(max_length=10_000, widget=forms.HiddenInput)
+
+    def clean_ids(self) -> list[int]:
+        """Return the ids as numbers."""
+        texts = self.cleaned_data["ids"].split(",")
+        if not all(text.isascii() and text.isdigit() and len(text) <= 18 for text in texts):
+            raise forms.ValidationError("These are no exceptions.")
+        return [int(text) for text in texts]
 
 
 class StockForm(ReasonForm):

@@ -10,10 +10,11 @@ from django.urls import reverse
 from accounts.freezes import is_frozen
 from accounts.models import Adjustment, Balance, Customer
 from accounts.request_limits import limits_of
-from office.access import open_sessions
-from office.models import Case, Note, Proof
+from office.access import has_second_factor, open_sessions
+from office.models import Case, Note, Proof, Proposal
+from office.roles import Role
 from trades.controls import Rules
-from trades.models import Trade, TradingControl
+from trades.models import StaffReport, Trade, TradingControl
 
 T = TypeVar("T")
 
@@ -128,6 +129,68 @@ class AdjustmentTarget(Target[Adjustment]):
         return reverse("admin:accounts_adjustment_change", args=[target.id])
 
 
+class ProposalTarget(Target[Proposal]):
+    """A proposal that waits for a second member of staff, or was decided on."""
+
+    def load(self, key: str) -> Proposal:
+        return _found(Proposal.objects.select_related("asked_by", "decided_by").filter(id=_number(key)).first())
+
+    def describe(self, target: Proposal) -> dict[str, Any]:
+        return {
+            "trade_id": target.trade_id,
+            "customer_id": target.customer_id,
+            "subject": f"proposal {target.id}: {target}",
+        }
+
+    def snapshot(self, target: Proposal) -> dict[str, Any]:
+        """Read whether it was decided on, and what came of it."""
+        proposal = Proposal.objects.get(id=target.id)
+        return {"approved": proposal.approved, "result": proposal.result}
+
+    def link(self, target: Proposal) -> str:
+        return reverse("admin:office_proposal_change", args=[target.id])
+
+
+class StaffReportTarget(Target[StaffReport]):
+    """How a trade ended, as a member of staff entered it."""
+
+    def load(self, key: str) -> StaffReport:
+        rows = StaffReport.objects.select_related("trade", "entered_by")
+        return _found(rows.filter(id=_number(key)).first())
+
+    def describe(self, target: StaffReport) -> dict[str, Any]:
+        return TRADE.describe(target.trade)
+
+    def snapshot(self, target: StaffReport) -> dict[str, Any]:
+        """Read the status of the trade, and whether it was decided on."""
+        approved = StaffReport.objects.values_list("approved", flat=True).get(id=target.id)
+        return TRADE.snapshot(target.trade) | {"approved": approved}
+
+    def link(self, target: StaffReport) -> str:
+        return TRADE.link(target.trade)
+
+
+class StaffTarget(Target[Customer]):
+    """A member of staff, who is also the customer that the audit entry is about."""
+
+    def load(self, key: str) -> Customer:
+        return _found(Customer.objects.filter(id=_number(key), is_staff=True).first())
+
+    def describe(self, target: Customer) -> dict[str, Any]:
+        return {"customer_id": target.id, "subject": target.email}
+
+    def snapshot(self, target: Customer) -> dict[str, Any]:
+        """Read the roles, the second factor, and how many sessions are open."""
+        return {
+            "roles": sorted(target.groups.filter(name__in=Role.values).values_list("name", flat=True)),
+            "secondFactor": has_second_factor(target),
+            "sessions": open_sessions(target.id),
+        }
+
+    def link(self, target: Customer) -> str:
+        return reverse("admin:staff")
+
+
 class ProofTarget(Target[Proof]):
     """A proof of the books."""
 
@@ -175,14 +238,18 @@ class ControlsTarget(PageTarget):
             "allHalted": rules.all_halted,
             "haltedTickers": sorted(rules.halted_tickers),
             "restrictedTickers": sorted(rules.restricted_tickers),
-            "limits": {f"{kind} {customer or 'everybody'}": value for (kind, customer), value in rules.limits.items()},
+            "limits": {
+                f"{kind} {customer or 'all customers'}": value for (kind, customer), value in rules.limits.items()
+            },
         }
 
 
+STAFF_REPORT = StaffReportTarget()
 TRADE, CUSTOMER, CASE, ADJUSTMENT = TradeTarget(), CustomerTarget(), CaseTarget(), AdjustmentTarget()
-PROOF = ProofTarget()
+PROOF, PROPOSAL, STAFF_MEMBER = ProofTarget(), ProposalTarget(), StaffTarget()
 CONTROLS = ControlsTarget("controls")
-DESK = PageTarget("index")
+DESK, STAFF = PageTarget("index"), PageTarget("staff")
+CASES = PageTarget("office_case_changelist")
 
 
 def controls_in_force() -> list[TradingControl]:

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from exchange import calendar
 from office.actions.door import offered
 from office.actions.targets import CONTROLS, controls_in_force
 from trades.models import TradingControl
@@ -13,11 +14,14 @@ HISTORY_MAX = 100
 
 def page(request: HttpRequest) -> HttpResponse:
     """Show the trading controls in force, and their history."""
+    in_force = controls_in_force()
     history = TradingControl.objects.select_related("by", "customer").order_by("-id")[:HISTORY_MAX]
     context = admin.site.each_context(request) | {
         "title": "Trading controls",
-        "in_force": [control for control in controls_in_force() if control.is_on],
+        "in_force": [control for control in in_force if control.is_on],
         "history": list(history),
+        "all_halted": any(control.is_on and control.kind == TradingControl.Kind.HALT_ALL for control in in_force),
+        "closures": calendar.closures(),
         "actions": offered(request, CONTROLS, None),
     }
     return TemplateResponse(request, "office/controls.html", context)

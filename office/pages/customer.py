@@ -1,5 +1,7 @@
-"""The page of a customer."""
+"""The page of a customer: a summary, and a tab for each subject. Only what the tab shows is read."""
 
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from allauth.mfa.models import Authenticator
@@ -8,51 +10,118 @@ from django.conf import settings
 from django.db.models import Q
 
 from accounts import queries
-from accounts.models import Adjustment, Balance, Customer, Freeze
+from accounts.models import Adjustment, Balance, Customer, Freeze, Position
 from accounts.request_limits import limits_of
 from accounts.sign_ins import sign_ins_of
+from exchange import prices
 from office.models import AuditEntry, Case, Note
 from trades.lane import lane_of
 from trades.models import Status, Trade, TradingControl
 
 ROWS_MAX = 20
+POSITIONS_MAX = 200
+OPEN = Q(status=Status.PLACED) | Q(status=Status.IN_PROGRESS)
+TABS = (
+    ("overview", "Overview"),
+    ("trades", "Trades"),
+    ("ledger", "Ledger"),
+    ("access", "Sign-ins and access"),
+    ("history", "History"),
+)
 
 
-def facts(customer: Customer, with_audit: bool) -> dict[str, Any]:
-    """Return what the page shows, from about fifteen statements that are each served by an index."""
-    freezes = list(Freeze.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX])
-    controls = list(TradingControl.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX])
-    halts = [control for control in controls if control.kind == TradingControl.Kind.HALT_CUSTOMER]
-    trades = Trade.objects.filter(customer=customer)
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A position at the last price; None where no price is known."""
+
+    position: Position
+    price: Decimal | None
+
+    @property
+    def value(self) -> Decimal | None:
+        return None if self.price is None else self.price * self.position.quantity
+
+    @property
+    def gain(self) -> Decimal | None:
+        return None if self.value is None else self.value - self.position.cost
+
+
+def facts(customer: Customer, asked: str, with_audit: bool) -> dict[str, Any]:
+    """Return what the page shows. Every statement is served by an index.
+
+    Args:
+        asked: the tab; anything else is taken as the first.
+    """
+    tab = asked if asked in dict(TABS) else TABS[0][0]
+    return _summary(customer) | {"tabs": TABS, "tab": tab} | _READ[tab](customer, with_audit)
+
+
+def _summary(customer: Customer) -> dict[str, Any]:
+    positions = list(queries.positions_of(customer.id)[:POSITIONS_MAX])
+    quotes = prices.quotes([position.ticker for position in positions])
+    holdings = [
+        Holding(position, quotes[position.ticker].price if position.ticker in quotes else None)
+        for position in positions
+    ]
+    balance = Balance.objects.filter(customer=customer).first()
+    all_known = all(holding.price is not None for holding in holdings)
+    shares = sum((holding.value or Decimal(0) for holding in holdings), Decimal(0))
+    halts = TradingControl.objects.filter(customer=customer, kind=TradingControl.Kind.HALT_CUSTOMER)
+    halt = halts.select_related("by").order_by("-id").first()
+    freeze = Freeze.objects.filter(customer=customer).select_related("by").order_by("-id").first()
     return {
         "customer": customer,
-        "lane": lane_of(customer.id),
-        "balance": Balance.objects.filter(customer=customer).first(),
-        "positions": list(queries.positions_of(customer.id)[:200]),
-        "open_trades": list(trades.filter(OPEN).order_by("sequence")[:ROWS_MAX]),
-        "trades": list(trades.order_by("-sequence")[:ROWS_MAX]),
-        "postings": list(queries.postings_of(customer.id).order_by("-id")[:ROWS_MAX]),
-        "adjustments": list(
-            Adjustment.objects.filter(customer=customer)
-            .select_related("asked_by", "decided_by")
-            .order_by("-id")[:ROWS_MAX]
-        ),
-        "limits": limits_of(customer.id),
-        "usual_limits": (settings.READS_A_MINUTE, settings.ORDERS_A_MINUTE),
-        "tokens": list(queries.tokens_of(customer.id)[:ROWS_MAX]),
-        "sessions": list(UserSession.objects.filter(user=customer).order_by("-created_at")[:ROWS_MAX]),
-        "sign_ins": list(sign_ins_of(customer.id)[:ROWS_MAX]),
-        "factors": list(Authenticator.objects.filter(user=customer).values_list("type", flat=True)),
-        "notes": list(Note.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX]),
-        "cases": list(Case.objects.filter(customer=customer).select_related("owner").order_by("-id")[:ROWS_MAX]),
-        "freezes": freezes,
-        "controls": controls,
-        "trading_halted": halts[0] if halts and halts[0].is_on else None,
-        "withdrawals_frozen": freezes[0] if freezes and freezes[0].is_on else None,
-        "seen_by": list(AuditEntry.objects.filter(customer_id=customer.id).order_by("-number")[:ROWS_MAX])
-        if with_audit
-        else None,
+        "balance": balance,
+        "holdings": holdings,
+        "worth": (balance.amount if balance else Decimal(0)) + shares if all_known else None,
+        "gain": sum((holding.gain or Decimal(0) for holding in holdings), Decimal(0)) if all_known else None,
+        "trading_halted": halt if halt and halt.is_on else None,
+        "withdrawals_frozen": freeze if freeze and freeze.is_on else None,
+        "open_cases": list(Case.objects.filter(customer=customer, closed_at=None).order_by("-id")[:ROWS_MAX]),
     }
 
 
-OPEN = Q(status=Status.PLACED) | Q(status=Status.IN_PROGRESS)
+def _overview(customer: Customer, with_audit: bool) -> dict[str, Any]:
+    return {
+        "lane": lane_of(customer.id),
+        "open_trades": list(Trade.objects.filter(customer=customer).filter(OPEN).order_by("sequence")[:ROWS_MAX]),
+        "limits": limits_of(customer.id),
+        "usual_limits": (settings.READS_A_MINUTE, settings.ORDERS_A_MINUTE),
+        "factors": list(Authenticator.objects.filter(user=customer).values_list("type", flat=True)),
+        "notes": list(Note.objects.filter(customer=customer).select_related("by").order_by("-id")[:ROWS_MAX]),
+    }
+
+
+def _trades(customer: Customer, with_audit: bool) -> dict[str, Any]:
+    return {"trades": list(Trade.objects.filter(customer=customer).order_by("-sequence")[:ROWS_MAX])}
+
+
+def _ledger(customer: Customer, with_audit: bool) -> dict[str, Any]:
+    adjustments = Adjustment.objects.filter(customer=customer).select_related("asked_by", "decided_by")
+    return {
+        "postings": list(queries.postings_of(customer.id).order_by("-id")[:ROWS_MAX]),
+        "adjustments": list(adjustments.order_by("-id")[:ROWS_MAX]),
+    }
+
+
+def _access(customer: Customer, with_audit: bool) -> dict[str, Any]:
+    return {
+        "tokens": list(queries.tokens_of(customer.id)[:ROWS_MAX]),
+        "sessions": list(UserSession.objects.filter(user=customer).order_by("-created_at")[:ROWS_MAX]),
+        "sign_ins": list(sign_ins_of(customer.id)[:ROWS_MAX]),
+    }
+
+
+def _history(customer: Customer, with_audit: bool) -> dict[str, Any]:
+    controls = TradingControl.objects.filter(customer=customer).select_related("by").order_by("-id")
+    freezes = Freeze.objects.filter(customer=customer).select_related("by").order_by("-id")
+    entries = AuditEntry.objects.filter(customer_id=customer.id).order_by("-number")
+    return {
+        "controls": list(controls[:ROWS_MAX]),
+        "freezes": list(freezes[:ROWS_MAX]),
+        "cases": list(Case.objects.filter(customer=customer).order_by("-id")[:ROWS_MAX]),
+        "seen_by": list(entries[:ROWS_MAX]) if with_audit else None,
+    }
+
+
+_READ = {"overview": _overview, "trades": _trades, "ledger": _ledger, "access": _access, "history": _history}

@@ -24,7 +24,8 @@ from exchange import gateway
 from exchange.messages import Unknown
 from office.actions.door import offered
 from office.actions.targets import DESK
-from office.models import Case, Job, Proof, Reconciliation
+from office.models import Case, Job, Proof, Proposal, Reconciliation
+from office.pages import business
 from trades import lane, queries
 from trades.controls import rules
 from trades.explanation import age_in_words
@@ -35,6 +36,7 @@ REFRESH_SECONDS = 5
 PING_SECONDS = 0.5
 WAITING_MAX = 5_000  # of the oldest waiting trades, from which the lag of lanes is computed
 CASES_COUNTED_MAX = 1_000
+POSTINGS_COUNTED_MAX = 1_000
 AGES = [(1, "under 1 s"), (5, "1 to 5 s"), (30, "5 to 30 s"), (300, "30 s to 5 min"), (None, "over 5 min")]
 OLD_SECONDS, VERY_OLD_SECONDS = 10, 60
 
@@ -56,13 +58,15 @@ def _figures() -> dict[str, Any]:
         trading, rejected = _last_minutes(now)
         found = {
             "at": now,
+            "business": business.figures.get(),
             "trading": trading,
             "rejected": rejected,
             "open": _open(),
             "lanes": _lanes(now),
             "processes": _rows(PROCESSES, []),
             "calls": _calls(),
-            "proof": Proof.objects.order_by("-id").first(),
+            "proof": _proof(),
+            "proposals": Proposal.objects.filter(approved=None).count(),
             "reconciliation": Reconciliation.objects.order_by("-id").first(),
             "jobs": {job.name: job for job in Job.objects.all()},
             "cases": Case.objects.filter(closed_at=None).values_list("id")[:CASES_COUNTED_MAX].count(),
@@ -187,7 +191,22 @@ def _lanes(now: datetime) -> dict[str, Any]:
         }
         for number in range(settings.LANES)
     ]
-    return {"rows": rows, "broker": depths is not None, "lag": max(lags.values(), default=0.0)}
+    busy = [row for row in rows if row["messages"] or row["rang"] or row["waiting"]]
+    return {
+        "busy": busy,
+        "idle": len(rows) - len(busy),
+        "broker": depths is not None,
+        "lag": max(lags.values(), default=0.0),
+    }
+
+
+def _proof() -> dict[str, Any] | None:
+    """The newest proof of the books, and how many postings have been made since."""
+    proof = Proof.objects.order_by("-id").first()
+    if proof is None:
+        return None
+    rows = _rows(SINCE_PROOF, [proof.at, POSTINGS_COUNTED_MAX])
+    return {"found": proof, "since": rows[0][0], "more": rows[0][0] >= POSTINGS_COUNTED_MAX}
 
 
 def _workers() -> list[str] | None:
@@ -233,6 +252,11 @@ def _rows(statement: str, parameters: list[Any]) -> list[tuple[Any, ...]]:
 MINUTES = """
     SELECT date_trunc('minute', placed_at), status, reason_code, count(*)
     FROM trades_trade WHERE id >= %s::uuid AND placed_at >= %s GROUP BY 1, 2, 3
+"""
+# Newest first, so this looks at no more postings than it counts.
+SINCE_PROOF = """
+    SELECT count(*) FILTER (WHERE created_at > %s)
+    FROM (SELECT created_at FROM accounts_posting ORDER BY id DESC LIMIT %s) AS newest
 """
 # One status at a time, because each has its own partial index; a query for both would look among all trades.
 OPEN = " UNION ALL ".join(

@@ -55,7 +55,7 @@ class CustomerTable(PageTable):
 
     def page_of(self, request: HttpRequest, found: Customer) -> dict[str, Any]:
         """Show everything about the customer."""
-        return customer_page.facts(found, with_audit=may(request.user, Power.AUDIT)) | {
+        return customer_page.facts(found, request.GET.get("tab", ""), with_audit=may(request.user, Power.AUDIT)) | {
             "actions": offered(request, CUSTOMER, found),
             "audit_link": audit_link(request, f"customer={found.id}"),
         }

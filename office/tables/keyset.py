@@ -77,6 +77,7 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
         except SENSELESS as error:
             raise IncorrectLookupParameters from error
         self.result_list = found[:ROWS_PER_PAGE]
+        self.model_admin.prepare(self.result_list)
         if len(found) > ROWS_PER_PAGE:
             self.older = str(getattr(self.result_list[-1], self.model_admin.key_of(self)[0]))
         elif boundary is not None:

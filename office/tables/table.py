@@ -17,6 +17,7 @@ from office.access import actor_of
 from office.actions.targets import Target
 from office.models import AuditEntry
 from office.roles import Power, may
+from office.tables import views
 from office.tables.export import Column, csv_response
 from office.tables.filters import number
 from office.tables.keyset import NOT_FILTERS, ROWS_PER_PAGE, KeysetChangeList
@@ -49,6 +50,9 @@ class Table(ModelAdmin):  # type: ignore[misc]
         """Return the column that pages go by, and whether to bound the search because no index serves its filters."""
         return self.key, self.bounded and bool(changes.filter_params or changes.query)
 
+    def prepare(self, rows: list[Any]) -> None:
+        """Read, for all rows of a page at once, what their columns show."""
+
     def newest_of(self, changes: KeysetChangeList) -> Any:
         """Return the key below which the rows begin; None for the newest row."""
         return None
@@ -59,6 +63,10 @@ class Table(ModelAdmin):  # type: ignore[misc]
 
     def get_ordering(self, request: HttpRequest) -> Sequence[str]:
         return ()
+
+    def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
+        """Return the columns that this member of staff chose, or all."""
+        return views.chosen_columns(request, self)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         return {}
@@ -79,14 +87,27 @@ class Table(ModelAdmin):  # type: ignore[misc]
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the export."""
+        """Add the export and the choice of columns and filters."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"
-        return [path("export/", self.admin_site.admin_view(self.export), name=name), *super().get_urls()]
+        return [
+            path("export/", self.admin_site.admin_view(self.export), name=name),
+            path("view/", self.admin_site.admin_view(self.change_my_view), name=name.replace("export", "view")),
+            *super().get_urls(),
+        ]
+
+    def change_my_view(self, request: HttpRequest) -> HttpResponse:
+        """Save or delete a filter, or choose columns (POST). It concerns nobody but this member of staff."""
+        if request.method != "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
+        return HttpResponseRedirect(views.change(request, self))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
         """Show a page of the list."""
         can_export = bool(self.exported) and may(request.user, Power.EXPORT)
-        more = {"export_link": f"export/?{request.GET.urlencode()}" if can_export else None}
+        more = {
+            "export_link": f"export/?{request.GET.urlencode()}" if can_export else None,
+            "view": views.of(request, self),
+        }
         response: HttpResponseBase = super().changelist_view(request, (extra_context or {}) | more)
         changes = getattr(response, "context_data", {}).get("cl")
         if changes is not None:

@@ -12,7 +12,7 @@ from exchange.messages import storable
 from exchange.models import Stock
 from office.access import audit_link
 from office.actions.door import offered
-from office.actions.targets import TRADE
+from office.actions.targets import STAFF_REPORT, TRADE
 from office.pages import trade as trade_page
 from office.pages.search import find_customers
 from office.tables.columns import column, customer_link, moment, trade_link
@@ -107,6 +107,10 @@ class TradeTable(PageTable):
         """Show everything about the trade."""
         return trade_page.facts(found) | {
             "actions": offered(request, TRADE, found),
+            "endings": [
+                (entered, [] if entered.entered_by_id == request.user.pk else offered(request, STAFF_REPORT, entered))
+                for entered in found.staff_reports.select_related("entered_by", "decided_by").order_by("-id")
+            ],
             "audit_link": audit_link(request, f"trade={found.id}"),
         }
 

@@ -10,6 +10,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts.models import CASH
+from office.models import AuditEntry
+from office.sentences import sentence_of
 from office.tables.columns import when
 from trades.explanation import age_in_words
 
@@ -19,6 +21,12 @@ register = template.Library()
 def money(amount: Decimal) -> str:
     """Return an amount of dollars with cents, or with four digits if it has more than cents."""
     return f"{amount:,.2f}" if amount == round(amount, 2) else f"{amount:,.4f}"
+
+
+@register.filter
+def sentence(entry: AuditEntry) -> str:
+    """Return an audit entry as a sentence."""
+    return sentence_of(entry)
 
 
 @register.filter
@@ -43,6 +51,12 @@ def since(moment: datetime) -> str:
 def usd(amount: Decimal | None) -> str:
     """Return an amount in dollars: with cents, and with four digits only if it has more than cents."""
     return "" if amount is None else money(amount)
+
+
+@register.filter
+def signed(amount: Decimal) -> str:
+    """Return an amount of dollars with its sign: +$12.50, −$3.00."""
+    return f"{'−' if amount < 0 else '+'}${money(abs(amount))}"
 
 
 @register.filter

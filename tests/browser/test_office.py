@@ -119,7 +119,15 @@ def test_desk_shows_how_it_goes_and_refreshes_itself(open_browser: OpenBrowser, 
     schedule.prove("sam@example.com")
     browser = open_browser()
     sign_in(browser, Role.OPERATIONS)
-    for words in ("Trades a minute", "Oldest open trade", "no violations", "lane-00", "exchange error", "answers now"):
+    for words in (
+        "Trades a minute",
+        "Oldest open trade",
+        "no violations",
+        "lanes idle",
+        "Volume today",
+        "exchange error",
+        "answers now",
+    ):
         browser.until_text(words)
     assert len(browser.all(".office-chart rect.filled")) == 30
     before = browser.find("#as-of").text
@@ -194,9 +202,13 @@ def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrow
     browser = open_browser()
     sign_in(browser, Role.OPERATIONS)
     browser.find(".office-side-find input").send_keys("dora mey" + Keys.ENTER)
-    browser.until_text("Newest trades")
+    browser.until_text("Unrealized gain")
+    page = browser.path.split("?")[0]
+    browser.go(f"{page}?tab=access")
     for words in ("wrong password", "signed in", "192.0.2.33", "Safari on iPhone"):
         assert words in browser.text, words
+    picture(browser, "office-customer-access")
+    browser.go(page)
     press(browser, "Add a note")
     browser.until(lambda: browser.find("#id_text"))
     browser.fill("#id_text", "Called: lost her phone.")
@@ -220,7 +232,7 @@ def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrow
     browser.until_text("Withdrawals are no longer frozen.")
     press(browser, "End all sessions")
     give_reason(browser, "Lost phone.", "End all sessions")
-    browser.until_text("session ended")
+    browser.until_text("Sessions ended")
     assert browser.console() == []
 
 
@@ -281,7 +293,7 @@ def test_a_customers_own_api_limits(open_browser: OpenBrowser, dora: Customer) -
     browser.until(lambda: browser.find("#id_orders_a_minute"))
     browser.fill("#id_orders_a_minute", "120")
     give_reason(browser, "A program gone wild.", "Set API limits")
-    browser.until_text("60,000 (everybody's) reads, 120 orders a minute, each token")
+    browser.until_text("60,000 (standard) reads, 120 orders a minute, each token")
     assert browser.console() == []
 
 
@@ -338,22 +350,22 @@ def test_support_sees_no_more_than_support_may(open_browser: OpenBrowser, dora: 
     browser = open_browser()
     sign_in(browser, Role.SUPPORT)
     browser.go(f"/admin/accounts/customer/{dora.id}/change/")
-    browser.until_text("Newest trades")
+    browser.until_text("Unrealized gain")
     assert [e.text.split("\n")[-1] for e in browser.all(".office-actions .office-button")] == ["Add a note"]
     assert "Audit log" not in browser.text
     browser.go("/admin/do/halt-all/")
-    browser.until_text("You may not do this.")
+    browser.until_text("You are not allowed to do this.")
     browser.go("/admin/office/auditentry/")
-    browser.until_text("You may not do this.")
+    browser.until_text("You are not allowed to do this.")
 
 
 def test_compliance_reads_the_audit_log_and_exports(open_browser: OpenBrowser, dora: Customer) -> None:
     browser = open_browser(dark=True)
     sign_in(browser, Role.COMPLIANCE)
     browser.go(f"/admin/accounts/customer/{dora.id}/change/")
-    browser.until_text("Who saw this customer, who did what")
+    browser.until_text("Unrealized gain")
     browser.go(f"/admin/office/auditentry/?customer={dora.id}")
-    browser.until_text("see customer")
+    browser.until_text("looked at a customer")
     browser.screenshot("office-audit-dark")
     link = next(e.get_attribute("href") for e in browser.all("a") if "Export CSV" in e.text)
     assert link

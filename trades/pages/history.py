@@ -1,7 +1,7 @@
 """The customer's trades: the list, one trade, its live state, its confirmation."""
 
 from datetime import date, datetime, time, timedelta
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -36,7 +36,7 @@ class DayField(forms.DateField):
     """A calendar day, far enough from the ends of the calendar to be computed with."""
 
     widget = forms.DateInput({"type": "date"})
-    default_validators: ClassVar = [
+    default_validators = [
         MinValueValidator(date(1970, 1, 2), "Choose a day after January 1, 1970."),
         MaxValueValidator(date(2999, 12, 31), "Choose a day before the year 3000."),
     ]

@@ -1,0 +1,66 @@
+"""How staff, their roles and their second factors are managed."""
+
+from django.core.exceptions import ValidationError
+
+from accounts.models import Customer
+from accounts.sign_ins import end_sessions
+from office import roles
+from office.access import has_second_factor, remove_second_factors
+from office.actions.action import Action, ActionContext, ActionRefused
+from office.actions.forms import NewStaffForm, ReasonForm, StaffForm
+from office.actions.targets import STAFF, STAFF_MEMBER
+from office.roles import Power, Role
+
+
+def _appoint(context: ActionContext) -> str:
+    data = context.data
+    try:
+        staff = roles.appoint(data["email"], Role(data["role"]), name=data["name"])
+    except ValidationError as error:
+        raise ActionRefused(error.messages[0]) from None
+    return f"{staff.email} is staff now. A new account sets its password with “Forgot your password?”."
+
+
+def _set_roles(context: ActionContext) -> str:
+    _not_oneself(context)
+    given = [Role(role) for role in context.data["roles"]]
+    roles.set_roles(context.target, given)
+    if not given:
+        end_sessions(context.target.id)
+        return f"{context.target.email} is no longer staff."
+    return f"{context.target.email} has these roles now: {', '.join(given)}."
+
+
+def _reset_second_factor(context: ActionContext) -> str:
+    _not_oneself(context)
+    remove_second_factors(context.target)
+    end_sessions(context.target.id)
+    return f"{context.target.email} must set up a new second factor at the next sign-in."
+
+
+def _not_oneself(context: ActionContext) -> None:
+    if context.target.id == context.staff.id:
+        raise ActionRefused("Somebody else must change your own roles and second factor.")
+
+
+def _current_roles(staff: Customer) -> dict[str, list[str]]:
+    return {"roles": sorted(roles.roles_of(staff))}
+
+
+ACTIONS = (
+    Action("appoint", "Add a member of staff", Power.STAFF, STAFF, _appoint, NewStaffForm, "person_add"),
+    Action(
+        "set-roles", "Change roles", Power.STAFF, STAFF_MEMBER, _set_roles, StaffForm, "badge", initial=_current_roles
+    ),
+    Action(
+        "reset-factor",
+        "Reset second factor",
+        Power.STAFF,
+        STAFF_MEMBER,
+        _reset_second_factor,
+        ReasonForm,
+        "lock_reset",
+        danger=True,
+        offered_for=has_second_factor,
+    ),
+)

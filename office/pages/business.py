@@ -1,0 +1,70 @@
+"""The business figures of the desk: today's volume, deposits and active customers, and the assets of all customers.
+
+They look at more rows than a page that refreshes itself may, so each process computes them every FIGURES_SECONDS only,
+and the desk says as of when they are.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection
+from django.utils import timezone
+
+from exchange import prices
+from office import daily_report
+from web.cached import Cached
+
+FIGURES_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Today's figures, USD. `assets` counts shares at the last price, or at cost where no price is known."""
+
+    at: datetime
+    volume: Decimal
+    filled: int
+    deposits: Decimal
+    withdrawals: Decimal
+    active_customers: int
+    new_customers: int
+    cash: Decimal
+    shares: Decimal
+    customers: int
+
+    @property
+    def assets(self) -> Decimal:
+        return self.cash + self.shares
+
+
+def _read() -> Figures:
+    today = daily_report.figures_of(daily_report.today())
+    moved = {kind: Decimal(row["total"]) for kind, row in today["cash"].items()}
+    with connection.cursor() as cursor:
+        cursor.execute(CASH_HELD)
+        cash, customers = cursor.fetchone()
+        cursor.execute(SHARES_HELD)
+        held = cursor.fetchall()
+    known = prices.known([ticker for ticker, _, _ in held], seconds_max=prices.KEPT_SECONDS)
+    shares = sum((known[ticker].price * count if ticker in known else cost for ticker, count, cost in held), Decimal(0))
+    return Figures(
+        at=timezone.now(),
+        volume=Decimal(today["volume"]),
+        filled=today["filled"],
+        deposits=moved.get("deposit", Decimal(0)),
+        withdrawals=-moved.get("withdrawal", Decimal(0)),
+        active_customers=today["activeCustomers"],
+        new_customers=today["newCustomers"],
+        cash=cash,
+        shares=shares,
+        customers=customers,
+    )
+
+
+figures: Cached[Figures] = Cached(_read, FIGURES_SECONDS)
+
+CASH_HELD = "SELECT coalesce(sum(amount), 0), count(*) FROM accounts_balance"
+SHARES_HELD = """
+    SELECT ticker, sum(quantity)::bigint, sum(cost) FROM accounts_position WHERE quantity > 0 GROUP BY ticker
+"""

@@ -1,0 +1,56 @@
+"""A customer's pages as the customer sees them: read-only, and with a line in the audit log."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from accounts import pages as account_pages
+from accounts.models import Customer
+from office import audit
+from office.access import actor_of
+from office.actions.targets import CUSTOMER
+from office.models import AuditEntry
+from trades.pages import history, home
+from web.timezones import EASTERN, NAMES
+
+PAGES: dict[str, tuple[str, Callable[[HttpRequest], HttpResponse]]] = {
+    "home": ("Home", home.home),
+    "trades": ("Trades", history.trades),
+    "cash": ("Cash", account_pages.cash),
+}
+
+
+@require_GET
+def page(request: HttpRequest, customer_id: int) -> HttpResponse:
+    """Show one of the customer's pages in a frame in which nothing can be pressed or followed."""
+    customer = CUSTOMER.load(str(customer_id))
+    name = request.GET.get("page", "home")
+    if name not in PAGES or customer.is_staff:
+        raise Http404
+    _, view = PAGES[name]
+    audit.record(actor_of(request), f"view {name} as customer", AuditEntry.Outcome.SEEN, **CUSTOMER.describe(customer))
+    context = admin.site.each_context(request) | {
+        "title": f"As {customer} sees it",
+        "customer": customer,
+        "pages": [(key, label, key == name) for key, (label, _) in PAGES.items()],
+        "html": _as_customer(request, customer, view),
+    }
+    return TemplateResponse(request, "office/customer_view.html", context)
+
+
+def _as_customer(request: HttpRequest, customer: Customer, view: Callable[[HttpRequest], HttpResponse]) -> str:
+    """The page as the customer gets it. Links open nowhere, because the frame allows no windows."""
+    theirs: Any = copy.copy(request)
+    theirs.user = customer
+    theirs.GET = request.GET.__class__()
+    zone = ZoneInfo(customer.time_zone) if customer.time_zone in NAMES else EASTERN
+    with timezone.override(zone):
+        html = view(theirs).content.decode()
+    return html.replace("<head>", f'<head><base href="{request.build_absolute_uri("/")}" target="_blank">', 1)

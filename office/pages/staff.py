@@ -1,0 +1,46 @@
+"""The page of staff: who they are, what they may do, and how they prove who they are."""
+
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+
+from accounts.models import Customer
+from office.actions.door import offered
+from office.actions.targets import STAFF, STAFF_MEMBER
+from office.roles import POWERS, Power, Role, may, roles_of
+
+STAFF_MAX = 500
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """Show every member of staff, and the table of roles."""
+    if not may(request.user, Power.STAFF):
+        raise PermissionDenied
+    people = list(Customer.objects.filter(is_staff=True).order_by("email").prefetch_related("groups")[:STAFF_MAX])
+    ids = [person.id for person in people]
+    with_factor = set(
+        Authenticator.objects.filter(user_id__in=ids, type=Authenticator.Type.TOTP).values_list("user_id", flat=True)
+    )
+    counted = UserSession.objects.filter(user_id__in=ids).order_by().values_list("user_id").annotate(Count("id"))
+    sessions = dict(counted)
+    context = admin.site.each_context(request) | {
+        "title": "Staff",
+        "staff": [
+            {
+                "person": person,
+                "roles": sorted(roles_of(person)),
+                "has_factor": person.id in with_factor,
+                "sessions": sessions.get(person.id, 0),
+                "actions": offered(request, STAFF_MEMBER, person) if person.id != request.user.pk else [],
+            }
+            for person in people
+        ],
+        "roles": list(Role),
+        "powers": [(power.label, [role in POWERS[power] for role in Role]) for power in Power],
+        "actions": offered(request, STAFF, None),
+    }
+    return TemplateResponse(request, "office/staff.html", context)

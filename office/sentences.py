@@ -1,0 +1,72 @@
+"""Audit entries as sentences that a person reads."""
+
+from office.models import AuditEntry
+
+Outcome = AuditEntry.Outcome
+
+# What each action is called after somebody's name: when it was done, and when it was attempted.
+DONE: dict[str, tuple[str, str]] = {
+    "ring": ("rang the lane of {}", "ring the lane of {}"),
+    "ask": ("asked the exchange about {}", "ask the exchange about {}"),
+    "cancel": ("cancelled {}", "cancel {}"),
+    "note": ("wrote a note on {}", "write a note on {}"),
+    "freeze-trading": ("froze the trading of {}", "freeze the trading of {}"),
+    "unfreeze-trading": ("unfroze the trading of {}", "unfreeze the trading of {}"),
+    "freeze-withdrawals": ("froze the withdrawals of {}", "freeze the withdrawals of {}"),
+    "unfreeze-withdrawals": ("unfroze the withdrawals of {}", "unfreeze the withdrawals of {}"),
+    "end-tokens": ("ended all tokens of {}", "end all tokens of {}"),
+    "end-sessions": ("ended all sessions of {}", "end all sessions of {}"),
+    "api-limits": ("set the API limits of {}", "set the API limits of {}"),
+    "adjust": ("requested an adjustment for {}", "request an adjustment for {}"),
+    "approve": ("approved {}", "approve {}"),
+    "decline": ("declined {}", "decline {}"),
+    "approve-proposal": ("approved {}", "approve {}"),
+    "decline-proposal": ("declined {}", "decline {}"),
+    "take": ("took {}", "take {}"),
+    "close": ("closed {}", "close {}"),
+    "close-many": ("closed several exceptions ({})", "close several exceptions ({})"),
+    "prove": ("requested a proof of the books", "request a proof of the books"),
+    "reconcile": ("requested a reconciliation", "request a reconciliation"),
+    "halt-all": ("halted all trading", "halt all trading"),
+    "resume-all": ("resumed all trading", "resume all trading"),
+    "halt-stock": ("halted a stock ({})", "halt a stock ({})"),
+    "resume-stock": ("resumed a stock ({})", "resume a stock ({})"),
+    "restrict-stock": ("restricted a stock ({})", "restrict a stock ({})"),
+    "unrestrict-stock": ("lifted a restriction ({})", "lift a restriction ({})"),
+    "limit": ("set an order limit ({})", "set an order limit ({})"),
+    "close-market": ("proposed a market closure ({})", "propose a market closure ({})"),
+    "reopen-market": ("proposed to remove a market closure ({})", "propose to remove a market closure ({})"),
+    "accept-list": ("proposed to accept the short list of stocks", "propose to accept the short list of stocks"),
+    "judge-again": ("had the report of {} judged again", "have the report of {} judged again"),
+    "end-trade": ("entered how {} ended", "enter how {} ended"),
+    "approve-ending": ("approved the ending of {}", "approve the ending of {}"),
+    "decline-ending": ("declined the ending of {}", "decline the ending of {}"),
+    "appoint": ("added a member of staff ({})", "add a member of staff ({})"),
+    "set-roles": ("changed the roles of {}", "change the roles of {}"),
+    "reset-factor": ("reset the second factor of {}", "reset the second factor of {}"),
+    "sign in": ("signed in", "sign in"),
+    "sign out": ("signed out", "sign out"),
+    "make token": ("made a token", "make a token"),
+    "set up second factor": ("set up a second factor", "set up a second factor"),
+    "search": ("searched for “{}”", "search for “{}”"),
+    "export": ("exported {}", "export {}"),
+}
+
+
+def sentence_of(entry: AuditEntry) -> str:
+    """Return an audit entry as a sentence: sam@example.com froze the trading of ada@example.com."""
+    verb, _, what = entry.action.partition(" ")
+    known = DONE.get(entry.action)
+    if known is None:
+        done = f"{_PAST.get(verb, verb)} {what}".strip()
+        known = (f"{done}: {{}}", f"{entry.action}: {{}}") if entry.subject else (done, entry.action)
+    done, attempted = (template.replace("{}", entry.subject or "somebody") for template in known)
+    done, attempted = done.replace(" (somebody)", ""), attempted.replace(" (somebody)", "")
+    if entry.outcome == Outcome.ASKED:
+        return f"{entry.staff} was about to {attempted}."
+    if entry.outcome == Outcome.REFUSED:
+        return f"{entry.staff} could not {attempted}."
+    return f"{entry.staff} {done}."
+
+
+_PAST = {"see": "looked at a", "list": "listed", "open": "opened the form", "view": "viewed"}

@@ -1,0 +1,206 @@
+"""Pages for staff's own work: customers, exceptions, the report of a day, staff and roles, saved filters."""
+
+import csv
+import io
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.core import mail
+from django.test import Client
+
+from accounts.funding import deposit
+from accounts.models import Customer
+from office import cases, daily_report
+from office.cases import Finding, Kind
+from office.models import AuditEntry, Case, ColumnChoice, DailyReport, SavedFilter
+from office.roles import Role, appoint, roles_of
+from office.sentences import sentence_of
+from tests.office.conftest import signed_in
+from tests.people import receive_shares
+from trades.models import Trade, Type
+from trades.place import place_trade
+
+LONG_AGO = "2020-01-01T00:00Z"
+
+
+def test_a_customers_tabs_and_summary(browser_of, alice: Customer, exchange) -> None:
+    browser: Client = browser_of(Role.COMPLIANCE)
+    page = f"/admin/accounts/customer/{alice.id}/change/"
+    text = browser.get(page).content.decode()
+    for shown in ("Value", "Unrealized gain", "Cash available", "$1,000.00", "AAPL", "No open trades."):
+        assert shown in text, shown
+    for tab, shown in {
+        "trades": "BUY 10 AAPL", "ledger": "buy", "access": "No tokens.", "history": "Audit log", "x": "Positions",
+    }.items():  # fmt: skip
+        assert shown.lower() in browser.get(page, {"tab": tab}).content.decode().lower(), tab
+
+
+@pytest.mark.parametrize("name", ["home", "trades", "cash"])
+def test_a_customers_pages_as_the_customer_sees_them(browser_of, alice: Customer, name: str, exchange) -> None:
+    answer = browser_of(Role.SUPPORT).get(f"/admin/view-as/{alice.id}/", {"page": name})
+    text = answer.content.decode()
+    assert "<iframe" in text
+    assert " sandbox " in text
+    assert "1,000.00" in text
+    assert "support@staff.example.com" not in text.split("srcdoc=")[1].split("</iframe>")[0]
+    assert AuditEntry.objects.get(action=f"view {name} as customer").customer_id == alice.id
+
+
+def test_staff_cannot_be_viewed_as(browser_of, staff, alice: Customer) -> None:
+    browser: Client = browser_of(Role.SUPPORT)
+    assert browser.get(f"/admin/view-as/{staff(Role.RISK).id}/").status_code == 404
+    assert browser.get("/admin/view-as/999999/").status_code == 404
+    assert browser.get(f"/admin/view-as/{alice.id}/?page=tokens").status_code == 404
+    assert browser.post(f"/admin/view-as/{alice.id}/").status_code == 405
+
+
+def test_the_queue_shows_whose_and_how_much_and_closes_many(browser_of, alice: Customer) -> None:
+    trade = receive_shares(alice, "IBM", 3, Decimal("50"))
+    findings = [Finding(Kind.CONTRADICTS, f"report {n}", "differs", alice.id, trade.id) for n in range(3)]
+    cases.open_cases([*findings, Finding(Kind.BOOKS, "rule", "off")])
+    browser: Client = browser_of(Role.OPERATIONS)
+    text = browser.get("/admin/office/case/").content.decode()
+    for shown in (alice.email, "BUY 3 IBM", "150.00", "A report contradicts how its trade ended <strong>3</strong>"):
+        assert shown in text, shown
+    ids = list(Case.objects.filter(kind=Kind.CONTRADICTS).values_list("id", flat=True))
+    chosen = {"action": "close_selected", "_selected_action": [str(id) for id in ids]}
+    answer = browser.post("/admin/office/case/", chosen)
+    assert answer.status_code == 302
+    form = browser.get(answer["Location"]).content.decode()
+    assert ",".join(map(str, sorted(ids, reverse=True))) in form or ",".join(map(str, ids)) in form
+    asked = {"ids": ",".join(map(str, ids)), "reason": "By phone, all of them."}
+    assert "3 exceptions closed." in browser.post("/admin/do/close-many/", asked, follow=True).content.decode()
+    assert list(Case.objects.filter(closed_at=None).values_list("kind", flat=True)) == ["books"]
+    for wrong in ("x", "1,,2", "1;2", "", "9" * 30):
+        assert browser.post("/admin/do/close-many/", asked | {"ids": wrong}).status_code == 422
+
+
+def test_an_exceptions_page_has_the_actions_where_the_instruction_stands(browser_of, alice: Customer) -> None:
+    trade = Trade.objects.get()
+    cases.open_cases([Finding(Kind.DIFFERS, "trade", "differs", alice.id, trade.id)])
+    text = browser_of(Role.OPERATIONS).get(f"/admin/office/case/{Case.objects.get().id}/change/").content.decode()
+    beside = text[text.index("What to do") : text.index("What is wrong")]
+    for label in ("Ask the exchange now", "Freeze withdrawals", "Request an adjustment", "Take it", "Close"):
+        assert label in beside, label
+
+
+def test_roles_and_second_factors_are_managed_in_the_office(browser_of, staff) -> None:
+    admin, sam = browser_of(Role.ADMIN), staff(Role.SUPPORT)
+    Authenticator.objects.create(user=sam, type=Authenticator.Type.TOTP, data={})
+    assert sam.email in admin.get("/admin/staff/").content.decode()
+    new = {"email": "new@staff.example.com", "name": "New", "role": "risk", "reason": "Hired."}
+    admin.post("/admin/do/appoint/", new)
+    assert roles_of(Customer.objects.get(email="new@staff.example.com")) == {"risk"}
+    admin.post(f"/admin/do/set-roles/{sam.id}/", {"roles": ["risk", "operations"], "reason": "Moved."})
+    assert roles_of(Customer.objects.get(id=sam.id)) == {"risk", "operations"}
+    admin.post(f"/admin/do/reset-factor/{sam.id}/", {"reason": "A lost phone."})
+    assert not Authenticator.objects.filter(user=sam).exists()
+    admin.post(f"/admin/do/set-roles/{sam.id}/", {"reason": "Left."})
+    assert not Customer.objects.get(id=sam.id).is_staff
+    changed = AuditEntry.objects.filter(action="set-roles", outcome="done").order_by("number").first()
+    assert changed
+    assert (changed.before or {})["roles"] == ["support"]
+    assert (changed.after or {})["roles"] == ["operations", "risk"]
+
+
+def test_nobody_changes_their_own_roles(browser_of, staff) -> None:
+    boss = staff(Role.ADMIN)
+    browser_of(Role.ADMIN).post(f"/admin/do/set-roles/{boss.id}/", {"roles": ["risk"], "reason": "More power."})
+    assert roles_of(Customer.objects.get(id=boss.id)) == {"admin"}
+    for role in (Role.OPERATIONS, Role.RISK, Role.COMPLIANCE, Role.SUPPORT):
+        assert browser_of(role).get("/admin/staff/").status_code == 403
+
+
+def test_the_report_of_a_day_as_page_file_and_mail(browser_of, alice: Customer, bob: Customer) -> None:
+    deposit(bob.id, Decimal("250.25"))
+    receive_shares(bob, "IBM", 2, Decimal("50"))
+    place_trade(bob.id, "KO", Type.BUY, 1)
+    browser: Client = browser_of(Role.SUPPORT)
+    figures = daily_report.figures_of(daily_report.today())
+    rows = dict(daily_report.rows_of(figures))
+    assert rows["Trades filled"] == str(Trade.objects.filter(status="FILLED").count())
+    total = sum((trade.amount or 0 for trade in Trade.objects.filter(status="FILLED")), Decimal(0))
+    assert rows["Volume filled, USD"] == f"{total:,.2f}"
+    assert figures["newCustomers"] == Customer.objects.count()
+    assert "Volume filled, USD" in browser.get("/admin/report/").content.decode()
+    sent = browser.get("/admin/report/", {"format": "csv"}).content.decode()
+    assert dict(csv.reader(io.StringIO(sent)))["Volume filled, USD"] == f"{total:,.2f}"
+    appoint("operations@staff.example.com", Role.OPERATIONS)
+    assert daily_report.send_due()
+    assert not daily_report.send_due()
+    kept = DailyReport.objects.get()
+    assert kept.day == daily_report.today() - timedelta(days=1)
+    (letter,) = mail.outbox
+    assert letter.bcc == ["operations@staff.example.com"]
+    assert "Trades placed: 0" in letter.body
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "1970-01-01", "9999-12-31", "x", "\x00", "2026-02-30"])
+def test_the_report_of_any_day(browser_of, alice: Customer, day: str) -> None:
+    assert browser_of(Role.SUPPORT).get("/admin/report/", {"day": day}).status_code == 200
+
+
+def test_filters_are_saved_and_columns_chosen(browser_of, staff, alice: Customer) -> None:
+    browser: Client = browser_of(Role.SUPPORT)
+    view = "/admin/trades/trade/view/"
+    answer = browser.post(view, {"name": "Apple", "query": "ticker=AAPL&after=x"})
+    assert answer["Location"] == "../?ticker=AAPL"
+    assert SavedFilter.objects.get().query == "ticker=AAPL"
+    assert '<a href="?ticker=AAPL">Apple</a>' in browser.get("/admin/trades/trade/").content.decode()
+    browser.post(view, {"columns": "1", "column": ["trade", "state", "nonsense"]})
+    assert ColumnChoice.objects.get().columns == ["trade", "state"]
+    shown = browser.get("/admin/trades/trade/").context["cl"].list_display
+    assert shown == ["trade", "state"]
+    assert len(browser_of(Role.RISK).get("/admin/trades/trade/").context["cl"].list_display) > 2
+    browser.post(view, {"columns": "1"})
+    assert len(browser.get("/admin/trades/trade/").context["cl"].list_display) > 2
+    browser.post(view, {"name": "Apple", "forget": "1"})
+    assert not SavedFilter.objects.exists()
+    assert browser.get(view).status_code == 403
+
+
+def test_audit_entries_are_sentences_that_can_be_searched(browser_of, alice: Customer) -> None:
+    browser_of(Role.RISK).post(f"/admin/do/freeze-trading/{alice.id}/", {"reason": "Odd sign-in."})
+    done = AuditEntry.objects.get(action="freeze-trading", outcome="done")
+    assert sentence_of(done) == "risk@staff.example.com froze the trading of alice@example.com."
+    compliance: Client = browser_of(Role.COMPLIANCE)
+    for asked in ("alice@example.com", "risk@staff.example.com"):
+        text = compliance.get("/admin/office/auditentry/", {"q": asked}).content.decode()
+        assert "froze the trading of alice@example.com" in text
+        assert "Trading halted: no → yes" in text
+    assert "froze" not in compliance.get("/admin/office/auditentry/", {"q": "nobody@example.com"}).content.decode()
+
+
+def test_times_are_local_beside_utc(alice: Customer) -> None:
+    from datetime import UTC, datetime
+    from zoneinfo import ZoneInfo
+
+    from django.utils import timezone
+
+    from office.tables.columns import when
+
+    moment = datetime(2026, 11, 26, 2, 30, 5, tzinfo=UTC)
+    with timezone.override(ZoneInfo("America/New_York")):
+        assert "2026-11-26 02:30:05 <small>Nov 25 21:30 EST</small>" in when(moment)
+    with timezone.override(UTC):
+        assert "<small>" not in when(moment)
+
+
+def test_desk_says_when_a_proof_is_older_than_the_books(browser_of, alice: Customer, exchange) -> None:
+    from office.models import Proof
+
+    Proof.objects.create(
+        took_ms=1, ok=True, customers=0, trades=0, postings=0, violations_count=0, at="2020-01-01T00:00Z"
+    )
+    text = browser_of(Role.OPERATIONS).get("/admin/desk/").content.decode()
+    assert "not yet proven" in text
+    for title in ("Volume today", "Deposits today", "Customer assets", "Active customers today", "16 lanes idle"):
+        assert title in text, title
+
+
+def test_signed_in_only(alice: Customer) -> None:
+    for address in ("staff/", "report/", f"view-as/{alice.id}/", "trades/trade/view/"):
+        assert Client().get(f"/admin/{address}").status_code == 302
+        assert signed_in(alice).get(f"/admin/{address}").status_code in {302, 403}

@@ -1,0 +1,169 @@
+"""Actions that take two members of staff: one proposes, another decides, and nobody decides on their own."""
+
+from datetime import date, time
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from accounts.models import Customer
+from exchange import calendar
+from exchange.models import Closure, ShortList
+from office import schedule
+from office.models import AuditEntry, Case, Proposal
+from office.roles import Role, appoint
+from tests.office.conftest import signed_in
+from tests.people import claim, say
+from trades.models import StaffReport, Status, Trade, Type
+from trades.place import place_trade
+
+CLOSURE = {"day": "2026-12-24", "closes": "11:00", "reason": "Announced today."}
+
+
+@pytest.fixture
+def second(db: None) -> Client:
+    return signed_in(appoint("second@staff.example.com", Role.RISK))
+
+
+@pytest.fixture(autouse=True)
+def _calendar_is_read_anew():
+    calendar.expire()
+    yield
+    calendar.expire()
+
+
+def test_a_market_closure_needs_a_second_member_of_staff(browser_of, second: Client) -> None:
+    first = browser_of(Role.OPERATIONS)
+    said = first.post("/admin/do/close-market/", CLOSURE, follow=True).content.decode()
+    assert "A second member of staff must approve it." in said
+    proposal = Proposal.objects.get()
+    assert not Closure.objects.exists()
+    first.post(f"/admin/do/approve-proposal/{proposal.id}/")
+    assert not Closure.objects.exists()
+    assert "somebody else must decide" in first.get(f"/admin/office/proposal/{proposal.id}/change/").content.decode()
+
+    page = second.get(f"/admin/office/proposal/{proposal.id}/change/").content.decode()
+    assert "Approve and do it" in page
+    for _ in range(2):
+        second.post(f"/admin/do/approve-proposal/{proposal.id}/")
+    closure = Closure.objects.get()
+    assert (closure.day, closure.closes, closure.source) == (date(2026, 12, 24), time(11), "staff")
+    session = calendar.session(date(2026, 12, 24))
+    assert session
+    assert session.closes == time(11)
+    proposal.refresh_from_db()
+    assert proposal.result.startswith("The market calendar has 2026-12-24")
+    outcomes = AuditEntry.objects.filter(action="approve-proposal").order_by("number").values_list("outcome", flat=True)
+    assert list(outcomes) == ["asked", "refused", "asked", "done", "asked", "refused"]
+    assert "closes at 11:00 AM" in second.get("/admin/controls/").content.decode()
+
+
+def test_a_declined_proposal_does_nothing(browser_of, second: Client) -> None:
+    browser_of(Role.OPERATIONS).post("/admin/do/close-market/", CLOSURE)
+    proposal = Proposal.objects.get()
+    second.post(f"/admin/do/decline-proposal/{proposal.id}/", {"reason": "It was a rumor."})
+    second.post(f"/admin/do/approve-proposal/{proposal.id}/")
+    proposal.refresh_from_db()
+    assert (proposal.approved, proposal.result) == (False, "Declined: It was a rumor.")
+    assert not Closure.objects.exists()
+
+
+def test_only_staff_with_the_power_decides(browser_of) -> None:
+    browser_of(Role.OPERATIONS).post("/admin/do/close-market/", CLOSURE)
+    browser_of(Role.SUPPORT).post(f"/admin/do/approve-proposal/{Proposal.objects.get().id}/")
+    assert Proposal.objects.get().approved is None
+    assert (
+        AuditEntry.objects.get(action="approve-proposal", outcome="refused").reason
+        == "Your role may not decide on this."
+    )
+
+
+@pytest.mark.parametrize("wrong", [{"day": "0001-01-01"}, {"day": "9999-12-31"}, {"day": "x"}, {"closes": "25:00"}])
+def test_a_day_that_the_calendar_does_not_serve(browser_of, wrong: dict) -> None:
+    assert browser_of(Role.OPERATIONS).post("/admin/do/close-market/", CLOSURE | wrong).status_code == 422
+    assert not Proposal.objects.exists()
+
+
+def test_a_short_list_is_an_exception_until_two_accept_it(browser_of, second: Client, alice: Customer) -> None:
+    ShortList.objects.create(listed=100, missing=["AAPL", "IBM", "KO", "GE"])
+    schedule.find_cases()
+    schedule.find_cases()
+    case = Case.objects.get()
+    assert case.kind == Case.Kind.SHORT_LIST
+    assert "4 of 100 listed stocks are missing" in case.detail
+    browser_of(Role.OPERATIONS).post("/admin/do/accept-list/", {"reason": "Checked by phone."})
+    assert ShortList.objects.get().ended_at is None
+    second.post(f"/admin/do/approve-proposal/{Proposal.objects.get().id}/")
+    assert ShortList.objects.get().accepted_by.startswith("staff ")
+
+
+def overdue(customer: Customer) -> Trade:
+    """A trade that was sent to the exchange two hours ago."""
+    trade, _ = place_trade(customer.id, "IBM", Type.BUY, 2)
+    claim(customer)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE trades_trade DISABLE TRIGGER USER")
+        cursor.execute("UPDATE trades_trade SET claimed_at = claimed_at - interval '2 hours' WHERE id = %s", [trade.id])
+        cursor.execute("ALTER TABLE trades_trade ENABLE TRIGGER USER")
+    return trade
+
+
+def test_a_trade_that_no_machine_can_end_is_ended_by_two(browser_of, alice: Customer) -> None:
+    trade = overdue(alice)
+    schedule.find_cases()
+    schedule.find_cases()
+    case = Case.objects.get(kind=Case.Kind.OVERDUE)
+    assert (case.trade_id, case.customer_id) == (trade.id, alice.id)
+    first = browser_of(Role.OPERATIONS)
+    assert "Enter how it ended" in first.get(f"/admin/office/case/{case.id}/change/").content.decode()
+    ending = {"status": "FILLED", "price": "10.00", "reason": "The exchange's desk, by phone."}
+    first.post(f"/admin/do/end-trade/{trade.id}/", ending)
+    entered = StaffReport.objects.get()
+    first.post(f"/admin/do/approve-ending/{entered.id}/")
+    trade.refresh_from_db()
+    assert trade.status == Status.IN_PROGRESS
+    second = signed_in(appoint("second@staff.example.com", Role.OPERATIONS))
+    page = second.get(f"/admin/trades/trade/{trade.id}/change/").content.decode()
+    assert "A second member of staff must decide." in page
+    second.post(f"/admin/do/approve-ending/{entered.id}/")
+    trade.refresh_from_db()
+    assert (trade.status, trade.price) == (Status.FILLED, 10)
+    done = AuditEntry.objects.get(action="approve-ending", outcome="done")
+    assert (done.trade_id, (done.after or {})["status"]) == (trade.id, "FILLED")
+
+
+def test_a_trade_that_is_not_overdue_is_not_ended_by_staff(browser_of, alice: Customer) -> None:
+    trade, _ = place_trade(alice.id, "IBM", Type.BUY, 2)
+    claim(alice)
+    said = browser_of(Role.OPERATIONS).post(
+        f"/admin/do/end-trade/{trade.id}/", {"status": "REJECTED", "price": "", "reason": "x"}, follow=True
+    )
+    assert "Only a trade that has been IN PROGRESS for an hour" in said.content.decode()
+    assert not StaffReport.objects.exists()
+
+
+def test_a_report_is_judged_again(browser_of, alice: Customer) -> None:
+    trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal(10), quantity=99)
+    claim(alice)
+    schedule.find_cases()
+    case = Case.objects.get(kind=Case.Kind.BREAKS_TERMS)
+    said = browser_of(Role.OPERATIONS).post(f"/admin/do/judge-again/{case.id}/", follow=True).content.decode()
+    assert "Judged again." in said
+    assert AuditEntry.objects.get(action="judge-again", outcome="done").trade_id == trade.id
+
+
+def test_text_of_others_stops_no_search_for_exceptions(alice: Customer, bob: Customer) -> None:
+    """A lone surrogate in a reason is valid JSON that PostgreSQL's jsonb refuses."""
+    final = Trade.objects.get()
+    say(final, Status.REJECTED, reason="\ud800")
+    trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal(10), quantity=5)
+    claim(alice)
+    schedule.find_cases()
+    kinds = set(Case.objects.values_list("kind", flat=True))
+    assert {"contradicts", "breaks_terms"} <= kinds
