@@ -189,6 +189,8 @@ def say(text: str) -> None:
 
 
 def main() -> int:
+    """Run the benchmark as the environment says; return its exit code."""
+
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 

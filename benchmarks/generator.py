@@ -236,6 +236,7 @@ def _content_length(head: bytes) -> int:
 
 
 def main() -> None:
+    """Generate the load that standard input describes, and print a summary."""
     described = json.loads(sys.stdin.buffer.raw.readline())  # type: ignore[union-attr]
     described["addresses"] = [tuple(address) for address in described["addresses"]]
     print(json.dumps(Generator(Order(**described)).run()), flush=True)

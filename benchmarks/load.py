@@ -141,27 +141,7 @@ def apply(
         "backlog_max": backlog_max,
         "seed": seed,
     }
-    generator = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(GENERATOR)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert generator.stdin  # noqa: S101 (it is a pipe)
-    try:
-        generator.stdin.write(json.dumps(order).encode() + b"\n")
-        generator.stdin.flush()
-        roots = {**house.roots(), generator.pid: "generator"}
-        began_at = start_at + warm_up_seconds
-        _wait_until(began_at, house, generator if backlog_max else None)
-        before = _look(house, roots)
-        _wait_until(began_at + seconds, house, generator if backlog_max else None)
-        after = _look(house, roots)
-        said, _ = generator.communicate(timeout=TAIL_SECONDS_MAX)
-    except BaseException:
-        generator.kill()
-        generator.wait()
-        raise
-    if generator.returncode:
-        raise LoadFailed(f"the generator ended with {generator.returncode}")
-    summary = json.loads(said)
+    summary, before, after = _generate(house, order, start_at + warm_up_seconds, seconds)
     answers = [Answer(*values) for values in json.loads(answers_file.read_text())]
     answers_file.unlink()
     if wait_for_finals:
@@ -179,6 +159,31 @@ def apply(
     if unexpected or summary["unanswered"] or summary["broken"]:
         raise LoadFailed(f"not every trade was placed: {dict(unexpected)}, {summary}")
     return period
+
+
+def _generate(house: Loaded, order: dict[str, Any], began_at: float, seconds: float) -> tuple[dict[str, Any], Any, Any]:
+    """Run the generator; return its summary, and looks at the brokerage when the period began and ended."""
+    generator = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(GENERATOR)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert generator.stdin  # noqa: S101 (it is a pipe)
+    try:
+        generator.stdin.write(json.dumps(order).encode() + b"\n")
+        generator.stdin.flush()
+        roots = {**house.roots(), generator.pid: "generator"}
+        paced = generator if order["backlog_max"] else None
+        _wait_until(began_at, house, paced)
+        before = _look(house, roots)
+        _wait_until(began_at + seconds, house, paced)
+        after = _look(house, roots)
+        said, _ = generator.communicate(timeout=TAIL_SECONDS_MAX)
+    except BaseException:
+        generator.kill()
+        generator.wait()
+        raise
+    if generator.returncode:
+        raise LoadFailed(f"the generator ended with {generator.returncode}")
+    return json.loads(said), before, after
 
 
 def latency(milliseconds: Sequence[float]) -> dict[str, float]:

@@ -61,6 +61,7 @@ class PeerDatabase(Database):
         return int(self._row("SELECT count(*) FROM broker_trade WHERE status IN ('PLACED', 'IN PROGRESS')")[0])
 
     def finals(self, since: float) -> dict[str, Final]:
+        """Return the final trades placed since then, by id."""
         rows = self.connection.execute(FINALS, [since])
         return {str(id): Final(placed_at, final_at, status) for id, placed_at, final_at, status in rows}
 

@@ -39,6 +39,24 @@ class Population:
         return [f"{TOKEN_PREFIX}{self.first_id + int(number * step)}" for number in range(count)]
 
 
+def _numbers(population: Population, customers: int, trades_each: int) -> dict[str, Any]:
+    """Return the parameters of the statements that load."""
+    return {
+        "first": population.first_id,
+        "end": population.first_id + customers,
+        "customers": customers,
+        "each": trades_each,
+        "deposit": DEPOSIT,
+        "shares": SHARES_A_TRADE,
+        "price": PRICE,
+        "tickers": list(TICKERS),
+        "kinds": len(TICKERS),
+        "prefix": TOKEN_PREFIX,
+        "now": datetime.now(UTC).replace(microsecond=0),
+        "trades": customers * trades_each,
+    }
+
+
 def populate(
     connection: psycopg.Connection,
     customers: int,
@@ -57,20 +75,7 @@ def populate(
     row = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM accounts_customer").fetchone()
     population = Population(int(row[0]) if row else 1, customers, trades_each)
     trades = customers * trades_each
-    numbers: dict[str, Any] = {
-        "first": population.first_id,
-        "end": population.first_id + customers,
-        "customers": customers,
-        "each": trades_each,
-        "deposit": DEPOSIT,
-        "shares": SHARES_A_TRADE,
-        "price": PRICE,
-        "tickers": list(TICKERS),
-        "kinds": len(TICKERS),
-        "prefix": TOKEN_PREFIX,
-        "now": datetime.now(UTC).replace(microsecond=0),
-        "trades": trades,
-    }
+    numbers = _numbers(population, customers, trades_each)
     with ExitStack() as stack:
         loaders = [connection]
         if connect:

@@ -60,6 +60,7 @@ class Spent:
 
     @classmethod
     def between(cls, before: Snapshot, after: Snapshot) -> Spent:
+        """Return what was spent between two snapshots."""
         by_kind = {kind: after.by_kind[kind] - before.by_kind.get(kind, 0.0) for kind in after.by_kind}
         others = after.machine - before.machine - sum(by_kind.values())
         return cls(after.at - before.at, by_kind, max(0.0, others), after.stolen - before.stolen)

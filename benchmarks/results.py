@@ -96,6 +96,10 @@ def table(result: dict[str, Any]) -> Iterator[str]:
             f"{big['allMb'] / 1000:.1f} GB, loaded in {big['loadedSeconds']:.0f} s, "
             f"proved in {big['audit']['seconds']:.0f} s"
         )
+    yield from _figures(result)
+
+
+def _figures(result: dict[str, Any]) -> Iterator[str]:
     if "ratio" in result:
         yield f"settled / bare limit                {result['ratio']:>8.2f}"
     if settled := result.get("settled"):

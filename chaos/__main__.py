@@ -37,6 +37,7 @@ LOOK_SECONDS = 10.0
 
 
 def main() -> int:
+    """Run the fault suite as the environment says; return 0 if nothing was violated."""
     seconds = float(os.environ.get("CHAOS_SECONDS") or 120)
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
     say(f"seed {seed}, {seconds:.0f} s: CHAOS_SEED={seed} CHAOS_SECONDS={seconds:.0f} make chaos repeats it")
@@ -96,6 +97,15 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         memory.look()
         output = site.brokerage.output()
     log.close()
+    return _report(told, found, seed, seconds) | {
+        "secondsUntilAllWasFinal": round(settled - healed, 1),
+        "memoryMegabytesMax": memory.most,
+        "tracebacks": output.count("Traceback (most recent call last)"),
+    }
+
+
+def _report(told: checker.Evidence, found: list[str], seed: int, seconds: float) -> dict[str, Any]:
+    """Say what came of a run, and return it as the last line prints it."""
     made = [fault for fault in told.faults if fault["done"]]
     kinds = Counter(fault["kind"] for fault in made)
     staff, kills = kinds.pop("staff", 0), kinds.pop("kill", 0)
@@ -118,10 +128,7 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         "otherFaults": kinds.total(),
         "haltsAndLimits": staff,
         "faults": dict(sorted(Counter(f"{fault['kind']} {fault['target']}" for fault in made).items())),
-        "secondsUntilAllWasFinal": round(settled - healed, 1),
         **figures,
-        "memoryMegabytesMax": memory.most,
-        "tracebacks": output.count("Traceback (most recent call last)"),
     }
 
 

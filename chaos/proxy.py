@@ -44,6 +44,7 @@ class Link:
         self._open.set()
 
     def change(self, fault: str | None) -> None:
+        """Begin a fault of the network, or end it (None)."""
         if self.fault in {"blackhole", "deaf", "half"} or fault == "refuse":
             self.cut()
         self.fault = fault

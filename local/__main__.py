@@ -9,6 +9,7 @@ from local.trouble import Trouble
 
 
 def main() -> int:
+    """Run the command that the arguments name; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m local", description="The brokerage on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="run the whole brokerage until SIGINT or SIGTERM")

@@ -119,6 +119,7 @@ class PostgreSQL:
         _remove_stale_locks(self.data)
 
     def specification(self, mark: str, output: Path | None, started: Path | None) -> Specification:
+        """Return how the server's process is started."""
         settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": self._socket_folder()}
         if not self.fsync:
             settings |= NO_FSYNC

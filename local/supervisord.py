@@ -26,6 +26,7 @@ class PromptPoller(poller.Poller):  # type: ignore[misc]
     """Waits for no longer than LOOK_SECONDS."""
 
     def poll(self, timeout: float) -> tuple[list[int], list[int]]:
+        """Wait as the base class does, but not longer than LOOK_SECONDS."""
         readable, writable = super().poll(min(timeout, LOOK_SECONDS))
         return readable, writable
 
@@ -34,6 +35,7 @@ class PatientStream(io.TextIOWrapper):
     """Writes for as long as somebody reads, and doesn't mind when nobody does."""
 
     def write(self, text: str) -> int:
+        """Write the text, or nothing if nobody reads."""
         with contextlib.suppress(OSError):
             os.write(self.fileno(), text.encode(errors="replace"))
         return len(text)

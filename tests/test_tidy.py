@@ -152,6 +152,7 @@ def test_a_function_fits_on_a_screen(path: Path) -> None:
 
 
 MAY_BE_DELETED = (
+    "Closure.",
     "tokens_of",
     "Token.",
     "pipe",

@@ -13,26 +13,22 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any
 
-import redis
 import structlog
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
 
-from web.backoff import Backoff
+from trades.broker import broker, broker_backoff
 
 CUSTOMERS_PER_TURN_MAX = 100  # as many as one Execute carries
 BELL_SECONDS_MAX = 2  # after a lost message a lane stays silent no longer than this
 LINGER_SECONDS = 0.01  # how long a worker that found more than one customer waits for more
 AWAKE_SECONDS = 0.5  # how long a worker counts as awake after its last batch, even if it died in that turn
 COLLECT_SECONDS_MAX = 1.0  # how long a worker collects rings before it lets Celery speak to it again
-BROKER_RETRY_SECONDS = 1.0  # how long a process sends no rings after the broker failed
 
 log = structlog.get_logger()
-broker_backoff = Backoff(BROKER_RETRY_SECONDS)
 _served: frozenset[int] | None = None
 
 
@@ -185,28 +181,6 @@ def _send_message(lane: int, **more: Any) -> None:
             "interval_max": 0,
         },
     )
-
-
-def broker() -> redis.Redis:
-    """Return this process's client of the broker.
-
-    Raises:
-        ConnectionError: The broker is RabbitMQ.
-    """
-    if settings.BROKER_IS_RABBITMQ:
-        raise redis.ConnectionError("RabbitMQ has no sets")
-    return _connect(settings.BROKER_URL)
-
-
-@cache
-def _connect(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, health_check_interval=5)
-
-
-def forget_broker() -> None:
-    """Connect anew when the broker is next needed, and forget that it failed; for a forked process."""
-    _connect.cache_clear()
-    broker_backoff.stop()
 
 
 # One call however many lanes are rung; a pipeline of as many commands costs four times as much. Returns the lanes whose

@@ -155,6 +155,7 @@ class StaffReportTarget(Target[StaffReport]):
     """How a trade ended, as a member of staff entered it."""
 
     def load(self, key: str) -> StaffReport:
+        """Return the report with this id."""
         rows = StaffReport.objects.select_related("trade", "entered_by")
         return _found(rows.filter(id=_number(key)).first())
 

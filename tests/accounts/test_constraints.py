@@ -45,6 +45,10 @@ def adjustment_of_shares(change: str, price: str, ticker: str = "AAPL") -> str:
     """
 
 
+WATCHLISTS = """
+    INSERT INTO accounts_watchlist (id, customer_id, name, tickers, is_default)
+    SELECT gen_random_uuid(), {0}, name, '{{}}', {3} FROM unnest(ARRAY['{1}', '{2}']) AS name
+"""
 ATTEMPTS = [
     ("adjustment_moves_something", adjustment(change=0)),
     ("adjustment_of_shares_is_of_whole_ones", adjustment_of_shares("1.5", "10")),
@@ -147,8 +151,9 @@ ATTEMPTS = [
         "INSERT INTO accounts_token (id, customer_id, name, token_hash, key_id, secret_hash, scopes) "
         "VALUES (gen_random_uuid(), 0, '', 'a', 'b', 'c', '[]')",
     ),
-    ("watched_once", "INSERT INTO accounts_watched (customer_id, ticker) VALUES (%(alice)s, 'KO'), (%(alice)s, 'KO')"),
-    ("accounts_watched_customer_id_fk", "INSERT INTO accounts_watched (customer_id, ticker) VALUES (0, 'KO')"),
+    ("one_watchlist_of_a_name", WATCHLISTS.format("%(alice)s", "a", "a", "false")),
+    ("one_default_watchlist", WATCHLISTS.format("%(alice)s", "a", "b", "true")),
+    ("accounts_watchlist_customer_id_fk", WATCHLISTS.format("0", "a", "b", "false")),
 ]
 
 

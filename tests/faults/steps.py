@@ -22,7 +22,6 @@ from celery import Celery, current_app
 from django.db import Error, OperationalError, connection, connections
 
 from exchange import gateway
-from trades import lane
 from web.http import NoAnswer
 
 IDLE_IN_TRANSACTION_MS = 300
@@ -159,7 +158,7 @@ def _become(work: Callable[[], Any], steps: Steps) -> None:
     code = 1
     try:
         # Nothing that the test's process has open is ours.
-        lane.forget_broker()
+        broker.forget_broker()
         current_app._after_fork()  # type: ignore[attr-defined]
         gateway._http.clear()
         settings = connection.settings_dict["OPTIONS"]
