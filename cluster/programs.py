@@ -121,6 +121,7 @@ class Programs:
             "NUM_PROXIES": "1",
             "TRUSTED_PROXY_COUNT": "1",
             "WEBHOOKS_TO_PRIVATE_ADDRESSES": "true",
+            "DEMO": "true",
             "LOG_FORMAT": "json",
         }
 
