@@ -153,20 +153,6 @@ def _pop_customers(lane: int, collected: int) -> tuple[set[int], int]:
     return set(map(int, customer_ids)), next_lane
 
 
-def depths() -> list[tuple[int, int]]:
-    """Return for each lane the number of messages in its queue and of customers that have rung.
-
-    Raises:
-        RedisError: The broker failed, or it is RabbitMQ.
-    """
-    with broker().pipeline(transaction=False) as pipe:
-        for lane in range(settings.LANES):
-            pipe.llen(queue_key(lane))
-            pipe.scard(rung_key(lane))
-        found = pipe.execute()
-    return list(zip(found[::2], found[1::2], strict=True))
-
-
 def _send_message(lane: int, **more: Any) -> None:
     # When RabbitMQ has closed a connection, the first use notices it; each further try opens another, to the next node.
     current_app.send_task(

@@ -26,7 +26,7 @@ from office.actions.door import offered
 from office.actions.targets import DESK
 from office.models import Case, Job, Proof, Proposal, Reconciliation
 from office.pages import business
-from trades import lane, queries
+from trades import backlog, lane, queries
 from trades.controls import rules
 from trades.explanation import age_in_words
 
@@ -177,7 +177,7 @@ def _lanes(now: datetime) -> dict[str, Any]:
         lags[number] = max(lags[number], due.seconds)
         waiting[number] += 1
     try:
-        depths = lane.depths()
+        depths = backlog.depths()
     except RedisError:
         depths = None
     rows = [

@@ -8,7 +8,7 @@ from django.core.cache import cache
 
 from accounts import tokens
 from accounts.models import Customer
-from trades import lane
+from trades import backlog, lane
 from web import rate_limits
 
 
@@ -34,4 +34,4 @@ def test_every_key_begins_with_the_prefix(
     for name in named:
         assert any(key.startswith(settings.KEY_PREFIX + name) for key in keys), name
     assert [key for key in keys if not key.startswith(settings.KEY_PREFIX)] == []
-    assert lane.depths()[lane.lane_of(bob.id)] == (1, 1)
+    assert backlog.depths()[lane.lane_of(bob.id)] == (1, 1)

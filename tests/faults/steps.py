@@ -22,6 +22,7 @@ from celery import Celery, current_app
 from django.db import Error, OperationalError, connection, connections
 
 from exchange import gateway
+from trades.broker import forget_broker
 from web.http import NoAnswer
 
 IDLE_IN_TRANSACTION_MS = 300
@@ -158,7 +159,7 @@ def _become(work: Callable[[], Any], steps: Steps) -> None:
     code = 1
     try:
         # Nothing that the test's process has open is ours.
-        broker.forget_broker()
+        forget_broker()
         current_app._after_fork()  # type: ignore[attr-defined]
         gateway._http.clear()
         settings = connection.settings_dict["OPTIONS"]

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from exchange import clock_skew, gateway
 from exchange.messages import Unknown
-from trades import lane, queries
+from trades import backlog, queries
 from trades.controls import Kind, Rules, in_force
 from trades.models import NEEDS_REVIEW, Report
 
@@ -61,7 +61,7 @@ def status_now() -> dict[str, Any]:
 
 def _broker() -> str:
     try:
-        depths = lane.depths()
+        depths = backlog.depths()
     except RedisError as error:
         return f"unreachable: {error}"
     return f"{sum(messages for messages, _ in depths)} messages, {sum(rung for _, rung in depths)} customers have rung"

@@ -1,0 +1,20 @@
+"""How much waits in the lanes."""
+
+from django.conf import settings
+
+from trades.broker import broker
+from trades.lane import queue_key, rung_key
+
+
+def depths() -> list[tuple[int, int]]:
+    """Return for each lane the number of messages in its queue and of customers that have rung.
+
+    Raises:
+        RedisError: The broker failed, or it is RabbitMQ.
+    """
+    with broker().pipeline(transaction=False) as pipe:
+        for lane in range(settings.LANES):
+            pipe.llen(queue_key(lane))
+            pipe.scard(rung_key(lane))
+        found = pipe.execute()
+    return list(zip(found[::2], found[1::2], strict=True))
