@@ -25,9 +25,10 @@ BEGIN;
 SELECT FROM accounts_balance WHERE customer_id = :customer FOR NO KEY UPDATE;
 UPDATE accounts_balance SET amount = amount + :cash, modified_at = now()
 WHERE customer_id = :customer RETURNING amount AS cash_left \gset
-INSERT INTO accounts_position AS p (customer_id, ticker, quantity, held, average_price)
-VALUES (:customer, 'AAPL', :quantity, 0, 100)
-ON CONFLICT (customer_id, ticker) DO UPDATE SET quantity = p.quantity + :shares, modified_at = now()
+INSERT INTO accounts_position AS p (customer_id, ticker, quantity, held, cost)
+VALUES (:customer, 'AAPL', :quantity, 0, :amount)
+ON CONFLICT (customer_id, ticker) DO UPDATE
+SET quantity = p.quantity + :shares, cost = p.cost + :side * :amount, modified_at = now()
 RETURNING quantity AS shares_left \gset
 INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price)
 VALUES (:customer, '', CASE :side::int WHEN 1 THEN 'buy' ELSE 'sell' END, :trade::uuid, :cash::numeric, :cash_left::numeric, 100),
