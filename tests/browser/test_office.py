@@ -183,7 +183,7 @@ def test_a_placed_trade_is_rung_for_asked_about_and_cancelled(
     browser.go(f"/admin/trades/trade/{waits.id}/change/")
     browser.until_text("It waits for the customer's trade in flight")
     press(browser, "Ring the lane")
-    browser.until_text("was rung")
+    browser.until_text("Rang lane")
     press(browser, "Ask the exchange now")
     browser.until_text("The exchange says: not known.")
     press(browser, "Cancel")
