@@ -168,13 +168,13 @@ def test_two_sweeps_at_once_ask_and_ring_as_one_does(
     take_turn([person.id for person in crowd], "test")
     Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2026-01-01T00:00Z")
     asked: list[Any] = []
-    ask = sweep.gateway.ask
+    ask = sweep.gateway.ask_with_time
 
     def note(trade_id: UUID) -> Any:
         asked.append(trade_id)
         return ask(trade_id)
 
-    monkeypatch.setattr(sweep.gateway, "ask", note)
+    monkeypatch.setattr(sweep.gateway, "ask_with_time", note)
     counts = together(*[sweep.ask_exchange] * TURNS_AT_ONCE)
     assert sum(counts) == CUSTOMERS
     assert sorted(asked) == sorted(trade.id for trade in trades)
