@@ -20,6 +20,7 @@ from tests.people import open_account
 PROJECT = Path(__file__).resolve().parents[2]
 PRODUCTION = {
     "PRODUCTION": "true",
+    "DEMO": "false",
     "TLS": "true",
     "DEBUG": "false",
     "ALLOWED_HOSTS": "broker.example.com",
