@@ -205,12 +205,12 @@ def test_with_all_webs_overloaded(
 
 def test_with_no_web_at_all(brokerage: Brokerage, balancer: Balancer, keys: Keys, orders: Callable[[], int]) -> None:
     supervisor = brokerage.processes()["supervisord"]
+    webs = [*family(brokerage, "web.1"), *family(brokerage, "web.2")]  # asked of the supervisor, so before it stops
     before, program = orders(), Program(balancer, keys)
     os.kill(supervisor, signal.SIGSTOP)
     try:
-        for name in ("web.1", "web.2"):
-            for process in family(brokerage, name):
-                process.kill()
+        for process in webs:
+            process.kill()
         until(lambda: set(balancer.states().values()) == {"DOWN"}, 10)
         with program.running():
             time.sleep(2)
