@@ -28,7 +28,7 @@ WHERE customer_id = :customer RETURNING amount AS cash_left \gset
 INSERT INTO accounts_position AS p (customer_id, ticker, quantity, held, cost)
 VALUES (:customer, 'AAPL', :quantity, 0, :amount)
 ON CONFLICT (customer_id, ticker) DO UPDATE
-SET quantity = p.quantity + :shares, cost = p.cost + :side * :amount, modified_at = now()
+SET quantity = p.quantity + :shares, cost = p.cost - :cash::numeric, modified_at = now()
 RETURNING quantity AS shares_left \gset
 INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price)
 VALUES (:customer, '', CASE :side::int WHEN 1 THEN 'buy' ELSE 'sell' END, :trade::uuid, :cash::numeric, :cash_left::numeric, 100),
