@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +67,17 @@ class Shell:
         self.process.stdin.flush()
         lines = list(iter(self.process.stdout.readline, "END\n"))
         return "".join(lines).strip()
+
+
+@pytest.fixture
+def brokerage() -> Iterator[Brokerage]:
+    """One of its own: the demo customer must not have traded before."""
+    folder = Path(tempfile.mkdtemp(prefix="brokerage-tutorial-"))
+    try:
+        with Brokerage(folder / "var", {"web": 2, "lanes": 2}) as it:
+            yield it
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
