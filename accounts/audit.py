@@ -19,7 +19,7 @@ WORK_MEM = "64MB"  # the database's memory for one sort or hash; larger ones use
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What must hold, and the statement that finds violations.
+    """A rule that must hold, and the SQL statement that finds its violations.
 
     The statement returns a row for each violation: ids, named as in the API, and `detail`, a sentence.
     """

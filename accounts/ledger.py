@@ -64,7 +64,7 @@ def part_of_cost(cost: Decimal, quantity: int, of: int) -> Decimal:
 
 @dataclass(slots=True)
 class Shares:
-    """What a customer holds of one stock, and what it cost in all, USD."""
+    """A customer's shares of one stock, and their total cost in USD."""
 
     quantity: int = 0
     held: int = 0

@@ -135,7 +135,7 @@ class Position(models.Model):
 
     @property
     def average_price(self) -> Decimal:
-        """What a share cost on average, USD; 0 without shares."""
+        """The average cost of a share, USD; 0 without shares."""
         average = self.cost / self.quantity if self.quantity else Decimal(0)
         return average.quantize(Decimal("0.0001"), ROUND_HALF_EVEN)
 

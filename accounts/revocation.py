@@ -1,4 +1,4 @@
-"""What ends when an account's security changes: tokens (with the webhooks they made), and sessions.
+"""Revoke tokens, with the webhooks they made, and end sessions when an account's security changes.
 
 | what happened | tokens | sessions |
 | --- | --- | --- |

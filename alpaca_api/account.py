@@ -70,7 +70,7 @@ class ConfigurationView(AlpacaView):
 
     @extend_schema(operation_id="alpacaGetConfigurations", responses=schema.AlpacaAccountConfigurationSerializer)
     def get(self, request: Request) -> Response:
-        """What is set."""
+        """Your account's configuration."""
         return Response(self._shown(Configuration.objects.filter(customer_id=self.customer_id).first()))
 
     @extend_schema(

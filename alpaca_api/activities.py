@@ -1,4 +1,4 @@
-"""What happened in the account: fills, deposits, withdrawals, adjustments."""
+"""Account activities: fills, deposits, withdrawals, adjustments."""
 
 from datetime import date, datetime, time, timedelta
 from functools import reduce
@@ -64,7 +64,7 @@ NONE = Q(pk__in=[])
 
 
 class ActivitiesView(AlpacaView):
-    """What happened in the account."""
+    """Account activities."""
 
     @extend_schema(
         operation_id="alpacaListActivities",
@@ -115,7 +115,7 @@ class ActivitiesView(AlpacaView):
 
 
 class ActivitiesOfTypeView(ActivitiesView):
-    """What happened in the account, of one type."""
+    """Account activities of one type."""
 
     @extend_schema(
         operation_id="alpacaListActivitiesOfType",

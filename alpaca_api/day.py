@@ -25,7 +25,7 @@ class Day:
 
     @property
     def equity_before(self) -> Decimal | None:
-        """What the account was worth at the previous close; None where a price is not known."""
+        """The account's value at the previous close; None if a price isn't known."""
         return equity.equity([self.held], lambda ticker: [self._close(ticker)])[0]
 
     def profit(self, position: Position) -> tuple[Decimal, Decimal] | None:

@@ -1,4 +1,4 @@
-"""What the OpenAPI schema shows as sent to this API and answered by it, by operation: the same day as our own API's."""
+"""Example requests and answers of this API in the OpenAPI schema, by operation: the same day as our own API's."""
 
 from typing import Any
 
