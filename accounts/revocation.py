@@ -28,9 +28,7 @@ from accounts.models import Customer
 log = structlog.get_logger()
 
 
-def revoke_access(
-    customer: Customer, *, why: str, tokens_too: bool = True, keep_session: str | None = None, tell: bool = True
-) -> None:
+def revoke_access(customer: Customer, *, why: str, tokens_too: bool = True, keep_session: str | None = None) -> None:
     """End a customer's sessions, and their tokens unless `tokens_too` is false, and tell them by mail if any ended.
 
     Idempotent: a second call finds nothing to end, and sends no mail.
@@ -44,7 +42,7 @@ def revoke_access(
     for session in sessions:
         session.end()
     log.info("access revoked", customer=customer.pk, why=why, tokens=ended_tokens, sessions=len(sessions))
-    if tell and ended_tokens:
+    if ended_tokens:
         context = {"why": why, "tokens": ended_tokens, "user": customer}
         get_adapter().send_mail("account/email/access_revoked", customer.email, context)
 
