@@ -73,6 +73,7 @@ def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:
     assert "not" in line
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["SECRET_KEY", "EXCHANGE_SECRET"])
 def test_a_setting_that_is_missing_is_one_line(name: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != name}
@@ -91,6 +92,7 @@ def test_switches_take_the_usual_words(value: str, is_on: bool, monkeypatch: pyt
     assert environment_settings.switch("SWITCH", default=not is_on) is not is_on
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", ["lanes", "sweep"])
 def test_what_sends_trades_must_know_where_reports_are_to_come(command: str) -> None:
     done = manage(command, CALLBACK_URL="")
@@ -111,6 +113,7 @@ def test_demo_accounts_are_made_only_where_somebody_says_so(db: None, settings: 
     assert not Customer.objects.exists()
 
 
+@pytest.mark.process
 def test_production_refuses_to_start_with_demo_data() -> None:
     done = manage("check", **PRODUCTION, PRODUCTION="1", DEMO="1")
     assert "DEMO must be off" in done.stderr

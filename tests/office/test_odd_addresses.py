@@ -16,12 +16,22 @@ from accounts.models import Adjustment, Customer
 from exchange.models import Stock
 from office import cases
 from office.actions import ACTIONS
-from office.actions.targets import ADJUSTMENT, CASE, CUSTOMER, TRADE
+from office.actions.targets import (
+    ADJUSTMENT,
+    CASE,
+    CUSTOMER,
+    PROOF,
+    PROPOSAL,
+    STAFF_MEMBER,
+    STAFF_REPORT,
+    TRADE,
+    Target,
+)
 from office.cases import Finding, Kind
-from office.models import AuditEntry, Case
+from office.models import AuditEntry, Case, Proof, Proposal
 from office.roles import Role
 from tests.office.conftest import signed_in
-from trades.models import Trade
+from trades.models import StaffReport, Trade
 
 # One value of each kind.
 TEXTS = ("", "\x00", "a\x00b", "%_\\", "'\"", "\ud800", "\U0001f600" * 50, "x" * 5000, "[{}]", "../..", "\r\n", "{0}%s")
@@ -80,20 +90,36 @@ def test_other_pages_take_anything(owner: Client, alice: Customer, name: str) ->
         assert owner.get(reverse(f"admin:{name}"), asked).status_code in {200, 302, 400}, (name, value)
 
 
+def key_of_target(target: Target, alice: Customer) -> str:
+    """Return what an action's address ends in, of a target that the action may be done to."""
+    if target is STAFF_MEMBER:
+        member, _ = Customer.objects.update_or_create(email="member@example.com", defaults={"is_staff": True})
+        return f"{member.id}/"
+    if target is ADJUSTMENT:
+        made = Adjustment.objects.create(customer=alice, change=5, reason_code="error", reason="x", asked_by=alice)
+    elif target is PROPOSAL:
+        made = Proposal.objects.create(action="prove", subject="Prove the books", asked_by=alice)
+    elif target is STAFF_REPORT:
+        entered = {"status": "REJECTED", "reason": "-", "entered_by": alice}
+        made, _ = StaffReport.objects.get_or_create(trade=Trade.objects.get(), approved=None, defaults=entered)
+    elif target is PROOF:
+        made = Proof.objects.create(took_ms=1, ok=True, customers=0, trades=0, postings=0, violations_count=0)
+    elif target in {CUSTOMER, TRADE, CASE}:
+        made = {CUSTOMER: alice, TRADE: Trade.objects.get(), CASE: Case.objects.get()}[target]
+    else:
+        return ""  # a page
+    return f"{made.pk}/"
+
+
 @pytest.mark.parametrize("name", ACTIONS)
 def test_every_field_of_an_action_takes_anything(owner: Client, alice: Customer, name: str, exchange) -> None:
     Stock.objects.create(ticker="AAPL", name="Apple")
     cases.open_cases([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
-    target = {CUSTOMER: f"{alice.id}/", TRADE: f"{Trade.objects.get().id}/", CASE: f"{Case.objects.get().id}/"}.get(
-        ACTIONS[name].target, ""
-    )
-    if ACTIONS[name].target is ADJUSTMENT:
-        made = Adjustment.objects.create(customer=alice, change=5, reason_code="error", reason="x", asked_by=alice)
-        target = f"{made.id}/"
     good = {"reason": "x", "text": "x", "change": "1", "kind": "error", "ticker": "", "price": "", "confirm": "HALT"}
     for field in ACTIONS[name].form.base_fields:
         for value in VALUES:
             sent = good | {field: value.replace("\ud800", "\ufffd"), "next": value.replace("\ud800", "\ufffd")}
+            target = key_of_target(ACTIONS[name].target, alice)
             answer = owner.post(f"/admin/do/{name}/{target}", sent)
             assert answer.status_code in {302, 422}, (name, field, value)
     for value in VALUES:

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import Customer
+from exchange import prices
 from tests.conftest import StandInExchange
 from tests.people import open_account
 from trades import checks
@@ -127,6 +128,7 @@ def test_too_many_orders_and_no_price(listed: StandInExchange, alice: Customer, 
     set_control(Kind.NOTIONAL_MAX, True, reason="-", by=sam, value=Decimal(1000))
     listed.faults(down=True)
     checks.forget()
+    prices.forget()
     answer = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")
     assert answer.status_code == 422
     assert "There is no price right now" in answer.content.decode()

@@ -61,14 +61,16 @@ def review(request: HttpRequest, ticker: str) -> HttpResponse:
             stock_context(request, found) | {"ticket": TicketForm(ticker, initial=initial)},
         )
     form = TicketForm(found.ticker, request.GET)
-    if form.is_valid() and _may_place(request, form):
+    if form.is_valid():
+        # The estimate waits for a price where it must, so that the checks know one.
         made = estimate_trade(
             current_customer_id(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
         )
-        if not (problem := _problem(made)):
-            context = {"stock": found, "estimate": made, "key": uuid4(), "market_at": market.clock()}
-            return render(request, "trades/review.html", context)
-        form.add_error("quantity", problem)
+        if _may_place(request, form):
+            if not (problem := _problem(made)):
+                context = {"stock": found, "estimate": made, "key": uuid4(), "market_at": market.clock()}
+                return render(request, "trades/review.html", context)
+            form.add_error("quantity", problem)
     return render(request, "trades/ticket.html", stock_context(request, found) | {"ticket": form}, status=422)
 
 
