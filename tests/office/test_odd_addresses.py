@@ -5,9 +5,11 @@ each in every place, so that a value that breaks one parameter cannot break anot
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
 
@@ -90,8 +92,9 @@ def test_other_pages_take_anything(owner: Client, alice: Customer, name: str) ->
         assert owner.get(reverse(f"admin:{name}"), asked).status_code in {200, 302, 400}, (name, value)
 
 
-def key_of_target(target: Target, alice: Customer) -> str:
+def key_of_target(target: Target[Any], alice: Customer) -> str:
     """Return what an action's address ends in, of a target that the action may be done to."""
+    made: Model
     if target is STAFF_MEMBER:
         member, _ = Customer.objects.update_or_create(email="member@example.com", defaults={"is_staff": True})
         return f"{member.id}/"
