@@ -4,18 +4,19 @@ import csv
 from datetime import timedelta
 from io import StringIO
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts import funding, queries, statement_document, tokens
 from accounts.forms import AmountForm, ProfileForm, TokenForm
@@ -24,9 +25,11 @@ from accounts.models import CASH, Posting
 from accounts.sign_ins import sign_ins_of
 from accounts.statements import Month, NoStatement, Statement, months_of, statement_of
 from web.current_customer import current_customer, current_customer_id
+from web.sign_in import form_of, page_at, signed_in
 from web.templatetags.figures import usd
 
 LINES_A_PAGE = 25
+AMOUNT_LENGTH_MAX = 32  # of an amount in an address, in characters
 LINES_A_FILE = 20_000  # of the ledger as CSV: about 3 MB
 CSV = "text/csv; charset=utf-8"
 CSV_COLUMNS = (
@@ -46,7 +49,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-@login_required
+@signed_in
 @require_GET
 def cash(request: HttpRequest) -> HttpResponse:
     """Cash: what there is, in and out, and the ledger."""
@@ -72,12 +75,17 @@ def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> Htt
             "next": lines[-1].id if len(found) > len(lines) else None,
             "files": range(1, _files_of(queries.postings_of(customer_id)) + 1),
             "is_first": not before,
-            "deposit": AmountForm(auto_id="deposit_%s", initial={"key": uuid4()}),
-            "withdraw": AmountForm(auto_id="withdraw_%s", initial={"key": uuid4()}),
+            "deposit": _amount_form(request, "deposit"),
+            "withdraw": _amount_form(request, "withdraw"),
         }
         | forms,
         status=status,
     )
+
+
+def _amount_form(request: HttpRequest, verb: str) -> AmountForm:
+    amount = request.GET.get(verb, "")[:AMOUNT_LENGTH_MAX]
+    return AmountForm(auto_id=f"{verb}_%s", initial={"key": uuid4(), "amount": amount})
 
 
 def _with_shares(customer_id: int, lines: list[Posting]) -> list[dict[str, Any]]:
@@ -90,15 +98,20 @@ def _with_shares(customer_id: int, lines: list[Posting]) -> list[dict[str, Any]]
     return [{"posting": line, "shares": moved.get(line.cause)} for line in lines]
 
 
-@login_required
-@require_POST
+def _cash_again(request: HttpRequest) -> str:
+    """Return the address of the cash page, with the amount that was entered."""
+    verb = request.path.rpartition("/")[2]
+    amount = request.POST.get("amount", "")
+    return f"{reverse('cash')}?{urlencode({verb: amount})}" if amount else reverse("cash")
+
+
+@form_of(_cash_again)
 def deposit(request: HttpRequest) -> HttpResponse:
     """Bring cash in."""
     return _transfer(request, "deposit")
 
 
-@login_required
-@require_POST
+@form_of(_cash_again)
 def withdraw(request: HttpRequest) -> HttpResponse:
     """Take cash out."""
     return _transfer(request, "withdraw")
@@ -130,7 +143,7 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
     return _cash(request, {verb: form}, status=422)
 
 
-@login_required
+@signed_in
 @require_GET
 def ledger_csv(request: HttpRequest) -> HttpResponse:
     """Answer with postings as CSV, oldest first: LINES_A_FILE of them, in the file that `part` asks for."""
@@ -187,14 +200,14 @@ def _csv(postings: QuerySet[Posting]) -> str:
     return file.getvalue()
 
 
-@login_required
+@signed_in
 @require_GET
 def statements(request: HttpRequest) -> HttpResponse:
     """The list of statements."""
     return render(request, "accounts/statements.html", {"months": months_of(current_customer_id(request))})
 
 
-@login_required
+@signed_in
 @require_GET
 def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
     """One month."""
@@ -203,7 +216,7 @@ def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
     return render(request, "accounts/statement.html", {"statement": made, "parts": parts})
 
 
-@login_required
+@signed_in
 @require_GET
 def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
     """One month, on pdf."""
@@ -223,7 +236,7 @@ def _statement(request: HttpRequest, year: int, month: int) -> Statement:
         raise Http404 from None
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
     """Profile and appearance, and the way to everything else about the account."""
@@ -237,7 +250,7 @@ def account(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/account.html", {"form": form}, status=422 if form.errors else 200)
 
 
-@login_required
+@signed_in
 @never_cache
 @require_http_methods(["GET", "POST"])
 def api_tokens(request: HttpRequest) -> HttpResponse:
@@ -261,8 +274,7 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
     )
 
 
-@login_required
-@require_POST
+@form_of(page_at("tokens"))
 def end_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """End a token at once."""
     queries.tokens_of(current_customer_id(request)).filter(id=token_id).delete()

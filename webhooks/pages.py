@@ -5,14 +5,14 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
 from web.current_customer import current_customer_id
+from web.sign_in import form_of, page_at, signed_in
 from webhooks import subscriptions
 from webhooks.addresses import AddressRefused
 from webhooks.models import Delivery, Webhook
@@ -33,7 +33,7 @@ class WebhookForm(forms.Form):
     )
 
 
-@login_required
+@signed_in
 @never_cache
 @require_http_methods(["GET", "POST"])
 def hooks(request: HttpRequest) -> HttpResponse:
@@ -70,7 +70,7 @@ def _mine(request: HttpRequest, webhook_id: UUID) -> Webhook:
     return hook
 
 
-@login_required
+@signed_in
 @require_GET
 def hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Show one webhook with the log of what was posted to it, newest first."""
@@ -96,8 +96,7 @@ def _in_words(answer: str) -> str:
     return f"Your server answered {answer}." if answer.startswith("HTTP ") else answer
 
 
-@login_required
-@require_POST
+@form_of(page_at("webhook", "webhook_id"))
 def test_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Post an event about nothing to a webhook, once."""
     mine = _mine(request, webhook_id)
@@ -112,8 +111,7 @@ def test_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     return redirect("webhook", mine.id)
 
 
-@login_required
-@require_POST
+@form_of(page_at("webhook", "webhook_id"))
 def pause_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Pause a webhook, or resume it."""
     mine = _mine(request, webhook_id)
@@ -129,9 +127,8 @@ def pause_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     return redirect("webhook", mine.id)
 
 
-@login_required
+@form_of(page_at("webhook", "webhook_id"))
 @never_cache
-@require_POST
 def rotate_secret(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Replace the secret of a webhook; the new one is shown once, in this answer."""
     mine = _mine(request, webhook_id)
@@ -145,8 +142,7 @@ def rotate_secret(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     return render(request, "webhooks/webhooks.html", context)
 
 
-@login_required
-@require_POST
+@form_of(page_at("webhook", "webhook_id"))
 def send_again(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Post one delivery of a webhook again."""
     mine = _mine(request, webhook_id)
@@ -163,8 +159,7 @@ def send_again(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     return redirect("webhook", mine.id)
 
 
-@login_required
-@require_POST
+@form_of(page_at("webhooks"))
 def delete_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Delete a webhook and the log of its deliveries."""
     _mine(request, webhook_id).delete()

@@ -6,14 +6,13 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from accounts import queries as accounts
 from exchange.messages import storable
@@ -26,6 +25,7 @@ from trades.models import FINAL, Status, Trade
 from trades.pages.home import NOTHING_NEW
 from trades.search import TradeFilter, find_trades
 from web.current_customer import current_customer_id
+from web.sign_in import form_of, page_at, signed_in
 
 TRADES_A_PAGE = 25
 TICKERS_MAX = 200  # that a search for a company can match
@@ -54,7 +54,7 @@ class FilterForm(forms.Form):
     until = DayField(required=False, label="To")
 
 
-@login_required
+@signed_in
 @require_GET
 def trades(request: HttpRequest) -> HttpResponse:
     """List the customer's trades, newest first."""
@@ -129,7 +129,7 @@ def _trade_context(found: Trade) -> dict[str, Any]:
     }
 
 
-@login_required
+@signed_in
 @require_GET
 def trade(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     """Show one trade with its history."""
@@ -138,7 +138,7 @@ def trade(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     return render(request, "trades/trade.html", _trade_context(found) | {"halt": halt})
 
 
-@login_required
+@signed_in
 @require_GET
 def live(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     """Refresh a page that shows the trade as `seen`; answer 204 if it hasn't changed."""
@@ -148,8 +148,7 @@ def live(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     return render(request, "trades/live.html", _trade_context(found))
 
 
-@login_required
-@require_POST
+@form_of(page_at("trade", "trade_id"))
 def cancel(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     """Cancel a trade that hasn't been sent."""
     try:
@@ -163,7 +162,7 @@ def cancel(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     return redirect(reverse("trade", args=[trade_id]))
 
 
-@login_required
+@signed_in
 @require_GET
 def confirmation(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     """Answer with the confirmation of a FILLED trade, as PDF."""

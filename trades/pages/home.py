@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
@@ -14,6 +13,7 @@ from trades.halts import halt_of
 from trades.models import Status, Trade
 from trades.valuation import PERIODS, Period
 from web.current_customer import current_customer_id
+from web.sign_in import signed_in
 
 OPEN_SHOWN = 10
 NOTHING_NEW = 204  # htmx leaves the page as it is
@@ -24,7 +24,7 @@ def period_of(request: HttpRequest) -> Period:
     return PERIODS.get(request.GET.get("range", ""), PERIODS["1D"])
 
 
-@login_required
+@signed_in
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
     """Show what the account is worth, its positions, open trades and watchlist."""
@@ -56,7 +56,7 @@ def _open(customer_id: int) -> dict[str, Any]:
     return {"trades": trades, "seen": "-".join(f"{trade.sequence}{trade.status[0]}" for trade in trades)}
 
 
-@login_required
+@signed_in
 @require_GET
 def open_trades(request: HttpRequest) -> HttpResponse:
     """Refresh the open trades of a page that shows the ones in `seen`; answer 204 if they haven't changed."""

@@ -3,11 +3,10 @@
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
 from django.db.models import Case, IntegerField, Q, QuerySet, Value, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from accounts import queries as accounts
 from accounts import watchlists
@@ -20,6 +19,7 @@ from trades.pages.tickets import TicketForm
 from trades.search import TradeFilter, find_trades
 from trades.valuation import PERIODS
 from web.current_customer import current_customer_id
+from web.sign_in import form_of, page_at, signed_in
 
 FOUND_MAX = 8
 RECENT_SHOWN = 5
@@ -33,7 +33,7 @@ def stock_or_404(ticker: str) -> Stock:
     return stock
 
 
-@login_required
+@signed_in
 @require_GET
 def stock(request: HttpRequest, ticker: str) -> HttpResponse:
     """Show a stock: its price and chart, the customer's position, and the ticket."""
@@ -63,7 +63,7 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
     }
 
 
-@login_required
+@signed_in
 @require_GET
 def search(request: HttpRequest) -> HttpResponse:
     """Find stocks by ticker or company name, as a list below the search field or as a page."""
@@ -90,8 +90,7 @@ def _found(words: str) -> QuerySet[Stock]:
     return listed.annotate(nearness=nearness).order_by("nearness", "ticker")[:FOUND_MAX]
 
 
-@login_required
-@require_POST
+@form_of(page_at("stock", "ticker"))
 def watch(request: HttpRequest, ticker: str) -> HttpResponse:
     """Add a stock to the watchlist, or remove it."""
     found = stock_or_404(ticker)

@@ -1,22 +1,24 @@
 """The ticket: estimate a trade, review it, place it."""
 
+from urllib.parse import urlencode
 from uuid import uuid4
 
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_POST
+from django.urls import reverse
+from django.views.decorators.http import require_GET
 
 from exchange import market, prices
 from trades import checks
 from trades.checks import PlacingRefused
 from trades.estimate import Estimate, estimate_trade
 from trades.halts import refusal
-from trades.models import Type
+from trades.models import Trade, Type
 from trades.pages.stocks import stock_context, stock_or_404
 from trades.pages.tickets import TicketForm
 from trades.place import TradeKeyReused, UnknownTicker, place_trade
 from web.current_customer import current_customer_id
+from web.sign_in import form_of, signed_in
 from web.templatetags.figures import usd
 
 
@@ -32,7 +34,7 @@ def _problem(estimate: Estimate) -> str:
     return f"You own no {estimate.ticker} to sell{ahead}."
 
 
-@login_required
+@signed_in
 @require_GET
 def estimate(request: HttpRequest, ticker: str) -> HttpResponse:
     """Show what the trade would come to, while the customer fills in the ticket."""
@@ -48,18 +50,28 @@ def estimate(request: HttpRequest, ticker: str) -> HttpResponse:
     return render(request, "trades/estimate.html", context)
 
 
-@login_required
+@signed_in
 @require_GET
 def review(request: HttpRequest, ticker: str) -> HttpResponse:
-    """Show the trade for confirmation. Places nothing; its key makes one trade of any number of confirmations."""
+    """Show the trade for confirmation. Places nothing; its key makes one trade of any number of confirmations.
+
+    With `edit`, show the ticket with what was entered. With the key of a trade that was placed, go to that trade.
+    """
     found = stock_or_404(ticker)
-    if "quantity" not in request.GET:
-        initial = {"type": request.GET.get("type", "BUY")}
+    if "quantity" not in request.GET or "edit" in request.GET:
+        initial = {"type": request.GET.get("type", "BUY"), "quantity": request.GET.get("quantity", "")}
         return render(
             request,
             "trades/ticket.html",
             stock_context(request, found) | {"ticket": TicketForm(ticker, initial=initial)},
         )
+    key = request.GET.get("key", "")
+    if not _is_key(key):
+        key = str(uuid4())
+    elif placed := Trade.objects.filter(
+        customer_id=current_customer_id(request), idempotency_key=f"page-{key}"
+    ).first():
+        return redirect("trade", placed.id)
     form = TicketForm(found.ticker, request.GET)
     if form.is_valid():
         # The estimate waits for a price where it must, so that the checks know one.
@@ -68,10 +80,14 @@ def review(request: HttpRequest, ticker: str) -> HttpResponse:
         )
         if _may_place(request, form):
             if not (problem := _problem(made)):
-                context = {"stock": found, "estimate": made, "key": uuid4(), "market_at": market.clock()}
+                context = {"stock": found, "estimate": made, "key": key, "market_at": market.clock()}
                 return render(request, "trades/review.html", context)
             form.add_error("quantity", problem)
     return render(request, "trades/ticket.html", stock_context(request, found) | {"ticket": form}, status=422)
+
+
+def _is_key(key: str) -> bool:
+    return 1 <= len(key) <= 64 and key.isascii() and key.isprintable()
 
 
 def _may_place(request: HttpRequest, form: TicketForm) -> bool:
@@ -84,8 +100,13 @@ def _may_place(request: HttpRequest, form: TicketForm) -> bool:
     return True
 
 
-@login_required
-@require_POST
+def _review_again(request: HttpRequest, ticker: str) -> str:
+    """Return the address of the review of what was entered. With its key it is still the same trade."""
+    entered = {name: request.POST[name] for name in ("type", "quantity", "key") if name in request.POST}
+    return f"{reverse('review', args=[ticker])}?{urlencode(entered)}"
+
+
+@form_of(_review_again)
 def place(request: HttpRequest, ticker: str) -> HttpResponse:
     """Place the trade that was reviewed.
 
@@ -94,7 +115,7 @@ def place(request: HttpRequest, ticker: str) -> HttpResponse:
     found = stock_or_404(ticker)
     form = TicketForm(found.ticker, request.POST)
     key = request.POST.get("key", "")
-    if not (form.is_valid() and 1 <= len(key) <= 64 and key.isascii() and key.isprintable()):
+    if not (form.is_valid() and _is_key(key)):
         return render(request, "trades/ticket.html", stock_context(request, found) | {"ticket": form}, status=422)
     asked = form.cleaned_data
     try:

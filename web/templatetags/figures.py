@@ -90,6 +90,12 @@ def sign(value: Decimal | None) -> str:
 
 
 @register.filter
+def incoming(change: Decimal) -> str:
+    """Return the CSS class of money that moved: `gain` where it came in. What was paid is no loss."""
+    return "gain" if change > 0 else ""
+
+
+@register.filter
 def moment(at: datetime | None, style: str = "") -> SafeString | str:
     """Show a time in the customer's time zone, as an element whose title is the exact time.
 

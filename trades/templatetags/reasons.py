@@ -1,0 +1,31 @@
+"""Template filters that tell customers about their own trades."""
+
+from django import template
+
+from trades.models import Reason, Trade
+
+register = template.Library()
+
+TOLD_TO_CUSTOMERS = {
+    Reason.INSUFFICIENT_FUNDS: "You did not have enough cash for it when its turn came.",
+    Reason.INSUFFICIENT_SHARES: "You did not have enough shares for it when its turn came.",
+    Reason.PAST_MARKET_HOURS: "The market was closed.",
+    Reason.EXCHANGE_ERROR: "The exchange could not execute it.",
+    Reason.UNKNOWN_TICKER: "The exchange does not list this stock.",
+    Reason.TICKER_HALTED: "Trading in this stock was halted.",
+    Reason.EXPIRED: "The exchange did not execute it in time. It will not be executed anymore.",
+    Reason.CANCELLED: "You cancelled it before it was sent.",
+}
+
+
+@register.filter
+def reason(trade: Trade) -> str:
+    """Tell a customer why a trade was rejected; empty unless it was."""
+    code = trade.reason_code
+    return TOLD_TO_CUSTOMERS.get(Reason(code), trade.reason) if code else ""
+
+
+@register.filter
+def status_word(trade: Trade) -> str:
+    """Return the status of a trade as customers read it. One that they cancelled is CANCELLED."""
+    return "CANCELLED" if trade.reason_code == Reason.CANCELLED else trade.status
