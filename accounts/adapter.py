@@ -1,8 +1,10 @@
-"""Sign-up opens an account. The rest of signing in is django-allauth's."""
+"""Sign-up opens an account, and second factors are encrypted. The rest of signing in is django-allauth's."""
 
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa.adapter import DefaultMFAAdapter
+from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 from django.http import HttpRequest
@@ -10,6 +12,7 @@ from django.http import HttpRequest
 from accounts.customers import open_account
 from accounts.models import Customer
 from accounts.sign_in_limits import TooManyAttempts, check_attempt
+from web import encryption
 
 
 class Adapter(DefaultAccountAdapter):
@@ -44,3 +47,22 @@ class Adapter(DefaultAccountAdapter):
             with transaction.atomic(durable=True):
                 open_account(user)
         return user
+
+
+class SecondFactors(DefaultMFAAdapter):
+    """Encrypts the secrets of authenticator apps and recovery codes at rest."""
+
+    def encrypt(self, text: str) -> str:
+        return encryption.encrypt(text)
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Decrypt a secret. One that was stored before secrets were encrypted is returned as it is.
+
+        Raises:
+            Undecryptable: The key is not among ours.
+        """
+        return encryption.decrypt(encrypted_text) if encryption.is_encrypted(encrypted_text) else encrypted_text
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        """Name the brokerage, as the device shows it, and the domain that a passkey belongs to."""
+        return super().get_public_key_credential_rp_entity() | {"name": settings.MFA_TOTP_ISSUER}

@@ -167,7 +167,16 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 PASSWORD_WORDS = ["brokerage"]  # words that make a password no harder to guess here
 ALLAUTH_TRUSTED_PROXY_COUNT = environment.number("TRUSTED_PROXY_COUNT", 0)
-MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_ADAPTER = "accounts.adapter.SecondFactors"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_FORMS = {
+    "add_webauthn": "accounts.passkeys.AddForm",
+    "authenticate_webauthn": "accounts.passkeys.AuthenticateForm",
+    "login_webauthn": "accounts.passkeys.LoginForm",
+    "reauthenticate_webauthn": "accounts.passkeys.ReauthenticateForm",
+}
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not TLS  # browsers themselves insist on https, or on localhost
 MFA_TOTP_ISSUER = "Brokerage"
 MFA_TOTP_TOLERANCE = 1  # a code may be one step of 30 s late or early (RFC 6238, section 5.2)
 

@@ -29,6 +29,7 @@ REFRESHED_BY_SCRIPT = "/admin/desk/"  # a page that refreshes itself does not ke
 IDLE_SECONDS_MAX = 30 * 60
 SESSION_SECONDS_MAX = 10 * 3600  # one shift
 SEEN_EVERY_SECONDS = 60  # how precisely idle time is measured
+SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 SEEN, SINCE = "office_seen_at", "office_since"
 
 
@@ -57,7 +58,15 @@ def second_factor_given(request: HttpRequest) -> bool:
 
 def has_second_factor(user: Any) -> bool:
     """Say whether this member of staff has set up a second factor."""
-    return bool(Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists())
+    return bool(Authenticator.objects.filter(user_id=user.pk, type__in=SECOND_FACTORS).exists())
+
+
+def next_step(user: Any) -> str:
+    """Return the name of the page on which this member of staff gives a second factor, or sets one up."""
+    types = set(Authenticator.objects.filter(user_id=user.pk).values_list("type", flat=True))
+    if Authenticator.Type.TOTP in types:
+        return "mfa_reauthenticate"
+    return "mfa_reauthenticate_webauthn" if Authenticator.Type.WEBAUTHN in types else "mfa_activate_totp"
 
 
 def remove_second_factors(user: Customer) -> None:
@@ -118,8 +127,8 @@ def connect() -> None:
     of_staff.connect(_sign_in_recorded, dispatch_uid="office")
 
 
-def _factor_added(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
-    record_authentication(request, user, "mfa", type="totp")
+def _factor_added(sender: Any, request: HttpRequest, user: Any, authenticator: Authenticator, **_: Any) -> None:
+    record_authentication(request, user, "mfa", type=authenticator.type)
     if user.is_staff:
         audit.record(actor_of(request), "set up second factor", AuditEntry.Outcome.DONE)
 

@@ -11,7 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from unfold.sites import UnfoldAdminSite
 
-from office.access import has_second_factor, second_factor_given
+from office.access import next_step, second_factor_given
 from office.roles import Power, may
 
 # Django's own addresses that are closed. They would change a password without the second factor, or look into every
@@ -51,8 +51,7 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
             raise PermissionDenied
         if self.has_permission(request):
             return HttpResponseRedirect(reverse("admin:index"))
-        step = "mfa_reauthenticate" if has_second_factor(user) else "mfa_activate_totp"
-        return redirect(f"{reverse(step)}?{following}")
+        return redirect(f"{reverse(next_step(user))}?{following}")
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return redirect("account_logout")

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
+FERNET = "gAAAAA"  # how every token begins: its version, and the high bytes of its time
+
 
 class Undecryptable(Exception):
     """The text was encrypted with a key that is not among ours, or is no encrypted text."""
@@ -33,6 +35,20 @@ def decrypt(encrypted: str) -> str:
         return fernet.decrypt(encrypted.encode()).decode()
     except InvalidToken:
         raise Undecryptable from None
+
+
+def is_encrypted(text: str) -> bool:
+    """Return whether a text is one that `encrypt` made, with whatever key."""
+    return text.startswith(FERNET)
+
+
+def is_current(encrypted: str) -> bool:
+    """Return whether the newest key encrypted the text."""
+    try:
+        _fernet(settings.SECRET_KEY).decrypt(encrypted.encode())
+    except InvalidToken:
+        return False
+    return True
 
 
 @cache

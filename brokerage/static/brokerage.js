@@ -88,3 +88,7 @@ function prepare(root) {
 }
 prepare(document);
 document.addEventListener("htmx:after:swap", () => prepare(document));
+document.addEventListener("allauth.error", () => {
+  const failed = document.getElementById("passkey-failed");
+  if (failed) failed.hidden = false;
+});

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from accounts.models import Customer
+from office.access import SECOND_FACTORS
 from office.actions.door import offered
 from office.actions.targets import STAFF, STAFF_MEMBER
 from office.roles import POWERS, Power, Role, may, roles_of
@@ -23,7 +24,7 @@ def page(request: HttpRequest) -> HttpResponse:
     people = list(Customer.objects.filter(is_staff=True).order_by("email").prefetch_related("groups")[:STAFF_MAX])
     ids = [person.id for person in people]
     with_factor = set(
-        Authenticator.objects.filter(user_id__in=ids, type=Authenticator.Type.TOTP).values_list("user_id", flat=True)
+        Authenticator.objects.filter(user_id__in=ids, type__in=SECOND_FACTORS).values_list("user_id", flat=True)
     )
     counted = UserSession.objects.filter(user_id__in=ids).order_by().values_list("user_id").annotate(Count("id"))
     sessions = dict(counted)

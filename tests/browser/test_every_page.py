@@ -53,6 +53,8 @@ INSIDE = {
     "email": "/account/email/",
     "password": "/account/password/change/",
     "second-factor": "/account/second-factor/",
+    "passkeys-none": "/account/second-factor/webauthn/",
+    "passkey-add": "/account/second-factor/webauthn/add/",
     "sessions": "/account/sessions/",
     "sign-out": "/account/logout/",
     "tokens": "/account/tokens",
@@ -223,7 +225,7 @@ def test_pages_of_the_second_factor(open_browser: Callable[..., Browser]) -> Non
     browser.sign_in(customer.email)
     wrong = look_at(browser, "second-factor-asked", browser.path)
     browser.fill("#id_code", RecoveryCodes.activate(customer).get_unused_codes()[0])
-    browser.press("Sign In")
+    browser.press("Sign in")
     browser.until_text("Your portfolio")
     browser.go("/account/second-factor/recovery-codes/")
     browser.prove_it()

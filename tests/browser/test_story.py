@@ -10,6 +10,7 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_
 from django.core import mail
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.common.virtual_authenticator import VirtualAuthenticatorOptions
 
 from accounts.customers import create_customer
 from accounts.funding import deposit
@@ -156,7 +157,7 @@ def test_second_factor(open_browser: OpenBrowser) -> None:
     browser = open_browser()
     browser.sign_in("carol@example.com")
     browser.go("/account")
-    browser.press("Second factor")
+    browser.press("Passkeys and two-factor")
     browser.press("Turn it on")
     browser.prove_it()
     secret = browser.find("#authenticator_secret").get_attribute("value")
@@ -173,8 +174,43 @@ def test_second_factor(open_browser: OpenBrowser) -> None:
     browser.sign_in("carol@example.com")
     browser.until_text("authenticator")
     browser.fill("#id_code", code)
-    browser.press("Sign In")
+    browser.press("Sign in")
     browser.until_text("Your portfolio")
+
+
+def test_a_passkey_signs_in_without_a_password(open_browser: OpenBrowser) -> None:
+    with_cash("carol@example.com", 1_000)
+    browser = open_browser()
+    browser.driver.add_virtual_authenticator(
+        VirtualAuthenticatorOptions(
+            protocol="ctap2", transport="internal", has_resident_key=True, has_user_verification=True,
+            is_user_consenting=True, is_user_verified=True,
+        )
+    )  # fmt: skip
+    browser.sign_in("carol@example.com")
+    browser.go("/account/second-factor/")
+    browser.press("Add a passkey")
+    browser.prove_it()
+    browser.fill("#id_name", "laptop")
+    browser.press("Add it")
+    browser.until_text("of 10 are left")
+    browser.go("/account/second-factor/webauthn/")
+    browser.until_text("laptop")
+    assert browser.violations() == []
+    browser.screenshot("passkeys")
+    browser.press("Sign out")
+    browser.go("/account/login/")
+    browser.press("Sign in with a passkey")
+    browser.until_text("Your portfolio")
+
+    browser.press("Sign out")
+    browser.go("/account/login/")
+    browser.driver.remove_virtual_authenticator()
+    browser.driver.add_virtual_authenticator(
+        VirtualAuthenticatorOptions(protocol="ctap2", transport="internal", has_resident_key=True)
+    )
+    browser.press("Sign in with a passkey")
+    browser.until_text("The passkey wasn't used.")
 
 
 def test_everything_works_without_scripts(open_browser: OpenBrowser) -> None:
