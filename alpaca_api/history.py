@@ -127,8 +127,8 @@ def portfolio(
         resets_daily: Whether profit is counted from each day's beginning, not from the first.
     """
     moments = [grid[0].start, *(window.end for window in grid)]
-    values = _equity(customer_id, moments, timeframe)
-    flows = _cashflows(customer_id, moments)
+    values = equity_at(customer_id, moments, timeframe)
+    flows = cashflows(customer_id, moments)
     base, points = values[0], values[1:]
     outside = [sum((flows[name][n] for name in FROM_OUTSIDE & flows.keys()), Decimal(0)) for n in range(len(grid))]
     first = 0
@@ -157,7 +157,7 @@ def portfolio(
     }
 
 
-def _equity(customer_id: int, moments: Sequence[datetime], timeframe: str) -> list[Decimal]:
+def equity_at(customer_id: int, moments: Sequence[datetime], timeframe: str) -> list[Decimal]:
     """Return the equity at each moment. Shares without a known price count at the last one known before, else not."""
     held = equity.held_at(customer_id, moments)
     quotes = prices.quotes(equity.tickers_of(held))
@@ -182,7 +182,7 @@ def _equity(customer_id: int, moments: Sequence[datetime], timeframe: str) -> li
     return known
 
 
-def _cashflows(customer_id: int, moments: Sequence[datetime]) -> dict[str, list[Decimal]]:
+def cashflows(customer_id: int, moments: Sequence[datetime]) -> dict[str, list[Decimal]]:
     """Return, by type, what has flowed since the first moment until each of the others, USD; only what flowed."""
     rows = Posting.objects.filter(
         customer_id=customer_id,

@@ -30,7 +30,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """
     can_write = _can_write()
     migrated = can_write and _is_migrated()
-    parts = {"database": can_write and migrated, "migrations": migrated, "broker": _broker_takes_messages()}
+    parts = {"database": can_write and migrated, "migrations": migrated, "broker": broker_takes_messages()}
     is_ok = all(parts.values())
     return JsonResponse({"ok": is_ok, **parts}, status=200 if is_ok else 503)
 
@@ -56,24 +56,29 @@ def _is_writable_anew() -> bool:
 
 def _is_migrated() -> bool:
     try:
-        return _finds_every_migration()
-    except (Error, _Unmigrated):
+        return finds_every_migration()
+    except (Error, Unmigrated):
         return False
 
 
-class _Unmigrated(Exception):
-    """Migrations of this release are missing. Raised so that only the answer "all are there" is cached."""
+class Unmigrated(Exception):
+    """Migrations of this release are missing."""
 
 
 @cache
-def _finds_every_migration() -> bool:
+def finds_every_migration() -> bool:
+    """Return True: the database has every migration of this release. Only this answer is cached.
+
+    Raises:
+        Unmigrated: Migrations are missing.
+    """
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise _Unmigrated
+        raise Unmigrated
     return True
 
 
-def _broker_takes_messages() -> bool:
+def broker_takes_messages() -> bool:
     """Return whether a message can be handed to the broker now: not only whether it accepts connections."""
     if settings.BROKER_IS_RABBITMQ:
         return _any_rabbitmq_takes_messages()

@@ -58,7 +58,7 @@ class _NotFound(Failed):
 _http = Client()
 # While the exchange hangs, a turn must not wait for it again and again: the sweep's questions tell when it is back.
 # An exchange that answers, be it with an error, makes nobody wait.
-_execute_breaker = pybreaker.CircuitBreaker(
+execute_breaker = pybreaker.CircuitBreaker(
     fail_max=2, reset_timeout=2, name="execute", throw_new_error_on_trip=False, exclude=[Failed]
 )
 _clock_backoff = Backoff(2.0)
@@ -89,7 +89,7 @@ def execute(orders: list[Order], *, is_probe: bool = False) -> list[Refusal]:
         if is_probe:
             answer = _call("POST", "/v1/trades", TRADING_SECONDS_MAX, body)
         else:
-            answer = _execute_breaker.call(_call, "POST", "/v1/trades", TRADING_SECONDS_MAX, body)
+            answer = execute_breaker.call(_call, "POST", "/v1/trades", TRADING_SECONDS_MAX, body)
     except pybreaker.CircuitBreakerError:
         raise Unknown("not sent: the exchange has not answered lately") from None
     return _parse(answer.value, lambda value: _refusals(value["results"], orders))
@@ -281,6 +281,13 @@ def exchange_now() -> datetime | None:
         except Unknown:
             _clock_backoff.start()
     return exchange_time.now()
+
+
+def forget() -> None:
+    """Close this process's connections to the exchange, and forget that it did not answer."""
+    _http.clear()
+    execute_breaker.close()
+    _clock_backoff.stop()
 
 
 def _in_path(ticker: str) -> str:

@@ -154,7 +154,7 @@ def clock() -> dict[str, Any] | None:
 
     `isOpen`, `hours`, `nextOpen` and `nextClose`. A closure entered by staff counts as if the exchange had told it.
     """
-    told = _clock.get() or None
+    told = last_clock.get() or None
     return None if told is None else _with_closure(told, timezone.now())
 
 
@@ -187,7 +187,7 @@ def forget() -> None:
     """Forget what this process knows, and read it again when it is next asked for."""
     _away.stop()
     _listed.clear()
-    _clock.clear()
+    last_clock.clear()
     calendar.expire()
 
 
@@ -202,4 +202,4 @@ _listed: Cached[frozenset[str]] = Cached(
     LIST_AGE_SECONDS_MAX,
     initial=frozenset(),
 )
-_clock: Cached[dict[str, Any]] = Cached(_read_clock, CLOCK_AGE_SECONDS_MAX, initial={}, stale_after=(Unknown,))
+last_clock: Cached[dict[str, Any]] = Cached(_read_clock, CLOCK_AGE_SECONDS_MAX, initial={}, stale_after=(Unknown,))

@@ -46,24 +46,24 @@ class StandInExchange:
 
     def faults(self, **faults: Any) -> None:
         """Set these faults, and no others."""
-        self._call("DELETE", "/v1/faults")
-        self._call("PUT", "/v1/faults", faults)
+        self.call("DELETE", "/v1/faults")
+        self.call("PUT", "/v1/faults", faults)
 
     def move_clock(self, seconds: float) -> None:
         """Let its clock be so many seconds ahead of this machine's; 0 sets it right."""
-        self._call("PUT", "/v1/clock", {"offsetSeconds": seconds})
+        self.call("PUT", "/v1/clock", {"offsetSeconds": seconds})
 
     def record(self) -> list[dict[str, Any]]:
         """Its own record, in order of arrival."""
         entries: list[dict[str, Any]] = []
         after = 0
         while after is not None:
-            page = self._call("GET", f"/v1/trades?after={after}&limit=1000")
+            page = self.call("GET", f"/v1/trades?after={after}&limit=1000")
             entries += page["results"]
             after = page["next"]
         return entries
 
-    def _call(self, method: str, path: str, body: Any = None) -> Any:
+    def call(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(  # noqa: S310
             self.url + path, data, {"Content-Type": "application/json"}, method=method
@@ -113,7 +113,7 @@ def exchange_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand
     try:
         for _ in range(200):
             try:
-                exchange._call("GET", "/healthz")
+                exchange.call("GET", "/healthz")
                 break
             except OSError:
                 time.sleep(0.05)
@@ -130,7 +130,7 @@ def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch)
     exchange_process.faults(latencyMs=NEVER_MS)
     exchange_process.move_clock(0)
     exchange_time.forget()
-    gateway._execute_breaker.close()
+    gateway.forget()
     prices.forget()
     return exchange_process
 

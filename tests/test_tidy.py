@@ -36,6 +36,8 @@ def modules(*apps: str) -> list[Path]:
 
 OURS = modules(*APPS, *AROUND)
 every_module = pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT)))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+every_test = pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -127,9 +129,7 @@ def test_only_commands_print(path: Path) -> None:
         assert not [call.lineno for call in calls(ast.parse(path.read_text())) if called(call) == "print"]
 
 
-@pytest.mark.parametrize(
-    "path", [*OURS, *sorted((ROOT / "tests").rglob("*.py"))], ids=lambda p: str(p.relative_to(ROOT))
-)
+@pytest.mark.parametrize("path", [*OURS, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_left_to_do(path: Path) -> None:
     assert not re.findall(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b", path.read_text())
 
@@ -143,6 +143,38 @@ def test_books_are_locked_in_one_place_only() -> None:
         if called(call).endswith("select_for_update")
     ]
     assert places == ["accounts/ledger.py:open_books"]
+
+
+def private_names(tree: ast.AST) -> Iterator[str]:
+    """Names with an underscore in front that a module defines: functions, classes, variables and attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+
+
+PRIVATE = {name for path in OURS for name in private_names(ast.parse(path.read_text())) if re.match(r"_[A-Za-z]", name)}
+PRIVATE -= {"_replace", "_running", "_base_url"}  # a named tuple's and an Alpaca client's, by the same names
+
+
+def names_reached_for(tree: ast.AST) -> Iterator[str]:
+    """Names that a test imports, patches, or takes from an object that is not its own."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) not in {"self", "cls"}:
+            yield node.attr
+        elif isinstance(node, ast.Call) and called(node).split(".")[-1] in {"setattr", "patch", "object"}:
+            words = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+            yield from (str(word).split(".")[-1] for word in words)
+
+
+@every_test
+def test_tests_come_through_the_public_door(path: Path) -> None:
+    assert not PRIVATE & set(names_reached_for(ast.parse(path.read_text())))
 
 
 @every_module

@@ -52,7 +52,7 @@ def place_trade(
         TradeKeyReused: The key belongs to a trade with other terms.
         PlacingRefused: `checks.check` or `checks.check_rate` refused it.
     """
-    if key and (before := _placed_before(customer_id, key, ticker, type, quantity)):
+    if key and (before := placed_before(customer_id, key, ticker, type, quantity)):
         return before, True
     # Shares that are held can always be offered for sale: the exchange decides.
     if not is_listed(ticker) and not (type == Type.SELL and _holds(customer_id, ticker)):
@@ -66,7 +66,7 @@ def place_trade(
         if (placed := Trade.objects.filter(id=trade.id).first()) is not None:
             trade = placed  # an insert whose outcome was not heard had gone through, and was repeated
         # The same key arrived twice at once: the other request placed the trade, and this one left no trace.
-        elif key and (before := _placed_before(customer_id, key, ticker, type, quantity)):
+        elif key and (before := placed_before(customer_id, key, ticker, type, quantity)):
             return before, True
         else:
             raise
@@ -78,7 +78,12 @@ def _holds(customer_id: int, ticker: str) -> bool:
     return positions_of(customer_id).filter(ticker=ticker, quantity__gt=0).exists()
 
 
-def _placed_before(customer_id: int, key: str, ticker: str, type: str, quantity: int) -> Trade | None:
+def placed_before(customer_id: int, key: str, ticker: str, type: str, quantity: int) -> Trade | None:
+    """Return the trade that the customer has placed with this key, if any.
+
+    Raises:
+        TradeKeyReused: It has other terms.
+    """
     trade = Trade.objects.filter(customer_id=customer_id, idempotency_key=key).first()
     if trade and (trade.ticker, trade.type, trade.quantity) != (ticker, type, quantity):
         raise TradeKeyReused

@@ -71,12 +71,12 @@ def settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
     with transaction.atomic(durable=True):
         books = open_books(customer_ids)
         settle(books, by)
-        claimed = _claim(books, exchange_now, by)
+        claimed = claim(books, exchange_now, by)
         books.write()
     return claimed
 
 
-def _claim(books: Books, exchange_now: datetime | None, by: str) -> list[Trade]:
+def claim(books: Books, exchange_now: datetime | None, by: str) -> list[Trade]:
     """Make each customer's oldest PLACED trade IN PROGRESS, with its hold, where nothing is in flight.
 
     A trade that nothing can be held for is REJECTED, and the next one is tried. A halted trade waits.

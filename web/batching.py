@@ -72,6 +72,11 @@ class Batcher(Generic[Asked, Answer]):
         """Whether a call is under way."""
         return self._is_led
 
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for the next batch."""
+        return len(self._waiting)
+
     def _wait(self, call: _Call[Asked, Answer]) -> None:
         if call.wake.acquire(timeout=self._wait_seconds_max):
             return

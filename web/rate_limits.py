@@ -102,7 +102,10 @@ def count_attempt(key: str, limit: int, window_seconds: int) -> Allowance:
 
 
 def reset() -> None:
-    """Forget what this process has counted, and that Valkey was away."""
+    """Forget what this process has counted, and its connection to Valkey."""
+    global _client
+    with _client_lock:
+        _client = None
     _counts.clear()
     _backoff.stop()
 

@@ -68,6 +68,12 @@ def connect(parameters: Mapping[str, Any]) -> Connection:
     raise errors.OperationalError(f"No host of the database can be written: {'; '.join(reasons)}")
 
 
+def forget() -> None:
+    """Forget which hosts served last, and that none was found."""
+    _served_last.clear()
+    _none_until.clear()
+
+
 def _in_order(hosts: str, ports: str) -> Iterator[tuple[str, str]]:
     """The hosts with their ports, the one that served last before the others."""
     names, numbers = hosts.split(","), ports.split(",")

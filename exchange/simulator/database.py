@@ -67,24 +67,24 @@ class Database:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(folder / "orders.sqlite3", isolation_level=None, cached_statements=64)
+        self.connection = sqlite3.connect(folder / "orders.sqlite3", isolation_level=None, cached_statements=64)
         # A second process on the same file would execute every trade twice.
-        self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        self._connection.execute("PRAGMA busy_timeout = 1000")
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        self._connection.executescript(_SCHEMA)
+        self.connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self.connection.execute("PRAGMA busy_timeout = 1000")
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+        self.connection.executescript(_SCHEMA)
         self._commit: asyncio.Future[None] | None = None
 
     def close(self) -> None:
         """Commit what is open and close. Idempotent."""
         if self._commit is not None:
             self._flush(self._commit)
-        self._connection.close()
+        self.connection.close()
 
     def read(self, query: str, values: Sequence[Any] = ()) -> Iterable[Any]:
         """The rows of a query."""
-        return self._connection.execute(query, values)
+        return self.connection.execute(query, values)
 
     async def committed(self) -> None:
         """Wait until everything written so far is durable. Raises sqlite3.Error when it could not be."""
@@ -100,15 +100,15 @@ class Database:
 
     def write(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
         """Execute a statement that writes. Raises sqlite3.Error; then the whole transaction is lost."""
-        return self._in_transaction(lambda: self._connection.execute(statement, values))
+        return self._in_transaction(lambda: self.connection.execute(statement, values))
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> sqlite3.Cursor:
         """Execute a statement that writes, once for each row. Raises sqlite3.Error; then the transaction is lost."""
-        return self._in_transaction(lambda: self._connection.executemany(statement, rows))
+        return self._in_transaction(lambda: self.connection.executemany(statement, rows))
 
     def _in_transaction(self, write: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
         if self._commit is None:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self.connection.execute("BEGIN IMMEDIATE")
             loop = asyncio.get_running_loop()
             self._commit = loop.create_future()
             # Everybody whose turn it is in this round of the loop writes before this call is reached.
@@ -124,7 +124,7 @@ class Database:
         if self._commit is not commit:
             return
         try:
-            self._connection.execute("COMMIT")
+            self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._abandon(commit, error)
         else:
@@ -133,7 +133,7 @@ class Database:
 
     def _abandon(self, commit: asyncio.Future[None], error: sqlite3.Error) -> None:
         self._commit = None
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
         commit.set_exception(error)
         commit.exception()  # looked at here, since there may be nobody waiting

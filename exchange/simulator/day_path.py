@@ -46,7 +46,7 @@ class Outline(NamedTuple):
 class DayPath:
     """One session's price, second by second."""
 
-    __slots__ = ("_anchors", "_candle", "_latest", "_outline", "_seconds", "_seed", "_volatility")
+    __slots__ = ("_candle", "_latest", "_outline", "_seconds", "_seed", "_volatility", "anchors")
 
     def __init__(self, seed: str, candle: Candle, seconds: int) -> None:
         self._seed = seed_of(seed)
@@ -61,15 +61,15 @@ class DayPath:
                 while at in anchors:
                     at += 1
                 anchors[at] = price
-        self._anchors = sorted(anchors.items())
+        self.anchors = sorted(anchors.items())
         self._outline: Outline | None = None
         self._latest = (0, candle.open)
 
     def at(self, second: int) -> int:
         """The price at that many seconds from the opening, in units of 1/10,000 USD."""
-        left, price_left = self._anchors[0]
-        right, price_right = self._anchors[-1]
-        for at, price in self._anchors:
+        left, price_left = self.anchors[0]
+        right, price_right = self.anchors[-1]
+        for at, price in self.anchors:
             if at == second:
                 return price
             if at < second:
@@ -102,7 +102,7 @@ class DayPath:
     def between(self, first: int, end: int) -> list[int]:
         """Prices from one second to another, both included, in order: the two, and points of the path in between."""
         inside: list[int] = []
-        for (left, a), (right, b) in pairwise(self._anchors):
+        for (left, a), (right, b) in pairwise(self.anchors):
             self._add_inside(inside, (left, float(a)), (right, float(b)), first, end)
             if first < right < end:
                 inside.append(b)
@@ -126,8 +126,8 @@ class DayPath:
 
     def _drawn_outline(self) -> Outline:
         if self._outline is None:
-            points = [self._anchors[0]]
-            for (left, a), (right, b) in pairwise(self._anchors):
+            points = [self.anchors[0]]
+            for (left, a), (right, b) in pairwise(self.anchors):
                 self._add_points(points, (left, float(a)), (right, float(b)), OUTLINE_HALVINGS)
                 points.append((right, b))
             prices = [price for _, price in points]

@@ -120,7 +120,7 @@ class ExecutionEngine:
             entries.append(heappop(self._due))
         if entries:
             try:
-                self._execute([sequence for _, sequence in entries], self._clock.now())
+                self.execute([sequence for _, sequence in entries], self._clock.now())
             except sqlite3.Error as error:
                 log.error("record_not_written", error=str(error), trades=len(entries))
                 for entry in entries:
@@ -129,7 +129,8 @@ class ExecutionEngine:
                 return
         self.wake()
 
-    def _execute(self, sequences: list[int], at: int) -> None:
+    def execute(self, sequences: list[int], at: int) -> None:
+        """Decide on trades at that time, and report them. Idempotent: a decision stands."""
         orders = [order for order in self._store.read(sequences) if order.final_at is None]
         decided = [(order, self._decide(order, at)) for order in orders]
         self._store.decide((order.sequence, decision) for order, decision in decided)

@@ -59,7 +59,7 @@ class Market:
         self.hours = hours
         self.listings = Listings(map(_listing, rows), actions)
         days = {row["stockTicker"]: int(row["days"]) for row in rows}
-        self._prices = Prices(hours, read_series(DATA / "prices.xz", days))
+        self.prices = Prices(hours, read_series(DATA / "prices.xz", days))
         self._latest: dict[str, tuple[int, int]] = {}
 
     def listed(self, time: int) -> dict[str, Listing]:
@@ -74,7 +74,7 @@ class Market:
     def set_closures(self, closures: Iterable[Closure]) -> None:
         """Put these closures in the place of those before."""
         self.hours.closures = {closure.day: closure for closure in closures}
-        self._prices.closures_changed()
+        self.prices.closures_changed()
         self._latest.clear()
 
     def split_between(self, ticker: str, after: int, until: int) -> CorporateAction | None:
@@ -94,7 +94,7 @@ class Market:
         if latest is not None and latest[0] == second:
             return latest[1]
         session, stock = self._find(ticker, time)
-        price = _scaled(self._prices.last(stock.series, session, time), stock.split_factor)
+        price = _scaled(self.prices.last(stock.series, session, time), stock.split_factor)
         self._latest[ticker] = (second, price)
         return price
 
@@ -102,9 +102,9 @@ class Market:
         """A stock's last price and its day so far: the session that the time is in or, while closed, the last one."""
         session, stock = self._find(ticker, time)
         before = self.hours.session_at(session.opens - 1)
-        today = self._prices.candle(stock.series, session, time)
-        high, low = self._prices.year(stock.series, session)
-        price = self._prices.last(stock.series, session, time)
+        today = self.prices.candle(stock.series, session, time)
+        high, low = self.prices.year(stock.series, session)
+        price = self.prices.last(stock.series, session, time)
         factor = stock.split_factor
         return Quote(
             ticker=ticker,
@@ -113,8 +113,8 @@ class Market:
             open=_scaled(today.open, factor),
             high=_scaled(today.high, factor),
             low=_scaled(today.low, factor),
-            previous_close=_scaled(self._prices.candle(stock.series, before, before.closes).close, factor),
-            volume=round(self._prices.volume(stock.series, session, time) * factor),
+            previous_close=_scaled(self.prices.candle(stock.series, before, before.closes).close, factor),
+            volume=round(self.prices.volume(stock.series, session, time) * factor),
             high_52_weeks=_scaled(max(high, today.high), factor),
             low_52_weeks=_scaled(min(low, today.low), factor),
         )
@@ -128,7 +128,7 @@ class Market:
         stock = self.listed(now)[ticker]
         found = []
         for at in range(start, end, step):
-            traded = self._prices.traded(stock.series, at, min(at + step, end))
+            traded = self.prices.traded(stock.series, at, min(at + step, end))
             if traded is not None:
                 open_, high, low, close = (_scaled(price, stock.split_factor) for price in traded[:4])
                 found.append(Bar(at, open_, high, low, close, round(traded.volume * stock.split_factor)))

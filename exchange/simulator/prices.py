@@ -38,7 +38,7 @@ class Prices:
 
     def __init__(self, hours: Hours, series: Mapping[str, Series]) -> None:
         self._hours = hours
-        self._series = series
+        self.series = series
         self._start = hours.series_day(SERIES_STARTS)
         # Bounded caches of pure functions.
         self._path = lru_cache(maxsize=1024)(self._draw_path)
@@ -57,14 +57,14 @@ class Prices:
         until = min(time, session.closes)
         if until >= session.scheduled_close:
             return self._whole_day(series, session.day).close
-        return self._path_of(series, session).at((until - session.opens) // SECOND)
+        return self.path_of(series, session).at((until - session.opens) // SECOND)
 
     def candle(self, series: str, session: Session, time: int) -> Candle:
         """Open, high, low and last price of a session up to that time."""
         until = min(time, session.closes)
         if until >= session.scheduled_close:
             return self._whole_day(series, session.day)
-        return self._path_of(series, session).until((until - session.opens) // SECOND)
+        return self.path_of(series, session).until((until - session.opens) // SECOND)
 
     def volume(self, series: str, session: Session, time: int) -> int:
         """Shares traded in a session up to that time."""
@@ -95,12 +95,12 @@ class Prices:
                 prices += self.candle(series, session, end)
             else:
                 begin, finish = (first - session.opens) // SECOND, (end - session.opens) // SECOND
-                prices += self._path_of(series, session).between(begin, finish)
+                prices += self.path_of(series, session).between(begin, finish)
         return Traded(prices[0], max(prices), min(prices), prices[-1], volume) if prices else None
 
     def _find_year(self, series: str, day: date) -> tuple[int, int]:
         numbers, others = self._year_sessions(day)
-        high, low = self._series[series].extremes(numbers)
+        high, low = self.series[series].extremes(numbers)
         candles = [self.candle(series, session, session.closes) for session in others]
         return max([high, *(one.high for one in candles)]), min([low, *(one.low for one in candles)])
 
@@ -122,16 +122,17 @@ class Prices:
     def _whole_day(self, series: str, day: date) -> Candle:
         """A day's prices. Where the market never closes, a day opens at the close before it, whatever the gap was."""
         number = self._number(day)
-        candle = self._series[series].day(number)
+        candle = self.series[series].day(number)
         if self._hours.name != "always":
             return candle
-        open_ = self._series[series].day(number - 1).close
+        open_ = self.series[series].day(number - 1).close
         return Candle(open_, max(open_, candle.high), min(open_, candle.low), candle.close)
 
     def _number(self, day: date) -> int:
         return self._hours.series_day(day) - self._start
 
-    def _path_of(self, series: str, session: Session) -> DayPath:
+    def path_of(self, series: str, session: Session) -> DayPath:
+        """The price of a session, second by second."""
         # Drawn up to the scheduled close: a closure must not change what was traded before it.
         return self._path(series, session.day, (session.scheduled_close - session.opens) // SECOND)
 
@@ -139,5 +140,5 @@ class Prices:
         return DayPath(f"{series} {day.isoformat()}", self._whole_day(series, day), seconds)
 
     def _draw_volume(self, series: str, day: date, seconds: int) -> DayVolume:
-        largest = self._series[series].is_of_largest
+        largest = self.series[series].is_of_largest
         return DayVolume(series, day, self._whole_day(series, day), seconds, largest=largest)

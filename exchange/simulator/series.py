@@ -28,7 +28,7 @@ class Series:
         highest = [max(day) + more for *day, more in zip(opening, closing, highs, strict=True)]
         lowest = [min(day) - more for *day, more in zip(opening, closing, lows, strict=True)]
         self.is_of_largest = len(opens) >= LARGEST_DAYS_MIN
-        self._length = 2 * len(opens)
+        self.length = 2 * len(opens)
         self._opens = array("i", opening + closing[::-1])
         self._closes = array("i", closing + opening[::-1])
         self._highs = array("i", highest + highest[::-1])
@@ -36,12 +36,12 @@ class Series:
 
     def day(self, number: int) -> Candle:
         """One day's open, high, low and close."""
-        at = number % self._length
+        at = number % self.length
         return Candle(self._opens[at] * CENT, self._highs[at] * CENT, self._lows[at] * CENT, self._closes[at] * CENT)
 
     def extremes(self, numbers: Iterable[int]) -> tuple[int, int]:
         """The highest and the lowest price of some days."""
-        places = [number % self._length for number in numbers]
+        places = [number % self.length for number in numbers]
         highest, lowest = max(map(self._highs.__getitem__, places)), min(map(self._lows.__getitem__, places))
         return highest * CENT, lowest * CENT
 

@@ -61,8 +61,8 @@ def test_profit_leaves_out_deposits_and_counts_from_each_days_beginning(
 ) -> None:
     monkeypatch.setattr(history, "is_always_open", lambda: False)
     values = [Decimal(n) for n in (100, 110, 120, 150, 155)]
-    monkeypatch.setattr(history, "_equity", lambda *_: values)
-    monkeypatch.setattr(history, "_cashflows", lambda *_: {"CSD": [Decimal(0), Decimal(0), Decimal(20), Decimal(20)]})
+    monkeypatch.setattr(history, "equity_at", lambda *_: values)
+    monkeypatch.setattr(history, "cashflows", lambda *_: {"CSD": [Decimal(0), Decimal(0), Decimal(20), Decimal(20)]})
     monday = datetime(2026, 11, 23, 9, 30, tzinfo=EASTERN)
     at = [monday, monday + timedelta(hours=1), monday + timedelta(days=1), monday + timedelta(days=1, hours=1)]
     grid = [history.Window(begins, begins + timedelta(hours=1)) for begins in at]

@@ -56,7 +56,7 @@ def test_a_database_that_can_only_be_read_is_not_ready(only_readable_database: N
 
 
 def test_a_missing_migration_is_not_ready(transactional_db: None) -> None:
-    health._finds_every_migration.cache_clear()
+    health.finds_every_migration.cache_clear()
     ((app, newest),) = MigrationLoader(connection).graph.leaf_nodes("exchange")
     MigrationRecorder(connection).record_unapplied(app, newest)
     try:

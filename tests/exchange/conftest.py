@@ -60,9 +60,8 @@ def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddExchange]:
     """The exchange, gone odd."""
     odd = OddExchange()
     monkeypatch.setattr(settings, "EXCHANGE_URL", odd.url)
-    gateway._execute_breaker.close()
+    gateway.forget()
     market.forget()
     yield odd
     odd.close()
-    gateway._http.clear()
-    gateway._execute_breaker.close()
+    gateway.forget()

@@ -360,7 +360,7 @@ def test_an_exchange_that_answers_errors_is_not_left_alone(odd: OddExchange) -> 
 
 
 def test_questions_go_on_while_nothing_is_executed(odd: OddExchange) -> None:
-    gateway._execute_breaker.open()
+    gateway.execute_breaker.open()
     mine = uuid4()
     odd.answers(json.dumps({"code": "not_found", "tradeId": str(mine)}).encode(), "404 Not Found")
     assert gateway.ask(mine) is None

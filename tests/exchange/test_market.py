@@ -103,13 +103,13 @@ def test_a_list_that_is_whole_again_needs_nobody(exchange: StandInExchange, db: 
 def test_the_exchanges_closures_come_and_go(exchange: StandInExchange, db: None) -> None:
     day = calendar.next_session(timezone.now())
     assert day is not None
-    exchange._call("PUT", "/v1/closures", {"closures": [{"date": day.day.isoformat(), "close": None, "reason": "-"}]})
+    exchange.call("PUT", "/v1/closures", {"closures": [{"date": day.day.isoformat(), "close": None, "reason": "-"}]})
     try:
         market.refresh()
         calendar.expire()
         assert calendar.session(day.day) is None
     finally:
-        exchange._call("DELETE", "/v1/closures")
+        exchange.call("DELETE", "/v1/closures")
     market.refresh()
     calendar.expire()
     assert calendar.session(day.day) == day
@@ -189,14 +189,14 @@ def test_the_last_hours_serve_while_the_exchange_is_away(odd: OddExchange, db: N
     odd.answers(json.dumps(CLOCK).encode())
     told = market.clock()
     odd.answers(b"", "500 Internal Server Error")
-    market._clock.expire()
+    market.last_clock.expire()
     assert market.clock() is told
 
 
 def test_before_the_exchange_told_any_there_are_no_hours(odd: OddExchange, db: None) -> None:
     odd.answers(b"", "500 Internal Server Error")
     assert market.clock() is None
-    market._clock.expire()
+    market.last_clock.expire()
     assert market.clock() is None
     assert len(odd.asked) == 1, "an exchange that has just failed is left alone"
 

@@ -23,7 +23,7 @@ from django.db import Error, OperationalError, connection, connections
 
 from exchange import gateway
 from trades.broker import forget_broker
-from web.http import NoAnswer
+from web.http import Client, NoAnswer
 
 IDLE_IN_TRANSACTION_MS = 300
 """How soon the database ends the transaction of a process that hangs; 5 s in production."""
@@ -74,7 +74,7 @@ class Steps:
     def watch(self) -> None:
         """From now on this process's steps are taken here."""
         self._watch_sql()
-        self._watch(gateway._http, "call", lambda a: f"http {a[0]} {_path(a[1])}", _exchange_fails)
+        self._watch(Client, "call", lambda a: f"http {a[1]} {_path(a[2])}", _exchange_fails)
         self._watch(
             redis.client.Pipeline, "execute", lambda a: "broker " + " ".join(_commands(a[0])), redis.ConnectionError
         )
@@ -161,7 +161,7 @@ def _become(work: Callable[[], Any], steps: Steps) -> None:
         # Nothing that the test's process has open is ours.
         forget_broker()
         current_app._after_fork()  # type: ignore[attr-defined]
-        gateway._http.clear()
+        gateway.forget()
         settings = connection.settings_dict["OPTIONS"]
         settings["options"] += f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}"
         steps.watch()

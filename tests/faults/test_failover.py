@@ -107,7 +107,7 @@ def test_a_host_that_does_not_answer_costs_half_a_second_once(pair: Pair, severa
             client.setblocking(False)
             client.connect_ex(vanished.getsockname())
         connection.settings_dict["PORT"] = f"{vanished.getsockname()[1]},{pair.primary.port}"
-        hosts._served_last.clear()
+        hosts.forget()
         for seconds_max in (hosts.KNOCK_SECONDS_MAX + 0.5, 0.4):
             connection.close()
             began = time.monotonic()

@@ -87,7 +87,7 @@ def test_no_lock(willing: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> N
 def test_no_unique_index(willing: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(willing, 1)
     both = threading.Barrier(2)
-    placed_before = place._placed_before
+    placed_before = place.placed_before
 
     def look_together(*args: Any) -> Trade | None:
         found = placed_before(*args)
@@ -95,9 +95,9 @@ def test_no_unique_index(willing: StandInExchange, monkeypatch: pytest.MonkeyPat
         return found
 
     with without_index("one_trade_a_key"):
-        monkeypatch.setattr(place, "_placed_before", look_together)
+        monkeypatch.setattr(place, "placed_before", look_together)
         at_once(lambda: case.place("first"), lambda: case.place("first"))
-        monkeypatch.setattr(place, "_placed_before", placed_before)
+        monkeypatch.setattr(place, "placed_before", placed_before)
         sweep_until_final(case.customer)
         assert any("doubled" in words for words in judge([case]))
 
@@ -118,7 +118,7 @@ def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: py
     def slowly() -> None:
         with transaction.atomic():
             books = turn.open_books([case.customer.id])
-            claimed = turn._claim(books, None, "slow")
+            claimed = turn.claim(books, None, "slow")
             has_the_first.set()
             assert second_is_out.wait(WAIT_SECONDS_MAX)
         turn.execute(claimed)
@@ -126,7 +126,7 @@ def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: py
     def quickly() -> None:
         assert has_the_first.wait(WAIT_SECONDS_MAX)
         with transaction.atomic():
-            claimed = turn._claim(turn.open_books([case.customer.id]), None, "quick")
+            claimed = turn.claim(turn.open_books([case.customer.id]), None, "quick")
         turn.execute(claimed)
         second_is_out.set()
 

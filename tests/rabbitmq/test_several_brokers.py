@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.skipif(not is_installed(), reaso
 
 AWAY = "amqp://guest:guest@127.0.0.1:1//;amqp://guest:guest@127.0.0.1:2//"
 RING = "from trades.lane import ring; print('rung', all(ring([n]) for n in range(20)))"
-READY = "from brokerage import health; print('ready', health._broker_takes_messages())"
+READY = "from brokerage import health; print('ready', health.broker_takes_messages())"
 
 
 @pytest.fixture(scope="module")

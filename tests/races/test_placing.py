@@ -160,7 +160,7 @@ def test_one_who_used_a_key_twice_costs_the_others_of_the_set_nothing(
     alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buy(alice, key="k")
-    monkeypatch.setattr(place, "_placed_before", lambda *_: None)  # both had looked before either had placed
+    monkeypatch.setattr(place, "placed_before", lambda *_: None)  # both had looked before either had placed
     trades = [
         Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1, idempotency_key=key)
         for customer, key in ((alice, "k"), (bob, "k"))

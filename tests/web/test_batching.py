@@ -40,7 +40,7 @@ def test_who_comes_meanwhile_goes_next_with_all_who_came_and_has_their_own_answe
     first = Running(lambda: desk.double(0))
     eventually(lambda: desk.sets)
     others = [Running(partial(desk.double, number)) for number in range(1, 7)]
-    eventually(lambda: len(desk.double._waiting) == 6)
+    eventually(lambda: desk.double.waiting == 6)
     desk.open.set()
     assert first.result() == 0
     assert [other.result() for other in others] == [2, 4, 6, 8, 10, 12]
@@ -52,7 +52,7 @@ def test_what_goes_wrong_goes_wrong_for_all_of_the_set_and_for_nobody_after() ->
     first = Running(lambda: desk.double(0))
     eventually(lambda: desk.sets)
     others = [Running(partial(desk.double, number)) for number in (1, 13)]
-    eventually(lambda: len(desk.double._waiting) == 2)
+    eventually(lambda: desk.double.waiting == 2)
     desk.open.set()
     assert first.result() == 0
     for other in others:

@@ -91,15 +91,13 @@ def test_a_customer_can_be_given_others(bob: Customer, api_of: Callable[..., Cli
     assert api.delete("/api/v1/balance").status_code == 405
 
 
-def test_without_its_store_nobody_is_limited(
-    bob: Customer, api_of: Callable[..., Client], settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_its_store_nobody_is_limited(bob: Customer, api_of: Callable[..., Client], settings: Any) -> None:
     settings.READS_A_MINUTE = 1
-    monkeypatch.setattr(rate_limits, "_client", None)
-    monkeypatch.setattr(rate_limits.settings, "CACHE_URL", "redis://127.0.0.1:1/0")
+    settings.CACHE_URL = "redis://127.0.0.1:1/0"
+    rate_limits.reset()
     api = api_of(bob)
     assert [api.get("/api/v1/balance").status_code for _ in range(3)] == [200, 200, 200]
-    monkeypatch.setattr(rate_limits, "_client", None)
+    rate_limits.reset()
 
 
 def test_a_window_ends(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:

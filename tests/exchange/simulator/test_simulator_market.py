@@ -39,7 +39,7 @@ def at(text):
 
 def whole_day(market, ticker, day):
     session = market.hours.session(day)
-    return market._prices.candle(ticker, session, session.closes)
+    return market.prices.candle(ticker, session, session.closes)
 
 
 @pytest.mark.process
@@ -64,7 +64,7 @@ def test_a_day_leads_through_its_open_high_low_and_close(request, hours):
             prices = [market.price(ticker, moment) for moment in seconds]
             assert 0 < candle.low <= min(prices) <= max(prices) <= candle.high
             assert market.price(ticker, session.opens) == candle.open
-            anchors = [price for _, price in market._prices._path_of(ticker, session)._anchors]
+            anchors = [price for _, price in market.prices.path_of(ticker, session).anchors]
             assert {candle.high, candle.low} <= set(anchors)
 
 
@@ -93,8 +93,8 @@ def test_prices_are_whole_cents_positive_and_move(always):
 
 
 def test_every_series_stays_within_reason(always):
-    for ticker, series in always._prices._series.items():
-        days = [series.day(number) for number in range(series._length // 2)]
+    for ticker, series in always.prices.series.items():
+        days = [series.day(number) for number in range(series.length // 2)]
         assert all(0.3 < b.close / a.close < 1.8 for a, b in pairwise(days)), ticker
         assert all(day.low <= min(day.open, day.close) <= max(day.open, day.close) <= day.high for day in days)
 

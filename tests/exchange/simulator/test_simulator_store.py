@@ -32,12 +32,12 @@ class Outbox:
 
 def fill_disk(store):
     """The record's file may not grow any more."""
-    pages = store.database._connection.execute("PRAGMA page_count").fetchone()[0]
-    store.database._connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = next(iter(store.database.read("PRAGMA page_count")))[0]
+    store.database.read(f"PRAGMA max_page_count = {pages}")
 
 
 def make_room(store):
-    store.database._connection.execute("PRAGMA max_page_count = 1000000")
+    store.database.read("PRAGMA max_page_count = 1000000")
 
 
 def test_a_set_that_does_not_fit_the_disk_is_not_stored_and_may_come_again(tmp_path):
@@ -65,7 +65,7 @@ def test_sets_of_one_moment_share_a_transaction(tmp_path):
         store = OrderStore(Database(tmp_path))
         engine = ExecutionEngine(store, Market(Always()), Faults(3_600_000), Outbox(), Clock())
         commits = []
-        store.database._connection.set_trace_callback(
+        store.database.connection.set_trace_callback(
             lambda statement: commits.append(statement) if statement == "COMMIT" else None
         )
         await asyncio.gather(*(engine.accept(ExecuteRequest("http://broker/", [terms(f"t{n}")])) for n in range(20)))
@@ -86,7 +86,7 @@ def test_a_decision_stands(tmp_path):
         first = store.find("t")
         assert first is not None
         assert first.final_at is not None
-        engine._execute([first.sequence], first.final_at + 5)
+        engine.execute([first.sequence], first.final_at + 5)
         assert store.find("t") == first
         assert outbox.sequences == [first.sequence]
         store.database.close()
