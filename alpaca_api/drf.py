@@ -136,8 +136,6 @@ def _answer_error(exc: Exception, context: Any) -> Response:
     else:
         log.exception("request failed", error=repr(exc))
         status, body = 500, {"code": 50010000, "message": "internal server error occurred"}
-    if status in (429, 503):
-        headers.setdefault("Retry-After", "2")
     body["message"] = body["message"].encode("utf-8", "replace").decode()
     return Response(body, status=status, headers=headers)
 

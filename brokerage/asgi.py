@@ -4,11 +4,13 @@ import os
 from typing import Any
 
 import django
+import structlog
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 django.setup()
 
 from alpaca_api.socket import TradeUpdates  # noqa: E402 — settings come first
+from brokerage.request_id import HEADER, request_id  # noqa: E402
 from feed.hub import Hub  # noqa: E402
 from feed.stream import Database, EventStream, Receive, Scope, Send, answer  # noqa: E402
 from web.problems import problem  # noqa: E402
@@ -30,7 +32,20 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "websocket":
+            return
+        given = next((value for name, value in scope["headers"] if name == HEADER.lower().encode()), b"")
+        own = request_id(given.decode("latin-1"))
+
+        async def send_with_id(message: dict[str, Any]) -> None:
+            if message["type"] in ("http.response.start", "websocket.accept"):
+                message["headers"] = [*message.get("headers", []), (HEADER.lower().encode(), own.encode())]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request=own):
+            await self._route(scope, receive, send_with_id)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
             await self._trade_updates(scope, receive, send)
         elif scope["path"] == "/healthz":
             await answer(send, 200, {"ok": True})

@@ -1,7 +1,8 @@
-"""Give every log line of a request the id that the load balancer gave it, and the client too."""
+"""Give every log line of a request, and its answer, one id: the load balancer's, or one of our own."""
 
 import re
 from collections.abc import Callable
+from uuid import uuid4
 
 import structlog
 from django.http import HttpRequest, HttpResponse
@@ -10,18 +11,21 @@ HEADER = "X-Request-ID"
 PLAIN = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
+def request_id(given: str) -> str:
+    """Return the id that came with a request, or a new one if that is none."""
+    return given if PLAIN.fullmatch(given) else str(uuid4())
+
+
 class RequestId:
-    """Middleware: binds the id that came with the request to what is logged meanwhile; without one it does nothing."""
+    """Middleware: adds the request's id to what is logged meanwhile, and to the answer."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer the request, with its id."""
-        given = request.headers.get(HEADER, "")
-        if not PLAIN.fullmatch(given):
-            return self._get_response(request)
-        with structlog.contextvars.bound_contextvars(request=given):
+        own = request_id(request.headers.get(HEADER, ""))
+        with structlog.contextvars.bound_contextvars(request=own):
             response = self._get_response(request)
-        response.headers[HEADER] = given
+        response.headers[HEADER] = own
         return response

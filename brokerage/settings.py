@@ -44,7 +44,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # True where a balancer ends TLS in front of `web`: cookies, redirects and HSTS then insist on it.
 TLS = environment.switch("TLS")
 SECURE_SSL_REDIRECT = TLS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$", r"^exchange/callbacks$"]
+SECURE_REDIRECT_EXEMPT = [r"^exchange/callbacks$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS else None
 SECURE_HSTS_SECONDS = 31_536_000 if TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = TLS
@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "brokerage.request_id.RequestId",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "web.headers.DefaultHeaders",
     "django.middleware.gzip.GZipMiddleware",
     "office.access.ContentPolicy",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -108,12 +109,20 @@ PROGRAM_MIDDLEWARE = [
     "brokerage.http_metrics.HttpMetrics",
     "brokerage.request_id.RequestId",
     "django.middleware.security.SecurityMiddleware",
+    "web.headers.DefaultHeaders",
     "office.access.ContentPolicy",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "web.problems.Problems",
 ]
 PROGRAM_PATHS = ("/api/v1/", "/alpaca/", "/exchange/")
+# What those need who watch the process. They call it by whatever address it has, and without TLS.
+PROBE_MIDDLEWARE = [
+    "brokerage.http_metrics.HttpMetrics",
+    "brokerage.request_id.RequestId",
+    "web.headers.DefaultHeaders",
+]
+PROBE_PATHS = ("/healthz", "/readyz", "/metrics")
 ROOT_URLCONF = "brokerage.urls"
 WSGI_APPLICATION = "brokerage.wsgi.application"
 # One address for one thing: /api/v1/trades/ is not /api/v1/trades (a redirected POST loses its body).
@@ -287,14 +296,15 @@ REST_FRAMEWORK = {
     # Balancers in front of `web`, whose X-Forwarded-For tells who called; 0: who called is who connected.
     "NUM_PROXIES": environment.number("NUM_PROXIES", 0),
 }
-# How many requests a minute one token may make; the back office gives a customer others. Far above what one program
-# needs and far below what keeps the rest from being served: one customer's loop gone wild must not be felt by others.
+# How many requests a minute a customer may make, by all tokens and pages; the back office gives a customer others. Far
+# above what one program needs and far below what keeps the rest from being served: one customer's loop gone wild must
+# not be felt by others.
 READS_A_MINUTE = environment.number("READS_A_MINUTE", 60_000)
 ORDERS_A_MINUTE = environment.number("ORDERS_A_MINUTE", 30_000)
 # For how many customers a turn may be due, and how many trades of one may wait: what is more is refused.
 OPEN_TRADES_MAX = environment.number("OPEN_TRADES_MAX", 50_000)
 OPEN_TRADES_OF_A_CUSTOMER_MAX = environment.number("OPEN_TRADES_OF_A_CUSTOMER_MAX", 1_000)
-STRANGERS_A_MINUTE = environment.number("STRANGERS_A_MINUTE", 6_000)  # without a known token, from one address
+STRANGERS_A_MINUTE = environment.number("STRANGERS_A_MINUTE", 6_000)  # of nobody we know, from one address
 SPECTACULAR_SETTINGS = {
     "TITLE": "Brokerage",
     "VERSION": "1",

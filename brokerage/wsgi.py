@@ -58,6 +58,7 @@ except (ImproperlyConfigured, NotRunning) as error:
     sys.exit(f"error: {error}")
 people = Door(settings.MIDDLEWARE)
 programs = Door(settings.PROGRAM_MIDDLEWARE)  # programs have no use for sessions, messages, compression and the like
+probes = Door(settings.PROBE_MIDDLEWARE)
 # What is loaded by now stays: the collector need not look at it again and again.
 gc.collect()
 gc.freeze()
@@ -72,13 +73,18 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     """
     if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
         _read_chunks(environ)
-    door = programs if environ["PATH_INFO"].startswith(settings.PROGRAM_PATHS) else people
-    answer = door(environ, start_response)
+    answer = _door_of(environ["PATH_INFO"])(environ, start_response)
     try:
         return [b"".join(answer)]
     finally:
         if hasattr(answer, "close"):
             answer.close()
+
+
+def _door_of(path: str) -> Door:
+    if path.startswith(settings.PROGRAM_PATHS):
+        return programs
+    return probes if path in settings.PROBE_PATHS else people
 
 
 def _read_chunks(environ: dict[str, Any]) -> None:

@@ -22,8 +22,6 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 PROBLEM_JSON = "application/problem+json"
-RETRY_AFTER_SECONDS = 2
-RETRIED = (429, 503)  # answers that always say when to come back
 API_PATHS = ("/api/", "/exchange/")
 ALPACA_PATHS = ("/alpaca/",)
 TEXT_LENGTH_MAX = 300
@@ -114,8 +112,6 @@ class _Handler(ExceptionHandler):
         response = super().run()
         if response is not None:
             response.content_type = PROBLEM_JSON
-            if response.status_code in RETRIED:
-                response.headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
         return response
 
 
@@ -139,10 +135,7 @@ class Problems:
             return None
         if answer.status >= 500 and answer.is_logged:
             log.error("request failed", path=request.path, error=repr(exception))
-        response = answer_with(request, answer.status, answer.code, answer.detail)
-        if answer.status in RETRIED:
-            response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        return response
+        return answer_with(request, answer.status, answer.code, answer.detail)
 
 
 def answer_with(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:

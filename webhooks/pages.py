@@ -8,7 +8,6 @@ from django.contrib import messages
 from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from web.current_customer import current_customer_id
@@ -34,7 +33,6 @@ class WebhookForm(forms.Form):
 
 
 @signed_in
-@never_cache
 @require_http_methods(["GET", "POST"])
 def hooks(request: HttpRequest) -> HttpResponse:
     """List the customer's webhooks; the secret of a new one is shown once, in the answer that made it."""
@@ -128,7 +126,6 @@ def pause_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
 
 
 @form_of(page_at("webhook", "webhook_id"))
-@never_cache
 def rotate_secret(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Replace the secret of a webhook; the new one is shown once, in this answer."""
     mine = _mine(request, webhook_id)

@@ -35,6 +35,10 @@ def test_without_the_broker_it_says_so(db: None, broker_away: None) -> None:
     assert ready() == (503, {"ok": False, "database": True, "migrations": True, "broker": False})
 
 
+def test_a_process_that_is_not_ready_says_when_to_ask_again(db: None, broker_away: None) -> None:
+    assert Client().get("/readyz").headers["Retry-After"] == "2"
+
+
 def test_a_broker_that_never_answers_is_not_waited_for(db: None, settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as frozen:
         settings.BROKER_URL = f"redis://127.0.0.1:{frozen.getsockname()[1]}/0"

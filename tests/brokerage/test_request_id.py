@@ -1,16 +1,18 @@
-"""A request's id goes from the balancer into every log line that the request causes."""
+"""A request's id, the balancer's or ours, is in every log line that the request causes, and in its answer."""
 
 import pytest
 import structlog
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
-from brokerage.request_id import RequestId
+from brokerage.request_id import PLAIN, RequestId
 
 
 @pytest.mark.parametrize("given", ["", "short", "a b c d e f g h i", "x" * 65, "id\nforged"])
-def test_an_id_that_is_none_is_left_out(given: str, db: None) -> None:
-    assert "X-Request-ID" not in Client(headers={"X-Request-ID": given} if given else {}).get("/healthz").headers
+def test_an_id_that_is_none_is_replaced(given: str, db: None) -> None:
+    made = Client(headers={"X-Request-ID": given} if given else {}).get("/healthz").headers["X-Request-ID"]
+    assert made != given
+    assert PLAIN.fullmatch(made)
 
 
 def test_what_is_logged_and_the_answer_have_the_id() -> None:

@@ -15,13 +15,13 @@ from standardwebhooks import Webhook
 
 from accounts import tokens
 from accounts.models import Customer
-from brokerage.wsgi import application, people, programs
+from brokerage.wsgi import application, people, probes, programs
 from tests.conftest import StandInExchange
 from tests.people import open_account
 
 Answer = tuple[str, dict[str, str], bytes]
 PASSWORD = "correct horse battery staple"
-PER_REQUEST = {"X-RateLimit-Remaining", "X-RateLimit-Reset", "Vary"}  # pages may be compressed
+PER_REQUEST = {"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID", "Vary"}  # pages may be compressed
 
 
 def call(door: Callable[..., Any], method: str, path: str, body: Any = None, **headers: str) -> Answer:
@@ -32,7 +32,7 @@ def call(door: Callable[..., Any], method: str, path: str, body: Any = None, **h
     environ["SERVER_NAME"] = headers.get("host", "localhost")
     answer = door(environ, lambda status, sent, *_: answered.extend([status, sent]))
     text = b"".join(answer)
-    answer.close()
+    getattr(answer, "close", lambda: None)()
     return answered[0], {name: value for name, value in answered[1] if name not in PER_REQUEST}, text
 
 
@@ -93,16 +93,26 @@ def test_a_body_in_chunks_is_read(exchange: StandInExchange, alice: Customer) ->
         ("/", people),
         ("/trades", people),
         ("/admin/", people),
-        ("/healthz", people),
+        ("/healthz", probes),
+        ("/readyz", probes),
+        ("/metrics", probes),
+        ("/healthz/", people),
         ("/api/docs/", people),
         ("/api/v1", people),
     ],
 )
 def test_who_comes_through_which_door(path: str, door: WSGIHandler, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        type(door), "__call__", lambda self, environ, start: [b"programs" if self is programs else b"people"]
-    )
-    assert application({"PATH_INFO": path}, lambda *_: None) == [b"programs" if door is programs else b"people"]
+    monkeypatch.setattr(type(door), "__call__", lambda self, environ, start: [str(id(self)).encode()])
+    assert application({"PATH_INFO": path}, lambda *_: None) == [str(id(door)).encode()]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize("host", ["10.1.2.3:8000", "pod-7.web.internal", "a_b", ""])
+def test_probes_may_call_a_process_by_any_name_and_without_tls(path: str, host: str, settings: Any) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert call(application, "GET", path, host=host)[0] == "200 OK"
+    assert call(application, "GET", "/", host=host)[0] == "400 Bad Request"
 
 
 def test_the_programs_door_has_of_the_middleware_a_part_in_the_same_order() -> None:

@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -264,6 +265,22 @@ def test_a_body_too_large_is_refused_at_once(balancer: Balancer, token: str) -> 
     with socket.create_connection((LOOPBACK, balancer.port), 5) as client:
         client.sendall(head(token, f"X-Large: {'x' * 17_000}", "Content-Length: 0"))
         assert client.recv(1000).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_body_in_chunks_is_read_and_each_answer_has_its_requests_id(balancer: Balancer, token: str) -> None:
+    order = json.dumps(PLACING).encode()
+    part, rest = order[:9], order[9:]
+    chunks = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(part), part, len(rest), rest)
+    sent = {
+        head(token, "Transfer-Encoding: chunked", "Connection: close") + chunks: b"201",
+        head(token, "Content-Length: 10000000000", "Connection: close") + b"{": b"413",  # the balancer's own answer
+    }
+    for words, status in sent.items():
+        with socket.create_connection((LOOPBACK, balancer.port), 5) as client:
+            client.sendall(words)
+            answer = b"".join(iter(lambda client=client: client.recv(65536), b""))  # type: ignore[misc]
+        assert answer.startswith(b"HTTP/1.1 " + status), answer
+        assert len(re.findall(rb"(?mi)^x-request-id: [0-9a-f-]{36}\r$", answer)) == 1, answer
 
 
 def test_what_is_ours_is_not_there_for_others(balancer: Balancer) -> None:

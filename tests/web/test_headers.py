@@ -1,0 +1,52 @@
+"""What every answer says beside its body: its request's id, that nobody keeps it, and when to come back."""
+
+from collections.abc import Callable
+
+import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
+
+from accounts.models import Customer
+from tests.security.routes import routes
+from web.headers import DefaultHeaders
+
+SOMETHING = "00000000-0000-4000-8000-000000000000"
+VALUES = {"ticker": "AAPL", "symbol": "AAPL", "delivery_id": "1", "year": "2026", "month": "1", "activity_type": "FILL"}
+OFFICE = ["/admin/", "/admin/login/", "/admin/accounts/customer/", "/admin/accounts/customer/export/", "/admin/nothing"]
+
+
+def addresses() -> list[str]:
+    """Every address that answers GET, of pages and of APIs."""
+    found = [route for route in routes() if "GET" in route.methods]
+    return sorted({route.to(**dict.fromkeys(route.parameters, SOMETHING) | VALUES) for route in found})
+
+
+@pytest.mark.usefixtures("static_files", "exchange")
+@pytest.mark.parametrize("path", [*addresses(), *OFFICE, "/nowhere"])
+def test_no_cache_keeps_an_answer_and_each_has_its_requests_id(
+    alice: Customer, api_of: Callable[..., Client], path: str
+) -> None:
+    signed_in = api_of(alice)
+    signed_in.force_login(alice, "allauth.account.auth_backends.AuthenticationBackend")
+    for client in (signed_in, Client()):
+        answer = client.get(path)
+        assert "no-store" in answer.headers["Cache-Control"]
+        assert len(answer.headers["X-Request-ID"]) >= 8
+
+
+def answered(status: int, **headers: str) -> HttpResponse:
+    def view(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(status=status, headers=headers)
+
+    return DefaultHeaders(view)(RequestFactory().get("/"))
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_can_be_tried_again_says_when(status: int) -> None:
+    assert answered(status).headers["Retry-After"] == "2"
+    assert answered(status, **{"Retry-After": "60"}).headers["Retry-After"] == "60"
+
+
+def test_other_answers_have_no_time_to_come_back() -> None:
+    assert "Retry-After" not in answered(200).headers
+    assert answered(200, **{"Cache-Control": "max-age=60"}).headers["Cache-Control"] == "max-age=60"
