@@ -13,12 +13,12 @@ from rest_framework import exceptions, serializers
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from accounts import funding, queries, sign_ins, tokens
 from accounts.models import CASH, Posting, Token, normal_email
 from accounts.sign_in_limits import TooManyAttempts, check_attempt
+from web.client_address import client_address
 from web.drf import (
     AmountField,
     CustomerView,
@@ -232,7 +232,7 @@ class TokensView(CustomerView):
         asked = body.validated_data
         email = normal_email(asked["email"])
         try:
-            check_attempt(email, BaseThrottle().get_ident(request))
+            check_attempt(email, client_address(request))
         except TooManyAttempts as error:
             raise exceptions.Throttled(error.retry_after) from None
         customer = authenticate(request._request, username=email, password=asked["password"])

@@ -210,7 +210,7 @@ class Posting(models.Model):
 
 
 class Limits(models.Model):
-    """How many requests a minute each of this customer's tokens may make, if not as many as everybody's."""
+    """How many requests a minute this customer may make, if not as many as everybody."""
 
     customer = models.OneToOneField(Customer, models.CASCADE, primary_key=True, related_name="limits")
     reads_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="If empty, as many as everybody.")

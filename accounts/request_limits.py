@@ -4,7 +4,7 @@ from accounts.models import Limits
 
 
 def set_limits(customer_id: int, reads_a_minute: int | None, orders_a_minute: int | None) -> Limits:
-    """Set the request limits of each of a customer's tokens, from its next request on. None means everybody's limit."""
+    """Set a customer's request limits, which take effect within seconds. None means everybody's limit."""
     own, _ = Limits.objects.update_or_create(
         customer_id=customer_id, defaults={"reads_a_minute": reads_a_minute, "orders_a_minute": orders_a_minute}
     )

@@ -20,6 +20,7 @@ from feed.stream import (
     Send,
     address_of,
     readable,
+    refuse_if_exceeded,
     start_of,
     until_over,
     within,
@@ -137,9 +138,9 @@ class TradeUpdates:
                 pair = (data.get("key_id") or message.get("key"), data.get("secret_key") or message.get("secret"))
                 try:
                     grant: Grant = await self._database.run(_authorize, *pair, connection.address)
-                except RequestRefused:
+                except RequestRefused as refused:
                     await say("authorization", {"status": "unauthorized", "action": "authenticate"})
-                    raise _Over(POLICY_VIOLATION) from None
+                    raise _Over(TRY_AGAIN_LATER if refused.status == 429 else POLICY_VIOLATION) from None
                 await say("authorization", {"status": "authorized", "action": "authenticate"})
                 return grant
             await say("authorization", {"status": "unauthorized", "action": "listen"})
@@ -213,7 +214,7 @@ def _authorize(key_id: Any, secret_key: Any, address: str) -> Grant:
     is_pair = isinstance(key_id, str) and isinstance(secret_key, str)
     grant = grant_of_pair(key_id, secret_key) if is_pair else None
     if grant is None:
-        rate_limits.count_stranger(address)
+        refuse_if_exceeded(rate_limits.count_stranger(address), "This address has made too many requests.")
         raise RequestRefused(401, "authentication_failed", UNKNOWN_KEY_PAIR)
     return readable(grant)
 

@@ -15,8 +15,8 @@ OWN = {
     "404": "`not_found`: there is no such thing, or it is not yours.",
     "413": "`too_large`: a body has 1 MB at most.",
     "415": "`unsupported_media_type`: bodies are application/json.",
-    "429": "`throttled`: too many requests of this token, or of this address without one; `Retry-After` says when to "
-    "come again. Nothing was done.",
+    "429": "`throttled`: too many requests of this customer, or of this address without a token; `Retry-After` says "
+    "when to come again. Nothing was done.",
     "503": "`unavailable`: try again in a moment, with the same key.",
 }
 OF_OPERATIONS = {
@@ -40,7 +40,7 @@ WITH_A_BODY, OF_ONE_THING = {"413", "415"}, {"404"}
 REQUESTS = examples.REQUESTS | alpaca_examples.REQUESTS
 ANSWERS = examples.ANSWERS | alpaca_examples.ANSWERS
 LIMITS = {
-    "X-RateLimit-Limit": "Requests that this token may make in a minute; reads and orders have their own. Without a "
+    "X-RateLimit-Limit": "Requests that this customer may make in a minute; reads and orders have their own. Without a "
     "known token: that this address may make.",
     "X-RateLimit-Remaining": "Requests that are left of these.",
     "X-RateLimit-Reset": "When all of them are there again, in seconds since 1970.",

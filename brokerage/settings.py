@@ -100,6 +100,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "office.access.StaffSession",
+    "accounts.page_limits.PageLimits",
     "web.problems.Problems",
     "allauth.account.middleware.AccountMiddleware",
     "web.timezones.LocalTime",

@@ -9,6 +9,7 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from http import HTTPStatus
 from threading import Barrier
 from typing import Any
@@ -82,7 +83,8 @@ class Database:
                 log.warning("streams: the database failed", error=repr(error))
                 raise RequestRefused(503, "unavailable", "Try again in a moment.", {"Retry-After": "2"}) from None
 
-        return await asyncio.get_running_loop().run_in_executor(self._threads, safely)
+        # In this task's context, so that what is logged there has the request's id.
+        return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, safely)
 
 
 class EventStream:
@@ -190,17 +192,18 @@ def _authorize(authorization: bytes, address: str) -> tuple[Grant, Allowance]:
     token = bearer_token(authorization)
     grant = grant_of_token(token) if token else None
     if grant is None:
-        _refuse_if_exceeded(rate_limits.count_stranger(address), "This address has made too many requests.")
+        refuse_if_exceeded(rate_limits.count_stranger(address), "This address has made too many requests.")
         realm = {"WWW-Authenticate": 'Bearer realm="api"'}
         if token is None:
             raise RequestRefused(401, "not_authenticated", "Send “Authorization: Bearer <token>”.", realm)
         raise RequestRefused(401, "authentication_failed", UNKNOWN_TOKEN, realm)
     allowance = rate_limits.count(grant, is_read=True)
-    _refuse_if_exceeded(allowance, "This token has made too many requests.")
+    refuse_if_exceeded(allowance, "You have made too many requests.")
     return readable(grant), allowance
 
 
-def _refuse_if_exceeded(allowance: Allowance, detail: str) -> None:
+def refuse_if_exceeded(allowance: Allowance, detail: str) -> None:
+    """Raise RequestRefused where there were more requests than the limit."""
     if allowance.exceeded:
         headers = {"Retry-After": str(allowance.reset_seconds), **allowance.headers}
         raise RequestRefused(429, "throttled", detail, headers)

@@ -17,10 +17,10 @@ from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from web.authentication import SAFE_METHODS, Grant, HasScope, TokenAuthentication
+from web.client_address import client_address
 from web.rate_limits import Allowance, count, count_stranger
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 128
@@ -113,18 +113,18 @@ class CustomerView(APIView):
 
         Raises:
             AuthenticationFailed: The token is not valid.
-            Throttled: The token, or the address, has made too many requests.
+            Throttled: The customer, or the address, has made too many requests.
             MethodNotAllowed: The endpoint does not have this method.
         """
         try:
             super().perform_authentication(request)
         except exceptions.AuthenticationFailed:
-            self._count(count_stranger(BaseThrottle().get_ident(request)))
+            self._count(count_stranger(client_address(request)))
             raise
         if request.auth is not None:
             self._count(count(self.grant, is_read=request.method in SAFE_METHODS))
         else:
-            self._count(count_stranger(BaseThrottle().get_ident(request)))
+            self._count(count_stranger(client_address(request)))
         if request.method not in self.allowed_methods:  # before its scope is asked for
             raise exceptions.MethodNotAllowed(str(request.method))
 

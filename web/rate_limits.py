@@ -1,10 +1,11 @@
-"""Rate limits: how many requests a token, or an address without one, may make in a minute.
+"""Rate limits: how many requests a customer, or an address of nobody we know, may make in a minute.
 
-Every web process counts in the Valkey of CACHE_URL, so they count together. Reads are counted apart from orders, which
-are all requests that change something. Requests without a valid token are counted by address.
+Every web process counts in the Valkey of CACHE_URL, so they count together. A customer's tokens and pages count
+together too: more tokens do not allow more requests. Reads are counted apart from orders, which are all requests that
+change something. Requests without a valid token or session are counted by address.
 
-A process counts the first hundredth of a limit by itself and reports it when it is used up: a token that is far from
-its limit, as nearly all are, costs no call. While Valkey is away, or if there is none, requests are not limited, since
+A process counts the first hundredth of a limit by itself and reports it when it is used up: a customer who is far from
+the limit, as nearly all are, costs no call. While Valkey is away, or if there is none, requests are not limited, since
 trading goes on; attempts to sign in are then counted by each process alone.
 """
 
@@ -78,12 +79,25 @@ _client_lock = threading.Lock()
 
 
 def count(grant: Grant, is_read: bool) -> Allowance:
-    """Count one request of a token. Never raises, and waits at most STORE_SECONDS_MAX."""
-    return _count_request(f"limit:{grant.id}:{'reads' if is_read else 'orders'}", _limit_of(grant, is_read))
+    """Count one request of a token against its customer's limit. Otherwise like `count_customer`."""
+    return count_customer(
+        grant.customer_id, is_read, grant.own_reads_a_minute if is_read else grant.own_orders_a_minute
+    )
+
+
+def count_customer(customer_id: int, is_read: bool, own_limit: int | None) -> Allowance:
+    """Count one request of a customer. Never raises, and waits at most STORE_SECONDS_MAX.
+
+    Args:
+        own_limit: The customer's own limit, requests a minute; None: as everybody's.
+    """
+    everybodys = settings.READS_A_MINUTE if is_read else settings.ORDERS_A_MINUTE
+    key = f"limit:{customer_id}:{'reads' if is_read else 'orders'}"
+    return _count_request(key, everybodys if own_limit is None else own_limit)
 
 
 def count_stranger(address: str) -> Allowance:
-    """Count one request without a valid token, by the address that it came from. Otherwise like `count`."""
+    """Count one request of nobody we know, by the address that it came from. Otherwise like `count_customer`."""
     return _count_request(f"limit:stranger:{address}", settings.STRANGERS_A_MINUTE)
 
 
@@ -139,13 +153,6 @@ def _add_in_store(key: str, number: int, window_seconds: int, also: str = "") ->
         _backoff.start()
         log.warning("rate limits: Valkey is away, so requests are not limited", error=repr(error))
         return None
-
-
-def _limit_of(grant: Grant, is_read: bool) -> int:
-    own = grant.own_reads_a_minute if is_read else grant.own_orders_a_minute
-    if own is not None:
-        return own
-    return settings.READS_A_MINUTE if is_read else settings.ORDERS_A_MINUTE
 
 
 def _store() -> redis.Redis:

@@ -55,7 +55,7 @@ def _end_sessions(context: ActionContext) -> str:
 def _set_api_limits(context: ActionContext) -> str:
     limits = set_limits(context.target.id, context.data["reads_a_minute"], context.data["orders_a_minute"])
     reads, orders = limits.reads_a_minute or "standard", limits.orders_a_minute or "standard"
-    return f"Limits of each token, a minute: {reads} reads, {orders} orders."
+    return f"Limits a minute: {reads} reads, {orders} orders."
 
 
 def _own_api_limits(customer: Customer) -> dict[str, Any]:

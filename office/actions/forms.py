@@ -214,7 +214,7 @@ def _requests(label: str, help_text: str) -> forms.IntegerField:
 
 
 class ApiLimitForm(ReasonForm):
-    """Asks how many requests a minute each token of a customer may make."""
+    """Asks how many requests a minute a customer may make."""
 
     reads_a_minute = _requests("Reads a minute", "Requests that only read. Leave empty for the standard limit.")
     orders_a_minute = _requests(

@@ -30,7 +30,15 @@ def test_every_key_begins_with_the_prefix(
     assert lane.ring([bob.id])  # rings a bell, and publishes a message with Celery
     keys = valkey.keys("*")
     assert isinstance(keys, list)
-    named = {"bell:lane-", "rang:lane-", "lane-", "limit:stranger:", f"limit:{grant.id}:", ":1:price", "_kombu.binding"}
+    named = {
+        "bell:lane-",
+        "rang:lane-",
+        "lane-",
+        "limit:stranger:",
+        f"limit:{bob.id}:",
+        ":1:price",
+        "_kombu.binding",
+    }
     for name in named:
         assert any(key.startswith(settings.KEY_PREFIX + name) for key in keys), name
     assert [key for key in keys if not key.startswith(settings.KEY_PREFIX)] == []

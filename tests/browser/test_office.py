@@ -293,7 +293,7 @@ def test_a_customers_own_api_limits(open_browser: OpenBrowser, dora: Customer) -
     browser.until(lambda: browser.find("#id_orders_a_minute"))
     browser.fill("#id_orders_a_minute", "120")
     give_reason(browser, "A program gone wild.", "Set API limits")
-    browser.until_text("60,000 (standard) reads, 120 orders a minute, each token")
+    browser.until_text("60,000 (standard) reads, 120 orders a minute")
     assert browser.console() == []
 
 

@@ -228,6 +228,23 @@ def test_strangers_are_limited(application: Application, settings: Any) -> None:
     assert set(statuses) == {401, 429}, "across the end of a minute, one of two minutes has more than are let"
 
 
+def test_strangers_are_limited_on_the_socket(
+    bob: Customer, token_of: TokenOf, application: Application, settings: Any
+) -> None:
+    settings.STRANGERS_A_MINUTE = 3
+
+    async def story() -> list[int | None]:
+        codes = []
+        for _ in range(9):
+            client = SocketClient(application)
+            client.say("authenticate", key_id="BKNOBODY", secret_key="guessed")
+            await client.ended()
+            codes.append(client.code)
+        return codes
+
+    assert set(asyncio.run(story())) == {1008, 1013}, "across the end of a minute, one of two has more than are let"
+
+
 def test_a_client_that_takes_nothing_is_ended(
     bob: Customer, token_of: TokenOf, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:

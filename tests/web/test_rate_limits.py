@@ -1,4 +1,4 @@
-"""Requests a minute: counted for each token, reads apart from orders, before anything happens."""
+"""Requests a minute: counted for each customer, reads apart from orders, before anything happens."""
 
 import time
 from collections.abc import Callable
@@ -27,8 +27,8 @@ def place(client: Client) -> Any:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_beyond_its_limit_a_token_is_refused_before_any_effect(
-    alice: Customer, api_of: Callable[..., Client], settings: Any
+def test_beyond_the_limit_a_customer_is_refused_before_any_effect(
+    alice: Customer, bob: Customer, api_of: Callable[..., Client], settings: Any
 ) -> None:
     settings.ORDERS_A_MINUTE, settings.READS_A_MINUTE = 2, 3
     api = api_of(alice)
@@ -42,7 +42,8 @@ def test_beyond_its_limit_a_token_is_refused_before_any_effect(
     assert [answer.status_code for answer in reads] == [200, 200, 200, 429]
     assert [answer["X-RateLimit-Remaining"] for answer in reads] == ["2", "1", "0", "0"]
     assert {answer["X-RateLimit-Limit"] for answer in reads} == {"3"}
-    assert api_of(alice).get("/api/v1/balance").status_code == 200, "another token counts for itself"
+    assert api_of(alice).get("/api/v1/balance").status_code == 429, "all tokens of a customer count together"
+    assert api_of(bob).get("/api/v1/balance").status_code == 200, "another customer counts for himself"
 
 
 def test_every_answer_says_what_is_left(bob: Customer, api_of: Callable[..., Client]) -> None:
@@ -91,6 +92,39 @@ def test_a_customer_can_be_given_others(bob: Customer, api_of: Callable[..., Cli
     assert api.delete("/api/v1/balance").status_code == 405
 
 
+@pytest.mark.usefixtures("static_files", "exchange")
+def test_pages_count_with_the_tokens(alice: Customer, api_of: Callable[..., Client], settings: Any) -> None:
+    settings.READS_A_MINUTE, settings.ORDERS_A_MINUTE = 3, 1
+    page = Client()
+    page.force_login(alice, "allauth.account.auth_backends.AuthenticationBackend")
+    assert api_of(alice).get("/api/v1/balance").status_code == 200
+    assert [page.get("/cash").status_code for _ in range(3)] == [200, 200, 429]
+    assert [page.post("/account", {"name": ""}).status_code for _ in range(2)] == [422, 429]
+    refused = page.get("/cash")
+    assert refused["Content-Type"].startswith("text/html")
+    assert 1 <= int(refused["Retry-After"]) <= 60
+    assert api_of(alice).get("/api/v1/balance").status_code == 429
+    assert page.get("/healthz").status_code == 200, "what watches the process is not limited"
+
+
+@pytest.mark.usefixtures("static_files", "exchange")
+def test_pages_know_a_customers_own_limits(bob: Customer, settings: Any) -> None:
+    Limits.objects.create(customer=bob, reads_a_minute=1)
+    page = Client()
+    page.force_login(bob, "allauth.account.auth_backends.AuthenticationBackend")
+    assert [page.get("/cash").status_code for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.usefixtures("static_files")
+def test_strangers_on_pages_are_limited_by_address(db: None, settings: Any) -> None:
+    settings.STRANGERS_A_MINUTE = 2
+    forged = Client()
+    forged.cookies[settings.SESSION_COOKIE_NAME] = "x" * 32
+    answers = [client.get("/account/login/") for client in (Client(), forged, Client())]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert Client(REMOTE_ADDR="192.0.2.7").get("/account/login/").status_code == 200
+
+
 def test_without_its_store_nobody_is_limited(bob: Customer, api_of: Callable[..., Client], settings: Any) -> None:
     settings.READS_A_MINUTE = 1
     settings.CACHE_URL = "redis://127.0.0.1:1/0"
@@ -119,7 +153,7 @@ def test_who_is_far_from_the_limit_costs_no_call_and_is_counted_in_full_later(
     grant = tokens.find(tokens.issue(bob, "x").token)
     assert grant is not None
     assert [rate_limits.count(grant, True).remaining for _ in range(2)] == [199, 198]
-    assert not Redis.from_url(settings.CACHE_URL).keys(f"*limit:{grant.id}:*")
+    assert not Redis.from_url(settings.CACHE_URL).keys(f"*limit:{grant.customer_id}:*")
     rate_limits.count(grant, True)
     rate_limits.reset()  # another process
     assert [rate_limits.count(grant, True).remaining for _ in range(3)] == [199, 198, 194]
