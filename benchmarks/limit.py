@@ -30,7 +30,8 @@ class Limit:
     def __init__(self, house: House) -> None:
         self.house = house
         self.runs = 0
-        url = house.environment["DATABASE_URL"]
+        environment = dict(house.environment)
+        url = environment.pop("MIGRATE_DATABASE_URL")
         self.url = f"{url.rpartition('/')[0]}/{NAME}"
         owner = house.database.connection.execute(
             "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
@@ -39,7 +40,7 @@ class Limit:
         made = subprocess.run(
             [sys.executable, "manage.py", "migrate", "--noinput"],
             cwd=Path(__file__).parents[1],
-            env={**os.environ, **house.environment, "DATABASE_URL": self.url},
+            env={**os.environ, **environment, "DATABASE_URL": self.url},
             capture_output=True,
             text=True,
         )

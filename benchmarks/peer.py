@@ -119,7 +119,7 @@ class Peer:
             "PATH": os.pathsep.join([str(ENVIRONMENT / "bin"), os.environ.get("PATH", os.defpath)]),
             "PYTHONPATH": str(PROJECTS),
             "DJANGO_SETTINGS_MODULE": f"{MODULES[self.name]}.settings",
-            "DATABASE_URL": f"{house['DATABASE_URL'].rpartition('/')[0]}/peer_{self.name}",
+            "DATABASE_URL": f"{house['MIGRATE_DATABASE_URL'].rpartition('/')[0]}/peer_{self.name}",
             "BROKER_URL": urlunsplit(broker._replace(path="/1")),
             "CALLBACK_URL": f"http://127.0.0.1:{self.port}/exchange/callbacks",
             **{name: house[name] for name in ("EXCHANGE_URL", "EXCHANGE_SECRET", "SECRET_KEY")},

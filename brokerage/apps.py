@@ -1,10 +1,7 @@
 """Set-up that is done once, when Django has started."""
 
-from typing import Any
-
 from django.apps import AppConfig
 from django.db.models import Field, ForeignObject
-from django.db.models.signals import post_migrate
 
 
 class BrokerageConfig(AppConfig):
@@ -23,12 +20,3 @@ class BrokerageConfig(AppConfig):
         Field.register_lookup(AnyOf)
         ForeignObject.register_lookup(AnyOf)
         app.conf.broker_url  # noqa: B018
-        post_migrate.connect(set_limits_after_migrating, dispatch_uid="brokerage.limits")
-
-
-def set_limits_after_migrating(sender: AppConfig, **_: Any) -> None:
-    """Set the limits of the role once a `migrate`: the signal is sent for every app."""
-    from brokerage.database.limits import set_limits
-
-    if sender.label == "trades":
-        set_limits()

@@ -4,9 +4,14 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import Error as DatabaseError
+from django.db import connection
 
 from accounts.management.commands.load_demo import CUSTOMER, STAFF
 from accounts.models import Customer
+
+OWNS_POSTINGS = """
+    SELECT FROM pg_class WHERE relname = 'accounts_posting' AND pg_has_role(current_user, relowner, 'USAGE')
+"""
 
 
 @register(Tags.security, deploy=True)
@@ -23,4 +28,24 @@ def demo_accounts(**_: Any) -> list[CheckMessage]:
             id="brokerage.E001",
         )
         for email in found
+    ]
+
+
+@register(Tags.security, deploy=True)
+def owner_of_tables(**_: Any) -> list[CheckMessage]:
+    """Find that the processes could take away what protects the books."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(OWNS_POSTINGS)
+            owns = cursor.fetchone() is not None
+    except DatabaseError:
+        return []
+    if not owns:
+        return []
+    return [
+        Error(
+            "The role of DATABASE_URL owns the tables, so that it can empty them.",
+            hint="Make a role with deploy/roles.sql, and keep the owner's address in MIGRATE_DATABASE_URL for migrate.",
+            id="brokerage.E002",
+        )
     ]

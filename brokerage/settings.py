@@ -7,6 +7,7 @@ terminal) what is missing is read from the brokerage that runs on DATA_DIR.
 import os
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -213,6 +214,12 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of any body; a callback of 100 
 # -- PostgreSQL: holds the truth. Every limit is shorter than the sweep's patience.
 environment.url("DATABASE_URL", None, ("postgres", "postgresql"))
 DATABASES = {"default": env.db_url("DATABASE_URL", engine="brokerage.database")}
+# What `migrate` alone signs in with: the owner of the tables. The role of DATABASE_URL owns nothing (deploy/roles.sql).
+# Empty: one role does both.
+MIGRATE_DATABASE: dict[str, Any] = {}
+if os.environ.get("MIGRATE_DATABASE_URL"):
+    environment.url("MIGRATE_DATABASE_URL", None, ("postgres", "postgresql"))
+    MIGRATE_DATABASE = env.db_url("MIGRATE_DATABASE_URL", engine="brokerage.database")
 DATABASES["default"].update(
     # Kept open: opening costs more than a whole trade (docs/how-to/operate.md, "Connections").
     CONN_MAX_AGE=None,
@@ -222,8 +229,9 @@ DATABASES["default"].update(
     # A cursor that lives longer than a transaction needs a session of its own.
     DISABLE_SERVER_SIDE_CURSORS=environment.switch("DATABASE_POOLED"),
 )
-if "," in (DATABASES["default"]["HOST"] or ""):  # of several servers, the one that can be written to
-    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("target_session_attrs", "read-write")
+for _database in (DATABASES["default"], MIGRATE_DATABASE):
+    if "," in (_database.get("HOST") or ""):  # of several servers, the one that can be written to
+        _database.setdefault("OPTIONS", {}).setdefault("target_session_attrs", "read-write")
 # True where PgBouncer stands in between and gives each transaction another session (pool_mode = transaction). Settings
 # of a session and statements prepared in it are lost there: limits hold by role (brokerage.database.limits) alone.
 POOLED = environment.switch("DATABASE_POOLED")
@@ -436,6 +444,8 @@ if PRODUCTION:
         "EXCHANGE_SECRET must be whsec_ and 24 random bytes or more": not EXCHANGE_SECRET.split()
         or any(len(secret) < len("whsec_") + 32 for secret in EXCHANGE_SECRET.split()),
         "ALLOWED_HOSTS must name the hosts": "*" in ALLOWED_HOSTS,
+        "NUM_PROXIES and TRUSTED_PROXY_COUNT must be set to the number of load balancers, since without it all callers "
+        "share the limits of one address": not {"NUM_PROXIES", "TRUSTED_PROXY_COUNT"} <= os.environ.keys(),
     }
     if _reasons := [reason for reason, is_so in _unsafe.items() if is_so]:
         raise ImproperlyConfigured("; ".join(_reasons) + ".")

@@ -98,7 +98,7 @@ class Drill:
                 exchange.terminate()
                 exchange.wait()
             lost = {line["tradeId"]: line for line in lines if line["what"] == "lost"}
-            self.brokerage.env["DATABASE_URL"] = url
+            self._sign_in_at(port)
             with self.brokerage:
                 wait_until_final(url)
                 again = read_exchange(self.brokerage.exchange_url)
@@ -180,6 +180,11 @@ class Drill:
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200"]
         with open(self.folder / "restored.log", "wb") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self._user())
+
+    def _sign_in_at(self, port: int) -> None:
+        """Let the brokerage run on the restored database."""
+        for name, url in (("DATABASE_URL", self.postgres.url), ("MIGRATE_DATABASE_URL", self.postgres.owner_url)):
+            self.brokerage.env[name] = _with_port(url, port)
 
     def _wait_for_primary(self, url: str) -> None:
         def is_primary() -> bool:

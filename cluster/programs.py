@@ -44,6 +44,7 @@ class Secrets:
     admin: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     replication: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     rewind: str = field(default_factory=lambda: secrets.token_urlsafe(18))
+    owner: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     database: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     broker: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     cookie: str = field(default_factory=lambda: secrets.token_hex(10).upper())
@@ -89,8 +90,16 @@ class Programs:
 
     @property
     def database_url(self) -> str:
-        hosts = addresses("db", 5432)
-        return f"postgres://brokerage:{self.keys.database}@{hosts}/brokerage?target_session_attrs=read-write"
+        """What processes sign in with."""
+        return self._database("brokerage_runtime", self.keys.database)
+
+    @property
+    def owner_url(self) -> str:
+        """What `migrate` signs in with."""
+        return self._database("brokerage", self.keys.owner)
+
+    def _database(self, role: str, password: str) -> str:
+        return f"postgres://{role}:{password}@{addresses('db', 5432)}/brokerage?target_session_attrs=read-write"
 
     @property
     def broker_url(self) -> str:
@@ -127,7 +136,8 @@ class Programs:
 
     def manage(self, *arguments: str, **more: str) -> tuple[list[str], dict[str, str]]:
         """A manage.py command, and its environment."""
-        environment = self.brokerage_environment(NODES["cl"]) | {"PROCESS_NAME": arguments[0]} | more
+        environment = self.brokerage_environment(NODES["cl"])
+        environment |= {"PROCESS_NAME": arguments[0], "MIGRATE_DATABASE_URL": self.owner_url, **more}
         return [str(PROJECT / ".venv/bin/python"), "manage.py", *arguments], environment
 
     def _run(self, kind: str) -> list[str]:

@@ -16,8 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psycopg
-from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from cluster import network
 from cluster.control import Control
@@ -126,11 +125,17 @@ class Raising:
         return sum(member["role"] == "quorum_standby" for member in members) == len(of_kind("db")) - 1
 
     def _introduce_brokerage(self) -> None:
-        """Make the brokerage's role and database."""
-        names = {"password": sql.Literal(self._programs.keys.database)}
-        with psycopg.connect(**admin(self._programs.keys), autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE ROLE brokerage LOGIN CREATEDB PASSWORD {password}").format(**names))
-            connection.execute("CREATE DATABASE brokerage OWNER brokerage")
+        """Make the brokerage's roles and its database."""
+        keys = self._programs.keys
+        command = [str(postgresql.binaries() / "psql"), "-q", "-v", "ON_ERROR_STOP=1"]
+        done = subprocess.run(
+            [*network.command("cl"), *command, "-f", str(PROJECT / "deploy/roles.sql"), make_conninfo(**admin(keys))],
+            env={"PATH": os.defpath, "OWNER_PASSWORD": keys.owner, "RUNTIME_PASSWORD": keys.database},
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise Trouble(f"deploy/roles.sql failed: {done.stderr}")
 
     def _share_static(self) -> None:
         """Static files are part of the release: the same on every web node."""

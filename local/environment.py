@@ -17,8 +17,8 @@ class NotRunning(Exception):
 def running(data_dir: Path) -> dict[str, str]:
     """The environment of the brokerage that runs on this folder.
 
-    Has DATABASE_URL, BROKER_URL, EXCHANGE_URL, EXCHANGE_SECRET, CALLBACK_URL, SECRET_KEY, PORT, EXCHANGE_PORT,
-    STREAM_PORT, LANES, KEY_PREFIX, DATA_DIR and RUNNER_PID. Asking changes nothing. Raises NotRunning.
+    Has DATABASE_URL, MIGRATE_DATABASE_URL, BROKER_URL, EXCHANGE_URL, EXCHANGE_SECRET, CALLBACK_URL, SECRET_KEY, PORT,
+    EXCHANGE_PORT, STREAM_PORT, LANES, KEY_PREFIX, DATA_DIR and RUNNER_PID. Asking changes nothing. Raises NotRunning.
     """
     not_running = NotRunning(
         f"No brokerage runs on {data_dir}: start it with `make run`, or set DATABASE_URL and BROKER_URL."

@@ -30,6 +30,7 @@ class Keys:
     exchange_secret: str
     postgres_admin_password: str
     postgres_password: str
+    postgres_runtime_password: str
     valkey_password: str
 
     @classmethod
@@ -39,6 +40,7 @@ class Keys:
             exchange_secret="whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(),
             postgres_admin_password=secrets.token_hex(24),
             postgres_password=secrets.token_hex(24),
+            postgres_runtime_password=secrets.token_hex(24),
             valkey_password=secrets.token_hex(24),
         )
 
@@ -93,12 +95,14 @@ class Folder:
         self._lock = file
 
     def keys(self) -> Keys:
-        """The folder's secrets; made at the first call, the same ever after."""
+        """The folder's secrets; each is made at the first call that needs it, and is the same ever after."""
         file = self.path / "keys.json"
-        if not file.exists():
-            write_private(file, vars(Keys.make()))
         try:
-            return Keys(**json.loads(file.read_text()))
+            kept = json.loads(file.read_text()) if file.exists() else {}
+            keys = Keys(**{**vars(Keys.make()), **kept})
+            if vars(keys) != kept:
+                write_private(file, vars(keys))
+            return keys
         except (ValueError, TypeError):
             raise Trouble(f"{file} is damaged. Restore it, or move {self.path} away to start anew.") from None
 

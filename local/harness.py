@@ -24,6 +24,7 @@ START_SECONDS_MAX = 120.0
 READY_SECONDS_MAX = 30.0
 OWN = (
     "DATABASE_URL",
+    "MIGRATE_DATABASE_URL",
     "BROKER_URL",
     "CACHE_URL",
     "KEY_PREFIX",
@@ -139,7 +140,7 @@ class Brokerage:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its processes have. Raises NotRunning."""
+        """What its processes have, and MIGRATE_DATABASE_URL. Raises NotRunning."""
         return running(self.data_dir)
 
     def output(self) -> str:

@@ -24,7 +24,9 @@ from local.trouble import Trouble
 ADMIN = "postgres"
 SYSTEM_USER = "brokerage-postgres"
 """Made where root runs the brokerage, since PostgreSQL refuses to be run by root."""
-ROLE = DATABASE = "brokerage"
+OWNER = DATABASE = "brokerage"
+RUNTIME = "brokerage_runtime"
+"""What the processes sign in as; it owns nothing."""
 
 SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -70,7 +72,16 @@ class PostgreSQL:
 
     @property
     def url(self) -> str:
-        return f"postgres://{ROLE}:{self.keys.postgres_password}@{LOOPBACK}:{self.port}/{DATABASE}"
+        """What the brokerage's processes sign in with."""
+        return self._url(RUNTIME, self.keys.postgres_runtime_password)
+
+    @property
+    def owner_url(self) -> str:
+        """What `migrate` signs in with, and tests."""
+        return self._url(OWNER, self.keys.postgres_password)
+
+    def _url(self, role: str, password: str) -> str:
+        return f"postgres://{role}:{password}@{LOOPBACK}:{self.port}/{DATABASE}"
 
     @cached_property
     def version(self) -> str:
@@ -148,18 +159,19 @@ class PostgreSQL:
             return False
 
     def introduce(self) -> None:
-        """Make the brokerage's role and database where they are missing."""
+        """Make the brokerage's roles and its database where they are missing: deploy/roles.sql for this machine."""
+        roles = [
+            (OWNER, self.keys.postgres_password, "CREATE ROLE {role} LOGIN CREATEDB PASSWORD {password}"),
+            (RUNTIME, self.keys.postgres_runtime_password, "CREATE ROLE {role} LOGIN PASSWORD {password}"),
+        ]
         with self._admin() as connection:
-            password = self.keys.postgres_password
-            names = {
-                "role": sql.Identifier(ROLE),
-                "database": sql.Identifier(DATABASE),
-                "password": sql.Literal(password),
-            }
-            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ROLE]).fetchone():
-                connection.execute(sql.SQL("CREATE ROLE {role} LOGIN CREATEDB PASSWORD {password}").format(**names))
+            for role, password, statement in roles:
+                if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+                    names = {"role": sql.Identifier(role), "password": sql.Literal(password)}
+                    connection.execute(sql.SQL(statement).format(**names))
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-                connection.execute(sql.SQL("CREATE DATABASE {database} OWNER {role}").format(**names))
+                names = {"database": sql.Identifier(DATABASE), "owner": sql.Identifier(OWNER)}
+                connection.execute(sql.SQL("CREATE DATABASE {database} OWNER {owner}").format(**names))
 
     def _admin(self) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(

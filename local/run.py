@@ -37,6 +37,8 @@ READY_SECONDS_MAX = 90.0
 DEATHS_BEFORE_READY_MAX = 5
 """A process that dies this often before the brokerage was ever ready won't get better."""
 STOP_SECONDS_MAX = 13.5
+OWNER_URL = "MIGRATE_DATABASE_URL"
+"""For commands alone: no process of the application knows it."""
 LOOK_SECONDS = 0.1
 UNHURRIED = dict.fromkeys(
     ("STATEMENT_TIMEOUT_MS", "TRANSACTION_TIMEOUT_MS", "IDLE_IN_TRANSACTION_TIMEOUT_MS"), "600000"
@@ -126,12 +128,14 @@ class Run:
         self.console.say(ready_text(self.plan.url, demo))
 
     def _environment(self) -> dict[str, str]:
-        """What every process has; decides which servers are ours. Raises Trouble for one that doesn't answer."""
+        """What processes and commands have; decides which servers are ours. Raises Trouble for one that is silent."""
         keys = self.folder.keys()
         database_url, broker_url = self.plan.database_url, self.plan.broker_url
+        owner = {OWNER_URL: os.environ[OWNER_URL]} if OWNER_URL in os.environ else {}
         if database_url is None:
-            self.servers.append(PostgreSQL(self.folder, keys, self.folder.port("postgres")))
-            database_url = self.servers[-1].url
+            postgres = PostgreSQL(self.folder, keys, self.folder.port("postgres"))
+            self.servers.append(postgres)
+            database_url, owner = postgres.url, {OWNER_URL: postgres.owner_url}
         elif reason := postgresql.answers(database_url):
             raise Trouble(f"DATABASE_URL does not answer: {reason}. Start that server, or unset DATABASE_URL.")
         if broker_url is None:
@@ -142,6 +146,7 @@ class Run:
         ports = self.plan.ports
         return {
             "DATABASE_URL": database_url,
+            **owner,
             "BROKER_URL": broker_url,
             "EXCHANGE_URL": self.plan.exchange_url or f"http://{LOOPBACK}:{ports['EXCHANGE_PORT']}",
             "EXCHANGE_SECRET": os.environ.get("EXCHANGE_SECRET") or keys.exchange_secret,
@@ -177,11 +182,12 @@ class Run:
                 yield Supervised(specification, name, 20, "TERM", 2, at_once=True)
 
     def _application_processes(self) -> Iterator[Supervised]:
+        environment = {name: value for name, value in self._process_environment().items() if name != OWNER_URL}
         for process in self.plan.processes:
             specification = Specification(
                 name=process.name,
                 command=["/bin/sh", "-c", f"exec {process.command}"],
-                environment={**self._process_environment(), **process.environment},
+                environment={**environment, **process.environment},
                 directory=str(self.plan.root),
                 mark=self._mark(process.name),
                 output=str(self._pipe(process.name)),

@@ -33,8 +33,8 @@ def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
 
     DATABASE_URL and BROKER_URL in the environment are used as they are; what is missing of them is started in a new
     temporary folder, which is removed with all its processes however the command ends. DISPOSABLE_SERVICES=1 tells the
-    command that both are its own, to empty as it likes. SIGINT, SIGTERM and SIGHUP go to the command. Raises Trouble
-    when the command or a server can't be started.
+    command that both are its own, to empty as it likes: its role owns the database. SIGINT, SIGTERM and SIGHUP go to
+    the command. Raises Trouble when the command or a server can't be started.
     """
     _remove_abandoned()
     folder = Folder(Path(tempfile.mkdtemp(prefix=PREFIX)))
@@ -82,8 +82,9 @@ def _start_servers(
     }
     missing: list[PostgreSQL | Valkey] = []
     if not environment.get("DATABASE_URL"):
-        missing.append(PostgreSQL(folder, keys, ports.choose(), fsync))
-        environment |= {"DATABASE_URL": missing[-1].url, "DEMO": "1"}
+        postgresql = PostgreSQL(folder, keys, ports.choose(), fsync)
+        missing.append(postgresql)
+        environment |= {"DATABASE_URL": postgresql.owner_url, "DEMO": "1"}
     if not environment.get("BROKER_URL"):
         missing.append(Valkey(folder, keys, ports.choose(), fsync))
         environment["BROKER_URL"] = missing[-1].url
@@ -94,7 +95,7 @@ def _start_servers(
 
 
 def start_postgresql(path: Path) -> str:
-    """Start one more PostgreSQL, without fsync, in a folder; returns its DATABASE_URL. It ends with this process.
+    """Start one more PostgreSQL, without fsync, in a folder; returns its owner's URL. It ends with this process.
 
     Raises Trouble when it doesn't start.
     """
@@ -103,7 +104,7 @@ def start_postgresql(path: Path) -> str:
     processes: list[subprocess.Popen[bytes]] = []
     _start([server], folder, processes, lambda: False)
     atexit.register(_stop, processes)
-    return server.url
+    return server.owner_url
 
 
 def _start(

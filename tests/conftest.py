@@ -27,6 +27,7 @@ from accounts import tokens
 from accounts.models import Customer
 from exchange import exchange_time, gateway, market, prices
 from tests import template
+from tests.guarantees import allow_truncate
 from tests.people import open_account, receive_shares
 from trades import checks, lane
 
@@ -93,8 +94,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker, m
     """Keep the dump, if the session's database had to be migrated, and limit the time of statements from here on."""
     if migrated_dump and not migrated_dump.exists():
         template.keep(migrated_dump)
-    connection.settings_dict["OPTIONS"] = template.OPTIONS
     with django_db_blocker.unblock():
+        allow_truncate()
+        connection.settings_dict["OPTIONS"] = template.OPTIONS
         connection.close()
 
 

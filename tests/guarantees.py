@@ -8,6 +8,8 @@ import pytest
 from django.apps import apps
 from django.db import DatabaseError, connection, transaction
 
+from brokerage.database.privileges import NO_TRUNCATE, refused_operations
+
 
 def refusal(statement: str, ids: dict[str, Any]) -> str:
     """The name of the guarantee by which the database refuses this statement; the test fails if it does not refuse."""
@@ -56,6 +58,13 @@ def lift_guarantees() -> None:
         cursor.execute(LIFTS, {"tables": tables})
         for (statement,) in cursor.fetchall():
             cursor.execute(statement)
+
+
+def allow_truncate() -> None:
+    """Let tests empty the tables that keep their rows, which is how Django takes back what a test has committed."""
+    with connection.cursor() as cursor:
+        for table in refused_operations():
+            cursor.execute(f'DROP TRIGGER IF EXISTS {NO_TRUNCATE} ON "{table}"')
 
 
 def _plain(name: str) -> str:

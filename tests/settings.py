@@ -30,6 +30,7 @@ os.environ.update(
     DJANGO_SETTINGS_MODULE="brokerage.settings",
 )
 os.environ.pop("CACHE_URL", None)  # the cache is in the Valkey of BROKER_URL
+os.environ.pop("MIGRATE_DATABASE_URL", None)  # tests own the tables that they empty
 POSTGRESQL_DIR = _services  # of the server itself, with the administrator's password
 if WORKER != "gw0" and (_services / "postgres").exists():  # else the server is not ours, and the workers share it
     POSTGRESQL_DIR = _services / WORKER

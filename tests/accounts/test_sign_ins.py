@@ -1,5 +1,6 @@
 """Sign-ins are kept: who came in, who was turned away, which sessions ended; for as long as is said, as written."""
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -84,6 +85,20 @@ def test_the_second_factor(erin: Customer, browser: Client) -> None:
     assert kinds(erin) == ["wrong_code", "in"]
     assert SignIn.objects.latest("id").second_factor
     assert Authenticator.objects.filter(user=erin).exists()
+
+
+@pytest.mark.parametrize(("steps", "is_taken"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
+def test_a_code_may_be_one_step_early_or_late(
+    steps: int, is_taken: bool, erin: Customer, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 6238, section 5.2: a code that was read a second before it changed still counts."""
+    TOTP.activate(erin, SECRET)
+    give_password(browser)
+    at = 30 * (int(time.time()) // 30) + 15  # in the middle of a step, so that the test's own time changes nothing
+    monkeypatch.setattr(time, "time", lambda: float(at))
+    code = format_hotp_value(hotp_value(SECRET, at // 30 + steps))
+    browser.post("/account/second-factor/authenticate/", {"code": code})
+    assert kinds(erin) == (["in"] if is_taken else ["wrong_code"])
 
 
 def test_a_token_made_by_password(erin: Customer, browser: Client) -> None:

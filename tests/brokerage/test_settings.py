@@ -15,7 +15,14 @@ from brokerage import environment as environment_settings
 from brokerage.checks import demo_accounts
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCTION = {"TLS": "1", "DEBUG": "0", "ALLOWED_HOSTS": "broker.example.com", "SECRET_KEY": "k3y-" + "abcdefghij" * 6}
+PRODUCTION = {
+    "TLS": "1",
+    "DEBUG": "0",
+    "ALLOWED_HOSTS": "broker.example.com",
+    "SECRET_KEY": "k3y-" + "abcdefghij" * 6,
+    "NUM_PROXIES": "1",
+    "TRUSTED_PROXY_COUNT": "1",
+}
 
 
 def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -62,6 +69,7 @@ def test_models_and_migrations_agree(db: None) -> None:
         ("LOG_LEVEL", "loud"),
         ("DATABASE_URL", "mysql://127.0.0.1/x"),
         ("DATABASE_URL", "banana"),
+        ("MIGRATE_DATABASE_URL", "banana"),
         ("EXCHANGE_URL", "127.0.0.1:8100"),
     ],
 )

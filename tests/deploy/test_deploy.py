@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
+import psycopg
 import pytest
 import yaml
 from django.conf import settings
+from django.db import connection
 
 from cluster.nodes import NODES
 from cluster.programs import Programs, Secrets
+from local.folder import Folder
+from local.postgresql import binaries
+from tests.settings import POSTGRESQL_DIR
 
 DEPLOY: Path = settings.BASE_DIR / "deploy"
 PROCFILE = (settings.BASE_DIR / "Procfile").read_text()
@@ -136,3 +141,40 @@ def test_a_broker_hangs_only_when_a_peer_serves_and_it_does_not() -> None:
         assert not hangs(serves, serves)
         assert not hangs(serves, down)
         assert not hangs(down, down)
+
+
+@pytest.mark.process
+def test_the_roles_are_made_once_and_the_processes_own_nothing(tmp_path: Path) -> None:
+    keys = Folder(POSTGRESQL_DIR).keys()
+    at = connection.settings_dict
+    server = f"postgres://postgres:{keys.postgres_admin_password}@{at['HOST']}:{at['PORT']}/postgres"
+    said = subprocess.run(
+        [binaries() / "psql", "-v", "ON_ERROR_STOP=1", "-f", DEPLOY / "roles.sql", server],
+        env={"OWNER_PASSWORD": "o'wner", "RUNTIME_PASSWORD": "r"},
+        capture_output=True,
+        text=True,
+    )
+    assert said.returncode == 0, said.stderr
+    with psycopg.connect(server) as admin:
+        roles = admin.execute("SELECT rolname, rolsuper, rolcreaterole FROM pg_roles WHERE rolname LIKE 'brokerage%'")
+        assert sorted(roles.fetchall()) == [("brokerage", False, False), ("brokerage_runtime", False, False)]
+    role = f"brokerage_runtime:{keys.postgres_runtime_password}"
+    psycopg.connect(f"postgres://{role}@{at['HOST']}:{at['PORT']}/brokerage").close()
+
+
+def test_only_migrate_knows_the_owner() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    assert {name for name, service in services.items() if "owner.env" in service["env_file"]} == {"migrate"}
+    secrets = {
+        path.name: re.findall(r"secretRef:\n +name: (\S+)", path.read_text())
+        for path in (DEPLOY / "kubernetes").glob("*.yaml")
+    }
+    assert [name for name, named in secrets.items() if "brokerage-owner" in named] == ["migrate.yaml"]
+    assert settings_of((DEPLOY / "owner.env.example").read_text()) == {"MIGRATE_DATABASE_URL"}
+    assert "\nMIGRATE_DATABASE_URL=" not in (DEPLOY / ".env.example").read_text()
+
+
+def test_the_example_names_the_number_of_proxies() -> None:
+    text = (DEPLOY / ".env.example").read_text()
+    assert "\nNUM_PROXIES=1\n" in text
+    assert "\nTRUSTED_PROXY_COUNT=1\n" in text

@@ -19,7 +19,7 @@ from django.db import connection
 from exchange import market
 from local import ports
 from local.folder import Folder
-from local.postgresql import ADMIN, DATABASE, ROLE, PostgreSQL, binaries
+from local.postgresql import ADMIN, DATABASE, OWNER, PostgreSQL, binaries
 
 START_SECONDS_MAX = 60.0
 
@@ -141,7 +141,7 @@ def serving(pair: Pair) -> Iterator[None]:
     try:
         connection.close()
         connection.settings_dict.update(
-            PORT=str(pair.primary.port), USER=ROLE, PASSWORD=pair.keys.postgres_password, NAME=DATABASE
+            PORT=str(pair.primary.port), USER=OWNER, PASSWORD=pair.keys.postgres_password, NAME=DATABASE
         )
         call_command("migrate", verbosity=0)
         yield

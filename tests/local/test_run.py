@@ -48,13 +48,13 @@ def eventually(holds: Callable[[], object], seconds_max: float = 10.0) -> float:
 
 
 def write(brokerage: Brokerage, value: str) -> None:
-    with psycopg.connect(brokerage.environment["DATABASE_URL"]) as connection:
+    with psycopg.connect(brokerage.environment["MIGRATE_DATABASE_URL"]) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS kept (value text)")
         connection.execute("INSERT INTO kept VALUES (%s)", [value])
 
 
 def kept(brokerage: Brokerage) -> list[str]:
-    with psycopg.connect(brokerage.environment["DATABASE_URL"]) as connection:
+    with psycopg.connect(brokerage.environment["MIGRATE_DATABASE_URL"]) as connection:
         return [row[0] for row in connection.execute("SELECT value FROM kept ORDER BY value")]
 
 

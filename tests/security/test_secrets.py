@@ -26,14 +26,18 @@ PRODUCTION = {
     "ALLOWED_HOSTS": "broker.example.com",
     "SECRET_KEY": "k3y-" + "abcdefghij" * 6,
     "EXCHANGE_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    "NUM_PROXIES": "1",
+    "TRUSTED_PROXY_COUNT": "1",
 }
 
 
-def start(**environment: str) -> subprocess.CompletedProcess[str]:
+def start(without: str = "", **changed: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "brokerage.settings"} | PRODUCTION | changed
+    environment.pop(without, None)
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", "import django; django.setup()"],
         cwd=PROJECT,
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": "brokerage.settings"} | PRODUCTION | environment,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=60,
@@ -65,6 +69,17 @@ def test_production_refuses_to_start_with_what_is_not_safe(name: str, value: str
     assert done.returncode != 0
     assert name in done.stderr.strip().splitlines()[-1]
     assert value == "" or len(value) < 6 or value not in done.stderr
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["NUM_PROXIES", "TRUSTED_PROXY_COUNT"])
+def test_production_refuses_to_start_without_the_number_of_proxies(name: str) -> None:
+    """Behind a balancer that nobody counted, ten wrong passwords of anybody would lock out everybody."""
+    done = start(without=name)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "NUM_PROXIES and TRUSTED_PROXY_COUNT must be set" in last
+    assert start(**{name: "0"}).returncode == 0  # no balancer is an answer too
 
 
 @pytest.mark.django_db

@@ -1,12 +1,18 @@
 """`manage.py migrate`, as it can run while the brokerage trades"""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 from django.db.backends.signals import connection_created
 from psycopg.errors import LockNotAvailable
+
+from brokerage.database.limits import set_limits
+from brokerage.database.privileges import grant, protect
 
 TRIES = 60
 PAUSE_SECONDS = 1.0
@@ -15,26 +21,49 @@ LOCK_TIMEOUT_MS = 2_000
 
 
 class Command(migrate.Command):
-    """Django's own command, with a limit on how long others wait for its locks."""
+    """Django's own command, as the owner of the tables, and with a limit on how long others wait for its locks."""
 
-    help = migrate.Command.help + " Waits for no lock longer than two seconds; then it tries again, up to a minute."
+    help = migrate.Command.help + (
+        " Signs in with MIGRATE_DATABASE_URL, where it is set, and lets the role of DATABASE_URL use the tables."
+        " Waits for no lock longer than two seconds; then it tries again, up to a minute."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        connection_created.connect(_unhurried)
-        connections[options["database"]].close()
-        try:
+        with _as_owner(options["database"]) as role:
             for left in reversed(range(TRIES)):
                 try:
                     super().handle(*args, **options)
-                    return
+                    if options["plan"] or options["check_unapplied"]:
+                        return
+                    protect()
+                    if role is not None:
+                        grant(role)
+                    break
                 except OperationalError as error:
                     if not isinstance(error.__cause__, LockNotAvailable) or not left:
                         raise
                 self.stderr.write("A table is in use; trying again.")
                 time.sleep(PAUSE_SECONDS)
-        finally:
-            connection_created.disconnect(_unhurried)
-            connections[options["database"]].close()
+        set_limits()
+
+
+@contextmanager
+def _as_owner(database: str) -> Iterator[str | None]:
+    """Let this process sign in as the owner, without limits of time; yields the processes' role if it is another."""
+    connection = connections[database]
+    theirs = connection.settings_dict
+    connection.close()
+    connection_created.connect(_unhurried)
+    role = None
+    if owner := settings.MIGRATE_DATABASE:
+        role = theirs["USER"] if theirs["USER"] != owner["USER"] else None
+        connection.settings_dict = {**theirs, **owner, "OPTIONS": {**theirs["OPTIONS"], **owner.get("OPTIONS", {})}}
+    try:
+        yield role
+    finally:
+        connection_created.disconnect(_unhurried)
+        connection.close()
+        connection.settings_dict = theirs
 
 
 def _unhurried(connection: Any, **_: Any) -> None:

@@ -1,0 +1,161 @@
+"""What SQL in a process of ours can do at worst: not empty a table, change what is final, or become the owner."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from django.apps import apps
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
+from psycopg import sql
+
+from accounts.models import Customer
+from brokerage.checks import owner_of_tables
+from brokerage.database.privileges import grant, protect, refused_operations
+from local.folder import Folder
+from local.postgresql import RUNTIME
+from tests.guarantees import allow_truncate
+from tests.people import open_account, receive_shares
+from tests.settings import POSTGRESQL_DIR
+
+REFUSED = psycopg.errors.InsufficientPrivilege
+IGNORE_TRIGGERS = """
+    SELECT set_config('pgtrigger.ignore', (SELECT array_agg(tgname)::text FROM pg_trigger WHERE NOT tgisinternal), %s)
+"""
+
+
+@pytest.fixture
+def filled(transactional_db: None) -> Customer:
+    """A customer with a FILLED trade, and so with a row in most tables that keep theirs."""
+    customer: Customer = open_account("alice@example.com", Decimal(1000))
+    receive_shares(customer, "AAPL", 2, Decimal(100))
+    return customer
+
+
+@pytest.fixture
+def runtime(filled: Customer) -> Iterator[psycopg.Connection[Any]]:
+    """A session of the role that the processes have."""
+    protect()
+    grant(RUNTIME)
+    at = connection.settings_dict
+    with psycopg.connect(
+        host=at["HOST"],
+        port=at["PORT"],
+        user=RUNTIME,
+        password=Folder(POSTGRESQL_DIR).keys().postgres_runtime_password,
+        dbname=at["NAME"],
+        autocommit=True,
+    ) as session:
+        yield session
+    allow_truncate()
+
+
+def test_no_table_that_keeps_its_rows_is_emptied(runtime: psycopg.Connection[Any]) -> None:
+    tables = refused_operations()
+    assert len(tables) > 15
+    for table in tables:
+        statement = sql.SQL("TRUNCATE {} CASCADE").format(sql.Identifier(table))
+        with pytest.raises(REFUSED):
+            runtime.execute(statement)
+        with pytest.raises(DatabaseError, match="keeps its rows"), connection.cursor() as owner:
+            owner.execute(statement)
+
+
+REFUSED_STATEMENTS = [
+    "ALTER TABLE trades_trade DISABLE TRIGGER USER",
+    "ALTER TABLE accounts_posting DROP CONSTRAINT accounts_posting_pkey",
+    "DROP TRIGGER no_truncate ON accounts_posting",
+    "DROP TABLE accounts_posting",
+    "DROP FUNCTION public.no_truncate()",
+    "CREATE OR REPLACE FUNCTION public._pgtrigger_should_ignore(trigger_name name) RETURNS boolean"
+    " LANGUAGE sql AS 'SELECT true'",
+    "CREATE TABLE public.mine (id int)",
+    "CREATE SCHEMA mine",
+    "SET session_replication_role = replica",
+    "SELECT set_config('session_replication_role', 'replica', false)",
+    "SET ROLE brokerage",
+    "SET SESSION AUTHORIZATION brokerage",
+    "GRANT brokerage TO brokerage_runtime",
+    "ALTER ROLE brokerage_runtime SUPERUSER",
+    "ALTER ROLE brokerage PASSWORD 'mine'",
+    "COPY accounts_posting TO PROGRAM 'cat'",
+    "UPDATE accounts_posting SET change = change * 2",
+    "DELETE FROM accounts_posting",
+    "UPDATE trades_statuschange SET reason = ''",
+    "DELETE FROM trades_report",
+    "DELETE FROM trades_trade",
+    "DELETE FROM office_auditentry",
+    "DELETE FROM django_migrations",
+]
+
+
+def test_the_processes_own_nothing_and_become_nobody_else(runtime: psycopg.Connection[Any]) -> None:
+    for statement in REFUSED_STATEMENTS:
+        with pytest.raises(REFUSED):
+            runtime.execute(statement)
+
+
+def test_reset_role_leads_nowhere(runtime: psycopg.Connection[Any]) -> None:
+    runtime.execute("RESET ROLE")
+    runtime.execute("RESET SESSION AUTHORIZATION")
+    assert runtime.execute("SELECT current_user, session_user").fetchone() == (RUNTIME, RUNTIME)
+
+
+def test_no_trigger_is_ignored(runtime: psycopg.Connection[Any]) -> None:
+    change = "UPDATE trades_trade SET price = 1 WHERE status = 'FILLED'"
+    runtime.execute(IGNORE_TRIGGERS, [False])
+    with pytest.raises(psycopg.errors.RaiseException, match="Cannot update"):
+        runtime.execute(change)
+    with transaction.atomic(), connection.cursor() as owner:
+        owner.execute(IGNORE_TRIGGERS, [True])
+        with pytest.raises(DatabaseError, match="Cannot update"), transaction.atomic():
+            owner.execute(change)
+
+
+def test_a_migration_brings_back_what_protects(runtime: psycopg.Connection[Any]) -> None:
+    with connection.cursor() as owner:  # as a migration that adds a trigger leaves it
+        owner.execute(
+            "CREATE OR REPLACE FUNCTION public._pgtrigger_should_ignore(trigger_name name) RETURNS boolean"
+            " LANGUAGE sql AS 'SELECT true'"
+        )
+        owner.execute("DROP TRIGGER no_truncate ON accounts_posting")
+    call_command("migrate", verbosity=0)
+    with pytest.raises(psycopg.errors.RaiseException, match="Cannot update"):
+        runtime.execute("UPDATE trades_trade SET price = 1 WHERE status = 'FILLED'")
+    with pytest.raises(DatabaseError, match="keeps its rows"), connection.cursor() as owner:
+        owner.execute("TRUNCATE accounts_posting CASCADE")
+
+
+def test_a_new_table_is_the_processes_too(runtime: psycopg.Connection[Any]) -> None:
+    with connection.cursor() as owner:
+        owner.execute("CREATE TABLE added (id bigint GENERATED ALWAYS AS IDENTITY, value text)")
+    try:
+        runtime.execute("INSERT INTO added (value) VALUES ('x')")
+        assert runtime.execute("SELECT value FROM added").fetchall() == [("x",)]
+    finally:
+        with connection.cursor() as owner:
+            owner.execute("DROP TABLE added")
+
+
+def test_every_model_is_read_and_written(runtime: psycopg.Connection[Any]) -> None:
+    refused = refused_operations()
+    for model in apps.get_models():
+        table = model._meta.db_table
+        for privilege in {"SELECT", "INSERT", "UPDATE", "DELETE"} - refused.get(table, set()):
+            (has,) = runtime.execute("SELECT has_table_privilege(%s, %s)", [f'"{table}"', privilege]).fetchone() or (0,)
+            assert has, (table, privilege)
+
+
+def test_what_triggers_refuse_is_known() -> None:
+    refused = refused_operations()
+    assert refused["accounts_posting"] == {"UPDATE", "DELETE"}
+    assert refused["office_auditentry"] == {"UPDATE", "DELETE"}
+    assert refused["trades_report"] == {"DELETE"}  # UPDATE is refused of some columns alone
+    assert refused["trades_trade"] == {"DELETE"}
+    assert refused["accounts_signin"] == {"UPDATE"}  # DELETE after some time
+
+
+def test_a_deployment_whose_processes_own_the_tables_fails_its_checks(db: None) -> None:
+    assert [found.id for found in owner_of_tables()] == ["brokerage.E002"]

@@ -1,0 +1,84 @@
+"""The processes of `make run` own nothing in their database, also where they once owned everything."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from chaos.checker import wait_until_final
+from chaos.site import open_accounts
+from local.folder import write_private
+from local.harness import Brokerage
+
+pytestmark = pytest.mark.process
+
+AS_BEFORE = """
+    DROP OWNED BY brokerage_runtime;
+    DROP ROLE brokerage_runtime;
+    DROP FUNCTION no_truncate CASCADE;
+"""
+"""Leaves the database as it was made when one role did everything."""
+
+
+@pytest.fixture(scope="module")
+def brokerage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokerage]:
+    with Brokerage(tmp_path_factory.mktemp("roles") / "var") as brokerage:
+        yield brokerage
+
+
+def sessions(brokerage: Brokerage) -> set[tuple[str, str]]:
+    """The kind of process and the role of every session."""
+    with psycopg.connect(brokerage.environment["DATABASE_URL"], application_name="test.1") as connection:
+        rows = connection.execute("SELECT application_name, usename FROM pg_stat_activity WHERE datname = 'brokerage'")
+        return {(name.partition(".")[0], role) for name, role in rows}
+
+
+def trade(brokerage: Brokerage, name: str) -> None:
+    """Let a customer buy, and wait until that is done."""
+    (account,) = open_accounts(brokerage, [Decimal(1000)], name)
+    request = urllib.request.Request(  # noqa: S310
+        f"{brokerage.url}/api/v1/trades",
+        json.dumps({"stockTicker": "AAPL", "type": "BUY", "quantity": 1}).encode(),
+        {"Authorization": f"Bearer {account['token']}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        assert answer.status == 201
+    wait_until_final(brokerage.environment["DATABASE_URL"])
+
+
+def test_the_processes_own_nothing(brokerage: Brokerage) -> None:
+    trade(brokerage, "first")
+    deadline = time.monotonic() + 10
+    while not (found := sessions(brokerage)) >= {(kind, "brokerage_runtime") for kind in ("web", "lanes", "sweep")}:
+        assert time.monotonic() < deadline, found
+    assert {role for _, role in found} == {"brokerage_runtime"}
+    for name, pid in brokerage.processes().items():
+        if name.partition(".")[0] in {"web", "lanes", "sweep", "stream"}:
+            assert b"MIGRATE_DATABASE_URL" not in Path(f"/proc/{pid}/environ").read_bytes(), name
+    audited = brokerage.manage("audit_books")
+    assert audited.returncode == 0, audited.stderr
+    assert "brokerage.E002" not in brokerage.manage("check", "--deploy").stderr
+
+
+def test_data_of_a_brokerage_with_one_role_goes_on(brokerage: Brokerage) -> None:
+    keys = json.loads((brokerage.data_dir / "keys.json").read_text())
+    owner = brokerage.environment["MIGRATE_DATABASE_URL"]
+    with psycopg.connect(owner, user="postgres", password=keys["postgres_admin_password"]) as admin:
+        before = admin.execute("SELECT count(*) FROM accounts_posting").fetchone()
+        admin.execute(AS_BEFORE)
+    brokerage.stop()
+    del keys["postgres_runtime_password"]
+    write_private(brokerage.data_dir / "keys.json", keys)
+    brokerage.start()
+    with psycopg.connect(brokerage.environment["MIGRATE_DATABASE_URL"]) as connection:
+        assert connection.execute("SELECT count(*) FROM accounts_posting").fetchone() == before != (0,)
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            connection.execute("TRUNCATE accounts_posting CASCADE")
+    trade(brokerage, "second")
+    assert {role for _, role in sessions(brokerage)} == {"brokerage_runtime"}
+    assert brokerage.manage("audit_books").returncode == 0
