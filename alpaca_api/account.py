@@ -17,6 +17,7 @@ from alpaca_api.day import day_of
 from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from alpaca_api.models import Configuration
 from trades import checks
+from trades.estimate import buying_power
 from web.drf import StrictSerializer, TextField
 
 
@@ -35,6 +36,7 @@ class AccountView(AlpacaView):
             alpaca.account(
                 request.auth.customer,  # type: ignore[union-attr]
                 accounts.balance_of(self.customer_id),
+                buying_power(self.customer_id),
                 value,
                 day.equity_before,
                 rules.all_halted or self.customer_id in rules.halted_customers,

@@ -70,7 +70,7 @@ class AlpacaAccountSerializer(serializers.Serializer):
     status = serializers.ChoiceField(["ACTIVE"])
     currency = serializers.ChoiceField(["USD"])
     cash = text("USD.")
-    buying_power = text("USD that nothing holds.")
+    buying_power = text("USD that an order placed now could use: cash, less what open orders will take.")
     regt_buying_power = text("USD.")
     non_marginable_buying_power = text("USD.")
     daytrading_buying_power = text("USD.")

@@ -130,6 +130,7 @@ def position(row: Position, day: Day, market: str) -> dict[str, Any]:
 def account(
     customer: Customer,
     balance: Balance,
+    buying_power: Decimal,
     shares_value: Decimal,
     equity_before: Decimal | None,
     is_halted: bool,
@@ -137,7 +138,7 @@ def account(
 ) -> dict[str, Any]:
     """A customer's account: cash only, no margin, long only. `equity_before` is that at the previous close."""
     equity = balance.amount + shares_value
-    cash, available, value = decimal(balance.amount), decimal(balance.available), decimal(shares_value)
+    cash, available, value = decimal(balance.amount), decimal(buying_power), decimal(shares_value)
     return {
         "id": str(account_id(customer.id)),
         "account_number": f"{customer.id:09d}",

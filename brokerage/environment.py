@@ -1,6 +1,8 @@
 """Read settings from the environment. A value that makes no sense is refused in one line that names it."""
 
 import os
+import re
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -49,6 +51,18 @@ def number(name: str, default: int, *, least: int = 0, most: int = WHOLE_MOST) -
     if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
         raise ImproperlyConfigured(f"{name} takes a number from {least} to {most}, not {value!r}.")
     return int(value)
+
+
+def ratio(name: str, default: str) -> Decimal:
+    """Return a part of a whole: 0.05 for 5 %, with four decimals at most.
+
+    Raises:
+        ImproperlyConfigured: It is not a number from 0 to 1.
+    """
+    value = os.environ.get(name, "").strip() or default
+    if not re.fullmatch(r"0(\.\d{1,4})?|1(\.0{1,4})?", value, re.ASCII):
+        raise ImproperlyConfigured(f"{name} takes a number from 0 to 1 such as 0.05, not {value!r}.")
+    return Decimal(value)
 
 
 def one_of(name: str, values: tuple[str, ...], default: str) -> str:

@@ -22,8 +22,15 @@ TRADE: dict[str, Any] = {
     "price": None,
     "amount": None,
     "settledAt": None,
+    "collarPrice": None,
 }
-FILLED = TRADE | {"status": "FILLED", "price": "187.4500", "amount": "562.3500", "settledAt": SETTLED_AT}
+FILLED = TRADE | {
+    "status": "FILLED",
+    "collarPrice": "196.7175",
+    "price": "187.4500",
+    "amount": "562.3500",
+    "settledAt": SETTLED_AT,
+}
 CANCELLED = TRADE | {
     "status": "REJECTED",
     "reason": "The customer cancelled the trade before it was sent.",

@@ -314,6 +314,8 @@ ORDERS_A_MINUTE = environment.number("ORDERS_A_MINUTE", 30_000)
 OPEN_TRADES_MAX = environment.number("OPEN_TRADES_MAX", 50_000)
 OPEN_TRADES_OF_A_CUSTOMER_MAX = environment.number("OPEN_TRADES_OF_A_CUSTOMER_MAX", 1_000)
 STRANGERS_A_MINUTE = environment.number("STRANGERS_A_MINUTE", 6_000)  # of nobody we know, from one address
+# How far above the last price a BUY may execute, and so what it holds: 5 % as other brokers do.
+BUY_COLLAR = environment.ratio("BUY_COLLAR", "0.05")
 SPECTACULAR_SETTINGS = {
     "TITLE": "Brokerage",
     "VERSION": "1",

@@ -7,7 +7,7 @@ turn, ever does. Pages want newer ones and may wait a moment for them: `quotes`.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -55,6 +55,23 @@ class Point:
     price: Decimal
 
 
+class LastPrices:
+    """What the process and the shared cache knew of prices at one moment. Asking it never calls anybody."""
+
+    def __init__(self, shared: Mapping[str, tuple[float, "Quote | None"]], seconds_max: float) -> None:
+        self._shared, self._oldest = shared, time.time() - seconds_max
+
+    def quote(self, ticker: str) -> Quote | None:
+        """Return the last price of a stock; None where none is known that is young enough."""
+        read_at, quote = max(_quotes.get(ticker, NEVER), self._shared.get(ticker, NEVER), key=_read_at)
+        return quote if read_at >= self._oldest else None
+
+    def price(self, ticker: str) -> Decimal | None:
+        """Return the last price of a stock, USD a share; None where none is known that is young enough."""
+        quote = self.quote(ticker)
+        return None if quote is None else quote.price
+
+
 # By ticker: when it was read (epoch seconds), and the quote; None where the stock is not listed.
 _quotes: dict[str, tuple[float, Quote | None]] = {}
 _reading = threading.Lock()
@@ -68,11 +85,21 @@ def known(tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX) -> dic
     Args:
         seconds_max: How long ago a price may have been read. One that is older is left out.
     """
+    last = last_prices(seconds_max)
+    return {ticker: quote for ticker in tickers if (quote := last.quote(ticker))}
+
+
+def last_prices(seconds_max: float = KNOWN_SECONDS_MAX) -> LastPrices:
+    """Return the last prices that are known now. Never calls the exchange; asks the shared cache once a second.
+
+    Take them before a transaction, to ask for single stocks inside it.
+
+    Args:
+        seconds_max: As for `known`.
+    """
     if not settings.CACHE_URL:
         _refresh_in_background()
-    oldest, shared = time.time() - seconds_max, _shared.get()
-    found = {ticker: max(_quotes.get(ticker, NEVER), shared.get(ticker, NEVER), key=_read_at) for ticker in tickers}
-    return {ticker: quote for ticker, (read_at, quote) in found.items() if quote and read_at >= oldest}
+    return LastPrices(_shared.get(), seconds_max)
 
 
 def quotes(tickers: Iterable[str]) -> dict[str, Quote]:

@@ -62,6 +62,11 @@ class TradeSerializer(serializers.Serializer):
     price = money_field(allow_null=True, help_text="USD a share, once FILLED.")
     amount = money_field(allow_null=True, help_text="USD in all, once FILLED.")
     settledAt = moment_field(source="settled_at", allow_null=True, help_text="When it became final.")
+    collarPrice = money_field(
+        source="collar_price",
+        allow_null=True,
+        help_text="The most that a share may cost, USD; null until it is sent, without a known price, and for a SELL.",
+    )
 
     def get_reason(self, trade: Trade) -> str | None:
         return trade.reason or None

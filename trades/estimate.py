@@ -1,8 +1,11 @@
 """Estimate what a trade would come to at the last price, and whether the customer could pay for it or deliver it."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
+
+from django.conf import settings
 
 from accounts import queries as accounts
 from accounts.ledger import money
@@ -29,6 +32,13 @@ class Estimate:
     ahead: int
 
     @property
+    def most(self) -> Decimal | None:
+        """The most that a BUY may cost, USD: by its collar, or by the cash that there is. None without a price."""
+        if self.price is None:
+            return None
+        return min(self.cash, money(self.price * (1 + settings.BUY_COLLAR)) * self.quantity)
+
+    @property
     def cash_left(self) -> Decimal | None:
         """Cash after the trade, USD."""
         if self.amount is None:
@@ -48,19 +58,50 @@ class Estimate:
         return self.quantity <= self.shares
 
 
+@dataclass(slots=True)
+class _Line:
+    """What a customer will have once the open trades are done, by the last prices."""
+
+    cash: Decimal
+    shares: Counter[str]
+    ahead: int
+    quotes: dict[str, prices.Quote]
+
+
+def buying_power(customer_id: int) -> Decimal:
+    """Return the cash that a trade placed now could use, USD: what the open trades ahead of it will leave."""
+    return _follow_line(customer_id, ()).cash
+
+
 def estimate_trade(customer_id: int, ticker: str, type: str, quantity: int) -> Estimate:
     """Estimate a trade that would be placed now, at the end of the customer's line.
 
     The open trades ahead are followed in their order: one that is not covered will be rejected, and takes nothing. One
     without a known price is left out.
     """
+    line = _follow_line(customer_id, {ticker})
+    price = line.quotes[ticker].price if ticker in line.quotes else None
+    return Estimate(
+        ticker=ticker,
+        type=type,
+        quantity=quantity,
+        price=price,
+        amount=None if price is None else money(price * quantity),
+        cash=line.cash,
+        shares=line.shares[ticker],
+        ahead=line.ahead,
+    )
+
+
+def _follow_line(customer_id: int, tickers: Collection[str]) -> _Line:
+    """Follow the open trades of a customer, and read the prices of these stocks as well."""
     ahead = list(
         Trade.objects.filter(customer_id=customer_id)
         .exclude(status__in=FINAL)
         .order_by("sequence")
         .only("ticker", "type", "quantity")
     )
-    quotes = prices.quotes({ticker, *(trade.ticker for trade in ahead)})
+    quotes = prices.quotes({*tickers, *(trade.ticker for trade in ahead)})
     cash = accounts.balance_of(customer_id).amount
     shares = Counter({position.ticker: position.quantity for position in accounts.positions_of(customer_id)})
     for trade in ahead:
@@ -73,14 +114,4 @@ def estimate_trade(customer_id: int, ticker: str, type: str, quantity: int) -> E
         elif trade.type == Type.SELL and trade.quantity <= shares[trade.ticker]:
             cash += amount
             shares[trade.ticker] -= trade.quantity
-    price = quotes[ticker].price if ticker in quotes else None
-    return Estimate(
-        ticker=ticker,
-        type=type,
-        quantity=quantity,
-        price=price,
-        amount=None if price is None else money(price * quantity),
-        cash=cash,
-        shares=shares[ticker],
-        ahead=len(ahead),
-    )
+    return _Line(cash, shares, len(ahead), quotes)

@@ -13,7 +13,10 @@ from trades.controls import Rules
 from trades.models import Report, Trade
 
 # What a turn needs to know of a trade. Reading its times as well would cost more than all of these.
-TERMS = ("id", "customer_id", "sequence", "ticker", "type", "quantity", "status", "max_price", "price", "amount")
+TERMS = (
+    *("id", "customer_id", "sequence", "ticker", "type", "quantity", "status"),
+    *("max_price", "last_price", "collar", "price", "amount"),
+)
 DUE_CUSTOMERS_MAX = 100_000
 
 

@@ -13,19 +13,26 @@ from django.db import transaction
 from accounts.ledger import Account, AccountFull, Books, open_books
 from exchange.messages import Malformed, storable
 from exchange.messages import Report as Word
+from exchange.prices import LastPrices
 from trades import queries, transitions
+from trades.hold import hold, is_over_collar_only, release
 from trades.models import FINAL, Outcome, Reason, Status, Trade, Type
 from trades.transitions import Ending, Verdict
 
 log = structlog.get_logger()
 
 
-def settle(books: Books, by: str) -> None:
+def settle(books: Books, last_prices: LastPrices, by: str) -> None:
     """Judge every waiting report of these customers, and end the trades that they settle.
 
     Cash and shares are posted in `books`; the caller writes them in the same transaction.
 
     Idempotent: yes. When nothing is waiting, nothing happens.
+
+    Args:
+        books: The customers' open books.
+        last_prices: They tell whether a BUY that was too dear was so for its collar only.
+        by: The process, for the trades' history.
     """
     waiting = queries.waiting_reports(books.customer_ids)
     if not waiting:
@@ -44,7 +51,7 @@ def settle(books: Books, by: str) -> None:
                 agrees = _says_the_same(word, trade, endings.get(trade))
                 verdicts.append(Verdict(report, Outcome.AGREES if agrees else Outcome.CONTRADICTS))
             else:
-                endings[trade] = _settle_one(books[trade.customer_id], trade, word)
+                endings[trade] = _settle_one(books[trade.customer_id], trade, word, last_prices)
                 verdicts.append(Verdict(report, Outcome.SETTLED))
         except (Malformed, ValueError, RecursionError) as error:
             verdicts.append(Verdict(report, Outcome.MALFORMED, storable(error)))
@@ -61,12 +68,14 @@ class BreaksTerms(Exception):
     """The report does not keep to the terms of its trade."""
 
 
-def _settle_one(account: Account, trade: Trade, word: Word) -> Ending:
+def _settle_one(account: Account, trade: Trade, word: Word, last_prices: LastPrices) -> Ending:
     _check_terms(trade, word)
-    _release(account, trade)
+    release(account, trade)
     if word.fill is None:
-        known = word.reason_code in Reason.values
-        return Ending(trade, Status.REJECTED, word.reason_code if known else Reason.EXCHANGE_ERROR, reason=word.reason)
+        reason_code = word.reason_code if word.reason_code in Reason.values else Reason.EXCHANGE_ERROR
+        if reason_code == Reason.INSUFFICIENT_FUNDS and is_over_collar_only(account, trade, last_prices):
+            reason_code = Reason.PRICE_MOVED
+        return Ending(trade, Status.REJECTED, reason_code, reason=word.reason)
     post = account.buy if trade.type == Type.BUY else account.sell
     try:
         post(trade.id, trade.ticker, trade.quantity, word.fill.price, word.fill.amount)
@@ -74,26 +83,6 @@ def _settle_one(account: Account, trade: Trade, word: Word) -> Ending:
         hold(account, trade)
         raise BreaksTerms(f"It cannot be posted now: {error.__doc__}") from None
     return Ending(trade, Status.FILLED, price=word.fill.price, amount=word.fill.amount, reason=word.reason)
-
-
-def hold(account: Account, trade: Trade) -> None:
-    """Set aside what a trade may need: the shares of a SELL, or the `max_price` of a BUY.
-
-    Raises:
-        InsufficientFunds: There is no such cash available.
-        InsufficientShares: There are not as many shares available.
-    """
-    if trade.type == Type.BUY:
-        account.hold_cash(trade.hold)
-    else:
-        account.hold_shares(trade.ticker, trade.quantity)
-
-
-def _release(account: Account, trade: Trade) -> None:
-    if trade.type == Type.BUY:
-        account.release_cash(trade.hold)
-    else:
-        account.release_shares(trade.ticker, trade.quantity)
 
 
 def set_aside(customer_id: int, error: BaseException) -> None:

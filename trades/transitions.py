@@ -124,7 +124,7 @@ def end(endings: Sequence[Ending], by: str) -> None:
 def claim(
     trades: Sequence[Trade], exchange_now: datetime | None, execute_within_seconds: int, ask_after_seconds: int, by: str
 ) -> None:
-    """Make PLACED trades IN PROGRESS, with the `max_price` that each has, and set `expires_at`.
+    """Make PLACED trades IN PROGRESS, with the hold that each has, and set `expires_at`.
 
     Needs the customers' lock.
 
@@ -149,6 +149,8 @@ def claim(
                 ask_after_seconds,
                 [trade.id for trade in trades],
                 [trade.max_price for trade in trades],
+                [trade.last_price for trade in trades],
+                [trade.collar for trade in trades],
                 by,
             ],
         )
@@ -252,9 +254,10 @@ CLAIM = """
                statement_timestamp() + make_interval(secs => %s) AS ask_at
     ), claimed AS (
         UPDATE trades_trade AS t
-        SET status = 'IN PROGRESS', max_price = new.max_price, claimed_at = terms.at,
-            expires_at = terms.expires_at, ask_at = terms.ask_at
-        FROM unnest(%s::uuid[], %s::numeric[]) AS new (id, max_price), terms
+        SET status = 'IN PROGRESS', max_price = new.max_price, last_price = new.last_price, collar = new.collar,
+            claimed_at = terms.at, expires_at = terms.expires_at, ask_at = terms.ask_at
+        FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[])
+            AS new (id, max_price, last_price, collar), terms
         WHERE t.id = new.id AND t.status = 'PLACED'
         RETURNING t.id, t.expires_at, t.customer_id
     ), history AS (

@@ -11,13 +11,15 @@ import structlog
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
 from accounts.ledger import Books, InsufficientFunds, InsufficientShares, open_books
-from exchange import gateway
+from exchange import gateway, prices
+from exchange.prices import LastPrices
 from trades import asking, queries, transitions
 from trades.controls import rules
 from trades.execute import execute
+from trades.hold import hold, set_hold
 from trades.lane import ring_on_commit
 from trades.models import Reason, Status, Trade, Type
-from trades.settle import hold, set_aside, settle
+from trades.settle import set_aside, settle
 from trades.transitions import Ending
 
 EXECUTE_WITHIN_SECONDS = 30  # from the claim, by the exchange's clock; after that it must not execute the trade
@@ -67,16 +69,16 @@ def settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
     Returns:
         The trades that were claimed, to be handed to the exchange.
     """
-    exchange_now = gateway.exchange_now()
+    exchange_now, last_prices = gateway.exchange_now(), prices.last_prices()
     with transaction.atomic(durable=True):
         books = open_books(customer_ids)
-        settle(books, by)
-        claimed = claim(books, exchange_now, by)
+        settle(books, last_prices, by)
+        claimed = claim(books, last_prices, exchange_now, by)
         books.write()
     return claimed
 
 
-def claim(books: Books, exchange_now: datetime | None, by: str) -> list[Trade]:
+def claim(books: Books, last_prices: LastPrices, exchange_now: datetime | None, by: str) -> list[Trade]:
     """Make each customer's oldest PLACED trade IN PROGRESS, with its hold, where nothing is in flight.
 
     A trade that nothing can be held for is REJECTED, and the next one is tried. A halted trade waits.
@@ -94,7 +96,7 @@ def claim(books: Books, exchange_now: datetime | None, by: str) -> list[Trade]:
             halted.add(trade.customer_id)
             continue
         if trade.type == Type.BUY:
-            trade.max_price = books[trade.customer_id].available  # all of it: nobody knows the price
+            set_hold(trade, books[trade.customer_id].available, last_prices.price(trade.ticker))
         try:
             hold(books[trade.customer_id], trade)
             claimed[trade.customer_id] = trade

@@ -70,6 +70,7 @@ class TradeTable(PageTable):
         ("amount", lambda trade: trade.amount),
         ("createdAt", lambda trade: trade.placed_at),
         ("settledAt", lambda trade: trade.settled_at),
+        ("collarPrice", lambda trade: trade.collar_price),
     )
 
     def get_search_results(

@@ -34,6 +34,7 @@ TRADE_KEYS = {
     "price",
     "amount",
     "settledAt",
+    "collarPrice",
 }
 CLOSED_PORT = "http://127.0.0.1:1"
 

@@ -4,11 +4,13 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.funding import withdraw
+from accounts.ledger import money
 from accounts.models import Customer
 from exchange import prices
 from tests.conftest import StandInExchange
 from tests.people import claim
-from trades.estimate import estimate_trade
+from trades.estimate import buying_power, estimate_trade
 from trades.place import place_trade
 
 pytestmark = pytest.mark.django_db
@@ -54,3 +56,21 @@ def test_without_a_price_a_purchase_is_not_refused(exchange: StandInExchange, bo
     prices.forget()
     estimate = estimate_trade(bob.id, "AAPL", "BUY", 1_000_000)
     assert (estimate.price, estimate.amount, estimate.cash_left, estimate.is_covered) == (None, None, None, True)
+
+
+@pytest.mark.usefixtures("exchange")
+def test_buying_power_is_what_the_trades_ahead_will_leave(alice: Customer) -> None:
+    assert buying_power(alice.id) == 1000
+    place_trade(alice.id, "AAPL", "BUY", 2)
+    left = 1000 - 2 * price_of("AAPL")
+    assert buying_power(alice.id) == left == estimate_trade(alice.id, "MSFT", "BUY", 1).cash
+    claim(alice)
+    assert buying_power(alice.id) == left
+
+
+@pytest.mark.usefixtures("exchange")
+def test_a_purchase_costs_no_more_than_its_collar_and_the_cash(alice: Customer) -> None:
+    apple = price_of("AAPL")
+    assert estimate_trade(alice.id, "AAPL", "BUY", 2).most == 2 * money(apple * Decimal("1.05"))
+    withdraw(alice.id, 1000 - 2 * apple)
+    assert estimate_trade(alice.id, "AAPL", "BUY", 2).most == 2 * apple

@@ -191,6 +191,18 @@ RULES = (
         """,
     ),
     Rule(
+        "hold_is_within_its_collar",
+        "A BUY that was claimed at a known price held no more than its quantity at that price and the collar.",
+        """
+        SELECT customer_id AS "customerId", id AS "tradeId", format('held %s for %s at %s and a collar of %s',
+               max_price, quantity, last_price, collar) AS detail
+        FROM trades_trade
+        -- Half a unit of the last decimal: the price of the collar is rounded half to even.
+        WHERE last_price IS NOT NULL
+          AND (max_price <= quantity * (last_price * (1 + collar) + 0.00005)) IS NOT TRUE
+        """,
+    ),
+    Rule(
         "sent_trade_has_its_terms",
         "A trade that was sent has a time to expire, and a BUY its max_price; one that was not sent has neither.",
         """

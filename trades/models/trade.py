@@ -9,6 +9,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
+from accounts.ledger import money
 from accounts.models import MONEY
 
 
@@ -37,6 +38,8 @@ class Reason(models.TextChoices):
     INSUFFICIENT_FUNDS = "insufficient_funds", "Not enough cash was available to buy this many shares."
     INSUFFICIENT_SHARES = "insufficient_shares", "Fewer shares were available than the order was to sell."
     PAST_MARKET_HOURS = "past_market_hours", "The market was closed."
+    PRICE_MOVED = "price_moved", "The price rose too far above the last one before the trade could execute."
+    CORPORATE_ACTION = "corporate_action", "A split or another corporate action changed what the trade was for."
     EXCHANGE_ERROR = "exchange_error", "The exchange could not execute the trade."
     UNKNOWN_TICKER = "unknown_ticker", "The exchange does not list this stock."
     TICKER_HALTED = "ticker_halted", "Trading in this stock was halted."
@@ -76,7 +79,8 @@ class Trade(models.Model):
 
     `sequence` numbers the customer's trades from 1 without a gap, in the order in which they were placed.
     `max_price` and `expires_at` go to the exchange and are fixed when the trade becomes IN PROGRESS: the most that a
-    BUY may cost in total (its hold, USD), and the time until which the exchange may execute it.
+    BUY may cost in total (its hold, USD), and the time until which the exchange may execute it. The hold of a BUY is
+    its quantity at `collar_price`, or the available cash where that is less or no price was known.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -90,6 +94,10 @@ class Trade(models.Model):
     status = models.CharField(max_length=11, choices=Status, default=Status.PLACED)
 
     max_price = models.DecimalField(**MONEY, null=True)
+    last_price = models.DecimalField(**MONEY, null=True, help_text="That of the stock when a BUY was claimed, USD.")
+    collar = models.DecimalField(
+        max_digits=5, decimal_places=4, null=True, help_text="How far a BUY may go above the last price: 0.05 is 5 %."
+    )
     expires_at = models.DateTimeField(null=True)
     claimed_at = models.DateTimeField(null=True)
     ask_at = models.DateTimeField(null=True, help_text="When the sweep next asks the exchange about it.")
@@ -134,6 +142,12 @@ class Trade(models.Model):
                 )
                 | Q(status=Status.REJECTED, price=None, amount=None, settled_at__isnull=False)
                 & Q(reason_code__in=Reason.values),
+            ),
+            models.CheckConstraint(
+                name="collar_has_its_price",
+                condition=Q(last_price=None, collar=None)
+                | Q(type=Type.BUY, claimed_at__isnull=False)
+                & Q(last_price__isnull=False, last_price__gt=0, collar__isnull=False, collar__gte=0),
             ),
         ]
         indexes = [
@@ -189,6 +203,8 @@ class Trade(models.Model):
                 condition=pgtrigger.Q(old__status=Status.IN_PROGRESS)
                 & (
                     pgtrigger.Q(old__max_price__df=pgtrigger.F("new__max_price"))
+                    | pgtrigger.Q(old__last_price__df=pgtrigger.F("new__last_price"))
+                    | pgtrigger.Q(old__collar__df=pgtrigger.F("new__collar"))
                     | pgtrigger.Q(old__expires_at__df=pgtrigger.F("new__expires_at"))
                     | pgtrigger.Q(old__claimed_at__df=pgtrigger.F("new__claimed_at"))
                 ),
@@ -202,6 +218,19 @@ class Trade(models.Model):
     def hold(self) -> Decimal:
         """Cash set aside for a BUY in flight, which is the most it may cost, USD."""
         return self.max_price or Decimal(0)
+
+    @property
+    def collar_price(self) -> Decimal | None:
+        """The most that a share may cost, by the collar, USD; None where no price was known, and for a SELL."""
+        if self.last_price is None or self.collar is None:
+            return None
+        return money(self.last_price * (1 + self.collar))
+
+    @property
+    def is_held_by_collar(self) -> bool:
+        """Whether the collar set the hold of a BUY, because the customer had more cash than it allows."""
+        price = self.collar_price
+        return price is not None and self.max_price == price * self.quantity
 
     @property
     def reason(self) -> str:

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_GET
 from accounts import queries as accounts
 from accounts import watchlists
 from trades import valuation
+from trades.estimate import buying_power
 from trades.halts import halt_of
 from trades.models import Status, Trade
 from trades.valuation import PERIODS, Period
@@ -41,6 +42,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "period": period,
             "periods": PERIODS,
             "balance": accounts.balance_of(customer_id),
+            "buying_power": buying_power(customer_id),
             "holdings": [by_ticker[ticker] for ticker in positions],
             "watched": [by_ticker[ticker] for ticker in watched],
             "open": _open(customer_id),

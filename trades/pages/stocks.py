@@ -13,6 +13,7 @@ from accounts import watchlists
 from exchange.messages import storable
 from exchange.models import Stock
 from trades import valuation
+from trades.estimate import buying_power
 from trades.halts import halt_of
 from trades.pages.home import period_of
 from trades.pages.tickets import TicketForm
@@ -58,6 +59,7 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
         "periods": PERIODS,
         "period_words": valuation.day_words() if period.name == "1D" else period.words,
         "balance": accounts.balance_of(customer_id),
+        "buying_power": buying_power(customer_id),
         "is_watched": found.ticker in watchlists.watched_by(customer_id),
         "recent": find_trades(customer_id, TradeFilter(tickers=[found.ticker]), RECENT_SHOWN),
     }

@@ -50,6 +50,7 @@ def life_of(trade: Trade) -> dict[str, Any]:
         "reason": trade.reason or None,
         "reasonCode": trade.reason_code or None,
         "maxPrice": trade.max_price,
+        "collarPrice": trade.collar_price,
         "expiresAt": trade.expires_at,
         "price": trade.price,
         "amount": trade.amount,
@@ -69,16 +70,17 @@ def life_of(trade: Trade) -> dict[str, Any]:
             }
             for report in reports
         ],
-        "calls": [
-            {
-                "at": call.at,
-                "call": call.get_verb_display(),
-                "outcome": call.outcome,
-                "answer": call.seen or call.answers.get(str(trade.id), "accepted"),
-                "tookMs": round(call.took_ms, 1),
-            }
-            for call in calls
-        ],
+        "calls": [_call(call, trade) for call in calls],
+    }
+
+
+def _call(call: Call, trade: Trade) -> dict[str, Any]:
+    return {
+        "at": call.at,
+        "call": call.get_verb_display(),
+        "outcome": call.outcome,
+        "answer": call.seen or call.answers.get(str(trade.id), "accepted"),
+        "tookMs": round(call.took_ms, 1),
     }
 
 
