@@ -60,6 +60,18 @@ def unwatch(customer_id: int, ticker: str) -> None:
         remove(default, ticker)
 
 
+def move_up(customer_id: int, ticker: str) -> None:
+    """Move a stock of the customer's default watchlist before the one above it, if there is one."""
+    with transaction.atomic(durable=True):
+        default = Watchlist.objects.filter(customer_id=customer_id, is_default=True).first()
+        if default and ticker in default.tickers[1:]:
+            place = default.tickers.index(ticker)
+            tickers = [*default.tickers]
+            tickers[place - 1 : place + 1] = [ticker, tickers[place - 1]]
+            # Only if nobody changed the list meanwhile: what was added must not be lost.
+            Watchlist.objects.filter(pk=default.pk, tickers=default.tickers).update(tickers=tickers, updated_at=Now())
+
+
 def create(customer_id: int, name: str, tickers: Iterable[str] = (), *, is_default: bool = False) -> Watchlist:
     """Create a watchlist.
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.models import CASH, Posting
 from alpaca_api.day import is_always_open, last_close
-from exchange import calendar, prices
+from exchange import calendar, price_history, prices
 from trades import equity
 from web.timezones import EASTERN
 
@@ -169,7 +169,7 @@ def equity_at(customer_id: int, moments: Sequence[datetime], timeframe: str) -> 
         if timeframe == "1D":  # the bar of a day ends at midnight UTC, after the session whose last price it has
             asked = [moments[0], *(moment + timedelta(hours=12) for moment in moments[1:])]
             begins -= timedelta(days=10)  # no run of closed days is longer
-        found = prices.price_at(prices.closes(ticker, begins, step), asked)
+        found = price_history.price_at(price_history.closes(ticker, begins, step), asked)
         if ticker in quotes and moments[0] >= last_close():
             found[0] = quotes[ticker].previous_close
         if ticker in quotes and is_now:

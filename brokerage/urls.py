@@ -62,6 +62,7 @@ urlpatterns = [
     path("alpaca/v2/", include("alpaca_api.urls")),
     path("", home.home, name="home"),
     path("stocks/search", stocks.search, name="search"),
+    path("watchlist", stocks.watchlist, name="watchlist"),
     path("stocks/<ticker:ticker>", stocks.stock, name="stock"),
     path("stocks/<ticker:ticker>/watch", stocks.watch, name="watch"),
     path("stocks/<ticker:ticker>/estimate", ticket.estimate, name="estimate"),

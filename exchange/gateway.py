@@ -30,6 +30,7 @@ TRADING_SECONDS_MAX = 3.0
 QUOTES_SECONDS_MAX = 1.5
 BODY_BYTES_MAX = 4_000_000
 TICKERS_A_CALL_MAX = 200
+BARS_A_CALL_MAX = 20_000
 TIME_AGE_SECONDS_MAX = 60.0  # how long the exchange's clock is followed without hearing from it
 
 Parsed = TypeVar("Parsed")
@@ -267,6 +268,48 @@ def bars(ticker: str, start: datetime, end: datetime, step_seconds: int) -> list
         return [{"at": _moment(row["at"])} | _prices(row) for row in value["results"]]
 
     return _parse(answer.value, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAndLast:
+    """The first and the last price of a period that begins at `at`."""
+
+    at: datetime
+    open: Decimal
+    close: Decimal
+
+
+def bars_of_many(
+    tickers: list[str], start: datetime, end: datetime, step_seconds: int
+) -> dict[str, list[FirstAndLast]]:
+    """Return prices of stocks from start to end by ticker, by time, without stocks that are not listed.
+
+    Bars begin at whole multiples of the step. There are none for periods in which the market is closed, nor for the
+    future. One call has BARS_A_CALL_MAX bars at most.
+
+    Raises:
+        Unknown: No answer that can be trusted.
+    """
+    steps = (end - start).total_seconds() // step_seconds + 1
+    size = min(TICKERS_A_CALL_MAX, max(1, int(BARS_A_CALL_MAX // steps)))
+    period = urlencode({"start": start.isoformat(), "end": end.isoformat(), "step": step_seconds})
+    found: dict[str, list[FirstAndLast]] = {}
+    for number in range(0, len(tickers), size):
+        asked = set(tickers[number : number + size])
+        names = ",".join(percent_encode(ticker, safe="") for ticker in sorted(asked))
+
+        def rows(value: Any, asked: set[str] = asked) -> dict[str, list[FirstAndLast]]:
+            if value["step"] != step_seconds or not {row["stockTicker"] for row in value["results"]} <= asked:
+                raise Malformed("the bars are not those that were asked for")
+            return {row["stockTicker"]: [_first_and_last(bar) for bar in row["bars"]] for row in value["results"]}
+
+        answer = _call("GET", f"/v1/bars?tickers={names}&{period}", QUOTES_SECONDS_MAX)
+        found |= _parse(answer.value, rows)
+    return found
+
+
+def _first_and_last(row: Any) -> FirstAndLast:
+    return FirstAndLast(_moment(row["at"]), parse_amount(row["open"]), parse_amount(row["close"]))
 
 
 def _prices(row: Any) -> dict[str, Decimal]:

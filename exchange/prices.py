@@ -1,4 +1,4 @@
-"""Prices: the last ones of all stocks, and those of charts. A little old at most; missing while the exchange is away.
+"""The last prices of all stocks: a little old at most, and missing while the exchange is away.
 
 The sweep reads the last prices of all listed stocks every few seconds and puts them into the shared cache. `known`
 takes them from there and never calls the exchange: so nothing that must not wait for a price, as placing and a lane's
@@ -7,19 +7,17 @@ turn, ever does. Pages want newer ones and may wait a moment for them: `quotes`.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
-from django.utils import timezone
 
-from exchange import calendar, gateway, market
+from exchange import gateway, market
 from exchange.messages import Unknown
 from exchange.models import Stock
 from web.backoff import Backoff
@@ -30,9 +28,7 @@ REFRESH_SECONDS = 5.0  # how often the sweep reads the prices of all stocks
 KNOWN_SECONDS_MAX = 60.0  # how old a price may be for `known`, unless the caller says otherwise
 KEPT_SECONDS = 86_400  # how long prices stay in the shared cache while the exchange is away
 PATIENCE_SECONDS = 0.5  # how long a page waits for another thread's call
-HISTORY_SECONDS_MAX = 60  # how old the newest part of a chart may be; what is past never changes
 AWAY_SECONDS = 2.0  # how long a process does without prices after the exchange failed it
-DAYS_BACK = 10  # no run of closed days is longer
 KEY = "prices:last"
 
 Read = TypeVar("Read")
@@ -40,19 +36,26 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The last price of a stock, USD a share, and the close of the session before."""
+    """The last price of a stock, USD a share, the close of the session before, and what else is known of its day.
+
+    `read_at` is when we read it, in epoch seconds; None: not known.
+    """
 
     price: Decimal
     previous_close: Decimal
     at: datetime
+    open: Decimal | None = None
+    high: Decimal | None = None
+    low: Decimal | None = None
+    high_52_weeks: Decimal | None = None
+    low_52_weeks: Decimal | None = None
+    volume: int | None = None
+    read_at: float | None = field(default=None, compare=False)
 
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """The price of a stock at a moment."""
-
-    at: datetime
-    price: Decimal
+    @property
+    def age_seconds(self) -> float:
+        """How long ago we read it."""
+        return 0.0 if self.read_at is None else max(0.0, time.time() - self.read_at)
 
 
 class LastPrices:
@@ -102,11 +105,14 @@ def last_prices(seconds_max: float = KNOWN_SECONDS_MAX) -> LastPrices:
     return LastPrices(_shared.get(), seconds_max)
 
 
-def quotes(tickers: Iterable[str]) -> dict[str, Quote]:
+def quotes(tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX) -> dict[str, Quote]:
     """Return last prices by ticker, a second old at most while the exchange answers, and without what is not listed.
 
     One thread of a process calls the exchange at a time. While it does, and while the exchange is away, the others get
     what is known.
+
+    Args:
+        seconds_max: As for `known`.
     """
     wanted = sorted({ticker for ticker in tickers if market.TICKER.fullmatch(ticker)})
     if _stale(wanted) and not _away.is_active:
@@ -116,7 +122,7 @@ def quotes(tickers: Iterable[str]) -> dict[str, Quote]:
                 _read(_stale(wanted))
             finally:
                 _reading.release()
-    return known(wanted)
+    return known(wanted, seconds_max)
 
 
 def quote(ticker: str) -> Quote:
@@ -146,7 +152,7 @@ def refresh() -> int:
         return 0
     read_at = time.time()
     answer = gateway.quotes(sorted(Stock.objects.filter(listed=True).values_list("ticker", flat=True)))
-    table = {ticker: (read_at, _quote(row)) for ticker, row in answer.items()}
+    table = {ticker: (read_at, _quote(row, read_at)) for ticker, row in answer.items()}
     _quotes.update(table)
     cache.set(KEY, (cache.get(KEY) or {}) | table, KEPT_SECONDS)
     return len(table)
@@ -170,10 +176,10 @@ def _refresh_in_background() -> None:
 
 def _read(tickers: list[str]) -> None:
     read_at = time.time()
-    answer = _unless_away(lambda: gateway.quotes(tickers)) if tickers else {}
+    answer = unless_away(lambda: gateway.quotes(tickers)) if tickers else {}
     if answer is not None:
         for ticker in tickers:
-            _quotes[ticker] = (read_at, _quote(answer[ticker]) if ticker in answer else None)
+            _quotes[ticker] = (read_at, _quote(answer[ticker], read_at) if ticker in answer else None)
 
 
 def _stale(tickers: list[str]) -> list[str]:
@@ -188,79 +194,6 @@ def _read_at(entry: tuple[float, Quote | None]) -> float:
 NEVER: tuple[float, Quote | None] = (float("-inf"), None)
 
 
-def history(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
-    """Return prices from start to now, in order of time: at multiples of the step while it was open, and the last.
-
-    Empty where nothing is known: the stock is not listed, or the exchange is away.
-    """
-    first = int(start.timestamp()) // step_seconds * step_seconds
-    key = f"prices:{ticker}:{first}:{step_seconds}"
-    if (kept := cache.get(key)) is not None:
-        return kept
-    begin = datetime.fromtimestamp(first, UTC)
-    try:
-        bars = _unless_away(lambda: gateway.bars(ticker, begin, timezone.now(), step_seconds))
-    except gateway.NotListed:
-        return []
-    if bars is None:
-        return []
-    points = [Point(bar["at"], bar["open"]) for bar in bars]
-    if bars:
-        points.append(Point(min(bars[-1]["at"] + timedelta(seconds=step_seconds), timezone.now()), bars[-1]["close"]))
-    cache.set(key, points, min(step_seconds, HISTORY_SECONDS_MAX))
-    return points
-
-
-def closes(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
-    """Return the last price of each step from start to now, at the end of the step, in order of time.
-
-    Steps in which the market was closed are left out. Empty where nothing is known: the stock is not listed, or the
-    exchange is away.
-    """
-    step = timedelta(seconds=step_seconds)
-    begin = datetime.fromtimestamp(int(start.timestamp()) // step_seconds * step_seconds, UTC)
-    key = f"closes:{ticker}:{int(begin.timestamp())}:{step_seconds}"
-    if (kept := cache.get(key)) is not None:
-        return kept
-    points: list[Point] = []
-    while begin < timezone.now():
-        try:
-            bars = _unless_away(partial(gateway.bars, ticker, begin, timezone.now(), step_seconds))
-        except gateway.NotListed:
-            return []
-        if bars is None:
-            return []
-        if not bars:
-            break
-        points += [Point(min(bar["at"] + step, timezone.now()), bar["close"]) for bar in bars]
-        begin = bars[-1]["at"] + step
-    cache.set(key, points, min(step_seconds, HISTORY_SECONDS_MAX))
-    return points
-
-
-def price_at(points: Sequence[Point], moments: Iterable[datetime]) -> list[Decimal | None]:
-    """Return the price at each moment, in order of time: the last one known then, or before any is, the first."""
-    prices: list[Decimal | None] = []
-    following = 0
-    for moment in moments:
-        while following < len(points) and points[following].at <= moment:
-            following += 1
-        prices.append(points[max(following - 1, 0)].price if points else None)
-    return prices
-
-
-def day_start() -> datetime:
-    """Return when the day began that a day's change is of: the last opening bell, or 24 hours ago without any."""
-    clock = market.clock()
-    now = timezone.now()
-    if clock and clock["hours"] != "always":
-        today = calendar.eastern_date(now)
-        sessions = calendar.sessions(today - timedelta(days=DAYS_BACK), today)
-        if opened := [session.opens_at for session in sessions if session.opens_at <= now]:
-            return opened[-1].astimezone(UTC)
-    return now - timedelta(days=1)
-
-
 def forget() -> None:
     """Forget what this process knows, and read it again when it is next asked for."""
     _quotes.clear()
@@ -268,15 +201,31 @@ def forget() -> None:
     _away.stop()
 
 
-def _quote(row: dict[str, Any]) -> Quote:
+def _quote(row: dict[str, Any], read_at: float) -> Quote:
+    return Quote(
+        row["price"],
+        _amount(row, "previousClose") or row["price"],
+        row["at"],
+        _amount(row, "open"),
+        _amount(row, "high"),
+        _amount(row, "low"),
+        _amount(row, "high52Weeks"),
+        _amount(row, "low52Weeks"),
+        volume if isinstance(volume := row.get("volume"), int) else None,
+        read_at,
+    )
+
+
+def _amount(row: dict[str, Any], name: str) -> Decimal | None:
     try:
-        return Quote(row["price"], Decimal(row["previousClose"]), row["at"])
-    except (KeyError, TypeError, InvalidOperation):
-        return Quote(row["price"], row["price"], row["at"])
+        amount = Decimal(row[name])
+    except (KeyError, TypeError, ValueError, InvalidOperation):
+        return None
+    return amount if amount.is_finite() and amount > 0 else None
 
 
-def _unless_away(read: Callable[[], Read]) -> Read | None:
-    """Return what `read` does; None where the exchange does not answer, or did not a moment ago."""
+def unless_away(read: Callable[[], Read]) -> Read | None:
+    """Return what a call to the exchange does; None if it does not answer, or did not a moment ago."""
     if _away.is_active:
         return None
     try:

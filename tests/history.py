@@ -36,7 +36,7 @@ PASSWORD = "a-long-enough-phrase-7"
 def customer_with_history(email: str = "ada@example.com", password: str = PASSWORD) -> Customer:
     """Ada, who has deposited, bought and sold for most of a year, and watches five stocks. Needs the exchange."""
     ada = create_customer(email, password, name="Ada Lovelace")
-    writer = _Writer(ada)
+    writer = HistoryWriter(ada)
     for days, doings in DAYS_AGO.items():
         at = timezone.now() - (timedelta(days=days) if days else timedelta(hours=7))
         for ticker, number in doings:
@@ -48,7 +48,7 @@ def customer_with_history(email: str = "ada@example.com", password: str = PASSWO
     return ada
 
 
-class _Writer:
+class HistoryWriter:
     """Writes what turns and transfers would have written then."""
 
     def __init__(self, customer: Customer) -> None:

@@ -1,27 +1,34 @@
 """Charts, drawn here: lines as SVG paths, which any browser shows without a script."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 
 WIDTH, HEIGHT = 760, 240
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_POINTS = 96, 32, 32
 PADDING = 4
 
+Place = tuple[float, Decimal]
+
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A line over time. `points`: moment (epoch seconds) and value (USD), for who asks for one by pointing at it."""
+    """A line over time, compared with `base`: what is above it is a gain.
+
+    `points`: for each, its moment (epoch seconds), the amount to tell (USD), the change from the base (a ratio), and
+    where it is drawn. `second` is another line on the same scale; empty without one.
+    """
 
     line: str
     area: str
+    second: str
     reference_y: Decimal
-    points: list[tuple[int, str]]
+    points: list[tuple[int, str, str, float, Decimal]]
     low: Decimal
     high: Decimal
-    first: Decimal
+    base: Decimal
     last: Decimal
     begins: datetime
     ends: datetime
@@ -30,37 +37,97 @@ class Chart:
 
     @property
     def points_json(self) -> str:
-        """The points as a script reads them."""
-        return json.dumps(self.points, separators=(",", ":"))
+        """The points as a script reads them: numbers only."""
+        return "[" + ",".join(f"[{','.join(map(str, point))}]" for point in self.points) + "]"
 
     @property
     def change(self) -> Decimal:
-        return self.last - self.first
+        return self.last - self.base
 
 
-def draw(moments: Sequence[datetime], values: Sequence[Decimal]) -> Chart | None:
-    """The chart of these values, with a line across at the first one. None where there are fewer than two."""
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What a chart shows: values at moments.
+
+    Attributes:
+        axis: From when to when it is drawn; None: the points lie evenly.
+        amounts: What to tell at each moment, USD.
+        changes: The change from the base at each moment, as a ratio.
+        second: The values of a second line.
+    """
+
+    moments: Sequence[datetime]
+    values: Sequence[Decimal]
+    base: Decimal
+    axis: tuple[datetime, datetime] | None
+    amounts: Sequence[Decimal]
+    changes: Sequence[Decimal]
+    second: Sequence[Decimal] = ()
+
+
+def draw(course: Course) -> Chart | None:
+    """Return the chart of a course, with a line across at its base; None if it has fewer than two points."""
+    values, second = course.values, course.second
     if len(values) < 2:
         return None
-    at = [moment.timestamp() for moment in moments]
-    span = at[-1] - at[0] or 1
     low, high = min(values), max(values)
-    places = [
-        ((x - at[0]) / span * WIDTH, _height(value, low, high, HEIGHT)) for x, value in zip(at, values, strict=True)
-    ]
+    bottom, top = min(low, course.base, *second), max(high, course.base, *second)
+    across = _across(course)
+    places = [(x, _height(value, bottom, top, HEIGHT)) for x, value in zip(across, values, strict=True)]
     line = _path(places)
+    begins, ends = course.axis or (course.moments[0], course.moments[-1])
     return Chart(
         line=line,
-        area=f"{line}L{WIDTH} {HEIGHT}L0 {HEIGHT}Z",
-        reference_y=round(_height(values[0], low, high, HEIGHT), 1),
-        points=[(int(x), f"{value:.2f}") for x, value in zip(at, values, strict=True)],
+        area=f"{line}L{places[-1][0]:.1f} {HEIGHT}L{places[0][0]:.1f} {HEIGHT}Z",
+        second=_path([(x, _height(value, bottom, top, HEIGHT)) for x, value in zip(across, second, strict=False)])
+        if second
+        else "",
+        reference_y=round(_height(course.base, bottom, top, HEIGHT), 1),
+        points=[
+            (
+                int(moment.timestamp()),
+                f"{amount:.2f}",
+                f"{change:.6f}",
+                round(x / WIDTH, 4),
+                round(y / HEIGHT, 4),
+            )
+            for moment, amount, change, (x, y) in zip(
+                course.moments, course.amounts, course.changes, places, strict=True
+            )
+        ],
         low=low,
         high=high,
-        first=values[0],
+        base=course.base,
         last=values[-1],
-        begins=moments[0],
-        ends=moments[-1],
+        begins=begins,
+        ends=ends,
     )
+
+
+def _across(course: Course) -> list[float]:
+    if course.axis is None:
+        return [number / (len(course.moments) - 1) * WIDTH for number in range(len(course.moments))]
+    begin, end = (moment.timestamp() for moment in course.axis)
+    return [(moment.timestamp() - begin) / ((end - begin) or 1) * WIDTH for moment in course.moments]
+
+
+def time_weighted(values: Sequence[Decimal], flows: Sequence[tuple[Decimal, Decimal]]) -> list[Decimal]:
+    """Return the time-weighted return until each moment, as ratios; the first is 0.
+
+    Between two moments, what came in counts from the beginning and what went out until the end, so that neither is a
+    gain nor a loss.
+
+    Args:
+        values: What was there at each moment, USD.
+        flows: What came in and what went out (both above zero, USD) until each moment, since the one before.
+    """
+    growth = Decimal(1)
+    returns = [Decimal(0)]
+    for (before, after), (came_in, went_out) in zip(pairwise(values), flows[1:], strict=True):
+        if invested := before + came_in:
+            growth *= (after + went_out) / invested
+        returns.append(growth - 1)
+    return returns
 
 
 def sparkline(values: Sequence[Decimal]) -> str:
@@ -80,5 +147,5 @@ def _height(value: Decimal, low: Decimal, high: Decimal, height: int) -> Decimal
     return PADDING + (high - value) / (high - low) * (height - 2 * PADDING)
 
 
-def _path(places: Sequence[tuple[float, Decimal]]) -> str:
+def _path(places: Sequence[Place]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)

@@ -45,45 +45,63 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) window.print();
 });
 
-// Pointing at a chart tells the value and the time there.
+// Pointing at a chart, or going through it with the keyboard, tells the value and the time there.
 const usd = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
+const signed = (format) => (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${format.format(Math.abs(value))}`;
+const signedUsd = signed(usd);
+const percent = signed(new Intl.NumberFormat("en-US", { style: "percent", minimumFractionDigits: 2, maximumFractionDigits: 2 }));
 const when = new Intl.DateTimeFormat("en-US", { dateStyle: "medium", timeStyle: "short" });
+const tone = (value) => (value > 0 ? "gain" : value < 0 ? "loss" : "flat");
+
+function prepareChart(chart) {
+  const points = JSON.parse(chart.dataset.points);
+  const section = chart.closest("section");
+  const [figure, delta, at] = ["figure", "delta", "at"].map((name) => section.querySelector(`[data-${name}]`));
+  const [cross, dot, drawing, reader] = [".cross", ".dot", "svg", ".chart-reader"].map((name) => chart.querySelector(name));
+  let still = null;
+  const show = (number) => {
+    const [moment, amount, change, x, y] = points[number];
+    still ??= figure.textContent;
+    cross.style.left = dot.style.left = `${x * 100}%`;
+    dot.style.top = `${y * drawing.clientHeight}px`;
+    cross.hidden = dot.hidden = at.hidden = false;
+    delta.hidden = true;
+    figure.textContent = usd.format(amount);
+    at.textContent = `${percent(change)} · ${when.format(moment * 1000)}`;
+    reader.value = number;
+    reader.setAttribute("aria-valuetext", `${figure.textContent}, ${at.textContent}`);
+  };
+  const hide = () => {
+    if (still === null) return;
+    cross.hidden = dot.hidden = at.hidden = true;
+    delta.hidden = false;
+    figure.textContent = still;
+    still = null;
+  };
+  reader.max = points.length - 1;
+  reader.value = points.length - 1;
+  reader.hidden = false;
+  chart.addEventListener("pointermove", (event) => {
+    const box = drawing.getBoundingClientRect();
+    const asked = (event.clientX - box.left) / box.width;
+    let nearest = 0;
+    points.forEach((point, number) => {
+      if (Math.abs(point[3] - asked) < Math.abs(points[nearest][3] - asked)) nearest = number;
+    });
+    show(nearest);
+  });
+  chart.addEventListener("pointerleave", hide);
+  reader.addEventListener("input", () => show(Number(reader.value)));
+  reader.addEventListener("focus", () => reader.matches(":focus-visible") && show(Number(reader.value)));
+  reader.addEventListener("blur", hide);
+}
+
 function prepare(root) {
   for (const button of root.querySelectorAll("[data-print]")) button.hidden = false;
   for (const chart of root.querySelectorAll("figure[data-points]")) {
     if (chart.dataset.ready) continue;
     chart.dataset.ready = "1";
-    const points = JSON.parse(chart.dataset.points);
-    const section = chart.closest("section");
-    const figure = section.querySelector("[data-figure]");
-    const delta = section.querySelector("[data-delta]");
-    const at = section.querySelector("[data-at]");
-    const [cross, dot, drawing] = [".cross", ".dot", "svg"].map((name) => chart.querySelector(name));
-    const still = figure.textContent;
-    const values = points.map((point) => Number(point[1]));
-    const [low, high] = [Math.min(...values), Math.max(...values)];
-    const [begin, end] = [points[0][0], points.at(-1)[0]];
-    chart.addEventListener("pointermove", (event) => {
-      const box = drawing.getBoundingClientRect();
-      const asked = begin + ((event.clientX - box.left) / box.width) * (end - begin);
-      let nearest = 0;
-      points.forEach((point, n) => {
-        if (Math.abs(point[0] - asked) < Math.abs(points[nearest][0] - asked)) nearest = n;
-      });
-      const x = ((points[nearest][0] - begin) / (end - begin || 1)) * box.width;
-      const y = high === low ? 0.5 : (4 + ((high - values[nearest]) / (high - low)) * 232) / 240;
-      cross.style.left = dot.style.left = `${x}px`;
-      dot.style.top = `${y * box.height}px`;
-      cross.hidden = dot.hidden = at.hidden = false;
-      delta.hidden = true;
-      figure.textContent = usd.format(values[nearest]);
-      at.textContent = when.format(points[nearest][0] * 1000);
-    });
-    chart.addEventListener("pointerleave", () => {
-      cross.hidden = dot.hidden = at.hidden = true;
-      delta.hidden = false;
-      figure.textContent = still;
-    });
+    prepareChart(chart);
   }
 }
 prepare(document);

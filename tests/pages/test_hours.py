@@ -13,12 +13,14 @@ import pytest
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import Customer
-from exchange import market, prices
+from exchange import calendar, market, prices
 from tests.conftest import PROJECT
 from tests.history import customer_with_history
-from trades import valuation
+from trades import performance
+from trades.periods import PERIODS, last_session
 from web.timezones import EASTERN
 
 
@@ -61,22 +63,32 @@ def with_hours(
 
 
 @pytest.mark.usefixtures("with_hours", "db")
-def test_the_day_begins_at_the_last_opening_bell(page_of: Callable[[Customer], Client]) -> None:
+def test_a_days_chart_shows_the_last_session(page_of: Callable[[Customer], Client]) -> None:
     market.refresh()
     ada = customer_with_history()
     clock = market.clock()
     assert clock
-    begins = prices.day_start().astimezone(EASTERN)
-    assert (begins.hour, begins.minute) == (9, 30)
+    session = last_session(timezone.now())
+    assert session
     page = page_of(ada).get("/stocks/AAPL")
     text = page.content.decode()
     assert ("Market open · closes" if clock["isOpen"] else "Market closed · opens") in text
     assert " ET" in text
-    assert "today" in text
+    is_today = session.day == calendar.today()
+    assert ("today" if is_today else f"on {session.day:%a}, {session.day:%b} {session.day.day}") in text
     quote = prices.quotes(["AAPL"])["AAPL"]
-    assert page.context["chart"].change == quote.price - quote.previous_close
-    worth = valuation.worth(ada.id, valuation.PERIODS["1W"])
-    assert worth.value
+    chart = page.context["chart"]
+    assert chart.change == quote.price - quote.previous_close
+    assert (chart.begins, chart.ends) == (session.opens_at, session.closes_at)
+    assert chart.points[-1][0] <= session.closes_at.timestamp(), "no flat line after the close"
+    for name in PERIODS:
+        worth = performance.worth(ada.id, PERIODS[name])
+        assert worth.value
+        assert worth.chart
+        inside = [
+            calendar.session(datetime.fromtimestamp(point[0], EASTERN).date()) for point in worth.chart.points[:-1]
+        ]
+        assert None not in inside, f"{name} shows a day without a session"
     assert page_of(ada).get("/").status_code == 200
 
 

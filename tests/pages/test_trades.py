@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from django.test import Client
@@ -12,8 +13,9 @@ from accounts.models import CASH, Customer, Posting
 from exchange import gateway
 from tests.conftest import StandInExchange
 from tests.people import claim, say
-from trades import checks, valuation
+from trades import charts, checks, performance
 from trades.models import Status, Trade, TradingControl
+from trades.periods import PERIODS
 from trades.place import place_trade
 
 PageOf = Callable[[Customer], Client]
@@ -161,13 +163,13 @@ def test_a_stock_is_watched_and_not(listed: StandInExchange, bob: Customer, page
 # -- the chart comes from the books
 
 
-@pytest.mark.parametrize("name", list(valuation.PERIODS))
+@pytest.mark.parametrize("name", list(PERIODS))
 def test_each_point_of_the_chart_is_cash_and_shares_then_at_the_prices_of_then(ada: Customer, name: str) -> None:
-    worth = valuation.worth(ada.id, valuation.PERIODS[name])
+    worth = performance.worth(ada.id, PERIODS[name])
     assert worth.chart
     chosen = worth.chart.points[1:-1:19]
     assert chosen
-    for at, shown in chosen:
+    for at, shown, *_ in chosen:
         moment = timezone.datetime.fromtimestamp(at, tz=timezone.get_default_timezone())  # type: ignore[attr-defined]
         value = Decimal(0)
         before = Posting.objects.filter(customer=ada, created_at__lte=moment)
@@ -181,14 +183,41 @@ def test_each_point_of_the_chart_is_cash_and_shares_then_at_the_prices_of_then(a
 
 
 def test_a_deposit_is_no_gain(bob: Customer, listed: StandInExchange) -> None:
-    worth = valuation.worth(bob.id, valuation.PERIODS["ALL"])
-    assert (worth.value, worth.change) == (500, 0)
+    worth = performance.worth(bob.id, PERIODS["ALL"])
+    assert (worth.value, worth.gain) == (500, 0)
 
 
 def test_the_days_change_is_that_of_the_shares(ada: Customer) -> None:
-    worth = valuation.worth(ada.id, valuation.PERIODS["1D"])
+    worth = performance.worth(ada.id, PERIODS["1D"])
     assert worth.chart
-    assert worth.change == worth.chart.last - worth.chart.first - worth.transfers
+    assert worth.ratio == worth.chart.last
+    first = Decimal(worth.chart.points[0][1])
+    assert worth.gain is not None
+    assert abs(worth.gain - ((worth.value or 0) - first - worth.deposits)) < Decimal("0.01")
+
+
+@pytest.mark.parametrize("name", ["3M", "1Y", "ALL"])
+def test_what_was_deposited_is_no_performance(ada: Customer, name: str) -> None:
+    worth, with_deposits = (performance.worth(ada.id, PERIODS[name], shows_deposits=shown) for shown in (False, True))
+    assert worth.chart
+    assert with_deposits.chart
+    assert worth.deposits
+    steps = [float(after[2]) - float(before[2]) for before, after in pairwise(worth.chart.points)]
+    assert max(map(abs, steps)) < 0.25, "no step as large as a deposit of a third of the account"
+    assert with_deposits.chart.second
+    assert worth.ratio == with_deposits.ratio
+
+
+def test_a_time_weighted_return_is_that_of_a_fund() -> None:
+    """10% up, a deposit as large as the account, 10% down: minus 1%, whatever was deposited."""
+    values = [Decimal(number) for number in (100, 110, 220, 198)]
+    flows = [(Decimal(came_in), Decimal(0)) for came_in in (0, 0, 110, 0)]
+    assert charts.time_weighted(values, flows)[-1] == Decimal("-0.01")
+    everything_left = charts.time_weighted(
+        [Decimal(100), Decimal(0), Decimal(0)],
+        [(Decimal(0), Decimal(0)), (Decimal(0), Decimal(105)), (Decimal(0), Decimal(0))],
+    )
+    assert everything_left[-1] == Decimal("0.05")
 
 
 def test_without_the_exchange_pages_stand_and_say_so(

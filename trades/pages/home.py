@@ -1,5 +1,7 @@
 """Home: what the account is worth, what is in it, what is open, and what is watched."""
 
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -8,16 +10,29 @@ from django.views.decorators.http import require_GET
 
 from accounts import queries as accounts
 from accounts import watchlists
-from trades import valuation
+from trades import performance, valuation
 from trades.estimate import buying_power
 from trades.halts import halt_of
 from trades.models import Status, Trade
-from trades.valuation import PERIODS, Period
+from trades.performance import Worth
+from trades.periods import PERIODS, Period, day_words
+from trades.valuation import Holding
 from web.current_customer import current_customer_id
 from web.sign_in import signed_in
 
 OPEN_SHOWN = 10
 NOTHING_NEW = 204  # htmx leaves the page as it is
+OLD_SECONDS = 15  # a price that was read longer ago shows its age
+
+# How the table of positions can be sorted. Names go up, figures down, when they are first chosen.
+COLUMNS: dict[str, Callable[[Holding], Any]] = {
+    "name": lambda holding: holding.name.lower(),
+    "price": lambda holding: holding.day_change,
+    "day": lambda holding: holding.day_gain,
+    "value": lambda holding: holding.value,
+    "gain": lambda holding: holding.gain,
+}
+DEFAULT_SORT = "-value"
 
 
 def period_of(request: HttpRequest) -> Period:
@@ -34,21 +49,63 @@ def home(request: HttpRequest) -> HttpResponse:
     watched = watchlists.watched_by(customer_id)
     found = valuation.holdings([*positions, *(ticker for ticker in watched if ticker not in positions)], positions)
     by_ticker = {holding.ticker: holding for holding in found}
+    period, shows_deposits = period_of(request), request.GET.get("show") == "deposits"
+    worth = performance.worth(customer_id, period, shows_deposits=shows_deposits)
+    owned = [by_ticker[ticker] for ticker in positions]
+    sort = request.GET.get("sort", DEFAULT_SORT)
     return render(
         request,
         "trades/home.html",
         {
-            "worth": valuation.worth(customer_id, period := period_of(request)),
+            "worth": worth,
             "period": period,
             "periods": PERIODS,
+            "shows_deposits": shows_deposits,
             "balance": accounts.balance_of(customer_id),
             "buying_power": buying_power(customer_id),
-            "holdings": [by_ticker[ticker] for ticker in positions],
+            "holdings": _sorted(owned, sort),
+            "total": _total(owned, worth),
+            "sort": sort,
+            "day_words": day_words(),
             "watched": [by_ticker[ticker] for ticker in watched],
+            "old": oldest(found),
             "open": _open(customer_id),
             "halt": halt_of(customer_id),
         },
     )
+
+
+def _sorted(owned: list[Holding], sort: str) -> list[Holding]:
+    """Return positions in the order that is asked for; those without the figure come last."""
+    key = COLUMNS.get(sort.removeprefix("-"), COLUMNS["value"])
+    known = [holding for holding in owned if key(holding) is not None]
+    unknown = [holding for holding in owned if key(holding) is None]
+    return [*sorted(known, key=key, reverse=sort.startswith("-")), *unknown]
+
+
+def _total(owned: list[Holding], worth: Worth) -> dict[str, Decimal] | None:
+    """Return the last line of the table, and give each position its share of the account; None if a price lacks."""
+    if not owned or any(holding.value is None for holding in owned):
+        return None
+    for holding in owned:
+        holding.share = holding.value / worth.value if worth.value and holding.value is not None else None
+    value = sum((holding.value or Decimal(0) for holding in owned), Decimal(0))
+    cost = sum((holding.cost for holding in owned), Decimal(0))
+    day = sum((holding.day_gain or Decimal(0) for holding in owned), Decimal(0))
+    return {
+        "value": value,
+        "gain": value - cost,
+        "gain_ratio": (value - cost) / cost if cost else Decimal(0),
+        "day": day,
+        "day_ratio": day / (value - day) if value != day else Decimal(0),
+        "share": value / worth.value if worth.value else Decimal(0),
+    }
+
+
+def oldest(holdings: list[Holding]) -> float | None:
+    """Return when the oldest price was read (epoch seconds), if that is long ago; else None."""
+    quotes = [holding.quote for holding in holdings if holding.quote and holding.quote.age_seconds > OLD_SECONDS]
+    return min((quote.read_at or 0.0 for quote in quotes), default=None)
 
 
 def _open(customer_id: int) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from accounts import queries as accounts
 from accounts import watchlists
 from exchange.messages import storable
 from exchange.models import Stock
-from trades import valuation
+from trades import performance, valuation
 from trades.estimate import buying_power
 from trades.halts import halt_of
-from trades.pages.home import period_of
+from trades.pages.home import oldest, period_of
 from trades.pages.tickets import TicketForm
+from trades.periods import PERIODS, day_words
 from trades.search import TradeFilter, find_trades
-from trades.valuation import PERIODS
 from web.current_customer import current_customer_id
 from web.sign_in import form_of, page_at, signed_in
 
@@ -48,7 +48,7 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
     positions = {position.ticker: position for position in accounts.positions_of(customer_id)}
     (holding,) = valuation.holdings([found.ticker], positions)
     period = period_of(request)
-    chart, ratio = valuation.stock_chart(found.ticker, period, holding.quote)
+    chart, ratio = performance.stock_chart(found.ticker, period, holding.quote)
     return {
         "stock": found,
         "halt": halt_of(customer_id, found.ticker),
@@ -57,10 +57,12 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
         "ratio": ratio,
         "period": period,
         "periods": PERIODS,
-        "period_words": valuation.day_words() if period.name == "1D" else period.words,
+        "day_words": day_words(),
+        "period_words": day_words() if period.name == "1D" else period.words,
         "balance": accounts.balance_of(customer_id),
         "buying_power": buying_power(customer_id),
         "is_watched": found.ticker in watchlists.watched_by(customer_id),
+        "old": oldest([holding]),
         "recent": find_trades(customer_id, TradeFilter(tickers=[found.ticker]), RECENT_SHOWN),
     }
 
@@ -94,13 +96,30 @@ def _found(words: str) -> QuerySet[Stock]:
 
 @form_of(page_at("stock", "ticker"))
 def watch(request: HttpRequest, ticker: str) -> HttpResponse:
-    """Add a stock to the watchlist, or remove it."""
+    """Add a stock to the watchlist, remove it, or move it up."""
     found = stock_or_404(ticker)
     if request.POST.get("off"):
         watchlists.unwatch(current_customer_id(request), found.ticker)
+    elif request.POST.get("up"):
+        watchlists.move_up(current_customer_id(request), found.ticker)
     else:
         try:
             watchlists.watch(current_customer_id(request), found.ticker)
         except watchlists.WatchlistFull:
             messages.error(request, f"A watchlist has {watchlists.TICKERS_MAX} stocks at most. Remove one first.")
-    return redirect("stock", found.ticker)
+    return redirect("watchlist") if "from_list" in request.POST else redirect("stock", found.ticker)
+
+
+@signed_in
+@require_GET
+def watchlist(request: HttpRequest) -> HttpResponse:
+    """Show the watchlist for changing it: find stocks to add, remove others, move them up."""
+    customer_id = current_customer_id(request)
+    tickers = watchlists.watched_by(customer_id)
+    words = storable(request.GET.get("q", "").strip(), 60)
+    context = {
+        "watched": valuation.holdings(tickers, {}),
+        "words": words,
+        "found": [stock for stock in _found(words) if stock.ticker not in tickers] if words else [],
+    }
+    return render(request, "trades/watchlist.html", context)

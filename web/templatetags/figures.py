@@ -1,6 +1,7 @@
 """Template filters for money, shares, changes and times."""
 
-from datetime import datetime
+import time
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -73,6 +74,46 @@ def percent(ratio: Decimal | None) -> str:
         return "—"
     value = (Decimal(ratio) * 100).quantize(CENT, ROUND_HALF_EVEN)
     return f"{'+' if value > 0 else MINUS if value < 0 else ''}{abs(value):,}%"
+
+
+@register.filter
+def count(number: int | None) -> str:
+    """Format a number of things: 1,234,567."""
+    return "—" if number is None else f"{number:,}"
+
+
+@register.filter
+def part(ratio: Decimal | None) -> str:
+    """Format a part of a whole: 12.5% for 0.125. It has no sign."""
+    return "—" if ratio is None else f"{(Decimal(ratio) * 100).quantize(Decimal('0.1'), ROUND_HALF_EVEN)}%"
+
+
+@register.filter
+def scaled(value: Decimal, unit: str) -> str:
+    """Format a value on a chart's scale: USD, or a percentage if the unit is `percent`."""
+    return percent(value) if unit == "percent" else cents(value)
+
+
+@register.filter
+def descending(column: str) -> str:
+    """Return how a table is asked to be sorted by a column, the largest first."""
+    return f"-{column}"
+
+
+@register.filter
+def clock_time(epoch_seconds: float) -> SafeString | str:
+    """Show the time of day of a moment that is given in epoch seconds."""
+    return moment(datetime.fromtimestamp(epoch_seconds, UTC), "time")
+
+
+@register.filter
+def ago(epoch_seconds: float) -> str:
+    """Say how long ago a moment was: 20 seconds ago, 3 minutes ago."""
+    seconds = max(0, int(time.time() - epoch_seconds))
+    for size, name in ((3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            return f"{seconds // size} {name}{'s' if seconds >= 2 * size else ''} ago"
+    return f"{seconds} seconds ago"
 
 
 @register.filter

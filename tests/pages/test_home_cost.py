@@ -1,0 +1,110 @@
+"""What a home page costs: the same few calls and queries, however many positions there are."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.customers import create_customer
+from accounts.models import Customer
+from exchange import gateway, prices
+from exchange.messages import Unknown
+from exchange.models import Stock
+from tests.conftest import StandInExchange
+from tests.history import HistoryWriter
+
+POSITIONS = 60
+CALLS_MAX, QUERIES_MAX = 5, 15
+PageOf = Callable[[Customer], Client]
+
+
+@pytest.fixture
+def rich(listed: StandInExchange) -> Customer:
+    """A customer with 60 positions, bought over the last months."""
+    customer = create_customer("rich@example.com", None)
+    writer = HistoryWriter(customer)
+    writer.transfer(Decimal(10_000_000), timezone.now() - timedelta(days=90))
+    tickers = Stock.objects.filter(listed=True).order_by("ticker").values_list("ticker", flat=True)[:POSITIONS]
+    for number, ticker in enumerate(tickers):
+        writer.trade(ticker, 10 + number, timezone.now() - timedelta(days=number + 2, minutes=3))
+    writer.finish()
+    return customer
+
+
+def test_home_asks_for_all_prices_at_once(rich: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        call = getattr(gateway, name)
+
+        def count(*arguments: Any) -> Any:
+            asked.append(name)
+            return call(*arguments)
+
+        return count
+
+    for name in ("quotes", "bars_of_many", "bars"):
+        monkeypatch.setattr(gateway, name, counted(name))
+    client = page_of(rich)
+    client.get("/account")
+    with CaptureQueriesContext(connection) as queries:
+        page = client.get("/")
+    assert len(page.context["holdings"]) == POSITIONS
+    assert all(holding.spark for holding in page.context["holdings"])
+    assert page.context["worth"].chart
+    assert 1 <= len(asked) <= CALLS_MAX, asked
+    assert len(queries) <= QUERIES_MAX, [query["sql"][:100] for query in queries]
+    asked.clear()
+    prices.forget()
+    client.get("/")
+    assert asked == ["quotes"], "what is past is kept"
+
+
+def test_the_table_is_sorted_and_adds_up(rich: Customer, page_of: PageOf) -> None:
+    client = page_of(rich)
+    page = client.get("/")
+    values = [holding.value for holding in page.context["holdings"]]
+    assert values == sorted(values, reverse=True)
+    total, worth = page.context["total"], page.context["worth"]
+    assert total["value"] == sum(values)
+    assert abs(sum(holding.share for holding in page.context["holdings"]) - total["value"] / worth.value) < Decimal(
+        "1e-9"
+    )
+    names = [holding.name.lower() for holding in client.get("/?sort=name").context["holdings"]]
+    assert names == sorted(names)
+    assert 'aria-sort="ascending"' in client.get("/?sort=name").content.decode()
+    gains = [holding.day_gain for holding in client.get("/?sort=-day").context["holdings"]]
+    assert gains == sorted(gains, reverse=True)
+    assert client.get("/?sort=nonsense").status_code == 200
+
+
+def test_the_watchlist_is_changed_on_its_own_page(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    for ticker in ("KO", "AAPL", "IBM"):
+        client.post(f"/stocks/{ticker}/watch", {"from_list": "1"})
+    assert [stock.ticker for stock in client.get("/watchlist?q=exxon").context["found"]] == ["XOM"]
+    assert client.post("/stocks/IBM/watch", {"from_list": "1", "up": "1"})["Location"] == "/watchlist"
+    client.post("/stocks/KO/watch", {"from_list": "1", "off": "1"})
+    assert [holding.ticker for holding in client.get("/").context["watched"]] == ["IBM", "AAPL"]
+    client.post("/stocks/IBM/watch", {"from_list": "1", "up": "1"})
+    assert [holding.ticker for holding in client.get("/").context["watched"]] == ["IBM", "AAPL"], "already the first"
+
+
+def test_an_old_price_shows_its_age(rich: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = page_of(rich)
+    assert "Prices are from" not in client.get("/").content.decode()
+    monkeypatch.setattr(prices.time, "time", lambda: timezone.now().timestamp() + 180)
+    monkeypatch.setattr(gateway, "quotes", _away)
+    text = client.get("/").content.decode()
+    assert "Prices are from" in text
+    assert "3 minutes ago" in text
+
+
+def _away(tickers: list[str]) -> None:
+    raise Unknown("away")
