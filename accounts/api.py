@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from accounts import funding, queries, sign_ins, tokens
 from accounts.models import CASH, Posting, Token, normal_email
+from accounts.settlement import cash_of
 from accounts.sign_in_limits import TooManyAttempts, check_attempt
 from web.client_address import client_address
 from web.drf import (
@@ -47,7 +48,10 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 class BalanceSerializer(serializers.Serializer):
     amount = money_field(help_text="All cash, USD.")
     held = money_field(help_text="Set aside for the trade in progress, USD.")
-    available = money_field(help_text="What can be spent or withdrawn, USD.")
+    available = money_field(help_text="What can be spent, USD.")
+    unsettled = money_field(help_text="What sales have brought that has not settled yet, USD.")
+    settled = money_field(help_text="All cash but what is unsettled, USD.")
+    withdrawable = money_field(help_text="What can be withdrawn, USD: what is both available and settled.")
     lastModified = moment_field(source="modified_at")
 
 
@@ -61,6 +65,9 @@ class PostingSerializer(serializers.Serializer):
     quantity = serializers.SerializerMethodField(help_text="The shares that moved, with their sign. Null for cash.")
     position = serializers.SerializerMethodField(help_text="The shares afterwards. Null for cash.")
     price = money_field(allow_null=True, help_text="USD a share, if a trade moved it.")
+    settlesOn = serializers.DateField(
+        source="settles_on", allow_null=True, help_text="The day on which it settles, Eastern."
+    )
     createdAt = moment_field(source="created_at")
 
     def get_stockTicker(self, posting: Posting) -> str | None:
@@ -143,8 +150,8 @@ class BalanceView(CustomerView):
 
     @extend_schema(operation_id="getBalance", responses=BalanceSerializer, tags=["account"])
     def get(self, request: Request) -> Response:
-        """Your cash: the total, what is held for the trade in progress, and what is available."""
-        return Response(BalanceSerializer(queries.balance_of(self.customer_id)).data)
+        """Your cash: the total, what is held for the trade in progress, what can be spent, what can be withdrawn."""
+        return Response(BalanceSerializer(cash_of(self.customer_id)).data)
 
 
 class PostingsView(CustomerView):
@@ -197,7 +204,7 @@ class WithdrawalsView(CustomerView):
 
     @_transfer_schema("withdraw")
     def post(self, request: Request) -> Response:
-        """Withdraw cash to the stand-in bank, up to what is available. It arrives at once."""
+        """Withdraw cash to the stand-in bank, up to what is withdrawable. It arrives at once."""
         return _transfer(self, funding.withdraw)
 
 

@@ -243,6 +243,17 @@ BOOKS = (
         """,
     ),
     Rule(
+        "only_trades_settle_later",
+        "What no trade moved settles on the day on which it was posted, Eastern, as far as clocks can tell.",
+        """
+        SELECT customer_id AS "customerId", id AS "postingId", cause,
+               format('the %s is dated %s and settles on %s', kind, created_at, settles_on) AS detail
+        FROM accounts_posting
+        WHERE kind NOT IN ('buy', 'sell', 'fee')
+          AND abs(settles_on - (created_at AT TIME ZONE 'America/New_York')::date) > 1
+        """,
+    ),
+    Rule(
         "posting_has_the_time_of_its_cause",
         "A posting is dated when its transfer was made or its adjustment was approved, as far as clocks can tell.",
         f"""

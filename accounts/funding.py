@@ -5,10 +5,19 @@ from decimal import Decimal
 from django.db import IntegrityError, transaction
 
 from accounts.freezes import WithdrawalsFrozen, is_frozen
-from accounts.ledger import BalanceTooLarge, InsufficientFunds, open_books
+from accounts.ledger import Account, BalanceTooLarge, InsufficientFunds, open_books
 from accounts.models import Posting, Transfer
+from accounts.settlement import UnsettledFunds
 
-__all__ = ["BalanceTooLarge", "InsufficientFunds", "TransferKeyReused", "WithdrawalsFrozen", "deposit", "withdraw"]
+__all__ = [
+    "BalanceTooLarge",
+    "InsufficientFunds",
+    "TransferKeyReused",
+    "UnsettledFunds",
+    "WithdrawalsFrozen",
+    "deposit",
+    "withdraw",
+]
 
 
 class TransferKeyReused(Exception):
@@ -41,6 +50,7 @@ def withdraw(customer_id: int, amount: Decimal, key: str | None = None) -> tuple
     Raises:
         WithdrawalsFrozen: Staff has frozen withdrawals from this account.
         InsufficientFunds: The amount is more than what is available.
+        UnsettledFunds: It is not, but sales have brought a part of it that has not settled yet.
         TransferKeyReused: The key belongs to a transfer with other terms.
     """
     return _transfer(customer_id, Transfer.Type.WITHDRAWAL, amount, -amount, key)
@@ -56,6 +66,8 @@ def _transfer(
             books = open_books([customer_id])
             if type == Transfer.Type.WITHDRAWAL and is_frozen(customer_id):
                 raise WithdrawalsFrozen
+            if type == Transfer.Type.WITHDRAWAL:
+                _check_settled(books[customer_id], amount)
             transfer = Transfer(customer_id=customer_id, type=type, amount=amount, idempotency_key=key)
             books[customer_id].move_cash(type, transfer.id, change)
             transfer.save(force_insert=True)
@@ -66,6 +78,12 @@ def _transfer(
             return before, True
         raise
     return Posting.objects.get(cause=transfer.id), False
+
+
+def _check_settled(account: Account, amount: Decimal) -> None:
+    cash = account.cash_now()
+    if amount <= cash.available and (settles_on := cash.settled_from(amount)):
+        raise UnsettledFunds(settles_on)
 
 
 def _find(customer_id: int, type: Transfer.Type, amount: Decimal, key: str) -> Posting | None:

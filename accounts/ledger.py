@@ -12,12 +12,15 @@ deadlocks.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from uuid import UUID
 
 from django.db import connection
 
 from accounts.models import CASH, Balance, Posting
+from accounts.settlement import Cash, Dates, unsettled_sales_of
+from web.timezones import eastern_today
 
 CENT_OF_A_CENT = Decimal("0.0001")
 LARGEST_AMOUNT = Decimal("999999999999999.9999")  # what NUMERIC(19,4) takes
@@ -86,6 +89,7 @@ class NewPosting:
     change: Decimal
     total: Decimal
     price: Decimal | None
+    settles_on: date
 
 
 @dataclass(slots=True)
@@ -103,6 +107,11 @@ class Account:
     @property
     def available(self) -> Decimal:
         return self.amount - self.held
+
+    def cash_now(self) -> Cash:
+        """Return the cash as it is now, settled and not. One statement for each call."""
+        sales = unsettled_sales_of([self.customer_id], eastern_today())
+        return Cash(self.amount, self.held, sales.get(self.customer_id, []))
 
     def shares_of(self, ticker: str) -> Shares:
         return self.shares.setdefault(ticker, Shares())
@@ -140,8 +149,15 @@ class Account:
         self.shares_of(ticker).held -= quantity
         self.tickers_changed.add(ticker)
 
-    def move_cash(self, kind: str, cause: UUID, change: Decimal, price: Decimal | None = None) -> None:
-        """Post cash in (change > 0) or out (change < 0), USD.
+    def move_cash(
+        self,
+        kind: str,
+        cause: UUID,
+        change: Decimal,
+        price: Decimal | None = None,
+        settles_on: date | None = None,
+    ) -> None:
+        """Post cash in (change > 0) or out (change < 0), USD. It settles today if no date is given.
 
         Raises:
             InsufficientFunds: More would go out than is available.
@@ -153,10 +169,22 @@ class Account:
             raise BalanceTooLarge
         self.amount += change
         self.cash_changed = True
-        self.postings.append(NewPosting(self.customer_id, CASH, kind, cause, change, self.amount, price))
+        self.postings.append(
+            NewPosting(self.customer_id, CASH, kind, cause, change, self.amount, price, settles_on or eastern_today())
+        )
 
-    def move_shares(self, ticker: str, kind: str, cause: UUID, change: int, price: Decimal | None) -> None:
+    def move_shares(
+        self,
+        ticker: str,
+        kind: str,
+        cause: UUID,
+        change: int,
+        price: Decimal | None,
+        settles_on: date | None = None,
+    ) -> None:
         """Post shares in (change > 0), each at a cost of `price`, or out (change < 0), at the average cost.
+
+        They settle today if no date is given.
 
         Raises:
             InsufficientShares: More would go out than is available.
@@ -167,7 +195,16 @@ class Account:
         shares.quantity, shares.cost = quantity, cost
         self.tickers_changed.add(ticker)
         self.postings.append(
-            NewPosting(self.customer_id, ticker, kind, cause, Decimal(change), Decimal(quantity), price)
+            NewPosting(
+                self.customer_id,
+                ticker,
+                kind,
+                cause,
+                Decimal(change),
+                Decimal(quantity),
+                price,
+                settles_on or eastern_today(),
+            )
         )
 
     def _position_after(self, ticker: str, change: int, price: Decimal | None) -> tuple[int, Decimal]:
@@ -184,8 +221,10 @@ class Account:
             raise PositionTooLarge
         return quantity, cost
 
-    def buy(self, cause: UUID, ticker: str, quantity: int, price: Decimal, amount: Decimal) -> None:
-        """Post cash out and shares in; nothing changes if it raises.
+    def buy(
+        self, cause: UUID, ticker: str, quantity: int, price: Decimal, amount: Decimal, dates: Dates | None = None
+    ) -> None:
+        """Post cash out and shares in; nothing changes if it raises. Without dates it settles today.
 
         Raises:
             InsufficientFunds: The amount is more than what is available.
@@ -193,11 +232,16 @@ class Account:
         """
         if amount <= self.available:  # else move_cash raises
             self._position_after(ticker, quantity, price)
-        self.move_cash(Posting.Kind.BUY, cause, -amount, price)
-        self.move_shares(ticker, Posting.Kind.BUY, cause, quantity, price)
+        dates = dates or Dates(eastern_today(), eastern_today())
+        self.move_cash(Posting.Kind.BUY, cause, -amount, price, dates.settles_on)
+        self.move_shares(ticker, Posting.Kind.BUY, cause, quantity, price, dates.settles_on)
 
-    def sell(self, cause: UUID, ticker: str, quantity: int, price: Decimal, amount: Decimal) -> None:
+    def sell(
+        self, cause: UUID, ticker: str, quantity: int, price: Decimal, amount: Decimal, dates: Dates | None = None
+    ) -> None:
         """Post shares out and cash in; nothing changes if it raises. The remaining shares keep their average price.
+
+        Without dates it settles today.
 
         Raises:
             InsufficientShares: The quantity is more than the shares that are available.
@@ -205,8 +249,9 @@ class Account:
         """
         if self.amount + amount > LARGEST_AMOUNT:
             raise BalanceTooLarge
-        self.move_shares(ticker, Posting.Kind.SELL, cause, -quantity, price)
-        self.move_cash(Posting.Kind.SELL, cause, amount, price)
+        dates = dates or Dates(eastern_today(), eastern_today())
+        self.move_shares(ticker, Posting.Kind.SELL, cause, -quantity, price, dates.settles_on)
+        self.move_cash(Posting.Kind.SELL, cause, amount, price, dates.settles_on)
 
 
 class Books:
@@ -276,6 +321,7 @@ class Books:
                         [row.change for row in postings],
                         [row.total for row in postings],
                         [row.price for row in postings],
+                        [row.settles_on for row in postings],
                     ],
                 )
         for account in self:
@@ -316,6 +362,7 @@ WRITE_POSITIONS = """
     SET quantity = excluded.quantity, held = excluded.held, cost = excluded.cost, modified_at = statement_timestamp()
 """
 WRITE_POSTINGS = """
-    INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price)
-    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[])
+    INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price, settles_on)
+    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[],
+                         %s::date[])
 """

@@ -172,7 +172,9 @@ class Posting(models.Model):
     """One movement of a customer's cash or shares. It is never changed or deleted.
 
     `change` is what moved, and `total` what there was afterwards: USD if `ticker` is empty (cash), else shares of that
-    stock. `cause` is the id of what moved it: a trade, a transfer or an adjustment.
+    stock. `cause` is the id of what moved it: a trade, a transfer or an adjustment. `settles_on` is the Eastern date on
+    which it settles: what a trade moved, some days later; all else, the day it was posted. It is empty in postings from
+    before it was kept, until `build_lots` dates them.
     """
 
     class Kind(models.TextChoices):
@@ -189,6 +191,7 @@ class Posting(models.Model):
     change = models.DecimalField(**MONEY)
     total = models.DecimalField(**MONEY)
     price = models.DecimalField(**MONEY, null=True)
+    settles_on = models.DateField(null=True)
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -202,8 +205,28 @@ class Posting(models.Model):
                 condition=~Q(change=0) & Q(kind__in=["deposit", "withdrawal", "buy", "sell", "adjustment"]),
             ),
         ]
-        indexes = [models.Index(name="postings_of_customer", fields=["customer", "-id"])]
-        triggers = [pgtrigger.Protect(name="postings_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+        indexes = [
+            models.Index(name="postings_of_customer", fields=["customer", "-id"]),
+            # What a customer's sales of the last days have brought; older entries are never read.
+            models.Index(
+                name="sales_by_settlement",
+                fields=["customer", "settles_on"],
+                condition=Q(ticker=CASH, kind__in=["sell", "fee"]),
+            ),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="postings_are_kept", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="postings_stay", operation=pgtrigger.Update, condition=pgtrigger.AnyChange(exclude=["settles_on"])
+            ),
+            pgtrigger.Protect(
+                name="settlement_dates_stay",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(
+                    old__settles_on__isnull=False, old__settles_on__df=pgtrigger.F("new__settles_on")
+                ),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.change:+} {self.ticker or 'USD'}"

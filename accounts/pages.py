@@ -21,6 +21,7 @@ from accounts import funding, queries, statement_document, tokens
 from accounts.forms import AmountForm, ProfileForm, TokenForm
 from accounts.freezes import is_frozen
 from accounts.models import CASH, Posting
+from accounts.settlement import cash_of
 from accounts.sign_ins import sign_ins_of
 from accounts.statements import Month, NoStatement, Statement, months_of, statement_of
 from web.current_customer import current_customer, current_customer_id
@@ -33,7 +34,7 @@ LINES_A_FILE = 20_000  # of the ledger as CSV: about 3 MB
 CSV = "text/csv; charset=utf-8"
 CSV_COLUMNS = (
     *("posting", "time (UTC)", "kind", "cause"),
-    *("cash (USD)", "balance (USD)", "stock", "shares", "position", "price"),
+    *("cash (USD)", "balance (USD)", "stock", "shares", "position", "price", "settles on"),
 )
 TOKENS_MAX = 50
 SIGN_INS_SHOWN = 20
@@ -68,7 +69,7 @@ def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> Htt
         request,
         "accounts/cash.html",
         {
-            "balance": queries.balance_of(customer_id),
+            "balance": cash_of(customer_id),
             "is_frozen": is_frozen(customer_id),
             "lines": _with_shares(customer_id, lines),
             "next": lines[-1].id if len(found) > len(lines) else None,
@@ -125,8 +126,9 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
                 current_customer_id(request), form.cleaned_data["amount"], f"page-{form.cleaned_data['key']}"
             )
         except funding.InsufficientFunds:
-            available = queries.balance_of(current_customer_id(request)).available
-            form.add_error("amount", f"You can withdraw up to {usd(available)} now.")
+            form.add_error("amount", _withdrawable_now(request))
+        except funding.UnsettledFunds as error:
+            form.add_error("amount", f"{_withdrawable_now(request)} {error}")
         except funding.WithdrawalsFrozen:
             form.add_error("amount", "Withdrawals from your account are frozen. Ask support why.")
         except funding.BalanceTooLarge:
@@ -140,6 +142,10 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
         # What was refused moved nothing; another try is another transfer.
         form.data = {**form.data.dict(), "key": str(uuid4())}  # type: ignore[attr-defined]
     return _cash(request, {verb: form}, status=422)
+
+
+def _withdrawable_now(request: HttpRequest) -> str:
+    return f"You can withdraw up to {usd(cash_of(current_customer_id(request)).withdrawable)} now."
 
 
 @signed_in
@@ -165,20 +171,7 @@ def _files_of(postings: QuerySet[Posting]) -> int:
 def _csv(postings: QuerySet[Posting]) -> str:
     file = StringIO()
     writer = csv.writer(file)
-    writer.writerow(
-        [
-            "posting",
-            "time (UTC)",
-            "kind",
-            "cause",
-            "cash (USD)",
-            "balance (USD)",
-            "stock",
-            "shares",
-            "position",
-            "price",
-        ]
-    )
+    writer.writerow(CSV_COLUMNS)
     for row in postings.iterator(chunk_size=1000):
         is_cash = row.ticker == CASH
         writer.writerow(
@@ -194,6 +187,7 @@ def _csv(postings: QuerySet[Posting]) -> str:
                 "" if is_cash else int(row.change),
                 "" if is_cash else int(row.total),
                 "" if row.price is None else row.price,
+                row.settles_on or "",
             ]
         )
     return file.getvalue()

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from accounts import queries as accounts
 from accounts.ledger import money
 from accounts.models import Token
+from accounts.settlement import cash_of
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
 from alpaca_api.day import day_of
@@ -35,7 +36,7 @@ class AccountView(AlpacaView):
         return Response(
             alpaca.account(
                 request.auth.customer,  # type: ignore[union-attr]
-                accounts.balance_of(self.customer_id),
+                cash_of(self.customer_id),
                 buying_power(self.customer_id),
                 value,
                 day.equity_before,

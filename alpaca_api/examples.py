@@ -61,6 +61,7 @@ ACCOUNT = {
     "status": "ACTIVE",
     "currency": "USD",
     "cash": "24437.65",
+    "cash_withdrawable": "24437.65",
     "buying_power": "24437.65",
     "regt_buying_power": "24437.65",
     "non_marginable_buying_power": "24437.65",
@@ -107,6 +108,7 @@ FILL = {
     "order_id": TRADE_ID,
     "cum_qty": "3",
     "order_status": "filled",
+    "settle_date": "2026-11-24",
 }
 CASH_IN = {
     "id": "20261123145811203::019ab151-f893-75df-9417-d556db2be889",

@@ -70,6 +70,7 @@ class AlpacaAccountSerializer(serializers.Serializer):
     status = serializers.ChoiceField(["ACTIVE"])
     currency = serializers.ChoiceField(["USD"])
     cash = text("USD.")
+    cash_withdrawable = text("USD that nothing holds and that has settled.")
     buying_power = text("USD that an order placed now could use: cash, less what open orders will take.")
     regt_buying_power = text("USD.")
     non_marginable_buying_power = text("USD.")
@@ -196,6 +197,7 @@ class AlpacaActivitySerializer(serializers.Serializer):
     net_amount = serializers.CharField(required=False, help_text="USD.")
     description = serializers.CharField(required=False)
     status = serializers.ChoiceField(["executed"], required=False)
+    settle_date = serializers.DateField(required=False, help_text="The day on which it settles, Eastern.")
 
 
 class AlpacaWatchlistSerializer(serializers.Serializer):

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from accounts.ledger import money
-from accounts.models import CASH, Balance, Customer, Position, Posting
+from accounts.models import CASH, Customer, Position, Posting
+from accounts.settlement import Cash
 from alpaca_api.day import Day
 from exchange.models import Stock
 from trades.models import Reason, Status, Trade
@@ -129,7 +130,7 @@ def position(row: Position, day: Day, market: str) -> dict[str, Any]:
 
 def account(
     customer: Customer,
-    balance: Balance,
+    balance: Cash,
     buying_power: Decimal,
     shares_value: Decimal,
     equity_before: Decimal | None,
@@ -145,6 +146,7 @@ def account(
         "status": "ACTIVE",
         "currency": "USD",
         "cash": cash,
+        "cash_withdrawable": decimal(balance.withdrawable),
         "buying_power": available,
         "regt_buying_power": available,
         "non_marginable_buying_power": available,
@@ -205,6 +207,8 @@ CASH_ACTIVITIES = {
 def activity(posting: Posting) -> dict[str, Any]:
     """A trade's movement of shares as a fill, one of cash as a deposit or a withdrawal, an adjustment as a journal."""
     common = {"id": activity_id(posting), "account_id": str(account_id(posting.customer_id))}
+    if posting.settles_on:
+        common["settle_date"] = posting.settles_on.isoformat()
     if posting.kind == Posting.Kind.ADJUSTMENT and posting.ticker != CASH:
         return common | {
             "activity_type": "JNLS",

@@ -4,7 +4,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, WithdrawalsFrozen
+from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, UnsettledFunds, WithdrawalsFrozen
 from accounts.passwords import TooManyHashes
 from trades.cancel import NotCancellable
 from trades.checks import (
@@ -50,6 +50,9 @@ TABLE: dict[type[Exception], Problem] = {
     TransferKeyReused: Problem(409, "idempotency_key_reused", "This key was used for another transfer."),
     WithdrawalsFrozen: Problem(403, "withdrawals_frozen", "Withdrawals from this account are frozen. Contact support."),
     InsufficientFunds: Problem(409, "insufficient_funds", "The amount is more than what is available.", "amount"),
+    UnsettledFunds: Problem(
+        409, "unsettled_funds", "Sales have brought a part of this that has not settled yet.", "amount", says_more=True
+    ),
     TooManyHashes: Problem(
         503, "busy", "Too many people are signing in right now. Try again in a moment.", is_logged=False
     ),

@@ -8,6 +8,7 @@ from typing import Any
 
 PLACED_AT, SETTLED_AT = "2026-11-23T15:04:05.417446Z", "2026-11-23T15:04:05.612031Z"
 OPENED_AT, CANCELLED_AT = "2026-11-23T14:58:11.203377Z", "2026-11-23T15:04:05.498120Z"
+SETTLES_ON = "2026-11-24"
 TRADE_ID = "019ab157-5f99-7cc2-8a4e-6f1f3f0a2b11"
 
 TRADE: dict[str, Any] = {
@@ -23,6 +24,7 @@ TRADE: dict[str, Any] = {
     "amount": None,
     "settledAt": None,
     "collarPrice": None,
+    "settlesOn": None,
 }
 FILLED = TRADE | {
     "status": "FILLED",
@@ -30,6 +32,7 @@ FILLED = TRADE | {
     "price": "187.4500",
     "amount": "562.3500",
     "settledAt": SETTLED_AT,
+    "settlesOn": SETTLES_ON,
 }
 CANCELLED = TRADE | {
     "status": "REJECTED",
@@ -55,6 +58,7 @@ DEPOSIT: dict[str, Any] = {
     "quantity": None,
     "position": None,
     "price": None,
+    "settlesOn": "2026-11-23",
     "createdAt": OPENED_AT,
 }
 CASH_OUT = DEPOSIT | {
@@ -64,6 +68,7 @@ CASH_OUT = DEPOSIT | {
     "amount": "-562.3500",
     "balance": "24437.6500",
     "price": "187.4500",
+    "settlesOn": SETTLES_ON,
     "createdAt": SETTLED_AT,
 }
 SHARES_IN = CASH_OUT | {
@@ -139,7 +144,11 @@ ANSWERS: dict[str | tuple[str, str], Any] = {
     "getTrade": FILLED,
     "cancelTrade": CANCELLED,
     "listTrades": {"results": [FILLED], "next": None},
-    "getBalance": {"amount": "24437.6500", "held": "0.0000", "available": "24437.6500", "lastModified": SETTLED_AT},
+    "getBalance": {
+        **dict.fromkeys(("amount", "available", "settled", "withdrawable"), "24437.6500"),
+        **dict.fromkeys(("held", "unsettled"), "0.0000"),
+        "lastModified": SETTLED_AT,
+    },
     "listPostings": {"results": [SHARES_IN, CASH_OUT], "next": "GQYTCNY="},
     "deposit": DEPOSIT,
     "withdraw": WITHDRAWAL,

@@ -1,7 +1,7 @@
 """Which of our exceptions each operation of the API can answer with. A test holds it against the table of errors."""
 
 from accounts import watchlists
-from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, WithdrawalsFrozen
+from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, UnsettledFunds, WithdrawalsFrozen
 from accounts.passwords import TooManyHashes
 from trades import checks
 from trades.cancel import NotCancellable
@@ -28,7 +28,7 @@ OF_OPERATIONS: dict[str, Refusals] = {
     "placeTrade": PLACING,
     "cancelTrade": (NotCancellable,),
     "deposit": (TransferKeyReused, BalanceTooLarge),
-    "withdraw": (TransferKeyReused, WithdrawalsFrozen, InsufficientFunds),
+    "withdraw": (TransferKeyReused, WithdrawalsFrozen, InsufficientFunds, UnsettledFunds),
     "createToken": (TooManyHashes,),
     "createWebhook": (AddressRefused, TooManyWebhooks, WebhookKeyReused),
     "updateWebhook": (AddressRefused, WebhookEnded),

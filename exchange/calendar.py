@@ -12,11 +12,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from django.db import Error
-from django.utils import timezone
 
 from exchange.models import Closure
 from web.cached import Cached
-from web.timezones import EASTERN
+from web.timezones import EASTERN, eastern_date
+from web.timezones import eastern_today as today
+
+__all__ = ["eastern_date", "today"]  # and everything below
 
 OPENS, CLOSES, CLOSES_HALF_DAY = time(9, 30), time(16, 0), time(13, 0)
 FIRST_DAY, LAST_DAY = date(2007, 1, 1), date(2035, 12, 31)
@@ -41,16 +43,6 @@ class Session(NamedTuple):
     @property
     def closes_at(self) -> datetime:
         return datetime.combine(self.day, self.closes, EASTERN)
-
-
-def today() -> date:
-    """Return the date in New York now."""
-    return eastern_date(timezone.now())
-
-
-def eastern_date(moment: datetime) -> date:
-    """Return the date in New York at a moment: the trade date of what was executed then."""
-    return moment.astimezone(EASTERN).date()
 
 
 def session(day: date) -> Session | None:

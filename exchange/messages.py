@@ -9,6 +9,7 @@ from uuid import UUID
 
 LARGEST_AMOUNT = Decimal("1e14")  # a price or a total beyond this is not one
 LARGEST_QUANTITY = 2**63 - 1
+FIRST_YEAR, LAST_YEAR = 2008, 2034  # of an execution; the calendar knows when it settles
 
 
 class Malformed(Exception):
@@ -41,10 +42,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """At what an order was executed: USD a share, and USD in all."""
+    """At what an order was executed, USD a share and USD in all, and when; `at` is None where nobody has told."""
 
     price: Decimal
     amount: Decimal
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,20 @@ class Report:
                 ticker=storable(body["stockTicker"], 40),
                 type=storable(body["type"], 40),
                 quantity=quantity,
-                fill=Fill(parse_amount(body["price"]), parse_amount(body["amount"])) if status == "FILLED" else None,
+                fill=_parse_fill(body) if status == "FILLED" else None,
                 reason=storable(body.get("reason") or ""),
                 reason_code=storable(body.get("reasonCode") or ""),
             )
         except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
             raise Malformed(storable(f"{type(error).__name__}: {error}")) from None
+
+
+def _parse_fill(body: dict[str, Any]) -> Fill:
+    told = body.get("executedAt")
+    at = None if told is None else datetime.fromisoformat(told)
+    if at is not None and (at.tzinfo is None or not FIRST_YEAR <= at.year <= LAST_YEAR):
+        raise Malformed(storable(f"executedAt is {told!r}"))
+    return Fill(parse_amount(body["price"]), parse_amount(body["amount"]), at)
 
 
 def storable(text: Any, length_max: int = 500) -> str:

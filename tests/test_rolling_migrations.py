@@ -25,7 +25,7 @@ OURS = ["accounts", "alpaca_api", "exchange", "feed", "office", "trades", "webho
 LOCKS = ["CREATE_INDEX", "CREATE_INDEX_EXCLUSIVE", "ADD_UNIQUE", "ALTER_COLUMN", "DROP_INDEX"]
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)  # an index that is built concurrently is not built in a transaction
 def test_old_code_lives_with_every_new_migration(capsys: pytest.CaptureFixture[str]) -> None:
     linter = MigrationLinter(
         str(settings.BASE_DIR),

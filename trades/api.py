@@ -67,6 +67,11 @@ class TradeSerializer(serializers.Serializer):
         allow_null=True,
         help_text="The most that a share may cost, USD; null until it is sent, without a known price, and for a SELL.",
     )
+    settlesOn = serializers.DateField(
+        source="settlement_date",
+        allow_null=True,
+        help_text="The day on which cash and shares settle, Eastern; once FILLED.",
+    )
 
     def get_reason(self, trade: Trade) -> str | None:
         return trade.reason or None

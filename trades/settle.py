@@ -9,14 +9,18 @@ import json
 
 import structlog
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.ledger import Account, AccountFull, Books, open_books
+from accounts.settlement import Dates
+from exchange import calendar
 from exchange.messages import Malformed, storable
 from exchange.messages import Report as Word
 from exchange.prices import LastPrices
 from trades import queries, transitions
 from trades.hold import hold, is_over_collar_only, release
 from trades.models import FINAL, Outcome, Reason, Status, Trade, Type
+from trades.terms import BreaksTerms, check_terms, says_the_same
 from trades.transitions import Ending, Verdict
 
 log = structlog.get_logger()
@@ -48,7 +52,7 @@ def settle(books: Books, last_prices: LastPrices, by: str) -> None:
         try:
             word = Word.parse(json.loads(report.body))
             if trade.status in FINAL or trade in endings:
-                agrees = _says_the_same(word, trade, endings.get(trade))
+                agrees = says_the_same(word, trade, endings.get(trade))
                 verdicts.append(Verdict(report, Outcome.AGREES if agrees else Outcome.CONTRADICTS))
             else:
                 endings[trade] = _settle_one(books[trade.customer_id], trade, word, last_prices)
@@ -64,25 +68,32 @@ def settle(books: Books, last_prices: LastPrices, by: str) -> None:
             log.error("report needs manual review", trade=str(verdict.report.trade_id), outcome=verdict.outcome)
 
 
-class BreaksTerms(Exception):
-    """The report does not keep to the terms of its trade."""
-
-
 def _settle_one(account: Account, trade: Trade, word: Word, last_prices: LastPrices) -> Ending:
-    _check_terms(trade, word)
+    check_terms(trade, word)
     release(account, trade)
     if word.fill is None:
         reason_code = word.reason_code if word.reason_code in Reason.values else Reason.EXCHANGE_ERROR
         if reason_code == Reason.INSUFFICIENT_FUNDS and is_over_collar_only(account, trade, last_prices):
             reason_code = Reason.PRICE_MOVED
         return Ending(trade, Status.REJECTED, reason_code, reason=word.reason)
+    executed_at = word.fill.at or timezone.now()
+    traded_on = calendar.eastern_date(executed_at)
+    dates = Dates(traded_on, calendar.settlement_date(traded_on))
     post = account.buy if trade.type == Type.BUY else account.sell
     try:
-        post(trade.id, trade.ticker, trade.quantity, word.fill.price, word.fill.amount)
+        post(trade.id, trade.ticker, trade.quantity, word.fill.price, word.fill.amount, dates)
     except AccountFull as error:
         hold(account, trade)
         raise BreaksTerms(f"It cannot be posted now: {error.__doc__}") from None
-    return Ending(trade, Status.FILLED, price=word.fill.price, amount=word.fill.amount, reason=word.reason)
+    return Ending(
+        trade,
+        Status.FILLED,
+        price=word.fill.price,
+        amount=word.fill.amount,
+        executed_at=executed_at,
+        settles_on=dates.settles_on,
+        reason=word.reason,
+    )
 
 
 def set_aside(customer_id: int, error: BaseException) -> None:
@@ -96,34 +107,3 @@ def set_aside(customer_id: int, error: BaseException) -> None:
         transitions.write_verdicts(
             [Verdict(report, Outcome.BREAKS_TERMS, reason) for report in queries.waiting_reports(books.customer_ids)]
         )
-
-
-def _check_terms(trade: Trade, word: Word) -> None:
-    """Check a report against its trade.
-
-    Raises:
-        BreaksTerms: With what is wrong.
-    """
-    if word.status not in FINAL:
-        raise BreaksTerms(f"{word.status} is not final")
-    if (word.ticker, word.type, word.quantity) != (trade.ticker, trade.type, trade.quantity):
-        raise BreaksTerms(f"it is about {word.type} {word.quantity} {word.ticker}")
-    if word.fill:
-        if word.fill.amount != word.fill.price * word.quantity:
-            raise BreaksTerms(f"{word.quantity} at {word.fill.price} do not make {word.fill.amount}")
-        if trade.type == Type.BUY and word.fill.amount > trade.hold:
-            raise BreaksTerms(f"{word.fill.amount} is more than the {trade.hold} allowed")
-
-
-def _says_the_same(word: Word, trade: Trade, ending: Ending | None) -> bool:
-    """Return whether a report says how the trade ended. Two rejections are the same, whatever their reasons."""
-    ended = ending or trade
-    price, amount = (word.fill.price, word.fill.amount) if word.fill else (None, None)
-    return (word.ticker, word.type, word.quantity, word.status, price, amount) == (
-        trade.ticker,
-        trade.type,
-        trade.quantity,
-        ended.status,
-        ended.price,
-        ended.amount,
-    )

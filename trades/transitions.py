@@ -10,7 +10,7 @@ docs/explanation/why-not-the-orm.md explains why these statements are SQL and no
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -43,6 +43,8 @@ class Ending:
     reason_code: str = ""
     price: Decimal | None = None
     amount: Decimal | None = None
+    executed_at: datetime | None = None
+    settles_on: date | None = None
     reason: str = ""
 
 
@@ -113,6 +115,8 @@ def end(endings: Sequence[Ending], by: str) -> None:
                 [ending.reason_code for ending in endings],
                 [ending.price for ending in endings],
                 [ending.amount for ending in endings],
+                [ending.executed_at for ending in endings],
+                [ending.settles_on for ending in endings],
                 [ending.reason for ending in endings],
                 by,
             ],
@@ -236,9 +240,10 @@ END = """
     WITH ended AS (
         UPDATE trades_trade AS t
         SET status = new.status, reason_code = new.reason_code, price = new.price, amount = new.amount,
-            settled_at = statement_timestamp()
-        FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::text[])
-            AS new (id, was, status, reason_code, price, amount, reason)
+            executed_at = new.executed_at, settles_on = new.settles_on, settled_at = statement_timestamp()
+        FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[],
+                    %s::timestamptz[], %s::date[], %s::text[])
+            AS new (id, was, status, reason_code, price, amount, executed_at, settles_on, reason)
         WHERE t.id = new.id AND t.status = new.was
         RETURNING t.id, new.was, new.status, new.reason, t.customer_id
     )

@@ -30,13 +30,17 @@ log = structlog.get_logger()
 
 
 class Problem(NamedTuple):
-    """How an exception is answered. `is_logged`: False where a log line for each would be a load of its own."""
+    """How an exception is answered. `is_logged`: False where a log line for each would be a load of its own.
+
+    `says_more`: the exception's own text is for the caller, and is added to `detail`.
+    """
 
     status: int
     code: str
     detail: str
     field: str | None = None
     is_logged: bool = True
+    says_more: bool = False
 
 
 @cache
@@ -47,7 +51,8 @@ def table() -> dict[type[Exception], Problem]:
 
 def problem_of(exception: Exception) -> Problem | None:
     """Return how an exception is answered, looked up by its class and then its base classes; None if it isn't known."""
-    return next((table()[kind] for kind in type(exception).__mro__ if kind in table()), None)
+    found = next((table()[kind] for kind in type(exception).__mro__ if kind in table()), None)
+    return found._replace(detail=f"{found.detail} {exception}") if found and found.says_more else found
 
 
 def problem(status: int, code: str, detail: str, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""The time zone in which a customer reads times."""
+"""The time zones: the market's, and the one in which a customer reads times."""
 
 from collections.abc import Callable
+from datetime import date, datetime
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
@@ -11,6 +12,16 @@ from django.utils import timezone
 EASTERN = ZoneInfo("America/New_York")
 COOKIE = "zone"  # the browser sets it to the name of its own time zone
 NAMES = frozenset(available_timezones())
+
+
+def eastern_date(moment: datetime) -> date:
+    """Return the date in New York at a moment: the trade date of what was executed then."""
+    return moment.astimezone(EASTERN).date()
+
+
+def eastern_today() -> date:
+    """Return the date in New York now."""
+    return eastern_date(timezone.now())
 
 
 class LocalTime:

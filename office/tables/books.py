@@ -24,6 +24,7 @@ class PostingTable(Table):
 
     list_display = (
         "id", "customer", "kind", "ticker", "change", "total", "price", "cause", moment("created_at", "posted"),
+        "settles_on",
     )  # fmt: skip
     list_select_related = ("customer",)
     list_display_links = None
@@ -41,6 +42,7 @@ class PostingTable(Table):
         ("price", lambda posting: posting.price),
         ("causeId", lambda posting: posting.cause),
         ("createdAt", lambda posting: posting.created_at),
+        ("settlesOn", lambda posting: posting.settles_on),
     )
 
     def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:

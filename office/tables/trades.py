@@ -71,6 +71,7 @@ class TradeTable(PageTable):
         ("createdAt", lambda trade: trade.placed_at),
         ("settledAt", lambda trade: trade.settled_at),
         ("collarPrice", lambda trade: trade.collar_price),
+        ("settlesOn", lambda trade: trade.settlement_date),
     )
 
     def get_search_results(

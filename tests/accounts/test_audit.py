@@ -93,6 +93,16 @@ PLANTED: list[tuple[str, str, dict[str, Any]]] = [
         {"customerId": "alice"},
     ),
     (
+        "only_trades_settle_later",
+        "UPDATE accounts_posting SET settles_on = settles_on + 2 WHERE id = %(first)s",
+        {"customerId": "alice", "postingId": "first"},
+    ),
+    (
+        "only_trades_settle_later",
+        "UPDATE accounts_posting SET settles_on = settles_on - 2 WHERE cause = %(added)s",
+        {"cause": "added"},
+    ),
+    (
         "balance_is_the_sum_of_its_postings",
         "UPDATE accounts_balance SET amount = amount + 0.0001 WHERE customer_id = %(alice)s",
         {"customerId": "alice"},

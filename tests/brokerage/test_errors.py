@@ -31,7 +31,7 @@ def test_a_problem_has_the_parts_of_rfc_9457_and_ours() -> None:
 
 
 def test_the_table_is_in_order() -> None:
-    for kind, (status, code, detail, field, _) in TABLE.items():
+    for kind, (status, code, detail, field, *_) in TABLE.items():
         assert issubclass(kind, Exception)
         assert 400 <= status <= 503
         assert code.isidentifier()
@@ -121,12 +121,12 @@ def test_a_trade_is_not_placed_on_a_standby(standby_for: Callable[[], AbstractCo
 def test_a_mistake_of_ours_is_a_problem_that_tells_nothing(
     alice: Any, api_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from accounts import queries
+    from accounts import api
 
     def fail(customer_id: int) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(queries, "balance_of", fail)
+    monkeypatch.setattr(api, "cash_of", fail)
     answer = api_of(alice).get("/api/v1/balance")
     assert_problem(answer, 500, "error")
     assert b"secret" not in answer.content

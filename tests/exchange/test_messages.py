@@ -1,6 +1,7 @@
 """The exchange's words as values: what is understood, and that nothing else gets through."""
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -33,9 +34,10 @@ JSON_VALUES = st.recursive(
 
 
 def test_a_fill_is_understood() -> None:
-    assert Report.parse(FILLED) == Report(
-        UUID(TRADE_ID), "FILLED", "AAPL", "BUY", 3, Fill(Decimal("12.5"), Decimal("37.5")), "", ""
-    )
+    at = datetime(2026, 1, 2, 15, 4, 5, tzinfo=UTC)
+    fill = Fill(Decimal("12.5"), Decimal("37.5"), at)
+    assert Report.parse(FILLED) == Report(UUID(TRADE_ID), "FILLED", "AAPL", "BUY", 3, fill, "", "")
+    assert Report.parse(FILLED | {"executedAt": None}).fill == Fill(Decimal("12.5"), Decimal("37.5"))
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "ACCEPTED"])

@@ -35,6 +35,7 @@ TRADE_KEYS = {
     "amount",
     "settledAt",
     "collarPrice",
+    "settlesOn",
 }
 CLOSED_PORT = "http://127.0.0.1:1"
 
@@ -66,7 +67,7 @@ def test_placing_answers_201_and_the_trade_as_placed(client: Client) -> None:
     assert set(body) == TRADE_KEYS
     assert body | BUY | {"status": "PLACED"} == body
     assert MOMENT.fullmatch(body["createdAt"])
-    assert [body[name] for name in ("reason", "reasonCode", "price", "amount", "settledAt")] == [None] * 5
+    assert [body[name] for name in ("reason", "reasonCode", "price", "amount", "settledAt", "settlesOn")] == [None] * 6
 
 
 def test_the_same_key_and_body_answers_200_and_the_first_trade_as_it_is_now(client: Client, alice: Customer) -> None:

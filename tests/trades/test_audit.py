@@ -261,6 +261,18 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
     ("sent_trade_has_its_terms", trade("waiting", "max_price = 1"), {"tradeId": "waiting"}),
     ("posted_when_settled", posting("bought", "created_at = created_at - interval '1 year'"), BOUGHT),
     ("posted_when_settled", posting("sold", "created_at = created_at + interval '1 hour'"), {"tradeId": "sold"}),
+    ("fill_settles_after_it_was_executed", trade("bought", "settles_on = NULL"), BOUGHT),
+    ("fill_settles_after_it_was_executed", trade("bought", "executed_at = NULL"), BOUGHT),
+    ("fill_settles_after_it_was_executed", trade("bought", "settles_on = '2026-01-02'"), BOUGHT),
+    ("fill_settles_after_it_was_executed", trade("bought", "settles_on = '2026-01-10'"), BOUGHT),
+    ("fill_settles_after_it_was_executed", trade("bought", "settles_on = '2026-01-19'"), BOUGHT),
+    (
+        "fill_settles_after_it_was_executed",
+        trade("too_many", "executed_at = '2026-01-02', settles_on = '2026-01-05'"),
+        {"tradeId": "too_many"},
+    ),
+    ("postings_settle_with_their_trade", posting("bought", "settles_on = '2026-01-06'"), BOUGHT),
+    ("postings_settle_with_their_trade", posting("sold", "settles_on = NULL", "AAPL"), {"tradeId": "sold"}),
     (
         "status_change_is_of_its_trade",
         move("bought", "FILLED", "customer_id = %(bob)s"),

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import Balance, Customer, Position, Posting
+from exchange import calendar
 from tests.conftest import StandInExchange
 from tests.people import claim, open_account, receive_shares, say, word
 from trades.models import Outcome, Reason, Report, Status, StatusChange, Trade
@@ -137,6 +138,7 @@ def test_one_turn_takes_many_customers_with_a_fixed_number_of_statements(django_
         from django.db import connection
         from django.test.utils import CaptureQueriesContext
 
+        calendar.closures()  # read every two seconds, whoever trades
         people = [open_account(f"{label}{n}@example.com", Decimal(1000)) for n in range(count)]
         trades = [place(person) for person in people]
         claim(*people)

@@ -215,6 +215,31 @@ RULES = (
         """,
     ),
     Rule(
+        "fill_settles_after_it_was_executed",
+        "A FILLED trade settles on a weekday within two weeks after the Eastern date of its execution, and no other "
+        "does. Fills from before these were kept have neither.",
+        """
+        SELECT customer_id AS "customerId", id AS "tradeId",
+               format('%s, executed at %s, settles on %s', status, coalesce(executed_at::text, 'no time'),
+               coalesce(settles_on::text, 'no day')) AS detail
+        FROM trades_trade
+        WHERE (executed_at IS NULL) <> (settles_on IS NULL) OR settles_on IS NOT NULL AND (
+            status <> 'FILLED' OR extract(isodow FROM settles_on) > 5
+            OR settles_on - (executed_at AT TIME ZONE 'America/New_York')::date NOT BETWEEN 1 AND 14)
+        """,
+    ),
+    Rule(
+        "postings_settle_with_their_trade",
+        "What a trade moved settles on the trade's day.",
+        """
+        SELECT trade.customer_id AS "customerId", trade.id AS "tradeId", posting.id AS "postingId",
+               format('the trade settles on %s, its posting on %s', trade.settles_on,
+               coalesce(posting.settles_on::text, 'no day')) AS detail
+        FROM trades_trade AS trade JOIN accounts_posting AS posting ON posting.cause = trade.id
+        WHERE trade.settles_on IS NOT NULL AND posting.settles_on IS DISTINCT FROM trade.settles_on
+        """,
+    ),
+    Rule(
         "posted_when_settled",
         "A trade's postings are of the time at which it was settled, as far as clocks can tell.",
         f"""

@@ -1,5 +1,6 @@
 """Trades: what customers place, the numbers of their lines, and the history of status changes."""
 
+from datetime import date
 from decimal import Decimal
 
 import pgtrigger
@@ -11,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.ledger import money
 from accounts.models import MONEY
+from exchange import calendar
 
 
 class Status(models.TextChoices):
@@ -109,6 +111,8 @@ class Trade(models.Model):
     amount = models.DecimalField(**MONEY, null=True, help_text="USD in total.")
     reason_code = models.CharField(max_length=32, blank=True, default="", choices=Reason)
     settled_at = models.DateTimeField(null=True)
+    executed_at = models.DateTimeField(null=True, help_text="When the exchange executed it, by the exchange's clock.")
+    settles_on = models.DateField(null=True, help_text="Eastern. Empty for fills from before it was kept.")
 
     class Meta:
         constraints = [
@@ -231,6 +235,18 @@ class Trade(models.Model):
         """Whether the collar set the hold of a BUY, because the customer had more cash than it allows."""
         price = self.collar_price
         return price is not None and self.max_price == price * self.quantity
+
+    @property
+    def trade_date(self) -> date | None:
+        """The Eastern date on which it was executed; None unless it was."""
+        at = (self.executed_at or self.settled_at) if self.status == Status.FILLED else None
+        return None if at is None else calendar.eastern_date(at)
+
+    @property
+    def settlement_date(self) -> date | None:
+        """The Eastern date on which its cash and shares settle; None unless it was executed."""
+        traded_on = self.trade_date
+        return traded_on and (self.settles_on or calendar.settlement_date(traded_on))
 
     @property
     def reason(self) -> str:
