@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context as allauth_context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
@@ -29,6 +30,12 @@ class Adapter(DefaultAccountAdapter):
             check_attempt(email, self.get_client_ip(request))
         except TooManyAttempts:
             raise self.validation_error("too_many_login_attempts") from None
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Send a mail in the name of the brokerage, whether or not a request is under way."""
+        site = {"name": settings.MFA_TOTP_ISSUER, "domain": settings.MFA_TOTP_ISSUER}
+        filled = {"request": allauth_context.request, "email": email, "current_site": site} | context
+        self.render_mail(template_prefix, email, filled).send()
 
     def send_account_already_exists_mail(self, email: str) -> None:
         """Tell the owner of an email address that somebody signed up with it.

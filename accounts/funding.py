@@ -4,12 +4,14 @@ from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 
+from accounts.closing import is_closed
 from accounts.freezes import WithdrawalsFrozen, is_frozen
 from accounts.ledger import Account, BalanceTooLarge, InsufficientFunds, open_books
 from accounts.models import Posting, Transfer
 from accounts.settlement import UnsettledFunds
 
 __all__ = [
+    "AccountClosed",
     "BalanceTooLarge",
     "InsufficientFunds",
     "TransferKeyReused",
@@ -18,6 +20,10 @@ __all__ = [
     "deposit",
     "withdraw",
 ]
+
+
+class AccountClosed(Exception):
+    """The account is closed: nothing can be deposited into it."""
 
 
 class TransferKeyReused(Exception):
@@ -33,6 +39,7 @@ def deposit(customer_id: int, amount: Decimal, key: str | None = None) -> tuple[
         amount: USD, above zero, up to four decimals.
 
     Raises:
+        AccountClosed: The account has been closed.
         BalanceTooLarge: The account would hold more than it can.
         TransferKeyReused: The key belongs to a transfer with other terms.
     """
@@ -68,6 +75,8 @@ def _transfer(
                 raise WithdrawalsFrozen
             if type == Transfer.Type.WITHDRAWAL:
                 _check_settled(books[customer_id], amount)
+            if type == Transfer.Type.DEPOSIT and is_closed(customer_id):
+                raise AccountClosed
             transfer = Transfer(customer_id=customer_id, type=type, amount=amount, idempotency_key=key)
             books[customer_id].move_cash(type, transfer.id, change)
             transfer.save(force_insert=True)

@@ -58,6 +58,8 @@ class Customer(AbstractBaseUser, PermissionsMixin):
     joined_at = models.DateTimeField(db_default=Now(), editable=False)
     theme = models.CharField(max_length=6, choices=Theme, default=Theme.SYSTEM)
     time_zone = models.CharField(max_length=64, blank=True, default="", help_text="If empty, the browser's.")
+    closed_at = models.DateTimeField(null=True, editable=False, help_text="When the account was closed, for good.")
+    erased_at = models.DateTimeField(null=True, editable=False, help_text="When the personal data was erased.")
 
     objects = CustomerManager()
 

@@ -131,6 +131,8 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
             form.add_error("amount", f"{_withdrawable_now(request)} {error}")
         except funding.WithdrawalsFrozen:
             form.add_error("amount", "Withdrawals from your account are frozen. Ask support why.")
+        except funding.AccountClosed:
+            form.add_error("amount", "This account is closed.")
         except funding.BalanceTooLarge:
             form.add_error("amount", "The account can't hold that much cash.")
         except funding.TransferKeyReused:

@@ -4,7 +4,14 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
-from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, UnsettledFunds, WithdrawalsFrozen
+from accounts.funding import (
+    AccountClosed,
+    BalanceTooLarge,
+    InsufficientFunds,
+    TransferKeyReused,
+    UnsettledFunds,
+    WithdrawalsFrozen,
+)
 from accounts.passwords import TooManyHashes
 from trades.cancel import NotCancellable
 from trades.checks import (
@@ -48,6 +55,7 @@ TABLE: dict[type[Exception], Problem] = {
     AnotherTestWaits: Problem(409, "test_pending", "The test event before this one has not been sent yet."),
     NotCancellable: Problem(409, "not_cancellable", "The trade was already sent to the exchange, or is final."),
     TransferKeyReused: Problem(409, "idempotency_key_reused", "This key was used for another transfer."),
+    AccountClosed: Problem(403, "account_closed", "This account is closed."),
     WithdrawalsFrozen: Problem(403, "withdrawals_frozen", "Withdrawals from this account are frozen. Contact support."),
     InsufficientFunds: Problem(409, "insufficient_funds", "The amount is more than what is available.", "amount"),
     UnsettledFunds: Problem(

@@ -1,7 +1,14 @@
 """Which of our exceptions each operation of the API can answer with. A test holds it against the table of errors."""
 
 from accounts import watchlists
-from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, UnsettledFunds, WithdrawalsFrozen
+from accounts.funding import (
+    AccountClosed,
+    BalanceTooLarge,
+    InsufficientFunds,
+    TransferKeyReused,
+    UnsettledFunds,
+    WithdrawalsFrozen,
+)
 from accounts.passwords import TooManyHashes
 from trades import checks
 from trades.cancel import NotCancellable
@@ -27,8 +34,8 @@ WATCHLIST: Refusals = (watchlists.WatchlistNameTaken, watchlists.WatchlistFull)
 OF_OPERATIONS: dict[str, Refusals] = {
     "placeTrade": PLACING,
     "cancelTrade": (NotCancellable,),
-    "deposit": (TransferKeyReused, BalanceTooLarge),
     "withdraw": (TransferKeyReused, WithdrawalsFrozen, InsufficientFunds, UnsettledFunds),
+    "deposit": (TransferKeyReused, AccountClosed, BalanceTooLarge),
     "createToken": (TooManyHashes,),
     "createWebhook": (AddressRefused, TooManyWebhooks, WebhookKeyReused),
     "updateWebhook": (AddressRefused, WebhookEnded),

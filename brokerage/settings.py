@@ -41,6 +41,7 @@ CSRF_FAILURE_VIEW = "brokerage.errors.expired_form"
 # What web/, which knows no app, takes from the apps.
 TOKEN_STORE = "accounts.tokens"  # noqa: S105 — a module
 PROBLEMS = "brokerage.errors.TABLE"
+PERSONAL_DATA = [f"{app}.personal_data" for app in ("accounts", "trades", "webhooks", "alpaca_api")]
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # True where a balancer ends TLS in front of `web`: cookies, redirects and HSTS then insist on it.
 TLS = environment.switch("TLS")

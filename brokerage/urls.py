@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from accounts import api as accounts
 from accounts import pages as account_pages
+from accounts import privacy_pages
 from brokerage import health
 from brokerage.metrics import metrics
 from feed import api as feed
@@ -82,6 +83,10 @@ urlpatterns = [
     path("statements/<int:year>-<int:month>", account_pages.statement, name="statement"),
     path("statements/<int:year>-<int:month>.pdf", account_pages.statement_pdf, name="statement_pdf"),
     path("account", account_pages.account, name="account"),
+    path("account/data", privacy_pages.data, name="personal_data"),
+    path("account/data.json", privacy_pages.download, name="download_personal_data"),
+    path("account/close", privacy_pages.close, name="close_account"),
+    path("account/closed", privacy_pages.closed, name="account_closed"),
     path("account/tokens", account_pages.api_tokens, name="tokens"),
     path("account/tokens/<uuid:token_id>/end", account_pages.end_token, name="end_token"),
     path("account/webhooks", webhook_pages.hooks, name="webhooks"),

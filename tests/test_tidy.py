@@ -195,6 +195,10 @@ MAY_BE_DELETED = (
     "UserSession.",
     "Authenticator.",
     "SavedFilter.",
+    "EmailAddress.",
+    "Watchlist.",
+    "Webhook.",
+    "Configuration.",
 )
 
 

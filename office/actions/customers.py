@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from accounts import tokens
+from accounts.closing import is_closed
 from accounts.freezes import freeze_withdrawals, is_frozen
 from accounts.models import Customer
+from accounts.personal_data import AccountStillOpen, erase_personal_data
 from accounts.request_limits import limits_of, set_limits
 from accounts.sign_ins import end_sessions
-from office.actions.action import Action, ActionContext
+from office.actions.action import Action, ActionContext, ActionRefused
 from office.actions.forms import ApiLimitForm, NoteForm, ReasonForm
 from office.actions.targets import CUSTOMER, is_halted
 from office.models import Note
@@ -58,6 +60,18 @@ def _set_api_limits(context: ActionContext) -> str:
     return f"Limits a minute: {reads} reads, {orders} orders."
 
 
+def _erase(context: ActionContext) -> str:
+    try:
+        erase_personal_data(context.target.id)
+    except AccountStillOpen:
+        raise ActionRefused("Personal data can be erased only after the customer has closed the account.") from None
+    return "The personal data was erased. Trades, books and statements stay."
+
+
+def _can_erase(customer: Customer) -> bool:
+    return customer.erased_at is None and is_closed(customer.id)
+
+
 def _own_api_limits(customer: Customer) -> dict[str, Any]:
     limits = limits_of(customer.id)
     return {"reads_a_minute": limits.reads_a_minute, "orders_a_minute": limits.orders_a_minute}
@@ -101,6 +115,18 @@ ACTIONS = (
     Action("end-tokens", "End all tokens", Power.ACCESS, CUSTOMER, _end_tokens, ReasonForm, "key_off", danger=True),
     Action(
         "end-sessions", "End all sessions", Power.ACCESS, CUSTOMER, _end_sessions, ReasonForm, "logout", danger=True
+    ),
+    Action(
+        "erase-personal-data",
+        "Erase personal data",
+        Power.ACCESS,
+        CUSTOMER,
+        _erase,
+        ReasonForm,
+        "person_off",
+        danger=True,
+        offered_for=_can_erase,
+        needs_second=True,
     ),
     Action(
         "api-limits",

@@ -30,6 +30,7 @@ def test_every_key_begins_with_the_prefix(
     assert lane.ring([bob.id])  # rings a bell, and publishes a message with Celery
     keys = valkey.keys("*")
     assert isinstance(keys, list)
+    # Celery binds a queue once a connection ("_kombu.binding"), so a test before this one may have done it.
     named = {
         "bell:lane-",
         "rang:lane-",
@@ -37,7 +38,6 @@ def test_every_key_begins_with_the_prefix(
         "limit:stranger:",
         f"limit:{bob.id}:",
         ":1:price",
-        "_kombu.binding",
     }
     for name in named:
         assert any(key.startswith(settings.KEY_PREFIX + name) for key in keys), name

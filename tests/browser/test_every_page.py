@@ -23,7 +23,12 @@ from webhooks.models import Delivery, Webhook
 
 pytestmark = pytest.mark.browser
 
-OUTSIDE = {"sign-in": "/account/login/", "sign-up": "/account/signup/", "password-reset": "/account/password/reset/"}
+OUTSIDE = {
+    "sign-in": "/account/login/",
+    "sign-up": "/account/signup/",
+    "password-reset": "/account/password/reset/",
+    "account-closed": "/account/closed",
+}
 EMPTY = {
     "empty-home": "/",
     "empty-trades": "/trades",
@@ -53,6 +58,8 @@ INSIDE = {
     "email": "/account/email/",
     "password": "/account/password/change/",
     "second-factor": "/account/second-factor/",
+    "your-data": "/account/data",
+    "close-account": "/account/close",
     "passkeys-none": "/account/second-factor/webauthn/",
     "passkey-add": "/account/second-factor/webauthn/add/",
     "sessions": "/account/sessions/",

@@ -1,0 +1,42 @@
+"""Close an account for good."""
+
+from allauth.account.adapter import get_adapter
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts import queries
+from accounts.ledger import open_books
+from accounts.models import Customer
+from accounts.revocation import revoke_access
+
+
+class AccountNotEmpty(Exception):
+    """There is still cash or a position in the account."""
+
+
+def close_account(customer: Customer) -> None:
+    """Close an account, end its sessions and tokens, and confirm it by mail. The books and statements stay.
+
+    Nobody can sign in to a closed account, and nothing can be deposited into it. A trade that still waits is rejected
+    in its turn, for lack of cash or shares.
+
+    Idempotent: yes. A second call changes nothing and sends no mail.
+
+    Raises:
+        AccountNotEmpty: There is cash or a position in it.
+    """
+    with transaction.atomic(durable=True):
+        # The lock of the books: a deposit or a trade's settlement is either before the closing or refused after it.
+        account = open_books([customer.pk])[customer.pk]
+        if account.amount or queries.positions_of(customer.pk).exists():
+            raise AccountNotEmpty
+        is_open = Customer.objects.filter(pk=customer.pk, closed_at=None)
+        if not is_open.update(closed_at=Now(), is_active=False):
+            return
+    revoke_access(customer, why="you closed your account")
+    get_adapter().send_mail("account/email/account_closed", customer.email, {"user": customer})
+
+
+def is_closed(customer_id: int) -> bool:
+    """Return whether the account is closed. Exact while the caller has its books open."""
+    return Customer.objects.filter(pk=customer_id, closed_at__isnull=False).exists()

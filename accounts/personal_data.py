@@ -1,0 +1,137 @@
+"""Everything that we keep about a customer, to be handed over or erased.
+
+Each app that keeps something has a module like this one, which the setting PERSONAL_DATA lists: `sections` returns what
+there is by name, and `erase` removes what the law lets us remove. Books, trades and the audit log stay: a broker must
+keep them for six years.
+
+Source: SEC rules 17a-3 and 17a-4 (books and records).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+import structlog
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from accounts import tokens
+from accounts.models import Adjustment, Customer, Position, Posting, SignIn, Token, Transfer, Watchlist
+
+ROWS_A_PART = 5_000  # of each section: a part is made within a request
+ERASED_ADDRESS = "erased-{}@erased.invalid"  # .invalid: never delivered (RFC 2606)
+log = structlog.get_logger()
+
+Section = QuerySet[Any, Any]
+
+
+class AccountStillOpen(Exception):
+    """Personal data is erased only after the account has been closed."""
+
+
+def parts_of(customer_id: int) -> int:
+    """Return how many parts the download has: one, unless some section is longer than ROWS_A_PART."""
+    rows = max(section.count() for section in _sections(customer_id).values())
+    return max(1, -(-rows // ROWS_A_PART))
+
+
+def part_of(customer_id: int, part: int) -> bytes:
+    """Return a part of everything we keep about a customer, as JSON: ROWS_A_PART rows of each section.
+
+    Args:
+        part: From 1.
+    """
+    first = (part - 1) * ROWS_A_PART
+    found = {name: list(rows[first : first + ROWS_A_PART]) for name, rows in _sections(customer_id).items()}
+    whole = {"part": part, "parts": parts_of(customer_id)} | found
+    return json.dumps(whole, cls=DjangoJSONEncoder, indent=1).encode()
+
+
+def erase_personal_data(customer_id: int) -> None:
+    """Replace a former customer's name and addresses, and delete all else that the books don't need. There is no undo.
+
+    Idempotent: yes.
+
+    Raises:
+        AccountStillOpen: The account has not been closed.
+    """
+    with transaction.atomic(durable=True):
+        if not Customer.objects.filter(pk=customer_id, closed_at__isnull=False).exists():
+            raise AccountStillOpen
+        for module in _modules():
+            module.erase(customer_id)
+    log.info("personal data erased", customer=customer_id)
+
+
+def _modules() -> Iterable[Any]:
+    return [import_module(name) for name in settings.PERSONAL_DATA]
+
+
+def _sections(customer_id: int) -> dict[str, Section]:
+    found: dict[str, Section] = {}
+    for module in _modules():
+        found |= module.sections(customer_id)
+    return found
+
+
+# -- what this app keeps
+
+
+def sections(customer_id: int) -> Mapping[str, Section]:
+    """Return what accounts keep about a customer: secrets and hashes of secrets aside."""
+    mine = {"customer_id": customer_id}
+    return {
+        "profile": Customer.objects.filter(pk=customer_id)
+        .order_by("pk")
+        .values("id", "email", "name", "joined_at", "last_login", "theme", "time_zone", "is_active", "closed_at"),
+        "emailAddresses": EmailAddress.objects.filter(user_id=customer_id).order_by("pk").values("email", "verified"),
+        "secondFactors": Authenticator.objects.filter(user_id=customer_id)
+        .order_by("pk")
+        .values("type", "created_at", "last_used_at"),
+        "sessions": UserSession.objects.filter(user_id=customer_id)
+        .order_by("pk")
+        .values("created_at", "last_seen_at", "ip", "user_agent"),
+        "signIns": SignIn.objects.filter(**mine)
+        .order_by("pk")
+        .values("at", "kind", "address", "device", "second_factor"),
+        "tokens": Token.objects.filter(**mine)
+        .order_by("pk")
+        .values("id", "name", "scopes", "created_at", "expires_at", "last_used_at"),
+        "watchlists": Watchlist.objects.filter(**mine).order_by("pk").values("name", "tickers", "created_at"),
+        "positions": Position.objects.filter(**mine).order_by("pk").values("ticker", "quantity", "held", "cost"),
+        "transfers": Transfer.objects.filter(**mine).order_by("pk").values("id", "type", "amount", "created_at"),
+        "adjustments": Adjustment.objects.filter(**mine)
+        .order_by("pk")
+        .values("id", "ticker", "change", "price", "reason_code", "asked_at", "approved"),
+        "postings": Posting.objects.filter(**mine)
+        .order_by("pk")
+        .values("id", "created_at", "ticker", "kind", "cause", "change", "total", "price"),
+    }
+
+
+def erase(customer_id: int) -> None:
+    """Replace the name and address, and delete how the customer signed in. Needs a transaction.
+
+    The sign-in history stays until its retention ends: it is the evidence of who used the account.
+    """
+    customer = Customer.objects.get(pk=customer_id)
+    customer.set_unusable_password()
+    Customer.objects.filter(pk=customer_id).update(
+        email=ERASED_ADDRESS.format(customer_id),
+        name="",
+        time_zone="",
+        password=customer.password,
+        erased_at=Now(),
+    )
+    EmailAddress.objects.filter(user_id=customer_id).delete()
+    Authenticator.objects.filter(user_id=customer_id).delete()
+    UserSession.objects.filter(user_id=customer_id).delete()
+    Watchlist.objects.filter(customer_id=customer_id).delete()
+    tokens.end_all(customer_id)

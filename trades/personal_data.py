@@ -1,0 +1,27 @@
+"""What trades tell about a customer, to be handed over."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import QuerySet
+
+from trades.models import StatusChange, Trade
+
+
+def sections(customer_id: int) -> Mapping[str, QuerySet[Any, Any]]:
+    """Return a customer's trades and their history."""
+    return {
+        "trades": Trade.objects.filter(customer_id=customer_id)
+        .order_by("sequence")
+        .values(
+            *("id", "sequence", "ticker", "type", "quantity", "placed_at", "status", "reason_code", "price", "amount"),
+            *("settled_at", "idempotency_key"),
+        ),
+        "statusChanges": StatusChange.objects.filter(customer_id=customer_id)
+        .order_by("xact", "id")
+        .values("trade_id", "at", "from_status", "to_status", "reason", "by"),
+    }
+
+
+def erase(customer_id: int) -> None:
+    """Erase nothing: trades are part of the books."""

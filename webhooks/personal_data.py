@@ -1,0 +1,19 @@
+"""What webhooks tell about a customer, to be handed over or erased."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import QuerySet
+
+from webhooks.models import Webhook
+
+
+def sections(customer_id: int) -> Mapping[str, QuerySet[Any, Any]]:
+    """Return a customer's webhooks."""
+    mine = Webhook.objects.filter(customer_id=customer_id).order_by("pk")
+    return {"webhooks": mine.values("id", "url", "events", "created_at", "status", "status_reason")}
+
+
+def erase(customer_id: int) -> None:
+    """Delete the webhooks with their deliveries. Needs a transaction."""
+    Webhook.objects.filter(customer_id=customer_id).delete()
