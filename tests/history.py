@@ -9,10 +9,18 @@ from uuid_utils.compat import uuid7
 
 from accounts.customers import create_customer
 from accounts.ledger import part_of_cost
-from accounts.models import CASH, Balance, Customer, Position, Posting, Transfer
+from accounts.models import CASH, Balance, Customer
 from accounts.watchlists import watch
 from exchange import gateway
-from trades.models import Status, StatusChange, Trade, TradeCounter
+from tests.factories import (
+    PositionFactory,
+    PostingFactory,
+    StatusChangeFactory,
+    TradeCounterFactory,
+    TradeFactory,
+    TransferFactory,
+)
+from trades.models import Status, Trade
 
 DAYS_AGO = {  # what is done how many days ago: shares bought, shares sold (below zero), cash brought in
     330: [("", 12_000)],
@@ -59,7 +67,7 @@ class HistoryWriter:
 
     def transfer(self, change: Decimal, at: datetime) -> None:
         kind = "deposit" if change > 0 else "withdrawal"
-        transfer = Transfer.objects.create(customer=self.customer, type=kind, amount=abs(change), created_at=at)
+        transfer = TransferFactory.create(customer=self.customer, type=kind, amount=abs(change), created_at=at)
         self._post(CASH, kind, transfer.id, change, at)
 
     def trade(self, ticker: str, quantity: int, at: datetime) -> None:
@@ -69,7 +77,7 @@ class HistoryWriter:
         amount, is_buy = price * size, quantity > 0
         self.sequence += 1
         done = at + timedelta(seconds=0.4)
-        trade = Trade.objects.create(
+        trade = TradeFactory.create(
             id=uuid7(),
             customer=self.customer,
             sequence=self.sequence,
@@ -93,7 +101,7 @@ class HistoryWriter:
             ("IN PROGRESS", "FILLED", done),
         ]
         for was, is_now, when in steps:
-            StatusChange.objects.create(
+            StatusChangeFactory.create(
                 trade=trade, customer_id=trade.customer_id, from_status=was, to_status=is_now, at=when, by="test"
             )
         had, cost = self.shares.get(ticker, (0, Decimal(0)))
@@ -104,9 +112,9 @@ class HistoryWriter:
 
     def finish(self) -> None:
         Balance.objects.filter(customer=self.customer).update(amount=self.cash)
-        TradeCounter.objects.create(customer=self.customer, last=self.sequence)
+        TradeCounterFactory.create(customer=self.customer, last=self.sequence)
         for ticker, (quantity, cost) in self.shares.items():
-            Position.objects.create(customer=self.customer, ticker=ticker, quantity=quantity, cost=cost)
+            PositionFactory.create(customer=self.customer, ticker=ticker, quantity=quantity, cost=cost)
 
     def _post(
         self, ticker: str, kind: str, cause: UUID, change: Decimal, at: datetime, price: Decimal | None = None
@@ -114,7 +122,7 @@ class HistoryWriter:
         if ticker == CASH:
             self.cash += change
         total = self.cash if ticker == CASH else Decimal(self.shares[ticker][0])
-        Posting.objects.create(
+        PostingFactory.create(
             customer=self.customer,
             ticker=ticker,
             kind=kind,

@@ -3,30 +3,14 @@
 from decimal import Decimal
 from typing import Any
 
-import factory
-
-from accounts.customers import create_customer
 from accounts.funding import deposit
 from accounts.models import Customer
+from tests.factories import CustomerFactory
 from trades.lane import collect_rings
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
 from trades.report import store_reports
 from trades.turn import settle_and_claim
-
-
-class CustomerFactory(factory.django.DjangoModelFactory):
-    """A customer with an account, opened as everybody's is."""
-
-    class Meta:
-        model = Customer
-
-    email = factory.Sequence(lambda n: f"customer{n}@example.com")
-    password = None
-
-    @classmethod
-    def _create(cls, model_class: type[Customer], *args: Any, **kwargs: Any) -> Customer:
-        return create_customer(kwargs.pop("email"), kwargs.pop("password"), **kwargs)
 
 
 def open_account(email: str, cash: Decimal, **more: Any) -> Customer:

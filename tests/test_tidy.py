@@ -177,6 +177,13 @@ def test_tests_come_through_the_public_door(path: Path) -> None:
     assert not PRIVATE & set(names_reached_for(ast.parse(path.read_text())))
 
 
+@every_test
+def test_rows_come_from_factories(path: Path) -> None:
+    for call in calls(ast.parse(path.read_text())):
+        if called(call).endswith((".objects.create", ".objects.bulk_create")):
+            assert "Factory" in ast.unparse(call), f"line {call.lineno}: make the row by tests/factories.py"
+
+
 @every_module
 def test_a_function_fits_on_a_screen(path: Path) -> None:
     for function in functions(ast.parse(path.read_text())):

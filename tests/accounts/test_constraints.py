@@ -11,7 +11,8 @@ from django.db.models import F, ProtectedError
 from accounts import tokens
 from accounts.adjustments import ask_for_adjustment, decide_on_adjustment
 from accounts.funding import deposit, withdraw
-from accounts.models import Balance, Customer, Freeze, Position, Posting, SignIn, Transfer
+from accounts.models import Balance, Customer, Position, Posting, Transfer
+from tests.factories import FreezeFactory, SignInFactory
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 
 INSERT_POSTING = """
@@ -169,8 +170,8 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     declined = ask_for_adjustment(bob.id, Decimal(5), "fee", "Never.", bob)
     decide_on_adjustment(declined.id, False, alice)
     shares = ask_for_adjustment(alice.id, Decimal(5), "fee", "A split.", bob, ticker="AAPL", price=Decimal(1))
-    Freeze.objects.create(customer=alice, is_on=True, reason="Asked for.", by=bob)
-    SignIn.objects.create(customer=alice, kind="in")
+    FreezeFactory.create(customer=alice, by=bob)
+    SignInFactory.create(customer=alice)
     return {
         "alice": alice.id,
         "bob": bob.id,

@@ -14,6 +14,7 @@ from django.test import Client
 
 from accounts.customers import create_customer
 from accounts.models import Customer
+from tests.factories import AuthenticatorFactory
 from tests.races.at_once import together
 from web.encryption import decrypt, is_current
 from webhooks import subscriptions
@@ -53,7 +54,7 @@ def test_the_database_holds_no_readable_secret(carol: Customer) -> None:
 
 
 def test_a_secret_from_before_encryption_works_and_is_encrypted_by_command(carol: Customer) -> None:
-    Authenticator.objects.create(user=carol, type=Authenticator.Type.TOTP, data={"secret": SECRET})
+    AuthenticatorFactory.create(user=carol, type=Authenticator.Type.TOTP, data={"secret": SECRET})
     assert can_sign_in_with_code(carol)
     assert "second factors: 1 encrypted" in encrypt_secrets()
     (data,) = Authenticator.objects.values_list("data", flat=True)
@@ -87,7 +88,7 @@ def test_a_key_that_is_gone_is_reported(carol: Customer, settings: Any) -> None:
 def test_two_commands_at_once_encrypt_each_secret_once() -> None:
     for number in range(20):
         customer = create_customer(f"c{number}@example.com", None)
-        Authenticator.objects.create(user=customer, type=Authenticator.Type.TOTP, data={"secret": SECRET})
+        AuthenticatorFactory.create(user=customer, type=Authenticator.Type.TOTP, data={"secret": SECRET})
     told = together(encrypt_secrets, encrypt_secrets)
     counts = [int(text.split("second factors: ")[1].split()[0]) for text in told]
     assert sum(counts) == 20

@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts import sign_ins
 from accounts.customers import create_customer
 from accounts.models import SIGN_INS_KEPT_DAYS, Customer, SignIn
+from tests.factories import SignInFactory
 from tests.guarantees import guarantee_named_by
 
 PASSWORD = "a-long-enough-phrase-7"
@@ -145,8 +146,8 @@ def test_customers_see_their_own(erin: Customer, browser: Client) -> None:
 def test_they_stay_as_written_and_go_when_they_are_old(erin: Customer) -> None:
     long_ago = timezone.now() - timedelta(days=SIGN_INS_KEPT_DAYS, minutes=1)
     for _ in range(3):
-        SignIn.objects.create(customer=erin, kind="in", at=long_ago)
-    young = SignIn.objects.create(customer=erin, kind="in")
+        SignInFactory.create(customer=erin, at=long_ago)
+    young = SignInFactory.create(customer=erin)
     attempts: list[tuple[str, Callable[[], Any]]] = [
         ("sign_ins_stay", lambda: SignIn.objects.update(kind="ended")),
         ("sign_ins_are_kept", lambda: SignIn.objects.filter(id=young.id).delete()),

@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from accounts.models import Customer, Position
+from accounts.models import Customer
 from tests.alpaca_api.conftest import Alpaca
+from tests.factories import PositionFactory
 from tests.people import open_account
 from trades.models import Trade
 from trades.place import QUANTITY_MAX
@@ -70,7 +71,7 @@ def test_an_empty_list_of_symbols_is_no_filter(alice: Customer, alpaca_of: Alpac
 
 def test_closing_all_positions_places_no_more_shares_than_one_order_may_have(alpaca_of: AlpacaOf, db: None) -> None:
     whale = open_account("whale@example.com", Decimal(1))
-    Position.objects.create(customer=whale, ticker="AAPL", quantity=QUANTITY_MAX + 1)
+    PositionFactory.create(customer=whale, ticker="AAPL", quantity=QUANTITY_MAX + 1)
     status, (closed,) = alpaca_of(whale)("DELETE", "positions")
     assert (status, closed["status"], closed["body"]["code"]) == (207, 422, 40010001)
     assert not Trade.objects.filter(customer=whale).exists()

@@ -8,15 +8,16 @@ from django.db import connection
 
 from accounts import watchlists
 from accounts.models import Customer
-from exchange.models import Stock
 from tests.alpaca_api.conftest import Alpaca
+from tests.factories import StockFactory
 
 AlpacaOf = Callable[[Customer], Alpaca]
 
 
 @pytest.fixture(autouse=True)
 def listed(db: None) -> None:
-    Stock.objects.bulk_create([Stock(ticker=ticker, name=ticker) for ticker in ("AAPL", "IBM", "MSFT")])
+    for ticker in ("AAPL", "IBM", "MSFT"):
+        StockFactory.create(ticker=ticker)
 
 
 def test_what_is_watched_on_the_page_is_the_default_list_of_programs(bob: Customer, alpaca_of: AlpacaOf) -> None:

@@ -9,8 +9,9 @@ import yaml
 from django.test import Client
 
 from accounts.models import Customer
-from office.models import Case, Job
+from office.models import Case
 from tests.conftest import StandInExchange
+from tests.factories import CaseFactory, JobFactory
 from tests.people import claim
 from trades import checks
 from trades.models import Trade, TradingControl
@@ -68,8 +69,8 @@ def test_what_happened_lately_and_what_waits_for_a_person(bob: Customer, exchang
     place_trade(bob.id, "AAPL", "SELL", 1)
     place_trade(bob.id, "AAPL", "BUY", 1)
     take_turn([bob.id], "test")
-    Case.objects.create(kind=Case.Kind.CONTRADICTS, key="report 1", detail="-")
-    Job.objects.create(name="prove", due_at="2026-01-01T00:00:00Z")
+    CaseFactory.create(kind=Case.Kind.CONTRADICTS)
+    JobFactory.create(due_at="2026-01-01T00:00:00Z")
     told = scraped()
     assert told['brokerage_trades_lately{reason="insufficient_shares",status="REJECTED"}'] == 1
     assert told['brokerage_trades_lately{reason="",status="IN PROGRESS"}'] == 1

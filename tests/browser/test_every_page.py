@@ -14,6 +14,7 @@ from accounts.models import Customer
 from tests.browser.conftest import DESKTOP, PASSWORD, PHONE, Browser
 from tests.browser.test_story import code_from_mail
 from tests.conftest import StandInExchange
+from tests.factories import DeliveryFactory
 from tests.history import customer_with_history
 from trades.checks import Kind, set_control
 from trades.models import Trade
@@ -132,7 +133,7 @@ def webhook_with_a_log(customer: Customer) -> Webhook:
         ("trade.filled", {"attempts": 4, "answer": "HTTP 503", "next_at": now + timedelta(minutes=10)}),
         ("webhook.test", {"attempts": 1, "answer": "HTTP 200", "delivered_at": now, "next_at": None}),
     ]:
-        Delivery.objects.create(webhook=hook, event_id=f"0001a2b3c4-{type}", type=type, body="{}", **state)
+        DeliveryFactory.create(webhook=hook, event_id=f"0001a2b3c4-{type}", type=type, body="{}", **state)
     return hook
 
 

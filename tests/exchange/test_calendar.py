@@ -6,6 +6,7 @@ import pytest
 
 from exchange import calendar
 from exchange.calendar import remove_closure, session, sessions, set_closure, settlement_date
+from tests.factories import ClosureFactory
 from web.timezones import EASTERN
 
 pytestmark = pytest.mark.django_db
@@ -123,7 +124,7 @@ def test_an_early_close_does_not_lengthen_a_half_day(db: None) -> None:
 
 
 def test_staff_override_the_exchange(db: None) -> None:
-    calendar.Closure.objects.create(day=date(2026, 12, 1), closes=None, reason="by mistake", source="exchange")
+    ClosureFactory.create(day=date(2026, 12, 1), closes=None, reason="by mistake", source="exchange")
     calendar.expire()
     assert session(date(2026, 12, 1)) is None
     set_closure(date(2026, 12, 1), time(16), "The exchange opens after all", by="sam")

@@ -13,6 +13,7 @@ from exchange.messages import Unknown
 from exchange.models import Stock
 from tests.conftest import StandInExchange
 from tests.exchange.conftest import OddExchange
+from tests.factories import StockFactory
 from web.timezones import EASTERN
 
 CLOCK = {"isOpen": True, "hours": "nyse", "nextOpen": None, "nextClose": "2100-01-01T00:00:00Z"}
@@ -170,9 +171,9 @@ def test_what_is_not_there_is_looked_for_again_but_not_every_time(
 
 
 def test_a_stock_listed_since_is_found(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    Stock.objects.create(ticker="AAA", name="A")
+    StockFactory.create(ticker="AAA")
     assert not market.is_listed("BBB")
-    Stock.objects.create(ticker="BBB", name="B")
+    StockFactory.create(ticker="BBB")
     monkeypatch.setattr(market, "MISS_AGE_SECONDS_MAX", -1.0)
     assert market.is_listed("BBB")
     assert market.is_listed("AAA")

@@ -19,7 +19,8 @@ from accounts.models import Customer
 from chaos import checker
 from exchange import gateway
 from tests.conftest import StandInExchange
-from tests.people import CustomerFactory, claim
+from tests.factories import CustomerFactory
+from tests.people import claim
 from trades import checks, lane, sweep
 from trades.execute import execute
 from trades.lane import lane_of

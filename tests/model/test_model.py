@@ -21,8 +21,9 @@ from accounts.ledger import Account, InsufficientFunds
 from accounts.models import Balance, Position, Posting
 from accounts.models import Customer as Person
 from tests.conftest import StandInExchange
+from tests.factories import CustomerFactory
 from tests.model.book import LOOK_AHEAD, Customer, Order, Said
-from tests.people import CustomerFactory, rung, word
+from tests.people import rung, word
 from trades import turn
 from trades.lane import lane_of
 from trades.models import Report, Status, Trade

@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.models import Session
 from django.test import Client
@@ -16,13 +15,13 @@ from accounts.freezes import WithdrawalsFrozen, is_frozen
 from accounts.funding import deposit, withdraw
 from accounts.ledger import InsufficientFunds
 from accounts.models import Adjustment, Balance, Customer, Limits, Position, Posting
-from exchange.models import Stock
 from office import cases
 from office.actions import ACTIONS
 from office.actions.targets import ADJUSTMENT, CASE, CUSTOMER, PROPOSAL, STAFF_MEMBER, TRADE, Target
 from office.cases import Finding, Kind
-from office.models import AuditEntry, Case, Job, Note, Proposal
+from office.models import AuditEntry, Case, Job, Note
 from office.roles import POWERS, Power, Role, appoint, may
+from tests.factories import AdjustmentFactory, CustomerFactory, ProposalFactory, StockFactory, UserSessionFactory
 from tests.office.conftest import signed_in
 from tests.people import claim, rung
 from trades import checks, lane
@@ -62,11 +61,11 @@ GIVEN: dict[str, dict[str, str]] = {
 @pytest.fixture
 def targets(alice: Customer, bob: Customer) -> dict[str, Any]:
     """Something of each kind that an action can be done to."""
-    Stock.objects.create(ticker="AAPL", name="Apple")
+    StockFactory.create()
     trade, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
     cases.open_cases([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
-    adjustment = Adjustment.objects.create(customer=alice, change=5, reason_code="error", reason="Ours.", asked_by=bob)
-    proposal = Proposal.objects.create(action="prove", subject="Prove the books", asked_by=bob)
+    adjustment = AdjustmentFactory.create(customer=alice, asked_by=bob)
+    proposal = ProposalFactory.create(asked_by=bob)
     sam = appoint("sam@staff.example.com", Role.SUPPORT)
     return {
         "trade": trade,
@@ -245,7 +244,7 @@ def test_a_frozen_customer_is_told_so(api_of, browser_of, targets: dict[str, Any
 
 def test_tokens_and_sessions_end(browser_of, api_of, targets: dict[str, Any], alice: Customer) -> None:
     program, theirs = api_of(alice), signed_in(alice)
-    UserSession.objects.create(user=alice, session_key=theirs.session.session_key, ip="192.0.2.1", user_agent="x")
+    UserSessionFactory.create(user=alice, session_key=theirs.session.session_key, ip="192.0.2.1", user_agent="x")
     assert program.get("/api/v1/balance").status_code == 200
     browser = browser_of(Role.OPERATIONS)
     for name in ("end-tokens", "end-sessions"):
@@ -288,8 +287,8 @@ def test_an_adjustment_needs_a_second_member_of_staff(
 def test_an_adjustment_takes_no_more_than_is_available(
     browser_of, targets: dict[str, Any], alice: Customer, bob: Customer
 ) -> None:
-    asked = Adjustment.objects.create(customer=alice, change=-10_000, reason_code="error", reason="Ours.", asked_by=bob)
-    staff = Customer.objects.create(email="x@example.com")
+    asked = AdjustmentFactory.create(customer=alice, change=-10_000, asked_by=bob)
+    staff = CustomerFactory.create(email="x@example.com")
     with pytest.raises(InsufficientFunds):
         decide_on_adjustment(asked.id, True, staff)
     asked.refresh_from_db()

@@ -7,12 +7,12 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
 
-from accounts.models import Adjustment, Customer, Posting, SignIn
-from exchange.models import Stock
+from accounts.models import Customer, Posting
 from office import cases
 from office.cases import Finding, Kind
 from office.models import AuditEntry, Case
 from office.roles import Role
+from tests.factories import AdjustmentFactory, CustomerFactory, SignInFactory, StockFactory
 from trades.models import Report, Trade
 
 WAYS = {
@@ -42,11 +42,11 @@ WAYS = {
 @pytest.fixture
 def known(alice: Customer, bob: Customer) -> dict[str, Any]:
     """Ids of what is Alice's."""
-    Stock.objects.create(ticker="AAPL", name="Apple")
+    StockFactory.create()
     trade = Trade.objects.get()
     cases.open_cases([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
-    SignIn.objects.create(customer=alice, kind="in", address="192.0.2.33")
-    adjustment = Adjustment.objects.create(customer=alice, change=5, reason_code="error", reason="Ours.", asked_by=bob)
+    SignInFactory.create(customer=alice, address="192.0.2.33")
+    adjustment = AdjustmentFactory.create(customer=alice, asked_by=bob)
     assert Report.objects.filter(customer_id=alice.id).exists()
     return {
         "customer": alice.id,
@@ -68,7 +68,7 @@ def test_every_way_to_a_customer_leaves_a_line(browser_of, known: dict[str, Any]
 
 
 def test_a_page_with_many_customers_names_them_all(browser_of, known: dict[str, Any]) -> None:
-    ids = [Customer.objects.create(email=f"zoe{n}@example.com").id for n in range(8)]
+    ids = [CustomerFactory.create(email=f"zoe{n}@example.com").id for n in range(8)]
     browser_of(Role.OPERATIONS).get("/admin/find/?q=zoe")
     entry = AuditEntry.objects.get(action="search")
     assert (entry.customer_id, entry.after) == (None, {"searched": "zoe", "customers": sorted(ids)})

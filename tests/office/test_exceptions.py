@@ -19,13 +19,13 @@ from office import cases, schedule
 from office.cases import Kind
 from office.models import Case, Job, Proof, Reconciliation
 from office.reconcile import reconcile
+from tests.factories import DeliveryFactory
 from tests.people import claim, say, word
 from trades.execute import execute
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
 from trades.report import store_reports
 from webhooks import subscriptions
-from webhooks.models import Delivery
 
 
 def kinds() -> list[str]:
@@ -67,9 +67,9 @@ def test_a_closed_exception_opens_again_when_it_is_true_again(alice: Customer, b
 
 def test_a_webhook_that_gave_up(alice: Customer) -> None:
     hook, _ = subscriptions.create(alice.id, "https://example.com/hook")
-    for number in range(3):
-        Delivery.objects.create(webhook=hook, event_id=str(number), type="x", body="{}", next_at=None, answer="500")
-    Delivery.objects.create(webhook=hook, event_id="due", type="x", body="{}")
+    for _ in range(3):
+        DeliveryFactory.create(webhook=hook, next_at=None, answer="500")
+    DeliveryFactory.create(webhook=hook)
     schedule.find_cases()
     schedule.find_cases()
     case = Case.objects.get()

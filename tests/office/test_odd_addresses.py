@@ -15,7 +15,6 @@ from django.urls import reverse
 
 from accounts.customers import create_customer
 from accounts.models import Adjustment, Customer
-from exchange.models import Stock
 from office import cases
 from office.actions import ACTIONS
 from office.actions.targets import (
@@ -30,8 +29,9 @@ from office.actions.targets import (
     Target,
 )
 from office.cases import Finding, Kind
-from office.models import AuditEntry, Case, Proof, Proposal
+from office.models import AuditEntry, Case
 from office.roles import Role
+from tests.factories import AdjustmentFactory, ProofFactory, ProposalFactory, StockFactory
 from tests.office.conftest import signed_in
 from trades.models import StaffReport, Trade
 
@@ -99,14 +99,14 @@ def key_of_target(target: Target[Any], alice: Customer) -> str:
         member, _ = Customer.objects.update_or_create(email="member@example.com", defaults={"is_staff": True})
         return f"{member.id}/"
     if target is ADJUSTMENT:
-        made = Adjustment.objects.create(customer=alice, change=5, reason_code="error", reason="x", asked_by=alice)
+        made = AdjustmentFactory.create(customer=alice, asked_by=alice)
     elif target is PROPOSAL:
-        made = Proposal.objects.create(action="prove", subject="Prove the books", asked_by=alice)
+        made = ProposalFactory.create(asked_by=alice)
     elif target is STAFF_REPORT:
         entered = {"status": "REJECTED", "reason": "-", "entered_by": alice}
         made, _ = StaffReport.objects.get_or_create(trade=Trade.objects.get(), approved=None, defaults=entered)
     elif target is PROOF:
-        made = Proof.objects.create(took_ms=1, ok=True, customers=0, trades=0, postings=0, violations_count=0)
+        made = ProofFactory.create()
     elif target in {CUSTOMER, TRADE, CASE}:
         made = {CUSTOMER: alice, TRADE: Trade.objects.get(), CASE: Case.objects.get()}[target]
     else:
@@ -116,7 +116,7 @@ def key_of_target(target: Target[Any], alice: Customer) -> str:
 
 @pytest.mark.parametrize("name", ACTIONS)
 def test_every_field_of_an_action_takes_anything(owner: Client, alice: Customer, name: str, exchange) -> None:
-    Stock.objects.create(ticker="AAPL", name="Apple")
+    StockFactory.create()
     cases.open_cases([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
     good = {"reason": "x", "text": "x", "change": "1", "kind": "error", "ticker": "", "price": "", "confirm": "HALT"}
     for field in ACTIONS[name].form.base_fields:
@@ -134,7 +134,7 @@ def test_every_field_of_an_action_takes_anything(owner: Client, alice: Customer,
 @pytest.mark.parametrize("change", ["1", "1000000000000", "-1"])
 def test_an_adjustment_at_an_absurd_price(owner: Client, alice: Customer, price: str, change: str, staff) -> None:
     """It is refused when it is requested or approved, with a sentence, and the books hold."""
-    Stock.objects.create(ticker="AAPL", name="Apple")
+    StockFactory.create()
     asked = {"ticker": "AAPL", "change": change, "price": price, "kind": "error", "reason": "x"}
     answer = owner.post(f"/admin/do/adjust/{alice.id}/", asked)
     assert answer.status_code in {302, 422}

@@ -9,6 +9,7 @@ from django.test import Client
 from accounts.models import Customer
 from office.models import AuditEntry
 from office.roles import Role
+from tests.factories import UserSessionFactory
 from tests.people import claim, receive_shares, say
 from trades.models import Status, Trade, Type
 from trades.place import place_trade
@@ -56,7 +57,7 @@ def test_trade_page_has_everything_in_one_place(compliance: Client, alice: Custo
 def test_a_customers_sign_ins_outlive_their_sessions(compliance: Client, alice: Customer) -> None:
     theirs = Client(REMOTE_ADDR="192.0.2.33", headers={"User-Agent": "Chrome on Windows"})
     theirs.force_login(alice)
-    UserSession.objects.create(
+    UserSessionFactory.create(
         user=alice, session_key=theirs.session.session_key, ip="192.0.2.33", user_agent="Chrome on Windows"
     )
     theirs.logout()

@@ -10,8 +10,9 @@ from accounts.customers import create_customer
 from accounts.models import Customer
 from office import audit
 from office.audit import Actor
-from office.models import AuditEntry, Note
+from office.models import AuditEntry
 from office.roles import Role
+from tests.factories import NoteFactory
 from tests.office.conftest import signed_in
 from trades.models import Trade
 
@@ -60,7 +61,7 @@ def test_only_our_lists_are_there() -> None:
 )
 def test_the_database_refuses_too(alice: Customer, bob: Customer, statement: str) -> None:
     audit.record(Actor(None, "x"), "see customer", AuditEntry.Outcome.SEEN)
-    Note.objects.create(customer=alice, by=bob, text="x")
+    NoteFactory.create(customer=alice, by=bob)
     assert Trade.objects.exists()
     with pytest.raises(DatabaseError, match="Cannot"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)

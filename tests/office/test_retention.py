@@ -16,6 +16,7 @@ from office import cases, retention, schedule
 from office.cases import Finding, Kind
 from office.models import Case, Job
 from office.retention import delete_old
+from tests.factories import CallFactory, SignInFactory
 from tests.people import claim, open_account
 from trades.models import Trade, Type
 from trades.place import place_trade
@@ -28,7 +29,7 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def call(days_ago: float, *trades: Trade) -> Call:
     ids = [trade.id for trade in trades] or [uuid7() for _ in range(3)]
-    made = Call.objects.create(verb="execute", trade_ids=ids, outcome="answered", took_ms=1)
+    made = CallFactory.create(trade_ids=ids)
     Call.objects.filter(id=made.id).update(at=timezone.now() - timedelta(days=days_ago))
     return made
 
@@ -55,7 +56,7 @@ def test_calls_of_open_trades_and_of_open_exceptions_stay(alice: Customer, bob: 
     in_line, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
     disputed = uuid7()
     cases.open_cases([Finding(Kind.UNKNOWN_THERE, "a trade", "It must be known.", alice.id, disputed)])
-    about_case = Call.objects.create(verb="ask", trade_ids=[disputed], outcome="answered", took_ms=1)
+    about_case = CallFactory.create(verb="ask", trade_ids=[disputed])
     Call.objects.filter(id=about_case.id).update(at=timezone.now() - timedelta(days=400))
     needed = {call(400, final, in_flight).id, call(300, in_line).id, about_case.id}
     for _ in range(5):
@@ -80,7 +81,7 @@ def test_time_is_bounded_and_the_next_round_goes_on(db: None, monkeypatch: pytes
 def test_the_command_and_sign_ins(alice: Customer) -> None:
     call(100)
     for days in (SIGN_INS_KEPT_DAYS + 1, SIGN_INS_KEPT_DAYS + 1, SIGN_INS_KEPT_DAYS + 1, 1):
-        SignIn.objects.create(customer=alice, kind="in", at=timezone.now() - timedelta(days=days))
+        SignInFactory.create(customer=alice, at=timezone.now() - timedelta(days=days))
     said = io.StringIO()
     call_command("delete_old", stdout=said)
     assert said.getvalue() == "1 calls and 3 sign-ins deleted\n"

@@ -17,6 +17,7 @@ from office.cases import Finding, Kind
 from office.models import AuditEntry, Case, ColumnChoice, DailyReport, SavedFilter
 from office.roles import Role, appoint, roles_of
 from office.sentences import sentence_of
+from tests.factories import AuthenticatorFactory, ProofFactory
 from tests.office.conftest import signed_in
 from tests.people import receive_shares
 from trades.models import Trade, Type
@@ -88,7 +89,7 @@ def test_an_exceptions_page_has_the_actions_where_the_instruction_stands(browser
 
 def test_roles_and_second_factors_are_managed_in_the_office(browser_of, staff) -> None:
     admin, sam = browser_of(Role.ADMIN), staff(Role.SUPPORT)
-    Authenticator.objects.create(user=sam, type=Authenticator.Type.TOTP, data={})
+    AuthenticatorFactory.create(user=sam)
     assert sam.email in admin.get("/admin/staff/").content.decode()
     new = {"email": "new@staff.example.com", "name": "New", "role": "risk", "reason": "Hired."}
     admin.post("/admin/do/appoint/", new)
@@ -189,11 +190,7 @@ def test_times_are_local_beside_utc(alice: Customer) -> None:
 
 
 def test_desk_says_when_a_proof_is_older_than_the_books(browser_of, alice: Customer, exchange) -> None:
-    from office.models import Proof
-
-    Proof.objects.create(
-        took_ms=1, ok=True, customers=0, trades=0, postings=0, violations_count=0, at="2020-01-01T00:00Z"
-    )
+    ProofFactory.create(at="2020-01-01T00:00Z")
     text = browser_of(Role.OPERATIONS).get("/admin/desk/").content.decode()
     assert "not yet proven" in text
     for title in ("Volume today", "Deposits today", "Customer assets", "Active customers today", "16 lanes idle"):

@@ -13,6 +13,7 @@ from exchange.models import Closure, ShortList
 from office import schedule
 from office.models import AuditEntry, Case, Proposal
 from office.roles import Role, appoint
+from tests.factories import ShortListFactory
 from tests.office.conftest import signed_in
 from tests.people import claim, say
 from trades.models import StaffReport, Status, Trade, Type
@@ -86,7 +87,7 @@ def test_a_day_that_the_calendar_does_not_serve(browser_of, wrong: dict) -> None
 
 
 def test_a_short_list_is_an_exception_until_two_accept_it(browser_of, second: Client, alice: Customer) -> None:
-    ShortList.objects.create(listed=100, missing=["AAPL", "IBM", "KO", "GE"])
+    ShortListFactory.create()
     schedule.find_cases()
     schedule.find_cases()
     case = Case.objects.get()

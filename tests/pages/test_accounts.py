@@ -18,8 +18,9 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.freezes import freeze_withdrawals
 from accounts.ledger import open_books
-from accounts.models import Balance, Customer, Posting, Token
+from accounts.models import Balance, Customer, Token
 from accounts.statements import LINES_A_PART, Month, NoStatement, months_of, statement_of
+from tests.factories import CustomerFactory, PostingFactory
 from tests.people import claim
 from trades.place import place_trade
 
@@ -102,11 +103,10 @@ def test_a_stranger_is_asked_to_sign_in(path: str, db: None) -> None:
 
 
 def entry(customer: Customer, at: datetime, ticker: str, kind: str, change: int, total: int) -> None:
-    Posting.objects.create(
+    PostingFactory.create(
         customer=customer,
         ticker=ticker,
         kind=kind,
-        cause=f"00000000-0000-0000-0000-{Posting.objects.count():012}",
         change=change,
         total=total,
         created_at=at,
@@ -116,8 +116,8 @@ def entry(customer: Customer, at: datetime, ticker: str, kind: str, change: int,
 @pytest.fixture
 def winter(db: None) -> Customer:
     """Somebody whose postings lie around the end of a month, which is an Eastern one."""
-    customer = Customer.objects.create(email="winter@example.com")
-    Balance.objects.create(customer=customer, amount=1150)
+    customer: Customer = CustomerFactory.create(email="winter@example.com")
+    Balance.objects.filter(customer=customer).update(amount=1150)
     entry(customer, datetime(2025, 12, 30, 15, tzinfo=UTC), "", "deposit", 1000, 1000)
     entry(customer, datetime(2026, 1, 1, 4, 59, tzinfo=UTC), "AAPL", "buy", 3, 3)  # still December in New York
     entry(customer, datetime(2026, 1, 1, 5, 0, tzinfo=UTC), "", "deposit", 200, 1200)

@@ -4,16 +4,16 @@ import gzip
 import re
 from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from django.conf import settings
 from django.test import Client
 
 from accounts.models import Customer
+from tests.factories import DeliveryFactory
 from trades.models import Trade
 from webhooks import subscriptions
-from webhooks.models import Delivery, Webhook
+from webhooks.models import Webhook
 
 BYTES_MAX = 100_000
 QUERIES_MAX = 25
@@ -50,8 +50,7 @@ def customer_webhook(customer: Customer) -> Webhook:
     """A webhook with more deliveries than fit on a page, and more of its kind beside it."""
     for n in range(3):
         hook = subscriptions.create(customer.id, f"https://93.184.216.34/{n}")[0]
-        for _ in range(30):
-            Delivery.objects.create(webhook=hook, event_id=str(uuid4()), type="trade.filled", body="{}")
+        DeliveryFactory.create_batch(30, webhook=hook)
     return hook
 
 

@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Customer
+from tests.factories import DeliveryFactory
 from tests.webhooks.conftest import webhook
 from webhooks import subscriptions
 from webhooks.models import Delivery, Webhook
@@ -100,8 +101,7 @@ def test_what_was_given_up_says_why(answer: str, words: str, bob: Customer, page
 
 def test_the_log_has_pages(bob: Customer, page_of: PageOf) -> None:
     client, hook = page_of(bob), webhook(bob, ADDRESS)
-    rows = [Delivery(webhook=hook, event_id=f"e{n}", type="trade.filled", body="{}") for n in range(30)]
-    made = [delivery.id for delivery in Delivery.objects.bulk_create(rows)]
+    made = [delivery.id for delivery in DeliveryFactory.create_batch(30, webhook=hook)]
     first = client.get(f"/account/webhooks/{hook.id}")
     older = client.get(f"/account/webhooks/{hook.id}?before={first.context['next']}")
     shown = [line["delivery"].id for page in (first, older) for line in page.context["log"]]
@@ -127,9 +127,7 @@ def test_pause_resume_new_secret_and_send_again(bob: Customer, page_of: PageOf) 
     text = client.post(f"{path}/secret").content.decode()
     assert Webhook.objects.get().secret in text
     assert hook.secret not in text
-    delivery = Delivery.objects.create(
-        webhook=hook, event_id="e", type="trade.filled", body="{}", attempts=11, next_at=None
-    )
+    delivery = DeliveryFactory.create(webhook=hook, attempts=11, next_at=None)
     assert "on its way again" in client.post(f"{path}/again", {"delivery": delivery.id}, follow=True).content.decode()
     delivery.refresh_from_db()
     assert (delivery.attempts, delivery.next_at is not None) == (0, True)

@@ -14,9 +14,10 @@ from django.test import Client
 from accounts.models import Customer
 from office import audit
 from office.audit import Actor
-from office.models import AuditEntry, Case
+from office.models import AuditEntry
 from office.roles import Role, appoint
 from office.tables.table import Table
+from tests.factories import CaseFactory
 from tests.office.conftest import signed_in
 from tests.people import open_account, receive_shares
 
@@ -47,7 +48,7 @@ def hostile() -> list[Customer]:
     for number, formula in enumerate(FORMULAS):
         person = open_account(f"{number}@example.com", Decimal(100))
         Customer.objects.filter(id=person.id).update(name=formula)
-        Case.objects.create(kind=Case.Kind.BOOKS, key=formula, detail=formula, customer=person)
+        CaseFactory.create(key=formula, detail=formula, customer=person)
         audit.record(
             Actor(person.id, formula, formula[:60]), "note", AuditEntry.Outcome.DONE, subject=formula, reason=formula
         )

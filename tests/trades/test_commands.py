@@ -11,7 +11,8 @@ from django.core.management import CommandError, call_command
 
 from accounts.models import Customer
 from tests.conftest import StandInExchange
-from tests.people import CustomerFactory, claim, say
+from tests.factories import CustomerFactory
+from tests.people import claim, say
 from trades.controls import rules
 from trades.models import Status
 from trades.place import place_trade

@@ -10,9 +10,10 @@ from django.db.models import ProtectedError
 from django.utils.timezone import now
 
 from accounts.models import Customer
+from tests.factories import StaffReportFactory, TradingControlFactory
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 from tests.people import claim, receive_shares
-from trades.models import Report, StaffReport, Status, StatusChange, Trade, TradingControl, Type
+from trades.models import Report, Status, StatusChange, Trade, TradingControl, Type
 from trades.place import place_trade
 
 INSERT = """
@@ -186,17 +187,15 @@ ATTEMPTS = [
 def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     """Alice's trades, one in every status; and Bob's, alone in his line."""
     alone, _ = place_trade(bob.id, "AAPL", Type.BUY, 1)
-    TradingControl.objects.create(kind=TradingControl.Kind.RESTRICT_TICKER, ticker="NONE", reason="test", by=alice)
+    TradingControlFactory.create(kind=TradingControl.Kind.RESTRICT_TICKER, ticker="NONE", by=alice)
     filled = receive_shares(alice, "AAPL", 1, Decimal(10))
     rejected, _ = place_trade(alice.id, "AAPL", Type.SELL, 99)
     in_flight, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
     placed, _ = place_trade(alice.id, "AAPL", Type.BUY, 1, key="once")
     assert claim(alice) == [in_flight]
-    StaffReport.objects.create(trade=in_flight, status="REJECTED", reason="-", entered_by=alice)
-    StaffReport.objects.create(
+    StaffReportFactory.create(trade=in_flight, entered_by=alice)
+    StaffReportFactory.create(
         trade=in_flight,
-        status="REJECTED",
-        reason="-",
         entered_by=alice,
         approved=False,
         decided_by=bob,

@@ -7,8 +7,8 @@ import pytest
 
 from accounts.models import Customer
 from exchange import market
-from exchange.models import Stock
 from tests.conftest import StandInExchange
+from tests.factories import StockFactory
 from tests.people import rung
 from trades import checks
 from trades.lane import lane_of
@@ -100,7 +100,7 @@ def test_placing_touches_no_balance_and_locks_none(bob: Customer, django_assert_
 
 
 def test_shares_that_are_held_can_be_offered_although_the_list_lacks_them(alice: Customer, bob: Customer) -> None:
-    Stock.objects.create(ticker="ELSE", name="Another")
+    StockFactory.create(ticker="ELSE")
     market.forget()
     with pytest.raises(UnknownTicker):
         place_trade(alice.id, "AAPL", "BUY", 1)

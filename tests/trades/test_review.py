@@ -10,7 +10,8 @@ from accounts.funding import withdraw
 from accounts.ledger import LARGEST_AMOUNT
 from accounts.models import Balance, Customer
 from tests.conftest import StandInExchange
-from tests.people import CustomerFactory, claim, say, word
+from tests.factories import CustomerFactory
+from tests.people import claim, say, word
 from tests.trades.test_sweep import set_back
 from trades import queries
 from trades.models import Outcome, Report, Status, Trade

@@ -10,7 +10,8 @@ from django.test import Client
 from redis import Redis
 
 from accounts import tokens
-from accounts.models import Customer, Limits
+from accounts.models import Customer
+from tests.factories import LimitsFactory
 from trades.models import Trade
 from web import rate_limits
 
@@ -86,7 +87,7 @@ def test_also_an_answer_to_a_stranger_says_so_and_strangers_are_limited_by_addre
 
 
 def test_a_customer_can_be_given_others(bob: Customer, api_of: Callable[..., Client]) -> None:
-    Limits.objects.create(customer=bob, reads_a_minute=1)
+    LimitsFactory.create(customer=bob, reads_a_minute=1)
     api = api_of(bob)
     assert [api.get("/api/v1/balance").status_code for _ in range(2)] == [200, 429]
     assert api.delete("/api/v1/balance").status_code == 405
@@ -109,7 +110,7 @@ def test_pages_count_with_the_tokens(alice: Customer, api_of: Callable[..., Clie
 
 @pytest.mark.usefixtures("static_files", "exchange")
 def test_pages_know_a_customers_own_limits(bob: Customer, settings: Any) -> None:
-    Limits.objects.create(customer=bob, reads_a_minute=1)
+    LimitsFactory.create(customer=bob, reads_a_minute=1)
     page = Client()
     page.force_login(bob, "allauth.account.auth_backends.AuthenticationBackend")
     assert [page.get("/cash").status_code for _ in range(2)] == [200, 429]

@@ -14,6 +14,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 from accounts import tokens
 from accounts.models import Customer
 from feed.reader import Cursor
+from tests.factories import DeliveryFactory
 from tests.people import claim, say
 from tests.webhooks.conftest import Receiver, age, let_pauses_pass, webhook
 from trades.models import Status
@@ -279,9 +280,7 @@ def test_a_webhook_has_a_bound_on_what_waits_and_the_rest_stays_in_the_feed(
     alice: Customer, receiver: Receiver, deliver: Deliver
 ) -> None:
     hook = webhook(alice, receiver.url)
-    Delivery.objects.bulk_create(
-        [Delivery(webhook=hook, event_id=f"e{n}", type="trade.filled", body="{}") for n in range(WAITING_MAX)]
-    )
+    Delivery.objects.bulk_create(DeliveryFactory.build_batch(WAITING_MAX, webhook=hook))
     place_trade(alice.id, "AAPL", "BUY", 1)
     assert enter_events() == 0
     Webhook.objects.update(due_at=timezone.now())

@@ -1,0 +1,326 @@
+"""Make the rows that tests begin with: one factory for each model.
+
+    StockFactory.create(ticker="IBM")
+
+Fields that a test does not name get valid values. Prefer the product's own verbs where there is one, for example to
+open an account, to deposit or to place a trade (`tests.people`): a factory writes a single row and nothing else.
+"""
+
+from typing import Any
+
+import factory
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from factory.django import DjangoModelFactory
+
+from accounts.customers import create_customer
+from accounts.models import (
+    Adjustment,
+    Customer,
+    Freeze,
+    Limits,
+    Position,
+    Posting,
+    SignIn,
+    Transfer,
+)
+from exchange.models import Call, Closure, ShortList, Stock
+from office.models import Case, Job, Note, Proof, Proposal
+from trades.models import StaffReport, Status, StatusChange, Trade, TradeCounter, TradingControl, Type
+from webhooks.models import Delivery
+
+
+class CustomerFactory(DjangoModelFactory):
+    """A customer with an empty account, opened the way every account is."""
+
+    class Meta:
+        model = Customer
+
+    email = factory.Sequence(lambda n: f"customer{n}@example.com")
+    password = None
+
+    @classmethod
+    def _create(cls, model_class: type[Customer], *args: Any, **kwargs: Any) -> Customer:
+        return create_customer(kwargs.pop("email"), kwargs.pop("password"), **kwargs)
+
+
+# -- accounts
+
+
+class AdjustmentFactory(DjangoModelFactory):
+    """5 USD to put into an account, which wait for a second member of staff."""
+
+    class Meta:
+        model = Adjustment
+
+    customer = factory.SubFactory(CustomerFactory)
+    change = 5
+    reason_code = "error"
+    reason = "Ours."
+    asked_by = factory.SubFactory(CustomerFactory, is_staff=True)
+
+
+class FreezeFactory(DjangoModelFactory):
+    """A freeze of a customer's withdrawals."""
+
+    class Meta:
+        model = Freeze
+
+    customer = factory.SubFactory(CustomerFactory)
+    is_on = True
+    reason = "Asked for."
+    by = factory.SubFactory(CustomerFactory, is_staff=True)
+
+
+class LimitsFactory(DjangoModelFactory):
+    """Rate limits of a customer's own."""
+
+    class Meta:
+        model = Limits
+
+    customer = factory.SubFactory(CustomerFactory)
+
+
+class PositionFactory(DjangoModelFactory):
+    """Shares that a customer owns, without the postings that brought them."""
+
+    class Meta:
+        model = Position
+
+    customer = factory.SubFactory(CustomerFactory)
+    ticker = "AAPL"
+    quantity = 1
+
+
+class PostingFactory(DjangoModelFactory):
+    """A line of a customer's books, each with a cause of its own."""
+
+    class Meta:
+        model = Posting
+
+    customer = factory.SubFactory(CustomerFactory)
+    kind = Posting.Kind.DEPOSIT
+    cause = factory.Sequence(lambda n: f"00000000-0000-0000-0000-{n:012}")
+    change = 1
+    total = factory.SelfAttribute("change")
+
+
+class SignInFactory(DjangoModelFactory):
+    """An entry of the sign-in history: somebody signed in."""
+
+    class Meta:
+        model = SignIn
+
+    customer = factory.SubFactory(CustomerFactory)
+    kind = SignIn.Kind.IN
+
+
+class TransferFactory(DjangoModelFactory):
+    """A deposit, without its posting."""
+
+    class Meta:
+        model = Transfer
+
+    customer = factory.SubFactory(CustomerFactory)
+    type = Transfer.Type.DEPOSIT
+    amount = 1
+
+
+class AuthenticatorFactory(DjangoModelFactory):
+    """An authenticator app as second factor, without a secret: it accepts no code."""
+
+    class Meta:
+        model = Authenticator
+
+    user = factory.SubFactory(CustomerFactory)
+    type = Authenticator.Type.TOTP
+    data: Any = factory.LazyFunction(dict)
+
+
+class UserSessionFactory(DjangoModelFactory):
+    """A session, as the list of sessions shows it. The test gives the key of a session that there is."""
+
+    class Meta:
+        model = UserSession
+
+    user = factory.SubFactory(CustomerFactory)
+    ip = "192.0.2.1"
+    user_agent = "Firefox on Linux"
+
+
+# -- the exchange
+
+
+class StockFactory(DjangoModelFactory):
+    """A stock that the exchange lists."""
+
+    class Meta:
+        model = Stock
+
+    ticker = "AAPL"
+    name = factory.SelfAttribute("ticker")
+
+
+class CallFactory(DjangoModelFactory):
+    """A call to the exchange that it answered."""
+
+    class Meta:
+        model = Call
+
+    verb = Call.Verb.EXECUTE
+    outcome = Call.Outcome.ANSWERED
+    took_ms = 1
+
+
+class ClosureFactory(DjangoModelFactory):
+    """A day on which the exchange says that it stays closed."""
+
+    class Meta:
+        model = Closure
+
+    reason = "A storm"
+    source = Closure.Source.EXCHANGE
+
+
+class ShortListFactory(DjangoModelFactory):
+    """A list of the exchange's that was kept out, because too many stocks were missing."""
+
+    class Meta:
+        model = ShortList
+
+    listed = 100
+    missing: Any = factory.LazyFunction(lambda: ["AAPL", "IBM", "KO", "GE"])
+
+
+# -- trades
+
+
+class TradeFactory(DjangoModelFactory):
+    """A trade in line, without its status change and without a ring."""
+
+    class Meta:
+        model = Trade
+
+    customer = factory.SubFactory(CustomerFactory)
+    sequence = 1
+    ticker = "AAPL"
+    type = Type.BUY
+    quantity = 1
+
+
+class StatusChangeFactory(DjangoModelFactory):
+    """A line of a trade's history: it was placed."""
+
+    class Meta:
+        model = StatusChange
+
+    trade = factory.SubFactory(TradeFactory)
+    customer_id = factory.SelfAttribute("trade.customer_id")
+    to_status = Status.PLACED
+    by = "test"
+
+
+class TradeCounterFactory(DjangoModelFactory):
+    """How many trades a customer has placed."""
+
+    class Meta:
+        model = TradeCounter
+
+    customer = factory.SubFactory(CustomerFactory)
+    last = 0
+
+
+class TradingControlFactory(DjangoModelFactory):
+    """A halt of all trading."""
+
+    class Meta:
+        model = TradingControl
+
+    kind = TradingControl.Kind.HALT_ALL
+    reason = "A test."
+    by = factory.SubFactory(CustomerFactory, is_staff=True)
+
+
+class StaffReportFactory(DjangoModelFactory):
+    """A rejection that staff heard of by phone, which waits for a second member of staff."""
+
+    class Meta:
+        model = StaffReport
+
+    trade = factory.SubFactory(TradeFactory)
+    status = Status.REJECTED
+    reason = "By phone."
+    entered_by = factory.SubFactory(CustomerFactory, is_staff=True)
+
+
+# -- webhooks
+
+
+class DeliveryFactory(DjangoModelFactory):
+    """An event that is due for a webhook."""
+
+    class Meta:
+        model = Delivery
+
+    event_id = factory.Sequence(lambda n: f"event-{n}")
+    type = "trade.filled"
+    body = "{}"
+
+
+# -- the back office
+
+
+class CaseFactory(DjangoModelFactory):
+    """An open exception: the books do not balance."""
+
+    class Meta:
+        model = Case
+
+    kind = Case.Kind.BOOKS
+    key = factory.Sequence(lambda n: f"rule {n}")
+    detail = "It does not balance."
+
+
+class JobFactory(DjangoModelFactory):
+    """A periodic job of the sweep, due now."""
+
+    class Meta:
+        model = Job
+
+    name = "prove"
+
+
+class NoteFactory(DjangoModelFactory):
+    """What staff wrote down about a customer."""
+
+    class Meta:
+        model = Note
+
+    customer = factory.SubFactory(CustomerFactory)
+    by = factory.SubFactory(CustomerFactory, is_staff=True)
+    text = "Called twice."
+
+
+class ProofFactory(DjangoModelFactory):
+    """A proof of empty books, without a violation."""
+
+    class Meta:
+        model = Proof
+
+    took_ms = 1
+    ok = True
+    customers = 0
+    trades = 0
+    postings = 0
+    violations_count = 0
+
+
+class ProposalFactory(DjangoModelFactory):
+    """An action that waits for a second member of staff."""
+
+    class Meta:
+        model = Proposal
+
+    action = "prove"
+    subject = "Prove the books"
+    asked_by = factory.SubFactory(CustomerFactory, is_staff=True)
