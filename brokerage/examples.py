@@ -190,8 +190,14 @@ ANSWERS: dict[str | tuple[str, str], Any] = {
         "nextAttemptAt": "2026-11-23T15:15:11.479144Z",
     },
 }
+TEST_EVENT = {
+    "eventId": "test-019ab161-b176-72cc-b38c-1cd2029097ae",
+    "type": "webhook.test",
+    "at": "2026-11-23T15:15:11.479144Z",
+    "trade": None,
+}
 PROBLEM = {
-    "type": "about:blank",
+    "type": "/api/errors/#invalid",
     "title": "Bad Request",
     "status": 400,
     "detail": "See quantity: Must be a whole number, such as 3.",
