@@ -11,7 +11,7 @@ from brokerage.errors import TABLE
 OWN = {
     "400": "`invalid` (see `errors`), `parse_error`, `bad_request`: what was sent makes no sense.",
     "401": "`not_authenticated`, `authentication_failed`: nobody is known by this token.",
-    "403": "`permission_denied`: the token lacks the scope.",
+    "403": "`permission_denied`: the token lacks the scope. `address_not_allowed`: it can't be used from your address.",
     "404": "`not_found`: there is no such thing, or it is not yours.",
     "413": "`too_large`: a body has 1 MB at most.",
     "415": "`unsupported_media_type`: bodies are application/json.",

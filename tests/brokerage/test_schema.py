@@ -132,8 +132,8 @@ def test_an_operation_lists_only_the_refusals_that_it_can_give() -> None:
     assert "insufficient_funds" not in codes("placeTrade"), "that is a reason of a trade, and no refusal"
     assert {"unknown_ticker", "idempotency_key_reused", "overloaded"} <= codes("placeTrade")
     assert codes("getBalance") == {
-        "authentication_failed", "bad_request", "errors", "invalid", "not_authenticated", "parse_error",
-        "permission_denied", "throttled", "unavailable",
+        "address_not_allowed", "authentication_failed", "bad_request", "errors", "invalid", "not_authenticated",
+        "parse_error", "permission_denied", "throttled", "unavailable",
     }  # fmt: skip
     assert "404" not in OPERATIONS["getBalance"]["responses"]
     assert "415" not in OPERATIONS["cancelTrade"]["responses"]
