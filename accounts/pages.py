@@ -11,13 +11,13 @@ from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
-from accounts import funding, queries, statement_document, tokens
+from accounts import funding, page_tickets, queries, statement_document, tokens
 from accounts.forms import AmountForm, ProfileForm, TokenForm
 from accounts.freezes import is_frozen
 from accounts.models import CASH, Posting
@@ -258,7 +258,7 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
         else:
             asked = form.cleaned_data
             ends = timezone.now() + timedelta(days=asked["days"]) if asked["days"] else None
-            issued = tokens.issue(current_customer(request), asked["name"], asked["scopes"], ends, asked["addresses"])
+            issued = tokens.issue(current_customer(request), asked["name"], asked["scopes"], ends)
             form = TokenForm()
     return render(
         request,
@@ -274,6 +274,16 @@ def end_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     queries.tokens_of(current_customer_id(request)).filter(id=token_id).delete()
     messages.success(request, "The token has ended: no program can use it any more.")
     return redirect("tokens")
+
+
+@signed_in
+@require_GET
+def stream_ticket(request: HttpRequest) -> HttpResponse:
+    """Answer with the address at which a page opens its stream, good for a moment."""
+    ticket = page_tickets.issue(request)
+    if ticket is None:
+        return JsonResponse({}, status=503)
+    return JsonResponse({"address": f"{settings.STREAM_URL}/pages/stream?{urlencode({'ticket': ticket})}"})
 
 
 class Sessions(ListUserSessionsView):

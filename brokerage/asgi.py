@@ -1,4 +1,4 @@
-"""The `stream` process: server-sent events of our own API, and the web socket of the Alpaca-compatible one."""
+"""The `stream` process: server-sent events of our own API and of pages, and the Alpaca-compatible web socket."""
 
 import os
 from typing import Any
@@ -12,6 +12,7 @@ django.setup()
 from alpaca_api.socket import TradeUpdates  # noqa: E402 — settings come first
 from brokerage.request_id import HEADER, request_id  # noqa: E402
 from feed.hub import Hub  # noqa: E402
+from feed.page_stream import PageStream  # noqa: E402
 from feed.stream import Database, EventStream, Receive, Scope, Send, answer  # noqa: E402
 from web.problems import problem  # noqa: E402
 
@@ -22,11 +23,13 @@ class Application:
     def __init__(self) -> None:
         self._hub, self._database = Hub(), Database()
         self._events = EventStream(self._hub, self._database)
+        self._pages = PageStream(self._hub, self._database)
         self._trade_updates = TradeUpdates(self._hub, self._database)
 
     def close(self) -> None:
         """Close the threads and their connections to the database."""
         self._hub.close()
+        self._pages.close()
         self._database.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,6 +54,8 @@ class Application:
             await answer(send, 200, {"ok": True})
         elif scope["path"] == "/api/v1/events":
             await self._events(scope, receive, send)
+        elif scope["path"] == "/pages/stream":
+            await self._pages(scope, receive, send)
         else:
             await answer(send, 404, problem(404, "not_found", "There is nothing at this address."))
 

@@ -365,6 +365,7 @@ CONTENT_SECURITY_POLICY = {
     "EXCLUDE_URL_PREFIXES": ["/api/docs"],
     "DIRECTIVES": {
         "default-src": ["'self'"],
+        "connect-src": ["'self'", f"{urlsplit(STREAM_URL).scheme}://{urlsplit(STREAM_URL).netloc}"],
         "img-src": ["'self'", "data:"],
         "frame-ancestors": ["'none'"],
         "form-action": ["'self'"],

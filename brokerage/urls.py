@@ -9,7 +9,6 @@ from accounts import api as accounts
 from accounts import pages as account_pages
 from accounts import privacy_pages
 from brokerage import health
-from brokerage.error_codes import error_codes
 from brokerage.metrics import metrics
 from feed import api as feed
 from trades import api as trades
@@ -83,6 +82,7 @@ urlpatterns = [
     path("statements", account_pages.statements, name="statements"),
     path("statements/<int:year>-<int:month>", account_pages.statement, name="statement"),
     path("statements/<int:year>-<int:month>.pdf", account_pages.statement_pdf, name="statement_pdf"),
+    path("pages/ticket", account_pages.stream_ticket, name="stream_ticket"),
     path("account", account_pages.account, name="account"),
     path("account/data", privacy_pages.data, name="personal_data"),
     path("account/data.json", privacy_pages.download, name="download_personal_data"),
@@ -104,7 +104,6 @@ urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", metrics),
-    path("api/errors/", error_codes),
     path("api/schema/", SpectacularAPIView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
     path(
         "api/docs/",

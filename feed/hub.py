@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 from django.db import connection as database
 
+from accounts import page_tickets
 from feed import reader
 from feed.reader import Cursor, Event
 from web.authentication import Grant, token_store
@@ -227,8 +228,9 @@ def _read(asked: list[tuple[tuple[int, Cursor], set[Render]]]) -> tuple[Cursor, 
 
 def still_valid(grant_ids: Collection[Any]) -> set[Any]:
     """Return which of these grants still work, asked of the database in this thread."""
+    sessions = {grant_id for grant_id in grant_ids if isinstance(grant_id, int)}  # those of pages
     try:
-        return token_store().valid_of(grant_ids)
+        return token_store().valid_of(set(grant_ids) - sessions) | page_tickets.valid_of(sessions)
     except Exception:
         database.close()
         raise

@@ -62,6 +62,7 @@ function prepareChart(chart) {
   const show = (number) => {
     const [moment, amount, change, x, y] = points[number];
     still ??= figure.textContent;
+    figure.dataset.reading = "1";
     cross.style.left = dot.style.left = `${x * 100}%`;
     dot.style.top = `${y * drawing.clientHeight}px`;
     cross.hidden = dot.hidden = at.hidden = false;
@@ -76,6 +77,7 @@ function prepareChart(chart) {
     cross.hidden = dot.hidden = at.hidden = true;
     delta.hidden = false;
     figure.textContent = still;
+    delete figure.dataset.reading;
     still = null;
   };
   reader.max = points.length - 1;
@@ -110,3 +112,123 @@ document.addEventListener("allauth.error", () => {
   const failed = document.getElementById("passkey-failed");
   if (failed) failed.hidden = false;
 });
+
+// One stream keeps the page live: it rings when something moved in the account, and tells prices. Where it can't be had,
+// the page asks again.
+const POLL_MS = 5000;
+const RECONNECT_MS_MAX = 30000;
+let source = null;
+let failures = 0;
+let poll = null;
+let rung = null;
+
+function ring() {
+  clearTimeout(rung);
+  rung = setTimeout(() => window.htmx?.trigger(document.body, "trades-moved"), 150);
+}
+
+function shownTickers() {
+  return [...new Set([...document.querySelectorAll("[data-ticker]")].map((element) => element.dataset.ticker))].slice(0, 200);
+}
+
+async function openStream() {
+  if (source || document.hidden) return;
+  try {
+    const answer = await fetch("/pages/ticket", { headers: { Accept: "application/json" }, redirect: "manual" });
+    if (!answer.ok) throw new Error("no ticket");
+    const { address } = await answer.json();
+    source = new EventSource(`${address}&tickers=${shownTickers().join(",")}`);
+  } catch {
+    streamFailed();
+    return;
+  }
+  source.addEventListener("open", () => {
+    if (failures || performance.now() > 5000) ring(); // what moved meanwhile
+    failures = 0;
+    clearInterval(poll);
+    poll = null;
+    document.documentElement.dataset.kept = "stream";
+  });
+  source.addEventListener("account", ring);
+  source.addEventListener("prices", (event) => showPrices(JSON.parse(event.data)));
+  source.addEventListener("error", streamFailed);
+}
+
+function closeStream() {
+  source?.close();
+  source = null;
+}
+
+function streamFailed() {
+  closeStream();
+  failures += 1;
+  document.documentElement.dataset.kept = "poll";
+  poll ??= setInterval(() => document.hidden || ring(), POLL_MS);
+  setTimeout(openStream, Math.min(RECONNECT_MS_MAX, 1000 * 2 ** failures));
+}
+
+function put(root, name, text, value) {
+  for (const element of root.querySelectorAll(`[data-${name}]`)) {
+    element.textContent = text;
+    if (value === undefined) continue;
+    const toned = /(^| )(gain|loss|flat)( |$)/.test(element.parentElement.className) && name !== "day-ratio" ? element.parentElement : element;
+    toned.classList.remove("gain", "loss", "flat");
+    toned.classList.add(tone(value));
+  }
+}
+
+// What a price means for each place that shows its stock. The server worked out the same when it wrote the page.
+function showPrices(told) {
+  let moved = 0;
+  for (const place of document.querySelectorAll("[data-ticker]")) {
+    const price = Number(told[place.dataset.ticker]);
+    if (!price) continue;
+    const [before, quantity, cost] = ["before", "quantity", "cost"].map((name) => Number(place.dataset[name] || 0));
+    put(place, "price", usd.format(price));
+    if (before) put(place, "day-ratio", percent(price / before - 1), price - before);
+    if (!quantity) continue;
+    const value = price * quantity;
+    if (place.dataset.counts !== undefined) moved += value - Number(place.dataset.last || value);
+    place.dataset.last = value;
+    put(place, "value", usd.format(value));
+    if (before) put(place, "day", signedUsd((price - before) * quantity), price - before);
+    put(place, "gain", signedUsd(value - cost), value - cost);
+    if (cost) put(place, "gain-ratio", percent(value / cost - 1), value - cost);
+  }
+  showHeadline(told, moved);
+}
+
+function showHeadline(told, moved) {
+  const figure = document.querySelector("[data-figure]");
+  const delta = document.querySelector("[data-delta] .change");
+  if (!figure || figure.dataset.reading) return;
+  let gain, ratio;
+  if (figure.dataset.worth && moved) {
+    const before = Number(figure.dataset.worth);
+    const now = before + moved;
+    figure.textContent = usd.format(now);
+    gain = Number(figure.dataset.gain) + moved;
+    ratio = (1 + Number(figure.dataset.ratio)) * (now / before) - 1;
+    Object.assign(figure.dataset, { worth: now, gain, ratio });
+  } else if (figure.dataset.of && told[figure.dataset.of]) {
+    const price = Number(told[figure.dataset.of]);
+    figure.textContent = usd.format(price);
+    gain = price - Number(figure.dataset.base || price);
+    ratio = price / Number(figure.dataset.base || price) - 1;
+  } else return;
+  if (!delta || Number.isNaN(ratio)) return;
+  delta.textContent = `${ratio > 0 ? "▲ " : ratio < 0 ? "▼ " : ""}${signedUsd(gain)} (${percent(ratio)})`;
+  delta.className = `change ${tone(ratio)}`;
+}
+
+if (document.querySelector("[data-ticker], [data-live]")) {
+  openStream();
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) closeStream();
+    else {
+      ring();
+      openStream();
+    }
+  });
+  window.addEventListener("pagehide", closeStream);
+}

@@ -4,12 +4,15 @@ import base64
 import json
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from django.conf import settings
 from django.db import connection
 from django.test.utils import override_settings
@@ -19,6 +22,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from brokerage.asgi import Application
 from exchange import market
 from tests.conftest import StandInExchange
 from tests.people import rung
@@ -194,7 +198,7 @@ def site(
     exchange.faults(latencyMs=500)
     market.refresh()
     market.forget()
-    with override_settings(STORAGES=settings.STORAGES | {"staticfiles": plain}), Lanes():
+    with override_settings(STORAGES=settings.STORAGES | {"staticfiles": plain}), Lanes(), page_streams():
         yield live_server.url
 
 
@@ -218,6 +222,24 @@ class Lanes(threading.Thread):
     def __exit__(self, *_: Any) -> None:
         self.stopped.set()
         self.join(10)
+
+
+@contextmanager
+def page_streams() -> Iterator[None]:
+    """Run the `stream` process's application in a thread; pages open their streams there."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    application = Application()
+    server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listening],), name="stream")
+    thread.start()
+    policy: Any = settings.CONTENT_SECURITY_POLICY
+    directives = policy["DIRECTIVES"] | {"connect-src": ["'self'", address]}
+    with override_settings(STREAM_URL=address, CONTENT_SECURITY_POLICY=policy | {"DIRECTIVES": directives}):
+        yield
+    server.should_exit = server.force_exit = True
+    thread.join(10)
+    application.close()
 
 
 @pytest.fixture

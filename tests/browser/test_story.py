@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core import mail
+from django.test.utils import override_settings
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.common.virtual_authenticator import VirtualAuthenticatorOptions
@@ -18,6 +19,7 @@ from accounts.models import Customer
 from tests.browser.conftest import PASSWORD, PHONE, Browser
 from tests.conftest import StandInExchange
 from trades.models import Trade
+from trades.place import place_trade
 
 pytestmark = pytest.mark.browser
 
@@ -115,7 +117,7 @@ def test_a_rejected_trade_says_why(open_browser: OpenBrowser, exchange: StandInE
     browser.go("/stocks/AAPL/trade?type=BUY&quantity=1")
     browser.press("Confirm")
     browser.until_text("REJECTED", 5)
-    assert "The exchange could not execute the trade." in browser.text
+    assert "The exchange could not execute it." in browser.text
     assert "Nothing was bought or sold." in browser.text
 
 
@@ -270,3 +272,55 @@ def test_a_phone_has_everything_within_its_width(open_browser: OpenBrowser) -> N
     for path in ("/", "/stocks/AAPL", "/stocks/AAPL/trade?type=BUY&quantity=1", "/trades", "/cash", "/account"):
         browser.go(path)
         assert not browser.is_too_wide(), path
+
+
+def test_pages_move_by_themselves(open_browser: OpenBrowser) -> None:
+    carol = with_cash("carol@example.com", 5_000)
+    browser = open_browser()
+    browser.sign_in("carol@example.com")
+    browser.go("/cash")
+    browser.until(lambda: browser.find("html").get_attribute("data-kept") == "stream")
+    browser.driver.execute_script("window.notReloaded = true")
+    deposit(carol.id, Decimal(111))
+    browser.until_text("$5,111.00", 5)
+    place_trade(carol.id, "KO", "BUY", 2)  # as a program does
+    browser.until_text("Bought 2 KO", 10)
+    assert browser.driver.execute_script("return window.notReloaded")
+    browser.go("/")
+    browser.until(lambda: browser.find("html").get_attribute("data-kept") == "stream")
+    shown = browser.find("[data-figure]").text
+    browser.until(lambda: browser.find("[data-figure]").text != shown, 30)
+    browser.screenshot("live-home")
+    browser.driver.execute_script("arguments[0].focus()", browser.find(".chart-reader"))
+    browser.find(".chart-reader").send_keys(Keys.ARROW_LEFT)
+    assert "%" in browser.find("[data-at]").text
+
+
+def test_without_a_stream_pages_ask_again(open_browser: OpenBrowser) -> None:
+    carol = with_cash("carol@example.com", 5_000)
+    browser = open_browser()
+    browser.sign_in("carol@example.com")
+    with override_settings(STREAM_URL="http://127.0.0.1:1"):  # nobody answers there
+        browser.go("/cash")
+        browser.until(lambda: browser.find("html").get_attribute("data-kept") == "poll")
+        deposit(carol.id, Decimal(111))
+        browser.until_text("$5,111.00", 10)
+
+
+def test_a_session_that_ended_comes_back_to_the_review(open_browser: OpenBrowser) -> None:
+    with_cash("carol@example.com", 1_000)
+    browser = open_browser()
+    browser.sign_in("carol@example.com")
+    browser.go("/stocks/AAPL/trade?type=BUY&quantity=2")
+    browser.until_text("Review your trade")
+    browser.driver.delete_cookie("sessionid")
+    browser.press("Confirm")
+    browser.until_text("You were signed out.")
+    browser.fill("#id_login", "carol@example.com")
+    browser.fill("#id_password", PASSWORD)
+    browser.press("Sign in")
+    browser.until_text("Not placed yet.")
+    browser.screenshot("review-after-sign-in")
+    browser.press("Confirm")
+    browser.until_text("FILLED")
+    assert Trade.objects.get().quantity == 2

@@ -77,6 +77,7 @@ def trades(request: HttpRequest) -> HttpResponse:
             "next": query.urlencode() if query["before"] else None,
             "is_first": not before,
             "is_filtered": any(form.cleaned_data.values()) if form.is_valid() else True,
+            "is_open": any(trade.status not in FINAL for trade in shown),
             "has_any": bool(shown) or Trade.objects.filter(customer_id=customer_id).exists(),
             "halt": halt_of(customer_id),
         },

@@ -15,6 +15,7 @@ from exchange.models import Stock
 from trades import performance, valuation
 from trades.estimate import buying_power
 from trades.halts import halt_of
+from trades.models import FINAL
 from trades.pages.home import oldest, period_of
 from trades.pages.tickets import TicketForm
 from trades.periods import PERIODS, day_words
@@ -48,6 +49,7 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
     positions = {position.ticker: position for position in accounts.positions_of(customer_id)}
     (holding,) = valuation.holdings([found.ticker], positions)
     period = period_of(request)
+    recent = find_trades(customer_id, TradeFilter(tickers=[found.ticker]), RECENT_SHOWN)
     chart, ratio = performance.stock_chart(found.ticker, period, holding.quote)
     return {
         "stock": found,
@@ -63,7 +65,8 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
         "buying_power": buying_power(customer_id),
         "is_watched": found.ticker in watchlists.watched_by(customer_id),
         "old": oldest([holding]),
-        "recent": find_trades(customer_id, TradeFilter(tickers=[found.ticker]), RECENT_SHOWN),
+        "recent": recent,
+        "is_open": any(trade.status not in FINAL for trade in recent),
     }
 
 

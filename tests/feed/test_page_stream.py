@@ -1,0 +1,117 @@
+"""The stream of a page: it rings and tells prices, and ends with its session."""
+
+import asyncio
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from allauth.usersessions.models import UserSession
+from django.core import signing
+from django.test import Client as Browser
+
+from accounts import funding, page_tickets
+from accounts.models import Customer
+from brokerage.asgi import Application
+from exchange import market
+from tests.conftest import StandInExchange
+from tests.factories import UserSessionFactory
+from tests.feed.conftest import Client
+from tests.feed.test_streams import in_thread
+from trades.place import place_trade
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def ticket_of(customer: Customer) -> str:
+    browser = Browser()
+    browser.force_login(customer)
+    UserSessionFactory.create(user=customer, session_key=browser.session.session_key)
+    address = browser.get("/pages/ticket").json()["address"]
+    return parse_qs(urlsplit(address).query)["ticket"][0]
+
+
+class PageClient(Client):
+    """A page that is open."""
+
+    def __init__(self, application: Application, ticket: str, tickers: str = "") -> None:
+        query = f"ticket={ticket}&tickers={tickers}".encode()
+        super().__init__(application, {"type": "http", "method": "GET", "path": "/pages/stream", "query_string": query})
+
+    @property
+    def status(self) -> int:
+        return self.sent[0]["status"] if self.sent else 0
+
+    @property
+    def text(self) -> str:
+        return b"".join(message.get("body", b"") for message in self.sent[1:]).decode()
+
+
+def test_a_page_is_rung_for_trades_and_transfers_however_they_came(
+    application: Application, bob: Customer, alice: Customer
+) -> None:
+    async def follow() -> None:
+        ticket = await in_thread(ticket_of, bob)
+        page = PageClient(application, ticket)
+        await page.until(lambda: "retry" in page.text)
+        await in_thread(place_trade, bob.id, "AAPL", "BUY", 1)
+        await page.until(lambda: page.text.count("event: account") == 1)
+        await in_thread(place_trade, alice.id, "AAPL", "BUY", 1)
+        await asyncio.sleep(1.5)  # a beat, so that the newest posting is known
+        await in_thread(funding.deposit, bob.id, 5)
+        await page.until(lambda: page.text.count("event: account") == 2)
+        assert "AAPL" not in page.text, "a ring carries nothing of the account"
+        await page.leave()
+
+    asyncio.run(follow())
+
+
+def test_a_page_is_told_the_prices_of_its_stocks(
+    application: Application, exchange: StandInExchange, bob: Customer
+) -> None:
+    market.refresh()
+
+    async def follow() -> None:
+        page = PageClient(application, await in_thread(ticket_of, bob), "AAPL,KO,..%2F,NOSUCH")
+        await page.until(lambda: '"AAPL":"' in page.text)
+        assert '"KO":"' in page.text
+        assert "NOSUCH" not in page.text
+        await page.leave()
+
+    asyncio.run(follow())
+
+
+def test_a_page_ends_with_its_session(application: Application, bob: Customer) -> None:
+    async def follow() -> None:
+        page = PageClient(application, await in_thread(ticket_of, bob))
+        await page.until(lambda: "retry" in page.text)
+        await in_thread(lambda: UserSession.objects.get(user_id=bob.id).end())
+        await page.ended()
+
+    asyncio.run(follow())
+
+
+@pytest.mark.parametrize("wrong", ["", "nothing", "another's", "old", "ended", "shut out"])
+def test_without_a_ticket_of_an_open_session_nothing_is_streamed(
+    application: Application, bob: Customer, wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket = ticket_of(bob)
+    if wrong in {"", "nothing"}:
+        ticket = wrong
+    if wrong == "another's":
+        ticket = signing.dumps(1, key="another's")
+    if wrong == "old":
+        monkeypatch.setattr(page_tickets, "SECONDS", -1)
+    if wrong == "ended":
+        UserSession.objects.get(user_id=bob.id).end()
+    if wrong == "shut out":
+        Customer.objects.filter(id=bob.id).update(is_active=False)
+
+    async def ask() -> int:
+        page = PageClient(application, ticket)
+        await page.ended()
+        return page.status
+
+    assert asyncio.run(ask()) == 401
+
+
+def test_nobody_gets_a_ticket_without_signing_in() -> None:
+    assert Browser().get("/pages/ticket").status_code == 302
