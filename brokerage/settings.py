@@ -323,9 +323,16 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Place market orders for US stocks, follow them to their end, and read the books.",
     "SERVERS": [{"url": "/", "description": "The brokerage that serves this schema."}],
     "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "TAGS": [
+        {"name": "trades", "description": "Place market orders, and follow them until they are FILLED or REJECTED."},
+        {"name": "account", "description": "Cash, positions, and every movement of them."},
+        {"name": "market", "description": "Last prices, and when the market is open."},
+        {"name": "events", "description": "Everything that happens to your trades, as a list or as a stream."},
+        {"name": "webhooks", "description": "Have your events posted to a server of yours."},
+        {"name": "tokens", "description": "Grants for programs."},
+        {"name": "alpaca", "description": "The same account through the API of Alpaca, for programs written for it."},
+    ],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "brokerage.schema.complete",
@@ -346,7 +353,6 @@ SPECTACULAR_SETTINGS = {
         "EventType": "feed.reader.EVENT_TYPES",
         "WebhookStatus": "webhooks.models.Webhook.Status",
     },
-    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True, "tryItOutEnabled": True},
     "COMPONENT_SPLIT_REQUEST": True,
 }
 CACHES = {
@@ -362,7 +368,6 @@ CACHES = {
 
 # -- pages
 CONTENT_SECURITY_POLICY = {
-    "EXCLUDE_URL_PREFIXES": ["/api/docs"],
     "DIRECTIVES": {
         "default-src": ["'self'"],
         "connect-src": ["'self'", f"{urlsplit(STREAM_URL).scheme}://{urlsplit(STREAM_URL).netloc}"],

@@ -3,12 +3,13 @@
 from django.contrib import admin
 from django.urls import include, path, register_converter
 from django.urls.converters import IntConverter, StringConverter
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView
 
 from accounts import api as accounts
 from accounts import pages as account_pages
 from accounts import privacy_pages
 from brokerage import health
+from brokerage.api_docs import api_docs
 from brokerage.metrics import metrics
 from feed import api as feed
 from trades import api as trades
@@ -105,11 +106,7 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("metrics", metrics),
     path("api/schema/", SpectacularAPIView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
-    path(
-        "api/docs/",
-        SpectacularSwaggerView.as_view(url_name="schema", permission_classes=[], authentication_classes=[]),
-        name="docs",
-    ),
+    path("api/docs/", api_docs, name="docs"),
 ]
 handler400 = "brokerage.errors.bad_request"
 handler403 = "brokerage.errors.forbidden"

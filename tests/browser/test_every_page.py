@@ -111,6 +111,9 @@ def test_pages_of_a_customer_who_has_been_here_for_a_while(open_browser: Callabl
     filled = Trade.objects.filter(customer=ada).latest("sequence")
     browser = open_browser()
     wrong = [problem for name, path in OUTSIDE.items() for problem in look_at(browser, name, path)]
+    browser.go("/api/docs/")
+    browser.until_text("placeTrade", 30)
+    wrong += look(browser, "api-docs")
     browser.sign_in(ada.email)
     wrong += look_at(browser, "prove-it", "/account/second-factor/totp/activate/")
     browser.prove_it()
