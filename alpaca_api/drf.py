@@ -16,7 +16,8 @@ from rest_framework.response import Response
 from accounts import watchlists
 from trades import checks
 from trades.cancel import NotCancellable
-from trades.place import TradeKeyReused, UnknownTicker
+from trades.checks import UnknownTicker
+from trades.place import TradeKeyReused
 from web.authentication import KeyPairAuthentication, TokenAuthentication
 from web.drf import CustomerView, JsonParser
 

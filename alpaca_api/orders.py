@@ -17,7 +17,7 @@ from alpaca_api.models import Configuration
 from exchange import market
 from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
 from trades.estimate import Estimate, estimate_trade
-from trades.models import Status, Trade, Type
+from trades.models import Status, Trade, Type, WhenClosed
 from trades.place import place_trade
 from trades.search import TradeFilter, find_trades
 from web.drf import StrictSerializer, TextField
@@ -216,6 +216,8 @@ class OrderByClientIdView(AlpacaView):
 def submit_order(customer_id: int, ticker: str, side: Type, quantity: int, key: str | None) -> Trade:
     """Place a market order that the customer can pay for or deliver, as far as the last price tells.
 
+    While the market is closed it is queued for the opening.
+
     Idempotent: with the same key and terms, the first order.
 
     Raises:
@@ -228,7 +230,7 @@ def submit_order(customer_id: int, ticker: str, side: Type, quantity: int, key: 
             raise AlpacaError(403, 40310000, "new orders are rejected by user request (suspend_trade)")
         if market.is_listed(ticker):
             _check_covered(estimate_trade(customer_id, ticker, side, quantity))
-    return place_trade(customer_id, ticker, side, quantity, key, by="alpaca")[0]
+    return place_trade(customer_id, ticker, side, quantity, key, by="alpaca", when_closed=WhenClosed.QUEUE)[0]
 
 
 def _check_covered(estimate: Estimate) -> None:

@@ -23,8 +23,9 @@ from trades.checks import (
     TooManyShares,
     TooMuchMoney,
     TradingHalted,
+    UnknownTicker,
 )
-from trades.place import TradeKeyReused, UnknownTicker
+from trades.place import TradeKeyReused
 from web.problems import Problem, answer_with
 from webhooks.addresses import AddressRefused
 from webhooks.subscriptions import AnotherTestWaits, TooManyWebhooks, WebhookEnded, WebhookKeyReused

@@ -23,6 +23,7 @@ TRADE: dict[str, Any] = {
     "price": None,
     "amount": None,
     "settledAt": None,
+    "whenClosed": "reject",
     "collarPrice": None,
     "settlesOn": None,
 }

@@ -116,8 +116,9 @@ def _one(cursor: CursorWrapper, name: str, text: str, statement: str, parameters
 
 # Each reads an index over what is open, or over what is new: the cost does not grow with what is final.
 OPEN = """
-    SELECT status, count(*), coalesce(extract(epoch FROM now() - min(placed_at)), 0)
-    FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS') GROUP BY status
+    SELECT CASE WHEN queued_at IS NULL OR status <> 'PLACED' THEN status ELSE 'QUEUED' END, count(*),
+           coalesce(extract(epoch FROM now() - min(placed_at)), 0)
+    FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS') GROUP BY 1
 """
 WAITING_REPORTS = "SELECT count(*) FROM trades_report WHERE outcome = 'waiting'"
 SWEEP_OVERDUE = """

@@ -12,7 +12,8 @@ from accounts.funding import (
 from accounts.passwords import TooManyHashes
 from trades import checks
 from trades.cancel import NotCancellable
-from trades.place import TradeKeyReused, UnknownTicker
+from trades.checks import UnknownTicker
+from trades.place import TradeKeyReused
 from webhooks.addresses import AddressRefused
 from webhooks.subscriptions import AnotherTestWaits, TooManyWebhooks, WebhookEnded, WebhookKeyReused
 

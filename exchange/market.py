@@ -4,16 +4,18 @@ The list is kept in the database, so that it serves while the exchange is away. 
 """
 
 import re
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
 
-from exchange import calendar, gateway
+from exchange import calendar, exchange_time, gateway
 from exchange.messages import Unknown, storable
 from exchange.models import Closure, ShortList, Stock
 from web.backoff import Backoff
@@ -23,6 +25,8 @@ from web.timezones import EASTERN
 LIST_AGE_SECONDS_MAX = 30.0  # how long a process trusts what it read of the list
 MISS_AGE_SECONDS_MAX = 1.0  # how soon it looks again for a ticker that was not there
 CLOCK_AGE_SECONDS_MAX = 1.0
+CLOCK_KNOWN_SECONDS_MAX = 3  # how old the shared cache's copy of the clock may be, whole seconds
+CLOCK_KEY = "market:clock"
 AWAY_SECONDS = 2.0  # how long a process does not ask for the hours after the exchange failed it
 # A stock that vanishes from the list is delisted only when it has stayed away for this long.
 DELIST_AFTER = timedelta(minutes=10)
@@ -155,10 +159,33 @@ def clock() -> dict[str, Any] | None:
     `isOpen`, `hours`, `nextOpen` and `nextClose`. A closure entered by staff counts as if the exchange had told it.
     """
     told = last_clock.get() or None
-    return None if told is None else _with_closure(told, timezone.now())
+    return None if told is None else _with_closure(told, exchange_time.now() or timezone.now())
+
+
+def is_open() -> bool:
+    """Return whether the market is open, by the exchange's clock. False where nobody knows.
+
+    It asks nobody while the sweep does: a bell is heard within CLOCK_KNOWN_SECONDS_MAX, and never too early.
+    """
+    hours = clock()
+    if hours is None or not hours["isOpen"]:
+        return False
+    return hours["nextClose"] is None or (exchange_time.now() or timezone.now()) < hours["nextClose"]
+
+
+def refresh_clock() -> None:
+    """Read the exchange's clock into the shared cache, for every process. Idempotent.
+
+    Raises:
+        Unknown: The exchange gave no answer that can be trusted.
+    """
+    cache.set(CLOCK_KEY, (time.time(), gateway.clock()), CLOCK_KNOWN_SECONDS_MAX)
 
 
 def _read_clock() -> dict[str, Any]:
+    read_at, told = cache.get(CLOCK_KEY) or (0.0, {})
+    if time.time() - read_at < CLOCK_KNOWN_SECONDS_MAX:
+        return told
     if _away.is_active:
         raise Unknown("not asked: the exchange did not answer a moment ago")
     try:

@@ -71,7 +71,9 @@ class Event:
 
     @property
     def type(self) -> str:
-        """Such as `trade.in_progress`."""
+        """Such as `trade.in_progress`. What waits for the opening from the start is announced by `trade.queued`."""
+        if self.trade.status == Status.PLACED and self.trade.queued_at == self.trade.placed_at:
+            return QUEUED
         return event_type(self.trade.status)
 
 
@@ -80,7 +82,8 @@ def event_type(status: str) -> str:
     return f"trade.{status.lower().replace(' ', '_')}"
 
 
-EVENT_TYPES = tuple(map(event_type, Status.values))
+QUEUED = "trade.queued"
+EVENT_TYPES = (*map(event_type, Status.values), QUEUED)
 
 
 def now() -> Cursor:
@@ -144,8 +147,8 @@ def _event(values: dict[str, Any]) -> Event:
 
 READ = """
     SELECT asker.number::int AS number, m.xact, m.id AS change, m.at, t.id, t.customer_id, t.sequence, t.ticker, t.type,
-           t.quantity, t.idempotency_key, t.placed_at, m.to_status AS status, t.claimed_at, t.price, t.amount,
-           t.reason_code, t.settled_at, t.executed_at, t.settles_on, p.total AS holding
+           t.quantity, t.idempotency_key, t.placed_at, t.when_closed, t.queued_at, m.to_status AS status, t.claimed_at,
+           t.price, t.amount, t.reason_code, t.settled_at, t.executed_at, t.settles_on, p.total AS holding
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS asker (customer_id, xact, change, number)
     CROSS JOIN LATERAL (
         SELECT * FROM trades_statuschange

@@ -15,7 +15,7 @@ from accounts.models import Position, Token
 from exchange import gateway, market, prices
 from exchange.messages import Unknown, storable
 from trades.cancel import NoSuchTrade, cancel_trade
-from trades.models import Reason, Status, Trade, Type
+from trades.models import Reason, Status, Trade, Type, WhenClosed
 from trades.place import QUANTITY_MAX, place_trade
 from trades.search import TradeFilter, find_trades
 from web.drf import (
@@ -48,6 +48,11 @@ class PlaceTradeSerializer(StrictSerializer):
     stockTicker = TickerField(help_text="As the exchange lists it: AAPL.")
     type = WordField(Type.choices)
     quantity = WholeNumberField(min_value=1, max_value=QUANTITY_MAX, help_text="Whole shares.")
+    whenClosed = WordField(
+        WhenClosed.choices,
+        default=WhenClosed.REJECT.value,
+        help_text="If its turn comes while the market is closed: `reject` it, or `queue` it for the opening.",
+    )
 
 
 class TradeSerializer(serializers.Serializer):
@@ -62,6 +67,7 @@ class TradeSerializer(serializers.Serializer):
     price = money_field(allow_null=True, help_text="USD a share, once FILLED.")
     amount = money_field(allow_null=True, help_text="USD in all, once FILLED.")
     settledAt = moment_field(source="settled_at", allow_null=True, help_text="When it became final.")
+    whenClosed = serializers.ChoiceField(WhenClosed.choices, source="when_closed")
     collarPrice = money_field(
         source="collar_price",
         allow_null=True,
@@ -143,7 +149,14 @@ class TradesView(CustomerView):
         """Place a market order. It is PLACED when this answers, and FILLED or REJECTED soon after."""
         key = idempotency_key(request)
         asked = shared(PlaceTradeSerializer).run_validation(request.data)
-        trade, replayed = place_trade(self.customer_id, asked["stockTicker"], asked["type"], asked["quantity"], key)
+        trade, replayed = place_trade(
+            self.customer_id,
+            asked["stockTicker"],
+            asked["type"],
+            asked["quantity"],
+            key,
+            when_closed=asked["whenClosed"],
+        )
         return created(shown(trade), replayed, {"Location": f"/api/v1/trades/{trade.id}"})
 
     @extend_schema(

@@ -10,9 +10,11 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from exchange import prices
+from accounts.queries import positions_of
+from exchange import market, prices
 from trades import controls, queries
 from trades.controls import Kind, Rules, rules, set_control
+from trades.models import Type, WhenClosed
 from web.cached import Cached
 
 __all__ = ["Kind", "Rules", "rules", "set_control"]  # and everything below
@@ -20,6 +22,10 @@ __all__ = ["Kind", "Rules", "rules", "set_control"]  # and everything below
 LOAD_SECONDS_MAX = 1.0
 PRICE_SECONDS_MAX = 86_400.0  # to bound what an order is worth, an old price is better than none
 PLACED_COUNTED_MAX = 200_000  # trades; what a look at the lines reads at most
+
+
+class UnknownTicker(Exception):
+    """The exchange does not list this stock."""
 
 
 class PlacingRefused(Exception):
@@ -129,6 +135,35 @@ def check(customer_id: int, ticker: str, quantity: int) -> None:
         raise TooMuchMoney
 
 
+def check_listed(customer_id: int, ticker: str, type: str) -> None:
+    """Check that the exchange lists the stock. Shares that are held can always be offered: the exchange decides.
+
+    Raises:
+        UnknownTicker: It does not.
+    """
+    if market.is_listed(ticker):
+        return
+    if type == Type.BUY or not positions_of(customer_id).filter(ticker=ticker, quantity__gt=0).exists():
+        raise UnknownTicker(ticker)
+
+
+def check_queue(customer_id: int, when_closed: str) -> bool:
+    """Return whether a trade waits for the opening: the market is closed, and the customer asked for it.
+
+    What is queued is not counted every second, as other lines are: it costs nothing until the bell.
+
+    Raises:
+        LineTooLong: As many trades of the customer wait as may.
+    """
+    if when_closed != WhenClosed.QUEUE or market.is_open():
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute(PLACED_OF_CUSTOMER, [customer_id, settings.OPEN_TRADES_OF_A_CUSTOMER_MAX])
+        if cursor.fetchone()[0] >= settings.OPEN_TRADES_OF_A_CUSTOMER_MAX:
+            raise LineTooLong
+    return True
+
+
 def orders_a_minute_max(customer_id: int) -> int | None:
     """Return how many orders this customer may place within a minute; None where there is no limit."""
     most = rules().limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
@@ -157,10 +192,14 @@ PLACED_WITHIN_A_MINUTE = """
     SELECT FROM trades_trade
     WHERE customer_id = %s AND sequence = %s AND placed_at > statement_timestamp() - interval '1 minute'
 """
-# Reads only the index over PLACED trades, and no more of it than the limit.
+PLACED_OF_CUSTOMER = """
+    SELECT count(*) FROM (
+        SELECT FROM trades_trade WHERE customer_id = %s AND status = 'PLACED' LIMIT %s) AS placed
+"""
+# Reads only the index over PLACED trades that are not queued, and no more of it than the limit.
 FULL_LINES = """
     SELECT customer_id FROM (
-        SELECT customer_id FROM trades_trade WHERE status = 'PLACED' ORDER BY customer_id LIMIT %s
+        SELECT customer_id FROM trades_trade WHERE status = 'PLACED' AND queued_at IS NULL LIMIT %s
     ) AS placed
     GROUP BY customer_id HAVING count(*) >= %s
 """

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
+from exchange import market
 from trades.controls import rules
 from trades.models import Outcome, Reason, Report, Status, Trade, Type
 
@@ -43,6 +44,8 @@ def _explain_placed(trade: Trade, now: datetime, halted: str) -> str:
     if in_flight:
         others = f", {_count(ahead, 'other')} before it" if ahead else ""
         return f"It waits for the customer's trade in flight ({in_flight}, IN PROGRESS){others}; placed {waited} ago."
+    if trade.queued_at and not ahead and not market.is_open():
+        return f"It is queued until the market opens; placed {waited} ago."
     if halted:
         return f"No lane takes it, because {halted}; placed {waited} ago."
     if ahead:

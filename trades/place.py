@@ -5,11 +5,9 @@ from collections.abc import Sequence
 import structlog
 from django.db import IntegrityError, connection, transaction
 
-from accounts.queries import positions_of
-from exchange.market import is_listed
 from trades import checks, transitions
 from trades.lane import ring_on_commit
-from trades.models import Trade, Type
+from trades.models import Trade, WhenClosed
 from trades.transitions import Placing
 from web.batching import Batcher
 
@@ -18,23 +16,24 @@ QUANTITY_MAX = 1_000_000  # shares of one trade
 log = structlog.get_logger()
 
 
-class UnknownTicker(Exception):
-    """The exchange does not list this stock."""
-
-
 class TradeKeyReused(Exception):
     """The customer used this idempotency key before, for a trade with other terms."""
 
 
 def place_trade(
-    customer_id: int, ticker: str, type: str, quantity: int, key: str | None = None, by: str = "api"
+    customer_id: int,
+    ticker: str,
+    type: str,
+    quantity: int,
+    key: str | None = None,
+    by: str = "api",
+    when_closed: str = WhenClosed.REJECT,
 ) -> tuple[Trade, bool]:
     """Record a market order as PLACED at the end of the customer's line.
 
-    What is returned is durable. The ring that follows may get lost; then the sweep rings. Funds are checked when the
-    trade's turn comes.
+    What is returned is durable. Funds are checked when the trade's turn comes.
 
-    Idempotent: with the same key and terms, returns the first trade as it is now. Without a key, places another trade.
+    Idempotent: with the same key and terms, the first trade as it is now. Without a key, another trade is placed.
 
     Args:
         customer_id: Whose trade it is.
@@ -43,6 +42,7 @@ def place_trade(
         quantity: Whole shares, 1 to QUANTITY_MAX.
         key: The customer's idempotency key.
         by: The door, for the trade's history.
+        when_closed: What becomes of it if its turn comes while the market is closed.
 
     Returns:
         The trade, and whether it had been placed before.
@@ -50,42 +50,36 @@ def place_trade(
     Raises:
         UnknownTicker: The exchange does not list the stock.
         TradeKeyReused: The key belongs to a trade with other terms.
-        PlacingRefused: `checks.check` or `checks.check_rate` refused it.
+        PlacingRefused: A check refused it.
     """
-    if key and (before := placed_before(customer_id, key, ticker, type, quantity)):
+    if key and (before := placed_before(customer_id, key, ticker, type, quantity, when_closed)):
         return before, True
-    # Shares that are held can always be offered for sale: the exchange decides.
-    if not is_listed(ticker) and not (type == Type.SELL and _holds(customer_id, ticker)):
-        raise UnknownTicker(ticker)
+    checks.check_listed(customer_id, ticker, type)
     checks.check(customer_id, ticker, quantity)
     trade = Trade(customer_id=customer_id, ticker=ticker, type=type, quantity=quantity, idempotency_key=key)
-    rate = checks.orders_a_minute_max(customer_id)
+    trade.when_closed = when_closed
+    placing = Placing(trade, by, checks.check_queue(customer_id, when_closed))
     try:
-        _insert(Placing(trade, by), rate)
+        _insert(placing, checks.orders_a_minute_max(customer_id))
     except IntegrityError:
         if (placed := Trade.objects.filter(id=trade.id).first()) is not None:
             trade = placed  # an insert whose outcome was not heard had gone through, and was repeated
-        # The same key arrived twice at once: the other request placed the trade, and this one left no trace.
-        elif key and (before := placed_before(customer_id, key, ticker, type, quantity)):
-            return before, True
+        elif key and (before := placed_before(customer_id, key, ticker, type, quantity, when_closed)):
+            return before, True  # the same key arrived twice at once, and the other request placed the trade
         else:
             raise
     log.info("placed", trades=[str(trade.id)], customer=customer_id, by=by)
     return trade, False
 
 
-def _holds(customer_id: int, ticker: str) -> bool:
-    return positions_of(customer_id).filter(ticker=ticker, quantity__gt=0).exists()
-
-
-def placed_before(customer_id: int, key: str, ticker: str, type: str, quantity: int) -> Trade | None:
+def placed_before(customer_id: int, key: str, ticker: str, type: str, quantity: int, when_closed: str) -> Trade | None:
     """Return the trade that the customer has placed with this key, if any.
 
     Raises:
         TradeKeyReused: It has other terms.
     """
     trade = Trade.objects.filter(customer_id=customer_id, idempotency_key=key).first()
-    if trade and (trade.ticker, trade.type, trade.quantity) != (ticker, type, quantity):
+    if trade and (trade.ticker, trade.type, trade.quantity, trade.when_closed) != (ticker, type, quantity, when_closed):
         raise TradeKeyReused
     return trade
 
@@ -116,7 +110,7 @@ def insert_set(placings: Sequence[Placing]) -> list[bool]:
             raise
         log.warning("placing a set failed; each is placed alone", trades=len(placings), error=repr(error))
         return [False] * len(placings)
-    ring_on_commit({trade.customer_id for trade, _ in placings if trade.sequence})
+    ring_on_commit({trade.customer_id for trade, _, is_queued in placings if trade.sequence and not is_queued})
     return inserted
 
 
@@ -137,4 +131,4 @@ def insert_alone(placing: Placing, rate: int | None) -> None:
             raise transitions.ChangedElsewhere(f"{customer_id} has no counter, although it is locked")
         if rate is not None:
             checks.check_rate(customer_id, placing.trade.sequence, rate)
-        ring_on_commit([customer_id])
+        ring_on_commit([] if placing.is_queued else [customer_id])

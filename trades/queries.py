@@ -15,7 +15,7 @@ from trades.models import Report, Trade
 # What a turn needs to know of a trade. Reading its times as well would cost more than all of these.
 TERMS = (
     *("id", "customer_id", "sequence", "ticker", "type", "quantity", "status"),
-    *("max_price", "last_price", "collar", "price", "amount"),
+    *("when_closed", "queued_at", "max_price", "last_price", "collar", "price", "amount"),
 )
 DUE_CUSTOMERS_MAX = 100_000
 
@@ -32,7 +32,8 @@ def due_customers(rules: Rules, *, after_seconds: float = 0, limit: int = DUE_CU
     """Return the customers for whom a turn is due, the longest waiting first.
 
     A turn is due where there is a report to settle, or where nothing is in flight and the oldest PLACED trade is not
-    halted: since it was placed, or since the trade before it ended, whichever is later.
+    halted: since it was placed, or since the trade before it ended, whichever is later. Customers whose oldest PLACED
+    trade waits for the opening are left out: `queued_customers` has them.
 
     Args:
         rules: What is halted.
@@ -51,6 +52,32 @@ def due_customers(rules: Rules, *, after_seconds: float = 0, limit: int = DUE_CU
             },
         )
         return [Due(*row) for row in cursor.fetchall()]
+
+
+def queued_customers(rules: Rules, after: int, limit: int) -> tuple[list[int], list[int]]:
+    """Return the next customers, in order of id, that have trades queued for the opening.
+
+    Args:
+        rules: What is halted.
+        after: Begin after this customer; 0: with the first.
+        limit: How many customers at most.
+
+    Returns:
+        The customers, and those of them whose first trade in line could be claimed now.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            QUEUED,
+            {
+                "after": after,
+                "limit": limit,
+                "all_halted": rules.all_halted,
+                "halted_customers": list(rules.halted_customers),
+                "halted_tickers": list(rules.halted_tickers),
+            },
+        )
+        rows = cursor.fetchall()
+    return [customer_id for customer_id, _ in rows], [customer_id for customer_id, is_due in rows if is_due]
 
 
 def overdue_trades(after_seconds: int, limit: int = 100) -> list[Trade]:
@@ -81,7 +108,7 @@ DUE = """
         SELECT t.customer_id, greatest(t.placed_at, before.settled_at) AS since
         FROM trades_trade AS t
         LEFT JOIN trades_trade AS before ON before.customer_id = t.customer_id AND before.sequence = t.sequence - 1
-        WHERE t.status = 'PLACED' AND (
+        WHERE t.status = 'PLACED' AND t.queued_at IS NULL AND (
                   t.placed_at <= statement_timestamp() - make_interval(secs => %(after_seconds)s)
                   OR t.placed_at > statement_timestamp() + interval '1 minute')
           AND NOT %(all_halted)s AND t.customer_id <> ALL (%(halted_customers)s::bigint[])
@@ -98,6 +125,30 @@ DUE = """
     WHERE since <= statement_timestamp() - make_interval(secs => %(after_seconds)s)
        OR since > statement_timestamp() + interval '1 minute'
     GROUP BY customer_id ORDER BY seconds DESC LIMIT %(limit)s
+"""
+# Jumps from customer to customer in the index, so a customer with a thousand queued trades costs as much as one.
+QUEUED = """
+    WITH RECURSIVE queued AS (
+        SELECT %(after)s::bigint AS customer_id
+        UNION ALL
+        SELECT (
+            SELECT t.customer_id FROM trades_trade AS t
+            WHERE t.status = 'PLACED' AND t.queued_at IS NOT NULL AND t.customer_id > queued.customer_id
+            ORDER BY t.customer_id LIMIT 1)
+        FROM queued WHERE queued.customer_id IS NOT NULL
+    ), batch AS (
+        SELECT customer_id FROM queued WHERE customer_id > %(after)s LIMIT %(limit)s
+    )
+    SELECT batch.customer_id,
+           NOT %(all_halted)s AND batch.customer_id <> ALL (%(halted_customers)s::bigint[])
+           AND first.ticker <> ALL (%(halted_tickers)s::text[])
+           AND NOT EXISTS (
+               SELECT FROM trades_trade AS f WHERE f.customer_id = batch.customer_id AND f.status = 'IN PROGRESS')
+    FROM batch CROSS JOIN LATERAL (
+        SELECT p.ticker FROM trades_trade AS p
+        WHERE p.customer_id = batch.customer_id AND p.status = 'PLACED' ORDER BY p.sequence LIMIT 1
+    ) AS first
+    ORDER BY batch.customer_id
 """
 OVERDUE = """
     SELECT * FROM trades_trade

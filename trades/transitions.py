@@ -28,10 +28,11 @@ class ChangedElsewhere(Exception):
 
 
 class Placing(NamedTuple):
-    """A trade to insert, and the door that it came through."""
+    """A trade to insert, the door that it came through, and whether it waits for the opening."""
 
     trade: Trade
     by: str
+    is_queued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +79,17 @@ def insert_trades(placings: Sequence[Placing]) -> list[bool]:
                 [placing.trade.type for placing in placings],
                 [placing.trade.quantity for placing in placings],
                 [placing.trade.idempotency_key for placing in placings],
+                [placing.trade.when_closed for placing in placings],
+                [placing.is_queued for placing in placings],
                 [placing.by for placing in placings],
             ],
         )
         inserted = {trade_id: (sequence, placed_at) for trade_id, sequence, placed_at in cursor.fetchall()}
-    for trade, _ in placings:
+    for trade, _, is_queued in placings:
         if trade.id in inserted:
             trade.sequence, trade.placed_at = inserted[trade.id]
-    return [trade.id in inserted for trade, _ in placings]
+            trade.queued_at = trade.placed_at if is_queued else None
+    return [placing.trade.id in inserted for placing in placings]
 
 
 def lock_counter(customer_id: int) -> None:
@@ -123,6 +127,13 @@ def end(endings: Sequence[Ending], by: str) -> None:
         )
         _log_on_commit("filled", [ending.trade for ending in endings if ending.status == Status.FILLED], by)
         _log_on_commit("rejected", [ending.trade for ending in endings if ending.status == Status.REJECTED], by)
+
+
+def queue(trades: Sequence[Trade]) -> None:
+    """Let PLACED trades wait for the opening. Needs the customers' lock."""
+    if trades:
+        _execute_for_each(QUEUE, len(trades), [[trade.id for trade in trades]])
+        log.info("queued", trades=[str(trade.id) for trade in trades])
 
 
 def claim(
@@ -202,8 +213,9 @@ INSERT_TRADES = """
     WITH new AS (
         SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY place) AS nth,
                count(*) OVER (PARTITION BY customer_id) AS number
-        FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[])
-            WITH ORDINALITY AS new (id, customer_id, ticker, type, quantity, key, by, place)
+        FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::bool[],
+                    %s::text[]) WITH ORDINALITY
+            AS new (id, customer_id, ticker, type, quantity, key, when_closed, is_queued, by, place)
     ), free AS (
         SELECT c.customer_id FROM trades_tradecounter AS c JOIN accounts_customer AS p ON p.id = c.customer_id
         WHERE c.customer_id IN (SELECT customer_id FROM new)
@@ -222,8 +234,11 @@ INSERT_TRADES = """
         FROM new JOIN counter USING (customer_id)
     ), trade AS (
         INSERT INTO trades_trade
-            (id, customer_id, sequence, ticker, type, quantity, idempotency_key, placed_at, status, reason_code)
-        SELECT id, customer_id, sequence, ticker, type, quantity, key, placed_at, 'PLACED', '' FROM numbered
+            (id, customer_id, sequence, ticker, type, quantity, idempotency_key, placed_at, status, reason_code,
+             when_closed, queued_at)
+        SELECT id, customer_id, sequence, ticker, type, quantity, key, placed_at, 'PLACED', '',
+               when_closed, CASE WHEN is_queued THEN placed_at END
+        FROM numbered
         RETURNING id, sequence, placed_at
     ), history AS (
         INSERT INTO trades_statuschange (trade_id, from_status, to_status, at, reason, by, customer_id, xact)
@@ -251,6 +266,9 @@ END = """
     SELECT id, was, status, reason, %s, customer_id, GREATEST(pg_current_xact_id()::text::bigint, (
         SELECT max(xact) FROM trades_statuschange AS m WHERE m.customer_id = ended.customer_id)) FROM ended
     RETURNING trade_id
+"""
+QUEUE = """
+    UPDATE trades_trade SET queued_at = statement_timestamp() WHERE id = ANY (%s) AND status = 'PLACED' RETURNING id
 """
 CLAIM = """
     WITH terms AS (

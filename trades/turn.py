@@ -5,20 +5,18 @@ locks. A turn takes a set of customers; a set of one is the quiet case.
 """
 
 from collections.abc import Collection
-from datetime import datetime
 
 import structlog
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
 from accounts.ledger import Books, InsufficientFunds, InsufficientShares, open_books
-from exchange import gateway, prices
-from exchange.prices import LastPrices
 from trades import asking, queries, transitions
 from trades.controls import rules
 from trades.execute import execute
 from trades.hold import hold, set_hold
 from trades.lane import ring_on_commit
-from trades.models import Reason, Status, Trade, Type
+from trades.market_now import MarketNow, market_now
+from trades.models import Reason, Status, Trade, Type, WhenClosed
 from trades.settle import set_aside, settle
 from trades.transitions import Ending
 
@@ -69,34 +67,39 @@ def settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
     Returns:
         The trades that were claimed, to be handed to the exchange.
     """
-    exchange_now, last_prices = gateway.exchange_now(), prices.last_prices()
+    now = market_now()
     with transaction.atomic(durable=True):
         books = open_books(customer_ids)
-        settle(books, last_prices, by)
-        claimed = claim(books, last_prices, exchange_now, by)
+        settle(books, now.last_prices, by)
+        claimed = claim(books, now, by)
         books.write()
     return claimed
 
 
-def claim(books: Books, last_prices: LastPrices, exchange_now: datetime | None, by: str) -> list[Trade]:
+def claim(books: Books, now: MarketNow, by: str) -> list[Trade]:
     """Make each customer's oldest PLACED trade IN PROGRESS, with its hold, where nothing is in flight.
 
-    A trade that nothing can be held for is REJECTED, and the next one is tried. A halted trade waits.
+    A trade that nothing can be held for is REJECTED, and the next one is tried. A halted trade waits, and so does one
+    that asked for it while the market is closed.
     """
-    now = rules()
+    controls = rules()
     placed = queries.oldest_placed(books.customer_ids, LOOK_AHEAD)
     books.load_shares((trade.customer_id, trade.ticker) for trade in placed if trade.type == Type.SELL)
     claimed: dict[int, Trade] = {}
-    halted: set[int] = set()
+    waiting: set[int] = set()
+    queued: list[Trade] = []
     endings: list[Ending] = []
     for trade in placed:
-        if trade.customer_id in claimed or trade.customer_id in halted:
+        if trade.customer_id in claimed or trade.customer_id in waiting:
             continue
-        if now.halt(trade.customer_id, trade.ticker):
-            halted.add(trade.customer_id)
+        is_queued = trade.when_closed == WhenClosed.QUEUE and not now.is_open
+        if is_queued or controls.halt(trade.customer_id, trade.ticker):
+            waiting.add(trade.customer_id)
+            if is_queued and trade.queued_at is None:
+                queued.append(trade)
             continue
         if trade.type == Type.BUY:
-            set_hold(trade, books[trade.customer_id].available, last_prices.price(trade.ticker))
+            set_hold(trade, books[trade.customer_id].available, now.last_prices.price(trade.ticker))
         try:
             hold(books[trade.customer_id], trade)
             claimed[trade.customer_id] = trade
@@ -104,10 +107,11 @@ def claim(books: Books, last_prices: LastPrices, exchange_now: datetime | None, 
             endings.append(Ending(trade, Status.REJECTED, Reason.INSUFFICIENT_FUNDS))
         except InsufficientShares:
             endings.append(Ending(trade, Status.REJECTED, Reason.INSUFFICIENT_SHARES))
+    transitions.queue(queued)
     transitions.end(endings, by)
-    transitions.claim(list(claimed.values()), exchange_now, EXECUTE_WITHIN_SECONDS, asking.ASK_AFTER_SECONDS, by)
+    transitions.claim(list(claimed.values()), now.at, EXECUTE_WITHIN_SECONDS, asking.ASK_AFTER_SECONDS, by)
     # A customer of whom this turn saw nothing but rejections may have more trades in line.
-    ring_on_commit({ending.trade.customer_id for ending in endings} - claimed.keys() - halted)
+    ring_on_commit({ending.trade.customer_id for ending in endings} - claimed.keys() - waiting)
     return list(claimed.values())
 
 

@@ -128,10 +128,14 @@ def _only_open(rows: QuerySet[Any]) -> QuerySet[Any]:
 
 
 def _oldest_open() -> list[tuple[UUID, int]]:
-    """Ids of the oldest open trades, OPEN_MAX of each status, with their customers."""
+    """Ids of the oldest open trades, OPEN_MAX of each status and of those queued, with their customers."""
     found: list[tuple[UUID, int]] = []
-    for status in OPEN_STATUSES:
-        rows = Trade.objects.filter(status=status).order_by("placed_at" if status == Status.PLACED else "ask_at")
+    placed = Trade.objects.filter(status=Status.PLACED)
+    for rows in (
+        placed.filter(queued_at=None).order_by("placed_at"),
+        placed.exclude(queued_at=None).order_by("customer_id"),  # of which there may be a million
+        Trade.objects.filter(status=Status.IN_PROGRESS).order_by("ask_at"),
+    ):
         found += list(rows.values_list("id", "customer_id")[:OPEN_MAX])
     return found
 

@@ -70,6 +70,7 @@ class TradeTable(PageTable):
         ("amount", lambda trade: trade.amount),
         ("createdAt", lambda trade: trade.placed_at),
         ("settledAt", lambda trade: trade.settled_at),
+        ("whenClosed", lambda trade: trade.when_closed),
         ("collarPrice", lambda trade: trade.collar_price),
         ("settlesOn", lambda trade: trade.settlement_date),
     )

@@ -34,7 +34,7 @@ GROW = {
 
 PRICE = Decimal(10)
 TOKEN = "accounts_token_token_hash_key|accounts_token_token_hash_f1690503_like"  # the same column twice
-CLAIMED = "trades_trade_pkey|placed_by_age"  # by their ids, or out of those in line, of which there are few
+CLAIMED = "trades_trade_pkey|placed_not_queued"  # by their ids, or out of those in line, of which there are few
 IN_FLIGHT = "one_trade_in_flight|to_ask_about"  # both have only trades in flight
 every_type = pytest.mark.parametrize("type", Type)
 pytestmark = [pytest.mark.big, pytest.mark.django_db]
@@ -153,7 +153,7 @@ def test_reports_are_settled(customer_ids: list[int], type: Type) -> None:
 def test_the_sweep_looks_for_whoever_waits(customer_ids: list[int]) -> None:
     place(customer_ids)
     report(in_flight([customer_id + 2 for customer_id in customer_ids]))
-    check(lambda: ring_for_waiting("test"), "placed_by_age", IN_FLIGHT, "reports_waiting")
+    check(lambda: ring_for_waiting("test"), "placed_not_queued", IN_FLIGHT, "reports_waiting")
 
 
 def test_the_sweep_looks_for_what_is_out_too_long(customer_ids: list[int]) -> None:

@@ -15,10 +15,10 @@ from django.db import connection, connections, transaction
 
 from accounts import funding, ledger
 from accounts.models import Balance
-from exchange import prices
 from tests.conftest import StandInExchange
 from tests.faults.life import Case, judge, prepared, sweep_until_final, turn_that_claims
 from trades import place, queries, turn
+from trades.market_now import market_now
 from trades.models import Trade
 from trades.tasks import turn as turn_task
 
@@ -119,7 +119,7 @@ def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: py
     def slowly() -> None:
         with transaction.atomic():
             books = turn.open_books([case.customer.id])
-            claimed = turn.claim(books, prices.last_prices(), None, "slow")
+            claimed = turn.claim(books, market_now(), "slow")
             has_the_first.set()
             assert second_is_out.wait(WAIT_SECONDS_MAX)
         turn.execute(claimed)
@@ -127,7 +127,7 @@ def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: py
     def quickly() -> None:
         assert has_the_first.wait(WAIT_SECONDS_MAX)
         with transaction.atomic():
-            claimed = turn.claim(turn.open_books([case.customer.id]), prices.last_prices(), None, "quick")
+            claimed = turn.claim(turn.open_books([case.customer.id]), market_now(), "quick")
         turn.execute(claimed)
         second_is_out.set()
 

@@ -34,6 +34,7 @@ TRADE_KEYS = {
     "price",
     "amount",
     "settledAt",
+    "whenClosed",
     "collarPrice",
     "settlesOn",
 }

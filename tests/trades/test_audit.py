@@ -257,6 +257,12 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
     ("hold_was_there", trade("bought", "max_price = max_price * 1000"), BOUGHT),
     ("sent_trade_has_its_terms", trade("bought", "expires_at = NULL"), BOUGHT),
     ("hold_is_within_its_collar", trade("bought", "last_price = 1, collar = 0.05"), BOUGHT),
+    ("queued_trade_asked_for_it", trade("bought", "queued_at = placed_at"), BOUGHT),
+    (
+        "queued_trade_asked_for_it",
+        trade("bought", f"when_closed = 'queue', queued_at = claimed_at + interval '{LONGER_SECONDS} s'"),
+        BOUGHT,
+    ),
     ("sent_trade_has_its_terms", trade("sold", "max_price = 1"), {"tradeId": "sold"}),
     ("sent_trade_has_its_terms", trade("waiting", "max_price = 1"), {"tradeId": "waiting"}),
     ("posted_when_settled", posting("bought", "created_at = created_at - interval '1 year'"), BOUGHT),

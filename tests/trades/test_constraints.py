@@ -115,6 +115,8 @@ ATTEMPTS = [
     ("trade_terms_stay", change("placed", "quantity = quantity + 1")),
     ("trade_terms_stay", change("placed", "placed_at = placed_at - interval '1 s'")),
     ("trade_terms_stay", change("placed", "idempotency_key = 'another'")),
+    ("trade_terms_stay", change("placed", "when_closed = 'queue'")),
+    ("queued_trade_may_wait", change("placed", "queued_at = now()")),
     ("trade_terms_stay", change("in_flight", "quantity = quantity + 1")),
     ("sent_terms_stay", change("in_flight", "max_price = max_price - 1")),
     ("sent_terms_stay", change("in_flight", "last_price = 10, collar = 0.05")),

@@ -11,9 +11,10 @@ from tests.conftest import StandInExchange
 from tests.factories import StockFactory
 from tests.people import rung
 from trades import checks
+from trades.checks import UnknownTicker
 from trades.lane import lane_of
 from trades.models import Status, StatusChange, Trade, TradeCounter
-from trades.place import TradeKeyReused, UnknownTicker, place_trade
+from trades.place import TradeKeyReused, place_trade
 
 
 @pytest.fixture

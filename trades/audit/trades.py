@@ -203,6 +203,19 @@ RULES = (
         """,
     ),
     Rule(
+        "queued_trade_asked_for_it",
+        "Only a trade that said so waits for an opening, and not before it was placed or after it was claimed.",
+        f"""
+        SELECT customer_id AS "customerId", id AS "tradeId",
+               format('%s, placed at %s, queued at %s, claimed at %s', when_closed, placed_at, queued_at,
+               coalesce(claimed_at::text, 'no time')) AS detail
+        FROM trades_trade
+        WHERE queued_at IS NOT NULL AND (
+            when_closed <> 'queue' OR queued_at < placed_at - interval '{CLOCKS_APART_SECONDS_MAX} s'
+            OR queued_at > claimed_at + interval '{CLOCKS_APART_SECONDS_MAX} s')
+        """,
+    ),
+    Rule(
         "sent_trade_has_its_terms",
         "A trade that was sent has a time to expire, and a BUY its max_price; one that was not sent has neither.",
         """

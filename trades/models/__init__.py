@@ -16,6 +16,7 @@ from trades.models.trade import (
     Trade,
     TradeCounter,
     Type,
+    WhenClosed,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "TradeCounter",
     "TradingControl",
     "Type",
+    "WhenClosed",
 ]

@@ -34,6 +34,13 @@ class Type(models.TextChoices):
     SELL = "SELL"
 
 
+class WhenClosed(models.TextChoices):
+    """What becomes of a trade whose turn comes while the market is closed."""
+
+    REJECT = "reject", "It is sent, and the exchange rejects it."
+    QUEUE = "queue", "It waits for the next session to open."
+
+
 class Reason(models.TextChoices):
     """Why a trade was REJECTED: a code for programs and a sentence for people."""
 
@@ -94,6 +101,12 @@ class Trade(models.Model):
     idempotency_key = models.CharField(max_length=128, null=True)
     placed_at = models.DateTimeField(db_default=Now())
     status = models.CharField(max_length=11, choices=Status, default=Status.PLACED)
+    when_closed = models.CharField(
+        max_length=6, choices=WhenClosed, default=WhenClosed.REJECT, db_default=WhenClosed.REJECT
+    )
+    queued_at = models.DateTimeField(
+        null=True, help_text="Since when it waits for the opening: when it was placed, or when its turn came."
+    )
 
     max_price = models.DecimalField(**MONEY, null=True)
     last_price = models.DecimalField(**MONEY, null=True, help_text="That of the stock when a BUY was claimed, USD.")
@@ -148,6 +161,10 @@ class Trade(models.Model):
                 & Q(reason_code__in=Reason.values),
             ),
             models.CheckConstraint(
+                name="queued_trade_may_wait",
+                condition=Q(when_closed=WhenClosed.QUEUE) | Q(when_closed=WhenClosed.REJECT, queued_at=None),
+            ),
+            models.CheckConstraint(
                 name="collar_has_its_price",
                 condition=Q(last_price=None, collar=None)
                 | Q(type=Type.BUY, claimed_at__isnull=False)
@@ -156,7 +173,18 @@ class Trade(models.Model):
         ]
         indexes = [
             models.Index(name="placed_in_line", fields=["customer", "sequence"], condition=Q(status=Status.PLACED)),
-            models.Index(name="placed_by_age", fields=["placed_at"], condition=Q(status=Status.PLACED)),
+            # What waits for the opening is in another index, so that it costs nothing until then.
+            models.Index(
+                name="placed_not_queued",
+                fields=["placed_at"],
+                include=["customer"],
+                condition=Q(status=Status.PLACED, queued_at__isnull=True),
+            ),
+            models.Index(
+                name="queued_customers",
+                fields=["customer"],
+                condition=Q(status=Status.PLACED, queued_at__isnull=False),
+            ),
             models.Index(name="to_ask_about", fields=["ask_at"], condition=Q(status=Status.IN_PROGRESS)),
             # Holds rejected trades only: the back office filters all trades ever placed by reason.
             models.Index(name="rejected_by_reason", fields=["reason_code", "-id"], condition=~Q(reason_code="")),
@@ -198,6 +226,7 @@ class Trade(models.Model):
                 | pgtrigger.Q(old__ticker__df=pgtrigger.F("new__ticker"))
                 | pgtrigger.Q(old__type__df=pgtrigger.F("new__type"))
                 | pgtrigger.Q(old__quantity__df=pgtrigger.F("new__quantity"))
+                | pgtrigger.Q(old__when_closed__df=pgtrigger.F("new__when_closed"))
                 | pgtrigger.Q(old__placed_at__df=pgtrigger.F("new__placed_at"))
                 | pgtrigger.Q(old__idempotency_key__df=pgtrigger.F("new__idempotency_key")),
             ),

@@ -10,13 +10,13 @@ from django.views.decorators.http import require_GET
 
 from exchange import market, prices
 from trades import checks
-from trades.checks import PlacingRefused
+from trades.checks import PlacingRefused, UnknownTicker
 from trades.estimate import Estimate, estimate_trade
 from trades.halts import refusal
-from trades.models import Trade, Type
+from trades.models import Trade, Type, WhenClosed
 from trades.pages.stocks import stock_context, stock_or_404
 from trades.pages.tickets import TicketForm
-from trades.place import TradeKeyReused, UnknownTicker, place_trade
+from trades.place import TradeKeyReused, place_trade
 from web.current_customer import current_customer_id
 from web.sign_in import form_of, signed_in
 from web.templatetags.figures import usd
@@ -120,7 +120,13 @@ def place(request: HttpRequest, ticker: str) -> HttpResponse:
     asked = form.cleaned_data
     try:
         trade, _ = place_trade(
-            current_customer_id(request), found.ticker, asked["type"], asked["quantity"], f"page-{key}", by="pages"
+            current_customer_id(request),
+            found.ticker,
+            asked["type"],
+            asked["quantity"],
+            f"page-{key}",
+            by="pages",
+            when_closed=WhenClosed.QUEUE if request.POST.get("when_closed") == WhenClosed.QUEUE else WhenClosed.REJECT,
         )
     except UnknownTicker:
         form.add_error(None, f"The exchange no longer lists {found.ticker}.")

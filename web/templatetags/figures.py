@@ -169,6 +169,15 @@ def eastern(at: datetime | None) -> str:
 
 
 @register.filter
+def eastern_day(at: datetime | None) -> str:
+    """Format a market time with its weekday: Fri 9:30 AM ET."""
+    if at is None:
+        return ""
+    local = at.astimezone(EASTERN)
+    return f"{local:%a} {local:%I:%M %p}".replace(" 0", " ") + " ET"
+
+
+@register.filter
 def described(line: Any) -> str:
     """Describe a statement line in words: Bought 3 AAPL at $100.00."""
     return describe(line.kind, line.ticker, line.quantity, line.price)

@@ -16,8 +16,9 @@ from trades.models import NEEDS_REVIEW, Report
 EXAMPLE = "Example: manage.py status --json"
 HALTS = {Kind.HALT_ALL, Kind.HALT_CUSTOMER, Kind.HALT_TICKER}
 OPEN = """
-    SELECT status, count(*), extract(epoch FROM statement_timestamp() - min(placed_at))::int
-    FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS') GROUP BY status
+    SELECT CASE WHEN queued_at IS NULL OR status <> 'PLACED' THEN status ELSE 'QUEUED' END, count(*),
+           extract(epoch FROM statement_timestamp() - min(placed_at))::int
+    FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS') GROUP BY 1
 """
 
 
@@ -47,6 +48,7 @@ def status_now() -> dict[str, Any]:
     return {
         "placed": placed[0],
         "oldestPlaced": placed[1],
+        "queued": open_trades.get("QUEUED", (0, 0))[0],
         "inProgress": in_progress[0],
         "oldestInProgress": in_progress[1],
         "dueTurns": len(due),

@@ -12,11 +12,14 @@ from django.db import close_old_connections, connection
 from django.utils.module_loading import import_string
 
 from exchange import clock_skew, market, prices
+from trades.bell import ring_for_queued
 from trades.management.commands.lanes import NO_CALLBACK_URL
 from trades.sweep import ask_exchange, ring_for_waiting
 
 RING_EVERY_SECONDS = 1.0
 ASK_EVERY_SECONDS = 1.0
+BELL_EVERY_SECONDS = 0.25
+CLOCK_EVERY_SECONDS = 1.0
 LIST_EVERY_SECONDS = 60.0
 SKEW_EVERY_SECONDS = 5.0
 RETRY_SECONDS = 1.0
@@ -38,6 +41,8 @@ class Command(BaseCommand):
         loops = [
             (ring_for_waiting_here, RING_EVERY_SECONDS),
             (ask_exchange, ASK_EVERY_SECONDS),
+            (ring_for_queued_here, BELL_EVERY_SECONDS),
+            (market.refresh_clock, CLOCK_EVERY_SECONDS),
             (market.refresh, LIST_EVERY_SECONDS),
             (prices.refresh, prices.REFRESH_SECONDS),
             (clock_skew.measure, SKEW_EVERY_SECONDS),
@@ -54,6 +59,10 @@ class Command(BaseCommand):
 
 def ring_for_waiting_here() -> None:
     ring_for_waiting(by=settings.PROCESS_NAME)
+
+
+def ring_for_queued_here() -> None:
+    ring_for_queued(by=settings.PROCESS_NAME)
 
 
 def _repeat(work: Callable[[], Any], every_seconds: float, stop: threading.Event) -> None:

@@ -49,6 +49,8 @@ def life_of(trade: Trade) -> dict[str, Any]:
         "why": explain(trade, reports),
         "reason": trade.reason or None,
         "reasonCode": trade.reason_code or None,
+        "whenClosed": trade.when_closed,
+        "queuedAt": trade.queued_at,
         "maxPrice": trade.max_price,
         "collarPrice": trade.collar_price,
         "expiresAt": trade.expires_at,

@@ -1,0 +1,216 @@
+"""Trades that wait for the opening: in their place in line, at no cost until the bell, and then in order."""
+
+import time
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import Customer
+from exchange import market
+from feed import reader
+from tests.factories import StockFactory
+from tests.people import claim, open_account, say
+from trades import bell, checks, lane, queries
+from trades.cancel import cancel_trade
+from trades.checks import LineTooLong
+from trades.controls import Kind, rules, set_control
+from trades.explanation import explain
+from trades.models import Status, Trade, WhenClosed
+from trades.place import TradeKeyReused, place_trade
+
+pytestmark = pytest.mark.django_db
+QUEUE = WhenClosed.QUEUE
+
+
+def set_hours(*, is_open: bool, changes_at: datetime | None = None) -> None:
+    """Let every process hear from the sweep that the market is open, or closed, until a moment."""
+    following = changes_at or timezone.now() + timedelta(hours=12)
+    told = {
+        "isOpen": is_open,
+        "hours": "nyse",
+        "nextOpen": following if not is_open else following + timedelta(hours=17),
+        "nextClose": following if is_open else following + timedelta(hours=7),
+    }
+    cache.set(market.CLOCK_KEY, (time.time() + 3600, told), 3600)
+    market.forget()
+
+
+@pytest.fixture
+def closed() -> None:
+    set_hours(is_open=False)
+
+
+def queue(customer: Customer, **more: Any) -> Trade:
+    return place_trade(customer.id, "AAPL", "BUY", 1, when_closed=QUEUE, **more)[0]
+
+
+def due() -> list[int]:
+    return [each.customer_id for each in queries.due_customers(rules())]
+
+
+def rung() -> set[int]:
+    return {customer_id for each in range(16) for batch in lane.collect_rings(each) for customer_id in batch}
+
+
+@pytest.mark.usefixtures("closed")
+def test_a_queued_trade_waits_and_costs_nothing(alice: Customer) -> None:
+    trade = queue(alice)
+    trade.refresh_from_db()
+    assert (trade.status, trade.when_closed, trade.queued_at) == (Status.PLACED, "queue", trade.placed_at)
+    assert claim(alice) == []
+    assert due() == []
+    assert bell.ring_for_queued("test") == 0
+    assert explain(trade, []).startswith("It is queued until the market opens")
+
+
+@pytest.mark.usefixtures("closed")
+def test_later_trades_wait_behind_it_in_order(alice: Customer) -> None:
+    first, second, third = queue(alice), place_trade(alice.id, "AAPL", "BUY", 1)[0], queue(alice)
+    assert (claim(alice), due()) == ([], [])
+    set_hours(is_open=True)
+    for trade in (first, second, third):
+        assert claim(alice) == [trade]
+        say(trade, Status.REJECTED)
+    claim(alice)
+    assert not Trade.objects.filter(status=Status.PLACED).exists()
+
+
+@pytest.mark.usefixtures("closed")
+def test_without_the_wish_a_trade_is_sent_while_it_is_closed(alice: Customer) -> None:
+    trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
+    assert due() == [alice.id]
+    assert claim(alice) == [trade]
+
+
+@pytest.mark.usefixtures("closed")
+def test_it_can_be_cancelled_and_the_next_one_goes_on(alice: Customer) -> None:
+    trade, behind = queue(alice), place_trade(alice.id, "AAPL", "BUY", 1)[0]
+    assert cancel_trade(alice.id, trade.id, "test").reason_code == "cancelled"
+    assert due() == [alice.id]
+    assert claim(alice) == [behind]
+
+
+def test_the_bell_rings_for_the_first_in_line_once_it_is_open(alice: Customer, bob: Customer) -> None:
+    set_hours(is_open=False)
+    mine, his = queue(alice), queue(bob)
+    queue(bob)
+    assert rung() == set()
+    set_hours(is_open=True)
+    assert bell.ring_for_queued("test") == 2
+    assert rung() == {alice.id, bob.id}
+    assert set(claim(alice, bob)) == {mine, his}
+    assert bell.ring_for_queued("test") == 0, "the first of each is in flight"
+
+
+def test_the_bell_rings_in_batches_and_begins_anew() -> None:
+    set_hours(is_open=False)
+    opening = bell.Bell(customers_per_batch=3)
+    people = [open_account(f"p{number}@example.com", Decimal(1000)) for number in range(7)]
+    for person in people:
+        queue(person)
+    set_hours(is_open=True)
+    heard: list[set[int]] = []
+    for _ in range(4):
+        opening.ring("test")
+        assert opening.ring("test") == 0 or len(heard) == 2, "while a whole batch waits there is no other"
+        heard.append(rung())
+    ids = [person.id for person in people]
+    assert heard[:2] == [set(ids[:3]), set(ids[3:6])]
+    assert ids[6] in heard[2], "the last ones, and then it begins anew"
+
+
+def test_nobody_is_rung_for_who_is_halted(alice: Customer, bob: Customer) -> None:
+    set_hours(is_open=False)
+    queue(alice)
+    queue(bob)
+    set_control(Kind.HALT_CUSTOMER, True, reason="test", by=bob, customer=bob)
+    set_hours(is_open=True)
+    assert queries.queued_customers(rules(), 0, 10) == ([alice.id, bob.id], [alice.id])
+
+
+def test_a_trade_whose_turn_comes_after_the_close_is_queued_then(alice: Customer) -> None:
+    set_hours(is_open=True)
+    first, second = queue(alice), queue(alice)
+    assert (first.queued_at, second.queued_at) == (None, None)
+    assert claim(alice) == [first]
+    set_hours(is_open=False)
+    say(first, Status.REJECTED)
+    assert claim(alice) == []
+    second.refresh_from_db()
+    assert second.queued_at is not None
+    assert second.queued_at > second.placed_at
+    assert due() == []
+    set_hours(is_open=True)
+    assert claim(alice) == [second]
+
+
+def test_by_its_own_clock_it_closes_before_the_sweep_hears_of_it(alice: Customer) -> None:
+    set_hours(is_open=True, changes_at=timezone.now() - timedelta(seconds=1))
+    assert not market.is_open()
+    queue(alice)
+    assert claim(alice) == []
+
+
+def test_while_nobody_knows_the_hours_it_waits(alice: Customer, settings: Any) -> None:
+    settings.EXCHANGE_URL = "http://127.0.0.1:1"
+    market.forget()
+    queue(alice)
+    assert claim(alice) == []
+
+
+@pytest.mark.usefixtures("closed")
+def test_the_feed_announces_it(alice: Customer) -> None:
+    queue(alice)
+    place_trade(alice.id, "AAPL", "BUY", 1)
+    (events,) = reader.read([(alice.id, reader.Cursor(0, 0))], reader.Cursor(2**62, 0), 10)
+    assert [event.type for event in events][-2:] == ["trade.queued", "trade.placed"]
+
+
+@pytest.mark.usefixtures("closed")
+def test_the_same_key_with_another_wish_is_refused(alice: Customer) -> None:
+    queue(alice, key="once")
+    assert place_trade(alice.id, "AAPL", "BUY", 1, "once", when_closed=QUEUE)[1]
+    with pytest.raises(TradeKeyReused):
+        place_trade(alice.id, "AAPL", "BUY", 1, "once")
+
+
+@pytest.mark.usefixtures("closed")
+def test_a_customer_can_queue_so_many(alice: Customer, settings: Any) -> None:
+    settings.OPEN_TRADES_OF_A_CUSTOMER_MAX = 2
+    queue(alice)
+    queue(alice)
+    with pytest.raises(LineTooLong):
+        queue(alice)
+    checks.forget()
+    assert alice.id not in checks.load().full_lines, "the lines that are counted every second are those that are due"
+
+
+@pytest.mark.usefixtures("closed")
+def test_the_api_takes_and_shows_the_wish(alice: Customer, api_of: Any) -> None:
+    client: Client = api_of(alice)
+    body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+    queued = client.post("/api/v1/trades", body | {"whenClosed": "queue"}, "application/json").json()
+    assert (queued["status"], queued["whenClosed"]) == ("PLACED", "queue")
+    assert client.post("/api/v1/trades", body, "application/json").json()["whenClosed"] == "reject"
+    refused = client.post("/api/v1/trades", body | {"whenClosed": "tomorrow"}, "application/json")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "whenClosed")
+
+
+@pytest.mark.usefixtures("closed")
+def test_the_pages_ask_with_the_queue_first(alice: Customer, client: Client) -> None:
+    set_hours(is_open=False, changes_at=datetime.fromisoformat("2026-11-27T14:30:00+00:00"))
+    client.force_login(alice)
+    StockFactory.create(ticker="AAPL", name="Apple")
+    market.forget()
+    text = client.get("/stocks/AAPL/trade?type=SELL&quantity=1").content.decode()
+    assert "Queue for the open, Fri 9:30 AM ET" in text
+    assert text.index('value="queue" checked') < text.index('value="reject"')
+    terms = {"type": "SELL", "quantity": "1", "key": "k", "when_closed": "queue"}
+    trade_page = client.post("/stocks/AAPL/place", terms, follow=True).content.decode()
+    assert Trade.objects.latest("id").when_closed == "queue"
+    assert "Queued for the open" in trade_page
