@@ -57,6 +57,8 @@ def configure(sender: Celery, **_: Any) -> None:
         # The default gives up after 100 tries.
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
+        # A Valkey that has become a replica refuses each command, but keeps the connection: the worker connects anew.
+        broker_channel_error_retry=True,
         broker_connection_timeout=1,
         # The default waits for ever for a free connection.
         broker_pool_limit=10,

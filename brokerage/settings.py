@@ -16,6 +16,7 @@ from django.templatetags.static import static
 
 from brokerage import environment
 from local.environment import running
+from web import valkey
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -360,7 +361,7 @@ CACHES = {
         "BACKEND": "web.cache.BestEffortCache",
         "LOCATION": CACHE_URL,
         "KEY_PREFIX": KEY_PREFIX,
-        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": valkey.RETRY},
     }
     if CACHE_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}

@@ -25,6 +25,7 @@ from chaos.record import Record, now
 from chaos.site import Site
 from chaos.staff import NotDone, Staff
 from local.ports import LOOPBACK
+from local.postgresql import DATABASE, RUNTIME
 
 LANES = 16
 BACK_SECONDS_MAX = 20.0
@@ -233,7 +234,7 @@ class Injector:
         except psutil.Error:
             return False
         if words.startswith("postgres:"):
-            return "brokerage brokerage" in words
+            return f"{RUNTIME} {DATABASE}" in words
         return "resource_tracker" not in words
 
     # -- the network

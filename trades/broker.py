@@ -5,6 +5,7 @@ from functools import cache
 import redis
 from django.conf import settings
 
+from web import valkey
 from web.backoff import Backoff
 
 RETRY_SECONDS = 1.0  # how long a process sends no rings after the broker failed
@@ -25,7 +26,7 @@ def broker() -> redis.Redis:
 
 @cache
 def _connect(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1, health_check_interval=5)
+    return valkey.client(url, 1, health_check_interval=5)
 
 
 def forget_broker() -> None:

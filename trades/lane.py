@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import redis
 import structlog
 from celery import current_app
 from django.conf import settings
@@ -154,6 +155,15 @@ def _pop_customers(lane: int, collected: int) -> tuple[set[int], int]:
 
 
 def _send_message(lane: int, **more: Any) -> None:
+    try:
+        _publish(lane, **more)
+    except redis.ReadOnlyError:  # the connections are kept ones, to a primary that has become a replica
+        current_app.amqp.producer_pool.force_close_all(close_pool=False)
+        current_app.pool.force_close_all(close_pool=False)
+        _publish(lane, **more)
+
+
+def _publish(lane: int, **more: Any) -> None:
     # When RabbitMQ has closed a connection, the first use notices it; each further try opens another, to the next node.
     current_app.send_task(
         "trades.turn",

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import redis
 import structlog
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from web import valkey
 from web.authentication import Grant
 from web.backoff import Backoff
 
@@ -159,10 +158,5 @@ def _store() -> redis.Redis:
     global _client
     with _client_lock:
         if _client is None:
-            _client = redis.Redis.from_url(
-                settings.CACHE_URL,
-                socket_timeout=STORE_SECONDS_MAX,
-                socket_connect_timeout=STORE_SECONDS_MAX,
-                retry=Retry(NoBackoff(), 0),
-            )
+            _client = valkey.client(settings.CACHE_URL, STORE_SECONDS_MAX)
     return _client

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 
+from brokerage.database.failures import GIVE_UP
 from tests.people import open_account
 from trades.models import Trade
 from trades.place import place_trade
@@ -161,6 +162,32 @@ def test_other_errors_keep_the_session(table: str) -> None:
             cursor.execute("SELECT pg_sleep(1)")
         cursor.execute("RESET statement_timeout")
     assert connection.connection is session
+
+
+# Every class of error after which a session is of no more use, with one that a server raises.
+GIVEN_UP = ["08006", "0A000", "25006", "25P03", "25P04", "26000", "40003", "42P05", "57P01", "58030", "XX000"]
+KEPT = ["22P02", "23505", "25P02", "40001", "40P01", "53100", "53300", "55P03", "57014", "P0001"]
+
+
+def fail_with(state: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"DO $$ BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = '{state}'; END $$")
+
+
+def test_each_class_of_errors_has_its_row() -> None:
+    assert {given_up for given_up in GIVE_UP if any(state.startswith(given_up) for state in GIVEN_UP)} == set(GIVE_UP)
+
+
+@pytest.mark.parametrize("state", [*GIVEN_UP, *KEPT])
+def test_a_session_is_given_up_after_these_errors_and_no_others(table: str, state: str) -> None:
+    for _ in range(OFTEN):
+        insert("before")
+    session = connection.connection
+    with pytest.raises(DatabaseError), transaction.atomic(durable=True):
+        fail_with(state)
+    assert (connection.connection is not session) == (state in GIVEN_UP)
+    for _ in range(OFTEN):
+        assert insert("after") == "after"
 
 
 def test_an_operator_may_widen_a_column_while_customers_place_and_lanes_work(

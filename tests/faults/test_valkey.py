@@ -1,0 +1,169 @@
+"""What a Valkey goes through leaves no process with a connection that can no longer work: none has to be restarted."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from celery import current_app
+from django.conf import settings
+
+from trades import lane
+from trades.broker import broker, forget_broker
+from web import rate_limits
+from web.cache import BestEffortCache
+
+BACK_SECONDS_MAX = 5.0
+COMMAND = re.compile(rb"(?:^|\r\n)\*\d+\r\n")
+
+# What a server says, and whether a connection that is kept can work again later.
+STATES = {
+    "READONLY You can't write against a read only replica.": False,
+    "LOADING Valkey is loading the dataset in memory": True,
+    "BUSY Valkey is busy running a script.": True,
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.": True,
+    "MISCONF Valkey is configured to save RDB snapshots, but it's currently unable to persist to disk.": True,
+    "OOM command not allowed when used memory > 'maxmemory'.": True,
+    "NOREPLICAS Not enough good replicas to write.": True,
+}
+
+
+class Switch:
+    """Stands before a Valkey. While it is down, it answers each command of a connection that is open with an error."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._error: bytes | None = None
+        self._stays = False
+        self._generation = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def fail(self, error: str, *, passes: bool) -> None:
+        """Answer with this error; connections that are open now do for ever unless it `passes`."""
+        self._error, self._stays = f"-{error}\r\n".encode(), not passes
+
+    def recover(self) -> None:
+        """From now on, new connections work; those that are open do if the error was one that passes."""
+        self._generation += 1
+        if not self._stays:
+            self._error = None
+
+    def close(self) -> None:
+        """End everything: what is still open is closed on this side."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for end in self._open:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+        for end in self._open:
+            end.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+                self._open += [client, server]
+                for pair in ((client, server, True), (server, client, False)):
+                    self._threads.append(
+                        threading.Thread(target=self._pass_on, args=(*pair, self._generation), daemon=True)
+                    )
+                    self._threads[-1].start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, of_client: bool, generation: int) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if of_client and self._error and generation == 0:
+                    source.sendall(self._error * len(COMMAND.findall(data)))
+                else:
+                    sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
+    """All that this process says to Valkey goes through it."""
+    url = urlsplit(settings.BROKER_URL)
+    switch = Switch((str(url.hostname), int(url.port or 6379)))
+    changed = url._replace(netloc=f"{url.netloc.rpartition('@')[0]}@127.0.0.1:{switch.port}").geturl()
+    for name in ("BROKER_URL", "CACHE_URL"):
+        monkeypatch.setattr(settings, name, changed)
+    monkeypatch.setattr(current_app.conf, "broker_url", changed)
+    monkeypatch.setattr(rate_limits, "_client", None)
+    _connect_anew()
+    yield switch
+    monkeypatch.undo()
+    _connect_anew()
+    switch.close()
+
+
+def _connect_anew() -> None:
+    forget_broker()
+    current_app._after_fork()  # type: ignore[attr-defined]
+    rate_limits._backoff.stop()
+
+
+def rings() -> bool:
+    for number in range(settings.LANES):
+        broker().delete(lane._bell(number))  # so that each ring needs a message too
+    return lane.ring([1, 2, 3])
+
+
+def counts(key: str = "counted") -> bool:
+    return rate_limits._add_in_store(key, 1, 60) is not None
+
+
+def remembers() -> bool:
+    cache = cache_through_the_switch()
+    value = str(time.monotonic())
+    cache.set("kept", value)
+    return cache.get("kept") == value
+
+
+_caches: dict[str, BestEffortCache] = {}
+
+
+def cache_through_the_switch() -> BestEffortCache:
+    options: dict[str, Any] = settings.CACHES["default"]
+    if settings.CACHE_URL not in _caches:
+        _caches[settings.CACHE_URL] = BestEffortCache(settings.CACHE_URL, options)
+    return _caches[settings.CACHE_URL]
+
+
+@pytest.mark.parametrize("error", STATES, ids=lambda error: error.split()[0])
+@pytest.mark.parametrize("use", [rings, counts, remembers])
+def test_what_a_server_could_not_do_for_a_time_is_done_afterwards_without_a_restart(
+    switch: Switch, use: Callable[[], bool], error: str
+) -> None:
+    assert use()
+    switch.fail(error, passes=STATES[error])
+    with suppress(redis.RedisError):
+        assert not use()
+    switch.recover()
+    deadline = time.monotonic() + BACK_SECONDS_MAX
+    while not _works(use):
+        assert time.monotonic() < deadline, f"{error}: not back"
+        time.sleep(0.1)
+
+
+def _works(use: Callable[[], bool]) -> bool:
+    try:
+        return use()
+    except redis.RedisError:
+        return False
