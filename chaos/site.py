@@ -127,7 +127,7 @@ class Site:
                 (self.root / path.name).symlink_to(path)
         for name in CLOCKS:
             self.clock(name).write_text("+0\n")
-        library = _faketime()
+        library = faketime()
         wrapper = self.folder / "with-clock"
         wrapper.write_text(
             "#!/bin/sh\n"
@@ -175,7 +175,8 @@ def _with_port(url: str, port: int) -> str:
     return urlunsplit(parts._replace(netloc=f"{credentials}@{LOOPBACK}:{port}"))
 
 
-def _faketime() -> Path:
+def faketime() -> Path:
+    """Return the library that gives a process a clock of its own, when it is preloaded."""
     found = find_spec("libfaketime")
     if found is None or not found.submodule_search_locations:
         raise RuntimeError("libfaketime is not installed: make install")

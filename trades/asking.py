@@ -43,11 +43,12 @@ def ask_at_once(trade_ids: Sequence[UUID]) -> None:
             cursor.execute(ASK_AT_ONCE, [list(trade_ids)])
 
 
-# A time far ahead was set by another clock, before a failover, and counts as due.
+# A time that is further ahead than any pause is long was set by another clock, before a failover: it counts as due.
 DUE = """
     SELECT id FROM trades_trade
     WHERE status = 'IN PROGRESS'
-      AND (ask_at <= statement_timestamp() OR ask_at > statement_timestamp() + interval '1 minute')
+      AND (ask_at <= statement_timestamp()
+           OR ask_at > statement_timestamp() + make_interval(secs => %(ask_after_max)s + 1))
     ORDER BY unanswered, ask_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 """
 ONE = "SELECT id FROM trades_trade WHERE status = 'IN PROGRESS' AND id = %(trade_id)s"

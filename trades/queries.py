@@ -100,7 +100,7 @@ def trades_with_terms(trade_ids: Iterable[UUID | None]) -> dict[UUID | None, Tra
     return {trade.id: trade for trade in Trade.objects.filter(id__any_of=trade_ids).only(*TERMS)}
 
 
-# A time far ahead was written by another clock, before a failover, and counts as due.
+# A time ahead of the clock was written by another one, before a failover, and counts as due.
 # The first in line is the one without a PLACED trade before it. A report on a PLACED trade waits for the claim (see
 # trades.settle), so the trade itself is what is due.
 DUE = """
@@ -110,7 +110,7 @@ DUE = """
         LEFT JOIN trades_trade AS before ON before.customer_id = t.customer_id AND before.sequence = t.sequence - 1
         WHERE t.status = 'PLACED' AND t.queued_at IS NULL AND (
                   t.placed_at <= statement_timestamp() - make_interval(secs => %(after_seconds)s)
-                  OR t.placed_at > statement_timestamp() + interval '1 minute')
+                  OR t.placed_at > statement_timestamp() + interval '1 second')
           AND NOT %(all_halted)s AND t.customer_id <> ALL (%(halted_customers)s::bigint[])
           AND t.ticker <> ALL (%(halted_tickers)s::text[])
           AND NOT EXISTS (
@@ -123,7 +123,7 @@ DUE = """
         WHERE r.outcome = 'waiting' AND t.status <> 'PLACED'
     ) AS due
     WHERE since <= statement_timestamp() - make_interval(secs => %(after_seconds)s)
-       OR since > statement_timestamp() + interval '1 minute'
+       OR since > statement_timestamp() + interval '1 second'
     GROUP BY customer_id ORDER BY seconds DESC LIMIT %(limit)s
 """
 # Jumps from customer to customer in the index, so a customer with a thousand queued trades costs as much as one.

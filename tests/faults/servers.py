@@ -27,8 +27,14 @@ START_SECONDS_MAX = 60.0
 class Pair:
     """A primary and, where it is asked for, its standby, which streams from it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
+        """
+        Args:
+            folder: Where its data is.
+            environment: What its servers have besides this process's environment.
+        """
         self.folder = Folder(folder)
+        self._environment = {**os.environ, **(environment or {})}
         self.keys = self.folder.keys()
         self.primary = PostgreSQL(self.folder, self.keys, ports.choose(), fsync=False)
         self.standby_port = ports.choose(avoid=[self.primary.port])
@@ -108,7 +114,9 @@ class Pair:
         command += [word for setting in settings for word in ("-c", setting)]
         with open(self.folder.logs / f"{data.name}.log", "ab") as log:
             self._running.append(
-                subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, **self._user())
+                subprocess.Popen(
+                    command, stdout=log, stderr=log, start_new_session=True, env=self._environment, **self._user()
+                )
             )
 
     def _user(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import io
 import time
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -49,6 +50,24 @@ def test_reports_that_need_a_person(alice: Customer, bob: Customer) -> None:
     cases.close(Case.objects.get(kind="contradicts").id, bob, "By phone.")
     schedule.find_cases()
     assert kinds() == ["breaks_terms", "malformed", "unknown_here"]
+
+
+POISON = ["\ud800", "\x00", "half a character: \ud800", "x" * 10_000, {"\ud800": ["\x00"]}, 10**400]
+
+
+@pytest.mark.parametrize("poison", POISON, ids=range(len(POISON)))
+def test_what_somebody_else_wrote_stops_no_search(alice: Customer, poison: Any) -> None:
+    """A report with text that PostgreSQL refuses is one exception; those that come after it are found too."""
+    final = Trade.objects.get()
+    say(final, Status.REJECTED, reason=poison)  # it was FILLED
+    store_reports([word(final, Status.REJECTED) | {"price": poison, "quantity": poison}], Report.Source.CALLBACK)
+    claim(alice)
+    say(final, Status.REJECTED, reason="another word")
+    claim(alice)
+    hook, _ = subscriptions.create(alice.id, "https://example.com/hook")
+    Delivery.objects.create(webhook=hook, event_id="1", type="x", body="{}", next_at=None, answer="500")
+    schedule.find_cases()
+    assert kinds() == ["contradicts", "contradicts", "malformed", "webhook"]
 
 
 def test_a_closed_exception_opens_again_when_it_is_true_again(alice: Customer, bob: Customer) -> None:
@@ -116,6 +135,36 @@ def test_both_sides_agree(carol: Customer, only_ours) -> None:
     found = reconcile()
     assert (found.orders, found.fills, found.tickers, found.breaks) == (1, 1, 1, 0)
     assert kinds() == []
+
+
+TIMES = [
+    "yesterday",
+    "",
+    5,
+    None,
+    "2026-02-30T00:00:00Z",
+    "9999-12-31T23:59:59-23:59",
+    "0001-01-01T00:00:00+23:59",
+    "\ud800",
+    [],
+]
+
+
+@pytest.mark.parametrize("executed_at", TIMES, ids=range(len(TIMES)))
+def test_a_time_that_makes_no_sense_stops_no_reconciliation(
+    carol: Customer, only_ours, executed_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(carol, only_ours)
+    sent(carol, only_ours)
+    history = gateway.history
+
+    def changed(after: int, limit: int) -> Any:
+        rows, following = history(after, limit)
+        return [rows[0] | {"executedAt": executed_at, "reason": "\ud800"}, *rows[1:]], following
+
+    monkeypatch.setattr("office.reconcile.gateway.history", changed)
+    found = reconcile()
+    assert (found.orders, found.fills, found.breaks) == (2, 2, 0)
 
 
 def past_the_triggers(statement: str, parameters: list) -> None:

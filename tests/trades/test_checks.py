@@ -210,6 +210,25 @@ def test_a_line_that_is_full_and_a_backlog_that_is(
     place(bob)
 
 
+def test_customers_with_long_lines_lock_no_newcomer_out(bob: Customer, exchange: StandInExchange, limits: Any) -> None:
+    """52 customers with as many trades as they may have: each waits behind its own, and keeps nobody else waiting."""
+    limits.OPEN_TRADES_OF_A_CUSTOMER_MAX, limits.OPEN_TRADES_MAX = 10, 500
+    crowd = [open_account(f"crowd-{number}@example.com", Decimal(100_000)) for number in range(52)]
+    for customer in crowd:
+        place(customer)
+    assert len(claim(*crowd)) == 52
+    for customer in crowd:
+        for _ in range(10):
+            place(customer)
+    checks.forget()
+    assert Trade.objects.filter(status=Status.PLACED).count() == 520
+    for _ in range(10):
+        place(bob)
+        checks.forget()
+    with pytest.raises(checks.LineTooLong):
+        place(bob)
+
+
 def test_the_load_is_looked_at_once_a_second_whatever_comes(
     alice: Customer, exchange: StandInExchange, django_assert_num_queries: Any
 ) -> None:
