@@ -1,8 +1,10 @@
-"""This process's connection to the broker, where it is Valkey, and how long it is left alone after it failed."""
+"""This process's connections to the broker, and how long it is left alone after it failed."""
 
 from functools import cache
+from typing import Any
 
 import redis
+from celery import current_app
 from django.conf import settings
 
 from web import valkey
@@ -27,6 +29,32 @@ def broker() -> redis.Redis:
 @cache
 def _connect(url: str) -> redis.Redis:
     return valkey.client(url, 1, health_check_interval=5)
+
+
+def publish(task: str, queue: str, **arguments: Any) -> None:
+    """Put a message for a task into a queue, once; with RabbitMQ, by way of each node until one takes it.
+
+    Raises:
+        Exception: The broker failed; clients raise all kinds of errors.
+    """
+    try:
+        _send(task, queue, arguments)
+    except redis.ReadOnlyError:  # kept connections, to a primary that has become a replica
+        current_app.amqp.producer_pool.force_close_all(close_pool=False)
+        current_app.pool.force_close_all(close_pool=False)
+        _send(task, queue, arguments)
+
+
+def _send(task: str, queue: str, arguments: dict[str, Any]) -> None:
+    # When RabbitMQ has closed a connection, the first use notices it; each further try opens another, to the next node.
+    tries = len(settings.BROKER_URLS)
+    current_app.send_task(
+        task,
+        kwargs=arguments,
+        queue=queue,
+        retry=settings.BROKER_IS_RABBITMQ,
+        retry_policy={"max_retries": tries, "interval_start": 0, "interval_step": 0, "interval_max": 0},
+    )
 
 
 def forget_broker() -> None:

@@ -15,13 +15,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import redis
 import structlog
-from celery import current_app
 from django.conf import settings
 from django.db import transaction
 
-from trades.broker import broker, broker_backoff
+from trades.broker import broker, broker_backoff, publish
 
 CUSTOMERS_PER_TURN_MAX = 100  # as many as one Execute carries
 BELL_SECONDS_MAX = 2  # after a lost message a lane stays silent no longer than this
@@ -155,28 +153,7 @@ def _pop_customers(lane: int, collected: int) -> tuple[set[int], int]:
 
 
 def _send_message(lane: int, **more: Any) -> None:
-    try:
-        _publish(lane, **more)
-    except redis.ReadOnlyError:  # the connections are kept ones, to a primary that has become a replica
-        current_app.amqp.producer_pool.force_close_all(close_pool=False)
-        current_app.pool.force_close_all(close_pool=False)
-        _publish(lane, **more)
-
-
-def _publish(lane: int, **more: Any) -> None:
-    # When RabbitMQ has closed a connection, the first use notices it; each further try opens another, to the next node.
-    current_app.send_task(
-        "trades.turn",
-        kwargs={"lane": lane, **more},
-        queue=queue_name(lane),
-        retry=settings.BROKER_IS_RABBITMQ,
-        retry_policy={
-            "max_retries": len(settings.BROKER_URLS),
-            "interval_start": 0,
-            "interval_step": 0,
-            "interval_max": 0,
-        },
-    )
+    publish("trades.turn", queue_name(lane), lane=lane, **more)
 
 
 # One call however many lanes are rung; a pipeline of as many commands costs four times as much. Returns the lanes whose
