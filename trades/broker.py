@@ -40,8 +40,8 @@ def publish(task: str, queue: str, **arguments: Any) -> None:
     try:
         _send(task, queue, arguments)
     except redis.ReadOnlyError:  # kept connections, to a primary that has become a replica
-        current_app.amqp.producer_pool.force_close_all(close_pool=False)
-        current_app.pool.force_close_all(close_pool=False)
+        current_app.amqp.producer_pool.force_close_all(close_pool=False)  # type: ignore[attr-defined]
+        current_app.pool.force_close_all(close_pool=False)  # type: ignore[attr-defined]
         _send(task, queue, arguments)
 
 

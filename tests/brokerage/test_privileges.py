@@ -93,7 +93,7 @@ REFUSED_STATEMENTS = [
 
 def test_the_processes_own_nothing_and_become_nobody_else(runtime: psycopg.Connection[Any]) -> None:
     for statement in REFUSED_STATEMENTS:
-        with pytest.raises(REFUSED):
+        with pytest.raises((REFUSED, psycopg.errors.RaiseException)):
             runtime.execute(statement)
 
 
@@ -150,7 +150,7 @@ def test_every_model_is_read_and_written(runtime: psycopg.Connection[Any]) -> No
 
 def test_what_triggers_refuse_is_known() -> None:
     refused = refused_operations()
-    assert refused["accounts_posting"] == {"UPDATE", "DELETE"}
+    assert refused["accounts_transfer"] == {"UPDATE", "DELETE"}
     assert refused["office_auditentry"] == {"UPDATE", "DELETE"}
     assert refused["trades_report"] == {"DELETE"}  # UPDATE is refused of some columns alone
     assert refused["trades_trade"] == {"DELETE"}
