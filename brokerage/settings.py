@@ -43,6 +43,7 @@ CSRF_FAILURE_VIEW = "brokerage.errors.expired_form"
 TOKEN_STORE = "accounts.tokens"  # noqa: S105 — a module
 PROBLEMS = "brokerage.errors.TABLE"
 PERSONAL_DATA = [f"{app}.personal_data" for app in ("accounts", "trades", "webhooks", "alpaca_api")]
+SETTLEMENT_DATE = "exchange.calendar.settlement_date"  # of a trade date; for the postings of the past
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # True where a balancer ends TLS in front of `web`: cookies, redirects and HSTS then insist on it.
 TLS = environment.switch("TLS")

@@ -114,6 +114,8 @@ class Run:
         if self._manages:
             with self._step("Database migrated"):
                 self._manage("migrate", "--noinput")
+            with self._step("Lots of older trades built"):
+                self._manage("build_lots")
         if static is not None:
             with self._step("Static files collected"):
                 self._finish(static, "collectstatic")
