@@ -7,8 +7,10 @@ from allauth.core import context as allauth_context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.db import transaction
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 
 from accounts.customers import open_account
 from accounts.models import Customer
@@ -30,6 +32,17 @@ class Adapter(DefaultAccountAdapter):
             check_attempt(email, self.get_client_ip(request))
         except TooManyAttempts:
             raise self.validation_error("too_many_login_attempts") from None
+
+    def render_mail(
+        self, template_prefix: str, email: Any, context: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> EmailMessage:
+        """Render a mail as text, and the same text as HTML."""
+        made = super().render_mail(template_prefix, email, context, headers)
+        if isinstance(made, EmailMultiAlternatives) and not made.alternatives:
+            paragraphs = [part for part in str(made.body).split("\n\n") if part.strip()]
+            shown = {"paragraphs": paragraphs, "support_email": settings.SUPPORT_EMAIL}
+            made.attach_alternative(render_to_string("mails/letter.html", shown), "text/html")
+        return made
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send a mail in the name of the brokerage, whether or not a request is under way."""

@@ -4,11 +4,13 @@ from decimal import Decimal
 
 from django.db import IntegrityError, transaction
 
+from accounts import notices
 from accounts.closing import is_closed
 from accounts.freezes import WithdrawalsFrozen, is_frozen
 from accounts.ledger import Account, BalanceTooLarge, InsufficientFunds, open_books
 from accounts.models import Posting, Transfer
 from accounts.settlement import UnsettledFunds
+from web.templatetags.figures import usd
 
 __all__ = [
     "AccountClosed",
@@ -80,6 +82,7 @@ def _transfer(
             transfer = Transfer(customer_id=customer_id, type=type, amount=amount, idempotency_key=key)
             books[customer_id].move_cash(type, transfer.id, change)
             transfer.save(force_insert=True)
+            _note(transfer)
             books.write()
     except IntegrityError:
         # The same key came in twice at once, and the other request made the transfer.
@@ -107,3 +110,15 @@ def _find(customer_id: int, type: Transfer.Type, amount: Decimal, key: str) -> P
     if (transfer.type, transfer.amount) != (type, amount):
         raise TransferKeyReused
     return Posting.objects.get(cause=transfer.id)
+
+
+def _note(transfer: Transfer) -> None:
+    is_deposit = transfer.type == Transfer.Type.DEPOSIT
+    amount = usd(transfer.amount)
+    notices.enter(
+        transfer.customer_id,
+        notices.Kind.TRANSFERS,
+        transfer.id,
+        f"{'Deposit' if is_deposit else 'Withdrawal'} of {amount}",
+        f"{amount} {'arrived from' if is_deposit else 'went to'} the stand-in bank.",
+    )

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
+from allauth.usersessions.models import UserSession
 from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib import messages
@@ -42,9 +43,10 @@ MAIL_IS_KEPT = "filebased"  # the backend that writes messages to files
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """For every page: `theme`, and where mail is found while no mail server is set."""
+    """For every page: `theme`, whom to write to, and where mail is found while no mail server is set."""
     return {
         "theme": getattr(getattr(request, "user", None), "theme", "system"),
+        "support_email": settings.SUPPORT_EMAIL,
         "mail_folder": getattr(settings, "EMAIL_FILE_PATH", None) if MAIL_IS_KEPT in settings.EMAIL_BACKEND else None,
     }
 
@@ -284,6 +286,16 @@ def stream_ticket(request: HttpRequest) -> HttpResponse:
     if ticket is None:
         return JsonResponse({}, status=503)
     return JsonResponse({"address": f"{settings.STREAM_URL}/pages/stream?{urlencode({'ticket': ticket})}"})
+
+
+@form_of(page_at("usersessions_list"))
+def end_session(request: HttpRequest, session_id: int) -> HttpResponse:
+    """End one of the customer's sessions at once."""
+    session = UserSession.objects.filter(user_id=current_customer_id(request), pk=session_id).first()
+    if session is not None:
+        session.end()
+        messages.success(request, "The session has ended.")
+    return redirect("usersessions_list")
 
 
 class Sessions(ListUserSessionsView):

@@ -23,7 +23,18 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts import tokens
-from accounts.models import Adjustment, Customer, Lot, LotClosing, Position, Posting, SignIn, Token, Transfer, Watchlist
+from accounts.models import (
+    Adjustment,
+    Customer,
+    MutedNotice,
+    Notice,
+    Position,
+    Posting,
+    SignIn,
+    Token,
+    Transfer,
+    Watchlist,
+)
 
 ROWS_A_PART = 5_000  # of each section: a part is made within a request
 ERASED_ADDRESS = "erased-{}@erased.invalid"  # .invalid: never delivered (RFC 2606)
@@ -106,19 +117,17 @@ def sections(customer_id: int) -> Mapping[str, Section]:
         .values("id", "name", "scopes", "created_at", "expires_at", "last_used_at"),
         "watchlists": Watchlist.objects.filter(**mine).order_by("pk").values("name", "tickers", "created_at"),
         "positions": Position.objects.filter(**mine).order_by("pk").values("ticker", "quantity", "held", "cost"),
-        "lots": Lot.objects.filter(**mine)
-        .order_by("pk")
-        .values("ticker", "cause", "acquired_on", "quantity", "cost", "remaining", "remaining_cost"),
-        "gains": LotClosing.objects.filter(**mine)
-        .order_by("pk")
-        .values("ticker", "cause", "acquired_on", "closed_on", "quantity", "cost", "proceeds", "gain"),
         "transfers": Transfer.objects.filter(**mine).order_by("pk").values("id", "type", "amount", "created_at"),
         "adjustments": Adjustment.objects.filter(**mine)
         .order_by("pk")
         .values("id", "ticker", "change", "price", "reason_code", "asked_at", "approved"),
+        "notices": Notice.objects.filter(**mine)
+        .order_by("pk")
+        .values("created_at", "kind", "title", "text", "sent_at"),
+        "mutedNotices": MutedNotice.objects.filter(**mine).order_by("pk").values("kind"),
         "postings": Posting.objects.filter(**mine)
         .order_by("pk")
-        .values("id", "created_at", "ticker", "kind", "cause", "change", "total", "price", "settles_on"),
+        .values("id", "created_at", "ticker", "kind", "cause", "change", "total", "price"),
     }
 
 
@@ -140,4 +149,6 @@ def erase(customer_id: int) -> None:
     Authenticator.objects.filter(user_id=customer_id).delete()
     UserSession.objects.filter(user_id=customer_id).delete()
     Watchlist.objects.filter(customer_id=customer_id).delete()
+    Notice.objects.filter(customer_id=customer_id).delete()
+    MutedNotice.objects.filter(customer_id=customer_id).delete()
     tokens.end_all(customer_id)

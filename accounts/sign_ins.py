@@ -21,7 +21,9 @@ from django.dispatch import Signal
 from django.http import HttpRequest
 from django.utils import timezone
 
+from accounts import notices
 from accounts.models import SIGN_INS_KEPT_DAYS, Customer, SignIn, normal_email
+from web.templatetags.figures import device as device_name
 
 DEVICE_LENGTH_MAX = 300
 log = structlog.get_logger()
@@ -63,7 +65,22 @@ def connect() -> None:
     post_delete.connect(_session_ended, sender=UserSession, dispatch_uid="sign_ins")
 
 
+def _note_new_device(request: HttpRequest, user: Any) -> None:
+    """Tell a customer who has signed in before that a device has that never did."""
+    device = _plain(request.META.get("HTTP_USER_AGENT", ""))
+    before = SignIn.objects.filter(customer=user, kind=SignIn.Kind.IN)
+    if device and before.exists() and not before.filter(device=device).exists():
+        notices.enter(
+            user.pk,
+            notices.Kind.SECURITY,
+            f"device {_name(device)}",
+            "A new device signed in to your account",
+            f"{device_name(device)} signed in to your account from {address_of(request) or 'an unknown address'}.",
+        )
+
+
 def _signed_in(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
+    _note_new_device(request, user)
     given = any(record.get("method") == "mfa" for record in get_authentication_records(request, user))
     _keep(SignIn.Kind.IN, user, request, second_factor=given, session=_name(request.session.session_key))
 

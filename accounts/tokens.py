@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts import notices
 from accounts.models import Customer, Token
 
 TOKEN_PREFIX = "brk_"  # noqa: S105 — lets leak scanners recognize our tokens
@@ -50,6 +51,13 @@ def issue(customer: Customer, name: str, scopes: list[str] | None = None, expire
         secret_hash=_hash(secret_key),
         scopes=scopes if scopes is not None else list(Token.Scope.values),
         expires_at=expires_at,
+    )
+    notices.enter(
+        customer.pk,
+        notices.Kind.SECURITY,
+        grant.id,
+        f"New API token “{name}”",
+        f"An API token named “{name}” was created. It may: {', '.join(grant.scopes) or 'nothing'}.",
     )
     return Issued(grant, token, key_id, secret_key)
 

@@ -1,0 +1,118 @@
+"""What is mailed: each once, in our voice, and only what the customer wants."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import time_machine
+from django.core import mail
+from django.core.mail import EmailMultiAlternatives
+from django.core.mail.backends.locmem import EmailBackend
+from django.test import Client
+
+from accounts import notice_mail, notices, statement_notices, tokens
+from accounts.customers import create_customer
+from accounts.funding import deposit
+from accounts.models import Customer
+from accounts.notice_models import Notice
+from tests.people import claim, receive_shares, say
+from trades import notices as trade_notices
+from trades.models import Status
+from trades.place import place_trade
+
+PASSWORD = "copper lantern drifts 41"
+PageOf = Callable[[Customer], Client]
+
+
+def mailed(*, at_once: bool = True) -> list[EmailMultiAlternatives]:
+    """What is mailed now."""
+    mail.outbox.clear()
+    if at_once:
+        Notice.objects.filter(sent_at=None).update(due_at=datetime(2026, 1, 1, tzinfo=UTC))
+    notice_mail.send_notices()
+    return [message for message in mail.outbox if isinstance(message, EmailMultiAlternatives)]
+
+
+@pytest.fixture
+def carol(bob: Customer) -> Customer:
+    """Bob, of whom everything up to now has been told."""
+    trade_notices.enter_notices()
+    mailed()
+    return bob
+
+
+def test_a_transfer_is_mailed_once_in_plain_text_and_html(carol: Customer) -> None:
+    deposit(carol.id, Decimal("250.5"))
+    (message,) = mailed()
+    assert (message.subject, message.to) == ("Deposit of $250.50", [carol.email])
+    assert "$250.50 arrived from the stand-in bank." in str(message.body)
+    assert "switch off" in str(message.body)
+    (html,) = message.alternatives
+    assert "$250.50 arrived" in str(html[0])
+    assert mailed() == []
+
+
+def test_trades_that_end_together_come_in_one_mail(carol: Customer) -> None:
+    receive_shares(carol, "KO", 2, Decimal("58.02"))
+    refused, _ = place_trade(carol.id, "KO", "BUY", 3)
+    claim(carol)
+    say(refused, Status.REJECTED)
+    claim(carol)
+    for _ in range(2):
+        trade_notices.enter_notices()
+    assert mailed(at_once=False) == [], "they wait for others for a moment"
+    (message,) = mailed()
+    assert message.subject == "2 × Trades that were filled or rejected"
+    assert "2 shares at $58.02, $116.04 in total" in str(message.body)
+    assert "Your trade was rejected." in str(message.body)
+    trade_notices.enter_notices()
+    assert mailed() == []
+
+
+def test_what_is_switched_off_is_not_mailed_but_security_is(carol: Customer, page_of: PageOf) -> None:
+    client = page_of(carol)
+    assert client.get("/account/mail").context["form"].initial["wanted"] == ["trades", "transfers", "statements"]
+    client.post("/account/mail", {"wanted": ["statements"]})
+    assert notices.muted_by(carol.id) == {"trades", "transfers"}
+    deposit(carol.id, Decimal(5))
+    receive_shares(carol, "KO", 1, Decimal("58"))
+    trade_notices.enter_notices()
+    tokens.issue(carol, "robot", ["read"])
+    (message,) = mailed()
+    assert message.subject == "New API token “robot”"
+    assert "If this was not you" in str(message.body)
+    assert client.post("/account/mail", {"wanted": ["nonsense"]}).status_code == 422
+
+
+def test_a_mail_server_that_is_away_is_tried_again(carol: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    deposit(carol.id, Decimal(5))
+
+    def refuse(*_: Any) -> int:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as away:
+        away.setattr(EmailBackend, "send_messages", refuse)
+        assert mailed() == []
+    assert mailed(at_once=False) == [], "not before a minute has passed"
+    assert [message.subject for message in mailed()] == ["Deposit of $5.00"]
+
+
+def test_a_statement_is_announced_once_in_the_first_days_of_a_month(carol: Customer) -> None:
+    with time_machine.travel(datetime(2027, 1, 12, 15, tzinfo=UTC), tick=False):
+        assert statement_notices.enter_notices() == 0
+    with time_machine.travel(datetime(2027, 1, 2, 15, tzinfo=UTC), tick=False):
+        assert statement_notices.enter_notices() == 1
+        assert statement_notices.enter_notices() == 0
+    assert Notice.objects.get(customer=carol, kind="statements").title == "Your statement for December 2026"
+
+
+def test_a_device_that_never_signed_in_is_told(static_files: None, db: None) -> None:
+    dan = create_customer("dan@example.com", PASSWORD)
+    for device in ("Firefox", "Firefox", "Chrome"):
+        browser = Client(headers={"User-Agent": f"Mozilla/5.0 (Windows) {device}/1"})
+        browser.post("/account/login/", {"login": dan.email, "password": PASSWORD})
+    (notice,) = Notice.objects.filter(customer=dan)
+    assert notice.title == "A new device signed in to your account"
+    assert notice.text.startswith("Chrome on Windows signed in")
