@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,11 +21,11 @@ import urllib3
 from celery import Celery
 
 from chaos.plan import Fault
-from chaos.processes import NotThere, Processes
 from chaos.record import Record, now
 from chaos.site import Site
 from chaos.staff import NotDone, Staff
 from local.ports import LOOPBACK
+from local.postgresql import DATABASE, RUNTIME
 
 LANES = 16
 BACK_SECONDS_MAX = 20.0
@@ -34,6 +35,10 @@ END_HALF_OF_THE_SESSIONS = (
 )
 
 
+class NotThere(Exception):
+    """What was to be broken is broken already, or on its way back."""
+
+
 class Injector:
     """Makes faults, from as many threads as there are streams."""
 
@@ -41,7 +46,7 @@ class Injector:
         self.site, self.record, self.staff = site, record, staff
         self.over = threading.Event()
         self._exchange = urllib3.PoolManager(retries=False, timeout=3.0)
-        self._processes = Processes(site)
+        self._probe = urllib3.PoolManager(retries=False, timeout=1.0)
         self._stopped: set[psutil.Process] = set()
         self._in_force: list[dict[str, Any]] = []
 
@@ -94,10 +99,9 @@ class Injector:
             kind = target.partition(" ")[0]
             least = 1 if ruthless else self.site.brokerage.scale.get(kind, 1)
             if kind == "supervisord":  # and with it everything: once all of it has come back from the last time
-                scale = self.site.brokerage.scale.items()
-                enough = all(len(self._processes.working(each)) == count for each, count in scale)
+                enough = all(len(self._working(each)) == count for each, count in self.site.brokerage.scale.items())
             else:
-                enough = len(self._processes.working(target)) >= least
+                enough = len(self._working(target)) >= least
             if enough:
                 return replace(fault, target=target)
         raise NotThere("nothing has taken up its work")
@@ -129,14 +133,14 @@ class Injector:
     def _kill(self, fault: Fault) -> Iterator[None]:
         if fault.target == "valkey and its data":
             shutil.rmtree(self.site.valkey.data / "appendonlydir", ignore_errors=True)
-        for process in self._processes.victims(fault.target.removesuffix(" and its data"), fault.values["number"]):
+        for process in self._victims(fault.target.removesuffix(" and its data"), fault.values["number"]):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         yield
 
     @contextlib.contextmanager
     def _pause(self, fault: Fault) -> Iterator[None]:
-        victims = self._processes.victims(fault.target, fault.values["number"])
+        victims = self._victims(fault.target, fault.values["number"])
         self._stopped.update(victims)
         try:
             for process in victims:
@@ -152,7 +156,7 @@ class Injector:
     @contextlib.contextmanager
     def _restart(self, fault: Fault) -> Iterator[None]:
         """As an operator does it: in order, and it is back by itself."""
-        (process,) = self._processes.victims(fault.target, 0.0)[:1]
+        (process,) = self._victims(fault.target, 0.0)[:1]
         process.send_signal(signal.SIGINT if fault.target == "postgres" else signal.SIGTERM)
         yield
 
@@ -173,8 +177,65 @@ class Injector:
         deadline = time.monotonic() + BACK_SECONDS_MAX
         while time.monotonic() < deadline and not self.over.wait(0.2):
             running = self.site.brokerage.processes().get(name)
-            if running not in {None, pid} and self._processes.works(name, psutil.Process(running)):
+            if running not in {None, pid} and self._works(name.partition(".")[0], name, psutil.Process(running)):
                 return
+
+    def _victims(self, target: str, number: float) -> list[psutil.Process]:
+        """The processes of a target: `web.2` and all it started, one of its workers, one of PostgreSQL's backends."""
+        kind, _, part = target.partition(" ")
+        mains = self._working(target)
+        if not mains:
+            raise NotThere(target)
+        main = mains[int(number * len(mains))]
+        if not part:
+            return [main] if kind == "supervisord" else [main, *main.children(recursive=True)]
+        children = [child for child in main.children() if self._serves(child)]
+        if not children:
+            raise NotThere(target)
+        return [children[int(number * 7919) % len(children)]]
+
+    def _working(self, target: str) -> list[psutil.Process]:
+        """The processes of a type that have taken up their work."""
+        kind, _, part = target.removesuffix(" and its data").partition(" ")
+        running = self.site.brokerage.processes()
+        names = sorted(name for name in running if name == kind or name.startswith(kind + "."))
+        found = []
+        for name in names:
+            with contextlib.suppress(psutil.Error):
+                main = psutil.Process(running[name])
+                if self._works(kind, name, main) and (not part or any(map(self._serves, main.children()))):
+                    found.append(main)
+        return found
+
+    def _works(self, kind: str, name: str, main: psutil.Process) -> bool:
+        number = int(name.partition(".")[2] or 1) - 1
+        if kind in {"lanes", "sweep"}:
+            port = self.site.links[{"lanes": "lanes-valkey", "sweep": "sweep-postgres"}[kind]]
+            return any(link.raddr and link.raddr.port == port for link in main.net_connections("tcp4"))
+        ports = {
+            "web": self.site.brokerage.port + number,
+            "exchange": self.site.brokerage.exchange_port,
+            "valkey": self.site.valkey.port,
+            "postgres": self.site.postgres.port,
+        }
+        if kind not in ports:
+            return True
+        try:
+            if kind in {"web", "exchange"}:
+                return self._probe.request("GET", f"http://{LOOPBACK}:{ports[kind]}/healthz").status == 200
+            socket.create_connection((LOOPBACK, ports[kind]), 0.5).close()
+            return kind != "postgres" or self.site.postgres.is_ready()
+        except (urllib3.exceptions.HTTPError, OSError):
+            return False
+
+    def _serves(self, child: psutil.Process) -> bool:
+        try:
+            words = " ".join(child.cmdline())
+        except psutil.Error:
+            return False
+        if words.startswith("postgres:"):
+            return f"{RUNTIME} {DATABASE}" in words
+        return "resource_tracker" not in words
 
     # -- the network
 

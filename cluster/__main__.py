@@ -7,11 +7,10 @@ import os
 import sys
 
 from cluster import network
-from cluster.errors import UserError
+from cluster.trouble import Trouble
 
 
 def main() -> int:
-    """Run the command that the arguments name; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m cluster", description="A highly available brokerage, here.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install", help="install the programs that the cluster runs (Debian)")
@@ -42,8 +41,8 @@ def main() -> int:
         from cluster.fault import fault as make
 
         return make(arguments.what)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Trouble as trouble:
+        print(f"error: {trouble}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -33,7 +33,7 @@ print(json.dumps(told))
 
 
 def status(*, once: bool) -> int:
-    """Show it until Ctrl-C, or once. Raises UserError."""
+    """Show it until Ctrl-C, or once. Raises Trouble."""
     lanes: dict[str, list[str]] = {}
     asked = float("-inf")
     try:

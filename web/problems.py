@@ -5,6 +5,7 @@ to the project, which names it in the setting `PROBLEMS`.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.utils.html import escape
 from django.utils.module_loading import import_string
 from drf_standardized_errors.formatter import ExceptionFormatter
 from drf_standardized_errors.handler import ExceptionHandler
@@ -22,6 +24,29 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 PROBLEM_JSON = "application/problem+json"
+# The style sheet under its plain name: where even that is missing, the words are still there.
+BARE_PAGE = """<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta name="color-scheme" content="light dark">
+    <title>{title} · Brokerage</title>
+    <link rel="stylesheet" href="/static/brokerage.css">
+  </head>
+  <body>
+    <header class="top"><div class="wide bar"><a class="brand" href="/"><span>Brokerage</span></a></div></header>
+    <main class="narrow">
+      <div class="card empty">
+        <h1>{title}</h1>
+        <p>{detail}</p>
+        <p>Your cash, your shares and your trades are safe.</p>
+        <p><a class="button" href="">Try again</a> <a class="button quiet" href="/">Go home</a></p>
+      </div>
+    </main>
+  </body>
+</html>
+"""
 API_PATHS = ("/api/", "/exchange/")
 ALPACA_PATHS = ("/alpaca/",)
 TEXT_LENGTH_MAX = 300
@@ -149,5 +174,12 @@ def answer_with(request: HttpRequest, status: int, code: str, detail: str) -> Ht
         return JsonResponse({"code": status * 100_000 + 10_000, "message": detail}, status=status)
     if request.path.startswith(API_PATHS):
         return JsonResponse(problem(status, code, detail), status=status, content_type=PROBLEM_JSON)
-    # Rendered without the request: what a page knows of the visitor is in the database, which may be what is away.
-    return HttpResponse(render_to_string("error.html", problem(status, code, detail)), status=status)
+    return HttpResponse(_page(request, problem(status, code, detail)), status=status)
+
+
+def _page(request: HttpRequest, shown: dict[str, Any]) -> str:
+    """Return the page of a problem. That of a 5xx needs nothing: what it needs may be what is wrong."""
+    if shown["status"] < HTTPStatus.INTERNAL_SERVER_ERROR:
+        with suppress(Exception):  # whatever the page lacks, the visitor is told what happened
+            return render_to_string("error.html", shown, request)
+    return BARE_PAGE.format(title=escape(shown["title"]), detail=escape(shown["detail"]))

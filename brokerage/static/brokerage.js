@@ -43,6 +43,8 @@ window.addEventListener("pageshow", () => {
 
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) window.print();
+  const copy = event.target.closest("[data-copy]");
+  if (copy) navigator.clipboard.writeText(copy.previousElementSibling.textContent).then(() => { copy.textContent = "Copied"; });
 });
 
 // Pointing at a chart, or going through it with the keyboard, tells the value and the time there.
@@ -99,7 +101,7 @@ function prepareChart(chart) {
 }
 
 function prepare(root) {
-  for (const button of root.querySelectorAll("[data-print]")) button.hidden = false;
+  for (const button of root.querySelectorAll("[data-print], [data-copy]")) button.hidden = false;
   for (const chart of root.querySelectorAll("figure[data-points]")) {
     if (chart.dataset.ready) continue;
     chart.dataset.ready = "1";

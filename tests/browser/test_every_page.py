@@ -25,6 +25,8 @@ from webhooks.models import Delivery, Webhook
 pytestmark = pytest.mark.browser
 
 OUTSIDE = {
+    "welcome": "/welcome",
+    "help": "/help",
     "sign-in": "/account/login/",
     "sign-up": "/account/signup/",
     "password-reset": "/account/password/reset/",
@@ -55,6 +57,9 @@ INSIDE = {
     "cash": "/cash",
     "statements": "/statements",
     "statement": "/statements/{month}",
+    "watchlist": "/watchlist?q=bank",
+    "home-deposits": "/?range=1Y&show=deposits",
+    "mail": "/account/mail",
     "account": "/account",
     "email": "/account/email/",
     "password": "/account/password/change/",

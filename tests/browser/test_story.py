@@ -45,7 +45,7 @@ def with_cash(email: str, amount: int) -> Customer:
 def test_sign_up_deposit_find_buy_see_it_fill_sell_and_take_the_statement(open_browser: OpenBrowser) -> None:
     browser = open_browser()
     browser.go("/")
-    assert browser.path.startswith("/account/login/")
+    browser.until_text("Invest in what you know.")
     browser.press("Open an account")
     browser.fill("#id_name", "Grace Hopper")
     browser.fill("#id_email", "grace@example.com")

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from local.harness import OWN
-from local.plan import PROJECT
+from local.run import PROJECT
 
 pytestmark = pytest.mark.process
 

@@ -92,7 +92,7 @@ def test_nobody_sees_what_is_somebody_elses(alice: Customer, bob: Customer, page
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/cash", "/trades", "/statements", "/account", "/account/tokens", "/account/webhooks", "/stocks/AAPL"]
+    "path", ["/cash", "/trades", "/statements", "/account", "/account/tokens", "/account/webhooks", "/stocks/AAPL"]
 )
 def test_a_stranger_is_asked_to_sign_in(path: str, db: None) -> None:
     response = Client().get(path)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from accounts import queries as accounts
@@ -18,7 +18,7 @@ from trades.performance import Worth
 from trades.periods import PERIODS, Period, day_words
 from trades.valuation import Holding
 from web.current_customer import current_customer_id
-from web.sign_in import signed_in
+from web.sign_in import ask_to_sign_in, signed_in
 
 OPEN_SHOWN = 10
 NOTHING_NEW = 204  # htmx leaves the page as it is
@@ -40,10 +40,11 @@ def period_of(request: HttpRequest) -> Period:
     return PERIODS.get(request.GET.get("range", ""), PERIODS["1D"])
 
 
-@signed_in
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """Show what the account is worth, its positions, open trades and watchlist."""
+    """Show what the account is worth, its positions, open trades and watchlist. Visitors go to the page for them."""
+    if not request.user.is_authenticated:
+        return ask_to_sign_in(request, request.path) if "HX-Request" in request.headers else redirect("welcome")
     customer_id = current_customer_id(request)
     positions = {position.ticker: position for position in accounts.positions_of(customer_id)}
     watched = watchlists.watched_by(customer_id)

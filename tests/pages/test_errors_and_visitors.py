@@ -1,0 +1,56 @@
+"""Pages that are met by accident, and those of visitors; and what asks before it ends."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.test import Client
+
+from accounts import tokens
+from accounts.models import Customer, Token
+from tests.conftest import StandInExchange
+from tests.factories import UserSessionFactory
+
+PageOf = Callable[[Customer], Client]
+
+
+def test_a_visitor_reads_what_this_is(db: None, listed: StandInExchange) -> None:
+    text = Client().get("/", follow=True).content.decode()
+    assert "Open an account" in text
+    assert "Sign in" in text
+    assert "Contact us" in Client().get("/help").content.decode()
+
+
+def test_a_page_that_is_not_there_keeps_the_header_and_says_where_to_go(bob: Customer, page_of: PageOf) -> None:
+    Customer.objects.filter(pk=bob.pk).update(theme="dark")
+    answer = page_of(bob).get("/nothing-here")
+    text = answer.content.decode()
+    assert answer.status_code == 404
+    for shown in ('id="finder"', 'data-theme="dark"', "Your trades", "Looking for a stock?", "/help"):
+        assert shown in text
+
+
+def test_the_page_of_our_own_errors_needs_nothing(bob: Customer, page_of: PageOf, settings: Any) -> None:
+    settings.TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": []}]  # no template is found
+    client = page_of(bob)
+    client.raise_request_exception = False
+    answer = client.get("/cash")
+    assert answer.status_code == 500
+    assert "Something went wrong on our side." in answer.content.decode()
+    assert "/static/brokerage.css" in answer.content.decode()
+
+
+def test_a_token_asks_before_it_ends(bob: Customer, page_of: PageOf) -> None:
+    issued = tokens.issue(bob, "robot", ["read"])
+    text = page_of(bob).get("/account/tokens").content.decode()
+    before = text.split(f"/account/tokens/{issued.grant.id}/end")[0]
+    assert before.rpartition("<details")[2].startswith(' class="confirm"')
+    assert Token.objects.filter(customer=bob).exists()
+
+
+def test_one_session_is_ended_and_nobody_elses(alice: Customer, bob: Customer, page_of: PageOf) -> None:
+    theirs = page_of(bob)
+    session = UserSessionFactory.create(user=bob, session_key=theirs.session.session_key)
+    page_of(alice).post(f"/account/sessions/{session.pk}/end")
+    assert theirs.get("/account").status_code == 200
+    page_of(bob).post(f"/account/sessions/{session.pk}/end")
+    assert theirs.get("/account").status_code == 302
