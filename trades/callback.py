@@ -7,7 +7,6 @@ from exchange import wire
 from exchange.messages import Malformed
 from trades.models import Report
 from trades.report import store_reports
-from web.problems import PROBLEM_JSON, problem
 
 REPORTS_MAX = 100
 
@@ -44,9 +43,10 @@ def callback(request: HttpRequest) -> HttpResponse:
 
 
 def _problem(status: int, code: str, detail: str) -> JsonResponse:
+    title = {400: "Bad Request", 401: "Unauthorized", 405: "Method Not Allowed"}[status]
     return JsonResponse(
-        problem(status, code, detail),
+        {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, "errors": []},
         status=status,
         headers={"Allow": "POST"} if status == 405 else {},
-        content_type=PROBLEM_JSON,
+        content_type="application/problem+json",
     )

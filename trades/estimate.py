@@ -39,6 +39,11 @@ class Estimate:
         return min(self.cash, money(self.price * (1 + settings.BUY_COLLAR)) * self.quantity)
 
     @property
+    def shares_max(self) -> int:
+        """How many shares the cash buys even if the price rises up to the collar; 0 without a price."""
+        return 0 if self.price is None else int(self.cash // money(self.price * (1 + settings.BUY_COLLAR)))
+
+    @property
     def cash_left(self) -> Decimal | None:
         """Cash after the trade, USD."""
         if self.amount is None:

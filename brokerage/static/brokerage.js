@@ -42,6 +42,15 @@ window.addEventListener("pageshow", () => {
 });
 
 document.addEventListener("click", (event) => {
+  const fill = event.target.closest("[data-fill]");
+  if (fill) {
+    event.preventDefault();
+    const form = fill.closest("form");
+    form.querySelector(`[name=type][value=${fill.dataset.side}]`).checked = true;
+    form.elements.unit.value = "shares";
+    form.elements.quantity.value = fill.dataset.fill;
+    form.elements.quantity.dispatchEvent(new Event("input", { bubbles: true }));
+  }
   if (event.target.closest("[data-print]")) window.print();
   const copy = event.target.closest("[data-copy]");
   if (copy) navigator.clipboard.writeText(copy.previousElementSibling.textContent).then(() => { copy.textContent = "Copied"; });

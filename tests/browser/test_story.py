@@ -324,3 +324,47 @@ def test_a_session_that_ended_comes_back_to_the_review(open_browser: OpenBrowser
     browser.press("Confirm")
     browser.until_text("FILLED")
     assert Trade.objects.get().quantity == 2
+
+
+def test_nothing_overflows_a_small_phone(open_browser: OpenBrowser) -> None:
+    email = "a-customer-with-a-remarkably-long-address@a-subdomain.of-a-long-domain.example.com"
+    rich = create_customer(email, PASSWORD, name="Wolfeschlegelsteinhausenbergerdorff The Elder")
+    deposit(rich.id, Decimal("123456789.01"))
+    browser = open_browser(size=(360, 740))
+    browser.sign_in(email)
+    browser.go("/stocks/AAPL/trade?type=BUY&quantity=105030")
+    browser.find("form[data-once] button").click()
+    browser.until_text("FILLED")
+    for path in (
+        "/",
+        "/?show=deposits",
+        "/stocks/AAPL",
+        "/trades",
+        "/cash",
+        "/account",
+        "/account/email/",
+        "/watchlist",
+    ):
+        browser.go(path)
+        browser.screenshot(f"small-{path.strip('/').replace('/', '-') or 'home'}")
+        assert not browser.is_too_wide(), path
+        clipped = browser.driver.execute_script(
+            "return [...document.querySelectorAll('main :is(.num, dd, .figure)')]"
+            ".filter(e => !e.closest('.watched, .table-scroll') && e.getBoundingClientRect().right > innerWidth + 1)"
+            ".map(e => e.textContent)"
+        )
+        assert clipped == [], path
+
+
+def test_the_ticket_takes_dollars_and_the_most(open_browser: OpenBrowser) -> None:
+    with_cash("carol@example.com", 1_000)
+    browser = open_browser()
+    browser.sign_in("carol@example.com")
+    browser.go("/stocks/KO")
+    browser.press("Buy max")
+    assert int(browser.find("#id_quantity").get_attribute("value") or 0) > 10
+    browser.until_text("Leaves $")
+    browser.find("#id_unit").send_keys("Dollars")
+    browser.fill("#id_quantity", "300")
+    browser.until_text("Whole shares")
+    browser.screenshot("ticket-dollars")

@@ -13,9 +13,9 @@ from accounts import watchlists
 from exchange.messages import storable
 from exchange.models import Stock
 from trades import performance, valuation
-from trades.estimate import buying_power
+from trades.estimate import estimate_trade
 from trades.halts import halt_of
-from trades.models import FINAL
+from trades.models import FINAL, Type
 from trades.pages.home import oldest, period_of
 from trades.pages.tickets import TicketForm
 from trades.periods import PERIODS, day_words
@@ -49,6 +49,7 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
     positions = {position.ticker: position for position in accounts.positions_of(customer_id)}
     (holding,) = valuation.holdings([found.ticker], positions)
     period = period_of(request)
+    start = estimate_trade(customer_id, found.ticker, Type.BUY, 1)
     recent = find_trades(customer_id, TradeFilter(tickers=[found.ticker]), RECENT_SHOWN)
     chart, ratio = performance.stock_chart(found.ticker, period, holding.quote)
     return {
@@ -62,7 +63,9 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
         "day_words": day_words(),
         "period_words": day_words() if period.name == "1D" else period.words,
         "balance": accounts.balance_of(customer_id),
-        "buying_power": buying_power(customer_id),
+        "buying_power": start.cash,
+        "shares_max": start.shares_max,
+        "shares_left": start.shares,
         "is_watched": found.ticker in watchlists.watched_by(customer_id),
         "old": oldest([holding]),
         "recent": recent,

@@ -15,11 +15,11 @@ from trades.estimate import Estimate, estimate_trade
 from trades.halts import refusal
 from trades.models import Trade, Type, WhenClosed
 from trades.pages.stocks import stock_context, stock_or_404
-from trades.pages.tickets import TicketForm
+from trades.pages.tickets import DOLLARS, TicketForm
 from trades.place import TradeKeyReused, place_trade
 from web.current_customer import current_customer_id
 from web.sign_in import form_of, signed_in
-from web.templatetags.figures import usd
+from web.templatetags.figures import cents
 
 
 def _problem(estimate: Estimate) -> str:
@@ -28,7 +28,7 @@ def _problem(estimate: Estimate) -> str:
         return ""
     ahead = " after your open trades" if estimate.ahead else ""
     if estimate.type == Type.BUY:
-        return f"That costs about {usd(estimate.amount)}, and you have {usd(estimate.cash)}{ahead}."
+        return f"That costs about {cents(estimate.amount)}, and you have {cents(estimate.cash)}{ahead}."
     if estimate.shares:
         return f"You own {estimate.shares:,} {estimate.ticker}{ahead}."
     return f"You own no {estimate.ticker} to sell{ahead}."
@@ -46,7 +46,12 @@ def estimate(request: HttpRequest, ticker: str) -> HttpResponse:
             current_customer_id(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
         )
     quote = prices.quotes([found.ticker]).get(found.ticker)
-    context = {"estimate": made, "problem": made and _problem(made), "price": quote.price if quote else None}
+    context = {
+        "estimate": made,
+        "problem": made and _problem(made),
+        "price": quote.price if quote else None,
+        "in_dollars": request.GET.get("unit") == DOLLARS,
+    }
     return render(request, "trades/estimate.html", context)
 
 

@@ -30,9 +30,11 @@ def usd(amount: Decimal | str | None) -> str:
 
 
 @register.filter
-def cents(amount: Decimal | None) -> str:
-    """Format USD rounded to the cent: for valuations, as opposed to money that moved."""
-    return "—" if amount is None else usd(Decimal(amount).quantize(CENT, ROUND_HALF_EVEN))
+def cents(amount: Decimal | str | None) -> str:
+    """Format an amount in USD, rounded to the cent. Prices, which may have more digits, go through `usd`."""
+    if amount is None or amount == "":  # a missing template variable
+        return "—"
+    return usd(Decimal(amount).quantize(CENT, ROUND_HALF_EVEN))
 
 
 @register.filter

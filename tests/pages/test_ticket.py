@@ -1,0 +1,58 @@
+"""The ticket: in shares or dollars, with what there is and what is owned at hand."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from accounts.funding import deposit
+from accounts.models import Customer
+from tests.conftest import StandInExchange
+from trades.models import Trade
+
+PageOf = Callable[[Customer], Client]
+
+
+def test_dollars_become_whole_shares(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+    client = page_of(bob)
+    price = client.get("/stocks/KO").context["holding"].price
+    asked = {"type": "BUY", "quantity": "$200.50", "unit": "dollars"}
+    assert "Whole shares" in client.get("/stocks/KO/estimate", asked).content.decode()
+    estimate = client.get("/stocks/KO/trade", asked).context["estimate"]
+    assert abs(estimate.quantity - Decimal("200.5") // price) <= 1
+    assert estimate.amount <= Decimal("200.50")
+    assert not Trade.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("quantity", "sentence"),
+    [("0.01", "One share costs about $"), ("1e3", "such as 250 or 99.50"), ("12.345", "such as 250"), ("", "How many")],
+)
+def test_dollars_that_buy_nothing_are_a_sentence(
+    quantity: str, sentence: str, listed: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
+    answer = page_of(bob).get("/stocks/KO/trade", {"type": "BUY", "quantity": quantity, "unit": "dollars"})
+    assert answer.status_code == 422
+    assert sentence in answer.content.decode()
+
+
+def test_the_most_that_can_be_bought_and_all_that_is_owned_are_one_press_away(
+    listed: StandInExchange, alice: Customer, page_of: PageOf
+) -> None:
+    client = page_of(alice)
+    page = client.get("/stocks/AAPL")
+    price, most = page.context["holding"].price, page.context["shares_max"]
+    assert most == Decimal(1000) // round(price * (1 + settings.BUY_COLLAR), 4)
+    text = page.content.decode()
+    assert f"Buy max: {most}" in text
+    assert "Sell all: 10" in text
+    assert client.get(f"/stocks/AAPL/trade?type=BUY&quantity={most}").status_code == 200
+
+
+def test_amounts_are_in_cents_and_prices_as_they_are(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+    deposit(bob.id, Decimal("0.0123"))
+    text = page_of(bob).get("/cash").content.decode()
+    assert "$500.01" in text
+    assert "$500.0123" not in text
