@@ -15,8 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import funding, queries, sign_ins, tokens
+from accounts import funding, queries, sign_ins, token_keys, tokens
 from accounts.models import CASH, Posting, Token, normal_email
+from accounts.networks import NETWORKS_MAX, network
 from accounts.settlement import cash_of
 from accounts.sign_in_limits import TooManyAttempts, check_attempt
 from web.client_address import client_address
@@ -95,6 +96,16 @@ class TransferSerializer(StrictSerializer):
     amount = AmountField(help_text='USD, above zero, as a decimal string: "100.00".')
 
 
+class NetworkField(TextField):
+    """An IP address, or a network in CIDR notation."""
+
+    def to_internal_value(self, data: Any) -> str:
+        try:
+            return network(super().to_internal_value(data))
+        except ValueError:
+            raise serializers.ValidationError("Must be an IP address or a network, such as 203.0.113.0/24.") from None
+
+
 class CreateTokenSerializer(StrictSerializer):
     email = TextField(max_length=254)
     password = TextField(max_length=1024, trim_whitespace=False)
@@ -110,6 +121,13 @@ class CreateTokenSerializer(StrictSerializer):
     expiresAt = serializers.DateTimeField(
         required=False, allow_null=True, default=None, help_text="When the token expires; never if missing."
     )
+    allowedAddresses = serializers.ListField(
+        child=NetworkField(max_length=43),
+        required=False,
+        default=list,
+        max_length=NETWORKS_MAX,
+        help_text="The only addresses and networks that it can be used from; anywhere if missing.",
+    )
 
     def validate_scopes(self, scopes: list[str]) -> list[str]:
         return [scope for scope in Token.Scope.values if scope in scopes]
@@ -120,6 +138,17 @@ class CreateTokenSerializer(StrictSerializer):
         return moment
 
 
+class AllowedAddressesField(serializers.ListField):
+    """The networks that a token can be used from, as programs read them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        help_text = "The only networks that it can be used from; empty: anywhere."
+        super().__init__(child=serializers.CharField(), help_text=help_text, **kwargs)
+
+    def get_attribute(self, instance: Any) -> list[str]:
+        return super().get_attribute(instance) or []
+
+
 class TokenSerializer(serializers.Serializer):
     tokenId = serializers.UUIDField(source="id")
     name = serializers.CharField()
@@ -128,6 +157,10 @@ class TokenSerializer(serializers.Serializer):
     createdAt = moment_field(source="created_at")
     expiresAt = moment_field(source="expires_at", allow_null=True)
     lastUsedAt = moment_field(source="last_used_at", allow_null=True)
+    lastUsedAddress = serializers.CharField(
+        source="last_used_address", allow_null=True, help_text="Where the last use came from."
+    )
+    allowedAddresses = AllowedAddressesField(source="allowed_addresses")
 
 
 class TokenListSerializer(serializers.Serializer):
@@ -143,6 +176,7 @@ class IssuedTokenSerializer(serializers.Serializer):
     scopes = serializers.ListField(child=serializers.ChoiceField(Token.Scope.choices), source="grant.scopes")
     createdAt = moment_field(source="grant.created_at")
     expiresAt = moment_field(source="grant.expires_at", allow_null=True)
+    allowedAddresses = AllowedAddressesField(source="grant.allowed_addresses")
 
 
 class BalanceView(CustomerView):
@@ -228,12 +262,18 @@ class TokensView(CustomerView):
     @extend_schema(
         operation_id="createToken",
         request=CreateTokenSerializer,
-        responses={201: IssuedTokenSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+        responses={
+            201: IssuedTokenSerializer,
+            200: OpenApiResponse(IssuedTokenSerializer, "The same key came before."),
+        },
         auth=[],
         tags=["tokens"],
     )
     def post(self, request: Request) -> Response:
-        """Create a token with your email address and password. Its secrets are shown only in this answer."""
+        """Create a token with your email address and password. Its secrets are shown only in this answer, and to the
+        same request with the same `Idempotency-Key`."""
+        key = idempotency_key(request)
         body = CreateTokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data
@@ -249,9 +289,15 @@ class TokensView(CustomerView):
             raise exceptions.PermissionDenied(UNVERIFIED, "email_not_verified")
         if is_mfa_enabled(customer):  # a password alone must not open what its owner closed with two locks
             raise exceptions.PermissionDenied(SECOND_FACTOR, "second_factor_required")
-        issued = tokens.issue(customer, asked["name"], asked.get("scopes"), asked["expiresAt"])
-        sign_ins.note_token(request._request, issued.grant.customer)
-        return Response(IssuedTokenSerializer(issued).data, status=201)
+        scopes = asked.get("scopes", list(Token.Scope.values))
+        terms = (asked["name"], scopes, asked["expiresAt"], asked["allowedAddresses"])
+        if key is None:
+            issued, replayed = tokens.issue(customer, *terms), False
+        else:
+            issued, replayed = token_keys.issue_once(customer, key, asked["password"], *terms)
+        if not replayed:
+            sign_ins.note_token(request._request, issued.grant.customer)
+        return created(IssuedTokenSerializer(issued).data, replayed)
 
 
 class MayEndTokens(BasePermission):

@@ -7,6 +7,7 @@ from django import forms
 from django.http import HttpRequest
 
 from accounts.models import Customer, Theme, Token
+from accounts.networks import NETWORKS_MAX, network
 from web.timezones import NAMES
 
 AMOUNT_MAX = Decimal("10000000")  # of one transfer by page, USD
@@ -90,6 +91,24 @@ class TokenForm(forms.Form):
         label="Ends",
         choices=[("", "Never, until you end it"), (30, "In 30 days"), (90, "In 90 days"), (365, "In a year")],
     )
+
+    addresses = forms.CharField(
+        required=False,
+        max_length=1000,
+        label="Only from these addresses",
+        help_text="Such as 203.0.113.7 or 203.0.113.0/24, separated by spaces. Empty: from anywhere.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def clean_addresses(self) -> list[str]:
+        """Return the networks."""
+        written = self.cleaned_data["addresses"].replace(",", " ").split()
+        if len(written) > NETWORKS_MAX:
+            raise forms.ValidationError(f"Write {NETWORKS_MAX} addresses at most.")
+        try:
+            return [network(text) for text in written]
+        except ValueError:
+            raise forms.ValidationError("Write addresses such as 203.0.113.7 or 203.0.113.0/24.") from None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -271,14 +271,26 @@ class Token(models.Model):
     key_id = models.CharField(max_length=32, unique=True, editable=False)
     secret_hash = models.CharField(max_length=64, editable=False)
     scopes = models.JSONField(default=list)
+    allowed_addresses = models.JSONField(null=True, help_text="Networks that it may be used from; null: anywhere.")
     created_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField(null=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
+    last_used_address = models.GenericIPAddressField(null=True, editable=False)
+    idempotency_key = models.CharField(max_length=128, null=True, editable=False)
 
     # Set by accounts.tokens: whether its use was noted recently, and the customer's own limits (Limits).
     use_is_noted: bool = False
     own_reads_a_minute: int | None = None
     own_orders_a_minute: int | None = None
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="one_token_a_key",
+                fields=["customer", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -260,7 +260,7 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
         else:
             asked = form.cleaned_data
             ends = timezone.now() + timedelta(days=asked["days"]) if asked["days"] else None
-            issued = tokens.issue(current_customer(request), asked["name"], asked["scopes"], ends)
+            issued = tokens.issue(current_customer(request), asked["name"], asked["scopes"], ends, asked["addresses"])
             form = TokenForm()
     return render(
         request,

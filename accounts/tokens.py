@@ -1,12 +1,14 @@
 """Tokens: how programs authenticate. They are random and long, shown once, and stored as hashes."""
 
 import json
-import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from hmac import compare_digest
+from ipaddress import ip_address
+from secrets import token_hex, token_urlsafe
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -21,6 +23,14 @@ KEY_ID_PREFIX = "BK"
 LAST_USED_SECONDS = 300  # the precision of `last_used_at`
 
 
+class Secrets(NamedTuple):
+    """What a program authenticates with."""
+
+    token: str
+    key_id: str
+    secret_key: str
+
+
 @dataclass(frozen=True, slots=True)
 class Issued:
     """A new grant with its three secrets, which are shown only once."""
@@ -31,26 +41,37 @@ class Issued:
     secret_key: str
 
 
-def issue(customer: Customer, name: str, scopes: list[str] | None = None, expires_at: datetime | None = None) -> Issued:
+def issue(
+    customer: Customer,
+    name: str,
+    scopes: list[str] | None = None,
+    expires_at: datetime | None = None,
+    allowed_addresses: Sequence[str] = (),
+    secrets: Secrets | None = None,
+    **more: Any,
+) -> Issued:
     """Create a token for this customer.
 
-    Idempotent: no. Each call creates another token.
+    Idempotent: no. Each call creates another token; see `token_keys.issue_once`.
 
     Args:
         scopes: None means all of them.
         expires_at: None means never.
+        allowed_addresses: The networks that it may be used from, in CIDR notation; empty: from anywhere.
+        secrets: None means random ones.
+        more: Other fields of the token.
     """
-    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    key_id = KEY_ID_PREFIX + secrets.token_hex(9).upper()
-    secret_key = secrets.token_urlsafe(32)
+    own = secrets or secrets_of(token_urlsafe(32), token_hex(9), token_urlsafe(32))
     grant = Token.objects.create(
         customer=customer,
         name=name,
-        token_hash=_hash(token),
-        key_id=key_id,
-        secret_hash=_hash(secret_key),
+        token_hash=_hash(own.token),
+        key_id=own.key_id,
+        secret_hash=_hash(own.secret_key),
         scopes=scopes if scopes is not None else list(Token.Scope.values),
+        allowed_addresses=list(allowed_addresses) or None,
         expires_at=expires_at,
+        **more,
     )
     notices.enter(
         customer.pk,
@@ -59,7 +80,19 @@ def issue(customer: Customer, name: str, scopes: list[str] | None = None, expire
         f"New API token “{name}”",
         f"An API token named “{name}” was created. It may: {', '.join(grant.scopes) or 'nothing'}.",
     )
-    return Issued(grant, token, key_id, secret_key)
+    return Issued(grant, *own)
+
+
+def secrets_of(token: str, key_id: str, secret_key: str) -> Secrets:
+    """Return secrets in the form in which programs get them."""
+    return Secrets(TOKEN_PREFIX + token, KEY_ID_PREFIX + key_id.upper(), secret_key)
+
+
+def are_of(grant: Token, own: Secrets) -> bool:
+    """Return whether these are the secrets of a grant."""
+    return compare_digest(grant.token_hash, _hash(own.token)) and compare_digest(
+        grant.secret_hash, _hash(own.secret_key)
+    )
 
 
 def find(token: str) -> Token | None:
@@ -85,14 +118,14 @@ def valid_of(grant_ids: Collection[UUID]) -> set[UUID]:
     return set(grants.values_list("pk", flat=True))
 
 
-def note_use(grant: Token) -> None:
-    """Record that a grant is used now, to a precision of LAST_USED_SECONDS.
+def note_use(grant: Token, address: str = "") -> None:
+    """Record that a grant is used now, and from which address, to a precision of LAST_USED_SECONDS.
 
     Does not wait for the disk: a crash loses the latest uses.
     """
     if not grant.use_is_noted:
         with connection.cursor() as cursor:
-            cursor.execute(NOTE_USE, [grant.id])
+            cursor.execute(NOTE_USE, [_known_address(address), grant.id])
 
 
 def _find(column: str, value: str) -> Token | None:
@@ -104,16 +137,17 @@ def _find(column: str, value: str) -> Token | None:
     *own, use_is_noted, reads_a_minute, orders_a_minute = row
     grant = Token.from_db(connection.alias, FOUND, own)
     grant.scopes, grant.use_is_noted = json.loads(grant.scopes), use_is_noted
+    grant.allowed_addresses = json.loads(grant.allowed_addresses) if grant.allowed_addresses else None
     grant.own_reads_a_minute, grant.own_orders_a_minute = reads_a_minute, orders_a_minute
     return grant
 
 
 # In the order of the model's fields. Django reads the other fields when they are used.
-FOUND = ("id", "customer_id", "secret_hash", "scopes")
+FOUND = ("id", "customer_id", "secret_hash", "scopes", "allowed_addresses")
 # Every API request begins with this statement. A queryset would cost more to build than to answer.
 # The customer's own limits come along, for `web.rate_limits`.
 FIND = """
-    SELECT token.id, token.customer_id, token.secret_hash, token.scopes,
+    SELECT token.id, token.customer_id, token.secret_hash, token.scopes, token.allowed_addresses,
            coalesce(token.last_used_at > now() - make_interval(secs => {seconds}), false),
            own.reads_a_minute, own.orders_a_minute
     FROM accounts_token AS token JOIN accounts_customer AS customer ON customer.id = token.customer_id
@@ -124,8 +158,16 @@ FIND = """
 # and turns off the wait for the disk for itself alone.
 NOTE_USE = """
     WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true))
-    UPDATE accounts_token SET last_used_at = statement_timestamp() FROM lazily WHERE id = %s
+    UPDATE accounts_token SET last_used_at = statement_timestamp(), last_used_address = %s::inet FROM lazily
+    WHERE id = %s
 """
+
+
+def _known_address(text: str) -> str | None:
+    try:
+        return str(ip_address(text.partition("%")[0]))
+    except ValueError:
+        return None
 
 
 def _hash(secret: str) -> str:

@@ -19,6 +19,7 @@ from feed.stream import (
     Scope,
     Send,
     address_of,
+    granted,
     readable,
     refuse_if_exceeded,
     start_of,
@@ -212,7 +213,7 @@ def _after(scope: Scope) -> str | None:
 
 def _authorize(key_id: Any, secret_key: Any, address: str) -> Grant:
     is_pair = isinstance(key_id, str) and isinstance(secret_key, str)
-    grant = grant_of_pair(key_id, secret_key) if is_pair else None
+    grant = granted(grant_of_pair, key_id, secret_key, address) if is_pair else None
     if grant is None:
         refuse_if_exceeded(rate_limits.count_stranger(address), "This address has made too many requests.")
         raise RequestRefused(401, "authentication_failed", UNKNOWN_KEY_PAIR)

@@ -13,6 +13,7 @@ from accounts.funding import (
     WithdrawalsFrozen,
 )
 from accounts.passwords import TooManyHashes
+from accounts.token_keys import TokenKeyReused
 from trades.cancel import NotCancellable
 from trades.checks import (
     LineTooLong,
@@ -55,6 +56,7 @@ TABLE: dict[type[Exception], Problem] = {
     WebhookEnded: Problem(409, "webhook_ended", "This webhook has ended. Create a new one."),
     AnotherTestWaits: Problem(409, "test_pending", "The test event before this one has not been sent yet."),
     NotCancellable: Problem(409, "not_cancellable", "The trade was already sent to the exchange, or is final."),
+    TokenKeyReused: Problem(409, "idempotency_key_reused", "This key was used for a token with other terms."),
     TransferKeyReused: Problem(409, "idempotency_key_reused", "This key was used for another transfer."),
     AccountClosed: Problem(403, "account_closed", "This account is closed."),
     WithdrawalsFrozen: Problem(403, "withdrawals_frozen", "Withdrawals from this account are frozen. Contact support."),

@@ -96,6 +96,8 @@ TOKEN = {
     "createdAt": OPENED_AT,
     "expiresAt": "2027-11-23T00:00:00.000000Z",
     "lastUsedAt": SETTLED_AT,
+    "lastUsedAddress": "203.0.113.7",
+    "allowedAddresses": ["203.0.113.0/24"],
 }
 WEBHOOK = {
     "webhookId": "019ab153-af46-70d1-9b2b-8073908cf922",
@@ -133,6 +135,7 @@ REQUESTS: dict[str, Any] = {
         "name": "my program",
         "scopes": ["read", "trade"],
         "expiresAt": "2027-11-23T00:00:00Z",
+        "allowedAddresses": ["203.0.113.0/24"],
     },
     "createWebhook": {"url": "https://example.com/brokerage", "events": ["trade.filled", "trade.rejected"]},
     "updateWebhook": {"paused": True},
@@ -163,7 +166,7 @@ ANSWERS: dict[str | tuple[str, str], Any] = {
         "nextClose": "2026-11-23T21:00:00.000000Z",
     },
     "listTokens": {"results": [TOKEN]},
-    "createToken": {name: value for name, value in TOKEN.items() if name != "lastUsedAt"}
+    "createToken": {name: value for name, value in TOKEN.items() if not name.startswith("lastUsed")}
     | {"token": "brk_0000-this-is-an-example-and-no-token-00000000", "secretKey": "shown-once-and-not-this-one"},
     ("listEvents", "text/event-stream"): EVENTS,
     "listEvents": {"results": [EVENT], "next": None},
@@ -191,8 +194,14 @@ ANSWERS: dict[str | tuple[str, str], Any] = {
         "nextAttemptAt": "2026-11-23T15:15:11.479144Z",
     },
 }
+TEST_EVENT = {
+    "eventId": "test-019ab161-b176-72cc-b38c-1cd2029097ae",
+    "type": "webhook.test",
+    "at": "2026-11-23T15:15:11.479144Z",
+    "trade": None,
+}
 PROBLEM = {
-    "type": "about:blank",
+    "type": "/api/errors/#invalid",
     "title": "Bad Request",
     "status": 400,
     "detail": "See quantity: Must be a whole number, such as 3.",

@@ -10,6 +10,7 @@ from accounts.funding import (
     WithdrawalsFrozen,
 )
 from accounts.passwords import TooManyHashes
+from accounts.token_keys import TokenKeyReused
 from trades import checks
 from trades.cancel import NotCancellable
 from trades.checks import UnknownTicker
@@ -37,7 +38,7 @@ OF_OPERATIONS: dict[str, Refusals] = {
     "cancelTrade": (NotCancellable,),
     "withdraw": (TransferKeyReused, WithdrawalsFrozen, InsufficientFunds, UnsettledFunds),
     "deposit": (TransferKeyReused, AccountClosed, BalanceTooLarge),
-    "createToken": (TooManyHashes,),
+    "createToken": (TooManyHashes, TokenKeyReused),
     "createWebhook": (AddressRefused, TooManyWebhooks, WebhookKeyReused),
     "updateWebhook": (AddressRefused, WebhookEnded),
     "rotateWebhookSecret": (WebhookEnded,),

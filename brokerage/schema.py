@@ -11,7 +11,7 @@ from brokerage.errors import TABLE
 OWN = {
     "400": "`invalid` (see `errors`), `parse_error`, `bad_request`: what was sent makes no sense.",
     "401": "`not_authenticated`, `authentication_failed`: nobody is known by this token.",
-    "403": "`permission_denied`: the token lacks the scope.",
+    "403": "`permission_denied`: the token lacks the scope. `address_not_allowed`: it can't be used from your address.",
     "404": "`not_found`: there is no such thing, or it is not yours.",
     "413": "`too_large`: a body has 1 MB at most.",
     "415": "`unsupported_media_type`: bodies are application/json.",
@@ -51,6 +51,7 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
     """drf-spectacular's POSTPROCESSING_HOOK."""
     schemas = result["components"]["schemas"]
     schemas["Problem"] = PROBLEM
+    schemas["TestEvent"] = TEST_EVENT
     schemas["AlpacaProblem"] = {
         "type": "object",
         "required": ["code", "message"],
@@ -114,7 +115,11 @@ def _describe_webhook(operation: dict[str, Any]) -> None:
         {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
         for name, text in names.items()
     ]
-    event = {"schema": {"$ref": "#/components/schemas/Event"}, "example": examples.EVENT}
+    kinds = [{"$ref": "#/components/schemas/Event"}, {"$ref": "#/components/schemas/TestEvent"}]
+    event = {
+        "schema": {"oneOf": kinds},
+        "examples": {"event": {"value": examples.EVENT}, "test": {"value": examples.TEST_EVENT}},
+    }
     operation["callbacks"] = {
         "event": {
             "{$request.body#/url}": {
@@ -144,13 +149,24 @@ def _examples(operation: dict[str, Any]) -> None:
                 content["example"] = answer
 
 
+TEST_EVENT = {
+    "type": "object",
+    "description": "What `testWebhook` has posted: an event about nothing.",
+    "required": ["eventId", "type", "at", "trade"],
+    "properties": {
+        "eventId": {"type": "string", "description": "`test-` and a UUID."},
+        "type": {"type": "string", "enum": ["webhook.test"]},
+        "at": {"type": "string", "format": "date-time"},
+        "trade": {"type": "object", "nullable": True, "description": "Always null."},
+    },
+}
 PROBLEM = {
     "type": "object",
     "description": "RFC 9457.",
     "example": examples.PROBLEM,
     "required": ["type", "title", "status", "detail", "code", "errors"],
     "properties": {
-        "type": {"type": "string"},
+        "type": {"type": "string", "format": "uri-reference", "description": "Where the code is explained."},
         "title": {"type": "string", "description": "The status in words."},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "For people."},

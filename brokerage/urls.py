@@ -11,6 +11,7 @@ from accounts import notice_pages, privacy_pages
 from accounts import pages as account_pages
 from brokerage import health
 from brokerage.api_docs import api_docs
+from brokerage.error_codes import error_codes
 from brokerage.metrics import metrics
 from feed import api as feed
 from trades import api as trades
@@ -110,6 +111,7 @@ urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", metrics),
+    path("api/errors/", error_codes),
     path("api/schema/", SpectacularAPIView.as_view(permission_classes=[], authentication_classes=[]), name="schema"),
     path("api/docs/", api_docs, name="docs"),
 ]

@@ -25,7 +25,7 @@ from feed.api import EventQuerySerializer, event_body, event_page, wants_json
 from feed.hub import Connection, Hub, TooManyConnections
 from feed.reader import Cursor, Event
 from web import rate_limits
-from web.authentication import READ, UNKNOWN_TOKEN, Grant, bearer_token, grant_of_token
+from web.authentication import READ, UNKNOWN_TOKEN, AddressNotAllowed, Grant, bearer_token, grant_of_token
 from web.problems import PROBLEM_JSON, problem
 from web.rate_limits import Allowance
 
@@ -190,7 +190,7 @@ def _page(customer_id: int, after: str | None, limit: int) -> dict[str, Any]:
 
 def _authorize(authorization: bytes, address: str) -> tuple[Grant, Allowance]:
     token = bearer_token(authorization)
-    grant = grant_of_token(token) if token else None
+    grant = granted(grant_of_token, token, address) if token else None
     if grant is None:
         refuse_if_exceeded(rate_limits.count_stranger(address), "This address has made too many requests.")
         realm = {"WWW-Authenticate": 'Bearer realm="api"'}
@@ -200,6 +200,18 @@ def _authorize(authorization: bytes, address: str) -> tuple[Grant, Allowance]:
     allowance = rate_limits.count(grant, is_read=True)
     refuse_if_exceeded(allowance, "You have made too many requests.")
     return readable(grant), allowance
+
+
+def granted(find: Callable[..., Grant | None], *arguments: str) -> Grant | None:
+    """Return the grant that `find` finds.
+
+    Raises:
+        RequestRefused: It may not be used from this address.
+    """
+    try:
+        return find(*arguments)
+    except AddressNotAllowed as error:
+        raise RequestRefused(403, error.default_code, error.default_detail) from None
 
 
 def refuse_if_exceeded(allowance: Allowance, detail: str) -> None:

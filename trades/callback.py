@@ -7,6 +7,7 @@ from exchange import wire
 from exchange.messages import Malformed
 from trades.models import Report
 from trades.report import store_reports
+from web.problems import PROBLEM_JSON, problem
 
 REPORTS_MAX = 100
 
@@ -43,10 +44,9 @@ def callback(request: HttpRequest) -> HttpResponse:
 
 
 def _problem(status: int, code: str, detail: str) -> JsonResponse:
-    title = {400: "Bad Request", 401: "Unauthorized", 405: "Method Not Allowed"}[status]
     return JsonResponse(
-        {"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code, "errors": []},
+        problem(status, code, detail),
         status=status,
         headers={"Allow": "POST"} if status == 405 else {},
-        content_type="application/problem+json",
+        content_type=PROBLEM_JSON,
     )

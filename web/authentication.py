@@ -1,11 +1,13 @@
 """Token authentication: which customer calls the REST API, and whether the token's scopes allow the call.
 
 The tokens themselves belong to an app, which the setting `TOKEN_STORE` names. It is a module with `find(token)`,
-`find_pair(key_id, secret_key)` and `note_use(grant)`.
+`find_pair(key_id, secret_key)` and `note_use(grant, address)`.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Protocol, cast
 from uuid import UUID
 
@@ -15,6 +17,8 @@ from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+
+from web.client_address import client_address
 
 READ = "read"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -29,6 +33,7 @@ class Grant(Protocol):
     customer_id: int
     customer: Any
     scopes: list[str]
+    allowed_addresses: list[str] | None
     own_reads_a_minute: int | None
     own_orders_a_minute: int | None
 
@@ -51,21 +56,45 @@ def bearer_token(authorization: bytes) -> str | None:
     return token.decode() if token.isascii() else ""
 
 
-def grant_of_token(token: str) -> Grant | None:
-    """Return the valid grant of a bearer token, and note its use; None where there is none."""
-    grant = token_store().find(token) if token else None
-    if grant is not None:
-        token_store().note_use(grant)
-    return grant
+class AddressNotAllowed(exceptions.PermissionDenied):
+    """The token is valid, and may not be used from the address that it came from."""
+
+    default_detail = "This token can't be used from your address."
+    default_code = "address_not_allowed"
 
 
-def grant_of_pair(key_id: str, secret_key: str) -> Grant | None:
-    """Return the valid grant of a key id and its secret, and note its use; None where there is none."""
+def grant_of_token(token: str, address: str) -> Grant | None:
+    """Return the valid grant of a bearer token, and note its use from this address; None where there is none.
+
+    Raises:
+        AddressNotAllowed: It may not be used from there.
+    """
+    return _used(token_store().find(token) if token else None, address)
+
+
+def grant_of_pair(key_id: str, secret_key: str, address: str) -> Grant | None:
+    """Return the valid grant of a key id and its secret. Otherwise like `grant_of_token`."""
     is_text = (key_id + secret_key).isascii() and "\x00" not in key_id
-    grant = token_store().find_pair(key_id, secret_key) if is_text else None
+    return _used(token_store().find_pair(key_id, secret_key) if is_text else None, address)
+
+
+def _used(grant: Grant | None, address: str) -> Grant | None:
     if grant is not None:
-        token_store().note_use(grant)
+        if grant.allowed_addresses and not is_within(address, grant.allowed_addresses):
+            raise AddressNotAllowed
+        token_store().note_use(grant, address)
     return grant
+
+
+def is_within(address: str, networks: Iterable[str]) -> bool:
+    """Return whether an address is in one of these networks, which are in CIDR notation."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, IPv6Address):
+        ip = ip.ipv4_mapped or ip
+    return any(ip in ip_network(network) for network in networks)
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -76,11 +105,12 @@ class TokenAuthentication(BaseAuthentication):
 
         Raises:
             AuthenticationFailed: The token is not valid.
+            AddressNotAllowed: It may not be used from this address.
         """
         token = bearer_token(get_authorization_header(request))
         if token is None:
             return None
-        grant = grant_of_token(token)
+        grant = grant_of_token(token, client_address(request))
         if grant is None:
             raise exceptions.AuthenticationFailed(UNKNOWN_TOKEN)
         return SimpleLazyObject(lambda: grant.customer), grant
@@ -97,11 +127,12 @@ class KeyPairAuthentication(BaseAuthentication):
 
         Raises:
             AuthenticationFailed: The pair is not valid.
+            AddressNotAllowed: It may not be used from this address.
         """
         key_id, secret_key = request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
         if key_id is None or secret_key is None:
             return None
-        grant = grant_of_pair(key_id, secret_key)
+        grant = grant_of_pair(key_id, secret_key, client_address(request))
         if grant is None:
             raise exceptions.AuthenticationFailed(UNKNOWN_KEY_PAIR)
         return SimpleLazyObject(lambda: grant.customer), grant

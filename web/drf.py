@@ -19,7 +19,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from web.authentication import SAFE_METHODS, Grant, HasScope, TokenAuthentication
+from web.authentication import SAFE_METHODS, AddressNotAllowed, Grant, HasScope, TokenAuthentication
 from web.client_address import client_address
 from web.rate_limits import Allowance, count, count_stranger
 
@@ -113,12 +113,13 @@ class CustomerView(APIView):
 
         Raises:
             AuthenticationFailed: The token is not valid.
+            AddressNotAllowed: The token may not be used from the caller's address.
             Throttled: The customer, or the address, has made too many requests.
             MethodNotAllowed: The endpoint does not have this method.
         """
         try:
             super().perform_authentication(request)
-        except exceptions.AuthenticationFailed:
+        except (exceptions.AuthenticationFailed, AddressNotAllowed):
             self._count(count_stranger(client_address(request)))
             raise
         if request.auth is not None:

@@ -1,7 +1,8 @@
 """Problem details (RFC 9457): one shape for every error, and one table from our exceptions to HTTP statuses and codes.
 
-The body is {"type", "title", "status", "detail", "code", "errors": [{"field", "code", "detail"}]}. The table belongs
-to the project, which names it in the setting `PROBLEMS`.
+The body is {"type", "title", "status", "detail", "code", "errors": [{"field", "code", "detail"}]}. `type` is the
+address, relative to that of the request, where the code is explained. The table belongs to the project, which names it
+in the setting `PROBLEMS`.
 """
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 PROBLEM_JSON = "application/problem+json"
+REFERENCE = "/api/errors/"  # the page that explains every code
 # The style sheet under its plain name: where even that is missing, the words are still there.
 BARE_PAGE = """<!doctype html>
 <html lang="en">
@@ -83,7 +85,7 @@ def problem_of(exception: Exception) -> Problem | None:
 def problem(status: int, code: str, detail: str, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
     """Return the body of a problem answer."""
     return {
-        "type": "about:blank",
+        "type": f"{REFERENCE}#{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,

@@ -209,12 +209,12 @@ def test_a_token_is_shown_once(carol: Customer) -> None:
     answer = sign_in()
     body = answer.json()
     assert answer.status_code == 201
-    keys = {"tokenId", "name", "token", "keyId", "secretKey", "scopes", "createdAt", "expiresAt"}
+    keys = {"tokenId", "name", "token", "keyId", "secretKey", "scopes", "createdAt", "expiresAt", "allowedAddresses"}
     assert set(body) == keys
     assert (body["name"], body["scopes"], body["expiresAt"]) == ("laptop", ["read", "trade", "funds", "webhooks"], None)
     assert MOMENT.fullmatch(body["createdAt"])
     (listed,) = bearer(body["token"]).get(TOKENS).json()["results"]
-    assert set(listed) == {"tokenId", "name", "keyId", "scopes", "createdAt", "expiresAt", "lastUsedAt"}
+    assert set(listed) == keys - {"token", "secretKey"} | {"lastUsedAt", "lastUsedAddress"}
     assert listed["tokenId"] == body["tokenId"]
 
 

@@ -154,6 +154,7 @@ ATTEMPTS = [
     ("accounts_posting_customer_id_fk", INSERT_POSTING.replace("%(alice)s", "0").format(change=1, total=1)),
     ("accounts_token_token_hash_key", "UPDATE accounts_token SET token_hash = 'the same'"),
     ("accounts_token_key_id_key", "UPDATE accounts_token SET key_id = 'the same'"),
+    ("one_token_a_key", "UPDATE accounts_token SET customer_id = %(alice)s, idempotency_key = 'the same'"),
     (
         "accounts_token_customer_id_fk",
         "INSERT INTO accounts_token (id, customer_id, name, token_hash, key_id, secret_hash, scopes) "

@@ -79,12 +79,13 @@ def test_use_is_noted_to_five_minutes(bob: Customer, django_assert_num_queries: 
         grant = tokens.find(issued.token)
         assert grant is not None
         with django_assert_num_queries(notes):
-            tokens.note_use(grant)
+            tokens.note_use(grant, "203.0.113.7")
         noted = Token.objects.get().last_used_at
         assert noted is not None
         return noted
 
     first = use(notes=1)
+    assert Token.objects.get().last_used_address == "203.0.113.7"
     assert timezone.now() - first < timedelta(minutes=1)
     assert use(notes=0) == first
     Token.objects.update(last_used_at=first - timedelta(minutes=6))

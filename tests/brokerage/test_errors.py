@@ -21,7 +21,7 @@ ANYBODY = Client(headers={"Authorization": "Bearer brk_x"})
 
 def test_a_problem_has_the_parts_of_rfc_9457_and_ours() -> None:
     assert problem(409, "taken", "It is taken.") == {
-        "type": "about:blank",
+        "type": "/api/errors/#taken",
         "title": "Conflict",
         "status": 409,
         "detail": "It is taken.",

@@ -66,4 +66,4 @@ def test_it_reads_what_we_answer(models: Any, model: str, example: dict[str, Any
 
 def test_it_sends_what_we_take(models: Any) -> None:
     place = models.PlaceTradeRequest(stock_ticker="AAPL", type_=models.TradeType.BUY, quantity=3)
-    assert place.to_dict() == schema.REQUESTS["placeTrade"]
+    assert place.to_dict() == schema.REQUESTS["placeTrade"] | {"whenClosed": "reject"}

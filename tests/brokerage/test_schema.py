@@ -132,8 +132,8 @@ def test_an_operation_lists_only_the_refusals_that_it_can_give() -> None:
     assert "insufficient_funds" not in codes("placeTrade"), "that is a reason of a trade, and no refusal"
     assert {"unknown_ticker", "idempotency_key_reused", "overloaded"} <= codes("placeTrade")
     assert codes("getBalance") == {
-        "authentication_failed", "bad_request", "errors", "invalid", "not_authenticated", "parse_error",
-        "permission_denied", "throttled", "unavailable",
+        "address_not_allowed", "authentication_failed", "bad_request", "errors", "invalid", "not_authenticated",
+        "parse_error", "permission_denied", "throttled", "unavailable",
     }  # fmt: skip
     assert "404" not in OPERATIONS["getBalance"]["responses"]
     assert "415" not in OPERATIONS["cancelTrade"]["responses"]
@@ -148,7 +148,11 @@ def test_each_of_our_exceptions_is_of_some_operation() -> None:
 def test_what_a_webhook_posts_is_described() -> None:
     post = OPERATIONS["createWebhook"]["callbacks"]["event"]["{$request.body#/url}"]["post"]
     assert {header["name"] for header in post["parameters"]} == {"webhook-id", "webhook-timestamp", "webhook-signature"}
-    schema = {"components": COMPONENTS, **as_json_schema(post["requestBody"]["content"]["application/json"]["schema"])}
-    assert Draft202012Validator(schema).is_valid(post["requestBody"]["content"]["application/json"]["example"])
+    content = post["requestBody"]["content"]["application/json"]
+    schema = {"components": COMPONENTS, **as_json_schema(content["schema"])}
+    posted = {name: example["value"] for name, example in content["examples"].items()}
+    assert set(posted) == {"event", "test"}
+    assert all(Draft202012Validator(schema).is_valid(body) for body in posted.values())
+    assert not Draft202012Validator(schema).is_valid(posted["test"] | {"type": "trade.filled"})
     assert SCHEMA["servers"]
     assert set(SCHEMA["components"]["schemas"]["ReasonCode"]["enum"]) == set(Reason.values)

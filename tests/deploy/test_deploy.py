@@ -18,6 +18,7 @@ import yaml
 from django.conf import settings
 from django.db import connection
 
+from brokerage.error_codes import SOURCE
 from cluster.nodes import NODES
 from cluster.programs import Programs, Secrets
 from local.folder import Folder
@@ -100,6 +101,9 @@ def test_the_image_copies_what_it_runs() -> None:
     for name in compiled[1].split():
         assert (settings.BASE_DIR / name / "__init__.py").exists(), name
     assert "-r requirements.txt" in text
+    left_out = re.search(r"rm -rf (.*)", text)
+    assert left_out is not None
+    assert SOURCE.relative_to(settings.BASE_DIR).parts[0] not in left_out[1].split(), "a page is made of it"
     assert re.search(r"^USER 10001$", text, re.MULTILINE)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from accounts import tokens
 from accounts.models import Customer, Token
 from accounts.tokens import Issued
 from brokerage.asgi import Application
@@ -226,6 +227,24 @@ def test_strangers_are_limited(application: Application, settings: Any) -> None:
 
     statuses = asyncio.run(story())
     assert set(statuses) == {401, 429}, "across the end of a minute, one of two minutes has more than are let"
+
+
+def test_a_token_of_other_addresses_reads_nothing(bob: Customer, application: Application) -> None:
+    issued = tokens.issue(bob, "x", allowed_addresses=["203.0.113.0/24"])
+
+    async def story() -> None:
+        refused = EventClient(application, issued.token, client=("192.0.2.1", 1))
+        assert await refused.status() == 403
+        assert '"address_not_allowed"' in refused.body
+        allowed = EventClient(application, issued.token, client=("203.0.113.9", 1))
+        assert await allowed.status() == 200
+        await allowed.leave()
+        socket = SocketClient(application)
+        await socket.sign_in(issued)
+        await socket.ended()
+        assert (socket.heard("authorization")[0]["status"], socket.code) == ("unauthorized", 1008)
+
+    asyncio.run(story())
 
 
 def test_strangers_are_limited_on_the_socket(

@@ -1,7 +1,8 @@
-"""`python -m tests.fuzz`: schemathesis over the whole schema, both APIs, against a brokerage that runs.
+"""`python -m tests.fuzz`: everything that a brokerage that runs can be asked, with what it does not expect.
 
-No 5xx, no status and no shape that the schema does not know. FUZZ_EXAMPLES a phase and operation (default 12),
-FUZZ_SECONDS in all at most (default 240), FUZZ_SEED. Exits with what schemathesis says.
+Both APIs by schemathesis, over the whole schema: no 5xx, no status and no shape that the schema does not know. Then the
+pages and the back office (`tests.fuzz.pages`): no 5xx. FUZZ_EXAMPLES a phase and operation (default 12), FUZZ_SECONDS
+for each of the two at most (default 240), FUZZ_SEED, FUZZ_ONLY (`api` or `pages`). Exits with 0 where nothing failed.
 """
 
 import json
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import django
 
 from local.harness import Brokerage
 
@@ -24,7 +27,16 @@ def main() -> int:
             made = brokerage.manage(
                 "create_customer", "fuzz@example.com", "--password", "correct horse", "--deposit", "1000000", "--json"
             )
-            return fuzz(brokerage.url, json.loads(made.stdout)["token"])
+            customer, only = json.loads(made.stdout), os.environ.get("FUZZ_ONLY")
+            failed = 0 if only == "pages" else fuzz(brokerage.url, customer["token"])
+            if only != "api":
+                os.environ |= {"DATA_DIR": str(brokerage.data_dir), "DJANGO_SETTINGS_MODULE": "brokerage.settings"}
+                django.setup()
+                from tests.fuzz.pages import fuzz_pages
+
+                seconds, seed = float(os.environ.get("FUZZ_SECONDS", "240")), int(os.environ.get("FUZZ_SEED", "0"))
+                failed += fuzz_pages(brokerage.url, customer["customerId"], seconds, seed)
+            return 1 if failed else 0
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -32,18 +32,10 @@ from office.cases import Finding, Kind
 from office.models import AuditEntry, Case
 from office.roles import Role
 from tests.factories import AdjustmentFactory, ProofFactory, ProposalFactory, StockFactory
+from tests.fuzz.values import DAYS, VALUES
 from tests.office.conftest import signed_in
 from trades.models import StaffReport, Trade
 
-# One value of each kind.
-TEXTS = ("", "\x00", "a\x00b", "%_\\", "'\"", "\ud800", "\U0001f600" * 50, "x" * 5000, "[{}]", "../..", "\r\n", "{0}%s")
-NUMBERS = ("0", "-1", "1.5", "1e9", "²", "٣", " 7 ", "9" * 18, str(2**63 - 1), str(2**63), "9" * 400, "NaN")
-IDS = ("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff")
-DAYS = (
-    "0001-01-01", "1582-10-15", "1969-12-31", "1970-01-01", "2026-02-30", "9999-12-31", "10000-01-01",
-    "0001-01-01..9999-12-31", "9999-12-31..0001-01-01", "..", "2026-01-01..", "..2026-01-01",
-)  # fmt: skip
-VALUES = [*TEXTS, *NUMBERS, *IDS]
 PAGING = ("q", "after", "columns", "e", "p", "o", "all", "_popup", "_to_field", "_facets", "id", "pk__in")
 BY_KEY = ("/admin/trades/trade/", "/admin/accounts/posting/", "/admin/exchange/stock/")  # a uuid, a number, a text
 

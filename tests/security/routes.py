@@ -9,7 +9,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.converters import get_converters
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-OPEN_TO_ALL = {"/api/schema/", "/api/docs/"}
+OPEN_TO_ALL = {"/api/schema/", "/api/docs/", "/api/errors/"}
 
 
 @dataclass(frozen=True)

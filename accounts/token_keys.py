@@ -1,0 +1,83 @@
+"""Creating a token with an idempotency key, whose answer may get lost: the same request again shows the same secrets.
+
+The secrets of other tokens are random. Those of a token with a key are derived from our SECRET_KEY, the idempotency
+key, the customer's password and the token's id. So they can be shown again to whoever sends the same request, and are
+kept nowhere: only their hashes are, as of every token.
+"""
+
+import json
+from base64 import urlsafe_b64encode
+from datetime import datetime
+from uuid import UUID
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from uuid_utils.compat import uuid7
+
+from accounts import tokens
+from accounts.models import Customer, Token
+from accounts.tokens import Issued, Secrets
+
+
+class TokenKeyReused(Exception):
+    """The customer used this idempotency key before, for a token with other terms."""
+
+
+def issue_once(
+    customer: Customer,
+    key: str,
+    password: str,
+    name: str,
+    scopes: list[str],
+    expires_at: datetime | None,
+    allowed_addresses: list[str],
+) -> tuple[Issued, bool]:
+    """Create a token for this customer, or return the one that the same request created before.
+
+    Idempotent: yes, until the token is deleted, and its key is free again.
+
+    Args:
+        key: The idempotency key.
+        password: The customer's password, which was checked.
+        scopes, expires_at, allowed_addresses: As for `tokens.issue`.
+
+    Returns:
+        The token with its secrets, and whether it was created before.
+
+    Raises:
+        TokenKeyReused: The key belongs to a token with other terms, or of another password.
+    """
+    terms = (name, scopes, expires_at, allowed_addresses)
+    while True:
+        before = Token.objects.filter(customer=customer, idempotency_key=key).first()
+        if before is not None:
+            if (before.name, before.scopes, before.expires_at, before.allowed_addresses or []) != terms:
+                raise TokenKeyReused
+            return _shown_again(before, key, password), True
+        made = uuid7()
+        secrets = _secrets(settings.SECRET_KEY, made, key, password)
+        try:
+            with transaction.atomic(durable=True):
+                return tokens.issue(customer, *terms, secrets=secrets, id=made, idempotency_key=key), False
+        except IntegrityError:  # another request used the key at the same moment: look again
+            continue
+
+
+def _shown_again(grant: Token, key: str, password: str) -> Issued:
+    for server_key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
+        secrets = _secrets(server_key, grant.id, key, password)
+        if tokens.are_of(grant, secrets):
+            return Issued(grant, *secrets)
+    raise TokenKeyReused
+
+
+def _secrets(server_key: str, token_id: UUID, key: str, password: str) -> Secrets:
+    known = json.dumps([server_key, key, password]).encode()
+    derived = HKDF(SHA256(), length=73, salt=token_id.bytes, info=b"secrets of a token").derive(known)
+    return tokens.secrets_of(_text(derived[:32]), derived[32:41].hex(), _text(derived[41:]))
+
+
+def _text(secret: bytes) -> str:
+    return urlsafe_b64encode(secret).rstrip(b"=").decode()

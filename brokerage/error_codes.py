@@ -1,0 +1,46 @@
+"""The page that the `type` of each problem leads to: docs/reference/error-codes.md, with an anchor for each code."""
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+from django.views.decorators.http import require_safe
+
+SOURCE = settings.BASE_DIR / "docs/reference/error-codes.md"
+REFUSAL = re.compile(r"^\| (?P<status>\d{3}) \| `(?P<code>\w+)` \| (?P<meaning>.+) \|$", re.MULTILINE)
+REASON = re.compile(r"^\| `(?P<code>\w+)` \| (?P<meaning>.+) \| (?P<decided_by>.+) \|$", re.MULTILINE)
+
+
+class Row(NamedTuple):
+    """A code and what it means. `anchor` is empty where another row of the same code has it."""
+
+    anchor: str
+    code: str
+    meaning: SafeString
+    status: str = ""
+
+
+@require_safe
+def error_codes(request: HttpRequest) -> HttpResponse:
+    """Show what each code of a refused request or a rejected trade means."""
+    return HttpResponse(_page())
+
+
+@cache
+def _page() -> str:
+    text = SOURCE.read_text()
+    refusals: list[Row] = []
+    for row in REFUSAL.finditer(text):
+        anchor = "" if row["code"] in {known.code for known in refusals} else row["code"]
+        refusals.append(Row(anchor, row["code"], _html(row["meaning"]), row["status"]))
+    reasons = [Row(f"reason-{row['code']}", row["code"], _html(row["meaning"])) for row in REASON.finditer(text)]
+    return render_to_string("error_codes.html", {"refusals": refusals, "reasons": reasons})
+
+
+def _html(markdown: str) -> SafeString:
+    return mark_safe(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(markdown))))  # noqa: S308 — escaped before

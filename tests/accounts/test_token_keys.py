@@ -1,0 +1,103 @@
+"""A token whose answer was lost is asked for again with the same key: the same token, and not another one."""
+
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from accounts.models import Customer, SignIn, Token
+from tests.answers import assert_problem, post
+from tests.people import open_account
+
+PASSWORD = "correct horse battery staple"
+ASKED = {"email": "carol@example.com", "password": PASSWORD, "name": "my program"}
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def carol(transactional_db: None) -> Customer:
+    return open_account("carol@example.com", Decimal(1), password=PASSWORD)
+
+
+def create(key: str | None = "key-1", **more: Any) -> Any:
+    headers = {} if key is None else {"idempotency_key": key}
+    return post(Client(), "/api/v1/tokens", ASKED | more, **headers)
+
+
+def test_the_same_key_shows_the_same_secrets() -> None:
+    first, second = create(), create()
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert second.json() == first.json()
+    made = first.json()
+    assert made["token"].startswith("brk_")
+    assert len(made["token"]) == 4 + 43
+    assert len(made["secretKey"]) == 43
+    assert Client(headers={"Authorization": f"Bearer {made['token']}"}).get("/api/v1/balance").status_code == 200
+    pair = {"APCA-API-KEY-ID": made["keyId"], "APCA-API-SECRET-KEY": made["secretKey"]}
+    assert Client(headers=pair).get("/alpaca/v2/account").status_code == 200
+    assert Token.objects.count() == 1
+    assert SignIn.objects.filter(kind=SignIn.Kind.TOKEN).count() == 1
+
+
+def test_other_keys_make_other_tokens() -> None:
+    made = [create(key).json() for key in ("a", "b", None, None)]
+    for secret in ("tokenId", "token", "keyId", "secretKey"):
+        assert len({one[secret] for one in made}) == 4
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"name": "other"}, {"scopes": ["read"]}, {"expiresAt": "2999-01-01T00:00:00Z"}, {"allowedAddresses": ["::1"]}],
+)
+def test_the_same_key_for_another_token_is_refused(other: dict[str, Any]) -> None:
+    create()
+    assert_problem(create(**other), 409, "idempotency_key_reused")
+    assert Token.objects.count() == 1
+
+
+def test_a_wrong_password_learns_nothing() -> None:
+    create()
+    assert_problem(create(password="wrong horse battery staple"), 401, "wrong_credentials")
+
+
+def test_a_changed_password_shows_no_secrets_of_before(carol: Customer) -> None:
+    create()
+    carol.set_password("another horse battery staple")
+    carol.save()
+    assert_problem(create(password="another horse battery staple"), 409, "idempotency_key_reused")
+
+
+def test_a_replaced_secret_key_still_shows_them(settings: Any) -> None:
+    first = create().json()
+    settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another-secret-key"
+    assert create().json() == first
+
+
+def test_a_deleted_token_frees_its_key() -> None:
+    first = create().json()
+    Client(headers={"Authorization": f"Bearer {first['token']}"}).delete(f"/api/v1/tokens/{first['tokenId']}")
+    assert create().status_code == 201
+
+
+def test_no_secret_is_kept() -> None:
+    made = create().json()
+    (row,) = Token.objects.values()
+    assert not {made["token"], made["secretKey"]} & set(map(str, row.values()))
+
+
+def test_the_same_key_at_once_makes_one_token() -> None:
+    def ask(_: int) -> Any:
+        try:
+            return create()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as threads:
+        answers = list(threads.map(ask, range(3)))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 201]
+    assert len({answer.json()["token"] for answer in answers}) == 1
+    assert Token.objects.count() == 1

@@ -1,0 +1,68 @@
+"""The type of a problem is an address, and what is there explains it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from brokerage.errors import TABLE
+from tests.answers import post
+from trades.models import Reason
+
+# Those that are in no table: of the framework, of single views, of streams, and of the balancer.
+OTHERS = {
+    "not_found", "authentication_failed", "throttled", "method_not_allowed", "not_authenticated", "permission_denied",
+    "too_large", "unsupported_media_type", "parse_error", "invalid", "bad_request", "wrong_credentials",
+    "second_factor_required", "address_not_allowed", "email_not_verified", "too_many_streams", "exchange_unavailable",
+    "error", "unsigned", "malformed",
+}  # fmt: skip
+BALANCER = (Path(settings.BASE_DIR) / "deploy/haproxy.cfg").read_text()
+CODES = sorted({row.code for row in TABLE.values()} | OTHERS | set(re.findall(r'"code": "(\w+)"', BALANCER)))
+
+
+@pytest.fixture
+def page(db: None) -> str:
+    answer = Client().get("/api/errors/")
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_each_code_has_its_line(page: str, code: str) -> None:
+    assert page.count(f'id="{code}"') == 1
+
+
+@pytest.mark.parametrize("code", Reason.values)
+def test_each_reason_of_a_rejected_trade_too(page: str, code: str) -> None:
+    assert page.count(f'id="reason-{code}"') == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/nothing"),
+        ("GET", "/api/v1/balance"),
+        ("DELETE", "/api/v1/tokens"),
+        ("GET", "/exchange/callbacks"),
+    ],
+)
+def test_the_type_of_a_problem_leads_to_its_line(page: str, method: str, path: str) -> None:
+    problem: dict[str, Any] = Client().generic(method, path).json()
+    address, _, anchor = problem["type"].partition("#")
+    assert (address, anchor) == ("/api/errors/", problem["code"])
+    assert f'id="{anchor}"' in page
+
+
+def test_fields_do_not_change_it(db: None) -> None:
+    problem = post(Client(), "/api/v1/tokens", {}).json()
+    assert problem["type"] == "/api/errors/#invalid"
+    assert problem["errors"]
+
+
+def test_the_balancer_says_the_same() -> None:
+    found = re.findall(r'\{"type": "([^"]+)".*?"code": "(\w+)"', BALANCER)
+    assert len(found) >= 7
+    assert all(kind == f"/api/errors/#{code}" for kind, code in found)
