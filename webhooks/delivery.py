@@ -33,6 +33,7 @@ PLACES, WEBHOOKS_OF_A_CUSTOMER_MAX = 32, 2
 DELIVERIES_A_BATCH_MAX, BATCH_SECONDS_MAX = 50, 5.0
 LEASE_SECONDS = 60  # after which another process posts what a process that died was about to
 WORK_SECONDS = 5.0
+LOOK_SECONDS = 0.25  # how long what becomes due waits for a place that is free, while others are under way
 HTTP_GONE = 410
 
 log = structlog.get_logger()
@@ -64,26 +65,29 @@ class Deliverer:
             left = ends_at - time.monotonic()
             if not self._under_way or left <= 0:
                 return tried
-            wait(self._under_way, left, FIRST_COMPLETED)
+            wait(self._under_way, min(left, LOOK_SECONDS), FIRST_COMPLETED)
 
     def _start(self) -> None:
         free = self._places - len(self._under_way)
-        hooks = list(Webhook.objects.raw(CLAIM, _claim_of(free))) if free > 0 else []
-        for hook in hooks:
-            due = list(
-                Delivery.objects.filter(webhook=hook, next_at__lte=Now()).order_by("next_at", "id")[
-                    :DELIVERIES_A_BATCH_MAX
-                ]
-            )
+        if free <= 0:
+            return
+        with transaction.atomic(durable=True):  # what can't be read is not claimed: a lease lasts for a minute
+            claimed = [(hook, _due_of(hook)) for hook in list(Webhook.objects.raw(CLAIM, _claim_of(free)))]
+        for hook, due in claimed:
             self._under_way[self._threads.submit(_post_batch, hook, due)] = hook
 
     def _finish(self) -> int:
         tried = 0
         for future in [future for future in self._under_way if future.done()]:
-            hook = self._under_way.pop(future)
-            outcomes = future.result()
+            try:
+                outcomes = future.result()
+            except Exception:
+                del self._under_way[future]
+                raise
+            # An error leaves it under way, and it is recorded in the next round: posted once, and no lease is left.
+            _record(self._under_way[future], outcomes)
+            del self._under_way[future]
             tried += len(outcomes)
-            _record(hook, outcomes)
         return tried
 
 
@@ -95,6 +99,11 @@ def deliver() -> int:
     global _deliverer
     _deliverer = _deliverer or Deliverer()
     return _deliverer.work()
+
+
+def _due_of(hook: Webhook) -> list[Delivery]:
+    due = Delivery.objects.filter(webhook=hook, next_at__lte=Now())
+    return list(due.order_by("next_at", "id")[:DELIVERIES_A_BATCH_MAX])
 
 
 def _claim_of(free: int) -> dict[str, int]:

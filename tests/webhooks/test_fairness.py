@@ -6,14 +6,14 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 
 from accounts.models import Customer
 from tests.people import open_account
 from tests.webhooks.conftest import Receiver, webhook
 from trades.place import place_trade
 from webhooks.delivery import BATCH_SECONDS_MAX, WEBHOOKS_OF_A_CUSTOMER_MAX, Deliverer
-from webhooks.models import Delivery
+from webhooks.models import Delivery, Webhook
 from webhooks.post import POST_SECONDS_MAX
 from webhooks.post import Receiver as Posting
 from webhooks.queue import enter_events
@@ -71,6 +71,67 @@ def test_receivers_that_hang_cost_each_delivery_no_more_than_an_attempt(
     assert sum(Delivery.objects.values_list("attempts", flat=True)) == 1
     assert time.monotonic() - began < POST_SECONDS_MAX + BATCH_SECONDS_MAX
     assert len(bad.got) == 1
+
+
+def test_what_becomes_due_while_others_receivers_hang_is_posted_at_once(
+    alice: Customer, bob: Customer, receivers: Callable[[], Receiver]
+) -> None:
+    bad, good = receivers(), receivers()
+    bad.hangs = True
+    webhook(alice, bad.url)
+    webhook(bob, good.url)
+    place_trade(alice.id, "AAPL", "BUY", 1)
+    enter_events()
+
+    def work() -> None:
+        Deliverer().work(POST_SECONDS_MAX + 1)
+        connection.close()
+
+    working = threading.Thread(target=work)
+    working.start()
+    while not bad.got:
+        time.sleep(0.01)
+    place_trade(bob.id, "AAPL", "BUY", 1)
+    enter_events()
+    began = time.monotonic()
+    while not good.got:
+        assert time.monotonic() - began < DELIVERY_SECONDS_MAX
+        time.sleep(0.01)
+    working.join()
+
+
+def test_what_can_not_be_recorded_now_is_recorded_in_the_next_round(
+    alice: Customer, receivers: Callable[[], Receiver]
+) -> None:
+    """The webhook's row is locked for longer than a statement waits, as it is while many events are entered."""
+    receiver = receivers()
+    receiver.hangs = True
+    mine = webhook(alice, receiver.url)
+    place_trade(alice.id, "AAPL", "BUY", 1)
+    enter_events()
+    over = threading.Event()
+
+    def lock() -> None:
+        while not receiver.got:
+            time.sleep(0.01)
+        with transaction.atomic():
+            Webhook.objects.select_for_update().get(pk=mine.pk)
+            while not over.wait(0.5):
+                mine.refresh_from_db()  # a transaction that does nothing is ended
+        connection.close()
+
+    locking = threading.Thread(target=lock)
+    locking.start()
+    deliverer = Deliverer()
+    with pytest.raises(OperationalError):
+        deliverer.work(2 * POST_SECONDS_MAX)
+    over.set()
+    locking.join()
+    assert deliverer.work(1) == 1
+    mine.refresh_from_db()
+    assert (mine.leased_until, mine.failures) == (None, 1)
+    assert Delivery.objects.get().attempts == 1
+    assert len(receiver.got) == 1
 
 
 def test_two_deliverers_at_once_post_nothing_twice(alice: Customer, receiver: Receiver) -> None:
