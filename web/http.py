@@ -17,6 +17,7 @@ from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NewConnectionError
 from urllib3.util import Retry, Timeout, parse_url
 
 READ_BYTES = 65_536
@@ -246,18 +247,19 @@ class _Deadline:
             addresses = [self._dns_host]
         except OSError:
             addresses = lookup(self._dns_host, self.port, _remaining())
-        last: OSError = OSError("no address")
+        last: Exception = OSError("no address")
         for address in addresses:
             try:
                 sock = socket.create_connection((address, self.port), _remaining(), self.source_address)
+                for option in self.socket_options or ():
+                    sock.setsockopt(*option)
+                sock.settimeout(_remaining())  # for TLS, whose handshake Python bounds as a whole
             except OSError as error:
                 last = error
                 continue
-            for option in self.socket_options or ():
-                sock.setsockopt(*option)
-            sock.settimeout(_remaining())  # for TLS, whose handshake Python bounds as a whole
             return sock
-        raise last
+        # Not as it is: urllib3 takes a reset for one that came after the request, and reads an answer from nowhere.
+        raise NewConnectionError(self, f"no connection: {last}") from last
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         self.timeout = _remaining()  # for sending, which Python bounds as a whole

@@ -155,6 +155,18 @@ def test_every_address_of_a_name_is_tried(serve: Callable[..., Server], monkeypa
     assert Client().call("GET", f"http://name.example:{server.port}/", seconds_max=5).body == b"{}"
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), BrokenPipeError(32, "broken"), OSError("other")])
+def test_a_server_that_resets_while_it_is_connected_to_gives_no_answer(
+    error: OSError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("socket.create_connection", fail)
+    with pytest.raises(NoAnswer):
+        Client().call("GET", "http://127.0.0.1:1/", seconds_max=1.0)
+
+
 def test_a_connection_serves_one_call_after_the_other(serve: Callable[..., Server]) -> None:
     server, client = serve(answer(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nX-Y: z\r\n\r\n{}")), Client()
     for _ in range(3):
