@@ -1,7 +1,7 @@
 """`make chaos`: breaks everything that can be broken for CHAOS_SECONDS, then proves that nothing came of it.
 
 The last line printed is one JSON object. CHAOS_SEED repeats a run's plan: the same faults at the same times, and the
-same customers context the same. Exit 0: no violation.
+same customers doing the same. Exit 0: no violation.
 """
 
 from __future__ import annotations
@@ -21,19 +21,25 @@ from typing import Any
 
 import psutil
 
-from chaos import checker
+from chaos import checker, patience
 from chaos.checker import gather, wait_until_final
+from chaos.clocks import set_right
 from chaos.crowd import Crowd
 from chaos.faults import Injector
+from chaos.followers import WebhookReceiver, subscribe
 from chaos.plan import plan
 from chaos.record import Record
 from chaos.site import Site, open_accounts
 from chaos.staff import Staff
+from local import ports
+from local.ports import LOOPBACK
 
 CUSTOMERS = 150
 RATE = 50.0
 """What the crowd does in a second, if nothing holds it up; three in four are placings."""
 LOOK_SECONDS = 10.0
+FOLLOWERS = 20
+"""Customers with a webhook."""
 
 
 def main() -> int:
@@ -69,7 +75,9 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         told.accounts = open_accounts(site.brokerage, cash)
         (folder / "record" / "accounts.json").write_text(json.dumps(told.accounts))
         memory = Memory(site)
-        injector = Injector(site, log, Staff(site.brokerage, site.url_of("customers-web")))
+        receiver = WebhookReceiver(LOOPBACK, ports.choose(avoid=site.links.values()))
+        subscribe(site.brokerage.url, told.accounts[:FOLLOWERS], receiver)
+        injector = Injector(site, log, Staff(site.brokerage, site.url_of("customers-web")), receiver)
         crowd = Crowd(site.url_of("customers-web"), told.accounts, log, seed, rate)
         began = time.monotonic()
         crowd.start()
@@ -93,14 +101,17 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         settled = wait_until_final(site.postgres.url)
         told = gather(told.accounts, log, site.postgres.url, site.brokerage.exchange_url)
         (folder / "record" / "exchange.json").write_text(json.dumps(told.exchange))
-        found = checker.violations(told)
+        set_right(told)
+        found = [*checker.violations(told), *patience.violations(told)]
         memory.look()
         output = site.brokerage.output()
+        receiver.stop()
     log.close()
     return _report(told, found, seed, seconds) | {
         "secondsUntilAllWasFinal": round(settled - healed, 1),
         "memoryMegabytesMax": memory.most,
         "tracebacks": output.count("Traceback (most recent call last)"),
+        "webhooksDelivered": len(receiver.ids),
     }
 
 

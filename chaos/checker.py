@@ -241,8 +241,19 @@ def _the_exchange_received_a_line_in_order_and_one_at_a_time(case: _Case) -> Ite
         for (before, earlier), (after, later) in pairwise(sent):
             if earlier["sequence"] > later["sequence"]:
                 yield f"out of order: {after['id']} came before {before['id']}"
-            elif earlier["finalAt"] is None or epoch(later["firstReceivedAt"]) < epoch(earlier["finalAt"]):
+            elif earlier["finalAt"] is None or _is_before(case, later["firstReceivedAt"], earlier["finalAt"]):
                 yield f"two in flight: {after['id']} came before {before['id']} was final"
+
+
+def _is_before(case: _Case, one: str, other: str) -> bool:
+    """Whether the exchange certainly wrote one time before the other: not where its clock was off when it did."""
+    moments = [epoch(one), epoch(other)]
+    for fault in case.told.faults:
+        if fault["kind"] == "exchange clock":
+            off = abs(fault["values"]["jumpSeconds"]) + 2.0
+            if any(fault["began"] - off < moment < fault["ended"] + off for moment in moments):
+                return False
+    return moments[0] < moments[1]
 
 
 def _every_trade_is_final(case: _Case) -> Iterator[str]:

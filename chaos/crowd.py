@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 60.0
 RETRY_SECONDS = 1.0
 NO_ANSWER = 0
 """Stands where an HTTP status would, had there been an answer: it may have happened, or not."""
-TICKERS = ("AAPL", "MSFT", "KO", "IBM", "WMT")
+TICKERS = ("AAPL", "MSFT", "KO", "IBM", "WMT", "F")
 
 DOINGS = {
     "place": 62,

@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +19,13 @@ import redis
 import urllib3
 from celery import Celery
 
+from chaos.followers import WebhookReceiver
 from chaos.plan import Fault
+from chaos.processes import NotThere, Processes
 from chaos.record import Record, now
 from chaos.site import Site
 from chaos.staff import NotDone, Staff
 from local.ports import LOOPBACK
-from local.postgresql import DATABASE, RUNTIME
 
 LANES = 16
 BACK_SECONDS_MAX = 20.0
@@ -35,18 +35,16 @@ END_HALF_OF_THE_SESSIONS = (
 )
 
 
-class NotThere(Exception):
-    """What was to be broken is broken already, or on its way back."""
-
-
 class Injector:
     """Makes faults, from as many threads as there are streams."""
 
-    def __init__(self, site: Site, record: Record, staff: Staff | None = None) -> None:
-        self.site, self.record, self.staff = site, record, staff
+    def __init__(
+        self, site: Site, record: Record, staff: Staff | None = None, receiver: WebhookReceiver | None = None
+    ) -> None:
+        self.site, self.record, self.staff, self.receiver = site, record, staff, receiver
         self.over = threading.Event()
         self._exchange = urllib3.PoolManager(retries=False, timeout=3.0)
-        self._probe = urllib3.PoolManager(retries=False, timeout=1.0)
+        self.processes = Processes(site)
         self._stopped: set[psutil.Process] = set()
         self._in_force: list[dict[str, Any]] = []
 
@@ -83,6 +81,8 @@ class Injector:
             "staff": self._staff,
             "exchange clock": self._exchange_clock,
             "read-only sessions": self._read_only_sessions,
+            "replica": self._replica,
+            "receivers hang": self._receivers_hang,
         }
         return makers.get(fault.kind, self._link)
 
@@ -99,9 +99,10 @@ class Injector:
             kind = target.partition(" ")[0]
             least = 1 if ruthless else self.site.brokerage.scale.get(kind, 1)
             if kind == "supervisord":  # and with it everything: once all of it has come back from the last time
-                enough = all(len(self._working(each)) == count for each, count in self.site.brokerage.scale.items())
+                scale = self.site.brokerage.scale
+                enough = all(len(self.processes.working(each)) == count for each, count in scale.items())
             else:
-                enough = len(self._working(target)) >= least
+                enough = len(self.processes.working(target)) >= least
             if enough:
                 return replace(fault, target=target)
         raise NotThere("nothing has taken up its work")
@@ -124,6 +125,10 @@ class Injector:
             self._set_disk(slow=False)
         with contextlib.suppress(psycopg.Error):
             self._administer(WRITABLE)
+        with contextlib.suppress(redis.RedisError):
+            self._follow("NO", "ONE")
+        if self.receiver is not None:
+            self.receiver.hangs.clear()
         for word in list(self._in_force):
             self._lift(word)
 
@@ -133,14 +138,14 @@ class Injector:
     def _kill(self, fault: Fault) -> Iterator[None]:
         if fault.target == "valkey and its data":
             shutil.rmtree(self.site.valkey.data / "appendonlydir", ignore_errors=True)
-        for process in self._victims(fault.target.removesuffix(" and its data"), fault.values["number"]):
+        for process in self.processes.victims(fault.target.removesuffix(" and its data"), fault.values["number"]):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         yield
 
     @contextlib.contextmanager
     def _pause(self, fault: Fault) -> Iterator[None]:
-        victims = self._victims(fault.target, fault.values["number"])
+        victims = self.processes.victims(fault.target, fault.values["number"])
         self._stopped.update(victims)
         try:
             for process in victims:
@@ -156,7 +161,7 @@ class Injector:
     @contextlib.contextmanager
     def _restart(self, fault: Fault) -> Iterator[None]:
         """As an operator does it: in order, and it is back by itself."""
-        (process,) = self._victims(fault.target, 0.0)[:1]
+        (process,) = self.processes.victims(fault.target, 0.0)[:1]
         process.send_signal(signal.SIGINT if fault.target == "postgres" else signal.SIGTERM)
         yield
 
@@ -177,65 +182,10 @@ class Injector:
         deadline = time.monotonic() + BACK_SECONDS_MAX
         while time.monotonic() < deadline and not self.over.wait(0.2):
             running = self.site.brokerage.processes().get(name)
-            if running not in {None, pid} and self._works(name.partition(".")[0], name, psutil.Process(running)):
+            if running not in {None, pid} and self.processes.works(
+                name.partition(".")[0], name, psutil.Process(running)
+            ):
                 return
-
-    def _victims(self, target: str, number: float) -> list[psutil.Process]:
-        """The processes of a target: `web.2` and all it started, one of its workers, one of PostgreSQL's backends."""
-        kind, _, part = target.partition(" ")
-        mains = self._working(target)
-        if not mains:
-            raise NotThere(target)
-        main = mains[int(number * len(mains))]
-        if not part:
-            return [main] if kind == "supervisord" else [main, *main.children(recursive=True)]
-        children = [child for child in main.children() if self._serves(child)]
-        if not children:
-            raise NotThere(target)
-        return [children[int(number * 7919) % len(children)]]
-
-    def _working(self, target: str) -> list[psutil.Process]:
-        """The processes of a type that have taken up their work."""
-        kind, _, part = target.removesuffix(" and its data").partition(" ")
-        running = self.site.brokerage.processes()
-        names = sorted(name for name in running if name == kind or name.startswith(kind + "."))
-        found = []
-        for name in names:
-            with contextlib.suppress(psutil.Error):
-                main = psutil.Process(running[name])
-                if self._works(kind, name, main) and (not part or any(map(self._serves, main.children()))):
-                    found.append(main)
-        return found
-
-    def _works(self, kind: str, name: str, main: psutil.Process) -> bool:
-        number = int(name.partition(".")[2] or 1) - 1
-        if kind in {"lanes", "sweep"}:
-            port = self.site.links[{"lanes": "lanes-valkey", "sweep": "sweep-postgres"}[kind]]
-            return any(link.raddr and link.raddr.port == port for link in main.net_connections("tcp4"))
-        ports = {
-            "web": self.site.brokerage.port + number,
-            "exchange": self.site.brokerage.exchange_port,
-            "valkey": self.site.valkey.port,
-            "postgres": self.site.postgres.port,
-        }
-        if kind not in ports:
-            return True
-        try:
-            if kind in {"web", "exchange"}:
-                return self._probe.request("GET", f"http://{LOOPBACK}:{ports[kind]}/healthz").status == 200
-            socket.create_connection((LOOPBACK, ports[kind]), 0.5).close()
-            return kind != "postgres" or self.site.postgres.is_ready()
-        except (urllib3.exceptions.HTTPError, OSError):
-            return False
-
-    def _serves(self, child: psutil.Process) -> bool:
-        try:
-            words = " ".join(child.cmdline())
-        except psutil.Error:
-            return False
-        if words.startswith("postgres:"):
-            return f"{RUNTIME} {DATABASE}" in words
-        return "resource_tracker" not in words
 
     # -- the network
 
@@ -361,6 +311,34 @@ class Injector:
                     self._administer(WRITABLE)
                     break
                 time.sleep(0.5)
+
+    @contextlib.contextmanager
+    def _replica(self, fault: Fault) -> Iterator[None]:
+        """Valkey follows another server, which is not there: it answers, and takes nothing."""
+        self._follow(LOOPBACK, "1")
+        try:
+            yield
+        finally:
+            for _ in range(40):
+                with contextlib.suppress(redis.RedisError):
+                    self._follow("NO", "ONE")
+                    break
+                time.sleep(0.5)
+
+    def _follow(self, host: str, port: str) -> None:
+        with redis.Redis.from_url(self.site.valkey.url, socket_timeout=3, socket_connect_timeout=3) as broker:
+            broker.execute_command("REPLICAOF", host, port)
+
+    @contextlib.contextmanager
+    def _receivers_hang(self, fault: Fault) -> Iterator[None]:
+        """Endpoints of customers take every request and answer none."""
+        if self.receiver is None:
+            raise NotThere(fault.target)
+        self.receiver.hangs.set()
+        try:
+            yield
+        finally:
+            self.receiver.hangs.clear()
 
     @contextlib.contextmanager
     def _exchange_clock(self, fault: Fault) -> Iterator[None]:

@@ -15,6 +15,7 @@ import urllib3
 SILENCE_SECONDS_MAX = 20.0
 """A stream says something every 15 s; one that does not is given up."""
 WEBHOOK_PORT = 9200
+LOOK_SECONDS = 0.2
 
 
 class StreamReader(threading.Thread):
@@ -72,15 +73,18 @@ def _lines(answer: Any) -> Iterator[str]:
 
 
 class WebhookReceiver:
-    """An endpoint of customers: notes the id of every event that is posted to it."""
+    """An endpoint of customers: notes the id of every event that is posted to it, and answers unless it `hangs`."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, port: int = WEBHOOK_PORT) -> None:
         self.ids: dict[str, int] = defaultdict(int)
-        noted = self.ids
+        self.hangs = threading.Event()
+        noted, hangs = self.ids, self.hangs
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                while hangs.is_set():
+                    time.sleep(LOOK_SECONDS)
                 noted[self.headers.get("webhook-id") or ""] += 1
                 self.send_response(204)
                 self.end_headers()
@@ -88,8 +92,8 @@ class WebhookReceiver:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.url = f"http://{address}:{WEBHOOK_PORT}/events"
-        self._server = ThreadingHTTPServer((address, WEBHOOK_PORT), Handler)
+        self.url = f"http://{address}:{port}/events"
+        self._server = ThreadingHTTPServer((address, port), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:

@@ -78,6 +78,8 @@ STAFF: tuple[dict[str, Any], ...] = (
 )
 """What staff do, and for how long. No stock costs as little as 1 USD: with that limit nothing is placed."""
 CLOCK_JUMPS_SECONDS = (-3600, -90, 90, 400, 3600)
+DATABASE_CLOCK_JUMPS_SECONDS = (-3600, 3600)
+"""By more than a run is long, so that the checker can tell which times a wrong clock has written."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,20 @@ class Fault:
     target: str
     seconds: float = 0.0
     values: dict[str, Any] = field(default_factory=dict)
+
+
+SLOW = (
+    "slow disk",
+    "clock",
+    "clock",
+    "database clock",
+    "restart",
+    "deploy",
+    "exchange clock",
+    "read-only sessions",
+    "replica",
+    "receivers hang",
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +121,7 @@ STREAMS = (
     Stream("network", 13.0),
     Stream("exchange", 16.0),
     Stream("rings", 17.0),
-    Stream("slow", 25.0),
+    Stream("slow", 15.0),
     Stream("staff", 60.0),
 )
 
@@ -148,12 +164,17 @@ def _fault(stream: str, at: float, dice: random.Random) -> Fault:
         word = dict(dice.choice(STAFF))
         seconds = round(dice.uniform(*word.pop("seconds")), 2)
         return Fault(at, "staff", " ".join(v for k, v in word.items() if k != "undoes"), seconds, word)
-    kind = dice.choice(["slow disk", "clock", "clock", "restart", "deploy", "exchange clock", "read-only sessions"])
+    kind = dice.choice(SLOW)
     if kind == "exchange clock":
         jump = dice.choice(EXCHANGE_CLOCK_JUMPS_SECONDS)
         return Fault(at, kind, "exchange", round(dice.uniform(2, 9), 2), {"jumpSeconds": jump})
-    if kind == "read-only sessions":
-        return Fault(at, kind, "postgres", round(dice.uniform(0.5, 3), 2))
+    if kind in {"read-only sessions", "replica"}:
+        return Fault(at, kind, "valkey" if kind == "replica" else "postgres", round(dice.uniform(0.5, 3), 2))
+    if kind == "database clock":
+        jump = dice.choice(DATABASE_CLOCK_JUMPS_SECONDS)
+        return Fault(at, "clock", "postgres", round(dice.uniform(2, 9), 2), {"jumpSeconds": jump})
+    if kind == "receivers hang":
+        return Fault(at, kind, "webhooks", round(dice.uniform(5, 15), 2))
     if kind == "slow disk":
         return Fault(at, kind, "postgres", round(dice.uniform(2, 10), 2))
     if kind == "clock":

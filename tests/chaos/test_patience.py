@@ -1,0 +1,81 @@
+"""What expired or was late without a reason is found; what the plan explains is not."""
+
+from typing import Any
+
+import pytest
+
+from chaos.checker import Evidence
+from chaos.clocks import set_right
+from chaos.patience import DELAY_SECONDS_MAX, violations
+
+CLAIMED = 1_767_366_000.0
+TRADE: dict[str, Any] = {
+    "id": "t1",
+    "customer": 1,
+    "sequence": 1,
+    "ticker": "AAPL",
+    "status": "REJECTED",
+    "reason_code": "expired",
+    "placed_at": CLAIMED - 1,
+    "claimed_at": CLAIMED,
+    "settled_at": CLAIMED + 36,
+}
+
+
+def fault(kind: str, target: str, began: float, ended: float, **values: Any) -> dict[str, Any]:
+    return {"kind": kind, "target": target, "values": values, "done": True} | {
+        "began": CLAIMED + began,
+        "ended": CLAIMED + ended,
+    }
+
+
+def found(*faults: dict[str, Any], **trade: Any) -> list[str]:
+    told = Evidence(accounts=[{"customer": 1}], trades=[TRADE | trade], faults=list(faults))
+    return [words.partition(":")[0] for words in violations(told)]
+
+
+EXPLAINED = [
+    [fault("exchange", "down", 0, 25, down=True)],
+    [fault("exchange", "poisonTickers", -1, 20, poisonTickers=["AAPL"])],
+    [fault("blackhole", "sweep-exchange", 5, 20)],
+    [fault("clock", "postgres", 8, 17, jumpSeconds=3600)],
+    [fault("staff", "halt-all", 3, 16, does="halt-all")],
+    [fault("kill", "exchange", 8, 8), fault("pause", "postgres", 15, 22)],
+]
+UNEXPLAINED = [
+    [],
+    [fault("exchange", "down", 0, 6, down=True)],
+    [fault("exchange", "poisonTickers", -1, 29, poisonTickers=["F"])],
+    [fault("kill", "lanes", n, n) for n in range(1, 30, 4)],
+    [fault("blackhole", "lanes-exchange", 0, 30)],
+    [fault("staff", "halt-stock WMT", 0, 30, does="halt-stock", ticker="WMT")],
+    [fault("clock", "web.1", 0, 30, jumpSeconds=90)],
+]
+
+
+@pytest.mark.parametrize("faults", EXPLAINED, ids=range(len(EXPLAINED)))
+def test_what_the_plan_explains_may_expire(faults: list[dict[str, Any]]) -> None:
+    assert "expired" not in found(*faults)
+
+
+@pytest.mark.parametrize("faults", UNEXPLAINED, ids=range(len(UNEXPLAINED)))
+def test_what_nothing_kept_from_the_exchange_may_not(faults: list[dict[str, Any]]) -> None:
+    assert "expired" in found(*faults)
+
+
+def test_what_was_late_after_the_last_fault_is_found() -> None:
+    late = {"status": "FILLED", "reason_code": "", "settled_at": CLAIMED + 1 + DELAY_SECONDS_MAX + 5}
+    assert found(fault("kill", "lanes", 1, 1), **late) == ["late", "late"]
+    assert found(fault("kill", "lanes", 1, 1), **late | {"settled_at": CLAIMED + 2}) == []
+
+
+def test_times_that_a_wrong_clock_wrote_are_set_right() -> None:
+    asked = {"began": CLAIMED - 5, "ended": CLAIMED + 60}
+    jump = fault("clock", "postgres", 0, 9, jumpSeconds=-3600)
+    trade = TRADE | {"claimed_at": CLAIMED - 3598}
+    ahead = TRADE | {"placed_at": CLAIMED + 3600}
+    told = Evidence(trades=[trade, ahead], reports=[{"received_at": CLAIMED - 3590}], requests=[asked], faults=[jump])
+    set_right(told)
+    assert (told.trades[0]["claimed_at"], told.trades[0]["settled_at"]) == (CLAIMED + 2, CLAIMED + 36)
+    assert told.trades[1]["settled_at"] is None, "nobody knows how long it waited"
+    assert told.reports[0]["received_at"] == CLAIMED + 10
