@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -259,7 +259,7 @@ class _Deadline:
                 continue
             return sock
         # Not as it is: urllib3 takes a reset for one that came after the request, and reads an answer from nowhere.
-        raise NewConnectionError(self, f"no connection: {last}") from last
+        raise NewConnectionError(cast(HTTPConnection, self), f"no connection: {last}") from last
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         self.timeout = _remaining()  # for sending, which Python bounds as a whole
