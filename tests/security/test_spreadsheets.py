@@ -12,12 +12,13 @@ from django.contrib import admin
 from django.test import Client
 
 from accounts.models import Customer
+from exchange import market
 from office import audit
 from office.audit import Actor
 from office.models import AuditEntry
 from office.roles import Role, appoint
 from office.tables.table import Table
-from tests.factories import CaseFactory
+from tests.factories import CaseFactory, StockFactory
 from tests.office.conftest import signed_in
 from tests.people import open_account, receive_shares
 
@@ -68,9 +69,10 @@ def test_an_export_of_the_back_office(hostile: list[Customer], url: str) -> None
     assert [cell for cell in found if is_formula(cell)] == []
 
 
-def test_a_customers_own_ledger(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_customers_own_ledger(bob: Customer) -> None:
     """A stock's name is the exchange's to choose."""
-    monkeypatch.setattr("trades.place.is_listed", lambda ticker: True)
+    StockFactory.create(ticker="=1+1")
+    market.forget()
     receive_shares(bob, "=1+1", 1, Decimal(1))
     client = Client()
     client.force_login(bob)
