@@ -1,0 +1,113 @@
+"""`python -m tests.stories.attack URL CUSTOMER`: one customer who does everything at once that can be done to others.
+
+Goes on until its standard input ends, and then prints how often it was answered what.
+"""
+
+import json
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import Any
+from uuid import uuid4
+
+import urllib3
+from websockets.sync.client import connect
+
+from local.ports import LOOPBACK
+
+ATTACKER = "127.0.0.66"  # connections are counted by address, and it is nobody's neighbor
+PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+
+
+class Attack:
+    """Everything at once, each in threads of its own, for as long as the context is open."""
+
+    def __init__(self, url: str, hostile: dict[str, Any]) -> None:
+        self._url, self._hostile = url, hostile
+        self._over, self._own = threading.Event(), threading.local()
+        self._stack = ExitStack()
+        self.statuses: Counter[str] = Counter()
+
+    def __enter__(self) -> "Attack":
+        kinds: dict[Callable[[], None], int] = {
+            self._listen_again: 4, self._open_streams: 1, self._do_not_read: 20, self._ask_for_statements: 4,
+            self._name_slow_servers: 2, self._guess_passwords: 12, self._place: 2,
+        }  # fmt: skip
+        for work, count in kinds.items():
+            for _ in range(count):
+                threading.Thread(target=self._again_and_again, args=(work,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        time.sleep(0.5)
+        self._stack.close()
+
+    def _again_and_again(self, work: Callable[[], None]) -> None:
+        self._own.pool = urllib3.PoolManager(retries=False, timeout=10, source_address=(ATTACKER, 0))
+        while not self._over.is_set():
+            with suppress(Exception):  # whatever it is refused or cut off with, it comes again
+                work()
+            self._over.wait(0.02)
+
+    def _ask(self, name: str, method: str, path: str, **more: Any) -> None:
+        headers = {"Authorization": f"Bearer {self._hostile['token']}"} | more.pop("headers", {})
+        answer = self._own.pool.request(method, f"{self._url}{path}", headers=headers, redirect=False, **more)
+        self.statuses[f"{name} {answer.status}"] += 1
+
+    def _listen_again(self) -> None:
+        address = f"{self._url.replace('http', 'ws', 1)}/alpaca/stream?after=0"
+        pair = {"key_id": self._hostile["keyId"], "secret_key": self._hostile["secretKey"]}
+        with connect(address, source_address=(ATTACKER, 0)) as listening:
+            listening.send(json.dumps({"action": "authenticate", "data": pair}))
+            for _ in range(50):
+                listening.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
+                listening.recv(5)
+                self.statuses["listened"] += 1
+
+    def _open_streams(self) -> None:
+        for _ in range(100):
+            self._raw(f"GET /api/v1/events?after=0 HTTP/1.1\r\nAuthorization: Bearer {self._hostile['token']}", 4096)
+        self._over.wait(10)
+
+    def _do_not_read(self) -> None:
+        """Ask for the largest answers that there are, and read 512 bytes a second of them."""
+        slow = self._raw(f"GET /cash/ledger.csv HTTP/1.1\r\nCookie: sessionid={self._hostile['session']}", 512)
+        while not self._over.wait(1) and slow.recv(512):
+            pass
+
+    def _raw(self, head: str, buffer_bytes: int) -> socket.socket:
+        host, port = self._url.removeprefix("http://").split(":")
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        client.bind((ATTACKER, 0))
+        client.connect((host, int(port)))
+        self._stack.callback(client.close)
+        client.sendall(f"{head}\r\nHost: {LOOPBACK}\r\n\r\n".encode())
+        self.statuses["asked and read slowly"] += 1
+        return client
+
+    def _ask_for_statements(self) -> None:
+        month = time.strftime("%Y-%m", time.gmtime())
+        cookie = {"Cookie": f"sessionid={self._hostile['session']}"}
+        self._ask("statement", "GET", f"/statements/{month}.pdf", headers=cookie)
+
+    def _name_slow_servers(self) -> None:
+        self._ask("webhook", "POST", "/api/v1/webhooks", json={"url": f"https://{uuid4()}.example.org/hook"})
+
+    def _guess_passwords(self) -> None:
+        guess = {"email": f"{uuid4()}@example.com", "password": str(uuid4()), "name": "x"}
+        self._ask("guess", "POST", "/api/v1/tokens", json=guess)
+
+    def _place(self) -> None:
+        self._ask("place", "POST", "/api/v1/trades", json=PLACING)
+
+
+if __name__ == "__main__":
+    with Attack(sys.argv[1], json.loads(sys.argv[2])) as running:
+        sys.stdin.read()
+    print(json.dumps(running.statuses), flush=True)  # noqa: T201
