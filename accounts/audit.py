@@ -152,6 +152,106 @@ BOOKS = (
         """,
     ),
     Rule(
+        "lots_are_the_position",
+        "What remains of a customer's lots in a stock, and what moved before lots were kept, is the position.",
+        """
+        SELECT customer_id AS "customerId", ticker AS "stockTicker",
+               format('the position is %s shares, the lots have %s, and %s have no lots yet',
+               coalesce(position.quantity, 0), coalesce(lot.remaining, 0), coalesce(undated.change, 0)) AS detail
+        FROM accounts_position AS position
+        FULL JOIN (
+            SELECT customer_id, ticker, sum(remaining) AS remaining FROM accounts_lot GROUP BY customer_id, ticker
+        ) AS lot USING (customer_id, ticker)
+        LEFT JOIN (
+            SELECT customer_id, ticker, sum(change) AS change FROM accounts_posting
+            WHERE ticker <> '' AND settles_on IS NULL GROUP BY customer_id, ticker
+        ) AS undated USING (customer_id, ticker)
+        WHERE coalesce(position.quantity, 0) <> coalesce(lot.remaining, 0) + coalesce(undated.change, 0)
+        """,
+    ),
+    Rule(
+        "lot_is_what_remains_and_what_was_closed",
+        "A lot's shares and cost are those that remain and those that were closed, of its customer, stock and date.",
+        """
+        SELECT lot.customer_id AS "customerId", lot.ticker AS "stockTicker", lot.id AS "lotId",
+               format('%s shares for %s: %s remain for %s, %s were closed for %s', lot.quantity, lot.cost,
+               lot.remaining, lot.remaining_cost, coalesce(sum(closing.quantity), 0), coalesce(sum(closing.cost), 0)
+               ) AS detail
+        FROM accounts_lot AS lot LEFT JOIN accounts_lotclosing AS closing ON closing.lot_id = lot.id
+        GROUP BY lot.id
+        HAVING lot.quantity <> lot.remaining + coalesce(sum(closing.quantity), 0)
+        OR lot.cost <> lot.remaining_cost + coalesce(sum(closing.cost), 0)
+        OR lot.remaining < 0 OR (lot.remaining = 0 AND lot.remaining_cost <> 0)
+        OR bool_or((closing.customer_id, closing.ticker, closing.acquired_on) IS DISTINCT FROM
+                   (lot.customer_id, lot.ticker, lot.acquired_on)) FILTER (WHERE closing.id IS NOT NULL)
+        """,
+    ),
+    Rule(
+        "shares_that_came_in_are_a_lot",
+        "A purchase, and an adjustment that adds shares, opened one lot of as many shares, at its price and its fees.",
+        """
+        SELECT posting.customer_id AS "customerId", posting.ticker AS "stockTicker", posting.id AS "postingId",
+               posting.cause, format('%s shares at %s came in; lots: %s', posting.change, posting.price,
+               coalesce(string_agg(lot.quantity || ' for ' || lot.cost, ', '), 'none')) AS detail
+        FROM accounts_posting AS posting
+        LEFT JOIN accounts_lot AS lot ON lot.customer_id = posting.customer_id AND lot.ticker = posting.ticker
+            AND lot.cause = posting.cause AND lot.origin IS NULL
+        LEFT JOIN accounts_posting AS fee ON fee.cause = posting.cause AND fee.kind = 'fee' AND fee.ticker = ''
+        WHERE posting.ticker <> '' AND posting.change > 0 AND posting.kind IN ('buy', 'adjustment')
+          AND posting.settles_on IS NOT NULL
+        GROUP BY posting.id
+        HAVING count(lot.id) <> 1 OR sum(lot.quantity) <> posting.change
+        OR sum(lot.cost) <> posting.change * posting.price - coalesce(min(fee.change), 0)
+        """,
+    ),
+    Rule(
+        "lot_came_in",
+        "A lot that continues no other one is of a posting that brought shares in.",
+        """
+        SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "lotId", cause,
+               format('a lot of %s shares that no posting brought in', quantity) AS detail
+        FROM accounts_lot AS lot
+        WHERE origin IS NULL AND NOT EXISTS (
+            SELECT FROM accounts_posting AS posting
+            WHERE posting.cause = lot.cause AND posting.ticker = lot.ticker AND posting.change > 0
+              AND posting.customer_id = lot.customer_id AND posting.settles_on IS NOT NULL)
+        """,
+    ),
+    Rule(
+        "shares_that_went_out_closed_lots",
+        "A sale, and an adjustment that takes shares, closed as many; a sale's proceeds are its cash less fees.",
+        """
+        SELECT posting.customer_id AS "customerId", posting.ticker AS "stockTicker", posting.id AS "postingId",
+               posting.cause, format('%s shares went out for %s; closed: %s for %s', posting.change,
+               coalesce(net.cash::text, 'nothing'), coalesce(closed.quantity, 0),
+               coalesce(closed.proceeds::text, 'nothing')) AS detail
+        FROM accounts_posting AS posting
+        LEFT JOIN (
+            SELECT customer_id, ticker, cause, sum(quantity) AS quantity, sum(proceeds) AS proceeds
+            FROM accounts_lotclosing GROUP BY customer_id, ticker, cause
+        ) AS closed USING (customer_id, ticker, cause)
+        LEFT JOIN (
+            SELECT cause, sum(change) AS cash FROM accounts_posting
+            WHERE ticker = '' AND kind IN ('sell', 'fee') GROUP BY cause HAVING bool_or(kind = 'sell')
+        ) AS net USING (cause)
+        WHERE posting.ticker <> '' AND posting.change < 0 AND posting.kind IN ('sell', 'adjustment')
+          AND posting.settles_on IS NOT NULL
+          AND (closed.quantity IS DISTINCT FROM -posting.change OR closed.proceeds IS DISTINCT FROM net.cash)
+        """,
+    ),
+    Rule(
+        "gain_is_proceeds_less_cost",
+        "The gain of what was sold is its proceeds less its cost, and its term follows from its dates.",
+        """
+        SELECT customer_id AS "customerId", ticker AS "stockTicker", cause,
+               format('%s less %s is not %s; acquired %s, closed %s, long term: %s', proceeds, cost, gain,
+               acquired_on, closed_on, is_long_term) AS detail
+        FROM accounts_lotclosing
+        WHERE gain IS DISTINCT FROM proceeds - cost
+        OR is_long_term <> (closed_on > acquired_on + interval '1 year')
+        """,
+    ),
+    Rule(
         "posting_follows_the_one_before",
         "A posting leaves what the one before it left, of the same customer and stock, and its change; the first, 0.",
         """

@@ -16,15 +16,22 @@ from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from uuid import UUID
 
+import structlog
 from django.db import connection
 
-from accounts.models import CASH, Balance, Posting
+from accounts.lot_history import build_lots
+from accounts.lots import WRITE_LOTS, Disposal, LotChanges, Opening, changes_of, part_of_cost
+from accounts.models import CASH, Balance, LotMethod, Posting
 from accounts.settlement import Cash, Dates, unsettled_sales_of
 from web.timezones import eastern_today
+
+__all__ = ["part_of_cost"]  # and everything below
 
 CENT_OF_A_CENT = Decimal("0.0001")
 LARGEST_AMOUNT = Decimal("999999999999999.9999")  # what NUMERIC(19,4) takes
 LARGEST_POSITION = 10**12  # shares; more than any company has
+
+log = structlog.get_logger()
 
 
 class InsufficientFunds(Exception):
@@ -50,19 +57,6 @@ class PositionTooLarge(AccountFull):
 def money(value: Decimal) -> Decimal:
     """Round USD to four decimals, half to even: the one rounding of the house."""
     return value.quantize(CENT_OF_A_CENT, rounding=ROUND_HALF_EVEN)
-
-
-def part_of_cost(cost: Decimal, quantity: int, of: int) -> Decimal:
-    """Return the cost of `quantity` out of `of` shares that cost `cost` in all, rounded half to even.
-
-    Computed in whole units of 0.0001 USD, so that it is exact at any size; the database's `accounts_cost_step` does the
-    same, and the audit compares the two.
-    """
-    numerator, denominator = int(cost.scaleb(4)) * quantity, of
-    units, rest = divmod(numerator, denominator)
-    if 2 * rest > denominator or (2 * rest == denominator and units % 2):
-        units += 1
-    return Decimal(units).scaleb(-4)
 
 
 @dataclass(slots=True)
@@ -101,6 +95,8 @@ class Account:
     held: Decimal
     shares: dict[str, Shares] = field(default_factory=dict)
     postings: list[NewPosting] = field(default_factory=list)
+    lot_method: str = LotMethod.FIFO
+    movements: list[Opening | Disposal] = field(default_factory=list)
     cash_changed: bool = False
     tickers_changed: set[str] = field(default_factory=set)
 
@@ -180,20 +176,35 @@ class Account:
         cause: UUID,
         change: int,
         price: Decimal | None,
-        settles_on: date | None = None,
+        dates: Dates | None = None,
+        value: Decimal | None = None,
+        method: str = LotMethod.FIFO,
     ) -> None:
         """Post shares in (change > 0), each at a cost of `price`, or out (change < 0), at the average cost.
 
-        They settle today if no date is given.
+        What comes in opens a lot, what goes out closes lots.
+
+        Args:
+            dates: When they were traded and when they settle; both today if missing.
+            value: What they cost with fees, or brought net of fees, USD. If missing, they cost their price, or were not
+                sold.
+            method: The LotMethod by which lots are closed.
 
         Raises:
             InsufficientShares: More would go out than is available.
             PositionTooLarge: The account would hold more than it can.
         """
         quantity, cost = self._position_after(ticker, change, price)
+        dates = dates or Dates(eastern_today(), eastern_today())
         shares = self.shares_of(ticker)
         shares.quantity, shares.cost = quantity, cost
         self.tickers_changed.add(ticker)
+        of = (self.customer_id, ticker, cause, dates.traded_on, abs(change))
+        self.movements.append(
+            Opening(*of, (price or Decimal(0)) * change if value is None else value)
+            if change > 0
+            else Disposal(*of, value, method)
+        )
         self.postings.append(
             NewPosting(
                 self.customer_id,
@@ -203,7 +214,7 @@ class Account:
                 Decimal(change),
                 Decimal(quantity),
                 price,
-                settles_on or eastern_today(),
+                dates.settles_on,
             )
         )
 
@@ -234,10 +245,17 @@ class Account:
             self._position_after(ticker, quantity, price)
         dates = dates or Dates(eastern_today(), eastern_today())
         self.move_cash(Posting.Kind.BUY, cause, -amount, price, dates.settles_on)
-        self.move_shares(ticker, Posting.Kind.BUY, cause, quantity, price, dates.settles_on)
+        self.move_shares(ticker, Posting.Kind.BUY, cause, quantity, price, dates, amount)
 
     def sell(
-        self, cause: UUID, ticker: str, quantity: int, price: Decimal, amount: Decimal, dates: Dates | None = None
+        self,
+        cause: UUID,
+        ticker: str,
+        quantity: int,
+        price: Decimal,
+        amount: Decimal,
+        dates: Dates | None = None,
+        method: str = LotMethod.FIFO,
     ) -> None:
         """Post shares out and cash in; nothing changes if it raises. The remaining shares keep their average price.
 
@@ -250,7 +268,7 @@ class Account:
         if self.amount + amount > LARGEST_AMOUNT:
             raise BalanceTooLarge
         dates = dates or Dates(eastern_today(), eastern_today())
-        self.move_shares(ticker, Posting.Kind.SELL, cause, -quantity, price, dates.settles_on)
+        self.move_shares(ticker, Posting.Kind.SELL, cause, -quantity, price, dates, amount, method)
         self.move_cash(Posting.Kind.SELL, cause, amount, price, dates.settles_on)
 
 
@@ -284,10 +302,11 @@ class Books:
                 self[customer_id].shares[ticker] = Shares(*has)
 
     def write(self) -> None:
-        """Write everything that changed: balances, positions and postings, each in one statement.
+        """Write everything that changed: balances, positions, and postings with their lots, each in one statement.
 
         Idempotent: a second call has nothing left to write.
         """
+        lots = self._change_lots()
         with connection.cursor() as cursor:
             if balances := [account for account in self if account.cash_changed]:
                 cursor.execute(
@@ -314,6 +333,7 @@ class Books:
                 cursor.execute(
                     WRITE_POSTINGS,
                     [
+                        *lots.columns,
                         [row.customer_id for row in postings],
                         [row.ticker for row in postings],
                         [row.kind for row in postings],
@@ -328,6 +348,22 @@ class Books:
             account.cash_changed = False
             account.tickers_changed.clear()
             account.postings.clear()
+            account.movements.clear()
+
+    def _change_lots(self) -> LotChanges:
+        """Return what the movements of shares change in lots. Lots of the past are built where they are needed first.
+
+        Where they don't suffice even then, what is there is closed, and the audit tells: no trade waits for it.
+        """
+        movements = [movement for account in self for movement in account.movements]
+        changes = changes_of(movements)
+        if changes.short:
+            log.info("building lots of the past", pairs=sorted(changes.short))
+            build_lots(changes.short)
+            changes = changes_of(movements)
+        if changes.short:
+            log.error("fewer shares in lots than were sold", pairs=sorted(changes.short))
+        return changes
 
 
 def open_books(customer_ids: Iterable[int]) -> Books:
@@ -340,7 +376,10 @@ def open_books(customer_ids: Iterable[int]) -> Books:
         .filter(customer_id__any_of=customer_ids)
         .order_by("customer_id")
     )
-    return Books(Account(*row) for row in rows.values_list("customer_id", "amount", "held"))
+    return Books(
+        Account(customer_id, amount, held, lot_method=lot_method)
+        for customer_id, amount, held, lot_method in rows.values_list("customer_id", "amount", "held", "lot_method")
+    )
 
 
 # Sets go in as arrays: one statement and one plan, however many rows. The ORM's bulk_update would write a CASE with a
@@ -361,7 +400,8 @@ WRITE_POSITIONS = """
     ON CONFLICT (customer_id, ticker) DO UPDATE
     SET quantity = excluded.quantity, held = excluded.held, cost = excluded.cost, modified_at = statement_timestamp()
 """
-WRITE_POSTINGS = """
+WRITE_POSTINGS = f"""
+    {WRITE_LOTS}
     INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price, settles_on)
     SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[],
                          %s::date[])

@@ -26,6 +26,8 @@ from accounts import tokens
 from accounts.models import (
     Adjustment,
     Customer,
+    Lot,
+    LotClosing,
     MutedNotice,
     Notice,
     Position,
@@ -117,6 +119,12 @@ def sections(customer_id: int) -> Mapping[str, Section]:
         .values("id", "name", "scopes", "created_at", "expires_at", "last_used_at"),
         "watchlists": Watchlist.objects.filter(**mine).order_by("pk").values("name", "tickers", "created_at"),
         "positions": Position.objects.filter(**mine).order_by("pk").values("ticker", "quantity", "held", "cost"),
+        "lots": Lot.objects.filter(**mine)
+        .order_by("pk")
+        .values("ticker", "cause", "acquired_on", "quantity", "cost", "remaining", "remaining_cost"),
+        "gains": LotClosing.objects.filter(**mine)
+        .order_by("pk")
+        .values("ticker", "cause", "acquired_on", "closed_on", "quantity", "cost", "proceeds", "gain"),
         "transfers": Transfer.objects.filter(**mine).order_by("pk").values("id", "type", "amount", "created_at"),
         "adjustments": Adjustment.objects.filter(**mine)
         .order_by("pk")
@@ -127,7 +135,7 @@ def sections(customer_id: int) -> Mapping[str, Section]:
         "mutedNotices": MutedNotice.objects.filter(**mine).order_by("pk").values("kind"),
         "postings": Posting.objects.filter(**mine)
         .order_by("pk")
-        .values("id", "created_at", "ticker", "kind", "cause", "change", "total", "price"),
+        .values("id", "created_at", "ticker", "kind", "cause", "change", "total", "price", "settles_on"),
     }
 
 

@@ -25,8 +25,8 @@ from benchmarks.database import Database, Final
 from benchmarks.house import DRAIN_SECONDS_MAX, BooksDoNotHold, House
 from benchmarks.population import DEPOSIT, TICKERS
 from local import ports
-from local.leftovers import end, of_mark
-from local.lifeline import MARK
+from local.launcher import MARK
+from local.orphans import end, of_mark
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = Path(__file__).with_name("peers")

@@ -23,8 +23,8 @@ from benchmarks.peer import NotInstalled, Peer
 from benchmarks.population import TICKERS
 from benchmarks.settings import Settings
 from local import ports
-from local.leftovers import end, of_mark
-from local.lifeline import MARK
+from local.launcher import MARK
+from local.orphans import end, of_mark
 
 PLACED_SECONDS_MAX = 20
 """The door alone piles up trades that have to be settled afterwards, which takes longer than placing them."""

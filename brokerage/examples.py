@@ -148,6 +148,41 @@ ANSWERS: dict[str | tuple[str, str], Any] = {
     "getTrade": FILLED,
     "cancelTrade": CANCELLED,
     "listTrades": {"results": [FILLED], "next": None},
+    "listLots": {
+        "method": "fifo",
+        "results": [
+            {
+                "lotId": "019ab157-60f8-7d52-9d2e-5f4a60b1a0c7",
+                "stockTicker": "AAPL",
+                "causeId": TRADE_ID,
+                "acquiredOn": "2026-11-23",
+                "quantity": 3,
+                "remaining": 3,
+                "cost": "562.3500",
+            }
+        ],
+        "next": None,
+    },
+    "listGains": {
+        "year": 2026,
+        "shortTerm": {"proceeds": "188.1000", "cost": "187.4500", "gain": "0.6500"},
+        "longTerm": {"proceeds": "0.0000", "cost": "0.0000", "gain": "0.0000"},
+        "results": [
+            {
+                "stockTicker": "AAPL",
+                "tradeId": TRADE_ID,
+                "acquiredOn": "2026-11-23",
+                "soldOn": "2026-11-24",
+                "quantity": 1,
+                "proceeds": "188.1000",
+                "cost": "187.4500",
+                "gain": "0.6500",
+                "term": "short",
+                "washSale": False,
+            }
+        ],
+        "next": None,
+    },
     "getBalance": {
         **dict.fromkeys(("amount", "available", "settled", "withdrawable"), "24437.6500"),
         **dict.fromkeys(("held", "unsettled"), "0.0000"),

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
-from django.templatetags.static import static
 
 from brokerage import environment
+from brokerage.settings_office import UNFOLD as UNFOLD
+from brokerage.settings_openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from local.environment import running
 from web import valkey
 
@@ -43,6 +44,7 @@ CSRF_FAILURE_VIEW = "brokerage.errors.expired_form"
 TOKEN_STORE = "accounts.tokens"  # noqa: S105 — a module
 PROBLEMS = "brokerage.errors.TABLE"
 PERSONAL_DATA = [f"{app}.personal_data" for app in ("accounts", "trades", "webhooks", "alpaca_api")]
+SETTLEMENT_DATE = "exchange.calendar.settlement_date"  # of a trade date; for the postings of the past
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # True where a balancer ends TLS in front of `web`: cookies, redirects and HSTS then insist on it.
 TLS = environment.switch("TLS")
@@ -296,7 +298,7 @@ STREAM_URL = env("STREAM_URL", default=f"http://127.0.0.1:{env('STREAM_PORT', de
 # True where webhooks may go to addresses inside private networks and without TLS: for tests on one machine alone.
 WEBHOOKS_TO_PRIVATE_ADDRESSES = environment.switch("WEBHOOKS_TO_PRIVATE_ADDRESSES")
 
-# -- the REST API
+# -- the REST API; brokerage/settings_openapi.py says how it is described
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["web.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -319,44 +321,6 @@ OPEN_TRADES_OF_A_CUSTOMER_MAX = environment.number("OPEN_TRADES_OF_A_CUSTOMER_MA
 STRANGERS_A_MINUTE = environment.number("STRANGERS_A_MINUTE", 6_000)  # of nobody we know, from one address
 # How far above the last price a BUY may execute, and so what it holds: 5 % as other brokers do.
 BUY_COLLAR = environment.ratio("BUY_COLLAR", "0.05")
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Brokerage",
-    "VERSION": "1",
-    "DESCRIPTION": "Place market orders for US stocks, follow them to their end, and read the books.",
-    "SERVERS": [{"url": "/", "description": "The brokerage that serves this schema."}],
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "TAGS": [
-        {"name": "trades", "description": "Place market orders, and follow them until they are FILLED or REJECTED."},
-        {"name": "account", "description": "Cash, positions, and every movement of them."},
-        {"name": "market", "description": "Last prices, and when the market is open."},
-        {"name": "events", "description": "Everything that happens to your trades, as a list or as a stream."},
-        {"name": "webhooks", "description": "Have your events posted to a server of yours."},
-        {"name": "tokens", "description": "Grants for programs."},
-        {"name": "alpaca", "description": "The same account through the API of Alpaca, for programs written for it."},
-    ],
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "brokerage.schema.complete",
-    ],
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    "ENUM_NAME_OVERRIDES": {
-        "TradeType": "trades.models.Type",
-        "TradeStatus": "trades.models.Status",
-        "ReasonCode": "trades.models.Reason",
-        "OrderSide": ["buy", "sell"],
-        "AssetClass": ["us_equity"],
-        "MarketOrder": ["market"],
-        "OrderType": ["market", "limit", "stop", "stop_limit", "trailing_stop"],
-        "ActivityType": ["FILL", "CSD", "CSW", "JNLC", "JNLS"],
-        "FillType": ["fill"],
-        "OrderStatus": ["accepted", "new", "filled", "rejected", "canceled"],
-        "FilledOrder": ["filled"],
-        "EventType": "feed.reader.EVENT_TYPES",
-        "WebhookStatus": "webhooks.models.Webhook.Status",
-    },
-    "COMPONENT_SPLIT_REQUEST": True,
-}
 CACHES = {
     "default": {
         "BACKEND": "web.cache.BestEffortCache",
@@ -381,35 +345,7 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-# -- the back office
-UNFOLD = {
-    "SITE_TITLE": "Back office",
-    "SITE_HEADER": "Brokerage",
-    "SITE_SUBHEADER": "Back office",
-    "SITE_SYMBOL": "monitoring",
-    "SHOW_HISTORY": False,
-    "SHOW_VIEW_ON_SITE": False,
-    "BORDER_RADIUS": "6px",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("favicon.svg")}],
-    "STYLES": [lambda request: static("office/office.css")],
-    "SCRIPTS": [lambda request: static("office/office.js")],
-    "COLORS": {
-        "primary": {
-            "50": "oklch(97% .014 254.6)",
-            "100": "oklch(93.2% .032 255.6)",
-            "200": "oklch(88.2% .059 254.1)",
-            "300": "oklch(80.9% .105 251.8)",
-            "400": "oklch(70.7% .165 254.6)",
-            "500": "oklch(62.3% .214 259.8)",
-            "600": "oklch(54.6% .245 262.9)",
-            "700": "oklch(48.8% .243 264.4)",
-            "800": "oklch(42.4% .199 265.6)",
-            "900": "oklch(37.9% .146 265.5)",
-            "950": "oklch(28.2% .091 267.9)",
-        },
-    },
-    "SIDEBAR": {"navigation": "office.site.navigation"},
-}
+# -- the back office; brokerage/settings_office.py says how it looks
 # How long calls to the exchange are kept, days; those of open trades and of open exceptions are kept longer.
 EXCHANGE_CALLS_KEPT_DAYS = environment.number("EXCHANGE_CALLS_KEPT_DAYS", 90, least=1, most=36_500)
 # What a sweep does besides its own work, and how often (seconds): by name, since trades do not know these apps.

@@ -7,7 +7,7 @@ from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView
 
 from accounts import api as accounts
-from accounts import notice_pages, privacy_pages
+from accounts import gains_api, gains_pages, notice_pages, privacy_pages
 from accounts import pages as account_pages
 from brokerage import health
 from brokerage.api_docs import api_docs
@@ -61,6 +61,8 @@ urlpatterns = [
     path("api/v1/postings", accounts.PostingsView.as_view()),
     path("api/v1/deposits", accounts.DepositsView.as_view()),
     path("api/v1/withdrawals", accounts.WithdrawalsView.as_view()),
+    path("api/v1/lots", gains_api.LotsView.as_view()),
+    path("api/v1/gains", gains_api.GainsView.as_view()),
     path("api/v1/tokens", accounts.TokensView.as_view()),
     path("api/v1/tokens/<uuid:token_id>", accounts.TokenView.as_view()),
     path("alpaca/v2/", include("alpaca_api.urls")),
@@ -90,6 +92,10 @@ urlpatterns = [
     path("welcome", TemplateView.as_view(template_name="welcome.html"), name="welcome"),
     path("help", TemplateView.as_view(template_name="help.html"), name="help"),
     path("account/sessions/<bigint:session_id>/end", account_pages.end_session, name="end_session"),
+    path("gains", gains_pages.gains_page, name="gains"),
+    path("gains.csv", gains_pages.gains_as_csv, name="gains_csv"),
+    path("gains.pdf", gains_pages.gains_as_pdf, name="gains_pdf"),
+    path("gains/method", gains_pages.choose_method, name="lot_method"),
     path("account", account_pages.account, name="account"),
     path("account/data", privacy_pages.data, name="personal_data"),
     path("account/data.json", privacy_pages.download, name="download_personal_data"),

@@ -15,7 +15,7 @@ from django.utils.http import parse_header_parameters
 
 from brokerage.http_metrics import share_between_workers
 from local.environment import NotRunning
-from local.lifeline import MARK, die_with_parent
+from local.launcher import MARK, die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
 if MARK in os.environ:

@@ -36,7 +36,7 @@ from cluster.rabbitmq import active_consumers
 from cluster.roll import Roll
 from cluster.watch import Watch
 from local import ports
-from local.run import PROJECT
+from local.plan import PROJECT
 
 CUSTOMERS = 500
 FOLLOWERS = 30

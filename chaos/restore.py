@@ -30,8 +30,8 @@ from chaos.site import open_accounts
 from local import ports
 from local.folder import Folder
 from local.harness import Brokerage
+from local.plan import PROJECT
 from local.postgresql import PostgreSQL, binaries, open_to_all
-from local.run import PROJECT
 
 CUSTOMERS = 20
 TRADES = 60

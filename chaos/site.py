@@ -18,10 +18,9 @@ from chaos.plan import LINKS
 from local import ports
 from local.folder import Folder
 from local.harness import Brokerage
-from local.plan import _commands
+from local.plan import PROJECT, _commands
 from local.ports import LOOPBACK
 from local.postgresql import PostgreSQL, binaries, open_to_all
-from local.run import PROJECT
 from local.valkey import Valkey
 
 SCALE = {"web": 2, "lanes": 3, "sweep": 2}

@@ -7,10 +7,11 @@ import os
 import sys
 
 from cluster import network
-from cluster.trouble import Trouble
+from cluster.errors import UserError
 
 
 def main() -> int:
+    """Run the command that the arguments name; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m cluster", description="A highly available brokerage, here.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install", help="install the programs that the cluster runs (Debian)")
@@ -41,8 +42,8 @@ def main() -> int:
         from cluster.fault import fault as make
 
         return make(arguments.what)
-    except Trouble as trouble:
-        print(f"error: {trouble}", file=sys.stderr)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

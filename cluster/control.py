@@ -9,16 +9,16 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from cluster.errors import UserError
 from cluster.nodes import NODES
 from cluster.supervision import Hosts
-from cluster.trouble import Trouble
 
 SOCKET = "control.sock"
 FAULTS = ("kill", "power", "cut", "deaf", "end", "freeze")
 
 
 def ask(folder: Path, **what: Any) -> Any:
-    """Tell the cluster that runs on this folder to do something; returns its answer. Raises Trouble."""
+    """Tell the cluster that runs on this folder to do something; returns its answer. Raises UserError."""
     try:
         with socket.socket(socket.AF_UNIX) as there:
             there.settimeout(60)
@@ -26,9 +26,9 @@ def ask(folder: Path, **what: Any) -> Any:
             there.sendall(json.dumps(what).encode() + b"\n")
             answer = json.loads(there.makefile().readline())
     except (OSError, ValueError):
-        raise Trouble(f"No cluster runs on {folder}: start it with `make cluster`.") from None
+        raise UserError(f"No cluster runs on {folder}: start it with `make cluster`.") from None
     if "error" in answer:
-        raise Trouble(answer["error"])
+        raise UserError(answer["error"])
     return answer["answer"]
 
 
@@ -70,7 +70,7 @@ class Control:
         if do == "state":
             return self._hosts.state()
         if name not in NODES:
-            raise Trouble(f"There is no node {name}; there are {', '.join(NODES)}.")
+            raise UserError(f"There is no node {name}; there are {', '.join(NODES)}.")
         return self._do_to(do, name, what)
 
     def _do_to(self, do: str, name: str, what: dict[str, Any]) -> Any:
@@ -93,9 +93,9 @@ class Control:
         elif do in {"end", "freeze", "restart"}:
             number = {"end": signal.SIGKILL, "freeze": signal.SIGSTOP, "restart": signal.SIGTERM}[do]
             if not host.send(what["program"], number):
-                raise Trouble(f"{name} runs no {what['program']}.")
+                raise UserError(f"{name} runs no {what['program']}.")
             if do == "freeze":
                 self._hosts.later(seconds or 10.0, lambda: host.send(what["program"], signal.SIGCONT))
         else:
-            raise Trouble(f"{do} is not one of {', '.join(FAULTS)}, boot, heal, shut_down, restart.")
+            raise UserError(f"{do} is not one of {', '.join(FAULTS)}, boot, heal, shut_down, restart.")
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.control import ask
-from cluster.trouble import Trouble
+from cluster.errors import UserError
 from cluster.up import folder
 
 USAGE = """what to break:
@@ -17,10 +17,10 @@ USAGE = """what to break:
 
 
 def fault(words: list[str]) -> int:
-    """Break what the words say. Raises Trouble."""
+    """Break what the words say. Raises UserError."""
     kind, *rest = words
     if not rest:
-        raise Trouble(USAGE)
+        raise UserError(USAGE)
     what: dict[str, str] = {"do": kind, "node": rest[0]}
     more = rest[1:]
     if kind == "deaf" and more:

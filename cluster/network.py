@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from cluster.errors import UserError
 from cluster.nodes import NODES
-from cluster.trouble import Trouble
 
 PREFIX = os.environ.get("CLUSTER_PREFIX") or "brk"
 BRIDGE = f"{PREFIX}-lan"
@@ -32,15 +32,15 @@ def namespace(node: str) -> str:
 
 
 def up() -> None:
-    """Make all namespaces, joined. Raises Trouble where this machine does not allow it."""
+    """Make all namespaces, joined. Raises UserError where this machine does not allow it."""
     if os.geteuid() != 0:
-        raise Trouble("Network namespaces need root: run `sudo make cluster`.")
+        raise UserError("Network namespaces need root: run `sudo make cluster`.")
     down()
     names = "127.0.0.1 localhost\n" + "".join(f"{node.address} {node.name}\n" for node in NODES.values())
     try:
         _ip("netns", "add", BRIDGE)
     except subprocess.CalledProcessError as error:
-        raise Trouble(f"This machine does not allow network namespaces: {error.stderr.strip()}") from None
+        raise UserError(f"This machine does not allow network namespaces: {error.stderr.strip()}") from None
     _ip("-n", BRIDGE, "link", "set", "lo", "up")
     _ip("-n", BRIDGE, "link", "add", "br0", "type", "bridge")
     _ip("-n", BRIDGE, "link", "set", "br0", "up")

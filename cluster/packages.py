@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster.trouble import Trouble
+from cluster.errors import UserError
 
 PROJECT = Path(__file__).resolve().parent.parent
 SYSTEM_PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
@@ -27,28 +27,28 @@ PATRONI_REQUIREMENTS = PROJECT / "deploy/patroni-requirements.txt"
 
 
 def program(name: str) -> str:
-    """The path of a program. Raises Trouble."""
+    """The path of a program. Raises UserError."""
     found = shutil.which(name, path=SYSTEM_PATH)
     if found is None:
-        raise Trouble(f"{name} is not installed.")
+        raise UserError(f"{name} is not installed.")
     return found
 
 
 def install_programs(says: Callable[[str], None]) -> None:
-    """Install Debian's packages that are missing. Raises Trouble where that can't be done."""
+    """Install Debian's packages that are missing. Raises UserError where that can't be done."""
     missing = [package for package, name in PACKAGES.items() if shutil.which(name, path=SYSTEM_PATH) is None]
     if not missing:
         return
     words = " ".join(missing)
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise Trouble(f"Not installed: {words}. On Debian: sudo apt-get install {words}")
+        raise UserError(f"Not installed: {words}. On Debian: sudo apt-get install {words}")
     says(f"installing {words}")
     quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "capture_output": True, "text": True}
     install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
     if subprocess.run(install, **quiet).returncode != 0:  # type: ignore[call-overload]
         subprocess.run(["apt-get", "update", "-qq"], **quiet)  # type: ignore[call-overload]
         if (done := subprocess.run(install, **quiet)).returncode != 0:  # type: ignore[call-overload]
-            raise Trouble(f"apt-get could not install {words}: {done.stderr.strip().splitlines()[-1:]}")
+            raise UserError(f"apt-get could not install {words}: {done.stderr.strip().splitlines()[-1:]}")
 
 
 def install_patroni(folder: Path, says: Callable[[str], None]) -> Path:
@@ -69,6 +69,6 @@ def install_patroni(folder: Path, says: Callable[[str], None]) -> Path:
     for step in ([*make, str(folder)], [*install, "--require-hashes", "-r", str(PATRONI_REQUIREMENTS)]):
         done = subprocess.run([str(word) for word in step], capture_output=True, text=True)
         if done.returncode != 0:
-            raise Trouble(f"Patroni could not be installed: {done.stderr.strip()[-500:]}")
+            raise UserError(f"Patroni could not be installed: {done.stderr.strip()[-500:]}")
     stamp.write_text(wanted)
     return binaries

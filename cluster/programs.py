@@ -211,6 +211,7 @@ class Programs:
         )
 
     def rabbitmq_environment(self, node: Node) -> dict[str, str]:
+        """Return the environment of RabbitMQ and its commands on a node."""
         data = self.data(node)
         return _from(
             "rabbitmq.env.example",

@@ -33,7 +33,7 @@ print(json.dumps(told))
 
 
 def status(*, once: bool) -> int:
-    """Show it until Ctrl-C, or once. Raises Trouble."""
+    """Show it until Ctrl-C, or once. Raises UserError."""
     lanes: dict[str, list[str]] = {}
     asked = float("-inf")
     try:

@@ -20,15 +20,15 @@ from psycopg.conninfo import make_conninfo
 
 from cluster import network
 from cluster.control import Control
+from cluster.errors import UserError
 from cluster.nodes import NODES, of_kind
 from cluster.packages import PROJECT, install_patroni, install_programs
 from cluster.programs import PORT, Programs, Secrets, make_database_user
 from cluster.rabbitmq import rabbitmqctl
 from cluster.supervision import Hosts
-from cluster.trouble import Trouble
 from cluster.watch import Watch
 from local import postgresql
-from local.run import ready_text
+from local.ready import ready_text
 
 READY_SECONDS_MAX = 170.0
 DEFAULT_PORT = 8000
@@ -40,7 +40,7 @@ def folder() -> Path:
 
 
 def up() -> int:
-    """Run the cluster until SIGINT or SIGTERM; returns the exit code. Raises Trouble."""
+    """Run the cluster until SIGINT or SIGTERM; returns the exit code. Raises UserError."""
     over = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
@@ -91,7 +91,7 @@ class Raising:
         self.demo: dict[str, Any] = {}
 
     def all(self) -> None:
-        """Raises Trouble, Stopped."""
+        """Raises UserError, Stopped."""
         # Joining a cluster of brokers that exists is quicker than three that look for each other.
         for kind in ("db", "cache", "ex", "mq"):
             for node in of_kind(kind):
@@ -135,7 +135,7 @@ class Raising:
             text=True,
         )
         if done.returncode != 0:
-            raise Trouble(f"deploy/roles.sql failed: {done.stderr}")
+            raise UserError(f"deploy/roles.sql failed: {done.stderr}")
 
     def _share_static(self) -> None:
         """Static files are part of the release: the same on every web node."""
@@ -162,7 +162,7 @@ class Raising:
         if self._over.is_set():
             raise Stopped
         if process.returncode != 0:
-            raise Trouble(f"{process.args!r}: {errors.strip()[-2000:]}")
+            raise UserError(f"{process.args!r}: {errors.strip()[-2000:]}")
         return output
 
     def _until(self, what: str, holds: Callable[[], bool]) -> None:
@@ -171,7 +171,7 @@ class Raising:
                 raise Stopped
             if time.monotonic() - self._began > READY_SECONDS_MAX:
                 logs = self._programs.folder / "log"
-                raise Trouble(f"Still waiting for “{what}” after {READY_SECONDS_MAX:.0f} s; look into {logs}.")
+                raise UserError(f"Still waiting for “{what}” after {READY_SECONDS_MAX:.0f} s; look into {logs}.")
         self._step(what)
 
     def _step(self, what: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from local.trouble import Trouble
+from local.errors import UserError
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
 
             return run()
         if arguments.command == "reset":
-            from local.run import reset
+            from local.reset import reset
 
             return reset()
         from local.with_services import with_services
@@ -33,8 +33,8 @@ def main() -> int:
         if not command:
             parser.error("say what to run, after --")
         return with_services(command, fsync=not arguments.no_fsync)
-    except Trouble as trouble:
-        print(f"error: {trouble}", file=sys.stderr)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:  # such as a full disk, wherever it shows
         print(f"error: {error.filename or 'the brokerage'}: {error.strerror or error}", file=sys.stderr)

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from local import ports
 from local.environment import ENVIRONMENT_FILE, LOCK_FILE
-from local.trouble import Trouble
+from local.errors import UserError
 
 SOCKET_PATH_BYTES_MAX = 90
 """What a path of ours may have: the limit of the kernel is 107, and supervisord appends its pid."""
@@ -46,7 +46,7 @@ class Keys:
 
 
 class Folder:
-    """A data folder; made when it isn't there. Raises Trouble when it can't be used."""
+    """A data folder; made when it isn't there. Raises UserError when it can't be used."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -55,9 +55,11 @@ class Folder:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise Trouble(f"{folder} can't be made: {error.strerror}. Set DATA_DIR to a folder of yours.") from None
+                raise UserError(
+                    f"{folder} can't be made: {error.strerror}. Set DATA_DIR to a folder of yours."
+                ) from None
             if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-                raise Trouble(f"{folder} belongs to somebody else. Set DATA_DIR to a folder of yours.")
+                raise UserError(f"{folder} belongs to somebody else. Set DATA_DIR to a folder of yours.")
 
     @property
     def logs(self) -> Path:
@@ -73,7 +75,7 @@ class Folder:
         return self.path / ENVIRONMENT_FILE
 
     def lock(self) -> None:
-        """Keep other runs off until this process ends, however it ends. Raises Trouble when one is up."""
+        """Keep other runs off until this process ends, however it ends. Raises UserError when one is up."""
         file = open(self.path / LOCK_FILE, "a+")  # noqa: SIM115 (open as long as the process lives)
         deadline = time.monotonic() + 1.0  # who only looks whether a run is up holds it for an instant
         while True:
@@ -84,7 +86,7 @@ class Folder:
                 if time.monotonic() > deadline:
                     file.seek(0)
                     pid = file.read().strip() or "unknown"
-                    raise Trouble(
+                    raise UserError(
                         f"A brokerage runs on {self.path} already (pid {pid}). "
                         "Stop that one, or set DATA_DIR, PORT, EXCHANGE_PORT and STREAM_PORT for another."
                     ) from None
@@ -104,7 +106,7 @@ class Folder:
                 write_private(file, vars(keys))
             return keys
         except (ValueError, TypeError):
-            raise Trouble(f"{file} is damaged. Restore it, or move {self.path} away to start anew.") from None
+            raise UserError(f"{file} is damaged. Restore it, or move {self.path} away to start anew.") from None
 
     def port(self, server: str) -> int:
         """A free port for one of our servers; the same as last time while that is free."""

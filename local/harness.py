@@ -16,9 +16,11 @@ import psutil
 
 from local import ports, supervision
 from local.environment import NotRunning, running
-from local.leftovers import end, of_folder
+from local.orphans import end, of_folder
+from local.plan import PROJECT
 from local.ports import LOOPBACK
-from local.run import PROJECT, STOP_SECONDS_MAX, answers
+from local.ready import answers
+from local.run import STOP_SECONDS_MAX
 
 START_SECONDS_MAX = 120.0
 READY_SECONDS_MAX = 30.0

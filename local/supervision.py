@@ -17,7 +17,7 @@ from typing import Any
 from supervisor.xmlrpc import SupervisorTransport
 
 from local.folder import Folder
-from local.lifeline import Specification, command_line
+from local.launcher import Specification, command_line
 
 APPLICATION = "brokerage"
 """The group of everything but the servers: it is started last and ended first."""
@@ -142,7 +142,7 @@ class Supervision:
             self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End supervisord, and by their lifelines its processes, without any order."""
+        """Kill supervisord. Its processes die with it, in no particular order."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

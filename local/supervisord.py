@@ -16,8 +16,8 @@ from pathlib import Path
 from supervisor import poller, supervisord
 from supervisor.options import ServerOptions
 
-from local.leftovers import end, of_folder
-from local.lifeline import MARK
+from local.launcher import MARK
+from local.orphans import end, of_folder
 
 LOOK_SECONDS = 0.1
 

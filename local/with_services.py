@@ -16,11 +16,11 @@ from types import FrameType
 
 from local import ports
 from local.environment import LOCK_FILE, is_locked
+from local.errors import UserError
 from local.folder import Folder
-from local.leftovers import end, of_folder
-from local.lifeline import Specification, command_line
+from local.launcher import Specification, command_line
+from local.orphans import end, of_folder
 from local.postgresql import PostgreSQL
-from local.trouble import Trouble
 from local.valkey import Valkey
 
 PREFIX = "brokerage-services-"
@@ -34,7 +34,7 @@ def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
     DATABASE_URL and BROKER_URL in the environment are used as they are; what is missing of them is started in a new
     temporary folder, which is removed with all its processes however the command ends. DISPOSABLE_SERVICES=1 tells the
     command that both are its own, to empty as it likes: its role owns the database. SIGINT, SIGTERM and SIGHUP go to
-    the command. Raises Trouble when the command or a server can't be started.
+    the command. Raises UserError when the command or a server can't be started.
     """
     _remove_abandoned()
     folder = Folder(Path(tempfile.mkdtemp(prefix=PREFIX)))
@@ -57,7 +57,7 @@ def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
         try:
             child = subprocess.Popen(command, env=environment)
         except OSError as error:
-            raise Trouble(f"{command[0]} can't be run: {error.strerror}") from None
+            raise UserError(f"{command[0]} can't be run: {error.strerror}") from None
         code = child.wait()
         return code if code >= 0 else 128 - code
     finally:
@@ -97,7 +97,7 @@ def _start_servers(
 def start_postgresql(path: Path) -> str:
     """Start one more PostgreSQL, without fsync, in a folder; returns its owner's URL. It ends with this process.
 
-    Raises Trouble when it doesn't start.
+    Raises UserError when it doesn't start.
     """
     folder = Folder(path)
     server = PostgreSQL(folder, folder.keys(), ports.choose(), fsync=False)
@@ -124,7 +124,7 @@ def _start(
             if process.poll() is not None or time.monotonic() > deadline:
                 name = type(server).__name__
                 log = (folder.logs / f"{name.lower()}.log").read_text(errors="replace").strip().splitlines()
-                raise Trouble(f"{name} didn't start: {log[-1] if log else 'it said nothing'}")
+                raise UserError(f"{name} didn't start: {log[-1] if log else 'it said nothing'}")
             time.sleep(0.05)
         if isinstance(server, PostgreSQL) and not interrupted():
             server.introduce()

@@ -23,6 +23,8 @@ def set_hold(trade: Trade, available: Decimal, last_price: Decimal | None) -> No
 def hold(account: Account, trade: Trade) -> None:
     """Set aside what a trade may need: the shares of a SELL, or the `max_price` of a BUY.
 
+    A SELL keeps the account's method of closing lots from then on.
+
     Raises:
         InsufficientFunds: There is no such cash available.
         InsufficientShares: There are not as many shares available.
@@ -31,6 +33,7 @@ def hold(account: Account, trade: Trade) -> None:
         account.hold_cash(trade.hold)
     else:
         account.hold_shares(trade.ticker, trade.quantity)
+        trade.lot_method = account.lot_method
 
 
 def release(account: Account, trade: Trade) -> None:

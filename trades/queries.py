@@ -15,7 +15,7 @@ from trades.models import Report, Trade
 # What a turn needs to know of a trade. Reading its times as well would cost more than all of these.
 TERMS = (
     *("id", "customer_id", "sequence", "ticker", "type", "quantity", "status"),
-    *("when_closed", "queued_at", "max_price", "last_price", "collar", "price", "amount"),
+    *("when_closed", "queued_at", "max_price", "last_price", "collar", "lot_method", "price", "amount"),
 )
 DUE_CUSTOMERS_MAX = 100_000
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.ledger import Account, AccountFull, Books, open_books
+from accounts.models import LotMethod
 from accounts.settlement import Dates
 from exchange import calendar
 from exchange.messages import Malformed, storable
@@ -79,9 +80,9 @@ def _settle_one(account: Account, trade: Trade, word: Word, last_prices: LastPri
     executed_at = word.fill.at or timezone.now()
     traded_on = calendar.eastern_date(executed_at)
     dates = Dates(traded_on, calendar.settlement_date(traded_on))
-    post = account.buy if trade.type == Type.BUY else account.sell
+    terms = (trade.id, trade.ticker, trade.quantity, word.fill.price, word.fill.amount, dates)
     try:
-        post(trade.id, trade.ticker, trade.quantity, word.fill.price, word.fill.amount, dates)
+        account.buy(*terms) if trade.type == Type.BUY else account.sell(*terms, trade.lot_method or LotMethod.FIFO)
     except AccountFull as error:
         hold(account, trade)
         raise BreaksTerms(f"It cannot be posted now: {error.__doc__}") from None

@@ -166,6 +166,7 @@ def claim(
                 [trade.max_price for trade in trades],
                 [trade.last_price for trade in trades],
                 [trade.collar for trade in trades],
+                [trade.lot_method for trade in trades],
                 by,
             ],
         )
@@ -278,9 +279,9 @@ CLAIM = """
     ), claimed AS (
         UPDATE trades_trade AS t
         SET status = 'IN PROGRESS', max_price = new.max_price, last_price = new.last_price, collar = new.collar,
-            claimed_at = terms.at, expires_at = terms.expires_at, ask_at = terms.ask_at
-        FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[])
-            AS new (id, max_price, last_price, collar), terms
+            lot_method = new.lot_method, claimed_at = terms.at, expires_at = terms.expires_at, ask_at = terms.ask_at
+        FROM unnest(%s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[], %s::text[])
+            AS new (id, max_price, last_price, collar, lot_method), terms
         WHERE t.id = new.id AND t.status = 'PLACED'
         RETURNING t.id, t.expires_at, t.customer_id
     ), history AS (

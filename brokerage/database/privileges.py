@@ -13,6 +13,7 @@ from psycopg import sql
 
 OPERATIONS = ("INSERT", "UPDATE", "DELETE")
 READ_ONLY_TABLES = {"django_migrations"}
+UPDATED_COLUMNS = {"accounts_posting": ["settles_on"]}  # all that may change there; a trigger says when
 NO_TRUNCATE = "no_truncate"
 """The name of a trigger that each protected table has, and of the function that it calls."""
 
@@ -44,6 +45,8 @@ def refused_operations() -> dict[str, set[str]]:
             operations = refused.setdefault(model._meta.db_table, set())
             if trigger.condition is None:
                 operations.update(name for name in OPERATIONS if name in str(trigger.operation).split(" OR "))
+    for table in UPDATED_COLUMNS:
+        refused[table].add("UPDATE")
     return refused
 
 
@@ -80,3 +83,6 @@ def _grants(tables: set[str]) -> Iterator[str]:
     for table, operations in sorted(refused.items()):
         if operations and table in tables:
             yield f'REVOKE {", ".join(sorted(operations))} ON "{table}" FROM {{role}}'
+    for table, columns in UPDATED_COLUMNS.items():
+        if table in tables:
+            yield f'GRANT UPDATE ({", ".join(columns)}) ON "{table}" TO {{role}}'

@@ -134,6 +134,68 @@ PLANTED: list[tuple[str, str, dict[str, Any]]] = [
         {"customerId": "alice", "stockTicker": "=MSFT"},
     ),
     (
+        "lots_are_the_position",
+        "UPDATE accounts_lot SET remaining = remaining - 1 WHERE ticker = 'MSFT' AND remaining > 0",
+        {"customerId": "alice", "stockTicker": "=MSFT"},
+    ),
+    ("lots_are_the_position", "DELETE FROM accounts_lot", {"customerId": "alice", "stockTicker": "=MSFT"}),
+    ("lots_are_the_position", "DELETE FROM accounts_position", {"customerId": "alice", "stockTicker": "=MSFT"}),
+    (
+        "lots_are_the_position",
+        "UPDATE accounts_posting SET settles_on = NULL WHERE id = %(shares)s",
+        {"customerId": "alice", "stockTicker": "=MSFT"},
+    ),
+    (
+        "lot_is_what_remains_and_what_was_closed",
+        "UPDATE accounts_lotclosing SET quantity = quantity + 1",
+        {"customerId": "alice", "stockTicker": "=AAPL"},
+    ),
+    (
+        "lot_is_what_remains_and_what_was_closed",
+        "UPDATE accounts_lot SET remaining_cost = remaining_cost + 0.0001 WHERE cause = %(buy)s",
+        {"stockTicker": "=MSFT"},
+    ),
+    (
+        "lot_is_what_remains_and_what_was_closed",
+        "UPDATE accounts_lotclosing SET customer_id = %(bob)s WHERE ticker = 'AAPL'",
+        {"customerId": "alice", "stockTicker": "=AAPL"},
+    ),
+    (
+        "shares_that_came_in_are_a_lot",
+        "DELETE FROM accounts_lot WHERE cause = %(added)s",
+        {"customerId": "alice", "cause": "added"},
+    ),
+    (
+        "shares_that_came_in_are_a_lot",
+        "UPDATE accounts_lot SET cost = cost + 0.0001 WHERE cause = %(buy)s",
+        {"postingId": "shares", "cause": "buy"},
+    ),
+    (
+        "lot_came_in",
+        "UPDATE accounts_lot SET cause = gen_random_uuid() WHERE cause = %(buy)s",
+        {"customerId": "alice", "stockTicker": "=MSFT"},
+    ),
+    (
+        "shares_that_went_out_closed_lots",
+        "DELETE FROM accounts_lotclosing WHERE cause = %(taken)s",
+        {"customerId": "alice", "cause": "taken"},
+    ),
+    (
+        "shares_that_went_out_closed_lots",
+        "UPDATE accounts_lotclosing SET proceeds = proceeds + 1 WHERE ticker = 'AAPL'",
+        {"customerId": "alice", "stockTicker": "=AAPL"},
+    ),
+    (
+        "gain_is_proceeds_less_cost",
+        "UPDATE accounts_lotclosing SET gain = gain + 1 WHERE ticker = 'AAPL'",
+        {"customerId": "alice", "stockTicker": "=AAPL"},
+    ),
+    (
+        "gain_is_proceeds_less_cost",
+        "UPDATE accounts_lotclosing SET is_long_term = true WHERE ticker = 'AAPL'",
+        {"customerId": "alice"},
+    ),
+    (
         "posting_follows_the_one_before",
         "UPDATE accounts_posting SET total = total + 1 WHERE id = %(cash)s",
         {"customerId": "alice", "postingId": "cash", "cause": "buy"},

@@ -10,8 +10,9 @@ from django.db.models import F, ProtectedError
 
 from accounts import tokens
 from accounts.adjustments import ask_for_adjustment, decide_on_adjustment
+from accounts.customers import create_customer
 from accounts.funding import deposit, withdraw
-from accounts.models import Balance, Customer, Position, Posting, Transfer
+from accounts.models import Balance, Customer, LotClosing, Position, Posting, Transfer
 from tests.factories import FreezeFactory, SignInFactory
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 
@@ -55,6 +56,15 @@ NOTICES = (
     "VALUES ({}, 'trades', 'one', '', '', 0), ({}, 'trades', 'one', '', '', 0)"
 )
 MUTES = "INSERT INTO accounts_mutednotice (customer_id, kind) VALUES ({}, 'trades'), ({}, 'trades')"
+LOT = """
+    INSERT INTO accounts_lot (id, customer_id, ticker, cause, acquired_on, quantity, cost, remaining, remaining_cost)
+    VALUES (gen_random_uuid(), {customer}, 'KO', gen_random_uuid(), now(), 1, 1, 1, 1)
+"""
+CLOSING = """
+    INSERT INTO accounts_lotclosing (lot_id, customer_id, ticker, cause, acquired_on, closed_on, quantity, cost,
+                                     proceeds, gain, is_long_term)
+    VALUES ({lot}, {customer}, 'KO', {cause}, now(), now(), 1, 1, 2, {gain}, false)
+"""
 ATTEMPTS = [
     ("adjustment_moves_something", adjustment(change=0)),
     ("adjustment_of_shares_is_of_whole_ones", adjustment_of_shares("1.5", "10")),
@@ -160,6 +170,27 @@ ATTEMPTS = [
         "INSERT INTO accounts_token (id, customer_id, name, token_hash, key_id, secret_hash, scopes) "
         "VALUES (gen_random_uuid(), 0, '', 'a', 'b', 'c', '[]')",
     ),
+    ("lots_are_kept", "DELETE FROM accounts_lot WHERE id = %(lot)s"),
+    ("lots_stay", "UPDATE accounts_lot SET quantity = quantity + 1 WHERE id = %(lot)s"),
+    ("lots_stay", "UPDATE accounts_lot SET acquired_on = acquired_on - 1 WHERE id = %(lot)s"),
+    ("lots_stay", "UPDATE accounts_lot SET cost = cost + 1 WHERE id = %(lot)s"),
+    ("lot_has_no_more_than_was_bought", "UPDATE accounts_lot SET remaining = remaining + 1000 WHERE id = %(lot)s"),
+    ("lot_has_no_more_than_was_bought", "UPDATE accounts_lot SET remaining = -1 WHERE id = %(lot)s"),
+    ("lot_has_no_more_than_was_bought", "UPDATE accounts_lot SET remaining_cost = cost + 1 WHERE id = %(lot)s"),
+    ("accounts_lot_customer_id_fk", LOT.format(customer="0")),
+    ("one_closing_a_cause", CLOSING.format(lot="%(lot)s", customer="%(alice)s", cause="%(sold)s", gain="1")),
+    ("closing_adds_up", CLOSING.format(lot="%(lot)s", customer="%(alice)s", cause="gen_random_uuid()", gain="2")),
+    ("closing_adds_up", CLOSING.format(lot="%(lot)s", customer="%(alice)s", cause="gen_random_uuid()", gain="NULL")),
+    (
+        "accounts_lotclosing_lot_id_fk",
+        CLOSING.format(lot="gen_random_uuid()", customer="%(alice)s", cause="gen_random_uuid()", gain="1"),
+    ),
+    (
+        "accounts_lotclosing_customer_id_fk",
+        CLOSING.format(lot="%(lot)s", customer="0", cause="gen_random_uuid()", gain="1"),
+    ),
+    ("closings_stay", "UPDATE accounts_lotclosing SET quantity = quantity + 1"),
+    ("closings_stay", "DELETE FROM accounts_lotclosing"),
     ("one_watchlist_of_a_name", WATCHLISTS.format("%(alice)s", "a", "a", "false")),
     ("one_default_watchlist", WATCHLISTS.format("%(alice)s", "a", "b", "true")),
     ("accounts_watchlist_customer_id_fk", WATCHLISTS.format("0", "a", "b", "false")),
@@ -180,6 +211,8 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     declined = ask_for_adjustment(bob.id, Decimal(5), "fee", "Never.", bob)
     decide_on_adjustment(declined.id, False, alice)
     shares = ask_for_adjustment(alice.id, Decimal(5), "fee", "A split.", bob, ticker="AAPL", price=Decimal(1))
+    sold = ask_for_adjustment(alice.id, Decimal(-1), "fee", "Too many.", bob, ticker="AAPL")
+    decide_on_adjustment(sold.id, True, create_customer("carol@example.com", None))
     FreezeFactory.create(customer=alice, by=bob)
     SignInFactory.create(customer=alice)
     return {
@@ -189,6 +222,8 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
         "asked": asked.id,
         "declined": declined.id,
         "shares": shares.id,
+        "lot": LotClosing.objects.get(cause=sold.id).lot_id,
+        "sold": sold.id,
     }
 
 

@@ -148,6 +148,12 @@ def test_every_model_is_read_and_written(runtime: psycopg.Connection[Any]) -> No
             assert has, (table, privilege)
 
 
+def test_postings_of_the_past_can_be_dated_and_nothing_else(runtime: psycopg.Connection[Any]) -> None:
+    runtime.execute("UPDATE accounts_posting SET settles_on = created_at::date WHERE settles_on IS NULL")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        runtime.execute("UPDATE accounts_posting SET total = 0")
+
+
 def test_what_triggers_refuse_is_known() -> None:
     refused = refused_operations()
     assert refused["accounts_transfer"] == {"UPDATE", "DELETE"}

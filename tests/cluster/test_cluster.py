@@ -17,7 +17,7 @@ import urllib3
 
 from cluster.packages import PACKAGES, SYSTEM_PATH
 from local import ports
-from local.run import PROJECT
+from local.plan import PROJECT
 
 MISSING = [name for name in PACKAGES.values() if shutil.which(name, path=SYSTEM_PATH) is None]
 pytestmark = [

@@ -20,8 +20,8 @@ import redis
 from local import ports
 from local.environment import NotRunning, running
 from local.harness import Brokerage
-from local.leftovers import of_folder
-from local.run import PROJECT
+from local.orphans import of_folder
+from local.plan import PROJECT
 
 pytestmark = pytest.mark.process
 

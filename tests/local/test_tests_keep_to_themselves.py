@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from local.harness import Brokerage
-from local.run import PROJECT
+from local.plan import PROJECT
 
 pytestmark = pytest.mark.process
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from local.harness import OWN
-from local.run import PROJECT
+from local.plan import PROJECT
 
 pytestmark = pytest.mark.process
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import grp
 import http.client
 import json
 import os
-import pwd
 import re
-import shutil
 import signal
 import socket
-import subprocess
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -29,16 +21,13 @@ import psycopg
 import pytest
 import urllib3
 
-from local import ports
 from local.harness import Brokerage
 from local.ports import LOOPBACK
-from local.run import PROJECT
+from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, until
 from tests.stories.test_streams import Reader
 
-BINARY = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAProxy is not installed")]
 
-CONFIGURATION = PROJECT / "deploy/haproxy.cfg"
 REQUEST_SECONDS_MAX = 10.0  # `timeout http-request`
 ANSWER_SECONDS_MAX = 5.0  # on a machine that is busy with much else; blocked, they would wait for more than the above
 STRANGERS_A_MINUTE = 30
@@ -49,103 +38,20 @@ CUT_OFF = 0  # in place of a status
 TRADES = 16
 
 
-class Balancer:
-    """HAProxy with the configuration that we give away, its addresses filled in; a context manager."""
-
-    def __init__(self, folder: Path, port: int, **more: str) -> None:
-        self.port, self._folder, self._more = port, folder, more
-        self._socket = folder / "stats"
-
-    @property
-    def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
-
-    def start(self, web: list[str], stream: str) -> None:
-        addresses = {
-            "LISTEN": f"{LOOPBACK}:{self.port}",
-            "WEB_1": web[0],
-            "WEB_2": web[1],
-            "STREAM_1": stream,
-            "INSIDE": LOOPBACK,
-            "EXCHANGE": LOOPBACK,
-            "STATS_SOCKET": str(self._socket),
-            "RUN_USER": pwd.getpwuid(os.getuid()).pw_name,
-            "RUN_GROUP": grp.getgrgid(os.getgid()).gr_name,
-        } | self._more
-        with open(self._folder / "haproxy.log", "wb") as log:
-            self._process = subprocess.Popen(
-                [str(BINARY), "-db", "-f", str(CONFIGURATION)], env=os.environ | addresses, stdout=log, stderr=log
-            )
-        until(lambda: self._socket.exists() and set(self.states().values()) == {"UP"}, 10, self.log)
-
-    def stop(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def log(self) -> str:
-        return (self._folder / "haproxy.log").read_text(errors="replace")[-3000:]
-
-    def states(self) -> dict[str, str]:
-        """What the health checks say of each `web`."""
-        return {row["svname"]: row["status"].split()[0] for row in self._servers()}
-
-    def served(self) -> Counter[str]:
-        """How many requests each `web` was given so far."""
-        return Counter({row["svname"]: int(row["stot"]) for row in self._servers()})
-
-    def _servers(self) -> list[dict[str, str]]:
-        with socket.socket(socket.AF_UNIX) as stats:
-            stats.connect(str(self._socket))
-            stats.sendall(b"show stat\n")
-            told = b"".join(iter(lambda: stats.recv(65536), b"")).decode()
-        rows = list(csv.DictReader(told.removeprefix("# ").splitlines()))
-        return [row for row in rows if row["pxname"] == "web" and row["svname"] != "BACKEND"]
-
-
-def until(is_so: Callable[[], bool], seconds_max: float, why: Callable[[], Any] = str) -> float:
-    """Wait for something; the seconds that it took."""
-    began = time.monotonic()
-    while not is_so():
-        assert time.monotonic() < began + seconds_max, why()
-        time.sleep(0.05)
-    return time.monotonic() - began
+@pytest.fixture(scope="module")
+def both() -> Iterator[tuple[Brokerage, Balancer]]:
+    with brokerage_behind_a_balancer({"STRANGERS_A_MINUTE": str(STRANGERS_A_MINUTE)}) as both:
+        yield both
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="brokerage-balancer-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+def brokerage(both: tuple[Brokerage, Balancer]) -> Brokerage:
+    return both[0]
 
 
 @pytest.fixture(scope="module")
-def port() -> int:
-    return ports.choose()
-
-
-@pytest.fixture(scope="module")
-def brokerage(folder: Path, port: int) -> Iterator[Brokerage]:
-    behind = {
-        "NUM_PROXIES": "1",
-        "TRUSTED_PROXY_COUNT": "1",
-        "CALLBACK_URL": f"http://{LOOPBACK}:{port}/exchange/callbacks",
-        "STREAM_URL": f"http://{LOOPBACK}:{port}",
-        "STRANGERS_A_MINUTE": str(STRANGERS_A_MINUTE),
-    }
-    with Brokerage(folder / "var", {"web": 2, "lanes": 1, "sweep": 1}, behind) as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def balancer(brokerage: Brokerage, folder: Path, port: int) -> Iterator[Balancer]:
-    balancer = Balancer(folder, port)
-    try:
-        balancer.start(
-            [url.removeprefix("http://") for url in brokerage.web_urls], f"{LOOPBACK}:{brokerage.stream_port}"
-        )
-        yield balancer
-    finally:
-        balancer.stop()
+def balancer(both: tuple[Brokerage, Balancer]) -> Balancer:
+    return both[1]
 
 
 @pytest.fixture(scope="module")

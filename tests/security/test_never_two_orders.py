@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
 import pytest
 
-from local import ports
 from local.harness import Brokerage
-from local.ports import LOOPBACK
-from tests.security.test_behind_the_balancer import BINARY, Balancer, until
+from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -47,38 +42,19 @@ Keys = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="brokerage-orders-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+def both() -> Iterator[tuple[Brokerage, Balancer]]:
+    with brokerage_behind_a_balancer({}, ANSWER_TIMEOUT=f"{ANSWER_SECONDS}s") as both:
+        yield both
 
 
 @pytest.fixture(scope="module")
-def port() -> int:
-    return ports.choose()
+def brokerage(both: tuple[Brokerage, Balancer]) -> Brokerage:
+    return both[0]
 
 
 @pytest.fixture(scope="module")
-def brokerage(folder: Path, port: int) -> Iterator[Brokerage]:
-    behind = {
-        "NUM_PROXIES": "1",
-        "TRUSTED_PROXY_COUNT": "1",
-        "CALLBACK_URL": f"http://{LOOPBACK}:{port}/exchange/callbacks",
-    }
-    with Brokerage(folder / "var", {"web": 2, "lanes": 1, "sweep": 1}, behind) as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def balancer(brokerage: Brokerage, folder: Path, port: int) -> Iterator[Balancer]:
-    balancer = Balancer(folder, port, ANSWER_TIMEOUT=f"{ANSWER_SECONDS}s")
-    try:
-        balancer.start(
-            [url.removeprefix("http://") for url in brokerage.web_urls], f"{LOOPBACK}:{brokerage.stream_port}"
-        )
-        yield balancer
-    finally:
-        balancer.stop()
+def balancer(both: tuple[Brokerage, Balancer]) -> Balancer:
+    return both[1]
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ import urllib3
 from chaos import checker
 from chaos.site import open_accounts
 from local.harness import Brokerage
+from local.plan import PROJECT
 from local.ports import LOOPBACK
-from local.run import PROJECT
 
 pytestmark = pytest.mark.story
 

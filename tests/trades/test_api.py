@@ -14,7 +14,7 @@ from django.test import Client
 
 from accounts.models import Customer
 from exchange import market
-from tests.answers import MOMENT, MONEY, assert_problem, post
+from tests.answers import MOMENT, assert_problem, post
 from tests.conftest import StandInExchange
 from tests.people import claim, receive_shares, say
 from trades.models import Status, Trade
@@ -363,78 +363,6 @@ def test_a_query_that_makes_no_sense_is_named(client: Client, name: str, value: 
 )
 def test_times_at_the_edge_are_taken(client: Client, time: str) -> None:
     assert client.get(TRADES, {"placedAfter": time}).status_code == 200
-
-
-# -- positions, quotes, market
-
-
-def test_positions_are_valued_at_the_last_price(exchange: StandInExchange, client: Client) -> None:
-    (position,) = client.get("/api/v1/positions").json()
-    assert set(position) == {"stockTicker", "quantity", "held", "averagePrice", "lastPrice", "marketValue"}
-    assert position | {"stockTicker": "AAPL", "quantity": 10, "held": 0, "averagePrice": "100.0000"} == position
-    assert MONEY.fullmatch(position["lastPrice"])
-    assert Decimal(position["marketValue"]) == 10 * Decimal(position["lastPrice"])
-    assert MONEY.fullmatch(position["marketValue"])
-
-
-def test_shares_in_a_sell_in_flight_are_held(exchange: StandInExchange, client: Client, alice: Customer) -> None:
-    place_trade(alice.id, "AAPL", "SELL", 4)
-    claim(alice)
-    position = client.get("/api/v1/positions/AAPL").json()
-    assert (position["quantity"], position["held"]) == (10, 4)
-
-
-def test_positions_are_served_without_prices_while_the_exchange_is_away(client: Client, settings: Any) -> None:
-    settings.EXCHANGE_URL = CLOSED_PORT
-    (position,) = client.get("/api/v1/positions").json()
-    assert (position["quantity"], position["lastPrice"], position["marketValue"]) == (10, None, None)
-
-
-def test_a_stock_sold_to_the_last_share_is_no_position(client: Client, alice: Customer) -> None:
-    trade, _ = place_trade(alice.id, "AAPL", "SELL", 10)
-    claim(alice)
-    say(trade, Status.FILLED, Decimal("100"))
-    claim(alice)
-    assert client.get("/api/v1/positions").json() == []
-    assert_problem(client.get("/api/v1/positions/AAPL"), 404, "not_found")
-
-
-def test_another_customer_has_another_customers_positions(bob: Customer, alice: Customer, api_of: Any) -> None:
-    assert api_of(bob).get("/api/v1/positions").json() == []
-    assert_problem(api_of(bob).get("/api/v1/positions/AAPL"), 404, "not_found")
-
-
-@pytest.mark.parametrize("ticker", ["%00", "MSFT", "A" * 3000, "%F0%9F%92%A9", "%ff", "a b", "..", "A%3Fb=c", "A%23"])
-@pytest.mark.parametrize("what", ["positions", "quotes"])
-def test_what_is_no_ticker_is_404(exchange: StandInExchange, client: Client, what: str, ticker: str) -> None:
-    if (what, ticker) != ("quotes", "MSFT"):
-        assert_problem(client.get(f"/api/v1/{what}/{ticker}"), 404, "not_found")
-
-
-def test_a_quote_tells_price_and_time(exchange: StandInExchange, client: Client) -> None:
-    body = client.get("/api/v1/quotes/aapl").json()
-    assert set(body) == {"stockTicker", "price", "at"}
-    assert body["stockTicker"] == "AAPL"
-    assert MONEY.fullmatch(body["price"])
-    assert MOMENT.fullmatch(body["at"])
-
-
-def test_a_ticker_with_a_query_in_it_asks_for_nothing_else(exchange: StandInExchange, client: Client) -> None:
-    assert_problem(client.get("/api/v1/quotes/AAPL%3Fx=1"), 404, "not_found")
-
-
-def test_the_market_tells_its_hours(exchange: StandInExchange, client: Client) -> None:
-    body = client.get("/api/v1/market").json()
-    assert set(body) == {"isOpen", "hours", "nextOpen", "nextClose"}
-    assert (body["isOpen"], body["hours"]) == (True, "always")
-
-
-@pytest.mark.parametrize("path", ["/api/v1/quotes/AAPL", "/api/v1/market"])
-def test_without_the_exchange_prices_and_hours_are_503(client: Client, settings: Any, path: str) -> None:
-    settings.EXCHANGE_URL = CLOSED_PORT
-    answer = client.get(path)
-    assert_problem(answer, 503, "exchange_unavailable")
-    assert int(answer["Retry-After"]) > 0
 
 
 # -- every door

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from accounts.ledger import money
-from accounts.models import MONEY
+from accounts.models import MONEY, LotMethod
 from exchange import calendar
 
 
@@ -125,6 +125,7 @@ class Trade(models.Model):
     reason_code = models.CharField(max_length=32, blank=True, default="", choices=Reason)
     settled_at = models.DateTimeField(null=True)
     executed_at = models.DateTimeField(null=True, help_text="When the exchange executed it, by the exchange's clock.")
+    lot_method = models.CharField(max_length=12, null=True, choices=LotMethod, help_text="Which lots a SELL closes.")
     settles_on = models.DateField(null=True, help_text="Eastern. Empty for fills from before it was kept.")
 
     class Meta:

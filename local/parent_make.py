@@ -1,4 +1,4 @@
-"""The `make` that started this process."""
+"""Notice when the `make` that started this process is told to end."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import signal
 from pathlib import Path
 
 
-class MakeAbove:
-    """Whether the `make` above has been told to end, or has ended.
+class ParentMake:
+    """The `make` that started this process, if any.
 
-    A `make` that alone gets SIGINT (from a program, not from a terminal) waits for its recipe without telling it.
-    It shows, on Linux: from then on it no longer catches that signal. Where there is no `make` above, or no way to
-    see it, nothing ever has ended.
+    When only `make` gets SIGINT (from a program, not from a terminal), it waits for its recipe without passing the
+    signal on. On Linux this can be seen: `make` no longer catches that signal. Where there is no such `make`, or no way
+    to see it, `has_ended` stays False.
     """
 
     def __init__(self) -> None:
@@ -25,6 +25,7 @@ class MakeAbove:
 
     @property
     def has_ended(self) -> bool:
+        """Whether it has ended, or has been told to."""
         return self._watched and (os.getppid() != self._pid or not self._catches_interrupt())
 
     def _catches_interrupt(self) -> bool:

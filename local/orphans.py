@@ -1,4 +1,4 @@
-"""Processes that a run which was killed has left behind, found by proof of belonging and ended."""
+"""Find and end processes that a killed run has left behind. They are recognized by MARK in their environment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from local.lifeline import MARK
+from local.launcher import MARK
 
 END_SECONDS_MAX = 5.0
 

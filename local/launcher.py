@@ -1,10 +1,10 @@
-"""Becomes a given command, tied to the life of the process that started it.
+"""Start a command, tied to the life of the process that starts it.
 
-    python lifeline.py SPECIFICATION.json
+    python launcher.py SPECIFICATION.json
 
 The parent (supervisord, or the runner) starts this instead of the command; it
 
-* ends what an earlier process of the same name left behind (children of one that was killed),
+* ends orphans: children of an earlier process of the same name that was killed,
 * waits, so that a command which dies at once is tried about once a second, not in a frenzy,
 * sends the output to a named pipe that the runner reads,
 * asks Linux to signal it when the parent dies, however that dies,
@@ -39,15 +39,15 @@ class Specification:
     environment: dict[str, str]
     directory: str
     mark: str
-    """Value of MARK; children inherit it, which is how leftovers are known."""
+    """Value of MARK; children inherit it, which is how orphans are known."""
     death_signal: int = signal.SIGKILL
     """Sent to the process when its parent dies."""
     user: int | None = None
     """Run as this user id (only root can)."""
     output: str | None = None
     """A named pipe or file for stdout and stderr; None: the parent's."""
-    leftovers_folder: str | None = None
-    """Processes whose working directory is this are leftovers too (PostgreSQL overwrites its environment)."""
+    orphans_folder: str | None = None
+    """Processes whose working directory is this are orphans too (PostgreSQL overwrites its environment)."""
     started: str | None = None
     """A file whose modification time is when the process was last started; None: never wait."""
 
@@ -106,9 +106,9 @@ def become(specification: Specification) -> None:
     if specification.started is not None:
         from_here = str(Path(__file__).resolve().parents[1])
         sys.path.append(from_here)
-        from local.leftovers import end, of_mark
+        from local.orphans import end, of_mark
 
-        folder = Path(specification.leftovers_folder) if specification.leftovers_folder else None
+        folder = Path(specification.orphans_folder) if specification.orphans_folder else None
         end(of_mark(specification.mark, folder))
         pause(Path(specification.started))
     os.chdir(specification.directory)

@@ -1,0 +1,73 @@
+"""Realised gains: what a customer's sales of a year gained or lost, piece by piece.
+
+A wash sale is flagged and not adjusted: a loss, where the same stock was bought within WASH_SALE_DAYS before or after.
+Source: IRS Publication 550.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import BooleanField, QuerySet, Sum
+from django.db.models.expressions import RawSQL
+
+from accounts.models import Lot, LotClosing
+
+WASH_SALE_DAYS = 30
+FIRST_YEAR, LAST_YEAR = 2008, 2034  # as far as the calendar goes
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums of the pieces of one term, USD."""
+
+    proceeds: Decimal = Decimal(0)
+    cost: Decimal = Decimal(0)
+    gain: Decimal = Decimal(0)
+
+
+def open_lots_of(customer_id: int, ticker: str | None = None) -> QuerySet[Lot]:
+    """Return the lots of which a customer still holds shares, oldest first."""
+    lots = Lot.objects.filter(customer_id=customer_id, remaining__gt=0)
+    return (lots.filter(ticker=ticker) if ticker else lots).order_by("ticker", "acquired_on", "id")
+
+
+def gains_of(customer_id: int, year: int) -> QuerySet[Any, Any]:
+    """Return the pieces that a customer sold in a year by trade date, each with `is_wash_sale`."""
+    return gains_between(customer_id, date(year, 1, 1), date(year, 12, 31))
+
+
+def gains_between(customer_id: int, first: date, last: date) -> QuerySet[Any, Any]:
+    """Return the pieces that a customer sold from first to last, both included, by trade date."""
+    sold = LotClosing.objects.filter(customer_id=customer_id, closed_on__range=(first, last), proceeds__isnull=False)
+    return sold.annotate(is_wash_sale=IS_WASH_SALE)
+
+
+def totals_of(sold: QuerySet[Any, Any]) -> dict[bool, Totals]:
+    """Return the sums by term: short under False, long under True."""
+    sums = sold.order_by().values_list("is_long_term").annotate(Sum("proceeds"), Sum("cost"), Sum("gain"))
+    return {False: Totals(), True: Totals()} | {is_long_term: Totals(*rest) for is_long_term, *rest in sums}
+
+
+def years_of(customer_id: int, this_year: int) -> Iterator[int]:
+    """Yield the years in which a customer sold shares, and this one, newest first."""
+    sold = LotClosing.objects.filter(customer_id=customer_id).order_by("closed_on").values_list("closed_on", flat=True)
+    first = sold.first()
+    yield from range(this_year, (first.year if first else this_year) - 1, -1)
+
+
+# The shares of the piece itself replace nothing: neither its lot, if all of it was sold, nor the lot that it continues.
+IS_WASH_SALE = RawSQL(
+    """
+    accounts_lotclosing.gain < 0 AND EXISTS (
+        SELECT FROM accounts_lot AS other JOIN accounts_lot AS mine ON mine.id = accounts_lotclosing.lot_id
+        WHERE other.customer_id = accounts_lotclosing.customer_id AND other.ticker = accounts_lotclosing.ticker
+          AND other.acquired_on BETWEEN accounts_lotclosing.closed_on - %s AND accounts_lotclosing.closed_on + %s
+          AND other.id IS DISTINCT FROM mine.origin
+          AND (other.id <> mine.id OR mine.quantity > accounts_lotclosing.quantity))
+    """,
+    [WASH_SALE_DAYS, WASH_SALE_DAYS],
+    output_field=BooleanField(),
+)

@@ -1,0 +1,121 @@
+"""The REST API of lots and gains."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import gains
+from accounts.gains_csv import gains_csv
+from accounts.models import LotMethod
+from accounts.queries import balance_of
+from web.drf import CustomerView, PageQuery, TextField, money_field, page
+from web.timezones import eastern_today
+
+
+class LotSerializer(serializers.Serializer):
+    lotId = serializers.UUIDField(source="id")
+    stockTicker = serializers.CharField(source="ticker")
+    causeId = serializers.UUIDField(source="cause", help_text="The trade or the adjustment that opened it.")
+    acquiredOn = serializers.DateField(source="acquired_on", help_text="The trade date, Eastern.")
+    quantity = serializers.IntegerField(help_text="Whole shares, when it was opened.")
+    remaining = serializers.IntegerField(help_text="Whole shares that have not been sold.")
+    cost = money_field(source="remaining_cost", help_text="What these cost, with fees, USD.")
+
+
+class LotPageSerializer(serializers.Serializer):
+    method = serializers.ChoiceField(LotMethod.choices, help_text="Which lots your next sale closes first.")
+    results = LotSerializer(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class LotQuerySerializer(PageQuery):
+    stockTicker = TextField(required=False, max_length=12)
+
+
+class GainSerializer(serializers.Serializer):
+    stockTicker = serializers.CharField(source="ticker")
+    tradeId = serializers.UUIDField(source="cause")
+    acquiredOn = serializers.DateField(source="acquired_on")
+    soldOn = serializers.DateField(source="closed_on")
+    quantity = serializers.IntegerField(help_text="Whole shares.")
+    proceeds = money_field(help_text="Net of fees, USD.")
+    cost = money_field(help_text="With fees, USD.")
+    gain = money_field(help_text="Below zero for a loss, USD.")
+    term = serializers.SerializerMethodField()
+    washSale = serializers.BooleanField(
+        source="is_wash_sale", help_text="A loss, and the same stock was bought within 30 days. Nothing is adjusted."
+    )
+
+    def get_term(self, closing: Any) -> str:
+        return "long" if closing.is_long_term else "short"
+
+
+class GainTotalsSerializer(serializers.Serializer):
+    proceeds = money_field()
+    cost = money_field()
+    gain = money_field()
+
+
+class GainPageSerializer(serializers.Serializer):
+    year = serializers.IntegerField()
+    shortTerm = GainTotalsSerializer()
+    longTerm = GainTotalsSerializer()
+    results = GainSerializer(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class GainQuerySerializer(PageQuery):
+    year = serializers.IntegerField(
+        required=False, min_value=gains.FIRST_YEAR, max_value=gains.LAST_YEAR, help_text="This year if missing."
+    )
+    format = serializers.ChoiceField(["json", "csv"], default="json", help_text="As CSV it is the whole year.")
+
+
+class LotsView(CustomerView):
+    """A customer's lots."""
+
+    @extend_schema(
+        operation_id="listLots", parameters=[LotQuerySerializer], responses=LotPageSerializer, tags=["account"]
+    )
+    def get(self, request: Request) -> Response:
+        """The lots of which you still hold shares, newest first: what you bought when, and for how much."""
+        query = LotQuerySerializer(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        lots = gains.open_lots_of(self.customer_id, (asked.get("stockTicker") or "").upper() or None)
+        found = page(lots, "id", asked, lambda lot: LotSerializer(lot).data)
+        return Response({"method": balance_of(self.customer_id).lot_method} | found)
+
+
+class GainsView(CustomerView):
+    """A customer's realised gains."""
+
+    @extend_schema(
+        operation_id="listGains",
+        parameters=[GainQuerySerializer],
+        responses={(200, "application/json"): GainPageSerializer, (200, "text/csv"): OpenApiTypes.STR},
+        tags=["account"],
+    )
+    def get(self, request: Request) -> Response | HttpResponse:
+        """What your sales of a year gained or lost, newest first, with totals by term."""
+        query = GainQuerySerializer(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        year = asked.get("year") or eastern_today().year
+        sold = gains.gains_of(self.customer_id, year)
+        if asked["format"] == "csv":
+            return gains_csv(sold, year)
+        totals = gains.totals_of(sold)
+        return Response(
+            {
+                "year": year,
+                "shortTerm": GainTotalsSerializer(totals[False]).data,
+                "longTerm": GainTotalsSerializer(totals[True]).data,
+            }
+            | page(sold, "id", asked, lambda closing: GainSerializer(closing).data)
+        )

@@ -1,0 +1,41 @@
+"""Gains as a CSV file."""
+
+import csv
+from io import StringIO
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+
+COLUMNS = (
+    "stock",
+    "shares",
+    "acquired",
+    "sold",
+    "proceeds (USD)",
+    "cost (USD)",
+    "gain (USD)",
+    "term",
+    "wash sale",
+    "trade",
+)
+
+
+def gains_csv(sold: QuerySet[Any, Any], year: int) -> HttpResponse:
+    """Answer with every piece that was sold, oldest first."""
+    file = StringIO()
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    for piece in sold.order_by("closed_on", "id").iterator(chunk_size=1000):
+        # The exchange chooses a stock's name: no spreadsheet must run it as a formula.
+        stock = f"'{piece.ticker}" if piece.ticker[:1] in {"=", "+", "-", "@"} else piece.ticker
+        term, wash = "long" if piece.is_long_term else "short", "yes" if piece.is_wash_sale else ""
+        writer.writerow(
+            [
+                *(stock, piece.quantity, piece.acquired_on, piece.closed_on),
+                *(piece.proceeds, piece.cost, piece.gain, term, wash, piece.cause),
+            ]
+        )
+    response = HttpResponse(file.getvalue(), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="gains-{year}.csv"'
+    return response

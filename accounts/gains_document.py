@@ -1,0 +1,35 @@
+"""A year's gains as a PDF document."""
+
+from accounts.gains import gains_of, totals_of
+from web import pdf
+from web.templatetags.figures import signed, usd
+
+TOTALS = ["Term", "Proceeds", "Cost", "Gain"]
+COLUMNS = ["Stock", "Shares", "Acquired", "Sold", "Proceeds", "Cost", "Gain", "Term"]
+
+
+def gains_pdf(customer_id: int, year: int) -> bytes:
+    """Return a year's gains as PDF. The same closings always make the same bytes."""
+    sold = gains_of(customer_id, year)
+    totals = totals_of(sold)
+    sums = [
+        [name, usd(totals[term].proceeds), usd(totals[term].cost), signed(totals[term].gain)]
+        for name, term in (("Short", False), ("Long", True))
+    ]
+    rows = [
+        [
+            *(piece.ticker, f"{piece.quantity:,}", f"{piece.acquired_on}", f"{piece.closed_on}"),
+            *(usd(piece.proceeds), usd(piece.cost), signed(piece.gain)),
+            ("long" if piece.is_long_term else "short") + (", wash" if piece.is_wash_sale else ""),
+        ]
+        for piece in sold.order_by("closed_on", "id")
+    ]
+    pieces = (
+        pdf.table([COLUMNS, *rows], [1, 0.8, 1.1, 1.1, 1.2, 1.2, 1.2, 1], 4) if rows else pdf.text("None were sold.")
+    )
+    return pdf.document(
+        f"Realised gains {year}",
+        f"Account {customer_id} · by trade date · proceeds net of fees, costs with fees",
+        [pdf.table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.gap(18), pdf.heading("Every piece"), pdf.gap(4), pieces],
+        "Wash sales (a loss, with the same stock bought within 30 days) are marked and not adjusted · USD",
+    )

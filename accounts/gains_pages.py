@@ -1,0 +1,79 @@
+"""The pages of lots and gains."""
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts import gains
+from accounts.gains_csv import gains_csv
+from accounts.gains_document import gains_pdf
+from accounts.models import Balance, LotMethod
+from accounts.queries import balance_of
+from web.current_customer import current_customer_id
+from web.sign_in import signed_in
+from web.timezones import eastern_today
+
+SHOWN_MAX = 200  # lots and pieces; the files have all
+
+
+def _year(request: HttpRequest) -> int:
+    text = request.GET.get("year", "")
+    year = int(text) if text.isascii() and text.isdecimal() and len(text) == 4 else eastern_today().year
+    if not gains.FIRST_YEAR <= year <= gains.LAST_YEAR:
+        raise Http404
+    return year
+
+
+@signed_in
+@require_GET
+def gains_page(request: HttpRequest) -> HttpResponse:
+    """What was gained in a year, and which lots are open."""
+    customer_id, year = current_customer_id(request), _year(request)
+    sold = gains.gains_of(customer_id, year)
+    totals = gains.totals_of(sold)
+    return render(
+        request,
+        "accounts/gains.html",
+        {
+            "year": year,
+            "years": list(gains.years_of(customer_id, eastern_today().year)),
+            "sold": list(sold.order_by("-closed_on", "-id")[:SHOWN_MAX]),
+            "short_term": totals[False],
+            "long_term": totals[True],
+            "lots": list(gains.open_lots_of(customer_id)[:SHOWN_MAX]),
+            "method": balance_of(customer_id).lot_method,
+            "methods": LotMethod.choices,
+            "shown_max": SHOWN_MAX,
+        },
+    )
+
+
+@signed_in
+@require_GET
+def gains_as_csv(request: HttpRequest) -> HttpResponse:
+    """Answer with a year's gains as CSV."""
+    year = _year(request)
+    return gains_csv(gains.gains_of(current_customer_id(request), year), year)
+
+
+@signed_in
+@require_GET
+def gains_as_pdf(request: HttpRequest) -> HttpResponse:
+    """Answer with a year's gains as PDF."""
+    customer_id, year = current_customer_id(request), _year(request)
+    response = HttpResponse(gains_pdf(customer_id, year), content_type="application/pdf")
+    response["Content-Disposition"] = f'attachment; filename="gains-{year}.pdf"'
+    return response
+
+
+@signed_in
+@require_POST
+def choose_method(request: HttpRequest) -> HttpResponse:
+    """Choose which lots sales close from now on. A sale that has been sent keeps the method that it was sent with."""
+    method = request.POST.get("method", "")
+    if method not in LotMethod.values:
+        raise Http404
+    Balance.objects.filter(customer_id=current_customer_id(request)).update(lot_method=method)
+    messages.success(request, f"Your sales now close lots by this method: {LotMethod(method).label.lower()}.")
+    return redirect("gains")

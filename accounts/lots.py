@@ -1,0 +1,282 @@
+"""Lots: which shares were bought when and for how much, and what each sale gained.
+
+Every purchase opens a lot. Every sale closes lots, or parts of them, in the order of the account's method, and each
+piece that is closed keeps its cost, its proceeds and its gain. The ledger calls this when it writes, under the
+customer's lock. A set costs one statement to read the lots that are to be closed; what changed is written with the
+postings.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from accounts.models import LotMethod
+
+Pair = tuple[int, str]  # customer id and ticker
+
+
+def part_of_cost(cost: Decimal, quantity: int, of: int) -> Decimal:
+    """Return the cost of `quantity` out of `of` shares that cost `cost` in all, rounded half to even.
+
+    Computed in whole units of 0.0001 USD, so that it is exact at any size; the database's `accounts_cost_step` does the
+    same, and the audit compares the two.
+    """
+    numerator, denominator = int(cost.scaleb(4)) * quantity, of
+    units, rest = divmod(numerator, denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and units % 2):
+        units += 1
+    return Decimal(units).scaleb(-4)
+
+
+def is_long_term(acquired_on: date, closed_on: date) -> bool:
+    """Return whether shares were held for more than one year. Source: IRS Topic 409."""
+    try:
+        anniversary = acquired_on.replace(year=acquired_on.year + 1)
+    except ValueError:  # February 29
+        anniversary = date(acquired_on.year + 1, 2, 28)
+    return closed_on > anniversary
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Shares that came in: a lot to open. `cost` is USD in all; `origin` is the lot that it continues, if it does."""
+
+    customer_id: int
+    ticker: str
+    cause: UUID
+    acquired_on: date
+    quantity: int
+    cost: Decimal
+    origin: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disposal:
+    """Shares that went out. `proceeds`: USD in all, net of fees; None where they were not sold, which gains nothing."""
+
+    customer_id: int
+    ticker: str
+    cause: UUID
+    closed_on: date
+    quantity: int
+    proceeds: Decimal | None
+    method: str = LotMethod.FIFO
+
+
+@dataclass(slots=True)
+class OpenLot:
+    """A lot in memory."""
+
+    id: UUID
+    customer_id: int
+    ticker: str
+    cause: UUID
+    acquired_on: date
+    quantity: int
+    cost: Decimal
+    remaining: int
+    remaining_cost: Decimal
+    origin: UUID | None
+
+    @property
+    def row(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in LOT_COLUMNS)
+
+
+LOT_COLUMNS = (
+    *("id", "customer_id", "ticker", "cause", "acquired_on"),
+    *("quantity", "cost", "remaining", "remaining_cost", "origin"),
+)
+LOT_TYPES = ("uuid", "bigint", "text", "uuid", "date", "bigint", "numeric", "bigint", "numeric", "uuid")
+CLOSING_COLUMNS = (
+    *("lot_id", "customer_id", "ticker", "cause", "acquired_on", "closed_on"),
+    *("quantity", "cost", "proceeds", "gain", "is_long_term"),
+)
+CLOSING_TYPES = (
+    *("uuid", "bigint", "text", "uuid", "date", "date"),
+    *("bigint", "numeric", "numeric", "numeric", "boolean"),
+)
+ORDER: dict[str, Callable[[OpenLot], Any]] = {
+    LotMethod.FIFO: lambda lot: (lot.acquired_on, lot.id),
+    LotMethod.LIFO: lambda lot: (-lot.acquired_on.toordinal(), -lot.id.int),
+    LotMethod.HIGHEST_COST: lambda lot: (-lot.remaining_cost / lot.remaining, lot.acquired_on, lot.id),
+}
+
+
+@dataclass(slots=True)
+class LotChanges:
+    """What a set of movements changes: lots that are new or have changed, and the pieces that were closed.
+
+    `short` has the pairs whose lots did not have as many shares as went out.
+    """
+
+    open_lots: dict[Pair, list[OpenLot]] = field(default_factory=lambda: defaultdict(list))
+    changed: dict[UUID, OpenLot] = field(default_factory=dict)
+    closings: list[tuple[Any, ...]] = field(default_factory=list)
+    short: set[Pair] = field(default_factory=set)
+    _in_order: dict[Pair, str] = field(default_factory=dict)
+
+    def apply(self, movement: Opening | Disposal) -> None:
+        """Open a lot, or close lots, in memory."""
+        if isinstance(movement, Opening):
+            self._open(movement)
+        else:
+            self._close(movement)
+
+    def _open(self, new: Opening) -> None:
+        lot = OpenLot(
+            uuid7(),
+            new.customer_id,
+            new.ticker,
+            new.cause,
+            new.acquired_on,
+            new.quantity,
+            new.cost,
+            new.quantity,
+            new.cost,
+            new.origin,
+        )
+        pair = (new.customer_id, new.ticker)
+        lots = self.open_lots[pair]
+        if lots and (self._in_order.get(pair) != LotMethod.FIFO or lot.acquired_on < lots[-1].acquired_on):
+            self._in_order.pop(pair, None)
+        lots.append(lot)
+        self.changed[lot.id] = lot
+
+    def _close(self, out: Disposal) -> None:
+        pair = (out.customer_id, out.ticker)
+        lots = self.open_lots[pair]
+        if self._in_order.get(pair) != out.method:
+            lots.sort(key=ORDER[out.method])
+            self._in_order[pair] = out.method
+        left, proceeds_left, closed = out.quantity, out.proceeds, 0
+        for lot in lots:
+            if left == 0:
+                break
+            taken = min(left, lot.remaining)
+            proceeds = None if proceeds_left is None else part_of_cost(proceeds_left, taken, left)
+            self._close_part(lot, taken, proceeds, out)
+            left -= taken
+            closed += lot.remaining == 0
+            if proceeds_left is not None and proceeds is not None:
+                proceeds_left -= proceeds
+        del lots[:closed]
+        if left:
+            self.short.add(pair)
+
+    def _close_part(self, lot: OpenLot, quantity: int, proceeds: Decimal | None, out: Disposal) -> None:
+        cost = part_of_cost(lot.remaining_cost, quantity, lot.remaining)
+        lot.remaining -= quantity
+        lot.remaining_cost -= cost
+        self.changed[lot.id] = lot
+        self.closings.append(
+            (
+                lot.id,
+                lot.customer_id,
+                lot.ticker,
+                out.cause,
+                lot.acquired_on,
+                out.closed_on,
+                quantity,
+                cost,
+                proceeds,
+                None if proceeds is None else proceeds - cost,
+                is_long_term(lot.acquired_on, out.closed_on),
+            )
+        )
+
+    @property
+    def columns(self) -> list[list[Any]]:
+        """The parameters of WRITE_LOTS: a list for each column of the lots, then of the closings."""
+        lots = [lot.row for lot in self.changed.values()]
+        return _columns(lots, len(LOT_COLUMNS)) + _columns(self.closings, len(CLOSING_COLUMNS))
+
+
+def changes_of(movements: Sequence[Opening | Disposal]) -> LotChanges:
+    """Return what these movements change, in their order. Reads the lots that may be closed, in one statement."""
+    changes = LotChanges()
+    if disposals := [movement for movement in movements if isinstance(movement, Disposal)]:
+        _load(changes, disposals)
+    for movement in movements:
+        changes.apply(movement)
+    return changes
+
+
+def load_open_lots(pairs: Iterable[Pair]) -> LotChanges:
+    """Return no changes yet, with all open lots of these pairs in memory."""
+    changes, wanted = LotChanges(), list(pairs)
+    if wanted:
+        with connection.cursor() as cursor:
+            cursor.execute(ALL_OPEN_LOTS, [list(column) for column in zip(*wanted, strict=True)])
+            _keep(changes, cursor.fetchall())
+    return changes
+
+
+def _load(changes: LotChanges, disposals: Sequence[Disposal]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            LOTS_TO_CLOSE,
+            [
+                [out.customer_id for out in disposals],
+                [out.ticker for out in disposals],
+                [out.quantity for out in disposals],
+                [out.method for out in disposals],
+            ],
+        )
+        _keep(changes, cursor.fetchall())
+
+
+def _keep(changes: LotChanges, rows: Iterable[tuple[Any, ...]]) -> None:
+    seen: set[UUID] = set()
+    for row in rows:
+        lot = OpenLot(*row)
+        if lot.id not in seen:
+            seen.add(lot.id)
+            changes.open_lots[lot.customer_id, lot.ticker].append(lot)
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+def _arrays(types: Sequence[str]) -> str:
+    return ", ".join(f"%s::{type}[]" for type in types)
+
+
+# No more lots than shares are ever closed, so a sale reads no more of them, however many are open. Of the three orders
+# only the one of the method is executed.
+_NEXT = """
+    (SELECT * FROM accounts_lot
+     WHERE customer_id = wanted.customer_id AND ticker = wanted.ticker AND remaining > 0 AND wanted.method = '{}'
+     ORDER BY {} LIMIT wanted.quantity)
+"""
+LOTS_TO_CLOSE = f"""
+    SELECT {", ".join(f"lot.{name}" for name in LOT_COLUMNS)}
+    FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[]) AS wanted (customer_id, ticker, quantity, method)
+    CROSS JOIN LATERAL (
+        {_NEXT.format(LotMethod.FIFO, "acquired_on, id")}
+        UNION ALL {_NEXT.format(LotMethod.LIFO, "acquired_on DESC, id DESC")}
+        UNION ALL {_NEXT.format(LotMethod.HIGHEST_COST, "remaining_cost / remaining DESC, acquired_on, id")}
+    ) AS lot
+"""
+ALL_OPEN_LOTS = f"""
+    SELECT {", ".join(f"lot.{name}" for name in LOT_COLUMNS)}
+    FROM unnest(%s::bigint[], %s::text[]) AS wanted (customer_id, ticker)
+    JOIN accounts_lot AS lot USING (customer_id, ticker) WHERE remaining > 0
+"""
+# The beginning of a statement that writes lots and closings, and ends with something else of the same transaction.
+WRITE_LOTS = f"""
+    WITH lot AS (
+        INSERT INTO accounts_lot ({", ".join(LOT_COLUMNS)}) SELECT * FROM unnest({_arrays(LOT_TYPES)})
+        ON CONFLICT (id) DO UPDATE SET remaining = excluded.remaining, remaining_cost = excluded.remaining_cost
+    ), closing AS (
+        INSERT INTO accounts_lotclosing ({", ".join(CLOSING_COLUMNS)}) SELECT * FROM unnest({_arrays(CLOSING_TYPES)})
+    )
+"""

@@ -1,0 +1,71 @@
+"""How many trades there were, how they ended, and how long they took."""
+
+from __future__ import annotations
+
+import statistics
+from bisect import bisect_left
+from collections import Counter, defaultdict
+
+from chaos.checker.case import Case
+from chaos.checker.evidence import NO_ANSWER, Evidence, Json
+
+
+def figures(told: Evidence) -> Json:
+    """Return how many trades there were, how they ended, and how long they took and were delayed, in seconds.
+
+    A trade's wait is from when it was next in its customer's line until it was final. Its delay by a fault is what of
+    its wait came after that fault was over; after the last one, what came after all faults that fell into its wait.
+    """
+    case = Case(told)
+    made = [fault for fault in told.faults if fault.get("done")]
+    made.sort(key=lambda fault: fault["began"])
+    begins = [fault["began"] for fault in made]
+    longest = max((fault["ended"] - fault["began"] for fault in made), default=0.0)
+    waits: list[float] = []
+    after_last: list[float] = []
+    by_kind: dict[str, list[float]] = defaultdict(list)
+    for line in case.lines.values():
+        ready = 0.0
+        for trade in line:
+            if trade["settled_at"] is None:
+                continue
+            ready, ended = max(ready, trade["placed_at"]), trade["settled_at"]
+            waits.append(ended - ready)
+            met = [
+                fault
+                for fault in made[bisect_left(begins, ready - longest) : bisect_left(begins, ended)]
+                if fault["ended"] >= ready
+            ]
+            for fault in met:
+                by_kind[_name(fault)].append(max(0.0, ended - max(ready, fault["ended"])))
+            if met:
+                after_last.append(max(0.0, ended - max(ready, *(fault["ended"] for fault in met))))
+            ready = ended
+    return {
+        "trades": len(case.trades),
+        "filled": sum(trade["status"] == "FILLED" for trade in case.trades),
+        "rejected": dict(Counter(t["reason_code"] for t in case.trades if t["status"] == "REJECTED").most_common()),
+        "requests": len(told.requests),
+        "requestsWithoutAnswer": sum(asked["status"] == NO_ANSWER for asked in told.requests),
+        "requestsAnswered503": sum(asked["status"] == 503 for asked in told.requests),
+        "exchangeContradictedItself": len(case.contradictions),
+        "waitSeconds": _spread(waits),
+        "delayAfterTheLastFaultSeconds": _spread(after_last),
+        "delayAfterSeconds": {kind: _spread(delays) for kind, delays in sorted(by_kind.items())},
+    }
+
+
+def _name(fault: Json) -> str:
+    return f"{fault['kind']} {fault['target']}"
+
+
+def _spread(values: list[float]) -> Json:
+    if not values:
+        return {"trades": 0}
+    values.sort()
+    return {
+        "trades": len(values),
+        "p50": round(statistics.median(values), 2),
+        "p99": round(values[int(len(values) * 0.99)], 2),
+        "max": round(values[-1], 2),
+    }

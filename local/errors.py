@@ -1,0 +1,5 @@
+"""Errors that are shown to the person who ran the command."""
+
+
+class UserError(Exception):
+    """The message is one line that says what is wrong and what to do about it."""

@@ -1,0 +1,28 @@
+"""Remove the data of earlier runs (`make reset`)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from local import plan
+from local.errors import UserError
+from local.folder import Folder
+from local.orphans import end, of_folder
+from local.plan import PROJECT
+
+
+def reset() -> int:
+    """Remove the data folder of DATA_DIR, so that the next run begins anew; return the exit code.
+
+    Raises:
+        UserError: A brokerage runs on it, or it holds something that no run has made.
+    """
+    folder = Folder(plan.read(os.environ, PROJECT).data_dir)
+    folder.lock()
+    if not (folder.path / "keys.json").exists() and any(folder.path.glob("[!lr]*")):
+        raise UserError(f"{folder.path} was not made by make run: nothing was removed.")
+    end(of_folder(folder.path))
+    shutil.rmtree(folder.path)
+    print(f"Removed {folder.path}. make run begins anew.")
+    return 0

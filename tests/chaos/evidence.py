@@ -1,0 +1,124 @@
+"""What the three witnesses say of a small run of the fault suite in which nothing went wrong."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from chaos.checker import Evidence
+
+ALICE, BOB = 1, 2
+START = 1_767_366_000.0  # 2026-01-02 15:00 UTC
+PRICE = Decimal("10.0000")
+
+
+def at(seconds: float) -> str:
+    return f"2026-01-02T15:{int(seconds) // 60:02d}:{seconds % 60:09.6f}Z"
+
+
+def placing(number: int, status: int = 201, **more: Any) -> dict[str, Any]:
+    answer = {"tradeId": f"t{number}", "status": "PLACED", "price": None, "reasonCode": None}
+    return {
+        "customer": ALICE,
+        "method": "POST",
+        "path": "/api/v1/trades",
+        "key": f"k{number}",
+        "body": {"stockTicker": "AAPL", "type": "BUY", "quantity": 2},
+        "began": START + number * 10,
+        "ended": START + number * 10 + 0.5,
+        "status": status,
+        "answer": answer if status in (200, 201) else None,
+        "retryAfter": "2" if status == 503 else None,
+    } | more
+
+
+def trade(number: int) -> dict[str, Any]:
+    return {
+        "id": f"t{number}",
+        "customer": ALICE,
+        "sequence": number,
+        "ticker": "AAPL",
+        "type": "BUY",
+        "quantity": 2,
+        "key": f"k{number}",
+        "status": "FILLED",
+        "price": PRICE,
+        "amount": 2 * PRICE,
+        "reason_code": "",
+        "placed_at": START + number * 10 + 0.2,
+        "claimed_at": START + number * 10 + 1,
+        "settled_at": START + number * 10 + 3,
+    }
+
+
+def word(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "tradeId": f"t{number}",
+        "status": "FILLED",
+        "quantity": 2,
+        "price": "10.0000",
+        "amount": "20.0000",
+        "executionId": f"x{number}",
+    } | more
+
+
+def all_is_well() -> Evidence:
+    """Alice opened with 100 USD, bought three times and took 5 USD out; Bob did nothing. All is well."""
+    numbers = (1, 2, 3)
+    cash = [
+        ("o", "deposit", Decimal(100)),
+        *((f"t{n}", "buy", -2 * PRICE) for n in numbers),
+        ("w", "withdrawal", Decimal(-5)),
+    ]
+    changes: list[dict[str, Any]] = []
+    total = Decimal(0)
+    for cause, kind, change in cash:
+        total += change
+        price = PRICE if kind == "buy" else None
+        changes.append({"ticker": "", "kind": kind, "cause": cause, "change": change, "total": total, "price": price})
+        if kind == "buy":
+            shares = Decimal(2 * int(cause[1:]))
+            changes.append(
+                {"ticker": "AAPL", "kind": "buy", "cause": cause, "change": Decimal(2), "total": shares, "price": PRICE}
+            )
+    withdrawal = placing(4) | {
+        "path": "/api/v1/withdrawals",
+        "body": {"amount": "5.0000"},
+        "answer": {"causeId": "w"},
+    }
+    moves = [(f"t{n}", status) for n in numbers for status in ("PLACED", "IN PROGRESS", "FILLED")]
+    return Evidence(
+        accounts=[{"customer": ALICE, "cash": "100", "cause": "o"}, {"customer": BOB, "cash": "0", "cause": "p"}],
+        requests=[*(placing(n) for n in numbers), withdrawal],
+        faults=[
+            {
+                "kind": "kill",
+                "target": "lanes",
+                "values": {},
+                "began": START + 21.0,
+                "ended": START + 21.5,
+                "done": True,
+            }
+        ],
+        trades=[trade(n) for n in numbers],
+        moves=[{"id": n, "trade": id, "to_status": status} for n, (id, status) in enumerate(moves, 1)],
+        reports=[
+            {
+                "id": n,
+                "trade": f"t{n}",
+                "body": json.dumps(word(n)),
+                "outcome": "settled",
+                "received_at": START + n * 10 + 2.5,
+            }
+            for n in numbers
+        ],
+        postings=[{"id": n, "customer": ALICE} | change for n, change in enumerate(changes, 1)],
+        transfers=[
+            {"id": "o", "customer": ALICE, "type": "deposit", "amount": Decimal(100), "key": None},
+            {"id": "w", "customer": ALICE, "type": "withdrawal", "amount": Decimal(5), "key": "k4"},
+        ],
+        balances=[{"customer": ALICE, "amount": Decimal(35), "held": Decimal(0)}],
+        positions=[{"customer": ALICE, "ticker": "AAPL", "quantity": 6, "held": 0}],
+        exchange=[
+            word(n) | {"sequence": n, "firstReceivedAt": at(n * 10 + 1.1), "finalAt": at(n * 10 + 2)} for n in numbers
+        ],
+    )

@@ -1,0 +1,120 @@
+"""HAProxy with deploy/haproxy.cfg, as it is, before two real `web` processes."""
+
+from __future__ import annotations
+
+import csv
+import grp
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local import ports
+from local.harness import Brokerage
+from local.plan import PROJECT
+from local.ports import LOOPBACK
+
+BINARY = shutil.which("haproxy", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+CONFIGURATION = PROJECT / "deploy/haproxy.cfg"
+
+
+class Balancer:
+    """HAProxy with the configuration that we ship, its addresses filled in."""
+
+    def __init__(self, folder: Path, port: int, **more: str) -> None:
+        self.port, self._folder, self._more = port, folder, more
+        self._socket = folder / "stats"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def start(self, web: list[str], stream: str) -> None:
+        """Start it before these, and wait until it has found each `web` up."""
+        addresses = {
+            "LISTEN": f"{LOOPBACK}:{self.port}",
+            "WEB_1": web[0],
+            "WEB_2": web[1],
+            "STREAM_1": stream,
+            "INSIDE": LOOPBACK,
+            "EXCHANGE": LOOPBACK,
+            "STATS_SOCKET": str(self._socket),
+            "RUN_USER": pwd.getpwuid(os.getuid()).pw_name,
+            "RUN_GROUP": grp.getgrgid(os.getgid()).gr_name,
+        } | self._more
+        with open(self._folder / "haproxy.log", "wb") as log:
+            self._process = subprocess.Popen(
+                [str(BINARY), "-db", "-f", str(CONFIGURATION)], env=os.environ | addresses, stdout=log, stderr=log
+            )
+        until(lambda: self._socket.exists() and set(self.states().values()) == {"UP"}, 10, self.log)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def log(self) -> str:
+        return (self._folder / "haproxy.log").read_text(errors="replace")[-3000:]
+
+    def states(self) -> dict[str, str]:
+        """What the health checks say of each `web`."""
+        return {row["svname"]: row["status"].split()[0] for row in self._servers()}
+
+    def served(self) -> Counter[str]:
+        """How many requests each `web` was given so far."""
+        return Counter({row["svname"]: int(row["stot"]) for row in self._servers()})
+
+    def _servers(self) -> list[dict[str, str]]:
+        with socket.socket(socket.AF_UNIX) as stats:
+            stats.connect(str(self._socket))
+            stats.sendall(b"show stat\n")
+            told = b"".join(iter(lambda: stats.recv(65536), b"")).decode()
+        rows = list(csv.DictReader(told.removeprefix("# ").splitlines()))
+        return [row for row in rows if row["pxname"] == "web" and row["svname"] != "BACKEND"]
+
+
+def until(is_so: Callable[[], bool], seconds_max: float, why: Callable[[], Any] = str) -> float:
+    """Wait for something; the seconds that it took."""
+    began = time.monotonic()
+    while not is_so():
+        assert time.monotonic() < began + seconds_max, why()
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+@contextmanager
+def brokerage_behind_a_balancer(environment: dict[str, str], **options: str) -> Iterator[tuple[Brokerage, Balancer]]:
+    """Run a brokerage with two `web` processes, and the balancer before them.
+
+    Args:
+        environment: What the brokerage has besides what every brokerage behind a balancer has.
+        options: Variables of haproxy.cfg, such as ANSWER_TIMEOUT.
+    """
+    folder, port = Path(tempfile.mkdtemp(prefix="brokerage-balancer-")), ports.choose()
+    url = f"http://{LOOPBACK}:{port}"
+    behind = {
+        "NUM_PROXIES": "1",
+        "TRUSTED_PROXY_COUNT": "1",
+        "CALLBACK_URL": f"{url}/exchange/callbacks",
+        "STREAM_URL": url,
+    }
+    balancer = Balancer(folder, port, **options)
+    try:
+        with Brokerage(folder / "var", {"web": 2, "lanes": 1, "sweep": 1}, behind | environment) as brokerage:
+            try:
+                web = [address.removeprefix("http://") for address in brokerage.web_urls]
+                balancer.start(web, f"{LOOPBACK}:{brokerage.stream_port}")
+                yield brokerage, balancer
+            finally:
+                balancer.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
