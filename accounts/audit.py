@@ -267,7 +267,8 @@ BOOKS = (
     Rule(
         "posting_is_of_its_kind",
         "Cash comes in by deposits and sells and goes out by withdrawals and buys, shares the other way round, whole; "
-        "adjustments move either; buys, sells and shares that an adjustment adds have a price, the others none.",
+        "adjustments move either, dividends add cash, splits change shares at a price of 0 and add cash; "
+        "buys, sells and shares that an adjustment adds have a price, others none.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
                format('a %s moves %s %s at %s', kind, change, coalesce(nullif(ticker, ''), 'USD'),
@@ -277,6 +278,9 @@ BOOKS = (
             WHEN 'deposit' THEN ticker = '' AND change > 0 AND price IS NULL
             WHEN 'withdrawal' THEN ticker = '' AND change < 0 AND price IS NULL
             WHEN 'adjustment' THEN change <> 0 AND (price IS NOT NULL) = (ticker <> '' AND change > 0)
+            WHEN 'dividend' THEN ticker = '' AND change > 0 AND price IS NULL
+            WHEN 'split' THEN CASE WHEN ticker = '' THEN change > 0 AND price IS NULL
+                              ELSE change <> 0 AND price IS NOT DISTINCT FROM CASE WHEN total > 0 THEN 0 END END
             WHEN 'buy' THEN price > 0 AND change <> 0 AND (ticker = '') = (change < 0)
             WHEN 'sell' THEN price > 0 AND change <> 0 AND (ticker = '') = (change > 0)
         END AND (ticker = '' OR change = trunc(change))) IS NOT TRUE

@@ -20,7 +20,7 @@ import structlog
 from django.db import connection
 
 from accounts.lot_history import build_lots
-from accounts.lots import WRITE_LOTS, Disposal, LotChanges, Opening, changes_of, part_of_cost
+from accounts.lots import WRITE_LOTS, Disposal, LotChanges, Opening, Split, changes_of, part_of_cost
 from accounts.models import CASH, Balance, LotMethod, Posting
 from accounts.settlement import Cash, Dates, unsettled_sales_of
 from web.timezones import eastern_today
@@ -216,6 +216,30 @@ class Account:
                 price,
                 dates.settles_on,
             )
+        )
+
+    def split_shares(self, ticker: str, cause: UUID, quantity: int) -> None:
+        """Post that a split has made the position `quantity` shares. Their total cost stays, and lots keep their dates.
+
+        The posting's price is 0, which says that the cost stays; none where no whole share is left.
+
+        Raises:
+            PositionTooLarge: The account would hold more than it can.
+        """
+        shares = self.shares_of(ticker)
+        before, today = shares.quantity, eastern_today()
+        if quantity == before:
+            return
+        if quantity > LARGEST_POSITION:
+            raise PositionTooLarge
+        shares.quantity = quantity
+        shares.cost = shares.cost if quantity else Decimal(0)
+        self.tickers_changed.add(ticker)
+        self.movements.append(Split(self.customer_id, ticker, cause, today, before, None, after=quantity))
+        change, total = Decimal(quantity - before), Decimal(quantity)
+        price = Decimal(0) if quantity else None
+        self.postings.append(
+            NewPosting(self.customer_id, ticker, Posting.Kind.SPLIT, cause, change, total, price, today)
         )
 
     def _position_after(self, ticker: str, change: int, price: Decimal | None) -> tuple[int, Decimal]:

@@ -70,6 +70,16 @@ class Disposal:
     method: str = LotMethod.FIFO
 
 
+@dataclass(frozen=True, slots=True)
+class Split(Disposal):
+    """All `quantity` shares, which a split makes `after`: each lot is closed and continued by another one.
+
+    It keeps the lot's date and cost. What is no whole share adds up over the lots, in the order of their dates.
+    """
+
+    after: int = 0
+
+
 @dataclass(slots=True)
 class OpenLot:
     """A lot in memory."""
@@ -127,6 +137,8 @@ class LotChanges:
         """Open a lot, or close lots, in memory."""
         if isinstance(movement, Opening):
             self._open(movement)
+        elif isinstance(movement, Split):
+            self._split(movement)
         else:
             self._close(movement)
 
@@ -149,6 +161,23 @@ class LotChanges:
             self._in_order.pop(pair, None)
         lots.append(lot)
         self.changed[lot.id] = lot
+
+    def _split(self, split: Split) -> None:
+        pair = (split.customer_id, split.ticker)
+        lots = sorted(self.open_lots[pair], key=ORDER[LotMethod.FIFO])
+        pieces = [(lot, lot.remaining, lot.remaining_cost) for lot in lots]
+        self._close(split)
+        seen = given = 0
+        cost_waiting = Decimal(0)  # of lots that are less than a whole share: the next one carries it
+        for lot, quantity, cost in pieces:
+            seen += quantity
+            whole = seen * split.after // split.quantity - given
+            cost_waiting += cost
+            if whole:
+                given += whole
+                origin = lot.origin or lot.id
+                self._open(Opening(*pair, split.cause, lot.acquired_on, whole, cost_waiting, origin))
+                cost_waiting = Decimal(0)
 
     def _close(self, out: Disposal) -> None:
         pair = (out.customer_id, out.ticker)

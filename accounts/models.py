@@ -144,6 +144,7 @@ class Position(models.Model):
             models.CheckConstraint(name="position_names_a_stock", condition=~Q(ticker=CASH)),
             models.CheckConstraint(name="position_has_a_cost", condition=Q(cost__gte=0, cost__lt=10**15)),
         ]
+        indexes = [models.Index(name="holders_of_stock", fields=["ticker", "customer"])]
         triggers = [pgtrigger.Protect(name="positions_stay", operation=pgtrigger.Delete)]
 
     def __str__(self) -> str:
@@ -199,6 +200,8 @@ class Posting(models.Model):
         BUY = "buy"
         SELL = "sell"
         ADJUSTMENT = "adjustment"
+        DIVIDEND = "dividend"
+        SPLIT = "split"
 
     customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
     ticker = models.CharField(max_length=12, blank=True, default=CASH)
@@ -218,7 +221,8 @@ class Posting(models.Model):
             ),
             models.CheckConstraint(
                 name="posting_moves_something",
-                condition=~Q(change=0) & Q(kind__in=["deposit", "withdrawal", "buy", "sell", "adjustment"]),
+                condition=~Q(change=0)
+                & Q(kind__in=["deposit", "withdrawal", "buy", "sell", "adjustment", "dividend", "split"]),
             ),
         ]
         indexes = [

@@ -41,7 +41,9 @@ class DateOrTimeField(serializers.Field):
 
 
 class ActivitiesQuerySerializer(StrictSerializer):
-    activity_types = TextField(required=False, max_length=200, help_text="FILL, CSD, CSW, JNLC, JNLS; by commas.")
+    activity_types = TextField(
+        required=False, max_length=200, help_text="FILL, CSD, CSW, JNLC, JNLS, DIV, SPLIT, CIL; by commas."
+    )
     category = serializers.ChoiceField(["trade_activity", "non_trade_activity"], required=False)
     date = DateOrTimeField(required=False, help_text="A day, Eastern, or a time of it.")
     after = serializers.DateTimeField(required=False)
@@ -59,6 +61,9 @@ ACTIVITIES = {
     "TRANS": Q(kind__in=[Posting.Kind.DEPOSIT, Posting.Kind.WITHDRAWAL]),
     "JNLC": Q(kind=Posting.Kind.ADJUSTMENT, ticker=CASH),
     "JNLS": Q(kind=Posting.Kind.ADJUSTMENT) & ~Q(ticker=CASH),
+    "DIV": Q(kind=Posting.Kind.DIVIDEND),
+    "CIL": Q(kind=Posting.Kind.SPLIT, ticker=CASH),
+    "SPLIT": Q(kind=Posting.Kind.SPLIT) & ~Q(ticker=CASH),
 }
 NONE = Q(pk__in=[])
 

@@ -201,7 +201,10 @@ CASH_ACTIVITIES = {
     Posting.Kind.DEPOSIT: "CSD",
     Posting.Kind.WITHDRAWAL: "CSW",
     Posting.Kind.ADJUSTMENT: "JNLC",
+    Posting.Kind.DIVIDEND: "DIV",
+    Posting.Kind.SPLIT: "CIL",
 }
+SHARE_ACTIVITIES = {Posting.Kind.ADJUSTMENT: "JNLS", Posting.Kind.SPLIT: "SPLIT"}
 
 
 def activity(posting: Posting) -> dict[str, Any]:
@@ -209,12 +212,12 @@ def activity(posting: Posting) -> dict[str, Any]:
     common = {"id": activity_id(posting), "account_id": str(account_id(posting.customer_id))}
     if posting.settles_on:
         common["settle_date"] = posting.settles_on.isoformat()
-    if posting.kind == Posting.Kind.ADJUSTMENT and posting.ticker != CASH:
+    if posting.kind in SHARE_ACTIVITIES and posting.ticker != CASH:
         return common | {
-            "activity_type": "JNLS",
+            "activity_type": SHARE_ACTIVITIES[Posting.Kind(posting.kind)],
             "date": f"{posting.created_at.astimezone(UTC):%Y-%m-%d}",
             "net_amount": "0",
-            "description": str(Posting.Kind.ADJUSTMENT.label),
+            "description": str(Posting.Kind(posting.kind).label),
             "symbol": posting.ticker,
             "qty": str(int(posting.change)),
             "price": decimal(posting.price or Decimal(0)),

@@ -233,6 +233,22 @@ def closures() -> list[dict[str, Any]]:
     return _parse(_call("GET", "/v1/closures", QUOTES_SECONDS_MAX).value, announced)
 
 
+def corporate_actions(after: int) -> list[dict[str, Any]]:
+    """Return what the exchange has announced after this number of its sequence, in order, unchecked.
+
+    Raises:
+        Unknown: No answer that can be trusted.
+    """
+
+    def announced(value: Any) -> list[dict[str, Any]]:
+        rows = list(value["results"])
+        if not all(type(row["sequence"]) is int and row["sequence"] > after for row in rows):
+            raise Malformed("a sequence is no number, or not after the last")
+        return rows
+
+    return _parse(_call("GET", f"/v1/corporate-actions?after={after}&limit=100", TRADING_SECONDS_MAX).value, announced)
+
+
 def clock() -> dict[str, Any]:
     """Return market hours now: `isOpen`, `hours`, and the times `nextOpen` and `nextClose`, or None.
 

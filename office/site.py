@@ -113,6 +113,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 link("Reports", "mark_email_read", "trades_report_changelist"),
                 link("Calls to the exchange", "call_made", "exchange_call_changelist"),
                 link("Stocks", "show_chart", "exchange_stock_changelist"),
+                link("Corporate actions", "call_split", "trades_corporateaction_changelist"),
             ],
         ),
         (

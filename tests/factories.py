@@ -6,6 +6,7 @@ Fields that a test does not name get valid values. Prefer the product's own verb
 open an account, to deposit or to place a trade (`tests.people`): a factory writes a single row and nothing else.
 """
 
+from datetime import date
 from typing import Any
 
 import factory
@@ -26,7 +27,17 @@ from accounts.models import (
 )
 from exchange.models import Call, Closure, ShortList, Stock
 from office.models import Case, Job, Note, Proof, Proposal
-from trades.models import StaffReport, Status, StatusChange, Trade, TradeCounter, TradingControl, Type
+from trades.models import (
+    CorporateAction,
+    Entitlement,
+    StaffReport,
+    Status,
+    StatusChange,
+    Trade,
+    TradeCounter,
+    TradingControl,
+    Type,
+)
 from webhooks.models import Delivery
 
 
@@ -324,3 +335,27 @@ class ProposalFactory(DjangoModelFactory):
     action = "prove"
     subject = "Prove the books"
     asked_by = factory.SubFactory(CustomerFactory, is_staff=True)
+
+
+class CorporateActionFactory(DjangoModelFactory):
+    """A split, 2 for 1."""
+
+    class Meta:
+        model = CorporateAction
+
+    kind = "SPLIT"
+    ticker = "AAPL"
+    ex_date = date(2026, 11, 27)
+    numerator = 2
+    denominator = 1
+
+
+class EntitlementFactory(DjangoModelFactory):
+    """What a customer got by a corporate action."""
+
+    class Meta:
+        model = Entitlement
+
+    shares = 1
+    shares_after = 2
+    cash = 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from accounts.models import Customer
-from trades.models import TradingControl
+from trades.models import CorporateAction, TradingControl
 from web.cached import Cached
 
 RULES_SECONDS_MAX = 0.5
@@ -29,11 +29,12 @@ class Rules:
     limits: dict[tuple[str, int | None], Decimal] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, controls: Iterable[TradingControl]) -> "Rules":
+    def of(cls, controls: Iterable[TradingControl], halted_tickers: Iterable[str] = ()) -> "Rules":
         """Return the rules that these controls make.
 
         Args:
             controls: The newest of each kind and subject.
+            halted_tickers: Stocks that are halted besides, while a corporate action is applied to them.
         """
         on = [control for control in controls if control.is_on]
         return cls(
@@ -41,7 +42,8 @@ class Rules:
             halted_customers=frozenset(
                 control.customer_id for control in on if control.kind == Kind.HALT_CUSTOMER and control.customer_id
             ),
-            halted_tickers=frozenset(control.ticker for control in on if control.kind == Kind.HALT_TICKER),
+            halted_tickers=frozenset(control.ticker for control in on if control.kind == Kind.HALT_TICKER)
+            | frozenset(halted_tickers),
             restricted_tickers=frozenset(control.ticker for control in on if control.kind == Kind.RESTRICT_TICKER),
             limits={(control.kind, control.customer_id): control.value for control in on if control.value is not None},
         )
@@ -71,7 +73,14 @@ def in_force() -> list[TradingControl]:
     return list(newest.distinct("kind", "ticker", "customer_id"))
 
 
-_rules = Cached(lambda: Rules.of(in_force()), RULES_SECONDS_MAX)
+def in_action() -> list[str]:
+    """Read the stocks that a split or a delisting is being applied to."""
+    halts = [CorporateAction.Kind.SPLIT, CorporateAction.Kind.DELISTING]
+    applying = CorporateAction.objects.filter(state=CorporateAction.State.APPLYING, kind__in=halts)
+    return list(applying.values_list("ticker", flat=True))
+
+
+_rules = Cached(lambda: Rules.of(in_force(), in_action()), RULES_SECONDS_MAX)
 
 
 def rules() -> Rules:

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from trades.models import StatusChange, Trade
+from trades.models import Entitlement, StatusChange, Trade
 
 
 def sections(customer_id: int) -> Mapping[str, QuerySet[Any, Any]]:
@@ -20,6 +20,9 @@ def sections(customer_id: int) -> Mapping[str, QuerySet[Any, Any]]:
         "statusChanges": StatusChange.objects.filter(customer_id=customer_id)
         .order_by("xact", "id")
         .values("trade_id", "at", "from_status", "to_status", "reason", "by"),
+        "corporateActions": Entitlement.objects.filter(customer_id=customer_id)
+        .order_by("at", "id")
+        .values("id", "at", "action__kind", "action__ticker", "shares", "shares_after", "cash"),
     }
 
 

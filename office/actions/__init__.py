@@ -1,10 +1,34 @@
 """What staff can do: one table of actions, by subject, and the one door that they all go through."""
 
-from office.actions import adjustments, cases, controls, customers, jobs, market, proposals, reviews, staff, trades
+from office.actions import (
+    adjustments,
+    cases,
+    controls,
+    corporate_actions,
+    customers,
+    jobs,
+    market,
+    proposals,
+    reviews,
+    staff,
+    trades,
+)
 from office.actions.action import Action
 
 ACTIONS: dict[str, Action] = {
     action.name: action
-    for subject in (trades, customers, adjustments, cases, jobs, controls, market, proposals, reviews, staff)
+    for subject in (
+        trades,
+        customers,
+        adjustments,
+        cases,
+        jobs,
+        controls,
+        market,
+        corporate_actions,
+        proposals,
+        reviews,
+        staff,
+    )
     for action in subject.ACTIONS
 }

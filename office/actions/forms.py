@@ -102,6 +102,67 @@ class ClosureForm(DayForm):
     field_order = ("day", "closes", "reason")
 
 
+class CorporateActionForm(ReasonForm):
+    """Asks for a corporate action that the exchange has not announced."""
+
+    kind = forms.ChoiceField(
+        choices=[("CASH_DIVIDEND", "Cash dividend"), ("SPLIT", "Split"), ("DELISTING", "Delisting")],
+        widget=UnfoldAdminSelectWidget,
+    )
+    ticker = forms.CharField(max_length=12, label="Stock", widget=UnfoldAdminTextInputWidget)
+    ex_date = forms.DateField(label="Ex-date", widget=UnfoldAdminTextInputWidget, help_text="As 2026-12-24.")
+    pay_date = forms.DateField(required=False, widget=UnfoldAdminTextInputWidget, help_text="Of a dividend.")
+    amount_per_share = forms.DecimalField(
+        required=False,
+        max_digits=19,
+        decimal_places=4,
+        min_value=Decimal("0.0001"),
+        label="Dividend per share, USD",
+        widget=UnfoldAdminTextInputWidget,
+    )
+    numerator = forms.IntegerField(
+        required=False, min_value=1, max_value=100_000, label="New shares", widget=UnfoldAdminTextInputWidget
+    )
+    denominator = forms.IntegerField(
+        required=False, min_value=1, max_value=100_000, label="For old shares", widget=UnfoldAdminTextInputWidget
+    )
+    reference_price = forms.DecimalField(
+        required=False,
+        max_digits=19,
+        decimal_places=4,
+        min_value=Decimal("0.0001"),
+        label="Price of a share after the split, USD",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="At which fractions are paid for.",
+    )
+    field_order = (
+        *("kind", "ticker", "ex_date", "pay_date", "amount_per_share"),
+        *("numerator", "denominator", "reference_price", "reason"),
+    )
+    NEEDED = {"CASH_DIVIDEND": ("pay_date", "amount_per_share"), "SPLIT": ("numerator", "denominator")}
+
+    def clean_ticker(self) -> str:
+        """Take a stock that is or was listed."""
+        ticker: str = self.cleaned_data["ticker"].strip().upper()
+        if not Stock.objects.filter(ticker=storable(ticker)).exists():
+            raise forms.ValidationError("There is no such stock.")
+        return ticker
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for what the kind needs, and for nothing else."""
+        cleaned = super().clean()
+        needed = self.NEEDED.get(cleaned.get("kind", ""), ())
+        for name in needed:
+            if name not in self.errors and cleaned.get(name) is None:
+                self.add_error(name, "Needed for this kind.")
+        if cleaned.get("pay_date") and cleaned.get("ex_date") and cleaned["pay_date"] < cleaned["ex_date"]:
+            self.add_error("pay_date", "Not before the ex-date.")
+        if cleaned.get("numerator") and cleaned.get("numerator") == cleaned.get("denominator"):
+            self.add_error("numerator", "Must differ from the old shares.")
+        others = {name for names in self.NEEDED.values() for name in names} - set(needed)
+        return cleaned | dict.fromkeys(others)
+
+
 class EndTradeForm(ReasonForm):
     """Asks how a trade ended by the word of the exchange."""
 

@@ -14,7 +14,8 @@ from office.access import has_second_factor, open_sessions
 from office.models import Case, Note, Proof, Proposal
 from office.roles import Role
 from trades.controls import Rules
-from trades.models import StaffReport, Trade, TradingControl
+from trades.corporate_actions import preview
+from trades.models import CorporateAction, StaffReport, Trade, TradingControl
 
 T = TypeVar("T")
 
@@ -171,6 +172,24 @@ class StaffReportTarget(Target[StaffReport]):
         return TRADE.link(target.trade)
 
 
+class CorporateActionTarget(Target[CorporateAction]):
+    """A dividend, a split, or the end of a listing."""
+
+    def load(self, key: str) -> CorporateAction:
+        return _found(CorporateAction.objects.filter(id=_uuid(key)).first())
+
+    def describe(self, target: CorporateAction) -> dict[str, Any]:
+        return {"subject": str(target)}
+
+    def snapshot(self, target: CorporateAction) -> dict[str, Any]:
+        """Read the state, and what it would do to today's holders."""
+        action, would = CorporateAction.objects.get(id=target.id), preview(target)
+        return {"state": action.state, "holders": would.holders, "shares": would.shares, "cash": f"{would.cash:.4f}"}
+
+    def link(self, target: CorporateAction) -> str:
+        return reverse("admin:trades_corporateaction_change", args=[target.id])
+
+
 class StaffTarget(Target[Customer]):
     """A member of staff, who is also the customer that the audit entry is about."""
 
@@ -249,6 +268,7 @@ STAFF_REPORT = StaffReportTarget()
 TRADE, CUSTOMER, CASE, ADJUSTMENT = TradeTarget(), CustomerTarget(), CaseTarget(), AdjustmentTarget()
 PROOF, PROPOSAL, STAFF_MEMBER = ProofTarget(), ProposalTarget(), StaffTarget()
 CONTROLS = ControlsTarget("controls")
+CORPORATE_ACTION = CorporateActionTarget()
 DESK, STAFF = PageTarget("index"), PageTarget("staff")
 CASES = PageTarget("office_case_changelist")
 

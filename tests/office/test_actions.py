@@ -17,11 +17,18 @@ from accounts.ledger import InsufficientFunds
 from accounts.models import Adjustment, Balance, Customer, Limits, Position, Posting
 from office import cases
 from office.actions import ACTIONS
-from office.actions.targets import ADJUSTMENT, CASE, CUSTOMER, PROPOSAL, STAFF_MEMBER, TRADE, Target
+from office.actions.targets import ADJUSTMENT, CASE, CORPORATE_ACTION, CUSTOMER, PROPOSAL, STAFF_MEMBER, TRADE, Target
 from office.cases import Finding, Kind
 from office.models import AuditEntry, Case, Job, Note
 from office.roles import POWERS, Power, Role, appoint, may
-from tests.factories import AdjustmentFactory, CustomerFactory, ProposalFactory, StockFactory, UserSessionFactory
+from tests.factories import (
+    AdjustmentFactory,
+    CorporateActionFactory,
+    CustomerFactory,
+    ProposalFactory,
+    StockFactory,
+    UserSessionFactory,
+)
 from tests.office.conftest import signed_in
 from tests.people import claim, rung
 from trades import checks, lane
@@ -37,6 +44,7 @@ KINDS: dict[Target[Any], str] = {
     ADJUSTMENT: "adjustment",
     STAFF_MEMBER: "staff",
     PROPOSAL: "proposal",
+    CORPORATE_ACTION: "corporate action",
 }
 # What the form of each action must be given.
 GIVEN: dict[str, dict[str, str]] = {
@@ -54,6 +62,7 @@ GIVEN: dict[str, dict[str, str]] = {
     "end-trade": {"status": "REJECTED", "price": "", "reason": "By phone."},
     "close-many": {"ids": "1", "reason": "All of them."},
     "halt-all": {"reason": "The exchange is on fire.", "confirm": "HALT"},
+    "enter-corporate-action": {"kind": "DELISTING", "ticker": "AAPL", "ex_date": "2030-01-02", "reason": "By fax."},
     "limit": {"kind": "shares_max", "customer": "", "value": "500", "reason": "Careful."},
 }
 
@@ -73,6 +82,7 @@ def targets(alice: Customer, bob: Customer) -> dict[str, Any]:
         "case": Case.objects.get(),
         "adjustment": adjustment,
         "proposal": proposal,
+        "corporate action": CorporateActionFactory.create(announcement="a", sequence=1, reference_price=50),
         "staff": sam,
     }
 

@@ -20,6 +20,7 @@ from office.actions import ACTIONS
 from office.actions.targets import (
     ADJUSTMENT,
     CASE,
+    CORPORATE_ACTION,
     CUSTOMER,
     PROOF,
     PROPOSAL,
@@ -31,7 +32,7 @@ from office.actions.targets import (
 from office.cases import Finding, Kind
 from office.models import AuditEntry, Case
 from office.roles import Role
-from tests.factories import AdjustmentFactory, ProofFactory, ProposalFactory, StockFactory
+from tests.factories import AdjustmentFactory, CorporateActionFactory, ProofFactory, ProposalFactory, StockFactory
 from tests.fuzz.values import DAYS, VALUES
 from tests.office.conftest import signed_in
 from trades.models import StaffReport, Trade
@@ -97,6 +98,8 @@ def key_of_target(target: Target[Any], alice: Customer) -> str:
     elif target is STAFF_REPORT:
         entered = {"status": "REJECTED", "reason": "-", "entered_by": alice}
         made, _ = StaffReport.objects.get_or_create(trade=Trade.objects.get(), approved=None, defaults=entered)
+    elif target is CORPORATE_ACTION:
+        made = CorporateActionFactory.create()
     elif target is PROOF:
         made = ProofFactory.create()
     elif target in {CUSTOMER, TRADE, CASE}:

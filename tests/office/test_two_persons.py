@@ -13,10 +13,10 @@ from exchange.models import Closure, ShortList
 from office import schedule
 from office.models import AuditEntry, Case, Proposal
 from office.roles import Role, appoint
-from tests.factories import ShortListFactory
+from tests.factories import CorporateActionFactory, ShortListFactory, StockFactory
 from tests.office.conftest import signed_in
 from tests.people import claim, say
-from trades.models import StaffReport, Status, Trade, Type
+from trades.models import CorporateAction, StaffReport, Status, Trade, Type
 from trades.place import place_trade
 
 CLOSURE = {"day": "2026-12-24", "closes": "11:00", "reason": "Announced today."}
@@ -168,3 +168,31 @@ def test_text_of_others_stops_no_search_for_exceptions(alice: Customer, bob: Cus
     schedule.find_cases()
     kinds = set(Case.objects.values_list("kind", flat=True))
     assert {"contradicts", "breaks_terms"} <= kinds
+
+
+def test_what_the_exchange_announced_is_approved_by_two(browser_of, alice: Customer) -> None:
+    action = CorporateActionFactory.create(announcement="a", sequence=1, reference_price=Decimal(50))
+    first = browser_of(Role.OPERATIONS)
+    page = first.get(f"/admin/trades/corporateaction/{action.id}/change/").content.decode()
+    assert "1 holders of 10 shares" in page
+    first.post(f"/admin/do/approve-corporate-action/{action.id}/", {"reason": "As announced."})
+    action.refresh_from_db()
+    assert action.state == "announced"
+    other = signed_in(appoint("other@staff.example.com", Role.OPERATIONS))
+    other.post(f"/admin/do/approve-proposal/{Proposal.objects.get().id}/")
+    action.refresh_from_db()
+    assert (action.state, action.approved_by.startswith("staff ")) == ("approved", True)
+    assert "approved" in other.get("/admin/trades/corporateaction/").content.decode()
+
+
+def test_staff_enter_a_dividend_that_nobody_announced(browser_of, db: None) -> None:
+    StockFactory.create(ticker="AAPL")
+    first = browser_of(Role.OPERATIONS)
+    terms = {"kind": "CASH_DIVIDEND", "ticker": "aapl", "ex_date": "2030-01-02", "reason": "By fax."}
+    assert first.post("/admin/do/enter-corporate-action/", terms).status_code == 422
+    first.post("/admin/do/enter-corporate-action/", terms | {"pay_date": "2030-01-09", "amount_per_share": "0.25"})
+    other = signed_in(appoint("other@staff.example.com", Role.OPERATIONS))
+    other.post(f"/admin/do/approve-proposal/{Proposal.objects.get().id}/")
+    action = CorporateAction.objects.get()
+    assert (action.ticker, action.amount_per_share, action.state) == ("AAPL", Decimal("0.25"), "approved")
+    assert action.entered_by.startswith("staff ")

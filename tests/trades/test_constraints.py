@@ -10,7 +10,12 @@ from django.db.models import ProtectedError
 from django.utils.timezone import now
 
 from accounts.models import Customer
-from tests.factories import StaffReportFactory, TradingControlFactory
+from tests.factories import (
+    CorporateActionFactory,
+    EntitlementFactory,
+    StaffReportFactory,
+    TradingControlFactory,
+)
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 from tests.people import claim, receive_shares
 from trades.models import Report, Status, StatusChange, Trade, TradingControl, Type
@@ -41,6 +46,16 @@ SENT = "status = 'IN PROGRESS', claimed_at = now(), expires_at = now(), ask_at =
 ENDED = "price = 10, amount = 10, settled_at = now()"
 CONTROL = (
     "INSERT INTO trades_tradingcontrol (kind, ticker, customer_id, is_on, value, by_id, reason) VALUES ({}, 'test')"
+)
+ACTION = (
+    "INSERT INTO trades_corporateaction "
+    "(id, kind, ticker, ex_date, pay_date, amount_per_share, numerator, denominator, new_ticker, reference_price, "
+    "announcement, sequence, state, entered_by, approved_by, cursor, holders, shares, cash) "
+    "VALUES (gen_random_uuid(), {}, 'announced', '', '', 0, 0, 0, 0)"
+)
+ENTITLEMENT = (
+    "INSERT INTO trades_entitlement (id, action_id, customer_id, shares, shares_after, cash) "
+    "VALUES (gen_random_uuid(), {}, 1, 1, 1)"
 )
 STAFF = (
     "INSERT INTO trades_staffreport "
@@ -182,6 +197,33 @@ ATTEMPTS = [
         "trades_staffreport_decided_by_id_fk",
         STAFF.format("%(placed)s, 'REJECTED', NULL, %(alice)s, true, 0, now()"),
     ),
+    *[
+        ("corporate_action_has_its_terms", ACTION.format(terms + ", NULL, NULL"))
+        for terms in (
+            "'CASH_DIVIDEND', 'AAPL', now(), now(), NULL, NULL, NULL, '', NULL",
+            "'CASH_DIVIDEND', 'AAPL', now(), NULL, 1, NULL, NULL, '', NULL",
+            "'SPLIT', 'AAPL', now(), NULL, NULL, 2, NULL, '', NULL",
+            "'SPLIT', 'AAPL', now(), NULL, NULL, 2, 0, '', NULL",
+            "'TICKER_CHANGE', 'AAPL', now(), NULL, NULL, NULL, NULL, '', NULL",
+            "'MERGER', 'AAPL', now(), NULL, NULL, NULL, NULL, '', NULL",
+        )
+    ],
+    (
+        "trades_corporateaction_announcement_key",
+        ACTION.format("'DELISTING', 'AAPL', now(), NULL, NULL, NULL, NULL, '', NULL, 'once', NULL"),
+    ),
+    (
+        "trades_corporateaction_sequence_key",
+        ACTION.format("'DELISTING', 'AAPL', now(), NULL, NULL, NULL, NULL, '', NULL, 'twice', 1"),
+    ),
+    ("corporate_actions_stay", "DELETE FROM trades_corporateaction"),
+    ("corporate_action_terms_stay", "UPDATE trades_corporateaction SET numerator = 3 WHERE state = 'approved'"),
+    ("ended_corporate_actions_stay", "UPDATE trades_corporateaction SET state = 'approved' WHERE state = 'done'"),
+    ("one_entitlement", ENTITLEMENT.format("%(action)s, %(alice)s")),
+    ("entitlements_stay", "UPDATE trades_entitlement SET cash = cash + 1"),
+    ("entitlements_stay", "DELETE FROM trades_entitlement"),
+    ("trades_entitlement_action_id_fk", ENTITLEMENT.format("gen_random_uuid(), %(alice)s")),
+    ("trades_entitlement_customer_id_fk", ENTITLEMENT.format("%(action)s, 0")),
 ]
 
 
@@ -207,7 +249,11 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     for trade in trades.values():
         trade.refresh_from_db()
     assert [trade.status for trade in trades.values()] == ["FILLED", "REJECTED", "IN PROGRESS", "PLACED"]
-    return {"alice": alice.id, "bob": bob.id, "alone": alone.id} | {name: trade.id for name, trade in trades.items()}
+    action = CorporateActionFactory.create(announcement="once", sequence=1, state="approved")
+    CorporateActionFactory.create(state="done")
+    EntitlementFactory.create(action=action, customer=alice)
+    people = {"alice": alice.id, "bob": bob.id, "alone": alone.id, "action": action.id}
+    return people | {name: trade.id for name, trade in trades.items()}
 
 
 @pytest.mark.parametrize(("guarantee", "statement"), ATTEMPTS)

@@ -5,6 +5,7 @@ in flight, a customer's line has no gap, only the allowed status changes happen,
 """
 
 from trades.models.control import TradingControl
+from trades.models.corporate_action import CorporateAction, Entitlement
 from trades.models.report import NEEDS_REVIEW, Outcome, Report, StaffReport
 from trades.models.trade import (
     FINAL,
@@ -23,6 +24,8 @@ __all__ = [
     "FINAL",
     "NEEDS_REVIEW",
     "TRANSITIONS",
+    "CorporateAction",
+    "Entitlement",
     "Outcome",
     "Reason",
     "Report",

@@ -189,6 +189,8 @@ def describe(kind: str, ticker: str, quantity: int, price: Decimal | None) -> st
     """Describe a movement of cash or shares in words."""
     if kind in {"buy", "sell"}:
         return f"{'Bought' if kind == 'buy' else 'Sold'} {quantity:,} {ticker} at {usd(price)}"
+    if kind == "split":
+        return f"Split of {ticker}" if ticker else "Cash in lieu of a fraction of a share"
     if kind == "adjustment" and ticker:
         return f"Adjustment: {'+' if quantity > 0 else MINUS}{abs(quantity):,} {ticker}"
     words = {"deposit": "Deposit from the stand-in bank", "withdrawal": "Withdrawal to the stand-in bank"}

@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 
 from exchange import clock_skew, market, prices
 from trades.bell import ring_for_queued
+from trades.corporate_actions import apply_due, read_announcements
 from trades.management.commands.lanes import NO_CALLBACK_URL
 from trades.sweep import ask_exchange, ring_for_waiting
 
@@ -20,6 +21,8 @@ RING_EVERY_SECONDS = 1.0
 ASK_EVERY_SECONDS = 1.0
 BELL_EVERY_SECONDS = 0.25
 CLOCK_EVERY_SECONDS = 1.0
+ANNOUNCEMENTS_EVERY_SECONDS = 60.0
+ACTIONS_EVERY_SECONDS = 1.0
 LIST_EVERY_SECONDS = 60.0
 SKEW_EVERY_SECONDS = 5.0
 RETRY_SECONDS = 1.0
@@ -42,6 +45,8 @@ class Command(BaseCommand):
             (ring_for_waiting_here, RING_EVERY_SECONDS),
             (ask_exchange, ASK_EVERY_SECONDS),
             (ring_for_queued_here, BELL_EVERY_SECONDS),
+            (read_announcements, ANNOUNCEMENTS_EVERY_SECONDS),
+            (apply_due, ACTIONS_EVERY_SECONDS),
             (market.refresh_clock, CLOCK_EVERY_SECONDS),
             (market.refresh, LIST_EVERY_SECONDS),
             (prices.refresh, prices.REFRESH_SECONDS),

@@ -1,0 +1,43 @@
+"""The list of corporate actions: what was announced, what it would do, and what it has done."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from office.actions.door import offered
+from office.actions.targets import CORPORATE_ACTION
+from office.tables.columns import column, moment
+from office.tables.table import PageTable
+from trades.corporate_actions import preview
+from trades.models import CorporateAction
+
+
+@admin.register(CorporateAction)
+class CorporateActionTable(PageTable):
+    """All corporate actions, newest first."""
+
+    list_display = ("title", moment("entered_at", "entered"), "ex_date", "state_word", "holders", "cash")
+    key = "id"
+    bounded = False
+    page_template = "office/corporate_action.html"
+    target = CORPORATE_ACTION
+    shows_customers = False
+
+    def page_of(self, request: HttpRequest, found: CorporateAction) -> dict[str, Any]:
+        """Show the terms, what it would do to today's holders, and what it has done."""
+        return {
+            "action": found,
+            "preview": preview(found),
+            "offered": offered(request, CORPORATE_ACTION, found),
+        }
+
+    @column("corporate action")
+    def title(self, action: CorporateAction) -> str:
+        """What it is, and its terms."""
+        return str(action)
+
+    @column("state", label={"done": "success", "declined": "danger", "applying": "warning", "announced": "info"})
+    def state_word(self, action: CorporateAction) -> tuple[str, str]:
+        """How far it is."""
+        return action.state, action.state

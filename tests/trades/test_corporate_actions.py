@@ -1,0 +1,248 @@
+"""Corporate actions: approved, applied to every holder once, however often it is stopped, with the books right."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from accounts.audit import BOOKS, examine
+from accounts.models import Balance, Customer, Lot, Position, Posting
+from exchange.models import Stock
+from tests.conftest import StandInExchange
+from tests.factories import StockFactory
+from tests.guarantees import lift_guarantees
+from tests.people import claim, open_account, receive_shares, say
+from trades import checks, corporate_actions
+from trades.audit import TRADES
+from trades.checks import TradingHalted
+from trades.corporate_actions import CannotApply, NotWaiting, apply_due, approve, decline, enter, preview
+from trades.models import CorporateAction, Entitlement, Reason, Status
+from trades.place import place_trade
+
+pytestmark = pytest.mark.django_db
+TODAY = date.today()
+YESTERDAY, TOMORROW = TODAY - timedelta(days=4), TODAY + timedelta(days=1)  # over any weekend
+State = CorporateAction.State
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process but this one has to hear of a halt."""
+    monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
+
+
+def dividend(amount: str = "0.25", ex: date = TOMORROW, pay: date = TODAY, ticker: str = "AAPL") -> CorporateAction:
+    return enter(
+        CorporateAction(
+            kind="CASH_DIVIDEND", ticker=ticker, ex_date=ex, pay_date=pay, amount_per_share=Decimal(amount)
+        ),
+        "staff 1",
+    )
+
+
+def split(numerator: int, denominator: int, price: str | None = "50", ex: date = YESTERDAY) -> CorporateAction:
+    terms = {"numerator": numerator, "denominator": denominator, "reference_price": price and Decimal(price)}
+    return enter(CorporateAction(kind="SPLIT", ticker="AAPL", ex_date=ex, **terms), "staff 1")
+
+
+def right() -> bool:
+    found = examine(BOOKS + TRADES)
+    assert found.violations == []
+    return found.ok
+
+
+def cash(customer: Customer) -> Decimal:
+    return Balance.objects.get(customer=customer).amount
+
+
+def position(customer: Customer, ticker: str = "AAPL") -> tuple[int, Decimal]:
+    row = Position.objects.get(customer=customer, ticker=ticker)
+    return row.quantity, row.cost
+
+
+def test_a_dividend_is_paid_once_to_those_who_held_before_the_ex_date(alice: Customer, bob: Customer) -> None:
+    action = dividend("0.3333")
+    assert preview(action).holders == 1
+    assert apply_due() == 1
+    assert apply_due() == 0
+    action.refresh_from_db()
+    assert (action.state, action.holders, action.shares, action.cash) == (State.DONE, 1, 10, Decimal("3.333"))
+    assert (cash(alice), cash(bob)) == (Decimal("1003.333"), 500)
+    (posting,) = Posting.objects.filter(kind="dividend")
+    assert (posting.customer_id, posting.change, posting.cause) == (
+        alice.id,
+        Decimal("3.333"),
+        Entitlement.objects.get().id,
+    )
+    assert right()
+
+
+def test_who_bought_on_the_ex_date_gets_no_dividend(alice: Customer) -> None:
+    dividend(ex=TODAY)
+    apply_due()
+    assert (cash(alice), Entitlement.objects.count()) == (1000, 0)
+
+
+def test_who_sold_after_the_ex_date_gets_it_all_the_same(alice: Customer) -> None:
+    with connection.cursor() as cursor:  # the shares were bought two days ago
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE accounts_posting DISABLE TRIGGER USER")
+        Posting.objects.update(created_at=timezone.now() - timedelta(days=2))
+        cursor.execute("ALTER TABLE accounts_posting ENABLE TRIGGER USER")
+    trade, _ = place_trade(alice.id, "AAPL", "SELL", 10)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal(100))
+    claim(alice)
+    dividend(ex=TODAY)
+    apply_due()
+    assert Entitlement.objects.get().shares == 10
+    assert cash(alice) == 2000 + Decimal("2.5")
+
+
+def test_before_its_day_nothing_happens(alice: Customer) -> None:
+    dividend(ex=TODAY, pay=TODAY + timedelta(days=3))
+    split(2, 1, ex=TODAY + timedelta(days=7))
+    assert apply_due() == 0
+    assert set(CorporateAction.objects.values_list("state", flat=True)) == {State.APPROVED}
+
+
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "shares", "in_lieu"),
+    [(2, 1, 20, 0), (3, 2, 15, 0), (4, 3, 13, "16.6667"), (1, 3, 3, "16.6667"), (1, 20, 0, "25"), (1, 10, 1, 0)],
+)
+def test_a_split_multiplies_positions_and_lots_and_pays_fractions(
+    alice: Customer, numerator: int, denominator: int, shares: int, in_lieu: Any
+) -> None:
+    receive_shares(alice, "AAPL", 1, Decimal("70"))
+    trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    claim(alice)
+    say(trade, Status.FILLED, Decimal(80))
+    claim(alice)
+    before, dates = cash(alice), set(Lot.objects.filter(remaining__gt=0).values_list("acquired_on", flat=True))
+    cost = position(alice)[1]
+    split(numerator, denominator)
+    assert apply_due() == 1
+    assert position(alice) == (shares, cost if shares else 0)
+    assert cash(alice) == before + Decimal(in_lieu)
+    lots = Lot.objects.filter(customer=alice, remaining__gt=0)
+    assert sum(lot.remaining for lot in lots) == shares
+    assert {lot.acquired_on for lot in lots} == (dates if shares else set())
+    assert all(lot.origin for lot in lots)
+    assert right()
+
+
+def test_a_split_cancels_what_is_placed_and_waits_for_what_is_out(alice: Customer, bob: Customer) -> None:
+    out, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    waiting, _ = place_trade(alice.id, "AAPL", "SELL", 2)
+    other, _ = place_trade(alice.id, "MSFT", "BUY", 1)
+    his, _ = place_trade(bob.id, "AAPL", "BUY", 1)
+    assert claim(alice) == [out]
+    action = split(2, 1)
+    assert apply_due() == 0
+    for trade in (waiting, his):
+        trade.refresh_from_db()
+        assert (trade.status, trade.reason_code) == (Status.REJECTED, Reason.CORPORATE_ACTION)
+    checks.forget()
+    with pytest.raises(TradingHalted):
+        place_trade(bob.id, "AAPL", "BUY", 1)
+    assert position(alice)[0] == 10
+    say(out, Status.FILLED, Decimal(100))
+    assert claim(alice) == [other]
+    assert apply_due() == 1
+    action.refresh_from_db()
+    assert (action.state, position(alice)[0]) == (State.DONE, 18)
+    checks.forget()
+    place_trade(bob.id, "AAPL", "BUY", 1)
+    assert right()
+
+
+def test_it_can_be_stopped_after_any_batch_and_goes_on(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+    people = [open_account(f"h{number}@example.com", Decimal(1000)) for number in range(7)]
+    for number, person in enumerate(people):
+        receive_shares(person, "AAPL", number + 1, Decimal(10))
+    monkeypatch.setattr(corporate_actions, "CUSTOMERS_PER_BATCH", 2)
+    monkeypatch.setattr(corporate_actions, "BATCHES_PER_ROUND", 1)
+    action = split(3, 2)
+    reached = []
+    while True:
+        reached.append(apply_due())
+        assert right(), "after every batch"
+        action.refresh_from_db()
+        if action.state == State.DONE:
+            break
+    assert sum(reached) == 7
+    assert [position(person)[0] for person in people] == [(n + 1) * 3 // 2 for n in range(7)]
+    assert (action.holders, action.shares) == (7, 28)
+
+
+def test_nobody_is_entitled_twice(alice: Customer) -> None:
+    dividend()
+    apply_due()
+    mine = Entitlement.objects.get()
+    again = Entitlement(action=mine.action, customer=alice, shares=1, shares_after=1, cash=1)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        again.save(force_insert=True)
+
+
+def test_a_delisting_closes_the_stock_and_keeps_the_position(alice: Customer) -> None:
+    StockFactory.create(ticker="AAPL")
+    placed, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    enter(CorporateAction(kind="DELISTING", ticker="AAPL", ex_date=YESTERDAY), "staff 1")
+    apply_due()
+    placed.refresh_from_db()
+    assert placed.reason_code == Reason.CORPORATE_ACTION
+    assert not Stock.objects.get(ticker="AAPL").listed
+    assert position(alice)[0] == 10
+    assert CorporateAction.objects.get().state == State.DONE
+    assert right()
+
+
+def test_what_the_exchange_announces_is_read_once_and_waits_for_staff(
+    exchange: StandInExchange, alice: Customer
+) -> None:
+    body = {"kind": "SPLIT", "stockTicker": "AAPL", "exDate": "2030-01-02", "numerator": 2, "denominator": 1}
+    exchange.call("POST", "/v1/corporate-actions", body | {"referencePrice": "50.0000"})
+    assert corporate_actions.read_announcements() >= 1
+    assert corporate_actions.read_announcements() == 0
+    action = CorporateAction.objects.get(ticker="AAPL", ex_date="2030-01-02")
+    assert (action.state, action.numerator, action.reference_price) == (State.ANNOUNCED, 2, 50)
+    assert apply_due() == 0
+    assert approve(action.id, "staff 1 and 2").state == State.APPROVED
+    with pytest.raises(NotWaiting):
+        decline(action.id, "staff 3")
+
+
+def test_what_cannot_be_applied_is_not_approved() -> None:
+    with pytest.raises(CannotApply, match="reference price"):
+        split(1, 3, price=None)
+    with pytest.raises(CannotApply, match="by hand"):
+        enter(CorporateAction(kind="TICKER_CHANGE", ticker="AAPL", new_ticker="APL", ex_date=TODAY), "staff 1")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        enter(CorporateAction(kind="CASH_DIVIDEND", ticker="AAPL", ex_date=TODAY), "staff 1")
+
+
+PLANTED = [
+    ("entitlement_follows_from_its_action", "UPDATE trades_entitlement SET shares = shares + 1 WHERE cash > 0"),
+    ("entitlement_follows_from_its_action", "UPDATE trades_corporateaction SET state = 'approved'"),
+    ("entitlement_has_its_postings", "DELETE FROM accounts_posting WHERE kind = 'dividend'"),
+    ("entitlement_has_its_postings", "UPDATE accounts_posting SET change = change + 1 WHERE kind = 'split'"),
+    ("posting_has_its_entitlement", "UPDATE accounts_posting SET cause = gen_random_uuid() WHERE kind = 'split'"),
+    ("corporate_action_counts_its_entitlements", "UPDATE trades_corporateaction SET cash = cash + 1"),
+    ("posting_is_of_its_kind", "UPDATE accounts_posting SET price = 1 WHERE kind = 'split'"),
+    ("cost_follows_from_its_postings", "UPDATE accounts_posting SET price = 1 WHERE kind = 'split'"),
+    ("lots_are_the_position", "UPDATE accounts_lot SET remaining = remaining - 1 WHERE origin IS NOT NULL"),
+]
+
+
+@pytest.mark.parametrize(("rule", "violation"), PLANTED)
+def test_each_rule_finds_what_breaks_it(alice: Customer, rule: str, violation: str) -> None:
+    dividend()
+    split(2, 1)
+    apply_due()
+    assert right()
+    lift_guarantees()
+    with connection.cursor() as cursor:
+        cursor.execute(violation)
+    assert examine(BOOKS + TRADES).counts[rule]

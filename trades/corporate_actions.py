@@ -1,0 +1,282 @@
+"""Corporate actions: announced, approved, and applied to every holder, batch by batch.
+
+A sweep may stop at any moment and another one goes on: the action keeps the last customer, each customer has one
+entitlement by constraint, and a batch is one transaction. A split halts its stock first, cancels what is PLACED in it,
+and waits for what is IN PROGRESS.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import connection, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts.ledger import money, open_books
+from accounts.models import Posting
+from exchange import calendar, exchange_time, gateway
+from exchange.messages import Malformed, parse_amount, storable
+from exchange.models import Stock
+from trades import transitions
+from trades.lane import ring_on_commit
+from trades.models import CorporateAction, Entitlement, Reason, Status, Trade
+from trades.transitions import Ending
+from web.timezones import EASTERN
+
+Kind, State = CorporateAction.Kind, CorporateAction.State
+CUSTOMERS_PER_BATCH = 200
+BATCHES_PER_ROUND = 20
+HALT_SECONDS = 2  # from the halt until the first batch: until then every process has heard of it
+
+log = structlog.get_logger()
+
+
+class NotWaiting(Exception):
+    """The corporate action does not wait for approval."""
+
+
+class CannotApply(Exception):
+    """It cannot be applied as it is. The text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a corporate action would do to today's holders: how many, with how many shares, for how much cash (USD)."""
+
+    holders: int
+    shares: int
+    cash: Decimal
+
+
+def read_announcements() -> int:
+    """Read what the exchange has announced since the last time; return how many there were.
+
+    Idempotent. One that cannot be understood is logged and left out.
+
+    Raises:
+        Unknown: The exchange gave no answer that can be trusted.
+    """
+    last = CorporateAction.objects.exclude(sequence=None).order_by("-sequence").values_list("sequence", flat=True)
+    rows = gateway.corporate_actions(last.first() or 0)
+    for row in rows:
+        try:
+            action = _announced(row)
+        except (KeyError, TypeError, ValueError, ArithmeticError, Malformed) as error:
+            log.error("a corporate action makes no sense", row=str(row)[:500], error=repr(error))
+            continue
+        CorporateAction.objects.bulk_create([action], ignore_conflicts=True)
+    return len(rows)
+
+
+def _announced(row: dict[str, Any]) -> CorporateAction:
+    def amount(name: str) -> Decimal | None:
+        return None if row[name] is None else parse_amount(row[name])
+
+    return CorporateAction(
+        announcement=storable(row["actionId"], 128),
+        sequence=row["sequence"],
+        kind=Kind(row["kind"]),
+        ticker=storable(row["stockTicker"], 12),
+        ex_date=datetime.fromisoformat(row["exDate"]).date(),
+        pay_date=row["payDate"] and datetime.fromisoformat(row["payDate"]).date(),
+        amount_per_share=amount("amountPerShare"),
+        numerator=row["numerator"],
+        denominator=row["denominator"],
+        new_ticker=storable(row["newTicker"] or "", 12),
+        reference_price=amount("referencePrice"),
+    )
+
+
+def enter(action: CorporateAction, by: str) -> CorporateAction:
+    """Enter, as staff, a corporate action that two members of staff have agreed on. It is approved with that.
+
+    Raises:
+        CannotApply: See there.
+        IntegrityError: Its terms are not complete.
+    """
+    action.entered_by = action.approved_by = by
+    action.state = State.APPROVED
+    _check(action)
+    action.save(force_insert=True)
+    return action
+
+
+def approve(action_id: UUID, by: str) -> CorporateAction:
+    """Approve what the exchange has announced: from its date on it is applied.
+
+    Raises:
+        NotWaiting: See there.
+        CannotApply: See there.
+    """
+    action = CorporateAction.objects.get(id=action_id)
+    _check(action)
+    _decide(action_id, State.APPROVED, by)
+    action.refresh_from_db()
+    return action
+
+
+def decline(action_id: UUID, by: str) -> None:
+    """Decline what the exchange has announced: it is never applied.
+
+    Raises:
+        NotWaiting: See there.
+    """
+    _decide(action_id, State.DECLINED, by)
+
+
+def _decide(action_id: UUID, state: State, by: str) -> None:
+    waiting = CorporateAction.objects.filter(id=action_id, state=State.ANNOUNCED)
+    if not waiting.update(state=state, approved_by=by):
+        raise NotWaiting
+
+
+def _check(action: CorporateAction) -> None:
+    if action.kind == Kind.TICKER_CHANGE:
+        raise CannotApply("Ticker changes are applied by hand so far.")
+    if action.kind == Kind.SPLIT and action.reference_price is None and action.denominator != 1:
+        raise CannotApply("Fractions need a reference price to be paid for.")
+
+
+def preview(action: CorporateAction) -> Preview:
+    """Return what it would do to the holders that there are now."""
+    holders = shares = 0
+    cash = Decimal(0)
+    with connection.cursor() as cursor:
+        cursor.execute(POSITIONS, [action.ticker])
+        for quantity, count in cursor.fetchall():
+            holders += count
+            shares += quantity * count
+            cash += money(action.outcome(quantity)[1]) * count
+    return Preview(holders, shares, cash)
+
+
+def apply_due() -> int:
+    """Go on with every approved corporate action whose time has come; return how many customers it reached.
+
+    Idempotent. Any number of sweeps may run.
+    """
+    now, reached = exchange_time.now() or timezone.now(), 0
+    for action in CorporateAction.objects.filter(state__in=[State.APPROVED, State.APPLYING]).order_by("ex_date", "id"):
+        if now >= _effective_at(action):
+            reached += _apply(action)
+    return reached
+
+
+def _effective_at(action: CorporateAction) -> datetime:
+    """Return when it is applied: a dividend at the beginning of its pay date, else at the open of the ex-date."""
+    if action.kind == Kind.CASH_DIVIDEND and action.pay_date is not None:
+        return datetime.combine(action.pay_date, datetime.min.time(), EASTERN)
+    begins = datetime.combine(action.ex_date, datetime.min.time(), EASTERN)
+    session = calendar.next_session(begins)
+    return session.opens_at if session else begins
+
+
+def _apply(action: CorporateAction) -> int:
+    if action.state == State.APPROVED:
+        approved = CorporateAction.objects.filter(id=action.id, state=State.APPROVED)
+        approved.update(state=State.APPLYING, began_at=Now())
+        action.refresh_from_db()
+    if action.kind != Kind.CASH_DIVIDEND:
+        if action.began_at is None or timezone.now() - action.began_at < timedelta(seconds=HALT_SECONDS):
+            return 0
+        if not _clear_trades(action):
+            return 0
+    reached = 0
+    for _ in range(BATCHES_PER_ROUND):
+        batch = _next_holders(action) if action.kind != Kind.DELISTING else []
+        if not batch:
+            _finish(action)
+            break
+        _apply_batch(action, batch)
+        action.refresh_from_db()
+        reached += len(batch)
+    return reached
+
+
+def _clear_trades(action: CorporateAction) -> bool:
+    """Cancel the PLACED trades of the stock; return whether none is open any more. Those IN PROGRESS are waited for."""
+    mine = Trade.objects.filter(ticker=action.ticker)
+    while ids := list(mine.filter(status=Status.PLACED).values_list("customer_id", flat=True)[:CUSTOMERS_PER_BATCH]):
+        with transaction.atomic(durable=True):
+            open_books(set(ids))
+            placed = list(mine.filter(status=Status.PLACED, customer_id__in=set(ids)))
+            transitions.end([Ending(trade, Status.REJECTED, Reason.CORPORATE_ACTION) for trade in placed], "sweep")
+            ring_on_commit(set(ids))
+    return not mine.filter(status=Status.IN_PROGRESS).exists()
+
+
+def _next_holders(action: CorporateAction) -> list[tuple[int, int]]:
+    """Return the next customers and their shares: at the close before the ex-date for a dividend, else now."""
+    with connection.cursor() as cursor:
+        if action.kind == Kind.CASH_DIVIDEND:
+            close = datetime.combine(action.ex_date, datetime.min.time(), EASTERN)
+            cursor.execute(HELD_BEFORE, [action.ticker, action.cursor, CUSTOMERS_PER_BATCH, action.ticker, close])
+        else:
+            cursor.execute(HELD_NOW, [action.ticker, action.cursor, CUSTOMERS_PER_BATCH])
+        return [(customer_id, int(shares)) for customer_id, shares in cursor.fetchall()]
+
+
+def _apply_batch(action: CorporateAction, batch: Sequence[tuple[int, int]]) -> None:
+    """Apply it to these customers, in one transaction. Does nothing if another sweep has been here meanwhile."""
+    with transaction.atomic(durable=True):
+        books = open_books(customer_id for customer_id, _ in batch)
+        here = CorporateAction.objects.filter(id=action.id, state=State.APPLYING, cursor=action.cursor)
+        if not here.update(cursor=batch[-1][0]):
+            return
+        books.load_shares((customer_id, action.ticker) for customer_id, _ in batch)
+        entitlements = []
+        for customer_id, shares in batch:
+            account = books[customer_id]
+            after, value = action.outcome(shares)
+            cash = money(value)
+            if not shares or (after == shares and not cash):
+                continue
+            mine = Entitlement(
+                action_id=action.id, customer_id=customer_id, shares=shares, shares_after=after, cash=cash
+            )
+            entitlements.append(mine)
+            if action.kind == Kind.SPLIT:
+                account.split_shares(action.ticker, mine.id, after)
+            if cash:
+                kind = Posting.Kind.SPLIT if action.kind == Kind.SPLIT else Posting.Kind.DIVIDEND
+                account.move_cash(kind, mine.id, cash)
+        Entitlement.objects.bulk_create(entitlements)
+        books.write()
+        CorporateAction.objects.filter(id=action.id).update(
+            holders=action.holders + len(entitlements),
+            shares=action.shares + sum(each.shares for each in entitlements),
+            cash=action.cash + sum((each.cash for each in entitlements), Decimal(0)),
+        )
+
+
+def _finish(action: CorporateAction) -> None:
+    if action.kind == Kind.DELISTING:
+        Stock.objects.filter(ticker=action.ticker).update(listed=False)
+    here = CorporateAction.objects.filter(id=action.id, state=State.APPLYING, cursor=action.cursor)
+    if here.update(state=State.DONE, done_at=Now()):
+        log.info("corporate action applied", action=str(action), holders=action.holders, cash=str(action.cash))
+
+
+POSITIONS = """
+    SELECT quantity, count(*) FROM accounts_position WHERE ticker = %s AND quantity > 0 GROUP BY quantity
+"""
+HELD_NOW = """
+    SELECT customer_id, quantity FROM accounts_position WHERE ticker = %s AND customer_id > %s
+    ORDER BY customer_id LIMIT %s
+"""
+# Whoever ever held the stock has a position. Postings are in the order of their ids.
+HELD_BEFORE = """
+    SELECT holder.customer_id, coalesce(held.total, 0) FROM (
+        SELECT customer_id FROM accounts_position WHERE ticker = %s AND customer_id > %s ORDER BY customer_id LIMIT %s
+    ) AS holder
+    LEFT JOIN LATERAL (
+        SELECT total FROM accounts_posting AS p
+        WHERE p.customer_id = holder.customer_id AND p.ticker = %s AND p.created_at < %s ORDER BY p.id DESC LIMIT 1
+    ) AS held ON true
+    ORDER BY holder.customer_id
+"""
