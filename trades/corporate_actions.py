@@ -129,7 +129,7 @@ def decline(action_id: UUID, by: str) -> None:
     _decide(action_id, State.DECLINED, by)
 
 
-def _decide(action_id: UUID, state: State, by: str) -> None:
+def _decide(action_id: UUID, state: CorporateAction.State, by: str) -> None:
     waiting = CorporateAction.objects.filter(id=action_id, state=State.ANNOUNCED)
     if not waiting.update(state=state, approved_by=by):
         raise NotWaiting
