@@ -46,7 +46,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-class BalanceSerializer(serializers.Serializer):
+class BalanceSerializer(serializers.Serializer[Any]):
     amount = money_field(help_text="All cash, USD.")
     held = money_field(help_text="Set aside for the trade in progress, USD.")
     available = money_field(help_text="What can be spent, USD.")
@@ -56,7 +56,7 @@ class BalanceSerializer(serializers.Serializer):
     lastModified = moment_field(source="modified_at")
 
 
-class PostingSerializer(serializers.Serializer):
+class PostingSerializer(serializers.Serializer[Any]):
     postingId = serializers.CharField(source="id", help_text="Grows with time.")
     kind = serializers.ChoiceField(Posting.Kind.choices)
     causeId = serializers.UUIDField(source="cause", help_text="The trade or the transfer that moved it.")
@@ -87,7 +87,7 @@ class PostingSerializer(serializers.Serializer):
         return None if posting.ticker == CASH else int(posting.total)
 
 
-class PostingPageSerializer(serializers.Serializer):
+class PostingPageSerializer(serializers.Serializer[Any]):
     results = PostingSerializer(many=True)
     next = serializers.CharField(allow_null=True)
 
@@ -149,7 +149,7 @@ class AllowedAddressesField(serializers.ListField):
         return super().get_attribute(instance) or []
 
 
-class TokenSerializer(serializers.Serializer):
+class TokenSerializer(serializers.Serializer[Any]):
     tokenId = serializers.UUIDField(source="id")
     name = serializers.CharField()
     keyId = serializers.CharField(source="key_id")
@@ -163,11 +163,11 @@ class TokenSerializer(serializers.Serializer):
     allowedAddresses = AllowedAddressesField(source="allowed_addresses")
 
 
-class TokenListSerializer(serializers.Serializer):
+class TokenListSerializer(serializers.Serializer[Any]):
     results = TokenSerializer(many=True)
 
 
-class IssuedTokenSerializer(serializers.Serializer):
+class IssuedTokenSerializer(serializers.Serializer[Any]):
     tokenId = serializers.UUIDField(source="grant.id")
     name = serializers.CharField(source="grant.name")
     token = serializers.CharField(help_text="For `Authorization: Bearer`. Shown once.")
@@ -210,7 +210,10 @@ def _transfer(view: CustomerView, transfer: Callable[..., tuple[Posting, bool]])
     return created(PostingSerializer(posting).data, replayed)
 
 
-def _transfer_schema(operation_id: str) -> Any:
+Handler = Callable[..., Response]
+
+
+def _transfer_schema(operation_id: str) -> Callable[[Handler], Handler]:
     return extend_schema(
         operation_id=operation_id,
         request=TransferSerializer,

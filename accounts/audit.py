@@ -82,7 +82,7 @@ def count_rows(table: str) -> int:
     """Return how many rows a table has."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {table}")
-        return cursor.fetchone()[0]
+        return int(cursor.fetchone()[0])
 
 
 BOOKS = (

@@ -17,7 +17,7 @@ from web.drf import CustomerView, PageQuery, TextField, money_field, page
 from web.timezones import eastern_today
 
 
-class LotSerializer(serializers.Serializer):
+class LotSerializer(serializers.Serializer[Any]):
     lotId = serializers.UUIDField(source="id")
     stockTicker = serializers.CharField(source="ticker")
     causeId = serializers.UUIDField(source="cause", help_text="The trade or the adjustment that opened it.")
@@ -27,7 +27,7 @@ class LotSerializer(serializers.Serializer):
     cost = money_field(source="remaining_cost", help_text="What these cost, with fees, USD.")
 
 
-class LotPageSerializer(serializers.Serializer):
+class LotPageSerializer(serializers.Serializer[Any]):
     method = serializers.ChoiceField(LotMethod.choices, help_text="Which lots your next sale closes first.")
     results = LotSerializer(many=True)
     next = serializers.CharField(allow_null=True)
@@ -37,7 +37,7 @@ class LotQuerySerializer(PageQuery):
     stockTicker = TextField(required=False, max_length=12)
 
 
-class GainSerializer(serializers.Serializer):
+class GainSerializer(serializers.Serializer[Any]):
     stockTicker = serializers.CharField(source="ticker")
     tradeId = serializers.UUIDField(source="cause")
     acquiredOn = serializers.DateField(source="acquired_on")
@@ -55,13 +55,13 @@ class GainSerializer(serializers.Serializer):
         return "long" if closing.is_long_term else "short"
 
 
-class GainTotalsSerializer(serializers.Serializer):
+class GainTotalsSerializer(serializers.Serializer[Any]):
     proceeds = money_field()
     cost = money_field()
     gain = money_field()
 
 
-class GainPageSerializer(serializers.Serializer):
+class GainPageSerializer(serializers.Serializer[Any]):
     year = serializers.IntegerField()
     shortTerm = GainTotalsSerializer()
     longTerm = GainTotalsSerializer()

@@ -46,7 +46,8 @@ Row = tuple[int, int, str, str, UUID, Decimal, Decimal | None, datetime]
 def _undated(statement: str, parameters: list[Any]) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        rows: list[Row] = cursor.fetchall()
+    return rows
 
 
 def _build(rows: list[Row]) -> int:

@@ -33,7 +33,7 @@ of_staff = Signal()  # sent with `sign_in` after an entry about a member of staf
 def address_of(request: HttpRequest) -> str:
     """Return the network address that a request comes from, behind the proxies that we trust."""
     try:
-        return get_adapter().get_client_ip(request)
+        return str(get_adapter().get_client_ip(request))
     except PermissionDenied:
         return ""
 
@@ -146,7 +146,7 @@ def forget_old(rows_max: int) -> int:
     """Delete entries older than SIGN_INS_KEPT_DAYS, `rows_max` at most; return how many."""
     with connection.cursor() as cursor:
         cursor.execute(FORGET, [rows_max, SIGN_INS_KEPT_DAYS])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 # One statement that does not wait for the disk, whether or not the address has an account, so that its duration tells

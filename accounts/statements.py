@@ -164,7 +164,9 @@ def _lines(postings: QuerySet[Posting], shown: list[Posting]) -> list[Line]:
 
 
 def _first_id(customer_id: int, month: Month) -> int | None:
-    return postings_of(customer_id).filter(created_at__gte=month.begins).aggregate(first=Min("id"))["first"]
+    postings = postings_of(customer_id).filter(created_at__gte=month.begins)
+    first: int | None = postings.aggregate(first=Min("id"))["first"]
+    return first
 
 
 def _between(ledger: QuerySet[Posting], first: int | None, end: int | None) -> QuerySet[Posting]:

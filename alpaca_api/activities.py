@@ -22,7 +22,7 @@ from web.timezones import EASTERN
 
 
 @extend_schema_field({"type": "string", "description": "2026-11-23, or 2026-11-23T15:04:05Z."})
-class DateOrTimeField(serializers.Field):
+class DateOrTimeField(serializers.Field[Any, Any, Any, Any]):
     """A day, or a time, which stands for its day; both Eastern."""
 
     def to_internal_value(self, data: Any) -> date:

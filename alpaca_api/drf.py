@@ -62,9 +62,9 @@ class KeyPair(OpenApiAuthenticationExtension):
     """How the OpenAPI schema names the pair of headers."""
 
     target_class = "web.authentication.KeyPairAuthentication"
-    name = ["keyId", "secretKey"]  # type: ignore[assignment]
+    name = ["keyId", "secretKey"]
 
-    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:  # type: ignore[override]
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
         return [
             {"type": "apiKey", "in": "header", "name": "APCA-API-KEY-ID"},
             {"type": "apiKey", "in": "header", "name": "APCA-API-SECRET-KEY"},
@@ -101,11 +101,12 @@ class AlpacaView(CustomerView):
     def get_exception_handler(self) -> Callable[..., Response]:
         return _answer_error
 
-    def asked(self, serializer: type[serializers.Serializer], data: Any) -> dict[str, Any]:
+    def asked(self, serializer: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
         """What a query or a body asks for. Raises ValidationError."""
         given = serializer(data=data.dict() if hasattr(data, "dict") else data)
         given.is_valid(raise_exception=True)
-        return given.validated_data
+        asked: dict[str, Any] = given.validated_data
+        return asked
 
 
 class FlagField(serializers.BooleanField):

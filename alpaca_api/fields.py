@@ -42,7 +42,7 @@ class SymbolsField(TextField):
 
 
 @extend_schema_field({"oneOf": [{"type": "number"}, {"type": "string", "maxLength": 40}]})
-class NumberField(serializers.Field):
+class NumberField(serializers.Field[Any, Any, Any, Any]):
     """A number, as JSON has it or as text."""
 
     default_error_messages: ClassVar = {"invalid": "must be a number"}

@@ -27,7 +27,7 @@ CLOSED = [Status.FILLED, Status.REJECTED]
 
 
 @extend_schema_field({})
-class UnsupportedField(serializers.Field):
+class UnsupportedField(serializers.Field[Any, Any, Any, Any]):
     """Something that the client may send and we do not do, whatever it looks like."""
 
     def __init__(self) -> None:

@@ -1,5 +1,7 @@
 """The serializers of the answers, for the OpenAPI schema; `serializers` and the views make them."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from alpaca_api.serializers import STATUSES
@@ -17,12 +19,12 @@ def nothing(help_text: str = "Always null.") -> serializers.CharField:
     return serializers.CharField(allow_null=True, help_text=help_text)
 
 
-class AlpacaErrorSerializer(serializers.Serializer):
+class AlpacaErrorSerializer(serializers.Serializer[Any]):
     code = serializers.IntegerField(help_text="Eight digits; the first three are the status.")
     message = text()
 
 
-class AlpacaOrderSerializer(serializers.Serializer):
+class AlpacaOrderSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     client_order_id = text("What you sent, else the order's id.")
     created_at = moment()
@@ -58,13 +60,13 @@ class AlpacaOrderSerializer(serializers.Serializer):
     reject_reason = text("Ours: why it was rejected, as a code.", null=True)
 
 
-class AlpacaCancelledOrderSerializer(serializers.Serializer):
+class AlpacaCancelledOrderSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     status = serializers.IntegerField(help_text="200 cancelled, 422 with the exchange already.")
     body = serializers.JSONField(required=False)
 
 
-class AlpacaAccountSerializer(serializers.Serializer):
+class AlpacaAccountSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     account_number = text()
     status = serializers.ChoiceField(["ACTIVE"])
@@ -96,7 +98,7 @@ class AlpacaAccountSerializer(serializers.Serializer):
     created_at = moment()
 
 
-class AlpacaAccountConfigurationSerializer(serializers.Serializer):
+class AlpacaAccountConfigurationSerializer(serializers.Serializer[Any]):
     fractional_trading = serializers.BooleanField()
     max_margin_multiplier = text()
     no_shorting = serializers.BooleanField()
@@ -105,7 +107,7 @@ class AlpacaAccountConfigurationSerializer(serializers.Serializer):
     ptp_no_exception_entry = serializers.BooleanField()
 
 
-class AlpacaPositionSerializer(serializers.Serializer):
+class AlpacaPositionSerializer(serializers.Serializer[Any]):
     asset_id = serializers.UUIDField()
     symbol = text()
     exchange = serializers.CharField(allow_blank=True)
@@ -126,13 +128,13 @@ class AlpacaPositionSerializer(serializers.Serializer):
     change_today = text("A ratio: of `current_price` to `lastday_price`, less 1.", null=True)
 
 
-class AlpacaClosedPositionSerializer(serializers.Serializer):
+class AlpacaClosedPositionSerializer(serializers.Serializer[Any]):
     symbol = text()
     status = serializers.IntegerField()
     body = serializers.JSONField(help_text="The order, or what went wrong.")
 
 
-class AlpacaAssetSerializer(serializers.Serializer):
+class AlpacaAssetSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     locals()["class"] = serializers.ChoiceField(["us_equity"])
     exchange = serializers.CharField(allow_blank=True)
@@ -147,14 +149,14 @@ class AlpacaAssetSerializer(serializers.Serializer):
     attributes = serializers.ListField(child=serializers.CharField())
 
 
-class AlpacaClockSerializer(serializers.Serializer):
+class AlpacaClockSerializer(serializers.Serializer[Any]):
     timestamp = moment()
     is_open = serializers.BooleanField()
     next_open = moment()
     next_close = moment()
 
 
-class AlpacaCalendarDaySerializer(serializers.Serializer):
+class AlpacaCalendarDaySerializer(serializers.Serializer[Any]):
     date = serializers.DateField()
     open = text("HH:MM, Eastern.")
     close = text("HH:MM, Eastern.")
@@ -163,7 +165,7 @@ class AlpacaCalendarDaySerializer(serializers.Serializer):
     settlement_date = serializers.DateField()
 
 
-class AlpacaPortfolioHistorySerializer(serializers.Serializer):
+class AlpacaPortfolioHistorySerializer(serializers.Serializer[Any]):
     timestamp = serializers.ListField(child=serializers.IntegerField(), help_text="Seconds since 1970.")
     equity = serializers.ListField(child=serializers.FloatField(), help_text="USD.")
     profit_loss = serializers.ListField(
@@ -179,7 +181,7 @@ class AlpacaPortfolioHistorySerializer(serializers.Serializer):
     )
 
 
-class AlpacaActivitySerializer(serializers.Serializer):
+class AlpacaActivitySerializer(serializers.Serializer[Any]):
     id = text("`YYYYMMDDHHMMSSmmm::uuid`; `page_token` of the next page.")
     account_id = serializers.UUIDField()
     activity_type = serializers.ChoiceField(["FILL", "CSD", "CSW", "JNLC", "JNLS"])
@@ -200,7 +202,7 @@ class AlpacaActivitySerializer(serializers.Serializer):
     settle_date = serializers.DateField(required=False, help_text="The day on which it settles, Eastern.")
 
 
-class AlpacaWatchlistSerializer(serializers.Serializer):
+class AlpacaWatchlistSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     account_id = serializers.UUIDField()
     name = text()

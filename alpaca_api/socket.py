@@ -208,7 +208,8 @@ async def _received(receive: Receive) -> dict[str, Any]:
 
 def _after(scope: Scope) -> str | None:
     """Return the event after which the client wants the updates; None: from now on."""
-    return parse_qs(scope["query_string"].decode("latin-1")).get("after", [None])[-1]
+    given: list[str] = parse_qs(scope["query_string"].decode("latin-1")).get("after", [])
+    return given[-1] if given else None
 
 
 def _authorize(key_id: Any, secret_key: Any, address: str) -> Grant:

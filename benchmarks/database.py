@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -90,7 +91,7 @@ class Database:
         self.connection = self.connect()
 
     def connect(self, **others: object) -> psycopg.Connection:
-        return psycopg.connect(**{**self.connection_arguments, **others})  # type: ignore[arg-type]
+        return psycopg.connect(**{**self.connection_arguments, **others})
 
     def close(self) -> None:
         self.connection.close()
@@ -149,7 +150,7 @@ class Database:
         self.connection.execute("SELECT pg_reload_conf()")
         time.sleep(0.2)
 
-    def _row(self, statement: str) -> tuple:
+    def _row(self, statement: str) -> tuple[Any, ...]:
         row = self.connection.execute(statement).fetchone()
         assert row is not None  # noqa: S101 (an aggregate has a row)
         return row

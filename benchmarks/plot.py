@@ -54,7 +54,7 @@ def _parts(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> Iterator[
     )
 
     def x(rate: float) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * rate / most, 1)
+        return float(round(LEFT + (WIDTH - LEFT - RIGHT) * rate / most, 1))
 
     def y(ms: float) -> float:
         part = (math.log10(ms) - decades[0]) / (decades[-1] - decades[0])

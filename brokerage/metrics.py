@@ -5,6 +5,7 @@ the metrics, and docs/alerts.yaml the alerts made of them.
 """
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -109,7 +110,7 @@ def _back_office(cursor: CursorWrapper) -> Iterator[Metric]:
     yield age
 
 
-def _one(cursor: CursorWrapper, name: str, text: str, statement: str, parameters: list | None = None) -> Metric:
+def _one(cursor: CursorWrapper, name: str, text: str, statement: str, parameters: list[Any] | None = None) -> Metric:
     cursor.execute(statement, parameters)
     return GaugeMetricFamily(name, text, value=float(cursor.fetchone()[0]))
 

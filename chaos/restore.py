@@ -134,7 +134,7 @@ class Drill:
         command = f'{self._setting()} "{TOOLS / "archive-wal"}" %p %f'
         with self._admin() as connection:
             for name, value in (("archive_mode", "always"), ("archive_command", command), ("archive_timeout", "5s")):
-                connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")  # type: ignore[call-overload]
+                connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
         self.brokerage.kill("postgres", signal.SIGINT)
         time.sleep(1)
         _until(self.postgres.is_ready)

@@ -122,7 +122,7 @@ class Raising:
 
     def _standbys_are_in_step(self) -> bool:
         members = Watch(lambda **_: {}).members()
-        return sum(member["role"] == "quorum_standby" for member in members) == len(of_kind("db")) - 1
+        return bool(sum(member["role"] == "quorum_standby" for member in members) == len(of_kind("db")) - 1)
 
     def _introduce_brokerage(self) -> None:
         """Make the brokerage's roles and its database."""

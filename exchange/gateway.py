@@ -189,7 +189,7 @@ def quotes(tickers: list[str]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _quote(row: Any, asked: set[str]) -> dict[str, Any]:
+def _quote(row: dict[str, Any], asked: set[str]) -> dict[str, Any]:
     if row["stockTicker"] not in asked:
         raise Malformed("a quote is of a stock that was not asked for")
     return row | {"price": parse_amount(row["price"]), "at": _moment(row["at"])}

@@ -116,7 +116,8 @@ def closes(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
     step = timedelta(seconds=step_seconds)
     begin = datetime.fromtimestamp(int(start.timestamp()) // step_seconds * step_seconds, UTC)
     key = f"closes:{ticker}:{int(begin.timestamp())}:{step_seconds}"
-    if (kept := cache.get(key)) is not None:
+    kept: list[Point] | None = cache.get(key)
+    if kept is not None:
         return kept
     points: list[Point] = []
     while begin < timezone.now():

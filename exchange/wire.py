@@ -31,7 +31,7 @@ def decode(raw: bytes) -> Any:
     raise Malformed(f"nested deeper than {NESTING_MAX}")
 
 
-def _inside(outer: dict | list) -> Iterable[Any]:
+def _inside(outer: dict[str, Any] | list[Any]) -> Iterable[Any]:
     return outer.values() if isinstance(outer, dict) else outer
 
 

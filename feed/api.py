@@ -15,14 +15,14 @@ from trades.api import TradeSerializer
 from web.drf import PAGE_SIZE, PAGE_SIZE_MAX, CustomerView, StrictSerializer, TextField, moment_field
 
 
-class EventSerializer(serializers.Serializer):
+class EventSerializer(serializers.Serializer[Any]):
     eventId = serializers.CharField(source="id", help_text="Opaque. Ids sort in the order of the events.")
     type = serializers.ChoiceField(EVENT_TYPES)
     at = moment_field(help_text="When it happened.")
     trade = TradeSerializer(help_text="The trade as it was then.")
 
 
-class EventPageSerializer(serializers.Serializer):
+class EventPageSerializer(serializers.Serializer[Any]):
     results = EventSerializer(many=True)
     next = serializers.CharField(allow_null=True, help_text="`after` of the next page; null where this is the last.")
 

@@ -230,7 +230,8 @@ def still_valid(grant_ids: Collection[Any]) -> set[Any]:
     """Return which of these grants still work, asked of the database in this thread."""
     sessions = {grant_id for grant_id in grant_ids if isinstance(grant_id, int)}  # those of pages
     try:
-        return token_store().valid_of(set(grant_ids) - sessions) | page_tickets.valid_of(sessions)
+        tokens: set[Any] = token_store().valid_of(set(grant_ids) - sessions)
+        return tokens | page_tickets.valid_of(sessions)
     except Exception:
         database.close()
         raise

@@ -166,7 +166,8 @@ def _query(scope: Scope) -> dict[str, Any]:
         detail: dict[str, Any] = dict(error.detail)  # type: ignore[arg-type]
         name = next(iter(detail))
         raise RequestRefused(400, "invalid", f"{name[:40]}: {detail[name][0]}") from None
-    return query.validated_data
+    asked: dict[str, Any] = query.validated_data
+    return asked
 
 
 def start_of(after: str | None) -> Cursor:

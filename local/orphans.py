@@ -63,13 +63,13 @@ def _works_in(process: psutil.Process, folder: Path | None) -> bool:
     if folder is None:
         return False
     try:
-        return process.name() == "postgres" and process.cwd() == str(folder)
+        return bool(process.name() == "postgres" and process.cwd() == str(folder))
     except (psutil.Error, OSError):
         return False
 
 
 def _alive(process: psutil.Process) -> bool:
     try:
-        return process.is_running() and str(process.status()) != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

@@ -381,12 +381,12 @@ class Run:
 
     def _taker(self, name: str) -> Callable[[str], None]:
         """Return what takes a process's lines: its file takes all of them, the terminal a server's warnings alone."""
-        is_worth_showing = {"postgres": postgresql.is_warning, "valkey": valkey.is_warning}.get(name, lambda line: True)
+        server = {"postgres": postgresql.is_warning, "valkey": valkey.is_warning}.get(name)
         log = BoundedLog(self.folder.logs / f"{name}.log")
 
         def take(line: str) -> None:
             log.write(line)
-            if is_worth_showing(line):
+            if server is None or server(line):
                 self.console.line(name, line)
 
         return take

@@ -88,7 +88,7 @@ def undocumented(node: ast.AST, prefix: str = "") -> Iterator[str]:
         if isinstance(child, ast.ClassDef):
             if child.name == "Meta" or child.name.startswith("_"):
                 continue
-            bases = {ast.unparse(base).split(".")[-1] for base in child.bases}
+            bases = {ast.unparse(base).split("[")[0].split(".")[-1] for base in child.bases}
             plain = bases & DECLARED or any(base.endswith(("Admin", "Inline")) for base in bases)
             if not prefix and not plain and not ast.get_docstring(child):
                 yield child.name

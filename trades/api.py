@@ -55,7 +55,7 @@ class PlaceTradeSerializer(StrictSerializer):
     )
 
 
-class TradeSerializer(serializers.Serializer):
+class TradeSerializer(serializers.Serializer[Any]):
     tradeId = serializers.UUIDField(source="id")
     stockTicker = serializers.CharField(source="ticker")
     type = serializers.ChoiceField(Type.choices)
@@ -89,10 +89,10 @@ class TradeSerializer(serializers.Serializer):
 
 def shown(trade: Trade) -> dict[str, Any]:
     """A trade as the API shows it."""
-    return shared(TradeSerializer).to_representation(trade)
+    return dict(shared(TradeSerializer).to_representation(trade))
 
 
-class TradePageSerializer(serializers.Serializer):
+class TradePageSerializer(serializers.Serializer[Any]):
     results = TradeSerializer(many=True)
     next = serializers.CharField(allow_null=True, help_text="`cursor` of the next page; null on the last.")
 
@@ -105,7 +105,7 @@ class TradeQuerySerializer(PageQuery):
     placedBefore = serializers.DateTimeField(required=False)
 
 
-class PositionSerializer(serializers.Serializer):
+class PositionSerializer(serializers.Serializer[Any]):
     stockTicker = serializers.CharField(source="ticker")
     quantity = serializers.IntegerField(help_text="Whole shares.")
     held = serializers.IntegerField(help_text="Set aside for the SELL in progress.")
@@ -114,13 +114,13 @@ class PositionSerializer(serializers.Serializer):
     marketValue = money_field(allow_null=True, help_text="quantity × lastPrice.")
 
 
-class QuoteSerializer(serializers.Serializer):
+class QuoteSerializer(serializers.Serializer[Any]):
     stockTicker = serializers.CharField()
     price = money_field(help_text="The last price, USD a share.")
     at = moment_field()
 
 
-class MarketSerializer(serializers.Serializer):
+class MarketSerializer(serializers.Serializer[Any]):
     isOpen = serializers.BooleanField()
     hours = serializers.CharField(help_text="`nyse`, or `always` where the stand-in exchange never closes.")
     nextOpen = moment_field(allow_null=True)

@@ -8,6 +8,7 @@ import structlog
 
 from exchange import calls, gateway
 from exchange.messages import Order, Refusal, Unknown
+from exchange.models import Call
 from trades import asking
 from trades.models import Report, Status, Trade
 from trades.report import store_reports
@@ -22,7 +23,7 @@ class Sent:
     """What came of one call of Execute. `reports`: what it refused; None where its outcome is unknown."""
 
     trades: Sequence[Trade]
-    call: calls.Call
+    call: Call
     reports: list[dict[str, Any]] | None
 
 

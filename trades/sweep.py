@@ -15,6 +15,7 @@ import structlog
 
 from exchange import calls, gateway
 from exchange.messages import Unknown
+from exchange.models import Call
 from trades import asking, queries
 from trades.controls import Rules, rules
 from trades.execute import Sent, rejection, send, store
@@ -131,7 +132,7 @@ class _Round:
     rules: Rules
     reports: list[dict[str, Any]] = field(default_factory=list)
     sent: list[Sent] = field(default_factory=list)
-    made: list[calls.Call] = field(default_factory=list)
+    made: list[Call] = field(default_factory=list)
     answered: list[Trade] = field(default_factory=list)  # and still open
     not_asked: list[Trade] = field(default_factory=list)
     unanswered: int = 0

@@ -193,7 +193,7 @@ def write_verdicts(verdicts: Sequence[Verdict]) -> None:
 def _execute_for_each(statement: str, rows: int, parameters: list[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
-        returned = cursor.fetchall()
+        returned: list[tuple[Any, ...]] = cursor.fetchall()
     if len(returned) != rows:
         raise ChangedElsewhere(f"{rows} rows were to change, {len(returned)} did")
     return returned

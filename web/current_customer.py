@@ -12,4 +12,4 @@ def current_customer(request: HttpRequest) -> Any:
 
 def current_customer_id(request: HttpRequest) -> int:
     """Return the id of the signed-in customer."""
-    return current_customer(request).pk
+    return int(current_customer(request).pk)

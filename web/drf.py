@@ -27,7 +27,7 @@ IDEMPOTENCY_KEY_LENGTH_MAX = 128
 PAGE_SIZE, PAGE_SIZE_MAX = 100, 500
 BIGINT_MAX = 2**63 - 1
 UNKNOWN_FIELDS_NAMED_MAX = 10
-S = TypeVar("S", bound=serializers.BaseSerializer)
+S = TypeVar("S", bound=serializers.BaseSerializer[Any])
 DECIMAL = re.compile(r"-?[0-9]*\.?[0-9]*", re.ASCII)
 
 
@@ -151,7 +151,7 @@ class CustomerView(APIView):
         super().permission_denied(request, message, code)
 
 
-class StrictSerializer(serializers.Serializer):
+class StrictSerializer(serializers.Serializer[Any]):
     """Refuse unknown fields: a misspelled field is an error, not a surprise."""
 
     def to_internal_value(self, data: Any) -> Any:
@@ -258,7 +258,7 @@ class PageQuery(StrictSerializer):
         return position
 
 
-def page(rows: QuerySet, key: str, query: dict[str, Any], show: Callable[[Any], Any]) -> dict[str, Any]:
+def page(rows: QuerySet[Any], key: str, query: dict[str, Any], show: Callable[[Any], Any]) -> dict[str, Any]:
     """Return one page of `rows` in descending order of `key`: {"results", "next"}.
 
     New rows don't shift the pages, and every page costs the same.

@@ -73,7 +73,8 @@ class Problem(NamedTuple):
 @cache
 def table() -> dict[type[Exception], Problem]:
     """Return the project's table of exceptions."""
-    return import_string(settings.PROBLEMS)
+    found: dict[type[Exception], Problem] = import_string(settings.PROBLEMS)
+    return found
 
 
 def problem_of(exception: Exception) -> Problem | None:

@@ -77,5 +77,5 @@ def ask_to_sign_in(request: HttpRequest, address: str) -> HttpResponse:
     if url_has_allowed_host_and_scheme(shown, request.get_host()):
         address = urlsplit(shown)._replace(scheme="", netloc="").geturl()
     response = HttpResponse(status=204)
-    response["HX-Redirect"] = redirect_to_login(address).url  # type: ignore[attr-defined]
+    response["HX-Redirect"] = redirect_to_login(address).url
     return response

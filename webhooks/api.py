@@ -71,12 +71,12 @@ class ResendSerializer(StrictSerializer):
     until = EventIdField(required=False, max_length=32, help_text="The last event to post again; else the newest.")
 
 
-class ResentSerializer(serializers.Serializer):
+class ResentSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField(help_text="How many events will be posted again.")
     next = serializers.CharField(allow_null=True, help_text="`after` of the next call where there may be more.")
 
 
-class WebhookSerializer(serializers.Serializer):
+class WebhookSerializer(serializers.Serializer[Any]):
     webhookId = serializers.UUIDField(source="id")
     url = serializers.CharField()
     events = serializers.ListField(child=serializers.CharField(), help_text="The types of events; empty: all.")
@@ -98,11 +98,11 @@ class CreatedWebhookSerializer(WebhookSerializer):
     secret = serializers.CharField(help_text="Signs what is posted (Standard Webhooks). Keep it now.")
 
 
-class WebhookListSerializer(serializers.Serializer):
+class WebhookListSerializer(serializers.Serializer[Any]):
     results = WebhookSerializer(many=True)
 
 
-class DeliverySerializer(serializers.Serializer):
+class DeliverySerializer(serializers.Serializer[Any]):
     deliveryId = serializers.CharField(source="id", help_text="Grows with time.")
     eventId = serializers.CharField(source="event_id", help_text="`webhook-id` of what is posted.")
     type = serializers.CharField(help_text="`trade.filled` and so on; `webhook.test`.")
@@ -115,7 +115,7 @@ class DeliverySerializer(serializers.Serializer):
     )
 
 
-class DeliveryPageSerializer(serializers.Serializer):
+class DeliveryPageSerializer(serializers.Serializer[Any]):
     results = DeliverySerializer(many=True)
     next = serializers.CharField(allow_null=True, help_text="`cursor` of the next page; null on the last.")
 

@@ -60,7 +60,7 @@ def what_staff_halted_and_limited_was_not_done(case: Case) -> Iterator[str]:
 def _is_against(word: Json, trade: Json, case: Case) -> bool:
     kind = word.get("kind")
     if kind == "shares_max":
-        return trade["quantity"] > int(word["value"])
+        return bool(trade["quantity"] > int(word["value"]))
     if kind == "orders_a_minute_max":
         before = trade["sequence"] - int(word["value"])
         line = case.lines[trade["customer"]]
