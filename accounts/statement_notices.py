@@ -24,7 +24,7 @@ def enter_notices() -> int:
             ENTER,
             {"cause": f"{last:%Y-%m}", "month": f"{last:%B %Y}", "first": first, "most": NOTICES_A_ROUND_MAX},
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 ENTER = """
