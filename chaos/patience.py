@@ -44,7 +44,7 @@ def _longest_calm(trade: Json, faults: list[Json]) -> float:
         if _concerns(fault, trade):
             longest = max(longest, min(fault["began"], until) - calm_since)
             calm_since = max(calm_since, fault["ended"] + RECOVERY_SECONDS)
-    return max(longest, until - calm_since)
+    return float(max(longest, until - calm_since))
 
 
 def _concerns(fault: Json, trade: Json) -> bool:
