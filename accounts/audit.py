@@ -267,7 +267,7 @@ BOOKS = (
     Rule(
         "posting_is_of_its_kind",
         "Cash comes in by deposits and sells and goes out by withdrawals and buys, shares the other way round, whole; "
-        "adjustments move either, dividends add cash, splits change shares at a price of 0 and add cash; "
+        "fees go out, adjustments move either, dividends add cash, splits change shares at a price of 0 and add cash; "
         "buys, sells and shares that an adjustment adds have a price, others none.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
@@ -277,6 +277,7 @@ BOOKS = (
         WHERE (CASE kind
             WHEN 'deposit' THEN ticker = '' AND change > 0 AND price IS NULL
             WHEN 'withdrawal' THEN ticker = '' AND change < 0 AND price IS NULL
+            WHEN 'fee' THEN ticker = '' AND change < 0 AND price IS NULL
             WHEN 'adjustment' THEN change <> 0 AND (price IS NOT NULL) = (ticker <> '' AND change > 0)
             WHEN 'dividend' THEN ticker = '' AND change > 0 AND price IS NULL
             WHEN 'split' THEN CASE WHEN ticker = '' THEN change > 0 AND price IS NULL

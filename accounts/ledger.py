@@ -257,19 +257,28 @@ class Account:
         return quantity, cost
 
     def buy(
-        self, cause: UUID, ticker: str, quantity: int, price: Decimal, amount: Decimal, dates: Dates | None = None
+        self,
+        cause: UUID,
+        ticker: str,
+        quantity: int,
+        price: Decimal,
+        amount: Decimal,
+        dates: Dates | None = None,
+        fee: Decimal = Decimal(0),
     ) -> None:
         """Post cash out and shares in; nothing changes if it raises. Without dates it settles today.
 
         Raises:
-            InsufficientFunds: The amount is more than what is available.
+            InsufficientFunds: The amount and the fee are more than what is available.
             PositionTooLarge: The account would hold more than it can.
         """
-        if amount <= self.available:  # else move_cash raises
-            self._position_after(ticker, quantity, price)
+        if amount + fee > self.available:
+            raise InsufficientFunds
+        self._position_after(ticker, quantity, price)
         dates = dates or Dates(eastern_today(), eastern_today())
         self.move_cash(Posting.Kind.BUY, cause, -amount, price, dates.settles_on)
-        self.move_shares(ticker, Posting.Kind.BUY, cause, quantity, price, dates, amount)
+        self.move_shares(ticker, Posting.Kind.BUY, cause, quantity, price, dates, amount + fee)
+        self._charge(cause, fee, dates)
 
     def sell(
         self,
@@ -279,21 +288,27 @@ class Account:
         price: Decimal,
         amount: Decimal,
         dates: Dates | None = None,
+        fee: Decimal = Decimal(0),
         method: str = LotMethod.FIFO,
     ) -> None:
         """Post shares out and cash in; nothing changes if it raises. The remaining shares keep their average price.
 
-        Without dates it settles today.
+        Without dates it settles today. The fee is at most the amount.
 
         Raises:
             InsufficientShares: The quantity is more than the shares that are available.
-            BalanceTooLarge: The account would hold more than it can.
+            BalanceTooLarge: The account would hold more cash than an account can.
         """
         if self.amount + amount > LARGEST_AMOUNT:
             raise BalanceTooLarge
         dates = dates or Dates(eastern_today(), eastern_today())
-        self.move_shares(ticker, Posting.Kind.SELL, cause, -quantity, price, dates, amount, method)
+        self.move_shares(ticker, Posting.Kind.SELL, cause, -quantity, price, dates, amount - fee, method)
         self.move_cash(Posting.Kind.SELL, cause, amount, price, dates.settles_on)
+        self._charge(cause, fee, dates)
+
+    def _charge(self, cause: UUID, fee: Decimal, dates: Dates) -> None:
+        if fee:
+            self.move_cash(Posting.Kind.FEE, cause, -fee, None, dates.settles_on)
 
 
 class Books:

@@ -202,6 +202,7 @@ class Posting(models.Model):
         ADJUSTMENT = "adjustment"
         DIVIDEND = "dividend"
         SPLIT = "split"
+        FEE = "fee"
 
     customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
     ticker = models.CharField(max_length=12, blank=True, default=CASH)
@@ -222,7 +223,7 @@ class Posting(models.Model):
             models.CheckConstraint(
                 name="posting_moves_something",
                 condition=~Q(change=0)
-                & Q(kind__in=["deposit", "withdrawal", "buy", "sell", "adjustment", "dividend", "split"]),
+                & Q(kind__in=["deposit", "withdrawal", "buy", "sell", "adjustment", "dividend", "split", "fee"]),
             ),
         ]
         indexes = [

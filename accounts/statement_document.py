@@ -29,6 +29,7 @@ def _sums(statement: Statement) -> list[Any]:
         ["Withdrawals", usd(-statement.withdrawals)],
         ["Shares bought", usd(-statement.bought)],
         ["Shares sold", usd(statement.sold)],
+        *([["Regulatory fees", usd(-statement.fees)]] if statement.fees else []),
         *([["Adjustments", usd(statement.adjusted)]] if statement.adjusted else []),
         ["Cash at the end" if statement.is_final else "Cash so far", usd(statement.closing)],
     ]

@@ -90,6 +90,7 @@ class Statement:
     withdrawals: Decimal
     bought: Decimal
     sold: Decimal
+    fees: Decimal
     adjusted: Decimal
     part: int
     parts: int
@@ -144,6 +145,7 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
         withdrawals=-sums.get(Posting.Kind.WITHDRAWAL, Decimal(0)),
         bought=-sums.get(Posting.Kind.BUY, Decimal(0)),
         sold=sums.get(Posting.Kind.SELL, Decimal(0)),
+        fees=-sums.get(Posting.Kind.FEE, Decimal(0)),
         adjusted=sums.get(Posting.Kind.ADJUSTMENT, Decimal(0)),
         part=part,
         parts=parts,
@@ -158,9 +160,10 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
 
 def _lines(postings: QuerySet[Posting], shown: list[Posting]) -> list[Line]:
     """Return statement lines, each with the shares that its trade moved."""
-    of_shares = postings.filter(cause__in=[posting.cause for posting in shown]).exclude(ticker=CASH)
+    with_shares = [posting.cause for posting in shown if posting.kind != Posting.Kind.FEE]
+    of_shares = postings.filter(cause__in=with_shares).exclude(ticker=CASH)
     moved = {posting.cause: posting for posting in of_shares}
-    return [_line(posting, moved.get(posting.cause)) for posting in shown]
+    return [_line(posting, None if posting.kind == Posting.Kind.FEE else moved.get(posting.cause)) for posting in shown]
 
 
 def _first_id(customer_id: int, month: Month) -> int | None:

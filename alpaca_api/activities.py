@@ -42,7 +42,7 @@ class DateOrTimeField(serializers.Field[Any, Any, Any, Any]):
 
 class ActivitiesQuerySerializer(StrictSerializer):
     activity_types = TextField(
-        required=False, max_length=200, help_text="FILL, CSD, CSW, JNLC, JNLS, DIV, SPLIT, CIL; by commas."
+        required=False, max_length=200, help_text="FILL, CSD, CSW, FEE, JNLC, JNLS, DIV, SPLIT, CIL; by commas."
     )
     category = serializers.ChoiceField(["trade_activity", "non_trade_activity"], required=False)
     date = DateOrTimeField(required=False, help_text="A day, Eastern, or a time of it.")
@@ -59,6 +59,7 @@ ACTIVITIES = {
     "CSD": Q(kind=Posting.Kind.DEPOSIT),
     "CSW": Q(kind=Posting.Kind.WITHDRAWAL),
     "TRANS": Q(kind__in=[Posting.Kind.DEPOSIT, Posting.Kind.WITHDRAWAL]),
+    "FEE": Q(kind=Posting.Kind.FEE),
     "JNLC": Q(kind=Posting.Kind.ADJUSTMENT, ticker=CASH),
     "JNLS": Q(kind=Posting.Kind.ADJUSTMENT) & ~Q(ticker=CASH),
     "DIV": Q(kind=Posting.Kind.DIVIDEND),
@@ -109,10 +110,11 @@ class ActivitiesView(AlpacaView):
 
     def _last(self, token: str) -> int:
         cause = parse_uuid(token.rpartition("::")[2])
+        ids = [cause, alpaca.of_its_fee(cause)] if cause else []
         found = [
             row
-            for row in (accounts.postings_of(self.customer_id).filter(cause=cause) if cause else [])
-            if row.ticker != CASH or row.kind not in TRADE_KINDS
+            for row in accounts.postings_of(self.customer_id).filter(cause__in=ids)
+            if alpaca.activity_uuid(row) == cause and (row.ticker != CASH or row.kind not in TRADE_KINDS)
         ]
         if not found:
             raise AlpacaError(422, UNPROCESSABLE, "page_token: is not an id of an activity")
@@ -128,5 +130,5 @@ class ActivitiesOfTypeView(ActivitiesView):
         responses=schema.AlpacaActivitySerializer(many=True),
     )
     def get(self, request: Request, activity_type: str) -> Response:  # type: ignore[override]
-        """The same of one type: FILL, CSD, CSW, TRANS for both of these, JNLC, JNLS. Of any other there is none."""
+        """The same of one type: FILL, CSD, CSW, TRANS for both of these, FEE, JNLC, JNLS; of others, none."""
         return self.answer(request, activity_type)

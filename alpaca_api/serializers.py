@@ -191,10 +191,20 @@ def asset(stock: Stock) -> dict[str, Any]:
     }
 
 
+def of_its_fee(trade_id: UUID) -> UUID:
+    """The id of the fee of a trade, whose fill has the trade's own; and the other way round."""
+    return UUID(int=trade_id.int ^ 1)
+
+
+def activity_uuid(posting: Posting) -> UUID:
+    """The id of what caused a posting, or of the fee of it."""
+    return of_its_fee(posting.cause) if posting.kind == Posting.Kind.FEE else posting.cause
+
+
 def activity_id(posting: Posting) -> str:
     """`YYYYMMDDHHMMSSmmm::uuid`: a posting's time and its cause."""
     at = posting.created_at.astimezone(UTC)
-    return f"{at:%Y%m%d%H%M%S}{at.microsecond // 1000:03d}::{posting.cause}"
+    return f"{at:%Y%m%d%H%M%S}{at.microsecond // 1000:03d}::{activity_uuid(posting)}"
 
 
 CASH_ACTIVITIES = {
@@ -203,6 +213,7 @@ CASH_ACTIVITIES = {
     Posting.Kind.ADJUSTMENT: "JNLC",
     Posting.Kind.DIVIDEND: "DIV",
     Posting.Kind.SPLIT: "CIL",
+    Posting.Kind.FEE: "FEE",
 }
 SHARE_ACTIVITIES = {Posting.Kind.ADJUSTMENT: "JNLS", Posting.Kind.SPLIT: "SPLIT"}
 

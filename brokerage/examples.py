@@ -25,6 +25,8 @@ TRADE: dict[str, Any] = {
     "settledAt": None,
     "whenClosed": "reject",
     "collarPrice": None,
+    "fees": None,
+    "netAmount": None,
     "settlesOn": None,
 }
 FILLED = TRADE | {
@@ -33,6 +35,8 @@ FILLED = TRADE | {
     "price": "187.4500",
     "amount": "562.3500",
     "settledAt": SETTLED_AT,
+    "fees": "0.0100",
+    "netAmount": "562.3600",
     "settlesOn": SETTLES_ON,
 }
 CANCELLED = TRADE | {
@@ -148,6 +152,21 @@ ANSWERS: dict[str | tuple[str, str], Any] = {
     "getTrade": FILLED,
     "cancelTrade": CANCELLED,
     "listTrades": {"results": [FILLED], "next": None},
+    "listFees": {
+        "results": [
+            {
+                "kind": "taf",
+                "name": "FINRA trading activity fee",
+                "from": "2024-01-01",
+                "until": None,
+                "perUsd": "0.000000000000",
+                "perShare": "0.000166000000",
+                "maximum": "8.3000",
+                "onPurchases": False,
+                "source": "FINRA Regulatory Notice",
+            }
+        ]
+    },
     "listLots": {
         "method": "fifo",
         "results": [

@@ -31,7 +31,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "AssetClass": ["us_equity"],
         "MarketOrder": ["market"],
         "OrderType": ["market", "limit", "stop", "stop_limit", "trailing_stop"],
-        "ActivityType": ["FILL", "CSD", "CSW", "JNLC", "JNLS"],
+        "ActivityType": ["FILL", "CSD", "CSW", "FEE", "JNLC", "JNLS"],
         "FillType": ["fill"],
         "OrderStatus": ["accepted", "new", "filled", "rejected", "canceled"],
         "FilledOrder": ["filled"],

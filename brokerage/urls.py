@@ -15,6 +15,7 @@ from brokerage.error_codes import error_codes
 from brokerage.metrics import metrics
 from feed import api as feed
 from trades import api as trades
+from trades import fees_api
 from trades.callback import callback
 from trades.pages import history, home, stocks, ticket
 from webhooks import api as webhooks
@@ -61,6 +62,7 @@ urlpatterns = [
     path("api/v1/postings", accounts.PostingsView.as_view()),
     path("api/v1/deposits", accounts.DepositsView.as_view()),
     path("api/v1/withdrawals", accounts.WithdrawalsView.as_view()),
+    path("api/v1/fees", fees_api.FeesView.as_view()),
     path("api/v1/lots", gains_api.LotsView.as_view()),
     path("api/v1/gains", gains_api.GainsView.as_view()),
     path("api/v1/tokens", accounts.TokensView.as_view()),

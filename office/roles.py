@@ -33,6 +33,7 @@ class Power(models.TextChoices):
     FREEZE = "freeze", "freeze a customer's trading or withdrawals"
     HALT = "halt", "halt all trading, or a stock"
     LIMIT = "limit", "set limits on orders and on a customer's API use"
+    FEES = "fees", "enter rates of regulatory fees"
     EXCEPTIONS = "exceptions", "own and close exceptions"
     ADJUST = "adjust", "request adjustments, and decide on those of others"
     PROVE = "prove", "prove the books and reconcile with the exchange"
@@ -52,6 +53,7 @@ POWERS: dict[Power, frozenset[Role]] = {
     Power.FREEZE: frozenset({Role.OPERATIONS, Role.RISK}),
     Power.HALT: frozenset({Role.OPERATIONS, Role.RISK}),
     Power.LIMIT: frozenset({Role.RISK}),
+    Power.FEES: frozenset({Role.RISK, Role.COMPLIANCE}),
     Power.EXCEPTIONS: frozenset({Role.OPERATIONS}),
     Power.ADJUST: frozenset({Role.OPERATIONS}),
     Power.PROVE: frozenset({Role.OPERATIONS, Role.RISK, Role.COMPLIANCE}),

@@ -7,6 +7,7 @@ open an account, to deposit or to place a trade (`tests.people`): a factory writ
 """
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import factory
@@ -30,6 +31,7 @@ from office.models import Case, Job, Note, Proof, Proposal
 from trades.models import (
     CorporateAction,
     Entitlement,
+    FeeRate,
     StaffReport,
     Status,
     StatusChange,
@@ -239,6 +241,19 @@ class TradeCounterFactory(DjangoModelFactory):
 
     customer = factory.SubFactory(CustomerFactory)
     last = 0
+
+
+class FeeRateFactory(DjangoModelFactory):
+    """A rate of the SEC fee: 27.80 USD per million, for trades of 2026 and later."""
+
+    class Meta:
+        model = FeeRate
+
+    kind = "sec"
+    first_day = date(2026, 1, 1)
+    per_usd = Decimal("0.0000278")
+    source = "a notice"
+    by = "staff 1 and 2"
 
 
 class TradingControlFactory(DjangoModelFactory):

@@ -73,6 +73,12 @@ class TradeSerializer(serializers.Serializer[Any]):
         allow_null=True,
         help_text="The most that a share may cost, USD; null until it is sent, without a known price, and for a SELL.",
     )
+    fees = money_field(source="fee", allow_null=True, help_text="All its fees, USD; once FILLED.")
+    netAmount = money_field(
+        source="net_amount",
+        allow_null=True,
+        help_text="What it cost or brought with its fees, USD; once FILLED.",
+    )
     settlesOn = serializers.DateField(
         source="settlement_date",
         allow_null=True,

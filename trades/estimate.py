@@ -10,7 +10,9 @@ from django.conf import settings
 from accounts import queries as accounts
 from accounts.ledger import money
 from exchange import prices
+from trades.fees import fees_of
 from trades.models import FINAL, Trade, Type
+from web.timezones import eastern_today
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,20 @@ class Estimate:
         return 0 if self.price is None else int(self.cash // money(self.price * (1 + settings.BUY_COLLAR)))
 
     @property
+    def fees(self) -> Decimal | None:
+        """The regulatory fees, were it executed today at the last price, USD. None without a price."""
+        if self.amount is None:
+            return None
+        most = self.amount if self.type == Type.SELL else max(Decimal(0), self.cash - self.amount)
+        return sum(fees_of(self.type, self.quantity, self.amount, eastern_today(), most).values(), Decimal(0))
+
+    @property
     def cash_left(self) -> Decimal | None:
         """Cash after the trade, USD."""
         if self.amount is None:
             return None
-        return self.cash - self.amount if self.type == Type.BUY else self.cash + self.amount
+        fees = self.fees or Decimal(0)
+        return self.cash - self.amount - fees if self.type == Type.BUY else self.cash + self.amount - fees
 
     @property
     def shares_left(self) -> int:

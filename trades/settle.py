@@ -9,18 +9,15 @@ import json
 
 import structlog
 from django.db import transaction
-from django.utils import timezone
 
 from accounts.ledger import Account, AccountFull, Books, open_books
-from accounts.models import LotMethod
-from accounts.settlement import Dates
-from exchange import calendar
 from exchange.messages import Malformed, storable
 from exchange.messages import Report as Word
 from exchange.prices import LastPrices
 from trades import queries, transitions
+from trades.fill import post_fill
 from trades.hold import hold, is_over_collar_only, release
-from trades.models import FINAL, Outcome, Reason, Status, Trade, Type
+from trades.models import FINAL, Outcome, Reason, Status, Trade
 from trades.terms import BreaksTerms, check_terms, says_the_same
 from trades.transitions import Ending, Verdict
 
@@ -77,24 +74,11 @@ def _settle_one(account: Account, trade: Trade, word: Word, last_prices: LastPri
         if reason_code == Reason.INSUFFICIENT_FUNDS and is_over_collar_only(account, trade, last_prices):
             reason_code = Reason.PRICE_MOVED
         return Ending(trade, Status.REJECTED, reason_code, reason=word.reason)
-    executed_at = word.fill.at or timezone.now()
-    traded_on = calendar.eastern_date(executed_at)
-    dates = Dates(traded_on, calendar.settlement_date(traded_on))
-    terms = (trade.id, trade.ticker, trade.quantity, word.fill.price, word.fill.amount, dates)
     try:
-        account.buy(*terms) if trade.type == Type.BUY else account.sell(*terms, trade.lot_method or LotMethod.FIFO)
+        return post_fill(account, trade, word.fill, word.reason)
     except AccountFull as error:
         hold(account, trade)
         raise BreaksTerms(f"It cannot be posted now: {error.__doc__}") from None
-    return Ending(
-        trade,
-        Status.FILLED,
-        price=word.fill.price,
-        amount=word.fill.amount,
-        executed_at=executed_at,
-        settles_on=dates.settles_on,
-        reason=word.reason,
-    )
 
 
 def set_aside(customer_id: int, error: BaseException) -> None:

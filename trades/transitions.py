@@ -8,6 +8,7 @@ the feed is in that order. Trades that change status are logged by id, once it i
 docs/explanation/why-not-the-orm.md explains why these statements are SQL and not the ORM's.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -44,6 +45,7 @@ class Ending:
     reason_code: str = ""
     price: Decimal | None = None
     amount: Decimal | None = None
+    fees: dict[str, str] | None = None
     executed_at: datetime | None = None
     settles_on: date | None = None
     reason: str = ""
@@ -119,6 +121,7 @@ def end(endings: Sequence[Ending], by: str) -> None:
                 [ending.reason_code for ending in endings],
                 [ending.price for ending in endings],
                 [ending.amount for ending in endings],
+                [None if ending.fees is None else json.dumps(ending.fees) for ending in endings],
                 [ending.executed_at for ending in endings],
                 [ending.settles_on for ending in endings],
                 [ending.reason for ending in endings],
@@ -256,10 +259,11 @@ END = """
     WITH ended AS (
         UPDATE trades_trade AS t
         SET status = new.status, reason_code = new.reason_code, price = new.price, amount = new.amount,
-            executed_at = new.executed_at, settles_on = new.settles_on, settled_at = statement_timestamp()
+            fees = new.fees, executed_at = new.executed_at,
+            settles_on = new.settles_on, settled_at = statement_timestamp()
         FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[],
-                    %s::timestamptz[], %s::date[], %s::text[])
-            AS new (id, was, status, reason_code, price, amount, executed_at, settles_on, reason)
+                    %s::jsonb[], %s::timestamptz[], %s::date[], %s::text[])
+            AS new (id, was, status, reason_code, price, amount, fees, executed_at, settles_on, reason)
         WHERE t.id = new.id AND t.status = new.was
         RETURNING t.id, new.was, new.status, new.reason, t.customer_id
     )

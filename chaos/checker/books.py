@@ -100,7 +100,11 @@ def a_fill_is_posted_once_at_its_price_and_nothing_else_is(case: Case) -> Iterat
     for posting in case.told.postings:
         posted[posting["cause"]].append(posting)
     for trade in case.trades:
-        found = sorted((p["ticker"], p["kind"], p["change"], p["price"]) for p in posted.get(trade["id"], []))
+        of_trade = posted.get(trade["id"], [])
+        fees = [p for p in of_trade if p["kind"] == "fee"]
+        if len(fees) > 1 or any(p["ticker"] != CASH or not -(trade["amount"] or 0) <= p["change"] < 0 for p in fees):
+            yield f"{trade['id']} is {trade['status']} and its fees are posted as {fees}"
+        found = sorted((p["ticker"], p["kind"], p["change"], p["price"]) for p in of_trade if p["kind"] != "fee")
         expected = []
         if trade["status"] == "FILLED":
             sign = 1 if trade["type"] == "BUY" else -1

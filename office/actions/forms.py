@@ -14,7 +14,8 @@ from exchange import calendar
 from exchange.messages import storable
 from exchange.models import Stock
 from office.roles import Role
-from trades.models import TradingControl
+from trades.models import FeeRate, TradingControl
+from web.timezones import eastern_today
 
 Kind = TradingControl.Kind
 REQUESTS_A_MINUTE_MAX = 1_000_000  # more than one token can send
@@ -40,6 +41,19 @@ class EmptyForm(Form):
 def _reason(label: str = "Reason", help_text: str = "Kept in the audit log.") -> forms.CharField:
     widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
     return forms.CharField(max_length=500, label=label, widget=widget, help_text=help_text)
+
+
+def _rate(label: str, help_text: str) -> forms.DecimalField:
+    return forms.DecimalField(
+        label=label,
+        help_text=help_text,
+        initial=0,
+        min_value=0,
+        max_value=Decimal("0.999999999999"),
+        max_digits=14,
+        decimal_places=12,
+        widget=UnfoldAdminTextInputWidget,
+    )
 
 
 class ReasonForm(Form):
@@ -161,6 +175,38 @@ class CorporateActionForm(ReasonForm):
             self.add_error("numerator", "Must differ from the old shares.")
         others = {name for names in self.NEEDED.values() for name in names} - set(needed)
         return cleaned | dict.fromkeys(others)
+
+
+class FeeRateForm(Form):
+    """Asks for a rate of a regulatory fee."""
+
+    kind = forms.ChoiceField(choices=FeeRate.Kind.choices, label="Fee", widget=UnfoldAdminSelectWidget)
+    first_day = forms.DateField(
+        label="For trades from", widget=UnfoldAdminTextInputWidget, help_text="As 2026-12-01. After today."
+    )
+    last_day = forms.DateField(
+        required=False, label="Until", widget=UnfoldAdminTextInputWidget, help_text="Open if empty."
+    )
+    per_usd = _rate("USD per USD of the amount", "27.80 USD per million is 0.0000278.")
+    per_share = _rate("USD per share", "As 0.000166.")
+    maximum = forms.DecimalField(
+        required=False,
+        label="Maximum per trade, USD",
+        max_digits=19,
+        decimal_places=4,
+        min_value=Decimal("0.01"),
+        widget=UnfoldAdminTextInputWidget,
+    )
+    reason = _reason("Source", "The notice that says so. Customers see it.")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        first, last = cleaned.get("first_day"), cleaned.get("last_day")
+        if first and first <= eastern_today():
+            self.add_error("first_day", "A rate begins after today: trades of today have paid their fees already.")
+        if first and last and last < first:
+            self.add_error("last_day", "It would end before it begins.")
+        return cleaned
 
 
 class EndTradeForm(ReasonForm):

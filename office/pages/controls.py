@@ -7,7 +7,7 @@ from django.template.response import TemplateResponse
 from exchange import calendar
 from office.actions.door import offered
 from office.actions.targets import CONTROLS, controls_in_force
-from trades.models import TradingControl
+from trades.models import FeeRate, TradingControl
 
 HISTORY_MAX = 100
 
@@ -22,6 +22,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "history": list(history),
         "all_halted": any(control.is_on and control.kind == TradingControl.Kind.HALT_ALL for control in in_force),
         "closures": calendar.closures(),
+        "fee_rates": FeeRate.objects.order_by("kind", "-first_day", "-id"),
         "actions": offered(request, CONTROLS, None),
     }
     return TemplateResponse(request, "office/controls.html", context)

@@ -48,6 +48,13 @@ KINDS: dict[Target[Any], str] = {
 }
 # What the form of each action must be given.
 GIVEN: dict[str, dict[str, str]] = {
+    "enter-fee-rate": {
+        "kind": "sec",
+        "first_day": "2030-01-02",
+        "per_usd": "0.0000278",
+        "per_share": "0",
+        "reason": "A notice.",
+    },
     "note": {"text": "Called about a fee."},
     "adjust": {"change": "12.50", "kind": "goodwill", "reason": "Waited long."},
     "api-limits": {"reads_a_minute": "30", "orders_a_minute": "", "reason": "A loop gone wild."},

@@ -36,6 +36,8 @@ TRADE_KEYS = {
     "settledAt",
     "whenClosed",
     "collarPrice",
+    "fees",
+    "netAmount",
     "settlesOn",
 }
 CLOSED_PORT = "http://127.0.0.1:1"

@@ -123,6 +123,15 @@ STAFF_REPORT = """
     FROM (VALUES ({})) AS word (entered, approved, decided)
 """
 
+FEE_POSTED = """
+    INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, settles_on)
+    SELECT customer_id, '', 'fee', %(bought)s, -1, total, settles_on FROM accounts_posting
+    WHERE cause = %(bought)s AND ticker = ''
+"""
+FEE_RATE = """
+    INSERT INTO trades_feerate (kind, first_day, per_usd, per_share, source, by, at)
+    VALUES ('sec', '2026-01-01', 0.5, 0, '', '', now() - interval '1 day')
+"""
 BOUGHT = {"customerId": "alice", "tradeId": "bought"}
 PLANTED: list[tuple[str, str, dict[str, str]]] = [
     ("one_trade_in_flight", trade("waiting", IN_FLIGHT), {"customerId": "alice"}),
@@ -277,6 +286,13 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
         trade("too_many", "executed_at = '2026-01-02', settles_on = '2026-01-05'"),
         {"tradeId": "too_many"},
     ),
+    ("fees_are_posted", trade("bought", """fees = '{"sec": "0.0100"}'"""), BOUGHT),
+    ("fees_are_posted", trade("buying", "fees = '{}'"), {"tradeId": "buying"}),
+    ("fees_are_posted", FEE_POSTED, BOUGHT),
+    ("fees_follow_the_schedule", FEE_RATE, {"tradeId": "sold"}),
+    ("fees_follow_the_schedule", trade("sold", """fees = '{"sec": "0.0100"}'"""), {"tradeId": "sold"}),
+    ("fees_follow_the_schedule", trade("bought", """fees = '{"cat": "0.0100"}'"""), BOUGHT),
+    ("posting_has_its_fill", FEE_POSTED.replace("%(bought)s", "%(waiting)s", 1), {"tradeId": "waiting"}),
     ("postings_settle_with_their_trade", posting("bought", "settles_on = '2026-01-06'"), BOUGHT),
     ("postings_settle_with_their_trade", posting("sold", "settles_on = NULL", "AAPL"), {"tradeId": "sold"}),
     (

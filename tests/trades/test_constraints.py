@@ -13,6 +13,7 @@ from accounts.models import Customer
 from tests.factories import (
     CorporateActionFactory,
     EntitlementFactory,
+    FeeRateFactory,
     StaffReportFactory,
     TradingControlFactory,
 )
@@ -61,7 +62,17 @@ STAFF = (
     "INSERT INTO trades_staffreport "
     "(trade_id, status, price, entered_by_id, approved, decided_by_id, decided_at, reason) VALUES ({}, 'test')"
 )
+FEE_RATE = """
+    INSERT INTO trades_feerate (kind, first_day, last_day, per_usd, per_share, maximum, source, by)
+    VALUES ({kind}, '2026-01-01', {last}, {per_usd}, 0, {maximum}, 'a notice', '')
+"""
 ATTEMPTS = [
+    ("fee_rates_stay", "UPDATE trades_feerate SET per_usd = per_usd"),
+    ("fee_rates_stay", "DELETE FROM trades_feerate"),
+    ("fee_rate_makes_sense", FEE_RATE.format(kind="'tip'", last="NULL", per_usd=0, maximum="NULL")),
+    ("fee_rate_makes_sense", FEE_RATE.format(kind="'sec'", last="'2025-12-31'", per_usd=0, maximum="NULL")),
+    ("fee_rate_makes_sense", FEE_RATE.format(kind="'sec'", last="NULL", per_usd=1, maximum="NULL")),
+    ("fee_rate_makes_sense", FEE_RATE.format(kind="'sec'", last="NULL", per_usd=0, maximum="0")),
     ("trade_has_its_place_in_line", insert(sequence=1)),
     ("one_trade_in_flight", change("placed", f"{SENT}, max_price = 1")),
     ("one_trade_a_key", insert(key="'once'")),
@@ -229,6 +240,7 @@ ATTEMPTS = [
 
 @pytest.fixture
 def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+    FeeRateFactory.create()
     """Alice's trades, one in every status; and Bob's, alone in his line."""
     alone, _ = place_trade(bob.id, "AAPL", Type.BUY, 1)
     TradingControlFactory.create(kind=TradingControl.Kind.RESTRICT_TICKER, ticker="NONE", by=alice)

@@ -1,6 +1,7 @@
 """The rules of trades: their lines, their holds, and their postings."""
 
 from accounts.audit import Rule
+from trades.audit import fees
 from trades.audit.sql import CLOCKS_APART_SECONDS_MAX, REASON_TEXTS
 
 RULES = (
@@ -70,13 +71,14 @@ RULES = (
     ),
     Rule(
         "fill_has_its_postings",
-        "Every FILLED trade has one posting of its cash and one of its shares, at its price, and no other.",
+        "Every FILLED trade has one posting of its cash and one of its shares, at its price; only fees besides.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
                format('%s %s %s for %s; posted: %s', trade.type, trade.quantity, trade.ticker, trade.amount, coalesce(
                    string_agg(posting.change || ' ' || coalesce(nullif(posting.ticker, ''), 'USD'), ', '), 'nothing')
                ) AS detail
-        FROM trades_trade AS trade LEFT JOIN accounts_posting AS posting ON posting.cause = trade.id
+        FROM trades_trade AS trade
+        LEFT JOIN accounts_posting AS posting ON posting.cause = trade.id AND posting.kind <> 'fee'
         WHERE trade.status = 'FILLED'
         GROUP BY trade.id
         HAVING count(posting.id) <> 2
@@ -92,17 +94,18 @@ RULES = (
     ),
     Rule(
         "posting_has_its_fill",
-        "Every buy and sell in the books has its FILLED trade, of the same customer.",
+        "Every buy, sell and fee in the books has its FILLED trade, of the same customer.",
         """
         SELECT customer_id AS "customerId", cause AS "tradeId", id AS "postingId",
                format('a %s of %s %s that no FILLED trade of this customer caused', kind, change,
                coalesce(nullif(ticker, ''), 'USD')) AS detail
         FROM accounts_posting AS posting
-        WHERE kind IN ('buy', 'sell') AND NOT EXISTS (
+        WHERE kind IN ('buy', 'sell', 'fee') AND NOT EXISTS (
             SELECT FROM trades_trade AS trade
             WHERE trade.id = posting.cause AND trade.customer_id = posting.customer_id AND trade.status = 'FILLED')
         """,
     ),
+    *fees.RULES,
     Rule(
         "fill_adds_up",
         "A FILLED trade's amount is its price times its quantity, and a BUY's no more than its max_price.",

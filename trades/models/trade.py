@@ -125,6 +125,7 @@ class Trade(models.Model):
     reason_code = models.CharField(max_length=32, blank=True, default="", choices=Reason)
     settled_at = models.DateTimeField(null=True)
     executed_at = models.DateTimeField(null=True, help_text="When the exchange executed it, by the exchange's clock.")
+    fees = models.JSONField(null=True, help_text="USD by kind of fee, once FILLED; empty for fills from before.")
     lot_method = models.CharField(max_length=12, null=True, choices=LotMethod, help_text="Which lots a SELL closes.")
     settles_on = models.DateField(null=True, help_text="Eastern. Empty for fills from before it was kept.")
 
@@ -265,6 +266,18 @@ class Trade(models.Model):
         """Whether the collar set the hold of a BUY, because the customer had more cash than it allows."""
         price = self.collar_price
         return price is not None and self.max_price == price * self.quantity
+
+    @property
+    def fee(self) -> Decimal | None:
+        """All its fees, USD; None unless it was executed."""
+        return sum(map(Decimal, (self.fees or {}).values()), Decimal(0)) if self.status == Status.FILLED else None
+
+    @property
+    def net_amount(self) -> Decimal | None:
+        """The cash that it moved, USD: what a BUY cost with its fees, or a SELL brought less its fees."""
+        if self.amount is None or self.fee is None:
+            return None
+        return self.amount + self.fee if self.type == Type.BUY else self.amount - self.fee
 
     @property
     def trade_date(self) -> date | None:

@@ -193,7 +193,11 @@ def describe(kind: str, ticker: str, quantity: int, price: Decimal | None) -> st
         return f"Split of {ticker}" if ticker else "Cash in lieu of a fraction of a share"
     if kind == "adjustment" and ticker:
         return f"Adjustment: {'+' if quantity > 0 else MINUS}{abs(quantity):,} {ticker}"
-    words = {"deposit": "Deposit from the stand-in bank", "withdrawal": "Withdrawal to the stand-in bank"}
+    words = {
+        "deposit": "Deposit from the stand-in bank",
+        "withdrawal": "Withdrawal to the stand-in bank",
+        "fee": "Regulatory fees",
+    }
     return words.get(kind, kind.capitalize())
 
 

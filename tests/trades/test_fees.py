@@ -1,0 +1,190 @@
+"""Fees: what they come to, that they are posted with their trade, and where they are seen."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from accounts.audit import BOOKS, examine
+from accounts.gains import gains_of, open_lots_of, totals_of
+from accounts.models import Balance, Customer, LotClosing, Posting
+from office.actions.forms import FeeRateForm
+from tests.factories import FeeRateFactory
+from tests.people import claim, open_account, say
+from trades import fees
+from trades.audit import TRADES
+from trades.models import FeeRate, Status, Trade
+from trades.place import place_trade
+from web.timezones import eastern_today
+
+DAY = date(2026, 3, 2)
+
+
+@pytest.fixture(autouse=True)
+def fresh(db: None) -> Any:
+    """The schedule is read anew."""
+    fees.expire()
+    yield
+    fees.expire()
+
+
+@pytest.fixture
+def rates(db: None) -> None:
+    """The SEC's, FINRA's with its maximum, and the consolidated audit trail's."""
+    long_ago = {"at": "2020-01-01T00:00:00Z"}
+    FeeRateFactory.create(**long_ago)
+    FeeRateFactory.create(kind="taf", per_usd=0, per_share=Decimal("0.000166"), maximum=Decimal("8.30"), **long_ago)
+    FeeRateFactory.create(kind="cat", per_usd=0, per_share=Decimal("0.000035"), **long_ago)
+
+
+def trade(customer: Customer, type: str, quantity: int, price: str, day: str, ticker: str = "KO") -> Trade:
+    made, _ = place_trade(customer.id, ticker, type, quantity)
+    claim(customer)
+    say(made, Status.FILLED, Decimal(price), executedAt=f"{day}T15:04:05.000000Z")
+    claim(customer)
+    made.refresh_from_db()
+    assert made.status == Status.FILLED
+    return made
+
+
+def due(type: str, quantity: int, amount: str, day: date = DAY, most: str = "1000000") -> dict[str, str]:
+    return {kind: str(fee) for kind, fee in fees.fees_of(type, quantity, Decimal(amount), day, Decimal(most)).items()}
+
+
+def test_each_fee_is_rounded_up_to_the_cent(rates: None) -> None:
+    assert due("SELL", 1, "0.0100") == {"sec": "0.01", "taf": "0.01", "cat": "0.01"}
+    assert due("SELL", 1000, "100000") == {"sec": "2.78", "taf": "0.17", "cat": "0.04"}
+    assert due("SELL", 1000, "100000.0001") == {"sec": "2.79", "taf": "0.17", "cat": "0.04"}
+
+
+def test_purchases_pay_for_the_audit_trail_alone(rates: None) -> None:
+    assert due("BUY", 1000, "100000") == {"cat": "0.04"}
+
+
+def test_a_maximum_and_what_there_is_cap_them(rates: None) -> None:
+    assert due("SELL", 50_000, "50")["taf"] == "8.30"
+    assert due("SELL", 100_000, "10", most="0.0100") == {"sec": "0.01"}
+    assert due("BUY", 1000, "10", most="0") == {}
+
+
+def test_the_rate_of_the_trade_date_is_in_force(rates: None) -> None:
+    FeeRateFactory.create(first_day=date(2026, 6, 1), last_day=date(2026, 6, 30), per_usd=0)
+    fees.expire()
+    assert "sec" in due("SELL", 1, "100", date(2026, 5, 31))
+    assert "sec" not in due("SELL", 1, "100", date(2026, 6, 30))
+    assert "sec" in due("SELL", 1, "100", date(2026, 7, 1))
+    assert due("SELL", 1, "100", date(2025, 12, 31)) == {}
+
+
+def test_a_sales_fees_are_posted_with_it(bob: Customer, rates: None) -> None:
+    trade(bob, "BUY", 10, "20", "2026-03-02")
+    sale = trade(bob, "SELL", 10, "25", "2026-03-03")
+    assert (sale.fees, sale.fee, sale.net_amount) == (
+        {"sec": "0.0100", "taf": "0.0100", "cat": "0.0100"},
+        Decimal("0.03"),
+        Decimal("249.97"),
+    )
+    fee = Posting.objects.get(cause=sale.id, kind="fee")
+    assert (fee.change, fee.ticker, fee.settles_on) == (Decimal("-0.03"), "", sale.settles_on)
+    closing = LotClosing.objects.get(cause=sale.id)
+    assert (closing.cost, closing.proceeds, closing.gain) == (Decimal("200.01"), Decimal("249.97"), Decimal("49.96"))
+    assert Balance.objects.get(customer=bob).amount == Decimal("549.96")
+    assert examine(BOOKS + TRADES).violations == []
+
+
+def test_a_sale_that_brings_less_than_its_fees_brings_nothing(bob: Customer, rates: None) -> None:
+    trade(bob, "BUY", 1, "20", "2026-03-02")
+    sale = trade(bob, "SELL", 1, "0.0150", "2026-03-03")
+    assert (sale.fee, sale.net_amount) == (Decimal("0.0150"), 0)
+    assert examine(BOOKS + TRADES).violations == []
+
+
+def test_a_purchase_that_takes_all_cash_pays_no_fee(bob: Customer, rates: None) -> None:
+    bought = trade(bob, "BUY", 1, "500", "2026-03-02")
+    assert (bought.fee, Balance.objects.get(customer=bob).amount) == (0, 0)
+    assert examine(BOOKS + TRADES).violations == []
+
+
+def test_the_schedule_the_trade_and_the_activities_show_them(bob: Customer, rates: None, api_of: Any) -> None:
+    bought = trade(bob, "BUY", 10, "20", "2026-03-02")
+    api: Client = api_of(bob)
+    shown = api.get(f"/api/v1/trades/{bought.id}").json()
+    assert (shown["fees"], shown["netAmount"]) == ("0.0100", "200.0100")
+    listed = api.get("/api/v1/fees").json()["results"]
+    assert [(rate["kind"], rate["from"], rate["until"], rate["onPurchases"]) for rate in listed] == [
+        ("cat", "2026-01-01", None, True),
+        ("taf", "2026-01-01", None, False),
+        ("sec", "2026-01-01", None, False),
+    ]
+    assert listed[2]["perUsd"] == "0.000027800000"
+    found = api.get("/alpaca/v2/account/activities/FEE").json()
+    assert [(one["activity_type"], one["net_amount"]) for one in found] == [("FEE", "-0.01")]
+    both = api.get("/alpaca/v2/account/activities?page_size=2").json()
+    assert [one["activity_type"] for one in both] == ["FEE", "FILL"]
+    assert both[0]["id"] != both[1]["id"]
+    rest = api.get(f"/alpaca/v2/account/activities?page_size=1&page_token={both[0]['id']}").json()
+    assert rest == [both[1]]
+
+
+def test_a_rate_begins_after_the_day_on_which_it_is_entered() -> None:
+    given = {"kind": "sec", "per_usd": "0.0000278", "per_share": "0", "reason": "a notice"}
+    today = eastern_today()
+    assert not FeeRateForm(given | {"first_day": today.isoformat()}).is_valid()
+    tomorrow = FeeRateForm(given | {"first_day": (today + timedelta(days=1)).isoformat()})
+    assert tomorrow.is_valid(), tomorrow.errors
+
+
+def test_the_example_says_that_it_is_one() -> None:
+    call_command("load_fee_rates", stdout=StringIO())
+    call_command("load_fee_rates", stdout=StringIO())
+    assert FeeRate.objects.count() == 4
+    assert all(rate.source.startswith("EXAMPLE") for rate in FeeRate.objects.all())
+
+
+def test_a_year_worked_by_hand(rates: None) -> None:
+    """Twelve trades of two stocks. Each figure was worked out with pencil and paper."""
+    ann = open_account("ann@example.com", Decimal(10_000))
+    trade(ann, "BUY", 10, "100", "2026-01-05", "IBM")  # 1,000.00 + 0.01
+    trade(ann, "BUY", 5, "120", "2026-02-02", "IBM")  # 600.00 + 0.01
+    trade(ann, "BUY", 50, "60", "2026-02-03", "KO")  # 3,000.00 + 0.01
+    trade(ann, "SELL", 12, "130", "2026-03-02", "IBM")  # 1,560.00 - 0.05 - 0.01 - 0.01
+    trade(ann, "SELL", 20, "55", "2026-03-16", "KO")  # 1,100.00 - 0.04 - 0.01 - 0.01
+    trade(ann, "BUY", 20, "50", "2026-04-01", "KO")  # 1,000.00 + 0.01, within 30 days: the loss is a wash sale
+    trade(ann, "BUY", 400, "2.50", "2026-05-04", "GE")  # 1,000.00 + 0.02
+    trade(ann, "SELL", 400, "3.00", "2026-06-01", "GE")  # 1,200.00 - 0.04 - 0.07 - 0.02
+    trade(ann, "SELL", 40, "65", "2026-07-06", "KO")  # 2,600.00 - 0.08 - 0.01 - 0.01
+    trade(ann, "BUY", 1, "200", "2026-08-03", "IBM")  # 200.00 + 0.01
+    trade(ann, "SELL", 3, "90", "2026-09-01", "IBM")  # 270.00 - 0.01 - 0.01 - 0.01
+    trade(ann, "SELL", 10, "70", "2026-10-09", "KO")  # 700.00 - 0.02 - 0.01 - 0.01; settles on October 13
+    # Bought 6,800.00, sold 7,430.00; fees 0.07 and 0.07 + 0.06 + 0.13 + 0.10 + 0.03 + 0.04.
+    assert Balance.objects.get(customer=ann).amount == Decimal("10629.50")
+    # IBM: 12 at 1,559.93, cost 1,000.01 and 2/5 of 600.01; 3 at 269.97, cost 3/5 of 600.01.
+    # KO: 20 at 1,099.94, cost 2/5 of 3,000.01; 30 and 10 of 40 at 2,599.90, cost 3/5 of it and half of 1,000.01;
+    #     10 at 699.96, cost the other half. GE: 400 at 1,199.87, cost 1,000.02.
+    gains = {
+        (piece.ticker, piece.closed_on.isoformat(), piece.quantity): (piece.proceeds, piece.cost, piece.gain)
+        for piece in gains_of(ann.id, 2026)
+    }
+    assert gains == {
+        ("IBM", "2026-03-02", 10): (Decimal("1299.9417"), Decimal("1000.0100"), Decimal("299.9317")),
+        ("IBM", "2026-03-02", 2): (Decimal("259.9883"), Decimal("240.0040"), Decimal("19.9843")),
+        ("KO", "2026-03-16", 20): (Decimal("1099.9400"), Decimal("1200.0040"), Decimal("-100.0640")),
+        ("GE", "2026-06-01", 400): (Decimal("1199.8700"), Decimal("1000.0200"), Decimal("199.8500")),
+        ("KO", "2026-07-06", 30): (Decimal("1949.9250"), Decimal("1800.0060"), Decimal("149.9190")),
+        ("KO", "2026-07-06", 10): (Decimal("649.9750"), Decimal("500.0050"), Decimal("149.9700")),
+        ("IBM", "2026-09-01", 3): (Decimal("269.9700"), Decimal("360.0060"), Decimal("-90.0360")),
+        ("KO", "2026-10-09", 10): (Decimal("699.9600"), Decimal("500.0050"), Decimal("199.9550")),
+    }
+    short, long = totals_of(gains_of(ann.id, 2026))[False], totals_of(gains_of(ann.id, 2026))[True]
+    assert (short.proceeds, short.cost, short.gain) == (Decimal("7429.57"), Decimal("6600.06"), Decimal("829.51"))
+    assert long.gain == 0
+    washes = {(piece.ticker, piece.closed_on.isoformat()) for piece in gains_of(ann.id, 2026) if piece.is_wash_sale}
+    assert washes == {("KO", "2026-03-16"), ("IBM", "2026-09-01")}  # IBM was bought on August 3
+    lots = [(lot.ticker, lot.remaining, lot.remaining_cost) for lot in open_lots_of(ann.id)]
+    assert lots == [("IBM", 1, Decimal("200.01"))]
+    assert Trade.objects.get(customer=ann, sequence=12).settlement_date == date(2026, 10, 13)
+    assert examine(BOOKS + TRADES).violations == []

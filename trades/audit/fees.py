@@ -1,0 +1,53 @@
+"""The rules of fees: that they are posted, and that they follow the schedule."""
+
+from accounts.audit import Rule
+from trades.audit.sql import CLOCKS_APART_SECONDS_MAX
+
+# What each kind should have cost by the rate that was in force, as far as the schedule was known when it was posted.
+_EXPECTED = f"""
+    SELECT trade.id, trade.type, trade.amount, trade.customer_id, trade.fees, coalesce(sum(due.fee), 0) AS due
+    FROM trades_trade AS trade
+    LEFT JOIN LATERAL (
+        SELECT DISTINCT ON (rate.kind) ceil(100 * least(trade.amount * rate.per_usd + trade.quantity * rate.per_share,
+                                                        coalesce(rate.maximum, 'Infinity'))) / 100 AS fee
+        FROM trades_feerate AS rate
+        WHERE rate.first_day <= (trade.executed_at AT TIME ZONE 'America/New_York')::date
+          AND (rate.last_day IS NULL OR rate.last_day >= (trade.executed_at AT TIME ZONE 'America/New_York')::date)
+          AND rate.at < trade.settled_at AND (trade.type = 'SELL' OR rate.kind = 'cat')
+        ORDER BY rate.kind, rate.id DESC
+    ) AS due ON true
+    WHERE trade.fees IS NOT NULL AND NOT EXISTS (
+        SELECT FROM trades_feerate AS rate
+        WHERE abs(extract(epoch FROM rate.at - trade.settled_at)) < {CLOCKS_APART_SECONDS_MAX})
+    GROUP BY trade.id
+"""
+RULES = (
+    Rule(
+        "fees_are_posted",
+        "A FILLED trade's fees are posted as one movement of cash, at most a sale's proceeds; no other trade has any.",
+        """
+        SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
+               format('fees %s, posted: %s', coalesce(trade.fees::text, 'none'),
+               coalesce(posting.change::text, 'nothing')) AS detail
+        FROM trades_trade AS trade
+        LEFT JOIN accounts_posting AS posting ON posting.cause = trade.id AND posting.kind = 'fee'
+        LEFT JOIN LATERAL (
+            SELECT sum(value::numeric) AS total FROM jsonb_each_text(trade.fees)
+        ) AS fee ON true
+        WHERE coalesce(-posting.change, 0) <> coalesce(fee.total, 0)
+        OR (trade.status <> 'FILLED' AND trade.fees IS NOT NULL)
+        OR (trade.type = 'SELL' AND fee.total > trade.amount)
+        """,
+    ),
+    Rule(
+        "fees_follow_the_schedule",
+        "A sale's fees are what the schedule says, at most its proceeds; a purchase's are no more than that.",
+        f"""
+        SELECT customer_id AS "customerId", id AS "tradeId",
+               format('fees %s; the schedule makes %s', fees, due) AS detail
+        FROM ({_EXPECTED}) AS expected
+        CROSS JOIN LATERAL (SELECT coalesce(sum(value::numeric), 0) AS paid FROM jsonb_each_text(fees)) AS fee
+        WHERE (CASE type WHEN 'SELL' THEN paid = least(due, amount) ELSE paid <= due END) IS NOT TRUE
+        """,
+    ),
+)

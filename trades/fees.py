@@ -1,0 +1,98 @@
+"""Fees: what the regulators charge for a trade, by the schedule that was in force on its trade date.
+
+Each fee is rounded up to the cent. All of them together never take more than the customer has: a sale's are at most its
+proceeds, a purchase's at most the cash that is left. The broker bears the rest.
+
+Source: section 31 of the Securities Exchange Act; FINRA By-Laws, Schedule A (TAF); CAT NMS Plan.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import ROUND_CEILING, Decimal
+
+from django.db import Error
+
+from trades.models import FeeRate, Type
+from web.cached import Cached
+
+CENT = Decimal("0.01")
+SCHEDULE_AGE_SECONDS_MAX = 2.0
+
+
+def schedule() -> Sequence[FeeRate]:
+    """Return every rate ever entered, the newest row first, as of SCHEDULE_AGE_SECONDS_MAX ago."""
+    return _schedule.get()
+
+
+def expire() -> None:
+    """Read the schedule again when it is next asked for."""
+    _schedule.expire()
+
+
+def rates_on(day: date) -> list[FeeRate]:
+    """Return the rate of each kind that is in force for trades of a day."""
+    found: dict[str, FeeRate] = {}
+    for rate in schedule():
+        if rate.kind not in found and rate.first_day <= day and (rate.last_day is None or day <= rate.last_day):
+            found[rate.kind] = rate
+    return [found[kind] for kind in FeeRate.Kind.values if kind in found]
+
+
+def fees_of(type: str, quantity: int, amount: Decimal, traded_on: date, most: Decimal) -> dict[str, Decimal]:
+    """Return the fees of a trade by kind, USD; those that come to nothing are left out.
+
+    Args:
+        type: BUY or SELL.
+        quantity: Shares.
+        amount: USD in all, before fees.
+        traded_on: Its trade date, Eastern.
+        most: What all fees together may take, USD.
+    """
+    fees: dict[str, Decimal] = {}
+    for rate in rates_on(traded_on):
+        if type == Type.SELL or rate.is_for_purchases:
+            exact = amount * rate.per_usd + quantity * rate.per_share
+            capped = exact if rate.maximum is None else min(exact, rate.maximum)
+            fee = min(capped.quantize(CENT, ROUND_CEILING), most)
+            if fee > 0:
+                fees[rate.kind] = fee
+                most -= fee
+    return fees
+
+
+def enter_rate(
+    kind: str,
+    first_day: date,
+    last_day: date | None,
+    *,
+    per_usd: Decimal,
+    per_share: Decimal,
+    maximum: Decimal | None,
+    source: str,
+    by: str,
+) -> FeeRate:
+    """Add a rate to the schedule. Every process keeps to it within SCHEDULE_AGE_SECONDS_MAX.
+
+    Idempotent: no. Each call is another row, and the newest is in force.
+    """
+    rate = FeeRate.objects.create(
+        kind=kind,
+        first_day=first_day,
+        last_day=last_day,
+        per_usd=per_usd,
+        per_share=per_share,
+        maximum=maximum,
+        source=source,
+        by=by,
+    )
+    expire()
+    return rate
+
+
+def _read_schedule() -> Sequence[FeeRate]:
+    return list(FeeRate.objects.order_by("-id"))
+
+
+_schedule: Cached[Sequence[FeeRate]] = Cached(
+    _read_schedule, SCHEDULE_AGE_SECONDS_MAX, initial=[], stale_after=(Error,)
+)

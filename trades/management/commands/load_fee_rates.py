@@ -1,0 +1,59 @@
+"""`manage.py load_fee_rates`: an example schedule of regulatory fees."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from trades.fees import enter_rate
+from trades.models import FeeRate
+
+EXAMPLE = "EXAMPLE, not for real trading."
+# kind, first day, last day, USD per USD, USD per share, maximum, source
+RATES = (
+    (
+        "sec",
+        date(2024, 5, 22),
+        date(2025, 5, 13),
+        "0.0000278",
+        "0",
+        None,
+        "SEC fee rate advisory: 27.80 USD per million.",
+    ),
+    ("sec", date(2025, 5, 14), None, "0", "0", None, "SEC fee rate advisory: 0.00 USD per million."),
+    (
+        "taf",
+        date(2024, 1, 1),
+        None,
+        "0",
+        "0.000166",
+        "8.30",
+        "FINRA: 0.000166 USD a share, at most 8.30, in 2024-2025.",
+    ),
+    ("cat", date(2024, 1, 1), None, "0", "0.000035", None, "An invented rate."),
+)
+
+
+class Command(BaseCommand):
+    """Enters the example where no rate was ever entered. Running it again changes nothing."""
+
+    help = "Enter an example schedule of regulatory fees, which says that it is one, where there is none yet."
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """Enter it."""
+        if FeeRate.objects.exists():
+            self.stdout.write("There is a schedule already.")
+            return
+        for kind, first_day, last_day, per_usd, per_share, maximum, source in RATES:
+            enter_rate(
+                kind,
+                first_day,
+                last_day,
+                per_usd=Decimal(per_usd),
+                per_share=Decimal(per_share),
+                maximum=None if maximum is None else Decimal(maximum),
+                source=f"{EXAMPLE} {source}",
+                by="load_fee_rates",
+            )
+        self.stdout.write(f"{len(RATES)} example rates are in force.")
