@@ -24,7 +24,7 @@ from accounts.freezes import is_frozen
 from accounts.models import CASH, Posting
 from accounts.settlement import cash_of
 from accounts.sign_ins import sign_ins_of
-from accounts.statements import Month, NoStatement, Statement, months_of, statement_of
+from accounts.statements import SHARES_ALONE, Month, NoStatement, Statement, months_of, statement_of
 from web.current_customer import current_customer, current_customer_id
 from web.sign_in import form_of, page_at, signed_in
 from web.templatetags.figures import usd
@@ -61,7 +61,7 @@ def cash(request: HttpRequest) -> HttpResponse:
 def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> HttpResponse:
     customer_id = current_customer_id(request)
     before = request.GET.get("before", "")
-    is_line = Q(ticker=CASH) | Q(kind=Posting.Kind.ADJUSTMENT)  # else a trade's cash tells of its shares
+    is_line = Q(ticker=CASH) | Q(kind__in=SHARES_ALONE)  # else a trade's cash tells of its shares
     ledger = queries.postings_of(customer_id).filter(is_line).order_by("-id")
     if before.isdecimal() and len(before) < 19:
         ledger = ledger.filter(id__lt=int(before))

@@ -25,12 +25,7 @@ def made_of(statement: Statement) -> bytes:
 def _sums(statement: Statement) -> list[Any]:
     rows = [
         ["Cash at the beginning", usd(statement.opening)],
-        ["Deposits", usd(statement.deposits)],
-        ["Withdrawals", usd(-statement.withdrawals)],
-        ["Shares bought", usd(-statement.bought)],
-        ["Shares sold", usd(statement.sold)],
-        *([["Regulatory fees", usd(-statement.fees)]] if statement.fees else []),
-        *([["Adjustments", usd(statement.adjusted)]] if statement.adjusted else []),
+        *([words, usd(amount)] for words, amount in statement.sums),
         ["Cash at the end" if statement.is_final else "Cash so far", usd(statement.closing)],
     ]
     return [pdf.table(rows, [3, 1], 1, head=False, last_bold=True), pdf.gap(18)]

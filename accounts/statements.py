@@ -17,6 +17,21 @@ from accounts.queries import postings_of
 from web.timezones import EASTERN
 
 LINES_A_PART = 500  # a page and a PDF document show so many; a busier month has several parts
+# How each kind of movement is summed up, in the order of a statement; which ones also where there were none.
+SUMS = {
+    Posting.Kind.DEPOSIT: "Deposits",
+    Posting.Kind.WITHDRAWAL: "Withdrawals",
+    Posting.Kind.BUY: "Shares bought",
+    Posting.Kind.SELL: "Shares sold",
+    Posting.Kind.FEE: "Regulatory fees",
+    Posting.Kind.DIVIDEND: "Dividends",
+    Posting.Kind.SPLIT: "Cash in lieu of fractions",
+    Posting.Kind.ADJUSTMENT: "Adjustments",
+}
+ALWAYS = {Posting.Kind.DEPOSIT, Posting.Kind.WITHDRAWAL, Posting.Kind.BUY, Posting.Kind.SELL}
+# Kinds whose movements of shares are lines of their own; a trade's shares are told with its cash.
+OF_A_TRADE = (Posting.Kind.BUY, Posting.Kind.SELL)
+SHARES_ALONE = (Posting.Kind.ADJUSTMENT, Posting.Kind.SPLIT)
 LATE = timedelta(minutes=1)  # how long after its date a posting may be committed
 
 
@@ -79,19 +94,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A month of an account. Sums are USD; only `adjusted` can be below zero."""
+    """A month of an account, in USD. `opening` and all of `sums` make `closing`."""
 
     account: int
     month: Month
     is_final: bool
     opening: Decimal
     closing: Decimal
-    deposits: Decimal
-    withdrawals: Decimal
-    bought: Decimal
-    sold: Decimal
-    fees: Decimal
-    adjusted: Decimal
+    sums: list[tuple[str, Decimal]]  # in words, and what came in (above zero) or went out
     part: int
     parts: int
     lines: list[Line]  # of this part
@@ -131,7 +141,7 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
     postings = _between(ledger, first, end)
     after = before | _totals(postings)
     sums = dict(postings.filter(ticker=CASH).order_by("kind").values_list("kind").annotate(sum=Sum("change")))
-    of_lines = postings.filter(Q(ticker=CASH) | Q(kind=Posting.Kind.ADJUSTMENT)).order_by("id")
+    of_lines = postings.filter(Q(ticker=CASH) | Q(kind__in=SHARES_ALONE)).order_by("id")
     parts = max(1, -(-of_lines.count() // LINES_A_PART))
     if not 1 <= part <= parts:
         raise NoStatement
@@ -141,12 +151,7 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
         is_final=month.is_over,
         opening=before.get(CASH, Decimal(0)),
         closing=after.get(CASH, Decimal(0)),
-        deposits=sums.get(Posting.Kind.DEPOSIT, Decimal(0)),
-        withdrawals=-sums.get(Posting.Kind.WITHDRAWAL, Decimal(0)),
-        bought=-sums.get(Posting.Kind.BUY, Decimal(0)),
-        sold=sums.get(Posting.Kind.SELL, Decimal(0)),
-        fees=-sums.get(Posting.Kind.FEE, Decimal(0)),
-        adjusted=sums.get(Posting.Kind.ADJUSTMENT, Decimal(0)),
+        sums=[(words, sums.get(kind, Decimal(0))) for kind, words in SUMS.items() if kind in ALWAYS or kind in sums],
         part=part,
         parts=parts,
         lines=_lines(postings, list(of_lines[(part - 1) * LINES_A_PART : part * LINES_A_PART])),
@@ -159,11 +164,17 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
 
 
 def _lines(postings: QuerySet[Posting], shown: list[Posting]) -> list[Line]:
-    """Return statement lines, each with the shares that its trade moved."""
-    with_shares = [posting.cause for posting in shown if posting.kind != Posting.Kind.FEE]
-    of_shares = postings.filter(cause__in=with_shares).exclude(ticker=CASH)
-    moved = {posting.cause: posting for posting in of_shares}
-    return [_line(posting, None if posting.kind == Posting.Kind.FEE else moved.get(posting.cause)) for posting in shown]
+    """Return statement lines: each with the shares that it moved itself, or that its trade moved."""
+    trades = [posting.cause for posting in shown if posting.kind in OF_A_TRADE]
+    of_trades = {posting.cause: posting for posting in postings.filter(cause__in=trades).exclude(ticker=CASH)}
+    return [
+        _line(posting, of_trades.get(posting.cause) if posting.kind in OF_A_TRADE else _own_shares(posting))
+        for posting in shown
+    ]
+
+
+def _own_shares(posting: Posting) -> Posting | None:
+    return None if posting.ticker == CASH else posting
 
 
 def _first_id(customer_id: int, month: Month) -> int | None:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts import tokens
 from accounts.freezes import freeze_withdrawals
 from accounts.ledger import open_books
-from accounts.models import Balance, Customer, Token
+from accounts.models import Balance, Customer, Posting, Token
 from accounts.statements import LINES_A_PART, Month, NoStatement, months_of, statement_of
 from tests.factories import CustomerFactory, PostingFactory
 from tests.people import claim
@@ -137,7 +137,25 @@ def test_a_statement_begins_where_the_one_before_ended(winter: Customer) -> None
         (1150, 1150, False),
     ]
     assert [s.shares for s in made] == [[("AAPL", 0, 3)], [("AAPL", 3, 3)], [("AAPL", 3, 3)], [("AAPL", 3, 3)]]
-    assert (made[1].deposits, made[1].withdrawals) == (200, 50)
+    assert dict(made[1].sums) == {"Deposits": 200, "Withdrawals": -50, "Shares bought": 0, "Shares sold": 0}
+
+
+@time_machine.travel("2026-03-05T12:00:00Z", tick=False)
+def test_the_sums_of_a_month_are_its_change_whatever_moved(winter: Customer, page_of: PageOf) -> None:
+    balance = 1150
+    for number, kind in enumerate(Posting.Kind.values, 1):
+        change = number if kind not in {"withdrawal", "buy", "fee"} else -number
+        balance += change
+        entry(winter, datetime(2026, 3, 4, 12, number, tzinfo=UTC), "", kind, change, balance)
+    made = statement_of(winter.id, Month(2026, 3))
+    assert made.opening + sum(amount for _, amount in made.sums) == made.closing == balance
+    assert len(made.sums) == len(Posting.Kind)
+    page = page_of(winter).get("/statements/2026-3").content.decode()
+    for words, _ in made.sums:
+        assert words in page
+    for line in made.lines:
+        if line.kind not in {"buy", "sell"}:
+            assert f"/trades/{line.cause}" not in page, "only a trade's line leads to a trade"
 
 
 def test_adjustments_are_told_on_the_statement_and_the_cash_page(winter: Customer, page_of: PageOf) -> None:
@@ -147,7 +165,7 @@ def test_adjustments_are_told_on_the_statement_and_the_cash_page(winter: Custome
         entry(winter, march, "AAPL", "adjustment", -2, 1)
         entry(winter, march, "IBM", "adjustment", 4, 4)
         made = statement_of(winter.id, Month(2026, 3))
-        assert (made.opening, made.adjusted, made.closing) == (1150, -25, 1125)
+        assert (made.opening, dict(made.sums)["Adjustments"], made.closing) == (1150, -25, 1125)
         assert made.shares == [("AAPL", 3, 1), ("IBM", 0, 4)]
         assert [(line.ticker, line.quantity, line.change) for line in made.lines] == [
             ("", 0, -25), ("AAPL", -2, None), ("IBM", 4, None),
@@ -333,7 +351,8 @@ def test_a_busy_month_has_several_parts(bob: Customer, page_of: PageOf) -> None:
     first, second = statement_of(bob.id, month), statement_of(bob.id, month, 2)
     assert (first.parts, len(first.lines), len(second.lines)) == (2, LINES_A_PART, 1)
     assert first.lines[-1].balance + 1 == second.lines[0].balance == second.closing  # type: ignore[operator]
-    assert (first.deposits, second.deposits) == (500 + LINES_A_PART, 500 + LINES_A_PART)
+    assert first.sums == second.sums
+    assert dict(first.sums)["Deposits"] == 500 + LINES_A_PART
     address = f"/statements/{month.year}-{month.month}"
     assert "Part 2 of 2" in page_of(bob).get(f"{address}?part=2").content.decode()
     assert page_of(bob).get(f"{address}.pdf?part=2").content.startswith(b"%PDF-")
