@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.template.loader import render_to_string
 
 from accounts.models import Customer
-from accounts.notice_models import Notice
+from accounts.models.notice import Notice
 
 NOTICES_A_ROUND_MAX = 200
 LINES_A_MAIL_MAX = 50

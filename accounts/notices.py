@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import models
 
-from accounts.notice_models import MutedNotice, Notice
+from accounts.models.notice import MutedNotice, Notice
 
 Kind = Notice.Kind
 ALWAYS = frozenset({Kind.SECURITY})

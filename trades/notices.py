@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import notices
-from accounts.notice_models import Notice
+from accounts.models.notice import Notice
 from trades.models import Reason, Status, StatusChange, Trade
 from web.templatetags.figures import usd
 

@@ -16,7 +16,7 @@ from accounts import notice_mail, notices, statement_notices, tokens
 from accounts.customers import create_customer
 from accounts.funding import deposit
 from accounts.models import Customer
-from accounts.notice_models import Notice
+from accounts.models.notice import Notice
 from tests.people import claim, receive_shares, say
 from trades import notices as trade_notices
 from trades.models import Status

@@ -1,0 +1,187 @@
+"""The books: balances, positions, and the postings and transfers that move them."""
+
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+import pgtrigger
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
+
+from accounts.models.customer import Customer
+
+MONEY: dict[str, Any] = {"max_digits": 19, "decimal_places": 4}  # USD; NUMERIC(19,4)
+CASH = ""  # the ticker of a posting that moves cash
+
+
+class LotMethod(models.TextChoices):
+    """Which lots a sale closes first."""
+
+    FIFO = "fifo", "First in, first out"
+    LIFO = "lifo", "Last in, first out"
+    HIGHEST_COST = "highest_cost", "Highest cost first"
+
+
+class Balance(models.Model):
+    """A customer's cash, USD. Its row is the customer's lock: `ledger.open_books` takes it before the books change.
+
+    `held` is set aside for the trade in flight; `available` is the rest. `lot_method` is the customer's choice, which a
+    trade keeps from its claim on.
+    """
+
+    customer = models.OneToOneField(Customer, models.PROTECT, primary_key=True)
+    amount = models.DecimalField(**MONEY, default=0)
+    held = models.DecimalField(**MONEY, default=0)
+    lot_method = models.CharField(max_length=12, choices=LotMethod, default=LotMethod.FIFO, db_default=LotMethod.FIFO)
+    modified_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="balance_holds_no_more_than_there_is",
+                # The upper bound also refuses NaN, which is greater than every number.
+                condition=Q(held__gte=0, held__lte=F("amount"), amount__lt=10**15),
+            ),
+        ]
+        triggers = [pgtrigger.Protect(name="balances_stay", operation=pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.amount} USD"
+
+    @property
+    def available(self) -> Decimal:
+        return self.amount - self.held
+
+
+class Position(models.Model):
+    """A customer's shares of one stock, and what they cost in all (USD). `held` shares are set aside for the SELL in
+    flight.
+
+    The cost is kept rather than the average price: an average that is rounded at every purchase stops moving when
+    purchases are small.
+    """
+
+    customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
+    ticker = models.CharField(max_length=12)
+    quantity = models.BigIntegerField()
+    held = models.BigIntegerField(default=0)
+    cost = models.DecimalField(**MONEY, default=0)
+    modified_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_position_a_stock", fields=["customer", "ticker"]),
+            models.CheckConstraint(
+                name="position_holds_no_more_than_there_is", condition=Q(held__gte=0, held__lte=F("quantity"))
+            ),
+            models.CheckConstraint(name="position_names_a_stock", condition=~Q(ticker=CASH)),
+            models.CheckConstraint(name="position_has_a_cost", condition=Q(cost__gte=0, cost__lt=10**15)),
+        ]
+        indexes = [models.Index(name="holders_of_stock", fields=["ticker", "customer"])]
+        triggers = [pgtrigger.Protect(name="positions_stay", operation=pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.ticker}"
+
+    @property
+    def average_price(self) -> Decimal:
+        """The average cost of a share, USD; 0 without shares."""
+        average = self.cost / self.quantity if self.quantity else Decimal(0)
+        return average.quantize(Decimal("0.0001"), ROUND_HALF_EVEN)
+
+
+class Transfer(models.Model):
+    """A deposit or a withdrawal: the cause of one posting."""
+
+    class Type(models.TextChoices):
+        DEPOSIT = "deposit"
+        WITHDRAWAL = "withdrawal"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(Customer, models.PROTECT)
+    type = models.CharField(max_length=10, choices=Type)
+    amount = models.DecimalField(**MONEY)
+    idempotency_key = models.CharField(max_length=128, null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_transfer_a_key", fields=["customer", "idempotency_key"]),
+            models.CheckConstraint(
+                name="transfer_moves_something",
+                condition=Q(amount__gt=0, amount__lt=10**15, type__in=["deposit", "withdrawal"]),
+            ),
+        ]
+        triggers = [pgtrigger.Protect(name="transfers_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.type} of {self.amount} USD"
+
+
+class Posting(models.Model):
+    """One movement of a customer's cash or shares. It is never changed or deleted.
+
+    `change` is what moved, and `total` what there was afterwards: USD if `ticker` is empty (cash), else shares of that
+    stock. `cause` is the id of what moved it: a trade, a transfer or an adjustment. `settles_on` is the Eastern date on
+    which it settles: what a trade moved, some days later; all else, the day it was posted. It is empty in postings from
+    before it was kept, until `build_lots` dates them.
+    """
+
+    class Kind(models.TextChoices):
+        DEPOSIT = "deposit"
+        WITHDRAWAL = "withdrawal"
+        BUY = "buy"
+        SELL = "sell"
+        ADJUSTMENT = "adjustment"
+        DIVIDEND = "dividend"
+        SPLIT = "split"
+        FEE = "fee"
+
+    customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
+    ticker = models.CharField(max_length=12, blank=True, default=CASH)
+    kind = models.CharField(max_length=12, choices=Kind)
+    cause = models.UUIDField()
+    change = models.DecimalField(**MONEY)
+    total = models.DecimalField(**MONEY)
+    price = models.DecimalField(**MONEY, null=True)
+    settles_on = models.DateField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="one_posting_a_cause", fields=["cause", "kind", "ticker"]),
+            models.CheckConstraint(
+                name="posting_leaves_no_less_than_zero", condition=Q(total__gte=0, total__lt=10**15)
+            ),
+            models.CheckConstraint(
+                name="posting_moves_something",
+                condition=~Q(change=0)
+                & Q(kind__in=["deposit", "withdrawal", "buy", "sell", "adjustment", "dividend", "split", "fee"]),
+            ),
+        ]
+        indexes = [
+            models.Index(name="postings_of_customer", fields=["customer", "-id"]),
+            # What a customer's sales of the last days have brought; older entries are never read.
+            models.Index(
+                name="sales_by_settlement",
+                fields=["customer", "settles_on"],
+                condition=Q(ticker=CASH, kind__in=["sell", "fee"]),
+            ),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="postings_are_kept", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="postings_stay", operation=pgtrigger.Update, condition=pgtrigger.AnyChange(exclude=["settles_on"])
+            ),
+            pgtrigger.Protect(
+                name="settlement_dates_stay",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(
+                    old__settles_on__isnull=False, old__settles_on__df=pgtrigger.F("new__settles_on")
+                ),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.change:+} {self.ticker or 'USD'}"
