@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.management import call_command
@@ -32,6 +33,9 @@ from tests.people import open_account, receive_shares
 from trades import checks, lane
 
 pytest_plugins = ["tests.kinds"]
+# How long an example takes says something about the machine, not about the code.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 PROJECT = Path(__file__).resolve().parent.parent
 # Static files are not collected for tests, but whitenoise looks for their folder.
 Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)

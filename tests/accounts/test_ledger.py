@@ -244,7 +244,7 @@ def take(one: Account, step: Any, holds: dict[str, list[Any]]) -> None:
 
 
 @given(STEPS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whatever_is_done_holds_stay_within_and_all_is_the_sum_of_its_postings(db: None, steps: list[Any]) -> None:
     customer = open_account(f"{uuid4()}@example.com", Decimal(500))
     holds: dict[str, list[Any]] = defaultdict(list)

@@ -78,7 +78,7 @@ def test_a_part_that_is_not_what_it_should_be_is_malformed(name: str, value: Any
 
 
 @given(st.dictionaries(st.sampled_from(list(FILLED)), JSON_VALUES))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_comes_is_a_report_or_malformed(change: dict[str, Any]) -> None:
     try:
         report = Report.parse(FILLED | change)

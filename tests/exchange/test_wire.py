@@ -70,7 +70,7 @@ def test_what_is_nested_too_deeply_is_malformed_at_any_depth() -> None:
 
 
 @given(st.binary(max_size=50))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_bytes_are_json_or_malformed(raw: bytes) -> None:
     try:
         decode(raw)
@@ -85,7 +85,7 @@ def test_any_bytes_are_json_or_malformed(raw: bytes) -> None:
         st.text(max_size=30) | st.sampled_from(["v1", "v1,a,b", "v1,YQ==", "1767000000"]),
     ),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_nothing_is_verified_by_chance_and_nothing_else_is_raised(raw: bytes, headers: dict[str, Any]) -> None:
     with pytest.raises(Unsigned):
         verified(raw, headers)
