@@ -1,6 +1,8 @@
 """The processes of `make run` own nothing in their database, also where they once owned everything."""
 
 import json
+import shutil
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -26,9 +28,14 @@ AS_BEFORE = """
 
 
 @pytest.fixture(scope="module")
-def brokerage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokerage]:
-    with Brokerage(tmp_path_factory.mktemp("roles") / "var") as brokerage:
-        yield brokerage
+def brokerage() -> Iterator[Brokerage]:
+    # Not below pytest's own folder, which it closes to others than root, as whom PostgreSQL does not run.
+    folder = Path(tempfile.mkdtemp(prefix="brokerage-roles-"))
+    try:
+        with Brokerage(folder / "var") as brokerage:
+            yield brokerage
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sessions(brokerage: Brokerage) -> set[tuple[str, str]]:

@@ -88,12 +88,21 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     shell.process.communicate()
 
 
+def wait_until_prices_are_known(brokerage: Brokerage) -> None:
+    """The sweep reads them soon after the start, which is before any reader has typed the first command."""
+    ends_at = time.monotonic() + PATIENCE_SECONDS
+    code = "from django.core.cache import cache; from exchange.prices import KEY; print('known', bool(cache.get(KEY)))"
+    while "known True" not in brokerage.manage("shell", "--no-imports", "-c", code).stdout:
+        assert time.monotonic() < ends_at, "the sweep reads no prices"
+
+
 def test_the_tutorial_works_as_written(brokerage: Brokerage, shell: Shell) -> None:
     here = {
         "http://127.0.0.1:8000": brokerage.url,
         "http://127.0.0.1:8100": brokerage.exchange_url,
         "http://127.0.0.1:8200": f"http://127.0.0.1:{brokerage.stream_port}",
     }
+    wait_until_prices_are_known(brokerage)
     compared = 0
     for command, shown in STEPS:
         for there, address in here.items():
