@@ -30,7 +30,7 @@ from exchange import exchange_time, gateway, market, prices
 from tests import template
 from tests.guarantees import allow_truncate
 from tests.people import open_account, receive_shares
-from trades import checks, lane
+from trades import checks, fees, lane
 
 pytest_plugins = ["tests.kinds"]
 # How long an example takes says something about the machine, not about the code.
@@ -155,11 +155,12 @@ def static_files() -> None:
 
 @pytest.fixture(autouse=True)
 def _quiet_broker() -> Iterator[None]:
-    """No ring of one test is heard in another, and no switch."""
+    """No ring, trading control, price or fee of one test reaches another."""
     lane.broker_backoff.stop()
     checks.forget()
     market.forget()
     prices.forget()
+    fees.expire()
     broker = lane.broker()
     yield
     broker.flushdb()
