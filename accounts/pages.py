@@ -281,10 +281,13 @@ def end_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
 @signed_in
 @require_GET
 def stream_ticket(request: HttpRequest) -> HttpResponse:
-    """Answer with the address at which a page opens its stream, good for a moment."""
+    """Answer with the address at which a page opens its stream, good for a moment.
+
+    The address is null if the session is not among those that customers see and end: its pages poll instead.
+    """
     ticket = page_tickets.issue(request)
     if ticket is None:
-        return JsonResponse({}, status=503)
+        return JsonResponse({"address": None})
     return JsonResponse({"address": f"{settings.STREAM_URL}/pages/stream?{urlencode({'ticket': ticket})}"})
 
 

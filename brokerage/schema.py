@@ -81,7 +81,7 @@ def _refusals(path: str, operation: dict[str, Any], is_alpaca: bool) -> None:
     """Say how the operation may be refused, and in no way in which it can't be."""
     name = operation["operationId"]
     has_body, has_input = "requestBody" in operation, "requestBody" in operation or "parameters" in operation
-    names_one = "{" in path or ":" in path
+    names_one = "{" in path or ":" in path or any(p["name"].endswith("_id") for p in operation.get("parameters", ()))
     known = dict(ALPACA if is_alpaca else OWN)
     if not has_body:
         known = {status: text for status, text in known.items() if status not in WITH_A_BODY}

@@ -148,6 +148,7 @@ async function openStream() {
     const answer = await fetch("/pages/ticket", { headers: { Accept: "application/json" }, redirect: "manual" });
     if (!answer.ok) throw new Error("no ticket");
     const { address } = await answer.json();
+    if (!address) throw new Error("no stream for this session");
     source = new EventSource(`${address}&tickers=${shownTickers().join(",")}`);
   } catch {
     streamFailed();

@@ -245,7 +245,7 @@ def test_a_model_that_sees_nothing_would_be_noticed(exchange: StandInExchange, m
         run_state_machine_as_test(
             AgainstTheModel,
             settings=settings(
-                max_examples=20,
+                max_examples=200,
                 stateful_step_count=STEPS,
                 deadline=None,
                 phases=[Phase.generate],
