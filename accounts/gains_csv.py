@@ -7,6 +7,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponse
 
+from web.spreadsheets import as_text
+
 COLUMNS = (
     "stock",
     "shares",
@@ -27,12 +29,10 @@ def gains_csv(sold: QuerySet[Any, Any], year: int) -> HttpResponse:
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
     for piece in sold.order_by("closed_on", "id").iterator(chunk_size=1000):
-        # The exchange chooses a stock's name: no spreadsheet must run it as a formula.
-        stock = f"'{piece.ticker}" if piece.ticker[:1] in {"=", "+", "-", "@"} else piece.ticker
         term, wash = "long" if piece.is_long_term else "short", "yes" if piece.is_wash_sale else ""
         writer.writerow(
             [
-                *(stock, piece.quantity, piece.acquired_on, piece.closed_on),
+                *(as_text(piece.ticker), piece.quantity, piece.acquired_on, piece.closed_on),
                 *(piece.proceeds, piece.cost, piece.gain, term, wash, piece.cause),
             ]
         )

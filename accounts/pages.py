@@ -26,7 +26,9 @@ from accounts.settlement import cash_of
 from accounts.sign_ins import sign_ins_of
 from accounts.statements import SHARES_ALONE, Month, NoStatement, Statement, months_of, statement_of
 from web.current_customer import current_customer, current_customer_id
+from web.parts import part_asked
 from web.sign_in import form_of, page_at, signed_in
+from web.spreadsheets import as_text
 from web.templatetags.figures import usd
 
 LINES_A_PAGE = 25
@@ -158,10 +160,10 @@ def ledger_csv(request: HttpRequest) -> HttpResponse:
     """Answer with postings as CSV, oldest first: LINES_A_FILE of them, in the file that `part` asks for."""
     postings = queries.postings_of(current_customer_id(request))
     parts = _files_of(postings)
-    part = request.GET.get("part", "1")
-    if not (part.isascii() and part.isdecimal() and len(part) < 6 and 1 <= int(part) <= parts):
+    part = part_asked(request)
+    if not 1 <= part <= parts:
         raise Http404
-    first = (int(part) - 1) * LINES_A_FILE
+    first = (part - 1) * LINES_A_FILE
     response = HttpResponse(_csv(postings.order_by("id")[first : first + LINES_A_FILE]), content_type=CSV)
     name = "ledger.csv" if parts == 1 else f"ledger-{part}-of-{parts}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -186,8 +188,7 @@ def _csv(postings: QuerySet[Posting]) -> str:
                 row.cause,
                 row.change if is_cash else "",
                 row.total if is_cash else "",
-                # The exchange chooses a stock's name: no spreadsheet must run it as a formula.
-                f"'{row.ticker}" if row.ticker[:1] in {"=", "+", "-", "@"} else row.ticker,
+                as_text(row.ticker),  # the exchange chooses a stock's name
                 "" if is_cash else int(row.change),
                 "" if is_cash else int(row.total),
                 "" if row.price is None else row.price,
@@ -226,9 +227,7 @@ def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
 
 def _statement(request: HttpRequest, year: int, month: int) -> Statement:
     try:
-        part = request.GET.get("part", "1")
-        number = int(part) if part.isascii() and part.isdecimal() and len(part) < 6 else 0
-        return statement_of(current_customer_id(request), Month(year, month), number)
+        return statement_of(current_customer_id(request), Month(year, month), part_asked(request))
     except NoStatement:
         raise Http404 from None
 

@@ -23,6 +23,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from accounts import tokens
+from accounts.closing import is_closed
 from accounts.models import (
     Adjustment,
     Customer,
@@ -55,15 +56,16 @@ def parts_of(customer_id: int) -> int:
     return max(1, -(-rows // ROWS_A_PART))
 
 
-def part_of(customer_id: int, part: int) -> bytes:
+def part_of(customer_id: int, part: int, parts: int) -> bytes:
     """Return a part of everything we keep about a customer, as JSON: ROWS_A_PART rows of each section.
 
     Args:
         part: From 1.
+        parts: How many there are, as `parts_of` counted them.
     """
     first = (part - 1) * ROWS_A_PART
     found = {name: list(rows[first : first + ROWS_A_PART]) for name, rows in _sections(customer_id).items()}
-    whole = {"part": part, "parts": parts_of(customer_id)} | found
+    whole = {"part": part, "parts": parts} | found
     return json.dumps(whole, cls=DjangoJSONEncoder, indent=1).encode()
 
 
@@ -76,7 +78,7 @@ def erase_personal_data(customer_id: int) -> None:
         AccountStillOpen: The account has not been closed.
     """
     with transaction.atomic(durable=True):
-        if not Customer.objects.filter(pk=customer_id, closed_at__isnull=False).exists():
+        if not is_closed(customer_id):
             raise AccountStillOpen
         for module in _modules():
             module.erase(customer_id)

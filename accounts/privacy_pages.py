@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts import personal_data, queries
 from accounts.closing import AccountNotEmpty, close_account
 from web.current_customer import current_customer, current_customer_id
+from web.parts import part_asked
 
 
 @login_required
@@ -26,12 +27,10 @@ def data(request: HttpRequest) -> HttpResponse:
 def download(request: HttpRequest) -> HttpResponse:
     """Answer with one part of what we keep about the customer, as JSON."""
     customer_id = current_customer_id(request)
-    part = request.GET.get("part", "1")
-    if not (part.isascii() and part.isdecimal() and len(part) < 6):
+    part, parts = part_asked(request), personal_data.parts_of(customer_id)
+    if not 1 <= part <= parts:
         raise Http404
-    if not 1 <= int(part) <= (parts := personal_data.parts_of(customer_id)):
-        raise Http404
-    response = HttpResponse(personal_data.part_of(customer_id, int(part)), content_type="application/json")
+    response = HttpResponse(personal_data.part_of(customer_id, part, parts), content_type="application/json")
     name = "my-data.json" if parts == 1 else f"my-data-{part}-of-{parts}.json"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -9,6 +9,8 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils import timezone
 
+from web.spreadsheets import as_text
+
 ROWS_MAX = 50_000  # of one file: a request is bounded, whatever it asks for
 
 Column = tuple[str, Callable[[Any], Any]]
@@ -40,5 +42,4 @@ def cell(value: Any) -> str:
         return ""
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+    return as_text(value) if isinstance(value, str) else str(value)
