@@ -56,6 +56,18 @@ def _rate(label: str, help_text: str) -> forms.DecimalField:
     )
 
 
+def _amount(label: str, help_text: str = "", least: str = "0.0001") -> forms.DecimalField:
+    return forms.DecimalField(
+        required=False,
+        label=label,
+        help_text=help_text,
+        max_digits=19,
+        decimal_places=4,
+        min_value=Decimal(least),
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+
 class ReasonForm(Form):
     """Asks for the reason."""
 
@@ -126,29 +138,14 @@ class CorporateActionForm(ReasonForm):
     ticker = forms.CharField(max_length=12, label="Stock", widget=UnfoldAdminTextInputWidget)
     ex_date = forms.DateField(label="Ex-date", widget=UnfoldAdminTextInputWidget, help_text="As 2026-12-24.")
     pay_date = forms.DateField(required=False, widget=UnfoldAdminTextInputWidget, help_text="Of a dividend.")
-    amount_per_share = forms.DecimalField(
-        required=False,
-        max_digits=19,
-        decimal_places=4,
-        min_value=Decimal("0.0001"),
-        label="Dividend per share, USD",
-        widget=UnfoldAdminTextInputWidget,
-    )
+    amount_per_share = _amount("Dividend per share, USD")
     numerator = forms.IntegerField(
         required=False, min_value=1, max_value=100_000, label="New shares", widget=UnfoldAdminTextInputWidget
     )
     denominator = forms.IntegerField(
         required=False, min_value=1, max_value=100_000, label="For old shares", widget=UnfoldAdminTextInputWidget
     )
-    reference_price = forms.DecimalField(
-        required=False,
-        max_digits=19,
-        decimal_places=4,
-        min_value=Decimal("0.0001"),
-        label="Price of a share after the split, USD",
-        widget=UnfoldAdminTextInputWidget,
-        help_text="At which fractions are paid for.",
-    )
+    reference_price = _amount("Price of a share after the split, USD", "At which fractions are paid for.")
     field_order = (
         *("kind", "ticker", "ex_date", "pay_date", "amount_per_share"),
         *("numerator", "denominator", "reference_price", "reason"),
@@ -189,14 +186,7 @@ class FeeRateForm(Form):
     )
     per_usd = _rate("USD per USD of the amount", "27.80 USD per million is 0.0000278.")
     per_share = _rate("USD per share", "As 0.000166.")
-    maximum = forms.DecimalField(
-        required=False,
-        label="Maximum per trade, USD",
-        max_digits=19,
-        decimal_places=4,
-        min_value=Decimal("0.01"),
-        widget=UnfoldAdminTextInputWidget,
-    )
+    maximum = _amount("Maximum per trade, USD", least="0.01")
     reason = _reason("Source", "The notice that says so. Customers see it.")
 
     def clean(self) -> dict[str, Any]:
@@ -215,15 +205,7 @@ class EndTradeForm(ReasonForm):
     status = forms.ChoiceField(
         choices=[("FILLED", "Filled"), ("REJECTED", "Rejected")], label="How it ended", widget=UnfoldAdminSelectWidget
     )
-    price = forms.DecimalField(
-        required=False,
-        max_digits=19,
-        decimal_places=4,
-        min_value=Decimal("0.0001"),
-        label="Price per share, USD",
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Only if it was filled.",
-    )
+    price = _amount("Price per share, USD", "Only if it was filled.")
     field_order = ("status", "price", "reason")
 
 
@@ -286,15 +268,7 @@ class OrderLimitForm(ReasonForm):
         widget=UnfoldAdminTextInputWidget,
         help_text="Leave empty for all customers.",
     )
-    value = forms.DecimalField(
-        required=False,
-        label="Maximum",
-        min_value=Decimal("0.0001"),
-        max_digits=19,
-        decimal_places=4,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Leave empty to remove the limit.",
-    )
+    value = _amount("Maximum", "Leave empty to remove the limit.")
     field_order = ("kind", "customer", "value", "reason")
 
     def clean_customer(self) -> Customer | None:
