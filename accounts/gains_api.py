@@ -102,7 +102,7 @@ class GainsView(CustomerView):
         tags=["account"],
     )
     def get(self, request: Request) -> Response | HttpResponse:
-        """What your sales of a year gained or lost, newest first, with totals by term."""
+        """List the gains and losses of a year's sales, newest first, with totals by term."""
         query = GainQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked = query.validated_data

@@ -28,7 +28,7 @@ def _year(request: HttpRequest) -> int:
 @signed_in
 @require_GET
 def gains_page(request: HttpRequest) -> HttpResponse:
-    """What was gained in a year, and which lots are open."""
+    """Show the gains of a year and the open lots."""
     customer_id, year = current_customer_id(request), _year(request)
     sold = gains.gains_of(customer_id, year)
     totals = gains.totals_of(sold)

@@ -182,7 +182,7 @@ class Account:
     ) -> None:
         """Post shares in (change > 0), each at a cost of `price`, or out (change < 0), at the average cost.
 
-        What comes in opens a lot, what goes out closes lots.
+        Shares that come in open a lot; shares that go out close lots.
 
         Args:
             dates: When they were traded and when they settle; both today if missing.

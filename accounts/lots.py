@@ -122,7 +122,7 @@ ORDER: dict[str, Callable[[OpenLot], Any]] = {
 
 @dataclass(slots=True)
 class LotChanges:
-    """What a set of movements changes: lots that are new or have changed, and the pieces that were closed.
+    """The changes that a set of movements makes: new and changed lots, and the pieces that were closed.
 
     `short` has the pairs whose lots did not have as many shares as went out.
     """

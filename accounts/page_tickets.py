@@ -22,7 +22,7 @@ SALT = "page stream"
 
 @dataclass(frozen=True, slots=True)
 class PageGrant:
-    """What a ticket allows: to follow what happens in this customer's account, while the session with this id lasts."""
+    """Permission to follow the events of a customer's account for as long as the session with this id lasts."""
 
     id: int
     customer_id: int

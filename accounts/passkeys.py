@@ -1,6 +1,6 @@
 """Passkeys: forms that refuse whatever is not a credential.
 
-What a browser posts is parsed by fido2, which raises a different error for each way in which it can be nonsense.
+fido2 parses what a browser posts, and raises a different error for each kind of malformed credential.
 django-allauth expects a few of them; the rest would be server errors.
 """
 

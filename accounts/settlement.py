@@ -1,7 +1,7 @@
 """Settlement: how much of a customer's cash has settled, and from when the rest has.
 
-What a sale brings can be spent at once and withdrawn once it has settled. Whether it has is a question about dates:
-nothing runs at night to make it true. The dates are Eastern, and come from whoever posts.
+The proceeds of a sale can be spent at once, and withdrawn once they have settled. Whether they have settled depends on
+the date alone: no job runs at night to settle them. The dates are Eastern, and come from whoever posts.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ class Dates(NamedTuple):
 
 
 class Unsettled(NamedTuple):
-    """What sales have brought, net of their fees (USD), that settles on a day."""
+    """Proceeds of sales, net of fees (USD), that settle on one day."""
 
     settles_on: date
     amount: Decimal
@@ -50,7 +50,7 @@ class Cash:
 
     @property
     def available(self) -> Decimal:
-        """What can be spent."""
+        """Cash that can be spent."""
         return self.amount - self.held
 
     @property

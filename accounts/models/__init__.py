@@ -1,4 +1,4 @@
-"""Who the customers are, what they hold, and the books.
+"""The tables of customers, their holdings, and the books.
 
 The database enforces what these docstrings promise: constraints keep every figure at or above zero, and
 triggers keep a posting as it was written.

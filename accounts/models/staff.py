@@ -1,4 +1,4 @@
-"""What staff do to an account: adjustments and freezes."""
+"""Adjustments and freezes, which staff make to an account."""
 
 import pgtrigger
 from django.db import models
@@ -79,7 +79,7 @@ class Adjustment(models.Model):
 
     @property
     def summary(self) -> str:
-        """What it moves: +12.5000 USD, -3 AAPL, +5 AAPL at 187.2500 USD."""
+        """The movement in words: +12.5000 USD, -3 AAPL, +5 AAPL at 187.2500 USD."""
         if self.ticker == CASH:
             return f"{self.change:+,.4f} USD"
         at = "" if self.price is None else f" at {self.price:,.4f} USD"
