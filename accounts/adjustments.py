@@ -6,14 +6,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts.ledger import (
-    LARGEST_POSITION,
-    BalanceTooLarge,
-    InsufficientFunds,
-    InsufficientShares,
-    PositionTooLarge,
-    open_books,
-)
+from accounts.account import LARGEST_POSITION, BalanceTooLarge, InsufficientFunds, InsufficientShares, PositionTooLarge
+from accounts.ledger import open_books
 from accounts.models import CASH, Adjustment, Customer, Posting
 
 __all__ = [

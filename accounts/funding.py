@@ -5,9 +5,10 @@ from decimal import Decimal
 from django.db import IntegrityError, transaction
 
 from accounts import notices
+from accounts.account import Account, BalanceTooLarge, InsufficientFunds
 from accounts.closing import is_closed
 from accounts.freezes import WithdrawalsFrozen, is_frozen
-from accounts.ledger import Account, BalanceTooLarge, InsufficientFunds, open_books
+from accounts.ledger import open_books
 from accounts.models import Posting, Transfer
 from accounts.settlement import UnsettledFunds
 from web.templatetags.figures import usd

@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import queries as accounts
-from accounts.ledger import money
 from accounts.models import Token
+from accounts.money import money
 from accounts.settlement import cash_of
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca

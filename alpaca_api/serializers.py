@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from accounts.ledger import money
 from accounts.models import CASH, Customer, Position, Posting
+from accounts.money import money
 from accounts.settlement import Cash
 from alpaca_api.day import Day
 from exchange.models import Stock

@@ -8,7 +8,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.customers import create_customer
-from accounts.ledger import part_of_cost
+from accounts.lots import part_of_cost
 from accounts.models import CASH, Balance, Customer
 from accounts.watchlists import watch
 from exchange import gateway

@@ -16,7 +16,6 @@ APPS = ("web", "accounts", "exchange", "trades", "feed", "webhooks", "alpaca_api
 AROUND = ("local", "chaos", "benchmarks", "cluster")  # what runs, breaks and measures the brokerage from outside
 FUNCTION_LINES_MAX = 50
 FILE_LINES_MAX = 420
-LONGER = {"accounts/ledger.py": 460}  # the books stand together
 SCREEN_LINES = 60
 CORE_SCREENS_MAX = 10
 VAGUE = {"utils", "util", "helpers", "helper", "common", "core", "services", "signals", "exceptions", "misc"}
@@ -188,7 +187,7 @@ def test_rows_come_from_factories(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [*OURS, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_has_one_subject(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= LONGER.get(str(path.relative_to(ROOT)), FILE_LINES_MAX)
+    assert len(path.read_text().splitlines()) <= FILE_LINES_MAX
 
 
 @every_module

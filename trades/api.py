@@ -10,8 +10,8 @@ from rest_framework.response import Response
 
 from accounts import queries as accounts
 from accounts.api import IDEMPOTENCY_KEY
-from accounts.ledger import money
 from accounts.models import Position, Token
+from accounts.money import money
 from exchange import gateway, market, prices
 from exchange.messages import Unknown, storable
 from trades.cancel import NoSuchTrade, cancel_trade

@@ -17,8 +17,9 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts.ledger import money, open_books
+from accounts.ledger import open_books
 from accounts.models import Posting
+from accounts.money import money
 from exchange import calendar, exchange_time, gateway
 from exchange.messages import Malformed, parse_amount, storable
 from exchange.models import Stock

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from django.db import connection
 
-from accounts.ledger import money
 from accounts.models import CASH
+from accounts.money import money
 
 Held = dict[str, Decimal]  # cash under CASH, USD; shares under their tickers
 Courses = Callable[[str], Sequence[Decimal | None]]

@@ -8,7 +8,7 @@ from decimal import Decimal
 from django.conf import settings
 
 from accounts import queries as accounts
-from accounts.ledger import money
+from accounts.money import money
 from exchange import prices
 from trades.fees import fees_of
 from trades.models import FINAL, Trade, Type

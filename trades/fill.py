@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from django.utils import timezone
 
-from accounts.ledger import Account
+from accounts.account import Account
 from accounts.models import LotMethod
 from accounts.settlement import Dates
 from exchange import calendar

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from django.conf import settings
 
-from accounts.ledger import Account
+from accounts.account import Account
 from exchange.prices import LastPrices
 from trades.models import Trade, Type
 

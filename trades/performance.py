@@ -8,8 +8,8 @@ from decimal import Decimal
 from django.db import connection
 from django.utils import timezone
 
-from accounts.ledger import money
 from accounts.models import CASH
+from accounts.money import money
 from exchange import price_history, prices
 from exchange.prices import Quote
 from trades import charts, equity

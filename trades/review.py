@@ -12,8 +12,9 @@ import structlog
 from django.db import transaction
 from django.db.models.functions import Now
 
-from accounts.ledger import money, open_books
+from accounts.ledger import open_books
 from accounts.models import Customer
+from accounts.money import money
 from trades.execute import rejection
 from trades.models import NEEDS_REVIEW, Outcome, Reason, Report, StaffReport, Status, Trade
 from trades.report import insert_reports

@@ -10,7 +10,8 @@ import json
 import structlog
 from django.db import transaction
 
-from accounts.ledger import Account, AccountFull, Books, open_books
+from accounts.account import Account, AccountFull
+from accounts.ledger import Books, open_books
 from exchange.messages import Malformed, storable
 from exchange.messages import Report as Word
 from exchange.prices import LastPrices

@@ -9,7 +9,8 @@ from collections.abc import Collection
 import structlog
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
-from accounts.ledger import Books, InsufficientFunds, InsufficientShares, open_books
+from accounts.account import InsufficientFunds, InsufficientShares
+from accounts.ledger import Books, open_books
 from trades import asking, queries, transitions
 from trades.controls import rules
 from trades.execute import execute

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from accounts.account import InsufficientShares
 from accounts.adjustments import (
     DecidedAlready,
     OwnAdjustment,
@@ -10,7 +11,6 @@ from accounts.adjustments import (
     decide_on_adjustment,
 )
 from accounts.funding import BalanceTooLarge, InsufficientFunds
-from accounts.ledger import InsufficientShares
 from accounts.models import Adjustment
 from office.actions.action import Action, ActionContext, ActionRefused
 from office.actions.forms import AdjustmentForm, ReasonForm

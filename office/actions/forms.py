@@ -8,8 +8,8 @@ from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.adjustments import LARGEST_POSITION
-from accounts.ledger import LARGEST_AMOUNT
 from accounts.models import CASH, Adjustment, Customer
+from accounts.money import LARGEST_AMOUNT
 from exchange import calendar
 from exchange.messages import storable
 from exchange.models import Stock

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test import Client
 
 from accounts import tokens
+from accounts.account import InsufficientShares
 from accounts.adjustments import (
     LARGEST_POSITION,
     DecidedAlready,
@@ -18,7 +19,6 @@ from accounts.adjustments import (
 )
 from accounts.audit import BOOKS, examine
 from accounts.customers import create_customer
-from accounts.ledger import InsufficientShares
 from accounts.models import Adjustment, Balance, Customer, Position, Posting
 from tests.people import claim, open_account, receive_shares
 from trades.audit import audit_books

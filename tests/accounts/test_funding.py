@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from accounts.funding import BalanceTooLarge, InsufficientFunds, TransferKeyReused, deposit, withdraw
-from accounts.ledger import LARGEST_AMOUNT
 from accounts.models import Balance, Customer, Posting, Transfer
+from accounts.money import LARGEST_AMOUNT
 from tests.people import claim
 from trades.place import place_trade
 

@@ -11,19 +11,11 @@ from django.db.models import Sum
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.ledger import (
-    LARGEST_AMOUNT,
-    LARGEST_POSITION,
-    Account,
-    InsufficientFunds,
-    InsufficientShares,
-    PositionTooLarge,
-    Shares,
-    money,
-    open_books,
-    part_of_cost,
-)
+from accounts.account import LARGEST_POSITION, Account, InsufficientFunds, InsufficientShares, PositionTooLarge, Shares
+from accounts.ledger import open_books
+from accounts.lots import part_of_cost
 from accounts.models import CASH, Balance, Customer, Position, Posting
+from accounts.money import LARGEST_AMOUNT, money
 from tests.people import open_account
 
 CAUSE = UUID("0193a9a0-0000-7000-8000-000000000000")

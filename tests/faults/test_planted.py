@@ -14,6 +14,7 @@ import pytest
 from django.db import connection, connections, transaction
 
 from accounts import funding, ledger
+from accounts.account import Account
 from accounts.models import Balance
 from tests.conftest import StandInExchange
 from tests.faults.life import Case, judge, prepared, sweep_until_final, turn_that_claims
@@ -62,7 +63,7 @@ def without_index(name: str) -> Iterator[None]:
 def unlocked(customer_ids: Any) -> ledger.Books:
     """`open_books`, as somebody who forgets the lock would write it."""
     rows = Balance.objects.filter(customer_id__in=customer_ids)
-    return ledger.Books(ledger.Account(row.customer_id, row.amount, row.held) for row in rows)
+    return ledger.Books(Account(row.customer_id, row.amount, row.held) for row in rows)
 
 
 def test_no_lock(willing: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:

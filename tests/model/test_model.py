@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from accounts.account import Account, InsufficientFunds
 from accounts.funding import deposit, withdraw
-from accounts.ledger import Account, InsufficientFunds
 from accounts.models import Balance, Position, Posting
 from accounts.models import Customer as Person
 from tests.conftest import StandInExchange

@@ -10,10 +10,10 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 
 from accounts import tokens
+from accounts.account import InsufficientFunds
 from accounts.adjustments import decide_on_adjustment
 from accounts.freezes import WithdrawalsFrozen, is_frozen
 from accounts.funding import deposit, withdraw
-from accounts.ledger import InsufficientFunds
 from accounts.models import Adjustment, Balance, Customer, Limits, Position, Posting
 from office import cases
 from office.actions import ACTIONS

@@ -12,7 +12,8 @@ from django.db import connection
 from django.db.utils import IntegrityError
 
 from accounts import ledger
-from accounts.ledger import Account, Books
+from accounts.account import Account
+from accounts.ledger import Books
 from accounts.models import Balance, Customer, Posting
 from tests.conftest import StandInExchange
 from tests.people import claim, rung, say, word

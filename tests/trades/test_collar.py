@@ -9,8 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from accounts.account import InsufficientFunds
 from accounts.funding import withdraw
-from accounts.ledger import InsufficientFunds
 from accounts.models import Balance, Customer
 from exchange import prices
 from exchange.prices import KEY, Quote

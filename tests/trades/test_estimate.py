@@ -5,8 +5,8 @@ from decimal import Decimal
 import pytest
 
 from accounts.funding import withdraw
-from accounts.ledger import money
 from accounts.models import Customer
+from accounts.money import money
 from exchange import prices
 from tests.conftest import StandInExchange
 from tests.people import claim

@@ -7,8 +7,8 @@ import pytest
 from django.db import IntegrityError, connection
 
 from accounts.funding import withdraw
-from accounts.ledger import LARGEST_AMOUNT
 from accounts.models import Balance, Customer
+from accounts.money import LARGEST_AMOUNT
 from tests.conftest import StandInExchange
 from tests.factories import CustomerFactory
 from tests.people import claim, say, word

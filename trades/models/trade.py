@@ -10,8 +10,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
-from accounts.ledger import money
 from accounts.models import MONEY, LotMethod
+from accounts.money import money
 from exchange import calendar
 
 

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts import tokens
 from accounts.customers import EmailTaken, create_customer
 from accounts.funding import deposit
-from accounts.ledger import LARGEST_AMOUNT, money
+from accounts.money import LARGEST_AMOUNT, money
 
 
 class Command(BaseCommand):

@@ -1,0 +1,289 @@
+"""One customer's cash and shares in memory: what may be moved, held and released, and what is posted for it.
+
+`accounts.ledger` locks and reads accounts, and writes what has changed.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from accounts.lots import Disposal, Opening, Split, part_of_cost
+from accounts.models import CASH, LotMethod, Posting
+from accounts.money import LARGEST_AMOUNT
+from accounts.settlement import Cash, Dates, unsettled_sales_of
+from web.timezones import eastern_today
+
+LARGEST_POSITION = 10**12  # shares; more than any company has
+
+
+class InsufficientFunds(Exception):
+    """The amount is more than the cash that is available."""
+
+
+class InsufficientShares(Exception):
+    """The quantity is more than the shares that are available."""
+
+
+class AccountFull(Exception):
+    """The account can't hold what would be posted to it now."""
+
+
+class BalanceTooLarge(AccountFull):
+    """The account would hold more cash than an account can."""
+
+
+class PositionTooLarge(AccountFull):
+    """The account would hold more shares, or shares of a higher cost, than an account can."""
+
+
+@dataclass(slots=True)
+class Shares:
+    """A customer's shares of one stock, and their total cost in USD."""
+
+    quantity: int = 0
+    held: int = 0
+    cost: Decimal = Decimal(0)
+
+    @property
+    def available(self) -> int:
+        return self.quantity - self.held
+
+
+@dataclass(slots=True)
+class NewPosting:
+    """A posting that is still to be written."""
+
+    customer_id: int
+    ticker: str
+    kind: str
+    cause: UUID
+    change: Decimal
+    total: Decimal
+    price: Decimal | None
+    settles_on: date
+
+
+@dataclass(slots=True)
+class Account:
+    """One customer's cash and shares, locked. Its methods change memory only; `Books.write` makes them durable."""
+
+    customer_id: int
+    amount: Decimal
+    held: Decimal
+    shares: dict[str, Shares] = field(default_factory=dict)
+    postings: list[NewPosting] = field(default_factory=list)
+    lot_method: str = LotMethod.FIFO
+    movements: list[Opening | Disposal] = field(default_factory=list)
+    cash_changed: bool = False
+    tickers_changed: set[str] = field(default_factory=set)
+
+    @property
+    def available(self) -> Decimal:
+        return self.amount - self.held
+
+    def cash_now(self) -> Cash:
+        """Return the cash as it is now, settled and not. One statement for each call."""
+        sales = unsettled_sales_of([self.customer_id], eastern_today())
+        return Cash(self.amount, self.held, sales.get(self.customer_id, []))
+
+    def shares_of(self, ticker: str) -> Shares:
+        return self.shares.setdefault(ticker, Shares())
+
+    def hold_cash(self, amount: Decimal) -> None:
+        """Set cash aside for a trade.
+
+        Raises:
+            InsufficientFunds: Not 0 < amount <= available.
+        """
+        if not 0 < amount <= self.available:
+            raise InsufficientFunds
+        self.held += amount
+        self.cash_changed = True
+
+    def release_cash(self, amount: Decimal) -> None:
+        """Undo `hold_cash`."""
+        self.held -= amount
+        self.cash_changed = True
+
+    def hold_shares(self, ticker: str, quantity: int) -> None:
+        """Set shares aside for a trade.
+
+        Raises:
+            InsufficientShares: Not 0 < quantity <= available.
+        """
+        shares = self.shares_of(ticker)
+        if not 0 < quantity <= shares.available:
+            raise InsufficientShares
+        shares.held += quantity
+        self.tickers_changed.add(ticker)
+
+    def release_shares(self, ticker: str, quantity: int) -> None:
+        """Undo `hold_shares`."""
+        self.shares_of(ticker).held -= quantity
+        self.tickers_changed.add(ticker)
+
+    def move_cash(
+        self,
+        kind: str,
+        cause: UUID,
+        change: Decimal,
+        price: Decimal | None = None,
+        settles_on: date | None = None,
+    ) -> None:
+        """Post cash in (change > 0) or out (change < 0), USD. It settles today if no date is given.
+
+        Raises:
+            InsufficientFunds: More would go out than is available.
+            BalanceTooLarge: The account would hold more than it can.
+        """
+        if -change > self.available:
+            raise InsufficientFunds
+        if self.amount + change > LARGEST_AMOUNT:
+            raise BalanceTooLarge
+        self.amount += change
+        self.cash_changed = True
+        self.postings.append(
+            NewPosting(self.customer_id, CASH, kind, cause, change, self.amount, price, settles_on or eastern_today())
+        )
+
+    def move_shares(
+        self,
+        ticker: str,
+        kind: str,
+        cause: UUID,
+        change: int,
+        price: Decimal | None,
+        dates: Dates | None = None,
+        value: Decimal | None = None,
+        method: str = LotMethod.FIFO,
+    ) -> None:
+        """Post shares in (change > 0), each at a cost of `price`, or out (change < 0), at the average cost.
+
+        Shares that come in open a lot; shares that go out close lots.
+
+        Args:
+            dates: When they were traded and when they settle; both today if missing.
+            value: What they cost with fees, or brought net of fees, USD. If missing, they cost their price, or were not
+                sold.
+            method: The LotMethod by which lots are closed.
+
+        Raises:
+            InsufficientShares: More would go out than is available.
+            PositionTooLarge: The account would hold more than it can.
+        """
+        quantity, cost = self._position_after(ticker, change, price)
+        dates = dates or Dates(eastern_today(), eastern_today())
+        shares = self.shares_of(ticker)
+        shares.quantity, shares.cost = quantity, cost
+        self.tickers_changed.add(ticker)
+        of = (self.customer_id, ticker, cause, dates.traded_on, abs(change))
+        self.movements.append(
+            Opening(*of, (price or Decimal(0)) * change if value is None else value)
+            if change > 0
+            else Disposal(*of, value, method)
+        )
+        self.postings.append(
+            NewPosting(
+                self.customer_id,
+                ticker,
+                kind,
+                cause,
+                Decimal(change),
+                Decimal(quantity),
+                price,
+                dates.settles_on,
+            )
+        )
+
+    def split_shares(self, ticker: str, cause: UUID, quantity: int) -> None:
+        """Post that a split has made the position `quantity` shares. Their total cost stays, and lots keep their dates.
+
+        The posting's price is 0, which says that the cost stays; none where no whole share is left.
+
+        Raises:
+            PositionTooLarge: The account would hold more than it can.
+        """
+        shares = self.shares_of(ticker)
+        before, today = shares.quantity, eastern_today()
+        if quantity == before:
+            return
+        if quantity > LARGEST_POSITION:
+            raise PositionTooLarge
+        shares.quantity = quantity
+        shares.cost = shares.cost if quantity else Decimal(0)
+        self.tickers_changed.add(ticker)
+        self.movements.append(Split(self.customer_id, ticker, cause, today, before, None, after=quantity))
+        change, total = Decimal(quantity - before), Decimal(quantity)
+        price = Decimal(0) if quantity else None
+        self.postings.append(
+            NewPosting(self.customer_id, ticker, Posting.Kind.SPLIT, cause, change, total, price, today)
+        )
+
+    def _position_after(self, ticker: str, change: int, price: Decimal | None) -> tuple[int, Decimal]:
+        """Return the quantity and the cost that a change would leave. Raises what `move_shares` raises."""
+        shares = self.shares.get(ticker) or Shares()
+        if -change > shares.available:
+            raise InsufficientShares
+        quantity = shares.quantity + change
+        if change > 0:
+            cost = shares.cost + (price or 0) * change
+        else:
+            cost = part_of_cost(shares.cost, quantity, shares.quantity)
+        if quantity > LARGEST_POSITION or cost > LARGEST_AMOUNT:
+            raise PositionTooLarge
+        return quantity, cost
+
+    def buy(
+        self,
+        cause: UUID,
+        ticker: str,
+        quantity: int,
+        price: Decimal,
+        amount: Decimal,
+        dates: Dates | None = None,
+        fee: Decimal = Decimal(0),
+    ) -> None:
+        """Post cash out and shares in; nothing changes if it raises. Without dates it settles today.
+
+        Raises:
+            InsufficientFunds: The amount and the fee are more than what is available.
+            PositionTooLarge: The account would hold more than it can.
+        """
+        if amount + fee > self.available:
+            raise InsufficientFunds
+        self._position_after(ticker, quantity, price)
+        dates = dates or Dates(eastern_today(), eastern_today())
+        self.move_cash(Posting.Kind.BUY, cause, -amount, price, dates.settles_on)
+        self.move_shares(ticker, Posting.Kind.BUY, cause, quantity, price, dates, amount + fee)
+        self._charge(cause, fee, dates)
+
+    def sell(
+        self,
+        cause: UUID,
+        ticker: str,
+        quantity: int,
+        price: Decimal,
+        amount: Decimal,
+        dates: Dates | None = None,
+        fee: Decimal = Decimal(0),
+        method: str = LotMethod.FIFO,
+    ) -> None:
+        """Post shares out and cash in; nothing changes if it raises. The remaining shares keep their average price.
+
+        Without dates it settles today. The fee is at most the amount.
+
+        Raises:
+            InsufficientShares: The quantity is more than the shares that are available.
+            BalanceTooLarge: The account would hold more cash than an account can.
+        """
+        if self.amount + amount > LARGEST_AMOUNT:
+            raise BalanceTooLarge
+        dates = dates or Dates(eastern_today(), eastern_today())
+        self.move_shares(ticker, Posting.Kind.SELL, cause, -quantity, price, dates, amount - fee, method)
+        self.move_cash(Posting.Kind.SELL, cause, amount, price, dates.settles_on)
+        self._charge(cause, fee, dates)
+
+    def _charge(self, cause: UUID, fee: Decimal, dates: Dates) -> None:
+        if fee:
+            self.move_cash(Posting.Kind.FEE, cause, -fee, None, dates.settles_on)
