@@ -23,7 +23,7 @@ from trades.models import Status, Trade
 
 PAGE = 1000
 IN_FLIGHT_SECONDS = 60  # how long our trade may be IN PROGRESS after the exchange has ended it
-FINDINGS_MAX = 500  # of each comparison
+FINDINGS_MAX = 500  # of each comparison; those without an open exception come first, the newest of them before others
 STATEMENT_SECONDS_MAX = 600
 
 log = structlog.get_logger()
@@ -204,17 +204,23 @@ DIFFER = """
        OR (r.status = 'ACCEPTED' AND t.status <> 'IN PROGRESS')
        OR (r.status IN ('FILLED', 'REJECTED') AND t.status NOT IN ('FILLED', 'REJECTED')
            AND coalesce(t.claimed_at, t.placed_at) < now() - make_interval(secs => %s))
-    ORDER BY t.id LIMIT %s
+    ORDER BY EXISTS (SELECT FROM office_case AS c WHERE c.kind = 'differs' AND c.key = 'trade ' || t.id
+                     AND c.closed_at IS NULL), t.id DESC
+    LIMIT %s
 """
 UNKNOWN_THERE = """
     SELECT t.id, t.customer_id, t.status FROM trades_trade AS t
     WHERE t.status = 'FILLED' AND NOT EXISTS (SELECT FROM exchange_record AS r WHERE r.trade_id = t.id)
-    ORDER BY t.id LIMIT %s
+    ORDER BY EXISTS (SELECT FROM office_case AS c WHERE c.kind = 'unknown_there' AND c.key = 'trade ' || t.id
+                     AND c.closed_at IS NULL), t.id DESC
+    LIMIT %s
 """
 UNKNOWN_HERE = """
     SELECT r.trade_id, r.status, r.type, r.quantity, r.ticker FROM exchange_record AS r
     WHERE NOT EXISTS (SELECT FROM trades_trade AS t WHERE t.id = r.trade_id)
-    ORDER BY r.trade_id LIMIT %s
+    ORDER BY EXISTS (SELECT FROM office_case AS c WHERE c.kind = 'unknown_here' AND c.key = 'trade ' || r.trade_id
+                     AND c.closed_at IS NULL), r.trade_id DESC
+    LIMIT %s
 """
 # The postings of a trade are written in one transaction, so either all are here or none. What settled after the record
 # was read is left out: only postings whose fill is in the record count, and fills whose trade has settled.
