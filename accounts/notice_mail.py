@@ -6,7 +6,7 @@ from itertools import groupby
 import structlog
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 
@@ -32,6 +32,12 @@ def send_notices() -> int:
         if len(waiting) < NOTICES_A_ROUND_MAX:
             break
     return sent
+
+
+def bring_forward() -> None:
+    """Make due the notices that wait for longer than any pause lasts, because the clock has gone back. Idempotent."""
+    with connection.cursor() as cursor:
+        cursor.execute(TOO_FAR_AHEAD, [TRY_AGAIN_SECONDS])
 
 
 def _next() -> list[int]:
@@ -83,4 +89,9 @@ def _send(customer: Customer, notices: list[Notice]) -> bool:
 WAITING = """
     SELECT * FROM accounts_notice WHERE id = ANY (%s) AND sent_at IS NULL ORDER BY customer_id, kind, id
     FOR UPDATE SKIP LOCKED
+"""
+# After n tries a notice waits for half as long.
+TOO_FAR_AHEAD = """
+    UPDATE accounts_notice SET due_at = statement_timestamp()
+    WHERE sent_at IS NULL AND due_at > statement_timestamp() + make_interval(secs => %s * 2 ^ tries)
 """

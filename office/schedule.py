@@ -10,6 +10,7 @@ import structlog
 from django.db import connection
 from django.db.models.functions import Now
 
+from accounts import notice_mail
 from exchange.messages import Unknown
 from office import cases, daily_report
 from office.cases import Finding, Kind
@@ -17,9 +18,10 @@ from office.models import Job, Proof
 from office.reconcile import reconcile
 from office.retention import delete_old
 from trades.audit import audit_books
+from webhooks import delivery
 
-PROVE, RECONCILE, FORGET, REPORT = "prove", "reconcile", "forget", "report"
-EVERY_SECONDS = {PROVE: 3600, RECONCILE: 24 * 3600, FORGET: 3600, REPORT: 600}
+PROVE, RECONCILE, FORGET, REPORT, BRING_FORWARD = "prove", "reconcile", "forget", "report", "bring_forward"
+EVERY_SECONDS = {BRING_FORWARD: 30, PROVE: 3600, RECONCILE: 24 * 3600, FORGET: 3600, REPORT: 600}
 RETRY_SECONDS = 300  # after a failure
 VIOLATIONS_KEPT_MAX = 100
 
@@ -46,7 +48,7 @@ def run_jobs() -> None:
             cursor.execute(
                 "INSERT INTO office_job (name, asked_by, failure) VALUES (%s, '', '') ON CONFLICT DO NOTHING", [job]
             )
-            cursor.execute(START, [every_seconds, job])
+            cursor.execute(START, {"every": every_seconds, "job": job})
             started = cursor.fetchone()
         if started is None:
             continue
@@ -102,16 +104,29 @@ def _send_report(asked_by: str) -> None:
     daily_report.send_due()
 
 
+def _bring_forward(asked_by: str) -> None:
+    """Wake what a clock that went back, as after a failover, has put to sleep."""
+    delivery.bring_forward()
+    notice_mail.bring_forward()
+
+
 WORK: dict[str, Callable[[str], object]] = {
     PROVE: prove,
     RECONCILE: reconcile,
     FORGET: _delete_old,
     REPORT: _send_report,
+    BRING_FORWARD: _bring_forward,
 }
+# A job that is due further ahead than one interval was given its time by a clock that has gone back since.
 START = """
     UPDATE office_job AS d
-    SET due_at = now() + make_interval(secs => %s), began_at = now(), ended_at = NULL, asked_by = '', failure = ''
-    FROM (SELECT name, asked_by FROM office_job WHERE name = %s AND due_at <= now() FOR UPDATE SKIP LOCKED) AS was
+    SET due_at = now() + make_interval(secs => %(every)s), began_at = now(), ended_at = NULL, asked_by = '',
+        failure = ''
+    FROM (
+        SELECT name, asked_by FROM office_job
+        WHERE name = %(job)s AND (due_at <= now() OR due_at > now() + make_interval(secs => %(every)s + 5))
+        FOR UPDATE SKIP LOCKED
+    ) AS was
     WHERE d.name = was.name RETURNING was.asked_by
 """
 FINISH = """

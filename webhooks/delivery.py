@@ -101,6 +101,15 @@ def deliver() -> int:
     return _deliverer.work()
 
 
+def bring_forward() -> None:
+    """Make due what waits for longer than any pause lasts, because the database's clock has gone back. Idempotent."""
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute(DELIVERIES_TOO_FAR_AHEAD, [list(map(float, PAUSES_SECONDS)), PAUSES_SECONDS[-1]])
+        webhook_ids = [webhook_id for (webhook_id,) in cursor.fetchall()]
+        longest = {"lease": LEASE_SECONDS + 1, "pause": RECEIVER_PAUSES_SECONDS[-1] + 1}
+        cursor.execute(WEBHOOKS_TOO_FAR_AHEAD, longest | {"late": webhook_ids})
+
+
 def _due_of(hook: Webhook) -> list[Delivery]:
     due = Delivery.objects.filter(webhook=hook, next_at__lte=Now())
     return list(due.order_by("next_at", "id")[:DELIVERIES_A_BATCH_MAX])
@@ -244,4 +253,20 @@ RELEASE = """
     ) AS found
     WHERE w.id = found.id
     RETURNING w.status
+"""
+# After n attempts a delivery waits for the n-th pause. The next one, which is longer, is the bound.
+DELIVERIES_TOO_FAR_AHEAD = """
+    UPDATE webhooks_delivery SET next_at = statement_timestamp()
+    WHERE next_at > statement_timestamp() + make_interval(secs => coalesce((%s::float8[])[attempts + 1], %s))
+    RETURNING webhook_id
+"""
+WEBHOOKS_TOO_FAR_AHEAD = """
+    UPDATE webhooks_webhook
+    SET due_at = CASE WHEN id = ANY (%(late)s) THEN statement_timestamp() ELSE due_at END,
+        leased_until = CASE WHEN leased_until <= statement_timestamp() + make_interval(secs => %(lease)s)
+                            THEN leased_until END,
+        retry_at = CASE WHEN retry_at <= statement_timestamp() + make_interval(secs => %(pause)s) THEN retry_at END
+    WHERE id = ANY (%(late)s)
+       OR leased_until > statement_timestamp() + make_interval(secs => %(lease)s)
+       OR retry_at > statement_timestamp() + make_interval(secs => %(pause)s)
 """

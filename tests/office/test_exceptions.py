@@ -239,6 +239,29 @@ def test_duties_are_done_when_due_and_once(exchange) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_job_is_done_although_the_clock_went_back(exchange) -> None:
+    schedule.run_jobs()
+    Job.objects.update(due_at=timezone.now() + timedelta(days=400))
+    schedule.run_jobs()
+    assert Proof.objects.count() == 2
+    schedule.run_jobs()
+    assert Proof.objects.count() == 2
+
+
+def test_an_open_exception_hides_no_newer_one(carol: Customer, only_ours, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many differences there are of one kind, each reconciliation finds some that nobody has seen."""
+    monkeypatch.setattr("office.reconcile.FINDINGS_MAX", 2)
+    for _ in range(5):
+        order = Order(uuid7(), "KO", "BUY", 1, Decimal(100), timezone.now() + timedelta(seconds=30))
+        gateway.execute([order])
+    found = []
+    for _ in range(3):
+        reconcile()
+        found.append(Case.objects.filter(kind=Kind.UNKNOWN_HERE).count())
+    assert found == [2, 4, 5]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_books_that_do_not_balance_are_an_exception(exchange) -> None:
     from tests.people import open_account
 

@@ -1,7 +1,7 @@
 """What is mailed: each once, in our voice, and only what the customer wants."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.core import mail
 from django.core.mail import EmailMultiAlternatives
 from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
+from django.utils import timezone
 
 from accounts import notice_mail, notices, statement_notices, tokens
 from accounts.customers import create_customer
@@ -52,6 +53,14 @@ def test_a_transfer_is_mailed_once_in_plain_text_and_html(carol: Customer) -> No
     (html,) = message.alternatives
     assert "$250.50 arrived" in str(html[0])
     assert mailed() == []
+
+
+def test_a_clock_that_went_back_delays_no_mail(carol: Customer) -> None:
+    deposit(carol.id, Decimal("250.5"))
+    Notice.objects.filter(sent_at=None).update(due_at=timezone.now() + timedelta(hours=1))
+    assert mailed(at_once=False) == []
+    notice_mail.bring_forward()
+    assert [message.subject for message in mailed(at_once=False)] == ["Deposit of $250.50"]
 
 
 def test_trades_that_end_together_come_in_one_mail(carol: Customer) -> None:

@@ -20,7 +20,7 @@ from tests.webhooks.conftest import Receiver, age, let_pauses_pass, webhook
 from trades.models import Status
 from trades.place import place_trade
 from webhooks import subscriptions
-from webhooks.delivery import PAUSES_SECONDS
+from webhooks.delivery import PAUSES_SECONDS, bring_forward
 from webhooks.models import Delivery, Webhook
 from webhooks.queue import WAITING_MAX, enter_events
 
@@ -118,6 +118,34 @@ def test_what_waits_for_a_receiver_that_failed_uses_no_attempt(
     let_pauses_pass()
     assert deliver() == 5
     assert not Delivery.objects.filter(delivered_at=None).exists()
+
+
+def test_a_clock_that_went_back_delays_nothing(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
+    """As after a failover: an hour ahead of the clock that counts now are an event, a lease, and a receiver's pause."""
+    hook = webhook(alice, receiver.url)
+    one_event(alice)
+    ahead = timezone.now() + timedelta(hours=2)
+    Delivery.objects.update(next_at=ahead)
+    Webhook.objects.update(due_at=ahead, leased_until=ahead, retry_at=ahead)
+    assert deliver() == 0
+    bring_forward()
+    assert deliver() == 1
+    hook.refresh_from_db()
+    assert (len(receiver.got), hook.leased_until, hook.retry_at) == (1, None, None)
+
+
+def test_a_pause_that_is_due_to_failures_is_not_cut_short(
+    alice: Customer, receiver: Receiver, deliver: Deliver
+) -> None:
+    webhook(alice, receiver.url)
+    one_event(alice)
+    receiver.status = 500
+    for _ in PAUSES_SECONDS:
+        assert deliver() == 1
+        before = Webhook.objects.values_list("due_at", "retry_at").get(), Delivery.objects.get().next_at
+        bring_forward()
+        assert (Webhook.objects.values_list("due_at", "retry_at").get(), Delivery.objects.get().next_at) == before
+        let_pauses_pass()
 
 
 def test_one_event_that_is_never_taken_holds_no_other_up(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
