@@ -48,6 +48,7 @@ class StandInExchange:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._ahead_seconds = 0.0
 
     def faults(self, **faults: Any) -> None:
         """Set these faults, and no others."""
@@ -57,6 +58,11 @@ class StandInExchange:
     def move_clock(self, seconds: float) -> None:
         """Let its clock be so many seconds ahead of this machine's; 0 sets it right."""
         self.call("PUT", "/v1/clock", {"offsetSeconds": seconds})
+        self._ahead_seconds = seconds
+
+    def advance_clock(self, seconds: float) -> None:
+        """Let its clock jump ahead by so many seconds more."""
+        self.move_clock(self._ahead_seconds + seconds)
 
     def record(self) -> list[dict[str, Any]]:
         """Its own record, in order of arrival."""

@@ -17,7 +17,7 @@ from standardwebhooks import Webhook
 from accounts import tokens
 from accounts.models import Customer
 from chaos import checker
-from exchange import gateway
+from exchange import exchange_time, gateway
 from tests.conftest import StandInExchange
 from tests.factories import CustomerFactory
 from tests.people import claim
@@ -26,8 +26,10 @@ from trades.execute import execute
 from trades.lane import lane_of
 from trades.models import FINAL, Trade
 from trades.place import insert_set
+from trades.sweep import EXPIRY_MARGIN_SECONDS
 from trades.tasks import turn as turn_task
 from trades.transitions import Placing
+from trades.turn import EXECUTE_WITHIN_SECONDS
 
 FINAL_SECONDS_MAX = 20.0
 CASH = Decimal(10_000)
@@ -172,6 +174,15 @@ def sweep_that_executes_again(case: Case) -> Callable[[], Any]:
     return lambda: sweep.ask_exchange()
 
 
+def sweep_that_expires(case: Case) -> Callable[[], Any]:
+    """The trades were claimed and never sent, and the exchange's clock is past what they were given."""
+    place_for_everybody(case, "first")
+    claim(*[each.customer for each in case.everybody])
+    case.exchange.advance_clock(EXECUTE_WITHIN_SECONDS + EXPIRY_MARGIN_SECONDS + 1)
+    exchange_time.forget()
+    return lambda: sweep.ask_exchange()
+
+
 PROCESSES: list[Process] = [
     placing,
     placing_a_set,
@@ -182,6 +193,7 @@ PROCESSES: list[Process] = [
     sweep_that_rings,
     sweep_that_hears_the_end,
     sweep_that_executes_again,
+    sweep_that_expires,
 ]
 
 
