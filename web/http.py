@@ -8,11 +8,13 @@ repeated, no redirect is followed, and no more of the body is read than was aske
 import http.client
 import io
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, cast
 
 import urllib3
@@ -21,11 +23,19 @@ from urllib3.exceptions import NewConnectionError
 from urllib3.util import Retry, Timeout, parse_url
 
 READ_BYTES = 65_536
+SKIPPED_BYTES_MAX = 4_096  # reading past a longer body costs more than a new connection
 _deadline: ContextVar[float] = ContextVar("deadline")
 
 
 class NoAnswer(Exception):
-    """No whole answer came in time. Whatever was asked for may have happened, or not. The text says what was seen."""
+    """No complete answer came in time. Whatever was asked for may have happened, or not.
+
+    The text says what was seen, and `__cause__` is the socket's or the protocol's own error.
+    """
+
+
+class NoConnection(NoAnswer):
+    """The server could not be connected to, so nothing was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,8 @@ class Client:
 
         Args:
             seconds_max: For all of it.
-            body_bytes_max: The longest body that is taken; 0: none is read, and the connection is closed.
+            body_bytes_max: The longest body that is accepted. With 0, the body is not wanted: the answer is complete
+                with its head.
 
         Raises:
             NoAnswer: No answer, half of one, or one that is too long came by then.
@@ -120,33 +131,73 @@ class Client:
         self._pools.clear()
 
 
-def call_address(
-    address: str,
-    method: str,
-    url: str,
-    *,
-    seconds_max: float,
-    body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-    body_bytes_max: int = 0,
-) -> Answer:
-    """Make one call to this IP address as the server of a URL, whatever its name means by now.
+@cache
+def tls_context() -> ssl.SSLContext:
+    """Return the context that checks the certificates of servers. The system's own are read only once."""
+    return ssl.create_default_context()
 
-    The connection is closed afterwards. The other arguments are those of `Client.call`.
 
-    Raises:
-        NoAnswer: As `Client.call`.
+class PinnedClient:
+    """Calls one server at an IP address that was looked up before, whatever its name means by now.
+
+    Its calls share a connection while it lasts. Only one thread may use it.
     """
-    parts = parse_url(url)
-    name = (parts.host or "").strip("[]")
-    pool: urllib3.HTTPConnectionPool = (
-        _SecurePool(address, parts.port or 443, server_hostname=name, assert_hostname=name)
-        if parts.scheme == "https"
-        else _Pool(address, parts.port or 80)
-    )
-    with pool:
-        headers = {**(headers or {}), "Host": parts.netloc or address}
-        return _call(pool, method, parts.request_uri, seconds_max, body, headers, body_bytes_max)
+
+    def __init__(self, url: str, address: str) -> None:
+        """Make a client; no connection is opened yet.
+
+        Args:
+            url: What every call asks for. Its host is what TLS must prove and the request names.
+            address: The IP address to connect to.
+        """
+        self._parts = parse_url(url)
+        self._pool: urllib3.HTTPConnectionPool = (
+            _SecurePool(
+                address,
+                self._parts.port or 443,
+                server_hostname=(self._parts.host or "").strip("[]"),
+                ssl_context=tls_context(),
+            )
+            if self._parts.scheme == "https"
+            else _Pool(address, self._parts.port or 80)
+        )
+        self._host = self._parts.netloc or address
+
+    def call(
+        self,
+        method: str,
+        *,
+        seconds_max: float,
+        connect_seconds_max: float | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        body_bytes_max: int = 0,
+    ) -> Answer:
+        """Make one call and return its answer. The arguments are those of `Client.call`.
+
+        A connection that was kept may have been closed by the server in the meantime. Such a call is repeated once, on
+        a new connection.
+
+        Args:
+            connect_seconds_max: For connecting; all of `seconds_max` if not given.
+
+        Raises:
+            NoAnswer: As `Client.call`.
+        """
+        ends_at = time.monotonic() + seconds_max
+        headers = {"Host": self._host, **(headers or {})}
+        limits = (body, headers, body_bytes_max, connect_seconds_max)
+        opened = self._pool.num_connections
+        try:
+            return _call(self._pool, method, self._parts.request_uri, seconds_max, *limits)
+        except NoAnswer as error:
+            if not isinstance(error.__cause__, ConnectionError) or self._pool.num_connections > opened:
+                raise
+            return _call(self._pool, method, self._parts.request_uri, ends_at - time.monotonic(), *limits)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._pool.close()
 
 
 def _call(
@@ -157,6 +208,7 @@ def _call(
     body: bytes | None,
     headers: Mapping[str, str] | None,
     body_bytes_max: int,
+    connect_seconds_max: float | None = None,
 ) -> Answer:
     token = _deadline.set(time.monotonic() + seconds_max)
     try:
@@ -165,28 +217,43 @@ def _call(
             target,
             body=body,
             headers=dict(headers or {}),
-            timeout=Timeout(total=seconds_max),
+            timeout=Timeout(connect=connect_seconds_max or seconds_max, total=seconds_max),
             retries=Retry(0, redirect=0, raise_on_redirect=False),
             redirect=False,
             preload_content=False,
             decode_content=False,
         )
         try:
-            content = _read(response, body_bytes_max)
+            content = _read(response, body_bytes_max) if body_bytes_max else _skip(response)
         except BaseException:
             response.close()  # what is left unread must not be taken for the next answer
             raise
         return Answer(response.status, response.headers, content)
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-        raise NoAnswer(f"{type(error).__name__}: {error}"[:300]) from None
+        cause = _cause_of(error)
+        connected = not isinstance(getattr(error, "reason", None), NewConnectionError)
+        raise (NoAnswer if connected else NoConnection)(f"{type(error).__name__}: {error}"[:300]) from cause
     finally:
         _deadline.reset(token)
 
 
+def _cause_of(error: BaseException) -> BaseException:
+    """Return the error that urllib3 has wrapped, perhaps several times."""
+    while inner := error.__cause__ or next((part for part in error.args if isinstance(part, Exception)), None):
+        error = inner
+    return error
+
+
+def _skip(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Read past a short body, so that the connection can serve another call. Otherwise close the connection."""
+    length = response.length_remaining
+    if length is not None and length <= SKIPPED_BYTES_MAX:
+        response.drain_conn()
+    response.close()
+    return b""
+
+
 def _read(response: urllib3.BaseHTTPResponse, bytes_max: int) -> bytes:
-    if bytes_max == 0:
-        response.close()
-        return b""
     content = bytearray()
     while piece := response.read1(READ_BYTES):
         content += piece
@@ -237,7 +304,7 @@ class _Deadline:
     _dns_host: str
     port: int
     sock: Any
-    timeout: Any
+    timeout: Any  # seconds for connecting, as `_call` set it
     socket_options: Any
     source_address: Any
 
@@ -250,7 +317,8 @@ class _Deadline:
         last: Exception = OSError("no address")
         for address in addresses:
             try:
-                sock = socket.create_connection((address, self.port), _remaining(), self.source_address)
+                seconds = min(self.timeout, _remaining())
+                sock = socket.create_connection((address, self.port), seconds, self.source_address)
                 for option in self.socket_options or ():
                     sock.setsockopt(*option)
                 sock.settimeout(_remaining())  # for TLS, whose handshake Python bounds as a whole

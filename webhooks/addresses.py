@@ -47,8 +47,8 @@ def check_url(url: str) -> SplitResult:
     return parts
 
 
-def resolve(url: str) -> tuple[SplitResult, str]:
-    """Return the parts of an address, and the IP address to connect to.
+def resolve(url: str) -> str:
+    """Return the IP address to connect to for a URL.
 
     Raises:
         AddressRefused: Its name can't be found, or means an address inside a private network.
@@ -58,7 +58,7 @@ def resolve(url: str) -> tuple[SplitResult, str]:
     if not addresses:
         raise AddressRefused("Its host can't be found.")
     _check_public(addresses)
-    return parts, addresses[0]
+    return addresses[0]
 
 
 def _addresses(parts: SplitResult, flags: int) -> list[str] | None:

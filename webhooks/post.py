@@ -1,96 +1,39 @@
-"""One POST to a receiver, with a deadline for all of it: connecting, sending, and the head of the answer.
+"""Post to a customer's server, and say in one sentence how it went.
 
-A time-out for each read would not do: a receiver that sends a byte now and then would never meet it.
+Each post has one deadline for all of it: connecting, sending, and the head of the answer.
 """
 
-import contextlib
 import http.client
-import socket
 import ssl
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
-from urllib.parse import SplitResult
 
+from web.http import NoAnswer, NoConnection, PinnedClient
 from webhooks.addresses import AddressRefused, resolve
 
 POST_SECONDS_MAX = 5.0
 CONNECT_SECONDS_MAX = 3.0
-BODY_BYTES_READ_MAX = 4096  # a longer answer costs its connection, which is not used again
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a POST went: the status where there was one, and a sentence for the webhook's owner."""
+    """How a POST went: the status, if there was one, and a sentence for the webhook's owner."""
 
     status: int | None
     text: str
 
     @property
     def is_success(self) -> bool:
-        """Whether the receiver took it."""
+        """Whether the receiver accepted it."""
         return self.status is not None and 200 <= self.status < 300
 
 
-class _Late(Exception):
-    """The deadline has passed."""
-
-
-class _Deadline:
-    def __init__(self, seconds: float) -> None:
-        self._ends_at = time.monotonic() + seconds
-
-    def left_seconds(self) -> float:
-        left = self._ends_at - time.monotonic()
-        if left <= 0:
-            raise _Late
-        return left
-
-
-class _Socket(socket.socket):
-    """A socket whose every read and write ends at one deadline."""
-
-    deadline: _Deadline
-
-    def recv_into(self, *arguments: Any, **options: Any) -> int:
-        self.settimeout(self.deadline.left_seconds())
-        return super().recv_into(*arguments, **options)
-
-    def sendall(self, *arguments: Any) -> None:
-        self.settimeout(self.deadline.left_seconds())
-        super().sendall(*arguments)
-
-
-class _TLSSocket(ssl.SSLSocket):
-    """The same over TLS."""
-
-    deadline: _Deadline
-
-    def recv_into(self, *arguments: Any, **options: Any) -> int:
-        self.settimeout(self.deadline.left_seconds())
-        return super().recv_into(*arguments, **options)
-
-    def send(self, *arguments: Any, **options: Any) -> int:
-        self.settimeout(self.deadline.left_seconds())  # `sendall` is made of these
-        return super().send(*arguments, **options)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.sslsocket_class = _TLSSocket
-    return context
-
-
 class Receiver:
-    """A customer's server, for some posts after each other: they share a connection while it lasts."""
+    """A customer's server, for several posts in a row: they share a connection while it lasts."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._parts: SplitResult | None = None
-        self._connection: http.client.HTTPConnection | None = None
+        self._client: PinnedClient | None = None
 
     def __enter__(self) -> "Receiver":
         return self
@@ -99,79 +42,46 @@ class Receiver:
         self._close()
 
     def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
-        """Post once, in POST_SECONDS_MAX at most. Never raises."""
-        deadline = _Deadline(POST_SECONDS_MAX)
-        was_kept = self._connection is not None
+        """Post once, within POST_SECONDS_MAX. Never raises."""
         try:
-            try:
-                return self._post(deadline, headers, body)
-            except (http.client.RemoteDisconnected, ConnectionError):
-                if not was_kept:
-                    raise
-                self._close()  # it had ended meanwhile, as it may: once more, on a new one
-                return self._post(deadline, headers, body)
+            # It connects to the address that was checked, even if the name resolves to another one a moment later.
+            self._client = self._client or PinnedClient(self._url, resolve(self._url))
+            status = self._client.call(
+                "POST",
+                seconds_max=POST_SECONDS_MAX,
+                connect_seconds_max=CONNECT_SECONDS_MAX,
+                body=body,
+                headers=headers,
+            ).status
         except AddressRefused as refusal:
-            answer = Answer(None, str(refusal)[:200])
-        except (_Late, TimeoutError):
-            connected = self._connection is not None
-            answer = Answer(None, f"No answer within {POST_SECONDS_MAX:.0f} seconds." if connected else NO_CONNECTION)
-        except ConnectionRefusedError:
-            answer = Answer(None, "The connection was refused.")
-        except ssl.SSLCertVerificationError as error:
-            answer = Answer(None, f"Its certificate is not valid: {error.verify_message}."[:200])
-        except ssl.SSLError:
-            answer = Answer(None, "There was no secure connection.")
-        except (http.client.HTTPException, ConnectionError):
-            answer = Answer(None, "The connection broke off before an answer.")
-        except (OSError, ValueError):
-            answer = Answer(None, "Its host can't be reached.")
-        self._close()
-        return answer
-
-    def _post(self, deadline: _Deadline, headers: Mapping[str, str], body: bytes) -> Answer:
-        connection = self._connection or self._connect(deadline)
-        self._connection, parts = connection, self._parts
-        if parts is None or not isinstance(connection.sock, _Socket | _TLSSocket):
-            raise http.client.NotConnected
-        connection.sock.deadline = deadline
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", path, body, {"Host": parts.netloc, **headers})
-        answer = connection.getresponse()
-        self._finish(answer)
-        return Answer(answer.status, f"HTTP {answer.status}")
-
-    def _finish(self, answer: http.client.HTTPResponse) -> None:
-        """Make the connection ready for the next post, or close it: what the body says does not matter."""
-        with contextlib.suppress(_Late, OSError, http.client.HTTPException):
-            if not answer.chunked and (answer.length or 0) <= BODY_BYTES_READ_MAX and not answer.will_close:
-                answer.read()
-                return
-        self._close()
-
-    def _connect(self, deadline: _Deadline) -> http.client.HTTPConnection:
-        # To the address that was judged, whatever the name means a moment later.
-        self._parts, address = resolve(self._url)
-        is_tls = self._parts.scheme == "https"
-        port = self._parts.port or (443 if is_tls else 80)
-        plain = _Socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            plain.deadline = deadline
-            plain.settimeout(min(CONNECT_SECONDS_MAX, deadline.left_seconds()))
-            plain.connect((address, port))
-            plain.settimeout(deadline.left_seconds())
-            connected = _tls().wrap_socket(plain, server_hostname=self._parts.hostname) if is_tls else plain
-        except BaseException:
-            plain.close()
-            raise
-        connection = http.client.HTTPConnection(address, port)
-        connection.sock = connected
-        connection.auto_open = 0
-        return connection
+            text = str(refusal)
+        except NoAnswer as error:
+            text = _sentence(error)
+        except ValueError:
+            text = "Its host can't be reached."
+        else:
+            return Answer(status, f"HTTP {status}")
+        self._close()  # the next post looks the name up again
+        return Answer(None, text[:200])
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
-NO_CONNECTION = f"No connection within {CONNECT_SECONDS_MAX:.0f} seconds."
+def _sentence(error: NoAnswer) -> str:
+    match error.__cause__:
+        case TimeoutError() if isinstance(error, NoConnection):
+            return f"No connection within {CONNECT_SECONDS_MAX:.0f} seconds."
+        case TimeoutError():
+            return f"No answer within {POST_SECONDS_MAX:.0f} seconds."
+        case ConnectionRefusedError():
+            return "The connection was refused."
+        case ssl.SSLCertVerificationError() as invalid:
+            return f"Its certificate is not valid: {invalid.verify_message}."
+        case ssl.SSLError():
+            return "There was no secure connection."
+        case http.client.HTTPException() | ConnectionError():
+            return "The connection broke off before an answer."
+    return "Its host can't be reached."

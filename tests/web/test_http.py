@@ -8,13 +8,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from web import http
-from web.http import Client, NoAnswer, call_address
+from web.http import Client, NoAnswer, PinnedClient
 
 SECONDS_MAX = 0.6
 LATE_SECONDS_MAX = 0.4  # what a busy machine adds
@@ -106,10 +107,11 @@ SLOW: dict[str, Act] = {
 @pytest.mark.parametrize("act", SLOW.values(), ids=SLOW)
 def test_a_server_that_is_slow_in_any_part_is_left_by_the_deadline(serve: Callable[..., Server], act: Act) -> None:
     server, client = serve(act), Client()
-    for call in (client.call, lambda *args, **more: call_address("127.0.0.1", *args, **{"body_bytes_max": 1, **more})):
+    pinned = PinnedClient(server.url, "127.0.0.1")
+    for call in (partial(client.call, "GET", server.url), partial(pinned.call, "GET", body_bytes_max=1)):
         began = time.monotonic()
         with pytest.raises(NoAnswer):
-            call("GET", server.url, seconds_max=SECONDS_MAX)
+            call(seconds_max=SECONDS_MAX)
         assert time.monotonic() - began < SECONDS_MAX + LATE_SECONDS_MAX
     assert server.asked == 2, "nothing is repeated"
 
@@ -177,6 +179,47 @@ def test_a_connection_serves_one_call_after_the_other(serve: Callable[..., Serve
     assert client.call("GET", server.url, seconds_max=0.5).status == 404, "a call has its own deadline"
 
 
+def test_a_pinned_client_keeps_its_connection_and_replaces_one_that_the_server_has_closed(
+    serve: Callable[..., Server],
+) -> None:
+    """The server answers twice, and closes the connection when it has read the third request."""
+
+    def act(sock: socket.socket, ended: threading.Event) -> None:
+        for answered in range(3):
+            request = sock.recv(65_536)
+            while request and not request.endswith(b"{}"):
+                request += sock.recv(65_536)
+            if answered < 2:
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    server = serve(act)
+    client = PinnedClient(server.url, "127.0.0.1")
+    assert [client.call("POST", seconds_max=5, body=b"{}").status for _ in range(6)] == [200] * 6
+    assert server.asked == 3
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "asked"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 1),
+        (HEAD, 3),  # never sends its body
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4097\r\n\r\n", 3),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 3),
+    ],
+)
+def test_a_body_that_is_not_wanted_can_not_spoil_the_answer(
+    serve: Callable[..., Server], raw: bytes, asked: int
+) -> None:
+    """A short one is read past, so that the connection can serve the next call."""
+    server = serve(answer(raw))
+    client = PinnedClient(server.url, "127.0.0.1")
+    for _ in range(3):
+        assert client.call("POST", seconds_max=SECONDS_MAX, body=b"{}").status == 200
+    assert server.asked == asked
+    client.close()
+
+
 def test_redirects_are_answers(serve: Callable[..., Server]) -> None:
     server = serve(answer(b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n"))
     assert Client().call("GET", server.url, seconds_max=5).status == 307
@@ -236,9 +279,12 @@ def test_an_address_is_called_as_the_server_of_the_url(serve: Callable[..., Serv
     server = serve(act, context)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(certificate))
+        http.tls_context.cache_clear()
         url = f"https://name.example:{server.port}/hook?x=1"
-        assert call_address("127.0.0.1", "POST", url, seconds_max=5, body=b"{}").status == 204
-        with pytest.raises(NoAnswer):
-            call_address("127.0.0.1", "POST", url.replace("name", "other"), seconds_max=5, body=b"{}")
+        assert PinnedClient(url, "127.0.0.1").call("POST", seconds_max=5, body=b"{}").status == 204
+        with pytest.raises(NoAnswer) as caught:
+            PinnedClient(url.replace("name", "other"), "127.0.0.1").call("POST", seconds_max=5, body=b"{}")
+    http.tls_context.cache_clear()
+    assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
     assert heard[0].startswith(b"POST /hook?x=1 HTTP/1.1\r\n")
     assert f"Host: name.example:{server.port}\r\n".encode() in heard[0]
