@@ -1,5 +1,6 @@
 """The account: cash and equity, and how it is configured."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import notices
 from accounts import queries as accounts
 from accounts.models import Token
 from accounts.money import money
@@ -53,9 +55,9 @@ class ConfigureAccountSerializer(StrictSerializer):
     fractional_trading = serializers.BooleanField(required=False, help_text="false.")
     max_margin_multiplier = TextField(required=False, max_length=8, help_text='"1".')
     ptp_no_exception_entry = serializers.BooleanField(required=False, help_text="false.")
-    dtbp_check = TextField(required=False, allow_null=True, max_length=20)
-    pdt_check = TextField(required=False, allow_null=True, max_length=20)
-    max_options_trading_level = serializers.IntegerField(required=False, allow_null=True)
+    dtbp_check = TextField(required=False, allow_null=True, max_length=20, help_text="null.")
+    pdt_check = TextField(required=False, allow_null=True, max_length=20, help_text="null.")
+    max_options_trading_level = serializers.IntegerField(required=False, allow_null=True, help_text="null.")
 
 
 FIXED = {
@@ -63,6 +65,9 @@ FIXED = {
     "max_margin_multiplier": "1",
     "no_shorting": True,
     "ptp_no_exception_entry": False,
+    "dtbp_check": None,
+    "pdt_check": None,
+    "max_options_trading_level": None,
 }
 
 
@@ -74,7 +79,7 @@ class ConfigurationView(AlpacaView):
     @extend_schema(operation_id="alpacaGetConfigurations", responses=schema.AlpacaAccountConfigurationSerializer)
     def get(self, request: Request) -> Response:
         """Your account's configuration."""
-        return Response(self._shown(Configuration.objects.filter(customer_id=self.customer_id).first()))
+        return Response(self._shown())
 
     @extend_schema(
         operation_id="alpacaSetConfigurations",
@@ -86,13 +91,18 @@ class ConfigurationView(AlpacaView):
         asked = self.asked(ConfigureAccountSerializer, request.data)
         for name, value in FIXED.items():
             if asked.get(name, value) != value:
-                raise AlpacaError(422, UNPROCESSABLE, f"{name}: only {value} is supported")
-        changes: dict[str, Any] = {
-            name: asked[name] for name in ("suspend_trade", "trade_confirm_email") if name in asked
-        }
-        row, _ = Configuration.objects.update_or_create(customer_id=self.customer_id, defaults=changes)
-        return Response(self._shown(row))
+                raise AlpacaError(422, UNPROCESSABLE, f"{name}: only {json.dumps(value)} is supported")
+        if "suspend_trade" in asked:
+            changes = {"suspend_trade": asked["suspend_trade"]}
+            Configuration.objects.update_or_create(customer_id=self.customer_id, defaults=changes)
+        if "trade_confirm_email" in asked:
+            muted = notices.muted_by(self.customer_id) - {notices.Kind.TRADES}
+            if asked["trade_confirm_email"] == "none":
+                muted.add(notices.Kind.TRADES)
+            notices.set_muted(self.customer_id, muted)
+        return Response(self._shown())
 
-    def _shown(self, row: Configuration | None) -> dict[str, Any]:
-        row = row or Configuration()
-        return FIXED | {"suspend_trade": row.suspend_trade, "trade_confirm_email": row.trade_confirm_email}
+    def _shown(self) -> dict[str, Any]:
+        suspended = Configuration.objects.filter(customer_id=self.customer_id, suspend_trade=True).exists()
+        mailed = notices.wants(self.customer_id, notices.Kind.TRADES)
+        return FIXED | {"suspend_trade": suspended, "trade_confirm_email": "all" if mailed else "none"}

@@ -31,6 +31,7 @@ ORDER: dict[str, Any] = {
     "type": "market",
     "side": "buy",
     "time_in_force": "day",
+    "position_intent": "buy_to_open",
     "limit_price": None,
     "stop_price": None,
     "status": "accepted",
@@ -93,6 +94,9 @@ CONFIGURATIONS = {
     "ptp_no_exception_entry": False,
     "suspend_trade": False,
     "trade_confirm_email": "all",
+    "dtbp_check": None,
+    "pdt_check": None,
+    "max_options_trading_level": None,
 }
 FILL = {
     "id": f"20261123150405612::{TRADE_ID}",

@@ -53,6 +53,12 @@ class NumberField(serializers.Field[Any, Any, Any, Any]):
         return Decimal(data)
 
 
+def includes_stocks(asset_class: str) -> bool:
+    """Return whether a filter of asset classes, separated by commas, lets stocks through; an empty one does."""
+    classes = [name.strip().lower() for name in asset_class.split(",") if name.strip()]
+    return not classes or "us_equity" in classes
+
+
 def parse_uuid(text: str) -> UUID | None:
     """Return the id in a text; None where there is none."""
     try:

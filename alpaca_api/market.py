@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
 from alpaca_api.drf import AlpacaError, AlpacaView
-from alpaca_api.fields import parse_uuid
+from alpaca_api.fields import includes_stocks, parse_uuid
 from exchange import calendar, market
 from exchange.models import Stock
 from web.drf import StrictSerializer, TextField
@@ -22,7 +22,7 @@ SETTLEMENT_DAYS_MAX = timedelta(days=14)  # from a trade to its settlement
 
 class AssetsQuerySerializer(StrictSerializer):
     status = serializers.ChoiceField(["active", "inactive"], required=False)
-    asset_class = TextField(required=False, max_length=40)
+    asset_class = TextField(required=False, max_length=80, allow_blank=True, help_text="Separated by commas.")
     exchange = TextField(required=False, max_length=20)
     attributes = TextField(required=False, max_length=200)
 
@@ -43,7 +43,7 @@ class AssetsView(AlpacaView):
             stocks = stocks.filter(listed=asked["status"] == "active")
         if "exchange" in asked:
             stocks = stocks.filter(market=asked["exchange"])
-        if asked.get("asset_class", "us_equity") != "us_equity" or asked.get("attributes"):
+        if not includes_stocks(asked.get("asset_class", "")) or asked.get("attributes"):
             stocks = stocks.none()
         return Response([alpaca.asset(stock) for stock in stocks])
 

@@ -9,7 +9,6 @@ class Configuration(models.Model):
 
     customer = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
     suspend_trade = models.BooleanField(default=False, help_text="Refuse new orders from this API.")
-    trade_confirm_email = models.CharField(max_length=4, default="all")
 
     def __str__(self) -> str:
         return "suspended" if self.suspend_trade else "trading"

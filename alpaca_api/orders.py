@@ -12,12 +12,20 @@ from accounts.models import Token
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
 from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField
-from alpaca_api.fields import SUPPORTED, NumberField, SymbolField, SymbolsField, parse_uuid, whole_shares
+from alpaca_api.fields import (
+    SUPPORTED,
+    NumberField,
+    SymbolField,
+    SymbolsField,
+    includes_stocks,
+    parse_uuid,
+    whole_shares,
+)
 from alpaca_api.models import Configuration
 from exchange import market
 from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
 from trades.estimate import Estimate, estimate_trade
-from trades.models import Status, Trade, Type, WhenClosed
+from trades.models import Status, TimeInForce, Trade, Type, WhenClosed
 from trades.place import place_trade
 from trades.search import TradeFilter, find_trades
 from web.drf import StrictSerializer, TextField
@@ -74,15 +82,18 @@ class SubmitOrderSerializer(StrictSerializer):
     )
 
     def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Refuse whatever the order could not be placed with: nothing that was sent is left out in silence."""
         wrong = [name for name in self.REFUSED if asked.get(name) is not None]
         if asked["type"] != "market":
             wrong.append("type")
-        if asked["time_in_force"] not in ("day", "gtc"):
+        if asked["time_in_force"] not in TimeInForce.values:
             wrong.append("time_in_force")
         if asked.get("order_class") not in (None, "", "simple"):
             wrong.append("order_class")
         if asked.get("extended_hours"):
             wrong.append("extended_hours")
+        if asked.get("position_intent") not in (None, alpaca.POSITION_INTENTS[Type(asked["side"].upper())]):
+            wrong.append("position_intent")
         if wrong:
             raise serializers.ValidationError({wrong[0]: f"not supported; {SUPPORTED}"})
         if asked.get("qty") is None:
@@ -103,7 +114,7 @@ class OrdersQuerySerializer(StrictSerializer):
     nested = FlagField(required=False, help_text="Changes nothing: no order has legs.")
     side = serializers.ChoiceField(["buy", "sell"], required=False)
     symbols = SymbolsField(required=False, max_length=8_000, help_text="Separated by commas.")
-    asset_class = TextField(required=False, max_length=40)
+    asset_class = TextField(required=False, max_length=80, allow_blank=True, help_text="Separated by commas.")
     before_order_id = serializers.UUIDField(required=False)
     after_order_id = serializers.UUIDField(required=False)
 
@@ -128,7 +139,9 @@ class OrdersView(AlpacaView):
         """Place a market order for whole shares. The same client_order_id and terms again: the first order."""
         asked = self.asked(SubmitOrderSerializer, request.data)
         side, key = Type(asked["side"].upper()), asked.get("client_order_id") or None
-        return Response(alpaca.order(submit_order(self.customer_id, asked["symbol"], side, asked["qty"], key)))
+        good_for = asked["time_in_force"]
+        placed = submit_order(self.customer_id, asked["symbol"], side, asked["qty"], key, time_in_force=good_for)
+        return Response(alpaca.order(placed))
 
     @extend_schema(
         operation_id="alpacaListOrders",
@@ -138,6 +151,8 @@ class OrdersView(AlpacaView):
     def get(self, request: Request) -> Response:
         """Orders by status, newest first unless asked otherwise."""
         asked = self.asked(OrdersQuerySerializer, request.query_params)
+        if not includes_stocks(asked.get("asset_class", "")):
+            return Response([])
         wanted = TradeFilter(
             statuses={"open": OPEN, "closed": CLOSED, "all": ()}[asked["status"]],
             types=[asked["side"].upper()] if "side" in asked else (),
@@ -213,7 +228,14 @@ class OrderByClientIdView(AlpacaView):
         return Response(alpaca.order(trade))
 
 
-def submit_order(customer_id: int, ticker: str, side: Type, quantity: int, key: str | None) -> Trade:
+def submit_order(
+    customer_id: int,
+    ticker: str,
+    side: Type,
+    quantity: int,
+    key: str | None = None,
+    time_in_force: str = TimeInForce.DAY,
+) -> Trade:
     """Place a market order that the customer can pay for or deliver, as far as the last price tells.
 
     While the market is closed it is queued for the opening.
@@ -230,7 +252,16 @@ def submit_order(customer_id: int, ticker: str, side: Type, quantity: int, key: 
             raise AlpacaError(403, 40310000, "new orders are rejected by user request (suspend_trade)")
         if market.is_listed(ticker):
             _check_covered(estimate_trade(customer_id, ticker, side, quantity))
-    return place_trade(customer_id, ticker, side, quantity, key, by="alpaca", when_closed=WhenClosed.QUEUE)[0]
+    return place_trade(
+        customer_id,
+        ticker,
+        side,
+        quantity,
+        key,
+        by="alpaca",
+        when_closed=WhenClosed.QUEUE,
+        time_in_force=time_in_force,
+    )[0]
 
 
 def _check_covered(estimate: Estimate) -> None:

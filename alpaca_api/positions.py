@@ -53,7 +53,7 @@ class PositionsView(AlpacaView):
         for row in accounts.positions_of(self.customer_id):
             try:
                 shares = whole_shares(Decimal(row.quantity), "qty")
-                placed = submit_order(self.customer_id, row.ticker, Type.SELL, shares, None)
+                placed = submit_order(self.customer_id, row.ticker, Type.SELL, shares)
                 outcomes.append({"symbol": row.ticker, "status": 200, "body": alpaca.order(placed)})
             except Exception as error:  # noqa: BLE001 — one that can't be sold does not keep the others
                 answer = self.get_exception_handler()(error, {})
@@ -86,7 +86,7 @@ class PositionView(AlpacaView):
             shares = _part_of(row.quantity, asked["percentage"])
         else:
             shares = whole_shares(asked.get("qty", Decimal(row.quantity)), "qty")
-        return Response(alpaca.order(submit_order(self.customer_id, row.ticker, Type.SELL, shares, None)))
+        return Response(alpaca.order(submit_order(self.customer_id, row.ticker, Type.SELL, shares)))
 
     def _position(self, symbol: str) -> Position:
         ticker = ticker_of(symbol)

@@ -48,7 +48,8 @@ class AlpacaOrderSerializer(serializers.Serializer[Any]):
     order_type = serializers.ChoiceField(["market"])
     type = serializers.ChoiceField(["market"])
     side = serializers.ChoiceField(["buy", "sell"])
-    time_in_force = serializers.ChoiceField(["day"])
+    time_in_force = serializers.ChoiceField(["day", "gtc"], help_text="What you sent, else `day`.")
+    position_intent = serializers.ChoiceField(["buy_to_open", "sell_to_close"])
     limit_price = nothing()
     stop_price = nothing()
     status = serializers.ChoiceField([*STATUSES.values(), "canceled"])
@@ -105,6 +106,9 @@ class AlpacaAccountConfigurationSerializer(serializers.Serializer[Any]):
     suspend_trade = serializers.BooleanField()
     trade_confirm_email = serializers.ChoiceField(["all", "none"])
     ptp_no_exception_entry = serializers.BooleanField()
+    dtbp_check = nothing()
+    pdt_check = nothing()
+    max_options_trading_level = nothing()
 
 
 class AlpacaPositionSerializer(serializers.Serializer[Any]):

@@ -10,7 +10,7 @@ from accounts.money import money
 from accounts.settlement import Cash
 from alpaca_api.day import Day
 from exchange.models import Stock
-from trades.models import Reason, Status, Trade
+from trades.models import Reason, Status, Trade, Type
 
 NAMESPACE = uuid5(NAMESPACE_URL, "https://brokerage.example/alpaca")
 STATUSES = {
@@ -19,6 +19,7 @@ STATUSES = {
     Status.FILLED: "filled",
     Status.REJECTED: "rejected",
 }
+POSITION_INTENTS = {Type.BUY: "buy_to_open", Type.SELL: "sell_to_close"}  # there are no short positions
 EXCHANGES = {"AMEX", "ARCA", "BATS", "NYSE", "NASDAQ", "NYSEARCA", "OTC"}
 
 
@@ -75,7 +76,8 @@ def order(trade: Trade) -> dict[str, Any]:
         "order_type": "market",
         "type": "market",
         "side": trade.type.lower(),
-        "time_in_force": "day",
+        "time_in_force": trade.time_in_force or "day",
+        "position_intent": POSITION_INTENTS[Type(trade.type)],
         "limit_price": None,
         "stop_price": None,
         "status": status,

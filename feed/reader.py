@@ -147,8 +147,9 @@ def _event(values: dict[str, Any]) -> Event:
 
 READ = """
     SELECT asker.number::int AS number, m.xact, m.id AS change, m.at, t.id, t.customer_id, t.sequence, t.ticker, t.type,
-           t.quantity, t.idempotency_key, t.placed_at, t.when_closed, t.queued_at, m.to_status AS status, t.claimed_at,
-           t.price, t.amount, t.reason_code, t.settled_at, t.executed_at, t.settles_on, t.fees, p.total AS holding
+           t.quantity, t.idempotency_key, t.placed_at, t.when_closed, t.time_in_force, t.queued_at,
+           m.to_status AS status, t.claimed_at, t.price, t.amount, t.reason_code, t.settled_at, t.executed_at,
+           t.settles_on, t.fees, p.total AS holding
     FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS asker (customer_id, xact, change, number)
     CROSS JOIN LATERAL (
         SELECT * FROM trades_statuschange

@@ -28,6 +28,7 @@ def place_trade(
     key: str | None = None,
     by: str = "api",
     when_closed: str = WhenClosed.REJECT,
+    time_in_force: str | None = None,
 ) -> tuple[Trade, bool]:
     """Record a market order as PLACED at the end of the customer's line.
 
@@ -36,13 +37,12 @@ def place_trade(
     Idempotent: with the same key and terms, the first trade as it is now. Without a key, another trade is placed.
 
     Args:
-        customer_id: Whose trade it is.
-        ticker: The stock.
         type: BUY or SELL.
         quantity: Whole shares, 1 to QUANTITY_MAX.
         key: The customer's idempotency key.
         by: The door, for the trade's history.
         when_closed: What becomes of it if its turn comes while the market is closed.
+        time_in_force: What the client called it, to be shown again; it changes nothing.
 
     Returns:
         The trade, and whether it had been placed before.
@@ -52,19 +52,19 @@ def place_trade(
         TradeKeyReused: The key belongs to a trade with other terms.
         PlacingRefused: A check refused it.
     """
-    if key and (before := placed_before(customer_id, key, ticker, type, quantity, when_closed)):
+    trade = Trade(customer_id=customer_id, ticker=ticker, type=type, quantity=quantity, idempotency_key=key)
+    trade.when_closed, trade.time_in_force = when_closed, time_in_force
+    if before := placed_before(trade):
         return before, True
     checks.check_listed(customer_id, ticker, type)
     checks.check(customer_id, ticker, quantity)
-    trade = Trade(customer_id=customer_id, ticker=ticker, type=type, quantity=quantity, idempotency_key=key)
-    trade.when_closed = when_closed
     placing = Placing(trade, by, checks.check_queue(customer_id, when_closed))
     try:
         _insert(placing, checks.orders_a_minute_max(customer_id))
     except IntegrityError:
         if (placed := Trade.objects.filter(id=trade.id).first()) is not None:
             trade = placed  # an insert whose outcome was not heard had gone through, and was repeated
-        elif key and (before := placed_before(customer_id, key, ticker, type, quantity, when_closed)):
+        elif before := placed_before(trade):
             return before, True  # the same key arrived twice at once, and the other request placed the trade
         else:
             raise
@@ -72,16 +72,25 @@ def place_trade(
     return trade, False
 
 
-def placed_before(customer_id: int, key: str, ticker: str, type: str, quantity: int, when_closed: str) -> Trade | None:
-    """Return the trade that the customer has placed with this key, if any.
+def placed_before(wanted: Trade) -> Trade | None:
+    """Return the trade that the customer has placed with the key of this one, if any.
 
     Raises:
         TradeKeyReused: It has other terms.
     """
-    trade = Trade.objects.filter(customer_id=customer_id, idempotency_key=key).first()
-    if trade and (trade.ticker, trade.type, trade.quantity, trade.when_closed) != (ticker, type, quantity, when_closed):
+    if not wanted.idempotency_key:
+        return None
+    trade = Trade.objects.filter(customer_id=wanted.customer_id, idempotency_key=wanted.idempotency_key).first()
+    if trade and not _are_same_terms(trade, wanted):
         raise TradeKeyReused
     return trade
+
+
+def _are_same_terms(one: Trade, other: Trade) -> bool:
+    terms = ["ticker", "type", "quantity", "when_closed"]
+    if one.time_in_force and other.time_in_force:  # else it is of the other API, or of a release that kept none
+        terms.append("time_in_force")
+    return all(getattr(one, name) == getattr(other, name) for name in terms)
 
 
 def _insert(placing: Placing, rate: int | None) -> None:

@@ -82,6 +82,7 @@ def insert_trades(placings: Sequence[Placing]) -> list[bool]:
                 [placing.trade.quantity for placing in placings],
                 [placing.trade.idempotency_key for placing in placings],
                 [placing.trade.when_closed for placing in placings],
+                [placing.trade.time_in_force for placing in placings],
                 [placing.is_queued for placing in placings],
                 [placing.by for placing in placings],
             ],
@@ -217,9 +218,9 @@ INSERT_TRADES = """
     WITH new AS (
         SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY place) AS nth,
                count(*) OVER (PARTITION BY customer_id) AS number
-        FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::bool[],
-                    %s::text[]) WITH ORDINALITY
-            AS new (id, customer_id, ticker, type, quantity, key, when_closed, is_queued, by, place)
+        FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+                    %s::bool[], %s::text[]) WITH ORDINALITY
+            AS new (id, customer_id, ticker, type, quantity, key, when_closed, time_in_force, is_queued, by, place)
     ), free AS (
         SELECT c.customer_id FROM trades_tradecounter AS c JOIN accounts_customer AS p ON p.id = c.customer_id
         WHERE c.customer_id IN (SELECT customer_id FROM new)
@@ -239,9 +240,9 @@ INSERT_TRADES = """
     ), trade AS (
         INSERT INTO trades_trade
             (id, customer_id, sequence, ticker, type, quantity, idempotency_key, placed_at, status, reason_code,
-             when_closed, queued_at)
+             when_closed, time_in_force, queued_at)
         SELECT id, customer_id, sequence, ticker, type, quantity, key, placed_at, 'PLACED', '',
-               when_closed, CASE WHEN is_queued THEN placed_at END
+               when_closed, time_in_force, CASE WHEN is_queued THEN placed_at END
         FROM numbered
         RETURNING id, sequence, placed_at
     ), history AS (

@@ -142,6 +142,7 @@ ATTEMPTS = [
     ("trade_terms_stay", change("placed", "placed_at = placed_at - interval '1 s'")),
     ("trade_terms_stay", change("placed", "idempotency_key = 'another'")),
     ("trade_terms_stay", change("placed", "when_closed = 'queue'")),
+    ("trade_terms_stay", change("placed", "time_in_force = 'gtc'")),
     ("queued_trade_may_wait", change("placed", "queued_at = now()")),
     ("trade_terms_stay", change("in_flight", "quantity = quantity + 1")),
     ("sent_terms_stay", change("in_flight", "max_price = max_price - 1")),

@@ -41,6 +41,13 @@ class WhenClosed(models.TextChoices):
     QUEUE = "queue", "It waits for the next session to open."
 
 
+class TimeInForce(models.TextChoices):
+    """How long an order is good for, as a client of the Alpaca-compatible API said. To us both are the same."""
+
+    DAY = "day"
+    GTC = "gtc"
+
+
 class Reason(models.TextChoices):
     """Why a trade was REJECTED: a code for programs and a sentence for people."""
 
@@ -103,6 +110,9 @@ class Trade(models.Model):
     status = models.CharField(max_length=11, choices=Status, default=Status.PLACED)
     when_closed = models.CharField(
         max_length=6, choices=WhenClosed, default=WhenClosed.REJECT, db_default=WhenClosed.REJECT
+    )
+    time_in_force = models.CharField(
+        max_length=3, null=True, choices=TimeInForce, help_text="As the client said it; empty: it did not say."
     )
     queued_at = models.DateTimeField(
         null=True, help_text="Since when it waits for the opening: when it was placed, or when its turn came."
@@ -229,6 +239,7 @@ class Trade(models.Model):
                 | pgtrigger.Q(old__type__df=pgtrigger.F("new__type"))
                 | pgtrigger.Q(old__quantity__df=pgtrigger.F("new__quantity"))
                 | pgtrigger.Q(old__when_closed__df=pgtrigger.F("new__when_closed"))
+                | pgtrigger.Q(old__time_in_force__df=pgtrigger.F("new__time_in_force"))
                 | pgtrigger.Q(old__placed_at__df=pgtrigger.F("new__placed_at"))
                 | pgtrigger.Q(old__idempotency_key__df=pgtrigger.F("new__idempotency_key")),
             ),
