@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts.models import CASH, Posting
+from accounts.queries import first_id_at
 from office.models import DailyReport
 from office.roles import POWERS, Power, staff_with
 
@@ -115,22 +116,6 @@ def _insert(report: DailyReport) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(INSERT, [report.day, json.dumps(report.figures)])
         return bool(cursor.rowcount)
-
-
-def first_id_at(table: str, column: str, moment: datetime) -> int:
-    """Return the first id of a table whose rows are of this time or later, found by halving: no index on time needed.
-
-    Ids are drawn in order and committed a little out of order, so callers leave CLOCKS_APART on both sides.
-    """
-    low, (high,) = 0, _rows(f"SELECT coalesce(max(id), 0) + 1 FROM {table}", {})[0]
-    while low < high:
-        middle = (low + high) // 2
-        found = _rows(f"SELECT id, {column} FROM {table} WHERE id > %(id)s ORDER BY id LIMIT 1", {"id": middle})
-        if found and found[0][1] < moment:
-            low = found[0][0]
-        else:
-            high = middle
-    return low
 
 
 def _id_at(moment: datetime) -> str:

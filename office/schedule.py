@@ -18,10 +18,12 @@ from office.models import Job, Proof
 from office.reconcile import reconcile
 from office.retention import delete_old
 from trades.audit import audit_books
+from trades.trial_balance import keep_days
 from webhooks import delivery
 
-PROVE, RECONCILE, FORGET, REPORT, BRING_FORWARD = "prove", "reconcile", "forget", "report", "bring_forward"
-EVERY_SECONDS = {BRING_FORWARD: 30, PROVE: 3600, RECONCILE: 24 * 3600, FORGET: 3600, REPORT: 600}
+PROVE, RECONCILE, FORGET, REPORT = "prove", "reconcile", "forget", "report"
+KEEP, BRING_FORWARD = "keep", "bring_forward"
+EVERY_SECONDS = {BRING_FORWARD: 30, PROVE: 3600, RECONCILE: 24 * 3600, FORGET: 3600, REPORT: 600, KEEP: 600}
 RETRY_SECONDS = 300  # after a failure
 VIOLATIONS_KEPT_MAX = 100
 
@@ -104,6 +106,10 @@ def _send_report(asked_by: str) -> None:
     daily_report.send_due()
 
 
+def _keep_days(asked_by: str) -> None:
+    keep_days()
+
+
 def _bring_forward(asked_by: str) -> None:
     """Wake what a clock that went back, as after a failover, has put to sleep."""
     delivery.bring_forward()
@@ -115,6 +121,7 @@ WORK: dict[str, Callable[[str], object]] = {
     RECONCILE: reconcile,
     FORGET: _delete_old,
     REPORT: _send_report,
+    KEEP: _keep_days,
     BRING_FORWARD: _bring_forward,
 }
 # A job that is due further ahead than one interval was given its time by a clock that has gone back since.

@@ -59,13 +59,14 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
     def pages(self) -> list[URLPattern]:
         """Return the addresses of pages that are no list."""
         from office.actions import door
-        from office.pages import controls, customer_view, daily_report, desk, search, staff
+        from office.pages import controls, customer_view, daily_report, desk, search, staff, trial_balance
 
         return [
             path("desk/", self.admin_view(desk.figures), name="desk"),
             path("find/", self.admin_view(search.page), name="find"),
             path("staff/", self.admin_view(staff.page), name="staff"),
             path("report/", self.admin_view(daily_report.page), name="report"),
+            path("trial-balance/", self.admin_view(trial_balance.page), name="trial_balance"),
             path("view-as/<int:customer_id>/", self.admin_view(customer_view.page), name="view_as"),
             path("controls/", self.admin_view(controls.page), name="controls"),
             path("do/<slug:name>/", self.admin_view(door.view), name="do"),
@@ -87,53 +88,59 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
         return response
 
 
+# The sidebar: each group, and for each page its title, its icon, its address and what it takes to see it.
+SIDEBAR = (
+    (
+        "",
+        (
+            ("Desk", "monitoring", "index", Power.READ),
+            ("Exceptions", "error", "office_case_changelist", Power.READ),
+            ("Approvals", "how_to_vote", "office_proposal_changelist", Power.READ),
+            ("Trading controls", "toggle_on", "controls", Power.READ),
+            ("Daily report", "summarize", "report", Power.READ),
+        ),
+    ),
+    (
+        "Trading",
+        (
+            ("Trades", "swap_horiz", "trades_trade_changelist", Power.READ),
+            ("Reports", "mark_email_read", "trades_report_changelist", Power.READ),
+            ("Calls to the exchange", "call_made", "exchange_call_changelist", Power.READ),
+            ("Stocks", "show_chart", "exchange_stock_changelist", Power.READ),
+            ("Corporate actions", "call_split", "trades_corporateaction_changelist", Power.READ),
+        ),
+    ),
+    (
+        "Customers and books",
+        (
+            ("Customers", "group", "accounts_customer_changelist", Power.READ),
+            ("Sign-ins", "login", "accounts_signin_changelist", Power.READ),
+            ("Postings", "receipt_long", "accounts_posting_changelist", Power.READ),
+            ("Adjustments", "price_change", "accounts_adjustment_changelist", Power.READ),
+            ("Trial balance", "account_balance", "trial_balance", Power.READ),
+            ("Proofs of the books", "verified", "office_proof_changelist", Power.READ),
+            ("Reconciliations", "balance", "office_reconciliation_changelist", Power.READ),
+        ),
+    ),
+    (
+        "Staff",
+        (
+            ("Staff and roles", "badge", "staff", Power.STAFF),
+            ("Audit log", "policy", "office_auditentry_changelist", Power.AUDIT),
+        ),
+    ),
+)
+
+
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the sidebar, with what this member of staff may see."""
-
-    def link(title: str, icon: str, name: str, power: Power = Power.READ) -> dict[str, Any] | None:
-        if not may(request.user, power):
-            return None
-        return {"title": title, "icon": icon, "link": reverse(f"admin:{name}")}
-
-    groups = [
-        (
-            "",
-            [
-                link("Desk", "monitoring", "index"),
-                link("Exceptions", "error", "office_case_changelist"),
-                link("Approvals", "how_to_vote", "office_proposal_changelist"),
-                link("Trading controls", "toggle_on", "controls"),
-                link("Daily report", "summarize", "report"),
-            ],
-        ),
-        (
-            "Trading",
-            [
-                link("Trades", "swap_horiz", "trades_trade_changelist"),
-                link("Reports", "mark_email_read", "trades_report_changelist"),
-                link("Calls to the exchange", "call_made", "exchange_call_changelist"),
-                link("Stocks", "show_chart", "exchange_stock_changelist"),
-                link("Corporate actions", "call_split", "trades_corporateaction_changelist"),
-            ],
-        ),
-        (
-            "Customers and books",
-            [
-                link("Customers", "group", "accounts_customer_changelist"),
-                link("Sign-ins", "login", "accounts_signin_changelist"),
-                link("Postings", "receipt_long", "accounts_posting_changelist"),
-                link("Adjustments", "price_change", "accounts_adjustment_changelist"),
-                link("Proofs of the books", "verified", "office_proof_changelist"),
-                link("Reconciliations", "balance", "office_reconciliation_changelist"),
-            ],
-        ),
-        (
-            "Staff",
-            [
-                link("Staff and roles", "badge", "staff", Power.STAFF),
-                link("Audit log", "policy", "office_auditentry_changelist", Power.AUDIT),
-            ],
-        ),
-    ]
-    shown = [(title, [item for item in items if item]) for title, items in groups]
-    return [{"title": title, "separator": bool(title), "items": items} for title, items in shown if items]
+    found = []
+    for title, pages in SIDEBAR:
+        items = [
+            {"title": label, "icon": icon, "link": reverse(f"admin:{name}")}
+            for label, icon, name, power in pages
+            if may(request.user, power)
+        ]
+        if items:
+            found.append({"title": title, "separator": bool(title), "items": items})
+    return found

@@ -30,6 +30,7 @@ from exchange.models import Call, Closure, ShortList, Stock
 from office.models import Case, Job, Note, Proof, Proposal
 from trades.models import (
     CorporateAction,
+    DayTotal,
     Entitlement,
     FeeRate,
     StaffReport,
@@ -241,6 +242,17 @@ class TradeCounterFactory(DjangoModelFactory):
 
     customer = factory.SubFactory(CustomerFactory)
     last = 0
+
+
+class DayTotalFactory(DjangoModelFactory):
+    """A dollar that a day moved at the bank."""
+
+    class Meta:
+        model = DayTotal
+
+    day = date(2026, 1, 2)
+    account = "bank"
+    amount = 1
 
 
 class FeeRateFactory(DjangoModelFactory):

@@ -385,7 +385,7 @@ def test_pages_keep_to_wcag(open_browser: OpenBrowser, dora: Customer, dark: boo
     pages = (f"trades/trade/{trade.id}/change/", f"accounts/customer/{dora.id}/change/")
     lists = ("trades/trade/", "accounts/customer/", "office/case/", "accounts/posting/")
     found = []
-    for path in ("", "find/?q=d", "controls/", "do/halt-all/", "report/", *pages, *lists):
+    for path in ("", "find/?q=d", "controls/", "do/halt-all/", "report/", "trial-balance/", *pages, *lists):
         browser.go(f"/admin/{path}")
         found += [f"{path}: {violation}" for violation in browser.violations()]
     assert found == []

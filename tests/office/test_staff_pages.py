@@ -143,6 +143,17 @@ def test_the_report_of_any_day(browser_of, alice: Customer, day: str) -> None:
     assert browser_of(Role.SUPPORT).get("/admin/report/", {"day": day}).status_code == 200
 
 
+@pytest.mark.parametrize("day", ["", "0001-01-01", "1970-01-03", "2026-01-05", "9999-12-31", "x", "\x00"])
+def test_the_trial_balance_as_page_and_file(browser_of, alice: Customer, day: str) -> None:
+    browser: Client = browser_of(Role.RISK)
+    page = browser.get("/admin/trial-balance/", {"day": day})
+    assert page.status_code == 200
+    assert "Customer reserve" in page.content.decode()
+    sent = list(csv.reader(io.StringIO(browser.get("/admin/trial-balance/", {"format": "csv"}).content.decode())))
+    assert sent[1] == ["customers", "", "Customers' credit balances", "", "1000.0000"]
+    assert sent[2] == ["bank", "deposits", "Bank: deposits and withdrawals", "2000.0000", ""]
+
+
 def test_filters_are_saved_and_columns_chosen(browser_of, staff, alice: Customer) -> None:
     browser: Client = browser_of(Role.SUPPORT)
     view = "/admin/trades/trade/view/"
@@ -198,6 +209,6 @@ def test_desk_says_when_a_proof_is_older_than_the_books(browser_of, alice: Custo
 
 
 def test_signed_in_only(alice: Customer) -> None:
-    for address in ("staff/", "report/", f"view-as/{alice.id}/", "trades/trade/view/"):
+    for address in ("staff/", "report/", "trial-balance/", f"view-as/{alice.id}/", "trades/trade/view/"):
         assert Client().get(f"/admin/{address}").status_code == 302
         assert signed_in(alice).get(f"/admin/{address}").status_code in {302, 403}

@@ -12,6 +12,7 @@ from django.utils.timezone import now
 from accounts.models import Customer
 from tests.factories import (
     CorporateActionFactory,
+    DayTotalFactory,
     EntitlementFactory,
     FeeRateFactory,
     StaffReportFactory,
@@ -73,6 +74,12 @@ ATTEMPTS = [
     ("fee_rate_makes_sense", FEE_RATE.format(kind="'sec'", last="'2025-12-31'", per_usd=0, maximum="NULL")),
     ("fee_rate_makes_sense", FEE_RATE.format(kind="'sec'", last="NULL", per_usd=1, maximum="NULL")),
     ("fee_rate_makes_sense", FEE_RATE.format(kind="'sec'", last="NULL", per_usd=0, maximum="0")),
+    ("day_totals_stay", "UPDATE trades_daytotal SET amount = 2"),
+    ("day_totals_stay", "DELETE FROM trades_daytotal"),
+    (
+        "one_total_a_day",
+        "INSERT INTO trades_daytotal (day, account, part, amount) SELECT day, account, part, 2 FROM trades_daytotal",
+    ),
     ("trade_has_its_place_in_line", insert(sequence=1)),
     ("one_trade_in_flight", change("placed", f"{SENT}, max_price = 1")),
     ("one_trade_a_key", insert(key="'once'")),
@@ -241,8 +248,9 @@ ATTEMPTS = [
 
 @pytest.fixture
 def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
-    FeeRateFactory.create()
     """Alice's trades, one in every status; and Bob's, alone in his line."""
+    FeeRateFactory.create()
+    DayTotalFactory.create()
     alone, _ = place_trade(bob.id, "AAPL", Type.BUY, 1)
     TradingControlFactory.create(kind=TradingControl.Kind.RESTRICT_TICKER, ticker="NONE", by=alice)
     filled = receive_shares(alice, "AAPL", 1, Decimal(10))

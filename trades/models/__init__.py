@@ -6,6 +6,7 @@ in flight, a customer's line has no gap, only the allowed status changes happen,
 
 from trades.models.control import TradingControl
 from trades.models.corporate_action import CorporateAction, Entitlement
+from trades.models.day_total import DayTotal
 from trades.models.fee import FeeRate
 from trades.models.report import NEEDS_REVIEW, Outcome, Report, StaffReport
 from trades.models.trade import (
@@ -27,6 +28,7 @@ __all__ = [
     "NEEDS_REVIEW",
     "TRANSITIONS",
     "CorporateAction",
+    "DayTotal",
     "Entitlement",
     "FeeRate",
     "Outcome",
