@@ -42,7 +42,7 @@ def reconcile(asked_by: str = "") -> Reconciliation:
         orders = _read(cursor)
         findings = [*_trades_that_differ(cursor), *_unknown_there(cursor), *_unknown_here(cursor)]
         totals, tickers = _totals_that_differ(cursor)
-        findings += totals
+        findings += [*totals, *_clearing_that_differs(cursor)]
         cursor.execute("SELECT count(*) FROM exchange_record WHERE status = 'FILLED'")
         (fills,) = cursor.fetchone()
     cases.open_cases(findings)
@@ -182,6 +182,17 @@ def _totals_that_differ(cursor: Any) -> tuple[list[Finding], int]:
     return found[:FINDINGS_MAX], len(rows)
 
 
+def _clearing_that_differs(cursor: Any) -> Iterator[Finding]:
+    """Compare, by settlement date, the cash that the exchange's fills moved with the firm's clearing account."""
+    cursor.execute(CLEARING, [FINDINGS_MAX])
+    for settles_on, theirs, ours in cursor.fetchall():
+        yield Finding(
+            Kind.POSTINGS_DIFFER,
+            f"clearing {settles_on}",
+            f"The exchange's fills that settle on {settles_on} moved {theirs} USD, our clearing account {ours} USD.",
+        )
+
+
 RECORD_TABLE = """
     CREATE TEMPORARY TABLE exchange_record (
         trade_id uuid, status text, ticker text, type text, quantity bigint, price numeric, amount numeric,
@@ -232,7 +243,7 @@ TOTALS = """
         WHERE r.status = 'FILLED' GROUP BY r.ticker
     ), ours AS (
         SELECT t.ticker, coalesce(sum(p.change) FILTER (WHERE p.ticker <> ''), 0) AS shares,
-               coalesce(sum(p.change) FILTER (WHERE p.ticker = ''), 0) AS cash
+               coalesce(sum(p.change) FILTER (WHERE p.ticker = '' AND p.kind <> 'fee'), 0) AS cash
         FROM trades_trade AS t JOIN accounts_posting AS p ON p.cause = t.id
         WHERE EXISTS (SELECT FROM exchange_record AS r WHERE r.trade_id = t.id AND r.status = 'FILLED')
            OR NOT EXISTS (SELECT FROM exchange_record AS r WHERE r.trade_id = t.id)
@@ -242,4 +253,20 @@ TOTALS = """
     SELECT ticker, coalesce(theirs.shares, 0), coalesce(theirs.cash, 0), coalesce(ours.shares, 0),
            coalesce(ours.cash, 0)
     FROM theirs FULL JOIN ours USING (ticker) ORDER BY ticker
+"""
+CLEARING = """
+    WITH filled AS (
+        SELECT t.id, t.settles_on, CASE r.type WHEN 'BUY' THEN -r.amount ELSE r.amount END AS cash
+        FROM exchange_record AS r JOIN trades_trade AS t ON t.id = r.trade_id AND t.status = 'FILLED'
+        WHERE r.status = 'FILLED' AND t.settles_on IS NOT NULL
+    ), theirs AS (
+        SELECT settles_on, sum(cash) AS cash FROM filled GROUP BY settles_on
+    ), ours AS (
+        SELECT p.settles_on, sum(p.change) AS cash
+        FROM filled JOIN accounts_posting AS p ON p.cause = filled.id AND p.ticker = '' AND p.kind IN ('buy', 'sell')
+        GROUP BY p.settles_on
+    )
+    SELECT settles_on, coalesce(theirs.cash, 0), coalesce(ours.cash, 0)
+    FROM theirs FULL JOIN ours USING (settles_on) WHERE theirs.cash IS DISTINCT FROM ours.cash
+    ORDER BY settles_on LIMIT %s
 """

@@ -20,8 +20,9 @@ from office import cases, schedule
 from office.cases import Kind
 from office.models import Case, Job, Proof, Reconciliation
 from office.reconcile import reconcile
-from tests.factories import DeliveryFactory
+from tests.factories import DeliveryFactory, FeeRateFactory
 from tests.people import claim, say, word
+from trades import fees
 from trades.execute import execute
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
@@ -180,8 +181,27 @@ def test_a_price_that_differs_is_found_with_its_cash(carol: Customer, only_ours)
     trade = sent(carol, only_ours)
     past_the_triggers("UPDATE trades_trade SET price = price + 1, amount = amount + 1 WHERE id = %s", [trade.id])
     past_the_triggers("UPDATE accounts_posting SET change = change - 1 WHERE cause = %s AND ticker = ''", [trade.id])
-    assert reconcile().breaks == 2
-    assert kinds() == ["differs", "postings_differ"]
+    assert reconcile().breaks == 3
+    assert kinds() == ["differs", "postings_differ", "postings_differ"]  # by stock, and by settlement date
+
+
+def test_fees_are_no_difference(carol: Customer, only_ours) -> None:
+    FeeRateFactory.create(kind="cat", per_usd=0, per_share="0.01")
+    fees.expire()
+    trade = sent(carol, only_ours)
+    assert trade.fee == Decimal("0.01")
+    assert reconcile().breaks == 0
+
+
+def test_clearing_is_compared_by_settlement_date(carol: Customer, only_ours) -> None:
+    trade = sent(carol, only_ours)
+    past_the_triggers("UPDATE accounts_posting SET settles_on = settles_on + 1 WHERE cause = %s", [trade.id])
+    reconcile()
+    assert kinds() == ["postings_differ", "postings_differ"]  # on the day that it lacks, and on the day that it has
+    first, second = Case.objects.order_by("key")
+    assert first.key == f"clearing {trade.settles_on}"
+    assert f"moved -{trade.amount} USD, our clearing account 0 USD" in first.detail
+    assert f"moved 0 USD, our clearing account -{trade.amount} USD" in second.detail
 
 
 def test_a_fill_that_the_exchange_does_not_know(carol: Customer, only_ours) -> None:
