@@ -35,7 +35,7 @@ from web.drf import (
 
 
 class TickerField(TextField):
-    """A stock's ticker; small letters are taken for capitals."""
+    """A stock's ticker; lower case is accepted."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=12, **kwargs)

@@ -1,4 +1,4 @@
-"""When the sweep asks the exchange about a trade: the times, and whose turn it is to be asked about."""
+"""When the sweep asks the exchange about a trade, and which trades come next."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,11 +8,11 @@ from django.db import connection
 from trades.models import Trade
 
 ASK_AFTER_SECONDS = 3  # from the claim, or from an answer that was not final
-ASK_AFTER_SECONDS_MAX = 15  # where the exchange has not answered about the trade again and again
+ASK_AFTER_SECONDS_MAX = 15  # if the exchange repeatedly gives no answer about the trade
 
 
 def take(limit: int, trade_id: UUID | None = None) -> list[Trade]:
-    """Take trades that it is time to ask the exchange about, or one trade whether it is time or not.
+    """Take the trades that the exchange should be asked about now, or one given trade at any time.
 
     Taking a trade moves its next time, so that no two sweeps ask about it at once; a sweep that dies only delays it.
     Trades that the exchange answered about come first, and each question without an answer makes the next pause longer.
@@ -23,7 +23,7 @@ def take(limit: int, trade_id: UUID | None = None) -> list[Trade]:
 
 
 def note_answers(answered: Sequence[Trade], not_asked: Sequence[Trade]) -> None:
-    """Set the next time of trades that were taken, and were answered but not ended, or not asked about after all."""
+    """Set when to ask next about trades that were taken, but are still open or were not asked about after all."""
     if answered or not_asked:
         with connection.cursor() as cursor:
             cursor.execute(

@@ -1,4 +1,4 @@
-"""How much waits in the lanes."""
+"""How much work is waiting in the lanes."""
 
 from django.conf import settings
 

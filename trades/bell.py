@@ -1,8 +1,8 @@
 """The opening bell: ring for the customers whose queued trades may now be claimed.
 
-While the market is closed nothing is read. From the opening on, each round rings for the next batch of customers, in
-order of id, and only as fast as the lanes take it: so whoever places a trade meanwhile waits behind one batch and not
-behind a million. After the last customer it begins anew, which makes up for lost rings.
+Nothing is read while the market is closed. From the opening on, each round rings for the next batch of customers, in
+order of id, and only as fast as the lanes can serve them. So a new order waits behind one batch, and not behind a
+million queued trades. After the last customer the bell starts again from the first, which makes up for lost rings.
 """
 
 import time
@@ -17,13 +17,13 @@ from trades.lane import CUSTOMERS_PER_TURN_MAX, ring
 from trades.turn import take_turn
 
 CUSTOMERS_PER_BATCH_MAX = 2_000
-ACT_AFTER_SECONDS = 3  # after this long with a full batch waiting the sweep takes turns itself
+ACT_AFTER_SECONDS = 3  # when a full batch has waited for this long, the sweep takes turns itself
 
 log = structlog.get_logger()
 
 
 class Bell:
-    """The rounds of one process."""
+    """Rings for queued customers, one batch a round, and remembers where it stopped."""
 
     def __init__(self, customers_per_batch: int = CUSTOMERS_PER_BATCH_MAX) -> None:
         self._batch = customers_per_batch
@@ -40,7 +40,7 @@ class Bell:
         seen, due = queries.queued_customers(rules(), self._after, self._batch)
         is_rung = ring(due)
         if due and (is_late or not is_rung):
-            log.warning("lanes did not come at the bell; the sweep takes the turn", customers=len(due))
+            log.warning("no lane took a turn at the opening bell; the sweep takes it", customers=len(due))
             take_turn(due[:CUSTOMERS_PER_TURN_MAX], by)
         self._after = seen[-1] if len(seen) == self._batch else 0
         self._rung_at = time.monotonic()
@@ -50,7 +50,7 @@ class Bell:
 def ring_for_queued(by: str) -> int:
     """Ring for the next customers that have queued trades, if the market is open and the lanes have room.
 
-    Takes a turn here where the lanes do not come, and where the broker is away.
+    Takes a turn itself if no lane does, or if the broker is down.
 
     Idempotent: yes. Any number of sweeps may ring.
 

@@ -1,4 +1,4 @@
-"""This process's connections to the broker, and how long it is left alone after it failed."""
+"""This process's connections to the broker, and how long it makes no calls after the broker has failed."""
 
 from functools import cache
 from typing import Any
@@ -32,7 +32,7 @@ def _connect(url: str) -> redis.Redis:
 
 
 def publish(task: str, queue: str, **arguments: Any) -> None:
-    """Put a message for a task into a queue, once; with RabbitMQ, by way of each node until one takes it.
+    """Put a message for a task into a queue, once. With RabbitMQ, try one node after the other until one accepts it.
 
     Raises:
         Exception: The broker failed; clients raise all kinds of errors.
@@ -58,6 +58,6 @@ def _send(task: str, queue: str, arguments: dict[str, Any]) -> None:
 
 
 def forget_broker() -> None:
-    """Connect anew when the broker is next needed, and forget that it failed; for a forked process."""
+    """Drop the connections and the memory of failures, so that a forked process connects for itself."""
     _connect.cache_clear()
     broker_backoff.stop()

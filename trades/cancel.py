@@ -25,7 +25,7 @@ class NotCancellable(Exception):
 def cancel_trade(customer_id: int, trade_id: UUID, by: str) -> Trade:
     """End a PLACED trade as REJECTED, `cancelled`. Nothing was held for it.
 
-    Of a cancel and a lane that claims the trade at the same time exactly one wins: both hold the customer's lock.
+    If a lane claims the trade at the same time, exactly one of the two wins, because both need the customer's lock.
 
     Idempotent: no. A repeated call finds it final: NotCancellable.
 

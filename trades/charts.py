@@ -1,4 +1,4 @@
-"""Charts, drawn here: lines as SVG paths, which any browser shows without a script."""
+"""Draw charts on the server: lines as SVG paths, which any browser shows without a script."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ Place = tuple[float, Decimal]
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A line over time, compared with `base`: what is above it is a gain.
+    """A line over time, compared with `base`: above it is a gain.
 
-    `points`: for each, its moment (epoch seconds), the amount to tell (USD), the change from the base (a ratio), and
-    where it is drawn. `second` is another line on the same scale; empty without one.
+    Each of the `points` has its moment (epoch seconds), the amount to show (USD), the change from the base (a ratio),
+    and its position. `second` is a second line on the same scale, or empty.
     """
 
     line: str
@@ -37,7 +37,7 @@ class Chart:
 
     @property
     def points_json(self) -> str:
-        """The points as a script reads them: numbers only."""
+        """The points as JSON for the page's script: numbers only."""
         return "[" + ",".join(f"[{','.join(map(str, point))}]" for point in self.points) + "]"
 
     @property
@@ -50,8 +50,8 @@ class Course:
     """What a chart shows: values at moments.
 
     Attributes:
-        axis: From when to when it is drawn; None: the points lie evenly.
-        amounts: What to tell at each moment, USD.
+        axis: The first and last moment drawn; None: the points are spaced evenly.
+        amounts: The amount to show at each moment, USD.
         changes: The change from the base at each moment, as a ratio.
         second: The values of a second line.
     """
@@ -66,7 +66,7 @@ class Course:
 
 
 def draw(course: Course) -> Chart | None:
-    """Return the chart of a course, with a line across at its base; None if it has fewer than two points."""
+    """Return the chart of a course, with a horizontal line at its base; None if it has fewer than two points."""
     values, second = course.values, course.second
     if len(values) < 2:
         return None
@@ -114,12 +114,11 @@ def _across(course: Course) -> list[float]:
 def time_weighted(values: Sequence[Decimal], flows: Sequence[tuple[Decimal, Decimal]]) -> list[Decimal]:
     """Return the time-weighted return until each moment, as ratios; the first is 0.
 
-    Between two moments, what came in counts from the beginning and what went out until the end, so that neither is a
-    gain nor a loss.
+    Between two moments, inflows count from the beginning and outflows until the end, so that neither is a gain or loss.
 
     Args:
-        values: What was there at each moment, USD.
-        flows: What came in and what went out (both above zero, USD) until each moment, since the one before.
+        values: The value of the account at each moment, USD.
+        flows: The inflow and the outflow (both positive, USD) between each moment and the one before it.
     """
     growth = Decimal(1)
     returns = [Decimal(0)]
@@ -131,7 +130,7 @@ def time_weighted(values: Sequence[Decimal], flows: Sequence[tuple[Decimal, Deci
 
 
 def sparkline(values: Sequence[Decimal]) -> str:
-    """The path of a small chart; empty where there is nothing to draw."""
+    """Return the path of a small chart; empty if there is nothing to draw."""
     if len(values) < 2:
         return ""
     few = [values[round(n * (len(values) - 1) / (SPARK_POINTS - 1))] for n in range(SPARK_POINTS)]

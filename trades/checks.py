@@ -1,6 +1,6 @@
 """Check whether an order may be placed now: halts, limits, and how much work is waiting.
 
-Orders that come in faster than the lanes can work them off are refused, instead of queued without end.
+Orders that arrive faster than the lanes can process them are refused instead of queued without limit.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from web.cached import Cached
 __all__ = ["Kind", "Rules", "rules", "set_control"]  # and everything below
 
 LOAD_SECONDS_MAX = 1.0
-PRICE_SECONDS_MAX = 86_400.0  # to bound what an order is worth, an old price is better than none
-PLACED_COUNTED_MAX = 200_000  # trades; what a look at the lines reads at most
+PRICE_SECONDS_MAX = 86_400.0  # an old price is better than none for limiting the value of an order
+PLACED_COUNTED_MAX = 200_000  # the most trades that measuring the load reads
 
 
 class UnknownTicker(Exception):
@@ -53,23 +53,23 @@ class PriceUnknown(PlacingRefused):
 
 
 class TooManyOrders(PlacingRefused):
-    """The customer has placed as many orders within a minute as they may."""
+    """The customer has reached the limit of orders per minute."""
 
 
 class Overloaded(PlacingRefused):
-    """The lanes have as much work waiting as they may."""
+    """The lanes have reached the limit of waiting work."""
 
 
 class LineTooLong(PlacingRefused):
-    """The customer has as many trades waiting as they may."""
+    """The customer has reached the limit of open trades."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much work waits.
+    """How much work is waiting.
 
-    `due`: the number of customers for whom a turn is due, at most OPEN_TRADES_MAX. What waits behind its own
-    customer's earlier trades, or is halted, is not counted: the lanes can't work on it, and it holds nobody else up.
+    `due`: the number of customers for whom a turn is due, at most OPEN_TRADES_MAX. Trades that wait behind an earlier
+    trade of the same customer, or are halted, are not counted: the lanes can't work on them, and they delay nobody.
     `full_lines`: the customers with OPEN_TRADES_OF_A_CUSTOMER_MAX trades waiting, or more.
     """
 
@@ -88,15 +88,15 @@ _load = Cached(_read_load, LOAD_SECONDS_MAX, initial=Load())
 
 
 def load() -> Load:
-    """Return how much work waits, a little over LOAD_SECONDS_MAX old at most.
+    """Return how much work is waiting, as of a little over LOAD_SECONDS_MAX ago at most.
 
-    While one thread looks, no other waits for it. So the limits are exact to what comes in within a second.
+    While one thread measures it, the others use the last result. So the limits can be exceeded by one second's orders.
     """
     return _load.get()
 
 
 def last_price(ticker: str) -> Decimal:
-    """Return the last price that is known, PRICE_SECONDS_MAX old at most. Never calls the exchange.
+    """Return the last known price, at most PRICE_SECONDS_MAX old. Never calls the exchange.
 
     Raises:
         PriceUnknown: None is known.
@@ -108,7 +108,7 @@ def last_price(ticker: str) -> Decimal:
 
 
 def forget() -> None:
-    """Read everything again when it is next needed."""
+    """Drop what is cached, so that everything is read again when it is next needed."""
     controls.forget()
     _load.expire()
 
@@ -136,7 +136,7 @@ def check(customer_id: int, ticker: str, quantity: int) -> None:
 
 
 def check_listed(customer_id: int, ticker: str, type: str) -> None:
-    """Check that the exchange lists the stock. Shares that are held can always be offered: the exchange decides.
+    """Check that the exchange lists the stock. Shares that a customer owns can always be offered: the exchange decides.
 
     Raises:
         UnknownTicker: It does not.
@@ -150,10 +150,10 @@ def check_listed(customer_id: int, ticker: str, type: str) -> None:
 def check_queue(customer_id: int, when_closed: str) -> bool:
     """Return whether a trade waits for the opening: the market is closed, and the customer asked for it.
 
-    What is queued is not counted every second, as other lines are: it costs nothing until the bell.
+    Queued trades are not counted every second as other open trades are: they cost nothing until the opening bell.
 
     Raises:
-        LineTooLong: As many trades of the customer wait as may.
+        LineTooLong: The customer has reached the limit of open trades.
     """
     if when_closed != WhenClosed.QUEUE or market.is_open():
         return False
@@ -165,19 +165,19 @@ def check_queue(customer_id: int, when_closed: str) -> bool:
 
 
 def orders_a_minute_max(customer_id: int) -> int | None:
-    """Return how many orders this customer may place within a minute; None where there is no limit."""
+    """Return how many orders this customer may place within a minute; None if there is no limit."""
     most = rules().limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
     return None if most is None else int(most)
 
 
 def check_rate(customer_id: int, sequence: int, most: int) -> None:
-    """Check that the customer has placed no more than `most` orders within a minute, the one with this number included.
+    """Check that the customer has placed at most `most` orders within a minute, including the one with this number.
 
     Call it in the transaction that drew the number: the lock on the customer's counter makes the check exact, and the
-    exception takes the order back. Numbers have no gap, so one row tells how many orders came within the minute.
+    exception undoes the order. Numbers have no gaps, so one row tells how many orders came within the minute.
 
     Raises:
-        TooManyOrders: It was one too many.
+        TooManyOrders: This order exceeds the limit.
     """
     if sequence <= most:
         return

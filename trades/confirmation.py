@@ -1,4 +1,4 @@
-"""The confirmation of a trade, on pdf."""
+"""The confirmation of a trade as PDF."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ DONE = {"BUY": "Bought", "SELL": "Sold"}
 
 
 def confirmation_of(trade: Trade, moves: Sequence[StatusChange], company: str) -> bytes:
-    """The confirmation of a FILLED trade as PDF: again, the same bytes."""
+    """Return the confirmation of a FILLED trade as PDF. Repeated calls return the same bytes."""
     if trade.status != Status.FILLED:
         raise ValueError(f"{trade.id} is {trade.status}")
     rows = [

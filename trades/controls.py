@@ -1,8 +1,8 @@
 """Trading controls: the halts, restrictions, and limits that staff has set, as every process sees them.
 
 A halt refuses new orders. It also keeps lanes from claiming what was placed before: those trades wait until the halt is
-lifted, or are cancelled. Each process reads the controls again after RULES_SECONDS_MAX, so that is how long a new one
-takes to be in force everywhere.
+lifted, or are cancelled. Each process reads the controls again after RULES_SECONDS_MAX, so a new one is in force
+everywhere after that time.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ Kind = TradingControl.Kind
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The controls in force. The key of a limit is its kind and a customer's id, or None for everybody else."""
+    """The controls in force. The key of a limit is its kind and a customer's id, or None for all other customers."""
 
     all_halted: bool = False
     halted_customers: frozenset[int] = frozenset()
@@ -34,7 +34,7 @@ class Rules:
 
         Args:
             controls: The newest of each kind and subject.
-            halted_tickers: Stocks that are halted besides, while a corporate action is applied to them.
+            halted_tickers: More stocks that are halted, because a corporate action is being applied to them.
         """
         on = [control for control in controls if control.is_on]
         return cls(
@@ -53,7 +53,7 @@ class Rules:
         return self.all_halted or customer_id in self.halted_customers or ticker in self.halted_tickers
 
     def halted(self, customer_id: int, ticker: str) -> str:
-        """Return in words, for staff, which halt applies to a trade; empty where none does."""
+        """Return which halt applies to a trade, in words for staff; empty if none does."""
         if self.all_halted:
             return "all trading is halted"
         if customer_id in self.halted_customers:
@@ -63,18 +63,18 @@ class Rules:
         return ""
 
     def limit(self, kind: TradingControl.Kind, customer_id: int) -> Decimal | None:
-        """Return the customer's own limit, or else everybody's, or else None."""
+        """Return the customer's own limit, or else the general one, or else None."""
         return self.limits.get((kind, customer_id), self.limits.get((kind, None)))
 
 
 def in_force() -> list[TradingControl]:
-    """Read the newest control of each kind and subject, those that were lifted included."""
+    """Read the newest control of each kind and subject, including those that were lifted."""
     newest = TradingControl.objects.order_by("kind", "ticker", "customer_id", "-id")
     return list(newest.distinct("kind", "ticker", "customer_id"))
 
 
 def in_action() -> list[str]:
-    """Read the stocks that a split or a delisting is being applied to."""
+    """Read which stocks a split or a delisting is being applied to."""
     halts = [CorporateAction.Kind.SPLIT, CorporateAction.Kind.DELISTING]
     applying = CorporateAction.objects.filter(state=CorporateAction.State.APPLYING, kind__in=halts)
     return list(applying.values_list("ticker", flat=True))
@@ -104,7 +104,7 @@ def set_control(
     value: Decimal | None = None,
     row: TradingControl | None = None,
 ) -> TradingControl:
-    """Halt, restrict, or limit trading, or lift that again. Every process follows within a second.
+    """Halt, restrict, or limit trading, or lift such a control. It is in force in every process within a second.
 
     Idempotent: no. Each call is recorded with its own reason.
 

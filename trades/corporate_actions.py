@@ -1,8 +1,8 @@
 """Corporate actions: announced, approved, and applied to every holder, batch by batch.
 
-A sweep may stop at any moment and another one goes on: the action keeps the last customer, each customer has one
-entitlement by constraint, and a batch is one transaction. A split halts its stock first, cancels what is PLACED in it,
-and waits for what is IN PROGRESS.
+A sweep may stop at any moment, and another one continues: the action records the last customer, a constraint allows
+each customer one entitlement, and a batch is one transaction. A split first halts its stock, cancels the PLACED trades
+in it, and waits for the trade that is IN PROGRESS.
 """
 
 from collections.abc import Sequence
@@ -32,17 +32,17 @@ from web.timezones import EASTERN
 Kind, State = CorporateAction.Kind, CorporateAction.State
 CUSTOMERS_PER_BATCH = 200
 BATCHES_PER_ROUND = 20
-HALT_SECONDS = 2  # from the halt until the first batch: until then every process has heard of it
+HALT_SECONDS = 2  # from the halt until the first batch, so that every process knows of the halt
 
 log = structlog.get_logger()
 
 
 class NotWaiting(Exception):
-    """The corporate action does not wait for approval."""
+    """The corporate action is not waiting for approval."""
 
 
 class CannotApply(Exception):
-    """It cannot be applied as it is. The text says why."""
+    """The corporate action cannot be applied as it is. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class Preview:
 
 
 def read_announcements() -> int:
-    """Read what the exchange has announced since the last time; return how many there were.
+    """Read the corporate actions announced since the last call; return how many there were.
 
-    Idempotent. One that cannot be understood is logged and left out.
+    Idempotent. An announcement that cannot be understood is logged and left out.
 
     Raises:
         Unknown: The exchange gave no answer that can be trusted.
@@ -94,10 +94,10 @@ def _announced(row: dict[str, Any]) -> CorporateAction:
 
 
 def enter(action: CorporateAction, by: str) -> CorporateAction:
-    """Enter, as staff, a corporate action that two members of staff have agreed on. It is approved with that.
+    """Enter a corporate action that two members of staff have agreed on. It is approved with that.
 
     Raises:
-        CannotApply: See there.
+        CannotApply: It cannot be applied as it is.
         IntegrityError: Its terms are not complete.
     """
     action.entered_by = action.approved_by = by
@@ -108,10 +108,10 @@ def enter(action: CorporateAction, by: str) -> CorporateAction:
 
 
 def approve(action_id: UUID, by: str) -> CorporateAction:
-    """Approve what the exchange has announced: from its date on it is applied.
+    """Approve an announced corporate action: it is applied from its date on.
 
     Raises:
-        NotWaiting: See there.
+        NotWaiting: It is not waiting for approval.
         CannotApply: See there.
     """
     action = CorporateAction.objects.get(id=action_id)
@@ -122,7 +122,7 @@ def approve(action_id: UUID, by: str) -> CorporateAction:
 
 
 def decline(action_id: UUID, by: str) -> None:
-    """Decline what the exchange has announced: it is never applied.
+    """Decline an announced corporate action: it is never applied.
 
     Raises:
         NotWaiting: See there.
@@ -144,7 +144,7 @@ def _check(action: CorporateAction) -> None:
 
 
 def preview(action: CorporateAction) -> Preview:
-    """Return what it would do to the holders that there are now."""
+    """Return what it would do to today's holders."""
     holders = shares = 0
     cash = Decimal(0)
     with connection.cursor() as cursor:
@@ -157,7 +157,7 @@ def preview(action: CorporateAction) -> Preview:
 
 
 def apply_due() -> int:
-    """Go on with every approved corporate action whose time has come; return how many customers it reached.
+    """Continue every approved corporate action that is due; return how many customers were reached.
 
     Idempotent. Any number of sweeps may run.
     """
@@ -169,7 +169,7 @@ def apply_due() -> int:
 
 
 def _effective_at(action: CorporateAction) -> datetime:
-    """Return when it is applied: a dividend at the beginning of its pay date, else at the open of the ex-date."""
+    """Return when it is applied: a dividend at the beginning of its pay date, any other at the open of its ex-date."""
     if action.kind == Kind.CASH_DIVIDEND and action.pay_date is not None:
         return datetime.combine(action.pay_date, datetime.min.time(), EASTERN)
     begins = datetime.combine(action.ex_date, datetime.min.time(), EASTERN)
@@ -200,7 +200,7 @@ def _apply(action: CorporateAction) -> int:
 
 
 def _clear_trades(action: CorporateAction) -> bool:
-    """Cancel the PLACED trades of the stock; return whether none is open any more. Those IN PROGRESS are waited for."""
+    """Cancel the PLACED trades of the stock; return whether no trade is open. Those IN PROGRESS must end first."""
     mine = Trade.objects.filter(ticker=action.ticker)
     while ids := list(mine.filter(status=Status.PLACED).values_list("customer_id", flat=True)[:CUSTOMERS_PER_BATCH]):
         with transaction.atomic(durable=True):
@@ -212,7 +212,7 @@ def _clear_trades(action: CorporateAction) -> bool:
 
 
 def _next_holders(action: CorporateAction) -> list[tuple[int, int]]:
-    """Return the next customers and their shares: at the close before the ex-date for a dividend, else now."""
+    """Return the next customers and their shares: for a dividend at the close before the ex-date, otherwise now."""
     with connection.cursor() as cursor:
         if action.kind == Kind.CASH_DIVIDEND:
             close = datetime.combine(action.ex_date, datetime.min.time(), EASTERN)
@@ -223,7 +223,7 @@ def _next_holders(action: CorporateAction) -> list[tuple[int, int]]:
 
 
 def _apply_batch(action: CorporateAction, batch: Sequence[tuple[int, int]]) -> None:
-    """Apply it to these customers, in one transaction. Does nothing if another sweep has been here meanwhile."""
+    """Apply it to these customers, in one transaction. Does nothing if another sweep has already done so."""
     with transaction.atomic(durable=True):
         books = open_books(customer_id for customer_id, _ in batch)
         here = CorporateAction.objects.filter(id=action.id, state=State.APPLYING, cursor=action.cursor)
@@ -270,7 +270,7 @@ HELD_NOW = """
     SELECT customer_id, quantity FROM accounts_position WHERE ticker = %s AND customer_id > %s
     ORDER BY customer_id LIMIT %s
 """
-# Whoever ever held the stock has a position. Postings are in the order of their ids.
+# Every customer who ever held the stock has a position. Postings are in the order of their ids.
 HELD_BEFORE = """
     SELECT holder.customer_id, coalesce(held.total, 0) FROM (
         SELECT customer_id FROM accounts_position WHERE ticker = %s AND customer_id > %s ORDER BY customer_id LIMIT %s

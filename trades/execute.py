@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What came of one call of Execute. `reports`: what it refused; None where its outcome is unknown."""
+    """The result of one call of Execute. `reports`: the trades it refused; None if the outcome is unknown."""
 
     trades: Sequence[Trade]
     call: Call
@@ -30,8 +30,8 @@ class Sent:
 def execute(trades: Sequence[Trade]) -> None:
     """Hand these IN PROGRESS trades to the exchange, with the terms that were fixed when they were claimed.
 
-    Without an answer that makes sense, a trade stays IN PROGRESS and the sweep asks what became of it. A refusal is the
-    exchange's word that it never will execute the trade, and is stored as a report.
+    If the exchange gives no valid answer, a trade stays IN PROGRESS and the sweep asks about it. If the exchange
+    refuses a trade, it will never execute it; the refusal is stored as a report.
 
     Idempotent: yes. The exchange executes an id once.
     """
@@ -44,7 +44,7 @@ def send(trades: Sequence[Trade], *, is_probe: bool = False) -> Sent:
 
     Args:
         trades: 1 to TRADES_PER_CALL_MAX.
-        is_probe: Send them although the exchange has failed lately, because the caller has just heard from it.
+        is_probe: Send them even though the exchange has failed recently, because the caller has just heard from it.
     """
     by_id = {trade.id: trade for trade in trades}
     ids = list(map(str, by_id))
@@ -64,7 +64,7 @@ def send(trades: Sequence[Trade], *, is_probe: bool = False) -> Sent:
 
 
 def store(sent: Sequence[Sent]) -> None:
-    """Store what came of calls of Execute. The sweep asks at once about trades whose outcome is unknown."""
+    """Store the results of calls of Execute. The sweep asks at once about trades whose outcome is unknown."""
     calls.keep(one.call for one in sent)
     store_reports([report for one in sent for report in one.reports or ()], Report.Source.ANSWER)
     asking.ask_at_once([trade.id for one in sent if one.reports is None for trade in one.trades])

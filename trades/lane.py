@@ -1,4 +1,4 @@
-"""Lanes: the queue that carries a customer's line, and how to ring it.
+"""Lanes: the queue that serves a customer, and how to ring it.
 
 A ring says only "there may be work for this customer". It may get lost (the sweep rings again), or come twice or late
 (there is nothing to do then), because the rows in the database are the truth.
@@ -22,8 +22,8 @@ from django.db import transaction
 from trades.broker import broker, broker_backoff, publish
 
 CUSTOMERS_PER_TURN_MAX = 100  # as many as one Execute carries
-BELL_SECONDS_MAX = 2  # after a lost message a lane stays silent no longer than this
-LINGER_SECONDS = 0.01  # how long a worker that found more than one customer waits for more
+BELL_SECONDS_MAX = 2  # a lane whose message was lost stays silent for this long at most
+LINGER_SECONDS = 0.01  # how long a worker that has found more than one customer waits for more of them
 AWAKE_SECONDS = 0.5  # how long a worker counts as awake after its last batch, even if it died in that turn
 COLLECT_SECONDS_MAX = 1.0  # how long a worker collects rings before it lets Celery speak to it again
 
@@ -97,7 +97,7 @@ def collect_rings(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
 
     A batch has up to CUSTOMERS_PER_TURN_MAX customers: those of this lane, and where there is room left, those of the
     other lanes that this worker serves too, because a larger batch is cheaper. Customers that ring meanwhile
-    are in a later batch.
+    come in a later batch.
 
     Args:
         lane: Where to begin.
@@ -125,7 +125,8 @@ def _collect_batch(lane: int) -> tuple[set[int], int]:
     """Return the next batch, and the lane to begin with after it: the first one with customers left."""
     customer_ids, next_lane = _pop_customers(lane, 0)
     if 1 < len(customer_ids) < CUSTOMERS_PER_TURN_MAX:
-        # Trading is busy: waiting a moment for more makes each trade cheaper. A single customer never waits.
+        # When trading is busy, waiting a moment for more customers makes each trade cheaper. A single customer never
+        # waits.
         time.sleep(LINGER_SECONDS)
         more, next_lane = _pop_customers(lane, len(customer_ids))
         customer_ids |= more
@@ -133,7 +134,7 @@ def _collect_batch(lane: int) -> tuple[set[int], int]:
 
 
 def serve(lanes: Iterable[int]) -> None:
-    """Let this process, a worker, serve these lanes alone. Without a call, it serves all."""
+    """Make this worker process serve only these lanes. Otherwise it serves all of them."""
     global _served
     _served = frozenset(lanes)
 

@@ -65,7 +65,7 @@ def place_trade(
         if (placed := Trade.objects.filter(id=trade.id).first()) is not None:
             trade = placed  # an insert whose outcome was not heard had gone through, and was repeated
         elif before := placed_before(trade):
-            return before, True  # the same key arrived twice at once, and the other request placed the trade
+            return before, True  # two requests with this key arrived at once, and the other one placed the trade
         else:
             raise
     log.info("placed", trades=[str(trade.id)], customer=customer_id, by=by)
@@ -94,7 +94,7 @@ def _are_same_terms(one: Trade, other: Trade) -> bool:
 
 
 def _insert(placing: Placing, rate: int | None) -> None:
-    """Insert one trade: together with others that arrive at the same moment, where nothing speaks against it."""
+    """Insert one trade, in one statement with others that arrive at the same moment if possible."""
     if rate is not None:  # which only a transaction can keep to
         insert_alone(placing, rate)
     elif connection.in_atomic_block:  # which must not become that of others' trades
@@ -107,7 +107,7 @@ def _insert(placing: Placing, rate: int | None) -> None:
 def insert_set(placings: Sequence[Placing]) -> list[bool]:
     """Insert trades by one statement, and ring; return for each whether it was inserted.
 
-    What one of them causes is its own: an error of a set means that each is to be inserted alone, in its own thread and
+    If the set fails, each of them is inserted alone, so that an error reaches only its cause: in its own thread and
     on its own connection.
     """
     try:
@@ -117,7 +117,7 @@ def insert_set(placings: Sequence[Placing]) -> list[bool]:
     except Exception as error:
         if len(placings) == 1:
             raise
-        log.warning("placing a set failed; each is placed alone", trades=len(placings), error=repr(error))
+        log.warning("placing a set failed; placing each trade alone", trades=len(placings), error=repr(error))
         return [False] * len(placings)
     ring_on_commit({trade.customer_id for trade, _, is_queued in placings if trade.sequence and not is_queued})
     return inserted

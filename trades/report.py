@@ -17,11 +17,11 @@ log = structlog.get_logger()
 def store_reports(bodies: list[dict[str, Any]], source: Report.Source) -> None:
     """Store these reports and ring their customers' lanes. They are durable when this returns.
 
-    Nothing is judged here; the turn that follows does that. A report about no trade of ours, or one that cannot be
-    read, is stored too, for the back office.
+    Nothing is judged here: the next turn does that. Reports about unknown trades and reports that cannot be read are
+    stored too, for the back office.
 
-    Idempotent: yes. A report that was stored before is not stored again. But where it is in review and its trade still
-    in flight, it waits for a turn again, because it may be settled now.
+    Idempotent: yes. A report is stored once. But if it is in review and its trade still in flight, it waits for a turn
+    again, because it may be possible to settle it now.
     """
     if bodies:
         with transaction.atomic(durable=True):
@@ -55,8 +55,8 @@ def _trade_id(body: dict[str, Any]) -> UUID | None:
         return None
 
 
-# In a fixed order, whatever the order in which they came: two sets with the same reports wait for each other, and would
-# deadlock otherwise. Reports on one trade keep their order.
+# Inserted in a fixed order, because two sets with the same reports wait for each other and would deadlock otherwise.
+# Reports on one trade stay in the order in which they came.
 STORE_REPORTS = """
     INSERT INTO trades_report (source, trade_id, customer_id, digest, body, outcome, reason)
     SELECT %s, new.trade_id, t.customer_id, new.digest, new.body,

@@ -1,7 +1,7 @@
-"""Lists of a customer's trades, of which any page costs the same, whatever is asked for and however many there are.
+"""Lists of a customer's trades. Any page costs the same, whatever the filter and however many trades there are.
 
-A customer's numbers have no gaps and grow with time: that is the order of a list, what its cursors mean, and why a
-moment can be found in it by halving. Final trades are indexed by status, type and stock; those that are open are few.
+The sequence numbers of a customer's trades have no gaps and grow with time. They give a list its order and its cursors,
+and let a binary search find a moment. Final trades are indexed by status, type and stock; open trades are few.
 """
 
 from collections.abc import Collection
@@ -15,13 +15,13 @@ from django.db.models import QuerySet
 from trades.models import FINAL, Status, Trade, Type
 
 BRANCHES_MAX = 40  # more combinations than this are filtered row by row
-# `placed_at` is when the statement began, the number when it got the counter's lock: this far apart at most.
+# `placed_at` is when the statement began; the number was drawn when it got the counter's lock, at most this much later.
 LOCK_WAIT_MAX = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
 class TradeFilter:
-    """Which trades: None or empty asks for all. Times and numbers are bounds that are not part of it themselves."""
+    """What to search for. None or empty means any. Times and numbers are exclusive bounds."""
 
     statuses: Collection[str] = ()
     types: Collection[str] = ()
@@ -33,7 +33,7 @@ class TradeFilter:
 
 
 def find_trades(customer_id: int, wanted: TradeFilter, limit: int, *, newest_first: bool = True) -> list[Trade]:
-    """Up to `limit` of a customer's trades, in the order of their numbers."""
+    """Return up to `limit` of a customer's trades, in the order of their numbers."""
     order = "-sequence" if newest_first else "sequence"
     rows = Trade.objects.filter(customer_id=customer_id)
     if wanted.above is not None:
@@ -60,9 +60,9 @@ def find_trades(customer_id: int, wanted: TradeFilter, limit: int, *, newest_fir
 
 
 def _branches(rows: QuerySet[Trade], wanted: TradeFilter) -> tuple[list[QuerySet[Trade]], QuerySet[Trade] | None]:
-    """The rows wanted, as lists that an index has in order; and the one in flight.
+    """Return the queries that make up the result: one for each list that an index has in order, one for what is open.
 
-    This one is asked for without an order: with one, PostgreSQL would look for it along the whole line.
+    The last one has no ORDER BY: with one, PostgreSQL would walk the customer's whole line to find that trade.
     """
     if not (wanted.statuses or wanted.types or wanted.tickers):
         return [rows], None
@@ -85,7 +85,7 @@ def _branches(rows: QuerySet[Trade], wanted: TradeFilter) -> tuple[list[QuerySet
 
 
 def _first_after(customer_id: int, moment: datetime, margin: timedelta) -> int:
-    """The number of the customer's first trade after a moment, by halving; one past the last where there is none."""
+    """Return the number of the customer's first trade after a moment, by binary search; one past the last if none."""
     try:
         moment += margin
     except OverflowError:

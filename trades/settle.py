@@ -1,8 +1,9 @@
 """Settle: post what the exchange reported.
 
-A report ends its trade where the trade is in flight and the report keeps to its terms. Every other report is kept for
-manual review, with what is wrong with it, and changes nothing. While its trade is in flight no verdict is the last one:
-the account or the software may change. So a report is judged again when the exchange repeats it, and when staff asks.
+A report ends its trade if the trade is in flight and the report matches its terms. Every other report is kept for
+manual review, with a note of what is wrong, and changes nothing. No verdict is final while the trade is in flight,
+because the account or the software may change: a report is judged again when the exchange repeats it, and when staff
+ask for it.
 """
 
 import json
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 
 
 def settle(books: Books, last_prices: LastPrices, by: str) -> None:
-    """Judge every waiting report of these customers, and end the trades that they settle.
+    """Judge all waiting reports of these customers, and end the trades that they settle.
 
     Cash and shares are posted in `books`; the caller writes them in the same transaction.
 
@@ -34,7 +35,7 @@ def settle(books: Books, last_prices: LastPrices, by: str) -> None:
 
     Args:
         books: The customers' open books.
-        last_prices: They tell whether a BUY that was too dear was so for its collar only.
+        last_prices: They show whether a BUY was rejected only because its price was over the collar.
         by: The process, for the trades' history.
     """
     waiting = queries.waiting_reports(books.customer_ids)
@@ -85,7 +86,7 @@ def _settle_one(account: Account, trade: Trade, word: Word, last_prices: LastPri
 def set_aside(customer_id: int, error: BaseException) -> None:
     """Put a customer's waiting reports aside for manual review, because a turn failed on them.
 
-    Otherwise each further turn of the customer, and of every set with the customer in it, would fail on them as well.
+    Otherwise every later turn with this customer in its set would fail on them as well.
     """
     with transaction.atomic(durable=True):
         books = open_books([customer_id])

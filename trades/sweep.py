@@ -1,7 +1,7 @@
 """The sweep: the periodic search for whatever was missed. It makes "no trade is ever stuck" true.
 
 Any number of sweeps may run; no two work on the same trade at once. Rings can get lost, processes can die between a
-commit and the call that follows it, the exchange can be silent: all of it shows in the rows, which the sweep reads.
+commit and the call that follows it, and the exchange can be silent. The rows that the sweep reads show all of that.
 """
 
 import time
@@ -24,14 +24,14 @@ from trades.models import FINAL, Reason, Report, Status, Trade
 from trades.report import store_reports
 from trades.turn import take_turn
 
-RING_AFTER_SECONDS = 2  # a customer whose turn is due for this long is rung for again
-ACT_AFTER_SECONDS = 3  # after this long the sweep takes the turn itself: the broker or the lanes are away
+RING_AFTER_SECONDS = 2  # after a turn has been due for this long, its lane is rung again
+ACT_AFTER_SECONDS = 3  # after this long the sweep takes the turn itself: the broker or the lanes are down
 CUSTOMERS_PER_SWEEP_MAX = 1_000
 QUESTIONS_PER_SWEEP_MAX = 200
 QUESTIONS_AT_ONCE = 8
-UNANSWERED_MAX = 3  # questions without an answer, and none with one, after which the exchange counts as away
+UNANSWERED_MAX = 3  # after so many unanswered questions, and none answered, the exchange counts as down
 ROUND_SECONDS_MAX = 10.0  # how long one sweep goes on asking
-EXPIRY_MARGIN_SECONDS = 5  # after `expires_at`, by the exchange's clock, of which its hosts may have several
+EXPIRY_MARGIN_SECONDS = 5  # after `expires_at`, by the exchange's clock; its hosts' clocks may differ
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 def ring_for_waiting(by: str) -> int:
     """Ring for the customers whose turn is due and has not been taken.
 
-    Takes the turn here where a customer has waited long although rung for, and where the broker is away.
+    Takes the turn itself if a customer has waited long although the lane was rung, or if the broker is down.
 
     Idempotent: yes.
 
@@ -53,7 +53,7 @@ def ring_for_waiting(by: str) -> int:
     is_rung = ring([customer.customer_id for customer in due])
     unserved = [customer.customer_id for customer in due if customer.seconds > ACT_AFTER_SECONDS or not is_rung]
     if unserved:
-        log.warning("lanes did not come; the sweep takes the turn", customers=len(unserved))
+        log.warning("no lane took the turn; the sweep takes it", customers=len(unserved))
         take_turn(sorted(unserved[:CUSTOMERS_PER_TURN_MAX]), by)
     return len(due)
 
@@ -62,8 +62,7 @@ def ask_exchange() -> int:
     """Ask the exchange about trades that have been out for too long (TradeExists).
 
     A final report is stored. A trade that the exchange does not know is executed again, with the same id, unless it is
-    halted. Once `expires_at` and a margin have passed by the exchange's own clock, the exchange not knowing the trade
-    ends it as expired.
+    halted. If `expires_at` and a margin have passed by the exchange's own clock, such a trade ends as expired.
 
     Returns:
         How many trades were taken, to be asked about.
@@ -75,12 +74,12 @@ def ask_exchange() -> int:
 
 
 def ask_now(trade_id: UUID) -> str:
-    """Ask the exchange about one trade, and go on as after a sweep's question.
+    """Ask the exchange about one trade, and act on the answer as a sweep would.
 
-    About a PLACED or a final trade it is only asked; a final report is then stored and judged by the next turn.
+    For a PLACED or a final trade, only a final report has an effect: it is stored, and the next turn judges it.
 
     Returns:
-        What the exchange said, in a word or two.
+        The exchange's answer, in a word or two.
 
     Raises:
         Unknown: It gave no answer that can be trusted.
@@ -127,7 +126,7 @@ def _ask_about(due: list[Trade]) -> "_Round":
 
 @dataclass
 class _Round:
-    """One sweep's questions and what came of them. Threads share it: its lists are only appended to."""
+    """One sweep's questions and their answers. Threads share it: its lists are only appended to."""
 
     rules: Rules
     reports: list[dict[str, Any]] = field(default_factory=list)
@@ -161,10 +160,12 @@ class _Round:
             self.answered.append(trade)
 
     def _handle_unknown_there(self, trade: Trade, at: datetime) -> None:
-        """Execute it again, alone: so one order that the exchange fails on holds up no other. Or end it as expired.
+        """Execute it again, or end it as expired.
+
+        It is sent alone, so that an order on which the exchange fails delays no other order.
 
         Args:
-            trade: What the exchange does not know.
+            trade: The trade that the exchange does not know.
             at: As of when, by the exchange's clock.
         """
         if trade.expires_at is None:

@@ -1,7 +1,7 @@
 """A lane's turn: settle what was reported, claim the next trade, hand it to the exchange.
 
-This is the only place that moves trades along and touches the books for them: in one transaction, under the customers'
-locks. A turn takes a set of customers; a set of one is the quiet case.
+Only a turn changes the status of a trade in line and posts for it, in one transaction that has locked the customers. A
+turn serves a set of customers. When there is little to do, it is a set of one.
 """
 
 from collections.abc import Collection
@@ -30,8 +30,8 @@ log = structlog.get_logger()
 def take_turn(customer_ids: Collection[int], by: str) -> None:
     """Settle and claim for these customers, then execute. Never raises.
 
-    One customer's fault never stops another's turn: where the set fails, each customer is taken alone. What fails even
-    then is logged and left to the sweep.
+    One customer's problem never stops another's turn: if the set fails, each customer is served alone. What still fails
+    is logged and left to the sweep.
 
     Idempotent: yes. When nothing is waiting, nothing happens.
 
@@ -43,7 +43,7 @@ def take_turn(customer_ids: Collection[int], by: str) -> None:
         claimed = settle_and_claim(customer_ids, by)
         execute(claimed)
     except Exception as error:  # noqa: BLE001 — whatever it is, the other customers' turns go on
-        away = isinstance(error, OperationalError | InterfaceError)  # of the database: a traceback would tell nothing
+        away = isinstance(error, OperationalError | InterfaceError)  # the database: no traceback needed
         say = log.warning if away else log.exception
         say("turn failed", customers=len(customer_ids), first=next(iter(customer_ids)), error=repr(error))
         if not _database_answers():
@@ -111,7 +111,7 @@ def claim(books: Books, now: MarketNow, by: str) -> list[Trade]:
     transitions.queue(queued)
     transitions.end(endings, by)
     transitions.claim(list(claimed.values()), now.at, EXECUTE_WITHIN_SECONDS, asking.ASK_AFTER_SECONDS, by)
-    # A customer of whom this turn saw nothing but rejections may have more trades in line.
+    # If this turn has only rejected trades of a customer, there may be more in line.
     ring_on_commit({ending.trade.customer_id for ending in endings} - claimed.keys() - waiting)
     return list(claimed.values())
 
