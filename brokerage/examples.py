@@ -128,9 +128,23 @@ EVENTS = f"""id: 000000000000a4f10000000000002c17
 event: trade.placed
 data: {{"eventId": "000000000000a4f10000000000002c17", "type": "trade.placed", "at": "{PLACED_AT}", "trade": {{…}}}}
 """
+UNKNOWN_TICKER = {
+    "type": "/api/errors/#unknown_ticker",
+    "title": "Unprocessable Entity",
+    "status": 422,
+    "detail": "The exchange does not list this stock.",
+    "code": "unknown_ticker",
+    "errors": [{"field": "stockTicker", "code": "unknown_ticker", "detail": "The exchange does not list this stock."}],
+}
 
 REQUESTS: dict[str, Any] = {
     "placeTrade": {"stockTicker": "AAPL", "type": "BUY", "quantity": 3},
+    "placeTrades": {
+        "trades": [
+            {"stockTicker": "AAPL", "type": "BUY", "quantity": 3, "idempotencyKey": "2026-11-23-1"},
+            {"stockTicker": "APPL", "type": "BUY", "quantity": 2, "idempotencyKey": "2026-11-23-2"},
+        ]
+    },
     "deposit": {"amount": "25000.00"},
     "withdraw": {"amount": "100.00"},
     "createToken": {
@@ -149,6 +163,7 @@ REQUESTS: dict[str, Any] = {
 ANSWERS: dict[str | tuple[str, str], Any] = {
     "placeTrade": TRADE,
     ("placeTrade", "200"): FILLED,
+    "placeTrades": {"results": [{"status": 201, "trade": TRADE}, {"status": 422, "problem": UNKNOWN_TICKER}]},
     "getTrade": FILLED,
     "cancelTrade": CANCELLED,
     "listTrades": {"results": [FILLED], "next": None},

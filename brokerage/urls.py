@@ -15,7 +15,7 @@ from brokerage.error_codes import error_codes
 from brokerage.metrics import metrics
 from feed import api as feed
 from trades import api as trades
-from trades import fees_api
+from trades import batch_api, fees_api
 from trades.callback import callback
 from trades.pages import history, home, stocks, ticket
 from webhooks import api as webhooks
@@ -41,6 +41,7 @@ urlpatterns = [
     # Tried one after the other: what programs call a thousand times a second stands first.
     path("api/v1/trades", trades.TradesView.as_view()),
     path("exchange/callbacks", callback),
+    path("api/v1/trades/batch", batch_api.BatchView.as_view()),
     path("api/v1/trades/<uuid:trade_id>", trades.TradeView.as_view()),
     path("api/v1/trades/<uuid:trade_id>/cancel", trades.CancelView.as_view()),
     path("api/v1/events", feed.EventsView.as_view()),

@@ -147,10 +147,13 @@ def check_listed(customer_id: int, ticker: str, type: str) -> None:
         raise UnknownTicker(ticker)
 
 
-def check_queue(customer_id: int, when_closed: str) -> bool:
+def check_queue(customer_id: int, when_closed: str, queued_ahead: int = 0) -> bool:
     """Return whether a trade waits for the opening: the market is closed, and the customer asked for it.
 
     Queued trades are not counted every second as other open trades are: they cost nothing until the opening bell.
+
+    Args:
+        queued_ahead: Trades of the customer that are about to be recorded ahead of this one, and wait as well.
 
     Raises:
         LineTooLong: The customer has reached the limit of open trades.
@@ -159,7 +162,7 @@ def check_queue(customer_id: int, when_closed: str) -> bool:
         return False
     with connection.cursor() as cursor:
         cursor.execute(PLACED_OF_CUSTOMER, [customer_id, settings.OPEN_TRADES_OF_A_CUSTOMER_MAX])
-        if cursor.fetchone()[0] >= settings.OPEN_TRADES_OF_A_CUSTOMER_MAX:
+        if cursor.fetchone()[0] + queued_ahead >= settings.OPEN_TRADES_OF_A_CUSTOMER_MAX:
             raise LineTooLong
     return True
 

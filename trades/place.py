@@ -54,13 +54,38 @@ def place_trade(
     """
     trade = Trade(customer_id=customer_id, ticker=ticker, type=type, quantity=quantity, idempotency_key=key)
     trade.when_closed, trade.time_in_force = when_closed, time_in_force
+    return place(trade, by)
+
+
+def place(trade: Trade, by: str) -> tuple[Trade, bool]:
+    """Record this trade, which is not yet inserted. Otherwise like `place_trade`."""
     if before := placed_before(trade):
         return before, True
-    checks.check_listed(customer_id, ticker, type)
-    checks.check(customer_id, ticker, quantity)
-    placing = Placing(trade, by, checks.check_queue(customer_id, when_closed))
+    return insert_or_find(check_order(trade, by), checks.orders_a_minute_max(trade.customer_id))
+
+
+def check_order(trade: Trade, by: str, queued_ahead: int = 0) -> Placing:
+    """Check whether this trade may be placed now; return it as it is to be inserted.
+
+    Raises:
+        UnknownTicker: The exchange does not list the stock.
+        PlacingRefused: A check refused it.
+    """
+    checks.check_listed(trade.customer_id, trade.ticker, trade.type)
+    checks.check(trade.customer_id, trade.ticker, trade.quantity)
+    return Placing(trade, by, checks.check_queue(trade.customer_id, trade.when_closed, queued_ahead))
+
+
+def insert_or_find(placing: Placing, rate: int | None) -> tuple[Trade, bool]:
+    """Insert one trade; return it, or the one that was placed with its key meanwhile, and whether it was that one.
+
+    Raises:
+        TradeKeyReused: The key was used meanwhile, for a trade with other terms.
+        TooManyOrders: It would be more than `rate` orders within a minute.
+    """
+    trade = placing.trade
     try:
-        _insert(placing, checks.orders_a_minute_max(customer_id))
+        _insert(placing, rate)
     except IntegrityError:
         if (placed := Trade.objects.filter(id=trade.id).first()) is not None:
             trade = placed  # an insert whose outcome was not heard had gone through, and was repeated
@@ -68,7 +93,7 @@ def place_trade(
             return before, True  # two requests with this key arrived at once, and the other one placed the trade
         else:
             raise
-    log.info("placed", trades=[str(trade.id)], customer=customer_id, by=by)
+    log.info("placed", trades=[str(trade.id)], customer=trade.customer_id, by=placing.by)
     return trade, False
 
 
@@ -81,12 +106,13 @@ def placed_before(wanted: Trade) -> Trade | None:
     if not wanted.idempotency_key:
         return None
     trade = Trade.objects.filter(customer_id=wanted.customer_id, idempotency_key=wanted.idempotency_key).first()
-    if trade and not _are_same_terms(trade, wanted):
+    if trade and not are_same_terms(trade, wanted):
         raise TradeKeyReused
     return trade
 
 
-def _are_same_terms(one: Trade, other: Trade) -> bool:
+def are_same_terms(one: Trade, other: Trade) -> bool:
+    """Return whether two trades with one key are the same order."""
     terms = ["ticker", "type", "quantity", "when_closed"]
     if one.time_in_force and other.time_in_force:  # else it is of the other API, or of a release that kept none
         terms.append("time_in_force")
@@ -96,12 +122,12 @@ def _are_same_terms(one: Trade, other: Trade) -> bool:
 def _insert(placing: Placing, rate: int | None) -> None:
     """Insert one trade, in one statement with others that arrive at the same moment if possible."""
     if rate is not None:  # which only a transaction can keep to
-        insert_alone(placing, rate)
+        insert_alone([placing], rate)
     elif connection.in_atomic_block:  # which must not become that of others' trades
         if not insert_set([placing])[0]:
-            insert_alone(placing, None)
+            insert_alone([placing], None)
     elif not insert_batched(placing):
-        insert_alone(placing, None)
+        insert_alone([placing], None)
 
 
 def insert_set(placings: Sequence[Placing]) -> list[bool]:
@@ -126,18 +152,18 @@ def insert_set(placings: Sequence[Placing]) -> list[bool]:
 insert_batched = Batcher(insert_set)
 
 
-def insert_alone(placing: Placing, rate: int | None) -> None:
-    """Insert one trade, once no other transaction is placing for its customer or has the customer locked.
+def insert_alone(placings: Sequence[Placing], rate: int | None) -> None:
+    """Insert trades of one customer, once no other transaction is placing for them or has them locked.
 
     Raises:
-        IntegrityError: The key was used before.
-        TooManyOrders: It would be more than `rate` orders within a minute.
+        IntegrityError: A key was used before.
+        TooManyOrders: There would be more than `rate` orders within a minute.
     """
-    customer_id = placing.trade.customer_id
+    customer_id = placings[0].trade.customer_id
     with transaction.atomic(durable=True):
         transitions.lock_counter(customer_id)
-        if not all(transitions.insert_trades([placing])):
+        if not all(transitions.insert_trades(placings)):
             raise transitions.ChangedElsewhere(f"{customer_id} has no counter, although it is locked")
         if rate is not None:
-            checks.check_rate(customer_id, placing.trade.sequence, rate)
-        ring_on_commit([] if placing.is_queued else [customer_id])
+            checks.check_rate(customer_id, placings[-1].trade.sequence, rate)
+        ring_on_commit([] if all(placing.is_queued for placing in placings) else [customer_id])

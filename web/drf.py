@@ -24,6 +24,7 @@ from web.client_address import client_address
 from web.rate_limits import Allowance, count, count_stranger
 
 IDEMPOTENCY_KEY_LENGTH_MAX = 128
+IDEMPOTENCY_KEY_RULE = f"Must be 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters."
 PAGE_SIZE, PAGE_SIZE_MAX = 100, 500
 BIGINT_MAX = 2**63 - 1
 UNKNOWN_FIELDS_NAMED_MAX = 10
@@ -129,6 +130,15 @@ class CustomerView(APIView):
         if request.method not in self.allowed_methods:  # before its scope is asked for
             raise exceptions.MethodNotAllowed(str(request.method))
 
+    def count_as(self, number: int) -> None:
+        """Count this request as so many, all but the first of which are counted now.
+
+        Raises:
+            Throttled: They are more than the customer may make. Nothing has happened yet.
+        """
+        if number > 1:
+            self._count(count(self.grant, self.request.method in SAFE_METHODS, number - 1))
+
     def _count(self, allowance: Allowance) -> None:
         self.allowance = allowance
         if allowance.exceeded:
@@ -219,6 +229,25 @@ def moment_field(**kwargs: Any) -> serializers.DateTimeField:
     return serializers.DateTimeField(format="%Y-%m-%dT%H:%M:%S.%fZ", **kwargs)
 
 
+def is_idempotency_key(key: str) -> bool:
+    """Return whether a text can be an idempotency key: 1 to 128 printable ASCII characters."""
+    return 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX and key.isascii() and key.isprintable()
+
+
+class IdempotencyKeyField(TextField):
+    """The idempotency key of one part of a request; null is as good as none."""
+
+    default_error_messages: ClassVar = {"invalid": IDEMPOTENCY_KEY_RULE, "blank": IDEMPOTENCY_KEY_RULE}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, allow_null=True, trim_whitespace=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not (isinstance(data, str) and is_idempotency_key(data)):
+            self.fail("invalid")
+        return data
+
+
 def idempotency_key(request: Request) -> str | None:
     """Return the Idempotency-Key header, or None.
 
@@ -226,12 +255,8 @@ def idempotency_key(request: Request) -> str | None:
         ValidationError: It is not 1 to 128 printable ASCII characters.
     """
     key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return None
-    if not (1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX and key.isascii() and key.isprintable()):
-        raise serializers.ValidationError(
-            {"Idempotency-Key": f"Must be 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} printable ASCII characters."}
-        )
+    if key is not None and not is_idempotency_key(key):
+        raise serializers.ValidationError({"Idempotency-Key": IDEMPOTENCY_KEY_RULE})
     return key
 
 

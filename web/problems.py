@@ -148,6 +148,19 @@ class _Handler(ExceptionHandler):
         return response
 
 
+def problem_body(exception: Exception) -> dict[str, Any]:
+    """Return the problem that a request would be answered with, for a part of a request that is answered for itself.
+
+    Raises:
+        Exception: It is neither Django REST framework's own nor in the table: then it is an error of ours.
+    """
+    handler = _Handler(exception, {})  # type: ignore[typeddict-item]
+    known = handler.convert_known_exceptions(exception)
+    if not isinstance(known, exceptions.APIException):
+        raise exception
+    return handler.format_exception(known)
+
+
 def handle_exception(exc: Exception, context: Any) -> Response | None:
     """Django REST framework's EXCEPTION_HANDLER."""
     return _Handler(exc, context).run()

@@ -55,11 +55,11 @@ class _LocalCounts:
         self._lock = threading.Lock()
         self._counts: dict[tuple[str, int], int] = {}
 
-    def add(self, key: str, window: int) -> int:
+    def add(self, key: str, window: int, number: int = 1) -> int:
         with self._lock:
             if len(self._counts) >= KEYS_MAX:
                 self._counts.clear()
-            self._counts[key, window] = count = self._counts.get((key, window), 0) + 1
+            self._counts[key, window] = count = self._counts.get((key, window), 0) + number
             return count
 
     def get(self, key: str, window: int) -> int:
@@ -77,22 +77,22 @@ _client: redis.Redis | None = None
 _client_lock = threading.Lock()
 
 
-def count(grant: Grant, is_read: bool) -> Allowance:
-    """Count one request of a token against its customer's limit. Otherwise like `count_customer`."""
-    return count_customer(
-        grant.customer_id, is_read, grant.own_reads_a_minute if is_read else grant.own_orders_a_minute
-    )
+def count(grant: Grant, is_read: bool, number: int = 1) -> Allowance:
+    """Count requests of a token against its customer's limit. Otherwise like `count_customer`."""
+    own_limit = grant.own_reads_a_minute if is_read else grant.own_orders_a_minute
+    return count_customer(grant.customer_id, is_read, own_limit, number)
 
 
-def count_customer(customer_id: int, is_read: bool, own_limit: int | None) -> Allowance:
-    """Count one request of a customer. Never raises, and waits at most STORE_SECONDS_MAX.
+def count_customer(customer_id: int, is_read: bool, own_limit: int | None, number: int = 1) -> Allowance:
+    """Count requests of a customer. Never raises, and waits at most STORE_SECONDS_MAX.
 
     Args:
         own_limit: The customer's own limit, requests a minute; None: as everybody's.
+        number: As how many requests this one counts.
     """
     everybodys = settings.READS_A_MINUTE if is_read else settings.ORDERS_A_MINUTE
     key = f"limit:{customer_id}:{'reads' if is_read else 'orders'}"
-    return _count_request(key, everybodys if own_limit is None else own_limit)
+    return _count_request(key, everybodys if own_limit is None else own_limit, number)
 
 
 def count_stranger(address: str) -> Allowance:
@@ -123,13 +123,14 @@ def reset() -> None:
     _backoff.stop()
 
 
-def _count_request(key: str, limit: int) -> Allowance:
+def _count_request(key: str, limit: int, number: int = 1) -> Allowance:
     window, passed_seconds = divmod(int(time.time()), WINDOW_SECONDS)
-    used = here = _counts.add(key, window)
+    used = here = _counts.add(key, window, number)
     alone = int(limit * COUNTED_HERE)
     exceeded = False
     if here > alone:
-        there = _add_in_store(f"{key}:{window}", here if here == alone + 1 else 1, WINDOW_SECONDS)
+        is_first = here - number <= alone  # and reports what was counted here alone
+        there = _add_in_store(f"{key}:{window}", here if is_first else number, WINDOW_SECONDS)
         if there is not None:
             used, exceeded = there[0], there[0] > limit
     return Allowance(limit, max(0, limit - used), WINDOW_SECONDS - passed_seconds, exceeded)

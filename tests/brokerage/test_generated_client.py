@@ -37,7 +37,18 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def test_its_names_are_those_that_a_person_would_give(models: Any) -> None:
     names = [name for name in models.__all__ if not name.startswith("Alpaca")]
-    assert {"PlaceTradeRequest", "Trade", "TradePage", "Event", "Webhook", "ReasonCode", "Problem"} <= set(names)
+    assert {
+        "PlaceTradeRequest",
+        "PlaceTradesRequest",
+        "Batch",
+        "BatchResult",
+        "Trade",
+        "TradePage",
+        "Event",
+        "Webhook",
+        "ReasonCode",
+        "Problem",
+    } <= set(names)
     assert [name for name in names if re.search(r"RequestRequest|Answer|Enum[0-9]|[0-9a-f]{3,}Enum", name)] == []
 
 
@@ -52,6 +63,7 @@ def test_its_names_are_those_that_a_person_would_give(models: Any) -> None:
         ("Delivery", examples.DELIVERY),
         ("Event", examples.EVENT),
         ("TradePage", schema.ANSWERS["listTrades"]),
+        ("Batch", schema.ANSWERS["placeTrades"]),
         ("AlpacaOrder", schema.ANSWERS["alpacaSubmitOrder"]),
         ("AlpacaAccount", schema.ANSWERS["alpacaGetAccount"]),
     ],

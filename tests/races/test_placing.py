@@ -8,13 +8,14 @@ from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
-from django.db import DataError, IntegrityError, connection
+from django.db import DataError, IntegrityError, OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Customer
 from tests.races.at_once import Open, Running, eventually, outcomes, rows, together, violations, waiting, watching
-from trades import place, transitions
+from trades import batch, place, transitions
+from trades.batch import place_trades
 from trades.models import StatusChange, Trade
 from trades.place import TradeKeyReused, place_trade
 from trades.search import TradeFilter, find_trades
@@ -140,7 +141,7 @@ def test_sets_of_several_processes_at_once_keep_every_line(alice: Customer, bob:
             for placing, is_recorded in zip(placings, place.insert_set(placings), strict=True):
                 if not is_recorded:
                     left_out.append(number)
-                    place.insert_alone(placing, None)
+                    place.insert_alone([placing], None)
 
     before = len(line(alice))
     with watching(violations) as watch:
@@ -192,10 +193,10 @@ def test_a_customer_who_is_locked_holds_up_no_other_of_the_set(alice: Customer, 
 def test_what_one_of_a_set_does_wrong_is_its_own(alice: Customer, bob: Customer) -> None:
     buy(bob)
     assert place.insert_set([placing(alice, 2**70), placing(bob)]) == [False, False]
-    place.insert_alone(placing(bob), None)
+    place.insert_alone([placing(bob)], None)
     assert line(bob) == [1, 2]
     with pytest.raises(DataError):
-        place.insert_alone(placing(alice, 2**70), None)
+        place.insert_alone([placing(alice, 2**70)], None)
     with pytest.raises(DataError):
         place.insert_set([placing(alice, 2**70)])
 
@@ -275,3 +276,79 @@ def test_one_key_of_many_customers_at_once_is_a_trade_of_each(alice: Customer, b
     together(*[lambda: buy(alice, key="k"), lambda: buy(bob, key="k")] * 4)
     assert Trade.objects.count() == before + 2
     assert rows("SELECT customer_id FROM trades_trade WHERE idempotency_key = 'k' GROUP BY 1 HAVING count(*) > 1") == []
+
+
+def place_batch(customer: Customer, *quantities: int, key: str = "") -> list[tuple[int, bool]]:
+    """Place a batch; return the number in line of each trade, and whether it had been placed before."""
+    trades = [
+        Trade(customer=customer, ticker="AAPL", type="BUY", quantity=n, idempotency_key=f"{key}{n}" if key else None)
+        for n in quantities
+    ]
+    made = place_trades(customer.id, trades)
+    assert not any(isinstance(outcome, Exception) for outcome in made), made
+    return [(trade.sequence, replayed) for trade, replayed in made]  # type: ignore[misc]
+
+
+def test_batches_at_once_stand_in_line_one_after_the_other(bob: Customer) -> None:
+    with watching(violations) as watch:
+        numbers = together(*[lambda: place_batch(bob, 1, 2, 3, 4, 5)] * THREADS)
+    assert watch.seen == set()
+    for of_batch in numbers:
+        first = of_batch[0][0]
+        assert [number for number, _ in of_batch] == list(range(first, first + 5)), "nothing comes between"
+    assert line(bob) == list(range(1, THREADS * 5 + 1))
+
+
+def test_one_batch_many_times_at_once_is_placed_once(bob: Customer) -> None:
+    answers = together(*[lambda: place_batch(bob, 1, 2, 3, key="k")] * THREADS)
+    assert line(bob) == [1, 2, 3]
+    assert {tuple(number for number, _ in answer) for answer in answers} == {(1, 2, 3)}
+    assert sorted(replayed for answer in answers for _, replayed in answer) == [False] * 3 + [True] * (THREADS - 1) * 3
+
+
+def test_a_key_that_another_request_takes_meanwhile_costs_the_rest_of_a_batch_nothing(
+    bob: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buy(bob)
+    check = place.check_order
+    taken: list[str] = []
+
+    def take(*args: Any) -> Placing:
+        if not taken:
+            taken.append("k2")
+            Running(lambda: buy(bob, 2, key="k2")).result()
+        return check(*args)
+
+    monkeypatch.setattr(batch, "check_order", take)
+    assert place_batch(bob, 1, 2, 3, key="k") == [(3, False), (2, True), (4, False)]
+    assert line(bob) == [1, 2, 3, 4]
+
+
+def test_a_batch_waits_for_its_own_customers_lock_alone(alice: Customer, bob: Customer) -> None:
+    buy(bob)
+    lock = Open(lambda: list(Customer.objects.select_for_update().filter(id=alice.id)))
+    batch = Running(lambda: place_batch(alice, 1, 2, 3))
+    eventually(waiting)
+    assert place_batch(bob, 1, 2, 3) == [(2, False), (3, False), (4, False)]
+    assert not batch.is_done
+    lock.commit()
+    assert batch.result() == [(2, False), (3, False), (4, False)]
+
+
+def test_a_batch_whose_commit_was_not_heard_of_is_not_placed_twice(
+    bob: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    buy(bob)
+    insert_trades = transitions.insert_trades
+    lost: list[int] = []
+
+    def unheard(placings: Sequence[Placing]) -> list[bool]:
+        inserted = insert_trades(placings)
+        if not lost:
+            lost.append(len(placings))
+            raise OperationalError("the connection broke after the commit")
+        return inserted
+
+    monkeypatch.setattr(transitions, "insert_trades", unheard)
+    assert place_batch(bob, 1, 2, 3) == [(2, False), (3, False), (4, False)]
+    assert (lost, line(bob)) == ([3], [1, 2, 3, 4])

@@ -1,0 +1,269 @@
+"""A batch of trades in one request: each answered as `POST /api/v1/trades` would, in the order sent."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import Client
+
+from accounts.models import Customer
+from exchange import market, prices
+from tests.answers import assert_problem, post
+from tests.conftest import StandInExchange
+from tests.people import open_account, rung
+from tests.trades.test_api import BUY, TRADE_KEYS, TRADES, WRONG_VALUES
+from tests.trades.test_queue import set_hours
+from trades.batch import place_trades
+from trades.controls import Kind, set_control
+from trades.lane import lane_of
+from trades.models import StatusChange, Trade, TradeCounter
+from trades.place import place_trade
+from web import rate_limits
+
+BATCH = f"{TRADES}/batch"
+
+
+@pytest.fixture
+def client(alice: Customer, api_of: Any) -> Client:
+    return api_of(alice)
+
+
+def send(client: Client, *trades: Any) -> list[dict[str, Any]]:
+    answer = post(client, BATCH, {"trades": list(trades)})
+    assert answer.status_code == 207, answer.content
+    assert answer["Content-Type"] == "application/json"
+    assert set(answer.json()) == {"results"}
+    results: list[dict[str, Any]] = answer.json()["results"]
+    assert len(results) == len(trades)
+    for result in results:
+        assert set(result) == {"status", "trade" if result["status"] in (200, 201) else "problem"}
+        assert set(result.get("trade", TRADE_KEYS)) == TRADE_KEYS
+    return results
+
+
+def statuses(results: list[dict[str, Any]]) -> list[int]:
+    return [result["status"] for result in results]
+
+
+def line(customer: Customer) -> list[tuple[int, str, int]]:
+    """The customer's trades in line: number, ticker and quantity of each."""
+    rows = Trade.objects.filter(customer=customer).order_by("sequence")
+    return list(rows.values_list("sequence", "ticker", "quantity"))
+
+
+def test_a_hundred_are_placed_in_the_order_sent_by_few_statements(
+    bob: Customer, api_of: Any, django_assert_max_num_queries: Any
+) -> None:
+    client = api_of(bob)
+    place_trade(bob.id, "AAPL", "BUY", 500)
+    with django_assert_max_num_queries(7):  # the token and its use; controls and load, once a second; keys; trades
+        results = send(client, *(BUY | {"quantity": n, "idempotencyKey": f"k{n}"} for n in range(100, 0, -1)))
+    assert statuses(results) == [201] * 100
+    assert line(bob)[1:] == [(n, "AAPL", 102 - n) for n in range(2, 102)]
+    assert [result["trade"]["quantity"] for result in results] == list(range(100, 0, -1))
+    times = [result["trade"]["createdAt"] for result in results]
+    assert times == sorted(set(times)), "each is placed after the one before"
+    changes = StatusChange.objects.filter(customer_id=bob.id).order_by("trade__sequence")
+    assert len(changes) == 101
+    assert {change.by for change in changes} == {"api"}
+
+
+def test_a_batch_rings_once(bob: Customer, api_of: Any, django_capture_on_commit_callbacks: Any) -> None:
+    client = api_of(bob)
+    place_trade(bob.id, "AAPL", "BUY", 1)
+    with django_capture_on_commit_callbacks(execute=True) as callbacks:
+        send(client, BUY, BUY, BUY)
+    assert len(callbacks) == 1
+    assert rung(lane_of(bob.id)) == [bob.id]
+
+
+def test_one_that_is_wrong_keeps_no_other_from_being_placed(client: Client, alice: Customer) -> None:
+    results = send(client, BUY, BUY | {"quantity": 0, "more": 1}, "BUY", None, [BUY], {}, BUY | {"quantity": 9})
+    assert statuses(results) == [201, 400, 400, 400, 400, 400, 201]
+    problem = results[1]["problem"]
+    alone = assert_problem(post(client, TRADES, BUY | {"quantity": 0}), 400, "invalid", "quantity")
+    assert [error for error in problem["errors"] if error["field"] == "quantity"] == alone["errors"]
+    assert {error["field"] for error in problem["errors"]} == {"quantity", "more"}
+    assert line(alice)[1:] == [(2, "AAPL", 3), (3, "AAPL", 9)]
+
+
+@pytest.mark.parametrize("name", WRONG_VALUES)
+def test_a_wrong_value_is_answered_as_in_a_request_of_its_own(client: Client, name: str) -> None:
+    wrong = [BUY | {name: value} for value in WRONG_VALUES[name]]
+    before = Trade.objects.count()
+    results = send(client, *wrong)
+    for body, result in zip(wrong, results, strict=True):
+        assert result == {"status": 400, "problem": post(client, TRADES, body).json()}
+    assert Trade.objects.count() == before
+
+
+@pytest.mark.parametrize("key", ["", "x" * 129, "a\x00b", "a\tb", "clé", "\ud800", 7, True, ["k"]])
+def test_a_wrong_key_is_named(client: Client, key: Any) -> None:
+    wrong, right = send(client, BUY | {"idempotencyKey": key}, BUY | {"idempotencyKey": None})
+    assert (wrong["status"], right["status"]) == (400, 201)
+    assert [error["field"] for error in wrong["problem"]["errors"]] == ["idempotencyKey"]
+
+
+def test_a_batch_sent_again_places_nothing_and_shows_the_first_trades(client: Client, alice: Customer) -> None:
+    batch = [BUY | {"quantity": n, "idempotencyKey": f"k{n}"} for n in (1, 2, 3)]
+    first, again = send(client, *batch), send(client, *batch)
+    assert (statuses(first), statuses(again)) == ([201] * 3, [200] * 3)
+    assert [result["trade"] for result in first] == [result["trade"] for result in again]
+    assert len(line(alice)) == 4
+    changed = send(client, batch[0], batch[1] | {"quantity": 7}, BUY | {"quantity": 4, "idempotencyKey": "k4"})
+    assert statuses(changed) == [200, 409, 201]
+    assert changed[1]["problem"]["code"] == "idempotency_key_reused"
+    assert line(alice)[-1] == (5, "AAPL", 4)
+
+
+def test_a_key_is_the_same_in_a_batch_and_in_a_request_of_its_own(client: Client) -> None:
+    single = post(client, TRADES, BUY, idempotency_key="k1").json()
+    (batched, new) = send(client, BUY | {"idempotencyKey": "k1"}, BUY | {"idempotencyKey": "k2"})
+    assert (batched["status"], batched["trade"]) == (200, single)
+    again = post(client, TRADES, BUY, idempotency_key="k2")
+    assert (again.status_code, again.json()) == (200, new["trade"])
+
+
+def test_a_key_twice_in_one_batch_is_one_trade(client: Client, alice: Customer) -> None:
+    results = send(
+        client,
+        BUY | {"idempotencyKey": "k"},
+        BUY | {"quantity": 5},
+        BUY | {"idempotencyKey": "k"},
+        BUY | {"idempotencyKey": "k", "quantity": 4},
+        BUY | {"stockTicker": "aapl", "idempotencyKey": "k"},
+    )
+    assert statuses(results) == [201, 201, 200, 409, 200]
+    assert len({results[n]["trade"]["tradeId"] for n in (0, 2, 4)}) == 1
+    assert line(alice)[1:] == [(2, "AAPL", 3), (3, "AAPL", 5)]
+
+
+def test_a_refused_trade_does_not_use_up_its_key(client: Client, alice: Customer) -> None:
+    first, second = send(client, BUY | {"idempotencyKey": "k", "quantity": 0}, BUY | {"idempotencyKey": "k"})
+    assert (first["status"], second["status"]) == (400, 201)
+    assert line(alice)[1:] == [(2, "AAPL", 3)]
+
+
+def test_without_keys_equal_trades_are_several(client: Client, alice: Customer) -> None:
+    assert len({result["trade"]["tradeId"] for result in send(client, BUY, BUY, BUY)}) == 3
+    assert len(line(alice)) == 4
+
+
+@pytest.mark.parametrize("trades", [[], [BUY] * 101, {}, "x", None, 3, {"0": BUY}], ids=lambda value: repr(value)[:20])
+def test_none_too_many_or_no_list_is_refused_as_a_whole(client: Client, trades: Any) -> None:
+    before = Trade.objects.count()
+    assert_problem(post(client, BATCH, {"trades": trades}), 400, "invalid", "trades")
+    assert Trade.objects.count() == before
+
+
+@pytest.mark.parametrize("body", [{}, {"trades": [BUY], "more": 1}, [BUY], BUY])
+def test_a_body_of_another_shape_is_refused_as_a_whole(client: Client, body: Any) -> None:
+    before = Trade.objects.count()
+    assert_problem(post(client, BATCH, body), 400, "invalid")
+    assert Trade.objects.count() == before
+
+
+def test_a_key_for_the_batch_as_a_whole_is_refused(client: Client) -> None:
+    before = Trade.objects.count()
+    answer = post(client, BATCH, {"trades": [BUY]}, idempotency_key="k")
+    assert_problem(answer, 400, "invalid", "Idempotency-Key")
+    assert Trade.objects.count() == before
+
+
+def test_a_body_that_is_too_large_is_refused_as_a_whole(client: Client) -> None:
+    long = BUY | {"stockTicker": "A" * (django_settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 50)}
+    assert_problem(post(client, BATCH, {"trades": [long] * 60}), 413, "too_large")
+
+
+def test_the_scope_to_trade_is_needed(alice: Customer, api_of: Any) -> None:
+    assert_problem(post(api_of(alice, ["read", "funds"]), BATCH, {"trades": [BUY]}), 403, "permission_denied")
+    assert_problem(api_of(alice).get(BATCH), 405, "method_not_allowed")
+
+
+def test_a_customer_sees_nothing_of_anothers_key(bob: Customer, client: Client, api_of: Any) -> None:
+    (mine,) = send(client, BUY | {"idempotencyKey": "k"})
+    (other,) = send(api_of(bob), BUY | {"idempotencyKey": "k", "quantity": 1})
+    assert (mine["status"], other["status"]) == (201, 201)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_check_refuses_is_its_own(
+    client: Client, alice: Customer, api_of: Callable[..., Client], exchange: StandInExchange
+) -> None:
+    market.refresh()
+    market.forget()
+    prices.refresh()
+    sam = open_account("sam@example.com", Decimal(1))
+    set_control(Kind.RESTRICT_TICKER, True, reason="-", by=sam, ticker="MSFT")
+    set_control(Kind.SHARES_MAX, True, reason="-", by=sam, value=Decimal(50))
+    bodies = [
+        BUY,
+        BUY | {"stockTicker": "NOSUCH"},
+        BUY | {"stockTicker": "MSFT"},
+        BUY | {"quantity": 51},
+        BUY | {"type": "SELL", "quantity": 50},
+    ]
+    results = send(client, *bodies)
+    assert statuses(results) == [201, 422, 409, 422, 201]
+    for body, result in zip(bodies[1:4], results[1:4], strict=True):
+        assert result["problem"] == post(client, TRADES, body).json()
+    assert line(alice)[1:] == [(2, "AAPL", 3), (3, "AAPL", 50)]
+    market.forget()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_orders_a_minute_are_kept_to_within_a_batch(client: Client, alice: Customer, bob: Customer) -> None:
+    sam = open_account("sam@example.com", Decimal(1))
+    set_control(Kind.ORDERS_A_MINUTE_MAX, True, reason="-", by=sam, value=Decimal(3))  # one of Alice's was her first
+    results = send(client, *(BUY | {"quantity": n, "idempotencyKey": f"k{n}"} for n in range(1, 6)))
+    assert statuses(results) == [201, 201, 429, 429, 429]
+    assert {result["problem"]["code"] for result in results[2:]} == {"too_many_orders"}
+    assert line(alice)[1:] == [(2, "AAPL", 1), (3, "AAPL", 2)]
+    whole = place_trades(bob.id, [Trade(customer=bob, ticker="AAPL", type="BUY", quantity=n) for n in (1, 2, 3)])
+    assert [replayed for _, replayed in whole] == [False] * 3  # type: ignore[misc]
+    assert len(line(bob)) == 3
+
+
+def test_a_batch_counts_against_the_rate_limit_by_its_trades(
+    client: Client, alice: Customer, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 86_400)  # so that none ends while this looks at it
+    rate_limits.reset()
+    settings.ORDERS_A_MINUTE = 6
+    answer = post(client, BATCH, {"trades": [BUY] * 4})
+    assert (answer.status_code, answer["X-RateLimit-Remaining"]) == (207, "2")
+    refused = post(client, BATCH, {"trades": [BUY] * 3})
+    assert_problem(refused, 429, "throttled")
+    assert refused["X-RateLimit-Remaining"] == "0"
+    assert len(line(alice)) == 5
+
+
+@pytest.mark.parametrize("limit", [6, 600])
+def test_large_requests_are_counted_once_wherever_the_count_is_kept(bob: Customer, limit: int) -> None:
+    """A process counts the first hundredth of a limit alone: what crosses it is reported once, not twice."""
+    rate_limits.reset()
+    left = [rate_limits.count_customer(bob.id, False, limit, number).remaining for number in (1, 4, 1)]
+    assert left == [limit - 1, limit - 5, limit - 6]
+    rate_limits.reset()  # as another process: it hears of what was reported
+    if limit == 6:
+        assert rate_limits.count_customer(bob.id, False, limit).exceeded
+
+
+def test_a_customer_can_queue_no_more_by_a_batch(alice: Customer, client: Client, settings: Any) -> None:
+    set_hours(is_open=False, changes_at=datetime(2026, 11, 27, 14, 30, tzinfo=UTC))
+    settings.OPEN_TRADES_OF_A_CUSTOMER_MAX = 3
+    queue = BUY | {"whenClosed": "queue"}
+    results = send(client, queue, queue, queue, queue, BUY)
+    assert statuses(results) == [201, 201, 201, 429, 201]
+    assert results[3]["problem"]["code"] == "too_many_open_trades"
+    queued = Trade.objects.filter(customer=alice, queued_at__isnull=False)
+    assert sorted(queued.values_list("sequence", flat=True)) == [2, 3, 4]
+
+
+def test_a_first_trade_can_come_in_a_batch(bob: Customer) -> None:
+    assert not TradeCounter.objects.filter(customer=bob).exists()
+    outcomes = place_trades(bob.id, [Trade(customer=bob, ticker="AAPL", type="BUY", quantity=n) for n in (1, 2)])
+    assert [trade.sequence for trade, _ in outcomes] == [1, 2]  # type: ignore[misc]

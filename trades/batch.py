@@ -1,0 +1,95 @@
+"""Place several trades of one customer by one call: recorded as one set, each judged for itself."""
+
+from collections.abc import Sequence
+
+import structlog
+from django.db import IntegrityError
+
+from trades import checks
+from trades.models import Trade
+from trades.place import (
+    TradeKeyReused,
+    are_same_terms,
+    check_order,
+    insert_alone,
+    insert_or_find,
+    insert_set,
+    place,
+)
+from trades.transitions import Placing
+
+BATCH_MAX = 100  # trades of one call
+REFUSALS = (checks.UnknownTicker, checks.PlacingRefused, TradeKeyReused)
+Outcome = tuple[Trade, bool] | Exception
+
+log = structlog.get_logger()
+
+
+def place_trades(customer_id: int, trades: Sequence[Trade], by: str = "api") -> list[Outcome]:
+    """Record trades, which are not yet inserted, at the end of the customer's line, in this order, by one statement.
+
+    Each is judged for itself, as `place_trade` would: one that is refused keeps no other from being placed.
+
+    Idempotent: for each trade with a key, as `place_trade`; also where two of these trades have the same key.
+
+    Args:
+        trades: 1 to BATCH_MAX, all of this customer.
+        by: The door, for the trades' history.
+
+    Returns:
+        For each the trade and whether it had been placed before, or why it was refused: one of REFUSALS.
+    """
+    keys = [trade.idempotency_key for trade in trades if trade.idempotency_key]
+    before = Trade.objects.filter(customer_id=customer_id, idempotency_key__in=keys) if keys else ()
+    by_key = {trade.idempotency_key: trade for trade in before}  # those that are about to be inserted come to them
+    outcomes: dict[int, Outcome] = {}
+    placings: dict[int, Placing] = {}
+    repeated: dict[int, Trade] = {}
+    for n, trade in enumerate(trades):
+        if trade.idempotency_key and trade.idempotency_key in by_key:
+            repeated[n] = trade
+            continue
+        queued_ahead = sum(placing.is_queued for placing in placings.values())
+        try:
+            placings[n] = check_order(trade, by, queued_ahead)
+        except REFUSALS as refusal:
+            outcomes[n] = refusal
+        else:
+            by_key[trade.idempotency_key] = trade
+    outcomes |= zip(placings, _insert(customer_id, list(placings.values())), strict=True)
+    outcomes |= {n: _replay(by_key[trade.idempotency_key], trade, by) for n, trade in repeated.items()}
+    return [outcomes[n] for n in range(len(trades))]
+
+
+def _insert(customer_id: int, placings: Sequence[Placing]) -> list[Outcome]:
+    """Insert trades by one statement; where one of them speaks against it, one after the other."""
+    if not placings:
+        return []
+    rate = checks.orders_a_minute_max(customer_id)
+    try:
+        if rate is not None or not all(insert_set(placings)):
+            insert_alone(placings, rate)
+    except (IntegrityError, checks.TooManyOrders):
+        for placing in placings:
+            placing.trade.sequence = None  # type: ignore[assignment]  # what was drawn has been rolled back
+        return [_insert_one(placing, rate) for placing in placings]
+    log.info("placed", trades=[str(placing.trade.id) for placing in placings], customer=customer_id, by=placings[0].by)
+    return [(placing.trade, False) for placing in placings]
+
+
+def _insert_one(placing: Placing, rate: int | None) -> Outcome:
+    try:
+        return insert_or_find(placing, rate)
+    except REFUSALS as refusal:
+        placing.trade.sequence = None  # type: ignore[assignment]
+        return refusal
+
+
+def _replay(first: Trade, trade: Trade, by: str) -> Outcome:
+    """Return the outcome of a trade whose key another has, or was to have: its insert may have been refused."""
+    if first.sequence:
+        return (first, True) if are_same_terms(first, trade) else TradeKeyReused()
+    try:
+        return place(trade, by)
+    except REFUSALS as refusal:
+        return refusal
