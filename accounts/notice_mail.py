@@ -1,9 +1,10 @@
-"""Mail notices: one mail for all notices of a kind that wait for a customer, in plain text and HTML."""
+"""Mail notices: one mail for all notices of a kind that wait for a customer, in plain text and HTML.
 
-from datetime import timedelta
+The mail is entered into the outbox (`accounts.mail`) in the transaction that marks its notices as sent.
+"""
+
 from itertools import groupby
 
-import structlog
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection, transaction
@@ -15,16 +16,13 @@ from accounts.models.notice import Notice
 
 NOTICES_A_ROUND_MAX = 200
 LINES_A_MAIL_MAX = 50
-TRIES_MAX = 8  # the pause doubles from TRY_AGAIN_SECONDS: the last try is after about two hours
-TRY_AGAIN_SECONDS = 60
-log = structlog.get_logger()
+WAIT_SECONDS_MAX = 60  # for others that are to come in the same mail
 
 
 def send_notices() -> int:
-    """Mail what waits, and return how many mails were sent. Any number of processes may do so at once.
+    """Mail what waits, and return how many mails that were. Any number of processes may do so at once.
 
-    Idempotent: a notice is marked as sent in the transaction that keeps others from sending it. If the process dies
-    between the mail server's answer and the commit, the mail comes twice.
+    Idempotent: a notice is in one mail.
     """
     sent = 0
     while waiting := _next():
@@ -35,9 +33,9 @@ def send_notices() -> int:
 
 
 def bring_forward() -> None:
-    """Make due the notices that wait for longer than any pause lasts, because the clock has gone back. Idempotent."""
+    """Make due the notices that wait for longer than any notice does, because the clock has gone back. Idempotent."""
     with connection.cursor() as cursor:
-        cursor.execute(TOO_FAR_AHEAD, [TRY_AGAIN_SECONDS])
+        cursor.execute(TOO_FAR_AHEAD, [WAIT_SECONDS_MAX])
 
 
 def _next() -> list[int]:
@@ -51,21 +49,15 @@ def _send_waiting(ids: list[int]) -> int:
         mine = list(Notice.objects.raw(WAITING, [ids]).prefetch_related("customer"))
         for _, group in groupby(mine, key=lambda notice: (notice.customer_id, notice.kind)):
             notices = list(group)
-            tries = max(notice.tries for notice in notices) + 1
-            rows = Notice.objects.filter(id__in=[notice.id for notice in notices])
-            if _send(notices[0].customer, notices):
-                rows.update(sent_at=Now(), tries=tries)
-                sent += 1
-            elif tries >= TRIES_MAX:
-                rows.update(due_at=None, tries=tries)
-            else:
-                rows.update(due_at=Now() + timedelta(seconds=TRY_AGAIN_SECONDS * 2 ** (tries - 1)), tries=tries)
+            _send(notices[0].customer, notices)
+            sent += 1
+        Notice.objects.filter(id__in=[notice.id for notice in mine]).update(sent_at=Now())
     return sent
 
 
-def _send(customer: Customer, notices: list[Notice]) -> bool:
+def _send(customer: Customer, notices: list[Notice]) -> None:
     if not customer.is_active or customer.erased_at is not None:
-        return True  # nobody reads it any more
+        return  # nobody reads it any more
     kind = Notice.Kind(notices[0].kind)
     context = {
         "name": customer.name,
@@ -77,12 +69,7 @@ def _send(customer: Customer, notices: list[Notice]) -> bool:
     subject = notices[0].title if len(notices) == 1 else f"{len(notices)} × {kind.label}"
     mail = EmailMultiAlternatives(subject, render_to_string("mails/notices.txt", context), to=[customer.email])
     mail.attach_alternative(render_to_string("mails/notices.html", context), "text/html")
-    try:
-        mail.send()
-    except OSError as error:  # the mail server is away
-        log.warning("a mail was not sent", kind=kind, error=repr(error))
-        return False
-    return True
+    mail.send()
 
 
 # What another process sends at this moment is left to it.
@@ -93,5 +80,5 @@ WAITING = """
 # After n tries a notice waits for half as long.
 TOO_FAR_AHEAD = """
     UPDATE accounts_notice SET due_at = statement_timestamp()
-    WHERE sent_at IS NULL AND due_at > statement_timestamp() + make_interval(secs => %s * 2 ^ tries)
+    WHERE sent_at IS NULL AND due_at > statement_timestamp() + make_interval(secs => %s)
 """

@@ -49,7 +49,9 @@ def context(request: HttpRequest) -> dict[str, Any]:
     return {
         "theme": getattr(getattr(request, "user", None), "theme", "system"),
         "support_email": settings.SUPPORT_EMAIL,
-        "mail_folder": getattr(settings, "EMAIL_FILE_PATH", None) if MAIL_IS_KEPT in settings.EMAIL_BACKEND else None,
+        "mail_folder": getattr(settings, "EMAIL_FILE_PATH", None)
+        if MAIL_IS_KEPT in settings.MAIL_SERVER_BACKEND
+        else None,
     }
 
 

@@ -28,9 +28,9 @@ def enter_notices() -> int:
 
 
 ENTER = """
-    INSERT INTO accounts_notice (customer_id, kind, cause, title, text, tries)
+    INSERT INTO accounts_notice (customer_id, kind, cause, title, text)
     SELECT customer.id, 'statements', %(cause)s::text, 'Your statement for ' || %(month)s::text,
-           'Your statement for ' || %(month)s::text || ' is ready. Open it under Statements, as a page or as PDF.', 0
+           'Your statement for ' || %(month)s::text || ' is ready. Open it under Statements, as a page or as PDF.'
     FROM accounts_customer AS customer
     WHERE customer.is_active AND NOT customer.is_staff
       AND EXISTS (SELECT FROM accounts_posting WHERE customer_id = customer.id AND created_at < %(first)s::timestamptz)

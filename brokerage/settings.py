@@ -196,7 +196,10 @@ MFA_TOTP_ISSUER = "Brokerage"
 MFA_TOTP_TOLERANCE = 1  # a code may be one step of 30 s late or early (RFC 6238, section 5.2)
 
 # -- mail: without a server, each message is a file in DATA_DIR/mail
-vars().update(env.email_url("EMAIL_URL", default=f"filemail:///{DATA_DIR / 'mail'}"))
+mail_server = env.email_url("EMAIL_URL", default=f"filemail:///{DATA_DIR / 'mail'}")
+vars().update(mail_server)
+MAIL_SERVER_BACKEND = mail_server["EMAIL_BACKEND"]
+EMAIL_BACKEND = "accounts.mail.Outbox"  # which the sweep hands to the mail server
 EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not hold up what sends the mail
 SUPPORT_EMAIL = env("SUPPORT_EMAIL", default="support@localhost")
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="Brokerage <no-reply@localhost>")
@@ -353,6 +356,7 @@ SWEEP_JOBS = {
     "office.schedule.find_cases": 1.0,
     "office.schedule.run_jobs": 1.0,
     "accounts.notice_mail.send_notices": 1.0,
+    "accounts.mail.deliver": 0.5,
     "trades.notices.enter_notices": 5.0,
     "accounts.statement_notices.enter_notices": 600.0,
     "webhooks.queue.enter_events": 0.5,

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.mail import EmailMultiAlternatives
-from django.db import connection
+from django.db import connection, transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
 
@@ -97,19 +97,23 @@ def send_due() -> bool:
     if DailyReport.objects.filter(day=day).exists():
         return False
     report = DailyReport(day=day, figures=figures_of(day))
-    if not _insert(report):
-        return False
-    recipients = [staff.email for staff in staff_with(POWERS[Power.PROVE])]
-    context = {"day": day, "rows": rows_of(report.figures)}
+    with transaction.atomic(durable=True):
+        if _insert(report):
+            _mail(report, [staff.email for staff in staff_with(POWERS[Power.PROVE])])
+            return True
+    return False
+
+
+def _mail(report: DailyReport, recipients: list[str]) -> None:
+    context = {"day": report.day, "rows": rows_of(report.figures)}
     mail = EmailMultiAlternatives(
-        subject=f"Daily report for {day:%A, %B %-d, %Y}",
+        subject=f"Daily report for {report.day:%A, %B %-d, %Y}",
         body=render_to_string("office/daily_report.txt", context),
         bcc=recipients,
     )
     mail.attach_alternative(render_to_string("office/daily_report_mail.html", context), "text/html")
     if recipients:
         mail.send()
-    return True
 
 
 def _insert(report: DailyReport) -> bool:

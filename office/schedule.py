@@ -10,7 +10,7 @@ import structlog
 from django.db import connection
 from django.db.models.functions import Now
 
-from accounts import notice_mail
+from accounts import mail, notice_mail
 from exchange.messages import Unknown
 from office import cases, daily_report
 from office.cases import Finding, Kind
@@ -114,6 +114,7 @@ def _bring_forward(asked_by: str) -> None:
     """Wake what a clock that went back, as after a failover, has put to sleep."""
     delivery.bring_forward()
     notice_mail.bring_forward()
+    mail.bring_forward()
 
 
 WORK: dict[str, Callable[[str], object]] = {

@@ -198,6 +198,7 @@ def test_a_function_fits_on_a_screen(path: Path) -> None:
 
 MAY_BE_DELETED = (
     "Closure.",
+    "Mail.",
     "tokens_of",
     "Notice.",
     "Token.",

@@ -1,12 +1,9 @@
 """Mails to the owner of a webhook: that it fails, works again, or has ended."""
 
-import structlog
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
 
 from webhooks.models import Webhook
-
-log = structlog.get_logger()
 
 
 def tell_failing(webhook: Webhook, answer: str) -> None:
@@ -27,7 +24,4 @@ def tell_ended(webhook: Webhook) -> None:
 
 def _tell(webhook: Webhook, subject: str, template: str, answer: str = "") -> None:
     text = render_to_string(f"webhooks/mails/{template}.txt", {"webhook": webhook, "answer": answer})
-    try:
-        send_mail(subject, text, None, [webhook.customer.email])
-    except OSError as error:  # the page says the same
-        log.warning("a mail was not sent", subject=subject, error=repr(error))
+    send_mail(subject, text, None, [webhook.customer.email])

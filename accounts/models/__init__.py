@@ -8,6 +8,7 @@ from accounts.models.access import SIGN_INS_KEPT_DAYS, SignIn, Token
 from accounts.models.books import CASH, MONEY, Balance, LotMethod, Position, Posting, Transfer
 from accounts.models.customer import Customer, CustomerManager, Limits, Theme, normal_email
 from accounts.models.lot import Lot, LotClosing
+from accounts.models.mail import Mail
 from accounts.models.notice import MutedNotice, Notice, NoticePlace
 from accounts.models.staff import Adjustment, Freeze
 from accounts.models.watchlist import Watchlist
@@ -25,6 +26,7 @@ __all__ = [
     "Lot",
     "LotClosing",
     "LotMethod",
+    "Mail",
     "MutedNotice",
     "Notice",
     "NoticePlace",

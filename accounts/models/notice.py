@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 
 class Notice(models.Model):
-    """Something that happened in an account, to be mailed to its owner. `due_at` is null once nobody tries any more."""
+    """Something that happened in an account, to be mailed to its owner. `sent_at` is when it went into a mail."""
 
     class Kind(models.TextChoices):
         TRADES = "trades", "Trades that were filled or rejected"
@@ -23,7 +23,6 @@ class Notice(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     due_at = models.DateTimeField(null=True, db_default=Now())
     sent_at = models.DateTimeField(null=True)
-    tries = models.SmallIntegerField(default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(name="one_notice_a_cause", fields=["customer", "kind", "cause"])]

@@ -52,8 +52,8 @@ WATCHLISTS = """
     SELECT gen_random_uuid(), {0}, name, '{{}}', {3} FROM unnest(ARRAY['{1}', '{2}']) AS name
 """
 NOTICES = (
-    "INSERT INTO accounts_notice (customer_id, kind, cause, title, text, tries) "
-    "VALUES ({}, 'trades', 'one', '', '', 0), ({}, 'trades', 'one', '', '', 0)"
+    "INSERT INTO accounts_notice (customer_id, kind, cause, title, text) "
+    "VALUES ({}, 'trades', 'one', '', ''), ({}, 'trades', 'one', '', '')"
 )
 MUTES = "INSERT INTO accounts_mutednotice (customer_id, kind) VALUES ({}, 'trades'), ({}, 'trades')"
 LOT = """

@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 import time_machine
 from django.core import mail
 from django.core.mail import EmailMultiAlternatives
-from django.core.mail.backends.locmem import EmailBackend
 from django.test import Client
 from django.utils import timezone
 
@@ -93,19 +91,6 @@ def test_what_is_switched_off_is_not_mailed_but_security_is(carol: Customer, pag
     assert message.subject == "New API token “robot”"
     assert "If this was not you" in str(message.body)
     assert client.post("/account/mail", {"wanted": ["nonsense"]}).status_code == 422
-
-
-def test_a_mail_server_that_is_away_is_tried_again(carol: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    deposit(carol.id, Decimal(5))
-
-    def refuse(*_: Any) -> int:
-        raise ConnectionRefusedError
-
-    with monkeypatch.context() as away:
-        away.setattr(EmailBackend, "send_messages", refuse)
-        assert mailed() == []
-    assert mailed(at_once=False) == [], "not before a minute has passed"
-    assert [message.subject for message in mailed()] == ["Deposit of $5.00"]
 
 
 def test_a_statement_is_announced_once_in_the_first_days_of_a_month(carol: Customer) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.models import Mail
 from web.encryption import Undecryptable, decrypt, encrypt, is_current, is_encrypted
 from webhooks.models import Webhook
 
@@ -15,9 +16,9 @@ WEBHOOK_SECRETS = ("encrypted_secret", "encrypted_previous_secret")
 
 class Command(BaseCommand):
     help = (
-        "Encrypt every stored secret (authenticator apps, recovery codes, webhooks) with the newest SECRET_KEY. Run it "
-        "after you replace SECRET_KEY, before you remove the old key from SECRET_KEY_FALLBACKS. It can be stopped and "
-        "run again: what is encrypted with the newest key is left alone."
+        "Encrypt every stored secret (authenticator apps, recovery codes, webhooks, waiting mails) with the newest "
+        "SECRET_KEY. Run it after you replace SECRET_KEY, before you remove the old key from SECRET_KEY_FALLBACKS. It "
+        "can be stopped and run again: what is encrypted with the newest key is left alone."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         for name, rows, encrypt_row in (
             ("second factors", Authenticator.objects.order_by("pk"), _encrypt_authenticator),
             ("webhooks", Webhook.objects.order_by("pk"), _encrypt_webhook),
+            ("mails", Mail.objects.order_by("pk"), _encrypt_mail),
         ):
             changed, failed = _each(rows, encrypt_row)
             unreadable += failed
@@ -52,6 +54,12 @@ def _renewed(secret: str) -> str:
     if not is_encrypted(secret):
         return encrypt(secret) if secret else secret
     return secret if is_current(secret) else encrypt(decrypt(secret))
+
+
+def _encrypt_mail(row: Mail) -> bool:
+    content = _renewed(row.content)
+    # One that has been delivered meanwhile is gone.
+    return content != row.content and bool(Mail.objects.filter(pk=row.pk).update(content=content))
 
 
 def _encrypt_authenticator(row: Authenticator) -> bool:

@@ -1,0 +1,113 @@
+"""Outgoing mail: kept in the database when it is sent, and delivered by the sweep.
+
+So no page or program waits for a mail server, none fails because of one, and no mail is lost while it is away. A mail
+that is sent within a transaction is only sent if that commits.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts.models import Mail
+from web import encryption
+
+MAILS_A_ROUND_MAX = 200
+TRY_AGAIN_SECONDS, PAUSE_SECONDS_MAX = 60, 3600  # the pause doubles with each try, from the one to the other
+GIVE_UP_AFTER = timedelta(days=3)
+FIELDS = ("subject", "body", "from_email", "to", "cc", "bcc", "reply_to", "extra_headers")
+log = structlog.get_logger()
+
+
+class Outbox(BaseEmailBackend):
+    """Django's backend for mail that keeps it for `deliver`."""
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        """Keep mails, encrypted; return how many."""
+        kept = Mail.objects.bulk_create([Mail(content=encryption.encrypt(_packed(mail))) for mail in email_messages])
+        return len(kept)
+
+
+def deliver() -> int:
+    """Deliver the mails that are due; return how many were. Any number of processes may do so at once.
+
+    Idempotent: a mail is claimed before it is handed to the mail server, and deleted after it. If the process dies in
+    between, the mail comes twice.
+    """
+    server = get_connection(settings.MAIL_SERVER_BACKEND)
+    delivered = 0
+    try:
+        for _ in range(MAILS_A_ROUND_MAX):
+            if (claimed := _claim()) is None:
+                break
+            try:
+                server.send_messages([_unpacked(claimed.content)])
+            except OSError as error:  # perhaps the server is away: the others wait for the next round
+                _failed(claimed, error)
+                break
+            except Exception as error:  # noqa: BLE001 — one that can't be sent does not keep the others
+                _failed(claimed, error)
+                continue
+            Mail.objects.filter(pk=claimed.pk).delete()
+            delivered += 1
+    finally:
+        server.close()
+    return delivered
+
+
+def bring_forward() -> None:
+    """Make due the mails that wait for longer than any pause lasts, because the clock has gone back. Idempotent."""
+    Mail.objects.filter(due_at__gt=Now() + timedelta(seconds=PAUSE_SECONDS_MAX)).update(due_at=Now())
+
+
+def _claim() -> Mail | None:
+    """Return the mail that has been due for longest, and let no other process take it until its next try is due."""
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, {"first": TRY_AGAIN_SECONDS, "longest": PAUSE_SECONDS_MAX})
+        row = cursor.fetchone()
+    return Mail(**dict(zip(("id", "content", "created_at", "tries"), row, strict=True))) if row else None
+
+
+def _failed(mail: Mail, error: Exception) -> None:
+    log.warning("a mail was not delivered", mail=mail.pk, tries=mail.tries, error=repr(error))
+    gone, _ = Mail.objects.filter(pk=mail.pk, created_at__lt=timezone.now() - GIVE_UP_AFTER).delete()
+    if gone:
+        log.error("a mail was given up", mail=mail.pk, tries=mail.tries)
+
+
+def _packed(mail: EmailMessage) -> str:
+    if mail.attachments:
+        raise ValueError("attachments are not kept")
+    content = {name: getattr(mail, name) for name in FIELDS}
+    content["alternatives"] = [list(each) for each in getattr(mail, "alternatives", [])]
+    return json.dumps(content, default=str)  # a subject may be a text that is still to be translated
+
+
+def _unpacked(content: str) -> EmailMultiAlternatives:
+    found: dict[str, Any] = json.loads(encryption.decrypt(content))
+    alternatives, headers = found.pop("alternatives"), found.pop("extra_headers")
+    mail = EmailMultiAlternatives(**found, headers=headers)
+    for text, kind in alternatives:
+        mail.attach_alternative(text, kind)
+    return mail
+
+
+# One at a time: another process goes on with the next, and a server that answers slowly holds up one alone.
+CLAIM = """
+    UPDATE accounts_mail
+    SET tries = tries + 1,
+        due_at = statement_timestamp() + make_interval(secs => LEAST(%(longest)s, %(first)s * 2 ^ LEAST(tries, 20)))
+    WHERE id = (
+        SELECT id FROM accounts_mail WHERE due_at <= statement_timestamp() ORDER BY due_at, id LIMIT 1
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id, content, created_at, tries
+"""

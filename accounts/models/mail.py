@@ -1,0 +1,16 @@
+"""Mails that wait for the mail server."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Mail(models.Model):
+    """A mail that has not been delivered yet. Its content is encrypted, for some have codes; delivery deletes it."""
+
+    content = models.TextField()
+    created_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField(db_default=Now(), db_index=True)
+    tries = models.SmallIntegerField(default=0, db_default=0)
+
+    def __str__(self) -> str:
+        return f"mail {self.pk}"

@@ -1,0 +1,256 @@
+"""Mails wait in the database, unreadable, until the sweep has handed them to the mail server."""
+
+import inspect
+import re
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import allauth
+import pytest
+import time_machine
+from django.conf import settings as django_settings
+from django.core import mail
+from django.core.mail import EmailMessage, EmailMultiAlternatives, send_mail
+from django.core.mail.backends.locmem import EmailBackend
+from django.db import connection, transaction
+from django.template.loader import render_to_string
+from django.test import Client
+
+from accounts import notices, statement_notices, tokens
+from accounts.customers import create_customer
+from accounts.funding import deposit, withdraw
+from accounts.mail import GIVE_UP_AFTER, bring_forward, deliver
+from accounts.models import Customer, Mail, Notice
+from office import daily_report
+from tests.people import claim, receive_shares, say
+from trades import notices as trade_notices
+from trades.models import Status
+from trades.place import place_trade
+from webhooks import mails as webhook_mails
+
+CODE = re.compile(r"^\s*([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})\s*$", re.MULTILINE)
+PASSWORD = "copper lantern drifts 41"
+LOCMEM = "django.core.mail.backends.locmem.EmailBackend"
+NEVER_SENT = {
+    "account/email/login_code": "signing in by a code that is mailed is not offered",
+    "account/email/password_reset_key": "passwords are reset by a code, not by a link",
+}
+
+
+@pytest.fixture(autouse=True)
+def outbox(settings: Any, db: None) -> None:
+    """As in production, but for the mail server, which is a list."""
+    settings.EMAIL_BACKEND, settings.MAIL_SERVER_BACKEND = "accounts.mail.Outbox", LOCMEM
+
+
+class Refusing(EmailBackend):
+    """A mail server that takes everything but what is for `refused@example.com`."""
+
+    def send_messages(self, messages: Any) -> int:
+        if any("refused@example.com" in message.to for message in messages):
+            raise ValueError("no such mailbox")
+        return super().send_messages(messages)
+
+
+class Watching(EmailBackend):
+    """A mail server that lets another process deliver while it takes a mail."""
+
+    others: int | None = None
+
+    def send_messages(self, messages: Any) -> int:
+        if Watching.others is None:
+            Watching.others = 0
+            Watching.others = deliver()
+        return super().send_messages(messages)
+
+
+@pytest.fixture
+def hanging_server(settings: Any) -> Iterator[None]:
+    """A mail server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings.MAIL_SERVER_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = server.getsockname()
+        settings.EMAIL_TIMEOUT = 0.3
+        yield
+
+
+def let_pauses_pass() -> None:
+    Mail.objects.update(due_at=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.usefixtures("hanging_server")
+def test_a_page_does_not_wait_for_a_mail_server_that_hangs_and_the_mail_comes_later(
+    bob: Customer, settings: Any
+) -> None:
+    Mail.objects.all().delete()
+    client = Client()
+    to_code = client.post("/account/password/reset/", {"email": bob.email}).headers["Location"]
+    (waiting,) = Mail.objects.all()
+    assert bob.email not in waiting.content
+    assert deliver() == 0
+    assert deliver() == 0, "not again before a minute has passed"
+    waiting.refresh_from_db()
+    assert waiting.tries == 1
+    settings.MAIL_SERVER_BACKEND = LOCMEM
+    let_pauses_pass()
+    assert deliver() == 1
+    assert not Mail.objects.exists(), "nothing of it is left once it is delivered"
+    (message,) = mail.outbox
+    assert (message.subject, message.to) == ("Password Reset Code", [bob.email])
+    assert isinstance(message, EmailMultiAlternatives)
+    assert message.alternatives[0][1] == "text/html"
+    code = CODE.search(str(message.body))
+    assert code
+    assert client.post(to_code, {"code": code[1]}).status_code == 302
+
+
+def test_a_mail_that_can_not_be_delivered_keeps_no_other_and_is_given_up_in_the_end(settings: Any) -> None:
+    settings.MAIL_SERVER_BACKEND = f"{__name__}.Refusing"
+    for name in ("refused", "carol", "dan"):
+        send_mail("Hello", "Words.", None, [f"{name}@example.com"])
+    assert deliver() == 2
+    assert [message.to for message in mail.outbox] == [["carol@example.com"], ["dan@example.com"]]
+    let_pauses_pass()
+    assert deliver() == 0
+    assert Mail.objects.count() == 1
+    let_pauses_pass()
+    with connection.cursor() as cursor:
+        age = str(GIVE_UP_AFTER + timedelta(hours=1))
+        cursor.execute("UPDATE accounts_mail SET created_at = now() - %s::interval", [age])
+    assert deliver() == 0
+    assert not Mail.objects.exists()
+
+
+def test_a_mail_is_delivered_by_one_of_several_processes(settings: Any) -> None:
+    settings.MAIL_SERVER_BACKEND = f"{__name__}.Watching"
+    send_mail("Hello", "Words.", None, ["carol@example.com"])
+    assert deliver() == 1
+    assert Watching.others == 0
+    assert len(mail.outbox) == 1
+
+
+def test_pauses_grow_to_an_hour(settings: Any) -> None:
+    settings.MAIL_SERVER_BACKEND = f"{__name__}.Refusing"
+    send_mail("Hello", "Words.", None, ["refused@example.com"])
+    pauses = []
+    for _ in range(8):
+        let_pauses_pass()
+        deliver()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT extract(epoch FROM due_at - statement_timestamp()) FROM accounts_mail")
+            pauses.append(round(float(cursor.fetchone()[0]) / 60))
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_a_clock_that_went_back_delays_no_mail() -> None:
+    send_mail("Hello", "Words.", None, ["carol@example.com"])
+    Mail.objects.update(due_at=datetime(2200, 1, 1, tzinfo=UTC))
+    assert deliver() == 0
+    bring_forward()
+    assert deliver() == 1
+
+
+def test_a_mail_of_a_transaction_that_fails_is_never_sent() -> None:
+    with transaction.atomic():
+        send_mail("Hello", "Words.", None, ["carol@example.com"])
+        transaction.set_rollback(True)
+    assert not Mail.objects.exists()
+
+
+def test_an_attachment_is_refused() -> None:
+    message = EmailMessage("Hello", "Words.", to=["carol@example.com"])
+    message.attach("a.txt", "words", "text/plain")
+    with pytest.raises(ValueError, match="attachments"):
+        message.send()
+
+
+# -- the tables in docs/reference/mails.md
+
+
+def table(title: str) -> list[list[str]]:
+    """The rows of the table below a heading."""
+    page = (Path(django_settings.BASE_DIR) / "docs/reference/mails.md").read_text()
+    part = page.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")]
+    return rows[2:]
+
+
+def notice_subjects(customer: Customer) -> set[str]:
+    """Let everything happen that customers get notices of; return the titles."""
+    trade_notices.enter_notices()
+    Notice.objects.all().delete()
+    deposit(customer.id, Decimal("250.50"))
+    withdraw(customer.id, Decimal(1))
+    receive_shares(customer, "KO", 2, Decimal("58.02"))
+    refused, _ = place_trade(customer.id, "KO", "BUY", 3)
+    claim(customer)
+    say(refused, Status.REJECTED)
+    claim(customer)
+    trade_notices.enter_notices()
+    tokens.issue(customer, "robot", ["read"])
+    with time_machine.travel(datetime(2027, 1, 2, 15, tzinfo=UTC), tick=False):
+        statement_notices.enter_notices()
+    dan = create_customer("dan@example.com", PASSWORD)
+    for device in ("Firefox", "Chrome"):
+        browser = Client(headers={"User-Agent": f"Mozilla/5.0 (Windows) {device}/1"})
+        browser.post("/account/login/", {"login": dan.email, "password": PASSWORD})
+    return set(Notice.objects.values_list("title", flat=True))
+
+
+def test_the_table_of_notices_is_what_is_sent(static_files: None, bob: Customer) -> None:
+    rows = table("To customers, about their account")
+    assert {subject for _, subject, _ in rows} == notice_subjects(bob)
+    kinds = dict(Notice.objects.values_list("title", "kind"))
+    for _, subject, off in rows:
+        assert off == ("no" if kinds[subject] in notices.ALWAYS else "yes"), subject
+
+
+def test_the_table_of_mails_about_signing_in_has_all_that_can_be_sent() -> None:
+    rows = table("To customers, about signing in")
+    library = Path(allauth.__file__).parent
+    ours = list(Path(django_settings.BASE_DIR, "accounts").glob("*.py"))
+    theirs = [
+        path for name in ("account", "mfa") for path in (library / name).rglob("*.py") if "tests" not in path.parts
+    ]
+    sent = {name for path in ours + theirs for name in re.findall(r'"((?:account|mfa)/email/\w+)"', path.read_text())}
+    assert {template for _, template, _ in rows} == sent - NEVER_SENT.keys()
+    for _, template, subject in rows:
+        assert render_to_string(f"{template}_subject.txt").strip() == subject
+
+
+def test_the_table_of_other_mails_is_what_the_code_says() -> None:
+    subjects = {row[2] for row in table("To others")}
+    told = set(re.findall(r'_tell\(webhook, "([^"]+)"', inspect.getsource(webhook_mails)))
+    assert len(told) == 3
+    assert told < subjects
+    (report,) = subjects - told
+    assert datetime.strptime(report, "Daily report for %A, %B %d, %Y")
+    assert 'subject=f"Daily report for' in inspect.getsource(daily_report)
+
+
+def test_mail_is_sent_from_nowhere_else() -> None:
+    senders = set()
+    base = Path(django_settings.BASE_DIR)
+    for app in ("accounts", "trades", "office", "webhooks", "feed", "alpaca_api", "exchange", "web", "brokerage"):
+        for path in (base / app).rglob("*.py"):
+            if re.search(
+                r"send_mail\(|EmailMultiAlternatives\(|EmailMessage\(|notices\.enter\(|[^d]Notice\(", path.read_text()
+            ):
+                senders.add(str(path.relative_to(base)))
+    assert senders - {"accounts/models/notice.py", "accounts/notices.py"} == {
+        "accounts/adapter.py",
+        "accounts/closing.py",
+        "accounts/funding.py",
+        "accounts/mail.py",
+        "accounts/notice_mail.py",
+        "accounts/revocation.py",
+        "accounts/sign_ins.py",
+        "accounts/tokens.py",
+        "office/daily_report.py",
+        "trades/notices.py",
+        "webhooks/mails.py",
+    }
