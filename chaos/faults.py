@@ -209,9 +209,7 @@ class Injector:
         try:
             yield
         finally:
-            # The exchange may be on its way back from a kill; its faults do not outlive it.
-            with contextlib.suppress(urllib3.exceptions.HTTPError):
-                self._faults("DELETE")
+            _until_it_takes(lambda: self._faults("DELETE"), urllib3.exceptions.HTTPError)
 
     def _faults(self, method: str, values: dict[str, Any] | None = None) -> None:
         url = f"http://{LOOPBACK}:{self.site.brokerage.exchange_port}/v1/faults"
@@ -268,15 +266,7 @@ class Injector:
         try:
             yield
         finally:
-            self._set_disk_patiently()
-
-    def _set_disk_patiently(self) -> None:
-        for _ in range(40):
-            try:
-                return self._set_disk(slow=False)
-            except psycopg.Error:
-                time.sleep(0.5)
-        return None
+            _until_it_takes(lambda: self._set_disk(slow=False), psycopg.Error)
 
     def _set_disk(self, slow: bool) -> None:
         """PostgreSQL waits 100 ms before it flushes a commit, as on a disk that takes so long to write."""
@@ -306,11 +296,7 @@ class Injector:
         try:
             yield
         finally:
-            for _ in range(40):
-                with contextlib.suppress(psycopg.Error):
-                    self._administer(WRITABLE)
-                    break
-                time.sleep(0.5)
+            _until_it_takes(lambda: self._administer(WRITABLE), psycopg.Error)
 
     @contextlib.contextmanager
     def _replica(self, fault: Fault) -> Iterator[None]:
@@ -319,11 +305,7 @@ class Injector:
         try:
             yield
         finally:
-            for _ in range(40):
-                with contextlib.suppress(redis.RedisError):
-                    self._follow("NO", "ONE")
-                    break
-                time.sleep(0.5)
+            _until_it_takes(lambda: self._follow("NO", "ONE"), redis.RedisError)
 
     def _follow(self, host: str, port: str) -> None:
         with redis.Redis.from_url(self.site.valkey.url, socket_timeout=3, socket_connect_timeout=3) as broker:
@@ -346,8 +328,7 @@ class Injector:
         try:
             yield
         finally:
-            with contextlib.suppress(urllib3.exceptions.HTTPError):
-                self._set_exchange_clock(0)
+            _until_it_takes(lambda: self._set_exchange_clock(0), urllib3.exceptions.HTTPError)
 
     def _set_exchange_clock(self, seconds: int) -> None:
         url = f"http://{LOOPBACK}:{self.site.brokerage.exchange_port}/v1/clock"
@@ -389,3 +370,15 @@ class Injector:
             with contextlib.suppress(NotDone, ValueError):  # or `heal` was first
                 self.staff.do(word["undoes"], form, threading.Event())
                 self._in_force.remove(word)
+
+
+def _until_it_takes(undo: Callable[[], None], away: type[Exception]) -> None:
+    """Undo a fault of a server that may be down itself at the moment: what stays undone would be nobody's fault."""
+    ends_at = time.monotonic() + BACK_SECONDS_MAX
+    while True:
+        try:
+            return undo()
+        except away:
+            if time.monotonic() > ends_at:
+                raise
+            time.sleep(0.5)
