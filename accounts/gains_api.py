@@ -109,7 +109,7 @@ class GainsView(CustomerView):
         year = asked.get("year") or eastern_today().year
         sold = gains.gains_of(self.customer_id, year)
         if asked["format"] == "csv":
-            return gains_csv(sold, year)
+            return gains_csv(self.customer_id, year)
         totals = gains.totals_of(sold)
         return Response(
             {

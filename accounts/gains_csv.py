@@ -7,6 +7,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponse
 
+from accounts.gains import gains_of
+from web.documents import making
 from web.spreadsheets import as_text
 
 COLUMNS = (
@@ -23,8 +25,15 @@ COLUMNS = (
 )
 
 
-def gains_csv(sold: QuerySet[Any, Any], year: int) -> HttpResponse:
-    """Answer with every piece that was sold, oldest first."""
+def gains_csv(customer_id: int, year: int) -> HttpResponse:
+    """Answer with every piece that was sold in a year, oldest first."""
+    with making.turn(customer_id):
+        response = HttpResponse(_csv(gains_of(customer_id, year)), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="gains-{year}.csv"'
+    return response
+
+
+def _csv(sold: QuerySet[Any, Any]) -> str:
     file = StringIO()
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
@@ -36,6 +45,4 @@ def gains_csv(sold: QuerySet[Any, Any], year: int) -> HttpResponse:
                 *(piece.proceeds, piece.cost, piece.gain, term, wash, piece.cause),
             ]
         )
-    response = HttpResponse(file.getvalue(), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="gains-{year}.csv"'
-    return response
+    return file.getvalue()

@@ -25,11 +25,12 @@ def gains_pdf(customer_id: int, year: int) -> bytes:
         for piece in sold.order_by("closed_on", "id")
     ]
     pieces = (
-        pdf.table([COLUMNS, *rows], [1, 0.8, 1.1, 1.1, 1.2, 1.2, 1.2, 1], 4) if rows else pdf.text("None were sold.")
+        pdf.Table([COLUMNS, *rows], [1, 0.8, 1.1, 1.1, 1.2, 1.2, 1.2, 1], 4) if rows else pdf.Text("None were sold.")
     )
     return pdf.document(
         f"Realised gains {year}",
         f"Account {customer_id} · by trade date · proceeds net of fees, costs with fees",
-        [pdf.table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.gap(18), pdf.heading("Every piece"), pdf.gap(4), pieces],
+        [pdf.Table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.Gap(18), pdf.heading("Every piece"), pdf.Gap(4), pieces],
         "Wash sales (a loss, with the same stock bought within 30 days) are marked and not adjusted · USD",
+        whose=customer_id,
     )

@@ -53,8 +53,7 @@ def gains_page(request: HttpRequest) -> HttpResponse:
 @require_GET
 def gains_as_csv(request: HttpRequest) -> HttpResponse:
     """Answer with a year's gains as CSV."""
-    year = _year(request)
-    return gains_csv(gains.gains_of(current_customer_id(request), year), year)
+    return gains_csv(current_customer_id(request), _year(request))
 
 
 @signed_in

@@ -26,6 +26,7 @@ from accounts.settlement import cash_of
 from accounts.sign_ins import sign_ins_of
 from accounts.statements import SHARES_ALONE, Month, NoStatement, Statement, months_of, statement_of
 from web.current_customer import current_customer, current_customer_id
+from web.documents import making
 from web.parts import part_asked
 from web.sign_in import form_of, page_at, signed_in
 from web.spreadsheets import as_text
@@ -166,7 +167,8 @@ def ledger_csv(request: HttpRequest) -> HttpResponse:
     if not 1 <= part <= parts:
         raise Http404
     first = (part - 1) * LINES_A_FILE
-    response = HttpResponse(_csv(postings.order_by("id")[first : first + LINES_A_FILE]), content_type=CSV)
+    with making.turn(current_customer_id(request)):
+        response = HttpResponse(_csv(postings.order_by("id")[first : first + LINES_A_FILE]), content_type=CSV)
     name = "ledger.csv" if parts == 1 else f"ledger-{part}-of-{parts}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -1,8 +1,5 @@
 """Passwords: which ones are refused, and how many are hashed at once."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -11,34 +8,20 @@ from django.core.exceptions import ValidationError
 from zxcvbn import zxcvbn
 
 from accounts.models import Customer
+from web.bounded import Bounded
 
 SCORE_MIN = 3  # of 0 to 4: safely unguessable, by zxcvbn's own words
 LENGTH_LOOKED_AT = 72  # zxcvbn's time grows with the length; a longer password is strong by its length
 WAITING_MAX = 2  # requests of one process that may wait for their turn: each keeps one of its threads
 HASH_WAIT_SECONDS_MAX = 2.0
 
-# One hash at a time in a process: it takes a core and 100 MB for a tenth of a second.
-_hashing = threading.Lock()
-_places = threading.BoundedSemaphore(1 + WAITING_MAX)
-
 
 class TooManyHashes(Exception):
     """Too many passwords are being checked right now. Nothing was checked: try again in a moment."""
 
 
-@contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    if not _places.acquire(blocking=False):
-        raise TooManyHashes
-    try:
-        if not _hashing.acquire(timeout=HASH_WAIT_SECONDS_MAX):
-            raise TooManyHashes
-        try:
-            yield
-        finally:
-            _hashing.release()
-    finally:
-        _places.release()
+# A hash takes a core and 100 MB for a tenth of a second.
+_hashing = Bounded(WAITING_MAX, HASH_WAIT_SECONDS_MAX, TooManyHashes)
 
 
 class BoundedArgon2Hasher(Argon2PasswordHasher):
@@ -49,11 +32,11 @@ class BoundedArgon2Hasher(Argon2PasswordHasher):
     """
 
     def encode(self, password: str, salt: str) -> str:
-        with _one_at_a_time():
+        with _hashing.turn():
             return super().encode(password, salt)
 
     def verify(self, password: str, encoded: str) -> bool:
-        with _one_at_a_time():
+        with _hashing.turn():
             return super().verify(password, encoded)
 
 

@@ -1,7 +1,5 @@
 """A statement as a PDF document."""
 
-from typing import Any
-
 from accounts.statements import Statement
 from web import pdf
 from web.templatetags.figures import describe, signed, usd
@@ -19,26 +17,27 @@ def made_of(statement: Statement) -> bytes:
         f"Account {statement.account} · {period}{part} · {final}",
         [*(_sums(statement) + _shares(statement) if statement.part == 1 else []), *_movements(statement)],
         f"Account {statement.account} · {month} · made from the account's postings · all amounts in USD",
+        whose=statement.account,
     )
 
 
-def _sums(statement: Statement) -> list[Any]:
+def _sums(statement: Statement) -> list[pdf.Part]:
     rows = [
         ["Cash at the beginning", usd(statement.opening)],
         *([words, usd(amount)] for words, amount in statement.sums),
         ["Cash at the end" if statement.is_final else "Cash so far", usd(statement.closing)],
     ]
-    return [pdf.table(rows, [3, 1], 1, head=False, last_bold=True), pdf.gap(18)]
+    return [pdf.Table(rows, [3, 1], 1, head=False, last_bold=True), pdf.Gap(18)]
 
 
-def _shares(statement: Statement) -> list[Any]:
+def _shares(statement: Statement) -> list[pdf.Part]:
     rows = [[ticker, f"{begin:,}", f"{end - begin:+,}", f"{end:,}"] for ticker, begin, end in statement.shares]
     head = ["Stock", "At the beginning", "Change", "At the end"]
-    shown = pdf.table([head, *rows], [3, 1, 1, 1], 1) if rows else pdf.text("None were held.", soft=True)
-    return [pdf.heading("Shares"), pdf.gap(4), shown, pdf.gap(18)]
+    shown = pdf.Table([head, *rows], [3, 1, 1, 1], 1) if rows else pdf.Text("None were held.", soft=True)
+    return [pdf.heading("Shares"), pdf.Gap(4), shown, pdf.Gap(18)]
 
 
-def _movements(statement: Statement) -> list[Any]:
+def _movements(statement: Statement) -> list[pdf.Part]:
     rows = [
         [
             f"{line.at.astimezone(EASTERN):%b %d, %Y %H:%M:%S}",
@@ -49,5 +48,5 @@ def _movements(statement: Statement) -> list[Any]:
         for line in statement.lines
     ]
     head = ["Time (Eastern)", "What", "Amount", "Balance"]
-    shown = pdf.table([head, *rows], [1.5, 2.4, 1, 1], 2) if rows else pdf.text("None in this month.", soft=True)
-    return [pdf.heading("Every movement"), pdf.gap(4), shown]
+    shown = pdf.Table([head, *rows], [1.5, 2.4, 1, 1], 2) if rows else pdf.Text("None in this month.", soft=True)
+    return [pdf.heading("Every movement"), pdf.Gap(4), shown]

@@ -27,6 +27,7 @@ from trades.checks import (
     UnknownTicker,
 )
 from trades.place import TradeKeyReused
+from web.documents import TooManyDocuments
 from web.problems import Problem, answer_with
 from webhooks.addresses import AddressRefused
 from webhooks.subscriptions import AnotherTestWaits, TooManyWebhooks, WebhookEnded, WebhookKeyReused
@@ -66,6 +67,9 @@ TABLE: dict[type[Exception], Problem] = {
     ),
     TooManyHashes: Problem(
         503, "busy", "Too many people are signing in right now. Try again in a moment.", is_logged=False
+    ),
+    TooManyDocuments: Problem(
+        503, "busy", "Another document is still being made. Try again in a moment.", is_logged=False
     ),
     BalanceTooLarge: Problem(422, "balance_too_large", "An account can't hold that much cash.", "amount"),
     SuspiciousOperation: Problem(400, "bad_request", "The request could not be understood."),

@@ -15,6 +15,7 @@ from trades import checks
 from trades.cancel import NotCancellable
 from trades.checks import UnknownTicker
 from trades.place import TradeKeyReused
+from web.documents import TooManyDocuments
 from webhooks.addresses import AddressRefused
 from webhooks.subscriptions import AnotherTestWaits, TooManyWebhooks, WebhookEnded, WebhookKeyReused
 
@@ -38,6 +39,7 @@ OF_OPERATIONS: dict[str, Refusals] = {
     "cancelTrade": (NotCancellable,),
     "withdraw": (TransferKeyReused, WithdrawalsFrozen, InsufficientFunds, UnsettledFunds),
     "deposit": (TransferKeyReused, AccountClosed, BalanceTooLarge),
+    "listGains": (TooManyDocuments,),
     "createToken": (TooManyHashes, TokenKeyReused),
     "createWebhook": (AddressRefused, TooManyWebhooks, WebhookKeyReused),
     "updateWebhook": (AddressRefused, WebhookEnded),

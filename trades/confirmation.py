@@ -26,11 +26,12 @@ def confirmation_of(trade: Trade, moves: Sequence[StatusChange], company: str) -
         "Trade confirmation",
         f"{DONE[trade.type]} {trade.quantity:,} {trade.ticker} at {usd(trade.price)}",
         [
-            pdf.table(rows, [1, 3], 2, head=False),
-            pdf.gap(18),
+            pdf.Table(rows, [1, 3], 2, head=False),
+            pdf.Gap(18),
             pdf.heading("When"),
-            pdf.gap(4),
-            pdf.table([["Step", "Time (Eastern)"], *times], [1, 3], 2),
+            pdf.Gap(4),
+            pdf.Table([["Step", "Time (Eastern)"], *times], [1, 3], 2),
         ],
         f"Trade {trade.id} · all amounts in USD",
+        whose=trade.customer_id,
     )

@@ -1,145 +1,88 @@
-"""PDF documents. The same content always makes the same bytes: no time and no random value goes into them."""
+"""PDF documents. The same content always makes the same bytes: no time and no random value goes into them.
 
+A document is described here and made by a process of its own (`web.pdf_maker`), at a low priority: however many are
+asked for, other requests go on.
+"""
+
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
-from functools import cache
-from io import BytesIO
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-from xml.sax.saxutils import escape
 
-from reportlab.lib.colors import Color, HexColor
-from reportlab.lib.enums import TA_RIGHT
-from reportlab.lib.pagesizes import LETTER
-from reportlab.lib.styles import ParagraphStyle
-from reportlab.lib.units import mm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from web.documents import TooManyDocuments, making
 
-FONTS = Path(__file__).parent / "fonts"
-INK, SOFT, RULE, GREEN = HexColor("#111513"), HexColor("#5b6460"), HexColor("#d9dedb"), HexColor("#08702a")
-PLAIN, BOLD = "Inter", "Inter-SemiBold"
-MARGIN = 20 * mm
+PROJECT = Path(__file__).resolve().parent.parent
+MAKE_SECONDS_MAX = 20.0
 
 
-@cache
-def _fonts() -> None:
-    pdfmetrics.registerFont(TTFont(PLAIN, FONTS / "inter-regular.ttf"))
-    pdfmetrics.registerFont(TTFont(BOLD, FONTS / "inter-semibold.ttf"))
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph of plain text, `size` points high."""
+
+    words: str
+    size: float = 9.5
+    bold: bool = False
+    soft: bool = False
 
 
-def text(words: str, *, size: float = 9.5, bold: bool = False, soft: bool = False, right: bool = False) -> Paragraph:
-    """Return a paragraph of plain text."""
-    _fonts()
-    style = ParagraphStyle(
-        "text",
-        fontName=BOLD if bold else PLAIN,
-        fontSize=size,
-        leading=size * 1.4,
-        textColor=SOFT if soft else INK,
-        alignment=TA_RIGHT if right else 0,
-    )
-    return Paragraph(escape(words), style)
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Vertical space, in points."""
+
+    points: float = 12
 
 
-def heading(words: str) -> Paragraph:
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text.
+
+    `rows` are the cells of each row, of which the first is the header if `head` is true; `widths` are those of the
+    columns, relative to each other; the cells of column `figures_from` and those after it are right-aligned.
+    """
+
+    rows: Sequence[Sequence[str]]
+    widths: Sequence[float]
+    figures_from: int
+    head: bool = True
+    last_bold: bool = False
+
+
+Part = Text | Gap | Table
+
+
+def heading(words: str) -> Text:
     """Return the heading of a section."""
-    return text(words, size=12, bold=True)
+    return Text(words, size=12, bold=True)
 
 
-def gap(points: float = 12) -> Spacer:
-    """Return vertical space."""
-    return Spacer(1, points)
-
-
-def table(
-    rows: Sequence[Sequence[str]],
-    widths: Sequence[float],
-    figures_from: int,
-    *,
-    head: bool = True,
-    last_bold: bool = False,
-) -> Table:
-    """Return a table of text.
+def document(title: str, subtitle: str, story: Sequence[Part], footer: str, *, whose: int) -> bytes:
+    """Return a Letter-size document with our letterhead on each page, and `footer` and the page number below.
 
     Args:
-        rows: The cells of each row; the first row is the header if `head` is true.
-        widths: The width of each column, relative to the others.
-        figures_from: The first column whose cells are right-aligned.
+        whose: The customer's id. Each customer has one document made at a time.
+
+    Raises:
+        TooManyDocuments: The customer has one made already, or no turn came in time.
     """
-    _fonts()
-    page = LETTER[0] - 2 * MARGIN
-    cells = [
-        [
-            text(
-                cell,
-                size=8 if head and number == 0 else 9,
-                bold=last_bold and number == len(rows) - 1,
-                soft=head and number == 0,
-                right=column >= figures_from,
+    described = {
+        "title": title,
+        "subtitle": subtitle,
+        "story": [(type(part).__name__, asdict(part)) for part in story],
+        "footer": footer,
+    }
+    with making.turn(whose):
+        try:
+            made = subprocess.run(
+                [sys.executable, "-m", "web.pdf_maker"],
+                input=json.dumps(described).encode(),
+                stdout=subprocess.PIPE,
+                cwd=PROJECT,
+                env={},
+                timeout=MAKE_SECONDS_MAX,
+                check=True,
             )
-            for column, cell in enumerate(row)
-        ]
-        for number, row in enumerate(rows)
-    ]
-    style: list[Any] = [
-        ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE),
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("LEFTPADDING", (0, 0), (0, -1), 0),
-        ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
-        ("TOPPADDING", (0, 0), (-1, -1), 3),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 4),
-    ]
-    total = sum(widths)
-    made = Table(cells, colWidths=[page * width / total for width in widths], repeatRows=1 if head else 0)
-    made.setStyle(TableStyle(style))
-    return made
-
-
-def document(title: str, subtitle: str, story: list[Any], footer: str) -> bytes:
-    """Return a Letter-size document with our letterhead on each page, and `footer` and the page number below."""
-    _fonts()
-
-    def frame(canvas: Canvas, layout: SimpleDocTemplate) -> None:
-        width, height = LETTER
-        canvas.saveState()
-        _mark(canvas, MARGIN, height - MARGIN - 2, GREEN)
-        canvas.setFont(BOLD, 11)
-        canvas.setFillColor(INK)
-        canvas.drawString(MARGIN + 20, height - MARGIN, "Brokerage")
-        canvas.setFont(PLAIN, 7.5)
-        canvas.setFillColor(SOFT)
-        canvas.drawString(MARGIN, MARGIN - 18, footer)
-        canvas.drawRightString(width - MARGIN, MARGIN - 18, f"Page {layout.page}")
-        canvas.restoreState()
-
-    into = BytesIO()
-    layout = SimpleDocTemplate(
-        into,
-        pagesize=LETTER,
-        invariant=1,
-        title=title,
-        author="Brokerage",
-        leftMargin=MARGIN,
-        rightMargin=MARGIN,
-        topMargin=MARGIN + 26,
-        bottomMargin=MARGIN,
-    )
-    head = [text(title, size=18, bold=True), gap(2), text(subtitle, soft=True), gap(16)]
-    layout.build([*head, *story], onFirstPage=frame, onLaterPages=frame)
-    return into.getvalue()
-
-
-def _mark(canvas: Canvas, x: float, y: float, color: Color) -> None:
-    canvas.setStrokeColor(color)
-    canvas.setLineWidth(1.6)
-    canvas.setLineJoin(1)
-    path = canvas.beginPath()
-    path.moveTo(x, y)
-    for dx, dy in ((4.5, 4.5), (8, 1.5), (13, 8)):
-        path.lineTo(x + dx, y + dy)
-    path.moveTo(x + 9, y + 8)
-    path.lineTo(x + 13, y + 8)
-    path.lineTo(x + 13, y + 4)
-    canvas.drawPath(path)
+        except subprocess.TimeoutExpired as error:
+            raise TooManyDocuments from error
+    return made.stdout

@@ -1,0 +1,138 @@
+"""Make a PDF document: `python -m web.pdf_maker` reads its description from standard input and writes the bytes.
+
+It has a process of its own, since a long document takes seconds of a core, during which no thread of its process would
+get on. It imports neither Django nor any settings.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.enums import TA_RIGHT
+from reportlab.lib.pagesizes import LETTER
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+
+FONTS = Path(__file__).parent / "fonts"
+INK, SOFT, RULE, GREEN = HexColor("#111513"), HexColor("#5b6460"), HexColor("#d9dedb"), HexColor("#08702a")
+PLAIN, BOLD = "Inter", "Inter-SemiBold"
+MARGIN = 20 * mm
+
+
+def text(words: str, size: float, bold: bool = False, soft: bool = False, right: bool = False) -> Paragraph:
+    """Return a paragraph of plain text."""
+    style = ParagraphStyle(
+        "text",
+        fontName=BOLD if bold else PLAIN,
+        fontSize=size,
+        leading=size * 1.4,
+        textColor=SOFT if soft else INK,
+        alignment=TA_RIGHT if right else 0,
+    )
+    return Paragraph(escape(words), style)
+
+
+def table(rows: list[list[str]], widths: list[float], figures_from: int, head: bool, last_bold: bool) -> Table:
+    """Return a table of text, as `web.pdf.Table` describes it."""
+    page = LETTER[0] - 2 * MARGIN
+    cells = [
+        [
+            text(
+                cell,
+                8 if head and number == 0 else 9,
+                bold=last_bold and number == len(rows) - 1,
+                soft=head and number == 0,
+                right=column >= figures_from,
+            )
+            for column, cell in enumerate(row)
+        ]
+        for number, row in enumerate(rows)
+    ]
+    style: list[Any] = [
+        ("LINEBELOW", (0, 0), (-1, -1), 0.4, RULE),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("LEFTPADDING", (0, 0), (0, -1), 0),
+        ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
+        ("TOPPADDING", (0, 0), (-1, -1), 3),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 4),
+    ]
+    total = sum(widths)
+    made = Table(cells, colWidths=[page * width / total for width in widths], repeatRows=1 if head else 0)
+    made.setStyle(TableStyle(style))
+    return made
+
+
+def gap(points: float) -> Spacer:
+    """Return vertical space."""
+    return Spacer(1, points)
+
+
+PARTS: dict[str, Callable[..., Flowable]] = {"Text": text, "Table": table, "Gap": gap}
+
+
+def document(title: str, subtitle: str, story: list[tuple[str, dict[str, Any]]], footer: str) -> bytes:
+    """Return a Letter-size document with our letterhead on each page, and `footer` and the page number below.
+
+    Args:
+        story: The name of each part and what it is made of.
+    """
+    pdfmetrics.registerFont(TTFont(PLAIN, FONTS / "inter-regular.ttf"))
+    pdfmetrics.registerFont(TTFont(BOLD, FONTS / "inter-semibold.ttf"))
+
+    def frame(canvas: Canvas, layout: SimpleDocTemplate) -> None:
+        width, height = LETTER
+        canvas.saveState()
+        _mark(canvas, MARGIN, height - MARGIN - 2, GREEN)
+        canvas.setFont(BOLD, 11)
+        canvas.setFillColor(INK)
+        canvas.drawString(MARGIN + 20, height - MARGIN, "Brokerage")
+        canvas.setFont(PLAIN, 7.5)
+        canvas.setFillColor(SOFT)
+        canvas.drawString(MARGIN, MARGIN - 18, footer)
+        canvas.drawRightString(width - MARGIN, MARGIN - 18, f"Page {layout.page}")
+        canvas.restoreState()
+
+    into = BytesIO()
+    layout = SimpleDocTemplate(
+        into,
+        pagesize=LETTER,
+        invariant=1,
+        title=title,
+        author="Brokerage",
+        leftMargin=MARGIN,
+        rightMargin=MARGIN,
+        topMargin=MARGIN + 26,
+        bottomMargin=MARGIN,
+    )
+    head = [text(title, 18, bold=True), gap(2), text(subtitle, 9.5, soft=True), gap(16)]
+    layout.build([*head, *(PARTS[name](**made_of) for name, made_of in story)], onFirstPage=frame, onLaterPages=frame)
+    return into.getvalue()
+
+
+def _mark(canvas: Canvas, x: float, y: float, color: Color) -> None:
+    canvas.setStrokeColor(color)
+    canvas.setLineWidth(1.6)
+    canvas.setLineJoin(1)
+    path = canvas.beginPath()
+    path.moveTo(x, y)
+    for dx, dy in ((4.5, 4.5), (8, 1.5), (13, 8)):
+        path.lineTo(x + dx, y + dy)
+    path.moveTo(x + 9, y + 8)
+    path.lineTo(x + 13, y + 8)
+    path.lineTo(x + 13, y + 4)
+    canvas.drawPath(path)
+
+
+if __name__ == "__main__":
+    os.nice(10)
+    sys.stdout.buffer.write(document(**json.load(sys.stdin)))
