@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -32,6 +33,7 @@ pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAPr
 
 QUIET_SECONDS, HOSTILE_SECONDS = 15.0, 25.0
 REPEATED_MAX = 2
+LEDGER_LINES = 3000  # of the hostile customer, so that its ledger fits no buffer on the way
 PAUSE_SECONDS = 0.1  # between two rounds of the customer
 PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 OPEN_ACCOUNTS = """
@@ -43,7 +45,7 @@ from webhooks import subscriptions
 told = {}
 for name, hooks in (("victim", [VICTIM]), ("hostile", [HOSTILE] * 10)):
     customer = customers.create_customer(f"{name}@example.com", None)
-    for _ in range(400 if name == "hostile" else 1):
+    for _ in range(LEDGER_LINES if name == "hostile" else 1):
         funding.deposit(customer.id, Decimal("100000"))
     browser = Client()
     browser.force_login(customer, "allauth.account.auth_backends.AuthenticationBackend")
@@ -90,7 +92,8 @@ def balancer() -> Iterator[tuple[Balancer, Brokerage]]:
 
 @pytest.fixture(scope="module")
 def people(balancer: tuple[Balancer, Brokerage], hooks: dict[str, Receiver]) -> People:
-    code = OPEN_ACCOUNTS.replace("VICTIM", repr(hooks["victim"].url)).replace("HOSTILE", repr(hooks["hostile"].url))
+    given = {"VICTIM": hooks["victim"].url, "HOSTILE": hooks["hostile"].url, "LEDGER_LINES": LEDGER_LINES}
+    code = reduce(lambda code, name: code.replace(name, repr(given[name])), given, OPEN_ACCOUNTS)
     made = balancer[1].manage("shell", "--no-imports", "-c", code)
     assert made.returncode == 0, made.stderr
     found: People = json.loads(made.stdout.splitlines()[-1])
