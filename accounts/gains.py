@@ -41,7 +41,16 @@ def gains_of(customer_id: int, year: int) -> QuerySet[Any, Any]:
 
 def gains_between(customer_id: int, first: date, last: date) -> QuerySet[Any, Any]:
     """Return the pieces that a customer sold from first to last, both included, by trade date."""
-    sold = LotClosing.objects.filter(customer_id=customer_id, closed_on__range=(first, last), proceeds__isnull=False)
+    return _sold_by(customer_id).filter(closed_on__range=(first, last))
+
+
+def gains_on(customer_id: int, ticker: str) -> QuerySet[Any, Any]:
+    """Return the pieces of one stock that a customer ever sold, newest first, each with `is_wash_sale`."""
+    return _sold_by(customer_id).filter(ticker=ticker).order_by("-closed_on", "-id")
+
+
+def _sold_by(customer_id: int) -> QuerySet[Any, Any]:
+    sold = LotClosing.objects.filter(customer_id=customer_id, proceeds__isnull=False)
     return sold.annotate(is_wash_sale=IS_WASH_SALE)
 
 

@@ -51,10 +51,28 @@ document.addEventListener("click", (event) => {
     form.elements.quantity.value = fill.dataset.fill;
     form.elements.quantity.dispatchEvent(new Event("input", { bubbles: true }));
   }
+  const opens = event.target.closest("[data-sheet]");
+  if (opens) openSheet(event, opens.dataset.sheet);
+  const sheet = event.target.closest("dialog.sheet");
+  if (sheet?.matches(":modal") && (event.target === sheet || event.target.closest("[data-close]"))) sheet.close();
   if (event.target.closest("[data-print]")) window.print();
   const copy = event.target.closest("[data-copy]");
   if (copy) navigator.clipboard.writeText(copy.previousElementSibling.textContent).then(() => { copy.textContent = "Copied"; });
 });
+
+// The ticket lies open in the page. A phone's bar lifts it up as a sheet, which ends where it began: without a script the
+// bar leads to a page with the same form.
+function openSheet(event, side) {
+  const sheet = document.getElementById("sheet");
+  event.preventDefault();
+  sheet.querySelector(`[name=type][value=${side}]`).checked = true;
+  const quantity = sheet.querySelector("[name=quantity]");
+  quantity.dispatchEvent(new Event("input", { bubbles: true }));
+  sheet.removeAttribute("open");
+  sheet.showModal();
+  quantity.focus();
+  sheet.addEventListener("close", () => { sheet.setAttribute("open", ""); }, { once: true });
+}
 
 // Pointing at a chart, or going through it with the keyboard, tells the value and the time there.
 const usd = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });

@@ -8,8 +8,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
+from accounts import gains, watchlists
 from accounts import queries as accounts
-from accounts import watchlists
 from exchange.messages import storable
 from exchange.models import Stock
 from trades import performance, valuation
@@ -25,6 +25,7 @@ from web.sign_in import form_of, page_at, signed_in
 
 FOUND_MAX = 8
 RECENT_SHOWN = 5
+LOTS_SHOWN = 10  # open ones, and pieces that were sold; the page of gains has more
 
 
 def stock_or_404(ticker: str) -> Stock:
@@ -38,9 +39,19 @@ def stock_or_404(ticker: str) -> Stock:
 @signed_in
 @require_GET
 def stock(request: HttpRequest, ticker: str) -> HttpResponse:
-    """Show a stock: its price and chart, the customer's position, and the ticket."""
+    """Show a stock: its price and chart, the customer's position with its lots and gains, and the ticket."""
     found = stock_or_404(ticker)
-    return render(request, "trades/stock.html", stock_context(request, found) | {"ticket": TicketForm(found.ticker)})
+    customer_id = current_customer_id(request)
+    sold = gains.gains_on(customer_id, found.ticker)
+    totals = gains.totals_of(sold)
+    context = {
+        "ticket": TicketForm(found.ticker),
+        "lots": list(gains.open_lots_of(customer_id, found.ticker)[:LOTS_SHOWN]),
+        "sold": list(sold[:LOTS_SHOWN]),
+        "short_term": totals[False],
+        "long_term": totals[True],
+    }
+    return render(request, "trades/stock.html", stock_context(request, found) | context)
 
 
 def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""A stock's page: what the customer holds of it, lot by lot, and what sales of it gained."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from django.test import Client
+
+from accounts.models import Customer
+from tests.conftest import StandInExchange
+from tests.people import claim, receive_shares, say
+from trades.models import Status
+from trades.place import place_trade
+
+PageOf = Callable[[Customer], Client]
+QUERIES_MAX = 25
+
+
+def test_your_lots_and_gains_of_the_stock_and_of_no_other(
+    listed: StandInExchange, bob: Customer, page_of: PageOf, django_assert_max_num_queries: Callable[..., object]
+) -> None:
+    receive_shares(bob, "AAPL", 3, Decimal(10))
+    receive_shares(bob, "AAPL", 2, Decimal(20))
+    receive_shares(bob, "KO", 1, Decimal(58))
+    sale, _ = place_trade(bob.id, "AAPL", "SELL", 4)
+    claim(bob)
+    say(sale, Status.FILLED, Decimal(25))
+    claim(bob)
+    client = page_of(bob)
+    with django_assert_max_num_queries(QUERIES_MAX):  # type: ignore[attr-defined]
+        page = client.get("/stocks/AAPL")
+    assert [(lot.ticker, lot.remaining, lot.remaining_cost) for lot in page.context["lots"]] == [("AAPL", 1, 20)]
+    assert {(piece.quantity, piece.gain) for piece in page.context["sold"]} == {(3, 45), (1, 5)}
+    assert page.context["short_term"].gain == 50
+    shown = page.content.decode()
+    assert "Your lots of AAPL" in shown
+    assert "+$50.00" in shown
+
+
+def test_a_stock_that_was_never_held_has_neither(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+    shown = page_of(bob).get("/stocks/IBM").content.decode()
+    assert "Your lots" not in shown
+    assert "Your gains" not in shown
