@@ -1,4 +1,4 @@
-"""Realised gains: what a customer's sales of a year gained or lost, piece by piece.
+"""Realized gains: what a customer's sales of a year gained or lost, piece by piece.
 
 A wash sale is flagged and not adjusted: a loss, where the same stock was bought within WASH_SALE_DAYS before or after.
 Source: IRS Publication 550.

@@ -93,7 +93,7 @@ class LotsView(CustomerView):
 
 
 class GainsView(CustomerView):
-    """A customer's realised gains."""
+    """A customer's realized gains."""
 
     @extend_schema(
         operation_id="listGains",

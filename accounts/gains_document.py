@@ -1,8 +1,9 @@
 """A year's gains as a PDF document."""
 
 from accounts.gains import gains_of, totals_of
+from accounts.models import Customer
 from web import pdf
-from web.templatetags.figures import signed, usd
+from web.templatetags.figures import cents, day, signed_cents
 
 TOTALS = ["Term", "Proceeds", "Cost", "Gain"]
 COLUMNS = ["Stock", "Shares", "Acquired", "Sold", "Proceeds", "Cost", "Gain", "Term"]
@@ -13,23 +14,25 @@ def gains_pdf(customer_id: int, year: int) -> bytes:
     sold = gains_of(customer_id, year)
     totals = totals_of(sold)
     sums = [
-        [name, usd(totals[term].proceeds), usd(totals[term].cost), signed(totals[term].gain)]
-        for name, term in (("Short", False), ("Long", True))
+        [name, cents(totals[term].proceeds), cents(totals[term].cost), signed_cents(totals[term].gain)]
+        for name, term in (("Short term", False), ("Long term", True))
     ]
     rows = [
         [
-            *(piece.ticker, f"{piece.quantity:,}", f"{piece.acquired_on}", f"{piece.closed_on}"),
-            *(usd(piece.proceeds), usd(piece.cost), signed(piece.gain)),
+            *(piece.ticker, f"{piece.quantity:,}", day(piece.acquired_on), day(piece.closed_on)),
+            *(cents(piece.proceeds), cents(piece.cost), signed_cents(piece.gain)),
             ("long" if piece.is_long_term else "short") + (", wash" if piece.is_wash_sale else ""),
         ]
         for piece in sold.order_by("closed_on", "id")
     ]
     pieces = (
-        pdf.Table([COLUMNS, *rows], [1, 0.8, 1.1, 1.1, 1.2, 1.2, 1.2, 1], 4) if rows else pdf.Text("None were sold.")
+        pdf.Table([COLUMNS, *rows], [0.7, 0.7, 1.3, 1.3, 1.2, 1.2, 1.2, 1], 4) if rows else pdf.Text("None were sold.")
     )
+    customer = Customer.objects.get(id=customer_id)
+    name = customer.name or customer.email
     return pdf.document(
-        f"Realised gains {year}",
-        f"Account {customer_id} · by trade date · proceeds net of fees, costs with fees",
+        f"Realized gains {year}",
+        f"{name} · Account {customer_id} · by trade date · proceeds net of fees, costs with fees",
         [pdf.Table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.Gap(18), pdf.heading("Every piece"), pdf.Gap(4), pieces],
         "Wash sales (a loss, with the same stock bought within 30 days) are marked and not adjusted · USD",
         whose=customer_id,

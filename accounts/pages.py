@@ -24,7 +24,7 @@ from accounts.freezes import is_frozen
 from accounts.models import CASH, Posting
 from accounts.settlement import cash_of
 from accounts.sign_ins import sign_ins_of
-from accounts.statements import SHARES_ALONE, Month, NoStatement, Statement, months_of, statement_of
+from accounts.statements import SHARES_ALONE, Month, NoStatement, Statement, gains_rows, months_of, statement_of
 from web.current_customer import current_customer, current_customer_id
 from web.documents import making
 from web.parts import part_asked
@@ -215,7 +215,7 @@ def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
     """One month."""
     made = _statement(request, year, month)
     parts = range(1, made.parts + 1) if made.parts > 1 else []
-    return render(request, "accounts/statement.html", {"statement": made, "parts": parts})
+    return render(request, "accounts/statement.html", {"statement": made, "parts": parts, "gains": gains_rows(made)})
 
 
 @signed_in

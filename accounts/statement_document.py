@@ -1,21 +1,21 @@
 """A statement as a PDF document."""
 
-from accounts.statements import Statement
+from accounts.statements import Statement, gains_rows
 from web import pdf
-from web.templatetags.figures import describe, signed, usd
-from web.timezones import EASTERN
+from web.templatetags.figures import cents, change_of, day, describe, signed_cents
 
 
 def made_of(statement: Statement) -> bytes:
     """Return a statement as PDF. The same postings always make the same bytes."""
     month = statement.month
     period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
+    first_part = [*_sums(statement), *_shares(statement), *_unsettled(statement), *_gains(statement)]
     final = "Final." if statement.is_final else "Not final: the month is not over."
     part = f" · Part {statement.part} of {statement.parts}" if statement.parts > 1 else ""
     return pdf.document(
         f"Statement for {month}",
-        f"Account {statement.account} · {period}{part} · {final}",
-        [*(_sums(statement) + _shares(statement) if statement.part == 1 else []), *_movements(statement)],
+        f"{statement.name} · Account {statement.account} · {period}{part} · {final}",
+        [*(first_part if statement.part == 1 else []), *_movements(statement)],
         f"Account {statement.account} · {month} · made from the account's postings · all amounts in USD",
         whose=statement.account,
     )
@@ -23,30 +23,51 @@ def made_of(statement: Statement) -> bytes:
 
 def _sums(statement: Statement) -> list[pdf.Part]:
     rows = [
-        ["Cash at the beginning", usd(statement.opening)],
-        *([words, usd(amount)] for words, amount in statement.sums),
-        ["Cash at the end" if statement.is_final else "Cash so far", usd(statement.closing)],
+        ["Cash at the beginning", cents(statement.opening)],
+        *([words, cents(amount)] for words, amount in statement.sums),
+        ["Cash at the end" if statement.is_final else "Cash so far", cents(statement.closing)],
     ]
-    return [pdf.Table(rows, [3, 1], 1, head=False, last_bold=True), pdf.Gap(18)]
+    return [pdf.Table(rows, [3, 1], 1, head=False, bold=[len(rows) - 1]), pdf.Gap(18)]
 
 
 def _shares(statement: Statement) -> list[pdf.Part]:
-    rows = [[ticker, f"{begin:,}", f"{end - begin:+,}", f"{end:,}"] for ticker, begin, end in statement.shares]
+    rows = [[ticker, f"{begin:,}", change_of(end - begin), f"{end:,}"] for ticker, begin, end in statement.shares]
     head = ["Stock", "At the beginning", "Change", "At the end"]
     shown = pdf.Table([head, *rows], [3, 1, 1, 1], 1) if rows else pdf.Text("None were held.", soft=True)
     return [pdf.heading("Shares"), pdf.Gap(4), shown, pdf.Gap(18)]
 
 
+def _unsettled(statement: Statement) -> list[pdf.Part]:
+    if not statement.unsettled:
+        return []
+    rows = [
+        [describe(item.kind, item.ticker, item.quantity, item.price), day(item.settles_on), signed_cents(item.change)]
+        for item in statement.unsettled
+    ]
+    head = ["Trade", "Settles", "Net amount"]
+    return [pdf.heading("Not settled yet"), pdf.Gap(4), pdf.Table([head, *rows], [3, 1, 1], 1), pdf.Gap(18)]
+
+
+def _gains(statement: Statement) -> list[pdf.Part]:
+    rows = [
+        [label, cents(totals.proceeds), cents(totals.cost), signed_cents(totals.gain)]
+        for label, totals in gains_rows(statement)
+    ]
+    head = ["Period and term", "Proceeds", "Cost", "Gain"]
+    return [pdf.heading("Realized gains"), pdf.Gap(4), pdf.Table([head, *rows], [3, 1, 1, 1], 1), pdf.Gap(18)]
+
+
 def _movements(statement: Statement) -> list[pdf.Part]:
     rows = [
         [
-            f"{line.at.astimezone(EASTERN):%b %d, %Y %H:%M:%S}",
+            day(line.traded_on),
             describe(line.kind, line.ticker, line.quantity, line.price),
-            signed(line.change),
-            usd(line.balance),
+            day(line.settles_on) if line.settles_on else "—",
+            signed_cents(line.change),
+            cents(line.balance),
         ]
         for line in statement.lines
     ]
-    head = ["Time (Eastern)", "What", "Amount", "Balance"]
-    shown = pdf.Table([head, *rows], [1.5, 2.4, 1, 1], 2) if rows else pdf.Text("None in this month.", soft=True)
+    head = ["Date", "What", "Settles", "Amount", "Balance"]
+    shown = pdf.Table([head, *rows], [1.1, 2.4, 1.1, 1, 1], 3) if rows else pdf.Text("None in this month.", soft=True)
     return [pdf.heading("Every movement"), pdf.Gap(4), shown]

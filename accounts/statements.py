@@ -8,13 +8,16 @@ and ends before the first posting dated in the next.
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
 
 from django.db.models import Min, Q, QuerySet, Sum
 from django.utils import timezone
 
-from accounts.models import CASH, Posting
+from accounts.gains import Totals, totals_of
+from accounts.models import CASH, Customer, Lot, LotClosing, Posting
 from accounts.queries import postings_of
-from web.timezones import EASTERN
+from web.timezones import EASTERN, eastern_date, eastern_today
 
 LINES_A_PART = 500  # a page and a PDF document show so many; a busier month has several parts
 # How each kind of movement is summed up, in the order of a statement; which ones also where there were none.
@@ -90,13 +93,30 @@ class Line:
     change: Decimal | None
     balance: Decimal | None
     cause: str
+    traded_on: date
+    settles_on: date | None
+
+
+class UnsettledItem(NamedTuple):
+    """A trade of the period whose cash (USD, with its fees) had not settled at the end of it."""
+
+    kind: str
+    ticker: str
+    quantity: int
+    price: Decimal | None
+    change: Decimal
+    settles_on: date
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A month of an account, in USD. `opening` and all of `sums` make `closing`."""
+    """A month of an account, in USD. `opening` and all of `sums` make `closing`.
+
+    `gains` and `gains_of_year` are what was realized in the month, and from January to the end of it, by term.
+    """
 
     account: int
+    name: str
     month: Month
     is_final: bool
     opening: Decimal
@@ -106,6 +126,25 @@ class Statement:
     parts: int
     lines: list[Line]  # of this part
     shares: list[tuple[str, int, int]]  # ticker, quantity at the beginning, quantity at the end
+    unsettled: list[UnsettledItem]
+    gains: dict[bool, Totals]  # short under False, long under True
+    gains_of_year: dict[bool, Totals]
+
+
+class GainsRow(NamedTuple):
+    """A line of realized gains: of which period and term, and the sums."""
+
+    label: str
+    totals: Totals
+
+
+def gains_rows(statement: Statement) -> list[GainsRow]:
+    """Return the lines of realized gains, for the page and the document."""
+    return [
+        GainsRow(f"{period}, {term}", gains[is_long])
+        for period, gains in (("This month", statement.gains), ("Since January", statement.gains_of_year))
+        for is_long, term in ((False, "short term"), (True, "long term"))
+    ]
 
 
 class NoStatement(Exception):
@@ -147,6 +186,7 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
         raise NoStatement
     return Statement(
         account=customer_id,
+        name=_name_of(customer_id),
         month=month,
         is_final=month.is_over,
         opening=before.get(CASH, Decimal(0)),
@@ -154,21 +194,63 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
         sums=[(words, sums.get(kind, Decimal(0))) for kind, words in SUMS.items() if kind in ALWAYS or kind in sums],
         part=part,
         parts=parts,
-        lines=_lines(postings, list(of_lines[(part - 1) * LINES_A_PART : part * LINES_A_PART])),
+        lines=_lines(customer_id, postings, list(of_lines[(part - 1) * LINES_A_PART : part * LINES_A_PART])),
         shares=[
             (ticker, int(before.get(ticker, 0)), int(after[ticker]))
             for ticker in sorted(after)
             if ticker != CASH and (before.get(ticker) or after[ticker])
         ],
+        unsettled=_unsettled(postings, min(month.last, eastern_today())),
+        gains=_gains(customer_id, postings),
+        gains_of_year=_gains(customer_id, _between(ledger, _first_id(customer_id, Month(month.year, 1)), end)),
     )
 
 
-def _lines(postings: QuerySet[Posting], shown: list[Posting]) -> list[Line]:
+def _name_of(customer_id: int) -> str:
+    """Return the customer's name as it is now; an account without one goes by its email address."""
+    customer = Customer.objects.get(id=customer_id)
+    return customer.name or customer.email
+
+
+def _unsettled(postings: QuerySet[Posting], last: date) -> list[UnsettledItem]:
+    of_trades = postings.filter(settles_on__gt=last, kind__in=(*OF_A_TRADE, Posting.Kind.FEE)).order_by("id")
+    found: dict[UUID, list[Posting]] = {}
+    for posting in of_trades:
+        found.setdefault(posting.cause, []).append(posting)
+    return [
+        UnsettledItem(
+            shares.kind,
+            shares.ticker,
+            int(abs(shares.change)),
+            shares.price,
+            sum((posting.change for posting in moved if posting.ticker == CASH), Decimal(0)),
+            settles_on,
+        )
+        for moved in found.values()
+        for shares in moved
+        if shares.ticker != CASH and (settles_on := shares.settles_on)
+    ]
+
+
+def _gains(customer_id: int, postings: QuerySet[Posting]) -> dict[bool, Totals]:
+    """Return what the sales among these postings gained, by term."""
+    sales = postings.filter(kind=Posting.Kind.SELL).exclude(ticker=CASH).values("cause")
+    return totals_of(LotClosing.objects.filter(customer_id=customer_id, cause__in=sales, proceeds__isnull=False))
+
+
+def _lines(customer_id: int, postings: QuerySet[Posting], shown: list[Posting]) -> list[Line]:
     """Return statement lines: each with the shares that it moved itself, or that its trade moved."""
     trades = [posting.cause for posting in shown if posting.kind in OF_A_TRADE]
     of_trades = {posting.cause: posting for posting in postings.filter(cause__in=trades).exclude(ticker=CASH)}
+    traded_on = dict(Lot.objects.filter(customer_id=customer_id, cause__in=trades).values_list("cause", "acquired_on"))
+    sales = LotClosing.objects.filter(customer_id=customer_id, cause__in=trades)
+    traded_on |= dict(sales.values_list("cause", "closed_on"))
     return [
-        _line(posting, of_trades.get(posting.cause) if posting.kind in OF_A_TRADE else _own_shares(posting))
+        _line(
+            posting,
+            of_trades.get(posting.cause) if posting.kind in OF_A_TRADE else _own_shares(posting),
+            traded_on.get(posting.cause) or eastern_date(posting.created_at),
+        )
         for posting in shown
     ]
 
@@ -194,7 +276,7 @@ def _totals(ledger: QuerySet[Posting]) -> dict[str, Decimal]:
     return dict(ledger.order_by("ticker", "-id").distinct("ticker").values_list("ticker", "total"))
 
 
-def _line(posting: Posting, moved: Posting | None) -> Line:
+def _line(posting: Posting, moved: Posting | None, traded_on: date) -> Line:
     is_cash = posting.ticker == CASH
     return Line(
         at=posting.created_at,
@@ -205,4 +287,6 @@ def _line(posting: Posting, moved: Posting | None) -> Line:
         change=posting.change if is_cash else None,
         balance=posting.total if is_cash else None,
         cause=str(posting.cause),
+        traded_on=traded_on,
+        settles_on=posting.settles_on,
     )

@@ -1,37 +1,89 @@
-"""The confirmation of a trade as PDF."""
+"""The confirmation of a trade: what it says, and as a PDF. The trade's page shows the same lines.
 
-from collections.abc import Sequence
+Source: SEC rule 10b-10.
+"""
 
-from trades.models import Status, StatusChange, Trade
+from datetime import date, datetime
+from typing import NamedTuple
+
+from accounts.models import Customer
+from trades.models import FeeRate, Status, Trade, Type
 from web import pdf
-from web.templatetags.figures import usd
-from web.timezones import EASTERN
+from web.templatetags.figures import cents, day, market_time, shares, usd
 
-DONE = {"BUY": "Bought", "SELL": "Sold"}
+SIDES = {Type.BUY: "Bought", Type.SELL: "Sold"}
+CAPACITY = "Agent: we executed your order on the exchange on your behalf."
 
 
-def confirmation_of(trade: Trade, moves: Sequence[StatusChange], company: str) -> bytes:
-    """Return the confirmation of a FILLED trade as PDF. Repeated calls return the same bytes."""
+class Line(NamedTuple):
+    """A line of a confirmation. `is_sum`: it is what the lines above make."""
+
+    label: str
+    text: str
+    is_sum: bool = False
+
+
+def lines_of(trade: Trade, customer: Customer, company: str) -> list[Line]:
+    """Return what the confirmation of a FILLED trade says, in order. The same rows always make the same lines.
+
+    Raises:
+        ValueError: The trade is not FILLED.
+    """
     if trade.status != Status.FILLED:
         raise ValueError(f"{trade.id} is {trade.status}")
-    rows = [
-        ["Trade", str(trade.id)],
-        ["Account", str(trade.customer_id)],
-        ["What", f"{DONE[trade.type]} {trade.quantity:,} shares of {company} ({trade.ticker}), a market order"],
-        ["Price a share", usd(trade.price)],
-        ["Amount", usd(trade.amount)],
+    name = f"{company} ({trade.ticker})" if company != trade.ticker else trade.ticker
+    return [
+        Line("Customer", customer.name or customer.email),
+        Line("Account", str(trade.customer_id)),
+        Line("Order", str(trade.id)),
+        Line("Stock", name),
+        Line(SIDES[Type(trade.type)], f"{shares(trade.quantity)}, market order"),
+        Line("Ordered", _eastern(trade.placed_at)),
+        Line("Executed", _eastern(trade.executed_at or trade.settled_at)),
+        Line("Trade date", _day(trade.trade_date)),
+        Line("Settlement date", _day(trade.settlement_date)),
+        Line("Price a share", usd(trade.price)),
+        Line("Gross amount", cents(trade.amount)),
+        *_fees(trade),
+        Line(
+            "Net amount you paid" if trade.type == Type.BUY else "Net amount you received",
+            cents(trade.net_amount),
+            True,
+        ),
+        Line("Capacity", CAPACITY),
     ]
-    times = [[move.to_status, f"{move.at.astimezone(EASTERN):%b %d, %Y %H:%M:%S.%f}"] for move in moves]
+
+
+def confirmation_of(trade: Trade, customer: Customer, company: str) -> bytes:
+    """Return the confirmation of a FILLED trade as a PDF. The same rows always make the same bytes."""
+    lines = lines_of(trade, customer, company)
     return pdf.document(
         "Trade confirmation",
-        f"{DONE[trade.type]} {trade.quantity:,} {trade.ticker} at {usd(trade.price)}",
+        f"{SIDES[Type(trade.type)]} {shares(trade.quantity)} of {trade.ticker} at {usd(trade.price)}",
         [
-            pdf.Table(rows, [1, 3], 2, head=False),
-            pdf.Gap(18),
-            pdf.heading("When"),
-            pdf.Gap(4),
-            pdf.Table([["Step", "Time (Eastern)"], *times], [1, 3], 2),
+            pdf.Table(
+                [[line.label, line.text] for line in lines],
+                [1, 2.6],
+                2,
+                head=False,
+                bold=[number for number, line in enumerate(lines) if line.is_sum],
+            )
         ],
-        f"Trade {trade.id} · all amounts in USD",
+        f"Order {trade.id} · all amounts in USD",
         whose=trade.customer_id,
     )
+
+
+def _fees(trade: Trade) -> list[Line]:
+    fees = trade.fees or {}
+    if not fees:
+        return [Line("Fees", "None")]
+    return [Line(str(FeeRate.Kind(kind).label), cents(fees[kind])) for kind in FeeRate.Kind.values if kind in fees]
+
+
+def _eastern(at: datetime | None) -> str:
+    return f"{market_time(at)} ET" if at else "—"
+
+
+def _day(at: date | None) -> str:
+    return day(at) if at else "—"

@@ -40,13 +40,14 @@ class Table:
 
     `rows` are the cells of each row, of which the first is the header if `head` is true; `widths` are those of the
     columns, relative to each other; the cells of column `figures_from` and those after it are right-aligned.
+    `bold` has the numbers of the rows in bold, from 0.
     """
 
     rows: Sequence[Sequence[str]]
     widths: Sequence[float]
     figures_from: int
     head: bool = True
-    last_bold: bool = False
+    bold: Sequence[int] = ()
 
 
 Part = Text | Gap | Table

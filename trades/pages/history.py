@@ -19,12 +19,12 @@ from exchange.messages import storable
 from exchange.models import Stock
 from trades import valuation
 from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
-from trades.confirmation import confirmation_of
+from trades.confirmation import confirmation_of, lines_of
 from trades.halts import halt_of
 from trades.models import FINAL, Status, Trade
 from trades.pages.home import NOTHING_NEW
 from trades.search import TradeFilter, find_trades
-from web.current_customer import current_customer_id
+from web.current_customer import current_customer, current_customer_id
 from web.sign_in import form_of, page_at, signed_in
 
 TRADES_A_PAGE = 25
@@ -118,11 +118,13 @@ def _trade(request: HttpRequest, trade_id: UUID) -> Trade:
     return trade
 
 
-def _trade_context(found: Trade) -> dict[str, Any]:
+def _trade_context(request: HttpRequest, found: Trade) -> dict[str, Any]:
     postings = list(accounts.postings_of(found.customer_id).filter(cause=found.id).order_by("id"))
+    company = valuation.names_of([found.ticker]).get(found.ticker, found.ticker)
     return {
         "trade": found,
-        "company": valuation.names_of([found.ticker]).get(found.ticker, found.ticker),
+        "company": company,
+        "confirmation": lines_of(found, current_customer(request), company) if found.status == Status.FILLED else [],
         "status_changes": found.status_changes.order_by("id"),
         "is_final": found.status in FINAL,
         "cash_posting": next((posting for posting in postings if not posting.ticker), None),
@@ -136,7 +138,7 @@ def trade(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     """Show one trade with its history."""
     found = _trade(request, trade_id)
     halt = None if found.status in FINAL else halt_of(found.customer_id, found.ticker)
-    return render(request, "trades/trade.html", _trade_context(found) | {"halt": halt})
+    return render(request, "trades/trade.html", _trade_context(request, found) | {"halt": halt})
 
 
 @signed_in
@@ -146,7 +148,7 @@ def live(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     found = _trade(request, trade_id)
     if request.GET.get("seen") == found.status:
         return HttpResponse(status=NOTHING_NEW)
-    return render(request, "trades/live.html", _trade_context(found))
+    return render(request, "trades/live.html", _trade_context(request, found))
 
 
 @form_of(page_at("trade", "trade_id"))
@@ -170,9 +172,9 @@ def confirmation(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     found = _trade(request, trade_id)
     if found.status != Status.FILLED:
         raise Http404
-    context = _trade_context(found)
+    context = _trade_context(request, found)
     response = HttpResponse(
-        confirmation_of(found, list(context["status_changes"]), context["company"]), content_type="application/pdf"
+        confirmation_of(found, current_customer(request), context["company"]), content_type="application/pdf"
     )
     response["Content-Disposition"] = f'attachment; filename="confirmation-{found.id}.pdf"'
     return response

@@ -1,7 +1,7 @@
 """Template filters for money, shares, changes and times."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
@@ -156,8 +156,21 @@ def moment(at: datetime | None, style: str = "") -> SafeString | str:
 
 @register.filter
 def market_time(at: datetime) -> str:
-    """Format a time on a statement, in Eastern time."""
-    return f"{at.astimezone(EASTERN):%b %d, %Y, %I:%M:%S %p}"
+    """Format a time on a statement or a confirmation, in Eastern time: Nov 6, 2026, 9:31:05 AM."""
+    local = at.astimezone(EASTERN)
+    return f"{day(local.date())}, {f'{local:%I:%M:%S %p}'.lstrip('0')}"
+
+
+@register.filter
+def day(at: date) -> str:
+    """Format a date: Nov 6, 2026."""
+    return f"{at:%b} {at.day}, {at.year}"
+
+
+@register.filter
+def change_of(quantity: int) -> str:
+    """Format a change of shares with its sign: +3, −3, 0."""
+    return f"{'+' if quantity > 0 else MINUS if quantity < 0 else ''}{abs(quantity):,}"
 
 
 @register.filter
