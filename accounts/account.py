@@ -8,10 +8,10 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
-from accounts.lots import Disposal, Opening, Split, part_of_cost
+from accounts.lots import Disposal, Opening, Payment, Split, part_of_cost
 from accounts.models import CASH, LotMethod, Posting
 from accounts.money import LARGEST_AMOUNT
-from accounts.settlement import Cash, Dates, unsettled_sales_of
+from accounts.settlement import Dates, Unsettled, in_force
 from web.timezones import eastern_today
 
 LARGEST_POSITION = 10**12  # shares; more than any company has
@@ -74,7 +74,9 @@ class Account:
     shares: dict[str, Shares] = field(default_factory=dict)
     postings: list[NewPosting] = field(default_factory=list)
     lot_method: str = LotMethod.FIFO
+    settled_cash_until: date | None = None
     movements: list[Opening | Disposal] = field(default_factory=list)
+    sales: list[Unsettled] = field(default_factory=list)  # that are still to be written
     cash_changed: bool = False
     tickers_changed: set[str] = field(default_factory=set)
 
@@ -82,10 +84,9 @@ class Account:
     def available(self) -> Decimal:
         return self.amount - self.held
 
-    def cash_now(self) -> Cash:
-        """Return the cash as it is now, settled and not. One statement for each call."""
-        sales = unsettled_sales_of([self.customer_id], eastern_today())
-        return Cash(self.amount, self.held, sales.get(self.customer_id, []))
+    def buys_with_settled_cash_only(self, day: date) -> bool:
+        """Return whether the account is restricted on a day, after too many good-faith violations."""
+        return in_force(self.settled_cash_until, day) is not None
 
     def shares_of(self, ticker: str) -> Shares:
         return self.shares.setdefault(ticker, Shares())
@@ -157,6 +158,7 @@ class Account:
         dates: Dates | None = None,
         value: Decimal | None = None,
         method: str = LotMethod.FIFO,
+        payment: Payment | None = None,
     ) -> None:
         """Post shares in (change > 0), each at a cost of `price`, or out (change < 0), at the average cost.
 
@@ -167,6 +169,7 @@ class Account:
             value: What they cost with fees, or brought net of fees, USD. If missing, they cost their price, or were not
                 sold.
             method: The LotMethod by which lots are closed.
+            payment: How they were paid, if they were bought.
 
         Raises:
             InsufficientShares: More would go out than is available.
@@ -179,7 +182,7 @@ class Account:
         self.tickers_changed.add(ticker)
         of = (self.customer_id, ticker, cause, dates.traded_on, abs(change))
         self.movements.append(
-            Opening(*of, (price or Decimal(0)) * change if value is None else value)
+            Opening(*of, (price or Decimal(0)) * change if value is None else value, payment=payment)
             if change > 0
             else Disposal(*of, value, method)
         )
@@ -255,7 +258,8 @@ class Account:
         self._position_after(ticker, quantity, price)
         dates = dates or Dates(eastern_today(), eastern_today())
         self.move_cash(Posting.Kind.BUY, cause, -amount, price, dates.settles_on)
-        self.move_shares(ticker, Posting.Kind.BUY, cause, quantity, price, dates, amount + fee)
+        payment = Payment(self.amount - fee, tuple(self.sales))
+        self.move_shares(ticker, Posting.Kind.BUY, cause, quantity, price, dates, amount + fee, payment=payment)
         self._charge(cause, fee, dates)
 
     def sell(
@@ -282,6 +286,7 @@ class Account:
         dates = dates or Dates(eastern_today(), eastern_today())
         self.move_shares(ticker, Posting.Kind.SELL, cause, -quantity, price, dates, amount - fee, method)
         self.move_cash(Posting.Kind.SELL, cause, amount, price, dates.settles_on)
+        self.sales.append(Unsettled(dates.settles_on, amount - fee))
         self._charge(cause, fee, dates)
 
     def _charge(self, cause: UUID, fee: Decimal, dates: Dates) -> None:

@@ -18,7 +18,8 @@ from rest_framework.views import APIView
 from accounts import funding, queries, sign_ins, token_keys, tokens
 from accounts.models import CASH, Posting, Token, normal_email
 from accounts.networks import NETWORKS_MAX, network
-from accounts.settlement import cash_of
+from accounts.restrictions import standing_of
+from accounts.settlement import Cash, cash_of
 from accounts.sign_in_limits import TooManyAttempts, check_attempt
 from web.client_address import client_address
 from web.drf import (
@@ -53,7 +54,18 @@ class BalanceSerializer(serializers.Serializer[Any]):
     unsettled = money_field(help_text="What sales have brought that has not settled yet, USD.")
     settled = money_field(help_text="All cash but what is unsettled, USD.")
     withdrawable = money_field(help_text="What can be withdrawn, USD: what is both available and settled.")
+    goodFaithViolations = serializers.SerializerMethodField(
+        help_text="Sales within 12 months of shares that were bought with unsettled proceeds, before those had settled."
+    )
+    settledCashOnlyUntil = serializers.DateField(
+        source="settled_cash_until",
+        allow_null=True,
+        help_text="Before this day (Eastern), purchases use settled cash only: there were too many such violations.",
+    )
     lastModified = moment_field(source="modified_at")
+
+    def get_goodFaithViolations(self, _: Cash) -> int:
+        return len(self.context["standing"].violations)
 
 
 class PostingSerializer(serializers.Serializer[Any]):
@@ -185,7 +197,8 @@ class BalanceView(CustomerView):
     @extend_schema(operation_id="getBalance", responses=BalanceSerializer, tags=["account"])
     def get(self, request: Request) -> Response:
         """Your cash: the total, what is held for the trade in progress, what can be spent, what can be withdrawn."""
-        return Response(BalanceSerializer(cash_of(self.customer_id)).data)
+        cash, standing = cash_of(self.customer_id), standing_of(self.customer_id)
+        return Response(BalanceSerializer(cash, context={"standing": standing}).data)
 
 
 class PostingsView(CustomerView):

@@ -5,13 +5,14 @@ from decimal import Decimal
 from django.db import IntegrityError, transaction
 
 from accounts import notices
-from accounts.account import Account, BalanceTooLarge, InsufficientFunds
+from accounts.account import BalanceTooLarge, InsufficientFunds
 from accounts.closing import is_closed
 from accounts.freezes import WithdrawalsFrozen, is_frozen
-from accounts.ledger import open_books
+from accounts.ledger import Books, open_books
 from accounts.models import Posting, Transfer
 from accounts.settlement import UnsettledFunds
 from web.templatetags.figures import usd
+from web.timezones import eastern_today
 
 __all__ = [
     "AccountClosed",
@@ -77,7 +78,7 @@ def _transfer(
             if type == Transfer.Type.WITHDRAWAL and is_frozen(customer_id):
                 raise WithdrawalsFrozen
             if type == Transfer.Type.WITHDRAWAL:
-                _check_settled(books[customer_id], amount)
+                _check_settled(books, customer_id, amount)
             if type == Transfer.Type.DEPOSIT and is_closed(customer_id):
                 raise AccountClosed
             transfer = Transfer(customer_id=customer_id, type=type, amount=amount, idempotency_key=key)
@@ -93,8 +94,8 @@ def _transfer(
     return Posting.objects.get(cause=transfer.id), False
 
 
-def _check_settled(account: Account, amount: Decimal) -> None:
-    cash = account.cash_now()
+def _check_settled(books: Books, customer_id: int, amount: Decimal) -> None:
+    cash = books.cash_of([customer_id], eastern_today())[customer_id]
     if amount <= cash.available and (settles_on := cash.settled_from(amount)):
         raise UnsettledFunds(settles_on)
 

@@ -25,6 +25,12 @@ class LotSerializer(serializers.Serializer[Any]):
     quantity = serializers.IntegerField(help_text="Whole shares, when it was opened.")
     remaining = serializers.IntegerField(help_text="Whole shares that have not been sold.")
     cost = money_field(source="remaining_cost", help_text="What these cost, with fees, USD.")
+    paidWithUntil = serializers.DateField(
+        source="unpaid_until",
+        allow_null=True,
+        help_text="Null where settled cash paid for it. Else when the last of the proceeds settle that did: selling it "
+        "before that day is a good-faith violation.",
+    )
 
 
 class LotPageSerializer(serializers.Serializer[Any]):

@@ -10,15 +10,18 @@ There is one kind of lock, the customer's Balance row. It is taken here, first, 
 deadlocks.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from datetime import date
 
 import structlog
 from django.db import connection
 
 from accounts.account import Account, Shares
+from accounts.good_faith import mark_purchases, record_violations
 from accounts.lot_history import build_lots
 from accounts.lots import WRITE_LOTS, LotChanges, changes_of
 from accounts.models import Balance
+from accounts.settlement import Cash, in_force, unsettled_sales_of
 
 log = structlog.get_logger()
 
@@ -28,6 +31,7 @@ class Books:
 
     def __init__(self, accounts: Iterable[Account]) -> None:
         self._accounts = {account.customer_id: account for account in accounts}
+        self._lots: tuple[int, LotChanges] = (0, LotChanges())  # what so many movements change
 
     def __getitem__(self, customer_id: int) -> Account:
         return self._accounts[customer_id]
@@ -52,12 +56,23 @@ class Books:
             for customer_id, ticker, *has in cursor.fetchall():
                 self[customer_id].shares[ticker] = Shares(*has)
 
+    def cash_of(self, customer_ids: Collection[int], day: date) -> dict[int, Cash]:
+        """Return customers' cash as it is now, settled by a day and not. One statement."""
+        written = unsettled_sales_of(customer_ids, day) if customer_ids else {}
+        found = {}
+        for customer_id in customer_ids:
+            account = self[customer_id]
+            sales = [*written.get(customer_id, ()), *(sale for sale in account.sales if sale.settles_on > day)]
+            until = in_force(account.settled_cash_until, day)
+            found[customer_id] = Cash(account.amount, account.held, sorted(sales), until)
+        return found
+
     def write(self) -> None:
         """Write everything that changed: balances, positions, and postings with their lots, each in one statement.
 
         Idempotent: a second call has nothing left to write.
         """
-        lots = self._change_lots()
+        lots = self.change_lots()
         with connection.cursor() as cursor:
             if balances := [account for account in self if account.cash_changed]:
                 cursor.execute(
@@ -100,13 +115,22 @@ class Books:
             account.tickers_changed.clear()
             account.postings.clear()
             account.movements.clear()
+            account.sales.clear()
+        self._lots = (0, LotChanges())
 
-    def _change_lots(self) -> LotChanges:
-        """Return what the movements of shares change in lots. Lots of the past are built where they are needed first.
+    def change_lots(self) -> LotChanges:
+        """Return what the movements of shares change in lots, and restrict accounts that have too many violations.
 
-        Where they don't suffice even then, what is there is closed, and the audit tells: no trade waits for it.
+        `write` does it, too. Call it before where restrictions matter within the transaction.
+
+        Lots of the past are built where they are needed first. Where they don't suffice even then, what is there is
+        closed, and the audit tells: no trade waits for it.
         """
         movements = [movement for account in self for movement in account.movements]
+        known, changes = self._lots
+        if len(movements) == known:
+            return changes
+        movements = mark_purchases(movements)
         changes = changes_of(movements)
         if changes.short:
             log.info("building lots of the past", pairs=sorted(changes.short))
@@ -114,6 +138,9 @@ class Books:
             changes = changes_of(movements)
         if changes.short:
             log.error("fewer shares in lots than were sold", pairs=sorted(changes.short))
+        for customer_id, until in record_violations(changes.early_sales.values()).items():
+            self[customer_id].settled_cash_until = until
+        self._lots = (len(movements), changes)
         return changes
 
 
@@ -128,8 +155,10 @@ def open_books(customer_ids: Iterable[int]) -> Books:
         .order_by("customer_id")
     )
     return Books(
-        Account(customer_id, amount, held, lot_method=lot_method)
-        for customer_id, amount, held, lot_method in rows.values_list("customer_id", "amount", "held", "lot_method")
+        Account(customer_id, amount, held, lot_method=lot_method, settled_cash_until=until)
+        for customer_id, amount, held, lot_method, until in rows.values_list(
+            "customer_id", "amount", "held", "lot_method", "settled_cash_until"
+        )
     )
 
 

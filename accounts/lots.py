@@ -8,16 +8,17 @@ postings.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
 from uuid_utils.compat import uuid7
 
 from accounts.models import LotMethod
+from accounts.settlement import Unsettled
 
 Pair = tuple[int, str]  # customer id and ticker
 
@@ -44,9 +45,19 @@ def is_long_term(acquired_on: date, closed_on: date) -> bool:
     return closed_on > anniversary
 
 
+class Payment(NamedTuple):
+    """How a purchase was paid: the cash that it left (USD), and the sales of the same transaction before it."""
+
+    cash_left: Decimal
+    sales: Sequence[Unsettled]
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Shares that came in: a lot to open. `cost` is USD in all; `origin` is the lot that it continues, if it does."""
+    """Shares that came in: a lot to open. `cost` is USD in all; `origin` is the lot that it continues, if it does.
+
+    `paid_with_until` is the Lot's; it follows from the `payment`.
+    """
 
     customer_id: int
     ticker: str
@@ -55,6 +66,8 @@ class Opening:
     quantity: int
     cost: Decimal
     origin: UUID | None = None
+    payment: Payment | None = None
+    paid_with_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,7 @@ class OpenLot:
     remaining: int
     remaining_cost: Decimal
     origin: UUID | None
+    paid_with_until: date | None
 
     @property
     def row(self) -> tuple[Any, ...]:
@@ -102,9 +116,9 @@ class OpenLot:
 
 LOT_COLUMNS = (
     *("id", "customer_id", "ticker", "cause", "acquired_on"),
-    *("quantity", "cost", "remaining", "remaining_cost", "origin"),
+    *("quantity", "cost", "remaining", "remaining_cost", "origin", "paid_with_until"),
 )
-LOT_TYPES = ("uuid", "bigint", "text", "uuid", "date", "bigint", "numeric", "bigint", "numeric", "uuid")
+LOT_TYPES = ("uuid", "bigint", "text", "uuid", "date", "bigint", "numeric", "bigint", "numeric", "uuid", "date")
 CLOSING_COLUMNS = (
     *("lot_id", "customer_id", "ticker", "cause", "acquired_on", "closed_on"),
     *("quantity", "cost", "proceeds", "gain", "is_long_term"),
@@ -120,17 +134,31 @@ ORDER: dict[str, Callable[[OpenLot], Any]] = {
 }
 
 
+class EarlySale(NamedTuple):
+    """A sale of shares before the cash that paid for them had settled: a good-faith violation."""
+
+    customer_id: int
+    ticker: str
+    cause: UUID
+    lot_id: UUID
+    bought_on: date
+    sold_on: date
+    settles_on: date
+
+
 @dataclass(slots=True)
 class LotChanges:
     """The changes that a set of movements makes: new and changed lots, and the pieces that were closed.
 
-    `short` has the pairs whose lots did not have as many shares as went out.
+    `short` has the pairs whose lots did not have as many shares as went out. `early_sales` has the sales that are
+    good-faith violations, by cause.
     """
 
     open_lots: dict[Pair, list[OpenLot]] = field(default_factory=lambda: defaultdict(list))
     changed: dict[UUID, OpenLot] = field(default_factory=dict)
     closings: list[tuple[Any, ...]] = field(default_factory=list)
     short: set[Pair] = field(default_factory=set)
+    early_sales: dict[UUID, EarlySale] = field(default_factory=dict)
     _in_order: dict[Pair, str] = field(default_factory=dict)
 
     def apply(self, movement: Opening | Disposal) -> None:
@@ -154,6 +182,7 @@ class LotChanges:
             new.quantity,
             new.cost,
             new.origin,
+            new.paid_with_until,
         )
         pair = (new.customer_id, new.ticker)
         lots = self.open_lots[pair]
@@ -169,15 +198,17 @@ class LotChanges:
         self._close(split)
         seen = given = 0
         cost_waiting = Decimal(0)  # of lots that are less than a whole share: the next one carries it
+        until_waiting: list[date] = []
         for lot, quantity, cost in pieces:
             seen += quantity
             whole = seen * split.after // split.quantity - given
             cost_waiting += cost
+            until_waiting += [lot.paid_with_until] if lot.paid_with_until else []
             if whole:
                 given += whole
-                origin = lot.origin or lot.id
-                self._open(Opening(*pair, split.cause, lot.acquired_on, whole, cost_waiting, origin))
-                cost_waiting = Decimal(0)
+                new = Opening(*pair, split.cause, lot.acquired_on, whole, cost_waiting, lot.origin or lot.id)
+                self._open(replace(new, paid_with_until=max(until_waiting, default=None)))
+                cost_waiting, until_waiting = Decimal(0), []
 
     def _close(self, out: Disposal) -> None:
         pair = (out.customer_id, out.ticker)
@@ -205,6 +236,8 @@ class LotChanges:
         lot.remaining -= quantity
         lot.remaining_cost -= cost
         self.changed[lot.id] = lot
+        if proceeds is not None:
+            self._note_if_early(lot, out)
         self.closings.append(
             (
                 lot.id,
@@ -220,6 +253,16 @@ class LotChanges:
                 is_long_term(lot.acquired_on, out.closed_on),
             )
         )
+
+    def _note_if_early(self, lot: OpenLot, out: Disposal) -> None:
+        settles_on = lot.paid_with_until
+        if settles_on is None or max(lot.acquired_on, out.closed_on) >= settles_on:
+            return
+        noted = self.early_sales.get(out.cause)
+        if noted is None or noted.settles_on < settles_on:
+            self.early_sales[out.cause] = EarlySale(
+                lot.customer_id, lot.ticker, out.cause, lot.id, lot.acquired_on, out.closed_on, settles_on
+            )
 
     @property
     def columns(self) -> list[list[Any]]:

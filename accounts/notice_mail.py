@@ -13,6 +13,7 @@ from django.template.loader import render_to_string
 
 from accounts.models import Customer
 from accounts.models.notice import Notice
+from accounts.notices import ALWAYS
 
 NOTICES_A_ROUND_MAX = 200
 LINES_A_MAIL_MAX = 50
@@ -63,7 +64,8 @@ def _send(customer: Customer, notices: list[Notice]) -> None:
         "name": customer.name,
         "notices": notices[:LINES_A_MAIL_MAX],
         "more": max(0, len(notices) - LINES_A_MAIL_MAX),
-        "can_be_switched_off": kind != Notice.Kind.SECURITY,
+        "can_be_switched_off": kind not in ALWAYS,
+        "is_about_security": kind == Notice.Kind.SECURITY,
         "support_email": settings.SUPPORT_EMAIL,
     }
     subject = notices[0].title if len(notices) == 1 else f"{len(notices)} × {kind.label}"

@@ -12,7 +12,7 @@ from django.db import models
 from accounts.models.notice import MutedNotice, Notice
 
 Kind = Notice.Kind
-ALWAYS = frozenset({Kind.SECURITY})
+ALWAYS = frozenset({Kind.SECURITY, Kind.ACCOUNT})
 
 
 def enter(customer_id: int, kind: Kind, cause: UUID | str, title: str, text: str) -> None:

@@ -22,6 +22,7 @@ from accounts import funding, page_tickets, queries, statement_document, tokens
 from accounts.forms import AmountForm, ProfileForm, TokenForm
 from accounts.freezes import is_frozen
 from accounts.models import CASH, Posting
+from accounts.restrictions import standing_of
 from accounts.settlement import cash_of
 from accounts.sign_ins import sign_ins_of
 from accounts.statements import SHARES_ALONE, Month, NoStatement, Statement, gains_rows, months_of, statement_of
@@ -77,6 +78,7 @@ def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> Htt
         "accounts/cash.html",
         {
             "balance": cash_of(customer_id),
+            "standing": standing_of(customer_id),
             "is_frozen": is_frozen(customer_id),
             "lines": _with_shares(customer_id, lines),
             "next": lines[-1].id if len(found) > len(lines) else None,
@@ -247,7 +249,8 @@ def account(request: HttpRequest) -> HttpResponse:
         return redirect("account")
     if form.errors:
         current_customer(request).refresh_from_db()
-    return render(request, "accounts/account.html", {"form": form}, status=422 if form.errors else 200)
+    found = {"form": form, "standing": standing_of(current_customer_id(request))}
+    return render(request, "accounts/account.html", found, status=422 if form.errors else 200)
 
 
 @signed_in

@@ -27,6 +27,7 @@ from accounts.closing import is_closed
 from accounts.models import (
     Adjustment,
     Customer,
+    GoodFaithViolation,
     Lot,
     LotClosing,
     MutedNotice,
@@ -123,10 +124,13 @@ def sections(customer_id: int) -> Mapping[str, Section]:
         "positions": Position.objects.filter(**mine).order_by("pk").values("ticker", "quantity", "held", "cost"),
         "lots": Lot.objects.filter(**mine)
         .order_by("pk")
-        .values("ticker", "cause", "acquired_on", "quantity", "cost", "remaining", "remaining_cost"),
+        .values("ticker", "cause", "acquired_on", "quantity", "cost", "remaining", "remaining_cost", "paid_with_until"),
         "gains": LotClosing.objects.filter(**mine)
         .order_by("pk")
         .values("ticker", "cause", "acquired_on", "closed_on", "quantity", "cost", "proceeds", "gain"),
+        "goodFaithViolations": GoodFaithViolation.objects.filter(**mine)
+        .order_by("pk")
+        .values("ticker", "cause", "bought_on", "sold_on", "settles_on", "number", "restricts_until", "lifted_at"),
         "transfers": Transfer.objects.filter(**mine).order_by("pk").values("id", "type", "amount", "created_at"),
         "adjustments": Adjustment.objects.filter(**mine)
         .order_by("pk")

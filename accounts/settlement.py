@@ -41,17 +41,26 @@ class UnsettledFunds(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cash:
-    """A customer's cash at one moment, USD. `unsettled_sales` is in order of days."""
+    """A customer's cash at one moment, USD. `unsettled_sales` is in order of days.
+
+    `settled_cash_until`: before that day, settled cash alone can be spent; None where all can.
+    """
 
     amount: Decimal
     held: Decimal
     unsettled_sales: Sequence[Unsettled]
+    settled_cash_until: date | None = None
     modified_at: datetime | None = None
 
     @property
     def available(self) -> Decimal:
-        """Cash that can be spent."""
+        """Cash that nothing holds."""
         return self.amount - self.held
+
+    @property
+    def spendable(self) -> Decimal:
+        """Cash that can be spent: what is available, or in a restricted account what of it has settled."""
+        return self.withdrawable if self.settled_cash_until else self.available
 
     @property
     def unsettled(self) -> Decimal:
@@ -68,27 +77,23 @@ class Cash:
 
     def settled_from(self, amount: Decimal) -> date | None:
         """Return the day from which this much will have settled; None: it has now, or there is not as much."""
-        missing = amount - self.settled
-        if missing <= 0 or amount > self.amount:
-            return None
-        return self._drawn_until(missing)
+        return None if amount > self.amount else covered_from(self.amount - amount, self.unsettled_sales)
 
-    def paid_with_until(self, amount: Decimal) -> date | None:
-        """Return when the last of the proceeds settle that would pay for this much; None: settled cash pays for it.
 
-        The earliest proceeds are spent first.
-        """
-        missing = amount - self.settled
-        return self._drawn_until(missing) if missing > 0 else None
+def covered_from(cash_left: Decimal, unsettled_sales: Sequence[Unsettled]) -> date | None:
+    """Return the day from which what was spent has settled; None: settled cash paid for it.
 
-    def _drawn_until(self, missing: Decimal) -> date | None:
-        # Of the proceeds, the earliest may be spent already: then there is less cash than proceeds.
-        to_cover = missing + max(Decimal(0), self.unsettled - self.amount)
-        for sale in self.unsettled_sales:
-            to_cover -= sale.amount
-            if to_cover <= 0:
-                return sale.settles_on
-        return self.unsettled_sales[-1].settles_on if self.unsettled_sales else None
+    Settled cash is spent first, and then the earliest proceeds: so what is left are the latest ones.
+
+    Args:
+        cash_left: What is left of all cash, USD.
+        unsettled_sales: In order of days.
+    """
+    for sale in reversed(unsettled_sales):
+        cash_left -= sale.amount
+        if cash_left < 0:
+            return sale.settles_on
+    return None
 
 
 def unsettled_sales_of(customer_ids: Collection[int], after: date) -> dict[int, list[Unsettled]]:
@@ -106,9 +111,14 @@ def unsettled_sales_of(customer_ids: Collection[int], after: date) -> dict[int, 
 
 def cash_of(customer_id: int) -> Cash:
     """Return a customer's cash, settled and not, as of now."""
-    balance = Balance.objects.get(customer_id=customer_id)
-    sales = unsettled_sales_of([customer_id], eastern_today())
-    return Cash(balance.amount, balance.held, sales.get(customer_id, []), balance.modified_at)
+    balance, today = Balance.objects.get(customer_id=customer_id), eastern_today()
+    sales = unsettled_sales_of([customer_id], today).get(customer_id, [])
+    return Cash(balance.amount, balance.held, sales, in_force(balance.settled_cash_until, today), balance.modified_at)
+
+
+def in_force(until: date | None, day: date) -> date | None:
+    """Return the end of a restriction, if it is in force on a day."""
+    return until if until and day < until else None
 
 
 # A purchase's fee settles with the purchase and takes nothing from what sales bring: hence the sum by cause.

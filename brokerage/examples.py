@@ -193,6 +193,7 @@ ANSWERS: dict[str | tuple[str, str], Any] = {
                 "quantity": 3,
                 "remaining": 3,
                 "cost": "562.3500",
+                "paidWithUntil": None,
             }
         ],
         "next": None,
@@ -220,6 +221,8 @@ ANSWERS: dict[str | tuple[str, str], Any] = {
     "getBalance": {
         **dict.fromkeys(("amount", "available", "settled", "withdrawable"), "24437.6500"),
         **dict.fromkeys(("held", "unsettled"), "0.0000"),
+        "goodFaithViolations": 0,
+        "settledCashOnlyUntil": None,
         "lastModified": SETTLED_AT,
     },
     "listPostings": {"results": [SHARES_IN, CASH_OUT], "next": "GQYTCNY="},

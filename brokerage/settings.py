@@ -324,6 +324,9 @@ OPEN_TRADES_OF_A_CUSTOMER_MAX = environment.number("OPEN_TRADES_OF_A_CUSTOMER_MA
 STRANGERS_A_MINUTE = environment.number("STRANGERS_A_MINUTE", 6_000)  # of nobody we know, from one address
 # How far above the last price a BUY may execute, and so what it holds: 5 % as other brokers do.
 BUY_COLLAR = environment.ratio("BUY_COLLAR", "0.05")
+# At so many good-faith violations within 12 months, an account buys with settled cash only for so long.
+GOOD_FAITH_VIOLATIONS_MAX = environment.number("GOOD_FAITH_VIOLATIONS_MAX", 3, least=1)
+GOOD_FAITH_RESTRICTION_DAYS = environment.number("GOOD_FAITH_RESTRICTION_DAYS", 90, least=1)
 CACHES = {
     "default": {
         "BACKEND": "web.cache.BestEffortCache",

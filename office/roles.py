@@ -30,7 +30,7 @@ class Power(models.TextChoices):
     ASK = "ask", "ask the exchange about a trade"
     CANCEL = "cancel", "cancel a trade that is PLACED"
     ACCESS = "access", "end tokens and sessions"
-    FREEZE = "freeze", "freeze a customer's trading or withdrawals"
+    FREEZE = "freeze", "freeze a customer's trading or withdrawals, lift a restriction"
     HALT = "halt", "halt all trading, or a stock"
     LIMIT = "limit", "set limits on orders and on a customer's API use"
     FEES = "fees", "enter rates of regulatory fees"

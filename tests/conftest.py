@@ -25,6 +25,7 @@ from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts import tokens
+from accounts.funding import withdraw
 from accounts.models import Customer
 from exchange import exchange_time, gateway, market, prices
 from tests import template
@@ -176,6 +177,13 @@ def _quiet_broker() -> Iterator[None]:
 def real_password_hashers(settings: Any) -> None:
     """Passwords are hashed as they are outside of tests: slowly."""
     settings.PASSWORD_HASHERS = settings.REAL_PASSWORD_HASHERS
+
+
+@pytest.fixture
+def broke(alice: Customer) -> Customer:
+    """Alice with her 10 AAPL and no cash."""
+    withdraw(alice.id, Decimal(1000))
+    return alice
 
 
 @pytest.fixture

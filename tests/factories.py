@@ -13,6 +13,7 @@ from typing import Any
 import factory
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
+from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from accounts.customers import create_customer
@@ -20,6 +21,7 @@ from accounts.models import (
     Adjustment,
     Customer,
     Freeze,
+    GoodFaithViolation,
     Limits,
     Position,
     Posting,
@@ -84,6 +86,22 @@ class FreezeFactory(DjangoModelFactory):
     is_on = True
     reason = "Asked for."
     by = factory.SubFactory(CustomerFactory, is_staff=True)
+
+
+class GoodFaithViolationFactory(DjangoModelFactory):
+    """A violation of its customer's, whose restriction staff has lifted. The test gives the lot and who lifted it."""
+
+    class Meta:
+        model = GoodFaithViolation
+
+    customer = factory.SubFactory(CustomerFactory)
+    ticker = "AAPL"
+    bought_on = sold_on = date(2026, 11, 23)
+    settles_on = date(2026, 11, 24)
+    number = 3
+    restricts_until = date(2027, 2, 21)
+    lifted_at = factory.LazyFunction(timezone.now)
+    lift_reason = "A mistake of ours."
 
 
 class LimitsFactory(DjangoModelFactory):

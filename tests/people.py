@@ -1,16 +1,19 @@
 """How the people of the tests come by their accounts, their shares and the exchange's word."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from accounts.funding import deposit
+from accounts.funding import deposit, withdraw
 from accounts.models import Customer
+from accounts.settlement import cash_of
 from tests.factories import CustomerFactory
 from trades.lane import collect_rings
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
 from trades.report import store_reports
 from trades.turn import settle_and_claim
+from web.timezones import eastern_today
 
 
 def open_account(email: str, cash: Decimal, **more: Any) -> Customer:
@@ -34,6 +37,31 @@ def receive_shares(customer: Customer, ticker: str, quantity: int, price: Decima
 def claim(*customers: Customer) -> list[Trade]:
     """A lane's turn without its last step: what it would now hand to the exchange."""
     return settle_and_claim([customer.id for customer in customers], by="test")
+
+
+def trade(
+    customer: Customer, type: str, quantity: int, price: str, day: date | None = None, ticker: str = "KO"
+) -> Trade:
+    """Trade on a day, as the exchange tells it; today if no day is given."""
+    made, _ = place_trade(customer.id, ticker, type, quantity)
+    claim(customer)
+    say(made, Status.FILLED, Decimal(price), executedAt=f"{day or eastern_today()}T17:00:00.000000Z")
+    claim(customer)
+    made.refresh_from_db()
+    assert made.status == Status.FILLED, made.reason_code
+    return made
+
+
+def violate(customer: Customer, day: date | None = None) -> Trade:
+    """Sell a share of AAPL, buy with what that brought, and sell that on the same day: a good-faith violation.
+
+    What has settled is withdrawn first.
+    """
+    if cash := cash_of(customer.id).withdrawable:
+        withdraw(customer.id, cash)
+    trade(customer, "SELL", 1, "10", day, "AAPL")
+    trade(customer, "BUY", 1, "10", day)
+    return trade(customer, "SELL", 1, "10", day)
 
 
 def rung(lane: int) -> list[int]:

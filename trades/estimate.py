@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
 from django.conf import settings
 
 from accounts import queries as accounts
 from accounts.money import money
+from accounts.settlement import cash_of, in_force
 from exchange import prices
 from trades.fees import fees_of
 from trades.models import FINAL, Trade, Type
@@ -20,8 +22,9 @@ class Estimate:
     """What a trade would come to, in USD, and what it starts from.
 
     `cash` and `shares` (of its stock) are what the customer will have when its turn comes: what there is now, changed
-    by the open trades ahead of it at their last prices. `ahead` is how many those are. `price` and `amount` are None
-    while no price is known.
+    by the open trades ahead of it at their last prices. `spendable` is the part of the cash that a BUY may use: all of
+    it, or before `settled_cash_until` what has settled. `ahead` is how many trades are ahead, and `selling` how many
+    shares of the stock they sell. `price` and `amount` are None while no price is known.
     """
 
     ticker: str
@@ -30,20 +33,23 @@ class Estimate:
     price: Decimal | None
     amount: Decimal | None
     cash: Decimal
+    spendable: Decimal
     shares: int
     ahead: int
+    selling: int = 0
+    settled_cash_until: date | None = None
 
     @property
     def most(self) -> Decimal | None:
         """The most that a BUY may cost, USD: by its collar, or by the cash that there is. None without a price."""
         if self.price is None:
             return None
-        return min(self.cash, money(self.price * (1 + settings.BUY_COLLAR)) * self.quantity)
+        return min(self.spendable, money(self.price * (1 + settings.BUY_COLLAR)) * self.quantity)
 
     @property
     def shares_max(self) -> int:
         """How many shares the cash buys even if the price rises up to the collar; 0 without a price."""
-        return 0 if self.price is None else int(self.cash // money(self.price * (1 + settings.BUY_COLLAR)))
+        return 0 if self.price is None else int(self.spendable // money(self.price * (1 + settings.BUY_COLLAR)))
 
     @property
     def fees(self) -> Decimal | None:
@@ -70,7 +76,7 @@ class Estimate:
     def is_covered(self) -> bool:
         """Whether the cash (BUY) or the shares (SELL) suffice. A BUY without a price counts as covered."""
         if self.type == Type.BUY:
-            return self.amount is None or self.amount <= self.cash
+            return self.amount is None or self.amount <= self.spendable
         return self.quantity <= self.shares
 
 
@@ -79,14 +85,17 @@ class _Line:
     """What a customer will have once the open trades are done, by the last prices."""
 
     cash: Decimal
+    spendable: Decimal
+    settled_cash_until: date | None
     shares: Counter[str]
+    selling: Counter[str]
     ahead: int
     quotes: dict[str, prices.Quote]
 
 
 def buying_power(customer_id: int) -> Decimal:
     """Return the cash that a trade placed now could use, USD: what the open trades ahead of it will leave."""
-    return _follow_line(customer_id, ()).cash
+    return _follow_line(customer_id, ()).spendable
 
 
 def estimate_trade(customer_id: int, ticker: str, type: str, quantity: int) -> Estimate:
@@ -104,8 +113,11 @@ def estimate_trade(customer_id: int, ticker: str, type: str, quantity: int) -> E
         price=price,
         amount=None if price is None else money(price * quantity),
         cash=line.cash,
+        spendable=line.spendable,
         shares=line.shares[ticker],
         ahead=line.ahead,
+        selling=line.selling[ticker],
+        settled_cash_until=line.settled_cash_until,
     )
 
 
@@ -118,16 +130,27 @@ def _follow_line(customer_id: int, tickers: Collection[str]) -> _Line:
         .only("ticker", "type", "quantity")
     )
     quotes = prices.quotes({*tickers, *(trade.ticker for trade in ahead)})
-    cash = accounts.balance_of(customer_id).amount
+    cash, spendable, until = _cash_of(customer_id)
     shares = Counter({position.ticker: position.quantity for position in accounts.positions_of(customer_id)})
+    selling: Counter[str] = Counter()
     for trade in ahead:
         if trade.ticker not in quotes:
             continue
         amount = money(quotes[trade.ticker].price * trade.quantity)
-        if trade.type == Type.BUY and amount <= cash:
+        if trade.type == Type.BUY and amount <= spendable:
             cash -= amount
+            spendable -= amount
             shares[trade.ticker] += trade.quantity
         elif trade.type == Type.SELL and trade.quantity <= shares[trade.ticker]:
             cash += amount
+            spendable += 0 if until else amount  # what a sale brings has not settled
             shares[trade.ticker] -= trade.quantity
-    return _Line(cash, shares, len(ahead), quotes)
+            selling[trade.ticker] += trade.quantity
+    return _Line(cash, spendable, until, shares, selling, len(ahead), quotes)
+
+
+def _cash_of(customer_id: int) -> tuple[Decimal, Decimal, date | None]:
+    """Return all cash, the part of it that a purchase may use (both USD), and until when that is settled cash only."""
+    balance = accounts.balance_of(customer_id)
+    until = in_force(balance.settled_cash_until, eastern_today())
+    return balance.amount, cash_of(customer_id).settled if until else balance.amount, until

@@ -76,6 +76,8 @@ def _explain_rejected(trade: Trade) -> str:
     was_sent = trade.claimed_at is not None
     if trade.reason_code == Reason.INSUFFICIENT_FUNDS and not was_sent:
         return "When its turn came no cash was available, so it was never sent to the exchange."
+    if trade.reason_code == Reason.UNSETTLED_FUNDS:
+        return "The account buys with settled cash only, after good-faith violations, and too little had settled."
     if trade.reason_code == Reason.INSUFFICIENT_SHARES and not was_sent:
         return "When its turn came too few shares were available, so it was never sent to the exchange."
     if trade.reason_code == Reason.CANCELLED:

@@ -6,7 +6,8 @@ from django.conf import settings
 
 from accounts.account import Account
 from exchange.prices import LastPrices
-from trades.models import Trade, Type
+from trades.models import Reason, Trade, Type
+from web.timezones import eastern_today
 
 
 def set_hold(trade: Trade, available: Decimal, last_price: Decimal | None) -> None:
@@ -44,10 +45,15 @@ def release(account: Account, trade: Trade) -> None:
         account.release_shares(trade.ticker, trade.quantity)
 
 
-def is_over_collar_only(account: Account, trade: Trade, last_prices: LastPrices) -> bool:
-    """Return whether a BUY that cost more than its hold could have been paid for, had there been no collar.
+def why_too_dear(account: Account, trade: Trade, last_prices: LastPrices) -> Reason:
+    """Return why a BUY cost more than its hold, which was released: the collar, unsettled cash, or too little cash.
 
     The exchange does not say what it would have cost; the last price that is known by now is the best evidence.
     """
     price = last_prices.price(trade.ticker) or Decimal(0)
-    return trade.is_held_by_collar and price * trade.quantity <= account.available
+    if price * trade.quantity > account.available:
+        return Reason.INSUFFICIENT_FUNDS
+    if trade.is_held_by_collar:
+        return Reason.PRICE_MOVED
+    is_restricted = trade.hold < account.available and account.buys_with_settled_cash_only(eastern_today())
+    return Reason.UNSETTLED_FUNDS if is_restricted else Reason.INSUFFICIENT_FUNDS

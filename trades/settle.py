@@ -18,7 +18,7 @@ from exchange.messages import Report as Word
 from exchange.prices import LastPrices
 from trades import queries, transitions
 from trades.fill import post_fill
-from trades.hold import hold, is_over_collar_only, release
+from trades.hold import hold, release, why_too_dear
 from trades.models import FINAL, Outcome, Reason, Status, Trade
 from trades.terms import BreaksTerms, check_terms, says_the_same
 from trades.transitions import Ending, Verdict
@@ -35,7 +35,7 @@ def settle(books: Books, last_prices: LastPrices, by: str) -> None:
 
     Args:
         books: The customers' open books.
-        last_prices: They show whether a BUY was rejected only because its price was over the collar.
+        last_prices: They show why a BUY was rejected as too expensive.
         by: The process, for the trades' history.
     """
     waiting = queries.waiting_reports(books.customer_ids)
@@ -73,8 +73,8 @@ def _settle_one(account: Account, trade: Trade, word: Word, last_prices: LastPri
     release(account, trade)
     if word.fill is None:
         reason_code = word.reason_code if word.reason_code in Reason.values else Reason.EXCHANGE_ERROR
-        if reason_code == Reason.INSUFFICIENT_FUNDS and is_over_collar_only(account, trade, last_prices):
-            reason_code = Reason.PRICE_MOVED
+        if reason_code == Reason.INSUFFICIENT_FUNDS:
+            reason_code = why_too_dear(account, trade, last_prices)
         return Ending(trade, Status.REJECTED, reason_code, reason=word.reason)
     try:
         return post_fill(account, trade, word.fill, word.reason)

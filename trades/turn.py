@@ -4,13 +4,14 @@ Only a turn changes the status of a trade in line and posts for it, in one trans
 turn serves a set of customers. When there is little to do, it is a set of one.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import structlog
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
 from accounts.account import InsufficientFunds, InsufficientShares
 from accounts.ledger import Books, open_books
+from accounts.settlement import Cash
 from trades import asking, queries, transitions
 from trades.controls import rules
 from trades.execute import execute
@@ -20,6 +21,7 @@ from trades.market_now import MarketNow, market_now
 from trades.models import Reason, Status, Trade, Type, WhenClosed
 from trades.settle import set_aside, settle
 from trades.transitions import Ending
+from web.timezones import eastern_date, eastern_today
 
 EXECUTE_WITHIN_SECONDS = 30  # from the claim, by the exchange's clock; after that it must not execute the trade
 LOOK_AHEAD = 4  # trades of one customer that a turn can reject before it must ring again
@@ -72,6 +74,7 @@ def settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
     with transaction.atomic(durable=True):
         books = open_books(customer_ids)
         settle(books, now.last_prices, by)
+        books.change_lots()  # a sale may have restricted its account, which counts for the next claim
         claimed = claim(books, now, by)
         books.write()
     return claimed
@@ -86,6 +89,7 @@ def claim(books: Books, now: MarketNow, by: str) -> list[Trade]:
     controls = rules()
     placed = queries.oldest_placed(books.customer_ids, LOOK_AHEAD)
     books.load_shares((trade.customer_id, trade.ticker) for trade in placed if trade.type == Type.SELL)
+    cash = _cash_of_restricted(books, placed, now)
     claimed: dict[int, Trade] = {}
     waiting: set[int] = set()
     queued: list[Trade] = []
@@ -99,13 +103,16 @@ def claim(books: Books, now: MarketNow, by: str) -> list[Trade]:
             if is_queued and trade.queued_at is None:
                 queued.append(trade)
             continue
+        account = books[trade.customer_id]
         if trade.type == Type.BUY:
-            set_hold(trade, books[trade.customer_id].available, now.last_prices.price(trade.ticker))
+            spendable = cash[account.customer_id].spendable if account.customer_id in cash else account.available
+            set_hold(trade, spendable, now.last_prices.price(trade.ticker))
         try:
-            hold(books[trade.customer_id], trade)
+            hold(account, trade)
             claimed[trade.customer_id] = trade
         except InsufficientFunds:
-            endings.append(Ending(trade, Status.REJECTED, Reason.INSUFFICIENT_FUNDS))
+            reason = Reason.UNSETTLED_FUNDS if account.available > 0 else Reason.INSUFFICIENT_FUNDS
+            endings.append(Ending(trade, Status.REJECTED, reason))
         except InsufficientShares:
             endings.append(Ending(trade, Status.REJECTED, Reason.INSUFFICIENT_SHARES))
     transitions.queue(queued)
@@ -114,6 +121,13 @@ def claim(books: Books, now: MarketNow, by: str) -> list[Trade]:
     # If this turn has only rejected trades of a customer, there may be more in line.
     ring_on_commit({ending.trade.customer_id for ending in endings} - claimed.keys() - waiting)
     return list(claimed.values())
+
+
+def _cash_of_restricted(books: Books, placed: Sequence[Trade], now: MarketNow) -> dict[int, Cash]:
+    """Return the cash of those that want to buy, with settled cash only. One statement, where there are any."""
+    today = eastern_date(now.at) if now.at else eastern_today()
+    buyers = {trade.customer_id for trade in placed if trade.type == Type.BUY}
+    return books.cash_of({each for each in buyers if books[each].buys_with_settled_cash_only(today)}, today)
 
 
 def _database_answers() -> bool:

@@ -11,6 +11,7 @@ from accounts.models.lot import Lot, LotClosing
 from accounts.models.mail import Mail
 from accounts.models.notice import MutedNotice, Notice, NoticePlace
 from accounts.models.staff import Adjustment, Freeze
+from accounts.models.violation import GoodFaithViolation
 from accounts.models.watchlist import Watchlist
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Customer",
     "CustomerManager",
     "Freeze",
+    "GoodFaithViolation",
     "Limits",
     "Lot",
     "LotClosing",

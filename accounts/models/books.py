@@ -27,13 +27,15 @@ class Balance(models.Model):
     """A customer's cash, USD. Its row is the customer's lock: `ledger.open_books` takes it before the books change.
 
     `held` is set aside for the trade in flight; `available` is the rest. `lot_method` is the customer's choice, which a
-    trade keeps from its claim on.
+    trade keeps from its claim on. Before `settled_cash_until` the account buys with settled cash only, after too many
+    good-faith violations.
     """
 
     customer = models.OneToOneField(Customer, models.PROTECT, primary_key=True)
     amount = models.DecimalField(**MONEY, default=0)
     held = models.DecimalField(**MONEY, default=0)
     lot_method = models.CharField(max_length=12, choices=LotMethod, default=LotMethod.FIFO, db_default=LotMethod.FIFO)
+    settled_cash_until = models.DateField(null=True)
     modified_at = models.DateTimeField(db_default=Now())
 
     class Meta:

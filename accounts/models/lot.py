@@ -1,5 +1,7 @@
 """Lots: what was bought when and at what cost, and what its sale gained."""
 
+from datetime import date
+
 import pgtrigger
 from django.db import models
 from django.db.models import F, Q
@@ -14,6 +16,9 @@ class Lot(models.Model):
 
     `cost` is what all `quantity` shares cost, USD, with the purchase's fees; `remaining_cost` what the `remaining` ones
     did. `cause` is that of the posting. A lot that continues another one after a corporate action has it as `origin`.
+    `paid_with_until` is the day from which the cash that paid for it has settled: the trade date, if it had by then.
+    Selling before that day is a good-faith violation. It is empty where nothing was paid, and in lots from before it
+    was kept.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -26,6 +31,7 @@ class Lot(models.Model):
     remaining = models.BigIntegerField()
     remaining_cost = models.DecimalField(**MONEY)
     origin = models.UUIDField(null=True)
+    paid_with_until = models.DateField(null=True)
 
     class Meta:
         constraints = [
@@ -52,6 +58,12 @@ class Lot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.remaining} of {self.quantity} {self.ticker}"
+
+    @property
+    def unpaid_until(self) -> date | None:
+        """Until when it was not paid for, when it was bought: before that day its sale is a good-faith violation."""
+        until = self.paid_with_until
+        return until if until and until > self.acquired_on else None
 
 
 class LotClosing(models.Model):

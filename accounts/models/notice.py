@@ -14,6 +14,7 @@ class Notice(models.Model):
         TRANSFERS = "transfers", "Deposits and withdrawals"
         STATEMENTS = "statements", "Monthly statements"
         SECURITY = "security", "Security of your account"
+        ACCOUNT = "account", "Good-faith violations and restrictions of your account"
 
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
     kind = models.CharField(max_length=12, choices=Kind)

@@ -5,9 +5,10 @@ from typing import Any
 
 from accounts import tokens
 from accounts.freezes import freeze_withdrawals, is_frozen
-from accounts.models import Customer
+from accounts.models import Balance, Customer
 from accounts.personal_data import AccountStillOpen, erase_personal_data
 from accounts.request_limits import limits_of, set_limits
+from accounts.restrictions import NotRestricted, lift_restriction
 from accounts.sign_ins import end_sessions
 from office.actions.action import Action, ActionContext, ActionRefused
 from office.actions.forms import ApiLimitForm, NoteForm, ReasonForm
@@ -16,6 +17,7 @@ from office.models import Note
 from office.roles import Power
 from trades.controls import set_control
 from trades.models import TradingControl
+from web.timezones import eastern_today
 
 
 def _note(context: ActionContext) -> str:
@@ -43,6 +45,14 @@ def _set_withdrawals(frozen: bool) -> Callable[[ActionContext], str]:
         return "Withdrawals are frozen." if frozen else "Withdrawals are no longer frozen."
 
     return run
+
+
+def _lift_restriction(context: ActionContext) -> str:
+    try:
+        lift_restriction(context.target.id, context.data["reason"], context.staff)
+    except NotRestricted:
+        raise ActionRefused("This account is not restricted.") from None
+    return "The account can buy with unsettled cash again. Its violations stay: the next one restricts it again."
 
 
 def _end_tokens(context: ActionContext) -> str:
@@ -88,6 +98,10 @@ def _may_withdraw(customer: Customer) -> bool:
     return not is_frozen(customer.id)
 
 
+def _is_restricted(customer: Customer) -> bool:
+    return Balance.objects.filter(customer=customer, settled_cash_until__gt=eastern_today()).exists()
+
+
 def _freeze(
     name: str,
     label: str,
@@ -111,6 +125,7 @@ ACTIONS = (
         _withdrawals_frozen,
         icon="sunny",
     ),
+    _freeze("lift-restriction", "Lift the restriction", _lift_restriction, _is_restricted, icon="lock_open"),
     Action("end-tokens", "End all tokens", Power.ACCESS, CUSTOMER, _end_tokens, ReasonForm, "key_off", danger=True),
     Action(
         "end-sessions", "End all sessions", Power.ACCESS, CUSTOMER, _end_sessions, ReasonForm, "logout", danger=True

@@ -68,7 +68,7 @@ class CustomerTarget(Target[Customer]):
         return {"customer_id": target.id, "subject": target.email}
 
     def snapshot(self, target: Customer) -> dict[str, Any]:
-        """Read the cash, what is frozen, the limits, and how many tokens, sessions and notes there are."""
+        """Read the cash, freezes and restrictions, the limits, and how many tokens, sessions and notes there are."""
         balance = Balance.objects.filter(customer=target).first()
         limits = limits_of(target.id)
         return {
@@ -76,6 +76,7 @@ class CustomerTarget(Target[Customer]):
             "held": balance and f"{balance.held:.4f}",
             "tradingHalted": is_halted(target),
             "withdrawalsFrozen": is_frozen(target.id),
+            "settledCashUntil": balance and balance.settled_cash_until and f"{balance.settled_cash_until}",
             "readsAMinute": limits.reads_a_minute,
             "ordersAMinute": limits.orders_a_minute,
             "tokens": target.tokens.count(),

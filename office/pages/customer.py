@@ -10,8 +10,9 @@ from django.conf import settings
 from django.db.models import Q
 
 from accounts import queries
-from accounts.models import Adjustment, Balance, Customer, Freeze, Position
+from accounts.models import Adjustment, Balance, Customer, Freeze, GoodFaithViolation, Position
 from accounts.request_limits import limits_of
+from accounts.restrictions import standing_of
 from accounts.sign_ins import sign_ins_of
 from exchange import prices
 from office.models import AuditEntry, Case, Note
@@ -77,6 +78,7 @@ def _summary(customer: Customer) -> dict[str, Any]:
         "gain": sum((holding.gain or Decimal(0) for holding in holdings), Decimal(0)) if all_known else None,
         "trading_halted": halt if halt and halt.is_on else None,
         "withdrawals_frozen": freeze if freeze and freeze.is_on else None,
+        "standing": standing_of(customer.id) if balance else None,
         "open_cases": list(Case.objects.filter(customer=customer, closed_at=None).order_by("-id")[:ROWS_MAX]),
     }
 
@@ -115,10 +117,12 @@ def _access(customer: Customer, with_audit: bool) -> dict[str, Any]:
 def _history(customer: Customer, with_audit: bool) -> dict[str, Any]:
     controls = TradingControl.objects.filter(customer=customer).select_related("by").order_by("-id")
     freezes = Freeze.objects.filter(customer=customer).select_related("by").order_by("-id")
+    violations = GoodFaithViolation.objects.filter(customer=customer)
     entries = AuditEntry.objects.filter(customer_id=customer.id).order_by("-number")
     return {
         "controls": list(controls[:ROWS_MAX]),
         "freezes": list(freezes[:ROWS_MAX]),
+        "violations": list(violations.select_related("lifted_by").order_by("-id")[:ROWS_MAX]),
         "cases": list(Case.objects.filter(customer=customer).order_by("-id")[:ROWS_MAX]),
         "seen_by": list(entries[:ROWS_MAX]) if with_audit else None,
     }

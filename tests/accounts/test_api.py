@@ -70,7 +70,10 @@ def test_a_balance_is_what_there_is_what_is_held_and_what_is_free(client: Client
     place_trade(alice.id, "AAPL", "BUY", 1)
     claim(alice)
     body = client.get(BALANCE).json()
-    assert set(body) == {"amount", "held", "available", "unsettled", "settled", "withdrawable", "lastModified"}
+    assert set(body) == {
+        *("amount", "held", "available", "unsettled", "settled", "withdrawable"),
+        *("goodFaithViolations", "settledCashOnlyUntil", "lastModified"),
+    }
     assert (body["amount"], body["held"], body["available"]) == ("1000.0000", "1000.0000", "0.0000")
     assert MOMENT.fullmatch(body["lastModified"])
 

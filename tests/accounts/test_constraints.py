@@ -13,7 +13,7 @@ from accounts.adjustments import ask_for_adjustment, decide_on_adjustment
 from accounts.customers import create_customer
 from accounts.funding import deposit, withdraw
 from accounts.models import Balance, Customer, LotClosing, Position, Posting, Transfer
-from tests.factories import FreezeFactory, SignInFactory
+from tests.factories import FreezeFactory, GoodFaithViolationFactory, SignInFactory
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 
 INSERT_POSTING = """
@@ -65,6 +65,18 @@ CLOSING = """
                                      proceeds, gain, is_long_term)
     VALUES ({lot}, {customer}, 'KO', {cause}, now(), now(), 1, 1, 2, {gain}, false)
 """
+VIOLATION = """
+    INSERT INTO accounts_goodfaithviolation (customer_id, ticker, cause, lot_id, bought_on, sold_on, settles_on, number,
+                                             restricts_until, lifted_at, lifted_by_id, lift_reason)
+    VALUES ({customer}, 'KO', {cause}, {lot}, '2026-11-23', {sold_on}, '2026-11-24', 1, {until}, {lifted})
+"""
+
+
+def violation(**other: str) -> str:
+    usual = {"customer": "%(alice)s", "cause": "gen_random_uuid()", "lot": "%(lot)s", "sold_on": "'2026-11-23'"}
+    return VIOLATION.format_map(usual | {"until": "NULL", "lifted": "NULL, NULL, ''"} | other)
+
+
 ATTEMPTS = [
     ("adjustment_moves_something", adjustment(change=0)),
     ("adjustment_of_shares_is_of_whole_ones", adjustment_of_shares("1.5", "10")),
@@ -191,6 +203,18 @@ ATTEMPTS = [
     ),
     ("closings_stay", "UPDATE accounts_lotclosing SET quantity = quantity + 1"),
     ("closings_stay", "DELETE FROM accounts_lotclosing"),
+    ("accounts_goodfaithviolation_cause_key", violation(cause="%(sold)s")),
+    ("accounts_goodfaithvi_customer_id_fk", violation(customer="0")),
+    ("accounts_goodfaithviolation_lot_id_fk", violation(lot="gen_random_uuid()")),
+    ("accounts_goodfaithvi_lifted_by_id_fk", violation(until="now()", lifted="now(), 0, 'Ours.'")),
+    ("violation_was_too_early", violation(sold_on="'2026-11-24'")),
+    ("restriction_is_lifted_once", violation(lifted="now(), %(bob)s, 'Nothing to lift.'")),
+    ("restriction_is_lifted_once", violation(until="now()", lifted="now(), %(bob)s, ''")),
+    ("restriction_is_lifted_once", violation(until="now()", lifted="now(), NULL, 'By nobody.'")),
+    ("violations_are_kept", "DELETE FROM accounts_goodfaithviolation"),
+    ("violations_stay", "UPDATE accounts_goodfaithviolation SET number = number + 1 WHERE lifted_at IS NULL"),
+    ("lifted_restrictions_stay", "UPDATE accounts_goodfaithviolation SET lift_reason = 'Another.'"),
+    ("lots_stay", "UPDATE accounts_lot SET paid_with_until = now() WHERE id = %(lot)s"),
     ("one_watchlist_of_a_name", WATCHLISTS.format("%(alice)s", "a", "a", "false")),
     ("one_default_watchlist", WATCHLISTS.format("%(alice)s", "a", "b", "true")),
     ("accounts_watchlist_customer_id_fk", WATCHLISTS.format("0", "a", "b", "false")),
@@ -214,6 +238,9 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     sold = ask_for_adjustment(alice.id, Decimal(-1), "fee", "Too many.", bob, ticker="AAPL")
     decide_on_adjustment(sold.id, True, create_customer("carol@example.com", None))
     FreezeFactory.create(customer=alice, by=bob)
+    lot = LotClosing.objects.get(cause=sold.id).lot_id
+    GoodFaithViolationFactory.create(customer=alice, lot_id=lot, cause=sold.id, lifted_by=bob)
+    GoodFaithViolationFactory.create(customer=alice, lot_id=lot, cause=asked.id, lifted_at=None, lift_reason="")
     SignInFactory.create(customer=alice)
     return {
         "alice": alice.id,
@@ -222,7 +249,7 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
         "asked": asked.id,
         "declined": declined.id,
         "shares": shares.id,
-        "lot": LotClosing.objects.get(cause=sold.id).lot_id,
+        "lot": lot,
         "sold": sold.id,
     }
 

@@ -180,7 +180,8 @@ def test_who_does_not_exist_is_left_out(alice: Customer, bob: Customer) -> None:
 def test_locking_and_writing_cost_the_same_for_a_set_as_for_one(
     alice: Customer, bob: Customer, django_assert_num_queries: Any
 ) -> None:
-    with transaction.atomic(durable=True), django_assert_num_queries(5):  # lock, shares; balances, positions, postings
+    # Lock, shares; what had not settled, balances, positions, postings.
+    with transaction.atomic(durable=True), django_assert_num_queries(6):
         books = open_books([alice.id, bob.id])
         books.load_shares((one.customer_id, "AAPL") for one in books)
         for one in books:

@@ -67,21 +67,6 @@ def test_from_when_there_will_be_so_much(there: Cash, amount: int, day: date | N
     assert there.settled_from(Decimal(amount)) == day
 
 
-@pytest.mark.parametrize(
-    ("there", "amount", "day"),
-    [
-        (cash(100), 100, None),
-        (cash(100, (MONDAY, 40)), 60, None),
-        (cash(100, (MONDAY, 40)), 61, MONDAY),
-        (cash(100, (MONDAY, 40), (TUESDAY, 40)), 60, MONDAY),
-        (cash(100, (MONDAY, 40), (TUESDAY, 40)), 61, TUESDAY),
-        (cash(100, (MONDAY, 70), (TUESDAY, 70)), 31, TUESDAY),
-    ],
-)
-def test_a_purchase_spends_the_earliest_proceeds_first(there: Cash, amount: int, day: date | None) -> None:
-    assert there.paid_with_until(Decimal(amount)) == day
-
-
 def test_what_a_sale_brings_can_be_spent_at_once_and_withdrawn_later(alice: Customer) -> None:
     trade = sell_today(alice, 4, Decimal(100))
     settles_on = calendar.settlement_date(calendar.today())

@@ -9,8 +9,11 @@ from django.test import Client
 
 from accounts.funding import deposit
 from accounts.models import Customer
+from exchange import calendar
 from tests.conftest import StandInExchange
+from tests.people import trade, violate
 from trades.models import Trade
+from web.timezones import eastern_today
 
 PageOf = Callable[[Customer], Client]
 
@@ -56,3 +59,27 @@ def test_amounts_are_in_cents_and_prices_as_they_are(listed: StandInExchange, bo
     text = page_of(bob).get("/cash").content.decode()
     assert "$500.01" in text
     assert "$500.0123" not in text
+
+
+def test_a_sale_that_would_be_a_good_faith_violation_is_warned_of(
+    listed: StandInExchange, broke: Customer, page_of: PageOf
+) -> None:
+    trade(broke, "SELL", 4, "100", None, "AAPL")
+    trade(broke, "BUY", 1, "200", None, "AAPL")
+    client, until = page_of(broke), calendar.settlement_date(eastern_today())
+    words = f"Selling before {until:%b} {until.day} would be a good-faith violation"
+    for quantity, is_warned in ((6, False), (7, True)):  # the shares from before go first
+        for page in ("trade", "estimate"):
+            shown = client.get(f"/stocks/AAPL/{page}", {"type": "SELL", "quantity": str(quantity)}).content.decode()
+            assert (words in shown) is is_warned, (page, quantity)
+    assert "good-faith" not in client.get("/stocks/AAPL/trade", {"type": "BUY", "quantity": "1"}).content.decode()
+
+
+def test_a_restricted_account_is_told_what_it_can_spend(
+    listed: StandInExchange, broke: Customer, page_of: PageOf
+) -> None:
+    for _ in range(3):
+        violate(broke)
+    shown = page_of(broke).get("/stocks/KO/estimate", {"type": "BUY", "quantity": "1"}).content.decode()
+    assert "you have $0.00 of settled cash" in shown
+    assert "your account buys with settled cash only" in shown

@@ -7,12 +7,12 @@ order.
 from dataclasses import dataclass
 
 from accounts.audit import BOOKS, Findings, count_rows, examine, one_instant
-from trades.audit import corporate_actions, firm, history, reports, trades
+from trades.audit import corporate_actions, firm, good_faith, history, reports, trades
 from trades.audit.sql import CLOCKS_APART_SECONDS_MAX
 
 __all__ = ["CLOCKS_APART_SECONDS_MAX", "TRADES", "Audit", "audit_books"]
 
-TRADES = trades.RULES + history.RULES + reports.RULES + corporate_actions.RULES + firm.RULES
+TRADES = trades.RULES + history.RULES + reports.RULES + corporate_actions.RULES + firm.RULES + good_faith.RULES
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,10 @@ class Reason(models.TextChoices):
     """Why a trade was REJECTED: a code for programs and a sentence for people."""
 
     INSUFFICIENT_FUNDS = "insufficient_funds", "Not enough cash was available to buy this many shares."
+    UNSETTLED_FUNDS = (
+        "unsettled_funds",
+        "Not enough of the cash had settled, and the account buys with settled cash only.",
+    )
     INSUFFICIENT_SHARES = "insufficient_shares", "Fewer shares were available than the order was to sell."
     PAST_MARKET_HOURS = "past_market_hours", "The market was closed."
     PRICE_MOVED = "price_moved", "The price rose too far above the last one before the trade could execute."

@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET
 
+from accounts.restrictions import sale_is_early_until
 from exchange import market, prices
 from trades import checks
 from trades.checks import PlacingRefused, UnknownTicker
@@ -20,6 +21,7 @@ from trades.place import TradeKeyReused, place_trade
 from web.current_customer import current_customer_id
 from web.sign_in import form_of, signed_in
 from web.templatetags.figures import cents
+from web.timezones import eastern_date, eastern_today
 
 
 def _problem(estimate: Estimate) -> str:
@@ -27,11 +29,33 @@ def _problem(estimate: Estimate) -> str:
     if estimate.is_covered:
         return ""
     ahead = " after your open trades" if estimate.ahead else ""
+    if estimate.type == Type.BUY and estimate.settled_cash_until and estimate.spendable < estimate.cash:
+        until = f"{estimate.settled_cash_until:%B} {estimate.settled_cash_until.day}"
+        return (
+            f"That costs about {cents(estimate.amount)}, and you have {cents(estimate.spendable)} of settled cash"
+            f"{ahead}. Until {until} your account buys with settled cash only."
+        )
     if estimate.type == Type.BUY:
         return f"That costs about {cents(estimate.amount)}, and you have {cents(estimate.cash)}{ahead}."
     if estimate.shares:
         return f"You own {estimate.shares:,} {estimate.ticker}{ahead}."
     return f"You own no {estimate.ticker} to sell{ahead}."
+
+
+def _warning(customer_id: int, estimate: Estimate) -> str:
+    """Return why selling now would be a good-faith violation, as a sentence; empty if it would be none."""
+    if estimate.type != Type.SELL or not estimate.is_covered:
+        return ""
+    clock = market.clock()
+    opens = clock["nextOpen"] if clock and not clock["isOpen"] else None
+    day = eastern_date(opens) if opens else eastern_today()
+    until = sale_is_early_until(customer_id, estimate.ticker, estimate.quantity, day, estimate.selling)
+    if until is None:
+        return ""
+    return (
+        f"Selling before {until:%b} {until.day} would be a good-faith violation: you bought these shares with the "
+        "proceeds of a sale that settle on that day."
+    )
 
 
 @signed_in
@@ -49,6 +73,7 @@ def estimate(request: HttpRequest, ticker: str) -> HttpResponse:
     context = {
         "estimate": made,
         "problem": made and _problem(made),
+        "warning": made and _warning(current_customer_id(request), made),
         "price": quote.price if quote else None,
         "in_dollars": request.GET.get("unit") == DOLLARS,
     }
@@ -85,7 +110,8 @@ def review(request: HttpRequest, ticker: str) -> HttpResponse:
         )
         if _may_place(request, form):
             if not (problem := _problem(made)):
-                context = {"stock": found, "estimate": made, "key": key, "market_at": market.clock()}
+                warning = _warning(current_customer_id(request), made)
+                context = {"stock": found, "estimate": made, "key": key, "warning": warning}
                 return render(request, "trades/review.html", context)
             form.add_error("quantity", problem)
     return render(request, "trades/ticket.html", stock_context(request, found) | {"ticket": form}, status=422)

@@ -8,6 +8,7 @@ register = template.Library()
 
 TOLD_TO_CUSTOMERS = {
     Reason.INSUFFICIENT_FUNDS: "You did not have enough cash for it when its turn came.",
+    Reason.UNSETTLED_FUNDS: "Too little of your cash had settled. Your account buys with settled cash only for now.",
     Reason.INSUFFICIENT_SHARES: "You did not have enough shares for it when its turn came.",
     Reason.PAST_MARKET_HOURS: "The market was closed.",
     Reason.EXCHANGE_ERROR: "The exchange could not execute it.",

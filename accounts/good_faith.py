@@ -1,0 +1,118 @@
+"""Good faith: shares that were bought with unsettled proceeds are not to be sold before those have settled.
+
+The ledger calls this when it writes: a purchase marks its lot with the day from which its payment has settled, and a
+sale from that lot before that day is recorded as a violation. One too many within 12 months restricts the account: it
+then buys with settled cash only, for a while.
+
+Source: Regulation T (12 CFR 220.8), which lets a cash account buy only what it will pay for before it sells.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+
+from django.conf import settings
+from django.db import connection
+
+from accounts import notices
+from accounts.lots import Disposal, EarlySale, Opening
+from accounts.models import GoodFaithViolation
+from accounts.settlement import Unsettled, covered_from, unsettled_sales_of
+
+Movement = Opening | Disposal
+
+
+def mark_purchases(movements: list[Movement]) -> list[Movement]:
+    """Return the movements, each purchase with the day from which its payment has settled.
+
+    Costs one statement where there is a purchase, however many there are.
+    """
+    purchases = [each for each in movements if isinstance(each, Opening) and each.payment]
+    if not purchases:
+        return movements
+    earliest = min(each.acquired_on for each in purchases)
+    written = unsettled_sales_of({each.customer_id for each in purchases}, earliest)
+    return [_marked(each, written) if isinstance(each, Opening) else each for each in movements]
+
+
+def _marked(opening: Opening, written: Mapping[int, Sequence[Unsettled]]) -> Opening:
+    if opening.payment is None:
+        return opening
+    brought = [*written.get(opening.customer_id, ()), *opening.payment.sales]
+    unsettled = sorted(sale for sale in brought if sale.settles_on > opening.acquired_on)
+    until = covered_from(opening.payment.cash_left, unsettled)
+    return replace(opening, paid_with_until=until or opening.acquired_on)
+
+
+def record_violations(sales: Iterable[EarlySale]) -> dict[int, date]:
+    """Record good-faith violations, restrict accounts that have too many, and tell the customers.
+
+    Needs the customers' locks. Idempotent: a sale is recorded once.
+
+    Returns:
+        The day until which each account is restricted that has become so.
+    """
+    rows = list(sales)
+    if not rows:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            RECORD,
+            [
+                *(list(column) for column in zip(*rows, strict=True)),
+                settings.GOOD_FAITH_VIOLATIONS_MAX,
+                settings.GOOD_FAITH_RESTRICTION_DAYS,
+            ],
+        )
+        restricted: dict[int, date] = dict(cursor.fetchall())
+    for violation in GoodFaithViolation.objects.filter(cause__in=[row.cause for row in rows]):
+        _tell(violation)
+    return restricted
+
+
+def _tell(violation: GoodFaithViolation) -> None:
+    most = settings.GOOD_FAITH_VIOLATIONS_MAX
+    if violation.restricts_until:
+        meaning = (
+            f"This was number {violation.number} within 12 months, so until {violation.restricts_until:%B %-d, %Y} "
+            "your account can buy with settled cash only."
+        )
+    else:
+        meaning = (
+            f"This was number {violation.number} within 12 months. At number {most}, your account can buy with settled "
+            f"cash only for {settings.GOOD_FAITH_RESTRICTION_DAYS} days."
+        )
+    notices.enter(
+        violation.customer_id,
+        notices.Kind.ACCOUNT,
+        violation.cause,
+        f"Good-faith violation: {violation.ticker} was sold before it was paid for",
+        f"{violation.sentence} {meaning}",
+    )
+
+
+# One statement for a set. A customer's violations are counted under the customer's lock.
+RECORD = """
+    WITH recorded AS (
+        INSERT INTO accounts_goodfaithviolation
+            (customer_id, ticker, cause, lot_id, bought_on, sold_on, settles_on, number, restricts_until, lift_reason)
+        SELECT customer_id, ticker, cause, lot_id, bought_on, sold_on, settles_on, number,
+               CASE WHEN number >= most THEN sold_on + days END, ''
+        FROM (
+            SELECT new.*, most, days,
+                   row_number() OVER (PARTITION BY customer_id ORDER BY place) + (
+                       SELECT count(*) FROM accounts_goodfaithviolation AS old
+                       WHERE old.customer_id = new.customer_id AND old.sold_on > new.sold_on - interval '1 year'
+                   ) AS number
+            FROM unnest(%s::bigint[], %s::text[], %s::uuid[], %s::uuid[], %s::date[], %s::date[], %s::date[])
+                WITH ORDINALITY AS new (customer_id, ticker, cause, lot_id, bought_on, sold_on, settles_on, place),
+                (SELECT %s::int AS most, %s::int AS days) AS limits
+        ) AS numbered
+        ON CONFLICT (cause) DO NOTHING
+        RETURNING customer_id, restricts_until
+    )
+    UPDATE accounts_balance AS b SET settled_cash_until = greatest(b.settled_cash_until, new.until)
+    FROM (SELECT customer_id, max(restricts_until) AS until FROM recorded GROUP BY customer_id) AS new
+    WHERE b.customer_id = new.customer_id AND new.until IS NOT NULL
+    RETURNING b.customer_id, b.settled_cash_until
+"""

@@ -1,0 +1,246 @@
+"""Good-faith violations: what marks a lot, what is a violation, what restricts an account, and what all of them see."""
+
+import time
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts import notice_mail, notices
+from accounts.account import Account
+from accounts.audit import BOOKS, examine
+from accounts.funding import deposit
+from accounts.models import Balance, Customer, GoodFaithViolation, Lot
+from accounts.restrictions import NotRestricted, lift_restriction, sale_is_early_until, standing_of
+from accounts.settlement import cash_of
+from exchange import calendar
+from exchange.prices import LastPrices, Quote
+from tests.guarantees import lift_guarantees
+from tests.people import claim, say, trade, violate
+from trades import corporate_actions
+from trades.audit import TRADES, good_faith
+from trades.estimate import buying_power, estimate_trade
+from trades.hold import why_too_dear
+from trades.models import CorporateAction, Reason, Status, Trade
+from trades.place import place_trade
+from web.timezones import eastern_today
+
+MONDAY, TUESDAY = date(2026, 11, 23), date(2026, 11, 24)
+IN_90_DAYS = eastern_today() + timedelta(days=90)
+
+
+def right() -> bool:
+    found = examine(BOOKS + TRADES)
+    assert found.violations == []
+    return found.ok
+
+
+def marks(customer: Customer) -> list[date | None]:
+    return [lot.unpaid_until for lot in Lot.objects.filter(customer=customer, ticker="KO").order_by("id")]
+
+
+def test_a_lot_is_marked_with_the_day_on_which_it_is_paid_for(broke: Customer) -> None:
+    deposit(broke.id, Decimal(50))
+    trade(broke, "SELL", 4, "10", MONDAY, "AAPL")  # 40 settle on Tuesday
+    trade(broke, "BUY", 1, "50", MONDAY)  # with settled cash
+    trade(broke, "BUY", 1, "30", MONDAY)
+    trade(broke, "SELL", 2, "10", TUESDAY, "AAPL")  # 20 settle on Wednesday
+    trade(broke, "BUY", 1, "10", TUESDAY)  # with what has settled by now
+    trade(broke, "BUY", 1, "20", TUESDAY)
+    assert marks(broke) == [None, TUESDAY, None, date(2026, 11, 25)]
+    assert set(Lot.objects.filter(customer=broke, ticker="KO").values_list("paid_with_until", flat=True)) == {
+        MONDAY,
+        TUESDAY,
+        date(2026, 11, 25),
+    }
+    assert right()
+
+
+def test_selling_before_that_day_is_a_violation_and_on_it_none(broke: Customer) -> None:
+    trade(broke, "SELL", 4, "10", MONDAY, "AAPL")
+    trade(broke, "BUY", 4, "10", MONDAY)
+    early = trade(broke, "SELL", 1, "10", MONDAY)
+    trade(broke, "SELL", 3, "10", TUESDAY)
+    found = GoodFaithViolation.objects.get()
+    assert (found.cause, found.number, found.restricts_until) == (early.id, 1, None)
+    assert (found.bought_on, found.sold_on, found.settles_on) == (MONDAY, MONDAY, TUESDAY)
+    assert found.lot.cause == Trade.objects.get(ticker="KO", type="BUY").id
+    assert found.sentence == (
+        "You sold KO on Nov 23, 2026 that you had bought on Nov 23, 2026 with proceeds that settle on Nov 24, 2026."
+    )
+    assert right()
+
+
+def test_shares_from_before_are_sold_first_and_violate_nothing(broke: Customer) -> None:
+    deposit(broke.id, Decimal(10))
+    trade(broke, "BUY", 1, "10", MONDAY)
+    trade(broke, "SELL", 1, "10", MONDAY, "AAPL")
+    trade(broke, "BUY", 1, "10", MONDAY)
+    trade(broke, "SELL", 1, "12", MONDAY)
+    assert not GoodFaithViolation.objects.exists()
+    Balance.objects.update(lot_method="lifo")
+    trade(broke, "BUY", 1, "12", MONDAY)
+    trade(broke, "SELL", 1, "12", MONDAY)
+    assert GoodFaithViolation.objects.count() == 1
+    assert right()
+
+
+def test_a_turn_costs_one_statement_for_all_who_bought(alice: Customer, bob: Customer) -> None:
+    def counted(*customers: Customer) -> int:
+        for customer in customers:
+            placed, _ = place_trade(customer.id, "KO", "BUY", 1)
+            claim(customer)
+            say(placed, Status.FILLED, Decimal(10))
+        with CaptureQueriesContext(connection) as queries:
+            claim(*customers)
+        return len(queries)
+
+    counted(alice)
+    assert counted(alice) == counted(alice, bob)
+
+
+def test_violations_count_for_twelve_months(broke: Customer) -> None:
+    numbers = []
+    for day in (date(2025, 11, 24), date(2025, 11, 25), date(2026, 11, 24), date(2026, 11, 25)):
+        numbers.append(GoodFaithViolation.objects.get(cause=violate(broke, day).id).number)
+    assert numbers == [1, 2, 2, 2]  # a year later to the day, the one of a year before counts no more
+    assert right()
+
+
+def test_the_third_restricts_the_account_at_once_and_all_hear_of_it(
+    broke: Customer, api_of: Any, client: Client
+) -> None:
+    violate(broke)
+    violate(broke)
+    trade(broke, "SELL", 1, "10", None, "AAPL")
+    trade(broke, "BUY", 1, "10")
+    last, _ = place_trade(broke.id, "KO", "SELL", 1)
+    after, _ = place_trade(broke.id, "MSFT", "BUY", 1)
+    claim(broke)
+    say(last, Status.FILLED, Decimal(10), executedAt=f"{eastern_today()}T17:00:00.000000Z")
+    claim(broke)  # settles the sale, and looks at the purchase in the same transaction
+    after.refresh_from_db()
+    assert (after.status, after.reason_code) == (Status.REJECTED, Reason.UNSETTLED_FUNDS)
+    until = IN_90_DAYS
+    third = GoodFaithViolation.objects.latest("id")
+    assert (third.number, third.restricts_until) == (3, until)
+    assert (cash_of(broke.id).spendable, buying_power(broke.id)) == (0, 0)
+    assert right()
+
+    balance = api_of(broke).get("/api/v1/balance").json()
+    assert (balance["goodFaithViolations"], balance["settledCashOnlyUntil"]) == (3, until.isoformat())
+    assert api_of(broke).get("/alpaca/v2/account").json()["buying_power"] == "0"
+    client.force_login(broke)
+    for page in ("/cash", "/account"):
+        shown = client.get(page).content.decode()
+        assert f"Until {until:%b} {until.day}, {until.year} your account buys with settled cash only" in shown
+        assert third.sentence in shown
+    notices.set_muted(broke.id, list(notices.Kind))  # no one can switch it off
+    notice_mail.send_notices()
+    (sent,) = [each for each in mail.outbox if "ood-faith" in each.subject]
+    assert f"until {until:%B} {until.day}, {until.year} your account can buy with settled cash only" in sent.body
+
+
+def test_a_restricted_account_buys_with_what_has_settled(broke: Customer) -> None:
+    for _ in range(3):
+        violate(broke)
+    deposit(broke.id, Decimal(500))
+    settled = cash_of(broke.id).settled
+    assert 0 < settled < cash_of(broke.id).amount
+    placed, _ = place_trade(broke.id, "MSFT", "BUY", 100)
+    (claimed,) = claim(broke)
+    assert (claimed, claimed.max_price) == (placed, settled)
+    estimate = estimate_trade(broke.id, "AAPL", "BUY", 1)
+    assert (estimate.settled_cash_until, estimate.cash > estimate.spendable) == (IN_90_DAYS, True)
+    assert right()
+
+
+def test_why_a_purchase_of_a_restricted_account_was_too_dear() -> None:
+    restricted = Account(1, Decimal(100), Decimal(0), settled_cash_until=IN_90_DAYS)
+    free = Account(2, Decimal(100), Decimal(0))
+    dear = Trade(ticker="ZZZZ", type="BUY", quantity=1, max_price=Decimal(20))
+    for account, price, reason in (
+        (restricted, "50", Reason.UNSETTLED_FUNDS),
+        (restricted, "101", Reason.INSUFFICIENT_FUNDS),
+        (free, "50", Reason.INSUFFICIENT_FUNDS),
+    ):
+        known = LastPrices({"ZZZZ": (time.time(), Quote(Decimal(price), Decimal(price), timezone.now()))}, 60)
+        assert why_too_dear(account, dear, known) == reason
+
+
+def test_staff_lift_a_restriction_and_the_next_violation_restricts_again(broke: Customer, bob: Customer) -> None:
+    with pytest.raises(NotRestricted):
+        lift_restriction(broke.id, "A mistake of ours.", bob)
+    for _ in range(3):
+        violate(broke)
+    lift_restriction(broke.id, "A mistake of ours.", bob)
+    assert standing_of(broke.id).settled_cash_until is None
+    assert right()
+    violate(broke)
+    assert GoodFaithViolation.objects.latest("id").number == 4
+    assert standing_of(broke.id).settled_cash_until == IN_90_DAYS
+    assert right()
+
+
+def test_a_sale_is_known_to_be_one_before_it_is_made(broke: Customer) -> None:
+    until = calendar.settlement_date(eastern_today())
+    trade(broke, "SELL", 4, "100", None, "AAPL")
+    trade(broke, "BUY", 1, "200", None, "AAPL")
+    assert sale_is_early_until(broke.id, "AAPL", 6, eastern_today()) is None  # those from before go first
+    assert sale_is_early_until(broke.id, "AAPL", 7, eastern_today()) == until
+    assert sale_is_early_until(broke.id, "AAPL", 1, eastern_today(), ahead=6) == until
+    assert sale_is_early_until(broke.id, "AAPL", 7, until) is None
+
+
+def test_a_split_keeps_the_mark_and_is_no_sale(broke: Customer) -> None:
+    trade(broke, "SELL", 4, "10", None, "AAPL")
+    bought = trade(broke, "BUY", 3, "10")
+    (mark,) = marks(broke)
+    corporate_actions.enter(
+        CorporateAction(
+            kind="SPLIT", ticker="KO", ex_date=eastern_today() - timedelta(days=5), numerator=2, denominator=1
+        ),
+        "staff 1",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corporate_actions, "HALT_SECONDS", 0)
+        corporate_actions.apply_due()
+    after = Lot.objects.get(customer=broke, ticker="KO", remaining__gt=0)
+    assert (after.remaining, after.unpaid_until, after.origin) == (6, mark, Lot.objects.get(cause=bought.id).id)
+    assert not GoodFaithViolation.objects.exists()
+    assert right()
+
+
+PLANTED = [
+    ("lot_is_marked_until_it_is_paid_for", "UPDATE accounts_lot SET paid_with_until = acquired_on WHERE ticker = 'KO'"),
+    ("lot_is_marked_until_it_is_paid_for", "UPDATE accounts_lot SET paid_with_until = paid_with_until + 1"),
+    ("early_sale_is_a_violation", "DELETE FROM accounts_goodfaithviolation"),
+    ("early_sale_is_a_violation", "UPDATE accounts_goodfaithviolation SET cause = gen_random_uuid()"),
+    ("early_sale_is_a_violation", "UPDATE accounts_goodfaithviolation SET settles_on = settles_on + 1"),
+    ("violation_is_a_sale", "UPDATE accounts_goodfaithviolation SET cause = gen_random_uuid()"),
+    ("violation_is_a_sale", "UPDATE accounts_goodfaithviolation SET ticker = 'IBM'"),
+    ("restriction_follows_from_its_violation", "UPDATE accounts_goodfaithviolation SET number = 4 WHERE number = 3"),
+    ("restriction_follows_from_its_violation", "UPDATE accounts_balance SET settled_cash_until = NULL"),
+    ("restriction_follows_from_its_violation", "UPDATE accounts_balance SET settled_cash_until = '2030-01-02'"),
+]
+
+
+@pytest.mark.parametrize(("rule", "violation"), PLANTED)
+def test_each_rule_finds_what_breaks_it(broke: Customer, bob: Customer, rule: str, violation: str) -> None:
+    for _ in range(3):
+        violate(broke)
+    assert right()
+    lift_guarantees()
+    with connection.cursor() as cursor:
+        cursor.execute(violation)
+    assert examine(BOOKS + TRADES).counts[rule]
+
+
+def test_every_rule_was_seen_broken() -> None:
+    assert {rule for rule, _ in PLANTED} == {rule.name for rule in good_faith.RULES}

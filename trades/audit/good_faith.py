@@ -1,0 +1,87 @@
+"""The rules of good faith: how long lots are marked, which sales are violations, which accounts are restricted."""
+
+from accounts.audit import Rule
+
+SETTLES_WITHIN_DAYS = 30  # from its trade date until a sale has settled, at most
+
+RULES = (
+    Rule(
+        "lot_is_marked_until_it_is_paid_for",
+        "A purchase that left less cash than unsettled sales had brought is marked with the day on which the last of "
+        "the proceeds settle that paid for it, and any other one with its trade date.",
+        f"""
+        SELECT lot.customer_id AS "customerId", lot.ticker AS "stockTicker", lot.id AS "lotId", lot.cause,
+               format('marked until %s; by the postings it was paid for on %s', lot.paid_with_until,
+               coalesce(unsettled.day, lot.acquired_on)) AS detail
+        FROM accounts_lot AS lot
+        JOIN accounts_posting AS paid ON paid.cause = lot.cause AND paid.kind = 'buy' AND paid.ticker = ''
+        LEFT JOIN accounts_posting AS fee ON fee.cause = lot.cause AND fee.kind = 'fee' AND fee.ticker = ''
+        LEFT JOIN LATERAL (
+            SELECT max(settles_on) AS day FROM (
+                SELECT settles_on, sum(sum(net)) OVER (ORDER BY settles_on DESC) AS brought FROM (
+                    SELECT settles_on, sum(change) AS net FROM accounts_posting AS sale
+                    WHERE sale.customer_id = lot.customer_id AND ticker = '' AND kind IN ('sell', 'fee')
+                      AND settles_on > lot.acquired_on AND settles_on <= lot.acquired_on + {SETTLES_WITHIN_DAYS}
+                      AND sale.id < paid.id
+                    GROUP BY settles_on, cause HAVING bool_or(kind = 'sell')
+                ) AS sold GROUP BY settles_on
+            ) AS later WHERE brought > paid.total + coalesce(fee.change, 0)
+        ) AS unsettled ON true
+        WHERE lot.origin IS NULL AND lot.paid_with_until <> coalesce(unsettled.day, lot.acquired_on)
+        """,
+    ),
+    Rule(
+        "early_sale_is_a_violation",
+        "A sale of shares before they were paid for is recorded as a good-faith violation, and no other one is.",
+        """
+        SELECT coalesce(sold.customer_id, violation.customer_id) AS "customerId", cause,
+               format('paid for on %s by its lots; recorded: %s', coalesce(sold.until::text, 'time'),
+               coalesce(violation.settles_on::text, 'nothing')) AS detail
+        FROM (
+            SELECT closing.customer_id, closing.cause, max(lot.paid_with_until) AS until
+            FROM accounts_lotclosing AS closing JOIN accounts_lot AS lot ON lot.id = closing.lot_id
+            WHERE closing.proceeds IS NOT NULL AND lot.paid_with_until > lot.acquired_on
+              AND lot.paid_with_until > closing.closed_on
+            GROUP BY closing.customer_id, closing.cause
+        ) AS sold
+        FULL JOIN accounts_goodfaithviolation AS violation USING (cause)
+        WHERE (sold.customer_id, sold.until) IS DISTINCT FROM (violation.customer_id, violation.settles_on)
+        """,
+    ),
+    Rule(
+        "violation_is_a_sale",
+        "A good-faith violation is a FILLED sale of its customer and stock.",
+        """
+        SELECT customer_id AS "customerId", ticker AS "stockTicker", cause AS "tradeId",
+               format('a violation of %s that is no sale', sold_on) AS detail
+        FROM accounts_goodfaithviolation AS violation
+        WHERE NOT EXISTS (
+            SELECT FROM trades_trade AS trade
+            WHERE trade.id = cause AND (trade.customer_id, trade.ticker, trade.type, trade.status)
+                = (violation.customer_id, violation.ticker, 'SELL', 'FILLED'))
+        """,
+    ),
+    Rule(
+        "restriction_follows_from_its_violation",
+        "Violations are counted over 12 months, and an account is restricted as long as one says that nobody lifted.",
+        """
+        SELECT customer_id AS "customerId", cause, format('counted %s; there were %s', number, within) AS detail
+        FROM (
+            SELECT violation.*, (
+                SELECT count(*) FROM accounts_goodfaithviolation AS other
+                WHERE other.customer_id = violation.customer_id AND other.id <= violation.id
+                  AND other.sold_on > violation.sold_on - interval '1 year') AS within
+            FROM accounts_goodfaithviolation AS violation
+        ) AS counted WHERE number <> within
+        UNION ALL
+        SELECT balance.customer_id, NULL, format('restricted until %s; its violations say %s',
+               coalesce(settled_cash_until::text, 'never'), coalesce(imposed.until::text, 'never'))
+        FROM accounts_balance AS balance
+        LEFT JOIN (
+            SELECT customer_id, max(restricts_until) AS until FROM accounts_goodfaithviolation
+            WHERE lifted_at IS NULL GROUP BY customer_id
+        ) AS imposed USING (customer_id)
+        WHERE settled_cash_until IS DISTINCT FROM imposed.until
+        """,
+    ),
+)
