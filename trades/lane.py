@@ -5,8 +5,9 @@ A ring says only "there may be work for this customer". It may get lost (the swe
 
 Rings are coalesced. Each lane has a set of the customers that have rung, and a bell. The bell is up while a message
 is in the lane's queue or a worker is awake; then a ring needs no further message. An awake worker visits all lanes
-until no customer is left (`collect_rings`). RabbitMQ has no sets: there each ring is a message that names its
-customers. No other module knows the difference.
+until no customer is left (`collect_rings`), and its name is on their bells. A second worker helps it only while a whole
+batch waits: small batches of many workers would make every trade dearer. RabbitMQ has no sets: there each ring is a
+message that names its customers. No other module knows the difference.
 """
 
 import time
@@ -14,6 +15,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from django.conf import settings
@@ -25,6 +27,7 @@ CUSTOMERS_PER_TURN_MAX = 100  # as many as one Execute carries
 BELL_SECONDS_MAX = 2  # a lane whose message was lost stays silent for this long at most
 LINGER_SECONDS = 0.01  # how long a worker that has found more than one customer waits for more of them
 AWAKE_SECONDS = 0.5  # how long a worker counts as awake after its last batch, even if it died in that turn
+WORKER = uuid4().hex  # this process, on bells
 COLLECT_SECONDS_MAX = 1.0  # how long a worker collects rings before it lets Celery speak to it again
 
 log = structlog.get_logger()
@@ -117,7 +120,7 @@ def collect_rings(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
             return
         yield sorted(customer_ids)
         if time.monotonic() > ends_at:
-            _send_message(lane)
+            _hand_over(lane)
             return
 
 
@@ -144,13 +147,20 @@ def _pop_customers(lane: int, collected: int) -> tuple[set[int], int]:
     if _served is not None:
         lanes = [each for each in lanes if each in _served]
     keys = [key(each) for each in lanes for key in (_bell, rung_key, queue_key)]
-    customer_ids, left, messages = broker().eval(
-        POP, len(keys), *keys, CUSTOMERS_PER_TURN_MAX, collected, int(AWAKE_SECONDS * 1000)
+    customer_ids, left, needs_help = broker().eval(
+        POP, len(keys), *keys, CUSTOMERS_PER_TURN_MAX, collected, int(AWAKE_SECONDS * 1000), WORKER
     )
     next_lane = lanes[left - 1] if left else lane
-    if left and not messages:  # there is more than one worker can carry
+    if needs_help:
         _send_message(next_lane)
     return set(map(int, customer_ids)), next_lane
+
+
+def _hand_over(lane: int) -> None:
+    """Leave the lanes to whichever worker takes the message."""
+    bells = [_bell(each) for each in range(settings.LANES)]
+    broker().eval(HAND_OVER, len(bells), *bells, BELL_SECONDS_MAX, WORKER)
+    _send_message(lane)
 
 
 def _send_message(lane: int, **more: Any) -> None:
@@ -167,26 +177,38 @@ RING = """
     end
     return silent
 """
-# Reads the sets and takes the bells down in one step: whoever found a bell up had joined its set before.
+# Reads the sets and takes the bells down in one step: whoever found a bell up had joined its set before. Lanes whose
+# bell has another worker's name are left to it, unless a whole batch waits there. If it dies, its bell expires.
 POP = """
-    local most, collected, awake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-    local customers, left, messages = {}, 0, 0
+    local most, collected, awake, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+    local customers, left, rest, theirs, waiting = {}, 0, 0, {}, 0
     for i = 1, #KEYS, 3 do
-        local rung, queue = KEYS[i + 1], KEYS[i + 2]
-        local room = most - collected - #customers
-        if room > 0 then
+        local name = redis.call('GET', KEYS[i])
+        if name and name ~= '1' and name ~= worker then
+            theirs[i], waiting = true, waiting + redis.call('SCARD', KEYS[i + 1])
+        end
+    end
+    for i = 1, #KEYS, 3 do
+        if not theirs[i] or waiting >= most then
+            local rung = KEYS[i + 1]
+            local room = math.max(0, most - collected - #customers)
             for _, id in ipairs(redis.call('SPOP', rung, room)) do customers[#customers + 1] = id end
+            local number = redis.call('SCARD', rung)
+            if left == 0 and number > 0 then left = (i + 2) / 3 end
+            rest = rest + number
         end
-        if left == 0 and redis.call('SCARD', rung) > 0 then left, messages = (i + 2) / 3, redis.call('LLEN', queue) end
     end
+    local is_over = collected + #customers == 0
     for i = 1, #KEYS, 3 do
-        if collected + #customers > 0 then
-            redis.call('SET', KEYS[i], 1, 'PX', awake)
-        else
-            redis.call('DEL', KEYS[i])
-        end
+        if not theirs[i] and is_over then redis.call('DEL', KEYS[i]) end
+        if not theirs[i] and not is_over then redis.call('SET', KEYS[i], worker, 'PX', awake) end
     end
-    return {customers, left, messages}
+    return {customers, left, rest >= most and redis.call('LLEN', KEYS[left * 3]) == 0 and 1 or 0}
+"""
+HAND_OVER = """
+    for i = 1, #KEYS do
+        if redis.call('GET', KEYS[i]) == ARGV[2] then redis.call('SET', KEYS[i], 1, 'EX', ARGV[1]) end
+    end
 """
 
 

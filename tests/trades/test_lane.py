@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -123,17 +123,98 @@ def test_a_worker_that_is_kept_busy_goes_on_by_way_of_the_queue(monkeypatch: pyt
     assert len(messages(3)) == 2
 
 
-def test_an_answer_takes_a_bounded_number_and_wakes_another_worker_for_the_rest() -> None:
-    customers = customers_of(3, CUSTOMERS_PER_TURN_MAX + 50)
+def test_a_batch_is_bounded_and_wakes_another_worker_if_as_many_are_left() -> None:
+    customers = customers_of(3, 2 * CUSTOMERS_PER_TURN_MAX + 50)
     ring(customers)
     lane.broker().delete(queue_key(3))  # its message has been taken
-    first = rung(3)
+    rounds = collect_rings(3)
+    first = next(rounds)
     assert len(first) == CUSTOMERS_PER_TURN_MAX
     assert first == sorted(first)
     assert len(messages(3)) == 1
-    second = rung(3)
-    assert sorted([*first, *second]) == customers
+    lane.broker().delete(queue_key(3))
+    second = next(rounds)
+    assert len(second) == CUSTOMERS_PER_TURN_MAX
+    assert messages(3) == [], "the rest is the next batch of this worker"
+    assert sorted([*first, *second, *next(rounds)]) == customers
+
+
+@pytest.fixture
+def another_worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Iterator[list[int]]]:
+    """Collect rings as a worker of another process does."""
+
+    def collect(number: int) -> Iterator[list[int]]:
+        rounds = collect_rings(number)
+        while True:
+            with monkeypatch.context() as here:
+                here.setattr(lane, "WORKER", "another")
+                batch = next(rounds, None)
+            if batch is None:
+                return
+            yield batch
+
+    return collect
+
+
+def test_another_worker_leaves_a_batch_that_is_not_full_to_the_one_that_is_awake(another_worker: Any) -> None:
+    early, *late = customers_of(3, CUSTOMERS_PER_TURN_MAX)
+    ring([early])
+    rounds = collect_rings(3)
+    assert next(rounds) == [early]
+    ring(late)
+    assert list(another_worker(3)) == []
+    assert len(messages(3)) == 1, "and whoever rings now need wake nobody"
+    ring([early])
     assert len(messages(3)) == 1
+    assert next(rounds) == [early, *late]
+
+
+def test_another_worker_helps_while_whole_batches_wait(another_worker: Any) -> None:
+    first, *crowd = customers_of(3, 2 * CUSTOMERS_PER_TURN_MAX + 51)
+    ring([first])
+    rounds = collect_rings(3)
+    assert next(rounds) == [first]
+    ring(crowd)
+    helped = list(another_worker(3))
+    assert [len(batch) for batch in helped] == [CUSTOMERS_PER_TURN_MAX] * 2
+    assert sorted([*helped[0], *helped[1], *next(rounds)]) == crowd
+
+
+def test_another_worker_takes_over_from_one_that_died(another_worker: Any) -> None:
+    early, late = customers_of(3, 2)
+    ring([early])
+    assert rung(3) == [early]  # and it dies in this turn
+    ring([late])
+    assert list(another_worker(3)) == []
+    time.sleep(lane.AWAKE_SECONDS + 0.05)
+    assert list(another_worker(3)) == [[late]]
+
+
+def test_a_worker_that_lets_go_of_the_lanes_lets_another_go_on(
+    another_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customers = customers_of(3, 3)
+    with monkeypatch.context() as here:
+        here.setattr(lane, "COLLECT_SECONDS_MAX", 0)
+        ring(customers[:1])
+        assert list(collect_rings(3)) == [customers[:1]]
+    ring(customers[1:])
+    assert len(messages(3)) == 2, "one for the ring, and one with which it let go"
+    assert list(another_worker(3)) == [customers[1:]]
+
+
+def test_a_worker_that_finds_another_in_its_place_goes_to_sleep(another_worker: Any) -> None:
+    early, late = customers_of(3, 2)
+    ring([early])
+    slow = collect_rings(3)
+    assert next(slow) == [early]
+    time.sleep(lane.AWAKE_SECONDS + 0.05)  # its turn takes long, so a ring wakes another worker
+    ring([late])
+    other = another_worker(3)
+    assert next(other) == [late]
+    ring([early])
+    assert list(slow) == []
+    assert next(other) == [early]
 
 
 def test_the_next_round_begins_where_the_last_found_no_more_room() -> None:
