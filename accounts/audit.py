@@ -88,7 +88,7 @@ def count_rows(table: str) -> int:
 BOOKS = (
     Rule(
         "nothing_below_zero",
-        "No balance, position, hold or total is below zero, and no more is held than there is.",
+        "No balance, position, hold or total is below zero, and no hold exceeds what is there.",
         """
         SELECT customer_id AS "customerId", NULL AS "stockTicker", NULL::bigint AS "postingId",
                format('the balance is %s USD, of which %s are held', amount, held) AS detail
@@ -111,7 +111,7 @@ BOOKS = (
     ),
     Rule(
         "balance_is_the_sum_of_its_postings",
-        "Every balance is the sum of its cash postings, 0 without any, and no cash is posted without a balance.",
+        "Every balance is the sum of its cash postings, or 0 without any, and no cash is posted without a balance.",
         """
         SELECT customer_id AS "customerId", format('the balance is %s USD, its postings make %s',
                coalesce(balance.amount::text, 'missing'), coalesce(posted.amount, 0)) AS detail
@@ -139,7 +139,7 @@ BOOKS = (
     ),
     Rule(
         "cost_follows_from_its_postings",
-        "A position's cost is what its shares were bought for, less its part of what was sold, posting by posting.",
+        "A position's cost is what its shares cost, less the cost of the shares sold, posting by posting.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker",
                format('the position cost %s USD, its postings make %s', position.cost, posted.cost) AS detail
@@ -153,7 +153,7 @@ BOOKS = (
     ),
     Rule(
         "lots_are_the_position",
-        "What remains of a customer's lots in a stock, and what moved before lots were kept, is the position.",
+        "A position is what remains of the customer's lots in the stock, plus what moved before lots were kept.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker",
                format('the position is %s shares, the lots have %s, and %s have no lots yet',
@@ -171,7 +171,7 @@ BOOKS = (
     ),
     Rule(
         "lot_is_what_remains_and_what_was_closed",
-        "A lot's shares and cost are those that remain and those that were closed, of its customer, stock and date.",
+        "A lot's shares and cost are what remains plus what was closed, with its customer, stock and date.",
         """
         SELECT lot.customer_id AS "customerId", lot.ticker AS "stockTicker", lot.id AS "lotId",
                format('%s shares for %s: %s remain for %s, %s were closed for %s', lot.quantity, lot.cost,
@@ -188,7 +188,7 @@ BOOKS = (
     ),
     Rule(
         "shares_that_came_in_are_a_lot",
-        "A purchase, and an adjustment that adds shares, opened one lot of as many shares, at its price and its fees.",
+        "A purchase, or an adjustment that adds shares, opened one lot of as many shares, at its price plus its fees.",
         """
         SELECT posting.customer_id AS "customerId", posting.ticker AS "stockTicker", posting.id AS "postingId",
                posting.cause, format('%s shares at %s came in; lots: %s', posting.change, posting.price,
@@ -206,7 +206,7 @@ BOOKS = (
     ),
     Rule(
         "lot_came_in",
-        "A lot that continues no other one is of a posting that brought shares in.",
+        "A lot that continues no other lot was opened by a posting that added shares.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "lotId", cause,
                format('a lot of %s shares that no posting brought in', quantity) AS detail
@@ -219,7 +219,7 @@ BOOKS = (
     ),
     Rule(
         "shares_that_went_out_closed_lots",
-        "A sale, and an adjustment that takes shares, closed as many; a sale's proceeds are its cash less fees.",
+        "A sale, or an adjustment that removes shares, closed as many; a sale's proceeds are its cash less fees.",
         """
         SELECT posting.customer_id AS "customerId", posting.ticker AS "stockTicker", posting.id AS "postingId",
                posting.cause, format('%s shares went out for %s; closed: %s for %s', posting.change,
@@ -241,7 +241,7 @@ BOOKS = (
     ),
     Rule(
         "gain_is_proceeds_less_cost",
-        "The gain of what was sold is its proceeds less its cost, and its term follows from its dates.",
+        "A realized gain is the proceeds less the cost, and its term follows from its dates.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", cause,
                format('%s less %s is not %s; acquired %s, closed %s, long term: %s', proceeds, cost, gain,
@@ -253,7 +253,7 @@ BOOKS = (
     ),
     Rule(
         "posting_follows_the_one_before",
-        "A posting leaves what the one before it left, of the same customer and stock, and its change; the first, 0.",
+        "A posting's total is its change plus the total before it, of the same customer and stock; or 0 if first.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
                format('%s moved by %s is not %s', before, change, total) AS detail
@@ -289,7 +289,7 @@ BOOKS = (
     ),
     Rule(
         "transfer_has_its_posting",
-        "Every transfer has one posting, of its customer, kind and amount, and no other.",
+        "Every transfer has exactly one posting, with its customer, kind and amount.",
         """
         SELECT transfer.customer_id AS "customerId", transfer.id AS "transferId",
                format('a %s of %s USD; posted: %s', transfer.type, transfer.amount,
@@ -305,7 +305,7 @@ BOOKS = (
     ),
     Rule(
         "posting_has_its_transfer",
-        "Every deposit and withdrawal in the books has its transfer, of the same customer.",
+        "Every deposit and withdrawal in the books belongs to a transfer of the same customer.",
         """
         SELECT customer_id AS "customerId", id AS "postingId", cause,
                format('a %s of %s USD that no transfer of this customer caused', kind, change) AS detail
@@ -317,7 +317,7 @@ BOOKS = (
     ),
     Rule(
         "adjustment_has_its_posting",
-        "Every approved adjustment has one posting, of its customer, stock, change and price; every other one none.",
+        "Every approved adjustment has one posting, with its customer, stock, change and price; no other has one.",
         """
         SELECT adjustment.customer_id AS "customerId", adjustment.id AS "adjustmentId",
                format('an adjustment of %s %s, approved: %s; posted: %s', adjustment.change,
@@ -335,7 +335,7 @@ BOOKS = (
     ),
     Rule(
         "posting_has_its_adjustment",
-        "Every adjustment in the books was approved, by somebody else than who asked for it.",
+        "Every adjustment in the books was approved by someone other than the person who asked for it.",
         """
         SELECT customer_id AS "customerId", id AS "postingId", cause,
                format('an adjustment of %s %s that nobody approved', change, coalesce(nullif(ticker, ''), 'USD'))
@@ -349,7 +349,7 @@ BOOKS = (
     ),
     Rule(
         "only_trades_settle_later",
-        "What no trade moved settles on the day on which it was posted, Eastern, as far as clocks can tell.",
+        "A posting without a trade settles on the Eastern date of the posting, as far as clocks can tell.",
         """
         SELECT customer_id AS "customerId", id AS "postingId", cause,
                format('the %s is dated %s and settles on %s', kind, created_at, settles_on) AS detail

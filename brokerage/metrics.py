@@ -49,23 +49,23 @@ def _open(cursor: CursorWrapper) -> Iterator[Metric]:
 
 def _lanes(cursor: CursorWrapper) -> Iterator[Metric]:
     yield _one(
-        cursor, "brokerage_waiting_reports", "Reports of the exchange that no turn has handled yet.", WAITING_REPORTS
+        cursor, "brokerage_waiting_reports", "Reports from the exchange that no turn has handled yet.", WAITING_REPORTS
     )
     due = queries.due_customers(rules())
     yield GaugeMetricFamily("brokerage_due_turns", "Customers for whom a turn is due.", value=len(due))
     yield GaugeMetricFamily(
         "brokerage_lane_lag_seconds",
-        "How long the oldest due turn has been due: for a trade next in line and not halted, or a report.",
+        "Age in seconds of the oldest due turn: for a trade next in line that is not halted, or for a report.",
         value=due[0].seconds if due else 0.0,
     )
-    overdue = "How long the oldest job of the sweep has been due; it grows when no sweep runs."
+    overdue = "Seconds that the oldest job of the sweep is overdue. It grows when no sweep runs."
     yield _one(cursor, "brokerage_sweep_overdue_seconds", overdue, SWEEP_OVERDUE)
 
 
 def _exchange_clock() -> Iterator[Metric]:
     skew = GaugeMetricFamily(
         "brokerage_exchange_clock_skew_seconds",
-        "How far the exchange's clock is ahead of the database's.",
+        "Seconds that the exchange's clock is ahead of the database's.",
     )
     if (seconds := clock_skew.latest()) is not None:
         skew.add_metric([], seconds)
@@ -75,7 +75,7 @@ def _exchange_clock() -> Iterator[Metric]:
 def _lately(cursor: CursorWrapper) -> Iterator[Metric]:
     placed = GaugeMetricFamily(
         "brokerage_trades_lately",
-        "Trades placed in the last minute, by what they are now.",
+        "Trades placed in the last minute, by their present status and reason.",
         labels=["status", "reason"],
     )
     cursor.execute("SELECT extract(epoch FROM now())")

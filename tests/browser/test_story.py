@@ -54,10 +54,10 @@ def test_sign_up_deposit_find_buy_see_it_fill_sell_and_take_the_statement(open_b
     browser.until_text("code")
     browser.fill("#id_code", code_from_mail())
     browser.press("Confirm")
-    browser.until_text("You own nothing yet.")
+    browser.until_text("No positions yet.")
 
     browser.press("Deposit cash")
-    browser.until_text("Nothing has moved yet.")
+    browser.until_text("No transactions yet.")
     browser.fill("#deposit_amount", "$5,000")
     browser.find("form[action$=deposit] button").click()
     browser.until_text("$5,000.00 arrived from the stand-in bank.")

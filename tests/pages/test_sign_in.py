@@ -45,7 +45,7 @@ def test_a_trade_confirmed_after_the_session_ended_comes_back_to_its_review(
 def test_a_deposit_sent_after_the_session_ended_keeps_its_amount(bob: Customer, page_of: PageOf) -> None:
     back = next_of(Client().post("/cash/deposit", {"amount": "250", "key": "k"}))
     text = page_of(bob).get(back).content.decode()
-    assert "Nothing was done yet." in text
+    assert "Nothing has been done yet." in text
     assert 'value="250"' in text
     assert Posting.objects.filter(customer=bob).count() == 1
 

@@ -5,7 +5,7 @@ from accounts.audit import Rule
 RULES = (
     Rule(
         "entitlement_follows_from_its_action",
-        "What a customer got by a corporate action follows from the shares that counted and from its terms.",
+        "Each customer's entitlement follows from the shares that counted and from the corporate action's terms.",
         """
         SELECT entitlement.customer_id AS "customerId", entitlement.id AS "cause", action.ticker AS "stockTicker",
                format('%s shares became %s, with %s USD', entitlement.shares, entitlement.shares_after,
@@ -22,7 +22,7 @@ RULES = (
     ),
     Rule(
         "entitlement_has_its_postings",
-        "What a customer got by a corporate action was posted, once.",
+        "Each customer's entitlement was posted exactly once.",
         """
         SELECT entitlement.customer_id AS "customerId", entitlement.id AS "cause", action.ticker AS "stockTicker",
                format('%s shares and %s USD; posted: %s', entitlement.shares_after - entitlement.shares,
@@ -40,7 +40,7 @@ RULES = (
     ),
     Rule(
         "posting_has_its_entitlement",
-        "Every dividend and split in the books is of a corporate action, and of the customer that got it.",
+        "Every dividend and split in the books belongs to a corporate action and to the customer entitled to it.",
         """
         SELECT customer_id AS "customerId", id AS "postingId", cause,
                format('a %s of %s %s that no corporate action caused', kind, change,
@@ -53,7 +53,7 @@ RULES = (
     ),
     Rule(
         "corporate_action_counts_its_entitlements",
-        "A corporate action counts the customers that it reached, their shares and their cash.",
+        "A corporate action's totals match the customers that it reached, their shares, and their cash.",
         """
         SELECT action.ticker AS "stockTicker",
                format('counted %s holders, %s shares and %s USD; there are %s, %s and %s',

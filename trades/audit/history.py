@@ -19,7 +19,7 @@ HISTORIES = ", ".join(f"({texts([status, history])})" for status, history in _le
 RULES = (
     Rule(
         "history_leads_to_the_status",
-        "A trade's history is a legal way to its status, step by step, and ends there: final is final.",
+        "A trade's history is an allowed series of steps that ends in its status, and nothing follows a final status.",
         f"""
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
                format('the trade is %s, its history %s', trade.status, coalesce(history.steps, 'missing')) AS detail
@@ -33,7 +33,7 @@ RULES = (
     ),
     Rule(
         "history_has_the_trades_times",
-        "A trade was placed, claimed and settled when its history says so.",
+        "A trade's times of placing, claiming, and settling match its history.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId", format('%s at %s, by its history at %s',
                move.to_status, coalesce(happened.at::text, 'no time'), move.at) AS detail
@@ -78,7 +78,7 @@ RULES = (
     ),
     Rule(
         "status_change_is_of_its_trade",
-        "Every status change is that of a trade, and of the trade's customer.",
+        "Every status change belongs to a trade and to the trade's customer.",
         """
         SELECT change.customer_id AS "customerId", change.trade_id AS "tradeId",
                format('a change to %s of %s', change.to_status,

@@ -43,7 +43,7 @@ RULES = (
     ),
     Rule(
         "trade_is_as_reported",
-        "A report that ended a trade, or agreed, says what the trade says: customer, terms, status, price, amount.",
+        "A report that ended a trade, or agreed with it, matches the trade: customer, terms, status, price, amount.",
         rf"""
         SELECT coalesce(trade.customer_id, report.customer_id) AS "customerId", report.trade_id AS "tradeId",
                report.id AS "reportId", format('%s %s %s %s at %s for %s; the report says: %s', trade.status,
@@ -65,7 +65,7 @@ RULES = (
     ),
     Rule(
         "report_is_as_it_came",
-        "A report has the digest of its words, and names the trade that it is kept for.",
+        "A report has the digest of its body, and names the trade that it is stored for.",
         r"""
         SELECT customer_id AS "customerId", trade_id AS "tradeId", id AS "reportId",
                'the words of the report are not those that came' AS detail
@@ -76,7 +76,7 @@ RULES = (
     ),
     Rule(
         "report_is_of_its_trades_customer",
-        "A report belongs to its trade's customer; only one about no trade of ours has none.",
+        "A report belongs to its trade's customer. Only a report about an unknown trade has no customer.",
         """
         SELECT coalesce(report.customer_id, trade.customer_id) AS "customerId", report.trade_id AS "tradeId",
                report.id AS "reportId", format('%s, of %s, about %s', report.outcome,
@@ -89,7 +89,7 @@ RULES = (
     ),
     Rule(
         "report_is_handled_by_a_turn",
-        "A report that waits was not handled; every other one was, and one that ended its trade when it was settled.",
+        "A waiting report has no handling time. Any other has one: if it ended its trade, when that was settled.",
         f"""
         SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
                format('%s, handled at %s, settled at %s', report.outcome,
@@ -103,7 +103,7 @@ RULES = (
     ),
     Rule(
         "malformed_report_makes_no_sense",
-        "A report that was found malformed is.",
+        "A report marked as malformed cannot be read.",
         rf"""
         SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
                format('it can be read: %s', left(report.body, 500)) AS detail
@@ -116,7 +116,7 @@ RULES = (
     ),
     Rule(
         "contradiction_contradicts",
-        "A report that was found to contradict its final trade does.",
+        "A report marked as contradicting its final trade does contradict it.",
         rf"""
         SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
                format('the trade is %s at %s; the report says: %s', trade.status,
@@ -144,7 +144,7 @@ RULES = (
     ),
     Rule(
         "staff_report_was_approved",
-        "Every report of staff was entered by one and approved by another, and every approved one is there, once.",
+        "Every staff report was entered by one person and approved by another, and every approved one is stored once.",
         rf"""
         SELECT report.customer_id AS "customerId", coalesce(report.trade_id, entered.trade_id)
                AS "tradeId", report.id AS "reportId", format('entered as %s, approved: %s',

@@ -16,7 +16,7 @@ RULES = (
     ),
     Rule(
         "line_has_no_gap",
-        "A customer's trades are numbered from 1, without a gap and without a double.",
+        "A customer's trades are numbered from 1, without gaps or duplicates.",
         """
         SELECT customer_id AS "customerId", id AS "tradeId", format('number %s follows %s', sequence, before) AS detail
         FROM (
@@ -41,7 +41,7 @@ RULES = (
     ),
     Rule(
         "held_cash_is_the_buy_in_flight",
-        "The cash that is held is the max_price of the BUY in flight, else 0.",
+        "The cash on hold is the max_price of the BUY in flight, or 0.",
         """
         SELECT customer_id AS "customerId", trade_id AS "tradeId",
                format('%s USD are held, for a BUY in flight of %s', coalesce(balance.held::text, 'no balance'),
@@ -56,7 +56,7 @@ RULES = (
     ),
     Rule(
         "held_shares_are_the_sell_in_flight",
-        "The shares that are held are those of the SELL in flight, else 0.",
+        "The shares on hold are those of the SELL in flight, or 0.",
         """
         SELECT customer_id AS "customerId", trade_id AS "tradeId", ticker AS "stockTicker",
                format('%s shares are held, for a SELL in flight of %s', coalesce(position.held::text, 'no position'),
@@ -71,7 +71,7 @@ RULES = (
     ),
     Rule(
         "fill_has_its_postings",
-        "Every FILLED trade has one posting of its cash and one of its shares, at its price; only fees besides.",
+        "Every FILLED trade has one posting of cash and one of shares, at its price, and otherwise only fees.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
                format('%s %s %s for %s; posted: %s', trade.type, trade.quantity, trade.ticker, trade.amount, coalesce(
@@ -94,7 +94,7 @@ RULES = (
     ),
     Rule(
         "posting_has_its_fill",
-        "Every buy, sell and fee in the books has its FILLED trade, of the same customer.",
+        "Every buy, sell, and fee in the books belongs to a FILLED trade of the same customer.",
         """
         SELECT customer_id AS "customerId", cause AS "tradeId", id AS "postingId",
                format('a %s of %s %s that no FILLED trade of this customer caused', kind, change,
@@ -119,7 +119,7 @@ RULES = (
     ),
     Rule(
         "trade_is_as_its_status_says",
-        "A trade has what its status asks for and nothing else; a REJECTED one has a reason that we know.",
+        "A trade has exactly the fields that its status requires, and a REJECTED trade has a known reason code.",
         f"""
         SELECT customer_id AS "customerId", id AS "tradeId",
                format('%s, claimed at %s, settled at %s, price %s, amount %s, reason “%s”', status,
@@ -150,7 +150,7 @@ RULES = (
     ),
     Rule(
         "line_is_in_the_order_of_time",
-        "A trade was not placed before the one before it in line, as far as clocks can tell.",
+        "Trades were placed in the order of their numbers, as far as clocks can tell.",
         f"""
         SELECT customer_id AS "customerId", id AS "tradeId",
                format('placed at %s, the one before it at %s', placed_at, before) AS detail
@@ -207,7 +207,7 @@ RULES = (
     ),
     Rule(
         "queued_trade_asked_for_it",
-        "Only a trade that said so waits for an opening, and not before it was placed or after it was claimed.",
+        "Only a trade that asked for it waits for an opening, from its placing until its claim at the latest.",
         f"""
         SELECT customer_id AS "customerId", id AS "tradeId",
                format('%s, placed at %s, queued at %s, claimed at %s', when_closed, placed_at, queued_at,
@@ -246,7 +246,7 @@ RULES = (
     ),
     Rule(
         "postings_settle_with_their_trade",
-        "What a trade moved settles on the trade's day.",
+        "A trade's postings settle on the trade's settlement date.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId", posting.id AS "postingId",
                format('the trade settles on %s, its posting on %s', trade.settles_on,
@@ -257,7 +257,7 @@ RULES = (
     ),
     Rule(
         "posted_when_settled",
-        "A trade's postings are of the time at which it was settled, as far as clocks can tell.",
+        "A trade's postings were made when it was settled, as far as clocks can tell.",
         f"""
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId", posting.id AS "postingId",
                format('settled at %s, posted at %s', trade.settled_at, posting.created_at) AS detail
