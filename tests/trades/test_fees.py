@@ -15,10 +15,11 @@ from accounts.models import Balance, Customer, LotClosing, Posting
 from office.actions.forms import FeeRateForm
 from tests.factories import FeeRateFactory
 from tests.people import claim, open_account, say
-from trades import fees
+from trades import corporate_actions, fees
 from trades.audit import TRADES
-from trades.models import FeeRate, Status, Trade
+from trades.models import CorporateAction, FeeRate, Status, Trade
 from trades.place import place_trade
+from trades.trial_balance import trial_balance
 from web.timezones import eastern_today
 
 DAY = date(2026, 3, 2)
@@ -145,24 +146,41 @@ def test_the_example_says_that_it_is_one() -> None:
     assert all(rate.source.startswith("EXAMPLE") for rate in FeeRate.objects.all())
 
 
-def test_a_year_worked_by_hand(rates: None) -> None:
-    """Twelve trades of two stocks. Each figure was worked out with pencil and paper."""
+def act(**terms: Any) -> None:
+    """Enter a corporate action and apply it to what is held now."""
+    action = corporate_actions.enter(CorporateAction(**terms), "staff 1 and 2")
+    while corporate_actions.apply_due():
+        continue
+    action.refresh_from_db()
+    assert action.state == CorporateAction.State.DONE
+
+
+def test_a_year_worked_by_hand(rates: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve trades, two dividends and a split. Each figure was worked out with pencil and paper."""
+    monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
+    today, long_ago = eastern_today(), date(2026, 7, 7)
+    tomorrow = today + timedelta(days=1)
     ann = open_account("ann@example.com", Decimal(10_000))
     trade(ann, "BUY", 10, "100", "2026-01-05", "IBM")  # 1,000.00 + 0.01
     trade(ann, "BUY", 5, "120", "2026-02-02", "IBM")  # 600.00 + 0.01
     trade(ann, "BUY", 50, "60", "2026-02-03", "KO")  # 3,000.00 + 0.01
     trade(ann, "SELL", 12, "130", "2026-03-02", "IBM")  # 1,560.00 - 0.05 - 0.01 - 0.01
+    act(kind="CASH_DIVIDEND", ticker="KO", amount_per_share=Decimal("0.46"), ex_date=tomorrow, pay_date=today)  # 50
     trade(ann, "SELL", 20, "55", "2026-03-16", "KO")  # 1,100.00 - 0.04 - 0.01 - 0.01
     trade(ann, "BUY", 20, "50", "2026-04-01", "KO")  # 1,000.00 + 0.01, within 30 days: the loss is a wash sale
     trade(ann, "BUY", 400, "2.50", "2026-05-04", "GE")  # 1,000.00 + 0.02
     trade(ann, "SELL", 400, "3.00", "2026-06-01", "GE")  # 1,200.00 - 0.04 - 0.07 - 0.02
     trade(ann, "SELL", 40, "65", "2026-07-06", "KO")  # 2,600.00 - 0.08 - 0.01 - 0.01
+    # Three shares become four; half a share is paid for, at 80.00.
+    act(kind="SPLIT", ticker="IBM", ex_date=long_ago, numerator=3, denominator=2, reference_price=Decimal(80))
     trade(ann, "BUY", 1, "200", "2026-08-03", "IBM")  # 200.00 + 0.01
     trade(ann, "SELL", 3, "90", "2026-09-01", "IBM")  # 270.00 - 0.01 - 0.01 - 0.01
+    act(kind="CASH_DIVIDEND", ticker="IBM", amount_per_share=Decimal("1.05"), ex_date=tomorrow, pay_date=today)  # 2
     trade(ann, "SELL", 10, "70", "2026-10-09", "KO")  # 700.00 - 0.02 - 0.01 - 0.01; settles on October 13
     # Bought 6,800.00, sold 7,430.00; fees 0.07 and 0.07 + 0.06 + 0.13 + 0.10 + 0.03 + 0.04.
-    assert Balance.objects.get(customer=ann).amount == Decimal("10629.50")
-    # IBM: 12 at 1,559.93, cost 1,000.01 and 2/5 of 600.01; 3 at 269.97, cost 3/5 of 600.01.
+    # Dividends 23.00 and 2.10; cash in lieu 40.00.
+    assert Balance.objects.get(customer=ann).amount == Decimal("10694.60")
+    # IBM: 12 at 1,559.93, cost 1,000.01 and 2/5 of 600.01; 3 at 269.97, cost 3/4 of 3/5 of 600.01.
     # KO: 20 at 1,099.94, cost 2/5 of 3,000.01; 30 and 10 of 40 at 2,599.90, cost 3/5 of it and half of 1,000.01;
     #     10 at 699.96, cost the other half. GE: 400 at 1,199.87, cost 1,000.02.
     gains = {
@@ -176,15 +194,18 @@ def test_a_year_worked_by_hand(rates: None) -> None:
         ("GE", "2026-06-01", 400): (Decimal("1199.8700"), Decimal("1000.0200"), Decimal("199.8500")),
         ("KO", "2026-07-06", 30): (Decimal("1949.9250"), Decimal("1800.0060"), Decimal("149.9190")),
         ("KO", "2026-07-06", 10): (Decimal("649.9750"), Decimal("500.0050"), Decimal("149.9700")),
-        ("IBM", "2026-09-01", 3): (Decimal("269.9700"), Decimal("360.0060"), Decimal("-90.0360")),
+        ("IBM", "2026-09-01", 3): (Decimal("269.9700"), Decimal("270.0045"), Decimal("-0.0345")),
         ("KO", "2026-10-09", 10): (Decimal("699.9600"), Decimal("500.0050"), Decimal("199.9550")),
     }
     short, long = totals_of(gains_of(ann.id, 2026))[False], totals_of(gains_of(ann.id, 2026))[True]
-    assert (short.proceeds, short.cost, short.gain) == (Decimal("7429.57"), Decimal("6600.06"), Decimal("829.51"))
+    assert (short.proceeds, short.cost, short.gain) == (Decimal("7429.57"), Decimal("6510.0585"), Decimal("919.5115"))
     assert long.gain == 0
     washes = {(piece.ticker, piece.closed_on.isoformat()) for piece in gains_of(ann.id, 2026) if piece.is_wash_sale}
     assert washes == {("KO", "2026-03-16"), ("IBM", "2026-09-01")}  # IBM was bought on August 3
     lots = [(lot.ticker, lot.remaining, lot.remaining_cost) for lot in open_lots_of(ann.id)]
-    assert lots == [("IBM", 1, Decimal("200.01"))]
+    assert lots == [("IBM", 1, Decimal("90.0015")), ("IBM", 1, Decimal("200.01"))]
+    assert [lot.acquired_on.isoformat() for lot in open_lots_of(ann.id)] == ["2026-02-02", "2026-08-03"]
+    owed = [line.amount for line in trial_balance(today).lines if line.account == "paying_agent"]
+    assert owed == [Decimal("65.10")]
     assert Trade.objects.get(customer=ann, sequence=12).settlement_date == date(2026, 10, 13)
     assert examine(BOOKS + TRADES).violations == []
