@@ -116,6 +116,7 @@ SIDEBAR = (
             ("Customers", "group", "accounts_customer_changelist", Power.READ),
             ("Sign-ins", "login", "accounts_signin_changelist", Power.READ),
             ("Postings", "receipt_long", "accounts_posting_changelist", Power.READ),
+            ("Lots", "layers", "accounts_lot_changelist", Power.READ),
             ("Adjustments", "price_change", "accounts_adjustment_changelist", Power.READ),
             ("Trial balance", "account_balance", "trial_balance", Power.READ),
             ("Proofs of the books", "verified", "office_proof_changelist", Power.READ),

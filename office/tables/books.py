@@ -5,14 +5,16 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
-from accounts.models import Adjustment, Posting
+from accounts.models import Adjustment, Lot, Posting
 from office.access import staff_of
 from office.actions.door import offered
 from office.actions.targets import ADJUSTMENT, PROOF
 from office.models import Proof, Reconciliation
 from office.tables.columns import column, moment
-from office.tables.filters import CustomerFilter, PostedDayFilter, TickerFilter
+from office.tables.filters import CustomerFilter, LotStateFilter, PostedDayFilter, TickerFilter
 from office.tables.keyset import KeysetChangeList
 from office.tables.table import PageTable, Table
 from office.tables.trades import by_uuid
@@ -52,6 +54,60 @@ class PostingTable(Table):
         self, request: HttpRequest, queryset: QuerySet[Posting], search_term: str
     ) -> tuple[QuerySet[Posting], bool]:
         return by_uuid(queryset, "cause", search_term), False
+
+
+@admin.register(Lot)
+class LotTable(Table):
+    """All lots, newest first."""
+
+    list_display = (
+        "customer", "ticker", "acquired_on", "shares", "remaining_shares", "cost_usd", "remaining_usd", "brought_in_by",
+    )  # fmt: skip
+    list_select_related = ("customer",)
+    list_display_links = None
+    list_filter = (CustomerFilter, TickerFilter, LotStateFilter)
+    key = "id"
+    exported = (
+        ("lotId", lambda lot: lot.id),
+        ("customerId", lambda lot: lot.customer_id),
+        ("stockTicker", lambda lot: lot.ticker),
+        ("acquiredOn", lambda lot: lot.acquired_on),
+        ("quantity", lambda lot: lot.quantity),
+        ("cost", lambda lot: lot.cost),
+        ("remaining", lambda lot: lot.remaining),
+        ("remainingCost", lambda lot: lot.remaining_cost),
+        ("causeId", lambda lot: lot.cause),
+        ("continuesLotId", lambda lot: lot.origin),
+    )
+
+    def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
+        return "id", bool(changes.filter_params) and "customer" not in changes.filter_params
+
+    @column("shares")
+    def shares(self, lot: Lot) -> str:
+        """What came in."""
+        return f"{lot.quantity:,}"
+
+    @column("remaining")
+    def remaining_shares(self, lot: Lot) -> str:
+        """What has not gone out."""
+        return f"{lot.remaining:,}"
+
+    @column("cost, USD")
+    def cost_usd(self, lot: Lot) -> str:
+        """What all of it cost, to the cent."""
+        return f"{lot.cost:,.2f}"
+
+    @column("remaining cost, USD")
+    def remaining_usd(self, lot: Lot) -> str:
+        """What the remaining shares cost, to the cent."""
+        return f"{lot.remaining_cost:,.2f}"
+
+    @column("cause")
+    def brought_in_by(self, lot: Lot) -> str:
+        """The postings of what brought it in."""
+        address = reverse("admin:accounts_posting_changelist")
+        return format_html('<a href="{}?q={}">…{}</a>', address, lot.cause, str(lot.cause)[-12:])
 
 
 @admin.register(Adjustment)

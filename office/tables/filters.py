@@ -140,6 +140,17 @@ def _oldest_open() -> list[tuple[UUID, int]]:
     return found
 
 
+class LotStateFilter(ChoiceFilter):
+    """Lots of which shares remain, or none."""
+
+    title, parameter_name = "state", "state"
+    options = [("open", "Open"), ("closed", "Closed")]
+
+    def narrow(self, rows: QuerySet[Any], chosen: str) -> QuerySet[Any]:
+        """Return the rows of a choice."""
+        return rows.filter(remaining__gt=0) if chosen == "open" else rows.filter(remaining=0)
+
+
 class TickerFilter(ExactFilter):
     """Rows of a stock."""
 

@@ -16,6 +16,7 @@ from trades.place import place_trade
 
 LISTS = [
     "trades/trade", "trades/report", "exchange/call", "exchange/stock", "accounts/customer", "accounts/posting",
+    "accounts/lot",
     "accounts/adjustment", "accounts/signin", "office/case", "office/proof", "office/reconciliation",
     "office/auditentry",
 ]  # fmt: skip
@@ -90,6 +91,28 @@ def test_who_lists_what_is_one_customers_is_noted(compliance: Client, alice: Cus
     assert AuditEntry.objects.get(action="export").customer_id == alice.id
     assert "list audit log" not in {action for action, _ in seen}
     assert compliance.get("/admin/trades/trade/?customer=9999999999999999999999", follow=True).status_code == 200
+
+
+def test_the_lots_of_a_customer_open_and_closed(compliance: Client, alice: Customer, bob: Customer) -> None:
+    receive_shares(alice, "IBM", 3, Decimal("50.0025"))
+    sale, _ = place_trade(alice.id, "AAPL", Type.SELL, 10)
+    claim(alice)
+    say(sale, Status.FILLED, Decimal(100))
+    claim(alice)
+    receive_shares(bob, "KO", 1, Decimal(5))
+    listed = "/admin/accounts/lot/"
+    shown = {
+        state: [lot.ticker for lot in compliance.get(f"{listed}?customer={alice.id}{state}").context["cl"].result_list]
+        for state in ("", "&state=open", "&state=closed", "&ticker=ibm")
+    }
+    assert shown == {"": ["IBM", "AAPL"], "&state=open": ["IBM"], "&state=closed": ["AAPL"], "&ticker=ibm": ["IBM"]}
+    assert "150.01" in compliance.get(f"{listed}?customer={alice.id}").content.decode(), "in cents"
+    seen = AuditEntry.objects.filter(customer_id=alice.id, action="list lots")
+    assert seen.count() == 5
+    assert "IBM" in compliance.get(f"{listed}export/?customer={alice.id}").content.decode()
+    assert AuditEntry.objects.get(action="export").customer_id == alice.id
+    page = compliance.get(f"/admin/accounts/customer/{alice.id}/change/?tab=ledger").content.decode()
+    assert f"{listed}?customer={alice.id}&amp;state=open" in page
 
 
 @pytest.mark.parametrize(
