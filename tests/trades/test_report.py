@@ -83,5 +83,5 @@ def test_no_reports_are_nothing(db: None, django_assert_num_queries: Any) -> Non
 
 
 def test_a_set_costs_as_many_statements_as_one(trade: Trade, django_assert_num_queries: Any) -> None:
-    with django_assert_num_queries(3):  # savepoint, insert, release
+    with django_assert_num_queries(1):
         store_reports([fill(trade, executionId=str(n)) for n in range(100)], Report.Source.CALLBACK)

@@ -1,0 +1,45 @@
+"""What a quiet trade, which meets no other, asks of the database in its whole life."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import Customer
+from exchange import market, prices
+from tests.answers import post
+from tests.conftest import StandInExchange
+from tests.people import say
+from trades import checks
+from trades.models import Status, Trade
+from trades.turn import take_turn
+
+BUY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_quiet_trade_takes_few_statements(alice: Customer, api_of: Any, exchange: StandInExchange) -> None:
+    market.refresh()
+    prices.refresh()
+    client: Client = api_of(alice)
+    post(client, "/api/v1/trades", BUY)
+    take_turn([alice.id], by="test")
+    say(Trade.objects.latest("sequence"), Status.FILLED, Decimal(50))
+    take_turn([alice.id], by="test")
+    checks.rules(), checks.load()  # looked at once a second
+    with CaptureQueriesContext(connection) as placing:
+        post(client, "/api/v1/trades", BUY, idempotency_key="k")
+    with CaptureQueriesContext(connection) as claiming:
+        take_turn([alice.id], by="test")
+    with CaptureQueriesContext(connection) as reporting:
+        say(Trade.objects.latest("sequence"), Status.FILLED, Decimal(50))
+    with CaptureQueriesContext(connection) as settling:
+        take_turn([alice.id], by="test")
+    assert Trade.objects.latest("sequence").status == Status.FILLED
+    # BEGIN and COMMIT are counted, since each is a round trip. Placing may find that a second has passed, and looks at
+    # controls and load again; reporting counts this test's own look at the trade.
+    for phase, most in ((placing, 5), (claiming, 8), (reporting, 2), (settling, 13)):
+        assert len(phase) <= most, [query["sql"][:200] for query in phase.captured_queries]
