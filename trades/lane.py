@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import transaction
 
 from trades.broker import broker, broker_backoff, publish
+from trades.ring_scripts import HAND_OVER, POP, RING
 
 CUSTOMERS_PER_TURN_MAX = 100  # as many as one Execute carries
 BELL_SECONDS_MAX = 2  # a lane whose message was lost stays silent for this long at most
@@ -165,51 +166,6 @@ def _hand_over(lane: int) -> None:
 
 def _send_message(lane: int, **more: Any) -> None:
     publish("trades.turn", queue_name(lane), lane=lane, **more)
-
-
-# One call however many lanes are rung; a pipeline of as many commands costs four times as much. Returns the lanes whose
-# bells were down.
-RING = """
-    local silent = {}
-    for i = 1, #KEYS, 2 do
-        for id in string.gmatch(ARGV[(i + 3) / 2], '%d+') do redis.call('SADD', KEYS[i + 1], id) end
-        if redis.call('SET', KEYS[i], 1, 'NX', 'EX', ARGV[1]) then silent[#silent + 1] = (i + 1) / 2 end
-    end
-    return silent
-"""
-# Reads the sets and takes the bells down in one step: whoever found a bell up had joined its set before. Lanes whose
-# bell has another worker's name are left to it, unless a whole batch waits there. If it dies, its bell expires.
-POP = """
-    local most, collected, awake, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
-    local customers, left, rest, theirs, waiting = {}, 0, 0, {}, 0
-    for i = 1, #KEYS, 3 do
-        local name = redis.call('GET', KEYS[i])
-        if name and name ~= '1' and name ~= worker then
-            theirs[i], waiting = true, waiting + redis.call('SCARD', KEYS[i + 1])
-        end
-    end
-    for i = 1, #KEYS, 3 do
-        if not theirs[i] or waiting >= most then
-            local rung = KEYS[i + 1]
-            local room = math.max(0, most - collected - #customers)
-            for _, id in ipairs(redis.call('SPOP', rung, room)) do customers[#customers + 1] = id end
-            local number = redis.call('SCARD', rung)
-            if left == 0 and number > 0 then left = (i + 2) / 3 end
-            rest = rest + number
-        end
-    end
-    local is_over = collected + #customers == 0
-    for i = 1, #KEYS, 3 do
-        if not theirs[i] and is_over then redis.call('DEL', KEYS[i]) end
-        if not theirs[i] and not is_over then redis.call('SET', KEYS[i], worker, 'PX', awake) end
-    end
-    return {customers, left, rest >= most and redis.call('LLEN', KEYS[left * 3]) == 0 and 1 or 0}
-"""
-HAND_OVER = """
-    for i = 1, #KEYS do
-        if redis.call('GET', KEYS[i]) == ARGV[2] then redis.call('SET', KEYS[i], 1, 'EX', ARGV[1]) end
-    end
-"""
 
 
 def rung_key(lane: int) -> str:
