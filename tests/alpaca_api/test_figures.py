@@ -15,7 +15,8 @@ from alpaca_api.day import Day
 from exchange import prices
 from exchange.prices import Quote
 from tests.alpaca_api.conftest import Alpaca
-from trades import equity
+from trades import equity, performance
+from trades.periods import PERIODS
 from web.timezones import EASTERN
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("exchange")]
@@ -106,6 +107,28 @@ def test_the_equity_of_the_previous_close(alice: Customer, alpaca_of: AlpacaOf) 
     change = Decimal(position["current_price"]) - Decimal(position["lastday_price"])
     assert Decimal(position["unrealized_intraday_pl"]) == 10 * change
     assert Decimal(position["change_today"]) == round(change / quote.previous_close, 6)
+
+
+@pytest.mark.parametrize(("period", "timeframe"), [("1D", "15Min"), ("1W", "1H")])
+def test_the_pages_chart_and_the_portfolio_history_agree(
+    alice: Customer, alpaca_of: AlpacaOf, period: str, timeframe: str
+) -> None:
+    """Both show the same equity of one account at the same moments. Only the price of the last one may have moved."""
+    with connection.cursor() as cursor:  # everything happened nine days ago
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE accounts_posting DISABLE TRIGGER USER")
+        cursor.execute("UPDATE accounts_posting SET created_at = created_at - interval '9 days'")
+    chart = performance.worth(alice.id, PERIODS[period], shows_deposits=True).chart
+    assert chart is not None
+    query = f"{HISTORY}?period={period}&timeframe={timeframe}&intraday_reporting=continuous"
+    told = alpaca_of(alice)("GET", query)[1]
+    seconds = {"15Min": 900, "1H": 3600}[timeframe]
+    history_of = dict(zip([at + seconds for at in told["timestamp"]], told["equity"], strict=True))
+    chart_of = {at: float(amount) for at, amount, *_ in chart.points[:-1]}
+    shared = history_of.keys() & chart_of.keys()
+    assert len(shared) >= 20
+    assert {at: chart_of[at] for at in shared} == {at: history_of[at] for at in shared}
+    assert float(chart.points[-1][1]) == pytest.approx(told["equity"][-1], rel=0.01)
 
 
 def test_the_profit_of_the_day_counts_what_was_bought_today_from_its_price() -> None:
