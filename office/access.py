@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from allauth.account.authentication import get_authentication_records
 from allauth.account.internal.flows.login import record_authentication
@@ -16,6 +17,7 @@ from django.contrib.auth.signals import user_logged_in
 from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import Customer, SignIn
 from accounts.sign_ins import address_of, of_staff
@@ -23,6 +25,7 @@ from office import audit
 from office.audit import Actor
 from office.models import AuditEntry
 from office.roles import Power, may
+from web.sign_in import not_done
 
 PREFIX = "/admin/"
 REFRESHED_BY_SCRIPT = "/admin/desk/"  # a page that refreshes itself does not keep its session alive
@@ -30,7 +33,23 @@ IDLE_SECONDS_MAX = 30 * 60
 SESSION_SECONDS_MAX = 10 * 3600  # one shift
 SEEN_EVERY_SECONDS = 60  # how precisely idle time is measured
 SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+ENTERED_LENGTH_MAX = 3_000  # of an address; longer ones are refused on the way
+NOT_KEPT = {"csrfmiddlewaretoken", "confirm"}  # who confirms an action by typing a word does so again
 SEEN, SINCE = "office_seen_at", "office_since"
+
+
+def came_from(request: HttpRequest) -> str:
+    """Return the address of the page whose form this request sent: of an action, with what was entered."""
+    if request.path_info.startswith(f"{PREFIX}do/"):
+        entered = request.GET.copy()
+        for name, values in request.POST.lists():
+            if name not in NOT_KEPT:
+                entered.setlist(name, values)
+        query = entered.urlencode()
+        return not_done(f"{request.path}?{query}" if query and len(query) <= ENTERED_LENGTH_MAX else request.path)
+    page = request.headers.get("Referer", "")
+    is_ours = url_has_allowed_host_and_scheme(page, {request.get_host()}, request.is_secure())
+    return urlsplit(page)._replace(scheme="", netloc="").geturl() if page and is_ours else PREFIX
 
 
 def actor_of(request: HttpRequest) -> Actor:

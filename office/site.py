@@ -1,6 +1,7 @@
 """The back office's site: its addresses, its sidebar, and the way in."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -11,8 +12,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from unfold.sites import UnfoldAdminSite
 
-from office.access import next_step, second_factor_given
+from office.access import came_from, next_step, second_factor_given
 from office.roles import Power, may
+from web.sign_in import ask_to_sign_in
 
 # Django's own addresses that are closed. They would change a password without the second factor, or look into every
 # model without a line in the audit log.
@@ -52,6 +54,18 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
         if self.has_permission(request):
             return HttpResponseRedirect(reverse("admin:index"))
         return redirect(f"{reverse(next_step(user))}?{following}")
+
+    def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., HttpResponse]:
+        """Let staff in. A form that is sent after the session ended is not carried out: its sender comes back to it."""
+        guarded: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
+
+        @wraps(guarded)
+        def returning(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method == "POST" and not request.user.is_authenticated:
+                return ask_to_sign_in(request, came_from(request))
+            return guarded(request, *args, **kwargs)
+
+        return returning
 
     def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return redirect("account_logout")

@@ -20,8 +20,10 @@ from office.actions.action import Action, ActionContext, ActionRefused
 from office.actions.targets import Target
 from office.models import AuditEntry, Proposal
 from office.roles import may
+from web.sign_in import NOT_DONE
 
 Outcome = AuditEntry.Outcome
+ENDED = "Nothing has been done yet. You were signed out before you sent this form. Check it, and send it again."
 
 
 def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
@@ -38,6 +40,8 @@ def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         _run(request, action, found, form.cleaned_data)
         return HttpResponseRedirect(back)
+    if request.method == "GET" and NOT_DONE in request.GET:
+        messages.warning(request, ENDED)
     about = action.target.describe(found)
     if about.get("customer_id") is not None:  # the form shows what the action can change
         audit.record(actor_of(request), f"open {action.name}", Outcome.SEEN, **about)
@@ -101,9 +105,16 @@ def _propose(action: Action, found: Any, request: HttpRequest, about: dict[str, 
 
 
 def _initial(request: HttpRequest, action: Action, found: Any) -> dict[str, Any]:
-    """What the form begins with. Hidden fields may come from the address, such as what was selected in a list."""
-    hidden = [name for name, field in action.form.base_fields.items() if field.widget.is_hidden]
-    return action.initial(found) | {name: request.GET[name] for name in hidden if name in request.GET}
+    """What the form begins with.
+
+    Hidden fields may come from the address, such as what was selected in a list, and all of them where staff sent the
+    form after their session had ended.
+    """
+    initial = dict(action.initial(found))
+    for name, field in action.form.base_fields.items():
+        if name in request.GET and (field.widget.is_hidden or NOT_DONE in request.GET):
+            initial[name] = field.widget.value_from_datadict(request.GET, request.FILES, name)
+    return initial
 
 
 def _next_page(request: HttpRequest) -> str:

@@ -15,6 +15,7 @@ from office import access
 from office.models import AuditEntry
 from office.roles import Role, appoint
 from tests.office.conftest import signed_in
+from trades.controls import rules
 
 PASSWORD = "correct horse battery"
 SECRET = "JBSWY3DPEHPK3PXP"
@@ -111,3 +112,40 @@ def test_a_session_ends_with_the_shift(sam: Customer) -> None:
 def test_only_the_back_office_may_evaluate(sam: Customer) -> None:
     assert "'unsafe-eval'" in signed_in(sam).get("/admin/find/")["Content-Security-Policy"]
     assert "unsafe" not in Client().get("/")["Content-Security-Policy"]
+
+
+def test_a_form_sent_after_the_session_ended_comes_back_with_what_was_entered(sam: Customer) -> None:
+    TOTP.activate(sam, SECRET)
+    risk = appoint(sam.email, Role.RISK)
+    browser = signed_in(risk)
+    form = "/admin/do/halt-stock/"
+    entered = {"ticker": "AAPL", "confirm": "HALT", "reason": "News pending & more.", "csrfmiddlewaretoken": "x"}
+    with time_machine.travel(time.time() + access.IDLE_SECONDS_MAX + 1):
+        answer = browser.post(form, entered)
+        assert not AuditEntry.objects.filter(action="halt-stock", outcome="asked").exists()
+        assert not rules().halted_tickers
+        asked = answer["Location"]
+        assert asked.startswith("/account/login/?next=/admin/do/halt-stock/")
+        assert "csrf" not in asked
+        assert "confirm" not in asked
+        assert "Your last request was not carried out" in browser.get(asked).content.decode()
+        given = browser.post(asked, {"login": sam.email, "password": PASSWORD})
+        assert "second-factor/authenticate" in given["Location"]
+        back = browser.post("/account/second-factor/authenticate/", {"code": code()})["Location"]
+        page = browser.get(back)
+    assert (page.status_code, page.request["PATH_INFO"]) == (200, form)
+    assert page.context["form"].initial.items() >= {("ticker", "AAPL"), ("reason", "News pending & more.")}
+    assert "Nothing has been done yet." in page.content.decode()
+    assert not rules().halted_tickers
+
+
+def test_any_other_form_comes_back_to_its_page(sam: Customer) -> None:
+    page, elsewhere = "http://testserver/admin/trades/trade/?ticker=AAPL", "http://elsewhere.example/admin/"
+    for referer, back in ((page, "/admin/trades/trade/%3Fticker%3DAAPL"), (elsewhere, "/admin/"), ("", "/admin/")):
+        answer = Client(headers={"Referer": referer}).post("/admin/trades/trade/view/", {"name": "Apple"})
+        assert answer["Location"] == f"/account/login/?next={back}"
+
+
+def test_an_action_begins_empty_whatever_its_address_says(sam: Customer) -> None:
+    browser = signed_in(appoint(sam.email, Role.RISK))
+    assert not browser.get("/admin/do/halt-stock/?ticker=AAPL").context["form"].initial.get("ticker")
