@@ -26,7 +26,7 @@ from accounts.funding import deposit, withdraw
 from accounts.mail import GIVE_UP_AFTER, bring_forward, deliver
 from accounts.models import Customer, Mail, Notice
 from office import daily_report
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, say, violate
 from trades import notices as trade_notices
 from trades.models import Status
 from trades.place import place_trade
@@ -179,7 +179,7 @@ def table(title: str) -> list[list[str]]:
     return rows[2:]
 
 
-def notice_subjects(customer: Customer) -> set[str]:
+def notice_subjects(customer: Customer, broke: Customer) -> set[str]:
     """Let everything happen that customers get notices of; return the titles."""
     trade_notices.enter_notices()
     Notice.objects.all().delete()
@@ -194,6 +194,7 @@ def notice_subjects(customer: Customer) -> set[str]:
     tokens.issue(customer, "robot", ["read"])
     with time_machine.travel(datetime(2027, 1, 2, 15, tzinfo=UTC), tick=False):
         statement_notices.enter_notices()
+    violate(broke)
     dan = create_customer("dan@example.com", PASSWORD)
     for device in ("Firefox", "Chrome"):
         browser = Client(headers={"User-Agent": f"Mozilla/5.0 (Windows) {device}/1"})
@@ -201,9 +202,9 @@ def notice_subjects(customer: Customer) -> set[str]:
     return set(Notice.objects.values_list("title", flat=True))
 
 
-def test_the_table_of_notices_is_what_is_sent(static_files: None, bob: Customer) -> None:
+def test_the_table_of_notices_is_what_is_sent(static_files: None, bob: Customer, broke: Customer) -> None:
     rows = table("To customers, about their account")
-    assert {subject for _, subject, _ in rows} == notice_subjects(bob)
+    assert {subject for _, subject, _ in rows} == notice_subjects(bob, broke)
     kinds = dict(Notice.objects.values_list("title", "kind"))
     for _, subject, off in rows:
         assert off == ("no" if kinds[subject] in notices.ALWAYS else "yes"), subject
@@ -245,6 +246,7 @@ def test_mail_is_sent_from_nowhere_else() -> None:
         "accounts/adapter.py",
         "accounts/closing.py",
         "accounts/funding.py",
+        "accounts/good_faith.py",
         "accounts/mail.py",
         "accounts/notice_mail.py",
         "accounts/revocation.py",
