@@ -11,7 +11,9 @@ from accounts.funding import deposit
 from accounts.models import Customer
 from exchange import calendar
 from tests.conftest import StandInExchange
+from tests.factories import FeeRateFactory
 from tests.people import trade, violate
+from trades import fees
 from trades.models import Trade
 from web.timezones import eastern_today
 
@@ -83,3 +85,12 @@ def test_a_restricted_account_is_told_what_it_can_spend(
     shown = page_of(broke).get("/stocks/KO/estimate", {"type": "BUY", "quantity": "1"}).content.decode()
     assert "you have $0.00 of settled cash" in shown
     assert "your account buys with settled cash only" in shown
+
+
+def test_the_review_shows_the_estimated_fees(listed: StandInExchange, alice: Customer, page_of: PageOf) -> None:
+    FeeRateFactory.create()
+    fees.expire()
+    shown = page_of(alice).get("/stocks/AAPL/trade", {"type": "SELL", "quantity": "10"})
+    expected = shown.context["estimate"].fees
+    assert expected > 0
+    assert f"<dt>Estimated regulatory fees</dt><dd>${expected:.2f}</dd>" in shown.content.decode()
