@@ -15,6 +15,7 @@ DONE: dict[str, tuple[str, str]] = {
     "freeze-withdrawals": ("froze the withdrawals of {}", "freeze the withdrawals of {}"),
     "unfreeze-withdrawals": ("unfroze the withdrawals of {}", "unfreeze the withdrawals of {}"),
     "end-tokens": ("ended all tokens of {}", "end all tokens of {}"),
+    "end-webhook": ("ended a {}", "end a {}"),
     "end-sessions": ("ended all sessions of {}", "end all sessions of {}"),
     "api-limits": ("set the API limits of {}", "set the API limits of {}"),
     "adjust": ("requested an adjustment for {}", "request an adjustment for {}"),

@@ -180,7 +180,6 @@ def _record(hook: Webhook, outcomes: list[_Outcome]) -> None:
         row = cursor.fetchone()
     if failed is not None and failed.status == HTTP_GONE:
         end(hook, "Your server answered 410 Gone.")
-        mails.tell_ended(hook)
     elif row and row[0] != hook.status and row[0] == Webhook.Status.FAILING:
         mails.tell_failing(hook, failed.text if failed else "")
     elif row and row[0] != hook.status and row[0] == Webhook.Status.ACTIVE:

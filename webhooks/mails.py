@@ -18,7 +18,6 @@ def tell_working(webhook: Webhook) -> None:
 
 def tell_ended(webhook: Webhook) -> None:
     """Tell the owner that the webhook has ended, and why."""
-    webhook.refresh_from_db()
     _tell(webhook, "Your webhook has ended", "ended", webhook.status_reason)
 
 

@@ -1,11 +1,9 @@
 """The pages of webhooks, among those of the account."""
 
-from typing import Any
 from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
@@ -15,6 +13,7 @@ from web.sign_in import form_of, page_at, signed_in
 from webhooks import subscriptions
 from webhooks.addresses import AddressRefused
 from webhooks.models import Delivery, Webhook
+from webhooks.queries import with_last_delivery
 
 DELIVERIES_A_PAGE = 25
 HAS_ENDED = "This webhook has ended. Add a new one."
@@ -49,16 +48,8 @@ def hooks(request: HttpRequest) -> HttpResponse:
             )
         else:
             form = WebhookForm()
-    context = {"form": form, "made": made, "hooks": _with_their_last(current_customer_id(request))}
+    context = {"form": form, "made": made, "hooks": with_last_delivery(current_customer_id(request))}
     return render(request, "webhooks/webhooks.html", context, status=422 if form.errors else 200)
-
-
-def _with_their_last(customer_id: int) -> list[dict[str, Any]]:
-    """The webhooks, oldest first, each with its newest delivery."""
-    newest = Delivery.objects.filter(webhook=OuterRef("pk")).order_by("-id").values("id")[:1]
-    found = list(Webhook.objects.filter(customer_id=customer_id).order_by("id").annotate(newest=Subquery(newest)))
-    last = Delivery.objects.in_bulk([hook.newest for hook in found if hook.newest])
-    return [{"hook": hook, "last": last.get(hook.newest)} for hook in found]
 
 
 def _mine(request: HttpRequest, webhook_id: UUID) -> Webhook:
@@ -135,7 +126,7 @@ def rotate_secret(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
         messages.error(request, HAS_ENDED)
         return redirect("webhook", mine.id)
     customer_id = current_customer_id(request)
-    context = {"form": WebhookForm(), "made": made, "is_rotated": True, "hooks": _with_their_last(customer_id)}
+    context = {"form": WebhookForm(), "made": made, "is_rotated": True, "hooks": with_last_delivery(customer_id)}
     return render(request, "webhooks/webhooks.html", context)
 
 

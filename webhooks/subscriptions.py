@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 from feed import reader
 from feed.reader import Cursor
 from web.encryption import encrypt
+from webhooks import mails
 from webhooks.addresses import check_url
 from webhooks.models import Delivery, Webhook
 from webhooks.queue import enter_again
@@ -141,16 +142,39 @@ def resume(webhook: Webhook) -> Webhook:
     return _update(webhook, **active, failures=0, failing_since=None, retry_at=None)
 
 
-def end(webhook: Webhook, reason: str) -> None:
-    """Post nothing to this address any more, and give up what waits. Its log stays.
+def end(webhook: Webhook, reason: str) -> bool:
+    """Post nothing to this address any more, give up what waits, and tell its owner by mail. Its log stays.
 
-    Idempotent: one that has ended keeps its reason.
+    Idempotent: one that has ended keeps its reason, and no second mail is sent.
+
+    Args:
+        reason: A sentence for its owner.
+
+    Returns:
+        Whether it ended now.
     """
     with transaction.atomic(durable=True):
-        mine = Webhook.objects.filter(pk=webhook.pk).exclude(status=Webhook.Status.ENDED)
-        if mine.update(status=Webhook.Status.ENDED, status_reason=reason[:200], status_at=Now(), due_at=None):
-            Delivery.objects.filter(webhook=webhook, next_at__isnull=False).update(next_at=None, answer=reason[:200])
-    webhook.refresh_from_db()
+        ended = _end(Webhook.objects.filter(pk=webhook.pk), reason)
+        webhook.refresh_from_db()
+        if ended:
+            mails.tell_ended(webhook)
+    return bool(ended)
+
+
+def end_all(customer_id: int, reason: str) -> int:
+    """End a customer's webhooks, also those made on a page, and return how many. The caller tells their owner.
+
+    Idempotent: those that have ended keep their reason.
+    """
+    return _end(Webhook.objects.filter(customer_id=customer_id), reason)
+
+
+def _end(webhooks: QuerySet[Webhook], reason: str) -> int:
+    ids = list(webhooks.exclude(status=Webhook.Status.ENDED).values_list("pk", flat=True))
+    mine = Webhook.objects.filter(pk__in=ids).exclude(status=Webhook.Status.ENDED)
+    ended = mine.update(status=Webhook.Status.ENDED, status_reason=reason[:200], status_at=Now(), due_at=None)
+    Delivery.objects.filter(webhook__in=ids, next_at__isnull=False).update(next_at=None, answer=reason[:200])
+    return ended
 
 
 def rotate_secret(webhook: Webhook, overlap_seconds: int = OVERLAP_SECONDS) -> Webhook:

@@ -13,6 +13,7 @@ from office.actions import (
     reviews,
     staff,
     trades,
+    webhooks,
 )
 from office.actions.action import Action
 
@@ -21,6 +22,7 @@ ACTIONS: dict[str, Action] = {
     for subject in (
         trades,
         customers,
+        webhooks,
         adjustments,
         cases,
         jobs,

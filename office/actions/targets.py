@@ -10,12 +10,15 @@ from django.urls import reverse
 from accounts.freezes import is_frozen
 from accounts.models import Adjustment, Balance, Customer
 from accounts.request_limits import limits_of
+from exchange.messages import storable
 from office.access import has_second_factor, open_sessions
 from office.models import Case, Note, Proof, Proposal
 from office.roles import Role
 from trades.controls import Rules
 from trades.corporate_actions import preview
 from trades.models import CorporateAction, StaffReport, Trade, TradingControl
+from webhooks.models import Webhook
+from webhooks.subscriptions import webhooks_of
 
 T = TypeVar("T")
 
@@ -68,7 +71,7 @@ class CustomerTarget(Target[Customer]):
         return {"customer_id": target.id, "subject": target.email}
 
     def snapshot(self, target: Customer) -> dict[str, Any]:
-        """Read the cash, freezes and restrictions, the limits, and how many tokens, sessions and notes there are."""
+        """Read the cash, freezes and restrictions, the limits, and how many tokens, webhooks and so on there are."""
         balance = Balance.objects.filter(customer=target).first()
         limits = limits_of(target.id)
         return {
@@ -80,12 +83,31 @@ class CustomerTarget(Target[Customer]):
             "readsAMinute": limits.reads_a_minute,
             "ordersAMinute": limits.orders_a_minute,
             "tokens": target.tokens.count(),
+            "webhooks": webhooks_of(target.id).exclude(status=Webhook.Status.ENDED).count(),
             "sessions": open_sessions(target.id),
             "notes": Note.objects.filter(customer=target).count(),
         }
 
     def link(self, target: Customer) -> str:
         return reverse("admin:accounts_customer_change", args=[target.id])
+
+
+class WebhookTarget(Target[Webhook]):
+    """An address to which a customer has events posted."""
+
+    def load(self, key: str) -> Webhook:
+        return _found(Webhook.objects.select_related("customer").filter(id=_uuid(key)).first())
+
+    def describe(self, target: Webhook) -> dict[str, Any]:
+        return {"customer_id": target.customer_id, "subject": storable(f"webhook to {target.url}", 200)}
+
+    def snapshot(self, target: Webhook) -> dict[str, Any]:
+        """Read the status."""
+        webhook = Webhook.objects.get(id=target.id)
+        return {"url": webhook.url, "status": webhook.status, "reason": webhook.status_reason}
+
+    def link(self, target: Webhook) -> str:
+        return reverse("admin:accounts_customer_change", args=[target.customer_id]) + "?tab=access"
 
 
 class CaseTarget(Target[Case]):
@@ -265,7 +287,7 @@ class ControlsTarget(PageTarget):
         }
 
 
-STAFF_REPORT = StaffReportTarget()
+STAFF_REPORT, WEBHOOK = StaffReportTarget(), WebhookTarget()
 TRADE, CUSTOMER, CASE, ADJUSTMENT = TradeTarget(), CustomerTarget(), CaseTarget(), AdjustmentTarget()
 PROOF, PROPOSAL, STAFF_MEMBER = ProofTarget(), ProposalTarget(), StaffTarget()
 CONTROLS = ControlsTarget("controls")

@@ -18,6 +18,7 @@ from exchange import prices
 from office.models import AuditEntry, Case, Note
 from trades.lane import lane_of
 from trades.models import Status, Trade, TradingControl
+from webhooks.queries import with_last_delivery
 
 ROWS_MAX = 20
 POSITIONS_MAX = 200
@@ -109,6 +110,7 @@ def _ledger(customer: Customer, with_audit: bool) -> dict[str, Any]:
 def _access(customer: Customer, with_audit: bool) -> dict[str, Any]:
     return {
         "tokens": list(queries.tokens_of(customer.id)[:ROWS_MAX]),
+        "webhooks": with_last_delivery(customer.id),
         "sessions": list(UserSession.objects.filter(user=customer).order_by("-created_at")[:ROWS_MAX]),
         "sign_ins": list(sign_ins_of(customer.id)[:ROWS_MAX]),
     }

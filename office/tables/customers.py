@@ -11,6 +11,7 @@ from exchange.messages import storable
 from office.access import audit_link
 from office.actions.door import offered
 from office.actions.targets import CUSTOMER
+from office.actions.webhooks import END_WEBHOOK
 from office.pages import customer as customer_page
 from office.pages.search import find_customers
 from office.roles import Power, may
@@ -58,6 +59,7 @@ class CustomerTable(PageTable):
         return customer_page.facts(found, request.GET.get("tab", ""), with_audit=may(request.user, Power.AUDIT)) | {
             "actions": offered(request, CUSTOMER, found),
             "audit_link": audit_link(request, f"customer={found.id}"),
+            "may_end_webhooks": may(request.user, END_WEBHOOK.power),
         }
 
     @column("can sign in", boolean=True)

@@ -18,7 +18,17 @@ from accounts.funding import deposit, withdraw
 from accounts.models import Adjustment, Balance, Customer, Limits, Position, Posting
 from office import cases
 from office.actions import ACTIONS
-from office.actions.targets import ADJUSTMENT, CASE, CORPORATE_ACTION, CUSTOMER, PROPOSAL, STAFF_MEMBER, TRADE, Target
+from office.actions.targets import (
+    ADJUSTMENT,
+    CASE,
+    CORPORATE_ACTION,
+    CUSTOMER,
+    PROPOSAL,
+    STAFF_MEMBER,
+    TRADE,
+    WEBHOOK,
+    Target,
+)
 from office.cases import Finding, Kind
 from office.models import AuditEntry, Case, Job, Note
 from office.roles import POWERS, Power, Role, appoint, may
@@ -35,15 +45,17 @@ from tests.people import claim, rung
 from trades import checks, lane
 from trades.models import Status, Trade, TradingControl, Type
 from trades.place import place_trade
+from webhooks import subscriptions
 
-# What these act on takes a story: test_two_persons tells it.
-DECIDED_ELSEWHERE = ("-proposal", "-ending", "end-trade", "judge-again")
+# What these act on takes a story, which test_two_persons and test_revocation tell.
+DECIDED_ELSEWHERE = ("-proposal", "-ending", "end-trade", "judge-again", "reactivate")
 KINDS: dict[Target[Any], str] = {
     TRADE: "trade",
     CUSTOMER: "customer",
     CASE: "case",
     ADJUSTMENT: "adjustment",
     STAFF_MEMBER: "staff",
+    WEBHOOK: "webhook",
     PROPOSAL: "proposal",
     CORPORATE_ACTION: "corporate action",
 }
@@ -92,6 +104,7 @@ def targets(alice: Customer, bob: Customer) -> dict[str, Any]:
         "proposal": proposal,
         "corporate action": CorporateActionFactory.create(announcement="a", sequence=1, reference_price=50),
         "staff": sam,
+        "webhook": subscriptions.create(alice.id, "https://hooks.example.com/in")[0],
     }
 
 

@@ -27,6 +27,7 @@ from office.actions.targets import (
     STAFF_MEMBER,
     STAFF_REPORT,
     TRADE,
+    WEBHOOK,
     Target,
 )
 from office.cases import Finding, Kind
@@ -36,6 +37,7 @@ from tests.factories import AdjustmentFactory, CorporateActionFactory, ProofFact
 from tests.fuzz.values import DAYS, VALUES
 from tests.office.conftest import signed_in
 from trades.models import StaffReport, Trade
+from webhooks import subscriptions
 
 PAGING = ("q", "after", "columns", "e", "p", "o", "all", "_popup", "_to_field", "_facets", "id", "pk__in")
 BY_KEY = ("/admin/trades/trade/", "/admin/accounts/posting/", "/admin/exchange/stock/")  # a uuid, a number, a text
@@ -100,6 +102,8 @@ def key_of_target(target: Target[Any], alice: Customer) -> str:
         made, _ = StaffReport.objects.get_or_create(trade=Trade.objects.get(), approved=None, defaults=entered)
     elif target is CORPORATE_ACTION:
         made = CorporateActionFactory.create()
+    elif target is WEBHOOK:
+        made, _ = subscriptions.create(alice.id, "https://hooks.example.com/in", key="the only one")
     elif target is PROOF:
         made = ProofFactory.create()
     elif target in {CUSTOMER, TRADE, CASE}:

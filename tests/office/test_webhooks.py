@@ -1,0 +1,43 @@
+"""Webhooks on the customer's page, and that staff can end one."""
+
+from django.core import mail
+
+from accounts import tokens
+from accounts.models import Customer
+from office.models import AuditEntry
+from office.roles import Role
+from tests.factories import DeliveryFactory
+from webhooks import subscriptions
+from webhooks.models import Webhook
+
+
+def test_staff_see_webhooks_and_end_one_and_its_owner_is_told(browser_of, alice: Customer) -> None:
+    subscriptions.create(alice.id, "https://hooks.example.com/in")
+    grant = tokens.issue(alice, "my robot").grant
+    hook, _ = subscriptions.create(alice.id, "https://robot.example.com/", ["trade.filled"], token_id=grant.id)
+    DeliveryFactory.create(webhook=hook, type="trade.filled", answer="HTTP 503")
+    tab = f"/admin/accounts/customer/{alice.id}/change/?tab=access"
+    page = browser_of(Role.OPERATIONS).get(tab).content.decode()
+    for shown in ("https://robot.example.com/", "trade.filled", "HTTP 503", "with the token “my robot”", "on a page"):
+        assert shown in page
+    address = f"/admin/do/end-webhook/{hook.id}/"
+    assert page.count("/admin/do/end-webhook/") == 2
+    assert "/admin/do/end-webhook/" not in browser_of(Role.SUPPORT).get(tab).content.decode()
+    mail.outbox.clear()
+    answer = browser_of(Role.RISK).post(address, {"reason": "It leaks."})
+    assert answer.headers["Location"] == tab
+    hook.refresh_from_db()
+    assert (hook.status, hook.status_reason, hook.due_at) == (Webhook.Status.ENDED, "Our staff ended it.", None)
+    (told,) = mail.outbox
+    assert (told.to, told.subject) == ([alice.email], "Your webhook has ended")
+    assert "https://robot.example.com/" in told.body
+    assert "leaks" not in told.body, "the reason is for the audit log"
+    entry = AuditEntry.objects.get(action="end-webhook", outcome="done")
+    assert (entry.customer_id, entry.reason) == (alice.id, "It leaks.")
+    assert ((entry.before or {})["status"], (entry.after or {})["status"]) == ("active", "ended")
+    browser_of(Role.RISK).post(address, {"reason": "Again."})
+    assert AuditEntry.objects.filter(action="end-webhook", outcome="refused").count() == 1
+    assert len(mail.outbox) == 1
+    page = browser_of(Role.OPERATIONS).get(tab).content.decode()
+    assert "Ended: Our staff ended it." in page
+    assert page.count("/admin/do/end-webhook/") == 1
