@@ -1,13 +1,12 @@
 """Close an account for good."""
 
-from allauth.account.adapter import get_adapter
 from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts import queries
 from accounts.ledger import open_books
 from accounts.models import Customer
-from accounts.revocation import revoke_access
+from accounts.revocation import Cause, revoke_access
 
 
 class AccountNotEmpty(Exception):
@@ -33,8 +32,7 @@ def close_account(customer: Customer) -> None:
         is_open = Customer.objects.filter(pk=customer.pk, closed_at=None)
         if not is_open.update(closed_at=Now(), is_active=False):
             return
-    revoke_access(customer, why="you closed your account")
-    get_adapter().send_mail("account/email/account_closed", customer.email, {"user": customer})
+        revoke_access(customer, Cause.CLOSED)
 
 
 def is_closed(customer_id: int) -> bool:

@@ -1,54 +1,132 @@
-"""Revoke tokens, with the webhooks they made, and end sessions when an account's security changes.
+"""Revocation: the one policy of what ends, and how the owner is told, when an account's security changes.
 
-| what happened | tokens | sessions |
-| --- | --- | --- |
-| the password was reset by mail | all | all |
-| the password was changed or set | all | all but the one it was changed in |
-| the email address was changed | all | all but the one it was changed in |
-| a second factor was added or removed | none | all but the one it was changed in |
-
-While an account is deactivated, neither its tokens nor its sessions work.
-
-A password that somebody else knew must not live on in a token that they made with it. The owner is told by mail what
-has ended.
+`POLICY` is that policy; docs/reference/security.md shows it as a table. Event streams and sockets end within seconds of
+the token or the session that opened them, so they need no column of their own.
 """
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import structlog
 from allauth.account.adapter import get_adapter
 from allauth.account.signals import email_changed, password_changed, password_reset, password_set
 from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
-from allauth.usersessions.models import UserSession
+from django.dispatch import Signal
 from django.http import HttpRequest
 
 from accounts import tokens
 from accounts.models import Customer
+from accounts.sign_ins import end_sessions
 
 log = structlog.get_logger()
+end_webhooks = Signal()  # sent with `customer_id` and `reason`; a receiver returns how many ended
 
 
-def revoke_access(customer: Customer, *, why: str, tokens_too: bool = True, keep_session: str | None = None) -> None:
-    """End a customer's sessions, and their tokens unless `tokens_too` is false, and tell them by mail if any ended.
+class Cause(Enum):
+    """What happened to an account."""
 
-    Idempotent: a second call finds nothing to end, and sends no mail.
+    PASSWORD_RESET = "the password was reset by mail"  # noqa: S105
+    PASSWORD_CHANGED = "the password was changed or set"  # noqa: S105
+    EMAIL_CHANGED = "the email address was changed"
+    FACTOR_CHANGED = "a second factor was added or removed"
+    TOKENS_ENDED = "staff ended all tokens"
+    SESSIONS_ENDED = "staff ended all sessions"
+    DEACTIVATED = "staff deactivated the account"
+    CLOSED = "the customer closed the account"
+    TRADING_FROZEN = "staff froze trading"
+    WITHDRAWALS_FROZEN = "staff froze withdrawals"
+
+
+class Sessions(Enum):
+    """Which sessions end."""
+
+    NONE = "none"
+    OTHERS = "all but the one in which it was done"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """What ends, and the mail about it.
+
+    `programs` stands for all tokens and all webhooks, whether a token or a page made them. `because` completes the
+    mail's first sentence. The mail is sent only if something ended, unless it is `always` sent.
+    """
+
+    programs: bool
+    sessions: Sessions
+    because: str
+    mail: str = "account/email/access_revoked"
+    always: bool = False
+
+
+# A frozen account keeps its access: its owner may still look at everything, and what is frozen is refused. To shut out
+# somebody else, staff deactivate the account.
+POLICY = {
+    Cause.PASSWORD_RESET: Ends(True, Sessions.ALL, "your password was reset"),
+    Cause.PASSWORD_CHANGED: Ends(True, Sessions.OTHERS, "your password was changed"),
+    Cause.EMAIL_CHANGED: Ends(True, Sessions.OTHERS, "your email address was changed"),
+    Cause.FACTOR_CHANGED: Ends(False, Sessions.OTHERS, "two-factor authentication was changed"),
+    Cause.TOKENS_ENDED: Ends(True, Sessions.NONE, "our staff ended the access of programs"),
+    Cause.SESSIONS_ENDED: Ends(False, Sessions.ALL, "our staff ended all sessions"),
+    Cause.DEACTIVATED: Ends(True, Sessions.ALL, "we deactivated it", "account/email/account_deactivated", always=True),
+    Cause.CLOSED: Ends(True, Sessions.ALL, "you closed it", "account/email/account_closed", always=True),
+    Cause.TRADING_FROZEN: Ends(False, Sessions.NONE, "trading", "account/email/account_frozen", always=True),
+    Cause.WITHDRAWALS_FROZEN: Ends(False, Sessions.NONE, "withdrawals", "account/email/account_frozen", always=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How many of each ended."""
+
+    tokens: int = 0
+    webhooks: int = 0
+    sessions: int = 0
+
+
+def revoke_access(
+    customer: Customer, cause: Cause, *, keep_session: str | None = None, also_tell: Collection[str] = ()
+) -> Ended:
+    """End what the policy says for this cause, and tell the owner by mail. Needs no transaction, and works in one.
+
+    Idempotent: a second call finds nothing to end.
 
     Args:
-        why: What happened, as the mail says it: "your password was reset".
-        keep_session: The key of the session that goes on.
+        keep_session: The key of the session in which it was done.
+        also_tell: Email addresses, beside the account's, that get the mail too.
     """
-    ended_tokens = tokens.end_all(customer.pk) if tokens_too else 0
-    sessions = list(UserSession.objects.filter(user_id=customer.pk).exclude(session_key=keep_session or ""))
-    for session in sessions:
-        session.end()
-    log.info("access revoked", customer=customer.pk, why=why, tokens=ended_tokens, sessions=len(sessions))
-    if ended_tokens:
-        context = {"why": why, "tokens": ended_tokens, "user": customer}
-        get_adapter().send_mail("account/email/access_revoked", customer.email, context)
+    policy = POLICY[cause]
+    webhooks = ended_tokens = sessions = 0
+    if policy.programs:
+        reason = f"It ended because {policy.because}."
+        answers: list[tuple[Any, Any]] = end_webhooks.send(Customer, customer_id=customer.pk, reason=reason)
+        webhooks = sum(count for _, count in answers)
+        ended_tokens = tokens.end_all(customer.pk)
+    if policy.sessions is not Sessions.NONE:
+        sessions = end_sessions(customer.pk, but=keep_session if policy.sessions is Sessions.OTHERS else None)
+    ended = Ended(ended_tokens, webhooks, sessions)
+    log.info("access revoked", customer=customer.pk, cause=cause.value, ended=ended)
+    if policy.always or ended != Ended():
+        context = {"because": policy.because, "ended": ended, "user": customer}
+        for email in dict.fromkeys([customer.email, *also_tell]):
+            get_adapter().send_mail(policy.mail, email, context)
+    return ended
+
+
+def tell_frozen(customer: Customer, cause: Cause, is_on: bool) -> None:
+    """Apply the policy of a freeze, or tell the owner by mail that it was lifted."""
+    if is_on:
+        revoke_access(customer, cause)
+    else:
+        context = {"because": POLICY[cause].because, "user": customer}
+        get_adapter().send_mail("account/email/account_unfrozen", customer.email, context)
 
 
 def connect() -> None:
-    """Begin to revoke access as the table above says."""
+    """Begin to revoke access as the policy says."""
     password_reset.connect(_password_reset, dispatch_uid="revocation")
     password_changed.connect(_password_changed, dispatch_uid="revocation")
     password_set.connect(_password_changed, dispatch_uid="revocation")
@@ -58,21 +136,17 @@ def connect() -> None:
 
 
 def _password_reset(sender: Any, request: HttpRequest, user: Customer, **_: Any) -> None:
-    revoke_access(user, why="your password was reset")
+    revoke_access(user, Cause.PASSWORD_RESET)
 
 
 def _password_changed(sender: Any, request: HttpRequest, user: Customer, **_: Any) -> None:
-    revoke_access(user, why="your password was changed", keep_session=request.session.session_key)
+    revoke_access(user, Cause.PASSWORD_CHANGED, keep_session=request.session.session_key)
 
 
-def _email_changed(sender: Any, request: HttpRequest, user: Customer, **_: Any) -> None:
-    revoke_access(user, why="your email address was changed", keep_session=request.session.session_key)
+def _email_changed(sender: Any, request: HttpRequest, user: Customer, from_email_address: Any, **_: Any) -> None:
+    before = [from_email_address.email] if from_email_address else []  # its owner must hear of it too
+    revoke_access(user, Cause.EMAIL_CHANGED, keep_session=request.session.session_key, also_tell=before)
 
 
 def _factor_changed(sender: Any, request: HttpRequest, user: Customer, **_: Any) -> None:
-    revoke_access(
-        user,
-        why="two-factor authentication was changed",
-        tokens_too=False,
-        keep_session=request.session.session_key,
-    )
+    revoke_access(user, Cause.FACTOR_CHANGED, keep_session=request.session.session_key)

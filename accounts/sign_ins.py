@@ -43,12 +43,13 @@ def sign_ins_of(customer_id: int) -> QuerySet[SignIn]:
     return SignIn.objects.filter(customer_id=customer_id).order_by("-id")
 
 
-def end_sessions(customer_id: int) -> int:
-    """End every session of a customer or staff member; return how many there were."""
-    sessions = list(UserSession.objects.filter(user_id=customer_id))
-    for session in sessions:
+def end_sessions(customer_id: int, but: str | None = None) -> int:
+    """End every session of a customer or staff member, but the one with this key; return how many ended."""
+    ended = 0
+    for session in list(UserSession.objects.filter(user_id=customer_id).exclude(session_key=but or "")):
+        ended += bool(session.exists())  # a session that got a new key leaves a row with the old one
         session.end()
-    return len(sessions)
+    return ended
 
 
 def note_token(request: HttpRequest, customer: Customer) -> None:

@@ -29,7 +29,7 @@ class Power(models.TextChoices):
     RING = "ring", "ring a customer's lane"
     ASK = "ask", "ask the exchange about a trade"
     CANCEL = "cancel", "cancel a trade that is PLACED"
-    ACCESS = "access", "end tokens, webhooks and sessions"
+    ACCESS = "access", "end tokens, webhooks and sessions, deactivate accounts"
     FREEZE = "freeze", "freeze a customer's trading or withdrawals, lift a restriction"
     HALT = "halt", "halt all trading, or a stock"
     LIMIT = "limit", "set limits on orders and on a customer's API use"

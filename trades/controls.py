@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from accounts.models import Customer
+from accounts.revocation import Cause, tell_frozen
 from trades.models import CorporateAction, TradingControl
 from web.cached import Cached
 
@@ -106,6 +107,8 @@ def set_control(
 ) -> TradingControl:
     """Halt, restrict, or limit trading, or lift such a control. It is in force in every process within a second.
 
+    A customer whose trading is halted, or no longer halted, is told by mail.
+
     Idempotent: no. Each call is recorded with its own reason.
 
     Args:
@@ -124,6 +127,10 @@ def set_control(
     row = row or TradingControl()
     row.kind, row.is_on, row.reason, row.by = kind, is_on, reason, by
     row.ticker, row.customer, row.value = ticker.strip().upper(), customer, value
+    freezes = customer if kind == Kind.HALT_CUSTOMER else None
+    changed = freezes is not None and is_on != (freezes.id in Rules.of(in_force()).halted_customers)
     row.save(force_insert=True)
     forget()
+    if freezes is not None and changed:
+        tell_frozen(freezes, Cause.TRADING_FROZEN, is_on)
     return row

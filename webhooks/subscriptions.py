@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -14,6 +15,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from accounts import notices
+from accounts.revocation import end_webhooks
 from feed import reader
 from feed.reader import Cursor
 from web.encryption import encrypt
@@ -94,10 +97,17 @@ def create(
         try:
             with transaction.atomic(durable=True):
                 made.save(force_insert=True)
+                _tell_address(made, "New webhook", "A webhook was created. It posts")
         except IntegrityError:  # somebody took the place, or used the key, at the same moment: look again
             continue
         made.refresh_from_db()
         return made, False
+
+
+def _tell_address(webhook: Webhook, title: str, beginning: str) -> None:
+    """Tell the owner of a webhook by mail where events are posted from now on."""
+    text = f"{beginning} {', '.join(webhook.events) or 'all events'} to {webhook.url}."
+    notices.enter(webhook.customer_id, notices.Kind.SECURITY, uuid7(), title, text)
 
 
 def _free_slot(customer_id: int) -> int:
@@ -117,7 +127,11 @@ def change(webhook: Webhook, url: str | None = None, events: Iterable[str] | Non
     """
     if url is not None:
         check_url(url)
-        _update(webhook, url=url, failures=0, failing_since=None, retry_at=None)
+        has_moved = url != webhook.url
+        with transaction.atomic(durable=True):
+            _update(webhook, url=url, failures=0, failing_since=None, retry_at=None)
+            if has_moved:
+                _tell_address(webhook, "New address of a webhook", "The address of a webhook was changed. It posts")
     if events is not None:
         _update(webhook, events=sorted(set(events)))
     return webhook
@@ -167,6 +181,15 @@ def end_all(customer_id: int, reason: str) -> int:
     Idempotent: those that have ended keep their reason.
     """
     return _end(Webhook.objects.filter(customer_id=customer_id), reason)
+
+
+def connect() -> None:
+    """Begin to end webhooks when access to an account is revoked. Idempotent."""
+    end_webhooks.connect(_access_revoked, dispatch_uid="webhooks")
+
+
+def _access_revoked(sender: Any, customer_id: int, reason: str, **_: Any) -> int:
+    return end_all(customer_id, reason)
 
 
 def _end(webhooks: QuerySet[Webhook], reason: str) -> int:

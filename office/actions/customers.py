@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from accounts import tokens
+from accounts.deactivation import AccountIsClosed, deactivate, reactivate
 from accounts.freezes import freeze_withdrawals, is_frozen
 from accounts.models import Balance, Customer
 from accounts.personal_data import AccountStillOpen, erase_personal_data
 from accounts.request_limits import limits_of, set_limits
 from accounts.restrictions import NotRestricted, lift_restriction
-from accounts.sign_ins import end_sessions
+from accounts.revocation import Cause, revoke_access
 from office.actions.action import Action, ActionContext, ActionRefused
 from office.actions.forms import ApiLimitForm, NoteForm, ReasonForm
 from office.actions.targets import CUSTOMER, is_halted
@@ -56,11 +56,38 @@ def _lift_restriction(context: ActionContext) -> str:
 
 
 def _end_tokens(context: ActionContext) -> str:
-    return f"Tokens ended: {tokens.end_all(context.target.id)}."
+    ended = revoke_access(context.target, Cause.TOKENS_ENDED)
+    return f"Tokens ended: {ended.tokens}. Webhooks ended: {ended.webhooks}."
 
 
 def _end_sessions(context: ActionContext) -> str:
-    return f"Sessions ended: {end_sessions(context.target.id)}."
+    return f"Sessions ended: {revoke_access(context.target, Cause.SESSIONS_ENDED).sessions}."
+
+
+def _deactivate(context: ActionContext) -> str:
+    if context.target.is_staff:
+        raise ActionRefused("Members of staff are managed on the page of staff.")
+    if not deactivate(context.target):
+        raise ActionRefused("The account is deactivated already.")
+    return "The account is deactivated. Its owner was told by mail."
+
+
+def _reactivate(context: ActionContext) -> str:
+    try:
+        changed = reactivate(context.target)
+    except AccountIsClosed:
+        raise ActionRefused("The customer has closed this account, for good.") from None
+    if not changed:
+        raise ActionRefused("The account is active.")
+    return "The account is active again. Its owner was told by mail."
+
+
+def _is_active(customer: Customer) -> bool:
+    return customer.is_active and not customer.is_staff
+
+
+def _is_deactivated(customer: Customer) -> bool:
+    return not customer.is_active and customer.closed_at is None
 
 
 def _set_api_limits(context: ActionContext) -> str:
@@ -126,9 +153,39 @@ ACTIONS = (
         icon="sunny",
     ),
     _freeze("lift-restriction", "Lift the restriction", _lift_restriction, _is_restricted, icon="lock_open"),
-    Action("end-tokens", "End all tokens", Power.ACCESS, CUSTOMER, _end_tokens, ReasonForm, "key_off", danger=True),
+    Action(
+        "end-tokens",
+        "End all tokens and webhooks",
+        Power.ACCESS,
+        CUSTOMER,
+        _end_tokens,
+        ReasonForm,
+        "key_off",
+        danger=True,
+    ),
     Action(
         "end-sessions", "End all sessions", Power.ACCESS, CUSTOMER, _end_sessions, ReasonForm, "logout", danger=True
+    ),
+    Action(
+        "deactivate",
+        "Deactivate",
+        Power.ACCESS,
+        CUSTOMER,
+        _deactivate,
+        ReasonForm,
+        "block",
+        danger=True,
+        offered_for=_is_active,
+    ),
+    Action(
+        "reactivate",
+        "Reactivate",
+        Power.ACCESS,
+        CUSTOMER,
+        _reactivate,
+        ReasonForm,
+        "check_circle",
+        offered_for=_is_deactivated,
     ),
     Action(
         "erase-personal-data",

@@ -77,6 +77,7 @@ class CustomerTarget(Target[Customer]):
         return {
             "amount": balance and f"{balance.amount:.4f}",
             "held": balance and f"{balance.held:.4f}",
+            "active": Customer.objects.filter(id=target.id, is_active=True).exists(),
             "tradingHalted": is_halted(target),
             "withdrawalsFrozen": is_frozen(target.id),
             "settledCashUntil": balance and balance.settled_cash_until and f"{balance.settled_cash_until}",

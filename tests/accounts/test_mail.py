@@ -31,6 +31,7 @@ from trades import notices as trade_notices
 from trades.models import Status
 from trades.place import place_trade
 from webhooks import mails as webhook_mails
+from webhooks import subscriptions
 
 CODE = re.compile(r"^\s*([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})\s*$", re.MULTILINE)
 PASSWORD = "copper lantern drifts 41"
@@ -192,6 +193,8 @@ def notice_subjects(customer: Customer, broke: Customer) -> set[str]:
     claim(customer)
     trade_notices.enter_notices()
     tokens.issue(customer, "robot", ["read"])
+    hook, _ = subscriptions.create(customer.id, "https://hooks.example.com/in")
+    subscriptions.change(hook, "https://hooks.example.com/other")
     with time_machine.travel(datetime(2027, 1, 2, 15, tzinfo=UTC), tick=False):
         statement_notices.enter_notices()
     violate(broke)
@@ -244,7 +247,7 @@ def test_mail_is_sent_from_nowhere_else() -> None:
                 senders.add(str(path.relative_to(base)))
     assert senders - {"accounts/models/notice.py", "accounts/notices.py"} == {
         "accounts/adapter.py",
-        "accounts/closing.py",
+        "accounts/deactivation.py",
         "accounts/funding.py",
         "accounts/good_faith.py",
         "accounts/mail.py",
@@ -255,4 +258,5 @@ def test_mail_is_sent_from_nowhere_else() -> None:
         "office/daily_report.py",
         "trades/notices.py",
         "webhooks/mails.py",
+        "webhooks/subscriptions.py",
     }

@@ -221,8 +221,8 @@ def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrow
     press(browser, "Freeze trading")
     give_reason(browser, "Until she is known again.", "Freeze trading")
     browser.until_text("Trading is frozen since")
-    press(browser, "End all tokens")
-    give_reason(browser, "Lost phone.", "End all tokens")
+    press(browser, "End all tokens and webhooks")
+    give_reason(browser, "Lost phone.", "End all tokens and webhooks")
     browser.until_text("Tokens ended")
     assert "API limits" in browser.text
     assert "Set API limits" not in browser.text  # which is risk's
