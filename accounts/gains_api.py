@@ -79,7 +79,10 @@ class GainQuerySerializer(PageQuery):
     year = serializers.IntegerField(
         required=False, min_value=gains.FIRST_YEAR, max_value=gains.LAST_YEAR, help_text="This year if missing."
     )
-    format = serializers.ChoiceField(["json", "csv"], default="json", help_text="As CSV it is the whole year.")
+    format = serializers.ChoiceField(["json", "csv"], default="json", help_text="As CSV: the whole year, in parts.")
+    part = serializers.IntegerField(
+        default=1, min_value=1, max_value=99_999, help_text="Of a CSV: which 20,000 pieces; 404 after the last part."
+    )
 
 
 class LotsView(CustomerView):
@@ -115,7 +118,7 @@ class GainsView(CustomerView):
         year = asked.get("year") or eastern_today().year
         sold = gains.gains_of(self.customer_id, year)
         if asked["format"] == "csv":
-            return gains_csv(self.customer_id, year)
+            return gains_csv(self.customer_id, year, asked["part"])
         totals = gains.totals_of(sold)
         return Response(
             {

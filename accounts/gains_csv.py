@@ -9,6 +9,7 @@ from django.http import HttpResponse
 
 from accounts.gains import gains_of
 from web.documents import making
+from web.parts import part_of
 from web.spreadsheets import as_text
 
 COLUMNS = (
@@ -23,13 +24,21 @@ COLUMNS = (
     "wash sale",
     "trade",
 )
+PIECES_A_FILE = 20_000
 
 
-def gains_csv(customer_id: int, year: int) -> HttpResponse:
-    """Answer with every piece that was sold in a year, oldest first."""
+def gains_csv(customer_id: int, year: int, part: int = 1) -> HttpResponse:
+    """Answer with the pieces that were sold in a year, oldest first: the PIECES_A_FILE of one part.
+
+    Raises:
+        Http404: There is no such part.
+        TooManyDocuments: The customer has a document made already, or no turn came in time.
+    """
+    sold = gains_of(customer_id, year).order_by("closed_on", "id")
     with making.turn(customer_id):
-        response = HttpResponse(_csv(gains_of(customer_id, year)), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="gains-{year}.csv"'
+        response = HttpResponse(_csv(part_of(sold, PIECES_A_FILE, part)), content_type="text/csv; charset=utf-8")
+    name = f"gains-{year}.csv" if part == 1 else f"gains-{year}-part-{part}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
@@ -37,7 +46,7 @@ def _csv(sold: QuerySet[Any, Any]) -> str:
     file = StringIO()
     writer = csv.writer(file)
     writer.writerow(COLUMNS)
-    for piece in sold.order_by("closed_on", "id").iterator(chunk_size=1000):
+    for piece in sold.iterator(chunk_size=1000):
         term, wash = "long" if piece.is_long_term else "short", "yes" if piece.is_wash_sale else ""
         writer.writerow(
             [

@@ -3,14 +3,21 @@
 from accounts.gains import gains_of, totals_of
 from accounts.models import Customer
 from web import pdf
+from web.parts import part_of, parts_of
 from web.templatetags.figures import cents, day, signed_cents
 
 TOTALS = ["Term", "Proceeds", "Cost", "Gain"]
 COLUMNS = ["Stock", "Shares", "Acquired", "Sold", "Proceeds", "Cost", "Gain", "Term"]
+PIECES_A_DOCUMENT = 500
 
 
-def gains_pdf(customer_id: int, year: int) -> bytes:
-    """Return a year's gains as PDF. The same closings always make the same bytes."""
+def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
+    """Return a year's gains as PDF: the PIECES_A_DOCUMENT of one part. The same closings always make the same bytes.
+
+    Raises:
+        Http404: There is no such part.
+        TooManyDocuments: The customer has a document made already, or no turn came in time.
+    """
     sold = gains_of(customer_id, year)
     totals = totals_of(sold)
     sums = [
@@ -23,15 +30,16 @@ def gains_pdf(customer_id: int, year: int) -> bytes:
             *(cents(piece.proceeds), cents(piece.cost), signed_cents(piece.gain)),
             ("long" if piece.is_long_term else "short") + (", wash" if piece.is_wash_sale else ""),
         ]
-        for piece in sold.order_by("closed_on", "id")
+        for piece in part_of(sold.order_by("closed_on", "id"), PIECES_A_DOCUMENT, part)
     ]
     pieces = (
         pdf.Table([COLUMNS, *rows], [0.7, 0.7, 1.3, 1.3, 1.2, 1.2, 1.2, 1], 4) if rows else pdf.Text("None were sold.")
     )
     customer = Customer.objects.get(id=customer_id)
     name = customer.name or customer.email
+    parts = len(parts_of(sold, PIECES_A_DOCUMENT))
     return pdf.document(
-        f"Realized gains {year}",
+        f"Realized gains {year}" + (f", part {part} of {parts}" if parts > 1 else ""),
         f"{name} · Account {customer_id} · by trade date · proceeds net of fees, costs with fees",
         [pdf.Table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.Gap(18), pdf.heading("Every piece"), pdf.Gap(4), pieces],
         "Wash sales (a loss, with the same stock bought within 30 days) are marked and not adjusted · USD",

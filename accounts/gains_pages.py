@@ -6,11 +6,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import gains
-from accounts.gains_csv import gains_csv
-from accounts.gains_document import gains_pdf
+from accounts.gains_csv import PIECES_A_FILE, gains_csv
+from accounts.gains_document import PIECES_A_DOCUMENT, gains_pdf
 from accounts.models import Balance, LotMethod
 from accounts.queries import balance_of
 from web.current_customer import current_customer_id
+from web.parts import part_asked, parts_of
 from web.sign_in import signed_in
 from web.timezones import eastern_today
 
@@ -45,6 +46,8 @@ def gains_page(request: HttpRequest) -> HttpResponse:
             "method": balance_of(customer_id).lot_method,
             "methods": LotMethod.choices,
             "shown_max": SHOWN_MAX,
+            "files": parts_of(sold, PIECES_A_FILE),
+            "documents": parts_of(sold, PIECES_A_DOCUMENT),
         },
     )
 
@@ -52,17 +55,18 @@ def gains_page(request: HttpRequest) -> HttpResponse:
 @signed_in
 @require_GET
 def gains_as_csv(request: HttpRequest) -> HttpResponse:
-    """Answer with a year's gains as CSV."""
-    return gains_csv(current_customer_id(request), _year(request))
+    """Answer with a part of a year's gains as CSV."""
+    return gains_csv(current_customer_id(request), _year(request), part_asked(request))
 
 
 @signed_in
 @require_GET
 def gains_as_pdf(request: HttpRequest) -> HttpResponse:
-    """Answer with a year's gains as PDF."""
-    customer_id, year = current_customer_id(request), _year(request)
-    response = HttpResponse(gains_pdf(customer_id, year), content_type="application/pdf")
-    response["Content-Disposition"] = f'attachment; filename="gains-{year}.pdf"'
+    """Answer with a part of a year's gains as PDF."""
+    customer_id, year, part = current_customer_id(request), _year(request), part_asked(request)
+    response = HttpResponse(gains_pdf(customer_id, year, part), content_type="application/pdf")
+    name = f"gains-{year}.pdf" if part == 1 else f"gains-{year}-part-{part}.pdf"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 

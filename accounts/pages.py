@@ -28,7 +28,7 @@ from accounts.sign_ins import sign_ins_of
 from accounts.statements import SHARES_ALONE, Month, NoStatement, Statement, gains_rows, months_of, statement_of
 from web.current_customer import current_customer, current_customer_id
 from web.documents import making
-from web.parts import part_asked
+from web.parts import part_asked, part_of, parts_of
 from web.sign_in import form_of, page_at, signed_in
 from web.spreadsheets import as_text
 from web.templatetags.figures import usd
@@ -82,7 +82,7 @@ def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> Htt
             "is_frozen": is_frozen(customer_id),
             "lines": _with_shares(customer_id, lines),
             "next": lines[-1].id if len(found) > len(lines) else None,
-            "files": range(1, _files_of(queries.postings_of(customer_id)) + 1),
+            "files": parts_of(queries.postings_of(customer_id), LINES_A_FILE),
             "is_first": not before,
             "deposit": _amount_form(request, "deposit"),
             "withdraw": _amount_form(request, "withdraw"),
@@ -164,20 +164,12 @@ def _withdrawable_now(request: HttpRequest) -> str:
 def ledger_csv(request: HttpRequest) -> HttpResponse:
     """Answer with postings as CSV, oldest first: LINES_A_FILE of them, in the file that `part` asks for."""
     postings = queries.postings_of(current_customer_id(request))
-    parts = _files_of(postings)
-    part = part_asked(request)
-    if not 1 <= part <= parts:
-        raise Http404
-    first = (part - 1) * LINES_A_FILE
+    parts, part = len(parts_of(postings, LINES_A_FILE)), part_asked(request)
     with making.turn(current_customer_id(request)):
-        response = HttpResponse(_csv(postings.order_by("id")[first : first + LINES_A_FILE]), content_type=CSV)
+        response = HttpResponse(_csv(part_of(postings.order_by("id"), LINES_A_FILE, part)), content_type=CSV)
     name = "ledger.csv" if parts == 1 else f"ledger-{part}-of-{parts}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
-
-
-def _files_of(postings: QuerySet[Posting]) -> int:
-    return max(1, -(-postings.count() // LINES_A_FILE))
 
 
 def _csv(postings: QuerySet[Posting]) -> str:

@@ -270,3 +270,25 @@ def test_the_api_and_the_pages_show_lots_and_gains(bob: Customer, api_of: Any, c
     client.post("/gains/method", {"method": "lifo"})
     assert Balance.objects.get(customer=bob).lot_method == LotMethod.LIFO
     assert client.post("/gains/method", {"method": "luck"}).status_code == 404
+
+
+def test_a_busy_years_gains_come_in_parts(
+    bob: Customer, api_of: Any, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("gains_csv", "gains_pages"):
+        monkeypatch.setattr(f"accounts.{module}.PIECES_A_FILE", 2)
+    for module in ("gains_document", "gains_pages"):
+        monkeypatch.setattr(f"accounts.{module}.PIECES_A_DOCUMENT", 2)
+    trade(bob, "BUY", 3, "10", "2025-01-06")
+    for day in (7, 8, 9):
+        trade(bob, "SELL", 1, "12.5", f"2026-01-{day:02}")
+    client.force_login(bob)
+    page = client.get("/gains?year=2026").content.decode()
+    for address in ("/gains.csv?year=2026&amp;part=2", "/gains.pdf?year=2026&amp;part=2"):
+        assert f'href="{address}"' in page
+        assert client.get(address.replace("&amp;", "&")).status_code == 200
+        assert client.get(address.replace("&amp;part=2", "&part=3")).status_code == 404
+    csv = "/api/v1/gains?year=2026&format=csv"
+    told = [api_of(bob).get(f"{csv}&part={part}").content.decode().splitlines()[1:] for part in (1, 2)]
+    assert [[line.split(",")[3] for line in lines] for lines in told] == [["2026-01-07", "2026-01-08"], ["2026-01-09"]]
+    assert api_of(bob).get(f"{csv}&part=3").status_code == 404
