@@ -19,7 +19,7 @@ help:  ## list these commands
 run: $(RUNTIME)  ## run the whole brokerage on this machine, until Ctrl-C
 	@exec $(BIN)/python -m local run
 
-reset: $(RUNTIME)  ## remove the data of `make run`, to begin anew
+reset: $(RUNTIME)  ## remove the data of `make run`, to start over
 	@exec $(BIN)/python -m local reset
 
 cluster: $(RUNTIME)  ## run it highly available: 20 nodes in network namespaces, until Ctrl-C (Linux, root; PORT)

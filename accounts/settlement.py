@@ -1,7 +1,7 @@
 """Settlement: how much of a customer's cash has settled, and from when the rest has.
 
 The proceeds of a sale can be spent at once, and withdrawn once they have settled. Whether they have settled depends on
-the date alone: no job runs at night to settle them. The dates are Eastern, and come from whoever posts.
+the date alone: no job runs at night to settle them. The dates are Eastern and are given by the caller that posts.
 """
 
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """Creating a token with an idempotency key, whose answer may get lost: the same request again shows the same secrets.
 
 The secrets of other tokens are random. Those of a token with a key are derived from our SECRET_KEY, the idempotency
-key, the customer's password and the token's id. So they can be shown again to whoever sends the same request, and are
+key, the customer's password and the token's id. So they can be shown again when the same request is repeated, and are
 kept nowhere: only their hashes are, as of every token.
 """
 

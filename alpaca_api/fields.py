@@ -17,7 +17,7 @@ NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?(E[+-]?[0-9]{1,3})?", re.A
 
 
 class SymbolField(TextField):
-    """A ticker; small letters are taken for capitals."""
+    """A ticker; lower case is accepted."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=12, **kwargs)

@@ -156,7 +156,7 @@ class Generator:
                 self._place(schedule.popleft())
             if schedule and self.idle:
                 self._take_answers(max(0.0, schedule[0] - time.monotonic()))
-            else:  # whoever comes now waits for a connection, which counts
+            else:  # the next request waits for a connection, which counts
                 self._take_answers(LOOK_SECONDS)
 
     def _closed_loop(self, end: float) -> None:

@@ -100,7 +100,7 @@ class House:
         began = time.monotonic()
         if self.in_bulk:
             self._has_room_for(self.customers * self.trades_each * BYTES_A_TRADE)
-            # Without indexes, whoever asks would read everything.
+            # Without indexes, a query would read everything.
             go_on = self.hold({"lanes", "sweep", "stream"})
             try:
                 self.population = self.populate(self.database)

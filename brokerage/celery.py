@@ -1,4 +1,4 @@
-"""The lanes' Celery app. Each setting has its reason; docs/how-to/operate.md tells what was measured."""
+"""The lanes' Celery app. Each setting has its reason; docs/how-to/operate.md has the measurements."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ LANES = Exchange("lanes", type="direct")
 
 
 def route(name: str, args: Any, kwargs: dict[str, Any], options: dict[str, Any], **_: Any) -> dict[str, str] | None:
-    """Send a turn to its lane's queue, whoever calls the task."""
+    """Send a turn to its lane's queue, no matter which process calls the task."""
     from trades.lane import queue_name
 
     return {"queue": queue_name(int(kwargs.get("lane", 0)))} if name == "trades.turn" else None
@@ -57,7 +57,7 @@ def configure(sender: Celery, **_: Any) -> None:
         # The default gives up after 100 tries.
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
-        # A Valkey that has become a replica refuses each command, but keeps the connection: the worker connects anew.
+        # A Valkey that has become a replica refuses each command, but keeps the connection: the worker reconnects.
         broker_channel_error_retry=True,
         broker_connection_timeout=1,
         # The default waits for ever for a free connection.
@@ -91,7 +91,7 @@ DOOR_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 1, "socket_connect_timeou
 
 # Of the workers that serve a lane one works; when it is gone, the broker lets the next one go on.
 RING_OF_WORKERS = {"x-queue-type": "quorum", "x-single-active-consumer": True}
-# A node that vanished is noticed in 2 s, by whoever rings and by whoever waits; then the next one is tried.
+# Producers and consumers notice within 2 s that a node has vanished; then they try the next one.
 RABBITMQ_TRANSPORT = {
     "read_timeout": 5,
     "write_timeout": 2,

@@ -16,7 +16,7 @@ def measure(row: Json, until: float, requests: list[Json], trades: list[Json]) -
     A trade's delay is from its placing until it is final, of those that were open during the fault or placed then.
 
     Args:
-        until: when the next fault began; what came after is not this one's.
+        until: when the next fault began; what came after is not caused by this one.
     """
     since, until = row["began"] - BEFORE_SECONDS, min(until, row["whole"] + AFTER_SECONDS)
     placed = sorted(

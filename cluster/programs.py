@@ -39,7 +39,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Secrets:
-    """Made anew for each cluster."""
+    """Created for each cluster."""
 
     admin: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     replication: str = field(default_factory=lambda: secrets.token_urlsafe(18))

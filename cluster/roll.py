@@ -1,4 +1,4 @@
-"""A rolling upgrade: every process of ours ends in order and starts anew, one node after the other.
+"""A rolling upgrade: each of our processes stops cleanly and restarts, one node after the other.
 
 What deploy/README.md tells an operator to do by hand or by systemd: a web or stream node is drained at the balancer
 first, the next node waits until this one serves again.

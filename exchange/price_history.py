@@ -69,7 +69,7 @@ def history(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
 
 
 def _joins(before: list[Row], after: list[Row]) -> bool:
-    """Return whether a block goes on where the one before it ended: the last price is then the next one's first."""
+    """Return whether a block continues the one before it: the last price of one is then the first of the next."""
     return bool(before) and before[-1][0] >= after[0][0]
 
 

@@ -13,7 +13,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local", description="The brokerage on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="run the whole brokerage until SIGINT or SIGTERM")
-    commands.add_parser("reset", help="remove the data of an earlier run, to begin anew")
+    commands.add_parser("reset", help="remove the data of an earlier run, to start over")
     services = commands.add_parser("with-services", help="run a command with a PostgreSQL and a Valkey of its own")
     services.add_argument("--no-fsync", action="store_true", help="faster, for data that is thrown away")
     services.add_argument("rest", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what to run")

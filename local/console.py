@@ -55,7 +55,7 @@ class BoundedLog:
         self._file = open(path, "a", errors="replace", buffering=1)  # noqa: SIM115 (kept open)
 
     def write(self, line: str) -> None:
-        """Append a line; a file that has grown too long is begun anew."""
+        """Append a line; a file that has grown too long is started over."""
         self._file.write(line + "\n")
         if self._file.tell() > LOG_BYTES_MAX:
             self._file.close()

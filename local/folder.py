@@ -106,7 +106,7 @@ class Folder:
                 write_private(file, vars(keys))
             return keys
         except (ValueError, TypeError):
-            raise UserError(f"{file} is damaged. Restore it, or move {self.path} away to start anew.") from None
+            raise UserError(f"{file} is damaged. Restore it, or move {self.path} away to start over.") from None
 
     def port(self, server: str) -> int:
         """A free port for one of our servers; the same as last time while that is free."""

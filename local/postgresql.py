@@ -114,7 +114,7 @@ class PostgreSQL:
             if made_by != major:
                 raise UserError(
                     f"{self.data} was made by PostgreSQL {made_by}, this is {major}: dump it with that and load it "
-                    "here, or move the folder away to start anew."
+                    "here, or move the folder away to start over."
                 )
         elif self.data.exists() and any(self.data.iterdir()):
             raise UserError(f"{self.data} is no PostgreSQL data folder: move it away, or set another DATA_DIR.")

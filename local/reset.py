@@ -13,7 +13,7 @@ from local.plan import PROJECT
 
 
 def reset() -> int:
-    """Remove the data folder of DATA_DIR, so that the next run begins anew; return the exit code.
+    """Remove the data folder of DATA_DIR, so that the next run starts over; return the exit code.
 
     Raises:
         UserError: A brokerage runs on it, or it holds something that no run has made.
@@ -24,5 +24,5 @@ def reset() -> int:
         raise UserError(f"{folder.path} was not made by make run: nothing was removed.")
     end(of_folder(folder.path))
     shutil.rmtree(folder.path)
-    print(f"Removed {folder.path}. make run begins anew.")
+    print(f"Removed {folder.path}. make run starts over.")
     return 0

@@ -1,7 +1,7 @@
 """Fees: what the regulators charge for a trade, by the schedule that was in force on its trade date.
 
 Each fee is rounded up to the cent. All of them together never take more than the customer has: a sale's are at most its
-proceeds, a purchase's at most the cash that is left. The broker bears the rest.
+proceeds, a purchase's at most the cash that is left. The broker pays the rest.
 
 Source: section 31 of the Securities Exchange Act; FINRA By-Laws, Schedule A (TAF); CAT NMS Plan.
 """

@@ -10,8 +10,8 @@ RING = """
     end
     return silent
 """
-# Reads the sets and takes the bells down in one step: whoever found a bell up had joined its set before. Lanes whose
-# bell has another worker's name are left to it, unless a whole batch waits there. If it dies, its bell expires.
+# Reads the sets and takes the bells down in one step: a ringer that found a bell up had joined its set before. Lanes
+# whose bell has another worker's name are left to it, unless a whole batch waits there. If it dies, its bell expires.
 POP = """
     local most, collected, awake, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
     local customers, left, rest, theirs, waiting = {}, 0, 0, {}, 0

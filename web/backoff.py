@@ -27,7 +27,7 @@ class Backoff:
     def start(self, seconds: float | None = None) -> None:
         """Note a failure now.
 
-        Idempotent: a repeated call starts the time anew.
+        Idempotent: a repeated call restarts the time.
 
         Args:
             seconds: Leave the service alone for this long, instead of the usual time.

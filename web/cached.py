@@ -60,7 +60,7 @@ class Cached(Generic[Value]):
         self._read_at = began
 
     def expire(self) -> None:
-        """Read the value anew when it is next asked for; until then the old one is kept for `stale_after`."""
+        """Read the value again when it is next asked for; until then the old one is kept for `stale_after`."""
         self._read_at = float("-inf")
 
     def clear(self) -> None:

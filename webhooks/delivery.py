@@ -6,7 +6,7 @@ delivery that is not taken is tried again with growing pauses, for a day; and a 
 while, with all that waits for it, which uses none of its attempts. A receiver that has only failed for
 FAILING_AFTER_SECONDS is FAILING: its owner is told, and it is tried now and then until it works again.
 
-A receiver tells what came twice by `webhook-id`, which is the event's id. Any number of processes may deliver.
+A receiver recognizes duplicates by `webhook-id`, which is the event's id. Any number of processes may deliver.
 """
 
 import os

@@ -42,7 +42,7 @@ def enter_events() -> int:
 
 
 def enter_again(webhook: Webhook, events: Iterable[Event]) -> None:
-    """Enter events anew: one that has a delivery is delivered again. Needs a transaction."""
+    """Enter events again: an event that has a delivery is delivered again. Needs a transaction."""
     bodies: dict[str, str] = {}
     Delivery.objects.bulk_create(
         [_delivery(webhook, event, bodies) for event in events],

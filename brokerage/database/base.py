@@ -7,7 +7,7 @@ with something to read is not to be used any more.
 A session that can no longer work is given up at the first error that shows it (see `failures`), so that nothing ever
 has to be restarted to recover from what its database went through. A statement that was refused before it did anything
 is tried once more in a new session, unless a transaction is open: its earlier statements are lost with the session, so
-there the error is raised as OperationalError, and whoever owns the transaction may try again.
+there the error is raised as OperationalError, and the owner of the transaction may try again.
 
 A list as a parameter is written as the text of an array, whose type the statement says (`%s::bigint[]`). psycopg's own
 way asks every member for its type, and takes up to three times as long.
@@ -135,7 +135,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return ErrorWrapper(self)
 
     def make_cursor(self, cursor: Any) -> Cursor:
-        """Wrap a cursor in one that can start anew."""
+        """Wrap a cursor in one that can start over."""
         return Cursor(cursor, self)
 
     def give_up_after(self, error: BaseException) -> bool:

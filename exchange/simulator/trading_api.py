@@ -25,7 +25,7 @@ LOST_ANSWER_SECONDS = 60.0
 
 
 class TradingApi:
-    """Takes trades and tells what became of them."""
+    """Accepts trades and reports their outcomes."""
 
     def __init__(self, store: OrderStore, engine: ExecutionEngine, faults: Faults) -> None:
         self._store = store

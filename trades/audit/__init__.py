@@ -30,7 +30,7 @@ def audit_books() -> Audit:
 
     It only reads, and takes no lock that anybody waits for. Its memory does not grow with the tables.
 
-    Idempotent: no. Each call proves anew.
+    Idempotent: no. Each call repeats the whole proof.
 
     Raises:
         RuntimeError: It was called inside a transaction.
