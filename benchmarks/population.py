@@ -132,7 +132,8 @@ INDEXES = """
 """All but those that foreign keys lean on; the key's own are filled in order, which is cheap."""
 LOADED = (
     *("accounts_customer", "accounts_token", "accounts_balance", "accounts_transfer", "accounts_position"),
-    *("accounts_posting", "trades_tradecounter", "trades_trade", "trades_statuschange", "trades_report"),
+    *("accounts_lot", "accounts_posting", "trades_tradecounter", "trades_trade"),
+    *("trades_statuschange", "trades_report"),
 )
 
 
@@ -218,8 +219,10 @@ CUSTOMERS = [
     SELECT md5('transfer' || id)::uuid, id, 'deposit', %(deposit)s FROM {EACH_CUSTOMER}
     """,
     f"""
-    INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total)
-    SELECT id, '', 'deposit', md5('transfer' || id)::uuid, %(deposit)s, %(deposit)s FROM {EACH_CUSTOMER}
+    INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, settles_on)
+    SELECT id, '', 'deposit', md5('transfer' || id)::uuid, %(deposit)s, %(deposit)s,
+           (now() AT TIME ZONE 'America/New_York')::date
+    FROM {EACH_CUSTOMER}
     """,
     f"""
     INSERT INTO accounts_position (customer_id, ticker, quantity, held, cost)
@@ -244,6 +247,11 @@ EACH_TRADE = """
                %(now)s::timestamptz - make_interval(secs => %(trades)s - n + 60) AS at
         FROM generate_series(%(from)s::bigint, %(to)s::bigint - 1) AS n
     ) AS made CROSS JOIN LATERAL (
+        SELECT (at AT TIME ZONE 'America/New_York')::date AS traded_on
+    ) AS dated CROSS JOIN LATERAL (
+        -- T+1 by weekdays; holidays make no difference to what is measured
+        SELECT traded_on + CASE extract(isodow FROM traded_on) WHEN 5 THEN 3 WHEN 6 THEN 2 ELSE 1 END AS settles_on
+    ) AS settled CROSS JOIN LATERAL (
         -- a time-ordered id (uuid7) with the trade's number where others have dice
         SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n %% 4096), 3, '0')
                 || '8' || lpad(to_hex(%(first)s * 4294967296 + n), 15, '0'))::uuid AS id
@@ -252,10 +260,11 @@ EACH_TRADE = """
 HISTORY = [
     f"""
     INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, placed_at, status, max_price,
-                              expires_at, claimed_at, ask_at, price, amount, reason_code, settled_at)
+                              expires_at, claimed_at, ask_at, price, amount, reason_code, settled_at,
+                              executed_at, settles_on, fees)
     SELECT id, customer_id, sequence, ticker, 'BUY', %(shares)s, at, 'FILLED', cash_before,
            at + interval '30 s', at + interval '10 ms', at + interval '3 s', %(price)s, amount, '',
-           at + interval '30 ms'
+           at + interval '30 ms', at, settles_on, '{{}}'
     FROM {EACH_TRADE}
     """,
     f"""
@@ -281,11 +290,17 @@ HISTORY = [
     ) AS told
     """,
     f"""
-    INSERT INTO accounts_posting (id, customer_id, ticker, kind, cause, change, total, price, created_at)
+    INSERT INTO accounts_posting (id, customer_id, ticker, kind, cause, change, total, price, created_at,
+                                  settles_on)
     SELECT %(last_posting)s + 2 * n + place, customer_id, posting.ticker, 'buy', id, change, total, %(price)s,
-           at + interval '30 ms'
+           at + interval '30 ms', settles_on
     FROM {EACH_TRADE},
          LATERAL (VALUES (1, '', -amount::numeric, (cash_before - amount)::numeric),
                          (2, made.ticker, %(shares)s, shares_after)) AS posting (place, ticker, change, total)
+    """,
+    f"""
+    INSERT INTO accounts_lot (id, customer_id, ticker, cause, acquired_on, quantity, cost, remaining, remaining_cost,
+                              paid_with_until)
+    SELECT id, customer_id, ticker, id, traded_on, %(shares)s, amount, %(shares)s, amount, traded_on FROM {EACH_TRADE}
     """,
 ]

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from accounts.models import Lot, Posting
 from benchmarks import population
 from benchmarks.database import Database
 from benchmarks.population import populate
@@ -41,6 +42,8 @@ def test_the_books_hold(administrator: Database, monkeypatch: pytest.MonkeyPatch
     )
     assert definitions() == before
     assert audit_books().findings.violations == []
+    assert not Posting.objects.filter(settles_on=None).exists()
+    assert Lot.objects.count() == CUSTOMERS * TRADES_EACH
     trades = Trade.objects.filter(customer_id__gte=made.first_id)
     assert trades.count() == CUSTOMERS * TRADES_EACH
     customer_id = made.first_id + 1
