@@ -82,7 +82,7 @@ def worth(customer_id: int, period: Period, *, shows_deposits: bool = False) -> 
 def stock_chart(ticker: str, period: Period, quote: Quote | None) -> tuple[Chart | None, Decimal | None]:
     """Return the course of a stock's price over a period, and its change as a ratio."""
     now = timezone.now()
-    moments_of = grid(period, now - (period.length or STOCK_ALL), now)
+    moments_of = grid(period, now - STOCK_ALL, now)
     points = price_history.history(ticker, moments_of.moments[0], moments_of.step_seconds)
     if not points or quote is None:
         return None, None

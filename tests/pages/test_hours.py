@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
+import time_machine
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.test import Client
@@ -90,6 +91,18 @@ def test_a_days_chart_shows_the_last_session(page_of: Callable[[Customer], Clien
         ]
         assert None not in inside, f"{name} shows a day without a session"
     assert page_of(ada).get("/").status_code == 200
+
+
+@pytest.mark.usefixtures("with_hours", "db")
+def test_a_day_and_more_after_the_close_the_last_sessions_chart_is_still_there(alice: Customer) -> None:
+    with time_machine.travel(datetime(2026, 11, 22, 23, 0, tzinfo=UTC), tick=True):  # a Sunday evening
+        quote = prices.quotes(["AAPL"])["AAPL"]
+        chart, _ = performance.stock_chart("AAPL", PERIODS["1D"], quote)
+    assert chart
+    assert (chart.begins, chart.ends) == (
+        datetime(2026, 11, 20, 14, 30, tzinfo=UTC),
+        datetime(2026, 11, 20, 21, tzinfo=UTC),
+    )
 
 
 def test_the_next_bell_is_told_in_eastern_time() -> None:
