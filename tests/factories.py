@@ -28,7 +28,7 @@ from accounts.models import (
     SignIn,
     Transfer,
 )
-from exchange.models import Call, Closure, ShortList, Stock
+from exchange.models import Call, ClockSkew, Closure, ShortList, Stock
 from office.models import Case, Job, Note, Proof, Proposal
 from trades.models import (
     CorporateAction,
@@ -202,6 +202,16 @@ class CallFactory(DjangoModelFactory):
     verb = Call.Verb.EXECUTE
     outcome = Call.Outcome.ANSWERED
     took_ms = 1
+
+
+class ClockSkewFactory(DjangoModelFactory):
+    """How far the exchange's clock was ahead of ours, as last measured."""
+
+    class Meta:
+        model = ClockSkew
+
+    id = 1
+    measured_at = factory.LazyFunction(timezone.now)
 
 
 class ClosureFactory(DjangoModelFactory):

@@ -20,7 +20,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts.models import Adjustment
-from exchange import gateway
+from exchange import clock_skew, gateway
 from exchange.messages import Unknown
 from office.actions.door import offered
 from office.actions.targets import DESK
@@ -39,6 +39,7 @@ CASES_COUNTED_MAX = 1_000
 POSTINGS_COUNTED_MAX = 1_000
 AGES = [(1, "under 1 s"), (5, "1 to 5 s"), (30, "5 to 30 s"), (300, "30 s to 5 min"), (None, "over 5 min")]
 OLD_SECONDS, VERY_OLD_SECONDS = 10, 60
+SKEW_SECONDS_MAX = 2  # from which the alert ClockSkew fires
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
@@ -73,6 +74,7 @@ def _figures() -> dict[str, Any]:
             "oldest_case": Case.objects.filter(closed_at=None).order_by("found_at").first(),
             "adjustments": Adjustment.objects.filter(approved=None).count(),
             "rules": rules(),
+            "skew": _skew(),
             "kept_days": settings.EXCHANGE_CALLS_KEPT_DAYS,
         }
         return found | {"workers": workers.result(), "exchange": exchange.result()}
@@ -230,6 +232,15 @@ def _exchange() -> dict[str, Any]:
         "open": clock["isOpen"],
         "hours": clock["hours"],
     }
+
+
+def _skew() -> dict[str, Any] | None:
+    """By how many seconds the exchange's clock is ahead of the database's or behind it, as last measured."""
+    seconds = clock_skew.latest()
+    if seconds is None:
+        return None
+    side = "ahead of" if seconds >= 0 else "behind"
+    return {"seconds": abs(seconds), "side": side, "is_bad": abs(seconds) > SKEW_SECONDS_MAX}
 
 
 def _calls() -> dict[str, Any]:

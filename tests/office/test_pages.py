@@ -9,7 +9,7 @@ from django.test import Client
 from accounts.models import Customer
 from office.models import AuditEntry
 from office.roles import Role
-from tests.factories import UserSessionFactory
+from tests.factories import ClockSkewFactory, UserSessionFactory
 from tests.people import claim, receive_shares, say
 from trades.models import Status, Trade, Type
 from trades.place import place_trade
@@ -44,6 +44,20 @@ def test_desk_shows_figures(compliance: Client, alice: Customer, exchange) -> No
         assert "lanes idle" in text
     exchange.faults(down=True)
     assert "away" in compliance.get("/admin/desk/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown", "color"),
+    [(0.04, "0.0 s ahead of", "good"), (12.5, "12.5 s ahead of", "odd"), (-3, "3.0 s behind", "odd")],
+)
+def test_desk_shows_how_far_apart_the_clocks_are(
+    compliance: Client, exchange, seconds: float, shown: str, color: str
+) -> None:
+    assert 'id="skew"' not in compliance.get("/admin/desk/").content.decode(), "nothing was measured yet"
+    ClockSkewFactory.create(seconds=seconds)
+    page = compliance.get("/admin/desk/").content.decode()
+    assert f'<span id="skew">{shown}</span> ours' in page
+    assert f'<section class="office-card {color}"><h2>Exchange</h2>' in page
 
 
 def test_trade_page_has_everything_in_one_place(compliance: Client, alice: Customer) -> None:
