@@ -115,7 +115,7 @@ WEBHOOK = {
 }
 DELIVERY: dict[str, Any] = {
     "deliveryId": "812",
-    "eventId": "000000000000a4f10000000000002c17",
+    "eventId": "00000000000001f40000000000002c17",
     "type": "trade.filled",
     "createdAt": SETTLED_AT,
     "attempts": 1,
@@ -123,10 +123,10 @@ DELIVERY: dict[str, Any] = {
     "deliveredAt": "2026-11-23T15:04:06.020518Z",
     "nextAttemptAt": None,
 }
-EVENT = {"eventId": "000000000000a4f10000000000002c17", "type": "trade.filled", "at": SETTLED_AT, "trade": FILLED}
-EVENTS = f"""id: 000000000000a4f10000000000002c17
+EVENT = {"eventId": "00000000000001f40000000000002c17", "type": "trade.filled", "at": SETTLED_AT, "trade": FILLED}
+EVENTS = f"""id: 00000000000001f40000000000002c17
 event: trade.placed
-data: {{"eventId": "000000000000a4f10000000000002c17", "type": "trade.placed", "at": "{PLACED_AT}", "trade": {{…}}}}
+data: {{"eventId": "00000000000001f40000000000002c17", "type": "trade.placed", "at": "{PLACED_AT}", "trade": {{…}}}}
 """
 UNKNOWN_TICKER = {
     "type": "/api/errors/#unknown_ticker",
@@ -158,7 +158,7 @@ REQUESTS: dict[str, Any] = {
     "createWebhook": {"url": "https://example.com/brokerage", "events": ["trade.filled", "trade.rejected"]},
     "updateWebhook": {"paused": True},
     "rotateWebhookSecret": {"overlapSeconds": 3600},
-    "resendEvents": {"after": "000000000000a4f10000000000002c17"},
+    "resendEvents": {"after": "00000000000001f40000000000002c17"},
 }
 ANSWERS: dict[str | tuple[str, str], Any] = {
     "placeTrade": TRADE,

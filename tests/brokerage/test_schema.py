@@ -3,7 +3,7 @@
 import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,14 @@ import pytest
 import yaml
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, InternalError, OperationalError
+from django.test import Client
 from jsonschema import Draft202012Validator, FormatChecker
 from rest_framework import exceptions
 
+from accounts.models import Customer
 from alpaca_api import drf as alpaca
 from brokerage import errors, refusals, schema
+from feed.reader import EVENT_TYPES, start_after
 from trades.api import ExchangeUnavailable
 from trades.models import Reason
 
@@ -76,6 +79,23 @@ def test_no_example_is_of_nothing() -> None:
     named = {name if isinstance(name, str) else name[0] for name in (*schema.ANSWERS, *schema.REQUESTS)}
     assert named <= set(OPERATIONS)
     assert len(OPERATIONS) > 45
+
+
+def test_the_feed_accepts_the_ids_of_events_in_examples(bob: Customer, api_of: Callable[[Customer], Client]) -> None:
+    shown = json.dumps([schema.REQUESTS, list(schema.ANSWERS.values())], default=str)
+    ids = set(re.findall(r"\b[0-9a-f]{32}\b", shown))
+    assert ids
+    for event_id in ids:
+        assert str(start_after(event_id)) == event_id
+        answer = api_of(bob).get("/api/v1/events", {"after": event_id}, headers={"Accept": "application/json"})
+        assert answer.status_code == 200
+
+
+def test_the_feed_is_described_as_it_is() -> None:
+    assert SCHEMA["components"]["schemas"]["EventType"]["enum"] == list(EVENT_TYPES)
+    asked = OPERATIONS["listEvents"]["parameters"]
+    assert [each["name"] for each in asked if each["in"] == "header"] == ["Last-Event-ID"]
+    assert {each["name"] for each in asked if each["in"] == "query"} == {"after", "limit"}
 
 
 def test_examples_show_no_secret_that_could_be_one() -> None:
