@@ -37,6 +37,17 @@ def test_any_number_anywhere_in_an_order(alice: Customer, alpaca_of: AlpacaOf, n
     assert Trade.objects.filter(customer=alice).count() == 1, "the one that bought the shares"
 
 
+def test_a_calendar_by_settlement_dates(bob: Customer, alpaca_of: AlpacaOf) -> None:
+    """Banks are closed on Columbus Day, a trading day, so the Friday before it settles on the Tuesday too."""
+    one_day = "calendar?start=2026-10-13&end=2026-10-13"
+    status, days = alpaca_of(bob)("GET", f"{one_day}&date_type=SETTLEMENT")
+    assert status == 200
+    assert {day["settlement_date"] for day in days} == {"2026-10-13"}
+    assert [day["date"] for day in days] == ["2026-10-09", "2026-10-12"]
+    assert [day["date"] for day in alpaca_of(bob)("GET", one_day)[1]] == ["2026-10-13"]
+    assert alpaca_of(bob)("GET", f"{one_day}&date_type=settled")[0] == 422
+
+
 @pytest.mark.parametrize("value", NUMBERS, ids=lambda value: value[:12])
 def test_any_number_in_other_bodies(bob: Customer, alpaca_of: AlpacaOf, value: str) -> None:
     call = alpaca_of(bob)
