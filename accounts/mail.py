@@ -5,6 +5,7 @@ that is sent within a transaction is only sent if that commits.
 """
 
 import json
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -20,7 +21,7 @@ from django.utils import timezone
 from accounts.models import Mail
 from web import encryption
 
-MAILS_A_ROUND_MAX = 200
+MAILS_A_ROUND_MAX, ROUND_SECONDS_MAX = 200, 15.0
 TRY_AGAIN_SECONDS, PAUSE_SECONDS_MAX = 60, 3600  # the pause doubles with each try, from the one to the other
 GIVE_UP_AFTER = timedelta(days=3)
 FIELDS = ("subject", "body", "from_email", "to", "cc", "bcc", "reply_to", "extra_headers")
@@ -43,10 +44,10 @@ def deliver() -> int:
     between, the mail comes twice.
     """
     server = get_connection(settings.MAIL_SERVER_BACKEND)
-    delivered = 0
+    delivered, ends_at = 0, time.monotonic() + ROUND_SECONDS_MAX
     try:
         for _ in range(MAILS_A_ROUND_MAX):
-            if (claimed := _claim()) is None:
+            if time.monotonic() > ends_at or (claimed := _claim()) is None:
                 break
             try:
                 server.send_messages([_unpacked(claimed.content)])

@@ -198,9 +198,9 @@ MFA_TOTP_TOLERANCE = 1  # a code may be one step of 30 s late or early (RFC 6238
 # -- mail: without a server, each message is a file in DATA_DIR/mail
 mail_server = env.email_url("EMAIL_URL", default=f"filemail:///{DATA_DIR / 'mail'}")
 vars().update(mail_server)
-MAIL_SERVER_BACKEND = mail_server["EMAIL_BACKEND"]
+MAIL_SERVER_BACKEND = mail_server["EMAIL_BACKEND"].replace("django.core.mail.backends.smtp.", "web.smtp.")
 EMAIL_BACKEND = "accounts.mail.Outbox"  # which the sweep hands to the mail server
-EMAIL_TIMEOUT = 10  # seconds; a mail server that hangs must not hold up what sends the mail
+EMAIL_TIMEOUT = 10  # seconds for a whole mail, whatever the mail server does
 SUPPORT_EMAIL = env("SUPPORT_EMAIL", default="support@localhost")
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="Brokerage <no-reply@localhost>")
 

@@ -73,7 +73,7 @@ class Watching(EmailBackend):
 def hanging_server(settings: Any) -> Iterator[None]:
     """A mail server that takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        settings.MAIL_SERVER_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.MAIL_SERVER_BACKEND = "web.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = server.getsockname()
         settings.EMAIL_TIMEOUT = 0.3
         yield
@@ -132,6 +132,16 @@ def test_a_mail_is_delivered_by_one_of_several_processes(settings: Any) -> None:
     assert deliver() == 1
     assert Watching.others == 0
     assert len(mail.outbox) == 1
+
+
+def test_a_server_that_takes_each_mail_slowly_does_not_keep_the_round_for_long(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.mail.ROUND_SECONDS_MAX", 0.0)
+    for name in ("carol", "dan"):
+        send_mail("Hello", "Words.", None, [f"{name}@example.com"])
+    assert deliver() == 0, "the round is over before the first"
+    assert Mail.objects.filter(tries=0).count() == 2, "and none was claimed"
 
 
 def test_pauses_grow_to_an_hour(settings: Any) -> None:
