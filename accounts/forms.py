@@ -39,10 +39,10 @@ class AmountForm(forms.Form):
         if not text.replace(".", "", 1).isascii() or not text.replace(".", "", 1).isdecimal():
             raise forms.ValidationError("Write an amount in dollars, such as 250 or 99.50.")
         amount = Decimal(text)
+        if not 0 < amount <= AMOUNT_MAX:  # first: a number of 28 digits can't be rounded
+            raise forms.ValidationError(f"One transfer moves between $0.01 and ${AMOUNT_MAX:,}.")
         if amount != round(amount, 2):
             raise forms.ValidationError("Cents are the smallest unit here: two digits after the point.")
-        if not 0 < amount <= AMOUNT_MAX:
-            raise forms.ValidationError(f"One transfer moves between $0.01 and ${AMOUNT_MAX:,}.")
         return amount
 
 

@@ -38,7 +38,9 @@ def test_a_deposit_arrives_once_however_often_it_is_sent(bob: Customer, page_of:
     assert Balance.objects.get(customer=bob).amount == Decimal("1750.50")
 
 
-@pytest.mark.parametrize("amount", ["", "ten", "-5", "0", "1.234", "1e3", "٣", "99999999999", "1.2.3", "NaN"])
+@pytest.mark.parametrize(
+    "amount", ["", "ten", "-5", "0", "1.234", "1e3", "٣", "99999999999", "9" * 28, "0." + "1" * 28, "1.2.3", "NaN"]
+)
 @pytest.mark.parametrize("verb", ["deposit", "withdraw"])
 def test_an_amount_that_is_none_is_a_sentence_beside_the_field(
     verb: str, amount: str, bob: Customer, page_of: PageOf
