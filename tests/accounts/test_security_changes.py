@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from accounts import tokens
 from accounts.customers import create_customer
 from accounts.models import Customer
 from accounts.passwords import BoundedArgon2Hasher, TooManyHashes
+from accounts.sign_in_limits import ACCOUNT, ADDRESS, TooManyAttempts, check_attempt
 from tests.answers import assert_problem
 from tests.races.at_once import together
 from web import rate_limits
@@ -30,6 +32,7 @@ pytestmark = pytest.mark.usefixtures("static_files")
 PASSWORD = "copper lantern drifts 41"
 NEW_PASSWORD = "violet harbor mends 62"
 SECRET = "JBSWY3DPEHPK3PXP"
+NOON = datetime(2031, 3, 3, 12, tzinfo=UTC)  # the beginning of every window
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +90,26 @@ def test_guesses_at_one_account_do_not_lock_out_a_neighbor_behind_the_same_addre
     client, answer = sign_in(dave.email, PASSWORD)
     assert answer.status_code == 302
     assert client.get("/").status_code == 200
+
+
+def test_one_address_may_try_so_many_accounts_and_no_more(db: None) -> None:
+    with time_machine.travel(NOON, tick=False):
+        for number in range(ADDRESS.attempts_max):
+            check_attempt(f"somebody-{number}@example.com", "192.0.2.1")
+        with pytest.raises(TooManyAttempts) as refused:
+            check_attempt("somebody-else@example.com", "192.0.2.1")
+        assert 0 < refused.value.retry_after <= ADDRESS.seconds
+        check_attempt("somebody-else@example.com", "192.0.2.2")
+
+
+def test_one_account_may_be_tried_so_often_from_anywhere(db: None) -> None:
+    with time_machine.travel(NOON, tick=False):
+        for number in range(ACCOUNT.attempts_max):
+            check_attempt("carol@example.com", f"192.0.2.{number}")
+        with pytest.raises(TooManyAttempts) as refused:
+            check_attempt("Carol@Example.com ", "192.0.2.200")
+        assert 0 < refused.value.retry_after <= ACCOUNT.seconds
+        check_attempt("dave@example.com", "192.0.2.200")
 
 
 def test_pages_and_api_count_guesses_together(carol: Customer) -> None:

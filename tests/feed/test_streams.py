@@ -222,10 +222,16 @@ def test_the_address_is_the_one_that_the_balancer_tells(settings: Any) -> None:
 def test_strangers_are_limited(application: Application, settings: Any) -> None:
     settings.STRANGERS_A_MINUTE = 3
 
-    async def story() -> list[int]:
-        return [await EventClient(application, "brk_nobody").status() for _ in range(9)]
+    async def story() -> list[dict[str, Any]]:
+        clients = [EventClient(application, "brk_nobody") for _ in range(9)]
+        for client in clients:
+            await client.status()
+        return [client.sent[0] for client in clients]
 
-    statuses = asyncio.run(story())
+    answers = asyncio.run(story())
+    refused = [dict(answer["headers"]) for answer in answers if answer["status"] == 429]
+    assert all(0 < int(headers[b"retry-after"]) <= 60 for headers in refused)
+    statuses = [answer["status"] for answer in answers]
     assert set(statuses) == {401, 429}, "across the end of a minute, one of two minutes has more than are let"
 
 

@@ -33,6 +33,7 @@ from office.actions.targets import (
 from office.cases import Finding, Kind
 from office.models import AuditEntry, Case
 from office.roles import Role
+from tests.alpaca_api.conftest import Alpaca
 from tests.factories import AdjustmentFactory, CorporateActionFactory, ProofFactory, ProposalFactory, StockFactory
 from tests.fuzz.values import DAYS, VALUES
 from tests.office.conftest import signed_in
@@ -131,8 +132,10 @@ def test_every_field_of_an_action_takes_anything(owner: Client, alice: Customer,
 
 @pytest.mark.parametrize("price", ["999999999999999.9999", "1e14", "0.00001", "99999999999999999999"])
 @pytest.mark.parametrize("change", ["1", "1000000000000", "-1"])
-def test_an_adjustment_at_an_absurd_price(owner: Client, alice: Customer, price: str, change: str, staff) -> None:
-    """It is refused when it is requested or approved, with a sentence, and the books hold."""
+def test_an_adjustment_at_an_absurd_price(
+    owner: Client, alice: Customer, price: str, change: str, staff, api_of, exchange
+) -> None:
+    """It is refused when it is requested or approved, with a sentence, and what shows the books still answers."""
     StockFactory.create()
     asked = {"ticker": "AAPL", "change": change, "price": price, "kind": "error", "reason": "x"}
     answer = owner.post(f"/admin/do/adjust/{alice.id}/", asked)
@@ -140,6 +143,15 @@ def test_an_adjustment_at_an_absurd_price(owner: Client, alice: Customer, price:
     for adjustment in Adjustment.objects.all():
         second = signed_in(staff(Role.OPERATIONS))
         assert second.post(f"/admin/do/approve/{adjustment.id}/").status_code == 302
+    theirs = signed_in(alice)
+    for page in ("/", "/cash", "/stocks/AAPL"):
+        assert theirs.get(page, follow=True).status_code == 200, page
+    own = api_of(alice)
+    for address in ("positions", "positions/AAPL", "balance", "postings", "lots"):
+        assert own.get(f"/api/v1/{address}").status_code in {200, 404}, address
+    program = Alpaca(alice)
+    for address in ("positions", "account", "account/portfolio/history", "account/activities"):
+        assert program("GET", address)[0] == 200, address
 
 
 def test_a_null_byte_in_a_filter_is_in_the_audit_log_without_it(owner: Client, alice: Customer) -> None:

@@ -64,6 +64,22 @@ def test_the_line_has_no_gap_at_any_instant_and_follows_the_order_of_answers(bob
     assert all(a < b for (_, ended, a), (began, _, b) in permutations(placed, 2) if ended < began)
 
 
+def test_a_placing_within_a_transaction_is_of_no_set(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Led inside a transaction, others' trades would be committed, or undone, with the leader's."""
+
+    def lead(_: Any) -> bool:
+        raise AssertionError("a set was led inside a transaction")
+
+    buy(bob)
+    monkeypatch.setattr(place, "insert_batched", lead)
+    inside = Open(lambda: buy(bob))
+    assert line(bob) == [1]
+    inside.commit()
+    assert line(bob) == [1, 2]
+    with pytest.raises(AssertionError, match="led"):
+        buy(bob)
+
+
 @pytest.mark.parametrize("commits", [True, False])
 def test_a_placing_waits_for_the_customers_one_before_it_and_for_nobody_elses(
     alice: Customer, bob: Customer, commits: bool

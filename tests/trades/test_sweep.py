@@ -208,6 +208,17 @@ def test_one_order_that_the_exchange_fails_on_holds_up_no_other(exchange: StandI
     assert ask_exchange() == 12, "it is asked at once, without waiting until they have been out for long"
     assert exchange_knows(exchange, trades) == len(trades)
     assert (status(poison), exchange_knows(exchange, [poison])) == (Status.IN_PROGRESS, 0)
+    until(lambda: all(entry["status"] == "FILLED" for entry in exchange.record()))
+    Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2020-01-01T00:00:00Z")
+    ask_exchange()
+    take_turn(everybody, "test")
+    assert {status(trade) for trade in trades} == {Status.FILLED}
+    assert status(poison) == Status.IN_PROGRESS
+    set_back("trades_trade", EXPIRY_MARGIN_SECONDS + 3600, "expires_at")
+    ask_now()
+    take_turn(everybody, "test")
+    poison.refresh_from_db()
+    assert (poison.status, poison.reason_code) == (Status.REJECTED, "expired")
 
 
 def exchange_knows(exchange: StandInExchange, trades: list[Trade]) -> int:
