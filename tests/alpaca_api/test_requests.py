@@ -6,8 +6,9 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import Customer
+from exchange import market
 from tests.alpaca_api.conftest import Alpaca
-from tests.factories import PositionFactory
+from tests.factories import PositionFactory, StockFactory
 from tests.people import open_account
 from trades.models import Trade
 from trades.place import QUANTITY_MAX
@@ -35,6 +36,18 @@ def test_any_number_anywhere_in_an_order(alice: Customer, alpaca_of: AlpacaOf, n
     assert status == 422
     assert body["code"] == 40010001
     assert Trade.objects.filter(customer=alice).count() == 1, "the one that bought the shares"
+
+
+def test_shares_that_are_held_are_sold_although_the_list_lacks_them(
+    alice: Customer, bob: Customer, alpaca_of: AlpacaOf
+) -> None:
+    StockFactory.create(ticker="ELSE")
+    market.forget()
+    order = {"symbol": "AAPL", "qty": "1", "side": "sell", "type": "market", "time_in_force": "day"}
+    status, sold = alpaca_of(alice)("POST", "orders", order)
+    assert (status, sold["status"], sold["symbol"]) == (200, "accepted", "AAPL")
+    assert alpaca_of(alice)("POST", "orders", order | {"side": "buy"})[0] == 422
+    assert alpaca_of(bob)("POST", "orders", order)[0] == 422
 
 
 def test_a_calendar_by_settlement_dates(bob: Customer, alpaca_of: AlpacaOf) -> None:

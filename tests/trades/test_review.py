@@ -12,7 +12,7 @@ from accounts.money import LARGEST_AMOUNT
 from tests.conftest import StandInExchange
 from tests.factories import CustomerFactory
 from tests.people import claim, say, word
-from tests.trades.test_sweep import set_back
+from tests.trades.test_sweep import ask_now, set_back, until
 from trades import queries
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
@@ -74,6 +74,25 @@ def test_what_the_exchange_repeats_is_judged_again(blocked: Trade, alice: Custom
     blocked.refresh_from_db()
     assert blocked.status == Status.FILLED
     assert Report.objects.filter(trade_id=blocked.id).count() == 1
+
+
+def test_what_the_sweep_is_told_again_is_judged_again(exchange: StandInExchange, alice: Customer) -> None:
+    """The exchange's callback is lost, so nobody but the sweep asks for the repetition."""
+    exchange.faults(callbackDropRate=1, latencyMs=0)
+    trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    take_turn([alice.id], "test")
+    until(lambda: [entry["status"] for entry in exchange.record()] == ["FILLED"])
+    full = Balance.objects.get(customer=alice).amount
+    fill_up(alice)
+    ask_now()
+    take_turn([alice.id], "test")
+    assert Report.objects.get(trade_id=trade.id).outcome == Outcome.BREAKS_TERMS
+    Balance.objects.filter(customer=alice).update(amount=full)
+    ask_now()
+    take_turn([alice.id], "test")
+    trade.refresh_from_db()
+    assert trade.status == Status.FILLED
+    assert Report.objects.get(trade_id=trade.id).outcome == Outcome.SETTLED
 
 
 def test_a_report_twice_in_one_set_is_stored_once(alice: Customer) -> None:
