@@ -30,6 +30,7 @@ from trades.place import place_trade
 from trades.search import TradeFilter, find_trades
 from web.drf import StrictSerializer, TextField
 
+CANCELLED_AT_ONCE_MAX = 10_000
 OPEN = [Status.PLACED, Status.IN_PROGRESS]
 CLOSED = [Status.FILLED, Status.REJECTED]
 
@@ -286,9 +287,9 @@ def _check_covered(estimate: Estimate) -> None:
 
 
 def cancel_all(customer_id: int) -> list[dict[str, Any]]:
-    """Cancel every open order; what became of each."""
+    """Cancel every open order, the oldest first, CANCELLED_AT_ONCE_MAX at most; return what became of each."""
     outcomes = []
-    for trade in find_trades(customer_id, TradeFilter(statuses=OPEN), 10_000, newest_first=False):
+    for trade in find_trades(customer_id, TradeFilter(statuses=OPEN), CANCELLED_AT_ONCE_MAX, newest_first=False):
         try:
             cancel_trade(customer_id, trade.id, by="alpaca")
             outcomes.append({"id": str(trade.id), "status": 200})

@@ -6,12 +6,13 @@ from decimal import Decimal
 import pytest
 
 from accounts.models import Customer
+from alpaca_api import orders
 from exchange import market
 from tests.alpaca_api.conftest import Alpaca
 from tests.factories import PositionFactory, StockFactory
 from tests.people import open_account
 from trades.models import Trade
-from trades.place import QUANTITY_MAX
+from trades.place import QUANTITY_MAX, place_trade
 
 AlpacaOf = Callable[[Customer], Alpaca]
 NUMBERS = [
@@ -48,6 +49,16 @@ def test_shares_that_are_held_are_sold_although_the_list_lacks_them(
     assert (status, sold["status"], sold["symbol"]) == (200, "accepted", "AAPL")
     assert alpaca_of(alice)("POST", "orders", order | {"side": "buy"})[0] == 422
     assert alpaca_of(bob)("POST", "orders", order)[0] == 422
+
+
+def test_so_many_orders_are_cancelled_at_once_and_the_rest_by_the_next_call(
+    alice: Customer, alpaca_of: AlpacaOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "CANCELLED_AT_ONCE_MAX", 2)
+    placed = [str(place_trade(alice.id, "AAPL", "SELL", 1)[0].id) for _ in range(3)]
+    answers = [alpaca_of(alice)("DELETE", "orders") for _ in range(3)]
+    assert [status for status, _ in answers] == [207, 207, 207]
+    assert [[outcome["id"] for outcome in outcomes] for _, outcomes in answers] == [placed[:2], placed[2:], []]
 
 
 def test_a_calendar_by_settlement_dates(bob: Customer, alpaca_of: AlpacaOf) -> None:

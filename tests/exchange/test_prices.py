@@ -2,13 +2,16 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.conf import settings as configured
+from django.test import Client
 
+from accounts.models import Customer
 from exchange import gateway, market, prices
 from exchange.messages import Unknown
 from tests.conftest import StandInExchange
@@ -46,6 +49,32 @@ def test_nothing_known_is_nothing_and_takes_no_time(odd: OddExchange) -> None:
     assert prices.known(["AAPL"]) == {}
     assert time.monotonic() - began < 0.5
     assert odd.asked == []
+
+
+def test_placing_does_not_wait_for_quotes_that_drip(
+    exchange: StandInExchange, odd: OddExchange, alice: Customer, api_of: Callable[[Customer], Client], settings: Any
+) -> None:
+    settings.EXCHANGE_URL = exchange.url
+    market.refresh()
+    prices.refresh()
+    settings.EXCHANGE_URL = odd.url
+
+    def drip(handler: Any) -> None:
+        handler.request.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+        while not odd.ended.wait(0.05):
+            handler.request.sendall(b"x")
+
+    odd.act = drip
+    time.sleep(prices.QUOTE_SECONDS)
+    page = threading.Thread(target=lambda: prices.quotes(["AAPL"]))
+    page.start()
+    body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
+    for _ in range(3):
+        began = time.monotonic()
+        answer = api_of(alice).post("/api/v1/trades", body, "application/json")
+        assert (answer.status_code, answer.json()["status"]) == (201, "PLACED")
+        assert time.monotonic() - began < 1
+    page.join()
 
 
 def test_while_the_exchange_drips_one_thread_waits_and_the_others_get_what_is_known(
