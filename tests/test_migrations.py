@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -90,6 +91,34 @@ def test_both_kinds_of_watchlists_are_kept(database_of_its_own: str) -> None:
         ("Primary Watchlist", []),
         ("tech", ["MSFT", "AAPL"]),
     ]
+
+
+def test_costs_are_computed_anew_from_the_postings(database_of_its_own: str) -> None:
+    migrate(database_of_its_own, "accounts", "0007")
+    with psycopg.connect(database_of_its_own) as connection:
+        (customer,) = connection.execute(
+            "INSERT INTO accounts_customer (email, password, name, is_active, is_staff, is_superuser, theme, time_zone)"
+            " VALUES ('old@example.com', '', '', true, false, false, 'system', '') RETURNING id"
+        ).fetchone() or (0,)
+        connection.execute(
+            "INSERT INTO accounts_position (customer_id, ticker, quantity, held, average_price)"
+            " VALUES (%s, 'IBM', 150000, 0, 10)",  # an average that had stopped moving
+            [customer],
+        )
+        for kind, change, total, price in (
+            ("buy", 100_000, 100_000, 10),
+            ("buy", 100_000, 200_000, 14.99),
+            ("sell", -50_000, 150_000, 20),
+        ):
+            connection.execute(
+                "INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price)"
+                " VALUES (%s, 'IBM', %s, gen_random_uuid(), %s, %s, %s)",
+                [customer, kind, change, total, price],
+            )
+    migrate(database_of_its_own, "accounts", "0008")
+    with psycopg.connect(database_of_its_own) as connection:
+        found = connection.execute("SELECT quantity, cost FROM accounts_position").fetchall()
+    assert found == [(150_000, Decimal("1874250"))], "12.4950 a share"
 
 
 def test_models_and_migrations_are_in_step(db: None) -> None:
