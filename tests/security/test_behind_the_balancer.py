@@ -243,10 +243,8 @@ def test_a_web_that_is_killed_is_missed_by_nobody(
         while not ended.is_set():
             try:
                 read[client.request("GET", "/api/v1/trades").status] += 1
-            except urllib3.exceptions.ProtocolError as error:
-                if "IncompleteRead" not in str(error):
-                    raise
-                read[CUT_OFF] += 1  # it died between the head of its answer and the end
+            except urllib3.exceptions.ProtocolError:
+                read[CUT_OFF] += 1
 
     def place_until_told(number: int) -> None:
         for _ in range(20):
@@ -287,8 +285,9 @@ def test_a_web_that_is_killed_is_missed_by_nobody(
         for reading in readers:
             reading.result(30)
     record_property("figures", f"balancer: a dead web noticed after {noticed:.1f} s; placings {dict(placed)}")
-    # Not one, from the moment it died: what was not answered was asked again at the other. Nobody can take over an
-    # answer that had begun, of which each reader had one at most.
+    # Not one failed, from the moment it died: what was not answered was asked again at the other. Nobody can take over
+    # an answer that had begun, or a request that it still had when the balancer marked it down and closed its
+    # sessions. Each reader had one of these at most, and HTTP lets it repeat a GET.
     assert set(read) - {CUT_OFF} == {200}
     assert read[CUT_OFF] <= len(readers)
     back = until(lambda: balancer.states()["web_2"] == "UP", 20)
