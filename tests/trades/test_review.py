@@ -81,7 +81,7 @@ def test_what_the_sweep_is_told_again_is_judged_again(exchange: StandInExchange,
     exchange.faults(callbackDropRate=1, latencyMs=0)
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     take_turn([alice.id], "test")
-    until(lambda: [entry["status"] for entry in exchange.record()] == ["FILLED"])
+    until(lambda: [e["status"] for e in exchange.record() if e["tradeId"] == str(trade.id)] == ["FILLED"])
     full = Balance.objects.get(customer=alice).amount
     fill_up(alice)
     ask_now()
