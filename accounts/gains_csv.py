@@ -36,7 +36,7 @@ def gains_csv(customer_id: int, year: int, part: int = 1) -> HttpResponse:
     """
     sold = gains_of(customer_id, year).order_by("closed_on", "id")
     with making.turn(customer_id):
-        response = HttpResponse(_csv(part_of(sold, PIECES_A_FILE, part)), content_type="text/csv; charset=utf-8")
+        response = HttpResponse(_csv(part_of(sold, PIECES_A_FILE, part).rows), content_type="text/csv; charset=utf-8")
     name = f"gains-{year}.csv" if part == 1 else f"gains-{year}-part-{part}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -3,7 +3,7 @@
 from accounts.gains import gains_of, totals_of
 from accounts.models import Customer
 from web import pdf
-from web.parts import part_of, parts_of
+from web.parts import part_of
 from web.templatetags.figures import cents, day, signed_cents
 
 TOTALS = ["Term", "Proceeds", "Cost", "Gain"]
@@ -19,6 +19,7 @@ def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
         TooManyDocuments: The customer has a document made already, or no turn came in time.
     """
     sold = gains_of(customer_id, year)
+    shown = part_of(sold.order_by("closed_on", "id"), PIECES_A_DOCUMENT, part)
     totals = totals_of(sold)
     sums = [
         [name, cents(totals[term].proceeds), cents(totals[term].cost), signed_cents(totals[term].gain)]
@@ -30,16 +31,15 @@ def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
             *(cents(piece.proceeds), cents(piece.cost), signed_cents(piece.gain)),
             ("long" if piece.is_long_term else "short") + (", wash" if piece.is_wash_sale else ""),
         ]
-        for piece in part_of(sold.order_by("closed_on", "id"), PIECES_A_DOCUMENT, part)
+        for piece in shown.rows
     ]
     pieces = (
         pdf.Table([COLUMNS, *rows], [0.7, 0.7, 1.3, 1.3, 1.2, 1.2, 1.2, 1], 4) if rows else pdf.Text("None were sold.")
     )
     customer = Customer.objects.get(id=customer_id)
     name = customer.name or customer.email
-    parts = len(parts_of(sold, PIECES_A_DOCUMENT))
     return pdf.document(
-        f"Realized gains {year}" + (f", part {part} of {parts}" if parts > 1 else ""),
+        f"Realized gains {year}" + (f", part {part} of {shown.count}" if shown.count > 1 else ""),
         f"{name} · Account {customer_id} · by trade date · proceeds net of fees, costs with fees",
         [pdf.Table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.Gap(18), pdf.heading("Every piece"), pdf.Gap(4), pieces],
         "Wash sales (a loss, with the same stock bought within 30 days) are marked and not adjusted · USD",

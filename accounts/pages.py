@@ -163,11 +163,11 @@ def _withdrawable_now(request: HttpRequest) -> str:
 @require_GET
 def ledger_csv(request: HttpRequest) -> HttpResponse:
     """Answer with postings as CSV, oldest first: LINES_A_FILE of them, in the file that `part` asks for."""
-    postings = queries.postings_of(current_customer_id(request))
-    parts, part = len(parts_of(postings, LINES_A_FILE)), part_asked(request)
-    with making.turn(current_customer_id(request)):
-        response = HttpResponse(_csv(part_of(postings.order_by("id"), LINES_A_FILE, part)), content_type=CSV)
-    name = "ledger.csv" if parts == 1 else f"ledger-{part}-of-{parts}.csv"
+    customer_id = current_customer_id(request)
+    part = part_of(queries.postings_of(customer_id).order_by("id"), LINES_A_FILE, part_asked(request))
+    with making.turn(customer_id):
+        response = HttpResponse(_csv(part.rows), content_type=CSV)
+    name = "ledger.csv" if part.count == 1 else f"ledger-{part.number}-of-{part.count}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 

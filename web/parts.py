@@ -1,11 +1,21 @@
 """Long documents in parts, so that no request does more than so much: which part is asked for, and what is in it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest
 
 DIGITS_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a long document, counted from 1, of so many parts, with its rows."""
+
+    number: int
+    count: int
+    rows: QuerySet[Any]
 
 
 def part_asked(request: HttpRequest) -> int:
@@ -19,8 +29,9 @@ def parts_of(rows: QuerySet[Any], rows_a_part: int) -> range:
     return range(1, 1 + max(1, -(-rows.count() // rows_a_part)))
 
 
-def part_of(rows: QuerySet[Any], rows_a_part: int, part: int) -> QuerySet[Any]:
-    """Return the rows of one part. Raises Http404 if there is no such part."""
-    if part not in parts_of(rows, rows_a_part):
+def part_of(rows: QuerySet[Any], rows_a_part: int, number: int) -> Part:
+    """Return one part of these rows. Raises Http404 if there is no such part."""
+    parts = parts_of(rows, rows_a_part)
+    if number not in parts:
         raise Http404("There is no such part.")
-    return rows[(part - 1) * rows_a_part : part * rows_a_part]
+    return Part(number, len(parts), rows[(number - 1) * rows_a_part : number * rows_a_part])
