@@ -25,7 +25,7 @@ end_webhooks = Signal()  # sent with `customer_id` and `reason`; a receiver retu
 
 
 class Cause(Enum):
-    """What happened to an account."""
+    """An event that may end access to an account."""
 
     PASSWORD_RESET = "the password was reset by mail"  # noqa: S105
     PASSWORD_CHANGED = "the password was changed or set"  # noqa: S105

@@ -55,7 +55,7 @@ def trade(
 def violate(customer: Customer, day: date | None = None) -> Trade:
     """Sell a share of AAPL, buy with what that brought, and sell that on the same day: a good-faith violation.
 
-    What has settled is withdrawn first.
+    Settled cash is withdrawn first.
     """
     if cash := cash_of(customer.id).withdrawable:
         withdraw(customer.id, cash)

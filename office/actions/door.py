@@ -105,7 +105,7 @@ def _propose(action: Action, found: Any, request: HttpRequest, about: dict[str, 
 
 
 def _initial(request: HttpRequest, action: Action, found: Any) -> dict[str, Any]:
-    """What the form begins with.
+    """Return the initial values of the form.
 
     Hidden fields may come from the address, such as what was selected in a list, and all of them where staff sent the
     form after their session had ended.

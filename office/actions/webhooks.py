@@ -1,4 +1,4 @@
-"""What staff can do to a customer's webhook."""
+"""Actions of staff on a customer's webhook."""
 
 from office.actions.action import Action, ActionContext, ActionRefused
 from office.actions.forms import ReasonForm

@@ -85,22 +85,22 @@ class LotTable(Table):
 
     @column("shares")
     def shares(self, lot: Lot) -> str:
-        """What came in."""
+        """The number of shares that the lot began with."""
         return f"{lot.quantity:,}"
 
     @column("remaining")
     def remaining_shares(self, lot: Lot) -> str:
-        """What has not gone out."""
+        """The number of shares that are still held."""
         return f"{lot.remaining:,}"
 
     @column("cost, USD")
     def cost_usd(self, lot: Lot) -> str:
-        """What all of it cost, to the cent."""
+        """The cost of the whole lot, to the cent."""
         return f"{lot.cost:,.2f}"
 
     @column("remaining cost, USD")
     def remaining_usd(self, lot: Lot) -> str:
-        """What the remaining shares cost, to the cent."""
+        """The cost of the shares that are still held, to the cent."""
         return f"{lot.remaining_cost:,.2f}"
 
     @column("cause")

@@ -1,4 +1,4 @@
-"""What ends when an account's security changes: each row of the policy, as the owner, a program and staff cause it."""
+"""The policy of what ends when an account's security changes: each row, caused by the owner, a program, or staff."""
 
 import re
 import time

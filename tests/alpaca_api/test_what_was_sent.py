@@ -1,4 +1,4 @@
-"""What a client sends is what it is shown: nothing is accepted and then dropped, or shown as something else."""
+"""Orders show the fields that the client sent: none is accepted and then dropped, or shown as something else."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What staff sees of good-faith violations, and how a restriction is lifted."""
+"""Good-faith violations as staff see them, and how staff lift a restriction."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a quiet trade, which meets no other, asks of the database in its whole life."""
+"""The statements of a trade's whole life, if it is the only one."""
 
 from decimal import Decimal
 from typing import Any
