@@ -1,6 +1,7 @@
 """What programs send at the edges of what can be sent: refused in the client's shape, with the parameter at fault."""
 
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -13,6 +14,7 @@ from tests.factories import PositionFactory, StockFactory
 from tests.people import open_account
 from trades.models import Trade
 from trades.place import QUANTITY_MAX, place_trade
+from web.timezones import eastern_date
 
 AlpacaOf = Callable[[Customer], Alpaca]
 NUMBERS = [
@@ -118,8 +120,8 @@ def test_closing_all_positions_places_no_more_shares_than_one_order_may_have(alp
 )
 def test_activities_of_a_day_or_of_a_times_day(alice: Customer, alpaca_of: AlpacaOf, query: str, count: int) -> None:
     call = alpaca_of(alice)
-    day = call("GET", "account/activities")[1][0]["transaction_time"][:10]
-    status, found = call("GET", f"account/activities?{query.format(day=day)}")
+    executed_at = datetime.fromisoformat(call("GET", "account/activities")[1][0]["transaction_time"])
+    status, found = call("GET", f"account/activities?{query.format(day=eastern_date(executed_at))}")
     assert (status, len(found)) == (200, count)
 
 
