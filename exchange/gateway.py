@@ -13,9 +13,10 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote as percent_encode
 from urllib.parse import urlencode
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pybreaker
+import structlog
 from django.conf import settings
 
 from exchange import exchange_time, wire
@@ -382,6 +383,11 @@ def _about_stock(path: str, ticker: str) -> _Answer:
         raise
 
 
+def _request_id() -> str:
+    """Return the id that log lines carry meanwhile, so that the exchange's log can be matched with ours."""
+    return str(structlog.contextvars.get_contextvars().get("request") or uuid4())
+
+
 def _call(method: str, path: str, seconds_max: float, body: bytes | None = None) -> _Answer:
     """Make one call and return the exchange's answer of 200 or 202.
 
@@ -393,7 +399,7 @@ def _call(method: str, path: str, seconds_max: float, body: bytes | None = None)
             method,
             settings.EXCHANGE_URL + path,
             body=body,
-            headers={"Content-Type": "application/json", "Cache-Control": "no-store"},
+            headers={"Content-Type": "application/json", "Cache-Control": "no-store", "X-Request-ID": _request_id()},
             seconds_max=seconds_max,
             body_bytes_max=BODY_BYTES_MAX,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import structlog
 
@@ -42,10 +43,17 @@ def execute(trades: Sequence[Trade]) -> None:
 def send(trades: Sequence[Trade], *, is_probe: bool = False) -> Sent:
     """Make one call of Execute, without touching the database.
 
+    The call and what is logged of it carry one request id, by which the exchange's log can be searched.
+
     Args:
         trades: 1 to TRADES_PER_CALL_MAX.
         is_probe: Send them even though the exchange has failed recently, because the caller has just heard from it.
     """
+    with structlog.contextvars.bound_contextvars(request=str(uuid4())):
+        return _send(trades, is_probe)
+
+
+def _send(trades: Sequence[Trade], is_probe: bool) -> Sent:
     by_id = {trade.id: trade for trade in trades}
     ids = list(map(str, by_id))
     call = calls.begin(calls.EXECUTE, by_id)

@@ -12,11 +12,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from exchange import exchange_time, gateway
 from exchange.messages import Order, Refusal, Unknown
 from tests.conftest import StandInExchange
 from tests.exchange.conftest import AT, OddExchange
+from tests.factories import TradeFactory
+from trades.execute import send
 
 
 def order(expires_at: datetime | None = None) -> Order:
@@ -364,3 +367,23 @@ def test_questions_go_on_while_nothing_is_executed(odd: OddExchange) -> None:
     mine = uuid4()
     odd.answers(json.dumps({"code": "not_found", "tradeId": str(mine)}).encode(), "404 Not Found")
     assert gateway.ask(mine) is None
+
+
+# -- the request id
+
+
+@every_call
+def test_a_call_has_the_request_id_of_the_log_lines_around_it(odd: OddExchange, call: Callable[[], Any]) -> None:
+    odd.answers(b"{}", "500 Internal Server Error")
+    with structlog.contextvars.bound_contextvars(request="0123-4567"), pytest.raises(Unknown):
+        call()
+    assert [b"X-Request-ID: 0123-4567\r\n" in asked for asked in odd.asked] == [True]
+
+
+def test_a_call_of_execute_is_logged_with_its_request_id(odd: OddExchange, caplog: pytest.LogCaptureFixture) -> None:
+    odd.answers(b"{}", "500 Internal Server Error")
+    trade = TradeFactory.build(type="BUY", max_price=Decimal(10), expires_at=datetime.now(UTC))
+    send([trade])
+    (line,) = [record.msg for record in caplog.records if isinstance(record.msg, dict) and "seen" in record.msg]
+    assert line["trades"] == [str(trade.id)]
+    assert [f"X-Request-ID: {line['request']}\r\n".encode() in asked for asked in odd.asked] == [True]
