@@ -1,25 +1,21 @@
 """Enter notices of how trades ended, for the customers that want them."""
 
-from datetime import timedelta
-
 from django.db import connection, transaction
-from django.db.models.functions import Now
-from django.utils import timezone
 
 from accounts import notices
-from accounts.models.notice import Notice
-from trades.models import Reason, Status, StatusChange, Trade
+from trades.models import Status, Trade
 from web.templatetags.figures import usd
 
-# A status change is seen at latest when the longest transaction (TRANSACTION_TIMEOUT_MS, 15 s) has ended. What is
-# younger than this is looked at again in the next round; a notice that is there is not entered twice.
-SETTLED_AFTER = timedelta(seconds=30)
+# A status change can be seen when its transaction has ended, at the latest after TRANSACTION_TIMEOUT_MS (15 s). So
+# changes are looked at again until they are this old.
+LOOK_AGAIN_SECONDS = 30
 CHANGES_A_ROUND_MAX = 20_000
+MAILED_AFTER_SECONDS = 10  # so that trades that end together come in one mail
 PLACE = "trade notices"
 
 
 def enter_notices() -> int:
-    """Enter a notice for each trade that has ended since the last round; return how many ended.
+    """Enter a notice for each trade that has ended since the last round; return how many.
 
     Idempotent: a trade has one notice. Trades that ended before the first round ever have none.
     """
@@ -27,19 +23,16 @@ def enter_notices() -> int:
         place = _place()
         if place is None:
             return 0
-        changes = list(
-            StatusChange.objects.filter(id__gt=place)
-            .order_by("id")
-            .values("id", "trade_id", "to_status", "at")[:CHANGES_A_ROUND_MAX]
-        )
-        ended = [change["trade_id"] for change in changes if change["to_status"] in (Status.FILLED, Status.REJECTED)]
-        found = Trade.objects.filter(id__in=ended).exclude(reason_code=Reason.CANCELLED)
-        wanted = found.exclude(customer_id__in=notices.who_mutes(Notice.Kind.TRADES))
-        notices.enter_all(_notice(trade) for trade in wanted)
-        settled = timezone.now() - SETTLED_AFTER
-        old = [change["id"] for change in changes if change["at"] < settled]
-        if old:
-            _keep_place(max(old))
+        changes: dict[str, int | str] = {
+            "place": place,
+            "most": CHANGES_A_ROUND_MAX,
+            "name": PLACE,
+            "look_again": LOOK_AGAIN_SECONDS,
+        }
+        ended = list(Trade.objects.raw(ENDED, changes))
+        notices.enter_all(notices.Kind.TRADES, [_notice(trade) for trade in ended], MAILED_AFTER_SECONDS)
+        with connection.cursor() as cursor:
+            cursor.execute(MOVE_PLACE, changes)
     return len(ended)
 
 
@@ -54,12 +47,7 @@ def _place() -> int | None:
     return None
 
 
-def _keep_place(place: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE accounts_noticeplace SET place = %s WHERE name = %s", [place, PLACE])
-
-
-def _notice(trade: Trade) -> Notice:
+def _notice(trade: Trade) -> notices.Entry:
     shares = f"{trade.quantity:,} {trade.ticker}"
     if trade.status == Status.FILLED:
         done = "Bought" if trade.type == "BUY" else "Sold"
@@ -68,17 +56,31 @@ def _notice(trade: Trade) -> Notice:
     else:
         title = f"Not executed: {'buy' if trade.type == 'BUY' else 'sell'} {shares}"
         text = f"Your trade was rejected. {trade.reason} Nothing was bought or sold."
-    return Notice(
-        customer_id=trade.customer_id,
-        kind=Notice.Kind.TRADES,
-        cause=str(trade.id),
-        title=title,
-        text=f"{text} It is number {trade.sequence} of yours.",
-        due_at=Now() + timedelta(seconds=10),  # so that trades that end together come in one mail
-    )
+    text = f"{text} It is number {trade.sequence} of yours."
+    return notices.Entry(trade.customer_id, str(trade.id), title, text)
 
 
 BEGIN = """
     INSERT INTO accounts_noticeplace (name, place)
     SELECT %s, coalesce(max(id), 0) FROM trades_statuschange ON CONFLICT DO NOTHING
+"""
+CHANGES = "SELECT * FROM trades_statuschange WHERE id > %(place)s ORDER BY id LIMIT %(most)s"
+ENDED = f"""
+    SELECT trade.* FROM ({CHANGES}) AS change JOIN trades_trade AS trade ON trade.id = change.trade_id
+    WHERE change.to_status IN ('FILLED', 'REJECTED') AND trade.reason_code <> 'cancelled'
+      AND NOT EXISTS (
+          SELECT FROM accounts_mutednotice AS muted
+          WHERE muted.customer_id = trade.customer_id AND muted.kind = 'trades')
+      AND NOT EXISTS (
+          SELECT FROM accounts_notice AS notice
+          WHERE notice.customer_id = trade.customer_id AND notice.kind = 'trades' AND notice.cause = trade.id::text)
+    ORDER BY change.id
+"""
+# A change of the future was made by another clock, before a failover.
+MOVE_PLACE = f"""
+    UPDATE accounts_noticeplace SET place = coalesce((
+        SELECT max(id) FROM ({CHANGES}) AS change
+        WHERE at NOT BETWEEN statement_timestamp() - make_interval(secs => %(look_again)s) AND statement_timestamp()
+    ), place)
+    WHERE name = %(name)s
 """

@@ -252,7 +252,8 @@ def test_mail_is_sent_from_nowhere_else() -> None:
     for app in ("accounts", "trades", "office", "webhooks", "feed", "alpaca_api", "exchange", "web", "brokerage"):
         for path in (base / app).rglob("*.py"):
             if re.search(
-                r"send_mail\(|EmailMultiAlternatives\(|EmailMessage\(|notices\.enter\(|[^d]Notice\(", path.read_text()
+                r"send_mail\(|EmailMultiAlternatives\(|EmailMessage\(|notices\.(enter|Entry)\(|[^d]Notice\(",
+                path.read_text(),
             ):
                 senders.add(str(path.relative_to(base)))
     assert senders - {"accounts/models/notice.py", "accounts/notices.py"} == {
