@@ -57,7 +57,7 @@ def deliver() -> int:
             except Exception as error:  # noqa: BLE001 — one that can't be sent does not keep the others
                 _failed(claimed, error)
                 continue
-            Mail.objects.filter(pk=claimed.pk).delete()
+            _delete(claimed)
             delivered += 1
     finally:
         server.close()
@@ -75,6 +75,11 @@ def _claim() -> Mail | None:
         cursor.execute(CLAIM, {"first": TRY_AGAIN_SECONDS, "longest": PAUSE_SECONDS_MAX})
         row = cursor.fetchone()
     return Mail(**dict(zip(("id", "content", "created_at", "tries"), row, strict=True))) if row else None
+
+
+def _delete(mail: Mail) -> None:
+    with connection.cursor() as cursor:  # one round trip; a queryset's delete() takes three
+        cursor.execute("DELETE FROM accounts_mail WHERE id = %s", [mail.pk])
 
 
 def _failed(mail: Mail, error: Exception) -> None:

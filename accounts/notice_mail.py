@@ -6,7 +6,7 @@ The mail is entered into the outbox (`accounts.mail`) in the transaction that ma
 from itertools import groupby
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
+from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
@@ -45,20 +45,20 @@ def _next() -> list[int]:
 
 
 def _send_waiting(ids: list[int]) -> int:
-    sent = 0
+    mails = []
     with transaction.atomic(durable=True):
         mine = list(Notice.objects.raw(WAITING, [ids]).prefetch_related("customer"))
         for _, group in groupby(mine, key=lambda notice: (notice.customer_id, notice.kind)):
             notices = list(group)
-            _send(notices[0].customer, notices)
-            sent += 1
+            customer = notices[0].customer
+            if customer.is_active and customer.erased_at is None:  # else nobody reads it any more
+                mails.append(_mail(customer, notices))
+        get_connection().send_messages(mails)
         Notice.objects.filter(id__in=[notice.id for notice in mine]).update(sent_at=Now())
-    return sent
+    return len(mails)
 
 
-def _send(customer: Customer, notices: list[Notice]) -> None:
-    if not customer.is_active or customer.erased_at is not None:
-        return  # nobody reads it any more
+def _mail(customer: Customer, notices: list[Notice]) -> EmailMultiAlternatives:
     kind = Notice.Kind(notices[0].kind)
     context = {
         "name": customer.name,
@@ -71,7 +71,7 @@ def _send(customer: Customer, notices: list[Notice]) -> None:
     subject = notices[0].title if len(notices) == 1 else f"{len(notices)} × {kind.label}"
     mail = EmailMultiAlternatives(subject, render_to_string("mails/notices.txt", context), to=[customer.email])
     mail.attach_alternative(render_to_string("mails/notices.html", context), "text/html")
-    mail.send()
+    return mail
 
 
 # What another process sends at this moment is left to it.
