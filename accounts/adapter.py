@@ -10,9 +10,9 @@ from django.contrib.auth.hashers import make_password
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.db import transaction
 from django.http import HttpRequest
-from django.template.loader import render_to_string
 
 from accounts.customers import open_account
+from accounts.mail import as_html
 from accounts.models import Customer
 from accounts.sign_in_limits import TooManyAttempts, check_attempt
 from web import encryption
@@ -39,9 +39,7 @@ class Adapter(DefaultAccountAdapter):
         """Render a mail as text, and the same text as HTML."""
         made = super().render_mail(template_prefix, email, context, headers)
         if isinstance(made, EmailMultiAlternatives) and not made.alternatives:
-            paragraphs = [part for part in str(made.body).split("\n\n") if part.strip()]
-            shown = {"paragraphs": paragraphs, "support_email": settings.SUPPORT_EMAIL}
-            made.attach_alternative(render_to_string("mails/letter.html", shown), "text/html")
+            made.attach_alternative(as_html(str(made.body)), "text/html")
         return made
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:

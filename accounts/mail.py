@@ -16,6 +16,7 @@ from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connectio
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection
 from django.db.models.functions import Now
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts.models import Mail
@@ -35,6 +36,12 @@ class Outbox(BaseEmailBackend):
         """Keep mails, encrypted; return how many."""
         kept = Mail.objects.bulk_create([Mail(content=encryption.encrypt(_packed(mail))) for mail in email_messages])
         return len(kept)
+
+
+def as_html(text: str) -> str:
+    """Return the HTML version of a mail: its paragraphs below our letterhead."""
+    paragraphs = [part for part in text.split("\n\n") if part.strip()]
+    return render_to_string("mails/letter.html", {"paragraphs": paragraphs, "support_email": settings.SUPPORT_EMAIL})
 
 
 def deliver() -> int:

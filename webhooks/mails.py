@@ -3,6 +3,7 @@
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
 
+from accounts.mail import as_html
 from webhooks.models import Webhook
 
 
@@ -22,5 +23,7 @@ def tell_ended(webhook: Webhook) -> None:
 
 
 def _tell(webhook: Webhook, subject: str, template: str, answer: str = "") -> None:
-    text = render_to_string(f"webhooks/mails/{template}.txt", {"webhook": webhook, "answer": answer})
-    send_mail(subject, text, None, [webhook.customer.email])
+    text = render_to_string(
+        f"webhooks/mails/{template}.txt", {"webhook": webhook, "answer": answer, "user": webhook.customer}
+    )
+    send_mail(subject, text, None, [webhook.customer.email], html_message=as_html(text))

@@ -17,7 +17,7 @@ from django.core import mail
 from django.core.mail import EmailMessage, EmailMultiAlternatives, send_mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import connection, transaction
-from django.template.loader import render_to_string
+from django.template.loader import get_template, render_to_string
 from django.test import Client
 
 from accounts import notices, statement_notices, tokens
@@ -101,7 +101,7 @@ def test_a_page_does_not_wait_for_a_mail_server_that_hangs_and_the_mail_comes_la
     assert deliver() == 1
     assert not Mail.objects.exists(), "nothing of it is left once it is delivered"
     (message,) = mail.outbox
-    assert (message.subject, message.to) == ("Password Reset Code", [bob.email])
+    assert (message.subject, message.to) == ("Your code to reset your password", [bob.email])
     assert isinstance(message, EmailMultiAlternatives)
     assert message.alternatives[0][1] == "text/html"
     code = CODE.search(str(message.body))
@@ -234,6 +234,9 @@ def test_the_table_of_mails_about_signing_in_has_all_that_can_be_sent() -> None:
     assert {template for _, template, _ in rows} == sent - NEVER_SENT.keys()
     for _, template, subject in rows:
         assert render_to_string(f"{template}_subject.txt").strip() == subject
+        for part in ("subject", "message"):
+            origin = get_template(f"{template}_{part}.txt").template.origin.name  # type: ignore[attr-defined]
+            assert origin.startswith(str(django_settings.BASE_DIR / "templates")), f"{origin} is not in our words"
 
 
 def test_the_table_of_other_mails_is_what_the_code_says() -> None:

@@ -197,6 +197,7 @@ def test_a_receiver_that_only_fails_is_failing_its_owner_is_told_and_it_is_tried
     (told,) = mail.outbox
     assert (told.to, told.subject) == ([alice.email], "Your webhook is failing")
     assert receiver.url in told.body
+    assert receiver.url in told.alternatives[0][0], "as HTML, too"  # type: ignore[attr-defined]
     receiver.status = 200
     let_pauses_pass()
     assert deliver() == 1
