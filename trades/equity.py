@@ -14,12 +14,15 @@ Courses = Callable[[str], Sequence[Decimal | None]]
 
 
 def held_at(customer_id: int, moments: Sequence[datetime]) -> list[Held]:
-    """Return cash and shares as they were at each of these moments, which are in order of time."""
+    """Return cash and shares as they were at each of these moments, which are in order of time.
+
+    It reads the postings since the first moment, however many there are from before it.
+    """
     held: list[Held] = []
     if not moments:
         return held
     with connection.cursor() as cursor:
-        cursor.execute(HELD, {"customer": customer_id, "moments": list(moments)})
+        cursor.execute(HELD, {"customer": customer_id, "first": moments[0], "moments": list(moments)})
         changes: list[Held] = [{} for _ in range(len(moments) + 1)]
         for number, ticker, total in cursor.fetchall():
             changes[number][ticker] = total
@@ -54,12 +57,27 @@ def equity(held: Sequence[Held], prices_of: Courses) -> list[Decimal | None]:
     return worth
 
 
-# The last posting of each ticker until each moment. A posting counts from the first moment that is not before it.
-HELD = """
-    SELECT DISTINCT ON (number, ticker) number, ticker, total FROM (
-        SELECT id, ticker, total,
+# The last posting that is not after the first moment, in the order of the books. Whoever looks for what came later need
+# not read what came before: the index of a customer's postings leads from the newest back to it.
+LAST_BEFORE = """COALESCE((
+    SELECT id FROM accounts_posting WHERE customer_id = %(customer)s AND created_at <= %(first)s
+    ORDER BY id DESC LIMIT 1
+), 0)"""
+
+# At the first moment there was what there is now, less what has moved since. From then on, the last posting of each
+# ticker until each moment tells; it counts from the first moment that is not before it.
+HELD = f"""
+    WITH since AS MATERIALIZED (
+        SELECT id, ticker, change, total,
                width_bucket(created_at - interval '1 microsecond', %(moments)s::timestamptz[]) AS number
-        FROM accounts_posting WHERE customer_id = %(customer)s
-    ) AS posting
-    ORDER BY number, ticker, id DESC
+        FROM accounts_posting WHERE customer_id = %(customer)s AND id > {LAST_BEFORE}
+    ), has AS (
+        SELECT '' AS ticker, amount AS total FROM accounts_balance WHERE customer_id = %(customer)s
+        UNION ALL SELECT ticker, quantity FROM accounts_position WHERE customer_id = %(customer)s
+    )
+    SELECT 0 AS number, ticker, has.total - COALESCE(moved.change, 0)
+    FROM has LEFT JOIN (SELECT ticker, sum(change) AS change FROM since GROUP BY ticker) AS moved USING (ticker)
+    WHERE has.total <> COALESCE(moved.change, 0)
+    UNION ALL
+    (SELECT DISTINCT ON (number, ticker) number, ticker, total FROM since ORDER BY number, ticker, id DESC)
 """

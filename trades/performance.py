@@ -141,8 +141,9 @@ def _flows(
 
 
 # A posting counts until the first moment that is not before it.
-FLOWS = """
+FLOWS = f"""
     SELECT width_bucket(created_at - interval '1 microsecond', %(moments)s::timestamptz[]) AS number, ticker, change
     FROM accounts_posting
-    WHERE customer_id = %(customer)s AND created_at > %(first)s AND kind IN ('deposit', 'withdrawal', 'adjustment')
+    WHERE customer_id = %(customer)s AND id > {equity.LAST_BEFORE} AND created_at > %(first)s
+      AND kind IN ('deposit', 'withdrawal', 'adjustment')
 """
