@@ -94,7 +94,10 @@ class LotClosing(models.Model):
                 ),
             ),
         ]
-        indexes = [models.Index(name="closings_of_customer", fields=["customer", "closed_on", "id"])]
+        indexes = [
+            models.Index(name="closings_of_customer", fields=["customer", "closed_on", "id"]),
+            models.Index(name="closings_of_stock", fields=["customer", "ticker", "closed_on", "id"]),
+        ]
         triggers = [pgtrigger.Protect(name="closings_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:
