@@ -1,9 +1,10 @@
 """Prices over time, for charts: many stocks with one call to the exchange, and what is past kept in the shared cache.
 
-A stretch of time is read in blocks that begin at fixed times, whatever the chart. A block that has ended is kept for a
-day; the one that has not is read again after HISTORY_SECONDS_MAX at most.
+A period is read in blocks that begin at fixed times, whatever the chart. A block that has ended is kept for a day; the
+one that has not is read again after HISTORY_SECONDS_MAX at most. Whatever blocks lack are read with one call.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from django.utils import timezone
 from exchange import calendar, gateway
 from exchange.prices import unless_away
 
-BLOCK_STEPS = 96  # of one block: a chart has about as many points, so it needs two blocks at most
+BLOCK_STEPS = 32  # of one block: a chart has about three times as many, so little is read that it does not show
 HISTORY_SECONDS_MAX = 60  # how old the newest part of a chart may be
 KEPT_SECONDS = 86_400  # how long a block that has ended is kept
 
@@ -38,65 +39,87 @@ class _Block(NamedTuple):
     ends: int
     seconds_kept: int
 
-    def key(self, ticker: str, step_seconds: int) -> str:
-        # Prices are in the shares of the day on which they are read: a split divides those of the past.
-        return f"bars:{calendar.today():%y%m%d}:{ticker}:{step_seconds}:{self.begins}"
 
-
-def histories(tickers: Iterable[str], start: datetime, step_seconds: int) -> dict[str, list[Point]]:
-    """Return prices from start to now by ticker, in order of time.
+def histories(
+    tickers: Iterable[str], start: datetime, step_seconds: int, end: datetime | None = None
+) -> dict[str, list[Point]]:
+    """Return prices from start to end, or to now, by ticker, in order of time.
 
     There is a price at each multiple of the step while the market was open, and the last one. A stock is left out if
     nothing is known: it is not listed, or the exchange is away.
     """
-    wanted = sorted(set(tickers))
     first = int(start.timestamp()) // step_seconds * step_seconds
-    rows: dict[str, list[Row]] = {ticker: [] for ticker in wanted}
-    for block in _blocks(first, step_seconds):
-        for ticker, found in _read(block, wanted, step_seconds).items():
-            if found:
-                rows[ticker] = [*rows[ticker][:-1], *found] if _joins(rows[ticker], found) else rows[ticker] + found
-    return {
-        ticker: [Point(datetime.fromtimestamp(at, UTC), Decimal(price)) for at, price in found if at >= first]
-        for ticker, found in rows.items()
-        if found
-    }
+    now = int(timezone.now().timestamp())
+    blocks = _blocks(first, now if end is None else min(now, int(end.timestamp())), now, step_seconds)
+    found: dict[str, list[Point]] = {}
+    for ticker, parts in _read(blocks, sorted(set(tickers)), step_seconds).items():
+        rows: list[Row] = []
+        for part in parts:
+            rows = [*rows[:-1], *part] if _joins(rows, part) else [*rows, *part]
+        if rows:
+            found[ticker] = [
+                Point(datetime.fromtimestamp(at, UTC), Decimal(price)) for at, price in rows if at >= first
+            ]
+    return found
 
 
-def history(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
+def history(ticker: str, start: datetime, step_seconds: int, end: datetime | None = None) -> list[Point]:
     """Return the prices of one stock, as `histories` does; empty if nothing is known."""
-    return histories([ticker], start, step_seconds).get(ticker, [])
+    return histories([ticker], start, step_seconds, end).get(ticker, [])
 
 
 def _joins(before: list[Row], after: list[Row]) -> bool:
     """Return whether a block continues the one before it: the last price of one is then the first of the next."""
-    return bool(before) and before[-1][0] >= after[0][0]
+    return bool(before and after) and before[-1][0] >= after[0][0]
 
 
-def _blocks(first: int, step_seconds: int) -> list[_Block]:
-    now, length = int(timezone.now().timestamp()), BLOCK_STEPS * step_seconds
+def _blocks(first: int, last: int, now: int, step_seconds: int) -> list[_Block]:
+    """Return the blocks from the one that has the first moment to the one that has the last; none is empty."""
+    length = BLOCK_STEPS * step_seconds
     blocks = []
-    for begins in range(first // length * length, now + 1, length):
+    for begins in range(first // length * length, max(last, first + 1), length):
         has_ended = begins + length <= now
         kept = KEPT_SECONDS if has_ended else min(step_seconds, HISTORY_SECONDS_MAX)
         blocks.append(_Block(begins, min(begins + length, now), kept))
-    return blocks
+    return [block for block in blocks if block.begins < block.ends]
 
 
-def _read(block: _Block, tickers: list[str], step_seconds: int) -> dict[str, list[Row]]:
-    """Return the rows of a block by ticker, from the cache or else from the exchange; empty where there are none."""
-    keys = {block.key(ticker, step_seconds): ticker for ticker in tickers}
-    found: dict[str, list[Row]] = {keys[key]: rows for key, rows in cache.get_many(keys).items()}
-    missing = [ticker for ticker in tickers if ticker not in found]
-    if missing and block.begins < block.ends:
-        begins, ends = (datetime.fromtimestamp(at, UTC) for at in (block.begins, block.ends))
-        answer = unless_away(lambda: gateway.bars_of_many(missing, begins, ends, step_seconds))
-        if answer is not None:
-            new = {ticker: _rows(answer.get(ticker, []), block, step_seconds) for ticker in missing}
-            cache.set_many(
-                {block.key(ticker, step_seconds): rows for ticker, rows in new.items()}, timeout=block.seconds_kept
-            )
-            found |= new
+def _read(blocks: list[_Block], tickers: list[str], step_seconds: int) -> dict[str, list[list[Row]]]:
+    """Return the rows of each block by ticker, from the cache or else from the exchange; empty where there are none."""
+    # Prices are in the shares of the day on which they are read: a split divides those of the past.
+    day = f"{calendar.today():%y%m%d}"
+    keys = {
+        (ticker, block): f"bars:{day}:{ticker}:{step_seconds}:{block.begins}" for ticker in tickers for block in blocks
+    }
+    kept: dict[str, list[Row]] = cache.get_many(keys.values())
+    if missing := [place for place, key in keys.items() if key not in kept]:
+        for seconds, found in _ask(missing, step_seconds).items():
+            new = {keys[place]: rows for place, rows in found.items()}
+            cache.set_many(new, timeout=seconds)
+            kept |= new
+    return {ticker: [kept.get(keys[ticker, block], []) for block in blocks] for ticker in tickers}
+
+
+def _ask(missing: list[tuple[str, _Block]], step_seconds: int) -> dict[int, dict[tuple[str, _Block], list[Row]]]:
+    """Ask the exchange for the rows of blocks, with one call; return them by how long they may be kept, in seconds.
+
+    Nothing while the exchange is away.
+    """
+    begins, ends = min(block.begins for _, block in missing), max(block.ends for _, block in missing)
+    period = datetime.fromtimestamp(begins, UTC), datetime.fromtimestamp(ends, UTC)
+    tickers = sorted({ticker for ticker, _ in missing})
+    answer = unless_away(lambda: gateway.bars_of_many(tickers, *period, step_seconds))
+    found: dict[int, dict[tuple[str, _Block], list[Row]]] = {}
+    if answer is None:
+        return found
+    length = BLOCK_STEPS * step_seconds
+    bars: dict[tuple[str, int], list[gateway.FirstAndLast]] = defaultdict(list)
+    for ticker, of_ticker in answer.items():
+        for bar in of_ticker:
+            bars[ticker, int(bar.at.timestamp()) // length * length].append(bar)
+    for ticker, block in missing:
+        rows = _rows(bars[ticker, block.begins], block, step_seconds)
+        found.setdefault(block.seconds_kept, {})[ticker, block] = rows
     return found
 
 

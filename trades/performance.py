@@ -83,11 +83,12 @@ def stock_chart(ticker: str, period: Period, quote: Quote | None) -> tuple[Chart
     """Return the course of a stock's price over a period, and its change as a ratio."""
     now = timezone.now()
     moments_of = grid(period, now - STOCK_ALL, now)
-    points = price_history.history(ticker, moments_of.moments[0], moments_of.step_seconds)
+    moments = moments_of.moments
+    points = price_history.history(ticker, moments[0], moments_of.step_seconds, moments[-1])
     if not points or quote is None:
         return None, None
     first = points[0].at
-    moments = [moment for moment in moments_of.moments if moment >= first or moment is moments_of.moments[-1]]
+    moments = [moment for moment in moments if moment >= first or moment is moments[-1]]
     found = price_history.price_at(points, moments[:-1])
     values = [*(price for price in found if price is not None), quote.price]
     base = quote.previous_close if period.name == "1D" and keeps_hours() else values[0]
@@ -98,7 +99,7 @@ def stock_chart(ticker: str, period: Period, quote: Quote | None) -> tuple[Chart
 def _courses(tickers: list[str], moments_of: Grid, quotes: dict[str, Quote]) -> dict[str, list[Decimal | None]]:
     """Return the price of each stock at each moment; the last one is the price now."""
     *past, _ = moments_of.moments
-    found = price_history.histories(tickers, past[0], moments_of.step_seconds) if past else {}
+    found = price_history.histories(tickers, past[0], moments_of.step_seconds, past[-1]) if past else {}
     return {
         ticker: [
             *price_history.price_at(found.get(ticker, []), past),

@@ -70,7 +70,7 @@ def holdings(tickers: Iterable[str], positions: dict[str, Position]) -> list[Hol
     names = names_of(tickers)
     quotes = prices.quotes(tickers, SHOWN_SECONDS_MAX)
     day, has_hours = day_grid(), keeps_hours()
-    courses = price_history.histories(quotes, day.moments[0], day.step_seconds)
+    courses = price_history.histories(quotes, day.moments[0], day.step_seconds, day.moments[-1])
     found = []
     for ticker in tickers:
         quote, points = quotes.get(ticker), courses.get(ticker, [])

@@ -1,0 +1,86 @@
+"""Prices of the past come with one call, whatever of them is known, and are the same however they came."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+
+from exchange import gateway, price_history
+from exchange.price_history import BLOCK_STEPS, histories
+from tests.conftest import StandInExchange
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("exchange")]
+TICKERS = ["AAPL", "IBM", "KO"]
+STEP = 900
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], datetime, datetime]]:
+    """What the exchange was asked for: which stocks, from when to when."""
+    made: list[tuple[list[str], datetime, datetime]] = []
+    ask = gateway.bars_of_many
+
+    def asked(tickers: list[str], start: datetime, end: datetime, step_seconds: int) -> Any:
+        made.append((tickers, start, end))
+        return ask(tickers, start, end, step_seconds)
+
+    monkeypatch.setattr(gateway, "bars_of_many", asked)
+    return made
+
+
+def test_a_day_of_many_stocks_is_one_call_for_little_more_than_a_day(calls: list[Any]) -> None:
+    now = timezone.now()
+    found = histories(TICKERS, now - timedelta(days=1), STEP)
+    ((tickers, start, end),) = calls
+    assert tickers == TICKERS
+    assert end - start <= timedelta(days=1) + timedelta(seconds=(BLOCK_STEPS + 1) * STEP)
+    assert {ticker: len(points) >= 95 for ticker, points in found.items()} == dict.fromkeys(TICKERS, True)
+    assert histories(TICKERS, now - timedelta(days=1), STEP) == found
+    assert len(calls) == 1, "what is known is not asked for again"
+
+
+def test_what_is_missing_is_asked_for_alone(calls: list[Any]) -> None:
+    now = timezone.now()
+    histories(["AAPL"], now - timedelta(days=1), STEP)
+    histories(TICKERS, now - timedelta(days=1), STEP)
+    assert calls[-1][0] == ["IBM", "KO"]
+    histories(TICKERS, now - timedelta(days=2), STEP)
+    assert calls[-1][2] < now - timedelta(hours=16), "the newer blocks are known"
+
+
+def test_prices_are_the_same_whether_they_come_in_parts_or_at_once() -> None:
+    end = timezone.now() - timedelta(days=2)  # all blocks have ended
+    for days in (1, 2, 5):
+        histories(TICKERS, end - timedelta(days=days), STEP, end)
+    in_parts = histories(TICKERS, end - timedelta(days=5), STEP, end)
+    cache.clear()
+    assert histories(TICKERS, end - timedelta(days=5), STEP, end) == in_parts
+    bars = gateway.bars("IBM", end - timedelta(days=5), end, STEP)
+    opens = {bar["at"]: bar["open"] for bar in bars}
+    points = {point.at: point.price for point in in_parts["IBM"]}
+    assert opens.items() <= points.items()
+
+
+def test_nothing_after_the_end_is_asked_for(calls: list[Any]) -> None:
+    end = timezone.now() - timedelta(days=3)
+    histories(TICKERS, end - timedelta(hours=6), STEP, end)
+    ((_, _, until),) = calls
+    assert until <= end + timedelta(seconds=BLOCK_STEPS * STEP)
+
+
+def test_while_the_exchange_is_away_what_is_kept_is_shown(exchange: StandInExchange) -> None:
+    now = timezone.now()
+    known = histories(["IBM"], now - timedelta(days=3), STEP, now - timedelta(days=1))
+    exchange.faults(down=True)
+    assert histories(["IBM", "KO"], now - timedelta(days=3), STEP, now - timedelta(days=1)) == known
+    assert price_history.history("KO", now - timedelta(days=3), STEP) == []
