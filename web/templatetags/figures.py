@@ -133,9 +133,9 @@ def sign(value: Decimal | None) -> str:
 
 
 @register.filter
-def incoming(change: Decimal) -> str:
+def incoming(change: Decimal | None) -> str:
     """Return the CSS class of money that moved: `gain` where it came in. What was paid is no loss."""
-    return "gain" if change > 0 else ""
+    return "gain" if change and change > 0 else ""
 
 
 @register.filter
@@ -143,12 +143,13 @@ def moment(at: datetime | None, style: str = "") -> SafeString | str:
     """Show a time in the customer's time zone, as an element whose title is the exact time.
 
     Args:
-        style: `date`, `time`, or empty for both.
+        style: `date`, `time`, `minute` for both without seconds, or empty for both.
     """
     if at is None:
         return ""
     local = timezone.localtime(at)
     texts = {"date": f"{local:%b} {local.day}, {local:%Y}", "time": f"{local:%I:%M:%S %p}".lstrip("0")}
+    texts["minute"] = f"{texts['date']}, {f'{local:%I:%M %p}'.lstrip('0')}"
     text = texts.get(style) or f"{texts['date']}, {texts['time']}"
     title = f"{local:%Y-%m-%d %H:%M:%S} {local.tzname()}"
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), title, text)
