@@ -54,6 +54,12 @@ def usd(amount: Decimal | None) -> str:
 
 
 @register.filter
+def dollars(amount: Decimal | None) -> str:
+    """Return an amount with its dollar sign; a dash where it isn't known."""
+    return "–" if amount is None else f"${money(amount)}"
+
+
+@register.filter
 def signed(amount: Decimal) -> str:
     """Return an amount of dollars with its sign: +$12.50, −$3.00."""
     return f"{'−' if amount < 0 else '+'}${money(abs(amount))}"
