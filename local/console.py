@@ -1,4 +1,4 @@
-"""What a person sees: steps as they are done, and every process's lines, each behind its name."""
+"""Terminal output and log files: progress messages, and each process's lines prefixed with its name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOG_BYTES_MAX = 5_000_000
 
 
 class Console:
-    """Writes whole lines to stdout, from any thread; goes on without it when nobody reads any more."""
+    """Writes whole lines to stdout, from any thread; carries on silently once stdout is closed."""
 
     def __init__(self, names: Iterable[str]) -> None:
         names = ["run", *names]
@@ -25,19 +25,19 @@ class Console:
         self._lock = threading.Lock()
 
     def line(self, name: str, text: str) -> None:
-        """Show one line of a process."""
+        """Print one line of a process's output, prefixed with the process's name."""
         prefix = f"{name:<{self._width}} |"
         if self._coloured:
             colour = self._colours.get(name)
             prefix = f"\x1b[{colour}m{prefix}\x1b[0m" if colour else f"\x1b[1m{prefix}\x1b[0m"
         self.say(f"{prefix} {text}")
 
-    def own(self, text: str) -> None:
-        """Show one line of the runner's own."""
+    def announce(self, text: str) -> None:
+        """Print one line from the runner itself."""
         self.line("run", text)
 
     def say(self, text: str) -> None:
-        """Show this as it is."""
+        """Print the text without a prefix."""
         data = f"{text}\n".encode(errors="replace")
         with self._lock:
             try:
@@ -48,14 +48,14 @@ class Console:
 
 
 class BoundedLog:
-    """A log file that is moved aside (to NAME.1) when it gets too long."""
+    """A log file that is rotated to NAME.1 when it exceeds LOG_BYTES_MAX."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = open(path, "a", errors="replace", buffering=1)  # noqa: SIM115 (kept open)
 
     def write(self, line: str) -> None:
-        """Append a line; a file that has grown too long is started over."""
+        """Append a line, and rotate the file if it has grown too long."""
         self._file.write(line + "\n")
         if self._file.tell() > LOG_BYTES_MAX:
             self._file.close()
@@ -64,7 +64,7 @@ class BoundedLog:
 
 
 class Reader:
-    """Reads lines from many processes at once, in a thread of its own, and hands each to its taker."""
+    """Reads lines from many processes in one background thread, and passes each to its handler."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -76,20 +76,20 @@ class Reader:
         self._thread.start()
 
     def read(self, descriptor: int, take: Callable[[str], None]) -> None:
-        """Hand every line that comes from this descriptor to `take`, until its end; then close it."""
+        """Call `take` with every line from this descriptor until end of file, then close it."""
         os.set_blocking(descriptor, False)
         self._pending[descriptor] = b""
         self._selector.register(descriptor, selectors.EVENT_READ, take)
         os.write(self._waker, b".")
 
     def read_pipe(self, path: Path, take: Callable[[str], None]) -> None:
-        """The same for a named pipe, which is made; processes may open and close it as often as they like."""
+        """Create a named pipe and call `take` with every line; processes may open and close it at any time."""
         path.unlink(missing_ok=True)
         os.mkfifo(path, 0o600)
         self.read(os.open(path, os.O_RDWR | os.O_NONBLOCK), take)
 
     def close(self) -> None:
-        """Hand over what is left, then stop reading."""
+        """Handle the remaining output, then stop the thread."""
         self._ending = True
         os.write(self._waker, b".")
         self._thread.join(2)
@@ -112,7 +112,7 @@ class Reader:
                 key.data(self._pending[key.fd].decode(errors="replace"))
 
     def _take(self, descriptor: int, take: Callable[[str], None]) -> bool:
-        """Read once; returns whether there was something."""
+        """Read once, and return whether there was any data."""
         try:
             data = os.read(descriptor, LINE_BYTES_MAX)
         except BlockingIOError:

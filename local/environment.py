@@ -1,4 +1,4 @@
-"""The environment of a brokerage that runs on this machine, for commands that are started beside it."""
+"""The environment of the brokerage that runs on this machine, for manage.py commands run alongside it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class NotRunning(Exception):
 
 
 def running(data_dir: Path) -> dict[str, str]:
-    """The environment of the brokerage that runs on this folder.
+    """Return the environment of the brokerage that runs on this folder.
 
-    Has DATABASE_URL, MIGRATE_DATABASE_URL, BROKER_URL, EXCHANGE_URL, EXCHANGE_SECRET, CALLBACK_URL, SECRET_KEY, PORT,
-    EXCHANGE_PORT, STREAM_PORT, LANES, KEY_PREFIX, DATA_DIR and RUNNER_PID. Asking changes nothing. Raises NotRunning.
+    Contains DATABASE_URL, MIGRATE_DATABASE_URL, BROKER_URL, EXCHANGE_URL, EXCHANGE_SECRET, CALLBACK_URL, SECRET_KEY,
+    PORT, EXCHANGE_PORT, STREAM_PORT, LANES, KEY_PREFIX, DATA_DIR and RUNNER_PID. Raises NotRunning.
     """
     not_running = NotRunning(
         f"No brokerage runs on {data_dir}: start it with `make run`, or set DATABASE_URL and BROKER_URL."
@@ -35,7 +35,7 @@ def running(data_dir: Path) -> dict[str, str]:
 
 
 def is_locked(path: Path) -> bool:
-    """The runner holds a lock for as long as it lives; the kernel drops it with the process."""
+    """Return whether a runner is alive: it holds this lock, and the kernel releases it when the process ends."""
     with open(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The data folder of a brokerage on this machine: its secrets, its ports, its lock, and where things lie."""
+"""The data folder of a brokerage on this machine: its layout, secrets, ports and lock."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from local.environment import ENVIRONMENT_FILE, LOCK_FILE
 from local.errors import UserError
 
 SOCKET_PATH_BYTES_MAX = 90
-"""What a path of ours may have: the limit of the kernel is 107, and supervisord appends its pid."""
+"""The kernel allows 107 bytes, and supervisord appends its pid."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The secrets of one data folder, made once."""
+    """The secrets of one data folder, generated once."""
 
     secret_key: str
     exchange_secret: str
@@ -46,7 +46,7 @@ class Keys:
 
 
 class Folder:
-    """A data folder; made when it isn't there. Raises UserError when it can't be used."""
+    """A data folder, created if it doesn't exist. Raises UserError if it can't be used."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
@@ -56,10 +56,10 @@ class Folder:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise UserError(
-                    f"{folder} can't be made: {error.strerror}. Set DATA_DIR to a folder of yours."
+                    f"{folder} can't be created: {error.strerror}. Set DATA_DIR to a folder that you can write to."
                 ) from None
             if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-                raise UserError(f"{folder} belongs to somebody else. Set DATA_DIR to a folder of yours.")
+                raise UserError(f"You can't write to {folder}. Set DATA_DIR to a folder that you can write to.")
 
     @property
     def logs(self) -> Path:
@@ -67,7 +67,7 @@ class Folder:
 
     @property
     def state(self) -> Path:
-        """What one run keeps for itself; worth nothing once it has ended."""
+        """The files of the current run, which can be deleted once it has ended."""
         return self.path / "run"
 
     @property
@@ -75,9 +75,9 @@ class Folder:
         return self.path / ENVIRONMENT_FILE
 
     def lock(self) -> None:
-        """Keep other runs off until this process ends, however it ends. Raises UserError when one is up."""
+        """Lock the folder until this process ends, however it ends. Raises UserError if another run has the lock."""
         file = open(self.path / LOCK_FILE, "a+")  # noqa: SIM115 (open as long as the process lives)
-        deadline = time.monotonic() + 1.0  # who only looks whether a run is up holds it for an instant
+        deadline = time.monotonic() + 1.0  # `is_locked` holds the lock for a moment while it checks
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,8 +87,8 @@ class Folder:
                     file.seek(0)
                     pid = file.read().strip() or "unknown"
                     raise UserError(
-                        f"A brokerage runs on {self.path} already (pid {pid}). "
-                        "Stop that one, or set DATA_DIR, PORT, EXCHANGE_PORT and STREAM_PORT for another."
+                        f"A brokerage is already running on {self.path} (pid {pid}). "
+                        "Stop it, or set DATA_DIR, PORT, EXCHANGE_PORT and STREAM_PORT to run another one."
                     ) from None
                 time.sleep(0.05)
         file.truncate(0)
@@ -97,7 +97,7 @@ class Folder:
         self._lock = file
 
     def keys(self) -> Keys:
-        """The folder's secrets; each is made at the first call that needs it, and is the same ever after."""
+        """Return the folder's secrets. Missing ones are generated and saved, so later calls return the same values."""
         file = self.path / "keys.json"
         try:
             kept = json.loads(file.read_text()) if file.exists() else {}
@@ -109,7 +109,7 @@ class Folder:
             raise UserError(f"{file} is damaged. Restore it, or move {self.path} away to start over.") from None
 
     def port(self, server: str) -> int:
-        """A free port for one of our servers; the same as last time while that is free."""
+        """Return a free port for one of our servers: the same as last time, if that is still free."""
         file = self.path / "ports.json"
         try:
             remembered: dict[str, int] = json.loads(file.read_text())
@@ -122,7 +122,7 @@ class Folder:
         return port
 
     def sockets(self) -> Path:
-        """A folder for sockets whose path is short enough, empty; the one of an earlier run is removed."""
+        """Return an empty folder whose path is short enough for sockets, and remove the previous run's."""
         note = self.state / "sockets"
         if note.exists():
             shutil.rmtree(note.read_text(), ignore_errors=True)
@@ -131,14 +131,14 @@ class Folder:
             inside.mkdir(mode=0o700, exist_ok=True)
             chosen = inside
         else:
-            # Short on purpose: the path of a socket has a limit.
+            # The data folder's path is too long for a socket.
             chosen = Path(tempfile.mkdtemp(prefix="brokerage-", dir="/tmp"))  # nosec B108
         note.write_text(str(chosen))
         return chosen
 
 
 def write_private(path: Path, content: Any) -> None:
-    """Write JSON that only this user can read, whole or not at all."""
+    """Write JSON atomically to a file that only this user can read."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

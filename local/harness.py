@@ -1,4 +1,4 @@
-"""The real `python -m local run` under the control of a test, or of the fault suite."""
+"""Runs the real `python -m local run` for a test, the benchmark or the fault suite."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from local.run import STOP_SECONDS_MAX
 
 START_SECONDS_MAX = 120.0
 READY_SECONDS_MAX = 30.0
-OWN = (
+OWN_VARIABLES = (
     "DATABASE_URL",
     "MIGRATE_DATABASE_URL",
     "BROKER_URL",
@@ -37,17 +37,17 @@ OWN = (
     "DEMO",
     "PROCESS_NAME",
 )
-"""What a brokerage makes for itself, and must not take from a test's environment."""
+"""Variables that a brokerage sets for itself and must not inherit from a test's environment."""
 
 
 class NotReady(Exception):
-    """It did not get ready; the message ends with the last lines of its log."""
+    """The brokerage didn't become ready; the message ends with the last lines of its log."""
 
 
 class Brokerage:
-    """A brokerage on a data folder of its own and on free ports; a context manager that starts and stops it.
+    """A context manager that runs a brokerage on its own data folder and free ports.
 
-    The ports stay the same when it is started again.
+    The ports stay the same after a restart.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Brokerage:
             self.scale.get("stream", 1), [*range(self.port, self.port + 100), self.exchange_port]
         )
         self.env = {
-            **{name: value for name, value in os.environ.items() if name not in OWN},
+            **{name: value for name, value in os.environ.items() if name not in OWN_VARIABLES},
             "DATA_DIR": str(self.data_dir),
             "PORT": str(self.port),
             "EXCHANGE_PORT": str(self.exchange_port),
@@ -75,7 +75,7 @@ class Brokerage:
     # -- starting and stopping
 
     def start(self) -> None:
-        """Start it and wait until it says that it is ready. Raises NotReady, with nothing left running."""
+        """Start the brokerage and wait until it prints `Ready:`. Raises NotReady, with nothing left running."""
         process = self.launch()
         deadline = time.monotonic() + START_SECONDS_MAX
         while f"Ready: {self.url}\n" not in self.output():
@@ -87,7 +87,7 @@ class Brokerage:
             time.sleep(0.05)
 
     def launch(self) -> subprocess.Popen[bytes]:
-        """Start it and return at once. What was started earlier has to have ended, or does so now."""
+        """Start the brokerage and return without waiting for it. Waits for an earlier run that is still ending."""
         if self.process is not None:
             self.process.wait(STOP_SECONDS_MAX)
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ class Brokerage:
         return self.process
 
     def stop(self) -> int:
-        """End it as SIGTERM does; returns its exit code. What doesn't end in time is killed. Repeating is harmless."""
+        """Stop the brokerage with SIGTERM, kill what doesn't end in time, and return the exit code. Idempotent."""
         if self.process is None:
             return 0
         if self.process.poll() is None:
@@ -125,7 +125,7 @@ class Brokerage:
     ) -> None:
         self.stop()
 
-    # -- where it is
+    # -- addresses and environment
 
     @property
     def url(self) -> str:
@@ -133,7 +133,7 @@ class Brokerage:
 
     @property
     def web_urls(self) -> list[str]:
-        """Each `web` process's own address."""
+        """The address of each `web` process."""
         return [f"http://{LOOPBACK}:{self.port + number}" for number in range(self.scale.get("web", 1))]
 
     @property
@@ -142,17 +142,17 @@ class Brokerage:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its processes have, and MIGRATE_DATABASE_URL. Raises NotRunning."""
+        """The environment of its processes, plus MIGRATE_DATABASE_URL. Raises NotRunning."""
         return running(self.data_dir)
 
     def output(self) -> str:
-        """All that it has written since it was started."""
+        """Return everything that it has printed since it was started."""
         return self.log.read_text(errors="replace")
 
-    # -- looking and breaking
+    # -- processes
 
     def processes(self) -> dict[str, int]:
-        """The pids of what runs, by name: web.1 …, postgres, valkey, supervisord and runner. Raises NotRunning."""
+        """Return pids by process name: web.1 …, postgres, valkey, supervisord and runner. Raises NotRunning."""
         environment = self.environment
         socket = Path(environment["SUPERVISOR_SOCKET"])
         try:
@@ -163,9 +163,9 @@ class Brokerage:
         return {**found, "supervisord": supervisord, "runner": int(environment["RUNNER_PID"])}
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
-        """Send a signal to a process and to all that it started; returns its pid. Raises KeyError, NotRunning.
+        """Send a signal to a process and its descendants, and return its pid. Raises KeyError, NotRunning.
 
-        For supervisord and the runner, which started everything, only to that one.
+        supervisord and the runner started everything, so they alone get the signal.
         """
         pid = self.processes()[name]
         if name in {"supervisord", "runner"}:
@@ -175,13 +175,13 @@ class Brokerage:
         return pid
 
     def kill_everything(self) -> None:
-        """kill -9 of the whole tree, as a power cut would."""
+        """Kill the whole process tree with SIGKILL, as a power failure would."""
         if self.process is not None:
             _send_to_tree(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
     def wait_ready(self, seconds_max: float = READY_SECONDS_MAX) -> float:
-        """Wait until every `web` and the exchange answer; returns the seconds that it took. Raises NotReady."""
+        """Wait until every `web` and the exchange answer; return the seconds that took. Raises NotReady."""
         began = time.monotonic()
         targets: list[tuple[int, str]] = [(self.port + n, "/readyz") for n in range(self.scale.get("web", 1))]
         if "EXCHANGE_URL" not in self.env:
@@ -194,7 +194,7 @@ class Brokerage:
         return time.monotonic() - began
 
     def manage(self, *arguments: str, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
-        """Run a manage.py command beside it, as an operator would."""
+        """Run a manage.py command against the brokerage, as an operator would."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=PROJECT,

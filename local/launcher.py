@@ -1,15 +1,15 @@
-"""Start a command, tied to the life of the process that starts it.
+"""Start a command that ends when the process that started it ends.
 
     python launcher.py SPECIFICATION.json
 
-The parent (supervisord, or the runner) starts this instead of the command; it
+The parent (supervisord, or the runner) starts this launcher instead of the command. It
 
-* ends orphans: children of an earlier process of the same name that was killed,
-* waits, so that a command which dies at once is tried about once a second, not in a frenzy,
-* sends the output to a named pipe that the runner reads,
-* asks Linux to signal it when the parent dies, however that dies,
+* ends orphans: children left over from an earlier process of the same name that was killed,
+* waits, so that a command that dies at once is retried about once a second,
+* redirects the output to a named pipe that the runner reads,
+* asks Linux to signal it when the parent dies, however it dies,
 
-and then replaces itself by the command, so that the parent sees the command's own pid and exit status.
+and then replaces itself with the command, so that the parent sees the command's own pid and exit status.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 PAUSE_SECONDS = 1.0
-"""A process is started no more often than this."""
+"""Least time between two starts of a process."""
 
 MARK = "BROKERAGE_PROCESS"
-"""The variable that says, in a process's environment, which process of which data folder it belongs to."""
+"""The environment variable that identifies the data folder and the process that a process belongs to."""
 
 
 @dataclass(frozen=True)
 class Specification:
-    """What to run, and how."""
+    """What the launcher runs, and how."""
 
     name: str
     command: list[str]
     environment: dict[str, str]
     directory: str
     mark: str
-    """Value of MARK; children inherit it, which is how orphans are known."""
+    """Value of MARK. Children inherit it, which is how orphans are recognized."""
     death_signal: int = signal.SIGKILL
     """Sent to the process when its parent dies."""
     user: int | None = None
     """Run as this user id (only root can)."""
     output: str | None = None
-    """A named pipe or file for stdout and stderr; None: the parent's."""
+    """A named pipe or file for stdout and stderr. None: inherit the parent's."""
     orphans_folder: str | None = None
     """Processes whose working directory is this are orphans too (PostgreSQL overwrites its environment)."""
     started: str | None = None
-    """A file whose modification time is when the process was last started; None: never wait."""
+    """A file whose modification time is when the process was last started. None: never wait."""
 
     def write(self, path: Path) -> None:
-        """Write it where only we can read it, since the environment has secrets."""
+        """Write it to a file that only this user can read: the environment contains secrets."""
         path.unlink(missing_ok=True)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(asdict(self), file)
@@ -63,12 +63,12 @@ class Specification:
 
 
 def command_line(specification: Path) -> list[str]:
-    """The command that a parent runs for a written specification."""
+    """Return the command that starts the launcher with this specification."""
     return [sys.executable, "-I", os.path.abspath(__file__), str(specification)]
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """From now on this process gets the signal `number` when the thread that started it ends; on Linux only.
+    """Have the kernel send this process the signal `number` when the thread that started it ends (Linux only).
 
     Call it after any change of user (which would undo it). The setting survives exec, not fork.
     """
@@ -79,7 +79,7 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
     pr_set_pdeathsig = 1
     if libc.prctl(pr_set_pdeathsig, number, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:  # it died in between
+    if os.getppid() != parent:  # the parent died before prctl took effect
         os.kill(os.getpid(), number)
 
 
@@ -96,7 +96,7 @@ def pause(started: Path) -> None:
 
 
 def become(specification: Specification) -> None:
-    """Replace this process by the specified one; never returns."""
+    """Replace this process with the specified one; never returns."""
     if specification.output is not None:
         output = os.open(specification.output, os.O_WRONLY | os.O_APPEND)
         os.dup2(output, 1)
@@ -119,7 +119,7 @@ def become(specification: Specification) -> None:
         os.initgroups(account.pw_name, account.pw_gid)
         os.setgid(account.pw_gid)
         os.setuid(account.pw_uid)
-        die_with_parent(specification.death_signal)  # the change of user has undone it
+        die_with_parent(specification.death_signal)  # the change of user cleared it
     environment = {**specification.environment, MARK: specification.mark}
     try:
         os.execvpe(specification.command[0], specification.command, environment)  # noqa: S606 (the command is ours)

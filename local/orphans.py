@@ -1,4 +1,4 @@
-"""Find and end processes that a killed run has left behind. They are recognized by MARK in their environment."""
+"""Find and end processes that a killed run left behind, recognized by MARK in their environment."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ END_SECONDS_MAX = 5.0
 
 
 def of_mark(mark: str, folder: Path | None = None) -> list[psutil.Process]:
-    """Processes, other than this one and what it descends from, that carry exactly this mark in their environment.
+    """Return processes with exactly this mark in their environment, except this process and its ancestors.
 
-    With a folder, also the PostgreSQL processes that work in it: these overwrite their environment.
+    With a folder, includes the PostgreSQL processes that work in it: these overwrite their environment.
     """
     return [process for process in _others() if _mark(process) == mark or _works_in(process, folder)]
 
 
 def of_folder(data_dir: Path) -> list[psutil.Process]:
-    """Processes, other than this one and what it descends from, of any brokerage that ran on this data folder."""
+    """Return processes of any brokerage that ran on this data folder, except this process and its ancestors."""
     prefix = f"{data_dir}#"
     return [
         process
@@ -33,7 +33,7 @@ def of_folder(data_dir: Path) -> list[psutil.Process]:
 
 
 def end(processes: Iterable[psutil.Process]) -> int:
-    """Kill these and wait until they are gone (at most END_SECONDS_MAX); returns how many there were."""
+    """Kill these processes, wait until they are gone (at most END_SECONDS_MAX), and return how many there were."""
     killed = []
     for process in processes:
         try:

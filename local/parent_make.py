@@ -1,4 +1,4 @@
-"""Notice when the `make` that started this process is told to end."""
+"""Detect that the `make` that started this process was interrupted."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 class ParentMake:
     """The `make` that started this process, if any.
 
-    When only `make` gets SIGINT (from a program, not from a terminal), it waits for its recipe without passing the
-    signal on. On Linux this can be seen: `make` no longer catches that signal. Where there is no such `make`, or no way
-    to see it, `has_ended` stays False.
+    If only `make` gets SIGINT (from a program rather than a terminal), it waits for its recipe without passing the
+    signal on. On Linux this is visible in /proc: `make` stops catching the signal. Without such a `make`, or on another
+    system, `has_ended` stays False.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class ParentMake:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has ended, or has been told to."""
+        """Whether `make` has ended or was interrupted."""
         return self._watched and (os.getppid() != self._pid or not self._catches_interrupt())
 
     def _catches_interrupt(self) -> bool:

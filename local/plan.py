@@ -1,4 +1,4 @@
-"""What a run is to do, read from its environment and the Procfile."""
+"""The configuration of a run, read from its environment and the Procfile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.ports import LOOPBACK
 
 PROJECT = Path(__file__).resolve().parents[1]
 PORT_OF = {"web": "PORT", "stream": "STREAM_PORT", "exchange": "EXCHANGE_PORT"}
-"""Which variable tells a process of this type where to listen; the second one of a type listens one port further."""
+"""The variable that tells each process type its port. The second process of a type listens on the next port."""
 DEFAULT_PORTS = {"PORT": 8000, "EXCHANGE_PORT": 8100, "STREAM_PORT": 8200}
 
 
@@ -25,7 +25,7 @@ class Process:
     number: int
     command: str
     port: int | None
-    """Where it listens, for the types that do."""
+    """Its port, if this type listens on one."""
 
     @property
     def name(self) -> str:
@@ -33,7 +33,7 @@ class Process:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What it has besides the brokerage's environment."""
+        """Variables that it gets in addition to the brokerage's environment."""
         listens = {} if self.port is None else {PORT_OF[self.type]: str(self.port)}
         return {"PROCESS_NAME": self.name, "PYTHONUNBUFFERED": "1", **listens}
 
@@ -43,7 +43,7 @@ class Plan:
     """The settings of one run."""
 
     root: Path
-    """The folder of the Procfile; every process works in it."""
+    """The folder of the Procfile, and the working directory of every process."""
     data_dir: Path
     ports: dict[str, int]
     lanes: int
@@ -57,7 +57,7 @@ class Plan:
         return f"http://{LOOPBACK}:{self.ports['PORT']}"
 
     def check_ports(self) -> None:
-        """Raises UserError when two processes want one port, or somebody listens there already."""
+        """Check that every port is free and used once. Raises UserError otherwise."""
         taken: dict[int, str] = {}
         for process in self.processes:
             if process.port is None:
@@ -70,20 +70,20 @@ class Plan:
             taken[process.port] = process.name
             if not ports.is_free(process.port):
                 raise UserError(
-                    f"Port {process.port} (for {process.name}) is taken by another program: end that one, or set "
+                    f"Port {process.port} (for {process.name}) is in use by another program: stop it, or set "
                     f"{variable} to another port."
                 )
 
 
 def read(environment: Mapping[str, str], project: Path) -> Plan:
-    """The plan that these variables ask for. Raises UserError for a value that can't be right."""
+    """Return the plan that these variables describe. Raises UserError for an invalid value."""
     procfile = Path(environment.get("PROCFILE") or project / "Procfile").resolve()
     numbers = {name: _number(environment, name, default, 65_535) for name, default in DEFAULT_PORTS.items()}
     exchange_url = environment.get("EXCHANGE_URL") or None
     scale = _scale(environment.get("SCALE", ""))
-    commands = _commands(procfile)
+    commands = read_procfile(procfile)
     if unknown := scale.keys() - commands.keys():
-        raise UserError(f"SCALE names {', '.join(sorted(unknown))}, the Procfile has {', '.join(commands)}.")
+        raise UserError(f"SCALE names {', '.join(sorted(unknown))}, but the Procfile has {', '.join(commands)}.")
     if exchange_url:
         commands.pop("exchange", None)
     processes = []
@@ -103,7 +103,8 @@ def read(environment: Mapping[str, str], project: Path) -> Plan:
     )
 
 
-def _commands(procfile: Path) -> dict[str, str]:
+def read_procfile(procfile: Path) -> dict[str, str]:
+    """Return the command of each process type. Raises UserError if the file can't be read."""
     try:
         text = procfile.read_text()
     except OSError as error:
@@ -112,12 +113,12 @@ def _commands(procfile: Path) -> dict[str, str]:
 
 
 def _scale(text: str) -> dict[str, int]:
-    """`web=2,lanes=4` as a dictionary."""
+    """Parse a text such as `web=2,lanes=4`."""
     scale = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         kind, _, count = part.partition("=")
         if not count.isdecimal() or int(count) > 100:
-            raise UserError(f"SCALE takes such as web=2,lanes=4 (0 to 100 each), not {text!r}.")
+            raise UserError(f"SCALE takes values such as web=2,lanes=4 (0 to 100 each), not {text!r}.")
         scale[kind.strip()] = int(count)
     return scale
 

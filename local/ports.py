@@ -8,12 +8,12 @@ from collections.abc import Collection
 
 LOOPBACK = "127.0.0.1"
 CANDIDATES = range(20_000, 32_000)
-"""Below the ports that Linux and macOS give to outgoing connections: one of those could take a server's port while
-it restarts."""
+"""Below the ports that Linux and macOS use for outgoing connections, which could take a server's port while it
+restarts."""
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port now."""
+    """Return whether a server could listen on this port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -25,7 +25,7 @@ def is_free(port: int) -> bool:
 
 
 def choose(count: int = 1, avoid: Collection[int] = ()) -> int:
-    """The first of `count` adjoining ports that are free now. Raises OSError when none are found."""
+    """Return the first of `count` consecutive ports that are free now. Raises OSError if there are none."""
     for _ in range(1000):
         first = random.choice(CANDIDATES)
         block = range(first, first + count)

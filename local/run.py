@@ -34,26 +34,26 @@ SERVERS_READY_SECONDS_MAX = 120.0
 """PostgreSQL may have much to recover after a crash."""
 READY_SECONDS_MAX = 90.0
 DEATHS_BEFORE_READY_MAX = 5
-"""A process that dies this often before the brokerage was ever ready won't get better."""
+"""A process that dies this often before the brokerage is ready is not going to recover."""
 STOP_SECONDS_MAX = 13.5
 OWNER_URL = "MIGRATE_DATABASE_URL"
-"""For commands alone: no process of the application knows it."""
-LOOK_SECONDS = 0.1
-UNHURRIED = dict.fromkeys(
+"""For manage.py commands only: the application's processes don't get it."""
+POLL_SECONDS = 0.1
+LONG_TIMEOUTS = dict.fromkeys(
     ("STATEMENT_TIMEOUT_MS", "TRANSACTION_TIMEOUT_MS", "IDLE_IN_TRANSACTION_TIMEOUT_MS"), "600000"
 )
-"""For steps of the set-up, which hold nobody up, and which a busy machine makes long."""
+"""For setup steps, which block no customer and can be slow on a busy machine."""
 
 
 class Stopped(Exception):
-    """SIGINT or SIGTERM came."""
+    """SIGINT or SIGTERM was received."""
 
 
 def run() -> int:
-    """Run until told to end, and return the exit code.
+    """Run until SIGINT or SIGTERM, and return the exit code.
 
     Raises:
-        UserError: It can't run. Nothing is left running.
+        UserError: The brokerage can't run. Nothing is left running.
     """
     return Run(plan.read(os.environ, PROJECT)).run()
 
@@ -78,11 +78,11 @@ class Run:
         self.folder.lock()
         self.folder.environment.unlink(missing_ok=True)
         if count := end(of_folder(self.folder.path)):
-            self.console.own(f"ended {count} processes that an earlier run left behind")
+            self.console.announce(f"ended {count} processes left over from an earlier run")
         self.plan.check_ports()
         self.sockets = self.folder.sockets()
         self.reader = Reader()
-        self.supervision = Supervision(self.folder, self.sockets, self.console.own)
+        self.supervision = Supervision(self.folder, self.sockets, self.console.announce)
         try:
             self._start()
             self._watch()
@@ -103,7 +103,7 @@ class Run:
             collecting = self._begin("collectstatic", "--noinput", "--clear")
         self.supervision.configure([*self._server_processes(), *self._application_processes()])
         for name in self._outputs():
-            self.reader.read_pipe(self._pipe(name), self._taker(name))
+            self.reader.read_pipe(self._pipe(name), self._line_handler(name))
         self._start_supervision()
         write_private(
             self.folder.environment,
@@ -129,11 +129,15 @@ class Run:
                 demo = json.loads(self._manage("load_demo", "--json") or "{}")
         with self._step("Processes ready"):
             self._wait_until_ready()
-        self.console.own(f"started in {time.monotonic() - self.started:.1f} s")
+        self.console.announce(f"started in {time.monotonic() - self.started:.1f} s")
         self.console.say(ready_text(self.plan.url, demo))
 
     def _environment(self) -> dict[str, str]:
-        """What processes and commands have; decides which servers are ours. Raises UserError for one that is silent."""
+        """Return the environment of processes and commands, and decide which servers to run.
+
+        Raises:
+            UserError: A server named by DATABASE_URL or BROKER_URL doesn't answer.
+        """
         keys = self.folder.keys()
         database_url, broker_url = self.plan.database_url, self.plan.broker_url
         owner = {OWNER_URL: os.environ[OWNER_URL]} if OWNER_URL in os.environ else {}
@@ -166,7 +170,7 @@ class Run:
 
     @property
     def _may_have_demo_data(self) -> bool:
-        """Whether accounts with public passwords may be made: in a database of our own, or where somebody says so."""
+        """Whether to create accounts with public passwords: only in an embedded database, or if DEMO is set."""
         if _is_on("PRODUCTION"):
             return False
         return _is_on("DEMO") or any(isinstance(server, PostgreSQL) for server in self.servers)
@@ -203,40 +207,40 @@ class Run:
     def _start_supervision(self) -> None:
         for server in self.servers:
             server.prepare()
-        self.reader.read(self.supervision.start(), self.supervision.hear)
+        self.reader.read(self.supervision.start(), self.supervision.handle_message)
         for server in self.servers:
             name = f"PostgreSQL {server.version}" if isinstance(server, PostgreSQL) else "Valkey"
             with self._step(f"{name} ready"):
                 self._wait(server.is_ready, SERVERS_READY_SECONDS_MAX, self._server_failure)
                 if isinstance(server, PostgreSQL):
-                    server.introduce()
+                    server.create_roles_and_database()
 
-    def _mend_valkey(self) -> None:
-        """Let a Valkey of ours that can't read its data start without it."""
+    def _replace_damaged_valkey_data(self) -> None:
+        """Let an embedded Valkey that can't read its data start with an empty folder."""
         for server in self.servers:
             deaths = self.supervision.deaths.get("valkey", 0)
             if isinstance(server, Valkey) and deaths > self.valkey_deaths:
                 self.valkey_deaths = deaths
                 if place := server.set_aside_damaged_data(self.folder.logs / "valkey.log"):
-                    self.console.own(f"valkey's data was damaged and is set aside in {place}")
+                    self.console.announce(f"valkey's data was damaged and has been moved to {place}")
 
     def _server_failure(self) -> str | None:
-        """Why it makes no sense to wait for the servers any longer."""
-        self._mend_valkey()
+        """Return why waiting for the servers is pointless, or None."""
+        self._replace_damaged_valkey_data()
         for name in ("postgres", "valkey"):
             if self.supervision.deaths.get(name, 0) >= DEATHS_BEFORE_READY_MAX:
                 file = self.folder.logs / f"{name}.log"
                 lines = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
-                return f"{name} does not start: {lines[-1] if lines else 'it says nothing'} (see {file})"
+                return f"{name} doesn't start: {lines[-1] if lines else 'its log is empty'} (see {file})"
         return None
 
     def _wait_until_ready(self) -> None:
-        """Every process that listens answers."""
+        """Wait until every process that has a port answers. Raises UserError, Stopped."""
 
         def failure() -> str | None:
             for name, count in self.supervision.deaths.items():
                 if count >= DEATHS_BEFORE_READY_MAX:
-                    return f"{name} keeps dying; its lines above say why."
+                    return f"{name} keeps dying; see its output above."
             return None
 
         for process in self.plan.processes:
@@ -245,21 +249,21 @@ class Run:
             path = {"web": "/readyz", "stream": "/healthz", "exchange": "/healthz"}.get(process.type)
             self._wait(lambda port=process.port, path=path: answers(port, path), READY_SECONDS_MAX, failure)  # type: ignore[misc]
 
-    # -- commands on the way
+    # -- manage.py commands
 
     @property
     def _manages(self) -> bool:
         return (self.plan.root / "manage.py").exists()
 
     def _manage(self, *arguments: str) -> str:
-        """Run a manage.py command to its end; returns what it wrote. Raises UserError when it fails, Stopped."""
+        """Run a manage.py command and return its output. Raises UserError if it fails, Stopped."""
         return self._finish(self._begin(*arguments), arguments[0])
 
     def _begin(self, *arguments: str) -> subprocess.Popen[bytes]:
         specification = Specification(
             name=arguments[0],
             command=[sys.executable, "manage.py", *arguments],
-            environment={**self._process_environment(), **UNHURRIED, "PROCESS_NAME": arguments[0]},
+            environment={**self._process_environment(), **LONG_TIMEOUTS, "PROCESS_NAME": arguments[0]},
             directory=str(self.plan.root),
             mark=self._mark(arguments[0]),
         )
@@ -284,37 +288,37 @@ class Run:
             log = (self.folder.logs / f"{name}.log").read_text(errors="replace")
             for line in [*out.splitlines(), *log.splitlines()][-30:]:
                 self.console.line(name, line)
-            raise UserError(f"manage.py {name} failed; its lines above say why.")
+            raise UserError(f"manage.py {name} failed; see its output above.")
         return out
 
     # -- running
 
     def _watch(self) -> None:
-        """Wait for a signal; start everything again should supervisord die."""
+        """Wait for a signal, and restart everything if supervisord dies."""
         while True:
             self._check_signals()
-            self._mend_valkey()
+            self._replace_damaged_valkey_data()
             if not self.supervision.is_up:
-                self.console.own("supervisord died; starting everything again")
+                self.console.announce("supervisord died; starting everything again")
                 end(of_folder(self.folder.path))
                 try:
                     self._start_supervision()
                     self.supervision.start_application()
-                except (OSError, UserError) as error:  # it died again: look again
-                    self.console.own(str(error))
-            time.sleep(LOOK_SECONDS)
+                except (OSError, UserError) as error:  # it died again: the next iteration retries
+                    self.console.announce(str(error))
+            time.sleep(POLL_SECONDS)
 
     def _wait(
         self, ready: Callable[[], bool], seconds_max: float, failure: Callable[[], str | None] = lambda: None
     ) -> None:
-        """Wait until `ready`. Raises UserError after `seconds_max` or when `failure` says so, Stopped."""
+        """Wait until `ready`. Raises UserError after `seconds_max` or if `failure` returns a reason, Stopped."""
         deadline = time.monotonic() + seconds_max
         while not ready():
             self._check_signals()
             if reason := failure():
                 raise UserError(reason)
             if not self.supervision.is_up:
-                raise UserError(f"supervisord ended: {self.supervision.last_error or 'it did not say why'}")
+                raise UserError(f"supervisord ended: {self.supervision.last_error or 'no reason given'}")
             if time.monotonic() > deadline:
                 raise UserError(f"not ready after {seconds_max:.0f} s; the lines above may say why.")
             time.sleep(0.03)
@@ -331,11 +335,11 @@ class Run:
     # -- ending
 
     def _stop(self) -> None:
-        """End everything in order; a second signal hurries. Never raises for what has ended already."""
+        """Stop everything in order; a second signal kills the application's processes at once."""
         began = time.monotonic()
         was_up = self.supervision.is_up
         if was_up:
-            self.console.own("stopping")
+            self.console.announce("stopping")
         patience = len(self.signals) + 1
         for step in self.steps:
             if step.poll() is None:
@@ -345,7 +349,7 @@ class Run:
         while self.supervision.is_up:
             if len(self.signals) >= max(patience, 2):
                 patience = len(self.signals) + 1
-                self.console.own("hurrying")
+                self.console.announce("killing what is still running")
                 names = {process.name for process in self.plan.processes}
                 end(process for name in names for process in self._of(name))
             if time.monotonic() - began > STOP_SECONDS_MAX:
@@ -357,7 +361,7 @@ class Run:
         if self.sockets.parent != self.folder.state:
             shutil.rmtree(self.sockets, ignore_errors=True)
         if was_up:
-            self.console.own(f"stopped ({time.monotonic() - began:.1f} s)")
+            self.console.announce(f"stopped ({time.monotonic() - began:.1f} s)")
 
     def _of(self, name: str) -> list[Any]:
         from local.orphans import of_mark
@@ -379,8 +383,8 @@ class Run:
         servers = ["postgres" if isinstance(server, PostgreSQL) else "valkey" for server in self.servers]
         return [*servers, *(process.name for process in self.plan.processes)]
 
-    def _taker(self, name: str) -> Callable[[str], None]:
-        """Return what takes a process's lines: its file takes all of them, the terminal a server's warnings alone."""
+    def _line_handler(self, name: str) -> Callable[[str], None]:
+        """Return a handler that logs every line, and prints it unless it is a server's routine message."""
         server = {"postgres": postgresql.is_warning, "valkey": valkey.is_warning}.get(name)
         log = BoundedLog(self.folder.logs / f"{name}.log")
 
@@ -393,10 +397,10 @@ class Run:
 
     @contextmanager
     def _step(self, what: str) -> Iterator[None]:
-        """Say that something is done, and how long it took."""
+        """Announce that a step is done, and how long it took."""
         began = time.monotonic()
         yield
-        self.console.own(f"{what} ({time.monotonic() - began:.1f} s)")
+        self.console.announce(f"{what} ({time.monotonic() - began:.1f} s)")
 
 
 def _is_on(name: str) -> bool:

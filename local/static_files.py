@@ -1,4 +1,4 @@
-"""Know whether static files must be collected again."""
+"""Decide whether static files must be collected again."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import Path
 
 
 class StaticFiles:
-    """The collected static files of a data folder, and a stamp that says what they were collected from."""
+    """The collected static files of a data folder, and a fingerprint of their sources."""
 
     def __init__(self, data_dir: Path, root: Path) -> None:
         self._collected, self._stamp, self._root = data_dir / "static", data_dir / "static.stamp", root
 
     @property
     def are_collected(self) -> bool:
-        """Whether nothing has changed since they were collected."""
+        """Whether the files were collected and their sources haven't changed since."""
         return self._collected.exists() and self._stamp.exists() and self._stamp.read_text() == self._fingerprint()
 
     def forget(self) -> None:
-        """Forget that they are collected, because they are about to be replaced. Idempotent."""
+        """Mark them as not collected, because they are about to be replaced. Idempotent."""
         self._stamp.unlink(missing_ok=True)
 
     def note_collected(self) -> None:
-        """Remember what they were collected from."""
+        """Save the fingerprint of their sources."""
         self._stamp.write_text(self._fingerprint())
 
     def _fingerprint(self) -> str:
-        """Return a digest that changes with every static file, with the settings and with installed packages."""
+        """Return a digest of the static files, the settings and the installed packages."""
         digest = hashlib.sha256(f"{sys.prefix} {os.environ.get('DEBUG')}".encode())
         for pattern in ("*/static/**/*", "static/**/*", "brokerage/settings*.py"):
             for path in sorted(self._root.glob(pattern)):

@@ -1,4 +1,4 @@
-"""Starts processes under supervisord, and starts again what dies; who belongs to whom and who ends first."""
+"""Runs processes under supervisord: groups, start and stop order, and restarts."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from local.folder import Folder
 from local.launcher import Specification, command_line
 
 APPLICATION = "brokerage"
-"""The group of everything but the servers: it is started last and ended first."""
+"""The group of every process except the servers. It starts last and stops first."""
 
 
 @dataclass(frozen=True)
 class Supervised:
-    """A process that is kept alive."""
+    """A process that supervisord restarts when it dies."""
 
     specification: Specification
     group: str
     start_order: int
-    """Groups start in this order and end in the reverse one, each wholly before the next."""
+    """Groups start in this order and stop in reverse, each completely before the next."""
     stop_signal: str
     stop_seconds_max: int
-    """After this it is killed."""
+    """It is killed if it takes longer to stop."""
     at_once: bool
-    """Started with supervisord itself, or only when asked for."""
+    """Whether it starts together with supervisord; otherwise `start_application` starts it."""
 
 
 class Supervision:
-    """One supervisord with its processes; `says` gets a line for each thing that a person should know."""
+    """One supervisord and its processes; `announce` is called with each message for the user."""
 
-    def __init__(self, folder: Folder, sockets: Path, says: Callable[[str], None]) -> None:
+    def __init__(self, folder: Folder, sockets: Path, announce: Callable[[str], None]) -> None:
         self.folder = folder
         self.socket = sockets / "supervisor.sock"
         self.deaths: dict[str, int] = {}
         self.last_error = ""
         self._reasons: dict[str, str] = {}
-        self._says = says
+        self._announce = announce
         self._process: subprocess.Popen[bytes] | None = None
 
     def configure(self, processes: Iterable[Supervised]) -> None:
-        """Write supervisord's configuration, replacing an earlier one."""
+        """Write supervisord's configuration file."""
         processes = list(processes)
         sections: dict[str, dict[str, object]] = {
             "unix_http_server": {"file": self.socket, "chmod": "0700"},
@@ -96,9 +96,12 @@ class Supervision:
                 text.writelines(f"{option} = {str(value).replace('%', '%%')}\n" for option, value in options.items())
 
     def start(self) -> int:
-        """Start supervisord and what is to start with it; returns a descriptor with its own messages, for `hear`.
+        """Start supervisord and the processes that start with it.
 
-        Call it from the main thread: when that ends, supervisord ends everything in order.
+        Call it from the main thread: when that thread ends, supervisord stops everything in order.
+
+        Returns:
+            A descriptor to read supervisord's messages from; pass each to `handle_message`.
         """
         self.socket.unlink(missing_ok=True)
         self.deaths.clear()
@@ -129,7 +132,7 @@ class Supervision:
         return self._process is not None and self._process.poll() is None
 
     def start_application(self) -> None:
-        """Start the processes that wait to be asked for. Raises OSError while supervisord doesn't answer."""
+        """Start the application's processes. Raises OSError if supervisord doesn't answer."""
         self._call("startProcessGroup", APPLICATION, False)
 
     def processes(self) -> dict[str, int]:
@@ -137,7 +140,7 @@ class Supervision:
         return processes(self.socket)
 
     def end(self) -> None:
-        """Ask supervisord to end everything in order; returns at once."""
+        """Ask supervisord to stop everything in order, without waiting for it."""
         if self._process is not None and self.is_up:
             self._process.send_signal(signal.SIGTERM)
 
@@ -147,8 +150,8 @@ class Supervision:
             self._process.kill()
             self._process.wait()
 
-    def hear(self, line: str) -> None:
-        """Take a line of supervisord's own messages."""
+    def handle_message(self, line: str) -> None:
+        """Count deaths and announce restarts from a line of supervisord's messages."""
         if found := re.search(r"exited: (\S+) \((.*); (?:not )?expected\)", line):
             name, reason = found.groups()
             self.deaths[name] = self.deaths.get(name, 0) + 1
@@ -156,12 +159,12 @@ class Supervision:
         elif found := re.search(r"spawned: '(\S+)' with pid (\d+)", line):
             name, pid = found.groups()
             if reason := self._reasons.pop(name, ""):
-                self._says(f"{name} died ({reason}); started again as pid {pid}")
+                self._announce(f"{name} died ({reason}); restarted as pid {pid}")
         elif found := re.search(r"killing '(\S+)' \(\d+\) with SIGKILL", line):
-            self._says(f"{found[1]} did not end in time; killed")
+            self._announce(f"{found[1]} did not stop in time; killed")
         elif "Error:" in line or "spawnerr:" in line:
             self.last_error = line
-            self._says(f"supervisord: {line}")
+            self._announce(f"supervisord: {line}")
 
     @property
     def _configuration(self) -> Path:
@@ -172,12 +175,12 @@ class Supervision:
 
 
 def processes(socket: Path) -> dict[str, int]:
-    """The pids of what runs under the supervisord of this socket, by name. Raises OSError when it doesn't answer."""
+    """Return the pids of supervisord's running processes by name. Raises OSError if it doesn't answer."""
     return {info["name"]: info["pid"] for info in call(socket, "getAllProcessInfo") if info["pid"]}
 
 
 def call(socket: Path, method: str, *arguments: Any) -> Any:
-    """Call a method of supervisord's XML-RPC interface. Raises OSError when it doesn't answer."""
+    """Call a method of supervisord's XML-RPC interface. Raises OSError if it doesn't answer."""
     transport = SupervisorTransport(None, None, f"unix://{socket}")
     try:
         with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as server:

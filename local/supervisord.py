@@ -1,8 +1,8 @@
-"""supervisord as supervisor ships it, except that it
+"""supervisord, with these changes: it
 
-* looks at its processes ten times a second instead of once, so that what died is started again at once,
-* goes on when nobody reads its messages any more, so that it can end its processes in order when the runner is killed,
-* leaves nothing behind when it has ended: also what its processes have started and forgotten is killed.
+* polls its processes ten times a second instead of once, so that dead ones are restarted at once,
+* ignores write errors on stdout, so that it can still stop its processes in order after the runner was killed,
+* kills processes that its own processes started and left behind before it exits.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from supervisor.options import ServerOptions
 from local.launcher import MARK
 from local.orphans import end, of_folder
 
-LOOK_SECONDS = 0.1
+POLL_SECONDS = 0.1
 
 
 class PromptPoller(poller.Poller):  # type: ignore[misc]
-    """Waits for no longer than LOOK_SECONDS."""
+    """A poller that waits at most POLL_SECONDS."""
 
     def poll(self, timeout: float) -> tuple[list[int], list[int]]:
-        """Wait as the base class does, but not longer than LOOK_SECONDS."""
-        readable, writable = super().poll(min(timeout, LOOK_SECONDS))
+        """Wait as the base class does, but at most POLL_SECONDS."""
+        readable, writable = super().poll(min(timeout, POLL_SECONDS))
         return readable, writable
 
 
 class PatientStream(io.TextIOWrapper):
-    """Writes for as long as somebody reads, and doesn't mind when nobody does."""
+    """A text stream that ignores write errors."""
 
     def write(self, text: str) -> int:
-        """Write the text, or nothing if nobody reads."""
+        """Write the text, ignoring errors such as a closed pipe."""
         with contextlib.suppress(OSError):
             os.write(self.fileno(), text.encode(errors="replace"))
         return len(text)

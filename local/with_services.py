@@ -1,4 +1,4 @@
-"""Runs a command with a PostgreSQL and a Valkey of its own, which are gone afterwards."""
+"""Runs a command with its own temporary PostgreSQL and Valkey."""
 
 from __future__ import annotations
 
@@ -29,12 +29,14 @@ STOP_SECONDS_MAX = 5.0
 
 
 def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
-    """Run the command; returns its exit code (128 and the signal's number when one ended it).
+    """Run the command; return its exit code (128 plus the signal's number if a signal ended it).
 
-    DATABASE_URL and BROKER_URL in the environment are used as they are; what is missing of them is started in a new
-    temporary folder, which is removed with all its processes however the command ends. DISPOSABLE_SERVICES=1 tells the
-    command that both are its own, to empty as it likes: its role owns the database. SIGINT, SIGTERM and SIGHUP go to
-    the command. Raises UserError when the command or a server can't be started.
+    A server that DATABASE_URL or BROKER_URL names is used as it is. Otherwise one is started in a new temporary folder,
+    which is removed with all its processes however the command ends. DISPOSABLE_SERVICES=1 tells the command that it
+    may empty both servers: its role owns the database. SIGINT, SIGTERM and SIGHUP are passed on to the command.
+
+    Raises:
+        UserError: The command or a server can't be started.
     """
     _remove_abandoned()
     folder = Folder(Path(tempfile.mkdtemp(prefix=PREFIX)))
@@ -57,7 +59,7 @@ def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
         try:
             child = subprocess.Popen(command, env=environment)
         except OSError as error:
-            raise UserError(f"{command[0]} can't be run: {error.strerror}") from None
+            raise UserError(f"Can't run {command[0]}: {error.strerror}") from None
         code = child.wait()
         return code if code >= 0 else 128 - code
     finally:
@@ -70,7 +72,7 @@ def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
 def _start_servers(
     folder: Folder, fsync: bool, servers: list[subprocess.Popen[bytes]], interrupted: Callable[[], bool]
 ) -> dict[str, str]:
-    """Start what the environment lacks, and append it to `servers`; returns the command's environment."""
+    """Start the servers that the environment lacks, append them to `servers`, and return the command's environment."""
     keys = folder.keys()
     environment = {
         "SECRET_KEY": keys.secret_key,
@@ -95,9 +97,9 @@ def _start_servers(
 
 
 def start_postgresql(path: Path) -> str:
-    """Start one more PostgreSQL, without fsync, in a folder; returns its owner's URL. It ends with this process.
+    """Start another PostgreSQL, without fsync, in a folder; return its owner's URL. It stops with this process.
 
-    Raises UserError when it doesn't start.
+    Raises UserError if it doesn't start.
     """
     folder = Folder(path)
     server = PostgreSQL(folder, folder.keys(), ports.choose(), fsync=False)
@@ -124,10 +126,10 @@ def _start(
             if process.poll() is not None or time.monotonic() > deadline:
                 name = type(server).__name__
                 log = (folder.logs / f"{name.lower()}.log").read_text(errors="replace").strip().splitlines()
-                raise UserError(f"{name} didn't start: {log[-1] if log else 'it said nothing'}")
+                raise UserError(f"{name} didn't start: {log[-1] if log else 'its log is empty'}")
             time.sleep(0.05)
         if isinstance(server, PostgreSQL) and not interrupted():
-            server.introduce()
+            server.create_roles_and_database()
 
 
 def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -151,7 +153,7 @@ def _launch(specification: Specification, folder: Folder) -> subprocess.Popen[by
 
 
 def _in_foreground() -> bool:
-    """Whether a Ctrl-C at the terminal reaches the command by itself."""
+    """Return whether Ctrl-C in the terminal reaches the command directly."""
     try:
         with open("/dev/tty") as terminal:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
@@ -160,7 +162,7 @@ def _in_foreground() -> bool:
 
 
 def _remove_abandoned() -> None:
-    """Remove the folders of earlier calls that were killed; their servers have ended with them."""
+    """Remove folders left by earlier runs that were killed (their servers died with them)."""
     for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
             if time.time() - path.stat().st_mtime > 60 and not is_locked(path / LOCK_FILE):

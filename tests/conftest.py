@@ -95,7 +95,7 @@ def migrated_dump(pytestconfig: pytest.Config) -> Path | None:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings: None, migrated_dump: Path | None) -> None:
     """Make the session's database out of the dump, if there is one, however long that takes."""
-    connection.settings_dict["OPTIONS"] = template.UNHURRIED
+    connection.settings_dict["OPTIONS"] = template.LONG_TIMEOUTS
     if migrated_dump and migrated_dump.exists():
         connection.settings_dict["TEST"]["TEMPLATE"] = template.load(migrated_dump)
 

@@ -15,7 +15,7 @@ from local.postgresql import binaries
 from tests.settings import POSTGRESQL_DIR
 
 OPTIONS = connection.settings_dict["OPTIONS"]
-UNHURRIED = OPTIONS | {"options": "", "answer_seconds_max": None, "commit_seconds_max": None}
+LONG_TIMEOUTS = OPTIONS | {"options": "", "answer_seconds_max": None, "commit_seconds_max": None}
 ROOT = Path(__file__).resolve().parents[1]
 
 

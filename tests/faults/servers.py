@@ -46,7 +46,7 @@ class Pair:
         self.primary.prepare()
         self.run(self.primary.data, self.primary.port, *settings)
         self._wait(self.primary.is_ready)
-        self.primary.introduce()
+        self.primary.create_roles_and_database()
 
     def back_up(self, folder: Path, *more: str) -> None:
         """A base backup of the primary in this folder."""

@@ -13,7 +13,7 @@ from django.db import connection
 
 from chaos.site import faketime
 from exchange import exchange_time
-from local.postgresql import open_to_all
+from local.postgresql import allow_server_user
 from tests.conftest import StandInExchange
 from tests.faults.life import Case, judge, place_for_everybody, sweep_until_final
 from tests.faults.servers import Pair, serving
@@ -34,7 +34,7 @@ def set_clock() -> Iterator[SetClock]:
     clock = folder / "clock"
     clock.write_text("+0\n")
     library = faketime()
-    open_to_all(clock, library)
+    allow_server_user(clock, library)
     environment = {
         "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(clock),

@@ -118,7 +118,7 @@ def test_reset_removes_the_data_and_nothing_while_it_is_used(brokerage: Make) ->
     command = [sys.executable, "-m", "local", "reset"]
     it.start()
     refused_reset = subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True, text=True)
-    assert (refused_reset.returncode, refused_reset.stderr[:22]) == (1, "error: A brokerage run")
+    assert (refused_reset.returncode, refused_reset.stderr[:26]) == (1, "error: A brokerage is alre")
     it.stop()
     assert it.data_dir.exists()
     assert subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True).returncode == 0
@@ -136,7 +136,7 @@ def test_a_valkey_whose_data_is_damaged_starts_without_it(brokerage: Make) -> No
     (manifest,) = (it.data_dir / "valkey" / "appendonlydir").glob("*.manifest")
     manifest.write_text("garbage\n")
     it.start()
-    assert "valkey's data was damaged and is set aside in" in it.output()
+    assert "valkey's data was damaged and has been moved to" in it.output()
     assert len(list(it.data_dir.glob("valkey.damaged-*"))) == 1
 
 
@@ -180,7 +180,7 @@ def test_what_is_killed_is_started_again_at_once(
     seconds = eventually(lambda: up.processes().get(name, before) != before and answers_again(up, name))
     record_property("figures", f"{name} was killed, and works again after {seconds:.1f} s")
     after = up.processes()[name]
-    eventually(lambda: f"{name} died (SIGKILL); started again as pid {after}" in up.output())
+    eventually(lambda: f"{name} died (SIGKILL); restarted as pid {after}" in up.output())
     up.wait_ready()
 
 
@@ -301,9 +301,9 @@ def test_a_long_path_of_the_data_folder_is_no_obstacle(brokerage: Make, tmp_path
 def test_a_taken_port_is_refused(brokerage: Make) -> None:
     it = brokerage()
     with socket.create_server(("127.0.0.1", it.port)):
-        assert f"Port {it.port} (for web.1) is taken" in refused(it)
+        assert f"Port {it.port} (for web.1) is in use" in refused(it)
     with socket.create_server(("127.0.0.1", it.exchange_port)):
-        assert f"Port {it.exchange_port} (for exchange.1) is taken" in refused(it)
+        assert f"Port {it.exchange_port} (for exchange.1) is in use" in refused(it)
 
 
 def test_data_of_another_postgresql_is_refused(brokerage: Make) -> None:
@@ -311,7 +311,7 @@ def test_data_of_another_postgresql_is_refused(brokerage: Make) -> None:
     data = it.data_dir / "postgres"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("12\n")
-    assert "was made by PostgreSQL 12, this is 18" in refused(it)
+    assert "was created by PostgreSQL 12, but this is 18" in refused(it)
 
 
 def test_a_folder_that_holds_something_else_is_refused(brokerage: Make) -> None:
@@ -319,7 +319,7 @@ def test_a_folder_that_holds_something_else_is_refused(brokerage: Make) -> None:
     data = it.data_dir / "postgres"
     data.mkdir(parents=True)
     (data / "holiday.jpg").touch()
-    assert "is no PostgreSQL data folder" in refused(it)
+    assert "is not a PostgreSQL data folder" in refused(it)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +342,6 @@ def test_a_process_that_keeps_dying_stops_the_start(brokerage: Make) -> None:
     process = it.launch()
     assert process.wait(30) == 1
     lines = it.output().splitlines()
-    assert lines[-1] == "error: web.1 keeps dying; its lines above say why."
+    assert lines[-1] == "error: web.1 keeps dying; see its output above."
     assert any(re.fullmatch(r"web\.1 +\| no luck", line) for line in lines)
     assert not of_folder(it.data_dir)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.harness import OWN
+from local.harness import OWN_VARIABLES
 from local.plan import PROJECT
 
 pytestmark = pytest.mark.process
@@ -23,7 +23,7 @@ print(redis.Redis.from_url(os.environ["BROKER_URL"]).ping())
 print(os.environ["DATA_DIR"])
 raise SystemExit(7)
 """
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in OWN}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
 
 
 def with_services(*arguments: str) -> subprocess.Popen[str]:
@@ -88,4 +88,4 @@ def test_a_command_that_does_not_exist_is_one_line() -> None:
     process = with_services("--", "no-such-command")
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (1, "")
-    assert err == "error: no-such-command can't be run: No such file or directory\n"
+    assert err == "error: Can't run no-such-command: No such file or directory\n"
