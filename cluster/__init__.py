@@ -1,5 +1,5 @@
-"""The highly available brokerage on one machine: every node in a network namespace of its own.
+"""The highly available brokerage on one machine, with a network namespace for each node.
 
-`make cluster` runs it from the files in `deploy/`, which are the ones that real hosts use. A node can be killed whole,
-cut off from all others, or made deaf to one of them. Needs root on Linux. Imports no app.
+`make cluster` runs it from the files in `deploy/` that real hosts use too. A node can be killed, cut off from all
+others, or prevented from reaching one of them. Needs root on Linux. Imports no app.
 """

@@ -12,15 +12,15 @@ from cluster.errors import UserError
 
 def main() -> int:
     """Run the command that the arguments name; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m cluster", description="A highly available brokerage, here.")
+    parser = argparse.ArgumentParser(prog="python -m cluster", description="Run a highly available brokerage.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install", help="install the programs that the cluster runs (Debian)")
     commands.add_parser("up", help="run the cluster until SIGINT or SIGTERM")
-    commands.add_parser("down", help="remove what a killed cluster has left behind")
-    status = commands.add_parser("status", help="show nodes, roles, lag and who serves the lanes")
-    status.add_argument("--once", action="store_true", help="show it once and end")
+    commands.add_parser("down", help="remove what a killed cluster left behind")
+    status = commands.add_parser("status", help="show nodes, roles, lag and which nodes serve the lanes")
+    status.add_argument("--once", action="store_true", help="print the status once and exit")
     fault = commands.add_parser("fault", help="break a node, or a program on it")
-    fault.add_argument("what", nargs="+", metavar="KIND NODE [MORE]")
+    fault.add_argument("words", nargs="+", metavar="KIND NODE [MORE]")
     arguments = parser.parse_args()
     try:
         if arguments.command == "install":
@@ -41,7 +41,7 @@ def main() -> int:
             return show(once=arguments.once)
         from cluster.fault import fault as make
 
-        return make(arguments.what)
+        return make(arguments.words)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

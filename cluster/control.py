@@ -1,4 +1,4 @@
-"""How a running cluster is told what to do: one JSON object a line, through a socket in its folder."""
+"""Controls a running cluster: JSON requests, one per line, over a socket in its folder."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ SOCKET = "control.sock"
 FAULTS = ("kill", "power", "cut", "deaf", "end", "freeze")
 
 
-def ask(folder: Path, **what: Any) -> Any:
-    """Tell the cluster that runs on this folder to do something; returns its answer. Raises UserError."""
+def ask(folder: Path, **request: Any) -> Any:
+    """Send a request to the cluster that runs on this folder, and return its answer. Raises UserError."""
     try:
-        with socket.socket(socket.AF_UNIX) as there:
-            there.settimeout(60)
-            there.connect(str(folder / SOCKET))
-            there.sendall(json.dumps(what).encode() + b"\n")
-            answer = json.loads(there.makefile().readline())
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(60)
+            connection.connect(str(folder / SOCKET))
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            answer = json.loads(connection.makefile().readline())
     except (OSError, ValueError):
-        raise UserError(f"No cluster runs on {folder}: start it with `make cluster`.") from None
+        raise UserError(f"No cluster is running on {folder}: start it with `make cluster`.") from None
     if "error" in answer:
         raise UserError(answer["error"])
     return answer["answer"]
 
 
 class Control:
-    """Answers `ask`, each caller in a thread of its own."""
+    """The server side of `ask`, with a thread for each caller."""
 
     def __init__(self, folder: Path, hosts: Hosts, facts: dict[str, Any]) -> None:
         """
         Args:
-            facts: what callers may want to know of the cluster, such as its addresses.
+            facts: what callers may want to know about the cluster, such as its addresses.
         """
         self._hosts, self._facts = hosts, facts
         path = folder / SOCKET
@@ -51,51 +51,51 @@ class Control:
 
     def _serve(self) -> None:
         while True:
-            there, _ = self._socket.accept()
-            threading.Thread(target=self._answer, args=(there,), daemon=True).start()
+            connection, _ = self._socket.accept()
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
-    def _answer(self, there: socket.socket) -> None:
-        with there:
-            line = there.makefile().readline()
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            line = connection.makefile().readline()
             try:
                 answer = {"answer": self._do(json.loads(line))}
-            except Exception as error:  # noqa: BLE001 — the caller is told
+            except Exception as error:  # noqa: BLE001 — the caller gets the error
                 answer = {"error": str(error) or repr(error)}
-            there.sendall(json.dumps(answer).encode() + b"\n")
+            connection.sendall(json.dumps(answer).encode() + b"\n")
 
-    def _do(self, what: dict[str, Any]) -> Any:
-        do, name = what.pop("do"), what.get("node")
+    def _do(self, request: dict[str, Any]) -> Any:
+        do, name = request.pop("do"), request.get("node")
         if do == "facts":
             return self._facts
         if do == "state":
             return self._hosts.state()
         if name not in NODES:
-            raise UserError(f"There is no node {name}; there are {', '.join(NODES)}.")
-        return self._do_to(do, name, what)
+            raise UserError(f"There is no node {name}. The nodes are {', '.join(NODES)}.")
+        return self._do_to(do, name, request)
 
-    def _do_to(self, do: str, name: str, what: dict[str, Any]) -> Any:
+    def _do_to(self, do: str, name: str, request: dict[str, Any]) -> Any:
         host = self._hosts[name]
-        seconds = float(what.get("seconds") or 0)
+        seconds = float(request.get("seconds") or 0)
         if do in {"boot", "heal", "shut_down"}:
             getattr(host, do)()
         elif do in {"kill", "power"}:
             host.kill(silently=do == "power")
             if seconds:
-                self._hosts.later(seconds, host.boot)
+                self._hosts.schedule(seconds, host.boot)
         elif do == "cut":
             host.cut()
             if seconds:
-                self._hosts.later(seconds, host.heal)
+                self._hosts.schedule(seconds, host.heal)
         elif do == "deaf":
-            host.deafen(what["to"])
+            host.deafen(request["to"])
             if seconds:
-                self._hosts.later(seconds, host.heal)
+                self._hosts.schedule(seconds, host.heal)
         elif do in {"end", "freeze", "restart"}:
             number = {"end": signal.SIGKILL, "freeze": signal.SIGSTOP, "restart": signal.SIGTERM}[do]
-            if not host.send(what["program"], number):
-                raise UserError(f"{name} runs no {what['program']}.")
+            if not host.send(request["program"], number):
+                raise UserError(f"{name} doesn't run {request['program']}.")
             if do == "freeze":
-                self._hosts.later(seconds or 10.0, lambda: host.send(what["program"], signal.SIGCONT))
+                self._hosts.schedule(seconds or 10.0, lambda: host.send(request["program"], signal.SIGCONT))
         else:
             raise UserError(f"{do} is not one of {', '.join(FAULTS)}, boot, heal, shut_down, restart.")
         return None

@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """The message is one line that says what is wrong and what to do about it."""
+    """The message is one line that says what is wrong and how to fix it."""

@@ -1,4 +1,4 @@
-"""`make cluster-fault FAULT="power db1 30"`: breaks one thing, and says what it did."""
+"""`make cluster-fault FAULT="power db1 30"`: injects one fault into the cluster."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ from cluster.control import ask
 from cluster.errors import UserError
 from cluster.up import folder
 
-USAGE = """what to break:
-  kill NODE [SECONDS]       kill every process of a node; boot it again after SECONDS
-  power NODE [SECONDS]      the same, and no peer is told that connections are closed
+USAGE = """name a fault and a node:
+  kill NODE [SECONDS]       kill every process of the node; boot it after SECONDS
+  power NODE [SECONDS]      the same, but peers don't see their connections close
   cut NODE [SECONDS]        cut the node off from all others; heal after SECONDS
-  deaf NODE OTHER [SECONDS] no packet passes between these two
-  end NODE PROGRAM          kill one program; it is started again at once
+  deaf NODE OTHER [SECONDS] drop all packets between these two nodes
+  end NODE PROGRAM          kill one program; it is restarted at once
   freeze NODE PROGRAM [SECONDS]
-  boot NODE, heal NODE      undo it now"""
+                            suspend one program
+  boot NODE, heal NODE      undo a fault now"""
 
 
 def fault(words: list[str]) -> int:
-    """Break what the words say. Raises UserError."""
+    """Inject the fault that the words describe, and print what was done. Raises UserError."""
     kind, *rest = words
     if not rest:
         raise UserError(USAGE)
-    what: dict[str, str] = {"do": kind, "node": rest[0]}
+    request: dict[str, str] = {"do": kind, "node": rest[0]}
     more = rest[1:]
     if kind == "deaf" and more:
-        what["to"], *more = more
+        request["to"], *more = more
     elif kind in {"end", "freeze", "restart"} and more:
-        what["program"], *more = more
+        request["program"], *more = more
     if more:
-        what["seconds"] = more[0]
-    ask(folder(), **what)
+        request["seconds"] = more[0]
+    ask(folder(), **request)
     print(f"done: {' '.join(words)}")
     return 0

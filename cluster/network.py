@@ -1,7 +1,7 @@
-"""The network: a namespace a node, and a bridge that joins them in a namespace of its own.
+"""The network: one namespace per node, and one more for the bridge that connects them.
 
-Nothing of it is in the machine's own namespace. Everything is found by its name, so that what a killed cluster left
-behind is removed by the next one.
+Nothing is created in the machine's own namespace. Namespaces have fixed names, so that the next cluster can remove what
+a killed one left behind.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from cluster.nodes import NODES
 PREFIX = os.environ.get("CLUSTER_PREFIX") or "brk"
 BRIDGE = f"{PREFIX}-lan"
 NAMESPACES = Path("/run/netns")
-HOSTS = Path("/etc/netns")  # `ip netns exec` puts hosts from here in the place of /etc/hosts
+HOSTS = Path("/etc/netns")  # `ip netns exec` mounts the hosts file from here over /etc/hosts
 CLONE_NEWNET = 0x40000000
 
 
@@ -32,7 +32,7 @@ def namespace(node: str) -> str:
 
 
 def up() -> None:
-    """Make all namespaces, joined. Raises UserError where this machine does not allow it."""
+    """Create all namespaces and connect them. Raises UserError if this machine doesn't allow it."""
     if os.geteuid() != 0:
         raise UserError("Network namespaces need root: run `sudo make cluster`.")
     down()
@@ -57,7 +57,7 @@ def up() -> None:
 
 
 def down() -> None:
-    """Kill all processes of the network and remove it. Idempotent: yes."""
+    """Kill all processes in the network and remove it. Idempotent: yes."""
     for name in [BRIDGE, *map(namespace, NODES)]:
         if (NAMESPACES / name).exists():
             kill_all(name.removeprefix(f"{PREFIX}-"))
@@ -71,7 +71,7 @@ def is_up() -> bool:
 
 @contextlib.contextmanager
 def inside(node: str) -> Iterator[None]:
-    """Move this thread, and those that it starts meanwhile, into a node's namespace."""
+    """Move this thread, and threads that it starts in the meantime, into a node's namespace."""
     with open("/proc/self/ns/net") as here, open(NAMESPACES / namespace(node)) as there:
         _enter(there)
         try:
@@ -87,17 +87,17 @@ def _enter(file: IO[str]) -> None:
 
 
 def command(node: str) -> list[str]:
-    """What to put before a command so that it runs on a node."""
+    """Return the prefix that makes a command run on a node."""
     return ["ip", "netns", "exec", namespace(node)]
 
 
 def pids(node: str) -> list[int]:
-    """Every process of a node."""
+    """Return the pids of a node's processes."""
     return [int(pid) for pid in _ip("netns", "pids", namespace(node)).split()]
 
 
 def kill_all(node: str) -> None:
-    """Kill every process of a node, those too that are started meanwhile."""
+    """Kill every process of a node, including those that are started in the meantime."""
     while found := pids(node):
         for pid in found:
             try:
@@ -108,17 +108,17 @@ def kill_all(node: str) -> None:
 
 
 def cut(node: str) -> None:
-    """The node reaches nobody, and nobody reaches it; nothing on it is told. Idempotent: yes."""
+    """Disconnect the node from all others; its programs get no notice. Idempotent: yes."""
     _ip("-n", BRIDGE, "link", "set", node, "down")
 
 
 def heal(node: str) -> None:
-    """The node is reached again. Idempotent: yes."""
+    """Reconnect the node. Idempotent: yes."""
     _ip("-n", BRIDGE, "link", "set", node, "up")
 
 
 def deafen(node: str, other: str) -> None:
-    """No packet passes between these two nodes; all others reach both."""
+    """Drop all packets between these two nodes; the other nodes still reach both."""
     address = NODES[other].address
     rules = (
         "table inet cut {\n"

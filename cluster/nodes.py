@@ -1,4 +1,4 @@
-"""The nodes: what each is for and where it is."""
+"""The nodes, their kinds and their addresses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NETWORK = "10.77.0.0/24"
 
 @dataclass(frozen=True)
 class Node:
-    """One host. `name` is also its host name on the network."""
+    """One host. `name` is also its hostname."""
 
     name: str
     kind: str
@@ -24,8 +24,8 @@ NODES: dict[str, Node] = {
     node.name: node
     for node in [
         Node("lb", "lb", "10.77.0.2"),  # the balancer
-        Node("ex", "ex", "10.77.0.3"),  # the stand-in exchange: somebody else's system
-        Node("cl", "cl", "10.77.0.4"),  # the customers' programs; the watcher looks from here too
+        Node("ex", "ex", "10.77.0.3"),  # the stand-in exchange, which belongs to another company
+        Node("cl", "cl", "10.77.0.4"),  # the customers' clients; health checks run here too
         Node("cache", "cache", "10.77.0.5"),
         *_nodes("db", 3, 11),
         *_nodes("mq", 3, 21),
@@ -38,10 +38,10 @@ NODES: dict[str, Node] = {
 
 
 def of_kind(kind: str) -> list[Node]:
-    """The nodes of a kind, in order."""
+    """Return the nodes of a kind, in order."""
     return [node for node in NODES.values() if node.kind == kind]
 
 
 def addresses(kind: str, port: int) -> str:
-    """`db1:5432,db2:5432,db3:5432`"""
+    """Return the addresses of a kind, such as `db1:5432,db2:5432,db3:5432`."""
     return ",".join(f"{node.name}:{port}" for node in of_kind(kind))

@@ -1,4 +1,4 @@
-"""Installs what the cluster runs: Debian's packages, and Patroni in an environment of its own."""
+"""Installs the programs that the cluster runs: Debian packages, and Patroni in its own virtual environment."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ PACKAGES = {
     "etcd-server": "etcd",
     "rabbitmq-server": str(RABBITMQ / "rabbitmq-server"),
 }
-"""Debian's package, and the program that it brings."""
+"""Debian package -> a program that it contains."""
 PATRONI_REQUIREMENTS = PROJECT / "deploy/patroni-requirements.txt"
 
 
 def program(name: str) -> str:
-    """The path of a program. Raises UserError."""
+    """Return the path of a program. Raises UserError if it isn't installed."""
     found = shutil.which(name, path=SYSTEM_PATH)
     if found is None:
         raise UserError(f"{name} is not installed.")
     return found
 
 
-def install_programs(says: Callable[[str], None]) -> None:
-    """Install Debian's packages that are missing. Raises UserError where that can't be done."""
+def install_programs(say: Callable[[str], None]) -> None:
+    """Install the Debian packages that are missing. Raises UserError if that isn't possible."""
     missing = [package for package, name in PACKAGES.items() if shutil.which(name, path=SYSTEM_PATH) is None]
     if not missing:
         return
     words = " ".join(missing)
     if shutil.which("apt-get") is None or os.geteuid() != 0:
         raise UserError(f"Not installed: {words}. On Debian: sudo apt-get install {words}")
-    says(f"installing {words}")
+    say(f"installing {words}")
     quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "capture_output": True, "text": True}
     install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
     if subprocess.run(install, **quiet).returncode != 0:  # type: ignore[call-overload]
@@ -51,13 +51,13 @@ def install_programs(says: Callable[[str], None]) -> None:
             raise UserError(f"apt-get could not install {words}: {done.stderr.strip().splitlines()[-1:]}")
 
 
-def install_patroni(folder: Path, says: Callable[[str], None]) -> Path:
-    """An environment with Patroni, made once for each state of its requirements; the folder of its programs."""
+def install_patroni(folder: Path, say: Callable[[str], None]) -> Path:
+    """Create a virtual environment with Patroni, unless it is up to date; return the folder of its programs."""
     wanted = PATRONI_REQUIREMENTS.read_text()
     stamp, binaries = folder / "installed", folder / "bin"
     if stamp.exists() and stamp.read_text() == wanted:
         return binaries
-    says("installing Patroni")
+    say("installing Patroni")
     shutil.rmtree(folder, ignore_errors=True)
     uv = shutil.which("uv")
     make = [uv, "venv", "--quiet"] if uv else [sys.executable, "-m", "venv"]

@@ -1,4 +1,4 @@
-"""What runs on each node, from the files in `deploy/` and the Procfile."""
+"""The programs of each node, configured from the files in `deploy/` and the Procfile."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from cluster.packages import PROJECT, RABBITMQ, SYSTEM_PATH, program
 from local.valkey import binary
 
 DATABASE_USER = "brokerage-postgres"
-"""PostgreSQL refuses to be run by root. `make run` uses the same system user."""
+"""PostgreSQL refuses to run as root. `make run` uses the same system user."""
 PORT, STREAM_PORT, EXCHANGE_PORT = 8000, 8200, 8100
 PROCESSES = {"web": "web", "stream": "stream", "lane": "lanes", "sweep": "sweep"}
-"""Kind of node -> type of process in the Procfile."""
+"""Kind of node -> process type in the Procfile."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """One program of a node, started again whenever it ends."""
+    """One program of a node, restarted whenever it ends."""
 
     name: str
     command: list[str]
     environment: dict[str, str]
     user: str | None = None
     leaves_children: bool = False
-    """Its children outlive it and are taken over by the next one (Patroni's PostgreSQL)."""
+    """Whether its children outlive it and are adopted by its next run (as Patroni does with PostgreSQL)."""
     descriptors: tuple[int, ...] = ()
     hangs: tuple[str, ...] = ()
-    """A command that exits 0 when the program hangs and is to be ended; run again and again."""
+    """A command that is run periodically, and exits 0 if the program hangs and must be killed."""
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """Created for each cluster."""
+    """Passwords and keys, generated for each cluster."""
 
     admin: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     replication: str = field(default_factory=lambda: secrets.token_urlsafe(18))
@@ -55,19 +55,19 @@ class Secrets:
 class Programs:
     """The programs of every node of one cluster."""
 
-    def __init__(self, folder: Path, keys: Secrets, patroni: Path, postgresql: Path, door: int) -> None:
+    def __init__(self, folder: Path, keys: Secrets, patroni: Path, postgresql: Path, listener: int) -> None:
         """
         Args:
-            folder: where data and logs are.
+            folder: the folder for data and logs.
             patroni: the folder of Patroni's programs.
             postgresql: the folder of PostgreSQL's programs.
-            door: a descriptor of a listening socket, through which the balancer is reached from this machine.
+            listener: the descriptor of a listening socket that makes the balancer reachable from this machine.
         """
         self.folder, self.keys = folder, keys
-        self._patroni, self._postgresql, self._door = patroni, postgresql, door
+        self._patroni, self._postgresql, self._listener = patroni, postgresql, listener
 
     def of(self, node: Node) -> list[Program]:
-        """What runs on this node, in order of start."""
+        """Return the programs of this node, in starting order."""
         if node.kind == "db":
             return [self._etcd(node), self._patroni_on(node)]
         if node.kind == "mq":
@@ -83,19 +83,19 @@ class Programs:
         return []
 
     def data(self, node: Node) -> Path:
-        """A node's own folder."""
+        """Return a node's data folder, creating it if necessary."""
         path = self.folder / "data" / node.name
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     @property
     def database_url(self) -> str:
-        """What processes sign in with."""
+        """The URL for the application's processes."""
         return self._database("brokerage_runtime", self.keys.database)
 
     @property
     def owner_url(self) -> str:
-        """What `migrate` signs in with."""
+        """The URL for `migrate`."""
         return self._database("brokerage", self.keys.owner)
 
     def _database(self, role: str, password: str) -> str:
@@ -106,7 +106,7 @@ class Programs:
         return ";".join(f"amqp://brokerage:{self.keys.broker}@{node.name}:5672//" for node in of_kind("mq"))
 
     def brokerage_environment(self, node: Node) -> dict[str, str]:
-        """The settings of a process of ours; deploy/.env.example explains each."""
+        """Return the settings of one of our processes; deploy/.env.example explains each."""
         return {
             "PATH": f"{PROJECT / '.venv/bin'}:{SYSTEM_PATH}",
             "HOME": str(self.data(node)),
@@ -135,7 +135,7 @@ class Programs:
         }
 
     def manage(self, *arguments: str, **more: str) -> tuple[list[str], dict[str, str]]:
-        """A manage.py command, and its environment."""
+        """Return a manage.py command and its environment."""
         environment = self.brokerage_environment(NODES["cl"])
         environment |= {"PROCESS_NAME": arguments[0], "MIGRATE_DATABASE_URL": self.owner_url, **more}
         return [str(PROJECT / ".venv/bin/python"), "manage.py", *arguments], environment
@@ -160,7 +160,7 @@ class Programs:
 
     def _patroni_on(self, node: Node) -> Program:
         data, keys = self.data(node), self.keys
-        _give(data, DATABASE_USER)
+        _chown(data, DATABASE_USER)
         values = {
             "PATRONI_NAME": node.name,
             "PATRONI_RESTAPI_LISTEN": f"{node.address}:8008",
@@ -181,12 +181,12 @@ class Programs:
         return Program("patroni", command, environment, user=DATABASE_USER, leaves_children=True)
 
     def _backup(self) -> dict[str, str]:
-        """Where the log is archived, outside every node; the key is made once."""
+        """Return the settings for WAL archiving, outside every node; generate the key on the first call."""
         folder = self.folder / "data/backup"
         identity = self.folder / "data/backup-identity"
         if not identity.exists():
             folder.mkdir(parents=True)
-            _give(folder, DATABASE_USER)
+            _chown(folder, DATABASE_USER)
             subprocess.run([program("age-keygen"), "-o", str(identity)], check=True, capture_output=True)
         made = subprocess.run([program("age-keygen"), "-y", str(identity)], check=True, capture_output=True, text=True)
         return {
@@ -211,7 +211,7 @@ class Programs:
         )
 
     def rabbitmq_environment(self, node: Node) -> dict[str, str]:
-        """Return the environment of RabbitMQ and its commands on a node."""
+        """Return the environment of RabbitMQ and its command-line tools on a node."""
         data = self.data(node)
         return _from(
             "rabbitmq.env.example",
@@ -237,7 +237,7 @@ class Programs:
     def _haproxy(self, node: Node) -> Program:
         values = {
             "PATH": SYSTEM_PATH,
-            "LISTEN": f"{node.address}:{PORT},fd@{self._door}",
+            "LISTEN": f"{node.address}:{PORT},fd@{self._listener}",
             "CHECK_HOST": node.name,
             "INSIDE": f"{NETWORK} 127.0.0.0/8",
             "EXCHANGE": NODES["ex"].address,
@@ -248,7 +248,7 @@ class Programs:
             **{f"STREAM_{n}": f"{each.address}:{STREAM_PORT}" for n, each in enumerate(of_kind("stream"), 1)},
         }
         command = [program("haproxy"), "-db", "-f", str(PROJECT / "deploy/haproxy.cfg")]
-        return Program("haproxy", command, values, descriptors=(self._door,))
+        return Program("haproxy", command, values, descriptors=(self._listener,))
 
     def _exchange_environment(self, node: Node) -> dict[str, str]:
         return {
@@ -264,25 +264,28 @@ class Programs:
 
 
 def make_database_user() -> None:
-    """Make the system user that runs PostgreSQL. Idempotent: yes."""
+    """Create the system user that runs PostgreSQL. Idempotent: yes."""
     try:
         pwd.getpwnam(DATABASE_USER)
     except KeyError:
         subprocess.run(["useradd", "--system", "--no-create-home", DATABASE_USER], check=True)
 
 
-def _give(path: Path, user: str) -> None:
+def _chown(path: Path, user: str) -> None:
     account = pwd.getpwnam(user)
     os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def _from(example: str, values: Mapping[str, str]) -> dict[str, str]:
-    """The variables of an example in `deploy/`, with this node's values. Every value needs its line in the example."""
-    found = {"PATH": SYSTEM_PATH}
+    """Return the variables of an example file in `deploy/`, with this node's values.
+
+    Raises ValueError for a value that the example lacks, so that the examples stay complete.
+    """
+    variables = {"PATH": SYSTEM_PATH}
     for line in (PROJECT / "deploy" / example).read_text().splitlines():
         if line and not line.startswith("#"):
             name, _, value = line.partition("=")
-            found[name] = value
-    if unknown := values.keys() - found.keys():
+            variables[name] = value
+    if unknown := values.keys() - variables.keys():
         raise ValueError(f"deploy/{example} has no {', '.join(sorted(unknown))}")
-    return found | dict(values)
+    return variables | dict(values)

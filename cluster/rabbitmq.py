@@ -1,4 +1,4 @@
-"""What RabbitMQ's own tool says about the lanes' queues."""
+"""Queries about the lanes' queues, answered by rabbitmqctl."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from cluster.packages import RABBITMQ
 
 
 def active_consumers(node: str, environment: dict[str, str]) -> dict[str, list[str]]:
-    """Of each lane's queue the lane nodes that RabbitMQ hands messages to, as this broker node tells it."""
-    where = {
+    """Return the lane nodes that consume each lane's queue, as this broker node sees it."""
+    hosts = {
         each["pid"]: _host(each["peer_host"])
         for each in rabbitmqctl(node, environment, "list_connections", "pid", "peer_host") or []
     }
     channels = {
-        each["pid"]: where.get(each["connection"], "?")
+        each["pid"]: hosts.get(each["connection"], "?")
         for each in rabbitmqctl(node, environment, "list_channels", "pid", "connection") or []
     }
-    found: dict[str, list[str]] = defaultdict(list)
+    consumers: dict[str, list[str]] = defaultdict(list)
     for each in rabbitmqctl(node, environment, "list_consumers", "queue_name", "channel_pid", "active") or []:
         if each["active"] and each["queue_name"].startswith("lane-"):
-            found[each["queue_name"]].append(channels.get(each["channel_pid"], "?"))
-    return found
+            consumers[each["queue_name"]].append(channels.get(each["channel_pid"], "?"))
+    return consumers
 
 
 def online_members(node: str, environment: dict[str, str]) -> dict[str, int]:
-    """Of each lane's queue how many broker nodes hold it just now."""
-    told = rabbitmqctl(node, environment, "list_queues", "name", "online") or []
-    return {each["name"]: len(each["online"]) for each in told if each["name"].startswith("lane-")}
+    """Return how many broker nodes currently hold each lane's queue."""
+    queues = rabbitmqctl(node, environment, "list_queues", "name", "online") or []
+    return {queue["name"]: len(queue["online"]) for queue in queues if queue["name"].startswith("lane-")}
 
 
 def _host(peer: Sequence[int]) -> str:
-    """The node at the other end; an IPv4 address comes as the last two of eight groups."""
+    """Return the node's name; an IPv4 address may come as the last two of eight IPv6 groups."""
     address = ".".join(map(str, peer if len(peer) == 4 else (part for g in peer[-2:] for part in divmod(g, 256))))
     return next((node.name for node in NODES.values() if node.address == address), address)
 
 
 def rabbitmqctl(node: str, environment: dict[str, str], *arguments: str) -> list[dict[str, Any]] | None:
-    """A list that a broker node's own tool prints; None where it does not answer."""
+    """Run rabbitmqctl on a broker node and return the list that it prints, or None if it fails."""
     done = subprocess.run(
         [*network.command(node), str(RABBITMQ / "rabbitmqctl"), "-q", "-t", "5", "--formatter", "json", *arguments],
         env=environment | {"RABBITMQ_NODENAME": f"rabbit@{node}"},

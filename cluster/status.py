@@ -1,4 +1,4 @@
-"""A small live view: nodes, PostgreSQL's roles and lag, the brokers, and which lane node serves which lanes."""
+"""A live view of the nodes, PostgreSQL's roles and lag, the brokers, and which lane node serves how many lanes."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ from cluster.nodes import NODES, of_kind
 from cluster.rabbitmq import active_consumers, rabbitmqctl
 from cluster.up import folder
 
-LOOK_SECONDS = 2.0
-BROKER_SECONDS = 10.0
-"""Asking RabbitMQ starts an Erlang machine each time."""
+POLL_SECONDS = 2.0
+LANES_POLL_SECONDS = 10.0
+"""Less often, because each rabbitmqctl call starts an Erlang VM."""
 
-IN_NETWORK = """
+FETCH_MEMBERS = """
 import json, sys, urllib.request
-told = {}
+members = {}
 for address in sys.argv[1:]:
     try:
-        told = json.load(urllib.request.urlopen(f"http://{address}:8008/cluster", timeout=1))
+        members = json.load(urllib.request.urlopen(f"http://{address}:8008/cluster", timeout=1))
         break
     except Exception:
         continue
-print(json.dumps(told))
+print(json.dumps(members))
 """
 
 
 def status(*, once: bool) -> int:
-    """Show it until Ctrl-C, or once. Raises UserError."""
+    """Show the cluster's status until Ctrl-C, or once. Raises UserError."""
     lanes: dict[str, list[str]] = {}
     asked = float("-inf")
     try:
         while True:
             state = ask(folder(), do="state")
-            if time.monotonic() - asked > BROKER_SECONDS:
+            if time.monotonic() - asked > LANES_POLL_SECONDS:
                 lanes, asked = lane_leaders(state), time.monotonic()
             text = view(state, patroni_members(), lanes)
             if once or not sys.stdout.isatty():
                 print(text)
                 return 0
             print(f"\033[H\033[2J{text}\n\nCtrl-C ends this view.", flush=True)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         return 0
 
 
 def view(state: dict[str, Any], members: dict[str, dict[str, Any]], lanes: dict[str, list[str]]) -> str:
-    """The table, as text."""
+    """Return the status table as text."""
     rows = [("node", "address", "is", "programs", "role")]
     for name, node in NODES.items():
         if name == "cl":
             continue
         host = state[name]
-        is_ = "off" if not host["on"] else "cut off" if host["cut"] else "deaf" if host["deafTo"] else "on"
+        state_name = "off" if not host["on"] else "cut off" if host["cut"] else "deaf" if host["deafTo"] else "on"
         programs = ", ".join(
             f"{program}{'' if facts['runs'] else ' (down)'}{' ×' + str(facts['starts']) if facts['starts'] > 1 else ''}"
             for program, facts in host["programs"].items()
         )
-        rows.append((name, node.address, is_, programs, _role(name, members, lanes)))
+        rows.append((name, node.address, state_name, programs, _role(name, members, lanes)))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return "\n".join(
         "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -84,17 +84,17 @@ def _role(name: str, members: dict[str, dict[str, Any]], lanes: dict[str, list[s
 
 
 def patroni_members() -> dict[str, dict[str, Any]]:
-    """PostgreSQL's nodes as Patroni tells them, by name."""
+    """Return PostgreSQL's nodes by name, as Patroni reports them."""
     addresses = [node.address for node in of_kind("db")]
     done = subprocess.run(
-        [*network.command("cl"), sys.executable, "-c", IN_NETWORK, *addresses], capture_output=True, text=True
+        [*network.command("cl"), sys.executable, "-c", FETCH_MEMBERS, *addresses], capture_output=True, text=True
     )
     return {member["name"]: member for member in json.loads(done.stdout or "{}").get("members", [])}
 
 
 def lane_leaders(state: dict[str, Any]) -> dict[str, list[str]]:
-    """Of each broker node the queues that it leads, of each lane node the queues that it serves."""
-    found: dict[str, list[str]] = defaultdict(list)
+    """Return the queues that each broker node leads and that each lane node serves, by node."""
+    queues_of: dict[str, list[str]] = defaultdict(list)
     environment = ask(folder(), do="facts")["rabbitmq"]
     for node in of_kind("mq"):
         if not state[node.name]["on"] or state[node.name]["cut"]:
@@ -104,9 +104,9 @@ def lane_leaders(state: dict[str, Any]) -> dict[str, list[str]]:
             continue
         for queue in queues:
             if queue["name"].startswith("lane-"):
-                found[str(queue["leader"]).partition("@")[2]].append(queue["name"])
+                queues_of[str(queue["leader"]).partition("@")[2]].append(queue["name"])
         for name, consumers in active_consumers(node.name, environment).items():
             for consumer in consumers:
-                found[consumer].append(name)
+                queues_of[consumer].append(name)
         break
-    return found
+    return queues_of

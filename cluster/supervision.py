@@ -1,4 +1,4 @@
-"""Starts each node's programs and starts again what ends: what systemd does on a real host."""
+"""Starts each node's programs and restarts those that end, as systemd does on a real host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cluster.packages import PROJECT
 from cluster.programs import Program, Programs
 
 RESTART_SECONDS = 1.0
-"""A program is started no more often than this."""
+"""Least time between two starts of a program."""
 STOP_SECONDS_MAX = 15.0
 WATCH_SECONDS = 15.0
 
@@ -37,12 +37,12 @@ class Running:
             threading.Thread(target=self._watch, daemon=True).start()
 
     def _watch(self) -> None:
-        """End the program whenever it hangs, as a systemd timer does on a real host."""
+        """Kill the program whenever it hangs, as a systemd timer does on a real host."""
         while not self._over.wait(WATCH_SECONDS):
-            told = subprocess.run(
+            check = subprocess.run(
                 [*network.command(self.node.name), *self.program.hangs], capture_output=True, stdin=subprocess.DEVNULL
             )
-            if told.returncode == 0 and not self._over.is_set() and self.process is not None:
+            if check.returncode == 0 and not self._over.is_set() and self.process is not None:
                 self._end_session(self.process.pid)
 
     def _keep(self) -> None:
@@ -75,24 +75,24 @@ class Running:
         self.starts += 1
 
     def _end_session(self, leader: int) -> None:
-        """Kill what a dead program has left running, as systemd does with a unit's processes."""
+        """Kill processes that a dead program left running, as systemd does with a unit's processes."""
         for pid in network.pids(self.node.name):
             with contextlib.suppress(ProcessLookupError):
                 if os.getsid(pid) == leader:
                     os.kill(pid, signal.SIGKILL)
 
     def send(self, number: int) -> None:
-        """Send a signal to the program alone; it is started again when it ends."""
+        """Send a signal to the program alone; if that ends it, it is restarted."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, number)
 
     def give_up(self) -> None:
-        """Start it no more."""
+        """Stop restarting the program."""
         self._over.set()
 
     def stop(self) -> None:
-        """End it in order; kill it if that takes too long."""
+        """Stop the program cleanly; kill it if that takes too long."""
         self.give_up()
         self.send(signal.SIGTERM)
         self._thread.join(STOP_SECONDS_MAX)
@@ -114,7 +114,7 @@ class Host:
         return bool(self.running)
 
     def boot(self) -> None:
-        """Start the node's programs, joined to the network. Idempotent: yes."""
+        """Connect the node to the network and start its programs. Idempotent: yes."""
         with self._lock:
             if self.running:
                 return
@@ -128,7 +128,7 @@ class Host:
         """Kill every process of the node. Idempotent: yes.
 
         Args:
-            silently: as when the power fails: peers are not told that connections are closed.
+            silently: cut the network first, as when the power fails, so that peers don't see connections close.
         """
         with self._lock:
             if silently:
@@ -139,7 +139,7 @@ class Host:
             network.kill_all(self.node.name)
 
     def shut_down(self) -> None:
-        """End the node's programs in order, the last one first."""
+        """Stop the node's programs cleanly, in reverse order."""
         with self._lock:
             for running in reversed(self.running):
                 running.stop()
@@ -169,7 +169,7 @@ class Host:
         self.is_cut, self.deaf_to = False, None
 
     def send(self, name: str, number: int) -> bool:
-        """Send a signal to a program of this node, or to PostgreSQL's postmaster. False: it does not run."""
+        """Send a signal to a program of this node, or to PostgreSQL's postmaster; return False if it isn't running."""
         if name == "postgres":
             try:
                 file = self._programs.data(self.node) / "postgres/postmaster.pid"
@@ -177,13 +177,13 @@ class Host:
             except (OSError, ValueError, IndexError):
                 return False
             return True
-        found = [running for running in self.running if running.program.name == name]
-        for running in found:
+        matching = [running for running in self.running if running.program.name == name]
+        for running in matching:
             running.send(number)
-        return bool(found)
+        return bool(matching)
 
     def state(self) -> dict[str, Any]:
-        """What it is like, for `cluster status`."""
+        """Return the node's state for `cluster status`."""
         return {
             "on": self.is_on,
             "cut": self.is_cut,
@@ -209,8 +209,8 @@ class Hosts:
     def __getitem__(self, name: str) -> Host:
         return self._hosts[name]
 
-    def later(self, seconds: float, work: Any) -> None:
-        """Do something after so many seconds, unless the cluster is ended before."""
+    def schedule(self, seconds: float, work: Any) -> None:
+        """Call `work` after this many seconds, unless the cluster ends first."""
 
         def wait() -> None:
             if not self._over.wait(seconds):
@@ -222,7 +222,7 @@ class Hosts:
         return {name: host.state() for name, host in self._hosts.items()}
 
     def end(self) -> None:
-        """Kill everything; nothing is booted again."""
+        """Kill everything, and cancel scheduled work."""
         self._over.set()
         for host in self._hosts.values():
             host.kill()

@@ -1,4 +1,4 @@
-"""Raises the cluster, says where it is ready, and ends it with Ctrl-C."""
+"""Starts the cluster, prints its address once it is ready, and stops it on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -35,97 +35,97 @@ DEFAULT_PORT = 8000
 
 
 def folder() -> Path:
-    """Where the cluster's data, logs and socket are."""
+    """Return the folder of the cluster's data, logs and socket."""
     return Path(os.environ.get("CLUSTER_DIR") or PROJECT / "var/cluster").resolve()
 
 
 def up() -> int:
-    """Run the cluster until SIGINT or SIGTERM; returns the exit code. Raises UserError."""
-    over = threading.Event()
+    """Run the cluster until SIGINT or SIGTERM; return the exit code. Raises UserError."""
+    stop_requested = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
-    here = folder()
-    here.mkdir(parents=True, exist_ok=True)
+        signal.signal(number, lambda *_: stop_requested.set())
+    data_dir = folder()
+    data_dir.mkdir(parents=True, exist_ok=True)
     install_programs(_say)
-    patroni = install_patroni(here / "patroni", _say)
+    patroni = install_patroni(data_dir / "patroni", _say)
     for name in ("data", "log"):
-        shutil.rmtree(here / name, ignore_errors=True)
+        shutil.rmtree(data_dir / name, ignore_errors=True)
     make_database_user()
     binaries = postgresql.binaries()
-    postgresql.open_to_all(binaries, here / "data", (patroni / "python").resolve())
-    with socket.create_server(("127.0.0.1", int(os.environ.get("PORT") or DEFAULT_PORT))) as door:
-        os.set_inheritable(door.fileno(), True)
+    postgresql.allow_server_user(binaries, data_dir / "data", (patroni / "python").resolve())
+    with socket.create_server(("127.0.0.1", int(os.environ.get("PORT") or DEFAULT_PORT))) as listener:
+        os.set_inheritable(listener.fileno(), True)
         network.up()
-        programs = Programs(here, Secrets(), patroni, binaries, door.fileno())
+        programs = Programs(data_dir, Secrets(), patroni, binaries, listener.fileno())
         hosts = Hosts(programs)
         try:
             with network.inside("cl"):
-                raising = Raising(programs, hosts, over)
-                raising.all()
-            url = f"http://127.0.0.1:{door.getsockname()[1]}"
-            _write_facts(here, programs, hosts, url)
-            _say(_ready_text(url, raising.demo))
-            over.wait()
+                startup = Startup(programs, hosts, stop_requested)
+                startup.all()
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            _write_facts(data_dir, programs, hosts, url)
+            _say(_ready_text(url, startup.demo))
+            stop_requested.wait()
         except Stopped:
             pass
         finally:
-            _say("ending")
+            _say("stopping")
             hosts.end()
             network.down()
-            (here / "control.sock").unlink(missing_ok=True)
+            (data_dir / "control.sock").unlink(missing_ok=True)
             if not os.environ.get("CLUSTER_KEEP"):
-                shutil.rmtree(here / "data", ignore_errors=True)
+                shutil.rmtree(data_dir / "data", ignore_errors=True)
     return 0
 
 
 class Stopped(Exception):
-    """Somebody pressed Ctrl-C."""
+    """SIGINT or SIGTERM was received."""
 
 
-class Raising:
-    """The steps from nothing to a cluster that answers."""
+class Startup:
+    """The steps from nothing to a cluster that serves requests."""
 
-    def __init__(self, programs: Programs, hosts: Hosts, over: threading.Event) -> None:
-        self._programs, self._hosts, self._over = programs, hosts, over
+    def __init__(self, programs: Programs, hosts: Hosts, stop_requested: threading.Event) -> None:
+        self._programs, self._hosts, self._stop_requested = programs, hosts, stop_requested
         self._began = time.monotonic()
         self.demo: dict[str, Any] = {}
 
     def all(self) -> None:
-        """Raises UserError, Stopped."""
-        # Joining a cluster of brokers that exists is quicker than three that look for each other.
+        """Start everything in order. Raises UserError, Stopped."""
+        # The brokers start early, because forming their cluster takes a while.
         for kind in ("db", "cache", "ex", "mq"):
             for node in of_kind(kind):
                 self._hosts[node.name].boot()
         static = self._begin("collectstatic", "--noinput", "--clear")
-        self._until("PostgreSQL has a primary", self._primary_is_ready)
-        self._introduce_brokerage()
+        self._wait_until("PostgreSQL has a primary", self._primary_is_ready)
+        self._create_roles_and_database()
         self._manage("migrate", "--noinput", STATEMENT_TIMEOUT_MS="0", TRANSACTION_TIMEOUT_MS="0")
         self._step("Database migrated")
         self.demo = json.loads(self._manage("load_demo", "--json") or "{}")
         self._step("Demo accounts loaded")
         self._finish(static)
         self._share_static()
-        self._until("RabbitMQ has three nodes", self._brokers_are_ready)
+        self._wait_until("RabbitMQ has three nodes", self._brokers_are_ready)
         for kind in ("lane", "sweep", "stream", "web", "lb"):
             for node in of_kind(kind):
                 self._hosts[node.name].boot()
-        self._until("The balancer serves", lambda: _status(NODES["lb"].address, PORT, "/readyz") == 200)
-        self._until("Two standbys are in step", self._standbys_are_in_step)
+        self._wait_until("The balancer answers", lambda: _status(NODES["lb"].address, PORT, "/readyz") == 200)
+        self._wait_until("Two standbys are in step", self._standbys_are_in_step)
 
     def _primary_is_ready(self) -> bool:
         return any(_status(node.address, 8008, "/primary") == 200 for node in of_kind("db"))
 
     def _brokers_are_ready(self) -> bool:
         (first, *_) = of_kind("mq")
-        told: Any = rabbitmqctl(first.name, self._programs.rabbitmq_environment(first), "cluster_status")
-        return told is not None and len(told["running_nodes"]) == len(of_kind("mq"))
+        status: Any = rabbitmqctl(first.name, self._programs.rabbitmq_environment(first), "cluster_status")
+        return status is not None and len(status["running_nodes"]) == len(of_kind("mq"))
 
     def _standbys_are_in_step(self) -> bool:
         members = Watch(lambda **_: {}).members()
         return bool(sum(member["role"] == "quorum_standby" for member in members) == len(of_kind("db")) - 1)
 
-    def _introduce_brokerage(self) -> None:
-        """Make the brokerage's roles and its database."""
+    def _create_roles_and_database(self) -> None:
+        """Run deploy/roles.sql on the primary."""
         keys = self._programs.keys
         command = [str(postgresql.binaries() / "psql"), "-q", "-v", "ON_ERROR_STOP=1"]
         done = subprocess.run(
@@ -138,7 +138,7 @@ class Raising:
             raise UserError(f"deploy/roles.sql failed: {done.stderr}")
 
     def _share_static(self) -> None:
-        """Static files are part of the release: the same on every web node."""
+        """Link the collected static files into every web node, as if they had been deployed with the release."""
         for node in of_kind("web"):
             (self._programs.data(node) / "static").symlink_to(self._programs.data(NODES["cl"]) / "static")
 
@@ -159,27 +159,27 @@ class Raising:
 
     def _finish(self, process: subprocess.Popen[str]) -> str:
         output, errors = process.communicate()
-        if self._over.is_set():
+        if self._stop_requested.is_set():
             raise Stopped
         if process.returncode != 0:
             raise UserError(f"{process.args!r}: {errors.strip()[-2000:]}")
         return output
 
-    def _until(self, what: str, holds: Callable[[], bool]) -> None:
+    def _wait_until(self, condition: str, holds: Callable[[], bool]) -> None:
         while not holds():
-            if self._over.wait(0.3):
+            if self._stop_requested.wait(0.3):
                 raise Stopped
             if time.monotonic() - self._began > READY_SECONDS_MAX:
                 logs = self._programs.folder / "log"
-                raise UserError(f"Still waiting for “{what}” after {READY_SECONDS_MAX:.0f} s; look into {logs}.")
-        self._step(what)
+                raise UserError(f"Still waiting for “{condition}” after {READY_SECONDS_MAX:.0f} s; see {logs}.")
+        self._step(condition)
 
-    def _step(self, what: str) -> None:
-        _say(f"{time.monotonic() - self._began:6.1f} s  {what}")
+    def _step(self, text: str) -> None:
+        _say(f"{time.monotonic() - self._began:6.1f} s  {text}")
 
 
 def admin(keys: Secrets) -> dict[str, Any]:
-    """How the primary is reached as its superuser, from inside the network."""
+    """Return the arguments for connecting to the primary as superuser, from inside the network."""
     return {
         "host": ",".join(node.address for node in of_kind("db")),
         "port": 5432,
@@ -208,10 +208,10 @@ def _get(address: str, port: int, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def _write_facts(here: Path, programs: Programs, hosts: Hosts, url: str) -> None:
+def _write_facts(data_dir: Path, programs: Programs, hosts: Hosts, url: str) -> None:
     admin_url = f"postgres://postgres:{programs.keys.admin}@"
     Control(
-        here,
+        data_dir,
         hosts,
         {
             "url": url,
@@ -228,12 +228,12 @@ def _write_facts(here: Path, programs: Programs, hosts: Hosts, url: str) -> None
 def _ready_text(url: str, demo: dict[str, Any]) -> str:
     return (
         f"\n{ready_text(url, demo)}\n"
-        f"  {len(NODES)} nodes; look at them with `make cluster-status`\n"
+        f"  {len(NODES)} nodes; watch them with `make cluster-status`\n"
         '  break one with `make cluster-fault FAULT="power db1 30"` (kill, power, cut, deaf, end, freeze)\n'
         f"  mail is in {folder() / 'data/web*/mail'}\n"
-        f"  logs are in {folder() / 'log'}; Ctrl-C ends everything\n"
+        f"  logs are in {folder() / 'log'}; Ctrl-C stops everything\n"
     )
 
 
-def _say(words: str) -> None:
-    print(words, flush=True)
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -1,4 +1,4 @@
-"""Whether every part of the cluster is there and serves, seen from inside its network."""
+"""Checks, from inside the cluster's network, that every part is up and serving."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any
 from cluster.nodes import NODES, of_kind
 from cluster.rabbitmq import active_consumers, online_members
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 class Watch:
-    """Looks from the thread's namespace; `ask` tells the state of hosts and the cluster's facts."""
+    """Health checks, made from the calling thread's namespace; `ask` sends requests to the cluster."""
 
     def __init__(self, ask: Callable[..., Any]) -> None:
         self._ask = ask
         self._facts = ask(do="facts")
 
     def members(self) -> list[dict[str, Any]]:
-        """PostgreSQL's nodes as Patroni tells them; none where no Patroni answers."""
+        """Return PostgreSQL's nodes as Patroni reports them, or an empty list if no Patroni answers."""
         for node in of_kind("db"):
             connection = http.client.HTTPConnection(node.address, 8008, timeout=1)
             try:
                 connection.request("GET", "/cluster")
-                found: list[dict[str, Any]] = json.loads(connection.getresponse().read())["members"]
-                return found
+                members: list[dict[str, Any]] = json.loads(connection.getresponse().read())["members"]
+                return members
             except (OSError, ValueError, KeyError, http.client.HTTPException):
                 continue
             finally:
@@ -37,23 +37,23 @@ class Watch:
         return []
 
     def primary(self) -> str:
-        """The primary's node. Waits until there is one."""
+        """Wait until there is a primary, and return its node's name."""
         while True:
             for member in self.members():
                 if member["role"] == "leader" and member["state"] == "running":
                     return str(member["name"])
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def serving_lane(self) -> str | None:
-        """The lane node that RabbitMQ hands the first lane's messages to."""
+        """Return the lane node that consumes the first lane's queue."""
         for node in of_kind("mq"):
-            found = active_consumers(node.name, self._facts["rabbitmq"])
-            if found:
-                return found[min(found)][0]
+            consumers = active_consumers(node.name, self._facts["rabbitmq"])
+            if consumers:
+                return consumers[min(consumers)][0]
         return None
 
     def missing(self) -> str:
-        """What is not there yet, in words; empty where everything is whole."""
+        """Return a sentence about the first thing that is missing, or an empty string if nothing is."""
         state = self._ask(do="state")
         for name, host in state.items():
             if name != "cl" and (
@@ -65,27 +65,27 @@ class Watch:
             return f"{len(standbys)} standbys are in step"
         down = [name for name, status in self.balancer().items() if not status.startswith("UP")]
         if down or not self._can_connect("cache", 6379):
-            return f"the balancer has {', '.join(down) or 'no cache'} down"
+            return f"the balancer reports {', '.join(down)} as down" if down else "the cache is not up"
         members = online_members("mq1", self._facts["rabbitmq"])
         if not members or min(members.values()) < len(of_kind("mq")):
             return "RabbitMQ's queues lack members"
         return ""
 
-    def wait_until_whole(self, seconds_max: float) -> str:
-        """Wait until nothing is missing; what still is after so many seconds."""
+    def wait_until_complete(self, seconds_max: float) -> str:
+        """Wait until nothing is missing, but at most `seconds_max`; return what still is."""
         deadline = time.monotonic() + seconds_max
-        while (what := self.missing()) and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
-        return what
+        while (missing := self.missing()) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return missing
 
     def balancer(self) -> dict[str, str]:
-        """Of each server behind the balancer its state, such as UP."""
+        """Return the state, such as UP, of each server behind the balancer."""
         try:
-            with socket.socket(socket.AF_UNIX) as there:
-                there.settimeout(2)
-                there.connect(self._facts["balancerSocket"])
-                there.sendall(b"show stat\n")
-                lines = there.makefile().read().splitlines()
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(2)
+                connection.connect(self._facts["balancerSocket"])
+                connection.sendall(b"show stat\n")
+                lines = connection.makefile().read().splitlines()
         except OSError:
             return {"balancer": "DOWN"}
         rows = [line.split(",") for line in lines if line and not line.startswith("#")]
