@@ -1,11 +1,11 @@
-"""The fault suite: the whole brokerage with real processes, a crowd of customers, faults at random, and a checker.
+"""The fault suite: runs the whole brokerage under load, injects random faults, and checks the results.
 
-plan       what goes wrong, when and for how long: all of it from one seed
-faults     makes it go wrong
-processes  finds the processes that a fault is to hit
+plan       which faults happen, when and for how long, all derived from one seed
+faults     injects the faults
+processes  finds the processes that a fault targets
 proxy      the network between the parts
-site       the brokerage, started so that faults can be made
-crowd      customers over HTTP
-record     what was asked, what was answered, what went wrong
-checker    what the record, the exchange and the tables prove
+site       the brokerage, started so that faults can be injected
+crowd      simulated customers, over HTTP
+record     a log of requests, responses and faults
+checker    compares the record, the exchange and the tables
 """

@@ -1,7 +1,7 @@
-"""`make chaos`: breaks everything that can be broken for CHAOS_SECONDS, then proves that nothing came of it.
+"""`make chaos`: injects faults for CHAOS_SECONDS, then proves that no promise was broken.
 
-The last line printed is one JSON object. CHAOS_SEED repeats a run's plan: the same faults at the same times, and the
-same customers doing the same. Exit 0: no violation.
+The last line printed is one JSON object. CHAOS_SEED repeats the plan of an earlier run: the same faults at the same
+times, and the same customers doing the same things. Exit code 0: no violation.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any
 
 import psutil
 
-from chaos import checker, patience
+from chaos import checker, delays
 from chaos.checker import gather, wait_until_final
-from chaos.clocks import set_right
+from chaos.clocks import correct_times
 from chaos.crowd import Crowd
 from chaos.faults import Injector
 from chaos.followers import WebhookReceiver, subscribe
@@ -36,14 +36,14 @@ from local.ports import LOOPBACK
 
 CUSTOMERS = 150
 RATE = 50.0
-"""What the crowd does in a second, if nothing holds it up; three in four are placings."""
-LOOK_SECONDS = 10.0
+"""Requests per second by the crowd when nothing slows it down; three in four place a trade."""
+POLL_SECONDS = 10.0
 FOLLOWERS = 20
 """Customers with a webhook."""
 
 
 def main() -> int:
-    """Run the fault suite as the environment says; return 0 if nothing was violated."""
+    """Run the fault suite with the settings in the environment; return 0 if nothing was violated."""
     seconds = float(os.environ.get("CHAOS_SECONDS") or 120)
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
     say(f"seed {seed}, {seconds:.0f} s: CHAOS_SEED={seed} CHAOS_SECONDS={seconds:.0f} make chaos repeats it")
@@ -65,20 +65,20 @@ def main() -> int:
 
 
 def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
-    """One run; what came of it."""
+    """Run the suite once and return the result."""
     dice = random.Random(f"{seed} cash")
     rate = float(os.environ.get("CHAOS_RATE") or RATE)
-    told = checker.Evidence()
+    evidence = checker.Evidence()
     log = Record(folder / "record")
     with Site(folder) as site:
         cash = [Decimal(dice.choice([500, 20_000, 100_000])) for _ in range(CUSTOMERS)]
-        told.accounts = open_accounts(site.brokerage, cash)
-        (folder / "record" / "accounts.json").write_text(json.dumps(told.accounts))
+        evidence.accounts = open_accounts(site.brokerage, cash)
+        (folder / "record" / "accounts.json").write_text(json.dumps(evidence.accounts))
         memory = Memory(site)
         receiver = WebhookReceiver(LOOPBACK, ports.choose(avoid=site.links.values()))
-        subscribe(site.brokerage.url, told.accounts[:FOLLOWERS], receiver)
+        subscribe(site.brokerage.url, evidence.accounts[:FOLLOWERS], receiver)
         injector = Injector(site, log, Staff(site.brokerage, site.url_of("customers-web")), receiver)
-        crowd = Crowd(site.url_of("customers-web"), told.accounts, log, seed, rate)
+        crowd = Crowd(site.url_of("customers-web"), evidence.accounts, log, seed, rate)
         began = time.monotonic()
         crowd.start()
         streams = [
@@ -88,8 +88,8 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         for stream in streams:
             stream.start()
         while time.monotonic() < began + seconds:
-            time.sleep(min(LOOK_SECONDS, max(0.0, began + seconds - time.monotonic())))
-            memory.look()
+            time.sleep(min(POLL_SECONDS, max(0.0, began + seconds - time.monotonic())))
+            memory.sample()
             say(f"{time.monotonic() - began:6.0f} s  {log.written}")
         injector.heal()
         for stream in streams:
@@ -99,15 +99,15 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
         healed = time.monotonic()
         crowd.stop()
         settled = wait_until_final(site.postgres.url)
-        told = gather(told.accounts, log, site.postgres.url, site.brokerage.exchange_url)
-        (folder / "record" / "exchange.json").write_text(json.dumps(told.exchange))
-        set_right(told)
-        found = [*checker.violations(told), *patience.violations(told)]
-        memory.look()
+        evidence = gather(evidence.accounts, log, site.postgres.url, site.brokerage.exchange_url)
+        (folder / "record" / "exchange.json").write_text(json.dumps(evidence.exchange))
+        correct_times(evidence)
+        violations = [*checker.violations(evidence), *delays.violations(evidence)]
+        memory.sample()
         output = site.brokerage.output()
         receiver.stop()
     log.close()
-    return _report(told, found, seed, seconds) | {
+    return _report(evidence, violations, seed, seconds) | {
         "secondsUntilAllWasFinal": round(settled - healed, 1),
         "memoryMegabytesMax": memory.most,
         "tracebacks": output.count("Traceback (most recent call last)"),
@@ -115,26 +115,26 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def _report(told: checker.Evidence, found: list[str], seed: int, seconds: float) -> dict[str, Any]:
-    """Say what came of a run, and return it as the last line prints it."""
-    made = [fault for fault in told.faults if fault["done"]]
+def _report(evidence: checker.Evidence, violations: list[str], seed: int, seconds: float) -> dict[str, Any]:
+    """Print a summary, and return the result for the last line."""
+    made = [fault for fault in evidence.faults if fault["done"]]
     kinds = Counter(fault["kind"] for fault in made)
     staff, kills = kinds.pop("staff", 0), kinds.pop("kill", 0)
-    figures = checker.figures(told)
-    for words in found[:50]:
-        say(f"VIOLATION {words}")
+    figures = checker.figures(evidence)
+    for violation in violations[:50]:
+        say(f"VIOLATION {violation}")
     delay = figures["delayAfterTheLastFaultSeconds"]
     say(
-        f"{figures['trades']} trades, {kills} kills, {kinds.total()} other faults, {len(found)} violations; "
+        f"{figures['trades']} trades, {kills} kills, {kinds.total()} other faults, {len(violations)} violations; "
         f"delay of a trade after the last fault that concerned it: "
         + ", ".join(f"{name} {delay[name]} s" for name in ("p50", "p99", "max") if name in delay)
     )
     return {
-        "ok": not found,
+        "ok": not violations,
         "seed": seed,
         "seconds": seconds,
-        "violationsCount": len(found),
-        "violations": found[:20],
+        "violationsCount": len(violations),
+        "violations": violations[:20],
         "kills": kills,
         "otherFaults": kinds.total(),
         "haltsAndLimits": staff,
@@ -144,16 +144,16 @@ def _report(told: checker.Evidence, found: list[str], seed: int, seconds: float)
 
 
 class Memory:
-    """The most that a process of each type ever had, in megabytes."""
+    """The peak memory of a process of each type, in megabytes."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
         self.most: dict[str, int] = {}
 
-    def look(self) -> None:
+    def sample(self) -> None:
         try:
             running = self._site.brokerage.processes()
-        except Exception:  # noqa: BLE001 — it is being killed: look again later
+        except Exception:  # noqa: BLE001 — it is being killed: skip this sample
             return
         for name, pid in running.items():
             try:
@@ -166,8 +166,8 @@ class Memory:
             self.most[kind] = max(self.most.get(kind, 0), megabytes)
 
 
-def say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """`python -m chaos --cluster`: breaks the nodes of a cluster under a steady load, and proves that nothing was lost.
 
-CHAOS_RATE is what customers do in a second (130: about 100 placings). CHAOS_ONLY names what to break, such as
-"kill web,cut primary". CHAOS_SECONDS breaks at random for so long, by CHAOS_SEED. The last line printed is one JSON
-object; above it is the table.
+CHAOS_RATE is the number of requests per second (130 means about 100 trades). CHAOS_ONLY selects faults, such as
+"kill web,cut primary". CHAOS_SECONDS injects random faults for that long, determined by CHAOS_SEED. The last line
+printed is one JSON object; a table precedes it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import psycopg
 from chaos import checker, followers
 from chaos.checker import gather, wait_until_final
 from chaos.crowd import Crowd
-from chaos.nodes import PROGRAMS, Break, at_random, table
+from chaos.nodes import PROGRAMS, NodeFault, at_random, table
 from chaos.record import Record, now
 from chaos.site import open_accounts
 from chaos.table import measure, text
@@ -42,13 +42,13 @@ CUSTOMERS = 500
 FOLLOWERS = 30
 RATE = 130.0
 CALM_SECONDS = 3.0
-WHOLE_SECONDS_MAX = 180.0  # a RabbitMQ that hangs is noticed after 90 s
+RECOVERY_SECONDS_MAX = 180.0  # it takes 90 s to notice that RabbitMQ hangs
 READY_SECONDS_MAX = 180.0
 WEBHOOK_SECONDS_MAX = 120.0
 
 
 class Cluster:
-    """`python -m cluster up` on a folder, a prefix and a port of its own; a context manager."""
+    """A context manager that runs `python -m cluster up` on its own folder and port."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -75,8 +75,8 @@ class Cluster:
         self._process.wait(90)
         self._log.close()
 
-    def ask(self, **what: Any) -> Any:
-        return ask(self.folder / "cluster", **what)
+    def ask(self, **request: Any) -> Any:
+        return ask(self.folder / "cluster", **request)
 
     @property
     def database_url(self) -> str:
@@ -96,28 +96,28 @@ class Cluster:
 
 
 def run() -> int:
-    """One run; the exit code: 0 where nothing was lost, doubled, out of order or stuck."""
+    """Run once; return 0 if nothing was lost, duplicated, out of order or stuck."""
     folder = Path(tempfile.mkdtemp(prefix="chaos-cluster-"))
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6))
     with Cluster(folder) as cluster, network.inside("cl"):
         result = Run(cluster, folder, seed).all()
     say(result.pop("table"))
-    for words in result["violations"]:
-        say(f"VIOLATION {words}")
+    for violation in result["violations"]:
+        say(f"VIOLATION {violation}")
     print(json.dumps(result), flush=True)
     say(f"the evidence is in {folder}")
     return 1 if result["violationsCount"] else 0
 
 
 class Run:
-    """Load, faults and proof on a cluster that is up."""
+    """Puts load on a running cluster, injects faults, and checks the results."""
 
     def __init__(self, cluster: Cluster, folder: Path, seed: int) -> None:
         self._cluster, self._seed = cluster, seed
         self._log = Record(folder / "record")
         self._url: str = cluster.facts["inside"]
         self._watch = Watch(cluster.ask)
-        self._found: list[str] = []
+        self._violations: list[str] = []
         self._rows: list[dict[str, Any]] = []
 
     def all(self) -> dict[str, Any]:
@@ -135,30 +135,33 @@ class Run:
         time.sleep(CALM_SECONDS * 2)
         began = time.monotonic()
         for fault in self._plan(began):
-            self._make(fault)
+            self._inject(fault)
         crowd.stop()
         wait_until_final(self._cluster.database_url)
-        told = gather(accounts, self._log, self._cluster.database_url, f"http://{NODES['ex'].address}:8100")
-        self._found += checker.violations(told)
-        self._found += self._followers(readers, receiver, accounts)
+        evidence = gather(accounts, self._log, self._cluster.database_url, f"http://{NODES['ex'].address}:8100")
+        self._violations += checker.violations(evidence)
+        self._violations += self._followers(readers, receiver, accounts)
         self._log.close()
         ends = [*(row["began"] for row in self._rows[1:]), float("inf")]
-        rows = [row | measure(row, end, told.requests, told.trades) for row, end in zip(self._rows, ends, strict=True)]
+        rows = [
+            row | measure(row, end, evidence.requests, evidence.trades)
+            for row, end in zip(self._rows, ends, strict=True)
+        ]
         return {
-            "ok": not self._found,
+            "ok": not self._violations,
             "seed": self._seed,
-            "violationsCount": len(self._found),
-            "violations": self._found[:20],
+            "violationsCount": len(self._violations),
+            "violations": self._violations[:20],
             "faults": len(rows),
             "rows": rows,
             "table": text(rows),
             "streamsOpened": sum(reader.opened for reader in readers),
             "webhooksDelivered": len(receiver.ids),
             "loadAverage": os.getloadavg()[0],
-            **{name: value for name, value in checker.figures(told).items() if name != "delayAfterSeconds"},
+            **{name: value for name, value in checker.figures(evidence).items() if name != "delayAfterSeconds"},
         }
 
-    def _plan(self, began: float) -> Iterator[Break]:
+    def _plan(self, began: float) -> Iterator[NodeFault]:
         seconds = float(os.environ.get("CHAOS_SECONDS") or 0)
         if seconds:
             for fault in at_random(self._seed):
@@ -168,8 +171,8 @@ class Run:
         only = {name.strip() for name in (os.environ.get("CHAOS_ONLY") or "").split(",") if name.strip()}
         yield from (fault for fault in table() if not only or fault.name in only)
 
-    def _make(self, fault: Break) -> None:
-        """Break it, undo it, wait until everything is whole again, and note how long each took."""
+    def _inject(self, fault: NodeFault) -> None:
+        """Inject a fault, undo it, wait until everything has recovered, and record how long each step took."""
         nodes = list(self._nodes(fault.kinds)) if fault.how != "roll" else []
         row: dict[str, Any] = {"name": fault.name, "nodes": nodes, "load": round(os.getloadavg()[0], 1)}
         row["began"] = now()
@@ -183,21 +186,21 @@ class Run:
         if fault.how == "end":
             time.sleep(1.0)
         elif fault.seconds:
-            self._look_meanwhile(fault, nodes)
+            self._check_during(fault, nodes)
         for node in nodes:
             if fault.how != "end":
                 self._cluster.ask(do="heal" if fault.how == "cut" else "boot", node=node)
         row["ended"] = now()
-        what = self._watch.wait_until_whole(WHOLE_SECONDS_MAX)
-        if what:
-            self._found.append(f"{fault.name}: not whole again after {WHOLE_SECONDS_MAX:.0f} s: {what}")
+        missing = self._watch.wait_until_complete(RECOVERY_SECONDS_MAX)
+        if missing:
+            self._violations.append(f"{fault.name}: not recovered after {RECOVERY_SECONDS_MAX:.0f} s: {missing}")
         row["whole"] = now()
         self._log.fault(
             kind=fault.how, target=",".join(nodes), values={}, began=row["began"], ended=row["ended"], done=True
         )
         self._rows.append(row)
-        whole = f"whole again {row['whole'] - row['ended']:5.1f} s after its end"
-        say(f"{fault.name:28} {','.join(nodes):10} {whole}; {self._log.written}")
+        recovered = f"recovered {row['whole'] - row['ended']:5.1f} s after its end"
+        say(f"{fault.name:28} {','.join(nodes):10} {recovered}; {self._log.written}")
         time.sleep(CALM_SECONDS)
 
     def _nodes(self, kinds: Iterable[str]) -> Iterator[str]:
@@ -214,7 +217,7 @@ class Run:
                 yield of_kind(kind)[0].name
 
     def _roll(self) -> None:
-        """Roll every process, with a migration that old code lives with: a column, and an index made concurrently."""
+        """Restart every process after a backward-compatible migration: a new column and a concurrent index."""
         with psycopg.connect(self._cluster.database_url, autocommit=True) as connection:
             connection.execute("SET lock_timeout = '2s'")
             connection.execute("ALTER TABLE trades_trade ADD COLUMN IF NOT EXISTS rolled text")
@@ -222,20 +225,20 @@ class Run:
         try:
             Roll(self._cluster.ask, say).all()
         except TimeoutError as error:
-            self._found.append(f"rolling upgrade: still waiting until {error}")
+            self._violations.append(f"rolling upgrade: still waiting until {error}")
 
-    def _look_meanwhile(self, fault: Break, nodes: list[str]) -> None:
+    def _check_during(self, fault: NodeFault, nodes: list[str]) -> None:
         ends = time.monotonic() + fault.seconds
         time.sleep(fault.seconds / 2)
         if fault.how == "cut" and "primary" in fault.kinds:
-            self._found += self._late_writes(nodes[fault.kinds.index("primary")])
+            self._violations += self._late_writes(nodes[fault.kinds.index("primary")])
         if "lane" in fault.kinds or "mq" in fault.kinds:
-            self._found += self._several_consumers(nodes)
+            self._violations += self._several_consumers(nodes)
         time.sleep(max(0.0, ends - time.monotonic()))
 
     def _late_writes(self, node: str) -> Iterator[str]:
-        """A client that was cut off together with the old primary writes to it: it must not be answered."""
-        found: list[str] = []
+        """Write to the old primary from a client that was cut off with it: the commit must not be acknowledged."""
+        violations: list[str] = []
 
         def write() -> None:
             keys = self._cluster.facts["keys"]
@@ -249,14 +252,14 @@ class Run:
                         connect_timeout=2,
                     ) as connection:
                         connection.execute("CREATE TABLE late_write (id int)")
-                    found.append(f"{node}, cut off, took a late write")
+                    violations.append(f"{node} accepted a write while it was cut off")
                 except psycopg.Error:
                     return
 
         thread = threading.Thread(target=write, daemon=True)
         thread.start()
         thread.join(5)
-        yield from found
+        yield from violations
 
     def _several_consumers(self, away: list[str]) -> Iterator[str]:
         for node in of_kind("mq"):
@@ -282,5 +285,5 @@ class Run:
         receiver.stop()
 
 
-def say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Customers over HTTP: what they do at random, every request and every answer on record."""
+"""Simulated customers: they make random HTTP requests, and every request and response is recorded."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from chaos.record import Record, now
 CLIENTS = 60
 ANSWER_SECONDS_MAX = 8.0
 PATIENCE_SECONDS = 60.0
-"""How long a customer goes on asking with the same key."""
+"""How long a customer keeps retrying with the same key."""
 RETRY_SECONDS = 1.0
 NO_ANSWER = 0
-"""Stands where an HTTP status would, had there been an answer: it may have happened, or not."""
+"""Recorded instead of an HTTP status if there was no response: the request may or may not have been carried out."""
 TICKERS = ("AAPL", "MSFT", "KO", "IBM", "WMT", "F")
 
-DOINGS = {
+ACTIVITY_WEIGHTS = {
     "place": 62,
     "place, give up": 6,
     "place without a key": 6,
@@ -40,7 +40,7 @@ DOINGS = {
 
 
 class Crowd:
-    """Client threads that act for customers (`open_accounts`), any of them for any customer."""
+    """Client threads, each of which acts for any of the customers (from `open_accounts`)."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Crowd:
     ) -> None:
         """
         Args:
-            behind_balancer: what a balancer says in the place of a server that gave no answer (502, 504) is no answer.
+            behind_balancer: count 502 and 504, which a balancer sends if a server doesn't respond, as no response.
         """
         self._no_answers = {502, 504} if behind_balancer else set()
         self.url, self.customers, self.record = url, customers, record
@@ -62,7 +62,7 @@ class Crowd:
         self._local = threading.local()
         self._twice = ThreadPoolExecutor(CLIENTS)
         self._keys = count(1)
-        self._trades: list[tuple[dict[str, Any], str]] = []  # some that were placed, for looking at
+        self._trades: list[tuple[dict[str, Any], str]] = []  # placed trades to look at and cancel later
         self._threads = [threading.Thread(target=self._act, args=(n,), daemon=True) for n in range(CLIENTS)]
 
     def start(self) -> None:
@@ -70,7 +70,7 @@ class Crowd:
             thread.start()
 
     def stop(self) -> None:
-        """Begin nothing new; wait until what was begun is answered or given up."""
+        """Start no new requests, and wait until the current ones are answered or given up."""
         self.over.set()
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS + 2 * ANSWER_SECONDS_MAX)
@@ -82,7 +82,7 @@ class Crowd:
         while not self.over.wait(max(0.0, due - time.monotonic())):
             due = max(due + self._pause * dice.uniform(0.5, 1.5), time.monotonic() - 2.0)
             customer = dice.choice(self.customers)
-            self._do(dice.choices(list(DOINGS), list(DOINGS.values()))[0], customer, dice)
+            self._do(dice.choices(list(ACTIVITY_WEIGHTS), list(ACTIVITY_WEIGHTS.values()))[0], customer, dice)
 
     def _do(self, context: str, customer: dict[str, Any], dice: random.Random) -> None:
         if context.startswith("place"):
@@ -127,7 +127,7 @@ class Crowd:
                 self._cancel(customer, answer["tradeId"])
 
     def _insist(self, customer: dict[str, Any], path: str, body: dict[str, Any], key: str) -> tuple[int, Any]:
-        """As a program should: again with the same key until there is an answer other than “unavailable”."""
+        """Retry with the same key, as a client should, until the response is not “unavailable”."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             status, answer = self.call(customer, "POST", path, body, key)
@@ -141,12 +141,12 @@ class Crowd:
     def call(
         self, customer: dict[str, Any], method: str, path: str, body: dict[str, Any] | None = None, key: str = ""
     ) -> tuple[int, Any]:
-        """One request, on record with its answer: the status (or NO_ANSWER) and the decoded body."""
+        """Make one request, record it with its response, and return the status (or NO_ANSWER) and the decoded body."""
         pool = self._local.__dict__.setdefault(
             "pool", urllib3.PoolManager(retries=False, timeout=ANSWER_SECONDS_MAX, maxsize=1)
         )
         headers = {"Authorization": f"Bearer {customer['token']}"} | ({"Idempotency-Key": key} if key else {})
-        told: dict[str, Any] = {
+        entry: dict[str, Any] = {
             "customer": customer["customer"],
             "method": method,
             "path": path,
@@ -158,17 +158,19 @@ class Crowd:
             answer = pool.request(method, self.url + path, json=body, headers=headers)
             content = answer.data
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            self.record.request(**told, began=began, ended=now(), status=NO_ANSWER, answer=repr(error)[:120])
+            self.record.request(**entry, began=began, ended=now(), status=NO_ANSWER, answer=repr(error)[:120])
             return NO_ANSWER, None
         if answer.status in self._no_answers:
-            self.record.request(**told, began=began, ended=now(), status=NO_ANSWER, answer=f"balancer: {answer.status}")
+            self.record.request(
+                **entry, began=began, ended=now(), status=NO_ANSWER, answer=f"balancer: {answer.status}"
+            )
             return NO_ANSWER, None
         try:
             decoded = json.loads(content) if content else None
         except ValueError:
             decoded = {"notJson": content[:200].decode(errors="replace")}
         self.record.request(
-            **told,
+            **entry,
             began=began,
             ended=now(),
             status=answer.status,

@@ -1,4 +1,4 @@
-"""Proves that customers waited no longer than the faults made them, and that nothing expired without a reason."""
+"""Checks that customers waited no longer than the faults explain, and that no trade expired without a reason."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ from collections.abc import Iterator
 
 from chaos.checker import Evidence, Json, figures
 
-WITHIN_SECONDS = 30.0
-"""From its claim, a trade must reach the exchange within this time, or it expires."""
+EXECUTE_SECONDS_MAX = 30.0
+"""A trade must reach the exchange within this time after its claim, or it expires."""
 CALM_SECONDS = 18.0
-"""So long without a fault that concerns it, and a trade has been handed to the exchange: the longest pause is 15 s."""
+"""After this long without a relevant fault, a trade has reached the exchange: the longest retry pause is 15 s."""
 RECOVERY_SECONDS = 3.0
-"""From the end of a fault until a server that was killed or restarted is back."""
+"""Time from the end of a fault until a killed or restarted server is back."""
 DELAY_SECONDS_MAX, DELAY_SECONDS_P99 = 30.0, 15.0
 SERVERS = {"exchange", "postgres", "supervisord"}
 LINKS = {"sweep-exchange", "sweep-postgres"}
-"""Without the lanes' ways the sweep hands trades over; without its own it does not."""
+"""Only the sweep's links count: if the lanes' links are broken, the sweep sends their trades to the exchange."""
 
 
-def violations(told: Evidence) -> Iterator[str]:
-    """What expired or was late although the plan gave no reason for it, in words."""
-    yield from _expired_without_a_reason(told)
-    delay = figures(told)["delayAfterTheLastFaultSeconds"]
+def violations(evidence: Evidence) -> Iterator[str]:
+    """Yield a description of trades that expired or were late without a fault that explains it."""
+    yield from _expired_without_a_reason(evidence)
+    delay = figures(evidence)["delayAfterTheLastFaultSeconds"]
     for name, most in (("p99", DELAY_SECONDS_P99), ("max", DELAY_SECONDS_MAX)):
         if delay.get(name, 0.0) > most:
             yield f"late: {name} of the delay after the last fault is {delay[name]} s, more than {most:.0f} s"
 
 
-def _expired_without_a_reason(told: Evidence) -> Iterator[str]:
-    for trade in told.trades:
+def _expired_without_a_reason(evidence: Evidence) -> Iterator[str]:
+    for trade in evidence.trades:
         if trade["reason_code"] != "expired" or trade["claimed_at"] is None:
             continue
-        calm = _longest_calm(trade, told.faults)
+        calm = _longest_calm(trade, evidence.faults)
         if calm > CALM_SECONDS:
-            yield f"expired: {trade['id']}, although nothing kept it from the exchange for {calm:.0f} s"
+            yield f"expired: {trade['id']}, although no fault kept it from the exchange for {calm:.0f} s"
 
 
 def _longest_calm(trade: Json, faults: list[Json]) -> float:
-    """The longest time after its claim, in seconds, in which no fault concerned the trade."""
+    """Return the longest time in seconds after its claim in which no fault affected the trade."""
     calm_since, longest = trade["claimed_at"], 0.0
-    until = trade["claimed_at"] + WITHIN_SECONDS
+    until = trade["claimed_at"] + EXECUTE_SECONDS_MAX
     for fault in sorted(faults, key=lambda fault: fault["began"]):
         if _concerns(fault, trade):
             longest = max(longest, min(fault["began"], until) - calm_since)
@@ -57,4 +57,4 @@ def _concerns(fault: Json, trade: Json) -> bool:
         return True
     if kind == "clock":
         return bool(target == "postgres")
-    return target in LINKS or target in SERVERS  # a killed backend or worker is no excuse: others are there
+    return target in LINKS or target in SERVERS  # a killed backend or worker explains nothing: there are others

@@ -1,4 +1,4 @@
-"""Makes things go wrong, as a plan says, and writes down when each began and was over."""
+"""Injects the faults of a plan, and records when each began and ended."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from celery import Celery
 
 from chaos.followers import WebhookReceiver
 from chaos.plan import Fault
-from chaos.processes import NotThere, Processes
+from chaos.processes import NothingToBreak, Processes
 from chaos.record import Record, now
 from chaos.site import Site
-from chaos.staff import NotDone, Staff
+from chaos.staff import NotAccepted, Staff
 from local.ports import LOOPBACK
 
 LANES = 16
@@ -36,7 +36,7 @@ END_HALF_OF_THE_SESSIONS = (
 
 
 class Injector:
-    """Makes faults, from as many threads as there are streams."""
+    """Injects faults, with one thread for each stream."""
 
     def __init__(
         self, site: Site, record: Record, staff: Staff | None = None, receiver: WebhookReceiver | None = None
@@ -49,24 +49,24 @@ class Injector:
         self._in_force: list[dict[str, Any]] = []
 
     def follow(self, faults: list[Fault], began: float) -> None:
-        """Make these faults, each at its time or as soon as the one before is over, until `over` is set."""
+        """Inject these faults, each at its time or once the previous one has ended, until `over` is set."""
         for fault in faults:
             if self.over.wait(max(0.0, began + fault.at - time.monotonic())):
                 return
             self.make(fault)
 
     def make(self, fault: Fault) -> None:
-        """Make one fault, wait until it is over, and record it; one that finds nothing to break is not counted."""
+        """Inject one fault, wait until it is over, and record it; a fault without a target is recorded as not done."""
         at = now()
-        told: dict[str, Any] = {"kind": fault.kind, "target": fault.target, "values": fault.values}
+        entry: dict[str, Any] = {"kind": fault.kind, "target": fault.target, "values": fault.values}
         try:
             fault = self._possible(fault)
-            told["target"] = fault.target
+            entry["target"] = fault.target
             with self._maker(fault)(fault):
                 self.over.wait(fault.seconds)
-            self.record.fault(**told, began=at, ended=now(), done=True)
-        except Exception as why:  # noqa: BLE001 — what was to be broken may be broken already; the plan goes on
-            self.record.fault(**told, began=at, ended=now(), done=False, why=repr(why)[:200])
+            self.record.fault(**entry, began=at, ended=now(), done=True)
+        except Exception as error:  # noqa: BLE001 — the target may be broken already; the plan goes on
+            self.record.fault(**entry, began=at, ended=now(), done=False, why=repr(error)[:200])
 
     def _maker(self, fault: Fault) -> Callable[[Fault], contextlib.AbstractContextManager[None]]:
         makers = {
@@ -87,28 +87,28 @@ class Injector:
         return makers.get(fault.kind, self._link)
 
     def _possible(self, fault: Fault) -> Fault:
-        """The same kill of what is there to be killed: a process that has not taken up its work has none to lose.
+        """Return the fault, redirected to another target if its own has no process that is at work.
 
-        One in ten takes whatever works; the others wait until all of a kind do, or nothing but outages would be seen
-        where the machine is slow to start what was killed.
+        One kill in ten takes any working process. The others require all processes of the type to be working, because
+        otherwise a machine that restarts them slowly would see nothing but outages.
         """
         if fault.kind != "kill":
             return fault
-        ruthless = fault.values["number"] < 0.1
+        take_any = fault.values["number"] < 0.1
         for target in (fault.target, *fault.values["else"]):
             kind = target.partition(" ")[0]
-            least = 1 if ruthless else self.site.brokerage.scale.get(kind, 1)
-            if kind == "supervisord":  # and with it everything: once all of it has come back from the last time
+            least = 1 if take_any else self.site.brokerage.scale.get(kind, 1)
+            if kind == "supervisord":  # this kills everything, so wait until all has come back from the last time
                 scale = self.site.brokerage.scale
                 enough = all(len(self.processes.working(each)) == count for each, count in scale.items())
             else:
                 enough = len(self.processes.working(target)) >= least
             if enough:
                 return replace(fault, target=target)
-        raise NotThere("nothing has taken up its work")
+        raise NothingToBreak("no process is at work")
 
     def heal(self) -> None:
-        """Undo whatever still lasts. Again: nothing is left to undo."""
+        """Undo all faults that are still in force. Idempotent: yes."""
         self.over.set()
         for process in list(self._stopped):
             with contextlib.suppress(psutil.Error):
@@ -129,8 +129,8 @@ class Injector:
             self._follow("NO", "ONE")
         if self.receiver is not None:
             self.receiver.hangs.clear()
-        for word in list(self._in_force):
-            self._lift(word)
+        for control in list(self._in_force):
+            self._lift(control)
 
     # -- processes
 
@@ -160,14 +160,14 @@ class Injector:
 
     @contextlib.contextmanager
     def _restart(self, fault: Fault) -> Iterator[None]:
-        """As an operator does it: in order, and it is back by itself."""
+        """Stop a process cleanly, as an operator would; supervision restarts it."""
         (process,) = self.processes.victims(fault.target, 0.0)[:1]
         process.send_signal(signal.SIGINT if fault.target == "postgres" else signal.SIGTERM)
         yield
 
     @contextlib.contextmanager
     def _deploy(self, fault: Fault) -> Iterator[None]:
-        """A rolling restart: each process ends in order and is back before the next one goes."""
+        """Do a rolling restart: each process stops cleanly and is back before the next one stops."""
         self._send_rings("of another release", 0)
         for name in sorted(self.site.brokerage.processes()):
             if name.partition(".")[0] in {"web", "lanes", "sweep"} and not self.over.is_set():
@@ -209,7 +209,7 @@ class Injector:
         try:
             yield
         finally:
-            _until_it_takes(lambda: self._faults("DELETE"), urllib3.exceptions.HTTPError)
+            _retry_undo(lambda: self._faults("DELETE"), urllib3.exceptions.HTTPError)
 
     def _faults(self, method: str, values: dict[str, Any] | None = None) -> None:
         url = f"http://{LOOPBACK}:{self.site.brokerage.exchange_port}/v1/faults"
@@ -222,21 +222,21 @@ class Injector:
         self._send_rings(fault.target, fault.values["number"])
         yield
 
-    def _send_rings(self, what: str, number: int) -> None:
+    def _send_rings(self, sort: str, number: int) -> None:
         dice = random.Random(number)
         with redis.Redis.from_url(self.site.valkey.url, socket_timeout=3, socket_connect_timeout=3) as broker:
-            if what == "lost":
+            if sort == "lost":
                 broker.flushall()
                 return
-            if what == "poison":
-                # One that is no JSON, and one that is a message to nobody.
+            if sort == "poison":
+                # One message that isn't JSON, and one without a task.
                 for content in (b"\x00 not a message", b'{"body": "", "headers": {}, "properties": {}}'):
                     broker.lpush(f"lane-{dice.randrange(LANES):02d}", content)
                 return
-            if what == "for nobody":
+            if sort == "for nobody":
                 for lane in range(LANES):
                     broker.sadd(f"rang:lane-{lane:02d}", *(dice.randrange(10**9) for _ in range(20)))
-            if what == "reordered":
+            if sort == "reordered":
                 for lane in range(LANES):
                     waiting = broker.lrange(f"lane-{lane:02d}", 0, -1)
                     dice.shuffle(waiting)
@@ -245,7 +245,7 @@ class Injector:
                         if waiting:
                             pipe.lpush(f"lane-{lane:02d}", *waiting)
                         pipe.execute()
-        more: dict[str, Any] = {"spoken": "another release", "customers": 3} if what == "of another release" else {}
+        more: dict[str, Any] = {"spoken": "another release", "customers": 3} if sort == "of another release" else {}
         with Celery("chaos", broker=self.site.valkey.url) as app:
             for lane in dice.choices(range(LANES), k=50):
                 app.send_task(
@@ -255,7 +255,7 @@ class Injector:
                     routing_key=f"lane-{lane:02d}",
                     retry=False,
                 )
-            if what == "of another release":
+            if sort == "of another release":
                 app.send_task("trades.gone", kwargs={"lane": 1}, exchange="", routing_key="lane-01", retry=False)
 
     # -- slow disk, wrong clocks
@@ -266,10 +266,10 @@ class Injector:
         try:
             yield
         finally:
-            _until_it_takes(lambda: self._set_disk(slow=False), psycopg.Error)
+            _retry_undo(lambda: self._set_disk(slow=False), psycopg.Error)
 
     def _set_disk(self, slow: bool) -> None:
-        """PostgreSQL waits 100 ms before it flushes a commit, as on a disk that takes so long to write."""
+        """Have PostgreSQL wait 100 ms before it flushes a commit, as if the disk were slow."""
         self._administer(
             f"ALTER SYSTEM SET commit_delay = {100_000 if slow else 0}",
             f"ALTER SYSTEM SET commit_siblings = {0 if slow else 5}",
@@ -291,21 +291,21 @@ class Injector:
 
     @contextlib.contextmanager
     def _read_only_sessions(self, fault: Fault) -> Iterator[None]:
-        """Sessions opened meanwhile can only read, and stay so: what a failover leaves behind."""
+        """Make new sessions read-only for as long as they live, as after a failover."""
         self._administer("ALTER DATABASE brokerage SET default_transaction_read_only = on", END_HALF_OF_THE_SESSIONS)
         try:
             yield
         finally:
-            _until_it_takes(lambda: self._administer(WRITABLE), psycopg.Error)
+            _retry_undo(lambda: self._administer(WRITABLE), psycopg.Error)
 
     @contextlib.contextmanager
     def _replica(self, fault: Fault) -> Iterator[None]:
-        """Valkey follows another server, which is not there: it answers, and takes nothing."""
+        """Make Valkey the replica of a server that doesn't exist: it answers, but accepts no writes."""
         self._follow(LOOPBACK, "1")
         try:
             yield
         finally:
-            _until_it_takes(lambda: self._follow("NO", "ONE"), redis.RedisError)
+            _retry_undo(lambda: self._follow("NO", "ONE"), redis.RedisError)
 
     def _follow(self, host: str, port: str) -> None:
         with redis.Redis.from_url(self.site.valkey.url, socket_timeout=3, socket_connect_timeout=3) as broker:
@@ -313,9 +313,9 @@ class Injector:
 
     @contextlib.contextmanager
     def _receivers_hang(self, fault: Fault) -> Iterator[None]:
-        """Endpoints of customers take every request and answer none."""
+        """Have customers' webhook endpoints accept every request and answer none."""
         if self.receiver is None:
-            raise NotThere(fault.target)
+            raise NothingToBreak(fault.target)
         self.receiver.hangs.set()
         try:
             yield
@@ -328,7 +328,7 @@ class Injector:
         try:
             yield
         finally:
-            _until_it_takes(lambda: self._set_exchange_clock(0), urllib3.exceptions.HTTPError)
+            _retry_undo(lambda: self._set_exchange_clock(0), urllib3.exceptions.HTTPError)
 
     def _set_exchange_clock(self, seconds: int) -> None:
         url = f"http://{LOOPBACK}:{self.site.brokerage.exchange_port}/v1/clock"
@@ -338,7 +338,7 @@ class Injector:
     def _clock(self, fault: Fault) -> Iterator[None]:
         clock = self.site.clock(fault.target)
         if not clock.exists():
-            raise NotThere(fault.target)
+            raise NothingToBreak(fault.target)
         clock.write_text(f"{fault.values['jumpSeconds']:+d}\n")
         try:
             yield
@@ -349,31 +349,31 @@ class Injector:
 
     @contextlib.contextmanager
     def _staff(self, fault: Fault) -> Iterator[None]:
-        """A halt or a limit, and its end; `since` and `until` tell the checker when it was certainly in force."""
+        """Set a halt or a limit, and lift it; `since` and `until` tell the checker when it was certainly in force."""
         if self.staff is None:
-            raise NotThere("staff")
-        word = fault.values
-        form: dict[str, str] = {name: word[name] for name in ("ticker", "kind", "value") if name in word}
-        self._in_force.append(word)  # before it is asked for: one that nobody answered may be in force
+            raise NothingToBreak("staff")
+        control = fault.values
+        form: dict[str, str] = {name: control[name] for name in ("ticker", "kind", "value") if name in control}
+        self._in_force.append(control)  # before the request, because a request without a response may have worked
         try:
-            word["since"] = self.staff.do(word["does"], form, self.over)
+            control["since"] = self.staff.do(control["does"], form, self.over)
             yield
         finally:
-            word["until"] = now()
-            self._lift(word)
+            control["until"] = now()
+            self._lift(control)
 
-    def _lift(self, word: dict[str, Any]) -> None:
-        """End it, however long it takes. Again: nothing is left to end."""
+    def _lift(self, control: dict[str, Any]) -> None:
+        """Lift a control, however long it takes. Idempotent: yes."""
         assert self.staff is not None
-        form: dict[str, str] = {name: word[name] for name in ("ticker", "kind") if name in word}
-        while word in self._in_force:
-            with contextlib.suppress(NotDone, ValueError):  # or `heal` was first
-                self.staff.do(word["undoes"], form, threading.Event())
-                self._in_force.remove(word)
+        form: dict[str, str] = {name: control[name] for name in ("ticker", "kind") if name in control}
+        while control in self._in_force:
+            with contextlib.suppress(NotAccepted, ValueError):  # or `heal` was first
+                self.staff.do(control["undoes"], form, threading.Event())
+                self._in_force.remove(control)
 
 
-def _until_it_takes(undo: Callable[[], None], away: type[Exception]) -> None:
-    """Undo a fault of a server that may be down itself at the moment: what stays undone would be nobody's fault."""
+def _retry_undo(undo: Callable[[], None], away: type[Exception]) -> None:
+    """Retry undoing a fault, because the server may be down at the moment; otherwise the fault would stay in force."""
     ends_at = time.monotonic() + BACK_SECONDS_MAX
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Customers that follow their trades while everything breaks: by an event stream, or by a webhook."""
+"""Customers that follow their trades during faults, by event stream or by webhook."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import psycopg
 import urllib3
 
 SILENCE_SECONDS_MAX = 20.0
-"""A stream says something every 15 s; one that does not is given up."""
+"""A stream sends something every 15 s; a silent one is closed and reopened."""
 WEBHOOK_PORT = 9200
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
 class StreamReader(threading.Thread):
-    """Reads one customer's server-sent events, and comes again with the last id whenever the stream breaks."""
+    """Reads one customer's server-sent events, and reconnects with the last id whenever the stream breaks."""
 
     def __init__(self, url: str, account: dict[str, Any]) -> None:
         super().__init__(daemon=True)
@@ -73,19 +73,19 @@ def _lines(answer: Any) -> Iterator[str]:
 
 
 class WebhookReceiver:
-    """An endpoint of customers: notes the id of every event that is posted to it, and answers unless it `hangs`."""
+    """A webhook endpoint: counts the deliveries of each event, and answers unless `hangs` is set."""
 
     def __init__(self, address: str, port: int = WEBHOOK_PORT) -> None:
         self.ids: dict[str, int] = defaultdict(int)
         self.hangs = threading.Event()
-        noted, hangs = self.ids, self.hangs
+        deliveries, hangs = self.ids, self.hangs
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 while hangs.is_set():
-                    time.sleep(LOOK_SECONDS)
-                noted[self.headers.get("webhook-id") or ""] += 1
+                    time.sleep(POLL_SECONDS)
+                deliveries[self.headers.get("webhook-id") or ""] += 1
                 self.send_response(204)
                 self.end_headers()
 
@@ -102,7 +102,7 @@ class WebhookReceiver:
 
 
 def subscribe(url: str, accounts: Iterable[dict[str, Any]], receiver: WebhookReceiver) -> None:
-    """Make a webhook for each of these customers."""
+    """Create a webhook for each of these customers."""
     for account in accounts:
         answer = urllib3.request(
             "POST",
@@ -112,34 +112,34 @@ def subscribe(url: str, accounts: Iterable[dict[str, Any]], receiver: WebhookRec
             timeout=10.0,
         )
         if answer.status != 201:
-            raise RuntimeError(f"a webhook was answered {answer.status}: {answer.data[:300]!r}")
+            raise RuntimeError(f"the webhook was not created: {answer.status} {answer.data[:300]!r}")
 
 
 def events_of(database_url: str) -> dict[int, list[str]]:
-    """The ids of all events of each customer, from the table itself, in order."""
-    found: dict[int, list[str]] = defaultdict(list)
+    """Return the ids of each customer's events in order, read from the table."""
+    ids: dict[int, list[str]] = defaultdict(list)
     with psycopg.connect(database_url) as database:
         for customer, xact, change in database.execute(
             "SELECT customer_id, xact, id FROM trades_statuschange ORDER BY xact, id"
         ):
-            found[customer].append(f"{xact:016x}{change:016x}")
-    return found
+            ids[customer].append(f"{xact:016x}{change:016x}")
+    return ids
 
 
 def missed(readers: Iterable[StreamReader], events: dict[int, list[str]]) -> Iterator[str]:
-    """What a stream left out, doubled or told in another order."""
+    """Yield streams that missed, repeated or reordered events."""
     for reader in readers:
         expected = [event for event in events[reader.customer] if event > (reader.started_after or "")]
         if reader.ids != expected:
             lost, twice = set(expected) - set(reader.ids), len(reader.ids) - len(set(reader.ids))
             yield (
-                f"the stream of customer {reader.customer} told {len(reader.ids)} events of {len(expected)}: "
-                f"{len(lost)} lost, {twice} twice"
+                f"the stream of customer {reader.customer} delivered {len(reader.ids)} of {len(expected)} events: "
+                f"{len(lost)} lost, {twice} repeated"
             )
 
 
 def wait_for(receiver: WebhookReceiver, wanted: set[str], seconds_max: float) -> set[str]:
-    """The events that were not delivered within so many seconds."""
+    """Wait for these events, at most `seconds_max`; return those that were not delivered."""
     deadline = time.monotonic() + seconds_max
     while (left := wanted - receiver.ids.keys()) and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""What goes wrong, when and for how long. A pure function of the seed: the same seed, the same plan."""
+"""The plan of a run: which faults happen, when and for how long. The same seed gives the same plan."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CALM_SECONDS = 3.0
-"""Nothing goes wrong before."""
+"""No fault happens before this."""
 
 KILLS = {
     "lanes": 28,
@@ -23,7 +23,7 @@ KILLS = {
     "supervisord": 1,
 }
 CHEAP_KILLS = ("valkey", "valkey and its data")
-"""Back at once; killed where nothing of the wanted kind has taken up its work again."""
+"""Killed instead if the planned target isn't working yet; they are back at once."""
 PAUSES = {"lanes": 6, "sweep": 4, "web": 4, "exchange": 3, "valkey": 3, "postgres": 2, "postgres backend": 3}
 LINKS = (
     "customers-web",
@@ -69,22 +69,22 @@ EXCHANGE_CLOCK_JUMPS_SECONDS = (-20, -5, 5, 40)
 RINGS = ("lost", "doubled", "reordered", "for nobody", "of another release", "poison")
 STAFF: tuple[dict[str, Any], ...] = (
     {"does": "halt-all", "undoes": "resume-all", "seconds": (3, 6)},
-    # Long enough to see that lanes keep to it too, those that were frozen when it began among them.
+    # Long enough to see that lanes obey it too, including lanes that were frozen when it began.
     {"does": "halt-stock", "undoes": "resume-stock", "ticker": "WMT", "seconds": (12, 15)},
     {"does": "restrict-stock", "undoes": "unrestrict-stock", "ticker": "IBM", "seconds": (4, 8)},
     {"does": "limit", "undoes": "limit", "kind": "shares_max", "value": "3", "seconds": (4, 8)},
     {"does": "limit", "undoes": "limit", "kind": "notional_max", "value": "1", "seconds": (2, 4)},
     {"does": "limit", "undoes": "limit", "kind": "orders_a_minute_max", "value": "4", "seconds": (4, 8)},
 )
-"""What staff do, and for how long. No stock costs as little as 1 USD: with that limit nothing is placed."""
+"""What staff do, and for how long. Every stock costs more than 1 USD, so a notional limit of 1 blocks all trades."""
 CLOCK_JUMPS_SECONDS = (-3600, -90, 90, 400, 3600)
 DATABASE_CLOCK_JUMPS_SECONDS = (-3600, 3600)
-"""By more than a run is long, so that the checker can tell which times a wrong clock has written."""
+"""Longer than a run, so that the checker can recognize times written by a wrong clock."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong `at` seconds after the start, for `seconds`. `values`: what else there is to know."""
+    """One fault, `at` seconds after the start, for `seconds`; `values` holds its parameters."""
 
     at: float
     kind: str
@@ -109,7 +109,7 @@ SLOW = (
 
 @dataclass(frozen=True)
 class Stream:
-    """Faults of one sort come one after the other; streams run beside each other, so that faults meet."""
+    """A sequence of faults of one sort. Streams run at the same time, so that faults overlap."""
 
     name: str
     every_seconds: float
@@ -127,7 +127,7 @@ STREAMS = (
 
 
 def plan(seed: int, seconds: float) -> dict[str, list[Fault]]:
-    """The faults of each stream, in order of time, in a run of that many seconds."""
+    """Return the faults of each stream in order, for a run of that many seconds."""
     return {stream.name: list(_faults(stream, seed, seconds)) for stream in STREAMS}
 
 
@@ -161,9 +161,9 @@ def _fault(stream: str, at: float, dice: random.Random) -> Fault:
     if stream == "rings":
         return Fault(at, "rings", dice.choice(RINGS), values={"number": dice.randrange(2**31)})
     if stream == "staff":
-        word = dict(dice.choice(STAFF))
-        seconds = round(dice.uniform(*word.pop("seconds")), 2)
-        return Fault(at, "staff", " ".join(v for k, v in word.items() if k != "undoes"), seconds, word)
+        control = dict(dice.choice(STAFF))
+        seconds = round(dice.uniform(*control.pop("seconds")), 2)
+        return Fault(at, "staff", " ".join(v for k, v in control.items() if k != "undoes"), seconds, control)
     kind = dice.choice(SLOW)
     if kind == "exchange clock":
         jump = dice.choice(EXCHANGE_CLOCK_JUMPS_SECONDS)

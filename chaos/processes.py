@@ -1,4 +1,4 @@
-"""The processes that can be broken: which of them have taken up their work, and which part of one is to die."""
+"""Finds the processes that a fault can target, and whether they have begun their work."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from local.ports import LOOPBACK
 from local.postgresql import DATABASE, RUNTIME
 
 
-class NotThere(Exception):
-    """What was to be broken is broken already, or on its way back."""
+class NothingToBreak(Exception):
+    """The target of a fault is already broken, or still restarting."""
 
 
 class Processes:
@@ -25,34 +25,34 @@ class Processes:
         self._probe = urllib3.PoolManager(retries=False, timeout=1.0)
 
     def victims(self, target: str, number: float) -> list[psutil.Process]:
-        """The processes of a target: `web.2` and all it started, one of its workers, one of PostgreSQL's backends."""
+        """Return the processes of a target: a process with its descendants, one worker, or one PostgreSQL backend."""
         kind, _, part = target.partition(" ")
         mains = self.working(target)
         if not mains:
-            raise NotThere(target)
+            raise NothingToBreak(target)
         main = mains[int(number * len(mains))]
         if not part:
             return [main] if kind == "supervisord" else [main, *main.children(recursive=True)]
         children = [child for child in main.children() if self._serves(child)]
         if not children:
-            raise NotThere(target)
+            raise NothingToBreak(target)
         return [children[int(number * 7919) % len(children)]]
 
     def working(self, target: str) -> list[psutil.Process]:
-        """The processes of a type that have taken up their work."""
+        """Return the processes of a type that have begun their work."""
         kind, _, part = target.removesuffix(" and its data").partition(" ")
         running = self._site.brokerage.processes()
         names = sorted(name for name in running if name == kind or name.startswith(kind + "."))
-        found = []
+        processes = []
         for name in names:
             with contextlib.suppress(psutil.Error):
                 main = psutil.Process(running[name])
                 if self.works(kind, name, main) and (not part or any(map(self._serves, main.children()))):
-                    found.append(main)
-        return found
+                    processes.append(main)
+        return processes
 
     def works(self, kind: str, name: str, main: psutil.Process) -> bool:
-        """Whether this process has taken up its work."""
+        """Return whether this process has begun its work."""
         number = int(name.partition(".")[2] or 1) - 1
         if kind in {"lanes", "sweep"}:
             port = self._site.links[{"lanes": "lanes-valkey", "sweep": "sweep-postgres"}[kind]]

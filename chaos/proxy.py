@@ -1,10 +1,10 @@
-"""The network between the parts: a TCP proxy whose links can be cut, slowed, held up and made to swallow what is sent.
+"""The network between the parts: a TCP proxy whose links can be cut, slowed, stalled and made to drop data.
 
-`python -m chaos.proxy` reads commands as JSON, one a line, from standard input, and ends with it:
+`python -m chaos.proxy` reads JSON commands, one per line, from standard input until it is closed:
 
-    {"link": "lanes-exchange", "listen": 9301, "targets": [9302, 9303]}     a link; each target in turn
-    {"link": "lanes-exchange", "fault": "stall"}                            from now on; null: none
-    {"link": "lanes-exchange", "cut": true}                                 every connection of it is reset, now
+    {"link": "lanes-exchange", "listen": 9301, "targets": [9302, 9303]}     create a link; targets take turns
+    {"link": "lanes-exchange", "fault": "stall"}                            set a fault; null clears it
+    {"link": "lanes-exchange", "cut": true}                                 reset every connection of the link now
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ CHUNK_BYTES = 65_536
 SLOW_SECONDS = 0.2
 
 FAULTS = {
-    "stall": "nothing passes; what was sent arrives when it is over",
-    "blackhole": "what is sent either way is gone, and nobody is told; connections are reset when it is over",
-    "deaf": "what is asked arrives, no answer comes back; connections are reset when it is over",
-    "refuse": "connections are reset, and new ones at once",
-    "slow": f"every piece takes {SLOW_SECONDS} s",
-    "half": "the answer breaks off in the middle, and the connection is reset",
+    "stall": "data is held back and delivered when the fault ends",
+    "blackhole": "data is silently dropped in both directions; connections are reset when the fault ends",
+    "deaf": "requests arrive, responses are dropped; connections are reset when the fault ends",
+    "refuse": "existing and new connections are reset",
+    "slow": f"every chunk takes {SLOW_SECONDS} s",
+    "half": "the response breaks off in the middle, and the connection is reset",
 }
 
 
 class Link:
-    """One way between two parts."""
+    """A connection from one part of the brokerage to another."""
 
     def __init__(self, targets: list[int]) -> None:
         self.targets = targets
@@ -44,7 +44,7 @@ class Link:
         self._open.set()
 
     def change(self, fault: str | None) -> None:
-        """Begin a fault of the network, or end it (None)."""
+        """Begin a network fault, or end it (None)."""
         if self.fault in {"blackhole", "deaf", "half"} or fault == "refuse":
             self.cut()
         self.fault = fault
@@ -65,16 +65,16 @@ class Link:
         other = None
         try:
             await self._open.wait()
-            there, other = await self._connect()
+            upstream, other = await self._connect()
             self._writers.add(other)
             asking = asyncio.ensure_future(self._pump(reader, other, lambda: self.fault == "blackhole"))
             answering = asyncio.ensure_future(
-                self._pump(there, writer, lambda: self.fault in {"blackhole", "deaf"}, is_answer=True)
+                self._pump(upstream, writer, lambda: self.fault in {"blackhole", "deaf"}, is_answer=True)
             )
             await asyncio.wait((asking, answering), return_when=asyncio.FIRST_COMPLETED)
             for pump in (asking, answering):
                 pump.cancel()
-            # A stream that ended in order ends in order, so that its last words arrive.
+            # Close cleanly after a clean end, so that the last data arrives.
             for end in (writer, other):
                 with contextlib.suppress(OSError, RuntimeError):
                     end.close()
@@ -116,7 +116,7 @@ class Link:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close with RST rather than FIN, as a cut does."""
+    """Close with RST rather than FIN."""
     with contextlib.suppress(OSError, AttributeError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -1,4 +1,4 @@
-"""What was asked, what was answered, and what went wrong: one JSON object a line, written as it happens."""
+"""The record of a run: requests with their responses, and faults, as lines of JSON."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class Record:
         self._placed = self._requests = 0
         self._kinds: Counter[str] = Counter()
 
-    def request(self, **told: Any) -> None:
+    def request(self, **entry: Any) -> None:
         self._requests += 1
-        self._placed += told["status"] == 201 and told["path"] == "/api/v1/trades"
-        self._write(self.requests, told)
+        self._placed += entry["status"] == 201 and entry["path"] == "/api/v1/trades"
+        self._write(self.requests, entry)
 
-    def fault(self, **told: Any) -> None:
-        self._kinds["kill" if told["kind"] == "kill" else "other"] += told["done"] and told["kind"] != "staff"
-        self._write(self.faults, told)
+    def fault(self, **entry: Any) -> None:
+        self._kinds["kill" if entry["kind"] == "kill" else "other"] += entry["done"] and entry["kind"] != "staff"
+        self._write(self.faults, entry)
 
     @property
     def written(self) -> str:
-        """How far it is, for people."""
+        """A summary of what has been recorded so far."""
         kinds = self._kinds
         return f"{self._requests} requests, {self._placed} placed, {kinds['kill']} kills, {kinds['other']} other faults"
 
-    def _write(self, path: Path, told: Json) -> None:
-        line = json.dumps(told, default=str)
+    def _write(self, path: Path, entry: Json) -> None:
+        line = json.dumps(entry, default=str)
         with self._lock:
             self._files[path].write(line + "\n")
 
@@ -49,16 +49,16 @@ class Record:
 
 
 def read(path: Path) -> list[Json]:
-    """All that was written; a last line that a crash cut short is left out."""
-    found = []
+    """Return all entries of a file, without a last line that a crash cut short."""
+    entries = []
     for line in path.read_text().splitlines():
         try:
-            found.append(json.loads(line))
+            entries.append(json.loads(line))
         except ValueError:
             break
-    return found
+    return entries
 
 
 def now() -> float:
-    """Epoch seconds."""
+    """Return the time in epoch seconds."""
     return time.time()

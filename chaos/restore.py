@@ -1,8 +1,8 @@
-"""`make restore-drill`: backs up a brokerage that trades, loses its database, and restores it to a point in time.
+"""`make restore-drill`: backs up a brokerage under load, deletes its database, and restores it to a point in time.
 
-What is proven: the restored books are right by themselves (audit_books), every trade that customers were told of and
-that is gone is named (lost_trades), trades that the exchange has finished meanwhile are settled from its word, and
-nothing is executed again. The last line printed is one JSON object. Exit 0: all of it held.
+It proves that the restored books are consistent (audit_books), that lost_trades names every trade that customers had
+confirmed but that is gone, that trades which the exchange finished in the meantime are settled as the exchange says,
+and that nothing is executed again. The last line printed is one JSON object. Exit code 0: everything held.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from local import ports
 from local.folder import Folder
 from local.harness import Brokerage
 from local.plan import PROJECT
-from local.postgresql import PostgreSQL, binaries, open_to_all
+from local.postgresql import PostgreSQL, allow_server_user, binaries
 
 CUSTOMERS = 20
 TRADES = 60
-"""Placed before the base backup, between it and the point in time, and after that."""
+"""Trades placed in each phase: before the base backup, up to the point in time, and after it."""
 WAIT_SECONDS_MAX = 120.0
 TOOLS = PROJECT / "deploy/backup"
 
 
 class Drill:
-    """One drill in a folder of its own."""
+    """One restore drill in a temporary folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -50,11 +50,11 @@ class Drill:
         self.keys = own.keys()
         self.postgres = PostgreSQL(own, self.keys, own.port("postgres"))
         self.brokerage = Brokerage(self.data, env={"LOG_FORMAT": "json", "NO_COLOR": "1"})
-        self.told: dict[str, str] = {}  # trade -> key, as customers were answered
+        self.key_of_trade: dict[str, str] = {}  # trade id -> idempotency key, of all trades confirmed to customers
         self.steps: dict[str, float] = {}
 
     def run(self) -> dict[str, Any]:
-        """The whole drill; what came of it."""
+        """Run the whole drill and return the result."""
         self._make_keys()
         with self.brokerage:
             self._archive()
@@ -63,7 +63,7 @@ class Drill:
             self._timed("base backup", lambda: self._tool("base-backup", self._conninfo()))
             self._place("between")
             target = self._now()
-            kept = set(self.told)
+            kept = set(self.key_of_trade)
             time.sleep(1.5)
             self._place("after")
             wait_until_final(self.postgres.url)
@@ -91,7 +91,7 @@ class Drill:
                 stderr=subprocess.DEVNULL,
             )
             try:
-                _until(lambda: _answers(f"http://127.0.0.1:{self.brokerage.exchange_port}/healthz"))
+                _wait_until(lambda: _answers(f"http://127.0.0.1:{self.brokerage.exchange_port}/healthz"))
                 audit = json.loads(self._manage(url, "audit_books", "--json"))
                 *lines, totals = map(json.loads, self._manage(url, "lost_trades", str(log)).splitlines())
             finally:
@@ -111,15 +111,15 @@ class Drill:
             "books wrong after the restore": not audit["ok"],
             "books wrong after trading went on": not after["ok"],
             "a trade from before the point in time is gone": bool(kept - here.keys()),
-            "a trade that is gone was not named": set(self.told) - here.keys() != lost.keys(),
+            "a trade that is gone was not named": set(self.key_of_trade) - here.keys() != lost.keys(),
             "a lost trade has no customer": any(line["customer"] is None for line in lost.values()),
             "something was executed again": len(again) != len(executed),
             "a trade is not final": any(status not in {"FILLED", "REJECTED"} for status in here.values()),
         }
         return {
             "ok": not any(wrong.values()),
-            "wrong": [words for words, so in wrong.items() if so],
-            "tradesToldToCustomers": len(self.told),
+            "wrong": [sentence for sentence, is_true in wrong.items() if is_true],
+            "tradesToldToCustomers": len(self.key_of_trade),
             "lost": len(lost),
             "settledFromTheExchangesWord": totals["behind"],
             "seconds": self.steps,
@@ -127,21 +127,21 @@ class Drill:
             "lostTrades": list(lost.values())[:3],
         }
 
-    # -- the brokerage that trades
+    # -- before the restore
 
     def _archive(self) -> None:
-        """Let PostgreSQL archive its log, encrypted."""
+        """Have PostgreSQL archive its WAL, encrypted."""
         command = f'{self._setting()} "{TOOLS / "archive-wal"}" %p %f'
         with self._admin() as connection:
             for name, value in (("archive_mode", "always"), ("archive_command", command), ("archive_timeout", "5s")):
                 connection.execute(f"ALTER SYSTEM SET {name} = '{value}'")
         self.brokerage.kill("postgres", signal.SIGINT)
         time.sleep(1)
-        _until(self.postgres.is_ready)
+        _wait_until(self.postgres.is_ready)
         self.brokerage.wait_ready()
 
     def _place(self, name: str) -> None:
-        """Customers place trades, asking again with the same key until they are answered."""
+        """Place trades for all customers, retrying each with the same key until it is answered."""
         for number in range(TRADES):
             account = self.accounts[number % CUSTOMERS]
             key = f"{name}-{number}"
@@ -154,7 +154,7 @@ class Drill:
                     timeout=10.0,
                 )
                 if answer.status in {200, 201}:
-                    self.told[answer.json()["tradeId"]] = key
+                    self.key_of_trade[answer.json()["tradeId"]] = key
                     break
                 time.sleep(0.3)
             else:
@@ -167,13 +167,13 @@ class Drill:
         return str(row[0])
 
     def _wait_for_archive(self) -> None:
-        """Wait until all that has been written so far is in the archive."""
+        """Wait until everything that has been written so far is in the archive."""
         with self._admin() as connection:
             row = connection.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
         assert row is not None
-        _until(lambda: (self.backup / "wal" / f"{row[0]}.gz.age").exists())
+        _wait_until(lambda: (self.backup / "wal" / f"{row[0]}.gz.age").exists())
 
-    # -- the restored one
+    # -- after the restore
 
     def _start_restored(self, port: int) -> subprocess.Popen[bytes]:
         command = [str(binaries() / "postgres"), "-D", str(self.restored), "-p", str(port)]
@@ -182,7 +182,7 @@ class Drill:
             return subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **self._user())
 
     def _sign_in_at(self, port: int) -> None:
-        """Let the brokerage run on the restored database."""
+        """Point the brokerage at the restored database."""
         for name, url in (("DATABASE_URL", self.postgres.url), ("MIGRATE_DATABASE_URL", self.postgres.owner_url)):
             self.brokerage.env[name] = _with_port(url, port)
 
@@ -191,7 +191,7 @@ class Drill:
             with psycopg.connect(url, connect_timeout=3) as connection:
                 return connection.execute("SELECT pg_is_in_recovery()").fetchone() == (False,)
 
-        _until(is_primary)
+        _wait_until(is_primary)
 
     def _manage(self, url: str, *arguments: str) -> str:
         env = self.brokerage.env | {
@@ -222,7 +222,7 @@ class Drill:
         self.backup.mkdir()
         for path in (self.backup, identity):
             os.chown(path, *self._owner())
-        open_to_all(self.backup, TOOLS / "archive-wal")
+        allow_server_user(self.backup, TOOLS / "archive-wal")
 
     def _setting(self) -> str:
         return f'BACKUP_DIR="{self.backup}" BACKUP_RECIPIENT="{self._recipient}"'
@@ -275,7 +275,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _until(holds: Callable[[], bool]) -> None:
+def _wait_until(holds: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS_MAX
     while True:
         try:
@@ -289,7 +289,7 @@ def _until(holds: Callable[[], bool]) -> None:
 
 
 def main() -> int:
-    """Run the drill; returns the exit code."""
+    """Run the drill; return the exit code."""
     if shutil.which("age") is None:
         print("error: age is not installed (Debian: apt-get install age)", file=sys.stderr)
         return 1

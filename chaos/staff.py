@@ -1,4 +1,4 @@
-"""Staff over HTTP: they halt, restrict and limit trading by the back office's own door, and end it again."""
+"""Simulated staff: they halt, restrict and limit trading over HTTP in the back office, and lift it again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.harness import Brokerage
 
 ANSWER_SECONDS_MAX = 8.0
 PATIENCE_SECONDS = 60.0
-"""How long staff go on asking for the same."""
+"""How long staff keep retrying an action."""
 RETRY_SECONDS = 0.5
 
 SIGN_IN = """
@@ -34,12 +34,12 @@ print("session", request.session.session_key)
 """
 
 
-class NotDone(Exception):
-    """Nobody answered for PATIENCE_SECONDS, or what was asked for was refused."""
+class NotAccepted(Exception):
+    """The action got no response for PATIENCE_SECONDS, or was refused."""
 
 
 class Staff:
-    """A member of staff with the powers of risk, signed in with a second factor. Any thread may ask."""
+    """A member of staff with the risk role, signed in with a second factor. Thread-safe."""
 
     def __init__(self, brokerage: Brokerage, url: str) -> None:
         made = brokerage.manage("shell", "--no-imports", "-c", SIGN_IN, timeout=120)
@@ -47,14 +47,21 @@ class Staff:
         if not sessions:
             raise RuntimeError(made.stderr)
         self._url = url
-        self._token = "c" * 32  # a form's token need only be the cookie's
+        self._token = "c" * 32  # Django compares the form's token with the cookie only
         self._cookie = f"sessionid={sessions[0]}; csrftoken={self._token}"
         self._pool = urllib3.PoolManager(retries=False, timeout=ANSWER_SECONDS_MAX)
 
     def do(self, action: str, form: Mapping[str, str], over: threading.Event) -> float:
-        """Take an action of the switches' page, asking until it is answered; when that was, epoch seconds.
+        """Take an action on the trading controls page, retrying until it is answered; return that time.
 
-        Again: the same. Raises NotDone, also once `over` is set."""
+        Idempotent: yes.
+
+        Returns:
+            Epoch seconds of the response.
+
+        Raises:
+            NotAccepted: No success within PATIENCE_SECONDS, or before `over` was set.
+        """
         body = {"csrfmiddlewaretoken": self._token, "reason": "The fault suite.", **form}
         headers = {"Cookie": self._cookie, "Content-Type": "application/x-www-form-urlencoded"}
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -71,4 +78,4 @@ class Staff:
                 seen = repr(error)
             if over.wait(RETRY_SECONDS):
                 break
-        raise NotDone(f"{action}: {seen}")
+        raise NotAccepted(f"{action}: {seen}")

@@ -1,4 +1,4 @@
-"""What a fault cost, from the record of requests and the table of trades."""
+"""The effect of each fault on customers, computed from the record of requests and the trades."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ AFTER_SECONDS = 5.0
 
 
 def measure(row: Json, until: float, requests: list[Json], trades: list[Json]) -> Json:
-    """Seconds without service at the door, the longest delay of a trade, and what was answered meanwhile.
+    """Return the time without service, the longest delay of a trade, and the responses during one fault.
 
-    A trade's delay is from its placing until it is final, of those that were open during the fault or placed then.
+    A trade's delay lasts from its placement until it is final. Only trades that were open during the fault count.
 
     Args:
-        until: when the next fault began; what came after is not caused by this one.
+        until: when the next fault began; later events aren't caused by this one.
     """
     since, until = row["began"] - BEFORE_SECONDS, min(until, row["whole"] + AFTER_SECONDS)
     placed = sorted(
-        (asked for asked in requests if asked["method"] == "POST" and since <= asked["ended"] <= until),
-        key=lambda asked: asked["ended"],
+        (request for request in requests if request["method"] == "POST" and since <= request["ended"] <= until),
+        key=lambda request: request["ended"],
     )
-    served = [since, *(asked["ended"] for asked in placed if asked["status"] in (200, 201)), until]
+    served = [since, *(request["ended"] for request in placed if request["status"] in (200, 201)), until]
     silence = max(later - earlier for earlier, later in pairwise(served))
     met = [
         min(trade["settled_at"], until) - trade["placed_at"]
@@ -32,17 +32,17 @@ def measure(row: Json, until: float, requests: list[Json], trades: list[Json]) -
     ]
     return {
         "silenceSeconds": round(silence, 1),
-        "slowestAnswerSeconds": round(max((asked["ended"] - asked["began"] for asked in placed), default=0.0), 1),
+        "slowestAnswerSeconds": round(max((request["ended"] - request["began"] for request in placed), default=0.0), 1),
         "longestDelaySeconds": round(max(met, default=0.0), 1),
-        "answered503": sum(asked["status"] == 503 for asked in placed),
-        "unanswered": sum(asked["status"] == 0 for asked in placed),
-        "placed": sum(asked["status"] == 201 for asked in placed),
+        "answered503": sum(request["status"] == 503 for request in placed),
+        "unanswered": sum(request["status"] == 0 for request in placed),
+        "placed": sum(request["status"] == 201 for request in placed),
         "wholeAfterSeconds": round(row["whole"] - row["ended"], 1),
     }
 
 
 def text(rows: list[Json]) -> str:
-    """The table, for people."""
+    """Return the table as text."""
     head = (
         "fault",
         "silence s",

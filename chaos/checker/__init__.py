@@ -1,12 +1,13 @@
-"""Prove from three witnesses that no trade or transfer was lost, doubled or stuck, and no balance below zero.
+"""Proves that no trade or transfer was lost, duplicated or stuck, and that no balance went below zero.
 
-The witnesses: the record of every request with its answer; the exchange's own record; the tables, read with SQL of our
-own. Nothing of the brokerage's code is used. `violations` says in words what was broken; `figures` how long it took.
+There are three sources of evidence: the record of every request with its response, the exchange's own record, and the
+tables, read with SQL. No code of the brokerage is used. `violations` describes broken promises; `figures` counts and
+times the trades.
 
-The exchange can contradict itself: its record says one thing and a signed report of it another (`contradictRate`).
-Which of the two comes first is the network's context, and a broker takes the first. So the books must follow the first
-final report that kept to the terms; where that one is not in the exchange's record, the trade is counted under
-`exchangeContradictedItself`, and must fall into a time in which the exchange was told to do so.
+The exchange can contradict itself: its record says one thing and one of its signed reports another (`contradictRate`).
+The network decides which of the two arrives first, and a broker acts on the first. So the books must follow the first
+final report that kept to the trade's terms. If that report differs from the exchange's record, the trade is counted
+under `exchangeContradictedItself`, which is allowed only while that fault was in force.
 """
 
 from __future__ import annotations
@@ -31,23 +32,23 @@ __all__ = [
 ]
 
 CHECKS: Sequence[Callable[[Case], Iterable[str]]] = (
-    lines.every_placing_that_was_answered_is_there_once,
-    lines.a_line_has_no_gap_and_is_in_the_order_of_placing,
-    lines.the_exchange_received_a_line_in_order_and_one_at_a_time,
+    lines.answered_trades_exist_exactly_once,
+    lines.lines_are_gapless_and_in_placing_order,
+    lines.exchange_got_lines_in_order_one_at_a_time,
     lines.every_trade_is_final,
-    lines.a_trade_ended_as_the_exchange_says,
-    books.the_books_are_what_deposits_and_fills_make,
-    books.every_transfer_that_was_answered_is_there_once,
-    books.nothing_was_below_zero_at_any_posting,
-    books.a_fill_is_posted_once_at_its_price_and_nothing_else_is,
-    answers.what_was_told_as_final_stayed,
-    lines.the_history_of_a_trade_is_whole,
-    answers.what_staff_halted_and_limited_was_not_done,
-    answers.answers_are_the_promised_ones,
+    lines.outcomes_match_the_exchange,
+    books.books_match_transfers_and_fills,
+    books.answered_transfers_exist_exactly_once,
+    books.balances_never_went_negative,
+    books.fills_are_posted_exactly_once_at_their_price,
+    answers.final_trades_never_changed,
+    lines.histories_are_complete,
+    answers.halts_and_limits_were_obeyed,
+    answers.answers_follow_the_api,
 )
 
 
-def violations(told: Evidence) -> list[str]:
-    """Return every promise that was broken, in words."""
-    case = Case(told)
+def violations(evidence: Evidence) -> list[str]:
+    """Return a description of every broken promise."""
+    case = Case(evidence)
     return [f"{check.__name__.replace('_', ' ')}: {words}" for check in CHECKS for words in check(case)]

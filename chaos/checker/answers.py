@@ -1,4 +1,4 @@
-"""Check what customers were told: final trades stay as shown, staff's controls hold, statuses are the promised ones."""
+"""Checks the API's responses: final trades never change, trading controls are obeyed, statuses are documented ones."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from chaos.checker.case import Case
 from chaos.checker.evidence import FINAL, NO_ANSWER, Json
 
 CONTROL_SECONDS = 1.0
-"""Until every door keeps to a control."""
+"""Time until every door obeys a new control."""
 CLAIM_SECONDS = 10.0
-"""Until every lane does: one that is frozen with its claim on the way takes that long."""
+"""Time until every lane obeys it: one that was frozen in the middle of a claim takes this long."""
 STATUSES_ALLOWED = {NO_ANSWER, 200, 201, 204, 404, 405, 409, 422, 429, 503}
 
 
-def what_was_told_as_final_stayed(case: Case) -> Iterator[str]:
-    """Yield trades that differ from what a customer was shown, or were shown to somebody else."""
-    for asked in case.told.requests:
-        if asked["status"] not in (200, 201) or not asked["path"].startswith("/api/v1/trades"):
+def final_trades_never_changed(case: Case) -> Iterator[str]:
+    """Yield trades that changed after a customer saw them as final, or that another customer saw."""
+    for request in case.evidence.requests:
+        if request["status"] not in (200, 201) or not request["path"].startswith("/api/v1/trades"):
             continue
-        answer = asked["answer"]
+        answer = request["answer"]
         shown = answer["results"] if isinstance(answer, dict) and "results" in answer else [answer]
         for seen in shown:
             trade = case.by_id.get(seen.get("tradeId"))
             if trade is None:
-                if asked["method"] == "GET":
+                if request["method"] == "GET":
                     yield f"{seen.get('tradeId')} was shown and is not there"
                 continue
-            if trade["customer"] != asked["customer"]:
-                yield f"{trade['id']} of customer {trade['customer']} was shown to {asked['customer']}"
+            if trade["customer"] != request["customer"]:
+                yield f"{trade['id']} of customer {trade['customer']} was shown to {request['customer']}"
             price = None if seen["price"] is None else Decimal(seen["price"])
             if seen["status"] in FINAL and (seen["status"], price, seen["reasonCode"] or "") != (
                 trade["status"],
@@ -39,42 +39,46 @@ def what_was_told_as_final_stayed(case: Case) -> Iterator[str]:
                 yield f"{trade['id']} was shown as {seen['status']} at {price}, and is {trade['status']}"
 
 
-def what_staff_halted_and_limited_was_not_done(case: Case) -> Iterator[str]:
-    """Yield trades that were placed or claimed against a halt, a restriction or a limit in force."""
-    for fault in case.told.faults:
-        word = fault["values"]
-        if fault["kind"] != "staff" or "since" not in word:
+def halts_and_limits_were_obeyed(case: Case) -> Iterator[str]:
+    """Yield trades that were placed or claimed in spite of a halt, a restriction or a limit."""
+    for fault in case.evidence.faults:
+        control = fault["values"]
+        if fault["kind"] != "staff" or "since" not in control:
             continue
-        since, until = word["since"] + CONTROL_SECONDS, word["until"]
-        for asked in case.placings:
-            trade = case.by_id.get(asked["answer"]["tradeId"]) if asked["status"] == 201 else None
-            if trade is not None and since < asked["began"] < asked["ended"] < until and _is_against(word, trade, case):
-                yield f"{trade['id']} was placed against {fault['target']}"
-        if word["does"] in {"halt-all", "halt-stock"}:
+        since, until = control["since"] + CONTROL_SECONDS, control["until"]
+        for request in case.place_requests:
+            trade = case.by_id.get(request["answer"]["tradeId"]) if request["status"] == 201 else None
+            if (
+                trade is not None
+                and since < request["began"] < request["ended"] < until
+                and _violates(control, trade, case)
+            ):
+                yield f"{trade['id']} was placed in spite of {fault['target']}"
+        if control["does"] in {"halt-all", "halt-stock"}:
             for trade in case.trades:
                 claimed = trade["claimed_at"] is not None and since + CLAIM_SECONDS < trade["claimed_at"] < until
-                if claimed and _is_against(word, trade, case):
-                    yield f"{trade['id']} was claimed against {fault['target']}"
+                if claimed and _violates(control, trade, case):
+                    yield f"{trade['id']} was claimed in spite of {fault['target']}"
 
 
-def _is_against(word: Json, trade: Json, case: Case) -> bool:
-    kind = word.get("kind")
+def _violates(control: Json, trade: Json, case: Case) -> bool:
+    kind = control.get("kind")
     if kind == "shares_max":
-        return bool(trade["quantity"] > int(word["value"]))
+        return bool(trade["quantity"] > int(control["value"]))
     if kind == "orders_a_minute_max":
-        before = trade["sequence"] - int(word["value"])
+        before = trade["sequence"] - int(control["value"])
         line = case.lines[trade["customer"]]
         return any(t["sequence"] == before and trade["placed_at"] - t["placed_at"] < 60 for t in line)
-    return kind == "notional_max" or word.get("ticker", trade["ticker"]) == trade["ticker"]
+    return kind == "notional_max" or control.get("ticker", trade["ticker"]) == trade["ticker"]
 
 
-def answers_are_the_promised_ones(case: Case) -> Iterator[str]:
-    """Yield answers with an unexpected status, without Retry-After, or that are not JSON."""
-    for asked in case.told.requests:
-        what = f"{asked['method']} {asked['path']} at {asked['began']:.3f}"
-        if asked["status"] not in STATUSES_ALLOWED:
-            yield f"{what} was answered {asked['status']}: {str(asked['answer'])[:200]}"
-        elif asked["status"] == 503 and not asked.get("retryAfter"):
-            yield f"{what} was answered 503 without Retry-After: {str(asked['answer'])[:100]}"
-        elif isinstance(asked["answer"], dict) and "notJson" in asked["answer"]:
-            yield f"{what} was answered {asked['status']} with what is not JSON: {asked['answer']['notJson'][:100]}"
+def answers_follow_the_api(case: Case) -> Iterator[str]:
+    """Yield responses with an unexpected status, 503s without Retry-After, and responses that are not JSON."""
+    for request in case.evidence.requests:
+        call = f"{request['method']} {request['path']} at {request['began']:.3f}"
+        if request["status"] not in STATUSES_ALLOWED:
+            yield f"{call} was answered {request['status']}: {str(request['answer'])[:200]}"
+        elif request["status"] == 503 and not request.get("retryAfter"):
+            yield f"{call} was answered 503 without Retry-After: {str(request['answer'])[:100]}"
+        elif isinstance(request["answer"], dict) and "notJson" in request["answer"]:
+            yield f"{call} was answered {request['status']} without JSON: {request['answer']['notJson'][:100]}"

@@ -1,4 +1,4 @@
-"""Ask the three witnesses: the record of every request, the exchange's own record, and the tables."""
+"""Collects the evidence: the record of every request, the exchange's own record, and the tables."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ FINAL_SECONDS_MAX = 240.0
 
 @dataclass
 class Evidence:
-    """What the witnesses say. Times are epoch seconds, money Decimal; rows as their tables have them."""
+    """All evidence of a run. Times are epoch seconds, money is Decimal, and rows are as in their tables."""
 
     accounts: list[Json] = field(default_factory=list)  # customer, cash, cause: how each account was opened
     requests: list[Json] = field(default_factory=list)
     faults: list[Json] = field(default_factory=list)
     trades: list[Json] = field(default_factory=list)
-    moves: list[Json] = field(default_factory=list)
+    status_changes: list[Json] = field(default_factory=list)
     reports: list[Json] = field(default_factory=list)
     postings: list[Json] = field(default_factory=list)
     transfers: list[Json] = field(default_factory=list)
@@ -45,7 +45,7 @@ TABLES = {
                extract(epoch FROM claimed_at)::float8 AS claimed_at,
                extract(epoch FROM settled_at)::float8 AS settled_at
         FROM trades_trade ORDER BY customer_id, sequence""",
-    "moves": """
+    "status_changes": """
         SELECT id, trade_id::text AS trade, from_status, to_status, by, extract(epoch FROM at)::float8 AS at
         FROM trades_statuschange ORDER BY id""",
     "reports": """
@@ -64,7 +64,7 @@ TABLES = {
 
 
 def read_tables(database_url: str) -> dict[str, list[Json]]:
-    """Return the rows of all tables that count, read in one snapshot."""
+    """Return the rows of all tables in TABLES, read in one snapshot."""
     with psycopg.connect(database_url, row_factory=dict_row) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         return {name: connection.execute(statement).fetchall() for name, statement in TABLES.items()}
@@ -72,17 +72,17 @@ def read_tables(database_url: str) -> dict[str, list[Json]]:
 
 def read_exchange(url: str) -> list[Json]:
     """Return the exchange's own record, in order of arrival."""
-    found: list[Json] = []
+    entries: list[Json] = []
     after = 0
     while after is not None:
         page = urllib3.request("GET", f"{url}/v1/trades?after={after}&limit=1000", retries=False, timeout=30.0).json()
-        found += page["results"]
+        entries += page["results"]
         after = page["next"]
-    return found
+    return entries
 
 
 def gather(accounts: list[Json], log: Record, database_url: str, exchange_url: str) -> Evidence:
-    """Ask every witness about these accounts."""
+    """Collect all evidence about these accounts."""
     return Evidence(
         accounts=accounts,
         requests=read(log.requests),
@@ -93,7 +93,7 @@ def gather(accounts: list[Json], log: Record, database_url: str, exchange_url: s
 
 
 def wait_until_final(database_url: str, seconds_max: float = FINAL_SECONDS_MAX) -> float:
-    """Wait until no trade is open, but at most `seconds_max`; return the monotonic time then."""
+    """Wait until no trade is open, but at most `seconds_max`; return the monotonic time at the end."""
     deadline = time.monotonic() + seconds_max
     while time.monotonic() < deadline:
         with suppress(psycopg.Error), psycopg.connect(database_url, connect_timeout=3) as connection:

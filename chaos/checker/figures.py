@@ -1,4 +1,4 @@
-"""How many trades there were, how they ended, and how long they took."""
+"""Statistics of a run: how many trades there were, how they ended, and how long they took."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from chaos.checker.case import Case
 from chaos.checker.evidence import NO_ANSWER, Evidence, Json
 
 
-def figures(told: Evidence) -> Json:
-    """Return how many trades there were, how they ended, and how long they took and were delayed, in seconds.
+def figures(evidence: Evidence) -> Json:
+    """Return the counts, waits and delays of trades, in seconds.
 
-    A trade's wait is from when it was next in its customer's line until it was final. Its delay by a fault is what of
-    its wait came after that fault was over; after the last one, what came after all faults that fell into its wait.
+    A trade's wait lasts from when it became the first in its customer's line until it was final. Its delay after a
+    fault is the part of the wait after that fault had ended; its delay after the last fault is the part after all
+    faults during the wait had ended.
     """
-    case = Case(told)
-    made = [fault for fault in told.faults if fault.get("done")]
+    case = Case(evidence)
+    made = [fault for fault in evidence.faults if fault.get("done")]
     made.sort(key=lambda fault: fault["began"])
     begins = [fault["began"] for fault in made]
     longest = max((fault["ended"] - fault["began"] for fault in made), default=0.0)
@@ -45,9 +46,9 @@ def figures(told: Evidence) -> Json:
         "trades": len(case.trades),
         "filled": sum(trade["status"] == "FILLED" for trade in case.trades),
         "rejected": dict(Counter(t["reason_code"] for t in case.trades if t["status"] == "REJECTED").most_common()),
-        "requests": len(told.requests),
-        "requestsWithoutAnswer": sum(asked["status"] == NO_ANSWER for asked in told.requests),
-        "requestsAnswered503": sum(asked["status"] == 503 for asked in told.requests),
+        "requests": len(evidence.requests),
+        "requestsWithoutAnswer": sum(request["status"] == NO_ANSWER for request in evidence.requests),
+        "requestsAnswered503": sum(request["status"] == 503 for request in evidence.requests),
         "exchangeContradictedItself": len(case.contradictions),
         "waitSeconds": _spread(waits),
         "delayAfterTheLastFaultSeconds": _spread(after_last),

@@ -85,7 +85,7 @@ def all_is_well() -> Evidence:
         "body": {"amount": "5.0000"},
         "answer": {"causeId": "w"},
     }
-    moves = [(f"t{n}", status) for n in numbers for status in ("PLACED", "IN PROGRESS", "FILLED")]
+    statuses = [(f"t{n}", status) for n in numbers for status in ("PLACED", "IN PROGRESS", "FILLED")]
     return Evidence(
         accounts=[{"customer": ALICE, "cash": "100", "cause": "o"}, {"customer": BOB, "cash": "0", "cause": "p"}],
         requests=[*(placing(n) for n in numbers), withdrawal],
@@ -100,7 +100,7 @@ def all_is_well() -> Evidence:
             }
         ],
         trades=[trade(n) for n in numbers],
-        moves=[{"id": n, "trade": id, "to_status": status} for n, (id, status) in enumerate(moves, 1)],
+        status_changes=[{"id": n, "trade": id, "to_status": status} for n, (id, status) in enumerate(statuses, 1)],
         reports=[
             {
                 "id": n,

@@ -12,191 +12,193 @@ from tests.chaos.evidence import BOB, START, all_is_well, placing, trade, word
 
 
 @pytest.fixture
-def told() -> Evidence:
+def evidence() -> Evidence:
     return all_is_well()
 
 
-def test_where_all_is_well_it_finds_nothing(told: Evidence) -> None:
-    assert violations(told) == []
+def test_where_all_is_well_it_finds_nothing(evidence: Evidence) -> None:
+    assert violations(evidence) == []
 
 
-def lose_a_trade(told: Evidence) -> None:
-    told.requests.append(placing(9))
+def lose_a_trade(evidence: Evidence) -> None:
+    evidence.requests.append(placing(9))
 
 
-def place_one_twice(told: Evidence) -> None:
-    told.trades.append(trade(3) | {"id": "t4", "sequence": 4})
+def place_one_twice(evidence: Evidence) -> None:
+    evidence.trades.append(trade(3) | {"id": "t4", "sequence": 4})
 
 
-def place_one_that_nobody_asked_for(told: Evidence) -> None:
-    told.trades.append(trade(4) | {"key": None})
+def place_one_that_nobody_asked_for(evidence: Evidence) -> None:
+    evidence.trades.append(trade(4) | {"key": None})
 
 
-def answer_one_key_with_two_trades(told: Evidence) -> None:
-    told.requests[1]["key"] = "k1"
+def answer_one_key_with_two_trades(evidence: Evidence) -> None:
+    evidence.requests[1]["key"] = "k1"
 
 
-def change_the_terms(told: Evidence) -> None:
-    told.trades[0]["quantity"] = 3
+def change_the_terms(evidence: Evidence) -> None:
+    evidence.trades[0]["quantity"] = 3
 
 
-def give_it_to_bob(told: Evidence) -> None:
-    told.trades[1]["customer"] = BOB
+def give_it_to_bob(evidence: Evidence) -> None:
+    evidence.trades[1]["customer"] = BOB
 
 
-def leave_a_gap(told: Evidence) -> None:
-    told.trades[2]["sequence"] = 4
+def leave_a_gap(evidence: Evidence) -> None:
+    evidence.trades[2]["sequence"] = 4
 
 
-def swap_two_in_line(told: Evidence) -> None:
-    told.trades[0]["sequence"], told.trades[1]["sequence"] = 2, 1
+def swap_two_in_line(evidence: Evidence) -> None:
+    evidence.trades[0]["sequence"], evidence.trades[1]["sequence"] = 2, 1
 
 
-def swap_two_at_the_exchange(told: Evidence) -> None:
-    told.exchange[0]["sequence"], told.exchange[1]["sequence"] = 2, 1
+def swap_two_at_the_exchange(evidence: Evidence) -> None:
+    evidence.exchange[0]["sequence"], evidence.exchange[1]["sequence"] = 2, 1
 
 
-def send_two_at_once(told: Evidence) -> None:
-    told.exchange[1]["firstReceivedAt"] = told.exchange[0]["firstReceivedAt"]
+def send_two_at_once(evidence: Evidence) -> None:
+    evidence.exchange[1]["firstReceivedAt"] = evidence.exchange[0]["firstReceivedAt"]
 
 
-def execute_twice(told: Evidence) -> None:
-    told.exchange.append(told.exchange[0] | {"sequence": 9})
+def execute_twice(evidence: Evidence) -> None:
+    evidence.exchange.append(evidence.exchange[0] | {"sequence": 9})
 
 
-def execute_what_nobody_placed(told: Evidence) -> None:
-    told.exchange.append(told.exchange[0] | {"sequence": 9, "tradeId": "t9"})
+def execute_what_nobody_placed(evidence: Evidence) -> None:
+    evidence.exchange.append(evidence.exchange[0] | {"sequence": 9, "tradeId": "t9"})
 
 
-def leave_one_in_progress(told: Evidence) -> None:
-    told.trades[2]["status"] = "IN PROGRESS"
+def leave_one_in_progress(evidence: Evidence) -> None:
+    evidence.trades[2]["status"] = "IN PROGRESS"
 
 
-def book_another_price(told: Evidence) -> None:
-    told.trades[0]["price"] = Decimal("9.0000")
+def book_another_price(evidence: Evidence) -> None:
+    evidence.trades[0]["price"] = Decimal("9.0000")
 
 
-def reject_what_was_filled(told: Evidence) -> None:
-    told.trades[0] |= {"status": "REJECTED", "price": None, "amount": None}
+def reject_what_was_filled(evidence: Evidence) -> None:
+    evidence.trades[0] |= {"status": "REJECTED", "price": None, "amount": None}
 
 
-def fill_what_the_exchange_never_had(told: Evidence) -> None:
-    del told.exchange[2]
+def fill_what_the_exchange_never_had(evidence: Evidence) -> None:
+    del evidence.exchange[2]
 
 
-def believe_a_false_report_that_nobody_ordered(told: Evidence) -> None:
-    told.reports[0]["body"] = json.dumps(word(1, executionId="false", status="REJECTED"))
-    told.trades[0] |= {"status": "REJECTED", "price": None, "amount": None}
+def believe_a_false_report_that_nobody_ordered(evidence: Evidence) -> None:
+    evidence.reports[0]["body"] = json.dumps(word(1, executionId="false", status="REJECTED"))
+    evidence.trades[0] |= {"status": "REJECTED", "price": None, "amount": None}
 
 
-def make_money(told: Evidence) -> None:
-    told.balances[0]["amount"] += Decimal("0.0001")
+def make_money(evidence: Evidence) -> None:
+    evidence.balances[0]["amount"] += Decimal("0.0001")
 
 
-def lose_a_share(told: Evidence) -> None:
-    told.positions[0]["quantity"] -= 1
+def lose_a_share(evidence: Evidence) -> None:
+    evidence.positions[0]["quantity"] -= 1
 
 
-def hold_for_nothing(told: Evidence) -> None:
-    told.balances[0]["held"] = Decimal("0.0001")
+def hold_for_nothing(evidence: Evidence) -> None:
+    evidence.balances[0]["held"] = Decimal("0.0001")
 
 
-def hold_shares_for_nothing(told: Evidence) -> None:
-    told.positions[0]["held"] = 1
+def hold_shares_for_nothing(evidence: Evidence) -> None:
+    evidence.positions[0]["held"] = 1
 
 
-def lose_a_withdrawal(told: Evidence) -> None:
-    del told.transfers[1]
+def lose_a_withdrawal(evidence: Evidence) -> None:
+    del evidence.transfers[1]
 
 
-def withdraw_twice(told: Evidence) -> None:
-    told.transfers.append(told.transfers[1] | {"id": "v"})
+def withdraw_twice(evidence: Evidence) -> None:
+    evidence.transfers.append(evidence.transfers[1] | {"id": "v"})
 
 
-def withdraw_another_amount(told: Evidence) -> None:
-    told.transfers[1]["amount"] = Decimal("5.0001")
+def withdraw_another_amount(evidence: Evidence) -> None:
+    evidence.transfers[1]["amount"] = Decimal("5.0001")
 
 
-def go_below_zero_for_a_moment(told: Evidence) -> None:
-    told.postings[0]["id"] = 99
+def go_below_zero_for_a_moment(evidence: Evidence) -> None:
+    evidence.postings[0]["id"] = 99
 
 
-def post_twice(told: Evidence) -> None:
-    told.postings.append(told.postings[1] | {"id": 50})
+def post_twice(evidence: Evidence) -> None:
+    evidence.postings.append(evidence.postings[1] | {"id": 50})
 
 
-def post_at_another_price(told: Evidence) -> None:
-    told.postings[1]["price"] = Decimal("9.0000")
+def post_at_another_price(evidence: Evidence) -> None:
+    evidence.postings[1]["price"] = Decimal("9.0000")
 
 
-def post_what_nothing_caused(told: Evidence) -> None:
-    told.postings[1]["cause"] = "nothing"
+def post_what_nothing_caused(evidence: Evidence) -> None:
+    evidence.postings[1]["cause"] = "nothing"
 
 
-def change_a_final_trade(told: Evidence) -> None:
+def change_a_final_trade(evidence: Evidence) -> None:
     shown = {"tradeId": "t1", "status": "REJECTED", "price": None, "reasonCode": "expired"}
-    told.requests.append(placing(1) | {"method": "GET", "path": "/api/v1/trades/t1", "status": 200, "answer": shown})
+    evidence.requests.append(
+        placing(1) | {"method": "GET", "path": "/api/v1/trades/t1", "status": 200, "answer": shown}
+    )
 
 
-def show_bobs_to_alice(told: Evidence) -> None:
+def show_bobs_to_alice(evidence: Evidence) -> None:
     shown = {"tradeId": "t1", "status": "FILLED", "price": "10.0000", "reasonCode": None}
-    told.requests.append(
+    evidence.requests.append(
         placing(1) | {"customer": BOB, "method": "GET", "path": "/api/v1/trades/t1", "status": 200, "answer": shown}
     )
 
 
-def end_twice(told: Evidence) -> None:
-    told.moves.append({"id": 99, "trade": "t1", "to_status": "REJECTED"})
+def end_twice(evidence: Evidence) -> None:
+    evidence.status_changes.append({"id": 99, "trade": "t1", "to_status": "REJECTED"})
 
 
-def claim_before_the_one_ahead_had_ended(told: Evidence) -> None:
-    told.moves[4]["id"], told.moves[2]["id"] = (
-        told.moves[2]["id"],
-        told.moves[4]["id"],
+def claim_before_the_one_ahead_had_ended(evidence: Evidence) -> None:
+    evidence.status_changes[4]["id"], evidence.status_changes[2]["id"] = (
+        evidence.status_changes[2]["id"],
+        evidence.status_changes[4]["id"],
     )
 
 
-def answer_500(told: Evidence) -> None:
-    told.requests.append(placing(9, status=500))
+def answer_500(evidence: Evidence) -> None:
+    evidence.requests.append(placing(9, status=500))
 
 
-def answer_503_without_saying_when_to_come_back(told: Evidence) -> None:
-    told.requests.append(placing(9, status=503) | {"retryAfter": None})
+def answer_503_without_saying_when_to_come_back(evidence: Evidence) -> None:
+    evidence.requests.append(placing(9, status=503) | {"retryAfter": None})
 
 
-def answer_with_a_page(told: Evidence) -> None:
-    told.requests.append(placing(9, status=422) | {"answer": {"notJson": "<html>"}})
+def answer_with_a_page(evidence: Evidence) -> None:
+    evidence.requests.append(placing(9, status=422) | {"answer": {"notJson": "<html>"}})
 
 
-def staff(told: Evidence, does: str, since: float, until: float, **word: str) -> None:
+def staff(evidence: Evidence, does: str, since: float, until: float, **word: str) -> None:
     values = {"does": does, "since": START + since, "until": START + until, **word}
     row = {"kind": "staff", "target": does, "values": values, "began": START + since, "ended": START + until}
-    told.faults.append(row | {"done": True})
+    evidence.faults.append(row | {"done": True})
 
 
-def place_while_all_is_halted(told: Evidence) -> None:
-    staff(told, "halt-all", 18, 22)
+def place_while_all_is_halted(evidence: Evidence) -> None:
+    staff(evidence, "halt-all", 18, 22)
 
 
-def place_a_restricted_stock(told: Evidence) -> None:
-    staff(told, "restrict-stock", 18, 22, ticker="AAPL")
+def place_a_restricted_stock(evidence: Evidence) -> None:
+    staff(evidence, "restrict-stock", 18, 22, ticker="AAPL")
 
 
-def place_too_many_shares(told: Evidence) -> None:
-    staff(told, "limit", 18, 22, kind="shares_max", value="1")
+def place_too_many_shares(evidence: Evidence) -> None:
+    staff(evidence, "limit", 18, 22, kind="shares_max", value="1")
 
 
-def place_too_much_money(told: Evidence) -> None:
-    staff(told, "limit", 18, 22, kind="notional_max", value="1")
+def place_too_much_money(evidence: Evidence) -> None:
+    staff(evidence, "limit", 18, 22, kind="notional_max", value="1")
 
 
-def place_too_often(told: Evidence) -> None:
-    staff(told, "limit", 28, 32, kind="orders_a_minute_max", value="2")
+def place_too_often(evidence: Evidence) -> None:
+    staff(evidence, "limit", 28, 32, kind="orders_a_minute_max", value="2")
 
 
-def claim_what_is_halted(told: Evidence) -> None:
-    staff(told, "halt-stock", 9.8, 21.8, ticker="AAPL")
-    told.requests[1] |= {"began": START + 10.7}  # asked for in time, and claimed when every lane knew
+def claim_what_is_halted(evidence: Evidence) -> None:
+    staff(evidence, "halt-stock", 9.8, 21.8, ticker="AAPL")
+    evidence.requests[1] |= {"began": START + 10.7}  # asked for in time, and claimed when every lane knew
 
 
 PLANTED: list[Callable[[Evidence], None]] = [
@@ -245,37 +247,37 @@ PLANTED: list[Callable[[Evidence], None]] = [
 
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
-def test_it_finds_what_was_planted(told: Evidence, plant: Callable[[Evidence], None]) -> None:
-    before = deepcopy(told)
-    plant(told)
-    assert told != before, "nothing was planted"
-    assert violations(told)
+def test_it_finds_what_was_planted(evidence: Evidence, plant: Callable[[Evidence], None]) -> None:
+    before = deepcopy(evidence)
+    plant(evidence)
+    assert evidence != before, "nothing was planted"
+    assert violations(evidence)
 
 
-def test_a_switch_binds_once_every_process_knows_it_and_until_it_is_lifted(told: Evidence) -> None:
-    staff(told, "halt-all", 19.5, 29.5)
-    staff(told, "restrict-stock", 5, 40, ticker="WMT")
-    staff(told, "limit", 5, 40, kind="shares_max", value="2")
-    staff(told, "limit", 5, 40, kind="orders_a_minute_max", value="3")
-    assert violations(told) == []
+def test_a_switch_binds_once_every_process_knows_it_and_until_it_is_lifted(evidence: Evidence) -> None:
+    staff(evidence, "halt-all", 19.5, 29.5)
+    staff(evidence, "restrict-stock", 5, 40, ticker="WMT")
+    staff(evidence, "limit", 5, 40, kind="shares_max", value="2")
+    staff(evidence, "limit", 5, 40, kind="orders_a_minute_max", value="3")
+    assert violations(evidence) == []
 
 
-def test_where_the_exchanges_clock_was_off_its_times_prove_nothing(told: Evidence) -> None:
-    told.exchange[1]["firstReceivedAt"] = told.exchange[0]["firstReceivedAt"]
+def test_where_the_exchanges_clock_was_off_its_times_prove_nothing(evidence: Evidence) -> None:
+    evidence.exchange[1]["firstReceivedAt"] = evidence.exchange[0]["firstReceivedAt"]
     jump = {"kind": "exchange clock", "target": "exchange", "values": {"jumpSeconds": -10}, "done": True}
-    told.faults = [jump | {"began": START + 18, "ended": START + 22}]
-    assert violations(told) == []
-    told.faults = [jump | {"began": START + 60, "ended": START + 62}]
-    assert any("two in flight" in words for words in violations(told))
+    evidence.faults = [jump | {"began": START + 18, "ended": START + 22}]
+    assert violations(evidence) == []
+    evidence.faults = [jump | {"began": START + 60, "ended": START + 62}]
+    assert any("two in flight" in words for words in violations(evidence))
 
 
-def test_what_was_not_answered_may_be_there_or_not(told: Evidence) -> None:
-    told.requests[2] |= {"status": 0, "answer": None}
-    told.requests.append(placing(9, status=0))
-    assert violations(told) == []
+def test_what_was_not_answered_may_be_there_or_not(evidence: Evidence) -> None:
+    evidence.requests[2] |= {"status": 0, "answer": None}
+    evidence.requests.append(placing(9, status=0))
+    assert violations(evidence) == []
 
 
-def test_a_false_report_that_the_exchange_was_told_to_make_is_followed_and_counted(told: Evidence) -> None:
+def test_a_false_report_that_the_exchange_was_told_to_make_is_followed_and_counted(evidence: Evidence) -> None:
     contradict = {
         "kind": "exchange",
         "target": "",
@@ -283,19 +285,19 @@ def test_a_false_report_that_the_exchange_was_told_to_make_is_followed_and_count
         "began": START + 11,
         "ended": START + 12,
     }
-    told.faults.append(contradict | {"done": True})
-    told.reports[0]["body"] = json.dumps(word(1, executionId="false", price="9.0000", amount="18.0000"))
-    told.trades[0] |= {"price": Decimal("9.0000"), "amount": Decimal("18.0000")}
-    told.postings[1] |= {"price": Decimal("9.0000"), "change": Decimal("-18.0000")}
-    told.postings[2] |= {"price": Decimal("9.0000")}
-    for posting in told.postings[1:]:
+    evidence.faults.append(contradict | {"done": True})
+    evidence.reports[0]["body"] = json.dumps(word(1, executionId="false", price="9.0000", amount="18.0000"))
+    evidence.trades[0] |= {"price": Decimal("9.0000"), "amount": Decimal("18.0000")}
+    evidence.postings[1] |= {"price": Decimal("9.0000"), "change": Decimal("-18.0000")}
+    evidence.postings[2] |= {"price": Decimal("9.0000")}
+    for posting in evidence.postings[1:]:
         if posting["ticker"] == "":
             posting["total"] += 2
-    told.balances[0]["amount"] += 2
-    assert violations(told) == []
-    assert figures(told)["exchangeContradictedItself"] == 1
+    evidence.balances[0]["amount"] += 2
+    assert violations(evidence) == []
+    assert figures(evidence)["exchangeContradictedItself"] == 1
 
 
-def test_delays_are_counted_from_when_a_fault_was_over(told: Evidence) -> None:
-    assert figures(told)["delayAfterSeconds"]["kill lanes"] == {"trades": 1, "p50": 1.5, "p99": 1.5, "max": 1.5}
-    assert figures(told)["waitSeconds"]["max"] == 2.8
+def test_delays_are_counted_from_when_a_fault_was_over(evidence: Evidence) -> None:
+    assert figures(evidence)["delayAfterSeconds"]["kill lanes"] == {"trades": 1, "p50": 1.5, "p99": 1.5, "max": 1.5}
+    assert figures(evidence)["waitSeconds"]["max"] == 2.8

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from chaos.checker import Evidence
-from chaos.clocks import set_right
-from chaos.patience import DELAY_SECONDS_MAX, violations
+from chaos.clocks import correct_times
+from chaos.delays import DELAY_SECONDS_MAX, violations
 
 CLAIMED = 1_767_366_000.0
 TRADE: dict[str, Any] = {
@@ -30,8 +30,8 @@ def fault(kind: str, target: str, began: float, ended: float, **values: Any) -> 
 
 
 def found(*faults: dict[str, Any], **trade: Any) -> list[str]:
-    told = Evidence(accounts=[{"customer": 1}], trades=[TRADE | trade], faults=list(faults))
-    return [words.partition(":")[0] for words in violations(told)]
+    evidence = Evidence(accounts=[{"customer": 1}], trades=[TRADE | trade], faults=list(faults))
+    return [words.partition(":")[0] for words in violations(evidence)]
 
 
 EXPLAINED = [
@@ -74,8 +74,10 @@ def test_times_that_a_wrong_clock_wrote_are_set_right() -> None:
     jump = fault("clock", "postgres", 0, 9, jumpSeconds=-3600)
     trade = TRADE | {"claimed_at": CLAIMED - 3598}
     ahead = TRADE | {"placed_at": CLAIMED + 3600}
-    told = Evidence(trades=[trade, ahead], reports=[{"received_at": CLAIMED - 3590}], requests=[asked], faults=[jump])
-    set_right(told)
-    assert (told.trades[0]["claimed_at"], told.trades[0]["settled_at"]) == (CLAIMED + 2, CLAIMED + 36)
-    assert told.trades[1]["settled_at"] is None, "nobody knows how long it waited"
-    assert told.reports[0]["received_at"] == CLAIMED + 10
+    evidence = Evidence(
+        trades=[trade, ahead], reports=[{"received_at": CLAIMED - 3590}], requests=[asked], faults=[jump]
+    )
+    correct_times(evidence)
+    assert (evidence.trades[0]["claimed_at"], evidence.trades[0]["settled_at"]) == (CLAIMED + 2, CLAIMED + 36)
+    assert evidence.trades[1]["settled_at"] is None, "nobody knows how long it waited"
+    assert evidence.reports[0]["received_at"] == CLAIMED + 10

@@ -218,7 +218,7 @@ def judge(cases: list[Case]) -> list[str]:
     cases = [each for case in cases for each in case.everybody]
     opened = [{"customer": case.customer.id, "cash": "0", "cause": None} for case in cases]
     requests = [request for case in cases for request in case.requests]
-    told = checker.Evidence(accounts=opened, requests=requests, **checker.read_tables(url))
-    ours = {trade["id"] for trade in told.trades}
-    told.exchange = [entry for entry in cases[0].exchange.record() if entry["tradeId"] in ours]
-    return checker.violations(told)
+    evidence = checker.Evidence(accounts=opened, requests=requests, **checker.read_tables(url))
+    ours = {trade["id"] for trade in evidence.trades}
+    evidence.exchange = [entry for entry in cases[0].exchange.record() if entry["tradeId"] in ours]
+    return checker.violations(evidence)

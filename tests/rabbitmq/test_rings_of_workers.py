@@ -80,9 +80,9 @@ class Story:
         return found
 
     def judge(self) -> list[str]:
-        told = gather(self.accounts, self.log, self.database_url, self.brokerage.exchange_url)
-        assert len(told.trades) > RATE
-        return violations(told)
+        evidence = gather(self.accounts, self.log, self.database_url, self.brokerage.exchange_url)
+        assert len(evidence.trades) > RATE
+        return violations(evidence)
 
 
 @pytest.fixture(scope="module")
