@@ -1,1 +1,1 @@
-"""The benchmark: `make bench`. README.md beside this file says what is measured, and how to read it."""
+"""The benchmark: `make bench`. README.md in this folder explains what is measured and how to read it."""

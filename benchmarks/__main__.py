@@ -14,34 +14,34 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import stages
-from benchmarks.house import BooksDoNotHold, House, NoRoom
 from benchmarks.limit import Limit
 from benchmarks.load import LoadFailed
 from benchmarks.peer import PEERS
 from benchmarks.results import goals, medians, table
-from benchmarks.settings import Settings, Unclear
+from benchmarks.settings import InvalidSetting, Settings
+from benchmarks.site import BooksDoNotHold, DiskFull, Site
 
 LANES = (1, 2, 4)
-PARTS_OF_MOST = (0.5, 0.75, 0.9)
-"""Of the most that was settled: further loads for the latency's curve."""
-TOLD = ("tradesPerSecond", "placing", "final", "cpuMs", "othersPercent", "notInstalled")
+FRACTIONS_OF_MAX = (0.5, 0.75, 0.9)
+"""Fractions of the maximum throughput, at which latency is also measured."""
+SHOWN = ("tradesPerSecond", "placing", "final", "cpuMs", "othersPercent", "notInstalled")
 IN_EVERY_RUN = ("limit", "placed", "settled", "slow", "latency", "lone")
 
 
 class Bench:
-    """One call of the benchmark."""
+    """One run of the benchmark."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.began = time.monotonic()
         self.result: dict[str, Any] = {"machine": machine(), "settings": dataclasses.asdict(settings)}
 
-    def says(self, text: str) -> None:
-        """One line for who is watching."""
+    def say(self, text: str) -> None:
+        """Print one line of progress."""
         say(f"{time.monotonic() - self.began:7.1f} s  {text}")
 
     def run(self) -> dict[str, Any]:
-        """Measure everything that is asked for. Raises BooksDoNotHold, LoadFailed."""
+        """Run all selected stages and return the result. Raises BooksDoNotHold, LoadFailed."""
         wants = self.settings.wants
         if wants(*IN_EVERY_RUN, "footprint", "peers"):
             self._runs()
@@ -50,24 +50,24 @@ class Bench:
         if wants("big"):
             self.result["big"] = self._big()
         if wants("start"):
-            with House({"lanes": 0, "sweep": 0}, customers=100, says=self.says) as house:
-                self.result["start"] = stages.start(house)
-                house.audit(drain=False)
-            self.says(f"start: {self.result['start']}")
+            with Site({"lanes": 0, "sweep": 0}, customers=100, say=self.say) as site:
+                self.result["start"] = stages.start(site)
+                site.audit(drain=False)
+            self.say(f"start: {self.result['start']}")
         if wants("soak") and self.settings.soak_seconds:
-            with self._house() as house:
-                self.result["soak"] = stages.soak(house, self.settings, self.says)
-                self.result["soak"]["audit"] = house.audit()
+            with self._site() as site:
+                self.result["soak"] = stages.soak(site, self.settings, self.say)
+                self.result["soak"]["audit"] = site.audit()
         self.result["goals"] = goals(self.result)
         self.result["seconds"] = round(time.monotonic() - self.began)
         return self.result
 
     def _runs(self) -> None:
-        """The main stages, one after the other, as often as asked for, on one brokerage; medians."""
-        with self._house() as house:
-            self.result["machine"]["postgresql"] = house.database.version()
-            limit = Limit(house) if self.settings.wants("limit") else None
-            runs = [self._one_run(number, house, limit) for number in range(self.settings.runs)]
+        """Run the main stages several times on one brokerage, and store their medians."""
+        with self._site() as site:
+            self.result["machine"]["postgresql"] = site.database.version()
+            limit = Limit(site) if self.settings.wants("limit") else None
+            runs = [self._one_run(number, site, limit) for number in range(self.settings.runs)]
             if limit:
                 limit.close()
             self.result["runs"] = [
@@ -76,94 +76,94 @@ class Bench:
             ]
             self.result |= medians(runs)
             if self.settings.wants("footprint"):
-                self.result["footprint"] = stages.footprint(house, self.settings)
-                self.says(f"footprint: {self.result['footprint']['statements']} statements a trade")
-            self.result["audit"] = house.audit()
+                self.result["footprint"] = stages.footprint(site, self.settings)
+                self.say(f"footprint: {self.result['footprint']['statements']} statements a trade")
+            self.result["audit"] = site.audit()
             if self.settings.wants("peers"):
-                self.result["peers"] = {name: self._peer(name, house) for name in PEERS}
+                self.result["peers"] = {name: self._peer(name, site) for name in PEERS}
 
-    def _one_run(self, number: int, house: House, limit: Limit | None) -> dict[str, Any]:
+    def _one_run(self, number: int, site: Site, limit: Limit | None) -> dict[str, Any]:
         settings = self.settings
         run: dict[str, Any] = {}
         if limit:
-            run["limit"] = self._tell("limit", limit.measure(settings.seconds))
+            run["limit"] = self._announce("limit", limit.measure(settings.seconds))
         if settings.wants("placed"):
-            run["placed"] = self._tell("placed", stages.placed(house, settings))
+            run["placed"] = self._announce("placed", stages.placed(site, settings))
         if settings.wants("settled", "slow", "peers"):
-            run["settled"] = self._tell("settled", stages.settled(house, settings))
+            run["settled"] = self._announce("settled", stages.settled(site, settings))
             most = run["settled"]["tradesPerSecond"]
             if limit:
                 run["ratio"] = round(most / run["limit"]["tradesPerSecond"], 3)
         if settings.wants("slow"):
-            run["slow"] = self._tell("slow", stages.slow(house, settings, most))
+            run["slow"] = self._announce("slow", stages.slow(site, settings, most))
         if settings.wants("latency"):
             rates = [*settings.rates]
             if "settled" in run:
-                rates += [round(part * most) for part in PARTS_OF_MOST if part * most > max(rates)]
+                rates += [round(part * most) for part in FRACTIONS_OF_MAX if part * most > max(rates)]
             run["latency"] = []
             for rate in rates:
-                row = stages.latencies(house, settings, rate, seed=number)
-                run["latency"].append(self._tell(f"latency at {rate:g}", row))
+                row = stages.latencies(site, settings, rate, seed=number)
+                run["latency"].append(self._announce(f"latency at {rate:g}", row))
         if settings.wants("lone"):
-            run["lone"] = stages.lone(house, settings)
-            self.says(f"lone: placed to final {run['lone']['final']}")
-        audit = house.audit()
-        self.says(f"run {number + 1} of {settings.runs} done; books: {audit}")
+            run["lone"] = stages.lone(site, settings)
+            self.say(f"lone: placed to final {run['lone']['final']}")
+        audit = site.audit()
+        self.say(f"run {number + 1} of {settings.runs} done; books: {audit}")
         return run
 
-    def _peer(self, name: str, house: House) -> dict[str, Any]:
-        measured = self._tell(name, stages.peer(name, house, self.settings, self.says))
+    def _peer(self, name: str, site: Site) -> dict[str, Any]:
+        measured = self._announce(name, stages.peer(name, site, self.settings, self.say))
         if "tradesPerSecond" in measured:
             ours = self.result["settled"]
             measured["times"] = round(ours["tradesPerSecond"] / measured["tradesPerSecond"], 2)
             measured["cpuTimes"] = round(measured["cpuMs"]["total"] / ours["cpuMs"]["total"], 2)
-            self.says(f"{name}: the brokerage settles {measured['times']} times as many; books: {measured['audit']}")
+            self.say(f"{name}: the brokerage settles {measured['times']} times as much; books: {measured['audit']}")
         return measured
 
     def _with_lanes(self, count: int) -> dict[str, Any]:
-        with House({**self.settings.processes, "lanes": count}, self.settings.customers, says=self.says) as house:
-            measured = stages.settled(house, self.settings)
-            house.audit()
-        return self._tell(f"lanes={count}", measured)
+        with Site({**self.settings.processes, "lanes": count}, self.settings.customers, say=self.say) as site:
+            measured = stages.settled(site, self.settings)
+            site.audit()
+        return self._announce(f"lanes={count}", measured)
 
     def _big(self) -> dict[str, Any]:
-        """The same trades with small and with big tables, in turns, for the machine is not the same all the time."""
+        """Measure with small and with big tables, alternating, because the machine's speed varies over time."""
         settings = self.settings
         each = settings.big_trades // settings.big_customers
         with (
-            self._house() as small,
-            House(settings.processes, settings.big_customers, each, None, self.says, settings.customers, True) as big,
+            self._site() as small,
+            Site(settings.processes, settings.big_customers, each, None, self.say, settings.customers, True) as big,
         ):
-            self.says(f"{settings.big_trades:,} trades were loaded in {big.loaded_seconds:.0f} s")
-            runs: dict[House, list[dict[str, Any]]] = {small: [], big: []}
+            self.say(f"{settings.big_trades:,} trades were loaded in {big.loaded_seconds:.0f} s")
+            runs: dict[Site, list[dict[str, Any]]] = {small: [], big: []}
             for number in range(settings.runs):
-                for house, other in ((small, big), (big, small)):
-                    go_on = other.hold({"web", "lanes", "sweep", "stream"})
+                for site, other in ((small, big), (big, small)):
+                    resume = other.freeze({"web", "lanes", "sweep", "stream"})
                     try:
-                        runs[house].append(stages.costs(house, settings, number, self.says))
+                        runs[site].append(stages.costs(site, settings, number, self.say))
                     finally:
-                        go_on()
-            found = {house: {**medians(rows), **stages.tables(house)} for house, rows in runs.items()}
+                        resume()
+            measured = {site: {**medians(rows), **stages.tables(site)} for site, rows in runs.items()}
         ratios = [
-            round(found[big][name]["cpuMs"]["total"] / found[small][name]["cpuMs"]["total"], 3)
+            round(measured[big][name]["cpuMs"]["total"] / measured[small][name]["cpuMs"]["total"], 3)
             for name in ("settled", "at100")
         ]
-        self.says(
-            f"big: cost / that with small tables {ratios}, MB {found[big]['allMb']}, books: {found[big]['audit']}"
+        self.say(
+            f"big: cost relative to small tables {ratios}, MB {measured[big]['allMb']}, books: {measured[big]['audit']}"
         )
-        return {**found[big], "small": found[small], "costRatio": ratios[0], "costRatioAt100": ratios[1]}
+        return {**measured[big], "small": measured[small], "costRatio": ratios[0], "costRatioAt100": ratios[1]}
 
-    def _house(self) -> House:
-        self.says("starting a brokerage")
-        return House(self.settings.processes, self.settings.customers, says=self.says)
+    def _site(self) -> Site:
+        self.say("starting a brokerage")
+        return Site(self.settings.processes, self.settings.customers, say=self.say)
 
-    def _tell(self, name: str, stage: dict[str, Any]) -> dict[str, Any]:
-        self.says(f"{name}: {json.dumps({key: stage[key] for key in TOLD if key in stage})}")
+    def _announce(self, name: str, stage: dict[str, Any]) -> dict[str, Any]:
+        self.say(f"{name}: {json.dumps({key: stage[key] for key in SHOWN if key in stage})}")
         return stage
 
 
 def machine() -> dict[str, Any]:
-    """On what this was measured."""
+    """Return a description of the machine and the commit."""
     processor = ""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -189,7 +189,7 @@ def say(text: str) -> None:
 
 
 def main() -> int:
-    """Run the benchmark as the environment says; return its exit code."""
+    """Run the benchmark with the settings in the environment; return its exit code."""
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -198,7 +198,7 @@ def main() -> int:
     try:
         bench = Bench(Settings.read())
         result = bench.run()
-    except (BooksDoNotHold, LoadFailed, NoRoom, TimeoutError, Unclear) as error:
+    except (BooksDoNotHold, LoadFailed, DiskFull, TimeoutError, InvalidSetting) as error:
         say(f"error: {error}")
         say(json.dumps({"ok": False, "error": f"{type(error).__name__}: {error}"[:2000]}))
         return 1

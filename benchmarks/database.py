@@ -1,4 +1,4 @@
-"""What the benchmark asks the brokerage's own PostgreSQL."""
+"""The benchmark's queries to the brokerage's PostgreSQL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COUNTERS = """
            (SELECT coalesce(sum(fsyncs), 0)::bigint FROM pg_stat_io WHERE object = 'wal')
     FROM pg_stat_database AS d, pg_stat_wal AS w WHERE d.datname = current_database()
 """
-# A final trade's row is never touched again, so that the transaction which wrote it is the one that settled it.
+# A final trade's row is never updated again, so the transaction that wrote it is the one that settled it.
 TRADES = """
     SELECT id, extract(epoch FROM placed_at)::float8, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8, status
     FROM trades_trade WHERE id >= %s AND status IN ('FILLED', 'REJECTED')
@@ -41,7 +41,7 @@ STATEMENTS = """
 
 @dataclass(frozen=True)
 class Final:
-    """A trade that has ended; times are seconds since the epoch. `final_at` is when that was committed."""
+    """A final trade. Times are epoch seconds; `final_at` is when the settlement was committed."""
 
     placed_at: float
     final_at: float
@@ -50,7 +50,7 @@ class Final:
 
 @dataclass(frozen=True)
 class Counters:
-    """What the database has done so far: commits, records and bytes of its log, and how often it flushed it."""
+    """The database's cumulative counters: commits, WAL records, pages and bytes, and WAL flushes."""
 
     commits: int
     wal_records: int
@@ -59,7 +59,7 @@ class Counters:
     wal_flushes: int
 
     def each(self, before: Counters, count: int) -> dict[str, float]:
-        """Since `before`, for one of so many."""
+        """Return the increase since `before`, divided by `count`."""
         if not count:
             return {}
         return {
@@ -72,7 +72,7 @@ class Counters:
 
 
 class Database:
-    """The brokerage's database, seen by its administrator; reconnects when the server was restarted."""
+    """A superuser connection to the brokerage's database."""
 
     def __init__(self, data_dir: Path, database_url: str) -> None:
         parts = urlsplit(database_url)
@@ -85,7 +85,7 @@ class Database:
             "dbname": parts.path.lstrip("/"),
             "application_name": "benchmark",
             "autocommit": True,
-            # The server's own limits are for those who may have been forgotten.
+            # The server's timeout is meant for abandoned sessions, not for this one.
             "options": "-c idle_in_transaction_session_timeout=0 -c client_min_messages=error",
         }
         self.connection = self.connect()
@@ -97,33 +97,33 @@ class Database:
         self.connection.close()
 
     def version(self) -> str:
-        """PostgreSQL's version, as it says it."""
+        """Return PostgreSQL's version."""
         return str(self._row("SHOW server_version")[0])
 
     def open_trades(self) -> int:
-        """How many trades are PLACED or IN PROGRESS."""
+        """Return how many trades are PLACED or IN PROGRESS."""
         return int(self._row(OPEN)[0])
 
     def counters(self) -> Counters:
         return Counters(*map(int, self._row(COUNTERS)))
 
     def finals(self, since: float) -> dict[str, Final]:
-        """Trades by id that were placed after that moment and have ended."""
+        """Return the final trades that were placed after this time (epoch seconds), by id."""
         first = UUID(int=int(since * 1000) << 80)
         rows = self.connection.execute(TRADES, [first])
         return {str(id): Final(placed_at, final_at, status) for id, placed_at, final_at, status in rows}
 
     def sizes(self) -> list[tuple[str, int]]:
-        """The largest tables, with their indexes, in bytes."""
+        """Return the largest tables and their sizes in bytes, including indexes."""
         return self.connection.execute(SIZES).fetchall()
 
-    def settle_down(self) -> None:
-        """Statistics up to date, and a checkpoint done: every measurement begins alike."""
+    def vacuum_and_checkpoint(self) -> None:
+        """Update statistics and do a checkpoint, so that every measurement begins in the same state."""
         self.connection.execute("VACUUM (ANALYZE)")
         self.connection.execute("CHECKPOINT")
 
     def wait_until_nothing_is_open(self, seconds_max: float) -> float:
-        """Until every trade is final; returns the seconds that it took. Raises TimeoutError."""
+        """Wait until every trade is final; return the seconds that took. Raises TimeoutError."""
         began = time.monotonic()
         while left := self.open_trades():
             if time.monotonic() - began > seconds_max:
@@ -133,14 +133,14 @@ class Database:
 
     @contextmanager
     def counting_statements(self) -> Iterator[list[tuple[int, float, int, str]]]:
-        """While inside, statements are counted; afterwards the list has (calls, ms in all, rows, text)."""
-        found: list[tuple[int, float, int, str]] = []
+        """Count statements inside the block; afterwards the list has (calls, total ms, rows, text) of each."""
+        statements: list[tuple[int, float, int, str]] = []
         self.connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         try:
             self._set({"pg_stat_statements.track": "top"})
             self.connection.execute("SELECT pg_stat_statements_reset()")
-            yield found
-            found += self.connection.execute(STATEMENTS).fetchall()
+            yield statements
+            statements += self.connection.execute(STATEMENTS).fetchall()
         finally:
             self._set({"pg_stat_statements.track": "none"})
 

@@ -1,15 +1,15 @@
-"""The load generator: a process of its own that places trades over HTTP as cheaply as Python can.
+"""The load generator: a separate process that places trades over HTTP with as little CPU time as Python allows.
 
-Reads one line of JSON from standard input, the `Order`, then places trades on kept connections; writes one line of JSON
-to standard output, and every answer to a file. One thread, one epoll loop, requests encoded beforehand: about 0.06 ms
-of CPU a request, accounted apart.
+It reads one line of JSON, the `LoadOrder`, from standard input, places trades on persistent connections, writes every
+response to a file, and prints one line of JSON. With one thread, one epoll loop and requests that are encoded in
+advance, a request takes about 0.06 ms of CPU time, which is accounted separately.
 
-Open loop (`rate` above zero): trades come at fixed moments, drawn beforehand as those of many independent customers are
-(a Poisson process), whether or not earlier ones were answered. Closed loop (`rate` 0): every connection places its next
-trade when the last one is answered; with `backlog_max`, only as long as fewer trades than that are open. How many are
-open comes as further lines on standard input, each a number.
+Open loop (`rate` above zero): trades are placed at times drawn in advance from a Poisson process, like those of many
+independent customers, whether or not earlier ones were answered. Closed loop (`rate` 0): every connection places its
+next trade when the last one is answered; with `backlog_max`, only while fewer trades than that are open. The number of
+open trades arrives as further lines on standard input.
 
-Only the standard library: what this imports is what the generator weighs.
+Uses only the standard library, to keep the process small.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from collections import deque
 from dataclasses import dataclass, field
 
 ANSWERS_SECONDS_MAX = 15.0
-"""How long answers are waited for after the last request."""
-LOOK_SECONDS = 0.1
+"""How long to wait for responses after the last request."""
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Order:
-    """What to do. Times are seconds; `start_at` is seconds since the epoch."""
+class LoadOrder:
+    """The load to generate. Times are in seconds; `start_at` is in epoch seconds."""
 
     addresses: list[tuple[str, int]]
     path: str
@@ -50,7 +50,7 @@ class Order:
 
 
 class Connection:
-    """One kept connection with at most one request under way."""
+    """A persistent connection with at most one request in progress."""
 
     __slots__ = ("address", "answer", "scheduled", "sent", "socket")
 
@@ -69,7 +69,7 @@ class Connection:
 class Generator:
     """One run of the generator."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: LoadOrder) -> None:
         self.order = order
         self.random = random.Random(order.seed)
         with open(order.tokens_file) as file:
@@ -86,7 +86,7 @@ class Generator:
         self.answers: list[tuple[float, float, float, int, str]] = []
         self.allowed = 0
         self.broken = 0
-        self.said = b""
+        self.unparsed = b""
         for number in range(order.connections):
             self._open(Connection(order.addresses[number % len(order.addresses)]))
 
@@ -111,12 +111,12 @@ class Generator:
         self.idle.append(connection)
 
     def run(self) -> dict[str, float]:
-        """Place trades until the time is over, then wait for the answers."""
+        """Place trades until the time is over, then wait for the responses."""
         order = self.order
         if order.backlog_max:
             os.set_blocking(0, False)
             self.epoll.register(0, select.EPOLLIN)
-        # The monotonic clock runs the loop; what is written down is the wall clock, which the database has too.
+        # The loop uses the monotonic clock; recorded times use the wall clock, to be comparable with the database's.
         offset = time.time() - time.monotonic()
         start = order.start_at - offset
         end = start + order.seconds
@@ -129,7 +129,7 @@ class Generator:
             self._closed_loop(end)
         deadline = time.monotonic() + ANSWERS_SECONDS_MAX
         while len(self.idle) < len(self.connections) and time.monotonic() < deadline:
-            self._take_answers(LOOK_SECONDS)
+            self._take_answers(POLL_SECONDS)
         unanswered = len(self.connections) - len(self.idle)
         with open(order.answers_file, "w") as file:
             json.dump(
@@ -156,8 +156,8 @@ class Generator:
                 self._place(schedule.popleft())
             if schedule and self.idle:
                 self._take_answers(max(0.0, schedule[0] - time.monotonic()))
-            else:  # the next request waits for a connection, which counts
-                self._take_answers(LOOK_SECONDS)
+            else:  # the next request waits for a free connection, and the wait counts as latency
+                self._take_answers(POLL_SECONDS)
 
     def _closed_loop(self, end: float) -> None:
         limited = self.order.backlog_max > 0
@@ -165,7 +165,7 @@ class Generator:
             while self.idle and (not limited or self.allowed > 0):
                 self.allowed -= 1
                 self._place(now)
-            self._take_answers(LOOK_SECONDS)
+            self._take_answers(POLL_SECONDS)
 
     def _place(self, scheduled: float) -> None:
         connection = self.idle.popleft()
@@ -181,7 +181,7 @@ class Generator:
     def _take_answers(self, seconds_max: float) -> None:
         for descriptor, _ in self.epoll.poll(seconds_max):
             if descriptor == 0:
-                self._hear()
+                self._read_open_trades()
                 continue
             connection = self.connections[descriptor]
             try:
@@ -204,19 +204,19 @@ class Generator:
             connection.answer = b""
             self.idle.append(connection)
 
-    def _hear(self) -> None:
-        """Take the newest number of open trades: so many more may be placed until the next one comes."""
+    def _read_open_trades(self) -> None:
+        """Read the latest number of open trades, and compute how many more may be placed."""
         data = os.read(0, 65_536)
         if not data:
             self.epoll.unregister(0)
             return
-        *lines, self.said = (self.said + data).split(b"\n")
+        *lines, self.unparsed = (self.unparsed + data).split(b"\n")
         if lines:
             under_way = len(self.connections) - len(self.idle)
             self.allowed = self.order.backlog_max - int(lines[-1]) - under_way
 
     def _replace(self, connection: Connection) -> None:
-        """A connection broke: its request has no result, and another one takes its place."""
+        """Reopen a broken connection; its request has no result."""
         self.broken += 1
         if self.broken > 1000:
             raise SystemExit("generator: more than 1000 connections broke")
@@ -231,15 +231,15 @@ class Generator:
 def _content_length(head: bytes) -> int:
     found = head.lower().find(b"\r\ncontent-length:")
     if found < 0:
-        raise SystemExit(f"generator: an answer without a length: {head!r}")
+        raise SystemExit(f"generator: a response without a length: {head!r}")
     return int(head[found + 17 :].partition(b"\r\n")[0])
 
 
 def main() -> None:
     """Generate the load that standard input describes, and print a summary."""
-    described = json.loads(sys.stdin.buffer.raw.readline())  # type: ignore[union-attr]
-    described["addresses"] = [tuple(address) for address in described["addresses"]]
-    print(json.dumps(Generator(Order(**described)).run()), flush=True)
+    order = json.loads(sys.stdin.buffer.raw.readline())  # type: ignore[union-attr]
+    order["addresses"] = [tuple(address) for address in order["addresses"]]
+    print(json.dumps(Generator(LoadOrder(**order)).run()), flush=True)
 
 
 if __name__ == "__main__":

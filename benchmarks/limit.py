@@ -1,4 +1,4 @@
-"""The limit that counts: what the database itself can do, by `pgbench` on the same server, tables and indexes."""
+"""The upper limit: what the database alone can do, measured with `pgbench` on the same server, tables and indexes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks import processes
 from benchmarks.database import Database
-from benchmarks.house import House
 from benchmarks.processes import Spent
+from benchmarks.site import Site
 from local.postgresql import ADMIN, binaries
 
 CLIENTS = 32
@@ -21,22 +21,22 @@ THREADS = 2
 SCRIPT = Path(__file__).with_name("limit.sql")
 NAME = "bare_limit"
 LINES_A_RUN = 10_000_000
-"""No client makes so many trades in one run, so that runs don't meet in the customers' lines."""
+"""More than a client makes in one run, so that the sequence numbers of different runs never collide."""
 
 
 class Limit:
-    """A second database on the brokerage's server, made by the same migrations and filled in the same way."""
+    """A second database on the brokerage's server, with the same schema and the same data."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, site: Site) -> None:
+        self.site = site
         self.runs = 0
-        environment = dict(house.environment)
+        environment = dict(site.environment)
         url = environment.pop("MIGRATE_DATABASE_URL")
         self.url = f"{url.rpartition('/')[0]}/{NAME}"
-        owner = house.database.connection.execute(
+        owner = site.database.connection.execute(
             "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
         ).fetchone()
-        house.database.connection.execute(f"CREATE DATABASE {NAME} OWNER {owner[0] if owner else ADMIN}")
+        site.database.connection.execute(f"CREATE DATABASE {NAME} OWNER {owner[0] if owner else ADMIN}")
         made = subprocess.run(
             [sys.executable, "manage.py", "migrate", "--noinput"],
             cwd=Path(__file__).parents[1],
@@ -46,13 +46,13 @@ class Limit:
         )
         if made.returncode:
             raise RuntimeError(f"the limit's database was not migrated: {made.stderr[-2000:]}")
-        self.database = Database(house.brokerage.data_dir, self.url)
-        self.population = house.populate(self.database)
+        self.database = Database(site.brokerage.data_dir, self.url)
+        self.population = site.populate(self.database)
 
     def measure(self, seconds: int) -> dict[str, Any]:
-        """Trades a second, and what one costs."""
+        """Return the trades per second, and the cost of a trade."""
         self.runs += 1
-        self.database.settle_down()
+        self.database.vacuum_and_checkpoint()
         variables = {
             "clients": CLIENTS,
             "first": self.population.first_id,
@@ -70,10 +70,10 @@ class Limit:
         pgbench = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-        roots = {**self.house.roots(), pgbench.pid: "pgbench"}
+        roots = {**self.site.roots(), pgbench.pid: "pgbench"}
         before, counters = processes.snapshot(roots), self.database.counters()
         try:
-            # Looked at while it still lives: what has ended belongs to who started it.
+            # Sample while pgbench is still running: the CPU time of a process that has ended counts for its parent.
             time.sleep(max(0.5, seconds - 0.5))
             after, counted = processes.snapshot(roots), self.database.counters()
             out, err = pgbench.communicate(timeout=60)

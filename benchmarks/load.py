@@ -1,4 +1,4 @@
-"""One period of load: the generator is run, and what it and the brokerage did in the steady part is taken together."""
+"""One period of load: runs the generator, and combines its results with the brokerage's for the steady part."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from benchmarks.processes import Spent
 
 GENERATOR = Path(__file__).with_name("generator.py")
 START_SECONDS = 0.5
-"""From starting the generator to its first trade."""
-LOOK_SECONDS = 0.025
-"""How often the generator is told how many trades are open."""
+"""Time from starting the generator to its first trade."""
+POLL_SECONDS = 0.025
+"""How often the generator is sent the number of open trades."""
 TAIL_SECONDS_MAX = 60.0
 
 
 class LoadFailed(Exception):
-    """The load was not as ordered, so that what was measured means nothing."""
+    """The load was not as ordered, so the measurement is invalid."""
 
 
-class Loaded(Protocol):
-    """Who is loaded: the brokerage, or a peer of it."""
+class LoadTarget(Protocol):
+    """The system under load: the brokerage, or a peer."""
 
     folder: Path
     tokens_file: Path
@@ -49,7 +49,7 @@ class Loaded(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the generator saw of one trade; times are seconds since the epoch."""
+    """One trade as the generator saw it. Times are epoch seconds."""
 
     scheduled_at: float
     sent_at: float
@@ -79,25 +79,25 @@ class Period:
 
     @property
     def placed(self) -> int:
-        """Trades placed in it."""
+        """Trades placed in this period."""
         return sum(answer.status == 201 and self._is_inside(answer.answered_at) for answer in self.answers)
 
     @property
     def settled(self) -> int:
-        """Trades that became final in it."""
+        """Trades that became final in this period."""
         return sum(self._is_inside(final.final_at) for final in self.finals.values())
 
     def settled_by_second(self) -> list[int]:
-        """The same for each of its whole seconds."""
+        """Return the trades that became final in each full second of the period."""
         seconds = Counter(int(final.final_at - self.began_at) for final in self.finals.values())
         return [seconds[second] for second in range(int(self.seconds))]
 
     def statuses(self) -> dict[str, int]:
-        """How many of the trades that became final in it ended in which way."""
+        """Return how many trades became final with each status."""
         return dict(Counter(final.status for final in self.finals.values() if self._is_inside(final.final_at)))
 
     def placing_ms(self) -> list[float]:
-        """From the moment when it was due until the answer, of the trades that were due in it."""
+        """Return the latency of placing each trade, in ms, from when it was due until the response."""
         return [
             1000 * (answer.answered_at - answer.scheduled_at)
             for answer in self.answers
@@ -105,7 +105,11 @@ class Period:
         ]
 
     def final_ms(self, from_door: bool = False) -> list[float]:
-        """From placed (`placed_at`), or from the moment when the placing was due, until the settlement's commit."""
+        """Return the time in ms until each settlement was committed, from `placed_at` or from when it was due.
+
+        Args:
+            from_door: count from when the request was due, instead of from `placed_at`.
+        """
         return [
             1000 * (final.final_at - (answer.scheduled_at if from_door else final.placed_at))
             for answer in self.answers
@@ -114,7 +118,7 @@ class Period:
 
 
 def apply(
-    house: Loaded,
+    site: LoadTarget,
     seconds: float,
     warm_up_seconds: float,
     connections: int,
@@ -124,13 +128,13 @@ def apply(
     seed: int = 1,
     wait_for_finals: bool = True,
 ) -> Period:
-    """Load it and wait until all of it is final. Raises LoadFailed."""
-    answers_file = house.folder / "answers.json"
+    """Apply a load, wait until every trade is final, and return the steady part. Raises LoadFailed."""
+    answers_file = site.folder / "answers.json"
     start_at = time.time() + START_SECONDS
     order = {
-        "addresses": house.addresses,
+        "addresses": site.addresses,
         "path": "/api/v1/trades",
-        "tokens_file": str(house.tokens_file),
+        "tokens_file": str(site.tokens_file),
         "answers_file": str(answers_file),
         "tickers": TICKERS,
         "start_at": start_at,
@@ -141,16 +145,16 @@ def apply(
         "backlog_max": backlog_max,
         "seed": seed,
     }
-    summary, before, after = _generate(house, order, start_at + warm_up_seconds, seconds)
+    summary, before, after = _generate(site, order, start_at + warm_up_seconds, seconds)
     answers = [Answer(*values) for values in json.loads(answers_file.read_text())]
     answers_file.unlink()
     if wait_for_finals:
-        house.drain()
+        site.drain()
     period = Period(
         began_at=before.cpu.at,
         ended_at=after.cpu.at,
         answers=answers,
-        finals=house.database.finals(start_at - 60) if wait_for_finals else {},
+        finals=site.database.finals(start_at - 60) if wait_for_finals else {},
         spent=Spent.between(before.cpu, after.cpu),
         counters=(before.counters, after.counters),
         open_trades=(before.open_trades, after.open_trades),
@@ -161,8 +165,10 @@ def apply(
     return period
 
 
-def _generate(house: Loaded, order: dict[str, Any], began_at: float, seconds: float) -> tuple[dict[str, Any], Any, Any]:
-    """Run the generator; return its summary, and looks at the brokerage when the period began and ended."""
+def _generate(
+    site: LoadTarget, order: dict[str, Any], began_at: float, seconds: float
+) -> tuple[dict[str, Any], Any, Any]:
+    """Run the generator; return its summary, and samples from the beginning and the end of the period."""
     generator = subprocess.Popen(
         [sys.executable, "-I", "-S", str(GENERATOR)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -170,24 +176,24 @@ def _generate(house: Loaded, order: dict[str, Any], began_at: float, seconds: fl
     try:
         generator.stdin.write(json.dumps(order).encode() + b"\n")
         generator.stdin.flush()
-        roots = {**house.roots(), generator.pid: "generator"}
+        roots = {**site.roots(), generator.pid: "generator"}
         paced = generator if order["backlog_max"] else None
-        _wait_until(began_at, house, paced)
-        before = _look(house, roots)
-        _wait_until(began_at + seconds, house, paced)
-        after = _look(house, roots)
-        said, _ = generator.communicate(timeout=TAIL_SECONDS_MAX)
+        _sleep_until(began_at, site, paced)
+        before = _sample(site, roots)
+        _sleep_until(began_at + seconds, site, paced)
+        after = _sample(site, roots)
+        summary, _ = generator.communicate(timeout=TAIL_SECONDS_MAX)
     except BaseException:
         generator.kill()
         generator.wait()
         raise
     if generator.returncode:
         raise LoadFailed(f"the generator ended with {generator.returncode}")
-    return json.loads(said), before, after
+    return json.loads(summary), before, after
 
 
 def latency(milliseconds: Sequence[float]) -> dict[str, float]:
-    """p50, p99 and p99.9 in milliseconds."""
+    """Return p50, p99, p99.9 and the maximum, in milliseconds."""
     ordered = sorted(milliseconds)
     if not ordered:
         return {}
@@ -201,23 +207,23 @@ def latency(milliseconds: Sequence[float]) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Sample:
     cpu: processes.Snapshot
     counters: Counters
     open_trades: int
 
 
-def _look(house: Loaded, roots: dict[int, str]) -> _Seen:
-    return _Seen(processes.snapshot(roots), house.database.counters(), house.database.open_trades())
+def _sample(site: LoadTarget, roots: dict[int, str]) -> _Sample:
+    return _Sample(processes.snapshot(roots), site.database.counters(), site.database.open_trades())
 
 
-def _wait_until(moment: float, house: Loaded, told: subprocess.Popen[Any] | None) -> None:
-    """Sleep; `told` is a generator that wants to know how many trades are open."""
+def _sleep_until(moment: float, site: LoadTarget, paced: subprocess.Popen[Any] | None) -> None:
+    """Sleep until a time (epoch seconds), sending the number of open trades to the generator `paced`, if given."""
     while (left := moment - time.time()) > 0:
-        if told is None or told.stdin is None:
+        if paced is None or paced.stdin is None:
             time.sleep(left)
             continue
         with contextlib.suppress(BrokenPipeError):
-            told.stdin.write(b"%d\n" % house.database.open_trades())
-            told.stdin.flush()
-        time.sleep(min(left, LOOK_SECONDS))
+            paced.stdin.write(b"%d\n" % site.database.open_trades())
+            paced.stdin.flush()
+        time.sleep(min(left, POLL_SECONDS))

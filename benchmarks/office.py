@@ -1,9 +1,10 @@
-"""How long the back office's pages take with big tables.
+"""Measures how long the back office's pages take with big tables.
 
     python -m local with-services --no-fsync -- python -m benchmarks.office 1000000 100000
 
-Fills an empty database with that many trades and customers, past the verbs, then opens each page a few times; prints a
-line a page, and last one JSON object. Exit 1 where a list takes more than 300 ms (its median) or 20 queries.
+Fills an empty database with that many trades and customers directly by SQL, then opens each page a few times. Prints a
+line for each page, and finally one JSON object. Exit code 1: a list has a median above 300 ms or makes more than 20
+queries.
 """
 
 import json
@@ -56,7 +57,7 @@ FILL = [
                   || (ARRAY['Smith','Jones','Meyer','Rossi'])[1 + n %% 4] || n,
               true, false, 'system', '' FROM generate_series(1, %(customers)s) AS n""",
     "INSERT INTO accounts_balance (customer_id, amount, held) SELECT id, 1000, 0 FROM accounts_customer",
-    # A trade every 100 ms until now, each with an id of its time; the last 500 are open, a twentieth was rejected.
+    # One trade every 100 ms until now, with a time-ordered id; the last 500 are open, and one in twenty is rejected.
     """INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, placed_at, status, reason_code,
            max_price, claimed_at, expires_at, ask_at, price, amount, settled_at)
        SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n %% 4096), 3, '0')
@@ -90,7 +91,7 @@ FILL = [
 
 
 def fill(trades: int, customers: int) -> None:
-    """Rows past the verbs: as many as a few years would bring."""
+    """Insert rows directly: about as many as a few years bring."""
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0; SET transaction_timeout = 0")
         for statement in FILL:
@@ -103,7 +104,7 @@ def fill(trades: int, customers: int) -> None:
 
 
 def signed_in() -> Client:
-    """A browser of a member of staff who may see everything."""
+    """Return a client that is signed in as staff with access to every page."""
     staff = appoint("bench@example.com", Role.COMPLIANCE)
     client = Client()
     client.force_login(staff)
@@ -115,7 +116,7 @@ def signed_in() -> Client:
 
 
 def main(trades: int, customers: int) -> int:
-    """Fill, open, print; 1 where a list is too slow."""
+    """Fill the database, measure every page, and return 1 if a list is too slow."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
     settings.ALLOWED_HOSTS = ["*"]
@@ -123,7 +124,7 @@ def main(trades: int, customers: int) -> int:
     fill(trades, customers)
     browser = signed_in()
     ids = list(Trade.objects.order_by("id").values_list("id", flat=True)[trades // 2 : trades // 2 + 1])
-    words = {
+    placeholders = {
         "MIDDLE": str(ids[0]),
         "YESTERDAY": f"{timezone.now() - timedelta(hours=20):%Y-%m-%d}",
         "TRADE": f"trades/trade/{ids[0]}/change/",
@@ -131,8 +132,8 @@ def main(trades: int, customers: int) -> int:
     figures: dict[str, Any] = {}
     for page in [*LISTS, *OTHERS]:
         path = page
-        for word, value in words.items():
-            path = path.replace(word, value)
+        for placeholder, value in placeholders.items():
+            path = path.replace(placeholder, value)
         took = []
         for _ in range(ROUNDS):
             with CaptureQueriesContext(connection) as captured:

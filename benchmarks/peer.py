@@ -1,8 +1,8 @@
-"""Other ways to do the same work, measured in the same way: each a Django project under `peers/`.
+"""Peers: conventional implementations of the same work, measured in the same way. Each is a project under `peers/`.
 
-A peer has a database of its own on the house's PostgreSQL, another database of its Valkey, and the same exchange, as
-many customers and processes, and the same generator. It is spared some of the work: it begins with empty tables, looks
-up no ticker, keeps no history and no reports, and posts one row where the brokerage posts two.
+A peer has its own database on the same PostgreSQL, another database number of the same Valkey, the same exchange, as
+many customers and processes, and the same generator. It does less work: it begins with empty tables, looks up no
+ticker, keeps no history and no reports, and posts one row where the brokerage posts two.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from benchmarks import processes
 from benchmarks.database import Database, Final
-from benchmarks.house import DRAIN_SECONDS_MAX, BooksDoNotHold, House
 from benchmarks.population import DEPOSIT, TICKERS
+from benchmarks.site import DRAIN_SECONDS_MAX, BooksDoNotHold, Site
 from local import ports
 from local.launcher import MARK
 from local.orphans import end, of_mark
@@ -32,14 +32,14 @@ ROOT = Path(__file__).parents[1]
 PROJECTS = Path(__file__).with_name("peers")
 REQUIREMENTS = PROJECTS / "requirements.txt"
 ENVIRONMENT = ROOT / "var" / "peers"
-"""The peers' own virtual environment; made when it is missing, or made for other requirements."""
+"""The peers' own virtual environment, rebuilt whenever their requirements change."""
 WEB = (
     "granian --interface wsgi --host 127.0.0.1 --port {port} --workers 2 --blocking-threads 4 --backlog 2048"
     " --backpressure 256 --no-ws --log-level warning broker.wsgi:application"
 )
-"""As the brokerage's own `web`."""
+"""The same command as the brokerage's `web`."""
 WORKERS = {
-    # Celery's default: a pool with a process for each core.
+    # Celery's default: a process for each core.
     "plain": "celery --app plain worker --loglevel WARNING --concurrency {cores}",
     "procrastinate": "django-admin procrastinate worker --concurrency {threads} --delete-jobs successful",
 }
@@ -55,30 +55,30 @@ class NotInstalled(Exception):
 
 
 class PeerDatabase(Database):
-    """The same questions to a peer's tables, whose trades have ids without a time in them."""
+    """The same queries for a peer's tables."""
 
     def open_trades(self) -> int:
         return int(self._row("SELECT count(*) FROM broker_trade WHERE status IN ('PLACED', 'IN PROGRESS')")[0])
 
     def finals(self, since: float) -> dict[str, Final]:
-        """Return the final trades placed since then, by id."""
+        """Return the final trades that were placed after this time (epoch seconds), by id."""
         rows = self.connection.execute(FINALS, [since])
         return {str(id): Final(placed_at, final_at, status) for id, placed_at, final_at, status in rows}
 
 
 class Peer:
-    """One peer beside the house, which does nothing meanwhile; a context manager that starts it and ends it."""
+    """A context manager that runs one peer while the brokerage itself is frozen."""
 
-    def __init__(self, name: str, house: House, says: Callable[[str], None] = lambda _: None) -> None:
-        self.name, self.house, self.says = name, house, says
-        self.folder = house.folder / name
-        self.tokens_file = house.tokens_file
-        self.web, self.workers = house.brokerage.scale.get("web", 1), house.brokerage.scale.get("lanes", 1)
+    def __init__(self, name: str, site: Site, say: Callable[[str], None] = lambda _: None) -> None:
+        self.name, self.site, self.say = name, site, say
+        self.folder = site.folder / name
+        self.tokens_file = site.tokens_file
+        self.web, self.workers = site.brokerage.scale.get("web", 1), site.brokerage.scale.get("lanes", 1)
         self.port = ports.choose(self.web)
-        self.mark = f"{house.brokerage.data_dir}#{name}"
+        self.mark = f"{site.brokerage.data_dir}#{name}"
         self.started: dict[int, str] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._go_on: Callable[[], None] = lambda: None
+        self._resume: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Peer:
         try:
@@ -94,17 +94,17 @@ class Peer:
         self._stop()
 
     def _start(self) -> None:
-        install(self.says)
+        install(self.say)
         self.folder.mkdir()
-        self.house.drain()
-        self._go_on = self.house.hold({"lanes", "sweep"})
+        self.site.drain()
+        self._resume = self.site.freeze({"lanes", "sweep"})
         self.environment = self._environment()
         url = self.environment["DATABASE_URL"]
         name = urlsplit(url).path.lstrip("/")
-        owner = self.house.database.connection.execute(OWNER).fetchone()
-        self.house.database.connection.execute(f"CREATE DATABASE {name} OWNER {owner[0] if owner else ''}")
+        owner = self.site.database.connection.execute(OWNER).fetchone()
+        self.site.database.connection.execute(f"CREATE DATABASE {name} OWNER {owner[0] if owner else ''}")
         self._run("django-admin migrate --verbosity 0")
-        self.database: Database = PeerDatabase(self.house.brokerage.data_dir, url)
+        self.database: Database = PeerDatabase(self.site.brokerage.data_dir, url)
         self._populate()
         for number in range(self.web):
             self._launch("web", WEB.format(port=self.port + number))
@@ -113,21 +113,21 @@ class Peer:
         self._wait_until_ready()
 
     def _environment(self) -> dict[str, str]:
-        house = self.house.environment
-        broker = urlsplit(house["BROKER_URL"])
+        site = self.site.environment
+        broker = urlsplit(site["BROKER_URL"])
         return {
             "PATH": os.pathsep.join([str(ENVIRONMENT / "bin"), os.environ.get("PATH", os.defpath)]),
             "PYTHONPATH": str(PROJECTS),
             "DJANGO_SETTINGS_MODULE": f"{MODULES[self.name]}.settings",
-            "DATABASE_URL": f"{house['MIGRATE_DATABASE_URL'].rpartition('/')[0]}/peer_{self.name}",
+            "DATABASE_URL": f"{site['MIGRATE_DATABASE_URL'].rpartition('/')[0]}/peer_{self.name}",
             "BROKER_URL": urlunsplit(broker._replace(path="/1")),
             "CALLBACK_URL": f"http://127.0.0.1:{self.port}/exchange/callbacks",
-            **{name: house[name] for name in ("EXCHANGE_URL", "EXCHANGE_SECRET", "SECRET_KEY")},
+            **{name: site[name] for name in ("EXCHANGE_URL", "EXCHANGE_SECRET", "SECRET_KEY")},
             MARK: self.mark,
         }
 
     def _populate(self) -> None:
-        population = self.house.population
+        population = self.site.population
         numbers = {
             "first": population.first_id,
             "end": population.first_id + population.customers,
@@ -137,7 +137,7 @@ class Peer:
         }
         for statement in CUSTOMERS:
             self.database.connection.execute(statement, numbers)
-        self.database.settle_down()
+        self.database.vacuum_and_checkpoint()
 
     def _run(self, command: str) -> None:
         made = subprocess.run(
@@ -172,8 +172,8 @@ class Peer:
                     logs = "".join(path.read_text(errors="replace")[-2000:] for path in self.folder.glob("*.log"))
                     raise RuntimeError(f"{self.name} did not start: {logs}")
                 time.sleep(0.05)
-        # The workers are ready when they have worked.
-        token = self.house.population.tokens(1)[0]
+        # The workers are ready once they have settled a trade.
+        token = self.site.population.tokens(1)[0]
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api/v1/trades",
             data=f'{{"stockTicker": "{TICKERS[0]}", "type": "BUY", "quantity": 1}}'.encode(),
@@ -195,47 +195,47 @@ class Peer:
         end(of_mark(self.mark))
         if hasattr(self, "database"):
             self.database.close()
-        self._go_on()
+        self._resume()
 
-    # -- what a load asks of whom it loads
+    # -- the LoadTarget protocol
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
         return [("127.0.0.1", self.port + number) for number in range(self.web)]
 
     def roots(self) -> dict[int, str]:
-        """Its processes and those of the house that it uses; what else is in the house stands still."""
+        """Return the pids of its processes and of the shared servers, each with its kind; the others are frozen."""
         used = {"postgres", "valkey", "exchange", "benchmark"}
         return {
-            **{pid: kind if kind in used else "house" for pid, kind in self.house.roots().items()},
+            **{pid: kind if kind in used else "brokerage" for pid, kind in self.site.roots().items()},
             **self.started,
         }
 
     def drain(self) -> float:
-        """Wait until every trade is final; how many seconds it took."""
+        """Wait until every trade is final; return the seconds that took."""
         return self.database.wait_until_nothing_is_open(DRAIN_SECONDS_MAX)
 
     def memory(self) -> dict[str, dict[str, float]]:
         return processes.memory(self.roots())
 
     def audit(self) -> dict[str, int]:
-        """Prove its books: cash and shares are what came in and what trades moved. Raises BooksDoNotHold."""
+        """Check that cash and shares equal deposits plus postings. Raises BooksDoNotHold."""
         self.drain()
         row = self.database.connection.execute(BOOKS, {"deposit": DEPOSIT, "shares": SHARES}).fetchone()
         names = ("trades", "tradesWithoutTheirPosting", "balancesThatAreOff", "positionsThatAreOff")
-        found = dict(zip(names, row or (), strict=True))
-        if any(count for name, count in found.items() if name != "trades"):
-            raise BooksDoNotHold(f"{self.name}: {found}")
-        return found
+        counts = dict(zip(names, row or (), strict=True))
+        if any(count for name, count in counts.items() if name != "trades"):
+            raise BooksDoNotHold(f"{self.name}: {counts}")
+        return counts
 
 
-def install(says: Callable[[str], None]) -> None:
-    """Make the peers' environment, unless it is there and up to date. Raises NotInstalled."""
+def install(say: Callable[[str], None]) -> None:
+    """Create the peers' virtual environment, unless it is up to date. Raises NotInstalled."""
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
     installed = ENVIRONMENT / "installed"
     if installed.exists() and installed.read_text() == wanted:
         return
-    says(f"installing {REQUIREMENTS.relative_to(ROOT)} into {ENVIRONMENT.relative_to(ROOT)}")
+    say(f"installing {REQUIREMENTS.relative_to(ROOT)} into {ENVIRONMENT.relative_to(ROOT)}")
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
     python = str(ENVIRONMENT / "bin" / "python")
     for command in (
@@ -267,7 +267,7 @@ CUSTOMERS = [
                            date_joined)
     SELECT id, '!', false, 'customer-' || id, '', '', '', false, true, now() FROM {EACH_CUSTOMER}
     """,
-    # The same tokens as the house's.
+    # The same tokens as the brokerage's customers have.
     f"INSERT INTO authtoken_token (key, user_id, created) SELECT 'bench_token_' || id, id, now() FROM {EACH_CUSTOMER}",
     f"INSERT INTO broker_balance (customer_id, amount) SELECT id, %(deposit)s FROM {EACH_CUSTOMER}",
     f"""
@@ -275,7 +275,7 @@ CUSTOMERS = [
     SELECT id, ticker, %(shares)s FROM {EACH_CUSTOMER}, unnest(%(tickers)s::text[]) AS ticker
     """,
 ]
-# A final trade's row is never touched again, so that the transaction which wrote it is the one that settled it.
+# A final trade's row is never updated again, so the transaction that wrote it is the one that settled it.
 FINALS = """
     SELECT id, extract(epoch FROM placed_at)::float8, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8, status
     FROM broker_trade WHERE placed_at >= to_timestamp(%s) AND status IN ('FILLED', 'REJECTED')

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.plot result.json docs/latency.svg`: latency against load, drawn from a result of the benchmark.
+"""`python -m benchmarks.plot result.json docs/latency.svg`: plots latency against load from a benchmark result.
 
-The file may be what `make bench` printed: the last line that is a JSON object counts.
+The file may be the output of `make bench`: the last line that is a JSON object is used.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ STYLE = """
 
 
 class NothingToDraw(Exception):
-    """The result has no latencies at two loads or more."""
+    """The result has latencies for fewer than two loads."""
 
 
 def draw(result: dict[str, Any]) -> str:
-    """The drawing as SVG. Raises NothingToDraw."""
+    """Return the plot as SVG. Raises NothingToDraw."""
     rows = sorted(result.get("latency", []), key=lambda row: row["rate"])
     if len(rows) < 2:
-        raise NothingToDraw("the result has no latencies at two loads or more: measure the stage `latency`")
+        raise NothingToDraw("the result needs latencies for at least two loads: run the stage `latency`")
     return "\n".join(_parts(rows, result.get("machine", {}))) + "\n"
 
 
@@ -91,7 +91,7 @@ def _at(row: dict[str, Any], path: tuple[str, str]) -> float:
 
 
 def main(result: str, drawing: str) -> int:
-    """Draw; 1 where there is nothing to draw."""
+    """Write the plot; return 1 if there is nothing to draw."""
     try:
         Path(drawing).write_text(draw(read(Path(result))))
     except (OSError, ValueError, NothingToDraw) as error:

@@ -1,6 +1,7 @@
-"""Customers with cash, shares, tokens and a past, made in bulk by SQL, so that the books hold as if they had traded.
+"""Creates customers with cash, shares, tokens and past trades in bulk by SQL, with correct books.
 
-Everything follows from a customer's number and a trade's number, so that no statement reads what another one wrote.
+Every value is computed from the customer's number and the trade's number, so that no statement has to read what another
+one wrote.
 """
 
 from __future__ import annotations
@@ -16,31 +17,31 @@ from typing import Any
 import psycopg
 
 TICKERS = ("AAPL", "JPM", "KO", "MSFT")
-"""What the customers hold, and trade; the stand-in exchange lists them."""
+"""The stocks that customers hold and trade; the stand-in exchange lists them."""
 DEPOSIT = 1_000_000_000
 SHARES_A_TRADE = 100_000
 PRICE = 10
 TRADES_A_STATEMENT = 250_000
-TOKEN_PREFIX = "bench_token_"  # noqa: S105 (not a secret: these customers live as long as the benchmark)
+TOKEN_PREFIX = "bench_token_"  # noqa: S105 (not a secret: these customers exist only during the benchmark)
 
 
 @dataclass(frozen=True)
 class Population:
-    """Customers by their ids, which have no gap, each with as many finished trades."""
+    """Customers with consecutive ids, and the same number of finished trades each."""
 
     first_id: int
     customers: int
     trades_each: int
 
     def tokens(self, count: int | None = None) -> list[str]:
-        """The tokens of so many customers, evenly spread among all; of all where no number is given."""
+        """Return the tokens of `count` customers, spread evenly among all, or of all customers."""
         count = min(count or self.customers, self.customers)
         step = self.customers / count
         return [f"{TOKEN_PREFIX}{self.first_id + int(number * step)}" for number in range(count)]
 
 
 def _numbers(population: Population, customers: int, trades_each: int) -> dict[str, Any]:
-    """Return the parameters of the statements that load."""
+    """Return the parameters of the loading statements."""
     return {
         "first": population.first_id,
         "end": population.first_id + customers,
@@ -61,16 +62,19 @@ def populate(
     connection: psycopg.Connection,
     customers: int,
     trades_each: int,
-    says: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
     connect: Callable[[], psycopg.Connection] | None = None,
     watch: Callable[[], None] = lambda: None,
 ) -> Population:
-    """Make customers who have deposited cash and bought shares `trades_each` times, the last one just now.
+    """Create customers who deposited cash and bought shares `trades_each` times, most recently just now.
 
-    `connection` is a superuser's, with autocommit: constraints between tables are not checked while loading, for the
-    statements keep them. With `connect`, which makes further such connections, it is for millions: indexes are dropped
-    and built again afterwards, and LOADERS connections load. `watch` is called after each statement; what it raises
-    ends the loading.
+    Constraints between tables aren't checked while loading; the statements satisfy them.
+
+    Args:
+        connection: a superuser's connection with autocommit.
+        connect: opens another such connection. If given, loading is optimized for millions of trades: indexes are
+            dropped and rebuilt afterwards, and LOADERS connections load in parallel.
+        watch: is called after each statement; an exception that it raises stops the loading.
     """
     row = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM accounts_customer").fetchone()
     population = Population(int(row[0]) if row else 1, customers, trades_each)
@@ -79,7 +83,7 @@ def populate(
     with ExitStack() as stack:
         loaders = [connection]
         if connect:
-            stack.enter_context(_without_indexes(connection, connect, says, watch))
+            stack.enter_context(_without_indexes(connection, connect, say, watch))
             loaders = [stack.enter_context(connect()) for _ in range(LOADERS)]
         for loader in loaders:
             stack.enter_context(loading(loader))
@@ -95,7 +99,7 @@ def populate(
                 for statement in HISTORY:
                     loader.execute(statement, {**numbers, "from": start, "to": end})
                     watch()
-                says(f"finished trades up to {end:,} of {trades:,} are in the tables")
+                say(f"loaded finished trades up to {end:,} of {trades:,}")
 
         _each_with(load, loaders)
         for table, rows in NUMBERED.items() if trades else ():
@@ -105,11 +109,11 @@ def populate(
 
 
 NUMBERED = {"accounts_posting": 2, "trades_statuschange": 3, "trades_report": 1}
-"""Tables whose ids follow the order in which trades went on, whoever loads them, and their rows for a trade."""
+"""Tables whose ids must follow the order of trades, and their number of rows per trade."""
 
 
 def _last_ids(connection: psycopg.Connection) -> dict[str, Any]:
-    """Where the past's ids go on, and the transaction that it says to be from."""
+    """Return the last id in each numbered table, and the transaction id to record for past trades."""
     row = connection.execute(f"SELECT pg_current_xact_id()::text::bigint, {LAST}").fetchone()
     assert row is not None  # noqa: S101 (a SELECT without FROM has a row)
     return dict(zip(("xact", *(f"last_{table.rpartition('_')[2]}" for table in NUMBERED)), row, strict=True))
@@ -129,7 +133,7 @@ INDEXES = """
         AND NOT EXISTS (SELECT FROM pg_constraint AS f WHERE f.contype = 'f' AND f.conindid = i.indexrelid)
     ORDER BY tables.reltuples DESC, i.indexrelid
 """
-"""All but those that foreign keys lean on; the key's own are filled in order, which is cheap."""
+"""All indexes except those that foreign keys depend on. Those are primary keys, filled in order, which is cheap."""
 LOADED = (
     *("accounts_customer", "accounts_token", "accounts_balance", "accounts_transfer", "accounts_position"),
     *("accounts_lot", "accounts_posting", "trades_tradecounter", "trades_trade"),
@@ -141,32 +145,33 @@ LOADED = (
 def _without_indexes(
     connection: psycopg.Connection,
     connect: Callable[[], psycopg.Connection],
-    says: Callable[[str], None],
+    say: Callable[[str], None],
     watch: Callable[[], None],
 ) -> Iterator[None]:
-    """Inside, these tables have no indexes but the few that are needed; afterwards they are all as they were."""
-    found = connection.execute(INDEXES, [list(LOADED)]).fetchall()
-    for table, index, constraint, _, _ in found:
+    """Drop the indexes of the loaded tables, except those that are needed, and rebuild them afterwards."""
+    indexes = connection.execute(INDEXES, [list(LOADED)]).fetchall()
+    for table, index, constraint, _, _ in indexes:
         connection.execute(
             f'ALTER TABLE "{table}" DROP CONSTRAINT "{constraint}"' if constraint else f'DROP INDEX "{index}"'
         )
     yield
     began = time.monotonic()
-    # Each table's one after the other (a constraint locks it), two tables at a time, the largest first.
-    tables = iter(sorted({table for table, *_ in found}, key=LOADED.index, reverse=True))
+    # Two tables at a time, the largest first. The indexes of one table are built one by one, because adding a
+    # constraint locks the table.
+    tables = iter(sorted({table for table, *_ in indexes}, key=LOADED.index, reverse=True))
 
     def build(builder: psycopg.Connection) -> None:
         builder.execute("SET maintenance_work_mem = '1GB'")
         for table in tables:
-            for of, _, constraint, definition, as_constraint in found:
-                if of == table:
+            for indexed_table, _, constraint, definition, as_constraint in indexes:
+                if indexed_table == table:
                     builder.execute(
                         f'ALTER TABLE "{table}" ADD CONSTRAINT "{constraint}" {as_constraint}'
                         if constraint
                         else definition
                     )
                     watch()
-            says(f"{table} has its indexes again, {time.monotonic() - began:.0f} s after the loading")
+            say(f"rebuilt the indexes of {table}, {time.monotonic() - began:.0f} s after loading")
 
     with ExitStack() as stack:
         _each_with(build, [stack.enter_context(connect()) for _ in range(LOADERS)])
@@ -174,7 +179,7 @@ def _without_indexes(
 
 @contextmanager
 def loading(connection: psycopg.Connection) -> Iterator[None]:
-    """Inside, nothing is checked between tables, no trigger fires, and no commit waits for the disk."""
+    """Disable foreign keys, triggers and synchronous commits inside the block."""
     connection.execute("SET session_replication_role = replica")
     connection.execute("SET synchronous_commit = off")
     try:
@@ -186,7 +191,7 @@ def loading(connection: psycopg.Connection) -> Iterator[None]:
 
 
 def _each_with(work: Callable[[psycopg.Connection], None], connections: list[psycopg.Connection]) -> None:
-    """Do this with each connection at once. Raises what the first one raised, when all have ended."""
+    """Call `work` with all connections in parallel. Raises the first exception, once all have ended."""
     with ThreadPoolExecutor(len(connections)) as pool:
         for done in [pool.submit(work, connection) for connection in connections]:
             done.result()
@@ -252,7 +257,7 @@ EACH_TRADE = """
         -- T+1 by weekdays; holidays make no difference to what is measured
         SELECT traded_on + CASE extract(isodow FROM traded_on) WHEN 5 THEN 3 WHEN 6 THEN 2 ELSE 1 END AS settles_on
     ) AS settled CROSS JOIN LATERAL (
-        -- a time-ordered id (uuid7) with the trade's number where others have dice
+        -- a time-ordered id (uuid7), with the trade's number instead of random bits
         SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n %% 4096), 3, '0')
                 || '8' || lpad(to_hex(%(first)s * 4294967296 + n), 15, '0'))::uuid AS id
     ) AS named
@@ -273,7 +278,7 @@ HISTORY = [
     FROM {EACH_TRADE}, (VALUES (1, '', 'PLACED', interval '0', 'api'),
                                (2, 'PLACED', 'IN PROGRESS', interval '10 ms', 'lanes.1'),
                                (3, 'IN PROGRESS', 'FILLED', interval '30 ms', 'lanes.1'))
-                       AS move (place, was, status, after, by)
+                       AS change (place, was, status, after, by)
     """,
     f"""
     INSERT INTO trades_report
@@ -287,7 +292,7 @@ HISTORY = [
                          amount, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 'past-' || n,
                          %(price)s::int, %(shares)s::int, ticker, id) AS body
         FROM {EACH_TRADE}
-    ) AS told
+    ) AS reported
     """,
     f"""
     INSERT INTO accounts_posting (id, customer_id, ticker, kind, cause, change, total, price, created_at,

@@ -1,4 +1,4 @@
-"""What processes cost: CPU by kind out of /proc, and memory."""
+"""CPU time and memory of processes by kind, read from /proc."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True)
 class Snapshot:
-    """CPU seconds up to a moment: of each kind of process, and of everything on the machine."""
+    """Cumulative CPU seconds of each kind of process and of the whole machine, at one time."""
 
     at: float
     by_kind: Mapping[str, float]
@@ -25,9 +25,9 @@ class Snapshot:
 
 
 def snapshot(roots: Mapping[int, str]) -> Snapshot:
-    """CPU of the trees under these processes (pid: kind). A process belongs to the nearest one above it that is named.
+    """Return the CPU time of the process trees under these roots (pid: kind).
 
-    The time of processes that have ended is in their parents' figures.
+    A process counts for its nearest ancestor among the roots. The time of ended processes counts for their parents.
     """
     parents, seconds = {}, {}
     for entry in PROC.iterdir():
@@ -35,7 +35,7 @@ def snapshot(roots: Mapping[int, str]) -> Snapshot:
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
             except OSError:
-                continue  # it has ended meanwhile
+                continue  # it has just ended
             pid = int(entry.name)
             parents[pid] = int(fields[1])
             seconds[pid] = sum(map(int, fields[11:15])) / TICKS_A_SECOND
@@ -60,30 +60,33 @@ class Spent:
 
     @classmethod
     def between(cls, before: Snapshot, after: Snapshot) -> Spent:
-        """Return what was spent between two snapshots."""
+        """Return the CPU time spent between two snapshots."""
         by_kind = {kind: after.by_kind[kind] - before.by_kind.get(kind, 0.0) for kind in after.by_kind}
         others = after.machine - before.machine - sum(by_kind.values())
         return cls(after.at - before.at, by_kind, max(0.0, others), after.stolen - before.stolen)
 
     def milliseconds_each(self, count: int) -> dict[str, float]:
-        """CPU milliseconds of each kind for one of so many, and in all."""
+        """Return CPU milliseconds divided by `count`: of each kind, and in total."""
         each = {kind: round(1000 * seconds / count, 3) for kind, seconds in sorted(self.by_kind.items())}
         return each | {"total": round(1000 * sum(self.by_kind.values()) / count, 3)} if count else {}
 
     def disturbance(self) -> dict[str, float]:
-        """Which part of the machine went to what is not part of this, in percent: the kernel's own work, and others."""
-        whole = self.seconds * (os.cpu_count() or 1)
+        """Return how busy the machine was, in percent, and the share of processes outside the benchmark."""
+        available = self.seconds * (os.cpu_count() or 1)
         busy = sum(self.by_kind.values()) + self.others
         return {
-            "busyPercent": round(100 * busy / whole, 1),
-            "othersPercent": round(100 * self.others / whole, 1),
-            "stolenPercent": round(100 * self.stolen / whole, 1),
+            "busyPercent": round(100 * busy / available, 1),
+            "othersPercent": round(100 * self.others / available, 1),
+            "stolenPercent": round(100 * self.stolen / available, 1),
         }
 
 
 def memory(roots: Mapping[int, str]) -> dict[str, dict[str, float]]:
-    """Megabytes by kind: the largest process (resident, without PostgreSQL's buffers, which all of its processes share
-    and fill over time), and all of them with what they share counted once (PSS)."""
+    """Return megabytes by kind: of the largest process, and of all processes.
+
+    The largest process is measured as resident memory without shared memory (PostgreSQL's buffers). All processes are
+    measured as PSS, which counts shared pages once.
+    """
     parents = {}
     for entry in PROC.iterdir():
         if entry.name.isdecimal():
@@ -91,7 +94,7 @@ def memory(roots: Mapping[int, str]) -> dict[str, dict[str, float]]:
                 parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue
-    found: dict[str, dict[str, float]] = {}
+    sizes: dict[str, dict[str, float]] = {}
     for pid in parents:
         kind = _kind(pid, parents, roots)
         if not kind:
@@ -102,11 +105,11 @@ def memory(roots: Mapping[int, str]) -> dict[str, dict[str, float]]:
         except OSError:
             continue
         size = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
-        entry_ = found.setdefault(kind, {"largestMb": 0.0, "allMb": 0.0, "processes": 0})
-        entry_["largestMb"] = max(entry_["largestMb"], round((size["Rss"] - size["RssShmem"]) / MEGABYTE, 1))
-        entry_["allMb"] = round(entry_["allMb"] + size["Pss"] / MEGABYTE, 1)
-        entry_["processes"] += 1
-    return found
+        of_kind = sizes.setdefault(kind, {"largestMb": 0.0, "allMb": 0.0, "processes": 0})
+        of_kind["largestMb"] = max(of_kind["largestMb"], round((size["Rss"] - size["RssShmem"]) / MEGABYTE, 1))
+        of_kind["allMb"] = round(of_kind["allMb"] + size["Pss"] / MEGABYTE, 1)
+        of_kind["processes"] += 1
+    return sizes
 
 
 def _kind(pid: int, parents: Mapping[int, int], roots: Mapping[int, str]) -> str | None:

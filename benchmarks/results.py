@@ -1,7 +1,7 @@
-"""Medians of runs, the goals, and how a person reads them.
+"""Medians of runs, goals, and the tables that present them.
 
-`python -m benchmarks.results result.json…` puts a result into the table of benchmarks/README.md. Of stages that several
-files have the first one's count, so that a long run can be made in parts.
+`python -m benchmarks.results result.json…` writes results into the table of benchmarks/README.md. Several files are
+merged, so that a long benchmark can be run in parts; for a stage in more than one file, the first file is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def medians(runs: Sequence[Any]) -> Any:
-    """One result out of several of the same shape: medians of numbers, by their place; of all else, the first."""
+    """Merge results of the same structure: the median of each number, and the first of every other value."""
     first = runs[0]
     if isinstance(first, dict):
         names = dict.fromkeys(name for run in runs for name in run)
@@ -30,16 +30,16 @@ def medians(runs: Sequence[Any]) -> Any:
 
 
 GOALS = (
-    # name, where in the result, and whether more or less than the goal is wanted
+    # name, path in the result, relation, goal
     ("settled / bare limit", "ratio", ">=", 0.50),
-    ("times the plain way", "peers.plain.times", ">=", 10),
-    ("times procrastinate with a lock a customer", "peers.procrastinate.times", ">=", 5),
+    ("times the plain peer", "peers.plain.times", ">=", 10),
+    ("times procrastinate with a lock per customer", "peers.procrastinate.times", ">=", 5),
     ("placing p99 at 300 trades/s, ms", "latency.300.placing.p99", "<", 50),
     ("placed to final p99 at 100 trades/s, ms", "latency.100.final.p99", "<", 200),
     ("placed to final p99 at 300 trades/s, ms", "latency.300.final.p99", "<", 200),
-    ("a lone trade final, p50, ms", "lone.final.p50", "<", 50),
+    ("a single trade final, p50, ms", "lone.final.p50", "<", 50),
     ("throughput with 1 s at the exchange / instant", "slow.ofInstant", ">", 0.90),
-    ("cost with big tables / small ones, as many as can be", "big.costRatio", "<=", 1.10),
+    ("cost with big tables / small ones, at full load", "big.costRatio", "<=", 1.10),
     ("cost with big tables / small ones, at 100 trades/s", "big.costRatioAt100", "<=", 1.10),
     ("start of web, s", "start.webSeconds", "<", 2),
     ("start of lanes, s", "start.lanesSeconds", "<", 2),
@@ -50,20 +50,20 @@ GOALS = (
 
 
 def goals(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each goal that something was measured for, with what was."""
-    found = []
+    """Return each goal that was measured, with the measurement."""
+    rows = []
     for name, path, relation, goal in GOALS:
         measured = _at(result, path)
         if measured is None:
             continue
         met = {">=": measured >= goal, ">": measured > goal, "<=": measured <= goal, "<": measured < goal}[relation]
-        found.append({"goal": name, "wanted": f"{relation} {goal:g}", "measured": measured, "met": met})
-    return found
+        rows.append({"goal": name, "wanted": f"{relation} {goal:g}", "measured": measured, "met": met})
+    return rows
 
 
 def _at(result: Any, path: str) -> Any:
     for part in path.split("."):
-        if isinstance(result, list):  # of the latency stages, by their rate
+        if isinstance(result, list):  # the latency stages, by rate
             result = next((row for row in result if f"{row['rate']:g}" == part), None)
         elif isinstance(result, dict):
             result = result.get(part)
@@ -73,7 +73,7 @@ def _at(result: Any, path: str) -> Any:
 
 
 def table(result: dict[str, Any]) -> Iterator[str]:
-    """The result for people, line by line."""
+    """Yield the result as lines of text."""
     if limit := result.get("limit"):
         yield f"bare limit (pgbench, 32 clients)    {limit['tradesPerSecond']:>8.0f} trades/s   {_cpu(limit)}"
     if placed := result.get("placed"):
@@ -122,7 +122,7 @@ def _figures(result: dict[str, Any]) -> Iterator[str]:
             f"  {final['p50']:>14.1f} {final['p99']:>7.1f} {final['p99.9']:>7.1f}"
         )
     if lone := result.get("lone"):
-        yield f"a lone trade: placed in {lone['placing']['p50']} ms, final {lone['final']['p50']} ms after (p50)"
+        yield f"a single trade: placed in {lone['placing']['p50']} ms, final {lone['final']['p50']} ms after (p50)"
     if start := result.get("start"):
         yield f"start: web {start['webSeconds']} s, lanes {start['lanesSeconds']} s"
     if settled:
@@ -153,7 +153,7 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The result in this file: the last line that is a JSON object, or all of it. Raises ValueError."""
+    """Return the result in a file: its last line that is a JSON object, or its whole text. Raises ValueError."""
     text = path.read_text()
     for part in [*reversed(text.splitlines()), text]:
         if part.lstrip().startswith("{"):
@@ -165,19 +165,19 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def joined(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One result out of several that have other stages; `parts` says which came from where."""
-    whole: dict[str, Any] = {}
+    """Merge results with different stages; `parts` describes each part."""
+    merged: dict[str, Any] = {}
     for result in results:
-        whole = {**result, **whole}
+        merged = {**result, **merged}
     parts = [
         f"{', '.join(part['settings']['only']) or 'all'}: {part['settings']['runs']} × {part['settings']['seconds']} s"
         for part in results
     ]
-    return {**whole, "ok": all(result.get("ok") for result in results), "goals": goals(whole), "parts": parts}
+    return {**merged, "ok": all(result.get("ok") for result in results), "goals": goals(merged), "parts": parts}
 
 
 def markdown(result: dict[str, Any]) -> Iterator[str]:
-    """The result as a table, line by line, with the machine that it was measured on."""
+    """Yield the lines of a Markdown table, with a description of the machine."""
     machine, settings = result["machine"], result["settings"]
     yield (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memoryGb']} GB, {machine['system']}, Python "
@@ -186,9 +186,9 @@ def markdown(result: dict[str, Any]) -> Iterator[str]:
         + (f" ({'; '.join(result['parts'])})." if len(result.get("parts", [])) > 1 else ".")
     )
     yield from ("", "| what | figure | CPU ms a trade |", "| --- | --- | --- |")
-    for what, stage in _stages(result):
+    for title, stage in _stages(result):
         cpu = stage["cpuMs"].get("total", "")
-        yield f"| {what} | {stage['tradesPerSecond']:,.0f} trades/s | {cpu} |"
+        yield f"| {title} | {stage['tradesPerSecond']:,.0f} trades/s | {cpu} |"
     for row in result.get("latency", []):
         placing, final = row["placing"], row["final"]
         yield (
@@ -214,23 +214,23 @@ def markdown(result: dict[str, Any]) -> Iterator[str]:
 
 
 def _stages(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Everything that was measured in trades a second, with what it is called."""
+    """Return the title and the result of every stage that was measured in trades per second."""
     big = result.get("big", {})
-    found = [
+    stages = [
         ("the bare limit (pgbench, 32 clients)", result.get("limit")),
         ("placed at the door", result.get("placed")),
         ("settled, end to end", result.get("settled")),
         ("settled with 1 s at the exchange", result.get("slow")),
         *((f"settled with {count} `lanes`", stage) for count, stage in result.get("lanes", {}).items()),
         ("settled with big tables", big.get("settled")),
-        ("settled with small tables, beside that", big.get("small", {}).get("settled")),
+        ("settled with small tables, for comparison", big.get("small", {}).get("settled")),
         *((f"settled by the peer {name}", stage) for name, stage in result.get("peers", {}).items()),
     ]
-    return ((what, stage) for what, stage in found if stage and "tradesPerSecond" in stage)
+    return ((title, stage) for title, stage in stages if stage and "tradesPerSecond" in stage)
 
 
 def main(paths: Sequence[str]) -> int:
-    """Put the result in these files into the README's table; 1 where one has none."""
+    """Write the results in these files into the README's table; return 1 if a file has no valid result."""
     text = README.read_text()
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -240,7 +240,7 @@ def main(paths: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if not (begin and end and result.get("ok")):
-        print(f"error: {' '.join(paths)} is no good result, or {README} has no place for it", file=sys.stderr)
+        print(f"error: {' '.join(paths)} is not a valid result, or {README} has no table for it", file=sys.stderr)
         return 1
     README.write_text("\n".join([before + begin, *markdown(result), end + after]))
     return 0

@@ -1,4 +1,4 @@
-"""What is to be measured, and how long: read from the environment."""
+"""The benchmark's settings, read from the environment."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ STAGES = (
 OFF_BY_DEFAULT = {"soak"}
 
 
-class Unclear(Exception):
-    """A variable says something that can't be meant; the message names it."""
+class InvalidSetting(Exception):
+    """A variable has an invalid value; the message names it."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The benchmark's own settings, each a variable BENCH_…"""
+    """The settings; each is read from a variable BENCH_…"""
 
     runs: int = 3
-    """RUNS: how often each of the main stages is measured; results are medians."""
+    """RUNS: how often each main stage is measured; results are medians."""
     seconds: int = 60
-    """SECONDS: how long each is steady."""
+    """SECONDS: length of the steady part of each stage."""
     warm_up_seconds: int = 5
-    """WARM_UP_SECONDS: load before anything counts."""
+    """WARM_UP_SECONDS: load before the steady part."""
     only: tuple[str, ...] = ()
-    """ONLY: stages, separated by commas; none: all but the soak."""
+    """ONLY: stages, separated by commas. Empty: all except soak."""
     rates: tuple[float, ...] = (30, 100, 300)
-    """RATES: trades a second of the latency stages; parts of the most settled are added."""
+    """RATES: trades per second of the latency stages; fractions of the maximum throughput are added."""
     connections: int = 32
     """CONNECTIONS of the generator."""
     backlog: int = 256
-    """BACKLOG: open trades at most where as much as possible is settled."""
+    """BACKLOG: the most open trades in the throughput stages."""
     customers: int = 10_000
     """CUSTOMERS who trade."""
     scale: str = ""
-    """SCALE: processes, such as web=1,lanes=2; empty: one of each."""
+    """SCALE: processes, such as web=1,lanes=2. Empty: one of each type."""
     soak_seconds: int = 0
-    """SOAK_SECONDS; 0: no soak."""
+    """SOAK_SECONDS. 0: no soak."""
     big_customers: int = 1_000_000
     """BIG_CUSTOMERS in the big tables."""
     big_trades: int = 10_000_000
-    """BIG_TRADES that have finished in the big tables."""
+    """BIG_TRADES: finished trades in the big tables."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Raises Unclear."""
+        """Return the settings in the environment. Raises InvalidSetting."""
         values: dict[str, object] = {}
         for name, default in vars(cls()).items():
             variable = f"BENCH_{name.upper()}"
@@ -63,14 +63,14 @@ class Settings:
                 else:
                     values[name] = type(default)(text)
             except ValueError:
-                raise Unclear(f"{variable} is {text!r}") from None
+                raise InvalidSetting(f"{variable} is {text!r}") from None
         settings = cls(**values)  # type: ignore[arg-type]
         if unknown := set(settings.only) - set(STAGES):
-            raise Unclear(f"BENCH_ONLY names {', '.join(sorted(unknown))}; stages are {', '.join(STAGES)}")
+            raise InvalidSetting(f"BENCH_ONLY names {', '.join(sorted(unknown))}; stages are {', '.join(STAGES)}")
         return settings
 
     def wants(self, *stages: str) -> bool:
-        """Whether any of these stages is to be measured."""
+        """Return whether any of these stages is selected."""
         if self.only:
             return any(stage in self.only for stage in stages)
         return any(stage not in OFF_BY_DEFAULT or (stage == "soak" and self.soak_seconds > 0) for stage in stages)

@@ -1,4 +1,4 @@
-"""What is measured, one function a stage; each returns what goes into the result."""
+"""The stages of the benchmark; each function returns its part of the result."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import load
-from benchmarks.house import House
-from benchmarks.load import Loaded, LoadFailed, Period, latency
+from benchmarks.load import LoadFailed, LoadTarget, Period, latency
 from benchmarks.peer import NotInstalled, Peer
 from benchmarks.population import TICKERS
 from benchmarks.settings import Settings
+from benchmarks.site import Site
 from local import ports
 from local.launcher import MARK
 from local.orphans import end, of_mark
 
 PLACED_SECONDS_MAX = 20
-"""The door alone piles up trades that have to be settled afterwards, which takes longer than placing them."""
+"""Kept short, because the trades that pile up must be settled afterwards, which takes longer than placing them."""
 SLOW_SECONDS = 1.0
-"""What the slow exchange takes to execute."""
+"""Execution time of the slow exchange."""
 LONE_TRADES = 40
 LONE_PAUSE_SECONDS = 0.4
 STARTS = 5
 START_SECONDS_MAX = 60.0
 SETTLED_SPREAD_MAX = 1.5
-"""Open trades may grow by as many as this part of the backlog while the load is steady: more is not steady."""
+"""The load isn't steady if open trades exceed the backlog by this factor at the end."""
 STATEMENTS_SHOWN = 40
-SOAK_LOOK_SECONDS = 60
+SOAK_SAMPLE_SECONDS = 60
 SOAK_RATE = 100.0
 ROOT = Path(__file__).parents[1]
 
 
 def settled(
-    house: Loaded, settings: Settings, backlog: int | None = None, warm_up: float | None = None
+    site: LoadTarget, settings: Settings, backlog: int | None = None, warm_up: float | None = None
 ) -> dict[str, Any]:
-    """As many trades as can be settled, end to end: placed at the door as fast as others become final."""
-    house.database.settle_down()
+    """Measure the maximum throughput end to end: trades are placed as fast as others become final."""
+    site.database.vacuum_and_checkpoint()
     backlog = backlog or settings.backlog
     period = load.apply(
-        house, settings.seconds, warm_up or settings.warm_up_seconds, settings.connections, backlog_max=backlog
+        site, settings.seconds, warm_up or settings.warm_up_seconds, settings.connections, backlog_max=backlog
     )
     before, after = period.open_trades
     if after > max(SETTLED_SPREAD_MAX * backlog, before + backlog):
-        raise LoadFailed(f"open trades grew from {before} to {after}: this was not steady")
+        raise LoadFailed(f"open trades grew from {before} to {after}: the load was not steady")
     return {
         **_costs(period),
         "placing": latency(period.placing_ms()),
@@ -63,26 +63,26 @@ def settled(
         "openAtEnd": after,
         "leastInASecond": min(period.settled_by_second(), default=0),
         "mostInASecond": max(period.settled_by_second(), default=0),
-        "memory": house.memory(),
+        "memory": site.memory(),
     }
 
 
-def placed(house: House, settings: Settings) -> dict[str, Any]:
-    """As many trades as can be placed while nobody settles; then, how fast what has piled up is settled."""
-    house.database.settle_down()
-    go_on = house.hold({"lanes", "sweep"})
+def placed(site: Site, settings: Settings) -> dict[str, Any]:
+    """Measure how fast trades are placed while none are settled, and then how fast the backlog is settled."""
+    site.database.vacuum_and_checkpoint()
+    resume = site.freeze({"lanes", "sweep"})
     try:
         period = load.apply(
-            house,
+            site,
             min(settings.seconds, PLACED_SECONDS_MAX),
             min(settings.warm_up_seconds, 3),
             settings.connections,
             wait_for_finals=False,
         )
     finally:
-        go_on()
-    piled_up = house.database.open_trades()
-    drained_seconds = house.drain()
+        resume()
+    piled_up = site.database.open_trades()
+    drained_seconds = site.drain()
     return {
         "tradesPerSecond": round(period.placed / period.seconds, 1),
         "placing": latency(period.placing_ms()),
@@ -93,11 +93,11 @@ def placed(house: House, settings: Settings) -> dict[str, Any]:
     }
 
 
-def latencies(house: House, settings: Settings, rate: float, seed: int) -> dict[str, Any]:
-    """What customers feel while trades come at a rate, whether or not the earlier ones are done."""
-    house.database.settle_down()
+def latencies(site: Site, settings: Settings, rate: float, seed: int) -> dict[str, Any]:
+    """Measure latency at a fixed rate of trades."""
+    site.database.vacuum_and_checkpoint()
     period = load.apply(
-        house, settings.seconds, settings.warm_up_seconds, max(settings.connections, 64), rate=rate, seed=seed
+        site, settings.seconds, settings.warm_up_seconds, max(settings.connections, 64), rate=rate, seed=seed
     )
     return {
         "rate": rate,
@@ -109,10 +109,10 @@ def latencies(house: House, settings: Settings, rate: float, seed: int) -> dict[
     }
 
 
-def lone(house: House, settings: Settings) -> dict[str, Any]:
-    """One trade at a time on a quiet system."""
+def lone(site: Site, settings: Settings) -> dict[str, Any]:
+    """Measure latency of single trades on an idle system."""
     trades = min(LONE_TRADES, 10 * settings.seconds)
-    period = load.apply(house, trades * LONE_PAUSE_SECONDS, 1, connections=1, rate=1 / LONE_PAUSE_SECONDS, even=True)
+    period = load.apply(site, trades * LONE_PAUSE_SECONDS, 1, connections=1, rate=1 / LONE_PAUSE_SECONDS, even=True)
     return {
         "trades": len(period.final_ms()),
         "placing": latency(period.placing_ms()),
@@ -121,57 +121,55 @@ def lone(house: House, settings: Settings) -> dict[str, Any]:
     }
 
 
-def slow(house: House, settings: Settings, instant_per_second: float) -> dict[str, Any]:
-    """The same as `settled` while the exchange takes its time: so many more trades are open as fit into that time."""
-    house.exchange({"latencyMs": int(1000 * SLOW_SECONDS)})
+def slow(site: Site, settings: Settings, instant_per_second: float) -> dict[str, Any]:
+    """Run `settled` with a slow exchange, and enough additional open trades to cover its execution time."""
+    site.exchange({"latencyMs": int(1000 * SLOW_SECONDS)})
     try:
         under_way = int(1.2 * instant_per_second * SLOW_SECONDS)
         measured = settled(
-            house, settings, settings.backlog + under_way, warm_up=settings.warm_up_seconds + 2 * SLOW_SECONDS
+            site, settings, settings.backlog + under_way, warm_up=settings.warm_up_seconds + 2 * SLOW_SECONDS
         )
     finally:
-        house.exchange(None)
+        site.exchange(None)
     return {**measured, "ofInstant": round(measured["tradesPerSecond"] / instant_per_second, 3)}
 
 
-def peer(name: str, house: House, settings: Settings, says: Callable[[str], None]) -> dict[str, Any]:
-    """The same as `settled` for another way to do the work, and its books; or why it could not be installed."""
+def peer(name: str, site: Site, settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
+    """Run `settled` on a peer and audit its books; or return why it could not be installed."""
     try:
-        with Peer(name, house, says) as other:
+        with Peer(name, site, say) as other:
             return {**settled(other, settings), "audit": other.audit()}
     except NotInstalled as error:
         return {"notInstalled": str(error)}
 
 
-def costs(house: House, settings: Settings, number: int, says: Callable[[str], None]) -> dict[str, Any]:
-    """What trades cost, as many as there can be and 100 a second."""
-    row = {"settled": settled(house, settings), "at100": latencies(house, settings, 100.0, seed=number)}
-    says(
-        f"{house.customers:,} customers: "
+def costs(site: Site, settings: Settings, number: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure the cost of trades at maximum throughput and at 100 per second."""
+    row = {"settled": settled(site, settings), "at100": latencies(site, settings, 100.0, seed=number)}
+    say(
+        f"{site.customers:,} customers: "
         + ", ".join(f"{name} {one['tradesPerSecond']}/s {one['cpuMs']['total']} ms" for name, one in row.items())
     )
     return row
 
 
-def tables(house: House) -> dict[str, Any]:
-    """How large the tables are, and that the books in them hold."""
-    sizes = {name: round(size / 1e6, 1) for name, size in house.database.sizes()}
+def tables(site: Site) -> dict[str, Any]:
+    """Return the sizes of the tables, and an audit of the books."""
+    sizes = {name: round(size / 1e6, 1) for name, size in site.database.sizes()}
     return {
-        "customers": house.customers,
-        "finishedTrades": house.customers * house.trades_each,
-        "loadedSeconds": round(house.loaded_seconds, 1),
+        "customers": site.customers,
+        "finishedTrades": site.customers * site.trades_each,
+        "loadedSeconds": round(site.loaded_seconds, 1),
         "tablesMb": sizes,
         "allMb": round(sum(sizes.values())),
-        "audit": house.audit(),
+        "audit": site.audit(),
     }
 
 
-def footprint(house: House, settings: Settings) -> dict[str, Any]:
-    """Statements a trade, counted by the server, which costs a little itself; so this is measured apart."""
-    with house.database.counting_statements() as statements:
-        period = load.apply(
-            house, min(settings.seconds, 20), settings.warm_up_seconds, settings.connections, rate=100.0
-        )
+def footprint(site: Site, settings: Settings) -> dict[str, Any]:
+    """Count SQL statements per trade; a separate stage, because counting slows the server down a little."""
+    with site.database.counting_statements() as statements:
+        period = load.apply(site, min(settings.seconds, 20), settings.warm_up_seconds, settings.connections, rate=100.0)
     trades = len(period.answers)
     transactions = re.compile(r"\s*(begin|commit|rollback|set|savepoint|release|start)\b", re.IGNORECASE)
     others = [row for row in statements if not transactions.match(row[3])]
@@ -192,22 +190,22 @@ def footprint(house: House, settings: Settings) -> dict[str, Any]:
     }
 
 
-def start(house: House) -> dict[str, Any]:
-    """How long `web` and `lanes` take from their start to their first work.
+def start(site: Site) -> dict[str, Any]:
+    """Measure how long `web` and `lanes` take to start.
 
-    The house has a `web` and neither lanes nor a sweep. `web`: until it answers /readyz. `lanes`: until a trade that
-    waits in its lane is in progress.
+    `web` is up once it answers /readyz, and `lanes` once a trade that was waiting is in progress. The site runs one
+    `web`, and no lanes or sweep that could take the trade.
     """
     commands = dict(re.findall(r"^(\w+):\s*(.+)$", (ROOT / "Procfile").read_text(), re.MULTILINE))
     web, lanes = [], []
     for number in range(STARTS):
         port = ports.choose()
-        web.append(_time_start(house, commands["web"], {"PORT": str(port)}, lambda port=port: _is_ready(port)))  # type: ignore[misc]
-        _place_one(house, number)
-        waiting = house.database.open_trades()
-        placed_before = _count(house, "PLACED")
+        web.append(_time_start(site, commands["web"], {"PORT": str(port)}, lambda port=port: _is_ready(port)))  # type: ignore[misc]
+        _place_one(site, number)
+        waiting = site.database.open_trades()
+        placed_before = _count(site, "PLACED")
         lanes.append(
-            _time_start(house, commands["lanes"], {}, lambda before=placed_before: _count(house, "PLACED") < before)  # type: ignore[misc]
+            _time_start(site, commands["lanes"], {}, lambda before=placed_before: _count(site, "PLACED") < before)  # type: ignore[misc]
         )
         if not waiting:
             raise LoadFailed("the trade was settled without lanes")
@@ -219,18 +217,18 @@ def start(house: House) -> dict[str, Any]:
     }
 
 
-def soak(house: House, settings: Settings, says: Callable[[str], None]) -> dict[str, Any]:
-    """Memory of each kind of process, minute by minute, under an even load."""
+def soak(site: Site, settings: Settings, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure the memory of each kind of process, minute by minute, under a constant load."""
     samples: list[dict[str, dict[str, float]]] = []
-    rounds = max(2, settings.soak_seconds // SOAK_LOOK_SECONDS)
+    rounds = max(2, settings.soak_seconds // SOAK_SAMPLE_SECONDS)
     for number in range(rounds):
         period = load.apply(
-            house, SOAK_LOOK_SECONDS - 2, 1, settings.connections, rate=SOAK_RATE, seed=number, wait_for_finals=False
+            site, SOAK_SAMPLE_SECONDS - 2, 1, settings.connections, rate=SOAK_RATE, seed=number, wait_for_finals=False
         )
-        samples.append(house.memory())
+        samples.append(site.memory())
         sizes = {kind: size["largestMb"] for kind, size in samples[-1].items()}
-        says(f"soak, minute {number + 1} of {rounds}: placing {latency(period.placing_ms())}, MB {sizes}")
-    house.drain()
+        say(f"soak, minute {number + 1} of {rounds}: placing {latency(period.placing_ms())}, MB {sizes}")
+    site.drain()
     kinds = sorted(samples[0])
     by_kind = {kind: [sample[kind]["largestMb"] for sample in samples if kind in sample] for kind in kinds}
     return {
@@ -246,7 +244,7 @@ def _costs(period: Period) -> dict[str, Any]:
         raise LoadFailed("nothing was settled")
     statuses = period.statuses()
     if statuses.get("FILLED", 0) < 0.99 * period.settled:
-        raise LoadFailed(f"trades were to be FILLED: {statuses}")
+        raise LoadFailed(f"nearly all trades should be FILLED: {statuses}")
     return {
         "tradesPerSecond": round(period.settled / period.seconds, 1),
         "placedPerSecond": round(period.placed / period.seconds, 1),
@@ -256,14 +254,14 @@ def _costs(period: Period) -> dict[str, Any]:
     }
 
 
-def _time_start(house: House, command: str, environment: dict[str, str], is_up: Callable[[], bool]) -> float:
-    """Seconds from starting a process of the Procfile until it is up; it is ended afterwards."""
-    mark = f"{house.brokerage.data_dir}#start"
-    own = {**os.environ, **house.environment, "PROCESS_NAME": "start.1", MARK: mark, **environment}
+def _time_start(site: Site, command: str, environment: dict[str, str], is_up: Callable[[], bool]) -> float:
+    """Start a process of the Procfile, return the seconds until it is up, and stop it."""
+    mark = f"{site.brokerage.data_dir}#start"
+    own = {**os.environ, **site.environment, "PROCESS_NAME": "start.1", MARK: mark, **environment}
     own["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), own.get("PATH", os.defpath)])
     for name, value in environment.items():
         command = command.replace(f"${name}", shlex.quote(value))
-    log = house.folder / "start.log"
+    log = site.folder / "start.log"
     with open(log, "wb") as file:
         began = time.monotonic()
         process = subprocess.Popen(["/bin/sh", "-c", f"exec {command}"], cwd=ROOT, env=own, stdout=file, stderr=file)
@@ -291,10 +289,10 @@ def _is_ready(port: int) -> bool:
         return False
 
 
-def _place_one(house: House, number: int) -> None:
-    token = house.population.tokens()[number]
+def _place_one(site: Site, number: int) -> None:
+    token = site.population.tokens()[number]
     request = urllib.request.Request(  # noqa: S310 (our own address)
-        f"{house.brokerage.url}/api/v1/trades",
+        f"{site.brokerage.url}/api/v1/trades",
         data=f'{{"stockTicker": "{TICKERS[0]}", "type": "BUY", "quantity": 1}}'.encode(),
         headers={"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
     )
@@ -302,6 +300,6 @@ def _place_one(house: House, number: int) -> None:
         pass
 
 
-def _count(house: House, status: str) -> int:
-    row = house.database.connection.execute("SELECT count(*) FROM trades_trade WHERE status = %s", [status]).fetchone()
+def _count(site: Site, status: str) -> int:
+    row = site.database.connection.execute("SELECT count(*) FROM trades_trade WHERE status = %s", [status]).fetchone()
     return int(row[0]) if row else 0

@@ -53,7 +53,7 @@ def past(administrator: Database) -> Population:
         administrator.connection.execute(
             OPEN_TRADES, {"first": made.first_id, "customers": CUSTOMERS, "each": TRADES_EACH}
         )
-    administrator.settle_down()
+    administrator.vacuum_and_checkpoint()
     return made
 
 

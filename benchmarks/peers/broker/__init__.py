@@ -1,1 +1,1 @@
-"""The brokerage as it is usually written: the work that both peers do, and do in the same way."""
+"""A conventionally written brokerage: the code that both peers share."""

@@ -1,4 +1,4 @@
-"""PlaceTrade: a generic view and a model's serializer."""
+"""PlaceTrade: a generic view and a model serializer."""
 
 from django.db import transaction
 from rest_framework import generics, serializers
@@ -8,7 +8,7 @@ from broker.models import Trade
 
 
 class TradeSerializer(serializers.ModelSerializer):
-    """A trade with the names of the API."""
+    """A trade with the API's field names."""
 
     tradeId = serializers.UUIDField(source="id", read_only=True)
     stockTicker = serializers.CharField(source="ticker", max_length=16)
@@ -21,7 +21,7 @@ class TradeSerializer(serializers.ModelSerializer):
 
 
 class PlaceTrade(generics.CreateAPIView):
-    """POST a market order; 201 once it is recorded and somebody will work on it."""
+    """Record a market order and enqueue its job; answer 201."""
 
     serializer_class = TradeSerializer
 

@@ -1,4 +1,4 @@
-"""Who calls."""
+"""Token authentication."""
 
 from rest_framework.authentication import TokenAuthentication
 

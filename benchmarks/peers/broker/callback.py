@@ -1,4 +1,4 @@
-"""The exchange tells how trades ended."""
+"""The exchange's callback: reports of how trades ended."""
 
 import json
 
@@ -16,7 +16,7 @@ _webhook = Webhook(settings.EXCHANGE_SECRET)
 @csrf_exempt
 @require_POST
 def callback(request):
-    """Settle each report, then answer 204; 401 for what the exchange has not signed."""
+    """Settle each report, then answer 204; answer 401 if the exchange didn't sign the request."""
     try:
         _webhook.verify(request.body, {name.lower(): value for name, value in request.headers.items()})
     except WebhookVerificationError:

@@ -1,4 +1,4 @@
-"""How work is handed to the workers: the one thing in which the peers differ."""
+"""Enqueues jobs for the workers: the one thing in which the peers differ."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ from django.utils.module_loading import import_string
 
 
 def enqueue(customer_id):
-    """Have `trading.send_next` called for this customer once the transaction that is open has committed."""
+    """Have a worker call `trading.send_next` for this customer once the current transaction has committed."""
     _enqueue()(customer_id)
 
 

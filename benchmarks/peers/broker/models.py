@@ -1,5 +1,5 @@
 """The tables."""
-# ruff: noqa: DJ008 (nobody looks at these as text)
+# ruff: noqa: DJ008 (these are never shown as text)
 
 import uuid
 
@@ -9,7 +9,7 @@ from django.db import models
 
 
 class Balance(models.Model):
-    """A customer's cash. Its row is what everybody locks who moves the customer's trades."""
+    """A customer's cash. Code that advances the customer's trades locks this row."""
 
     customer = models.OneToOneField(settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True)
     amount = models.DecimalField(max_digits=19, decimal_places=4)
@@ -27,7 +27,7 @@ class Position(models.Model):
 
 
 class Trade(models.Model):
-    """A market order and what became of it."""
+    """A market order and its outcome."""
 
     class Type(models.TextChoices):
         BUY = "BUY"
@@ -57,7 +57,7 @@ class Trade(models.Model):
 
 
 class Posting(models.Model):
-    """What a trade moved: cash one way, shares the other."""
+    """The cash and shares that a trade moved, in opposite directions."""
 
     trade = models.OneToOneField(Trade, models.PROTECT)
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT)

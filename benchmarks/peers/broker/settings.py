@@ -1,4 +1,4 @@
-"""Settings of both peers: what a team sets that has read the documentation of what it uses."""
+"""Settings of both peers: those of a team that has read the documentation."""
 
 import os
 from urllib.parse import unquote, urlsplit
@@ -28,7 +28,7 @@ DATABASES = {
         "PASSWORD": unquote(_database.password or ""),
         "HOST": _database.hostname,
         "PORT": _database.port,
-        # Connections are kept: closing them around every request and task would cost more than the work.
+        # Keep connections open: reconnecting for every request and task would cost more than the work itself.
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
     }

@@ -1,4 +1,4 @@
-"""A trade's way to the exchange and into the books, row by row with the ORM."""
+"""Sends trades to the exchange and settles them, row by row with the ORM."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -16,13 +16,13 @@ from broker.models import Balance, Position, Posting, Trade
 
 Status, Type = Trade.Status, Trade.Type
 
-# The trade's id keeps a repeated call from being executed twice.
+# Retrying is safe: the exchange executes a trade id only once.
 _http = requests.Session()
 _http.mount("http://", HTTPAdapter(pool_maxsize=32, max_retries=Retry(3, backoff_factor=0.1, allowed_methods=None)))
 
 
 def send_next(customer_id):
-    """Hand the customer's oldest open trade to the exchange, unless one is out already."""
+    """Send the customer's oldest open trade to the exchange, unless one is in progress."""
     with transaction.atomic():
         balance = Balance.objects.select_for_update().get(customer_id=customer_id)
         trades = Trade.objects.filter(customer_id=customer_id)
@@ -62,7 +62,7 @@ def send_next(customer_id):
 
 
 def settle(report):
-    """Turn the exchange's word on a trade into the books. Again: nothing happens."""
+    """Book the exchange's report of a trade. Idempotent: yes."""
     with transaction.atomic():
         trade = Trade.objects.select_for_update().get(pk=report["tradeId"])
         if trade.status != Status.IN_PROGRESS:

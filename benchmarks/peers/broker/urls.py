@@ -1,4 +1,4 @@
-"""What is where."""
+"""URL routes."""
 
 from django.http import HttpResponse
 from django.urls import path

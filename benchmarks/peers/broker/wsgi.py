@@ -1,4 +1,4 @@
-"""What the web server calls."""
+"""The WSGI application."""
 
 from django.core.wsgi import get_wsgi_application
 

@@ -1,4 +1,4 @@
-"""The plain way: one Celery task a trade on one queue."""
+"""The plain peer: one Celery task per trade, on one queue."""
 
 from plain.celery import app as celery_app
 

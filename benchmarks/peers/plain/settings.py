@@ -1,4 +1,4 @@
-"""The plain way's settings."""
+"""Settings of the plain peer."""
 
 import os
 

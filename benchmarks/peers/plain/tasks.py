@@ -1,4 +1,4 @@
-"""The task, one for each trade."""
+"""The Celery task, called once for each trade."""
 
 from celery import shared_task
 

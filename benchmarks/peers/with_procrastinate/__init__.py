@@ -1,1 +1,1 @@
-"""Jobs in PostgreSQL by procrastinate, with a lock for each customer."""
+"""The procrastinate peer: jobs in PostgreSQL, with a lock for each customer."""

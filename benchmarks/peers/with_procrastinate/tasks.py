@@ -1,4 +1,4 @@
-"""The job, one for each trade; of one customer's jobs one runs at a time, in their order."""
+"""The job, one per trade. A customer's jobs run in order, one at a time."""
 
 from procrastinate.contrib.django import app
 
@@ -11,5 +11,5 @@ def send_next(customer_id):
 
 
 def enqueue(customer_id):
-    """Part of the transaction that is open: the job is there when it commits."""
+    """Enqueue a job as part of the current transaction."""
     send_next.configure(lock=f"customer-{customer_id}").defer(customer_id=customer_id)
