@@ -21,9 +21,10 @@ from trades.checks import TradingHalted
 from trades.corporate_actions import CannotApply, NotWaiting, apply_due, approve, decline, enter, preview
 from trades.models import CorporateAction, Entitlement, Reason, Status
 from trades.place import place_trade
+from web.timezones import eastern_today
 
 pytestmark = pytest.mark.django_db
-TODAY = date.today()
+TODAY = eastern_today()
 YESTERDAY, TOMORROW = TODAY - timedelta(days=4), TODAY + timedelta(days=1)  # over any weekend
 State = CorporateAction.State
 
