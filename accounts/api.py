@@ -230,7 +230,7 @@ def _transfer_schema(operation_id: str) -> Callable[[Handler], Handler]:
     return extend_schema(
         operation_id=operation_id,
         request=TransferSerializer,
-        responses={201: PostingSerializer, 200: OpenApiResponse(PostingSerializer, "The same key came before.")},
+        responses={201: PostingSerializer, 200: OpenApiResponse(PostingSerializer, "This key was used before.")},
         parameters=[IDEMPOTENCY_KEY],
         tags=["account"],
     )
@@ -281,7 +281,7 @@ class TokensView(CustomerView):
         parameters=[IDEMPOTENCY_KEY],
         responses={
             201: IssuedTokenSerializer,
-            200: OpenApiResponse(IssuedTokenSerializer, "The same key came before."),
+            200: OpenApiResponse(IssuedTokenSerializer, "This key was used before."),
         },
         auth=[],
         tags=["tokens"],

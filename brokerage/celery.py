@@ -131,10 +131,10 @@ def talk_as_a_worker(**_: Any) -> None:
 @signals.celeryd_after_setup.connect
 def serve_the_lanes_asked_for(instance: Any, **_: Any) -> None:
     """Serve only the lanes whose queues the worker was told to consume (`celery worker -Q lane-00,lane-01`)."""
-    from trades.lane import queue_name, serve
+    from trades.lane import queue_name, serve_only
 
     queues = instance.app.amqp.queues.consume_from
-    serve(lane for lane in range(settings.LANES) if queue_name(lane) in queues)
+    serve_only(lane for lane in range(settings.LANES) if queue_name(lane) in queues)
 
 
 app.autodiscover_tasks(["trades"])

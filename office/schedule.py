@@ -18,7 +18,7 @@ from office.models import Job, Proof
 from office.reconcile import reconcile
 from office.retention import delete_old
 from trades.audit import audit_books
-from trades.trial_balance import keep_days
+from trades.trial_balance import store_day_totals
 from webhooks import delivery
 
 PROVE, RECONCILE, FORGET, REPORT = "prove", "reconcile", "forget", "report"
@@ -114,7 +114,7 @@ def _send_report(asked_by: str) -> None:
 
 
 def _keep_days(asked_by: str) -> None:
-    keep_days()
+    store_day_totals()
 
 
 def _bring_forward(asked_by: str) -> None:

@@ -51,7 +51,7 @@ class PlaceTradeSerializer(StrictSerializer):
     whenClosed = WordField(
         WhenClosed.choices,
         default=WhenClosed.REJECT.value,
-        help_text="If its turn comes while the market is closed: `reject` it, or `queue` it for the opening.",
+        help_text="What to do if the market is closed when its turn comes: `reject` it, or `queue` it for the opening.",
     )
 
 
@@ -62,27 +62,28 @@ class TradeSerializer(serializers.Serializer[Any]):
     quantity = serializers.IntegerField(help_text="Whole shares.")
     createdAt = moment_field(source="placed_at")
     status = serializers.ChoiceField(Status.choices)
-    reason = serializers.SerializerMethodField(help_text="Why it was REJECTED, for people.")
-    reasonCode = serializers.SerializerMethodField(help_text="Why it was REJECTED, for programs; null if it was not.")
-    price = money_field(allow_null=True, help_text="USD a share, once FILLED.")
-    amount = money_field(allow_null=True, help_text="USD in all, once FILLED.")
+    reason = serializers.SerializerMethodField(help_text="Why it was REJECTED, as a sentence for people.")
+    reasonCode = serializers.SerializerMethodField(help_text="Why it was REJECTED, as a code for programs, or null.")
+    price = money_field(allow_null=True, help_text="USD per share, once FILLED.")
+    amount = money_field(allow_null=True, help_text="USD in total, once FILLED.")
     settledAt = moment_field(source="settled_at", allow_null=True, help_text="When it became final.")
     whenClosed = serializers.ChoiceField(WhenClosed.choices, source="when_closed")
     collarPrice = money_field(
         source="collar_price",
         allow_null=True,
-        help_text="The most that a share may cost, USD; null until it is sent, without a known price, and for a SELL.",
+        help_text="The most that a share may cost, USD. Null for a SELL, before the trade is sent, and where no last "
+        "price was known.",
     )
-    fees = money_field(source="fee", allow_null=True, help_text="All its fees, USD; once FILLED.")
+    fees = money_field(source="fee", allow_null=True, help_text="Total fees, USD, once FILLED.")
     netAmount = money_field(
         source="net_amount",
         allow_null=True,
-        help_text="What it cost or brought with its fees, USD; once FILLED.",
+        help_text="Total cost or proceeds after fees, USD, once FILLED.",
     )
     settlesOn = serializers.DateField(
         source="settlement_date",
         allow_null=True,
-        help_text="The day on which cash and shares settle, Eastern; once FILLED.",
+        help_text="The Eastern date on which cash and shares settle, once FILLED.",
     )
 
     def get_reason(self, trade: Trade) -> str | None:
@@ -93,36 +94,36 @@ class TradeSerializer(serializers.Serializer[Any]):
         return trade.reason_code or None
 
 
-def shown(trade: Trade) -> dict[str, Any]:
+def trade_data(trade: Trade) -> dict[str, Any]:
     """A trade as the API shows it."""
     return dict(shared(TradeSerializer).to_representation(trade))
 
 
 class TradePageSerializer(serializers.Serializer[Any]):
     results = TradeSerializer(many=True)
-    next = serializers.CharField(allow_null=True, help_text="`cursor` of the next page; null on the last.")
+    next = serializers.CharField(allow_null=True, help_text="The `cursor` of the next page; null on the last page.")
 
 
 class TradeQuerySerializer(PageQuery):
     status = serializers.ChoiceField(Status.choices, required=False)
     stockTicker = TickerField(required=False)
     type = serializers.ChoiceField(Type.choices, required=False)
-    placedAfter = serializers.DateTimeField(required=False, help_text="Not at this time: after it.")
-    placedBefore = serializers.DateTimeField(required=False)
+    placedAfter = serializers.DateTimeField(required=False, help_text="Exclusive.")
+    placedBefore = serializers.DateTimeField(required=False, help_text="Exclusive.")
 
 
 class PositionSerializer(serializers.Serializer[Any]):
     stockTicker = serializers.CharField(source="ticker")
     quantity = serializers.IntegerField(help_text="Whole shares.")
     held = serializers.IntegerField(help_text="Set aside for the SELL in progress.")
-    averagePrice = money_field(source="average_price", help_text="What a share cost on average, USD.")
-    lastPrice = money_field(allow_null=True, help_text="USD a share; null while the exchange is away.")
+    averagePrice = money_field(source="average_price", help_text="Average cost per share, USD.")
+    lastPrice = money_field(allow_null=True, help_text="USD per share; null while the exchange can't be reached.")
     marketValue = money_field(allow_null=True, help_text="quantity × lastPrice.")
 
 
 class QuoteSerializer(serializers.Serializer[Any]):
     stockTicker = serializers.CharField()
-    price = money_field(help_text="The last price, USD a share.")
+    price = money_field(help_text="The last price, USD per share.")
     at = moment_field()
 
 
@@ -136,7 +137,7 @@ class MarketSerializer(serializers.Serializer[Any]):
 class ExchangeUnavailable(exceptions.APIException):
     status_code = 503
     default_code = "exchange_unavailable"
-    default_detail = "The exchange does not answer. Try again in a moment."
+    default_detail = "The exchange is not responding. Try again in a moment."
 
 
 class TradesView(CustomerView):
@@ -148,41 +149,41 @@ class TradesView(CustomerView):
         operation_id="placeTrade",
         request=PlaceTradeSerializer,
         parameters=[IDEMPOTENCY_KEY],
-        responses={201: TradeSerializer, 200: OpenApiResponse(TradeSerializer, "The same key came before.")},
+        responses={201: TradeSerializer, 200: OpenApiResponse(TradeSerializer, "This key was used before.")},
         tags=["trades"],
     )
     def post(self, request: Request) -> Response:
-        """Place a market order. It is PLACED when this answers, and FILLED or REJECTED soon after."""
+        """Place a market order. The response shows it as PLACED; soon after, it is FILLED or REJECTED."""
         key = idempotency_key(request)
-        asked = shared(PlaceTradeSerializer).run_validation(request.data)
+        data = shared(PlaceTradeSerializer).run_validation(request.data)
         trade, replayed = place_trade(
             self.customer_id,
-            asked["stockTicker"],
-            asked["type"],
-            asked["quantity"],
+            data["stockTicker"],
+            data["type"],
+            data["quantity"],
             key,
-            when_closed=asked["whenClosed"],
+            when_closed=data["whenClosed"],
         )
-        return created(shown(trade), replayed, {"Location": f"/api/v1/trades/{trade.id}"})
+        return created(trade_data(trade), replayed, {"Location": f"/api/v1/trades/{trade.id}"})
 
     @extend_schema(
         operation_id="listTrades", parameters=[TradeQuerySerializer], responses=TradePageSerializer, tags=["trades"]
     )
     def get(self, request: Request) -> Response:
-        """Your trades, newest first."""
+        """List your trades, newest first."""
         query = TradeQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        asked = query.validated_data
-        wanted = TradeFilter(
-            statuses=[asked["status"]] if "status" in asked else (),
-            types=[asked["type"]] if "type" in asked else (),
-            tickers=[asked["stockTicker"]] if "stockTicker" in asked else (),
-            placed_after=asked.get("placedAfter"),
-            placed_before=asked.get("placedBefore"),
-            below=asked.get("cursor"),
+        data = query.validated_data
+        trade_filter = TradeFilter(
+            statuses=[data["status"]] if "status" in data else (),
+            types=[data["type"]] if "type" in data else (),
+            tickers=[data["stockTicker"]] if "stockTicker" in data else (),
+            placed_after=data.get("placedAfter"),
+            placed_before=data.get("placedBefore"),
+            below=data.get("cursor"),
         )
-        trades = find_trades(self.customer_id, wanted, asked["limit"] + 1)
-        return Response(cut(trades, "sequence", asked["limit"], shown))
+        trades = find_trades(self.customer_id, trade_filter, data["limit"] + 1)
+        return Response(cut(trades, "sequence", data["limit"], trade_data))
 
 
 class TradeView(CustomerView):
@@ -190,50 +191,53 @@ class TradeView(CustomerView):
 
     @extend_schema(operation_id="getTrade", responses=TradeSerializer, tags=["trades"])
     def get(self, request: Request, trade_id: UUID) -> Response:
-        """One of your trades, as it is now."""
+        """Show one of your trades as it is now."""
         trade = Trade.objects.filter(customer_id=self.customer_id, id=trade_id).first()
         if trade is None:
-            raise exceptions.NotFound("You have no such trade.")
-        return Response(shown(trade))
+            raise exceptions.NotFound("You have no trade with this id.")
+        return Response(trade_data(trade))
 
 
 class CancelView(CustomerView):
-    """Taking a trade back."""
+    """The cancellation of a trade."""
 
     scope = Token.Scope.TRADE
 
     @extend_schema(operation_id="cancelTrade", request=None, responses=TradeSerializer, tags=["trades"])
     def post(self, request: Request, trade_id: UUID) -> Response:
-        """Take back a trade that is still PLACED: it ends REJECTED, `cancelled`. Sent already, or final: 409."""
+        """Cancel a trade that is still PLACED. It ends REJECTED with reason `cancelled`; if it was sent already or is
+        final, the answer is 409."""
         try:
-            return Response(shown(cancel_trade(self.customer_id, trade_id, by="api")))
+            return Response(trade_data(cancel_trade(self.customer_id, trade_id, by="api")))
         except NoSuchTrade:
-            raise exceptions.NotFound("You have no such trade.") from None
+            raise exceptions.NotFound("You have no trade with this id.") from None
 
 
 class PositionsView(CustomerView):
-    """What a customer holds."""
+    """A customer's positions."""
 
     @extend_schema(operation_id="listPositions", responses=PositionSerializer(many=True), tags=["account"])
     def get(self, request: Request) -> Response:
-        """The stocks that you hold, by ticker."""
-        return Response(PositionSerializer(_valued(list(accounts.positions_of(self.customer_id))), many=True).data)
+        """List your positions by ticker."""
+        return Response(
+            PositionSerializer(_with_market_values(list(accounts.positions_of(self.customer_id))), many=True).data
+        )
 
 
 class PositionView(CustomerView):
-    """What a customer holds of one stock."""
+    """A customer's position in one stock."""
 
     @extend_schema(operation_id="getPosition", responses=PositionSerializer, tags=["account"])
     def get(self, request: Request, ticker: str) -> Response:
-        """What you hold of one stock."""
+        """Show your position in one stock."""
         positions = list(accounts.positions_of(self.customer_id).filter(ticker=storable(ticker.upper())))
         if not positions:
-            raise exceptions.NotFound("You hold no such stock.")
-        return Response(PositionSerializer(_valued(positions)[0]).data)
+            raise exceptions.NotFound("You have no position in this stock.")
+        return Response(PositionSerializer(_with_market_values(positions)[0]).data)
 
 
-def _valued(positions: list[Position]) -> list[dict[str, Any]]:
-    """Positions with last price and market value, which are None while the exchange is away."""
+def _with_market_values(positions: list[Position]) -> list[dict[str, Any]]:
+    """Add the last price and the market value to positions; both are None while the exchange can't be reached."""
     quotes = prices.quotes(position.ticker for position in positions)
     valued = []
     for position in positions:
@@ -256,7 +260,7 @@ class QuoteView(CustomerView):
 
     @extend_schema(operation_id="getQuote", responses=QuoteSerializer, tags=["market"])
     def get(self, request: Request, ticker: str) -> Response:
-        """The last price of a stock, and its time."""
+        """Show the last price of a stock and its time."""
         try:
             quote = prices.quote(ticker.upper())
         except gateway.NotListed:
@@ -271,7 +275,7 @@ class MarketView(CustomerView):
 
     @extend_schema(operation_id="getMarket", responses=MarketSerializer, tags=["market"])
     def get(self, request: Request) -> Response:
-        """Whether the market is open, and when it next opens and closes."""
+        """Show whether the market is open, and when it next opens and closes."""
         if (clock := market.clock()) is None:
             raise ExchangeUnavailable
         return Response(MarketSerializer(clock).data)

@@ -1,4 +1,4 @@
-"""When the sweep asks the exchange about a trade, and which trades come next."""
+"""Schedule the sweep's questions to the exchange: which trades it asks about next, and when."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -11,19 +11,23 @@ ASK_AFTER_SECONDS = 3  # from the claim, or from an answer that was not final
 ASK_AFTER_SECONDS_MAX = 15  # if the exchange repeatedly gives no answer about the trade
 
 
-def take(limit: int, trade_id: UUID | None = None) -> list[Trade]:
-    """Take the trades that the exchange should be asked about now, or one given trade at any time.
+def take_trades(limit: int, trade_id: UUID | None = None) -> list[Trade]:
+    """Take the trades that the sweep should ask the exchange about now.
 
-    Taking a trade moves its next time, so that no two sweeps ask about it at once; a sweep that dies only delays it.
-    Trades that the exchange answered about come first, and each question without an answer makes the next pause longer.
+    Taking a trade postpones its next question, so no two sweeps ask about it at once; if a sweep dies, the question is
+    only delayed. Trades that got an answer last time come first, and each unanswered question lengthens the pause.
+
+    Args:
+        limit: How many trades at most.
+        trade_id: Take only this trade, whether or not it is due.
     """
     parameters = {"ask_after": ASK_AFTER_SECONDS, "ask_after_max": ASK_AFTER_SECONDS_MAX, "limit": limit}
-    which = ONE if trade_id else DUE
-    return list(Trade.objects.raw(TAKE.format(which=which), parameters | {"trade_id": trade_id}))
+    selection = ONE if trade_id else DUE
+    return list(Trade.objects.raw(TAKE.format(selection=selection), parameters | {"trade_id": trade_id}))
 
 
 def note_answers(answered: Sequence[Trade], not_asked: Sequence[Trade]) -> None:
-    """Set when to ask next about trades that were taken, but are still open or were not asked about after all."""
+    """Schedule the next question about trades that are still open, or that were taken but not asked about."""
     if answered or not_asked:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -37,13 +41,13 @@ def note_answers(answered: Sequence[Trade], not_asked: Sequence[Trade]) -> None:
 
 
 def ask_at_once(trade_ids: Sequence[UUID]) -> None:
-    """Let the sweep ask about these IN PROGRESS trades as soon as it can."""
+    """Make the sweep ask about these IN PROGRESS trades in its next round."""
     if trade_ids:
         with connection.cursor() as cursor:
             cursor.execute(ASK_AT_ONCE, [list(trade_ids)])
 
 
-# A time that is further ahead than any pause is long was set by another clock, before a failover: it counts as due.
+# A time further ahead than the longest pause was set by another clock, before a failover, so it counts as due.
 DUE = """
     SELECT id FROM trades_trade
     WHERE status = 'IN PROGRESS'
@@ -56,7 +60,7 @@ TAKE = """
     UPDATE trades_trade
     SET unanswered = least(unanswered + 1, 1000), ask_at = statement_timestamp()
         + make_interval(secs => least(%(ask_after)s * 2 ^ least(unanswered, 10), %(ask_after_max)s))
-    WHERE id IN ({which})
+    WHERE id IN ({selection})
     RETURNING *
 """
 NOTE_ANSWERS = """

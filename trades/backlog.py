@@ -7,7 +7,7 @@ from trades.lane import queue_key, rung_key
 
 
 def depths() -> list[tuple[int, int]]:
-    """Return for each lane the number of messages in its queue and of customers that have rung.
+    """Return, for each lane, how many messages are in its queue and how many customers have rung.
 
     Raises:
         RedisError: The broker failed, or it is RabbitMQ.
@@ -16,5 +16,5 @@ def depths() -> list[tuple[int, int]]:
         for lane in range(settings.LANES):
             pipe.llen(queue_key(lane))
             pipe.scard(rung_key(lane))
-        found = pipe.execute()
-    return list(zip(found[::2], found[1::2], strict=True))
+        counts = pipe.execute()
+    return list(zip(counts[::2], counts[1::2], strict=True))

@@ -1,4 +1,4 @@
-"""Place several trades of one customer by one call: recorded as one set, each judged for itself."""
+"""Place several trades of one customer in one call. They are recorded as one set, but each is checked on its own."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from trades.place import (
 )
 from trades.transitions import Placing
 
-BATCH_MAX = 100  # trades of one call
+BATCH_MAX = 100  # trades in one call
 REFUSALS = (checks.UnknownTicker, checks.PlacingRefused, TradeKeyReused)
 Outcome = tuple[Trade, bool] | Exception
 
@@ -26,22 +26,23 @@ log = structlog.get_logger()
 
 
 def place_trades(customer_id: int, trades: Sequence[Trade], by: str = "api") -> list[Outcome]:
-    """Record trades, which are not yet inserted, at the end of the customer's line, in this order, by one statement.
+    """Record unsaved trades at the end of the customer's line, in this order, with one statement.
 
-    Each is judged for itself, as `place_trade` would: one that is refused keeps no other from being placed.
+    Each trade is checked on its own, as by `place_trade`. If one is refused, the others are still placed.
 
-    Idempotent: for each trade with a key, as `place_trade`; also where two of these trades have the same key.
+    Idempotent: like `place_trade` for each trade with a key, even if two trades in the batch have the same key.
 
     Args:
-        trades: 1 to BATCH_MAX, all of this customer.
+        trades: 1 to BATCH_MAX trades, all of this customer.
         by: The door, for the trades' history.
 
     Returns:
-        For each the trade and whether it had been placed before, or why it was refused: one of REFUSALS.
+        For each trade: the trade and whether it had been placed before, or the exception that refused it, which is one
+        of REFUSALS.
     """
     keys = [trade.idempotency_key for trade in trades if trade.idempotency_key]
     before = Trade.objects.filter(customer_id=customer_id, idempotency_key__in=keys) if keys else ()
-    by_key = {trade.idempotency_key: trade for trade in before}  # those that are about to be inserted come to them
+    by_key = {trade.idempotency_key: trade for trade in before}  # the loop adds those that are about to be inserted
     outcomes: dict[int, Outcome] = {}
     placings: dict[int, Placing] = {}
     repeated: dict[int, Trade] = {}
@@ -62,7 +63,7 @@ def place_trades(customer_id: int, trades: Sequence[Trade], by: str = "api") -> 
 
 
 def _insert(customer_id: int, placings: Sequence[Placing]) -> list[Outcome]:
-    """Insert trades by one statement; where one of them speaks against it, one after the other."""
+    """Insert trades with one statement, or one by one if one of them makes the statement fail."""
     if not placings:
         return []
     rate = checks.orders_a_minute_max(customer_id)
@@ -71,7 +72,7 @@ def _insert(customer_id: int, placings: Sequence[Placing]) -> list[Outcome]:
             insert_alone(placings, rate)
     except (IntegrityError, checks.TooManyOrders):
         for placing in placings:
-            placing.trade.sequence = None  # type: ignore[assignment]  # what was drawn has been rolled back
+            placing.trade.sequence = None  # type: ignore[assignment]  # its number was rolled back
         return [_insert_one(placing, rate) for placing in placings]
     log.info("placed", trades=[str(placing.trade.id) for placing in placings], customer=customer_id, by=placings[0].by)
     return [(placing.trade, False) for placing in placings]
@@ -86,7 +87,7 @@ def _insert_one(placing: Placing, rate: int | None) -> Outcome:
 
 
 def _replay(first: Trade, trade: Trade, by: str) -> Outcome:
-    """Return the outcome of a trade whose key another has, or was to have: its insert may have been refused."""
+    """Return the outcome of a trade whose key `first` used. If `first` was refused, the trade is placed instead."""
     if first.sequence:
         return (first, True) if are_same_terms(first, trade) else TradeKeyReused()
     try:

@@ -1,4 +1,4 @@
-"""The REST API for programs that place much: a batch of trades in one request, each answered for itself."""
+"""The REST API for placing a batch of trades in one request, with a result for each trade."""
 
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import Token
-from trades.api import PlaceTradeSerializer, TradeSerializer, shown
+from trades.api import PlaceTradeSerializer, TradeSerializer, trade_data
 from trades.batch import BATCH_MAX, Outcome, place_trades
 from trades.models import Trade
 from web.drf import CustomerView, IdempotencyKeyField, StrictSerializer, shared
@@ -19,14 +19,14 @@ TRADES_RULE = f"Must be a list of 1 to {BATCH_MAX} trades."
 
 
 class BatchedTradeSerializer(PlaceTradeSerializer):
-    """A trade to place, with the idempotency key that is its own."""
+    """A trade to place, with its own idempotency key."""
 
-    idempotencyKey = IdempotencyKeyField(help_text="Of this trade alone, as the header Idempotency-Key.")
+    idempotencyKey = IdempotencyKeyField(help_text="The key of this trade, as in the header Idempotency-Key.")
 
 
 @extend_schema_field(BatchedTradeSerializer(many=True))
 class TradesField(serializers.Field[Any, Any, Any, Any]):
-    """The trades of a batch, as they were sent: each is validated for itself."""
+    """The trades of a batch as they were sent. Each is validated later, on its own."""
 
     default_error_messages: ClassVar = {"invalid": TRADES_RULE}
 
@@ -39,19 +39,19 @@ class TradesField(serializers.Field[Any, Any, Any, Any]):
 class PlaceTradesSerializer(StrictSerializer):
     trades = TradesField(
         validators=[MinLengthValidator(1, TRADES_RULE), MaxLengthValidator(BATCH_MAX, TRADES_RULE)],
-        help_text=f"1 to {BATCH_MAX}, in the order in which to place them.",
+        help_text=f"1 to {BATCH_MAX} trades, in the order in which to place them.",
     )
 
 
 @extend_schema_field({"allOf": [{"$ref": "#/components/schemas/Problem"}]})
 class ProblemField(serializers.JSONField):
-    """A problem, as a request of its own would be answered with."""
+    """The problem that a single request would have been answered with."""
 
 
 class BatchResultSerializer(serializers.Serializer[Any]):
-    status = serializers.IntegerField(help_text="Of the answer that `placeTrade` would have given.")
-    trade = TradeSerializer(required=False, help_text="With 201, and with 200: its key had placed it before.")
-    problem = ProblemField(required=False, help_text="With every other status: why it was not placed.")
+    status = serializers.IntegerField(help_text="The status with which `placeTrade` would have answered.")
+    trade = TradeSerializer(required=False, help_text="With 201, and with 200 if its key had been used before.")
+    problem = ProblemField(required=False, help_text="With any other status: why the trade was not placed.")
 
 
 class BatchSerializer(serializers.Serializer[Any]):
@@ -59,43 +59,45 @@ class BatchSerializer(serializers.Serializer[Any]):
 
 
 class BatchView(CustomerView):
-    """Many of a customer's trades at once."""
+    """Batches of a customer's trades."""
 
     scope = Token.Scope.TRADE
 
     @extend_schema(
         operation_id="placeTrades",
         request=PlaceTradesSerializer,
-        responses={207: OpenApiResponse(BatchSerializer, "Each trade is answered as by `placeTrade`.")},
+        responses={207: OpenApiResponse(BatchSerializer, "One result for each trade, as from `placeTrade`.")},
         tags=["trades"],
     )
     def post(self, request: Request) -> Response:
-        """Place up to 100 market orders, in this order. One that is refused keeps no other from being placed.
+        """Place up to 100 market orders in the order given. If one is refused, the others are still placed.
 
-        Every trade has an idempotency key of its own; if you receive no answer, send the same batch again. A batch
-        counts against the rate limit as one request for each of its trades.
+        Give each trade its own idempotency key. If you receive no answer, send the same batch again. A batch counts
+        against the rate limit as one request for each of its trades.
         """
         if "Idempotency-Key" in request.headers:
-            raise serializers.ValidationError({"Idempotency-Key": "Every trade has its own: idempotencyKey."})
-        asked = shared(PlaceTradesSerializer).run_validation(request.data)["trades"]
-        self.count_as(len(asked))
-        read = [self._read(trade) for trade in asked]
+            raise serializers.ValidationError(
+                {"Idempotency-Key": "Not for a batch: give each trade its own idempotencyKey."}
+            )
+        data = shared(PlaceTradesSerializer).run_validation(request.data)["trades"]
+        self.count_as(len(data))
+        read = [self._read(trade) for trade in data]
         placed = iter(place_trades(self.customer_id, [trade for trade in read if isinstance(trade, Trade)]))
         results = [_result(next(placed) if isinstance(trade, Trade) else trade) for trade in read]
         return Response({"results": results}, status=207)
 
     def _read(self, trade: Any) -> Trade | serializers.ValidationError:
         try:
-            asked = shared(BatchedTradeSerializer).run_validation(trade)
+            data = shared(BatchedTradeSerializer).run_validation(trade)
         except serializers.ValidationError as error:
             return error
         return Trade(
             customer_id=self.customer_id,
-            ticker=asked["stockTicker"],
-            type=asked["type"],
-            quantity=asked["quantity"],
-            idempotency_key=asked.get("idempotencyKey"),
-            when_closed=asked["whenClosed"],
+            ticker=data["stockTicker"],
+            type=data["type"],
+            quantity=data["quantity"],
+            idempotency_key=data.get("idempotencyKey"),
+            when_closed=data["whenClosed"],
         )
 
 
@@ -104,4 +106,4 @@ def _result(outcome: Outcome | serializers.ValidationError) -> dict[str, Any]:
         problem = problem_body(outcome)
         return {"status": problem["status"], "problem": problem}
     trade, replayed = outcome
-    return {"status": 200 if replayed else 201, "trade": shown(trade)}
+    return {"status": 200 if replayed else 201, "trade": trade_data(trade)}

@@ -1,8 +1,8 @@
-"""The opening bell: ring for the customers whose queued trades may now be claimed.
+"""The opening bell: ring for customers with queued trades once the market is open.
 
-Nothing is read while the market is closed. From the opening on, each round rings for the next batch of customers, in
-order of id, and only as fast as the lanes can serve them. So a new order waits behind one batch, and not behind a
-million queued trades. After the last customer the bell starts again from the first, which makes up for lost rings.
+While the market is closed, nothing is read. After the opening, each round rings for the next batch of customers, in
+order of id, and only as fast as the lanes can serve them. A new order therefore waits behind one batch, not behind a
+million queued trades. After the last customer it starts over with the first, which makes up for lost rings.
 """
 
 import time
@@ -17,21 +17,21 @@ from trades.lane import CUSTOMERS_PER_TURN_MAX, ring
 from trades.turn import take_turn
 
 CUSTOMERS_PER_BATCH_MAX = 2_000
-ACT_AFTER_SECONDS = 3  # when a full batch has waited for this long, the sweep takes turns itself
+ACT_AFTER_SECONDS = 3  # if a full batch has waited this long, the sweep takes turns itself
 
 log = structlog.get_logger()
 
 
-class Bell:
-    """Rings for queued customers, one batch a round, and remembers where it stopped."""
+class OpeningBell:
+    """Rings for customers with queued trades, one batch per round, and remembers where it stopped."""
 
     def __init__(self, customers_per_batch: int = CUSTOMERS_PER_BATCH_MAX) -> None:
         self._batch = customers_per_batch
-        self._after = 0  # the last customer that it has rung for
+        self._after = 0  # the last customer that it rang for
         self._rung_at: float | None = None
 
     def ring(self, by: str) -> int:
-        """Do what `ring_for_queued` says."""
+        """Do what `ring_for_queued` describes."""
         if not market.is_open():
             return 0
         is_late = self._rung_at is not None and time.monotonic() - self._rung_at > ACT_AFTER_SECONDS
@@ -58,16 +58,16 @@ def ring_for_queued(by: str) -> int:
         by: The process, for the trades' history.
 
     Returns:
-        How many customers there were.
+        How many customers it rang for.
     """
     return _bell.ring(by)
 
 
-_bell = Bell()
+_bell = OpeningBell()
 
 
 def _waiting() -> int:
-    """Return how many customers have rung and wait for a turn; 0 where the broker can't tell."""
+    """Return how many customers have rung and are waiting for a turn; 0 if the broker can't tell."""
     try:
         return sum(customers for _, customers in backlog.depths())
     except (RedisError, OSError):

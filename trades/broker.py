@@ -1,4 +1,4 @@
-"""This process's connections to the broker, and how long it makes no calls after the broker has failed."""
+"""This process's connections to the message broker, and its back-off after the broker has failed."""
 
 from functools import cache
 from typing import Any
@@ -10,7 +10,7 @@ from django.conf import settings
 from web import valkey
 from web.backoff import Backoff
 
-RETRY_SECONDS = 1.0  # how long a process sends no rings after the broker failed
+RETRY_SECONDS = 1.0  # how long a process sends no rings after the broker has failed
 
 broker_backoff = Backoff(RETRY_SECONDS)
 
@@ -32,21 +32,21 @@ def _connect(url: str) -> redis.Redis:
 
 
 def publish(task: str, queue: str, **arguments: Any) -> None:
-    """Put a message for a task into a queue, once. With RabbitMQ, try one node after the other until one accepts it.
+    """Send a task to a queue. With RabbitMQ, try one node after another until one accepts it.
 
     Raises:
         Exception: The broker failed; clients raise all kinds of errors.
     """
     try:
         _send(task, queue, arguments)
-    except redis.ReadOnlyError:  # kept connections, to a primary that has become a replica
+    except redis.ReadOnlyError:  # pooled connections to a primary that has become a replica
         current_app.amqp.producer_pool.force_close_all(close_pool=False)  # type: ignore[attr-defined]
         current_app.pool.force_close_all(close_pool=False)  # type: ignore[attr-defined]
         _send(task, queue, arguments)
 
 
 def _send(task: str, queue: str, arguments: dict[str, Any]) -> None:
-    # When RabbitMQ has closed a connection, the first use notices it; each further try opens another, to the next node.
+    # The first try may find that RabbitMQ has closed the connection; each further try connects to the next node.
     tries = len(settings.BROKER_URLS)
     current_app.send_task(
         task,
@@ -58,6 +58,6 @@ def _send(task: str, queue: str, arguments: dict[str, Any]) -> None:
 
 
 def forget_broker() -> None:
-    """Drop the connections and the memory of failures, so that a forked process connects for itself."""
+    """Drop the connections and the back-off, so that a forked process opens its own connections."""
     _connect.cache_clear()
     broker_backoff.stop()

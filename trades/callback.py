@@ -1,4 +1,4 @@
-"""The exchange's callback: the door through which reports come in."""
+"""The exchange's callback: receives reports from the exchange."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -14,15 +14,15 @@ REPORTS_MAX = 100
 
 @csrf_exempt
 def callback(request: HttpRequest) -> HttpResponse:
-    """Take `POST {"reports": [report, …]}`, 1 to 100 of them, signed by the exchange.
+    """Store the reports of `POST {"reports": [report, …]}`, 1 to 100 of them, signed by the exchange.
 
-    Each report is judged later and for itself, so that one that cannot be read does not hold up the others.
+    Each report is judged later, on its own, so that a malformed one does not hold up the others.
 
     Idempotent: yes.
 
     Returns:
-        204 once the reports are durable; 400 where the body is not reports; 401 where the signature is missing, wrong,
-        or more than five minutes old; 405 where it is not a POST.
+        204 once the reports are durable; 400 if the body is not a list of reports; 401 if the signature is missing,
+        wrong, or more than five minutes old; 405 if the method is not POST.
     """
     if request.method != "POST":
         return _problem(405, "method_not_allowed", "Send reports with POST.")

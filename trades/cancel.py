@@ -1,4 +1,4 @@
-"""Cancel: take back a trade that has not been sent."""
+"""Cancel: end a trade that has not been sent to the exchange."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ class NoSuchTrade(Exception):
 
 
 class NotCancellable(Exception):
-    """The trade is not PLACED any more: it was sent, or it is final. `trade` is the trade as it was found."""
+    """The trade is no longer PLACED: it was sent, or it is final. `trade` is the trade as it was read."""
 
     def __init__(self, trade: Trade) -> None:
         super().__init__(f"The trade is {trade.status}; only a PLACED trade can be cancelled.")
@@ -23,23 +23,23 @@ class NotCancellable(Exception):
 
 
 def cancel_trade(customer_id: int, trade_id: UUID, by: str) -> Trade:
-    """End a PLACED trade as REJECTED, `cancelled`. Nothing was held for it.
+    """Cancel a PLACED trade: it ends REJECTED with reason `cancelled`. It has no hold that would have to be released.
 
     If a lane claims the trade at the same time, exactly one of the two wins, because both need the customer's lock.
 
-    Idempotent: no. A repeated call finds it final: NotCancellable.
+    Idempotent: no. A repeated call raises NotCancellable, because the trade is final.
 
     Args:
-        customer_id: Whose trade it is.
+        customer_id: The owner of the trade.
         trade_id: The trade.
         by: The door, for the trade's history.
 
     Returns:
-        The trade as it is then.
+        The cancelled trade.
 
     Raises:
-        NoSuchTrade: The customer has no such trade.
-        NotCancellable: It is not PLACED any more.
+        NoSuchTrade: The customer has no trade with this id.
+        NotCancellable: The trade is no longer PLACED.
     """
     with transaction.atomic(durable=True):
         open_books([customer_id])

@@ -1,4 +1,4 @@
-"""Draw charts on the server: lines as SVG paths, which any browser shows without a script."""
+"""Draw charts on the server, as SVG paths that any browser shows without a script."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ Place = tuple[float, Decimal]
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A line over time, compared with `base`: above it is a gain.
+    """A line chart over time. Values above `base` are a gain, values below it a loss.
 
-    Each of the `points` has its moment (epoch seconds), the amount to show (USD), the change from the base (a ratio),
-    and its position. `second` is a second line on the same scale, or empty.
+    Each of the `points` is a moment (epoch seconds), the amount to show (USD), the change from the base (a ratio), and
+    its x and y. `second` is a second line on the same scale, or empty.
     """
 
     line: str
@@ -37,7 +37,7 @@ class Chart:
 
     @property
     def points_json(self) -> str:
-        """The points as JSON for the page's script: numbers only."""
+        """The points as JSON for the page's script; it contains only numbers."""
         return "[" + ",".join(f"[{','.join(map(str, point))}]" for point in self.points) + "]"
 
     @property
@@ -46,11 +46,11 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """What a chart shows: values at moments.
+class Series:
+    """The values that a chart shows, each with its moment.
 
     Attributes:
-        axis: The first and last moment drawn; None: the points are spaced evenly.
+        axis: The first and the last moment of the x axis. None: the points are spaced evenly.
         amounts: The amount to show at each moment, USD.
         changes: The change from the base at each moment, as a ratio.
         second: The values of a second line.
@@ -65,24 +65,24 @@ class Course:
     second: Sequence[Decimal] = ()
 
 
-def draw(course: Course) -> Chart | None:
-    """Return the chart of a course, with a horizontal line at its base; None if it has fewer than two points."""
-    values, second = course.values, course.second
+def draw(series: Series) -> Chart | None:
+    """Return the chart of a series, with a horizontal line at its base; None if it has fewer than two points."""
+    values, second = series.values, series.second
     if len(values) < 2:
         return None
     low, high = min(values), max(values)
-    bottom, top = min(low, course.base, *second), max(high, course.base, *second)
-    across = _across(course)
-    places = [(x, _height(value, bottom, top, HEIGHT)) for x, value in zip(across, values, strict=True)]
-    line = _path(places)
-    begins, ends = course.axis or (course.moments[0], course.moments[-1])
+    bottom, top = min(low, series.base, *second), max(high, series.base, *second)
+    across = _across(series)
+    points = [(x, _height(value, bottom, top, HEIGHT)) for x, value in zip(across, values, strict=True)]
+    line = _path(points)
+    begins, ends = series.axis or (series.moments[0], series.moments[-1])
     return Chart(
         line=line,
-        area=f"{line}L{places[-1][0]:.1f} {HEIGHT}L{places[0][0]:.1f} {HEIGHT}Z",
+        area=f"{line}L{points[-1][0]:.1f} {HEIGHT}L{points[0][0]:.1f} {HEIGHT}Z",
         second=_path([(x, _height(value, bottom, top, HEIGHT)) for x, value in zip(across, second, strict=False)])
         if second
         else "",
-        reference_y=round(_height(course.base, bottom, top, HEIGHT), 1),
+        reference_y=round(_height(series.base, bottom, top, HEIGHT), 1),
         points=[
             (
                 int(moment.timestamp()),
@@ -92,29 +92,29 @@ def draw(course: Course) -> Chart | None:
                 round(y / HEIGHT, 4),
             )
             for moment, amount, change, (x, y) in zip(
-                course.moments, course.amounts, course.changes, places, strict=True
+                series.moments, series.amounts, series.changes, points, strict=True
             )
         ],
         low=low,
         high=high,
-        base=course.base,
+        base=series.base,
         last=values[-1],
         begins=begins,
         ends=ends,
     )
 
 
-def _across(course: Course) -> list[float]:
-    if course.axis is None:
-        return [number / (len(course.moments) - 1) * WIDTH for number in range(len(course.moments))]
-    begin, end = (moment.timestamp() for moment in course.axis)
-    return [(moment.timestamp() - begin) / ((end - begin) or 1) * WIDTH for moment in course.moments]
+def _across(series: Series) -> list[float]:
+    if series.axis is None:
+        return [number / (len(series.moments) - 1) * WIDTH for number in range(len(series.moments))]
+    begin, end = (moment.timestamp() for moment in series.axis)
+    return [(moment.timestamp() - begin) / ((end - begin) or 1) * WIDTH for moment in series.moments]
 
 
 def time_weighted(values: Sequence[Decimal], flows: Sequence[tuple[Decimal, Decimal]]) -> list[Decimal]:
-    """Return the time-weighted return until each moment, as ratios; the first is 0.
+    """Return the time-weighted return up to each moment, as ratios; the first is 0.
 
-    Between two moments, inflows count from the beginning and outflows until the end, so that neither is a gain or loss.
+    Between two moments, inflows count from the start and outflows until the end, so that neither is a gain or a loss.
 
     Args:
         values: The value of the account at each moment, USD.
@@ -122,9 +122,9 @@ def time_weighted(values: Sequence[Decimal], flows: Sequence[tuple[Decimal, Deci
     """
     growth = Decimal(1)
     returns = [Decimal(0)]
-    for (before, after), (came_in, went_out) in zip(pairwise(values), flows[1:], strict=True):
-        if invested := before + came_in:
-            growth *= (after + went_out) / invested
+    for (before, after), (inflow, outflow) in zip(pairwise(values), flows[1:], strict=True):
+        if invested := before + inflow:
+            growth *= (after + outflow) / invested
         returns.append(growth - 1)
     return returns
 
@@ -146,5 +146,5 @@ def _height(value: Decimal, low: Decimal, high: Decimal, height: int) -> Decimal
     return PADDING + (high - value) / (high - low) * (height - 2 * PADDING)
 
 
-def _path(places: Sequence[Place]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+def _path(points: Sequence[Place]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)

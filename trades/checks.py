@@ -1,6 +1,6 @@
-"""Check whether an order may be placed now: halts, limits, and how much work is waiting.
+"""Check whether an order may be placed now, given the trading controls and how much work is waiting.
 
-Orders that arrive faster than the lanes can process them are refused instead of queued without limit.
+Orders that arrive faster than the lanes can process them are refused, so that the backlog can't grow without limit.
 """
 
 from dataclasses import dataclass
@@ -29,27 +29,27 @@ class UnknownTicker(Exception):
 
 
 class PlacingRefused(Exception):
-    """The order may not be placed now; each kind of refusal is a subclass."""
+    """The order may not be placed now. Each kind of refusal is a subclass."""
 
 
 class TradingHalted(PlacingRefused):
-    """Trading is halted: all of it, this customer's, or in this stock."""
+    """Trading is halted: for everybody, for this customer, or in this stock."""
 
 
 class TickerRestricted(PlacingRefused):
-    """No orders in this stock are taken."""
+    """Orders in this stock are not accepted."""
 
 
 class TooManyShares(PlacingRefused):
-    """The order has more shares than one order may have."""
+    """The order is for more shares than one order may have."""
 
 
 class TooMuchMoney(PlacingRefused):
-    """The order is worth more, at the last price, than one order may be."""
+    """At the last price, the order is worth more than one order may be."""
 
 
 class PriceUnknown(PlacingRefused):
-    """An order's value is limited, and there is no price to check it with."""
+    """The value of an order is limited, and no price is known to check it against."""
 
 
 class TooManyOrders(PlacingRefused):
@@ -68,9 +68,9 @@ class LineTooLong(PlacingRefused):
 class Load:
     """How much work is waiting.
 
-    `due`: the number of customers for whom a turn is due, at most OPEN_TRADES_MAX. Trades that wait behind an earlier
-    trade of the same customer, or are halted, are not counted: the lanes can't work on them, and they delay nobody.
-    `full_lines`: the customers with OPEN_TRADES_OF_A_CUSTOMER_MAX trades waiting, or more.
+    `due` is the number of customers for whom a turn is due, at most OPEN_TRADES_MAX. Trades that wait behind an earlier
+    trade of the same customer, or are halted, are not counted: the lanes can't work on them, so they delay nobody.
+    `full_lines` has the customers with OPEN_TRADES_OF_A_CUSTOMER_MAX or more trades waiting.
     """
 
     due: int = 0
@@ -88,9 +88,9 @@ _load = Cached(_read_load, LOAD_SECONDS_MAX, initial=Load())
 
 
 def load() -> Load:
-    """Return how much work is waiting, as of a little over LOAD_SECONDS_MAX ago at most.
+    """Return how much work is waiting, at most a little over LOAD_SECONDS_MAX old.
 
-    While one thread measures it, the others use the last result. So the limits can be exceeded by one second's orders.
+    While one thread measures it, the others use the previous result, so the orders of one second can exceed a limit.
     """
     return _load.get()
 
@@ -99,7 +99,7 @@ def last_price(ticker: str) -> Decimal:
     """Return the last known price, at most PRICE_SECONDS_MAX old. Never calls the exchange.
 
     Raises:
-        PriceUnknown: None is known.
+        PriceUnknown: No price is known.
     """
     quote = prices.known([ticker], PRICE_SECONDS_MAX).get(ticker)
     if quote is None:
@@ -108,16 +108,16 @@ def last_price(ticker: str) -> Decimal:
 
 
 def forget() -> None:
-    """Drop what is cached, so that everything is read again when it is next needed."""
+    """Expire the cached controls and load, so that both are read again when they are next needed."""
     controls.forget()
     _load.expire()
 
 
 def check(customer_id: int, ticker: str, quantity: int) -> None:
-    """Check whether this customer may now place an order for this many shares of this stock.
+    """Check that this customer may place an order for this many shares of this stock now.
 
     Raises:
-        PlacingRefused: The first that applies of LineTooLong, Overloaded, TradingHalted, TickerRestricted,
+        PlacingRefused: The first of these that applies: LineTooLong, Overloaded, TradingHalted, TickerRestricted,
             TooManyShares, PriceUnknown, TooMuchMoney.
     """
     now, waiting = rules(), load()
@@ -125,7 +125,7 @@ def check(customer_id: int, ticker: str, quantity: int) -> None:
         raise LineTooLong
     if waiting.due >= settings.OPEN_TRADES_MAX:
         raise Overloaded
-    if now.halt(customer_id, ticker):
+    if now.is_halted(customer_id, ticker):
         raise TradingHalted
     if ticker in now.restricted_tickers:
         raise TickerRestricted
@@ -136,10 +136,12 @@ def check(customer_id: int, ticker: str, quantity: int) -> None:
 
 
 def check_listed(customer_id: int, ticker: str, type: str) -> None:
-    """Check that the exchange lists the stock. Shares that a customer owns can always be offered: the exchange decides.
+    """Check that the exchange lists the stock.
+
+    An order to sell shares that the customer owns always passes; the exchange decides what becomes of it.
 
     Raises:
-        UnknownTicker: It does not.
+        UnknownTicker: The exchange does not list the stock.
     """
     if market.is_listed(ticker):
         return
@@ -148,12 +150,12 @@ def check_listed(customer_id: int, ticker: str, type: str) -> None:
 
 
 def check_queue(customer_id: int, when_closed: str, queued_ahead: int = 0) -> bool:
-    """Return whether a trade waits for the opening: the market is closed, and the customer asked for it.
+    """Return whether a trade waits for the opening, because the market is closed and the customer asked to queue it.
 
-    Queued trades are not counted every second as other open trades are: they cost nothing until the opening bell.
+    The customer's open trades are counted here, because `load` does not count queued ones.
 
     Args:
-        queued_ahead: Trades of the customer that are about to be recorded ahead of this one, and wait as well.
+        queued_ahead: How many of the customer's trades are about to be queued ahead of this one.
 
     Raises:
         LineTooLong: The customer has reached the limit of open trades.
@@ -168,16 +170,16 @@ def check_queue(customer_id: int, when_closed: str, queued_ahead: int = 0) -> bo
 
 
 def orders_a_minute_max(customer_id: int) -> int | None:
-    """Return how many orders this customer may place within a minute; None if there is no limit."""
+    """Return how many orders this customer may place per minute; None if there is no limit."""
     most = rules().limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
     return None if most is None else int(most)
 
 
 def check_rate(customer_id: int, sequence: int, most: int) -> None:
-    """Check that the customer has placed at most `most` orders within a minute, including the one with this number.
+    """Check that the customer has placed at most `most` orders in the last minute, including the one with this number.
 
     Call it in the transaction that drew the number: the lock on the customer's counter makes the check exact, and the
-    exception undoes the order. Numbers have no gaps, so one row tells how many orders came within the minute.
+    exception rolls the order back. Numbers have no gaps, so it is enough to read the order `most` places earlier.
 
     Raises:
         TooManyOrders: This order exceeds the limit.
@@ -199,7 +201,7 @@ PLACED_OF_CUSTOMER = """
     SELECT count(*) FROM (
         SELECT FROM trades_trade WHERE customer_id = %s AND status = 'PLACED' LIMIT %s) AS placed
 """
-# Reads only the index over PLACED trades that are not queued, and no more of it than the limit.
+# Reads only the index of PLACED trades that are not queued, and no more of its entries than the limit.
 FULL_LINES = """
     SELECT customer_id FROM (
         SELECT customer_id FROM trades_trade WHERE status = 'PLACED' AND queued_at IS NULL LIMIT %s

@@ -1,4 +1,4 @@
-"""The confirmation of a trade: what it says, and as a PDF. The trade's page shows the same lines.
+"""Trade confirmations: their lines, which the trade's page shows too, and the PDF.
 
 Source: SEC rule 10b-10.
 """
@@ -16,7 +16,7 @@ CAPACITY = "Agent: we executed your order on the exchange on your behalf."
 
 
 class Line(NamedTuple):
-    """A line of a confirmation. `is_sum`: it is what the lines above make."""
+    """A line of a confirmation. `is_sum`: it is the total of the lines above it."""
 
     label: str
     text: str
@@ -24,7 +24,7 @@ class Line(NamedTuple):
 
 
 def lines_of(trade: Trade, customer: Customer, company: str) -> list[Line]:
-    """Return what the confirmation of a FILLED trade says, in order. The same rows always make the same lines.
+    """Return the lines of the confirmation of a FILLED trade. The same rows always give the same lines.
 
     Raises:
         ValueError: The trade is not FILLED.
@@ -42,7 +42,7 @@ def lines_of(trade: Trade, customer: Customer, company: str) -> list[Line]:
         Line("Executed", _eastern(trade.executed_at or trade.settled_at)),
         Line("Trade date", _day(trade.trade_date)),
         Line("Settlement date", _day(trade.settlement_date)),
-        Line("Price a share", usd(trade.price)),
+        Line("Price per share", usd(trade.price)),
         Line("Gross amount", cents(trade.amount)),
         *_fees(trade),
         Line(
@@ -55,7 +55,7 @@ def lines_of(trade: Trade, customer: Customer, company: str) -> list[Line]:
 
 
 def confirmation_of(trade: Trade, customer: Customer, company: str) -> bytes:
-    """Return the confirmation of a FILLED trade as a PDF. The same rows always make the same bytes."""
+    """Return the confirmation of a FILLED trade as a PDF. The same rows always give the same bytes."""
     lines = lines_of(trade, customer, company)
     return pdf.document(
         "Trade confirmation",

@@ -1,7 +1,7 @@
-"""Trading controls: the halts, restrictions, and limits that staff has set, as every process sees them.
+"""Trading controls: the halts, restrictions, and limits that staff have set, as each process sees them.
 
-A halt refuses new orders. It also keeps lanes from claiming what was placed before: those trades wait until the halt is
-lifted, or are cancelled. Each process reads the controls again after RULES_SECONDS_MAX, so a new one is in force
+During a halt, new orders are refused, and lanes do not claim trades that were placed before: those wait until the halt
+is lifted or they are cancelled. Each process rereads the controls after RULES_SECONDS_MAX, so a new control is in force
 everywhere after that time.
 """
 
@@ -21,7 +21,7 @@ Kind = TradingControl.Kind
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The controls in force. The key of a limit is its kind and a customer's id, or None for all other customers."""
+    """The controls in force. A limit's key is its kind and a customer's id, or None for all other customers."""
 
     all_halted: bool = False
     halted_customers: frozenset[int] = frozenset()
@@ -31,11 +31,11 @@ class Rules:
 
     @classmethod
     def of(cls, controls: Iterable[TradingControl], halted_tickers: Iterable[str] = ()) -> "Rules":
-        """Return the rules that these controls make.
+        """Return the rules that follow from these controls.
 
         Args:
-            controls: The newest of each kind and subject.
-            halted_tickers: More stocks that are halted, because a corporate action is being applied to them.
+            controls: The newest control of each kind and subject.
+            halted_tickers: Stocks that are halted because a corporate action is being applied to them.
         """
         on = [control for control in controls if control.is_on]
         return cls(
@@ -49,12 +49,12 @@ class Rules:
             limits={(control.kind, control.customer_id): control.value for control in on if control.value is not None},
         )
 
-    def halt(self, customer_id: int, ticker: str) -> bool:
+    def is_halted(self, customer_id: int, ticker: str) -> bool:
         """Return whether this customer's trading in this stock is halted."""
         return self.all_halted or customer_id in self.halted_customers or ticker in self.halted_tickers
 
-    def halted(self, customer_id: int, ticker: str) -> str:
-        """Return which halt applies to a trade, in words for staff; empty if none does."""
+    def halt_reason(self, customer_id: int, ticker: str) -> str:
+        """Return which halt applies to a trade, as a phrase for staff; empty if none does."""
         if self.all_halted:
             return "all trading is halted"
         if customer_id in self.halted_customers:
@@ -64,24 +64,24 @@ class Rules:
         return ""
 
     def limit(self, kind: TradingControl.Kind, customer_id: int) -> Decimal | None:
-        """Return the customer's own limit, or else the general one, or else None."""
+        """Return the customer's own limit, or the general one if there is none, or None if there is no limit."""
         return self.limits.get((kind, customer_id), self.limits.get((kind, None)))
 
 
-def in_force() -> list[TradingControl]:
-    """Read the newest control of each kind and subject, including those that were lifted."""
+def newest_controls() -> list[TradingControl]:
+    """Return the newest control of each kind and subject, including controls that were lifted."""
     newest = TradingControl.objects.order_by("kind", "ticker", "customer_id", "-id")
     return list(newest.distinct("kind", "ticker", "customer_id"))
 
 
-def in_action() -> list[str]:
-    """Read which stocks a split or a delisting is being applied to."""
+def tickers_in_corporate_actions() -> list[str]:
+    """Return the stocks to which a split or a delisting is being applied."""
     halts = [CorporateAction.Kind.SPLIT, CorporateAction.Kind.DELISTING]
     applying = CorporateAction.objects.filter(state=CorporateAction.State.APPLYING, kind__in=halts)
     return list(applying.values_list("ticker", flat=True))
 
 
-_rules = Cached(lambda: Rules.of(in_force(), in_action()), RULES_SECONDS_MAX)
+_rules = Cached(lambda: Rules.of(newest_controls(), tickers_in_corporate_actions()), RULES_SECONDS_MAX)
 
 
 def rules() -> Rules:
@@ -90,7 +90,7 @@ def rules() -> Rules:
 
 
 def forget() -> None:
-    """Read the controls again when they are next needed."""
+    """Expire the cached controls, so that they are read again when they are next needed."""
     _rules.expire()
 
 
@@ -105,16 +105,16 @@ def set_control(
     value: Decimal | None = None,
     row: TradingControl | None = None,
 ) -> TradingControl:
-    """Halt, restrict, or limit trading, or lift such a control. It is in force in every process within a second.
+    """Halt, restrict, or limit trading, or lift such a control. Every process follows within a second.
 
-    A customer whose trading is halted, or no longer halted, is told by mail.
+    If this halts or resumes a customer's trading, the customer gets an email.
 
     Idempotent: no. Each call is recorded with its own reason.
 
     Args:
-        kind: What is set.
-        is_on: False lifts it.
-        reason: Why, for the history.
+        kind: The kind of control.
+        is_on: False lifts the control.
+        reason: The reason, for the history.
         by: The member of staff.
         ticker: The stock, for the kinds that have one.
         customer: The customer, for the kinds that have one.
@@ -128,7 +128,7 @@ def set_control(
     row.kind, row.is_on, row.reason, row.by = kind, is_on, reason, by
     row.ticker, row.customer, row.value = ticker.strip().upper(), customer, value
     freezes = customer if kind == Kind.HALT_CUSTOMER else None
-    changed = freezes is not None and is_on != (freezes.id in Rules.of(in_force()).halted_customers)
+    changed = freezes is not None and is_on != (freezes.id in Rules.of(newest_controls()).halted_customers)
     row.save(force_insert=True)
     forget()
     if freezes is not None and changed:

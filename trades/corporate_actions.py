@@ -1,8 +1,8 @@
-"""Corporate actions: announced, approved, and applied to every holder, batch by batch.
+"""Corporate actions: read their announcements, approve them, and apply them to every holder, batch by batch.
 
-A sweep may stop at any moment, and another one continues: the action records the last customer, a constraint allows
-each customer one entitlement, and a batch is one transaction. A split first halts its stock, cancels the PLACED trades
-in it, and waits for the trade that is IN PROGRESS.
+A sweep may die at any moment, and another one continues: the action records the last customer reached, a constraint
+allows each customer one entitlement, and a batch is one transaction. Before a split or a delisting is applied, trading
+in the stock is halted, PLACED trades in it are cancelled, and trades IN PROGRESS must have ended.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ from web.timezones import EASTERN
 Kind, State = CorporateAction.Kind, CorporateAction.State
 CUSTOMERS_PER_BATCH = 200
 BATCHES_PER_ROUND = 20
-HALT_SECONDS = 2  # from the halt until the first batch, so that every process knows of the halt
+HALT_SECONDS = 2  # from the halt to the first batch, so that every process has seen the halt
 
 log = structlog.get_logger()
 
@@ -42,12 +42,12 @@ class NotWaiting(Exception):
 
 
 class CannotApply(Exception):
-    """The corporate action cannot be applied as it is. The text says why."""
+    """The corporate action cannot be applied in its present form. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a corporate action would do to today's holders: how many, with how many shares, for how much cash (USD)."""
+    """What a corporate action would affect today: the number of holders, their shares, and the cash to pay, USD."""
 
     holders: int
     shares: int
@@ -55,9 +55,9 @@ class Preview:
 
 
 def read_announcements() -> int:
-    """Read the corporate actions announced since the last call; return how many there were.
+    """Store the corporate actions that were announced since the last call; return how many there were.
 
-    Idempotent. An announcement that cannot be understood is logged and left out.
+    Idempotent: yes. A malformed announcement is logged and skipped.
 
     Raises:
         Unknown: The exchange gave no answer that can be trusted.
@@ -66,15 +66,15 @@ def read_announcements() -> int:
     rows = gateway.corporate_actions(last.first() or 0)
     for row in rows:
         try:
-            action = _announced(row)
+            action = _parse_announcement(row)
         except (KeyError, TypeError, ValueError, ArithmeticError, Malformed) as error:
-            log.error("a corporate action makes no sense", row=str(row)[:500], error=repr(error))
+            log.error("malformed corporate action skipped", row=str(row)[:500], error=repr(error))
             continue
         CorporateAction.objects.bulk_create([action], ignore_conflicts=True)
     return len(rows)
 
 
-def _announced(row: dict[str, Any]) -> CorporateAction:
+def _parse_announcement(row: dict[str, Any]) -> CorporateAction:
     def amount(name: str) -> Decimal | None:
         return None if row[name] is None else parse_amount(row[name])
 
@@ -94,11 +94,11 @@ def _announced(row: dict[str, Any]) -> CorporateAction:
 
 
 def enter(action: CorporateAction, by: str) -> CorporateAction:
-    """Enter a corporate action that two members of staff have agreed on. It is approved with that.
+    """Store a corporate action that two members of staff have agreed on, already approved.
 
     Raises:
-        CannotApply: It cannot be applied as it is.
-        IntegrityError: Its terms are not complete.
+        CannotApply: It cannot be applied in its present form.
+        IntegrityError: Its terms are incomplete.
     """
     action.entered_by = action.approved_by = by
     action.state = State.APPROVED
@@ -108,11 +108,11 @@ def enter(action: CorporateAction, by: str) -> CorporateAction:
 
 
 def approve(action_id: UUID, by: str) -> CorporateAction:
-    """Approve an announced corporate action: it is applied from its date on.
+    """Approve an announced corporate action, so that it is applied once its date has come.
 
     Raises:
         NotWaiting: It is not waiting for approval.
-        CannotApply: See there.
+        CannotApply: It cannot be applied in its present form.
     """
     action = CorporateAction.objects.get(id=action_id)
     _check(action)
@@ -122,10 +122,10 @@ def approve(action_id: UUID, by: str) -> CorporateAction:
 
 
 def decline(action_id: UUID, by: str) -> None:
-    """Decline an announced corporate action: it is never applied.
+    """Decline an announced corporate action, so that it is never applied.
 
     Raises:
-        NotWaiting: See there.
+        NotWaiting: It is not waiting for approval.
     """
     _decide(action_id, State.DECLINED, by)
 
@@ -138,13 +138,13 @@ def _decide(action_id: UUID, state: CorporateAction.State, by: str) -> None:
 
 def _check(action: CorporateAction) -> None:
     if action.kind == Kind.TICKER_CHANGE:
-        raise CannotApply("Ticker changes are applied by hand so far.")
+        raise CannotApply("Ticker changes must be applied by hand for now.")
     if action.kind == Kind.SPLIT and action.reference_price is None and action.denominator != 1:
-        raise CannotApply("Fractions need a reference price to be paid for.")
+        raise CannotApply("Paying cash in lieu of fractions needs a reference price.")
 
 
 def preview(action: CorporateAction) -> Preview:
-    """Return what it would do to today's holders."""
+    """Return what a corporate action would do if it were applied to today's holders."""
     holders = shares = 0
     cash = Decimal(0)
     with connection.cursor() as cursor:
@@ -157,9 +157,9 @@ def preview(action: CorporateAction) -> Preview:
 
 
 def apply_due() -> int:
-    """Continue every approved corporate action that is due; return how many customers were reached.
+    """Continue to apply every approved corporate action that is due; return how many customers it reached.
 
-    Idempotent. Any number of sweeps may run.
+    Idempotent: yes. Any number of sweeps may run.
     """
     now, reached = exchange_time.now() or timezone.now(), 0
     for action in CorporateAction.objects.filter(state__in=[State.APPROVED, State.APPLYING]).order_by("ex_date", "id"):
@@ -169,7 +169,10 @@ def apply_due() -> int:
 
 
 def _effective_at(action: CorporateAction) -> datetime:
-    """Return when it is applied: a dividend at the beginning of its pay date, any other at the open of its ex-date."""
+    """Return when it takes effect: a dividend at the start of its pay date, any other at the opening on its ex-date.
+
+    If the exchange has no session on the ex-date, it takes effect at the next opening.
+    """
     if action.kind == Kind.CASH_DIVIDEND and action.pay_date is not None:
         return datetime.combine(action.pay_date, datetime.min.time(), EASTERN)
     begins = datetime.combine(action.ex_date, datetime.min.time(), EASTERN)
@@ -200,19 +203,21 @@ def _apply(action: CorporateAction) -> int:
 
 
 def _clear_trades(action: CorporateAction) -> bool:
-    """Cancel the PLACED trades of the stock; return whether no trade is open. Those IN PROGRESS must end first."""
-    mine = Trade.objects.filter(ticker=action.ticker)
-    while ids := list(mine.filter(status=Status.PLACED).values_list("customer_id", flat=True)[:CUSTOMERS_PER_BATCH]):
+    """Cancel the stock's PLACED trades; return whether no trade in it is open, which the action needs."""
+    in_stock = Trade.objects.filter(ticker=action.ticker)
+    while ids := list(
+        in_stock.filter(status=Status.PLACED).values_list("customer_id", flat=True)[:CUSTOMERS_PER_BATCH]
+    ):
         with transaction.atomic(durable=True):
             open_books(set(ids))
-            placed = list(mine.filter(status=Status.PLACED, customer_id__in=set(ids)))
+            placed = list(in_stock.filter(status=Status.PLACED, customer_id__in=set(ids)))
             transitions.end([Ending(trade, Status.REJECTED, Reason.CORPORATE_ACTION) for trade in placed], "sweep")
             ring_on_commit(set(ids))
-    return not mine.filter(status=Status.IN_PROGRESS).exists()
+    return not in_stock.filter(status=Status.IN_PROGRESS).exists()
 
 
 def _next_holders(action: CorporateAction) -> list[tuple[int, int]]:
-    """Return the next customers and their shares: for a dividend at the close before the ex-date, otherwise now."""
+    """Return the next customers and their shares, as of now or, for a dividend, as of the close before the ex-date."""
     with connection.cursor() as cursor:
         if action.kind == Kind.CASH_DIVIDEND:
             close = datetime.combine(action.ex_date, datetime.min.time(), EASTERN)
@@ -223,11 +228,11 @@ def _next_holders(action: CorporateAction) -> list[tuple[int, int]]:
 
 
 def _apply_batch(action: CorporateAction, batch: Sequence[tuple[int, int]]) -> None:
-    """Apply it to these customers, in one transaction. Does nothing if another sweep has already done so."""
+    """Apply the action to these customers in one transaction. Does nothing if another sweep has already done so."""
     with transaction.atomic(durable=True):
         books = open_books(customer_id for customer_id, _ in batch)
-        here = CorporateAction.objects.filter(id=action.id, state=State.APPLYING, cursor=action.cursor)
-        if not here.update(cursor=batch[-1][0]):
+        unchanged = CorporateAction.objects.filter(id=action.id, state=State.APPLYING, cursor=action.cursor)
+        if not unchanged.update(cursor=batch[-1][0]):
             return
         books.load_shares((customer_id, action.ticker) for customer_id, _ in batch)
         entitlements = []
@@ -237,15 +242,15 @@ def _apply_batch(action: CorporateAction, batch: Sequence[tuple[int, int]]) -> N
             cash = money(value)
             if not shares or (after == shares and not cash):
                 continue
-            mine = Entitlement(
+            entitlement = Entitlement(
                 action_id=action.id, customer_id=customer_id, shares=shares, shares_after=after, cash=cash
             )
-            entitlements.append(mine)
+            entitlements.append(entitlement)
             if action.kind == Kind.SPLIT:
-                account.split_shares(action.ticker, mine.id, after)
+                account.split_shares(action.ticker, entitlement.id, after)
             if cash:
                 kind = Posting.Kind.SPLIT if action.kind == Kind.SPLIT else Posting.Kind.DIVIDEND
-                account.move_cash(kind, mine.id, cash)
+                account.move_cash(kind, entitlement.id, cash)
         Entitlement.objects.bulk_create(entitlements)
         books.write()
         CorporateAction.objects.filter(id=action.id).update(
@@ -258,8 +263,8 @@ def _apply_batch(action: CorporateAction, batch: Sequence[tuple[int, int]]) -> N
 def _finish(action: CorporateAction) -> None:
     if action.kind == Kind.DELISTING:
         Stock.objects.filter(ticker=action.ticker).update(listed=False)
-    here = CorporateAction.objects.filter(id=action.id, state=State.APPLYING, cursor=action.cursor)
-    if here.update(state=State.DONE, done_at=Now()):
+    unchanged = CorporateAction.objects.filter(id=action.id, state=State.APPLYING, cursor=action.cursor)
+    if unchanged.update(state=State.DONE, done_at=Now()):
         log.info("corporate action applied", action=str(action), holders=action.holders, cash=str(action.cash))
 
 
@@ -270,7 +275,7 @@ HELD_NOW = """
     SELECT customer_id, quantity FROM accounts_position WHERE ticker = %s AND customer_id > %s
     ORDER BY customer_id LIMIT %s
 """
-# Every customer who ever held the stock has a position. Postings are in the order of their ids.
+# Every customer that ever held the stock has a position row. A customer's postings are in the order of their ids.
 HELD_BEFORE = """
     SELECT holder.customer_id, coalesce(held.total, 0) FROM (
         SELECT customer_id FROM accounts_position WHERE ticker = %s AND customer_id > %s ORDER BY customer_id LIMIT %s

@@ -1,4 +1,4 @@
-"""Equity: what an account was worth at given moments. The books say what was held, the exchange at which price."""
+"""Equity: what an account was worth at given moments, from the holdings in the books and the exchange's prices."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -10,13 +10,13 @@ from accounts.models import CASH
 from accounts.money import money
 
 Held = dict[str, Decimal]  # cash under CASH, USD; shares under their tickers
-Courses = Callable[[str], Sequence[Decimal | None]]
+PriceSeries = Callable[[str], Sequence[Decimal | None]]
 
 
 def held_at(customer_id: int, moments: Sequence[datetime]) -> list[Held]:
-    """Return cash and shares as they were at each of these moments, which are in order of time.
+    """Return the cash and shares of an account at each of these moments, which must be in order of time.
 
-    It reads the postings since the first moment, however many there are from before it.
+    It reads only the postings since the first moment, however many earlier ones there are.
     """
     held: list[Held] = []
     if not moments:
@@ -34,38 +34,38 @@ def held_at(customer_id: int, moments: Sequence[datetime]) -> list[Held]:
 
 
 def tickers_of(held: Sequence[Held]) -> list[str]:
-    """Return every stock that is in it, by ticker."""
+    """Return the tickers of all stocks in these holdings, sorted."""
     return sorted({ticker for each in held for ticker, quantity in each.items() if ticker != CASH and quantity})
 
 
-def equity(held: Sequence[Held], prices_of: Courses) -> list[Decimal | None]:
-    """Return what each of these holdings is worth, USD; None where the price of a stock in it is not known.
+def equity(held: Sequence[Held], prices_of: PriceSeries) -> list[Decimal | None]:
+    """Return what each of these holdings is worth, USD; None where the price of one of its stocks is not known.
 
     Args:
-        prices_of: Gives, for a ticker, its price for each of the holdings.
+        prices_of: Returns a ticker's price for each of the holdings.
     """
-    courses = {ticker: prices_of(ticker) for ticker in tickers_of(held)}
+    price_series = {ticker: prices_of(ticker) for ticker in tickers_of(held)}
     worth: list[Decimal | None] = []
     for number, each in enumerate(held):
         values = [
             price * quantity
             for ticker, quantity in each.items()
-            if ticker != CASH and quantity and (price := courses[ticker][number]) is not None
+            if ticker != CASH and quantity and (price := price_series[ticker][number]) is not None
         ]
         is_known = len(values) == sum(1 for ticker, quantity in each.items() if ticker != CASH and quantity)
         worth.append(money(each.get(CASH, Decimal(0)) + sum(values)) if is_known else None)
     return worth
 
 
-# The last posting that is not after the first moment, in the order of the books. Whoever looks for what came later need
-# not read what came before: the index of a customer's postings leads from the newest back to it.
+# The last posting up to the first moment, in the order of the books. A query for later postings starts after it, so it
+# does not have to read earlier ones: the index of a customer's postings leads from the newest back to it.
 LAST_BEFORE = """COALESCE((
     SELECT id FROM accounts_posting WHERE customer_id = %(customer)s AND created_at <= %(first)s
     ORDER BY id DESC LIMIT 1
 ), 0)"""
 
-# At the first moment there was what there is now, less what has moved since. From then on, the last posting of each
-# ticker until each moment tells; it counts from the first moment that is not before it.
+# The holdings at the first moment are those of now, less what has moved since. After that, they are the totals of the
+# last posting of each ticker up to each moment. A posting at exactly a moment counts for that moment.
 HELD = f"""
     WITH since AS MATERIALIZED (
         SELECT id, ticker, change, total,

@@ -1,4 +1,4 @@
-"""Estimate what a trade would come to at the last price, and whether the customer could pay for it or deliver it."""
+"""Estimate what a trade would cost or bring at the last price, and whether the customer could pay or deliver."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -19,12 +19,12 @@ from web.timezones import eastern_today
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a trade would come to, in USD, and what it starts from.
+    """The estimate of a trade, in USD and shares.
 
-    `cash` and `shares` (of its stock) are what the customer will have when its turn comes: what there is now, changed
-    by the open trades ahead of it at their last prices. `spendable` is the part of the cash that a BUY may use: all of
-    it, or before `settled_cash_until` what has settled. `ahead` is how many trades are ahead, and `selling` how many
-    shares of the stock they sell. `price` and `amount` are None while no price is known.
+    `cash` and `shares` (of its stock) are what the customer will have when the trade's turn comes: today's holdings,
+    changed by the open trades ahead of it at their last prices. `spendable` is the part of the cash that a BUY may use:
+    all of it or, before `settled_cash_until`, only settled cash. `ahead` is the number of trades ahead, and `selling`
+    the number of shares of this stock that they sell. `price` and `amount` are None if no price is known.
     """
 
     ticker: str
@@ -41,19 +41,22 @@ class Estimate:
 
     @property
     def most(self) -> Decimal | None:
-        """The most that a BUY may cost, USD: by its collar, or by the cash that there is. None without a price."""
+        """The most that a BUY may cost, USD: the amount at its collar, or the spendable cash if that is less.
+
+        None without a price.
+        """
         if self.price is None:
             return None
         return min(self.spendable, money(self.price * (1 + settings.BUY_COLLAR)) * self.quantity)
 
     @property
     def shares_max(self) -> int:
-        """How many shares the cash buys even if the price rises up to the collar; 0 without a price."""
+        """How many shares the cash buys even if the price rises to the collar; 0 without a price."""
         return 0 if self.price is None else int(self.spendable // money(self.price * (1 + settings.BUY_COLLAR)))
 
     @property
     def fees(self) -> Decimal | None:
-        """The regulatory fees, were it executed today at the last price, USD. None without a price."""
+        """The regulatory fees if it were executed today at the last price, USD; None without a price."""
         if self.amount is None:
             return None
         most = self.amount if self.type == Type.SELL else max(Decimal(0), self.cash - self.amount)
@@ -74,7 +77,7 @@ class Estimate:
 
     @property
     def is_covered(self) -> bool:
-        """Whether the cash (BUY) or the shares (SELL) suffice. A BUY without a price counts as covered."""
+        """Whether there is enough cash (BUY) or enough shares (SELL). A BUY without a price counts as covered."""
         if self.type == Type.BUY:
             return self.amount is None or self.amount <= self.spendable
         return self.quantity <= self.shares
@@ -82,7 +85,7 @@ class Estimate:
 
 @dataclass(slots=True)
 class _Line:
-    """What a customer will have once the open trades are done, by the last prices."""
+    """What a customer will have once the open trades are done, if they execute at the last prices."""
 
     cash: Decimal
     spendable: Decimal
@@ -94,15 +97,15 @@ class _Line:
 
 
 def buying_power(customer_id: int) -> Decimal:
-    """Return the cash that a trade placed now could use, USD: what the open trades ahead of it will leave."""
+    """Return the cash that a trade placed now could use, USD, after the open trades ahead of it."""
     return _follow_line(customer_id, ()).spendable
 
 
 def estimate_trade(customer_id: int, ticker: str, type: str, quantity: int) -> Estimate:
-    """Estimate a trade that would be placed now, at the end of the customer's line.
+    """Estimate a trade as if it were placed now, at the end of the customer's line.
 
-    The open trades ahead are followed in their order: one that is not covered will be rejected, and takes nothing. One
-    without a known price is left out.
+    The open trades ahead are applied in order. One that is not covered will be rejected, so it uses nothing. One
+    without a known price is ignored.
     """
     line = _follow_line(customer_id, {ticker})
     price = line.quotes[ticker].price if ticker in line.quotes else None
@@ -122,7 +125,7 @@ def estimate_trade(customer_id: int, ticker: str, type: str, quantity: int) -> E
 
 
 def _follow_line(customer_id: int, tickers: Collection[str]) -> _Line:
-    """Follow the open trades of a customer, and read the prices of these stocks as well."""
+    """Apply the customer's open trades in order, and read the prices of their stocks and of these."""
     ahead = list(
         Trade.objects.filter(customer_id=customer_id)
         .exclude(status__in=FINAL)
@@ -143,14 +146,14 @@ def _follow_line(customer_id: int, tickers: Collection[str]) -> _Line:
             shares[trade.ticker] += trade.quantity
         elif trade.type == Type.SELL and trade.quantity <= shares[trade.ticker]:
             cash += amount
-            spendable += 0 if until else amount  # what a sale brings has not settled
+            spendable += 0 if until else amount  # the proceeds have not settled by then
             shares[trade.ticker] -= trade.quantity
             selling[trade.ticker] += trade.quantity
     return _Line(cash, spendable, until, shares, selling, len(ahead), quotes)
 
 
 def _cash_of(customer_id: int) -> tuple[Decimal, Decimal, date | None]:
-    """Return all cash, the part of it that a purchase may use (both USD), and until when that is settled cash only."""
+    """Return all cash and the part that a purchase may use, USD, and the date until which that is only settled cash."""
     balance = accounts.balance_of(customer_id)
     until = in_force(balance.settled_cash_until, eastern_today())
     return balance.amount, cash_of(customer_id).settled if until else balance.amount, until

@@ -1,4 +1,4 @@
-"""Execute: hand trades to the exchange, after the commit that made them IN PROGRESS and never inside a transaction."""
+"""Execute: send trades to the exchange, after the commit that made them IN PROGRESS and never inside a transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from trades import asking
 from trades.models import Report, Status, Trade
 from trades.report import store_reports
 
-TRADES_PER_CALL_MAX = 100  # what the exchange takes at once
+TRADES_PER_CALL_MAX = 100  # the exchange accepts no more
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """The result of one call of Execute. `reports`: the trades it refused; None if the outcome is unknown."""
+class ExecuteResult:
+    """The result of one call of Execute. `reports` has the trades that it refused; None if the outcome is unknown."""
 
     trades: Sequence[Trade]
     call: Call
@@ -29,31 +29,31 @@ class Sent:
 
 
 def execute(trades: Sequence[Trade]) -> None:
-    """Hand these IN PROGRESS trades to the exchange, with the terms that were fixed when they were claimed.
+    """Send these IN PROGRESS trades to the exchange, with the terms that were fixed when they were claimed.
 
-    If the exchange gives no valid answer, a trade stays IN PROGRESS and the sweep asks about it. If the exchange
-    refuses a trade, it will never execute it; the refusal is stored as a report.
+    If the exchange gives no valid answer, the trades stay IN PROGRESS and the sweep asks about them. If it refuses a
+    trade, it will never execute it, and the refusal is stored as a report.
 
-    Idempotent: yes. The exchange executes an id once.
+    Idempotent: yes. The exchange executes each id only once.
     """
     for start in range(0, len(trades), TRADES_PER_CALL_MAX):
-        store([send(trades[start : start + TRADES_PER_CALL_MAX])])
+        store_results([send(trades[start : start + TRADES_PER_CALL_MAX])])
 
 
-def send(trades: Sequence[Trade], *, is_probe: bool = False) -> Sent:
+def send(trades: Sequence[Trade], *, is_probe: bool = False) -> ExecuteResult:
     """Make one call of Execute, without touching the database.
 
     The call and what is logged of it carry one request id, by which the exchange's log can be searched.
 
     Args:
         trades: 1 to TRADES_PER_CALL_MAX.
-        is_probe: Send them even though the exchange has failed recently, because the caller has just heard from it.
+        is_probe: Send them even if the exchange has failed recently, because the caller has just heard from it.
     """
     with structlog.contextvars.bound_contextvars(request=str(uuid4())):
         return _send(trades, is_probe)
 
 
-def _send(trades: Sequence[Trade], is_probe: bool) -> Sent:
+def _send(trades: Sequence[Trade], is_probe: bool) -> ExecuteResult:
     by_id = {trade.id: trade for trade in trades}
     ids = list(map(str, by_id))
     call = calls.begin(calls.EXECUTE, by_id)
@@ -61,18 +61,18 @@ def _send(trades: Sequence[Trade], is_probe: bool) -> Sent:
         refusals = gateway.execute([_order(trade) for trade in trades], is_probe=is_probe)
     except Unknown as unknown:
         log.warning("execute: outcome unknown; the sweep will ask", trades=ids, seen=str(unknown))
-        return Sent(trades, call.unknown(str(unknown)), None)
+        return ExecuteResult(trades, call.unknown(str(unknown)), None)
     log.info("executed", trades=ids, refused=len(refusals))
     for refusal in refusals:
         if refusal.code == "conflict":
             log.error("exchange has this id with other terms; the sweep will ask", trade=str(refusal.trade_id))
     answered = call.answered({str(refusal.trade_id): refusal.code for refusal in refusals})
     refused = [_report_of(by_id[refusal.trade_id], refusal) for refusal in refusals if refusal.code != "conflict"]
-    return Sent(trades, answered, refused)
+    return ExecuteResult(trades, answered, refused)
 
 
-def store(sent: Sequence[Sent]) -> None:
-    """Store the results of calls of Execute. The sweep asks at once about trades whose outcome is unknown."""
+def store_results(sent: Sequence[ExecuteResult]) -> None:
+    """Store the results of calls of Execute. The sweep asks about trades with an unknown outcome in its next round."""
     calls.keep(one.call for one in sent)
     store_reports([report for one in sent for report in one.reports or ()], Report.Source.ANSWER)
     asking.ask_at_once([trade.id for one in sent if one.reports is None for trade in one.trades])
@@ -85,11 +85,11 @@ def _order(trade: Trade) -> Order:
 
 
 def _report_of(trade: Trade, refusal: Refusal) -> dict[str, Any]:
-    return rejection(trade, refusal.code, f"The exchange refused it: {refusal.code}.")
+    return rejection_report(trade, refusal.code, f"The exchange refused it: {refusal.code}.")
 
 
-def rejection(trade: Trade, reason_code: str, reason: str) -> dict[str, Any]:
-    """Return a report in the protocol's form: the exchange has not executed this trade and never will."""
+def rejection_report(trade: Trade, reason_code: str, reason: str) -> dict[str, Any]:
+    """Return a report, in the form of the protocol, that the exchange has not executed this trade and never will."""
     return {
         "tradeId": str(trade.id),
         "status": Status.REJECTED.value,

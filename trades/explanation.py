@@ -1,4 +1,4 @@
-"""Explain in a sentence why a trade is where it is, for staff and operators."""
+"""Explain to staff and operators, in one sentence, why a trade has its status."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,28 +9,28 @@ from exchange import market
 from trades.controls import rules
 from trades.models import Outcome, Reason, Report, Status, Trade, Type
 
-AHEAD_MAX = 1000  # trades before it that are counted
+AHEAD_MAX = 1000  # the most trades ahead of a trade that are counted
 
 
 def explain(trade: Trade, reports: Sequence[Report]) -> str:
-    """Return the sentence.
+    """Return a sentence that says why the trade has its status.
 
     Args:
         trade: The trade.
-        reports: The reports on it, oldest first.
+        reports: The reports about it, oldest first.
     """
-    now, halted = timezone.now(), rules().halted(trade.customer_id, trade.ticker)
+    now, halted = timezone.now(), rules().halt_reason(trade.customer_id, trade.ticker)
     if trade.status == Status.PLACED:
         return _explain_placed(trade, now, halted)
     if trade.status == Status.IN_PROGRESS:
         return _explain_in_progress(trade, now, reports, halted)
     if trade.status == Status.FILLED:
-        return f"The exchange executed it at {trade.price:,.2f} USD a share, {trade.amount:,.2f} USD in all."
+        return f"The exchange executed it at {trade.price:,.2f} USD per share, {trade.amount:,.2f} USD in total."
     return _explain_rejected(trade)
 
 
 def trades_ahead(trade: Trade) -> tuple[Trade | None, int]:
-    """Return the customer's trade in flight, and how many PLACED trades come before this one, up to AHEAD_MAX."""
+    """Return the customer's trade in flight, and the number of PLACED trades ahead of this one, at most AHEAD_MAX."""
     if trade.status != Status.PLACED:
         return None, 0
     own = Trade.objects.filter(customer_id=trade.customer_id)
@@ -42,44 +42,44 @@ def _explain_placed(trade: Trade, now: datetime, halted: str) -> str:
     waited = age_in_words(now - trade.placed_at)
     in_flight, ahead = trades_ahead(trade)
     if in_flight:
-        others = f", {_count(ahead, 'other')} before it" if ahead else ""
+        others = f", and {_count(ahead, 'other')} ahead of it" if ahead else ""
         return f"It waits for the customer's trade in flight ({in_flight}, IN PROGRESS){others}; placed {waited} ago."
     if trade.queued_at and not ahead and not market.is_open():
         return f"It is queued until the market opens; placed {waited} ago."
     if halted:
-        return f"No lane takes it, because {halted}; placed {waited} ago."
+        return f"No lane claims it, because {halted}; placed {waited} ago."
     if ahead:
         return f"It waits for {_count(ahead, 'trade')} that the customer placed before it; placed {waited} ago."
     if now - trade.placed_at < timedelta(seconds=2):
         return "It was placed just now, and its lane has been rung."
-    return f"It is next in line, but for {waited} no lane has taken a turn for this customer: ring the lane."
+    return f"It is next in line, but no lane has taken a turn for this customer in {waited}: ring the lane."
 
 
 def _explain_in_progress(trade: Trade, now: datetime, reports: Sequence[Report], halted: str) -> str:
     out = age_in_words(now - (trade.claimed_at or trade.placed_at))
     if any(report.outcome == Outcome.WAITING for report in reports):
-        return "The exchange has reported on it, and the customer's lane has yet to settle that."
+        return "The exchange has reported on it, and the customer's next turn will settle the report."
     in_review = [report for report in reports if report.outcome in {Outcome.BREAKS_TERMS, Outcome.MALFORMED}]
     if in_review:
         wrong = in_review[-1].reason or in_review[-1].get_outcome_display()
         return f"The exchange's report cannot be settled ({wrong}) and needs manual review."
     if trade.expires_at and now > trade.expires_at:
         return (
-            f"It has been out for {out} and has expired; the exchange has yet to say whether it executed it. "
+            f"It was sent {out} ago and has expired, but the exchange has not said yet whether it executed it. "
             "The sweep keeps asking."
         )
-    more = f" Meanwhile {halted}: it is not sent again." if halted else ""
-    return f"It was handed to the exchange {out} ago, which has yet to report on it.{more}"
+    more = f" Because {halted}, it is not sent again." if halted else ""
+    return f"It was sent to the exchange {out} ago, and the exchange has not reported on it yet.{more}"
 
 
 def _explain_rejected(trade: Trade) -> str:
     was_sent = trade.claimed_at is not None
     if trade.reason_code == Reason.INSUFFICIENT_FUNDS and not was_sent:
-        return "When its turn came no cash was available, so it was never sent to the exchange."
+        return "No cash was available when its turn came, so it was never sent to the exchange."
     if trade.reason_code == Reason.UNSETTLED_FUNDS:
-        return "The account buys with settled cash only, after good-faith violations, and too little had settled."
+        return "After good-faith violations the account buys with settled cash only, and too little cash had settled."
     if trade.reason_code == Reason.INSUFFICIENT_SHARES and not was_sent:
-        return "When its turn came too few shares were available, so it was never sent to the exchange."
+        return "Too few shares were available when its turn came, so it was never sent to the exchange."
     if trade.reason_code == Reason.CANCELLED:
         return "It was cancelled before it was sent to the exchange."
     what = "shares are" if trade.type == Type.SELL else "cash is"

@@ -1,7 +1,7 @@
-"""Fees: what the regulators charge for a trade, by the schedule that was in force on its trade date.
+"""Regulatory fees of a trade, by the schedule that was in force on its trade date.
 
-Each fee is rounded up to the cent. All of them together never take more than the customer has: a sale's are at most its
-proceeds, a purchase's at most the cash that is left. The broker pays the rest.
+Each fee is rounded up to the cent. Together they never take more than the customer has: the fees of a sale are at most
+its proceeds, those of a purchase at most the cash that is left. The broker pays the rest.
 
 Source: section 31 of the Securities Exchange Act; FINRA By-Laws, Schedule A (TAF); CAT NMS Plan.
 """
@@ -20,33 +20,33 @@ SCHEDULE_AGE_SECONDS_MAX = 2.0
 
 
 def schedule() -> Sequence[FeeRate]:
-    """Return every rate ever entered, the newest row first, as of SCHEDULE_AGE_SECONDS_MAX ago."""
+    """Return every rate ever entered, newest first, at most SCHEDULE_AGE_SECONDS_MAX old."""
     return _schedule.get()
 
 
 def expire() -> None:
-    """Read the schedule again when it is next asked for."""
+    """Expire the cached schedule, so that it is read again when it is next needed."""
     _schedule.expire()
 
 
 def rates_on(day: date) -> list[FeeRate]:
-    """Return the rate of each kind that is in force for trades of a day."""
-    found: dict[str, FeeRate] = {}
+    """Return the rate of each kind that is in force for trades executed on a day."""
+    rates: dict[str, FeeRate] = {}
     for rate in schedule():
-        if rate.kind not in found and rate.first_day <= day and (rate.last_day is None or day <= rate.last_day):
-            found[rate.kind] = rate
-    return [found[kind] for kind in FeeRate.Kind.values if kind in found]
+        if rate.kind not in rates and rate.first_day <= day and (rate.last_day is None or day <= rate.last_day):
+            rates[rate.kind] = rate
+    return [rates[kind] for kind in FeeRate.Kind.values if kind in rates]
 
 
 def fees_of(type: str, quantity: int, amount: Decimal, traded_on: date, most: Decimal) -> dict[str, Decimal]:
-    """Return the fees of a trade by kind, USD; those that come to nothing are left out.
+    """Return the fees of a trade by kind, USD, without those that are zero.
 
     Args:
         type: BUY or SELL.
         quantity: Shares.
-        amount: USD in all, before fees.
+        amount: The total before fees, USD.
         traded_on: Its trade date, Eastern.
-        most: What all fees together may take, USD.
+        most: The most that all fees together may take, USD.
     """
     fees: dict[str, Decimal] = {}
     for rate in rates_on(traded_on):
@@ -71,9 +71,9 @@ def enter_rate(
     source: str,
     by: str,
 ) -> FeeRate:
-    """Add a rate to the schedule. Every process keeps to it within SCHEDULE_AGE_SECONDS_MAX.
+    """Add a rate to the schedule. Every process applies it within SCHEDULE_AGE_SECONDS_MAX.
 
-    Idempotent: no. Each call is another row, and the newest is in force.
+    Idempotent: no. Each call adds a row, and the newest row is in force.
     """
     rate = FeeRate.objects.create(
         kind=kind,

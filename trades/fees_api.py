@@ -12,19 +12,23 @@ from trades.models import FeeRate
 from trades.models.fee import RATE
 from web.drf import CustomerView, money_field
 
-FeeRateSerializer: Any = type(  # `from` is a word of Python: a class body can't have it
+FeeRateSerializer: Any = type(  # `from` is a Python keyword, so a class body can't declare it
     "FeeRateSerializer",
     (serializers.Serializer,),
     {
         "kind": serializers.ChoiceField(FeeRate.Kind.choices),
         "name": serializers.CharField(source="get_kind_display"),
         "from": serializers.DateField(source="first_day", help_text="The first trade date, Eastern."),
-        "until": serializers.DateField(source="last_day", allow_null=True, help_text="The last one; null: open."),
+        "until": serializers.DateField(
+            source="last_day", allow_null=True, help_text="The last trade date, Eastern; null: open-ended."
+        ),
         "perUsd": serializers.DecimalField(**RATE, source="per_usd", help_text="USD per USD of the amount."),
         "perShare": serializers.DecimalField(**RATE, source="per_share", help_text="USD per share."),
         "maximum": money_field(allow_null=True, help_text="USD per trade."),
-        "onPurchases": serializers.BooleanField(source="is_for_purchases", help_text="Sales pay every fee."),
-        "source": serializers.CharField(help_text="The notice that says so."),
+        "onPurchases": serializers.BooleanField(
+            source="is_for_purchases", help_text="Whether purchases pay it too. Sales pay every fee."
+        ),
+        "source": serializers.CharField(help_text="The notice that set the rate."),
     },
 )
 
@@ -38,5 +42,6 @@ class FeesView(CustomerView):
 
     @extend_schema(operation_id="listFees", responses=FeeScheduleSerializer, tags=["account"])
     def get(self, request: Request) -> Response:
-        """The rates of regulatory fees by trade date, the newest entry first: of two for one day it is in force."""
+        """List the rates of regulatory fees by trade date, newest entry first. If two of a kind cover the same day, the
+        newer one is in force."""
         return Response(FeeScheduleSerializer({"results": schedule()}).data)

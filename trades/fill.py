@@ -1,4 +1,4 @@
-"""Fill: post what the exchange executed. Cash, shares, lots and fees, with the day on which they settle."""
+"""Fill: post the cash, shares, lots, and fees of an executed trade, with their settlement date."""
 
 from decimal import Decimal
 
@@ -15,10 +15,10 @@ from trades.transitions import Ending
 
 
 def post_fill(account: Account, trade: Trade, fill: Fill, reason: str) -> Ending:
-    """Post a fill in the open books, and return how it ends its trade.
+    """Post a fill to an account in the open books, and return the ending of its trade.
 
     Raises:
-        AccountFull: The account can't hold it; nothing was posted.
+        AccountFull: The account can't hold that much; nothing was posted.
     """
     executed_at = fill.at or timezone.now()
     traded_on = calendar.eastern_date(executed_at)

@@ -1,4 +1,4 @@
-"""Tell customers what is halted, restricted, or limited, and what is too much for now."""
+"""Explain to customers what is halted, restricted, or limited, and why an order was refused."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,9 @@ from trades.checks import (
 from trades.controls import Kind, rules
 from web.templatetags.figures import usd
 
-MEANWHILE = "You cannot place new trades until it resumes. Trades that you placed before wait, and you can cancel them."
+DURING_A_HALT = (
+    "You cannot place new trades until it resumes. Trades that you placed earlier wait, and you can cancel them."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +31,26 @@ class Halt:
 
 
 def halt_of(customer_id: int, ticker: str = "") -> Halt | None:
-    """Return the halt that a customer's page must show; None where there is none.
+    """Return the halt that a customer's page must show, or None.
 
     Args:
-        customer_id: Whose page it is.
-        ticker: The stock that the page is about, if it is about one.
+        customer_id: The customer that the page is for.
+        ticker: The stock that the page is about, if any.
     """
     now = rules()
     if now.all_halted:
-        return Halt("Trading is halted.", MEANWHILE)
+        return Halt("Trading is halted.", DURING_A_HALT)
     if customer_id in now.halted_customers:
-        return Halt("Your trading is frozen.", f"{MEANWHILE} Contact support to learn why.")
+        return Halt("Your trading is frozen.", f"{DURING_A_HALT} Contact support to learn why.")
     if ticker in now.halted_tickers:
-        return Halt(f"Trading in {ticker} is halted.", MEANWHILE)
+        return Halt(f"Trading in {ticker} is halted.", DURING_A_HALT)
     if ticker in now.restricted_tickers:
         return Halt(f"{ticker} cannot be traded here.", "New trades in it are refused.")
     return None
 
 
-def refusal(error: PlacingRefused, customer_id: int, ticker: str) -> tuple[str | None, str]:
-    """Return why an order was refused: the form's field at fault, or None, and a sentence."""
+def explain_refusal(error: PlacingRefused, customer_id: int, ticker: str) -> tuple[str | None, str]:
+    """Return the field of the ticket that caused a refusal (None if none did), and a sentence that explains it."""
     now = rules()
     if isinstance(error, TooManyShares):
         most = now.limit(Kind.SHARES_MAX, customer_id)

@@ -1,4 +1,4 @@
-"""Hold: what is set aside for the trade in flight. Shares for a SELL; for a BUY its cost within the collar."""
+"""Hold: set aside what the trade in flight may need: the shares of a SELL, or the cost of a BUY within its collar."""
 
 from decimal import Decimal
 
@@ -11,9 +11,9 @@ from web.timezones import eastern_today
 
 
 def set_hold(trade: Trade, available: Decimal, last_price: Decimal | None) -> None:
-    """Set what a BUY holds: its cost at the last price and a collar above it, or all available cash if that is less.
+    """Set the hold of a BUY: its cost at the collar above the last price, or all available cash if that is less.
 
-    Where no price is known, it holds all available cash.
+    If no price is known, it holds all available cash.
     """
     trade.last_price = last_price
     trade.collar = None if last_price is None else settings.BUY_COLLAR
@@ -24,11 +24,11 @@ def set_hold(trade: Trade, available: Decimal, last_price: Decimal | None) -> No
 def hold(account: Account, trade: Trade) -> None:
     """Set aside what a trade may need: the shares of a SELL, or the `max_price` of a BUY.
 
-    A SELL keeps the account's method of closing lots from then on.
+    This also fixes the lot method of a SELL: it stays the one that the account has now.
 
     Raises:
-        InsufficientFunds: There is no such cash available.
-        InsufficientShares: There are not as many shares available.
+        InsufficientFunds: That much cash is not available.
+        InsufficientShares: That many shares are not available.
     """
     if trade.type == Type.BUY:
         account.hold_cash(trade.hold)
@@ -45,10 +45,11 @@ def release(account: Account, trade: Trade) -> None:
         account.release_shares(trade.ticker, trade.quantity)
 
 
-def why_too_dear(account: Account, trade: Trade, last_prices: LastPrices) -> Reason:
-    """Return why a BUY cost more than its hold, which was released: the collar, unsettled cash, or too little cash.
+def reason_too_expensive(account: Account, trade: Trade, last_prices: LastPrices) -> Reason:
+    """Return why a BUY was rejected as too expensive for its hold: its collar, unsettled cash, or too little cash.
 
-    The exchange does not say what it would have cost; the last price that is known by now is the best evidence.
+    Call it after the hold was released. The exchange does not say what the BUY would have cost, so the last known price
+    is the best evidence.
     """
     price = last_prices.price(trade.ticker) or Decimal(0)
     if price * trade.quantity > account.available:

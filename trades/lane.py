@@ -1,13 +1,13 @@
-"""Lanes: the queue that serves a customer, and how to ring it.
+"""Lanes: ring a customer's lane, and collect the rings.
 
-A ring says only "there may be work for this customer". It may get lost (the sweep rings again), or come twice or late
-(there is nothing to do then), because the rows in the database are the truth.
+A ring says only "there may be work for this customer". It may get lost (the sweep rings again), or arrive twice or late
+(then there is nothing to do), because the rows in the database are the truth.
 
 Rings are coalesced. Each lane has a set of the customers that have rung, and a bell. The bell is up while a message
-is in the lane's queue or a worker is awake; then a ring needs no further message. An awake worker visits all lanes
-until no customer is left (`collect_rings`), and its name is on their bells. A second worker helps it only while a whole
-batch waits: small batches of many workers would make every trade dearer. RabbitMQ has no sets: there each ring is a
-message that names its customers. No other module knows the difference.
+is in the lane's queue or a worker is awake; a ring then needs no further message. An awake worker visits all lanes
+until no customer is left (`collect_rings`), and puts its name on their bells. A second worker helps only while a whole
+batch is waiting, because small batches on many workers would make every trade more expensive. RabbitMQ has no sets, so
+there each ring is a message that names its customers. No other module knows the difference.
 """
 
 import time
@@ -24,15 +24,15 @@ from django.db import transaction
 from trades.broker import broker, broker_backoff, publish
 from trades.ring_scripts import HAND_OVER, POP, RING
 
-CUSTOMERS_PER_TURN_MAX = 100  # as many as one Execute carries
-BELL_SECONDS_MAX = 2  # a lane whose message was lost stays silent for this long at most
+CUSTOMERS_PER_TURN_MAX = 100  # the trades that one Execute can carry
+BELL_SECONDS_MAX = 2  # the longest that a lane stays silent after its message was lost
 LINGER_SECONDS = 0.01  # how long a worker that has found more than one customer waits for more of them
 AWAKE_SECONDS = 0.5  # how long a worker counts as awake after its last batch, even if it died in that turn
-WORKER = uuid4().hex  # this process, on bells
-COLLECT_SECONDS_MAX = 1.0  # how long a worker collects rings before it lets Celery speak to it again
+WORKER = uuid4().hex  # the name of this process on bells
+COLLECT_SECONDS_MAX = 1.0  # how long a worker collects rings before it returns control to Celery
 
 log = structlog.get_logger()
-_served: frozenset[int] | None = None
+_lanes_served: frozenset[int] | None = None
 
 
 def lane_of(customer_id: int) -> int:
@@ -46,7 +46,7 @@ def queue_name(lane: int) -> str:
 
 
 def ring_on_commit(customer_ids: Iterable[int]) -> None:
-    """Ring once the current transaction has committed; at once where there is none. Never raises."""
+    """Ring once the current transaction has committed, or at once if there is none. Never raises."""
     customer_ids = list(customer_ids)
     transaction.on_commit(lambda: ring(customer_ids), robust=True)
 
@@ -54,7 +54,7 @@ def ring_on_commit(customer_ids: Iterable[int]) -> None:
 def ring(customer_ids: Collection[int]) -> bool:
     """Tell these customers' lanes that there may be work.
 
-    Never raises and never waits long: the sweep makes up for a lost ring.
+    Never raises and never waits long, because the sweep makes up for a lost ring.
 
     Idempotent: yes.
 
@@ -70,17 +70,17 @@ def ring(customer_ids: Collection[int]) -> bool:
         by_lane[lane_of(customer_id)].append(customer_id)
     try:
         if settings.BROKER_IS_RABBITMQ:
-            _send_names(by_lane)
+            _ring_rabbitmq(by_lane)
         else:
-            _join_sets(by_lane)
-    except Exception as error:  # noqa: BLE001 — clients raise all kinds of errors when a broker dies under them
+            _ring_valkey(by_lane)
+    except Exception as error:  # noqa: BLE001 — clients raise all kinds of errors when the broker dies
         broker_backoff.start()
         log.warning("ring failed; the sweep will ring again", customers=len(customer_ids), error=repr(error))
         return False
     return True
 
 
-def _join_sets(by_lane: Mapping[int, Collection[int]]) -> None:
+def _ring_valkey(by_lane: Mapping[int, Collection[int]]) -> None:
     lanes = list(by_lane)
     keys = [key(lane) for lane in lanes for key in (_bell, rung_key)]
     silent = broker().eval(
@@ -90,7 +90,7 @@ def _join_sets(by_lane: Mapping[int, Collection[int]]) -> None:
         _send_message(lanes[number - 1])
 
 
-def _send_names(by_lane: Mapping[int, Sequence[int]]) -> None:
+def _ring_rabbitmq(by_lane: Mapping[int, Sequence[int]]) -> None:
     for lane, customer_ids in by_lane.items():
         for start in range(0, len(customer_ids), CUSTOMERS_PER_TURN_MAX):
             _send_message(lane, customer_ids=customer_ids[start : start + CUSTOMERS_PER_TURN_MAX])
@@ -99,12 +99,12 @@ def _send_names(by_lane: Mapping[int, Sequence[int]]) -> None:
 def collect_rings(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
     """Yield batches of customers that have rung, until no one is left.
 
-    A batch has up to CUSTOMERS_PER_TURN_MAX customers: those of this lane, and where there is room left, those of the
-    other lanes that this worker serves too, because a larger batch is cheaper. Customers that ring meanwhile
-    come in a later batch.
+    A batch has up to CUSTOMERS_PER_TURN_MAX customers: first those of this lane, then those of the other lanes that
+    this worker serves, because a larger batch is cheaper per trade. Customers that ring meanwhile come in a later
+    batch.
 
     Args:
-        lane: Where to begin.
+        lane: The lane to begin with.
         named: The customers that the message names; with RabbitMQ, all that have rung.
 
     Raises:
@@ -126,27 +126,26 @@ def collect_rings(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
 
 
 def _collect_batch(lane: int) -> tuple[set[int], int]:
-    """Return the next batch, and the lane to begin with after it: the first one with customers left."""
+    """Return the next batch, and the lane to begin the following one with: the first that still has customers."""
     customer_ids, next_lane = _pop_customers(lane, 0)
     if 1 < len(customer_ids) < CUSTOMERS_PER_TURN_MAX:
-        # When trading is busy, waiting a moment for more customers makes each trade cheaper. A single customer never
-        # waits.
+        # When trading is busy, a short wait for more customers makes each trade cheaper. A single customer never waits.
         time.sleep(LINGER_SECONDS)
         more, next_lane = _pop_customers(lane, len(customer_ids))
         customer_ids |= more
     return customer_ids, next_lane
 
 
-def serve(lanes: Iterable[int]) -> None:
-    """Make this worker process serve only these lanes. Otherwise it serves all of them."""
-    global _served
-    _served = frozenset(lanes)
+def serve_only(lanes: Iterable[int]) -> None:
+    """Restrict this worker process to these lanes. Without this call it serves all of them."""
+    global _lanes_served
+    _lanes_served = frozenset(lanes)
 
 
 def _pop_customers(lane: int, collected: int) -> tuple[set[int], int]:
     lanes = [(lane + offset) % settings.LANES for offset in range(settings.LANES)]
-    if _served is not None:
-        lanes = [each for each in lanes if each in _served]
+    if _lanes_served is not None:
+        lanes = [each for each in lanes if each in _lanes_served]
     keys = [key(each) for each in lanes for key in (_bell, rung_key, queue_key)]
     customer_ids, left, needs_help = broker().eval(
         POP, len(keys), *keys, CUSTOMERS_PER_TURN_MAX, collected, int(AWAKE_SECONDS * 1000), WORKER
@@ -158,7 +157,7 @@ def _pop_customers(lane: int, collected: int) -> tuple[set[int], int]:
 
 
 def _hand_over(lane: int) -> None:
-    """Leave the lanes to whichever worker takes the message."""
+    """Leave the lanes to the worker that takes the next message."""
     bells = [_bell(each) for each in range(settings.LANES)]
     broker().eval(HAND_OVER, len(bells), *bells, BELL_SECONDS_MAX, WORKER)
     _send_message(lane)
@@ -169,7 +168,7 @@ def _send_message(lane: int, **more: Any) -> None:
 
 
 def rung_key(lane: int) -> str:
-    """Return the key of the set of customers of a lane that have rung."""
+    """Return the key of the set of a lane's customers that have rung."""
     return f"{settings.KEY_PREFIX}rang:{queue_name(lane)}"
 
 

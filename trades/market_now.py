@@ -1,4 +1,4 @@
-"""The market as a turn sees it: read before its transaction, so that nothing in it waits for anybody."""
+"""The market as a turn sees it. It is read before the turn's transaction, which must not wait for anything else."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from exchange.prices import LastPrices
 
 @dataclass(frozen=True, slots=True)
 class MarketNow:
-    """The time by the exchange's clock (None: it has never told it), whether it is open, and the last prices."""
+    """The exchange's time (None if it is not known yet), whether the market is open, and the last prices."""
 
     at: datetime | None
     is_open: bool

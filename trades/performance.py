@@ -1,4 +1,4 @@
-"""What an account is worth and how it has performed: the books say what was held, the exchange at which price."""
+"""What an account is worth and how it has performed, from the books and the exchange's prices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from accounts.money import money
 from exchange import price_history, prices
 from exchange.prices import Quote
 from trades import charts, equity
-from trades.charts import Chart, Course
-from trades.periods import Grid, Period, day_words, grid, keeps_hours
+from trades.charts import Chart, Series
+from trades.periods import Period, TimeGrid, day_label, has_trading_hours, time_grid_of
 
-SHOWN_SECONDS_MAX = 3600  # how old a price on a page may be
+SHOWN_SECONDS_MAX = 3600  # the oldest price that a page shows
 STOCK_ALL = timedelta(days=5 * 365)  # how far back a stock's chart goes
 ZERO = Decimal(0)
 
@@ -25,8 +25,8 @@ ZERO = Decimal(0)
 class Worth:
     """What an account is worth, USD, and how it has performed over a period. None: not known now.
 
-    `gain` leaves out what was deposited and withdrawn; `ratio` is the time-weighted return. `deposits` is what was
-    deposited since the period began, less what was withdrawn.
+    `gain` leaves out deposits and withdrawals; `ratio` is the time-weighted return. `deposits` are the net deposits of
+    the period.
     """
 
     value: Decimal | None
@@ -39,70 +39,70 @@ class Worth:
 
 
 def worth(customer_id: int, period: Period, *, shows_deposits: bool = False) -> Worth:
-    """Return what the account is worth now, and its course over a period.
+    """Return what an account is worth now, and how it has performed over a period.
 
-    At each moment of the chart: cash and shares as the postings until then left them, at the price of that moment. The
-    line is the time-weighted return; with `shows_deposits` it is what the account was worth, beside net deposits.
+    Each point of the chart values the cash and shares of that moment at the prices of that moment. The line is the
+    time-weighted return or, with `shows_deposits`, the value of the account, next to a line of net deposits.
     """
     now = timezone.now()
-    words = day_words() if period.name == "1D" else period.words
+    words = day_label() if period.name == "1D" else period.words
     opened = _opened_at(customer_id)
     if opened is None:
         return Worth(value=ZERO, words=words, gain=ZERO)
-    moments_of = grid(period, opened, now)
-    moments = moments_of.moments
+    time_grid = time_grid_of(period, opened, now)
+    moments = time_grid.moments
     held = equity.held_at(customer_id, [*moments[:-1], now])
     tickers = equity.tickers_of(held)
     quotes = prices.quotes(tickers, SHOWN_SECONDS_MAX)
-    courses = _courses(tickers, moments_of, quotes)
-    values = equity.equity(held, lambda ticker: courses[ticker])
-    made = Worth(values[-1], words, has_shares=bool(equity.tickers_of(held[-1:])))
+    price_series = _price_series(tickers, time_grid, quotes)
+    values = equity.equity(held, lambda ticker: price_series[ticker])
+    result = Worth(values[-1], words, has_shares=bool(equity.tickers_of(held[-1:])))
     known = [value for value in values if value is not None]
     if len(known) < len(values):
-        return made
-    flows = _flows(customer_id, [*moments[:-1], now], courses)
-    made.deposits = sum((came_in - went_out for came_in, went_out in flows[1:]), ZERO)
+        return result
+    flows = _flows(customer_id, [*moments[:-1], now], price_series)
+    result.deposits = sum((inflow - outflow for inflow, outflow in flows[1:]), ZERO)
     base = known[0]
-    if period.name == "1D" and keeps_hours() and opened < moments[0]:
+    if period.name == "1D" and has_trading_hours() and opened < moments[0]:
         base = _at_previous_close(held[0], quotes) or base
     returns = charts.time_weighted([base, *known], [(ZERO, ZERO), *flows])[1:]
-    made.gain, made.ratio = known[-1] - base - made.deposits, returns[-1]
+    result.gain, result.ratio = known[-1] - base - result.deposits, returns[-1]
     if shows_deposits:
-        invested, brought = [], base
-        for came_in, went_out in flows:
-            brought += came_in - went_out
-            invested.append(brought)
-        course = Course(moments, known, base, moments_of.axis, known, returns, invested)
+        invested, net_deposits = [], base
+        for inflow, outflow in flows:
+            net_deposits += inflow - outflow
+            invested.append(net_deposits)
+        series = Series(moments, known, base, time_grid.axis, known, returns, invested)
     else:
-        course = Course(moments, returns, ZERO, moments_of.axis, known, returns)
-    made.chart = charts.draw(course)
-    return made
+        series = Series(moments, returns, ZERO, time_grid.axis, known, returns)
+    result.chart = charts.draw(series)
+    return result
 
 
 def stock_chart(ticker: str, period: Period, quote: Quote | None) -> tuple[Chart | None, Decimal | None]:
-    """Return the course of a stock's price over a period, and its change as a ratio."""
+    """Return the chart of a stock's price over a period, and the price's change as a ratio."""
     now = timezone.now()
-    moments_of = grid(period, now - STOCK_ALL, now)
-    moments = moments_of.moments
-    points = price_history.history(ticker, moments[0], moments_of.step_seconds, moments[-1])
+    time_grid = time_grid_of(period, now - STOCK_ALL, now)
+    moments = time_grid.moments
+    points = price_history.history(ticker, moments[0], time_grid.step_seconds, moments[-1])
     if not points or quote is None:
         return None, None
     first = points[0].at
     moments = [moment for moment in moments if moment >= first or moment is moments[-1]]
-    found = price_history.price_at(points, moments[:-1])
-    values = [*(price for price in found if price is not None), quote.price]
-    base = quote.previous_close if period.name == "1D" and keeps_hours() else values[0]
+    past_prices = price_history.price_at(points, moments[:-1])
+    values = [*(price for price in past_prices if price is not None), quote.price]
+    base = quote.previous_close if period.name == "1D" and has_trading_hours() else values[0]
     changes = [value / base - 1 for value in values]
-    return charts.draw(Course(moments, values, base, moments_of.axis, values, changes)), changes[-1]
+    return charts.draw(Series(moments, values, base, time_grid.axis, values, changes)), changes[-1]
 
 
-def _courses(tickers: list[str], moments_of: Grid, quotes: dict[str, Quote]) -> dict[str, list[Decimal | None]]:
-    """Return the price of each stock at each moment; the last one is the price now."""
-    *past, _ = moments_of.moments
-    found = price_history.histories(tickers, past[0], moments_of.step_seconds, past[-1]) if past else {}
+def _price_series(tickers: list[str], time_grid: TimeGrid, quotes: dict[str, Quote]) -> dict[str, list[Decimal | None]]:
+    """Return each stock's price at each moment; the last one is the price now."""
+    *past, _ = time_grid.moments
+    histories = price_history.histories(tickers, past[0], time_grid.step_seconds, past[-1]) if past else {}
     return {
         ticker: [
-            *price_history.price_at(found.get(ticker, []), past),
+            *price_history.price_at(histories.get(ticker, []), past),
             quotes[ticker].price if ticker in quotes else None,
         ]
         for ticker in tickers
@@ -124,24 +124,24 @@ def _opened_at(customer_id: int) -> datetime | None:
 
 
 def _flows(
-    customer_id: int, moments: Sequence[datetime], courses: dict[str, list[Decimal | None]]
+    customer_id: int, moments: Sequence[datetime], price_series: dict[str, list[Decimal | None]]
 ) -> list[tuple[Decimal, Decimal]]:
-    """Return what came in and what went out until each moment since the one before, USD; nothing until the first.
+    """Return the inflow and the outflow between each moment and the one before, USD; zero for the first moment.
 
-    Deposits, withdrawals, and what staff adjusted: none of it is a gain. Shares count at the price of that moment.
+    These are deposits, withdrawals, and adjustments, which are no gains. Shares count at the price of the moment.
     """
-    came_in, went_out = [ZERO] * len(moments), [ZERO] * len(moments)
+    inflow, outflow = [ZERO] * len(moments), [ZERO] * len(moments)
     with connection.cursor() as cursor:
         cursor.execute(FLOWS, {"customer": customer_id, "first": moments[0], "moments": list(moments)})
         for number, ticker, change in cursor.fetchall():
             at = min(number, len(moments) - 1)
-            price = Decimal(1) if ticker == CASH else courses.get(ticker, [ZERO] * len(moments))[at]
+            price = Decimal(1) if ticker == CASH else price_series.get(ticker, [ZERO] * len(moments))[at]
             amount = money(change * (price or ZERO))
-            (came_in if amount > 0 else went_out)[at] += abs(amount)
-    return list(zip(came_in, went_out, strict=True))
+            (inflow if amount > 0 else outflow)[at] += abs(amount)
+    return list(zip(inflow, outflow, strict=True))
 
 
-# A posting counts until the first moment that is not before it.
+# A posting belongs to the first moment that is not earlier than it.
 FLOWS = f"""
     SELECT width_bucket(created_at - interval '1 microsecond', %(moments)s::timestamptz[]) AS number, ticker, change
     FROM accounts_posting

@@ -1,4 +1,4 @@
-"""The periods of charts, and the moments that a chart shows: in market hours only, where the exchange keeps hours."""
+"""The periods of charts, and the moments that a chart shows: only market hours, unless the exchange never closes."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,10 +9,10 @@ from django.utils import timezone
 from exchange import calendar, market
 from exchange.calendar import Session
 
-POINTS = 96  # of a chart, about
+POINTS = 96  # the approximate number of points in a chart
 DAY = timedelta(days=1)
 DAY_SECONDS = 86_400
-DAYS_BACK = 10  # no run of closed days is longer
+DAYS_BACK = 10  # the market is never closed for longer
 SESSION_STEP_SECONDS = 300
 SESSION_STEPS_SECONDS = (900, 1800, 3600, 7200)  # for periods of several sessions
 QUARTER_SECONDS = 900
@@ -20,7 +20,7 @@ QUARTER_SECONDS = 900
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A period of time that ends now. length None: since the beginning."""
+    """A period of time that ends now. With length None, it began when the account did."""
 
     name: str
     words: str
@@ -41,10 +41,11 @@ PERIODS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
-    """The moments of a chart, in order; the last one is now, or the close of the session that a day's chart shows.
+class TimeGrid:
+    """The moments of a chart, in order. The last one is now, or the close of the session that a day's chart shows.
 
-    `step_seconds` is the step of the prices for it. `axis` is from when to when it is drawn; None: moments lie evenly.
+    `step_seconds` is the time between two prices. `axis` is the first and the last moment of the x axis; None: the
+    moments are spaced evenly.
     """
 
     moments: list[datetime]
@@ -52,84 +53,86 @@ class Grid:
     axis: tuple[datetime, datetime] | None
 
 
-def keeps_hours() -> bool:
-    """Return whether the exchange opens and closes."""
+def has_trading_hours() -> bool:
+    """Return whether the exchange opens and closes, and not just trades around the clock."""
     clock = market.clock()
     return clock is not None and clock["hours"] != "always"
 
 
 def last_session(now: datetime) -> Session | None:
-    """Return the session that is under way, or else the last one before; None: the exchange never closes."""
-    if not keeps_hours():
+    """Return the current session, or the previous one if the market is closed; None if the exchange never closes."""
+    if not has_trading_hours():
         return None
     today = calendar.eastern_date(now)
     opened = [one for one in calendar.sessions(today - timedelta(days=DAYS_BACK), today) if one.opens_at <= now]
     return opened[-1] if opened else None
 
 
-def day_words() -> str:
-    """Return what a day's change is of: "today", or the day of the last session, or "past 24 hours"."""
+def day_label() -> str:
+    """Return what a page calls the day that a change refers to: "today", "on Fri, Nov 27", or "past 24 hours"."""
     session = last_session(timezone.now())
     if session is None:
         return "past 24 hours"
     return "today" if session.day == calendar.today() else f"on {session.day:%a}, {session.day:%b} {session.day.day}"
 
 
-def day_grid() -> Grid:
-    """Return the moments of a day's chart of a stock."""
+def day_grid() -> TimeGrid:
+    """Return the moments of a stock's one-day chart."""
     now = timezone.now()
-    return grid(PERIODS["1D"], now - 2 * DAY * DAYS_BACK, now)
+    return time_grid_of(PERIODS["1D"], now - 2 * DAY * DAYS_BACK, now)
 
 
-def grid(period: Period, opened: datetime, now: datetime) -> Grid:
+def time_grid_of(period: Period, opened: datetime, now: datetime) -> TimeGrid:
     """Return the moments of a chart over a period.
 
     Args:
-        opened: When there was first anything to show.
+        period: The period.
+        opened: The first moment for which there is something to show.
+        now: The end of the period.
     """
     is_day = period.name == "1D"
     session = last_session(now)
     if session and is_day:
-        return _of_session(session, opened, now)
+        return _session_grid(session, opened, now)
     start = now - period.length if period.length else opened
     if session:
-        return _of_sessions(max(start, opened), now)
+        return _multi_session_grid(max(start, opened), now)
     step = _step((now - max(start, opened)).total_seconds())
-    # Multiples of the step, where the exchange's bars begin: so a chart's prices are those at its moments.
+    # The exchange's bars begin at multiples of the step, so a chart at these moments has the exact prices.
     whole = ceil(opened.timestamp() / step) if opened > start else int(start.timestamp() // step)
-    moments = _multiples(whole * step, now, step)
-    return Grid([*moments, now], step, (moments[0] if moments else now, now))
+    moments = _multiples_of_step(whole * step, now, step)
+    return TimeGrid([*moments, now], step, (moments[0] if moments else now, now))
 
 
-def _of_session(session: Session, opened: datetime, now: datetime) -> Grid:
+def _session_grid(session: Session, opened: datetime, now: datetime) -> TimeGrid:
     opens, closes = session.opens_at.astimezone(UTC), session.closes_at.astimezone(UTC)
     end = min(now, closes)
     first = ceil(max(opens, opened).timestamp() / SESSION_STEP_SECONDS) * SESSION_STEP_SECONDS
-    moments = _multiples(first, end, SESSION_STEP_SECONDS)
-    return Grid([*moments, end if moments else now], SESSION_STEP_SECONDS, (opens, closes))
+    moments = _multiples_of_step(first, end, SESSION_STEP_SECONDS)
+    return TimeGrid([*moments, end if moments else now], SESSION_STEP_SECONDS, (opens, closes))
 
 
-def _of_sessions(start: datetime, now: datetime) -> Grid:
+def _multi_session_grid(start: datetime, now: datetime) -> TimeGrid:
     sessions = calendar.sessions(calendar.eastern_date(start), calendar.eastern_date(now))
     for step in SESSION_STEPS_SECONDS:
         moments = [
             moment
             for session in sessions
-            for moment in _multiples(
+            for moment in _multiples_of_step(
                 ceil(max(session.opens_at, start).timestamp() / step) * step, min(session.closes_at, now), step
             )
         ]
         if len(moments) <= POINTS:
-            return Grid([*moments, now], step, None)
+            return TimeGrid([*moments, now], step, None)
     opens = [session.opens_at.astimezone(UTC) for session in sessions if start <= session.opens_at < now]
-    return Grid([*opens[:: ceil(len(opens) / POINTS)], now], DAY_SECONDS, None)
+    return TimeGrid([*opens[:: ceil(len(opens) / POINTS)], now], DAY_SECONDS, None)
 
 
-def _multiples(first: int, end: datetime, step: int) -> list[datetime]:
+def _multiples_of_step(first: int, end: datetime, step: int) -> list[datetime]:
     return [datetime.fromtimestamp(at, UTC) for at in range(first, ceil(end.timestamp()), step)]
 
 
 def _step(span_seconds: float) -> int:
-    """Return the seconds between two moments of a chart of so long; whole quarters of an hour where it is long."""
+    """Return the seconds between two moments of a chart of this length; for long charts, whole quarters of an hour."""
     step = max(1, ceil(span_seconds / POINTS))
     return ceil(step / QUARTER_SECONDS) * QUARTER_SECONDS if step > QUARTER_SECONDS / 2 else step

@@ -1,4 +1,4 @@
-"""What trades tell about a customer, to be handed over."""
+"""The trading part of a customer's personal data, for export and erasure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from trades.models import Entitlement, StatusChange, Trade
 
 
 def sections(customer_id: int) -> Mapping[str, QuerySet[Any, Any]]:
-    """Return a customer's trades and their history."""
+    """Return a customer's trades, their history, and entitlements from corporate actions."""
     return {
         "trades": Trade.objects.filter(customer_id=customer_id)
         .order_by("sequence")
@@ -27,4 +27,4 @@ def sections(customer_id: int) -> Mapping[str, QuerySet[Any, Any]]:
 
 
 def erase(customer_id: int) -> None:
-    """Erase nothing: trades are part of the books."""
+    """Erase nothing, because trades are part of the books."""

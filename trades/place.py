@@ -1,4 +1,4 @@
-"""PlaceTrade: check the order, record it, ring the lane."""
+"""Place: check an order, record it as a PLACED trade, and ring the lane."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from trades.models import Trade, WhenClosed
 from trades.transitions import Placing
 from web.batching import Batcher
 
-QUANTITY_MAX = 1_000_000  # shares of one trade
+QUANTITY_MAX = 1_000_000  # shares in one trade
 
 log = structlog.get_logger()
 
 
 class TradeKeyReused(Exception):
-    """The customer used this idempotency key before, for a trade with other terms."""
+    """The customer used this idempotency key before, for a trade with different terms."""
 
 
 def place_trade(
@@ -30,27 +30,30 @@ def place_trade(
     when_closed: str = WhenClosed.REJECT,
     time_in_force: str | None = None,
 ) -> tuple[Trade, bool]:
-    """Record a market order as PLACED at the end of the customer's line.
+    """Record a market order as a PLACED trade at the end of the customer's line.
 
-    What is returned is durable. Funds are checked when the trade's turn comes.
+    The trade is durable when this returns. Cash and shares are checked later, when the trade's turn comes.
 
-    Idempotent: with the same key and terms, the first trade as it is now. Without a key, another trade is placed.
+    Idempotent: with a key. The same key and terms return the first trade as it is now; without a key, each call places
+    another trade.
 
     Args:
+        customer_id: The customer.
+        ticker: The stock.
         type: BUY or SELL.
         quantity: Whole shares, 1 to QUANTITY_MAX.
         key: The customer's idempotency key.
         by: The door, for the trade's history.
-        when_closed: What becomes of it if its turn comes while the market is closed.
-        time_in_force: What the client called it, to be shown again; it changes nothing.
+        when_closed: What to do with it if its turn comes while the market is closed.
+        time_in_force: What the client sent, to be shown again. It has no effect.
 
     Returns:
         The trade, and whether it had been placed before.
 
     Raises:
         UnknownTicker: The exchange does not list the stock.
-        TradeKeyReused: The key belongs to a trade with other terms.
-        PlacingRefused: A check refused it.
+        TradeKeyReused: The key belongs to a trade with different terms.
+        PlacingRefused: A check refused the order.
     """
     trade = Trade(customer_id=customer_id, ticker=ticker, type=type, quantity=quantity, idempotency_key=key)
     trade.when_closed, trade.time_in_force = when_closed, time_in_force
@@ -58,18 +61,18 @@ def place_trade(
 
 
 def place(trade: Trade, by: str) -> tuple[Trade, bool]:
-    """Record this trade, which is not yet inserted. Otherwise like `place_trade`."""
-    if before := placed_before(trade):
+    """Do what `place_trade` does, for an unsaved Trade."""
+    if before := find_replayed(trade):
         return before, True
     return insert_or_find(check_order(trade, by), checks.orders_a_minute_max(trade.customer_id))
 
 
 def check_order(trade: Trade, by: str, queued_ahead: int = 0) -> Placing:
-    """Check whether this trade may be placed now; return it as it is to be inserted.
+    """Check that this trade may be placed now, and return it ready for insertion.
 
     Raises:
         UnknownTicker: The exchange does not list the stock.
-        PlacingRefused: A check refused it.
+        PlacingRefused: A check refused the order.
     """
     checks.check_listed(trade.customer_id, trade.ticker, trade.type)
     checks.check(trade.customer_id, trade.ticker, trade.quantity)
@@ -77,10 +80,13 @@ def check_order(trade: Trade, by: str, queued_ahead: int = 0) -> Placing:
 
 
 def insert_or_find(placing: Placing, rate: int | None) -> tuple[Trade, bool]:
-    """Insert one trade; return it, or the one that was placed with its key meanwhile, and whether it was that one.
+    """Insert a trade, unless another request has placed one with its key meanwhile.
+
+    Returns:
+        The trade that is recorded now, and whether the other request placed it.
 
     Raises:
-        TradeKeyReused: The key was used meanwhile, for a trade with other terms.
+        TradeKeyReused: The key was used meanwhile, for a trade with different terms.
         TooManyOrders: It would be more than `rate` orders within a minute.
     """
     trade = placing.trade
@@ -88,8 +94,8 @@ def insert_or_find(placing: Placing, rate: int | None) -> tuple[Trade, bool]:
         _insert(placing, rate)
     except IntegrityError:
         if (placed := Trade.objects.filter(id=trade.id).first()) is not None:
-            trade = placed  # an insert whose outcome was not heard had gone through, and was repeated
-        elif before := placed_before(trade):
+            trade = placed  # a first insert had committed although its outcome was not heard, and was repeated
+        elif before := find_replayed(trade):
             return before, True  # two requests with this key arrived at once, and the other one placed the trade
         else:
             raise
@@ -97,11 +103,11 @@ def insert_or_find(placing: Placing, rate: int | None) -> tuple[Trade, bool]:
     return trade, False
 
 
-def placed_before(wanted: Trade) -> Trade | None:
-    """Return the trade that the customer has placed with the key of this one, if any.
+def find_replayed(wanted: Trade) -> Trade | None:
+    """Return the trade that the customer placed earlier with the key of this one, if any.
 
     Raises:
-        TradeKeyReused: It has other terms.
+        TradeKeyReused: It has different terms.
     """
     if not wanted.idempotency_key:
         return None
@@ -112,18 +118,18 @@ def placed_before(wanted: Trade) -> Trade | None:
 
 
 def are_same_terms(one: Trade, other: Trade) -> bool:
-    """Return whether two trades with one key are the same order."""
+    """Return whether two trades with the same key are the same order."""
     terms = ["ticker", "type", "quantity", "when_closed"]
-    if one.time_in_force and other.time_in_force:  # else it is of the other API, or of a release that kept none
+    if one.time_in_force and other.time_in_force:  # empty from the other API, and from releases that did not store it
         terms.append("time_in_force")
     return all(getattr(one, name) == getattr(other, name) for name in terms)
 
 
 def _insert(placing: Placing, rate: int | None) -> None:
-    """Insert one trade, in one statement with others that arrive at the same moment if possible."""
-    if rate is not None:  # which only a transaction can keep to
+    """Insert one trade, if possible in one statement with others that arrive at the same moment."""
+    if rate is not None:  # only a transaction of its own can enforce it
         insert_alone([placing], rate)
-    elif connection.in_atomic_block:  # which must not become that of others' trades
+    elif connection.in_atomic_block:  # the caller's transaction must not contain other customers' trades
         if not insert_set([placing])[0]:
             insert_alone([placing], None)
     elif not insert_batched(placing):
@@ -131,10 +137,10 @@ def _insert(placing: Placing, rate: int | None) -> None:
 
 
 def insert_set(placings: Sequence[Placing]) -> list[bool]:
-    """Insert trades by one statement, and ring; return for each whether it was inserted.
+    """Insert trades with one statement, and ring; return for each trade whether it was inserted.
 
-    If the set fails, each of them is inserted alone, so that an error reaches only its cause: in its own thread and
-    on its own connection.
+    If the set fails, none is inserted, and each caller must insert its trade alone, in its own thread and on its own
+    connection. So an error reaches only the caller that caused it.
     """
     try:
         inserted = transitions.insert_trades(placings)
@@ -153,7 +159,7 @@ insert_batched = Batcher(insert_set)
 
 
 def insert_alone(placings: Sequence[Placing], rate: int | None) -> None:
-    """Insert trades of one customer, once no other transaction is placing for them or has them locked.
+    """Insert trades of one customer, once no other transaction is placing for the customer or has the customer locked.
 
     Raises:
         IntegrityError: A key was used before.

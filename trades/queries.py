@@ -1,6 +1,6 @@
-"""Read what turns and sweeps work on. Each statement is written once, here, and serves a whole set.
+"""Queries for turns and sweeps. Each statement is written only once, here, and serves a whole set of customers.
 
-Each reads partial indexes over what is open, so its cost does not grow with the number of final trades.
+They read partial indexes over open trades and reports, so their cost does not grow with the number of final trades.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from django.db import connection
 from trades.controls import Rules
 from trades.models import Report, Trade
 
-# What a turn needs to know of a trade. Reading its times as well would cost more than all of these.
+# The fields of a trade that a turn needs. Reading its times as well would cost more than all of these.
 TERMS = (
     *("id", "customer_id", "sequence", "ticker", "type", "quantity", "status"),
     *("when_closed", "queued_at", "max_price", "last_price", "collar", "lot_method", "price", "amount"),
@@ -22,22 +22,22 @@ DUE_CUSTOMERS_MAX = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A customer for whom a turn is due, and for how many seconds it has been."""
+    """A customer for whom a turn is due, and for how many seconds it has been due."""
 
     customer_id: int
     seconds: float
 
 
 def due_customers(rules: Rules, *, after_seconds: float = 0, limit: int = DUE_CUSTOMERS_MAX) -> list[Due]:
-    """Return the customers for whom a turn is due, the longest waiting first.
+    """Return the customers for whom a turn is due, longest waiting first.
 
-    A turn is due where there is a report to settle, or where nothing is in flight and the oldest PLACED trade is not
-    halted: since it was placed, or since the trade before it ended, whichever is later. Customers whose oldest PLACED
-    trade waits for the opening are left out: `queued_customers` has them.
+    A turn is due if there is a report to settle, or if nothing is in flight and the oldest PLACED trade is not halted.
+    In that case it has been due since the trade was placed or since the trade before it ended, whichever is later.
+    Customers whose oldest PLACED trade waits for the opening are not included; see `queued_customers`.
 
     Args:
-        rules: What is halted.
-        after_seconds: Leave out customers for whom it has been due for less than this.
+        rules: The halts in force.
+        after_seconds: Skip customers for whom a turn has been due for less than this.
         limit: How many customers at most.
     """
     with connection.cursor() as cursor:
@@ -58,12 +58,12 @@ def queued_customers(rules: Rules, after: int, limit: int) -> tuple[list[int], l
     """Return the next customers, in order of id, that have trades queued for the opening.
 
     Args:
-        rules: What is halted.
-        after: Begin after this customer; 0: with the first.
+        rules: The halts in force.
+        after: Begin after this customer; 0 begins with the first.
         limit: How many customers at most.
 
     Returns:
-        The customers, and those of them whose first trade in line could be claimed now.
+        The customers, and those among them whose first trade in line could be claimed now.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -81,28 +81,28 @@ def queued_customers(rules: Rules, after: int, limit: int) -> tuple[list[int], l
 
 
 def overdue_trades(after_seconds: int, limit: int = 100) -> list[Trade]:
-    """Return trades that have been IN PROGRESS for longer than this, the longest first: no machine may end them."""
+    """Return trades that have been IN PROGRESS for longer than this, longest first. They need manual review."""
     return list(Trade.objects.raw(OVERDUE, [after_seconds, limit]))
 
 
 def oldest_placed(customer_ids: Iterable[int], each_max: int) -> list[Trade]:
-    """Return each customer's oldest PLACED trades in line, up to `each_max`; none where a trade is in flight."""
+    """Return each customer's oldest PLACED trades, up to `each_max`; none for customers with a trade in flight."""
     return list(Trade.objects.raw(OLDEST_PLACED, [list(customer_ids), each_max]))
 
 
 def waiting_reports(customer_ids: Iterable[int]) -> list[Report]:
-    """Return the reports on these customers' trades that wait for a turn, in the order in which they came."""
+    """Return the reports about these customers' trades that wait for a turn, in the order in which they arrived."""
     return list(Report.objects.raw(WAITING_REPORTS, [list(customer_ids)]))
 
 
 def trades_with_terms(trade_ids: Iterable[UUID | None]) -> dict[UUID | None, Trade]:
-    """Return trades by id, with the fields in TERMS only."""
+    """Return trades by id, with only the fields in TERMS loaded."""
     return {trade.id: trade for trade in Trade.objects.filter(id__any_of=trade_ids).only(*TERMS)}
 
 
-# A time ahead of the clock was written by another one, before a failover, and counts as due.
-# The first in line is the one without a PLACED trade before it. A report on a PLACED trade waits for the claim (see
-# trades.settle), so the trade itself is what is due.
+# A time ahead of the clock was written by another clock, before a failover, so it counts as due.
+# The first in line is the trade without a PLACED trade before it. A report about a PLACED trade waits for the claim
+# (see trades.settle), so in that case it is the trade that is due, and not the report.
 DUE = """
     SELECT customer_id, abs(extract(epoch FROM statement_timestamp() - min(since)))::float8 AS seconds FROM (
         SELECT t.customer_id, greatest(t.placed_at, before.settled_at) AS since
@@ -126,7 +126,8 @@ DUE = """
        OR since > statement_timestamp() + interval '1 second'
     GROUP BY customer_id ORDER BY seconds DESC LIMIT %(limit)s
 """
-# Jumps from customer to customer in the index, so a customer with a thousand queued trades costs as much as one.
+# Jumps from customer to customer in the index, so a customer with a thousand queued trades costs no more than one with
+# a single trade.
 QUEUED = """
     WITH RECURSIVE queued AS (
         SELECT %(after)s::bigint AS customer_id
@@ -155,7 +156,7 @@ OVERDUE = """
     WHERE status = 'IN PROGRESS' AND claimed_at < statement_timestamp() - make_interval(secs => %s)
     ORDER BY claimed_at LIMIT %s
 """
-# 'waiting' is part of the statement and not a parameter: otherwise a generic plan could not use the partial index.
+# 'waiting' is part of the statement and not a parameter, because a generic plan could not use the partial index.
 WAITING_REPORTS = """
     SELECT id, trade_id, body FROM trades_report WHERE customer_id = ANY (%s) AND outcome = 'waiting' ORDER BY id
 """

@@ -1,4 +1,4 @@
-"""Reports: store what the exchange said, as it came, and ring."""
+"""Report: store the exchange's reports as they were received, and ring."""
 
 from hashlib import sha256
 from typing import Any
@@ -17,19 +17,18 @@ log = structlog.get_logger()
 def store_reports(bodies: list[dict[str, Any]], source: Report.Source) -> None:
     """Store these reports and ring their customers' lanes. They are durable when this returns.
 
-    Nothing is judged here: the next turn does that. Reports about unknown trades and reports that cannot be read are
-    stored too, for the back office.
+    The next turn judges them. Reports about unknown trades and malformed reports are stored too, for the back office.
 
-    Idempotent: yes. A report is stored once. But if it is in review and its trade still in flight, it waits for a turn
-    again, because it may be possible to settle it now.
+    Idempotent: yes. A report is stored once. However, if it is in review and its trade is still in flight, it waits for
+    a turn again, because it may be possible to settle it now.
     """
     if bodies:
-        insert_reports(bodies, source)  # one statement, and so its own transaction: BEGIN and COMMIT cost as much
+        insert_reports(bodies, source)  # one statement needs no BEGIN and COMMIT, which would double the cost
         log.info("reported", trades=[str(_trade_id(body)) for body in bodies], source=str(source))
 
 
 def insert_reports(bodies: list[dict[str, Any]], source: Report.Source) -> None:
-    """Do what `store_reports` does, as part of the caller's transaction."""
+    """Do what `store_reports` does, within the caller's transaction."""
     by_text = {canonical(body): _trade_id(body) for body in bodies}
     with connection.cursor() as cursor:
         cursor.execute(
@@ -54,8 +53,8 @@ def _trade_id(body: dict[str, Any]) -> UUID | None:
         return None
 
 
-# Inserted in a fixed order, because two sets with the same reports wait for each other and would deadlock otherwise.
-# Reports on one trade stay in the order in which they came.
+# Rows are inserted in a fixed order, because two sets with the same reports would otherwise deadlock. Reports about one
+# trade keep the order in which they arrived.
 STORE_REPORTS = """
     INSERT INTO trades_report (source, trade_id, customer_id, digest, body, outcome, reason)
     SELECT %s, new.trade_id, t.customer_id, new.digest, new.body,

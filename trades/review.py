@@ -1,7 +1,7 @@
-"""Review: what staff can do about reports and trades that no machine gets any further with.
+"""Review: what staff can do about reports and trades that need manual review.
 
-A report in review can be judged again. A trade that has been IN PROGRESS for too long can be ended by the word of the
-exchange, however it reached us, if two members of staff stand by it.
+A report in review can be judged again. A trade that has been IN PROGRESS for too long can be ended with a report that
+reached us in another way, such as by phone, if two members of staff confirm it.
 """
 
 from decimal import Decimal
@@ -15,50 +15,50 @@ from django.db.models.functions import Now
 from accounts.ledger import open_books
 from accounts.models import Customer
 from accounts.money import money
-from trades.execute import rejection
+from trades.execute import rejection_report
 from trades.models import NEEDS_REVIEW, Outcome, Reason, Report, StaffReport, Status, Trade
 from trades.report import insert_reports
 from trades.turn import take_turn
 
-OVERDUE_SECONDS = 3600  # IN PROGRESS, after which staff may end a trade
+OVERDUE_SECONDS = 3600  # how long a trade must have been IN PROGRESS before staff may end it
 
 log = structlog.get_logger()
 
 
 class NotInReview(Exception):
-    """The report is not in review, or is about no trade of ours."""
+    """The report is not in review, or it is about a trade that we do not have."""
 
 
 class NotOverdue(Exception):
-    """The trade is not IN PROGRESS, or has not been for OVERDUE_SECONDS: the sweep may still end it."""
+    """The trade has not been IN PROGRESS for OVERDUE_SECONDS, so the sweep may still end it."""
 
 
 class WrongPrice(Exception):
-    """A FILLED trade has a price above zero with at most four decimals, and a REJECTED one has none."""
+    """The price is wrong: a FILLED trade has one above zero with at most four decimals, a REJECTED trade has none."""
 
 
 class OwnReport(Exception):
-    """Nobody decides on what they entered themselves, or on a trade of their own."""
+    """A member of staff can't decide on a report that they entered, or on a trade of their own."""
 
 
 class DecidedAlready(Exception):
-    """The report was approved or declined before."""
+    """The report was already approved or declined."""
 
 
 def judge_again(report_id: int, by: str) -> str:
-    """Judge a report in review again, in a turn of its customer.
+    """Judge a report in review again, in a turn for its customer.
 
     Idempotent: yes. The verdict is the same unless the account or the software has changed.
 
     Args:
         report_id: The report.
-        by: Who asked, for the trade's history.
+        by: The member of staff, for the trade's history.
 
     Returns:
-        The outcome.
+        The verdict.
 
     Raises:
-        NotInReview: See there.
+        NotInReview: The report is not in review, or it is about a trade that we do not have.
     """
     report = Report.objects.get(id=report_id)
     if report.customer_id is None:
@@ -74,21 +74,21 @@ def judge_again(report_id: int, by: str) -> str:
 
 
 def enter_report(trade_id: UUID, status: Status, price: Decimal | None, reason: str, by: Customer) -> StaffReport:
-    """Enter how a trade ended by the word of the exchange; nothing changes until somebody else approves it.
+    """Enter a report that reached us by phone, email or statement. It has no effect until somebody else approves it.
 
-    Idempotent: no. While one waits for a decision, the database refuses another.
+    Idempotent: no. While one report for the trade waits for a decision, the database refuses another.
 
     Args:
-        trade_id: A trade that is overdue.
+        trade_id: An overdue trade.
         status: FILLED or REJECTED.
-        price: USD per share, where it is FILLED.
-        reason: Where the word comes from.
+        price: USD per share, if it was FILLED.
+        reason: How the exchange reported it.
         by: The member of staff.
 
     Raises:
-        NotOverdue: See there.
-        WrongPrice: See there.
-        IntegrityError: Another one waits for a decision.
+        NotOverdue: The trade has not been IN PROGRESS for OVERDUE_SECONDS.
+        WrongPrice: The price does not fit the status.
+        IntegrityError: Another report for the trade waits for a decision.
     """
     if (price is None) != (status == Status.REJECTED) or (price is not None and not 0 < price == money(price)):
         raise WrongPrice
@@ -102,20 +102,20 @@ def enter_report(trade_id: UUID, status: Status, price: Decimal | None, reason: 
 
 
 def decide_on_report(staff_report_id: int, approve: bool, by: Customer) -> StaffReport:
-    """Approve what another member of staff entered, or decline it.
+    """Approve or decline a report that another member of staff entered.
 
-    Approved, it is stored as a report in the same transaction, and judged in a turn of the customer. So one that
-    breaks the trade's terms changes nothing.
+    An approved one is stored as a Report in the same transaction, and judged in a turn for the customer. So it changes
+    nothing if it breaks the trade's terms.
 
     Idempotent: no. A repeated call raises DecidedAlready.
 
     Raises:
-        OwnReport: See there.
-        DecidedAlready: See there.
+        OwnReport: `by` entered it, or it is about their own trade.
+        DecidedAlready: It was already approved or declined.
     """
     customer_id = StaffReport.objects.values_list("trade__customer_id", flat=True).get(id=staff_report_id)
     with transaction.atomic(durable=True):
-        open_books([customer_id])  # nobody else decides on it meanwhile
+        open_books([customer_id])  # locks out other decisions
         entered = StaffReport.objects.select_related("trade").get(id=staff_report_id)
         if entered.approved is not None:
             raise DecidedAlready
@@ -143,7 +143,7 @@ def _is_overdue(trade_id: UUID) -> bool:
 
 
 def _body(entered: StaffReport) -> dict[str, Any]:
-    body = rejection(entered.trade, Reason.EXCHANGE_ERROR, f"Entered by staff: {entered.reason}")
+    body = rejection_report(entered.trade, Reason.EXCHANGE_ERROR, f"Entered by staff: {entered.reason}")
     if entered.price is None:
         return body | {"executionId": f"staff-{entered.pk}"}
     return body | {

@@ -1,6 +1,6 @@
-"""The Lua scripts with which `trades.lane` rings and collects rings: each is one step for Valkey."""
+"""The Lua scripts with which `trades.lane` rings and collects rings. Valkey runs each of them atomically."""
 
-# One call however many lanes are rung; a pipeline of as many commands costs four times as much. Returns the lanes whose
+# One call, however many lanes are rung: a pipeline of single commands costs four times as much. Returns the lanes whose
 # bells were down.
 RING = """
     local silent = {}
@@ -10,8 +10,9 @@ RING = """
     end
     return silent
 """
-# Reads the sets and takes the bells down in one step: a ringer that found a bell up had joined its set before. Lanes
-# whose bell has another worker's name are left to it, unless a whole batch waits there. If it dies, its bell expires.
+# Pops customers from the sets and takes the bells down in one step, so a customer that joined a set whose bell was up
+# is never missed. Lanes whose bell has another worker's name are left to that worker, unless a whole batch waits there.
+# If that worker dies, its bells expire.
 POP = """
     local most, collected, awake, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
     local customers, left, rest, theirs, waiting = {}, 0, 0, {}, 0

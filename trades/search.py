@@ -1,7 +1,8 @@
-"""Lists of a customer's trades. Any page costs the same, whatever the filter and however many trades there are.
+"""Search a customer's trades. Every page costs the same, whatever the filter and however many trades there are.
 
-The sequence numbers of a customer's trades have no gaps and grow with time. They give a list its order and its cursors,
-and let a binary search find a moment. Final trades are indexed by status, type and stock; open trades are few.
+The sequence numbers of a customer's trades have no gaps and grow with time. They are the order and the cursors of a
+list, and a binary search over them finds a moment. Final trades are indexed by status, type and stock; open trades are
+few.
 """
 
 from collections.abc import Collection
@@ -15,13 +16,13 @@ from django.db.models import QuerySet
 from trades.models import FINAL, Status, Trade, Type
 
 BRANCHES_MAX = 40  # more combinations than this are filtered row by row
-# `placed_at` is when the statement began; the number was drawn when it got the counter's lock, at most this much later.
+# `placed_at` is when the statement began. Its number was drawn when it got the counter's lock, at most this much later.
 LOCK_WAIT_MAX = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
 class TradeFilter:
-    """What to search for. None or empty means any. Times and numbers are exclusive bounds."""
+    """The trades to search for. None or empty matches any. Times and sequence numbers are exclusive bounds."""
 
     statuses: Collection[str] = ()
     types: Collection[str] = ()
@@ -32,52 +33,52 @@ class TradeFilter:
     below: int | None = None
 
 
-def find_trades(customer_id: int, wanted: TradeFilter, limit: int, *, newest_first: bool = True) -> list[Trade]:
-    """Return up to `limit` of a customer's trades, in the order of their numbers."""
+def find_trades(customer_id: int, trade_filter: TradeFilter, limit: int, *, newest_first: bool = True) -> list[Trade]:
+    """Return up to `limit` of a customer's trades, in the order of their sequence numbers."""
     order = "-sequence" if newest_first else "sequence"
     rows = Trade.objects.filter(customer_id=customer_id)
-    if wanted.above is not None:
-        rows = rows.filter(sequence__gt=wanted.above)
-    if wanted.below is not None:
-        rows = rows.filter(sequence__lt=wanted.below)
-    if wanted.placed_after:
-        first = _first_after(customer_id, wanted.placed_after, -LOCK_WAIT_MAX)
-        rows = rows.filter(placed_at__gt=wanted.placed_after, sequence__gte=first)
-    if wanted.placed_before:
-        first = _first_after(customer_id, wanted.placed_before, LOCK_WAIT_MAX)
-        rows = rows.filter(placed_at__lt=wanted.placed_before, sequence__lt=first)
-    branches, in_flight = _branches(rows, wanted)
+    if trade_filter.above is not None:
+        rows = rows.filter(sequence__gt=trade_filter.above)
+    if trade_filter.below is not None:
+        rows = rows.filter(sequence__lt=trade_filter.below)
+    if trade_filter.placed_after:
+        first = _first_after(customer_id, trade_filter.placed_after, -LOCK_WAIT_MAX)
+        rows = rows.filter(placed_at__gt=trade_filter.placed_after, sequence__gte=first)
+    if trade_filter.placed_before:
+        first = _first_after(customer_id, trade_filter.placed_before, LOCK_WAIT_MAX)
+        rows = rows.filter(placed_at__lt=trade_filter.placed_before, sequence__lt=first)
+    branches, in_flight = _branches(rows, trade_filter)
     if not branches:
-        found = []
+        trades = []
     elif len(branches) == 1:
-        found = list(branches[0].order_by(order)[:limit])
+        trades = list(branches[0].order_by(order)[:limit])
     else:
         head, *rest = [branch.order_by(order)[:limit] for branch in branches]
-        found = list(head.union(*rest, all=True).order_by(order)[:limit])
+        trades = list(head.union(*rest, all=True).order_by(order)[:limit])
     if in_flight is not None and (one := list(in_flight)):
-        found = sorted(found + one, key=lambda trade: trade.sequence, reverse=newest_first)[:limit]
-    return found
+        trades = sorted(trades + one, key=lambda trade: trade.sequence, reverse=newest_first)[:limit]
+    return trades
 
 
-def _branches(rows: QuerySet[Trade], wanted: TradeFilter) -> tuple[list[QuerySet[Trade]], QuerySet[Trade] | None]:
-    """Return the queries that make up the result: one for each list that an index has in order, one for what is open.
+def _branches(rows: QuerySet[Trade], trade_filter: TradeFilter) -> tuple[list[QuerySet[Trade]], QuerySet[Trade] | None]:
+    """Return the queries whose union is the result: those that an index can answer in order, and one for IN PROGRESS.
 
-    The last one has no ORDER BY: with one, PostgreSQL would walk the customer's whole line to find that trade.
+    The query for IN PROGRESS must have no ORDER BY, or PostgreSQL would walk the customer's whole line to find one row.
     """
-    if not (wanted.statuses or wanted.types or wanted.tickers):
+    if not (trade_filter.statuses or trade_filter.types or trade_filter.tickers):
         return [rows], None
-    statuses = wanted.statuses or Status.values
-    types = wanted.types or Type.values
+    statuses = trade_filter.statuses or Status.values
+    types = trade_filter.types or Type.values
     open_rows = rows.filter(type__in=types)
-    if wanted.tickers:
-        open_rows = open_rows.filter(ticker__in=wanted.tickers)
+    if trade_filter.tickers:
+        open_rows = open_rows.filter(ticker__in=trade_filter.tickers)
     in_flight = open_rows.filter(status=Status.IN_PROGRESS) if Status.IN_PROGRESS in statuses else None
     branches = [open_rows.filter(status=Status.PLACED)] if Status.PLACED in statuses else []
     final = [status for status in statuses if status in FINAL]
-    tickers: list[str | None] = list(wanted.tickers) or [None]
+    tickers: list[str | None] = list(trade_filter.tickers) or [None]
     combinations = list(product(final, types, tickers))
     if len(combinations) > BRANCHES_MAX:
-        return [*branches, rows.filter(status__in=final, type__in=types, ticker__in=wanted.tickers)], in_flight
+        return [*branches, rows.filter(status__in=final, type__in=types, ticker__in=trade_filter.tickers)], in_flight
     for status, type, ticker in combinations:
         branch = rows.filter(status=status, type=type)
         branches.append(branch if ticker is None else branch.filter(ticker=ticker))
@@ -85,7 +86,10 @@ def _branches(rows: QuerySet[Trade], wanted: TradeFilter) -> tuple[list[QuerySet
 
 
 def _first_after(customer_id: int, moment: datetime, margin: timedelta) -> int:
-    """Return the number of the customer's first trade after a moment, by binary search; one past the last if none."""
+    """Return the sequence number of the customer's first trade after a moment; one past the last if there is none.
+
+    It is rows by binary search. The margin is added to the moment first.
+    """
     try:
         moment += margin
     except OverflowError:

@@ -1,9 +1,9 @@
-"""Settle: post what the exchange reported.
+"""Settle: judge reports, and post what the exchange executed.
 
-A report ends its trade if the trade is in flight and the report matches its terms. Every other report is kept for
-manual review, with a note of what is wrong, and changes nothing. No verdict is final while the trade is in flight,
-because the account or the software may change: a report is judged again when the exchange repeats it, and when staff
-ask for it.
+A report ends its trade if the trade is in flight and the report matches its terms. A report that contradicts a trade or
+can't be read changes nothing and goes to manual review, with a note of what is wrong. No verdict is final while the
+trade is in flight, because the account or the software may change: a report is judged again when the exchange repeats
+it or when staff ask for it.
 """
 
 import json
@@ -14,13 +14,13 @@ from django.db import transaction
 from accounts.account import Account, AccountFull
 from accounts.ledger import Books, open_books
 from exchange.messages import Malformed, storable
-from exchange.messages import Report as Word
+from exchange.messages import Report as ParsedReport
 from exchange.prices import LastPrices
 from trades import queries, transitions
 from trades.fill import post_fill
-from trades.hold import hold, release, why_too_dear
+from trades.hold import hold, reason_too_expensive, release
 from trades.models import FINAL, Outcome, Reason, Status, Trade
-from trades.terms import BreaksTerms, check_terms, says_the_same
+from trades.terms import BreaksTerms, check_terms, repeats_ending
 from trades.transitions import Ending, Verdict
 
 log = structlog.get_logger()
@@ -29,13 +29,13 @@ log = structlog.get_logger()
 def settle(books: Books, last_prices: LastPrices, by: str) -> None:
     """Judge all waiting reports of these customers, and end the trades that they settle.
 
-    Cash and shares are posted in `books`; the caller writes them in the same transaction.
+    Cash and shares are posted in `books`, which the caller must write in the same transaction.
 
-    Idempotent: yes. When nothing is waiting, nothing happens.
+    Idempotent: yes. If no report is waiting, nothing happens.
 
     Args:
         books: The customers' open books.
-        last_prices: They show why a BUY was rejected as too expensive.
+        last_prices: Used to find out why a BUY was rejected as too expensive.
         by: The process, for the trades' history.
     """
     waiting = queries.waiting_reports(books.customer_ids)
@@ -48,14 +48,14 @@ def settle(books: Books, last_prices: LastPrices, by: str) -> None:
     for report in waiting:
         trade = trades[report.trade_id]
         if trade.status == Status.PLACED:
-            continue  # its claim was lost in a failover; the report waits until the trade is claimed again
+            continue  # the claim was lost in a failover; the report waits until the trade is claimed again
         try:
-            word = Word.parse(json.loads(report.body))
+            parsed = ParsedReport.parse(json.loads(report.body))
             if trade.status in FINAL or trade in endings:
-                agrees = says_the_same(word, trade, endings.get(trade))
+                agrees = repeats_ending(parsed, trade, endings.get(trade))
                 verdicts.append(Verdict(report, Outcome.AGREES if agrees else Outcome.CONTRADICTS))
             else:
-                endings[trade] = _settle_one(books[trade.customer_id], trade, word, last_prices)
+                endings[trade] = _settle_one(books[trade.customer_id], trade, parsed, last_prices)
                 verdicts.append(Verdict(report, Outcome.SETTLED))
         except (Malformed, ValueError, RecursionError) as error:
             verdicts.append(Verdict(report, Outcome.MALFORMED, storable(error)))
@@ -68,25 +68,25 @@ def settle(books: Books, last_prices: LastPrices, by: str) -> None:
             log.error("report needs manual review", trade=str(verdict.report.trade_id), outcome=verdict.outcome)
 
 
-def _settle_one(account: Account, trade: Trade, word: Word, last_prices: LastPrices) -> Ending:
-    check_terms(trade, word)
+def _settle_one(account: Account, trade: Trade, parsed: ParsedReport, last_prices: LastPrices) -> Ending:
+    check_terms(trade, parsed)
     release(account, trade)
-    if word.fill is None:
-        reason_code = word.reason_code if word.reason_code in Reason.values else Reason.EXCHANGE_ERROR
+    if parsed.fill is None:
+        reason_code = parsed.reason_code if parsed.reason_code in Reason.values else Reason.EXCHANGE_ERROR
         if reason_code == Reason.INSUFFICIENT_FUNDS:
-            reason_code = why_too_dear(account, trade, last_prices)
-        return Ending(trade, Status.REJECTED, reason_code, reason=word.reason)
+            reason_code = reason_too_expensive(account, trade, last_prices)
+        return Ending(trade, Status.REJECTED, reason_code, reason=parsed.reason)
     try:
-        return post_fill(account, trade, word.fill, word.reason)
+        return post_fill(account, trade, parsed.fill, parsed.reason)
     except AccountFull as error:
         hold(account, trade)
         raise BreaksTerms(f"It cannot be posted now: {error.__doc__}") from None
 
 
-def set_aside(customer_id: int, error: BaseException) -> None:
-    """Put a customer's waiting reports aside for manual review, because a turn failed on them.
+def move_to_review(customer_id: int, error: BaseException) -> None:
+    """Move a customer's waiting reports to manual review, because a turn failed on them.
 
-    Otherwise every later turn with this customer in its set would fail on them as well.
+    Otherwise they would make every later turn fail that has this customer in its set.
     """
     with transaction.atomic(durable=True):
         books = open_books([customer_id])

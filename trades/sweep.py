@@ -1,7 +1,7 @@
-"""The sweep: the periodic search for whatever was missed. It makes "no trade is ever stuck" true.
+"""The sweep: the periodic search for whatever was missed. It ensures that no trade is ever stuck.
 
 Any number of sweeps may run; no two work on the same trade at once. Rings can get lost, processes can die between a
-commit and the call that follows it, and the exchange can be silent. The rows that the sweep reads show all of that.
+commit and the call that follows it, and the exchange can be silent. All of this shows in the rows that the sweep reads.
 """
 
 import time
@@ -18,28 +18,28 @@ from exchange.messages import Unknown
 from exchange.models import Call
 from trades import asking, queries
 from trades.controls import Rules, rules
-from trades.execute import Sent, rejection, send, store
+from trades.execute import ExecuteResult, rejection_report, send, store_results
 from trades.lane import CUSTOMERS_PER_TURN_MAX, ring
 from trades.models import FINAL, Reason, Report, Status, Trade
 from trades.report import store_reports
 from trades.turn import take_turn
 
-RING_AFTER_SECONDS = 2  # after a turn has been due for this long, its lane is rung again
-ACT_AFTER_SECONDS = 3  # after this long the sweep takes the turn itself: the broker or the lanes are down
+RING_AFTER_SECONDS = 2  # once a turn has been due for this long, the sweep rings its lane again
+ACT_AFTER_SECONDS = 3  # once it has been due for this long, the sweep takes it: the broker or the lanes must be down
 CUSTOMERS_PER_SWEEP_MAX = 1_000
 QUESTIONS_PER_SWEEP_MAX = 200
 QUESTIONS_AT_ONCE = 8
-UNANSWERED_MAX = 3  # after so many unanswered questions, and none answered, the exchange counts as down
-ROUND_SECONDS_MAX = 10.0  # how long one sweep goes on asking
-EXPIRY_MARGIN_SECONDS = 5  # after `expires_at`, by the exchange's clock; its hosts' clocks may differ
+UNANSWERED_MAX = 3  # after this many unanswered questions and not one answer, the exchange counts as down
+ROUND_SECONDS_MAX = 10.0  # how long one round goes on asking
+EXPIRY_MARGIN_SECONDS = 5  # after `expires_at`, by the exchange's time, because its hosts' clocks may differ
 
 log = structlog.get_logger()
 
 
 def ring_for_waiting(by: str) -> int:
-    """Ring for the customers whose turn is due and has not been taken.
+    """Ring for the customers whose turn is overdue.
 
-    Takes the turn itself if a customer has waited long although the lane was rung, or if the broker is down.
+    Takes the turn itself if a customer has waited for long even though the lane was rung, or if the broker is down.
 
     Idempotent: yes.
 
@@ -59,33 +59,34 @@ def ring_for_waiting(by: str) -> int:
 
 
 def ask_exchange() -> int:
-    """Ask the exchange about trades that have been out for too long (TradeExists).
+    """Ask the exchange about trades that have been in flight for too long (TradeExists).
 
-    A final report is stored. A trade that the exchange does not know is executed again, with the same id, unless it is
-    halted. If `expires_at` and a margin have passed by the exchange's own clock, such a trade ends as expired.
+    A final report is stored. A trade that the exchange does not know is sent again with the same id, unless it is
+    halted. Once `expires_at` and a margin have passed by the exchange's own clock, such a trade ends as expired.
 
     Returns:
-        How many trades were taken, to be asked about.
+        How many trades were due for a question.
     """
-    due = asking.take(QUESTIONS_PER_SWEEP_MAX)
+    due = asking.take_trades(QUESTIONS_PER_SWEEP_MAX)
     if due:
         _ask_about(due)
     return len(due)
 
 
 def ask_now(trade_id: UUID) -> str:
-    """Ask the exchange about one trade, and act on the answer as a sweep would.
+    """Ask the exchange about one trade now, and act on the answer as a sweep would.
 
-    For a PLACED or a final trade, only a final report has an effect: it is stored, and the next turn judges it.
+    For a final trade, only a final report has an effect: it is stored, and the next turn judges it. For a PLACED trade,
+    the answer has no effect.
 
     Returns:
         The exchange's answer, in a word or two.
 
     Raises:
-        Unknown: It gave no answer that can be trusted.
+        Unknown: The exchange gave no trustworthy answer.
     """
-    if taken := asking.take(1, trade_id):
-        call = _ask_about(taken).made[0]
+    if taken := asking.take_trades(1, trade_id):
+        call = _ask_about(taken).made_calls[0]
         if call.outcome == calls.UNKNOWN:
             raise Unknown(call.seen)
         return str(call.answers[str(trade_id)])
@@ -109,9 +110,9 @@ def _ask_about(due: list[Trade]) -> "_Round":
     round = _Round(rules())
     with ThreadPoolExecutor(QUESTIONS_AT_ONCE, "ask") as pool:
         list(pool.map(round.ask, due))
-    calls.keep(round.made)
+    calls.keep(round.made_calls)
     store_reports(round.reports, Report.Source.SWEEP)
-    store(round.sent)
+    store_results(round.sent)
     asking.note_answers(round.answered, round.not_asked)
     log.info(
         "asked the exchange",
@@ -130,17 +131,17 @@ class _Round:
 
     rules: Rules
     reports: list[dict[str, Any]] = field(default_factory=list)
-    sent: list[Sent] = field(default_factory=list)
-    made: list[Call] = field(default_factory=list)
+    sent: list[ExecuteResult] = field(default_factory=list)
+    made_calls: list[Call] = field(default_factory=list)
     answered: list[Trade] = field(default_factory=list)  # and still open
     not_asked: list[Trade] = field(default_factory=list)
     unanswered: int = 0
-    is_heard: bool = False
+    has_answered: bool = False
     ends_at: float = field(default_factory=lambda: time.monotonic() + ROUND_SECONDS_MAX)
 
     def ask(self, trade: Trade) -> None:
-        is_away = self.unanswered >= UNANSWERED_MAX and not self.is_heard
-        if is_away or time.monotonic() > self.ends_at:
+        is_exchange_down = self.unanswered >= UNANSWERED_MAX and not self.has_answered
+        if is_exchange_down or time.monotonic() > self.ends_at:
             self.not_asked.append(trade)
             return
         call = calls.begin(calls.ASK, [trade.id])
@@ -148,31 +149,31 @@ class _Round:
             report, at = gateway.ask_with_time(trade.id)
         except Unknown as unknown:
             self.unanswered += 1
-            self.made.append(call.unknown(str(unknown)))
+            self.made_calls.append(call.unknown(str(unknown)))
             return
-        self.is_heard = True
-        self.made.append(call.answered({str(trade.id): calls.said(report)}))
+        self.has_answered = True
+        self.made_calls.append(call.answered({str(trade.id): calls.said(report)}))
         if report is None:
-            self._handle_unknown_there(trade, at)
+            self._resend_or_expire(trade, at)
         elif report.get("status") in FINAL:
             self.reports.append(report)
         else:
             self.answered.append(trade)
 
-    def _handle_unknown_there(self, trade: Trade, at: datetime) -> None:
-        """Execute it again, or end it as expired.
+    def _resend_or_expire(self, trade: Trade, at: datetime) -> None:
+        """Send a trade that the exchange does not know again, or end it as expired.
 
         It is sent alone, so that an order on which the exchange fails delays no other order.
 
         Args:
             trade: The trade that the exchange does not know.
-            at: As of when, by the exchange's clock.
+            at: The time of the exchange's answer, by its own clock.
         """
         if trade.expires_at is None:
             raise ValueError(f"{trade.id} was not claimed")
         if at > trade.expires_at + timedelta(seconds=EXPIRY_MARGIN_SECONDS):
-            self.reports.append(rejection(trade, Reason.EXPIRED, "The exchange did not get the trade in time."))
-        elif at < trade.expires_at and not self.rules.halt(trade.customer_id, trade.ticker):
+            self.reports.append(rejection_report(trade, Reason.EXPIRED, "The exchange did not get the trade in time."))
+        elif at < trade.expires_at and not self.rules.is_halted(trade.customer_id, trade.ticker):
             self.sent.append(send([trade], is_probe=True))
             if self.sent[-1].reports is not None:
                 self.answered.append(trade)

@@ -1,4 +1,4 @@
-"""The Celery tasks of trading. A task is a door: it translates, and makes one call."""
+"""The Celery tasks of trading. A task is a door: it translates the message and calls one verb."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +15,12 @@ from trades.turn import take_turn
 def turn(*, lane: int, customer_ids: Sequence[int] = (), **_: Any) -> None:
     """Take turns for the customers that have rung, until no one is left.
 
-    A lost message is made up for by the sweep; a doubled or late one finds nothing to do.
+    The sweep makes up for a lost message; a doubled or late message finds nothing to do.
 
     Args:
-        lane: The lane whose message this is.
-        customer_ids: The customers that rang, where the broker has no sets (RabbitMQ).
-        _: Keywords of an older or newer release.
+        lane: The lane that the message belongs to.
+        customer_ids: The customers that rang, if the broker has no sets (RabbitMQ).
+        _: Keyword arguments of older or newer releases.
     """
     close_old_connections()  # the server may have closed them meanwhile
     for rung in collect_rings(lane, customer_ids):

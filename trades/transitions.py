@@ -1,9 +1,9 @@
-"""Write what happens to trades and reports: one statement for a set, whatever its size.
+"""Write the status changes of trades and the verdicts on reports, with one statement for a whole set.
 
-A trade's new status and the line in its history are one statement, so there is never one without the other. Times are
-those of the statement, not of its transaction: a transaction begins before it has the lock, perhaps before the trade
-was placed. For the same reason `xact` of a status change is never below that of the customer's change before it:
-the feed is in that order. Trades that change status are logged by id, once it is committed.
+One statement writes both a trade's new status and its history, so there is never one without the other. Times are those
+of the statement, not of its transaction: a transaction begins before it has the lock, perhaps even before the trade was
+placed. For the same reason, the `xact` of a status change is never below that of the customer's previous one, because
+it is the order of the feed. The ids of trades that change status are logged after the commit.
 
 docs/explanation/why-not-the-orm.md explains why these statements are SQL and not the ORM's.
 """
@@ -25,11 +25,11 @@ log = structlog.get_logger()
 
 
 class ChangedElsewhere(Exception):
-    """A trade was not in the status in which it was read: something changed it without its customer's lock."""
+    """A trade was no longer in the status in which it was read: something changed it without the customer's lock."""
 
 
 class Placing(NamedTuple):
-    """A trade to insert, the door that it came through, and whether it waits for the opening."""
+    """A trade to insert, the door that it came through, and whether it must wait for the opening."""
 
     trade: Trade
     by: str
@@ -38,7 +38,7 @@ class Placing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a trade ends: FILLED at a price, or REJECTED with a reason code. `reason`: the exchange's words, if any."""
+    """How a trade ends: FILLED at a price, or REJECTED with a reason code. `reason` is the exchange's text, if any."""
 
     trade: Trade
     status: Status
@@ -53,7 +53,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a turn made of a report, and why."""
+    """A turn's verdict on a report, and the reason."""
 
     report: Report
     outcome: str
@@ -63,7 +63,8 @@ class Verdict:
 def insert_trades(placings: Sequence[Placing]) -> list[bool]:
     """Insert PLACED trades with their history, and set each one's `sequence` and `placed_at`.
 
-    A trade is left out where its customer has no counter yet, or another transaction is placing for the customer.
+    A trade is not inserted if its customer has no counter yet, or if another transaction has locked the customer or is
+    placing for the customer.
 
     Returns:
         For each trade, whether it was inserted.
@@ -98,7 +99,7 @@ def insert_trades(placings: Sequence[Placing]) -> list[bool]:
 def lock_counter(customer_id: int) -> None:
     """Wait until no other transaction is placing for this customer, and keep others out until this one ends.
 
-    Makes the customer's counter where there is none yet. Needs a transaction.
+    Creates the customer's counter if there is none yet. Needs a transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute(INSERT_COUNTER, [customer_id])
@@ -109,7 +110,7 @@ def end(endings: Sequence[Ending], by: str) -> None:
     """Make trades final. Needs the customers' lock.
 
     Raises:
-        ChangedElsewhere: One of them is not in the status in which it was read.
+        ChangedElsewhere: One of them is no longer in the status in which it was read.
     """
     if endings:
         _execute_for_each(
@@ -134,7 +135,7 @@ def end(endings: Sequence[Ending], by: str) -> None:
 
 
 def queue(trades: Sequence[Trade]) -> None:
-    """Let PLACED trades wait for the opening. Needs the customers' lock."""
+    """Make PLACED trades wait for the opening. Needs the customers' lock."""
     if trades:
         _execute_for_each(QUEUE, len(trades), [[trade.id for trade in trades]])
         log.info("queued", trades=[str(trade.id) for trade in trades])
@@ -143,19 +144,19 @@ def queue(trades: Sequence[Trade]) -> None:
 def claim(
     trades: Sequence[Trade], exchange_now: datetime | None, execute_within_seconds: int, ask_after_seconds: int, by: str
 ) -> None:
-    """Make PLACED trades IN PROGRESS, with the hold that each has, and set `expires_at`.
+    """Make PLACED trades IN PROGRESS with the holds that they have, and set `expires_at`.
 
     Needs the customers' lock.
 
     Args:
-        trades: What to claim.
-        exchange_now: The time by the exchange's clock, from which `expires_at` is counted; None: the database's.
+        trades: The trades, with their holds set.
+        exchange_now: The exchange's time, from which `expires_at` is counted; None: use the database's time.
         execute_within_seconds: From now until `expires_at`.
         ask_after_seconds: From now until the sweep asks about them.
         by: The process, for the history.
 
     Raises:
-        ChangedElsewhere: One of them is not PLACED any more.
+        ChangedElsewhere: One of them is no longer PLACED.
         IntegrityError: The customer has another trade in flight.
     """
     if trades:
@@ -181,7 +182,7 @@ def claim(
 
 
 def write_verdicts(verdicts: Sequence[Verdict]) -> None:
-    """Write what a turn made of waiting reports."""
+    """Write a turn's verdicts on waiting reports."""
     if verdicts:
         _execute_for_each(
             WRITE_VERDICTS,
@@ -199,7 +200,7 @@ def _execute_for_each(statement: str, rows: int, parameters: list[Any]) -> list[
         cursor.execute(statement, parameters)
         returned: list[tuple[Any, ...]] = cursor.fetchall()
     if len(returned) != rows:
-        raise ChangedElsewhere(f"{rows} rows were to change, {len(returned)} did")
+        raise ChangedElsewhere(f"expected {rows} rows to change, but {len(returned)} did")
     return returned
 
 
@@ -209,11 +210,11 @@ def _log_on_commit(event: str, trades: Sequence[Trade], by: str) -> None:
         transaction.on_commit(lambda: log.info(event, trades=list(map(str, ids)), by=by), robust=True)
 
 
-# One statement, so that numbers, trades and history cost one round trip, and so that the counters are locked as briefly
-# as possible: their lock makes the order of the numbers the order of the commits. Customers who are locked, or whose
-# counters are, are left out, so that no customer's order waits for another's. A customer's `placed_at` grows strictly,
-# whatever the clock does, so that a list can be read on from a time. Counters keep `xact` for the order of the feed: a
-# transaction gets its number with its first lock, and may get its next lock after a transaction with a higher number.
+# One statement, so that numbers, trades and history cost one round trip and the counters are locked as briefly as
+# possible; that lock puts the numbers in the order of the commits. Customers that are locked, or whose counters are,
+# are skipped, so that no customer's order waits for another's. A customer's `placed_at` strictly increases, whatever
+# the clock does, so that a list can be continued after a time. Counters store `xact` for the order of the feed: a
+# transaction gets its id with its first lock, and may get its next lock after a transaction with a higher id.
 INSERT_TRADES = """
     WITH new AS (
         SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY place) AS nth,

@@ -1,11 +1,11 @@
-"""The firm's own accounts: a trial balance for any day, which follows from the customers' postings.
+"""The firm's own accounts: a trial balance for any day, computed from the customers' postings.
 
-Each posting of cash has one counter account, by its kind: deposits and withdrawals the bank, trades clearing, fees what
-is payable to each agency, dividends and cash in lieu the paying agent, adjustments errors or suspense. What clearing
-owes or is owed moves to the bank on the settlement date. Debits are above zero and credits below.
+Each cash posting has a contra account that depends on its kind: the bank for deposits and withdrawals, clearing for
+trades, fees payable for fees, the paying agent for dividends and cash in lieu, errors or suspense for adjustments. On
+the settlement date, the balance of clearing moves to the bank. Debits are positive and credits negative.
 
-Reading every posting ever made takes long, so the totals of days that have ended are kept, and only later postings are
-read. The audit proves what is kept.
+Reading every posting ever made takes long, so the totals of days that have ended are stored, and only later postings
+are read. The audit proves the stored totals.
 """
 
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ from web.timezones import EASTERN, eastern_date
 
 Account = DayTotal.Account
 FIRST_DAY = date(1970, 1, 3)
-CLOCKS_APART = timedelta(minutes=10)  # how long after its date a posting may be committed, and ids be out of order
-SETTLED = "settled"  # the part of the bank that trades have moved
+CLOCKS_APART = timedelta(minutes=10)  # how late a posting may be committed after its date, and how far ids may be off
+SETTLED = "settled"  # the part of the bank that settled trades have moved
 STATEMENT_SECONDS_MAX = 600
 AGENCIES = {FeeRate.Kind.SEC: "SEC", FeeRate.Kind.TAF: "FINRA", FeeRate.Kind.CAT: "CAT"}
 
@@ -43,7 +43,7 @@ class Line:
 
     @property
     def title(self) -> str:
-        """The account in words: Clearing, settles Nov 27, 2026."""
+        """The account and its part in words, such as "Clearing: settles Nov 27, 2026"."""
         label = str(Account(self.account).label)
         return f"{label}: {words}" if (words := self._part_in_words()) else label
 
@@ -69,7 +69,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class TrialBalance:
-    """The firm's accounts at the end of an Eastern day, or now if the day is today."""
+    """The balances of the firm's accounts at the end of an Eastern day, or now if the day is today."""
 
     day: date
     lines: list[Line]
@@ -91,7 +91,7 @@ class TrialBalance:
     def reserve(self) -> Decimal:
         """The customer reserve: the sum of free credit balances, USD.
 
-        The simplest form: all cash of customers counts, whether it has settled or not.
+        This is the simplest form: all customers' cash counts, whether it has settled or not.
 
         Source: SEC rule 15c3-3.
         """
@@ -107,32 +107,32 @@ class TrialBalance:
 
 
 def trial_balance(day: date) -> TrialBalance:
-    """Return the firm's accounts at the end of a day.
+    """Return the balances of the firm's accounts at the end of a day.
 
     Args:
-        day: Eastern, from FIRST_DAY on. Later than today, it is as of now.
+        day: An Eastern date, from FIRST_DAY on. For a date after today, the balances are those of now.
     """
     kept = _last_kept_day()
     parameters: dict[str, Any] = _after(kept) | {"day": day, "kept": kept, "end": _midnight(day + timedelta(days=1))}
     with connection.cursor() as cursor:
         cursor.execute(KEPT if kept and day <= kept else f"{KEPT} UNION ALL {LATER}", parameters)
-        found: dict[tuple[str, str], Decimal] = {}
+        totals: dict[tuple[str, str], Decimal] = {}
         for account, part, amount in cursor.fetchall():
             if account == Account.CLEARING and part <= day.isoformat():
                 account, part = Account.BANK, SETTLED
-            found[account, part] = found.get((account, part), Decimal(0)) + amount
+            totals[account, part] = totals.get((account, part), Decimal(0)) + amount
     order = list(Account.values)
-    keys = sorted(found, key=lambda key: (order.index(key[0]), key[1]))
-    return TrialBalance(day, [Line(*key, found[key]) for key in keys if found[key]])
+    keys = sorted(totals, key=lambda key: (order.index(key[0]), key[1]))
+    return TrialBalance(day, [Line(*key, totals[key]) for key in keys if totals[key]])
 
 
-def keep_days() -> int:
-    """Keep the totals of the days that have ended; return how many totals.
+def store_day_totals() -> int:
+    """Store the totals of the days that have ended; return how many totals were stored.
 
-    A day is kept once no posting can be dated in it any more. None is kept while postings wait for `build_lots`, which
-    gives them their settlement dates.
+    A day is stored once no posting can get a date in it anymore. None is stored while postings wait for `build_lots`,
+    which gives them their settlement dates.
 
-    Idempotent: yes. What is kept is never changed, also while several processes do this.
+    Idempotent: yes. Stored totals never change, even if several processes do this at once.
     """
     kept, end = _last_kept_day(), _midnight(eastern_date(timezone.now() - CLOCKS_APART))
     if kept and end <= _midnight(kept + timedelta(days=1)):
@@ -143,7 +143,7 @@ def keep_days() -> int:
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS_MAX}s'")
         cursor.execute(UNDATED, parameters)
         if cursor.fetchone():
-            log.warning("days are not kept: postings wait for their settlement dates", command="build_lots")
+            log.warning("day totals not stored: postings wait for their settlement dates", command="build_lots")
             return 0
         cursor.execute(KEEP, parameters)
         return int(cursor.rowcount)
@@ -155,7 +155,7 @@ def _last_kept_day() -> date | None:
 
 
 def _after(kept: date | None) -> dict[str, Any]:
-    """Return where the postings begin that are not in the days that are kept."""
+    """Return the query parameters for the first posting after the last stored day."""
     begin = _midnight(kept + timedelta(days=1) if kept else FIRST_DAY)
     first_id = first_id_at("accounts_posting", "created_at", begin - CLOCKS_APART) if kept else 0
     return {"first_id": first_id, "begin": begin}
@@ -168,14 +168,15 @@ def _midnight(day: date) -> datetime:
 _DAY = "(posting.created_at AT TIME ZONE 'America/New_York')::date"
 
 
-def movements(which: str = "true") -> str:
-    """Return SQL for what each day moved on each account: day, account, part, amount.
+def movements(condition: str = "true") -> str:
+    """Return SQL for the net change of each account on each day, with the columns day, account, part, amount.
 
-    The customers' side is what their running totals say, and the other side what the postings moved: so that they make
-    zero says something. Fees are those of the trade and not of its posting, for the same reason.
+    The customers' side is taken from the running totals, and the other side from the postings' changes. Because the two
+    are independent, it proves something that they add up to zero. For the same reason, fees are read from the trade and
+    not from its posting.
 
     Args:
-        which: An SQL condition on `posting`.
+        condition: An SQL condition on `posting`.
     """
     return f"""
         SELECT day, account, part, sum(change) AS amount FROM (
@@ -191,19 +192,19 @@ def movements(which: str = "true") -> str:
             FROM accounts_posting AS posting
             LEFT JOIN accounts_adjustment AS adjustment
                 ON posting.kind = 'adjustment' AND adjustment.id = posting.cause
-            WHERE posting.ticker = '' AND posting.kind <> 'fee' AND {which}
+            WHERE posting.ticker = '' AND posting.kind <> 'fee' AND {condition}
             UNION ALL
             SELECT {_DAY}, 'fees', fee.key || ' ' || to_char(
                        coalesce(trade.executed_at, trade.settled_at) AT TIME ZONE 'America/New_York', 'YYYY-MM'),
                    -fee.value::numeric
             FROM accounts_posting AS posting JOIN trades_trade AS trade ON trade.id = posting.cause
             CROSS JOIN LATERAL jsonb_each_text(trade.fees) AS fee
-            WHERE posting.ticker = '' AND posting.kind = 'fee' AND {which}
+            WHERE posting.ticker = '' AND posting.kind = 'fee' AND {condition}
             UNION ALL
             SELECT day, 'customers', '', before - total FROM (
                 SELECT {_DAY} AS day, total, lag(total, 1, total - change)
                        OVER (PARTITION BY customer_id ORDER BY id) AS before
-                FROM accounts_posting AS posting WHERE posting.ticker = '' AND {which}
+                FROM accounts_posting AS posting WHERE posting.ticker = '' AND {condition}
             ) AS running
         ) AS movement
         GROUP BY day, account, part HAVING sum(change) <> 0

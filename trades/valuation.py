@@ -1,4 +1,4 @@
-"""What stocks are worth: their prices, their day, and what a customer has of them."""
+"""Value stocks for display: their prices, the day's change, and a customer's positions in them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,16 +9,17 @@ from exchange import price_history, prices
 from exchange.models import Stock
 from exchange.prices import Quote
 from trades import charts
-from trades.periods import day_grid, keeps_hours
+from trades.periods import day_grid, has_trading_hours
 
-SHOWN_SECONDS_MAX = 3600  # how old a price on a page may be; it shows its age
+SHOWN_SECONDS_MAX = 3600  # the oldest price that a page shows, with its age
 
 
 @dataclass(slots=True)
 class Holding:
-    """A stock with its price and its day, and what a customer has of it. None: not known.
+    """A stock with its price, the day's change, and a customer's position in it. None: not known.
 
-    `before` is the price that the day's change starts from, USD. `share` is the part of the whole account, a ratio.
+    `before` is the price from which the day's change is counted, USD. `share` is the position's share of the account's
+    value, as a ratio.
     """
 
     ticker: str
@@ -48,7 +49,7 @@ class Holding:
 
     @property
     def day_gain(self) -> Decimal | None:
-        """What the day's change of the price is for these shares, USD."""
+        """The day's gain or loss on these shares, USD."""
         return (self.quote.price - self.before) * self.quantity if self.quote and self.before else None
 
     @property
@@ -65,19 +66,19 @@ class Holding:
 
 
 def holdings(tickers: Iterable[str], positions: dict[str, Position]) -> list[Holding]:
-    """Return these stocks with price, day's change and sparkline, in the order given."""
+    """Return these stocks with price, day's change, sparkline, and position, in the order given."""
     tickers = list(tickers)
-    names = names_of(tickers)
+    names = company_names(tickers)
     quotes = prices.quotes(tickers, SHOWN_SECONDS_MAX)
-    day, has_hours = day_grid(), keeps_hours()
-    courses = price_history.histories(quotes, day.moments[0], day.step_seconds, day.moments[-1])
-    found = []
+    day, has_hours = day_grid(), has_trading_hours()
+    price_series = price_history.histories(quotes, day.moments[0], day.step_seconds, day.moments[-1])
+    valued = []
     for ticker in tickers:
-        quote, points = quotes.get(ticker), courses.get(ticker, [])
+        quote, points = quotes.get(ticker), price_series.get(ticker, [])
         before = None
         if quote:
             before = points[0].price if points and not has_hours else quote.previous_close
-        found.append(
+        valued.append(
             Holding(
                 ticker=ticker,
                 name=names.get(ticker, ticker),
@@ -87,9 +88,9 @@ def holdings(tickers: Iterable[str], positions: dict[str, Position]) -> list[Hol
                 position=positions.get(ticker),
             )
         )
-    return found
+    return valued
 
 
-def names_of(tickers: Iterable[str]) -> dict[str, str]:
-    """Return companies by ticker."""
+def company_names(tickers: Iterable[str]) -> dict[str, str]:
+    """Return the names of the companies by ticker."""
     return dict(Stock.objects.filter(ticker__in=list(tickers)).values_list("ticker", "name"))

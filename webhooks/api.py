@@ -149,7 +149,7 @@ class WebhooksView(_WebhookView):
         parameters=[IDEMPOTENCY_KEY],
         responses={
             201: CreatedWebhookSerializer,
-            200: OpenApiResponse(CreatedWebhookSerializer, "The same key came before."),
+            200: OpenApiResponse(CreatedWebhookSerializer, "This key was used before."),
         },
         tags=["webhooks"],
     )

@@ -26,7 +26,7 @@ from tests.people import claim, say, trade, violate
 from trades import corporate_actions
 from trades.audit import TRADES, good_faith
 from trades.estimate import buying_power, estimate_trade
-from trades.hold import why_too_dear
+from trades.hold import reason_too_expensive
 from trades.models import CorporateAction, Reason, Status, Trade
 from trades.place import place_trade
 from web.timezones import eastern_today
@@ -171,7 +171,7 @@ def test_why_a_purchase_of_a_restricted_account_was_too_dear() -> None:
         (free, "50", Reason.INSUFFICIENT_FUNDS),
     ):
         known = LastPrices({"ZZZZ": (time.time(), Quote(Decimal(price), Decimal(price), timezone.now()))}, 60)
-        assert why_too_dear(account, dear, known) == reason
+        assert reason_too_expensive(account, dear, known) == reason
 
 
 def test_staff_lift_a_restriction_and_the_next_violation_restricts_again(broke: Customer, bob: Customer) -> None:

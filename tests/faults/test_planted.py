@@ -89,17 +89,17 @@ def test_no_lock(willing: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> N
 def test_no_unique_index(willing: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(willing, 1)
     both = threading.Barrier(2)
-    placed_before = place.placed_before
+    find_replayed = place.find_replayed
 
     def look_together(*args: Any) -> Trade | None:
-        found = placed_before(*args)
+        found = find_replayed(*args)
         both.wait(WAIT_SECONDS_MAX)
         return found
 
     with without_index("one_trade_a_key"):
-        monkeypatch.setattr(place, "placed_before", look_together)
+        monkeypatch.setattr(place, "find_replayed", look_together)
         at_once(lambda: case.place("first"), lambda: case.place("first"))
-        monkeypatch.setattr(place, "placed_before", placed_before)
+        monkeypatch.setattr(place, "find_replayed", find_replayed)
         sweep_until_final(case.customer)
         assert any("doubled" in words for words in judge([case]))
 

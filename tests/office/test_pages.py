@@ -63,7 +63,7 @@ def test_desk_shows_how_far_apart_the_clocks_are(
 def test_trade_page_has_everything_in_one_place(compliance: Client, alice: Customer) -> None:
     trade = receive_shares(alice, "IBM", 3, Decimal("50"))
     text = compliance.get(f"/admin/trades/trade/{trade.id}/change/").content.decode()
-    assert "The exchange executed it at 50.00 USD a share, 150.00 USD in all." in text
+    assert "The exchange executed it at 50.00 USD per share, 150.00 USD in total." in text
     for part in ("History", "Postings", "Calls to the exchange", "Reports, as received", "executionId", "-150.00"):
         assert part in text
     assert alice.email in text
@@ -134,9 +134,9 @@ def test_the_lots_of_a_customer_open_and_closed(compliance: Client, alice: Custo
     [
         ("placed", "It was placed just now"),
         ("waits", "It waits for the customer's trade in flight"),
-        ("out", "It was handed to the exchange"),
+        ("out", "It was sent to the exchange"),
         ("breaks", "cannot be settled"),
-        ("reported", "lane has yet to settle"),
+        ("reported", "next turn will settle"),
         ("rejected", "The exchange rejected it"),
     ],
 )

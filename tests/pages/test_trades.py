@@ -151,7 +151,7 @@ def test_a_confirmation_says_what_a_broker_must_say(bob: Customer, page_of: Page
         ("Executed", "Oct 9, 2026, 10:30:05 AM ET"),
         ("Trade date", "Oct 9, 2026"),
         ("Settlement date", "Oct 13, 2026"),
-        ("Price a share", "$25.0050"),
+        ("Price per share", "$25.0050"),
         ("Gross amount", "$100.02"),
         ("SEC fee (section 31)", "$0.01"),
         ("FINRA trading activity fee", "$0.01"),

@@ -239,7 +239,7 @@ def test_a_rejected_trade_tells_why(client: Client, alice: Customer) -> None:
     trade = Trade.objects.get(customer=alice, quantity=99)
     body = client.get(f"{TRADES}/{trade.id}").json()
     assert (body["status"], body["reasonCode"]) == ("REJECTED", "insufficient_shares")
-    assert body["reason"] == "Fewer shares were available than the order was to sell."
+    assert body["reason"] == "Not enough shares were available to sell this many."
     assert (body["price"], body["amount"]) == (None, None)
     assert MOMENT.fullmatch(body["settledAt"])
 

@@ -417,4 +417,4 @@ class TestCommand:
         Balance.objects.filter(customer=wrong["bob"]).update(amount=300)
         code, text = self.audit()
         assert code == 0
-        assert text.endswith("All holds.\n")
+        assert text.endswith("All rules hold.\n")

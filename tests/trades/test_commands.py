@@ -37,7 +37,7 @@ def test_a_trades_whole_life(exchange: StandInExchange, alice: Customer) -> None
     claim(alice)
     life = json.loads(printed("trade", str(trade.id), "--json"))
     assert (life["status"], life["price"], life["customerId"]) == ("FILLED", "100.0000", alice.id)
-    assert life["why"] == "The exchange executed it at 100.00 USD a share, 200.00 USD in all."
+    assert life["why"] == "The exchange executed it at 100.00 USD per share, 200.00 USD in total."
     assert [row["to"] for row in life["history"]] == ["PLACED", "IN PROGRESS", "FILLED"]
     assert [(report["source"], report["outcome"]) for report in life["reports"]] == [("callback", "settled")]
     assert [(call["call"], call["answer"]) for call in life["calls"]] == [("Execute", "accepted")]
@@ -58,13 +58,13 @@ def test_a_trade_that_there_is_not(db: None) -> None:
 def test_halting_and_lifting(alice: Customer, sam: Customer, subject: list[str], says: str) -> None:
     who = ["--by", "sam@example.com", "--reason", "News pending."]
     assert printed("halt", *subject, *who) == f"Halted {says}.\n"
-    assert rules().halt(alice.id, "AAPL")
+    assert rules().is_halted(alice.id, "AAPL")
     assert printed("halt", *subject, *who, "--lift") == f"Lifted the halt of {says}.\n"
-    assert not rules().halt(alice.id, "AAPL")
+    assert not rules().is_halted(alice.id, "AAPL")
 
 
 def test_only_staff_can_halt(alice: Customer) -> None:
-    with pytest.raises(CommandError, match="no member of staff"):
+    with pytest.raises(CommandError, match="not a member of staff"):
         call_command("halt", "--by", "alice@example.com", "--reason", "-")
     with pytest.raises(CommandError, match="There is no account"):
         call_command("halt", "--by", "nobody@example.com", "--reason", "-")

@@ -109,7 +109,7 @@ def test_the_bell_rings_for_the_first_in_line_once_it_is_open(alice: Customer, b
 
 def test_the_bell_rings_in_batches_and_begins_anew() -> None:
     set_hours(is_open=False)
-    opening = bell.Bell(customers_per_batch=3)
+    opening = bell.OpeningBell(customers_per_batch=3)
     people = [open_account(f"p{number}@example.com", Decimal(1000)) for number in range(7)]
     for person in people:
         queue(person)

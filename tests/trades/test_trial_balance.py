@@ -26,7 +26,7 @@ from trades.audit import TRADES
 from trades.corporate_actions import apply_due, enter
 from trades.models import CorporateAction, DayTotal, Status, Trade, Type
 from trades.place import place_trade
-from trades.trial_balance import keep_days, trial_balance
+from trades.trial_balance import store_day_totals, trial_balance
 from web.timezones import eastern_today
 
 
@@ -114,21 +114,21 @@ def test_what_is_kept_and_what_is_not_make_one_balance(ann: Customer) -> None:
     deposit(ann.id, Decimal(30))
     now = lines_of(today())
     assert now["Bank: deposits and withdrawals"] == Decimal(930)
-    assert keep_days() == 9
-    assert keep_days() == 0
+    assert store_day_totals() == 9
+    assert store_day_totals() == 0
     assert set(DayTotal.objects.values_list("day", flat=True)) == {monday}
     assert lines_of(monday) == before
     assert lines_of(today()) == now
     assert trial_balance(monday - timedelta(days=1)).lines == []
     book_on(today() - timedelta(days=2), last_id())
-    assert keep_days() == 2
+    assert store_day_totals() == 2
     assert lines_of(today()) == now
     assert examine(TRADES).counts["kept_totals_are_their_postings"] == 0
 
 
 def test_a_day_that_is_kept_is_not_read_again(ann: Customer) -> None:
     book_on(today() - timedelta(days=9), last_id())
-    keep_days()
+    store_day_totals()
     with CaptureQueriesContext(connection) as captured:
         trial_balance(today() - timedelta(days=9))
     assert not [query for query in captured if "FROM accounts_posting AS posting" in query["sql"]]
@@ -140,14 +140,14 @@ def test_days_wait_for_their_settlement_dates(ann: Customer) -> None:
         cursor.execute("ALTER TABLE accounts_posting DISABLE TRIGGER USER")
         cursor.execute("UPDATE accounts_posting SET settles_on = NULL WHERE kind = 'buy'")
         cursor.execute("ALTER TABLE accounts_posting ENABLE TRIGGER USER")
-    assert keep_days() == 0
+    assert store_day_totals() == 0
     assert trial_balance(today()).is_zero
     call_command("build_lots", stdout=StringIO())
-    assert keep_days() > 0
+    assert store_day_totals() > 0
 
 
 def test_nothing_is_a_balance_too(db: None) -> None:
-    assert (trial_balance(today()).lines, trial_balance(today()).is_zero, keep_days()) == ([], True, 0)
+    assert (trial_balance(today()).lines, trial_balance(today()).is_zero, store_day_totals()) == ([], True, 0)
 
 
 def test_the_sweep_keeps_days(ann: Customer) -> None:
@@ -173,7 +173,7 @@ PLANTED = [
 @pytest.mark.parametrize(("rule", "plant"), PLANTED)
 def test_each_rule_finds_what_breaks_it(ann: Customer, rule: str, plant: str) -> None:
     book_on(today() - timedelta(days=9), last_id())
-    keep_days()
+    store_day_totals()
     assert not examine(TRADES).counts[rule]
     lift_guarantees()
     with connection.cursor() as cursor:
@@ -183,7 +183,7 @@ def test_each_rule_finds_what_breaks_it(ann: Customer, rule: str, plant: str) ->
 
 
 def test_all_rules_hold_where_all_is_right(ann: Customer) -> None:
-    keep_days()
+    store_day_totals()
     assert examine(BOOKS + TRADES).violations == []
 
 

@@ -1,7 +1,7 @@
 """Audit: prove from the tables alone that the trades, their history, their reports, and the books agree.
 
-The ids of status changes tell what came first, because they are drawn under the customer's lock: no clock decides an
-order.
+The order of events is that of the ids of status changes, which are drawn under the customer's lock. No clock decides
+it.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ TRADES = trades.RULES + history.RULES + reports.RULES + corporate_actions.RULES 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """How much was examined and what was found, all as of one instant."""
+    """The number of rows examined and the findings, all as of one instant."""
 
     customers: int
     trades: int
@@ -28,9 +28,7 @@ class Audit:
 def audit_books() -> Audit:
     """Prove the books and the trades.
 
-    It only reads, and takes no lock that anybody waits for. Its memory does not grow with the tables.
-
-    Idempotent: no. Each call repeats the whole proof.
+    It only reads, takes no lock that could block anybody, and needs no more memory as the tables grow.
 
     Raises:
         RuntimeError: It was called inside a transaction.

@@ -1,4 +1,4 @@
-"""The rules of corporate actions: what each customer got, and its postings."""
+"""The audit's rules about corporate actions: what each customer received, and its postings."""
 
 from accounts.audit import Rule
 

@@ -1,9 +1,9 @@
-"""The rules of fees: that they are posted, and that they follow the schedule."""
+"""The audit's rules about fees: they are posted, and they follow the schedule."""
 
 from accounts.audit import Rule
 from trades.audit.sql import CLOCKS_APART_SECONDS_MAX
 
-# What each kind should have cost by the rate that was in force, as far as the schedule was known when it was posted.
+# What each fee should have been at the rate in force, as far as the schedule was known when the trade settled.
 _EXPECTED = f"""
     SELECT trade.id, trade.type, trade.amount, trade.customer_id, trade.fees, coalesce(sum(due.fee), 0) AS due
     FROM trades_trade AS trade
@@ -24,7 +24,7 @@ _EXPECTED = f"""
 RULES = (
     Rule(
         "fees_are_posted",
-        "A FILLED trade's fees are posted as one movement of cash, at most a sale's proceeds; no other trade has any.",
+        "A FILLED trade's fees are one cash posting, for a sale at most its proceeds; no other trade has fees.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
                format('fees %s, posted: %s', coalesce(trade.fees::text, 'none'),
@@ -41,7 +41,7 @@ RULES = (
     ),
     Rule(
         "fees_follow_the_schedule",
-        "A sale's fees are what the schedule says, at most its proceeds; a purchase's are no more than that.",
+        "A sale's fees are those of the schedule, at most its proceeds; a purchase's are at most those.",
         f"""
         SELECT customer_id AS "customerId", id AS "tradeId",
                format('fees %s; the schedule makes %s', fees, due) AS detail

@@ -1,4 +1,4 @@
-"""The rules of good faith: how long lots are marked, which sales are violations, which accounts are restricted."""
+"""The audit's rules about good-faith violations: marked lots, early sales, and restricted accounts."""
 
 from accounts.audit import Rule
 
@@ -7,11 +7,11 @@ SETTLES_WITHIN_DAYS = 30  # from its trade date until a sale has settled, at mos
 RULES = (
     Rule(
         "lot_is_marked_until_it_is_paid_for",
-        "A purchase that left less cash than unsettled sales had brought is marked with the day on which the last of "
-        "the proceeds settle that paid for it, and any other one with its trade date.",
+        "A purchase that used unsettled proceeds is marked with the day on which the last of them settle, any other "
+        "purchase with its trade date.",
         f"""
         SELECT lot.customer_id AS "customerId", lot.ticker AS "stockTicker", lot.id AS "lotId", lot.cause,
-               format('marked until %s; by the postings it was paid for on %s', lot.paid_with_until,
+               format('marked until %s; according to the postings it was paid for on %s', lot.paid_with_until,
                coalesce(unsettled.day, lot.acquired_on)) AS detail
         FROM accounts_lot AS lot
         JOIN accounts_posting AS paid ON paid.cause = lot.cause AND paid.kind = 'buy' AND paid.ticker = ''
@@ -32,10 +32,10 @@ RULES = (
     ),
     Rule(
         "early_sale_is_a_violation",
-        "A sale of shares before they were paid for is recorded as a good-faith violation, and no other one is.",
+        "A sale of shares before they were paid for is recorded as a good-faith violation, and no other sale is.",
         """
         SELECT coalesce(sold.customer_id, violation.customer_id) AS "customerId", cause,
-               format('paid for on %s by its lots; recorded: %s', coalesce(sold.until::text, 'time'),
+               format('its lots were paid for on %s; recorded: %s', coalesce(sold.until::text, 'time'),
                coalesce(violation.settles_on::text, 'nothing')) AS detail
         FROM (
             SELECT closing.customer_id, closing.cause, max(lot.paid_with_until) AS until
@@ -50,7 +50,7 @@ RULES = (
     ),
     Rule(
         "violation_is_a_sale",
-        "A good-faith violation is a FILLED sale of its customer and stock.",
+        "A good-faith violation belongs to a FILLED sale of the same customer and stock.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", cause AS "tradeId",
                format('a violation of %s that is no sale', sold_on) AS detail
@@ -63,7 +63,8 @@ RULES = (
     ),
     Rule(
         "restriction_follows_from_its_violation",
-        "Violations are counted over 12 months, and an account is restricted as long as one says that nobody lifted.",
+        "Violations are counted over 12 months, and an account is restricted until the latest date that one of its "
+        "violations sets, unless staff lifted it.",
         """
         SELECT customer_id AS "customerId", cause, format('counted %s; there were %s', number, within) AS detail
         FROM (

@@ -1,4 +1,4 @@
-"""The rules of the history of trades: the steps, their order, and their times."""
+"""The audit's rules about the history of trades: the status changes, their order, and their times."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from trades.models import TRANSITIONS, Status
 
 
 def _legal_histories(status: str = Status.PLACED, so_far: str = f">{Status.PLACED}") -> Iterator[tuple[str, str]]:
-    """Yield every status with each way to it that TRANSITIONS allows."""
+    """Yield every status with each history that TRANSITIONS allows for it."""
     yield str(status), so_far
     for following in sorted(TRANSITIONS.get(Status(status), ())):
         yield from _legal_histories(following, f"{so_far}, {status}>{following}")
@@ -19,7 +19,7 @@ HISTORIES = ", ".join(f"({texts([status, history])})" for status, history in _le
 RULES = (
     Rule(
         "history_leads_to_the_status",
-        "A trade's history is an allowed series of steps that ends in its status, and nothing follows a final status.",
+        "A trade's history is an allowed series of status changes that ends in its status; none follows a final one.",
         f"""
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
                format('the trade is %s, its history %s', trade.status, coalesce(history.steps, 'missing')) AS detail
@@ -89,7 +89,7 @@ RULES = (
     ),
     Rule(
         "feed_is_in_order",
-        "Transaction numbers have been used, and never fall along a trade's history or a line's placings.",
+        "Transaction ids are ids that have been used, and never decrease along a trade's history or a line's placings.",
         """
         SELECT customer_id AS "customerId", trade_id AS "tradeId",
                format('transaction %s, after %s', xact, before) AS detail

@@ -1,11 +1,11 @@
-"""The rules of the exchange's reports: what they say, and what was made of them."""
+"""The audit's rules about the exchange's reports: what they say, and the verdicts on them."""
 
 from accounts.audit import Rule
 from trades.audit.sql import CLOCKS_APART_SECONDS_MAX, FINAL_TEXTS
 
-# What a report says, as `says`; NULL where it is no JSON. Without its escapes: PostgreSQL takes some of them in no
-# text, and none of them is in what is compared.
-SAYS = r"""
+# Joins the report's body as the jsonb column `says`, or NULL if it is not JSON. Escapes are replaced first: PostgreSQL
+# rejects some of them, and none occurs in what is compared.
+PARSED_BODY = r"""
     CROSS JOIN LATERAL (SELECT replace(replace(report.body, '\\', '/'), '\u', 'u') AS body) AS plain
     CROSS JOIN LATERAL (
         SELECT CASE WHEN pg_input_is_valid(plain.body, 'jsonb') THEN plain.body::jsonb END AS says OFFSET 0
@@ -25,7 +25,7 @@ ALL_AMOUNTS = " AND ".join(
 RULES = (
     Rule(
         "sent_trade_is_ended_by_one_report",
-        "A trade that was sent and is final was ended by one report of the exchange; every other trade by none.",
+        "A trade that was sent and is final was ended by one report of the exchange, every other trade by none.",
         f"""
         SELECT trade.customer_id AS "customerId", coalesce(trade.id, settled.trade_id) AS "tradeId",
                format('%s reports ended a trade that %s', coalesce(settled.reports, 0), CASE
@@ -51,7 +51,7 @@ RULES = (
                coalesce(trade.amount::text, 'no amount'), left(report.body, 500)) AS detail
         FROM trades_report AS report
         LEFT JOIN trades_trade AS trade ON trade.id = report.trade_id
-        {SAYS}
+        {PARSED_BODY}
         WHERE report.outcome IN ('settled', 'agrees') AND (
             (report.customer_id, says->>'status', says->>'stockTicker', says->>'type', says->>'quantity')
             IS DISTINCT FROM
@@ -65,10 +65,10 @@ RULES = (
     ),
     Rule(
         "report_is_as_it_came",
-        "A report has the digest of its body, and names the trade that it is stored for.",
+        "A report's digest is that of its body, which names the trade that the report is stored for.",
         r"""
         SELECT customer_id AS "customerId", trade_id AS "tradeId", id AS "reportId",
-               'the words of the report are not those that came' AS detail
+               'the body is not the one that was received' AS detail
         FROM trades_report
         WHERE digest <> sha256(convert_to(body, 'UTF8'))
         OR position(trade_id::text IN lower(body)) = 0
@@ -89,7 +89,7 @@ RULES = (
     ),
     Rule(
         "report_is_handled_by_a_turn",
-        "A waiting report has no handling time. Any other has one: if it ended its trade, when that was settled.",
+        "A waiting report has no handling time; any other has one. If it ended its trade, that is when it was settled.",
         f"""
         SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
                format('%s, handled at %s, settled at %s', report.outcome,
@@ -107,7 +107,7 @@ RULES = (
         rf"""
         SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
                format('it can be read: %s', left(report.body, 500)) AS detail
-        FROM trades_report AS report {SAYS}
+        FROM trades_report AS report {PARSED_BODY}
         WHERE report.outcome = 'malformed'
         AND says->>'status' IN ('ACCEPTED', 'FILLED', 'REJECTED')
         AND jsonb_typeof(says->'quantity') = 'number' AND says ? 'stockTicker' AND says ? 'type'
@@ -121,7 +121,7 @@ RULES = (
         SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
                format('the trade is %s at %s; the report says: %s', trade.status,
                coalesce(trade.price::text, 'no price'), left(report.body, 500)) AS detail
-        FROM trades_report AS report JOIN trades_trade AS trade ON trade.id = report.trade_id {SAYS}
+        FROM trades_report AS report JOIN trades_trade AS trade ON trade.id = report.trade_id {PARSED_BODY}
         WHERE report.outcome = 'contradicts'
         AND (says->>'status', says->>'stockTicker', says->>'type', says->>'quantity')
             = (trade.status, trade.ticker, trade.type, trade.quantity::text)
@@ -133,11 +133,11 @@ RULES = (
     ),
     Rule(
         "execution_counts_once",
-        "No two trades were filled by one execution of the exchange.",
+        "No execution of the exchange filled two trades.",
         rf"""
         SELECT min(report.customer_id) AS "customerId", min(report.trade_id::text) AS "tradeId",
                format('execution %s filled %s trades', left(says->>'executionId', 100), count(*)) AS detail
-        FROM trades_report AS report {SAYS}
+        FROM trades_report AS report {PARSED_BODY}
         WHERE report.outcome = 'settled' AND says->>'status' = 'FILLED' AND says->>'executionId' IS NOT NULL
         GROUP BY says->>'executionId' HAVING count(*) > 1
         """,
@@ -151,7 +151,7 @@ RULES = (
                coalesce(entered.id::text, 'nothing'), coalesce(entered.approved, false)) AS detail
         FROM trades_staffreport AS entered
         FULL JOIN (
-            SELECT report.*, says->>'executionId' AS execution FROM trades_report AS report {SAYS}
+            SELECT report.*, says->>'executionId' AS execution FROM trades_report AS report {PARSED_BODY}
             WHERE report.source = 'staff'
         ) AS report ON report.trade_id = entered.trade_id AND report.execution = 'staff-' || entered.id
         WHERE (report.id IS NOT NULL) <> coalesce(entered.approved, false)

@@ -1,4 +1,4 @@
-"""The rules of trades: their lines, their holds, and their postings."""
+"""The audit's rules about trades: their lines, their holds, and their postings."""
 
 from accounts.audit import Rule
 from trades.audit import fees
@@ -29,7 +29,7 @@ RULES = (
     ),
     Rule(
         "counter_is_the_last_number",
-        "A customer's counter is the number of the customer's last trade.",
+        "A customer's counter is the sequence number of the customer's last trade.",
         """
         SELECT customer_id AS "customerId", format('the counter is %s, the last number %s',
                coalesce(counter.last::text, 'missing'), coalesce(line.last::text, 'missing')) AS detail
@@ -71,7 +71,7 @@ RULES = (
     ),
     Rule(
         "fill_has_its_postings",
-        "Every FILLED trade has one posting of cash and one of shares, at its price, and otherwise only fees.",
+        "Every FILLED trade has one cash posting and one share posting at its price, and otherwise only fees.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
                format('%s %s %s for %s; posted: %s', trade.type, trade.quantity, trade.ticker, trade.amount, coalesce(
@@ -143,7 +143,7 @@ RULES = (
         "A customer used each idempotency key for one trade.",
         """
         SELECT customer_id AS "customerId", min(id::text) AS "tradeId",
-               format('the key “%s” is that of %s trades', left(idempotency_key, 100), count(*)) AS detail
+               format('the key “%s” has %s trades', left(idempotency_key, 100), count(*)) AS detail
         FROM trades_trade WHERE idempotency_key IS NOT NULL
         GROUP BY customer_id, idempotency_key HAVING count(*) > 1
         """,
@@ -164,7 +164,7 @@ RULES = (
     ),
     Rule(
         "counter_is_of_the_last_trade",
-        "A customer's counter has the time of the customer's last trade, and the highest transaction of its placings.",
+        "A customer's counter has the time of the last trade and the highest transaction id of the placings.",
         """
         SELECT counter.customer_id AS "customerId", format('the counter has %s and transaction %s, the line %s and %s',
                coalesce(counter.placed_at::text, 'no time'), counter.xact, coalesce(last.placed_at::text, 'no trade'),
@@ -176,13 +176,13 @@ RULES = (
             GROUP BY customer_id
         ) AS placed ON placed.customer_id = counter.customer_id
         WHERE counter.placed_at <> coalesce(last.placed_at, '-infinity')
-        -- Counters from before they kept it have 0.
+        -- Counters from before this column existed have 0.
         OR counter.xact <> 0 AND counter.xact <> coalesce(placed.xact, 0)
         """,
     ),
     Rule(
         "hold_was_there",
-        "A BUY held no more than the most cash that its customer ever had.",
+        "A BUY's hold was never more than the most cash that its customer ever had.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
                format('held %s, of %s at most', trade.max_price, coalesce(cash.most, 0)) AS detail
@@ -195,19 +195,19 @@ RULES = (
     ),
     Rule(
         "hold_is_within_its_collar",
-        "A BUY that was claimed at a known price held no more than its quantity at that price and the collar.",
+        "A BUY that was claimed at a known price held at most its quantity at the collar above that price.",
         """
         SELECT customer_id AS "customerId", id AS "tradeId", format('held %s for %s at %s and a collar of %s',
                max_price, quantity, last_price, collar) AS detail
         FROM trades_trade
-        -- Half a unit of the last decimal: the price of the collar is rounded half to even.
+        -- 0.00005 is half a unit of the last decimal, because the collar price is rounded half to even.
         WHERE last_price IS NOT NULL
           AND (max_price <= quantity * (last_price * (1 + collar) + 0.00005)) IS NOT TRUE
         """,
     ),
     Rule(
         "queued_trade_asked_for_it",
-        "Only a trade that asked for it waits for an opening, from its placing until its claim at the latest.",
+        "A trade waits for an opening only if the customer asked for it, and only between its placing and its claim.",
         f"""
         SELECT customer_id AS "customerId", id AS "tradeId",
                format('%s, placed at %s, queued at %s, claimed at %s', when_closed, placed_at, queued_at,
@@ -220,7 +220,7 @@ RULES = (
     ),
     Rule(
         "sent_trade_has_its_terms",
-        "A trade that was sent has a time to expire, and a BUY its max_price; one that was not sent has neither.",
+        "A trade that was sent has an expiry and, if it is a BUY, a max_price; one that was not sent has neither.",
         """
         SELECT customer_id AS "customerId", id AS "tradeId", format('%s %s, claimed at %s, max_price %s, expires at %s',
                status, type, coalesce(claimed_at::text, 'no time'), coalesce(max_price::text, 'none'),
@@ -233,7 +233,7 @@ RULES = (
     Rule(
         "fill_settles_after_it_was_executed",
         "A FILLED trade settles on a weekday within two weeks after the Eastern date of its execution, and no other "
-        "does. Fills from before these were kept have neither.",
+        "trade does. Fills from before these dates were stored have neither.",
         """
         SELECT customer_id AS "customerId", id AS "tradeId",
                format('%s, executed at %s, settles on %s', status, coalesce(executed_at::text, 'no time'),

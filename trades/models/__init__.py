@@ -1,7 +1,7 @@
-"""The tables of trading: trades with their history, the exchange's reports, staff's controls.
+"""The tables of trading: trades and their history, the exchange's reports, and trading controls.
 
-The database itself enforces what the docstrings promise, by constraints and triggers: a customer has at most one trade
-in flight, a customer's line has no gap, only the allowed status changes happen, and a final trade never changes.
+Constraints and triggers in the database enforce what the docstrings promise: a customer has at most one trade in
+flight, a customer's line has no gap, only the allowed status changes happen, and a final trade never changes.
 """
 
 from trades.models.control import TradingControl

@@ -1,4 +1,4 @@
-"""Trading controls: what staff has halted, restricted, or limited."""
+"""Trading controls: what staff have halted, restricted, or limited."""
 
 import pgtrigger
 from django.conf import settings
@@ -10,11 +10,11 @@ from accounts.models import MONEY
 
 
 class TradingControl(models.Model):
-    """A decision of staff about trading: a halt, a restriction, or a limit.
+    """A halt, a restriction, or a limit that staff have set or lifted.
 
-    The newest row of a kind and subject is in force; older rows are the history. `ticker` and `customer` are the
-    subject, where the kind has one; a limit without a customer is for everybody. `value` is the limit, in shares, USD,
-    or orders per minute.
+    The newest row of a kind and subject is in force; older rows are the history. The subject is `ticker` or `customer`,
+    if the kind has one. A limit without a customer applies to everybody. `value` is the limit in shares, USD, or orders
+    per minute.
     """
 
     class Kind(models.TextChoices):

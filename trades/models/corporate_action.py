@@ -1,4 +1,4 @@
-"""Corporate actions: what companies do to their shares, and what each customer got by it."""
+"""Corporate actions, and what each customer received from them."""
 
 from decimal import Decimal
 
@@ -13,10 +13,10 @@ from accounts.models import MONEY
 
 
 class CorporateAction(models.Model):
-    """A dividend, a split, or the end of a listing: announced by the exchange or entered by staff, and then approved.
+    """A dividend, a split, a ticker change, or a delisting, announced by the exchange or entered by staff.
 
-    A split makes `denominator` shares `numerator`. `cursor` is the last customer to whom it has been applied, and
-    `holders`, `shares` and `cash` count what has been done so far.
+    It is applied only after approval. A split turns `denominator` shares into `numerator` shares. `cursor` is the last
+    customer that it was applied to; `holders`, `shares` and `cash` add up what has been applied so far.
     """
 
     class Kind(models.TextChoices):
@@ -33,18 +33,20 @@ class CorporateAction(models.Model):
         DECLINED = "declined"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    announcement = models.CharField(max_length=128, unique=True, null=True, help_text="The exchange's id of it.")
+    announcement = models.CharField(max_length=128, unique=True, null=True, help_text="The exchange's id for it.")
     sequence = models.BigIntegerField(null=True, unique=True, help_text="Its number in the exchange's announcements.")
     kind = models.CharField(max_length=16, choices=Kind)
     ticker = models.CharField(max_length=12)
     ex_date = models.DateField()
     pay_date = models.DateField(null=True)
-    amount_per_share = models.DecimalField(**MONEY, null=True, help_text="USD.")
+    amount_per_share = models.DecimalField(**MONEY, null=True, help_text="The dividend, USD per share.")
     numerator = models.BigIntegerField(null=True)
     denominator = models.BigIntegerField(null=True)
     new_ticker = models.CharField(max_length=12, blank=True, default="")
-    reference_price = models.DecimalField(**MONEY, null=True, help_text="USD for a share after a split.")
-    entered_by = models.CharField(max_length=254, blank=True, default="", help_text="Empty: the exchange.")
+    reference_price = models.DecimalField(**MONEY, null=True, help_text="Of a share after the split, USD.")
+    entered_by = models.CharField(
+        max_length=254, blank=True, default="", help_text="The member of staff; empty: the exchange."
+    )
     entered_at = models.DateTimeField(db_default=Now())
     state = models.CharField(max_length=10, choices=State, default=State.ANNOUNCED)
     approved_by = models.CharField(max_length=254, blank=True, default="")
@@ -93,7 +95,7 @@ class CorporateAction(models.Model):
 
     @property
     def terms(self) -> str:
-        """What it is about: 0.25 USD a share on Nov 27, or 2 for 1."""
+        """The terms in words, such as "0.25 USD a share, ex 2026-11-27, paid 2026-12-11" or "2 for 1 on 2026-11-27"."""
         if self.kind == self.Kind.CASH_DIVIDEND:
             return f"{self.amount_per_share} USD a share, ex {self.ex_date}, paid {self.pay_date}"
         if self.kind == self.Kind.SPLIT:
@@ -101,7 +103,7 @@ class CorporateAction(models.Model):
         return f"{self.new_ticker} on {self.ex_date}".strip()
 
     def outcome(self, shares: int) -> tuple[int, Decimal]:
-        """Return what a customer with so many shares has after it, and the cash that it brings, USD, not rounded."""
+        """Return the shares that a holder of this many has afterwards, and the cash it pays, USD, not rounded."""
         if self.kind == self.Kind.CASH_DIVIDEND and self.amount_per_share is not None:
             return shares, self.amount_per_share * shares
         if self.kind == self.Kind.SPLIT and self.numerator and self.denominator:
@@ -111,15 +113,15 @@ class CorporateAction(models.Model):
 
 
 class Entitlement(models.Model):
-    """What one customer got by a corporate action: the cause of its postings. It never changes."""
+    """What one customer received from a corporate action, and the cause of its postings. It never changes."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     action = models.ForeignKey(CorporateAction, models.PROTECT, related_name="entitlements", db_index=False)
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     shares = models.BigIntegerField(
-        help_text="Shares that counted: at the close before the ex-date, or before a split."
+        help_text="The shares that counted: those at the close before the ex-date, or before the split."
     )
-    shares_after = models.BigIntegerField(help_text="Shares after it.")
+    shares_after = models.BigIntegerField(help_text="The shares after the corporate action.")
     cash = models.DecimalField(**MONEY, help_text="The dividend, or cash in lieu of a fraction, USD.")
     at = models.DateTimeField(db_default=Now())
 

@@ -1,14 +1,15 @@
-"""What each day moved on the firm's own accounts."""
+"""The daily totals of the firm's own accounts."""
 
 import pgtrigger
 from django.db import models
 
 
 class DayTotal(models.Model):
-    """What the postings of one Eastern day moved on one of the firm's accounts, USD: debits above zero, credits below.
+    """The net change of one of the firm's accounts on one Eastern day, USD: debits are positive, credits negative.
 
-    It follows from the postings and is kept so that a trial balance need not read all of them. `part` divides an
-    account: clearing by settlement date, fees by kind and month, suspense and errors by the reason of the adjustment.
+    It can be computed from the postings, and is stored so that a trial balance does not have to read all of them.
+    `part` divides an account: clearing by settlement date, fees by kind and month, suspense and errors by the reason of
+    the adjustment.
     """
 
     class Account(models.TextChoices):

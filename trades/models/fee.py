@@ -1,4 +1,4 @@
-"""The schedule of regulatory fees, which a broker passes on at cost."""
+"""The schedule of regulatory fees, which the broker passes on at cost."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ RATE: dict[str, Any] = {"max_digits": 14, "decimal_places": 12}
 
 
 class FeeRate(models.Model):
-    """What a kind of fee costs for trades of `first_day` to `last_day` (Eastern; open if empty).
+    """The rate of one kind of fee for trade dates from `first_day` to `last_day` (Eastern; open-ended if empty).
 
-    Of two rates for one day the newer row is in force. Rows stay as they were entered.
+    If two rates of a kind cover the same day, the newer row is in force. Rows never change.
     """
 
     class Kind(models.TextChoices):
@@ -29,8 +29,8 @@ class FeeRate(models.Model):
     per_usd = models.DecimalField(**RATE, default=0, help_text="USD per USD of the amount.")
     per_share = models.DecimalField(**RATE, default=0, help_text="USD per share.")
     maximum = models.DecimalField(**MONEY, null=True, help_text="USD per trade.")
-    source = models.CharField(max_length=500, help_text="The notice that says so.")
-    by = models.CharField(max_length=80, help_text="Who entered and approved it.")
+    source = models.CharField(max_length=500, help_text="The notice that set the rate.")
+    by = models.CharField(max_length=80, help_text="The people who entered and approved it.")
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -50,5 +50,5 @@ class FeeRate(models.Model):
 
     @property
     def is_for_purchases(self) -> bool:
-        """Whether purchases pay it, too. Sales pay every fee."""
+        """Whether purchases pay it too. Sales pay every fee."""
         return self.kind == FeeRate.Kind.CAT

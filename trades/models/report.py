@@ -1,4 +1,4 @@
-"""Reports: what the exchange said about trades, and what was made of it."""
+"""Reports: what the exchange said about trades, and the verdict on each report."""
 
 import pgtrigger
 from django.conf import settings
@@ -13,23 +13,23 @@ FINAL_STATUSES = (Status.FILLED, Status.REJECTED)
 
 
 class Outcome(models.TextChoices):
-    """What a turn made of a report."""
+    """A turn's verdict on a report."""
 
     WAITING = "waiting", "Waits for a turn."
     SETTLED = "settled", "Ended its trade."
     AGREES = "agrees", "Repeats how its trade ended."
     CONTRADICTS = "contradicts", "Contradicts how its trade ended. Needs manual review."
-    BREAKS_TERMS = "breaks_terms", "Does not keep to the terms of its trade. Needs manual review."
+    BREAKS_TERMS = "breaks_terms", "Does not match the terms of its trade. Needs manual review."
     MALFORMED = "malformed", "Cannot be read. Needs manual review."
     UNKNOWN_TRADE = "unknown_trade", "Is about a trade that we do not have. Needs manual review."
 
 
-# A list in a fixed order, because a migration repeats it.
+# A list, because a migration repeats it in this order.
 NEEDS_REVIEW = ["breaks_terms", "contradicts", "malformed", "unknown_trade"]
 
 
 class Report(models.Model):
-    """What the exchange said about one trade, kept as it came (`body`, JSON). Repeated reports are kept once."""
+    """A report by the exchange about one trade. `body` is the JSON as received; a repeated report is stored once."""
 
     class Source(models.TextChoices):
         CALLBACK = "callback", "Callback of the exchange"
@@ -80,16 +80,16 @@ class Report(models.Model):
 
 
 class StaffReport(models.Model):
-    """How a trade ended by the word of the exchange that reached us otherwise: by phone, by mail, in a statement.
+    """A report by the exchange that reached us by phone, by email, or in a statement.
 
-    One member of staff enters it and another approves it. Only then it becomes a report, which the next turn judges
-    like any other. `approved` is None while it waits.
+    One member of staff enters it and another approves it. Only then does it become a Report, which the next turn judges
+    like any other. `approved` is None while it waits for a decision.
     """
 
     trade = models.ForeignKey(Trade, models.PROTECT, related_name="staff_reports")
     status = models.CharField(max_length=11, choices=[(status.value, status.label) for status in FINAL_STATUSES])
-    price = models.DecimalField(**MONEY, null=True, help_text="USD per share, where it is FILLED.")
-    reason = models.CharField(max_length=500, help_text="Where the word comes from.")
+    price = models.DecimalField(**MONEY, null=True, help_text="USD per share, if it was FILLED.")
+    reason = models.CharField(max_length=500, help_text="How the exchange reported it.")
     entered_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     entered_at = models.DateTimeField(db_default=Now())
     approved = models.BooleanField(null=True)

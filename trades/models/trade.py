@@ -35,14 +35,14 @@ class Type(models.TextChoices):
 
 
 class WhenClosed(models.TextChoices):
-    """What becomes of a trade whose turn comes while the market is closed."""
+    """What to do with a trade whose turn comes while the market is closed."""
 
     REJECT = "reject", "It is sent, and the exchange rejects it."
     QUEUE = "queue", "It waits for the next session to open."
 
 
 class TimeInForce(models.TextChoices):
-    """How long an order is good for, as a client of the Alpaca-compatible API said. To us both are the same."""
+    """How long an order is good for, as a client of the Alpaca-compatible API asked. It has no effect on execution."""
 
     DAY = "day"
     GTC = "gtc"
@@ -56,22 +56,22 @@ class Reason(models.TextChoices):
         "unsettled_funds",
         "Not enough of the cash had settled, and the account buys with settled cash only.",
     )
-    INSUFFICIENT_SHARES = "insufficient_shares", "Fewer shares were available than the order was to sell."
+    INSUFFICIENT_SHARES = "insufficient_shares", "Not enough shares were available to sell this many."
     PAST_MARKET_HOURS = "past_market_hours", "The market was closed."
-    PRICE_MOVED = "price_moved", "The price rose too far above the last one before the trade could execute."
-    CORPORATE_ACTION = "corporate_action", "A split or another corporate action changed what the trade was for."
+    PRICE_MOVED = "price_moved", "The price rose too far above the last price before the trade could execute."
+    CORPORATE_ACTION = "corporate_action", "A split or another corporate action changed the stock."
     EXCHANGE_ERROR = "exchange_error", "The exchange could not execute the trade."
     UNKNOWN_TICKER = "unknown_ticker", "The exchange does not list this stock."
     TICKER_HALTED = "ticker_halted", "Trading in this stock was halted."
-    EXPIRED = "expired", "The exchange did not execute the trade in time. It will not be executed any more."
+    EXPIRED = "expired", "The exchange did not execute the trade in time. It will not be executed anymore."
     CANCELLED = "cancelled", "The trade was cancelled before it was sent to the exchange."
 
 
 class TradeCounter(models.Model):
-    """The number of a customer's last trade.
+    """The sequence number of a customer's last trade.
 
-    Placing a trade draws the next number and keeps the row locked until it commits. So the order of the numbers is the
-    order of the commits, whichever server took the order. Turns never lock this row.
+    Placing a trade draws the next number and keeps the row locked until the commit. So the numbers are in the order of
+    the commits, whichever server took the order. Turns never lock this row.
     """
 
     customer = models.OneToOneField(settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True)
@@ -97,10 +97,10 @@ class TradeCounter(models.Model):
 class Trade(models.Model):
     """A market order of a customer.
 
-    `sequence` numbers the customer's trades from 1 without a gap, in the order in which they were placed.
-    `max_price` and `expires_at` go to the exchange and are fixed when the trade becomes IN PROGRESS: the most that a
-    BUY may cost in total (its hold, USD), and the time until which the exchange may execute it. The hold of a BUY is
-    its quantity at `collar_price`, or the available cash where that is less or no price was known.
+    `sequence` numbers the customer's trades from 1 without a gap, in the order in which they were placed. `max_price`
+    and `expires_at` are fixed when the trade becomes IN PROGRESS, and are sent to the exchange: the most that a BUY may
+    cost in total (its hold, USD), and the time until which the exchange may execute it. The hold of a BUY is its
+    quantity at `collar_price`, or all available cash if that is less or if no price was known.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -116,32 +116,36 @@ class Trade(models.Model):
         max_length=6, choices=WhenClosed, default=WhenClosed.REJECT, db_default=WhenClosed.REJECT
     )
     time_in_force = models.CharField(
-        max_length=3, null=True, choices=TimeInForce, help_text="As the client said it; empty: it did not say."
+        max_length=3, null=True, choices=TimeInForce, help_text="As the client sent it; empty: the client sent none."
     )
     queued_at = models.DateTimeField(
-        null=True, help_text="Since when it waits for the opening: when it was placed, or when its turn came."
+        null=True, help_text="When it began to wait for the opening: when it was placed, or when its turn came."
     )
 
     max_price = models.DecimalField(**MONEY, null=True)
-    last_price = models.DecimalField(**MONEY, null=True, help_text="That of the stock when a BUY was claimed, USD.")
+    last_price = models.DecimalField(
+        **MONEY, null=True, help_text="The stock's last price when a BUY was claimed, USD."
+    )
     collar = models.DecimalField(
-        max_digits=5, decimal_places=4, null=True, help_text="How far a BUY may go above the last price: 0.05 is 5 %."
+        max_digits=5, decimal_places=4, null=True, help_text="How far above the last price a BUY may go: 0.05 is 5%."
     )
     expires_at = models.DateTimeField(null=True)
     claimed_at = models.DateTimeField(null=True)
     ask_at = models.DateTimeField(null=True, help_text="When the sweep next asks the exchange about it.")
     unanswered = models.SmallIntegerField(
-        default=0, db_default=0, editable=False, help_text="How often in a row the exchange did not answer about it."
+        default=0, db_default=0, editable=False, help_text="Questions in a row that the exchange did not answer."
     )
 
     price = models.DecimalField(**MONEY, null=True, help_text="USD per share.")
     amount = models.DecimalField(**MONEY, null=True, help_text="USD in total.")
     reason_code = models.CharField(max_length=32, blank=True, default="", choices=Reason)
     settled_at = models.DateTimeField(null=True)
-    executed_at = models.DateTimeField(null=True, help_text="When the exchange executed it, by the exchange's clock.")
-    fees = models.JSONField(null=True, help_text="USD by kind of fee, once FILLED; empty for fills from before.")
+    executed_at = models.DateTimeField(null=True, help_text="When the exchange executed it, by its own clock.")
+    fees = models.JSONField(
+        null=True, help_text="USD by kind of fee, once FILLED. Empty for fills before fees existed."
+    )
     lot_method = models.CharField(max_length=12, null=True, choices=LotMethod, help_text="Which lots a SELL closes.")
-    settles_on = models.DateField(null=True, help_text="Eastern. Empty for fills from before it was kept.")
+    settles_on = models.DateField(null=True, help_text="Eastern. Empty for fills before it was stored.")
 
     class Meta:
         constraints = [
@@ -167,7 +171,7 @@ class Trade(models.Model):
                     & Q(claimed_at__isnull=False, expires_at__isnull=False, ask_at__isnull=False)
                     & (Q(type=Type.SELL, max_price=None) | Q(type=Type.BUY, max_price__isnull=False, max_price__gt=0))
                 )
-                # A comparison with NULL is unknown, which passes a check: so required columns are named as not NULL.
+                # A comparison with NULL is unknown, which passes a check, so required columns must be tested for NULL.
                 | (
                     Q(status=Status.FILLED, reason_code="", claimed_at__isnull=False, settled_at__isnull=False)
                     & Q(price__isnull=False, price__gt=0, amount__isnull=False, amount__gt=0)
@@ -189,7 +193,7 @@ class Trade(models.Model):
         ]
         indexes = [
             models.Index(name="placed_in_line", fields=["customer", "sequence"], condition=Q(status=Status.PLACED)),
-            # What waits for the opening is in another index, so that it costs nothing until then.
+            # Trades that wait for the opening are in an index of their own, so that they cost nothing until then.
             models.Index(
                 name="placed_not_queued",
                 fields=["placed_at"],
@@ -202,9 +206,9 @@ class Trade(models.Model):
                 condition=Q(status=Status.PLACED, queued_at__isnull=False),
             ),
             models.Index(name="to_ask_about", fields=["ask_at"], condition=Q(status=Status.IN_PROGRESS)),
-            # Holds rejected trades only: the back office filters all trades ever placed by reason.
+            # Only rejected trades: the back office filters all trades ever placed by reason.
             models.Index(name="rejected_by_reason", fields=["reason_code", "-id"], condition=~Q(reason_code="")),
-            # The two for trades.search hold final trades only: each is entered once, when it ends.
+            # For trades.search. Only final trades, so that each trade is inserted once, when it ends.
             models.Index(
                 name="final_by_type",
                 fields=["customer", "status", "type", "sequence"],
@@ -266,30 +270,30 @@ class Trade(models.Model):
 
     @property
     def hold(self) -> Decimal:
-        """Cash set aside for a BUY in flight, which is the most it may cost, USD."""
+        """The cash set aside for a BUY in flight, which is the most it may cost, USD."""
         return self.max_price or Decimal(0)
 
     @property
     def collar_price(self) -> Decimal | None:
-        """The most that a share may cost, by the collar, USD; None where no price was known, and for a SELL."""
+        """The most that a share may cost by the collar, USD; None for a SELL, or if no price was known."""
         if self.last_price is None or self.collar is None:
             return None
         return money(self.last_price * (1 + self.collar))
 
     @property
     def is_held_by_collar(self) -> bool:
-        """Whether the collar set the hold of a BUY, because the customer had more cash than it allows."""
+        """Whether the collar set the hold of a BUY, and not the available cash."""
         price = self.collar_price
         return price is not None and self.max_price == price * self.quantity
 
     @property
     def fee(self) -> Decimal | None:
-        """All its fees, USD; None unless it was executed."""
+        """The total of its fees, USD; None unless it was executed."""
         return sum(map(Decimal, (self.fees or {}).values()), Decimal(0)) if self.status == Status.FILLED else None
 
     @property
     def net_amount(self) -> Decimal | None:
-        """The cash that it moved, USD: what a BUY cost with its fees, or a SELL brought less its fees."""
+        """The cash that it moved, USD: the cost of a BUY plus fees, or the proceeds of a SELL less fees."""
         if self.amount is None or self.fee is None:
             return None
         return self.amount + self.fee if self.type == Type.BUY else self.amount - self.fee
@@ -313,7 +317,7 @@ class Trade(models.Model):
 
 
 class ThisTransaction(models.Func):
-    """The number of the current transaction. PostgreSQL never uses a number twice."""
+    """The id of the current transaction. PostgreSQL never uses an id twice."""
 
     template = "(pg_current_xact_id()::text::bigint)"
     output_field = models.BigIntegerField()
@@ -322,12 +326,12 @@ class ThisTransaction(models.Func):
 class StatusChange(models.Model):
     """One status change of a trade: from, to, when, why, and by which process. Rows are never changed or deleted.
 
-    `from_status` is empty for the first one. Each row is also an event of the customer's feed (`feed.reader`), which is
-    in the order of (`xact`, `id`). `xact` is the number of the transaction that wrote the row, or that of an earlier
-    status change of the customer where it is higher; it tells when no row can appear before this one any more.
+    `from_status` is empty for the first one. Each row is also an event of the customer's feed (`feed.reader`), whose
+    order is (`xact`, `id`). `xact` is the id of the transaction that wrote the row, or that of the customer's previous
+    status change if it is higher. It shows when no row can appear before this one anymore.
     """
 
-    # Without an index of its own: the unique constraint below begins with it.
+    # No index of its own, because the unique constraint below begins with it.
     trade = models.ForeignKey(Trade, models.PROTECT, related_name="status_changes", db_index=False)
     from_status = models.CharField(max_length=11, blank=True)
     to_status = models.CharField(max_length=11, choices=Status)

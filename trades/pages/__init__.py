@@ -1,1 +1,1 @@
-"""The pages of trading: home, a stock, the ticket, trades."""
+"""The pages of trading: home, a stock's page, the ticket, and the trade history."""

@@ -1,4 +1,4 @@
-"""The customer's trades: the list, one trade, its live state, its confirmation."""
+"""The pages of a customer's trades: the list, one trade, its live status, its cancellation, and its confirmation."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -22,18 +22,18 @@ from trades.cancel import NoSuchTrade, NotCancellable, cancel_trade
 from trades.confirmation import confirmation_of, lines_of
 from trades.halts import halt_of
 from trades.models import FINAL, Status, Trade
-from trades.pages.home import NOTHING_NEW
+from trades.pages.home import NO_CONTENT
 from trades.search import TradeFilter, find_trades
 from web.current_customer import current_customer, current_customer_id
 from web.sign_in import form_of, page_at, signed_in
 
-TRADES_A_PAGE = 25
-TICKERS_MAX = 200  # that a search for a company can match
+TRADES_PER_PAGE = 25
+TICKERS_MAX = 200  # the most stocks that the search text can match
 SEQUENCE_DIGITS_MAX = 18
 
 
 class DayField(forms.DateField):
-    """A calendar day, far enough from the ends of the calendar to be computed with."""
+    """A date that is far enough from the limits of the date type for arithmetic."""
 
     widget = forms.DateInput({"type": "date"})
     default_validators = [
@@ -43,7 +43,7 @@ class DayField(forms.DateField):
 
 
 class FilterForm(forms.Form):
-    """Which trades to list."""
+    """The filter of the list of trades."""
 
     q = forms.CharField(required=False, max_length=60, label="Stock", widget=forms.TextInput({"placeholder": "AAPL"}))
     status = forms.ChoiceField(
@@ -62,9 +62,9 @@ def trades(request: HttpRequest) -> HttpResponse:
     form = FilterForm(request.GET)
     before = request.GET.get("before", "")
     below = int(before) if before.isdecimal() and len(before) <= SEQUENCE_DIGITS_MAX else None
-    wanted = _filter(form.cleaned_data if form.is_valid() else {}, below)
-    page = find_trades(customer_id, wanted, TRADES_A_PAGE + 1) if wanted else []
-    shown = page[:TRADES_A_PAGE]
+    trade_filter = _filter(form.cleaned_data if form.is_valid() else {}, below)
+    page = find_trades(customer_id, trade_filter, TRADES_PER_PAGE + 1) if trade_filter else []
+    shown = page[:TRADES_PER_PAGE]
     query = request.GET.copy()
     query["before"] = str(shown[-1].sequence) if len(page) > len(shown) else ""
     return render(
@@ -73,7 +73,7 @@ def trades(request: HttpRequest) -> HttpResponse:
         {
             "form": form,
             "trades": shown,
-            "names": valuation.names_of({trade.ticker for trade in shown}),
+            "names": valuation.company_names({trade.ticker for trade in shown}),
             "next": query.urlencode() if query["before"] else None,
             "is_first": not before,
             "is_filtered": any(form.cleaned_data.values()) if form.is_valid() else True,
@@ -85,15 +85,15 @@ def trades(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _filter(asked: dict[str, Any], below: int | None) -> TradeFilter | None:
-    """Return the trades that the form asks for; None if nothing can match."""
-    tickers = _tickers(storable(asked["q"].strip(), 60)) if asked.get("q") else []
-    if asked.get("q") and not tickers:
+def _filter(data: dict[str, Any], below: int | None) -> TradeFilter | None:
+    """Return the filter that the form asks for; None if nothing can match."""
+    tickers = _tickers(storable(data["q"].strip(), 60)) if data.get("q") else []
+    if data.get("q") and not tickers:
         return None
-    since, until = asked.get("since"), asked.get("until")
+    since, until = data.get("since"), data.get("until")
     return TradeFilter(
-        statuses=[asked["status"]] if asked.get("status") else (),
-        types=[asked["type"]] if asked.get("type") else (),
+        statuses=[data["status"]] if data.get("status") else (),
+        types=[data["type"]] if data.get("type") else (),
         tickers=tickers,
         placed_after=_midnight(since) - timedelta(microseconds=1) if since else None,
         placed_before=_midnight(until) + timedelta(days=1) if until else None,
@@ -102,7 +102,7 @@ def _filter(asked: dict[str, Any], below: int | None) -> TradeFilter | None:
 
 
 def _tickers(words: str) -> list[str]:
-    """Return the stocks whose ticker begins with these words, or whose company's name contains them."""
+    """Return the tickers of the stocks whose ticker begins with this text or whose company's name contains it."""
     stocks = Stock.objects.filter(Q(ticker__istartswith=words) | Q(name__icontains=words))
     return list(stocks.order_by("ticker").values_list("ticker", flat=True)[:TICKERS_MAX])
 
@@ -118,15 +118,15 @@ def _trade(request: HttpRequest, trade_id: UUID) -> Trade:
     return trade
 
 
-def _trade_context(request: HttpRequest, found: Trade) -> dict[str, Any]:
-    postings = list(accounts.postings_of(found.customer_id).filter(cause=found.id).order_by("id"))
-    company = valuation.names_of([found.ticker]).get(found.ticker, found.ticker)
+def _trade_context(request: HttpRequest, trade: Trade) -> dict[str, Any]:
+    postings = list(accounts.postings_of(trade.customer_id).filter(cause=trade.id).order_by("id"))
+    company = valuation.company_names([trade.ticker]).get(trade.ticker, trade.ticker)
     return {
-        "trade": found,
+        "trade": trade,
         "company": company,
-        "confirmation": lines_of(found, current_customer(request), company) if found.status == Status.FILLED else [],
-        "status_changes": found.status_changes.order_by("id"),
-        "is_final": found.status in FINAL,
+        "confirmation": lines_of(trade, current_customer(request), company) if trade.status == Status.FILLED else [],
+        "status_changes": trade.status_changes.order_by("id"),
+        "is_final": trade.status in FINAL,
         "cash_posting": next((posting for posting in postings if not posting.ticker), None),
         "share_posting": next((posting for posting in postings if posting.ticker), None),
     }
@@ -136,19 +136,19 @@ def _trade_context(request: HttpRequest, found: Trade) -> dict[str, Any]:
 @require_GET
 def trade(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     """Show one trade with its history."""
-    found = _trade(request, trade_id)
-    halt = None if found.status in FINAL else halt_of(found.customer_id, found.ticker)
-    return render(request, "trades/trade.html", _trade_context(request, found) | {"halt": halt})
+    trade = _trade(request, trade_id)
+    halt = None if trade.status in FINAL else halt_of(trade.customer_id, trade.ticker)
+    return render(request, "trades/trade.html", _trade_context(request, trade) | {"halt": halt})
 
 
 @signed_in
 @require_GET
 def live(request: HttpRequest, trade_id: UUID) -> HttpResponse:
-    """Refresh a page that shows the trade as `seen`; answer 204 if it hasn't changed."""
-    found = _trade(request, trade_id)
-    if request.GET.get("seen") == found.status:
-        return HttpResponse(status=NOTHING_NEW)
-    return render(request, "trades/live.html", _trade_context(request, found))
+    """Refresh a page that shows the trade with the status `seen`; answer 204 if it hasn't changed."""
+    trade = _trade(request, trade_id)
+    if request.GET.get("seen") == trade.status:
+        return HttpResponse(status=NO_CONTENT)
+    return render(request, "trades/live.html", _trade_context(request, trade))
 
 
 @form_of(page_at("trade", "trade_id"))
@@ -168,13 +168,13 @@ def cancel(request: HttpRequest, trade_id: UUID) -> HttpResponse:
 @signed_in
 @require_GET
 def confirmation(request: HttpRequest, trade_id: UUID) -> HttpResponse:
-    """Answer with the confirmation of a FILLED trade, as PDF."""
-    found = _trade(request, trade_id)
-    if found.status != Status.FILLED:
+    """Send the confirmation of a FILLED trade as a PDF."""
+    trade = _trade(request, trade_id)
+    if trade.status != Status.FILLED:
         raise Http404
-    context = _trade_context(request, found)
+    context = _trade_context(request, trade)
     response = HttpResponse(
-        confirmation_of(found, current_customer(request), context["company"]), content_type="application/pdf"
+        confirmation_of(trade, current_customer(request), context["company"]), content_type="application/pdf"
     )
-    response["Content-Disposition"] = f'attachment; filename="confirmation-{found.id}.pdf"'
+    response["Content-Disposition"] = f'attachment; filename="confirmation-{trade.id}.pdf"'
     return response

@@ -1,4 +1,4 @@
-"""Home: what the account is worth, what is in it, what is open, and what is watched."""
+"""The home page: what the account is worth, its positions, open trades, and the watchlist."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,16 +15,16 @@ from trades.estimate import buying_power
 from trades.halts import halt_of
 from trades.models import Status, Trade
 from trades.performance import Worth
-from trades.periods import PERIODS, Period, day_words
+from trades.periods import PERIODS, Period, day_label
 from trades.valuation import Holding
 from web.current_customer import current_customer_id
 from web.sign_in import ask_to_sign_in, signed_in
 
 OPEN_SHOWN = 10
-NOTHING_NEW = 204  # htmx leaves the page as it is
-OLD_SECONDS = 15  # a price that was read longer ago shows its age
+NO_CONTENT = 204  # htmx leaves the page as it is
+OLD_SECONDS = 15  # a page shows the age of prices that were read longer ago
 
-# How the table of positions can be sorted. Names go up, figures down, when they are first chosen.
+# The columns by which the table of positions can be sorted.
 COLUMNS: dict[str, Callable[[Holding], Any]] = {
     "name": lambda holding: holding.name.lower(),
     "price": lambda holding: holding.day_change,
@@ -36,13 +36,13 @@ DEFAULT_SORT = "-value"
 
 
 def period_of(request: HttpRequest) -> Period:
-    """Return the period that a chart is asked to show; one day if none is."""
+    """Return the period that the request asks a chart to show; one day by default."""
     return PERIODS.get(request.GET.get("range", ""), PERIODS["1D"])
 
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """Show what the account is worth, its positions, open trades and watchlist. Visitors go to the page for them."""
+    """Show what the account is worth, its positions, open trades and watchlist. Send visitors to the welcome page."""
     if not request.user.is_authenticated:
         return ask_to_sign_in(request, request.path) if "HX-Request" in request.headers else redirect("welcome")
     customer_id = current_customer_id(request)
@@ -67,9 +67,9 @@ def home(request: HttpRequest) -> HttpResponse:
             "holdings": _sorted(owned, sort),
             "total": _total(owned, worth),
             "sort": sort,
-            "day_words": day_words(),
+            "day_words": day_label(),
             "watched": [by_ticker[ticker] for ticker in watched],
-            "old": oldest(found),
+            "old": oldest_read_at(found),
             "open": _open(customer_id),
             "halt": halt_of(customer_id),
         },
@@ -77,7 +77,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _sorted(owned: list[Holding], sort: str) -> list[Holding]:
-    """Return positions in the order that is asked for; those without the figure come last."""
+    """Return positions in the requested order; those without the figure come last."""
     key = COLUMNS.get(sort.removeprefix("-"), COLUMNS["value"])
     known = [holding for holding in owned if key(holding) is not None]
     unknown = [holding for holding in owned if key(holding) is None]
@@ -85,7 +85,7 @@ def _sorted(owned: list[Holding], sort: str) -> list[Holding]:
 
 
 def _total(owned: list[Holding], worth: Worth) -> dict[str, Decimal] | None:
-    """Return the last line of the table, and give each position its share of the account; None if a price lacks."""
+    """Return the totals of the table, and set each position's share of the account. None if a price is missing."""
     if not owned or any(holding.value is None for holding in owned):
         return None
     for holding in owned:
@@ -103,14 +103,14 @@ def _total(owned: list[Holding], worth: Worth) -> dict[str, Decimal] | None:
     }
 
 
-def oldest(holdings: list[Holding]) -> float | None:
-    """Return when the oldest price was read (epoch seconds), if that is long ago; else None."""
+def oldest_read_at(holdings: list[Holding]) -> float | None:
+    """Return when the oldest price was read (epoch seconds) if that is more than OLD_SECONDS ago, else None."""
     quotes = [holding.quote for holding in holdings if holding.quote and holding.quote.age_seconds > OLD_SECONDS]
     return min((quote.read_at or 0.0 for quote in quotes), default=None)
 
 
 def _open(customer_id: int) -> dict[str, Any]:
-    """Return the open trades, oldest first, and a text that changes when they do."""
+    """Return the open trades, oldest first, and a string that changes when they do."""
     is_open = Trade.objects.filter(customer_id=customer_id, status__in=[Status.PLACED, Status.IN_PROGRESS])
     trades = list(is_open.order_by("sequence")[:OPEN_SHOWN])
     return {"trades": trades, "seen": "-".join(f"{trade.sequence}{trade.status[0]}" for trade in trades)}
@@ -119,10 +119,10 @@ def _open(customer_id: int) -> dict[str, Any]:
 @signed_in
 @require_GET
 def open_trades(request: HttpRequest) -> HttpResponse:
-    """Refresh the open trades of a page that shows the ones in `seen`; answer 204 if they haven't changed."""
+    """Refresh the open trades on a page that shows those of `seen`; answer 204 if they haven't changed."""
     now_open = _open(current_customer_id(request))
     if request.GET.get("seen") == now_open["seen"]:
-        return HttpResponse(status=NOTHING_NEW)
+        return HttpResponse(status=NO_CONTENT)
     response = render(request, "trades/open.html", {"open": now_open})
     response["HX-Trigger"] = "trades-moved"
     return response

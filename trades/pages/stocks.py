@@ -16,20 +16,20 @@ from trades import performance, valuation
 from trades.estimate import estimate_trade
 from trades.halts import halt_of
 from trades.models import FINAL, Type
-from trades.pages.home import oldest, period_of
+from trades.pages.home import oldest_read_at, period_of
 from trades.pages.tickets import TicketForm
-from trades.periods import PERIODS, day_words
+from trades.periods import PERIODS, day_label
 from trades.search import TradeFilter, find_trades
 from web.current_customer import current_customer_id
 from web.sign_in import form_of, page_at, signed_in
 
 FOUND_MAX = 8
 RECENT_SHOWN = 5
-LOTS_SHOWN = 10  # open ones, and pieces that were sold; the page of gains has more
+LOTS_SHOWN = 10  # open lots, and sold ones; the gains page has all of them
 
 
 def stock_or_404(ticker: str) -> Stock:
-    """Return a stock that the exchange lists, or once listed."""
+    """Return a stock that the exchange lists or once listed, or answer 404."""
     stock = Stock.objects.filter(ticker=storable(ticker.upper(), 12)).first()
     if stock is None:
         raise Http404
@@ -55,7 +55,7 @@ def stock(request: HttpRequest, ticker: str) -> HttpResponse:
 
 
 def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
-    """Return what every page about one stock shows."""
+    """Return the template context of every page about one stock."""
     customer_id = current_customer_id(request)
     positions = {position.ticker: position for position in accounts.positions_of(customer_id)}
     (holding,) = valuation.holdings([found.ticker], positions)
@@ -71,14 +71,14 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
         "ratio": ratio,
         "period": period,
         "periods": PERIODS,
-        "day_words": day_words(),
-        "period_words": day_words() if period.name == "1D" else period.words,
+        "day_words": day_label(),
+        "period_words": day_label() if period.name == "1D" else period.words,
         "balance": accounts.balance_of(customer_id),
         "buying_power": start.cash,
         "shares_max": start.shares_max,
         "shares_left": start.shares,
         "is_watched": found.ticker in watchlists.watched_by(customer_id),
-        "old": oldest([holding]),
+        "old": oldest_read_at([holding]),
         "recent": recent,
         "is_open": any(trade.status not in FINAL for trade in recent),
     }
@@ -87,9 +87,9 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
 @signed_in
 @require_GET
 def search(request: HttpRequest) -> HttpResponse:
-    """Find stocks by ticker or company name, as a list below the search field or as a page."""
+    """Search stocks by ticker or company name; show a list below the search field, or a page."""
     words = storable(request.GET.get("q", "").strip(), 60)
-    found = list(_found(words)) if words else []
+    found = list(_matching_stocks(words)) if words else []
     exact = [stock for stock in found if stock.ticker == words.upper()]
     is_fragment = "HX-Request" in request.headers
     if exact and not is_fragment:
@@ -99,7 +99,7 @@ def search(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _found(words: str) -> QuerySet[Stock]:
+def _matching_stocks(words: str) -> QuerySet[Stock]:
     nearness = Case(
         When(ticker=words.upper(), then=Value(0)),
         When(ticker__istartswith=words, then=Value(1)),
@@ -130,13 +130,13 @@ def watch(request: HttpRequest, ticker: str) -> HttpResponse:
 @signed_in
 @require_GET
 def watchlist(request: HttpRequest) -> HttpResponse:
-    """Show the watchlist for changing it: find stocks to add, remove others, move them up."""
+    """Show the watchlist for editing: search for stocks to add, remove stocks, move them up."""
     customer_id = current_customer_id(request)
     tickers = watchlists.watched_by(customer_id)
     words = storable(request.GET.get("q", "").strip(), 60)
     context = {
         "watched": valuation.holdings(tickers, {}),
         "words": words,
-        "found": [stock for stock in _found(words) if stock.ticker not in tickers] if words else [],
+        "found": [stock for stock in _matching_stocks(words) if stock.ticker not in tickers] if words else [],
     }
     return render(request, "trades/watchlist.html", context)

@@ -1,4 +1,4 @@
-"""The ticket: estimate a trade, review it, place it."""
+"""The pages of the ticket: estimate a trade, review it, place it."""
 
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -13,7 +13,7 @@ from exchange import market, prices
 from trades import checks
 from trades.checks import PlacingRefused, UnknownTicker
 from trades.estimate import Estimate, estimate_trade
-from trades.halts import refusal
+from trades.halts import explain_refusal
 from trades.models import Trade, Type, WhenClosed
 from trades.pages.stocks import stock_context, stock_or_404
 from trades.pages.tickets import DOLLARS, TicketForm
@@ -25,7 +25,7 @@ from web.timezones import eastern_date, eastern_today
 
 
 def _problem(estimate: Estimate) -> str:
-    """Return why the customer can't pay for it or deliver it, as a sentence; empty if they can."""
+    """Return a sentence that says why the customer can't pay or deliver; empty if they can."""
     if estimate.is_covered:
         return ""
     ahead = " after your open trades" if estimate.ahead else ""
@@ -43,7 +43,7 @@ def _problem(estimate: Estimate) -> str:
 
 
 def _warning(customer_id: int, estimate: Estimate) -> str:
-    """Return why selling now would be a good-faith violation, as a sentence; empty if it would be none."""
+    """Return a sentence that says why selling now would be a good-faith violation; empty if it would not be one."""
     if estimate.type != Type.SELL or not estimate.is_covered:
         return ""
     clock = market.clock()
@@ -61,19 +61,19 @@ def _warning(customer_id: int, estimate: Estimate) -> str:
 @signed_in
 @require_GET
 def estimate(request: HttpRequest, ticker: str) -> HttpResponse:
-    """Show what the trade would come to, while the customer fills in the ticket."""
-    found = stock_or_404(ticker)
-    form = TicketForm(found.ticker, request.GET)
-    made = None
+    """Show the estimate of a trade while the customer fills in the ticket."""
+    stock = stock_or_404(ticker)
+    form = TicketForm(stock.ticker, request.GET)
+    trade_estimate = None
     if form.is_valid():
-        made = estimate_trade(
-            current_customer_id(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
+        trade_estimate = estimate_trade(
+            current_customer_id(request), stock.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
         )
-    quote = prices.quotes([found.ticker]).get(found.ticker)
+    quote = prices.quotes([stock.ticker]).get(stock.ticker)
     context = {
-        "estimate": made,
-        "problem": made and _problem(made),
-        "warning": made and _warning(current_customer_id(request), made),
+        "estimate": trade_estimate,
+        "problem": trade_estimate and _problem(trade_estimate),
+        "warning": trade_estimate and _warning(current_customer_id(request), trade_estimate),
         "price": quote.price if quote else None,
         "in_dollars": request.GET.get("unit") == DOLLARS,
     }
@@ -83,17 +83,17 @@ def estimate(request: HttpRequest, ticker: str) -> HttpResponse:
 @signed_in
 @require_GET
 def review(request: HttpRequest, ticker: str) -> HttpResponse:
-    """Show the trade for confirmation. Places nothing; its key makes one trade of any number of confirmations.
+    """Show the trade for confirmation, with a key that lets it be placed only once. Places nothing itself.
 
-    With `edit`, show the ticket with what was entered. With the key of a trade that was placed, go to that trade.
+    With `edit`, show the ticket again, filled in. With the key of a trade that was already placed, redirect to it.
     """
-    found = stock_or_404(ticker)
+    stock = stock_or_404(ticker)
     if "quantity" not in request.GET or "edit" in request.GET:
         initial = {"type": request.GET.get("type", "BUY"), "quantity": request.GET.get("quantity", "")}
         return render(
             request,
             "trades/ticket.html",
-            stock_context(request, found) | {"ticket": TicketForm(ticker, initial=initial)},
+            stock_context(request, stock) | {"ticket": TicketForm(ticker, initial=initial)},
         )
     key = request.GET.get("key", "")
     if not _is_key(key):
@@ -102,19 +102,19 @@ def review(request: HttpRequest, ticker: str) -> HttpResponse:
         customer_id=current_customer_id(request), idempotency_key=f"page-{key}"
     ).first():
         return redirect("trade", placed.id)
-    form = TicketForm(found.ticker, request.GET)
+    form = TicketForm(stock.ticker, request.GET)
     if form.is_valid():
-        # The estimate waits for a price where it must, so that the checks know one.
-        made = estimate_trade(
-            current_customer_id(request), found.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
+        # Estimate first: it waits for a price if none is cached, and the check below reads only cached prices.
+        trade_estimate = estimate_trade(
+            current_customer_id(request), stock.ticker, form.cleaned_data["type"], form.cleaned_data["quantity"]
         )
         if _may_place(request, form):
-            if not (problem := _problem(made)):
-                warning = _warning(current_customer_id(request), made)
-                context = {"stock": found, "estimate": made, "key": key, "warning": warning}
+            if not (problem := _problem(trade_estimate)):
+                warning = _warning(current_customer_id(request), trade_estimate)
+                context = {"stock": stock, "estimate": trade_estimate, "key": key, "warning": warning}
                 return render(request, "trades/review.html", context)
             form.add_error("quantity", problem)
-    return render(request, "trades/ticket.html", stock_context(request, found) | {"ticket": form}, status=422)
+    return render(request, "trades/ticket.html", stock_context(request, stock) | {"ticket": form}, status=422)
 
 
 def _is_key(key: str) -> bool:
@@ -122,17 +122,17 @@ def _is_key(key: str) -> bool:
 
 
 def _may_place(request: HttpRequest, form: TicketForm) -> bool:
-    """Return whether trading controls allow the trade; if not, the form says why."""
+    """Return whether trading controls allow the trade; if not, add the reason to the form."""
     try:
         checks.check(current_customer_id(request), form.ticker, form.cleaned_data["quantity"])
     except PlacingRefused as refused:
-        form.add_error(*refusal(refused, current_customer_id(request), form.ticker))
+        form.add_error(*explain_refusal(refused, current_customer_id(request), form.ticker))
         return False
     return True
 
 
 def _review_again(request: HttpRequest, ticker: str) -> str:
-    """Return the address of the review of what was entered. With its key it is still the same trade."""
+    """Return the URL of the review page for the values entered. The key makes it the same trade."""
     entered = {name: request.POST[name] for name in ("type", "quantity", "key") if name in request.POST}
     return f"{reverse('review', args=[ticker])}?{urlencode(entered)}"
 
@@ -141,30 +141,30 @@ def _review_again(request: HttpRequest, ticker: str) -> str:
 def place(request: HttpRequest, ticker: str) -> HttpResponse:
     """Place the trade that was reviewed.
 
-    Idempotent: the same key again leads to the same trade.
+    Idempotent: yes. The same key leads to the same trade.
     """
-    found = stock_or_404(ticker)
-    form = TicketForm(found.ticker, request.POST)
+    stock = stock_or_404(ticker)
+    form = TicketForm(stock.ticker, request.POST)
     key = request.POST.get("key", "")
     if not (form.is_valid() and _is_key(key)):
-        return render(request, "trades/ticket.html", stock_context(request, found) | {"ticket": form}, status=422)
-    asked = form.cleaned_data
+        return render(request, "trades/ticket.html", stock_context(request, stock) | {"ticket": form}, status=422)
+    data = form.cleaned_data
     try:
         trade, _ = place_trade(
             current_customer_id(request),
-            found.ticker,
-            asked["type"],
-            asked["quantity"],
+            stock.ticker,
+            data["type"],
+            data["quantity"],
             f"page-{key}",
             by="pages",
             when_closed=WhenClosed.QUEUE if request.POST.get("when_closed") == WhenClosed.QUEUE else WhenClosed.REJECT,
         )
     except UnknownTicker:
-        form.add_error(None, f"The exchange no longer lists {found.ticker}.")
+        form.add_error(None, f"The exchange no longer lists {stock.ticker}.")
     except TradeKeyReused:
         form.add_error(None, "This ticket was used for another trade. Fill in a new one.")
     except PlacingRefused as refused:
-        form.add_error(*refusal(refused, current_customer_id(request), found.ticker))
+        form.add_error(*explain_refusal(refused, current_customer_id(request), stock.ticker))
     else:
         return redirect("trade", trade.id)
-    return render(request, "trades/ticket.html", stock_context(request, found) | {"ticket": form}, status=422)
+    return render(request, "trades/ticket.html", stock_context(request, stock) | {"ticket": form}, status=422)

@@ -1,4 +1,4 @@
-"""The form of a ticket."""
+"""The form of the ticket."""
 
 import re
 from decimal import Decimal
@@ -15,7 +15,7 @@ AMOUNT = re.compile(r"\d{1,12}(\.\d{1,2})?", re.ASCII)
 
 
 class TicketForm(forms.Form):
-    """A market order for whole shares, or for as many whole shares as an amount of dollars buys."""
+    """A market order for a number of whole shares, or for as many whole shares as an amount in dollars buys."""
 
     type = forms.ChoiceField(choices=[("BUY", "Buy"), ("SELL", "Sell")], initial="BUY", widget=forms.RadioSelect)
     unit = forms.ChoiceField(

@@ -1,4 +1,4 @@
-"""Template filters that tell customers about their own trades."""
+"""Template filters that show customers how their trades ended."""
 
 from django import template
 
@@ -6,7 +6,7 @@ from trades.models import Reason, Trade
 
 register = template.Library()
 
-TOLD_TO_CUSTOMERS = {
+REASONS_FOR_CUSTOMERS = {
     Reason.INSUFFICIENT_FUNDS: "You did not have enough cash for it when its turn came.",
     Reason.UNSETTLED_FUNDS: "Too little of your cash had settled. Your account buys with settled cash only for now.",
     Reason.INSUFFICIENT_SHARES: "You did not have enough shares for it when its turn came.",
@@ -21,12 +21,12 @@ TOLD_TO_CUSTOMERS = {
 
 @register.filter
 def reason(trade: Trade) -> str:
-    """Tell a customer why a trade was rejected; empty unless it was."""
+    """Return why a trade was rejected, as a sentence for its customer; empty unless it was."""
     code = trade.reason_code
-    return TOLD_TO_CUSTOMERS.get(Reason(code), trade.reason) if code else ""
+    return REASONS_FOR_CUSTOMERS.get(Reason(code), trade.reason) if code else ""
 
 
 @register.filter
 def status_word(trade: Trade) -> str:
-    """Return the status of a trade as customers read it. One that they cancelled is CANCELLED."""
+    """Return the status of a trade as customers see it: CANCELLED if they cancelled it themselves."""
     return "CANCELLED" if trade.reason_code == Reason.CANCELLED else trade.status

@@ -1,4 +1,4 @@
-"""`manage.py audit_books --json`"""
+"""`manage.py audit_books [--json]`: prove the books and the trades."""
 
 import json
 import sys
@@ -13,7 +13,7 @@ from trades.audit import TRADES, Audit, audit_books
 class Command(BaseCommand):
     help = (
         "Prove the books and the trades from the tables alone, as of one instant, while trading goes on. "
-        f"Exit 0 when all holds, 1 when not; of each rule {LISTED_MAX} violations at most are listed, all are counted."
+        f"Exits 0 if all rules hold, otherwise 1. Lists at most {LISTED_MAX} violations of each rule, and counts all."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
 
 def as_json(audit: Audit) -> str:
-    """One JSON object: what the contract names, and the number of violations, in all and by rule."""
+    """Return the audit as a JSON object: the contract's fields, and the violations counted in total and by rule."""
     counts = audit.findings.counts
     return json.dumps(
         {
@@ -44,7 +44,7 @@ def as_json(audit: Audit) -> str:
 
 
 def as_lines(audit: Audit) -> str:
-    """A line for each rule, and under it its violations."""
+    """Return the audit as text: a line for each rule, followed by its violations."""
     lines = [f"{audit.customers} customers, {audit.trades} trades, {audit.postings} postings"]
     for rule in BOOKS + TRADES:
         count = audit.findings.counts[rule.name]
@@ -56,5 +56,5 @@ def as_lines(audit: Audit) -> str:
         if count > len(listed):
             lines.append(f"       … and {count - len(listed)} more")
     count = sum(audit.findings.counts.values())
-    lines.append("All holds." if not count else "1 violation." if count == 1 else f"{count} violations.")
+    lines.append("All rules hold." if not count else "1 violation." if count == 1 else f"{count} violations.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`manage.py halt [--ticker AAPL | --customer EMAIL] --by STAFF_EMAIL --reason "…" [--lift]`"""
+"""`manage.py halt [--ticker AAPL | --customer EMAIL] --by STAFF_EMAIL --reason "…" [--lift]`: halt trading."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ EXAMPLE = 'Example: manage.py halt --ticker AAPL --by sam@staff.example.com --re
 
 class Command(BaseCommand):
     help = (
-        "Halt trading: all of it, of one stock, or of one customer. New orders are refused and lanes claim nothing; "
-        f"what is at the exchange goes on. Every process follows within a second. {EXAMPLE}"
+        "Halt all trading, or that of one stock or customer. New orders are refused and lanes claim no trades; trades "
+        f"at the exchange still execute. Every process follows within a second. {EXAMPLE}"
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -21,13 +21,13 @@ class Command(BaseCommand):
         subject.add_argument("--ticker", help="Halt this stock only.")
         subject.add_argument("--customer", metavar="EMAIL", help="Halt this customer only.")
         parser.add_argument("--by", metavar="EMAIL", required=True, help="The member of staff who decided it.")
-        parser.add_argument("--reason", required=True, help="Why; it is kept.")
+        parser.add_argument("--reason", required=True, help="The reason, for the history.")
         parser.add_argument("--lift", action="store_true", help="Lift the halt instead.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         by = _find(options["by"])
         if not by.is_staff:
-            raise CommandError(f"{by.email} is no member of staff.")
+            raise CommandError(f"{by.email} is not a member of staff.")
         ticker, customer = options["ticker"] or "", options["customer"] and _find(options["customer"])
         kind = Kind.HALT_TICKER if ticker else Kind.HALT_CUSTOMER if customer else Kind.HALT_ALL
         control = set_control(

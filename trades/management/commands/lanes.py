@@ -1,4 +1,4 @@
-"""`manage.py lanes`: a worker that serves every lane. Any number of them may run."""
+"""`manage.py lanes`: run a worker that serves every lane. Any number of them may run."""
 
 import gc
 import warnings
@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from brokerage.celery import app
 
 NO_CALLBACK_URL = (
-    "CALLBACK_URL is not set: the exchange must know where to post its reports, "
+    "CALLBACK_URL is not set. The exchange must know where to post its reports, "
     "such as https://broker.example.com/exchange/callbacks."
 )
 
@@ -23,18 +23,18 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.CALLBACK_URL:
             raise CommandError(NO_CALLBACK_URL)
-        # Celery warns of root because of pickle, which we do not accept.
+        # Celery warns about running as root because of pickle, which we do not accept.
         warnings.simplefilter("ignore", SecurityWarning)
         gc.freeze()
         app.worker_main(
             [
                 "--quiet",
                 "worker",
-                # One turn at a time: a turn is a set, and a larger set is cheaper than two at once. Nothing is forked.
+                # One turn at a time and no forks: one turn with a larger set is cheaper than two at once.
                 "--pool=solo",
                 f"--hostname={settings.PROCESS_NAME}@%h",
                 f"--loglevel={settings.LOGGING['level']}",
-                # Workers need not know of each other: rows and locks keep them apart.
+                # Workers don't need to know each other, because rows and locks keep them apart.
                 "--without-gossip",
                 "--without-mingle",
             ]

@@ -1,4 +1,4 @@
-"""`manage.py load_fee_rates`: an example schedule of regulatory fees."""
+"""`manage.py load_fee_rates`: enter an example schedule of regulatory fees."""
 
 from datetime import date
 from decimal import Decimal
@@ -36,14 +36,13 @@ RATES = (
 
 
 class Command(BaseCommand):
-    """Enters the example where no rate was ever entered. Running it again changes nothing."""
+    """Enters the example unless a rate was ever entered, so running it again changes nothing."""
 
-    help = "Enter an example schedule of regulatory fees, which says that it is one, where there is none yet."
+    help = "Enter an example schedule of regulatory fees, marked as an example, if there is no schedule yet."
 
     def handle(self, *_: Any, **options: Any) -> None:
-        """Enter it."""
         if FeeRate.objects.exists():
-            self.stdout.write("There is a schedule already.")
+            self.stdout.write("There is already a schedule.")
             return
         for kind, first_day, last_day, per_usd, per_share, maximum, source in RATES:
             enter_rate(

@@ -1,4 +1,4 @@
-"""`manage.py status [--json]`"""
+"""`manage.py status [--json]`: show how trading is going."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from exchange import clock_skew, gateway
 from exchange.messages import Unknown
 from trades import backlog, queries
-from trades.controls import Kind, Rules, in_force
+from trades.controls import Kind, Rules, newest_controls
 from trades.models import NEEDS_REVIEW, Report
 
 EXAMPLE = "Example: manage.py status --json"
@@ -38,12 +38,12 @@ class Command(BaseCommand):
 
 
 def status_now() -> dict[str, Any]:
-    """Return the figures, ages and lags in seconds."""
+    """Return the figures by name. Ages and lags are in seconds."""
     with connection.cursor() as cursor:
         cursor.execute(OPEN)
         open_trades = {status: (count, age) for status, count, age in cursor.fetchall()}
     placed, in_progress = open_trades.get("PLACED", (0, 0)), open_trades.get("IN PROGRESS", (0, 0))
-    controls = [control for control in in_force() if control.is_on]
+    controls = [control for control in newest_controls() if control.is_on]
     due = queries.due_customers(Rules.of(controls))
     return {
         "placed": placed[0],

@@ -1,4 +1,4 @@
-"""`manage.py sweep`: search periodically for whatever was missed. Any number of them may run."""
+"""`manage.py sweep`: search periodically for whatever was missed. Any number of sweeps may run."""
 
 import signal
 import threading
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         signal.signal(signal.SIGINT, lambda *_: stop.set())
-        # Each in a thread of its own, so that an exchange that hangs does not keep lanes from being rung.
+        # Each job has its own thread, so that lanes are rung even while the exchange hangs.
         loops = [
             (ring_for_waiting_here, RING_EVERY_SECONDS),
             (ask_exchange, ASK_EVERY_SECONDS),
@@ -71,13 +71,13 @@ def ring_for_queued_here() -> None:
 
 
 def _repeat(work: Callable[[], Any], every_seconds: float, stop: threading.Event) -> None:
-    """Repeat the work until told to stop, whatever happens in it. A pause follows it, so nothing piles up."""
+    """Repeat a job until `stop` is set, even if it fails. It pauses after each round, so rounds never pile up."""
     while not stop.is_set():
         try:
             close_old_connections()  # the server may have closed them meanwhile
             work()
             pause_seconds = every_seconds
-        except Exception as error:  # noqa: BLE001 — the next round may go well, and there must be one
+        except Exception as error:  # noqa: BLE001 — whatever failed, there must be a next round
             log.warning("sweep: a round failed; the next one follows", work=work.__name__, error=repr(error))
             connection.close()
             pause_seconds = RETRY_SECONDS

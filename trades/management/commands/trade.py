@@ -1,4 +1,4 @@
-"""`manage.py trade TRADE_ID [--json]`"""
+"""`manage.py trade TRADE_ID [--json]`: show all that is known about a trade."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ EXAMPLE = "Example: manage.py trade 0198c5a1-7c1e-7d31-9f0e-3f6c2b1a9d44 --json"
 
 
 class Command(BaseCommand):
-    help = f"Show one trade's whole life: state, history, reports, calls, and why it is where it is. {EXAMPLE}"
+    help = f"Show all about one trade: status, history, reports, calls, and why it has its status. {EXAMPLE}"
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("trade_id", type=UUID)
@@ -31,10 +31,10 @@ class Command(BaseCommand):
 
 
 def life_of(trade: Trade) -> dict[str, Any]:
-    """Return everything that is known of a trade, under the names of the API where it has one."""
+    """Return everything that is known about a trade, with the API's names where it has one."""
     reports = list(Report.objects.filter(trade_id=trade.id).order_by("id")[:ROWS_MAX])
     changes = StatusChange.objects.filter(trade=trade).order_by("id")
-    # Sorted here: if the database sorted, it might walk all calls by time instead of using the index of trade ids.
+    # Sorted in Python: with an ORDER BY, PostgreSQL might walk all calls by time instead of using the trade ids' index.
     calls = sorted(Call.objects.filter(trade_ids__contains=[trade.id])[:ROWS_MAX], key=lambda call: call.pk)
     return {
         "tradeId": trade.id,
@@ -87,7 +87,7 @@ def _call(call: Call, trade: Trade) -> dict[str, Any]:
 
 
 def as_lines(life: dict[str, Any]) -> str:
-    """Return a trade's life for people."""
+    """Return what is known about a trade as text."""
     lines = [
         f"{life['type']} {life['quantity']} {life['stockTicker']}: {life['status']}",
         life["why"],
