@@ -10,468 +10,161 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     initial = True
 
     dependencies = [
-        ("accounts", "0001_initial"),
+        ('accounts', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Move",
+            name='Move',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("from_status", models.CharField(blank=True, max_length=11)),
-                (
-                    "to_status",
-                    models.CharField(
-                        choices=[
-                            ("PLACED", "Placed"),
-                            ("IN PROGRESS", "In Progress"),
-                            ("FILLED", "Filled"),
-                            ("REJECTED", "Rejected"),
-                        ],
-                        max_length=11,
-                    ),
-                ),
-                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ("why", models.CharField(blank=True, max_length=500)),
-                ("by", models.CharField(max_length=80)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('from_status', models.CharField(blank=True, max_length=11)),
+                ('to_status', models.CharField(choices=[('PLACED', 'Placed'), ('IN PROGRESS', 'In Progress'), ('FILLED', 'Filled'), ('REJECTED', 'Rejected')], max_length=11)),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('why', models.CharField(blank=True, max_length=500)),
+                ('by', models.CharField(max_length=80)),
             ],
         ),
         migrations.CreateModel(
-            name="Trade",
+            name='Trade',
             fields=[
-                (
-                    "id",
-                    models.UUIDField(
-                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("sequence", models.BigIntegerField()),
-                ("ticker", models.CharField(max_length=12)),
-                ("type", models.CharField(choices=[("BUY", "Buy"), ("SELL", "Sell")], max_length=4)),
-                ("quantity", models.BigIntegerField()),
-                ("idempotency_key", models.CharField(max_length=128, null=True)),
-                ("placed_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                (
-                    "status",
-                    models.CharField(
-                        choices=[
-                            ("PLACED", "Placed"),
-                            ("IN PROGRESS", "In Progress"),
-                            ("FILLED", "Filled"),
-                            ("REJECTED", "Rejected"),
-                        ],
-                        default="PLACED",
-                        max_length=11,
-                    ),
-                ),
-                ("max_price", models.DecimalField(decimal_places=4, max_digits=19, null=True)),
-                ("expires_at", models.DateTimeField(null=True)),
-                ("claimed_at", models.DateTimeField(null=True)),
-                (
-                    "ask_at",
-                    models.DateTimeField(
-                        help_text="When the sweep asks the exchange about it, unless it is final.", null=True
-                    ),
-                ),
-                ("price", models.DecimalField(decimal_places=4, help_text="USD a share.", max_digits=19, null=True)),
-                ("amount", models.DecimalField(decimal_places=4, help_text="USD in all.", max_digits=19, null=True)),
-                (
-                    "reason_code",
-                    models.CharField(
-                        blank=True,
-                        choices=[
-                            ("insufficient_funds", "Not enough cash was available to buy this many shares."),
-                            ("insufficient_shares", "Fewer shares were held than were to be sold."),
-                            ("past_market_hours", "The market was closed."),
-                            ("exchange_error", "The exchange could not execute the trade."),
-                            ("unknown_ticker", "The exchange does not list this stock."),
-                            ("ticker_halted", "Trading in this stock was halted."),
-                            ("expired", "The exchange did not execute the trade in time, and never will."),
-                            ("cancelled", "The customer cancelled the trade before it was sent."),
-                        ],
-                        default="",
-                        max_length=32,
-                    ),
-                ),
-                ("settled_at", models.DateTimeField(null=True)),
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('sequence', models.BigIntegerField()),
+                ('ticker', models.CharField(max_length=12)),
+                ('type', models.CharField(choices=[('BUY', 'Buy'), ('SELL', 'Sell')], max_length=4)),
+                ('quantity', models.BigIntegerField()),
+                ('idempotency_key', models.CharField(max_length=128, null=True)),
+                ('placed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('status', models.CharField(choices=[('PLACED', 'Placed'), ('IN PROGRESS', 'In Progress'), ('FILLED', 'Filled'), ('REJECTED', 'Rejected')], default='PLACED', max_length=11)),
+                ('max_price', models.DecimalField(decimal_places=4, max_digits=19, null=True)),
+                ('expires_at', models.DateTimeField(null=True)),
+                ('claimed_at', models.DateTimeField(null=True)),
+                ('ask_at', models.DateTimeField(help_text='When the sweep asks the exchange about it, unless it is final.', null=True)),
+                ('price', models.DecimalField(decimal_places=4, help_text='USD a share.', max_digits=19, null=True)),
+                ('amount', models.DecimalField(decimal_places=4, help_text='USD in all.', max_digits=19, null=True)),
+                ('reason_code', models.CharField(blank=True, choices=[('insufficient_funds', 'Not enough cash was available to buy this many shares.'), ('insufficient_shares', 'Fewer shares were held than were to be sold.'), ('past_market_hours', 'The market was closed.'), ('exchange_error', 'The exchange could not execute the trade.'), ('unknown_ticker', 'The exchange does not list this stock.'), ('ticker_halted', 'Trading in this stock was halted.'), ('expired', 'The exchange did not execute the trade in time, and never will.'), ('cancelled', 'The customer cancelled the trade before it was sent.')], default='', max_length=32)),
+                ('settled_at', models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name="TradeCounter",
+            name='TradeCounter',
             fields=[
-                (
-                    "customer",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        primary_key=True,
-                        serialize=False,
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
-                ("last", models.BigIntegerField()),
+                ('customer', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, serialize=False, to=settings.AUTH_USER_MODEL)),
+                ('last', models.BigIntegerField()),
             ],
         ),
         migrations.CreateModel(
-            name="Report",
+            name='Report',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("trade_id", models.UUIDField(null=True)),
-                ("customer_id", models.BigIntegerField(null=True)),
-                ("digest", models.BinaryField(max_length=32, unique=True)),
-                ("body", models.TextField()),
-                (
-                    "source",
-                    models.CharField(
-                        choices=[
-                            ("callback", "the exchange called back"),
-                            ("answer", "its answer to Execute"),
-                            ("sweep", "the sweep asked"),
-                        ],
-                        max_length=8,
-                    ),
-                ),
-                ("received_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                (
-                    "outcome",
-                    models.CharField(
-                        choices=[
-                            ("waiting", "No turn has seen it yet."),
-                            ("settled", "It ended its trade."),
-                            ("agrees", "Its trade had ended that way already."),
-                            ("contradicts", "Its trade had ended another way: a person must look."),
-                            ("breaks_terms", "It is not about what was ordered: a person must look."),
-                            ("malformed", "It makes no sense: a person must look."),
-                            ("unknown_trade", "It is about a trade that is not here: a person must look."),
-                        ],
-                        default="waiting",
-                        max_length=13,
-                    ),
-                ),
-                ("why", models.CharField(blank=True, default="", max_length=500)),
-                ("handled_at", models.DateTimeField(null=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('trade_id', models.UUIDField(null=True)),
+                ('customer_id', models.BigIntegerField(null=True)),
+                ('digest', models.BinaryField(max_length=32, unique=True)),
+                ('body', models.TextField()),
+                ('source', models.CharField(choices=[('callback', 'the exchange called back'), ('answer', 'its answer to Execute'), ('sweep', 'the sweep asked')], max_length=8)),
+                ('received_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('outcome', models.CharField(choices=[('waiting', 'No turn has seen it yet.'), ('settled', 'It ended its trade.'), ('agrees', 'Its trade had ended that way already.'), ('contradicts', 'Its trade had ended another way: a person must look.'), ('breaks_terms', 'It is not about what was ordered: a person must look.'), ('malformed', 'It makes no sense: a person must look.'), ('unknown_trade', 'It is about a trade that is not here: a person must look.')], default='waiting', max_length=13)),
+                ('why', models.CharField(blank=True, default='', max_length=500)),
+                ('handled_at', models.DateTimeField(null=True)),
             ],
             options={
-                "indexes": [
-                    models.Index(fields=["trade_id"], name="reports_of_trade"),
-                    models.Index(
-                        condition=models.Q(("outcome", "waiting")),
-                        fields=["customer_id", "received_at"],
-                        name="reports_waiting",
-                    ),
-                ],
-                "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            ("source__in", ["callback", "answer", "sweep"]),
-                            (
-                                "outcome__in",
-                                [
-                                    "waiting",
-                                    "settled",
-                                    "agrees",
-                                    "contradicts",
-                                    "breaks_terms",
-                                    "malformed",
-                                    "unknown_trade",
-                                ],
-                            ),
-                        ),
-                        name="report_is_of_a_kind",
-                    )
-                ],
+                'indexes': [models.Index(fields=['trade_id'], name='reports_of_trade'), models.Index(condition=models.Q(('outcome', 'waiting')), fields=['customer_id', 'received_at'], name='reports_waiting')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('source__in', ['callback', 'answer', 'sweep']), ('outcome__in', ['waiting', 'settled', 'agrees', 'contradicts', 'breaks_terms', 'malformed', 'unknown_trade'])), name='report_is_of_a_kind')],
             },
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="report",
-            trigger=pgtrigger.compiler.Trigger(
-                name="reports_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;",
-                    hash="48d54bd3289d57d7c24bbe293f66dac89e820300",
-                    operation="DELETE",
-                    pgid="pgtrigger_reports_stay_d7391",
-                    table="trades_report",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='report',
+            trigger=pgtrigger.compiler.Trigger(name='reports_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='48d54bd3289d57d7c24bbe293f66dac89e820300', operation='DELETE', pgid='pgtrigger_reports_stay_d7391', table='trades_report', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="report",
-            trigger=pgtrigger.compiler.Trigger(
-                name="report_words_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition='WHEN (OLD."body" IS DISTINCT FROM (NEW."body") OR OLD."trade_id" IS DISTINCT FROM (NEW."trade_id") OR OLD."customer_id" IS DISTINCT FROM (NEW."customer_id") OR OLD."source" IS DISTINCT FROM (NEW."source") OR OLD."received_at" IS DISTINCT FROM (NEW."received_at") OR OLD."digest" IS DISTINCT FROM (NEW."digest"))',
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="c173e6f90cc4f83d2b66d5252751998abe52f4bc",
-                    operation="UPDATE",
-                    pgid="pgtrigger_report_words_stay_159d8",
-                    table="trades_report",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='report',
+            trigger=pgtrigger.compiler.Trigger(name='report_words_stay', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."body" IS DISTINCT FROM (NEW."body") OR OLD."trade_id" IS DISTINCT FROM (NEW."trade_id") OR OLD."customer_id" IS DISTINCT FROM (NEW."customer_id") OR OLD."source" IS DISTINCT FROM (NEW."source") OR OLD."received_at" IS DISTINCT FROM (NEW."received_at") OR OLD."digest" IS DISTINCT FROM (NEW."digest"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='c173e6f90cc4f83d2b66d5252751998abe52f4bc', operation='UPDATE', pgid='pgtrigger_report_words_stay_159d8', table='trades_report', when='BEFORE')),
         ),
         migrations.AddField(
-            model_name="trade",
-            name="customer",
-            field=models.ForeignKey(
-                db_index=False, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL
-            ),
+            model_name='trade',
+            name='customer',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="move",
-            name="trade",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="moves", to="trades.trade"
-            ),
+            model_name='move',
+            name='trade',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='moves', to='trades.trade'),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="tradecounter",
-            trigger=pgtrigger.compiler.Trigger(
-                name="counters_count_up",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition='WHEN (NEW."last" <= (OLD."last"))',
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="edff021ec07f1f6c82db583f95ab7a61caacbe0f",
-                    operation="UPDATE",
-                    pgid="pgtrigger_counters_count_up_b453c",
-                    table="trades_tradecounter",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='tradecounter',
+            trigger=pgtrigger.compiler.Trigger(name='counters_count_up', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (NEW."last" <= (OLD."last"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='edff021ec07f1f6c82db583f95ab7a61caacbe0f', operation='UPDATE', pgid='pgtrigger_counters_count_up_b453c', table='trades_tradecounter', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="tradecounter",
-            trigger=pgtrigger.compiler.Trigger(
-                name="counters_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;",
-                    hash="4cee6c3653a21e5bdb1830cde9c20f80d3f19ff0",
-                    operation="DELETE",
-                    pgid="pgtrigger_counters_stay_98aa9",
-                    table="trades_tradecounter",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='tradecounter',
+            trigger=pgtrigger.compiler.Trigger(name='counters_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='4cee6c3653a21e5bdb1830cde9c20f80d3f19ff0', operation='DELETE', pgid='pgtrigger_counters_stay_98aa9', table='trades_tradecounter', when='BEFORE')),
         ),
         migrations.AddIndex(
-            model_name="trade",
-            index=models.Index(
-                condition=models.Q(("status", "PLACED")), fields=["customer", "sequence"], name="placed_in_line"
-            ),
+            model_name='trade',
+            index=models.Index(condition=models.Q(('status', 'PLACED')), fields=['customer', 'sequence'], name='placed_in_line'),
         ),
         migrations.AddIndex(
-            model_name="trade",
-            index=models.Index(condition=models.Q(("status", "PLACED")), fields=["placed_at"], name="placed_by_age"),
+            model_name='trade',
+            index=models.Index(condition=models.Q(('status', 'PLACED')), fields=['placed_at'], name='placed_by_age'),
         ),
         migrations.AddIndex(
-            model_name="trade",
-            index=models.Index(condition=models.Q(("status", "IN PROGRESS")), fields=["ask_at"], name="to_ask_about"),
+            model_name='trade',
+            index=models.Index(condition=models.Q(('status', 'IN PROGRESS')), fields=['ask_at'], name='to_ask_about'),
         ),
         migrations.AddConstraint(
-            model_name="trade",
-            constraint=models.UniqueConstraint(fields=("customer", "sequence"), name="trade_has_its_place_in_line"),
+            model_name='trade',
+            constraint=models.UniqueConstraint(fields=('customer', 'sequence'), name='trade_has_its_place_in_line'),
         ),
         migrations.AddConstraint(
-            model_name="trade",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("status", "IN PROGRESS")), fields=("customer",), name="one_trade_in_flight"
-            ),
+            model_name='trade',
+            constraint=models.UniqueConstraint(condition=models.Q(('status', 'IN PROGRESS')), fields=('customer',), name='one_trade_in_flight'),
         ),
         migrations.AddConstraint(
-            model_name="trade",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("idempotency_key__isnull", False)),
-                fields=("customer", "idempotency_key"),
-                name="one_trade_a_key",
-            ),
+            model_name='trade',
+            constraint=models.UniqueConstraint(condition=models.Q(('idempotency_key__isnull', False)), fields=('customer', 'idempotency_key'), name='one_trade_a_key'),
         ),
         migrations.AddConstraint(
-            model_name="trade",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("quantity__gt", 0),
-                    ("sequence__gt", 0),
-                    ("type__in", ["BUY", "SELL"]),
-                    models.Q(("ticker", ""), _negated=True),
-                ),
-                name="trade_has_terms",
-            ),
+            model_name='trade',
+            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0), ('sequence__gt', 0), ('type__in', ['BUY', 'SELL']), models.Q(('ticker', ''), _negated=True)), name='trade_has_terms'),
         ),
         migrations.AddConstraint(
-            model_name="trade",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("claimed_at", None),
-                        ("status", "PLACED"),
-                        ("amount", None),
-                        ("price", None),
-                        ("reason_code", ""),
-                        ("settled_at", None),
-                    ),
-                    models.Q(
-                        ("amount", None),
-                        ("price", None),
-                        ("reason_code", ""),
-                        ("settled_at", None),
-                        ("status", "IN PROGRESS"),
-                        ("ask_at__isnull", False),
-                        ("claimed_at__isnull", False),
-                        ("expires_at__isnull", False),
-                        models.Q(
-                            models.Q(("max_price", None), ("type", "SELL")),
-                            models.Q(("max_price__gt", 0), ("max_price__isnull", False), ("type", "BUY")),
-                            _connector="OR",
-                        ),
-                    ),
-                    models.Q(
-                        ("claimed_at__isnull", False),
-                        ("reason_code", ""),
-                        ("settled_at__isnull", False),
-                        ("status", "FILLED"),
-                        ("amount__gt", 0),
-                        ("amount__isnull", False),
-                        ("price__gt", 0),
-                        ("price__isnull", False),
-                        models.Q(
-                            ("type", "SELL"),
-                            models.Q(("amount__lte", models.F("max_price")), ("max_price__isnull", False)),
-                            _connector="OR",
-                        ),
-                    ),
-                    models.Q(
-                        ("amount", None),
-                        ("price", None),
-                        ("settled_at__isnull", False),
-                        ("status", "REJECTED"),
-                        (
-                            "reason_code__in",
-                            [
-                                "insufficient_funds",
-                                "insufficient_shares",
-                                "past_market_hours",
-                                "exchange_error",
-                                "unknown_ticker",
-                                "ticker_halted",
-                                "expired",
-                                "cancelled",
-                            ],
-                        ),
-                    ),
-                    _connector="OR",
-                ),
-                name="trade_is_as_its_status_says",
-            ),
+            model_name='trade',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('claimed_at', None), ('status', 'PLACED'), ('amount', None), ('price', None), ('reason_code', ''), ('settled_at', None)), models.Q(('amount', None), ('price', None), ('reason_code', ''), ('settled_at', None), ('status', 'IN PROGRESS'), ('ask_at__isnull', False), ('claimed_at__isnull', False), ('expires_at__isnull', False), models.Q(models.Q(('max_price', None), ('type', 'SELL')), models.Q(('max_price__gt', 0), ('max_price__isnull', False), ('type', 'BUY')), _connector='OR')), models.Q(('claimed_at__isnull', False), ('reason_code', ''), ('settled_at__isnull', False), ('status', 'FILLED'), ('amount__gt', 0), ('amount__isnull', False), ('price__gt', 0), ('price__isnull', False), models.Q(('type', 'SELL'), models.Q(('amount__lte', models.F('max_price')), ('max_price__isnull', False)), _connector='OR')), models.Q(('amount', None), ('price', None), ('settled_at__isnull', False), ('status', 'REJECTED'), ('reason_code__in', ['insufficient_funds', 'insufficient_shares', 'past_market_hours', 'exchange_error', 'unknown_ticker', 'ticker_halted', 'expired', 'cancelled'])), _connector='OR'), name='trade_is_as_its_status_says'),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="trade",
-            trigger=pgtrigger.compiler.Trigger(
-                name="trades_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;",
-                    hash="30a978dee4dd64aa25f078d4c401af80271837cb",
-                    operation="DELETE",
-                    pgid="pgtrigger_trades_stay_2d613",
-                    table="trades_trade",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='trade',
+            trigger=pgtrigger.compiler.Trigger(name='trades_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='30a978dee4dd64aa25f078d4c401af80271837cb', operation='DELETE', pgid='pgtrigger_trades_stay_2d613', table='trades_trade', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="trade",
-            trigger=pgtrigger.compiler.Trigger(
-                name="trades_begin_placed",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition="WHEN (NOT (NEW.\"status\" = 'PLACED'))",
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot insert rows from % table', TG_TABLE_NAME;",
-                    hash="91b5cd494726334edaa8c6741c6689dc809b6b92",
-                    operation="INSERT",
-                    pgid="pgtrigger_trades_begin_placed_bf910",
-                    table="trades_trade",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='trade',
+            trigger=pgtrigger.compiler.Trigger(name='trades_begin_placed', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (NOT (NEW."status" = \'PLACED\'))', func="RAISE EXCEPTION 'pgtrigger: Cannot insert rows from % table', TG_TABLE_NAME;", hash='91b5cd494726334edaa8c6741c6689dc809b6b92', operation='INSERT', pgid='pgtrigger_trades_begin_placed_bf910', table='trades_trade', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="trade",
-            trigger=pgtrigger.compiler.Trigger(
-                name="final_trades_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition="WHEN (OLD.\"status\" IN ('FILLED', 'REJECTED'))",
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="ced74f18bcbc9a1f7fea505921f76cedfb742e56",
-                    operation="UPDATE",
-                    pgid="pgtrigger_final_trades_stay_0f1f4",
-                    table="trades_trade",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='trade',
+            trigger=pgtrigger.compiler.Trigger(name='final_trades_stay', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."status" IN (\'FILLED\', \'REJECTED\'))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='ced74f18bcbc9a1f7fea505921f76cedfb742e56', operation='UPDATE', pgid='pgtrigger_final_trades_stay_0f1f4', table='trades_trade', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="trade",
-            trigger=pgtrigger.compiler.Trigger(
-                name="trades_move_forward",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition="WHEN ((NEW.\"status\" = 'PLACED' AND OLD.\"status\" = 'IN PROGRESS') OR (NEW.\"status\" = 'FILLED' AND OLD.\"status\" = 'PLACED'))",
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="ca4f39dbdf0fcd92c2a5fcebf4b08cca229d79dd",
-                    operation="UPDATE",
-                    pgid="pgtrigger_trades_move_forward_82200",
-                    table="trades_trade",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='trade',
+            trigger=pgtrigger.compiler.Trigger(name='trades_move_forward', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN ((NEW."status" = \'PLACED\' AND OLD."status" = \'IN PROGRESS\') OR (NEW."status" = \'FILLED\' AND OLD."status" = \'PLACED\'))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='ca4f39dbdf0fcd92c2a5fcebf4b08cca229d79dd', operation='UPDATE', pgid='pgtrigger_trades_move_forward_82200', table='trades_trade', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="trade",
-            trigger=pgtrigger.compiler.Trigger(
-                name="trade_terms_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition='WHEN (OLD."customer_id" IS DISTINCT FROM (NEW."customer_id") OR OLD."sequence" IS DISTINCT FROM (NEW."sequence") OR OLD."ticker" IS DISTINCT FROM (NEW."ticker") OR OLD."type" IS DISTINCT FROM (NEW."type") OR OLD."quantity" IS DISTINCT FROM (NEW."quantity") OR OLD."placed_at" IS DISTINCT FROM (NEW."placed_at") OR OLD."idempotency_key" IS DISTINCT FROM (NEW."idempotency_key"))',
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="552f3f411e9204235ef66c7405506e66a2559716",
-                    operation="UPDATE",
-                    pgid="pgtrigger_trade_terms_stay_7d3c2",
-                    table="trades_trade",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='trade',
+            trigger=pgtrigger.compiler.Trigger(name='trade_terms_stay', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."customer_id" IS DISTINCT FROM (NEW."customer_id") OR OLD."sequence" IS DISTINCT FROM (NEW."sequence") OR OLD."ticker" IS DISTINCT FROM (NEW."ticker") OR OLD."type" IS DISTINCT FROM (NEW."type") OR OLD."quantity" IS DISTINCT FROM (NEW."quantity") OR OLD."placed_at" IS DISTINCT FROM (NEW."placed_at") OR OLD."idempotency_key" IS DISTINCT FROM (NEW."idempotency_key"))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='552f3f411e9204235ef66c7405506e66a2559716', operation='UPDATE', pgid='pgtrigger_trade_terms_stay_7d3c2', table='trades_trade', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="trade",
-            trigger=pgtrigger.compiler.Trigger(
-                name="sent_terms_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition='WHEN (OLD."status" = \'IN PROGRESS\' AND (OLD."max_price" IS DISTINCT FROM (NEW."max_price") OR OLD."expires_at" IS DISTINCT FROM (NEW."expires_at") OR OLD."claimed_at" IS DISTINCT FROM (NEW."claimed_at")))',
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="75cced16aba7af7ded1de7617e9e9e8ae6182e56",
-                    operation="UPDATE",
-                    pgid="pgtrigger_sent_terms_stay_895a7",
-                    table="trades_trade",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='trade',
+            trigger=pgtrigger.compiler.Trigger(name='sent_terms_stay', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."status" = \'IN PROGRESS\' AND (OLD."max_price" IS DISTINCT FROM (NEW."max_price") OR OLD."expires_at" IS DISTINCT FROM (NEW."expires_at") OR OLD."claimed_at" IS DISTINCT FROM (NEW."claimed_at")))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='75cced16aba7af7ded1de7617e9e9e8ae6182e56', operation='UPDATE', pgid='pgtrigger_sent_terms_stay_895a7', table='trades_trade', when='BEFORE')),
         ),
         migrations.AddConstraint(
-            model_name="move",
-            constraint=models.UniqueConstraint(fields=("trade", "to_status"), name="each_move_once"),
+            model_name='move',
+            constraint=models.UniqueConstraint(fields=('trade', 'to_status'), name='each_move_once'),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="move",
-            trigger=pgtrigger.compiler.Trigger(
-                name="moves_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;",
-                    hash="4f35a22d47e92a23101c8fa7f909086d5f02e685",
-                    operation="UPDATE OR DELETE",
-                    pgid="pgtrigger_moves_stay_1818f",
-                    table="trades_move",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='move',
+            trigger=pgtrigger.compiler.Trigger(name='moves_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='4f35a22d47e92a23101c8fa7f909086d5f02e685', operation='UPDATE OR DELETE', pgid='pgtrigger_moves_stay_1818f', table='trades_move', when='BEFORE')),
         ),
     ]

@@ -9,120 +9,48 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("trades", "0001_initial"),
+        ('trades', '0001_initial'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Switch",
+            name='Switch',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("halt_all", "Halt all trading"),
-                            ("halt_customer", "Halt a customer"),
-                            ("halt_ticker", "Halt a stock"),
-                            ("restrict_ticker", "Restrict a stock: nothing of it is placed"),
-                            ("shares_max", "Most shares of an order"),
-                            ("notional_max", "Most USD of an order, at the last price"),
-                            ("orders_a_minute_max", "Most orders of a customer in a minute"),
-                        ],
-                        max_length=24,
-                    ),
-                ),
-                ("ticker", models.CharField(blank=True, default="", max_length=12)),
-                ("is_on", models.BooleanField(default=True, verbose_name="on")),
-                (
-                    "value",
-                    models.DecimalField(
-                        blank=True,
-                        decimal_places=4,
-                        help_text="Shares, USD, or orders a minute.",
-                        max_digits=19,
-                        null=True,
-                    ),
-                ),
-                ("why", models.CharField(max_length=500)),
-                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('halt_all', 'Halt all trading'), ('halt_customer', 'Halt a customer'), ('halt_ticker', 'Halt a stock'), ('restrict_ticker', 'Restrict a stock: nothing of it is placed'), ('shares_max', 'Most shares of an order'), ('notional_max', 'Most USD of an order, at the last price'), ('orders_a_minute_max', 'Most orders of a customer in a minute')], max_length=24)),
+                ('ticker', models.CharField(blank=True, default='', max_length=12)),
+                ('is_on', models.BooleanField(default=True, verbose_name='on')),
+                ('value', models.DecimalField(blank=True, decimal_places=4, help_text='Shares, USD, or orders a minute.', max_digits=19, null=True)),
+                ('why', models.CharField(max_length=500)),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
             ],
             options={
-                "verbose_name_plural": "switches",
+                'verbose_name_plural': 'switches',
             },
         ),
         migrations.AddField(
-            model_name="switch",
-            name="by",
-            field=models.ForeignKey(
-                editable=False,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
+            model_name='switch',
+            name='by',
+            field=models.ForeignKey(editable=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="switch",
-            name="customer",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="+",
-                to=settings.AUTH_USER_MODEL,
-            ),
+            model_name='switch',
+            name='customer',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddConstraint(
-            model_name="switch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("customer", None), ("kind", "halt_all"), ("ticker", "")),
-                    models.Q(("customer__isnull", False), ("kind", "halt_customer"), ("ticker", "")),
-                    models.Q(
-                        ("customer", None),
-                        ("kind__in", ["halt_ticker", "restrict_ticker"]),
-                        models.Q(("ticker", ""), _negated=True),
-                    ),
-                    models.Q(("kind__in", ["shares_max", "notional_max", "orders_a_minute_max"]), ("ticker", "")),
-                    _connector="OR",
-                ),
-                name="switch_has_its_subject",
-            ),
+            model_name='switch',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('customer', None), ('kind', 'halt_all'), ('ticker', '')), models.Q(('customer__isnull', False), ('kind', 'halt_customer'), ('ticker', '')), models.Q(('customer', None), ('kind__in', ['halt_ticker', 'restrict_ticker']), models.Q(('ticker', ''), _negated=True)), models.Q(('kind__in', ['shares_max', 'notional_max', 'orders_a_minute_max']), ('ticker', '')), _connector='OR'), name='switch_has_its_subject'),
         ),
         migrations.AddConstraint(
-            model_name="switch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("kind__in", ["shares_max", "notional_max", "orders_a_minute_max"]),
-                        ("is_on", True),
-                        ("value__gt", 0),
-                        ("value__isnull", False),
-                    ),
-                    models.Q(("is_on", False), ("value", None)),
-                    models.Q(
-                        models.Q(("kind__in", ["shares_max", "notional_max", "orders_a_minute_max"]), _negated=True),
-                        ("value", None),
-                    ),
-                    _connector="OR",
-                ),
-                name="switch_has_its_value",
-            ),
+            model_name='switch',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind__in', ['shares_max', 'notional_max', 'orders_a_minute_max']), ('is_on', True), ('value__gt', 0), ('value__isnull', False)), models.Q(('is_on', False), ('value', None)), models.Q(models.Q(('kind__in', ['shares_max', 'notional_max', 'orders_a_minute_max']), _negated=True), ('value', None)), _connector='OR'), name='switch_has_its_value'),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="switch",
-            trigger=pgtrigger.compiler.Trigger(
-                name="switches_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;",
-                    hash="ea3b8deaf3e8185aa760fd9ffd900e5bbdb169ef",
-                    operation="UPDATE OR DELETE",
-                    pgid="pgtrigger_switches_stay_c38c8",
-                    table="trades_switch",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='switch',
+            trigger=pgtrigger.compiler.Trigger(name='switches_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='ea3b8deaf3e8185aa760fd9ffd900e5bbdb169ef', operation='UPDATE OR DELETE', pgid='pgtrigger_switches_stay_c38c8', table='trades_switch', when='BEFORE')),
         ),
     ]

@@ -10,82 +10,61 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("trades", "0003_feed_and_lists"),
+        ('trades', '0003_feed_and_lists'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Delivery",
+            name='Delivery',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("event_id", models.CharField(max_length=64)),
-                ("type", models.CharField(max_length=32)),
-                ("body", models.TextField()),
-                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ("attempts", models.IntegerField(default=0)),
-                ("next_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), null=True)),
-                ("delivered_at", models.DateTimeField(null=True)),
-                (
-                    "answer",
-                    models.CharField(
-                        blank=True, default="", help_text="What the last attempt met with.", max_length=200
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('event_id', models.CharField(max_length=64)),
+                ('type', models.CharField(max_length=32)),
+                ('body', models.TextField()),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('attempts', models.IntegerField(default=0)),
+                ('next_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), null=True)),
+                ('delivered_at', models.DateTimeField(null=True)),
+                ('answer', models.CharField(blank=True, default='', help_text='What the last attempt met with.', max_length=200)),
             ],
             options={
-                "verbose_name_plural": "deliveries",
+                'verbose_name_plural': 'deliveries',
             },
         ),
         migrations.CreateModel(
-            name="Webhook",
+            name='Webhook',
             fields=[
-                (
-                    "id",
-                    models.UUIDField(
-                        default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("url", models.CharField(max_length=500)),
-                ("secret", models.CharField(editable=False, max_length=80)),
-                (
-                    "created_at",
-                    models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False),
-                ),
-                ("xact", models.BigIntegerField(editable=False)),
-                ("move", models.BigIntegerField(editable=False)),
+                ('id', models.UUIDField(default=uuid_utils.compat.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('url', models.CharField(max_length=500)),
+                ('secret', models.CharField(editable=False, max_length=80)),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
+                ('xact', models.BigIntegerField(editable=False)),
+                ('move', models.BigIntegerField(editable=False)),
             ],
         ),
         migrations.AddField(
-            model_name="webhook",
-            name="customer",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='webhook',
+            name='customer',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="delivery",
-            name="webhook",
-            field=models.ForeignKey(
-                db_index=False,
-                on_delete=django.db.models.deletion.CASCADE,
-                related_name="deliveries",
-                to="trades.webhook",
-            ),
+            model_name='delivery',
+            name='webhook',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='trades.webhook'),
         ),
         migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(fields=["webhook", "-id"], name="deliveries_of_webhook"),
+            model_name='delivery',
+            index=models.Index(fields=['webhook', '-id'], name='deliveries_of_webhook'),
         ),
         migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(
-                condition=models.Q(("next_at__isnull", False)), fields=["next_at"], name="deliveries_due"
-            ),
+            model_name='delivery',
+            index=models.Index(condition=models.Q(('next_at__isnull', False)), fields=['next_at'], name='deliveries_due'),
         ),
         migrations.AddConstraint(
-            model_name="delivery",
-            constraint=models.UniqueConstraint(fields=("webhook", "event_id"), name="one_delivery_an_event"),
+            model_name='delivery',
+            constraint=models.UniqueConstraint(fields=('webhook', 'event_id'), name='one_delivery_an_event'),
         ),
     ]

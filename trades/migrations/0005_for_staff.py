@@ -5,34 +5,23 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("trades", "0004_webhooks"),
+        ('trades', '0004_webhooks'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name="delivery",
-            index=models.Index(
-                condition=models.Q(("delivered_at", None), ("next_at", None)),
-                fields=["webhook"],
-                name="deliveries_given_up",
-            ),
+            model_name='delivery',
+            index=models.Index(condition=models.Q(('delivered_at', None), ('next_at', None)), fields=['webhook'], name='deliveries_given_up'),
         ),
         migrations.AddIndex(
-            model_name="report",
-            index=models.Index(
-                condition=models.Q(("outcome__in", ["breaks_terms", "contradicts", "malformed", "unknown_trade"])),
-                fields=["id"],
-                name="reports_for_a_person",
-            ),
+            model_name='report',
+            index=models.Index(condition=models.Q(('outcome__in', ['breaks_terms', 'contradicts', 'malformed', 'unknown_trade'])), fields=['id'], name='reports_for_a_person'),
         ),
         migrations.AddIndex(
-            model_name="trade",
-            index=models.Index(
-                condition=models.Q(("reason_code", ""), _negated=True),
-                fields=["reason_code", "-id"],
-                name="rejected_by_reason",
-            ),
+            model_name='trade',
+            index=models.Index(condition=models.Q(('reason_code', ''), _negated=True), fields=['reason_code', '-id'], name='rejected_by_reason'),
         ),
     ]

@@ -4,14 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("trades", "0005_for_staff"),
+        ('trades', '0005_for_staff'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="tradecounter",
-            name="xact",
+            model_name='tradecounter',
+            name='xact',
             field=models.BigIntegerField(db_default=0, editable=False),
         ),
     ]

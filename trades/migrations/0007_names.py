@@ -86,106 +86,42 @@ class Migration(migrations.Migration):
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.RemoveConstraint(
-                    model_name="statuschange",
-                    name="each_move_once",
+                    model_name='statuschange',
+                    name='each_move_once',
                 ),
                 migrations.RemoveConstraint(
-                    model_name="tradingcontrol",
-                    name="switch_has_its_subject",
+                    model_name='tradingcontrol',
+                    name='switch_has_its_subject',
                 ),
                 migrations.RemoveConstraint(
-                    model_name="tradingcontrol",
-                    name="switch_has_its_value",
+                    model_name='tradingcontrol',
+                    name='switch_has_its_value',
                 ),
                 migrations.AddConstraint(
-                    model_name="statuschange",
-                    constraint=models.UniqueConstraint(fields=("trade", "to_status"), name="each_status_once"),
+                    model_name='statuschange',
+                    constraint=models.UniqueConstraint(fields=('trade', 'to_status'), name='each_status_once'),
                 ),
                 migrations.AddConstraint(
-                    model_name="tradingcontrol",
-                    constraint=models.CheckConstraint(
-                        condition=models.Q(
-                            models.Q(("customer", None), ("kind", "halt_all"), ("ticker", "")),
-                            models.Q(("customer__isnull", False), ("kind", "halt_customer"), ("ticker", "")),
-                            models.Q(
-                                ("customer", None),
-                                ("kind__in", ["halt_ticker", "restrict_ticker"]),
-                                models.Q(("ticker", ""), _negated=True),
-                            ),
-                            models.Q(
-                                ("kind__in", ["shares_max", "notional_max", "orders_a_minute_max"]), ("ticker", "")
-                            ),
-                            _connector="OR",
-                        ),
-                        name="control_has_its_subject",
-                    ),
+                    model_name='tradingcontrol',
+                    constraint=models.CheckConstraint(condition=models.Q(models.Q(('customer', None), ('kind', 'halt_all'), ('ticker', '')), models.Q(('customer__isnull', False), ('kind', 'halt_customer'), ('ticker', '')), models.Q(('customer', None), ('kind__in', ['halt_ticker', 'restrict_ticker']), models.Q(('ticker', ''), _negated=True)), models.Q(('kind__in', ['shares_max', 'notional_max', 'orders_a_minute_max']), ('ticker', '')), _connector='OR'), name='control_has_its_subject'),
                 ),
                 migrations.AddConstraint(
-                    model_name="tradingcontrol",
-                    constraint=models.CheckConstraint(
-                        condition=models.Q(
-                            models.Q(
-                                ("kind__in", ["shares_max", "notional_max", "orders_a_minute_max"]),
-                                ("is_on", True),
-                                ("value__gt", 0),
-                                ("value__isnull", False),
-                            ),
-                            models.Q(("is_on", False), ("value", None)),
-                            models.Q(
-                                models.Q(
-                                    ("kind__in", ["shares_max", "notional_max", "orders_a_minute_max"]), _negated=True
-                                ),
-                                ("value", None),
-                            ),
-                            _connector="OR",
-                        ),
-                        name="control_has_its_value",
-                    ),
+                    model_name='tradingcontrol',
+                    constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind__in', ['shares_max', 'notional_max', 'orders_a_minute_max']), ('is_on', True), ('value__gt', 0), ('value__isnull', False)), models.Q(('is_on', False), ('value', None)), models.Q(models.Q(('kind__in', ['shares_max', 'notional_max', 'orders_a_minute_max']), _negated=True), ('value', None)), _connector='OR'), name='control_has_its_value'),
                 ),
             ],
         ),
         migrations.RunPython(forward, backward),
         pgtrigger.migrations.AddTrigger(
-            model_name="statuschange",
-            trigger=pgtrigger.compiler.Trigger(
-                name="status_changes_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;",
-                    hash="30483464961c629d3e79382d4f554cfa2b37e70e",
-                    operation="UPDATE OR DELETE",
-                    pgid="pgtrigger_status_changes_stay_428e5",
-                    table="trades_statuschange",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='statuschange',
+            trigger=pgtrigger.compiler.Trigger(name='status_changes_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='30483464961c629d3e79382d4f554cfa2b37e70e', operation='UPDATE OR DELETE', pgid='pgtrigger_status_changes_stay_428e5', table='trades_statuschange', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="trade",
-            trigger=pgtrigger.compiler.Trigger(
-                name="trades_go_forward",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition="WHEN ((NEW.\"status\" = 'PLACED' AND OLD.\"status\" = 'IN PROGRESS') OR (NEW.\"status\" = 'FILLED' AND OLD.\"status\" = 'PLACED'))",
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="2038b5ede0d3331eed771dbd0c53e3ade8a4d06c",
-                    operation="UPDATE",
-                    pgid="pgtrigger_trades_go_forward_afd2d",
-                    table="trades_trade",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='trade',
+            trigger=pgtrigger.compiler.Trigger(name='trades_go_forward', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN ((NEW."status" = \'PLACED\' AND OLD."status" = \'IN PROGRESS\') OR (NEW."status" = \'FILLED\' AND OLD."status" = \'PLACED\'))', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='2038b5ede0d3331eed771dbd0c53e3ade8a4d06c', operation='UPDATE', pgid='pgtrigger_trades_go_forward_afd2d', table='trades_trade', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="tradingcontrol",
-            trigger=pgtrigger.compiler.Trigger(
-                name="controls_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;",
-                    hash="101e0c4533e11034209554d333447ed524c2873f",
-                    operation="UPDATE OR DELETE",
-                    pgid="pgtrigger_controls_stay_1b039",
-                    table="trades_tradingcontrol",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='tradingcontrol',
+            trigger=pgtrigger.compiler.Trigger(name='controls_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='101e0c4533e11034209554d333447ed524c2873f', operation='UPDATE OR DELETE', pgid='pgtrigger_controls_stay_1b039', table='trades_tradingcontrol', when='BEFORE')),
         ),
     ]

@@ -4,95 +4,50 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("trades", "0007_names"),
+        ('trades', '0007_names'),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name="report",
-            name="outcome",
-            field=models.CharField(
-                choices=[
-                    ("waiting", "Waits for a turn."),
-                    ("settled", "Ended its trade."),
-                    ("agrees", "Repeats how its trade ended."),
-                    ("contradicts", "Contradicts how its trade ended. Needs manual review."),
-                    ("breaks_terms", "Does not keep to the terms of its trade. Needs manual review."),
-                    ("malformed", "Cannot be read. Needs manual review."),
-                    ("unknown_trade", "Is about a trade that we do not have. Needs manual review."),
-                ],
-                default="waiting",
-                max_length=13,
-            ),
+            model_name='report',
+            name='outcome',
+            field=models.CharField(choices=[('waiting', 'Waits for a turn.'), ('settled', 'Ended its trade.'), ('agrees', 'Repeats how its trade ended.'), ('contradicts', 'Contradicts how its trade ended. Needs manual review.'), ('breaks_terms', 'Does not keep to the terms of its trade. Needs manual review.'), ('malformed', 'Cannot be read. Needs manual review.'), ('unknown_trade', 'Is about a trade that we do not have. Needs manual review.')], default='waiting', max_length=13),
         ),
         migrations.AlterField(
-            model_name="report",
-            name="source",
-            field=models.CharField(
-                choices=[
-                    ("callback", "Callback of the exchange"),
-                    ("answer", "Answer to Execute"),
-                    ("sweep", "Answer to the sweep"),
-                ],
-                max_length=8,
-            ),
+            model_name='report',
+            name='source',
+            field=models.CharField(choices=[('callback', 'Callback of the exchange'), ('answer', 'Answer to Execute'), ('sweep', 'Answer to the sweep')], max_length=8),
         ),
         migrations.AlterField(
-            model_name="trade",
-            name="amount",
-            field=models.DecimalField(decimal_places=4, help_text="USD in total.", max_digits=19, null=True),
+            model_name='trade',
+            name='amount',
+            field=models.DecimalField(decimal_places=4, help_text='USD in total.', max_digits=19, null=True),
         ),
         migrations.AlterField(
-            model_name="trade",
-            name="ask_at",
-            field=models.DateTimeField(help_text="When the sweep next asks the exchange about it.", null=True),
+            model_name='trade',
+            name='ask_at',
+            field=models.DateTimeField(help_text='When the sweep next asks the exchange about it.', null=True),
         ),
         migrations.AlterField(
-            model_name="trade",
-            name="price",
-            field=models.DecimalField(decimal_places=4, help_text="USD per share.", max_digits=19, null=True),
+            model_name='trade',
+            name='price',
+            field=models.DecimalField(decimal_places=4, help_text='USD per share.', max_digits=19, null=True),
         ),
         migrations.AlterField(
-            model_name="trade",
-            name="reason_code",
-            field=models.CharField(
-                blank=True,
-                choices=[
-                    ("insufficient_funds", "Not enough cash was available to buy this many shares."),
-                    ("insufficient_shares", "Fewer shares were available than the order was to sell."),
-                    ("past_market_hours", "The market was closed."),
-                    ("exchange_error", "The exchange could not execute the trade."),
-                    ("unknown_ticker", "The exchange does not list this stock."),
-                    ("ticker_halted", "Trading in this stock was halted."),
-                    ("expired", "The exchange did not execute the trade in time. It will not be executed any more."),
-                    ("cancelled", "The trade was cancelled before it was sent to the exchange."),
-                ],
-                default="",
-                max_length=32,
-            ),
+            model_name='trade',
+            name='reason_code',
+            field=models.CharField(blank=True, choices=[('insufficient_funds', 'Not enough cash was available to buy this many shares.'), ('insufficient_shares', 'Fewer shares were available than the order was to sell.'), ('past_market_hours', 'The market was closed.'), ('exchange_error', 'The exchange could not execute the trade.'), ('unknown_ticker', 'The exchange does not list this stock.'), ('ticker_halted', 'Trading in this stock was halted.'), ('expired', 'The exchange did not execute the trade in time. It will not be executed any more.'), ('cancelled', 'The trade was cancelled before it was sent to the exchange.')], default='', max_length=32),
         ),
         migrations.AlterField(
-            model_name="tradingcontrol",
-            name="kind",
-            field=models.CharField(
-                choices=[
-                    ("halt_all", "Halt all trading"),
-                    ("halt_customer", "Halt a customer"),
-                    ("halt_ticker", "Halt a stock"),
-                    ("restrict_ticker", "Restrict a stock"),
-                    ("shares_max", "Maximum shares per order"),
-                    ("notional_max", "Maximum USD per order, at the last price"),
-                    ("orders_a_minute_max", "Maximum orders per minute and customer"),
-                ],
-                max_length=24,
-            ),
+            model_name='tradingcontrol',
+            name='kind',
+            field=models.CharField(choices=[('halt_all', 'Halt all trading'), ('halt_customer', 'Halt a customer'), ('halt_ticker', 'Halt a stock'), ('restrict_ticker', 'Restrict a stock'), ('shares_max', 'Maximum shares per order'), ('notional_max', 'Maximum USD per order, at the last price'), ('orders_a_minute_max', 'Maximum orders per minute and customer')], max_length=24),
         ),
         migrations.AlterField(
-            model_name="tradingcontrol",
-            name="value",
-            field=models.DecimalField(
-                blank=True, decimal_places=4, help_text="Shares, USD, or orders per minute.", max_digits=19, null=True
-            ),
+            model_name='tradingcontrol',
+            name='value',
+            field=models.DecimalField(blank=True, decimal_places=4, help_text='Shares, USD, or orders per minute.', max_digits=19, null=True),
         ),
     ]

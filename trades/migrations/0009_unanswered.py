@@ -4,16 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("trades", "0008_plain_english"),
+        ('trades', '0008_plain_english'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="trade",
-            name="unanswered",
-            field=models.SmallIntegerField(
-                db_default=0, editable=False, help_text="How often in a row the exchange did not answer about it."
-            ),
+            model_name='trade',
+            name='unanswered',
+            field=models.SmallIntegerField(db_default=0, editable=False, help_text='How often in a row the exchange did not answer about it.'),
         ),
     ]

@@ -9,141 +9,75 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("trades", "0010_placed_at_grows"),
+        ('trades', '0010_placed_at_grows'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="StaffReport",
+            name='StaffReport',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("status", models.CharField(choices=[("FILLED", "Filled"), ("REJECTED", "Rejected")], max_length=11)),
-                (
-                    "price",
-                    models.DecimalField(
-                        decimal_places=4, help_text="USD per share, where it is FILLED.", max_digits=19, null=True
-                    ),
-                ),
-                ("reason", models.CharField(help_text="Where the word comes from.", max_length=500)),
-                ("entered_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ("approved", models.BooleanField(null=True)),
-                ("decided_at", models.DateTimeField(null=True)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('status', models.CharField(choices=[('FILLED', 'Filled'), ('REJECTED', 'Rejected')], max_length=11)),
+                ('price', models.DecimalField(decimal_places=4, help_text='USD per share, where it is FILLED.', max_digits=19, null=True)),
+                ('reason', models.CharField(help_text='Where the word comes from.', max_length=500)),
+                ('entered_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('approved', models.BooleanField(null=True)),
+                ('decided_at', models.DateTimeField(null=True)),
             ],
         ),
         migrations.RemoveConstraint(
-            model_name="report",
-            name="report_is_of_a_kind",
+            model_name='report',
+            name='report_is_of_a_kind',
         ),
         migrations.AlterField(
-            model_name="report",
-            name="source",
-            field=models.CharField(
-                choices=[
-                    ("callback", "Callback of the exchange"),
-                    ("answer", "Answer to Execute"),
-                    ("sweep", "Answer to the sweep"),
-                    ("staff", "Entered by staff"),
-                ],
-                max_length=8,
-            ),
+            model_name='report',
+            name='source',
+            field=models.CharField(choices=[('callback', 'Callback of the exchange'), ('answer', 'Answer to Execute'), ('sweep', 'Answer to the sweep'), ('staff', 'Entered by staff')], max_length=8),
         ),
         migrations.AddConstraint(
-            model_name="report",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("source__in", ["callback", "answer", "sweep", "staff"]),
-                    (
-                        "outcome__in",
-                        ["waiting", "settled", "agrees", "contradicts", "breaks_terms", "malformed", "unknown_trade"],
-                    ),
-                ),
-                name="report_is_of_a_kind",
-            ),
+            model_name='report',
+            constraint=models.CheckConstraint(condition=models.Q(('source__in', ['callback', 'answer', 'sweep', 'staff']), ('outcome__in', ['waiting', 'settled', 'agrees', 'contradicts', 'breaks_terms', 'malformed', 'unknown_trade'])), name='report_is_of_a_kind'),
         ),
         migrations.AddField(
-            model_name="staffreport",
-            name="decided_by",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='staffreport',
+            name='decided_by',
+            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="staffreport",
-            name="entered_by",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
+            model_name='staffreport',
+            name='entered_by',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
         migrations.AddField(
-            model_name="staffreport",
-            name="trade",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="staff_reports", to="trades.trade"
-            ),
+            model_name='staffreport',
+            name='trade',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='staff_reports', to='trades.trade'),
         ),
         migrations.AddConstraint(
-            model_name="staffreport",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("approved", None)), fields=("trade",), name="one_staff_report_waits"
-            ),
+            model_name='staffreport',
+            constraint=models.UniqueConstraint(condition=models.Q(('approved', None)), fields=('trade',), name='one_staff_report_waits'),
         ),
         migrations.AddConstraint(
-            model_name="staffreport",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("price__gt", 0), ("price__isnull", False), ("status", "FILLED")),
-                    models.Q(("price", None), ("status", "REJECTED")),
-                    _connector="OR",
-                ),
-                name="staff_report_has_its_price",
-            ),
+            model_name='staffreport',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('price__gt', 0), ('price__isnull', False), ('status', 'FILLED')), models.Q(('price', None), ('status', 'REJECTED')), _connector='OR'), name='staff_report_has_its_price'),
         ),
         migrations.AddConstraint(
-            model_name="staffreport",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("decided_by", models.F("entered_by")), _negated=True), name="staff_report_needs_two"
-            ),
+            model_name='staffreport',
+            constraint=models.CheckConstraint(condition=models.Q(('decided_by', models.F('entered_by')), _negated=True), name='staff_report_needs_two'),
         ),
         migrations.AddConstraint(
-            model_name="staffreport",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("approved", None), ("decided_at", None), ("decided_by", None)),
-                    models.Q(("approved__isnull", False), ("decided_at__isnull", False), ("decided_by__isnull", False)),
-                    _connector="OR",
-                ),
-                name="staff_report_is_decided_by_somebody",
-            ),
+            model_name='staffreport',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('approved', None), ('decided_at', None), ('decided_by', None)), models.Q(('approved__isnull', False), ('decided_at__isnull', False), ('decided_by__isnull', False)), _connector='OR'), name='staff_report_is_decided_by_somebody'),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="staffreport",
-            trigger=pgtrigger.compiler.Trigger(
-                name="staff_reports_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;",
-                    hash="a2a6c97e4d0aceef6b34c5d4d8500817e8b5c995",
-                    operation="DELETE",
-                    pgid="pgtrigger_staff_reports_stay_d9d1c",
-                    table="trades_staffreport",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='staffreport',
+            trigger=pgtrigger.compiler.Trigger(name='staff_reports_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='a2a6c97e4d0aceef6b34c5d4d8500817e8b5c995', operation='DELETE', pgid='pgtrigger_staff_reports_stay_d9d1c', table='trades_staffreport', when='BEFORE')),
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="staffreport",
-            trigger=pgtrigger.compiler.Trigger(
-                name="decided_staff_reports_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    condition='WHEN (OLD."approved" IS NOT NULL)',
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;",
-                    hash="2509b991ea9eeeabcb3a196089c6a3a2b28238da",
-                    operation="UPDATE",
-                    pgid="pgtrigger_decided_staff_reports_stay_353a6",
-                    table="trades_staffreport",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='staffreport',
+            trigger=pgtrigger.compiler.Trigger(name='decided_staff_reports_stay', sql=pgtrigger.compiler.UpsertTriggerSql(condition='WHEN (OLD."approved" IS NOT NULL)', func="RAISE EXCEPTION 'pgtrigger: Cannot update rows from % table', TG_TABLE_NAME;", hash='2509b991ea9eeeabcb3a196089c6a3a2b28238da', operation='UPDATE', pgid='pgtrigger_decided_staff_reports_stay_353a6', table='trades_staffreport', when='BEFORE')),
         ),
     ]

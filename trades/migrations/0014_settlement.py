@@ -4,19 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("trades", "0013_collar_validated"),
+        ('trades', '0013_collar_validated'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="trade",
-            name="executed_at",
+            model_name='trade',
+            name='executed_at',
             field=models.DateTimeField(help_text="When the exchange executed it, by the exchange's clock.", null=True),
         ),
         migrations.AddField(
-            model_name="trade",
-            name="settles_on",
-            field=models.DateField(help_text="Eastern. Empty for fills from before it was kept.", null=True),
+            model_name='trade',
+            name='settles_on',
+            field=models.DateField(help_text='Eastern. Empty for fills from before it was kept.', null=True),
         ),
     ]

@@ -4,23 +4,15 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("trades", "0015_queued"),
+        ('trades', '0015_queued'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="trade",
-            name="lot_method",
-            field=models.CharField(
-                choices=[
-                    ("fifo", "First in, first out"),
-                    ("lifo", "Last in, first out"),
-                    ("highest_cost", "Highest cost first"),
-                ],
-                help_text="Which lots a SELL closes.",
-                max_length=12,
-                null=True,
-            ),
+            model_name='trade',
+            name='lot_method',
+            field=models.CharField(choices=[('fifo', 'First in, first out'), ('lifo', 'Last in, first out'), ('highest_cost', 'Highest cost first')], help_text='Which lots a SELL closes.', max_length=12, null=True),
         ),
     ]

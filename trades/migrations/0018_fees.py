@@ -7,82 +7,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("trades", "0017_corporate_actions"),
+        ('trades', '0017_corporate_actions'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="trade",
-            name="fees",
-            field=models.JSONField(
-                help_text="USD by kind of fee, once FILLED; empty for fills from before.", null=True
-            ),
+            model_name='trade',
+            name='fees',
+            field=models.JSONField(help_text='USD by kind of fee, once FILLED; empty for fills from before.', null=True),
         ),
         migrations.CreateModel(
-            name="FeeRate",
+            name='FeeRate',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "kind",
-                    models.CharField(
-                        choices=[
-                            ("sec", "SEC fee (section 31)"),
-                            ("taf", "FINRA trading activity fee"),
-                            ("cat", "Consolidated audit trail fee"),
-                        ],
-                        max_length=4,
-                    ),
-                ),
-                ("first_day", models.DateField()),
-                ("last_day", models.DateField(null=True)),
-                (
-                    "per_usd",
-                    models.DecimalField(
-                        decimal_places=12, default=0, help_text="USD per USD of the amount.", max_digits=14
-                    ),
-                ),
-                (
-                    "per_share",
-                    models.DecimalField(decimal_places=12, default=0, help_text="USD per share.", max_digits=14),
-                ),
-                (
-                    "maximum",
-                    models.DecimalField(decimal_places=4, help_text="USD per trade.", max_digits=19, null=True),
-                ),
-                ("source", models.CharField(help_text="The notice that says so.", max_length=500)),
-                ("by", models.CharField(help_text="Who entered and approved it.", max_length=80)),
-                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('sec', 'SEC fee (section 31)'), ('taf', 'FINRA trading activity fee'), ('cat', 'Consolidated audit trail fee')], max_length=4)),
+                ('first_day', models.DateField()),
+                ('last_day', models.DateField(null=True)),
+                ('per_usd', models.DecimalField(decimal_places=12, default=0, help_text='USD per USD of the amount.', max_digits=14)),
+                ('per_share', models.DecimalField(decimal_places=12, default=0, help_text='USD per share.', max_digits=14)),
+                ('maximum', models.DecimalField(decimal_places=4, help_text='USD per trade.', max_digits=19, null=True)),
+                ('source', models.CharField(help_text='The notice that says so.', max_length=500)),
+                ('by', models.CharField(help_text='Who entered and approved it.', max_length=80)),
+                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                "constraints": [
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            ("kind__in", ["sec", "taf", "cat"]),
-                            ("per_share__gte", 0),
-                            ("per_usd__gte", 0),
-                            ("per_usd__lt", 1),
-                            models.Q(("maximum", None), ("maximum__gt", 0), _connector="OR"),
-                            models.Q(("last_day", None), ("last_day__gte", models.F("first_day")), _connector="OR"),
-                            models.Q(("source", ""), _negated=True),
-                        ),
-                        name="fee_rate_makes_sense",
-                    )
-                ],
+                'constraints': [models.CheckConstraint(condition=models.Q(('kind__in', ['sec', 'taf', 'cat']), ('per_share__gte', 0), ('per_usd__gte', 0), ('per_usd__lt', 1), models.Q(('maximum', None), ('maximum__gt', 0), _connector='OR'), models.Q(('last_day', None), ('last_day__gte', models.F('first_day')), _connector='OR'), models.Q(('source', ''), _negated=True)), name='fee_rate_makes_sense')],
             },
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="feerate",
-            trigger=pgtrigger.compiler.Trigger(
-                name="fee_rates_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;",
-                    hash="07a277b63f38922a980b13cd568af4b318f5cba9",
-                    operation="UPDATE OR DELETE",
-                    pgid="pgtrigger_fee_rates_stay_f0bd2",
-                    table="trades_feerate",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='feerate',
+            trigger=pgtrigger.compiler.Trigger(name='fee_rates_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='07a277b63f38922a980b13cd568af4b318f5cba9', operation='UPDATE OR DELETE', pgid='pgtrigger_fee_rates_stay_f0bd2', table='trades_feerate', when='BEFORE')),
         ),
     ]

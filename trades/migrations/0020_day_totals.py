@@ -6,50 +6,27 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("trades", "0019_time_in_force"),
+        ('trades', '0019_time_in_force'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="DayTotal",
+            name='DayTotal',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("day", models.DateField()),
-                (
-                    "account",
-                    models.CharField(
-                        choices=[
-                            ("customers", "Customers' credit balances"),
-                            ("bank", "Bank"),
-                            ("clearing", "Clearing"),
-                            ("fees", "Fees payable"),
-                            ("paying_agent", "Paying agent"),
-                            ("suspense", "Suspense"),
-                            ("errors", "Errors"),
-                        ],
-                        max_length=12,
-                    ),
-                ),
-                ("part", models.CharField(blank=True, max_length=20)),
-                ("amount", models.DecimalField(decimal_places=4, max_digits=28)),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('account', models.CharField(choices=[('customers', "Customers' credit balances"), ('bank', 'Bank'), ('clearing', 'Clearing'), ('fees', 'Fees payable'), ('paying_agent', 'Paying agent'), ('suspense', 'Suspense'), ('errors', 'Errors')], max_length=12)),
+                ('part', models.CharField(blank=True, max_length=20)),
+                ('amount', models.DecimalField(decimal_places=4, max_digits=28)),
             ],
             options={
-                "constraints": [models.UniqueConstraint(fields=("day", "account", "part"), name="one_total_a_day")],
+                'constraints': [models.UniqueConstraint(fields=('day', 'account', 'part'), name='one_total_a_day')],
             },
         ),
         pgtrigger.migrations.AddTrigger(
-            model_name="daytotal",
-            trigger=pgtrigger.compiler.Trigger(
-                name="day_totals_stay",
-                sql=pgtrigger.compiler.UpsertTriggerSql(
-                    func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;",
-                    hash="f511ea9fe250c7fd0470b24d0ccff8f26affe6c7",
-                    operation="UPDATE OR DELETE",
-                    pgid="pgtrigger_day_totals_stay_aeaff",
-                    table="trades_daytotal",
-                    when="BEFORE",
-                ),
-            ),
+            model_name='daytotal',
+            trigger=pgtrigger.compiler.Trigger(name='day_totals_stay', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='f511ea9fe250c7fd0470b24d0ccff8f26affe6c7', operation='UPDATE OR DELETE', pgid='pgtrigger_day_totals_stay_aeaff', table='trades_daytotal', when='BEFORE')),
         ),
     ]
