@@ -24,6 +24,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from brokerage.asgi import Application
 from exchange import market
+from tests.browser.page_table import Cost, cost_of, keep
 from tests.conftest import StandInExchange
 from tests.people import rung
 from trades.turn import take_turn
@@ -156,6 +157,13 @@ class Browser:
             for rule in found
             for node in rule["nodes"]
         ]
+
+    def cost(self, name: str, axe: int) -> Cost:
+        """Return what the page that is open costs, and keep it in the table beside the pictures."""
+        cookies = {cookie["name"]: cookie["value"] for cookie in self.driver.get_cookies()}
+        cost = cost_of(name, self.path, cookies, axe)
+        keep(cost, SCREENSHOTS)
+        return cost
 
     def console(self) -> list[str]:
         """What the browser has complained of since it was last asked."""

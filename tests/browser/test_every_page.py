@@ -85,9 +85,11 @@ LOOKS = {
 
 
 def look_at(browser: Browser, name: str, path: str) -> list[str]:
-    """Look at the page at an address in every way; what is wrong with it."""
+    """Look at the page at an address in every way; what is wrong with it, and whether it costs too much."""
     browser.go(path)
-    return look(browser, name)
+    wrong = look(browser, name)
+    axe = sum(": wider than" not in problem for problem in wrong)
+    return wrong + browser.cost(name, axe).complaints()
 
 
 def look(browser: Browser, name: str) -> list[str]:

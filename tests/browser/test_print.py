@@ -1,15 +1,21 @@
-"""On paper: what was traded and nothing else, in ink, whatever theme the screen has."""
+"""On paper: what was traded and nothing else, in ink, whatever theme the screen has; and documents, with pictures."""
 
 import base64
 import re
 from collections.abc import Callable
 
 import pytest
+from django.db import transaction
+from django.test import Client
+from pypdfium2 import PdfDocument, PdfPage
+from pypdfium2.raw import FPDF_PAGEOBJ_TEXT
 
+from accounts.lot_history import build_lots_of
 from accounts.models import Customer
-from tests.browser.conftest import PASSWORD, Browser
+from tests.browser.conftest import PASSWORD, SCREENSHOTS, Browser
 from tests.history import customer_with_history
-from trades.models import Trade
+from trades.models import Trade, Type
+from web.timezones import eastern_date
 
 pytestmark = pytest.mark.browser
 
@@ -56,3 +62,34 @@ def shown(browser: Browser, selector: str) -> list[str]:
 def pages_of(browser: Browser) -> int:
     """On how many sheets the page that is open prints."""
     return len(re.findall(rb"/Type\s*/Page\b", base64.b64decode(browser.driver.print_page())))
+
+
+@pytest.mark.usefixtures("exchange", "site")
+def test_documents_have_their_headings_and_sums_in_bold() -> None:
+    ada = customer_with_history()
+    with transaction.atomic():
+        build_lots_of([ada.id])
+    sale = Trade.objects.filter(customer=ada, type=Type.SELL).latest("sequence")
+    day = eastern_date(sale.placed_at)
+    client = Client()
+    client.force_login(ada)
+    for name, path, expected in [
+        ("confirmation", f"/trades/{sale.id}/confirmation.pdf", {"Trade confirmation", "Net amount you received"}),
+        ("statement", f"/statements/{day:%Y-%m}.pdf", {"Shares", "Every movement"}),
+        ("gains", f"/gains.pdf?year={day.year}", {"Every piece"}),
+    ]:
+        page = PdfDocument(client.get(path).content)[0]
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        page.render(scale=2).to_pil().save(SCREENSHOTS / f"pdf-{name}.png")
+        assert {"Brokerage", *expected} <= bold_words(page), name
+
+
+def bold_words(page: PdfPage) -> set[str]:
+    """The texts of a page that are set in a bold font which the document has with it."""
+    texts = page.get_textpage()
+    found = set()
+    for part in page.get_objects([FPDF_PAGEOBJ_TEXT], textpage=texts):
+        font = part.get_font()
+        if font.is_embedded() and font.get_weight() >= 600:
+            found.add(part.extract().strip())
+    return found

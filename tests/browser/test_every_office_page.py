@@ -1,0 +1,104 @@
+"""Every page of the back office: no violation of WCAG 2.2 AA, nothing wider than a phone, and what it costs."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+
+from accounts.adjustments import ask_for_adjustment
+from accounts.models import Customer
+from office import cases, schedule
+from office.cases import Finding, Kind
+from office.models import Case
+from office.roles import Role
+from tests.browser.conftest import DESKTOP, PHONE, Browser
+from tests.browser.test_office import sign_in
+from tests.conftest import StandInExchange
+from tests.history import customer_with_history
+from tests.people import open_account
+from trades.models import Trade, Type
+from trades.place import place_trade
+
+pytestmark = pytest.mark.browser
+
+QUERIES_MAX = 50  # the office looks at everything there is about a customer
+PAGES = {
+    "desk": "",
+    "search": "find/?q=ada",
+    "search-nothing": "find/?q=zzzz",
+    "controls": "controls/",
+    "daily-report": "report/",
+    "trial-balance": "trial-balance/",
+    "staff": "staff/",
+    "trades": "trades/trade/",
+    "reports": "trades/report/",
+    "calls": "exchange/call/",
+    "stocks": "exchange/stock/",
+    "corporate-actions": "trades/corporateaction/",
+    "customers": "accounts/customer/",
+    "sign-ins": "accounts/signin/",
+    "postings": "accounts/posting/",
+    "lots": "accounts/lot/",
+    "adjustments": "accounts/adjustment/",
+    "proofs": "office/proof/",
+    "reconciliations": "office/reconciliation/",
+    "exceptions": "office/case/?state=open",
+    "approvals": "office/proposal/",
+    "audit-log": "office/auditentry/",
+    "trade": "trades/trade/{trade}/change/",
+    "trade-open": "trades/trade/{open}/change/",
+    "customer": "accounts/customer/{customer}/change/",
+    "customer-trades": "accounts/customer/{customer}/change/?tab=trades",
+    "customer-ledger": "accounts/customer/{customer}/change/?tab=ledger",
+    "customer-access": "accounts/customer/{customer}/change/?tab=access",
+    "customer-history": "accounts/customer/{customer}/change/?tab=history",
+    "customer-view": "view-as/{customer}/",
+    "exception": "office/case/{case}/change/",
+    "adjustment": "accounts/adjustment/{adjustment}/change/",
+    "do-adjust": "do/adjust/{customer}/",
+    "do-note": "do/note/{customer}/",
+    "do-freeze": "do/freeze-trading/{customer}/",
+    "do-halt-all": "do/halt-all/",
+    "do-halt-stock": "do/halt-stock/",
+    "do-limit": "do/limit/",
+    "do-close-market": "do/close-market/",
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_of_the_office(open_browser: Callable[..., Browser], exchange: StandInExchange, theme: str) -> None:
+    exchange.faults(latencyMs=3_600_000)
+    ada, colleague = customer_with_history(), open_account("colleague@example.com", Decimal(1))
+    adjustment = ask_for_adjustment(ada.id, Decimal("25.50"), "error", "A fee that was taken twice.", colleague)
+    trade = Trade.objects.filter(customer=ada).latest("sequence")
+    waiting = place_trade(ada.id, "AAPL", Type.BUY, 1)[0]
+    schedule.prove("sam@example.com")
+    cases.open_cases([Finding(Kind.BOOKS, "rule", "the balance is 5 USD, its postings make 4", ada.id)])
+    browser = open_browser(dark=theme == "dark")
+    staff = sign_in(browser, Role.OPERATIONS)
+    Customer.objects.filter(id=staff.id).update(is_superuser=True)
+    of = {
+        "customer": ada.id,
+        "trade": trade.id,
+        "open": waiting.id,
+        "case": Case.objects.latest("id").id,
+        "adjustment": adjustment.id,
+    }
+    wrong: list[str] = []
+    for name, path in PAGES.items():
+        wrong += _look_at(browser, f"office-{name}", "/admin/" + path.format(**of), theme)
+    assert wrong == []
+
+
+def _look_at(browser: Browser, name: str, path: str, theme: str) -> list[str]:
+    browser.resize(DESKTOP)
+    browser.go(path)
+    browser.screenshot(f"{name}-{theme}")
+    wrong = [f"{name}, {theme}: {violation}" for violation in browser.violations()]
+    if theme == "light":
+        wrong += browser.cost(name, len(wrong)).complaints(QUERIES_MAX)
+    browser.resize(PHONE)
+    browser.screenshot(f"{name}-phone-{theme}")
+    if browser.is_too_wide():
+        wrong.append(f"{name}, {theme}: wider than a phone")
+    return wrong + [f"{name}: {line}" for line in browser.console()]
