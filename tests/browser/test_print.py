@@ -90,6 +90,6 @@ def bold_words(page: PdfPage) -> set[str]:
     found = set()
     for part in page.get_objects([FPDF_PAGEOBJ_TEXT], textpage=texts):
         font = part.get_font()
-        if font.is_embedded() and font.get_weight() >= 600:
+        if font.is_embedded and font.get_weight() >= 600:
             found.add(part.extract().strip())
     return found
