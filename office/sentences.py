@@ -62,7 +62,7 @@ def sentence_of(entry: AuditEntry) -> str:
     known = DONE.get(entry.action)
     if known is None:
         done = f"{_PAST.get(verb, verb)} {what}".strip()
-        known = (f"{done}: {{}}", f"{entry.action}: {{}}") if entry.subject else (done, entry.action)
+        known = (f"{done}: {{}}", f"{entry.action}: {{}}") if entry.subject and verb != "list" else (done, entry.action)
     done, attempted = (template.replace("{}", entry.subject or "somebody") for template in known)
     done, attempted = done.replace(" (somebody)", ""), attempted.replace(" (somebody)", "")
     if entry.outcome == Outcome.ASKED:

@@ -7,7 +7,7 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Count, Max, Q
 
 from accounts import queries
 from accounts.models import Adjustment, Balance, Customer, Freeze, GoodFaithViolation, Position
@@ -80,8 +80,15 @@ def _summary(customer: Customer) -> dict[str, Any]:
         "trading_halted": halt if halt and halt.is_on else None,
         "withdrawals_frozen": freeze if freeze and freeze.is_on else None,
         "standing": standing_of(customer.id) if balance else None,
-        "open_cases": list(Case.objects.filter(customer=customer, closed_at=None).order_by("-id")[:ROWS_MAX]),
+        "open_cases": _open_cases(customer),
     }
+
+
+def _open_cases(customer: Customer) -> list[tuple[str, str, int, int]]:
+    """Return each kind of which there are open exceptions: its name, its words, how many, and the id of the newest."""
+    of_kind = Case.objects.filter(customer=customer, closed_at=None).values_list("kind")
+    found = of_kind.annotate(Count("id"), Max("id")).order_by("kind")
+    return [(kind, str(Case.Kind(kind).label), count, newest_id) for kind, count, newest_id in found]
 
 
 def _overview(customer: Customer, with_audit: bool) -> dict[str, Any]:

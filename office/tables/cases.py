@@ -17,7 +17,7 @@ from office.cases import INSTRUCTIONS, due_at
 from office.models import Case
 from office.roles import Power, may
 from office.tables.columns import column, customer_link, trade_link
-from office.tables.filters import CaseKindFilter, CaseStateFilter
+from office.tables.filters import CaseKindFilter, CaseStateFilter, CustomerFilter
 from office.tables.table import PageTable
 from office.templatetags.office import money, since
 from trades.explanation import age_in_words
@@ -39,7 +39,7 @@ class CaseTable(PageTable):
 
     list_display = ("what", "due", "whose", "trade", "amount", "detail_start", "owner", "state")
     list_select_related = ("owner", "customer")
-    list_filter = (CaseStateFilter, CaseKindFilter)
+    list_filter = (CaseStateFilter, CaseKindFilter, CustomerFilter)
     key = "id"
     bounded = False
     page_template = "office/case.html"

@@ -60,12 +60,6 @@ def dollars(amount: Decimal | None) -> str:
 
 
 @register.filter
-def signed(amount: Decimal) -> str:
-    """Return an amount of dollars with its sign: +$12.50, −$3.00."""
-    return f"{'−' if amount < 0 else '+'}${money(abs(amount))}"
-
-
-@register.filter
 def moved(amount: Decimal, ticker: str) -> str:
     """Return what a posting moved or left: dollars, or whole shares."""
     return money(amount) if ticker == CASH else f"{int(amount):,}"
