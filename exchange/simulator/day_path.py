@@ -23,6 +23,9 @@ OUTLINE_HALVINGS = 5
 #: About how many points of the path make the high and the low of a period.
 POINTS_OF_A_PERIOD = 4
 
+#: About how many points of a path are kept once they were drawn: most others are found between these.
+POINTS_KEPT = 256
+
 _MASK = (1 << 64) - 1
 
 
@@ -46,7 +49,7 @@ class Outline(NamedTuple):
 class DayPath:
     """One session's price, second by second."""
 
-    __slots__ = ("_candle", "_latest", "_outline", "_seconds", "_seed", "_volatility", "anchors")
+    __slots__ = ("_candle", "_drawn", "_latest", "_outline", "_seconds", "_seed", "_volatility", "anchors")
 
     def __init__(self, seed: str, candle: Candle, seconds: int) -> None:
         self._seed = seed_of(seed)
@@ -63,6 +66,7 @@ class DayPath:
                 anchors[at] = price
         self.anchors = sorted(anchors.items())
         self._outline: Outline | None = None
+        self._drawn: dict[int, float] = {}
         self._latest = (0, candle.open)
 
     def at(self, second: int) -> int:
@@ -145,7 +149,16 @@ class DayPath:
             self._add_points(points, middle, right, halvings - 1)
 
     def _between(self, left: int, a: float, right: int, b: float) -> float:
-        """The path half-way between two of its points."""
+        """The path half-way between two of its points, which are always the same two for each second."""
+        middle = (left + right) // 2
+        if (drawn := self._drawn.get(middle)) is not None:
+            return drawn
+        value = self._drawn_between(left, a, right, b)
+        if right - left > self._seconds // POINTS_KEPT:
+            self._drawn[middle] = value
+        return value
+
+    def _drawn_between(self, left: int, a: float, right: int, b: float) -> float:
         middle = (left + right) // 2
         span = right - left
         bits = random_bits(self._seed, middle)
