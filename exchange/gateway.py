@@ -309,7 +309,8 @@ def bars_of_many(
     """
     steps = (end - start).total_seconds() // step_seconds + 1
     size = min(TICKERS_A_CALL_MAX, max(1, int(BARS_A_CALL_MAX // steps)))
-    period = urlencode({"start": start.isoformat(), "end": end.isoformat(), "step": step_seconds})
+    asked_for = {"start": start.isoformat(), "end": end.isoformat(), "step": step_seconds, "fields": "open,close"}
+    period = urlencode(asked_for)
     found: dict[str, list[FirstAndLast]] = {}
     for number in range(0, len(tickers), size):
         asked = set(tickers[number : number + size])

@@ -110,12 +110,17 @@ class DayPath:
             self._add_inside(inside, (left, float(a)), (right, float(b)), first, end)
             if first < right < end:
                 inside.append(b)
+        opening, closing = self.ends(first, end)
+        return [opening, *inside, closing]
+
+    def ends(self, first: int, end: int) -> tuple[int, int]:
+        """The prices at one second and at another."""
         # Periods mostly follow on each other.
         known, price = self._latest
         opening = price if known == first else self.at(first)
         closing = self.at(end)
         self._latest = (end, closing)
-        return [opening, *inside, closing]
+        return opening, closing
 
     def _add_inside(
         self, found: list[int], left: tuple[int, float], right: tuple[int, float], first: int, end: int

@@ -21,6 +21,7 @@ QUOTES_MAX = 200
 BARS_MAX = 1000
 BARS_OF_MANY_MAX = 20_000
 BARS_DEFAULT = 300
+ALL_FIELDS, ENDS = "", "open,close"
 CALENDAR_DAYS_MAX = 3660
 PAGE_MAX = 1000
 PAGE_DEFAULT = 100
@@ -84,13 +85,23 @@ class MarketDataApi:
         if (end - start) / step * len(listed) > BARS_OF_MANY_MAX:
             raise Invalid([error("step", f"must make at most {BARS_OF_MANY_MAX} bars of all stocks together")])
 
+        if query.text("fields", ALL_FIELDS) not in (ALL_FIELDS, ENDS):
+            raise Invalid([error("fields", f"must be {ENDS} or left out")])
+        bars = self._ends if query.text("fields") == ENDS else self._bars
+
         def results() -> list[dict[str, Any]]:
-            return [{"stockTicker": one, "bars": self._bars(one, start, end, step, call.at)} for one in listed]
+            return [{"stockTicker": one, "bars": bars(one, start, end, step, call.at)} for one in listed]
 
         return 200, {"step": step // SECOND, "results": await asyncio.to_thread(results), "unknown": unknown}
 
     def _bars(self, ticker: str, start: int, end: int, step: int, now: int) -> list[dict[str, Any]]:
         return [_bar_json(bar) for bar in self._market.bars(ticker, start, end, step, now)]
+
+    def _ends(self, ticker: str, start: int, end: int, step: int, now: int) -> list[dict[str, Any]]:
+        return [
+            {"at": format_time(one.at), "open": format_money(one.open), "close": format_money(one.close)}
+            for one in self._market.ends(ticker, start, end, step, now)
+        ]
 
     def _listed(self, query: Query, most: int, at: int) -> tuple[list[str], list[str]]:
         """The tickers that a call asks for: those that are listed, and the others."""

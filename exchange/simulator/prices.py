@@ -5,7 +5,7 @@ Everything here is a pure function of series and time, as long as the closures s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -44,12 +44,13 @@ class Prices:
         self._path = lru_cache(maxsize=1024)(self._draw_path)
         self._volume = lru_cache(maxsize=4096)(self._draw_volume)
         self._traded = lru_cache(maxsize=32768)(self._find_traded)
+        self._ends = lru_cache(maxsize=32768)(self._find_ends)
         self._year = lru_cache(maxsize=1024)(self._find_year)
         self._year_sessions = lru_cache(maxsize=16)(self._find_year_sessions)
 
     def closures_changed(self) -> None:
         """Forget what depends on closures."""
-        for cache in (self._traded, self._year, self._year_sessions):
+        for cache in (self._traded, self._ends, self._year, self._year_sessions):
             cache.cache_clear()
 
     def last(self, series: str, session: Session, time: int) -> int:
@@ -80,16 +81,14 @@ class Prices:
         """What was traded in a period, or None if the market was closed. Open and close are exact."""
         return self._traded(series, at, until)
 
+    def ends(self, series: str, at: int, until: int) -> tuple[int, int] | None:
+        """The first and the last price of a period, those of `traded`, found sooner; None if the market was closed."""
+        return self._ends(series, at, until)
+
     def _find_traded(self, series: str, at: int, until: int) -> Traded | None:
         prices: list[int] = []
         volume = 0
-        day, last = self._hours.day_of(at), self._hours.day_of(until - 1)
-        while day <= last:
-            session = self._hours.session(day)
-            day += timedelta(days=1)
-            if session is None or session.closes <= at or session.opens >= until:
-                continue
-            first, end = max(at, session.opens), min(until, session.closes)
+        for session, first, end in self._sessions_in(at, until):
             volume += self.volume(series, session, end) - self.volume(series, session, first)
             if (first, end) == (session.opens, session.closes):
                 prices += self.candle(series, session, end)
@@ -97,6 +96,26 @@ class Prices:
                 begin, finish = (first - session.opens) // SECOND, (end - session.opens) // SECOND
                 prices += self.path_of(series, session).between(begin, finish)
         return Traded(prices[0], max(prices), min(prices), prices[-1], volume) if prices else None
+
+    def _find_ends(self, series: str, at: int, until: int) -> tuple[int, int] | None:
+        prices: list[int] = []
+        for session, first, end in self._sessions_in(at, until):
+            if (first, end) == (session.opens, session.closes):
+                day = self.candle(series, session, end)
+                prices += (day.open, day.close)
+            else:
+                begin, finish = (first - session.opens) // SECOND, (end - session.opens) // SECOND
+                prices += self.path_of(series, session).ends(begin, finish)
+        return (prices[0], prices[-1]) if prices else None
+
+    def _sessions_in(self, at: int, until: int) -> Iterator[tuple[Session, int, int]]:
+        """The sessions that a period has a part of, each with where that part begins and ends."""
+        day, last = self._hours.day_of(at), self._hours.day_of(until - 1)
+        while day <= last:
+            session = self._hours.session(day)
+            day += timedelta(days=1)
+            if session is not None and session.closes > at and session.opens < until:
+                yield session, max(at, session.opens), min(until, session.closes)
 
     def _find_year(self, series: str, day: date) -> tuple[int, int]:
         numbers, others = self._year_sessions(day)

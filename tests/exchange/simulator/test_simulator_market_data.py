@@ -91,6 +91,10 @@ def test_bars_of_many_stocks_in_one_call(exchange):
     for entry in body["results"]:
         assert entry["bars"] == exchange.get(f"/v1/bars/{entry['stockTicker']}?{query}")["results"]
         assert len(entry["bars"]) == 72
+    ends = exchange.get(f"/v1/bars?tickers=AAPL,NOSUCH,IBM&{query}&fields=open,close")["results"]
+    for few, whole in zip(ends, body["results"], strict=True):
+        assert few["bars"] == [{name: bar[name] for name in ("at", "open", "close")} for bar in whole["bars"]]
+    assert exchange.call("GET", f"/v1/bars?tickers=AAPL&{query}&fields=volume")[0] == 422
 
 
 def test_bars_of_many_stocks_are_limited_in_all(exchange):
