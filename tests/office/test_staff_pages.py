@@ -45,6 +45,7 @@ def test_a_customers_pages_as_the_customer_sees_them(browser_of, alice: Customer
     assert "<iframe" in text
     assert ' sandbox="allow-same-origin" ' in text, "no scripts, no forms, no windows"
     assert "1,000.00" in text
+    assert "script" not in text.split("srcdoc=")[1].split("</iframe>")[0]
     assert "support@staff.example.com" not in text.split("srcdoc=")[1].split("</iframe>")[0]
     assert AuditEntry.objects.get(action=f"view {name} as customer").customer_id == alice.id
 
