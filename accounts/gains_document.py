@@ -41,7 +41,7 @@ def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
     return pdf.document(
         f"Realized gains {year}" + (f", part {part} of {shown.count}" if shown.count > 1 else ""),
         f"{name} · Account {customer_id} · by trade date · proceeds net of fees, costs with fees",
-        [pdf.Table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.Gap(18), pdf.heading("Every piece"), pdf.Gap(4), pieces],
+        [pdf.Table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.Gap(18), *pdf.heading("Every piece"), pieces],
         "Wash sales (a loss, with the same stock bought within 30 days) are marked and not adjusted · USD",
         whose=customer_id,
     )

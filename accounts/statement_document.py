@@ -34,7 +34,7 @@ def _shares(statement: Statement) -> list[pdf.Part]:
     rows = [[ticker, f"{begin:,}", change_of(end - begin), f"{end:,}"] for ticker, begin, end in statement.shares]
     head = ["Stock", "At the beginning", "Change", "At the end"]
     shown = pdf.Table([head, *rows], [3, 1, 1, 1], 1) if rows else pdf.Text("None were held.", soft=True)
-    return [pdf.heading("Shares"), pdf.Gap(4), shown, pdf.Gap(18)]
+    return [*pdf.heading("Shares"), shown, pdf.Gap(18)]
 
 
 def _unsettled(statement: Statement) -> list[pdf.Part]:
@@ -45,7 +45,7 @@ def _unsettled(statement: Statement) -> list[pdf.Part]:
         for item in statement.unsettled
     ]
     head = ["Trade", "Settles", "Net amount"]
-    return [pdf.heading("Not settled yet"), pdf.Gap(4), pdf.Table([head, *rows], [3, 1, 1], 1), pdf.Gap(18)]
+    return [*pdf.heading("Not settled yet"), pdf.Table([head, *rows], [3, 1, 1], 1), pdf.Gap(18)]
 
 
 def _gains(statement: Statement) -> list[pdf.Part]:
@@ -54,7 +54,7 @@ def _gains(statement: Statement) -> list[pdf.Part]:
         for label, totals in gains_rows(statement)
     ]
     head = ["Period and term", "Proceeds", "Cost", "Gain"]
-    return [pdf.heading("Realized gains"), pdf.Gap(4), pdf.Table([head, *rows], [3, 1, 1, 1], 1), pdf.Gap(18)]
+    return [*pdf.heading("Realized gains"), pdf.Table([head, *rows], [3, 1, 1, 1], 1), pdf.Gap(18)]
 
 
 def _movements(statement: Statement) -> list[pdf.Part]:
@@ -70,4 +70,4 @@ def _movements(statement: Statement) -> list[pdf.Part]:
     ]
     head = ["Date", "What", "Settles", "Amount", "Balance"]
     shown = pdf.Table([head, *rows], [1.1, 2.4, 1.1, 1, 1], 3) if rows else pdf.Text("None in this month.", soft=True)
-    return [pdf.heading("Every movement"), pdf.Gap(4), shown]
+    return [*pdf.heading("Every movement"), shown]

@@ -50,12 +50,20 @@ class Table:
     bold: Sequence[int] = ()
 
 
-Part = Text | Gap | Table
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Go on on the next page if less than this is left of the page, in points."""
+
+    points: float
 
 
-def heading(words: str) -> Text:
-    """Return the heading of a section."""
-    return Text(words, size=12, bold=True)
+Part = Text | Gap | Table | Room
+HEADING_ROOM = 80  # for a heading and the first lines of what is below it
+
+
+def heading(words: str) -> list[Part]:
+    """Return the heading of a section, which never stands alone at the end of a page."""
+    return [Room(HEADING_ROOM), Text(words, size=12, bold=True), Gap(4)]
 
 
 def document(title: str, subtitle: str, story: Sequence[Part], footer: str, *, whose: int) -> bytes:

@@ -21,7 +21,7 @@ from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import CondPageBreak, Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 FONTS = Path(__file__).parent / "fonts"
 INK, SOFT, RULE, GREEN = HexColor("#111513"), HexColor("#5b6460"), HexColor("#d9dedb"), HexColor("#08702a")
@@ -79,7 +79,12 @@ def gap(points: float) -> Spacer:
     return Spacer(1, points)
 
 
-PARTS: dict[str, Callable[..., Flowable]] = {"Text": text, "Table": table, "Gap": gap}
+def room(points: float) -> CondPageBreak:
+    """Return a page break where less than this is left of the page."""
+    return CondPageBreak(points)
+
+
+PARTS: dict[str, Callable[..., Flowable]] = {"Text": text, "Table": table, "Gap": gap, "Room": room}
 
 
 def document(title: str, subtitle: str, story: list[tuple[str, dict[str, Any]]], footer: str) -> bytes:
