@@ -75,7 +75,7 @@ def test_documents_have_their_headings_and_sums_in_bold() -> None:
     client.force_login(ada)
     for name, path, expected in [
         ("confirmation", f"/trades/{sale.id}/confirmation.pdf", {"Trade confirmation", "Net amount you received"}),
-        ("statement", f"/statements/{day:%Y-%m}.pdf", {"Shares", "Every movement"}),
+        ("statement", f"/statements/{day:%Y-%m}.pdf", {"Shares", "Realized gains"}),
         ("gains", f"/gains.pdf?year={day.year}", {"Every piece"}),
     ]:
         page = PdfDocument(client.get(path).content)[0]
