@@ -1,0 +1,152 @@
+"""What the balancer answers by itself, and a callback that comes through it in chunks."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+import urllib3
+from standardwebhooks import Webhook
+
+from local.harness import Brokerage
+from local.ports import LOOPBACK
+from tests.security.balancer import BINARY, Balancer, brokerage_behind_a_balancer, until
+from tests.security.test_behind_the_balancer import OUTSIDE, PLACING, REQUEST_SECONDS_MAX, ask, head
+
+pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAProxy is not installed")]
+
+REQUESTS_OF_AN_ADDRESS_MAX = 1000  # in 10 s
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[tuple[Brokerage, Balancer]]:
+    with brokerage_behind_a_balancer({}) as both:
+        yield both
+
+
+@pytest.fixture
+def brokerage(both: tuple[Brokerage, Balancer]) -> Brokerage:
+    return both[0]
+
+
+@pytest.fixture
+def balancer(both: tuple[Brokerage, Balancer]) -> Balancer:
+    return both[1]
+
+
+@pytest.fixture(scope="module")
+def token(both: tuple[Brokerage, Balancer]) -> str:
+    asked = ("own@example.com", "--password", "correct horse battery", "--deposit", "100000", "--json")
+    return str(json.loads(both[0].manage("create_customer", *asked).stdout)["token"])
+
+
+def said(balancer: Balancer, words: bytes, source: str = LOOPBACK) -> tuple[int, str, Any]:
+    """Status, type and body of the answer to these words."""
+    with socket.create_connection((LOOPBACK, balancer.port), REQUEST_SECONDS_MAX + 5, (source, 0)) as client:
+        client.sendall(words)
+        answer = http.client.HTTPResponse(client)
+        answer.begin()
+        return answer.status, answer.headers["Content-Type"], json.loads(answer.read())
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "keys"),
+    [
+        ("/api/v1/trades", "application/problem+json", {"type", "title", "status", "detail", "code", "errors"}),
+        ("/alpaca/v2/orders", "application/json", {"code", "message"}),
+    ],
+)
+def test_what_it_says_by_itself_has_the_shape_of_the_api(
+    balancer: Balancer, token: str, path: str, kind: str, keys: set[str]
+) -> None:
+    def asked(*lines: str) -> bytes:
+        return head(token, *lines).replace(b"/api/v1/trades", path.encode())
+
+    sent = {
+        413: asked("Content-Length: 10000000000") + b"{",
+        431: asked(f"X-Large: {'x' * 17_000}", "Content-Length: 0"),
+        408: asked("Content-Length: 300"),
+    }
+    for status, words in sent.items():
+        answer = said(balancer, words)
+        assert answer[:2] == (status, kind)
+        assert answer[2].keys() == keys
+    chunks = asked("Transfer-Encoding: chunked") + b"1d4c0\r\n" + b" " * 120_000
+    assert said(balancer, chunks)[:2] == (413, kind)
+
+
+def test_an_address_makes_so_many_requests_and_others_go_on(balancer: Balancer, token: str) -> None:
+    crowd = http.client.HTTPConnection(LOOPBACK, balancer.port, timeout=10, source_address=("127.0.0.8", 0))
+
+    def statuses(path: str, count: int) -> Counter[tuple[int, str | None]]:
+        found: Counter[tuple[int, str | None]] = Counter()
+        for _ in range(count):
+            crowd.request("GET", path)
+            answer = crowd.getresponse()
+            body = answer.read()
+            if answer.status == 429:
+                assert json.loads(body)["code"] in {"throttled", 42910000}
+            found[answer.status, answer.headers["Content-Type"] if answer.status == 429 else None] += 1
+        return found
+
+    began = time.monotonic()
+    first = statuses("/healthz", REQUESTS_OF_AN_ADDRESS_MAX)
+    if time.monotonic() - began < 8:  # a slow machine does not make that many
+        assert first == {(200, None): REQUESTS_OF_AN_ADDRESS_MAX}
+        assert statuses("/api/v1/balance", 20)[429, "application/problem+json"] >= 19
+        assert statuses("/alpaca/v2/account", 20)[429, "application/json"] >= 19
+    crowd.close()
+    assert ask(balancer, "/healthz") == ask(balancer, "/healthz", OUTSIDE) == 200
+
+
+def test_what_it_says_where_no_api_is_known_is_a_problem(balancer: Balancer, token: str) -> None:
+    for words, status in {
+        b"GET /api/v1/balance SPDY/9\r\n\r\n": 400,
+        f"GET /admin/ HTTP/1.1\r\nHost: {LOOPBACK}\r\n\r\n".encode(): 404,
+    }.items():
+        answer = said(balancer, words, OUTSIDE)
+        assert answer[:2] == (status, "application/problem+json")
+        assert answer[2]["status"] == status
+
+
+def test_a_callback_in_chunks_is_read(brokerage: Brokerage, balancer: Balancer, token: str) -> None:
+    """The exchange signs the whole body; in how many pieces it comes is no part of that."""
+    urllib3.request("PUT", f"{brokerage.exchange_url}/v1/faults", json={"latencyMs": 60_000})
+    try:
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "chunked-callback"}
+        assert urllib3.request("POST", f"{balancer.url}/api/v1/trades", json=PLACING, headers=headers).status == 201
+        with psycopg.connect(brokerage.environment["DATABASE_URL"], autocommit=True) as database:
+
+            def status() -> tuple[str, str, str]:
+                found = database.execute(
+                    "SELECT id::text, status, reason_code FROM trades_trade WHERE idempotency_key = 'chunked-callback'"
+                ).fetchone()
+                assert found
+                return found
+
+            until(lambda: status()[1] == "IN PROGRESS", 20)
+            report = {"tradeId": status()[0], "status": "REJECTED", "reasonCode": "exchange_error", "reason": "No."}
+            unfilled = dict.fromkeys(("price", "amount", "executionId", "executedAt"))
+            body, at = json.dumps({"reports": [report | PLACING | unfilled]}), datetime.now(UTC)
+            signature = Webhook(brokerage.environment["EXCHANGE_SECRET"]).sign("msg_chunked", at, body)
+            signed = {
+                "Content-Type": "application/json",
+                "webhook-id": "msg_chunked",
+                "webhook-timestamp": str(int(at.timestamp())),
+                "webhook-signature": signature,
+            }
+            pieces = [body[:20].encode(), body[20:].encode()]
+            pool = urllib3.HTTPConnectionPool(LOOPBACK, balancer.port)
+            answer = pool.urlopen("POST", "/exchange/callbacks", iter(pieces), signed, chunked=True)
+            assert answer.status == 204, answer.data
+            until(lambda: status()[1:] == ("REJECTED", "exchange_error"), 20)
+    finally:
+        urllib3.request("DELETE", f"{brokerage.exchange_url}/v1/faults")
