@@ -334,3 +334,29 @@ def test_pages_and_stream_agree(
         json.dumps(event, separators=(",", ":")) for event in results
     ]
     assert json.loads(asyncio.run(paged()))["results"] == results[:3]
+
+
+def test_one_read_gives_a_reader_so_many_events_at_most(
+    bob: Customer, token_of: TokenOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that is far behind is served in portions, and every event reaches it once, in order."""
+    monkeypatch.setattr(hub, "EVENTS_A_READ_MAX", 3)
+
+    async def read() -> list[list[bytes]]:
+        portions: list[list[bytes]] = []
+        with the_hub.connection("192.0.2.1") as mine_open:
+            mine_open.admit(issued.grant)
+            with mine_open.stream(Cursor(0, 0), lambda event: event.id.encode()) as mine:
+                while sum(map(len, portions)) < 10:
+                    batch = await mine.next(10)
+                    assert batch
+                    portions.append([content for _, content in batch.events])
+        return portions
+
+    for _ in range(10):
+        place_trade(bob.id, "AAPL", "BUY", 1)
+    issued, the_hub = token_of(bob), Hub()
+    portions = asyncio.run(read())
+    the_hub.close()
+    assert [len(portion) for portion in portions] == [3, 3, 3, 1]
+    assert [content.decode() for portion in portions for content in portion] == ids_of(bob)
