@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Customer
 from office.roles import Role
+from office.tables import export
 from trades.models import Trade, Type
 from trades.place import place_trade
 
@@ -60,3 +61,17 @@ def test_pages_ask_little_and_count_nothing(browser_of, alice: Customer, page: s
     counting = [statement for statement in statements if re.search(big, statement, re.IGNORECASE)]
     assert not counting
     assert not [statement for statement in statements if " OFFSET " in statement and "LIMIT 1 " not in statement]
+
+
+@pytest.mark.usefixtures("db")
+def test_an_export_has_so_many_rows_and_reads_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "ROWS_MAX", 3)
+
+    def lines(count: int) -> tuple[list[str], int]:
+        read = iter(range(count))
+        answer = export.csv_response("rows", [("row", lambda row: row)], read)
+        return answer.content.decode().splitlines(), count - len(list(read))
+
+    assert lines(3) == (["row", "0", "1", "2"], 3)
+    more = '"There are more than 3 rows: narrow the list, and export it in parts."'
+    assert lines(100) == (["row", "0", "1", "2", more], 4)

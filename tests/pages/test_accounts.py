@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts import tokens
 from accounts.freezes import freeze_withdrawals
+from accounts.funding import deposit
 from accounts.ledger import open_books
 from accounts.models import Balance, Customer, Posting, Token
 from accounts.statements import LINES_A_PART, Month, NoStatement, months_of, statement_of
@@ -85,6 +86,24 @@ def test_the_csv_has_every_posting_in_order(alice: Customer, page_of: PageOf) ->
         ("buy", "-1000.0000", "", ""),
         ("buy", "", "AAPL", "10"),
     ]
+
+
+def test_a_long_ledger_comes_in_files_of_so_many_lines(
+    bob: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("accounts.pages.LINES_A_FILE", 3)
+    for _ in range(6):
+        deposit(bob.id, Decimal(1))
+    page = page_of(bob).get("/cash").content.decode()
+    files = [page_of(bob).get(f"/cash/ledger.csv?part={part}") for part in (1, 2, 3)]
+    read = [list(csv.DictReader(StringIO(file.content.decode()))) for file in files]
+    assert [len(rows) for rows in read] == [3, 3, 1]
+    every = [int(row["posting"]) for rows in read for row in rows]
+    assert every == list(Posting.objects.filter(customer=bob).order_by("id").values_list("id", flat=True))
+    for part, file in enumerate(files, start=1):
+        assert f"/cash/ledger.csv?part={part}" in page
+        assert f"ledger-{part}-of-3.csv" in file["Content-Disposition"]
+    assert page_of(bob).get("/cash/ledger.csv?part=4").status_code == 404
 
 
 def test_nobody_sees_what_is_somebody_elses(alice: Customer, bob: Customer, page_of: PageOf) -> None:
