@@ -12,7 +12,11 @@ from typing import Any
 import structlog
 from allauth.account.adapter import get_adapter
 from allauth.account.signals import email_changed, password_changed, password_reset, password_set
-from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
+from allauth.core import context as allauth_context
+from allauth.mfa.models import Authenticator
+from django.db import connection
+from django.db.models.signals import post_delete, post_save
+from django.db.transaction import TransactionManagementError
 from django.dispatch import Signal
 from django.http import HttpRequest
 
@@ -131,22 +135,40 @@ def connect() -> None:
     password_changed.connect(_password_changed, dispatch_uid="revocation")
     password_set.connect(_password_changed, dispatch_uid="revocation")
     email_changed.connect(_email_changed, dispatch_uid="revocation")
-    for signal in (authenticator_added, authenticator_removed, authenticator_reset):
-        signal.connect(_factor_changed, dispatch_uid="revocation")
+    # allauth's own signals of these come after the commit.
+    post_save.connect(_factor_saved, sender=Authenticator, dispatch_uid="revocation")
+    post_delete.connect(_factor_changed, sender=Authenticator, dispatch_uid="revocation")
+
+
+def _revoke_with_change(customer: Customer, cause: Cause, **details: Any) -> None:
+    """Revoke access in the transaction of the change that causes it.
+
+    Raises:
+        TransactionManagementError: There is none: the page of the change belongs among `security_changes.PAGES`.
+    """
+    if not connection.in_atomic_block:
+        raise TransactionManagementError(f"{cause} and what it revokes must be one transaction")
+    revoke_access(customer, cause, **details)
 
 
 def _password_reset(sender: Any, request: HttpRequest, user: Customer, **_: Any) -> None:
-    revoke_access(user, Cause.PASSWORD_RESET)
+    _revoke_with_change(user, Cause.PASSWORD_RESET)
 
 
 def _password_changed(sender: Any, request: HttpRequest, user: Customer, **_: Any) -> None:
-    revoke_access(user, Cause.PASSWORD_CHANGED, keep_session=request.session.session_key)
+    _revoke_with_change(user, Cause.PASSWORD_CHANGED, keep_session=request.session.session_key)
 
 
 def _email_changed(sender: Any, request: HttpRequest, user: Customer, from_email_address: Any, **_: Any) -> None:
     before = [from_email_address.email] if from_email_address else []  # its owner must hear of it too
-    revoke_access(user, Cause.EMAIL_CHANGED, keep_session=request.session.session_key, also_tell=before)
+    _revoke_with_change(user, Cause.EMAIL_CHANGED, keep_session=request.session.session_key, also_tell=before)
 
 
-def _factor_changed(sender: Any, request: HttpRequest, user: Customer, **_: Any) -> None:
-    revoke_access(user, Cause.FACTOR_CHANGED, keep_session=request.session.session_key)
+def _factor_saved(sender: Any, instance: Authenticator, created: bool, **_: Any) -> None:
+    if created:  # else it was used
+        _factor_changed(sender, instance)
+
+
+def _factor_changed(sender: Any, instance: Authenticator, **_: Any) -> None:
+    if request := allauth_context.request:  # else a command made it, for whom nobody has signed in yet
+        _revoke_with_change(instance.user, Cause.FACTOR_CHANGED, keep_session=request.session.session_key)

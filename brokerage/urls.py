@@ -1,5 +1,7 @@
 """Every address of the brokerage."""
 
+from allauth.account import urls as account_urls
+from allauth.mfa import urls as factor_urls
 from django.contrib import admin
 from django.urls import include, path, register_converter
 from django.urls.converters import IntConverter, StringConverter
@@ -9,6 +11,7 @@ from drf_spectacular.views import SpectacularAPIView
 from accounts import api as accounts
 from accounts import gains_api, gains_pages, notice_pages, privacy_pages
 from accounts import pages as account_pages
+from accounts.security_changes import in_transactions
 from brokerage import health
 from brokerage.api_docs import api_docs
 from brokerage.error_codes import error_codes
@@ -113,8 +116,8 @@ urlpatterns = [
     path("account/webhooks/<uuid:webhook_id>/secret", webhook_pages.rotate_secret, name="rotate_webhook_secret"),
     path("account/webhooks/<uuid:webhook_id>/again", webhook_pages.send_again, name="resend_webhook"),
     path("account/webhooks/<uuid:webhook_id>/delete", webhook_pages.delete_hook, name="delete_webhook"),
-    path("account/", include("allauth.account.urls")),
-    path("account/second-factor/", include("allauth.mfa.urls")),
+    path("account/", include(in_transactions(account_urls.urlpatterns))),
+    path("account/second-factor/", include(in_transactions(factor_urls.urlpatterns))),
     path("account/sessions/", account_pages.Sessions.as_view(), name="usersessions_list"),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),

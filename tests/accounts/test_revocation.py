@@ -1,17 +1,24 @@
 """The policy of what ends when an account's security changes: each row, caused by the owner, a program, or staff."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from allauth.usersessions.models import UserSession
 from django.conf import settings as django_settings
 from django.core import mail
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 
 from accounts import revocation, tokens
@@ -149,6 +156,64 @@ def test_what_ends_is_what_the_policy_says_and_the_owner_is_told(carol: Customer
         assert ("1 API token" in body) is policy.programs
         assert ("2 webhooks" in body) is policy.programs
         assert ("session" in body) is (policy.sessions is not Sessions.NONE)
+
+
+class Killed(BaseException):
+    """In place of a kill: nothing catches it."""
+
+
+@pytest.mark.parametrize(
+    "cause", [Cause.PASSWORD_RESET, Cause.PASSWORD_CHANGED, Cause.EMAIL_CHANGED, Cause.FACTOR_CHANGED]
+)
+def test_a_change_and_what_it_revokes_are_one_transaction(
+    carol: Customer, cause: Cause, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies between the two leaves neither: no changed password beside tokens that go on."""
+
+    def die(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    here, elsewhere = browser_of(carol), browser_of(carol)
+    token = tokens.issue(carol, "robot").token
+    monkeypatch.setattr(revocation, "revoke_access", die)
+    with pytest.raises(Killed):
+        CAUSED_BY[cause](carol, here)
+    carol.refresh_from_db()
+    assert (carol.email, carol.check_password(PASSWORD)) == ("carol@example.com", True)
+    assert not Authenticator.objects.filter(user=carol).exists()
+    monkeypatch.undo()
+    assert tokens.find(token)
+    assert elsewhere.get("/").status_code == 200
+    cache.clear()  # how often a code may be sent
+    CAUSED_BY[cause](carol, browser_of(carol))
+    assert elsewhere.get("/").status_code == 302
+    assert (tokens.find(token) is None) is POLICY[cause].programs
+
+
+KILL_AT_A_RESET = """
+import os, signal, django
+django.setup()
+from django.test.utils import setup_test_environment
+setup_test_environment()
+from django.test import Client
+from accounts import revocation
+from accounts.models import Customer
+from tests.accounts.test_revocation import reset_password
+revocation.revoke_access = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+reset_password(Customer.objects.get(email="carol@example.com"), Client())
+"""
+
+
+@pytest.mark.process
+def test_a_kill_during_a_reset_leaves_the_password_as_it_was(carol: Customer) -> None:
+    token = tokens.issue(carol, "robot").token
+    address = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": urlunsplit(address)}
+    done = subprocess.run([sys.executable, "-c", KILL_AT_A_RESET], env=environment, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    carol.refresh_from_db()
+    assert carol.check_password(PASSWORD)
+    assert tokens.find(token)
 
 
 def test_the_owner_is_told_although_only_sessions_ended(carol: Customer) -> None:
