@@ -5,6 +5,7 @@ is room: a receiver that takes nothing fills no table, and loses nothing.
 """
 
 import json
+import time
 from collections.abc import Iterable
 
 from django.db import transaction
@@ -16,7 +17,8 @@ from feed.api import event_body
 from feed.reader import Cursor, Event
 from webhooks.models import Delivery, Webhook
 
-WEBHOOKS_A_ROUND_MAX, EVENTS_A_WEBHOOK_MAX = 200, 100
+WEBHOOKS_AT_ONCE_MAX, EVENTS_A_WEBHOOK_MAX = 10, 20  # of one transaction
+ROUND_SECONDS_MAX = 5.0
 WAITING_MAX = 500  # of one webhook
 
 
@@ -25,20 +27,38 @@ def enter_events() -> int:
 
     Idempotent: what was entered is not entered again.
     """
+    entered, ends_at = 0, time.monotonic() + ROUND_SECONDS_MAX
+    while time.monotonic() < ends_at:
+        count, may_be_more = _enter_some()
+        entered += count
+        if not may_be_more:
+            break
+    return entered
+
+
+def _enter_some() -> tuple[int, bool]:
+    """Enter some events of some webhooks; return how many, and whether there may be more.
+
+    No event is served to anybody before every transaction that began earlier has ended, so this one is short however
+    much is behind.
+    """
     until = reader.now()
     bodies: dict[str, str] = {}
     deliveries = []
+    may_be_more = False
     with transaction.atomic(durable=True):
-        hooks = list(Webhook.objects.raw(BEHIND, [until.xact, WAITING_MAX, WAITING_MAX, WEBHOOKS_A_ROUND_MAX]))
+        hooks = list(Webhook.objects.raw(BEHIND, [until.xact, WAITING_MAX, WAITING_MAX, WEBHOOKS_AT_ONCE_MAX]))
         askers = [(hook.customer_id, Cursor(hook.xact, hook.change)) for hook in hooks]
         for hook, events in zip(hooks, reader.read(askers, until, EVENTS_A_WEBHOOK_MAX), strict=True):
-            place = events[-1].cursor if len(events) == EVENTS_A_WEBHOOK_MAX else until
+            is_full = len(events) == EVENTS_A_WEBHOOK_MAX
+            place = events[-1].cursor if is_full else until
             wanted = [event for event in events if not hook.events or event.type in hook.events]
             due = {"due_at": Least(Coalesce(F("due_at"), Now()), Now())} if wanted else {}
             Webhook.objects.filter(pk=hook.pk).update(xact=place.xact, change=place.change, entered_at=Now(), **due)
             deliveries += [_delivery(hook, event, bodies) for event in wanted]
+            may_be_more = may_be_more or is_full
         Delivery.objects.bulk_create(deliveries)
-    return len(deliveries)
+    return len(deliveries), may_be_more or len(hooks) == WEBHOOKS_AT_ONCE_MAX
 
 
 def enter_again(webhook: Webhook, events: Iterable[Event]) -> None:

@@ -12,6 +12,7 @@ from accounts.models import Customer
 from tests.people import open_account
 from tests.webhooks.conftest import Receiver, webhook
 from trades.place import place_trade
+from webhooks import queue
 from webhooks.delivery import BATCH_SECONDS_MAX, WEBHOOKS_OF_A_CUSTOMER_MAX, Deliverer
 from webhooks.models import Delivery, Webhook
 from webhooks.post import POST_SECONDS_MAX
@@ -151,3 +152,22 @@ def test_two_deliverers_at_once_post_nothing_twice(alice: Customer, receiver: Re
         thread.join()
     ids = [headers["webhook-id"] for headers, _ in receiver.got]
     assert len(ids) == len(set(ids)) == 30
+
+
+def test_what_is_far_behind_is_entered_in_short_transactions(
+    bob: Customer, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a transaction that writes has ended, no event that came after it is served to anybody."""
+    monkeypatch.setattr(queue, "WEBHOOKS_AT_ONCE_MAX", 2)
+    monkeypatch.setattr(queue, "EVENTS_A_WEBHOOK_MAX", 3)
+    for _ in range(3):
+        webhook(bob, receiver.url)
+    for _ in range(7):
+        place_trade(bob.id, "AAPL", "BUY", 1)
+    assert enter_events() == 21
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM webhooks_delivery GROUP BY xmin")
+        entered = [count for (count,) in cursor.fetchall()]
+    assert sum(entered) == 21
+    assert max(entered) <= 2 * 3
+    assert enter_events() == 0
