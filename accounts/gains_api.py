@@ -13,6 +13,7 @@ from accounts import gains
 from accounts.gains_csv import gains_csv
 from accounts.models import LotMethod
 from accounts.queries import balance_of
+from web.documents import making
 from web.drf import CustomerView, PageQuery, TextField, money_field, page
 from web.timezones import eastern_today
 
@@ -118,7 +119,8 @@ class GainsView(CustomerView):
         year = asked.get("year") or eastern_today().year
         sold = gains.gains_of(self.customer_id, year)
         if asked["format"] == "csv":
-            return gains_csv(self.customer_id, year, asked["part"])
+            with making.turn(self.customer_id):
+                return gains_csv(self.customer_id, year, asked["part"])
         totals = gains.totals_of(sold)
         return Response(
             {

@@ -16,7 +16,6 @@ def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
 
     Raises:
         Http404: There is no such part.
-        TooManyDocuments: The customer has a document made already, or no turn came in time.
     """
     sold = gains_of(customer_id, year)
     shown = part_of(sold.order_by("closed_on", "id"), PIECES_A_DOCUMENT, part)
@@ -43,5 +42,4 @@ def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
         f"{name} · Account {customer_id} · by trade date · proceeds net of fees, costs with fees",
         [pdf.Table([TOTALS, *sums], [2, 1, 1, 1], 1), pdf.Gap(18), *pdf.heading("Every piece"), pieces],
         "Wash sales (a loss, with the same stock bought within 30 days) are marked and not adjusted · USD",
-        whose=customer_id,
     )

@@ -11,6 +11,7 @@ from accounts.gains_document import PIECES_A_DOCUMENT, gains_pdf
 from accounts.models import Balance, LotMethod
 from accounts.queries import balance_of
 from web.current_customer import current_customer_id
+from web.documents import in_turn
 from web.parts import part_asked, parts_of
 from web.sign_in import signed_in
 from web.timezones import eastern_today
@@ -54,6 +55,7 @@ def gains_page(request: HttpRequest) -> HttpResponse:
 
 @signed_in
 @require_GET
+@in_turn
 def gains_as_csv(request: HttpRequest) -> HttpResponse:
     """Answer with a part of a year's gains as CSV."""
     return gains_csv(current_customer_id(request), _year(request), part_asked(request))
@@ -61,6 +63,7 @@ def gains_as_csv(request: HttpRequest) -> HttpResponse:
 
 @signed_in
 @require_GET
+@in_turn
 def gains_as_pdf(request: HttpRequest) -> HttpResponse:
     """Answer with a part of a year's gains as PDF."""
     customer_id, year, part = current_customer_id(request), _year(request), part_asked(request)

@@ -27,7 +27,7 @@ from accounts.settlement import cash_of
 from accounts.sign_ins import sign_ins_of
 from accounts.statements import SHARES_ALONE, Month, NoStatement, Statement, gains_rows, months_of, statement_of
 from web.current_customer import current_customer, current_customer_id
-from web.documents import making
+from web.documents import in_turn
 from web.parts import part_asked, part_of, parts_of
 from web.sign_in import form_of, page_at, signed_in
 from web.spreadsheets import as_text
@@ -161,12 +161,12 @@ def _withdrawable_now(request: HttpRequest) -> str:
 
 @signed_in
 @require_GET
+@in_turn
 def ledger_csv(request: HttpRequest) -> HttpResponse:
     """Answer with postings as CSV, oldest first: LINES_A_FILE of them, in the file that `part` asks for."""
     customer_id = current_customer_id(request)
     part = part_of(queries.postings_of(customer_id).order_by("id"), LINES_A_FILE, part_asked(request))
-    with making.turn(customer_id):
-        response = HttpResponse(_csv(part.rows), content_type=CSV)
+    response = HttpResponse(_csv(part.rows), content_type=CSV)
     name = "ledger.csv" if part.count == 1 else f"ledger-{part.number}-of-{part.count}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
@@ -214,6 +214,7 @@ def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
 
 @signed_in
 @require_GET
+@in_turn
 def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
     """One month, on pdf."""
     made = _statement(request, year, month)

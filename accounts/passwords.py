@@ -1,5 +1,6 @@
 """Passwords: which ones are refused, and how many are hashed at once."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.conf import settings
@@ -8,7 +9,7 @@ from django.core.exceptions import ValidationError
 from zxcvbn import zxcvbn
 
 from accounts.models import Customer
-from web.bounded import Bounded
+from web.bounded import Bounded, lower_priority
 
 SCORE_MIN = 3  # of 0 to 4: safely unguessable, by zxcvbn's own words
 LENGTH_LOOKED_AT = 72  # zxcvbn's time grows with the length; a longer password is strong by its length
@@ -20,8 +21,9 @@ class TooManyHashes(Exception):
     """Too many passwords are being checked right now. Nothing was checked: try again in a moment."""
 
 
-# A hash takes a core and 100 MB for a tenth of a second.
+# A hash takes a core and 100 MB for a tenth of a second; other requests, which take less, go first.
 _hashing = Bounded(WAITING_MAX, HASH_WAIT_SECONDS_MAX, TooManyHashes)
+_hasher = ThreadPoolExecutor(1, "hasher", initializer=lower_priority)
 
 
 class BoundedArgon2Hasher(Argon2PasswordHasher):
@@ -33,11 +35,11 @@ class BoundedArgon2Hasher(Argon2PasswordHasher):
 
     def encode(self, password: str, salt: str) -> str:
         with _hashing.turn():
-            return super().encode(password, salt)
+            return _hasher.submit(super().encode, password, salt).result()
 
     def verify(self, password: str, encoded: str) -> bool:
         with _hashing.turn():
-            return super().verify(password, encoded)
+            return _hasher.submit(super().verify, password, encoded).result()
 
 
 class GuessablePasswordValidator:

@@ -17,7 +17,6 @@ def made_of(statement: Statement) -> bytes:
         f"{statement.name} · Account {statement.account} · {period}{part} · {final}",
         [*(first_part if statement.part == 1 else []), *_movements(statement)],
         f"Account {statement.account} · {month} · made from the account's postings · all amounts in USD",
-        whose=statement.account,
     )
 
 

@@ -70,7 +70,6 @@ def confirmation_of(trade: Trade, customer: Customer, company: str) -> bytes:
             )
         ],
         f"Order {trade.id} · all amounts in USD",
-        whose=trade.customer_id,
     )
 
 

@@ -1,8 +1,19 @@
 """Bounded work: what takes a core for long is done one at a time in a process, and few requests wait for it."""
 
+import os
 import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+
+LOW_PRIORITY = 10  # niceness
+
+
+def lower_priority() -> None:
+    """Let this thread, and the threads that it starts, have a core only while others leave one.
+
+    For work that computes without the interpreter's lock: with the lock, the whole process would wait for its core.
+    """
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
 
 
 class Bounded:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from web.documents import TooManyDocuments, making
+from web.bounded import LOW_PRIORITY
+from web.documents import TooManyDocuments
 
 PROJECT = Path(__file__).resolve().parent.parent
 MAKE_SECONDS_MAX = 20.0
@@ -66,14 +67,13 @@ def heading(words: str) -> list[Part]:
     return [Room(HEADING_ROOM), Text(words, size=12, bold=True), Gap(4)]
 
 
-def document(title: str, subtitle: str, story: Sequence[Part], footer: str, *, whose: int) -> bytes:
+def document(title: str, subtitle: str, story: Sequence[Part], footer: str) -> bytes:
     """Return a Letter-size document with our letterhead on each page, and `footer` and the page number below.
 
-    Args:
-        whose: The customer's id. Each customer has one document made at a time.
+    Call it in a turn of `web.documents`.
 
     Raises:
-        TooManyDocuments: The customer has one made already, or no turn came in time.
+        TooManyDocuments: It was not made within MAKE_SECONDS_MAX.
     """
     described = {
         "title": title,
@@ -81,17 +81,16 @@ def document(title: str, subtitle: str, story: Sequence[Part], footer: str, *, w
         "story": [(type(part).__name__, asdict(part)) for part in story],
         "footer": footer,
     }
-    with making.turn(whose):
-        try:
-            made = subprocess.run(
-                [sys.executable, "-m", "web.pdf_maker"],
-                input=json.dumps(described).encode(),
-                stdout=subprocess.PIPE,
-                cwd=PROJECT,
-                env={},
-                timeout=MAKE_SECONDS_MAX,
-                check=True,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise TooManyDocuments from error
+    try:
+        made = subprocess.run(
+            ["nice", "-n", str(LOW_PRIORITY), sys.executable, "-m", "web.pdf_maker"],
+            input=json.dumps(described).encode(),
+            stdout=subprocess.PIPE,
+            cwd=PROJECT,
+            env={},
+            timeout=MAKE_SECONDS_MAX,
+            check=True,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TooManyDocuments from error
     return made.stdout

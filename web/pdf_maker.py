@@ -5,7 +5,6 @@ get on. It imports neither Django nor any settings.
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from io import BytesIO
@@ -141,5 +140,4 @@ def _mark(canvas: Canvas, x: float, y: float, color: Color) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(10)
     sys.stdout.buffer.write(document(**json.load(sys.stdin)))

@@ -1,14 +1,17 @@
 """Work that takes a core is done one at a time, and few wait for it."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
+from django.contrib.auth.hashers import Argon2PasswordHasher
 
+from accounts.passwords import BoundedArgon2Hasher
 from web import pdf
-from web.bounded import Bounded
-from web.documents import TooManyDocuments
+from web.bounded import LOW_PRIORITY, Bounded
+from web.documents import TooManyDocuments, making
 
 
 class Refused(Exception):
@@ -47,13 +50,28 @@ def test_nobody_has_two_places_and_each_is_given_back() -> None:
                     pytest.fail("two at once")
 
 
+def niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def test_passwords_are_hashed_while_others_leave_a_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Argon2PasswordHasher, "encode", lambda *_: str(niceness()))
+    monkeypatch.setattr(Argon2PasswordHasher, "verify", lambda *_: niceness() == LOW_PRIORITY)
+    before = niceness()
+    hasher = BoundedArgon2Hasher()
+    assert hasher.encode("password", "salt") == str(LOW_PRIORITY)
+    assert hasher.verify("password", "encoded")
+    assert niceness() == before < LOW_PRIORITY
+
+
 LONG = [pdf.Table([["Time", "Amount"], *[[f"{n}", f"${n:,}.00"] for n in range(1000)]], [1, 1], 1)]
 
 
 def test_a_customer_has_one_document_made_at_a_time_and_others_have_theirs() -> None:
     def ask(whose: int) -> bytes | None:
         try:
-            return pdf.document("Statement", "November", LONG, "USD", whose=whose)
+            with making.turn(whose):
+                return pdf.document("Statement", "November", LONG, "USD")
         except TooManyDocuments:
             return None
 

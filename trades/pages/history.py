@@ -25,6 +25,7 @@ from trades.models import FINAL, Status, Trade
 from trades.pages.home import NO_CONTENT
 from trades.search import TradeFilter, find_trades
 from web.current_customer import current_customer, current_customer_id
+from web.documents import in_turn
 from web.sign_in import form_of, page_at, signed_in
 
 TRADES_PER_PAGE = 25
@@ -167,6 +168,7 @@ def cancel(request: HttpRequest, trade_id: UUID) -> HttpResponse:
 
 @signed_in
 @require_GET
+@in_turn
 def confirmation(request: HttpRequest, trade_id: UUID) -> HttpResponse:
     """Send the confirmation of a FILLED trade as a PDF."""
     trade = _trade(request, trade_id)
