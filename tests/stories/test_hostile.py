@@ -105,7 +105,9 @@ def attack(url: str, hostile: dict[str, Any]) -> Iterator[Counter[str]]:
     """Let the hostile customer's programs run, in a process of their own; tell at the end what they were answered."""
     statuses: Counter[str] = Counter()
     command = [sys.executable, "-m", "tests.stories.attack", url, json.dumps(hostile)]
-    with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         try:
             yield statuses
         finally:
