@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -12,9 +12,9 @@ from exchange import calendar, market
 from exchange.messages import Unknown
 from exchange.models import Stock
 from tests.conftest import StandInExchange
-from tests.exchange.conftest import OddExchange
+from tests.exchange.conftest import AT, OddExchange
 from tests.factories import StockFactory
-from web.timezones import EASTERN
+from web.timezones import EASTERN, eastern_date
 
 CLOCK = {"isOpen": True, "hours": "nyse", "nextOpen": None, "nextClose": "2100-01-01T00:00:00Z"}
 
@@ -206,13 +206,14 @@ def test_before_the_exchange_told_any_there_are_no_hours(odd: OddExchange, db: N
 @pytest.mark.parametrize(("closes", "is_open"), [(None, False), (time(0, 1), False), (time(23, 59, 59), True)])
 def test_a_closure_of_staff_closes_the_market(odd: OddExchange, db: None, closes: time | None, is_open: bool) -> None:
     odd.answers(json.dumps(CLOCK).encode())
-    calendar.set_closure(calendar.today(), closes, "Storm", by="sam")
+    now = datetime.fromisoformat(AT)
+    calendar.set_closure(eastern_date(now), closes, "Storm", by="sam")
     clock = market.clock()
     assert clock is not None
     assert clock["isOpen"] is is_open
     if is_open:
         assert clock["nextClose"].astimezone(EASTERN).time() == closes
     else:
-        following = calendar.next_session(timezone.now())
+        following = calendar.next_session(now)
         assert following is not None
         assert (clock["nextOpen"], clock["nextClose"]) == (following.opens_at, following.closes_at)
