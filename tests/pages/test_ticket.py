@@ -15,6 +15,7 @@ from tests.factories import FeeRateFactory
 from tests.people import trade, violate
 from trades import fees
 from trades.models import Trade
+from trades.place import place_trade
 from web.timezones import eastern_today
 
 PageOf = Callable[[Customer], Client]
@@ -54,6 +55,15 @@ def test_the_most_that_can_be_bought_and_all_that_is_owned_are_one_press_away(
     assert f"Buy max: {most}" in text
     assert "Sell all: 10" in text
     assert client.get(f"/stocks/AAPL/trade?type=BUY&quantity={most}").status_code == 200
+
+
+def test_who_owns_nothing_yet_is_not_offered_to_sell_it(
+    listed: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
+    place_trade(bob.id, "KO", "BUY", 3)
+    text = page_of(bob).get("/stocks/KO").content.decode()
+    assert "Buy max" in text
+    assert "Sell all" not in text
 
 
 def test_amounts_are_in_cents_and_prices_as_they_are(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
