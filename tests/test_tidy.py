@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tokenize
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -36,25 +38,57 @@ def modules(*apps: str) -> list[Path]:
 
 
 OURS = modules(*APPS, *AROUND)
-every_module = pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT)))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-every_test = pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node
-
-
-def calls(tree: ast.AST) -> Iterator[ast.Call]:
+def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    """Every call, with the text of what is called."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
-            yield node
+            yield ast.unparse(node.func), node
 
 
-def called(call: ast.Call) -> str:
-    return ast.unparse(call.func)
+@dataclass(frozen=True)
+class Source:
+    """A Python file, parsed once for all the rules: parsing takes most of the time."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path.relative_to(ROOT))
+
+    @property
+    def app(self) -> str:
+        return self.path.relative_to(ROOT).parts[0]
+
+    @cached_property
+    def text(self) -> str:
+        return self.path.read_text()
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @cached_property
+    def calls(self) -> list[tuple[str, ast.Call]]:
+        return list(calls(self.tree))
+
+    @property
+    def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node
+
+
+@pytest.fixture(scope="module")
+def ours() -> list[Source]:
+    """Every file of ours without the tests."""
+    return [Source(path) for path in OURS]
+
+
+@pytest.fixture(scope="module")
+def tests() -> list[Source]:
+    return [Source(path) for path in TESTS]
 
 
 def code_lines(path: Path) -> int:
@@ -72,10 +106,8 @@ def code_lines(path: Path) -> int:
     return len(lines)
 
 
-@every_module
-def test_no_module_has_a_name_for_whatever(path: Path) -> None:
-    assert path.stem not in VAGUE
-    assert path.parent.name not in VAGUE
+def test_no_module_has_a_name_for_whatever() -> None:
+    assert [path for path in OURS if {path.stem, path.parent.name} & VAGUE] == []
 
 
 def undocumented(node: ast.AST, prefix: str = "") -> Iterator[str]:
@@ -101,47 +133,48 @@ def undocumented(node: ast.AST, prefix: str = "") -> Iterator[str]:
                 yield prefix + child.name
 
 
-@every_module
-def test_what_is_public_says_what_it_does(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    assert list(undocumented(tree)) == []
-    assert ast.get_docstring(tree) or not tree.body
+def test_what_is_public_says_what_it_does(ours: list[Source]) -> None:
+    assert [f"{source}: {name}" for source in ours for name in undocumented(source.tree)] == []
+    assert [source for source in ours if source.tree.body and not ast.get_docstring(source.tree)] == []
 
 
-@pytest.mark.parametrize("path", modules("accounts", "trades"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_money_is_no_float(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and called(node) == "float":
+def test_money_is_no_float(ours: list[Source]) -> None:
+    for source in ours:
+        if source.app not in {"accounts", "trades"}:
+            continue
+        for name, call in source.calls:
             # An instant before all others is the one float that is no figure.
-            assert [ast.unparse(argument) for argument in node.args] == ["'-inf'"], f"line {node.lineno}"
-        assert "FloatField" not in (node.attr if isinstance(node, ast.Attribute) else "")
+            arguments = [ast.unparse(argument) for argument in call.args]
+            assert name != "float" or arguments == ["'-inf'"], f"{source}:{call.lineno}"
+        names = [node.attr for node in ast.walk(source.tree) if isinstance(node, ast.Attribute)]
+        assert not [name for name in names if "FloatField" in name], source
 
 
-@every_module
-def test_a_verb_owns_its_transaction(path: Path) -> None:
-    for call in calls(ast.parse(path.read_text())):
-        if called(call) in {"transaction.atomic", "atomic"} and path.name != "customers.py":
-            assert "durable=True" in ast.unparse(call), f"line {call.lineno}"
+def test_a_verb_owns_its_transaction(ours: list[Source]) -> None:
+    for source in ours:
+        for name, call in source.calls:
+            if name in {"transaction.atomic", "atomic"} and source.path.name != "customers.py":
+                assert "durable=True" in ast.unparse(call), f"{source}:{call.lineno}"
 
 
-@every_module
-def test_only_commands_print(path: Path) -> None:
-    if "commands" not in path.parts and path.relative_to(ROOT).parts[0] not in AROUND:
-        assert not [call.lineno for call in calls(ast.parse(path.read_text())) if called(call) == "print"]
+def test_only_commands_print(ours: list[Source]) -> None:
+    speechless = [source for source in ours if "commands" not in source.path.parts and source.app not in AROUND]
+    assert [f"{source}:{call.lineno}" for source in speechless for name, call in source.calls if name == "print"] == []
 
 
-@pytest.mark.parametrize("path", [*OURS, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
-def test_nothing_is_left_to_do(path: Path) -> None:
-    assert not re.findall(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b", path.read_text())
+def test_nothing_is_left_to_do(ours: list[Source], tests: list[Source]) -> None:
+    left = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
+    assert [source for source in (*ours, *tests) if left.search(source.text)] == []
 
 
-def test_books_are_locked_in_one_place_only() -> None:
+def test_books_are_locked_in_one_place_only(ours: list[Source]) -> None:
     places = [
-        f"{path.relative_to(ROOT)}:{function.name}"
-        for path in OURS
-        for function in functions(ast.parse(path.read_text()))
-        for call in calls(function)
-        if called(call).endswith("select_for_update")
+        f"{source}:{function.name}"
+        for source in ours
+        if "select_for_update" in source.text
+        for function in source.functions
+        for name, _ in calls(function)
+        if name.endswith("select_for_update")
     ]
     assert places == ["accounts/ledger.py:open_books"]
 
@@ -157,8 +190,7 @@ def private_names(tree: ast.AST) -> Iterator[str]:
             yield node.attr
 
 
-PRIVATE = {name for path in OURS for name in private_names(ast.parse(path.read_text())) if re.match(r"_[A-Za-z]", name)}
-PRIVATE -= {"_replace", "_running", "_base_url"}  # a named tuple's and an Alpaca client's, by the same names
+SOMEBODY_ELSES = {"_replace", "_running", "_base_url"}  # a named tuple's and an Alpaca client's, by the same names
 
 
 def names_reached_for(tree: ast.AST) -> Iterator[str]:
@@ -166,34 +198,39 @@ def names_reached_for(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) not in {"self", "cls"}:
-            yield node.attr
-        elif isinstance(node, ast.Call) and called(node).split(".")[-1] in {"setattr", "patch", "object"}:
+        elif isinstance(node, ast.Attribute):
+            if not (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"}):
+                yield node.attr
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"setattr", "patch", "object"}:
             words = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
             yield from (str(word).split(".")[-1] for word in words)
 
 
-@every_test
-def test_tests_come_through_the_public_door(path: Path) -> None:
-    assert not PRIVATE & set(names_reached_for(ast.parse(path.read_text())))
+def test_tests_come_through_the_public_door(ours: list[Source], tests: list[Source]) -> None:
+    private = {name for source in ours for name in private_names(source.tree) if re.match(r"_[A-Za-z]", name)}
+    private -= SOMEBODY_ELSES
+    assert {str(source): names for source in tests if (names := private & set(names_reached_for(source.tree)))} == {}
 
 
-@every_test
-def test_rows_come_from_factories(path: Path) -> None:
-    for call in calls(ast.parse(path.read_text())):
-        if called(call).endswith((".objects.create", ".objects.bulk_create")):
-            assert "Factory" in ast.unparse(call), f"line {call.lineno}: make the row by tests/factories.py"
+def test_rows_come_from_factories(tests: list[Source]) -> None:
+    for source in tests:
+        for name, call in source.calls:
+            if name.endswith((".objects.create", ".objects.bulk_create")):
+                assert "Factory" in ast.unparse(call), f"{source}:{call.lineno}: make the row by tests/factories.py"
 
 
-@pytest.mark.parametrize("path", [*OURS, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_has_one_subject(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= FILE_LINES_MAX
+def test_a_file_has_one_subject(ours: list[Source], tests: list[Source]) -> None:
+    assert [source for source in (*ours, *tests) if len(source.text.splitlines()) > FILE_LINES_MAX] == []
 
 
-@every_module
-def test_a_function_fits_on_a_screen(path: Path) -> None:
-    for function in functions(ast.parse(path.read_text())):
-        assert (function.end_lineno or 0) - function.lineno < FUNCTION_LINES_MAX, function.name
+def test_a_function_fits_on_a_screen(ours: list[Source]) -> None:
+    long = [
+        f"{source}: {function.name}"
+        for source in ours
+        for function in source.functions
+        if (function.end_lineno or 0) - function.lineno >= FUNCTION_LINES_MAX
+    ]
+    assert long == []
 
 
 MAY_BE_DELETED = (
@@ -217,12 +254,11 @@ MAY_BE_DELETED = (
 )
 
 
-@every_module
-def test_books_are_never_deleted_from(path: Path) -> None:
-    for call in calls(ast.parse(path.read_text())):
-        if called(call).endswith(".delete"):
-            on = ast.unparse(call.func)
-            assert any(word in on for word in MAY_BE_DELETED), f"{on} in line {call.lineno}"
+def test_books_are_never_deleted_from(ours: list[Source]) -> None:
+    for source in ours:
+        for name, call in source.calls:
+            if name.endswith(".delete"):
+                assert any(word in name for word in MAY_BE_DELETED), f"{source}:{call.lineno}: {name}"
 
 
 def test_the_heart_can_be_read_at_one_sitting() -> None:
