@@ -81,7 +81,7 @@ def test_an_event_is_written_out_once_for_all_its_streams(bob: Customer, token_o
 
 
 def test_a_stream_whose_token_has_ended_ends_also_while_its_client_reads_nothing(
-    bob: Customer, token_of: TokenOf, application: Application
+    bob: Customer, token_of: TokenOf, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
         client = EventClient(application, issued.token)
@@ -97,12 +97,13 @@ def test_a_stream_whose_token_has_ended_ends_also_while_its_client_reads_nothing
         assert len(client.event_ids) <= 1, "what was on its way already, and nothing since"
 
     issued = token_of(bob)
+    monkeypatch.setattr(hub, "GRANTS_CHECKED_SECONDS", 0.5)
     asyncio.run(story())
 
 
 @pytest.mark.parametrize("listens", [False, True])
 def test_a_socket_whose_token_has_ended_is_closed(
-    bob: Customer, token_of: TokenOf, application: Application, listens: bool
+    bob: Customer, token_of: TokenOf, application: Application, listens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
         client = SocketClient(application)
@@ -114,6 +115,7 @@ def test_a_socket_whose_token_has_ended_is_closed(
         assert client.code == 1008
 
     issued = token_of(bob)
+    monkeypatch.setattr(hub, "GRANTS_CHECKED_SECONDS", 0.5)
     asyncio.run(story())
 
 

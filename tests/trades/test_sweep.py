@@ -13,6 +13,7 @@ from accounts.models import Balance, Customer
 from exchange import clock_skew, exchange_time, gateway
 from tests.conftest import NEVER_MS, StandInExchange
 from tests.people import claim, open_account, rung, word
+from trades import sweep
 from trades.lane import lane_of
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
@@ -83,8 +84,9 @@ def test_what_the_exchange_lost_is_executed_again_with_the_same_id(
 
 
 def test_what_the_exchange_stored_and_never_answered_is_found(
-    exchange: StandInExchange, trade: Trade, alice: Customer
+    exchange: StandInExchange, trade: Trade, alice: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(gateway, "TRADING_SECONDS_MAX", 0.6)
     exchange.faults(executeNoAnswerRate=1, callbackDropRate=1, latencyMs=0)
     take_turn([alice.id], "test")
     until(lambda: [entry["status"] for entry in entries(exchange, trade)] == ["FILLED"])
@@ -227,7 +229,9 @@ def exchange_knows(exchange: StandInExchange, trades: list[Trade]) -> int:
 
 
 @pytest.mark.django_db(transaction=True)  # no transaction is open as long as the exchange says nothing
-def test_trades_about_which_the_exchange_says_nothing_keep_no_other_waiting(exchange: StandInExchange) -> None:
+def test_trades_about_which_the_exchange_says_nothing_keep_no_other_waiting(
+    exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
     exchange.faults(latencyMs=0, callbackDropRate=1, silentTickers=["IBM"])
     silenced, others = crowd(10, "silenced"), crowd(14, "other")
     placed(silenced, "IBM")
@@ -235,6 +239,8 @@ def test_trades_about_which_the_exchange_says_nothing_keep_no_other_waiting(exch
     trades = placed(others, "AAPL")
     take_turn([customer.id for customer in others], "test")
     until(lambda: exchange_knows(exchange, trades) == 14)
+    monkeypatch.setattr(gateway, "TRADING_SECONDS_MAX", 0.6)  # all of it five times as fast
+    monkeypatch.setattr(sweep, "ROUND_SECONDS_MAX", 2.0)
     Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2020-01-01T00:00:00Z")
     for _ in range(3):
         ask_exchange()
