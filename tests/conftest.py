@@ -4,6 +4,7 @@ Alice has 1,000 USD and 10 AAPL; Bob has 500 USD and must never see what is Alic
 database and the broker are real servers (`make test` starts them), the exchange is the stand-in, as its own process.
 """
 
+import fcntl
 import json
 import os
 import socket
@@ -19,21 +20,24 @@ from typing import Any
 import hypothesis
 import pytest
 from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.management import call_command
 from django.db import connection
-from django.test import Client
+from django.test import Client, TransactionTestCase
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts import tokens
 from accounts.funding import withdraw
 from accounts.models import Customer
-from exchange import exchange_time, gateway, market, prices
-from tests import template
+from exchange import exchange_time, gateway, prices
+from tests import emptying, people, template
 from tests.guarantees import allow_truncate
-from tests.people import open_account, receive_shares
-from trades import checks, fees, lane
+from tests.lasting import forget
+from trades import lane
 
 pytest_plugins = ["tests.kinds"]
+# pytest-django wraps a test that commits in Django's own test case, and this is how that one cleans up.
+TransactionTestCase._fixture_teardown = lambda self: emptying.delete_rows()  # type: ignore[attr-defined]
 # How long an example takes says something about the machine, not about the code.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
@@ -86,29 +90,21 @@ class StandInExchange:
 
 
 @pytest.fixture(scope="session")
-def migrated_dump(pytestconfig: pytest.Config) -> Path | None:
-    """Where the dump of the migrated database is kept between runs; None where nothing is kept."""
-    cache = getattr(pytestconfig, "cache", None)
-    return template.kept_dump(cache.mkdir("database")) if cache else None
-
-
-@pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings: None, migrated_dump: Path | None) -> None:
-    """Make the session's database out of the dump, if there is one, however long that takes."""
-    connection.settings_dict["OPTIONS"] = template.LONG_TIMEOUTS
-    if migrated_dump and migrated_dump.exists():
-        connection.settings_dict["TEST"]["TEMPLATE"] = template.load(migrated_dump)
-
-
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker, migrated_dump: Path | None) -> None:
-    """Keep the dump, if the session's database had to be migrated, and limit the time of statements from here on."""
-    if migrated_dump and not migrated_dump.exists():
-        template.keep(migrated_dump)
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """Make the session's database, however long that takes, and limit the time of statements from there on."""
+    name = connection.settings_dict["NAME"]
     with django_db_blocker.unblock():
+        connection.settings_dict["OPTIONS"] = template.LONG_TIMEOUTS
+        template.make_database()
         allow_truncate()
         connection.settings_dict["OPTIONS"] = template.OPTIONS
         connection.close()
+    yield
+    if not template.IS_OURS:
+        with django_db_blocker.unblock():
+            connection.creation.destroy_test_db(name, verbosity=0)
 
 
 @pytest.fixture(scope="session")
@@ -156,18 +152,19 @@ def _static_root() -> None:
 
 @pytest.fixture(scope="session")
 def static_files() -> None:
-    """Static files as they are served: with their hashes, compressed."""
-    call_command("collectstatic", interactive=False, verbosity=0)
+    """Static files as they are served: with their hashes, compressed. The first worker that needs them collects."""
+    with (settings.STATIC_ROOT / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (settings.STATIC_ROOT / "staticfiles.json").exists():
+            call_command("collectstatic", interactive=False, verbosity=0)
+    storage: Any = staticfiles_storage
+    storage.hashed_files, _ = storage.load_manifest()
 
 
 @pytest.fixture(autouse=True)
 def _quiet_broker() -> Iterator[None]:
     """No ring, trading control, price or fee of one test reaches another."""
-    lane.broker_backoff.stop()
-    checks.forget()
-    market.forget()
-    prices.forget()
-    fees.expire()
+    forget()
     broker = lane.broker()
     yield
     broker.flushdb()
@@ -189,15 +186,13 @@ def broke(alice: Customer) -> Customer:
 @pytest.fixture
 def alice(db: None) -> Customer:
     """1,000 USD and 10 AAPL."""
-    alice = open_account("alice@example.com", Decimal("2000"))
-    receive_shares(alice, "AAPL", 10, Decimal("100"))
-    return alice
+    return people.alice()
 
 
 @pytest.fixture
 def bob(db: None) -> Customer:
     """500 USD."""
-    return open_account("bob@example.com", Decimal("500"))
+    return people.bob()
 
 
 @pytest.fixture

@@ -16,6 +16,18 @@ from trades.turn import settle_and_claim
 from web.timezones import eastern_today
 
 
+def alice() -> Customer:
+    """Alice, with 1,000 USD and 10 AAPL."""
+    alice = open_account("alice@example.com", Decimal(2000))
+    receive_shares(alice, "AAPL", 10, Decimal(100))
+    return alice
+
+
+def bob() -> Customer:
+    """Bob, with 500 USD."""
+    return open_account("bob@example.com", Decimal(500))
+
+
 def open_account(email: str, cash: Decimal, **more: Any) -> Customer:
     """A customer with this much cash."""
     customer: Customer = CustomerFactory.create(email=email, **more)

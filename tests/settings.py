@@ -40,6 +40,9 @@ from brokerage.settings import *  # noqa: E402, F403
 from brokerage.settings import DATABASES  # noqa: E402
 from brokerage.settings import PASSWORD_HASHERS as REAL_PASSWORD_HASHERS  # noqa: E402
 
+# One worker collects static files for all.
+STATIC_ROOT = _services / "static"
+
 # Argon2 is slow on purpose; tests open hundreds of accounts.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *REAL_PASSWORD_HASHERS]
 

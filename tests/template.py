@@ -1,7 +1,8 @@
-"""The database that tests start from: migrated once, kept in pytest's cache, and loaded from there until a migration
+"""The database that tests start from: migrated once, dumped into .cache, and loaded from there until a migration
 changes. Loading takes a tenth of the time."""
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,38 +12,53 @@ from django.conf import settings
 from django.db import connection
 from psycopg import sql
 
+from brokerage.database.limits import set_limits
+from local.new_data import CACHE
 from local.postgresql import binaries
 from tests.settings import POSTGRESQL_DIR
 
 OPTIONS = connection.settings_dict["OPTIONS"]
 LONG_TIMEOUTS = OPTIONS | {"options": "", "answer_seconds_max": None, "commit_seconds_max": None}
 ROOT = Path(__file__).resolve().parents[1]
+IS_OURS = (POSTGRESQL_DIR / "postgres").exists()
+"""Whether the server was started for the tests, and goes with them."""
 
 
-def kept_dump(folder: Path) -> Path | None:
-    """Return where the dump of the current schema is, or will be; None where the server is not ours to dump."""
-    if not (POSTGRESQL_DIR / "postgres").exists():
-        return None
+def make_database() -> None:
+    """Make the tests' database and let the connection lead there: out of the dump, or by migrating."""
+    dump = _kept_dump() if IS_OURS else None
+    if dump and dump.exists():
+        _load(dump)
+        return
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    if dump:
+        _keep(dump)
+
+
+def _kept_dump() -> Path:
+    """Return where the dump of the current schema is, or will be."""
     digest = hashlib.sha256()
     for path in [ROOT / "requirements.txt", *sorted(ROOT.glob("*/migrations/*.py"))]:
-        digest.update(path.as_posix().encode() + path.read_bytes())
-    return folder / f"{digest.hexdigest()[:32]}.dump"
+        digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return CACHE / f"database-{digest.hexdigest()[:16]}.dump"
 
 
-def load(dump: Path) -> str:
-    """Load a dump into a new database; returns its name."""
-    name = "template"
+def _load(dump: Path) -> None:
+    at = connection.settings_dict
+    name = at["TEST"]["NAME"] or f"test_{at['NAME']}"
     with psycopg.connect(_url("postgres"), autocommit=True) as server:
         server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    _run("pg_restore", "--exit-on-error", "--no-owner", f"--dbname={_url(name)}", str(dump))
-    return name
+    _run("pg_restore", "--single-transaction", "--no-owner", f"--dbname={_url(name)}", str(dump))
+    settings.DATABASES["default"]["NAME"] = at["NAME"] = name
+    set_limits()
 
 
-def keep(dump: Path) -> None:
-    """Dump the tests' database, which has just been migrated, in place of older dumps."""
-    for old in dump.parent.glob("*.dump"):
+def _keep(dump: Path) -> None:
+    """Dump the database that has just been migrated, in place of older dumps."""
+    CACHE.mkdir(exist_ok=True)
+    for old in CACHE.glob("*.dump"):
         old.unlink(missing_ok=True)
-    new = dump.with_suffix(f".{settings.WORKER}")  # type: ignore[misc]
+    new = dump.with_suffix(f".{os.getpid()}")
     _run("pg_dump", "--format=custom", "--compress=none", f"--file={new}", _url(connection.settings_dict["NAME"]))
     new.replace(dump)
 

@@ -1,10 +1,13 @@
 """The audit of the books: quiet where they are right, and loud, with the ids, where each rule is broken."""
 
+from collections.abc import Iterator
 from decimal import Decimal
+from threading import Thread
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection
+from pytest_django.plugin import DjangoDbBlocker
 
 from accounts import audit
 from accounts.adjustments import ask_for_adjustment, decide_on_adjustment
@@ -12,7 +15,9 @@ from accounts.audit import BOOKS, count_rows, examine, one_instant
 from accounts.customers import create_customer
 from accounts.funding import deposit, withdraw
 from accounts.models import Balance, Customer, Position, Posting, Transfer
+from tests import people
 from tests.guarantees import lift_guarantees
+from tests.lasting import lasting
 from tests.people import claim, receive_shares, say
 from trades.models import Status, Type
 from trades.place import place_trade
@@ -23,8 +28,7 @@ POST = """
 """
 
 
-@pytest.fixture
-def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+def books(alice: Customer, bob: Customer) -> dict[str, Any]:
     """Alice's and Bob's books with every kind of posting, and what is in them by name."""
     withdraw(alice.id, Decimal("12.3456"))
     buy = receive_shares(alice, "MSFT", 3, Decimal("7.0001"))
@@ -56,6 +60,11 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
         "first": Posting.objects.filter(customer=alice).earliest("id").id,
         "withdrawn": Posting.objects.get(customer=alice, kind="withdrawal").id,
     }
+
+
+@pytest.fixture
+def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+    return books(alice, bob)
 
 
 def test_right_books_are_found_right(ids: dict[str, Any]) -> None:
@@ -340,20 +349,30 @@ PLANTED: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "plant", "names"), PLANTED)
-def test_what_breaks_a_rule_is_found(rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]) -> None:
-    lift_guarantees()
-    with connection.cursor() as cursor:
-        cursor.execute(plant, ids)
-        assert cursor.rowcount
-    # A name that begins with = stands for itself, every other one for an id.
-    expected = {key: name[1:] if name[0] == "=" else ids[name] for key, name in names.items()}
-    findings = examine(BOOKS)
-    assert not findings.ok
-    found = [violation for violation in findings.violations if violation["rule"] == rule]
-    assert [violation for violation in found if expected.items() <= violation.items()], findings.violations
-    assert len(found) == findings.counts[rule]
-    assert all(violation["detail"] and None not in violation.values() for violation in found)
+@pytest.mark.django_db
+class TestPlanted:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def ids(cls, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
+        with lasting(django_db_blocker):
+            yield books(people.alice(), people.bob())
+
+    @pytest.mark.parametrize(("rule", "plant", "names"), PLANTED)
+    def test_what_breaks_a_rule_is_found(
+        self, rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]
+    ) -> None:
+        lift_guarantees()
+        with connection.cursor() as cursor:
+            cursor.execute(plant, ids)
+            assert cursor.rowcount
+        # A name that begins with = stands for itself, every other one for an id.
+        expected = {key: name[1:] if name[0] == "=" else ids[name] for key, name in names.items()}
+        findings = examine(BOOKS)
+        assert not findings.ok
+        found = [violation for violation in findings.violations if violation["rule"] == rule]
+        assert [violation for violation in found if expected.items() <= violation.items()], findings.violations
+        assert len(found) == findings.counts[rule]
+        assert all(violation["detail"] and None not in violation.values() for violation in found)
 
 
 def test_every_rule_was_seen_broken() -> None:
@@ -371,8 +390,6 @@ def test_all_violations_are_counted_and_so_many_listed(ids: dict[str, Any], monk
 
 @pytest.mark.django_db(transaction=True)
 def test_an_audit_sees_one_instant_and_writes_nothing(alice: Customer) -> None:
-    from threading import Thread
-
     def trade_on() -> None:
         deposit(alice.id, Decimal(1))
         connection.close()

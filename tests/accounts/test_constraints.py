@@ -1,20 +1,25 @@
 """Each guarantee that the database gives for customers and books, and an attempt to break it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, transaction
 from django.db.models import F, ProtectedError
+from pytest_django.plugin import DjangoDbBlocker
 
 from accounts import tokens
 from accounts.adjustments import ask_for_adjustment, decide_on_adjustment
 from accounts.customers import create_customer
 from accounts.funding import deposit, withdraw
 from accounts.models import Balance, Customer, LotClosing, Position, Posting, Transfer
+from tests import people
 from tests.factories import FreezeFactory, GoodFaithViolationFactory, SignInFactory
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
+from tests.lasting import lasting
+
+pytestmark = pytest.mark.django_db
 
 INSERT_POSTING = """
     INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total)
@@ -225,8 +230,8 @@ ATTEMPTS = [
 ]
 
 
-@pytest.fixture
-def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+def rows(alice: Customer, bob: Customer) -> dict[str, Any]:
+    """Alice's and Bob's rows of every kind; the ids by name."""
     posting, _ = deposit(alice.id, Decimal(5), key="once")
     withdraw(alice.id, Decimal(5))
     tokens.issue(alice, "one")
@@ -252,6 +257,12 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
         "lot": lot,
         "sold": sold.id,
     }
+
+
+@pytest.fixture(scope="module")
+def ids(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
+    with lasting(django_db_blocker):
+        yield rows(people.alice(), people.bob())
 
 
 @pytest.mark.parametrize(("guarantee", "statement"), ATTEMPTS)

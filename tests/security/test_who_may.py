@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django.plugin import DjangoDbBlocker
 
 from accounts import tokens
 from accounts.models import Customer, Token
+from tests import people
+from tests.lasting import lasting
 from tests.people import open_account
 from tests.security.routes import Route, api_routes
 from trades.models import Trade, Type
@@ -32,7 +35,23 @@ def named(call: tuple[Route, str]) -> str:
     return f"{call[1]} {call[0].path}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def people_of_module(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[tuple[Customer, Customer]]:
+    with lasting(django_db_blocker):
+        yield people.alice(), people.bob()
+
+
+@pytest.fixture(scope="module")
+def alice(people_of_module: tuple[Customer, Customer]) -> Customer:
+    return people_of_module[0]
+
+
+@pytest.fixture(scope="module")
+def bob(people_of_module: tuple[Customer, Customer]) -> Customer:
+    return people_of_module[1]
+
+
+@pytest.fixture(scope="module")
 def of_alice(alice: Customer) -> dict[str, str]:
     """What is Alice's, by the name of the parameter that would name it."""
     trade, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
@@ -71,7 +90,7 @@ def test_a_token_that_has_ended_is_401(
     of_alice: dict[str, str], alice: Customer, a_call: tuple[Route, str], ending: str
 ) -> None:
     route, method = a_call
-    expires_at = datetime.now(UTC) - timedelta(seconds=1) if ending == "expired" else None
+    expires_at = datetime.now(UTC) - timedelta(hours=1) if ending == "expired" else None
     issued = tokens.issue(alice, "test", expires_at=expires_at)
     if ending == "deleted":
         issued.grant.delete()

@@ -1,18 +1,19 @@
-"""The audit of trades: quiet where all is right, and loud, with the ids, where each rule is broken; and its command."""
+"""The audit of trades: quiet where all is right, and loud, with the ids, where each rule is broken."""
 
-import json
+from collections.abc import Iterator
 from decimal import Decimal
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import connection
+from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.audit import BOOKS, examine
 from accounts.funding import withdraw
-from accounts.models import Balance, Customer
+from accounts.models import Customer
+from tests import people
 from tests.guarantees import lift_guarantees
+from tests.lasting import lasting
 from tests.people import claim, receive_shares, say
 from trades.audit import CLOCKS_APART_SECONDS_MAX, TRADES, corporate_actions, firm, good_faith
 from trades.models import Report, Status, Trade, Type
@@ -21,8 +22,7 @@ from trades.place import place_trade
 UGLY = 'He said: \\u0000 "no" \\ \x00 \ud800 \U0001f600 {"status": "FILLED"}'
 
 
-@pytest.fixture
-def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+def books(alice: Customer, bob: Customer) -> dict[str, Any]:
     """What Alice and Bob did, with every way in which a trade can end, one trade of each in flight; by name."""
 
     def end(trade: Trade, status: str, price: Decimal | None = None, **more: Any) -> None:
@@ -64,6 +64,11 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
         "report": Report.objects.get(trade_id=bought.id, outcome="settled").id,
         "agreement": Report.objects.get(trade_id=bought.id, outcome="agrees").id,
     }
+
+
+@pytest.fixture
+def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+    return books(alice, bob)
 
 
 def test_right_books_are_found_right(ids: dict[str, Any]) -> None:
@@ -325,20 +330,32 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("rule", "plant", "names"), PLANTED)
-def test_what_breaks_a_rule_is_found(rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]) -> None:
-    lift_guarantees()
-    with connection.cursor() as cursor:
-        cursor.execute(plant, ids)
-        assert cursor.rowcount
-    # A name that begins with = stands for itself, every other one for an id.
-    expected = {key: name[1:] if name[0] == "=" else str(ids[name]) for key, name in names.items()}
-    findings = examine(TRADES)
-    found = [violation for violation in findings.violations if violation["rule"] == rule]
-    texts = [{key: str(value) for key, value in violation.items()} for violation in found]
-    assert [violation for violation in texts if expected.items() <= violation.items()], findings.violations
-    assert len(found) == findings.counts[rule]
-    assert all(violation["detail"] for violation in found)
+@pytest.mark.django_db
+class TestPlanted:
+    """Each plants one thing that is wrong into books that all share."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def ids(cls, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
+        with lasting(django_db_blocker):
+            yield books(people.alice(), people.bob())
+
+    @pytest.mark.parametrize(("rule", "plant", "names"), PLANTED)
+    def test_what_breaks_a_rule_is_found(
+        self, rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]
+    ) -> None:
+        lift_guarantees()
+        with connection.cursor() as cursor:
+            cursor.execute(plant, ids)
+            assert cursor.rowcount
+        # A name that begins with = stands for itself, every other one for an id.
+        expected = {key: name[1:] if name[0] == "=" else str(ids[name]) for key, name in names.items()}
+        findings = examine(TRADES)
+        found = [violation for violation in findings.violations if violation["rule"] == rule]
+        texts = [{key: str(value) for key, value in violation.items()} for violation in found]
+        assert [violation for violation in texts if expected.items() <= violation.items()], findings.violations
+        assert len(found) == findings.counts[rule]
+        assert all(violation["detail"] for violation in found)
 
 
 def test_every_rule_was_seen_broken() -> None:
@@ -349,72 +366,3 @@ def test_every_rule_was_seen_broken() -> None:
 def test_no_two_rules_have_one_name() -> None:
     names = [rule.name for rule in BOOKS + TRADES]
     assert len(names) == len(set(names))
-
-
-@pytest.mark.django_db(transaction=True)
-class TestCommand:
-    def audit(self, *arguments: str) -> tuple[int, str]:
-        written = StringIO()
-        try:
-            call_command("audit_books", *arguments, stdout=written)
-        except SystemExit as exit:
-            return int(str(exit.code)), written.getvalue()
-        return 0, written.getvalue()
-
-    @pytest.fixture
-    def wrong(self, ids: dict[str, Any]) -> dict[str, Any]:
-        Balance.objects.filter(customer=ids["bob"]).update(amount=7)
-        return ids
-
-    def test_right_books(self, ids: dict[str, Any]) -> None:
-        code, text = self.audit("--json")
-        answer = json.loads(text)
-        assert (code, text.count("\n")) == (0, 1)
-        assert {name: answer[name] for name in ("ok", "customers", "trades", "postings", "violations")} == {
-            "ok": True,
-            "customers": 2,
-            "trades": 9,
-            "postings": 11,
-            "violations": [],
-        }
-        assert answer["violationsCount"] == 0
-        assert answer["rules"] == {rule.name: 0 for rule in BOOKS + TRADES}
-
-    def test_wrong_books(self, wrong: dict[str, Any]) -> None:
-        code, text = self.audit("--json")
-        answer = json.loads(text)
-        assert (code, answer["ok"], answer["violationsCount"]) == (1, False, 1)
-        assert answer["violations"] == [
-            {
-                "rule": "balance_is_the_sum_of_its_postings",
-                "customerId": wrong["bob"],
-                "detail": "the balance is 7.0000 USD, its postings make 300.0000",
-            }
-        ]
-
-    def test_ids_of_trades_are_texts(self, ids: dict[str, Any]) -> None:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE trades_trade DISABLE TRIGGER USER")
-            cursor.execute("UPDATE trades_trade SET amount = amount - 1 WHERE id = %s", [ids["sold"]])
-            cursor.execute("ALTER TABLE trades_trade ENABLE TRIGGER USER")
-        code, text = self.audit("--json")
-        violations = json.loads(text)["violations"]
-        assert code == 1
-        assert {violation["rule"] for violation in violations} == {
-            "fill_has_its_postings",
-            "fill_adds_up",
-            "trade_is_as_reported",
-        }
-        assert {violation["tradeId"] for violation in violations} == {str(ids["sold"])}
-
-    def test_lines_to_read(self, wrong: dict[str, Any]) -> None:
-        code, text = self.audit()
-        assert code == 1
-        assert text.startswith("2 customers, 9 trades, 11 postings\n")
-        assert f"customerId {wrong['bob']}: the balance is 7.0000 USD" in text
-        assert "BROKEN balance_is_the_sum_of_its_postings: " in text
-        assert text.endswith("1 violation.\n")
-        Balance.objects.filter(customer=wrong["bob"]).update(amount=300)
-        code, text = self.audit()
-        assert code == 0
-        assert text.endswith("All rules hold.\n")

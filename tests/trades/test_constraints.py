@@ -1,6 +1,6 @@
 """Each guarantee that the database gives for trades, their history and their reports, and an attempt to break it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -8,8 +8,10 @@ import pytest
 from django.db import DatabaseError, transaction
 from django.db.models import ProtectedError
 from django.utils.timezone import now
+from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.models import Customer
+from tests import people
 from tests.factories import (
     CorporateActionFactory,
     DayTotalFactory,
@@ -19,9 +21,12 @@ from tests.factories import (
     TradingControlFactory,
 )
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
+from tests.lasting import lasting
 from tests.people import claim, receive_shares
 from trades.models import Report, Status, StatusChange, Trade, TradingControl, Type
 from trades.place import place_trade
+
+pytestmark = pytest.mark.django_db
 
 INSERT = """
     INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, idempotency_key, status, reason_code)
@@ -246,8 +251,7 @@ ATTEMPTS = [
 ]
 
 
-@pytest.fixture
-def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+def rows(alice: Customer, bob: Customer) -> dict[str, Any]:
     """Alice's trades, one in every status; and Bob's, alone in his line."""
     FeeRateFactory.create()
     DayTotalFactory.create()
@@ -275,6 +279,12 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     EntitlementFactory.create(action=action, customer=alice)
     people = {"alice": alice.id, "bob": bob.id, "alone": alone.id, "action": action.id}
     return people | {name: trade.id for name, trade in trades.items()}
+
+
+@pytest.fixture(scope="module")
+def ids(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
+    with lasting(django_db_blocker):
+        yield rows(people.alice(), people.bob())
 
 
 @pytest.mark.parametrize(("guarantee", "statement"), ATTEMPTS)

@@ -1,0 +1,41 @@
+"""Takes back what a test has committed.
+
+Django truncates every table and makes its content types and permissions anew, which takes half a second: PostgreSQL
+replaces each table and index by a new file. Most tests have written to a dozen tables, a few rows each.
+"""
+
+from django.db import connection
+
+# What `migrate` wrote stays; no test changes it.
+EMPTY = """
+    DO $$
+    DECLARE
+        kept CONSTANT text[] = '{django_migrations, django_content_type, auth_permission}';
+        written regclass[] = '{}';
+        name regclass;
+        is_written boolean;
+    BEGIN
+        FOR name IN SELECT oid FROM pg_class
+            WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> ALL (kept)
+        LOOP
+            EXECUTE format('SELECT EXISTS (SELECT FROM %s)', name) INTO is_written;
+            IF is_written THEN
+                written = written || name;
+                EXECUTE format('ALTER TABLE %s DISABLE TRIGGER USER', name);
+            END IF;
+        END LOOP;
+        FOREACH name IN ARRAY written LOOP
+            EXECUTE format('DELETE FROM %s', name);
+        END LOOP;
+        SET CONSTRAINTS ALL IMMEDIATE;
+        FOREACH name IN ARRAY written LOOP
+            EXECUTE format('ALTER TABLE %s ENABLE TRIGGER USER', name);
+        END LOOP;
+    END $$
+"""
+
+
+def delete_rows() -> None:
+    """Delete the rows of every table, past the triggers that protect them."""
+    with connection.cursor() as cursor:
+        cursor.execute(EMPTY)

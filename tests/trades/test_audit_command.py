@@ -1,0 +1,93 @@
+"""`manage.py audit_books`: what it says, and how it ends."""
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection, transaction
+
+from accounts.audit import BOOKS
+from accounts.models import Balance, Customer
+from tests.trades.test_audit import books
+from trades.audit import TRADES
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+    return books(alice, bob)
+
+
+def audit(*arguments: str) -> tuple[int, str]:
+    written = StringIO()
+    try:
+        call_command("audit_books", *arguments, stdout=written)
+    except SystemExit as exit:
+        return int(str(exit.code)), written.getvalue()
+    return 0, written.getvalue()
+
+
+@pytest.fixture
+def wrong(ids: dict[str, Any]) -> dict[str, Any]:
+    Balance.objects.filter(customer=ids["bob"]).update(amount=7)
+    return ids
+
+
+def test_right_books(ids: dict[str, Any]) -> None:
+    code, text = audit("--json")
+    answer = json.loads(text)
+    assert (code, text.count("\n")) == (0, 1)
+    assert {name: answer[name] for name in ("ok", "customers", "trades", "postings", "violations")} == {
+        "ok": True,
+        "customers": 2,
+        "trades": 9,
+        "postings": 11,
+        "violations": [],
+    }
+    assert answer["violationsCount"] == 0
+    assert answer["rules"] == {rule.name: 0 for rule in BOOKS + TRADES}
+
+
+def test_wrong_books(wrong: dict[str, Any]) -> None:
+    code, text = audit("--json")
+    answer = json.loads(text)
+    assert (code, answer["ok"], answer["violationsCount"]) == (1, False, 1)
+    assert answer["violations"] == [
+        {
+            "rule": "balance_is_the_sum_of_its_postings",
+            "customerId": wrong["bob"],
+            "detail": "the balance is 7.0000 USD, its postings make 300.0000",
+        }
+    ]
+
+
+def test_ids_of_trades_are_texts(ids: dict[str, Any]) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE trades_trade DISABLE TRIGGER USER")
+        cursor.execute("UPDATE trades_trade SET amount = amount - 1 WHERE id = %s", [ids["sold"]])
+        cursor.execute("ALTER TABLE trades_trade ENABLE TRIGGER USER")
+    code, text = audit("--json")
+    violations = json.loads(text)["violations"]
+    assert code == 1
+    assert {violation["rule"] for violation in violations} == {
+        "fill_has_its_postings",
+        "fill_adds_up",
+        "trade_is_as_reported",
+    }
+    assert {violation["tradeId"] for violation in violations} == {str(ids["sold"])}
+
+
+def test_lines_to_read(wrong: dict[str, Any]) -> None:
+    code, text = audit()
+    assert code == 1
+    assert text.startswith("2 customers, 9 trades, 11 postings\n")
+    assert f"customerId {wrong['bob']}: the balance is 7.0000 USD" in text
+    assert "BROKEN balance_is_the_sum_of_its_postings: " in text
+    assert text.endswith("1 violation.\n")
+    Balance.objects.filter(customer=wrong["bob"]).update(amount=300)
+    code, text = audit()
+    assert code == 0
+    assert text.endswith("All rules hold.\n")
