@@ -3,6 +3,7 @@
 import json
 from decimal import Decimal
 from importlib import import_module
+from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -97,7 +98,7 @@ def test_every_table_with_a_customer_in_it_is_handed_over_or_named_here(alice: C
     assert {model.__name__ for model in with_customer - handed_over} <= inside
 
 
-def _sections_of(name: str, customer: Customer):
+def _sections_of(name: str, customer: Customer) -> Any:
     module = import_module(name)
     return module.sections(customer.id).values()
 

@@ -4,10 +4,12 @@ import csv
 import io
 import json
 import threading
+from collections.abc import Callable
 
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
+from django.test import Client
 
 from accounts.models import Customer
 from office import audit
@@ -91,7 +93,9 @@ def test_many_at_once_make_one_chain() -> None:
     assert AuditHead.objects.get().number == 80
 
 
-def test_exported_for_one_customer_or_one_trade(browser_of, alice: Customer, bob: Customer) -> None:
+def test_exported_for_one_customer_or_one_trade(
+    browser_of: Callable[[Role], Client], alice: Customer, bob: Customer
+) -> None:
     browser = browser_of(Role.COMPLIANCE)
     trade = Trade.objects.get()
     for url in (f"accounts/customer/{bob.id}", f"accounts/customer/{alice.id}", f"trades/trade/{trade.id}"):

@@ -1,5 +1,6 @@
 """Whoever sees what is one customer's leaves a line in the audit log, whichever way they came."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -58,7 +59,9 @@ def known(alice: Customer, bob: Customer) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_to_a_customer_leaves_a_line(browser_of, known: dict[str, Any], alice: Customer, way: str) -> None:
+def test_every_way_to_a_customer_leaves_a_line(
+    browser_of: Callable[[Role], Client], known: dict[str, Any], alice: Customer, way: str
+) -> None:
     roles = [Role.COMPLIANCE] if way == "an export" else [Role.OPERATIONS]
     answer = browser_of(roles[0]).get(WAYS[way].format(**known))
     assert answer.status_code in {200, 302}
@@ -67,14 +70,14 @@ def test_every_way_to_a_customer_leaves_a_line(browser_of, known: dict[str, Any]
     assert seen.get().address == "192.0.2.7"
 
 
-def test_a_page_with_many_customers_names_them_all(browser_of, known: dict[str, Any]) -> None:
+def test_a_page_with_many_customers_names_them_all(browser_of: Callable[[Role], Client], known: dict[str, Any]) -> None:
     ids = [CustomerFactory.create(email=f"zoe{n}@example.com").id for n in range(8)]
     browser_of(Role.OPERATIONS).get("/admin/find/?q=zoe")
     entry = AuditEntry.objects.get(action="search")
     assert (entry.customer_id, entry.after) == (None, {"searched": "zoe", "customers": sorted(ids)})
 
 
-def test_there_is_no_other_way_to_a_row(browser_of, known: dict[str, Any]) -> None:
+def test_there_is_no_other_way_to_a_row(browser_of: Callable[[Role], Client], known: dict[str, Any]) -> None:
     """Django's own pages of rows, their history and the autocompletion know nothing of the audit log."""
     browser = browser_of(Role.COMPLIANCE)
     for model in admin.site._registry:
@@ -91,7 +94,7 @@ def test_there_is_no_other_way_to_a_row(browser_of, known: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("name", ["search", "password_change"])
-def test_links_of_the_theme_lead_somewhere(browser_of, alice: Customer, name: str) -> None:
+def test_links_of_the_theme_lead_somewhere(browser_of: Callable[[Role], Client], alice: Customer, name: str) -> None:
     browser: Client = browser_of(Role.SUPPORT)
     answer = browser.get(reverse(f"admin:{name}"), {"q": "alice"}, follow=True)
     assert answer.status_code == 200

@@ -5,9 +5,11 @@ them with 1,000,000 trades and 100,000 customers.
 """
 
 import re
+from collections.abc import Callable
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Customer
@@ -20,7 +22,9 @@ QUERIES_MAX = 20
 
 
 @pytest.mark.parametrize("filters", ["status=open", "status=PLACED", "age=5", "lane=3"])
-def test_open_trades_are_looked_up_and_never_walked_to(browser_of, alice: Customer, filters: str) -> None:
+def test_open_trades_are_looked_up_and_never_walked_to(
+    browser_of: Callable[[Role], Client], alice: Customer, filters: str
+) -> None:
     place_trade(alice.id, "IBM", Type.BUY, 1)
     with CaptureQueriesContext(connection) as captured:
         browser_of(Role.SUPPORT).get(f"/admin/trades/trade/?{filters}")
@@ -44,7 +48,7 @@ def test_open_trades_are_looked_up_and_never_walked_to(browser_of, alice: Custom
         "TRADE", "CUSTOMER",
     ],
 )  # fmt: skip
-def test_pages_ask_little_and_count_nothing(browser_of, alice: Customer, page: str) -> None:
+def test_pages_ask_little_and_count_nothing(browser_of: Callable[[Role], Client], alice: Customer, page: str) -> None:
     for _ in range(60):
         place_trade(alice.id, "IBM", Type.BUY, 1)
     browser = browser_of(Role.COMPLIANCE)

@@ -20,6 +20,7 @@ from office import cases, schedule
 from office.cases import Kind
 from office.models import Case, Job, Proof, Reconciliation
 from office.reconcile import reconcile
+from tests.conftest import StandInExchange
 from tests.factories import DeliveryFactory, FeeRateFactory
 from tests.people import claim, say, word
 from trades import fees
@@ -97,7 +98,7 @@ def test_a_webhook_that_gave_up(alice: Customer) -> None:
     assert "https://example.com/hook was given up. Its last answer: 500" in case.detail
 
 
-def sent(customer: Customer, exchange, **terms) -> Trade:
+def sent(customer: Customer, exchange: StandInExchange, **terms: Any) -> Trade:
     """A trade that the exchange has filled, and reported, and we have settled."""
     exchange.faults(callbackDropRate=1)
     trade, _ = place_trade(customer.id, "AAPL", Type.BUY, 1)
@@ -115,7 +116,7 @@ def sent(customer: Customer, exchange, **terms) -> Trade:
 
 
 @pytest.fixture
-def only_ours(exchange, monkeypatch: pytest.MonkeyPatch):
+def only_ours(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The exchange's record from here on: other tests' orders are in it too."""
     start = max((entry["sequence"] for entry in exchange.record()), default=0)
     everything = gateway.history
@@ -130,7 +131,7 @@ def carol(db: None) -> Customer:
     return open_account("carol@example.com", Decimal(100_000))
 
 
-def test_both_sides_agree(carol: Customer, only_ours) -> None:
+def test_both_sides_agree(carol: Customer, only_ours: Any) -> None:
     trade = sent(carol, only_ours)
     assert trade.status == Status.FILLED
     found = reconcile()
@@ -153,7 +154,7 @@ TIMES = [
 
 @pytest.mark.parametrize("executed_at", TIMES, ids=range(len(TIMES)))
 def test_a_time_that_makes_no_sense_stops_no_reconciliation(
-    carol: Customer, only_ours, executed_at: Any, monkeypatch: pytest.MonkeyPatch
+    carol: Customer, only_ours: Any, executed_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent(carol, only_ours)
     sent(carol, only_ours)
@@ -177,7 +178,7 @@ def past_the_triggers(statement: str, parameters: list) -> None:
         cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
 
-def test_a_price_that_differs_is_found_with_its_cash(carol: Customer, only_ours) -> None:
+def test_a_price_that_differs_is_found_with_its_cash(carol: Customer, only_ours: Any) -> None:
     trade = sent(carol, only_ours)
     past_the_triggers("UPDATE trades_trade SET price = price + 1, amount = amount + 1 WHERE id = %s", [trade.id])
     past_the_triggers("UPDATE accounts_posting SET change = change - 1 WHERE cause = %s AND ticker = ''", [trade.id])
@@ -185,7 +186,7 @@ def test_a_price_that_differs_is_found_with_its_cash(carol: Customer, only_ours)
     assert kinds() == ["differs", "postings_differ", "postings_differ"]  # by stock, and by settlement date
 
 
-def test_fees_are_no_difference(carol: Customer, only_ours) -> None:
+def test_fees_are_no_difference(carol: Customer, only_ours: Any) -> None:
     FeeRateFactory.create(kind="cat", per_usd=0, per_share="0.01")
     fees.expire()
     trade = sent(carol, only_ours)
@@ -193,7 +194,7 @@ def test_fees_are_no_difference(carol: Customer, only_ours) -> None:
     assert reconcile().breaks == 0
 
 
-def test_clearing_is_compared_by_settlement_date(carol: Customer, only_ours) -> None:
+def test_clearing_is_compared_by_settlement_date(carol: Customer, only_ours: Any) -> None:
     trade = sent(carol, only_ours)
     past_the_triggers("UPDATE accounts_posting SET settles_on = settles_on + 1 WHERE cause = %s", [trade.id])
     reconcile()
@@ -204,7 +205,7 @@ def test_clearing_is_compared_by_settlement_date(carol: Customer, only_ours) -> 
     assert f"moved 0 USD, our clearing account -{trade.amount} USD" in second.detail
 
 
-def test_a_fill_that_the_exchange_does_not_know(carol: Customer, only_ours) -> None:
+def test_a_fill_that_the_exchange_does_not_know(carol: Customer, only_ours: Any) -> None:
     trade, _ = place_trade(carol.id, "AAPL", Type.BUY, 1)
     claim(carol)
     say(trade, Status.FILLED, Decimal(10))
@@ -214,7 +215,7 @@ def test_a_fill_that_the_exchange_does_not_know(carol: Customer, only_ours) -> N
     assert Case.objects.get().trade_id == trade.id
 
 
-def test_an_order_that_is_not_ours(carol: Customer, only_ours) -> None:
+def test_an_order_that_is_not_ours(carol: Customer, only_ours: Any) -> None:
     sent(carol, only_ours)
     stranger: UUID = uuid7()
     gateway.execute([Order(stranger, "AAPL", "BUY", 1, Decimal(100000), timezone.now() + timedelta(seconds=30))])
@@ -223,7 +224,7 @@ def test_an_order_that_is_not_ours(carol: Customer, only_ours) -> None:
     assert Case.objects.get().trade_id == stranger
 
 
-def test_what_is_on_its_way_is_no_exception(carol: Customer, only_ours) -> None:
+def test_what_is_on_its_way_is_no_exception(carol: Customer, only_ours: Any) -> None:
     only_ours.faults(callbackDropRate=1)
     trade, _ = place_trade(carol.id, "AAPL", Type.BUY, 1)
     execute(claim(carol))
@@ -235,7 +236,7 @@ def test_what_is_on_its_way_is_no_exception(carol: Customer, only_ours) -> None:
     assert reconcile().breaks == 1
 
 
-def test_reconciliation_by_command(carol: Customer, only_ours) -> None:
+def test_reconciliation_by_command(carol: Customer, only_ours: Any) -> None:
     sent(carol, only_ours)
     said = io.StringIO()
     call_command("reconcile", stdout=said)
@@ -246,7 +247,7 @@ def test_reconciliation_by_command(carol: Customer, only_ours) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_duties_are_done_when_due_and_once(exchange) -> None:
+def test_duties_are_done_when_due_and_once(exchange: StandInExchange) -> None:
     schedule.run_jobs()
     assert Proof.objects.get().ok
     assert Reconciliation.objects.count() == 1 or Job.objects.get(name="reconcile").failure
@@ -259,7 +260,7 @@ def test_duties_are_done_when_due_and_once(exchange) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_is_done_although_the_clock_went_back(exchange) -> None:
+def test_a_job_is_done_although_the_clock_went_back(exchange: StandInExchange) -> None:
     schedule.run_jobs()
     Job.objects.update(due_at=timezone.now() + timedelta(days=400))
     schedule.run_jobs()
@@ -268,7 +269,7 @@ def test_a_job_is_done_although_the_clock_went_back(exchange) -> None:
     assert Proof.objects.count() == 2
 
 
-def test_an_open_exception_hides_no_newer_one(carol: Customer, only_ours, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_open_exception_hides_no_newer_one(carol: Customer, only_ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many differences there are of one kind, each reconciliation finds some that nobody has seen."""
     monkeypatch.setattr("office.reconcile.FINDINGS_MAX", 2)
     for _ in range(5):
@@ -282,7 +283,7 @@ def test_an_open_exception_hides_no_newer_one(carol: Customer, only_ours, monkey
 
 
 @pytest.mark.django_db(transaction=True)
-def test_books_that_do_not_balance_are_an_exception(exchange) -> None:
+def test_books_that_do_not_balance_are_an_exception(exchange: StandInExchange) -> None:
     from tests.people import open_account
 
     dave = open_account("dave@example.com", Decimal(100))
@@ -296,7 +297,7 @@ def test_books_that_do_not_balance_are_an_exception(exchange) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_duty_that_fails_is_shown_and_tried_again(exchange) -> None:
+def test_a_duty_that_fails_is_shown_and_tried_again(exchange: StandInExchange) -> None:
     exchange.faults(down=True)
     schedule.run_jobs()
     job = Job.objects.get(name="reconcile")

@@ -1,5 +1,6 @@
 """Every page of the back office opens, and shows what it is for."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from django.test import Client
 from accounts.models import Customer
 from office.models import AuditEntry
 from office.roles import Role
+from tests.conftest import StandInExchange
 from tests.factories import ClockSkewFactory, UserSessionFactory
 from tests.people import claim, receive_shares, say
 from trades.models import Status, Trade, Type
@@ -23,7 +25,7 @@ LISTS = [
 
 
 @pytest.fixture
-def compliance(browser_of) -> Client:
+def compliance(browser_of: Callable[[Role], Client]) -> Client:
     return browser_of(Role.COMPLIANCE)
 
 
@@ -33,7 +35,7 @@ def test_every_list_opens(compliance: Client, alice: Customer, name: str) -> Non
     assert answer.status_code == 200
 
 
-def test_desk_shows_figures(compliance: Client, alice: Customer, exchange) -> None:
+def test_desk_shows_figures(compliance: Client, alice: Customer, exchange: StandInExchange) -> None:
     place_trade(alice.id, "AAPL", Type.BUY, 1)
     for url in ("/admin/", "/admin/desk/"):
         answer = compliance.get(url)
@@ -51,7 +53,7 @@ def test_desk_shows_figures(compliance: Client, alice: Customer, exchange) -> No
     [(0.04, "0.0 s ahead of", "good"), (12.5, "12.5 s ahead of", "odd"), (-3, "3.0 s behind", "odd")],
 )
 def test_desk_shows_how_far_apart_the_clocks_are(
-    compliance: Client, exchange, seconds: float, shown: str, color: str
+    compliance: Client, exchange: StandInExchange, seconds: float, shown: str, color: str
 ) -> None:
     assert 'id="skew"' not in compliance.get("/admin/desk/").content.decode(), "nothing was measured yet"
     ClockSkewFactory.create(seconds=seconds)
@@ -211,7 +213,7 @@ def test_filters_that_make_no_sense_do_no_harm(compliance: Client, alice: Custom
     assert compliance.get(f"/admin/trades/trade/?{query}", follow=True).status_code == 200
 
 
-def test_pages_by_key_show_each_row_once(compliance: Client, alice: Customer, monkeypatch) -> None:
+def test_pages_by_key_show_each_row_once(compliance: Client, alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     from office.tables import keyset
 
     for name, value in (("ROWS_PER_PAGE", 3), ("LOOK_BACK_ROWS", 5)):
@@ -236,7 +238,7 @@ def test_pages_by_key_show_each_row_once(compliance: Client, alice: Customer, mo
 
 
 def test_export_streams_what_the_filters_let_through(
-    compliance: Client, alice: Customer, browser_of, monkeypatch
+    compliance: Client, alice: Customer, browser_of: Callable[[Role], Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from office.tables import keyset
 

@@ -1,10 +1,12 @@
 """Books, trades, history and the audit log can't be edited or deleted: not in the admin, not by any role."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.db import DatabaseError, connection, transaction
+from django.test import Client
 
 from accounts.customers import create_customer
 from accounts.models import Customer
@@ -18,7 +20,9 @@ from trades.models import Trade
 
 
 @pytest.mark.parametrize("role", [*Role, None])
-def test_no_list_lets_anybody_add_change_or_delete(browser_of, alice: Customer, role: Role | None) -> None:
+def test_no_list_lets_anybody_add_change_or_delete(
+    browser_of: Callable[[Role], Client], alice: Customer, role: Role | None
+) -> None:
     owner = create_customer("owner@example.com", None, is_staff=True, is_superuser=True)
     browser = browser_of(role) if role else signed_in(owner)
     for model, table in admin.site._registry.items():

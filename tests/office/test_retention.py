@@ -3,6 +3,7 @@
 import io
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -16,6 +17,7 @@ from office import cases, retention, schedule
 from office.cases import Finding, Kind
 from office.models import Case, Job
 from office.retention import delete_old
+from tests.conftest import StandInExchange
 from tests.factories import CallFactory, SignInFactory
 from tests.people import claim, open_account
 from trades.models import Trade, Type
@@ -38,7 +40,7 @@ def kept() -> set[int]:
     return set(Call.objects.values_list("id", flat=True))
 
 
-def test_calls_go_when_they_are_old(db: None, settings) -> None:
+def test_calls_go_when_they_are_old(db: None, settings: Any) -> None:
     old = [call(91) for _ in range(7)]
     young = {call(89).id, call(0).id}
     found = delete_old()
@@ -89,7 +91,7 @@ def test_the_command_and_sign_ins(alice: Customer) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_sweep_forgets(exchange) -> None:
+def test_the_sweep_forgets(exchange: StandInExchange) -> None:
     open_account("dave@example.com", Decimal(1))
     call(100)
     schedule.run_jobs()

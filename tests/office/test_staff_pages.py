@@ -4,6 +4,7 @@ import csv
 import html
 import io
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 
@@ -19,6 +20,7 @@ from office.cases import Finding, Kind
 from office.models import AuditEntry, Case, ColumnChoice, DailyReport, SavedFilter
 from office.roles import Role, appoint, roles_of
 from office.sentences import sentence_of
+from tests.conftest import StandInExchange
 from tests.factories import AuthenticatorFactory, ProofFactory
 from tests.office.conftest import signed_in
 from tests.people import receive_shares
@@ -28,7 +30,9 @@ from trades.place import place_trade
 LONG_AGO = "2020-01-01T00:00Z"
 
 
-def test_a_customers_tabs_and_summary(browser_of, alice: Customer, exchange) -> None:
+def test_a_customers_tabs_and_summary(
+    browser_of: Callable[[Role], Client], alice: Customer, exchange: StandInExchange
+) -> None:
     browser: Client = browser_of(Role.COMPLIANCE)
     page = f"/admin/accounts/customer/{alice.id}/change/"
     text = browser.get(page).content.decode()
@@ -41,7 +45,9 @@ def test_a_customers_tabs_and_summary(browser_of, alice: Customer, exchange) -> 
 
 
 @pytest.mark.parametrize("name", ["home", "trades", "cash"])
-def test_a_customers_pages_as_the_customer_sees_them(browser_of, alice: Customer, name: str, exchange) -> None:
+def test_a_customers_pages_as_the_customer_sees_them(
+    browser_of: Callable[[Role], Client], alice: Customer, name: str, exchange: StandInExchange
+) -> None:
     answer = browser_of(Role.SUPPORT).get(f"/admin/view-as/{alice.id}/", {"page": name})
     text = answer.content.decode()
     assert "<iframe" in text
@@ -55,7 +61,9 @@ def test_a_customers_pages_as_the_customer_sees_them(browser_of, alice: Customer
     assert AuditEntry.objects.get(action=f"view {name} as customer").customer_id == alice.id
 
 
-def test_staff_cannot_be_viewed_as(browser_of, staff, alice: Customer) -> None:
+def test_staff_cannot_be_viewed_as(
+    browser_of: Callable[[Role], Client], staff: Callable[[Role], Customer], alice: Customer
+) -> None:
     browser: Client = browser_of(Role.SUPPORT)
     assert browser.get(f"/admin/view-as/{staff(Role.RISK).id}/").status_code == 404
     assert browser.get("/admin/view-as/999999/").status_code == 404
@@ -63,7 +71,9 @@ def test_staff_cannot_be_viewed_as(browser_of, staff, alice: Customer) -> None:
     assert browser.post(f"/admin/view-as/{alice.id}/").status_code == 405
 
 
-def test_the_queue_shows_whose_and_how_much_and_closes_many(browser_of, alice: Customer) -> None:
+def test_the_queue_shows_whose_and_how_much_and_closes_many(
+    browser_of: Callable[[Role], Client], alice: Customer
+) -> None:
     trade = receive_shares(alice, "IBM", 3, Decimal("50"))
     findings = [Finding(Kind.CONTRADICTS, f"report {n}", "differs", alice.id, trade.id) for n in range(3)]
     cases.open_cases([*findings, Finding(Kind.BOOKS, "rule", "off")])
@@ -84,7 +94,9 @@ def test_the_queue_shows_whose_and_how_much_and_closes_many(browser_of, alice: C
         assert browser.post("/admin/do/close-many/", asked | {"ids": wrong}).status_code == 422
 
 
-def test_an_exceptions_page_has_the_actions_where_the_instruction_stands(browser_of, alice: Customer) -> None:
+def test_an_exceptions_page_has_the_actions_where_the_instruction_stands(
+    browser_of: Callable[[Role], Client], alice: Customer
+) -> None:
     trade = Trade.objects.get()
     cases.open_cases([Finding(Kind.DIFFERS, "trade", "differs", alice.id, trade.id)])
     text = browser_of(Role.OPERATIONS).get(f"/admin/office/case/{Case.objects.get().id}/change/").content.decode()
@@ -93,7 +105,9 @@ def test_an_exceptions_page_has_the_actions_where_the_instruction_stands(browser
         assert label in beside, label
 
 
-def test_roles_and_second_factors_are_managed_in_the_office(browser_of, staff) -> None:
+def test_roles_and_second_factors_are_managed_in_the_office(
+    browser_of: Callable[[Role], Client], staff: Callable[[Role], Customer]
+) -> None:
     admin, sam = browser_of(Role.ADMIN), staff(Role.SUPPORT)
     AuthenticatorFactory.create(user=sam)
     assert sam.email in admin.get("/admin/staff/").content.decode()
@@ -112,7 +126,9 @@ def test_roles_and_second_factors_are_managed_in_the_office(browser_of, staff) -
     assert (changed.after or {})["roles"] == ["operations", "risk"]
 
 
-def test_nobody_changes_their_own_roles(browser_of, staff) -> None:
+def test_nobody_changes_their_own_roles(
+    browser_of: Callable[[Role], Client], staff: Callable[[Role], Customer]
+) -> None:
     boss = staff(Role.ADMIN)
     browser_of(Role.ADMIN).post(f"/admin/do/set-roles/{boss.id}/", {"roles": ["risk"], "reason": "More power."})
     assert roles_of(Customer.objects.get(id=boss.id)) == {"admin"}
@@ -120,7 +136,9 @@ def test_nobody_changes_their_own_roles(browser_of, staff) -> None:
         assert browser_of(role).get("/admin/staff/").status_code == 403
 
 
-def test_the_report_of_a_day_as_page_file_and_mail(browser_of, alice: Customer, bob: Customer) -> None:
+def test_the_report_of_a_day_as_page_file_and_mail(
+    browser_of: Callable[[Role], Client], alice: Customer, bob: Customer
+) -> None:
     deposit(bob.id, Decimal("250.25"))
     receive_shares(bob, "IBM", 2, Decimal("50"))
     place_trade(bob.id, "KO", Type.BUY, 1)
@@ -145,12 +163,12 @@ def test_the_report_of_a_day_as_page_file_and_mail(browser_of, alice: Customer, 
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "1970-01-01", "9999-12-31", "x", "\x00", "2026-02-30"])
-def test_the_report_of_any_day(browser_of, alice: Customer, day: str) -> None:
+def test_the_report_of_any_day(browser_of: Callable[[Role], Client], alice: Customer, day: str) -> None:
     assert browser_of(Role.SUPPORT).get("/admin/report/", {"day": day}).status_code == 200
 
 
 @pytest.mark.parametrize("day", ["", "0001-01-01", "1970-01-03", "2026-01-05", "9999-12-31", "x", "\x00"])
-def test_the_trial_balance_as_page_and_file(browser_of, alice: Customer, day: str) -> None:
+def test_the_trial_balance_as_page_and_file(browser_of: Callable[[Role], Client], alice: Customer, day: str) -> None:
     browser: Client = browser_of(Role.RISK)
     page = browser.get("/admin/trial-balance/", {"day": day})
     assert page.status_code == 200
@@ -160,7 +178,9 @@ def test_the_trial_balance_as_page_and_file(browser_of, alice: Customer, day: st
     assert sent[2] == ["bank", "deposits", "Bank: deposits and withdrawals", "2000.0000", ""]
 
 
-def test_filters_are_saved_and_columns_chosen(browser_of, staff, alice: Customer) -> None:
+def test_filters_are_saved_and_columns_chosen(
+    browser_of: Callable[[Role], Client], staff: Callable[[Role], Customer], alice: Customer
+) -> None:
     browser: Client = browser_of(Role.SUPPORT)
     view = "/admin/trades/trade/view/"
     answer = browser.post(view, {"name": "Apple", "query": "ticker=AAPL&after=x"})
@@ -179,7 +199,9 @@ def test_filters_are_saved_and_columns_chosen(browser_of, staff, alice: Customer
     assert browser.get(view).status_code == 403
 
 
-def test_audit_entries_are_sentences_that_can_be_searched(browser_of, alice: Customer) -> None:
+def test_audit_entries_are_sentences_that_can_be_searched(
+    browser_of: Callable[[Role], Client], alice: Customer
+) -> None:
     browser_of(Role.RISK).post(f"/admin/do/freeze-trading/{alice.id}/", {"reason": "Odd sign-in."})
     done = AuditEntry.objects.get(action="freeze-trading", outcome="done")
     assert sentence_of(done) == "risk@staff.example.com froze the trading of alice@example.com."
@@ -206,7 +228,9 @@ def test_times_are_local_beside_utc(alice: Customer) -> None:
         assert "<small>" not in when(moment)
 
 
-def test_desk_says_when_a_proof_is_older_than_the_books(browser_of, alice: Customer, exchange) -> None:
+def test_desk_says_when_a_proof_is_older_than_the_books(
+    browser_of: Callable[[Role], Client], alice: Customer, exchange: StandInExchange
+) -> None:
     ProofFactory.create(at="2020-01-01T00:00Z")
     text = browser_of(Role.OPERATIONS).get("/admin/desk/").content.decode()
     assert "not yet proven" in text

@@ -1,7 +1,9 @@
 """Actions that take two members of staff: one proposes, another decides, and nobody decides on their own."""
 
+from collections.abc import Callable, Iterator
 from datetime import date, time
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -28,13 +30,13 @@ def second(db: None) -> Client:
 
 
 @pytest.fixture(autouse=True)
-def _calendar_is_read_anew():
+def _calendar_is_read_anew() -> Iterator[Any]:
     calendar.expire()
     yield
     calendar.expire()
 
 
-def test_a_market_closure_needs_a_second_member_of_staff(browser_of, second: Client) -> None:
+def test_a_market_closure_needs_a_second_member_of_staff(browser_of: Callable[[Role], Client], second: Client) -> None:
     first = browser_of(Role.OPERATIONS)
     said = first.post("/admin/do/close-market/", CLOSURE, follow=True).content.decode()
     assert "A second member of staff must approve it." in said
@@ -60,7 +62,7 @@ def test_a_market_closure_needs_a_second_member_of_staff(browser_of, second: Cli
     assert "closes at 11:00 AM" in second.get("/admin/controls/").content.decode()
 
 
-def test_a_declined_proposal_does_nothing(browser_of, second: Client) -> None:
+def test_a_declined_proposal_does_nothing(browser_of: Callable[[Role], Client], second: Client) -> None:
     browser_of(Role.OPERATIONS).post("/admin/do/close-market/", CLOSURE)
     proposal = Proposal.objects.get()
     second.post(f"/admin/do/decline-proposal/{proposal.id}/", {"reason": "It was a rumor."})
@@ -70,7 +72,7 @@ def test_a_declined_proposal_does_nothing(browser_of, second: Client) -> None:
     assert not Closure.objects.exists()
 
 
-def test_only_staff_with_the_power_decides(browser_of) -> None:
+def test_only_staff_with_the_power_decides(browser_of: Callable[[Role], Client]) -> None:
     browser_of(Role.OPERATIONS).post("/admin/do/close-market/", CLOSURE)
     browser_of(Role.SUPPORT).post(f"/admin/do/approve-proposal/{Proposal.objects.get().id}/")
     assert Proposal.objects.get().approved is None
@@ -81,12 +83,14 @@ def test_only_staff_with_the_power_decides(browser_of) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"day": "0001-01-01"}, {"day": "9999-12-31"}, {"day": "x"}, {"closes": "25:00"}])
-def test_a_day_that_the_calendar_does_not_serve(browser_of, wrong: dict) -> None:
+def test_a_day_that_the_calendar_does_not_serve(browser_of: Callable[[Role], Client], wrong: dict) -> None:
     assert browser_of(Role.OPERATIONS).post("/admin/do/close-market/", CLOSURE | wrong).status_code == 422
     assert not Proposal.objects.exists()
 
 
-def test_a_short_list_is_an_exception_until_two_accept_it(browser_of, second: Client, alice: Customer) -> None:
+def test_a_short_list_is_an_exception_until_two_accept_it(
+    browser_of: Callable[[Role], Client], second: Client, alice: Customer
+) -> None:
     ShortListFactory.create()
     schedule.find_cases()
     schedule.find_cases()
@@ -111,7 +115,7 @@ def overdue(customer: Customer) -> Trade:
     return trade
 
 
-def test_a_trade_that_no_machine_can_end_is_ended_by_two(browser_of, alice: Customer) -> None:
+def test_a_trade_that_no_machine_can_end_is_ended_by_two(browser_of: Callable[[Role], Client], alice: Customer) -> None:
     trade = overdue(alice)
     schedule.find_cases()
     schedule.find_cases()
@@ -135,7 +139,9 @@ def test_a_trade_that_no_machine_can_end_is_ended_by_two(browser_of, alice: Cust
     assert (done.trade_id, (done.after or {})["status"]) == (trade.id, "FILLED")
 
 
-def test_a_trade_that_is_not_overdue_is_not_ended_by_staff(browser_of, alice: Customer) -> None:
+def test_a_trade_that_is_not_overdue_is_not_ended_by_staff(
+    browser_of: Callable[[Role], Client], alice: Customer
+) -> None:
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 2)
     claim(alice)
     said = browser_of(Role.OPERATIONS).post(
@@ -145,7 +151,7 @@ def test_a_trade_that_is_not_overdue_is_not_ended_by_staff(browser_of, alice: Cu
     assert not StaffReport.objects.exists()
 
 
-def test_a_report_is_judged_again(browser_of, alice: Customer) -> None:
+def test_a_report_is_judged_again(browser_of: Callable[[Role], Client], alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
     claim(alice)
     say(trade, Status.FILLED, Decimal(10), quantity=99)
@@ -170,7 +176,7 @@ def test_text_of_others_stops_no_search_for_exceptions(alice: Customer, bob: Cus
     assert {"contradicts", "breaks_terms"} <= kinds
 
 
-def test_what_the_exchange_announced_is_approved_by_two(browser_of, alice: Customer) -> None:
+def test_what_the_exchange_announced_is_approved_by_two(browser_of: Callable[[Role], Client], alice: Customer) -> None:
     action = CorporateActionFactory.create(announcement="a", sequence=1, reference_price=Decimal(50))
     first = browser_of(Role.OPERATIONS)
     page = first.get(f"/admin/trades/corporateaction/{action.id}/change/").content.decode()
@@ -185,7 +191,7 @@ def test_what_the_exchange_announced_is_approved_by_two(browser_of, alice: Custo
     assert "approved" in other.get("/admin/trades/corporateaction/").content.decode()
 
 
-def test_staff_enter_a_dividend_that_nobody_announced(browser_of, db: None) -> None:
+def test_staff_enter_a_dividend_that_nobody_announced(browser_of: Callable[[Role], Client], db: None) -> None:
     StockFactory.create(ticker="AAPL")
     first = browser_of(Role.OPERATIONS)
     terms = {"kind": "CASH_DIVIDEND", "ticker": "aapl", "ex_date": "2030-01-02", "reason": "By fax."}

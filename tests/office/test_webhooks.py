@@ -1,6 +1,9 @@
 """Webhooks on the customer's page, and that staff can end one."""
 
+from collections.abc import Callable
+
 from django.core import mail
+from django.test import Client
 
 from accounts import tokens
 from accounts.models import Customer
@@ -11,7 +14,9 @@ from webhooks import subscriptions
 from webhooks.models import Webhook
 
 
-def test_staff_see_webhooks_and_end_one_and_its_owner_is_told(browser_of, alice: Customer) -> None:
+def test_staff_see_webhooks_and_end_one_and_its_owner_is_told(
+    browser_of: Callable[[Role], Client], alice: Customer
+) -> None:
     subscriptions.create(alice.id, "https://hooks.example.com/in")
     grant = tokens.issue(alice, "my robot").grant
     hook, _ = subscriptions.create(alice.id, "https://robot.example.com/", ["trade.filled"], token_id=grant.id)

@@ -1,6 +1,7 @@
 """A lane's turn: what it settles, claims and hands to the exchange."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,9 @@ def test_a_sell_of_more_than_is_held_is_rejected_and_the_next_is_claimed(alice: 
     assert (too_many.status, too_many.reason_code) == (Status.REJECTED, Reason.INSUFFICIENT_SHARES)
 
 
-def test_who_has_only_rejections_ahead_is_rung_for_again(alice: Customer, django_capture_on_commit_callbacks) -> None:
+def test_who_has_only_rejections_ahead_is_rung_for_again(
+    alice: Customer, django_capture_on_commit_callbacks: Any
+) -> None:
     trades = [place(alice, "SELL", 99) for _ in range(LOOK_AHEAD + 1)]
     with django_capture_on_commit_callbacks() as rings:
         claim(alice)
@@ -145,7 +148,9 @@ def _read_again_what_every_turn_shares() -> None:
     fees.schedule()
 
 
-def test_one_turn_takes_many_customers_with_a_fixed_number_of_statements(django_assert_num_queries, db: None) -> None:
+def test_one_turn_takes_many_customers_with_a_fixed_number_of_statements(
+    django_assert_num_queries: Any, db: None
+) -> None:
     def turn_of(count: int, label: str) -> int:
         from django.db import connection
         from django.test.utils import CaptureQueriesContext
@@ -181,7 +186,7 @@ def test_one_customers_fault_does_not_stop_anothers_turn(
     mine = place(bob)
     hold = turn.hold
 
-    def fail_for_alice(account, trade):
+    def fail_for_alice(account: Any, trade: Any) -> None:
         if account.customer_id == alice.id:
             raise RuntimeError("planted")
         hold(account, trade)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +23,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PATIENCE_SECONDS = 20
 
 
-def until(look, seconds=PATIENCE_SECONDS):
+def until(look: Any, seconds: float = PATIENCE_SECONDS) -> Any:
     """What `look` returns once it is true; fails when it never is."""
     end = time.monotonic() + seconds
     while not (found := look()):
@@ -31,7 +32,7 @@ def until(look, seconds=PATIENCE_SECONDS):
     return found
 
 
-def free_port():
+def free_port() -> Any:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -40,7 +41,7 @@ def free_port():
 class Exchange:
     """One exchange with its own port and folder, to be started and killed at will."""
 
-    def __init__(self, folder, **environment):
+    def __init__(self, folder: Any, **environment: Any) -> None:
         self.port = free_port()
         self.folder = folder
         self.environment = {
@@ -52,7 +53,7 @@ class Exchange:
         self.process: Any = None
         self.http = urllib3.PoolManager(retries=False, timeout=10)
 
-    def start(self):
+    def start(self) -> Any:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "exchange.simulator"],
             cwd=ROOT,
@@ -63,20 +64,20 @@ class Exchange:
         until(self._answers)
         return self
 
-    def _answers(self):
+    def _answers(self) -> Any:
         assert self.process.poll() is None, self.process.stderr.read()
         try:
             return self.call("GET", "/healthz")[0] == 200
         except urllib3.exceptions.HTTPError:
             return False
 
-    def kill(self):
+    def kill(self) -> Any:
         return self._end(signal.SIGKILL)
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number: int = signal.SIGTERM) -> Any:
         return self._end(number)
 
-    def _end(self, number):
+    def _end(self, number: int) -> Any:
         self.http.clear()
         if self.process is None:
             return None
@@ -86,7 +87,9 @@ class Exchange:
         self.process = None
         return code
 
-    def call(self, method, path, body=None, timeout=10, raw=None, headers=None):
+    def call(
+        self, method: str, path: str, body: Any = None, timeout: float = 10, raw: Any = None, headers: Any = None
+    ) -> Any:
         """Status and body of an answer."""
         data = json.dumps(body) if body is not None else raw
         answer = self.http.request(
@@ -100,32 +103,32 @@ class Exchange:
         assert answer.headers["exchange-time"].endswith("Z")
         return answer.status, json.loads(answer.data)
 
-    def get(self, path):
+    def get(self, path: str) -> Any:
         status, body = self.call("GET", path)
         assert status == 200, body
         return body
 
-    def execute(self, callback_url, *trades, **options):
+    def execute(self, callback_url: str, *trades: Any, **options: Any) -> Any:
         return self.call("POST", "/v1/trades", {"callbackUrl": callback_url, "trades": list(trades)}, **options)
 
-    def faults(self, **faults):
+    def faults(self, **faults: Any) -> Any:
         status, body = self.call("PUT", "/v1/faults", faults)
         assert status == 200, body
         return body
 
-    def record(self, trade_id):
+    def record(self, trade_id: str) -> Any:
         return self.call("GET", f"/v1/trades/{trade_id}")
 
-    def final(self, trade_id):
+    def final(self, trade_id: str) -> Any:
         """The exchange's report on a trade once it has ended."""
 
-        def look():
+        def look() -> Any:
             status, report = self.record(trade_id)
             return report if status == 200 and report["status"] != "ACCEPTED" else None
 
         return until(look)
 
-    def whole_record(self):
+    def whole_record(self) -> Any:
         entries, after = [], 0
         while after is not None:
             page = self.get(f"/v1/trades?after={after}&limit=50")
@@ -137,7 +140,7 @@ class Exchange:
 class Broker:
     """Listens for callbacks, keeps all of them, and answers as it is told."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.posts: list[Any] = []
         self.status = 200
         self.gate = threading.Event()
@@ -147,7 +150,7 @@ class Broker:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_POST(self):
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 status = broker.status
                 broker.posts.append((dict(self.headers.items()), body, status))
@@ -162,13 +165,13 @@ class Broker:
                 except OSError:
                     self.close_connection = True
 
-            def log_message(self, *args):
+            def log_message(self, *args: Any) -> None:
                 pass
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
 
-            def handle_error(self, request, client_address):
+            def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # a killed exchange leaves connections behind
 
         self.server = Server(("127.0.0.1", 0), Handler)
@@ -176,25 +179,25 @@ class Broker:
         self.thread.start()
 
     @property
-    def url(self):
+    def url(self) -> Any:
         return f"http://127.0.0.1:{self.server.server_address[1]}/exchange/callbacks"
 
-    def reports(self, trade_id=None):
+    def reports(self, trade_id: str | None = None) -> Any:
         """All reports that came, oldest first."""
         reports = [report for _, body, _ in list(self.posts) for report in json.loads(body)["reports"]]
         return [report for report in reports if trade_id in (None, report["tradeId"])]
 
-    def wait(self, trade_id, count=1):
+    def wait(self, trade_id: str, count: int = 1) -> Any:
         """The reports on a trade once there are so many."""
         return until(lambda: found if len(found := self.reports(trade_id)) >= count else None)
 
-    def close(self):
+    def close(self) -> None:
         self.gate.set()
         self.server.shutdown()
         self.server.server_close()
 
 
-def make_trade(**terms):
+def make_trade(**terms: Any) -> Any:
     """Terms of a trade that fills, unless they say otherwise."""
     expires_at = datetime.now(UTC) + timedelta(minutes=10)
     return {
@@ -208,17 +211,17 @@ def make_trade(**terms):
 
 
 @pytest.fixture
-def trade():
+def trade() -> Any:
     return make_trade
 
 
 @pytest.fixture
-def wait_until():
+def wait_until() -> Any:
     return until
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One exchange for the tests of a module that do not end it."""
     exchange = Exchange(tmp_path_factory.mktemp("exchange")).start()
     yield exchange
@@ -226,7 +229,7 @@ def running(tmp_path_factory):
 
 
 @pytest.fixture
-def exchange(running):
+def exchange(running: Exchange) -> Iterator[Any]:
     """The module's exchange, without faults."""
     running.call("DELETE", "/v1/faults")
     yield running
@@ -234,11 +237,11 @@ def exchange(running):
 
 
 @pytest.fixture
-def new_exchange(tmp_path):
+def new_exchange(tmp_path: Path) -> Iterator[Any]:
     """Makes exchanges that the test may kill, all over the same folder unless it names others."""
     made = []
 
-    def make(**environment):
+    def make(**environment: Any) -> Any:
         made.append(Exchange(Path(environment.pop("folder", tmp_path)), **environment))
         return made[-1]
 
@@ -248,7 +251,7 @@ def new_exchange(tmp_path):
 
 
 @pytest.fixture
-def broker():
+def broker() -> Iterator[Any]:
     broker = Broker()
     yield broker
     broker.close()

@@ -1,24 +1,28 @@
 """The exchange tells its time with every answer, decides everything by it, and lets testers move it."""
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import pytest
 
+from tests.exchange.simulator.conftest import Broker, Exchange
+
 
 @pytest.fixture
-def exchange(exchange):
+def exchange(exchange: Exchange) -> Iterator[Any]:
     yield exchange
     exchange.call("DELETE", "/v1/clock")
 
 
-def move(exchange, seconds):
+def move(exchange: Exchange, seconds: float) -> None:
     status, body = exchange.call("PUT", "/v1/clock", {"offsetSeconds": seconds})
     assert status == 200, body
     assert body["offsetSeconds"] == seconds
 
 
-def off_by(text):
+def off_by(text: str) -> Any:
     """How many seconds a time is ahead of this machine's."""
     return (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
 
@@ -30,7 +34,7 @@ def off_by(text):
         ("GET", "/nothing"), ("DELETE", "/v1/quotes/AAPL"), ("GET", "/v1/faults"), ("PUT", "/v1/closures"),
     ],
 )  # fmt: skip
-def test_every_answer_tells_the_time(exchange, method, path):
+def test_every_answer_tells_the_time(exchange: Exchange, method: str, path: str) -> None:
     move(exchange, -20)
     answer = exchange.http.request(method, f"http://127.0.0.1:{exchange.port}{path}")
     assert -21 < off_by(answer.headers["exchange-time"]) < -18
@@ -39,13 +43,13 @@ def test_every_answer_tells_the_time(exchange, method, path):
     assert -22 < (date - datetime.now(UTC)).total_seconds() < -18
 
 
-def test_the_time_of_an_answer_is_that_before_it_was_looked_up(exchange):
+def test_the_time_of_an_answer_is_that_before_it_was_looked_up(exchange: Exchange) -> None:
     exchange.faults(answerDelayMs=1000)
     answer = exchange.http.request("GET", f"http://127.0.0.1:{exchange.port}/v1/trades/nobody")
     assert off_by(answer.headers["exchange-time"]) < -0.9
 
 
-def test_the_clock_is_shown_and_reset(exchange):
+def test_the_clock_is_shown_and_reset(exchange: Exchange) -> None:
     move(exchange, 86_400.5)
     clock = exchange.get("/v1/clock")
     assert clock["offsetSeconds"] == 86_400.5
@@ -61,14 +65,16 @@ def test_the_clock_is_shown_and_reset(exchange):
      {"offsetSeconds": 5, "other": 1}],
     ids=str,
 )  # fmt: skip
-def test_bad_offsets_change_nothing(exchange, body):
+def test_bad_offsets_change_nothing(exchange: Exchange, body: Any) -> None:
     status, answer = exchange.call("PUT", "/v1/clock", body)
     assert status == 422
     assert answer["errors"]
     assert exchange.get("/v1/clock")["offsetSeconds"] == 0
 
 
-def test_trades_expire_by_the_exchanges_clock(exchange, broker, trade):
+def test_trades_expire_by_the_exchanges_clock(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     move(exchange, -3600)
     past = trade(expiresAt=(datetime.now(UTC) - timedelta(minutes=10)).isoformat())
     assert exchange.execute(broker.url, past)[1]["results"][0]["status"] == "ACCEPTED"
@@ -80,7 +86,9 @@ def test_trades_expire_by_the_exchanges_clock(exchange, broker, trade):
     assert exchange.execute(broker.url, coming)[1]["results"][0]["code"] == "expired"
 
 
-def test_a_clock_that_jumps_ahead_expires_what_has_not_executed(exchange, broker, trade):
+def test_a_clock_that_jumps_ahead_expires_what_has_not_executed(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(latencyMs=1000)
     mine = trade(expiresAt=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())
     exchange.execute(broker.url, mine)
@@ -88,7 +96,9 @@ def test_a_clock_that_jumps_ahead_expires_what_has_not_executed(exchange, broker
     assert broker.wait(mine["tradeId"])[0]["reasonCode"] == "expired"
 
 
-def test_latency_is_the_same_whatever_the_clock_shows(exchange, broker, trade):
+def test_latency_is_the_same_whatever_the_clock_shows(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(latencyMs=300)
     mine = trade()
     exchange.execute(broker.url, mine)
@@ -96,7 +106,7 @@ def test_latency_is_the_same_whatever_the_clock_shows(exchange, broker, trade):
     assert broker.wait(mine["tradeId"])[0]["status"] == "FILLED"
 
 
-def test_prices_are_those_of_the_exchanges_time(exchange):
+def test_prices_are_those_of_the_exchanges_time(exchange: Exchange) -> None:
     move(exchange, 30 * 86_400)
     quote = exchange.get("/v1/quotes/AAPL")
     assert off_by(quote["at"]) > 29 * 86_400
@@ -104,7 +114,9 @@ def test_prices_are_those_of_the_exchanges_time(exchange):
     assert off_by(bars[-1]["at"]) > 28 * 86_400
 
 
-def test_callbacks_can_be_verified_though_the_clock_is_moved(exchange, broker, trade):
+def test_callbacks_can_be_verified_though_the_clock_is_moved(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     move(exchange, 5 * 86_400)
     mine = trade(expiresAt=None)
     exchange.execute(broker.url, mine)
@@ -113,7 +125,7 @@ def test_callbacks_can_be_verified_though_the_clock_is_moved(exchange, broker, t
     assert abs(datetime.now(UTC).timestamp() - int(headers["webhook-timestamp"])) < 30
 
 
-def test_the_clock_stays_moved_across_a_restart(new_exchange):
+def test_the_clock_stays_moved_across_a_restart(new_exchange: Callable[..., Exchange]) -> None:
     exchange = new_exchange().start()
     move(exchange, -1234.5)
     exchange.kill()

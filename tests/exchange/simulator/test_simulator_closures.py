@@ -1,7 +1,9 @@
 """Days announced at short notice: the market stays closed, or closes early, for the clock, the calendar and trades."""
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from datetime import time as clock_time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,19 +11,20 @@ import pytest
 from exchange.simulator.calendar import Always, Closure, Nyse, eastern
 from exchange.simulator.formats import SECOND, format_time, parse_time
 from exchange.simulator.market import Market
+from tests.exchange.simulator.conftest import Broker, Exchange
 
 EASTERN = ZoneInfo("America/New_York")
 
 
 @pytest.fixture
-def exchange(exchange):
+def exchange(exchange: Exchange) -> Iterator[Any]:
     yield exchange
     exchange.call("DELETE", "/v1/closures")
     exchange.call("DELETE", "/v1/clock")
 
 
 @pytest.fixture(scope="module")
-def nyse_exchange(tmp_path_factory):
+def nyse_exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from tests.exchange.simulator.conftest import Exchange
 
     exchange = Exchange(tmp_path_factory.mktemp("nyse"), EXCHANGE_HOURS="nyse").start()
@@ -29,11 +32,11 @@ def nyse_exchange(tmp_path_factory):
     exchange.stop()
 
 
-def put(exchange, *closures):
+def put(exchange: Exchange, *closures: Any) -> Any:
     return exchange.call("PUT", "/v1/closures", {"closures": list(closures)})
 
 
-def test_closures_are_put_shown_replaced_and_taken_back(exchange):
+def test_closures_are_put_shown_replaced_and_taken_back(exchange: Exchange) -> None:
     mourning = {"date": "2031-03-04", "close": None, "reason": "National day of mourning"}
     early = {"date": "2031-03-05", "close": "13:00", "reason": ""}
     assert put(exchange, mourning) == (200, {"closures": [mourning]})
@@ -59,14 +62,16 @@ def test_closures_are_put_shown_replaced_and_taken_back(exchange):
     ],
     ids=str,
 )  # fmt: skip
-def test_bad_closures_change_nothing(exchange, closures, field):
+def test_bad_closures_change_nothing(exchange: Exchange, closures: Any, field: str) -> None:
     status, body = exchange.call("PUT", "/v1/closures", {"closures": closures})
     assert status == 422
     assert [error["field"] for error in body["errors"]] == [field]
     assert exchange.get("/v1/closures") == {"closures": []}
 
 
-def test_an_exchange_that_never_closes_can_be_closed_and_opened_again(exchange, broker, trade, wait_until):
+def test_an_exchange_that_never_closes_can_be_closed_and_opened_again(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], wait_until: Callable[..., Any]
+) -> None:
     morning = datetime(2031, 3, 4, 10, 0, tzinfo=EASTERN)
     exchange.call("PUT", "/v1/clock", {"offsetSeconds": (morning - datetime.now(UTC)).total_seconds()})
     assert put(exchange, {"date": "2031-03-04", "close": "10:00:02"})[0] == 200
@@ -84,7 +89,7 @@ def test_an_exchange_that_never_closes_can_be_closed_and_opened_again(exchange, 
     assert exchange.final(mine["tradeId"])["status"] == "FILLED"
 
 
-def test_clock_and_calendar_know_of_closures(nyse_exchange):
+def test_clock_and_calendar_know_of_closures(nyse_exchange: Exchange) -> None:
     # A week of regular days, whatever today is.
     put(nyse_exchange, {"date": "2031-03-04", "close": "13:00"}, {"date": "2031-03-05"})
     days = nyse_exchange.get("/v1/calendar?start=2031-03-03&end=2031-03-06")["results"]
@@ -104,7 +109,7 @@ def test_clock_and_calendar_know_of_closures(nyse_exchange):
     assert weekend[0] == 422
 
 
-def test_closures_outlive_the_process(new_exchange):
+def test_closures_outlive_the_process(new_exchange: Callable[..., Exchange]) -> None:
     exchange = new_exchange().start()
     closure = {"date": "2031-03-04", "close": "13:00", "reason": "storm"}
     put(exchange, closure)
@@ -113,11 +118,11 @@ def test_closures_outlive_the_process(new_exchange):
     assert exchange.get("/v1/closures") == {"closures": [closure]}
 
 
-def shown(time):
+def shown(time: Any) -> Any:
     return None if time is None else format_time(time)
 
 
-def test_hours_around_closures():
+def test_hours_around_closures() -> None:
     thursday, friday = date(2026, 11, 19), date(2026, 11, 20)
     hours = Always([Closure(thursday, clock_time(13), ""), Closure(friday, None, "")])
     noon = parse_time("2026-11-19T12:00:00Z")
@@ -134,7 +139,7 @@ def test_hours_around_closures():
     assert shown(hours.next_close(before)) == "2026-11-19T18:00:00.000000Z"
 
 
-def test_an_early_close_changes_no_price_before_it_and_stands_at_its_last_one():
+def test_an_early_close_changes_no_price_before_it_and_stands_at_its_last_one() -> None:
     regular, early = Market(Nyse()), Market(Nyse([Closure(date(2026, 11, 23), clock_time(11), "")]))
     opens, closes = eastern(date(2026, 11, 23), clock_time(9, 30)), eastern(date(2026, 11, 23), clock_time(11))
     for time in range(opens, closes, 500 * SECOND):
@@ -149,7 +154,7 @@ def test_an_early_close_changes_no_price_before_it_and_stands_at_its_last_one():
     assert early.quote("AAPL", evening).volume < regular.quote("AAPL", evening).volume
 
 
-def test_closures_change_what_is_asked_for_afterwards():
+def test_closures_change_what_is_asked_for_afterwards() -> None:
     market = Market(Nyse())
     noon = eastern(date(2026, 11, 24), clock_time(12))
     before = market.quote("AAPL", noon)

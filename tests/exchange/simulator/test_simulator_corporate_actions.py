@@ -1,42 +1,46 @@
 """Corporate actions are announced, kept, told in order, and applied to prices and listings when their date comes."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+
+from tests.exchange.simulator.conftest import Broker, Exchange
 
 DAY = 86_400
 
 
 @pytest.fixture
-def exchange(new_exchange):
+def exchange(new_exchange: Callable[..., Exchange]) -> Any:
     return new_exchange().start()
 
 
-def days_ahead(count):
+def days_ahead(count: int) -> Any:
     return (datetime.now(UTC).date() + timedelta(days=count)).isoformat()
 
 
-def announce(exchange, **action):
+def announce(exchange: Exchange, **action: Any) -> Any:
     status, body = exchange.call("POST", "/v1/corporate-actions", action)
     assert status == 201, body
     return body
 
 
-def move_days(exchange, count):
+def move_days(exchange: Exchange, count: int) -> None:
     assert exchange.call("PUT", "/v1/clock", {"offsetSeconds": count * DAY})[0] == 200
 
 
-def dividend(**changes):
+def dividend(**changes: Any) -> Any:
     terms = {"kind": "CASH_DIVIDEND", "stockTicker": "IBM", "exDate": days_ahead(3), "payDate": days_ahead(20)}
     return terms | {"amountPerShare": "1.6700"} | changes
 
 
-def split(**changes):
+def split(**changes: Any) -> Any:
     return {"kind": "SPLIT", "stockTicker": "IBM", "exDate": days_ahead(2), "numerator": 4, "denominator": 1} | changes
 
 
-def test_a_dividend_is_announced_as_brokers_read_it(exchange):
+def test_a_dividend_is_announced_as_brokers_read_it(exchange: Exchange) -> None:
     action = announce(exchange, **dividend(recordDate=days_ahead(4)))
     assert action.pop("actionId")
     assert action.pop("announcedAt") <= exchange.get("/v1/clock")["at"]
@@ -48,7 +52,7 @@ def test_a_dividend_is_announced_as_brokers_read_it(exchange):
     assert announce(exchange, **dividend())["recordDate"] == days_ahead(3)
 
 
-def test_announcements_are_told_in_order_page_by_page_and_outlive_the_process(exchange):
+def test_announcements_are_told_in_order_page_by_page_and_outlive_the_process(exchange: Exchange) -> None:
     made = [announce(exchange, **dividend(payDate=days_ahead(30 + n))) for n in range(5)]
     exchange.kill()
     exchange.start()
@@ -59,7 +63,7 @@ def test_announcements_are_told_in_order_page_by_page_and_outlive_the_process(ex
     assert exchange.get(f"/v1/corporate-actions?after={made[-1]['sequence']}") == {"results": [], "next": None}
 
 
-def test_the_same_announcement_twice_is_one(exchange):
+def test_the_same_announcement_twice_is_one(exchange: Exchange) -> None:
     first = announce(exchange, **split(actionId="ibm-split"))
     assert exchange.call("POST", "/v1/corporate-actions", split(actionId="ibm-split")) == (200, first)
     status, body = exchange.call("POST", "/v1/corporate-actions", split(actionId="ibm-split", numerator=5))
@@ -83,7 +87,7 @@ def test_the_same_announcement_twice_is_one(exchange):
     ],
     ids=str,
 )  # fmt: skip
-def test_bad_dividends_are_refused(running, change, field):
+def test_bad_dividends_are_refused(running: Exchange, change: Any, field: str) -> None:
     status, body = running.call("POST", "/v1/corporate-actions", dividend() | change)
     assert status == 422, body
     assert field in [error["field"] for error in body["errors"]]
@@ -103,14 +107,14 @@ def test_bad_dividends_are_refused(running, change, field):
     ],
     ids=str,
 )  # fmt: skip
-def test_other_bad_announcements_are_refused(running, action, field):
+def test_other_bad_announcements_are_refused(running: Exchange, action: Any, field: str) -> None:
     status, body = running.call("POST", "/v1/corporate-actions", action)
     assert status == 422, body
     assert [error["field"] for error in body["errors"]] == [field]
     assert all(error["detail"] for error in body["errors"])
 
 
-def closes(exchange, ticker="IBM"):
+def closes(exchange: Exchange, ticker: str = "IBM") -> Any:
     """Closing prices of the ten days before yesterday, by day."""
     today = datetime.now(UTC).date()
     start, end = today - timedelta(days=10), today
@@ -119,7 +123,9 @@ def closes(exchange, ticker="IBM"):
 
 
 @pytest.mark.parametrize(("numerator", "denominator"), [(4, 1), (3, 2), (1, 10)])
-def test_a_split_divides_price_and_history_from_its_ex_date_on(exchange, broker, trade, numerator, denominator):
+def test_a_split_divides_price_and_history_from_its_ex_date_on(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], numerator: Any, denominator: Any
+) -> None:
     ratio = Decimal(numerator) / denominator
     before = closes(exchange)
     move_days(exchange, 1)
@@ -144,7 +150,7 @@ def test_a_split_divides_price_and_history_from_its_ex_date_on(exchange, broker,
     assert closes(exchange, "AAPL").keys() == before.keys()
 
 
-def test_splits_multiply(exchange):
+def test_splits_multiply(exchange: Exchange) -> None:
     before = closes(exchange)
     announce(exchange, **split(exDate=days_ahead(1), numerator=2))
     announce(exchange, **split(exDate=days_ahead(2), numerator=3))
@@ -153,14 +159,16 @@ def test_splits_multiply(exchange):
         assert abs(close - before[day] / 6) <= Decimal("0.005")
 
 
-def test_a_split_has_a_reference_price_in_new_shares(exchange):
+def test_a_split_has_a_reference_price_in_new_shares(exchange: Exchange) -> None:
     price = Decimal(exchange.get("/v1/quotes/IBM")["price"])
     action = announce(exchange, **split())
     assert abs(Decimal(action["referencePrice"]) * 4 / price - 1) < Decimal("0.02")
     assert announce(exchange, **split(stockTicker="AAPL", referencePrice="12.3400"))["referencePrice"] == "12.3400"
 
 
-def test_a_trade_that_arrived_before_a_split_is_rejected_after_it(exchange, broker, trade):
+def test_a_trade_that_arrived_before_a_split_is_rejected_after_it(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     announce(exchange, **split(exDate=days_ahead(1)))
     exchange.faults(latencyMs=2000)
     mine, other = trade(stockTicker="IBM", expiresAt=None), trade(expiresAt=None)
@@ -171,7 +179,9 @@ def test_a_trade_that_arrived_before_a_split_is_rejected_after_it(exchange, brok
     assert exchange.final(other["tradeId"])["status"] == "FILLED"
 
 
-def test_a_ticker_change_renames_on_its_ex_date(exchange, broker, trade):
+def test_a_ticker_change_renames_on_its_ex_date(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     history = closes(exchange)
     announce(exchange, kind="TICKER_CHANGE", stockTicker="IBM", exDate=days_ahead(1), newTicker="BLUE")
     assert exchange.call("GET", "/v1/quotes/BLUE")[0] == 404
@@ -194,7 +204,9 @@ def test_a_ticker_change_renames_on_its_ex_date(exchange, broker, trade):
     assert exchange.get("/v1/quotes/IBM")
 
 
-def test_a_delisting_unlists_on_its_ex_date(exchange, broker, trade):
+def test_a_delisting_unlists_on_its_ex_date(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     action = announce(exchange, kind="DELISTING", stockTicker="IBM", exDate=days_ahead(1))
     assert Decimal(action["referencePrice"]) > 0
     assert exchange.get("/v1/quotes/IBM")
@@ -210,7 +222,7 @@ def test_a_delisting_unlists_on_its_ex_date(exchange, broker, trade):
     assert exchange.call("GET", "/v1/quotes/IBM")[0] == 404
 
 
-def test_an_announcement_must_not_take_the_stock_of_another(exchange):
+def test_an_announcement_must_not_take_the_stock_of_another(exchange: Exchange) -> None:
     announce(exchange, **split(exDate=days_ahead(5)))
     status, body = exchange.call(
         "POST", "/v1/corporate-actions", {"kind": "DELISTING", "stockTicker": "IBM", "exDate": days_ahead(4)}
@@ -219,16 +231,16 @@ def test_an_announcement_must_not_take_the_stock_of_another(exchange):
     assert exchange.call("POST", "/v1/corporate-actions", dividend(stockTicker="AAPL"))[0] == 201
 
 
-def test_a_dividend_may_be_announced_late_and_moves_no_price(exchange):
+def test_a_dividend_may_be_announced_late_and_moves_no_price(exchange: Exchange) -> None:
     before = closes(exchange)
     announce(exchange, **dividend(exDate=days_ahead(-3), payDate=days_ahead(0)))
     assert closes(exchange) == before
 
 
-def test_new_york_applies_a_split_at_the_opening_bell(new_exchange):
+def test_new_york_applies_a_split_at_the_opening_bell(new_exchange: Callable[..., Exchange]) -> None:
     exchange = new_exchange(EXCHANGE_HOURS="nyse").start()
 
-    def move_to(text):
+    def move_to(text: str) -> None:
         seconds = (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
         assert exchange.call("PUT", "/v1/clock", {"offsetSeconds": seconds})[0] == 200
 

@@ -3,10 +3,14 @@
 import json
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import urllib3
 from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.exchange.simulator.conftest import Broker, Exchange
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -24,7 +28,7 @@ NO_FAULTS = {
 }  # fmt: skip
 
 
-def test_faults_are_merged_shown_and_cleared(exchange):
+def test_faults_are_merged_shown_and_cleared(exchange: Exchange) -> None:
     assert exchange.get("/v1/faults") == NO_FAULTS
     assert exchange.faults(randomErrorRate=0.5, seed=7) == NO_FAULTS | {"randomErrorRate": 0.5, "seed": 7}
     assert exchange.faults(latencyMs=10) == NO_FAULTS | {"randomErrorRate": 0.5, "seed": 7, "latencyMs": 10}
@@ -42,14 +46,14 @@ def test_faults_are_merged_shown_and_cleared(exchange):
     ],
     ids=str,
 )  # fmt: skip
-def test_bad_faults_change_nothing(exchange, changes, field):
+def test_bad_faults_change_nothing(exchange: Exchange, changes: Any, field: str) -> None:
     status, body = exchange.call("PUT", "/v1/faults", changes)
     assert status == 422
     assert [error["field"] for error in body["errors"]] == [field]
     assert exchange.get("/v1/faults") == NO_FAULTS
 
 
-def test_execute_error(exchange, broker, trade):
+def test_execute_error(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
     exchange.faults(executeErrorRate=1)
     mine = trade()
     status, body = exchange.execute(broker.url, mine)
@@ -57,7 +61,9 @@ def test_execute_error(exchange, broker, trade):
     assert exchange.record(mine["tradeId"])[0] == 404
 
 
-def test_execute_without_an_answer_is_stored(exchange, broker, trade):
+def test_execute_without_an_answer_is_stored(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(executeNoAnswerRate=1)
     mine = trade()
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
@@ -66,7 +72,9 @@ def test_execute_without_an_answer_is_stored(exchange, broker, trade):
     assert broker.wait(mine["tradeId"])
 
 
-def test_execute_that_is_lost_is_not_stored(exchange, broker, trade):
+def test_execute_that_is_lost_is_not_stored(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(executeLostRate=1)
     mine = trade()
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
@@ -77,7 +85,9 @@ def test_execute_that_is_lost_is_not_stored(exchange, broker, trade):
     assert exchange.final(mine["tradeId"])["status"] == "FILLED"
 
 
-def test_held_answers_come_after_the_trade_was_stored(exchange, broker, trade, wait_until):
+def test_held_answers_come_after_the_trade_was_stored(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], wait_until: Callable[..., Any]
+) -> None:
     exchange.faults(holdAnswerMs=1000)
     mine = trade()
     answers = []
@@ -89,7 +99,7 @@ def test_held_answers_come_after_the_trade_was_stored(exchange, broker, trade, w
     assert answers[0][0] == 202
 
 
-def test_latency(exchange, broker, trade):
+def test_latency(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
     exchange.faults(latencyMs=600_000)
     slow, fast = trade(), trade()
     exchange.execute(broker.url, slow)
@@ -99,7 +109,9 @@ def test_latency(exchange, broker, trade):
     assert exchange.record(slow["tradeId"])[1]["status"] == "ACCEPTED"
 
 
-def test_a_dropped_callback_never_comes_but_the_exchange_can_be_asked(exchange, broker, trade):
+def test_a_dropped_callback_never_comes_but_the_exchange_can_be_asked(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(callbackDropRate=1)
     mine, mark = trade(), trade()
     exchange.execute(broker.url, mine)
@@ -110,7 +122,9 @@ def test_a_dropped_callback_never_comes_but_the_exchange_can_be_asked(exchange, 
     assert broker.reports(mine["tradeId"]) == []
 
 
-def test_a_duplicate_is_the_same_delivery(exchange, broker, trade):
+def test_a_duplicate_is_the_same_delivery(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(callbackDuplicateRate=1)
     mine = trade()
     exchange.execute(broker.url, mine)
@@ -120,7 +134,7 @@ def test_a_duplicate_is_the_same_delivery(exchange, broker, trade):
     assert ids[0] == ids[1]
 
 
-def test_a_callback_may_come_late(exchange, broker, trade):
+def test_a_callback_may_come_late(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
     exchange.faults(callbackDelayMs=1000)
     mine, mark = trade(), trade()
     exchange.execute(broker.url, mine)
@@ -133,7 +147,7 @@ def test_a_callback_may_come_late(exchange, broker, trade):
     assert [report["tradeId"] for report in broker.reports()] == [mark["tradeId"], mine["tradeId"]]
 
 
-def test_random_errors(exchange, broker, trade):
+def test_random_errors(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
     exchange.faults(randomErrorRate=1)
     mine = trade()
     exchange.execute(broker.url, mine)
@@ -141,8 +155,10 @@ def test_random_errors(exchange, broker, trade):
     assert (report["status"], report["reasonCode"]) == ("REJECTED", "exchange_error")
 
 
-def test_the_same_seed_throws_the_same_dice(exchange, broker, trade):
-    def outcomes():
+def test_the_same_seed_throws_the_same_dice(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
+    def outcomes() -> Any:
         exchange.faults(randomErrorRate=0.5, seed=11)
         trades = [trade() for _ in range(40)]
         exchange.execute(broker.url, *trades)
@@ -153,7 +169,9 @@ def test_the_same_seed_throws_the_same_dice(exchange, broker, trade):
     assert set(first) == {"FILLED", "REJECTED"}
 
 
-def test_down_refuses_all_and_does_nothing(exchange, broker, trade):
+def test_down_refuses_all_and_does_nothing(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(latencyMs=300)
     mine = trade()
     exchange.execute(broker.url, mine)
@@ -168,7 +186,9 @@ def test_down_refuses_all_and_does_nothing(exchange, broker, trade):
     assert broker.wait(mine["tradeId"])[0]["status"] == "FILLED"
 
 
-def test_down_holds_callbacks_back(exchange, broker, trade, wait_until):
+def test_down_holds_callbacks_back(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], wait_until: Callable[..., Any]
+) -> None:
     broker.status = 500
     mine = trade()
     exchange.execute(broker.url, mine)
@@ -186,7 +206,9 @@ def test_down_holds_callbacks_back(exchange, broker, trade, wait_until):
 @pytest.mark.parametrize(
     ("terms", "statuses"), [({}, ["FILLED", "REJECTED"]), ({"stockTicker": "X0"}, ["REJECTED", "FILLED"])]
 )
-def test_a_contradiction_leaves_the_record_as_it_is(exchange, broker, trade, terms, statuses):
+def test_a_contradiction_leaves_the_record_as_it_is(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], terms: Any, statuses: Any
+) -> None:
     exchange.faults(contradictRate=1)
     mine = trade(**terms)
     exchange.execute(broker.url, mine)
@@ -196,7 +218,9 @@ def test_a_contradiction_leaves_the_record_as_it_is(exchange, broker, trade, ter
     assert len({report["executionId"] for report in reports}) == 2
 
 
-def test_broken_terms_come_beside_the_truth(exchange, broker, trade):
+def test_broken_terms_come_beside_the_truth(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(breakTermsRate=1)
     mine = trade(quantity=5)
     exchange.execute(broker.url, mine)
@@ -206,7 +230,9 @@ def test_broken_terms_come_beside_the_truth(exchange, broker, trade):
     assert exchange.final(mine["tradeId"])["quantity"] == 5
 
 
-def test_all_faults_at_once_lose_and_double_nothing(exchange, broker, trade, wait_until):
+def test_all_faults_at_once_lose_and_double_nothing(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], wait_until: Callable[..., Any]
+) -> None:
     exchange.faults(
         seed=3, latencyMs=50, latencyJitter=True, executeErrorRate=0.2, callbackDropRate=0.2,
         callbackDuplicateRate=0.3, randomErrorRate=0.2, contradictRate=0.2, breakTermsRate=0.2, holdAnswerMs=5,
@@ -223,7 +249,9 @@ def test_all_faults_at_once_lose_and_double_nothing(exchange, broker, trade, wai
     assert json.loads(json.dumps(finals)) == {mine["tradeId"]: exchange.final(mine["tradeId"]) for mine in trades}
 
 
-def test_a_poisoned_ticker_fails_every_set_that_contains_it(exchange, broker, trade):
+def test_a_poisoned_ticker_fails_every_set_that_contains_it(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(poisonTickers=["IBM"])
     poison, other = trade(stockTicker="IBM"), trade()
     for trades in ([poison], [other, poison]):
@@ -235,7 +263,7 @@ def test_a_poisoned_ticker_fails_every_set_that_contains_it(exchange, broker, tr
     assert exchange.execute(broker.url, poison)[0] == 202
 
 
-def is_silent(exchange, trade_id):
+def is_silent(exchange: Exchange, trade_id: str) -> Any:
     try:
         exchange.call("GET", f"/v1/trades/{trade_id}", timeout=0.2)
     except urllib3.exceptions.ReadTimeoutError:
@@ -243,7 +271,9 @@ def is_silent(exchange, trade_id):
     return False
 
 
-def test_nothing_is_told_about_a_silent_ticker(exchange, broker, trade):
+def test_nothing_is_told_about_a_silent_ticker(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(silentTickers=["IBM"])
     silent, other = trade(stockTicker="IBM"), trade()
     assert exchange.execute(broker.url, silent, other)[0] == 202
@@ -255,7 +285,9 @@ def test_nothing_is_told_about_a_silent_ticker(exchange, broker, trade):
     assert exchange.final(silent["tradeId"])["status"] == "FILLED"
 
 
-def test_nothing_is_ever_told_about_a_share_of_the_ids(exchange, broker, trade):
+def test_nothing_is_ever_told_about_a_share_of_the_ids(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(silentIdRate=0.3, seed=5)
     ids = [f"id-{n}" for n in range(12)]
     silent = [trade_id for trade_id in ids if is_silent(exchange, trade_id)]
@@ -264,7 +296,7 @@ def test_nothing_is_ever_told_about_a_share_of_the_ids(exchange, broker, trade):
     assert silent == [trade_id for trade_id in ids if is_silent(exchange, trade_id)]
 
 
-def test_a_short_list_of_tickers(exchange):
+def test_a_short_list_of_tickers(exchange: Exchange) -> None:
     whole = [entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"]]
     exchange.faults(tickersMax=1)
     assert len(exchange.get("/v1/tickers")["results"]) == 1
@@ -284,7 +316,9 @@ def test_a_short_list_of_tickers(exchange):
         ("badPrice", "price", "1e400"),
     ],
 )  # fmt: skip
-def test_a_garbled_report_comes_before_the_true_one(exchange, broker, trade, kind, field, value):
+def test_a_garbled_report_comes_before_the_true_one(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], kind: str, field: str, value: Any
+) -> None:
     exchange.faults(callbackGarbleRate=1, garbleKinds=[kind])
     mine = trade()
     exchange.execute(broker.url, mine)
@@ -293,7 +327,7 @@ def test_a_garbled_report_comes_before_the_true_one(exchange, broker, trade, kin
     assert second == exchange.final(mine["tradeId"])
 
 
-def test_a_record_may_be_garbled(exchange, broker, trade):
+def test_a_record_may_be_garbled(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
     mine = trade()
     exchange.execute(broker.url, mine)
     exchange.final(mine["tradeId"])
@@ -305,7 +339,9 @@ def test_a_record_may_be_garbled(exchange, broker, trade):
     assert entry["executedAt"] == exchange.final(mine["tradeId"])["executedAt"]
 
 
-def test_callbacks_may_be_signed_with_a_wrong_time(exchange, broker, trade):
+def test_callbacks_may_be_signed_with_a_wrong_time(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(callbackTimestampSkewSeconds=-600)
     mine = trade()
     exchange.execute(broker.url, mine)

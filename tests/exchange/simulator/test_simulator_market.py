@@ -3,9 +3,12 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,32 +21,33 @@ from exchange.simulator.faults import Faults
 from exchange.simulator.formats import SECOND, format_money, format_time, from_datetime, parse_money, parse_time
 from exchange.simulator.market import Market
 from exchange.simulator.order_store import OrderStore
+from tests.exchange.simulator.conftest import Broker, Exchange
 
 TICKERS = ["AAPL", "MSFT", "GOOG", "IBM", "NVDA", "AMZN", "META", "F", "T", "C"]
 DAY = 86_400 * SECOND
 
 
 @pytest.fixture(scope="module")
-def always():
+def always() -> Any:
     return Market(Always())
 
 
 @pytest.fixture(scope="module")
-def nyse():
+def nyse() -> Any:
     return Market(Nyse())
 
 
-def at(text):
+def at(text: str) -> Any:
     return parse_time(text)
 
 
-def whole_day(market, ticker, day):
+def whole_day(market: Any, ticker: str, day: Any) -> Any:
     session = market.hours.session(day)
     return market.prices.candle(ticker, session, session.closes)
 
 
 @pytest.mark.process
-def test_another_process_finds_the_same_prices(always):
+def test_another_process_finds_the_same_prices(always: Any) -> None:
     moments = [at("2026-11-22T12:34:56Z") + n * 7_777_777_777 for n in range(20)]
     program = (
         "from exchange.simulator.market import Market; from exchange.simulator.calendar import Always\n"
@@ -54,7 +58,7 @@ def test_another_process_finds_the_same_prices(always):
 
 
 @pytest.mark.parametrize("hours", ["always", "nyse"])
-def test_a_day_leads_through_its_open_high_low_and_close(request, hours):
+def test_a_day_leads_through_its_open_high_low_and_close(request: pytest.FixtureRequest, hours: Any) -> None:
     market = request.getfixturevalue(hours)
     for ticker in TICKERS:
         for day in (date(2026, 5, 6), date(2021, 3, 17), date(2031, 10, 1)):
@@ -68,7 +72,7 @@ def test_a_day_leads_through_its_open_high_low_and_close(request, hours):
             assert {candle.high, candle.low} <= set(anchors)
 
 
-def test_no_jump_from_one_day_to_the_next(always):
+def test_no_jump_from_one_day_to_the_next(always: Any) -> None:
     # Over the ends of the series too, where it turns round: each is shorter than 3,270 days.
     for ticker, days in (("AAPL", 6600), ("META", 420), ("F", 520)):
         for n in range(days):
@@ -82,7 +86,7 @@ def test_no_jump_from_one_day_to_the_next(always):
         assert max(steps) < 0.01
 
 
-def test_prices_are_whole_cents_positive_and_move(always):
+def test_prices_are_whole_cents_positive_and_move(always: Any) -> None:
     for ticker in always.listed(0):
         for moment in (at("1995-02-03T04:05:06Z"), at("2026-11-22T12:00:00Z"), at("2060-01-01T00:00:00Z")):
             price = always.price(ticker, moment)
@@ -92,14 +96,14 @@ def test_prices_are_whole_cents_positive_and_move(always):
     assert len(set(prices)) > 1
 
 
-def test_every_series_stays_within_reason(always):
+def test_every_series_stays_within_reason(always: Any) -> None:
     for ticker, series in always.prices.series.items():
         days = [series.day(number) for number in range(series.length // 2)]
         assert all(0.3 < b.close / a.close < 1.8 for a, b in pairwise(days)), ticker
         assert all(day.low <= min(day.open, day.close) <= max(day.open, day.close) <= day.high for day in days)
 
 
-def test_bars_agree_with_prices(always, nyse):
+def test_bars_agree_with_prices(always: Any, nyse: Any) -> None:
     start = at("2026-11-20T15:00:00Z")
     for bar in always.bars("AAPL", start, start + 600 * SECOND, 60 * SECOND, start):
         assert bar.open == always.price("AAPL", bar.at)
@@ -114,14 +118,14 @@ def test_bars_agree_with_prices(always, nyse):
         always.price("NOSUCH", start)
 
 
-def test_a_closed_market_stands_at_its_last_close(nyse):
+def test_a_closed_market_stands_at_its_last_close(nyse: Any) -> None:
     friday = whole_day(nyse, "IBM", date(2026, 11, 20))
     assert nyse.price("IBM", at("2026-11-22T12:00:00Z")) == friday.close
     assert nyse.price("IBM", at("2026-11-23T14:29:59Z")) == friday.close
     assert nyse.quote("IBM", at("2026-11-23T15:00:00Z")).previous_close == friday.close
 
 
-def test_the_last_price_is_as_old_as_the_last_close(nyse):
+def test_the_last_price_is_as_old_as_the_last_close(nyse: Any) -> None:
     friday_close = at("2026-11-20T21:00:00Z")
     for time in ("2026-11-20T21:00:00Z", "2026-11-22T12:00:00Z", "2026-11-23T14:29:59Z"):
         assert nyse.quote("IBM", at(time)).at == friday_close
@@ -130,7 +134,7 @@ def test_the_last_price_is_as_old_as_the_last_close(nyse):
 
 
 @pytest.mark.parametrize("hours", ["always", "nyse"])
-def test_a_quote_tells_of_the_day_so_far(request, hours):
+def test_a_quote_tells_of_the_day_so_far(request: pytest.FixtureRequest, hours: Any) -> None:
     market = request.getfixturevalue(hours)
     for ticker in TICKERS:
         session = market.hours.session(date(2026, 11, 23))
@@ -152,7 +156,7 @@ def test_a_quote_tells_of_the_day_so_far(request, hours):
 @pytest.mark.parametrize(
     "closures", [[], [Closure(date(2026, 7, 8), None, ""), Closure(date(2026, 9, 9), clock_time(11), "")]]
 )
-def test_52_weeks_reach_over_the_sessions_of_a_year(hours, closures):
+def test_52_weeks_reach_over_the_sessions_of_a_year(hours: Any, closures: Any) -> None:
     market = Market(hours(closures))
     today = date(2026, 11, 23)
     days = [today - timedelta(days=n) for n in range(365)]
@@ -163,7 +167,7 @@ def test_52_weeks_reach_over_the_sessions_of_a_year(hours, closures):
         assert quote.low_52_weeks == min(candle.low for candle in candles)
 
 
-def test_volumes_of_bars_add_up_to_the_days(nyse):
+def test_volumes_of_bars_add_up_to_the_days(nyse: Any) -> None:
     session = nyse.hours.session(date(2026, 11, 23))
     whole = nyse.quote("IBM", session.closes).volume
     for minutes in (1, 7, 60):
@@ -175,7 +179,7 @@ def test_volumes_of_bars_add_up_to_the_days(nyse):
     assert min(hours[0], hours[-1]) > max(hours[2:4])
 
 
-def test_a_bar_is_the_same_whatever_period_is_asked_for(always):
+def test_a_bar_is_the_same_whatever_period_is_asked_for(always: Any) -> None:
     end = at("2026-11-23T12:00:00Z")
     wide = always.bars("MSFT", end - DAY, end, 300 * SECOND, end)
     narrow = always.bars("MSFT", end - 3600 * SECOND, end, 300 * SECOND, end)
@@ -193,11 +197,11 @@ def test_a_bar_is_the_same_whatever_period_is_asked_for(always):
         ("2026-03-09T13:30:00Z", True), ("2026-03-06T13:30:00Z", False), ("2026-12-24T18:30:00Z", False),
     ],
 )  # fmt: skip
-def test_nyse_hours(moment, is_open):
+def test_nyse_hours(moment: Any, is_open: Any) -> None:
     assert Nyse().is_open(at(moment)) is is_open
 
 
-def test_next_open_and_close():
+def test_next_open_and_close() -> None:
     hours = Nyse()
     wednesday_evening = at("2026-11-25T22:00:00Z")
     assert hours.next_open(wednesday_evening) == at("2026-11-27T14:30:00Z")
@@ -207,13 +211,13 @@ def test_next_open_and_close():
 
 
 class Outbox:
-    def __init__(self):
-        self.sequences = []
+    def __init__(self) -> None:
+        self.sequences: list[Any] = []
 
-    def put(self, callback_url, sequence):
+    def put(self, callback_url: str, sequence: int) -> None:
         self.sequences.append(sequence)
 
-    def put_false(self, callback_url, false_report):
+    def put_false(self, callback_url: str, false_report: Any) -> None:
         raise AssertionError
 
 
@@ -225,8 +229,8 @@ class Outbox:
         ("2026-11-27T17:00:00Z", None),
     ],
 )  # fmt: skip
-def test_trades_execute_only_while_the_market_is_open(nyse, tmp_path, moment, code):
-    async def story():
+def test_trades_execute_only_while_the_market_is_open(nyse: Any, tmp_path: Path, moment: Any, code: str) -> None:
+    async def story() -> Any:
         store, outbox = OrderStore(Database(tmp_path)), Outbox()
         engine = ExecutionEngine(store, nyse, Faults(0), outbox, Clock(at(moment) - machine_time()))
         await engine.accept(ExecuteRequest("http://broker/", [Terms("t", "IBM", "BUY", 2, str(10**12), None)]))
@@ -243,7 +247,9 @@ def test_trades_execute_only_while_the_market_is_open(nyse, tmp_path, moment, co
         assert order.amount == 2 * order.price
 
 
-def test_an_exchange_with_nyse_hours_says_so_and_keeps_them(new_exchange, broker, trade):
+def test_an_exchange_with_nyse_hours_says_so_and_keeps_them(
+    new_exchange: Callable[..., Exchange], broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange = new_exchange(EXCHANGE_HOURS="nyse").start()
     before = exchange.get("/v1/clock")
     mine = trade()
@@ -258,11 +264,11 @@ def test_an_exchange_with_nyse_hours_says_so_and_keeps_them(new_exchange, broker
 
 
 @pytest.mark.parametrize("text", ["0.0000", "0.0001", "1234.5000", "999999999999999.9999"])
-def test_money_is_written_as_it_is_read(text):
+def test_money_is_written_as_it_is_read(text: str) -> None:
     assert format_money(parse_money(text)) == text
 
 
-def test_moments_are_written_as_they_are_read():
+def test_moments_are_written_as_they_are_read() -> None:
     assert format_time(at("2026-11-22T14:30:00.1234567+02:00")) == "2026-11-22T12:30:00.123456Z"
     assert at("2026-11-22T00:00:00Z") == from_datetime(datetime(2026, 11, 22, tzinfo=UTC))
     assert format_money(-5) == "-0.0005"

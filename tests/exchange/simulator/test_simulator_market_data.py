@@ -2,15 +2,19 @@
 
 import re
 import time
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
+
+from tests.exchange.simulator.conftest import Broker, Exchange
 
 MONEY = re.compile(r"\d+\.\d{4}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
-def test_quotes(exchange):
+def test_quotes(exchange: Exchange) -> None:
     quote = exchange.get("/v1/quotes/AAPL")
     assert quote.keys() == {
         "stockTicker", "price", "at", "open", "high", "low", "previousClose", "change", "changePercent", "volume",
@@ -28,12 +32,14 @@ def test_quotes(exchange):
     assert exchange.call("GET", "/v1/quotes/NOSUCH")[0] == 404
 
 
-def test_quotes_move_within_seconds(exchange, wait_until):
+def test_quotes_move_within_seconds(exchange: Exchange, wait_until: Callable[..., Any]) -> None:
     first = exchange.get("/v1/quotes/AAPL")["price"]
     wait_until(lambda: exchange.get("/v1/quotes/AAPL")["price"] != first)
 
 
-def test_fills_are_at_the_price_that_charts_show(exchange, broker, trade):
+def test_fills_are_at_the_price_that_charts_show(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     mine = trade()
     exchange.execute(broker.url, mine)
     report = exchange.final(mine["tradeId"])
@@ -43,7 +49,7 @@ def test_fills_are_at_the_price_that_charts_show(exchange, broker, trade):
     assert bars[0]["open"] == report["price"]
 
 
-def test_tickers_and_clock(exchange):
+def test_tickers_and_clock(exchange: Exchange) -> None:
     tickers = exchange.get("/v1/tickers")["results"]
     assert len(tickers) >= 400
     assert {"AAPL", "MSFT", "GOOG", "GOOGL", "AMZN", "IBM", "NVDA"} <= {entry["stockTicker"] for entry in tickers}
@@ -53,7 +59,7 @@ def test_tickers_and_clock(exchange):
     assert clock == {"isOpen": True, "hours": "always", "nextOpen": None, "nextClose": None, "offsetSeconds": 0.0}
 
 
-def test_calendar(exchange):
+def test_calendar(exchange: Exchange) -> None:
     body = exchange.get("/v1/calendar?start=2026-11-25&end=2026-11-30")
     assert body["hours"] == "always"
     assert [(day["date"], day["open"], day["close"], day["halfDay"]) for day in body["results"]] == [
@@ -72,7 +78,7 @@ def test_calendar(exchange):
         ("start=2024-01-01T00:00:00Z&end=2025-01-01T00:00:00Z&step=86400", 367),
     ],
 )
-def test_bars(exchange, query, most):
+def test_bars(exchange: Exchange, query: Any, most: Any) -> None:
     bars = exchange.get(f"/v1/bars/AAPL?{query}")["results"]
     assert 1 < len(bars) <= most
     assert [bar["at"] for bar in bars] == sorted({bar["at"] for bar in bars})
@@ -82,7 +88,7 @@ def test_bars(exchange, query, most):
         assert max(Decimal(bar["open"]), Decimal(bar["close"])) <= high
 
 
-def test_bars_of_many_stocks_in_one_call(exchange):
+def test_bars_of_many_stocks_in_one_call(exchange: Exchange) -> None:
     query = "start=2026-11-20T00:00:00Z&end=2026-11-20T06:00:00Z&step=300"
     body = exchange.get(f"/v1/bars?tickers=AAPL,NOSUCH,IBM&{query}")
     assert body["step"] == 300
@@ -97,14 +103,14 @@ def test_bars_of_many_stocks_in_one_call(exchange):
     assert exchange.call("GET", f"/v1/bars?tickers=AAPL&{query}&fields=volume")[0] == 422
 
 
-def test_bars_of_many_stocks_are_limited_in_all(exchange):
+def test_bars_of_many_stocks_are_limited_in_all(exchange: Exchange) -> None:
     tickers = ",".join(entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"][:40])
     status, body = exchange.call("GET", f"/v1/bars?tickers={tickers}&points=1000")
     assert status == 422
     assert body["errors"][0]["field"] == "step"
 
 
-def test_what_a_page_with_60_positions_asks_for_is_quick(exchange):
+def test_what_a_page_with_60_positions_asks_for_is_quick(exchange: Exchange) -> None:
     tickers = [entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"]][:60]
     paths = [f"/v1/quotes?tickers={','.join(tickers)}", f"/v1/bars?tickers={','.join(tickers)}&points=78"]
     for path in paths:

@@ -4,14 +4,18 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import urllib3
 
+from tests.exchange.simulator.conftest import Broker, Exchange
+
 PAGE = b"<html>"
 
 
-def raw_call(exchange, path, method="GET", seconds=5.0):
+def raw_call(exchange: Exchange, path: str, method: str = "GET", seconds: float = 5.0) -> Any:
     """The bytes of an answer, each with the seconds after which it came; ends with the connection or the time."""
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=seconds) as connection:
         began = time.monotonic()
@@ -31,7 +35,7 @@ def raw_call(exchange, path, method="GET", seconds=5.0):
         return pieces
 
 
-def test_a_dripping_head_comes_byte_by_byte(exchange):
+def test_a_dripping_head_comes_byte_by_byte(exchange: Exchange) -> None:
     exchange.faults(dripHeadMs=50)
     pieces = raw_call(exchange, "/v1/clock", seconds=1.0)
     received = b"".join(piece for _, piece in pieces)
@@ -40,7 +44,7 @@ def test_a_dripping_head_comes_byte_by_byte(exchange):
     assert len(pieces) >= 5
 
 
-def test_a_dripping_body_begins_at_once_and_goes_on_slowly(exchange):
+def test_a_dripping_body_begins_at_once_and_goes_on_slowly(exchange: Exchange) -> None:
     exchange.faults(dripBodyMs=50)
     pieces = raw_call(exchange, "/v1/clock", seconds=1.0)
     head, _, body = b"".join(piece for _, piece in pieces).partition(b"\r\n\r\n")
@@ -50,12 +54,12 @@ def test_a_dripping_body_begins_at_once_and_goes_on_slowly(exchange):
     assert pieces[0][0] < 0.5
 
 
-def test_an_answer_that_drips_is_complete_in_the_end(exchange):
+def test_an_answer_that_drips_is_complete_in_the_end(exchange: Exchange) -> None:
     exchange.faults(dripHeadMs=1, dripBodyMs=1)
     assert exchange.get("/healthz") == {"status": "ok"}
 
 
-def test_dripping_can_hit_one_path_alone(exchange):
+def test_dripping_can_hit_one_path_alone(exchange: Exchange) -> None:
     exchange.faults(dripHeadMs={"/v1/quotes": 100})
     began = time.monotonic()
     assert exchange.call("GET", "/v1/clock")[0] == 200
@@ -63,7 +67,9 @@ def test_dripping_can_hit_one_path_alone(exchange):
     assert len(b"".join(piece for _, piece in raw_call(exchange, "/v1/quotes/AAPL", seconds=0.7))) <= 7
 
 
-def test_the_longest_path_counts_and_a_method_can_be_named(exchange, broker, trade):
+def test_the_longest_path_counts_and_a_method_can_be_named(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(answerDelayMs={"/": 60_000, "/v1": 0, "POST /v1/trades": 700, "/v1/trades/": 0})
     mine = trade()
     began = time.monotonic()
@@ -77,7 +83,7 @@ def test_the_longest_path_counts_and_a_method_can_be_named(exchange, broker, tra
         exchange.call("GET", "/healthz", timeout=0.3)
 
 
-def test_faults_can_always_be_shown_and_cleared(exchange):
+def test_faults_can_always_be_shown_and_cleared(exchange: Exchange) -> None:
     exchange.faults(dripHeadMs=60_000, answerDelayMs=60_000, proxyAnswerRate=1, down=True)
     assert exchange.get("/v1/faults")["down"] is True
     assert exchange.call("PUT", "/v1/clock", {"offsetSeconds": 0})[0] == 200
@@ -96,14 +102,16 @@ def test_faults_can_always_be_shown_and_cleared(exchange):
     ],
     ids=str,
 )  # fmt: skip
-def test_bad_values_are_refused(exchange, changes):
+def test_bad_values_are_refused(exchange: Exchange, changes: Any) -> None:
     status, body = exchange.call("PUT", "/v1/faults", changes)
     assert status == 422
     assert [error["field"] for error in body["errors"]] == list(changes)
     assert body["errors"][0]["detail"]
 
 
-def test_a_call_that_arrives_late_is_taken_though_its_caller_has_gone(exchange, broker, trade):
+def test_a_call_that_arrives_late_is_taken_though_its_caller_has_gone(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(arriveDelayMs={"POST /v1/trades": 1000})
     mine = trade()
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
@@ -112,7 +120,7 @@ def test_a_call_that_arrives_late_is_taken_though_its_caller_has_gone(exchange, 
     assert broker.wait(mine["tradeId"])[0]["status"] == "FILLED"
 
 
-def answer_of_proxy(exchange, path, kind, **faults):
+def answer_of_proxy(exchange: Exchange, path: str, kind: str, **faults: Any) -> Any:
     exchange.faults(proxyAnswerRate=1, proxyAnswerKinds=[kind], **faults)
     return b"".join(piece for _, piece in raw_call(exchange, path, seconds=2.0))
 
@@ -121,7 +129,7 @@ def answer_of_proxy(exchange, path, kind, **faults):
     ("kind", "status", "content_type"),
     [("html404", 404, "text/html"), ("html502", 502, "text/html"), ("html200", 200, "text/html")],
 )
-def test_a_proxy_answers_with_a_page(exchange, kind, status, content_type):
+def test_a_proxy_answers_with_a_page(exchange: Exchange, kind: str, status: Any, content_type: str) -> None:
     answer = answer_of_proxy(exchange, "/v1/trades/anything", kind)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
@@ -130,7 +138,7 @@ def test_a_proxy_answers_with_a_page(exchange, kind, status, content_type):
     assert body.startswith(PAGE)
 
 
-def test_a_proxy_answers_in_json_of_its_own(exchange):
+def test_a_proxy_answers_in_json_of_its_own(exchange: Exchange) -> None:
     head, _, body = answer_of_proxy(exchange, "/v1/trades/anything", "json404").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 404 ")
     assert json.loads(body).keys() == {"message"}
@@ -140,7 +148,7 @@ def test_a_proxy_answers_in_json_of_its_own(exchange):
     assert json.loads(body)["tradeId"] != "anything"
 
 
-def test_a_proxy_answers_with_nothing_or_half_or_noise(exchange):
+def test_a_proxy_answers_with_nothing_or_half_or_noise(exchange: Exchange) -> None:
     head, _, body = answer_of_proxy(exchange, "/v1/clock", "empty200").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert body == b""
@@ -153,7 +161,9 @@ def test_a_proxy_answers_with_nothing_or_half_or_noise(exchange):
 
 
 @pytest.mark.parametrize(("passed", "status"), [(0, 404), (1, 200)])
-def test_an_execute_that_a_proxy_answers_was_passed_on_or_not(exchange, broker, trade, passed, status):
+def test_an_execute_that_a_proxy_answers_was_passed_on_or_not(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], passed: Any, status: Any
+) -> None:
     exchange.faults(proxyAnswerRate={"POST /v1/trades": 1}, proxyAnswerKinds=["html404"], proxyPassRate=passed)
     mine = trade()
     body = json.dumps({"callbackUrl": broker.url, "trades": [mine]})
@@ -165,7 +175,7 @@ def test_an_execute_that_a_proxy_answers_was_passed_on_or_not(exchange, broker, 
         assert broker.wait(mine["tradeId"])[0]["status"] == "FILLED"
 
 
-def test_connections_are_kept(exchange):
+def test_connections_are_kept(exchange: Exchange) -> None:
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as connection:
         for _ in range(3):
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: exchange\r\n\r\n")
@@ -175,7 +185,7 @@ def test_connections_are_kept(exchange):
             assert answer.startswith(b"HTTP/1.1 200 ")
 
 
-def test_calls_sent_ahead_are_answered_in_order(exchange):
+def test_calls_sent_ahead_are_answered_in_order(exchange: Exchange) -> None:
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as connection:
         connection.sendall(b"GET /v1/quotes/AAPL HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         answer = b""
@@ -184,7 +194,7 @@ def test_calls_sent_ahead_are_answered_in_order(exchange):
         assert answer.index(b"AAPL") < answer.index(b'"ok"')
 
 
-def test_what_is_no_http_is_refused_and_the_exchange_goes_on(exchange):
+def test_what_is_no_http_is_refused_and_the_exchange_goes_on(exchange: Exchange) -> None:
     for noise in (b"\x00\x01\x02\r\n\r\n", b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as connection:
             try:
@@ -198,7 +208,9 @@ def test_what_is_no_http_is_refused_and_the_exchange_goes_on(exchange):
     assert exchange.get("/healthz") == {"status": "ok"}
 
 
-def test_many_that_wait_do_not_hold_up_others(exchange, broker, trade):
+def test_many_that_wait_do_not_hold_up_others(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(executeNoAnswerRate=1)
     waiting = [
         threading.Thread(target=lambda: raw_execute(exchange, broker.url, trade()), daemon=True) for _ in range(50)
@@ -212,7 +224,7 @@ def test_many_that_wait_do_not_hold_up_others(exchange, broker, trade):
         caller.join()
 
 
-def raw_execute(exchange, callback_url, trade):
+def raw_execute(exchange: Exchange, callback_url: str, trade: dict[str, Any]) -> None:
     body = json.dumps({"callbackUrl": callback_url, "trades": [trade]}).encode()
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as connection:
         head = f"POST /v1/trades HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"

@@ -2,11 +2,15 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.exchange.simulator.conftest import Broker, Exchange
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 FIELDS = {
@@ -17,11 +21,13 @@ MONEY = re.compile(r"\d+\.\d{4}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
-def headers_of(post):
+def headers_of(post: Any) -> Any:
     return {name.lower(): value for name, value in post[0].items()}
 
 
-def test_a_trade_is_accepted_filled_and_called_back(exchange, broker, trade):
+def test_a_trade_is_accepted_filled_and_called_back(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     mine = trade(quantity=7)
     status, body = exchange.execute(broker.url, mine)
     assert status == 202
@@ -37,13 +43,15 @@ def test_a_trade_is_accepted_filled_and_called_back(exchange, broker, trade):
     assert TIME.fullmatch(report["executedAt"])
 
 
-def test_a_sell_needs_no_cap(exchange, broker, trade):
+def test_a_sell_needs_no_cap(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
     mine = trade(type="SELL", maxPrice=None)
     exchange.execute(broker.url, mine)
     assert exchange.final(mine["tradeId"])["status"] == "FILLED"
 
 
-def test_a_trade_that_has_not_executed_is_accepted(exchange, broker, trade):
+def test_a_trade_that_has_not_executed_is_accepted(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(latencyMs=3_600_000)
     mine = trade()
     exchange.execute(broker.url, mine)
@@ -54,12 +62,14 @@ def test_a_trade_that_has_not_executed_is_accepted(exchange, broker, trade):
     assert [report[name] for name in ("price", "amount", "reason", "executionId", "executedAt")] == [None] * 5
 
 
-def test_an_unknown_trade_is_404(exchange):
+def test_an_unknown_trade_is_404(exchange: Exchange) -> None:
     status, body = exchange.record("nobody-knows")
     assert (status, body["code"], body["tradeId"]) == (404, "not_found", "nobody-knows")
 
 
-def test_the_same_trade_again_is_accepted_and_executed_once(exchange, broker, trade):
+def test_the_same_trade_again_is_accepted_and_executed_once(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     mine = trade()
     again = mine | {"maxPrice": "100000", "expiresAt": mine["expiresAt"].replace("Z", "+00:00")}
     _, body = exchange.execute(broker.url, mine, again)
@@ -87,7 +97,9 @@ def test_the_same_trade_again_is_accepted_and_executed_once(exchange, broker, tr
     ],
     ids=lambda other: next(iter(other)),
 )
-def test_the_same_id_with_other_terms_is_a_conflict(exchange, broker, trade, other):
+def test_the_same_id_with_other_terms_is_a_conflict(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], other: Any
+) -> None:
     mine = trade()
     exchange.execute(broker.url, mine)
     _, body = exchange.execute(broker.url, mine | other)
@@ -95,14 +107,18 @@ def test_the_same_id_with_other_terms_is_a_conflict(exchange, broker, trade, oth
     assert exchange.final(mine["tradeId"])["quantity"] == 3
 
 
-def test_an_expired_trade_is_refused_and_not_stored(exchange, broker, trade):
+def test_an_expired_trade_is_refused_and_not_stored(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     mine = trade(expiresAt="2020-01-01T00:00:00.000000Z")
     _, body = exchange.execute(broker.url, mine)
     assert (body["results"][0]["status"], body["results"][0]["code"]) == ("REFUSED", "expired")
     assert exchange.record(mine["tradeId"])[0] == 404
 
 
-def test_each_trade_of_a_set_for_itself(exchange, broker, trade):
+def test_each_trade_of_a_set_for_itself(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     known = trade()
     exchange.execute(broker.url, known)
     trades = [trade(), trade(quantity=0), known | {"quantity": 1}, trade(expiresAt="2020-01-01T00:00:00Z"), trade()]
@@ -123,7 +139,9 @@ def test_each_trade_of_a_set_for_itself(exchange, broker, trade):
         ({"quantity": 1_000_000_000, "maxPrice": "999999999.0000"}, "insufficient_funds"),
     ],
 )
-def test_rejections(exchange, broker, trade, terms, code):
+def test_rejections(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], terms: Any, code: str
+) -> None:
     mine = trade(**terms)
     _, body = exchange.execute(broker.url, mine)
     assert body["results"][0]["status"] == "ACCEPTED"
@@ -134,7 +152,9 @@ def test_rejections(exchange, broker, trade, terms, code):
     assert report["executionId"]
 
 
-def test_a_fill_above_max_price_is_rejected_with_a_stable_code_and_text(exchange, broker, trade):
+def test_a_fill_above_max_price_is_rejected_with_a_stable_code_and_text(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     mine = trade(quantity=2, maxPrice="10.5")
     exchange.execute(broker.url, mine)
     report = exchange.final(mine["tradeId"])
@@ -142,7 +162,9 @@ def test_a_fill_above_max_price_is_rejected_with_a_stable_code_and_text(exchange
     assert re.fullmatch(r"cost of \d+\.\d{4} is over maxPrice 10\.5000", report["reason"])
 
 
-def test_a_buy_fills_only_within_its_cap(exchange, broker, trade):
+def test_a_buy_fills_only_within_its_cap(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     filled = trade(quantity=1)
     exchange.execute(broker.url, filled)
     cost = Decimal(exchange.final(filled["tradeId"])["amount"])
@@ -153,7 +175,9 @@ def test_a_buy_fills_only_within_its_cap(exchange, broker, trade):
     assert exchange.final(too_little["tradeId"])["reasonCode"] == "insufficient_funds"
 
 
-def test_a_trade_that_could_not_execute_in_time_never_does(exchange, broker, trade, wait_until):
+def test_a_trade_that_could_not_execute_in_time_never_does(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], wait_until: Callable[..., Any]
+) -> None:
     exchange.faults(latencyMs=1500)
     soon = datetime.now(UTC) + timedelta(seconds=1)
     mine = trade(expiresAt=soon.isoformat())
@@ -162,7 +186,7 @@ def test_a_trade_that_could_not_execute_in_time_never_does(exchange, broker, tra
     assert (report["status"], report["reasonCode"]) == ("REJECTED", "expired")
 
 
-def test_callbacks_are_signed(exchange, broker, trade):
+def test_callbacks_are_signed(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
     mine = trade()
     exchange.execute(broker.url, mine)
     broker.wait(mine["tradeId"])
@@ -175,7 +199,13 @@ def test_callbacks_are_signed(exchange, broker, trade):
 
 
 @pytest.mark.parametrize("statuses", [(302, 204), (400, 500, 200)])
-def test_a_callback_is_repeated_until_it_is_answered_2xx(exchange, broker, trade, statuses, wait_until):
+def test_a_callback_is_repeated_until_it_is_answered_2xx(
+    exchange: Exchange,
+    broker: Broker,
+    trade: Callable[..., dict[str, Any]],
+    statuses: Any,
+    wait_until: Callable[..., Any],
+) -> None:
     broker.status = statuses[0]
     mine = trade()
     exchange.execute(broker.url, mine)
@@ -191,7 +221,9 @@ def test_a_callback_is_repeated_until_it_is_answered_2xx(exchange, broker, trade
     assert wait_until(delivered)
 
 
-def test_reports_queue_up_into_sets_while_posts_are_under_way(exchange, broker, trade, wait_until):
+def test_reports_queue_up_into_sets_while_posts_are_under_way(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], wait_until: Callable[..., Any]
+) -> None:
     broker.gate.clear()
     trades = [trade() for _ in range(260)]
     for mine in trades[:8]:
@@ -209,7 +241,9 @@ def test_reports_queue_up_into_sets_while_posts_are_under_way(exchange, broker, 
     assert max(sizes) == 100
 
 
-def test_a_quiet_exchange_reports_alone(exchange, broker, trade):
+def test_a_quiet_exchange_reports_alone(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     for n in range(3):
         mine = trade()
         exchange.execute(broker.url, mine)
@@ -217,7 +251,9 @@ def test_a_quiet_exchange_reports_alone(exchange, broker, trade):
         assert len(json.loads(broker.posts[n][1])["reports"]) == 1
 
 
-def test_one_broker_out_of_reach_does_not_hold_up_another(exchange, broker, trade):
+def test_one_broker_out_of_reach_does_not_hold_up_another(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     for _ in range(20):
         exchange.execute("http://127.0.0.1:9/callbacks", trade())
     mine = trade()
@@ -225,7 +261,9 @@ def test_one_broker_out_of_reach_does_not_hold_up_another(exchange, broker, trad
     assert broker.wait(mine["tradeId"])
 
 
-def test_all_reports_arrive_once_a_broker_can_be_reached_again(exchange, broker, trade, wait_until):
+def test_all_reports_arrive_once_a_broker_can_be_reached_again(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], wait_until: Callable[..., Any]
+) -> None:
     broker.status = 503
     trades = [trade() for _ in range(30)]
     for mine in trades:
@@ -236,7 +274,9 @@ def test_all_reports_arrive_once_a_broker_can_be_reached_again(exchange, broker,
     wait_until(lambda: {report["tradeId"] for report in broker.reports()} == {mine["tradeId"] for mine in trades})
 
 
-def test_a_broker_that_moved_gets_its_reports_at_the_newest_address(exchange, broker, trade):
+def test_a_broker_that_moved_gets_its_reports_at_the_newest_address(
+    exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange.faults(latencyMs=1000)
     mine = trade()
     exchange.execute("http://127.0.0.1:9/callbacks", mine)
@@ -244,7 +284,9 @@ def test_a_broker_that_moved_gets_its_reports_at_the_newest_address(exchange, br
     assert broker.wait(mine["tradeId"])
 
 
-def test_the_record_is_in_order_of_arrival(new_exchange, broker, trade):
+def test_the_record_is_in_order_of_arrival(
+    new_exchange: Callable[..., Exchange], broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange = new_exchange().start()
     trades = [trade() for _ in range(120)]
     for n in range(0, 120, 40):
@@ -286,7 +328,7 @@ GOOD = {"tradeId": "t", "stockTicker": "AAPL", "type": "BUY", "quantity": 1, "ma
     ],
     ids=str,
 )  # fmt: skip
-def test_a_trade_with_bad_terms_is_refused(exchange, broker, change):
+def test_a_trade_with_bad_terms_is_refused(exchange: Exchange, broker: Broker, change: Any) -> None:
     status, body = exchange.execute(broker.url, GOOD | change)
     assert status == 202
     [result] = body["results"]
@@ -316,7 +358,7 @@ def test_a_trade_with_bad_terms_is_refused(exchange, broker, change):
     ],
     ids=lambda value: str(value)[:60],
 )  # fmt: skip
-def test_a_bad_execute_is_422_and_names_the_field(exchange, body, field):
+def test_a_bad_execute_is_422_and_names_the_field(exchange: Exchange, body: Any, field: str) -> None:
     status, answer = exchange.call("POST", "/v1/trades", raw=json.dumps(body))
     assert status == 422, answer
     assert field in [error["field"] for error in answer["errors"]]
@@ -353,7 +395,7 @@ def test_a_bad_execute_is_422_and_names_the_field(exchange, body, field):
     ],
     ids=lambda value: str(value)[:60],
 )  # fmt: skip
-def test_bad_calls_are_answered_in_json(exchange, method, path, raw, status):
+def test_bad_calls_are_answered_in_json(exchange: Exchange, method: str, path: str, raw: Any, status: Any) -> None:
     got, body = exchange.call(method, path, raw=raw)
     assert got == status, body
     assert body["status"] == status
@@ -361,7 +403,7 @@ def test_bad_calls_are_answered_in_json(exchange, method, path, raw, status):
     assert body["detail"]
 
 
-def test_a_body_without_a_length_is_capped_too(exchange):
+def test_a_body_without_a_length_is_capped_too(exchange: Exchange) -> None:
     status, _ = exchange.call("POST", "/v1/trades", raw=iter([b" " * 100_000] * 4))
     assert status == 413
     status, _ = exchange.call("POST", "/v1/trades", raw=iter([b"{", b"}"]))

@@ -5,15 +5,22 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
 
+from tests.exchange.simulator.conftest import Broker, Exchange
+
 pytestmark = pytest.mark.process
 
 
-def test_killed_between_store_and_execute(new_exchange, broker, trade):
+def test_killed_between_store_and_execute(
+    new_exchange: Callable[..., Exchange], broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange = new_exchange(EXCHANGE_LATENCY_MS="1500").start()
     trades = [trade() for _ in range(20)]
     assert exchange.execute(broker.url, *trades)[0] == 202
@@ -26,7 +33,9 @@ def test_killed_between_store_and_execute(new_exchange, broker, trade):
     assert len(exchange.whole_record()) == 20
 
 
-def test_killed_between_execute_and_callback(new_exchange, broker, trade):
+def test_killed_between_execute_and_callback(
+    new_exchange: Callable[..., Exchange], broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange = new_exchange().start()
     exchange.faults(callbackDelayMs=600_000)
     trades = [trade() for _ in range(150)]
@@ -41,7 +50,9 @@ def test_killed_between_execute_and_callback(new_exchange, broker, trade):
         assert exchange.record(report["tradeId"]) == (200, report)
 
 
-def test_killed_while_a_broker_does_not_answer(new_exchange, broker, trade):
+def test_killed_while_a_broker_does_not_answer(
+    new_exchange: Callable[..., Exchange], broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange = new_exchange().start()
     broker.status = 500
     mine = trade()
@@ -55,7 +66,12 @@ def test_killed_while_a_broker_does_not_answer(new_exchange, broker, trade):
     assert all(report == reports[0] for report in reports)
 
 
-def test_what_was_delivered_is_not_sent_again_after_a_restart(new_exchange, broker, trade, wait_until):
+def test_what_was_delivered_is_not_sent_again_after_a_restart(
+    new_exchange: Callable[..., Exchange],
+    broker: Broker,
+    trade: Callable[..., dict[str, Any]],
+    wait_until: Callable[..., Any],
+) -> None:
     exchange = new_exchange().start()
     mine, mark = trade(), trade()
     exchange.execute(broker.url, mine)
@@ -69,7 +85,9 @@ def test_what_was_delivered_is_not_sent_again_after_a_restart(new_exchange, brok
     assert len(broker.reports(mine["tradeId"])) == 1
 
 
-def test_a_trade_that_expires_while_the_exchange_is_dead_never_executes(new_exchange, broker, trade):
+def test_a_trade_that_expires_while_the_exchange_is_dead_never_executes(
+    new_exchange: Callable[..., Exchange], broker: Broker, trade: Callable[..., dict[str, Any]]
+) -> None:
     exchange = new_exchange(EXCHANGE_LATENCY_MS="1200").start()
     soon = datetime.now(UTC) + timedelta(seconds=0.6)
     mine = trade(expiresAt=soon.isoformat())
@@ -81,11 +99,16 @@ def test_a_trade_that_expires_while_the_exchange_is_dead_never_executes(new_exch
     assert (report["status"], report["reasonCode"]) == ("REJECTED", "expired")
 
 
-def test_killed_under_load_loses_nothing_that_was_accepted(new_exchange, broker, trade, wait_until):
+def test_killed_under_load_loses_nothing_that_was_accepted(
+    new_exchange: Callable[..., Exchange],
+    broker: Broker,
+    trade: Callable[..., dict[str, Any]],
+    wait_until: Callable[..., Any],
+) -> None:
     exchange = new_exchange(EXCHANGE_LATENCY_MS="20").start()
     accepted = []
 
-    def place():
+    def place() -> None:
         while True:
             mine = trade()
             try:
@@ -115,7 +138,9 @@ def test_killed_under_load_loses_nothing_that_was_accepted(new_exchange, broker,
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_cleanly_when_told_to(new_exchange, broker, trade, number):
+def test_it_ends_cleanly_when_told_to(
+    new_exchange: Callable[..., Exchange], broker: Broker, trade: Callable[..., dict[str, Any]], number: int
+) -> None:
     exchange = new_exchange().start()
     exchange.faults(executeNoAnswerRate=1)
     held = threading.Thread(target=lambda: _ignore(lambda: exchange.execute(broker.url, trade(), timeout=5)))
@@ -125,14 +150,14 @@ def test_it_ends_cleanly_when_told_to(new_exchange, broker, trade, number):
     held.join()
 
 
-def _ignore(call):
+def _ignore(call: Any) -> None:
     try:
         call()
     except Exception:
         return
 
 
-def run(**environment):
+def run(**environment: Any) -> Any:
     return subprocess.run(
         [sys.executable, "-m", "exchange.simulator"],
         env=os.environ | environment,
@@ -143,7 +168,7 @@ def run(**environment):
     )
 
 
-def test_a_busy_port_is_said_in_one_line(new_exchange, tmp_path):
+def test_a_busy_port_is_said_in_one_line(new_exchange: Callable[..., Exchange], tmp_path: Path) -> None:
     exchange = new_exchange().start()
     ended = run(EXCHANGE_PORT=str(exchange.port), DATA_DIR=str(tmp_path / "other"))
     assert ended.returncode != 0
@@ -151,7 +176,7 @@ def test_a_busy_port_is_said_in_one_line(new_exchange, tmp_path):
     assert str(exchange.port) in ended.stderr
 
 
-def test_a_record_in_use_is_said_in_one_line(new_exchange, tmp_path):
+def test_a_record_in_use_is_said_in_one_line(new_exchange: Callable[..., Exchange], tmp_path: Path) -> None:
     new_exchange().start()
     other = new_exchange()
     ended = run(**other.environment)
@@ -167,14 +192,18 @@ def test_a_record_in_use_is_said_in_one_line(new_exchange, tmp_path):
         ("EXCHANGE_SECRET", "whsec_"), ("EXCHANGE_SECRET", "a"), ("EXCHANGE_HOST", "no.such.host.invalid"),
     ],
 )  # fmt: skip
-def test_a_bad_setting_is_said_in_one_line(tmp_path, new_exchange, name, value):
+def test_a_bad_setting_is_said_in_one_line(
+    tmp_path: Path, new_exchange: Callable[..., Exchange], name: str, value: Any
+) -> None:
     ended = run(**(new_exchange().environment | {name: value}))
     assert ended.returncode != 0
     assert ended.stderr.count("\n") == 1
     assert name in ended.stderr or value in ended.stderr
 
 
-def test_without_a_secret_it_makes_one_that_brokers_can_read(new_exchange, broker, trade, tmp_path):
+def test_without_a_secret_it_makes_one_that_brokers_can_read(
+    new_exchange: Callable[..., Exchange], broker: Broker, trade: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
     exchange = new_exchange(EXCHANGE_SECRET="").start()
     mine = trade()
     exchange.execute(broker.url, mine)

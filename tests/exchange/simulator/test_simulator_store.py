@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,33 +17,33 @@ from exchange.simulator.market import Market
 from exchange.simulator.order_store import OrderStore
 
 
-def terms(trade_id, quantity=1):
+def terms(trade_id: str, quantity: int = 1) -> Any:
     return Terms(trade_id, "IBM", "BUY", quantity, str(10**12), None)
 
 
 class Outbox:
-    def __init__(self):
-        self.sequences = []
+    def __init__(self) -> None:
+        self.sequences: list[Any] = []
 
-    def put(self, callback_url, sequence):
+    def put(self, callback_url: str, sequence: int) -> None:
         self.sequences.append(sequence)
 
-    def put_false(self, callback_url, false_report):
+    def put_false(self, callback_url: str, false_report: Any) -> None:
         raise AssertionError
 
 
-def fill_disk(store):
+def fill_disk(store: Any) -> None:
     """The record's file may not grow any more."""
     pages = next(iter(store.database.read("PRAGMA page_count")))[0]
     store.database.read(f"PRAGMA max_page_count = {pages}")
 
 
-def make_room(store):
+def make_room(store: Any) -> None:
     store.database.read("PRAGMA max_page_count = 1000000")
 
 
-def test_a_set_that_does_not_fit_the_disk_is_not_stored_and_may_come_again(tmp_path):
-    async def story():
+def test_a_set_that_does_not_fit_the_disk_is_not_stored_and_may_come_again(tmp_path: Path) -> None:
+    async def story() -> None:
         store, outbox = OrderStore(Database(tmp_path)), Outbox()
         engine = ExecutionEngine(store, Market(Always()), Faults(0), outbox, Clock())
         fill_disk(store)
@@ -60,8 +62,8 @@ def test_a_set_that_does_not_fit_the_disk_is_not_stored_and_may_come_again(tmp_p
     asyncio.run(story())
 
 
-def test_sets_of_one_moment_share_a_transaction(tmp_path):
-    async def story():
+def test_sets_of_one_moment_share_a_transaction(tmp_path: Path) -> None:
+    async def story() -> None:
         store = OrderStore(Database(tmp_path))
         engine = ExecutionEngine(store, Market(Always()), Faults(3_600_000), Outbox(), Clock())
         commits = []
@@ -76,8 +78,8 @@ def test_sets_of_one_moment_share_a_transaction(tmp_path):
     asyncio.run(story())
 
 
-def test_a_decision_stands(tmp_path):
-    async def story():
+def test_a_decision_stands(tmp_path: Path) -> None:
+    async def story() -> None:
         store, outbox = OrderStore(Database(tmp_path)), Outbox()
         engine = ExecutionEngine(store, Market(Always()), Faults(0), outbox, Clock())
         await engine.accept(ExecuteRequest("http://broker/", [terms("t")]))
