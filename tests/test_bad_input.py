@@ -1,19 +1,30 @@
 """Bad input of every kind, to both APIs: a 4xx in the API's own shape, which names the field where one is at fault."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
+from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.models import Customer
+from tests import people
 from tests.conftest import StandInExchange
+from tests.lasting import lasting
 from trades.models import Trade
 
 ORDER = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "market", "time_in_force": "day"}
 TRADE = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 DEEP = "[" * 100_000
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def alice(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Customer]:
+    with lasting(django_db_blocker):
+        yield people.alice()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The type of a problem is an address, and what is there explains it."""
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ CODES = sorted({row.code for row in TABLE.values()} | OTHERS | set(re.findall(r'
 
 @pytest.fixture
 def page(db: None) -> str:
+    return errors_page()
+
+
+@cache
+def errors_page() -> str:
     answer = Client().get("/api/errors/")
     assert answer.status_code == 200
     return answer.content.decode()

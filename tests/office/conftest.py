@@ -27,6 +27,12 @@ def _switches_are_read_anew() -> Iterator[None]:
     checks.forget()
 
 
+@pytest.fixture(autouse=True)
+def _lanes_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The desk asks the lanes whether they are there; here none is."""
+    monkeypatch.setattr("office.pages.desk.PING_SECONDS", 0.02)
+
+
 def signed_in(staff: Customer, *, second_factor: bool = True) -> Client:
     """A browser in which this member of staff has signed in, as allauth leaves a session."""
     client = Client(REMOTE_ADDR="192.0.2.7")

@@ -1,12 +1,15 @@
 """What every answer says beside its body: its request's id, that nobody keeps it, and when to come back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
+from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.models import Customer
+from tests import people
+from tests.lasting import lasting
 from tests.security.routes import routes
 from web.headers import DefaultHeaders
 
@@ -21,6 +24,13 @@ def addresses() -> list[str]:
     return sorted({route.to(**dict.fromkeys(route.parameters, SOMETHING) | VALUES) for route in found})
 
 
+@pytest.fixture(scope="module")
+def alice(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Customer]:
+    with lasting(django_db_blocker):
+        yield people.alice()
+
+
+@pytest.mark.django_db
 @pytest.mark.usefixtures("static_files", "exchange")
 @pytest.mark.parametrize("path", [*addresses(), *OFFICE, "/nowhere"])
 def test_no_cache_keeps_an_answer_and_each_has_its_requests_id(
