@@ -4,6 +4,7 @@ A test without a slow marker is quick, and may not start a process. The stand-in
 has one, started in half a second.
 """
 
+import os
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -25,6 +26,11 @@ _running: pytest.Item | None = None
 def slow_marker(item: pytest.Item) -> str | None:
     """Return the first of SLOW that the test is marked with; None for a quick test."""
     return next((name for name in SLOW if item.get_closest_marker(name)), None)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run quick tests with one worker more than there are cores: a third of their time they wait."""
+    return (os.cpu_count() or 1) + 1 if config.option.markexpr == "quick" else None
 
 
 def pytest_configure() -> None:
