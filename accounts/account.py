@@ -223,6 +223,32 @@ class Account:
             NewPosting(self.customer_id, ticker, Posting.Kind.SPLIT, cause, change, total, price, today)
         )
 
+    def rename_shares(self, ticker: str, new_ticker: str, cause: UUID) -> None:
+        """Post that all shares of a stock go on under another ticker. Their cost goes with them; lots keep their dates.
+
+        The postings have no price: the cause keeps the cost, from which the audit follows it.
+
+        Raises:
+            PositionTooLarge: The account would hold more than it can.
+        """
+        before, after, today = self.shares_of(ticker), self.shares_of(new_ticker), eastern_today()
+        quantity, cost = before.quantity, before.cost
+        if not quantity:
+            return
+        if after.quantity + quantity > LARGEST_POSITION or after.cost + cost > LARGEST_AMOUNT:
+            raise PositionTooLarge
+        before.quantity, before.cost = 0, Decimal(0)
+        after.quantity, after.cost = after.quantity + quantity, after.cost + cost
+        self.tickers_changed |= {ticker, new_ticker}
+        self.movements.append(
+            Split(self.customer_id, ticker, cause, today, quantity, None, after=quantity, new_ticker=new_ticker)
+        )
+        change, total, kind = Decimal(quantity), Decimal(after.quantity), Posting.Kind.NEW_TICKER
+        self.postings += [
+            NewPosting(self.customer_id, ticker, kind, cause, -change, Decimal(0), None, today),
+            NewPosting(self.customer_id, new_ticker, kind, cause, change, total, None, today),
+        ]
+
     def _position_after(self, ticker: str, change: int, price: Decimal | None) -> tuple[int, Decimal]:
         """Return the quantity and the cost that a change would leave. Raises what `move_shares` raises."""
         shares = self.shares.get(ticker) or Shares()

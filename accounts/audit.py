@@ -139,13 +139,18 @@ BOOKS = (
     ),
     Rule(
         "cost_follows_from_its_postings",
-        "A position's cost is what its shares cost, less the cost of the shares sold, posting by posting.",
+        "A position's cost is what its shares cost, less the cost of the shares sold, posting by posting; "
+        "shares under a new ticker bring the cost that they had.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker",
                format('the position cost %s USD, its postings make %s', position.cost, posted.cost) AS detail
         FROM accounts_position AS position
         JOIN (
-            SELECT customer_id, ticker, accounts_cost(change, total, price ORDER BY id) AS cost
+            SELECT customer_id, ticker, accounts_cost(
+                CASE WHEN kind = 'new_ticker' AND change > 0 THEN 1 ELSE change END, total,
+                CASE WHEN kind = 'new_ticker' AND change > 0 THEN (
+                    SELECT cost FROM trades_entitlement AS entitlement WHERE entitlement.id = cause
+                ) ELSE price END ORDER BY id) AS cost
             FROM accounts_posting WHERE ticker <> '' GROUP BY customer_id, ticker
         ) AS posted USING (customer_id, ticker)
         WHERE position.cost IS DISTINCT FROM posted.cost
@@ -268,7 +273,7 @@ BOOKS = (
         "posting_is_of_its_kind",
         "Cash comes in by deposits and sells and goes out by withdrawals and buys, shares the other way round, whole; "
         "fees go out, adjustments move either, dividends add cash, splits change shares at a price of 0 and add cash; "
-        "buys, sells and shares that an adjustment adds have a price, others none.",
+        "a new ticker takes all shares; buys, sells and shares that an adjustment adds have a price, others none.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
                format('a %s moves %s %s at %s', kind, change, coalesce(nullif(ticker, ''), 'USD'),
@@ -282,6 +287,7 @@ BOOKS = (
             WHEN 'dividend' THEN ticker = '' AND change > 0 AND price IS NULL
             WHEN 'split' THEN CASE WHEN ticker = '' THEN change > 0 AND price IS NULL
                               ELSE change <> 0 AND price IS NOT DISTINCT FROM CASE WHEN total > 0 THEN 0 END END
+            WHEN 'new_ticker' THEN ticker <> '' AND (change > 0 OR total = 0) AND price IS NULL
             WHEN 'buy' THEN price > 0 AND change <> 0 AND (ticker = '') = (change < 0)
             WHEN 'sell' THEN price > 0 AND change <> 0 AND (ticker = '') = (change > 0)
         END AND (ticker = '' OR change = trunc(change))) IS NOT TRUE

@@ -87,10 +87,12 @@ class Disposal:
 class Split(Disposal):
     """All `quantity` shares, which a split makes `after`: each lot is closed and continued by another one.
 
-    It keeps the lot's date and cost. What is no whole share adds up over the lots, in the order of their dates.
+    It keeps the lot's date and cost. What is no whole share adds up over the lots, in the order of their dates. With a
+    `new_ticker` the lots go on under that one.
     """
 
     after: int = 0
+    new_ticker: str = ""
 
 
 @dataclass(slots=True)
@@ -192,8 +194,8 @@ class LotChanges:
         self.changed[lot.id] = lot
 
     def _split(self, split: Split) -> None:
-        pair = (split.customer_id, split.ticker)
-        lots = sorted(self.open_lots[pair], key=ORDER[LotMethod.FIFO])
+        pair = (split.customer_id, split.new_ticker or split.ticker)
+        lots = sorted(self.open_lots[split.customer_id, split.ticker], key=ORDER[LotMethod.FIFO])
         pieces = [(lot, lot.remaining, lot.remaining_cost) for lot in lots]
         self._close(split)
         seen = given = 0

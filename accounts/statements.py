@@ -29,12 +29,13 @@ SUMS = {
     Posting.Kind.FEE: "Regulatory fees",
     Posting.Kind.DIVIDEND: "Dividends",
     Posting.Kind.SPLIT: "Cash in lieu of fractions",
+    Posting.Kind.NEW_TICKER: "Ticker changes",
     Posting.Kind.ADJUSTMENT: "Adjustments",
 }
 ALWAYS = {Posting.Kind.DEPOSIT, Posting.Kind.WITHDRAWAL, Posting.Kind.BUY, Posting.Kind.SELL}
 # Kinds whose movements of shares are lines of their own; a trade's shares are told with its cash.
 OF_A_TRADE = (Posting.Kind.BUY, Posting.Kind.SELL)
-SHARES_ALONE = (Posting.Kind.ADJUSTMENT, Posting.Kind.SPLIT)
+SHARES_ALONE = (Posting.Kind.ADJUSTMENT, Posting.Kind.SPLIT, Posting.Kind.NEW_TICKER)
 LATE = timedelta(minutes=1)  # how long after its date a posting may be committed
 
 

@@ -42,7 +42,7 @@ class DateOrTimeField(serializers.Field[Any, Any, Any, Any]):
 
 class ActivitiesQuerySerializer(StrictSerializer):
     activity_types = TextField(
-        required=False, max_length=200, help_text="FILL, CSD, CSW, FEE, JNLC, JNLS, DIV, SPLIT, CIL; by commas."
+        required=False, max_length=200, help_text="FILL, CSD, CSW, FEE, JNLC, JNLS, DIV, SPLIT, CIL, SC; by commas."
     )
     category = serializers.ChoiceField(["trade_activity", "non_trade_activity"], required=False)
     date = DateOrTimeField(required=False, help_text="A day, Eastern, or a time of it.")
@@ -65,6 +65,7 @@ ACTIVITIES = {
     "DIV": Q(kind=Posting.Kind.DIVIDEND),
     "CIL": Q(kind=Posting.Kind.SPLIT, ticker=CASH),
     "SPLIT": Q(kind=Posting.Kind.SPLIT) & ~Q(ticker=CASH),
+    "SC": Q(kind=Posting.Kind.NEW_TICKER),
 }
 NONE = Q(pk__in=[])
 

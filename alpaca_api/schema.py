@@ -188,7 +188,7 @@ class AlpacaPortfolioHistorySerializer(serializers.Serializer[Any]):
 class AlpacaActivitySerializer(serializers.Serializer[Any]):
     id = text("`YYYYMMDDHHMMSSmmm::uuid`; `page_token` of the next page.")
     account_id = serializers.UUIDField()
-    activity_type = serializers.ChoiceField(["FILL", "CSD", "CSW", "FEE", "JNLC", "JNLS"])
+    activity_type = serializers.ChoiceField(["FILL", "CSD", "CSW", "FEE", "JNLC", "JNLS", "DIV", "SPLIT", "CIL", "SC"])
     transaction_time = serializers.DateTimeField(required=False)
     type = serializers.ChoiceField(["fill"], required=False)
     price = serializers.CharField(required=False, help_text="USD a share.")

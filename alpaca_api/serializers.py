@@ -217,7 +217,11 @@ CASH_ACTIVITIES = {
     Posting.Kind.SPLIT: "CIL",
     Posting.Kind.FEE: "FEE",
 }
-SHARE_ACTIVITIES = {Posting.Kind.ADJUSTMENT: "JNLS", Posting.Kind.SPLIT: "SPLIT"}
+SHARE_ACTIVITIES = {
+    Posting.Kind.ADJUSTMENT: "JNLS",
+    Posting.Kind.SPLIT: "SPLIT",
+    Posting.Kind.NEW_TICKER: "SC",
+}
 
 
 def activity(posting: Posting) -> dict[str, Any]:

@@ -179,7 +179,8 @@ class _Updates:
                     for cursor, content in batch.events if batch else []:
                         if self._is_stopped:
                             break
-                        await within(WRITE_SECONDS_MAX, self._send({"type": "websocket.send", "bytes": content}))
+                        if content:
+                            await within(WRITE_SECONDS_MAX, self._send({"type": "websocket.send", "bytes": content}))
                         self._cursor = cursor
         except Exception:  # noqa: BLE001 — the client left, or takes nothing: there is nobody to tell
             self._connection.ended.set()
@@ -226,7 +227,10 @@ def _message(stream: str, data: dict[str, Any]) -> bytes:
 
 
 def _trade_update(event: Event) -> bytes:
+    """Return the update as it goes over the wire; empty for an event that is not of a trade."""
     trade = event.trade
+    if trade is None:
+        return b""
     update = {
         "event": EVENTS.get(Status(trade.status)) or serializers.status_of(trade),
         "event_id": event.id,

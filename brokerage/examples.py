@@ -27,6 +27,7 @@ TRADE: dict[str, Any] = {
     "collarPrice": None,
     "fees": None,
     "netAmount": None,
+    "placedAs": None,
     "settlesOn": None,
 }
 FILLED = TRADE | {
@@ -123,10 +124,36 @@ DELIVERY: dict[str, Any] = {
     "deliveredAt": "2026-11-23T15:04:06.020518Z",
     "nextAttemptAt": None,
 }
-EVENT = {"eventId": "00000000000001f40000000000002c17", "type": "trade.filled", "at": SETTLED_AT, "trade": FILLED}
+EVENT = {
+    "eventId": "00000000000001f40000000000002c17",
+    "type": "trade.filled",
+    "at": SETTLED_AT,
+    "trade": FILLED,
+    "corporateAction": None,
+}
+DIVIDEND_EVENT = {
+    "eventId": "00000000000001f50000000000002c18",
+    "type": "dividend.paid",
+    "at": SETTLED_AT,
+    "trade": None,
+    "corporateAction": {
+        "actionId": "019ab1a7-3c52-7b0e-8d5c-90d3a1f0e6b4",
+        "kind": "CASH_DIVIDEND",
+        "stockTicker": "AAPL",
+        "newTicker": "",
+        "exDate": "2026-11-09",
+        "payDate": "2026-11-23",
+        "amountPerShare": "0.2600",
+        "numerator": None,
+        "denominator": None,
+        "shares": 10,
+        "sharesAfter": 10,
+        "amount": "2.6000",
+    },
+}
 EVENTS = f"""id: 00000000000001f40000000000002c17
 event: trade.placed
-data: {{"eventId": "00000000000001f40000000000002c17", "type": "trade.placed", "at": "{PLACED_AT}", "trade": {{…}}}}
+data: {{"eventId": "00000000000001f40000000000002c17", "type": "trade.placed", "at": "{PLACED_AT}", "trade": {{…}}, …}}
 """
 UNKNOWN_TICKER = {
     "type": "/api/errors/#unknown_ticker",
@@ -271,6 +298,7 @@ TEST_EVENT = {
     "type": "webhook.test",
     "at": "2026-11-23T15:15:11.479144Z",
     "trade": None,
+    "corporateAction": None,
 }
 PROBLEM = {
     "type": "/api/errors/#invalid",

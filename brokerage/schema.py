@@ -152,12 +152,13 @@ def _examples(operation: dict[str, Any]) -> None:
 TEST_EVENT = {
     "type": "object",
     "description": "What `testWebhook` has posted: an event about nothing.",
-    "required": ["eventId", "type", "at", "trade"],
+    "required": ["eventId", "type", "at", "trade", "corporateAction"],
     "properties": {
         "eventId": {"type": "string", "description": "`test-` and a UUID."},
         "type": {"type": "string", "enum": ["webhook.test"]},
         "at": {"type": "string", "format": "date-time"},
         "trade": {"type": "object", "nullable": True, "description": "Always null."},
+        "corporateAction": {"type": "object", "nullable": True, "description": "Always null."},
     },
 }
 PROBLEM = {

@@ -30,6 +30,16 @@ from local.ports import LOOPBACK
 LANES = 16
 BACK_SECONDS_MAX = 20.0
 WRITABLE = "ALTER DATABASE brokerage RESET default_transaction_read_only"
+ENTER_SPLIT = """
+from datetime import date, timedelta
+from decimal import Decimal
+from trades.corporate_actions import enter
+from trades.models import CorporateAction
+terms = {{"numerator": {numerator}, "denominator": {denominator}, "reference_price": Decimal("{referencePrice}")}}
+ex_date = date.today() - timedelta(days=7)  # a session has opened since
+if not CorporateAction.objects.filter(kind="SPLIT", ticker="{ticker}").exists():
+    enter(CorporateAction(kind="SPLIT", ticker="{ticker}", ex_date=ex_date, **terms), "chaos 1 and 2")
+"""
 END_HALF_OF_THE_SESSIONS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'brokerage' AND pid % 2 = 0"
 )
@@ -79,6 +89,7 @@ class Injector:
             "slow disk": self._slow_disk,
             "clock": self._clock,
             "staff": self._staff,
+            "split": self._split,
             "exchange clock": self._exchange_clock,
             "read-only sessions": self._read_only_sessions,
             "replica": self._replica,
@@ -346,6 +357,18 @@ class Injector:
             clock.write_text("+0\n")
 
     # -- staff
+
+    @contextlib.contextmanager
+    def _split(self, fault: Fault) -> Iterator[None]:
+        """A split that two members of staff have entered. It is due at once."""
+        _retry_undo(lambda: self._enter_split(fault.values), RuntimeError)
+        yield
+
+    def _enter_split(self, terms: dict[str, Any]) -> None:
+        """Enter it. Again: it is there already."""
+        made = self.site.brokerage.manage("shell", "--no-imports", "-c", ENTER_SPLIT.format(**terms), timeout=60)
+        if made.returncode != 0:
+            raise RuntimeError(made.stderr[-500:])
 
     @contextlib.contextmanager
     def _staff(self, fault: Fault) -> Iterator[None]:

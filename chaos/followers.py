@@ -120,7 +120,8 @@ def events_of(database_url: str) -> dict[int, list[str]]:
     ids: dict[int, list[str]] = defaultdict(list)
     with psycopg.connect(database_url) as database:
         for customer, xact, change in database.execute(
-            "SELECT customer_id, xact, id FROM trades_statuschange ORDER BY xact, id"
+            "SELECT customer_id, xact, id FROM trades_statuschange UNION ALL "
+            "SELECT customer_id, xact, event FROM trades_entitlement WHERE event IS NOT NULL ORDER BY xact, id"
         ):
             ids[customer].append(f"{xact:016x}{change:016x}")
     return ids

@@ -80,6 +80,10 @@ STAFF: tuple[dict[str, Any], ...] = (
 CLOCK_JUMPS_SECONDS = (-3600, -90, 90, 400, 3600)
 DATABASE_CLOCK_JUMPS_SECONDS = (-3600, 3600)
 """Longer than a run, so that the checker can recognize times written by a wrong clock."""
+SPLIT: dict[str, Any] = {"ticker": "KO", "numerator": 3, "denominator": 2, "referencePrice": "40.0000"}
+"""The split in the middle of each run. The crowd trades this stock, and the ratio leaves fractions."""
+SPLIT_AFTER = 0.4
+"""The part of a run after which the split is entered."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +131,9 @@ STREAMS = (
 
 
 def plan(seed: int, seconds: float) -> dict[str, list[Fault]]:
-    """Return the faults of each stream in order, for a run of that many seconds."""
-    return {stream.name: list(_faults(stream, seed, seconds)) for stream in STREAMS}
+    """Return the faults of each stream in order, for a run of that many seconds, and the split in its middle."""
+    split = Fault(round(SPLIT_AFTER * seconds, 2), "split", SPLIT["ticker"], values=SPLIT)
+    return {stream.name: list(_faults(stream, seed, seconds)) for stream in STREAMS} | {"split": [split]}
 
 
 def _faults(stream: Stream, seed: int, seconds: float) -> Iterator[Fault]:

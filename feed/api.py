@@ -12,14 +12,39 @@ from rest_framework.response import Response
 from feed import reader
 from feed.reader import EVENT_TYPES, Cursor, Event
 from trades.api import TradeSerializer
-from web.drf import PAGE_SIZE, PAGE_SIZE_MAX, CustomerView, StrictSerializer, TextField, moment_field
+from trades.models import CorporateAction
+from web.drf import PAGE_SIZE, PAGE_SIZE_MAX, CustomerView, StrictSerializer, TextField, moment_field, money_field
+
+
+class CorporateActionSerializer(serializers.Serializer[Any]):
+    """What a corporate action did to the account."""
+
+    actionId = serializers.UUIDField(source="action.id")
+    kind = serializers.ChoiceField(CorporateAction.Kind.choices, source="action.kind")
+    stockTicker = serializers.CharField(source="action.ticker")
+    newTicker = serializers.CharField(source="action.new_ticker", help_text="Of a ticker change; else empty.")
+    exDate = serializers.DateField(source="action.ex_date")
+    payDate = serializers.DateField(source="action.pay_date", allow_null=True, help_text="Of a dividend.")
+    amountPerShare = money_field(source="action.amount_per_share", allow_null=True, help_text="Of a dividend, USD.")
+    numerator = serializers.IntegerField(
+        source="action.numerator", allow_null=True, help_text="A split makes `denominator` shares so many."
+    )
+    denominator = serializers.IntegerField(source="action.denominator", allow_null=True)
+    shares = serializers.IntegerField(help_text="Yours that counted: before the ex-date, or before the split.")
+    sharesAfter = serializers.IntegerField(source="shares_after", help_text="Yours after it.")
+    amount = money_field(source="cash", help_text="The dividend, or cash in lieu of a fraction of a share, USD.")
 
 
 class EventSerializer(serializers.Serializer[Any]):
     eventId = serializers.CharField(source="id", help_text="Opaque. Ids sort in the order of the events.")
     type = serializers.ChoiceField(EVENT_TYPES)
     at = moment_field(help_text="When it happened.")
-    trade = TradeSerializer(help_text="The trade as it was then.")
+    trade = TradeSerializer(allow_null=True, help_text="The trade as it was then; null where the event is of none.")
+    corporateAction = CorporateActionSerializer(
+        source="entitlement",
+        allow_null=True,
+        help_text="Of `dividend.paid`, `split.applied` and `ticker.changed`; else null.",
+    )
 
 
 class EventPageSerializer(serializers.Serializer[Any]):

@@ -1,11 +1,12 @@
-"""The feed: a customer's events in one durable order, read from the history of trades and written nowhere else.
+"""The feed: a customer's events in one durable order, read from what they tell of and written nowhere else.
 
-An event is a status change. Its cursor is (number of a transaction, id of the status change). Transactions commit in
+An event is a status change of a trade, or what a corporate action did to the account. Its cursor is (number of a
+transaction, id of the status change or number of the entitlement, of one sequence). Transactions commit in
 any order, so a reader that asked for "everything after the last" would miss what commits late. So an event is served
 only once every transaction up to its number has ended: from then on nothing can appear before it. PostgreSQL says which
 transactions those are.
 
-The number is that of the transaction that wrote the status change, or a higher one. A turn draws its number with its
+The number is that of the transaction that wrote the event, or a higher one. A turn draws its number with its
 first lock, which may be before the placing whose trade it then claims, so it takes the customer's highest number where
 its own is lower. The number is never lower than the writer's own, so nothing appears behind a reader; and a customer's
 numbers never fall, so the customer's events are in the order of their causes. Trades placed at the same moment, by
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from trades.models import FINAL, Status, Trade
+from trades.models import FINAL, CorporateAction, Entitlement, Status, Trade
 
 EVENT_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 LARGEST = 2**63 - 1
@@ -55,15 +56,17 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A trade's change to a status. `trade` is the trade as it was then, whatever has become of it since.
+    """A trade's change to a status, or what a corporate action did to the account: it has one of the two.
 
-    `holding` is how many shares of the stock the customer had after it, where it is FILLED.
+    `trade` is the trade as it was then, whatever has become of it since. `holding` is how many shares of the stock the
+    customer had after it, where it is FILLED.
     """
 
     cursor: Cursor
-    trade: Trade
     at: datetime
-    holding: int | None
+    trade: Trade | None = None
+    holding: int | None = None
+    entitlement: Entitlement | None = None
 
     @property
     def id(self) -> str:
@@ -72,6 +75,8 @@ class Event:
     @property
     def type(self) -> str:
         """Such as `trade.in_progress`. What waits for the opening from the start is announced by `trade.queued`."""
+        if self.trade is None:
+            return CORPORATE_ACTIONS[self.entitlement.action.kind] if self.entitlement else ""
         if self.trade.status == Status.PLACED and self.trade.queued_at == self.trade.placed_at:
             return QUEUED
         return event_type(self.trade.status)
@@ -83,7 +88,12 @@ def event_type(status: str) -> str:
 
 
 QUEUED = "trade.queued"
-EVENT_TYPES = (*map(event_type, Status.values), QUEUED)
+CORPORATE_ACTIONS: dict[str, str] = {
+    CorporateAction.Kind.CASH_DIVIDEND: "dividend.paid",
+    CorporateAction.Kind.SPLIT: "split.applied",
+    CorporateAction.Kind.TICKER_CHANGE: "ticker.changed",
+}
+EVENT_TYPES = (*map(event_type, Status.values), QUEUED, *CORPORATE_ACTIONS.values())
 
 
 def now() -> Cursor:
@@ -118,13 +128,13 @@ def read(askers: Sequence[tuple[int, Cursor]], until: Cursor, each_max: int) -> 
     with connection.cursor() as cursor:
         cursor.execute(
             READ,
-            [
-                [customer_id for customer_id, _ in askers],
-                [after.xact for _, after in askers],
-                [after.change for _, after in askers],
-                until.xact,
-                each_max,
-            ],
+            {
+                "customer": [customer_id for customer_id, _ in askers],
+                "xact": [after.xact for _, after in askers],
+                "change": [after.change for _, after in askers],
+                "until": until.xact,
+                "each_max": each_max,
+            },
         )
         names = [column.name for column in cursor.description]
         for row in cursor.fetchall():
@@ -136,28 +146,52 @@ def read(askers: Sequence[tuple[int, Cursor]], until: Cursor, each_max: int) -> 
 def _event(values: dict[str, Any]) -> Event:
     cursor = Cursor(values.pop("xact"), values.pop("change"))
     at, holding = values.pop("at"), values.pop("holding")
+    entitled, action = ({name: values.pop(name) for name in names} for names in (ENTITLEMENT, ACTION))
+    if values["id"] is None:
+        named = ({name.partition("_")[2]: value for name, value in each.items()} for each in (entitled, action))
+        of_entitlement, of_action = named
+        entitlement = Entitlement(**of_entitlement, at=at, action=CorporateAction(**of_action))
+        return Event(cursor, at, entitlement=entitlement)
     trade = Trade(**values)
     if trade.status not in FINAL:
         trade.price = trade.amount = trade.settled_at = None
         trade.reason_code = ""
     if trade.status == Status.PLACED:
         trade.claimed_at = None
-    return Event(cursor, trade, at, None if holding is None else int(Decimal(holding)))
+        trade.ticker, trade.placed_as = trade.placed_as or trade.ticker, None
+    return Event(cursor, at, trade, None if holding is None else int(Decimal(holding)))
 
 
-READ = """
-    SELECT asker.number::int AS number, m.xact, m.id AS change, m.at, t.id, t.customer_id, t.sequence, t.ticker, t.type,
-           t.quantity, t.idempotency_key, t.placed_at, t.when_closed, t.time_in_force, t.queued_at,
+ENTITLEMENT = ("entitled_customer_id", "entitled_shares", "entitled_shares_after", "entitled_cash")
+ACTION = (
+    *("action_id", "action_kind", "action_ticker", "action_new_ticker", "action_ex_date", "action_pay_date"),
+    *("action_amount_per_share", "action_numerator", "action_denominator", "action_reference_price"),
+)
+# Each half reads no more than an asker gets, from an index that is in the order of the feed.
+READ = f"""
+    SELECT asker.number::int AS number, m.xact, m.id AS change, m.at, t.id, t.customer_id, t.sequence, t.ticker,
+           t.placed_as, t.type, t.quantity, t.idempotency_key, t.placed_at, t.when_closed, t.time_in_force, t.queued_at,
            m.to_status AS status, t.claimed_at, t.price, t.amount, t.reason_code, t.settled_at, t.executed_at,
-           t.settles_on, t.fees, p.total AS holding
-    FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS asker (customer_id, xact, change, number)
+           t.settles_on, t.fees, p.total AS holding,
+           {", ".join(f"entitled.{name.partition('_')[2]} AS {name}" for name in ENTITLEMENT)},
+           {", ".join(f"action.{name.partition('_')[2]} AS {name}" for name in ACTION)}
+    FROM unnest(%(customer)s::bigint[], %(xact)s::bigint[], %(change)s::bigint[])
+        WITH ORDINALITY AS asker (customer_id, xact, change, number)
     CROSS JOIN LATERAL (
-        SELECT * FROM trades_statuschange
-        WHERE customer_id = asker.customer_id AND (xact, id) > (asker.xact, asker.change) AND xact < %s::bigint
-        ORDER BY xact, id LIMIT %s
+        (SELECT xact, id, at, to_status, trade_id, NULL::uuid AS entitlement_id FROM trades_statuschange
+         WHERE customer_id = asker.customer_id AND (xact, id) > (asker.xact, asker.change) AND xact < %(until)s::bigint
+         ORDER BY xact, id LIMIT %(each_max)s)
+        UNION ALL
+        (SELECT xact, event, at, NULL, NULL, id FROM trades_entitlement
+         WHERE customer_id = asker.customer_id AND (xact, event) > (asker.xact, asker.change)
+           AND xact < %(until)s::bigint
+         ORDER BY xact, event LIMIT %(each_max)s)
+        ORDER BY xact, id LIMIT %(each_max)s
     ) AS m
-    JOIN trades_trade AS t ON t.id = m.trade_id
+    LEFT JOIN trades_trade AS t ON t.id = m.trade_id
     LEFT JOIN accounts_posting AS p
         ON m.to_status = 'FILLED' AND p.cause = t.id AND p.kind = lower(t.type) AND p.ticker = t.ticker
+    LEFT JOIN trades_entitlement AS entitled ON entitled.id = m.entitlement_id
+    LEFT JOIN trades_corporateaction AS action ON action.id = entitled.action_id
     ORDER BY asker.number, m.xact, m.id
 """

@@ -80,6 +80,11 @@ class TradeSerializer(serializers.Serializer[Any]):
         allow_null=True,
         help_text="Total cost or proceeds after fees, USD, once FILLED.",
     )
+    placedAs = serializers.CharField(
+        source="placed_as",
+        allow_null=True,
+        help_text="The ticker that it was placed under, where the stock got another one before its turn; else null.",
+    )
     settlesOn = serializers.DateField(
         source="settlement_date",
         allow_null=True,

@@ -75,10 +75,10 @@ def newest_controls() -> list[TradingControl]:
 
 
 def tickers_in_corporate_actions() -> list[str]:
-    """Return the stocks to which a split or a delisting is being applied."""
-    halts = [CorporateAction.Kind.SPLIT, CorporateAction.Kind.DELISTING]
-    applying = CorporateAction.objects.filter(state=CorporateAction.State.APPLYING, kind__in=halts)
-    return list(applying.values_list("ticker", flat=True))
+    """Return the stocks to which a split, a ticker change or a delisting is being applied, by old and new ticker."""
+    applying = CorporateAction.objects.filter(state=CorporateAction.State.APPLYING)
+    halting = applying.exclude(kind=CorporateAction.Kind.CASH_DIVIDEND)
+    return [ticker for pair in halting.values_list("ticker", "new_ticker") for ticker in pair if ticker]
 
 
 _rules = Cached(lambda: Rules.of(newest_controls(), tickers_in_corporate_actions()), RULES_SECONDS_MAX)

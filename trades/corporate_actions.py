@@ -1,8 +1,9 @@
 """Corporate actions: read their announcements, approve them, and apply them to every holder, batch by batch.
 
 A sweep may die at any moment, and another one continues: the action records the last customer reached, a constraint
-allows each customer one entitlement, and a batch is one transaction. Before a split or a delisting is applied, trading
-in the stock is halted, PLACED trades in it are cancelled, and trades IN PROGRESS must have ended.
+allows each customer one entitlement, and a batch is one transaction. Before anything but a dividend is applied, trading
+in the stock is halted, and trades IN PROGRESS must have ended. PLACED trades in it are cancelled, or continue under the
+new ticker.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -23,7 +25,7 @@ from accounts.money import money
 from exchange import calendar, exchange_time, gateway
 from exchange.messages import Malformed, parse_amount, storable
 from exchange.models import Stock
-from trades import transitions
+from trades import ticker_change, transitions
 from trades.lane import ring_on_commit
 from trades.models import CorporateAction, Entitlement, Reason, Status, Trade
 from trades.transitions import Ending
@@ -47,11 +49,15 @@ class CannotApply(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a corporate action would affect today: the number of holders, their shares, and the cash to pay, USD."""
+    """What a corporate action would affect today: the number of holders, their shares, and the cash to pay, USD.
+
+    `open_trades` counts the open trades in the stock. A dividend leaves them alone.
+    """
 
     holders: int
     shares: int
     cash: Decimal
+    open_trades: int
 
 
 def read_announcements() -> int:
@@ -137,8 +143,8 @@ def _decide(action_id: UUID, state: CorporateAction.State, by: str) -> None:
 
 
 def _check(action: CorporateAction) -> None:
-    if action.kind == Kind.TICKER_CHANGE:
-        raise CannotApply("Ticker changes must be applied by hand for now.")
+    if problem := ticker_change.problem_with(action):
+        raise CannotApply(problem)
     if action.kind == Kind.SPLIT and action.reference_price is None and action.denominator != 1:
         raise CannotApply("Paying cash in lieu of fractions needs a reference price.")
 
@@ -153,7 +159,8 @@ def preview(action: CorporateAction) -> Preview:
             holders += count
             shares += quantity * count
             cash += money(action.outcome(quantity)[1]) * count
-    return Preview(holders, shares, cash)
+    is_open = Q(status__in=[Status.PLACED, Status.IN_PROGRESS])
+    return Preview(holders, shares, cash, Trade.objects.filter(is_open, ticker=action.ticker).count())
 
 
 def apply_due() -> int:
@@ -184,11 +191,13 @@ def _apply(action: CorporateAction) -> int:
     if action.state == State.APPROVED:
         approved = CorporateAction.objects.filter(id=action.id, state=State.APPROVED)
         approved.update(state=State.APPLYING, began_at=Now())
+        ticker_change.forget()
         action.refresh_from_db()
     if action.kind != Kind.CASH_DIVIDEND:
-        if action.began_at is None or timezone.now() - action.began_at < timedelta(seconds=HALT_SECONDS):
+        # Either clock may have been wrong: then it goes on at once, for open trades are looked for under the lock.
+        if action.began_at is None or abs(timezone.now() - action.began_at) < timedelta(seconds=HALT_SECONDS):
             return 0
-        if not _clear_trades(action):
+        if not clear_trades(action):
             return 0
     reached = 0
     for _ in range(BATCHES_PER_ROUND):
@@ -196,14 +205,15 @@ def _apply(action: CorporateAction) -> int:
         if not batch:
             _finish(action)
             break
-        _apply_batch(action, batch)
+        if not _apply_batch(action, batch):
+            break
         action.refresh_from_db()
         reached += len(batch)
     return reached
 
 
-def _clear_trades(action: CorporateAction) -> bool:
-    """Cancel the stock's PLACED trades; return whether no trade in it is open, which the action needs."""
+def clear_trades(action: CorporateAction) -> bool:
+    """Cancel or rename the stock's PLACED trades; return whether no trade in it is open, which the action needs."""
     in_stock = Trade.objects.filter(ticker=action.ticker)
     while ids := list(
         in_stock.filter(status=Status.PLACED).values_list("customer_id", flat=True)[:CUSTOMERS_PER_BATCH]
@@ -211,8 +221,11 @@ def _clear_trades(action: CorporateAction) -> bool:
         with transaction.atomic(durable=True):
             open_books(set(ids))
             placed = list(in_stock.filter(status=Status.PLACED, customer_id__in=set(ids)))
-            transitions.end([Ending(trade, Status.REJECTED, Reason.CORPORATE_ACTION) for trade in placed], "sweep")
-            ring_on_commit(set(ids))
+            if action.kind == Kind.TICKER_CHANGE:
+                transitions.rename(placed, action.new_ticker)
+            else:
+                transitions.end([Ending(trade, Status.REJECTED, Reason.CORPORATE_ACTION) for trade in placed], "sweep")
+                ring_on_commit(set(ids))
     return not in_stock.filter(status=Status.IN_PROGRESS).exists()
 
 
@@ -227,40 +240,72 @@ def _next_holders(action: CorporateAction) -> list[tuple[int, int]]:
         return [(customer_id, int(shares)) for customer_id, shares in cursor.fetchall()]
 
 
-def _apply_batch(action: CorporateAction, batch: Sequence[tuple[int, int]]) -> None:
-    """Apply the action to these customers in one transaction. Does nothing if another sweep has already done so."""
+def _apply_batch(action: CorporateAction, batch: Sequence[tuple[int, int]]) -> bool:
+    """Apply the action to these customers in one transaction; return whether it was applied.
+
+    It is not applied if another sweep has already done so, or if one of the customers has an open trade in the stock.
+    That happens when a process was suspended while it placed or claimed the trade, and had not seen the halt.
+    """
     with transaction.atomic(durable=True):
         books = open_books(customer_id for customer_id, _ in batch)
+        is_open = Q(customer_id__in=books.customer_ids, status__in=[Status.PLACED, Status.IN_PROGRESS])
+        if action.kind != Kind.CASH_DIVIDEND and Trade.objects.filter(is_open, ticker=action.ticker).exists():
+            return False
         unchanged = CorporateAction.objects.filter(id=action.id, state=State.APPLYING, cursor=action.cursor)
         if not unchanged.update(cursor=batch[-1][0]):
-            return
-        books.load_shares((customer_id, action.ticker) for customer_id, _ in batch)
-        entitlements = []
+            return False
+        tickers = [ticker for ticker in (action.ticker, action.new_ticker) if ticker]
+        books.load_shares((customer_id, ticker) for customer_id, _ in batch for ticker in tickers)
+        entitlements: list[Entitlement] = []
         for customer_id, shares in batch:
             account = books[customer_id]
             after, value = action.outcome(shares)
             cash = money(value)
-            if not shares or (after == shares and not cash):
+            is_renamed = action.kind == Kind.TICKER_CHANGE
+            if not shares or (after == shares and not cash and not is_renamed):
                 continue
             entitlement = Entitlement(
                 action_id=action.id, customer_id=customer_id, shares=shares, shares_after=after, cash=cash
             )
             entitlements.append(entitlement)
+            if is_renamed:
+                entitlement.cost = account.shares_of(action.ticker).cost
+                account.rename_shares(action.ticker, action.new_ticker, entitlement.id)
             if action.kind == Kind.SPLIT:
                 account.split_shares(action.ticker, entitlement.id, after)
             if cash:
                 kind = Posting.Kind.SPLIT if action.kind == Kind.SPLIT else Posting.Kind.DIVIDEND
                 account.move_cash(kind, entitlement.id, cash)
-        Entitlement.objects.bulk_create(entitlements)
+        _insert_entitlements(entitlements)
         books.write()
         CorporateAction.objects.filter(id=action.id).update(
             holders=action.holders + len(entitlements),
             shares=action.shares + sum(each.shares for each in entitlements),
             cash=action.cash + sum((each.cash for each in entitlements), Decimal(0)),
         )
+    return True
+
+
+def _insert_entitlements(entitlements: Sequence[Entitlement]) -> None:
+    """Insert them, each with its place in its customer's feed. One statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            INSERT_ENTITLEMENTS,
+            [
+                [each.id for each in entitlements],
+                [each.action_id for each in entitlements],
+                [each.customer_id for each in entitlements],
+                [each.shares for each in entitlements],
+                [each.shares_after for each in entitlements],
+                [each.cash for each in entitlements],
+                [each.cost for each in entitlements],
+            ],
+        )
 
 
 def _finish(action: CorporateAction) -> None:
+    if action.kind == Kind.TICKER_CHANGE:
+        ticker_change.finish(action.ticker, action.new_ticker)
     if action.kind == Kind.DELISTING:
         Stock.objects.filter(ticker=action.ticker).update(listed=False)
     unchanged = CorporateAction.objects.filter(id=action.id, state=State.APPLYING, cursor=action.cursor)
@@ -268,6 +313,12 @@ def _finish(action: CorporateAction) -> None:
         log.info("corporate action applied", action=str(action), holders=action.holders, cash=str(action.cash))
 
 
+INSERT_ENTITLEMENTS = f"""
+    INSERT INTO trades_entitlement (id, action_id, customer_id, shares, shares_after, cash, cost, xact, event)
+    SELECT *, {transitions.NEXT_XACT.format("new")}, nextval(pg_get_serial_sequence('trades_statuschange', 'id'))
+    FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::numeric[], %s::numeric[])
+        AS new (id, action_id, customer_id, shares, shares_after, cash, cost)
+"""
 POSITIONS = """
     SELECT quantity, count(*) FROM accounts_position WHERE ticker = %s AND quantity > 0 GROUP BY quantity
 """

@@ -1,6 +1,10 @@
-"""Equity: what an account was worth at given moments, from the holdings in the books and the exchange's prices."""
+"""Equity: what an account was worth at given moments, from the holdings in the books and the exchange's prices.
 
-from collections.abc import Callable, Sequence
+The exchange quotes past prices in today's shares and under today's tickers, so past holdings are converted to both:
+shares from before a split count as what they have become, fractions included. The books are not changed.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -8,6 +12,7 @@ from django.db import connection
 
 from accounts.models import CASH
 from accounts.money import money
+from trades import ticker_change
 
 Held = dict[str, Decimal]  # cash under CASH, USD; shares under their tickers
 PriceSeries = Callable[[str], Sequence[Decimal | None]]
@@ -16,7 +21,8 @@ PriceSeries = Callable[[str], Sequence[Decimal | None]]
 def held_at(customer_id: int, moments: Sequence[datetime]) -> list[Held]:
     """Return the cash and shares of an account at each of these moments, which must be in order of time.
 
-    It reads only the postings since the first moment, however many earlier ones there are.
+    Shares are converted to today's: adjusted for later splits, under today's ticker. It reads only the postings since
+    the first moment, however many earlier ones there are.
     """
     held: list[Held] = []
     if not moments:
@@ -30,7 +36,39 @@ def held_at(customer_id: int, moments: Sequence[datetime]) -> list[Held]:
     for change in changes[:-1]:
         current = current | change
         held.append(current)
-    return held
+    in_todays = InTodaysShares(customer_id, {ticker for each in held for ticker in each} - {CASH})
+    return [in_todays.of(each, moment) for each, moment in zip(held, moments, strict=True)]
+
+
+class InTodaysShares:
+    """Tells what a customer held of some stocks in the shares of today, under the tickers of today."""
+
+    def __init__(self, customer_id: int, tickers: Iterable[str]) -> None:
+        self._today = {ticker: ticker_change.today(ticker) for ticker in tickers}
+        self._splits: dict[str, list[tuple[datetime | None, Decimal]]] = {}
+        if not any(ticker_change.was_split(ticker) for ticker in self._today.values()):
+            return
+        with connection.cursor() as cursor:
+            cursor.execute(SPLITS, [customer_id])
+            for ticker, numerator, denominator, split_at in cursor.fetchall():
+                splits = self._splits.setdefault(ticker_change.today(ticker), [])
+                splits.append((split_at, Decimal(numerator) / denominator))
+
+    def of(self, held: Held, moment: datetime) -> Held:
+        """Return what was held at a moment; cash is left as it is."""
+        adjusted: Held = {}
+        for ticker, quantity in held.items():
+            today = self._today.get(ticker, ticker)
+            adjusted[today] = adjusted.get(today, Decimal(0)) + quantity * self.factor(today, moment)
+        return adjusted
+
+    def factor(self, ticker: str, moment: datetime) -> Decimal:
+        """Return how many shares of today one share of that moment is."""
+        factor = Decimal(1)
+        for split_at, ratio in self._splits.get(self._today.get(ticker, ticker), ()):
+            if split_at is None or moment < split_at:
+                factor *= ratio
+        return factor
 
 
 def tickers_of(held: Sequence[Held]) -> list[str]:
@@ -57,6 +95,17 @@ def equity(held: Sequence[Held], prices_of: PriceSeries) -> list[Decimal | None]
     return worth
 
 
+# The splits that have begun, and when each reached the customer: null while it has not. For a customer who held nothing
+# when one was applied, it counts from when it began.
+SPLITS = """
+    SELECT action.ticker, action.numerator, action.denominator, coalesce(posting.created_at, entitlement.at,
+           CASE WHEN action.state = 'done' THEN action.began_at END)
+    FROM trades_corporateaction AS action
+    LEFT JOIN trades_entitlement AS entitlement ON entitlement.action_id = action.id AND entitlement.customer_id = %s
+    LEFT JOIN accounts_posting AS posting
+        ON posting.cause = entitlement.id AND posting.kind = 'split' AND posting.ticker = action.ticker
+    WHERE action.kind = 'SPLIT' AND action.state IN ('applying', 'done')
+"""
 # The last posting up to the first moment, in the order of the books. A query for later postings starts after it, so it
 # does not have to read earlier ones: the index of a customer's postings leads from the newest back to it.
 LAST_BEFORE = """COALESCE((

@@ -12,7 +12,7 @@ from accounts.models import CASH
 from accounts.money import money
 from exchange import price_history, prices
 from exchange.prices import Quote
-from trades import charts, equity
+from trades import charts, equity, ticker_change
 from trades.charts import Chart, Series
 from trades.periods import Period, TimeGrid, day_label, has_trading_hours, time_grid_of
 
@@ -133,17 +133,23 @@ def _flows(
     inflow, outflow = [ZERO] * len(moments), [ZERO] * len(moments)
     with connection.cursor() as cursor:
         cursor.execute(FLOWS, {"customer": customer_id, "first": moments[0], "moments": list(moments)})
-        for number, ticker, change in cursor.fetchall():
+        rows = cursor.fetchall()
+        shares = equity.InTodaysShares(customer_id, {ticker for _, ticker, _, _ in rows} - {CASH})
+        for number, ticker, change, posted_at in rows:
             at = min(number, len(moments) - 1)
-            price = Decimal(1) if ticker == CASH else price_series.get(ticker, [ZERO] * len(moments))[at]
-            amount = money(change * (price or ZERO))
+            if ticker == CASH:
+                amount = money(change)
+            else:
+                price = price_series.get(ticker_change.today(ticker), [ZERO] * len(moments))[at] or ZERO
+                amount = money(change * price * shares.factor(ticker, posted_at))
             (inflow if amount > 0 else outflow)[at] += abs(amount)
     return list(zip(inflow, outflow, strict=True))
 
 
 # A posting belongs to the first moment that is not earlier than it.
 FLOWS = f"""
-    SELECT width_bucket(created_at - interval '1 microsecond', %(moments)s::timestamptz[]) AS number, ticker, change
+    SELECT width_bucket(created_at - interval '1 microsecond', %(moments)s::timestamptz[]) AS number, ticker, change,
+           created_at
     FROM accounts_posting
     WHERE customer_id = %(customer)s AND id > {equity.LAST_BEFORE} AND created_at > %(first)s
       AND kind IN ('deposit', 'withdrawal', 'adjustment')

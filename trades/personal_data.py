@@ -22,7 +22,7 @@ def sections(customer_id: int) -> Mapping[str, QuerySet[Any, Any]]:
         .values("trade_id", "at", "from_status", "to_status", "reason", "by"),
         "corporateActions": Entitlement.objects.filter(customer_id=customer_id)
         .order_by("at", "id")
-        .values("id", "at", "action__kind", "action__ticker", "shares", "shares_after", "cash"),
+        .values("id", "at", "action__kind", "action__ticker", "action__new_ticker", "shares", "shares_after", "cash"),
     }
 
 

@@ -118,8 +118,10 @@ def find_replayed(wanted: Trade) -> Trade | None:
 
 
 def are_same_terms(one: Trade, other: Trade) -> bool:
-    """Return whether two trades with the same key are the same order."""
-    terms = ["ticker", "type", "quantity", "when_closed"]
+    """Return whether two trades with the same key are the same order. `one` is the trade that was placed first."""
+    if other.ticker not in {one.ticker, one.placed_as}:
+        return False
+    terms = ["type", "quantity", "when_closed"]
     if one.time_in_force and other.time_in_force:  # empty from the other API, and from releases that did not store it
         terms.append("time_in_force")
     return all(getattr(one, name) == getattr(other, name) for name in terms)

@@ -141,6 +141,13 @@ def queue(trades: Sequence[Trade]) -> None:
         log.info("queued", trades=[str(trade.id) for trade in trades])
 
 
+def rename(trades: Sequence[Trade], ticker: str) -> None:
+    """Let PLACED trades go on under another ticker of the same stock. Needs the customers' lock."""
+    if trades:
+        _execute_for_each(RENAME, len(trades), [ticker, [trade.id for trade in trades]])
+        _log_on_commit(f"renamed to {ticker}", trades, "sweep")
+
+
 def claim(
     trades: Sequence[Trade], exchange_now: datetime | None, execute_within_seconds: int, ask_after_seconds: int, by: str
 ) -> None:
@@ -253,11 +260,19 @@ INSERT_TRADES = """
     SELECT id, sequence, placed_at FROM trade
 """
 INSERT_COUNTER = "INSERT INTO trades_tradecounter (customer_id, last) VALUES (%s, 0) ON CONFLICT DO NOTHING"
+RENAME = """
+    UPDATE trades_trade SET ticker = %s, placed_as = coalesce(placed_as, ticker)
+    WHERE id = ANY (%s) AND status = 'PLACED' RETURNING id
+"""
+# The place of a customer's next event in the feed. Needs the customer's lock.
+NEXT_XACT = """GREATEST(pg_current_xact_id()::text::bigint,
+        (SELECT max(xact) FROM trades_statuschange AS m WHERE m.customer_id = {0}.customer_id),
+        (SELECT max(xact) FROM trades_entitlement AS m WHERE m.customer_id = {0}.customer_id))"""
 LOCK_COUNTER = """
     SELECT FROM trades_tradecounter AS c JOIN accounts_customer AS p ON p.id = c.customer_id WHERE c.customer_id = %s
     FOR NO KEY UPDATE OF c FOR KEY SHARE OF p
 """
-END = """
+END = f"""
     WITH ended AS (
         UPDATE trades_trade AS t
         SET status = new.status, reason_code = new.reason_code, price = new.price, amount = new.amount,
@@ -270,14 +285,13 @@ END = """
         RETURNING t.id, new.was, new.status, new.reason, t.customer_id
     )
     INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
-    SELECT id, was, status, reason, %s, customer_id, GREATEST(pg_current_xact_id()::text::bigint, (
-        SELECT max(xact) FROM trades_statuschange AS m WHERE m.customer_id = ended.customer_id)) FROM ended
+    SELECT id, was, status, reason, %s, customer_id, {NEXT_XACT.format("ended")} FROM ended
     RETURNING trade_id
 """
 QUEUE = """
     UPDATE trades_trade SET queued_at = statement_timestamp() WHERE id = ANY (%s) AND status = 'PLACED' RETURNING id
 """
-CLAIM = """
+CLAIM = f"""
     WITH terms AS (
         SELECT statement_timestamp() AS at,
                coalesce(%s, statement_timestamp()) + make_interval(secs => %s) AS expires_at,
@@ -292,8 +306,7 @@ CLAIM = """
         RETURNING t.id, t.expires_at, t.customer_id
     ), history AS (
         INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
-        SELECT id, 'PLACED', 'IN PROGRESS', '', %s, customer_id, GREATEST(pg_current_xact_id()::text::bigint, (
-            SELECT max(xact) FROM trades_statuschange AS m WHERE m.customer_id = claimed.customer_id)) FROM claimed
+        SELECT id, 'PLACED', 'IN PROGRESS', '', %s, customer_id, {NEXT_XACT.format("claimed")} FROM claimed
     )
     SELECT id, expires_at FROM claimed
 """

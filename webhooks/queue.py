@@ -47,7 +47,9 @@ def _enter_some() -> tuple[int, bool]:
     deliveries = []
     may_be_more = False
     with transaction.atomic(durable=True):
-        hooks = list(Webhook.objects.raw(BEHIND, [until.xact, WAITING_MAX, WAITING_MAX, WEBHOOKS_AT_ONCE_MAX]))
+        hooks = list(
+            Webhook.objects.raw(BEHIND, [until.xact, until.xact, WAITING_MAX, WAITING_MAX, WEBHOOKS_AT_ONCE_MAX])
+        )
         askers = [(hook.customer_id, Cursor(hook.xact, hook.change)) for hook in hooks]
         for hook, events in zip(hooks, reader.read(askers, until, EVENTS_A_WEBHOOK_MAX), strict=True):
             is_full = len(events) == EVENTS_A_WEBHOOK_MAX
@@ -84,9 +86,12 @@ BEHIND = """
     JOIN accounts_customer AS customer ON customer.id = w.customer_id AND customer.is_active
     LEFT JOIN accounts_token AS token ON token.id = w.token_id
     WHERE w.status IN ('active', 'failing') AND (token.expires_at IS NULL OR token.expires_at > statement_timestamp())
-      AND EXISTS (
+      AND (EXISTS (
         SELECT FROM trades_statuschange AS m
         WHERE m.customer_id = w.customer_id AND (m.xact, m.id) > (w.xact, w.change) AND m.xact < %s::bigint)
+      OR EXISTS (
+        SELECT FROM trades_entitlement AS m
+        WHERE m.customer_id = w.customer_id AND (m.xact, m.event) > (w.xact, w.change) AND m.xact < %s::bigint))
       AND (SELECT count(*) FROM (
         SELECT FROM webhooks_delivery AS d WHERE d.webhook_id = w.id AND d.next_at IS NOT NULL LIMIT %s
       ) AS waiting) < %s

@@ -227,7 +227,7 @@ def send_test(webhook: Webhook) -> Delivery:
         raise AnotherTestWaits
     now = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     event_id = f"test-{uuid7()}"
-    body = json.dumps({"eventId": event_id, "type": EVENT_TEST, "at": now, "trade": None})
+    body = json.dumps({"eventId": event_id, "type": EVENT_TEST, "at": now, "trade": None, "corporateAction": None})
     with transaction.atomic(durable=True):
         _update(webhook, due_at=Now(), retry_at=None)
         return Delivery.objects.create(webhook=webhook, event_id=event_id, type=EVENT_TEST, body=body)

@@ -139,6 +139,7 @@ class Posting(models.Model):
         DIVIDEND = "dividend"
         SPLIT = "split"
         FEE = "fee"
+        NEW_TICKER = "new_ticker"
 
     customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
     ticker = models.CharField(max_length=12, blank=True, default=CASH)
@@ -158,8 +159,8 @@ class Posting(models.Model):
             ),
             models.CheckConstraint(
                 name="posting_moves_something",
-                condition=~Q(change=0)
-                & Q(kind__in=["deposit", "withdrawal", "buy", "sell", "adjustment", "dividend", "split", "fee"]),
+                condition=~Q(change=0) & Q(kind__in=["deposit", "withdrawal", "buy", "sell", "adjustment"])
+                | ~Q(change=0) & Q(kind__in=["dividend", "split", "fee", "new_ticker"]),
             ),
         ]
         indexes = [

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from chaos.checker import answers, books, lines
+from chaos.checker import answers, books, lines, splits
 from chaos.checker.case import Case
 from chaos.checker.evidence import FINAL, Evidence, Json, gather, read_exchange, read_tables, wait_until_final
 from chaos.checker.figures import figures
@@ -41,6 +41,8 @@ CHECKS: Sequence[Callable[[Case], Iterable[str]]] = (
     books.answered_transfers_exist_exactly_once,
     books.balances_never_went_negative,
     books.fills_are_posted_exactly_once_at_their_price,
+    splits.splits_reached_each_holder_once,
+    splits.no_trade_was_open_during_a_split,
     answers.final_trades_never_changed,
     lines.histories_are_complete,
     answers.halts_and_limits_were_obeyed,

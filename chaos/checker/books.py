@@ -8,14 +8,16 @@ from decimal import Decimal
 
 from chaos.checker.case import Case
 from chaos.checker.evidence import NO_ANSWER, Json
+from chaos.checker.splits import UNPOSTED, Fill, after_splits
 
 CASH = ""
 
 
 def books_match_transfers_and_fills(case: Case) -> Iterator[str]:
-    """Yield balances and positions that don't match transfers and fills, and holds that were never released."""
+    """Yield balances and positions that don't match transfers, fills and splits, and holds that were never released."""
     cash: dict[int, Decimal] = defaultdict(Decimal)
-    shares: dict[tuple[int, str], int] = defaultdict(int)
+    moved: dict[tuple[int, str], list[Fill]] = defaultdict(list)
+    posted = {(row["cause"], row["ticker"]): row["id"] for row in case.evidence.postings}
     for transfer in case.transfers.values():
         cash[transfer["customer"]] += transfer["amount"] if transfer["type"] == "deposit" else -transfer["amount"]
     for trade in case.trades:
@@ -28,7 +30,12 @@ def books_match_transfers_and_fills(case: Case) -> Iterator[str]:
         if filled and amount is not None:
             sign = 1 if trade["type"] == "BUY" else -1
             cash[trade["customer"]] -= sign * amount
-            shares[trade["customer"], trade["ticker"]] += sign * trade["quantity"]
+            place = posted.get((trade["id"], trade["ticker"]), UNPOSTED)
+            moved[trade["customer"], trade["ticker"]].append((place, sign * trade["quantity"]))
+    shares: dict[tuple[int, str], int] = defaultdict(int)
+    for (customer, ticker), fills in moved.items():
+        shares[customer, ticker], in_lieu = after_splits(case, customer, ticker, fills)
+        cash[customer] += in_lieu
     for balance in case.evidence.balances:
         if balance["customer"] in case.lines and balance["amount"] != cash[balance["customer"]]:
             yield f"customer {balance['customer']} has {balance['amount']} USD, should be {cash[balance['customer']]}"
@@ -118,7 +125,7 @@ def fills_are_posted_exactly_once_at_their_price(case: Case) -> Iterator[str]:
             ]
         if actual != expected:
             yield f"{trade['id']} is {trade['status']}, but is posted as {actual}"
-    known = case.by_id.keys() | case.transfers.keys()
+    known = case.by_id.keys() | case.transfers.keys() | {row["id"] for row in case.evidence.entitlements}
     ours = {account["customer"] for account in case.evidence.accounts}
     for posting in case.evidence.postings:
         if posting["customer"] in ours and posting["cause"] not in known:

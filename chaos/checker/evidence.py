@@ -35,6 +35,8 @@ class Evidence:
     transfers: list[Json] = field(default_factory=list)
     balances: list[Json] = field(default_factory=list)
     positions: list[Json] = field(default_factory=list)
+    actions: list[Json] = field(default_factory=list)
+    entitlements: list[Json] = field(default_factory=list)
     exchange: list[Json] = field(default_factory=list)
 
 
@@ -59,8 +61,19 @@ TABLES = {
         SELECT id::text, customer_id AS customer, type, amount, idempotency_key AS key
         FROM accounts_transfer""",
     "balances": "SELECT customer_id AS customer, amount, held FROM accounts_balance",
+    "actions": """
+        SELECT id::text, kind, ticker, numerator, denominator, reference_price, state FROM trades_corporateaction""",
+    "entitlements": """
+        SELECT id::text, action_id::text AS action, customer_id AS customer, shares, shares_after, cash, event
+        FROM trades_entitlement ORDER BY event""",
     "positions": "SELECT customer_id AS customer, ticker, quantity, held FROM accounts_position",
 }
+
+
+STILL_OPEN = """
+    SELECT (SELECT count(*) FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS'))
+           + (SELECT count(*) FROM trades_corporateaction WHERE state IN ('approved', 'applying'))
+"""
 
 
 def read_tables(database_url: str) -> dict[str, list[Json]]:
@@ -93,12 +106,15 @@ def gather(accounts: list[Json], log: Record, database_url: str, exchange_url: s
 
 
 def wait_until_final(database_url: str, seconds_max: float = FINAL_SECONDS_MAX) -> float:
-    """Wait until no trade is open, but at most `seconds_max`; return the monotonic time at the end."""
+    """Wait until no trade is open and all corporate actions are done, but at most `seconds_max`.
+
+    Returns:
+        The monotonic time at the end.
+    """
     deadline = time.monotonic() + seconds_max
     while time.monotonic() < deadline:
         with suppress(psycopg.Error), psycopg.connect(database_url, connect_timeout=3) as connection:
-            row = connection.execute("SELECT count(*) FROM trades_trade WHERE status IN ('PLACED', 'IN PROGRESS')")
-            if row.fetchone() == (0,):
+            if connection.execute(STILL_OPEN).fetchone() == (0,):
                 break
         time.sleep(0.2)
     return time.monotonic()

@@ -132,7 +132,10 @@ class CorporateActionForm(ReasonForm):
     """Asks for a corporate action that the exchange has not announced."""
 
     kind = forms.ChoiceField(
-        choices=[("CASH_DIVIDEND", "Cash dividend"), ("SPLIT", "Split"), ("DELISTING", "Delisting")],
+        choices=[
+            *(("CASH_DIVIDEND", "Cash dividend"), ("SPLIT", "Split")),
+            *(("TICKER_CHANGE", "Ticker change"), ("DELISTING", "Delisting")),
+        ],
         widget=UnfoldAdminSelectWidget,
     )
     ticker = forms.CharField(max_length=12, label="Stock", widget=UnfoldAdminTextInputWidget)
@@ -146,11 +149,18 @@ class CorporateActionForm(ReasonForm):
         required=False, min_value=1, max_value=100_000, label="For old shares", widget=UnfoldAdminTextInputWidget
     )
     reference_price = _amount("Price of a share after the split, USD", "At which fractions are paid for.")
+    new_ticker = forms.CharField(
+        max_length=12, required=False, widget=UnfoldAdminTextInputWidget, help_text="Of a ticker change."
+    )
     field_order = (
         *("kind", "ticker", "ex_date", "pay_date", "amount_per_share"),
-        *("numerator", "denominator", "reference_price", "reason"),
+        *("numerator", "denominator", "reference_price", "new_ticker", "reason"),
     )
-    NEEDED = {"CASH_DIVIDEND": ("pay_date", "amount_per_share"), "SPLIT": ("numerator", "denominator")}
+    NEEDED = {
+        "CASH_DIVIDEND": ("pay_date", "amount_per_share"),
+        "SPLIT": ("numerator", "denominator"),
+        "TICKER_CHANGE": ("new_ticker",),
+    }
 
     def clean_ticker(self) -> str:
         """Take a stock that is or was listed."""
@@ -164,14 +174,15 @@ class CorporateActionForm(ReasonForm):
         cleaned = super().clean()
         needed = self.NEEDED.get(cleaned.get("kind", ""), ())
         for name in needed:
-            if name not in self.errors and cleaned.get(name) is None:
+            if name not in self.errors and cleaned.get(name) in {None, ""}:
                 self.add_error(name, "Needed for this kind.")
         if cleaned.get("pay_date") and cleaned.get("ex_date") and cleaned["pay_date"] < cleaned["ex_date"]:
             self.add_error("pay_date", "Not before the ex-date.")
         if cleaned.get("numerator") and cleaned.get("numerator") == cleaned.get("denominator"):
             self.add_error("numerator", "Must differ from the old shares.")
         others = {name for names in self.NEEDED.values() for name in names} - set(needed)
-        return cleaned | dict.fromkeys(others)
+        new_ticker = str(cleaned.get("new_ticker") or "").strip().upper() if "new_ticker" in needed else ""
+        return cleaned | dict.fromkeys(others) | {"new_ticker": new_ticker}
 
 
 class FeeRateForm(Form):

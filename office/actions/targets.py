@@ -197,7 +197,7 @@ class StaffReportTarget(Target[StaffReport]):
 
 
 class CorporateActionTarget(Target[CorporateAction]):
-    """A dividend, a split, or the end of a listing."""
+    """A dividend, a split, a new ticker, or the end of a listing."""
 
     def load(self, key: str) -> CorporateAction:
         return _found(CorporateAction.objects.filter(id=_uuid(key)).first())

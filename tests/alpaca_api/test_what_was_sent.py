@@ -32,7 +32,7 @@ def is_open() -> None:
 def updates_of(customer: Customer, trade_id: str) -> list[dict[str, Any]]:
     """The orders in the stream's updates of one trade."""
     (events,) = reader.read([(customer.id, reader.Cursor(0, 0))], reader.now(), 100)
-    return [shown_as_order(event.trade) for event in events if str(event.trade.id) == trade_id]
+    return [shown_as_order(event.trade) for event in events if event.trade and str(event.trade.id) == trade_id]
 
 
 @pytest.mark.django_db(transaction=True)  # else the feed would wait for the end of the test's transaction

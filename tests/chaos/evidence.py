@@ -122,3 +122,19 @@ def all_is_well() -> Evidence:
             word(n) | {"sequence": n, "firstReceivedAt": at(n * 10 + 1.1), "finalAt": at(n * 10 + 2)} for n in numbers
         ],
     )
+
+
+def with_a_split(told: Evidence) -> None:
+    """Then Alice's 6 AAPL were split 3 for 4: she has 4, and 5 USD for half a share."""
+    terms = {"numerator": 3, "denominator": 4, "reference_price": PRICE}
+    told.actions.append({"id": "s", "kind": "SPLIT", "ticker": "AAPL", "state": "done"} | terms)
+    got = {"shares": 6, "shares_after": 4, "cash": Decimal("5.0000"), "event": len(told.status_changes) + 1}
+    told.entitlements.append({"id": "e", "action": "s", "customer": ALICE} | got)
+    number = len(told.postings)
+    moved = [("AAPL", Decimal(-2), Decimal(4)), ("", Decimal(5), Decimal(40))]
+    told.postings += [
+        {"id": number + n, "customer": ALICE, "ticker": ticker, "kind": "split", "cause": "e"}
+        | {"change": change, "total": total, "price": Decimal(0) if ticker else None}
+        for n, (ticker, change, total) in enumerate(moved, 1)
+    ]
+    told.positions[0]["quantity"], told.balances[0]["amount"] = 4, Decimal(40)

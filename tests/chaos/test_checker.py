@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from chaos.checker import Evidence, figures, violations
-from tests.chaos.evidence import BOB, START, all_is_well, placing, trade, word
+from tests.chaos.evidence import BOB, START, all_is_well, placing, trade, with_a_split, word
 
 
 @pytest.fixture
@@ -17,6 +17,11 @@ def evidence() -> Evidence:
 
 
 def test_where_all_is_well_it_finds_nothing(evidence: Evidence) -> None:
+    assert violations(evidence) == []
+
+
+def test_a_split_as_it_should_be_is_no_violation(evidence: Evidence) -> None:
+    with_a_split(evidence)
     assert violations(evidence) == []
 
 
@@ -201,6 +206,45 @@ def claim_what_is_halted(evidence: Evidence) -> None:
     evidence.requests[1] |= {"began": START + 10.7}  # asked for in time, and claimed when every lane knew
 
 
+def leave_a_holder_out(evidence: Evidence) -> None:
+    with_a_split(evidence)
+    evidence.entitlements.clear()
+    del evidence.postings[-2:]
+    evidence.positions[0]["quantity"], evidence.balances[0]["amount"] = 6, Decimal(35)
+
+
+def split_for_a_holder_twice(evidence: Evidence) -> None:
+    with_a_split(evidence)
+    evidence.entitlements.append(evidence.entitlements[0] | {"id": "again"})
+
+
+def split_into_a_share_too_many(evidence: Evidence) -> None:
+    with_a_split(evidence)
+    evidence.entitlements[0]["shares_after"] += 1
+
+
+def keep_the_cash_in_lieu(evidence: Evidence) -> None:
+    with_a_split(evidence)
+    del evidence.postings[-1]
+    evidence.balances[0]["amount"] = Decimal(35)
+
+
+def lose_a_share_in_a_split(evidence: Evidence) -> None:
+    with_a_split(evidence)
+    evidence.postings[-2] |= {"change": Decimal(-3), "total": Decimal(3)}
+    evidence.positions[0]["quantity"] = 3
+
+
+def leave_a_split_half_done(evidence: Evidence) -> None:
+    with_a_split(evidence)
+    evidence.actions[0]["state"] = "applying"
+
+
+def fill_while_the_stock_is_split(evidence: Evidence) -> None:
+    with_a_split(evidence)
+    evidence.entitlements[0]["event"] = evidence.status_changes[-2]["id"] + 0.5
+
+
 PLANTED: list[Callable[[Evidence], None]] = [
     lose_a_trade,
     place_one_twice,
@@ -243,6 +287,13 @@ PLANTED: list[Callable[[Evidence], None]] = [
     place_too_much_money,
     place_too_often,
     claim_what_is_halted,
+    leave_a_holder_out,
+    split_for_a_holder_twice,
+    split_into_a_share_too_many,
+    keep_the_cash_in_lieu,
+    lose_a_share_in_a_split,
+    leave_a_split_half_done,
+    fill_while_the_stock_is_split,
 ]
 
 

@@ -1,6 +1,6 @@
 """One seed, one plan; and every fault that can be made is in the plans of a few seeds."""
 
-from chaos.plan import EXCHANGE_FAULTS, KILLS, LINK_FAULTS, LINKS, PAUSES, RINGS, SLOW, STAFF, plan
+from chaos.plan import EXCHANGE_FAULTS, KILLS, LINK_FAULTS, LINKS, PAUSES, RINGS, SLOW, SPLIT_AFTER, STAFF, plan
 
 
 def test_the_same_seed_gives_the_same_plan() -> None:
@@ -20,5 +20,6 @@ def test_half_an_hour_has_every_fault() -> None:
     assert set(SLOW) - {"database clock"} <= {kind for kind, _ in made}
     assert ("clock", "postgres") in made
     assert {word["does"] for word in STAFF} == {target.split()[0] for kind, target in made if kind == "staff"}
+    assert [(fault.kind, fault.at) for fault in faults if fault.kind == "split"] == [("split", 1800 * SPLIT_AFTER)]
     assert sum(fault.kind == "kill" for fault in faults) > 800
     assert sum(fault.kind not in {"kill", "staff"} for fault in faults) > 300

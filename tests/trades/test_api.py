@@ -36,6 +36,7 @@ TRADE_KEYS = {
     "settledAt",
     "whenClosed",
     "collarPrice",
+    "placedAs",
     "fees",
     "netAmount",
     "settlesOn",

@@ -15,9 +15,10 @@ from tests.conftest import StandInExchange
 from tests.factories import StockFactory
 from tests.guarantees import lift_guarantees
 from tests.people import claim, open_account, receive_shares, say
-from trades import checks, corporate_actions
+from trades import checks, corporate_actions, equity, ticker_change, turn
 from trades.audit import TRADES
 from trades.checks import TradingHalted
+from trades.controls import Rules
 from trades.corporate_actions import CannotApply, NotWaiting, apply_due, approve, decline, enter, preview
 from trades.models import CorporateAction, Entitlement, Reason, Status
 from trades.place import place_trade
@@ -33,6 +34,7 @@ State = CorporateAction.State
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process but this one has to hear of a halt."""
     monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
+    ticker_change.forget()
 
 
 def dividend(amount: str = "0.25", ex: date = TOMORROW, pay: date = TODAY, ticker: str = "AAPL") -> CorporateAction:
@@ -218,8 +220,6 @@ def test_what_the_exchange_announces_is_read_once_and_waits_for_staff(
 def test_what_cannot_be_applied_is_not_approved() -> None:
     with pytest.raises(CannotApply, match="reference price"):
         split(1, 3, price=None)
-    with pytest.raises(CannotApply, match="by hand"):
-        enter(CorporateAction(kind="TICKER_CHANGE", ticker="AAPL", new_ticker="APL", ex_date=TODAY), "staff 1")
     with pytest.raises(IntegrityError), transaction.atomic():
         enter(CorporateAction(kind="CASH_DIVIDEND", ticker="AAPL", ex_date=TODAY), "staff 1")
 
@@ -233,6 +233,11 @@ PLANTED = [
     ("corporate_action_counts_its_entitlements", "UPDATE trades_corporateaction SET cash = cash + 1"),
     ("posting_is_of_its_kind", "UPDATE accounts_posting SET price = 1 WHERE kind = 'split'"),
     ("cost_follows_from_its_postings", "UPDATE accounts_posting SET price = 1 WHERE kind = 'split'"),
+    (
+        "corporate_action_keeps_lots_and_cost",
+        "UPDATE accounts_lot SET quantity = quantity + 1 WHERE origin IS NOT NULL",
+    ),
+    ("corporate_action_keeps_lots_and_cost", "UPDATE accounts_lotclosing SET quantity = 9 WHERE proceeds IS NULL"),
     ("lots_are_the_position", "UPDATE accounts_lot SET remaining = remaining - 1 WHERE origin IS NOT NULL"),
 ]
 
@@ -247,3 +252,72 @@ def test_each_rule_finds_what_breaks_it(alice: Customer, rule: str, violation: s
     with connection.cursor() as cursor:
         cursor.execute(violation)
     assert examine(BOOKS + TRADES).counts[rule]
+
+
+def test_what_was_held_before_a_split_is_told_in_the_shares_of_today(alice: Customer, bob: Customer) -> None:
+    bought = Posting.objects.get(customer=alice, ticker="AAPL").created_at
+    moments = [bought, timezone.now()]
+    assert [held["AAPL"] for held in equity.held_at(alice.id, moments)] == [10, 10]
+    split(3, 4)
+    CorporateAction.objects.update(state=State.APPLYING, began_at=timezone.now())
+    ticker_change.forget()
+    on_its_way = equity.held_at(alice.id, [*moments, timezone.now()])
+    assert [held["AAPL"] for held in on_its_way] == [Decimal("7.5")] * 3, "the market's price is that of after it"
+    apply_due()
+    after = equity.held_at(alice.id, [*moments, timezone.now()])
+    assert [held["AAPL"] for held in after] == [Decimal("7.5"), Decimal("7.5"), 7]
+    assert (after[0][""], after[2][""]) == (1000, 1025), "half a share was paid for, at 50 USD"
+    split(2, 1)
+    apply_due()
+    again = equity.held_at(alice.id, [*moments, timezone.now()])
+    assert [held["AAPL"] for held in again] == [15, 15, 14]
+    assert Posting.objects.get(customer=alice, kind="buy", ticker="AAPL").change == 10, "the books stay as they are"
+
+
+def test_who_had_sold_before_a_split_sees_it_adjusted_too(bob: Customer, alice: Customer) -> None:
+    receive_shares(bob, "AAPL", 2, Decimal(100))
+    while_held = timezone.now()
+    trade, _ = place_trade(bob.id, "AAPL", "SELL", 2)
+    claim(bob)
+    say(trade, Status.FILLED, Decimal(100))
+    claim(bob)
+    split(3, 1)
+    apply_due()
+    later = timezone.now()
+    receive_shares(bob, "AAPL", 1, Decimal(33))
+    held = equity.held_at(bob.id, [while_held, later, timezone.now()])
+    assert [each["AAPL"] for each in held] == [6, 0, 1]
+
+
+def test_a_trade_that_was_claimed_by_a_lane_that_stood_still_is_waited_for(
+    alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lane had read the controls before the halt, and claims after the stock was found free of open trades."""
+    trade, _ = place_trade(alice.id, "AAPL", "SELL", 4)
+    action = split(2, 1)
+    found_none = corporate_actions.clear_trades
+
+    def clear_too_early(action: CorporateAction) -> bool:
+        claim(alice)
+        return True
+
+    monkeypatch.setattr(turn, "rules", Rules)
+    monkeypatch.setattr(corporate_actions, "clear_trades", clear_too_early)
+    assert apply_due() == 0
+    assert position(alice)[0] == 10
+    monkeypatch.setattr(corporate_actions, "clear_trades", found_none)
+    assert apply_due() == 0
+    say(trade, Status.FILLED, Decimal(100))
+    claim(alice)
+    assert apply_due() == 1
+    action.refresh_from_db()
+    assert (action.state, position(alice)[0]) == (State.DONE, 12)
+    assert right()
+
+
+def test_a_clock_that_jumps_holds_no_split_up(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 2)
+    split(2, 1)
+    assert apply_due() == 0, "the halt is two seconds old at least"
+    CorporateAction.objects.update(began_at=timezone.now() + timedelta(hours=1))
+    assert apply_due() == 1

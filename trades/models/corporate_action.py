@@ -80,7 +80,14 @@ class CorporateAction(models.Model):
                 name="corporate_action_terms_stay",
                 operation=pgtrigger.Update,
                 condition=pgtrigger.AnyChange(
-                    "kind", "ticker", "ex_date", "pay_date", "amount_per_share", "numerator", "denominator"
+                    "kind",
+                    "ticker",
+                    "ex_date",
+                    "pay_date",
+                    "amount_per_share",
+                    "numerator",
+                    "denominator",
+                    "new_ticker",
                 ),
             ),
             pgtrigger.Protect(
@@ -113,20 +120,31 @@ class CorporateAction(models.Model):
 
 
 class Entitlement(models.Model):
-    """What one customer received from a corporate action, and the cause of its postings. It never changes."""
+    """What one customer received from a corporate action, and the cause of its postings. It never changes.
+
+    It is also an event of the customer's feed, at (`xact`, `event`). `event` comes from the same sequence as the ids of
+    status changes. Both are empty in entitlements from before the feed had these events.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     action = models.ForeignKey(CorporateAction, models.PROTECT, related_name="entitlements", db_index=False)
-    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    # Without an index of its own: that of the feed begins with it.
+    customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     shares = models.BigIntegerField(
         help_text="The shares that counted: those at the close before the ex-date, or before the split."
     )
     shares_after = models.BigIntegerField(help_text="The shares after the corporate action.")
     cash = models.DecimalField(**MONEY, help_text="The dividend, or cash in lieu of a fraction, USD.")
+    cost = models.DecimalField(
+        **MONEY, null=True, help_text="What shares that go on under a new ticker have cost, USD."
+    )
     at = models.DateTimeField(db_default=Now())
+    xact = models.BigIntegerField(null=True, editable=False)
+    event = models.BigIntegerField(null=True, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(name="one_entitlement", fields=["action", "customer"])]
+        indexes = [models.Index(name="feed_of_entitlements", fields=["customer", "xact", "event"])]
         triggers = [pgtrigger.Protect(name="entitlements_stay", operation=pgtrigger.Update | pgtrigger.Delete)]
 
     def __str__(self) -> str:

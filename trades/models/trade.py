@@ -107,6 +107,9 @@ class Trade(models.Model):
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, db_index=False)
     sequence = models.BigIntegerField()
     ticker = models.CharField(max_length=12)
+    placed_as = models.CharField(
+        max_length=12, null=True, help_text="The ticker that it was placed under, where the stock got another since."
+    )
     type = models.CharField(max_length=4, choices=Type)
     quantity = models.BigIntegerField()
     idempotency_key = models.CharField(max_length=128, null=True)
@@ -244,6 +247,7 @@ class Trade(models.Model):
                 condition=pgtrigger.Q(old__customer__df=pgtrigger.F("new__customer"))
                 | pgtrigger.Q(old__sequence__df=pgtrigger.F("new__sequence"))
                 | pgtrigger.Q(old__ticker__df=pgtrigger.F("new__ticker"))
+                & (pgtrigger.Q(new__placed_as__isnull=True) | ~pgtrigger.Q(old__status=Status.PLACED))
                 | pgtrigger.Q(old__type__df=pgtrigger.F("new__type"))
                 | pgtrigger.Q(old__quantity__df=pgtrigger.F("new__quantity"))
                 | pgtrigger.Q(old__when_closed__df=pgtrigger.F("new__when_closed"))

@@ -12,7 +12,7 @@ from accounts import gains, watchlists
 from accounts import queries as accounts
 from exchange.messages import storable
 from exchange.models import Stock
-from trades import performance, valuation
+from trades import performance, ticker_change, valuation
 from trades.estimate import estimate_trade
 from trades.halts import halt_of
 from trades.models import FINAL, Type
@@ -41,6 +41,8 @@ def stock_or_404(ticker: str) -> Stock:
 def stock(request: HttpRequest, ticker: str) -> HttpResponse:
     """Show a stock: its price and chart, the customer's position with its lots and gains, and the ticket."""
     found = stock_or_404(ticker)
+    if not found.listed and (today := ticker_change.today(found.ticker)) != found.ticker:
+        return redirect("stock", today)
     customer_id = current_customer_id(request)
     sold = gains.gains_on(customer_id, found.ticker)
     totals = gains.totals_of(sold)

@@ -205,6 +205,8 @@ def describe(kind: str, ticker: str, quantity: int, price: Decimal | None) -> st
         return f"{'Bought' if kind == 'buy' else 'Sold'} {quantity:,} {ticker} at {usd(price)}"
     if kind == "split":
         return f"Split of {ticker}" if ticker else "Cash in lieu of a fraction of a share"
+    if kind == "new_ticker":
+        return f"Ticker change: {'+' if quantity > 0 else MINUS}{abs(quantity):,} {ticker}"
     if kind == "adjustment" and ticker:
         return f"Adjustment: {'+' if quantity > 0 else MINUS}{abs(quantity):,} {ticker}"
     words = {

@@ -1,0 +1,272 @@
+"""Ticker changes: what is held, owed, watched and halted goes on under the new ticker; what was traded stays."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+
+from accounts import watchlists
+from accounts.audit import BOOKS, examine
+from accounts.models import Balance, Customer, Lot, Position, Posting
+from exchange.models import Stock
+from tests.conftest import StandInExchange
+from tests.factories import StockFactory
+from tests.guarantees import lift_guarantees, refusal
+from tests.people import claim, open_account, receive_shares, say
+from tests.people import trade as trade_at
+from trades import checks, corporate_actions, equity, ticker_change
+from trades.audit import TRADES
+from trades.checks import TradingHalted
+from trades.controls import newest_controls, set_control
+from trades.corporate_actions import CannotApply, apply_due, approve, enter, preview
+from trades.models import CorporateAction, Reason, Status, Trade, TradingControl
+from trades.place import TradeKeyReused, place_trade
+from web.timezones import eastern_today
+
+pytestmark = pytest.mark.django_db
+TODAY = eastern_today()
+PAST = TODAY - timedelta(days=4)  # over any weekend
+State = CorporateAction.State
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process but this one has to hear of a halt, or remembers another test's ticker changes."""
+    monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
+    ticker_change.forget()
+
+
+def change(new: str = "APL", ticker: str = "AAPL", ex: date = PAST) -> CorporateAction:
+    return enter(CorporateAction(kind="TICKER_CHANGE", ticker=ticker, new_ticker=new, ex_date=ex), "staff 1")
+
+
+def split(ticker: str, ex: date = PAST) -> CorporateAction:
+    terms = {"numerator": 2, "denominator": 1, "ex_date": ex}
+    return enter(CorporateAction(kind="SPLIT", ticker=ticker, **terms), "staff 1")
+
+
+def right() -> bool:
+    found = examine(BOOKS + TRADES)
+    assert found.violations == []
+    return found.ok
+
+
+def position(customer: Customer, ticker: str) -> tuple[int, Decimal]:
+    row = Position.objects.get(customer=customer, ticker=ticker)
+    return row.quantity, row.cost
+
+
+def test_shares_lots_and_cost_go_on_and_history_stays(alice: Customer, bob: Customer) -> None:
+    receive_shares(alice, "AAPL", 3, Decimal("33.3333"))
+    trade_at(alice, "SELL", 1, "80", ticker="AAPL")
+    before, lots = position(alice, "AAPL"), Lot.objects.filter(remaining__gt=0).order_by("acquired_on", "id")
+    expected = list(lots.values_list("acquired_on", "remaining", "remaining_cost"))
+    action = change()
+    shown = preview(action)
+    assert (shown.holders, shown.shares, shown.cash, shown.open_trades) == (1, 12, 0, 0)
+    assert (apply_due(), apply_due()) == (1, 0)
+    action.refresh_from_db()
+    assert (action.state, action.holders, action.shares, action.cash) == (State.DONE, 1, 12, 0)
+    assert (position(alice, "AAPL"), position(alice, "APL")) == ((0, 0), before)
+    assert list(lots.values_list("acquired_on", "remaining", "remaining_cost")) == expected
+    assert set(lots.values_list("ticker", flat=True)) == {"APL"}
+    assert set(Trade.objects.filter(customer=alice).values_list("ticker", flat=True)) == {"AAPL"}
+    assert right()
+    sold = trade_at(alice, "SELL", 12, "90", ticker="APL")
+    assert sold.status == Status.FILLED
+    assert position(alice, "APL") == (0, 0)
+    assert right()
+
+
+def test_an_open_trade_in_the_old_ticker_goes_on_in_its_place(alice: Customer, bob: Customer) -> None:
+    out, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    assert claim(alice) == [out]
+    sale, _ = place_trade(alice.id, "AAPL", "SELL", 9, key="nine")
+    other, _ = place_trade(alice.id, "MSFT", "BUY", 1)
+    purchase, _ = place_trade(bob.id, "AAPL", "BUY", 1)
+    action = change()
+    assert preview(action).open_trades == 3
+    assert apply_due() == 0, "it waits for what is in progress"
+    for trade, was in ((sale, "AAPL"), (purchase, "AAPL"), (other, None), (out, None)):
+        trade.refresh_from_db()
+        assert (trade.ticker, trade.placed_as) == ("APL" if was else trade.ticker, was)
+    assert (sale.status, out.status, out.ticker) == (Status.PLACED, Status.IN_PROGRESS, "AAPL")
+    checks.forget()
+    for ticker in ("AAPL", "APL"):
+        with pytest.raises(TradingHalted):
+            place_trade(bob.id, ticker, "BUY", 1)
+    say(out, Status.FILLED, Decimal(100))
+    assert claim(alice, bob) == [], "both tickers are halted, and what is behind waits"
+    assert right()
+    assert apply_due() == 1
+    assert right()
+    checks.forget()
+    assert {trade.id for trade in claim(alice, bob)} == {sale.id, purchase.id}
+    sale.refresh_from_db()
+    say(sale, Status.FILLED, Decimal(90))
+    assert claim(alice) == [other]
+    sale.refresh_from_db()
+    assert (sale.status, position(alice, "APL")[0]) == (Status.FILLED, 0)
+    again, replayed = place_trade(alice.id, "AAPL", "SELL", 9, key="nine")
+    assert (again.id, replayed) == (sale.id, True), "the key still names the order, as it was sent"
+    with pytest.raises(TradeKeyReused):
+        place_trade(alice.id, "MSFT", "SELL", 9, key="nine")
+    assert right()
+
+
+def test_it_can_be_stopped_after_any_batch_and_goes_on(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+    people = [open_account(f"h{number}@example.com", Decimal(1000)) for number in range(5)]
+    for number, person in enumerate(people):
+        receive_shares(person, "AAPL", number + 1, Decimal(10))
+        place_trade(person.id, "AAPL", "SELL", 1)
+    monkeypatch.setattr(corporate_actions, "CUSTOMERS_PER_BATCH", 2)
+    monkeypatch.setattr(corporate_actions, "BATCHES_PER_ROUND", 1)
+    action = change()
+    reached = []
+    while action.state != State.DONE:
+        reached.append(apply_due())
+        assert right(), "after every batch"
+        action.refresh_from_db()
+    assert (sum(reached), action.holders, action.shares) == (5, 5, 15)
+    assert [position(person, "APL")[0] for person in people] == [1, 2, 3, 4, 5]
+
+
+def test_listing_watchlists_and_controls_follow(alice: Customer, bob: Customer) -> None:
+    StockFactory.create(ticker="AAPL", name="Apple")
+    for ticker in ("MSFT", "AAPL", "KO"):
+        watchlists.watch(alice.id, ticker)
+    for ticker in ("APL", "AAPL"):
+        watchlists.watch(bob.id, ticker)
+    set_control(TradingControl.Kind.RESTRICT_TICKER, True, reason="news", by=bob, ticker="AAPL")
+    set_control(TradingControl.Kind.HALT_TICKER, True, reason="news", by=bob, ticker="AAPL")
+    set_control(TradingControl.Kind.HALT_TICKER, False, reason="over", by=bob, ticker="AAPL")
+    change()
+    apply_due()
+    apply_due()
+    stocks = {stock.ticker: (stock.name, stock.listed) for stock in Stock.objects.all()}
+    assert stocks == {"AAPL": ("Apple", False), "APL": ("Apple", True)}
+    assert watchlists.watched_by(alice.id) == ["MSFT", "APL", "KO"]
+    assert watchlists.watched_by(bob.id) == ["APL"]
+    controls = {(each.kind, each.ticker) for each in newest_controls() if each.is_on}
+    kind = TradingControl.Kind.RESTRICT_TICKER
+    assert controls == {(kind, "AAPL"), (kind, "APL")}
+
+
+def test_what_was_held_before_is_told_under_the_ticker_of_today(alice: Customer) -> None:
+    split("AAPL")
+    apply_due()
+    change()
+    apply_due()
+    change("APLE", "APL", TODAY - timedelta(days=3))
+    apply_due()
+    moments = [posting.created_at for posting in Posting.objects.filter(customer=alice, kind="buy", ticker="AAPL")]
+    (held,) = equity.held_at(alice.id, moments)
+    assert held == {"": 1000, "APLE": 20}
+    assert (ticker_change.today("AAPL"), ticker_change.today("MSFT")) == ("APLE", "MSFT")
+    StockFactory.create(ticker="AAPL")
+    ticker_change.forget()
+    assert ticker_change.today("AAPL") == "AAPL", "another company has taken it over"
+
+
+def test_a_change_back_and_forth_keeps_the_cost(alice: Customer) -> None:
+    for old, new in (("AAPL", "APL"), ("APL", "AAPL"), ("AAPL", "APL")):
+        StockFactory.create(ticker=old) if not Stock.objects.filter(ticker=old).exists() else None
+        Stock.objects.filter(ticker=old).update(listed=True)
+        change(new, old)
+        apply_due()
+        assert position(alice, new) == (10, 1000)
+        assert right()
+
+
+def test_the_exchange_announces_it_and_a_second_person_approves(exchange: StandInExchange, alice: Customer) -> None:
+    body = {"kind": "TICKER_CHANGE", "stockTicker": "F", "exDate": "2039-01-03", "newTicker": "FORD"}
+    exchange.call("POST", "/v1/corporate-actions", body)
+    corporate_actions.read_announcements()
+    action = CorporateAction.objects.get(ticker="F", ex_date="2039-01-03")
+    assert (action.state, action.new_ticker) == (State.ANNOUNCED, "FORD")
+    assert apply_due() == 0
+    assert approve(action.id, "staff 1 and 2").state == State.APPROVED
+    assert apply_due() == 0, "its day has not come"
+
+
+@pytest.mark.parametrize(("new", "words"), [("AAPL", "can't be"), ("a b", "can't be"), ("MSFT", "hold shares")])
+def test_what_cannot_be_the_new_ticker_is_refused(alice: Customer, new: str, words: str) -> None:
+    receive_shares(alice, "MSFT", 1, Decimal(10))
+    with pytest.raises(CannotApply, match=words):
+        change(new)
+
+
+def test_actions_that_meet_on_one_stock_are_refused(alice: Customer) -> None:
+    split("AAPL", TODAY + timedelta(days=9))
+    with pytest.raises(CannotApply, match="not applied yet: Split of AAPL"):
+        change()
+    change("KOK", "KO", TODAY + timedelta(days=9))
+    with pytest.raises(CannotApply, match="not applied yet: Ticker change of KO"):
+        change("KOK", "PEP")
+    with pytest.raises(CannotApply, match="enter this one for KOK"):
+        split("KO", TODAY + timedelta(days=10))
+    assert split("KO", TODAY + timedelta(days=8)).state == State.APPROVED
+
+
+def test_the_database_lets_no_other_trade_change_its_ticker(alice: Customer) -> None:
+    sent, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    waiting, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    claim(alice)
+    for trade, how in ((waiting, ""), (sent, ", placed_as = 'AAPL'")):
+        statement = f"UPDATE trades_trade SET ticker = 'APL'{how} WHERE id = %(trade)s"
+        assert refusal(statement, {"trade": trade.id}) == "trade_terms_stay"
+
+
+PLANTED = [
+    ("new_ticker_brings_the_cost", "UPDATE trades_entitlement SET cost = cost + 1"),
+    ("cost_follows_from_its_postings", "UPDATE trades_entitlement SET cost = cost + 1"),
+    ("entitlement_has_its_postings", "DELETE FROM accounts_posting WHERE kind = 'new_ticker' AND change < 0"),
+    (
+        "entitlement_has_its_postings",
+        "UPDATE accounts_posting SET ticker = 'KO' WHERE kind = 'new_ticker' AND change > 0",
+    ),
+    ("entitlement_follows_from_its_action", "UPDATE trades_entitlement SET shares_after = 11"),
+    ("posting_has_its_entitlement", "UPDATE accounts_posting SET cause = gen_random_uuid() WHERE kind = 'new_ticker'"),
+    ("posting_is_of_its_kind", "UPDATE accounts_posting SET price = 1 WHERE kind = 'new_ticker'"),
+    ("corporate_action_keeps_lots_and_cost", "UPDATE accounts_lot SET cost = cost + 1 WHERE origin IS NOT NULL"),
+    ("corporate_action_keeps_lots_and_cost", "UPDATE accounts_lot SET ticker = 'KO' WHERE origin IS NOT NULL"),
+    (
+        "corporate_action_keeps_lots_and_cost",
+        "UPDATE accounts_lot SET acquired_on = '2020-01-01' WHERE origin IS NOT NULL",
+    ),
+    ("lots_are_the_position", "UPDATE accounts_lot SET ticker = 'AAPL'"),
+    (
+        "open_trade_follows_its_stock",
+        "UPDATE trades_trade SET ticker = 'AAPL', placed_as = NULL WHERE status = 'PLACED'",
+    ),
+    ("open_trade_follows_its_stock", "UPDATE trades_trade SET ticker = 'KO' WHERE status = 'PLACED'"),
+]
+
+
+@pytest.mark.parametrize(("rule", "violation"), PLANTED)
+def test_each_rule_finds_what_breaks_it(alice: Customer, rule: str, violation: str) -> None:
+    place_trade(alice.id, "AAPL", "SELL", 2)
+    change()
+    apply_due()
+    assert Trade.objects.get(status="PLACED").placed_as == "AAPL"
+    assert right()
+    lift_guarantees()
+    with connection.cursor() as cursor:
+        cursor.execute(violation)
+        assert cursor.rowcount
+    assert examine(BOOKS + TRADES).counts[rule]
+
+
+def test_what_is_left_behind_would_be_cancelled_by_the_exchange_with_a_reason(alice: Customer) -> None:
+    """A trade that a slow request recorded after the change ends, as every trade does."""
+    change()
+    apply_due()
+    late, _ = place_trade(alice.id, "AAPL", "BUY", 1)
+    assert claim(alice) == [late]
+    say(late, Status.REJECTED, reasonCode="unknown_ticker")
+    claim(alice)
+    late.refresh_from_db()
+    assert (late.status, late.reason_code) == (Status.REJECTED, Reason.UNKNOWN_TICKER)
+    assert Balance.objects.get(customer=alice).held == 0
+    assert right()

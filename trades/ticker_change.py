@@ -1,0 +1,123 @@
+"""Ticker changes: what is the same stock under another ticker, and what follows it besides shares and trades."""
+
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+from django.db.models import Q
+
+from accounts.models import Position
+from exchange import market
+from exchange.models import Stock
+from trades.models import CorporateAction, TradingControl
+from web.cached import Cached
+
+Kind, State = CorporateAction.Kind, CorporateAction.State
+KNOWN_SECONDS_MAX = 2.0  # how long a process trusts what it read of past splits and ticker changes
+
+
+def problem_with(action: CorporateAction) -> str:
+    """Return why a corporate action can't be applied beside the ticker changes that there are; empty if it can.
+
+    Two actions that meet on one stock would depend on which of them comes first.
+    """
+    changes = CorporateAction.objects.filter(kind=Kind.TICKER_CHANGE).exclude(id=action.id)
+    mine = Q(ticker=action.ticker, ex_date__lte=action.ex_date)
+    before = changes.filter(mine, state__in=[State.APPROVED, State.APPLYING, State.DONE]).order_by("-ex_date").first()
+    if before and not (before.state == State.DONE and _is_listed(action.ticker)):
+        return (
+            f"{action.ticker} is {before.new_ticker} from {before.ex_date} on: enter this one for {before.new_ticker}."
+        )
+    if action.kind != Kind.TICKER_CHANGE:
+        return ""
+    new = action.new_ticker
+    if not market.TICKER.fullmatch(new) or new == action.ticker:
+        return f"{new} can't be the new ticker of {action.ticker}."
+    if Position.objects.filter(ticker=new, quantity__gt=0).exists():
+        return f"Customers hold shares under {new} already."
+    waiting = CorporateAction.objects.filter(state__in=[State.APPROVED, State.APPLYING]).exclude(id=action.id)
+    later = Q(ticker=action.ticker, ex_date__gte=action.ex_date) | Q(ticker=new) | Q(new_ticker=new)
+    if other := waiting.filter(later).first():
+        return f"This one is approved and not applied yet: {other}. Decide on the ticker after it."
+    return ""
+
+
+def finish(ticker: str, new_ticker: str) -> None:
+    """Let the listing, watchlists, and what staff have halted or restricted follow a stock to its new ticker.
+
+    Idempotent: yes. One transaction.
+    """
+    with transaction.atomic(durable=True):
+        for old in Stock.objects.filter(ticker=ticker):
+            new = Stock(ticker=new_ticker, name=old.name, market=old.market, industry=old.industry)
+            Stock.objects.bulk_create([new], ignore_conflicts=True)
+        Stock.objects.filter(ticker=new_ticker).update(listed=True, missing_since=None)
+        Stock.objects.filter(ticker=ticker).update(listed=False)
+        with connection.cursor() as cursor:
+            cursor.execute(RENAME_IN_WATCHLISTS, {"old": ticker, "new": new_ticker})
+        _copy_controls(ticker, new_ticker)
+    market.forget()
+    forget()
+
+
+def _copy_controls(ticker: str, new_ticker: str) -> None:
+    newest = TradingControl.objects.filter(ticker=ticker).order_by("kind", "-id").distinct("kind")
+    there = set(TradingControl.objects.filter(ticker=new_ticker).values_list("kind", flat=True))
+    TradingControl.objects.bulk_create(
+        TradingControl(kind=each.kind, ticker=new_ticker, reason=each.reason, by_id=each.by_id)
+        for each in newest
+        if each.is_on and each.kind not in there
+    )
+
+
+def today(ticker: str) -> str:
+    """Return the ticker under which a stock of the past is listed today; the same where it has not changed."""
+    return _past.get().renamed.get(ticker, ticker)
+
+
+def was_split(ticker: str) -> bool:
+    """Return whether a stock, by the ticker of today, was ever split here, or is being split."""
+    return ticker in _past.get().split
+
+
+def forget() -> None:
+    """Read the splits and ticker changes again when they are next needed."""
+    _past.expire()
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """Today's ticker for each that is not used any more, and which stocks were split, by the ticker of today."""
+
+    renamed: dict[str, str]
+    split: frozenset[str]
+
+
+def _read_past() -> _Past:
+    changes = Q(kind=Kind.TICKER_CHANGE, state=State.DONE)
+    splits = Q(kind=Kind.SPLIT, state__in=[State.APPLYING, State.DONE])
+    rows = CorporateAction.objects.filter(changes | splits).order_by("-ex_date", "-done_at")
+    renamed: dict[str, str] = {}
+    split: set[str] = set()
+    for kind, old, new in rows.values_list("kind", "ticker", "new_ticker"):
+        if kind == Kind.SPLIT:
+            split.add(old)
+        else:  # the latest first, so that chains are followed
+            renamed.setdefault(old, renamed.get(new, new))
+    renamed = {old: new for old, new in renamed.items() if old != new and not _is_listed(old)}
+    return _Past(renamed, frozenset(renamed.get(ticker, ticker) for ticker in split))
+
+
+def _is_listed(ticker: str) -> bool:
+    """Return whether another stock has taken a ticker over that is not used any more."""
+    return Stock.objects.filter(ticker=ticker, listed=True).exists()
+
+
+_past: Cached[_Past] = Cached(_read_past, KNOWN_SECONDS_MAX)
+
+RENAME_IN_WATCHLISTS = """
+    UPDATE accounts_watchlist
+    SET tickers = CASE WHEN %(new)s = ANY (tickers) THEN array_remove(tickers, %(old)s)
+                       ELSE array_replace(tickers, %(old)s, %(new)s) END,
+        updated_at = statement_timestamp()
+    WHERE tickers @> ARRAY[%(old)s]::varchar[]
+"""
