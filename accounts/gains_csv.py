@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponse
 
 from accounts.gains import gains_of
-from web.parts import part_of
+from web.parts import get_part
 from web.spreadsheets import as_text
 
 COLUMNS = (
@@ -33,7 +33,7 @@ def gains_csv(customer_id: int, year: int, part: int = 1) -> HttpResponse:
         Http404: There is no such part.
     """
     sold = gains_of(customer_id, year).order_by("closed_on", "id")
-    response = HttpResponse(_csv(part_of(sold, PIECES_A_FILE, part).rows), content_type="text/csv; charset=utf-8")
+    response = HttpResponse(_csv(get_part(sold, PIECES_A_FILE, part).rows), content_type="text/csv; charset=utf-8")
     name = f"gains-{year}.csv" if part == 1 else f"gains-{year}-part-{part}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -3,7 +3,7 @@
 from accounts.gains import gains_of, totals_of
 from accounts.models import Customer
 from web import pdf
-from web.parts import part_of
+from web.parts import get_part
 from web.templatetags.figures import cents, day, signed_cents
 
 TOTALS = ["Term", "Proceeds", "Cost", "Gain"]
@@ -18,7 +18,7 @@ def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
         Http404: There is no such part.
     """
     sold = gains_of(customer_id, year)
-    shown = part_of(sold.order_by("closed_on", "id"), PIECES_A_DOCUMENT, part)
+    shown = get_part(sold.order_by("closed_on", "id"), PIECES_A_DOCUMENT, part)
     totals = totals_of(sold)
     sums = [
         [name, cents(totals[term].proceeds), cents(totals[term].cost), signed_cents(totals[term].gain)]

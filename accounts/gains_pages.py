@@ -12,7 +12,7 @@ from accounts.models import Balance, LotMethod
 from accounts.queries import balance_of
 from web.current_customer import current_customer_id
 from web.documents import in_turn
-from web.parts import part_asked, parts_of
+from web.parts import part_numbers, requested_part
 from web.sign_in import signed_in
 from web.timezones import eastern_today
 
@@ -47,8 +47,8 @@ def gains_page(request: HttpRequest) -> HttpResponse:
             "method": balance_of(customer_id).lot_method,
             "methods": LotMethod.choices,
             "shown_max": SHOWN_MAX,
-            "files": parts_of(sold, PIECES_A_FILE),
-            "documents": parts_of(sold, PIECES_A_DOCUMENT),
+            "files": part_numbers(sold, PIECES_A_FILE),
+            "documents": part_numbers(sold, PIECES_A_DOCUMENT),
         },
     )
 
@@ -58,7 +58,7 @@ def gains_page(request: HttpRequest) -> HttpResponse:
 @in_turn
 def gains_as_csv(request: HttpRequest) -> HttpResponse:
     """Answer with a part of a year's gains as CSV."""
-    return gains_csv(current_customer_id(request), _year(request), part_asked(request))
+    return gains_csv(current_customer_id(request), _year(request), requested_part(request))
 
 
 @signed_in
@@ -66,7 +66,7 @@ def gains_as_csv(request: HttpRequest) -> HttpResponse:
 @in_turn
 def gains_as_pdf(request: HttpRequest) -> HttpResponse:
     """Answer with a part of a year's gains as PDF."""
-    customer_id, year, part = current_customer_id(request), _year(request), part_asked(request)
+    customer_id, year, part = current_customer_id(request), _year(request), requested_part(request)
     response = HttpResponse(gains_pdf(customer_id, year, part), content_type="application/pdf")
     name = f"gains-{year}.pdf" if part == 1 else f"gains-{year}-part-{part}.pdf"
     response["Content-Disposition"] = f'attachment; filename="{name}"'

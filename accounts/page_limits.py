@@ -11,7 +11,7 @@ from accounts.request_limits import limits_of
 from web.authentication import SAFE_METHODS
 from web.cached import CachedByKey
 from web.client_address import client_address
-from web.problems import answer_with
+from web.problems import problem_response
 from web.rate_limits import Allowance, count_customer, count_stranger
 
 OWN_LIMITS_SECONDS = 10.0
@@ -32,7 +32,7 @@ class PageLimits:
         if not allowance.exceeded:
             return self._get_response(request)
         detail = f"You have made too many requests. Try again in {allowance.reset_seconds} s."
-        response = answer_with(request, 429, "throttled", detail)
+        response = problem_response(request, 429, "throttled", detail)
         response.headers["Retry-After"] = str(allowance.reset_seconds)
         return response
 

@@ -28,7 +28,7 @@ from accounts.sign_ins import sign_ins_of
 from accounts.statements import SHARES_ALONE, Month, NoStatement, Statement, gains_rows, months_of, statement_of
 from web.current_customer import current_customer, current_customer_id
 from web.documents import in_turn
-from web.parts import part_asked, part_of, parts_of
+from web.parts import get_part, part_numbers, requested_part
 from web.sign_in import form_of, page_at, signed_in
 from web.spreadsheets import as_text
 from web.templatetags.figures import usd
@@ -82,7 +82,7 @@ def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> Htt
             "is_frozen": is_frozen(customer_id),
             "lines": _with_shares(customer_id, lines),
             "next": lines[-1].id if len(found) > len(lines) else None,
-            "files": parts_of(queries.postings_of(customer_id), LINES_A_FILE),
+            "files": part_numbers(queries.postings_of(customer_id), LINES_A_FILE),
             "is_first": not before,
             "deposit": _amount_form(request, "deposit"),
             "withdraw": _amount_form(request, "withdraw"),
@@ -165,7 +165,7 @@ def _withdrawable_now(request: HttpRequest) -> str:
 def ledger_csv(request: HttpRequest) -> HttpResponse:
     """Answer with postings as CSV, oldest first: LINES_A_FILE of them, in the file that `part` asks for."""
     customer_id = current_customer_id(request)
-    part = part_of(queries.postings_of(customer_id).order_by("id"), LINES_A_FILE, part_asked(request))
+    part = get_part(queries.postings_of(customer_id).order_by("id"), LINES_A_FILE, requested_part(request))
     response = HttpResponse(_csv(part.rows), content_type=CSV)
     name = "ledger.csv" if part.count == 1 else f"ledger-{part.number}-of-{part.count}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -226,7 +226,7 @@ def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
 
 def _statement(request: HttpRequest, year: int, month: int) -> Statement:
     try:
-        return statement_of(current_customer_id(request), Month(year, month), part_asked(request))
+        return statement_of(current_customer_id(request), Month(year, month), requested_part(request))
     except NoStatement:
         raise Http404 from None
 

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts import personal_data, queries
 from accounts.closing import AccountNotEmpty, close_account
 from web.current_customer import current_customer, current_customer_id
-from web.parts import part_asked
+from web.parts import requested_part
 
 
 @login_required
@@ -27,7 +27,7 @@ def data(request: HttpRequest) -> HttpResponse:
 def download(request: HttpRequest) -> HttpResponse:
     """Answer with one part of what we keep about the customer, as JSON."""
     customer_id = current_customer_id(request)
-    part, parts = part_asked(request), personal_data.parts_of(customer_id)
+    part, parts = requested_part(request), personal_data.parts_of(customer_id)
     if not 1 <= part <= parts:
         raise Http404
     response = HttpResponse(personal_data.part_of(customer_id, part, parts), content_type="application/json")

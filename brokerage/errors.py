@@ -28,7 +28,7 @@ from trades.checks import (
 )
 from trades.place import TradeKeyReused
 from web.documents import TooManyDocuments
-from web.problems import Problem, answer_with
+from web.problems import Problem, problem_response
 from webhooks.addresses import AddressRefused
 from webhooks.subscriptions import AnotherTestWaits, TooManyWebhooks, WebhookEnded, WebhookKeyReused
 
@@ -63,7 +63,11 @@ TABLE: dict[type[Exception], Problem] = {
     WithdrawalsFrozen: Problem(403, "withdrawals_frozen", "Withdrawals from this account are frozen. Contact support."),
     InsufficientFunds: Problem(409, "insufficient_funds", "The amount is more than what is available.", "amount"),
     UnsettledFunds: Problem(
-        409, "unsettled_funds", "Sales have brought a part of this that has not settled yet.", "amount", says_more=True
+        409,
+        "unsettled_funds",
+        "Sales have brought a part of this that has not settled yet.",
+        "amount",
+        includes_message=True,
     ),
     TooManyHashes: Problem(
         503, "busy", "Too many people are signing in right now. Try again in a moment.", is_logged=False
@@ -85,26 +89,26 @@ TABLE: dict[type[Exception], Problem] = {
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400."""
     answer = TABLE[RequestDataTooBig if isinstance(exception, RequestDataTooBig) else SuspiciousOperation]
-    return answer_with(request, answer.status, answer.code, answer.detail)
+    return problem_response(request, answer.status, answer.code, answer.detail)
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler403."""
-    return answer_with(request, 403, "forbidden", "You are not allowed to do this.")
+    return problem_response(request, 403, "forbidden", "You are not allowed to do this.")
 
 
 def expired_form(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Django's CSRF_FAILURE_VIEW."""
-    return answer_with(
+    return problem_response(
         request, 403, "expired_form", "This page was open for too long. Go back, reload it, and try again."
     )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404."""
-    return answer_with(request, 404, "not_found", "There is nothing at this address.")
+    return problem_response(request, 404, "not_found", "There is nothing at this address.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500."""
-    return answer_with(request, 500, "error", "Something went wrong on our side. It has been logged.")
+    return problem_response(request, 500, "error", "Something went wrong on our side. It has been logged.")

@@ -26,10 +26,10 @@ from web.drf import (
     WholeNumberField,
     WordField,
     created,
-    cut,
     idempotency_key,
     moment_field,
     money_field,
+    page_of_rows,
     shared,
 )
 
@@ -188,7 +188,7 @@ class TradesView(CustomerView):
             below=data.get("cursor"),
         )
         trades = find_trades(self.customer_id, trade_filter, data["limit"] + 1)
-        return Response(cut(trades, "sequence", data["limit"], trade_data))
+        return Response(page_of_rows(trades, "sequence", data["limit"], trade_data))
 
 
 class TradeView(CustomerView):

@@ -1,4 +1,4 @@
-"""What every door shares: authentication, rate limits, REST base classes, problem details, time zones, PDF, filters.
+"""Code shared by every door: authentication, rate limits, REST base classes, problem details, time zones, PDF, filters.
 
-Imports no app: what it needs of one is named in the settings (`TOKEN_STORE`, `PROBLEMS`).
+It imports no app. The settings `TOKEN_STORE` and `PROBLEMS` name what it needs from one.
 """

@@ -1,7 +1,7 @@
-"""Token authentication: which customer calls the REST API, and whether the token's scopes allow the call.
+"""Token authentication: find the customer behind a REST call, and check that the token's scopes allow the call.
 
-The tokens themselves belong to an app, which the setting `TOKEN_STORE` names. It is a module with `find(token)`,
-`find_pair(key_id, secret_key)` and `note_use(grant, address)`.
+The tokens themselves belong to an app. The setting `TOKEN_STORE` names its module, which has `find(token)`,
+`find_pair(key_id, secret_key)`, `note_use(grant, address)` and `valid_of(grant_ids)`.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ UNKNOWN_KEY_PAIR = "The key pair is unknown, expired, or revoked."
 
 
 class Grant(Protocol):
-    """What a token allows: which customer it acts for, and with which scopes."""
+    """What a token allows: the customer it acts for, its scopes, and its limits."""
 
     id: UUID
     customer_id: int
@@ -45,9 +45,9 @@ def token_store() -> Any:
 
 
 def bearer_token(authorization: bytes) -> str | None:
-    """Return the token of an `Authorization: Bearer` header; None where the header is missing or of another kind.
+    """Return the token of an `Authorization: Bearer` header; None if the header is missing or uses another scheme.
 
-    A token that is not ASCII comes back empty: it is a token, and nobody's.
+    A token that is not ASCII is returned as an empty string, which matches no customer.
     """
     kind, _, token = authorization.partition(b" ")
     if kind.lower() != b"bearer":
@@ -57,23 +57,23 @@ def bearer_token(authorization: bytes) -> str | None:
 
 
 class AddressNotAllowed(exceptions.PermissionDenied):
-    """The token is valid, and may not be used from the address that it came from."""
+    """The token is valid but may not be used from the caller's address."""
 
     default_detail = "This token can't be used from your address."
     default_code = "address_not_allowed"
 
 
 def grant_of_token(token: str, address: str) -> Grant | None:
-    """Return the valid grant of a bearer token, and note its use from this address; None where there is none.
+    """Return the grant of a bearer token and record its use from this address; None if the token is not valid.
 
     Raises:
-        AddressNotAllowed: It may not be used from there.
+        AddressNotAllowed: The token may not be used from this address.
     """
     return _used(token_store().find(token) if token else None, address)
 
 
 def grant_of_pair(key_id: str, secret_key: str, address: str) -> Grant | None:
-    """Return the valid grant of a key id and its secret. Otherwise like `grant_of_token`."""
+    """Return the grant of a key id and its secret. Otherwise like `grant_of_token`."""
     is_text = (key_id + secret_key).isascii() and "\x00" not in key_id
     return _used(token_store().find_pair(key_id, secret_key) if is_text else None, address)
 
@@ -87,7 +87,7 @@ def _used(grant: Grant | None, address: str) -> Grant | None:
 
 
 def is_within(address: str, networks: Iterable[str]) -> bool:
-    """Return whether an address is in one of these networks, which are in CIDR notation."""
+    """Return whether an address is in one of these networks, given in CIDR notation."""
     try:
         ip = ip_address(address)
     except ValueError:
@@ -105,7 +105,7 @@ class TokenAuthentication(BaseAuthentication):
 
         Raises:
             AuthenticationFailed: The token is not valid.
-            AddressNotAllowed: It may not be used from this address.
+            AddressNotAllowed: The token may not be used from this address.
         """
         token = bearer_token(get_authorization_header(request))
         if token is None:
@@ -126,8 +126,8 @@ class KeyPairAuthentication(BaseAuthentication):
         """Return the customer and the grant; None without such headers.
 
         Raises:
-            AuthenticationFailed: The pair is not valid.
-            AddressNotAllowed: It may not be used from this address.
+            AuthenticationFailed: The key pair is not valid.
+            AddressNotAllowed: The key pair may not be used from this address.
         """
         key_id, secret_key = request.headers.get("APCA-API-KEY-ID"), request.headers.get("APCA-API-SECRET-KEY")
         if key_id is None or secret_key is None:
@@ -142,7 +142,7 @@ class KeyPairAuthentication(BaseAuthentication):
 
 
 class HasScope(BasePermission):
-    """Allow what the token's scopes allow: `read` for safe methods, and the view's `scope` for everything else."""
+    """Require the scope `read` for safe methods, and the view's `scope` for everything else."""
 
     def has_permission(self, request: Request, view: object) -> bool:
         needed = READ if request.method in SAFE_METHODS else getattr(view, "scope", None)

@@ -1,4 +1,4 @@
-"""Back-off: leave a service that has just failed alone for a while, so that no request waits for it in vain."""
+"""Back-off: don't call a service that has just failed, so that requests don't wait for it in vain."""
 
 import time
 
@@ -6,15 +6,15 @@ import time
 class Backoff:
     """Remember, in this process, that a service has failed.
 
-    The caller asks `is_active` before each call and does without the service while it is True. Threads may share one:
-    at worst, two of them notice the same failure.
+    Callers check `is_active` before each call and do without the service while it is true. Threads may share one: at
+    worst, two of them run into the same failure.
     """
 
     def __init__(self, seconds: float) -> None:
-        """Make a back-off that no failure has started yet.
+        """Create an inactive back-off.
 
         Args:
-            seconds: How long the service is left alone after a failure.
+            seconds: How long to avoid the service after a failure.
         """
         self.seconds = seconds
         self._ends_at = float("-inf")
@@ -25,12 +25,12 @@ class Backoff:
         return time.monotonic() < self._ends_at
 
     def start(self, seconds: float | None = None) -> None:
-        """Note a failure now.
+        """Record a failure that happened now.
 
-        Idempotent: a repeated call restarts the time.
+        Idempotent: a repeated call restarts the period.
 
         Args:
-            seconds: Leave the service alone for this long, instead of the usual time.
+            seconds: Avoid the service for this long, instead of the usual time.
         """
         self._ends_at = time.monotonic() + (self.seconds if seconds is None else seconds)
 

@@ -1,8 +1,8 @@
-"""Batching: make calls that arrive at the same moment as one.
+"""Batching: combine calls that arrive at the same time into one.
 
-A door serves many callers at once, each in a thread of its own, and asking the database for one of them costs nearly as
-much as asking for ten. The first caller runs immediately; callers that arrive meanwhile are batched into the next call.
-Nobody waits for company, and the busier it is, the cheaper each call becomes.
+A door serves many callers at once, each in its own thread, and one database query for a single caller costs nearly as
+much as one for ten. The first caller runs immediately; callers that arrive meanwhile are batched into the next call.
+No call is delayed to fill a batch, and the higher the load, the cheaper each call becomes.
 """
 
 import threading
@@ -11,51 +11,51 @@ from typing import Generic, TypeVar
 
 WAIT_SECONDS_MAX = 20.0  # longer than any transaction may take
 
-Asked = TypeVar("Asked")
+Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
 
-class _Call(Generic[Asked, Answer]):
-    """One caller's, from asking to being answered."""
+class _Call(Generic[Request, Answer]):
+    """One caller's request and, later, its answer."""
 
-    __slots__ = ("answer", "asked", "error", "is_done", "wake")
+    __slots__ = ("answer", "error", "is_done", "request", "wake")
 
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
+    def __init__(self, request: Request) -> None:
+        self.request = request
         self.answer: Answer
         self.error: BaseException | None = None
         self.is_done = False
-        self.wake = threading.Lock()  # released once it is done, or once this caller is to lead
+        self.wake = threading.Lock()  # released when the call is done, or when this caller must lead the next batch
         self.wake.acquire()
 
 
-class Batcher(Generic[Asked, Answer]):
-    """Make a function of one value from `do`, which takes a list and returns an answer for each, in order.
+class Batcher(Generic[Request, Answer]):
+    """Turn `do`, which answers a list of requests in order, into a function of one request.
 
-    Any number of threads may call it. `do` runs in the thread of one of the callers, the leader, one call at a time.
-    What it raises, all callers of that batch raise.
+    Any number of threads may call it. `do` runs in the thread of one of the callers, the leader, one batch at a time.
+    If it raises, every caller of that batch gets the error.
     """
 
-    def __init__(self, do: Callable[[list[Asked]], list[Answer]], wait_seconds_max: float = WAIT_SECONDS_MAX) -> None:
-        """Make a batcher.
+    def __init__(self, do: Callable[[list[Request]], list[Answer]], wait_seconds_max: float = WAIT_SECONDS_MAX) -> None:
+        """Create a batcher.
 
         Args:
             do: Answers a batch.
-            wait_seconds_max: How long a caller waits for a leader. After that the leader counts as dead: a caller that
-                is not in its batch leads the next one, and a caller that is gives up.
+            wait_seconds_max: How long a caller waits for the leader. After that the leader counts as dead: a caller
+                outside the leader's batch leads the next one; a caller inside it gives up.
         """
         self._do, self._wait_seconds_max = do, wait_seconds_max
         self._lock = threading.Lock()
-        self._waiting: list[_Call[Asked, Answer]] = []
+        self._waiting: list[_Call[Request, Answer]] = []
         self._is_led = False
 
-    def __call__(self, asked: Asked) -> Answer:
-        """Return the answer for one value.
+    def __call__(self, request: Request) -> Answer:
+        """Return the answer to one request.
 
         Raises:
-            TimeoutError: The leader died with this value in its batch. What was asked for may have happened, or not.
+            TimeoutError: The leader died with this request in its batch. The request may or may not have been executed.
         """
-        call: _Call[Asked, Answer] = _Call(asked)
+        call: _Call[Request, Answer] = _Call(request)
         with self._lock:
             self._waiting.append(call)
             leads, self._is_led = not self._is_led, True
@@ -69,7 +69,7 @@ class Batcher(Generic[Asked, Answer]):
 
     @property
     def is_led(self) -> bool:
-        """Whether a call is under way."""
+        """Whether a batch is running."""
         return self._is_led
 
     @property
@@ -77,12 +77,12 @@ class Batcher(Generic[Asked, Answer]):
         """How many callers wait for the next batch."""
         return len(self._waiting)
 
-    def _wait(self, call: _Call[Asked, Answer]) -> None:
+    def _wait(self, call: _Call[Request, Answer]) -> None:
         if call.wake.acquire(timeout=self._wait_seconds_max):
             return
         with self._lock:
-            if call in self._waiting:  # no leader has taken it: this caller leads
-                call.wake.acquire(blocking=False)  # where it was to lead just now
+            if call in self._waiting:  # no leader has taken this call, so this caller leads
+                call.wake.acquire(blocking=False)  # in case it was chosen as leader at this moment
                 return
         raise TimeoutError("the batch was not answered in time")
 
@@ -90,14 +90,14 @@ class Batcher(Generic[Asked, Answer]):
         with self._lock:
             calls, self._waiting = self._waiting, []
         try:
-            for call, answer in zip(calls, self._do([call.asked for call in calls]), strict=True):
+            for call, answer in zip(calls, self._do([call.request for call in calls]), strict=True):
                 call.answer = answer
-        except BaseException as error:  # noqa: BLE001 — whatever it is, those that wait must hear of it
+        except BaseException as error:  # noqa: BLE001 — every waiting caller must get the error, whatever it is
             for call in calls:
                 call.error = error
         with self._lock:
             if self._waiting:
-                self._waiting[0].wake.release()  # the next to lead
+                self._waiting[0].wake.release()  # the next leader
             else:
                 self._is_led = False
         for call in calls:

@@ -1,4 +1,4 @@
-"""Django's cache: recent prices, and how often somebody tried to sign in."""
+"""The backend of Django's cache, which keeps recent prices and counts sign-in attempts."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 
 class BestEffortCache(RedisCache):
-    """A Redis cache that forgets instead of failing: while Valkey is away, every read is a miss and nothing is kept."""
+    """A Redis cache that never fails: while Valkey is unavailable, every read is a miss and nothing is stored."""
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         try:
@@ -38,7 +38,7 @@ class BestEffortCache(RedisCache):
         try:
             return super().add(key, value, timeout, version)
         except RedisError:
-            return True  # as if the key were new
+            return True  # as for a new key
 
     def delete(self, key: Any, version: int | None = None) -> bool:
         try:

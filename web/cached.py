@@ -1,4 +1,4 @@
-"""Values that a process reads from elsewhere and keeps for a moment: rules in force, market hours, prices."""
+"""Short-lived caches, local to a process, of values from elsewhere: trading controls, market hours, prices."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 class Cached(Generic[Value]):
-    """One value, read again when it is asked for and older than `seconds`. Threads share it, and one of them reads."""
+    """One value, refreshed on access once it is older than `seconds`. Threads share it; only one refreshes it."""
 
     def __init__(
         self,
@@ -20,15 +20,15 @@ class Cached(Generic[Value]):
         initial: Value | None = None,
         stale_after: tuple[type[Exception], ...] = (),
     ) -> None:
-        """Make a cached value; nothing is read yet.
+        """Create a cached value; nothing is read yet.
 
         Args:
             read: Returns the current value.
-            seconds: How old the value may become, 0 or more.
-            initial: What callers get while the first read is under way. With one, no caller ever waits for another's
-                read: all but the reader get the old value. Without one, callers wait for the read.
-            stale_after: Errors of `read` after which the old value serves for another `seconds`. Any other error, or
-                one before there is a value, is raised.
+            seconds: The maximum age of the value, 0 or more.
+            initial: The value until the first read is done. If given, callers never wait for another caller's read:
+                they get the old value. Otherwise they wait.
+            stale_after: Errors of `read` after which the old value is served for another `seconds`. Any other error,
+                or an error before there is a value, is raised.
         """
         self._read, self._seconds, self._stale_after = read, seconds, stale_after
         self._value = self._initial = initial
@@ -36,19 +36,19 @@ class Cached(Generic[Value]):
         self._reading = threading.Lock()
 
     def get(self, seconds: float | None = None) -> Value:
-        """Return the value, reading it first where it is too old.
+        """Return the value, reading it first if it is too old.
 
         Args:
-            seconds: How old it may be this time, instead of the usual age.
+            seconds: The maximum age for this call, instead of the usual one.
         """
-        most = self._seconds if seconds is None else seconds
-        if time.monotonic() - self._read_at > most and self._reading.acquire(blocking=self._initial is None):
+        age_max = self._seconds if seconds is None else seconds
+        if time.monotonic() - self._read_at > age_max and self._reading.acquire(blocking=self._initial is None):
             try:
-                if time.monotonic() - self._read_at > most:  # another thread may have read it meanwhile
+                if time.monotonic() - self._read_at > age_max:  # another thread may have read it meanwhile
                     self._refresh()
             finally:
                 self._reading.release()
-        return self._value  # type: ignore[return-value]  # None only where `read` returns None
+        return self._value  # type: ignore[return-value]  # None only if `read` returns None
 
     def _refresh(self) -> None:
         began = time.monotonic()
@@ -60,17 +60,17 @@ class Cached(Generic[Value]):
         self._read_at = began
 
     def expire(self) -> None:
-        """Read the value again when it is next asked for; until then the old one is kept for `stale_after`."""
+        """Make the next access read the value again; a `stale_after` error then still serves the old one."""
         self._read_at = float("-inf")
 
     def clear(self) -> None:
-        """Forget the value, as if it had never been read."""
+        """Drop the value, as if it had never been read."""
         self._value = self._initial
         self.expire()
 
 
 class CachedByKey(Generic[Key, Value]):
-    """A cached value for each key. When there are too many keys, all of them are forgotten."""
+    """A cached value for each key. When there are too many keys, all of them are dropped."""
 
     def __init__(
         self,
@@ -80,19 +80,19 @@ class CachedByKey(Generic[Key, Value]):
         keys_max: int,
         stale_after: tuple[type[Exception], ...] = (),
     ) -> None:
-        """Make an empty cache.
+        """Create an empty cache.
 
         Args:
             read: Returns the current value of a key.
-            seconds: How old a value may become, 0 or more.
-            keys_max: How many keys are kept.
+            seconds: The maximum age of a value, 0 or more.
+            keys_max: The maximum number of keys.
             stale_after: As for `Cached`.
         """
         self._read, self._seconds, self._keys_max, self._stale_after = read, seconds, keys_max, stale_after
         self._values: dict[Key, Cached[Value]] = {}
 
     def get(self, key: Key) -> Value:
-        """Return the value of a key, reading it first where it is too old. Callers wait for a read of the same key."""
+        """Return the value of a key, reading it first if it is too old. Callers wait for a running read of the key."""
         cached = self._values.get(key)
         if cached is None:
             if len(self._values) >= self._keys_max:
@@ -102,5 +102,5 @@ class CachedByKey(Generic[Key, Value]):
         return cached.get()
 
     def clear(self) -> None:
-        """Forget every key."""
+        """Drop every key."""
         self._values.clear()

@@ -6,5 +6,5 @@ from rest_framework.throttling import BaseThrottle
 
 
 def client_address(request: HttpRequest | Request) -> str:
-    """Return the caller's address: the one that connected, or the one that NUM_PROXIES balancers tell of."""
+    """Return the client's IP address: the peer's, or the one that NUM_PROXIES load balancers forward."""
     return str(BaseThrottle().get_ident(request) or "")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The customer who is signed in to the pages."""
+"""The customer signed in to the pages."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What all our REST endpoints share: strict bodies, money and quantities, idempotency keys, pagination."""
+"""Base classes and fields of all REST endpoints: strict bodies, money, quantities, idempotency keys, pagination."""
 
 import base64
 import binascii
@@ -33,7 +33,7 @@ DECIMAL = re.compile(r"-?[0-9]*\.?[0-9]*", re.ASCII)
 
 
 class BearerToken(OpenApiAuthenticationExtension):
-    """How the OpenAPI schema describes bearer tokens."""
+    """Describe bearer tokens in the OpenAPI schema."""
 
     target_class = "web.authentication.TokenAuthentication"
     name = "token"
@@ -49,7 +49,7 @@ class JsonParser(BaseParser):
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         try:
-            # `body` has a size limit, which the stream has not.
+            # Django limits the size of `body`, but not of the stream.
             return self.decode(parser_context["request"]._request.body.decode())
         except (ValueError, RecursionError) as error:
             raise exceptions.ParseError(f"The body is not JSON: {error}") from None
@@ -68,10 +68,10 @@ class JsonParser(BaseParser):
 
 
 class JsonOnly(BaseContentNegotiation):
-    """Always answer JSON, whatever `Accept` says; a body must be declared as JSON."""
+    """Always answer with JSON, whatever `Accept` says; a body must be declared as JSON."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
-        """Return the parser for the body's media type; None, which answers 415, if there is none."""
+        """Return the parser for the body's media type; None, which results in a 415, if there is none."""
         media_type = request.content_type.partition(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == media_type), None)
 
@@ -84,14 +84,14 @@ class JsonOnly(BaseContentNegotiation):
 def shared(serializer: type[S]) -> S:
     """Return one instance of a serializer for all requests.
 
-    For `run_validation` and `to_representation` only, which keep no state on the instance. Creating an instance copies
-    every field, which costs more than everything it does afterwards.
+    Use it for `run_validation` and `to_representation` only, which keep no state on the instance. Creating an instance
+    copies every field, which costs more than all its later work.
     """
     return serializer()
 
 
 class CustomerView(APIView):
-    """An endpoint for a customer's program. `scope` is the scope that a token needs for unsafe methods."""
+    """Base class of the endpoints for customers' programs. Unsafe methods need a token with the view's `scope`."""
 
     content_negotiation_class = JsonOnly
     parser_classes = (JsonParser,)
@@ -101,12 +101,12 @@ class CustomerView(APIView):
 
     @property
     def customer_id(self) -> int:
-        """The customer whose token this is."""
+        """The id of the customer to whom the token belongs."""
         return self.grant.customer_id
 
     @property
     def grant(self) -> Grant:
-        """The token that the caller sent."""
+        """The grant of the token that the caller sent."""
         return cast("Grant", self.request.auth)
 
     def perform_authentication(self, request: Request) -> None:
@@ -115,8 +115,8 @@ class CustomerView(APIView):
         Raises:
             AuthenticationFailed: The token is not valid.
             AddressNotAllowed: The token may not be used from the caller's address.
-            Throttled: The customer, or the address, has made too many requests.
-            MethodNotAllowed: The endpoint does not have this method.
+            Throttled: The customer or the address has made too many requests.
+            MethodNotAllowed: The endpoint does not support this method.
         """
         try:
             super().perform_authentication(request)
@@ -127,14 +127,14 @@ class CustomerView(APIView):
             self._count(count(self.grant, is_read=request.method in SAFE_METHODS))
         else:
             self._count(count_stranger(client_address(request)))
-        if request.method not in self.allowed_methods:  # before its scope is asked for
+        if request.method not in self.allowed_methods:  # before the scope is checked
             raise exceptions.MethodNotAllowed(str(request.method))
 
     def count_as(self, number: int) -> None:
-        """Count this request as so many, all but the first of which are counted now.
+        """Count this request as several. The first is already counted; the rest are counted now.
 
         Raises:
-            Throttled: They are more than the customer may make. Nothing has happened yet.
+            Throttled: The customer has made too many requests. Nothing has happened yet.
         """
         if number > 1:
             self._count(count(self.grant, self.request.method in SAFE_METHODS, number - 1))
@@ -153,7 +153,7 @@ class CustomerView(APIView):
         return response
 
     def get_authenticate_header(self, request: Request) -> str:
-        return TokenAuthentication().authenticate_header(request)  # always: it makes the answer 401 rather than 403
+        return TokenAuthentication().authenticate_header(request)  # always set, so that the status is 401 and not 403
 
     def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
         if request.auth is None:
@@ -162,7 +162,7 @@ class CustomerView(APIView):
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuse unknown fields: a misspelled field is an error, not a surprise."""
+    """A serializer that rejects unknown fields, so that a misspelled field is an error."""
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict) or not (names := [name for name in data if name not in self.fields]):
@@ -230,12 +230,12 @@ def moment_field(**kwargs: Any) -> serializers.DateTimeField:
 
 
 def is_idempotency_key(key: str) -> bool:
-    """Return whether a text can be an idempotency key: 1 to 128 printable ASCII characters."""
+    """Return whether a string is a valid idempotency key: 1 to 128 printable ASCII characters."""
     return 1 <= len(key) <= IDEMPOTENCY_KEY_LENGTH_MAX and key.isascii() and key.isprintable()
 
 
 class IdempotencyKeyField(TextField):
-    """The idempotency key of one part of a request; null is as good as none."""
+    """The idempotency key of one item of a batch request; null means no key."""
 
     default_error_messages: ClassVar = {"invalid": IDEMPOTENCY_KEY_RULE, "blank": IDEMPOTENCY_KEY_RULE}
 
@@ -252,7 +252,7 @@ def idempotency_key(request: Request) -> str | None:
     """Return the Idempotency-Key header, or None.
 
     Raises:
-        ValidationError: It is not 1 to 128 printable ASCII characters.
+        ValidationError: The key is not 1 to 128 printable ASCII characters.
     """
     key = request.headers.get("Idempotency-Key")
     if key is not None and not is_idempotency_key(key):
@@ -286,19 +286,23 @@ class PageQuery(StrictSerializer):
 def page(rows: QuerySet[Any], key: str, query: dict[str, Any], show: Callable[[Any], Any]) -> dict[str, Any]:
     """Return one page of `rows` in descending order of `key`: {"results", "next"}.
 
-    New rows don't shift the pages, and every page costs the same.
+    Keyset pagination: new rows don't shift the pages, and every page costs the same.
     """
     if "cursor" in query:
         rows = rows.filter(**{f"{key}__lt": query["cursor"]})
-    return cut(list(rows.order_by(f"-{key}")[: query["limit"] + 1]), key, query["limit"], show)
+    return page_of_rows(list(rows.order_by(f"-{key}")[: query["limit"] + 1]), key, query["limit"], show)
 
 
-def cut(found: list[Any], key: str, limit: int, show: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return a page of rows that are already read, in that order, and one more than the page has if there are more."""
-    shown = found[:limit]
-    has_more = len(found) > limit
-    position = str(getattr(shown[-1], key)) if has_more else ""
+def page_of_rows(rows: list[Any], key: str, limit: int, show: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return a page of rows that have been read already.
+
+    Args:
+        rows: Up to `limit` + 1 rows in the order of the page. The extra row only shows that there is another page.
+    """
+    on_page = rows[:limit]
+    has_more = len(rows) > limit
+    position = str(getattr(on_page[-1], key)) if has_more else ""
     return {
-        "results": [show(row) for row in shown],
+        "results": [show(row) for row in on_page],
         "next": base64.b32encode(position.encode()).decode() if has_more else None,
     }

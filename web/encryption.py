@@ -1,7 +1,7 @@
-"""Encryption of secrets that we must be able to read again, such as those that sign webhooks.
+"""Encryption of secrets that we must be able to read back, such as those that sign webhooks.
 
-The keys come from SECRET_KEY and, while one replaces another, from SECRET_KEY_FALLBACKS. A copy of the database alone
-tells nothing.
+The keys are derived from SECRET_KEY and, during a key rotation, from SECRET_KEY_FALLBACKS. A copy of the database
+alone does not reveal the secrets.
 """
 
 import base64
@@ -12,11 +12,11 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
-FERNET = "gAAAAA"  # how every token begins: its version, and the high bytes of its time
+FERNET_PREFIX = "gAAAAA"  # of every Fernet token: the version and the high bytes of the timestamp
 
 
 class Undecryptable(Exception):
-    """The text was encrypted with a key that is not among ours, or is no encrypted text."""
+    """The text was encrypted with a key that we don't have, or it isn't encrypted text at all."""
 
 
 def encrypt(text: str) -> str:
@@ -28,7 +28,7 @@ def decrypt(encrypted: str) -> str:
     """Decrypt a text with whichever of our keys encrypted it.
 
     Raises:
-        Undecryptable: None of them did.
+        Undecryptable: None of our keys decrypts it.
     """
     try:
         fernet = _fernet(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
@@ -38,12 +38,12 @@ def decrypt(encrypted: str) -> str:
 
 
 def is_encrypted(text: str) -> bool:
-    """Return whether a text is one that `encrypt` made, with whatever key."""
-    return text.startswith(FERNET)
+    """Return whether a text looks like the result of `encrypt`, with any key."""
+    return text.startswith(FERNET_PREFIX)
 
 
 def is_current(encrypted: str) -> bool:
-    """Return whether the newest key encrypted the text."""
+    """Return whether the text is encrypted with the newest key."""
     try:
         _fernet(settings.SECRET_KEY).decrypt(encrypted.encode())
     except InvalidToken:
@@ -57,5 +57,5 @@ def _fernet(*keys: str) -> MultiFernet:
 
 
 def _derived(key: str) -> bytes:
-    # A key of its own for this purpose: what else SECRET_KEY signs tells nothing about it.
+    # A separate key for this purpose, so that other uses of SECRET_KEY reveal nothing about it.
     return HKDF(SHA256(), length=32, salt=None, info=b"brokerage encryption").derive(key.encode())

@@ -1,23 +1,23 @@
-"""What every answer says in its headers, unless a view says otherwise."""
+"""Default headers of every response, unless a view sets them itself."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
 RETRY_AFTER_SECONDS = 2
-RETRIED = (429, 503)  # answers that always say when to come back
+RETRYABLE_STATUSES = (429, 503)  # their responses always carry Retry-After
 
 
 class DefaultHeaders:
-    """Middleware: let no cache keep an answer, and tell a client that is to try again when."""
+    """Middleware: forbid caching, and add Retry-After to responses that a client should retry."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Answer the request, with the headers that are missing."""
+        """Return the response with the missing headers added."""
         response = self._get_response(request)
         response.headers.setdefault("Cache-Control", "no-store")
-        if response.status_code in RETRIED:
+        if response.status_code in RETRYABLE_STATUSES:
             response.headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
         return response

@@ -1,8 +1,8 @@
-"""Calls to other people's servers, each under one deadline for all of it: connection, request, head and body.
+"""HTTP calls to other systems, each with one deadline for the whole call: connection, request, headers and body.
 
-A time limit for each read is none for the call: a server that sends a byte now and then keeps its caller for ever. So
-one moment is fixed when a call begins, and whatever the call waits for, it waits no longer than until then. Nothing is
-repeated, no redirect is followed, and no more of the body is read than was asked for.
+A timeout for each read does not limit the call: a server that sends a byte now and then could block its caller for
+ever. So the deadline is fixed when the call begins, and no step waits longer than that. Calls are not retried,
+redirects are not followed, and no more of the body is read than the caller wants.
 """
 
 import http.client
@@ -28,19 +28,19 @@ _deadline: ContextVar[float] = ContextVar("deadline")
 
 
 class NoAnswer(Exception):
-    """No complete answer came in time. Whatever was asked for may have happened, or not.
+    """No complete answer arrived in time. The server may or may not have executed the request.
 
-    The text says what was seen, and `__cause__` is the socket's or the protocol's own error.
+    The message says what happened, and `__cause__` is the original error of the socket or the protocol.
     """
 
 
 class NoConnection(NoAnswer):
-    """The server could not be connected to, so nothing was asked."""
+    """The connection could not be opened, so no request was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer of any status."""
+    """An answer with any status."""
 
     status: int
     headers: Mapping[str, str]
@@ -50,23 +50,23 @@ class Answer:
 def lookup(host: str, port: int, seconds_max: float) -> list[str]:
     """Return the IP addresses of a host, in the order in which they should be tried.
 
-    The name server may take longer than anybody wants to wait, and the system's own call can't be interrupted: it goes
-    on in a thread of its own, and its answer is dropped.
+    A name server may be slow, and `getaddrinfo` can't be interrupted. So it runs in its own thread, and a late
+    result is dropped.
 
     Args:
         seconds_max: How long to wait for the name server.
 
     Raises:
-        TimeoutError: The name server has not answered in time.
+        TimeoutError: The name server did not answer in time.
         OSError: There is no such host.
     """
-    found = _Lookup(host, port)
-    found.thread.join(seconds_max)
-    if found.thread.is_alive():
+    lookup = _Lookup(host, port)
+    lookup.thread.join(seconds_max)
+    if lookup.thread.is_alive():
         raise TimeoutError(f"the address of {host} was not found in time")
-    if found.error is not None:
-        raise found.error
-    return found.addresses
+    if lookup.error is not None:
+        raise lookup.error
+    return lookup.addresses
 
 
 @dataclass
@@ -91,13 +91,13 @@ class _Lookup:
 
 
 class Client:
-    """Keeps connections between calls. Threads may share it."""
+    """An HTTP client that keeps its connections between calls. Threads may share it."""
 
     def __init__(self, connections_max: int = 16) -> None:
-        """Make a client; no connection is opened yet.
+        """Create a client; no connection is opened yet.
 
         Args:
-            connections_max: How many idle connections are kept to each server.
+            connections_max: How many idle connections to keep to each server.
         """
         self._pools = urllib3.PoolManager(maxsize=connections_max)
         self._pools.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
@@ -115,12 +115,11 @@ class Client:
         """Make one call and return its answer.
 
         Args:
-            seconds_max: For all of it.
-            body_bytes_max: The longest body that is accepted. With 0, the body is not wanted: the answer is complete
-                with its head.
+            seconds_max: The deadline for the whole call.
+            body_bytes_max: The longest body to accept. With 0 the body is not read.
 
         Raises:
-            NoAnswer: No answer, half of one, or one that is too long came by then.
+            NoAnswer: By the deadline there was no answer, only a part of one, or one that is too long.
         """
         parts = parse_url(url)
         pool = self._pools.connection_from_host(parts.host, parts.port, parts.scheme)
@@ -133,21 +132,21 @@ class Client:
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return the context that checks the certificates of servers. The system's own are read only once."""
+    """Return the TLS context that verifies server certificates. It reads the system's CA certificates only once."""
     return ssl.create_default_context()
 
 
 class PinnedClient:
-    """Calls one server at an IP address that was looked up before, whatever its name means by now.
+    """An HTTP client for one URL at a fixed IP address, whatever the host name resolves to by now.
 
-    Its calls share a connection while it lasts. Only one thread may use it.
+    Its calls share a connection as long as it lasts. Only one thread may use it.
     """
 
     def __init__(self, url: str, address: str) -> None:
-        """Make a client; no connection is opened yet.
+        """Create a client; no connection is opened yet.
 
         Args:
-            url: What every call asks for. Its host is what TLS must prove and the request names.
+            url: The URL of every call. Its host goes into the Host header, and TLS verifies it.
             address: The IP address to connect to.
         """
         self._parts = parse_url(url)
@@ -175,11 +174,10 @@ class PinnedClient:
     ) -> Answer:
         """Make one call and return its answer. The arguments are those of `Client.call`.
 
-        A connection that was kept may have been closed by the server in the meantime. Such a call is repeated once, on
-        a new connection.
+        If the server has closed the idle connection in the meantime, the call is repeated once, on a new one.
 
         Args:
-            connect_seconds_max: For connecting; all of `seconds_max` if not given.
+            connect_seconds_max: The limit for connecting; `seconds_max` if not given.
 
         Raises:
             NoAnswer: As `Client.call`.
@@ -226,7 +224,7 @@ def _call(
         try:
             content = _read(response, body_bytes_max) if body_bytes_max else _skip(response)
         except BaseException:
-            response.close()  # what is left unread must not be taken for the next answer
+            response.close()  # unread data must not be taken for the next answer
             raise
         return Answer(response.status, response.headers, content)
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -238,14 +236,14 @@ def _call(
 
 
 def _cause_of(error: BaseException) -> BaseException:
-    """Return the error that urllib3 has wrapped, perhaps several times."""
+    """Return the original error, which urllib3 may have wrapped several times."""
     while inner := error.__cause__ or next((part for part in error.args if isinstance(part, Exception)), None):
         error = inner
     return error
 
 
 def _skip(response: urllib3.BaseHTTPResponse) -> bytes:
-    """Read past a short body, so that the connection can serve another call. Otherwise close the connection."""
+    """Discard a short body, so that the connection can serve another call; otherwise close the connection."""
     length = response.length_remaining
     if length is not None and length <= SKIPPED_BYTES_MAX:
         response.drain_conn()
@@ -272,7 +270,7 @@ def _remaining() -> float:
 
 
 class _DeadlineReader(io.RawIOBase):
-    """Reads from a socket, each time no longer than until the deadline."""
+    """Reads from a socket, never waiting beyond the deadline."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -298,7 +296,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Deadline:
-    """What both kinds of connection do until the deadline."""
+    """Mixin for both kinds of connection: connect and send within the deadline."""
 
     response_class: Any = _Response
     _dns_host: str
@@ -321,16 +319,16 @@ class _Deadline:
                 sock = socket.create_connection((address, self.port), seconds, self.source_address)
                 for option in self.socket_options or ():
                     sock.setsockopt(*option)
-                sock.settimeout(_remaining())  # for TLS, whose handshake Python bounds as a whole
+                sock.settimeout(_remaining())  # for TLS: Python applies it to the handshake as a whole
             except OSError as error:
                 last = error
                 continue
             return sock
-        # Not as it is: urllib3 takes a reset for one that came after the request, and reads an answer from nowhere.
+        # Don't raise `last` itself: urllib3 takes a reset for one after the request, and tries to read an answer.
         raise NewConnectionError(cast(HTTPConnection, self), f"no connection: {last}") from last
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        self.timeout = _remaining()  # for sending, which Python bounds as a whole
+        self.timeout = _remaining()  # for sending: Python applies it to the request as a whole
         super().request(*args, **kwargs)  # type: ignore[misc]
 
 

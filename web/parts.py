@@ -1,4 +1,4 @@
-"""Long documents in parts, so that no request does more than so much: which part is asked for, and what is in it."""
+"""Splitting long documents into numbered parts, so that the work of one request is limited."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,27 +11,31 @@ DIGITS_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a long document, counted from 1, of so many parts, with its rows."""
+    """One part of a long document: its number, from 1, the number of parts, and its rows."""
 
     number: int
     count: int
     rows: QuerySet[Any]
 
 
-def part_asked(request: HttpRequest) -> int:
-    """Return the number of the part that a request asks for, from 1; 1 if it asks for none, 0 if it is no number."""
+def requested_part(request: HttpRequest) -> int:
+    """Return the number of the requested part; 1 if the request names none, 0 if the parameter isn't a number."""
     part = request.GET.get("part", "1")
     return int(part) if part.isascii() and part.isdecimal() and len(part) <= DIGITS_MAX else 0
 
 
-def parts_of(rows: QuerySet[Any], rows_a_part: int) -> range:
-    """Return the numbers of the parts that these rows make, from 1. No rows make one part."""
+def part_numbers(rows: QuerySet[Any], rows_a_part: int) -> range:
+    """Return the part numbers of these rows, from 1. Without rows there is one empty part."""
     return range(1, 1 + max(1, -(-rows.count() // rows_a_part)))
 
 
-def part_of(rows: QuerySet[Any], rows_a_part: int, number: int) -> Part:
-    """Return one part of these rows. Raises Http404 if there is no such part."""
-    parts = parts_of(rows, rows_a_part)
+def get_part(rows: QuerySet[Any], rows_a_part: int, number: int) -> Part:
+    """Return one part of these rows.
+
+    Raises:
+        Http404: There is no such part.
+    """
+    parts = part_numbers(rows, rows_a_part)
     if number not in parts:
         raise Http404("There is no such part.")
     return Part(number, len(parts), rows[(number - 1) * rows_a_part : number * rows_a_part])

@@ -22,10 +22,10 @@ MAKE_SECONDS_MAX = 20.0
 class Text:
     """A paragraph of plain text, `size` points high."""
 
-    words: str
+    content: str
     size: float = 9.5
     bold: bool = False
-    soft: bool = False
+    muted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class Table:
     """A table of text.
 
     `rows` are the cells of each row, of which the first is the header if `head` is true; `widths` are those of the
-    columns, relative to each other; the cells of column `figures_from` and those after it are right-aligned.
+    columns, relative to each other; the cells of column `right_aligned_from` and those after it are right-aligned.
     `bold` has the numbers of the rows in bold, from 0.
     """
 
     rows: Sequence[Sequence[str]]
     widths: Sequence[float]
-    figures_from: int
+    right_aligned_from: int
     head: bool = True
     bold: Sequence[int] = ()
 
@@ -62,9 +62,9 @@ Part = Text | Gap | Table | Room
 HEADING_ROOM = 80  # for a heading and the first lines of what is below it
 
 
-def heading(words: str) -> list[Part]:
+def heading(content: str) -> list[Part]:
     """Return the heading of a section, which never stands alone at the end of a page."""
-    return [Room(HEADING_ROOM), Text(words, size=12, bold=True), Gap(4)]
+    return [Room(HEADING_ROOM), Text(content, size=12, bold=True), Gap(4)]
 
 
 def document(title: str, subtitle: str, story: Sequence[Part], footer: str) -> bytes:

@@ -1,7 +1,7 @@
-"""Make a PDF document: `python -m web.pdf_maker` reads its description from standard input and writes the bytes.
+"""Render a PDF: `python -m web.pdf_maker` reads a description from stdin and writes the PDF to stdout.
 
-It has a process of its own, since a long document takes seconds of a core, during which no thread of its process would
-get on. It imports neither Django nor any settings.
+It runs in its own process, because a long document takes seconds of CPU time, which would block all threads of a web
+process. It imports neither Django nor the settings.
 """
 
 import json
@@ -23,26 +23,26 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import CondPageBreak, Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
 FONTS = Path(__file__).parent / "fonts"
-INK, SOFT, RULE, GREEN = HexColor("#111513"), HexColor("#5b6460"), HexColor("#d9dedb"), HexColor("#08702a")
+INK, MUTED, RULE, GREEN = HexColor("#111513"), HexColor("#5b6460"), HexColor("#d9dedb"), HexColor("#08702a")
 PLAIN, BOLD = "Inter", "Inter-SemiBold"
 MARGIN = 20 * mm
-FRAME_PADDING = 6  # points; reportlab's own, so that what stands in the frame begins at the margin
+FRAME_PADDING = 6  # points: ReportLab's default, subtracted so that the content begins at the margin
 
 
-def text(words: str, size: float, bold: bool = False, soft: bool = False, right: bool = False) -> Paragraph:
+def text(content: str, size: float, bold: bool = False, muted: bool = False, right: bool = False) -> Paragraph:
     """Return a paragraph of plain text."""
     style = ParagraphStyle(
         "text",
         fontName=BOLD if bold else PLAIN,
         fontSize=size,
         leading=size * 1.4,
-        textColor=SOFT if soft else INK,
+        textColor=MUTED if muted else INK,
         alignment=TA_RIGHT if right else 0,
     )
-    return Paragraph(escape(words), style)
+    return Paragraph(escape(content), style)
 
 
-def table(rows: list[list[str]], widths: list[float], figures_from: int, head: bool, bold: list[int]) -> Table:
+def table(rows: list[list[str]], widths: list[float], right_aligned_from: int, head: bool, bold: list[int]) -> Table:
     """Return a table of text, as `web.pdf.Table` describes it."""
     page = LETTER[0] - 2 * MARGIN
     cells = [
@@ -51,8 +51,8 @@ def table(rows: list[list[str]], widths: list[float], figures_from: int, head: b
                 cell,
                 8 if head and number == 0 else 9,
                 bold=number in bold,
-                soft=head and number == 0,
-                right=column >= figures_from,
+                muted=head and number == 0,
+                right=column >= right_aligned_from,
             )
             for column, cell in enumerate(row)
         ]
@@ -87,10 +87,10 @@ PARTS: dict[str, Callable[..., Flowable]] = {"Text": text, "Table": table, "Gap"
 
 
 def document(title: str, subtitle: str, story: list[tuple[str, dict[str, Any]]], footer: str) -> bytes:
-    """Return a Letter-size document with our letterhead on each page, and `footer` and the page number below.
+    """Return a Letter-size PDF with our letterhead at the top of each page, and `footer` and the page number below.
 
     Args:
-        story: The name of each part and what it is made of.
+        story: The type of each part (a key of PARTS) and its arguments.
     """
     pdfmetrics.registerFont(TTFont(PLAIN, FONTS / "inter-regular.ttf"))
     pdfmetrics.registerFont(TTFont(BOLD, FONTS / "inter-semibold.ttf"))
@@ -103,7 +103,7 @@ def document(title: str, subtitle: str, story: list[tuple[str, dict[str, Any]]],
         canvas.setFillColor(INK)
         canvas.drawString(MARGIN + 20, height - MARGIN, "Brokerage")
         canvas.setFont(PLAIN, 7.5)
-        canvas.setFillColor(SOFT)
+        canvas.setFillColor(MUTED)
         canvas.drawString(MARGIN, MARGIN - 18, footer)
         canvas.drawRightString(width - MARGIN, MARGIN - 18, f"Page {layout.page}")
         canvas.restoreState()
@@ -120,8 +120,10 @@ def document(title: str, subtitle: str, story: list[tuple[str, dict[str, Any]]],
         topMargin=MARGIN + 26,
         bottomMargin=MARGIN,
     )
-    head = [text(title, 18, bold=True), gap(2), text(subtitle, 9.5, soft=True), gap(16)]
-    layout.build([*head, *(PARTS[name](**made_of) for name, made_of in story)], onFirstPage=frame, onLaterPages=frame)
+    head = [text(title, 18, bold=True), gap(2), text(subtitle, 9.5, muted=True), gap(16)]
+    layout.build(
+        [*head, *(PARTS[name](**arguments) for name, arguments in story)], onFirstPage=frame, onLaterPages=frame
+    )
     return into.getvalue()
 
 

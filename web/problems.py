@@ -1,8 +1,7 @@
-"""Problem details (RFC 9457): one shape for every error, and one table from our exceptions to HTTP statuses and codes.
+"""Problem details (RFC 9457): one format for all errors, and one table that maps our exceptions to statuses and codes.
 
 The body is {"type", "title", "status", "detail", "code", "errors": [{"field", "code", "detail"}]}. `type` is the
-address, relative to that of the request, where the code is explained. The table belongs to the project, which names it
-in the setting `PROBLEMS`.
+relative URL of the page that explains the code. The setting `PROBLEMS` names the table.
 """
 
 from collections.abc import Callable
@@ -26,7 +25,7 @@ from rest_framework.response import Response
 
 PROBLEM_JSON = "application/problem+json"
 REFERENCE = "/api/errors/"  # the page that explains every code
-# The style sheet under its plain name: where even that is missing, the words are still there.
+# It names the style sheet without a hash: the text can be read even if the style sheet is missing.
 BARE_PAGE = """<!doctype html>
 <html lang="en">
   <head>
@@ -57,9 +56,11 @@ log = structlog.get_logger()
 
 
 class Problem(NamedTuple):
-    """How an exception is answered. `is_logged`: False where a log line for each would be a load of its own.
+    """The answer to an exception.
 
-    `says_more`: the exception's own text is for the caller, and is added to `detail`.
+    Attributes:
+        is_logged: Whether to log it; false for problems so frequent that logging them would be a load in itself.
+        includes_message: Whether to append the exception's own message to `detail`.
     """
 
     status: int
@@ -67,20 +68,20 @@ class Problem(NamedTuple):
     detail: str
     field: str | None = None
     is_logged: bool = True
-    says_more: bool = False
+    includes_message: bool = False
 
 
 @cache
 def table() -> dict[type[Exception], Problem]:
-    """Return the project's table of exceptions."""
+    """Return the table that the setting `PROBLEMS` names."""
     found: dict[type[Exception], Problem] = import_string(settings.PROBLEMS)
     return found
 
 
 def problem_of(exception: Exception) -> Problem | None:
-    """Return how an exception is answered, looked up by its class and then its base classes; None if it isn't known."""
+    """Return the problem for an exception, found by its class or its nearest base class; None if there is none."""
     found = next((table()[kind] for kind in type(exception).__mro__ if kind in table()), None)
-    return found._replace(detail=f"{found.detail} {exception}") if found and found.says_more else found
+    return found._replace(detail=f"{found.detail} {exception}") if found and found.includes_message else found
 
 
 def problem(status: int, code: str, detail: str, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
@@ -95,13 +96,13 @@ def problem(status: int, code: str, detail: str, errors: list[dict[str, str]] | 
     }
 
 
-def shown(text: str) -> str:
-    """Return text that may repeat a caller's words in a form that an answer can carry: valid UTF-8, and short."""
+def safe_text(text: str) -> str:
+    """Make text that may quote the caller's input safe for an answer: valid UTF-8, and short."""
     return str(text)[:TEXT_LENGTH_MAX].encode("utf-8", "replace").decode()
 
 
 class ProblemError(exceptions.APIException):
-    """One of our own exceptions, on its way through Django REST framework."""
+    """Wraps one of our own exceptions for Django REST framework."""
 
     def __init__(self, answer: Problem) -> None:
         super().__init__(answer.detail, answer.code)
@@ -112,7 +113,7 @@ class _Formatter(ExceptionFormatter):
     def format_error_response(self, error_response: ErrorResponse) -> dict[str, Any]:
         status = self.exc.status_code
         errors = [
-            {"field": shown(error.attr), "code": error.code, "detail": shown(error.detail)}
+            {"field": safe_text(error.attr), "code": error.code, "detail": safe_text(error.detail)}
             for error in error_response.errors
             if error.attr and error.attr != "non_field_errors"
         ]
@@ -121,9 +122,9 @@ class _Formatter(ExceptionFormatter):
             errors = [{"field": self.exc.field, "code": first.code, "detail": str(first.detail)}]
         if isinstance(self.exc, exceptions.ValidationError):
             named = ", ".join(dict.fromkeys(error["field"] for error in errors))
-            detail = f"See {named}: {errors[0]['detail']}" if named else shown(first.detail)
+            detail = f"See {named}: {errors[0]['detail']}" if named else safe_text(first.detail)
             return problem(status, "invalid", detail, errors)
-        return problem(status, first.code, shown(first.detail), errors)
+        return problem(status, first.code, safe_text(first.detail), errors)
 
 
 class _Handler(ExceptionHandler):
@@ -149,10 +150,10 @@ class _Handler(ExceptionHandler):
 
 
 def problem_body(exception: Exception) -> dict[str, Any]:
-    """Return the problem that a request would be answered with, for a part of a request that is answered for itself.
+    """Return the problem details for an exception, for an item of a batch that gets its own answer.
 
     Raises:
-        Exception: It is neither Django REST framework's own nor in the table: then it is an error of ours.
+        Exception: The exception itself, if neither Django REST framework nor the table knows it: it is a bug.
     """
     handler = _Handler(exception, {})  # type: ignore[typeddict-item]
     known = handler.convert_known_exceptions(exception)
@@ -167,7 +168,7 @@ def handle_exception(exc: Exception, context: Any) -> Response | None:
 
 
 class Problems:
-    """Middleware: answer every exception of the table as the table says, on pages and endpoints alike."""
+    """Middleware: answer the exceptions in the table with their problem, on pages and endpoints alike."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -181,11 +182,11 @@ class Problems:
             return None
         if answer.status >= 500 and answer.is_logged:
             log.error("request failed", path=request.path, error=repr(exception))
-        return answer_with(request, answer.status, answer.code, answer.detail)
+        return problem_response(request, answer.status, answer.code, answer.detail)
 
 
-def answer_with(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
-    """Answer with a problem in the form that the caller reads: JSON for programs, a page for people."""
+def problem_response(request: HttpRequest, status: int, code: str, detail: str) -> HttpResponse:
+    """Return a problem as the client expects it: JSON for programs, a page for people."""
     if request.path.startswith(ALPACA_PATHS):
         return JsonResponse({"code": status * 100_000 + 10_000, "message": detail}, status=status)
     if request.path.startswith(API_PATHS):
@@ -193,9 +194,9 @@ def answer_with(request: HttpRequest, status: int, code: str, detail: str) -> Ht
     return HttpResponse(_page(request, problem(status, code, detail)), status=status)
 
 
-def _page(request: HttpRequest, shown: dict[str, Any]) -> str:
-    """Return the page of a problem. That of a 5xx needs nothing: what it needs may be what is wrong."""
-    if shown["status"] < HTTPStatus.INTERNAL_SERVER_ERROR:
-        with suppress(Exception):  # whatever the page lacks, the visitor is told what happened
-            return render_to_string("error.html", shown, request)
-    return BARE_PAGE.format(title=escape(shown["title"]), detail=escape(shown["detail"]))
+def _page(request: HttpRequest, body: dict[str, Any]) -> str:
+    """Render a problem as a page. The page of a 5xx depends on nothing else, because anything may be broken."""
+    if body["status"] < HTTPStatus.INTERNAL_SERVER_ERROR:
+        with suppress(Exception):  # if the page can't be rendered, the bare one still says what happened
+            return render_to_string("error.html", body, request)
+    return BARE_PAGE.format(title=escape(body["title"]), detail=escape(body["detail"]))

@@ -1,12 +1,12 @@
-"""Rate limits: how many requests a customer, or an address of nobody we know, may make in a minute.
+"""Rate limits: how many requests a customer or an anonymous address may make in a minute.
 
-Every web process counts in the Valkey of CACHE_URL, so they count together. A customer's tokens and pages count
-together too: more tokens do not allow more requests. Reads are counted apart from orders, which are all requests that
-change something. Requests without a valid token or session are counted by address.
+All web processes share the counts in the Valkey of CACHE_URL. All tokens and pages of a customer share one limit: more
+tokens do not allow more requests. Reads are counted separately from orders, which are all requests that change
+something. Requests without a valid token or session are counted by address.
 
-A process counts the first hundredth of a limit by itself and reports it when it is used up: a customer who is far from
-the limit, as nearly all are, costs no call. While Valkey is away, or if there is none, requests are not limited, since
-trading goes on; attempts to sign in are then counted by each process alone.
+Each process counts the first hundredth of a limit locally and adds it to the shared count only when it is used up, so
+a customer far below the limit, as nearly all are, costs no call to Valkey. While Valkey is unavailable or not
+configured, requests are not limited, because trading goes on; each process then counts sign-in attempts on its own.
 """
 
 import threading
@@ -22,16 +22,16 @@ from web.authentication import Grant
 from web.backoff import Backoff
 
 WINDOW_SECONDS = 60
-COUNTED_HERE = 0.01  # the part of a limit that a process counts by itself
-STORE_SECONDS_MAX = 0.25  # how long a request waits for Valkey at most
-KEYS_MAX = 100_000  # that a process counts in one window; beyond it starts anew
+LOCAL_SHARE = 0.01  # of a limit: what a process counts before it calls Valkey
+STORE_SECONDS_MAX = 0.25  # the longest that a request waits for Valkey
+KEYS_MAX = 100_000  # counted by one process; beyond that, all its local counts are dropped
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is left of a limit in this window. The next window begins in `reset_seconds`."""
+    """What remains of a limit in this window. The next window begins in `reset_seconds`."""
 
     limit: int
     remaining: int
@@ -40,7 +40,7 @@ class Allowance:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers of every response; `X-RateLimit-Reset` is in seconds since 1970."""
+        """The rate limit headers of every response; `X-RateLimit-Reset` is in seconds since the epoch."""
         return {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),
@@ -49,7 +49,7 @@ class Allowance:
 
 
 class _LocalCounts:
-    """Counts of this process, by key and window."""
+    """The counts of this process, by key and window."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -78,7 +78,7 @@ _client_lock = threading.Lock()
 
 
 def count(grant: Grant, is_read: bool, number: int = 1) -> Allowance:
-    """Count requests of a token against its customer's limit. Otherwise like `count_customer`."""
+    """Count requests made with a token against its customer's limit. Otherwise like `count_customer`."""
     own_limit = grant.own_reads_a_minute if is_read else grant.own_orders_a_minute
     return count_customer(grant.customer_id, is_read, own_limit, number)
 
@@ -87,35 +87,36 @@ def count_customer(customer_id: int, is_read: bool, own_limit: int | None, numbe
     """Count requests of a customer. Never raises, and waits at most STORE_SECONDS_MAX.
 
     Args:
-        own_limit: The customer's own limit, requests a minute; None: as everybody's.
-        number: As how many requests this one counts.
+        own_limit: The customer's own limit in requests a minute; None: the default limit.
+        number: How many requests this one counts as.
     """
-    everybodys = settings.READS_A_MINUTE if is_read else settings.ORDERS_A_MINUTE
+    default_limit = settings.READS_A_MINUTE if is_read else settings.ORDERS_A_MINUTE
     key = f"limit:{customer_id}:{'reads' if is_read else 'orders'}"
-    return _count_request(key, everybodys if own_limit is None else own_limit, number)
+    return _count_request(key, default_limit if own_limit is None else own_limit, number)
 
 
 def count_stranger(address: str) -> Allowance:
-    """Count one request of nobody we know, by the address that it came from. Otherwise like `count_customer`."""
+    """Count one anonymous request by the client's address. Otherwise like `count_customer`."""
     return _count_request(f"limit:stranger:{address}", settings.STRANGERS_A_MINUTE)
 
 
 def count_attempt(key: str, limit: int, window_seconds: int) -> Allowance:
-    """Count one attempt at something that must not be tried too often. Exact, also for attempts at the same moment.
+    """Count one attempt at something that must not be tried too often. Exact, even for simultaneous attempts.
 
-    The window slides: attempts of the window before count for as much of it as is still within `window_seconds`. While
-    Valkey is away the process counts alone. Never raises, and waits at most STORE_SECONDS_MAX.
+    The window slides: attempts in the previous window count in proportion to how much of it still lies within
+    `window_seconds`. While Valkey is unavailable, the process counts on its own. Never raises, and waits at most
+    STORE_SECONDS_MAX.
     """
     window, passed_seconds = divmod(int(time.time()), window_seconds)
-    here, before_here = _counts.add(key, window), _counts.get(key, window - 1)
-    there = _add_in_store(f"{key}:{window}", 1, window_seconds, f"{key}:{window - 1}")
-    used, before = (here, before_here) if there is None else there
-    used += before * (window_seconds - passed_seconds) // window_seconds
+    local = _counts.add(key, window), _counts.get(key, window - 1)
+    shared = _add_in_store(f"{key}:{window}", 1, window_seconds, f"{key}:{window - 1}")
+    used, used_before = local if shared is None else shared
+    used += used_before * (window_seconds - passed_seconds) // window_seconds
     return Allowance(limit, max(0, limit - used), window_seconds - passed_seconds, used > limit)
 
 
 def reset() -> None:
-    """Forget what this process has counted, and its connection to Valkey."""
+    """Drop the counts of this process and its connection to Valkey."""
     global _client
     with _client_lock:
         _client = None
@@ -125,33 +126,33 @@ def reset() -> None:
 
 def _count_request(key: str, limit: int, number: int = 1) -> Allowance:
     window, passed_seconds = divmod(int(time.time()), WINDOW_SECONDS)
-    used = here = _counts.add(key, window, number)
-    alone = int(limit * COUNTED_HERE)
+    used = local = _counts.add(key, window, number)
+    local_max = int(limit * LOCAL_SHARE)
     exceeded = False
-    if here > alone:
-        is_first = here - number <= alone  # and reports what was counted here alone
-        there = _add_in_store(f"{key}:{window}", here if is_first else number, WINDOW_SECONDS)
-        if there is not None:
-            used, exceeded = there[0], there[0] > limit
+    if local > local_max:
+        is_first = local - number <= local_max  # the first call also adds what was only counted locally
+        shared = _add_in_store(f"{key}:{window}", local if is_first else number, WINDOW_SECONDS)
+        if shared is not None:
+            used, exceeded = shared[0], shared[0] > limit
     return Allowance(limit, max(0, limit - used), WINDOW_SECONDS - passed_seconds, exceeded)
 
 
-def _add_in_store(key: str, number: int, window_seconds: int, also: str = "") -> tuple[int, int] | None:
-    """Add to a count in Valkey; return it, and the count `also`. None if Valkey is away, or there is none."""
+def _add_in_store(key: str, number: int, window_seconds: int, previous_key: str = "") -> tuple[int, int] | None:
+    """Add to a count in Valkey; return it and the count of `previous_key`. None if Valkey can't be used."""
     if not settings.CACHE_URL or _backoff.is_active:
         return None
     key = f"{settings.KEY_PREFIX}{key}"
     try:
         with _store().pipeline(transaction=False) as pipe:
             pipe.incrby(key, number)
-            pipe.expire(key, 2 * window_seconds)  # the clocks of processes may differ
-            if also:
-                pipe.get(f"{settings.KEY_PREFIX}{also}")
+            pipe.expire(key, 2 * window_seconds)  # twice, because the clocks of processes may differ
+            if previous_key:
+                pipe.get(f"{settings.KEY_PREFIX}{previous_key}")
             used, _, *before = pipe.execute()
             return used, int(before[0] or 0) if before else 0
     except (redis.RedisError, OSError) as error:
         _backoff.start()
-        log.warning("rate limits: Valkey is away, so requests are not limited", error=repr(error))
+        log.warning("rate limits: Valkey is unavailable, so requests are not limited", error=repr(error))
         return None
 
 

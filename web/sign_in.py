@@ -1,7 +1,7 @@
-"""Sign-in for pages: a visitor signs in first, and comes back to where they were.
+"""Sign-in for pages: ask visitors to sign in, and bring them back to the page that they wanted.
 
-After signing in, a browser asks for addresses with GET. So a form that was sent after the session ended can't be
-carried out: its sender comes back to the page of the form, which says that nothing was done.
+After the sign-in the browser loads a page with GET. So a form that is sent after the session has ended can't be
+processed: its sender returns to the page of the form, which says that nothing was done.
 """
 
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from django.shortcuts import redirect, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 
 View = Callable[..., HttpResponse]
-NOT_DONE = "not_done"  # in the address of a page whose form was sent, and not carried out
+NOT_DONE = "not_done"  # query parameter of a page whose form was sent but not processed
 
 
 def signed_in(view: View) -> View:
-    """Show a page to signed-in customers only. A form of this page is posted to the page itself."""
+    """Decorate a page for signed-in customers whose form, if any, is posted to the page itself."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -32,10 +32,10 @@ def signed_in(view: View) -> View:
 
 
 def form_of(page: Callable[..., str]) -> Callable[[View], View]:
-    """Let a view take a form of signed-in customers. Anybody else is brought to the page of the form.
+    """Decorate a view that processes a form of signed-in customers. Anyone else is sent to the page of the form.
 
     Args:
-        page: Returns the address of that page, from the request and the view's arguments, with what was entered.
+        page: Returns the URL of that page, with what was entered, from the request and the view's arguments.
     """
 
     def decorate(view: View) -> View:
@@ -53,7 +53,7 @@ def form_of(page: Callable[..., str]) -> Callable[[View], View]:
 
 
 def page_at(name: str, *arguments: str) -> Callable[..., str]:
-    """Return, for `form_of`, the page of this name, given these arguments of the view."""
+    """Return the argument of `form_of` for the page with this URL name and these arguments of the view."""
 
     def page(request: HttpRequest, **kwargs: Any) -> str:
         return resolve_url(name, *(kwargs[argument] for argument in arguments))
@@ -62,20 +62,20 @@ def page_at(name: str, *arguments: str) -> Callable[..., str]:
 
 
 def not_done(address: str) -> str:
-    """Return the address of a page that says that its form was not carried out."""
+    """Return the URL of a page with the message that its form was not processed."""
     return f"{address}{'&' if '?' in address else '?'}{urlencode({NOT_DONE: 1})}"
 
 
 def ask_to_sign_in(request: HttpRequest, address: str) -> HttpResponse:
-    """Send a visitor to the sign-in page, and from there to this address.
+    """Redirect to the sign-in page, and from there to this address.
 
-    A part of a page that refreshes itself takes the whole page along.
+    If htmx refreshes only a part of a page, the whole page is redirected.
     """
     if "HX-Request" not in request.headers:
         return redirect_to_login(address)
-    shown = request.headers.get("HX-Current-URL", "")
-    if url_has_allowed_host_and_scheme(shown, request.get_host()):
-        address = urlsplit(shown)._replace(scheme="", netloc="").geturl()
+    current_url = request.headers.get("HX-Current-URL", "")
+    if url_has_allowed_host_and_scheme(current_url, request.get_host()):
+        address = urlsplit(current_url)._replace(scheme="", netloc="").geturl()
     response = HttpResponse(status=204)
     response["HX-Redirect"] = redirect_to_login(address).url
     return response

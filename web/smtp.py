@@ -1,6 +1,7 @@
-"""Django's SMTP backend, with a deadline for a whole mail: name, connection, TLS, sign-in, content and goodbye.
+"""Django's SMTP backend with one deadline for sending mail, from the DNS lookup to QUIT.
 
-`EMAIL_TIMEOUT` bounds each read of Django's own backend, so a server that sends a byte now and then is never given up.
+In Django's own backend, `EMAIL_TIMEOUT` limits only each read, so a server that sends a byte now and then blocks it for
+ever.
 """
 
 import smtplib
@@ -17,12 +18,12 @@ from django.core.mail.backends import smtp
 
 from web.http import lookup
 
-SECONDS_MAX = 10.0  # where no `timeout` is set
+SECONDS_MAX = 10.0  # if no `timeout` is set
 Watch = Callable[[socket.socket], None]
 
 
 class EmailBackend(smtp.EmailBackend):
-    """Sends mails, and gives up when `timeout` seconds have passed since `send_messages` was called."""
+    """An email backend that gives up `timeout` seconds after `send_messages` was called."""
 
     _ends_at = 0.0
     _watched: socket.socket | None = None
@@ -36,7 +37,7 @@ class EmailBackend(smtp.EmailBackend):
         """Send mails; return how many were sent.
 
         Raises:
-            OSError: The server is away, slow, or refuses.
+            OSError: The server is unavailable or too slow, or it refuses the mail.
         """
         seconds = float(self.timeout or SECONDS_MAX)
         self._ends_at = time.monotonic() + seconds
@@ -58,7 +59,7 @@ class EmailBackend(smtp.EmailBackend):
 
     def _watch(self, sock: socket.socket) -> None:
         self._forget()
-        self._watched = sock.dup()  # TLS takes the socket over; a duplicate still ends the connection
+        self._watched = sock.dup()  # TLS detaches the socket, but a duplicate can still shut the connection down
         if self._remaining() <= 0:
             self._give_up()
 

@@ -1,8 +1,8 @@
-"""Text in CSV files, as a spreadsheet may open it."""
+"""Text in CSV files, made safe for spreadsheets."""
 
 FORMULA_STARTS = frozenset("=+-@\t\r")
 
 
 def as_text(text: str) -> str:
-    """Return a text that no spreadsheet runs as a formula: one that looks like a formula is marked as text."""
+    """Prefix text that looks like a formula with an apostrophe, so that no spreadsheet runs it."""
     return f"'{text}" if text[:1] in FORMULA_STARTS else text

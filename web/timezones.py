@@ -1,4 +1,4 @@
-"""The time zones: the market's, and the one in which a customer reads times."""
+"""Time zones: the market's, and the customer's own for display."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -15,17 +15,17 @@ NAMES = frozenset(available_timezones())
 
 
 def eastern_date(moment: datetime) -> date:
-    """Return the date in New York at a moment: the trade date of what was executed then."""
+    """Return the date in New York at a moment: the trade date of an execution at that time."""
     return moment.astimezone(EASTERN).date()
 
 
 def eastern_today() -> date:
-    """Return the date in New York now."""
+    """Return the current date in New York."""
     return eastern_date(timezone.now())
 
 
 class LocalTime:
-    """Middleware: activate the customer's time zone, which is the chosen one, else the browser's, else Eastern."""
+    """Middleware: activate the time zone that the customer has chosen, else the browser's, else Eastern time."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -43,4 +43,4 @@ class LocalTime:
         try:
             return getattr(request.user, "time_zone", "")
         except Error:
-            return ""  # the database is away; the page itself reports that
+            return ""  # the database is unavailable; the page itself reports that

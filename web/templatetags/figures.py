@@ -20,7 +20,7 @@ MINUS = "−"
 
 @register.filter
 def usd(amount: Decimal | str | None) -> str:
-    """Format USD: $1,234.50, or −$1,234.50; with four digits if the amount isn't in whole cents."""
+    """Format USD: $1,234.50 or −$1,234.50, with four decimals if the amount isn't in whole cents."""
     if amount is None or amount == "":  # a missing template variable
         return "—"
     amount = Decimal(amount)
@@ -31,7 +31,7 @@ def usd(amount: Decimal | str | None) -> str:
 
 @register.filter
 def cents(amount: Decimal | str | None) -> str:
-    """Format an amount in USD, rounded to the cent. Prices, which may have more digits, go through `usd`."""
+    """Format USD, rounded to the cent. For prices, which may have more decimals, use `usd`."""
     if amount is None or amount == "":  # a missing template variable
         return "—"
     return usd(Decimal(amount).quantize(CENT, ROUND_HALF_EVEN))
@@ -52,13 +52,7 @@ def signed_cents(amount: Decimal | None) -> str:
 
 
 @register.filter
-def negative(amount: Decimal) -> Decimal:
-    """Negate an amount."""
-    return -amount
-
-
-@register.filter
-def whole(quantity: Decimal) -> str:
+def unsigned(quantity: Decimal) -> str:
     """Format a quantity without its sign: 1,200 for −1200.0000."""
     return f"{abs(int(quantity)):,}"
 
@@ -80,37 +74,37 @@ def percent(ratio: Decimal | None) -> str:
 
 @register.filter
 def count(number: int | None) -> str:
-    """Format a number of things: 1,234,567."""
+    """Format a count: 1,234,567."""
     return "—" if number is None else f"{number:,}"
 
 
 @register.filter
-def part(ratio: Decimal | None) -> str:
-    """Format a part of a whole: 12.5% for 0.125. It has no sign."""
+def unsigned_percent(ratio: Decimal | None) -> str:
+    """Format a share of a total as a percentage without a sign: 12.5% for 0.125."""
     return "—" if ratio is None else f"{(Decimal(ratio) * 100).quantize(Decimal('0.1'), ROUND_HALF_EVEN)}%"
 
 
 @register.filter
 def scaled(value: Decimal, unit: str) -> str:
-    """Format a value on a chart's scale: USD, or a percentage if the unit is `percent`."""
+    """Format a label of a chart's axis: USD, or a percentage if the unit is `percent`."""
     return percent(value) if unit == "percent" else cents(value)
 
 
 @register.filter
 def descending(column: str) -> str:
-    """Return how a table is asked to be sorted by a column, the largest first."""
+    """Return the value of `sort` for a column in descending order."""
     return f"-{column}"
 
 
 @register.filter
 def clock_time(epoch_seconds: float) -> SafeString | str:
-    """Show the time of day of a moment that is given in epoch seconds."""
+    """Show the time of day, given in seconds since the epoch."""
     return moment(datetime.fromtimestamp(epoch_seconds, UTC), "time")
 
 
 @register.filter
 def ago(epoch_seconds: float) -> str:
-    """Say how long ago a moment was: 20 seconds ago, 3 minutes ago."""
+    """Format how long ago something was: 20 seconds ago, 3 minutes ago."""
     seconds = max(0, int(time.time() - epoch_seconds))
     for size, name in ((3600, "hour"), (60, "minute")):
         if seconds >= size:
@@ -126,7 +120,7 @@ def shares(quantity: int | Decimal) -> str:
 
 @register.filter
 def sign(value: Decimal | None) -> str:
-    """Return the CSS class of a figure: gain, loss or flat. The figure shows its sign too: color alone isn't enough."""
+    """Return the CSS class of a change: gain, loss or flat. Show the sign as well: color alone isn't enough."""
     if value is None or value == 0:
         return "flat"
     return "gain" if value > 0 else "loss"
@@ -134,7 +128,7 @@ def sign(value: Decimal | None) -> str:
 
 @register.filter
 def incoming(change: Decimal | None) -> str:
-    """Return the CSS class of money that moved: `gain` where it came in. What was paid is no loss."""
+    """Return the CSS class of a cash movement: `gain` for money in. Money out gets none: it is no loss."""
     return "gain" if change and change > 0 else ""
 
 
@@ -176,7 +170,7 @@ def change_of(quantity: int) -> str:
 
 @register.filter
 def eastern(at: datetime | None) -> str:
-    """Format a market time: 4:00 PM ET, with the day if it isn't today."""
+    """Format a market time: 4:00 PM ET, with the date if it isn't today."""
     if at is None:
         return ""
     local, today = at.astimezone(EASTERN), timezone.now().astimezone(EASTERN).date()
@@ -194,7 +188,7 @@ def eastern_day(at: datetime | None) -> str:
 
 
 @register.filter
-def described(line: Any) -> str:
+def description(line: Any) -> str:
     """Describe a statement line in words: Bought 3 AAPL at $100.00."""
     return describe(line.kind, line.ticker, line.quantity, line.price)
 
@@ -231,7 +225,7 @@ def device(user_agent: str) -> str:
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    """Draw an icon. It is decoration: always write what it means beside it."""
+    """Render an icon. It is only decoration: always put its meaning in text next to it."""
     address = f"{static('icons.svg')}#{name}"
     return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="{}"/></svg>', address)
 
