@@ -19,12 +19,12 @@ from feed.stream import (
     Scope,
     Send,
     address_of,
-    granted,
-    readable,
+    find_grant,
     refuse_if_exceeded,
-    start_of,
-    until_over,
-    within,
+    require_read_scope,
+    run_until_first,
+    start_cursor,
+    wait_at_most,
 )
 from trades.models import Status
 from web import rate_limits
@@ -66,13 +66,13 @@ class TradeUpdates:
         except TooManyConnections:
             code = TRY_AGAIN_LATER
         with contextlib.suppress(Exception):
-            await within(WRITE_SECONDS_MAX, send({"type": "websocket.close", "code": code}))
+            await wait_at_most(WRITE_SECONDS_MAX, send({"type": "websocket.close", "code": code}))
 
     async def _converse(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> int:
         """Sign the client in, and send it what it listens to; return the code to close with."""
 
         async def say(stream: str, data: dict[str, Any]) -> None:
-            await within(WRITE_SECONDS_MAX, send({"type": "websocket.send", "bytes": _message(stream, data)}))
+            await wait_at_most(WRITE_SECONDS_MAX, send({"type": "websocket.send", "bytes": _message(stream, data)}))
 
         code = NORMAL_CLOSURE
 
@@ -81,7 +81,7 @@ class TradeUpdates:
             try:
                 grant = await asyncio.wait_for(self._signed_in(connection, receive, say), SIGN_IN_SECONDS_MAX)
                 connection.admit(grant)
-                cursor = await self._database.run(start_of, _after(scope))
+                cursor = await self._database.run(start_cursor, _after(scope))
                 await self._serve(connection, _Updates(connection, cursor, send), receive, say)
             except _Over as over:
                 code = over.code
@@ -91,7 +91,7 @@ class TradeUpdates:
                 code = POLICY_VIOLATION
                 await say("error", {"error": refused.detail})
 
-        await until_over(converse(), connection.ended.wait())
+        await run_until_first(converse(), connection.ended.wait())
         return POLICY_VIOLATION if connection.ended.is_set() else code
 
     async def _serve(self, connection: Connection, updates: "_Updates", receive: Receive, say: Say) -> None:
@@ -180,7 +180,7 @@ class _Updates:
                         if self._is_stopped:
                             break
                         if content:
-                            await within(WRITE_SECONDS_MAX, self._send({"type": "websocket.send", "bytes": content}))
+                            await wait_at_most(WRITE_SECONDS_MAX, self._send({"type": "websocket.send", "bytes": content}))
                         self._cursor = cursor
         except Exception:  # noqa: BLE001 — the client left, or takes nothing: there is nobody to tell
             self._connection.ended.set()
@@ -215,11 +215,11 @@ def _after(scope: Scope) -> str | None:
 
 def _authorize(key_id: Any, secret_key: Any, address: str) -> Grant:
     is_pair = isinstance(key_id, str) and isinstance(secret_key, str)
-    grant = granted(grant_of_pair, key_id, secret_key, address) if is_pair else None
+    grant = find_grant(grant_of_pair, key_id, secret_key, address) if is_pair else None
     if grant is None:
         refuse_if_exceeded(rate_limits.count_stranger(address), "This address has made too many requests.")
         raise RequestRefused(401, "authentication_failed", UNKNOWN_KEY_PAIR)
-    return readable(grant)
+    return require_read_scope(grant)
 
 
 def _message(stream: str, data: dict[str, Any]) -> bytes:

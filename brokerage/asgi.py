@@ -13,7 +13,7 @@ from alpaca_api.socket import TradeUpdates  # noqa: E402 — settings come first
 from brokerage.request_id import HEADER, request_id  # noqa: E402
 from feed.hub import Hub  # noqa: E402
 from feed.page_stream import PageStream  # noqa: E402
-from feed.stream import Database, EventStream, Receive, Scope, Send, answer  # noqa: E402
+from feed.stream import Database, EventStream, Receive, Scope, Send, send_json  # noqa: E402
 from web.problems import problem  # noqa: E402
 
 
@@ -51,13 +51,13 @@ class Application:
         if scope["type"] == "websocket":
             await self._trade_updates(scope, receive, send)
         elif scope["path"] == "/healthz":
-            await answer(send, 200, {"ok": True})
+            await send_json(send, 200, {"ok": True})
         elif scope["path"] == "/api/v1/events":
             await self._events(scope, receive, send)
         elif scope["path"] == "/pages/stream":
             await self._pages(scope, receive, send)
         else:
-            await answer(send, 404, problem(404, "not_found", "There is nothing at this address."))
+            await send_json(send, 404, problem(404, "not_found", "There is nothing at this address."))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

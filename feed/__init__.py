@@ -1,1 +1,1 @@
-"""The customer's events in one durable order, read from the history of trades and streamed as they happen."""
+"""The customer's events in a durable order, read from the history of trades and streamed as they happen."""

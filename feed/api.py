@@ -1,4 +1,4 @@
-"""The REST API of events: a page of them, and where the stream of them is."""
+"""The REST API of events: pages of events, and a redirect to the stream."""
 
 from typing import Any
 
@@ -49,18 +49,20 @@ class EventSerializer(serializers.Serializer[Any]):
 
 class EventPageSerializer(serializers.Serializer[Any]):
     results = EventSerializer(many=True)
-    next = serializers.CharField(allow_null=True, help_text="`after` of the next page; null where this is the last.")
+    next = serializers.CharField(allow_null=True, help_text="`after` of the next page; null on the last page.")
 
 
 def event_body(event: Event) -> dict[str, Any]:
-    """Return an event as pages, streams and webhooks carry it."""
+    """Return the JSON object of an event, which is the same in pages, streams and webhooks."""
     return dict(EventSerializer(event).data)
 
 
 class EventQuerySerializer(StrictSerializer):
-    after = TextField(required=False, max_length=32, help_text="An event's id, as `Last-Event-ID`; 0: from the first.")
+    after = TextField(
+        required=False, max_length=32, help_text="Start after the event with this id, as `Last-Event-ID`; 0: the first."
+    )
     limit = serializers.IntegerField(
-        required=False, min_value=1, max_value=PAGE_SIZE_MAX, default=PAGE_SIZE, help_text="Of a page."
+        required=False, min_value=1, max_value=PAGE_SIZE_MAX, default=PAGE_SIZE, help_text="The size of a page."
     )
 
     def validate_after(self, after: str) -> str:
@@ -71,19 +73,19 @@ class EventQuerySerializer(StrictSerializer):
 
 
 def event_page(customer_id: int, after: str | None, limit: int) -> dict[str, Any]:
-    """Return a customer's events after one of them, oldest first: the same as a stream that starts there sends.
+    """Return a customer's events after one of them, oldest first, exactly as a stream would send them.
 
     Raises:
-        ValueError: `after` is no event's id, or one that no event can have yet.
+        ValueError: `after` is not an event's id, or no event can have this id yet.
     """
     cursor = reader.start_after("0" if after is None else after)
-    (events,) = reader.read([(customer_id, cursor)], reader.now(), limit + 1)
-    shown = events[:limit]
-    return {"results": [event_body(event) for event in shown], "next": shown[-1].id if len(events) > limit else None}
+    (events,) = reader.read([(customer_id, cursor)], reader.latest_cursor(), limit + 1)
+    page = events[:limit]
+    return {"results": [event_body(event) for event in page], "next": page[-1].id if len(events) > limit else None}
 
 
 def wants_json(accept: str) -> bool:
-    """Whether a client asks for a page and not for a stream, by its `Accept` header."""
+    """Return whether the `Accept` header asks for a page rather than a stream."""
     return "application/json" in accept and "text/event-stream" not in accept
 
 
@@ -98,7 +100,7 @@ class EventsView(CustomerView):
                 "Last-Event-ID",
                 str,
                 OpenApiParameter.HEADER,
-                description="Of a stream: as `after`, and goes before it.",
+                description="For a stream: like `after`, which it overrides.",
             ),
         ],
         responses={
@@ -109,9 +111,10 @@ class EventsView(CustomerView):
         tags=["events"],
     )
     def get(self, request: Request) -> Response:
-        """Your events. With `Accept: application/json`: a page of them, oldest first. Else: a stream of server-sent
-        events, as they happen: `id`, `event` and `data`. With `Last-Event-ID` those after it come first: none is
-        missing and none comes twice. The streams have an address of their own: call there, with the same token."""
+        """List or stream your events. With `Accept: application/json` you get a page of events, oldest first. Otherwise
+        you get a stream of server-sent events (`id`, `event` and `data`) as they happen. With `Last-Event-ID` the
+        stream begins after that event, without gaps or duplicates. Streams are served at a different address: follow
+        the redirect and send the same token."""
         query = EventQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked = query.validated_data

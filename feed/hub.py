@@ -1,11 +1,11 @@
-"""The hub reads the feed for all open streams of a process together.
+"""The hub: one reader of the feed for all open streams of a process.
 
-Any number of streams costs one query every POLL_SECONDS, and no thread: each stream is a cursor in its customer's feed
-and a coroutine that waits for what comes after it. An event is read and written out once for all streams that are at
-the same place. A slow reader is not read for until it has read.
+Any number of streams costs one query every POLL_SECONDS and no thread: each stream is a cursor in its customer's feed
+and a coroutine that waits for later events. An event is read and rendered only once for all streams at the same cursor.
+No events are read for a slow client until it has received the previous ones.
 
-A connection is what a client has open: it counts against its address and, once it is signed in, against its customer;
-and its grant is looked at again on a clock of its own, whatever the connection is doing.
+Each client connection counts against its address and, once it is authenticated, against its customer. Its grant is
+checked again periodically, whatever the connection is doing.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ from feed.reader import Cursor, Event
 from web.authentication import Grant, token_store
 
 POLL_SECONDS = 0.2
-EVENTS_A_READ_MAX = 200  # of one stream
-GRANTS_CHECKED_SECONDS = 2.0  # how soon a connection ends whose token has ended
-# Of this process. A customer's programs need few; an address may be that of a whole office.
+EVENTS_A_READ_MAX = 200  # for one stream
+GRANTS_CHECKED_SECONDS = 2.0  # how often grants are checked: a revoked token's connection ends this soon
+# For each process. A customer's programs need few; an address may be shared by a whole office.
 CONNECTIONS_OF_A_CUSTOMER_MAX = 50
 CONNECTIONS_OF_AN_ADDRESS_MAX = 200
 
@@ -37,23 +37,23 @@ log = structlog.get_logger()
 
 
 class TooManyConnections(Exception):
-    """The address, or the customer, has as many connections open as they may."""
+    """The address or the customer has reached the maximum number of open connections."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Events on their way to streams, in order, each as it goes over the wire."""
+    """Events for a stream, in order: the cursor and the rendered content of each."""
 
     events: list[tuple[Cursor, bytes]]
 
     @cached_property
     def content(self) -> bytes:
-        """All of them, put together once for all streams."""
+        """The content of all events, joined once for all streams."""
         return b"".join(content for _, content in self.events)
 
 
 class Connection:
-    """What one client has open. `ended` is set when it may not read any more."""
+    """A client's open connection. `ended` is set when its grant is no longer valid."""
 
     def __init__(self, hub: "Hub", address: str) -> None:
         self._hub, self.address = hub, address
@@ -61,7 +61,7 @@ class Connection:
         self.ended = asyncio.Event()
 
     def admit(self, grant: Grant) -> None:
-        """Count the connection against its customer, and watch its grant from now on.
+        """Count the connection against its customer, and check its grant from now on.
 
         Raises:
             TooManyConnections: The customer has CONNECTIONS_OF_A_CUSTOMER_MAX open.
@@ -70,7 +70,7 @@ class Connection:
 
     @contextlib.contextmanager
     def stream(self, cursor: Cursor, render: Render) -> Iterator["Stream"]:
-        """Read the customer's events after a place, for as long as the context is open."""
+        """Read the customer's events after a cursor while the context is open."""
         if self.grant is None:
             raise RuntimeError("a connection streams only once it is admitted")
         with self._hub.reading(Stream(self.grant.customer_id, cursor, render)) as stream:
@@ -78,14 +78,14 @@ class Connection:
 
 
 class Stream:
-    """A place in a customer's feed, and what waits there."""
+    """A cursor in a customer's feed, and the coroutine that waits for the next events."""
 
     def __init__(self, customer_id: int, cursor: Cursor, render: Render) -> None:
         self.customer_id, self.cursor, self.render = customer_id, cursor, render
         self.waiting: asyncio.Future[Batch | None] | None = None
 
     async def next(self, seconds_max: float) -> Batch | None:
-        """Return the next events; None after `seconds_max` of silence, or when `wake` was called."""
+        """Return the next events; None after `seconds_max` without events, or when `wake` was called."""
         self.waiting = asyncio.get_running_loop().create_future()
         try:
             return await asyncio.wait_for(self.waiting, seconds_max)
@@ -95,17 +95,17 @@ class Stream:
             self.waiting = None
 
     def wake(self) -> None:
-        """Let `next` return now."""
-        self.hand_over(None)
+        """Make `next` return now."""
+        self.deliver(None)
 
-    def hand_over(self, batch: Batch | None) -> None:
-        """Give the stream what it waits for, if it still waits."""
+    def deliver(self, batch: Batch | None) -> None:
+        """Give the stream its events, if it is still waiting."""
         if self.waiting and not self.waiting.done():
             self.waiting.set_result(batch)
 
 
 class Hub:
-    """Reads for all open streams of this process, in a thread of its own, and looks at their grants in another."""
+    """Reads for all open streams of this process in one thread, and checks their grants in another."""
 
     def __init__(self) -> None:
         self._connections: set[Connection] = set()
@@ -130,7 +130,7 @@ class Hub:
             self._connections.discard(connection)
 
     def admit(self, connection: Connection, grant: Grant) -> None:
-        """Sign a connection in; see `Connection.admit`."""
+        """Admit a connection; see `Connection.admit`."""
         customers = [other.grant.customer_id for other in self._connections if other.grant]
         if customers.count(grant.customer_id) >= CONNECTIONS_OF_A_CUSTOMER_MAX:
             raise TooManyConnections
@@ -160,29 +160,29 @@ class Hub:
     async def _poll(self) -> None:
         loop = asyncio.get_running_loop()
         while self._streams:
-            places: dict[tuple[int, Cursor], list[Stream]] = {}
+            streams_by_start: dict[tuple[int, Cursor], list[Stream]] = {}
             for stream in self._streams:
                 if stream.waiting:
-                    places.setdefault((stream.customer_id, stream.cursor), []).append(stream)
-            asked = [(place, {stream.render for stream in streams}) for place, streams in places.items()]
+                    streams_by_start.setdefault((stream.customer_id, stream.cursor), []).append(stream)
+            requests = [(start, {stream.render for stream in streams}) for start, streams in streams_by_start.items()]
             try:
-                until, found = await loop.run_in_executor(self._feed_thread, _read, asked)
-            except Exception as error:  # noqa: BLE001 — the database may be back in the next round
-                log.warning("streams: a round failed; the next follows", streams=len(self._streams), error=repr(error))
+                until, results = await loop.run_in_executor(self._feed_thread, _read, requests)
+            except Exception as error:  # noqa: BLE001 — the database may be back at the next poll
+                log.warning("streams: reading the feed failed; retrying", streams=len(self._streams), error=repr(error))
                 await asyncio.sleep(1)
                 continue
-            full = False
-            for ((_, cursor), streams), batches in zip(places.items(), found, strict=True):
-                full = _hand_over(streams, batches, max(cursor, until)) or full
-            await asyncio.sleep(0 if full else POLL_SECONDS)
+            is_full = False
+            for ((_, cursor), streams), batches in zip(streams_by_start.items(), results, strict=True):
+                is_full = _deliver(streams, batches, max(cursor, until)) or is_full
+            await asyncio.sleep(0 if is_full else POLL_SECONDS)
 
     async def _check_grants(self) -> None:
         loop = asyncio.get_running_loop()
         while grants := {connection.grant.id for connection in self._connections if connection.grant}:
             try:
                 valid = await loop.run_in_executor(self._grants_thread, still_valid, grants)
-            except Exception as error:  # noqa: BLE001 — asked again soon
-                log.warning("streams: grants could not be checked; they will be soon", error=repr(error))
+            except Exception as error:  # noqa: BLE001 — the next check follows soon
+                log.warning("streams: checking the grants failed; retrying", error=repr(error))
             else:
                 for connection in self._connections:
                     if connection.grant and connection.grant.id in grants - valid:
@@ -190,8 +190,8 @@ class Hub:
             await asyncio.sleep(GRANTS_CHECKED_SECONDS)
 
 
-def _hand_over(streams: list[Stream], batches: dict[Render, Batch], until: Cursor) -> bool:
-    """Give streams that are at one place what was found there; return whether there may be more at once."""
+def _deliver(streams: list[Stream], batches: dict[Render, Batch], until: Cursor) -> bool:
+    """Give the events to all streams at one cursor; return whether more events may be waiting already."""
     is_full = False
     for stream in streams:
         batch = batches.get(stream.render)
@@ -200,35 +200,39 @@ def _hand_over(streams: list[Stream], batches: dict[Render, Batch], until: Curso
         elif stream.waiting and not stream.waiting.done():
             is_full = len(batch.events) == EVENTS_A_READ_MAX
             stream.cursor = batch.events[-1][0] if is_full else until
-            stream.hand_over(batch)
+            stream.deliver(batch)
     return is_full
 
 
-def _read(asked: list[tuple[tuple[int, Cursor], set[Render]]]) -> tuple[Cursor, list[dict[Render, Batch]]]:
-    """Read and write out what comes after each place, each event once; return up to where, and what was found."""
+def _read(requests: list[tuple[tuple[int, Cursor], set[Render]]]) -> tuple[Cursor, list[dict[Render, Batch]]]:
+    """Read the events after each start, and render each event once.
+
+    Returns:
+        The cursor up to which everything was read, and the batches for each request.
+    """
     try:
-        until = reader.now()
-        behind = [number for number, ((_, after), _) in enumerate(asked) if after < until]
-        events = reader.read([asked[number][0] for number in behind], until, EVENTS_A_READ_MAX)
+        until = reader.latest_cursor()
+        behind = [number for number, ((_, after), _) in enumerate(requests) if after < until]
+        events_of_each = reader.read([requests[number][0] for number in behind], until, EVENTS_A_READ_MAX)
     except Exception:
         database.close()
         raise
-    written: dict[tuple[Render, str], bytes] = {}
-    found: list[dict[Render, Batch]] = [{} for _ in asked]
-    for number, mine in zip(behind, events, strict=True):
-        if not mine:
+    rendered: dict[tuple[Render, str], bytes] = {}
+    results: list[dict[Render, Batch]] = [{} for _ in requests]
+    for number, events in zip(behind, events_of_each, strict=True):
+        if not events:
             continue
-        for render in asked[number][1]:
-            for event in mine:
-                if (render, event.id) not in written:
-                    written[render, event.id] = render(event)
-            found[number][render] = Batch([(event.cursor, written[render, event.id]) for event in mine])
-    return until, found
+        for render in requests[number][1]:
+            for event in events:
+                if (render, event.id) not in rendered:
+                    rendered[render, event.id] = render(event)
+            results[number][render] = Batch([(event.cursor, rendered[render, event.id]) for event in events])
+    return until, results
 
 
 def still_valid(grant_ids: Collection[Any]) -> set[Any]:
-    """Return which of these grants still work, asked of the database in this thread."""
-    sessions = {grant_id for grant_id in grant_ids if isinstance(grant_id, int)}  # those of pages
+    """Return those of these grants that are still valid. It reads the database in the calling thread."""
+    sessions = {grant_id for grant_id in grant_ids if isinstance(grant_id, int)}  # the grants of pages
     try:
         tokens: set[Any] = token_store().valid_of(set(grant_ids) - sessions)
         return tokens | page_tickets.valid_of(sessions)

@@ -1,7 +1,7 @@
-"""The stream of a page: it rings when something moved in the account, and tells the prices of the stocks on the page.
+"""The stream of a page: it says that something in the account has changed, and sends prices of the stocks on the page.
 
-A ring carries nothing of the account: the page asks `web` for what it shows. However many pages are open, a process
-asks for prices and for new postings once each PULSE_SECONDS.
+An `account` event carries no data: the page then fetches its content from a web process. However many pages are open,
+a process reads prices and new postings only once every POLL_SECONDS.
 """
 
 import asyncio
@@ -31,62 +31,62 @@ from feed.stream import (
     Scope,
     Send,
     address_of,
-    answer,
-    encoded,
-    gone,
-    until_over,
-    within,
+    asgi_headers,
+    disconnected,
+    run_until_first,
+    send_json,
+    wait_at_most,
 )
 from web import rate_limits
 from web.problems import problem
 
-PULSE_SECONDS = 1.0
-LOADING_SECONDS_MAX = 5.0  # between the making of a page and its stream; one that took longer asks again by itself
-TICKERS_MAX = 200  # of one page
+POLL_SECONDS = 1.0
+LOADING_SECONDS_MAX = 5.0  # between rendering a page and opening its stream; after that, the page reloads by itself
+TICKERS_MAX = 200  # on one page
 
 log = structlog.get_logger()
 
 
 class Page:
-    """An open page: whose it is, which stocks it shows, and what it was told last."""
+    """An open page: its customer, the stocks on it, and the quotes that it was sent last."""
 
     def __init__(self, customer_id: int, tickers: Iterable[str], newest_posting: int) -> None:
         self.customer_id = customer_id
         self.tickers = frozenset(tickers)
-        self._told: dict[str, Quote] = {}
-        self._posting = newest_posting
+        self._sent_quotes: dict[str, Quote] = {}
+        self._newest_posting = newest_posting
 
-    def news(self, quotes: dict[str, Quote], postings: dict[int, int]) -> bytes:
-        """Return what the page has not been told yet, as events; empty if there is nothing."""
-        moved = {
+    def pending_events(self, quotes: dict[str, Quote], postings: dict[int, int]) -> bytes:
+        """Return the events that the page has not been sent yet; empty if there are none."""
+        changed = {
             ticker: quotes[ticker]
             for ticker in self.tickers & quotes.keys()
-            if ticker not in self._told or self._told[ticker].price != quotes[ticker].price
+            if ticker not in self._sent_quotes or self._sent_quotes[ticker].price != quotes[ticker].price
         }
-        self._told |= moved
-        newest = max(self._posting, postings.get(self.customer_id, 0))
-        rung = RING if newest > self._posting else b""
-        self._posting = newest
-        told = {ticker: str(quote.price) for ticker, quote in moved.items()}
-        return rung + (_event("prices", told) if told else b"")
+        self._sent_quotes |= changed
+        newest = max(self._newest_posting, postings.get(self.customer_id, 0))
+        account_event = ACCOUNT_CHANGED if newest > self._newest_posting else b""
+        self._newest_posting = newest
+        changed_prices = {ticker: str(quote.price) for ticker, quote in changed.items()}
+        return account_event + (_event("prices", changed_prices) if changed_prices else b"")
 
 
-class Pulse:
-    """What all open pages of a process have in common: prices, and the newest posting of each customer."""
+class PagePoller:
+    """Polls, for all open pages of a process, the prices and the newest posting of each customer."""
 
     def __init__(self) -> None:
         self._pages: set[Page] = set()
-        self._thread = ThreadPoolExecutor(1, "pulse")
+        self._thread = ThreadPoolExecutor(1, "poller")
         self._task: asyncio.Task[None] | None = None
         self.quotes: dict[str, Quote] = {}
         self.postings: dict[int, int] = {}
 
     @contextlib.contextmanager
     def watching(self, page: Page) -> Iterator[None]:
-        """Read for a page while the context is open."""
+        """Poll for a page while the context is open."""
         self._pages.add(page)
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._beat())
+            self._task = asyncio.get_running_loop().create_task(self._poll())
         try:
             yield
         finally:
@@ -97,20 +97,20 @@ class Pulse:
         self._thread.submit(lambda: database.close()).result()  # that thread's own connection
         self._thread.shutdown()
 
-    async def _beat(self) -> None:
+    async def _poll(self) -> None:
         while self._pages:
             tickers = frozenset[str]().union(*(page.tickers for page in self._pages))
             customers = {page.customer_id for page in self._pages}
             try:
                 self.quotes, self.postings = await asyncio.get_running_loop().run_in_executor(
-                    self._thread, _look, tickers, customers
+                    self._thread, _read_quotes_and_postings, tickers, customers
                 )
-            except Exception as error:  # noqa: BLE001 — looked at again in a moment
-                log.warning("pages: prices and postings could not be read; they will be soon", error=repr(error))
-            await asyncio.sleep(PULSE_SECONDS)
+            except Exception as error:  # noqa: BLE001 — the next poll follows soon
+                log.warning("pages: reading prices and postings failed; retrying", error=repr(error))
+            await asyncio.sleep(POLL_SECONDS)
 
 
-def _look(tickers: frozenset[str], customers: set[int]) -> tuple[dict[str, Quote], dict[int, int]]:
+def _read_quotes_and_postings(tickers: frozenset[str], customers: set[int]) -> tuple[dict[str, Quote], dict[int, int]]:
     try:
         with database.cursor() as cursor:
             cursor.execute(NEWEST_POSTINGS, [list(customers)])
@@ -125,24 +125,25 @@ class PageStream:
     """The ASGI application behind `GET /pages/stream`."""
 
     def __init__(self, hub: Hub, database: Database) -> None:
-        self._hub, self._database, self._pulse = hub, database, Pulse()
+        self._hub, self._database, self._poller = hub, database, PagePoller()
 
     def close(self) -> None:
         """Close the thread and its connection to the database."""
-        self._pulse.close()
+        self._poller.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "GET":
-            body = problem(405, "method_not_allowed", "A page's stream is read with GET.")
-            await answer(send, 405, body, {"Allow": "GET"})
+            body = problem(405, "method_not_allowed", "Read a page's stream with GET.")
+            await send_json(send, 405, body, {"Allow": "GET"})
             return
         try:
             with self._hub.connection(address_of(scope)) as connection:
                 await self._serve(connection, scope, receive, send)
         except TooManyConnections:
-            await answer(send, 429, problem(429, "too_many_streams", "Too many pages are open."), {"Retry-After": "15"})
+            body = problem(429, "too_many_streams", "Too many pages are open.")
+            await send_json(send, 429, body, {"Retry-After": "15"})
         except RequestRefused as refused:
-            await answer(send, refused.status, problem(refused.status, refused.code, refused.detail), refused.headers)
+            await send_json(send, refused.status, refused.body, refused.headers)
 
     async def _serve(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -153,8 +154,8 @@ class PageStream:
         query = parse_qs(scope["query_string"].decode("latin-1"))
         ticket = query.get("ticket", [""])[-1]
         grant = await self._database.run(_authorize, ticket, connection.address)
-        start = await self._database.run(reader.now)
-        newest, has_just_moved = await self._database.run(_newest, grant.customer_id)
+        start = await self._database.run(reader.latest_cursor)
+        newest, has_just_moved = await self._database.run(_newest_posting_of, grant.customer_id)
         connection.admit(grant)
         asked = query.get("tickers", [""])[-1].split(",")
         tickers = [ticker for ticker in asked if market.TICKER.fullmatch(ticker)][:TICKERS_MAX]
@@ -162,27 +163,30 @@ class PageStream:
             "Content-Type": "text/event-stream; charset=utf-8",
             "Cache-Control": "no-store",
             "X-Accel-Buffering": "no",
-            # The ticket is what lets a page in, wherever the page comes from: no cookie is asked for.
+            # The ticket alone authorizes the page, whatever its origin; no cookie is used.
             "Access-Control-Allow-Origin": "*",
         }
-        await send({"type": "http.response.start", "status": 200, "headers": encoded(fields)})
+        await send({"type": "http.response.start", "status": 200, "headers": asgi_headers(fields)})
         page = Page(grant.customer_id, tickers, newest)
-        first = RING if has_just_moved else b""
-        await until_over(self._write(connection, page, start, first, send), gone(receive), connection.ended.wait())
+        first = ACCOUNT_CHANGED if has_just_moved else b""
+        writing = self._write(connection, page, start, first, send)
+        await run_until_first(writing, disconnected(receive), connection.ended.wait())
         with contextlib.suppress(Exception):
-            await within(WRITE_SECONDS_MAX, send({"type": "http.response.body"}))
+            await wait_at_most(WRITE_SECONDS_MAX, send({"type": "http.response.body"}))
 
     async def _write(self, connection: Connection, page: Page, start: reader.Cursor, first: bytes, send: Send) -> None:
         async def write(content: bytes) -> None:
-            await within(WRITE_SECONDS_MAX, send({"type": "http.response.body", "body": content, "more_body": True}))
+            body = {"type": "http.response.body", "body": content, "more_body": True}
+            await wait_at_most(WRITE_SECONDS_MAX, send(body))
 
         silent = 0.0
-        with connection.stream(start, _account_moved) as stream, self._pulse.watching(page):
+        with connection.stream(start, _account_changed) as stream, self._poller.watching(page):
             await write(f"retry: {RECONNECT_MS}\n\n".encode() + first)
             while True:
-                batch = await stream.next(PULSE_SECONDS)
-                content = (batch.content if batch else b"") + page.news(self._pulse.quotes, self._pulse.postings)
-                silent = 0.0 if content else silent + PULSE_SECONDS
+                batch = await stream.next(POLL_SECONDS)
+                changes = page.pending_events(self._poller.quotes, self._poller.postings)
+                content = (batch.content if batch else b"") + changes
+                silent = 0.0 if content else silent + POLL_SECONDS
                 if silent >= HEARTBEAT_SECONDS:
                     content, silent = b": nothing new\n\n", 0.0
                 if content:
@@ -190,10 +194,10 @@ class PageStream:
 
 
 def _authorize(ticket: str, address: str) -> page_tickets.PageGrant:
-    """Return what a ticket allows.
+    """Return the grant of a ticket.
 
     Raises:
-        RequestRefused: It allows nothing.
+        RequestRefused: The ticket is not valid.
     """
     grant = page_tickets.grant_of(ticket)
     if grant is None:
@@ -203,23 +207,23 @@ def _authorize(ticket: str, address: str) -> page_tickets.PageGrant:
     return grant
 
 
-def _newest(customer_id: int) -> tuple[int, bool]:
-    """Return the customer's newest posting (0: none), and whether anything moved so lately that a page may lack it."""
+def _newest_posting_of(customer_id: int) -> tuple[int, bool]:
+    """Return the id of the customer's newest posting (0: none), and whether the page may lack a recent change."""
     with database.cursor() as cursor:
         cursor.execute(NEWEST, {"customer": customer_id, "seconds": LOADING_SECONDS_MAX})
         row = cursor.fetchone()
     return int(row[0]), bool(row[1])
 
 
-def _account_moved(event: Event) -> bytes:
-    return RING
+def _account_changed(event: Event) -> bytes:
+    return ACCOUNT_CHANGED
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:
     return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
-RING = _event("account", {})
+ACCOUNT_CHANGED = _event("account", {})
 NEWEST = """
     SELECT coalesce(posting.id, 0),
            greatest(posting.created_at, change.at) > statement_timestamp() - make_interval(secs => %(seconds)s)

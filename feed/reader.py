@@ -1,16 +1,16 @@
-"""The feed: a customer's events in one durable order, read from what they tell of and written nowhere else.
+"""The feed: a customer's events in a durable order, read from the tables that they describe and stored nowhere else.
 
-An event is a status change of a trade, or what a corporate action did to the account. Its cursor is (number of a
-transaction, id of the status change or number of the entitlement, of one sequence). Transactions commit in
-any order, so a reader that asked for "everything after the last" would miss what commits late. So an event is served
-only once every transaction up to its number has ended: from then on nothing can appear before it. PostgreSQL says which
-transactions those are.
+An event is a status change of a trade, or the effect of a corporate action on the account. Its cursor is (transaction
+number, id of the status change or number of the entitlement, from the same sequence). Transactions commit in any order,
+so a reader that asked for "everything after the last" would miss events that commit late. Therefore an event is served
+only when every transaction up to its number has ended (PostgreSQL knows which have): from then on, no event can appear
+before it.
 
-The number is that of the transaction that wrote the event, or a higher one. A turn draws its number with its
-first lock, which may be before the placing whose trade it then claims, so it takes the customer's highest number where
-its own is lower. The number is never lower than the writer's own, so nothing appears behind a reader; and a customer's
-numbers never fall, so the customer's events are in the order of their causes. Trades placed at the same moment, by
-requests that do not wait for each other, may come in either order.
+The number is that of the transaction that wrote the event, or a higher one. A turn gets its transaction number with its
+first lock, possibly before the placing whose trade it then claims, so it uses the customer's highest number if its own
+is lower. The number is never lower than the writer's own, so no event appears behind a reader. And a customer's numbers
+never decrease, so the events are in causal order. Trades placed simultaneously, by requests that do not wait for each
+other, may appear in either order.
 """
 
 import re
@@ -25,11 +25,11 @@ from django.db import connection
 from trades.models import FINAL, CorporateAction, Entitlement, Status, Trade
 
 EVENT_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-LARGEST = 2**63 - 1
+BIGINT_MAX = 2**63 - 1
 
 
 class Cursor(NamedTuple):
-    """A place in a feed, after the event that has it. Its text is the event's id: opaque, sorted as events are."""
+    """A bookmark in a feed, after its event. As a string it is the event's id: opaque, and sorted like the events."""
 
     xact: int
     change: int
@@ -39,27 +39,28 @@ class Cursor(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """Return the place after the event with this id; "0" is the beginning.
+        """Return the cursor after the event with this id; "0" is the beginning.
 
         Raises:
-            ValueError: It is no event's id.
+            ValueError: The text is not an event's id.
         """
         if text == "0":
             return cls(0, 0)
         if not EVENT_ID.fullmatch(text):
             raise ValueError(f"{text[:40]!r} is not an event's id")
         xact, change = int(text[:16], 16), int(text[16:], 16)
-        if max(xact, change) > LARGEST:
+        if max(xact, change) > BIGINT_MAX:
             raise ValueError(f"{text!r} is not an event's id")
         return cls(xact, change)
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A trade's change to a status, or what a corporate action did to the account: it has one of the two.
+    """A status change of a trade, or the effect of a corporate action on the account. It has one of the two.
 
-    `trade` is the trade as it was then, whatever has become of it since. `holding` is how many shares of the stock the
-    customer had after it, where it is FILLED.
+    Attributes:
+        trade: The trade as it was then.
+        holding: For FILLED, how many shares of the stock the customer had afterwards.
     """
 
     cursor: Cursor
@@ -74,7 +75,7 @@ class Event:
 
     @property
     def type(self) -> str:
-        """Such as `trade.in_progress`. What waits for the opening from the start is announced by `trade.queued`."""
+        """The event type, such as `trade.in_progress`; `trade.queued` if the trade was placed to wait for the open."""
         if self.trade is None:
             return CORPORATE_ACTIONS[self.entitlement.action.kind] if self.entitlement else ""
         if self.trade.status == Status.PLACED and self.trade.queued_at == self.trade.placed_at:
@@ -83,7 +84,7 @@ class Event:
 
 
 def event_type(status: str) -> str:
-    """Return the type of the event of a trade's change to a status, such as `trade.in_progress`."""
+    """Return the event type of a change to this status, such as `trade.in_progress`."""
     return f"trade.{status.lower().replace(' ', '_')}"
 
 
@@ -96,51 +97,52 @@ CORPORATE_ACTIONS: dict[str, str] = {
 EVENT_TYPES = (*map(event_type, Status.values), QUEUED, *CORPORATE_ACTIONS.values())
 
 
-def now() -> Cursor:
-    """Return the place after everything that can be served now: what commits from now on comes after it."""
+def latest_cursor() -> Cursor:
+    """Return the cursor after all events that can be served now. Later commits appear after it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
         return Cursor(cursor.fetchone()[0], 0)
 
 
 def start_after(text: str) -> Cursor:
-    """Return the place after the event with this id; "0" is the beginning.
+    """Return the cursor after the event with this id; "0" is the beginning.
 
     Raises:
-        ValueError: It is no event's id, or one that no event can have yet.
+        ValueError: The text is not an event's id, or no event can have this id yet.
     """
     cursor = Cursor.parse(text)
-    if cursor > now():
+    if cursor > latest_cursor():
         raise ValueError(f"no event has the id {text!r} yet")
     return cursor
 
 
-def read(askers: Sequence[tuple[int, Cursor]], until: Cursor, each_max: int) -> list[list[Event]]:
-    """Return, for each asker (a customer and a place), the events after the place, in order, with one query for all.
+def read(starts: Sequence[tuple[int, Cursor]], until: Cursor, events_max: int) -> list[list[Event]]:
+    """Return the next events after each start, in order, with a single query.
 
     Args:
-        until: A place that `now` returned. An asker that gets fewer than `each_max` has everything up to there.
-        each_max: How many events an asker gets at most.
+        starts: Customer ids, each with the cursor to read from.
+        until: A result of `latest_cursor`. If a start has fewer than `events_max` events, they are all up to here.
+        events_max: The maximum number of events for each start.
     """
-    found: list[list[Event]] = [[] for _ in askers]
-    if not askers:
-        return found
+    events: list[list[Event]] = [[] for _ in starts]
+    if not starts:
+        return events
     with connection.cursor() as cursor:
         cursor.execute(
             READ,
             {
-                "customer": [customer_id for customer_id, _ in askers],
-                "xact": [after.xact for _, after in askers],
-                "change": [after.change for _, after in askers],
+                "customer": [customer_id for customer_id, _ in starts],
+                "xact": [after.xact for _, after in starts],
+                "change": [after.change for _, after in starts],
                 "until": until.xact,
-                "each_max": each_max,
+                "each_max": events_max,
             },
         )
         names = [column.name for column in cursor.description]
         for row in cursor.fetchall():
             values = dict(zip(names, row, strict=True))
-            found[values.pop("number") - 1].append(_event(values))
-    return found
+            events[values.pop("number") - 1].append(_event(values))
+    return events
 
 
 def _event(values: dict[str, Any]) -> Event:

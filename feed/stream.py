@@ -1,7 +1,7 @@
 """Server-sent events: the customer's feed as an ASGI application.
 
-A client says where it has got to (`Last-Event-ID`), so a stream can end anywhere and go on in any other process
-without a gap or a duplicate. Where `Accept` asks for JSON, the answer is a page of the same events.
+A client sends the id of its last event (`Last-Event-ID`), so a stream can break at any point and resume in any other
+process without a gap or a duplicate. If `Accept` asks for JSON, the response is a page of the same events.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ from web.problems import PROBLEM_JSON, problem
 from web.rate_limits import Allowance
 
 THREADS = 2  # for the database
-HEARTBEAT_SECONDS = 15.0  # of silence; shorter than what balancers allow
-RECONNECT_MS = 1_000  # how long clients are told to wait before they reconnect
-WRITE_SECONDS_MAX = 20.0  # a client that takes nothing for so long has its stream ended; it can come again
+HEARTBEAT_SECONDS = 15.0  # without events; shorter than the idle timeout of load balancers
+RECONNECT_MS = 1_000  # how long clients wait before they reconnect
+WRITE_SECONDS_MAX = 20.0  # a stream ends when its client takes no data for this long; the client may reconnect
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -42,11 +42,12 @@ log = structlog.get_logger()
 
 
 class RequestRefused(Exception):
-    """The request is answered with this problem."""
+    """The request is rejected with this problem."""
 
     def __init__(self, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
-        self.status, self.code, self.detail, self.headers = status, code, detail, headers or {}
+        self.status, self.detail, self.headers = status, detail, headers or {}
+        self.body = problem(status, code, detail)
 
 
 class Database:
@@ -57,7 +58,7 @@ class Database:
 
     def close(self) -> None:
         """Close the threads and their connections to the database."""
-        everyone = Barrier(THREADS)  # so that each thread closes its own
+        everyone = Barrier(THREADS)  # makes each thread run `close` once, for its own connection
 
         def close() -> None:
             everyone.wait()
@@ -70,7 +71,7 @@ class Database:
         """Run `work` in a thread.
 
         Raises:
-            RequestRefused: `work` raised it, or the database is away.
+            RequestRefused: `work` raised it, or the database is unavailable.
         """
 
         def safely() -> Any:
@@ -78,12 +79,12 @@ class Database:
                 return work(*arguments)
             except RequestRefused:
                 raise
-            except Exception as error:  # noqa: BLE001 — whatever it is, the client is told
+            except Exception as error:  # noqa: BLE001 — the client gets an answer, whatever failed
                 database.close()
                 log.warning("streams: the database failed", error=repr(error))
                 raise RequestRefused(503, "unavailable", "Try again in a moment.", {"Retry-After": "2"}) from None
 
-        # In this task's context, so that what is logged there has the request's id.
+        # In this task's context, so that the thread's log lines carry the request's id.
         return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, safely)
 
 
@@ -95,8 +96,8 @@ class EventStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
-            body = problem(405, "method_not_allowed", "Events are read with GET.")
-            await answer(send, 405, body, {"Allow": "GET, HEAD"})
+            body = problem(405, "method_not_allowed", "Read events with GET.")
+            await send_json(send, 405, body, {"Allow": "GET, HEAD"})
             return
         try:
             with self._hub.connection(address_of(scope)) as connection:
@@ -104,12 +105,12 @@ class EventStream:
         except TooManyConnections:
             detail = "You have too many event streams open. Close one, and try again."
             body = problem(429, "too_many_streams", detail)
-            await answer(send, 429, body, {"Retry-After": str(int(HEARTBEAT_SECONDS))})
+            await send_json(send, 429, body, {"Retry-After": str(int(HEARTBEAT_SECONDS))})
         except RequestRefused as refused:
-            await answer(send, refused.status, problem(refused.status, refused.code, refused.detail), refused.headers)
+            await send_json(send, refused.status, refused.body, refused.headers)
 
     async def _serve(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request: with a page where JSON is asked for, else with the stream.
+        """Answer one request: with a page if the client wants JSON, otherwise with the stream.
 
         Raises:
             RequestRefused, TooManyConnections: Nothing has been sent.
@@ -120,10 +121,10 @@ class EventStream:
         query = _query(scope)
         if wants_json(headers.get("accept", b"").decode("latin-1")):
             page = await self._database.run(_page, grant.customer_id, query.get("after"), query["limit"])
-            await answer(send, 200, page, allowance.headers)
+            await send_json(send, 200, page, allowance.headers)
             return
         last_event_id = headers.get("last-event-id", b"").decode("latin-1")
-        cursor = await self._database.run(start_of, last_event_id or query.get("after"))
+        cursor = await self._database.run(start_cursor, last_event_id or query.get("after"))
         connection.admit(grant)
         fields = {
             "Content-Type": "text/event-stream; charset=utf-8",
@@ -131,21 +132,21 @@ class EventStream:
             "X-Accel-Buffering": "no",
             **allowance.headers,
         }
-        await send({"type": "http.response.start", "status": 200, "headers": encoded(fields)})
+        await send({"type": "http.response.start", "status": 200, "headers": asgi_headers(fields)})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return
-        await until_over(self._write(connection, cursor, send), gone(receive), connection.ended.wait())
+        await run_until_first(self._write(connection, cursor, send), disconnected(receive), connection.ended.wait())
         with contextlib.suppress(Exception):
-            await within(WRITE_SECONDS_MAX, send({"type": "http.response.body"}))
+            await wait_at_most(WRITE_SECONDS_MAX, send({"type": "http.response.body"}))
 
     async def _write(self, connection: Connection, cursor: Cursor, send: Send) -> None:
         async def write(content: bytes) -> None:
             body = {"type": "http.response.body", "body": content, "more_body": True}
-            await within(WRITE_SECONDS_MAX, send(body))
+            await wait_at_most(WRITE_SECONDS_MAX, send(body))
 
         with connection.stream(cursor, _server_sent) as stream:
-            # An id without data moves the client's Last-Event-ID, so that a client that saw no event can resume too.
+            # An id without data sets the client's Last-Event-ID, so that it can resume before its first event, too.
             await write(f"retry: {RECONNECT_MS}\nid: {stream.cursor}\n\n".encode())
             while True:
                 batch = await stream.next(HEARTBEAT_SECONDS)
@@ -153,31 +154,31 @@ class EventStream:
 
 
 def _query(scope: Scope) -> dict[str, Any]:
-    """Return what the query asks for.
+    """Return the validated query parameters.
 
     Raises:
-        RequestRefused: It makes no sense.
+        RequestRefused: A parameter is not valid.
     """
-    given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    query = EventQuerySerializer(data={name: values[-1] for name, values in given.items()})
+    parameters = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    query = EventQuerySerializer(data={name: values[-1] for name, values in parameters.items()})
     try:
         query.is_valid(raise_exception=True)
     except ValidationError as error:
         detail: dict[str, Any] = dict(error.detail)  # type: ignore[arg-type]
         name = next(iter(detail))
         raise RequestRefused(400, "invalid", f"{name[:40]}: {detail[name][0]}") from None
-    asked: dict[str, Any] = query.validated_data
-    return asked
+    validated: dict[str, Any] = query.validated_data
+    return validated
 
 
-def start_of(after: str | None) -> Cursor:
-    """Return where a stream starts: after the event that the client names, else now.
+def start_cursor(after: str | None) -> Cursor:
+    """Return the cursor at which a stream starts: after the event that the client names, otherwise now.
 
     Raises:
-        RequestRefused: That is no event's id, or one that no event can have yet.
+        RequestRefused: `after` is not an event's id, or no event can have this id yet.
     """
     try:
-        return reader.now() if after is None else reader.start_after(after)
+        return reader.latest_cursor() if after is None else reader.start_after(after)
     except ValueError as error:
         raise RequestRefused(400, "invalid", f"Last-Event-ID: {error}.") from None
 
@@ -191,7 +192,7 @@ def _page(customer_id: int, after: str | None, limit: int) -> dict[str, Any]:
 
 def _authorize(authorization: bytes, address: str) -> tuple[Grant, Allowance]:
     token = bearer_token(authorization)
-    grant = granted(grant_of_token, token, address) if token else None
+    grant = find_grant(grant_of_token, token, address) if token else None
     if grant is None:
         refuse_if_exceeded(rate_limits.count_stranger(address), "This address has made too many requests.")
         realm = {"WWW-Authenticate": 'Bearer realm="api"'}
@@ -200,14 +201,14 @@ def _authorize(authorization: bytes, address: str) -> tuple[Grant, Allowance]:
         raise RequestRefused(401, "authentication_failed", UNKNOWN_TOKEN, realm)
     allowance = rate_limits.count(grant, is_read=True)
     refuse_if_exceeded(allowance, "You have made too many requests.")
-    return readable(grant), allowance
+    return require_read_scope(grant), allowance
 
 
-def granted(find: Callable[..., Grant | None], *arguments: str) -> Grant | None:
-    """Return the grant that `find` finds.
+def find_grant(find: Callable[..., Grant | None], *arguments: str) -> Grant | None:
+    """Return the grant that `find` returns.
 
     Raises:
-        RequestRefused: It may not be used from this address.
+        RequestRefused: The grant may not be used from this address.
     """
     try:
         return find(*arguments)
@@ -216,14 +217,14 @@ def granted(find: Callable[..., Grant | None], *arguments: str) -> Grant | None:
 
 
 def refuse_if_exceeded(allowance: Allowance, detail: str) -> None:
-    """Raise RequestRefused where there were more requests than the limit."""
+    """Raise RequestRefused if the rate limit is exceeded."""
     if allowance.exceeded:
         headers = {"Retry-After": str(allowance.reset_seconds), **allowance.headers}
         raise RequestRefused(429, "throttled", detail, headers)
 
 
-def readable(grant: Grant) -> Grant:
-    """Return the grant if it may read.
+def require_read_scope(grant: Grant) -> Grant:
+    """Return the grant if it has the scope `read`.
 
     Raises:
         RequestRefused: It lacks the scope.
@@ -234,7 +235,7 @@ def readable(grant: Grant) -> Grant:
 
 
 def address_of(scope: Scope) -> str:
-    """Return the address that a client comes from: by X-Forwarded-For where balancers stand in front of us."""
+    """Return the client's IP address, taken from X-Forwarded-For behind load balancers."""
     proxies: int = settings.REST_FRAMEWORK["NUM_PROXIES"]  # type: ignore[assignment]
     forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     if proxies and forwarded:
@@ -243,9 +244,9 @@ def address_of(scope: Scope) -> str:
     return str((scope.get("client") or ("",))[0])
 
 
-async def until_over(*works: Awaitable[Any]) -> None:
-    """Run several things until the first of them ends, and cancel the others."""
-    tasks = [asyncio.ensure_future(work) for work in works]
+async def run_until_first(*awaitables: Awaitable[Any]) -> None:
+    """Run several awaitables until the first of them ends, then cancel the others."""
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -254,17 +255,17 @@ async def until_over(*works: Awaitable[Any]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def gone(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
     """Wait until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def within(seconds: float, work: Awaitable[None]) -> None:
-    """Do something that waits for a slow reader, for so long at most.
+async def wait_at_most(seconds: float, work: Awaitable[None]) -> None:
+    """Run `work`, which may block on a slow client, for at most `seconds`.
 
     Raises:
-        TimeoutError: The reader was too slow.
+        TimeoutError: The client was too slow.
     """
     await asyncio.wait_for(work, seconds)
 
@@ -274,8 +275,8 @@ def _server_sent(event: Event) -> bytes:
     return f"id: {event.id}\nevent: {event.type}\ndata: {data}\n\n".encode()
 
 
-async def answer(send: Send, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-    """Answer a request with a JSON body."""
+async def send_json(send: Send, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+    """Send a complete response with a JSON body."""
     content = json.dumps(body).encode()
     kind = PROBLEM_JSON if status >= HTTPStatus.BAD_REQUEST else "application/json"
     fields = {
@@ -284,10 +285,10 @@ async def answer(send: Send, status: int, body: dict[str, Any], headers: dict[st
         "Cache-Control": "no-store",
         **(headers or {}),
     }
-    await send({"type": "http.response.start", "status": status, "headers": encoded(fields)})
+    await send({"type": "http.response.start", "status": status, "headers": asgi_headers(fields)})
     await send({"type": "http.response.body", "body": content})
 
 
-def encoded(fields: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    """Return header fields as ASGI carries them."""
+def asgi_headers(fields: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    """Return header fields in the format of ASGI."""
     return [(name.lower().encode(), value.encode()) for name, value in fields.items()]

@@ -42,7 +42,7 @@ def _enter_some() -> tuple[int, bool]:
     No event is served to anybody before every transaction that began earlier has ended, so this one is short however
     much is behind.
     """
-    until = reader.now()
+    until = reader.latest_cursor()
     bodies: dict[str, str] = {}
     deliveries = []
     may_be_more = False

@@ -76,7 +76,7 @@ def create(
     check_url(url)
     events = sorted(set(events))
     digest = sha256(json.dumps([url, events]).encode()).hexdigest() if key else ""
-    place = reader.now()
+    place = reader.latest_cursor()
     while True:
         if key and (before := webhooks_of(customer_id).filter(idempotency_key=key).first()):
             if before.idempotency_digest != digest:
@@ -255,7 +255,7 @@ def send_range_again(webhook: Webhook, after: Cursor, until: Cursor | None = Non
     Raises:
         WebhookEnded: The webhook has ended.
     """
-    (events,) = reader.read([(webhook.customer_id, after)], reader.now(), RESENT_AT_ONCE_MAX)
+    (events,) = reader.read([(webhook.customer_id, after)], reader.latest_cursor(), RESENT_AT_ONCE_MAX)
     has_more = len(events) == RESENT_AT_ONCE_MAX
     wanted = [event for event in events if until is None or event.cursor <= until]
     with transaction.atomic(durable=True):

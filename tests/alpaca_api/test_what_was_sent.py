@@ -31,7 +31,7 @@ def is_open() -> None:
 
 def updates_of(customer: Customer, trade_id: str) -> list[dict[str, Any]]:
     """The orders in the stream's updates of one trade."""
-    (events,) = reader.read([(customer.id, reader.Cursor(0, 0))], reader.now(), 100)
+    (events,) = reader.read([(customer.id, reader.Cursor(0, 0))], reader.latest_cursor(), 100)
     return [shown_as_order(event.trade) for event in events if event.trade and str(event.trade.id) == trade_id]
 
 

@@ -47,7 +47,7 @@ def test_the_books_hold(administrator: Database, monkeypatch: pytest.MonkeyPatch
     trades = Trade.objects.filter(customer_id__gte=made.first_id)
     assert trades.count() == CUSTOMERS * TRADES_EACH
     customer_id = made.first_id + 1
-    (events,) = reader.read([(customer_id, reader.Cursor(0, 0))], reader.now(), 1000)
+    (events,) = reader.read([(customer_id, reader.Cursor(0, 0))], reader.latest_cursor(), 1000)
     line = list(trades.filter(customer_id=customer_id).order_by("sequence").values_list("id", flat=True))
     assert [event.trade.id for event in events if event.trade] == [trade for trade in line for _ in range(3)]
 

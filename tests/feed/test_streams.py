@@ -73,7 +73,7 @@ def test_an_event_is_written_out_once_for_all_its_streams(bob: Customer, token_o
         await place(bob, 5)
         return list(await asyncio.gather(*readers))
 
-    issued, start, the_hub = token_of(bob), reader.now(), Hub()
+    issued, start, the_hub = token_of(bob), reader.latest_cursor(), Hub()
     got = asyncio.run(read(the_hub))
     the_hub.close()
     assert got == [[each.encode() for each in ids_of(bob)]] * 40
