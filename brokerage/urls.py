@@ -114,7 +114,7 @@ urlpatterns = [
     path("account/webhooks/<uuid:webhook_id>/test", webhook_pages.test_hook, name="test_webhook"),
     path("account/webhooks/<uuid:webhook_id>/pause", webhook_pages.pause_hook, name="pause_webhook"),
     path("account/webhooks/<uuid:webhook_id>/secret", webhook_pages.rotate_secret, name="rotate_webhook_secret"),
-    path("account/webhooks/<uuid:webhook_id>/again", webhook_pages.send_again, name="resend_webhook"),
+    path("account/webhooks/<uuid:webhook_id>/again", webhook_pages.resend_delivery, name="resend_webhook"),
     path("account/webhooks/<uuid:webhook_id>/delete", webhook_pages.delete_hook, name="delete_webhook"),
     path("account/", include(in_transactions(account_urls.urlpatterns))),
     path("account/second-factor/", include(in_transactions(factor_urls.urlpatterns))),

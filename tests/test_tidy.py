@@ -242,7 +242,7 @@ MAY_BE_DELETED = (
     "pipe",
     "of_id(",
     "of_name(",
-    "mine(",
+    "own_webhook(",
     "super()",
     "UserSession.",
     "Authenticator.",

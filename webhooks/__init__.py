@@ -1,1 +1,1 @@
-"""Webhooks: a customer's events, posted to an address of theirs."""
+"""Webhooks: a customer's events, posted to the customer's own server."""

@@ -29,21 +29,21 @@ from webhooks.models import Delivery, Webhook
 
 
 class EventTypesField(serializers.ListField):
-    """Types of events; an empty list stands for all."""
+    """A list of event types; an empty list means all types."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(child=WordField(EVENT_TYPES), max_length=len(EVENT_TYPES), **kwargs)
 
 
 class CreateWebhookSerializer(StrictSerializer):
-    url = TextField(max_length=500, help_text="Where events are posted: https://…, not inside a private network.")
-    events = EventTypesField(required=False, help_text="The types of events to post; all where it is empty.")
+    url = TextField(max_length=500, help_text="Where to post events: https://…, not on a private network.")
+    events = EventTypesField(required=False, help_text="The event types to post; empty: all.")
 
 
 class UpdateWebhookSerializer(StrictSerializer):
     url = TextField(max_length=500, required=False)
     events = EventTypesField(required=False)
-    paused = serializers.BooleanField(required=False, help_text="true: post nothing for now; events wait.")
+    paused = serializers.BooleanField(required=False, help_text="true: stop posting for now; events are kept.")
 
 
 class RotateSecretSerializer(StrictSerializer):
@@ -52,7 +52,7 @@ class RotateSecretSerializer(StrictSerializer):
         min_value=0,
         max_value=subscriptions.OVERLAP_SECONDS_MAX,
         default=subscriptions.OVERLAP_SECONDS,
-        help_text="How long the secret before signs as well.",
+        help_text="How long the previous secret also signs.",
     )
 
 
@@ -67,35 +67,39 @@ class EventIdField(TextField):
 
 
 class ResendSerializer(StrictSerializer):
-    after = EventIdField(max_length=32, help_text='An event\'s id; "0" is before the first.')
-    until = EventIdField(required=False, max_length=32, help_text="The last event to post again; else the newest.")
+    after = EventIdField(max_length=32, help_text='Start after the event with this id; "0": with the first.')
+    until = EventIdField(required=False, max_length=32, help_text="The last event to resend; the newest by default.")
 
 
 class ResentSerializer(serializers.Serializer[Any]):
-    count = serializers.IntegerField(help_text="How many events will be posted again.")
-    next = serializers.CharField(allow_null=True, help_text="`after` of the next call where there may be more.")
+    count = serializers.IntegerField(help_text="How many events will be resent.")
+    next = serializers.CharField(
+        allow_null=True, help_text="`after` of the next call; null if there are no more events."
+    )
 
 
 class WebhookSerializer(serializers.Serializer[Any]):
     webhookId = serializers.UUIDField(source="id")
     url = serializers.CharField()
-    events = serializers.ListField(child=serializers.CharField(), help_text="The types of events; empty: all.")
+    events = serializers.ListField(child=serializers.CharField(), help_text="The event types; empty: all.")
     status = serializers.ChoiceField(
         Webhook.Status.choices,
-        help_text="`paused` by you; `failing`: your server takes nothing, and we try now and then; `ended` for good.",
+        help_text="`paused` by you; `failing`: your server accepts nothing, we keep trying; `ended` for good.",
     )
     statusReason = serializers.CharField(source="status_reason", allow_null=True)
     tokenId = serializers.UUIDField(
-        source="token_id", allow_null=True, help_text="The token that made it, and with which it ends; null: a page."
+        source="token_id",
+        allow_null=True,
+        help_text="The token that created it; the webhook ends with the token. null: created on a page.",
     )
     previousSecretUntil = moment_field(source="previous_secret_until", allow_null=True)
     createdAt = moment_field(source="created_at")
 
 
 class CreatedWebhookSerializer(WebhookSerializer):
-    """A webhook with its secret: in the answer that made it, or that replaced the secret."""
+    """A webhook with its secret, which only the responses that create or rotate it contain."""
 
-    secret = serializers.CharField(help_text="Signs what is posted (Standard Webhooks). Keep it now.")
+    secret = serializers.CharField(help_text="Signs the posts (Standard Webhooks). Store it: it is not shown again.")
 
 
 class WebhookListSerializer(serializers.Serializer[Any]):
@@ -103,15 +107,15 @@ class WebhookListSerializer(serializers.Serializer[Any]):
 
 
 class DeliverySerializer(serializers.Serializer[Any]):
-    deliveryId = serializers.CharField(source="id", help_text="Grows with time.")
-    eventId = serializers.CharField(source="event_id", help_text="`webhook-id` of what is posted.")
-    type = serializers.CharField(help_text="`trade.filled` and so on; `webhook.test`.")
+    deliveryId = serializers.CharField(source="id", help_text="Increases over time.")
+    eventId = serializers.CharField(source="event_id", help_text="The `webhook-id` header of the post.")
+    type = serializers.CharField(help_text="The event type, such as `trade.filled` or `webhook.test`.")
     createdAt = moment_field(source="created_at")
     attempts = serializers.IntegerField()
-    lastAnswer = serializers.CharField(source="answer", help_text="How the last attempt went.")
+    lastAnswer = serializers.CharField(source="answer", help_text="The result of the last attempt.")
     deliveredAt = moment_field(source="delivered_at", allow_null=True)
     nextAttemptAt = moment_field(
-        source="next_at", allow_null=True, help_text="Null once it was delivered, or given up after a day."
+        source="next_at", allow_null=True, help_text="null after delivery, or when we gave up after a day."
     )
 
 
@@ -123,11 +127,11 @@ class DeliveryPageSerializer(serializers.Serializer[Any]):
 class _WebhookView(CustomerView):
     scope = Token.Scope.WEBHOOKS
 
-    def mine(self, webhook_id: UUID) -> Webhook:
-        """Return the caller's webhook with this id.
+    def own_webhook(self, webhook_id: UUID) -> Webhook:
+        """Return the customer's webhook with this id.
 
         Raises:
-            NotFound: There is none.
+            NotFound: The customer has no such webhook.
         """
         hook = subscriptions.webhooks_of(self.customer_id).filter(id=webhook_id).first()
         if hook is None:
@@ -140,7 +144,7 @@ class WebhooksView(_WebhookView):
 
     @extend_schema(operation_id="listWebhooks", responses=WebhookListSerializer, tags=["webhooks"])
     def get(self, request: Request) -> Response:
-        """Your webhooks, without their secrets."""
+        """List your webhooks, without their secrets."""
         return Response(WebhookListSerializer({"results": subscriptions.webhooks_of(self.customer_id)}).data)
 
     @extend_schema(
@@ -154,11 +158,11 @@ class WebhooksView(_WebhookView):
         tags=["webhooks"],
     )
     def post(self, request: Request) -> Response:
-        """Have your events posted to an address, from now on, signed as Standard Webhooks specifies. An event that is
-        not answered with 2xx within 5 s is posted again, with growing pauses, for a day. The webhook ends with the
-        token that made it."""
-        if READ not in self.grant.scopes:  # what is posted tells all that the token could read
-            raise exceptions.PermissionDenied(f"This token lacks the scope “{READ}”, which a webhook needs as well.")
+        """Create a webhook: your future events are posted to its URL, signed as Standard Webhooks specifies. If your
+        server does not answer with 2xx within 5 s, the event is retried with growing pauses for a day. The webhook ends
+        with the token that created it."""
+        if READ not in self.grant.scopes:  # the posts contain what the token could read
+            raise exceptions.PermissionDenied(f"This token lacks the scope “{READ}”, which a webhook also needs.")
         key = idempotency_key(request)
         body = CreateWebhookSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -174,15 +178,15 @@ class WebhookView(_WebhookView):
 
     @extend_schema(operation_id="getWebhook", responses=WebhookSerializer, tags=["webhooks"])
     def get(self, request: Request, webhook_id: UUID) -> Response:
-        """One of your webhooks."""
-        return Response(WebhookSerializer(self.mine(webhook_id)).data)
+        """Get one of your webhooks."""
+        return Response(WebhookSerializer(self.own_webhook(webhook_id)).data)
 
     @extend_schema(
         operation_id="updateWebhook", request=UpdateWebhookSerializer, responses=WebhookSerializer, tags=["webhooks"]
     )
     def patch(self, request: Request, webhook_id: UUID) -> Response:
-        """Change its address or its types of events; pause it, or resume it. While it is paused, events wait."""
-        hook = self.mine(webhook_id)
+        """Change the URL or the event types of a webhook, or pause or resume it. Events are kept while it is paused."""
+        hook = self.own_webhook(webhook_id)
         body = UpdateWebhookSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data
@@ -193,8 +197,8 @@ class WebhookView(_WebhookView):
 
     @extend_schema(operation_id="deleteWebhook", responses={204: None}, tags=["webhooks"])
     def delete(self, request: Request, webhook_id: UUID) -> Response:
-        """Delete a webhook and the log of its deliveries."""
-        self.mine(webhook_id).delete()
+        """Delete a webhook and its delivery log."""
+        self.own_webhook(webhook_id).delete()
         return Response(status=204)
 
 
@@ -208,8 +212,8 @@ class RotateSecretView(_WebhookView):
         tags=["webhooks"],
     )
     def post(self, request: Request, webhook_id: UUID) -> Response:
-        """Replace the secret. For a while both sign: `webhook-signature` then has two signatures."""
-        hook = self.mine(webhook_id)
+        """Replace the secret. During the overlap both secrets sign, so `webhook-signature` has two signatures."""
+        hook = self.own_webhook(webhook_id)
         body = RotateSecretSerializer(data=request.data or {})
         body.is_valid(raise_exception=True)
         subscriptions.rotate_secret(hook, body.validated_data["overlapSeconds"])
@@ -217,53 +221,53 @@ class RotateSecretView(_WebhookView):
 
 
 class DeliveriesView(_WebhookView):
-    """What was posted."""
+    """The delivery log of a webhook."""
 
     @extend_schema(
         operation_id="listDeliveries", parameters=[PageQuery], responses=DeliveryPageSerializer, tags=["webhooks"]
     )
     def get(self, request: Request, webhook_id: UUID) -> Response:
-        """The log of a webhook's deliveries, newest first."""
+        """List the deliveries of a webhook, newest first."""
         query = PageQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        rows = Delivery.objects.filter(webhook=self.mine(webhook_id))
+        rows = Delivery.objects.filter(webhook=self.own_webhook(webhook_id))
         answer: dict[str, Any] = page(rows, "id", query.validated_data, lambda row: DeliverySerializer(row).data)
         return Response(answer)
 
 
 class ResendDeliveryView(_WebhookView):
-    """Posting one delivery again."""
+    """Resending one delivery."""
 
     @extend_schema(operation_id="resendDelivery", request=None, responses={202: DeliverySerializer}, tags=["webhooks"])
     def post(self, request: Request, webhook_id: UUID, delivery_id: int) -> Response:
-        """Post a delivery again, with the same `webhook-id`, whatever became of it before."""
-        hook = self.mine(webhook_id)
+        """Resend a delivery with the same `webhook-id`, whatever its outcome was."""
+        hook = self.own_webhook(webhook_id)
         delivery = Delivery.objects.filter(webhook=hook, id=delivery_id).first()
         if delivery is None:
             raise exceptions.NotFound("This webhook has no such delivery.")
-        return Response(DeliverySerializer(subscriptions.send_again(hook, delivery)).data, status=202)
+        return Response(DeliverySerializer(subscriptions.resend(hook, delivery)).data, status=202)
 
 
 class ResendView(_WebhookView):
-    """Posting a range of events again."""
+    """Resending a range of events."""
 
     @extend_schema(
         operation_id="resendEvents", request=ResendSerializer, responses={202: ResentSerializer}, tags=["webhooks"]
     )
     def post(self, request: Request, webhook_id: UUID) -> Response:
-        """Post your events after one event again, up to another, 1,000 at most; also those that were never posted."""
-        hook = self.mine(webhook_id)
+        """Resend up to 1,000 of your events from a range, including events that were never posted."""
+        hook = self.own_webhook(webhook_id)
         body = ResendSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data
-        count, following = subscriptions.send_range_again(hook, asked["after"], asked.get("until"))
+        count, following = subscriptions.resend_range(hook, asked["after"], asked.get("until"))
         return Response({"count": count, "next": following}, status=202)
 
 
 class WebhookTestView(_WebhookView):
-    """Trying a webhook."""
+    """Testing a webhook."""
 
     @extend_schema(operation_id="testWebhook", request=None, responses={202: DeliverySerializer}, tags=["webhooks"])
     def post(self, request: Request, webhook_id: UUID) -> Response:
-        """Post an event `webhook.test` there, once; the log of deliveries tells how it went."""
-        return Response(DeliverySerializer(subscriptions.send_test(self.mine(webhook_id))).data, status=202)
+        """Post one `webhook.test` event. The delivery log shows the result."""
+        return Response(DeliverySerializer(subscriptions.send_test(self.own_webhook(webhook_id))).data, status=202)

@@ -7,7 +7,7 @@ class WebhooksConfig(AppConfig):
     name = "webhooks"
 
     def ready(self) -> None:
-        """Begin to end webhooks when access to an account is revoked."""
+        """Connect the receiver that ends webhooks when access to an account is revoked."""
         from webhooks import subscriptions
 
         subscriptions.connect()

@@ -1,10 +1,10 @@
-"""Deliver: post what is due to its receivers, signed as Standard Webhooks specifies.
+"""Post due deliveries to their receivers, signed as Standard Webhooks specifies.
 
-A webhook's deliveries go out one after the other; webhooks do not wait for each other. Each customer has
-WEBHOOKS_OF_A_CUSTOMER_MAX of the places at most, so a customer whose receivers hang takes no others' places. A
-delivery that is not taken is tried again with growing pauses, for a day; and a receiver that failed is left alone for a
-while, with all that waits for it, which uses none of its attempts. A receiver that has only failed for
-FAILING_AFTER_SECONDS is FAILING: its owner is told, and it is tried now and then until it works again.
+The deliveries of one webhook are posted one after the other; webhooks do not wait for each other. A customer gets at
+most WEBHOOKS_OF_A_CUSTOMER_MAX threads, so that hanging receivers don't block other customers. A failed delivery is
+retried with growing pauses for a day. After a failure, the receiver is not called for a while; deliveries that wait for
+it meanwhile lose no attempts. A receiver that has only failed for FAILING_AFTER_SECONDS becomes FAILING: its owner gets
+a mail, and it is tried periodically until it works again.
 
 A receiver recognizes duplicates by `webhook-id`, which is the event's id. Any number of processes may deliver.
 """
@@ -26,14 +26,14 @@ from webhooks.models import Delivery, Webhook
 from webhooks.post import Answer, Receiver
 from webhooks.subscriptions import EVENT_TEST, end
 
-PAUSES_SECONDS = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800)  # of one delivery: a day in all
-RECEIVER_PAUSES_SECONDS = (1, 5, 30, 120, 600, 1_800, 3_600)  # after so many failures in a row; then the last
+PAUSES_SECONDS = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 28_800, 28_800)  # for each delivery: a day in total
+RECEIVER_PAUSES_SECONDS = (1, 5, 30, 120, 600, 1_800, 3_600)  # after 1, 2, … failures in a row; then always the last
 FAILING_AFTER_SECONDS, FAILING_AFTER_FAILURES = 3_600, 5
-PLACES, WEBHOOKS_OF_A_CUSTOMER_MAX = 32, 2
+THREADS, WEBHOOKS_OF_A_CUSTOMER_MAX = 32, 2
 DELIVERIES_A_BATCH_MAX, BATCH_SECONDS_MAX = 50, 5.0
-LEASE_SECONDS = 60  # after which another process posts what a process that died was about to
+LEASE_SECONDS = 60  # after that, another process takes over from one that died
 WORK_SECONDS = 5.0
-LOOK_SECONDS = 0.25  # how long what becomes due waits for a place that is free, while others are under way
+POLL_SECONDS = 0.25  # how often to look for newly due webhooks while others are in progress
 HTTP_GONE = 410
 
 log = structlog.get_logger()
@@ -46,47 +46,47 @@ class _Outcome:
 
 
 class Deliverer:
-    """Posts from threads that share nothing; reads and writes the database in the thread that calls `work`."""
+    """Posts in a pool of threads that share no state, and uses the database only in the thread that calls `work`."""
 
-    def __init__(self, places: int = PLACES) -> None:
-        # A name server that does not answer holds one place for a few seconds, not for half a minute.
+    def __init__(self, threads: int = THREADS) -> None:
+        # A silent name server then blocks a thread for a few seconds, not for half a minute.
         os.environ.setdefault("RES_OPTIONS", "timeout:1 attempts:2")
-        self._places = places
-        self._threads = ThreadPoolExecutor(places, "webhook")
-        self._under_way: dict[Future[list[_Outcome]], Webhook] = {}
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, "webhook")
+        self._in_progress: dict[Future[list[_Outcome]], Webhook] = {}
 
     def work(self, seconds: float = WORK_SECONDS) -> int:
-        """Deliver what is due for so long, or until nothing is; return how many deliveries were tried."""
+        """Deliver for so many seconds, or until nothing is due; return how many deliveries were attempted."""
         ends_at = time.monotonic() + seconds
         tried = 0
         while True:
             tried += self._finish()
             self._start()
             left = ends_at - time.monotonic()
-            if not self._under_way or left <= 0:
+            if not self._in_progress or left <= 0:
                 return tried
-            wait(self._under_way, min(left, LOOK_SECONDS), FIRST_COMPLETED)
+            wait(self._in_progress, min(left, POLL_SECONDS), FIRST_COMPLETED)
 
     def _start(self) -> None:
-        free = self._places - len(self._under_way)
+        free = self._threads - len(self._in_progress)
         if free <= 0:
             return
-        with transaction.atomic(durable=True):  # what can't be read is not claimed: a lease lasts for a minute
-            claimed = [(hook, _due_of(hook)) for hook in list(Webhook.objects.raw(CLAIM, _claim_of(free)))]
+        with transaction.atomic(durable=True):  # if reading the deliveries fails, the lease is rolled back too
+            claimed = [(hook, _due_of(hook)) for hook in list(Webhook.objects.raw(CLAIM, _claim_parameters(free)))]
         for hook, due in claimed:
-            self._under_way[self._threads.submit(_post_batch, hook, due)] = hook
+            self._in_progress[self._pool.submit(_post_batch, hook, due)] = hook
 
     def _finish(self) -> int:
         tried = 0
-        for future in [future for future in self._under_way if future.done()]:
+        for future in [future for future in self._in_progress if future.done()]:
             try:
                 outcomes = future.result()
             except Exception:
-                del self._under_way[future]
+                del self._in_progress[future]
                 raise
-            # An error leaves it under way, and it is recorded in the next round: posted once, and no lease is left.
-            _record(self._under_way[future], outcomes)
-            del self._under_way[future]
+            # If this fails, the batch stays in progress and is recorded in the next round, so it isn't posted twice.
+            _record(self._in_progress[future], outcomes)
+            del self._in_progress[future]
             tried += len(outcomes)
         return tried
 
@@ -95,14 +95,17 @@ _deliverer: Deliverer | None = None
 
 
 def deliver() -> int:
-    """Deliver what is due, for a few seconds at most; return how many deliveries were tried. For the sweep."""
+    """Deliver what is due, for a few seconds at most, and return how many deliveries were attempted.
+
+    The sweep calls it periodically.
+    """
     global _deliverer
     _deliverer = _deliverer or Deliverer()
     return _deliverer.work()
 
 
 def bring_forward() -> None:
-    """Make due what waits for longer than any pause lasts, because the database's clock has gone back. Idempotent."""
+    """Make due what waits longer than the longest pause, because the database's clock was set back. Idempotent."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(DELIVERIES_TOO_FAR_AHEAD, [list(map(float, PAUSES_SECONDS)), PAUSES_SECONDS[-1]])
         webhook_ids = [webhook_id for (webhook_id,) in cursor.fetchall()]
@@ -115,19 +118,21 @@ def _due_of(hook: Webhook) -> list[Delivery]:
     return list(due.order_by("next_at", "id")[:DELIVERIES_A_BATCH_MAX])
 
 
-def _claim_of(free: int) -> dict[str, int]:
+def _claim_parameters(free: int) -> dict[str, int]:
     return {"lease": LEASE_SECONDS, "of_a_customer": WEBHOOKS_OF_A_CUSTOMER_MAX, "free": free}
 
 
 def _post_batch(hook: Webhook, due: list[Delivery]) -> list[_Outcome]:
-    """Post deliveries of one webhook after each other, until one is not taken or the time is over."""
+    """Post deliveries of one webhook, one after the other, until one fails or the time is up."""
     ends_at = time.monotonic() + BATCH_SECONDS_MAX
     outcomes: list[_Outcome] = []
     try:
         signers = [Signer(secret) for secret in _secrets(hook)]
     except Undecryptable:
-        log.error("webhook: its secret can't be read; was SECRET_KEY replaced?", webhook=str(hook.id))
-        return [_Outcome(delivery, Answer(None, "An error of ours; we look into it.")) for delivery in due[:1]]
+        log.error("webhook: the secret can't be decrypted; was SECRET_KEY replaced?", webhook=str(hook.id))
+        return [
+            _Outcome(delivery, Answer(None, "An error on our side. We are looking into it.")) for delivery in due[:1]
+        ]
     with Receiver(hook.url) as receiver:
         for delivery in due:
             outcome = _Outcome(delivery, receiver.post(_headers(delivery, signers), delivery.body.encode()))
@@ -138,7 +143,7 @@ def _post_batch(hook: Webhook, due: list[Delivery]) -> list[_Outcome]:
 
 
 def _secrets(hook: Webhook) -> list[str]:
-    """Return the secrets that sign: the present one, and for a while the one before."""
+    """Return the secrets that sign: the current one and, during the overlap, the previous one."""
     secrets = [hook.secret]
     if hook.previous_secret_until and hook.previous_secret_until > timezone.now():
         secrets.append(decrypt(hook.encrypted_previous_secret))
@@ -157,7 +162,7 @@ def _headers(delivery: Delivery, signers: list[Signer]) -> dict[str, str]:
 
 
 def _record(hook: Webhook, outcomes: list[_Outcome]) -> None:
-    """Keep how a batch went, and when the webhook is due next."""
+    """Record the outcomes of a batch, and when the webhook is due next."""
     failed = next((outcome.answer for outcome in outcomes if not outcome.answer.is_success), None)
     failures = 0 if outcomes and failed is None else hook.failures
     if failed is not None:
@@ -165,7 +170,7 @@ def _record(hook: Webhook, outcomes: list[_Outcome]) -> None:
     pause = RECEIVER_PAUSES_SECONDS[min(failures, len(RECEIVER_PAUSES_SECONDS)) - 1] if failed else None
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         for outcome in outcomes:
-            cursor.execute(TRIED, _tried(outcome))
+            cursor.execute(RECORD_ATTEMPT, _attempt_parameters(outcome))
         cursor.execute(
             RELEASE,
             {
@@ -186,7 +191,7 @@ def _record(hook: Webhook, outcomes: list[_Outcome]) -> None:
         mails.tell_working(hook)
 
 
-def _tried(outcome: _Outcome) -> dict[str, int | str | bool | None]:
+def _attempt_parameters(outcome: _Outcome) -> dict[str, int | str | bool | None]:
     delivery = outcome.delivery
     gives_up = delivery.type == EVENT_TEST or delivery.attempts >= len(PAUSES_SECONDS)
     pause = None if outcome.answer.is_success or gives_up else PAUSES_SECONDS[delivery.attempts]
@@ -199,7 +204,7 @@ def _tried(outcome: _Outcome) -> dict[str, int | str | bool | None]:
     }
 
 
-# The least recently due first; of each customer no more than may be under way, wherever they are.
+# The webhook that has been due longest comes first; a customer gets no more than its share, over all processes.
 CLAIM = """
     UPDATE webhooks_webhook SET leased_until = statement_timestamp() + make_interval(secs => %(lease)s)
     WHERE id IN (
@@ -222,15 +227,15 @@ CLAIM = """
       AND (leased_until IS NULL OR leased_until <= statement_timestamp())
     RETURNING *
 """
-# What was sent again meanwhile has attempts of its own, and stays due.
-TRIED = """
+# A delivery that was resent meanwhile has a new number of attempts, so it stays due.
+RECORD_ATTEMPT = """
     UPDATE webhooks_delivery
     SET attempts = attempts + 1, answer = %(answer)s,
         delivered_at = CASE WHEN %(is_delivered)s THEN statement_timestamp() END,
         next_at = statement_timestamp() + make_interval(secs => %(pause)s)
     WHERE id = %(id)s AND attempts = %(attempts)s
 """
-# A webhook that was paused or ended meanwhile stays so.
+# A webhook that was paused or ended meanwhile keeps that status.
 RELEASE = """
     UPDATE webhooks_webhook AS w
     SET leased_until = NULL,
@@ -253,7 +258,7 @@ RELEASE = """
     WHERE w.id = found.id
     RETURNING w.status
 """
-# After n attempts a delivery waits for the n-th pause. The next one, which is longer, is the bound.
+# After n attempts a delivery waits for the n-th pause. The bound is the next pause, which is longer.
 DELIVERIES_TOO_FAR_AHEAD = """
     UPDATE webhooks_delivery SET next_at = statement_timestamp()
     WHERE next_at > statement_timestamp() + make_interval(secs => coalesce((%s::float8[])[attempts + 1], %s))

@@ -1,4 +1,4 @@
-"""Mails to the owner of a webhook: that it fails, works again, or has ended."""
+"""Mails to the owner of a webhook: it fails, works again, or has ended."""
 
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
@@ -8,12 +8,12 @@ from webhooks.models import Webhook
 
 
 def tell_failing(webhook: Webhook, answer: str) -> None:
-    """Tell the owner that the receiver has only failed for a while, and that it is tried now and then."""
+    """Tell the owner that every delivery has failed for a while, and that we keep trying."""
     _tell(webhook, "Your webhook is failing", "failing", answer)
 
 
 def tell_working(webhook: Webhook) -> None:
-    """Tell the owner that a webhook that was failing works again."""
+    """Tell the owner that the failing webhook works again."""
     _tell(webhook, "Your webhook works again", "working")
 
 

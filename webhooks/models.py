@@ -1,4 +1,4 @@
-"""Where customers want their events posted, and what was posted there."""
+"""Webhooks and their deliveries."""
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -12,23 +12,25 @@ from web.encryption import decrypt
 
 
 class Webhook(models.Model):
-    """An address to which a customer wants their events posted.
+    """A URL to which a customer's events are posted.
 
-    (`xact`, `change`) is the place in the feed up to which events were entered as deliveries. `due_at` is when the next
-    delivery is due, null where none waits; `retry_at`, after a failure, when the receiver is next tried;
-    `leased_until`, how long a process that is posting to it keeps others away.
+    Attributes:
+        xact, change: The cursor in the feed up to which events were entered as deliveries.
+        due_at: When the next delivery is due; null if none is waiting.
+        retry_at: After a failure, when to call the receiver again.
+        leased_until: Until then, only the process that took the lease posts to it.
     """
 
     class Status(models.TextChoices):
         ACTIVE = "active", "Active"
-        PAUSED = "paused", "Paused"  # by its owner: events wait in the feed
-        FAILING = "failing", "Failing"  # it only failed for a while: tried now and then, until it works again
+        PAUSED = "paused", "Paused"  # by its owner; events wait in the feed
+        FAILING = "failing", "Failing"  # only failures for a while; tried periodically until it works again
         ENDED = "ended", "Ended"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
-    slot = models.SmallIntegerField(editable=False)  # which of the customer's places it takes
-    token = models.ForeignKey(Token, models.CASCADE, null=True, related_name="webhooks")  # null: made on a page
+    slot = models.SmallIntegerField(editable=False)  # one of the customer's WEBHOOKS_MAX slots, from 0
+    token = models.ForeignKey(Token, models.CASCADE, null=True, related_name="webhooks")  # null: created on a page
     url = models.CharField(max_length=500)
     events = ArrayField(models.CharField(max_length=32), default=list, blank=True)  # empty: all
     encrypted_secret = models.TextField(editable=False)
@@ -63,7 +65,7 @@ class Webhook(models.Model):
 
     @property
     def secret(self) -> str:
-        """The secret that signs what is posted.
+        """The secret that signs the posts.
 
         Raises:
             Undecryptable: It was encrypted with a SECRET_KEY that we no longer have.
@@ -72,7 +74,7 @@ class Webhook(models.Model):
 
 
 class Delivery(models.Model):
-    """One event for one webhook. `next_at` is when it is next tried: null once it was delivered, or given up."""
+    """One event for one webhook. `next_at` is the time of the next attempt: null after delivery or when given up."""
 
     webhook = models.ForeignKey(Webhook, models.CASCADE, related_name="deliveries", db_index=False)
     event_id = models.CharField(max_length=64)

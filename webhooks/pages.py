@@ -1,4 +1,4 @@
-"""The pages of webhooks, among those of the account."""
+"""The account pages for webhooks."""
 
 from uuid import UUID
 
@@ -25,16 +25,16 @@ class WebhookForm(forms.Form):
     url = forms.CharField(
         max_length=500,
         label="Address",
-        help_text="It begins with https:// and is on the Internet, such as https://example.com/brokerage.",
+        help_text="A public address that starts with https://, such as https://example.com/brokerage.",
         widget=forms.URLInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-        error_messages={"required": "Where to? Write an address that begins with https://."},
+        error_messages={"required": "Enter an address that starts with https://."},
     )
 
 
 @signed_in
 @require_http_methods(["GET", "POST"])
 def hooks(request: HttpRequest) -> HttpResponse:
-    """List the customer's webhooks; the secret of a new one is shown once, in the answer that made it."""
+    """List the customer's webhooks, and add one. The secret is shown once, in the response that adds it."""
     form = WebhookForm(request.POST or None)
     made = None
     if request.method == "POST" and form.is_valid():
@@ -52,7 +52,7 @@ def hooks(request: HttpRequest) -> HttpResponse:
     return render(request, "webhooks/webhooks.html", context, status=422 if form.errors else 200)
 
 
-def _mine(request: HttpRequest, webhook_id: UUID) -> Webhook:
+def _own_webhook(request: HttpRequest, webhook_id: UUID) -> Webhook:
     hook = Webhook.objects.filter(customer_id=current_customer_id(request), id=webhook_id).first()
     if hook is None:
         raise Http404
@@ -62,94 +62,94 @@ def _mine(request: HttpRequest, webhook_id: UUID) -> Webhook:
 @signed_in
 @require_GET
 def hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-    """Show one webhook with the log of what was posted to it, newest first."""
-    mine = _mine(request, webhook_id)
-    log = Delivery.objects.filter(webhook=mine).order_by("-id")
+    """Show a webhook with its deliveries, newest first."""
+    webhook = _own_webhook(request, webhook_id)
+    log = Delivery.objects.filter(webhook=webhook).order_by("-id")
     before = request.GET.get("before", "")
     if before.isdecimal() and len(before) < 19:
         log = log.filter(id__lt=int(before))
-    found = list(log[: DELIVERIES_A_PAGE + 1])
-    shown = found[:DELIVERIES_A_PAGE]
+    deliveries = list(log[: DELIVERIES_A_PAGE + 1])
+    on_page = deliveries[:DELIVERIES_A_PAGE]
     context = {
-        "hook": mine,
-        "status_reason": _in_words(mine.status_reason),
-        "log": [{"delivery": delivery, "met": _in_words(delivery.answer)} for delivery in shown],
-        "next": shown[-1].id if len(found) > len(shown) else None,
+        "hook": webhook,
+        "status_reason": _as_sentence(webhook.status_reason),
+        "log": [{"delivery": delivery, "result": _as_sentence(delivery.answer)} for delivery in on_page],
+        "next": on_page[-1].id if len(deliveries) > len(on_page) else None,
         "is_first": not before,
-        "is_waiting": any(delivery.next_at and not delivery.attempts for delivery in shown),
+        "is_waiting": any(delivery.next_at and not delivery.attempts for delivery in on_page),
     }
     return render(request, "webhooks/webhook.html", context)
 
 
-def _in_words(answer: str) -> str:
+def _as_sentence(answer: str) -> str:
     return f"Your server answered {answer}." if answer.startswith("HTTP ") else answer
 
 
 @form_of(page_at("webhook", "webhook_id"))
 def test_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-    """Post an event about nothing to a webhook, once."""
-    mine = _mine(request, webhook_id)
+    """Post a test event to a webhook."""
+    webhook = _own_webhook(request, webhook_id)
     try:
-        subscriptions.send_test(mine)
+        subscriptions.send_test(webhook)
     except subscriptions.AnotherTestWaits:
         messages.error(request, "The test event before this one has not been sent yet.")
     except subscriptions.WebhookEnded:
         messages.error(request, HAS_ENDED)
     else:
-        messages.success(request, "A test event is on its way. The log tells how it went.")
-    return redirect("webhook", mine.id)
+        messages.success(request, "A test event is on its way. The log shows the result.")
+    return redirect("webhook", webhook.id)
 
 
 @form_of(page_at("webhook", "webhook_id"))
 def pause_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-    """Pause a webhook, or resume it."""
-    mine = _mine(request, webhook_id)
+    """Pause or resume a webhook."""
+    webhook = _own_webhook(request, webhook_id)
     try:
         if request.POST.get("resume"):
-            subscriptions.resume(mine)
+            subscriptions.resume(webhook)
             messages.success(request, "The webhook is active again. Events that waited are on their way.")
         else:
-            subscriptions.pause(mine)
+            subscriptions.pause(webhook)
             messages.success(request, "The webhook is paused. Events wait until you resume it.")
     except subscriptions.WebhookEnded:
         messages.error(request, HAS_ENDED)
-    return redirect("webhook", mine.id)
+    return redirect("webhook", webhook.id)
 
 
 @form_of(page_at("webhook", "webhook_id"))
 def rotate_secret(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-    """Replace the secret of a webhook; the new one is shown once, in this answer."""
-    mine = _mine(request, webhook_id)
+    """Replace the secret of a webhook. The new secret is shown once, in this response."""
+    webhook = _own_webhook(request, webhook_id)
     try:
-        made = subscriptions.rotate_secret(mine)
+        made = subscriptions.rotate_secret(webhook)
     except subscriptions.WebhookEnded:
         messages.error(request, HAS_ENDED)
-        return redirect("webhook", mine.id)
+        return redirect("webhook", webhook.id)
     customer_id = current_customer_id(request)
     context = {"form": WebhookForm(), "made": made, "is_rotated": True, "hooks": with_last_delivery(customer_id)}
     return render(request, "webhooks/webhooks.html", context)
 
 
 @form_of(page_at("webhook", "webhook_id"))
-def send_again(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-    """Post one delivery of a webhook again."""
-    mine = _mine(request, webhook_id)
-    number = request.POST.get("delivery", "")
-    given = int(number) if number.isdecimal() and len(number) < 19 else 0
-    delivery = Delivery.objects.filter(webhook=mine, id=given).first()
+def resend_delivery(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
+    """Resend one delivery of a webhook."""
+    webhook = _own_webhook(request, webhook_id)
+    text = request.POST.get("delivery", "")
+    delivery_id = int(text) if text.isdecimal() and len(text) < 19 else 0
+    delivery = Delivery.objects.filter(webhook=webhook, id=delivery_id).first()
     if delivery is None:
         raise Http404
     try:
-        subscriptions.send_again(mine, delivery)
+        subscriptions.resend(webhook, delivery)
         messages.success(request, "The event is on its way again.")
     except subscriptions.WebhookEnded:
         messages.error(request, HAS_ENDED)
-    return redirect("webhook", mine.id)
+    return redirect("webhook", webhook.id)
 
 
 @form_of(page_at("webhooks"))
 def delete_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
-    """Delete a webhook and the log of its deliveries."""
-    _mine(request, webhook_id).delete()
-    messages.success(request, "The webhook is deleted. Nothing is posted there any more.")
+    """Delete a webhook and its delivery log."""
+    _own_webhook(request, webhook_id).delete()
+    messages.success(request, "The webhook is deleted. No more events are sent to it.")
     return redirect("webhooks")

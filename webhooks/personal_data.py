@@ -1,4 +1,4 @@
-"""What webhooks tell about a customer, to be handed over or erased."""
+"""A customer's webhooks as personal data: export and erase them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,5 +15,5 @@ def sections(customer_id: int) -> Mapping[str, QuerySet[Any, Any]]:
 
 
 def erase(customer_id: int) -> None:
-    """Delete the webhooks with their deliveries. Needs a transaction."""
+    """Delete a customer's webhooks and their deliveries. Needs a transaction."""
     Webhook.objects.filter(customer_id=customer_id).delete()

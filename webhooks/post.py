@@ -1,6 +1,6 @@
-"""Post to a customer's server, and say in one sentence how it went.
+"""Post to a customer's server, and describe the result in one sentence.
 
-Each post has one deadline for all of it: connecting, sending, and the head of the answer.
+Each post has one deadline for connecting, sending, and receiving the headers of the answer.
 """
 
 import http.client
@@ -17,19 +17,19 @@ CONNECT_SECONDS_MAX = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a POST went: the status, if there was one, and a sentence for the webhook's owner."""
+    """The result of a POST: the HTTP status, if there was an answer, and a sentence for the webhook's owner."""
 
     status: int | None
     text: str
 
     @property
     def is_success(self) -> bool:
-        """Whether the receiver accepted it."""
+        """Whether the receiver accepted the event."""
         return self.status is not None and 200 <= self.status < 300
 
 
 class Receiver:
-    """A customer's server, for several posts in a row: they share a connection while it lasts."""
+    """A customer's server. Consecutive posts share a connection as long as it lasts."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -44,7 +44,7 @@ class Receiver:
     def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """Post once, within POST_SECONDS_MAX. Never raises."""
         try:
-            # It connects to the address that was checked, even if the name resolves to another one a moment later.
+            # Connect to the address that was checked, even if the host resolves to another one a moment later.
             self._client = self._client or PinnedClient(self._url, resolve(self._url))
             status = self._client.call(
                 "POST",
@@ -58,7 +58,7 @@ class Receiver:
         except NoAnswer as error:
             text = _sentence(error)
         except ValueError:
-            text = "Its host can't be reached."
+            text = "The host can't be reached."
         else:
             return Answer(status, f"HTTP {status}")
         self._close()  # the next post looks the name up again
@@ -79,9 +79,9 @@ def _sentence(error: NoAnswer) -> str:
         case ConnectionRefusedError():
             return "The connection was refused."
         case ssl.SSLCertVerificationError() as invalid:
-            return f"Its certificate is not valid: {invalid.verify_message}."
+            return f"The server's certificate is not valid: {invalid.verify_message}."
         case ssl.SSLError():
-            return "There was no secure connection."
+            return "A secure connection could not be established."
         case http.client.HTTPException() | ConnectionError():
-            return "The connection broke off before an answer."
-    return "Its host can't be reached."
+            return "The connection broke before an answer arrived."
+    return "The host can't be reached."

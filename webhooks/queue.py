@@ -1,7 +1,7 @@
-"""The queue of deliveries: what happened is entered from the feed, each event once for each webhook that wants it.
+"""The queue of deliveries: enter each event of the feed once for each webhook that subscribes to it.
 
-A webhook has WAITING_MAX deliveries waiting at most. What comes after them stays in the feed, in its place, until there
-is room: a receiver that takes nothing fills no table, and loses nothing.
+At most WAITING_MAX deliveries of a webhook wait. Later events stay in the feed until there is room, so a receiver that
+accepts nothing neither fills the table nor loses events.
 """
 
 import json
@@ -17,15 +17,15 @@ from feed.api import event_body
 from feed.reader import Cursor, Event
 from webhooks.models import Delivery, Webhook
 
-WEBHOOKS_AT_ONCE_MAX, EVENTS_A_WEBHOOK_MAX = 10, 20  # of one transaction
+WEBHOOKS_AT_ONCE_MAX, EVENTS_A_WEBHOOK_MAX = 10, 20  # in one transaction
 ROUND_SECONDS_MAX = 5.0
-WAITING_MAX = 500  # of one webhook
+WAITING_MAX = 500  # for each webhook
 
 
 def enter_events() -> int:
-    """Enter deliveries for what happened since; return how many. Any number of processes may do so at once.
+    """Enter deliveries for the events since the last call, and return how many. Processes may call it concurrently.
 
-    Idempotent: what was entered is not entered again.
+    Idempotent: an event is not entered again.
     """
     entered, ends_at = 0, time.monotonic() + ROUND_SECONDS_MAX
     while time.monotonic() < ends_at:
@@ -39,8 +39,8 @@ def enter_events() -> int:
 def _enter_some() -> tuple[int, bool]:
     """Enter some events of some webhooks; return how many, and whether there may be more.
 
-    No event is served to anybody before every transaction that began earlier has ended, so this one is short however
-    much is behind.
+    The transaction is short, however many events are behind, because no reader is served an event until every
+    transaction that began before it has ended.
     """
     until = reader.latest_cursor()
     bodies: dict[str, str] = {}
@@ -48,23 +48,23 @@ def _enter_some() -> tuple[int, bool]:
     may_be_more = False
     with transaction.atomic(durable=True):
         hooks = list(
-            Webhook.objects.raw(BEHIND, [until.xact, until.xact, WAITING_MAX, WAITING_MAX, WEBHOOKS_AT_ONCE_MAX])
+            Webhook.objects.raw(SELECT_BEHIND, [until.xact, until.xact, WAITING_MAX, WAITING_MAX, WEBHOOKS_AT_ONCE_MAX])
         )
         askers = [(hook.customer_id, Cursor(hook.xact, hook.change)) for hook in hooks]
         for hook, events in zip(hooks, reader.read(askers, until, EVENTS_A_WEBHOOK_MAX), strict=True):
             is_full = len(events) == EVENTS_A_WEBHOOK_MAX
-            place = events[-1].cursor if is_full else until
+            cursor = events[-1].cursor if is_full else until
             wanted = [event for event in events if not hook.events or event.type in hook.events]
             due = {"due_at": Least(Coalesce(F("due_at"), Now()), Now())} if wanted else {}
-            Webhook.objects.filter(pk=hook.pk).update(xact=place.xact, change=place.change, entered_at=Now(), **due)
+            Webhook.objects.filter(pk=hook.pk).update(xact=cursor.xact, change=cursor.change, entered_at=Now(), **due)
             deliveries += [_delivery(hook, event, bodies) for event in wanted]
             may_be_more = may_be_more or is_full
         Delivery.objects.bulk_create(deliveries)
     return len(deliveries), may_be_more or len(hooks) == WEBHOOKS_AT_ONCE_MAX
 
 
-def enter_again(webhook: Webhook, events: Iterable[Event]) -> None:
-    """Enter events again: an event that has a delivery is delivered again. Needs a transaction."""
+def reenter_events(webhook: Webhook, events: Iterable[Event]) -> None:
+    """Enter events again; an existing delivery becomes due again. Needs a transaction."""
     bodies: dict[str, str] = {}
     Delivery.objects.bulk_create(
         [_delivery(webhook, event, bodies) for event in events],
@@ -75,13 +75,13 @@ def enter_again(webhook: Webhook, events: Iterable[Event]) -> None:
 
 
 def _delivery(hook: Webhook, event: Event, bodies: dict[str, str]) -> Delivery:
-    if event.id not in bodies:  # once, however many webhooks it goes to
+    if event.id not in bodies:  # serialize it once, however many webhooks it goes to
         bodies[event.id] = json.dumps(event_body(event))
     return Delivery(webhook=hook, event_id=event.id, type=event.type, body=bodies[event.id])
 
 
-# Those that were looked at longest ago come first, so that none is left out however many are behind.
-BEHIND = """
+# The webhooks read longest ago come first, so that none is starved, however many are behind.
+SELECT_BEHIND = """
     SELECT w.* FROM webhooks_webhook AS w
     JOIN accounts_customer AS customer ON customer.id = w.customer_id AND customer.is_active
     LEFT JOIN accounts_token AS token ON token.id = w.token_id

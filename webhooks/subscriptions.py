@@ -1,4 +1,4 @@
-"""A customer's webhooks: create, change, pause, end, test one, and send again what was posted to it."""
+"""Manage a customer's webhooks: create, change, pause, resume, end, and test them, and resend events."""
 
 import json
 import secrets
@@ -23,28 +23,28 @@ from web.encryption import encrypt
 from webhooks import mails
 from webhooks.addresses import check_url
 from webhooks.models import Delivery, Webhook
-from webhooks.queue import enter_again
+from webhooks.queue import reenter_events
 
-WEBHOOKS_MAX = 10  # of one customer
+WEBHOOKS_MAX = 10  # for each customer
 EVENT_TEST = "webhook.test"
-OVERLAP_SECONDS, OVERLAP_SECONDS_MAX = 86_400, 7 * 86_400  # how long a secret that was replaced still signs
+OVERLAP_SECONDS, OVERLAP_SECONDS_MAX = 86_400, 7 * 86_400  # how long a replaced secret still signs
 RESENT_AT_ONCE_MAX = 1_000
 
 
 class TooManyWebhooks(Exception):
-    """The customer has WEBHOOKS_MAX of them."""
+    """The customer has WEBHOOKS_MAX webhooks already."""
 
 
 class WebhookKeyReused(Exception):
-    """The customer used this idempotency key before, for a webhook with other terms."""
+    """The customer has used this idempotency key for a webhook with other terms."""
 
 
 class WebhookEnded(Exception):
-    """The webhook has ended: it can't be used again."""
+    """The webhook has ended and can't be used again."""
 
 
 class AnotherTestWaits(Exception):
-    """The test before this one has not been tried yet."""
+    """The previous test event has not been posted yet."""
 
 
 def webhooks_of(customer_id: int) -> QuerySet[Webhook]:
@@ -60,29 +60,29 @@ def create(
     token_id: UUID | None = None,
     key: str | None = None,
 ) -> tuple[Webhook, bool]:
-    """Create a webhook for events from now on; return it, and whether it was there before.
+    """Create a webhook for future events; return it, and whether it existed already.
 
-    Idempotent: with the same key and terms, the first webhook as it is now. Without a key: another one.
+    Idempotent: the same key and terms return the first webhook as it is now. Without a key each call creates another.
 
     Args:
-        events: The types of events to post; none: all.
-        token_id: The grant that made it, with which it ends; None where its owner made it on a page.
+        events: The event types to post; empty: all.
+        token_id: The token that creates it: the webhook ends with the token. None: created on a page.
 
     Raises:
-        AddressRefused: Nothing may be posted to this address.
-        TooManyWebhooks: The customer has WEBHOOKS_MAX, also if they are made at the same moment.
+        AddressRefused: Events may not be posted to this URL.
+        TooManyWebhooks: The customer has WEBHOOKS_MAX webhooks, perhaps created concurrently.
         WebhookKeyReused: The key was used for other terms.
     """
     check_url(url)
     events = sorted(set(events))
     digest = sha256(json.dumps([url, events]).encode()).hexdigest() if key else ""
-    place = reader.latest_cursor()
+    cursor = reader.latest_cursor()
     while True:
-        if key and (before := webhooks_of(customer_id).filter(idempotency_key=key).first()):
-            if before.idempotency_digest != digest:
+        if key and (existing := webhooks_of(customer_id).filter(idempotency_key=key).first()):
+            if existing.idempotency_digest != digest:
                 raise WebhookKeyReused
-            return before, True
-        made = Webhook(
+            return existing, True
+        webhook = Webhook(
             customer_id=customer_id,
             slot=_free_slot(customer_id),
             token_id=token_id,
@@ -91,21 +91,21 @@ def create(
             encrypted_secret=encrypt(_new_secret()),
             idempotency_key=key,
             idempotency_digest=digest,
-            xact=place.xact,
-            change=place.change,
+            xact=cursor.xact,
+            change=cursor.change,
         )
         try:
             with transaction.atomic(durable=True):
-                made.save(force_insert=True)
-                _tell_address(made, "New webhook", "A webhook was created. It posts")
-        except IntegrityError:  # somebody took the place, or used the key, at the same moment: look again
+                webhook.save(force_insert=True)
+                _notify_address(webhook, "New webhook", "A webhook was created. It posts")
+        except IntegrityError:  # a concurrent request took the slot or used the key: try again
             continue
-        made.refresh_from_db()
-        return made, False
+        webhook.refresh_from_db()
+        return webhook, False
 
 
-def _tell_address(webhook: Webhook, title: str, beginning: str) -> None:
-    """Tell the owner of a webhook by mail where events are posted from now on."""
+def _notify_address(webhook: Webhook, title: str, beginning: str) -> None:
+    """Mail the owner of a webhook where its events are posted from now on."""
     text = f"{beginning} {', '.join(webhook.events) or 'all events'} to {webhook.url}."
     notices.enter(webhook.customer_id, notices.Kind.SECURITY, uuid7(), title, text)
 
@@ -119,11 +119,11 @@ def _free_slot(customer_id: int) -> int:
 
 
 def change(webhook: Webhook, url: str | None = None, events: Iterable[str] | None = None) -> Webhook:
-    """Change a webhook's address, the events that it is for, or both; a new address is tried at once.
+    """Change a webhook's URL, its event types, or both. A new URL is tried immediately.
 
     Raises:
-        AddressRefused: Nothing may be posted to this address.
-        WebhookEnded: It has ended.
+        AddressRefused: Events may not be posted to this URL.
+        WebhookEnded: The webhook has ended.
     """
     if url is not None:
         check_url(url)
@@ -131,41 +131,41 @@ def change(webhook: Webhook, url: str | None = None, events: Iterable[str] | Non
         with transaction.atomic(durable=True):
             _update(webhook, url=url, failures=0, failing_since=None, retry_at=None)
             if has_moved:
-                _tell_address(webhook, "New address of a webhook", "The address of a webhook was changed. It posts")
+                _notify_address(webhook, "New address of a webhook", "The address of a webhook was changed. It posts")
     if events is not None:
         _update(webhook, events=sorted(set(events)))
     return webhook
 
 
 def pause(webhook: Webhook) -> Webhook:
-    """Post nothing until `resume`. Events wait: none is lost.
+    """Stop posting until `resume`. No event is lost.
 
     Raises:
-        WebhookEnded: It has ended.
+        WebhookEnded: The webhook has ended.
     """
     return _update(webhook, status=Webhook.Status.PAUSED, status_reason="You paused it.", status_at=Now())
 
 
 def resume(webhook: Webhook) -> Webhook:
-    """Post again, at once, beginning with what has waited.
+    """Start posting again immediately, beginning with the events that have waited.
 
     Raises:
-        WebhookEnded: It has ended.
+        WebhookEnded: The webhook has ended.
     """
     active = {"status": Webhook.Status.ACTIVE, "status_reason": "", "status_at": Now()}
     return _update(webhook, **active, failures=0, failing_since=None, retry_at=None)
 
 
 def end(webhook: Webhook, reason: str) -> bool:
-    """Post nothing to this address any more, give up what waits, and tell its owner by mail. Its log stays.
+    """End a webhook for good: give up its waiting deliveries and mail its owner. Its log stays.
 
-    Idempotent: one that has ended keeps its reason, and no second mail is sent.
+    Idempotent: a webhook that has ended keeps its reason, and no second mail is sent.
 
     Args:
-        reason: A sentence for its owner.
+        reason: A sentence for the owner.
 
     Returns:
-        Whether it ended now.
+        Whether this call ended it.
     """
     with transaction.atomic(durable=True):
         ended = _end(Webhook.objects.filter(pk=webhook.pk), reason)
@@ -176,15 +176,15 @@ def end(webhook: Webhook, reason: str) -> bool:
 
 
 def end_all(customer_id: int, reason: str) -> int:
-    """End a customer's webhooks, also those made on a page, and return how many. The caller tells their owner.
+    """End all webhooks of a customer and return how many. The caller notifies the customer.
 
-    Idempotent: those that have ended keep their reason.
+    Idempotent: webhooks that have ended keep their reason.
     """
     return _end(Webhook.objects.filter(customer_id=customer_id), reason)
 
 
 def connect() -> None:
-    """Begin to end webhooks when access to an account is revoked. Idempotent."""
+    """Connect the receiver that ends webhooks when access to an account is revoked. Idempotent."""
     end_webhooks.connect(_access_revoked, dispatch_uid="webhooks")
 
 
@@ -201,12 +201,12 @@ def _end(webhooks: QuerySet[Webhook], reason: str) -> int:
 
 
 def rotate_secret(webhook: Webhook, overlap_seconds: int = OVERLAP_SECONDS) -> Webhook:
-    """Replace the secret; for `overlap_seconds` the one before signs as well.
+    """Replace the secret. For `overlap_seconds` the previous secret also signs.
 
-    Idempotent: no. Each call makes a new secret, and forgets the one before the last.
+    Idempotent: no. Each call generates a new secret, and only the last two are kept.
 
     Raises:
-        WebhookEnded: It has ended.
+        WebhookEnded: The webhook has ended.
     """
     return _update(
         webhook,
@@ -217,11 +217,11 @@ def rotate_secret(webhook: Webhook, overlap_seconds: int = OVERLAP_SECONDS) -> W
 
 
 def send_test(webhook: Webhook) -> Delivery:
-    """Post an event about nothing, once and at once.
+    """Post a test event immediately, without retries.
 
     Raises:
-        AnotherTestWaits: The test before has not been tried yet.
-        WebhookEnded: It has ended.
+        AnotherTestWaits: The previous test event has not been posted yet.
+        WebhookEnded: The webhook has ended.
     """
     if Delivery.objects.filter(webhook=webhook, type=EVENT_TEST, next_at__isnull=False).exists():
         raise AnotherTestWaits
@@ -233,8 +233,8 @@ def send_test(webhook: Webhook) -> Delivery:
         return Delivery.objects.create(webhook=webhook, event_id=event_id, type=EVENT_TEST, body=body)
 
 
-def send_again(webhook: Webhook, delivery: Delivery) -> Delivery:
-    """Post one delivery again, whatever became of it, with all its attempts before it.
+def resend(webhook: Webhook, delivery: Delivery) -> Delivery:
+    """Resend one delivery, whatever its outcome was, with all its attempts.
 
     Raises:
         WebhookEnded: The webhook has ended.
@@ -246,11 +246,11 @@ def send_again(webhook: Webhook, delivery: Delivery) -> Delivery:
     return delivery
 
 
-def send_range_again(webhook: Webhook, after: Cursor, until: Cursor | None = None) -> tuple[int, str | None]:
-    """Post again the customer's events after one event, up to and with another; also those never posted.
+def resend_range(webhook: Webhook, after: Cursor, until: Cursor | None = None) -> tuple[int, str | None]:
+    """Resend the customer's events after one event up to and including another, even if they were never posted.
 
     Returns:
-        How many, RESENT_AT_ONCE_MAX at most, and the id of the last one where there may be more.
+        How many events, RESENT_AT_ONCE_MAX at most, and the id of the last one if there may be more.
 
     Raises:
         WebhookEnded: The webhook has ended.
@@ -260,7 +260,7 @@ def send_range_again(webhook: Webhook, after: Cursor, until: Cursor | None = Non
     wanted = [event for event in events if until is None or event.cursor <= until]
     with transaction.atomic(durable=True):
         _update(webhook, due_at=Now(), retry_at=None)
-        enter_again(webhook, wanted)
+        reenter_events(webhook, wanted)
     return len(wanted), wanted[-1].id if has_more and len(wanted) == len(events) else None
 
 

@@ -34,12 +34,12 @@ def test_a_new_webhook_shows_its_secret_once(bob: Customer, page_of: PageOf) -> 
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("", "Where to? Write an address that begins with https://."),
-        ("https://127.0.0.1/", "Its host is inside a private network."),
-        ("https://10.0.0.7/hook", "Its host is inside a private network."),
-        ("https://[::1]/", "Its host is inside a private network."),
-        ("http://93.184.216.34/", "It must begin with https:// and a host."),
-        ("nonsense", "It must begin with https:// and a host."),
+        ("", "Enter an address that starts with https://."),
+        ("https://127.0.0.1/", "The host is on a private network."),
+        ("https://10.0.0.7/hook", "The host is on a private network."),
+        ("https://[::1]/", "The host is on a private network."),
+        ("http://93.184.216.34/", "It must start with https:// and a host name."),
+        ("nonsense", "It must start with https:// and a host name."),
         ("https://me:secret@93.184.216.34/", "It must have no user"),
         ("https://93.184.216.34/" + "x" * 500, "at most 500 characters"),
         ("https://93.184.216.34/\x00", "Null characters are not allowed."),

@@ -84,5 +84,5 @@ def test_a_name_that_moves_inside_is_refused_when_it_is_called(
         delivery = subscriptions.send_test(hook)
         deliver()
         delivery.refresh_from_db()
-        assert delivery.answer in {"Its host is inside a private network.", "Its host can't be found."}
+        assert delivery.answer in {"The host is on a private network.", "The host can't be found."}
     assert receiver.got == []

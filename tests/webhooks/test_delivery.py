@@ -275,12 +275,12 @@ def test_sent_again_one_or_a_range(alice: Customer, receiver: Receiver, deliver:
     hook = webhook(alice, receiver.url)
     first, second = one_event(alice), one_event(alice)
     assert deliver() == 2
-    subscriptions.send_again(hook, first)
+    subscriptions.resend(hook, first)
     assert deliver() == 1
     assert [headers["webhook-id"] for headers, _ in receiver.got] == [first.event_id, second.event_id, first.event_id]
-    count, following = subscriptions.send_range_again(hook, Cursor.parse(first.event_id))
+    count, following = subscriptions.resend_range(hook, Cursor.parse(first.event_id))
     assert (count, following, deliver()) == (1, None, 1)
-    count, _ = subscriptions.send_range_again(hook, Cursor(0, 0), Cursor.parse(first.event_id))
+    count, _ = subscriptions.resend_range(hook, Cursor(0, 0), Cursor.parse(first.event_id))
     assert (count, deliver()) == (1 + Delivery.objects.count() - 2, count), "also what came before the webhook"
     assert Delivery.objects.filter(delivered_at=None).count() == 0
 

@@ -34,7 +34,10 @@ def closing_port() -> Iterator[int]:
 
 @pytest.mark.parametrize(
     ("scheme", "text"),
-    [("http", "The connection broke off before an answer."), ("https", "There was no secure connection.")],
+    [
+        ("http", "The connection broke before an answer arrived."),
+        ("https", "A secure connection could not be established."),
+    ],
 )
 def test_a_server_that_closes_the_connection(closing_port: int, settings: Any, scheme: str, text: str) -> None:
     settings.WEBHOOKS_TO_PRIVATE_ADDRESSES = True
@@ -52,4 +55,4 @@ def test_a_server_that_refuses_the_connection(settings: Any) -> None:
 
 def test_an_address_that_may_not_be_posted_to() -> None:
     with Receiver("https://127.0.0.1/") as receiver:
-        assert receiver.post({}, b"{}").text == "Its host is inside a private network."
+        assert receiver.post({}, b"{}").text == "The host is on a private network."
