@@ -1,5 +1,5 @@
-"""An API that clients of Alpaca's Trading API work against, unmodified; docs/reference/alpaca.md says how far.
+"""An API for unmodified clients of Alpaca's Trading API; docs/reference/alpaca.md says what it supports.
 
-It is a door like our own REST API: it translates, and calls the same verbs and queries. The package is not called
-`alpaca` because that is the name of the client's.
+Like our own REST API, it is a door: it translates requests and calls the same verbs and queries. The package is not
+called `alpaca` because the client library has that name.
 """

@@ -1,4 +1,4 @@
-"""The account: cash and equity, and how it is configured."""
+"""The account: cash, equity, and configuration."""
 
 import json
 from decimal import Decimal
@@ -29,7 +29,7 @@ class AccountView(AlpacaView):
 
     @extend_schema(operation_id="alpacaGetAccount", responses=schema.AlpacaAccountSerializer)
     def get(self, request: Request) -> Response:
-        """Cash, buying power and equity. Shares count at the last price; at cost while the exchange is away."""
+        """Get cash, buying power and equity. Shares count at the last price, or at cost while no price is available."""
         positions = list(accounts.positions_of(self.customer_id))
         day = day_of(self.customer_id)
         prices = {ticker: quote.price for ticker, quote in day.quotes.items()}
@@ -60,7 +60,7 @@ class ConfigureAccountSerializer(StrictSerializer):
     max_options_trading_level = serializers.IntegerField(required=False, allow_null=True, help_text="null.")
 
 
-FIXED = {
+FIXED_SETTINGS = {
     "fractional_trading": False,
     "max_margin_multiplier": "1",
     "no_shorting": True,
@@ -72,14 +72,14 @@ FIXED = {
 
 
 class ConfigurationView(AlpacaView):
-    """How the account is set for programs."""
+    """The account's configuration."""
 
     scope = Token.Scope.TRADE
 
     @extend_schema(operation_id="alpacaGetConfigurations", responses=schema.AlpacaAccountConfigurationSerializer)
     def get(self, request: Request) -> Response:
-        """Your account's configuration."""
-        return Response(self._shown())
+        """Get your account's configuration."""
+        return Response(self._settings())
 
     @extend_schema(
         operation_id="alpacaSetConfigurations",
@@ -87,22 +87,22 @@ class ConfigurationView(AlpacaView):
         responses=schema.AlpacaAccountConfigurationSerializer,
     )
     def patch(self, request: Request) -> Response:
-        """Set `suspend_trade` and `trade_confirm_email`; the rest is as it is, and no other value is taken."""
-        asked = self.asked(ConfigureAccountSerializer, request.data)
-        for name, value in FIXED.items():
-            if asked.get(name, value) != value:
+        """Set `suspend_trade` and `trade_confirm_email`. The other settings are fixed: other values are rejected."""
+        params = self.validated(ConfigureAccountSerializer, request.data)
+        for name, value in FIXED_SETTINGS.items():
+            if params.get(name, value) != value:
                 raise AlpacaError(422, UNPROCESSABLE, f"{name}: only {json.dumps(value)} is supported")
-        if "suspend_trade" in asked:
-            changes = {"suspend_trade": asked["suspend_trade"]}
+        if "suspend_trade" in params:
+            changes = {"suspend_trade": params["suspend_trade"]}
             Configuration.objects.update_or_create(customer_id=self.customer_id, defaults=changes)
-        if "trade_confirm_email" in asked:
+        if "trade_confirm_email" in params:
             muted = notices.muted_by(self.customer_id) - {notices.Kind.TRADES}
-            if asked["trade_confirm_email"] == "none":
+            if params["trade_confirm_email"] == "none":
                 muted.add(notices.Kind.TRADES)
             notices.set_muted(self.customer_id, muted)
-        return Response(self._shown())
+        return Response(self._settings())
 
-    def _shown(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
         suspended = Configuration.objects.filter(customer_id=self.customer_id, suspend_trade=True).exists()
         mailed = notices.wants(self.customer_id, notices.Kind.TRADES)
-        return FIXED | {"suspend_trade": suspended, "trade_confirm_email": "all" if mailed else "none"}
+        return FIXED_SETTINGS | {"suspend_trade": suspended, "trade_confirm_email": "all" if mailed else "none"}

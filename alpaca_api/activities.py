@@ -23,34 +23,33 @@ from web.timezones import EASTERN
 
 @extend_schema_field({"type": "string", "description": "2026-11-23, or 2026-11-23T15:04:05Z."})
 class DateOrTimeField(serializers.Field[Any, Any, Any, Any]):
-    """A day, or a time, which stands for its day; both Eastern."""
+    """A date, or a time that is converted to its date in Eastern time."""
 
     def to_internal_value(self, data: Any) -> date:
-        day = serializers.DateField()
         try:
-            found: date = day.to_internal_value(data)
+            day: date = serializers.DateField().to_internal_value(data)
         except serializers.ValidationError:
             moment: datetime = serializers.DateTimeField().to_internal_value(data)
             try:
-                found = moment.astimezone(EASTERN).date()
+                day = moment.astimezone(EASTERN).date()
             except OverflowError:
                 raise serializers.ValidationError("out of range") from None
-        if not date(1970, 1, 1) <= found <= date(2200, 1, 1):
+        if not date(1970, 1, 1) <= day <= date(2200, 1, 1):
             raise serializers.ValidationError("out of range")
-        return found
+        return day
 
 
 class ActivitiesQuerySerializer(StrictSerializer):
     activity_types = TextField(
-        required=False, max_length=200, help_text="FILL, CSD, CSW, FEE, JNLC, JNLS, DIV, SPLIT, CIL, SC; by commas."
+        required=False, max_length=200, help_text="FILL, CSD, CSW, FEE, JNLC, JNLS, DIV, SPLIT, CIL, SC, separated by commas."
     )
     category = serializers.ChoiceField(["trade_activity", "non_trade_activity"], required=False)
-    date = DateOrTimeField(required=False, help_text="A day, Eastern, or a time of it.")
+    date = DateOrTimeField(required=False, help_text="A date in Eastern time, or a time on that date.")
     after = serializers.DateTimeField(required=False)
     until = serializers.DateTimeField(required=False)
     direction = serializers.ChoiceField(["asc", "desc"], default="desc")
     page_size = serializers.IntegerField(default=100, min_value=1, max_value=100)
-    page_token = TextField(required=False, max_length=80, help_text="The last id of the page before.")
+    page_token = TextField(required=False, max_length=80, help_text="The last id of the previous page.")
 
 
 TRADE_KINDS = [Posting.Kind.BUY, Posting.Kind.SELL]
@@ -79,47 +78,47 @@ class ActivitiesView(AlpacaView):
         responses=schema.AlpacaActivitySerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        """Fills, deposits, withdrawals and adjustments, newest first unless asked otherwise."""
-        return self.answer(request)
+        """List fills, deposits, withdrawals and adjustments, newest first by default."""
+        return self.list_activities(request)
 
-    def answer(self, request: Request, activity_type: str | None = None) -> Response:
-        """Answer with the activities that the query asks for, of one type or of those that it names."""
-        asked = self.asked(ActivitiesQuerySerializer, request.query_params)
-        # A trade posts cash and shares: the shares are the fill.
+    def list_activities(self, request: Request, activity_type: str | None = None) -> Response:
+        """Return the activities that match the query, of one type if it is given."""
+        params = self.validated(ActivitiesQuerySerializer, request.query_params)
+        # A trade has a posting of cash and one of shares. The one of shares is the fill.
         rows = accounts.postings_of(self.customer_id).exclude(kind__in=TRADE_KINDS, ticker=CASH)
         names = (
-            [activity_type] if activity_type else [name for name in asked.get("activity_types", "").split(",") if name]
+            [activity_type] if activity_type else [name for name in params.get("activity_types", "").split(",") if name]
         )
         if names:
             rows = rows.filter(reduce(or_, (ACTIVITIES.get(name.upper(), NONE) for name in names)))
-        if category := asked.get("category"):
+        if category := params.get("category"):
             wanted = {"kind__in": TRADE_KINDS}
             rows = rows.filter(**wanted) if category == "trade_activity" else rows.exclude(**wanted)
-        if "after" in asked:
-            rows = rows.filter(created_at__gt=asked["after"])
-        if "until" in asked:
-            rows = rows.filter(created_at__lt=asked["until"])
-        if "date" in asked:
-            begins = datetime.combine(asked["date"], time.min, EASTERN)
+        if "after" in params:
+            rows = rows.filter(created_at__gt=params["after"])
+        if "until" in params:
+            rows = rows.filter(created_at__lt=params["until"])
+        if "date" in params:
+            begins = datetime.combine(params["date"], time.min, EASTERN)
             rows = rows.filter(created_at__gte=begins, created_at__lt=begins + timedelta(days=1))
-        falling = asked["direction"] == "desc"
-        if "page_token" in asked:
-            last = self._last(asked["page_token"])
-            rows = rows.filter(id__lt=last) if falling else rows.filter(id__gt=last)
-        page = rows.order_by("-id" if falling else "id")[: asked["page_size"]]
+        is_descending = params["direction"] == "desc"
+        if "page_token" in params:
+            last = self._last_id(params["page_token"])
+            rows = rows.filter(id__lt=last) if is_descending else rows.filter(id__gt=last)
+        page = rows.order_by("-id" if is_descending else "id")[: params["page_size"]]
         return Response([alpaca.activity(posting) for posting in page])
 
-    def _last(self, token: str) -> int:
+    def _last_id(self, token: str) -> int:
         cause = parse_uuid(token.rpartition("::")[2])
-        ids = [cause, alpaca.of_its_fee(cause)] if cause else []
-        found = [
+        ids = [cause, alpaca.fee_activity_id(cause)] if cause else []
+        matches = [
             row
             for row in accounts.postings_of(self.customer_id).filter(cause__in=ids)
             if alpaca.activity_uuid(row) == cause and (row.ticker != CASH or row.kind not in TRADE_KINDS)
         ]
-        if not found:
-            raise AlpacaError(422, UNPROCESSABLE, "page_token: is not an id of an activity")
-        return int(found[0].id)
+        if not matches:
+            raise AlpacaError(422, UNPROCESSABLE, "page_token: must be the id of an activity")
+        return int(matches[0].id)
 
 
 class ActivitiesOfTypeView(ActivitiesView):
@@ -131,5 +130,8 @@ class ActivitiesOfTypeView(ActivitiesView):
         responses=schema.AlpacaActivitySerializer(many=True),
     )
     def get(self, request: Request, activity_type: str) -> Response:  # type: ignore[override]
-        """The same of one type: FILL, CSD, CSW, TRANS for both of these, FEE, JNLC, JNLS; of others, none."""
-        return self.answer(request, activity_type)
+        """List activities of one type: FILL, CSD, CSW, TRANS (CSD and CSW), FEE, JNLC, JNLS, DIV, SPLIT, CIL or SC.
+
+        The list is empty for any other type.
+        """
+        return self.list_activities(request, activity_type)

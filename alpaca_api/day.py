@@ -1,4 +1,4 @@
-"""The day so far: what the account was worth at the previous close, and what has been bought since."""
+"""The current trading day of an account: its value at the previous close, and its purchases since."""
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -17,7 +17,13 @@ from web.timezones import EASTERN
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """Prices now and at the previous close, what was held then, and the net cost of the shares bought since, USD."""
+    """An account's trading day so far.
+
+    Attributes:
+        quotes: Current prices and previous closes.
+        held: The shares held at the previous close.
+        bought: By ticker, the net cost in USD of the shares bought since then.
+    """
 
     quotes: dict[str, Quote]
     held: Held
@@ -25,11 +31,11 @@ class Day:
 
     @property
     def equity_before(self) -> Decimal | None:
-        """The account's value at the previous close; None if a price isn't known."""
+        """The account's value at the previous close; None if a price is unknown."""
         return equity.equity([self.held], lambda ticker: [self._close(ticker)])[0]
 
     def profit(self, position: Position) -> tuple[Decimal, Decimal] | None:
-        """Return the profit of the day on a position, USD, and as a ratio; None where no price is known."""
+        """Return the day's profit on a position, in USD and as a ratio; None if its price is unknown."""
         quote = self.quotes.get(position.ticker)
         if quote is None:
             return None
@@ -44,7 +50,7 @@ class Day:
 
 
 def day_of(customer_id: int) -> Day:
-    """Return a customer's day so far."""
+    """Return a customer's trading day so far."""
     closed_at = last_close()
     (held,) = equity.held_at(customer_id, [closed_at])
     since = Posting.objects.filter(customer_id=customer_id, created_at__gt=closed_at, price__isnull=False)
@@ -58,16 +64,16 @@ def day_of(customer_id: int) -> Day:
 
 
 def last_close() -> datetime:
-    """Return when the session before the present, or latest, one closed; where it never does, midnight Eastern."""
+    """Return the close of the session before the current or latest one; midnight Eastern if the market never closes."""
     now = timezone.now()
     day = calendar.eastern_date(now)
-    opened = [one for one in calendar.sessions(day - timedelta(days=20), day) if one.opens_at <= now]
+    opened = [session for session in calendar.sessions(day - timedelta(days=20), day) if session.opens_at <= now]
     if is_always_open() or len(opened) < 2:
         return datetime.combine(day, time.min, EASTERN)
     return opened[-2].closes_at
 
 
 def is_always_open() -> bool:
-    """Whether the exchange never closes, as the stand-in does unless it is told otherwise."""
+    """Return whether the exchange never closes, which is the default of the stand-in exchange."""
     hours = market.clock()
     return bool(hours and hours["hours"] == "always")

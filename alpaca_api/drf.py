@@ -1,4 +1,4 @@
-"""What the endpoints share: who calls, bodies with exact decimals, and errors in the client's shape."""
+"""Base classes of the endpoints: authentication, JSON bodies with exact decimals, and errors in Alpaca's format."""
 
 import json
 from collections.abc import Callable
@@ -23,35 +23,35 @@ from web.drf import CustomerView, JsonParser
 
 log = structlog.get_logger()
 
-UNPROCESSABLE = 40010001  # the code that clients know for an order that is not taken
+UNPROCESSABLE = 40010001  # Alpaca's error code for a request that is well-formed but not valid
 WHOLE_NUMBER_DIGITS_MAX = 100
 
-# What went wrong -> (status, code, what to say)
+# Exception: (HTTP status, error code, message)
 TABLE: dict[type[Exception], tuple[int, int, str]] = {
     UnknownTicker: (422, UNPROCESSABLE, "asset not found"),
     TradeKeyReused: (422, UNPROCESSABLE, "client_order_id must be unique"),
     NotCancellable: (422, 42210000, "order is not cancelable"),
     checks.TradingHalted: (403, 40310000, "trading is halted (trading_halted)"),
     checks.TickerRestricted: (403, 40310000, "this asset may not be traded here (ticker_restricted)"),
-    checks.TooManyShares: (403, 40310000, "more shares than one order may have (too_many_shares)"),
+    checks.TooManyShares: (403, 40310000, "quantity is above the limit for one order (too_many_shares)"),
     checks.TooMuchMoney: (403, 40310000, "order value is above the limit (notional_too_large)"),
-    checks.TooManyOrders: (429, 42910000, "more orders than may be placed in a minute (too_many_orders)"),
+    checks.TooManyOrders: (429, 42910000, "too many orders in the last minute (too_many_orders)"),
     checks.LineTooLong: (429, 42910000, "too many orders are open (too_many_open_trades)"),
-    checks.Overloaded: (503, 50310000, "too many orders wait; try again (overloaded)"),
-    checks.PriceUnknown: (503, 50310000, "no price is known to check the order's value with (price_unknown)"),
+    checks.Overloaded: (503, 50310000, "too many orders are waiting; try again (overloaded)"),
+    checks.PriceUnknown: (503, 50310000, "no price is available to check the order's value (price_unknown)"),
     watchlists.WatchlistNameTaken: (422, UNPROCESSABLE, "watchlist name must be unique"),
-    watchlists.WatchlistFull: (422, UNPROCESSABLE, f"symbols: {watchlists.TICKERS_MAX} at most"),
-    watchlists.TooManyWatchlists: (422, UNPROCESSABLE, f"{watchlists.WATCHLISTS_MAX} watchlists at most"),
+    watchlists.WatchlistFull: (422, UNPROCESSABLE, f"symbols: at most {watchlists.TICKERS_MAX}"),
+    watchlists.TooManyWatchlists: (422, UNPROCESSABLE, f"at most {watchlists.WATCHLISTS_MAX} watchlists"),
     RequestDataTooBig: (413, 41310000, "the body is too large"),
     **dict.fromkeys(
         (OperationalError, InterfaceError, InternalError),
-        (503, 50310000, "unavailable; nothing is lost, try again with the same client_order_id"),
+        (503, 50310000, "temporarily unavailable; try again with the same client_order_id"),
     ),
 }
 
 
 class AlpacaError(Exception):
-    """An answer that is not a success, in the client's shape."""
+    """An error response in Alpaca's format."""
 
     def __init__(self, status: int, code: int, message: str, **more: Any) -> None:
         super().__init__(message)
@@ -59,7 +59,7 @@ class AlpacaError(Exception):
 
 
 class KeyPair(OpenApiAuthenticationExtension):
-    """How the OpenAPI schema names the pair of headers."""
+    """Describe the pair of headers in the OpenAPI schema."""
 
     target_class = "web.authentication.KeyPairAuthentication"
     name = ["keyId", "secretKey"]
@@ -72,9 +72,9 @@ class KeyPair(OpenApiAuthenticationExtension):
 
 
 class DecimalJsonParser(JsonParser):
-    """JSON whose numbers are exact: the client sends a quantity of three as 3.0.
+    """Parse JSON numbers exactly, because the client sends a quantity of three as 3.0.
 
-    A number that no Decimal can hold is read as infinity: its field refuses it, as it does any number out of range.
+    A number that no Decimal can hold becomes infinity, which its field then rejects as out of range.
     """
 
     def decode(self, body: str) -> Any:
@@ -93,7 +93,7 @@ def _whole_number(text: str) -> int | Decimal:
 
 
 class AlpacaView(CustomerView):
-    """An endpoint for a client of Alpaca's API."""
+    """Base class of the endpoints for clients of Alpaca's API."""
 
     parser_classes = (DecimalJsonParser,)
     authentication_classes = (KeyPairAuthentication, TokenAuthentication)
@@ -101,20 +101,20 @@ class AlpacaView(CustomerView):
     def get_exception_handler(self) -> Callable[..., Response]:
         return _answer_error
 
-    def asked(self, serializer: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-        """What a query or a body asks for. Raises ValidationError."""
-        given = serializer(data=data.dict() if hasattr(data, "dict") else data)
-        given.is_valid(raise_exception=True)
-        asked: dict[str, Any] = given.validated_data
-        return asked
+    def validated(self, serializer: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
+        """Return the validated data of a query or a body.
 
-
-class FlagField(serializers.BooleanField):
-    """True or False as the client spells it."""
+        Raises:
+            ValidationError: It is not valid.
+        """
+        bound = serializer(data=data.dict() if hasattr(data, "dict") else data)
+        bound.is_valid(raise_exception=True)
+        validated_data: dict[str, Any] = bound.validated_data
+        return validated_data
 
 
 def _answer_error(exc: Exception, context: Any) -> Response:
-    """{"code", "message"} for whatever went wrong."""
+    """Return the response to an exception: {"code", "message"}."""
     headers = {}
     row = next((TABLE[kind] for kind in type(exc).__mro__ if kind in TABLE), None)
     if isinstance(exc, AlpacaError):
@@ -122,7 +122,7 @@ def _answer_error(exc: Exception, context: Any) -> Response:
     elif row:
         status, body = row[0], {"code": row[1], "message": row[2]}
     elif isinstance(exc, exceptions.ValidationError):
-        status, body = 422, {"code": UNPROCESSABLE, "message": _first(exc.detail)}
+        status, body = 422, {"code": UNPROCESSABLE, "message": _first_error(exc.detail)}
     elif isinstance(exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
         status, body = 401, {"code": 40110000, "message": "request is not authorized"}
         headers["WWW-Authenticate"] = 'Bearer realm="api"'
@@ -142,12 +142,12 @@ def _answer_error(exc: Exception, context: Any) -> Response:
     return Response(body, status=status, headers=headers)
 
 
-def _first(detail: Any, name: str = "") -> str:
-    """The first thing that is wrong, with the field's name."""
+def _first_error(detail: Any, name: str = "") -> str:
+    """Return the first error of a validation, with the path of its field."""
     if isinstance(detail, dict):
         key, value = next(iter(detail.items()))
-        shown = "" if key == "non_field_errors" else str(key)[:60]
-        return _first(value, f"{name}.{shown}" if name and shown else shown or name)
+        field = "" if key == "non_field_errors" else str(key)[:60]
+        return _first_error(value, f"{name}.{field}" if name and field else field or name)
     if isinstance(detail, list):
-        return _first(next((part for part in detail if part), ""), name)
+        return _first_error(next((part for part in detail if part), ""), name)
     return (f"{name}: {detail}" if name else str(detail))[:300]

@@ -1,4 +1,4 @@
-"""Example requests and answers of this API in the OpenAPI schema, by operation: the same day as our own API's."""
+"""Example requests and responses for the OpenAPI schema, by operation. They show the same day as our own API's."""
 
 from typing import Any
 

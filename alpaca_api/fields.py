@@ -1,4 +1,4 @@
-"""Fields of requests as the client sends them: symbols, numbers, ids."""
+"""Request fields in the client's format: symbols, numbers, ids."""
 
 import re
 from decimal import Decimal
@@ -12,7 +12,7 @@ from trades.place import QUANTITY_MAX
 from web.drf import TextField
 
 TICKERS_MAX = 500
-SUPPORTED = "supported are market orders for whole shares, time_in_force day or gtc"
+SUPPORTED = "only market orders for whole shares with time_in_force day or gtc are supported"
 NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?(E[+-]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
 
 
@@ -30,20 +30,20 @@ class SymbolsField(TextField):
     """Tickers, separated by commas."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_blank=True, **kwargs)  # the client's empty list
+        super().__init__(allow_blank=True, **kwargs)  # the client sends an empty list as an empty string
 
     def to_internal_value(self, data: Any) -> list[str]:  # type: ignore[override]
         tickers = [ticker for ticker in super().to_internal_value(data).upper().split(",") if ticker]
         if "\x00" in data:
-            raise serializers.ValidationError("No ticker has such characters.")
+            raise serializers.ValidationError("Symbols can't contain null characters.")
         if len(tickers) > TICKERS_MAX:
-            raise serializers.ValidationError(f"{TICKERS_MAX} symbols at most.")
+            raise serializers.ValidationError(f"At most {TICKERS_MAX} symbols.")
         return [ticker[:12] for ticker in tickers]
 
 
 @extend_schema_field({"oneOf": [{"type": "number"}, {"type": "string", "maxLength": 40}]})
 class NumberField(serializers.Field[Any, Any, Any, Any]):
-    """A number, as JSON has it or as text."""
+    """A number, as a JSON number or a string."""
 
     default_error_messages: ClassVar = {"invalid": "must be a number"}
 
@@ -54,13 +54,13 @@ class NumberField(serializers.Field[Any, Any, Any, Any]):
 
 
 def includes_stocks(asset_class: str) -> bool:
-    """Return whether a filter of asset classes, separated by commas, lets stocks through; an empty one does."""
+    """Return whether a comma-separated filter of asset classes includes stocks. An empty filter does."""
     classes = [name.strip().lower() for name in asset_class.split(",") if name.strip()]
     return not classes or "us_equity" in classes
 
 
 def parse_uuid(text: str) -> UUID | None:
-    """Return the id in a text; None where there is none."""
+    """Return the UUID that a string represents; None if it isn't one."""
     try:
         return UUID(text)
     except ValueError:
@@ -68,10 +68,13 @@ def parse_uuid(text: str) -> UUID | None:
 
 
 def whole_shares(number: Decimal, name: str) -> int:
-    """Return the number of shares.
+    """Convert a quantity to a whole number of shares.
+
+    Args:
+        name: The parameter that the error names.
 
     Raises:
-        ValidationError: It is not whole, or out of range; `name` is the parameter at fault.
+        ValidationError: The quantity is not whole, or out of range.
     """
     if not 0 < number <= QUANTITY_MAX or number != number.to_integral_value():
         raise serializers.ValidationError({name: f"must be whole shares, 1 to {QUANTITY_MAX}; {SUPPORTED}"})

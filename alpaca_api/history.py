@@ -1,7 +1,7 @@
-"""Portfolio history: equity, profit and cash flows over a fixed grid of windows.
+"""Portfolio history: equity, profit and cash flows over a fixed grid of time windows.
 
-A point's time is the beginning of its window, its equity that at the window's end. Windows lie on the trading days of
-the exchange, Eastern, at whole seconds: the same question has the same points.
+The time of a point is the start of its window; its equity is the value at the end of the window. Windows cover the
+trading days of the exchange in Eastern time and begin at whole seconds, so the same query always has the same points.
 """
 
 import re
@@ -33,27 +33,27 @@ PERIOD = re.compile(r"([1-9][0-9]{0,2})([DWMA])", re.ASCII)
 POINTS_MAX = 12_000
 INTRADAY_MAX = timedelta(days=31)
 CASHFLOWS = {"deposit": "CSD", "withdrawal": "CSW", "adjustment": "JNLC", "dividend": "DIV", "fee": "FEE"}
-FROM_OUTSIDE = {"CSD", "CSW", "JNLC"}  # what comes in or goes out is no profit
-EXTENDED = time(4), time(20)
+EXTERNAL_FLOWS = {"CSD", "CSW", "JNLC"}  # money paid in or out, which is not profit
+EXTENDED_HOURS = time(4), time(20)  # Eastern time
 
 
-class TooLong(Exception):
-    """More points than one answer has."""
+class TooManyPoints(Exception):
+    """The history would have more than POINTS_MAX points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of time that one point stands for."""
+    """The time interval of one point."""
 
     start: datetime
     end: datetime
 
 
-def span(period: str) -> timedelta | None:
-    """Return how long a period such as 1D, 2W, 1M, 1A is; None for "all".
+def parse_period(period: str) -> timedelta | None:
+    """Return the length of a period such as 1D, 2W, 1M or 1A; None for "all".
 
     Raises:
-        ValueError: It is no period.
+        ValueError: The text is not a period.
     """
     if period == "all":
         return None
@@ -62,37 +62,40 @@ def span(period: str) -> timedelta | None:
     return timedelta(days=int(match[1]) * UNITS[match[2]])
 
 
-def start_of(end: datetime, length: timedelta) -> datetime:
-    """Return where a period that ends at a moment begins: whole days back, and then at the opening of a trading day."""
+def period_start(end: datetime, length: timedelta) -> datetime:
+    """Return when a period begins that ends at a given time.
+
+    A period of up to five days counts trading days and begins with an open; a longer one begins at midnight Eastern.
+    """
     if is_always_open():
         return end - length
     day = calendar.eastern_date(end)
-    if length <= timedelta(days=5):  # so many trading days, whatever weekend or holiday lies between
-        opened = [one for one in calendar.sessions(day - timedelta(days=20), day) if one.opens_at < end]
+    if length <= timedelta(days=5):  # trading days, not counting weekends and holidays
+        opened = [session for session in calendar.sessions(day - timedelta(days=20), day) if session.opens_at < end]
         return opened[-min(length.days, len(opened))].opens_at if opened else end - length
     return datetime.combine(day, time.min, EASTERN) - length
 
 
 def windows(start: datetime, end: datetime, timeframe: str, reporting: str) -> list[Window]:
-    """Return the windows between two moments, in order of time.
+    """Return the windows between two times, in order.
 
     Raises:
-        TooLong: They are more than POINTS_MAX.
+        TooManyPoints: There are more than POINTS_MAX.
     """
     step = STEPS[timeframe]
     if (end - start) / step > POINTS_MAX:
-        raise TooLong
-    found = [
+        raise TooManyPoints
+    grid = [
         window
         for opens, closes in _days(start, end, "market_hours" if timeframe == "1D" else reporting)
-        for window in _cut(opens, closes, None if timeframe == "1D" else step)
+        for window in _split(opens, closes, None if timeframe == "1D" else step)
         if window.end > start and window.start < end
     ]
-    return [Window(window.start, min(window.end, end)) for window in found]
+    return [Window(window.start, min(window.end, end)) for window in grid]
 
 
 def _days(start: datetime, end: datetime, reporting: str) -> Iterator[tuple[datetime, datetime]]:
-    """Yield when each day that counts begins and ends."""
+    """Yield the start and the end of the reporting hours of each day."""
     day, last = calendar.eastern_date(start), calendar.eastern_date(end)
     while day <= last:
         session = calendar.session(day)
@@ -100,13 +103,14 @@ def _days(start: datetime, end: datetime, reporting: str) -> Iterator[tuple[date
             midnight = datetime.combine(day, time.min, EASTERN)
             yield midnight, datetime.combine(day + timedelta(days=1), time.min, EASTERN)
         elif session and reporting == "extended_hours":
-            yield datetime.combine(day, EXTENDED[0], EASTERN), datetime.combine(day, EXTENDED[1], EASTERN)
+            begins, ends = EXTENDED_HOURS
+            yield datetime.combine(day, begins, EASTERN), datetime.combine(day, ends, EASTERN)
         elif session:
             yield session.opens_at, session.closes_at
         day += timedelta(days=1)
 
 
-def _cut(opens: datetime, closes: datetime, step: timedelta | None) -> Iterator[Window]:
+def _split(opens: datetime, closes: datetime, step: timedelta | None) -> Iterator[Window]:
     if step is None:
         yield Window(opens, closes)
         return
@@ -120,31 +124,32 @@ def _cut(opens: datetime, closes: datetime, step: timedelta | None) -> Iterator[
 def portfolio(
     customer_id: int, grid: Sequence[Window], timeframe: str, cashflow_types: set[str] | None, resets_daily: bool
 ) -> dict[str, Any]:
-    """Return the portfolio history over a grid of windows, of which there is at least one.
+    """Return the portfolio history over a grid of windows.
 
     Args:
-        cashflow_types: Which to tell of; None: all.
-        resets_daily: Whether profit is counted from each day's beginning, not from the first.
+        grid: At least one window.
+        cashflow_types: Which cash flows to include; None: all.
+        resets_daily: Whether profit starts at zero each day, rather than only at the first point.
     """
     moments = [grid[0].start, *(window.end for window in grid)]
     values = equity_at(customer_id, moments, timeframe)
     flows = cashflows(customer_id, moments)
     base, points = values[0], values[1:]
-    outside = [sum((flows[name][n] for name in FROM_OUTSIDE & flows.keys()), Decimal(0)) for n in range(len(grid))]
+    external = [sum((flows[name][n] for name in EXTERNAL_FLOWS & flows.keys()), Decimal(0)) for n in range(len(grid))]
     first = 0
-    if not base:  # an account that was opened since: its first equity is what it began with
+    if not base:  # the account was opened within this period: measure profit from its first equity
         first = next((number for number, value in enumerate(points) if value), 0)
         base = points[first]
     gains, ratios = [], []
-    since, brought = base, outside[first] if base != values[0] else Decimal(0)
+    reference, external_before = base, external[first] if base != values[0] else Decimal(0)
     for number, (window, value) in enumerate(zip(grid, points, strict=True)):
         is_new_day = number > first and window.start.date() != grid[number - 1].start.date()
         if resets_daily and is_new_day and timeframe != "1D":
-            since, brought = points[number - 1], outside[number - 1]
-        gain = value - since - (outside[number] - brought) if number >= first else Decimal(0)
+            reference, external_before = points[number - 1], external[number - 1]
+        gain = value - reference - (external[number] - external_before) if number >= first else Decimal(0)
         gains.append(gain)
-        ratios.append(float(round(gain / since, 6)) if since else None)
-    told = flows.keys() if cashflow_types is None else flows.keys() & cashflow_types
+        ratios.append(float(round(gain / reference, 6)) if reference else None)
+    included_types = flows.keys() if cashflow_types is None else flows.keys() & cashflow_types
     return {
         "timestamp": [int(window.start.timestamp()) for window in grid],
         "equity": [float(value) for value in points],
@@ -153,37 +158,37 @@ def portfolio(
         "base_value": float(base),
         "base_value_asof": grid[first].start.astimezone(EASTERN).date().isoformat(),
         "timeframe": timeframe,
-        "cashflow": {name: [float(flow) for flow in flows[name]] for name in sorted(told)},
+        "cashflow": {name: [float(flow) for flow in flows[name]] for name in sorted(included_types)},
     }
 
 
 def equity_at(customer_id: int, moments: Sequence[datetime], timeframe: str) -> list[Decimal]:
-    """Return the equity at each moment. Shares without a known price count at the last one known before, else not."""
+    """Return the equity at each moment. While a price is unknown, it is that of the moment before; 0 at first."""
     held = equity.held_at(customer_id, moments)
     quotes = prices.quotes(equity.tickers_of(held))
     step = int(STEPS[timeframe].total_seconds())
     is_now = timezone.now() - moments[-1] < timedelta(seconds=2)
 
-    def course(ticker: str) -> list[Decimal | None]:
-        asked, begins = list(moments), moments[0]
-        if timeframe == "1D":  # the bar of a day ends at midnight UTC, after the session whose last price it has
-            asked = [moments[0], *(moment + timedelta(hours=12) for moment in moments[1:])]
-            begins -= timedelta(days=10)  # no run of closed days is longer
-        found = price_history.price_at(price_history.closes(ticker, begins, step), asked)
+    def prices_at(ticker: str) -> list[Decimal | None]:
+        lookups, begins = list(moments), moments[0]
+        if timeframe == "1D":  # a daily bar ends at midnight UTC, some hours after the session that it covers
+            lookups = [moments[0], *(moment + timedelta(hours=12) for moment in moments[1:])]
+            begins -= timedelta(days=10)  # the exchange is never closed for longer
+        known = price_history.price_at(price_history.closes(ticker, begins, step), lookups)
         if ticker in quotes and moments[0] >= last_close():
-            found[0] = quotes[ticker].previous_close
+            known[0] = quotes[ticker].previous_close
         if ticker in quotes and is_now:
-            found[-1] = quotes[ticker].price
-        return found
+            known[-1] = quotes[ticker].price
+        return known
 
-    known: list[Decimal] = []
-    for value in equity.equity(held, course):
-        known.append(value if value is not None else known[-1] if known else Decimal(0))
-    return known
+    equities: list[Decimal] = []
+    for value in equity.equity(held, prices_at):
+        equities.append(value if value is not None else equities[-1] if equities else Decimal(0))
+    return equities
 
 
 def cashflows(customer_id: int, moments: Sequence[datetime]) -> dict[str, list[Decimal]]:
-    """Return, by type, what has flowed since the first moment until each of the others, USD; only what flowed."""
+    """Return, by type, the cash flow in USD up to each moment after the first. Types without any flow are omitted."""
     rows = Posting.objects.filter(
         customer_id=customer_id,
         ticker=CASH,
@@ -193,6 +198,6 @@ def cashflows(customer_id: int, moments: Sequence[datetime]) -> dict[str, list[D
     ).order_by("id")
     flows: dict[str, list[Decimal]] = {}
     for kind, change, at in rows.values_list("kind", "change", "created_at"):
-        mine = flows.setdefault(CASHFLOWS[kind], [Decimal(0)] * (len(moments) - 1))
-        mine[bisect_left(moments, at) - 1] += change
-    return {name: list(accumulate(mine)) for name, mine in flows.items()}
+        flow = flows.setdefault(CASHFLOWS[kind], [Decimal(0)] * (len(moments) - 1))
+        flow[bisect_left(moments, at) - 1] += change
+    return {name: list(accumulate(flow)) for name, flow in flows.items()}

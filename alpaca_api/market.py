@@ -28,7 +28,7 @@ class AssetsQuerySerializer(StrictSerializer):
 
 
 class AssetsView(AlpacaView):
-    """What is listed."""
+    """The assets."""
 
     @extend_schema(
         operation_id="alpacaListAssets",
@@ -36,14 +36,14 @@ class AssetsView(AlpacaView):
         responses=schema.AlpacaAssetSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        """The stocks that the exchange lists, or listed."""
-        asked = self.asked(AssetsQuerySerializer, request.query_params)
+        """List the stocks that are or were listed."""
+        params = self.validated(AssetsQuerySerializer, request.query_params)
         stocks = Stock.objects.order_by("ticker")
-        if "status" in asked:
-            stocks = stocks.filter(listed=asked["status"] == "active")
-        if "exchange" in asked:
-            stocks = stocks.filter(market=asked["exchange"])
-        if not includes_stocks(asked.get("asset_class", "")) or asked.get("attributes"):
+        if "status" in params:
+            stocks = stocks.filter(listed=params["status"] == "active")
+        if "exchange" in params:
+            stocks = stocks.filter(market=params["exchange"])
+        if not includes_stocks(params.get("asset_class", "")) or params.get("attributes"):
             stocks = stocks.none()
         return Response([alpaca.asset(stock) for stock in stocks])
 
@@ -53,7 +53,7 @@ class AssetView(AlpacaView):
 
     @extend_schema(operation_id="alpacaGetAsset", responses=schema.AlpacaAssetSerializer)
     def get(self, request: Request, symbol: str) -> Response:
-        """One stock, by its symbol or its asset's id."""
+        """Get a stock by its symbol or asset id."""
         stock = Stock.objects.filter(ticker=ticker_of(symbol) or "").first()
         if stock is None:
             raise AlpacaError(404, 40410000, f"asset not found for {symbol[:60]}")
@@ -65,10 +65,10 @@ class ClockView(AlpacaView):
 
     @extend_schema(operation_id="alpacaGetClock", responses=schema.AlpacaClockSerializer)
     def get(self, request: Request) -> Response:
-        """Whether the market is open. One that never closes does so at midnight, UTC, and opens again at once."""
+        """Get the market's status and its next open and close. If it never closes, both are the next midnight UTC."""
         hours = market.clock()
         if hours is None:
-            raise AlpacaError(503, 50310000, "the exchange does not answer")
+            raise AlpacaError(503, 50310000, "the exchange is unavailable")
         now = timezone.now()
         midnight = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
         return Response(
@@ -85,7 +85,7 @@ class CalendarQuerySerializer(StrictSerializer):
     start = serializers.DateField(required=False)
     end = serializers.DateField(required=False)
     date_type = serializers.ChoiceField(
-        ["TRADING", "SETTLEMENT"], default="TRADING", help_text="Of which dates `start` and `end` are."
+        ["TRADING", "SETTLEMENT"], default="TRADING", help_text="Which kind of date `start` and `end` are."
     )
 
 
@@ -98,12 +98,12 @@ class CalendarView(AlpacaView):
         responses=schema.AlpacaCalendarDaySerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        """The days on which the New York Stock Exchange trades, 2007 to 2029; this year's without start and end."""
-        asked = self.asked(CalendarQuerySerializer, request.query_params)
+        """List the trading days of the New York Stock Exchange, 2007 to 2029; by default those of this year."""
+        params = self.validated(CalendarQuerySerializer, request.query_params)
         year = timezone.now().year
-        first = max(asked.get("start") or min(date(year, 1, 1), asked.get("end") or date.max), CALENDAR_FIRST)
-        last = min(asked.get("end") or max(date(year, 12, 31), first), CALENDAR_LAST)
-        is_settlement = asked["date_type"] == "SETTLEMENT"
+        first = max(params.get("start") or min(date(year, 1, 1), params.get("end") or date.max), CALENDAR_FIRST)
+        last = min(params.get("end") or max(date(year, 12, 31), first), CALENDAR_LAST)
+        is_settlement = params["date_type"] == "SETTLEMENT"
         earliest = first - SETTLEMENT_DAYS_MAX if is_settlement else first
         days = [
             (session, calendar.settlement_date(session.day))
@@ -126,8 +126,8 @@ class CalendarView(AlpacaView):
 
 
 def ticker_of(symbol: str) -> str | None:
-    """The ticker that a symbol, or an asset's id, means; None for an id of nothing."""
-    if (given := parse_uuid(symbol)) is None:
+    """Return the ticker for a symbol or an asset id; None if it isn't a valid ticker or no stock has this id."""
+    if (asset_id := parse_uuid(symbol)) is None:
         ticker = symbol.upper()
         return ticker if market.TICKER.fullmatch(ticker) else None
-    return next((t for t in Stock.objects.values_list("ticker", flat=True) if alpaca.asset_id(t) == given), None)
+    return next((t for t in Stock.objects.values_list("ticker", flat=True) if alpaca.asset_id(t) == asset_id), None)

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from accounts.models import Token
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
-from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField
+from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from alpaca_api.fields import (
     SUPPORTED,
     NumberField,
@@ -37,7 +37,7 @@ CLOSED = [Status.FILLED, Status.REJECTED]
 
 @extend_schema_field({})
 class UnsupportedField(serializers.Field[Any, Any, Any, Any]):
-    """Something that the client may send and we do not do, whatever it looks like."""
+    """A parameter that the client may send but that we do not support, of any type."""
 
     def __init__(self) -> None:
         super().__init__(required=False, allow_null=True, help_text="Not supported.")
@@ -70,7 +70,7 @@ class SubmitOrderSerializer(StrictSerializer):
     )
     advanced_instructions = UnsupportedField()
 
-    REFUSED = (
+    UNSUPPORTED = (
         "notional",
         "limit_price",
         "stop_price",
@@ -82,37 +82,37 @@ class SubmitOrderSerializer(StrictSerializer):
         "advanced_instructions",
     )
 
-    def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Refuse whatever the order could not be placed with: nothing that was sent is left out in silence."""
-        wrong = [name for name in self.REFUSED if asked.get(name) is not None]
-        if asked["type"] != "market":
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Reject every parameter that we could not honor, rather than ignore it silently."""
+        wrong = [name for name in self.UNSUPPORTED if attrs.get(name) is not None]
+        if attrs["type"] != "market":
             wrong.append("type")
-        if asked["time_in_force"] not in TimeInForce.values:
+        if attrs["time_in_force"] not in TimeInForce.values:
             wrong.append("time_in_force")
-        if asked.get("order_class") not in (None, "", "simple"):
+        if attrs.get("order_class") not in (None, "", "simple"):
             wrong.append("order_class")
-        if asked.get("extended_hours"):
+        if attrs.get("extended_hours"):
             wrong.append("extended_hours")
-        if asked.get("position_intent") not in (None, alpaca.POSITION_INTENTS[Type(asked["side"].upper())]):
+        if attrs.get("position_intent") not in (None, alpaca.POSITION_INTENTS[Type(attrs["side"].upper())]):
             wrong.append("position_intent")
         if wrong:
             raise serializers.ValidationError({wrong[0]: f"not supported; {SUPPORTED}"})
-        if asked.get("qty") is None:
+        if attrs.get("qty") is None:
             raise serializers.ValidationError({"qty": "required"})
-        asked["qty"] = whole_shares(asked["qty"], "qty")
-        key = asked.get("client_order_id")
+        attrs["qty"] = whole_shares(attrs["qty"], "qty")
+        key = attrs.get("client_order_id")
         if key is not None and not (key.isascii() and key.isprintable()):
             raise serializers.ValidationError({"client_order_id": "must be printable ASCII"})
-        return asked
+        return attrs
 
 
 class OrdersQuerySerializer(StrictSerializer):
     status = serializers.ChoiceField(["open", "closed", "all"], default="open")
     limit = serializers.IntegerField(default=50, min_value=1, max_value=500)
-    after = serializers.DateTimeField(required=False, help_text="Submitted after it.")
-    until = serializers.DateTimeField(required=False, help_text="Submitted before it.")
+    after = serializers.DateTimeField(required=False, help_text="Only orders submitted after this time.")
+    until = serializers.DateTimeField(required=False, help_text="Only orders submitted before this time.")
     direction = serializers.ChoiceField(["asc", "desc"], default="desc")
-    nested = FlagField(required=False, help_text="Changes nothing: no order has legs.")
+    nested = serializers.BooleanField(required=False, help_text="Has no effect: no order has legs.")
     side = serializers.ChoiceField(["buy", "sell"], required=False)
     symbols = SymbolsField(required=False, max_length=8_000, help_text="Separated by commas.")
     asset_class = TextField(required=False, max_length=80, allow_blank=True, help_text="Separated by commas.")
@@ -121,7 +121,7 @@ class OrdersQuerySerializer(StrictSerializer):
 
 
 class OrderQuerySerializer(StrictSerializer):
-    nested = FlagField(required=False)
+    nested = serializers.BooleanField(required=False)
 
 
 class ClientOrderIdQuerySerializer(StrictSerializer):
@@ -137,11 +137,11 @@ class OrdersView(AlpacaView):
         operation_id="alpacaSubmitOrder", request=SubmitOrderSerializer, responses=schema.AlpacaOrderSerializer
     )
     def post(self, request: Request) -> Response:
-        """Place a market order for whole shares. The same client_order_id and terms again: the first order."""
-        asked = self.asked(SubmitOrderSerializer, request.data)
-        side, key = Type(asked["side"].upper()), asked.get("client_order_id") or None
-        good_for = asked["time_in_force"]
-        placed = submit_order(self.customer_id, asked["symbol"], side, asked["qty"], key, time_in_force=good_for)
+        """Place a market order for whole shares. The same client_order_id and terms return the first order again."""
+        params = self.validated(SubmitOrderSerializer, request.data)
+        side, key = Type(params["side"].upper()), params.get("client_order_id") or None
+        good_for = params["time_in_force"]
+        placed = submit_order(self.customer_id, params["symbol"], side, params["qty"], key, time_in_force=good_for)
         return Response(alpaca.order(placed))
 
     @extend_schema(
@@ -150,28 +150,28 @@ class OrdersView(AlpacaView):
         responses=schema.AlpacaOrderSerializer(many=True),
     )
     def get(self, request: Request) -> Response:
-        """Orders by status, newest first unless asked otherwise."""
-        asked = self.asked(OrdersQuerySerializer, request.query_params)
-        if not includes_stocks(asked.get("asset_class", "")):
+        """List orders by status, newest first by default."""
+        params = self.validated(OrdersQuerySerializer, request.query_params)
+        if not includes_stocks(params.get("asset_class", "")):
             return Response([])
-        wanted = TradeFilter(
-            statuses={"open": OPEN, "closed": CLOSED, "all": ()}[asked["status"]],
-            types=[asked["side"].upper()] if "side" in asked else (),
-            tickers=asked.get("symbols", ()),
-            placed_after=asked.get("after"),
-            placed_before=asked.get("until"),
-            above=self._number(asked.get("after_order_id")),
-            below=self._number(asked.get("before_order_id")),
+        criteria = TradeFilter(
+            statuses={"open": OPEN, "closed": CLOSED, "all": ()}[params["status"]],
+            types=[params["side"].upper()] if "side" in params else (),
+            tickers=params.get("symbols", ()),
+            placed_after=params.get("after"),
+            placed_before=params.get("until"),
+            above=self._sequence_of(params.get("after_order_id")),
+            below=self._sequence_of(params.get("before_order_id")),
         )
-        trades = find_trades(self.customer_id, wanted, asked["limit"], newest_first=asked["direction"] == "desc")
+        trades = find_trades(self.customer_id, criteria, params["limit"], newest_first=params["direction"] == "desc")
         return Response([alpaca.order(trade) for trade in trades])
 
     @extend_schema(operation_id="alpacaCancelOrders", responses={207: schema.AlpacaCancelledOrderSerializer(many=True)})
     def delete(self, request: Request) -> Response:
-        """Cancel every open order; those that are with the exchange already are not."""
+        """Cancel all open orders, except those that are already at the exchange."""
         return Response(cancel_all(self.customer_id), status=207)
 
-    def _number(self, order_id: UUID | None) -> int | None:
+    def _sequence_of(self, order_id: UUID | None) -> int | None:
         if order_id is None:
             return None
         trade = Trade.objects.filter(customer_id=self.customer_id, id=order_id).first()
@@ -189,19 +189,19 @@ class OrderView(AlpacaView):
         operation_id="alpacaGetOrder", parameters=[OrderQuerySerializer], responses=schema.AlpacaOrderSerializer
     )
     def get(self, request: Request, order_id: str) -> Response:
-        """One order, as it is now."""
-        self.asked(OrderQuerySerializer, request.query_params)
+        """Get an order."""
+        self.validated(OrderQuerySerializer, request.query_params)
         return Response(alpaca.order(find_order(self.customer_id, order_id)))
 
     @extend_schema(operation_id="alpacaReplaceOrder", request=None, responses={422: schema.AlpacaErrorSerializer})
     def patch(self, request: Request, order_id: str) -> Response:
-        """Always refused: a market order can't be replaced."""
+        """Reject the request: a market order can't be replaced."""
         find_order(self.customer_id, order_id)
-        raise AlpacaError(422, 42210000, "a market order can not be replaced; cancel it and place another")
+        raise AlpacaError(422, 42210000, "a market order can't be replaced; cancel it and place another")
 
     @extend_schema(operation_id="alpacaCancelOrder", responses={204: None})
     def delete(self, request: Request, order_id: str) -> Response:
-        """Cancel an order that is not with the exchange yet."""
+        """Cancel an order that is not at the exchange yet."""
         try:
             cancel_trade(self.customer_id, find_order(self.customer_id, order_id).id, by="alpaca")
         except NoSuchTrade:
@@ -210,7 +210,7 @@ class OrderView(AlpacaView):
 
 
 class OrderByClientIdView(AlpacaView):
-    """One order, by the id that the client gave it."""
+    """One order, by client_order_id."""
 
     @extend_schema(
         operation_id="alpacaGetOrderByClientId",
@@ -218,12 +218,12 @@ class OrderByClientIdView(AlpacaView):
         responses=schema.AlpacaOrderSerializer,
     )
     def get(self, request: Request) -> Response:
-        """One order, by client_order_id."""
-        key = self.asked(ClientOrderIdQuerySerializer, request.query_params)["client_order_id"]
-        mine = Trade.objects.filter(customer_id=self.customer_id)
-        trade = mine.filter(idempotency_key=key).first()
-        if trade is None and (given := parse_uuid(key)):
-            trade = mine.filter(id=given, idempotency_key=None).first()
+        """Get an order by its client_order_id."""
+        key = self.validated(ClientOrderIdQuerySerializer, request.query_params)["client_order_id"]
+        trades = Trade.objects.filter(customer_id=self.customer_id)
+        trade = trades.filter(idempotency_key=key).first()
+        if trade is None and (trade_id := parse_uuid(key)):
+            trade = trades.filter(id=trade_id, idempotency_key=None).first()
         if trade is None:
             raise AlpacaError(404, 40410000, f"order not found for {key}")
         return Response(alpaca.order(trade))
@@ -237,15 +237,15 @@ def submit_order(
     key: str | None = None,
     time_in_force: str = TimeInForce.DAY,
 ) -> Trade:
-    """Place a market order that the customer can pay for or deliver, as far as the last price tells.
+    """Place a market order if, at the last price, the customer can pay for it or deliver the shares.
 
-    While the market is closed it is queued for the opening.
+    While the market is closed, the order is queued for the open.
 
-    Idempotent: with the same key and terms, the first order.
+    Idempotent: the same key and terms return the first order.
 
     Raises:
-        AlpacaError: The customer suspended trading, or can't pay for it or deliver it.
-        PlacingRefused, UnknownTicker, TradeKeyReused: As `place_trade`.
+        AlpacaError: The customer has suspended trading, or can't pay or deliver.
+        PlacingRefused, UnknownTicker, TradeKeyReused: See `place_trade`.
     """
     if key is None or not Trade.objects.filter(customer_id=customer_id, idempotency_key=key).exists():
         configuration = Configuration.objects.filter(customer_id=customer_id).first()
@@ -287,7 +287,7 @@ def _check_covered(estimate: Estimate) -> None:
 
 
 def cancel_all(customer_id: int) -> list[dict[str, Any]]:
-    """Cancel every open order, the oldest first, CANCELLED_AT_ONCE_MAX at most; return what became of each."""
+    """Cancel up to CANCELLED_AT_ONCE_MAX open orders, oldest first, and return the outcome of each."""
     outcomes = []
     for trade in find_trades(customer_id, TradeFilter(statuses=OPEN), CANCELLED_AT_ONCE_MAX, newest_first=False):
         try:
@@ -300,10 +300,14 @@ def cancel_all(customer_id: int) -> list[dict[str, Any]]:
 
 
 def find_order(customer_id: int, order_id: str) -> Trade:
-    """A customer's order. Raises AlpacaError."""
-    if (given := parse_uuid(order_id)) is None:
-        raise AlpacaError(422, UNPROCESSABLE, "order_id is not an id")
-    trade = Trade.objects.filter(customer_id=customer_id, id=given).first()
+    """Return a customer's order.
+
+    Raises:
+        AlpacaError: The id is not a UUID, or the customer has no such order.
+    """
+    if (trade_id := parse_uuid(order_id)) is None:
+        raise AlpacaError(422, UNPROCESSABLE, "order_id: must be a UUID")
+    trade = Trade.objects.filter(customer_id=customer_id, id=trade_id).first()
     if trade is None:
-        raise AlpacaError(404, 40410000, f"order not found for {given}")
+        raise AlpacaError(404, 40410000, f"order not found for {trade_id}")
     return trade

@@ -1,4 +1,4 @@
-"""What the Alpaca-compatible API keeps about a customer, to be handed over or erased."""
+"""The personal data of the Alpaca-compatible API: export and erase it."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the account was worth: the endpoint of its portfolio history."""
+"""The endpoint for the portfolio history."""
 
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from accounts import queries as accounts
 from alpaca_api import history, schema
-from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField
+from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from exchange.calendar import FIRST_DAY
 from web.drf import StrictSerializer, TextField
 from web.timezones import EASTERN
@@ -29,38 +29,38 @@ class HistoryQuerySerializer(StrictSerializer):
     intraday_reporting = serializers.ChoiceField(
         ["market_hours", "extended_hours", "continuous"],
         required=False,
-        help_text="Which hours have points of less than 1D.",
+        help_text="The hours that intraday points cover.",
     )
     start = serializers.DateTimeField(required=False)
     end = serializers.DateTimeField(required=False)
     date_start = serializers.DateField(required=False, help_text="Eastern.")
     date_end = serializers.DateField(required=False, help_text="Eastern.")
     pnl_reset = serializers.ChoiceField(
-        ["per_day", "no_reset"], default="per_day", help_text="From when profit is counted, for less than 1D."
+        ["per_day", "no_reset"], default="per_day", help_text="Whether intraday profit starts at zero each day."
     )
-    extended_hours = FlagField(required=False, help_text="As `intraday_reporting=extended_hours`.")
+    extended_hours = serializers.BooleanField(required=False, help_text="Same as `intraday_reporting=extended_hours`.")
     cashflow_types = TextField(
-        required=False, max_length=100, default="ALL", help_text="ALL, NONE, or types of activities by commas."
+        required=False, max_length=100, default="ALL", help_text="ALL, NONE, or activity types separated by commas."
     )
 
     def validate_period(self, period: str) -> timedelta | None:
         try:
-            return history.span(period)
+            return history.parse_period(period)
         except ValueError:
-            raise serializers.ValidationError("must be such as 1D, 2W, 1M, 1A or all") from None
+            raise serializers.ValidationError("must be like 1D, 2W, 1M or 1A, or all") from None
 
-    def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
-        if "date_start" in asked:
-            asked.setdefault("start", datetime.combine(asked["date_start"], time.min, EASTERN))
-        if "date_end" in asked:
-            asked.setdefault("end", datetime.combine(asked["date_end"], time.max, EASTERN))
-        if "period" in asked and "start" in asked and "end" in asked:
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "date_start" in attrs:
+            attrs.setdefault("start", datetime.combine(attrs["date_start"], time.min, EASTERN))
+        if "date_end" in attrs:
+            attrs.setdefault("end", datetime.combine(attrs["date_end"], time.max, EASTERN))
+        if "period" in attrs and "start" in attrs and "end" in attrs:
             raise serializers.ValidationError({"period": "can't be given with both start and end"})
-        return asked
+        return attrs
 
 
 class PortfolioHistoryView(AlpacaView):
-    """What the account was worth."""
+    """The portfolio history."""
 
     @extend_schema(
         operation_id="alpacaGetPortfolioHistory",
@@ -68,45 +68,45 @@ class PortfolioHistoryView(AlpacaView):
         responses=schema.AlpacaPortfolioHistorySerializer,
     )
     def get(self, request: Request) -> Response:
-        """Equity, profit and cash flows over time. A point has the time at which its window begins, and the equity with
-        which it ends. Deposits and withdrawals are no profit."""
-        asked = self.asked(HistoryQuerySerializer, request.query_params)
-        start, end = self._range(asked)
-        timeframe = asked.get("timeframe") or _timeframe_of(end - start)
+        """Get equity, profit and cash flows over time. A point has the start time of its window and the equity at the
+        end of it. Deposits and withdrawals do not count as profit."""
+        params = self.validated(HistoryQuerySerializer, request.query_params)
+        start, end = self._range(params)
+        timeframe = params.get("timeframe") or _timeframe_of(end - start)
         if timeframe != "1D" and end - start > history.INTRADAY_MAX:
-            raise AlpacaError(422, UNPROCESSABLE, "timeframe: for more than 30 days only 1D is supported")
-        reporting = "extended_hours" if asked.get("extended_hours") else "market_hours"
+            raise AlpacaError(422, UNPROCESSABLE, "timeframe: must be 1D for more than 30 days")
+        reporting = "extended_hours" if params.get("extended_hours") else "market_hours"
         try:
-            grid = history.windows(start, end, timeframe, asked.get("intraday_reporting", reporting))
-        except history.TooLong:
+            grid = history.windows(start, end, timeframe, params.get("intraday_reporting", reporting))
+        except history.TooManyPoints:
             raise AlpacaError(422, UNPROCESSABLE, f"more than {history.POINTS_MAX} points") from None
         if not grid:
-            raise AlpacaError(422, UNPROCESSABLE, "start, end: no trading day lies between them")
-        types = {name for name in asked["cashflow_types"].upper().split(",") if name}
-        told = None if "ALL" in types else types - {"NONE"}
-        resets_daily = asked["pnl_reset"] == "per_day"
-        return Response(history.portfolio(self.customer_id, grid, timeframe, told, resets_daily))
+            raise AlpacaError(422, UNPROCESSABLE, "start, end: there is no trading day between them")
+        types = {name for name in params["cashflow_types"].upper().split(",") if name}
+        included_types = None if "ALL" in types else types - {"NONE"}
+        resets_daily = params["pnl_reset"] == "per_day"
+        return Response(history.portfolio(self.customer_id, grid, timeframe, included_types, resets_daily))
 
-    def _range(self, asked: dict[str, Any]) -> tuple[datetime, datetime]:
-        """Return between which moments the points lie.
+    def _range(self, params: dict[str, Any]) -> tuple[datetime, datetime]:
+        """Return the start and the end of the history.
 
         Raises:
-            AlpacaError: That is no stretch of time, or it is before our calendar.
+            AlpacaError: The start is not before the end, or the end is before our calendar.
         """
         earliest = datetime.combine(FIRST_DAY, time.min, EASTERN)
-        end = min(asked.get("end") or timezone.now(), timezone.now())
+        end = min(params.get("end") or timezone.now(), timezone.now())
         if end <= earliest:
             raise AlpacaError(422, UNPROCESSABLE, "end: too long ago")
-        length = asked["period"] if "period" in asked else history.span(PERIOD)
-        if "start" in asked:
-            start = asked["start"]
-            if "period" in asked and length is not None:
+        length = params["period"] if "period" in params else history.parse_period(PERIOD)
+        if "start" in params:
+            start = params["start"]
+            if "period" in params and length is not None:
                 end = min(start + length, end) if start > earliest else end
         elif length is None:
             first = accounts.postings_of(self.customer_id).order_by("id").first()
             start = first.created_at if first else end - timedelta(days=1)
         else:
-            start = history.start_of(end, min(length, end - earliest))
+            start = history.period_start(end, min(length, end - earliest))
         if start >= end:
             raise AlpacaError(422, UNPROCESSABLE, "start must be before end")
         return max(start, earliest), end

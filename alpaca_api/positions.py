@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -12,7 +13,7 @@ from accounts.models import Position, Token
 from alpaca_api import schema
 from alpaca_api import serializers as alpaca
 from alpaca_api.day import day_of
-from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView, FlagField
+from alpaca_api.drf import UNPROCESSABLE, AlpacaError, AlpacaView
 from alpaca_api.fields import NumberField, whole_shares
 from alpaca_api.market import ticker_of
 from alpaca_api.orders import cancel_all, submit_order
@@ -23,21 +24,21 @@ from web.drf import StrictSerializer
 
 class ClosePositionQuerySerializer(StrictSerializer):
     qty = NumberField(required=False, help_text="Whole shares.")
-    percentage = NumberField(required=False, help_text="Above 0, up to 100; it has to make whole shares.")
+    percentage = NumberField(required=False, help_text="Above 0, up to 100; it must result in whole shares.")
 
 
 class ClosePositionsQuerySerializer(StrictSerializer):
-    cancel_orders = FlagField(required=False)
+    cancel_orders = serializers.BooleanField(required=False)
 
 
 class PositionsView(AlpacaView):
-    """What a customer holds."""
+    """A customer's positions."""
 
     scope = Token.Scope.TRADE
 
     @extend_schema(operation_id="alpacaListPositions", responses=schema.AlpacaPositionSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """The stocks held."""
+        """List your positions."""
         return Response(_positions(list(accounts.positions_of(self.customer_id))))
 
     @extend_schema(
@@ -46,8 +47,8 @@ class PositionsView(AlpacaView):
         responses={207: schema.AlpacaClosedPositionSerializer(many=True)},
     )
     def delete(self, request: Request) -> Response:
-        """Place an order for each stock held that sells all of it."""
-        if self.asked(ClosePositionsQuerySerializer, request.query_params).get("cancel_orders"):
+        """Close all positions: place a sell order for each."""
+        if self.validated(ClosePositionsQuerySerializer, request.query_params).get("cancel_orders"):
             cancel_all(self.customer_id)
         outcomes = []
         for row in accounts.positions_of(self.customer_id):
@@ -55,20 +56,20 @@ class PositionsView(AlpacaView):
                 shares = whole_shares(Decimal(row.quantity), "qty")
                 placed = submit_order(self.customer_id, row.ticker, Type.SELL, shares)
                 outcomes.append({"symbol": row.ticker, "status": 200, "body": alpaca.order(placed)})
-            except Exception as error:  # noqa: BLE001 — one that can't be sold does not keep the others
+            except Exception as error:  # noqa: BLE001 — an error of one position must not prevent the others
                 answer = self.get_exception_handler()(error, {})
                 outcomes.append({"symbol": row.ticker, "status": answer.status_code, "body": answer.data})
         return Response(outcomes, status=207)
 
 
 class PositionView(AlpacaView):
-    """What a customer holds of one stock."""
+    """A customer's position in one stock."""
 
     scope = Token.Scope.TRADE
 
     @extend_schema(operation_id="alpacaGetPosition", responses=schema.AlpacaPositionSerializer)
     def get(self, request: Request, symbol: str) -> Response:
-        """One stock held, by its symbol or its asset's id."""
+        """Get a position by its symbol or asset id."""
         return Response(_positions([self._position(symbol)])[0])
 
     @extend_schema(
@@ -77,15 +78,15 @@ class PositionView(AlpacaView):
         responses={200: schema.AlpacaOrderSerializer},
     )
     def delete(self, request: Request, symbol: str) -> Response:
-        """Place an order that sells all of it, or so many shares, or such a part."""
-        asked = self.asked(ClosePositionQuerySerializer, request.query_params)
+        """Close a position: place an order that sells all of it, a number of shares, or a percentage."""
+        params = self.validated(ClosePositionQuerySerializer, request.query_params)
         row = self._position(symbol)
-        if "qty" in asked and "percentage" in asked:
-            raise AlpacaError(422, UNPROCESSABLE, "give qty or percentage, not both")
-        if "percentage" in asked:
-            shares = _part_of(row.quantity, asked["percentage"])
+        if "qty" in params and "percentage" in params:
+            raise AlpacaError(422, UNPROCESSABLE, "send qty or percentage, not both")
+        if "percentage" in params:
+            shares = _percentage_of(row.quantity, params["percentage"])
         else:
-            shares = whole_shares(asked.get("qty", Decimal(row.quantity)), "qty")
+            shares = whole_shares(params.get("qty", Decimal(row.quantity)), "qty")
         return Response(alpaca.order(submit_order(self.customer_id, row.ticker, Type.SELL, shares)))
 
     def _position(self, symbol: str) -> Position:
@@ -96,11 +97,11 @@ class PositionView(AlpacaView):
         return row
 
 
-def _part_of(quantity: int, percentage: Decimal) -> int:
-    """Return so many percent of the shares.
+def _percentage_of(quantity: int, percentage: Decimal) -> int:
+    """Return a percentage of the shares.
 
     Raises:
-        AlpacaError: That is no part of them, or no whole number of shares.
+        AlpacaError: The percentage is out of range, or the result is not a whole number of shares.
     """
     if not 0 < percentage <= 100:
         raise AlpacaError(422, UNPROCESSABLE, "percentage: must be above 0, up to 100")

@@ -1,4 +1,4 @@
-"""Our nouns in the client's words."""
+"""Convert our models to Alpaca's objects: trades to orders, postings to activities, and so on."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,32 +24,32 @@ EXCHANGES = {"AMEX", "ARCA", "BATS", "NYSE", "NASDAQ", "NYSEARCA", "OTC"}
 
 
 def moment(value: datetime | None) -> str | None:
-    """RFC 3339, UTC, with microseconds."""
+    """Format a time: RFC 3339, UTC, with microseconds."""
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if value else None
 
 
 def account_id(customer_id: int) -> UUID:
-    """The account's id: always the same one for a customer."""
+    """Return the account id of a customer. It never changes."""
     return uuid5(NAMESPACE, f"account {customer_id}")
 
 
 def asset_id(ticker: str) -> UUID:
-    """The asset's id: always the same one for a ticker."""
+    """Return the asset id of a ticker. It never changes."""
     return uuid5(NAMESPACE, f"asset {ticker}")
 
 
 def execution_id(trade_id: UUID) -> UUID:
-    """The id of a trade's one execution."""
+    """Return the id of a trade's only execution."""
     return uuid5(NAMESPACE, f"execution {trade_id}")
 
 
 def status_of(trade: Trade) -> str:
-    """The order's status. A trade that was cancelled ends REJECTED here and `canceled` there."""
+    """Return the order status of a trade. A cancelled trade is REJECTED in our model and `canceled` in Alpaca's."""
     return "canceled" if trade.reason_code == Reason.CANCELLED else STATUSES[Status(trade.status)]
 
 
 def order(trade: Trade) -> dict[str, Any]:
-    """A trade as an order."""
+    """Return a trade as an Alpaca order."""
     filled = trade.status == Status.FILLED
     status = status_of(trade)
     return {
@@ -91,18 +91,18 @@ def order(trade: Trade) -> dict[str, Any]:
 
 
 def decimal(value: Decimal) -> str:
-    """A number as text, without an exponent, and without zeros that say nothing."""
+    """Format a number without an exponent and without trailing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def ratio(part: Decimal, whole: Decimal) -> str:
-    """How much of the whole it is, six digits; 0 of nothing."""
+    """Format the ratio of a part to the whole with six decimals; 0 if the whole is 0."""
     return decimal(round(part / whole, 6)) if whole else "0"
 
 
 def position(row: Position, day: Day, market: str) -> dict[str, Any]:
-    """A position. Its value is at the last price; None while no price is known."""
+    """Return a position. Its value is at the last price, or None while no price is known."""
     cost = row.cost
     quote, profit = day.quotes.get(row.ticker), day.profit(row)
     price, before = (quote.price, quote.previous_close) if quote else (None, None)
@@ -139,7 +139,11 @@ def account(
     is_halted: bool,
     suspended: bool,
 ) -> dict[str, Any]:
-    """A customer's account: cash only, no margin, long only. `equity_before` is that at the previous close."""
+    """Return a customer's account: a cash account without margin or short selling.
+
+    Args:
+        equity_before: The equity at the previous close; None: unknown.
+    """
     equity = balance.amount + shares_value
     cash, available, value = decimal(balance.amount), decimal(buying_power), decimal(shares_value)
     return {
@@ -176,7 +180,7 @@ def account(
 
 
 def asset(stock: Stock) -> dict[str, Any]:
-    """A listed stock."""
+    """Return a stock as an asset."""
     return {
         "id": str(asset_id(stock.ticker)),
         "class": "us_equity",
@@ -193,18 +197,18 @@ def asset(stock: Stock) -> dict[str, Any]:
     }
 
 
-def of_its_fee(trade_id: UUID) -> UUID:
-    """The id of the fee of a trade, whose fill has the trade's own; and the other way round."""
+def fee_activity_id(trade_id: UUID) -> UUID:
+    """Return the activity id of a trade's fee, or the trade's id for that. The fill uses the trade's own id."""
     return UUID(int=trade_id.int ^ 1)
 
 
 def activity_uuid(posting: Posting) -> UUID:
-    """The id of what caused a posting, or of the fee of it."""
-    return of_its_fee(posting.cause) if posting.kind == Posting.Kind.FEE else posting.cause
+    """Return the UUID of a posting's activity: its cause, or the id derived from it if the posting is a fee."""
+    return fee_activity_id(posting.cause) if posting.kind == Posting.Kind.FEE else posting.cause
 
 
 def activity_id(posting: Posting) -> str:
-    """`YYYYMMDDHHMMSSmmm::uuid`: a posting's time and its cause."""
+    """Return the id of a posting's activity: `YYYYMMDDHHMMSSmmm::uuid`."""
     at = posting.created_at.astimezone(UTC)
     return f"{at:%Y%m%d%H%M%S}{at.microsecond // 1000:03d}::{activity_uuid(posting)}"
 
@@ -225,7 +229,11 @@ SHARE_ACTIVITIES = {
 
 
 def activity(posting: Posting) -> dict[str, Any]:
-    """A trade's movement of shares as a fill, one of cash as a deposit or a withdrawal, an adjustment as a journal."""
+    """Return a posting as an activity.
+
+    A trade's posting of shares is a fill, a posting of cash a deposit, withdrawal, dividend or fee, and an adjustment a
+    journal entry.
+    """
     common = {"id": activity_id(posting), "account_id": str(account_id(posting.customer_id))}
     if posting.settles_on:
         common["settle_date"] = posting.settles_on.isoformat()

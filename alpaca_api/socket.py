@@ -1,4 +1,4 @@
-"""The web socket of the Alpaca-compatible API: `trade_updates`, in binary frames as Alpaca sends them."""
+"""The WebSocket of the Alpaca-compatible API: the stream `trade_updates`, in binary frames like Alpaca's."""
 
 import asyncio
 import contextlib
@@ -36,11 +36,11 @@ PATHS = ("/alpaca/stream", "/stream")
 NO_SUCH_PATH, POLICY_VIOLATION, TRY_AGAIN_LATER, NORMAL_CLOSURE = 4404, 1008, 1013, 1000
 EVENTS = {Status.PLACED: "accepted", Status.IN_PROGRESS: "new", Status.FILLED: "fill"}
 
-Say = Callable[[str, dict[str, Any]], Awaitable[None]]
+SendMessage = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
-class _Over(Exception):
-    """The socket is to be closed, with this code."""
+class _Close(Exception):
+    """Close the socket with this code."""
 
     def __init__(self, code: int = NORMAL_CLOSURE) -> None:
         super().__init__(code)
@@ -48,7 +48,7 @@ class _Over(Exception):
 
 
 class TradeUpdates:
-    """The ASGI application behind the web socket."""
+    """The ASGI application of the WebSocket."""
 
     def __init__(self, hub: Hub, database: Database) -> None:
         self._hub, self._database = hub, database
@@ -62,16 +62,16 @@ class TradeUpdates:
         code = NORMAL_CLOSURE
         try:
             with self._hub.connection(address_of(scope)) as connection:
-                code = await self._converse(connection, scope, receive, send)
+                code = await self._talk(connection, scope, receive, send)
         except TooManyConnections:
             code = TRY_AGAIN_LATER
         with contextlib.suppress(Exception):
             await wait_at_most(WRITE_SECONDS_MAX, send({"type": "websocket.close", "code": code}))
 
-    async def _converse(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> int:
-        """Sign the client in, and send it what it listens to; return the code to close with."""
+    async def _talk(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> int:
+        """Authenticate the client and send it the updates that it listens to; return the close code."""
 
-        async def say(stream: str, data: dict[str, Any]) -> None:
+        async def send_message(stream: str, data: dict[str, Any]) -> None:
             await wait_at_most(WRITE_SECONDS_MAX, send({"type": "websocket.send", "bytes": _message(stream, data)}))
 
         code = NORMAL_CLOSURE
@@ -79,30 +79,32 @@ class TradeUpdates:
         async def converse() -> None:
             nonlocal code
             try:
-                grant = await asyncio.wait_for(self._signed_in(connection, receive, say), SIGN_IN_SECONDS_MAX)
+                grant = await asyncio.wait_for(self._signed_in(connection, receive, send_message), SIGN_IN_SECONDS_MAX)
                 connection.admit(grant)
                 cursor = await self._database.run(start_cursor, _after(scope))
-                await self._serve(connection, _Updates(connection, cursor, send), receive, say)
-            except _Over as over:
-                code = over.code
+                await self._serve(connection, _Updates(connection, cursor, send), receive, send_message)
+            except _Close as closing:
+                code = closing.code
             except TooManyConnections:
                 code = TRY_AGAIN_LATER
             except RequestRefused as refused:
                 code = POLICY_VIOLATION
-                await say("error", {"error": refused.detail})
+                await send_message("error", {"error": refused.detail})
 
         await run_until_first(converse(), connection.ended.wait())
         return POLICY_VIOLATION if connection.ended.is_set() else code
 
-    async def _serve(self, connection: Connection, updates: "_Updates", receive: Receive, say: Say) -> None:
-        """Listen and stop listening as the client asks, until it leaves.
+    async def _serve(
+        self, connection: Connection, updates: "_Updates", receive: Receive, send_message: SendMessage
+    ) -> None:
+        """Start and stop the updates as the client asks, until it disconnects.
 
         Raises:
-            _Over: The client left, or may not read any more.
+            _Close: The client disconnected, or its grant is no longer valid.
         """
         try:
             while True:
-                message = await _received(receive)
+                message = await _next_message(receive)
                 if message.get("action") != "listen":
                     continue
                 await self._check(connection)
@@ -111,28 +113,28 @@ class TradeUpdates:
                 wanted = isinstance(streams, list) and "trade_updates" in streams
                 if not wanted:
                     await updates.stop()
-                await say("listening", {"streams": ["trade_updates"] if wanted else []})
+                await send_message("listening", {"streams": ["trade_updates"] if wanted else []})
                 if wanted:
                     updates.start()
         finally:
             await updates.stop()
 
     async def _check(self, connection: Connection) -> None:
-        """Check that the client may still read, and does not ask too often: at every action."""
+        """Check at every action that the grant is still valid and the rate limit is not exceeded."""
         grant = connection.grant
         if grant is None or grant.id not in await self._database.run(still_valid, {grant.id}):
-            raise _Over(POLICY_VIOLATION)
+            raise _Close(POLICY_VIOLATION)
         if (await self._database.run(rate_limits.count, grant, True)).exceeded:
-            raise _Over(TRY_AGAIN_LATER)
+            raise _Close(TRY_AGAIN_LATER)
 
-    async def _signed_in(self, connection: Connection, receive: Receive, say: Say) -> Grant:
+    async def _signed_in(self, connection: Connection, receive: Receive, send_message: SendMessage) -> Grant:
         """Wait until the client has sent a valid key pair.
 
         Raises:
-            _Over: The pair is not valid, or the client left.
+            _Close: The key pair is not valid, or the client disconnected.
         """
         while True:
-            message = await _received(receive)
+            message = await _next_message(receive)
             inner = message.get("data")
             data: dict[str, Any] = inner if isinstance(inner, dict) else message
             if message.get("action") in ("authenticate", "auth"):
@@ -140,15 +142,15 @@ class TradeUpdates:
                 try:
                     grant: Grant = await self._database.run(_authorize, *pair, connection.address)
                 except RequestRefused as refused:
-                    await say("authorization", {"status": "unauthorized", "action": "authenticate"})
-                    raise _Over(TRY_AGAIN_LATER if refused.status == 429 else POLICY_VIOLATION) from None
-                await say("authorization", {"status": "authorized", "action": "authenticate"})
+                    await send_message("authorization", {"status": "unauthorized", "action": "authenticate"})
+                    raise _Close(TRY_AGAIN_LATER if refused.status == 429 else POLICY_VIOLATION) from None
+                await send_message("authorization", {"status": "authorized", "action": "authenticate"})
                 return grant
-            await say("authorization", {"status": "unauthorized", "action": "listen"})
+            await send_message("authorization", {"status": "unauthorized", "action": "listen"})
 
 
 class _Updates:
-    """The updates that a client listens to: each is sent once, however often it stops and listens again."""
+    """The updates of a client. Each is sent once, however often the client stops listening and starts again."""
 
     def __init__(self, connection: Connection, cursor: Cursor, send: Send) -> None:
         self._connection, self._cursor, self._send = connection, cursor, send
@@ -157,13 +159,13 @@ class _Updates:
         self._wake: Callable[[], None] = lambda: None
 
     def start(self) -> None:
-        """Send updates from where the client has got to, unless they are being sent already."""
+        """Send updates after the last one sent. Idempotent."""
         if self._sending is None:
             self._is_stopped = False
             self._sending = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Send no more, once the update that is being sent is on its way."""
+        """Stop sending, after the update that is being sent now. Idempotent."""
         if self._sending is not None:
             self._is_stopped = True
             self._wake()
@@ -182,23 +184,23 @@ class _Updates:
                         if content:
                             await wait_at_most(WRITE_SECONDS_MAX, self._send({"type": "websocket.send", "bytes": content}))
                         self._cursor = cursor
-        except Exception:  # noqa: BLE001 — the client left, or takes nothing: there is nobody to tell
+        except Exception:  # noqa: BLE001 — the client disconnected or is too slow, so it can't be told
             self._connection.ended.set()
 
 
-async def _received(receive: Receive) -> dict[str, Any]:
+async def _next_message(receive: Receive) -> dict[str, Any]:
     """Return the next message that is a JSON object.
 
     Raises:
-        _Over: The client left, or sent more than MESSAGE_BYTES_MAX at once.
+        _Close: The client disconnected, or its message is longer than MESSAGE_BYTES_MAX.
     """
     while True:
         received = await receive()
         if received["type"] == "websocket.disconnect":
-            raise _Over
+            raise _Close
         content = received.get("bytes") or (received.get("text") or "").encode()
         if len(content) > MESSAGE_BYTES_MAX:
-            raise _Over(POLICY_VIOLATION)
+            raise _Close(POLICY_VIOLATION)
         try:
             message = json.loads(content)
         except (ValueError, RecursionError):
@@ -208,9 +210,9 @@ async def _received(receive: Receive) -> dict[str, Any]:
 
 
 def _after(scope: Scope) -> str | None:
-    """Return the event after which the client wants the updates; None: from now on."""
-    given: list[str] = parse_qs(scope["query_string"].decode("latin-1")).get("after", [])
-    return given[-1] if given else None
+    """Return the id of the event after which the updates begin; None: from now on."""
+    values: list[str] = parse_qs(scope["query_string"].decode("latin-1")).get("after", [])
+    return values[-1] if values else None
 
 
 def _authorize(key_id: Any, secret_key: Any, address: str) -> Grant:

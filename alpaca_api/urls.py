@@ -1,4 +1,4 @@
-"""Addresses under /alpaca/v2/. None ends in a slash, and none redirects: the client follows no redirect."""
+"""The URLs under /alpaca/v2/. None ends in a slash and none redirects, because the client does not follow redirects."""
 
 from django.urls import path
 
@@ -22,5 +22,5 @@ urlpatterns = [
     path("watchlists", watchlists.WatchlistsView.as_view()),
     path("watchlists:by_name", watchlists.WatchlistByNameView.as_view()),
     path("watchlists/<str:watchlist_id>", watchlists.WatchlistView.as_view()),
-    path("watchlists/<str:watchlist_id>/<str:symbol>", watchlists.WatchedView.as_view()),
+    path("watchlists/<str:watchlist_id>/<str:symbol>", watchlists.WatchlistSymbolView.as_view()),
 ]

@@ -1,4 +1,4 @@
-"""Watchlists, by id and by name. The default one is what the customer's pages show."""
+"""Watchlists, by id and by name. The customer's pages show the default one."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -28,7 +28,7 @@ class CreateWatchlistSerializer(StrictSerializer):
 
 
 class UpdateWatchlistSerializer(CreateWatchlistSerializer):
-    """What to change: a field that is not sent stays as it is."""
+    """The changes to a watchlist. Missing fields are not changed."""
 
     name = TextField(max_length=64, required=False)
 
@@ -44,35 +44,35 @@ class WatchlistNameQuerySerializer(StrictSerializer):
 class _WatchlistView(AlpacaView):
     scope = Token.Scope.TRADE
 
-    def of_id(self, watchlist_id: str) -> Watchlist:
-        """Return the caller's watchlist with this id.
+    def watchlist_by_id(self, watchlist_id: str) -> Watchlist:
+        """Return the customer's watchlist with this id.
 
         Raises:
             AlpacaError: There is none.
         """
-        given = parse_uuid(watchlist_id)
-        mine = watchlists.watchlists_of(self.customer_id)
-        return _one(mine.filter(id=given) if given else mine.none())
+        uuid = parse_uuid(watchlist_id)
+        own = watchlists.watchlists_of(self.customer_id)
+        return _first_or_404(own.filter(id=uuid) if uuid else own.none())
 
-    def of_name(self, request: Request) -> Watchlist:
-        """Return the caller's watchlist with the name in the query.
+    def watchlist_by_name(self, request: Request) -> Watchlist:
+        """Return the customer's watchlist with the name in the query.
 
         Raises:
             AlpacaError: There is none.
         """
-        name = self.asked(WatchlistNameQuerySerializer, request.query_params)["name"]
-        return _one(watchlists.watchlists_of(self.customer_id).filter(name=name))
+        name = self.validated(WatchlistNameQuerySerializer, request.query_params)["name"]
+        return _first_or_404(watchlists.watchlists_of(self.customer_id).filter(name=name))
 
-    def changed(self, request: Request, found: Watchlist) -> Response:
-        """Change name, symbols, or both."""
-        asked = self.asked(UpdateWatchlistSerializer, request.data)
-        symbols = None if asked["symbols"] is None else _listed(asked["symbols"])
-        return Response(_watchlist(watchlists.change(found, asked.get("name"), symbols)))
+    def update(self, request: Request, watchlist: Watchlist) -> Response:
+        """Change the name, the symbols, or both."""
+        params = self.validated(UpdateWatchlistSerializer, request.data)
+        symbols = None if params["symbols"] is None else _check_listed(params["symbols"])
+        return Response(_watchlist(watchlists.change(watchlist, params.get("name"), symbols)))
 
-    def extended(self, request: Request, found: Watchlist) -> Response:
-        """Add a symbol at the end."""
-        symbol = self.asked(AddToWatchlistSerializer, request.data)["symbol"]
-        return Response(_watchlist(watchlists.add(found, *_listed([symbol]))))
+    def add_symbol(self, request: Request, watchlist: Watchlist) -> Response:
+        """Append a symbol."""
+        symbol = self.validated(AddToWatchlistSerializer, request.data)["symbol"]
+        return Response(_watchlist(watchlists.add(watchlist, *_check_listed([symbol]))))
 
 
 class WatchlistsView(_WatchlistView):
@@ -80,7 +80,7 @@ class WatchlistsView(_WatchlistView):
 
     @extend_schema(operation_id="alpacaListWatchlists", responses=schema.AlpacaWatchlistSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """All watchlists, without their assets."""
+        """List all watchlists, without their assets."""
         return Response([_watchlist(row, with_assets=False) for row in watchlists.watchlists_of(self.customer_id)])
 
     @extend_schema(
@@ -89,10 +89,10 @@ class WatchlistsView(_WatchlistView):
         responses=schema.AlpacaWatchlistSerializer,
     )
     def post(self, request: Request) -> Response:
-        """Create a watchlist. Its name must be new."""
-        asked = self.asked(CreateWatchlistSerializer, request.data)
-        symbols = _listed(asked["symbols"] or [])
-        return Response(_watchlist(watchlists.create(self.customer_id, asked["name"], symbols)))
+        """Create a watchlist. Its name must be unique."""
+        params = self.validated(CreateWatchlistSerializer, request.data)
+        symbols = _check_listed(params["symbols"] or [])
+        return Response(_watchlist(watchlists.create(self.customer_id, params["name"], symbols)))
 
 
 class WatchlistView(_WatchlistView):
@@ -100,8 +100,8 @@ class WatchlistView(_WatchlistView):
 
     @extend_schema(operation_id="alpacaGetWatchlist", responses=schema.AlpacaWatchlistSerializer)
     def get(self, request: Request, watchlist_id: str) -> Response:
-        """One watchlist, with its assets."""
-        return Response(_watchlist(self.of_id(watchlist_id)))
+        """Get a watchlist with its assets."""
+        return Response(_watchlist(self.watchlist_by_id(watchlist_id)))
 
     @extend_schema(
         operation_id="alpacaUpdateWatchlist",
@@ -109,8 +109,8 @@ class WatchlistView(_WatchlistView):
         responses=schema.AlpacaWatchlistSerializer,
     )
     def put(self, request: Request, watchlist_id: str) -> Response:
-        """Change its name, its symbols, or both."""
-        return self.changed(request, self.of_id(watchlist_id))
+        """Change the name, the symbols, or both."""
+        return self.update(request, self.watchlist_by_id(watchlist_id))
 
     @extend_schema(
         operation_id="alpacaAddToWatchlist",
@@ -118,13 +118,13 @@ class WatchlistView(_WatchlistView):
         responses=schema.AlpacaWatchlistSerializer,
     )
     def post(self, request: Request, watchlist_id: str) -> Response:
-        """Add a symbol at the end. One that is in it stays where it is."""
-        return self.extended(request, self.of_id(watchlist_id))
+        """Append a symbol. A symbol that is already in the watchlist keeps its position."""
+        return self.add_symbol(request, self.watchlist_by_id(watchlist_id))
 
     @extend_schema(operation_id="alpacaDeleteWatchlist", responses={204: None})
     def delete(self, request: Request, watchlist_id: str) -> Response:
         """Delete a watchlist."""
-        self.of_id(watchlist_id).delete()
+        self.watchlist_by_id(watchlist_id).delete()
         return Response(status=204)
 
 
@@ -137,8 +137,8 @@ class WatchlistByNameView(_WatchlistView):
         responses=schema.AlpacaWatchlistSerializer,
     )
     def get(self, request: Request) -> Response:
-        """One watchlist, with its assets."""
-        return Response(_watchlist(self.of_name(request)))
+        """Get a watchlist with its assets."""
+        return Response(_watchlist(self.watchlist_by_name(request)))
 
     @extend_schema(
         operation_id="alpacaUpdateWatchlistByName",
@@ -147,8 +147,8 @@ class WatchlistByNameView(_WatchlistView):
         responses=schema.AlpacaWatchlistSerializer,
     )
     def put(self, request: Request) -> Response:
-        """Change its name, its symbols, or both."""
-        return self.changed(request, self.of_name(request))
+        """Change the name, the symbols, or both."""
+        return self.update(request, self.watchlist_by_name(request))
 
     @extend_schema(
         operation_id="alpacaAddToWatchlistByName",
@@ -157,54 +157,54 @@ class WatchlistByNameView(_WatchlistView):
         responses=schema.AlpacaWatchlistSerializer,
     )
     def post(self, request: Request) -> Response:
-        """Add a symbol at the end. One that is in it stays where it is."""
-        return self.extended(request, self.of_name(request))
+        """Append a symbol. A symbol that is already in the watchlist keeps its position."""
+        return self.add_symbol(request, self.watchlist_by_name(request))
 
     @extend_schema(
         operation_id="alpacaDeleteWatchlistByName", parameters=[WatchlistNameQuerySerializer], responses={204: None}
     )
     def delete(self, request: Request) -> Response:
         """Delete a watchlist."""
-        self.of_name(request).delete()
+        self.watchlist_by_name(request).delete()
         return Response(status=204)
 
 
-class WatchedView(_WatchlistView):
+class WatchlistSymbolView(_WatchlistView):
     """One symbol of a watchlist."""
 
     http_method_names = ["delete", "options"]
 
     @extend_schema(operation_id="alpacaRemoveFromWatchlist", responses={200: schema.AlpacaWatchlistSerializer})
     def delete(self, request: Request, watchlist_id: str, symbol: str) -> Response:
-        """Remove a symbol. One that is not in it: 404."""
-        found = self.of_id(watchlist_id)
-        if not watchlists.remove(found, symbol.upper().replace("\x00", "")[:12]):
+        """Remove a symbol. If it is not in the watchlist, the status is 404."""
+        watchlist = self.watchlist_by_id(watchlist_id)
+        if not watchlists.remove(watchlist, symbol.upper().replace("\x00", "")[:12]):
             raise AlpacaError(404, 40410000, "the watchlist has no such symbol")
-        return Response(_watchlist(found))
+        return Response(_watchlist(watchlist))
 
 
-def _one(found: QuerySet[Watchlist]) -> Watchlist:
-    row = found.first()
+def _first_or_404(watchlist: QuerySet[Watchlist]) -> Watchlist:
+    row = watchlist.first()
     if row is None:
-        raise AlpacaError(404, 40410000, "watchlist not found")
+        raise AlpacaError(404, 40410000, "watchlist not watchlist")
     return row
 
 
-def _listed(tickers: Iterable[str]) -> list[str]:
-    """Return the tickers, each of which must be listed.
+def _check_listed(tickers: Iterable[str]) -> list[str]:
+    """Return the tickers if all of them are listed.
 
     Raises:
-        AlpacaError: One is not.
+        AlpacaError: A ticker is not listed.
     """
     tickers = list(tickers)
     for ticker in tickers:
         if not market.is_listed(ticker):
-            raise AlpacaError(422, UNPROCESSABLE, f"symbols: asset not found for {ticker}")
+            raise AlpacaError(422, UNPROCESSABLE, f"symbols: asset not watchlist for {ticker}")
     return tickers
 
 
 def _watchlist(row: Watchlist, with_assets: bool = True) -> dict[str, Any]:
-    shown: dict[str, Any] = {
+    body: dict[str, Any] = {
         "id": str(row.id),
         "account_id": str(alpaca.account_id(row.customer_id)),
         "name": row.name,
@@ -213,7 +213,7 @@ def _watchlist(row: Watchlist, with_assets: bool = True) -> dict[str, Any]:
     }
     if with_assets:
         stocks = Stock.objects.in_bulk(row.tickers)
-        shown["assets"] = [
+        body["assets"] = [
             alpaca.asset(stocks.get(ticker) or Stock(ticker=ticker, name=ticker)) for ticker in row.tickers
         ]
-    return shown
+    return body

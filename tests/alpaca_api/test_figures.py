@@ -54,7 +54,7 @@ def test_points_lie_on_trading_days_at_whole_windows(monkeypatch: pytest.MonkeyP
     }
     assert count == {"market_hours": 14, "extended_hours": 64, "continuous": 96}
     saturday = datetime(2026, 11, 28, 12, tzinfo=EASTERN)
-    assert history.start_of(saturday, timedelta(days=1)) == datetime(2026, 11, 27, 9, 30, tzinfo=EASTERN)
+    assert history.period_start(saturday, timedelta(days=1)) == datetime(2026, 11, 27, 9, 30, tzinfo=EASTERN)
 
 
 def test_profit_leaves_out_deposits_and_counts_from_each_days_beginning(
@@ -78,9 +78,9 @@ def test_profit_leaves_out_deposits_and_counts_from_each_days_beginning(
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("timeframe=1Min&date_start=2026-01-01", "timeframe: for more than 30 days"),
+        ("timeframe=1Min&date_start=2026-01-01", "timeframe: must be 1D for more than 30 days"),
         ("period=1D&start=2026-01-01T00:00:00Z&end=2026-01-02T00:00:00Z", "period: can't be given with both"),
-        ("period=0D", "period: must be such as"),
+        ("period=0D", "period: must be like 1D"),
         ("intraday_reporting=x", "intraday_reporting: "),
         ("pnl_reset=x", "pnl_reset: "),
         ("end=2006-01-01T00:00:00Z", "end: too long ago"),

@@ -92,7 +92,7 @@ def test_brackets_are_refused_with_what_is_supported(
     alice: Customer, alpaca_of: AlpacaOf, name: str, value: str
 ) -> None:
     _, body = alpaca_of(alice)("POST", "orders", ORDER.format(name=name, value=value))
-    assert body["message"].startswith(f"{name}: not supported; supported are market orders")
+    assert body["message"].startswith(f"{name}: not supported; only market orders")
 
 
 def test_a_percentage_that_makes_no_whole_shares_is_blamed_itself(alice: Customer, alpaca_of: AlpacaOf) -> None:
