@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from alpaca_api.serializers import STATUSES
+from alpaca_api.serializers import CASH_ACTIVITIES, SHARE_ACTIVITIES, STATUSES
 
 
 def text(help_text: str = "", null: bool = False) -> serializers.CharField:
@@ -190,7 +190,7 @@ class AlpacaPortfolioHistorySerializer(serializers.Serializer[Any]):
 class AlpacaActivitySerializer(serializers.Serializer[Any]):
     id = text("`YYYYMMDDHHMMSSmmm::uuid`; `page_token` of the next page.")
     account_id = serializers.UUIDField()
-    activity_type = serializers.ChoiceField(["FILL", "CSD", "CSW", "FEE", "JNLC", "JNLS", "DIV", "SPLIT", "CIL", "SC"])
+    activity_type = serializers.ChoiceField(["FILL", *CASH_ACTIVITIES.values(), *SHARE_ACTIVITIES.values()])
     transaction_time = serializers.DateTimeField(required=False)
     type = serializers.ChoiceField(["fill"], required=False)
     price = serializers.CharField(required=False, help_text="USD per share.")

@@ -8,6 +8,8 @@ import pytest
 
 from accounts.models import Customer
 from alpaca_api import orders
+from alpaca_api.schema import AlpacaActivitySerializer
+from alpaca_api.serializers import CASH_ACTIVITIES, SHARE_ACTIVITIES
 from exchange import market
 from tests.alpaca_api.conftest import Alpaca
 from tests.factories import PositionFactory, StockFactory
@@ -123,6 +125,11 @@ def test_activities_of_a_day_or_of_a_times_day(alice: Customer, alpaca_of: Alpac
     executed_at = datetime.fromisoformat(call("GET", "account/activities")[1][0]["transaction_time"])
     status, found = call("GET", f"account/activities?{query.format(day=eastern_date(executed_at))}")
     assert (status, len(found)) == (200, count)
+
+
+def test_the_schema_names_every_type_of_activity() -> None:
+    choices = AlpacaActivitySerializer().fields["activity_type"].choices
+    assert set(choices) == {"FILL", *CASH_ACTIVITIES.values(), *SHARE_ACTIVITIES.values()}
 
 
 @pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31", "9999-12-31T23:59:59Z", "x", "1969-12-31", "%00"])
