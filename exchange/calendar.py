@@ -1,9 +1,9 @@
-"""The calendar of the New York Stock Exchange: trading days, their hours, and the days on which trades settle.
+"""The calendar of the New York Stock Exchange: trading days, their hours, and settlement dates.
 
-The regular calendar follows the exchange's published rules. Closures that were announced at short notice, by the
-exchange or entered by staff, override it. Whatever asks about days asks here: clock, calendar, settlement and tickets.
+The regular calendar follows the published rules of the New York Stock Exchange. Closures announced at short notice, by
+the exchange or by staff, override it. All questions about days are answered here: clock, calendar, settlement, tickets.
 
-Times of day are Eastern. Days before FIRST_DAY are not served: the hours and half days of those years differ.
+Times of day are Eastern. Days before FIRST_DAY are not supported, because hours and half days were different.
 """
 
 from collections.abc import Iterator
@@ -23,14 +23,14 @@ __all__ = ["eastern_date", "today"]  # and everything below
 OPENS, CLOSES, CLOSES_HALF_DAY = time(9, 30), time(16, 0), time(13, 0)
 FIRST_DAY, LAST_DAY = date(2007, 1, 1), date(2035, 12, 31)
 CLOSURES_AGE_SECONDS_MAX = 2.0
-LOOK_AHEAD_DAYS = 30  # no run of closed days is longer
+LOOK_AHEAD_DAYS = 30  # the exchange is never closed for longer
 
-# How many settlement days after the trade it settles, by the first trade date: SEC rule 15c6-1.
+# Settlement cycles: the first trade date of each, and the number of settlement days (SEC rule 15c6-1).
 CYCLES = ((date(2024, 5, 28), 1), (date(2017, 9, 5), 2), (date(1995, 6, 7), 3))
 
 
 class Session(NamedTuple):
-    """One trading day. `closes` is what counts, after a half day or an announced early close."""
+    """One trading day. `closes` is the actual close, also on half days and after an announced early close."""
 
     day: date
     opens: time
@@ -46,7 +46,7 @@ class Session(NamedTuple):
 
 
 def session(day: date) -> Session | None:
-    """Return the session of a day; None: the market is closed, or the day is not served."""
+    """Return the session of a day; None if the market is closed or the day is not supported."""
     if not FIRST_DAY <= day <= LAST_DAY or day.weekday() >= 5:
         return None
     closed, halves = _year(day.year)
@@ -61,33 +61,33 @@ def session(day: date) -> Session | None:
 
 
 def sessions(first: date, last: date) -> list[Session]:
-    """Return the sessions from first to last, both included, in order; none for days that are not served."""
+    """Return the sessions from `first` to `last` inclusive, in order. Days that are not supported have none."""
     first, last = max(first, FIRST_DAY), min(last, LAST_DAY)
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
-    return [found for day in days if (found := session(day)) is not None]
+    return [one for day in days if (one := session(day)) is not None]
 
 
 def next_session(moment: datetime) -> Session | None:
     """Return the first session that opens after a moment."""
     day = eastern_date(moment)
-    found = (session(day + timedelta(days=number)) for number in range(LOOK_AHEAD_DAYS))
-    return next((one for one in found if one is not None and one.opens_at > moment), None)
+    following = (session(day + timedelta(days=number)) for number in range(LOOK_AHEAD_DAYS))
+    return next((one for one in following if one is not None and one.opens_at > moment), None)
 
 
 def is_settlement_day(day: date) -> bool:
-    """Return whether trades settle on a day: the New York Stock Exchange is open, and so is the Federal Reserve.
+    """Return whether trades settle on a day: both the New York Stock Exchange and the Federal Reserve must be open.
 
-    DTC settles in money that moves over Fedwire. Of the Federal Reserve's holidays, those on which the exchange trades
-    are Columbus Day and Veterans Day.
+    DTC settles in money that moves over Fedwire. On two Federal Reserve holidays the exchange is open: Columbus Day and
+    Veterans Day.
     """
     return session(day) is not None and day not in _reserve_holidays(day.year)
 
 
 def settlement_date(trade_date: date) -> date:
-    """Return the date on which a trade of this Eastern date settles.
+    """Return the settlement date of a trade with this trade date (Eastern).
 
     Raises:
-        ValueError: The calendar does not serve that date.
+        ValueError: The calendar does not support the date.
     """
     if not FIRST_DAY <= trade_date <= LAST_DAY:
         raise ValueError(f"{trade_date} is not between {FIRST_DAY} and {LAST_DAY}")
@@ -102,20 +102,22 @@ def settlement_date(trade_date: date) -> date:
 
 
 def closure_on(day: date) -> Closure | None:
-    """Return the closure announced for a day, as of CLOSURES_AGE_SECONDS_MAX ago. Staff's overrides the exchange's."""
+    """Return the closure of a day, if any, as of at most CLOSURES_AGE_SECONDS_MAX ago. Staff override the exchange."""
     return _closures.get().get(day)
 
 
 def closures() -> list[Closure]:
-    """Return every closure in force, in order of days."""
+    """Return all closures in force, in order of their days."""
     return [closure for _, closure in sorted(_closures.get().items())]
 
 
 def set_closure(day: date, closes: time | None, reason: str, *, by: str) -> Closure:
-    """Enter, as staff, that the market stays closed on a day (`closes` None), or closes early.
+    """Enter a closure as staff: the market stays closed on a day (`closes` is None) or closes early.
 
-    Idempotent: a later entry for the same day takes the place of the earlier one. Every process keeps to it within
-    CLOSURES_AGE_SECONDS_MAX. A `closes` at or after the regular close says that the exchange's own closure is wrong.
+    All processes apply it within CLOSURES_AGE_SECONDS_MAX. A `closes` at or after the regular close overrides an
+    incorrect closure of the exchange.
+
+    Idempotent: a later entry for the same day replaces the earlier one.
     """
     closure, _ = Closure.objects.update_or_create(
         day=day, source=Closure.Source.STAFF, defaults={"closes": closes, "reason": reason, "by": by}
@@ -125,19 +127,19 @@ def set_closure(day: date, closes: time | None, reason: str, *, by: str) -> Clos
 
 
 def remove_closure(day: date) -> bool:
-    """Take back what staff entered for a day; return whether there was anything. The exchange's own entry stays."""
+    """Remove the staff's closure of a day and return whether there was one. The exchange's own closure stays."""
     count, _ = Closure.objects.filter(day=day, source=Closure.Source.STAFF).delete()
     expire()
     return count > 0
 
 
 def expire() -> None:
-    """Read the closures again when they are next asked for."""
+    """Make the next access read the closures again."""
     _closures.expire()
 
 
 def _read_closures() -> dict[date, Closure]:
-    # Of one day, the exchange's first, so that staff's takes its place.
+    # If a day has two, the exchange's comes first, so that the staff's replaces it.
     return {closure.day: closure for closure in Closure.objects.order_by("day", "source")}
 
 
@@ -148,10 +150,10 @@ _closures: Cached[dict[date, Closure]] = Cached(
 
 @lru_cache(maxsize=64)
 def _year(year: int) -> tuple[frozenset[date], frozenset[date]]:
-    """Return the closed weekdays of a year, and its half days."""
-    from holidays import HALF_DAY, financial_holidays  # half a second to import, for what few processes need
+    """Return the closed weekdays and the half days of a year."""
+    from holidays import HALF_DAY, financial_holidays  # takes half a second to import, and few processes need it
 
-    # The rules move some holidays of a year into its neighbor, hence the wider look.
+    # The rules move some holidays into the year before or after.
     years = [year - 1, year, year + 1]
     closed = financial_holidays("NYSE", years=years)
     halves = financial_holidays("NYSE", years=years, categories=(HALF_DAY,))
@@ -160,10 +162,10 @@ def _year(year: int) -> tuple[frozenset[date], frozenset[date]]:
 
 @lru_cache(maxsize=64)
 def _reserve_holidays(year: int) -> frozenset[date]:
-    """Return the days of a year on which the Federal Reserve is closed although the exchange trades."""
+    """Return the days of a year on which the Federal Reserve is closed but the exchange is open."""
     columbus = next(day for day in _days_from(date(year, 10, 8)) if day.weekday() == 0)  # the second Monday
     veterans = date(year, 11, 11)
-    if veterans.weekday() == 6:  # on a Sunday it moves to Monday; on a Saturday the banks are open on Friday
+    if veterans.weekday() == 6:  # a Sunday holiday moves to Monday; for a Saturday holiday, banks are open on Friday
         veterans += timedelta(days=1)
     return frozenset({columbus, veterans})
 

@@ -1,7 +1,7 @@
-"""What the exchange was called for, and what it answered: kept for staff, one row a call, not a row a trade.
+"""The log of calls to the exchange and their outcomes, for staff: one row for each call, not for each trade.
 
-Kept after the call, outside every transaction that moves a trade, without waiting for the disk: a crash loses the last
-few, and nothing depends on them. Keeping never fails a turn.
+Rows are written after the call, outside the transactions that change trades, and without waiting for the disk. A crash
+may lose the last few, but nothing depends on them. An error while writing never fails a turn.
 """
 
 import json
@@ -22,18 +22,18 @@ UNKNOWN = Call.Outcome.UNKNOWN
 log = structlog.get_logger()
 
 
-class Timed:
-    """A call that has begun."""
+class TimedCall:
+    """A call in progress."""
 
     def __init__(self, verb: Call.Verb, trade_ids: list[UUID]) -> None:
         self._verb, self._trade_ids, self._began = verb, trade_ids, time.monotonic()
 
     def answered(self, answers: dict[str, str]) -> Call:
-        """It answered; `answers` as in Call."""
+        """Return the row for a call that was answered. For `answers`, see `Call`."""
         return self._ended(Call.Outcome.ANSWERED, answers, "")
 
     def unknown(self, seen: str) -> Call:
-        """No answer that can be trusted; `seen`: what was seen instead."""
+        """Return the row for a call without a trustworthy answer. `seen` says what happened instead."""
         return self._ended(Call.Outcome.UNKNOWN, {}, storable(seen, 300))
 
     def _ended(self, outcome: Call.Outcome, answers: dict[str, str], seen: str) -> Call:
@@ -43,18 +43,21 @@ class Timed:
         )
 
 
-def begin(verb: Call.Verb, trade_ids: Iterable[UUID]) -> Timed:
-    """Note when a call begins."""
-    return Timed(verb, list(trade_ids))
+def begin(verb: Call.Verb, trade_ids: Iterable[UUID]) -> TimedCall:
+    """Start timing a call."""
+    return TimedCall(verb, list(trade_ids))
 
 
-def said(report: dict[str, Any] | None) -> str:
-    """What TradeExists answered, in a word or two."""
+def status_of_report(report: dict[str, Any] | None) -> str:
+    """Return the status in an answer to TradeExists; "not known" if the exchange doesn't know the trade."""
     return "not known" if report is None else storable(report.get("status"), 40)
 
 
-def keep(calls: Iterable[Call]) -> None:
-    """Keep these calls, in one statement. Again: kept twice. Never raises."""
+def record(calls: Iterable[Call]) -> None:
+    """Record these calls with a single statement. Never raises.
+
+    Idempotent: no. A repeated call records them twice.
+    """
     rows = [
         (c.verb, "{" + ",".join(map(str, c.trade_ids)) + "}", c.outcome, c.answers, c.seen, c.took_ms) for c in calls
     ]
@@ -63,16 +66,16 @@ def keep(calls: Iterable[Call]) -> None:
     verbs, ids, outcomes, answers, seen, took = zip(*rows, strict=True)
     try:
         with connection.cursor() as cursor:
-            # One round trip: the statement is its own transaction, for which alone it turns the wait for the disk off.
+            # One round trip: the statement is its own transaction, and sets synchronous_commit only for itself.
             cursor.execute(
-                KEEP,
+                INSERT_CALLS,
                 [list(verbs), list(ids), list(outcomes), [json.dumps(a) for a in answers], list(seen), list(took)],
             )
     except Error as error:
-        log.warning("calls to the exchange were not kept", calls=len(rows), error=repr(error))
+        log.warning("calls to the exchange could not be recorded", calls=len(rows), error=repr(error))
 
 
-KEEP = """
+INSERT_CALLS = """
     WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true))
     INSERT INTO exchange_call (verb, trade_ids, outcome, answers, seen, took_ms)
     SELECT new.verb, new.trade_ids::uuid[], new.outcome, new.answers::jsonb, new.seen, new.took_ms

@@ -1,4 +1,4 @@
-"""How far apart the exchange's clock and the database's are: measured by sweeps, kept for the desk and an alert."""
+"""The difference between the exchange's clock and the database's. Sweeps measure it; the desk and an alert use it."""
 
 from django.db import connection
 
@@ -7,7 +7,7 @@ from exchange.models import ClockSkew
 
 
 def measure() -> None:
-    """Measure the skew and store it, in place of what was measured before.
+    """Measure the skew and store it, replacing the previous measurement.
 
     Raises:
         Unknown: The exchange does not answer.
@@ -18,7 +18,7 @@ def measure() -> None:
 
 
 def latest() -> float | None:
-    """Return by how many seconds the exchange's clock was ahead of the database's; None before any measurement."""
+    """Return how many seconds the exchange's clock was ahead of the database's; None before the first measurement."""
     skew = ClockSkew.objects.first()
     return None if skew is None else skew.seconds
 

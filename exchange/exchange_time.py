@@ -1,8 +1,8 @@
-"""The exchange's clock, as its answers tell it.
+"""The exchange's clock, as its answers report it.
 
-What the exchange enforces by time, such as `expiresAt`, is set and judged by its own clock and never by ours: clocks of
-hosts drift apart, and a failover may bring a database whose clock is an hour off. Between two answers the process's
-monotonic clock goes on from the last one, whatever happens to the time of day.
+What the exchange enforces by time, such as `expiresAt`, is set and checked by its own clock and never by ours: hosts'
+clocks drift, and after a failover the database's clock may be an hour off. Between two answers, the process's monotonic
+clock advances the time from the last answer, even if the time of day is changed.
 """
 
 import time
@@ -12,17 +12,17 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The exchange's time in an answer, and the process's monotonic clock when the answer was there, in seconds."""
+    """The exchange's time in an answer, and the process's monotonic clock (seconds) when the answer arrived."""
 
     at: datetime
-    heard: float
+    received_at: float
 
 
 _last: Reading | None = None
 
 
 def note(at: datetime) -> None:
-    """Note the time that the exchange has just told in an answer."""
+    """Remember the exchange's time from an answer that has just arrived."""
     global _last
     _last = Reading(at, time.monotonic())
 
@@ -30,20 +30,20 @@ def note(at: datetime) -> None:
 def now() -> datetime | None:
     """Return the exchange's time, or None before its first answer.
 
-    The exchange is never behind the returned time by its own clock, unless that clock was set back since the last
-    answer: the time that an answer takes on its way counts for nothing.
+    The exchange's own clock is never behind the returned time, unless it was set back since the last answer, because
+    the time that the answer took to arrive is not added.
     """
     reading = _last
-    return None if reading is None else reading.at + timedelta(seconds=time.monotonic() - reading.heard)
+    return None if reading is None else reading.at + timedelta(seconds=time.monotonic() - reading.received_at)
 
 
 def age_seconds() -> float:
-    """Return how long ago the exchange last told its time, in seconds; infinity before its first answer."""
+    """Return the age in seconds of the last answer; infinity before the first one."""
     reading = _last
-    return float("inf") if reading is None else time.monotonic() - reading.heard
+    return float("inf") if reading is None else time.monotonic() - reading.received_at
 
 
 def forget() -> None:
-    """Forget what the exchange told, as in a process that has just started."""
+    """Forget the exchange's time, as in a process that has just started."""
     global _last
     _last = None

@@ -1,9 +1,9 @@
-"""The exchange's HTTP client: Execute, TradeExists, and what is listed at which price.
+"""The HTTP client of the exchange: Execute, TradeExists, listings, prices, and market hours.
 
-Every call ends by a deadline, follows no redirect and never repeats itself: the caller knows whether that is safe.
+Every call has a deadline, follows no redirects and is never retried here: only the caller knows whether that is safe.
 
-Only an answer in the protocol's own form, about what was asked, is the exchange's word. A page of a proxy in between, a
-404 that does not name the trade, a list with a trade that was not sent: each of them is "unknown", as no answer is.
+Only an answer in the format of the protocol, about what was requested, counts as the exchange's. A proxy's error page,
+a 404 that does not name the trade, or a list with a trade that was not sent means "unknown", just like no answer.
 """
 
 from collections.abc import Callable
@@ -24,42 +24,42 @@ from exchange.messages import Malformed, Order, Refusal, Report, Unknown, parse_
 from web.backoff import Backoff
 from web.http import Client, NoAnswer
 
-# For the whole of a call. Execute and TradeExists answer in milliseconds, once stored: longer means unknown, and the
-# sweep asks.
+# The deadline of a whole call. Execute and TradeExists answer within milliseconds. If they take longer, the outcome is
+# unknown, and the sweep asks again.
 TRADING_SECONDS_MAX = 3.0
-# A page or an API call that shows a price can do without it.
+# Shorter, because pages and API calls that show a price can do without it.
 QUOTES_SECONDS_MAX = 1.5
 BODY_BYTES_MAX = 4_000_000
 TICKERS_A_CALL_MAX = 200
 BARS_A_CALL_MAX = 20_000
-TIME_AGE_SECONDS_MAX = 60.0  # how long the exchange's clock is followed without hearing from it
+TIME_AGE_SECONDS_MAX = 60.0  # how long we extrapolate the exchange's clock after its last answer
 
 Parsed = TypeVar("Parsed")
 
 
 class NotListed(Exception):
-    """The exchange knows no stock by this ticker."""
+    """The exchange doesn't list a stock with this ticker."""
 
 
 class Failed(Unknown):
-    """The exchange is there and answered, but not with what was asked for."""
+    """The exchange answered, but not with what was requested."""
 
 
 class _NotFound(Failed):
-    """The exchange's own 404. `body` says about what."""
+    """The exchange's own 404. `body` says what was not found."""
 
     def __init__(self, body: Any, at: datetime) -> None:
         super().__init__(f"the answer is 404: {body!r}"[:200])
         self.body, self.at = body, at
 
     def is_about(self, code: str, **names: str) -> bool:
-        """Return whether the exchange says this of what has these names."""
+        """Return whether the body has this code and these fields."""
         return isinstance(self.body, dict) and {"code": code, **names}.items() <= self.body.items()
 
 
 _http = Client()
-# While the exchange hangs, a turn must not wait for it again and again: the sweep's questions tell when it is back.
-# An exchange that answers, be it with an error, makes nobody wait.
+# While the exchange hangs, turns must not wait for it again and again; the sweep's calls notice when it is back. An
+# exchange that answers with an error doesn't make anyone wait, so that doesn't open the breaker.
 execute_breaker = pybreaker.CircuitBreaker(
     fail_max=2, reset_timeout=2, name="execute", throw_new_error_on_trip=False, exclude=[Failed]
 )
@@ -68,23 +68,23 @@ _clock_backoff = Backoff(2.0)
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A decoded answer, and the time at which the exchange gave it, by its own clock."""
+    """A decoded answer, and the exchange's time when it was given."""
 
     value: Any
     at: datetime
 
 
 def execute(orders: list[Order], *, is_probe: bool = False) -> list[Refusal]:
-    """Hand 1 to 100 orders to the exchange (Execute) and return what it refuses. All others, it has stored.
+    """Send orders to the exchange (Execute) and return those it refuses. It has stored all others.
 
-    Idempotent: the exchange stores and executes an order once, for the trade's id is its idempotency key.
+    Idempotent: the exchange stores and executes an order only once, because the trade's id is its idempotency key.
 
     Args:
         orders: 1 to 100.
-        is_probe: Send them although the exchange has not answered lately, because the caller has just heard from it.
+        is_probe: Send them even if the circuit breaker is open, because the exchange has just answered the caller.
 
     Raises:
-        Unknown: Any of the orders may have been stored, or not.
+        Unknown: Each of the orders may or may not have been stored.
     """
     body = wire.encode_orders(orders, settings.CALLBACK_URL)
     try:
@@ -111,27 +111,27 @@ def _refusals(results: Any, orders: list[Order]) -> list[Refusal]:
 
 
 def ask(trade_id: UUID) -> dict[str, Any] | None:
-    """Return the exchange's report on a trade as it stands (TradeExists); None: it does not know the trade.
+    """Return the exchange's current report on a trade (TradeExists); None if it doesn't know the trade.
 
-    The report is decoded, and in the protocol's form; whether it keeps to the trade's terms is not checked.
+    The report is decoded and in the format of the protocol, but it is not checked against the terms of the trade.
 
     Raises:
-        Unknown: No answer that can be trusted.
+        Unknown: There was no trustworthy answer.
     """
     return ask_with_time(trade_id)[0]
 
 
 def ask_with_time(trade_id: UUID) -> tuple[dict[str, Any] | None, datetime]:
-    """Return what `ask` does, and as of when, by the exchange's own clock.
+    """Return the result of `ask`, and the time of the answer by the exchange's own clock.
 
-    With None, the trade had not arrived by then. So a trade that is not known at a time after its `expires_at` never
-    will be: it is that clock by which the exchange refuses what has expired.
+    None means that the trade had not arrived by that time. If that is after its `expires_at`, the exchange will never
+    accept the trade, because it checks the expiry by the same clock.
     """
     try:
         answer = _call("GET", f"/v1/trades/{trade_id}", TRADING_SECONDS_MAX)
-    except _NotFound as found:
-        if found.is_about("not_found", tradeId=str(trade_id)):
-            return None, found.at
+    except _NotFound as not_found:
+        if not_found.is_about("not_found", tradeId=str(trade_id)):
+            return None, not_found.at
         raise
     report = _parse(answer.value, _report)
     if report["tradeId"] != str(trade_id):
@@ -145,12 +145,12 @@ def _report(value: Any) -> dict[str, Any]:
 
 
 def history(after: int, limit: int = 1000) -> tuple[list[dict[str, Any]], int | None]:
-    """Return a page of the exchange's own record, in its order of arrival, and where the next begins; None: nowhere.
+    """Return a page of the exchange's own record in order of arrival, and `after` of the next page; None on the last.
 
-    Each row is a report with `sequence` and `receivedAt`, unchecked.
+    Each row is a report with `sequence` and `receivedAt`. The rows are not checked.
 
     Raises:
-        Unknown: No answer that can be trusted.
+        Unknown: There was no trustworthy answer.
     """
     answer = _call("GET", f"/v1/trades?after={after}&limit={limit}", TRADING_SECONDS_MAX)
 
@@ -167,58 +167,58 @@ def quote(ticker: str) -> dict[str, Any]:
     """Return the last price of a stock and its time.
 
     Raises:
-        NotListed: The exchange does not list it.
-        Unknown: No answer that can be trusted.
+        NotListed: The exchange does not list the stock.
+        Unknown: There was no trustworthy answer.
     """
     answer = _about_stock(f"/v1/quotes/{_in_path(ticker)}", ticker)
     return _parse(answer.value, lambda value: _quote(value, {ticker}))
 
 
 def quotes(tickers: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the last prices of stocks by ticker, without those that are not listed.
+    """Return the last prices of stocks by ticker. Stocks that are not listed are omitted.
 
     Raises:
-        Unknown: No answer that can be trusted.
+        Unknown: There was no trustworthy answer.
     """
-    found: dict[str, dict[str, Any]] = {}
+    quotes: dict[str, dict[str, Any]] = {}
     for start in range(0, len(tickers), TICKERS_A_CALL_MAX):
-        asked = set(tickers[start : start + TICKERS_A_CALL_MAX])
-        path = "/v1/quotes?tickers=" + ",".join(percent_encode(ticker, safe="") for ticker in sorted(asked))
+        batch = set(tickers[start : start + TICKERS_A_CALL_MAX])
+        path = "/v1/quotes?tickers=" + ",".join(percent_encode(ticker, safe="") for ticker in sorted(batch))
         answer = _call("GET", path, QUOTES_SECONDS_MAX)
-        rows = _parse(answer.value, lambda value, asked=asked: [_quote(row, asked) for row in value["results"]])  # type: ignore[misc]
-        found |= {row["stockTicker"]: row for row in rows}
-    return found
+        rows = _parse(answer.value, lambda value, batch=batch: [_quote(row, batch) for row in value["results"]])  # type: ignore[misc]
+        quotes |= {row["stockTicker"]: row for row in rows}
+    return quotes
 
 
-def _quote(row: dict[str, Any], asked: set[str]) -> dict[str, Any]:
-    if row["stockTicker"] not in asked:
-        raise Malformed("a quote is of a stock that was not asked for")
+def _quote(row: dict[str, Any], requested: set[str]) -> dict[str, Any]:
+    if row["stockTicker"] not in requested:
+        raise Malformed("a quote is for a stock that was not requested")
     return row | {"price": parse_amount(row["price"]), "at": _moment(row["at"])}
 
 
 def tickers() -> list[dict[str, Any]]:
-    """Return what is listed: `stockTicker`, `name` and more.
+    """Return the listed stocks: `stockTicker`, `name` and more.
 
     Raises:
-        Unknown: No answer that can be trusted.
+        Unknown: There was no trustworthy answer.
     """
 
     def listed(value: Any) -> list[dict[str, Any]]:
         if not all(isinstance(row["stockTicker"], str) for row in value["results"]):
-            raise Malformed("a ticker is no text")
+            raise Malformed("a ticker is not a string")
         return list(value["results"])
 
     return _parse(_call("GET", "/v1/tickers", TRADING_SECONDS_MAX).value, listed)
 
 
 def closures() -> list[dict[str, Any]]:
-    """Return the days announced at short notice on which the market stays closed, or closes early.
+    """Return the closures announced at short notice.
 
     Returns:
-        For each: `date`, `close` (the early close, Eastern; None where it stays closed all day) and `reason`.
+        For each: `date`, `close` (the early close, Eastern; None: closed all day) and `reason`.
 
     Raises:
-        Unknown: No answer that can be trusted.
+        Unknown: There was no trustworthy answer.
     """
 
     def announced(value: Any) -> list[dict[str, Any]]:
@@ -235,26 +235,26 @@ def closures() -> list[dict[str, Any]]:
 
 
 def corporate_actions(after: int) -> list[dict[str, Any]]:
-    """Return what the exchange has announced after this number of its sequence, in order, unchecked.
+    """Return the corporate actions announced after this sequence number, in order. They are not checked.
 
     Raises:
-        Unknown: No answer that can be trusted.
+        Unknown: There was no trustworthy answer.
     """
 
     def announced(value: Any) -> list[dict[str, Any]]:
         rows = list(value["results"])
         if not all(type(row["sequence"]) is int and row["sequence"] > after for row in rows):
-            raise Malformed("a sequence is no number, or not after the last")
+            raise Malformed("a sequence is not a number, or not after the last one")
         return rows
 
     return _parse(_call("GET", f"/v1/corporate-actions?after={after}&limit=100", TRADING_SECONDS_MAX).value, announced)
 
 
 def clock() -> dict[str, Any]:
-    """Return market hours now: `isOpen`, `hours`, and the times `nextOpen` and `nextClose`, or None.
+    """Return the market's status: `isOpen`, `hours`, and the times `nextOpen` and `nextClose`, which may be None.
 
     Raises:
-        Unknown: No answer that can be trusted.
+        Unknown: There was no trustworthy answer.
     """
 
     def hours(value: Any) -> dict[str, Any]:
@@ -267,21 +267,20 @@ def clock() -> dict[str, Any]:
 
 
 def bars(ticker: str, start: datetime, end: datetime, step_seconds: int) -> list[dict[str, Any]]:
-    """Return prices of a stock from start to end, 1,000 bars at most: `at`, `open`, `high`, `low`, `close`, by time.
+    """Return up to 1,000 bars of a stock in order of time: `at`, `open`, `high`, `low`, `close`.
 
-    Bars begin at whole multiples of the step. There are none for periods in which the market is closed, nor for the
-    future.
+    Bars begin at whole multiples of the step. There are none while the market is closed, and none in the future.
 
     Raises:
-        NotListed: The exchange does not list it.
-        Unknown: No answer that can be trusted.
+        NotListed: The exchange does not list the stock.
+        Unknown: There was no trustworthy answer.
     """
     query = urlencode({"start": start.isoformat(), "end": end.isoformat(), "step": step_seconds})
     answer = _about_stock(f"/v1/bars/{_in_path(ticker)}?{query}", ticker)
 
     def rows(value: Any) -> list[dict[str, Any]]:
         if (value["stockTicker"], value["step"]) != (ticker, step_seconds):
-            raise Malformed("the bars are not those that were asked for")
+            raise Malformed("the bars are not the requested ones")
         return [{"at": _moment(row["at"])} | _prices(row) for row in value["results"]]
 
     return _parse(answer.value, rows)
@@ -289,7 +288,7 @@ def bars(ticker: str, start: datetime, end: datetime, step_seconds: int) -> list
 
 @dataclass(frozen=True, slots=True)
 class FirstAndLast:
-    """The first and the last price of a period that begins at `at`."""
+    """The first and the last price of a bar that begins at `at`."""
 
     at: datetime
     open: Decimal
@@ -299,31 +298,31 @@ class FirstAndLast:
 def bars_of_many(
     tickers: list[str], start: datetime, end: datetime, step_seconds: int
 ) -> dict[str, list[FirstAndLast]]:
-    """Return prices of stocks from start to end by ticker, by time, without stocks that are not listed.
+    """Return the bars of several stocks, by ticker and in order of time. Stocks that are not listed are omitted.
 
-    Bars begin at whole multiples of the step. There are none for periods in which the market is closed, nor for the
-    future. One call has BARS_A_CALL_MAX bars at most.
+    Bars begin at whole multiples of the step. There are none while the market is closed, and none in the future. Each
+    call to the exchange returns at most BARS_A_CALL_MAX bars.
 
     Raises:
-        Unknown: No answer that can be trusted.
+        Unknown: There was no trustworthy answer.
     """
     steps = (end - start).total_seconds() // step_seconds + 1
     size = min(TICKERS_A_CALL_MAX, max(1, int(BARS_A_CALL_MAX // steps)))
-    asked_for = {"start": start.isoformat(), "end": end.isoformat(), "step": step_seconds, "fields": "open,close"}
-    period = urlencode(asked_for)
-    found: dict[str, list[FirstAndLast]] = {}
+    parameters = {"start": start.isoformat(), "end": end.isoformat(), "step": step_seconds, "fields": "open,close"}
+    period = urlencode(parameters)
+    bars: dict[str, list[FirstAndLast]] = {}
     for number in range(0, len(tickers), size):
-        asked = set(tickers[number : number + size])
-        names = ",".join(percent_encode(ticker, safe="") for ticker in sorted(asked))
+        batch = set(tickers[number : number + size])
+        names = ",".join(percent_encode(ticker, safe="") for ticker in sorted(batch))
 
-        def rows(value: Any, asked: set[str] = asked) -> dict[str, list[FirstAndLast]]:
-            if value["step"] != step_seconds or not {row["stockTicker"] for row in value["results"]} <= asked:
-                raise Malformed("the bars are not those that were asked for")
+        def rows(value: Any, batch: set[str] = batch) -> dict[str, list[FirstAndLast]]:
+            if value["step"] != step_seconds or not {row["stockTicker"] for row in value["results"]} <= batch:
+                raise Malformed("the bars are not the requested ones")
             return {row["stockTicker"]: [_first_and_last(bar) for bar in row["bars"]] for row in value["results"]}
 
         answer = _call("GET", f"/v1/bars?tickers={names}&{period}", QUOTES_SECONDS_MAX)
-        found |= _parse(answer.value, rows)
-    return found
+        bars |= _parse(answer.value, rows)
+    return bars
 
 
 def _first_and_last(row: Any) -> FirstAndLast:
@@ -335,7 +334,7 @@ def _prices(row: Any) -> dict[str, Decimal]:
 
 
 def exchange_now() -> datetime | None:
-    """Return the exchange's time, asking for it where it has not told it lately; None: it has never told it."""
+    """Return the exchange's time, calling it if its last answer is too old; None if it has never answered."""
     if exchange_time.age_seconds() > TIME_AGE_SECONDS_MAX and not _clock_backoff.is_active:
         try:
             clock()
@@ -345,14 +344,14 @@ def exchange_now() -> datetime | None:
 
 
 def forget() -> None:
-    """Close this process's connections to the exchange, and forget that it did not answer."""
+    """Close this process's connections to the exchange, and reset its circuit breaker and back-off."""
     _http.clear()
     execute_breaker.close()
     _clock_backoff.stop()
 
 
 def _in_path(ticker: str) -> str:
-    """Return a ticker as one segment of a path, whatever it is: `..` must not lead elsewhere."""
+    """Return a ticker as a single path segment, so that a ticker such as `..` can't lead to another path."""
     return percent_encode(ticker, safe="").replace(".", "%2E")
 
 
@@ -364,22 +363,22 @@ def _moment(text: Any) -> datetime:
 
 
 def _parse(value: Any, parse: Callable[[Any], Parsed]) -> Parsed:
-    """Return what `parse` makes of an answer.
+    """Return the result of `parse`.
 
     Raises:
-        Unknown: It makes nothing of it.
+        Unknown: The answer can't be parsed.
     """
     try:
         return parse(value)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, Malformed) as error:
-        raise Unknown(f"the answer makes no sense: {error!r}"[:300]) from None
+        raise Unknown(f"the answer is not valid: {error!r}"[:300]) from None
 
 
 def _about_stock(path: str, ticker: str) -> _Answer:
     try:
         return _call("GET", path, QUOTES_SECONDS_MAX)
-    except _NotFound as found:
-        if found.is_about("unknown_ticker", stockTicker=ticker):
+    except _NotFound as not_found:
+        if not_found.is_about("unknown_ticker", stockTicker=ticker):
             raise NotListed(ticker) from None
         raise
 
@@ -390,10 +389,11 @@ def _request_id() -> str:
 
 
 def _call(method: str, path: str, seconds_max: float, body: bytes | None = None) -> _Answer:
-    """Make one call and return the exchange's answer of 200 or 202.
+    """Make one call and return the exchange's answer, whose status is 200 or 202.
 
     Raises:
-        Unknown: It may have happened, or not. _NotFound, a kind of it, is the exchange's own 404.
+        Unknown: The request may or may not have been executed.
+        _NotFound: The exchange itself answered 404.
     """
     try:
         answer = _http.call(
@@ -411,7 +411,7 @@ def _call(method: str, path: str, seconds_max: float, body: bytes | None = None)
     try:
         value, at = wire.decode(answer.body), _moment(answer.headers["Exchange-Time"])
     except (Malformed, KeyError, ValueError) as error:
-        raise Failed(f"{method} {path} answered {answer.status}, not in the exchange's form: {error}"[:300]) from None
+        raise Failed(f"{method} {path} answered {answer.status}, but not in the protocol: {error}"[:300]) from None
     exchange_time.note(at)
     if answer.status == 404:
         raise _NotFound(value, at)

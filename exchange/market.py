@@ -1,6 +1,6 @@
-"""What is listed and whether the market is open, as customers see it.
+"""The listed stocks and the market hours, as customers see them.
 
-The list is kept in the database, so that it serves while the exchange is away. The sweep refreshes it.
+The list is stored in the database, so that it is available while the exchange is not. The sweep refreshes it.
 """
 
 import re
@@ -22,33 +22,33 @@ from web.backoff import Backoff
 from web.cached import Cached
 from web.timezones import EASTERN
 
-LIST_AGE_SECONDS_MAX = 30.0  # how long a process trusts what it read of the list
-MISS_AGE_SECONDS_MAX = 1.0  # how soon it looks again for a ticker that was not there
+LIST_AGE_SECONDS_MAX = 30.0  # how old a process's copy of the list may be
+MISS_AGE_SECONDS_MAX = 1.0  # how old it may be for a ticker that is not in it
 CLOCK_AGE_SECONDS_MAX = 1.0
-CLOCK_KNOWN_SECONDS_MAX = 3  # how old the shared cache's copy of the clock may be, whole seconds
+CLOCK_KNOWN_SECONDS_MAX = 3  # how old the market hours in the shared cache may be; a whole number
 CLOCK_KEY = "market:clock"
-AWAY_SECONDS = 2.0  # how long a process does not ask for the hours after the exchange failed it
-# A stock that vanishes from the list is delisted only when it has stayed away for this long.
+AWAY_SECONDS = 2.0  # how long a process doesn't ask for market hours after the exchange failed to answer
+# A stock that is missing from the list is delisted only after this time.
 DELIST_AFTER = timedelta(minutes=10)
-# A list from which more than this part of all stocks has vanished is kept out, until it is whole or staff accept it.
+# A list that lacks more than this share of all stocks is rejected, until it is complete again or staff accept it.
 MISSING_PART_MAX = 0.03
-MISSING_ALWAYS_TAKEN = 3  # however short the list is
+MISSING_ALWAYS_ACCEPTED = 3  # this many missing stocks are accepted, however short the list is
 TICKER = re.compile(r"[A-Z0-9.-]{1,12}", re.ASCII)
 
 log = structlog.get_logger()
 
 
 def refresh() -> int:
-    """Read the exchange's list and its closures into the database; return how many stocks it lists.
+    """Read the exchange's list and its closures into the database; return how many stocks are listed.
 
-    A stock that is missing stays listed until it has been missing for DELIST_AFTER: one bad answer delists nothing. A
-    list that has shrunk by more than MISSING_PART_MAX is kept out, and `short_list` returns it. What can't be a ticker
-    of ours is left out.
+    A missing stock stays listed until it has been missing for DELIST_AFTER, so one bad answer delists nothing. A list
+    that has shrunk by more than MISSING_PART_MAX is rejected, and `short_list` returns it. Tickers in a format that we
+    don't support are ignored.
 
     Idempotent.
 
     Raises:
-        Unknown: The exchange gave no list that can be trusted.
+        Unknown: There was no trustworthy answer.
     """
     refresh_closures()
     rows = {ticker: row for row in gateway.tickers() if TICKER.fullmatch(ticker := row["stockTicker"])}
@@ -69,17 +69,17 @@ def refresh() -> int:
         unique_fields=["ticker"],
         update_fields=["name", "market", "industry", "listed", "seen_at", "missing_since"],
     )
-    _doubt_missing(set(rows))
+    _handle_missing(set(rows))
     return len(rows)
 
 
-def _doubt_missing(tickers: set[str]) -> None:
+def _handle_missing(tickers: set[str]) -> None:
     listed = Stock.objects.filter(listed=True)
     missing = listed.exclude(ticker__in=tickers)
     count, all_listed = missing.count(), listed.count()
-    is_short = count > max(MISSING_ALWAYS_TAKEN, all_listed * MISSING_PART_MAX) or (count and not tickers)
+    is_short = count > max(MISSING_ALWAYS_ACCEPTED, all_listed * MISSING_PART_MAX) or (count and not tickers)
     if is_short and not _is_accepted(missing):
-        _keep_out(sorted(missing.values_list("ticker", flat=True)), all_listed)
+        _reject_list(sorted(missing.values_list("ticker", flat=True)), all_listed)
         return
     ShortList.objects.filter(ended_at=None).update(ended_at=Now())
     missing.filter(missing_since=None).update(missing_since=Now())
@@ -90,41 +90,43 @@ def _doubt_missing(tickers: set[str]) -> None:
 
 
 def _is_accepted(missing: Any) -> bool:
-    """Return whether staff have accepted a list that lacked at least these stocks."""
+    """Return whether staff have accepted a list that lacked all these stocks."""
     newest = ShortList.objects.exclude(accepted_by="").order_by("-ended_at").first()
     return newest is not None and set(missing.values_list("ticker", flat=True)) <= set(newest.missing)
 
 
-def _keep_out(tickers: list[str], all_listed: int) -> None:
+def _reject_list(tickers: list[str], all_listed: int) -> None:
     with transaction.atomic(durable=True):
         if not ShortList.objects.filter(ended_at=None).update(seen_at=Now(), missing=tickers, listed=all_listed):
             ShortList.objects.bulk_create([ShortList(listed=all_listed, missing=tickers)], ignore_conflicts=True)
-    log.error("the exchange's list has shrunk; it is kept out", missing=len(tickers), listed=all_listed)
+    log.error("the exchange's list of stocks has shrunk and is rejected", missing=len(tickers), listed=all_listed)
 
 
 def short_list() -> ShortList | None:
-    """Return the list that is kept out because too many stocks have vanished from it; None: there is none."""
+    """Return the list that is rejected because it lacks too many stocks; None if there is none."""
     return ShortList.objects.filter(ended_at=None).first()
 
 
 def accept_short_list(by: str) -> int:
-    """Accept, as staff, that the stocks missing from the list are gone; return how many.
+    """Accept, as staff, that the stocks missing from the rejected list are gone; return how many.
 
-    They are delisted when they have stayed away for DELIST_AFTER from now on. Idempotent.
+    They are delisted if they are still missing after DELIST_AFTER from now.
+
+    Idempotent.
     """
-    found = short_list()
-    if found is None:
+    rejected = short_list()
+    if rejected is None:
         return 0
-    ShortList.objects.filter(pk=found.pk).update(ended_at=Now(), accepted_by=by)
-    return len(found.missing)
+    ShortList.objects.filter(pk=rejected.pk).update(ended_at=Now(), accepted_by=by)
+    return len(rejected.missing)
 
 
 def refresh_closures() -> None:
-    """Read the exchange's closures into the database; one that it takes back goes. Never raises Unknown."""
+    """Read the exchange's closures into the database, and delete those it has withdrawn. Never raises Unknown."""
     try:
         announced = {row["date"]: row for row in gateway.closures()}
     except Unknown as unknown:
-        log.warning("no closures from the exchange", seen=str(unknown))
+        log.warning("could not read closures from the exchange", seen=str(unknown))
         return
     Closure.objects.bulk_create(
         [
@@ -141,7 +143,7 @@ def refresh_closures() -> None:
 
 
 def is_listed(ticker: str) -> bool:
-    """Return whether the exchange lists this stock, by its last list. Before there is any, the exchange decides."""
+    """Return whether the exchange's last list has this stock. Before there is a list, always return True."""
     listed = _listed.get()
     if ticker not in listed:
         listed = _listed.get(MISS_AGE_SECONDS_MAX)
@@ -149,23 +151,25 @@ def is_listed(ticker: str) -> bool:
 
 
 def listed() -> frozenset[str]:
-    """Return the tickers of all listed stocks, by the exchange's last list."""
+    """Return the tickers of all stocks in the exchange's last list."""
     return _listed.get()
 
 
 def clock() -> dict[str, Any] | None:
-    """Return market hours as the exchange last told them, about a second old at most; None before it ever did.
+    """Return the market hours, at most about a second old while the exchange answers; None before its first answer.
 
-    `isOpen`, `hours`, `nextOpen` and `nextClose`. A closure entered by staff counts as if the exchange had told it.
+    Returns:
+        `isOpen`, `hours`, `nextOpen` and `nextClose`. A closure entered by staff is taken into account.
     """
-    told = last_clock.get() or None
-    return None if told is None else _with_closure(told, exchange_time.now() or timezone.now())
+    hours = last_clock.get() or None
+    return None if hours is None else _with_closure(hours, exchange_time.now() or timezone.now())
 
 
 def is_open() -> bool:
-    """Return whether the market is open, by the exchange's clock. False where nobody knows.
+    """Return whether the market is open, by the exchange's clock; False if that is not known.
 
-    It asks nobody while the sweep does: a bell is heard within CLOCK_KNOWN_SECONDS_MAX, and never too early.
+    It doesn't call the exchange while the sweep keeps the cached hours fresh: an open or a close is noticed within
+    CLOCK_KNOWN_SECONDS_MAX, and never too early.
     """
     hours = clock()
     if hours is None or not hours["isOpen"]:
@@ -174,20 +178,20 @@ def is_open() -> bool:
 
 
 def refresh_clock() -> None:
-    """Read the exchange's clock into the shared cache, for every process. Idempotent.
+    """Read the market hours into the shared cache, for all processes. Idempotent.
 
     Raises:
-        Unknown: The exchange gave no answer that can be trusted.
+        Unknown: There was no trustworthy answer.
     """
     cache.set(CLOCK_KEY, (time.time(), gateway.clock()), CLOCK_KNOWN_SECONDS_MAX)
 
 
 def _read_clock() -> dict[str, Any]:
-    read_at, told = cache.get(CLOCK_KEY) or (0.0, {})
+    read_at, hours = cache.get(CLOCK_KEY) or (0.0, {})
     if time.time() - read_at < CLOCK_KNOWN_SECONDS_MAX:
-        return told
+        return hours
     if _away.is_active:
-        raise Unknown("not asked: the exchange did not answer a moment ago")
+        raise Unknown("not called: the exchange did not answer a moment ago")
     try:
         return gateway.clock()
     except Unknown:
@@ -195,15 +199,15 @@ def _read_clock() -> dict[str, Any]:
         raise
 
 
-def _with_closure(told: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _with_closure(hours: dict[str, Any], now: datetime) -> dict[str, Any]:
     closure = calendar.closure_on(calendar.eastern_date(now))
     if closure is None or closure.source != Closure.Source.STAFF:
-        return told
+        return hours
     closes_at = None if closure.closes is None else datetime.combine(closure.day, closure.closes, EASTERN)
     if closes_at is not None and now < closes_at:
-        return told | {"nextClose": min(filter(None, (told["nextClose"], closes_at)))} if told["isOpen"] else told
+        return hours | {"nextClose": min(filter(None, (hours["nextClose"], closes_at)))} if hours["isOpen"] else hours
     following = calendar.next_session(now)
-    return told | {
+    return hours | {
         "isOpen": False,
         "nextOpen": following and following.opens_at,
         "nextClose": following and following.closes_at,
@@ -211,7 +215,7 @@ def _with_closure(told: dict[str, Any], now: datetime) -> dict[str, Any]:
 
 
 def forget() -> None:
-    """Forget what this process knows, and read it again when it is next asked for."""
+    """Drop this process's copies, so that the next access reads them again."""
     _away.stop()
     _listed.clear()
     last_clock.clear()
@@ -219,7 +223,7 @@ def forget() -> None:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Give every page `market`, the hours."""
+    """Add the market hours to every page, as `market`."""
     return {"market": clock()}
 
 

@@ -1,4 +1,4 @@
-"""What the brokerage and the central exchange say to each other, as values."""
+"""The messages between the brokerage and the central exchange, as values."""
 
 import json
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
-LARGEST_AMOUNT = Decimal("1e14")  # a price or a total beyond this is not one
+LARGEST_AMOUNT = Decimal("1e14")  # USD; a larger price or total is not plausible
 LARGEST_QUANTITY = 2**63 - 1
-FIRST_YEAR, LAST_YEAR = 2008, 2034  # of an execution; the calendar knows when it settles
+FIRST_YEAR, LAST_YEAR = 2008, 2034  # of an execution: the years for which the calendar knows settlement dates
 
 
 class Malformed(Exception):
-    """What came is not what the protocol says; the text says where."""
+    """A message does not follow the protocol. The text says where."""
 
 
 class Unknown(Exception):
-    """No answer that can be trusted: it may have happened, or not. The text says what was seen."""
+    """There was no trustworthy answer: the request may or may not have been executed. The text says what happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One trade as it is handed to the exchange. `max_price` (BUY): the most that all of it may cost, in USD."""
+    """A trade as it is sent to the exchange. `max_price` is the highest total cost of a BUY, in USD."""
 
     trade_id: UUID
     ticker: str
@@ -34,7 +34,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The exchange's word, in its answer to Execute, that it has not stored an order and will never execute it."""
+    """The exchange's statement in its answer to Execute that it has not stored an order and will never execute it."""
 
     trade_id: UUID
     code: str
@@ -42,7 +42,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """At what an order was executed, USD a share and USD in all, and when; `at` is None where nobody has told."""
+    """An execution: the price in USD per share, the total in USD, and the time; None if the exchange did not say."""
 
     price: Decimal
     amount: Decimal
@@ -51,7 +51,7 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The exchange's word on one trade. `fill` where it is FILLED, and only there."""
+    """The exchange's report on one trade. It has a `fill` if, and only if, the trade is FILLED."""
 
     trade_id: UUID
     status: str  # ACCEPTED (it works on it), FILLED or REJECTED (final)
@@ -64,7 +64,11 @@ class Report:
 
     @classmethod
     def parse(cls, body: dict[str, Any]) -> "Report":
-        """The report in a decoded JSON object. Raises Malformed, whatever the object is."""
+        """Parse a decoded JSON object.
+
+        Raises:
+            Malformed: It is not a report, whatever it is.
+        """
         try:
             status = body["status"]
             if status not in {"ACCEPTED", "FILLED", "REJECTED"}:
@@ -87,20 +91,24 @@ class Report:
 
 
 def _parse_fill(body: dict[str, Any]) -> Fill:
-    told = body.get("executedAt")
-    at = None if told is None else datetime.fromisoformat(told)
+    text = body.get("executedAt")
+    at = None if text is None else datetime.fromisoformat(text)
     if at is not None and (at.tzinfo is None or not FIRST_YEAR <= at.year <= LAST_YEAR):
-        raise Malformed(storable(f"executedAt is {told!r}"))
+        raise Malformed(storable(f"executedAt is {text!r}"))
     return Fill(parse_amount(body["price"]), parse_amount(body["amount"]), at)
 
 
 def storable(text: Any, length_max: int = 500) -> str:
-    """Somebody else's text as a database takes it: no NUL, nothing that is not UTF-8, so many characters at most."""
+    """Make external text safe to store: no NUL characters, valid UTF-8, at most `length_max` characters."""
     return str(text)[:length_max].encode("utf-8", "replace").decode().replace("\x00", "�")
 
 
 def parse_amount(value: Any) -> Decimal:
-    """USD above zero with four digits, from a decimal string. Raises Malformed, InvalidOperation."""
+    """Parse a decimal string as a positive amount in USD with up to four decimals.
+
+    Raises:
+        Malformed, InvalidOperation: It is not such an amount.
+    """
     if not isinstance(value, str):
         raise Malformed(storable(f"an amount is {value!r}, not a decimal string"))
     amount = Decimal(value)
@@ -110,5 +118,5 @@ def parse_amount(value: Any) -> Decimal:
 
 
 def canonical(body: dict[str, Any]) -> str:
-    """One spelling for one report, in ASCII: what is kept, and what tells the same report from another one."""
+    """Return the canonical JSON text of a report, in ASCII. It is stored, and used to recognize identical reports."""
     return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -1,4 +1,4 @@
-"""What the exchange lists and when it is closed, as it last said; and the calls that were made to it."""
+"""The exchange's listed stocks and closures, as last read, and the calls to the exchange."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 
 class Stock(models.Model):
-    """A stock that the exchange lists. Rows stay when a stock is delisted, for its name is still wanted."""
+    """A stock that is or was listed. Rows are kept after a delisting, because the name is still needed."""
 
     ticker = models.CharField(max_length=12, primary_key=True)
     name = models.CharField(max_length=200)
@@ -24,9 +24,9 @@ class Stock(models.Model):
 
 
 class ShortList(models.Model):
-    """A list of the exchange's from which so many stocks had vanished that it was kept out: staff must decide.
+    """A list from the exchange that was rejected because it lacked too many stocks: staff must decide.
 
-    One row a time of doubt; `ended_at` is set when the list is whole again, or staff have accepted it.
+    There is one row for each incident. `ended_at` is set when the list is complete again or staff accept it.
     """
 
     began_at = models.DateTimeField(db_default=Now())
@@ -48,7 +48,7 @@ class ShortList(models.Model):
 
 
 class Closure(models.Model):
-    """A day, announced at short notice, on which the market stays closed or closes early. Read it by `calendar`."""
+    """A day, announced at short notice, on which the market is closed or closes early. Read it through `calendar`."""
 
     class Source(models.TextChoices):
         EXCHANGE = "exchange", "The exchange"
@@ -69,9 +69,9 @@ class Closure(models.Model):
 
 
 class Call(models.Model):
-    """One call to the exchange about trades, and what came of it. Execute carries a set: one row for many trades.
+    """One call to the exchange about trades, and its outcome. A call to Execute is about many trades.
 
-    `answers` has what was said of a trade where it is more than "accepted": {trade id: code}.
+    `answers` has the trades for which the answer was more than "accepted": {trade id: code}.
     """
 
     class Verb(models.TextChoices):
@@ -101,7 +101,7 @@ class Call(models.Model):
 
 
 class ClockSkew(models.Model):
-    """By how many seconds the exchange's clock is ahead of the database's, as last measured. There is one row."""
+    """How many seconds the exchange's clock was ahead of the database's when last measured. There is a single row."""
 
     seconds = models.FloatField()
     measured_at = models.DateTimeField()

@@ -1,8 +1,8 @@
-"""The last prices of all stocks: a little old at most, and missing while the exchange is away.
+"""The last prices of all stocks. They may be slightly old, or missing while the exchange is unavailable.
 
-The sweep reads the last prices of all listed stocks every few seconds and puts them into the shared cache. `known`
-takes them from there and never calls the exchange: so nothing that must not wait for a price, as placing and a lane's
-turn, ever does. Pages want newer ones and may wait a moment for them: `quotes`.
+The sweep reads the last prices of all listed stocks every few seconds into the shared cache. `known` reads them from
+there and never calls the exchange, so that placing and turns never wait for a price. Pages need newer prices and may
+wait a moment for them: they use `quotes`.
 """
 
 import threading
@@ -25,10 +25,10 @@ from web.cached import Cached
 
 QUOTE_SECONDS = 1.0  # how old a price on a page may be while the exchange answers
 REFRESH_SECONDS = 5.0  # how often the sweep reads the prices of all stocks
-KNOWN_SECONDS_MAX = 60.0  # how old a price may be for `known`, unless the caller says otherwise
-KEPT_SECONDS = 86_400  # how long prices stay in the shared cache while the exchange is away
-PATIENCE_SECONDS = 0.5  # how long a page waits for another thread's call
-AWAY_SECONDS = 2.0  # how long a process does without prices after the exchange failed it
+KNOWN_SECONDS_MAX = 60.0  # how old a price from `known` may be by default
+KEPT_SECONDS = 86_400  # how long prices stay in the shared cache while the exchange is unavailable
+WAIT_SECONDS_MAX = 0.5  # how long a page waits for another thread's call
+AWAY_SECONDS = 2.0  # how long a process doesn't ask for prices after the exchange failed to answer
 KEY = "prices:last"
 
 Read = TypeVar("Read")
@@ -36,9 +36,9 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The last price of a stock, USD a share, the close of the session before, and what else is known of its day.
+    """The last price of a stock, the previous close, and its trading day so far, in USD per share.
 
-    `read_at` is when we read it, in epoch seconds; None: not known.
+    `read_at` is when we read it, in seconds since the epoch; None: unknown.
     """
 
     price: Decimal
@@ -54,28 +54,28 @@ class Quote:
 
     @property
     def age_seconds(self) -> float:
-        """How long ago we read it."""
+        """The seconds since we read it."""
         return 0.0 if self.read_at is None else max(0.0, time.time() - self.read_at)
 
 
 class LastPrices:
-    """What the process and the shared cache knew of prices at one moment. Asking it never calls anybody."""
+    """A snapshot of the prices in this process and the shared cache. Its methods do no I/O."""
 
     def __init__(self, shared: Mapping[str, tuple[float, "Quote | None"]], seconds_max: float) -> None:
         self._shared, self._oldest = shared, time.time() - seconds_max
 
     def quote(self, ticker: str) -> Quote | None:
-        """Return the last price of a stock; None where none is known that is young enough."""
+        """Return the last quote of a stock; None if there is none that is recent enough."""
         read_at, quote = max(_quotes.get(ticker, NEVER), self._shared.get(ticker, NEVER), key=_read_at)
         return quote if read_at >= self._oldest else None
 
     def price(self, ticker: str) -> Decimal | None:
-        """Return the last price of a stock, USD a share; None where none is known that is young enough."""
+        """Return the last price of a stock in USD per share; None if there is none that is recent enough."""
         quote = self.quote(ticker)
         return None if quote is None else quote.price
 
 
-# By ticker: when it was read (epoch seconds), and the quote; None where the stock is not listed.
+# By ticker: when it was read (seconds since the epoch), and the quote; None: the stock is not listed.
 _quotes: dict[str, tuple[float, Quote | None]] = {}
 _reading = threading.Lock()
 _away = Backoff(AWAY_SECONDS)
@@ -83,22 +83,22 @@ _shared: Cached[dict[str, tuple[float, Quote]]] = Cached(lambda: cache.get(KEY) 
 
 
 def known(tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX) -> dict[str, Quote]:
-    """Return the last prices that this process or the shared cache knows, by ticker. Never calls the exchange.
+    """Return the last quotes in this process or the shared cache, by ticker. Never calls the exchange.
 
     Args:
-        seconds_max: How long ago a price may have been read. One that is older is left out.
+        seconds_max: How long ago a price may have been read. Older prices are omitted.
     """
     last = last_prices(seconds_max)
     return {ticker: quote for ticker in tickers if (quote := last.quote(ticker))}
 
 
 def last_prices(seconds_max: float = KNOWN_SECONDS_MAX) -> LastPrices:
-    """Return the last prices that are known now. Never calls the exchange; asks the shared cache once a second.
+    """Return a snapshot of the last prices. Never calls the exchange, and reads the shared cache at most once a second.
 
-    Take them before a transaction, to ask for single stocks inside it.
+    Take it before a transaction that needs prices.
 
     Args:
-        seconds_max: As for `known`.
+        seconds_max: See `known`.
     """
     if not settings.CACHE_URL:
         _refresh_in_background()
@@ -106,34 +106,34 @@ def last_prices(seconds_max: float = KNOWN_SECONDS_MAX) -> LastPrices:
 
 
 def quotes(tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX) -> dict[str, Quote]:
-    """Return last prices by ticker, a second old at most while the exchange answers, and without what is not listed.
+    """Return the last quotes by ticker, at most a second old while the exchange answers. Unlisted stocks are omitted.
 
-    One thread of a process calls the exchange at a time. While it does, and while the exchange is away, the others get
-    what is known.
+    Only one thread of a process calls the exchange at a time. Meanwhile, and while the exchange is unavailable, the
+    others get the known prices.
 
     Args:
-        seconds_max: As for `known`.
+        seconds_max: See `known`.
     """
-    wanted = sorted({ticker for ticker in tickers if market.TICKER.fullmatch(ticker)})
-    if _stale(wanted) and not _away.is_active:
-        patience = PATIENCE_SECONDS if len(known(wanted)) < len(wanted) else 0.0
-        if _reading.acquire(timeout=patience):
+    valid = sorted({ticker for ticker in tickers if market.TICKER.fullmatch(ticker)})
+    if _stale(valid) and not _away.is_active:
+        wait_seconds = WAIT_SECONDS_MAX if len(known(valid)) < len(valid) else 0.0
+        if _reading.acquire(timeout=wait_seconds):
             try:
-                _read(_stale(wanted))
+                _read(_stale(valid))
             finally:
                 _reading.release()
-    return known(wanted, seconds_max)
+    return known(valid, seconds_max)
 
 
 def quote(ticker: str) -> Quote:
     """Return the last price of one stock, as `quotes` does.
 
     Raises:
-        NotListed: The exchange does not list it.
-        Unknown: The exchange is away, and no price is known.
+        NotListed: The exchange does not list the stock.
+        Unknown: The exchange is unavailable, and no price is known.
     """
-    if found := quotes([ticker]).get(ticker):
-        return found
+    if current := quotes([ticker]).get(ticker):
+        return current
     if not market.TICKER.fullmatch(ticker) or _quotes.get(ticker, NEVER)[0] > time.time() - KNOWN_SECONDS_MAX:
         raise gateway.NotListed(ticker)
     raise Unknown("no price is known")
@@ -145,7 +145,7 @@ def refresh() -> int:
     Idempotent: prices that another process has just read are not read again.
 
     Raises:
-        Unknown: The exchange gave no answer that can be trusted.
+        Unknown: There was no trustworthy answer.
     """
     newest = max((read_at for read_at, _ in (cache.get(KEY) or {}).values()), default=0.0)
     if time.time() - newest < REFRESH_SECONDS / 2:
@@ -159,7 +159,7 @@ def refresh() -> int:
 
 
 def _refresh_in_background() -> None:
-    """Without a shared cache, each process keeps its own prices fresh, in a thread that nobody waits for."""
+    """Refresh this process's own prices in a background thread, for when there is no shared cache."""
     newest = max((read_at for read_at, _ in _quotes.values()), default=0.0)
     if time.time() - newest < REFRESH_SECONDS or _away.is_active or not _reading.acquire(blocking=False):
         return
@@ -195,7 +195,7 @@ NEVER: tuple[float, Quote | None] = (float("-inf"), None)
 
 
 def forget() -> None:
-    """Forget what this process knows, and read it again when it is next asked for."""
+    """Drop this process's prices, so that the next access reads them again."""
     _quotes.clear()
     _shared.clear()
     _away.stop()
@@ -225,7 +225,7 @@ def _amount(row: dict[str, Any], name: str) -> Decimal | None:
 
 
 def unless_away(read: Callable[[], Read]) -> Read | None:
-    """Return what a call to the exchange does; None if it does not answer, or did not a moment ago."""
+    """Return the result of a call to the exchange; None if it doesn't answer, or didn't a moment ago."""
     if _away.is_active:
         return None
     try:

@@ -1,4 +1,4 @@
-"""JSON and signatures: the spelling of `messages` on the wire."""
+"""Encode and decode messages: JSON and signatures."""
 
 import json
 from collections.abc import Iterable
@@ -10,15 +10,19 @@ from standardwebhooks import Webhook
 
 from exchange.messages import Malformed, Order
 
-NESTING_MAX = 100  # what is nested deeper could be read here, and be too much for who handles it later
+NESTING_MAX = 100  # deeper JSON could be decoded here, but might exceed the recursion limit in later code
 
 
 class Unsigned(Exception):
-    """Not signed with our secret, or signed more than five minutes away from now."""
+    """The callback is not signed with our secret, or its timestamp is more than five minutes off."""
 
 
 def decode(raw: bytes) -> Any:
-    """The JSON value in `raw`, numbers with a point as they were written. Raises Malformed (NaN and infinities too)."""
+    """Decode JSON. Numbers with a decimal point are returned as strings, exactly as written.
+
+    Raises:
+        Malformed: It is not JSON, contains NaN or infinity, or is nested too deeply.
+    """
     try:
         value = json.loads(raw, parse_float=str, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -40,7 +44,7 @@ def _refuse(constant: str) -> None:
 
 
 def encode_orders(orders: list[Order], callback_url: str) -> bytes:
-    """The body of Execute. The same orders give the same bytes."""
+    """Return the body of an Execute request. The same orders result in the same bytes."""
     return json.dumps(
         {
             "callbackUrl": callback_url,
@@ -59,16 +63,20 @@ def encode_orders(orders: list[Order], callback_url: str) -> bytes:
     ).encode()
 
 
-def verified(raw: bytes, headers: Any) -> Any:
-    """The JSON value of a signed callback (Standard Webhooks: HMAC-SHA256 over id, time and body; valid five minutes).
+def verify_callback(raw: bytes, headers: Any) -> Any:
+    """Verify the signature of a callback and return its decoded body.
 
-    Raises Unsigned, whatever is wrong with the signature; Malformed.
+    Raises:
+        Unsigned: The signature is missing, wrong, or too old.
+        Malformed: See `decode`.
+
+    Source: Standard Webhooks: HMAC-SHA256 over id, time and body, valid for five minutes.
     """
     signature = {name: headers.get(name, "") for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}
     for webhook in _webhooks(settings.EXCHANGE_SECRET):
         try:
             webhook.verify(raw, signature)
-        except Exception:  # noqa: BLE001,S112 — on malformed headers the library raises what it pleases, never only its own error
+        except Exception:  # noqa: BLE001,S112 — for malformed headers the library also raises errors of other types
             continue
         return decode(raw)
     raise Unsigned

@@ -27,7 +27,7 @@ def callback(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _problem(405, "method_not_allowed", "Send reports with POST.")
     try:
-        body = wire.verified(request.body, request.headers)
+        body = wire.verify_callback(request.body, request.headers)
         reports = body.get("reports") if isinstance(body, dict) else None
         if not (
             isinstance(reports, list)

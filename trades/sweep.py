@@ -94,12 +94,12 @@ def ask_now(trade_id: UUID) -> str:
     try:
         report = gateway.ask(trade_id)
     except Unknown as unknown:
-        calls.keep([begun.unknown(str(unknown))])
+        calls.record([begun.unknown(str(unknown))])
         raise
-    calls.keep([begun.answered({str(trade_id): calls.said(report)})])
+    calls.record([begun.answered({str(trade_id): calls.status_of_report(report)})])
     if report is not None and report.get("status") in FINAL and not _is_placed(trade_id):
         store_reports([report], Report.Source.SWEEP)
-    return calls.said(report)
+    return calls.status_of_report(report)
 
 
 def _is_placed(trade_id: UUID) -> bool:
@@ -110,7 +110,7 @@ def _ask_about(due: list[Trade]) -> "_Round":
     round = _Round(rules())
     with ThreadPoolExecutor(QUESTIONS_AT_ONCE, "ask") as pool:
         list(pool.map(round.ask, due))
-    calls.keep(round.made_calls)
+    calls.record(round.made_calls)
     store_reports(round.reports, Report.Source.SWEEP)
     store_results(round.sent)
     asking.note_answers(round.answered, round.not_asked)
@@ -152,7 +152,7 @@ class _Round:
             self.made_calls.append(call.unknown(str(unknown)))
             return
         self.has_answered = True
-        self.made_calls.append(call.answered({str(trade.id): calls.said(report)}))
+        self.made_calls.append(call.answered({str(trade.id): calls.status_of_report(report)}))
         if report is None:
             self._resend_or_expire(trade, at)
         elif report.get("status") in FINAL:

@@ -22,10 +22,10 @@ from exchange.simulator.proxy import proxy_answer
 
 log = structlog.get_logger("exchange.app")
 
-#: Returns status and body; None leaves the call without an answer.
+# Returns status and body; None leaves the call without an answer.
 Endpoint = Callable[[Call], Awaitable[tuple[int, Any] | None]]
 
-#: Endpoints by path and method. A path that ends with a slash stands for all that continue it by one name.
+# Endpoints by path and method. A path that ends with a slash stands for all that continue it by one name.
 Routes = dict[str, dict[str, Endpoint]]
 
 

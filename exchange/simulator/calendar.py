@@ -17,8 +17,8 @@ OPENS = clock_time(9, 30)
 CLOSES = clock_time(16, 0)
 CLOSES_HALF_DAY = clock_time(13, 0)
 
-#: How many days ahead the next opening and the next close are looked for. The longest run of closed days so far was
-#: six (September 2001).
+# How many days ahead the next opening and the next close are looked for. The longest run of closed days so far was
+# six (September 2001).
 LOOK_AHEAD_DAYS = 30
 
 
@@ -28,7 +28,7 @@ class Session(NamedTuple):
     day: date
     opens: int
     closes: int
-    #: When it was to close before a closure cut it short.
+    # When it was to close before a closure cut it short.
     scheduled_close: int
     half_day: bool = False
 
@@ -37,7 +37,7 @@ class Closure(NamedTuple):
     """A day on which the market stays closed, or closes early, announced at short notice."""
 
     day: date
-    #: The early close, Eastern; None where the market stays closed all day.
+    # The early close, Eastern; None where the market stays closed all day.
     close: clock_time | None
     reason: str
 

@@ -26,21 +26,21 @@ log = structlog.get_logger("exchange.callbacks")
 REPORTS_MAX = 100
 ANSWER_SECONDS_MAX = 5.0
 
-#: Concurrent posts to one address; reports that arrive meanwhile share the next batch.
+# Concurrent posts to one address; reports that arrive meanwhile share the next batch.
 CONCURRENT_POSTS_MAX = 4
 
-#: Pause before the second attempt, doubling from there up to the maximum, each a quarter more or less.
+# Pause before the second attempt, doubling from there up to the maximum, each a quarter more or less.
 PAUSE_SECONDS_FIRST = 0.5
 PAUSE_SECONDS_MAX = 15.0
 
-#: After this many failures in a row an address counts as unreachable, and new batches wait too.
+# After this many failures in a row an address counts as unreachable, and new batches wait too.
 FAILURES_UNTIL_UNREACHABLE = 4
 
-#: Answered deliveries are written to the record in one go, after this long. A process that is killed in between sends
-#: them again.
+# Answered deliveries are written to the record in one go, after this long. A process that is killed in between sends
+# them again.
 RECORD_SECONDS = 0.05
 
-#: Batches that wait for another attempt at one address; with more, no new ones are begun.
+# Batches that wait for another attempt at one address; with more, no new ones are begun.
 RETRIES_MAX = 256
 
 

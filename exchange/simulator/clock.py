@@ -6,7 +6,7 @@ import time
 
 from exchange.simulator.formats import SECOND
 
-#: The clock can be moved so far either way: ten years.
+# The clock can be moved so far either way: ten years.
 OFFSET_SECONDS_MAX = 3653 * 86_400
 
 
@@ -14,7 +14,7 @@ class Clock:
     """Tells the exchange's time. What is measured in durations (latency, pauses) uses the machine's time instead."""
 
     def __init__(self, offset: int = 0) -> None:
-        #: Microseconds that the exchange is ahead of the machine; negative when it is behind.
+        # Microseconds that the exchange is ahead of the machine; negative when it is behind.
         self.offset = offset
 
     def now(self) -> int:

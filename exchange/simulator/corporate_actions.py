@@ -14,7 +14,7 @@ from exchange.simulator.formats import format_money, format_time, parse_date, pa
 KINDS = ("CASH_DIVIDEND", "SPLIT", "TICKER_CHANGE", "DELISTING")
 SHARES_MAX = 100_000
 
-#: Fields that only some kinds have, and those that these kinds need.
+# Fields that only some kinds have, and those that these kinds need.
 _FIELDS_OF = {
     "CASH_DIVIDEND": {"amountPerShare"},
     "SPLIT": {"numerator", "denominator"},
@@ -33,9 +33,9 @@ class CorporateAction(NamedTuple):
     ex_date: date
     record_date: date | None
     pay_date: date | None
-    #: Money in units of 1/10,000 USD.
+    # Money in units of 1/10,000 USD.
     amount_per_share: int | None
-    #: A split turns `denominator` shares into `numerator`.
+    # A split turns `denominator` shares into `numerator`.
     numerator: int | None
     denominator: int | None
     new_ticker: str | None

@@ -13,14 +13,14 @@ from itertools import accumulate, pairwise
 from math import sqrt
 from typing import NamedTuple
 
-#: Prices of a dollar and more are whole cents; lower ones have four digits.
+# Prices of a dollar and more are whole cents; lower ones have four digits.
 CENT = 100
 DOLLAR = 10_000
 
-#: How often each of the up to three pieces of a path is halved for its outline, which makes 32 points a piece.
+# How often each of the up to three pieces of a path is halved for its outline, which makes 32 points a piece.
 OUTLINE_HALVINGS = 5
 
-#: About how many points of the path make the high and the low of a period.
+# About how many points of the path make the high and the low of a period.
 POINTS_OF_A_PERIOD = 4
 
 #: About how many points of a path are kept once they were drawn: most others are found between these.

@@ -18,7 +18,7 @@ class Problem(Exception):
         super().__init__(detail)
         self.status = status
         self.headers = headers
-        #: `about` names what the answer is about, so that nobody takes another 404 for this one.
+        # `about` names what the answer is about, so that nobody takes another 404 for this one.
         self.body = {"status": status, "code": code, "detail": detail, "errors": errors or []} | (about or {})
 
 

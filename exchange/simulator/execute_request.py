@@ -25,9 +25,9 @@ class Terms(NamedTuple):
     ticker: str
     type: str
     quantity: int
-    #: The most that a BUY may cost in all, in units of 1/10,000 USD; text, since it may exceed SQLite's integers.
+    # The most that a BUY may cost in all, in units of 1/10,000 USD; text, since it may exceed SQLite's integers.
     max_price: str | None
-    #: The time from which on the trade must not execute.
+    # The time from which on the trade must not execute.
     expires_at: int | None
 
 

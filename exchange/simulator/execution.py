@@ -20,10 +20,10 @@ from exchange.simulator.order_store import Decision, Order, OrderStore, report
 
 log = structlog.get_logger("exchange.execution")
 
-#: Trades executed in one go; the event loop serves others in between.
+# Trades executed in one go; the event loop serves others in between.
 EXECUTIONS_AT_ONCE = 500
 
-#: Pause after the record could not be written.
+# Pause after the record could not be written.
 STORE_PAUSE_SECONDS = 1.0
 
 
@@ -46,7 +46,7 @@ class ExecutionEngine:
         self._faults = faults
         self._outbox = outbox
         self._clock = clock
-        #: Due by the machine's time, since a latency is a duration that no offset of the clock changes.
+        # Due by the machine's time, since a latency is a duration that no offset of the clock changes.
         self._due: list[tuple[int, int]] = []
         self._timer: asyncio.TimerHandle | None = None
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from exchange.simulator.errors import Invalid, error
 
-#: What a proxy in between may answer in place of the exchange.
+# What a proxy in between may answer in place of the exchange.
 PROXY_ANSWERS = (
     "html404",
     "html502",
@@ -24,7 +24,7 @@ PROXY_ANSWERS = (
     "notHttp",
 )
 
-#: What may be wrong with a garbled report.
+# What may be wrong with a garbled report.
 GARBLES = ("surrogate", "nul", "longText", "badTime", "badPrice")
 
 _TICKERS_MAX = 500
@@ -36,7 +36,7 @@ class Rule:
     """Which values a fault takes."""
 
     default: Any
-    #: What a value must be, in a sentence for testers.
+    # What a value must be, in a sentence for testers.
     requirement: str
     accepts: Any
     per_path: bool = False

@@ -7,10 +7,10 @@ import ssl
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-#: A longer answer is not read to its end; its connection is closed.
+# A longer answer is not read to its end; its connection is closed.
 ANSWER_BYTES_MAX = 65_536
 
-#: Idle connections kept to one host.
+# Idle connections kept to one host.
 IDLE_MAX = 8
 
 

@@ -13,7 +13,7 @@ import h11
 READ_BYTES = 65_536
 BACKLOG = 1024
 
-#: How long a caller whose body is too long may go on sending it.
+# How long a caller whose body is too long may go on sending it.
 LINGER_SECONDS = 2.0
 
 
@@ -34,12 +34,12 @@ class Response:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
-    #: Pauses before each byte of the head and of the body; without any, all bytes go out at once.
+    # Pauses before each byte of the head and of the body; without any, all bytes go out at once.
     head_pause_seconds: float = 0.0
     body_pause_seconds: float = 0.0
-    #: Close the connection after so many bytes of the body.
+    # Close the connection after so many bytes of the body.
     cut_after_bytes: int | None = None
-    #: Send this in place of an HTTP answer, then close the connection.
+    # Send this in place of an HTTP answer, then close the connection.
     raw: bytes | None = field(default=None, repr=False)
 
 
@@ -56,10 +56,10 @@ class Caller:
             self._protocol.receive_data(data)
 
 
-#: Answers a call. None closes the connection without an answer.
+# Answers a call. None closes the connection without an answer.
 Handler = Callable[[Request, Caller], Awaitable[Response | None]]
 
-#: Answers with a status what is not an HTTP request; the text says why.
+# Answers with a status what is not an HTTP request; the text says why.
 Refuser = Callable[[int, str], Response]
 
 

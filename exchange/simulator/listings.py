@@ -19,9 +19,9 @@ class Listing(NamedTuple):
     name: str
     exchange: str
     industry: str
-    #: The ticker under which its prices are kept, whatever it is called now.
+    # The ticker under which its prices are kept, whatever it is called now.
     series: str
-    #: Shares that one share of the beginning has become.
+    # Shares that one share of the beginning has become.
     split_factor: Fraction = Fraction(1)
 
 

@@ -28,7 +28,7 @@ class Quote(NamedTuple):
 
     ticker: str
     price: int
-    #: The time of the last price: while the market is closed, the last close.
+    # The time of the last price: while the market is closed, the last close.
     at: int
     open: int
     high: int

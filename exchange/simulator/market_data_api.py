@@ -27,7 +27,7 @@ PAGE_MAX = 1000
 PAGE_DEFAULT = 100
 DAY = 86_400 * SECOND
 
-#: Charts go back no further.
+# Charts go back no further.
 FIRST_TIME = parse_time("1990-01-01T00:00:00Z")
 
 

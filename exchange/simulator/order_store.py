@@ -9,7 +9,7 @@ from exchange.simulator.database import Database
 from exchange.simulator.execute_request import Terms
 from exchange.simulator.formats import format_money, format_time
 
-#: Parameters of one statement; every build of SQLite takes so many.
+# Parameters of one statement; every build of SQLite takes so many.
 PARAMETERS_MAX = 500
 
 _COLUMNS = (

@@ -21,9 +21,9 @@ class Call(NamedTuple):
 
     request: Request
     caller: Caller
-    #: The exchange's time when it began to look at the call.
+    # The exchange's time when it began to look at the call.
     at: int
-    #: What the path ends with, where the endpoint is about one thing.
+    # What the path ends with, where the endpoint is about one thing.
     name: str = ""
 
     def json(self) -> Any:

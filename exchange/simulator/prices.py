@@ -16,10 +16,10 @@ from exchange.simulator.formats import SECOND
 from exchange.simulator.series import Series
 from exchange.simulator.volume import DayVolume
 
-#: On this day every series stands at its first real day.
+# On this day every series stands at its first real day.
 SERIES_STARTS = date(2020, 1, 6)
 
-#: The high and low of 52 weeks are those of so many days before today, and of today.
+# The high and low of 52 weeks are those of so many days before today, and of today.
 YEAR_DAYS = 364
 
 

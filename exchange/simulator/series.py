@@ -11,7 +11,7 @@ from pathlib import Path
 
 from exchange.simulator.day_path import CENT, Candle
 
-#: Series of so many days are those of the largest companies.
+# Series of so many days are those of the largest companies.
 LARGEST_DAYS_MIN = 1000
 
 

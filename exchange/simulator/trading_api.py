@@ -20,7 +20,7 @@ from exchange.simulator.parameters import Call
 PAGE_MAX = 1000
 PAGE_DEFAULT = 100
 
-#: A call that a fault has lost is answered 503 after this, if its caller is still there.
+# A call that a fault has lost is answered 503 after this, if its caller is still there.
 LOST_ANSWER_SECONDS = 60.0
 
 

@@ -8,14 +8,14 @@ from itertools import accumulate
 from exchange.simulator.day_path import Candle, seed_of, uniform
 from exchange.simulator.formats import UNITS_PER_DOLLAR
 
-#: USD that change hands on an ordinary day: the least, and how much more it can be.
+# USD that change hands on an ordinary day: the least, and how much more it can be.
 DOLLARS_LEAST = 40_000_000
 DOLLARS_MORE = 3_000_000_000
 
-#: The stocks with the longest series are those of the largest companies, and trade so much more.
+# The stocks with the longest series are those of the largest companies, and trade so much more.
 LARGEST_TIMES = 5
 
-#: Pieces of a session, busier at its beginning and end, each a little different every day.
+# Pieces of a session, busier at its beginning and end, each a little different every day.
 PIECES = 128
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.messages import Malformed, Order
-from exchange.wire import NESTING_MAX, Unsigned, decode, encode_orders, verified
+from exchange.wire import NESTING_MAX, Unsigned, decode, encode_orders, verify_callback
 
 ORDER = Order(
     UUID("0193a9a0-0000-7000-8000-000000000000"),
@@ -88,10 +88,10 @@ def test_any_bytes_are_json_or_malformed(raw: bytes) -> None:
 @settings(max_examples=200)
 def test_nothing_is_verified_by_chance_and_nothing_else_is_raised(raw: bytes, headers: dict[str, Any]) -> None:
     with pytest.raises(Unsigned):
-        verified(raw, headers)
+        verify_callback(raw, headers)
 
 
 def test_without_a_secret_nothing_is_verified(settings: Any) -> None:
     settings.EXCHANGE_SECRET = ""
     with pytest.raises(Unsigned):
-        verified(b"{}", {})
+        verify_callback(b"{}", {})

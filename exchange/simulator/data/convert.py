@@ -25,17 +25,17 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 
-#: A ticker with fewer days than this of the common calendar is left out.
+# A ticker with fewer days than this of the common calendar is left out.
 DAYS_MIN = 235
 
-#: Splits that the daily series does not adjust for: first day at the new price, new shares for one old.
+# Splits that the daily series does not adjust for: first day at the new price, new shares for one old.
 SPLITS = {"DHR": ("20100614", 2), "ESRX": ("20100608", 2), "GIS": ("20100609", 2), "ETFC": ("20100630", 0.1)}
 
-#: Tickers that another company has today, so that only the name of the time fits the prices.
+# Tickers that another company has today, so that only the name of the time fits the prices.
 NAME_OF_THE_TIME = {"AIZ", "BBT", "HRS", "FIS"}
 LEFT_OUT = {"DV", "Q"}
 
-#: Long series: ticker in the source, then the tickers it is listed under here.
+# Long series: ticker in the source, then the tickers it is listed under here.
 LONG_SERIES = {"AAPL": ["AAPL"], "IBM": ["IBM"], "MSFT": ["MSFT"], "GOOG": ["GOOG", "GOOGL"], "FB": ["META"]}
 
 
