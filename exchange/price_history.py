@@ -1,7 +1,7 @@
-"""Prices over time, for charts: many stocks with one call to the exchange, and what is past kept in the shared cache.
+"""Price history for charts: many stocks with one call to the exchange, and past prices from the shared cache.
 
-A period is read in blocks that begin at fixed times, whatever the chart. A block that has ended is kept for a day; the
-one that has not is read again after HISTORY_SECONDS_MAX at most. Whatever blocks lack are read with one call.
+A period is read in blocks that begin at fixed times, whatever the chart. A block that lies in the past is cached for a
+day; the current block is read again after at most HISTORY_SECONDS_MAX. All missing blocks are read with one call.
 """
 
 from collections import defaultdict
@@ -18,11 +18,11 @@ from django.utils import timezone
 from exchange import calendar, gateway
 from exchange.prices import unless_away
 
-BLOCK_STEPS = 32  # of one block: a chart has about three times as many, so little is read that it does not show
+BLOCK_STEPS = 32  # steps in a block: about a third of a chart, so that few prices are read that it does not show
 HISTORY_SECONDS_MAX = 60  # how old the newest part of a chart may be
-KEPT_SECONDS = 86_400  # how long a block that has ended is kept
+KEPT_SECONDS = 86_400  # how long a past block is cached
 
-# As it is cached: when a bar begins (epoch seconds), and its first price; after the last bar, its end and last price.
+# A cached price: the beginning of a bar (epoch seconds) and its first price; at the end, the last bar's end and price.
 Row = tuple[int, str]
 
 
@@ -45,8 +45,8 @@ def histories(
 ) -> dict[str, list[Point]]:
     """Return prices from start to end, or to now, by ticker, in order of time.
 
-    There is a price at each multiple of the step while the market was open, and the last one. A stock is left out if
-    nothing is known: it is not listed, or the exchange is away.
+    There is a price at each multiple of the step while the market was open, and the last price. A stock is omitted if
+    no price is known: it is not listed, or the exchange is unavailable.
     """
     first = int(start.timestamp()) // step_seconds * step_seconds
     now = int(timezone.now().timestamp())
@@ -64,17 +64,17 @@ def histories(
 
 
 def history(ticker: str, start: datetime, step_seconds: int, end: datetime | None = None) -> list[Point]:
-    """Return the prices of one stock, as `histories` does; empty if nothing is known."""
+    """Return the prices of one stock, as `histories` does; empty if none is known."""
     return histories([ticker], start, step_seconds, end).get(ticker, [])
 
 
 def _joins(before: list[Row], after: list[Row]) -> bool:
-    """Return whether a block continues the one before it: the last price of one is then the first of the next."""
+    """Return whether two blocks are adjacent, so that the last price of one is also the first of the next."""
     return bool(before and after) and before[-1][0] >= after[0][0]
 
 
 def _blocks(first: int, last: int, now: int, step_seconds: int) -> list[_Block]:
-    """Return the blocks from the one that has the first moment to the one that has the last; none is empty."""
+    """Return the blocks that cover the time from the first to the last moment; none is empty."""
     length = BLOCK_STEPS * step_seconds
     blocks = []
     for begins in range(first // length * length, max(last, first + 1), length):
@@ -85,8 +85,8 @@ def _blocks(first: int, last: int, now: int, step_seconds: int) -> list[_Block]:
 
 
 def _read(blocks: list[_Block], tickers: list[str], step_seconds: int) -> dict[str, list[list[Row]]]:
-    """Return the rows of each block by ticker, from the cache or else from the exchange; empty where there are none."""
-    # Prices are in the shares of the day on which they are read: a split divides those of the past.
+    """Return the rows of each block by ticker, from the cache or else from the exchange; empty if there are none."""
+    # Keys have the date, because prices are adjusted for splits up to the day on which they are read.
     day = f"{calendar.today():%y%m%d}"
     keys = {
         (ticker, block): f"bars:{day}:{ticker}:{step_seconds}:{block.begins}" for ticker in tickers for block in blocks
@@ -101,9 +101,9 @@ def _read(blocks: list[_Block], tickers: list[str], step_seconds: int) -> dict[s
 
 
 def _ask(missing: list[tuple[str, _Block]], step_seconds: int) -> dict[int, dict[tuple[str, _Block], list[Row]]]:
-    """Ask the exchange for the rows of blocks, with one call; return them by how long they may be kept, in seconds.
+    """Read the rows of blocks from the exchange with one call; return them by the seconds for which they may be cached.
 
-    Nothing while the exchange is away.
+    The result is empty while the exchange is unavailable.
     """
     begins, ends = min(block.begins for _, block in missing), max(block.ends for _, block in missing)
     period = datetime.fromtimestamp(begins, UTC), datetime.fromtimestamp(ends, UTC)
@@ -133,8 +133,8 @@ def _rows(bars: list[gateway.FirstAndLast], block: _Block, step_seconds: int) ->
 def closes(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
     """Return the last price of each step from start to now, at the end of the step, in order of time.
 
-    Steps in which the market was closed are left out. Empty where nothing is known: the stock is not listed, or the
-    exchange is away.
+    Steps in which the market was closed are omitted. The list is empty if no price is known: the stock is not listed,
+    or the exchange is unavailable.
     """
     step = timedelta(seconds=step_seconds)
     begin = datetime.fromtimestamp(int(start.timestamp()) // step_seconds * step_seconds, UTC)
@@ -159,7 +159,7 @@ def closes(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
 
 
 def price_at(points: Sequence[Point], moments: Iterable[datetime]) -> list[Decimal | None]:
-    """Return the price at each moment, in order of time: the last one known then, or before any is, the first."""
+    """Return the price at each moment, in order of time: the last one before it, or the first one if there is none."""
     prices: list[Decimal | None] = []
     following = 0
     for moment in moments:

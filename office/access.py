@@ -1,4 +1,4 @@
-"""Access to the back office: for staff with a role, after a second factor in this session, for a short while."""
+"""Access to the back office: staff need a role and a second factor, and their sessions are short."""
 
 import time
 from collections.abc import Callable
@@ -28,18 +28,18 @@ from office.roles import Power, may
 from web.sign_in import not_done
 
 PREFIX = "/admin/"
-REFRESHED_BY_SCRIPT = "/admin/desk/"  # a page that refreshes itself does not keep its session alive
+REFRESHED_BY_SCRIPT = "/admin/desk/"  # requests for it don't keep a session alive, because the page refreshes itself
 IDLE_SECONDS_MAX = 30 * 60
 SESSION_SECONDS_MAX = 10 * 3600  # one shift
 SEEN_EVERY_SECONDS = 60  # how precisely idle time is measured
 SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
-ENTERED_LENGTH_MAX = 3_000  # of an address; longer ones are refused on the way
-NOT_KEPT = {"csrfmiddlewaretoken", "confirm"}  # who confirms an action by typing a word does so again
+ENTERED_LENGTH_MAX = 3_000  # characters of a query string; servers refuse longer URLs
+NOT_KEPT = {"csrfmiddlewaretoken", "confirm"}  # a confirmation must be typed again
 SEEN, SINCE = "office_seen_at", "office_since"
 
 
 def came_from(request: HttpRequest) -> str:
-    """Return the address of the page whose form this request sent: of an action, with what was entered."""
+    """Return the URL of the page whose form this request sent. For an action, it includes what was entered."""
     if request.path_info.startswith(f"{PREFIX}do/"):
         entered = request.GET.copy()
         for name, values in request.POST.lists():
@@ -53,35 +53,35 @@ def came_from(request: HttpRequest) -> str:
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """Return the person that acts in this request, and the address it came from."""
+    """Return the person who acts in this request, with the network address."""
     user: Any = request.user
     return Actor(user.pk, user.email if user.is_authenticated else "anonymous", address_of(request))
 
 
 def staff_of(request: HttpRequest) -> Customer:
-    """Return the signed-in person of a request that was let in."""
+    """Return the member of staff who is signed in."""
     return cast(Customer, request.user)
 
 
 def audit_link(request: HttpRequest, query: str) -> str:
-    """Return the address of the audit log with this filter, or nothing for staff that may not read it."""
+    """Return the URL of the audit log with this filter; empty for staff who may not read it."""
     if not may(request.user, Power.AUDIT):
         return ""
     return f"{reverse('admin:office_auditentry_changelist')}?{query}"
 
 
 def second_factor_given(request: HttpRequest) -> bool:
-    """Say whether a second factor was given in this session."""
+    """Return whether a second factor was given in this session."""
     return any(record.get("method") == "mfa" for record in get_authentication_records(request, request.user))
 
 
 def has_second_factor(user: Any) -> bool:
-    """Say whether this member of staff has set up a second factor."""
+    """Return whether this member of staff has set up a second factor."""
     return bool(Authenticator.objects.filter(user_id=user.pk, type__in=SECOND_FACTORS).exists())
 
 
 def next_step(user: Any) -> str:
-    """Return the name of the page on which this member of staff gives a second factor, or sets one up."""
+    """Return the URL name of the page on which this member of staff gives a second factor or sets one up."""
     types = set(Authenticator.objects.filter(user_id=user.pk).values_list("type", flat=True))
     if Authenticator.Type.TOTP in types:
         return "mfa_reauthenticate"
@@ -96,12 +96,12 @@ def remove_second_factors(user: Customer) -> None:
 class ContentPolicy(CSPMiddleware):
     """Middleware: the site's content security policy.
 
-    Only pages of the back office may evaluate text as script, because its widgets (Alpine) do. An answer to a program
-    is no page, so nothing in it may load or run.
+    Only pages of the back office may evaluate text as script, because their widgets (Alpine) need it. API responses are
+    not pages, so nothing in them may load or run.
     """
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
-        """Set the policy of this address."""
+        """Set the policy for this URL."""
         if request.path_info.startswith("/api/v1/"):
             response["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'"
             return response
@@ -114,14 +114,14 @@ class ContentPolicy(CSPMiddleware):
 
 
 class StaffSession:
-    """Middleware: ends a back office session that was idle for IDLE_SECONDS_MAX, or that is older than a shift."""
+    """Middleware: end back office sessions that were idle for IDLE_SECONDS_MAX or last longer than a shift."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if request.path_info.startswith(PREFIX):
-            with suppress(Error):  # the database is away, and the page itself will say so
+            with suppress(Error):  # the database is unavailable; the page itself will say so
                 self._end_if_over(request)
         return self.get_response(request)
 
@@ -140,7 +140,7 @@ class StaffSession:
 
 
 def connect() -> None:
-    """Record sign-ins of staff in the audit log, and take a second factor just set up as given. Idempotent."""
+    """Connect the receivers that record staff sign-ins and accept a newly set up second factor. Idempotent."""
     authenticator_added.connect(_factor_added, dispatch_uid="office")
     user_logged_in.connect(_signed_in, dispatch_uid="office")
     of_staff.connect(_sign_in_recorded, dispatch_uid="office")
@@ -158,7 +158,7 @@ def _signed_in(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
         request.session.set_expiry(SESSION_SECONDS_MAX)
 
 
-# How each kind of sign-in reads in the audit log.
+# Action and outcome in the audit log for each kind of sign-in.
 AUDITED_AS = {
     SignIn.Kind.IN: ("sign in", AuditEntry.Outcome.DONE),
     SignIn.Kind.WRONG_PASSWORD: ("sign in", AuditEntry.Outcome.REFUSED),

@@ -13,7 +13,7 @@ class Admin(SimpleAdminConfig):
 
     def ready(self) -> None:
         super().ready()
-        # Only our tables: what other apps register could be edited without the verbs and the audit log.
+        # Registers only our tables: models registered by other apps could be edited without the audit log.
         import_module("office.tables")
 
 

@@ -1,8 +1,8 @@
-"""The audit log: who saw what and who did what, from where, before and after. Append-only and chained by hashes.
+"""The audit log: what staff saw and did, from which address, with the state before and after.
 
-The digest of an entry covers the digest of the entry before it, so an entry cannot be changed, removed or inserted
-without every later digest becoming wrong. Entries cut off at the end are noticed by the head, or by any digest that was
-written down elsewhere.
+It is append-only and chained by hashes: the digest of an entry covers the digest of the previous one, so an entry
+cannot be changed, removed or inserted without invalidating every later digest. Entries removed at the end are detected
+by the head, or by any digest that was written down elsewhere.
 """
 
 import json
@@ -20,8 +20,8 @@ from exchange.messages import storable
 from office.models import AuditEntry, AuditHead
 
 ENTRIES_PER_BATCH = 2000
-SEEN_EACH_MAX = 5  # customers on a page, up to which each gets an entry of its own
-TEXT_LENGTH_MAX = 2000  # of each text in `before` and `after`, characters
+SEEN_EACH_MAX = 5  # for a page with up to this many customers, each customer gets an entry
+TEXT_LENGTH_MAX = 2000  # characters of each text in `before` and `after`
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +47,15 @@ def record(
 ) -> AuditEntry:
     """Append an entry to the audit log.
 
-    Each attempt is one statement that moves the head only if nobody else has moved it, so this needs no transaction of
-    its own and also works inside one. An attempt that fails means that another entry got in, so this always ends.
+    Each attempt is one statement that moves the head only if it has not moved meanwhile, so this needs no transaction
+    and also works inside one. An attempt fails only if another entry was appended, so the loop always ends.
 
     Idempotent: no. Each call appends another entry.
 
     Args:
-        customer_id: the customer that was seen or affected, so that the log can be read by customer.
-        before: what the action can change, as it was; anything that JSON takes.
-        after: the same, as it is now.
+        customer_id: The customer that was seen or affected, so that the log can be filtered by customer.
+        before: The state that the action can change, before it; any JSON value.
+        after: The same state after the action.
     """
     entry = AuditEntry(
         at=timezone.now(),
@@ -85,16 +85,16 @@ def record_seen(
     asked: dict[str, Any],
     always: bool = False,
 ) -> None:
-    """Append an entry for every customer that a page showed.
+    """Record which customers a page showed.
 
-    Few customers get an entry each, by which the log can be read for them. A page with more of them gets one entry
-    that names them all.
+    Up to SEEN_EACH_MAX customers get an entry each, so that the log can be filtered by customer. A page with more
+    customers gets one entry that names them all.
 
     Idempotent: no. Each call appends its entries.
 
     Args:
-        asked: what was searched or filtered for.
-        always: append an entry even if no customer was shown.
+        asked: The search terms or filters.
+        always: Append an entry even if no customer was shown.
     """
     shown = sorted({customer_id for customer_id in customer_ids if customer_id is not None})
     if len(shown) > SEEN_EACH_MAX:
@@ -106,7 +106,7 @@ def record_seen(
 
 
 def _append(entry: AuditEntry) -> bool:
-    """Append the entry behind the head as it is now; False if somebody else moved the head meanwhile."""
+    """Append the entry after the current head; return False if the head has moved meanwhile."""
     head = AuditHead.objects.filter(id=1).first()
     if head is None:
         AuditHead.objects.bulk_create([AuditHead(id=1, number=0)], ignore_conflicts=True)
@@ -122,7 +122,7 @@ def _append(entry: AuditEntry) -> bool:
 
 
 def digest(entry: AuditEntry) -> str:
-    """Return the SHA-256, in hex, of everything that an entry says and of the digest before it."""
+    """Return the SHA-256, in hex, of the content of an entry and the previous digest."""
     content = {
         "number": entry.number,
         "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
@@ -144,7 +144,7 @@ def digest(entry: AuditEntry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The number of entries checked, what is wrong with them (empty: nothing), and the last digest."""
+    """The result of a check: the number of entries, the errors found, and the last digest."""
 
     entries: int
     wrong: list[str]
@@ -152,7 +152,7 @@ class Check:
 
 
 def check(wrong_max: int = 100) -> Check:
-    """Compute the whole chain again, up to the head as it was at the start. Reads only and takes no lock."""
+    """Verify the whole chain up to the current head. It only reads, and takes no locks."""
     head = AuditHead.objects.filter(id=1).first() or AuditHead(number=0)
     wrong: list[str] = []
     number, previous = 0, ""
@@ -181,7 +181,7 @@ def _entries(last: int) -> Iterator[AuditEntry]:
 
 
 def _plain(value: Any) -> Any:
-    """The value as jsonb takes it: plain JSON, with no text that PostgreSQL refuses."""
+    """Convert a value to plain JSON that PostgreSQL accepts as jsonb."""
     if isinstance(value, dict):
         return {storable(key, TEXT_LENGTH_MAX): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -1,4 +1,4 @@
-"""Exceptions: what needs a person. The sweep finds them; staff own them and close them.
+"""Exceptions: what needs manual review. The sweep finds them; staff own them and close them.
 
 In code an exception is a `Case`, because Python has exceptions of its own.
 """
@@ -22,7 +22,7 @@ from trades.review import OVERDUE_SECONDS
 Kind = Case.Kind
 REPORTS_PER_BATCH = 500
 
-# What to do about each kind of exception, as staff read it.
+# Instructions for staff, by kind.
 INSTRUCTIONS: dict[str, str] = {
     Kind.CONTRADICTS: "Ask the exchange now. If it stands by the report, settle the difference with the exchange by "
     "phone, then settle it with the customer by an adjustment. The trade itself stays as it ended.",
@@ -31,7 +31,7 @@ INSTRUCTIONS: dict[str, str] = {
     "report that matches the terms.",
     Kind.MALFORMED: "Send the report below to the exchange as it is, and ask the exchange now. A valid report settles "
     "the trade.",
-    Kind.UNKNOWN_HERE: "Find out from the exchange who sent this trade. If it was us, the database may have lost "
+    Kind.UNKNOWN_HERE: "Ask the exchange who sent this trade. If it was us, the database may have lost "
     "committed data: halt trading and check the replicas first.",
     Kind.UNKNOWN_THERE: "Ask the exchange now. Clear up with the exchange any fill that it does not know before money "
     "moves. Until then, freeze the customer's withdrawals.",
@@ -48,7 +48,7 @@ INSTRUCTIONS: dict[str, str] = {
     Kind.SHORT_LIST: "Ask the exchange whether these stocks are really gone. Until somebody accepts the list, they "
     "stay listed. If they are gone, accept the list; they are delisted once they have stayed away.",
 }
-# How soon an exception of each kind is due, hours after it was found.
+# When an exception is due, in hours after it was found, by kind.
 DUE_HOURS: dict[str, int] = {
     Kind.BREAKS_TERMS: 1,
     Kind.OVERDUE: 1,
@@ -62,21 +62,21 @@ DUE_HOURS: dict[str, int] = {
     Kind.POSTINGS_DIFFER: 8,
     Kind.WEBHOOK: 24,
 }
-# Kinds that are facts about the past. Once a person has closed one, it cannot become true again.
+# Kinds that are facts about the past. Once closed, such an exception never opens again.
 PERMANENT = [Kind.CONTRADICTS, Kind.BREAKS_TERMS, Kind.MALFORMED, Kind.WEBHOOK]
 
 
 class ResolutionMissing(Exception):
-    """An exception can only be closed with a word on how it was resolved."""
+    """An exception can only be closed with a resolution."""
 
 
 class AlreadyClosed(Exception):
-    """The exception was closed before."""
+    """The exception is already closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that needs a person. `kind` and `key` identify it: the same finding is one exception."""
+    """Something that needs manual review. `kind` and `key` identify it: equal findings are one exception."""
 
     kind: Case.Kind
     key: str
@@ -109,7 +109,7 @@ def open_cases(findings: Iterable[Finding]) -> int:
 
 
 def find_in_reports() -> int:
-    """Open an exception for each report that needs a person, and return how many were opened. Idempotent."""
+    """Open an exception for each report that needs manual review, and return how many were opened. Idempotent."""
     with connection.cursor() as cursor:
         cursor.execute(REPORTS_WITHOUT_CASE, [REPORTS_PER_BATCH])
         rows = cursor.fetchall()
@@ -131,13 +131,14 @@ def find_overdue() -> int:
 
 
 def find_short_list() -> int:
-    """Open an exception if the exchange's list is kept out because it has shrunk. Idempotent."""
-    found = short_list()
-    if found is None:
+    """Open an exception if the exchange's list is rejected because it has shrunk. Idempotent."""
+    rejected = short_list()
+    if rejected is None:
         return 0
-    tickers = ", ".join(found.missing[:20]) + (" and more" if len(found.missing) > 20 else "")
-    detail = f"{len(found.missing)} of {found.listed} listed stocks are missing from the exchange's list: {tickers}"
-    return open_cases([Finding(Kind.SHORT_LIST, f"list {found.pk}", detail)])
+    missing = rejected.missing
+    tickers = ", ".join(missing[:20]) + (" and more" if len(missing) > 20 else "")
+    detail = f"{len(missing)} of {rejected.listed} listed stocks are missing from the exchange's list: {tickers}"
+    return open_cases([Finding(Kind.SHORT_LIST, f"list {rejected.pk}", detail)])
 
 
 def due_at(case: Case) -> datetime:
@@ -146,17 +147,17 @@ def due_at(case: Case) -> datetime:
 
 
 def assign(case_id: int, owner: Customer | None) -> None:
-    """Give an exception an owner, or none. Idempotent.
+    """Set or remove the owner of an exception. Idempotent.
 
     Raises:
-        AlreadyClosed: nobody can own it any more.
+        AlreadyClosed: The exception is closed.
     """
     if not Case.objects.filter(id=case_id, closed_at=None).update(owner=owner):
         raise AlreadyClosed
 
 
 def close_all(case_ids: Iterable[int], by: Customer, resolution: str) -> int:
-    """Close all of these exceptions that are open, with the same resolution, and return how many. Idempotent.
+    """Close those of these exceptions that are open, with the same resolution, and return how many. Idempotent.
 
     Raises:
         ResolutionMissing: `resolution` is empty.
@@ -174,7 +175,7 @@ def close(case_id: int, by: Customer, resolution: str) -> None:
 
     Raises:
         ResolutionMissing: `resolution` is empty.
-        AlreadyClosed: it was closed before.
+        AlreadyClosed: The exception is already closed.
     """
     if not close_all([case_id], by, resolution):
         raise AlreadyClosed
@@ -185,12 +186,12 @@ def _findings(rows: Iterable[tuple[Any, ...]]) -> Iterator[Finding]:
         kind = Kind.UNKNOWN_HERE if outcome == "unknown_trade" else Kind(outcome)
         detail = reason or body[:500]
         if kind == Kind.CONTRADICTS:
-            detail = f"The trade had ended {_ending(status, price)} when the report said {_word_of(body)}"
+            detail = f"The trade had ended {_ending(status, price)} when the report said {_ending_in(body)}"
         yield Finding(kind, f"report {report_id}", detail, customer_id, trade_id, report_id)
 
 
-def _word_of(body: str) -> str:
-    """What a report says of its trade. It is somebody else's text, so it may be anything."""
+def _ending_in(body: str) -> str:
+    """Return how the trade ended according to a report, which may contain anything."""
     try:
         report = json.loads(body)
     except (ValueError, RecursionError):
@@ -215,8 +216,8 @@ OPEN = """
         closed_at = CASE WHEN c.kind = ANY(%(permanent)s) THEN c.closed_at END
     RETURNING found_at = seen_at
 """
-# Reports stay and so do exceptions, so a report that has one never gets another. Served by reports_for_a_person.
-# The bodies are read in Python: a cast would let one bad body fail the statement, and with it every other report.
+# Reports and exceptions are never deleted, so a report never gets a second exception. Served by reports_for_a_person.
+# The bodies are parsed in Python: with a cast, one malformed body would fail the statement for all other reports.
 REPORTS_WITHOUT_CASE = """
     SELECT r.id, r.outcome, r.reason, r.body, r.customer_id, r.trade_id, t.status, t.price
     FROM trades_report AS r LEFT JOIN trades_trade AS t ON t.id = r.trade_id

@@ -4,33 +4,26 @@ import json
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection, transaction
 from django.template.loader import render_to_string
-from django.utils import timezone
 
 from accounts.models import CASH, Posting
 from accounts.queries import first_id_at
 from office.models import DailyReport
 from office.roles import POWERS, Power, staff_with
+from web.timezones import EASTERN, eastern_today
 
-EASTERN = ZoneInfo("America/New_York")
-CLOCKS_APART = timedelta(minutes=10)  # the time in an id is the web server's; the time of a trade is the database's
+CLOCKS_APART = timedelta(minutes=10)  # ids use the web server's clock, the times of trades the database's
 FIRST_DAY, LAST_DAY = date(1970, 1, 3), date(9999, 12, 29)
 
 
-def today() -> date:
-    """Return the date now in New York."""
-    return timezone.now().astimezone(EASTERN).date()
-
-
 def figures_of(day: date) -> dict[str, Any]:
-    """Compute the figures of a day. Amounts are USD, as text. Served by the primary keys, whatever the tables hold.
+    """Compute the figures of a day. Amounts are in USD, as strings. Primary keys serve the queries at any table size.
 
     Args:
-        day: from FIRST_DAY to LAST_DAY, Eastern.
+        day: From FIRST_DAY to LAST_DAY, Eastern.
     """
     begin, end = (datetime.combine(at, time(), EASTERN) for at in (day, day + timedelta(days=1)))
     bounds: dict[str, Any] = {
@@ -60,7 +53,7 @@ def figures_of(day: date) -> dict[str, Any]:
 
 
 def rows_of(figures: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the figures as lines with a title: for the page, the CSV file and the mail."""
+    """Return the figures as pairs of a title and a value, for the page, the CSV file and the mail."""
     kinds = {str(kind): str(label) for kind, label in Posting.Kind.choices}
     lines = [
         ("Trades placed", f"{figures['placed']:,}"),
@@ -83,17 +76,17 @@ def rows_of(figures: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def report_of(day: date) -> dict[str, Any]:
-    """Return the figures of a day: as they were mailed, or computed now if they were not."""
-    kept = DailyReport.objects.filter(day=day).first()
-    return kept.figures if kept else figures_of(day)
+    """Return the figures of a day: as they were mailed, or computed now if they have not been."""
+    mailed = DailyReport.objects.filter(day=day).first()
+    return mailed.figures if mailed else figures_of(day)
 
 
 def send_due() -> bool:
-    """Keep and mail the report of the day that has ended; return whether it was due.
+    """Store and mail the report of the previous day; return whether it was due.
 
-    Idempotent: of several processes, one keeps the report and mails it.
+    Idempotent: only one process stores and mails it.
     """
-    day = today() - timedelta(days=1)
+    day = eastern_today() - timedelta(days=1)
     if DailyReport.objects.filter(day=day).exists():
         return False
     report = DailyReport(day=day, figures=figures_of(day))
@@ -133,7 +126,7 @@ def _rows(statement: str, bounds: dict[str, Any]) -> list[tuple[Any, ...]]:
         return rows
 
 
-# Ids grow with time, so the primary key finds the trades of a day.
+# Ids increase with time, so the primary key finds the trades of a day.
 OF_DAY = "id >= %(first)s::uuid AND id < %(last)s::uuid AND placed_at >= %(begin)s AND placed_at < %(end)s"
 TRADES = f"""
     SELECT count(*), count(*) FILTER (WHERE status = 'FILLED'), count(*) FILTER (WHERE status = 'REJECTED'),

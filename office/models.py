@@ -1,6 +1,6 @@
 """Models of the back office: the audit log, notes, exceptions, jobs, proofs of the books and reconciliations.
 
-The database enforces what these docstrings promise: audit entries, notes and proofs stay as they were written.
+Triggers in the database ensure that audit entries, notes and proofs never change.
 """
 
 import pgtrigger
@@ -50,7 +50,7 @@ class AuditEntry(models.Model):
 
 
 class AuditHead(models.Model):
-    """The number and digest of the last entry: one row, moved by one entry at a time, which makes the log a chain."""
+    """The number and digest of the last audit entry. There is a single row, and each new entry moves it."""
 
     id = models.SmallIntegerField(primary_key=True, default=1)
     number = models.BigIntegerField()
@@ -64,7 +64,7 @@ class AuditHead(models.Model):
 
 
 class Note(models.Model):
-    """What staff wrote down about a customer. It never changes."""
+    """A note of staff about a customer. It never changes."""
 
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
@@ -80,9 +80,9 @@ class Note(models.Model):
 
 
 class Case(models.Model):
-    """Something that needs a person. Staff call it an exception. Its kind and key together name what it is about.
+    """Something that needs manual review. Staff call it an exception. Its kind and key together identify its subject.
 
-    A closed exception opens again when it is found again, unless its kind is a fact about the past (`office.cases`).
+    A closed exception opens again if it is found again, unless its kind is a fact about the past (`office.cases`).
     """
 
     class Kind(models.TextChoices):
@@ -131,9 +131,9 @@ class Case(models.Model):
 
 
 class Proposal(models.Model):
-    """An action that takes two members of staff: one proposed it, another decides. Approved, it is done at once.
+    """An action that needs two members of staff: one proposes it, another decides. Approval executes it immediately.
 
-    `given` is what the form was given, which is checked again on approval. `target` is the key of the action's target.
+    `given` is the data of the form, which is validated again on approval. `target` is the key of the action's target.
     """
 
     action = models.CharField(max_length=40)
@@ -173,7 +173,7 @@ class Proposal(models.Model):
 
 
 class DailyReport(models.Model):
-    """The figures of one trading day, Eastern, as they were when the day's report was mailed. It never changes."""
+    """The figures of one day in Eastern time, as they were mailed. It never changes."""
 
     day = models.DateField(primary_key=True)
     figures = models.JSONField()
@@ -187,7 +187,7 @@ class DailyReport(models.Model):
 
 
 class SavedFilter(models.Model):
-    """Filters of a list that a member of staff gave a name, to use again. `table` is the label of the list's model."""
+    """Filters of a list that a member of staff saved under a name. `table` is the label of the list's model."""
 
     staff = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
     table = models.CharField(max_length=80)
@@ -202,7 +202,7 @@ class SavedFilter(models.Model):
 
 
 class ColumnChoice(models.Model):
-    """The columns of a list that a member of staff chose to see."""
+    """The columns that a member of staff has chosen for a list."""
 
     staff = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False)
     table = models.CharField(max_length=80)
@@ -216,7 +216,7 @@ class ColumnChoice(models.Model):
 
 
 class Job(models.Model):
-    """Something that the sweep does periodically. Moving `due_at` to now requests it."""
+    """A job that the sweep runs periodically. To request it, set `due_at` to now."""
 
     name = models.CharField(max_length=20, primary_key=True)
     due_at = models.DateTimeField(db_default=Now())
@@ -230,7 +230,7 @@ class Job(models.Model):
 
 
 class Proof(models.Model):
-    """One proof of the books: what was looked at and what was found. It never changes."""
+    """One proof of the books: what was checked, and the violations found. It never changes."""
 
     at = models.DateTimeField(db_default=Now())
     took_ms = models.IntegerField()

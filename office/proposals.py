@@ -1,4 +1,4 @@
-"""Proposals: actions that take two members of staff. One proposes, another decides."""
+"""Proposals: actions that need two members of staff. One proposes, another decides."""
 
 from django.db.models.functions import Now
 
@@ -8,19 +8,19 @@ from office.models import Proposal
 
 
 class OwnProposal(Exception):
-    """Nobody decides on a proposal of their own."""
+    """A member of staff can't decide on their own proposal."""
 
 
 class ProposalDecided(Exception):
-    """The proposal was approved or declined before."""
+    """The proposal has already been approved or declined."""
 
 
 def decide(proposal: Proposal, approve: bool, by: Customer) -> None:
-    """Approve or decline a proposal. Of two members of staff that decide at once, exactly one does.
+    """Approve or decline a proposal. If two members of staff decide at the same time, only one decision counts.
 
     Raises:
         OwnProposal: `by` proposed it.
-        ProposalDecided: it was decided on before.
+        ProposalDecided: It has already been decided.
     """
     if proposal.asked_by_id == by.id:
         raise OwnProposal
@@ -29,6 +29,6 @@ def decide(proposal: Proposal, approve: bool, by: Customer) -> None:
         raise ProposalDecided
 
 
-def keep_result(proposal: Proposal, result: str) -> None:
-    """Keep what came of an approved proposal."""
+def record_result(proposal: Proposal, result: str) -> None:
+    """Record the result of a proposal that was decided."""
     Proposal.objects.filter(id=proposal.id, result="").update(result=storable(result, 500))

@@ -1,7 +1,7 @@
-"""Reconciliation: compares our trades and postings with the exchange's own record. Two independent books must agree.
+"""Reconciliation: compare our trades and postings with the exchange's own record. Two independent books must agree.
 
-The whole record is read, page by page, into a table that only this connection sees; then each comparison is one
-statement. Whatever seems to differ is asked about once more, because trading went on while the record was read.
+The whole record is read page by page into a temporary table; then each comparison is one statement. The exchange is
+asked again about each apparent difference, because trading went on while the record was read.
 """
 
 import time
@@ -22,20 +22,22 @@ from office.models import Reconciliation
 from trades.models import Status, Trade
 
 PAGE = 1000
-IN_FLIGHT_SECONDS = 60  # how long our trade may be IN PROGRESS after the exchange has ended it
-FINDINGS_MAX = 500  # of each comparison; those without an open exception come first, the newest of them before others
+IN_FLIGHT_SECONDS = 60  # how long a trade may still be IN PROGRESS here after it has ended at the exchange
+FINDINGS_MAX = 500  # for each comparison: first those without an open exception, the newest first
 STATEMENT_SECONDS_MAX = 600
 
 log = structlog.get_logger()
 
 
 def reconcile(asked_by: str = "") -> Reconciliation:
-    """Compare with the exchange's record and open an exception for each difference. Each call compares again.
+    """Compare our books with the exchange's record, and open an exception for each difference.
 
-    Reads the whole record: about a second for each ten thousand orders.
+    It reads the whole record, which takes about a second for every ten thousand orders.
+
+    Idempotent: no. Each call compares again.
 
     Raises:
-        Unknown: the exchange does not answer.
+        Unknown: The exchange does not answer.
     """
     began = time.monotonic()
     with _record_table() as cursor:
@@ -97,7 +99,7 @@ def _columns(row: dict[str, Any]) -> tuple[Any, ...] | None:
     try:
         report = Report.parse(row)
     except Malformed as error:
-        log.error("a row of the exchange's record makes no sense", error=str(error))
+        log.error("a row of the exchange's record is malformed", error=str(error))
         return None
     fill = report.fill
     return (
@@ -203,7 +205,8 @@ INSERT = """
     SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::numeric[], %s::numeric[],
                          %s::timestamptz[])
 """
-# Final there but not here is an exception only after the callback and the sweep have had their time.
+# A trade that has ended at the exchange but not here is a difference only after IN_FLIGHT_SECONDS, because the callback
+# or the sweep may still be on its way.
 DIFFER = """
     SELECT t.id, t.customer_id,
            concat_ws(' ', t.status, t.type, t.quantity, t.ticker, 'at ' || t.price, 'for ' || t.amount),
@@ -233,8 +236,8 @@ UNKNOWN_HERE = """
                      AND c.closed_at IS NULL), r.trade_id DESC
     LIMIT %s
 """
-# The postings of a trade are written in one transaction, so either all are here or none. What settled after the record
-# was read is left out: only postings whose fill is in the record count, and fills whose trade has settled.
+# The postings of a trade are written in one transaction, so either all of them exist or none. Trades that settled after
+# the record was read are excluded: a posting counts only if its fill is in the record, and a fill only once settled.
 TOTALS = """
     WITH theirs AS (
         SELECT r.ticker, sum(CASE r.type WHEN 'BUY' THEN r.quantity ELSE -r.quantity END) AS shares,

@@ -1,4 +1,4 @@
-"""Retention: deletes old calls to the exchange and old sign-ins. Trades, books, reports and the audit log stay.
+"""Retention: delete old calls to the exchange and old sign-ins. Trades, books, reports and the audit log are kept.
 
 Calls are kept for EXCHANGE_CALLS_KEPT_DAYS, and longer while one of their trades is open or named by an open exception.
 Sign-ins are kept for `accounts.models.SIGN_INS_KEPT_DAYS`; the database refuses to delete them sooner.
@@ -14,14 +14,14 @@ from django.db import connection
 from accounts import sign_ins
 
 ROWS_PER_BATCH = 1_000
-SECONDS_MAX = 60  # of one run; the next run goes on
+SECONDS_MAX = 60  # for each run; the next run continues
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """How many rows were deleted, and whether there was time to delete all that are old."""
+    """How many rows were deleted, and whether all old rows are gone."""
 
     calls: int
     sign_ins: int
@@ -29,7 +29,7 @@ class Deleted:
 
 
 def delete_old() -> Deleted:
-    """Delete what has been kept long enough, in batches, for SECONDS_MAX at most. Idempotent."""
+    """Delete old rows in batches, for at most SECONDS_MAX. Idempotent."""
     began = time.monotonic()
     deleted, done = 0, False
     at, id = "-infinity", 0
@@ -49,7 +49,7 @@ def delete_old() -> Deleted:
     return Deleted(deleted, sign_in_count, done)
 
 
-# Each batch begins behind the last row of the one before, so rows that are kept are looked at only once.
+# Each batch begins after the last row of the previous one, so rows that are kept are read only once.
 DELETE_CALLS = """
     WITH looked AS MATERIALIZED (
         SELECT id, at, trade_ids FROM exchange_call

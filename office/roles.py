@@ -1,4 +1,4 @@
-"""Roles of staff and what each may do, in one table."""
+"""The roles of staff, and one table of what each role may do."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ from accounts.models import Customer, normal_email
 
 
 class Role(models.TextChoices):
-    """What a member of staff works as. Each role is a group of the same name; a person may have several."""
+    """A role of staff. Each role is a Django group of the same name; a person may have several."""
 
     SUPPORT = "support"
     OPERATIONS = "operations"
@@ -22,7 +22,7 @@ class Role(models.TextChoices):
 
 
 class Power(models.TextChoices):
-    """What can be done in the back office."""
+    """A permission in the back office."""
 
     READ = "read", "see customers, trades, books and exceptions"
     NOTE = "note", "write notes on customers"
@@ -64,7 +64,7 @@ POWERS: dict[Power, frozenset[Role]] = {
 
 
 def roles_of(user: Any) -> frozenset[str]:
-    """Return the roles of a member of staff. They are read once a request."""
+    """Return the roles of a member of staff. They are read once for each request."""
     roles: frozenset[str] | None = getattr(user, "_office_roles", None)
     if roles is None:
         roles = frozenset(user.groups.filter(name__in=Role.values).values_list("name", flat=True))
@@ -73,17 +73,17 @@ def roles_of(user: Any) -> frozenset[str]:
 
 
 def may(user: Any, power: Power) -> bool:
-    """Say whether this user has this power: a superuser has all of them, and anybody who is not staff has none."""
+    """Return whether a user has a power. A superuser has all of them; anyone who isn't staff has none."""
     if not (user.is_authenticated and user.is_active and user.is_staff):
         return False
     return user.is_superuser or bool(POWERS[power] & roles_of(user))
 
 
 def appoint(email: str, role: Role, *, password: str | None = None, name: str = "") -> Customer:
-    """Make somebody a member of staff with this role, and create an account if there is none. Idempotent.
+    """Give a role to the person with this email address, creating the account if there is none. Idempotent.
 
     Args:
-        password: used for a new account only.
+        password: Used only for a new account.
 
     Raises:
         ValidationError: `email` is not an email address.
@@ -100,7 +100,7 @@ def appoint(email: str, role: Role, *, password: str | None = None, name: str = 
 
 
 def staff_with(roles: Iterable[Role]) -> QuerySet[Customer]:
-    """Return the active members of staff that have one of these roles."""
+    """Return the active members of staff who have at least one of these roles."""
     names = [role.value for role in roles]
     return Customer.objects.filter(is_staff=True, is_active=True, groups__name__in=names).distinct()
 

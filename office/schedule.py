@@ -1,6 +1,6 @@
-"""Jobs: what the sweep does for the back office, such as finding exceptions, proving the books and reconciling.
+"""Jobs that the sweep runs for the back office, such as proving the books and reconciling.
 
-The first sweep that finds a job due does it, and no other. Requesting a job makes it due now.
+The first sweep that finds a job due runs it, and no other does. Requesting a job makes it due now.
 """
 
 import time
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 def find_cases() -> None:
-    """Open an exception for reports that need a person, webhooks that gave up, overdue trades and a short list."""
+    """Open exceptions for reports that need review, failed webhooks, overdue trades, and a short list of stocks."""
     cases.find_in_reports()
     cases.find_in_webhooks()
     cases.find_short_list()
@@ -44,7 +44,7 @@ def request_job(job: str, asked_by: str) -> None:
 
 
 def run_jobs() -> None:
-    """Do the jobs that are due. Two sweeps never do the same job at once."""
+    """Run the jobs that are due. Two sweeps never run the same job at the same time."""
     for job in _due_jobs():
         with connection.cursor() as cursor:
             cursor.execute(
@@ -57,7 +57,7 @@ def run_jobs() -> None:
         failure = ""
         try:
             WORK[job](started[0] or "")
-        except Exception as error:  # noqa: BLE001 — the desk shows it, and the job is tried again
+        except Exception as error:  # noqa: BLE001 — the desk shows the error, and the job is retried
             failure = str(error)[:500] or repr(error)
             log.warning("a job failed", job=job, error=repr(error), known=isinstance(error, Unknown))
             connection.close()
@@ -73,7 +73,10 @@ def _due_jobs() -> list[str]:
 
 
 def prove(asked_by: str = "") -> Proof:
-    """Prove the books and open an exception for each violation. Each call proves them again."""
+    """Prove the books, and open an exception for each violation.
+
+    Idempotent: no. Each call proves them again.
+    """
     began = time.monotonic()
     audit = audit_books()
     found = audit.findings
@@ -118,7 +121,7 @@ def _keep_days(asked_by: str) -> None:
 
 
 def _bring_forward(asked_by: str) -> None:
-    """Wake what a clock that went back, as after a failover, has put to sleep."""
+    """Make due what would wait too long because the database's clock was set back, for example by a failover."""
     delivery.bring_forward()
     notice_mail.bring_forward()
     mail.bring_forward()
@@ -132,7 +135,7 @@ WORK: dict[str, Callable[[str], object]] = {
     KEEP: _keep_days,
     BRING_FORWARD: _bring_forward,
 }
-# A job that is due further ahead than one interval was given its time by a clock that has gone back since.
+# If a job is due later than one interval from now, the clock was set back since; it is run now.
 DUE = """
     SELECT known.name FROM unnest(%s::text[], %s::int[]) WITH ORDINALITY AS known (name, every, place)
     LEFT JOIN office_job AS job ON job.name = known.name

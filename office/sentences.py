@@ -1,10 +1,10 @@
-"""Audit entries as sentences that a person reads."""
+"""Audit entries as sentences."""
 
 from office.models import AuditEntry
 
 Outcome = AuditEntry.Outcome
 
-# What each action is called after somebody's name: when it was done, and when it was attempted.
+# The text of each action: in the past tense if it was done, and as an infinitive if it was only attempted.
 DONE: dict[str, tuple[str, str]] = {
     "ring": ("rang the lane of {}", "ring the lane of {}"),
     "ask": ("asked the exchange about {}", "ask the exchange about {}"),
@@ -58,12 +58,13 @@ DONE: dict[str, tuple[str, str]] = {
 
 def sentence_of(entry: AuditEntry) -> str:
     """Return an audit entry as a sentence: sam@example.com froze the trading of ada@example.com."""
-    verb, _, what = entry.action.partition(" ")
-    known = DONE.get(entry.action)
-    if known is None:
-        done = f"{_PAST.get(verb, verb)} {what}".strip()
-        known = (f"{done}: {{}}", f"{entry.action}: {{}}") if entry.subject and verb != "list" else (done, entry.action)
-    done, attempted = (template.replace("{}", entry.subject or "somebody") for template in known)
+    verb, _, rest = entry.action.partition(" ")
+    templates = DONE.get(entry.action)
+    if templates is None:
+        done = f"{_PAST.get(verb, verb)} {rest}".strip()
+        names_subject = bool(entry.subject) and verb != "list"
+        templates = (f"{done}: {{}}", f"{entry.action}: {{}}") if names_subject else (done, entry.action)
+    done, attempted = (template.replace("{}", entry.subject or "somebody") for template in templates)
     done, attempted = done.replace(" (somebody)", ""), attempted.replace(" (somebody)", "")
     if entry.outcome == Outcome.ASKED:
         return f"{entry.staff} was about to {attempted}."

@@ -1,4 +1,4 @@
-"""The back office's site: its addresses, its sidebar, and the way in."""
+"""The admin site of the back office: URLs, sidebar, and sign-in."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -16,15 +16,15 @@ from office.access import came_from, next_step, second_factor_given
 from office.roles import Power, may
 from web.sign_in import ask_to_sign_in
 
-# Django's own addresses that are closed. They would change a password without the second factor, or look into every
-# model without a line in the audit log.
+# URLs of Django's admin that are disabled: they would change a password without the second factor, or show data without
+# an audit entry.
 CLOSED = {
     "password_change", "password_change_done", "search", "view_on_site", "autocomplete",
 }  # fmt: skip
 
 
-def _elsewhere(name: str) -> Callable[[HttpRequest], HttpResponse]:
-    """Return a view that sends on to another page, with the query."""
+def _redirect_to(name: str) -> Callable[[HttpRequest], HttpResponse]:
+    """Return a view that redirects to another page with the same query."""
 
     def view(request: HttpRequest) -> HttpResponse:
         query = request.META.get("QUERY_STRING", "")
@@ -44,7 +44,7 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
         return may(request.user, Power.READ) and second_factor_given(request)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Redirect to the next step of signing in. Nobody signs in here."""
+        """Redirect to the next step of signing in. This page itself has no form."""
         user: Any = request.user
         following = urlencode({"next": request.GET.get("next") or reverse("admin:index")})
         if not user.is_authenticated:
@@ -56,7 +56,7 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
         return redirect(f"{reverse(next_step(user))}?{following}")
 
     def admin_view(self, view: Callable[..., Any], cacheable: bool = False) -> Callable[..., HttpResponse]:
-        """Let staff in. A form that is sent after the session ended is not carried out: its sender comes back to it."""
+        """Restrict a view to staff. If the session has ended, a form is not processed, and its sender returns to it."""
         guarded: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
 
         @wraps(guarded)
@@ -71,7 +71,7 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
         return redirect("account_logout")
 
     def pages(self) -> list[URLPattern]:
-        """Return the addresses of pages that are no list."""
+        """Return the URLs of all pages that are not lists."""
         from office.actions import door
         from office.pages import controls, customer_view, daily_report, desk, search, staff, trial_balance
 
@@ -85,12 +85,12 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
             path("controls/", self.admin_view(controls.page), name="controls"),
             path("do/<slug:name>/", self.admin_view(door.view), name="do"),
             path("do/<slug:name>/<str:target>/", self.admin_view(door.view), name="do"),
-            path("search/", self.admin_view(_elsewhere("admin:find")), name="search"),
-            path("password/", self.admin_view(_elsewhere("account_change_password")), name="password_change"),
+            path("search/", self.admin_view(_redirect_to("admin:find")), name="search"),
+            path("password/", self.admin_view(_redirect_to("account_change_password")), name="password_change"),
         ]
 
     def get_urls(self) -> list[URLPattern]:
-        """Return ours, then Django's, whose last one answers 404 for everything else."""
+        """Return our URLs before Django's, whose last one answers 404 for everything else."""
         ours = self.pages()
         return ours + [url for url in super().get_urls() if getattr(url, "name", None) not in CLOSED]
 
@@ -102,7 +102,7 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
         return response
 
 
-# The sidebar: each group, and for each page its title, its icon, its address and what it takes to see it.
+# The sidebar: its groups, and for each page the title, the icon, the URL name and the required power.
 SIDEBAR = (
     (
         "",
@@ -148,8 +148,8 @@ SIDEBAR = (
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Return the sidebar, with what this member of staff may see."""
-    found = []
+    """Return the sidebar entries that this member of staff may see."""
+    groups = []
     for title, pages in SIDEBAR:
         items = [
             {"title": label, "icon": icon, "link": reverse(f"admin:{name}")}
@@ -157,5 +157,5 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             if may(request.user, power)
         ]
         if items:
-            found.append({"title": title, "separator": bool(title), "items": items})
-    return found
+            groups.append({"title": title, "separator": bool(title), "items": items})
+    return groups

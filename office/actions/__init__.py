@@ -1,4 +1,4 @@
-"""What staff can do: one table of actions, by subject, and the one door that they all go through."""
+"""The actions of staff: one table of all actions, by subject, and the single door through which they are executed."""
 
 from office.actions import (
     adjustments,

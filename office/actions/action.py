@@ -1,4 +1,4 @@
-"""What an action is: a name, the power it takes, what it is done to, and the call that does it."""
+"""The definition of an action: its name, the power it needs, the kind of its target, and the function that runs it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from office.roles import Power
 
 
 class ActionRefused(Exception):
-    """The action cannot be done. The text tells staff why."""
+    """The action can't be done. The text tells staff why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActionContext:
-    """One run of an action: the member of staff, the target, and what the form was given.
+    """One run of an action: the member of staff, the target, and the data of the form.
 
-    `by` names the member of staff in histories that outlive accounts, as in "staff 7".
+    `by` identifies the member of staff in permanent records, such as "staff 7".
     """
 
     staff: Customer
@@ -28,22 +28,24 @@ class ActionContext:
 
 
 def always(_: Any) -> bool:
-    """Offer an action whatever its target looks like."""
+    """Offer an action in any state of its target."""
     return True
 
 
 def nothing(_: Any) -> dict[str, Any]:
-    """Start a form empty."""
+    """Return no initial values."""
     return {}
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something that staff can do.
+    """An action of staff.
 
-    `run` makes one call to a verb and returns a sentence for staff, or raises ActionRefused. `offered_for` spares staff
-    a button that makes no sense for the target as it is; the verb still decides. `initial` fills the form at first.
-    `needs_second` makes it a proposal that a second member of staff decides on.
+    Attributes:
+        run: Calls one verb and returns a sentence for staff, or raises ActionRefused.
+        offered_for: Returns whether to show a button for a target in its current state. The verb still decides.
+        needs_second: Whether the action becomes a proposal that a second member of staff must approve.
+        initial: Returns the initial values of the form.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How staff adjust an account: one requests it, another decides."""
+"""Adjustments of accounts: one member of staff requests an adjustment, another decides."""
 
 from collections.abc import Callable
 
@@ -37,13 +37,13 @@ def _decide(approve: bool) -> Callable[[ActionContext], str]:
         try:
             decide_on_adjustment(context.target.id, approve, context.staff)
         except OwnAdjustment:
-            raise ActionRefused("You cannot decide on an adjustment of your own.") from None
+            raise ActionRefused("You can't decide on an adjustment of your own.") from None
         except DecidedAlready:
-            raise ActionRefused("This adjustment was already decided on.") from None
+            raise ActionRefused("This adjustment has already been decided.") from None
         except (InsufficientFunds, InsufficientShares):
-            raise ActionRefused("This would take out more than is available.") from None
+            raise ActionRefused("The account doesn't have that much available.") from None
         except (BalanceTooLarge, PositionTooLarge):
-            raise ActionRefused("The account cannot hold that much.") from None
+            raise ActionRefused("The account can't hold that much.") from None
         return "Approved and posted." if approve else "Declined."
 
     return run

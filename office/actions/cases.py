@@ -1,4 +1,4 @@
-"""What staff can do to an exception."""
+"""Actions on exceptions."""
 
 from office import cases
 from office.actions.action import Action, ActionContext, ActionRefused

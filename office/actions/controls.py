@@ -1,4 +1,4 @@
-"""How staff halt, restrict and limit trading."""
+"""Actions that halt, restrict and limit trading."""
 
 from collections.abc import Callable
 

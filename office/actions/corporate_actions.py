@@ -1,4 +1,4 @@
-"""What staff can do about corporate actions: enter one, approve or decline what the exchange has announced."""
+"""Actions on corporate actions: enter one, or approve or decline one that the exchange has announced."""
 
 from office.actions.action import Action, ActionContext, ActionRefused
 from office.actions.forms import CorporateActionForm, ReasonForm

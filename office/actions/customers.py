@@ -1,4 +1,4 @@
-"""What staff can do to a customer."""
+"""Actions on customers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,7 +52,7 @@ def _lift_restriction(context: ActionContext) -> str:
         lift_restriction(context.target.id, context.data["reason"], context.staff)
     except NotRestricted:
         raise ActionRefused("This account is not restricted.") from None
-    return "The account can buy with unsettled cash again. Its violations stay: the next one restricts it again."
+    return "The account can buy with unsettled cash again. Its violations still count: the next one restricts it again."
 
 
 def _end_tokens(context: ActionContext) -> str:
@@ -66,20 +66,20 @@ def _end_sessions(context: ActionContext) -> str:
 
 def _deactivate(context: ActionContext) -> str:
     if context.target.is_staff:
-        raise ActionRefused("Members of staff are managed on the page of staff.")
+        raise ActionRefused("Manage members of staff on the page “Staff and roles”.")
     if not deactivate(context.target):
-        raise ActionRefused("The account is deactivated already.")
-    return "The account is deactivated. Its owner was told by mail."
+        raise ActionRefused("The account is already deactivated.")
+    return "The account is deactivated. Its owner was notified by email."
 
 
 def _reactivate(context: ActionContext) -> str:
     try:
         changed = reactivate(context.target)
     except AccountIsClosed:
-        raise ActionRefused("The customer has closed this account, for good.") from None
+        raise ActionRefused("The customer has closed this account permanently.") from None
     if not changed:
-        raise ActionRefused("The account is active.")
-    return "The account is active again. Its owner was told by mail."
+        raise ActionRefused("The account is already active.")
+    return "The account is active again. Its owner was notified by email."
 
 
 def _is_active(customer: Customer) -> bool:

@@ -1,7 +1,7 @@
-"""The one door to every action.
+"""The single door through which all actions are executed.
 
-The door checks the power, writes what is about to be done into the audit log, makes one call to a verb, and writes what
-came of it. So nothing is done that the log does not have first.
+The door checks the power, records in the audit log what is about to be done, calls one verb, and records the outcome.
+So nothing is done that is not in the log first.
 """
 
 from typing import Any
@@ -23,26 +23,26 @@ from office.roles import may
 from web.sign_in import NOT_DONE
 
 Outcome = AuditEntry.Outcome
-ENDED = "Nothing has been done yet. You were signed out before you sent this form. Check it, and send it again."
+ENDED = "Nothing has been done yet: you were signed out before you sent this form. Check it and send it again."
 
 
 def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
-    """Show the form of an action (GET), or do it and return to the page of its target (POST)."""
+    """Show the form of an action (GET), or run it and return to the page of its target (POST)."""
     action = ACTIONS.get(name)
     if action is None:
         raise Http404
     if not may(request.user, action.power):
         audit.record(actor_of(request), action.name, Outcome.REFUSED, subject=target, reason="not allowed")
         raise PermissionDenied
-    found = action.target.load(target)
-    back = _next_page(request) or action.target.link(found)
-    form = action.form(request.POST if request.method == "POST" else None, initial=_initial(request, action, found))
+    loaded = action.target.load(target)
+    back = _next_page(request) or action.target.link(loaded)
+    form = action.form(request.POST if request.method == "POST" else None, initial=_initial(request, action, loaded))
     if request.method == "POST" and form.is_valid():
-        _run(request, action, found, form.cleaned_data)
+        _run(request, action, loaded, form.cleaned_data)
         return HttpResponseRedirect(back)
     if request.method == "GET" and NOT_DONE in request.GET:
         messages.warning(request, ENDED)
-    about = action.target.describe(found)
+    about = action.target.describe(loaded)
     if about.get("customer_id") is not None:  # the form shows what the action can change
         audit.record(actor_of(request), f"open {action.name}", Outcome.SEEN, **about)
     context = admin.site.each_context(request) | {
@@ -50,51 +50,51 @@ def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
         "action": action,
         "form": form,
         "back": back,
-        "target": found,
-        "state": action.target.snapshot(found),
+        "target": loaded,
+        "state": action.target.snapshot(loaded),
     }
     return TemplateResponse(request, "office/action.html", context, status=422 if request.method == "POST" else 200)
 
 
-def offered(request: HttpRequest, target: Target[Any], found: Any) -> list[Action]:
-    """Return the actions that this member of staff may take on this target as it is now."""
+def offered(request: HttpRequest, target: Target[Any], loaded: Any) -> list[Action]:
+    """Return the actions that this member of staff may run on this target in its current state."""
     return [
         action
         for action in ACTIONS.values()
-        if action.target is target and may(request.user, action.power) and action.offered_for(found)
+        if action.target is target and may(request.user, action.power) and action.offered_for(loaded)
     ]
 
 
-def _run(request: HttpRequest, action: Action, found: Any, data: dict[str, Any]) -> None:
+def _run(request: HttpRequest, action: Action, loaded: Any, data: dict[str, Any]) -> None:
     actor, staff = actor_of(request), staff_of(request)
-    about: dict[str, Any] = action.target.describe(found) | {"reason": str(data.get("reason", ""))}
+    about: dict[str, Any] = action.target.describe(loaded) | {"reason": str(data.get("reason", ""))}
     given = {name: str(value) for name, value in data.items() if name != "reason" and value is not None}
     if not about["subject"]:
         about["subject"] = ", ".join(f"{name} {value}" for name, value in given.items() if value)
-    before = action.target.snapshot(found)
+    before = action.target.snapshot(loaded)
     audit.record(actor, action.name, Outcome.ASKED, before=before, after=given or None, **about)
     try:
         if action.needs_second:
-            done = _propose(action, found, request, about)
+            done = _propose(action, loaded, request, about)
         else:
-            done = action.run(ActionContext(staff, f"staff {staff.id}", found, data))
+            done = action.run(ActionContext(staff, f"staff {staff.id}", loaded, data))
     except ActionRefused as refused:
         about["reason"] = str(refused)
-        outcome, show, said = Outcome.REFUSED, messages.error, str(refused)
+        outcome, show, message = Outcome.REFUSED, messages.error, str(refused)
     else:
-        outcome, show, said = Outcome.DONE, messages.success, done
-    audit.record(actor, action.name, outcome, before=before, after=action.target.snapshot(found), **about)
-    show(request, said)
+        outcome, show, message = Outcome.DONE, messages.success, done
+    audit.record(actor, action.name, outcome, before=before, after=action.target.snapshot(loaded), **about)
+    show(request, message)
 
 
-def _propose(action: Action, found: Any, request: HttpRequest, about: dict[str, Any]) -> str:
-    """Keep what was asked for until a second member of staff decides."""
+def _propose(action: Action, loaded: Any, request: HttpRequest, about: dict[str, Any]) -> str:
+    """Store the action as a proposal until a second member of staff decides."""
     names = action.form.base_fields
     given = {name: values if len(values) > 1 else values[0] for name, values in request.POST.lists() if name in names}
     details = ", ".join(str(value) for name, value in given.items() if name != "reason" and value)
     proposal = Proposal.objects.create(
         action=action.name,
-        target="" if found is None else str(found.pk),
+        target="" if loaded is None else str(loaded.pk),
         given=given,
         subject=storable(": ".join(part for part in (action.label, details) if part), 200),
         customer_id=about.get("customer_id"),
@@ -104,13 +104,13 @@ def _propose(action: Action, found: Any, request: HttpRequest, about: dict[str, 
     return f"Proposed: {proposal}. A second member of staff must approve it."
 
 
-def _initial(request: HttpRequest, action: Action, found: Any) -> dict[str, Any]:
+def _initial(request: HttpRequest, action: Action, loaded: Any) -> dict[str, Any]:
     """Return the initial values of the form.
 
-    Hidden fields may come from the address, such as what was selected in a list, and all of them where staff sent the
-    form after their session had ended.
+    Hidden fields may come from the URL, such as the selection in a list. All fields may, if staff sent the form after
+    their session had ended.
     """
-    initial = dict(action.initial(found))
+    initial = dict(action.initial(loaded))
     for name, field in action.form.base_fields.items():
         if name in request.GET and (field.widget.is_hidden or NOT_DONE in request.GET):
             initial[name] = field.widget.value_from_datadict(request.GET, request.FILES, name)
@@ -118,7 +118,7 @@ def _initial(request: HttpRequest, action: Action, found: Any) -> dict[str, Any]
 
 
 def _next_page(request: HttpRequest) -> str:
-    """The page of our own that the request asks to return to, if it names one."""
-    asked = request.POST.get("next") or request.GET.get("next") or ""
-    is_ours = url_has_allowed_host_and_scheme(asked, {request.get_host()}, request.is_secure())
-    return asked if asked and is_ours else ""
+    """Return the page of our site to return to, if the request names one."""
+    url = request.POST.get("next") or request.GET.get("next") or ""
+    is_ours = url_has_allowed_host_and_scheme(url, {request.get_host()}, request.is_secure())
+    return url if url and is_ours else ""

@@ -1,4 +1,4 @@
-"""What staff can do about regulatory fees: enter a rate, with a second person."""
+"""Actions on regulatory fees: enter a rate, which a second member of staff must approve."""
 
 from office.actions.action import Action, ActionContext
 from office.actions.forms import FeeRateForm
@@ -19,7 +19,7 @@ def _enter_rate(context: ActionContext) -> str:
         source=data["reason"],
         by=context.by,
     )
-    return f"The schedule has the {rate}."
+    return f"The fee schedule now has the {rate}."
 
 
 ACTIONS = (

@@ -1,4 +1,4 @@
-"""What actions ask staff for. Text reaches the database in a form that it takes."""
+"""The forms of actions. Text is cleaned so that the database accepts it."""
 
 from datetime import date
 from decimal import Decimal
@@ -27,7 +27,7 @@ ORDER_LIMITS = [
 
 
 class Form(forms.Form):
-    """The base of every form here: text is cleaned of what PostgreSQL refuses."""
+    """The base of all forms of actions: it removes what PostgreSQL rejects from text."""
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -87,7 +87,7 @@ class NoteForm(Form):
 
 
 class ConfirmForm(ReasonForm):
-    """Asks for the reason, and for the word that confirms an action that everybody will notice."""
+    """Asks for the reason, and for a word that confirms an action with wide effects."""
 
     WORD = "HALT"
     confirm = forms.CharField(
@@ -96,7 +96,7 @@ class ConfirmForm(ReasonForm):
     field_order = ("reason", "confirm")
 
     def clean_confirm(self) -> str:
-        """Take the word alone."""
+        """Accept only the word."""
         if self.cleaned_data["confirm"].strip() != self.WORD:
             raise forms.ValidationError(f"Type {self.WORD}, in capital letters.")
         return self.WORD
@@ -109,7 +109,7 @@ class DayForm(ReasonForm):
     field_order: tuple[str, ...] = ("day", "reason")
 
     def clean_day(self) -> date:
-        """Take a day that the calendar serves."""
+        """Accept a day that the calendar supports."""
         day: date = self.cleaned_data["day"]
         if not calendar.FIRST_DAY <= day <= calendar.LAST_DAY:
             raise forms.ValidationError(f"Enter a day from {calendar.FIRST_DAY} to {calendar.LAST_DAY}.")
@@ -123,7 +123,7 @@ class ClosureForm(DayForm):
         required=False,
         label="Early close, Eastern time",
         widget=UnfoldAdminTextInputWidget,
-        help_text="As 13:00. Leave empty if the market stays closed all day.",
+        help_text="For example 13:00. Leave empty if the market stays closed all day.",
     )
     field_order = ("day", "closes", "reason")
 
@@ -140,7 +140,7 @@ class CorporateActionForm(ReasonForm):
     )
     ticker = forms.CharField(max_length=12, label="Stock", widget=UnfoldAdminTextInputWidget)
     ex_date = forms.DateField(label="Ex-date", widget=UnfoldAdminTextInputWidget, help_text="As 2026-12-24.")
-    pay_date = forms.DateField(required=False, widget=UnfoldAdminTextInputWidget, help_text="Of a dividend.")
+    pay_date = forms.DateField(required=False, widget=UnfoldAdminTextInputWidget, help_text="Only for a dividend.")
     amount_per_share = _amount("Dividend per share, USD")
     numerator = forms.IntegerField(
         required=False, min_value=1, max_value=100_000, label="New shares", widget=UnfoldAdminTextInputWidget
@@ -148,9 +148,11 @@ class CorporateActionForm(ReasonForm):
     denominator = forms.IntegerField(
         required=False, min_value=1, max_value=100_000, label="For old shares", widget=UnfoldAdminTextInputWidget
     )
-    reference_price = _amount("Price of a share after the split, USD", "At which fractions are paid for.")
+    reference_price = _amount(
+        "Price per share after the split, USD", "Cash in lieu of fractions is paid at this price."
+    )
     new_ticker = forms.CharField(
-        max_length=12, required=False, widget=UnfoldAdminTextInputWidget, help_text="Of a ticker change."
+        max_length=12, required=False, widget=UnfoldAdminTextInputWidget, help_text="Only for a ticker change."
     )
     field_order = (
         *("kind", "ticker", "ex_date", "pay_date", "amount_per_share"),
@@ -163,21 +165,21 @@ class CorporateActionForm(ReasonForm):
     }
 
     def clean_ticker(self) -> str:
-        """Take a stock that is or was listed."""
+        """Accept a stock that is or was listed."""
         ticker: str = self.cleaned_data["ticker"].strip().upper()
         if not Stock.objects.filter(ticker=storable(ticker)).exists():
             raise forms.ValidationError("There is no such stock.")
         return ticker
 
     def clean(self) -> dict[str, Any]:
-        """Ask for what the kind needs, and for nothing else."""
+        """Require the fields that the kind needs, and drop the others."""
         cleaned = super().clean()
         needed = self.NEEDED.get(cleaned.get("kind", ""), ())
         for name in needed:
             if name not in self.errors and cleaned.get(name) in {None, ""}:
-                self.add_error(name, "Needed for this kind.")
+                self.add_error(name, "This kind of corporate action needs it.")
         if cleaned.get("pay_date") and cleaned.get("ex_date") and cleaned["pay_date"] < cleaned["ex_date"]:
-            self.add_error("pay_date", "Not before the ex-date.")
+            self.add_error("pay_date", "Must not be before the ex-date.")
         if cleaned.get("numerator") and cleaned.get("numerator") == cleaned.get("denominator"):
             self.add_error("numerator", "Must differ from the old shares.")
         others = {name for names in self.NEEDED.values() for name in names} - set(needed)
@@ -190,28 +192,28 @@ class FeeRateForm(Form):
 
     kind = forms.ChoiceField(choices=FeeRate.Kind.choices, label="Fee", widget=UnfoldAdminSelectWidget)
     first_day = forms.DateField(
-        label="For trades from", widget=UnfoldAdminTextInputWidget, help_text="As 2026-12-01. After today."
+        label="For trades from", widget=UnfoldAdminTextInputWidget, help_text="A day after today, such as 2026-12-01."
     )
     last_day = forms.DateField(
-        required=False, label="Until", widget=UnfoldAdminTextInputWidget, help_text="Open if empty."
+        required=False, label="Until", widget=UnfoldAdminTextInputWidget, help_text="Leave empty for no end."
     )
     per_usd = _rate("USD per USD of the amount", "27.80 USD per million is 0.0000278.")
-    per_share = _rate("USD per share", "As 0.000166.")
+    per_share = _rate("USD per share", "For example 0.000166.")
     maximum = _amount("Maximum per trade, USD", least="0.01")
-    reason = _reason("Source", "The notice that says so. Customers see it.")
+    reason = _reason("Source", "The official notice. Customers see it.")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
         first, last = cleaned.get("first_day"), cleaned.get("last_day")
         if first and first <= eastern_today():
-            self.add_error("first_day", "A rate begins after today: trades of today have paid their fees already.")
+            self.add_error("first_day", "A rate must begin after today, because today's trades have paid their fees.")
         if first and last and last < first:
-            self.add_error("last_day", "It would end before it begins.")
+            self.add_error("last_day", "Must not be before the first day.")
         return cleaned
 
 
 class EndTradeForm(ReasonForm):
-    """Asks how a trade ended by the word of the exchange."""
+    """Asks how a trade ended according to the exchange."""
 
     status = forms.ChoiceField(
         choices=[("FILLED", "Filled"), ("REJECTED", "Rejected")], label="How it ended", widget=UnfoldAdminSelectWidget
@@ -247,7 +249,7 @@ class CasesForm(ResolutionForm):
         """Return the ids as numbers."""
         texts = self.cleaned_data["ids"].split(",")
         if not all(text.isascii() and text.isdigit() and len(text) <= 18 for text in texts):
-            raise forms.ValidationError("These are no exceptions.")
+            raise forms.ValidationError("These are not ids of exceptions.")
         return [int(text) for text in texts]
 
 
@@ -262,15 +264,19 @@ class StockForm(ReasonForm):
 
 
 def listed_ticker(text: str) -> str:
-    """Return the ticker of a stock that the exchange lists, or once listed. Raises ValidationError."""
+    """Return the ticker of a stock that is or was listed.
+
+    Raises:
+        ValidationError: There is no such stock.
+    """
     ticker = storable(text.strip().upper())
     if not Stock.objects.filter(ticker=ticker).exists():
-        raise forms.ValidationError("The exchange lists no such stock.")
+        raise forms.ValidationError("The exchange doesn't list this stock.")
     return ticker
 
 
 class OrderLimitForm(ReasonForm):
-    """Asks for a limit on orders, of one customer or of everybody."""
+    """Asks for an order limit, for one customer or for everyone."""
 
     kind = forms.ChoiceField(choices=ORDER_LIMITS, label="Limit", widget=UnfoldAdminSelectWidget)
     customer = forms.CharField(
@@ -283,7 +289,7 @@ class OrderLimitForm(ReasonForm):
     field_order = ("kind", "customer", "value", "reason")
 
     def clean_customer(self) -> Customer | None:
-        """Return the customer with this id, or None for everybody."""
+        """Return the customer with this id, or None for everyone."""
         text = self.cleaned_data["customer"].strip()
         if not text:
             return None
@@ -317,7 +323,7 @@ class ApiLimitForm(ReasonForm):
 
 
 class AdjustmentForm(Form):
-    """Asks for cash, or for whole shares of a stock. Shares that are added have a price."""
+    """Asks for an adjustment of cash, or of whole shares. Added shares need a cost."""
 
     ticker = forms.CharField(
         required=False,
@@ -351,21 +357,21 @@ class AdjustmentForm(Form):
         return listed_ticker(self.cleaned_data["ticker"]) if self.cleaned_data["ticker"].strip() else CASH
 
     def clean_change(self) -> Decimal:
-        """Refuse an adjustment that moves nothing."""
+        """Reject an adjustment of zero."""
         change: Decimal = self.cleaned_data["change"]
         if not change:
             raise forms.ValidationError("Enter an amount other than zero.")
         return change
 
     def clean(self) -> dict[str, Any]:
-        """Check what must go together."""
+        """Check that the fields fit together."""
         cleaned = super().clean()
         ticker, change, price = cleaned.get("ticker"), cleaned.get("change"), cleaned.get("price")
         if self.errors or ticker is None or change is None:
             return cleaned
         adds_shares = ticker != CASH and change > 0
         if ticker != CASH and (change % 1 or abs(change) > LARGEST_POSITION):
-            self.add_error("change", f"Enter a whole number of shares, {LARGEST_POSITION:,} at most.")
+            self.add_error("change", f"Enter a whole number of shares, at most {LARGEST_POSITION:,}.")
         if adds_shares and price is None:
             self.add_error("price", "Enter the cost per share, or 0 if the shares cost nothing.")
         if not adds_shares and price is not None:

@@ -1,4 +1,4 @@
-"""The jobs that staff can have done now."""
+"""Actions that request a job now."""
 
 from collections.abc import Callable
 

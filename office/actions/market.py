@@ -1,4 +1,4 @@
-"""What staff can do about the market itself: closures at short notice, and a list of stocks that has shrunk."""
+"""Actions on the market: closures at short notice, and a list of stocks that has shrunk."""
 
 from datetime import date
 
@@ -14,13 +14,13 @@ from office.roles import Power
 def _close_market(context: ActionContext) -> str:
     day: date = context.data["day"]
     closure = calendar.set_closure(day, context.data["closes"], context.data["reason"], by=context.by)
-    return f"The market calendar has {closure}."
+    return f"The market calendar now has {closure}."
 
 
 def _reopen_market(context: ActionContext) -> str:
     day: date = context.data["day"]
     if not calendar.remove_closure(day):
-        raise ActionRefused(f"Staff entered no closure for {day}.")
+        raise ActionRefused(f"Staff have not entered a closure for {day}.")
     return f"The closure on {day} was removed."
 
 
@@ -28,7 +28,7 @@ def _accept_list(context: ActionContext) -> str:
     count = accept_short_list(context.by)
     if not count:
         raise ActionRefused("The exchange's list is complete.")
-    return f"Accepted: {count} stocks are delisted once they have stayed away."
+    return f"Accepted: {count} stocks will be delisted if they are still missing in 10 minutes."
 
 
 def _has_closures(_: None) -> bool:

@@ -1,4 +1,4 @@
-"""How a second member of staff decides on what the first proposed."""
+"""Actions with which a second member of staff decides on a proposal."""
 
 from office import proposals
 from office.actions.action import Action, ActionContext, ActionRefused
@@ -16,13 +16,13 @@ def _action_of(proposal: Proposal) -> Action:
 
 def _decide(context: ActionContext, approve: bool) -> None:
     if not may(context.staff, _action_of(context.target).power):
-        raise ActionRefused("Your role may not decide on this.")
+        raise ActionRefused("Your role can't decide on this.")
     try:
         proposals.decide(context.target, approve, context.staff)
     except proposals.OwnProposal:
         raise ActionRefused("You proposed this, so somebody else must decide.") from None
     except proposals.ProposalDecided:
-        raise ActionRefused("This was already decided on.") from None
+        raise ActionRefused("This has already been decided.") from None
 
 
 def _approve(context: ActionContext) -> str:
@@ -30,22 +30,22 @@ def _approve(context: ActionContext) -> str:
     action = _action_of(proposal)
     form = action.form(proposal.given)
     if not form.is_valid():
-        raise ActionRefused("What was proposed is not possible any more. Decline it and propose it again.")
+        raise ActionRefused("The proposal is no longer valid. Decline it, and propose it again.")
     target = action.target.load(proposal.target)
     _decide(context, approve=True)
     by = f"staff {proposal.asked_by_id} and {context.staff.id}"
     try:
         result = action.run(ActionContext(context.staff, by, target, form.cleaned_data))
     except ActionRefused as refused:
-        proposals.keep_result(proposal, f"Not done: {refused}")
+        proposals.record_result(proposal, f"Not done: {refused}")
         raise
-    proposals.keep_result(proposal, result)
+    proposals.record_result(proposal, result)
     return result
 
 
 def _decline(context: ActionContext) -> str:
     _decide(context, approve=False)
-    proposals.keep_result(context.target, f"Declined: {context.data['reason']}")
+    proposals.record_result(context.target, f"Declined: {context.data['reason']}")
     return "Declined."
 
 

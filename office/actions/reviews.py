@@ -1,4 +1,4 @@
-"""How staff help a trade that no machine gets any further with: judge its report again, or end it as two persons."""
+"""Actions on trades that need manual review: judge a report again, or enter how the trade ended."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def _judge_again(context: ActionContext) -> str:
     try:
         outcome = review.judge_again(context.target.report_id, context.by)
     except review.NotInReview:
-        raise ActionRefused("This report does not need review any more, or is about no trade of ours.") from None
+        raise ActionRefused("This report no longer needs review, or it is not about one of our trades.") from None
     return f"Judged again. {Outcome(outcome).label}"
 
 
@@ -35,10 +35,10 @@ def _enter_report(context: ActionContext) -> str:
         raise ActionRefused("Only a trade that has been IN PROGRESS for an hour can be ended by staff.") from None
     except review.WrongPrice:
         raise ActionRefused(
-            "A FILLED trade needs a price with at most four decimals; a REJECTED one has none."
+            "A FILLED trade needs a price with at most four decimals; a REJECTED one must not have one."
         ) from None
     except IntegrityError:
-        raise ActionRefused("An ending of this trade already waits for a decision.") from None
+        raise ActionRefused("An ending of this trade is already waiting for a decision.") from None
     return f"{entered.status} was entered. A second member of staff must approve it."
 
 
@@ -51,10 +51,10 @@ def _decide(approve: bool) -> Callable[[ActionContext], str]:
         try:
             review.decide_on_report(context.target.id, approve, context.staff)
         except review.OwnReport:
-            raise ActionRefused("You entered this or it is your own trade, so somebody else must decide.") from None
+            raise ActionRefused("You entered this, or it is your own trade, so somebody else must decide.") from None
         except review.DecidedAlready:
-            raise ActionRefused("This was already decided on.") from None
-        return "Approved. The trade is judged by it like by any report." if approve else "Declined."
+            raise ActionRefused("This has already been decided.") from None
+        return "Approved. It is applied to the trade like any report." if approve else "Declined."
 
     return run
 

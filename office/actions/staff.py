@@ -1,4 +1,4 @@
-"""How staff, their roles and their second factors are managed."""
+"""Actions on members of staff, their roles, and their second factors."""
 
 from django.core.exceptions import ValidationError
 
@@ -18,7 +18,7 @@ def _appoint(context: ActionContext) -> str:
         staff = roles.appoint(data["email"], Role(data["role"]), name=data["name"])
     except ValidationError as error:
         raise ActionRefused(error.messages[0]) from None
-    return f"{staff.email} is staff now. A new account sets its password with “Forgot your password?”."
+    return f"{staff.email} is now staff. The owner of a new account sets a password with “Forgot your password?”."
 
 
 def _set_roles(context: ActionContext) -> str:
@@ -28,7 +28,7 @@ def _set_roles(context: ActionContext) -> str:
     if not given:
         end_sessions(context.target.id)
         return f"{context.target.email} is no longer staff."
-    return f"{context.target.email} has these roles now: {', '.join(given)}."
+    return f"{context.target.email} now has these roles: {', '.join(given)}."
 
 
 def _reset_second_factor(context: ActionContext) -> str:

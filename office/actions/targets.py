@@ -1,4 +1,4 @@
-"""What actions are done to: one class for each kind of target, which loads, describes, snapshots and links itself."""
+"""The targets of actions: one class for each kind of target, which loads, describes, snapshots and links to it."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
@@ -24,23 +24,27 @@ T = TypeVar("T")
 
 
 class Target(ABC, Generic[T]):
-    """A kind of thing that actions are done to."""
+    """A kind of object that actions act on."""
 
     @abstractmethod
     def load(self, key: str) -> T:
-        """Return the target that an address names. Raises Http404."""
+        """Return the target with this key from the URL.
+
+        Raises:
+            Http404: There is none.
+        """
 
     @abstractmethod
     def describe(self, target: T) -> dict[str, Any]:
-        """Return what the audit log says about the target: `subject`, and any `customer_id` and `trade_id`."""
+        """Return what the audit log records about the target: `subject`, and any `customer_id` and `trade_id`."""
 
     @abstractmethod
     def snapshot(self, target: T) -> dict[str, Any] | None:
-        """Return what an action can change about the target, read now."""
+        """Return the current state of the target, as far as actions can change it."""
 
     @abstractmethod
     def link(self, target: T) -> str:
-        """Return the address of the page that shows the target."""
+        """Return the URL of the page that shows the target."""
 
 
 class TradeTarget(Target[Trade]):
@@ -71,7 +75,7 @@ class CustomerTarget(Target[Customer]):
         return {"customer_id": target.id, "subject": target.email}
 
     def snapshot(self, target: Customer) -> dict[str, Any]:
-        """Read the cash, freezes and restrictions, the limits, and how many tokens, webhooks and so on there are."""
+        """Read the cash, freezes, restrictions and limits, and the number of tokens, webhooks, sessions and notes."""
         balance = Balance.objects.filter(customer=target).first()
         limits = limits_of(target.id)
         return {
@@ -94,7 +98,7 @@ class CustomerTarget(Target[Customer]):
 
 
 class WebhookTarget(Target[Webhook]):
-    """An address to which a customer has events posted."""
+    """A customer's webhook."""
 
     def load(self, key: str) -> Webhook:
         return _found(Webhook.objects.select_related("customer").filter(id=_uuid(key)).first())
@@ -134,7 +138,7 @@ class CaseTarget(Target[Case]):
 
 
 class AdjustmentTarget(Target[Adjustment]):
-    """An adjustment that waits for a second member of staff, or was decided on."""
+    """An adjustment, decided or not."""
 
     def load(self, key: str) -> Adjustment:
         """Return the adjustment with this id."""
@@ -155,7 +159,7 @@ class AdjustmentTarget(Target[Adjustment]):
 
 
 class ProposalTarget(Target[Proposal]):
-    """A proposal that waits for a second member of staff, or was decided on."""
+    """A proposal, decided or not."""
 
     def load(self, key: str) -> Proposal:
         return _found(Proposal.objects.select_related("asked_by", "decided_by").filter(id=_number(key)).first())
@@ -168,7 +172,7 @@ class ProposalTarget(Target[Proposal]):
         }
 
     def snapshot(self, target: Proposal) -> dict[str, Any]:
-        """Read whether it was decided on, and what came of it."""
+        """Read the decision and its result."""
         proposal = Proposal.objects.get(id=target.id)
         return {"approved": proposal.approved, "result": proposal.result}
 
@@ -177,7 +181,7 @@ class ProposalTarget(Target[Proposal]):
 
 
 class StaffReportTarget(Target[StaffReport]):
-    """How a trade ended, as a member of staff entered it."""
+    """The ending of a trade that a member of staff entered."""
 
     def load(self, key: str) -> StaffReport:
         """Return the report with this id."""
@@ -188,7 +192,7 @@ class StaffReportTarget(Target[StaffReport]):
         return TRADE.describe(target.trade)
 
     def snapshot(self, target: StaffReport) -> dict[str, Any]:
-        """Read the status of the trade, and whether it was decided on."""
+        """Read the status of the trade, and the decision."""
         approved = StaffReport.objects.values_list("approved", flat=True).get(id=target.id)
         return TRADE.snapshot(target.trade) | {"approved": approved}
 
@@ -197,7 +201,7 @@ class StaffReportTarget(Target[StaffReport]):
 
 
 class CorporateActionTarget(Target[CorporateAction]):
-    """A dividend, a split, a new ticker, or the end of a listing."""
+    """A corporate action."""
 
     def load(self, key: str) -> CorporateAction:
         return _found(CorporateAction.objects.filter(id=_uuid(key)).first())
@@ -206,9 +210,9 @@ class CorporateActionTarget(Target[CorporateAction]):
         return {"subject": str(target)}
 
     def snapshot(self, target: CorporateAction) -> dict[str, Any]:
-        """Read the state, and what it would do to today's holders."""
-        action, would = CorporateAction.objects.get(id=target.id), preview(target)
-        return {"state": action.state, "holders": would.holders, "shares": would.shares, "cash": f"{would.cash:.4f}"}
+        """Read the state, and the effect that it would have on today's holders."""
+        action, effect = CorporateAction.objects.get(id=target.id), preview(target)
+        return {"state": action.state, "holders": effect.holders, "shares": effect.shares, "cash": f"{effect.cash:.4f}"}
 
     def link(self, target: CorporateAction) -> str:
         return reverse("admin:trades_corporateaction_change", args=[target.id])
@@ -252,13 +256,13 @@ class ProofTarget(Target[Proof]):
 
 
 class PageTarget(Target[None]):
-    """A page of the back office that is about no single record. `name` is the name of its address."""
+    """A page of the back office that is not about a single record. `name` is its URL name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def load(self, key: str) -> None:
-        """Take no key."""
+        """Accept no key."""
         if key:
             raise Http404
 
@@ -298,13 +302,13 @@ CASES = PageTarget("office_case_changelist")
 
 
 def controls_in_force() -> list[TradingControl]:
-    """Return the newest trading control of each kind and subject, whether it is on or off."""
+    """Return the newest trading control of each kind and subject, on or off."""
     newest = TradingControl.objects.select_related("by", "customer").order_by("kind", "ticker", "customer_id", "-id")
     return list(newest.distinct("kind", "ticker", "customer_id"))
 
 
 def is_halted(customer: Customer) -> bool:
-    """Say whether staff halted this customer's trading."""
+    """Return whether staff have halted this customer's trading."""
     halts = TradingControl.objects.filter(kind=TradingControl.Kind.HALT_CUSTOMER, customer=customer)
     newest = halts.order_by("-id").first()
     return bool(newest and newest.is_on)

@@ -1,4 +1,4 @@
-"""What staff can do to a trade."""
+"""Actions on trades."""
 
 from exchange.messages import Unknown
 from office.actions.action import Action, ActionContext, ActionRefused
@@ -14,7 +14,7 @@ from trades.sweep import ask_now
 def _ring(context: ActionContext) -> str:
     customer_id = context.target.customer_id
     if not lane.ring([customer_id]):
-        raise ActionRefused("The broker could not be reached. The sweep will pick up the trade.")
+        raise ActionRefused("The message broker can't be reached. The sweep will pick up the trade.")
     return f"Rang lane {lane.lane_of(customer_id)}."
 
 

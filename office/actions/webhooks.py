@@ -1,4 +1,4 @@
-"""Actions of staff on a customer's webhook."""
+"""Actions on a customer's webhook."""
 
 from office.actions.action import Action, ActionContext, ActionRefused
 from office.actions.forms import ReasonForm
@@ -9,8 +9,8 @@ from webhooks import subscriptions
 
 def _end(context: ActionContext) -> str:
     if not subscriptions.end(context.target, "Our staff ended it."):
-        raise ActionRefused("This webhook has ended already.")
-    return "The webhook has ended, and its owner was told by mail."
+        raise ActionRefused("This webhook has already ended.")
+    return "The webhook has ended, and its owner was notified by email."
 
 
 END_WEBHOOK = Action("end-webhook", "End the webhook", Power.ACCESS, WEBHOOK, _end, ReasonForm, "link_off", danger=True)

@@ -1,1 +1,1 @@
-"""Pages of the back office that are no plain list: each module gathers what one page shows."""
+"""The pages of the back office that are not lists. Each module gathers the data of one page."""

@@ -1,7 +1,7 @@
 """The business figures of the desk: today's volume, deposits and active customers, and the assets of all customers.
 
-They look at more rows than a page that refreshes itself may, so each process computes them every FIGURES_SECONDS only,
-and the desk says as of when they are.
+They read more rows than a page that refreshes itself should, so each process computes them only every FIGURES_SECONDS,
+and the desk shows when.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ from django.utils import timezone
 from exchange import prices
 from office import daily_report
 from web.cached import Cached
+from web.timezones import eastern_today
 
 FIGURES_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Today's figures, USD. `assets` counts shares at the last price, or at cost where no price is known."""
+    """Today's figures, in USD. `assets` counts shares at the last price, or at cost if no price is known."""
 
     at: datetime
     volume: Decimal
@@ -39,7 +40,7 @@ class Figures:
 
 
 def _read() -> Figures:
-    today = daily_report.figures_of(daily_report.today())
+    today = daily_report.figures_of(eastern_today())
     moved = {kind: Decimal(row["total"]) for kind, row in today["cash"].items()}
     with connection.cursor() as cursor:
         cursor.execute(CASH_HELD)

@@ -1,4 +1,4 @@
-"""The trading controls: what staff halted, restricted and limited, with who, when and why."""
+"""The page of trading controls: halts, restrictions and limits, with their author, time and reason."""
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse

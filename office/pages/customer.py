@@ -1,4 +1,4 @@
-"""The page of a customer: a summary, and a tab for each subject. Only what the tab shows is read."""
+"""The page of a customer: a summary, and a tab for each subject. Only the data of the open tab is read."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -34,7 +34,7 @@ TABS = (
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A position at the last price; None where no price is known."""
+    """A position at the last price; None if no price is known."""
 
     position: Position
     price: Decimal | None
@@ -49,10 +49,10 @@ class Holding:
 
 
 def facts(customer: Customer, asked: str, with_audit: bool) -> dict[str, Any]:
-    """Return what the page shows. Every statement is served by an index.
+    """Return the data of the page. Every query is served by an index.
 
     Args:
-        asked: the tab; anything else is taken as the first.
+        asked: The name of the tab. Any other text means the first tab.
     """
     tab = asked if asked in dict(TABS) else TABS[0][0]
     return _summary(customer) | {"tabs": TABS, "tab": tab} | _READ[tab](customer, with_audit)

@@ -1,4 +1,4 @@
-"""A customer's pages as the customer sees them: read-only, and with a line in the audit log."""
+"""A customer's pages as the customer sees them: read-only, and recorded in the audit log."""
 
 import copy
 import re
@@ -34,7 +34,7 @@ LINKS = re.compile(r'(<a\b[^>]*?) href="[^"]*"')
 
 @require_GET
 def page(request: HttpRequest, customer_id: int) -> HttpResponse:
-    """Show one of the customer's pages in a frame in which nothing can be pressed or followed."""
+    """Show one of the customer's pages in a sandboxed frame in which no button or link works."""
     customer = CUSTOMER.load(str(customer_id))
     name = request.GET.get("page", "home")
     if name not in PAGES or customer.is_staff:

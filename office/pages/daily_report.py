@@ -8,11 +8,12 @@ from django.template.response import TemplateResponse
 
 from office import daily_report
 from office.tables.export import csv_response
+from web.timezones import eastern_today
 
 
 def page(request: HttpRequest) -> HttpResponseBase:
-    """Show the report of a day, or send it as CSV. A day that makes no sense is taken as today."""
-    today = daily_report.today()
+    """Show the report of a day, or send it as CSV. If `day` is not a valid date, it is today."""
+    today = eastern_today()
     try:
         day = date.fromisoformat(request.GET.get("day", ""))
     except ValueError:

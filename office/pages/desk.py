@@ -1,7 +1,7 @@
-"""The desk: how the brokerage is doing right now. Every figure is read when it is shown, and none is kept.
+"""The desk: the current state of the brokerage. Figures are read when they are shown.
 
-Figures come from the database and the broker; the workers and the exchange are asked. The desk says which of them does
-not answer.
+They come from the database, the message broker, the workers and the exchange. The desk says which of them does not
+answer.
 """
 
 import time
@@ -34,21 +34,21 @@ CHART_MINUTES = 30
 CALLS_MINUTES = 10
 REFRESH_SECONDS = 5
 PING_SECONDS = 0.5
-WAITING_MAX = 5_000  # of the oldest waiting trades, from which the lag of lanes is computed
+WAITING_MAX = 5_000  # customers that wait longest, from which the lag of lanes is computed
 CASES_COUNTED_MAX = 1_000
 POSTINGS_COUNTED_MAX = 1_000
 AGES = [(1, "under 1 s"), (5, "1 to 5 s"), (30, "5 to 30 s"), (300, "30 s to 5 min"), (None, "over 5 min")]
 OLD_SECONDS, VERY_OLD_SECONDS = 10, 60
-SKEW_SECONDS_MAX = 2  # from which the alert ClockSkew fires
+SKEW_SECONDS_MAX = 2  # above this, the alert ClockSkew fires
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Return what the first page of the back office shows."""
+    """Return the data of the first page of the back office."""
     return {"figures": _figures(), "actions": offered(request, DESK, None), "refresh_seconds": REFRESH_SECONDS}
 
 
 def figures(request: HttpRequest) -> HttpResponse:
-    """Show the figures alone, for the page that refreshes itself."""
+    """Show only the figures, with which the page refreshes itself."""
     return render(request, "office/desk_figures.html", {"figures": _figures()})
 
 
@@ -57,7 +57,7 @@ def _figures() -> dict[str, Any]:
         workers, exchange = pool.submit(_workers), pool.submit(_exchange)
         now = timezone.now()
         trading, rejected = _last_minutes(now)
-        found = {
+        data = {
             "at": now,
             "business": business.figures.get(),
             "trading": trading,
@@ -77,7 +77,7 @@ def _figures() -> dict[str, Any]:
             "skew": _skew(),
             "kept_days": settings.EXCHANGE_CALLS_KEPT_DAYS,
         }
-        return found | {"workers": workers.result(), "exchange": exchange.result()}
+        return data | {"workers": workers.result(), "exchange": exchange.result()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Bar:
 def _last_minutes(now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
     """Count trades by the minute in which they were placed, and rejected trades by reason."""
     since = (now - timedelta(minutes=CHART_MINUTES - 1)).replace(second=0, microsecond=0)
-    # Ids grow with time, so the primary key finds the newest trades and no other index is needed.
+    # Ids increase with time, so the primary key finds the newest trades and no other index is needed.
     rows = _rows(MINUTES, [f"{int((since.timestamp() - 600) * 1000):012x}".ljust(32, "0"), since])
     minutes: dict[datetime, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     reasons: dict[str, int] = defaultdict(int)
@@ -171,7 +171,7 @@ def _level(seconds: float) -> str:
 
 
 def _lanes(now: datetime) -> dict[str, Any]:
-    """Describe each lane: messages in its queue, customers that rang, and the longest wait of one it could serve."""
+    """Return for each lane: messages in its queue, customers that rang, and the longest wait of a due customer."""
     lags: dict[int, float] = defaultdict(float)
     waiting: dict[int, int] = defaultdict(int)
     for due in queries.due_customers(rules(), limit=WAITING_MAX):
@@ -203,7 +203,7 @@ def _lanes(now: datetime) -> dict[str, Any]:
 
 
 def _proof() -> dict[str, Any] | None:
-    """The newest proof of the books, and how many postings have been made since."""
+    """Return the newest proof of the books, and how many postings have been made since."""
     proof = Proof.objects.order_by("-id").first()
     if proof is None:
         return None
@@ -212,10 +212,10 @@ def _proof() -> dict[str, Any] | None:
 
 
 def _workers() -> list[str] | None:
-    """Names of the lanes' workers that answer now; None if the broker cannot be reached."""
+    """Return the names of the workers that answer now; None if the message broker can't be reached."""
     try:
         answers = current_app.control.ping(timeout=PING_SECONDS) or []
-    except Exception:  # noqa: BLE001 — kombu raises what its transport raises
+    except Exception:  # noqa: BLE001 — kombu passes on any error of its transport
         return None
     return sorted(name for answer in answers for name in answer)
 
@@ -235,7 +235,7 @@ def _exchange() -> dict[str, Any]:
 
 
 def _skew() -> dict[str, Any] | None:
-    """By how many seconds the exchange's clock is ahead of the database's or behind it, as last measured."""
+    """Return how many seconds the exchange's clock was ahead of or behind the database's when last measured."""
     seconds = clock_skew.latest()
     if seconds is None:
         return None
@@ -264,12 +264,12 @@ MINUTES = """
     SELECT date_trunc('minute', placed_at), status, reason_code, count(*)
     FROM trades_trade WHERE id >= %s::uuid AND placed_at >= %s GROUP BY 1, 2, 3
 """
-# Newest first, so this looks at no more postings than it counts.
+# Newest first, so it reads no more postings than it counts.
 SINCE_PROOF = """
     SELECT count(*) FILTER (WHERE created_at > %s)
     FROM (SELECT created_at FROM accounts_posting ORDER BY id DESC LIMIT %s) AS newest
 """
-# One status at a time, because each has its own partial index; a query for both would look among all trades.
+# One status at a time, because each has its own partial index; a query for both would scan all trades.
 OPEN = " UNION ALL ".join(
     f"""
     SELECT status, width_bucket(extract(epoch FROM now() - placed_at)::numeric, (%s::int[])::numeric[]) AS bucket,

@@ -1,4 +1,4 @@
-"""The search box: finds a customer by email, name or id, a trade or adjustment by id, and a stock by ticker."""
+"""The search page: find a customer by email, name or id, a trade or adjustment by id, or a stock by ticker."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -22,7 +22,7 @@ FOUND_MAX = 50
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Something that was found: a customer, trade, adjustment or stock."""
+    """A search result: a customer, trade, adjustment or stock."""
 
     kind: str
     title: str
@@ -32,7 +32,7 @@ class Result:
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """Show what was found, or go straight there if it is one thing."""
+    """Show the results, or redirect to the result if there is only one."""
     text = storable(request.GET.get("q", ""), 200).strip()
     results = find(text)
     shown = [result.customer_id for result in results]
@@ -44,7 +44,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def find(text: str) -> list[Result]:
-    """Return what this text may mean, with FOUND_MAX customers at most. Every query is served by an index."""
+    """Return the results for a text, with at most FOUND_MAX customers. Every query is served by an index."""
     if not text:
         return []
     try:
@@ -60,7 +60,7 @@ def find(text: str) -> list[Result]:
 
 
 def find_customers(text: str) -> list[Customer]:
-    """Find customers by id, by email or its beginning, or by the beginnings of the words of their name."""
+    """Return the customers with this id, with an email that starts with the text, or with a matching name."""
     if text.isascii() and text.isdigit():
         return list(Customer.objects.filter(id=int(text))) if len(text) <= 18 else []
     email = normal_email(text)

@@ -1,4 +1,4 @@
-"""The page of staff: who they are, what they may do, and how they prove who they are."""
+"""The page of staff: their roles, powers, second factors, and sessions."""
 
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession

@@ -14,7 +14,7 @@ ROWS_MAX = 200
 
 
 def facts(trade: Trade) -> dict[str, Any]:
-    """Return what the page shows, from about ten statements that are each served by an index."""
+    """Return the data of the page. It takes about ten queries, each served by an index."""
     reports = list(Report.objects.filter(trade_id=trade.id).order_by("id")[:ROWS_MAX])
     in_flight, ahead = trades_ahead(trade)
     return {
@@ -42,7 +42,7 @@ def _hold(trade: Trade) -> str:
 
 
 def _calls(trade: Trade) -> list[Call]:
-    # Sorted here: if the database sorted, it might walk all calls by time instead of using the index of trade ids.
+    # Sort in Python: to sort, the database might scan all calls by time instead of using the index of trade ids.
     calls = list(Call.objects.filter(trade_ids__contains=[trade.id])[:ROWS_MAX])
     return sorted(calls, key=lambda call: call.id)
 

@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 def page(request: HttpRequest) -> HttpResponseBase:
-    """Show the firm's accounts at the end of a day, or send them as CSV. What is no day is taken as today."""
+    """Show the firm's accounts at the end of a day, or send them as CSV. If `day` is not a valid date, it is today."""
     today = eastern_today()
     try:
         day = date.fromisoformat(request.GET.get("day", ""))

@@ -22,7 +22,7 @@ from office.templatetags.office import plain, spaced
 
 @admin.register(AuditEntry)
 class AuditTable(Table):
-    """Who saw what and who did what, newest first. The rows are about staff, whichever customer they saw."""
+    """What staff saw and did, newest first. The rows are about staff, whichever customer they saw."""
 
     power = Power.AUDIT
     shows_customers = False
@@ -50,14 +50,14 @@ class AuditTable(Table):
     )
 
     def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
-        """Page by number; the indexes by customer, by trade and by staff need no bound."""
+        """Page by number. Filters by customer or trade have an index, so they need no bound."""
         asked = changes.filter_params
         return "number", bool(asked) and not asked.keys() & {"customer", "trade"}
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
     ) -> tuple[QuerySet[AuditEntry], bool]:
-        """Find what these people did or what was done to them: staff and customers by email, name or id."""
+        """Find the entries by or about these people: staff and customers by email, name or id."""
         text = storable(search_term, 200).strip()
         if not text:
             return queryset, False
@@ -78,7 +78,7 @@ class AuditTable(Table):
 
     @column("customer")
     def customer(self, entry: AuditEntry) -> str:
-        """The person that it is about, with a link to all entries about them."""
+        """The customer that the entry is about, linked to all entries about them."""
         person = getattr(entry, "about", None)
         return format_html('<a href="?customer={}">{}</a>', person.id, person) if person else ""
 

@@ -1,4 +1,4 @@
-"""Lists of postings and adjustments, and of what proves them."""
+"""Lists of postings, lots and adjustments, and of proofs and reconciliations."""
 
 from typing import Any
 
@@ -105,7 +105,7 @@ class LotTable(Table):
 
     @column("cause")
     def brought_in_by(self, lot: Lot) -> str:
-        """The postings of what brought it in."""
+        """The cause of the lot, linked to its postings."""
         address = reverse("admin:accounts_posting_changelist")
         return format_html('<a href="{}?q={}">…{}</a>', address, lot.cause, str(lot.cause)[-12:])
 
@@ -129,13 +129,13 @@ class AdjustmentTable(PageTable):
     page_template = "office/adjustment.html"
     target = ADJUSTMENT
 
-    def page_of(self, request: HttpRequest, found: Adjustment) -> dict[str, Any]:
+    def page_of(self, request: HttpRequest, row: Adjustment) -> dict[str, Any]:
         """Show the adjustment and its postings."""
-        is_own = staff_of(request).id in {found.asked_by_id, found.customer_id}
-        postings = Posting.objects.filter(cause=found.id)
+        is_own = staff_of(request).id in {row.asked_by_id, row.customer_id}
+        postings = Posting.objects.filter(cause=row.id)
         return {
-            "adjustment": found,
-            "actions": [] if is_own else offered(request, ADJUSTMENT, found),
+            "adjustment": row,
+            "actions": [] if is_own else offered(request, ADJUSTMENT, row),
             "is_own": is_own,
             "postings": list(postings),
         }
@@ -160,8 +160,8 @@ class ProofTable(PageTable):
     page_template = "office/proof.html"
     target = PROOF
 
-    def page_of(self, request: HttpRequest, found: Proof) -> dict[str, Any]:
-        return {"proof": found}
+    def page_of(self, request: HttpRequest, row: Proof) -> dict[str, Any]:
+        return {"proof": row}
 
 
 @admin.register(Reconciliation)

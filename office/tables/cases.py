@@ -28,7 +28,7 @@ DETAIL_LENGTH = 100
 
 
 def close_selected(table: "CaseTable", request: HttpRequest, queryset: QuerySet[Case]) -> HttpResponse:
-    """Ask how the selected exceptions were resolved, to close them all."""
+    """Redirect to the form that closes the selected exceptions with one resolution."""
     ids = ",".join(str(id) for id in queryset.values_list("id", flat=True)[:CLOSED_AT_ONCE_MAX])
     return HttpResponseRedirect(f"{reverse('admin:do', args=['close-many'])}?{urlencode({'ids': ids})}")
 
@@ -47,7 +47,7 @@ class CaseTable(PageTable):
     target = CASE
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Offer to close many at once to those who may."""
+        """Offer to close several exceptions at once, to staff who may."""
         if request is None or not may(request.user, Power.EXCEPTIONS):
             return {}
         close: tuple[Callable[..., HttpResponse], str, str] = (close_selected, "close_selected", "Close the selected")
@@ -65,21 +65,21 @@ class CaseTable(PageTable):
         for case in rows:
             case.its_trade = trades.get(case.trade_id)
 
-    def page_of(self, request: HttpRequest, found: Case) -> dict[str, Any]:
-        """Show the exception, what to do about it with the actions for that, and what it is about."""
-        trade = Trade.objects.filter(id=found.trade_id).first() if found.trade_id else None
+    def page_of(self, request: HttpRequest, row: Case) -> dict[str, Any]:
+        """Show the exception, its subject, and what to do about it."""
+        trade = Trade.objects.filter(id=row.trade_id).first() if row.trade_id else None
         useful = {"ask", "freeze-withdrawals", "adjust", "end-trade"}
-        on_customer = offered(request, CUSTOMER, found.customer) if found.customer else []
+        on_customer = offered(request, CUSTOMER, row.customer) if row.customer else []
         return {
-            "case": found,
-            "actions": offered(request, CASE, found),
+            "case": row,
+            "actions": offered(request, CASE, row),
             "trade_actions": [action for action in offered(request, TRADE, trade) if action.name in useful]
             if trade
             else [],
             "customer_actions": [action for action in on_customer if action.name in useful],
-            "instructions": INSTRUCTIONS[found.kind],
-            "due": due_at(found),
-            "report": Report.objects.filter(id=found.report_id).first() if found.report_id else None,
+            "instructions": INSTRUCTIONS[row.kind],
+            "due": due_at(row),
+            "report": Report.objects.filter(id=row.report_id).first() if row.report_id else None,
             "trade": trade,
         }
 
@@ -93,7 +93,7 @@ class CaseTable(PageTable):
 
     @column("due")
     def due(self, case: Case) -> str:
-        """How long until it is due, or since; for a closed one, how old it is."""
+        """The time until or since it is due; for a closed exception, its age."""
         if case.closed_at:
             return f"{since(case.found_at)} old"
         left = due_at(case) - timezone.now()
@@ -111,7 +111,7 @@ class CaseTable(PageTable):
 
     @column("USD")
     def amount(self, case: Any) -> str:
-        """What the trade came to, or holds."""
+        """The amount of the trade, or its maximum cost."""
         trade = case.its_trade
         at_stake = trade and (trade.amount or trade.max_price)
         return money(at_stake) if at_stake else ""

@@ -1,4 +1,4 @@
-"""Columns that several lists share."""
+"""Columns shared by several lists."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ T = TypeVar("T")
 def column(
     title: str, *, label: dict[Any, str] | None = None, boolean: bool = False
 ) -> Callable[[Callable[[Any, Any], T]], Callable[[Any, Any], T]]:
-    """Mark a method as a column. `label` gives each of its values the colour of a badge."""
+    """Mark a method as a column. `label` maps its values to the color of a badge."""
     marked: Callable[[Callable[[Any, Any], T]], Callable[[Any, Any], T]] = display(
         description=title, label=label, boolean=boolean or None
     )
@@ -26,7 +26,7 @@ def column(
 
 
 def when(moment: datetime | None, precision: str = "seconds") -> str:
-    """Return a time in UTC, with the reader's local time beside it."""
+    """Format a time in UTC, with the reader's local time next to it."""
     if moment is None:
         return ""
     utc, local = moment.astimezone(UTC), timezone.localtime(moment)

@@ -1,4 +1,4 @@
-"""The list of corporate actions: what was announced, what it would do, and what it has done."""
+"""The list of corporate actions: their terms, and their expected and actual effect."""
 
 from typing import Any
 
@@ -24,20 +24,20 @@ class CorporateActionTable(PageTable):
     target = CORPORATE_ACTION
     shows_customers = False
 
-    def page_of(self, request: HttpRequest, found: CorporateAction) -> dict[str, Any]:
-        """Show the terms, what it would do to today's holders, and what it has done."""
+    def page_of(self, request: HttpRequest, row: CorporateAction) -> dict[str, Any]:
+        """Show the terms, the effect it would have on today's holders, and the effect it has had."""
         return {
-            "action": found,
-            "preview": preview(found),
-            "offered": offered(request, CORPORATE_ACTION, found),
+            "action": row,
+            "preview": preview(row),
+            "offered": offered(request, CORPORATE_ACTION, row),
         }
 
     @column("corporate action")
     def title(self, action: CorporateAction) -> str:
-        """What it is, and its terms."""
+        """The kind and the terms."""
         return str(action)
 
     @column("state", label={"done": "success", "declined": "danger", "applying": "warning", "announced": "info"})
     def state_word(self, action: CorporateAction) -> tuple[str, str]:
-        """How far it is."""
+        """The state of processing."""
         return action.state, action.state

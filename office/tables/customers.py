@@ -54,11 +54,11 @@ class CustomerTable(PageTable):
             return queryset, False
         return queryset.filter(id__in=[customer.id for customer in find_customers(text)]), False
 
-    def page_of(self, request: HttpRequest, found: Customer) -> dict[str, Any]:
+    def page_of(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
         """Show everything about the customer."""
-        return customer_page.facts(found, request.GET.get("tab", ""), with_audit=may(request.user, Power.AUDIT)) | {
-            "actions": offered(request, CUSTOMER, found),
-            "audit_link": audit_link(request, f"customer={found.id}"),
+        return customer_page.facts(row, request.GET.get("tab", ""), with_audit=may(request.user, Power.AUDIT)) | {
+            "actions": offered(request, CUSTOMER, row),
+            "audit_link": audit_link(request, f"customer={row.id}"),
             "may_end_webhooks": may(request.user, END_WEBHOOK.power),
         }
 

@@ -32,7 +32,7 @@ class CallTable(Table):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Call], search_term: str
     ) -> tuple[QuerySet[Call], bool]:
-        """Find by trade id, in two steps, so that the index of trade ids serves."""
+        """Find by trade id. It takes two queries, so that the database uses the index of trade ids."""
         if not search_term.strip():
             return queryset, False
         try:
@@ -50,7 +50,7 @@ class CallTable(Table):
 
     @column("answer")
     def answer(self, call: Call) -> str:
-        """What came back: the failure if it is unknown, else the answers that are not plain acceptance."""
+        """What happened instead of an answer, or the answers other than plain acceptance."""
         return call.seen or ", ".join(sorted(set(call.answers.values()))) or "accepted"
 
     @column("ms")
@@ -60,7 +60,7 @@ class CallTable(Table):
 
 @admin.register(Stock)
 class StockTable(Table):
-    """Stocks that the exchange lists, or once listed."""
+    """Stocks that are or were listed."""
 
     list_display = ("ticker", "name", "market", "industry", "listed", moment("seen_at", "last listed"))
     list_display_links = None

@@ -11,15 +11,15 @@ from django.utils import timezone
 
 from web.spreadsheets import as_text
 
-ROWS_MAX = 50_000  # of one file: a request is bounded, whatever it asks for
+ROWS_MAX = 50_000  # in one file, to limit the work of a request
 
 Column = tuple[str, Callable[[Any], Any]]
 
 
 def csv_response(name: str, columns: Sequence[Column], rows: Iterable[Any]) -> HttpResponse:
-    """Return a CSV file with the titles of the columns and ROWS_MAX rows at most. The name gets a date and extension.
+    """Return a CSV file with a header and at most ROWS_MAX rows. A timestamp and the extension are added to the name.
 
-    Where there are more rows, the last line says so: narrow the list, and export the parts.
+    If there are more rows, the last line says so.
     """
     file = StringIO()
     writer = csv.writer(file)
@@ -29,7 +29,7 @@ def csv_response(name: str, columns: Sequence[Column], rows: Iterable[Any]) -> H
         if count <= ROWS_MAX:
             writer.writerow([cell(value(row)) for _, value in columns])
     if count > ROWS_MAX:
-        writer.writerow([f"There are more than {ROWS_MAX:,} rows: narrow the list, and export it in parts."])
+        writer.writerow([f"There are more than {ROWS_MAX:,} rows. Filter the list, and export it in parts."])
     response = HttpResponse(file.getvalue(), content_type="text/csv; charset=utf-8")
     stamp = timezone.now().strftime("%Y%m%d-%H%M%S")
     response["Content-Disposition"] = f'attachment; filename="{name}-{stamp}.csv"'
@@ -37,7 +37,7 @@ def csv_response(name: str, columns: Sequence[Column], rows: Iterable[Any]) -> H
 
 
 def cell(value: Any) -> str:
-    """Return a value as a spreadsheet may open it: text that looks like a formula is marked as text."""
+    """Format a value so that a spreadsheet can open it safely: text that looks like a formula is marked as text."""
     if value is None:
         return ""
     if hasattr(value, "isoformat"):

@@ -1,4 +1,4 @@
-"""The filters of lists. A value that makes no sense raises one of keyset.SENSELESS, and the list says so."""
+"""The filters of lists. An invalid value raises one of keyset.INVALID_VALUE_ERRORS, and the list says so."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -18,15 +18,15 @@ from trades.lane import lane_of
 from trades.models import Outcome, Reason, Status, Trade
 
 OPEN_STATUSES = (Status.PLACED, Status.IN_PROGRESS)
-OPEN_MAX = 5_000  # open trades of each status that a filter for open trades looks at, the oldest first
-CLOCKS_APART = timedelta(minutes=10)  # the time in an id is the web server's; the time of a trade is the database's
-# Nothing here is older or newer, and within these bounds no arithmetic on times overflows.
+OPEN_MAX = 5_000  # open trades of each status that a filter for open trades reads, oldest first
+CLOCKS_APART = timedelta(minutes=10)  # ids use the web server's clock, the times of trades the database's
+# Nothing is older or newer, and arithmetic on times within these bounds does not overflow.
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 class ChoiceFilter(admin.SimpleListFilter):
-    """A filter with a few choices. `field` is compared with the choice; a value that is no choice filters nothing."""
+    """A filter with a few choices. `field` is compared with the choice; an unknown choice is ignored."""
 
     field = ""
     options: Sequence[tuple[str, str]] = ()
@@ -45,7 +45,7 @@ class ChoiceFilter(admin.SimpleListFilter):
 
 
 class ExactFilter(TextFilter):  # type: ignore[misc]
-    """A filter for a typed value. `field` is compared with what `read` makes of it."""
+    """A filter for a typed value. `field` is compared with the result of `read`."""
 
     field = ""
 
@@ -55,7 +55,11 @@ class ExactFilter(TextFilter):  # type: ignore[misc]
         return self.narrow(queryset, self.read(text)) if text else queryset
 
     def read(self, text: str) -> Any:
-        """Return what was typed as the field has it. Raises ValueError."""
+        """Convert what was typed to a value of the field.
+
+        Raises:
+            ValueError: It is not valid.
+        """
         return storable(text.strip(), 200)
 
     def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
@@ -71,7 +75,11 @@ class NumberFilter(ExactFilter):
 
 
 def number(text: str) -> int:
-    """Return a number that fits in a bigint. Raises ValueError."""
+    """Parse a number that fits in a bigint.
+
+    Raises:
+        ValueError: The text is not such a number.
+    """
     text = text.strip()
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise ValueError(text)
@@ -79,7 +87,7 @@ def number(text: str) -> int:
 
 
 class StatusFilter(ChoiceFilter):
-    """Trades of a status, or all that are open."""
+    """Trades with a status, or all open trades."""
 
     title, parameter_name = "status", "status"
     options = [("open", "Open"), *((status.value, status.label.capitalize()) for status in Status)]
@@ -111,7 +119,7 @@ class AgeFilter(ChoiceFilter):
 
 
 class LaneFilter(NumberFilter):
-    """Open trades of a lane. The lane is no column, so it is worked out for each open trade."""
+    """Open trades of a lane. The lane is not a column, so it is computed for each open trade."""
 
     title, parameter_name = "lane of open trades", "lane"
 
@@ -122,26 +130,26 @@ class LaneFilter(NumberFilter):
 
 
 def _only_open(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Narrow to the open trades by id; otherwise the database may walk from the newest trade to a very old open one."""
+    """Narrow to the open trades by id; otherwise the database may scan from the newest trade to a very old one."""
     ids = [id for id, _ in _oldest_open()]
     return rows.filter(id__in=ids) if len(ids) < OPEN_MAX else rows
 
 
 def _oldest_open() -> list[tuple[UUID, int]]:
-    """Ids of the oldest open trades, OPEN_MAX of each status and of those queued, with their customers."""
-    found: list[tuple[UUID, int]] = []
+    """Return the ids and customers of the oldest open trades: OPEN_MAX placed, queued, and in progress."""
+    oldest: list[tuple[UUID, int]] = []
     placed = Trade.objects.filter(status=Status.PLACED)
     for rows in (
         placed.filter(queued_at=None).order_by("placed_at"),
-        placed.exclude(queued_at=None).order_by("customer_id"),  # of which there may be a million
+        placed.exclude(queued_at=None).order_by("customer_id"),  # there may be a million of them
         Trade.objects.filter(status=Status.IN_PROGRESS).order_by("ask_at"),
     ):
-        found += list(rows.values_list("id", "customer_id")[:OPEN_MAX])
-    return found
+        oldest += list(rows.values_list("id", "customer_id")[:OPEN_MAX])
+    return oldest
 
 
 class LotStateFilter(ChoiceFilter):
-    """Lots of which shares remain, or none."""
+    """Lots with or without remaining shares."""
 
     title, parameter_name = "state", "state"
     options = [("open", "Open"), ("closed", "Closed")]
@@ -176,7 +184,7 @@ class TradeFilter(ExactFilter):
 
 
 class DayFilter(ExactFilter):
-    """A day in UTC, as 2026-01-31, or a range of days, as 2026-01-01..2026-01-31."""
+    """A day in UTC, such as 2026-01-31, or a range of days, such as 2026-01-01..2026-01-31."""
 
     title, parameter_name = "day (2026-01-31 or 2026-01-01..2026-01-31)", "day"
     field = "placed_at"
@@ -191,7 +199,7 @@ class DayFilter(ExactFilter):
 
 
 class PlacedDayFilter(DayFilter):
-    """Trades that were placed on these days. Their ids grow with time, so the primary key serves."""
+    """Trades that were placed on these days. Their ids increase with time, so the primary key serves the query."""
 
     def narrow(self, rows: QuerySet[Any], wanted: Any) -> QuerySet[Any]:
         """Return the rows that have what `read` returned."""
@@ -213,10 +221,10 @@ class AuditDayFilter(DayFilter):
 
 
 def days(text: str) -> tuple[datetime, datetime]:
-    """Return the first and the last instant, exclusive, of the days in `text`, clipped to EARLIEST and LATEST.
+    """Return the start and the end (exclusive) of the days in `text`, clipped to EARLIEST and LATEST.
 
     Raises:
-        ValueError: it is no day.
+        ValueError: The text is not a day or a range of days.
     """
     first, _, last = text.strip().partition("..")
     begin, end = (datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC) for day in (first, last or first))
@@ -243,20 +251,20 @@ class AddressFilter(ExactFilter):
 
 
 class OutcomeFilter(ChoiceFilter):
-    """Reports by what became of them."""
+    """Reports by their outcome."""
 
     title, parameter_name, field = "outcome", "outcome", "outcome"
     options = [(outcome.value, outcome.value.replace("_", " ")) for outcome in Outcome]
 
 
 class CaseStateFilter(ChoiceFilter):
-    """Exceptions by state. Without a choice, those that are open."""
+    """Exceptions by state; open ones by default."""
 
     title, parameter_name = "state", "state"
     options = [("open", "Open"), ("mine", "Mine"), ("nobody", "Without an owner"), ("closed", "Closed"), ("all", "All")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Narrow to what is open unless something else is asked for."""
+        """Narrow the rows to open exceptions unless another state is chosen."""
         if self.value() == "all":
             return queryset
         if self.value() == "closed":

@@ -1,7 +1,7 @@
-"""Pages of big tables by key: never a count, an offset or an unbounded scan.
+"""Keyset pagination of big tables: no count, no offset, no unbounded scan.
 
-A page looks at LOOK_BACK_ROWS rows at most, newest first, and says how far it looked if it found too few. So it costs
-the same with a thousand rows and with a hundred million, whatever it is filtered by.
+A page reads at most LOOK_BACK_ROWS rows, newest first, and says how far it looked if it found too few. So it costs the
+same with a thousand rows as with a hundred million, whatever the filters.
 """
 
 from collections.abc import Iterator
@@ -20,22 +20,24 @@ EXPORT_BATCH_ROWS = 2000
 AFTER = "after"
 COLUMNS = "columns"
 NOT_FILTERS = (AFTER, COLUMNS)
-# What a value in an address can raise on its way into a statement. Each means that the address makes no sense.
-SENSELESS = (ValueError, TypeError, OverflowError, ValidationError, DataError)
+# The errors that an invalid value in a URL can raise on its way into a query.
+INVALID_VALUE_ERRORS = (ValueError, TypeError, OverflowError, ValidationError, DataError)
 
 
 def window(rows: QuerySet[Any], key: str, look_back_rows: int | None = None) -> Any:
-    """Return the key that lies this many rows (LOOK_BACK_ROWS) behind the newest of these unfiltered rows.
+    """Return the key of the row that is `look_back_rows` behind the newest of these rows; None if there are fewer.
 
-    None if there are fewer rows.
+    Args:
+        rows: Unfiltered rows.
+        look_back_rows: LOOK_BACK_ROWS by default.
     """
     last = look_back_rows or LOOK_BACK_ROWS
-    found = rows.order_by(f"-{key}").values_list(key, flat=True)[last : last + 1]
-    return next(iter(found), None)
+    keys = rows.order_by(f"-{key}").values_list(key, flat=True)[last : last + 1]
+    return next(iter(keys), None)
 
 
 class _Paginator:
-    """What the templates ask of a paginator."""
+    """The attributes of a paginator that the templates use."""
 
     template_name = "office/pagination.html"
     per_page = ROWS_PER_PAGE
@@ -45,7 +47,7 @@ class _Paginator:
 class KeysetChangeList(ChangeList):  # type: ignore[misc]
     """One page of a list.
 
-    `older` is the key where the next page begins; `looked_back` the same where this page stopped looking.
+    `older` is the key at which the next page begins; `looked_back` is the same if this page stopped looking there.
     """
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
@@ -58,23 +60,27 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
             self.params.pop(name, None)
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
-        """Leave out what the address says of the page and not of the rows."""
+        """Return the filters without the parameters that select the page or the columns."""
         found: dict[str, Any] = super().get_filters_params(params)
         return {name: value for name, value in found.items() if name not in NOT_FILTERS}
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        """Raise IncorrectLookupParameters for every value that makes no sense."""
+        """Return the filtered rows.
+
+        Raises:
+            IncorrectLookupParameters: A value in the URL is not valid.
+        """
         try:
             rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
             return rows
-        except SENSELESS as error:
+        except INVALID_VALUE_ERRORS as error:
             raise IncorrectLookupParameters from error
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read one page, and know where the next one begins."""
+        """Read one page, and find out where the next one begins."""
         try:
             found, boundary = self._read()
-        except SENSELESS as error:
+        except INVALID_VALUE_ERRORS as error:
             raise IncorrectLookupParameters from error
         self.result_list = found[:ROWS_PER_PAGE]
         self.model_admin.prepare(self.result_list)
@@ -106,7 +112,7 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
         return list(rows[: ROWS_PER_PAGE + 1]), boundary
 
     def every_row(self) -> Iterator[Any]:
-        """Yield every row that the filters let through, window by window, so that no statement is long."""
+        """Yield all filtered rows, window by window, so that no query takes long."""
         table: Any = self.model_admin
         key, _ = table.key_of(self)
         unfiltered, start = table.model._default_manager.all(), table.newest_of(self)

@@ -1,4 +1,4 @@
-"""The list of proposals: what waits for a second member of staff."""
+"""The list of proposals, which wait for a second member of staff."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ class ProposalTable(PageTable):
     page_template = "office/proposal.html"
     target = PROPOSAL
 
-    def page_of(self, request: HttpRequest, found: Proposal) -> dict[str, Any]:
+    def page_of(self, request: HttpRequest, row: Proposal) -> dict[str, Any]:
         """Show what was proposed."""
-        is_own = found.asked_by_id == staff_of(request).id
+        is_own = row.asked_by_id == staff_of(request).id
         return {
-            "proposal": found,
+            "proposal": row,
             "is_own": is_own,
-            "actions": [] if is_own else offered(request, PROPOSAL, found),
+            "actions": [] if is_own else offered(request, PROPOSAL, row),
         }
 
     @column("state", label={"approved": "success", "declined": "danger", "waiting": "warning"})

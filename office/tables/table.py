@@ -1,4 +1,4 @@
-"""The base of every list and of the pages behind its rows: reads, never edits, and leaves a line in the audit log."""
+"""The base classes of all lists and of the pages of their rows: read-only, and recorded in the audit log."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -26,10 +26,12 @@ Outcome = AuditEntry.Outcome
 
 
 class Table(ModelAdmin):  # type: ignore[misc]
-    """A list of rows by key. Nothing is edited here: the books, the trades and the history change only by the verbs.
+    """A read-only list of rows with keyset pagination. Books, trades and history change only through the verbs.
 
-    `power` is what it takes to see the list. `exported` has the columns of the CSV file. `shows_customers` is False
-    where the rows are about no customer, or about staff.
+    Attributes:
+        power: The power that is needed to see the list.
+        exported: The columns of the CSV file.
+        shows_customers: False if the rows are not about customers.
     """
 
     actions = None
@@ -47,11 +49,11 @@ class Table(ModelAdmin):  # type: ignore[misc]
     exported: Sequence[Column] = ()
 
     def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
-        """Return the column that pages go by, and whether to bound the search because no index serves its filters."""
+        """Return the column to paginate by, and whether to limit the scan because no index serves the filters."""
         return self.key, self.bounded and bool(changes.filter_params or changes.query)
 
     def prepare(self, rows: list[Any]) -> None:
-        """Read, for all rows of a page at once, what their columns show."""
+        """Read data that the columns need, for all rows of a page at once."""
 
     def newest_of(self, changes: KeysetChangeList) -> Any:
         """Return the key below which the rows begin; None for the newest row."""
@@ -65,7 +67,7 @@ class Table(ModelAdmin):  # type: ignore[misc]
         return ()
 
     def get_list_display(self, request: HttpRequest) -> Sequence[Any]:
-        """Return the columns that this member of staff chose, or all."""
+        """Return the columns that this member of staff has chosen, or all."""
         return views.chosen_columns(request, self)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -87,7 +89,7 @@ class Table(ModelAdmin):  # type: ignore[misc]
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        """Add the export and the choice of columns and filters."""
+        """Add the URLs of the export and of the choice of columns and filters."""
         name = f"{self.opts.app_label}_{self.opts.model_name}_export"
         return [
             path("export/", self.admin_site.admin_view(self.export), name=name),
@@ -96,7 +98,7 @@ class Table(ModelAdmin):  # type: ignore[misc]
         ]
 
     def change_my_view(self, request: HttpRequest) -> HttpResponse:
-        """Save or delete a filter, or choose columns (POST). It concerns nobody but this member of staff."""
+        """Save or delete a filter, or choose columns (POST), for this member of staff only."""
         if request.method != "POST" or not self.has_view_permission(request):
             raise PermissionDenied
         return HttpResponseRedirect(views.change(request, self))
@@ -117,19 +119,19 @@ class Table(ModelAdmin):  # type: ignore[misc]
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Refuse: only lists of PageTable have a page for each row, and that page leaves a line in the audit log."""
+        """Refuse: only rows of a PageTable have a page, which is recorded in the audit log."""
         raise PermissionDenied if request.method == "POST" else Http404
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Refuse, before the row is looked for."""
+        """Refuse, before the row is read."""
         raise PermissionDenied
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Refuse: Django's own history knows nothing of what is done here; the audit log does."""
+        """Refuse: the history is in the audit log, not in Django's own log."""
         raise Http404
 
     def customer_id_of(self, row: Any) -> int | None:
@@ -137,45 +139,45 @@ class Table(ModelAdmin):  # type: ignore[misc]
         return getattr(row, "customer_id", None)
 
     def _record_seen(self, request: HttpRequest, action: str, changes: KeysetChangeList, always: bool = False) -> None:
-        """Leave a line in the audit log for the customers whose rows were shown."""
+        """Record in the audit log the customers whose rows were shown."""
         rows = changes.result_list if self.shows_customers else []
         asked = {name: value for name, value in request.GET.items() if name not in NOT_FILTERS}
         customer_ids = [self.customer_id_of(row) for row in rows]
         if self.shows_customers and asked.get("customer"):
             with suppress(ValueError):
-                customer_ids.append(number(str(asked["customer"])))  # that there is nothing of theirs was seen too
+                customer_ids.append(number(str(asked["customer"])))  # an empty list also reveals something
         audit.record_seen(actor_of(request), action, customer_ids, subject=str(self.opts), asked=asked, always=always)
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
-        """Send everything that the filters let through as CSV, as the database gives it."""
+        """Send all filtered rows as CSV."""
         if not self.exported or not may(request.user, Power.EXPORT) or not self.has_view_permission(request):
             raise PermissionDenied
         try:
             changes = self.get_changelist_instance(request)
         except IncorrectLookupParameters:
-            messages.error(request, "These filters make no sense.")
+            messages.error(request, "These filters are not valid.")
             return HttpResponseRedirect("..")
         self._record_seen(request, "export", changes, always=True)
         return csv_response(f"{self.opts.model_name}s", self.exported, changes.every_row())
 
 
 class PageTable(Table):
-    """A list whose rows have a page of our own. `target` describes the row in the audit log."""
+    """A list whose rows have a page of their own. `target` describes the row in the audit log."""
 
     page_template = ""
     target: Target[Any]
 
-    def page_of(self, request: HttpRequest, found: Any) -> dict[str, Any]:
-        """Return what the page of a row shows."""
+    def page_of(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return the data of the page of a row."""
         raise NotImplementedError
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Show the page of a row, and leave a line in the audit log."""
+        """Show the page of a row, and record that in the audit log."""
         if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
             raise PermissionDenied
-        found = self.target.load(object_id)
-        audit.record(actor_of(request), f"see {self.opts.verbose_name}", Outcome.SEEN, **self.target.describe(found))
-        context = self.admin_site.each_context(request) | {"opts": self.opts, "original": found, "title": str(found)}
-        return TemplateResponse(request, self.page_template, context | self.page_of(request, found))
+        row = self.target.load(object_id)
+        audit.record(actor_of(request), f"see {self.opts.verbose_name}", Outcome.SEEN, **self.target.describe(row))
+        context = self.admin_site.each_context(request) | {"opts": self.opts, "original": row, "title": str(row)}
+        return TemplateResponse(request, self.page_template, context | self.page_of(request, row))

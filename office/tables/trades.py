@@ -1,4 +1,4 @@
-"""Lists of trades, and of what the exchange reported about them."""
+"""Lists of trades and of the exchange's reports."""
 
 from typing import Any
 from uuid import UUID
@@ -100,26 +100,26 @@ class TradeTable(PageTable):
         return "id", bool(asked or changes.query) and not served
 
     def newest_of(self, changes: KeysetChangeList) -> Any:
-        """Begin at the end of the days that are filtered for."""
+        """Begin at the end of the filtered days."""
         text = (changes.filter_params.get("day") or [""])[0]
         if not text or "customer" in changes.filter_params:
             return None
         return smallest_id_at(days(text)[1] + CLOCKS_APART)
 
-    def page_of(self, request: HttpRequest, found: Trade) -> dict[str, Any]:
+    def page_of(self, request: HttpRequest, row: Trade) -> dict[str, Any]:
         """Show everything about the trade."""
-        return trade_page.facts(found) | {
-            "actions": offered(request, TRADE, found),
+        return trade_page.facts(row) | {
+            "actions": offered(request, TRADE, row),
             "endings": [
                 (entered, [] if entered.entered_by_id == request.user.pk else offered(request, STAFF_REPORT, entered))
-                for entered in found.staff_reports.select_related("entered_by", "decided_by").order_by("-id")
+                for entered in row.staff_reports.select_related("entered_by", "decided_by").order_by("-id")
             ],
-            "audit_link": audit_link(request, f"trade={found.id}"),
+            "audit_link": audit_link(request, f"trade={row.id}"),
         }
 
     @column("trade")
     def trade(self, trade: Trade) -> str:
-        """The end of the id, which tells trades apart."""
+        """The end of the id, which is enough to tell trades apart."""
         return format_html('<span class="mono" title="{}">…{}</span>', trade.id, str(trade.id)[-12:])
 
     @column("customer")
@@ -149,7 +149,7 @@ class TradeTable(PageTable):
 
 @admin.register(Report)
 class ReportTable(Table):
-    """What the exchange reported, newest first."""
+    """Reports of the exchange, newest first."""
 
     list_display = (
         "id",
@@ -176,12 +176,12 @@ class ReportTable(Table):
 
     @column("trade")
     def trade(self, report: Report) -> str:
-        """The trade, linked if it is here."""
+        """The trade, linked if it is one of ours."""
         return trade_link(report.trade_id if report.customer_id else None) or str(report.trade_id or "")
 
 
 def by_uuid(rows: QuerySet[Any], field: str, text: str) -> QuerySet[Any]:
-    """Narrow rows to those whose field is the id that was typed; to none if it is no id."""
+    """Narrow the rows to those whose field has this UUID; to none if the text is not a UUID."""
     if not text.strip():
         return rows
     try:

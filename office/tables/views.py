@@ -1,4 +1,4 @@
-"""How each member of staff likes to see a list: the columns they chose, and filters that they saved under a name."""
+"""Personal settings of lists: the columns that each member of staff has chosen, and saved filters."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ from office.tables.keyset import NOT_FILTERS
 if TYPE_CHECKING:
     from office.tables.table import Table
 
-FILTERS_MAX = 20  # of each member of staff for each list
+FILTERS_MAX = 20  # for each member of staff and list
 
 
 def label_of(table: "Table") -> str:
-    """Return the name under which the choices for a list are kept."""
+    """Return the name under which the settings of a list are stored."""
     return str(table.opts.label_lower)
 
 
@@ -42,7 +42,7 @@ def chosen_columns(request: HttpRequest, table: "Table") -> Sequence[Any]:
 
 
 def of(request: HttpRequest, table: "Table") -> dict[str, Any]:
-    """Return what the list shows of the choices: every column with whether it is shown, and the saved filters."""
+    """Return the settings that the list shows: all columns, each with whether it is shown, and the saved filters."""
     shown = {name_of(column) for column in chosen_columns(request, table)}
     return {
         "columns": [
@@ -54,7 +54,7 @@ def of(request: HttpRequest, table: "Table") -> dict[str, Any]:
 
 
 def change(request: HttpRequest, table: "Table") -> str:
-    """Do what the form asks for, and return the address of the list."""
+    """Apply the submitted settings, and return the URL of the list."""
     staff, label = staff_of(request), label_of(table)
     query = _filters_of(QueryDict(request.POST.get("query", "")[:2000]))
     name = storable(request.POST.get("name", ""), 60).strip()
@@ -70,7 +70,7 @@ def change(request: HttpRequest, table: "Table") -> str:
     return f"../?{query}" if query else "../"
 
 
-def _filters_of(asked: QueryDict) -> str:
-    """The filters in a query, without what is said of the page."""
-    pairs = [(storable(name), storable(value)) for name, value in asked.items() if value and name not in NOT_FILTERS]
+def _filters_of(query: QueryDict) -> str:
+    """Return the filters in a query, without the parameters that select the page or the columns."""
+    pairs = [(storable(name), storable(value)) for name, value in query.items() if value and name not in NOT_FILTERS]
     return urlencode([(name, value) for name, value in pairs if name != "e"])[:2000]

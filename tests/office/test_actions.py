@@ -299,7 +299,7 @@ def test_an_adjustment_needs_a_second_member_of_staff(
     assert adjustment.approved is None
     assert (
         AuditEntry.objects.get(action="approve", outcome="refused").reason
-        == "You cannot decide on an adjustment of your own."
+        == "You can't decide on an adjustment of your own."
     )
 
     second = signed_in(appoint("second@staff.example.com", Role.OPERATIONS))
@@ -348,7 +348,7 @@ def test_an_adjustment_of_shares(
     too_much = Adjustment.objects.get(ticker="AAPL", approved=None)
     second.post(f"/admin/do/approve/{too_much.id}/")
     refused = AuditEntry.objects.filter(action="approve", outcome="refused").latest("number")
-    assert refused.reason == "This would take out more than is available."
+    assert refused.reason == "The account doesn't have that much available."
     assert Position.objects.get(customer=alice).quantity == 14
 
 

@@ -26,6 +26,7 @@ from tests.office.conftest import signed_in
 from tests.people import receive_shares
 from trades.models import Trade, Type
 from trades.place import place_trade
+from web.timezones import eastern_today
 
 LONG_AGO = "2020-01-01T00:00Z"
 
@@ -143,7 +144,7 @@ def test_the_report_of_a_day_as_page_file_and_mail(
     receive_shares(bob, "IBM", 2, Decimal("50"))
     place_trade(bob.id, "KO", Type.BUY, 1)
     browser: Client = browser_of(Role.SUPPORT)
-    figures = daily_report.figures_of(daily_report.today())
+    figures = daily_report.figures_of(eastern_today())
     rows = dict(daily_report.rows_of(figures))
     assert rows["Trades filled"] == str(Trade.objects.filter(status="FILLED").count())
     total = sum((trade.amount or 0 for trade in Trade.objects.filter(status="FILLED")), Decimal(0))
@@ -156,7 +157,7 @@ def test_the_report_of_a_day_as_page_file_and_mail(
     assert daily_report.send_due()
     assert not daily_report.send_due()
     kept = DailyReport.objects.get()
-    assert kept.day == daily_report.today() - timedelta(days=1)
+    assert kept.day == eastern_today() - timedelta(days=1)
     (letter,) = mail.outbox
     assert letter.bcc == ["operations@staff.example.com"]
     assert "Trades placed: 0" in letter.body

@@ -56,7 +56,7 @@ def test_a_market_closure_needs_a_second_member_of_staff(browser_of: Callable[[R
     assert session
     assert session.closes == time(11)
     proposal.refresh_from_db()
-    assert proposal.result.startswith("The market calendar has 2026-12-24")
+    assert proposal.result.startswith("The market calendar now has 2026-12-24")
     outcomes = AuditEntry.objects.filter(action="approve-proposal").order_by("number").values_list("outcome", flat=True)
     assert list(outcomes) == ["asked", "refused", "asked", "done", "asked", "refused"]
     assert "closes at 11:00 AM" in second.get("/admin/controls/").content.decode()
@@ -78,7 +78,7 @@ def test_only_staff_with_the_power_decides(browser_of: Callable[[Role], Client])
     assert Proposal.objects.get().approved is None
     assert (
         AuditEntry.objects.get(action="approve-proposal", outcome="refused").reason
-        == "Your role may not decide on this."
+        == "Your role can't decide on this."
     )
 
 

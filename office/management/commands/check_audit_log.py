@@ -9,7 +9,7 @@ from office.audit import check
 
 
 class Command(BaseCommand):
-    help = "Check the chain of the audit log: exit 0 if it is whole, 1 if not. Write the head down elsewhere."
+    help = "Check the chain of the audit log: exit 0 if it is intact, 1 if not. Write the head down elsewhere."
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = check()

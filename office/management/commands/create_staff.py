@@ -9,7 +9,7 @@ from office.roles import Role, appoint
 
 
 class Command(BaseCommand):
-    help = "Make somebody a member of staff with a role. Run it again to add another role."
+    help = "Make a person a member of staff with a role. Run it again to add another role."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")

@@ -8,7 +8,7 @@ from office.retention import delete_old
 
 
 class Command(BaseCommand):
-    help = "Delete calls to the exchange and sign-ins that have been kept long enough. The sweep does this every hour."
+    help = "Delete old calls to the exchange and old sign-ins. The sweep does this every hour."
 
     def handle(self, *args: Any, **options: Any) -> None:
         while True:

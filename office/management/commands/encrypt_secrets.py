@@ -18,7 +18,7 @@ class Command(BaseCommand):
     help = (
         "Encrypt every stored secret (authenticator apps, recovery codes, webhooks, waiting mails) with the newest "
         "SECRET_KEY. Run it after you replace SECRET_KEY, before you remove the old key from SECRET_KEY_FALLBACKS. It "
-        "can be stopped and run again: what is encrypted with the newest key is left alone."
+        "can be stopped and run again: secrets encrypted with the newest key are skipped."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -58,7 +58,7 @@ def _renewed(secret: str) -> str:
 
 def _encrypt_mail(row: Mail) -> bool:
     content = _renewed(row.content)
-    # One that has been delivered meanwhile is gone.
+    # A mail that has been delivered meanwhile no longer exists.
     return content != row.content and bool(Mail.objects.filter(pk=row.pk).update(content=content))
 
 
@@ -69,7 +69,7 @@ def _encrypt_authenticator(row: Authenticator) -> bool:
             data[field] = _renewed(data[field])
     if "migrated_codes" in data:
         data["migrated_codes"] = [_renewed(code) for code in data["migrated_codes"]]
-    # Only if nobody has used a code, or set up another app, since the row was read.
+    # Only if the row has not changed, for example because a recovery code was used, since it was read.
     return data != row.data and bool(Authenticator.objects.filter(pk=row.pk, data=row.data).update(data=data))
 
 

@@ -18,8 +18,8 @@ PAGE = 1000
 
 class Command(BaseCommand):
     help = (
-        "Tell what a restored database lacks: trades that the exchange or the logs have and it does not, with their "
-        "customers, and those that will be settled from the exchange's word. Changes nothing. Exit 1 when any is lost."
+        "List what a restored database lacks: trades that are in the exchange's record or in the logs but not in the "
+        "database, and trades that the exchange has ended. It changes nothing. Exit 1 if any trade is lost."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -49,7 +49,7 @@ class Command(BaseCommand):
 
 
 def _line(what: str, trade_id: UUID, report: Report | None, customer: int | None) -> dict[str, Any]:
-    """One trade: what the customer was told (201), and what became of it at the exchange, if it came there."""
+    """Return a line of the output: the trade, its customer, and its report, if the exchange knows it."""
     fill = report.fill if report else None
     return {
         "what": what,
@@ -65,7 +65,11 @@ def _line(what: str, trade_id: UUID, report: Report | None, customer: int | None
 
 
 def _record() -> Iterator[Report]:
-    """The exchange's own record. Raises Unknown."""
+    """Yield the exchange's own record.
+
+    Raises:
+        Unknown: The exchange does not answer.
+    """
     after: int | None = 0
     while after is not None:
         rows, after = gateway.history(after, PAGE)
@@ -77,7 +81,7 @@ def _record() -> Iterator[Report]:
 
 
 def _placed(logs: Iterable[Path]) -> Iterator[tuple[UUID, int]]:
-    """The trades that the logs say were placed, each with its customer."""
+    """Yield the trades that were placed according to the logs, each with its customer."""
     for log in logs:
         with log.open(errors="replace") as lines:
             for line in lines:
