@@ -77,8 +77,7 @@ def test_only_staff_with_the_power_decides(browser_of: Callable[[Role], Client])
     browser_of(Role.SUPPORT).post(f"/admin/do/approve-proposal/{Proposal.objects.get().id}/")
     assert Proposal.objects.get().approved is None
     assert (
-        AuditEntry.objects.get(action="approve-proposal", outcome="refused").reason
-        == "Your role can't decide on this."
+        AuditEntry.objects.get(action="approve-proposal", outcome="refused").reason == "Your role can't decide on this."
     )
 
 
