@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from typing import cast
 
 import pytest
+from rest_framework import serializers
 
 from accounts.models import Customer
 from alpaca_api import orders
@@ -128,8 +130,8 @@ def test_activities_of_a_day_or_of_a_times_day(alice: Customer, alpaca_of: Alpac
 
 
 def test_the_schema_names_every_type_of_activity() -> None:
-    choices = AlpacaActivitySerializer().fields["activity_type"].choices
-    assert set(choices) == {"FILL", *CASH_ACTIVITIES.values(), *SHARE_ACTIVITIES.values()}
+    field = cast("serializers.ChoiceField", AlpacaActivitySerializer().fields["activity_type"])
+    assert set(field.choices) == {"FILL", *CASH_ACTIVITIES.values(), *SHARE_ACTIVITIES.values()}
 
 
 @pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31", "9999-12-31T23:59:59Z", "x", "1969-12-31", "%00"])
