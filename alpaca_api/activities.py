@@ -41,7 +41,9 @@ class DateOrTimeField(serializers.Field[Any, Any, Any, Any]):
 
 class ActivitiesQuerySerializer(StrictSerializer):
     activity_types = TextField(
-        required=False, max_length=200, help_text="FILL, CSD, CSW, FEE, JNLC, JNLS, DIV, SPLIT, CIL, SC, separated by commas."
+        required=False,
+        max_length=200,
+        help_text="FILL, CSD, CSW, FEE, JNLC, JNLS, DIV, SPLIT, CIL, SC, separated by commas.",
     )
     category = serializers.ChoiceField(["trade_activity", "non_trade_activity"], required=False)
     date = DateOrTimeField(required=False, help_text="A date in Eastern time, or a time on that date.")

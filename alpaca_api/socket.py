@@ -182,7 +182,9 @@ class _Updates:
                         if self._is_stopped:
                             break
                         if content:
-                            await wait_at_most(WRITE_SECONDS_MAX, self._send({"type": "websocket.send", "bytes": content}))
+                            await wait_at_most(
+                                WRITE_SECONDS_MAX, self._send({"type": "websocket.send", "bytes": content})
+                            )
                         self._cursor = cursor
         except Exception:  # noqa: BLE001 — the client disconnected or is too slow, so it can't be told
             self._connection.ended.set()

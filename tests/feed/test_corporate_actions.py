@@ -61,7 +61,7 @@ def rewrite(values: str) -> None:
 
 
 def events_of(customer: Customer, each_max: int = 100, after: Cursor = Cursor(0, 0)) -> list[Event]:
-    (events,) = reader.read([(customer.id, after)], reader.now(), each_max)
+    (events,) = reader.read([(customer.id, after)], reader.latest_cursor(), each_max)
     return events
 
 

@@ -77,5 +77,5 @@ def test_an_export_has_so_many_rows_and_reads_no_more(monkeypatch: pytest.Monkey
         return answer.content.decode().splitlines(), count - len(list(read))
 
     assert lines(3) == (["row", "0", "1", "2"], 3)
-    more = '"There are more than 3 rows: narrow the list, and export it in parts."'
+    more = '"There are more than 3 rows. Filter the list, and export it in parts."'
     assert lines(100) == (["row", "0", "1", "2", more], 4)
