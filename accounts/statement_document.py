@@ -6,7 +6,7 @@ from web.templatetags.figures import cents, change_of, day, describe, signed_cen
 
 
 def made_of(statement: Statement) -> bytes:
-    """Return a statement as PDF. The same postings always make the same bytes."""
+    """Return a statement as a PDF. The same postings always give the same bytes."""
     month = statement.month
     period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
     first_part = [*_sums(statement), *_shares(statement), *_unsettled(statement), *_gains(statement)]

@@ -153,7 +153,7 @@ def test_pages_that_show_a_secret_once(open_browser: Callable[..., Browser]) -> 
     browser.sign_in("maker@example.com")
     browser.go("/account/tokens")
     browser.press("Create a token")
-    browser.until_text("Give it a name")
+    browser.until_text("Enter a name")
     wrong = look(browser, "tokens-refused")
     browser.fill("#id_name", "spreadsheet at home")
     browser.press("Create a token")

@@ -108,7 +108,7 @@ def test_a_host_that_does_not_answer_costs_half_a_second_once(pair: Pair, severa
             client.connect_ex(vanished.getsockname())
         connection.settings_dict["PORT"] = f"{vanished.getsockname()[1]},{pair.primary.port}"
         hosts.forget()
-        for seconds_max in (hosts.KNOCK_SECONDS_MAX + 0.5, 0.4):
+        for seconds_max in (hosts.TCP_CONNECT_SECONDS_MAX + 0.5, 0.4):
             connection.close()
             began = time.monotonic()
             connection.ensure_connection()
