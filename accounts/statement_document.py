@@ -32,7 +32,7 @@ def _sums(statement: Statement) -> list[pdf.Part]:
 def _shares(statement: Statement) -> list[pdf.Part]:
     rows = [[ticker, f"{begin:,}", change_of(end - begin), f"{end:,}"] for ticker, begin, end in statement.shares]
     head = ["Stock", "At the beginning", "Change", "At the end"]
-    shown = pdf.Table([head, *rows], [3, 1, 1, 1], 1) if rows else pdf.Text("None were held.", soft=True)
+    shown = pdf.Table([head, *rows], [3, 1, 1, 1], 1) if rows else pdf.Text("No shares were held.", soft=True)
     return [*pdf.heading("Shares"), shown, pdf.Gap(18)]
 
 
@@ -68,5 +68,9 @@ def _movements(statement: Statement) -> list[pdf.Part]:
         for line in statement.lines
     ]
     head = ["Date", "What", "Settles", "Amount", "Balance"]
-    shown = pdf.Table([head, *rows], [1.1, 2.4, 1.1, 1, 1], 3) if rows else pdf.Text("None in this month.", soft=True)
-    return [*pdf.heading("Every movement"), shown]
+    shown = (
+        pdf.Table([head, *rows], [1.1, 2.4, 1.1, 1, 1], 3)
+        if rows
+        else pdf.Text("No transactions in this month.", soft=True)
+    )
+    return [*pdf.heading("All transactions"), shown]

@@ -141,7 +141,7 @@ class Browser:
 
     def prove_it(self, password: str = PASSWORD) -> None:
         """Give the password again, where a page that guards the account asks for it."""
-        self.until_text("Is it you?")
+        self.until_text("Confirm it's you")
         self.fill("#id_password", password)
         self.press("Confirm")
         self.until(lambda: "reauthenticate" not in self.path)

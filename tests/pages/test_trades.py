@@ -190,7 +190,7 @@ def test_search_finds_by_ticker_and_by_company(listed: StandInExchange, bob: Cus
     assert client.get("/stocks/search?q=aapl").headers["Location"] == "/stocks/AAPL"
     found = client.get("/stocks/search?q=walt").content.decode()
     assert "/stocks/DIS" in found
-    assert "No stock by" in client.get("/stocks/search?q=zzzzz").content.decode()
+    assert "No stock matches" in client.get("/stocks/search?q=zzzzz").content.decode()
     fragment = client.get("/stocks/search?q=AA", headers={"HX-Request": "true"}).content.decode()
     assert "/stocks/AAPL" in fragment
     assert "<html" not in fragment

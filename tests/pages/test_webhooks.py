@@ -67,7 +67,7 @@ def test_there_are_so_many_and_no_more(bob: Customer, page_of: PageOf) -> None:
 def test_a_test_is_entered_and_its_page_looks_again_until_it_was_tried(bob: Customer, page_of: PageOf) -> None:
     client, hook = page_of(bob), webhook(bob, ADDRESS)
     path = f"/account/webhooks/{hook.id}"
-    assert "Nothing has been posted yet." in client.get(path).content.decode()
+    assert "No deliveries yet." in client.get(path).content.decode()
     text = client.post(f"{path}/test", follow=True).content.decode()
     assert "A test event is on its way." in text
     assert "Waiting" in text
@@ -75,11 +75,11 @@ def test_a_test_is_entered_and_its_page_looks_again_until_it_was_tried(bob: Cust
     assert '<meta http-equiv="refresh"' in text, "and without a script"
     Delivery.objects.update(attempts=1, answer="HTTP 503", next_at=timezone.now())
     text = client.get(path).content.decode()
-    assert "Not taken yet" in text
+    assert "Not accepted yet" in text
     assert "Your server answered HTTP 503." in text
     assert "Next try" in text
     assert "every 1s" not in text
-    assert "Not taken yet" in client.get("/account/webhooks").content.decode()
+    assert "Not accepted yet" in client.get("/account/webhooks").content.decode()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_pause_resume_new_secret_and_send_again(bob: Customer, page_of: PageOf) 
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [("failing", "Your server has taken nothing since"), ("ended", "Your server answered 410 Gone.")],
+    [("failing", "Your server has accepted nothing since"), ("ended", "Your server answered 410 Gone.")],
 )
 def test_the_page_says_what_is_wrong(status: str, words: str, bob: Customer, page_of: PageOf) -> None:
     hook = webhook(bob, ADDRESS)
