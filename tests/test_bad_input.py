@@ -117,7 +117,7 @@ def test_addresses(
         assert set(answer.json()) >= {"code", "message"}
 
 
-def test_who_is_not_known(db: None) -> None:
+def test_requests_without_valid_credentials_are_refused(db: None) -> None:
     for headers in (
         {},
         {"APCA-API-KEY-ID": "x"},

@@ -76,7 +76,7 @@ def test_shares_go_out_and_their_average_price_stays(alice: Customer, bob: Custo
 
 
 @pytest.mark.parametrize(("change", "ticker"), [("-11", "AAPL"), ("-1", "IBM"), ("-8", "AAPL")])
-def test_no_more_goes_out_than_is_free(
+def test_an_adjustment_takes_no_more_than_is_free(
     alice: Customer, bob: Customer, second: Customer, change: str, ticker: str
 ) -> None:
     if change == "-8":  # three of ten are held for a SELL in flight
@@ -94,7 +94,7 @@ def test_no_more_goes_out_than_is_free(
     assert (position(alice), Posting.objects.count()) == before
 
 
-def test_an_account_holds_no_more_than_there_can_be(alice: Customer, bob: Customer, second: Customer) -> None:
+def test_an_adjustment_cannot_exceed_the_largest_balance(alice: Customer, bob: Customer, second: Customer) -> None:
     adjustment = asked(alice, str(LARGEST_POSITION), bob, price="0.0001")
     with pytest.raises(PositionTooLarge):
         decide_on_adjustment(adjustment.id, True, second)
@@ -121,7 +121,7 @@ def test_programs_see_them_as_journals(alice: Customer, bob: Customer, second: C
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_that_approve_at_once_post_once_and_nothing_goes_below_zero() -> None:
+def test_simultaneous_approvals_post_once_and_never_go_negative() -> None:
     alice = open_account("alice@example.com", Decimal(2000))
     bob = open_account("bob@example.com", Decimal(1))
     receive_shares(alice, "AAPL", 10, Decimal(100))

@@ -129,7 +129,7 @@ def test_a_loss_is_a_wash_sale_where_the_stock_was_bought_within_thirty_days(bob
     assert flags == {"2026-03-05": False, "2026-03-06": True, "2026-04-06": False}
 
 
-def test_all_of_a_lot_sold_within_thirty_days_replaces_nothing(bob: Customer) -> None:
+def test_selling_a_whole_lot_within_thirty_days_is_not_a_wash_sale(bob: Customer) -> None:
     trade(bob, "BUY", 2, "30", "2026-01-05")
     trade(bob, "SELL", 2, "20", "2026-01-06")
     trade(bob, "BUY", 2, "30", "2026-03-05")
@@ -179,7 +179,7 @@ def test_lots_of_the_past_are_built_and_proven(alice: Customer, bob: Customer) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_stopped_build_goes_on(alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_build_continues(alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     trade(bob, "BUY", 3, "10", "2026-01-05")
     undate(alice)
     undate(bob)
@@ -219,7 +219,7 @@ MOVES = st.lists(
 
 
 @given(MOVES, st.sampled_from(LotMethod.values))
-def test_pieces_always_add_up(moves: list[tuple[bool, int, int, Decimal]], method: str) -> None:
+def test_parts_of_a_lot_always_add_up(moves: list[tuple[bool, int, int, Decimal]], method: str) -> None:
     changes, held, cost, proceeds = LotChanges(), 0, Decimal(0), Decimal(0)
     for buys, quantity, day, price in moves:
         on = date.fromordinal(date(2026, 1, 1).toordinal() + day)

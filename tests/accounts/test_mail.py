@@ -84,9 +84,7 @@ def let_pauses_pass() -> None:
 
 
 @pytest.mark.usefixtures("hanging_server")
-def test_a_page_does_not_wait_for_a_mail_server_that_hangs_and_the_mail_comes_later(
-    bob: Customer, settings: Any
-) -> None:
+def test_a_page_does_not_wait_for_a_hanging_mail_server(bob: Customer, settings: Any) -> None:
     Mail.objects.all().delete()
     client = Client()
     to_code = client.post("/account/password/reset/", {"email": bob.email}).headers["Location"]
@@ -109,7 +107,7 @@ def test_a_page_does_not_wait_for_a_mail_server_that_hangs_and_the_mail_comes_la
     assert client.post(to_code, {"code": code[1]}).status_code == 302
 
 
-def test_a_mail_that_can_not_be_delivered_keeps_no_other_and_is_given_up_in_the_end(settings: Any) -> None:
+def test_an_undeliverable_mail_delays_no_other_and_is_given_up(settings: Any) -> None:
     settings.MAIL_SERVER_BACKEND = f"{__name__}.Refusing"
     for name in ("refused", "carol", "dan"):
         send_mail("Hello", "Words.", None, [f"{name}@example.com"])
@@ -126,7 +124,7 @@ def test_a_mail_that_can_not_be_delivered_keeps_no_other_and_is_given_up_in_the_
     assert not Mail.objects.exists()
 
 
-def test_a_mail_is_delivered_by_one_of_several_processes(settings: Any) -> None:
+def test_several_processes_deliver_a_mail_once(settings: Any) -> None:
     settings.MAIL_SERVER_BACKEND = f"{__name__}.Watching"
     send_mail("Hello", "Words.", None, ["carol@example.com"])
     assert deliver() == 1
@@ -134,9 +132,7 @@ def test_a_mail_is_delivered_by_one_of_several_processes(settings: Any) -> None:
     assert len(mail.outbox) == 1
 
 
-def test_a_server_that_takes_each_mail_slowly_does_not_keep_the_round_for_long(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_mail_server_does_not_prolong_the_round(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accounts.mail.ROUND_SECONDS_MAX", 0.0)
     for name in ("carol", "dan"):
         send_mail("Hello", "Words.", None, [f"{name}@example.com"])
@@ -157,7 +153,7 @@ def test_pauses_grow_to_an_hour(settings: Any) -> None:
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
-def test_a_clock_that_went_back_delays_no_mail() -> None:
+def test_a_clock_that_was_set_back_delays_no_mail() -> None:
     send_mail("Hello", "Words.", None, ["carol@example.com"])
     Mail.objects.update(due_at=datetime(2200, 1, 1, tzinfo=UTC))
     assert deliver() == 0
@@ -249,7 +245,7 @@ def test_the_table_of_other_mails_is_what_the_code_says() -> None:
     assert 'subject=f"Daily report for' in inspect.getsource(daily_report)
 
 
-def test_mail_is_sent_from_nowhere_else() -> None:
+def test_no_other_code_sends_mail() -> None:
     senders = set()
     base = Path(django_settings.BASE_DIR)
     for app in ("accounts", "trades", "office", "webhooks", "feed", "alpaca_api", "exchange", "web", "brokerage"):

@@ -92,7 +92,7 @@ def test_guesses_at_one_account_do_not_lock_out_a_neighbor_behind_the_same_addre
     assert client.get("/").status_code == 200
 
 
-def test_one_address_may_try_so_many_accounts_and_no_more(db: None) -> None:
+def test_one_address_can_try_a_limited_number_of_accounts(db: None) -> None:
     with time_machine.travel(NOON, tick=False):
         for number in range(ADDRESS.attempts_max):
             check_attempt(f"somebody-{number}@example.com", "192.0.2.1")
@@ -102,7 +102,7 @@ def test_one_address_may_try_so_many_accounts_and_no_more(db: None) -> None:
         check_attempt("somebody-else@example.com", "192.0.2.2")
 
 
-def test_one_account_may_be_tried_so_often_from_anywhere(db: None) -> None:
+def test_one_account_can_be_tried_a_limited_number_of_times(db: None) -> None:
     with time_machine.travel(NOON, tick=False):
         for number in range(ACCOUNT.attempts_max):
             check_attempt("carol@example.com", f"192.0.2.{number}")

@@ -120,7 +120,7 @@ def test_trade_confirm_email_switches_mail_about_trades(alice: Customer, alpaca_
     "unkept",
     [{"dtbp_check": "both"}, {"pdt_check": "entry"}, {"max_options_trading_level": 2}, {"fractional_trading": True}],
 )
-def test_a_configuration_that_is_not_kept_is_refused(alice: Customer, alpaca_of: AlpacaOf, unkept: Any) -> None:
+def test_an_unsupported_configuration_is_refused(alice: Customer, alpaca_of: AlpacaOf, unkept: Any) -> None:
     call = alpaca_of(alice)
     before = call("GET", "account/configurations")[1]
     assert call("PATCH", "account/configurations", before)[0] == 200, "what is shown can be sent back"

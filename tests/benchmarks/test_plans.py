@@ -126,7 +126,7 @@ def test_trades_are_claimed(customer_ids: list[int], type: Type) -> None:
     )
 
 
-def test_trades_that_nothing_can_be_held_for_are_ended(customer_ids: list[int]) -> None:
+def test_trades_that_cannot_be_covered_are_rejected(customer_ids: list[int]) -> None:
     for customer_id in customer_ids:
         place_trade(customer_id, "AAPL", Type.SELL, 1_000_000)
     check(lambda: settle_and_claim(customer_ids, "test"), "trades_trade_pkey", "feed_of_customer")
@@ -150,13 +150,13 @@ def test_reports_are_settled(customer_ids: list[int], type: Type) -> None:
     assert {trade.status for trade in Trade.objects.filter(id__in=[trade.id for trade in trades])} == {Status.FILLED}
 
 
-def test_the_sweep_looks_for_whoever_waits(customer_ids: list[int]) -> None:
+def test_the_sweep_finds_waiting_customers(customer_ids: list[int]) -> None:
     place(customer_ids)
     report(in_flight([customer_id + 2 for customer_id in customer_ids]))
     check(lambda: ring_for_waiting("test"), "placed_not_queued", IN_FLIGHT, "reports_waiting")
 
 
-def test_the_sweep_looks_for_what_is_out_too_long(customer_ids: list[int]) -> None:
+def test_the_sweep_finds_trades_in_flight_for_too_long(customer_ids: list[int]) -> None:
     in_flight(customer_ids)
     check(ask_exchange, "to_ask_about", "trades_trade_pkey")
 
@@ -201,6 +201,6 @@ def test_the_feed_is_read(customer_ids: list[int]) -> None:
     )
 
 
-def test_a_plan_that_reads_a_table_whole_is_seen(past: Population) -> None:
+def test_a_sequential_scan_is_detected(past: Population) -> None:
     with pytest.raises(AssertionError, match="trades_trade"):
         check(lambda: list(Trade.objects.filter(quantity=1)))

@@ -174,7 +174,7 @@ def fail_with(state: str) -> None:
         cursor.execute(f"DO $$ BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = '{state}'; END $$")
 
 
-def test_each_class_of_errors_has_its_row() -> None:
+def test_each_class_of_errors_has_a_row() -> None:
     assert {given_up for given_up in GIVE_UP if any(state.startswith(given_up) for state in GIVEN_UP)} == set(GIVE_UP)
 
 

@@ -58,7 +58,7 @@ def test_workers_count_together_and_unknown_methods_are_one(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
-def test_a_dashboard_shows_metrics_that_there_are(path: Path, db: None) -> None:
+def test_dashboards_use_existing_metrics(path: Path, db: None) -> None:
     Client().get("/healthz")
     named = {
         word

@@ -9,7 +9,7 @@ from brokerage.request_id import PLAIN, RequestId
 
 
 @pytest.mark.parametrize("given", ["", "short", "a b c d e f g h i", "x" * 65, "id\nforged"])
-def test_an_id_that_is_none_is_replaced(given: str, db: None) -> None:
+def test_an_invalid_request_id_is_replaced(given: str, db: None) -> None:
     made = Client(headers={"X-Request-ID": given} if given else {}).get("/healthz").headers["X-Request-ID"]
     assert made != given
     assert PLAIN.fullmatch(made)

@@ -101,7 +101,9 @@ def test_a_body_in_chunks_is_read(exchange: StandInExchange, alice: Customer) ->
         ("/api/v1", people),
     ],
 )
-def test_who_comes_through_which_door(path: str, door: WSGIHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_and_pages_use_different_middleware_stacks(
+    path: str, door: WSGIHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(type(door), "__call__", lambda self, environ, start: [str(id(self)).encode()])
     assert application({"PATH_INFO": path}, lambda *_: None) == [str(id(door)).encode()]
 

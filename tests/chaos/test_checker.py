@@ -16,7 +16,7 @@ def evidence() -> Evidence:
     return all_is_well()
 
 
-def test_where_all_is_well_it_finds_nothing(evidence: Evidence) -> None:
+def test_it_finds_nothing_if_all_is_well(evidence: Evidence) -> None:
     assert violations(evidence) == []
 
 
@@ -298,14 +298,14 @@ PLANTED: list[Callable[[Evidence], None]] = [
 
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
-def test_it_finds_what_was_planted(evidence: Evidence, plant: Callable[[Evidence], None]) -> None:
+def test_it_finds_each_planted_violation(evidence: Evidence, plant: Callable[[Evidence], None]) -> None:
     before = deepcopy(evidence)
     plant(evidence)
     assert evidence != before, "nothing was planted"
     assert violations(evidence)
 
 
-def test_a_switch_binds_once_every_process_knows_it_and_until_it_is_lifted(evidence: Evidence) -> None:
+def test_a_control_binds_once_every_process_knows_it_and_until_it_is_lifted(evidence: Evidence) -> None:
     staff(evidence, "halt-all", 19.5, 29.5)
     staff(evidence, "restrict-stock", 5, 40, ticker="WMT")
     staff(evidence, "limit", 5, 40, kind="shares_max", value="2")
@@ -313,7 +313,7 @@ def test_a_switch_binds_once_every_process_knows_it_and_until_it_is_lifted(evide
     assert violations(evidence) == []
 
 
-def test_where_the_exchanges_clock_was_off_its_times_prove_nothing(evidence: Evidence) -> None:
+def test_times_of_the_exchange_prove_nothing_while_its_clock_is_off(evidence: Evidence) -> None:
     evidence.exchange[1]["firstReceivedAt"] = evidence.exchange[0]["firstReceivedAt"]
     jump = {"kind": "exchange clock", "target": "exchange", "values": {"jumpSeconds": -10}, "done": True}
     evidence.faults = [jump | {"began": START + 18, "ended": START + 22}]
@@ -322,7 +322,7 @@ def test_where_the_exchanges_clock_was_off_its_times_prove_nothing(evidence: Evi
     assert any("two in flight" in words for words in violations(evidence))
 
 
-def test_what_was_not_answered_may_be_there_or_not(evidence: Evidence) -> None:
+def test_a_request_without_a_response_may_have_had_an_effect(evidence: Evidence) -> None:
     evidence.requests[2] |= {"status": 0, "answer": None}
     evidence.requests.append(placing(9, status=0))
     assert violations(evidence) == []

@@ -77,7 +77,7 @@ def ask(connection: socket.socket, words: bytes = b"hello") -> bytes | type[Exce
         return type(error)
 
 
-def test_without_a_fault_all_passes(link: tuple[int, Say]) -> None:
+def test_without_a_fault_everything_passes(link: tuple[int, Say]) -> None:
     with connect(link[0]) as connection:
         assert ask(connection) == b"hello"
 
@@ -105,7 +105,7 @@ def test_a_black_hole_swallows_and_then_resets(link: tuple[int, Say], fault: str
         assert ask(connection) == b"hello"
 
 
-def test_a_cut_resets_what_is_there(link: tuple[int, Say]) -> None:
+def test_a_cut_resets_open_connections(link: tuple[int, Say]) -> None:
     port, say = link
     with connect(port) as connection:
         ask(connection)
@@ -115,7 +115,7 @@ def test_a_cut_resets_what_is_there(link: tuple[int, Say]) -> None:
         assert ask(connection) == b"hello"
 
 
-def test_a_refusal_resets_what_comes(link: tuple[int, Say]) -> None:
+def test_a_refusal_resets_new_connections(link: tuple[int, Say]) -> None:
     port, say = link
     say(fault="refuse")
     with suppress(ConnectionError), connect(port) as connection:
@@ -123,7 +123,7 @@ def test_a_refusal_resets_what_comes(link: tuple[int, Say]) -> None:
         assert connection.recv(4096) == b""
 
 
-def test_half_an_answer_arrives(link: tuple[int, Say]) -> None:
+def test_half_cuts_a_response_in_the_middle(link: tuple[int, Say]) -> None:
     port, say = link
     say(fault="half")
     with connect(port) as connection:
@@ -131,7 +131,7 @@ def test_half_an_answer_arrives(link: tuple[int, Say]) -> None:
         assert ask(connection) in {ConnectionResetError, BrokenPipeError, b""}
 
 
-def test_slow_takes_its_time(link: tuple[int, Say]) -> None:
+def test_slow_delays_every_chunk(link: tuple[int, Say]) -> None:
     port, say = link
     say(fault="slow")
     with connect(port) as connection:

@@ -102,7 +102,7 @@ def test_a_trade_is_placed_through_the_balancer(cluster: Cluster) -> None:
     assert cluster.place("first") == 201
 
 
-def test_status_tells_roles_and_lanes(cluster: Cluster) -> None:
+def test_status_shows_roles_and_lanes(cluster: Cluster) -> None:
     shown = cluster.tell("status", "--once")
     assert shown.count("quorum standby, streaming") == 2
     assert shown.count("leader, running") == 1

@@ -43,7 +43,7 @@ def test_a_price_that_is_too_old_is_left_out(exchange: StandInExchange, db: None
     assert "AAPL" in prices.known(["AAPL"], 60)
 
 
-def test_nothing_known_is_nothing_and_takes_no_time(odd: OddExchange) -> None:
+def test_without_known_prices_the_answer_is_empty_and_immediate(odd: OddExchange) -> None:
     odd.act = lambda handler: odd.ended.wait(30)
     began = time.monotonic()
     assert prices.known(["AAPL"]) == {}

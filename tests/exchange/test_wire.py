@@ -57,7 +57,7 @@ def test_a_number_with_a_point_stays_as_it_was_written() -> None:
     [b"", b"{", b"NaN", b"-Infinity", b'{"a": NaN}', b"\xff", b"<html>", b"[" * 100_000, b"9" * 5000, b"{'a': 1}"],
     ids=lambda raw: repr(raw)[:15],
 )
-def test_what_is_no_json_is_malformed(raw: bytes) -> None:
+def test_invalid_json_is_malformed(raw: bytes) -> None:
     with pytest.raises(Malformed):
         decode(raw)
 

@@ -47,7 +47,7 @@ def switch(pair: Pair) -> None:
     connection.settings_dict["PORT"] = str(pair.standby_port)
 
 
-def test_a_synchronous_standby_has_all_that_was_answered(pair: Pair, willing: StandInExchange) -> None:
+def test_a_synchronous_standby_has_every_acknowledged_trade(pair: Pair, willing: StandInExchange) -> None:
     pair.be_synchronous()
     case = Case(willing, 1)
     for number in range(PLACED):
@@ -60,7 +60,7 @@ def test_a_synchronous_standby_has_all_that_was_answered(pair: Pair, willing: St
     assert judge([case]) == []
 
 
-def test_without_its_standby_a_placing_is_answered_in_time_and_honestly(pair: Pair, willing: StandInExchange) -> None:
+def test_without_its_standby_placing_answers_503_in_time(pair: Pair, willing: StandInExchange) -> None:
     """Whether it was recorded is unknown until a standby has it: 503, and the same key tells later."""
     pair.be_synchronous()
     case = Case(willing, 1)
@@ -89,7 +89,7 @@ def test_a_process_finds_the_new_primary_by_itself(pair: Pair, willing: StandInE
     assert judge([case]) == []
 
 
-def test_a_primary_that_became_a_standby_is_given_up(pair: Pair, willing: StandInExchange, several: None) -> None:
+def test_a_primary_that_became_a_standby_is_abandoned(pair: Pair, willing: StandInExchange, several: None) -> None:
     case = Case(willing, 1)
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
@@ -130,7 +130,7 @@ def several(pair: Pair) -> Iterator[None]:
     connection.settings_dict.update(there)
 
 
-def test_an_asynchronous_standby_may_lack_some_and_the_checker_sees_it(pair: Pair, willing: StandInExchange) -> None:
+def test_an_asynchronous_standby_may_lose_trades_and_the_checker_finds_it(pair: Pair, willing: StandInExchange) -> None:
     case = Case(willing, 1)
     case.place("before")
     time.sleep(1)

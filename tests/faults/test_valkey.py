@@ -150,7 +150,7 @@ def cache_through_the_switch() -> BestEffortCache:
 
 @pytest.mark.parametrize("error", STATES, ids=lambda error: error.split()[0])
 @pytest.mark.parametrize("use", [rings, counts, remembers])
-def test_what_a_server_could_not_do_for_a_time_is_done_afterwards_without_a_restart(
+def test_after_any_valkey_outage_processes_recover_without_a_restart(
     switch: Switch, use: Callable[[], bool], error: str
 ) -> None:
     assert use()

@@ -53,7 +53,7 @@ def test_a_transfer_is_mailed_once_in_plain_text_and_html(carol: Customer) -> No
     assert mailed() == []
 
 
-def test_a_clock_that_went_back_delays_no_mail(carol: Customer) -> None:
+def test_a_clock_that_was_set_back_delays_no_mail(carol: Customer) -> None:
     deposit(carol.id, Decimal("250.5"))
     Notice.objects.filter(sent_at=None).update(due_at=timezone.now() + timedelta(hours=1))
     assert mailed(at_once=False) == []
@@ -78,7 +78,7 @@ def test_trades_that_end_together_come_in_one_mail(carol: Customer) -> None:
     assert mailed() == []
 
 
-def test_what_is_switched_off_is_not_mailed_but_security_is(carol: Customer, page_of: PageOf) -> None:
+def test_disabled_mails_are_not_sent_but_security_mails_are(carol: Customer, page_of: PageOf) -> None:
     client = page_of(carol)
     assert client.get("/account/mail").context["form"].initial["wanted"] == ["trades", "transfers", "statements"]
     client.post("/account/mail", {"wanted": ["statements"]})
@@ -102,7 +102,7 @@ def test_a_statement_is_announced_once_in_the_first_days_of_a_month(carol: Custo
     assert Notice.objects.get(customer=carol, kind="statements").title == "Your statement for December 2026"
 
 
-def test_a_device_that_never_signed_in_is_told(static_files: None, db: None) -> None:
+def test_a_sign_in_from_a_new_device_is_mailed(static_files: None, db: None) -> None:
     dan = create_customer("dan@example.com", PASSWORD)
     for device in ("Firefox", "Firefox", "Chrome"):
         browser = Client(headers={"User-Agent": f"Mozilla/5.0 (Windows) {device}/1"})

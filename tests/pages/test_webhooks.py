@@ -55,7 +55,7 @@ def test_an_address_that_is_refused_is_a_sentence_beside_the_field(
     assert not Webhook.objects.exists()
 
 
-def test_there_are_so_many_and_no_more(bob: Customer, page_of: PageOf) -> None:
+def test_the_number_of_webhooks_is_limited(bob: Customer, page_of: PageOf) -> None:
     for _ in range(subscriptions.WEBHOOKS_MAX):
         webhook(bob, ADDRESS)
     answer = page_of(bob).post("/account/webhooks", {"url": ADDRESS})
@@ -89,7 +89,7 @@ def test_a_test_is_entered_and_its_page_looks_again_until_it_was_tried(bob: Cust
         ("HTTP 500", "Your server answered HTTP 500."),
     ],
 )
-def test_what_was_given_up_says_why(answer: str, words: str, bob: Customer, page_of: PageOf) -> None:
+def test_a_failed_delivery_shows_the_reason(answer: str, words: str, bob: Customer, page_of: PageOf) -> None:
     hook = webhook(bob, ADDRESS)
     subscriptions.send_test(hook)
     Delivery.objects.update(attempts=11, answer=answer, next_at=None)
@@ -150,7 +150,7 @@ def test_the_page_says_what_is_wrong(status: str, words: str, bob: Customer, pag
 
 
 @pytest.mark.parametrize("verb", ["", "/test", "/pause", "/secret", "/again", "/delete"])
-def test_nobody_comes_near_somebody_elses(verb: str, alice: Customer, bob: Customer, page_of: PageOf) -> None:
+def test_customers_cannot_reach_anothers_webhooks(verb: str, alice: Customer, bob: Customer, page_of: PageOf) -> None:
     hers = webhook(alice, ADDRESS)
     client = page_of(bob)
     for hook_id in (hers.id, uuid4()):

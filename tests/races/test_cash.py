@@ -20,7 +20,7 @@ def amount(customer: Customer) -> Decimal:
     return Balance.objects.get(customer=customer).amount
 
 
-def test_withdrawals_at_once_take_no_more_than_there_is(bob: Customer) -> None:
+def test_simultaneous_withdrawals_take_no_more_than_available(bob: Customer) -> None:
     made = outcomes(*[lambda: withdraw(bob.id, Decimal(120))] * MANY)
     assert sum(isinstance(outcome.error, InsufficientFunds) for outcome in made) == MANY - 4
     assert amount(bob) == 500 - 4 * 120

@@ -140,7 +140,7 @@ def test_a_doubled_ring_takes_one_turn(exchange: StandInExchange, alice: Custome
     assert entry["timesReceived"] == 1
 
 
-def test_who_rings_while_a_lane_is_answered_is_heard(crowd: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ring_during_a_turn_is_not_lost(crowd: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane.settings, "LANES", 1)
     rung(0)
     heard: list[int] = []

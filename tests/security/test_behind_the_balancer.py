@@ -131,7 +131,7 @@ class Trickle(threading.Thread):
         self.seconds = time.monotonic() - began
 
 
-def test_slow_bodies_keep_nobody_up_and_are_shown_out(
+def test_slow_bodies_block_nobody_and_are_disconnected(
     balancer: Balancer, client: urllib3.HTTPConnectionPool, token: str, record_property: Callable[[str, object], None]
 ) -> None:
     reader = Reader(f"{balancer.url}/api/v1/events", token)
@@ -189,14 +189,16 @@ def test_a_body_in_chunks_is_read_and_each_answer_has_its_requests_id(balancer: 
         assert len(re.findall(rb"(?mi)^x-request-id: [0-9a-f-]{36}\r$", answer)) == 1, answer
 
 
-def test_what_is_ours_is_not_there_for_others(balancer: Balancer) -> None:
+def test_internal_addresses_are_404_from_outside(balancer: Balancer) -> None:
     for path in ("/admin/", "/admin", "/%61dmin/login/", "/metrics", "/%6Detrics", "/readyz", "/exchange/callbacks"):
         assert ask(balancer, path, OUTSIDE) == 404, path
         assert ask(balancer, path) in ({404} if path == "/admin" else {200, 302, 405}), path
     assert ask(balancer, "/healthz", OUTSIDE) == 200
 
 
-def test_each_web_has_its_share(balancer: Balancer, client: urllib3.HTTPConnectionPool) -> None:
+def test_requests_are_distributed_over_all_web_processes(
+    balancer: Balancer, client: urllib3.HTTPConnectionPool
+) -> None:
     before = balancer.served()
     for _ in range(20):
         assert client.request("GET", "/api/v1/balance").status == 200
@@ -227,7 +229,7 @@ def test_a_forged_address_is_not_believed(brokerage: Brokerage, balancer: Balanc
     assert kept == [("127.0.0.7",)]
 
 
-def test_a_web_that_is_killed_is_missed_by_nobody(
+def test_killing_a_web_process_loses_no_request(
     brokerage: Brokerage,
     balancer: Balancer,
     client: urllib3.HTTPConnectionPool,
@@ -308,7 +310,7 @@ def words_on_the_filled(brokerage: Brokerage) -> list[str]:
     return [source for (source,) in rows]
 
 
-def test_without_a_broker_every_web_stays_in(
+def test_without_a_broker_every_web_stays_in_rotation(
     brokerage: Brokerage, balancer: Balancer, client: urllib3.HTTPConnectionPool
 ) -> None:
     pid = brokerage.kill("valkey", signal.SIGSTOP)

@@ -69,7 +69,7 @@ def test_thousands_of_forged_altered_and_malformed_callbacks_change_nothing(alic
     assert trade.status == Status.IN_PROGRESS
 
 
-def test_a_true_one_that_is_replayed_changes_nothing_the_second_time(alice: Customer) -> None:
+def test_a_replayed_callback_changes_nothing(alice: Customer) -> None:
     place_trade(alice.id, "AAPL", Type.BUY, 1)
     (trade,) = claim(alice)
     body = json.dumps({"reports": [word(trade, Status.REJECTED)]})

@@ -81,7 +81,7 @@ def test_a_customers_own_ledger(bob: Customer) -> None:
     assert [cell for cell in found if is_formula(cell)] == []
 
 
-def test_the_attack_would_be_seen(hostile: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_detects_a_formula(hostile: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
     unguarded: Callable[[Any], str] = str
     monkeypatch.setattr("office.tables.export.cell", unguarded)
     staff = signed_in(appoint("compliance@staff.example.com", Role.COMPLIANCE))

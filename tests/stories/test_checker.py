@@ -60,7 +60,7 @@ def told() -> Evidence:
     )
 
 
-def test_where_all_is_well_it_finds_nothing(told: Evidence) -> None:
+def test_it_finds_nothing_if_all_is_well(told: Evidence) -> None:
     assert violations(told) == []
 
 

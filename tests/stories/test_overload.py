@@ -109,7 +109,7 @@ def final(database_url: str) -> int:
     return sum(trade["status"] in checker.FINAL for trade in checker.read_tables(database_url)["trades"])
 
 
-def test_too_much_is_refused_and_what_was_taken_in_is_carried_through(
+def test_overload_is_refused_and_accepted_trades_are_completed(
     small: Brokerage, tmp_path: Path, tell: Callable[..., None]
 ) -> None:
     accounts = open_accounts(small, [Decimal(100_000)] * (CUSTOMERS + 1), "overload")

@@ -258,7 +258,7 @@ def break_postgresql(brokerage: Brokerage) -> None:
 
 
 @pytest.mark.parametrize("break_it", [break_valkey, break_postgresql, break_everything])
-def test_a_crowd_while_what_holds_it_up_is_killed(
+def test_a_crowd_while_servers_are_killed(
     brokerage: Brokerage,
     people: People,
     faults: Callable[..., None],

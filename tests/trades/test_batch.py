@@ -80,7 +80,7 @@ def test_a_batch_rings_once(bob: Customer, api_of: Any, django_capture_on_commit
     assert rung(lane_of(bob.id)) == [bob.id]
 
 
-def test_one_that_is_wrong_keeps_no_other_from_being_placed(client: Client, alice: Customer) -> None:
+def test_an_invalid_trade_does_not_block_the_others(client: Client, alice: Customer) -> None:
     results = send(client, BUY, BUY | {"quantity": 0, "more": 1}, "BUY", None, [BUY], {}, BUY | {"quantity": 9})
     assert statuses(results) == [201, 400, 400, 400, 400, 400, 201]
     problem = results[1]["problem"]
@@ -190,7 +190,7 @@ def test_a_customer_sees_nothing_of_anothers_key(bob: Customer, client: Client, 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_a_check_refuses_is_its_own(
+def test_a_refused_check_affects_only_its_trade(
     client: Client, alice: Customer, api_of: Callable[..., Client], exchange: StandInExchange
 ) -> None:
     market.refresh()

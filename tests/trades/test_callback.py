@@ -71,7 +71,7 @@ def test_the_turn_that_follows_makes_it_count(trade: Trade, raw: bytes, bob: Cus
     assert trade.status == Status.FILLED
 
 
-def test_the_same_callback_again_is_answered_again_and_kept_once(trade: Trade, raw: bytes) -> None:
+def test_a_repeated_callback_is_answered_and_stored_once(trade: Trade, raw: bytes) -> None:
     headers = signed(raw)
     assert [deliver(raw, headers).status_code for _ in range(3)] == [204] * 3
     assert Report.objects.filter(trade_id=trade.id).count() == 1
@@ -84,7 +84,7 @@ def test_a_report_about_no_trade_of_ours_is_kept_and_answered(trade: Trade) -> N
     assert Report.objects.get(trade_id=stranger).outcome == Outcome.UNKNOWN_TRADE
 
 
-def test_a_report_that_makes_no_sense_does_not_keep_its_neighbours_out(trade: Trade, bob: Customer) -> None:
+def test_a_malformed_report_does_not_block_the_others(trade: Trade, bob: Customer) -> None:
     raw = reports_of({"tradeId": 5}, {}, word(trade, Status.FILLED, Decimal(100)))
     assert deliver(raw, signed(raw)).status_code == 204
     assert Report.objects.count() == 3
@@ -97,7 +97,7 @@ def test_a_hundred_reports_are_taken(db: None) -> None:
 
 
 @pytest.mark.parametrize("minutes", [-6, -600, 6, 600])
-def test_a_callback_of_another_time_is_turned_away(trade: Trade, raw: bytes, minutes: int) -> None:
+def test_a_callback_with_an_old_timestamp_is_refused(trade: Trade, raw: bytes, minutes: int) -> None:
     assert_problem(deliver(raw, signed(raw, datetime.now(UTC) + timedelta(minutes=minutes))), 401, "unsigned")
     assert not Report.objects.exists()
 
@@ -113,7 +113,7 @@ def test_clocks_may_differ_by_minutes(raw: bytes, minutes: int) -> None:
     [None, "", "v1", "v1,", "v1,a,b", "v1,YQ==", "v2,YQ==", "é", "\xff", "\x00", "1" * 10_000, "-1", "NaN", "1e99"],
     ids=lambda value: repr(value)[:12],
 )
-def test_a_header_that_is_not_the_signed_one_is_turned_away(raw: bytes, name: str, value: str | None) -> None:
+def test_a_callback_with_a_changed_header_is_refused(raw: bytes, name: str, value: str | None) -> None:
     headers = signed(raw)
     if value is None:
         del headers[name]
@@ -123,11 +123,11 @@ def test_a_header_that_is_not_the_signed_one_is_turned_away(raw: bytes, name: st
     assert not Report.objects.exists()
 
 
-def test_what_was_changed_after_it_was_signed_is_turned_away(raw: bytes) -> None:
+def test_a_callback_changed_after_signing_is_refused(raw: bytes) -> None:
     assert_problem(deliver(raw.replace(b"100.0", b"900.0"), signed(raw)), 401, "unsigned")
 
 
-def test_what_somebody_else_signed_is_turned_away(raw: bytes) -> None:
+def test_a_callback_signed_with_another_secret_is_refused(raw: bytes) -> None:
     other = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     assert_problem(deliver(raw, signed(raw, secret=other)), 401, "unsigned")
 
@@ -141,7 +141,7 @@ def test_while_one_secret_replaces_the_other_both_are_taken(raw: bytes, settings
     assert deliver(raw, signed(raw, secret=old)).status_code == 401
 
 
-def test_a_body_that_is_not_utf_8_is_turned_away(db: None) -> None:
+def test_a_callback_that_is_not_utf_8_is_refused(db: None) -> None:
     assert_problem(deliver(b"\xff\xfe", signed(b"{}")), 401, "unsigned")
 
 
@@ -164,7 +164,7 @@ def test_a_body_that_is_not_utf_8_is_turned_away(db: None) -> None:
     ],
     ids=lambda raw: repr(raw)[:40],
 )
-def test_what_is_signed_and_no_set_of_reports_is_refused(db: None, raw: bytes) -> None:
+def test_a_signed_body_without_reports_is_refused(db: None, raw: bytes) -> None:
     assert_problem(deliver(raw, signed(raw)), 400, "malformed")
     assert not Report.objects.exists()
 
@@ -172,7 +172,7 @@ def test_what_is_signed_and_no_set_of_reports_is_refused(db: None, raw: bytes) -
 @pytest.mark.parametrize(
     "raw", [b"", b"{", b"[" * 100_000, b"[" * 950 + b"]" * 950, b"9" * 5000], ids=lambda raw: repr(raw)[:12]
 )
-def test_what_is_signed_and_no_json_is_refused(db: None, raw: bytes) -> None:
+def test_a_signed_body_that_is_not_json_is_refused(db: None, raw: bytes) -> None:
     assert deliver(raw, signed(raw)).status_code in {400, 401}
 
 

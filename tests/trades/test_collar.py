@@ -90,7 +90,7 @@ def test_a_sell_has_no_collar(alice: Customer) -> None:
         (10, "110.0000", Reason.INSUFFICIENT_FUNDS),  # all cash was held
     ],
 )
-def test_too_dear_is_price_moved_where_the_cash_would_have_sufficed(
+def test_a_price_above_the_collar_is_price_moved_if_cash_would_have_sufficed(
     alice: Customer, quantity: int, price_then: str | None, reason: Reason
 ) -> None:
     last_price("100.0000")
@@ -103,7 +103,7 @@ def test_too_dear_is_price_moved_where_the_cash_would_have_sufficed(
     assert Balance.objects.get(customer=alice).held == 0
 
 
-def test_without_a_collar_too_dear_is_insufficient_funds(alice: Customer) -> None:
+def test_without_a_collar_too_high_a_price_is_insufficient_funds(alice: Customer) -> None:
     trade = claimed(alice, 3)
     say(trade, Status.REJECTED, reasonCode="insufficient_funds")
     claim(alice)

@@ -30,7 +30,7 @@ def sam(db: None) -> Customer:
     return CustomerFactory.create(email="sam@example.com", is_staff=True)
 
 
-def test_a_trades_whole_life(exchange: StandInExchange, alice: Customer) -> None:
+def test_a_trades_whole_history_is_printed(exchange: StandInExchange, alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 2)
     take_turn([alice.id], "lanes.1")
     say(trade, Status.FILLED, Decimal(100))
@@ -45,7 +45,7 @@ def test_a_trades_whole_life(exchange: StandInExchange, alice: Customer) -> None
     assert text.startswith(f"SELL 2 AAPL: FILLED\n{life['why']}\n")
 
 
-def test_a_trade_that_there_is_not(db: None) -> None:
+def test_an_unknown_trade_is_reported(db: None) -> None:
     with pytest.raises(CommandError, match="There is no trade"):
         call_command("trade", str(uuid4()))
 

@@ -83,13 +83,13 @@ def test_a_dividend_is_paid_once_to_those_who_held_before_the_ex_date(alice: Cus
     assert right()
 
 
-def test_who_bought_on_the_ex_date_gets_no_dividend(alice: Customer) -> None:
+def test_buyers_on_the_ex_date_get_no_dividend(alice: Customer) -> None:
     dividend(ex=TODAY)
     apply_due()
     assert (cash(alice), Entitlement.objects.count()) == (1000, 0)
 
 
-def test_who_sold_after_the_ex_date_gets_it_all_the_same(alice: Customer) -> None:
+def test_sellers_after_the_ex_date_still_get_the_dividend(alice: Customer) -> None:
     with connection.cursor() as cursor:  # the shares were bought two days ago
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE accounts_posting DISABLE TRIGGER USER")
         Posting.objects.update(created_at=timezone.now() - timedelta(days=2))
@@ -161,7 +161,7 @@ def test_a_split_cancels_what_is_placed_and_waits_for_what_is_out(alice: Custome
     assert right()
 
 
-def test_it_can_be_stopped_after_any_batch_and_goes_on(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+def test_it_can_be_interrupted_after_any_batch_and_continues(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     people = [open_account(f"h{number}@example.com", Decimal(1000)) for number in range(7)]
     for number, person in enumerate(people):
         receive_shares(person, "AAPL", number + 1, Decimal(10))
@@ -180,7 +180,7 @@ def test_it_can_be_stopped_after_any_batch_and_goes_on(monkeypatch: pytest.Monke
     assert (action.holders, action.shares) == (7, 28)
 
 
-def test_nobody_is_entitled_twice(alice: Customer) -> None:
+def test_a_customer_is_entitled_only_once(alice: Customer) -> None:
     dividend()
     apply_due()
     mine = Entitlement.objects.get()
@@ -217,7 +217,7 @@ def test_what_the_exchange_announces_is_read_once_and_waits_for_staff(
         decline(action.id, "staff 3")
 
 
-def test_what_cannot_be_applied_is_not_approved() -> None:
+def test_actions_that_cannot_be_applied_cannot_be_approved() -> None:
     with pytest.raises(CannotApply, match="reference price"):
         split(1, 3, price=None)
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -243,7 +243,7 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("rule", "violation"), PLANTED)
-def test_each_rule_finds_what_breaks_it(alice: Customer, rule: str, violation: str) -> None:
+def test_each_rule_finds_its_violation(alice: Customer, rule: str, violation: str) -> None:
     dividend()
     split(2, 1)
     apply_due()

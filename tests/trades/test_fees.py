@@ -66,7 +66,7 @@ def test_purchases_pay_for_the_audit_trail_alone(rates: None) -> None:
     assert due("BUY", 1000, "100000") == {"cat": "0.04"}
 
 
-def test_a_maximum_and_what_there_is_cap_them(rates: None) -> None:
+def test_fees_are_capped_by_a_maximum_and_by_the_cash(rates: None) -> None:
     assert due("SELL", 50_000, "50")["taf"] == "8.30"
     assert due("SELL", 100_000, "10", most="0.0100") == {"sec": "0.01"}
     assert due("BUY", 1000, "10", most="0") == {}
@@ -97,7 +97,7 @@ def test_a_sales_fees_are_posted_with_it(bob: Customer, rates: None) -> None:
     assert examine(BOOKS + TRADES).violations == []
 
 
-def test_a_sale_that_brings_less_than_its_fees_brings_nothing(bob: Customer, rates: None) -> None:
+def test_a_sale_worth_less_than_its_fees_nets_zero(bob: Customer, rates: None) -> None:
     trade(bob, "BUY", 1, "20", "2026-03-02")
     sale = trade(bob, "SELL", 1, "0.0150", "2026-03-03")
     assert (sale.fee, sale.net_amount) == (Decimal("0.0150"), 0)
@@ -139,7 +139,7 @@ def test_a_rate_begins_after_the_day_on_which_it_is_entered() -> None:
     assert tomorrow.is_valid(), tomorrow.errors
 
 
-def test_the_example_says_that_it_is_one() -> None:
+def test_the_example_schedule_is_marked_as_an_example() -> None:
     call_command("load_fee_rates", stdout=StringIO())
     call_command("load_fee_rates", stdout=StringIO())
     assert FeeRate.objects.count() == 4

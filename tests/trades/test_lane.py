@@ -76,14 +76,14 @@ def test_the_exchange_of_all_lanes_is_direct_with_one_key_a_queue() -> None:
     assert len({queue.name for queue in queues}) == len(queues)
 
 
-def test_who_rang_in_other_lanes_is_taken_along() -> None:
+def test_a_batch_includes_customers_of_other_lanes() -> None:
     ring([*customers_of(1, 2), *customers_of(2, 2)])
     assert [len(messages(number)) for number in (1, 2, 3)] == [1, 1, 0]
     assert rung(3) == sorted([*customers_of(1, 2), *customers_of(2, 2)])
     assert (rung(1), rung(2)) == ([], [])
 
 
-def test_who_rings_while_a_worker_is_awake_wakes_nobody_else_and_is_in_its_next_round() -> None:
+def test_a_ring_while_a_worker_is_awake_waits_for_its_next_round() -> None:
     early, late = customers_of(3, 2)
     (elsewhere,) = customers_of(4, 1)
     ring([early])
@@ -95,7 +95,7 @@ def test_who_rings_while_a_worker_is_awake_wakes_nobody_else_and_is_in_its_next_
     assert list(rounds) == []
 
 
-def test_who_rings_when_all_have_gone_to_sleep_wakes_one() -> None:
+def test_a_ring_while_all_workers_sleep_wakes_one() -> None:
     (customer,) = customers_of(3, 1)
     ring([customer])
     assert list(collect_rings(3)) == [[customer]]
@@ -103,7 +103,7 @@ def test_who_rings_when_all_have_gone_to_sleep_wakes_one() -> None:
     assert len(messages(3)) == 2
 
 
-def test_who_rings_after_a_worker_died_in_a_turn_wakes_another_before_long() -> None:
+def test_a_ring_after_a_worker_died_wakes_another_soon() -> None:
     early, late = customers_of(3, 2)
     ring([early])
     rung(3)
@@ -226,20 +226,20 @@ def test_the_next_round_begins_where_the_last_found_no_more_room() -> None:
     assert set(few) < set(next(rounds)), "lane 4, which is full again, does not keep lane 5 waiting"
 
 
-def test_those_who_are_left_are_rung_for_once() -> None:
+def test_remaining_customers_are_rung_for_once() -> None:
     ring(customers_of(3, 3 * CUSTOMERS_PER_TURN_MAX))
     rung(3)
     rung(3)
     assert len(messages(3)) == 1
 
 
-def test_a_doubled_message_finds_nobody() -> None:
+def test_a_duplicated_message_finds_no_customers() -> None:
     ring(customers_of(3, 1))
     rung(3)
     assert rung(3) == []
 
 
-def test_ringing_for_nobody_is_nothing() -> None:
+def test_ringing_for_no_customers_does_nothing() -> None:
     assert ring([])
     assert not lane.broker().keys("*lane*")
 

@@ -29,7 +29,9 @@ def _everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
 
-def test_from_request_to_settlement(bob: Customer, exchange: StandInExchange, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_follows_a_trade_from_request_to_settlement(
+    bob: Customer, exchange: StandInExchange, caplog: pytest.LogCaptureFixture
+) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     take_turn([bob.id], "lanes.1")
     ask_now(trade.id)
@@ -38,7 +40,7 @@ def test_from_request_to_settlement(bob: Customer, exchange: StandInExchange, ca
     assert told(caplog, trade) == ["placed", "claimed", "executed", "asked the exchange", "reported", "filled"]
 
 
-def test_what_is_taken_back_and_what_was_rolled_back(
+def test_cancelled_and_rolled_back_trades_in_the_log(
     bob: Customer, exchange: StandInExchange, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)

@@ -44,7 +44,7 @@ def test_positions_are_served_without_prices_while_the_exchange_is_away(client: 
     assert (position["quantity"], position["lastPrice"], position["marketValue"]) == (10, None, None)
 
 
-def test_a_stock_sold_to_the_last_share_is_no_position(client: Client, alice: Customer) -> None:
+def test_a_stock_that_was_sold_completely_is_not_a_position(client: Client, alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 10)
     claim(alice)
     say(trade, Status.FILLED, Decimal("100"))
@@ -60,7 +60,7 @@ def test_another_customer_has_another_customers_positions(bob: Customer, alice: 
 
 @pytest.mark.parametrize("ticker", ["%00", "MSFT", "A" * 3000, "%F0%9F%92%A9", "%ff", "a b", "..", "A%3Fb=c", "A%23"])
 @pytest.mark.parametrize("what", ["positions", "quotes"])
-def test_what_is_no_ticker_is_404(exchange: StandInExchange, client: Client, what: str, ticker: str) -> None:
+def test_an_invalid_ticker_is_404(exchange: StandInExchange, client: Client, what: str, ticker: str) -> None:
     if (what, ticker) != ("quotes", "MSFT"):
         assert_problem(client.get(f"/api/v1/{what}/{ticker}"), 404, "not_found")
 

@@ -167,7 +167,7 @@ def test_a_report_that_a_turn_fails_on_is_set_aside_and_the_others_go_on(
 # -- the way out for two members of staff
 
 
-def test_what_two_members_of_staff_say_ends_a_trade_that_nothing_else_ends(
+def test_two_members_of_staff_can_end_a_trade_that_nothing_else_ends(
     exchange: StandInExchange, alice: Customer, dora: Customer, sam: Customer
 ) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)
@@ -219,7 +219,7 @@ def test_a_rejection_by_staff_frees_the_hold(
         (Status.REJECTED, Decimal(1)),
     ],
 )
-def test_a_price_belongs_to_a_fill(
+def test_only_a_fill_has_a_price(
     exchange: StandInExchange, alice: Customer, dora: Customer, status: Status, price: Decimal | None
 ) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)

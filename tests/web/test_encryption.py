@@ -23,6 +23,6 @@ def test_a_key_that_was_replaced_still_reads(settings: Any) -> None:
     assert decrypt(before) == "whsec_1"
 
 
-def test_what_is_no_encrypted_text_is_refused() -> None:
+def test_text_that_is_not_encrypted_is_refused() -> None:
     with pytest.raises(Undecryptable):
         decrypt("whsec_1")

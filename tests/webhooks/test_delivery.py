@@ -61,7 +61,7 @@ def test_each_event_is_posted_once_in_order_and_signed(
     assert receiver.connections == 1, "what goes to one receiver shares a connection"
 
 
-def test_what_is_not_taken_is_tried_again_for_a_day_and_then_given_up(
+def test_failed_deliveries_are_retried_for_a_day_and_then_given_up(
     alice: Customer, receiver: Receiver, deliver: Deliver
 ) -> None:
     webhook(alice, receiver.url)
@@ -120,7 +120,7 @@ def test_what_waits_for_a_receiver_that_failed_uses_no_attempt(
     assert not Delivery.objects.filter(delivered_at=None).exists()
 
 
-def test_a_clock_that_went_back_delays_nothing(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
+def test_a_clock_that_was_set_back_delays_no_delivery(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
     """As after a failover: an hour ahead of the clock that counts now are an event, a lease, and a receiver's pause."""
     hook = webhook(alice, receiver.url)
     one_event(alice)
@@ -297,7 +297,7 @@ def test_a_webhook_ends_with_the_token_that_made_it(alice: Customer, receiver: R
     assert Webhook.objects.get().token_id == expired.id
 
 
-def test_nothing_is_posted_for_somebody_who_is_shut_out(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
+def test_nothing_is_posted_for_a_deactivated_customer(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
     webhook(alice, receiver.url)
     one_event(alice)
     Customer.objects.filter(pk=alice.pk).update(is_active=False)
