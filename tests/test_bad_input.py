@@ -1,4 +1,4 @@
-"""Bad input of every kind, to both APIs: a 4xx in the API's own shape, which names the field where one is at fault."""
+"""Bad input to both APIs gets a 4xx in the API's format, naming the field at fault."""
 
 import json
 from collections.abc import Callable, Iterator

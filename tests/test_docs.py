@@ -1,4 +1,4 @@
-"""The documentation is held to the code: links resolve, and commands, files, settings and decisions exist."""
+"""The documentation matches the code: links resolve, and commands, files, settings and decisions exist."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""House rules that a machine can check; docs/explanation/architecture.md has the reasons."""
+"""The rules of CONTRIBUTING.md that a machine can check."""
 
 import ast
 import io
@@ -194,7 +194,7 @@ SOMEBODY_ELSES = {"_replace", "_running", "_base_url"}  # a named tuple's and an
 
 
 def names_reached_for(tree: ast.AST) -> Iterator[str]:
-    """Names that a test imports, patches, or takes from an object that is not its own."""
+    """Return names that a test imports, patches, or accesses on objects of other modules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             yield from (alias.name for alias in node.names)

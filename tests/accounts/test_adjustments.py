@@ -1,4 +1,4 @@
-"""Adjustments of shares: four eyes, then a posting like any other; never more out than is free."""
+"""Adjustments of shares: two members of staff, then a normal posting, and never more than is free."""
 
 import threading
 from decimal import Decimal

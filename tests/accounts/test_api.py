@@ -1,4 +1,4 @@
-"""The REST API of an account, to the letter of what it promises."""
+"""The REST API of accounts keeps its documented promises exactly."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -37,7 +37,7 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture
 def client(alice: Customer, api_of: Any) -> Client:
-    """Alice's program."""
+    """Return an API client for Alice."""
     return api_of(alice)
 
 
@@ -50,7 +50,7 @@ def _no_earlier_sign_ins() -> Iterator[None]:
 
 @pytest.fixture
 def carol(_no_earlier_sign_ins: None, db: None, settings: Any) -> Customer:
-    """Somebody with a password, hashed quickly."""
+    """Return a customer whose password is hashed quickly."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return open_account("carol@example.com", Decimal(100), password=PASSWORD)
 

@@ -1,4 +1,4 @@
-"""create_customer and load_demo, as an operator calls them."""
+"""The commands create_customer and load_demo, called as an operator does."""
 
 import io
 import json

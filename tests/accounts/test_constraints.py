@@ -1,4 +1,4 @@
-"""Each guarantee that the database gives for customers and books, and an attempt to break it."""
+"""For each database guarantee about customers and books, an attempt to break it."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Cash in and out."""
+"""Deposits and withdrawals."""
 
 from decimal import Decimal
 

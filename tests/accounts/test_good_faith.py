@@ -1,4 +1,4 @@
-"""Good-faith violations: what marks a lot, what is a violation, what restricts an account, and what all of them see."""
+"""Good-faith violations: marking lots, detecting violations, restricting accounts, and showing all of it."""
 
 import time
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""The books: rounding, holds, and that they always add up."""
+"""The books: rounding, holds, and totals that always add up."""
 
 from collections import defaultdict
 from decimal import Decimal
@@ -214,7 +214,7 @@ STEPS = st.lists(
 
 
 def take(one: Account, step: Any, holds: dict[str, list[Any]]) -> None:
-    """One step, which may be refused; `holds` remembers what may be released."""
+    """Take one step, which may be refused; `holds` records what can be released."""
     match step:
         case ("deposit", amount):
             one.move_cash("deposit", uuid4(), amount)

@@ -1,4 +1,4 @@
-"""Lots: what a sale closes, what it gains, and how the lots of the past are built."""
+"""Lots: which lots a sale closes, its gain, and building the lots of old trades."""
 
 from datetime import date
 from decimal import Decimal
@@ -28,7 +28,7 @@ CAUSE = "0193a9a0-0000-7000-8000-000000000000"
 
 
 def trade(customer: Customer, type: str, quantity: int, price: str, day: str, ticker: str = "KO") -> Trade:
-    """Trade on a day of the past, as the exchange tells it."""
+    """Trade on a past day, as the exchange reports it."""
     made, _ = place_trade(customer.id, ticker, type, quantity)
     claim(customer)
     say(made, Status.FILLED, Decimal(price), executedAt=f"{day}T15:04:05.000000Z")
@@ -139,7 +139,7 @@ def test_selling_a_whole_lot_within_thirty_days_is_not_a_wash_sale(bob: Customer
 
 
 def undate(customer: Customer) -> None:
-    """Let everything be as code from before lots would have left it."""
+    """Put everything in the state that code before lots left behind."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE accounts_posting DISABLE TRIGGER USER")

@@ -1,4 +1,4 @@
-"""Mails wait in the database, unreadable, until the sweep has handed them to the mail server."""
+"""Mails are stored encrypted until the sweep has handed them to the mail server."""
 
 import inspect
 import re
@@ -44,12 +44,12 @@ NEVER_SENT = {
 
 @pytest.fixture(autouse=True)
 def outbox(settings: Any, db: None) -> None:
-    """As in production, but for the mail server, which is a list."""
+    """Use production's mail settings, with a list as the mail server."""
     settings.EMAIL_BACKEND, settings.MAIL_SERVER_BACKEND = "accounts.mail.Outbox", LOCMEM
 
 
 class Refusing(EmailBackend):
-    """A mail server that takes everything but what is for `refused@example.com`."""
+    """A mail server that accepts everything except mail to `refused@example.com`."""
 
     def send_messages(self, messages: Any) -> int:
         if any("refused@example.com" in message.to for message in messages):
@@ -58,7 +58,7 @@ class Refusing(EmailBackend):
 
 
 class Watching(EmailBackend):
-    """A mail server that lets another process deliver while it takes a mail."""
+    """A mail server that lets another process deliver while it accepts a mail."""
 
     others: int | None = None
 
@@ -71,7 +71,7 @@ class Watching(EmailBackend):
 
 @pytest.fixture
 def hanging_server(settings: Any) -> Iterator[None]:
-    """A mail server that takes connections and never says a word."""
+    """A mail server that accepts connections but never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings.MAIL_SERVER_BACKEND = "web.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = server.getsockname()
@@ -179,7 +179,7 @@ def test_an_attachment_is_refused() -> None:
 
 
 def table(title: str) -> list[list[str]]:
-    """The rows of the table below a heading."""
+    """Return the rows of the table below a heading."""
     page = (Path(django_settings.BASE_DIR) / "docs/reference/mails.md").read_text()
     part = page.partition(f"## {title}\n")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")]
@@ -187,7 +187,7 @@ def table(title: str) -> list[list[str]]:
 
 
 def notice_subjects(customer: Customer, broke: Customer) -> set[str]:
-    """Let everything happen that customers get notices of; return the titles."""
+    """Cause every event that customers are notified of; return the titles."""
     trade_notices.enter_notices()
     Notice.objects.all().delete()
     deposit(customer.id, Decimal("250.50"))

@@ -1,4 +1,4 @@
-"""What customers can ask of their data: a copy of all of it, to close the account, and to have it erased."""
+"""Personal data: downloading it, closing the account, and erasing it."""
 
 import json
 from decimal import Decimal
@@ -33,7 +33,7 @@ PASSWORD = "copper lantern drifts 41"
 
 @pytest.fixture
 def carol(db: None) -> Customer:
-    """Has an empty account, a token and a webhook."""
+    """Return a customer with an empty account, a token and a webhook."""
     carol = create_customer("carol@example.com", PASSWORD, name="Carol Danvers")
     tokens.issue(carol, "robot")
     subscriptions.create(carol.id, "https://93.184.216.34/carol")
@@ -41,7 +41,7 @@ def carol(db: None) -> Customer:
 
 
 def browser_of(customer: Customer, path: str) -> Client:
-    """A browser that has signed in, and has said again who it is, as sensitive pages ask."""
+    """Return a browser that is signed in and has recently confirmed the password, as sensitive pages require."""
     browser = Client()
     browser.post("/account/login/", {"login": customer.email, "password": PASSWORD})
     browser.post(f"/account/reauthenticate/?next={path}", {"password": PASSWORD})
@@ -80,7 +80,7 @@ def test_the_download_contains_no_other_customers_data(alice: Customer, bob: Cus
 
 
 def test_every_table_about_customers_is_downloaded_or_listed_as_an_exception(alice: Customer) -> None:
-    """A new table can't be forgotten."""
+    """A new table can't be forgotten in the download."""
     handed_over = {rows.model for name in settings.PERSONAL_DATA for rows in _sections_of(name, alice)}
     inside = {
         # internal numbers and figures that others here tell

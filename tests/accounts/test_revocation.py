@@ -1,4 +1,4 @@
-"""The policy of what ends when an account's security changes: each row, caused by the owner, a program, or staff."""
+"""The revocation policy: each row, triggered by the owner, a program or staff."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Second factors: their secrets at rest, and passkeys that are nonsense."""
+"""Second factors: encryption of their secrets, and invalid passkeys."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Who gets in: guesses, guessable passwords, unverified addresses, and what ends when an account's security changes."""
+"""Sign-in security: guesses, weak passwords, unverified addresses, and access that ends when security changes."""
 
 import re
 import threading
@@ -160,7 +160,7 @@ def _all_at_once(call: Callable[[], Any], times: int) -> list[Any]:
 
 
 class CountingHasher(BoundedArgon2Hasher):
-    """Counts what it hashes."""
+    """A hasher that counts its calls."""
 
     hashed = 0
 

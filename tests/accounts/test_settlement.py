@@ -1,4 +1,4 @@
-"""Settlement: what has settled by which day, and what can be withdrawn."""
+"""Settlement: what has settled by a day, and what can be withdrawn."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -26,7 +26,7 @@ def cash(amount: int, *sales: tuple[date, int], held: int = 0) -> Cash:
 
 
 def sell_today(customer: Customer, quantity: int, price: Decimal) -> Trade:
-    """Sell AAPL now, as the exchange tells it."""
+    """Sell AAPL now, as the exchange reports it."""
     trade, _ = place_trade(customer.id, "AAPL", "SELL", quantity)
     claim(customer)
     say(trade, Status.FILLED, price, executedAt=f"{calendar.today()}T17:00:00.000000Z")

@@ -1,4 +1,4 @@
-"""Sign-ins are kept: who came in, who was turned away, which sessions ended; for as long as is said, as written."""
+"""The sign-in history: successful and failed sign-ins and ended sessions, kept unchanged for the stated time."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 
 @pytest.fixture(autouse=True)
 def _static_files_as_they_are(settings: Any) -> None:
-    """Pages name static files without a manifest, which `make run` collects."""
+    """Let pages refer to static files without the manifest that `make run` creates."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
 

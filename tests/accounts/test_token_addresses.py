@@ -1,4 +1,4 @@
-"""Where a token may be used from, and where it was used from."""
+"""Allowed addresses of a token, and where it was last used."""
 
 from decimal import Decimal
 from typing import Any

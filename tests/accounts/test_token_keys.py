@@ -1,4 +1,4 @@
-"""A token whose answer was lost is asked for again with the same key: the same token, and not another one."""
+"""Repeating a token request with the same key returns the same token."""
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Tokens with scopes and an end, by API."""
+"""Tokens with scopes and an expiry, by API."""
 
 from typing import Any
 from uuid import uuid4
@@ -76,7 +76,7 @@ def test_a_token_without_all_scopes_can_delete_only_itself(carol: Customer, scop
 
 
 def test_a_token_cannot_create_another(carol: Customer) -> None:
-    """Making one takes e-mail and password, so that none can make one that may do more than itself."""
+    """Creating a token takes email and password, so no token can gain more rights."""
     api = Client(headers={"Authorization": f"Bearer {ask().json()['token']}"})
     answer = api.post("/api/v1/tokens", {"name": "bot"}, content_type="application/json")
     assert answer.status_code == 400

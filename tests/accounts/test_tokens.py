@@ -1,4 +1,4 @@
-"""Tokens: random, hashed, bounded in what they may and for how long."""
+"""Tokens: random, hashed, and limited in scope and lifetime."""
 
 from datetime import datetime, timedelta
 from typing import Any

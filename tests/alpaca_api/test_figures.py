@@ -1,4 +1,4 @@
-"""Figures: portfolio history over a fixed grid, and what the account was worth at the previous close."""
+"""Portfolio history on a fixed grid, and the equity at the previous close."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

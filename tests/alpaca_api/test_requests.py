@@ -1,4 +1,4 @@
-"""What programs send at the edges of what can be sent: refused in the client's shape, with the parameter at fault."""
+"""Edge-case requests are refused in Alpaca's error format, naming the parameter."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Orders show the fields that the client sent: none is accepted and then dropped, or shown as something else."""
+"""Orders show the fields that the client sent: none is silently dropped or changed."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is done for every trade, and for every look at one's trades, costs the same however much has been traded.
+"""Placing, executing and reading trades costs the same no matter how many trades exist.
 
 Each step runs as it is against tables with a past; each of its statements must reach what grows by an index, and the
 step by those that are there for it.
@@ -42,7 +42,7 @@ pytestmark = [pytest.mark.big, pytest.mark.django_db]
 
 @pytest.fixture(autouse=True)
 def _listing(exchange: StandInExchange) -> None:
-    """Says which stocks there are."""
+    """Provide the list of stocks."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def customer_ids(past: Population, request: pytest.FixtureRequest) -> list[int]:
 
 
 def check(step: Callable[[], object], *indexes: str) -> None:
-    """What this does reads no growing table as a whole, and uses these indexes (of "a|b" one), whatever the values."""
+    """Assert that this code scans no growing table and uses these indexes (one of "a|b"), whatever the values."""
     with planned() as plans:
         step()
     for plan in plans:

@@ -1,4 +1,4 @@
-"""Customers over several databases: what the simulation promises of its map."""
+"""Sharding: the properties of the simulation's bucket map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every alert is made of metrics that there are, has its section in the runbook, and every section is complete."""
+"""Every alert uses existing metrics and has a complete section in the runbook."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ RULES: list[dict[str, Any]] = [
 
 
 def scraped() -> dict[str, float]:
-    """Every sample, by its name and labels."""
+    """Return every sample by its name and labels."""
     lines = Client().get("/metrics").content.decode().splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines) if name[:1] != "#"}
 

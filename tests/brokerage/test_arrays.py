@@ -1,4 +1,4 @@
-"""Lists as parameters arrive as the arrays that they are."""
+"""List parameters arrive as arrays."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -30,7 +30,7 @@ def celery(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A worker that was told to serve two lanes; its name."""
+    """Start a worker for two lanes; yield its name."""
     log = tmp_path_factory.mktemp("celery") / "log"
     command = [
         str(BIN / "celery"),

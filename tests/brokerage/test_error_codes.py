@@ -1,4 +1,4 @@
-"""The type of a problem is an address, and what is there explains it."""
+"""The type of a problem is the address of its explanation."""
 
 import re
 from functools import cache

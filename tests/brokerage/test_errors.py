@@ -1,4 +1,4 @@
-"""Errors: one shape for programs, a page for people, and 503 where a part is away."""
+"""Errors: problem details for the API, a page for people, and 503 if a part is unavailable."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The generated client's models."""
+    """Generate the client; return its models."""
     folder = tmp_path_factory.mktemp("client")
     configuration = folder / "configuration.yaml"
     configuration.write_text("post_hooks: []\npackage_name_override: generated_client\n")

@@ -1,4 +1,4 @@
-"""Is it up, can it work, and what it tells Prometheus."""
+"""Health, readiness and metrics endpoints."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What SQL in a process of ours can do at worst: not empty a table, change what is final, or become the owner."""
+"""The runtime role cannot truncate tables, change final rows, or become the owner."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -28,7 +28,7 @@ IGNORE_TRIGGERS = """
 
 @pytest.fixture
 def filled(transactional_db: None) -> Customer:
-    """A customer with a FILLED trade, and so with a row in most tables that keep theirs."""
+    """Create a customer with a FILLED trade, and thus a row in most append-only tables."""
     customer: Customer = open_account("alice@example.com", Decimal(1000))
     receive_shares(customer, "AAPL", 2, Decimal(100))
     return customer
@@ -36,7 +36,7 @@ def filled(transactional_db: None) -> Customer:
 
 @pytest.fixture
 def runtime(filled: Customer) -> Iterator[psycopg.Connection[Any]]:
-    """A session of the role that the processes have."""
+    """Open a session with the processes' role."""
     protect()
     grant(RUNTIME)
     at = connection.settings_dict

@@ -1,4 +1,4 @@
-"""A request's id, the balancer's or ours, is in every log line that the request causes, and in its answer."""
+"""A request's id, the balancer's or ours, is in its log lines and its response."""
 
 import pytest
 import structlog

@@ -1,4 +1,4 @@
-"""What the OpenAPI schema shows: an example of everything that is sent and answered, and every code of refusal."""
+"""The OpenAPI document has an example of every body, and every error code."""
 
 import copy
 import json
@@ -48,7 +48,7 @@ COMPONENTS = as_json_schema(copy.deepcopy(SCHEMA["components"]))
 
 
 def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every JSON body that is sent or, on success, answered."""
+    """Yield every JSON body of a request or a successful response."""
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         if kind == "application/json":
             yield "request", content

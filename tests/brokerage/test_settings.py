@@ -1,4 +1,4 @@
-"""Settings: safe in production, and clear about what is wrong."""
+"""Settings are safe in production, and errors in them are clear."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A trade's life is one trace, whichever processes its steps happen in."""
+"""A trade's steps form one trace, across all processes."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer

@@ -1,4 +1,4 @@
-"""Every page: no violation of WCAG 2.2 AA, nothing wider than the screen, no complaint of the browser; and pictures."""
+"""Every page meets WCAG 2.2 AA, fits the screen and causes no console error; screenshots are saved."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -93,7 +93,7 @@ def look_at(browser: Browser, name: str, path: str) -> list[str]:
 
 
 def look(browser: Browser, name: str) -> list[str]:
-    """The same, of the page that is open."""
+    """Check the page that is open in every theme and size; return its problems."""
     wrong, path = [], browser.path
     for look, (size, theme) in LOOKS.items():
         browser.resize(size)
@@ -131,7 +131,7 @@ def test_pages_of_a_customer_who_has_been_here_for_a_while(open_browser: Callabl
 
 
 def webhook_with_a_log(customer: Customer) -> Webhook:
-    """A webhook that took some events, keeps failing at one, and never took another; and one that is quiet."""
+    """Create a webhook with delivered, failing and abandoned events, and one without events."""
     subscriptions.create(customer.id, "https://93.184.216.34/quiet")
     hook = subscriptions.create(
         customer.id, "https://93.184.216.34/brokerage/events?for=ada&with=a-rather-long-address"

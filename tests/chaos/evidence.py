@@ -1,4 +1,4 @@
-"""What the three witnesses say of a small run of the fault suite in which nothing went wrong."""
+"""The evidence of a small fault suite run in which nothing went wrong."""
 
 import json
 from decimal import Decimal
@@ -62,7 +62,7 @@ def word(number: int, **more: Any) -> dict[str, Any]:
 
 
 def all_is_well() -> Evidence:
-    """Alice opened with 100 USD, bought three times and took 5 USD out; Bob did nothing. All is well."""
+    """Return evidence without violations: Alice deposited 100 USD, bought three times and withdrew 5; Bob is idle."""
     numbers = (1, 2, 3)
     cash = [
         ("o", "deposit", Decimal(100)),

@@ -1,4 +1,4 @@
-"""The checker sees what it is there to see: each planted violation is found, and none where all is well."""
+"""The checker finds each planted violation, and none if all is well."""
 
 import json
 from collections.abc import Callable

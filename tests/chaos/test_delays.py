@@ -1,4 +1,4 @@
-"""What expired or was late without a reason is found; what the plan explains is not."""
+"""Trades that expired or were late are reported unless a fault explains it."""
 
 from typing import Any
 

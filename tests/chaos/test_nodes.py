@@ -1,4 +1,4 @@
-"""The plan for breaking nodes, and what is made of the record."""
+"""The plan of node faults, and the evaluation of the record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One seed, one plan; and every fault that can be made is in the plans of a few seeds."""
+"""A seed determines the plan, and a long plan contains every fault."""
 
 from chaos.plan import EXCHANGE_FAULTS, KILLS, LINK_FAULTS, LINKS, PAUSES, RINGS, SLOW, SPLIT_AFTER, STAFF, plan
 

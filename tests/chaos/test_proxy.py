@@ -1,4 +1,4 @@
-"""A link does to a connection what its fault says."""
+"""Each fault of a link has its documented effect on connections."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ Say = Callable[..., None]
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    """A server that answers what it is sent; its port."""
+    """Start an echo server; yield its port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -45,7 +45,7 @@ def echo() -> Iterator[int]:
 
 @pytest.fixture
 def link(echo: int) -> Iterator[tuple[int, Say]]:
-    """A link to it: its port, and how to tell the proxy something about it."""
+    """Start a link to the echo server; yield its port and a function that sends commands to the proxy."""
     port = ports.choose()
     with subprocess.Popen(
         [sys.executable, "-m", "chaos.proxy"], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -1,4 +1,4 @@
-"""The exchange's client: what it makes of every answer, and that none keeps it waiting."""
+"""The exchange's client: how it interprets every response, and that none makes it wait."""
 
 import json
 import socket

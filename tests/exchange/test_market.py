@@ -1,4 +1,4 @@
-"""What is listed and when the market is open, as a process knows it."""
+"""Listed stocks and market hours, as cached by a process."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The exchange's words as values: what is understood, and that nothing else gets through."""
+"""Parsing the exchange's messages: valid ones are understood, all others are rejected."""
 
 import json
 from datetime import UTC, datetime

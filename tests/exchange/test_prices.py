@@ -1,4 +1,4 @@
-"""Last prices: what is known is had without the exchange, and one slow part never holds what does not need it."""
+"""Last prices come from the cache, and one slow part never delays the others."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""What a database does to who uses it: full, out of connections, locked, restored to yesterday. Nothing comes of it."""
+"""Database problems (full, out of connections, locked, restored from a backup) break no promise."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DISK_MEGABYTES = 320
 
 
 def try_to_place(case: Case, key: str) -> int:
-    """The status of one placing, which is put on record; a refusal must come soon, and say when to come back."""
+    """Place one trade, record it, and return its status; a refusal must be quick and have Retry-After."""
     body = {"stockTicker": "KO", "type": "BUY", "quantity": 1}
     client = Client(headers={"Authorization": f"Bearer {case.token}", "Idempotency-Key": key})
     close_old_connections()  # as before each request; the test client leaves it out
@@ -77,7 +77,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of its own that can be filled."""
+    """Mount a small file system that can be filled."""
     made = os.geteuid() == 0 and subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(folder)], capture_output=True
     )
@@ -236,7 +236,7 @@ def test_a_migration_under_load_yields_and_is_retried(willing: StandInExchange) 
 
 
 def test_a_process_with_another_number_of_lanes_only_costs_time(willing: StandInExchange, settings: Any) -> None:
-    """`web` rings one of 16 lanes, the worker serves three: it never hears of most, and the sweep makes up for it."""
+    """`web` rings 16 lanes but the worker serves three; the sweep takes care of the others."""
     settings.LANES = 16
     cases = [Case(willing, number) for number in range(1, 9)]
     assert any(lane_of(case.customer.id) >= 3 for case in cases)

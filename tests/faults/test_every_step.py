@@ -1,4 +1,4 @@
-"""At every single step of a trade's life, in every process that has a part in it, everything can go wrong.
+"""A fault at every single step of a trade's life, in every process that takes part.
 
 Where a process works on a set, it is a set of several customers.
 

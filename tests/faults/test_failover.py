@@ -1,4 +1,4 @@
-"""A primary dies and its standby takes over: with a synchronous standby nothing that was answered is lost.
+"""Failover: with a synchronous standby, no acknowledged trade is lost.
 
 With an asynchronous one it can be, and the checker sees it; so docs/how-to/operate.md asks for a synchronous one.
 """
@@ -117,7 +117,7 @@ def test_a_host_that_does_not_answer_costs_half_a_second_once(pair: Pair, severa
 
 @pytest.fixture
 def several(pair: Pair) -> Iterator[None]:
-    """The database is reached as `host,host` with target_session_attrs, as in a cluster."""
+    """Connect with several hosts and target_session_attrs, as in a cluster."""
     there = {name: connection.settings_dict[name] for name in ("HOST", "PORT", "OPTIONS")}
     connection.close()
     connection.settings_dict.update(

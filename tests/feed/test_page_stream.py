@@ -1,4 +1,4 @@
-"""The stream of a page: it rings and tells prices, and ends with its session."""
+"""A page's event stream: it notifies of changes and prices, and ends with its session."""
 
 import asyncio
 from urllib.parse import parse_qs, urlsplit

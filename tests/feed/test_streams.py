@@ -1,4 +1,4 @@
-"""Open streams and sockets: who may go on reading, how much one client may ask for, and that nothing comes twice."""
+"""Event streams and sockets: access, limits, and no duplicate events."""
 
 import asyncio
 import json

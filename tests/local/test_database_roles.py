@@ -1,4 +1,4 @@
-"""The processes of `make run` own nothing in their database, also where they once owned everything."""
+"""The processes of `make run` own nothing in the database, even if they once owned everything."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The brokerage on one machine: it starts, heals, goes on after a crash, and ends without a trace."""
+"""The brokerage on one machine: it starts, recovers, continues after a crash, and cleans up."""
 
 import os
 import re
@@ -30,7 +30,7 @@ Make = Callable[..., Brokerage]
 
 @pytest.fixture(scope="module")
 def up(project: Path) -> Iterator[Brokerage]:
-    """One that is up, with two `web`; the tests that share it leave it healed."""
+    """Provide a running brokerage with two `web`; tests that share it leave it running normally."""
     with (
         tempfile.TemporaryDirectory(prefix="brokerage-test-") as folder,
         Brokerage(Path(folder) / "var", {"web": 2}, {"PROCFILE": str(project / "Procfile")}) as brokerage,
@@ -82,7 +82,7 @@ def is_alive(pid: int) -> bool:
 
 
 def refused(brokerage: Brokerage) -> str:
-    """The one line with which it refuses to run, having left nothing running and nothing in the way."""
+    """Return the error line with which it refuses to start, and check that nothing is left running."""
     process = brokerage.launch()
     assert process.wait(20) == 1
     lines = brokerage.output().splitlines()

@@ -1,4 +1,4 @@
-"""What the brokerage does, in a page: the model that the real one is compared with, step by step.
+"""The brokerage in one page of code: the model that the real one is compared with, step by step.
 
 Written for clarity alone: no database, no messages, no crash, no time. What has not been done for a customer yet is in
 `line`; what the exchange said and no turn has seen is in `said`.

@@ -53,7 +53,7 @@ keys = st.none() | st.sampled_from(["a", "b", "c"])
 
 
 class Crash(OperationalError):
-    """The process dies here: what it has not committed is gone."""
+    """The process dies here and loses what it has not committed."""
 
 
 class AgainstTheModel(RuleBasedStateMachine):

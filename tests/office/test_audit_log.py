@@ -27,7 +27,7 @@ def write(entries: int) -> None:
 
 
 def tamper(statement: str) -> None:
-    """What somebody with the database's own powers could do, past the triggers."""
+    """Change rows as a database superuser could, bypassing the triggers."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE office_auditentry DISABLE TRIGGER USER")
         cursor.execute(statement)

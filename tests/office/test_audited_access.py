@@ -1,4 +1,4 @@
-"""Whoever sees what is one customer's leaves a line in the audit log, whichever way they came."""
+"""Every access to a customer's data is recorded in the audit log."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Lists stay quick with big tables: nothing is counted, every look is bounded.
+"""Lists stay fast with big tables: no counting, and bounded reads.
 
 Here the pages are held to what keeps them so, few statements, no count(*), no offset; `benchmarks/office.py` measures
 them with 1,000,000 trades and 100,000 customers.

@@ -1,4 +1,4 @@
-"""Exceptions and reconciliation: what needs a person is found, once."""
+"""Exceptions and reconciliation: whatever needs manual review is found once."""
 
 import io
 import time

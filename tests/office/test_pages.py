@@ -1,4 +1,4 @@
-"""Every page of the back office opens, and shows what it is for."""
+"""Every page of the back office opens and shows its content."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Books, trades, history and the audit log can't be edited or deleted: not in the admin, not by any role."""
+"""Books, trades, history and the audit log can't be edited or deleted in the admin by any role."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is old is forgotten, and what is needed is not."""
+"""Old rows are deleted, and needed ones are kept."""
 
 import io
 from datetime import timedelta

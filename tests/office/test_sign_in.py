@@ -1,4 +1,4 @@
-"""Staff signs in with a second factor, for a short while, and not by guessing."""
+"""Staff sign-in: second factor, short sessions, and throttled guesses."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""Actions that take two members of staff: one proposes, another decides, and nobody decides on their own."""
+"""Actions that take two members of staff: one proposes, another decides."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, time

@@ -139,7 +139,7 @@ def entry(customer: Customer, at: datetime, ticker: str, kind: str, change: int,
 
 @pytest.fixture
 def winter(db: None) -> Customer:
-    """Somebody whose postings lie around the end of a month, which is an Eastern one."""
+    """Create a customer with postings around the end of a month in Eastern time."""
     customer: Customer = CustomerFactory.create(email="winter@example.com")
     Balance.objects.filter(customer=customer).update(amount=1150)
     entry(customer, datetime(2025, 12, 30, 15, tzinfo=UTC), "", "deposit", 1000, 1000)

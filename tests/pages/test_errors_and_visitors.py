@@ -1,4 +1,4 @@
-"""Pages that are met by accident, and those of visitors; and what asks before it ends."""
+"""Error pages, pages for visitors, and confirmations."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What staff switches, as customers read it: on the pages, and on the ticket that is refused."""
+"""Trading controls as customers see them: on pages and on the refused ticket."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -26,7 +26,7 @@ BANNER = 'class="notice warn" role="status"'
 
 @pytest.fixture
 def sam(db: None) -> Customer:
-    """Of the staff."""
+    """Return a member of staff."""
     return open_account("sam@example.com", Decimal(1), is_staff=True)
 
 

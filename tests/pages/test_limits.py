@@ -1,4 +1,4 @@
-"""What a page may weigh, and how often it may ask the database."""
+"""Limits on the size of pages and on their number of queries."""
 
 import gzip
 import re

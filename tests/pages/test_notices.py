@@ -1,4 +1,4 @@
-"""What is mailed: each once, in our voice, and only what the customer wants."""
+"""Notices by mail: each is sent once, and only if the customer wants it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ PageOf = Callable[[Customer], Client]
 
 
 def mailed(*, at_once: bool = True) -> list[EmailMultiAlternatives]:
-    """What is mailed now."""
+    """Return the mails that are sent now."""
     mail.outbox.clear()
     if at_once:
         Notice.objects.filter(sent_at=None).update(due_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -36,7 +36,7 @@ def mailed(*, at_once: bool = True) -> list[EmailMultiAlternatives]:
 
 @pytest.fixture
 def carol(bob: Customer) -> Customer:
-    """Bob, of whom everything up to now has been told."""
+    """Return Bob, with all earlier notices already mailed."""
     trade_notices.enter_notices()
     mailed()
     return bob

@@ -1,4 +1,4 @@
-"""Pages after the session has ended: nobody loses what they entered, and nothing is done without them."""
+"""After a session has ended, forms keep what was entered and do nothing."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -18,7 +18,7 @@ PageOf = Callable[[Customer], Client]
 
 
 def next_of(answer: object) -> str:
-    """Where the sign-in page leads to."""
+    """Return where the sign-in page leads."""
     address = urlsplit(answer["Location"])  # type: ignore[index]
     assert address.path == "/account/login/"
     return parse_qs(address.query)["next"][0]

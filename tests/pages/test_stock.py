@@ -1,4 +1,4 @@
-"""A stock's page: what the customer holds of it, lot by lot, and what sales of it gained."""
+"""A stock's page: the customer's lots and gains."""
 
 from collections.abc import Callable
 from decimal import Decimal

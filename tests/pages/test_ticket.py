@@ -1,4 +1,4 @@
-"""The ticket: in shares or dollars, with what there is and what is owned at hand."""
+"""The ticket: in shares or dollars, with shortcuts for the maximum."""
 
 from collections.abc import Callable
 from decimal import Decimal

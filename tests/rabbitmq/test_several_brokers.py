@@ -27,7 +27,7 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
 
 
 def told(broker_url: str, code: str) -> str:
-    """What a process with this BROKER_URL prints."""
+    """Return the output of a process with this BROKER_URL."""
     done = subprocess.run(
         [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
         cwd=Path(__file__).parents[2],

@@ -1,4 +1,4 @@
-"""Cash that several want at once is spent once."""
+"""Simultaneous requests for the same cash spend it once."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -16,7 +16,7 @@ from trades.transitions import Placing
 
 
 def read_on(customer_id: int, position: Cursor, each_max: int = 7) -> tuple[Cursor, list[reader.Event]]:
-    """What a stream does: read, and remember the place."""
+    """Read like a stream does, and remember the cursor."""
     until = reader.now()
     (events,) = reader.read([(customer_id, position)], until, each_max)
     return (events[-1].cursor if len(events) == each_max else max(position, until)), events

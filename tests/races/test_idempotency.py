@@ -1,4 +1,4 @@
-"""The same key many times at once: one trade, and the same answer to all."""
+"""The same key used many times at once gives one trade, and the same response to all."""
 
 import json
 from collections.abc import Callable

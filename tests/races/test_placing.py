@@ -1,4 +1,4 @@
-"""Placings of one customer at once: the line has no gap, no double, and the order of commits."""
+"""Simultaneous orders of one customer: the line has no gaps or duplicates, and follows the order of commits."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -31,13 +31,13 @@ def buy(customer: Customer, quantity: int = 1, key: str | None = None) -> tuple[
 
 
 def record(customer: Customer) -> None:
-    """The statement of a placing, in a transaction of the caller's."""
+    """Insert a trade within the caller's transaction."""
     trade = Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1)
     assert transitions.insert_trades([Placing(trade, "test")]) == [True]
 
 
 def poster(client: Client, quantity: int) -> Callable[[], Any]:
-    """A call of PlaceTrade over HTTP, always with the same key."""
+    """Return a function that calls PlaceTrade over HTTP, always with the same key."""
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": quantity}
     return lambda: client.post("/api/v1/trades", body, "application/json", headers={"Idempotency-Key": "k"})
 

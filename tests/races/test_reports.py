@@ -1,4 +1,4 @@
-"""The exchange's word, many times at once, also when it contradicts itself."""
+"""Simultaneous reports of the exchange, including contradictory ones."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ COPIES = 10
 
 @pytest.fixture
 def in_flight(alice: Customer) -> Trade:
-    """A BUY of 3 that Alice, with 1,000 USD, has in flight."""
+    """Return a BUY of 3 that Alice, with 1,000 USD, has in flight."""
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)
     claim(alice)
     return trade

@@ -65,7 +65,7 @@ def test_workers_placings_and_reports_at_once_lose_nothing_and_keep_every_promis
             claim(*dice.sample(crowd, dice.randint(1, CUSTOMERS)))
 
     def report() -> None:
-        """Plays the exchange: fills or rejects whatever is in flight, several times over."""
+        """Play the exchange: fill or reject every trade in flight, several times."""
         dice = random.Random(0)
         while not over.is_set():
             trades = list(Trade.objects.filter(status=Status.IN_PROGRESS))
@@ -258,7 +258,7 @@ def test_the_checker_sees_a_second_trade_in_flight(
 
 
 def test_locks_taken_in_another_order_deadlock(crowd: list[Customer], planted: None) -> None:
-    """Why the order of locks is fixed: without it the database has to break a deadlock up."""
+    """Shows why the order of locks is fixed: otherwise the database must resolve a deadlock."""
     first, second = crowd[0].id, crowd[1].id
     meeting = threading.Barrier(2)
 

@@ -62,7 +62,7 @@ def token(brokerage: Brokerage) -> str:
 
 @pytest.fixture
 def client(balancer: Balancer, token: str) -> urllib3.HTTPConnectionPool:
-    """A customer's program, once every `web` is up."""
+    """Return a customer's API client, once every `web` is up."""
     until(lambda: set(balancer.states().values()) == {"UP"}, 20, balancer.log)
     return urllib3.HTTPConnectionPool(
         LOOPBACK, balancer.port, maxsize=8, retries=False, timeout=20, headers={"Authorization": f"Bearer {token}"}
@@ -76,7 +76,7 @@ def place(client: urllib3.HTTPConnectionPool, key: str) -> int:
 
 
 def ask(balancer: Balancer, path: str, source: str = LOOPBACK, **headers: str) -> int:
-    """The status of a GET that comes from this address."""
+    """Send a GET from this address; return the status."""
     connection = http.client.HTTPConnection(LOOPBACK, balancer.port, timeout=10, source_address=(source, 0))
     try:
         connection.request("GET", path, headers={name.replace("__", "-"): value for name, value in headers.items()})
@@ -103,7 +103,7 @@ def slow_clients(token: str) -> list[tuple[bytes, bytes]]:
 
 
 class Trickle(threading.Thread):
-    """One client that sends a little twice a second, for as long as it is let."""
+    """A client that sends a few bytes twice a second until it is disconnected."""
 
     def __init__(self, port: int, words: tuple[bytes, bytes]) -> None:
         super().__init__(daemon=True)

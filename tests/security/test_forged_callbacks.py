@@ -1,4 +1,4 @@
-"""Callbacks that the exchange did not send: thousands of them, and none is answered 5xx or changes anything."""
+"""Thousands of forged callbacks: none gets a 5xx or changes anything."""
 
 from __future__ import annotations
 

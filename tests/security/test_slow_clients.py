@@ -1,4 +1,4 @@
-"""Clients that say nothing, say it slowly, or announce more than they may say, against the real web server."""
+"""Silent, slow and oversized clients against the real web server."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Nobody gets in where they don't belong: every address of the API, attacked by those who may not."""
+"""Access control: every address of the API, called by everybody who may not use it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def bob(people_of_module: tuple[Customer, Customer]) -> Customer:
 
 @pytest.fixture(scope="module")
 def of_alice(alice: Customer) -> dict[str, str]:
-    """What is Alice's, by the name of the parameter that would name it."""
+    """Return the ids of Alice's objects, by parameter name."""
     trade, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
     return {
         "trade_id": str(trade.id),
@@ -113,7 +113,7 @@ def test_a_token_without_the_scope_changes_nothing(
 def test_another_customers_objects_look_nonexistent(
     of_alice: dict[str, str], alice: Customer, bob: Customer, api_of: Callable[..., Client], a_call: tuple[Route, str]
 ) -> None:
-    """The same answer, to the letter, as for what does not exist: not even that it exists is told."""
+    """The response is identical to that for an object that doesn't exist."""
     route, method = a_call
     unknown = "0" * 8 + "-0000-4000-8000-" + "0" * 12
     nothing = {name: "0" if value.isdecimal() else unknown for name, value in of_alice.items()}
@@ -157,7 +157,7 @@ def test_read_only_fields_are_refused(
 
 @pytest.mark.usefixtures("real_password_hashers")
 def test_sign_in_does_not_reveal_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same answer, and the same work, for a wrong password and for an address that nobody has."""
+    """A wrong password and an unknown email get the same response and take the same work."""
     from django.contrib.auth.hashers import Argon2PasswordHasher
 
     hashed: list[str] = []
@@ -210,7 +210,7 @@ def test_a_cross_site_form_cannot_sign_in() -> None:
 
 
 def test_a_session_cookie_does_not_authenticate_the_api(alice: Customer) -> None:
-    """So that no page elsewhere can make a browser call the API."""
+    """Otherwise another site could make a browser call the API."""
     client = Client()
     client.force_login(alice)
     assert client.post("/api/v1/trades", {}, content_type="application/json").status_code == 401

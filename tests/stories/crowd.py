@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Person:
-    """A customer with this much cash at the start, USD."""
+    """A customer, with the cash in USD at the start."""
 
     id: int
     token: str
@@ -152,7 +152,7 @@ class Crowd:
                 ]
 
     def testify(self, exchange_url: str, audit: Json) -> Evidence:
-        """Ask every witness."""
+        """Collect all evidence."""
         with ThreadPoolExecutor(4) as pool:
 
             def of_all(read: Any) -> dict[int, Any]:
@@ -191,7 +191,7 @@ def moment(text: str) -> float:
 
 
 def violations(told: Evidence) -> list[str]:
-    """Every promise that was broken, in words."""
+    """Return a description of every broken promise."""
     received: dict[str, list[Json]] = defaultdict(list)
     for entry in told.exchange:
         received[entry["tradeId"]].append(entry)

@@ -55,7 +55,7 @@ def sell(symbol: str, qty: float, **more: Any) -> MarketOrderRequest:
 
 
 def done(client: TradingClient, order: Any) -> Any:
-    """The order once it is final."""
+    """Wait until the order is final, and return it."""
     for _ in range(200):
         order = client.get_order_by_id(order.id)
         if order.status not in (OrderStatus.ACCEPTED, OrderStatus.NEW):
@@ -65,7 +65,7 @@ def done(client: TradingClient, order: Any) -> Any:
 
 
 def refused(work: Callable[[], Any]) -> tuple[int, int]:
-    """Status and code with which the client's call is refused."""
+    """Return the status and code of the error that the client's call raises."""
     with pytest.raises(APIError) as error:
         work()
     return error.value.status_code, error.value.code

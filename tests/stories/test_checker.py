@@ -1,4 +1,4 @@
-"""The checker sees what it is there to see: each planted violation, and none where there is none."""
+"""The checker finds each planted violation, and none if all is well."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -47,7 +47,7 @@ def entry(number: int) -> dict[str, Any]:
 
 @pytest.fixture
 def told() -> Evidence:
-    """Three trades, all well."""
+    """Return the evidence of three trades without violations."""
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
     return Evidence(
         people=[ALICE],

@@ -1,4 +1,4 @@
-"""Event streams over real HTTP: resumed after kill -9 of the processes, they lose nothing and double nothing."""
+"""Event streams over real HTTP: resumed after SIGKILL, they lose and repeat nothing."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ Account = Callable[..., dict[str, Any]]
 
 
 class Reader(threading.Thread):
-    """Reads server-sent events, and comes again with the last id whenever the stream breaks."""
+    """Reads server-sent events, and reconnects with the last id whenever the stream breaks."""
 
     def __init__(self, url: str, token: str) -> None:
         super().__init__(daemon=True)

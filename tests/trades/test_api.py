@@ -1,4 +1,4 @@
-"""The REST API of trading, to the letter of what it promises."""
+"""The REST API of trading keeps its documented promises exactly."""
 
 import json
 from collections.abc import Iterator
@@ -46,13 +46,13 @@ CLOSED_PORT = "http://127.0.0.1:1"
 
 @pytest.fixture
 def client(alice: Customer, api_of: Any) -> Client:
-    """Alice's program."""
+    """Return an API client for Alice."""
     return api_of(alice)
 
 
 @pytest.fixture
 def listed(exchange: StandInExchange, db: None) -> Iterator[None]:
-    """The exchange's list has been read."""
+    """Read the exchange's list of stocks."""
     market.refresh()
     market.forget()
     yield

@@ -1,4 +1,4 @@
-"""A batch of trades in one request: each answered as `POST /api/v1/trades` would, in the order sent."""
+"""A batch of trades in one request: each is answered like `POST /api/v1/trades`, in the order sent."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

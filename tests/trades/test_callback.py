@@ -1,4 +1,4 @@
-"""The exchange's callback: what it takes in, and what it turns away."""
+"""The exchange's callback: what it accepts and what it refuses."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ PATH = "/exchange/callbacks"
 
 
 def signed(raw: bytes, at: datetime | None = None, secret: str | None = None, id: str = "msg_1") -> dict[str, str]:
-    """The headers with which the exchange sends this."""
+    """Return the headers with which the exchange sends this body."""
     at = at or datetime.now(UTC)
     return {
         "webhook-id": id,
@@ -43,7 +43,7 @@ def reports_of(*bodies: Any) -> bytes:
 
 @pytest.fixture
 def trade(bob: Customer) -> Trade:
-    """Bob's, IN PROGRESS."""
+    """Return Bob's trade IN PROGRESS."""
     place_trade(bob.id, "AAPL", "BUY", 3)
     return claim(bob)[0]
 

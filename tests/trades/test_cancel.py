@@ -1,4 +1,4 @@
-"""Taking a trade back before it is sent."""
+"""Cancelling a trade before it is sent."""
 
 from collections.abc import Callable
 from uuid import uuid4

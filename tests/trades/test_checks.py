@@ -1,4 +1,4 @@
-"""What staff switches: what is refused when it is placed, and what no lane claims."""
+"""Trading controls: orders that are refused, and trades that no lane claims."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -22,7 +22,7 @@ from trades.sweep import ring_for_waiting
 
 @pytest.fixture
 def sam(db: None) -> Customer:
-    """Of the staff."""
+    """Return a member of staff."""
     return open_account("sam@example.com", Decimal(1), is_staff=True, is_superuser=True)
 
 
@@ -183,7 +183,7 @@ def test_each_check_has_its_code(
 
 @pytest.fixture
 def limits(settings: Any) -> Iterator[Any]:
-    """The settings; what was seen with them is forgotten afterwards."""
+    """Provide the settings, and clear values cached with them afterwards."""
     yield settings
     checks.forget()
 

@@ -1,4 +1,4 @@
-"""The collar: a BUY holds its cost at the last price and a little more, and the exchange may not go beyond it."""
+"""The collar: a BUY holds its cost at the last price plus a margin, which the exchange may not exceed."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""The commands of trading, as an operator calls them."""
+"""The trading commands, called as an operator does."""
 
 import io
 import json

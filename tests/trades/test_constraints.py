@@ -1,4 +1,4 @@
-"""Each guarantee that the database gives for trades, their history and their reports, and an attempt to break it."""
+"""For each database guarantee about trades, their history and reports, an attempt to break it."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal

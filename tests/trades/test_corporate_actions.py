@@ -1,4 +1,4 @@
-"""Corporate actions: approved, applied to every holder once, however often it is stopped, with the books right."""
+"""Corporate actions: approved, applied to every holder once despite interruptions, with correct books."""
 
 from datetime import date, timedelta
 from decimal import Decimal

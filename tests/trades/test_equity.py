@@ -1,4 +1,4 @@
-"""What was held at moments of the past, and that finding it out reads no more than what has happened since."""
+"""Holdings at past times, read without scanning older postings."""
 
 from collections.abc import Iterator
 from datetime import timedelta

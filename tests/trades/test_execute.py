@@ -1,4 +1,4 @@
-"""Execute: what the exchange gets, and what its answers do."""
+"""Execute: what the exchange receives, and the effect of its responses."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Fees: what they come to, that they are posted with their trade, and where they are seen."""
+"""Fees: their amounts, their postings, and where they are shown."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -27,7 +27,7 @@ DAY = date(2026, 3, 2)
 
 @pytest.fixture(autouse=True)
 def fresh(db: None) -> Any:
-    """The schedule is read anew."""
+    """Clear the cached fee schedule."""
     fees.expire()
     yield
     fees.expire()
@@ -156,7 +156,7 @@ def act(**terms: Any) -> None:
 
 
 def test_a_year_worked_by_hand(rates: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve trades, two dividends and a split. Each figure was worked out with pencil and paper."""
+    """Twelve trades, two dividends and a split, with figures calculated by hand."""
     monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
     today, long_ago = eastern_today(), date(2026, 7, 7)
     tomorrow = today + timedelta(days=1)

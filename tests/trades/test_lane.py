@@ -23,13 +23,13 @@ def _sixteen_lanes(settings: Any) -> None:
 
 @pytest.fixture
 def frozen_port() -> Iterator[int]:
-    """Takes connections, and never answers."""
+    """Listen on a port, accept connections, and never respond."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 def messages(number: int) -> list[dict[str, Any]]:
-    """What waits in the queue of a lane."""
+    """Return the messages in a lane's queue."""
     return [json.loads(raw) for raw in lane.broker().lrange(queue_key(number), 0, -1)]
 
 

@@ -1,4 +1,4 @@
-"""A trade can be followed through the log by its id, from the request to the settlement, whoever does the next step."""
+"""A trade can be followed through the log by its id, from the request to the settlement."""
 
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def told(caplog: pytest.LogCaptureFixture, trade: Trade) -> list[str]:
-    """What the log says of a trade, in order."""
+    """Return the log lines about a trade, in order."""
     lines: list[Any] = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
     return [line["event"] for line in lines if str(trade.id) in line.get("trades", [])]
 

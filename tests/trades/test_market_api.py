@@ -18,7 +18,7 @@ CLOSED_PORT = "http://127.0.0.1:1"
 
 @pytest.fixture
 def client(alice: Customer, api_of: Any) -> Client:
-    """Alice's program."""
+    """Return an API client for Alice."""
     return api_of(alice)
 
 

@@ -1,4 +1,4 @@
-"""PlaceTrade: what it records, and what it leaves alone."""
+"""PlaceTrade: what it stores, and what it leaves unchanged."""
 
 from collections.abc import Iterator
 from typing import Any

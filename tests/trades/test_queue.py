@@ -1,4 +1,4 @@
-"""Trades that wait for the opening: in their place in line, at no cost until the bell, and then in order."""
+"""Trades queued for the opening keep their place in line, cost nothing until then, and execute in order."""
 
 import time
 from datetime import datetime, timedelta

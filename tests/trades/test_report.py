@@ -1,4 +1,4 @@
-"""Reports: kept as they were said, once."""
+"""Reports are stored once, exactly as received."""
 
 import json
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""No report is judged once and for ever, and no trade is without a way out."""
+"""Reports can be judged again, so that every trade can be completed."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -34,13 +34,13 @@ FULL = LARGEST_AMOUNT - 10
 
 
 def fill_up(customer: Customer) -> None:
-    """Leave room for less than 10 USD in the account."""
+    """Fill the account so that less than 10 USD fit in."""
     Balance.objects.filter(customer=customer).update(amount=FULL)
 
 
 @pytest.fixture
 def blocked(exchange: StandInExchange, alice: Customer) -> Trade:
-    """A SELL that was executed, for more than the account has room for."""
+    """Create an executed SELL whose proceeds exceed the largest balance."""
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
     fill_up(alice)

@@ -1,4 +1,4 @@
-"""The statements of a trade's whole life, if it is the only one."""
+"""The number of statements for a single trade from placing to settling."""
 
 from decimal import Decimal
 from typing import Any

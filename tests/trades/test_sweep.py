@@ -1,4 +1,4 @@
-"""The sweep: whatever was missed is found, with a real exchange that misbehaves."""
+"""The sweep finds whatever was missed, with a real exchange that misbehaves."""
 
 import time
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from trades.turn import EXECUTE_WITHIN_SECONDS, take_turn
 
 
 def set_back(table: str, seconds: float, *columns: str) -> None:
-    """Let time have passed: these columns of every row are so many seconds earlier."""
+    """Set these columns of every row back by this many seconds, as if time had passed."""
     then = f"now() - make_interval(secs => {seconds})"
     changes = ", ".join(f"{column} = CASE WHEN {column} IS NOT NULL THEN {then} END" for column in columns)
     with connection.cursor() as cursor:
@@ -40,7 +40,7 @@ def set_back(table: str, seconds: float, *columns: str) -> None:
 
 
 def ask_now() -> int:
-    """Ask about all that is out, as if it had been out for long."""
+    """Ask the exchange about all trades in flight, as if they had been out for long."""
     Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2020-01-01T00:00:00Z")
     return ask_exchange()
 
@@ -63,7 +63,7 @@ def status(trade: Trade) -> str:
 
 @pytest.fixture
 def trade(exchange: StandInExchange, alice: Customer) -> Trade:
-    """Alice's, PLACED, the first in her line."""
+    """Return Alice's PLACED trade, the first in her line."""
     return place_trade(alice.id, "AAPL", "SELL", 3)[0]
 
 

@@ -1,4 +1,4 @@
-"""The trial balance: what each posting moves on the firm's accounts, for any day, kept or not."""
+"""The trial balance: the effect of each posting on the firm's accounts, for any day, stored or not."""
 
 import json
 from datetime import date, timedelta

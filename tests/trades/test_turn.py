@@ -1,4 +1,4 @@
-"""A lane's turn: what it settles, claims and hands to the exchange."""
+"""A lane's turn: what it settles, claims and sends to the exchange."""
 
 from decimal import Decimal
 from typing import Any

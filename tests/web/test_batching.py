@@ -1,4 +1,4 @@
-"""Calls that come at the same moment are made as one; each caller has an answer of their own."""
+"""Simultaneous calls are batched into one, and each caller gets its own result."""
 
 import threading
 import time

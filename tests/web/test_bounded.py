@@ -1,4 +1,4 @@
-"""Work that takes a core is done one at a time, and few wait for it."""
+"""CPU-intensive work runs one at a time, with a short queue."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Secrets at rest: readable with our keys, also with the one before, and with no others."""
+"""Encrypted secrets: readable with the current and the previous key only."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What every answer says beside its body: its request's id, that nobody keeps it, and when to come back."""
+"""Response headers: the request id, no caching, and Retry-After."""
 
 from collections.abc import Callable, Iterator
 

@@ -1,4 +1,4 @@
-"""Requests a minute: counted for each customer, reads apart from orders, before anything happens."""
+"""Rate limits: counted per customer, reads and orders separately, before any effect."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Where events may be posted: never into a private network; and nobody waits for a name server but the deliverer."""
+"""Allowed webhook addresses: never in a private network, and only the deliverer resolves names."""
 
 import socket
 from collections.abc import Callable

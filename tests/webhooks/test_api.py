@@ -1,4 +1,4 @@
-"""Webhooks, managed by API."""
+"""Managing webhooks by API."""
 
 import json
 import threading

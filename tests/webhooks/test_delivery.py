@@ -1,4 +1,4 @@
-"""Webhooks: each event is posted once it happened, signed, until it is taken."""
+"""Webhooks: each event is posted, signed, until it is accepted."""
 
 from collections.abc import Callable
 from datetime import timedelta

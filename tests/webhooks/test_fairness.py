@@ -1,4 +1,4 @@
-"""A delivery waits for nobody else's receiver, whatever those do."""
+"""A delivery never waits for another customer's receiver."""
 
 import threading
 import time

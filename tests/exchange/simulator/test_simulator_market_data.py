@@ -1,4 +1,4 @@
-"""What the exchange tells about stocks, prices and hours."""
+"""The exchange's data about stocks, prices and market hours."""
 
 import re
 import time

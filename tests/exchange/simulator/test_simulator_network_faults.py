@@ -1,4 +1,4 @@
-"""What can go wrong between a broker and the exchange: slow bytes, late calls, and answers of something in between."""
+"""Network faults between a broker and the exchange: slow bytes, late calls, and responses of a proxy."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What the exchange promises to a broker."""
+"""The exchange's protocol, from a broker's point of view."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The record outlives the process, whenever and however it ends."""
+"""The record survives the process, whenever and however it ends."""
 
 import os
 import signal
