@@ -124,9 +124,11 @@ def test_reset_removes_the_data_unless_it_is_in_use(brokerage: Make) -> None:
     assert subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True).returncode == 0
     assert not it.data_dir.exists()
     it.data_dir.mkdir()
-    (it.data_dir / "holiday.jpg").touch()
-    assert subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True).returncode == 1
-    assert (it.data_dir / "holiday.jpg").exists()
+    for name in ("holiday.jpg", "letter.pdf", "resume.pdf"):  # whatever it is called: log/ and run/ are ours
+        (it.data_dir / name).touch()
+        assert subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True).returncode == 1
+        assert (it.data_dir / name).exists()
+        (it.data_dir / name).unlink()
 
 
 def test_a_valkey_whose_data_is_damaged_starts_without_it(brokerage: Make) -> None:
