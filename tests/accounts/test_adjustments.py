@@ -108,16 +108,16 @@ def test_programs_see_them_as_journals(alice: Customer, bob: Customer, second: C
     issued = tokens.issue(alice, "program")
     headers = {"APCA-API-KEY-ID": issued.key_id, "APCA-API-SECRET-KEY": issued.secret_key}
 
-    def told(types: str) -> list[tuple]:
+    def activities(types: str) -> list[tuple]:
         query = f"?activity_types={types}" if types else ""
         page = Client(headers=headers).get(f"/alpaca/v2/account/activities{query}").json()
         return [(one["activity_type"], one.get("symbol"), one.get("qty"), one.get("net_amount")) for one in page]
 
-    assert told("JNLC") == [("JNLC", None, None, "-7.5")]
-    assert told("JNLS") == [("JNLS", "AAPL", "-1", "0"), ("JNLS", "AAPL", "5", "0")]
-    assert [kind for kind, *_ in told("")] == ["JNLS", "JNLS", "JNLC", "FILL", "CSD"]
-    assert [kind for kind, *_ in told("TRANS,FILL")] == ["FILL", "CSD"]
-    assert told("CSW") == []
+    assert activities("JNLC") == [("JNLC", None, None, "-7.5")]
+    assert activities("JNLS") == [("JNLS", "AAPL", "-1", "0"), ("JNLS", "AAPL", "5", "0")]
+    assert [kind for kind, *_ in activities("")] == ["JNLS", "JNLS", "JNLC", "FILL", "CSD"]
+    assert [kind for kind, *_ in activities("TRANS,FILL")] == ["FILL", "CSD"]
+    assert activities("CSW") == []
 
 
 @pytest.mark.django_db(transaction=True)

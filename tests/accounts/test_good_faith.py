@@ -22,7 +22,7 @@ from accounts.settlement import cash_of
 from exchange import calendar
 from exchange.prices import LastPrices, Quote
 from tests.guarantees import lift_guarantees
-from tests.people import claim, say, trade, violate
+from tests.people import claim, send_report, trade, violate
 from trades import corporate_actions
 from trades.audit import TRADES, good_faith
 from trades.estimate import buying_power, estimate_trade
@@ -96,7 +96,7 @@ def test_marking_lots_costs_a_turn_one_statement(alice: Customer, bob: Customer)
         for customer in customers:
             placed, _ = place_trade(customer.id, "KO", "BUY", 1)
             claim(customer)
-            say(placed, Status.FILLED, Decimal(10))
+            send_report(placed, Status.FILLED, Decimal(10))
         with CaptureQueriesContext(connection) as queries:
             claim(*customers)
         return len(queries)
@@ -123,7 +123,7 @@ def test_the_third_violation_restricts_the_account_and_is_shown_everywhere(
     last, _ = place_trade(broke.id, "KO", "SELL", 1)
     after, _ = place_trade(broke.id, "MSFT", "BUY", 1)
     claim(broke)
-    say(last, Status.FILLED, Decimal(10), executedAt=f"{eastern_today()}T17:00:00.000000Z")
+    send_report(last, Status.FILLED, Decimal(10), executedAt=f"{eastern_today()}T17:00:00.000000Z")
     claim(broke)  # settles the sale, and looks at the purchase in the same transaction
     after.refresh_from_db()
     assert (after.status, after.reason_code) == (Status.REJECTED, Reason.UNSETTLED_FUNDS)

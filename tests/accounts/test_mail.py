@@ -26,7 +26,7 @@ from accounts.funding import deposit, withdraw
 from accounts.mail import GIVE_UP_AFTER, bring_forward, deliver
 from accounts.models import Customer, Mail, Notice
 from office import daily_report
-from tests.people import claim, receive_shares, say, violate
+from tests.people import claim, receive_shares, send_report, violate
 from trades import notices as trade_notices
 from trades.models import Status
 from trades.place import place_trade
@@ -195,7 +195,7 @@ def notice_subjects(customer: Customer, broke: Customer) -> set[str]:
     receive_shares(customer, "KO", 2, Decimal("58.02"))
     refused, _ = place_trade(customer.id, "KO", "BUY", 3)
     claim(customer)
-    say(refused, Status.REJECTED)
+    send_report(refused, Status.REJECTED)
     claim(customer)
     trade_notices.enter_notices()
     tokens.issue(customer, "robot", ["read"])
@@ -237,10 +237,10 @@ def test_the_table_of_mails_about_signing_in_has_all_that_can_be_sent() -> None:
 
 def test_the_table_of_other_mails_is_what_the_code_says() -> None:
     subjects = {row[2] for row in table("To others")}
-    told = set(re.findall(r'_tell\(webhook, "([^"]+)"', inspect.getsource(webhook_mails)))
-    assert len(told) == 3
-    assert told < subjects
-    (report,) = subjects - told
+    titles = set(re.findall(r'_tell\(webhook, "([^"]+)"', inspect.getsource(webhook_mails)))
+    assert len(titles) == 3
+    assert titles < subjects
+    (report,) = subjects - titles
     assert datetime.strptime(report, "Daily report for %A, %B %d, %Y")
     assert 'subject=f"Daily report for' in inspect.getsource(daily_report)
 

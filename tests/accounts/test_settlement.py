@@ -13,7 +13,7 @@ from accounts.funding import InsufficientFunds, UnsettledFunds, deposit, withdra
 from accounts.models import Customer, Posting
 from accounts.settlement import Cash, Unsettled, cash_of, unsettled_sales_of
 from exchange import calendar
-from tests.people import claim, say
+from tests.people import claim, send_report
 from trades.models import Status, Trade
 from trades.place import place_trade
 from web.timezones import eastern_today
@@ -29,7 +29,7 @@ def sell_today(customer: Customer, quantity: int, price: Decimal) -> Trade:
     """Sell AAPL now, as the exchange reports it."""
     trade, _ = place_trade(customer.id, "AAPL", "SELL", quantity)
     claim(customer)
-    say(trade, Status.FILLED, price, executedAt=f"{calendar.today()}T17:00:00.000000Z")
+    send_report(trade, Status.FILLED, price, executedAt=f"{calendar.today()}T17:00:00.000000Z")
     claim(customer)
     trade.refresh_from_db()
     return trade
@@ -89,7 +89,7 @@ def test_sale_proceeds_can_be_spent_at_once_and_withdrawn_later(alice: Customer)
 def test_old_sales_have_settled(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 4)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100), executedAt="2026-10-09T15:04:05.000000Z")
+    send_report(trade, Status.FILLED, Decimal(100), executedAt="2026-10-09T15:04:05.000000Z")
     claim(alice)
     trade.refresh_from_db()
     assert (trade.trade_date, trade.settlement_date) == (date(2026, 10, 9), date(2026, 10, 13))
@@ -99,7 +99,7 @@ def test_old_sales_have_settled(alice: Customer) -> None:
 def test_the_trade_date_is_the_one_in_new_york(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 4)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100), executedAt="2026-10-10T01:00:00.000000Z")
+    send_report(trade, Status.FILLED, Decimal(100), executedAt="2026-10-10T01:00:00.000000Z")
     claim(alice)
     trade.refresh_from_db()
     assert trade.trade_date == date(2026, 10, 9)
@@ -109,11 +109,11 @@ def test_the_trade_date_is_the_one_in_new_york(alice: Customer) -> None:
 def test_a_fill_without_a_time_is_malformed(alice: Customer, time: Any) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 4)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100), executedAt=time)
+    send_report(trade, Status.FILLED, Decimal(100), executedAt=time)
     claim(alice)
     trade.refresh_from_db()
     assert trade.status == Status.IN_PROGRESS
-    say(trade, Status.FILLED, Decimal(100), executedAt=None)  # nobody says when: now
+    send_report(trade, Status.FILLED, Decimal(100), executedAt=None)  # nobody says when: now
     claim(alice)
     trade.refresh_from_db()
     assert (trade.status, trade.trade_date) == (Status.FILLED, eastern_today())

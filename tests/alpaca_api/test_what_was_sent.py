@@ -14,7 +14,7 @@ from alpaca_api.serializers import order as shown_as_order
 from exchange import market
 from feed import reader
 from tests.alpaca_api.conftest import Alpaca
-from tests.people import claim, say
+from tests.people import claim, send_report
 from trades.models import Status, Trade
 from trades.place import place_trade
 
@@ -43,7 +43,7 @@ def test_an_order_shows_its_time_in_force_for_ever(alice: Customer, alpaca_of: A
     sent = ORDER | {"time_in_force": good_for, "client_order_id": "Mine"}
     placed = call("POST", "orders", sent)[1]
     claim(alice)
-    say(Trade.objects.get(id=placed["id"]), Status.FILLED, Decimal("98.5"))
+    send_report(Trade.objects.get(id=placed["id"]), Status.FILLED, Decimal("98.5"))
     claim(alice)
     shown = [
         placed,

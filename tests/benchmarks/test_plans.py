@@ -17,7 +17,7 @@ from benchmarks.population import Population, loading, populate
 from feed import reader
 from tests.benchmarks.plans import AT_FIRST, LATER, planned
 from tests.conftest import StandInExchange
-from tests.people import word
+from tests.people import report_body
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
 from trades.report import store_reports
@@ -100,7 +100,7 @@ def in_flight(customer_ids: list[int], type: str = Type.BUY) -> list[Trade]:
 
 
 def report(trades: list[Trade]) -> None:
-    store_reports([word(trade, Status.FILLED, PRICE) for trade in trades], Report.Source.CALLBACK)
+    store_reports([report_body(trade, Status.FILLED, PRICE) for trade in trades], Report.Source.CALLBACK)
 
 
 def test_a_token_is_looked_up(past: Population) -> None:

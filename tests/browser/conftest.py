@@ -26,7 +26,7 @@ from brokerage.asgi import Application
 from exchange import market
 from tests.browser.page_table import Cost, cost_of, keep
 from tests.conftest import StandInExchange
-from tests.people import rung
+from tests.people import take_rung_customers
 from trades.turn import take_turn
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -220,7 +220,7 @@ class Lanes(threading.Thread):
     def run(self) -> None:
         while not self.stopped.wait(0.02):
             for lane in range(settings.LANES):
-                if customer_ids := rung(lane):
+                if customer_ids := take_rung_customers(lane):
                     take_turn(customer_ids, "lanes.test")
         connection.close()
 

@@ -26,7 +26,7 @@ from office.models import Case
 from office.roles import Role, appoint
 from tests.browser.conftest import PASSWORD, PHONE, Browser
 from tests.conftest import StandInExchange
-from tests.people import claim, open_account, receive_shares, say
+from tests.people import claim, open_account, receive_shares, send_report
 from trades import checks
 from trades.execute import execute
 from trades.models import Status, Trade, Type
@@ -114,7 +114,7 @@ def test_desk_shows_how_it_goes_and_refreshes_itself(open_browser: OpenBrowser, 
         trade, _ = place_trade(customer.id, "AAPL" if n % 2 else "IBM", Type.BUY, 1)
         claim(customer)
         if n < 20:
-            say(trade, Status.FILLED if n % 3 else Status.REJECTED, Decimal(90))
+            send_report(trade, Status.FILLED if n % 3 else Status.REJECTED, Decimal(90))
             claim(customer)
     schedule.prove("sam@example.com")
     browser = open_browser()
@@ -299,7 +299,7 @@ def test_a_customers_own_api_limits(open_browser: OpenBrowser, dora: Customer) -
 
 def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: Customer) -> None:
     trade = Trade.objects.get()
-    say(trade, Status.REJECTED)
+    send_report(trade, Status.REJECTED)
     claim(dora)
     schedule.find_cases()
     cases.open_cases([Finding(Kind.BOOKS, "rule", "the balance is 5 USD, its postings make 4", dora.id)])

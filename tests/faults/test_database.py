@@ -25,7 +25,7 @@ from office.reconcile import reconcile
 from tests.conftest import StandInExchange
 from tests.faults.life import Case, judge, sweep_until_final
 from tests.faults.servers import Pair, serving
-from tests.people import rung
+from tests.people import take_rung_customers
 from trades.lane import lane_of
 from trades.models import Status, Trade
 
@@ -243,7 +243,7 @@ def test_a_process_with_another_number_of_lanes_only_costs_time(willing: StandIn
     for case in cases:
         case.place("rung elsewhere")
     settings.LANES = 3
-    heard = {customer for number in range(3) for customer in rung(number)}
+    heard = {customer for number in range(3) for customer in take_rung_customers(number)}
     assert heard < {case.customer.id for case in cases}
     for case in cases:
         sweep_until_final(case.customer)

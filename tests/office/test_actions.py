@@ -41,7 +41,7 @@ from tests.factories import (
     UserSessionFactory,
 )
 from tests.office.conftest import signed_in
-from tests.people import claim, rung
+from tests.people import claim, take_rung_customers
 from trades import checks, lane
 from trades.models import Status, Trade, TradingControl, Type
 from trades.place import place_trade
@@ -192,7 +192,7 @@ def test_ring_rings_the_customers_lane(
 ) -> None:
     lane.broker().flushdb()
     browser_of(Role.SUPPORT).post(url_of("ring", targets))
-    assert rung(lane.lane_of(alice.id)) == [alice.id]
+    assert take_rung_customers(lane.lane_of(alice.id)) == [alice.id]
 
 
 def test_ask_asks_the_exchange_and_keeps_the_call(

@@ -22,7 +22,7 @@ from office.models import Case, Job, Proof, Reconciliation
 from office.reconcile import reconcile
 from tests.conftest import StandInExchange
 from tests.factories import DeliveryFactory, FeeRateFactory
-from tests.people import claim, say, word
+from tests.people import claim, report_body, send_report
 from trades import fees
 from trades.execute import execute
 from trades.models import Report, Status, Trade, Type
@@ -37,12 +37,12 @@ def kinds() -> list[str]:
 
 def test_reports_that_need_a_person(alice: Customer, bob: Customer) -> None:
     final = Trade.objects.get()
-    say(final, Status.REJECTED)  # it was FILLED
+    send_report(final, Status.REJECTED)  # it was FILLED
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(10), quantity=5)
-    store_reports([word(trade, Status.FILLED, Decimal(10)) | {"price": "free"}], Report.Source.CALLBACK)
-    store_reports([word(trade, Status.REJECTED) | {"tradeId": str(uuid7())}], Report.Source.CALLBACK)
+    send_report(trade, Status.FILLED, Decimal(10), quantity=5)
+    store_reports([report_body(trade, Status.FILLED, Decimal(10)) | {"price": "free"}], Report.Source.CALLBACK)
+    store_reports([report_body(trade, Status.REJECTED) | {"tradeId": str(uuid7())}], Report.Source.CALLBACK)
     claim(alice)
     schedule.find_cases()
     assert kinds() == ["breaks_terms", "contradicts", "malformed", "unknown_here"]
@@ -61,10 +61,10 @@ POISON = ["\ud800", "\x00", "half a character: \ud800", "x" * 10_000, {"\ud800":
 def test_what_somebody_else_wrote_stops_no_search(alice: Customer, poison: Any) -> None:
     """A report with text that PostgreSQL refuses is one exception; those that come after it are found too."""
     final = Trade.objects.get()
-    say(final, Status.REJECTED, reason=poison)  # it was FILLED
-    store_reports([word(final, Status.REJECTED) | {"price": poison, "quantity": poison}], Report.Source.CALLBACK)
+    send_report(final, Status.REJECTED, reason=poison)  # it was FILLED
+    store_reports([report_body(final, Status.REJECTED) | {"price": poison, "quantity": poison}], Report.Source.CALLBACK)
     claim(alice)
-    say(final, Status.REJECTED, reason="another word")
+    send_report(final, Status.REJECTED, reason="another word")
     claim(alice)
     hook, _ = subscriptions.create(alice.id, "https://example.com/hook")
     DeliveryFactory.create(webhook=hook, next_at=None, answer="500")
@@ -208,7 +208,7 @@ def test_clearing_is_compared_by_settlement_date(carol: Customer, only_ours: Any
 def test_a_fill_that_the_exchange_does_not_know(carol: Customer, only_ours: Any) -> None:
     trade, _ = place_trade(carol.id, "AAPL", Type.BUY, 1)
     claim(carol)
-    say(trade, Status.FILLED, Decimal(10))
+    send_report(trade, Status.FILLED, Decimal(10))
     claim(carol)
     reconcile()
     assert kinds() == ["unknown_there"]

@@ -12,7 +12,7 @@ from office.models import AuditEntry
 from office.roles import Role
 from tests.conftest import StandInExchange
 from tests.factories import ClockSkewFactory, UserSessionFactory
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades.models import Status, Trade, Type
 from trades.place import place_trade
 
@@ -113,7 +113,7 @@ def test_the_lots_of_a_customer_open_and_closed(compliance: Client, alice: Custo
     receive_shares(alice, "IBM", 3, Decimal("50.0025"))
     sale, _ = place_trade(alice.id, "AAPL", Type.SELL, 10)
     claim(alice)
-    say(sale, Status.FILLED, Decimal(100))
+    send_report(sale, Status.FILLED, Decimal(100))
     claim(alice)
     receive_shares(bob, "KO", 1, Decimal(5))
     listed = "/admin/accounts/lot/"
@@ -150,10 +150,10 @@ def test_a_trade_page_explains_its_state(compliance: Client, alice: Customer, ho
     if how in {"out", "breaks", "reported", "rejected"}:
         claim(alice)
     if how == "breaks":
-        say(trade, Status.FILLED, Decimal(10), quantity=99)
+        send_report(trade, Status.FILLED, Decimal(10), quantity=99)
         claim(alice)
     if how in {"reported", "rejected"}:
-        say(trade, Status.REJECTED)
+        send_report(trade, Status.REJECTED)
     if how == "rejected":
         claim(alice)
     assert sentence in compliance.get(f"/admin/trades/trade/{trade.id}/change/").content.decode().replace("&#x27;", "'")

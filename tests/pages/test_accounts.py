@@ -22,7 +22,7 @@ from accounts.ledger import open_books
 from accounts.models import Balance, Customer, Posting, Token
 from accounts.statements import LINES_A_PART, Month, NoStatement, months_of, statement_of
 from tests.factories import CustomerFactory, FeeRateFactory, PostingFactory
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades import fees
 from trades.models import Status
 from trades.place import place_trade
@@ -372,7 +372,7 @@ def test_a_statement_names_what_settles_later_and_what_was_gained(bob: Customer,
     receive_shares(bob, "KO", 4, Decimal("20.0025"))  # on January 2: 80.01 and 0.01
     sale, _ = place_trade(bob.id, "KO", "SELL", 1)
     claim(bob)
-    say(sale, Status.FILLED, Decimal(25), executedAt=f"{eastern_today()}T17:00:00.000000Z")
+    send_report(sale, Status.FILLED, Decimal(25), executedAt=f"{eastern_today()}T17:00:00.000000Z")
     claim(bob)
     month = Month.of(timezone.now())
     made = statement_of(bob.id, month)

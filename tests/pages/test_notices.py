@@ -16,7 +16,7 @@ from accounts.customers import create_customer
 from accounts.funding import deposit
 from accounts.models import Customer
 from accounts.models.notice import Notice
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades import notices as trade_notices
 from trades.models import Status
 from trades.place import place_trade
@@ -65,7 +65,7 @@ def test_trades_that_end_together_come_in_one_mail(carol: Customer) -> None:
     receive_shares(carol, "KO", 2, Decimal("58.02"))
     refused, _ = place_trade(carol.id, "KO", "BUY", 3)
     claim(carol)
-    say(refused, Status.REJECTED)
+    send_report(refused, Status.REJECTED)
     claim(carol)
     for _ in range(2):
         trade_notices.enter_notices()

@@ -14,7 +14,7 @@ from accounts.models import CASH, Customer, Posting
 from exchange import gateway
 from tests.conftest import StandInExchange
 from tests.factories import FeeRateFactory, StockFactory
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades import charts, checks, fees, performance
 from trades.confirmation import lines_of
 from trades.models import Status, Trade, TradingControl
@@ -77,7 +77,7 @@ def test_the_live_part_responds_only_after_a_change(bob: Customer, page_of: Page
     moved = client.get(live, {"seen": "PLACED"}).content.decode()
     assert "IN PROGRESS" in moved
     assert "every" in moved
-    say(trade, Status.FILLED, Decimal("101.5"))
+    send_report(trade, Status.FILLED, Decimal("101.5"))
     claim(bob)
     final = client.get(live, {"seen": "IN PROGRESS"}).content.decode()
     assert "FILLED" in final
@@ -135,7 +135,7 @@ def test_a_confirmation_says_what_a_broker_must_say(bob: Customer, page_of: Page
     receive_shares(bob, "KO", 4, Decimal("20.0025"))
     sale, _ = place_trade(bob.id, "KO", "SELL", 4)
     claim(bob)
-    say(sale, Status.FILLED, Decimal("25.0050"), executedAt="2026-10-09T14:30:05.123456Z")
+    send_report(sale, Status.FILLED, Decimal("25.0050"), executedAt="2026-10-09T14:30:05.123456Z")
     claim(bob)
     sale.refresh_from_db()
     bob.refresh_from_db()

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from feed import reader
 from feed.reader import Cursor
-from tests.people import claim, open_account, say
+from tests.people import claim, open_account, send_report
 from trades import transitions
 from trades.models import Status, StatusChange, Trade, TradeCounter
 from trades.place import place_trade
@@ -76,7 +76,7 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
         try:
             while writing.is_set():
                 for trade in claim(*customers):
-                    say(trade, Status.FILLED, Decimal("10"))
+                    send_report(trade, Status.FILLED, Decimal("10"))
         finally:
             connection.close()
 
@@ -149,7 +149,7 @@ def test_an_event_shows_its_trade_as_it_was_then() -> None:
     alice = open_account("alice@example.com", Decimal("1000"))
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 2)
     claim(alice)
-    say(trade, Status.FILLED, Decimal("10"))
+    send_report(trade, Status.FILLED, Decimal("10"))
     claim(alice)
     (events,) = reader.read([(alice.id, Cursor(0, 0))], Cursor(2**62, 0), 10)
     assert [(event.trade.status, event.trade.price, event.holding) for event in events if event.trade] == [

@@ -16,7 +16,7 @@ from accounts.account import Account
 from accounts.ledger import Books
 from accounts.models import Balance, Customer, Posting
 from tests.conftest import StandInExchange
-from tests.people import claim, rung, say, word
+from tests.people import claim, report_body, send_report, take_rung_customers
 from tests.races.at_once import Open, outcomes, rows, together, violations, watching
 from tests.races.conftest import CUSTOMERS
 from trades import lane, queries, sweep, tasks
@@ -44,7 +44,7 @@ def test_many_turns_at_once_claim_one_trade(alice: Customer) -> None:
 def test_many_turns_at_once_settle_one_report_once(alice: Customer) -> None:
     trade = buy(alice)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     together(*[lambda: claim(alice)] * TURNS_AT_ONCE)
     assert Posting.objects.filter(cause=trade.id).count() == 2
     assert StatusChange.objects.filter(trade=trade, to_status=Status.FILLED).count() == 1
@@ -70,7 +70,7 @@ def test_workers_placings_and_reports_at_once_lose_nothing_and_keep_every_promis
         while not over.is_set():
             trades = list(Trade.objects.filter(status=Status.IN_PROGRESS))
             for trade in trades:
-                said = word(trade, dice.choice([Status.FILLED, Status.FILLED, Status.REJECTED]), Decimal(10))
+                said = report_body(trade, dice.choice([Status.FILLED, Status.FILLED, Status.REJECTED]), Decimal(10))
                 store_reports([said, said], Report.Source.CALLBACK)
             if not trades and not Trade.objects.exclude(status__in=FINAL).exists() and all_placed.is_set():
                 over.set()
@@ -142,13 +142,13 @@ def test_a_doubled_ring_takes_one_turn(exchange: StandInExchange, alice: Custome
 
 def test_a_ring_during_a_turn_is_not_lost(crowd: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane.settings, "LANES", 1)
-    rung(0)
+    take_rung_customers(0)
     heard: list[int] = []
     over = threading.Event()
 
     def listen() -> None:
         while not over.is_set():
-            heard.extend(rung(0))
+            heard.extend(take_rung_customers(0))
 
     def ring() -> None:
         for _ in range(50):
@@ -157,7 +157,7 @@ def test_a_ring_during_a_turn_is_not_lost(crowd: list[Customer], monkeypatch: py
         over.set()
 
     together(ring, listen, listen)
-    left = rung(0)
+    left = take_rung_customers(0)
     # Whoever is left in the set was rung for after it was last read, and the bell is rung for them.
     assert set(heard) | set(left) == {person.id for person in crowd}
 
@@ -250,7 +250,7 @@ def test_the_checker_sees_a_second_trade_in_flight(
             claim(alice)
         assert "one trade in flight" in {seen.split(":")[0] for seen in watch.seen}
         second = Trade.objects.filter(status=Status.IN_PROGRESS).latest("sequence")
-        say(second, Status.REJECTED)
+        send_report(second, Status.REJECTED)
         claim(alice)
     finally:
         with connection.schema_editor() as editor:
@@ -279,9 +279,9 @@ def test_a_turn_that_settles_a_stock_and_claims_a_sell_of_it_keeps_both(alice: C
     bought = buy(alice)
     place_trade(alice.id, "AAPL", "SELL", 11)
     claim(alice)
-    say(bought, Status.FILLED, Decimal(100))
+    send_report(bought, Status.FILLED, Decimal(100))
     (sold,) = claim(alice)
     assert rows("SELECT quantity, held FROM accounts_position WHERE customer_id = %s", alice.id) == [(11, 11)]
-    say(sold, Status.FILLED, Decimal(100))
+    send_report(sold, Status.FILLED, Decimal(100))
     claim(alice)
     assert rows("SELECT quantity, held FROM accounts_position WHERE customer_id = %s", alice.id) == [(0, 0)]

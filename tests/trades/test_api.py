@@ -16,7 +16,7 @@ from accounts.models import Customer
 from exchange import market
 from tests.answers import MOMENT, assert_problem, post
 from tests.conftest import StandInExchange
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades.models import Status, Trade
 from trades.place import place_trade
 
@@ -77,7 +77,7 @@ def test_placing_answers_201_and_the_trade_as_placed(client: Client) -> None:
 def test_the_same_key_and_body_answers_200_and_the_first_trade_as_it_is_now(client: Client, alice: Customer) -> None:
     first = post(client, TRADES, BUY, idempotency_key="k1")
     (trade,) = claim(alice)
-    say(trade, Status.FILLED, Decimal("100"))
+    send_report(trade, Status.FILLED, Decimal("100"))
     claim(alice)
     again = post(client, TRADES, BUY, idempotency_key="k1")
     assert (first.status_code, again.status_code) == (201, 200)

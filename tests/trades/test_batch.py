@@ -13,7 +13,7 @@ from accounts.models import Customer
 from exchange import market, prices
 from tests.answers import assert_problem, post
 from tests.conftest import StandInExchange
-from tests.people import open_account, rung
+from tests.people import open_account, take_rung_customers
 from tests.trades.test_api import BUY, TRADE_KEYS, TRADES, WRONG_VALUES
 from tests.trades.test_queue import set_hours
 from trades.batch import place_trades
@@ -77,7 +77,7 @@ def test_a_batch_rings_once(bob: Customer, api_of: Any, django_capture_on_commit
     with django_capture_on_commit_callbacks(execute=True) as callbacks:
         send(client, BUY, BUY, BUY)
     assert len(callbacks) == 1
-    assert rung(lane_of(bob.id)) == [bob.id]
+    assert take_rung_customers(lane_of(bob.id)) == [bob.id]
 
 
 def test_an_invalid_trade_does_not_block_the_others(client: Client, alice: Customer) -> None:

@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 
 from accounts.models import Customer
 from tests.answers import assert_problem
-from tests.people import claim, rung, word
+from tests.people import claim, report_body, take_rung_customers
 from trades.callback import REPORTS_MAX
 from trades.lane import lane_of
 from trades.models import Outcome, Report, Status, Trade
@@ -51,7 +51,7 @@ def trade(bob: Customer) -> Trade:
 @pytest.fixture
 def raw(trade: Trade) -> bytes:
     """A callback with the fill of Bob's trade."""
-    return reports_of(word(trade, Status.FILLED, Decimal(100)))
+    return reports_of(report_body(trade, Status.FILLED, Decimal(100)))
 
 
 def test_a_signed_report_is_kept_and_rung_for(
@@ -61,7 +61,7 @@ def test_a_signed_report_is_kept_and_rung_for(
         reply = deliver(raw, signed(raw))
     assert (reply.status_code, reply.content) == (204, b"")
     assert Report.objects.get(trade_id=trade.id).outcome == Outcome.WAITING
-    assert rung(lane_of(trade.customer_id)) == [trade.customer_id]
+    assert take_rung_customers(lane_of(trade.customer_id)) == [trade.customer_id]
 
 
 def test_the_turn_that_follows_makes_it_count(trade: Trade, raw: bytes, bob: Customer) -> None:
@@ -79,13 +79,13 @@ def test_a_repeated_callback_is_answered_and_stored_once(trade: Trade, raw: byte
 
 def test_a_report_about_no_trade_of_ours_is_kept_and_answered(trade: Trade) -> None:
     stranger = "0193a9a0-0000-7000-8000-000000000000"
-    raw = reports_of(word(trade, Status.FILLED, Decimal(100), tradeId=stranger))
+    raw = reports_of(report_body(trade, Status.FILLED, Decimal(100), tradeId=stranger))
     assert deliver(raw, signed(raw)).status_code == 204
     assert Report.objects.get(trade_id=stranger).outcome == Outcome.UNKNOWN_TRADE
 
 
 def test_a_malformed_report_does_not_block_the_others(trade: Trade, bob: Customer) -> None:
-    raw = reports_of({"tradeId": 5}, {}, word(trade, Status.FILLED, Decimal(100)))
+    raw = reports_of({"tradeId": 5}, {}, report_body(trade, Status.FILLED, Decimal(100)))
     assert deliver(raw, signed(raw)).status_code == 204
     assert Report.objects.count() == 3
 

@@ -15,7 +15,7 @@ from accounts.models import Balance, Customer
 from exchange import prices
 from exchange.prices import KEY, Quote
 from tests.conftest import StandInExchange
-from tests.people import claim, open_account, say
+from tests.people import claim, open_account, send_report
 from trades.models import Reason, Status, Trade
 from trades.place import place_trade
 
@@ -96,7 +96,7 @@ def test_a_price_above_the_collar_is_price_moved_if_cash_would_have_sufficed(
     last_price("100.0000")
     trade = claimed(alice, quantity)
     last_price(price_then or "100.0000", seconds_ago=1 if price_then else 90)
-    say(trade, Status.REJECTED, reasonCode="insufficient_funds", reason="cost is over maxPrice")
+    send_report(trade, Status.REJECTED, reasonCode="insufficient_funds", reason="cost is over maxPrice")
     claim(alice)
     trade.refresh_from_db()
     assert (trade.status, trade.reason_code) == (Status.REJECTED, reason)
@@ -105,7 +105,7 @@ def test_a_price_above_the_collar_is_price_moved_if_cash_would_have_sufficed(
 
 def test_without_a_collar_too_high_a_price_is_insufficient_funds(alice: Customer) -> None:
     trade = claimed(alice, 3)
-    say(trade, Status.REJECTED, reasonCode="insufficient_funds")
+    send_report(trade, Status.REJECTED, reasonCode="insufficient_funds")
     claim(alice)
     trade.refresh_from_db()
     assert trade.reason_code == Reason.INSUFFICIENT_FUNDS

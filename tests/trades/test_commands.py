@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from accounts.models import Customer
 from tests.conftest import StandInExchange
 from tests.factories import CustomerFactory
-from tests.people import claim, say
+from tests.people import claim, send_report
 from trades.controls import rules
 from trades.models import Status
 from trades.place import place_trade
@@ -33,7 +33,7 @@ def sam(db: None) -> Customer:
 def test_a_trades_whole_history_is_printed(exchange: StandInExchange, alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 2)
     take_turn([alice.id], "lanes.1")
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     life = json.loads(printed("trade", str(trade.id), "--json"))
     assert (life["status"], life["price"], life["customerId"]) == ("FILLED", "100.0000", alice.id)

@@ -14,7 +14,7 @@ from accounts.gains import gains_of, open_lots_of, totals_of
 from accounts.models import Balance, Customer, LotClosing, Posting
 from office.actions.forms import FeeRateForm
 from tests.factories import FeeRateFactory
-from tests.people import claim, open_account, say
+from tests.people import claim, open_account, send_report
 from trades import corporate_actions, fees
 from trades.audit import TRADES
 from trades.models import CorporateAction, FeeRate, Status, Trade
@@ -45,7 +45,7 @@ def rates(db: None) -> None:
 def trade(customer: Customer, type: str, quantity: int, price: str, day: str, ticker: str = "KO") -> Trade:
     made, _ = place_trade(customer.id, ticker, type, quantity)
     claim(customer)
-    say(made, Status.FILLED, Decimal(price), executedAt=f"{day}T15:04:05.000000Z")
+    send_report(made, Status.FILLED, Decimal(price), executedAt=f"{day}T15:04:05.000000Z")
     claim(customer)
     made.refresh_from_db()
     assert made.status == Status.FILLED

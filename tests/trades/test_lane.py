@@ -11,7 +11,7 @@ import pytest
 from accounts.models import Customer
 from brokerage.celery import app
 from tests.answers import post
-from tests.people import rung
+from tests.people import take_rung_customers
 from trades import lane
 from trades.lane import CUSTOMERS_PER_TURN_MAX, collect_rings, lane_of, queue_key, queue_name, ring, ring_on_commit
 
@@ -58,7 +58,7 @@ def test_many_rings_make_one_message_and_lose_no_customer() -> None:
         for _ in range(4):
             assert ring([customer])
     assert len(messages(3)) == 1
-    assert rung(3) == customers
+    assert take_rung_customers(3) == customers
 
 
 def test_a_message_goes_to_its_lanes_queue_only() -> None:
@@ -79,8 +79,8 @@ def test_the_exchange_of_all_lanes_is_direct_with_one_key_a_queue() -> None:
 def test_a_batch_includes_customers_of_other_lanes() -> None:
     ring([*customers_of(1, 2), *customers_of(2, 2)])
     assert [len(messages(number)) for number in (1, 2, 3)] == [1, 1, 0]
-    assert rung(3) == sorted([*customers_of(1, 2), *customers_of(2, 2)])
-    assert (rung(1), rung(2)) == ([], [])
+    assert take_rung_customers(3) == sorted([*customers_of(1, 2), *customers_of(2, 2)])
+    assert (take_rung_customers(1), take_rung_customers(2)) == ([], [])
 
 
 def test_a_ring_while_a_worker_is_awake_waits_for_its_next_round() -> None:
@@ -106,13 +106,13 @@ def test_a_ring_while_all_workers_sleep_wakes_one() -> None:
 def test_a_ring_after_a_worker_died_wakes_another_soon() -> None:
     early, late = customers_of(3, 2)
     ring([early])
-    rung(3)
+    take_rung_customers(3)
     ring([late])
     assert len(messages(3)) == 1
     time.sleep(lane.AWAKE_SECONDS + 0.05)  # the broker's clock has milliseconds
     ring([early])
     assert len(messages(3)) == 2
-    assert rung(3) == [early, late]
+    assert take_rung_customers(3) == [early, late]
 
 
 def test_a_worker_that_is_kept_busy_goes_on_by_way_of_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_another_worker_helps_while_whole_batches_wait(another_worker: Any) -> N
 def test_another_worker_takes_over_from_one_that_died(another_worker: Any) -> None:
     early, late = customers_of(3, 2)
     ring([early])
-    assert rung(3) == [early]  # and it dies in this turn
+    assert take_rung_customers(3) == [early]  # and it dies in this turn
     ring([late])
     assert list(another_worker(3)) == []
     time.sleep(lane.AWAKE_SECONDS + 0.05)
@@ -228,15 +228,15 @@ def test_the_next_round_begins_where_the_last_found_no_more_room() -> None:
 
 def test_remaining_customers_are_rung_for_once() -> None:
     ring(customers_of(3, 3 * CUSTOMERS_PER_TURN_MAX))
-    rung(3)
-    rung(3)
+    take_rung_customers(3)
+    take_rung_customers(3)
     assert len(messages(3)) == 1
 
 
 def test_a_duplicated_message_finds_no_customers() -> None:
     ring(customers_of(3, 1))
-    rung(3)
-    assert rung(3) == []
+    take_rung_customers(3)
+    assert take_rung_customers(3) == []
 
 
 def test_ringing_for_no_customers_does_nothing() -> None:
@@ -251,10 +251,10 @@ def test_a_ring_that_fails_says_so_and_the_next_ones_are_quiet_for_a_while(broke
     settings.BROKER_URL = there
     lane.broker_backoff.start(60)
     assert not ring([1])
-    assert rung(lane_of(1)) == []
+    assert take_rung_customers(lane_of(1)) == []
     lane.broker_backoff.stop()
     assert ring([1])
-    assert rung(lane_of(1)) == [1]
+    assert take_rung_customers(lane_of(1)) == [1]
 
 
 def test_a_broker_that_never_answers_holds_a_ring_up_only_once_and_briefly(broker_at: Any, frozen_port: int) -> None:
@@ -290,8 +290,8 @@ def test_a_trade_is_placed_while_the_broker_is_away(
 def test_a_ring_on_commit_is_heard_after_the_commit(db: None, django_capture_on_commit_callbacks: Any) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         ring_on_commit(iter([5]))
-        assert rung(lane_of(5)) == []
-    assert rung(lane_of(5)) == [5]
+        assert take_rung_customers(lane_of(5)) == []
+    assert take_rung_customers(lane_of(5)) == [5]
 
 
 def test_with_rabbitmq_a_message_that_names_nobody_asks_for_no_turn(settings: Any) -> None:

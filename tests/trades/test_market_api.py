@@ -9,7 +9,7 @@ from django.test import Client
 from accounts.models import Customer
 from tests.answers import MOMENT, MONEY, assert_problem
 from tests.conftest import StandInExchange
-from tests.people import claim, say
+from tests.people import claim, send_report
 from trades.models import Status
 from trades.place import place_trade
 
@@ -47,7 +47,7 @@ def test_positions_are_served_without_prices_while_the_exchange_is_away(client: 
 def test_a_stock_that_was_sold_completely_is_not_a_position(client: Client, alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 10)
     claim(alice)
-    say(trade, Status.FILLED, Decimal("100"))
+    send_report(trade, Status.FILLED, Decimal("100"))
     claim(alice)
     assert client.get("/api/v1/positions").json() == []
     assert_problem(client.get("/api/v1/positions/AAPL"), 404, "not_found")

@@ -9,7 +9,7 @@ from accounts.models import Customer
 from exchange import market
 from tests.conftest import StandInExchange
 from tests.factories import StockFactory
-from tests.people import rung
+from tests.people import take_rung_customers
 from trades import checks
 from trades.checks import UnknownTicker
 from trades.lane import lane_of
@@ -88,8 +88,8 @@ def test_a_key_answers_for_a_stock_that_was_delisted_since(exchange: StandInExch
 def test_placing_rings_once_it_is_committed(bob: Customer, django_capture_on_commit_callbacks: Any) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         place_trade(bob.id, "AAPL", "BUY", 1)
-        assert rung(lane_of(bob.id)) == []
-    assert rung(lane_of(bob.id)) == [bob.id]
+        assert take_rung_customers(lane_of(bob.id)) == []
+    assert take_rung_customers(lane_of(bob.id)) == [bob.id]
 
 
 def test_placing_touches_no_balance_and_locks_none(bob: Customer, django_assert_max_num_queries: Any) -> None:

@@ -14,7 +14,7 @@ from accounts.models import Customer
 from exchange import market
 from feed import reader
 from tests.factories import StockFactory
-from tests.people import claim, open_account, say
+from tests.people import claim, open_account, send_report
 from trades import bell, checks, lane, queries
 from trades.cancel import cancel_trade
 from trades.checks import LineTooLong
@@ -75,7 +75,7 @@ def test_later_trades_wait_behind_it_in_order(alice: Customer) -> None:
     set_hours(is_open=True)
     for trade in (first, second, third):
         assert claim(alice) == [trade]
-        say(trade, Status.REJECTED)
+        send_report(trade, Status.REJECTED)
     claim(alice)
     assert not Trade.objects.filter(status=Status.PLACED).exists()
 
@@ -139,7 +139,7 @@ def test_a_trade_whose_turn_comes_after_the_close_is_queued_then(alice: Customer
     assert (first.queued_at, second.queued_at) == (None, None)
     assert claim(alice) == [first]
     set_hours(is_open=False)
-    say(first, Status.REJECTED)
+    send_report(first, Status.REJECTED)
     assert claim(alice) == []
     second.refresh_from_db()
     assert second.queued_at is not None

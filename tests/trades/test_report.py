@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from accounts.models import Customer
-from tests.people import rung, word
+from tests.people import report_body, take_rung_customers
 from trades.lane import lane_of
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
@@ -21,7 +21,7 @@ def trade(bob: Customer) -> Trade:
 
 
 def fill(trade: Trade, **other: Any) -> dict[str, Any]:
-    return word(trade, Status.FILLED, Decimal("12.5000"), **other)
+    return report_body(trade, Status.FILLED, Decimal("12.5000"), **other)
 
 
 def test_a_report_is_stored_exactly_as_received(trade: Trade) -> None:
@@ -64,17 +64,17 @@ def test_a_report_without_a_trade_is_stored_too(db: None, body: dict[str, Any]) 
 
 
 def test_the_customers_of_the_reports_are_rung_for(trade: Trade, django_capture_on_commit_callbacks: Any) -> None:
-    rung(lane_of(trade.customer_id))
+    take_rung_customers(lane_of(trade.customer_id))
     with django_capture_on_commit_callbacks(execute=True):
         store_reports([fill(trade), {"tradeId": str(uuid4())}], Report.Source.CALLBACK)
-    assert rung(lane_of(trade.customer_id)) == [trade.customer_id]
+    assert take_rung_customers(lane_of(trade.customer_id)) == [trade.customer_id]
 
 
 def test_a_repeated_report_rings_nobody(trade: Trade, django_capture_on_commit_callbacks: Any) -> None:
     store_reports([fill(trade)], Report.Source.CALLBACK)
     with django_capture_on_commit_callbacks(execute=True):
         store_reports([fill(trade)], Report.Source.CALLBACK)
-    assert rung(lane_of(trade.customer_id)) == []
+    assert take_rung_customers(lane_of(trade.customer_id)) == []
 
 
 def test_no_reports_do_nothing(db: None, django_assert_num_queries: Any) -> None:

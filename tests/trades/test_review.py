@@ -11,7 +11,7 @@ from accounts.models import Balance, Customer
 from accounts.money import LARGEST_AMOUNT
 from tests.conftest import StandInExchange
 from tests.factories import CustomerFactory
-from tests.people import claim, say, word
+from tests.people import claim, report_body, send_report
 from tests.trades.test_sweep import ask_now, set_back, until
 from trades import queries
 from trades.models import Outcome, Report, Status, Trade
@@ -44,7 +44,7 @@ def blocked(exchange: StandInExchange, alice: Customer) -> Trade:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
     fill_up(alice)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     trade.refresh_from_db()
     assert (trade.status, Report.objects.get(trade_id=trade.id).outcome) == (Status.IN_PROGRESS, Outcome.BREAKS_TERMS)
@@ -66,10 +66,10 @@ def sam(db: None) -> Customer:
 
 def test_what_the_exchange_repeats_is_judged_again(blocked: Trade, alice: Customer) -> None:
     following, _ = place_trade(alice.id, "AAPL", "SELL", 2)
-    say(blocked, Status.FILLED, Decimal(100))
+    send_report(blocked, Status.FILLED, Decimal(100))
     assert claim(alice) == [], "nothing has changed"
     withdraw(alice.id, Decimal(1000))
-    say(blocked, Status.FILLED, Decimal(100))
+    send_report(blocked, Status.FILLED, Decimal(100))
     assert claim(alice) == [following]
     blocked.refresh_from_db()
     assert blocked.status == Status.FILLED
@@ -98,8 +98,8 @@ def test_what_the_sweep_is_told_again_is_judged_again(exchange: StandInExchange,
 def test_a_report_twice_in_one_set_is_stored_once(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
-    store_reports([word(trade, Status.FILLED, Decimal(100))] * 2, Report.Source.CALLBACK)
-    store_reports([word(trade, Status.FILLED, Decimal(100))] * 2, Report.Source.CALLBACK)
+    store_reports([report_body(trade, Status.FILLED, Decimal(100))] * 2, Report.Source.CALLBACK)
+    store_reports([report_body(trade, Status.FILLED, Decimal(100))] * 2, Report.Source.CALLBACK)
     assert Report.objects.filter(trade_id=trade.id).count() == 1
 
 
@@ -117,9 +117,9 @@ def test_staff_can_have_it_judged_again(blocked: Trade, alice: Customer) -> None
 def test_a_contradiction_judged_again_moves_nothing(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
-    say(trade, Status.REJECTED)
+    send_report(trade, Status.REJECTED)
     claim(alice)
     report = Report.objects.get(trade_id=trade.id, outcome=Outcome.CONTRADICTS)
     assert judge_again(report.id, "sam") == Outcome.CONTRADICTS
@@ -151,8 +151,8 @@ def test_a_report_that_a_turn_fails_on_is_set_aside_and_the_others_go_on(
     bad, _ = place_trade(alice.id, "KO", "BUY", 5)
     good, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     claim(alice, bob)
-    say(bad, Status.FILLED, Decimal(10))
-    say(good, Status.FILLED, Decimal(10))
+    send_report(bad, Status.FILLED, Decimal(10))
+    send_report(good, Status.FILLED, Decimal(10))
     take_turn([alice.id, bob.id], "test")
     good.refresh_from_db()
     assert good.status == Status.FILLED

@@ -20,7 +20,7 @@ from exchange import calendar
 from office import schedule
 from tests.factories import FeeRateFactory, PostingFactory
 from tests.guarantees import lift_guarantees
-from tests.people import claim, open_account, receive_shares, say
+from tests.people import claim, open_account, receive_shares, send_report
 from trades import fees
 from trades.audit import TRADES
 from trades.corporate_actions import apply_due, enter
@@ -37,7 +37,7 @@ def today() -> date:
 def sell(customer: Customer, ticker: str, quantity: int, price: str, at: date) -> Trade:
     sale, _ = place_trade(customer.id, ticker, Type.SELL, quantity)
     claim(customer)
-    say(sale, Status.FILLED, Decimal(price), executedAt=f"{at}T17:00:00.000000Z")
+    send_report(sale, Status.FILLED, Decimal(price), executedAt=f"{at}T17:00:00.000000Z")
     claim(customer)
     sale.refresh_from_db()
     return sale

@@ -15,7 +15,7 @@ from accounts import tokens
 from accounts.models import Customer
 from feed.reader import Cursor
 from tests.factories import DeliveryFactory
-from tests.people import claim, say
+from tests.people import claim, send_report
 from tests.webhooks.conftest import Receiver, age, let_pauses_pass, webhook
 from trades.models import Status
 from trades.place import place_trade
@@ -47,7 +47,7 @@ def test_each_event_is_posted_once_in_order_and_signed(
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 2)
     place_trade(bob.id, "AAPL", "BUY", 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal("10"))
+    send_report(trade, Status.FILLED, Decimal("10"))
     claim(alice)
     assert enter_events() == 3
     assert enter_events() == 0
@@ -238,7 +238,7 @@ def test_only_the_events_asked_for_are_posted(alice: Customer, receiver: Receive
     webhook(alice, receiver.url, events=["trade.filled"])
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal("10"))
+    send_report(trade, Status.FILLED, Decimal("10"))
     claim(alice)
     assert enter_events() == 1
     assert deliver() == 1
