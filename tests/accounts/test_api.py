@@ -196,7 +196,7 @@ def test_an_invalid_amount_moves_nothing(client: Client, path: str, amount: Any)
 
 
 @pytest.mark.parametrize("amount", ["0.0001", "1", "1.5", "001.50", "99999999999.9999"])
-def test_amounts_with_four_digits_at_most_are_taken(client: Client, amount: str) -> None:
+def test_amounts_with_up_to_four_digits_are_accepted(client: Client, amount: str) -> None:
     assert post(client, DEPOSITS, {"amount": amount}).status_code == 201
 
 

@@ -43,7 +43,7 @@ def test_amounts_are_rounded_half_to_even(value: str, rounded: str) -> None:
 # -- in memory
 
 
-def test_what_is_held_is_not_available() -> None:
+def test_held_cash_is_not_available() -> None:
     one = account()
     one.hold_cash(Decimal(60))
     assert (one.amount, one.held, one.available) == (100, 60, 40)

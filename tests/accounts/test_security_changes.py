@@ -194,7 +194,7 @@ def test_good_passwords_are_accepted(carol: Customer, password: str) -> None:
 # -- what ends
 
 
-def test_no_token_before_the_address_is_verified(db: None) -> None:
+def test_an_unverified_address_gets_no_token(db: None) -> None:
     answer = Client().post(
         "/account/signup/", {"email": "owner@example.com", "name": "Not the owner", "password1": PASSWORD}
     )

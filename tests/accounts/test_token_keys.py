@@ -89,7 +89,7 @@ def test_secrets_are_not_stored() -> None:
     assert not {made["token"], made["secretKey"]} & set(map(str, row.values()))
 
 
-def test_the_same_key_at_once_makes_one_token() -> None:
+def test_simultaneous_requests_with_one_key_make_one_token() -> None:
     def ask(_: int) -> Any:
         try:
             return create()

@@ -20,7 +20,7 @@ def listed(db: None) -> None:
         StockFactory.create(ticker=ticker)
 
 
-def test_what_is_watched_on_the_page_is_the_default_list_of_programs(bob: Customer, alpaca_of: AlpacaOf) -> None:
+def test_the_pages_watchlist_is_the_default_list_of_the_alpaca_api(bob: Customer, alpaca_of: AlpacaOf) -> None:
     watchlists.watch(bob.id, "IBM")
     watchlists.watch(bob.id, "AAPL")
     watchlists.watch(bob.id, "IBM")

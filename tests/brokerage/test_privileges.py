@@ -154,7 +154,7 @@ def test_postings_of_the_past_can_be_dated_and_nothing_else(runtime: psycopg.Con
         runtime.execute("UPDATE accounts_posting SET total = 0")
 
 
-def test_what_triggers_refuse_is_known() -> None:
+def test_the_operations_that_triggers_refuse_are_known() -> None:
     refused = refused_operations()
     assert refused["accounts_transfer"] == {"UPDATE", "DELETE"}
     assert refused["office_auditentry"] == {"UPDATE", "DELETE"}

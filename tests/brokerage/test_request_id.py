@@ -15,7 +15,7 @@ def test_an_invalid_request_id_is_replaced(given: str, db: None) -> None:
     assert PLAIN.fullmatch(made)
 
 
-def test_what_is_logged_and_the_answer_have_the_id() -> None:
+def test_log_lines_and_the_response_have_the_request_id() -> None:
     bound: dict[str, object] = {}
 
     def view(request: HttpRequest) -> HttpResponse:

@@ -165,7 +165,7 @@ def test_each_exception_belongs_to_an_operation() -> None:
     assert (set(errors.TABLE) | set(alpaca.TABLE)) - anywhere == of_operations
 
 
-def test_what_a_webhook_posts_is_described() -> None:
+def test_the_body_of_a_webhook_is_documented() -> None:
     post = OPERATIONS["createWebhook"]["callbacks"]["event"]["{$request.body#/url}"]["post"]
     assert {header["name"] for header in post["parameters"]} == {"webhook-id", "webhook-timestamp", "webhook-signature"}
     content = post["requestBody"]["content"]["application/json"]

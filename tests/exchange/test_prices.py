@@ -18,7 +18,9 @@ from tests.conftest import StandInExchange
 from tests.exchange.conftest import OddExchange
 
 
-def test_what_the_sweep_has_read_every_process_knows(exchange: StandInExchange, db: None, settings: Any) -> None:
+def test_every_process_knows_the_prices_that_the_sweep_has_read(
+    exchange: StandInExchange, db: None, settings: Any
+) -> None:
     count = market.refresh()
     assert prices.refresh() == count
     prices.forget()  # as a process that has read nothing itself

@@ -62,7 +62,7 @@ def test_invalid_json_is_malformed(raw: bytes) -> None:
         decode(raw)
 
 
-def test_what_is_nested_too_deeply_is_malformed_at_any_depth() -> None:
+def test_too_deeply_nested_json_is_malformed() -> None:
     decode(b"[" * NESTING_MAX + b"]" * NESTING_MAX)
     for depth in (NESTING_MAX + 1, 500, 900):
         with pytest.raises(Malformed):

@@ -40,7 +40,7 @@ def together(*works: Callable[[], object]) -> list[object]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_either_the_lane_or_the_customer_has_it() -> None:
+def test_either_the_claim_or_the_cancellation_wins() -> None:
     customer = open_account("racer@example.com", Decimal("1000"))
     for _ in range(ROUNDS):
         trade, _ = place_trade(customer.id, "AAPL", "BUY", 1)

@@ -113,7 +113,7 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_has_a_lower_number_and_places_later_is_later_in_the_feed() -> None:
+def test_a_lower_transaction_number_that_commits_later_is_later_in_the_feed() -> None:
     """A set has its transaction's number from the first counter on, and may come to another one after somebody else."""
     alice = open_account("alice@example.com", Decimal("1000"))
     place_trade(alice.id, "AAPL", "BUY", 1)

@@ -43,7 +43,7 @@ def signed(*bodies: dict[str, Any]) -> Callable[[], Any]:
     return lambda: client.post("/exchange/callbacks", body, "application/json").status_code
 
 
-def test_one_report_many_times_at_once_is_kept_once_and_settles_once(alice: Customer, in_flight: Trade) -> None:
+def test_one_report_many_times_at_once_is_stored_once_and_settles_once(alice: Customer, in_flight: Trade) -> None:
     said = report_body(in_flight, Status.FILLED, Decimal(100))
     together(*[lambda: store_reports([said, said], Report.Source.CALLBACK)] * COPIES)
     assert Report.objects.filter(trade_id=in_flight.id).count() == 1
@@ -68,7 +68,9 @@ def test_sets_of_the_same_reports_in_opposite_order_at_once_are_kept_once(crowd_
     assert Report.objects.filter(trade_id__in=[trade.id for trade in crowd_in_flight]).count() == len(said)
 
 
-def test_contradicting_reports_at_once_one_settles_and_the_others_are_kept(alice: Customer, in_flight: Trade) -> None:
+def test_of_contradicting_simultaneous_reports_one_settles_and_the_others_are_stored(
+    alice: Customer, in_flight: Trade
+) -> None:
     words = [report_body(in_flight, Status.FILLED, Decimal(price)) for price in range(100, 100 + COPIES)]
     words += [report_body(in_flight, Status.REJECTED)]
 

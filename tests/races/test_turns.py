@@ -99,7 +99,7 @@ def test_sets_in_opposite_order_at_once_do_not_deadlock(crowd: list[Customer]) -
     assert sum(len(outcome.value) for outcome in made) == CUSTOMERS
 
 
-def test_a_customer_whose_row_is_stuck_stops_no_other_customers_turn(
+def test_a_locked_customer_blocks_no_other_customers_turn(
     exchange: StandInExchange, alice: Customer, bob: Customer
 ) -> None:
     stuck_trade, other = buy(alice), buy(bob)
@@ -162,7 +162,7 @@ def test_a_ring_during_a_turn_is_not_lost(crowd: list[Customer], monkeypatch: py
     assert set(heard) | set(left) == {person.id for person in crowd}
 
 
-def test_two_sweeps_at_once_ask_and_ring_as_one_does(
+def test_two_simultaneous_sweeps_ask_and_ring_once(
     exchange: StandInExchange, crowd: list[Customer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trades = [buy(person) for person in crowd]
@@ -181,7 +181,7 @@ def test_two_sweeps_at_once_ask_and_ring_as_one_does(
     assert sorted(asked) == sorted(trade.id for trade in trades)
 
 
-def test_two_sweeps_that_take_the_turn_themselves_claim_once(
+def test_two_sweeps_that_take_turns_claim_once(
     exchange: StandInExchange, crowd: list[Customer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trades = [buy(person) for person in crowd for _ in range(2)]
@@ -257,7 +257,7 @@ def test_the_checker_sees_a_second_trade_in_flight(
             editor.add_constraint(Trade, index)
 
 
-def test_locks_taken_in_another_order_deadlock(crowd: list[Customer], planted: None) -> None:
+def test_locks_in_different_orders_deadlock(crowd: list[Customer], planted: None) -> None:
     """Shows why the order of locks is fixed: otherwise the database must resolve a deadlock."""
     first, second = crowd[0].id, crowd[1].id
     meeting = threading.Barrier(2)

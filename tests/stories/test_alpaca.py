@@ -128,7 +128,7 @@ def test_orders_positions_and_account(client: TradingClient) -> None:
     assert client.get_portfolio_history().timeframe == "1D"
 
 
-def test_what_is_not_supported_is_refused_and_says_so(client: TradingClient) -> None:
+def test_unsupported_calls_are_refused_with_a_reason(client: TradingClient) -> None:
     assert refused(lambda: client.submit_order(buy("AAPL", 1.5))) == (422, 40010001)
     notional = MarketOrderRequest(symbol="AAPL", notional=100, side=OrderSide.BUY, time_in_force=TimeInForce.DAY)
     assert refused(lambda: client.submit_order(notional)) == (422, 40010001)

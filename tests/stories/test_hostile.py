@@ -192,7 +192,7 @@ def share(taken: list[float], part: float) -> float:
     return 1000 * sorted(taken)[min(len(taken) - 1, int(len(taken) * part))]
 
 
-def test_what_one_hostile_customer_does_to_another(
+def test_a_hostile_customer_does_not_break_anothers_requests(
     balancer: tuple[Balancer, Brokerage],
     people: People,
     hooks: dict[str, Receiver],

@@ -112,7 +112,7 @@ def test_without_a_key_the_same_body_is_another_trade(client: Client) -> None:
 
 
 @pytest.mark.parametrize("key", ["x", "x" * 128, 'a key: with/odd "letters" ~'])
-def test_a_key_of_1_to_128_printable_characters_is_taken(client: Client, key: str) -> None:
+def test_a_key_of_1_to_128_printable_characters_is_accepted(client: Client, key: str) -> None:
     assert post(client, TRADES, BUY, idempotency_key=key).status_code == 201
 
 
@@ -320,13 +320,13 @@ def test_the_list_can_be_narrowed(client: Client, alice: Customer) -> None:
     assert ids(client.get(TRADES, {"placedAfter": later.isoformat()})) == []
 
 
-def test_a_time_of_ours_can_be_given_back(client: Client) -> None:
+def test_returned_times_can_be_used_as_parameters(client: Client) -> None:
     createdAt = client.get(TRADES).json()["results"][0]["createdAt"]
     assert ids(client.get(TRADES, {"placedBefore": createdAt})) == []
 
 
 @pytest.mark.parametrize("limit", [1, 500])
-def test_limits_within_bounds_are_taken(client: Client, limit: int) -> None:
+def test_limits_within_bounds_are_accepted(client: Client, limit: int) -> None:
     assert client.get(TRADES, {"limit": limit}).status_code == 200
 
 
@@ -364,7 +364,7 @@ def test_an_invalid_query_parameter_is_named(client: Client, name: str, value: s
 @pytest.mark.parametrize(
     "time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-01", "2026-01-01T10:00"]
 )
-def test_times_at_the_edge_are_taken(client: Client, time: str) -> None:
+def test_times_at_the_edge_are_accepted(client: Client, time: str) -> None:
     assert client.get(TRADES, {"placedAfter": time}).status_code == 200
 
 

@@ -153,7 +153,7 @@ def test_without_keys_equal_trades_are_several(client: Client, alice: Customer) 
 
 
 @pytest.mark.parametrize("trades", [[], [BUY] * 101, {}, "x", None, 3, {"0": BUY}], ids=lambda value: repr(value)[:20])
-def test_none_too_many_or_no_list_is_refused_as_a_whole(client: Client, trades: Any) -> None:
+def test_an_empty_or_too_long_batch_is_refused_as_a_whole(client: Client, trades: Any) -> None:
     before = Trade.objects.count()
     assert_problem(post(client, BATCH, {"trades": trades}), 400, "invalid", "trades")
     assert Trade.objects.count() == before
@@ -178,7 +178,7 @@ def test_a_body_that_is_too_large_is_refused_as_a_whole(client: Client) -> None:
     assert_problem(post(client, BATCH, {"trades": [long] * 60}), 413, "too_large")
 
 
-def test_the_scope_to_trade_is_needed(alice: Customer, api_of: Any) -> None:
+def test_a_batch_needs_the_trade_scope(alice: Customer, api_of: Any) -> None:
     assert_problem(post(api_of(alice, ["read", "funds"]), BATCH, {"trades": [BUY]}), 403, "permission_denied")
     assert_problem(api_of(alice).get(BATCH), 405, "method_not_allowed")
 
@@ -215,7 +215,7 @@ def test_a_refused_check_affects_only_its_trade(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_orders_a_minute_are_kept_to_within_a_batch(client: Client, alice: Customer, bob: Customer) -> None:
+def test_the_limit_of_orders_per_minute_applies_within_a_batch(client: Client, alice: Customer, bob: Customer) -> None:
     sam = open_account("sam@example.com", Decimal(1))
     set_control(Kind.ORDERS_A_MINUTE_MAX, True, reason="-", by=sam, value=Decimal(3))  # one of Alice's was her first
     results = send(client, *(BUY | {"quantity": n, "idempotencyKey": f"k{n}"} for n in range(1, 6)))
@@ -227,7 +227,7 @@ def test_orders_a_minute_are_kept_to_within_a_batch(client: Client, alice: Custo
     assert len(line(bob)) == 3
 
 
-def test_a_batch_counts_against_the_rate_limit_by_its_trades(
+def test_each_trade_of_a_batch_counts_against_the_rate_limit(
     client: Client, alice: Customer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 86_400)  # so that none ends while this looks at it

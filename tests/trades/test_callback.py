@@ -54,7 +54,7 @@ def raw(trade: Trade) -> bytes:
     return reports_of(report_body(trade, Status.FILLED, Decimal(100)))
 
 
-def test_a_signed_report_is_kept_and_rung_for(
+def test_a_signed_report_is_stored_and_rung_for(
     trade: Trade, raw: bytes, django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
@@ -64,7 +64,7 @@ def test_a_signed_report_is_kept_and_rung_for(
     assert take_rung_customers(lane_of(trade.customer_id)) == [trade.customer_id]
 
 
-def test_the_turn_that_follows_makes_it_count(trade: Trade, raw: bytes, bob: Customer) -> None:
+def test_the_next_turn_settles_the_report(trade: Trade, raw: bytes, bob: Customer) -> None:
     deliver(raw, signed(raw))
     claim(bob)
     trade.refresh_from_db()
@@ -77,7 +77,7 @@ def test_a_repeated_callback_is_answered_and_stored_once(trade: Trade, raw: byte
     assert Report.objects.filter(trade_id=trade.id).count() == 1
 
 
-def test_a_report_about_no_trade_of_ours_is_kept_and_answered(trade: Trade) -> None:
+def test_a_report_about_an_unknown_trade_is_stored_and_answered(trade: Trade) -> None:
     stranger = "0193a9a0-0000-7000-8000-000000000000"
     raw = reports_of(report_body(trade, Status.FILLED, Decimal(100), tradeId=stranger))
     assert deliver(raw, signed(raw)).status_code == 204
@@ -90,7 +90,7 @@ def test_a_malformed_report_does_not_block_the_others(trade: Trade, bob: Custome
     assert Report.objects.count() == 3
 
 
-def test_a_hundred_reports_are_taken(db: None) -> None:
+def test_a_hundred_reports_are_accepted(db: None) -> None:
     raw = reports_of(*({"n": n} for n in range(REPORTS_MAX)))
     assert deliver(raw, signed(raw)).status_code == 204
     assert Report.objects.count() == REPORTS_MAX
@@ -132,7 +132,7 @@ def test_a_callback_signed_with_another_secret_is_refused(raw: bytes) -> None:
     assert_problem(deliver(raw, signed(raw, secret=other)), 401, "unsigned")
 
 
-def test_while_one_secret_replaces_the_other_both_are_taken(raw: bytes, settings: Any) -> None:
+def test_both_secrets_are_accepted_during_a_rotation(raw: bytes, settings: Any) -> None:
     old, new = settings.EXCHANGE_SECRET, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     settings.EXCHANGE_SECRET = f"{new} {old}"
     assert deliver(raw, signed(raw, secret=old)).status_code == 204

@@ -17,7 +17,7 @@ def place(customer: Customer, quantity: int = 1) -> Trade:
     return place_trade(customer.id, "AAPL", "BUY", quantity)[0]
 
 
-def test_a_placed_trade_ends_cancelled_and_moves_nothing(alice: Customer) -> None:
+def test_a_cancelled_trade_is_rejected_and_changes_nothing(alice: Customer) -> None:
     postings = Posting.objects.count()
     trade = cancel_trade(alice.id, place(alice).id, by="pages")
     assert (trade.status, trade.reason_code) == (Status.REJECTED, Reason.CANCELLED)

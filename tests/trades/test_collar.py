@@ -44,7 +44,7 @@ def test_a_buy_holds_its_cost_at_the_last_price_and_the_collar(alice: Customer) 
     assert (balance.amount, balance.held, balance.available) == (1000, 315, 685)
 
 
-def test_what_is_not_held_can_be_withdrawn_meanwhile_and_what_is_held_not(alice: Customer) -> None:
+def test_free_cash_can_be_withdrawn_during_a_trade_but_held_cash_cannot(alice: Customer) -> None:
     last_price("100.0000")
     claimed(alice, 3)
     with pytest.raises(InsufficientFunds):
@@ -53,7 +53,7 @@ def test_what_is_not_held_can_be_withdrawn_meanwhile_and_what_is_held_not(alice:
     assert Balance.objects.get(customer=alice).available == 0
 
 
-def test_where_the_collar_is_more_than_the_cash_all_cash_is_held(alice: Customer) -> None:
+def test_if_the_collar_exceeds_the_cash_all_cash_is_held(alice: Customer) -> None:
     last_price("100.0000")
     trade = claimed(alice, 10)
     assert (trade.max_price, trade.collar_price, trade.is_held_by_collar) == (1000, 105, False)

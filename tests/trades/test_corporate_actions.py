@@ -202,9 +202,7 @@ def test_a_delisting_closes_the_stock_and_keeps_the_position(alice: Customer) ->
     assert right()
 
 
-def test_what_the_exchange_announces_is_read_once_and_waits_for_staff(
-    exchange: StandInExchange, alice: Customer
-) -> None:
+def test_announcements_are_read_once_and_wait_for_staff(exchange: StandInExchange, alice: Customer) -> None:
     body = {"kind": "SPLIT", "stockTicker": "AAPL", "exDate": "2030-01-02", "numerator": 2, "denominator": 1}
     exchange.call("POST", "/v1/corporate-actions", body | {"referencePrice": "50.0000"})
     assert corporate_actions.read_announcements() >= 1

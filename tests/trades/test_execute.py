@@ -45,7 +45,7 @@ def test_the_exchange_gets_each_trade_once_however_often_it_is_handed_over(
     assert not Report.objects.filter(trade_id=claimed.id).exists()
 
 
-def test_what_is_read_again_is_handed_over_on_the_same_terms(exchange: StandInExchange, claimed: Trade) -> None:
+def test_a_trade_is_sent_again_on_the_same_terms(exchange: StandInExchange, claimed: Trade) -> None:
     execute([claimed])
     execute([Trade.objects.get(id=claimed.id)])
     assert len(entries(exchange, claimed)) == 1

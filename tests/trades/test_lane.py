@@ -115,7 +115,7 @@ def test_a_ring_after_a_worker_died_wakes_another_soon() -> None:
     assert take_rung_customers(3) == [early, late]
 
 
-def test_a_worker_that_is_kept_busy_goes_on_by_way_of_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_worker_continues_through_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "COLLECT_SECONDS_MAX", 0)
     (customer,) = customers_of(3, 1)
     ring([customer])
@@ -123,7 +123,7 @@ def test_a_worker_that_is_kept_busy_goes_on_by_way_of_the_queue(monkeypatch: pyt
     assert len(messages(3)) == 2
 
 
-def test_a_batch_is_bounded_and_wakes_another_worker_if_as_many_are_left() -> None:
+def test_a_batch_is_limited_and_wakes_another_worker_if_a_full_batch_remains() -> None:
     customers = customers_of(3, 2 * CUSTOMERS_PER_TURN_MAX + 50)
     ring(customers)
     lane.broker().delete(queue_key(3))  # its message has been taken
@@ -156,7 +156,7 @@ def another_worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Iterator[
     return collect
 
 
-def test_another_worker_leaves_a_batch_that_is_not_full_to_the_one_that_is_awake(another_worker: Any) -> None:
+def test_another_worker_leaves_a_partial_batch_to_the_active_one(another_worker: Any) -> None:
     early, *late = customers_of(3, CUSTOMERS_PER_TURN_MAX)
     ring([early])
     rounds = collect_rings(3)
@@ -190,7 +190,7 @@ def test_another_worker_takes_over_from_one_that_died(another_worker: Any) -> No
     assert list(another_worker(3)) == [[late]]
 
 
-def test_a_worker_that_lets_go_of_the_lanes_lets_another_go_on(
+def test_a_worker_that_releases_the_lanes_lets_another_continue(
     another_worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     customers = customers_of(3, 3)
@@ -217,7 +217,7 @@ def test_a_worker_that_finds_another_in_its_place_goes_to_sleep(another_worker: 
     assert next(other) == [early]
 
 
-def test_the_next_round_begins_where_the_last_found_no_more_room() -> None:
+def test_the_next_round_continues_where_the_last_one_stopped() -> None:
     crowd, few = customers_of(3, 3 * CUSTOMERS_PER_TURN_MAX), customers_of(5, 2)
     ring([*crowd, *few, *customers_of(4, CUSTOMERS_PER_TURN_MAX)])
     rounds = collect_rings(4)
@@ -244,7 +244,7 @@ def test_ringing_for_no_customers_does_nothing() -> None:
     assert not lane.broker().keys("*lane*")
 
 
-def test_a_ring_that_fails_says_so_and_the_next_ones_are_quiet_for_a_while(broker_at: Any, settings: Any) -> None:
+def test_a_failed_ring_is_logged_once_in_a_while(broker_at: Any, settings: Any) -> None:
     there = settings.BROKER_URL
     broker_at(1)
     assert not ring([1])
@@ -257,7 +257,7 @@ def test_a_ring_that_fails_says_so_and_the_next_ones_are_quiet_for_a_while(broke
     assert take_rung_customers(lane_of(1)) == [1]
 
 
-def test_a_broker_that_never_answers_holds_a_ring_up_only_once_and_briefly(broker_at: Any, frozen_port: int) -> None:
+def test_an_unresponsive_broker_delays_only_one_ring_and_briefly(broker_at: Any, frozen_port: int) -> None:
     broker_at(frozen_port)
     began = time.monotonic()
     assert not ring([1])
@@ -294,7 +294,7 @@ def test_a_ring_on_commit_is_heard_after_the_commit(db: None, django_capture_on_
     assert take_rung_customers(lane_of(5)) == [5]
 
 
-def test_with_rabbitmq_a_message_that_names_nobody_asks_for_no_turn(settings: Any) -> None:
+def test_with_rabbitmq_a_message_without_customers_starts_no_turn(settings: Any) -> None:
     settings.BROKER_IS_RABBITMQ = True
     assert list(collect_rings(3)) == []
     assert list(collect_rings(3, [7, 5])) == [[5, 7]]

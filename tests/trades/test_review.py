@@ -64,7 +64,7 @@ def sam(db: None) -> Customer:
 # -- judged again
 
 
-def test_what_the_exchange_repeats_is_judged_again(blocked: Trade, alice: Customer) -> None:
+def test_a_repeated_callback_is_judged_again(blocked: Trade, alice: Customer) -> None:
     following, _ = place_trade(alice.id, "AAPL", "SELL", 2)
     send_report(blocked, Status.FILLED, Decimal(100))
     assert claim(alice) == [], "nothing has changed"
@@ -76,7 +76,7 @@ def test_what_the_exchange_repeats_is_judged_again(blocked: Trade, alice: Custom
     assert Report.objects.filter(trade_id=blocked.id).count() == 1
 
 
-def test_what_the_sweep_is_told_again_is_judged_again(exchange: StandInExchange, alice: Customer) -> None:
+def test_a_report_that_the_sweep_reads_again_is_judged_again(exchange: StandInExchange, alice: Customer) -> None:
     """The exchange's callback is lost, so nobody but the sweep asks for the repetition."""
     exchange.faults(callbackDropRate=1, latencyMs=0)
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)

@@ -219,7 +219,7 @@ def test_one_customers_fault_does_not_stop_anothers_turn(
         ({"stockTicker": "\x00"}, Outcome.BREAKS_TERMS),
     ],
 )
-def test_a_report_that_breaks_its_trades_terms_moves_nothing(alice: Customer, change: dict, outcome: str) -> None:
+def test_a_report_that_breaks_its_trades_terms_changes_nothing(alice: Customer, change: dict, outcome: str) -> None:
     trade = place(alice, "BUY", 3)
     claim(alice)
     store_reports([report_body(trade, Status.FILLED, Decimal("100")) | change], Report.Source.CALLBACK)

@@ -7,7 +7,7 @@ import pytest
 from web.encryption import Undecryptable, decrypt, encrypt
 
 
-def test_what_is_encrypted_is_read_again_and_looks_different_each_time() -> None:
+def test_encrypted_text_can_be_read_and_differs_each_time() -> None:
     first, second = encrypt("whsec_1"), encrypt("whsec_1")
     assert decrypt(first) == decrypt(second) == "whsec_1"
     assert first != second

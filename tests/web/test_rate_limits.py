@@ -146,7 +146,7 @@ def test_a_window_ends(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Decimal(used.limit) > 0
 
 
-def test_who_is_far_from_the_limit_costs_no_call_and_is_counted_in_full_later(
+def test_far_from_the_limit_requests_need_no_call_and_are_counted_later(
     bob: Customer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.READS_A_MINUTE = 200  # of which a process counts two by itself

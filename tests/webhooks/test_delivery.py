@@ -101,7 +101,7 @@ def test_a_redirect_is_not_followed_and_a_later_answer_counts(
     assert delivery.next_at is None
 
 
-def test_what_waits_for_a_receiver_that_failed_uses_no_attempt(
+def test_deliveries_waiting_for_a_failed_receiver_use_no_attempt(
     alice: Customer, receiver: Receiver, deliver: Deliver
 ) -> None:
     webhook(alice, receiver.url)

@@ -79,7 +79,7 @@ def test_receivers_that_hang_cost_each_delivery_no_more_than_an_attempt(
     assert len(bad.got) == 1
 
 
-def test_what_becomes_due_while_others_receivers_hang_is_posted_at_once(
+def test_due_deliveries_are_posted_at_once_while_other_receivers_hang(
     alice: Customer, bob: Customer, receivers: Callable[[], Receiver]
 ) -> None:
     bad, good = receivers(), receivers()
@@ -106,7 +106,7 @@ def test_what_becomes_due_while_others_receivers_hang_is_posted_at_once(
     working.join()
 
 
-def test_what_can_not_be_recorded_now_is_recorded_in_the_next_round(
+def test_results_that_cannot_be_recorded_now_are_recorded_in_the_next_round(
     alice: Customer, receivers: Callable[[], Receiver]
 ) -> None:
     """The webhook's row is locked for longer than a statement waits, as it is while many events are entered."""
