@@ -177,7 +177,7 @@ def test_a_repeated_key_affects_no_other_of_the_set(
     alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buy(alice, key="k")
-    monkeypatch.setattr(place, "placed_before", lambda *_: None)  # both had looked before either had placed
+    monkeypatch.setattr(place, "find_replayed", lambda *_: None)  # both had looked before either had placed
     trades = [
         Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1, idempotency_key=key)
         for customer, key in ((alice, "k"), (bob, "k"))
