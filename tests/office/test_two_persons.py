@@ -176,7 +176,9 @@ def test_text_of_others_stops_no_search_for_exceptions(alice: Customer, bob: Cus
     assert {"contradicts", "breaks_terms"} <= kinds
 
 
-def test_what_the_exchange_announced_is_approved_by_two(browser_of: Callable[[Role], Client], alice: Customer) -> None:
+def test_two_members_of_staff_approve_an_announced_action(
+    browser_of: Callable[[Role], Client], alice: Customer
+) -> None:
     action = CorporateActionFactory.create(announcement="a", sequence=1, reference_price=Decimal(50))
     first = browser_of(Role.OPERATIONS)
     page = first.get(f"/admin/trades/corporateaction/{action.id}/change/").content.decode()

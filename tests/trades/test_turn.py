@@ -77,7 +77,7 @@ def test_a_filled_sell_credits_cash_and_takes_shares(alice: Customer) -> None:
     assert position(alice) == (6, 0, 100)
 
 
-def test_a_rejected_trade_gives_its_hold_back_and_posts_nothing(alice: Customer) -> None:
+def test_a_rejected_trade_releases_its_hold_and_posts_nothing(alice: Customer) -> None:
     trade = place(alice, "BUY", 4)
     claim(alice)
     send_report(trade, Status.REJECTED, reasonCode="past_market_hours")
@@ -127,7 +127,7 @@ def test_a_sell_of_more_than_is_held_is_rejected_and_the_next_is_claimed(alice: 
     assert (too_many.status, too_many.reason_code) == (Status.REJECTED, Reason.INSUFFICIENT_SHARES)
 
 
-def test_who_has_only_rejections_ahead_is_rung_for_again(
+def test_customers_with_only_rejections_are_rung_for_again(
     alice: Customer, django_capture_on_commit_callbacks: Any
 ) -> None:
     trades = [place(alice, "SELL", 99) for _ in range(LOOK_AHEAD + 1)]
@@ -235,7 +235,7 @@ def test_a_report_that_breaks_its_trades_terms_changes_nothing(alice: Customer, 
 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 10_000])
-def test_what_a_database_does_not_take_does_not_stop_a_turn(alice: Customer, text: str) -> None:
+def test_text_that_the_database_refuses_does_not_stop_a_turn(alice: Customer, text: str) -> None:
     trade = place(alice)
     claim(alice)
     send_report(trade, Status.REJECTED, reason=text, reasonCode=text)
@@ -252,7 +252,7 @@ def test_what_a_database_does_not_take_does_not_stop_a_turn(alice: Customer, tex
         ({"status": Status.REJECTED}, Outcome.CONTRADICTS),
     ],
 )
-def test_a_final_trade_stays_whatever_is_said_later(alice: Customer, then: dict, outcome: str) -> None:
+def test_a_final_trade_ignores_later_reports(alice: Customer, then: dict, outcome: str) -> None:
     trade = place(alice, "BUY", 3)
     claim(alice)
     send_report(trade, Status.FILLED, Decimal(100))
