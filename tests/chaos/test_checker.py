@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from chaos.checker import Evidence, figures, violations
-from tests.chaos.evidence import BOB, START, all_is_well, placing, trade, with_a_split, word
+from tests.chaos.evidence import BOB, START, all_is_well, placing, report_body, trade, with_a_split
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def fill_what_the_exchange_never_had(evidence: Evidence) -> None:
 
 
 def believe_a_false_report_that_nobody_ordered(evidence: Evidence) -> None:
-    evidence.reports[0]["body"] = json.dumps(word(1, executionId="false", status="REJECTED"))
+    evidence.reports[0]["body"] = json.dumps(report_body(1, executionId="false", status="REJECTED"))
     evidence.trades[0] |= {"status": "REJECTED", "price": None, "amount": None}
 
 
@@ -337,7 +337,7 @@ def test_a_false_report_that_the_exchange_was_told_to_make_is_followed_and_count
         "ended": START + 12,
     }
     evidence.faults.append(contradict | {"done": True})
-    evidence.reports[0]["body"] = json.dumps(word(1, executionId="false", price="9.0000", amount="18.0000"))
+    evidence.reports[0]["body"] = json.dumps(report_body(1, executionId="false", price="9.0000", amount="18.0000"))
     evidence.trades[0] |= {"price": Decimal("9.0000"), "amount": Decimal("18.0000")}
     evidence.postings[1] |= {"price": Decimal("9.0000"), "change": Decimal("-18.0000")}
     evidence.postings[2] |= {"price": Decimal("9.0000")}

@@ -14,7 +14,7 @@ from exchange.models import Stock
 from tests.conftest import StandInExchange
 from tests.factories import StockFactory
 from tests.guarantees import lift_guarantees
-from tests.people import claim, open_account, receive_shares, say
+from tests.people import claim, open_account, receive_shares, send_report
 from trades import checks, corporate_actions, equity, ticker_change, turn
 from trades.audit import TRADES
 from trades.checks import TradingHalted
@@ -96,7 +96,7 @@ def test_sellers_after_the_ex_date_still_get_the_dividend(alice: Customer) -> No
         cursor.execute("ALTER TABLE accounts_posting ENABLE TRIGGER USER")
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 10)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     dividend(ex=TODAY)
     apply_due()
@@ -121,7 +121,7 @@ def test_a_split_multiplies_positions_and_lots_and_pays_fractions(
     receive_shares(alice, "AAPL", 1, Decimal("70"))
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(80))
+    send_report(trade, Status.FILLED, Decimal(80))
     claim(alice)
     before, dates = cash(alice), set(Lot.objects.filter(remaining__gt=0).values_list("acquired_on", flat=True))
     cost = position(alice)[1]
@@ -151,7 +151,7 @@ def test_a_split_cancels_what_is_placed_and_waits_for_what_is_out(alice: Custome
     with pytest.raises(TradingHalted):
         place_trade(bob.id, "AAPL", "BUY", 1)
     assert position(alice)[0] == 10
-    say(out, Status.FILLED, Decimal(100))
+    send_report(out, Status.FILLED, Decimal(100))
     assert claim(alice) == [other]
     assert apply_due() == 1
     action.refresh_from_db()
@@ -277,7 +277,7 @@ def test_who_had_sold_before_a_split_sees_it_adjusted_too(bob: Customer, alice: 
     while_held = timezone.now()
     trade, _ = place_trade(bob.id, "AAPL", "SELL", 2)
     claim(bob)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(bob)
     split(3, 1)
     apply_due()
@@ -305,7 +305,7 @@ def test_a_trade_that_was_claimed_by_a_lane_that_stood_still_is_waited_for(
     assert position(alice)[0] == 10
     monkeypatch.setattr(corporate_actions, "clear_trades", found_none)
     assert apply_due() == 0
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     assert apply_due() == 1
     action.refresh_from_db()
