@@ -28,7 +28,7 @@ from accounts.models import Customer as Person
 from tests.conftest import StandInExchange
 from tests.factories import CustomerFactory
 from tests.model.book import FEE_PER_USD, LOOK_AHEAD, Customer, Order, Said
-from tests.people import rung, word
+from tests.people import report_body, take_rung_customers
 from trades import controls, corporate_actions, fees, turn
 from trades.audit import TRADES
 from trades.cancel import NotCancellable, cancel_trade
@@ -186,7 +186,7 @@ class AgainstTheModel(RuleBasedStateMachine):
     @rule(who=some)
     def answer_rings(self, who: set[int]) -> None:
         """The lanes of these customers answer whoever has rung; a customer who has not gets no turn."""
-        rang = {id for lane in {lane_of(self.real[n].id) for n in who} for id in rung(lane)}
+        rang = {id for lane in {lane_of(self.real[n].id) for n in who} for id in take_rung_customers(lane)}
         turn.take_turn(sorted(rang), by="test")
         for customer, model in zip(self.real, self.model, strict=True):
             if customer.id in rang:
@@ -239,7 +239,7 @@ class AgainstTheModel(RuleBasedStateMachine):
             return
         number = self._in_flight(who, number)
         trade = self.trades[who][number]
-        body = word(trade, Status.FILLED, price, quantity=trade.quantity + quantity)
+        body = report_body(trade, Status.FILLED, price, quantity=trade.quantity + quantity)
         store_reports([body], Report.Source.CALLBACK)
         self.model[who].said.append(Said(number, price, keeps_terms=False))
 
@@ -256,7 +256,7 @@ class AgainstTheModel(RuleBasedStateMachine):
         return number % len(statuses)
 
     def _say(self, who: int, number: int, status: Status, price: Decimal | None) -> None:
-        body = word(self.trades[who][number], status, price)
+        body = report_body(self.trades[who][number], status, price)
         if body not in self.bodies:
             self.bodies.append(body)
             self.model[who].said.append(Said(number, price))
@@ -351,7 +351,7 @@ def test_thousands_of_steps_agree_with_the_model(exchange: StandInExchange) -> N
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_model_that_sees_nothing_would_be_noticed(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_compares_nothing_is_detected(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
     charge_fees()
     monkeypatch.setattr(Account, "release_cash", lambda account, amount: None)
     # Flaky: what was noticed came of a set whose order is not the same twice. It was noticed all the same.
