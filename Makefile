@@ -3,10 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# What runs the brokerage, and what else it takes to work on it; each is a file that says when it was installed.
+# Stamp files: when the runtime packages were installed, and when the development tools were.
 RUNTIME := $(VENV)/installed
 TOOLS := $(VENV)/installed-dev
-# How many tests run at once; ARGS="-n0 --pdb" for a debugger.
+# How many tests run in parallel; use ARGS="-n0 --pdb" for a debugger.
 WORKERS ?= auto
 WITH_SERVICES := $(BIN)/python -m local with-services --no-fsync --
 
@@ -22,10 +22,10 @@ run: $(RUNTIME)  ## run the whole brokerage on this machine, until Ctrl-C
 reset: $(RUNTIME)  ## remove the data of `make run`, to start over
 	@exec $(BIN)/python -m local reset
 
-cluster: $(RUNTIME)  ## run it highly available: 20 nodes in network namespaces, until Ctrl-C (Linux, root; PORT)
+cluster: $(RUNTIME)  ## run a highly available cluster: 20 nodes in network namespaces, until Ctrl-C (Linux, root; PORT)
 	@exec $(BIN)/python -m cluster up
 
-cluster-status: $(RUNTIME)  ## watch the cluster's nodes, roles, lag, and who serves the lanes
+cluster-status: $(RUNTIME)  ## watch the cluster's nodes, roles, lag, and which nodes serve the lanes
 	@exec $(BIN)/python -m cluster status
 
 cluster-fault: $(RUNTIME)  ## break a node of the cluster (FAULT="power db1 30")
@@ -34,19 +34,19 @@ cluster-fault: $(RUNTIME)  ## break a node of the cluster (FAULT="power db1 30")
 test: $(TOOLS)  ## run the tests, with a PostgreSQL and a Valkey of their own (ARGS="-k trade -x")
 	@exec $(WITH_SERVICES) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
-quick: $(TOOLS)  ## run in parallel all tests that start no second process (ARGS="-k trade -x")
+quick: $(TOOLS)  ## run all tests that start no second process, in parallel (ARGS="-k trade -x")
 	@exec $(WITH_SERVICES) $(BIN)/python -m pytest -m quick -n $(WORKERS) --dist worksteal -q $(ARGS)
 
-bench: $(RUNTIME)  ## measure against what the database itself can do (BENCH_ONLY=limit,settled BENCH_SECONDS=15)
+bench: $(RUNTIME)  ## run the benchmark (BENCH_ONLY=limit,settled BENCH_SECONDS=15)
 	@exec $(BIN)/python -m benchmarks
 
-chaos: $(TOOLS)  ## break everything that can be broken, and prove that nothing came of it (CHAOS_SECONDS=120, CHAOS_SEED)
+chaos: $(TOOLS)  ## inject random faults, and prove that the promises held (CHAOS_SECONDS=120, CHAOS_SEED)
 	@exec $(BIN)/python -m chaos
 
 chaos-cluster: $(TOOLS)  ## kill and cut off every kind of node of a cluster, and prove the same (CHAOS_RATE, CHAOS_SECONDS)
 	@exec $(BIN)/python -m chaos --cluster
 
-restore-drill: $(TOOLS)  ## back up, lose the database, restore to a point in time, and prove what is there
+restore-drill: $(TOOLS)  ## back up, delete the database, restore to a point in time, and check the result
 	@exec $(BIN)/python -m chaos.restore
 
 lint: $(TOOLS)  ## check style, types and import rules
@@ -66,12 +66,12 @@ schema: $(TOOLS)  ## write docs/openapi.yaml from the code
 	@DATABASE_URL=postgres://none@127.0.0.1:1/none SECRET_KEY=unused EXCHANGE_SECRET= \
 		$(BIN)/python manage.py spectacular --validate --fail-on-warn --file docs/openapi.yaml
 
-requirements: $(TOOLS)  ## pin everything that the requirements*.in ask for
+requirements: $(TOOLS)  ## pin the packages that the requirements*.in files ask for
 	@for name in requirements requirements-local requirements-dev; do \
 		$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
 	done
 
-install: $(TOOLS)  ## make .venv with everything it takes to work on the brokerage (the others do it by themselves)
+install: $(TOOLS)  ## create .venv with all packages and tools (the other commands do this when needed)
 
 $(RUNTIME): requirements.txt requirements-local.txt
 	$(install)
@@ -81,12 +81,12 @@ $(TOOLS): requirements.txt requirements-local.txt requirements-dev.txt
 	$(install)
 	@touch $(RUNTIME) $@
 
-# Installs what the target depends on, with uv where there is one, else with pip. The target is touched last, so that an
-# installation that broke off is repeated.
+# Install the target's prerequisites, with uv if available, otherwise with pip. The target is touched last, so that an
+# interrupted installation is repeated.
 define install
 	@command -v "$(PYTHON)" >/dev/null || { echo "error: $(PYTHON) is not installed: install Python 3.11 or newer" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "error: Python 3.11 or newer is needed, $(PYTHON) is older: install one and say make PYTHON=/path/to/it" >&2; exit 1; }
+		echo "error: Python 3.11 or newer is required, but $(PYTHON) is older: install it and run make PYTHON=/path/to/it" >&2; exit 1; }
 	@echo "installing $^ into $(VENV)"
 	@uv=$$(command -v uv || { [ -x $(BIN)/uv ] && echo $(BIN)/uv; } || true); \
 	if [ -n "$$uv" ] && "$$uv" --version >/dev/null 2>&1; then \
@@ -94,7 +94,7 @@ define install
 		"$$uv" pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(addprefix -r ,$^); \
 	else \
 		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
-			echo "error: $(PYTHON) comes without venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }; \
+			echo "error: $(PYTHON) has no venv module: install it (Debian: apt install python3-venv)" >&2; exit 1; }; \
 		$(BIN)/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV) && \
 		$(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes $(addprefix -r ,$^); \
 	fi

@@ -1,6 +1,6 @@
-"""One customer's cash and shares in memory: what may be moved, held and released, and what is posted for it.
+"""One customer's cash and shares in memory: hold, release, and move them, and collect the postings.
 
-`accounts.ledger` locks and reads accounts, and writes what has changed.
+`accounts.ledger` locks and reads accounts, and writes the changes.
 """
 
 from dataclasses import dataclass, field
@@ -52,7 +52,7 @@ class Shares:
 
 @dataclass(slots=True)
 class NewPosting:
-    """A posting that is still to be written."""
+    """A posting that has not been written yet."""
 
     customer_id: int
     ticker: str
@@ -66,7 +66,7 @@ class NewPosting:
 
 @dataclass(slots=True)
 class Account:
-    """One customer's cash and shares, locked. Its methods change memory only; `Books.write` makes them durable."""
+    """One customer's locked cash and shares. Its methods only change memory; `Books.write` makes changes durable."""
 
     customer_id: int
     amount: Decimal
@@ -76,7 +76,7 @@ class Account:
     lot_method: str = LotMethod.FIFO
     settled_cash_until: date | None = None
     movements: list[Opening | Disposal] = field(default_factory=list)
-    sales: list[Unsettled] = field(default_factory=list)  # that are still to be written
+    sales: list[Unsettled] = field(default_factory=list)  # not written yet
     cash_changed: bool = False
     tickers_changed: set[str] = field(default_factory=set)
 
@@ -135,8 +135,8 @@ class Account:
         """Post cash in (change > 0) or out (change < 0), USD. It settles today if no date is given.
 
         Raises:
-            InsufficientFunds: More would go out than is available.
-            BalanceTooLarge: The account would hold more than it can.
+            InsufficientFunds: More cash would go out than is available.
+            BalanceTooLarge: The account would hold more cash than an account can.
         """
         if -change > self.available:
             raise InsufficientFunds
@@ -160,20 +160,20 @@ class Account:
         method: str = LotMethod.FIFO,
         payment: Payment | None = None,
     ) -> None:
-        """Post shares in (change > 0), each at a cost of `price`, or out (change < 0), at the average cost.
+        """Post shares in (change > 0), each at a cost of `price`, or out (change < 0), at their average cost.
 
         Shares that come in open a lot; shares that go out close lots.
 
         Args:
-            dates: When they were traded and when they settle; both today if missing.
-            value: What they cost with fees, or brought net of fees, USD. If missing, they cost their price, or were not
-                sold.
+            dates: When they were traded and when they settle; by default, both today.
+            value: Their total cost with fees, or the proceeds net of fees, USD. By default, they cost `price` each, or
+                were not sold.
             method: The LotMethod by which lots are closed.
-            payment: How they were paid, if they were bought.
+            payment: How they were paid for, if they were bought.
 
         Raises:
-            InsufficientShares: More would go out than is available.
-            PositionTooLarge: The account would hold more than it can.
+            InsufficientShares: More shares would go out than are available.
+            PositionTooLarge: The account would hold more shares than an account can.
         """
         quantity, cost = self._position_after(ticker, change, price)
         dates = dates or Dates(eastern_today(), eastern_today())
@@ -200,12 +200,12 @@ class Account:
         )
 
     def split_shares(self, ticker: str, cause: UUID, quantity: int) -> None:
-        """Post that a split has made the position `quantity` shares. Their total cost stays, and lots keep their dates.
+        """Post that a split has changed the position to `quantity` shares. Its total cost and its lots' dates stay.
 
-        The posting's price is 0, which says that the cost stays; none where no whole share is left.
+        The posting's price is 0, which means that the cost stays, or empty if no whole share is left.
 
         Raises:
-            PositionTooLarge: The account would hold more than it can.
+            PositionTooLarge: The account would hold more shares than an account can.
         """
         shares = self.shares_of(ticker)
         before, today = shares.quantity, eastern_today()
@@ -250,7 +250,7 @@ class Account:
         ]
 
     def _position_after(self, ticker: str, change: int, price: Decimal | None) -> tuple[int, Decimal]:
-        """Return the quantity and the cost that a change would leave. Raises what `move_shares` raises."""
+        """Return the quantity and the cost of the position after a change. Raises what `move_shares` raises."""
         shares = self.shares.get(ticker) or Shares()
         if -change > shares.available:
             raise InsufficientShares
@@ -273,11 +273,11 @@ class Account:
         dates: Dates | None = None,
         fee: Decimal = Decimal(0),
     ) -> None:
-        """Post cash out and shares in; nothing changes if it raises. Without dates it settles today.
+        """Post cash out and shares in. Nothing changes if it raises. Without dates it settles today.
 
         Raises:
-            InsufficientFunds: The amount and the fee are more than what is available.
-            PositionTooLarge: The account would hold more than it can.
+            InsufficientFunds: The amount plus the fee is more than the available cash.
+            PositionTooLarge: The account would hold more shares than an account can.
         """
         if amount + fee > self.available:
             raise InsufficientFunds
@@ -299,9 +299,9 @@ class Account:
         fee: Decimal = Decimal(0),
         method: str = LotMethod.FIFO,
     ) -> None:
-        """Post shares out and cash in; nothing changes if it raises. The remaining shares keep their average price.
+        """Post shares out and cash in. Nothing changes if it raises. The remaining shares keep their average cost.
 
-        Without dates it settles today. The fee is at most the amount.
+        Without dates it settles today. The fee must not exceed the amount.
 
         Raises:
             InsufficientShares: The quantity is more than the shares that are available.

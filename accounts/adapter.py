@@ -1,4 +1,4 @@
-"""Sign-up opens an account, and second factors are encrypted. The rest of signing in is django-allauth's."""
+"""Our adapters for django-allauth: sign-up opens an account, and second factors are encrypted."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ from web import encryption
 
 
 class Adapter(DefaultAccountAdapter):
-    """Opens an account for everybody who signs up, and limits attempts to sign in."""
+    """Opens an account on sign-up, limits attempts to sign in, and sends mail as text and HTML."""
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         """Count an attempt to sign in.
 
         Raises:
-            ValidationError: There were too many of them.
+            ValidationError: There were too many attempts.
         """
         email = str(credentials.get("email") or credentials.get("username") or "")
         try:
@@ -36,14 +36,14 @@ class Adapter(DefaultAccountAdapter):
     def render_mail(
         self, template_prefix: str, email: Any, context: dict[str, Any], headers: dict[str, str] | None = None
     ) -> EmailMessage:
-        """Render a mail as text, and the same text as HTML."""
+        """Render a message as text, and the same text as HTML."""
         made = super().render_mail(template_prefix, email, context, headers)
         if isinstance(made, EmailMultiAlternatives) and not made.alternatives:
             made.attach_alternative(as_html(str(made.body)), "text/html")
         return made
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send a mail in the name of the brokerage, whether or not a request is under way."""
+        """Send a message in the name of the brokerage, inside or outside a request."""
         site = {"name": settings.MFA_TOTP_ISSUER, "domain": settings.MFA_TOTP_ISSUER}
         filled = {"request": allauth_context.request, "email": email, "current_site": site} | context
         self.render_mail(template_prefix, email, filled).send()
@@ -51,14 +51,14 @@ class Adapter(DefaultAccountAdapter):
     def send_account_already_exists_mail(self, email: str) -> None:
         """Tell the owner of an email address that somebody signed up with it.
 
-        Hashes a password too, as signing up with a new address does: else the time would tell which addresses have an
-        account.
+        Also hashes a password, as sign-up with a new address does. Otherwise the response time would show which
+        addresses have an account.
         """
         make_password("an address that has an account already")
         super().send_account_already_exists_mail(email)
 
     def save_user(self, request: HttpRequest, user: Customer, form: Any, commit: bool = True) -> Customer:
-        """Save the new customer and their balance in one transaction; only fill in the fields if `commit` is false."""
+        """Save the new customer with an empty balance in one transaction. Without `commit`, only fill in the fields."""
         super().save_user(request, user, form, commit=False)
         user.name = form.cleaned_data.get("name", "")
         if commit:
@@ -74,13 +74,13 @@ class SecondFactors(DefaultMFAAdapter):
         return encryption.encrypt(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Decrypt a secret. One that was stored before secrets were encrypted is returned as it is.
+        """Decrypt a secret. A secret stored before encryption was introduced is returned as it is.
 
         Raises:
-            Undecryptable: The key is not among ours.
+            Undecryptable: It was encrypted with a key that we don't have.
         """
         return encryption.decrypt(encrypted_text) if encryption.is_encrypted(encrypted_text) else encrypted_text
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
-        """Name the brokerage, as the device shows it, and the domain that a passkey belongs to."""
+        """Return the domain that a passkey belongs to, and the brokerage's name as the device shows it."""
         return super().get_public_key_credential_rp_entity() | {"name": settings.MFA_TOTP_ISSUER}

@@ -1,4 +1,4 @@
-"""Adjustments: cash or shares that staff moves. One asks, another decides; an approved one is posted like the rest."""
+"""Adjustments: cash or shares that staff move into or out of an account. One person requests, another approves."""
 
 from decimal import Decimal
 from uuid import UUID
@@ -24,11 +24,11 @@ __all__ = [
 
 
 class OwnAdjustment(Exception):
-    """Nobody decides on an adjustment that they asked for, or on one to their own account."""
+    """A member of staff can't decide on an adjustment that they requested, or on one to their own account."""
 
 
 class DecidedAlready(Exception):
-    """The adjustment was approved or declined before."""
+    """The adjustment was already approved or declined."""
 
 
 def ask_for_adjustment(
@@ -41,16 +41,19 @@ def ask_for_adjustment(
     ticker: str = CASH,
     price: Decimal | None = None,
 ) -> Adjustment:
-    """Ask for cash or shares to be moved into an account or out of it. Nothing moves until it is approved.
+    """Request an adjustment of an account's cash or shares. Nothing moves until somebody else approves it.
 
-    Idempotent: no. Each call is another adjustment.
+    Idempotent: no. Each call creates another adjustment.
 
     Args:
-        change: Into the account if above zero, out of it if below: USD with up to four decimals, or, with a ticker,
-            whole shares. Not zero.
+        customer_id: The owner of the account.
+        change: USD with up to four decimals or, with a ticker, whole shares. Positive: into the account; negative: out
+            of it; not zero.
         reason_code: An Adjustment.Reason.
         reason: The reason in words.
-        price: What each added share counts as having cost, USD, zero or more; only where shares are added.
+        by: The member of staff.
+        ticker: The stock; by default, cash is moved.
+        price: The cost of each added share, USD, zero or more. Only if shares are added.
     """
     adjustment = Adjustment(
         customer_id=customer_id,
@@ -69,16 +72,18 @@ def ask_for_adjustment(
 def decide_on_adjustment(adjustment_id: UUID, approve: bool, by: Customer) -> Adjustment:
     """Approve an adjustment, which posts it in the same transaction, or decline it.
 
+    Idempotent: no. A repeated call raises DecidedAlready.
+
     Raises:
-        OwnAdjustment: `by` asked for it, or it is to their own account.
-        DecidedAlready: It was decided on before.
+        OwnAdjustment: `by` requested it, or it is to their own account.
+        DecidedAlready: It was already approved or declined.
         InsufficientFunds, InsufficientShares: It would take out more than is available; what a trade holds isn't.
         BalanceTooLarge, PositionTooLarge: The account would hold more than it can.
     """
     customer_id = Adjustment.objects.values_list("customer_id", flat=True).get(id=adjustment_id)
     with transaction.atomic(durable=True):
         books = open_books([customer_id])
-        adjustment = Adjustment.objects.get(id=adjustment_id)  # nobody else decides on it: the books are locked
+        adjustment = Adjustment.objects.get(id=adjustment_id)  # the lock on the books keeps out other decisions
         if adjustment.approved is not None:
             raise DecidedAlready
         if by.id in {adjustment.asked_by_id, adjustment.customer_id}:

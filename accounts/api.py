@@ -1,4 +1,4 @@
-"""The REST API of an account: its cash, its ledger, its tokens."""
+"""The REST API of an account: its cash, its postings, its tokens."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -42,8 +42,9 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,
     OpenApiParameter.HEADER,
-    description="1 to 128 printable ASCII characters of your choice. The same key with the same body does nothing "
-    "twice: it answers 200 with what the first call made, and `Idempotent-Replayed: true`. With another body: 409.",
+    description="1 to 128 printable ASCII characters of your choice. If you repeat a request with the same key and "
+    "body, nothing happens twice: the answer is 200 with the result of the first request, and "
+    "`Idempotent-Replayed: true`. The same key with a different body is answered with 409.",
 )
 
 
@@ -51,16 +52,17 @@ class BalanceSerializer(serializers.Serializer[Any]):
     amount = money_field(help_text="All cash, USD.")
     held = money_field(help_text="Set aside for the trade in progress, USD.")
     available = money_field(help_text="What can be spent, USD.")
-    unsettled = money_field(help_text="What sales have brought that has not settled yet, USD.")
-    settled = money_field(help_text="All cash but what is unsettled, USD.")
-    withdrawable = money_field(help_text="What can be withdrawn, USD: what is both available and settled.")
+    unsettled = money_field(help_text="Proceeds of sales that have not settled yet, USD.")
+    settled = money_field(help_text="All cash except unsettled proceeds, USD.")
+    withdrawable = money_field(help_text="Cash that is both available and settled, and so can be withdrawn, USD.")
     goodFaithViolations = serializers.SerializerMethodField(
-        help_text="Sales within 12 months of shares that were bought with unsettled proceeds, before those had settled."
+        help_text="Sales within the last 12 months of shares that were bought with unsettled proceeds, before the "
+        "proceeds had settled."
     )
     settledCashOnlyUntil = serializers.DateField(
         source="settled_cash_until",
         allow_null=True,
-        help_text="Before this day (Eastern), purchases use settled cash only: there were too many such violations.",
+        help_text="Until this Eastern date, the account buys with settled cash only, because of too many violations.",
     )
     lastModified = moment_field(source="modified_at")
 
@@ -69,17 +71,17 @@ class BalanceSerializer(serializers.Serializer[Any]):
 
 
 class PostingSerializer(serializers.Serializer[Any]):
-    postingId = serializers.CharField(source="id", help_text="Grows with time.")
+    postingId = serializers.CharField(source="id", help_text="Increases with time.")
     kind = serializers.ChoiceField(Posting.Kind.choices)
-    causeId = serializers.UUIDField(source="cause", help_text="The trade or the transfer that moved it.")
+    causeId = serializers.UUIDField(source="cause", help_text="The id of what moved it, such as a trade or a transfer.")
     stockTicker = serializers.SerializerMethodField(help_text="Null for cash.")
     amount = serializers.SerializerMethodField(help_text="The cash that moved, USD, with its sign. Null for shares.")
     balance = serializers.SerializerMethodField(help_text="The cash afterwards, USD. Null for shares.")
     quantity = serializers.SerializerMethodField(help_text="The shares that moved, with their sign. Null for cash.")
     position = serializers.SerializerMethodField(help_text="The shares afterwards. Null for cash.")
-    price = money_field(allow_null=True, help_text="USD a share, if a trade moved it.")
+    price = money_field(allow_null=True, help_text="USD per share, if a trade moved it.")
     settlesOn = serializers.DateField(
-        source="settles_on", allow_null=True, help_text="The day on which it settles, Eastern."
+        source="settles_on", allow_null=True, help_text="The Eastern date on which it settles."
     )
     createdAt = moment_field(source="created_at")
 
@@ -127,18 +129,18 @@ class CreateTokenSerializer(StrictSerializer):
         required=False,
         min_length=1,
         max_length=10,
-        help_text="What the token can do; everything if missing. `read` reads, `trade` places and cancels, "
-        "`funds` moves cash.",
+        help_text="What the token can do; by default, everything. `read` allows reading, `trade` placing and "
+        "cancelling, `funds` moving cash.",
     )
     expiresAt = serializers.DateTimeField(
-        required=False, allow_null=True, default=None, help_text="When the token expires; never if missing."
+        required=False, allow_null=True, default=None, help_text="When the token expires; by default, never."
     )
     allowedAddresses = serializers.ListField(
         child=NetworkField(max_length=43),
         required=False,
         default=list,
         max_length=NETWORKS_MAX,
-        help_text="The only addresses and networks that it can be used from; anywhere if missing.",
+        help_text="The only addresses and networks that it can be used from; by default, it can be used from anywhere.",
     )
 
     def validate_scopes(self, scopes: list[str]) -> list[str]:
@@ -151,7 +153,7 @@ class CreateTokenSerializer(StrictSerializer):
 
 
 class AllowedAddressesField(serializers.ListField):
-    """The networks that a token can be used from, as programs read them."""
+    """The networks that a token can be used from. An empty list means anywhere."""
 
     def __init__(self, **kwargs: Any) -> None:
         help_text = "The only networks that it can be used from; empty: anywhere."
@@ -170,7 +172,7 @@ class TokenSerializer(serializers.Serializer[Any]):
     expiresAt = moment_field(source="expires_at", allow_null=True)
     lastUsedAt = moment_field(source="last_used_at", allow_null=True)
     lastUsedAddress = serializers.CharField(
-        source="last_used_address", allow_null=True, help_text="Where the last use came from."
+        source="last_used_address", allow_null=True, help_text="The address that it was last used from."
     )
     allowedAddresses = AllowedAddressesField(source="allowed_addresses")
 
@@ -196,7 +198,7 @@ class BalanceView(CustomerView):
 
     @extend_schema(operation_id="getBalance", responses=BalanceSerializer, tags=["account"])
     def get(self, request: Request) -> Response:
-        """Your cash: the total, what is held for the trade in progress, what can be spent, what can be withdrawn."""
+        """Show your cash: the total, what is held for the trade in progress, what you can spend and withdraw."""
         cash, standing = cash_of(self.customer_id), standing_of(self.customer_id)
         return Response(BalanceSerializer(cash, context={"standing": standing}).data)
 
@@ -208,7 +210,7 @@ class PostingsView(CustomerView):
         operation_id="listPostings", parameters=[PageQuery], responses=PostingPageSerializer, tags=["account"]
     )
     def get(self, request: Request) -> Response:
-        """Every movement of cash and shares, newest first."""
+        """List all movements of cash and shares, newest first."""
         query = PageQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         postings = queries.postings_of(self.customer_id)
@@ -272,7 +274,7 @@ class TokensView(CustomerView):
 
     @extend_schema(operation_id="listTokens", responses=TokenListSerializer, tags=["tokens"])
     def get(self, request: Request) -> Response:
-        """Your tokens, newest first, without their secrets."""
+        """List your tokens, newest first, without their secrets."""
         return Response(TokenListSerializer({"results": queries.tokens_of(self.customer_id)}).data)
 
     @extend_schema(
@@ -287,8 +289,8 @@ class TokensView(CustomerView):
         tags=["tokens"],
     )
     def post(self, request: Request) -> Response:
-        """Create a token with your email address and password. Its secrets are shown only in this answer, and to the
-        same request with the same `Idempotency-Key`."""
+        """Create a token with your email address and password. Its secrets are shown only in this response, and again
+        if you repeat the request with the same `Idempotency-Key`."""
         key = idempotency_key(request)
         body = CreateTokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -303,7 +305,7 @@ class TokensView(CustomerView):
             raise exceptions.AuthenticationFailed("The email address and password do not match.", "wrong_credentials")
         if not EmailAddress.objects.filter(user_id=customer.pk, email=email, verified=True).exists():
             raise exceptions.PermissionDenied(UNVERIFIED, "email_not_verified")
-        if is_mfa_enabled(customer):  # a password alone must not open what its owner closed with two locks
+        if is_mfa_enabled(customer):  # a password alone must not be enough
             raise exceptions.PermissionDenied(SECOND_FACTOR, "second_factor_required")
         scopes = asked.get("scopes", list(Token.Scope.values))
         terms = (asked["name"], scopes, asked["expiresAt"], asked["allowedAddresses"])
@@ -319,7 +321,7 @@ class TokensView(CustomerView):
 class MayEndTokens(BasePermission):
     """A token can revoke itself, whatever its scopes; to revoke another one it needs all scopes."""
 
-    message = "To revoke another token, this one would need every scope."
+    message = "To revoke another token, this token needs every scope."
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         grant = request.auth
@@ -335,8 +337,8 @@ class TokenView(CustomerView):
 
     @extend_schema(operation_id="deleteToken", responses={204: None}, tags=["tokens"])
     def delete(self, request: Request, token_id: Any) -> Response:
-        """Revoke a token at once: the one that you call with, or any of yours if that one has every scope."""
+        """Revoke a token at once: the one that you use for this request or, if it has every scope, any of yours."""
         deleted, _ = queries.tokens_of(self.customer_id).filter(id=token_id).delete()
         if not deleted:
-            raise exceptions.NotFound("You have no such token.")
+            raise exceptions.NotFound("You have no token with this id.")
         return Response(status=204)

@@ -7,7 +7,7 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Begin to record sign-ins, and to revoke access when an account's security changes."""
+        """Start to record sign-ins, and to revoke access when an account's security changes."""
         from accounts import revocation, sign_ins
 
         sign_ins.connect()

@@ -1,7 +1,7 @@
 """The audit of the books: proves from the tables alone that they are right.
 
-A rule is an SQL statement that finds its violations. This module has the mechanism and the rules of the books;
-`trades.audit` has the rules of the trades.
+A rule is an SQL statement that finds violations. This module has the mechanism and the rules about the books;
+`trades.audit` has the rules about trades.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from typing import Any
 from django.db import connection, transaction
 
 CLOCKS_APART_SECONDS_MAX = 60  # how far two times of one event may differ: a failover brings another clock
-LISTED_MAX = 100  # violations listed for each rule; all of them are counted
+LISTED_MAX = 100  # violations listed per rule; all of them are counted
 STATEMENT_SECONDS_MAX = 600
 WORK_MEM = "64MB"  # the database's memory for one sort or hash; larger ones use its disk
 
@@ -21,7 +21,7 @@ WORK_MEM = "64MB"  # the database's memory for one sort or hash; larger ones use
 class Rule:
     """A rule that must hold, and the SQL statement that finds its violations.
 
-    The statement returns a row for each violation: ids, named as in the API, and `detail`, a sentence.
+    The statement returns a row for each violation, with ids that have the API's names, and a sentence as `detail`.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Rule:
 
 @dataclass(slots=True)
 class Findings:
-    """The number of violations of each rule, and the first LISTED_MAX of each as JSON objects."""
+    """The number of violations of each rule, and the first LISTED_MAX violations of each as JSON objects."""
 
     counts: dict[str, int] = field(default_factory=dict)
     violations: list[dict[str, Any]] = field(default_factory=list)
@@ -43,12 +43,12 @@ class Findings:
 
 @contextmanager
 def one_instant() -> Iterator[None]:
-    """Read everything inside the context as of one instant, however long it takes and whatever is traded meanwhile.
+    """Open a transaction that reads everything as of one instant, however long it takes and whatever changes meanwhile.
 
     Locks nothing, and can't write.
 
     Raises:
-        RuntimeError: A transaction is open already.
+        RuntimeError: A transaction is already open.
     """
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
@@ -158,7 +158,7 @@ BOOKS = (
     ),
     Rule(
         "lots_are_the_position",
-        "A position is what remains of the customer's lots in the stock, plus what moved before lots were kept.",
+        "A position is what remains of the customer's lots in the stock, plus what moved before lots were recorded.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker",
                format('the position is %s shares, the lots have %s, and %s have no lots yet',
@@ -193,7 +193,7 @@ BOOKS = (
     ),
     Rule(
         "shares_that_came_in_are_a_lot",
-        "A purchase, or an adjustment that adds shares, opened one lot of as many shares, at its price plus its fees.",
+        "A purchase, or an adjustment that adds shares, opened one lot with as many shares, at its price plus fees.",
         """
         SELECT posting.customer_id AS "customerId", posting.ticker AS "stockTicker", posting.id AS "postingId",
                posting.cause, format('%s shares at %s came in; lots: %s', posting.change, posting.price,
@@ -258,7 +258,7 @@ BOOKS = (
     ),
     Rule(
         "posting_follows_the_one_before",
-        "A posting's total is its change plus the total before it, of the same customer and stock; or 0 if first.",
+        "A posting's total is its change plus the total of the one before, if any, of the same customer and stock.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
                format('%s moved by %s is not %s', before, change, total) AS detail
@@ -271,9 +271,9 @@ BOOKS = (
     ),
     Rule(
         "posting_is_of_its_kind",
-        "Cash comes in by deposits and sells and goes out by withdrawals and buys, shares the other way round, whole; "
-        "fees go out, adjustments move either, dividends add cash, splits change shares at a price of 0 and add cash; "
-        "a new ticker takes all shares; buys, sells and shares that an adjustment adds have a price, others none.",
+        "Deposits, sells and dividends add cash; withdrawals, buys and fees remove it; buys add and sells remove whole "
+        "shares; adjustments do any of this; splits change shares at a price of 0 and may add cash; a new ticker takes "
+        "all shares. Buys, sells and shares that an adjustment adds have a price, other postings have none.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
                format('a %s moves %s %s at %s', kind, change, coalesce(nullif(ticker, ''), 'USD'),
@@ -323,7 +323,7 @@ BOOKS = (
     ),
     Rule(
         "adjustment_has_its_posting",
-        "Every approved adjustment has one posting, with its customer, stock, change and price; no other has one.",
+        "Every approved adjustment has one posting, with its customer, stock, change and price; others have none.",
         """
         SELECT adjustment.customer_id AS "customerId", adjustment.id AS "adjustmentId",
                format('an adjustment of %s %s, approved: %s; posted: %s', adjustment.change,
@@ -341,7 +341,7 @@ BOOKS = (
     ),
     Rule(
         "posting_has_its_adjustment",
-        "Every adjustment in the books was approved by someone other than the person who asked for it.",
+        "Every adjustment in the books was approved by somebody other than the person who requested it.",
         """
         SELECT customer_id AS "customerId", id AS "postingId", cause,
                format('an adjustment of %s %s that nobody approved', change, coalesce(nullif(ticker, ''), 'USD'))

@@ -1,4 +1,4 @@
-"""Close an account for good."""
+"""Closing: close an account for good."""
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -10,22 +10,22 @@ from accounts.revocation import Cause, revoke_access
 
 
 class AccountNotEmpty(Exception):
-    """There is still cash or a position in the account."""
+    """The account still has cash or a position."""
 
 
 def close_account(customer: Customer) -> None:
-    """Close an account, end its sessions and tokens, and confirm it by mail. The books and statements stay.
+    """Close an account, end its sessions and tokens, and confirm it by email. The books and statements stay.
 
-    Nobody can sign in to a closed account, and nothing can be deposited into it. A trade that still waits is rejected
-    in its turn, for lack of cash or shares.
+    Nobody can sign in to a closed account or deposit into it. A trade that is still waiting is rejected when its turn
+    comes, because there is no cash and no position.
 
-    Idempotent: yes. A second call changes nothing and sends no mail.
+    Idempotent: yes. A second call changes nothing and sends no email.
 
     Raises:
-        AccountNotEmpty: There is cash or a position in it.
+        AccountNotEmpty: The account still has cash or a position.
     """
     with transaction.atomic(durable=True):
-        # The lock of the books: a deposit or a trade's settlement is either before the closing or refused after it.
+        # With the books locked, a deposit or a fill is either posted before the closing, or refused after it.
         account = open_books([customer.pk])[customer.pk]
         if account.amount or queries.positions_of(customer.pk).exists():
             raise AccountNotEmpty

@@ -1,4 +1,4 @@
-"""Opening an account."""
+"""Customers: open their accounts."""
 
 from typing import Any
 
@@ -20,16 +20,19 @@ def open_account(customer: Customer) -> None:
 
 
 def create_customer(email: str, password: str | None, *, name: str = "", **flags: Any) -> Customer:
-    """Open an account with an empty balance. The caller vouches for the email address: it counts as verified.
+    """Open an account with an empty balance. The caller vouches for the email address, which counts as verified.
 
-    Idempotent: no. A second call with the same email address raises.
+    Idempotent: no. A second call with the same email address raises EmailTaken.
 
     Args:
-        password: None means that nobody can sign in with a password until one is set.
+        email: The email address.
+        password: If None, nobody can sign in with a password until one is set.
+        name: The customer's name.
+        flags: Other fields of the Customer.
 
     Raises:
-        ValidationError: This is not an email address, or the name can't be stored.
-        EmailTaken: The email address has an account.
+        ValidationError: The email address is invalid, or the name can't be stored.
+        EmailTaken: The email address already has an account.
     """
     email = normal_email(email)
     customer = Customer(email=email, name=name, **flags)

@@ -1,4 +1,4 @@
-"""Deactivate an account, and reactivate it: staff shut somebody out without closing the account."""
+"""Deactivation: staff keep somebody out of an account without closing it, and let them in again."""
 
 from allauth.account.adapter import get_adapter
 from django.db import transaction
@@ -8,15 +8,15 @@ from accounts.revocation import Cause, revoke_access
 
 
 class AccountIsClosed(Exception):
-    """A closed account is not reactivated."""
+    """A closed account can't be reactivated."""
 
 
 def deactivate(customer: Customer) -> bool:
-    """Let nobody sign in to an account, end all access to it, and tell its owner by mail.
+    """Deactivate an account: nobody can sign in, all access ends, and the owner gets an email.
 
-    Trades that wait go on, and the books stay as they are.
+    Waiting trades still execute, and the books stay as they are.
 
-    Idempotent: a second call changes nothing and sends no mail.
+    Idempotent: yes. A second call changes nothing and sends no email.
 
     Returns:
         Whether it was active before.
@@ -29,21 +29,21 @@ def deactivate(customer: Customer) -> bool:
 
 
 def reactivate(customer: Customer) -> bool:
-    """Let the owner of a deactivated account sign in again, and tell them by mail. Tokens and webhooks stay ended.
+    """Reactivate an account: its owner can sign in again and gets an email. Tokens and webhooks stay ended.
 
-    Idempotent: a second call changes nothing and sends no mail.
+    Idempotent: yes. A second call changes nothing and sends no email.
 
     Returns:
         Whether it was deactivated before.
 
     Raises:
-        AccountIsClosed: Its owner has closed it, for good.
+        AccountIsClosed: Its owner has closed it for good.
     """
     with transaction.atomic(durable=True):
-        mine = Customer.objects.filter(pk=customer.pk)
-        if mine.exclude(closed_at=None).exists():
+        row = Customer.objects.filter(pk=customer.pk)
+        if row.exclude(closed_at=None).exists():
             raise AccountIsClosed
-        changed = mine.filter(is_active=False, closed_at=None).update(is_active=True)
+        changed = row.filter(is_active=False, closed_at=None).update(is_active=True)
         if changed:
             get_adapter().send_mail("account/email/account_reactivated", customer.email, {"user": customer})
     return bool(changed)

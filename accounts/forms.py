@@ -1,4 +1,4 @@
-"""What customers fill in about their account."""
+"""The forms of a customer's account."""
 
 from decimal import Decimal
 from typing import Any
@@ -10,12 +10,12 @@ from accounts.models import Customer, Theme, Token
 from accounts.networks import NETWORKS_MAX, network
 from web.timezones import NAMES
 
-AMOUNT_MAX = Decimal("10000000")  # of one transfer by page, USD
+AMOUNT_MAX = Decimal("10000000")  # of one transfer on a page, USD
 ZONES = sorted(name for name in NAMES if "/" in name and not name.startswith(("Etc/", "posix", "right", "SystemV")))
 
 
 class NameForm(forms.Form):
-    """What signing up asks for besides e-mail and password."""
+    """What sign-up asks for besides email address and password."""
 
     name = forms.CharField(
         max_length=120, label="Your name", widget=forms.TextInput(attrs={"autocomplete": "name", "autofocus": True})
@@ -23,11 +23,11 @@ class NameForm(forms.Form):
     field_order = ("name", "email", "password1")
 
     def signup(self, request: HttpRequest, user: Customer) -> None:
-        """The adapter has saved it."""
+        """Do nothing, because the adapter has saved the name."""
 
 
 class AmountForm(forms.Form):
-    """An amount to bring in or take out."""
+    """The amount of a deposit or a withdrawal."""
 
     amount = forms.CharField(
         max_length=32, widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
@@ -37,17 +37,17 @@ class AmountForm(forms.Form):
     def clean_amount(self) -> Decimal:
         text = self.cleaned_data["amount"].replace("$", "").replace(",", "").strip()
         if not text.replace(".", "", 1).isascii() or not text.replace(".", "", 1).isdecimal():
-            raise forms.ValidationError("Write an amount in dollars, such as 250 or 99.50.")
+            raise forms.ValidationError("Enter an amount in dollars, such as 250 or 99.50.")
         amount = Decimal(text)
-        if not 0 < amount <= AMOUNT_MAX:  # first: a number of 28 digits can't be rounded
-            raise forms.ValidationError(f"One transfer moves between $0.01 and ${AMOUNT_MAX:,}.")
+        if not 0 < amount <= AMOUNT_MAX:  # checked first, because a number of 28 digits can't be rounded
+            raise forms.ValidationError(f"One transfer can move $0.01 to ${AMOUNT_MAX:,}.")
         if amount != round(amount, 2):
-            raise forms.ValidationError("Cents are the smallest unit here: two digits after the point.")
+            raise forms.ValidationError("Enter at most two digits after the decimal point.")
         return amount
 
 
 class ProfileForm(forms.ModelForm):
-    """Who the customer is, and how pages look to them."""
+    """The customer's name, time zone, and theme."""
 
     class Meta:
         model = Customer
@@ -57,8 +57,8 @@ class ProfileForm(forms.ModelForm):
     time_zone = forms.ChoiceField(
         required=False,
         label="Time zone",
-        help_text="Times on pages are in this zone. Market hours are always Eastern.",
-        choices=[("", "The zone of my device"), *((name, name.replace("_", " ")) for name in ZONES)],
+        help_text="Pages show times in this time zone. Market hours are always Eastern.",
+        choices=[("", "My device's time zone"), *((name, name.replace("_", " ")) for name in ZONES)],
     )
     theme = forms.ChoiceField(choices=Theme, widget=forms.RadioSelect, label="Appearance")
 
@@ -69,8 +69,8 @@ class TokenForm(forms.Form):
     name = forms.CharField(
         max_length=80,
         label="Name",
-        help_text="What you will know it by, such as “spreadsheet at home”.",
-        error_messages={"required": "Give it a name, so that you know it again."},
+        help_text="A name by which you will recognize it, such as “spreadsheet at home”.",
+        error_messages={"required": "Enter a name by which you will recognize it."},
     )
     scopes = forms.MultipleChoiceField(
         label="What it may do",
@@ -82,7 +82,7 @@ class TokenForm(forms.Form):
             (Token.Scope.FUNDS, "Deposit and withdraw"),
             (Token.Scope.WEBHOOKS, "Have your events posted to a server"),
         ],
-        error_messages={"required": "Choose at least one thing that the token may do."},
+        error_messages={"required": "Choose at least one permission."},
     )
     days = forms.TypedChoiceField(
         required=False,
@@ -96,7 +96,7 @@ class TokenForm(forms.Form):
         required=False,
         max_length=1000,
         label="Only from these addresses",
-        help_text="Such as 203.0.113.7 or 203.0.113.0/24, separated by spaces. Empty: from anywhere.",
+        help_text="Such as 203.0.113.7 or 203.0.113.0/24, separated by spaces. Leave empty to allow any address.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
@@ -104,11 +104,11 @@ class TokenForm(forms.Form):
         """Return the networks."""
         written = self.cleaned_data["addresses"].replace(",", " ").split()
         if len(written) > NETWORKS_MAX:
-            raise forms.ValidationError(f"Write {NETWORKS_MAX} addresses at most.")
+            raise forms.ValidationError(f"Enter at most {NETWORKS_MAX} addresses.")
         try:
             return [network(text) for text in written]
         except ValueError:
-            raise forms.ValidationError("Write addresses such as 203.0.113.7 or 203.0.113.0/24.") from None
+            raise forms.ValidationError("Enter addresses such as 203.0.113.7 or 203.0.113.0/24.") from None
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

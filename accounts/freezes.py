@@ -1,4 +1,4 @@
-"""Freezes: staff freezes a customer's withdrawals, and unfreezes them."""
+"""Freezes: staff freeze a customer's withdrawals, and lift the freeze."""
 
 from django.db import transaction
 
@@ -8,7 +8,7 @@ from accounts.revocation import Cause, tell_frozen
 
 
 class WithdrawalsFrozen(Exception):
-    """Staff has frozen withdrawals from this account."""
+    """Staff have frozen withdrawals from this account."""
 
 
 def is_frozen(customer_id: int) -> bool:
@@ -18,9 +18,9 @@ def is_frozen(customer_id: int) -> bool:
 
 
 def freeze_withdrawals(customer_id: int, is_on: bool, *, reason: str, by: Customer) -> Freeze:
-    """Freeze a customer's withdrawals, or lift the freeze, for every withdrawal that begins afterwards; tell the owner.
+    """Freeze a customer's withdrawals or lift the freeze, and tell the owner by email.
 
-    Waits for a withdrawal that holds the customer's lock.
+    It affects every withdrawal that begins afterwards, and waits for one that holds the customer's lock now.
 
     Idempotent: no. Each call is recorded with its own reason.
     """

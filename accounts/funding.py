@@ -1,4 +1,4 @@
-"""Deposits and withdrawals. The bank is a stand-in: a transfer arrives at once."""
+"""Funding: deposits and withdrawals. The bank is a stand-in, so a transfer arrives at once."""
 
 from decimal import Decimal
 
@@ -27,42 +27,46 @@ __all__ = [
 
 
 class AccountClosed(Exception):
-    """The account is closed: nothing can be deposited into it."""
+    """The account is closed, so nothing can be deposited into it."""
 
 
 class TransferKeyReused(Exception):
-    """The customer used this idempotency key before, for a transfer with other terms."""
+    """The customer used this idempotency key before, for a transfer with different terms."""
 
 
 def deposit(customer_id: int, amount: Decimal, key: str | None = None) -> tuple[Posting, bool]:
-    """Bring cash in; return the posting, and whether it existed before.
+    """Deposit cash; return the posting, and whether an earlier call made it.
 
-    Idempotent: with a key, yes. The same key and amount again return the first posting.
+    Idempotent: with a key. The same key and amount return the first posting.
 
     Args:
-        amount: USD, above zero, up to four decimals.
+        customer_id: The owner of the account.
+        amount: USD, above zero, with up to four decimals.
+        key: The customer's idempotency key.
 
     Raises:
-        AccountClosed: The account has been closed.
-        BalanceTooLarge: The account would hold more than it can.
-        TransferKeyReused: The key belongs to a transfer with other terms.
+        AccountClosed: The account is closed.
+        BalanceTooLarge: The account would hold more cash than an account can.
+        TransferKeyReused: The key belongs to a transfer with different terms.
     """
     return _transfer(customer_id, Transfer.Type.DEPOSIT, amount, amount, key)
 
 
 def withdraw(customer_id: int, amount: Decimal, key: str | None = None) -> tuple[Posting, bool]:
-    """Take cash out; return the posting, and whether it existed before. What a trade holds can't be withdrawn.
+    """Withdraw cash; return the posting, and whether an earlier call made it. Cash on hold can't be withdrawn.
 
-    Idempotent: with a key, yes. The same key and amount again return the first posting.
+    Idempotent: with a key. The same key and amount return the first posting.
 
     Args:
-        amount: USD, above zero, up to four decimals.
+        customer_id: The owner of the account.
+        amount: USD, above zero, with up to four decimals.
+        key: The customer's idempotency key.
 
     Raises:
-        WithdrawalsFrozen: Staff has frozen withdrawals from this account.
-        InsufficientFunds: The amount is more than what is available.
-        UnsettledFunds: It is not, but sales have brought a part of it that has not settled yet.
-        TransferKeyReused: The key belongs to a transfer with other terms.
+        WithdrawalsFrozen: Staff have frozen withdrawals from this account.
+        InsufficientFunds: The amount is more than the available cash.
+        UnsettledFunds: The amount is available, but a part of it has not settled yet.
+        TransferKeyReused: The key belongs to a transfer with different terms.
     """
     return _transfer(customer_id, Transfer.Type.WITHDRAWAL, amount, -amount, key)
 
@@ -87,7 +91,7 @@ def _transfer(
             _note(transfer)
             books.write()
     except IntegrityError:
-        # The same key came in twice at once, and the other request made the transfer.
+        # Two requests with this key arrived at once, and the other one made the transfer.
         if key and (before := _find(customer_id, type, amount, key)):
             return before, True
         raise
@@ -104,7 +108,7 @@ def _find(customer_id: int, type: Transfer.Type, amount: Decimal, key: str) -> P
     """Return the posting of the transfer with this key, if there is one.
 
     Raises:
-        TransferKeyReused: The transfer has other terms.
+        TransferKeyReused: The transfer has different terms.
     """
     transfer = Transfer.objects.filter(customer_id=customer_id, idempotency_key=key).first()
     if transfer is None:

@@ -1,6 +1,8 @@
-"""Realized gains: what a customer's sales of a year gained or lost, piece by piece.
+"""Realized gains and losses of a customer's sales. Each closing, the part of a lot that a sale closed, has its own.
 
-A wash sale is flagged and not adjusted: a loss, where the same stock was bought within WASH_SALE_DAYS before or after.
+A wash sale is flagged but not adjusted. It is a loss on a stock that was also bought within WASH_SALE_DAYS before or
+after the sale.
+
 Source: IRS Publication 550.
 """
 
@@ -16,12 +18,12 @@ from django.db.models.expressions import RawSQL
 from accounts.models import Lot, LotClosing
 
 WASH_SALE_DAYS = 30
-FIRST_YEAR, LAST_YEAR = 2008, 2034  # as far as the calendar goes
+FIRST_YEAR, LAST_YEAR = 2008, 2034  # the years that the exchange's calendar covers
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums of the pieces of one term, USD."""
+    """The sums of the closings of one term, USD."""
 
     proceeds: Decimal = Decimal(0)
     cost: Decimal = Decimal(0)
@@ -29,23 +31,23 @@ class Totals:
 
 
 def open_lots_of(customer_id: int, ticker: str | None = None) -> QuerySet[Lot]:
-    """Return the lots of which a customer still holds shares, oldest first."""
+    """Return the lots that a customer still holds shares of, oldest first."""
     lots = Lot.objects.filter(customer_id=customer_id, remaining__gt=0)
     return (lots.filter(ticker=ticker) if ticker else lots).order_by("ticker", "acquired_on", "id")
 
 
 def gains_of(customer_id: int, year: int) -> QuerySet[Any, Any]:
-    """Return the pieces that a customer sold in a year by trade date, each with `is_wash_sale`."""
+    """Return the closings of a customer's sales in a year, by trade date, each with `is_wash_sale`."""
     return gains_between(customer_id, date(year, 1, 1), date(year, 12, 31))
 
 
 def gains_between(customer_id: int, first: date, last: date) -> QuerySet[Any, Any]:
-    """Return the pieces that a customer sold from first to last, both included, by trade date."""
+    """Return the closings of a customer's sales with trade dates from first to last, both included."""
     return _sold_by(customer_id).filter(closed_on__range=(first, last))
 
 
 def gains_on(customer_id: int, ticker: str) -> QuerySet[Any, Any]:
-    """Return the pieces of one stock that a customer ever sold, newest first, each with `is_wash_sale`."""
+    """Return the closings of all of a customer's sales of one stock, newest first, each with `is_wash_sale`."""
     return _sold_by(customer_id).filter(ticker=ticker).order_by("-closed_on", "-id")
 
 
@@ -55,19 +57,20 @@ def _sold_by(customer_id: int) -> QuerySet[Any, Any]:
 
 
 def totals_of(sold: QuerySet[Any, Any]) -> dict[bool, Totals]:
-    """Return the sums by term: short under False, long under True."""
+    """Return the totals by term: short term under False, long term under True."""
     sums = sold.order_by().values_list("is_long_term").annotate(Sum("proceeds"), Sum("cost"), Sum("gain"))
     return {False: Totals(), True: Totals()} | {is_long_term: Totals(*rest) for is_long_term, *rest in sums}
 
 
 def years_of(customer_id: int, this_year: int) -> Iterator[int]:
-    """Yield the years in which a customer sold shares, and this one, newest first."""
+    """Yield the years from this one back to the year of the customer's first sale."""
     sold = LotClosing.objects.filter(customer_id=customer_id).order_by("closed_on").values_list("closed_on", flat=True)
     first = sold.first()
     yield from range(this_year, (first.year if first else this_year) - 1, -1)
 
 
-# The shares of the piece itself replace nothing: neither its lot, if all of it was sold, nor the lot that it continues.
+# The shares that were sold are no replacement themselves: neither their own lot, if the sale closed all of it, nor the
+# lot that it continues.
 IS_WASH_SALE = RawSQL(
     """
     accounts_lotclosing.gain < 0 AND EXISTS (

@@ -25,17 +25,17 @@ class LotSerializer(serializers.Serializer[Any]):
     acquiredOn = serializers.DateField(source="acquired_on", help_text="The trade date, Eastern.")
     quantity = serializers.IntegerField(help_text="Whole shares, when it was opened.")
     remaining = serializers.IntegerField(help_text="Whole shares that have not been sold.")
-    cost = money_field(source="remaining_cost", help_text="What these cost, with fees, USD.")
+    cost = money_field(source="remaining_cost", help_text="The cost of the remaining shares, with fees, USD.")
     paidWithUntil = serializers.DateField(
         source="unpaid_until",
         allow_null=True,
-        help_text="Null where settled cash paid for it. Else when the last of the proceeds settle that did: selling it "
-        "before that day is a good-faith violation.",
+        help_text="Null if it was bought with settled cash. Otherwise the date on which the last of the proceeds that "
+        "paid for it settle: selling it earlier is a good-faith violation.",
     )
 
 
 class LotPageSerializer(serializers.Serializer[Any]):
-    method = serializers.ChoiceField(LotMethod.choices, help_text="Which lots your next sale closes first.")
+    method = serializers.ChoiceField(LotMethod.choices, help_text="The lots that your next sale closes first.")
     results = LotSerializer(many=True)
     next = serializers.CharField(allow_null=True)
 
@@ -52,10 +52,11 @@ class GainSerializer(serializers.Serializer[Any]):
     quantity = serializers.IntegerField(help_text="Whole shares.")
     proceeds = money_field(help_text="Net of fees, USD.")
     cost = money_field(help_text="With fees, USD.")
-    gain = money_field(help_text="Below zero for a loss, USD.")
+    gain = money_field(help_text="Negative for a loss, USD.")
     term = serializers.SerializerMethodField()
     washSale = serializers.BooleanField(
-        source="is_wash_sale", help_text="A loss, and the same stock was bought within 30 days. Nothing is adjusted."
+        source="is_wash_sale",
+        help_text="Whether it is a loss on a stock that was also bought within 30 days. Nothing is adjusted.",
     )
 
     def get_term(self, closing: Any) -> str:
@@ -78,11 +79,16 @@ class GainPageSerializer(serializers.Serializer[Any]):
 
 class GainQuerySerializer(PageQuery):
     year = serializers.IntegerField(
-        required=False, min_value=gains.FIRST_YEAR, max_value=gains.LAST_YEAR, help_text="This year if missing."
+        required=False, min_value=gains.FIRST_YEAR, max_value=gains.LAST_YEAR, help_text="By default, this year."
     )
-    format = serializers.ChoiceField(["json", "csv"], default="json", help_text="As CSV: the whole year, in parts.")
+    format = serializers.ChoiceField(
+        ["json", "csv"], default="json", help_text="With `csv`, you get the whole year as a file, in parts."
+    )
     part = serializers.IntegerField(
-        default=1, min_value=1, max_value=99_999, help_text="Of a CSV: which 20,000 pieces; 404 after the last part."
+        default=1,
+        min_value=1,
+        max_value=99_999,
+        help_text="The part of the CSV file, of 20,000 rows each. After the last part, the answer is 404.",
     )
 
 
@@ -93,7 +99,7 @@ class LotsView(CustomerView):
         operation_id="listLots", parameters=[LotQuerySerializer], responses=LotPageSerializer, tags=["account"]
     )
     def get(self, request: Request) -> Response:
-        """The lots of which you still hold shares, newest first: what you bought when, and for how much."""
+        """List the lots that you still hold shares of, newest first: what you bought, when, and for how much."""
         query = LotQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked = query.validated_data

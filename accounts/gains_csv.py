@@ -27,10 +27,10 @@ PIECES_A_FILE = 20_000
 
 
 def gains_csv(customer_id: int, year: int, part: int = 1) -> HttpResponse:
-    """Answer with the pieces that were sold in a year, oldest first: the PIECES_A_FILE of one part.
+    """Return one part of a year's gains as a CSV response, oldest first.
 
     Raises:
-        Http404: There is no such part.
+        Http404: The year has fewer parts.
     """
     sold = gains_of(customer_id, year).order_by("closed_on", "id")
     response = HttpResponse(_csv(get_part(sold, PIECES_A_FILE, part).rows), content_type="text/csv; charset=utf-8")

@@ -12,10 +12,10 @@ PIECES_A_DOCUMENT = 500
 
 
 def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
-    """Return a year's gains as PDF: the PIECES_A_DOCUMENT of one part. The same closings always make the same bytes.
+    """Return one part of a year's gains as a PDF. The same closings always give the same bytes.
 
     Raises:
-        Http404: There is no such part.
+        Http404: The year has fewer parts.
     """
     sold = gains_of(customer_id, year)
     shown = get_part(sold.order_by("closed_on", "id"), PIECES_A_DOCUMENT, part)

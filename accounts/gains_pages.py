@@ -16,7 +16,7 @@ from web.parts import part_numbers, requested_part
 from web.sign_in import signed_in
 from web.timezones import eastern_today
 
-SHOWN_MAX = 200  # lots and pieces; the files have all
+SHOWN_MAX = 200  # lots, and closings; the files have all of them
 
 
 def _year(request: HttpRequest) -> int:
@@ -30,7 +30,7 @@ def _year(request: HttpRequest) -> int:
 @signed_in
 @require_GET
 def gains_page(request: HttpRequest) -> HttpResponse:
-    """Show the gains of a year and the open lots."""
+    """Show a year's gains and the open lots."""
     customer_id, year = current_customer_id(request), _year(request)
     sold = gains.gains_of(customer_id, year)
     totals = gains.totals_of(sold)
@@ -57,7 +57,7 @@ def gains_page(request: HttpRequest) -> HttpResponse:
 @require_GET
 @in_turn
 def gains_as_csv(request: HttpRequest) -> HttpResponse:
-    """Answer with a part of a year's gains as CSV."""
+    """Send a part of a year's gains as CSV."""
     return gains_csv(current_customer_id(request), _year(request), requested_part(request))
 
 
@@ -65,7 +65,7 @@ def gains_as_csv(request: HttpRequest) -> HttpResponse:
 @require_GET
 @in_turn
 def gains_as_pdf(request: HttpRequest) -> HttpResponse:
-    """Answer with a part of a year's gains as PDF."""
+    """Send a part of a year's gains as a PDF."""
     customer_id, year, part = current_customer_id(request), _year(request), requested_part(request)
     response = HttpResponse(gains_pdf(customer_id, year, part), content_type="application/pdf")
     name = f"gains-{year}.pdf" if part == 1 else f"gains-{year}-part-{part}.pdf"
@@ -76,7 +76,7 @@ def gains_as_pdf(request: HttpRequest) -> HttpResponse:
 @signed_in
 @require_POST
 def choose_method(request: HttpRequest) -> HttpResponse:
-    """Choose which lots sales close from now on. A sale that has been sent keeps the method that it was sent with."""
+    """Choose the lots that sales close from now on. A sale that was already sent keeps its method."""
     method = request.POST.get("method", "")
     if method not in LotMethod.values:
         raise Http404

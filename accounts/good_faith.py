@@ -1,10 +1,10 @@
-"""Good faith: shares that were bought with unsettled proceeds are not to be sold before those have settled.
+"""Good faith: shares that were bought with unsettled proceeds must not be sold before the proceeds have settled.
 
-The ledger calls this when it writes: a purchase marks its lot with the day from which its payment has settled, and a
-sale from that lot before that day is recorded as a violation. One too many within 12 months restricts the account: it
-then buys with settled cash only, for a while.
+The ledger calls this when it writes: a purchase marks its lot with the day on which its payment will have settled, and
+a sale from that lot before that day is recorded as a violation. Too many violations within 12 months restrict the
+account: for a while, it buys with settled cash only.
 
-Source: Regulation T (12 CFR 220.8), which lets a cash account buy only what it will pay for before it sells.
+Source: Regulation T (12 CFR 220.8): a cash account may buy only what it will pay for before it sells it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,9 +23,9 @@ Movement = Opening | Disposal
 
 
 def mark_purchases(movements: list[Movement]) -> list[Movement]:
-    """Return the movements, each purchase with the day from which its payment has settled.
+    """Return the movements, with each purchase marked with the day on which its payment will have settled.
 
-    Costs one statement where there is a purchase, however many there are.
+    Costs one query if there are purchases, however many.
     """
     purchases = [each for each in movements if isinstance(each, Opening) and each.payment]
     if not purchases:
@@ -45,12 +45,14 @@ def _marked(opening: Opening, written: Mapping[int, Sequence[Unsettled]]) -> Ope
 
 
 def record_violations(sales: Iterable[EarlySale]) -> dict[int, date]:
-    """Record good-faith violations, restrict accounts that have too many, and tell the customers.
+    """Record good-faith violations, restrict accounts that have too many, and notify the customers.
 
-    Needs the customers' locks. Idempotent: a sale is recorded once.
+    Needs the customers' locks.
+
+    Idempotent: yes. A sale is recorded once.
 
     Returns:
-        The day until which each account is restricted that has become so.
+        For each customer whose account these violations restrict, the day until which it is restricted.
     """
     rows = list(sales)
     if not rows:
@@ -91,7 +93,7 @@ def _tell(violation: GoodFaithViolation) -> None:
     )
 
 
-# One statement for a set. A customer's violations are counted under the customer's lock.
+# One statement for the whole set. A customer's violations are counted under the customer's lock.
 RECORD = """
     WITH recorded AS (
         INSERT INTO accounts_goodfaithviolation

@@ -31,7 +31,7 @@ class Books:
 
     def __init__(self, accounts: Iterable[Account]) -> None:
         self._accounts = {account.customer_id: account for account in accounts}
-        self._lots: tuple[int, LotChanges] = (0, LotChanges())  # what so many movements change
+        self._lots: tuple[int, LotChanges] = (0, LotChanges())  # the changes of the first N movements, with N
 
     def __getitem__(self, customer_id: int) -> Account:
         return self._accounts[customer_id]
@@ -44,9 +44,9 @@ class Books:
         return list(self._accounts)
 
     def load_shares(self, wanted: Iterable[tuple[int, str]]) -> None:
-        """Read what customers hold of stocks, given as (customer id, ticker). Call it before you touch the shares.
+        """Read positions, given as (customer id, ticker). Call it before you touch the shares.
 
-        Idempotent: what is in memory already stays as it is, changes included.
+        Idempotent: yes. Shares that are already in memory stay as they are, with their changes.
         """
         pairs = [(customer_id, ticker) for customer_id, ticker in set(wanted) if ticker not in self[customer_id].shares]
         if not pairs:
@@ -57,7 +57,7 @@ class Books:
                 self[customer_id].shares[ticker] = Shares(*has)
 
     def cash_of(self, customer_ids: Collection[int], day: date) -> dict[int, Cash]:
-        """Return customers' cash as it is now, settled by a day and not. One statement."""
+        """Return customers' cash as it is now, split by whether it has settled by a day. One query."""
         written = unsettled_sales_of(customer_ids, day) if customer_ids else {}
         found = {}
         for customer_id in customer_ids:
@@ -68,9 +68,9 @@ class Books:
         return found
 
     def write(self) -> None:
-        """Write everything that changed: balances, positions, and postings with their lots, each in one statement.
+        """Write everything that changed: balances, positions, and postings with their lots, with one statement each.
 
-        Idempotent: a second call has nothing left to write.
+        Idempotent: yes. A second call has nothing left to write.
         """
         lots = self.change_lots()
         with connection.cursor() as cursor:
@@ -119,12 +119,12 @@ class Books:
         self._lots = (0, LotChanges())
 
     def change_lots(self) -> LotChanges:
-        """Return what the movements of shares change in lots, and restrict accounts that have too many violations.
+        """Compute how the movements of shares change lots, and restrict accounts that have too many violations.
 
-        `write` does it, too. Call it before where restrictions matter within the transaction.
+        `write` does this too. Call it earlier if the restrictions matter within the transaction.
 
-        Lots of the past are built where they are needed first. Where they don't suffice even then, what is there is
-        closed, and the audit tells: no trade waits for it.
+        Missing lots of the past are built first. If the lots still don't have enough shares, those that exist are
+        closed and the audit reports it, so that no trade has to wait.
         """
         movements = [movement for account in self for movement in account.movements]
         known, changes = self._lots
@@ -133,11 +133,11 @@ class Books:
         movements = mark_purchases(movements)
         changes = changes_of(movements)
         if changes.short:
-            log.info("building lots of the past", pairs=sorted(changes.short))
+            log.info("building lots of past postings", pairs=sorted(changes.short))
             build_lots(changes.short)
             changes = changes_of(movements)
         if changes.short:
-            log.error("fewer shares in lots than were sold", pairs=sorted(changes.short))
+            log.error("lots have fewer shares than were sold", pairs=sorted(changes.short))
         for customer_id, until in record_violations(changes.early_sales.values()).items():
             self[customer_id].settled_cash_until = until
         self._lots = (len(movements), changes)
@@ -147,7 +147,7 @@ class Books:
 def open_books(customer_ids: Iterable[int]) -> Books:
     """Lock these customers' books until the transaction ends, and read their cash. Needs a transaction.
 
-    Customers that don't exist are left out. Waits for other holders of the lock, at most the database's lock_timeout.
+    Ignores customers that don't exist. Waits for other holders of the lock, up to the database's lock_timeout.
     """
     rows = (
         Balance.objects.select_for_update(of=("self",), no_key=True)
@@ -162,8 +162,8 @@ def open_books(customer_ids: Iterable[int]) -> Books:
     )
 
 
-# Sets go in as arrays: one statement and one plan, however many rows. The ORM's bulk_update would write a CASE with a
-# branch for every row and column, which costs both sides more than the rest of a turn.
+# Sets are passed as arrays, so there is one statement and one plan, however many rows. The ORM's bulk_update would
+# write a CASE with a branch for every row and column, which costs both sides more than the rest of a turn.
 READ_SHARES = """
     SELECT customer_id, ticker, quantity, held, cost
     FROM unnest(%s::bigint[], %s::text[]) AS wanted (customer_id, ticker)

@@ -1,7 +1,7 @@
-"""Lots of the past: date postings from before dates were kept, and build their lots as if they always had been.
+"""Lot history: build the lots of postings that were made before lots and settlement dates were recorded.
 
-A posting without a settlement date is one that is not in the lots yet. The ledger comes here when it is to close lots
-that are not there; `manage.py build_lots` does it for everybody.
+A posting without a settlement date is not in the lots yet. The ledger calls this when it must close lots that do not
+exist; `manage.py build_lots` does it for all customers.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -22,21 +22,21 @@ TRADED = {Posting.Kind.BUY, Posting.Kind.SELL}
 
 
 def build_lots(pairs: Collection[Pair]) -> int:
-    """Date the undated postings of these customers' stocks and build their lots, in one transaction of the caller.
+    """Date the undated postings of these customers' stocks and build their lots, in the caller's transaction.
 
     Needs the customers' locks. The trade date of a posting is the Eastern date on which it was posted.
 
-    Idempotent: yes. What has a date already is left alone.
+    Idempotent: yes. Postings that have a date are left alone.
 
     Returns:
-        How many postings of shares were dated.
+        How many share postings were dated.
     """
     rows = _undated(UNDATED_OF_PAIRS, [list(column) for column in zip(*pairs, strict=True)]) if pairs else []
     return _build(rows)
 
 
 def build_lots_of(customer_ids: Collection[int]) -> int:
-    """Do what `build_lots` does for everything that these customers ever held, and date their cash, too."""
+    """Do what `build_lots` does for all stocks that these customers ever held, and date their cash postings too."""
     return _build(_undated(UNDATED_OF_CUSTOMERS, [list(customer_ids)]))
 
 

@@ -1,9 +1,8 @@
-"""Lots: which shares were bought when and for how much, and what each sale gained.
+"""Lots: record when and for how much shares were bought, and compute what each sale gained.
 
-Every purchase opens a lot. Every sale closes lots, or parts of them, in the order of the account's method, and each
-piece that is closed keeps its cost, its proceeds and its gain. The ledger calls this when it writes, under the
-customer's lock. A set costs one statement to read the lots that are to be closed; what changed is written with the
-postings.
+Every purchase opens a lot. Every sale closes lots, or parts of them, in the order of the account's lot method, and each
+closing records its cost, proceeds, and gain. The ledger calls this when it writes, under the customer's lock. One query
+reads the lots to close for a whole set of customers; changes are written together with the postings.
 """
 
 from collections import defaultdict
@@ -24,10 +23,10 @@ Pair = tuple[int, str]  # customer id and ticker
 
 
 def part_of_cost(cost: Decimal, quantity: int, of: int) -> Decimal:
-    """Return the cost of `quantity` out of `of` shares that cost `cost` in all, rounded half to even.
+    """Return the cost of `quantity` out of `of` shares that cost `cost` in total, rounded half to even.
 
-    Computed in whole units of 0.0001 USD, so that it is exact at any size; the database's `accounts_cost_step` does the
-    same, and the audit compares the two.
+    It is computed in whole units of 0.0001 USD, so it is exact at any size. The database's `accounts_cost_step` does
+    the same, and the audit compares the two.
     """
     numerator, denominator = int(cost.scaleb(4)) * quantity, of
     units, rest = divmod(numerator, denominator)
@@ -37,7 +36,10 @@ def part_of_cost(cost: Decimal, quantity: int, of: int) -> Decimal:
 
 
 def is_long_term(acquired_on: date, closed_on: date) -> bool:
-    """Return whether shares were held for more than one year. Source: IRS Topic 409."""
+    """Return whether shares were held for more than one year.
+
+    Source: IRS Topic 409.
+    """
     try:
         anniversary = acquired_on.replace(year=acquired_on.year + 1)
     except ValueError:  # February 29
@@ -46,7 +48,7 @@ def is_long_term(acquired_on: date, closed_on: date) -> bool:
 
 
 class Payment(NamedTuple):
-    """How a purchase was paid: the cash that it left (USD), and the sales of the same transaction before it."""
+    """How a purchase was paid for: the cash left afterwards (USD), and the earlier sales of the same transaction."""
 
     cash_left: Decimal
     sales: Sequence[Unsettled]
@@ -54,9 +56,9 @@ class Payment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Shares that came in: a lot to open. `cost` is USD in all; `origin` is the lot that it continues, if it does.
+    """Shares that came in and open a lot. `cost` is the total in USD; `origin` is the lot that it continues, if any.
 
-    `paid_with_until` is the Lot's; it follows from the `payment`.
+    `paid_with_until` is the lot's, and follows from the `payment`.
     """
 
     customer_id: int
@@ -72,7 +74,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Disposal:
-    """Shares that went out. `proceeds`: USD in all, net of fees; None where they were not sold, which gains nothing."""
+    """Shares that went out. `proceeds` is the total in USD, net of fees; None if they were not sold."""
 
     customer_id: int
     ticker: str
@@ -85,10 +87,10 @@ class Disposal:
 
 @dataclass(frozen=True, slots=True)
 class Split(Disposal):
-    """All `quantity` shares, which a split makes `after`: each lot is closed and continued by another one.
+    """A split of all `quantity` shares into `after` shares: each lot is closed, and a new lot continues it.
 
-    It keeps the lot's date and cost. What is no whole share adds up over the lots, in the order of their dates. With a
-    `new_ticker` the lots go on under that one.
+    The new lot keeps the date and the cost. Fractions of shares are carried from lot to lot, in the order of dates.
+    With a `new_ticker`, the new lots have that ticker.
     """
 
     after: int = 0
@@ -150,10 +152,10 @@ class EarlySale(NamedTuple):
 
 @dataclass(slots=True)
 class LotChanges:
-    """The changes that a set of movements makes: new and changed lots, and the pieces that were closed.
+    """The changes that a set of movements makes: new and changed lots, and closings.
 
-    `short` has the pairs whose lots did not have as many shares as went out. `early_sales` has the sales that are
-    good-faith violations, by cause.
+    `short` has the pairs whose lots had fewer shares than went out. `early_sales` has the sales that are good-faith
+    violations, by cause.
     """
 
     open_lots: dict[Pair, list[OpenLot]] = field(default_factory=lambda: defaultdict(list))
@@ -199,7 +201,7 @@ class LotChanges:
         pieces = [(lot, lot.remaining, lot.remaining_cost) for lot in lots]
         self._close(split)
         seen = given = 0
-        cost_waiting = Decimal(0)  # of lots that are less than a whole share: the next one carries it
+        cost_waiting = Decimal(0)  # of lots that became less than a whole share; the next lot carries it
         until_waiting: list[date] = []
         for lot, quantity, cost in pieces:
             seen += quantity
@@ -274,7 +276,7 @@ class LotChanges:
 
 
 def changes_of(movements: Sequence[Opening | Disposal]) -> LotChanges:
-    """Return what these movements change, in their order. Reads the lots that may be closed, in one statement."""
+    """Return what these movements change, applied in their order. One query reads the lots that may be closed."""
     changes = LotChanges()
     if disposals := [movement for movement in movements if isinstance(movement, Disposal)]:
         _load(changes, disposals)
@@ -284,7 +286,7 @@ def changes_of(movements: Sequence[Opening | Disposal]) -> LotChanges:
 
 
 def load_open_lots(pairs: Iterable[Pair]) -> LotChanges:
-    """Return no changes yet, with all open lots of these pairs in memory."""
+    """Return empty changes with all open lots of these pairs in memory."""
     changes, wanted = LotChanges(), list(pairs)
     if wanted:
         with connection.cursor() as cursor:
@@ -324,8 +326,8 @@ def _arrays(types: Sequence[str]) -> str:
     return ", ".join(f"%s::{type}[]" for type in types)
 
 
-# No more lots than shares are ever closed, so a sale reads no more of them, however many are open. Of the three orders
-# only the one of the method is executed.
+# A sale closes at most as many lots as it has shares, so it reads no more, however many are open. Only the branch of
+# the lot method is executed.
 _NEXT = """
     (SELECT * FROM accounts_lot
      WHERE customer_id = wanted.customer_id AND ticker = wanted.ticker AND remaining > 0 AND wanted.method = '{}'
@@ -345,7 +347,7 @@ ALL_OPEN_LOTS = f"""
     FROM unnest(%s::bigint[], %s::text[]) AS wanted (customer_id, ticker)
     JOIN accounts_lot AS lot USING (customer_id, ticker) WHERE remaining > 0
 """
-# The beginning of a statement that writes lots and closings, and ends with something else of the same transaction.
+# The beginning of a statement that writes lots and closings. The caller appends another statement of its transaction.
 WRITE_LOTS = f"""
     WITH lot AS (
         INSERT INTO accounts_lot ({", ".join(LOT_COLUMNS)}) SELECT * FROM unnest({_arrays(LOT_TYPES)})

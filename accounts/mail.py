@@ -1,7 +1,7 @@
-"""Outgoing mail: kept in the database when it is sent, and delivered by the sweep.
+"""Outgoing email: stored in the database when it is sent, and delivered by the sweep.
 
-So no page or program waits for a mail server, none fails because of one, and no mail is lost while it is away. A mail
-that is sent within a transaction is only sent if that commits.
+So no page or program has to wait for the mail server or fails with it, and no message is lost while it is down. A
+message that is sent within a transaction is only sent if the transaction commits.
 """
 
 import json
@@ -23,32 +23,32 @@ from accounts.models import Mail
 from web import encryption
 
 MAILS_A_ROUND_MAX, ROUND_SECONDS_MAX = 200, 15.0
-TRY_AGAIN_SECONDS, PAUSE_SECONDS_MAX = 60, 3600  # the pause doubles with each try, from the one to the other
+TRY_AGAIN_SECONDS, PAUSE_SECONDS_MAX = 60, 3600  # the first and the longest pause; each try doubles it
 GIVE_UP_AFTER = timedelta(days=3)
 FIELDS = ("subject", "body", "from_email", "to", "cc", "bcc", "reply_to", "extra_headers")
 log = structlog.get_logger()
 
 
 class Outbox(BaseEmailBackend):
-    """Django's backend for mail that keeps it for `deliver`."""
+    """A Django email backend that stores messages for `deliver`."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
-        """Keep mails, encrypted; return how many."""
+        """Store messages, encrypted; return how many."""
         kept = Mail.objects.bulk_create([Mail(content=encryption.encrypt(_packed(mail))) for mail in email_messages])
         return len(kept)
 
 
 def as_html(text: str) -> str:
-    """Return the HTML version of a mail: its paragraphs below our letterhead."""
+    """Return the HTML version of a message: its paragraphs below our letterhead."""
     paragraphs = [part for part in text.split("\n\n") if part.strip()]
     return render_to_string("mails/letter.html", {"paragraphs": paragraphs, "support_email": settings.SUPPORT_EMAIL})
 
 
 def deliver() -> int:
-    """Deliver the mails that are due; return how many were. Any number of processes may do so at once.
+    """Deliver the messages that are due; return how many were delivered. Any number of processes may do this at once.
 
-    Idempotent: a mail is claimed before it is handed to the mail server, and deleted after it. If the process dies in
-    between, the mail comes twice.
+    Idempotent: almost. A message is locked before it is sent, and deleted afterwards. If the process dies in between,
+    it is sent twice.
     """
     server = get_connection(settings.MAIL_SERVER_BACKEND)
     delivered, ends_at = 0, time.monotonic() + ROUND_SECONDS_MAX
@@ -58,10 +58,10 @@ def deliver() -> int:
                 break
             try:
                 server.send_messages([_unpacked(claimed.content)])
-            except OSError as error:  # perhaps the server is away: the others wait for the next round
+            except OSError as error:  # the server may be down, so the others wait for the next round
                 _failed(claimed, error)
                 break
-            except Exception as error:  # noqa: BLE001 — one that can't be sent does not keep the others
+            except Exception as error:  # noqa: BLE001 — a message that can't be sent must not hold up the others
                 _failed(claimed, error)
                 continue
             _delete(claimed)
@@ -72,12 +72,15 @@ def deliver() -> int:
 
 
 def bring_forward() -> None:
-    """Make due the mails that wait for longer than any pause lasts, because the clock has gone back. Idempotent."""
+    """Make messages due that would wait longer than the longest pause, because the clock was set back.
+
+    Idempotent: yes.
+    """
     Mail.objects.filter(due_at__gt=Now() + timedelta(seconds=PAUSE_SECONDS_MAX)).update(due_at=Now())
 
 
 def _claim() -> Mail | None:
-    """Return the mail that has been due for longest, and let no other process take it until its next try is due."""
+    """Return the message that has been due for longest, and keep it from other processes until its next try is due."""
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, {"first": TRY_AGAIN_SECONDS, "longest": PAUSE_SECONDS_MAX})
         row = cursor.fetchone()
@@ -101,7 +104,7 @@ def _packed(mail: EmailMessage) -> str:
         raise ValueError("attachments are not kept")
     content = {name: getattr(mail, name) for name in FIELDS}
     content["alternatives"] = [list(each) for each in getattr(mail, "alternatives", [])]
-    return json.dumps(content, default=str)  # a subject may be a text that is still to be translated
+    return json.dumps(content, default=str)  # a subject may be a lazy translation
 
 
 def _unpacked(content: str) -> EmailMultiAlternatives:
@@ -113,7 +116,7 @@ def _unpacked(content: str) -> EmailMultiAlternatives:
     return mail
 
 
-# One at a time: another process goes on with the next, and a server that answers slowly holds up one alone.
+# One message at a time, so that another process can continue with the next, and a slow server holds up only one.
 CLAIM = """
     UPDATE accounts_mail
     SET tries = tries + 1,

@@ -1,4 +1,4 @@
-"""Mail notices: one mail for all notices of a kind that wait for a customer, in plain text and HTML.
+"""Email notices: one message for all waiting notices of a kind to a customer, in plain text and HTML.
 
 The mail is entered into the outbox (`accounts.mail`) in the transaction that marks its notices as sent.
 """
@@ -17,11 +17,11 @@ from accounts.notices import ALWAYS
 
 NOTICES_A_ROUND_MAX = 200
 LINES_A_MAIL_MAX = 50
-WAIT_SECONDS_MAX = 60  # for others that are to come in the same mail
+WAIT_SECONDS_MAX = 60  # the longest that a notice waits for others to share its email
 
 
 def send_notices() -> int:
-    """Mail what waits, and return how many mails that were. Any number of processes may do so at once.
+    """Send the waiting notices; return how many messages were sent. Any number of processes may do this at once.
 
     Idempotent: a notice is in one mail.
     """
@@ -34,7 +34,10 @@ def send_notices() -> int:
 
 
 def bring_forward() -> None:
-    """Make due the notices that wait for longer than any notice does, because the clock has gone back. Idempotent."""
+    """Make notices due that would wait longer than WAIT_SECONDS_MAX, because the clock was set back.
+
+    Idempotent: yes.
+    """
     with connection.cursor() as cursor:
         cursor.execute(TOO_FAR_AHEAD, [WAIT_SECONDS_MAX])
 
@@ -51,7 +54,7 @@ def _send_waiting(ids: list[int]) -> int:
         for _, group in groupby(mine, key=lambda notice: (notice.customer_id, notice.kind)):
             notices = list(group)
             customer = notices[0].customer
-            if customer.is_active and customer.erased_at is None:  # else nobody reads it any more
+            if customer.is_active and customer.erased_at is None:  # otherwise nobody reads it anymore
                 mails.append(_mail(customer, notices))
         get_connection().send_messages(mails)
         Notice.objects.filter(id__in=[notice.id for notice in mine]).update(sent_at=Now())
@@ -74,12 +77,11 @@ def _mail(customer: Customer, notices: list[Notice]) -> EmailMultiAlternatives:
     return mail
 
 
-# What another process sends at this moment is left to it.
+# Skips notices that another process is sending at this moment.
 WAITING = """
     SELECT * FROM accounts_notice WHERE id = ANY (%s) AND sent_at IS NULL ORDER BY customer_id, kind, id
     FOR UPDATE SKIP LOCKED
 """
-# After n tries a notice waits for half as long.
 TOO_FAR_AHEAD = """
     UPDATE accounts_notice SET due_at = statement_timestamp()
     WHERE sent_at IS NULL AND due_at > statement_timestamp() + make_interval(secs => %s)

@@ -1,7 +1,8 @@
-"""Notices: what happened in an account, told to its owner by mail.
+"""Notices: tell the owner of an account by email what happened in it.
 
-A notice is entered in the transaction of what it tells, and mailed later by the sweep (`accounts.notice_mail`): so no
-request waits for a mail server, and none is lost. Customers switch kinds off, but not those that protect the account.
+A notice is written in the transaction of the event, and emailed later by the sweep (`accounts.notice_mail`), so that no
+request waits for a mail server and no notice is lost. Customers can switch kinds off, except those that protect the
+account.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,25 +18,24 @@ ALWAYS = frozenset({Kind.SECURITY, Kind.ACCOUNT})
 
 
 class Entry(NamedTuple):
-    """A notice to be entered."""
+    """A notice to write."""
 
     customer_id: int
-    #: The id of what it tells about.
-    cause: str
-    #: One line, the subject if it is mailed alone.
-    title: str
-    #: Whole sentences.
-    text: str
+    cause: str  # the id of what happened
+    title: str  # one line; the subject if the notice is the only one in an email
+    text: str  # whole sentences
 
 
 def enter(customer_id: int, kind: Kind, cause: UUID | str, title: str, text: str) -> None:
-    """Enter a notice, unless the customer has switched its kind off.
+    """Write a notice, unless the customer has switched its kind off.
 
-    Idempotent: another one of the same kind and cause changes nothing.
+    Idempotent: yes. A second notice of the same kind and cause changes nothing.
 
     Args:
-        cause: The id of what it tells about.
-        title: One line, the subject if it is mailed alone.
+        customer_id: The owner of the account.
+        kind: The kind of notice.
+        cause: The id of what happened.
+        title: One line; the subject if the notice is the only one in an email.
         text: Whole sentences.
     """
     if wants(customer_id, kind):
@@ -43,12 +43,14 @@ def enter(customer_id: int, kind: Kind, cause: UUID | str, title: str, text: str
 
 
 def enter_all(kind: Kind, entries: Sequence[Entry], mailed_after_seconds: float = 0) -> None:
-    """Enter notices of one kind, in one statement. The caller has made sure that their customers want them.
+    """Write notices of one kind with one statement. The caller must make sure that their customers want them.
 
-    Idempotent: a notice that is there already is left as it is.
+    Idempotent: yes. A notice that already exists stays as it is.
 
     Args:
-        mailed_after_seconds: How long they wait for others that can come in the same mail.
+        kind: The kind of notice.
+        entries: The notices.
+        mailed_after_seconds: How long they wait for others that can share the email.
     """
     if entries:
         with connection.cursor() as cursor:
@@ -66,7 +68,10 @@ def muted_by(customer_id: int) -> set[str]:
 
 
 def set_muted(customer_id: int, kinds: Collection[str]) -> None:
-    """Switch these kinds off for a customer, and all others on. Idempotent."""
+    """Switch these kinds off for a customer, and all others on.
+
+    Idempotent: yes.
+    """
     off = [kind for kind in Kind if kind in kinds and kind not in ALWAYS]
     MutedNotice.objects.filter(customer_id=customer_id).exclude(kind__in=off).delete()
     MutedNotice.objects.bulk_create(

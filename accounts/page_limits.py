@@ -1,4 +1,4 @@
-"""Rate limits of pages: the same limits, and the same counts, as for a customer's programs."""
+"""Rate limits of pages. They share the limits and the counts of the customer's programs."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +19,7 @@ _own_limits = CachedByKey(limits_of, OWN_LIMITS_SECONDS, keys_max=10_000, stale_
 
 
 class PageLimits:
-    """Middleware: refuse pages to a client that asks too often. Requests to an API are counted there."""
+    """Middleware that refuses pages to a client that makes too many requests. The APIs count their own requests."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -39,7 +39,7 @@ class PageLimits:
 
 def _count(request: HttpRequest) -> Allowance:
     if settings.SESSION_COOKIE_NAME in request.COOKIES:
-        with suppress(Error):  # the database is away, and the page itself says so
+        with suppress(Error):  # without the database, the page itself shows the error
             if request.user.is_authenticated:
                 own = _own_limits.get(request.user.pk)
                 is_read = request.method in SAFE_METHODS

@@ -1,7 +1,7 @@
-"""Tickets with which a page opens its stream: good for a moment, and bound to the session that asked for them.
+"""Short-lived tickets with which a page opens its event stream. A ticket is bound to the session that requested it.
 
-The stream may be on another host, to which the browser sends no cookie. A ticket names the session without giving it
-away, and the stream ends when the session does.
+The stream may be on another host, to which the browser sends no cookie. A ticket identifies the session without
+revealing its key, and the stream ends when the session does.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ from django.http import HttpRequest
 
 from accounts.models import Customer
 
-SECONDS = 60  # in which a ticket must be used
+SECONDS = 60  # how long a ticket can be used
 SALT = "page stream"
 
 
@@ -33,14 +33,14 @@ class PageGrant:
 
 
 def issue(request: HttpRequest) -> str | None:
-    """Return a ticket of the session that asks; None if there is no such session."""
+    """Return a ticket for the session of the request; None if it is not an allauth user session."""
     key = request.session.session_key or ""
     session = UserSession.objects.filter(session_key=key, user_id=request.user.pk).first()
     return signing.dumps(session.pk, salt=SALT) if session else None
 
 
 def grant_of(ticket: str) -> PageGrant | None:
-    """Return what a ticket allows; None if it is not one of ours, or too old, or its session has ended."""
+    """Return the grant of a ticket; None if the ticket is forged or too old, or its session has ended."""
     try:
         number = signing.loads(ticket, salt=SALT, max_age=SECONDS)
     except signing.BadSignature:
@@ -50,7 +50,7 @@ def grant_of(ticket: str) -> PageGrant | None:
 
 
 def valid_of(session_ids: Collection[int]) -> set[int]:
-    """Return which of these sessions have not ended."""
+    """Return those of these sessions that have not ended."""
     return set(_open_sessions(session_ids).values_list("pk", flat=True)) if session_ids else set()
 
 

@@ -47,7 +47,7 @@ MAIL_IS_KEPT = "filebased"  # the backend that writes messages to files
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """For every page: `theme`, whom to write to, and where mail is found while no mail server is set."""
+    """Return context for every page: the theme, the support address, and the mail folder if there is no mail server."""
     return {
         "theme": getattr(getattr(request, "user", None), "theme", "system"),
         "support_email": settings.SUPPORT_EMAIL,
@@ -60,14 +60,14 @@ def context(request: HttpRequest) -> dict[str, Any]:
 @signed_in
 @require_GET
 def cash(request: HttpRequest) -> HttpResponse:
-    """Cash: what there is, in and out, and the ledger."""
+    """Show the cash, the forms to deposit and withdraw, and the ledger."""
     return _cash(request, {})
 
 
 def _cash(request: HttpRequest, forms: dict[str, Any], status: int = 200) -> HttpResponse:
     customer_id = current_customer_id(request)
     before = request.GET.get("before", "")
-    is_line = Q(ticker=CASH) | Q(kind__in=SHARES_ALONE)  # else a trade's cash tells of its shares
+    is_line = Q(ticker=CASH) | Q(kind__in=SHARES_ALONE)  # a trade's shares are shown in the line of its cash
     ledger = queries.postings_of(customer_id).filter(is_line).order_by("-id")
     if before.isdecimal() and len(before) < 19:
         ledger = ledger.filter(id__lt=int(before))
@@ -98,7 +98,7 @@ def _amount_form(request: HttpRequest, verb: str) -> AmountForm:
 
 
 def _with_shares(customer_id: int, lines: list[Posting]) -> list[dict[str, Any]]:
-    """Cash postings, each with the shares that its trade moved."""
+    """Return postings for the ledger, each with the share posting of its trade."""
     causes = [line.cause for line in lines if line.kind in {Posting.Kind.BUY, Posting.Kind.SELL}]
     moved = {
         posting.cause: posting
@@ -108,7 +108,7 @@ def _with_shares(customer_id: int, lines: list[Posting]) -> list[dict[str, Any]]
 
 
 def _cash_again(request: HttpRequest) -> str:
-    """Return the address of the cash page, with the amount that was entered."""
+    """Return the URL of the cash page, with the amount that was entered."""
     verb = request.path.rpartition("/")[2]
     amount = request.POST.get("amount", "")
     return f"{reverse('cash')}?{urlencode({verb: amount})}" if amount else reverse("cash")
@@ -116,13 +116,13 @@ def _cash_again(request: HttpRequest) -> str:
 
 @form_of(_cash_again)
 def deposit(request: HttpRequest) -> HttpResponse:
-    """Bring cash in."""
+    """Deposit cash."""
     return _transfer(request, "deposit")
 
 
 @form_of(_cash_again)
 def withdraw(request: HttpRequest) -> HttpResponse:
-    """Take cash out."""
+    """Withdraw cash."""
     return _transfer(request, "withdraw")
 
 
@@ -150,7 +150,7 @@ def _transfer(request: HttpRequest, verb: str) -> HttpResponse:
             words = "arrived from" if verb == "deposit" else "went to"
             messages.success(request, f"{usd(abs(posting.change))} {words} the stand-in bank.")
             return redirect("cash")
-        # What was refused moved nothing; another try is another transfer.
+        # A refused transfer has moved nothing, so the next try gets its own key.
         form.data = {**form.data.dict(), "key": str(uuid4())}  # type: ignore[attr-defined]
     return _cash(request, {verb: form}, status=422)
 
@@ -163,7 +163,7 @@ def _withdrawable_now(request: HttpRequest) -> str:
 @require_GET
 @in_turn
 def ledger_csv(request: HttpRequest) -> HttpResponse:
-    """Answer with postings as CSV, oldest first: LINES_A_FILE of them, in the file that `part` asks for."""
+    """Send a part of the postings as CSV, oldest first."""
     customer_id = current_customer_id(request)
     part = get_part(queries.postings_of(customer_id).order_by("id"), LINES_A_FILE, requested_part(request))
     response = HttpResponse(_csv(part.rows), content_type=CSV)
@@ -199,14 +199,14 @@ def _csv(postings: QuerySet[Posting]) -> str:
 @signed_in
 @require_GET
 def statements(request: HttpRequest) -> HttpResponse:
-    """The list of statements."""
+    """List the statements."""
     return render(request, "accounts/statements.html", {"months": months_of(current_customer_id(request))})
 
 
 @signed_in
 @require_GET
 def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
-    """One month."""
+    """Show the statement of a month."""
     made = _statement(request, year, month)
     parts = range(1, made.parts + 1) if made.parts > 1 else []
     return render(request, "accounts/statement.html", {"statement": made, "parts": parts, "gains": gains_rows(made)})
@@ -216,7 +216,7 @@ def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
 @require_GET
 @in_turn
 def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
-    """One month, on pdf."""
+    """Send the statement of a month as a PDF."""
     made = _statement(request, year, month)
     response = HttpResponse(statement_document.made_of(made), content_type="application/pdf")
     part = f"-part-{made.part}" if made.parts > 1 else ""
@@ -234,7 +234,7 @@ def _statement(request: HttpRequest, year: int, month: int) -> Statement:
 @signed_in
 @require_http_methods(["GET", "POST"])
 def account(request: HttpRequest) -> HttpResponse:
-    """Profile and appearance, and the way to everything else about the account."""
+    """Show and change the profile and the theme, with links to everything else about the account."""
     form = ProfileForm(request.POST or None, instance=current_customer(request))
     if request.method == "POST" and form.is_valid():
         form.save()
@@ -249,7 +249,7 @@ def account(request: HttpRequest) -> HttpResponse:
 @signed_in
 @require_http_methods(["GET", "POST"])
 def api_tokens(request: HttpRequest) -> HttpResponse:
-    """The tokens of the customer; a new one is shown once, in the answer that made it."""
+    """List the customer's tokens, and create one. A new token is shown only in the response that created it."""
     form = TokenForm(request.POST or None)
     issued = None
     own = queries.tokens_of(current_customer_id(request))
@@ -273,16 +273,16 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
 def end_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """End a token at once."""
     queries.tokens_of(current_customer_id(request)).filter(id=token_id).delete()
-    messages.success(request, "The token has ended: no program can use it any more.")
+    messages.success(request, "The token has ended: no program can use it anymore.")
     return redirect("tokens")
 
 
 @signed_in
 @require_GET
 def stream_ticket(request: HttpRequest) -> HttpResponse:
-    """Answer with the address at which a page opens its stream, good for a moment.
+    """Return the URL with which a page opens its event stream, valid for a moment.
 
-    The address is null if the session is not among those that customers see and end: its pages poll instead.
+    It is null if the session is not among those that customers can list and end. Its pages poll instead.
     """
     ticket = page_tickets.issue(request)
     if ticket is None:
@@ -301,9 +301,9 @@ def end_session(request: HttpRequest, session_id: int) -> HttpResponse:
 
 
 class Sessions(ListUserSessionsView):
-    """Where the customer is signed in, and who came in, or tried to, lately."""
+    """Shows the customer's sessions and the latest entries of the sign-in history."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """What allauth shows, and the newest sign-ins."""
+        """Return allauth's context with the newest sign-ins."""
         found = super().get_context_data(**kwargs)
         return found | {"sign_ins": list(sign_ins_of(current_customer_id(self.request))[:SIGN_INS_SHOWN])}

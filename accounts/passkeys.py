@@ -1,4 +1,4 @@
-"""Passkeys: forms that refuse whatever is not a credential.
+"""Passkeys: forms that refuse malformed credentials.
 
 fido2 parses what a browser posts, and raises a different error for each kind of malformed credential.
 django-allauth expects a few of them; the rest would be server errors.
@@ -44,7 +44,7 @@ class AddForm(forms.AddWebAuthnForm):
 
 
 class AuthenticateForm(forms.AuthenticateWebAuthnForm):
-    """Gives a passkey or security key after the password."""
+    """Asks for a passkey or security key after the password."""
 
     def clean_credential(self) -> Authenticator:
         """Check the credential. Raises ValidationError."""
@@ -59,4 +59,4 @@ class LoginForm(AuthenticateForm, forms.LoginWebAuthnForm):
 
 
 class ReauthenticateForm(AuthenticateForm, forms.ReauthenticateWebAuthnForm):
-    """Gives a passkey again before a change to how the account is protected."""
+    """Asks for a passkey again before a change to how the account is protected."""

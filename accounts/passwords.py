@@ -1,4 +1,4 @@
-"""Passwords: which ones are refused, and how many are hashed at once."""
+"""Passwords: refuse guessable ones, and limit how many are hashed at once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,9 +11,9 @@ from zxcvbn import zxcvbn
 from accounts.models import Customer
 from web.bounded import Bounded, lower_priority
 
-SCORE_MIN = 3  # of 0 to 4: safely unguessable, by zxcvbn's own words
-LENGTH_LOOKED_AT = 72  # zxcvbn's time grows with the length; a longer password is strong by its length
-WAITING_MAX = 2  # requests of one process that may wait for their turn: each keeps one of its threads
+SCORE_MIN = 3  # of 0 to 4; zxcvbn calls it "safely unguessable"
+LENGTH_LOOKED_AT = 72  # zxcvbn's time grows with the length, and a longer password is strong by its length alone
+WAITING_MAX = 2  # requests of one process that may wait, each of which occupies one of its threads
 HASH_WAIT_SECONDS_MAX = 2.0
 
 
@@ -27,10 +27,10 @@ _hasher = ThreadPoolExecutor(1, "hasher", initializer=lower_priority)
 
 
 class BoundedArgon2Hasher(Argon2PasswordHasher):
-    """Argon2 that hashes few passwords at once, so that a crowd signing in doesn't take the CPU from everybody else.
+    """Argon2 that hashes only a few passwords at once, so that many sign-ins don't take the CPU from everybody else.
 
     Raises:
-        TooManyHashes: Too many wait already, or no turn came within HASH_WAIT_SECONDS_MAX.
+        TooManyHashes: Too many requests are waiting, or this one has waited for HASH_WAIT_SECONDS_MAX.
     """
 
     def encode(self, password: str, salt: str) -> str:
@@ -43,7 +43,7 @@ class BoundedArgon2Hasher(Argon2PasswordHasher):
 
 
 class GuessablePasswordValidator:
-    """Refuse passwords that are easy to guess: common and breached ones, their variations, names, dates, keyboard runs.
+    """Refuses passwords that are easy to guess: common and leaked ones, their variations, names, dates, keyboard runs.
 
     Source: zxcvbn (Wheeler, USENIX Security 2016), with its lists of leaked passwords. Nothing leaves the process.
     """

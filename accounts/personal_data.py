@@ -1,8 +1,8 @@
-"""Everything that we keep about a customer, to be handed over or erased.
+"""Personal data: export and erase everything that we store about a customer.
 
-Each app that keeps something has a module like this one, which the setting PERSONAL_DATA lists: `sections` returns what
-there is by name, and `erase` removes what the law lets us remove. Books, trades and the audit log stay: a broker must
-keep them for six years.
+Each app that stores personal data has a module like this one, listed in the setting PERSONAL_DATA: `sections` returns
+the data by name, and `erase` removes what the law lets us remove. Books, trades and the audit log stay, because a
+broker must keep them for six years.
 
 Source: SEC rules 17a-3 and 17a-4 (books and records).
 """
@@ -40,7 +40,7 @@ from accounts.models import (
     Watchlist,
 )
 
-ROWS_A_PART = 5_000  # of each section: a part is made within a request
+ROWS_A_PART = 5_000  # of each section, so that a part can be made within a request
 ERASED_ADDRESS = "erased-{}@erased.invalid"  # .invalid: never delivered (RFC 2606)
 log = structlog.get_logger()
 
@@ -48,21 +48,22 @@ Section = QuerySet[Any, Any]
 
 
 class AccountStillOpen(Exception):
-    """Personal data is erased only after the account has been closed."""
+    """Personal data can be erased only after the account was closed."""
 
 
 def parts_of(customer_id: int) -> int:
-    """Return how many parts the download has: one, unless some section is longer than ROWS_A_PART."""
+    """Return how many parts the download has: one, unless a section has more than ROWS_A_PART rows."""
     rows = max(section.count() for section in _sections(customer_id).values())
     return max(1, -(-rows // ROWS_A_PART))
 
 
 def part_of(customer_id: int, part: int, parts: int) -> bytes:
-    """Return a part of everything we keep about a customer, as JSON: ROWS_A_PART rows of each section.
+    """Return one part of everything we store about a customer as JSON, with ROWS_A_PART rows of each section.
 
     Args:
-        part: From 1.
-        parts: How many there are, as `parts_of` counted them.
+        customer_id: The customer.
+        part: The number of the part, from 1.
+        parts: How many parts there are, as counted by `parts_of`.
     """
     first = (part - 1) * ROWS_A_PART
     found = {name: list(rows[first : first + ROWS_A_PART]) for name, rows in _sections(customer_id).items()}
@@ -71,12 +72,12 @@ def part_of(customer_id: int, part: int, parts: int) -> bytes:
 
 
 def erase_personal_data(customer_id: int) -> None:
-    """Replace a former customer's name and addresses, and delete all else that the books don't need. There is no undo.
+    """Replace a former customer's name and email address, and delete all else that the books don't need. For good.
 
     Idempotent: yes.
 
     Raises:
-        AccountStillOpen: The account has not been closed.
+        AccountStillOpen: The account is not closed.
     """
     with transaction.atomic(durable=True):
         if not is_closed(customer_id):
@@ -97,11 +98,11 @@ def _sections(customer_id: int) -> dict[str, Section]:
     return found
 
 
-# -- what this app keeps
+# -- what this app stores
 
 
 def sections(customer_id: int) -> Mapping[str, Section]:
-    """Return what accounts keep about a customer: secrets and hashes of secrets aside."""
+    """Return what this app stores about a customer, without secrets and their hashes."""
     mine = {"customer_id": customer_id}
     return {
         "profile": Customer.objects.filter(pk=customer_id)
@@ -146,9 +147,9 @@ def sections(customer_id: int) -> Mapping[str, Section]:
 
 
 def erase(customer_id: int) -> None:
-    """Replace the name and address, and delete how the customer signed in. Needs a transaction.
+    """Replace the name and email address, and delete the means of signing in. Needs a transaction.
 
-    The sign-in history stays until its retention ends: it is the evidence of who used the account.
+    The sign-in history stays until its retention ends, because it is the evidence of who used the account.
     """
     customer = Customer.objects.get(pk=customer_id)
     customer.set_unusable_password()

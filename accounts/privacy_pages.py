@@ -16,7 +16,7 @@ from web.parts import requested_part
 @login_required
 @require_GET
 def data(request: HttpRequest) -> HttpResponse:
-    """Offer everything that we keep about the customer as a download."""
+    """Offer everything that we store about the customer as a download."""
     parts = personal_data.parts_of(current_customer_id(request))
     return render(request, "accounts/personal_data.html", {"parts": range(1, parts + 1)})
 
@@ -25,7 +25,7 @@ def data(request: HttpRequest) -> HttpResponse:
 @reauthentication_required
 @require_GET
 def download(request: HttpRequest) -> HttpResponse:
-    """Answer with one part of what we keep about the customer, as JSON."""
+    """Send one part of what we store about the customer as JSON."""
     customer_id = current_customer_id(request)
     part, parts = requested_part(request), personal_data.parts_of(customer_id)
     if not 1 <= part <= parts:
@@ -40,7 +40,7 @@ def download(request: HttpRequest) -> HttpResponse:
 @reauthentication_required
 @require_http_methods(["GET", "POST"])
 def close(request: HttpRequest) -> HttpResponse:
-    """Say what closing the account means (GET), or close it and sign out (POST)."""
+    """Explain what closing the account means (GET), or close it and sign out (POST)."""
     customer = current_customer(request)
     if request.method == "POST":
         try:

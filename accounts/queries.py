@@ -1,4 +1,4 @@
-"""Reads of accounts."""
+"""Queries about accounts. Nothing here writes."""
 
 from datetime import datetime
 
@@ -29,9 +29,9 @@ def tokens_of(customer_id: int) -> QuerySet[Token]:
 
 
 def first_id_at(table: str, column: str, moment: datetime) -> int:
-    """Return the first id of a table whose rows are of this time or later, found by halving: no index on time needed.
+    """Return the id from which a table's rows have this time or a later one, by binary search over the ids.
 
-    Ids are drawn in order and committed a little out of order, so callers leave some minutes on both sides.
+    Ids are drawn in order but committed a little out of order, so callers must leave a margin of some minutes.
     """
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}")

@@ -1,4 +1,4 @@
-"""Restrictions after good-faith violations: how an account stands, what a sale would do, and how staff lift them."""
+"""Restrictions after good-faith violations: an account's standing, the effect of a sale, and the lifting by staff."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Standing:
 
 
 def standing_of(customer_id: int) -> Standing:
-    """Return how an account stands today."""
+    """Return an account's standing today."""
     today = eastern_today()
     recent = GoodFaithViolation.objects.filter(customer_id=customer_id, sold_on__gt=_year_before(today))
     until = Balance.objects.values_list("settled_cash_until", flat=True).get(customer_id=customer_id)
@@ -42,14 +42,14 @@ def standing_of(customer_id: int) -> Standing:
 
 
 def sale_is_early_until(customer_id: int, ticker: str, quantity: int, day: date, ahead: int = 0) -> date | None:
-    """Return from when a sale would be no good-faith violation, if it would be one on this day. Two statements.
+    """Return the day before which a sale would be a good-faith violation, if it would be one on this day. Two queries.
 
     Args:
-        customer_id: Whose shares.
+        customer_id: The owner of the shares.
         ticker: The stock.
-        quantity: How many would be sold.
+        quantity: The number of shares to sell.
         day: The trade date.
-        ahead: How many shares the customer's open trades will have sold before.
+        ahead: The number of shares that the customer's open trades will sell before.
     """
     method = Balance.objects.values_list("lot_method", flat=True).get(customer_id=customer_id)
     sales = [
@@ -62,10 +62,10 @@ def sale_is_early_until(customer_id: int, ticker: str, quantity: int, day: date,
 
 
 def lift_restriction(customer_id: int, reason: str, by: Customer) -> None:
-    """Let an account buy with unsettled cash again. The violations stay: the next one within 12 months restricts it.
+    """Let an account buy with unsettled cash again. Its violations stay, so the next one may restrict it again.
 
     Raises:
-        NotRestricted: See there.
+        NotRestricted: The account is not restricted.
     """
     with transaction.atomic(durable=True):
         books = open_books([customer_id])
@@ -86,7 +86,7 @@ def _year_before(day: date) -> date:
         return day - timedelta(days=366)
 
 
-# What staff has not lifted stays, although it may be over.
+# Restrictions that staff have not lifted stay, even if they are over.
 LIFT = """
     UPDATE accounts_balance AS b SET settled_cash_until = (
         SELECT max(restricts_until) FROM accounts_goodfaithviolation AS v

@@ -1,7 +1,7 @@
-"""Revocation: the one policy of what ends, and how the owner is told, when an account's security changes.
+"""Revocation: which access ends, and which email the owner gets, when an account's security changes.
 
-`POLICY` is that policy; docs/reference/security.md shows it as a table. Event streams and sockets end within seconds of
-the token or the session that opened them, so they need no column of their own.
+`POLICY` has the rules; docs/reference/security.md shows them as a table. Event streams and sockets end within seconds
+after the token or the session that opened them, so they need no rules of their own.
 """
 
 from collections.abc import Collection
@@ -44,7 +44,7 @@ class Cause(Enum):
 
 
 class Sessions(Enum):
-    """Which sessions end."""
+    """The sessions that end."""
 
     NONE = "none"
     OTHERS = "all but the one in which it was done"
@@ -53,10 +53,10 @@ class Sessions(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What ends, and the mail about it.
+    """What ends, and the email about it.
 
-    `programs` stands for all tokens and all webhooks, whether a token or a page made them. `because` completes the
-    mail's first sentence. The mail is sent only if something ended, unless it is `always` sent.
+    `programs` means all tokens and all webhooks, whether they were created by a token or on a page. `because` completes
+    the email's first sentence. The email is sent only if something ended, unless `always` is set.
     """
 
     programs: bool
@@ -66,8 +66,8 @@ class Ends:
     always: bool = False
 
 
-# A frozen account keeps its access: its owner may still look at everything, and what is frozen is refused. To shut out
-# somebody else, staff deactivate the account.
+# A frozen account keeps its access: its owner can still see everything, and only what is frozen is refused. To keep an
+# intruder out, staff deactivate the account.
 POLICY = {
     Cause.PASSWORD_RESET: Ends(True, Sessions.ALL, "your password was reset"),
     Cause.PASSWORD_CHANGED: Ends(True, Sessions.OTHERS, "your password was changed"),
@@ -84,7 +84,7 @@ POLICY = {
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How many of each ended."""
+    """How many tokens, webhooks, and sessions ended."""
 
     tokens: int = 0
     webhooks: int = 0
@@ -94,13 +94,15 @@ class Ended:
 def revoke_access(
     customer: Customer, cause: Cause, *, keep_session: str | None = None, also_tell: Collection[str] = ()
 ) -> Ended:
-    """End what the policy says for this cause, and tell the owner by mail. Needs no transaction, and works in one.
+    """End the access that the policy ends for this cause, and email the owner. Works with or without a transaction.
 
-    Idempotent: a second call finds nothing to end.
+    Idempotent: yes. A second call finds nothing to end.
 
     Args:
-        keep_session: The key of the session in which it was done.
-        also_tell: Email addresses, beside the account's, that get the mail too.
+        customer: The owner of the account.
+        cause: The event.
+        keep_session: The key of the session in which the event happened.
+        also_tell: More email addresses that get the email.
     """
     policy = POLICY[cause]
     webhooks = ended_tokens = sessions = 0
@@ -121,7 +123,7 @@ def revoke_access(
 
 
 def tell_frozen(customer: Customer, cause: Cause, is_on: bool) -> None:
-    """Apply the policy of a freeze, or tell the owner by mail that it was lifted."""
+    """Apply the policy for a freeze, or tell the owner by email that it was lifted."""
     if is_on:
         revoke_access(customer, cause)
     else:
@@ -130,7 +132,7 @@ def tell_frozen(customer: Customer, cause: Cause, is_on: bool) -> None:
 
 
 def connect() -> None:
-    """Begin to revoke access as the policy says."""
+    """Connect the signals after which the policy revokes access."""
     password_reset.connect(_password_reset, dispatch_uid="revocation")
     password_changed.connect(_password_changed, dispatch_uid="revocation")
     password_set.connect(_password_changed, dispatch_uid="revocation")
@@ -160,7 +162,7 @@ def _password_changed(sender: Any, request: HttpRequest, user: Customer, **_: An
 
 
 def _email_changed(sender: Any, request: HttpRequest, user: Customer, from_email_address: Any, **_: Any) -> None:
-    before = [from_email_address.email] if from_email_address else []  # its owner must hear of it too
+    before = [from_email_address.email] if from_email_address else []  # its owner must be told too
     _revoke_with_change(user, Cause.EMAIL_CHANGED, keep_session=request.session.session_key, also_tell=before)
 
 

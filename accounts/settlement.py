@@ -1,7 +1,7 @@
-"""Settlement: how much of a customer's cash has settled, and from when the rest has.
+"""Settlement: how much of a customer's cash has settled, and when the rest will.
 
-The proceeds of a sale can be spent at once, and withdrawn once they have settled. Whether they have settled depends on
-the date alone: no job runs at night to settle them. The dates are Eastern and are given by the caller that posts.
+The proceeds of a sale can be spent at once, but withdrawn only after they have settled. Whether they have settled
+depends only on the date, so no nightly job is needed. Dates are Eastern, and are set by the code that posts.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ class Dates(NamedTuple):
 
 
 class Unsettled(NamedTuple):
-    """Proceeds of sales, net of fees (USD), that settle on one day."""
+    """The proceeds of sales that settle on one day, USD, net of fees."""
 
     settles_on: date
     amount: Decimal
@@ -43,7 +43,7 @@ class UnsettledFunds(Exception):
 class Cash:
     """A customer's cash at one moment, USD. `unsettled_sales` is in order of days.
 
-    `settled_cash_until`: before that day, settled cash alone can be spent; None where all can.
+    Until `settled_cash_until`, only settled cash can be spent; None: all cash can.
     """
 
     amount: Decimal
@@ -54,17 +54,17 @@ class Cash:
 
     @property
     def available(self) -> Decimal:
-        """Cash that nothing holds."""
+        """Cash that is not on hold."""
         return self.amount - self.held
 
     @property
     def spendable(self) -> Decimal:
-        """Cash that can be spent: what is available, or in a restricted account what of it has settled."""
+        """Cash that can be spent: the available cash or, in a restricted account, only the settled part of it."""
         return self.withdrawable if self.settled_cash_until else self.available
 
     @property
     def unsettled(self) -> Decimal:
-        """What sales have brought that has not settled, spent or not."""
+        """Proceeds of sales that have not settled, whether spent or not."""
         return sum((sale.amount for sale in self.unsettled_sales), Decimal(0))
 
     @property
@@ -76,18 +76,18 @@ class Cash:
         return min(self.available, self.settled)
 
     def settled_from(self, amount: Decimal) -> date | None:
-        """Return the day from which this much will have settled; None: it has now, or there is not as much."""
+        """Return the day on which this much will have settled; None if it has already, or if there is less cash."""
         return None if amount > self.amount else covered_from(self.amount - amount, self.unsettled_sales)
 
 
 def covered_from(cash_left: Decimal, unsettled_sales: Sequence[Unsettled]) -> date | None:
-    """Return the day from which what was spent has settled; None: settled cash paid for it.
+    """Return the day on which all cash that was spent will have settled; None if it was settled cash.
 
-    Settled cash is spent first, and then the earliest proceeds: so what is left are the latest ones.
+    Settled cash is spent first, and then the earliest proceeds, so the latest proceeds are left.
 
     Args:
-        cash_left: What is left of all cash, USD.
-        unsettled_sales: In order of days.
+        cash_left: The cash that is left, USD.
+        unsettled_sales: The unsettled proceeds, in order of days.
     """
     for sale in reversed(unsettled_sales):
         cash_left -= sale.amount
@@ -97,9 +97,9 @@ def covered_from(cash_left: Decimal, unsettled_sales: Sequence[Unsettled]) -> da
 
 
 def unsettled_sales_of(customer_ids: Collection[int], after: date) -> dict[int, list[Unsettled]]:
-    """Return what each customer's sales have brought that settles after a day, in order of days. One statement.
+    """Return each customer's proceeds that settle after a day, in order of days. One query.
 
-    Its cost grows with the sales of the last days, and not with the customers' history.
+    Its cost depends on the sales of the last days, not on the customers' whole history.
     """
     with connection.cursor() as cursor:
         cursor.execute(UNSETTLED_SALES, [list(customer_ids), after])
@@ -110,19 +110,19 @@ def unsettled_sales_of(customer_ids: Collection[int], after: date) -> dict[int, 
 
 
 def cash_of(customer_id: int) -> Cash:
-    """Return a customer's cash, settled and not, as of now."""
+    """Return a customer's cash as of now, with its unsettled part."""
     balance, today = Balance.objects.get(customer_id=customer_id), eastern_today()
     sales = unsettled_sales_of([customer_id], today).get(customer_id, [])
     return Cash(balance.amount, balance.held, sales, in_force(balance.settled_cash_until, today), balance.modified_at)
 
 
 def in_force(until: date | None, day: date) -> date | None:
-    """Return the end of a restriction, if it is in force on a day."""
+    """Return the end of a restriction if the restriction is in force on a day, else None."""
     return until if until and day < until else None
 
 
-# A purchase's fee settles with the purchase and takes nothing from what sales bring: hence the sum by cause.
-# The kinds are part of the statement and not a parameter: otherwise a generic plan could not use the partial index.
+# Summed by cause, because the fee of a purchase settles with the purchase and does not reduce proceeds of sales.
+# The kinds are part of the statement and not a parameter, because a generic plan could not use the partial index.
 UNSETTLED_SALES = """
     SELECT customer_id, settles_on, sum(net) FROM (
         SELECT customer_id, settles_on, cause, sum(change) AS net FROM accounts_posting

@@ -1,8 +1,8 @@
-"""How often somebody may try a password, whether on the pages or for a token.
+"""Limit how often somebody may try a password, on pages and for tokens.
 
-Attempts are counted before the password is looked at, right ones included, so that attempts at the same moment count as
-well. The narrow limit is by account and address: somebody who guesses locks out only themselves, not the owner, who
-comes from another address, and not their neighbors behind the same address, who have other accounts.
+Attempts are counted before the password is checked, correct ones included, so that simultaneous attempts count too. The
+narrowest limit is per account and address: an attacker locks out only themselves, and neither the owner, who has
+another address, nor their neighbors behind the same address, who have other accounts.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from web.rate_limits import count_attempt
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most so many attempts in a window."""
+    """The most attempts within a window of time."""
 
     attempts_max: int
     seconds: int
 
 
-HERE = Limit(10, 60)  # at one account from one address
-ACCOUNT = Limit(100, 300)  # at one account from anywhere
-ADDRESS = Limit(200, 60)  # at any account from one address, behind which there may be many people
+HERE = Limit(10, 60)  # for one account from one address
+ACCOUNT = Limit(100, 300)  # for one account from anywhere
+ADDRESS = Limit(200, 60)  # for any account from one address, which many people may share
 
 
 class TooManyAttempts(Exception):
@@ -37,7 +37,7 @@ def check_attempt(email: str, address: str) -> None:
     """Count an attempt to sign in.
 
     Raises:
-        TooManyAttempts: There were too many of them.
+        TooManyAttempts: There were too many attempts.
     """
     email = normal_email(email)
     for limit, subject in ((HERE, f"{email} {address}"), (ACCOUNT, email), (ADDRESS, address)):

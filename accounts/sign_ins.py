@@ -1,6 +1,6 @@
-"""The sign-in history: successful and failed sign-ins, with time, address, device and factors, and ended sessions.
+"""The sign-in history: record sign-ins, failed attempts, and ended sessions, with time, address, device and factors.
 
-django-allauth signs people in; its signals are recorded here as they arrive, and outlive the session.
+django-allauth signs people in and sends the signals that are recorded here. Entries outlive the session.
 """
 
 from hashlib import sha256
@@ -31,7 +31,7 @@ of_staff = Signal()  # sent with `sign_in` after an entry about a member of staf
 
 
 def address_of(request: HttpRequest) -> str:
-    """Return the network address that a request comes from, behind the proxies that we trust."""
+    """Return the client's network address, as reported by proxies that we trust."""
     try:
         return str(get_adapter().get_client_ip(request))
     except PermissionDenied:
@@ -44,7 +44,7 @@ def sign_ins_of(customer_id: int) -> QuerySet[SignIn]:
 
 
 def end_sessions(customer_id: int, but: str | None = None) -> int:
-    """End every session of a customer or staff member, but the one with this key; return how many ended."""
+    """End every session of a customer or member of staff except the one with this key; return how many ended."""
     ended = 0
     for session in list(UserSession.objects.filter(user_id=customer_id).exclude(session_key=but or "")):
         ended += bool(session.exists())  # a session that got a new key leaves a row with the old one
@@ -58,7 +58,7 @@ def note_token(request: HttpRequest, customer: Customer) -> None:
 
 
 def connect() -> None:
-    """Begin to record sign-ins, failed attempts and ended sessions."""
+    """Connect the signals that are recorded: sign-ins, failed attempts and ended sessions."""
     user_logged_in.connect(_signed_in, dispatch_uid="sign_ins")
     user_login_failed.connect(_password_was_wrong, dispatch_uid="sign_ins")
     authentication_failed.connect(_code_was_wrong, dispatch_uid="sign_ins")
@@ -67,7 +67,7 @@ def connect() -> None:
 
 
 def _note_new_device(request: HttpRequest, user: Any) -> None:
-    """Tell a customer who has signed in before that a device has that never did."""
+    """Notify a customer of a sign-in from a new device, unless it is the customer's first sign-in."""
     device = _plain(request.META.get("HTTP_USER_AGENT", ""))
     before = SignIn.objects.filter(customer=user, kind=SignIn.Kind.IN)
     if device and before.exists() and not before.filter(device=device).exists():
@@ -97,7 +97,7 @@ def _password_was_wrong(sender: Any, credentials: Any, request: HttpRequest | No
             row = cursor.fetchone()
         if row and row[1]:
             _announce(SignIn.objects.select_related("customer").get(id=row[0]))
-    except Error as error:  # the database is away or read-only: the attempt is refused all the same
+    except Error as error:  # the database is down or read-only; the attempt is refused in any case
         log.warning("a failed sign-in was not recorded", error=repr(error))
 
 
@@ -139,19 +139,19 @@ def _plain(user_agent: str) -> str:
 
 
 def _name(session_key: str | None) -> str:
-    """Return a name for a session that can't be used to enter it."""
+    """Return a name for a session that does not give access to it."""
     return sha256(session_key.encode()).hexdigest()[:12] if session_key else ""
 
 
 def forget_old(rows_max: int) -> int:
-    """Delete entries older than SIGN_INS_KEPT_DAYS, `rows_max` at most; return how many."""
+    """Delete at most `rows_max` entries older than SIGN_INS_KEPT_DAYS; return how many were deleted."""
     with connection.cursor() as cursor:
         cursor.execute(FORGET, [rows_max, SIGN_INS_KEPT_DAYS])
         return int(cursor.rowcount)
 
 
-# One statement that does not wait for the disk, whether or not the address has an account, so that its duration tells
-# nothing. Attempts at addresses without an account are not recorded.
+# One statement that never waits for the disk, so that its duration does not show whether the address has an account.
+# Attempts with addresses that have no account are not recorded.
 KEEP_WRONG_ONE = """
     WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true))
     INSERT INTO accounts_signin (customer_id, kind, address, device, second_factor, session)
@@ -159,7 +159,7 @@ KEEP_WRONG_ONE = """
     WHERE customer.email = %s
     RETURNING id, (SELECT is_staff FROM accounts_customer AS customer WHERE customer.id = accounts_signin.customer_id)
 """
-# Ids grow with time, so the oldest rows come first: this reads rows_max rows, however many there are.
+# Ids increase with time, so this reads only the rows_max oldest rows, however many there are.
 FORGET = """
     DELETE FROM accounts_signin WHERE id IN (SELECT id FROM accounts_signin ORDER BY id LIMIT %s)
     AND at < now() - make_interval(days => %s)

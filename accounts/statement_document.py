@@ -6,7 +6,7 @@ from web.templatetags.figures import cents, change_of, day, describe, signed_cen
 
 
 def made_of(statement: Statement) -> bytes:
-    """Return a statement as PDF. The same postings always make the same bytes."""
+    """Return a statement as a PDF. The same postings always give the same bytes."""
     month = statement.month
     period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
     first_part = [*_sums(statement), *_shares(statement), *_unsettled(statement), *_gains(statement)]
@@ -32,7 +32,7 @@ def _sums(statement: Statement) -> list[pdf.Part]:
 def _shares(statement: Statement) -> list[pdf.Part]:
     rows = [[ticker, f"{begin:,}", change_of(end - begin), f"{end:,}"] for ticker, begin, end in statement.shares]
     head = ["Stock", "At the beginning", "Change", "At the end"]
-    shown = pdf.Table([head, *rows], [3, 1, 1, 1], 1) if rows else pdf.Text("None were held.", muted=True)
+    shown = pdf.Table([head, *rows], [3, 1, 1, 1], 1) if rows else pdf.Text("No shares were held.", muted=True)
     return [*pdf.heading("Shares"), shown, pdf.Gap(18)]
 
 
@@ -68,5 +68,9 @@ def _movements(statement: Statement) -> list[pdf.Part]:
         for line in statement.lines
     ]
     head = ["Date", "What", "Settles", "Amount", "Balance"]
-    shown = pdf.Table([head, *rows], [1.1, 2.4, 1.1, 1, 1], 3) if rows else pdf.Text("None in this month.", muted=True)
-    return [*pdf.heading("Every movement"), shown]
+    shown = (
+        pdf.Table([head, *rows], [1.1, 2.4, 1.1, 1, 1], 3)
+        if rows
+        else pdf.Text("No transactions in this month.", muted=True)
+    )
+    return [*pdf.heading("All transactions"), shown]

@@ -1,4 +1,4 @@
-"""Enter a notice for each statement of a month that has ended."""
+"""Write a notice for each new monthly statement."""
 
 from django.db import connection
 from django.utils import timezone
@@ -10,7 +10,7 @@ DAYS = 7  # of a new month, in which the statement of the month before is announ
 
 
 def enter_notices() -> int:
-    """Enter notices of last month's statements; return how many.
+    """Write notices of last month's statements; return how many.
 
     Idempotent: a statement has one notice, also while several processes do this.
     """

@@ -1,8 +1,8 @@
-"""Statements: a month of an account, made from its postings alone.
+"""Statements: one month of an account, computed from its postings alone.
 
-Postings never change, so the statement of a completed month never changes either. Months are Eastern, as the market's
-days are. A posting's month is decided by its place in the ledger: a month begins with the first posting dated in it,
-and ends before the first posting dated in the next.
+Postings never change, so the statement of a past month never changes either. Months are Eastern, like the market's
+days. The order of the ledger decides which month a posting belongs to: a month begins with the first posting dated in
+it, and ends before the first posting dated in the next month.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from accounts.queries import postings_of
 from web.timezones import EASTERN, eastern_date, eastern_today
 
 LINES_A_PART = 500  # a page and a PDF document show so many; a busier month has several parts
-# How each kind of movement is summed up, in the order of a statement; which ones also where there were none.
+# The totals of a statement by kind of posting, in order. Those in ALWAYS are shown even if they are zero.
 SUMS = {
     Posting.Kind.DEPOSIT: "Deposits",
     Posting.Kind.WITHDRAWAL: "Withdrawals",
@@ -33,7 +33,7 @@ SUMS = {
     Posting.Kind.ADJUSTMENT: "Adjustments",
 }
 ALWAYS = {Posting.Kind.DEPOSIT, Posting.Kind.WITHDRAWAL, Posting.Kind.BUY, Posting.Kind.SELL}
-# Kinds whose movements of shares are lines of their own; a trade's shares are told with its cash.
+# Share postings of SHARES_ALONE are lines of their own; the shares of a trade are shown in the line of its cash.
 OF_A_TRADE = (Posting.Kind.BUY, Posting.Kind.SELL)
 SHARES_ALONE = (Posting.Kind.ADJUSTMENT, Posting.Kind.SPLIT, Posting.Kind.NEW_TICKER)
 LATE = timedelta(minutes=1)  # how long after its date a posting may be committed
@@ -75,7 +75,7 @@ class Month:
 
     @property
     def is_over(self) -> bool:
-        """Whether no posting can be dated in it any more."""
+        """Whether no posting can get a date in this month anymore."""
         return timezone.now() >= self.following.begins + LATE
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One movement: cash (USD), with the shares of its trade if there is one; or shares alone, in an adjustment."""
+    """One movement: cash (USD), with the shares of its trade if any, or shares alone, such as by an adjustment."""
 
     at: datetime
     kind: str
@@ -99,7 +99,7 @@ class Line:
 
 
 class UnsettledItem(NamedTuple):
-    """A trade of the period whose cash (USD, with its fees) had not settled at the end of it."""
+    """A trade of the month whose cash (USD, with fees) had not settled at the end of the month."""
 
     kind: str
     ticker: str
@@ -111,9 +111,9 @@ class UnsettledItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A month of an account, in USD. `opening` and all of `sums` make `closing`.
+    """A month of an account, in USD. `opening` plus all `sums` is `closing`.
 
-    `gains` and `gains_of_year` are what was realized in the month, and from January to the end of it, by term.
+    `gains` are the realized gains of the month, and `gains_of_year` those from January to the end of it, by term.
     """
 
     account: int
@@ -133,7 +133,7 @@ class Statement:
 
 
 class GainsRow(NamedTuple):
-    """A line of realized gains: of which period and term, and the sums."""
+    """A line of realized gains: the period and term, and the totals."""
 
     label: str
     totals: Totals
@@ -165,13 +165,15 @@ def months_of(customer_id: int) -> list[Month]:
 
 
 def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
-    """Return the statement of a month; for the current month, as far as it has come.
+    """Return the statement of a month; for the current month, up to now.
 
     Args:
-        part: Which LINES_A_PART of its lines to return. The rest is the same in every part.
+        customer_id: The owner of the account.
+        month: The month.
+        part: The part of the lines to return, of LINES_A_PART each. The rest is the same in every part.
 
     Raises:
-        NoStatement: There is none for this month, or it has fewer parts.
+        NoStatement: There is no statement for this month, or it has fewer parts.
     """
     if month not in months_of(customer_id):
         raise NoStatement
@@ -208,7 +210,7 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
 
 
 def _name_of(customer_id: int) -> str:
-    """Return the customer's name as it is now; an account without one goes by its email address."""
+    """Return the customer's name as it is now, or the email address if there is none."""
     customer = Customer.objects.get(id=customer_id)
     return customer.name or customer.email
 
@@ -234,13 +236,13 @@ def _unsettled(postings: QuerySet[Posting], last: date) -> list[UnsettledItem]:
 
 
 def _gains(customer_id: int, postings: QuerySet[Posting]) -> dict[bool, Totals]:
-    """Return what the sales among these postings gained, by term."""
+    """Return the realized gains of the sales among these postings, by term."""
     sales = postings.filter(kind=Posting.Kind.SELL).exclude(ticker=CASH).values("cause")
     return totals_of(LotClosing.objects.filter(customer_id=customer_id, cause__in=sales, proceeds__isnull=False))
 
 
 def _lines(customer_id: int, postings: QuerySet[Posting], shown: list[Posting]) -> list[Line]:
-    """Return statement lines: each with the shares that it moved itself, or that its trade moved."""
+    """Return statement lines, each with the shares that the posting or its trade moved."""
     trades = [posting.cause for posting in shown if posting.kind in OF_A_TRADE]
     of_trades = {posting.cause: posting for posting in postings.filter(cause__in=trades).exclude(ticker=CASH)}
     traded_on = dict(Lot.objects.filter(customer_id=customer_id, cause__in=trades).values_list("cause", "acquired_on"))

@@ -1,8 +1,8 @@
-"""Creating a token with an idempotency key, whose answer may get lost: the same request again shows the same secrets.
+"""Create a token with an idempotency key. If the response gets lost, the same request shows the same secrets again.
 
 The secrets of other tokens are random. Those of a token with a key are derived from our SECRET_KEY, the idempotency
-key, the customer's password and the token's id. So they can be shown again when the same request is repeated, and are
-kept nowhere: only their hashes are, as of every token.
+key, the customer's password, and the token's id. So they can be shown again when the request is repeated, although, as
+with every token, only their hashes are stored.
 """
 
 import json
@@ -22,7 +22,7 @@ from accounts.tokens import Issued, Secrets
 
 
 class TokenKeyReused(Exception):
-    """The customer used this idempotency key before, for a token with other terms."""
+    """The customer used this idempotency key before, for a token with different terms."""
 
 
 def issue_once(
@@ -34,20 +34,21 @@ def issue_once(
     expires_at: datetime | None,
     allowed_addresses: list[str],
 ) -> tuple[Issued, bool]:
-    """Create a token for this customer, or return the one that the same request created before.
+    """Create a token for this customer, or return the one that the same request created earlier.
 
-    Idempotent: yes, until the token is deleted, and its key is free again.
+    Idempotent: yes, until the token is deleted. Then its key is free again.
 
     Args:
+        customer: The customer.
         key: The idempotency key.
-        password: The customer's password, which was checked.
-        scopes, expires_at, allowed_addresses: As for `tokens.issue`.
+        password: The customer's password, which the caller has checked.
+        name, scopes, expires_at, allowed_addresses: As for `tokens.issue`.
 
     Returns:
-        The token with its secrets, and whether it was created before.
+        The token with its secrets, and whether an earlier request created it.
 
     Raises:
-        TokenKeyReused: The key belongs to a token with other terms, or of another password.
+        TokenKeyReused: The key belongs to a token with different terms, or the password has changed since.
     """
     terms = (name, scopes, expires_at, allowed_addresses)
     while True:

@@ -1,4 +1,4 @@
-"""Tokens: how programs authenticate. They are random and long, shown once, and stored as hashes."""
+"""Tokens, with which programs authenticate. They are long and random, shown once, and stored as hashes."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -24,7 +24,7 @@ LAST_USED_SECONDS = 300  # the precision of `last_used_at`
 
 
 class Secrets(NamedTuple):
-    """What a program authenticates with."""
+    """The secrets with which a program authenticates."""
 
     token: str
     key_id: str
@@ -50,14 +50,16 @@ def issue(
     secrets: Secrets | None = None,
     **more: Any,
 ) -> Issued:
-    """Create a token for this customer.
+    """Create a token for this customer, and notify the customer.
 
     Idempotent: no. Each call creates another token; see `token_keys.issue_once`.
 
     Args:
-        scopes: None means all of them.
+        customer: The customer.
+        name: The name that the customer gave it.
+        scopes: None means all scopes.
         expires_at: None means never.
-        allowed_addresses: The networks that it may be used from, in CIDR notation; empty: from anywhere.
+        allowed_addresses: The networks that it may be used from, in CIDR notation; empty means from anywhere.
         secrets: None means random ones.
         more: Other fields of the token.
     """
@@ -84,7 +86,7 @@ def issue(
 
 
 def secrets_of(token: str, key_id: str, secret_key: str) -> Secrets:
-    """Return secrets in the form in which programs get them."""
+    """Return secrets in the form that programs use, with their prefixes."""
     return Secrets(TOKEN_PREFIX + token, KEY_ID_PREFIX + key_id.upper(), secret_key)
 
 
@@ -113,16 +115,16 @@ def end_all(customer_id: int) -> int:
 
 
 def valid_of(grant_ids: Collection[UUID]) -> set[UUID]:
-    """Return which of these grants are still valid."""
+    """Return those of these grants that are still valid."""
     ends_later = Q(expires_at=None) | Q(expires_at__gt=Now())
     grants = Token.objects.filter(ends_later, customer__is_active=True, pk__in=grant_ids)
     return set(grants.values_list("pk", flat=True))
 
 
 def note_use(grant: Token, address: str = "") -> None:
-    """Record that a grant is used now, and from which address, to a precision of LAST_USED_SECONDS.
+    """Record that a grant was used now, and from which address, with a precision of LAST_USED_SECONDS.
 
-    Does not wait for the disk: a crash loses the latest uses.
+    It does not wait for the disk, so a crash loses the latest uses.
     """
     if not grant.use_is_noted:
         with connection.cursor() as cursor:
@@ -143,10 +145,10 @@ def _find(column: str, value: str) -> Token | None:
     return grant
 
 
-# In the order of the model's fields. Django reads the other fields when they are used.
+# In the order of the model's fields. Django loads the other fields when they are used.
 FOUND = ("id", "customer_id", "secret_hash", "scopes", "allowed_addresses")
-# Every API request begins with this statement. A queryset would cost more to build than to answer.
-# The customer's own limits come along, for `web.rate_limits`.
+# Every API request begins with this statement. A queryset would take longer to build than to run.
+# It also reads the customer's own limits, for `web.rate_limits`.
 FIND = """
     SELECT token.id, token.customer_id, token.secret_hash, token.scopes, token.allowed_addresses,
            coalesce(token.last_used_at > now() - make_interval(secs => {seconds}), false),
@@ -155,8 +157,8 @@ FIND = """
     LEFT JOIN accounts_limits AS own ON own.customer_id = token.customer_id
     WHERE token.{column} = %s AND customer.is_active AND (token.expires_at IS NULL OR token.expires_at > now())
 """
-# A program that places a trade now and then pays for this with each of them. The statement is a transaction of its own,
-# and turns off the wait for the disk for itself alone.
+# A program that rarely places a trade pays for this each time, so it must be cheap. The statement is its own
+# transaction, and turns off the wait for the disk only for itself.
 NOTE_USE = """
     WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true))
     UPDATE accounts_token SET last_used_at = statement_timestamp(), last_used_address = %s::inet FROM lazily

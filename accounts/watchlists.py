@@ -1,6 +1,6 @@
-"""Watchlists: the stocks that a customer keeps an eye on.
+"""Watchlists: the stocks that a customer follows.
 
-Every change is one statement, so that two at the same moment lose nothing.
+Every change is one statement, so that no change is lost when two happen at once.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ TICKERS_MAX = 200  # in one watchlist
 
 
 class WatchlistRefused(Exception):
-    """A watchlist can't be made, or changed, in this way."""
+    """A watchlist can't be created or changed in this way."""
 
 
 class WatchlistFull(WatchlistRefused):
@@ -46,7 +46,7 @@ def watched_by(customer_id: int) -> list[str]:
 def watch(customer_id: int, ticker: str) -> None:
     """Add a stock to the customer's default watchlist.
 
-    Idempotent: a stock that is in it stays where it is.
+    Idempotent: yes. A stock that is already in it keeps its place.
 
     Raises:
         WatchlistFull: It has TICKERS_MAX stocks.
@@ -61,14 +61,14 @@ def unwatch(customer_id: int, ticker: str) -> None:
 
 
 def move_up(customer_id: int, ticker: str) -> None:
-    """Move a stock of the customer's default watchlist before the one above it, if there is one."""
+    """Move a stock of the customer's default watchlist up by one place, if it isn't the first."""
     with transaction.atomic(durable=True):
         default = Watchlist.objects.filter(customer_id=customer_id, is_default=True).first()
         if default and ticker in default.tickers[1:]:
             place = default.tickers.index(ticker)
             tickers = [*default.tickers]
             tickers[place - 1 : place + 1] = [ticker, tickers[place - 1]]
-            # Only if nobody changed the list meanwhile: what was added must not be lost.
+            # Only if the list has not changed meanwhile, so that no addition is lost.
             Watchlist.objects.filter(pk=default.pk, tickers=default.tickers).update(tickers=tickers, updated_at=Now())
 
 
@@ -78,7 +78,7 @@ def create(customer_id: int, name: str, tickers: Iterable[str] = (), *, is_defau
     Raises:
         TooManyWatchlists: The customer has WATCHLISTS_MAX already.
         WatchlistNameTaken: The customer has one with this name.
-        WatchlistFull: That is more than TICKERS_MAX stocks.
+        WatchlistFull: There are more than TICKERS_MAX stocks.
     """
     if Watchlist.objects.filter(customer_id=customer_id).count() >= WATCHLISTS_MAX:
         raise TooManyWatchlists
@@ -112,7 +112,7 @@ def change(watchlist: Watchlist, name: str | None = None, tickers: Iterable[str]
 def add(watchlist: Watchlist, ticker: str) -> Watchlist:
     """Add a stock at the end of a watchlist.
 
-    Idempotent: a stock that is in it stays where it is.
+    Idempotent: yes. A stock that is already in it keeps its place.
 
     Raises:
         WatchlistFull: It has TICKERS_MAX stocks.
@@ -137,7 +137,7 @@ def remove(watchlist: Watchlist, ticker: str) -> bool:
 
 
 def _default_of(customer_id: int) -> Watchlist:
-    """Return the customer's default watchlist: theirs, or the one that has its name, or a new one."""
+    """Return the customer's default watchlist. If there is none, make the one named DEFAULT_NAME the default."""
     if default := Watchlist.objects.filter(customer_id=customer_id, is_default=True).first():
         return default
     Watchlist.objects.filter(customer_id=customer_id, name=DEFAULT_NAME).update(is_default=True)

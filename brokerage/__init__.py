@@ -1,4 +1,4 @@
-"""The brokerage: settings, addresses, and what joins the parts. See docs/explanation/architecture.md."""
+"""The Django project: settings, URLs, and what joins the apps. See docs/explanation/architecture.md."""
 
 from brokerage.celery import app as celery_app
 

@@ -1,4 +1,4 @@
-"""Set-up that is done once, when Django has started."""
+"""Set-up that is done once, when Django starts."""
 
 from django.apps import AppConfig
 from django.db.models import Field, ForeignObject
@@ -8,10 +8,10 @@ class BrokerageConfig(AppConfig):
     name = "brokerage"
 
     def ready(self) -> None:
-        """Register the lookup `any_of` and the checks, and settle Celery's settings.
+        """Register the lookup `any_of` and the checks, and make Celery read its settings.
 
-        Celery reads its settings when they are first used; of several threads that use them at once, all but one would
-        publish with its defaults.
+        Celery reads its settings at their first use. If several threads used them first at the same time, all but one
+        would publish with Celery's defaults.
         """
         from brokerage import checks  # noqa: F401 - registers them
         from brokerage.celery import app

@@ -1,4 +1,4 @@
-"""The `stream` process: server-sent events of our own API and of pages, and the Alpaca-compatible web socket."""
+"""The ASGI application of the `stream` process: server-sent events of the API and of pages, and the Alpaca socket."""
 
 import os
 from typing import Any
@@ -18,7 +18,7 @@ from web.problems import problem  # noqa: E402
 
 
 class Application:
-    """Routes what the `stream` process serves."""
+    """Routes requests to the streams that the `stream` process serves."""
 
     def __init__(self) -> None:
         self._hub, self._database = Hub(), Database()

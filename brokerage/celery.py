@@ -1,4 +1,4 @@
-"""The lanes' Celery app. Each setting has its reason; docs/how-to/operate.md has the measurements."""
+"""The Celery app of the lanes. Comments give the reason for each setting; docs/how-to/operate.md has measurements."""
 
 import os
 import socket
@@ -13,19 +13,19 @@ from django.conf import settings
 from kombu import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerage.settings")
-# The `celery` command has the working folder in its path only while it imports this module, and removes it again:
-# settings are read later.
+# The `celery` command has the working folder in its path only while it imports this module, but settings are imported
+# later.
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-# Without Celery's Django fixup, which closes the database connection around every task: `trades.tasks` looks after it.
+# Without Celery's Django fixup, which closes the database connection around every task. `trades.tasks` manages it.
 app = Celery("brokerage", fixups=[])
-app.set_default()  # for every thread, not only for the one that came here first
+app.set_default()  # for every thread, not only for the first one that imports this
 
 LANES = Exchange("lanes", type="direct")
 
 
 def route(name: str, args: Any, kwargs: dict[str, Any], options: dict[str, Any], **_: Any) -> dict[str, str] | None:
-    """Send a turn to its lane's queue, no matter which process calls the task."""
+    """Route a turn to its lane's queue, no matter which process calls the task."""
     from trades.lane import queue_name
 
     return {"queue": queue_name(int(kwargs.get("lane", 0)))} if name == "trades.turn" else None
@@ -43,55 +43,55 @@ def configure(sender: Celery, **_: Any) -> None:
             for name in map(queue_name, range(settings.LANES))
         ],
         task_routes=(route,),
-        # A ring without a lane is a mistake of ours: it must not make a queue that nobody serves.
+        # A ring without a lane would be a bug, and must not create a queue that nobody serves.
         task_create_missing_queues=False,
-        # A ring whose worker dies is rung again; it costs nothing, for a doubled ring finds nothing to do.
+        # A ring whose worker dies is delivered again. That costs nothing, because a doubled ring finds nothing to do.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
-        # Results would be a second thing that can fail, and cost half a millisecond a task.
+        # Storing results could fail too, and would cost half a millisecond per task.
         task_ignore_result=True,
         worker_send_task_events=False,
-        # Finishing an Execute is better than leaving it half done; a ring that comes again is a no-op.
+        # It is better to finish an Execute than to leave it half done, and a ring that comes again is a no-op.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         # The default gives up after 100 tries.
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
-        # A Valkey that has become a replica refuses each command, but keeps the connection: the worker reconnects.
+        # A Valkey that has become a replica refuses commands but keeps the connection, so the worker must reconnect.
         broker_channel_error_retry=True,
         broker_connection_timeout=1,
-        # The default waits for ever for a free connection.
+        # The default waits forever for a free connection.
         broker_pool_limit=10,
-        # Bounded at the end of a process: unfinished rings go back to the queue.
+        # Bounds the shutdown of a process; unfinished rings go back to the queue.
         worker_soft_shutdown_timeout=5,
         worker_hijack_root_logger=False,
         accept_content=["json"],
         task_serializer="json",
-        # RabbitMQ: a worker that has fallen silent is replaced after two of these.
+        # In seconds. RabbitMQ replaces a worker that has been silent for two heartbeats.
         broker_heartbeat=5,
         broker_transport_options=transport_options(),
     )
 
 
-# With the defaults a worker hangs for ever after a silent network cut; so measured: consuming again after 12 s.
+# With the defaults, a worker hangs forever after a silent network cut. With these, it consumes again after 12 s.
 WORKER_TRANSPORT = {
     "socket_timeout": 5,
     "socket_connect_timeout": 2,
     "health_check_interval": 5,
     "socket_keepalive": True,
-    # A killed worker's rings come back after this (the default is an hour); the sweep is sooner anyway.
+    # In seconds, until a killed worker's rings come back. The default is an hour; the sweep rings sooner anyway.
     "visibility_timeout": 60,
     "unacked_restore_interval": 5,
     "unacked_restore_throttle": 1,
     "unacked_mutex_expire": 10,
     "queue_order_strategy": "round_robin",
 }
-# A door never waits long for a doorbell: the trade is in the database, and the sweep rings for it.
+# A door must never wait long to ring: the trade is in the database, and the sweep rings for it.
 DOOR_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 1, "socket_connect_timeout": 1, "max_retries": 0}
 
-# Of the workers that serve a lane one works; when it is gone, the broker lets the next one go on.
+# Only one of the workers that serve a lane consumes at a time. When it is gone, the broker activates the next one.
 RING_OF_WORKERS = {"x-queue-type": "quorum", "x-single-active-consumer": True}
-# Producers and consumers notice within 2 s that a node has vanished; then they try the next one.
+# Producers and consumers notice within 2 s that a node has vanished, and try the next one.
 RABBITMQ_TRANSPORT = {
     "read_timeout": 5,
     "write_timeout": 2,
@@ -104,7 +104,7 @@ RABBITMQ_TRANSPORT = {
 
 
 def transport_options(*, for_worker: bool = False) -> dict[str, Any]:
-    """How a process talks to the broker: a worker may wait longer for it than a door may."""
+    """Return the options of a process's connection to the broker. A worker may wait longer for it than a door."""
     if settings.BROKER_IS_RABBITMQ:
         return RABBITMQ_TRANSPORT
     return (WORKER_TRANSPORT if for_worker else DOOR_TRANSPORT) | {"global_keyprefix": settings.KEY_PREFIX}
@@ -112,19 +112,19 @@ def transport_options(*, for_worker: bool = False) -> dict[str, Any]:
 
 @signals.setup_logging.connect
 def keep_our_logs(**_: Any) -> None:
-    """Celery leaves logging alone when somebody answers this signal: Django has set it up."""
+    """Keep Django's logging: Celery does not configure its own if this signal has a receiver."""
 
 
 @signals.import_modules.connect
 def set_up_django(**_: Any) -> None:
-    """Set Django up before tasks are imported, where Celery's own commands are the first to come here."""
+    """Set up Django before tasks are imported, in case a command of Celery itself was started."""
     if not apps.ready:
         django.setup()
 
 
 @signals.celeryd_init.connect
 def talk_as_a_worker(**_: Any) -> None:
-    """Let every worker be as patient with the broker as one, also one started by `celery worker`."""
+    """Give every worker the patience of a worker with the broker, even one started by `celery worker`."""
     app.conf.broker_transport_options = transport_options(for_worker=True)
 
 

@@ -1,4 +1,4 @@
-"""Checks of `manage.py check --deploy`."""
+"""System checks of `manage.py check --deploy`."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ OWNS_POSTINGS = """
 
 @register(Tags.security, deploy=True)
 def demo_accounts(**_: Any) -> list[CheckMessage]:
-    """Find accounts whose passwords everybody knows."""
+    """Report demo accounts, whose passwords are public."""
     try:
         found = list(Customer.objects.filter(email__in=(CUSTOMER, STAFF)).values_list("email", flat=True))
     except DatabaseError:  # no database, or none with accounts yet
@@ -33,7 +33,7 @@ def demo_accounts(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def owner_of_tables(**_: Any) -> list[CheckMessage]:
-    """Find that the processes could take away what protects the books."""
+    """Report that the processes own the tables, and so could remove the triggers that protect the books."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(OWNS_POSTINGS)
@@ -44,8 +44,8 @@ def owner_of_tables(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Error(
-            "The role of DATABASE_URL owns the tables, so that it can empty them.",
-            hint="Make a role with deploy/roles.sql, and keep the owner's address in MIGRATE_DATABASE_URL for migrate.",
+            "The role of DATABASE_URL owns the tables, so it can empty them.",
+            hint="Create a role with deploy/roles.sql, and put the owner's URL into MIGRATE_DATABASE_URL for migrate.",
             id="brokerage.E002",
         )
     ]

@@ -1,4 +1,4 @@
-"""Read settings from the environment. A value that makes no sense is refused in one line that names it."""
+"""Read settings from the environment. An invalid value is refused with one line that names the setting."""
 
 import os
 import re
@@ -12,7 +12,7 @@ WHOLE_MOST = 10**9
 
 
 def text(name: str, default: str) -> str:
-    """Return a variable, or the default where it is not set."""
+    """Return a variable, or the default if it is not set."""
     return os.environ.get(name, default)
 
 
@@ -54,7 +54,7 @@ def number(name: str, default: int, *, least: int = 0, most: int = WHOLE_MOST) -
 
 
 def ratio(name: str, default: str) -> Decimal:
-    """Return a part of a whole: 0.05 for 5 %, with four decimals at most.
+    """Return a ratio from 0 to 1 with at most four decimals: 0.05 for 5%.
 
     Raises:
         ImproperlyConfigured: It is not a number from 0 to 1.
@@ -66,7 +66,7 @@ def ratio(name: str, default: str) -> Decimal:
 
 
 def one_of(name: str, values: tuple[str, ...], default: str) -> str:
-    """Return one of these values, whose case does not matter.
+    """Return one of these values; the variable's case does not matter.
 
     Raises:
         ImproperlyConfigured: It is another one.

@@ -17,7 +17,7 @@ REASON = re.compile(r"^\| `(?P<code>\w+)` \| (?P<meaning>.+) \| (?P<decided_by>.
 
 
 class Row(NamedTuple):
-    """A code and what it means. `anchor` is empty where another row of the same code has it."""
+    """A code and its meaning. `anchor` is empty if an earlier row of the same code has it."""
 
     anchor: str
     code: str

@@ -1,4 +1,4 @@
-"""How each of our exceptions is answered, and Django's error handlers. The shape is that of web.problems."""
+"""The problem that each of our exceptions is answered with, and Django's error handlers. See web.problems."""
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, InternalError, OperationalError
@@ -78,7 +78,7 @@ TABLE: dict[type[Exception], Problem] = {
     BalanceTooLarge: Problem(422, "balance_too_large", "An account can't hold that much cash.", "amount"),
     SuspiciousOperation: Problem(400, "bad_request", "The request could not be understood."),
     RequestDataTooBig: Problem(413, "too_large", "The body is too large."),
-    # The database is away, too busy, or read-only for now (PostgreSQL's class 25: a standby, a time limit).
+    # The database is down, too busy, or read-only for now (PostgreSQL's class 25: a standby, a time limit).
     **dict.fromkeys(
         (OperationalError, InterfaceError, InternalError, TimeoutError),
         Problem(503, "unavailable", "Nothing is lost. Try again, with the same Idempotency-Key."),

@@ -1,7 +1,7 @@
-"""What the OpenAPI schema shows as sent and answered: one customer's first day, told the same way throughout.
+"""The examples in the OpenAPI schema. Together they tell one consistent story: a customer's first day.
 
-By operation; for an operation that answers differently with each status, by operation and status. A test holds every
-example against the schema of its own operation.
+The key is the operation, or the operation and status where the response depends on the status. A test validates every
+example against the schema of its operation.
 """
 
 from typing import Any

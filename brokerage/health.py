@@ -23,10 +23,10 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when this process can do its work, else 503 and the part that keeps it from it.
+    """Answer 200 if this process can do its work, otherwise 503 with the part that fails.
 
-    `database`: it can write to its database, which has every migration that this release needs. `broker`: the broker
-    takes messages; with only the broker away, trades go on, but more slowly.
+    `database`: the process can write to its database, which has every migration of this release. `broker`: the broker
+    accepts messages. If only the broker is down, trades still execute, but more slowly.
     """
     can_write = _can_write()
     migrated = can_write and _is_migrated()
@@ -49,7 +49,7 @@ def _is_read_only() -> bool:
 
 
 def _is_writable_anew() -> bool:
-    """Return whether a new connection can write: after a failover, the old one may have stayed at a standby."""
+    """Return whether a new connection can write. After a failover, the old one may still lead to a standby."""
     connection.close()
     return not _is_read_only()
 
@@ -67,7 +67,7 @@ class Unmigrated(Exception):
 
 @cache
 def finds_every_migration() -> bool:
-    """Return True: the database has every migration of this release. Only this answer is cached.
+    """Return True if the database has every migration of this release. Only this answer is cached.
 
     Raises:
         Unmigrated: Migrations are missing.
@@ -79,7 +79,7 @@ def finds_every_migration() -> bool:
 
 
 def broker_takes_messages() -> bool:
-    """Return whether a message can be handed to the broker now: not only whether it accepts connections."""
+    """Return whether the broker accepts a message now, and not only a connection."""
     if settings.BROKER_IS_RABBITMQ:
         return _any_rabbitmq_takes_messages()
     try:
@@ -92,7 +92,7 @@ def broker_takes_messages() -> bool:
 
 
 def _any_rabbitmq_takes_messages() -> bool:
-    """Ask the node that answered last first, and only as many as there is time for: a check must not wait for all."""
+    """Return whether a node accepts a message. Tries the last one that did first, and stops when time is up."""
     deadline = time.monotonic() + BROKER_SECONDS_MAX
     for url in list(_brokers):
         if _rabbitmq_takes_messages(url):

@@ -1,7 +1,7 @@
-"""Count requests by method, route and status, and how long they took, over all workers of this process.
+"""Count and time requests by method, route and status, over all workers of this web server.
 
-Workers are processes of their own. Each writes its counters to a file in a folder that they share, and whichever is
-scraped adds them up. Nothing is counted by customer or by address: a label with many values would cost memory.
+Each worker is a process that writes its counters to a file in a shared folder; the worker that is scraped adds them up.
+Nothing is counted by customer or by address, because a label with many values costs memory.
 """
 
 import os
@@ -20,9 +20,9 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
 
 def share_between_workers(data_dir: Path) -> None:
-    """Let the workers of one web server count together; to be called before anything imports prometheus_client.
+    """Let the workers of one web server count together. Call it before anything imports prometheus_client.
 
-    Removes what web servers that have ended left behind.
+    Also removes the folders of web servers that have ended.
     """
     mine = data_dir / "metrics" / str(os.getppid())
     mine.mkdir(parents=True, exist_ok=True)
@@ -33,15 +33,15 @@ def share_between_workers(data_dir: Path) -> None:
 
 
 class HttpMetrics:
-    """Middleware, the outermost: measures what all others and the view take together."""
+    """The outermost middleware: measures the time that all other middleware and the view take together."""
 
-    seconds: Any  # a Histogram, made once for both lists of middleware
+    seconds: Any  # a Histogram, shared by all lists of middleware
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         from prometheus_client import Histogram
 
         self._get_response = get_response
-        with suppress(ValueError):  # the second list of middleware: the first has made it
+        with suppress(ValueError):  # another list of middleware has already created it
             HttpMetrics.seconds = Histogram(
                 "brokerage_http_request_seconds",
                 "Time to answer a request, by route and status.",

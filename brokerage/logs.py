@@ -1,4 +1,4 @@
-"""Logs: one line an event, as text for people (LOG_FORMAT=text) or JSON for machines (LOG_FORMAT=json)."""
+"""Logs: one line per event, as text for people (LOG_FORMAT=text) or JSON for machines (LOG_FORMAT=json)."""
 
 import logging
 import logging.config
@@ -10,9 +10,10 @@ import structlog
 
 
 def configure(wanted: dict[str, str]) -> None:
-    """Send every log line of the process to standard output. Takes the place of what was configured before.
+    """Send every log line of the process to standard output. Replaces the earlier configuration.
 
-    wanted: {"level": a level's name, "format": "text" or "json"}
+    Args:
+        wanted: {"level": the name of a level, "format": "text" or "json"}
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -43,7 +44,7 @@ def configure(wanted: dict[str, str]) -> None:
             "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
             "root": {"handlers": ["stdout"], "level": wanted["level"]},
             "loggers": {
-                # A line for each message received and each request answered drowns what matters.
+                # A line for each message and each request would drown what matters.
                 "celery.worker.strategy": {"level": "WARNING"},
                 "celery.app.trace": {"level": "WARNING"},
                 "django.request": {"level": "ERROR"},

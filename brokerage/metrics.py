@@ -1,7 +1,7 @@
-"""Serve metrics to Prometheus, read from the database on request, so that every process tells the same.
+"""Serve metrics to Prometheus. They are read from the database on request, so every process reports the same.
 
-"In the last minute" means LATELY_SECONDS by the database's clock. docs/reference/metrics-and-alerts.md lists
-the metrics, and docs/alerts.yaml the alerts made of them.
+"In the last minute" means LATELY_SECONDS by the database's clock. docs/reference/metrics-and-alerts.md lists the
+metrics, and docs/alerts.yaml has the alerts based on them.
 """
 
 from collections.abc import Iterator
@@ -75,12 +75,12 @@ def _exchange_clock() -> Iterator[Metric]:
 def _lately(cursor: CursorWrapper) -> Iterator[Metric]:
     placed = GaugeMetricFamily(
         "brokerage_trades_lately",
-        "Trades placed in the last minute, by their present status and reason.",
+        "Trades placed in the last minute, by their current status and reason.",
         labels=["status", "reason"],
     )
     cursor.execute("SELECT extract(epoch FROM now())")
     (now,) = cursor.fetchone()
-    # The ids of trades begin with the milliseconds at which they were made.
+    # Trade ids are UUIDv7, which begin with their time in milliseconds.
     cursor.execute(PLACED_LATELY, [UUID(int=int((now - LATELY_SECONDS) * 1000) << 80)])
     for status, reason, count in cursor.fetchall():
         placed.add_metric([status, reason], count)
@@ -115,7 +115,7 @@ def _one(cursor: CursorWrapper, name: str, text: str, statement: str, parameters
     return GaugeMetricFamily(name, text, value=float(cursor.fetchone()[0]))
 
 
-# Each reads an index over what is open, or over what is new: the cost does not grow with what is final.
+# Each reads an index of open or of new rows, so its cost does not grow with the number of final trades.
 OPEN = """
     SELECT CASE WHEN queued_at IS NULL OR status <> 'PLACED' THEN status ELSE 'QUEUED' END, count(*),
            coalesce(extract(epoch FROM now() - min(placed_at)), 0)
@@ -137,5 +137,5 @@ registry.register(_Trading())
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Metrics in Prometheus' text format."""
+    """Serve metrics in Prometheus' text format."""
     return HttpResponse(generate_latest(registry) + http_metrics.render(), content_type=CONTENT_TYPE_LATEST)

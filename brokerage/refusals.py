@@ -1,4 +1,4 @@
-"""Which of our exceptions each operation of the API can answer with. A test holds it against the table of errors."""
+"""The exceptions with which each operation of the API can be refused. A test checks it against the table of errors."""
 
 from accounts import watchlists
 from accounts.funding import (

@@ -1,4 +1,4 @@
-"""Give every log line of a request, and its answer, one id: the load balancer's, or one of our own."""
+"""Give each request an id, in all its log lines and its response: the load balancer's, or a new one."""
 
 import re
 from collections.abc import Callable
@@ -12,12 +12,12 @@ PLAIN = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
 def request_id(given: str) -> str:
-    """Return the id that came with a request, or a new one if that is none."""
+    """Return the id that came with a request, or a new one if it is missing or malformed."""
     return given if PLAIN.fullmatch(given) else str(uuid4())
 
 
 class RequestId:
-    """Middleware: adds the request's id to what is logged meanwhile, and to the answer."""
+    """Middleware that adds the request's id to its log lines and to the response."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

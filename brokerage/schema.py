@@ -1,4 +1,4 @@
-"""What the OpenAPI schema says of every operation: how it is refused, within which limits, and examples."""
+"""Complete the OpenAPI schema: for every operation, add its refusals, its rate limits, and examples."""
 
 from typing import Any
 
@@ -7,32 +7,32 @@ from alpaca_api import examples as alpaca_examples
 from brokerage import examples, refusals
 from brokerage.errors import TABLE
 
-# What the framework refuses: where there is a body, where an address names one thing, or anywhere.
+# What the framework refuses, by status. Some apply only to operations with a body, or to URLs of a single object.
 OWN = {
     "400": "`invalid` (see `errors`), `parse_error`, `bad_request`: what was sent makes no sense.",
-    "401": "`not_authenticated`, `authentication_failed`: nobody is known by this token.",
+    "401": "`not_authenticated`, `authentication_failed`: the token is missing or unknown.",
     "403": "`permission_denied`: the token lacks the scope. `address_not_allowed`: it can't be used from your address.",
-    "404": "`not_found`: there is no such thing, or it is not yours.",
-    "413": "`too_large`: a body has 1 MB at most.",
-    "415": "`unsupported_media_type`: bodies are application/json.",
-    "429": "`throttled`: too many requests of this customer, or of this address without a token; `Retry-After` says "
-    "when to come again. Nothing was done.",
+    "404": "`not_found`: it does not exist, or it is not yours.",
+    "413": "`too_large`: a body may have at most 1 MB.",
+    "415": "`unsupported_media_type`: bodies must be application/json.",
+    "429": "`throttled`: too many requests by this customer or, without a token, from this address. Nothing was done. "
+    "`Retry-After` says when to try again.",
     "503": "`unavailable`: try again in a moment, with the same key.",
 }
 OF_OPERATIONS = {
     ("createToken", "401"): "`wrong_credentials`: email and password do not match.",
-    ("createToken", "403"): "`second_factor_required`: a password alone makes no token.",
-    ("getQuote", "503"): "`exchange_unavailable`: the exchange does not answer; try again in a moment.",
-    ("getMarket", "503"): "`exchange_unavailable`: the exchange does not answer; try again in a moment.",
+    ("createToken", "403"): "`second_factor_required`: a password alone is not enough for this account.",
+    ("getQuote", "503"): "`exchange_unavailable`: the exchange is not responding; try again in a moment.",
+    ("getMarket", "503"): "`exchange_unavailable`: the exchange is not responding; try again in a moment.",
 }
 ALPACA = {
     "400": "40010000: the body is not JSON.",
     "401": "40110000: request is not authorized.",
     "403": "40310000: not allowed; `message` says why.",
-    "404": "40410000: there is no such thing, or it is not yours.",
-    "413": "41310000: a body has 1 MB at most.",
-    "415": "41510000: bodies are application/json.",
-    "422": "40010001: what was asked for makes no sense or is not supported; 42210000: it can't be done any more.",
+    "404": "40410000: it does not exist, or it is not yours.",
+    "413": "41310000: a body may have at most 1 MB.",
+    "415": "41510000: bodies must be application/json.",
+    "422": "40010001: the request is invalid or not supported; 42210000: it can't be done anymore.",
     "429": "42910000: too many requests; nothing was done.",
     "503": "50310000: try again in a moment.",
 }
@@ -40,10 +40,10 @@ WITH_A_BODY, OF_ONE_THING = {"413", "415"}, {"404"}
 REQUESTS = examples.REQUESTS | alpaca_examples.REQUESTS
 ANSWERS = examples.ANSWERS | alpaca_examples.ANSWERS
 LIMITS = {
-    "X-RateLimit-Limit": "Requests that this customer may make in a minute; reads and orders have their own. Without a "
-    "known token: that this address may make.",
-    "X-RateLimit-Remaining": "Requests that are left of these.",
-    "X-RateLimit-Reset": "When all of them are there again, in seconds since 1970.",
+    "X-RateLimit-Limit": "Requests per minute that this customer may make, or this address if the token is unknown. "
+    "Reads and orders have separate limits.",
+    "X-RateLimit-Remaining": "Requests that remain of the limit.",
+    "X-RateLimit-Reset": "When the full limit is available again, in seconds since 1970.",
 }
 
 
@@ -78,7 +78,7 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
 
 
 def _refusals(path: str, operation: dict[str, Any], is_alpaca: bool) -> None:
-    """Say how the operation may be refused, and in no way in which it can't be."""
+    """Add the ways in which the operation can be refused, and no others."""
     name = operation["operationId"]
     has_body, has_input = "requestBody" in operation, "requestBody" in operation or "parameters" in operation
     names_one = "{" in path or ":" in path or any(p["name"].endswith("_id") for p in operation.get("parameters", ()))
@@ -105,7 +105,7 @@ def _refusals(path: str, operation: dict[str, Any], is_alpaca: bool) -> None:
 
 
 def _describe_webhook(operation: dict[str, Any]) -> None:
-    """Say what a webhook posts, and how it is to be answered."""
+    """Add what a webhook posts, and how it must be answered."""
     names = {
         "webhook-id": "The event's id.",
         "webhook-timestamp": "Seconds since 1970.",
@@ -125,10 +125,10 @@ def _describe_webhook(operation: dict[str, Any]) -> None:
             "{$request.body#/url}": {
                 "post": {
                     "operationId": "receiveEvent",
-                    "description": "An event, as it happened. Posted again until it is answered with 2xx.",
+                    "description": "An event. It is posted again until you answer with 2xx.",
                     "parameters": headers,
                     "requestBody": {"required": True, "content": {"application/json": event}},
-                    "responses": {"2XX": {"description": "Taken."}, "410": {"description": "Ends the webhook."}},
+                    "responses": {"2XX": {"description": "Received."}, "410": {"description": "Ends the webhook."}},
                 }
             }
         }
@@ -151,7 +151,7 @@ def _examples(operation: dict[str, Any]) -> None:
 
 TEST_EVENT = {
     "type": "object",
-    "description": "What `testWebhook` has posted: an event about nothing.",
+    "description": "What `testWebhook` posts: an event without a trade.",
     "required": ["eventId", "type", "at", "trade", "corporateAction"],
     "properties": {
         "eventId": {"type": "string", "description": "`test-` and a UUID."},
@@ -167,14 +167,14 @@ PROBLEM = {
     "example": examples.PROBLEM,
     "required": ["type", "title", "status", "detail", "code", "errors"],
     "properties": {
-        "type": {"type": "string", "format": "uri-reference", "description": "Where the code is explained."},
+        "type": {"type": "string", "format": "uri-reference", "description": "The page that explains the code."},
         "title": {"type": "string", "description": "The status in words."},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "For people."},
         "code": {"type": "string", "description": "For programs: one of those that the operation lists."},
         "errors": {
             "type": "array",
-            "description": "What is wrong with which field.",
+            "description": "The fields that are wrong, and why.",
             "items": {
                 "type": "object",
                 "required": ["field", "code", "detail"],

@@ -1,7 +1,7 @@
-"""Settings, all from the environment; docs/reference/settings.md lists every one.
+"""Settings, all from the environment. docs/reference/settings.md lists every one.
 
-Inside a running `make run` the environment is complete. Outside (a `manage.py` command in another
-terminal) what is missing is read from the brokerage that runs on DATA_DIR.
+Processes started by `make run` have a complete environment. For a `manage.py` command in another terminal, what is
+missing is read from the brokerage that runs on DATA_DIR.
 """
 
 import os
@@ -34,19 +34,19 @@ if "DATABASE_URL" not in os.environ:
 
 PROCESS_NAME = environment.text("PROCESS_NAME", os.environ.get("HONCHO_PROCESS_NAME", "manage"))
 
-# -- who may call, and with which secrets
+# -- secrets, hosts, and cookies
 DEBUG = environment.switch("DEBUG")
 SECRET_KEY = environment.required("SECRET_KEY", "it takes 50 or more random characters, kept secret.")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_FAILURE_VIEW = "brokerage.errors.expired_form"
-# What web/, which knows no app, takes from the apps.
+# What web/, which imports no app, needs from the apps.
 TOKEN_STORE = "accounts.tokens"  # noqa: S105 — a module
 PROBLEMS = "brokerage.errors.TABLE"
 PERSONAL_DATA = [f"{app}.personal_data" for app in ("accounts", "trades", "webhooks", "alpaca_api")]
 SETTLEMENT_DATE = "exchange.calendar.settlement_date"  # of a trade date; for the postings of the past
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-# True where a balancer ends TLS in front of `web`: cookies, redirects and HSTS then insist on it.
+# True if a load balancer terminates TLS in front of `web`. Cookies, redirects and HSTS then require it.
 TLS = environment.switch("TLS")
 SECURE_SSL_REDIRECT = TLS
 SECURE_REDIRECT_EXEMPT = [r"^exchange/callbacks$"]
@@ -59,7 +59,7 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_AGE = 12 * 3600
 X_FRAME_OPTIONS = "DENY"
 
-# -- the parts
+# -- apps, middleware, and templates
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
@@ -110,7 +110,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "web.timezones.LocalTime",
 ]
-# What programs' requests need of it, and where they go to: brokerage.wsgi.
+# The middleware that requests of programs need, and their paths. brokerage.wsgi uses both.
 PROGRAM_MIDDLEWARE = [
     "brokerage.http_metrics.HttpMetrics",
     "brokerage.request_id.RequestId",
@@ -122,7 +122,7 @@ PROGRAM_MIDDLEWARE = [
     "web.problems.Problems",
 ]
 PROGRAM_PATHS = ("/api/v1/", "/alpaca/", "/exchange/")
-# What those need who watch the process. They call it by whatever address it has, and without TLS.
+# The middleware of health checks and metrics, which are requested by any host name and without TLS.
 PROBE_MIDDLEWARE = [
     "brokerage.http_metrics.HttpMetrics",
     "brokerage.request_id.RequestId",
@@ -131,7 +131,7 @@ PROBE_MIDDLEWARE = [
 PROBE_PATHS = ("/healthz", "/readyz", "/metrics")
 ROOT_URLCONF = "brokerage.urls"
 WSGI_APPLICATION = "brokerage.wsgi.application"
-# One address for one thing: /api/v1/trades/ is not /api/v1/trades (a redirected POST loses its body).
+# Each object has one URL: /api/v1/trades/ is not /api/v1/trades, because a redirected POST loses its body.
 APPEND_SLASH = False
 TEMPLATES = [
     {
@@ -164,7 +164,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "accounts.passwords.GuessablePasswordValidator",
     )
 ]
-# -- signing in, by page; programs have tokens
+# -- signing in on pages; programs have tokens
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 LOGIN_URL, LOGIN_REDIRECT_URL = "account_login", "home"
 ACCOUNT_ADAPTER = "accounts.adapter.Adapter"
@@ -180,7 +180,7 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
-PASSWORD_WORDS = ["brokerage"]  # words that make a password no harder to guess here
+PASSWORD_WORDS = ["brokerage"]  # words that don't make a password harder to guess here
 ALLAUTH_TRUSTED_PROXY_COUNT = environment.number("TRUSTED_PROXY_COUNT", 0)
 MFA_ADAPTER = "accounts.adapter.SecondFactors"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
@@ -219,17 +219,17 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = True  # what was not collected is served from the apps, under its plain name
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of any body; a callback of 100 reports is 40 kB
 
-# -- PostgreSQL: holds the truth. Every limit is shorter than the sweep's patience.
+# -- PostgreSQL, the only source of truth. Every limit is shorter than the sweep's patience.
 environment.url("DATABASE_URL", None, ("postgres", "postgresql"))
 DATABASES = {"default": env.db_url("DATABASE_URL", engine="brokerage.database")}
-# What `migrate` alone signs in with: the owner of the tables. The role of DATABASE_URL owns nothing (deploy/roles.sql).
-# Empty: one role does both.
+# Only `migrate` signs in with this, as the owner of the tables. The role of DATABASE_URL owns nothing
+# (deploy/roles.sql). Empty: one role does both.
 MIGRATE_DATABASE: dict[str, Any] = {}
 if os.environ.get("MIGRATE_DATABASE_URL"):
     environment.url("MIGRATE_DATABASE_URL", None, ("postgres", "postgresql"))
     MIGRATE_DATABASE = env.db_url("MIGRATE_DATABASE_URL", engine="brokerage.database")
 DATABASES["default"].update(
-    # Kept open: opening costs more than a whole trade (docs/how-to/operate.md, "Connections").
+    # Connections stay open, because opening one costs more than a whole trade (docs/how-to/operate.md, "Connections").
     CONN_MAX_AGE=None,
     CONN_HEALTH_CHECKS=True,
     # A verb owns its transaction, visibly.
@@ -240,8 +240,8 @@ DATABASES["default"].update(
 for _database in (DATABASES["default"], MIGRATE_DATABASE):
     if "," in (_database.get("HOST") or ""):  # of several servers, the one that can be written to
         _database.setdefault("OPTIONS", {}).setdefault("target_session_attrs", "read-write")
-# True where PgBouncer stands in between and gives each transaction another session (pool_mode = transaction). Settings
-# of a session and statements prepared in it are lost there: limits hold by role (brokerage.database.limits) alone.
+# True if PgBouncer is in between and gives each transaction another session (pool_mode = transaction). Settings and
+# prepared statements of a session are lost then, so limits must be set for the role (brokerage.database.limits).
 POOLED = environment.switch("DATABASE_POOLED")
 DATABASE_LIMITS = {  # milliseconds
     "statement_timeout": environment.number("STATEMENT_TIMEOUT_MS", 5_000),
@@ -252,15 +252,15 @@ DATABASE_LIMITS = {  # milliseconds
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     connect_timeout=2,
     application_name=PROCESS_NAME,
-    # Parameters travel apart from the statement, and a statement that comes often is planned once.
+    # Parameters are sent apart from the statement, so that a frequent statement is planned only once.
     server_side_binding=True,
     prepare_threshold=None if POOLED else 5,
-    # A host that vanished is noticed in 2 to 3 s.
+    # With these, a host that has vanished is noticed within 2 to 3 s.
     keepalives_idle=1,
     keepalives_interval=1,
     keepalives_count=2,
     tcp_user_timeout=2_000,
-    # Our own limits: for what the server's do not end, such as a COMMIT that waits for a standby.
+    # Our own limits, for what the server's limits do not end, such as a COMMIT that waits for a standby.
     answer_seconds_max=DATABASE_LIMITS["statement_timeout"] / 1000 + 2
     if DATABASE_LIMITS["statement_timeout"]
     else None,
@@ -268,11 +268,11 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     options="" if POOLED else " ".join(f"-c {name}={value}" for name, value in DATABASE_LIMITS.items()),
 )
 
-# -- the broker: carries rings, never the truth
+# -- the broker, which only carries rings
 BROKER_URL = env("BROKER_URL", default="redis://127.0.0.1:6379/0")
 BROKER_URLS = [url.strip() for url in BROKER_URL.split(";") if url.strip()]
 _schemes = {urlsplit(url).scheme for url in BROKER_URLS}
-# RabbitMQ carries messages and nothing else: no sets of customers that rang, no counters, no cache.
+# RabbitMQ only carries messages. It has no sets of customers that have rung, no counters, and no cache.
 BROKER_IS_RABBITMQ = bool(_schemes) and _schemes <= {"amqp", "amqps"}
 if not (BROKER_IS_RABBITMQ or (len(BROKER_URLS) == 1 and _schemes <= {"redis", "rediss"})):
     raise ImproperlyConfigured(
@@ -285,20 +285,20 @@ CACHE_URL = env("CACHE_URL", default="" if BROKER_IS_RABBITMQ else BROKER_URL)
 if CACHE_URL and urlsplit(CACHE_URL).scheme not in {"redis", "rediss"}:
     raise ImproperlyConfigured(f"CACHE_URL takes redis://…, not {CACHE_URL.split(':')[0]}://…")
 LANES = environment.number("LANES", 16, least=1, most=1000)
-# How every key in Valkey begins: two brokerages with prefixes of their own can share one server.
+# The prefix of every key in Valkey. Brokerages with different prefixes can share one server.
 KEY_PREFIX = env("KEY_PREFIX", default="")
 
 # -- the central exchange
 EXCHANGE_URL = environment.url("EXCHANGE_URL", "http://127.0.0.1:8100", ("http", "https"))
-# Several, separated by spaces, while one replaces the other.
+# Several secrets, separated by spaces, while one replaces another.
 EXCHANGE_SECRET = environment.required("EXCHANGE_SECRET", "it takes the whsec_… with which the exchange signs.")
-# Where the exchange posts its reports. There is no default: a process can't know under which address `web` is reached.
+# The URL to which the exchange posts its reports. There is no default, because a process can't know the URL of `web`.
 CALLBACK_URL = environment.text("CALLBACK_URL", "")
 
 # -- event streams: where the `stream` processes are, as customers reach them
 STREAM_URL = env("STREAM_URL", default=f"http://127.0.0.1:{env('STREAM_PORT', default='8200')}")
 
-# True where webhooks may go to addresses inside private networks and without TLS: for tests on one machine alone.
+# True if webhooks may go to addresses in private networks and without TLS. Only for tests on one machine.
 WEBHOOKS_TO_PRIVATE_ADDRESSES = environment.switch("WEBHOOKS_TO_PRIVATE_ADDRESSES")
 
 # -- the REST API; brokerage/settings_openapi.py says how it is described
@@ -310,21 +310,22 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "web.problems.handle_exception",
     "UNAUTHENTICATED_USER": None,
-    # Balancers in front of `web`, whose X-Forwarded-For tells who called; 0: who called is who connected.
+    # The number of load balancers in front of `web`, whose X-Forwarded-For names the client. 0: the client connects
+    # directly.
     "NUM_PROXIES": environment.number("NUM_PROXIES", 0),
 }
-# How many requests a minute a customer may make, by all tokens and pages; the back office gives a customer others. Far
-# above what one program needs and far below what keeps the rest from being served: one customer's loop gone wild must
-# not be felt by others.
+# The requests per minute that a customer may make with all tokens and pages. The back office can set other limits for a
+# customer. They are far above what one program needs, but low enough that others don't notice one customer's runaway
+# loop.
 READS_A_MINUTE = environment.number("READS_A_MINUTE", 60_000)
 ORDERS_A_MINUTE = environment.number("ORDERS_A_MINUTE", 30_000)
-# For how many customers a turn may be due, and how many trades of one may wait: what is more is refused.
+# The most customers for whom a turn may be due, and the most waiting trades of one customer. More orders are refused.
 OPEN_TRADES_MAX = environment.number("OPEN_TRADES_MAX", 50_000)
 OPEN_TRADES_OF_A_CUSTOMER_MAX = environment.number("OPEN_TRADES_OF_A_CUSTOMER_MAX", 1_000)
-STRANGERS_A_MINUTE = environment.number("STRANGERS_A_MINUTE", 6_000)  # of nobody we know, from one address
-# How far above the last price a BUY may execute, and so what it holds: 5 % as other brokers do.
+STRANGERS_A_MINUTE = environment.number("STRANGERS_A_MINUTE", 6_000)  # unauthenticated requests from one address
+# How far above the last price a BUY may execute, which determines its hold. 5% is usual among brokers.
 BUY_COLLAR = environment.ratio("BUY_COLLAR", "0.05")
-# At so many good-faith violations within 12 months, an account buys with settled cash only for so long.
+# After this many good-faith violations within 12 months, an account buys with settled cash only for this many days.
 GOOD_FAITH_VIOLATIONS_MAX = environment.number("GOOD_FAITH_VIOLATIONS_MAX", 3, least=1)
 GOOD_FAITH_RESTRICTION_DAYS = environment.number("GOOD_FAITH_RESTRICTION_DAYS", 90, least=1)
 CACHES = {
@@ -351,10 +352,10 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-# -- the back office; brokerage/settings_office.py says how it looks
-# How long calls to the exchange are kept, days; those of open trades and of open exceptions are kept longer.
+# -- the back office; brokerage/settings_office.py has its appearance
+# How many days calls to the exchange are kept. Those of open trades and of open exceptions are kept longer.
 EXCHANGE_CALLS_KEPT_DAYS = environment.number("EXCHANGE_CALLS_KEPT_DAYS", 90, least=1, most=36_500)
-# What a sweep does besides its own work, and how often (seconds): by name, since trades do not know these apps.
+# More jobs of the sweep and their intervals in seconds. They are given by name, because trades imports no such app.
 SWEEP_JOBS = {
     "office.schedule.find_cases": 1.0,
     "office.schedule.run_jobs": 1.0,
@@ -366,14 +367,14 @@ SWEEP_JOBS = {
     "webhooks.delivery.deliver": 0.5,
 }
 
-# -- logs: one line an event, to standard output; colours where the reader is a terminal
+# -- logs: one line per event, to standard output, with colors on a terminal
 LOGGING_CONFIG = "brokerage.logs.configure"
 LOGGING = {
     "level": environment.one_of("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "INFO"),
     "format": environment.one_of("LOG_FORMAT", ("text", "json"), "text"),
 }
 
-# -- errors to Sentry, where a DSN is set (deploy/extras-requirements.txt); never with customers' data
+# -- errors go to Sentry if a DSN is set (deploy/extras-requirements.txt), never with customers' data
 SENTRY_DSN = env("SENTRY_DSN", default="")
 if SENTRY_DSN:
     import sentry_sdk
@@ -386,9 +387,9 @@ if SENTRY_DSN:
         include_local_variables=False,
     )
 
-# -- production: nothing starts with what would let somebody in
+# -- production: no process starts with unsafe settings
 PRODUCTION = environment.switch("PRODUCTION")
-# Accounts whose passwords everybody knows may be made in this database: in embedded ones, and where somebody says so.
+# Whether demo accounts, whose passwords are public, may be created in this database.
 DEMO = environment.switch("DEMO")
 if PRODUCTION:
     _unsafe = {

@@ -1,8 +1,8 @@
-"""Send each trade's life to a tracing system as one trace, where OTEL_EXPORTER_OTLP_ENDPOINT is set.
+"""Send the steps of each trade to a tracing system as one trace, if OTEL_EXPORTER_OTLP_ENDPOINT is set.
 
-Every step of a trade is a log line with the ids of its trades, in whichever process it happens. A trade's id is a UUID,
-and so is a trace's: the step becomes a span in the trace of that id. Nothing has to travel through rings, batches or
-the exchange for the steps to meet, and a step that was for a hundred trades is in a hundred traces.
+Every step of a trade is a log line with the ids of its trades, whatever process it happens in. Trade ids and trace ids
+are both UUIDs, so the step becomes a span of the trace with that id. No trace context has to travel through rings,
+batches or the exchange, and a step for a hundred trades is in a hundred traces.
 """
 
 import threading
@@ -23,7 +23,7 @@ SPAN_BITS = 64
 
 
 class _Ids(threading.local, RandomIdGenerator):
-    """Random ids, except for this thread's next root, whose ids come from its trade."""
+    """Random ids, except for this thread's next root span, whose ids come from its trade."""
 
     root: UUID | None = None
 
@@ -35,7 +35,7 @@ class _Ids(threading.local, RandomIdGenerator):
 
 
 class Traces:
-    """A structlog processor: passes every event on as it is, and makes spans of those about trades."""
+    """A structlog processor that makes spans of events about trades, and passes every event on unchanged."""
 
     def __init__(self, process: str, exporter: SpanProcessor) -> None:
         self._ids = _Ids()
@@ -47,7 +47,7 @@ class Traces:
         self._tracer = provider.get_tracer("brokerage")
 
     def __call__(self, logger: Any, method: str, event: dict[str, Any]) -> dict[str, Any]:
-        """Never raises: a trace is worth less than what is traced."""
+        """Make spans of the event. Never raises, because tracing must not break what it traces."""
         for trade in event.get("trades") or ():
             try:
                 self._span(str(event["event"]), UUID(str(trade)), event)
@@ -73,12 +73,12 @@ class Traces:
 
 
 def _root_span(trade: UUID) -> int:
-    """The span that a trade's other spans hang on: the random half of its id."""
+    """Return the id of a trade's root span: the random half of the trade's id."""
     return trade.int & ((1 << SPAN_BITS) - 1)
 
 
 def to_endpoint(process: str) -> Traces:
-    """Traces that go to the OTLP endpoint in the environment, in batches, from a thread of their own."""
+    """Return a processor that sends spans to the OTLP endpoint in the environment, in batches, from its own thread."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 

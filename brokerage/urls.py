@@ -1,4 +1,4 @@
-"""Every address of the brokerage."""
+"""The URLs of the brokerage."""
 
 from allauth.account import urls as account_urls
 from allauth.mfa import urls as factor_urls
@@ -26,13 +26,13 @@ from webhooks import pages as webhook_pages
 
 
 class TickerConverter(StringConverter):
-    """A ticker in an address, in capitals or not."""
+    """A ticker in a URL, in upper or lower case."""
 
     regex = "[A-Za-z0-9.-]{1,12}"
 
 
 class BigIntConverter(IntConverter):
-    """The number of a row: no larger than a column holds."""
+    """The id of a row, no larger than a bigint."""
 
     regex = "[0-9]{1,18}"
 
@@ -41,7 +41,7 @@ register_converter(TickerConverter, "ticker")
 register_converter(BigIntConverter, "bigint")
 
 urlpatterns = [
-    # Tried one after the other: what programs call a thousand times a second stands first.
+    # They are tried in order, so those that programs call a thousand times a second come first.
     path("api/v1/trades", trades.TradesView.as_view()),
     path("exchange/callbacks", callback),
     path("api/v1/trades/batch", batch_api.BatchView.as_view()),

@@ -26,7 +26,7 @@ if MARK in os.environ:
 class Utf8Request(WSGIRequest):
     """A request whose text is UTF-8, whatever charset it claims.
 
-    There are charsets that no text can be read in, and Django would fail on them before any middleware.
+    Python knows charsets that can't decode text, and Django would fail on them before any middleware runs.
     """
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
@@ -34,7 +34,7 @@ class Utf8Request(WSGIRequest):
 
 
 class Door(WSGIHandler):
-    """Django behind a list of middleware of its own."""
+    """Django with its own list of middleware."""
 
     request_class = Utf8Request
 
@@ -57,19 +57,19 @@ try:
 except (ImproperlyConfigured, NotRunning) as error:
     sys.exit(f"error: {error}")
 people = Door(settings.MIDDLEWARE)
-programs = Door(settings.PROGRAM_MIDDLEWARE)  # programs have no use for sessions, messages, compression and the like
+programs = Door(settings.PROGRAM_MIDDLEWARE)  # programs don't need sessions, messages, compression and the like
 probes = Door(settings.PROBE_MIDDLEWARE)
-# What is loaded by now stays: the collector need not look at it again and again.
+# Everything loaded so far stays, so the garbage collector need not scan it again and again.
 gc.collect()
 gc.freeze()
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """Answer one request, whole.
+    """Answer one request with a complete response.
 
-    The web server sends a list without a thread of ours. Anything else it would read as fast as the client does, and a
-    client that doesn't read would keep the thread: 20 of them stopped all requests. So whatever makes an answer must
-    bound its size.
+    The web server sends a list without occupying one of our threads. It would read any other iterable only as fast as
+    the client reads, and a client that doesn't read would keep the thread: 20 of them stopped all requests. So code
+    that makes a response must bound its size.
     """
     if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
         _read_chunks(environ)
@@ -88,6 +88,6 @@ def _door_of(path: str) -> Door:
 
 
 def _read_chunks(environ: dict[str, Any]) -> None:
-    """Give a body that came in chunks the length by which Django reads. One that is too long stays too long."""
+    """Read a chunked body and set its length, by which Django reads it. A body that is too long stays too long."""
     body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
     environ.update({"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))})

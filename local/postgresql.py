@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from local import new_data
-from local.errors import UserError
+from local.errors import UserError, reason_in
 from local.folder import Folder, Keys
 from local.launcher import Specification
 from local.ports import LOOPBACK
@@ -246,8 +246,7 @@ class PostgreSQL:
             text=True,
         )
         if done.returncode != 0:
-            last = (done.stdout.strip().splitlines() or ["no reason given"])[-1]
-            raise UserError(f"PostgreSQL could not create {self.data}: {last}")
+            raise UserError(f"PostgreSQL could not create {self.data}: {reason_in(done.stdout)}")
 
     def _hand_over(self, path: Path) -> None:
         """Let the server's user own a file, or a folder with all that is in it."""

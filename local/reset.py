@@ -6,6 +6,7 @@ import os
 import shutil
 
 from local import plan
+from local.environment import LOCK_FILE
 from local.errors import UserError
 from local.folder import Folder
 from local.orphans import end, of_folder
@@ -20,7 +21,9 @@ def reset() -> int:
     """
     folder = Folder(plan.read(os.environ, PROJECT).data_dir)
     folder.lock()
-    if not (folder.path / "keys.json").exists() and any(folder.path.glob("[!lr]*")):
+    own_names = {folder.logs.name, folder.state.name, LOCK_FILE}
+    is_unused = {path.name for path in folder.path.iterdir()} <= own_names
+    if not (folder.path / "keys.json").exists() and not is_unused:
         raise UserError(f"{folder.path} was not created by make run: nothing was removed.")
     end(of_folder(folder.path))
     shutil.rmtree(folder.path)

@@ -17,7 +17,7 @@ from typing import Any
 
 from local import plan, postgresql, valkey
 from local.console import BoundedLog, Console, Reader
-from local.errors import UserError
+from local.errors import UserError, reason_in
 from local.folder import Folder, write_private
 from local.launcher import Specification, command_line
 from local.orphans import end, of_folder
@@ -230,8 +230,8 @@ class Run:
         for name in ("postgres", "valkey"):
             if self.supervision.deaths.get(name, 0) >= DEATHS_BEFORE_READY_MAX:
                 file = self.folder.logs / f"{name}.log"
-                lines = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
-                return f"{name} doesn't start: {lines[-1] if lines else 'its log is empty'} (see {file})"
+                output = file.read_text(errors="replace") if file.exists() else ""
+                return f"{name} doesn't start: {reason_in(output)} (see {file})"
         return None
 
     def _wait_until_ready(self) -> None:

@@ -16,7 +16,7 @@ from types import FrameType
 
 from local import ports
 from local.environment import LOCK_FILE, is_locked
-from local.errors import UserError
+from local.errors import UserError, reason_in
 from local.folder import Folder
 from local.launcher import Specification, command_line
 from local.orphans import end, of_folder
@@ -138,8 +138,8 @@ def _start(
         while not server.is_ready() and not interrupted():
             if process.poll() is not None or time.monotonic() > deadline:
                 name = type(server).__name__
-                log = (folder.logs / f"{name.lower()}.log").read_text(errors="replace").strip().splitlines()
-                raise UserError(f"{name} didn't start: {log[-1] if log else 'its log is empty'}")
+                output = (folder.logs / f"{name.lower()}.log").read_text(errors="replace")
+                raise UserError(f"{name} didn't start: {reason_in(output)}")
             time.sleep(0.05)
         if isinstance(server, PostgreSQL) and not interrupted():
             server.create_roles_and_database()

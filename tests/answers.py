@@ -1,4 +1,4 @@
-"""What every answer of the REST API keeps to."""
+"""Assertions that every REST API response must pass."""
 
 import json
 import re
@@ -16,7 +16,7 @@ def post(client: Client, path: str, body: Any, **headers: str) -> Any:
 
 
 def assert_problem(answer: Any, status: int, code: str | None = None, *fields: str) -> dict[str, Any]:
-    """That it is a problem answer of exactly our shape; with fields: that exactly these are named. Its body."""
+    """Assert that this is a problem response in our format, naming exactly these fields if given; return its body."""
     assert answer.status_code == status, answer.content[:500]
     assert answer["Content-Type"] == "application/problem+json"
     body = json.loads(answer.content)

@@ -1,4 +1,4 @@
-"""What every test may ask for: the same few people, and a real exchange.
+"""Fixtures for all tests: a few customers, and a real exchange.
 
 Alice has 1,000 USD and 10 AAPL; Bob has 500 USD and must never see what is Alice's. Nothing of ours is mocked: the
 database and the broker are real servers (`make test` starts them), the exchange is the stand-in, as its own process.
@@ -49,7 +49,7 @@ NEVER_MS = 3_600_000  # an exchange that is this slow leaves a test alone with w
 
 
 class StandInExchange:
-    """The stand-in exchange as a process of its own, with its faults at hand."""
+    """The stand-in exchange as a separate process whose faults can be set."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -61,16 +61,16 @@ class StandInExchange:
         self.call("PUT", "/v1/faults", faults)
 
     def move_clock(self, seconds: float) -> None:
-        """Let its clock be so many seconds ahead of this machine's; 0 sets it right."""
+        """Set its clock this many seconds ahead of this machine's; 0 resets it."""
         self.call("PUT", "/v1/clock", {"offsetSeconds": seconds})
         self._ahead_seconds = seconds
 
     def advance_clock(self, seconds: float) -> None:
-        """Let its clock jump ahead by so many seconds more."""
+        """Advance its clock by this many seconds."""
         self.move_clock(self._ahead_seconds + seconds)
 
     def record(self) -> list[dict[str, Any]]:
-        """Its own record, in order of arrival."""
+        """Return its own record, in order of arrival."""
         entries: list[dict[str, Any]] = []
         after = 0
         while after is not None:
@@ -134,7 +134,7 @@ def exchange_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand
 
 @pytest.fixture
 def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> StandInExchange:
-    """The exchange, which takes orders and does nothing with them unless the test says otherwise by `faults`."""
+    """Provide the exchange, which accepts orders but doesn't execute them unless the test changes its `faults`."""
     monkeypatch.setattr(settings, "EXCHANGE_URL", exchange_process.url)
     exchange_process.faults(latencyMs=NEVER_MS)
     exchange_process.move_clock(0)
@@ -146,7 +146,7 @@ def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture(scope="session", autouse=True)
 def _static_root() -> None:
-    """WhiteNoise warns where nothing was collected, and a warning is an error here."""
+    """Create the static folder: WhiteNoise warns if it is missing, and a warning is an error here."""
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
@@ -163,7 +163,7 @@ def static_files() -> None:
 
 @pytest.fixture(autouse=True)
 def _quiet_broker() -> Iterator[None]:
-    """No ring, trading control, price or fee of one test reaches another."""
+    """Isolate tests from each other's rings, trading controls, prices and fees."""
     forget()
     broker = lane.broker()
     yield
@@ -178,7 +178,7 @@ def real_password_hashers(settings: Any) -> None:
 
 @pytest.fixture
 def broke(alice: Customer) -> Customer:
-    """Alice with her 10 AAPL and no cash."""
+    """Return Alice with her 10 AAPL and no cash."""
     withdraw(alice.id, Decimal(1000))
     return alice
 

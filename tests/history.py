@@ -1,4 +1,4 @@
-"""A customer who has been here for a while: books and trades of the past, at the prices that the exchange had then."""
+"""A customer with a history: past books and trades, at the exchange's prices of that time."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""How the people of the tests come by their accounts, their shares and the exchange's word."""
+"""Helpers that open accounts, buy shares, and report trades as the exchange does."""
 
 from datetime import date
 from decimal import Decimal
@@ -39,7 +39,7 @@ def receive_shares(customer: Customer, ticker: str, quantity: int, price: Decima
     """Let a customer buy, without an exchange: placed, claimed, reported and settled."""
     trade, _ = place_trade(customer.id, ticker, Type.BUY, quantity)
     claim(customer)
-    say(trade, Status.FILLED, price)
+    send_report(trade, Status.FILLED, price)
     claim(customer)
     trade.refresh_from_db()
     assert trade.status == Status.FILLED
@@ -47,17 +47,17 @@ def receive_shares(customer: Customer, ticker: str, quantity: int, price: Decima
 
 
 def claim(*customers: Customer) -> list[Trade]:
-    """A lane's turn without its last step: what it would now hand to the exchange."""
+    """Run a lane's turn without sending; return the claimed trades."""
     return settle_and_claim([customer.id for customer in customers], by="test")
 
 
 def trade(
     customer: Customer, type: str, quantity: int, price: str, day: date | None = None, ticker: str = "KO"
 ) -> Trade:
-    """Trade on a day, as the exchange tells it; today if no day is given."""
+    """Trade on a day (default: today), as the exchange reports it."""
     made, _ = place_trade(customer.id, ticker, type, quantity)
     claim(customer)
-    say(made, Status.FILLED, Decimal(price), executedAt=f"{day or eastern_today()}T17:00:00.000000Z")
+    send_report(made, Status.FILLED, Decimal(price), executedAt=f"{day or eastern_today()}T17:00:00.000000Z")
     claim(customer)
     made.refresh_from_db()
     assert made.status == Status.FILLED, made.reason_code
@@ -76,13 +76,13 @@ def violate(customer: Customer, day: date | None = None) -> Trade:
     return trade(customer, "SELL", 1, "10", day)
 
 
-def rung(lane: int) -> list[int]:
-    """Take one batch of the customers that have rung, as a worker of this lane does."""
+def take_rung_customers(lane: int) -> list[int]:
+    """Take one batch of customers that have rung, as this lane's worker does."""
     return next(collect_rings(lane), [])
 
 
-def word(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> dict[str, Any]:
-    """The exchange's report on a trade, as it comes over the wire."""
+def report_body(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> dict[str, Any]:
+    """Return the exchange's report on a trade, in wire format."""
     filled = status == Status.FILLED and price is not None
     return {
         "tradeId": str(trade.id),
@@ -99,6 +99,6 @@ def word(trade: Trade, status: str, price: Decimal | None = None, **other: Any) 
     } | other
 
 
-def say(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> None:
-    """Let the exchange report on a trade."""
-    store_reports([word(trade, status, price, **other)], Report.Source.CALLBACK)
+def send_report(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> None:
+    """Have the exchange report on a trade."""
+    store_reports([report_body(trade, status, price, **other)], Report.Source.CALLBACK)

@@ -1,4 +1,4 @@
-"""Bad input of every kind, to both APIs: a 4xx in the API's own shape, which names the field where one is at fault."""
+"""Bad input to both APIs gets a 4xx in the API's format, naming the field at fault."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -117,7 +117,7 @@ def test_addresses(
         assert set(answer.json()) >= {"code", "message"}
 
 
-def test_who_is_not_known(db: None) -> None:
+def test_requests_without_valid_credentials_are_refused(db: None) -> None:
     for headers in (
         {},
         {"APCA-API-KEY-ID": "x"},

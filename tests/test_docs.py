@@ -1,4 +1,4 @@
-"""The documentation is held to the code: links resolve, and commands, files, settings and decisions exist."""
+"""The documentation matches the code: links resolve, and commands, files, settings and decisions exist."""
 
 import re
 import subprocess
@@ -131,7 +131,7 @@ def test_every_reason_code_is_described() -> None:
     assert described == set(Reason.values)
 
 
-def test_what_enforces_an_invariant_exists() -> None:
+def test_documented_constraints_and_triggers_exist() -> None:
     table = (ROOT / "docs/explanation/architecture.md").read_text().partition("| invariant | enforced by |")[2]
     named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", table.partition("\n\n")[0]))
     there = {

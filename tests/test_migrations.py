@@ -1,4 +1,4 @@
-"""Migrations: in step with the models, and each can be undone."""
+"""Migrations match the models, and each can be reversed."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""requirements.txt is enough for production, and holds nothing that production does not need."""
+"""requirements.txt contains exactly what production needs."""
 
 import os
 import re

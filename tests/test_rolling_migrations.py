@@ -39,7 +39,7 @@ def test_old_code_lives_with_every_new_migration(capsys: pytest.CaptureFixture[s
     assert not linter.has_errors, capsys.readouterr().out
 
 
-def test_what_is_listed_as_released_is_there() -> None:
+def test_migrations_listed_as_released_exist() -> None:
     for line in RELEASED.read_text().splitlines():
         app, name = line.split()
         assert (settings.BASE_DIR / app / "migrations" / f"{name}.py").exists(), line

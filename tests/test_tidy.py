@@ -1,4 +1,4 @@
-"""House rules that a machine can check; docs/explanation/architecture.md has the reasons."""
+"""The rules of CONTRIBUTING.md that a machine can check."""
 
 import ast
 import io
@@ -106,7 +106,7 @@ def code_lines(path: Path) -> int:
     return len(lines)
 
 
-def test_no_module_has_a_name_for_whatever() -> None:
+def test_no_module_has_a_vague_name() -> None:
     assert [path for path in OURS if {path.stem, path.parent.name} & VAGUE] == []
 
 
@@ -133,12 +133,12 @@ def undocumented(node: ast.AST, prefix: str = "") -> Iterator[str]:
                 yield prefix + child.name
 
 
-def test_what_is_public_says_what_it_does(ours: list[Source]) -> None:
+def test_public_things_have_docstrings(ours: list[Source]) -> None:
     assert [f"{source}: {name}" for source in ours for name in undocumented(source.tree)] == []
     assert [source for source in ours if source.tree.body and not ast.get_docstring(source.tree)] == []
 
 
-def test_money_is_no_float(ours: list[Source]) -> None:
+def test_money_is_never_float(ours: list[Source]) -> None:
     for source in ours:
         if source.app not in {"accounts", "trades"}:
             continue
@@ -162,7 +162,7 @@ def test_only_commands_print(ours: list[Source]) -> None:
     assert [f"{source}:{call.lineno}" for source in speechless for name, call in source.calls if name == "print"] == []
 
 
-def test_nothing_is_left_to_do(ours: list[Source], tests: list[Source]) -> None:
+def test_no_todo_comments_are_left(ours: list[Source], tests: list[Source]) -> None:
     left = re.compile(r"\b(?:TO" r"DO|FIX" r"ME|XX" r"X)\b")
     assert [source for source in (*ours, *tests) if left.search(source.text)] == []
 
@@ -194,7 +194,7 @@ SOMEBODY_ELSES = {"_replace", "_running", "_base_url"}  # a named tuple's and an
 
 
 def names_reached_for(tree: ast.AST) -> Iterator[str]:
-    """Names that a test imports, patches, or takes from an object that is not its own."""
+    """Return names that a test imports, patches, or accesses on objects of other modules."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             yield from (alias.name for alias in node.names)
@@ -261,7 +261,7 @@ def test_books_are_never_deleted_from(ours: list[Source]) -> None:
                 assert any(word in name for word in MAY_BE_DELETED), f"{source}:{call.lineno}: {name}"
 
 
-def test_the_heart_can_be_read_at_one_sitting() -> None:
+def test_the_core_modules_are_short() -> None:
     heart = [ROOT / "trades" / f"{name}.py" for name in "lane place turn settle execute report sweep".split()]
     assert sum(map(code_lines, heart)) <= CORE_SCREENS_MAX * SCREEN_LINES
 
@@ -274,7 +274,7 @@ def test_imports_go_one_way() -> None:
 
 
 @pytest.mark.process
-def test_no_file_knows_where_it_lies() -> None:
+def test_no_file_has_an_absolute_path() -> None:
     kept = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
     )

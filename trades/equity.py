@@ -106,8 +106,8 @@ SPLITS = """
         ON posting.cause = entitlement.id AND posting.kind = 'split' AND posting.ticker = action.ticker
     WHERE action.kind = 'SPLIT' AND action.state IN ('applying', 'done')
 """
-# The last posting up to the first moment, in the order of the books. A query for later postings starts after it, so it
-# does not have to read earlier ones: the index of a customer's postings leads from the newest back to it.
+# The id of the last posting up to the first moment. A query for later postings starts after it, so it does not have to
+# read earlier ones: the index of a customer's postings leads from the newest back to it.
 LAST_BEFORE = """COALESCE((
     SELECT id FROM accounts_posting WHERE customer_id = %(customer)s AND created_at <= %(first)s
     ORDER BY id DESC LIMIT 1

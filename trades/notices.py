@@ -1,4 +1,4 @@
-"""Enter notices of how trades ended, for the customers that want them."""
+"""Write notices of how trades ended, for the customers that want them."""
 
 from django.db import connection, transaction
 
@@ -6,18 +6,18 @@ from accounts import notices
 from trades.models import Status, Trade
 from web.templatetags.figures import usd
 
-# A status change can be seen when its transaction has ended, at the latest after TRANSACTION_TIMEOUT_MS (15 s). So
-# changes are looked at again until they are this old.
+# A status change becomes visible when its transaction commits, at most TRANSACTION_TIMEOUT_MS (15 s) after it was
+# written. So changes are read again until they are this old.
 LOOK_AGAIN_SECONDS = 30
 CHANGES_A_ROUND_MAX = 20_000
-MAILED_AFTER_SECONDS = 10  # so that trades that end together come in one mail
+MAILED_AFTER_SECONDS = 10  # so that trades that end together share one email
 PLACE = "trade notices"
 
 
 def enter_notices() -> int:
-    """Enter a notice for each trade that has ended since the last round; return how many.
+    """Write a notice for each trade that has ended since the last round; return how many.
 
-    Idempotent: a trade has one notice. Trades that ended before the first round ever have none.
+    Idempotent: yes. A trade gets one notice. Trades that ended before the very first round get none.
     """
     with transaction.atomic(durable=True):
         place = _place()
@@ -37,7 +37,7 @@ def enter_notices() -> int:
 
 
 def _place() -> int | None:
-    """Return the status change up to which trades were looked at; None in the first round, which begins from now on."""
+    """Return the id of the last status change processed. None in the first round, which starts with later changes."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT place FROM accounts_noticeplace WHERE name = %s FOR UPDATE SKIP LOCKED", [PLACE])
         row = cursor.fetchone()
@@ -56,7 +56,7 @@ def _notice(trade: Trade) -> notices.Entry:
     else:
         title = f"Not executed: {'buy' if trade.type == 'BUY' else 'sell'} {shares}"
         text = f"Your trade was rejected. {trade.reason} Nothing was bought or sold."
-    text = f"{text} It is number {trade.sequence} of yours."
+    text = f"{text} It was your trade number {trade.sequence}."
     return notices.Entry(trade.customer_id, str(trade.id), title, text)
 
 
@@ -76,7 +76,7 @@ ENDED = f"""
           WHERE notice.customer_id = trade.customer_id AND notice.kind = 'trades' AND notice.cause = trade.id::text)
     ORDER BY change.id
 """
-# A change of the future was made by another clock, before a failover.
+# A change in the future was written by another clock, before a failover.
 MOVE_PLACE = f"""
     UPDATE accounts_noticeplace SET place = coalesce((
         SELECT max(id) FROM ({CHANGES}) AS change

@@ -13,10 +13,10 @@ import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from django.db import connection, transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 from standardwebhooks import Webhook as Signer
 
@@ -71,10 +71,12 @@ class Deliverer:
         free = self._threads - len(self._in_progress)
         if free <= 0:
             return
-        with transaction.atomic(durable=True):  # if reading the deliveries fails, the lease is rolled back too
-            claimed = [(hook, _due_of(hook)) for hook in list(Webhook.objects.raw(CLAIM, _claim_parameters(free)))]
-        for hook, due in claimed:
-            self._in_progress[self._pool.submit(_post_batch, hook, due)] = hook
+        with transaction.atomic(durable=True):  # what can't be read is not claimed: a lease lasts for a minute
+            hooks = list(Webhook.objects.raw(CLAIM, _claim_parameters(free)))
+            due = list(Delivery.objects.raw(DUE, [[hook.pk for hook in hooks], DELIVERIES_A_BATCH_MAX]))
+        for hook in hooks:
+            mine = [delivery for delivery in due if delivery.webhook_id == hook.pk]
+            self._in_progress[self._pool.submit(_post_batch, hook, mine)] = hook
 
     def _finish(self) -> int:
         tried = 0
@@ -111,11 +113,6 @@ def bring_forward() -> None:
         webhook_ids = [webhook_id for (webhook_id,) in cursor.fetchall()]
         longest = {"lease": LEASE_SECONDS + 1, "pause": RECEIVER_PAUSES_SECONDS[-1] + 1}
         cursor.execute(WEBHOOKS_TOO_FAR_AHEAD, longest | {"late": webhook_ids})
-
-
-def _due_of(hook: Webhook) -> list[Delivery]:
-    due = Delivery.objects.filter(webhook=hook, next_at__lte=Now())
-    return list(due.order_by("next_at", "id")[:DELIVERIES_A_BATCH_MAX])
 
 
 def _claim_parameters(free: int) -> dict[str, int]:
@@ -169,8 +166,7 @@ def _record(hook: Webhook, outcomes: list[_Outcome]) -> None:
         failures = 1 if len(outcomes) > 1 else hook.failures + 1
     pause = RECEIVER_PAUSES_SECONDS[min(failures, len(RECEIVER_PAUSES_SECONDS)) - 1] if failed else None
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        for outcome in outcomes:
-            cursor.execute(RECORD_ATTEMPT, _attempt_parameters(outcome))
+        cursor.execute(RECORD_ATTEMPTS, _attempt_parameters(outcomes))
         cursor.execute(
             RELEASE,
             {
@@ -191,17 +187,21 @@ def _record(hook: Webhook, outcomes: list[_Outcome]) -> None:
         mails.tell_working(hook)
 
 
-def _attempt_parameters(outcome: _Outcome) -> dict[str, int | str | bool | None]:
+def _attempt_parameters(outcomes: list[_Outcome]) -> list[list[Any]]:
+    return [
+        [outcome.delivery.pk for outcome in outcomes],
+        [outcome.delivery.attempts for outcome in outcomes],
+        [outcome.answer.text for outcome in outcomes],
+        [outcome.answer.is_success for outcome in outcomes],
+        [_pause_after(outcome) for outcome in outcomes],
+    ]
+
+
+def _pause_after(outcome: _Outcome) -> float | None:
+    """Return in how many seconds a delivery is tried again; None if it is not."""
     delivery = outcome.delivery
     gives_up = delivery.type == EVENT_TEST or delivery.attempts >= len(PAUSES_SECONDS)
-    pause = None if outcome.answer.is_success or gives_up else PAUSES_SECONDS[delivery.attempts]
-    return {
-        "id": delivery.pk,
-        "answer": outcome.answer.text,
-        "is_delivered": outcome.answer.is_success,
-        "pause": pause,
-        "attempts": delivery.attempts,
-    }
+    return None if outcome.answer.is_success or gives_up else float(PAUSES_SECONDS[delivery.attempts])
 
 
 # The webhook that has been due longest comes first; a customer gets no more than its share, over all processes.
@@ -227,13 +227,22 @@ CLAIM = """
       AND (leased_until IS NULL OR leased_until <= statement_timestamp())
     RETURNING *
 """
-# A delivery that was resent meanwhile has a new number of attempts, so it stays due.
-RECORD_ATTEMPT = """
-    UPDATE webhooks_delivery
-    SET attempts = attempts + 1, answer = %(answer)s,
-        delivered_at = CASE WHEN %(is_delivered)s THEN statement_timestamp() END,
-        next_at = statement_timestamp() + make_interval(secs => %(pause)s)
-    WHERE id = %(id)s AND attempts = %(attempts)s
+# What was sent again meanwhile has attempts of its own, and stays due.
+RECORD_ATTEMPTS = """
+    UPDATE webhooks_delivery AS d
+    SET attempts = d.attempts + 1, answer = tried.answer,
+        delivered_at = CASE WHEN tried.is_delivered THEN statement_timestamp() END,
+        next_at = statement_timestamp() + make_interval(secs => tried.pause)
+    FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::bool[], %s::float8[])
+        AS tried (id, attempts, answer, is_delivered, pause)
+    WHERE d.id = tried.id AND d.attempts = tried.attempts
+"""
+DUE = """
+    SELECT due.* FROM unnest(%s::uuid[]) AS hook (id) CROSS JOIN LATERAL (
+        SELECT * FROM webhooks_delivery WHERE webhook_id = hook.id AND next_at <= statement_timestamp()
+        ORDER BY next_at, id LIMIT %s
+    ) AS due
+    ORDER BY due.next_at, due.id
 """
 # A webhook that was paused or ended meanwhile keeps that status.
 RELEASE = """

@@ -1,7 +1,7 @@
 """The tables of customers, their holdings, and the books.
 
-The database enforces what these docstrings promise: constraints keep every figure at or above zero, and
-triggers keep a posting as it was written.
+The database enforces what these docstrings promise: constraints keep every figure at or above zero, and triggers
+prevent changes to postings.
 """
 
 from accounts.models.access import SIGN_INS_KEPT_DAYS, SignIn, Token

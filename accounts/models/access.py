@@ -1,4 +1,4 @@
-"""How customers and their programs come in: tokens, and the sign-in history."""
+"""Access of customers and their programs: tokens, and the sign-in history."""
 
 import pgtrigger
 from django.db import models
@@ -8,7 +8,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.models.customer import Customer
 
-SIGN_INS_KEPT_DAYS = 400  # a year, and a month in which to ask about it
+SIGN_INS_KEPT_DAYS = 400  # a year, plus a month in which to ask about it
 
 
 class Token(models.Model):
@@ -37,7 +37,7 @@ class Token(models.Model):
     last_used_address = models.GenericIPAddressField(null=True, editable=False)
     idempotency_key = models.CharField(max_length=128, null=True, editable=False)
 
-    # Set by accounts.tokens: whether its use was noted recently, and the customer's own limits (Limits).
+    # Set by accounts.tokens: whether its use was recorded recently, and the customer's own limits (Limits).
     use_is_noted: bool = False
     own_reads_a_minute: int | None = None
     own_orders_a_minute: int | None = None
@@ -56,10 +56,11 @@ class Token(models.Model):
 
 
 class SignIn(models.Model):
-    """An entry of the sign-in history: a sign-in, a failed attempt, or the end of a session. Kept SIGN_INS_KEPT_DAYS.
+    """An entry of the sign-in history: a sign-in, a failed attempt, or the end of a session.
 
-    `session` is a name that a sign-in shares with the end of its session; it can't be used to enter it. `second_factor`
-    says whether a code was given. Attempts at addresses without an account are not recorded.
+    Entries are kept for SIGN_INS_KEPT_DAYS. `session` is a name that a sign-in shares with the end of its session; it
+    does not give access to the session. `second_factor` is whether a second factor was used. Attempts to sign in with
+    an email address that has no account are not recorded.
     """
 
     class Kind(models.TextChoices):

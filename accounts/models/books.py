@@ -16,7 +16,7 @@ CASH = ""  # the ticker of a posting that moves cash
 
 
 class LotMethod(models.TextChoices):
-    """Which lots a sale closes first."""
+    """The order in which a sale closes lots."""
 
     FIFO = "fifo", "First in, first out"
     LIFO = "lifo", "Last in, first out"
@@ -26,9 +26,9 @@ class LotMethod(models.TextChoices):
 class Balance(models.Model):
     """A customer's cash, USD. Its row is the customer's lock: `ledger.open_books` takes it before the books change.
 
-    `held` is set aside for the trade in flight; `available` is the rest. `lot_method` is the customer's choice, which a
-    trade keeps from its claim on. Before `settled_cash_until` the account buys with settled cash only, after too many
-    good-faith violations.
+    `held` is set aside for the trade in flight; `available` is the rest. `lot_method` is the customer's choice; it is
+    fixed for a trade when the trade is claimed. Until `settled_cash_until`, the account buys with settled cash only,
+    because of too many good-faith violations.
     """
 
     customer = models.OneToOneField(Customer, models.PROTECT, primary_key=True)
@@ -57,11 +57,10 @@ class Balance(models.Model):
 
 
 class Position(models.Model):
-    """A customer's shares of one stock, and what they cost in all (USD). `held` shares are set aside for the SELL in
-    flight.
+    """A customer's shares of one stock, and their total cost (USD). `held` shares are set aside for the SELL in flight.
 
-    The cost is kept rather than the average price: an average that is rounded at every purchase stops moving when
-    purchases are small.
+    The total cost is stored instead of the average price, because an average that is rounded after every purchase
+    stops moving when purchases are small.
     """
 
     customer = models.ForeignKey(Customer, models.PROTECT, db_index=False)
@@ -94,7 +93,7 @@ class Position(models.Model):
 
 
 class Transfer(models.Model):
-    """A deposit or a withdrawal: the cause of one posting."""
+    """A deposit or a withdrawal, and the cause of one posting."""
 
     class Type(models.TextChoices):
         DEPOSIT = "deposit"
@@ -124,10 +123,10 @@ class Transfer(models.Model):
 class Posting(models.Model):
     """One movement of a customer's cash or shares. It is never changed or deleted.
 
-    `change` is what moved, and `total` what there was afterwards: USD if `ticker` is empty (cash), else shares of that
-    stock. `cause` is the id of what moved it: a trade, a transfer or an adjustment. `settles_on` is the Eastern date on
-    which it settles: what a trade moved, some days later; all else, the day it was posted. It is empty in postings from
-    before it was kept, until `build_lots` dates them.
+    `change` is the amount that moved, and `total` is the amount afterwards: USD if `ticker` is empty (cash), otherwise
+    shares of that stock. `cause` is the id of what it was made for, such as a trade or a transfer. `settles_on` is the
+    Eastern settlement date: for trades some days later, otherwise the day of the posting. It is empty in postings made
+    before it was recorded, until `build_lots` dates them.
     """
 
     class Kind(models.TextChoices):
@@ -165,7 +164,7 @@ class Posting(models.Model):
         ]
         indexes = [
             models.Index(name="postings_of_customer", fields=["customer", "-id"]),
-            # What a customer's sales of the last days have brought; older entries are never read.
+            # Finds the unsettled proceeds of a customer's recent sales; older entries are never read.
             models.Index(
                 name="sales_by_settlement",
                 fields=["customer", "settles_on"],

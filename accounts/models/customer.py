@@ -1,4 +1,4 @@
-"""Customers: who they are, and how many requests they may make."""
+"""Customers, and their own request limits."""
 
 from typing import ClassVar
 
@@ -24,12 +24,12 @@ class CustomerManager(BaseUserManager["Customer"]):
 
 
 def normal_email(email: str) -> str:
-    """Return the stored form of an email address: addresses that differ only in case are one customer."""
+    """Return the stored form of an email address. Addresses that differ only in case belong to the same customer."""
     return email.strip().lower()
 
 
 class Theme(models.TextChoices):
-    """How pages look."""
+    """The appearance of pages."""
 
     SYSTEM = "system", "The system's"
     LIGHT = "light", "Light"
@@ -37,7 +37,7 @@ class Theme(models.TextChoices):
 
 
 class Customer(AbstractBaseUser, PermissionsMixin):
-    """A customer of the brokerage, or a member of its staff, who signs in by email address."""
+    """A customer of the brokerage or a member of its staff, identified by email address."""
 
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=120, blank=True)
@@ -66,7 +66,7 @@ class Customer(AbstractBaseUser, PermissionsMixin):
 
 
 class Limits(models.Model):
-    """How many requests a minute this customer may make, if not as many as everybody."""
+    """A customer's own request limits per minute, where they differ from the general ones."""
 
     customer = models.OneToOneField(Customer, models.CASCADE, primary_key=True, related_name="limits")
     reads_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="If empty, as many as everybody.")

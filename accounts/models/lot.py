@@ -1,4 +1,4 @@
-"""Lots: what was bought when and at what cost, and what its sale gained."""
+"""Lots: shares with their purchase date and cost, and closings with their gains."""
 
 from datetime import date
 
@@ -12,13 +12,13 @@ from accounts.models.customer import Customer
 
 
 class Lot(models.Model):
-    """Shares of one stock that came in together: what a purchase opened. Sales close lots.
+    """Shares of one stock that came in together, such as by a purchase. Sales close lots.
 
-    `cost` is what all `quantity` shares cost, USD, with the purchase's fees; `remaining_cost` what the `remaining` ones
-    did. `cause` is that of the posting. A lot that continues another one after a corporate action has it as `origin`.
-    `paid_with_until` is the day from which the cash that paid for it has settled: the trade date, if it had by then.
-    Selling before that day is a good-faith violation. It is empty where nothing was paid, and in lots from before it
-    was kept.
+    `cost` is the total cost of all `quantity` shares with fees, USD, and `remaining_cost` that of the `remaining` ones.
+    `cause` is that of the posting. If the lot continues another one after a corporate action, that one is its `origin`.
+    `paid_with_until` is the day on which all cash that paid for it has settled; if it was settled cash, the trade date.
+    Selling earlier is a good-faith violation. It is empty if nothing was paid, and in lots opened before it was
+    recorded.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -61,13 +61,13 @@ class Lot(models.Model):
 
     @property
     def unpaid_until(self) -> date | None:
-        """Until when it was not paid for, when it was bought: before that day its sale is a good-faith violation."""
+        """The day before which selling it is a good-faith violation; None if settled cash paid for it."""
         until = self.paid_with_until
         return until if until and until > self.acquired_on else None
 
 
 class LotClosing(models.Model):
-    """A piece of a lot that went out: by a sale with its proceeds (USD, net of fees) and its gain, else without."""
+    """The part of a lot that one posting closed. After a sale, it has proceeds (USD, net of fees) and a gain."""
 
     lot = models.ForeignKey(Lot, models.PROTECT, related_name="closings", db_index=False)
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+", db_index=False)

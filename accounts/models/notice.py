@@ -1,4 +1,4 @@
-"""Notices that are mailed to customers, and the kinds that they have switched off."""
+"""Notices that customers get by email, and the kinds that they have switched off."""
 
 from django.conf import settings
 from django.db import models
@@ -47,7 +47,7 @@ class MutedNotice(models.Model):
 
 
 class NoticePlace(models.Model):
-    """Up to which row a source of notices has been looked at."""
+    """How far a source of notices has been read: the id of the last row, in `place`."""
 
     name = models.CharField(max_length=40, primary_key=True)
     place = models.BigIntegerField()

@@ -1,4 +1,4 @@
-"""Adjustments and freezes, which staff make to an account."""
+"""Adjustments and freezes of accounts by staff."""
 
 import pgtrigger
 from django.db import models
@@ -11,10 +11,10 @@ from accounts.models.customer import Customer
 
 
 class Adjustment(models.Model):
-    """Cash or shares that staff puts into an account or takes out of it: one asks for it, another decides on it.
+    """Cash or shares that staff move into or out of an account. One person requests it, and another approves it.
 
-    It moves cash if `ticker` is empty, else whole shares of that stock; `price` is what an added share counts as having
-    cost. `approved` is None while it waits. An approved adjustment is the cause of one posting.
+    It moves cash if `ticker` is empty, otherwise whole shares of that stock; `price` is the cost of each added share.
+    `approved` is None while it waits for a decision. An approved adjustment is the cause of one posting.
     """
 
     class Reason(models.TextChoices):
@@ -79,7 +79,7 @@ class Adjustment(models.Model):
 
     @property
     def summary(self) -> str:
-        """The movement in words: +12.5000 USD, -3 AAPL, +5 AAPL at 187.2500 USD."""
+        """The movement in words, such as "+12.5000 USD", "-3 AAPL" or "+5 AAPL at 187.2500 USD"."""
         if self.ticker == CASH:
             return f"{self.change:+,.4f} USD"
         at = "" if self.price is None else f" at {self.price:,.4f} USD"
@@ -87,7 +87,7 @@ class Adjustment(models.Model):
 
 
 class Freeze(models.Model):
-    """A freeze of a customer's withdrawals, or the end of one. The newest is in force; all of them stay."""
+    """A freeze of a customer's withdrawals, or its end. The newest row is in force; older rows are the history."""
 
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+", db_index=False)
     is_on = models.BooleanField()

@@ -12,10 +12,10 @@ from accounts.models.lot import Lot
 
 
 class GoodFaithViolation(models.Model):
-    """A sale of shares that were bought with unsettled proceeds, before those had settled.
+    """A sale of shares that were bought with unsettled proceeds, before the proceeds had settled.
 
-    `number` counts the customer's violations within 12 months, this one included. The one that is one too many has
-    `restricts_until`: before that day the account buys with settled cash only, unless staff lifts the restriction.
+    `number` counts the customer's violations within 12 months, including this one. If it is one too many, it has
+    `restricts_until`: until that day, the account buys with settled cash only, unless staff lift the restriction.
     """
 
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+", db_index=False)
@@ -67,7 +67,7 @@ class GoodFaithViolation(models.Model):
 
     @property
     def sentence(self) -> str:
-        """What happened, for the customer."""
+        """What happened, as a sentence for the customer."""
         return (
             f"You sold {self.ticker} on {_day(self.sold_on)} that you had bought on {_day(self.bought_on)} "
             f"with proceeds that settle on {_day(self.settles_on)}."

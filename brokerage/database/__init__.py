@@ -1,1 +1,1 @@
-"""Django's PostgreSQL backend with two changes: see `base`."""
+"""Django's PostgreSQL backend with a few changes; see `base`."""

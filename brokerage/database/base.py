@@ -1,16 +1,16 @@
-"""PostgreSQL as Django's backend has it, except for three things.
+"""Django's PostgreSQL backend with three changes.
 
-Checking whether a kept connection is alive costs no round trip. Django sends `SELECT 1` before each request. A server
-that has died, restarted or ended the session has closed the connection, which shows on the socket: an idle connection
-with something to read is not to be used any more.
+The check whether a persistent connection is alive costs no round trip, whereas Django sends `SELECT 1` before each
+request. If the server has died, restarted or ended the session, it has closed the connection, and that shows on the
+socket: an idle connection with something to read must not be used anymore.
 
-A session that can no longer work is given up at the first error that shows it (see `failures`), so that nothing ever
-has to be restarted to recover from what its database went through. A statement that was refused before it did anything
-is tried once more in a new session, unless a transaction is open: its earlier statements are lost with the session, so
-there the error is raised as OperationalError, and the owner of the transaction may try again.
+A session that can no longer work is given up at the first error that shows it (see `failures`), so no process has to be
+restarted after its database had a problem. A statement that was refused before it did anything is tried once more in a
+new session. If a transaction is open, its earlier statements are lost with the session, so the error is raised as
+OperationalError instead, and the owner of the transaction may try again.
 
-A list as a parameter is written as the text of an array, whose type the statement says (`%s::bigint[]`). psycopg's own
-way asks every member for its type, and takes up to three times as long.
+A list parameter is sent as the text of an array, whose type the statement gives (`%s::bigint[]`). psycopg's own way
+examines the type of every member, and takes up to three times as long.
 """
 
 import select
@@ -31,13 +31,13 @@ from brokerage.database.failures import changes_plans, did_nothing, ends_session
 
 
 class ArrayDumper(Dumper):
-    """Writes lists of None, text, bytes, or of what PostgreSQL reads as `str` writes it: numbers, UUIDs, times."""
+    """Writes lists of None, text, bytes, or values whose `str` PostgreSQL can read: numbers, UUIDs, times."""
 
     def dump(self, obj: list[Any]) -> bytes:
         """Return the array's text.
 
         Raises:
-            DataError: A text contains a NUL, which PostgreSQL does not take.
+            DataError: A text contains a NUL character, which PostgreSQL rejects.
         """
         text = "{" + ",".join([_member(value) for value in obj]) + "}"
         if "\0" in text:
@@ -54,13 +54,13 @@ def _member(value: Any) -> str:
 
 
 class Plans:
-    """Counts how often this process has learned that its prepared statements no longer fit."""
+    """Counts how often this process has learned that its prepared statements are outdated."""
 
     generation = 0
 
 
 class ErrorWrapper(DatabaseErrorWrapper):
-    """Translates psycopg's errors into Django's, and closes a session that must be given up."""
+    """Translates psycopg's errors into Django's, and closes sessions that must be given up."""
 
     wrapper: "DatabaseWrapper"
 
@@ -73,7 +73,7 @@ class ErrorWrapper(DatabaseErrorWrapper):
 
 
 class Cursor(CursorWrapper):
-    """Tries a statement once more in a new session, where that can't do anything twice."""
+    """Tries a statement once more in a new session, if that can't do anything twice."""
 
     def _execute(self, sql: Any, params: Any, *ignored: Any) -> Any:
         execute = super()._execute  # type: ignore[misc] # unknown to django-stubs
@@ -97,13 +97,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
     _plans = Plans.generation
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Return what psycopg takes, without our own limits."""
+        """Return the connection parameters for psycopg, without our own limits."""
         parameters: dict[str, Any] = super().get_connection_params()
         self._limits = {name: parameters.pop(name, None) for name in ("answer_seconds_max", "commit_seconds_max")}
         return parameters
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Open a connection to the host that can be written, which writes lists in our way."""
+        """Open a connection to the host that can be written to, with our way of sending lists."""
         self.isolation_level = IsolationLevel.READ_COMMITTED
         connection = hosts.connect(conn_params)
         for name, seconds in self._limits.items():
@@ -113,13 +113,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def ensure_connection(self) -> None:
-        """Open a connection where there is none, or where its prepared statements no longer fit."""
+        """Open a connection if there is none, or if its prepared statements are outdated."""
         if self._plans != Plans.generation and self.is_usable() and not (self.in_atomic_block or self.run_on_commit):
             self.close()
         super().ensure_connection()
 
     def is_usable(self) -> bool:
-        """Return whether the server still has this idle connection open, as far as this host has been told."""
+        """Return whether the server still has this idle connection open, as far as this host knows."""
         if self.connection is None:
             return False
         session = self.connection.pgconn
@@ -131,7 +131,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @cached_property
     def wrap_database_errors(self) -> ErrorWrapper:
-        """Translate errors, and give up the session after those that say that it is of no more use."""
+        """Translate errors, and give up the session after errors that show that it no longer works."""
         return ErrorWrapper(self)
 
     def make_cursor(self, cursor: Any) -> Cursor:

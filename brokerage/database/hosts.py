@@ -1,9 +1,9 @@
-"""Finds the host that can be written among several, and never waits for one that has vanished.
+"""Find the host that can be written to among several, without waiting for hosts that have vanished.
 
-`DATABASE_URL` may name several hosts with `target_session_attrs=read-write`. libpq tries them in order, and one that is
-cut off costs it two seconds or more, at every connection. Here the host that served last is tried first, a host that
-does not take a TCP connection at once is left out, and a process that found no primary says so at once for a moment,
-so that a door answers in time.
+`DATABASE_URL` may name several hosts with `target_session_attrs=read-write`. libpq tries them in order, and a host that
+is cut off costs it two seconds or more for every connection. Here, the host that served last is tried first, and a host
+that does not quickly accept a TCP connection is skipped. A process that has found no primary fails at once for a
+moment, so that a door answers in time.
 """
 
 from __future__ import annotations
@@ -16,33 +16,29 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-KNOCK_SECONDS_MAX = 0.5
-"""How long a host may take to accept a TCP connection."""
-NONE_FOUND_SECONDS = 0.25
-"""How long a process that found no primary does not look again."""
+TCP_CONNECT_SECONDS_MAX = 0.5  # how long a host may take to accept a TCP connection
+NONE_FOUND_SECONDS = 0.25  # how long a process that has found no primary does not look again
 
 _served_last: dict[str, tuple[str, str]] = {}
 _none_until: dict[str, float] = {}
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection that is given up when no answer comes in time."""
+    """A connection that is given up if the server does not answer in time."""
 
-    answer_seconds_max: float | None = None
-    """For anything: longer than the server lets a statement take."""
-    commit_seconds_max: float | None = None
-    """For COMMIT, which has no limit at the server: it waits there for a standby, for ever if need be."""
+    answer_seconds_max: float | None = None  # for everything; longer than the server lets a statement take
+    commit_seconds_max: float | None = None  # for COMMIT, which may wait for a standby without limit at the server
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Raises OperationalError, with the connection closed, when no answer comes in time."""
+        """Wait for an answer. If none comes in time, close the connection and raise OperationalError."""
         try:
             return super().wait(gen, interval, self.answer_seconds_max if timeout is None else timeout)
         except errors._WaitTimeout:
             self.close()
-            raise errors.OperationalError("The database did not answer in time; what came of it is unknown.") from None
+            raise errors.OperationalError("The database did not answer in time, so the outcome is unknown.") from None
 
     def commit(self) -> None:
-        """Raises OperationalError when it is not known whether the transaction was committed."""
+        """Commit. Raise OperationalError if it is unknown whether the transaction was committed."""
         with self.lock:
             self.wait(self._commit_gen(), timeout=self.commit_seconds_max)
 
@@ -53,11 +49,11 @@ def connect(parameters: Mapping[str, Any]) -> Connection:
     if "," not in hosts:
         return Connection.connect(**parameters)
     if time.monotonic() < _none_until.get(hosts, 0.0):
-        raise errors.OperationalError("No host of the database could be written a moment ago.")
+        raise errors.OperationalError("No host of the database could be written to a moment ago.")
     reasons = []
     for host, port in _in_order(hosts, str(parameters.get("port") or 5432)):
         try:
-            socket.create_connection((host, int(port)), KNOCK_SECONDS_MAX).close()
+            socket.create_connection((host, int(port)), TCP_CONNECT_SECONDS_MAX).close()
             connection = Connection.connect(**{**parameters, "host": host, "port": port})
         except (OSError, psycopg.OperationalError) as error:
             reasons.append(f"{host}: {str(error).strip().splitlines()[-1] if str(error).strip() else error!r}")
@@ -65,7 +61,7 @@ def connect(parameters: Mapping[str, Any]) -> Connection:
         _served_last[hosts] = host, port
         return connection
     _none_until[hosts] = time.monotonic() + NONE_FOUND_SECONDS
-    raise errors.OperationalError(f"No host of the database can be written: {'; '.join(reasons)}")
+    raise errors.OperationalError(f"No host of the database can be written to: {'; '.join(reasons)}")
 
 
 def forget() -> None:
@@ -75,7 +71,7 @@ def forget() -> None:
 
 
 def _in_order(hosts: str, ports: str) -> Iterator[tuple[str, str]]:
-    """The hosts with their ports, the one that served last before the others."""
+    """Yield the hosts with their ports, beginning with the one that served last."""
     names, numbers = hosts.split(","), ports.split(",")
     pairs = list(zip(names, numbers if len(numbers) == len(names) else numbers[:1] * len(names), strict=True))
     last = _served_last.get(hosts)

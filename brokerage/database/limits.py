@@ -1,7 +1,7 @@
-"""Set the time limits of statements and transactions by role, so that they hold in every session.
+"""Set the time limits of statements and transactions for a role, so that they hold in every session.
 
-Each process asks for them when it opens a session. A pooler in between drops that, and a session opened by hand never
-asked: what the role has holds there.
+Each process also sets them when it opens a session, but a pooler in between drops that, and a session opened by hand
+does not do it.
 """
 
 from django.conf import settings
@@ -10,11 +10,13 @@ from psycopg import sql
 
 
 def set_limits(role: str | None = None) -> None:
-    """Let a role have the limits of `settings.DATABASE_LIMITS` in this database. Idempotent.
+    """Set the limits of `settings.DATABASE_LIMITS` for a role in this database.
+
+    Idempotent: yes.
 
     Args:
         role: The role that the processes sign in as; None: the one that this process signed in as. A role may always
-            set its own.
+            set its own limits.
     """
     name = sql.SQL("CURRENT_USER") if role is None else sql.Identifier(role)
     with connection.cursor() as cursor:

@@ -1,7 +1,7 @@
-"""`field__any_of=[…]`: a set as one parameter.
+"""The lookup `field__any_of=[…]`, which passes a set as one parameter.
 
-`field__in` writes a parameter for every member: a new statement for each size, parsed and planned each time. This one
-is the same however large the set is, so the database plans it once.
+`field__in` has a parameter for every member, so each size is a new statement, which must be parsed and planned. This
+lookup gives the same statement for any size, so the database plans it only once.
 """
 
 from typing import Any
@@ -10,13 +10,13 @@ from django.db.models import Lookup
 
 
 class AnyOf(Lookup):
-    """`field = ANY (array)`; true of no row where the set is empty."""
+    """`field = ANY (array)`. It matches no row if the set is empty."""
 
     lookup_name = "any_of"
     prepare_rhs = False
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
-        """The comparison, and the array as its parameter."""
+        """Return the comparison, and the array as its parameter."""
         left, parameters = self.process_lhs(compiler, connection)
         kind = self.lhs.output_field.rel_db_type(connection)
         return f"{left} = ANY (%s::{kind}[])", (*parameters, list(self.rhs))

@@ -1,8 +1,8 @@
-"""What the processes may do in the database, and what nobody may. `migrate` applies it each time.
+"""Privileges: what the processes may do in the database, and what nobody may do. `migrate` applies them each time.
 
-The tables belong to the role that migrates. The processes sign in as another one, which owns nothing: SQL that somebody
-smuggles into a process can neither empty a table nor take away what protects it, and there is no role that it could
-become. `deploy/roles.sql` makes both roles.
+The tables belong to the role that migrates. The processes sign in as another role, which owns nothing: SQL injected
+into a process can neither empty a table nor remove the triggers that protect it, and there is no other role that it
+could switch to. `deploy/roles.sql` creates both roles.
 """
 
 from collections.abc import Iterator
@@ -13,12 +13,11 @@ from psycopg import sql
 
 OPERATIONS = ("INSERT", "UPDATE", "DELETE")
 READ_ONLY_TABLES = {"django_migrations"}
-UPDATED_COLUMNS = {"accounts_posting": ["settles_on"]}  # all that may change there; a trigger says when
-NO_TRUNCATE = "no_truncate"
-"""The name of a trigger that each protected table has, and of the function that it calls."""
+UPDATED_COLUMNS = {"accounts_posting": ["settles_on"]}  # the only columns that may change; a trigger checks when
+NO_TRUNCATE = "no_truncate"  # the name of a trigger of each protected table, and of the function that it calls
 
-# django-pgtrigger's triggers do nothing where the setting `pgtrigger.ignore` names them, and any role may set it. They
-# ask this function, which every migration with a trigger replaces by the library's own.
+# django-pgtrigger's triggers do nothing if the setting `pgtrigger.ignore` names them, and any role may set it. They
+# call this function to find out. Every migration with a trigger replaces it with the library's own.
 NEVER_IGNORE = """
     CREATE OR REPLACE FUNCTION public._pgtrigger_should_ignore(trigger_name name) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT false'
@@ -51,7 +50,10 @@ def refused_operations() -> dict[str, set[str]]:
 
 
 def protect() -> None:
-    """Let nobody empty a protected table, and no trigger be ignored. Idempotent: yes."""
+    """Prevent everybody from emptying protected tables, and from ignoring triggers.
+
+    Idempotent: yes.
+    """
     with connection.cursor() as cursor:
         cursor.execute(NEVER_IGNORE)
         cursor.execute(REFUSE_TRUNCATE)
@@ -65,7 +67,10 @@ def protect() -> None:
 
 
 def grant(role: str) -> None:
-    """Let a role read and write every table as the triggers allow it, now and in tables to come. Idempotent: yes."""
+    """Let a role read and write every table, as far as triggers allow it, including tables created later.
+
+    Idempotent: yes.
+    """
     with connection.cursor() as cursor:
         for statement in _grants(set(connection.introspection.table_names(cursor))):
             cursor.execute(sql.SQL(statement).format(role=sql.Identifier(role)))

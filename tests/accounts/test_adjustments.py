@@ -1,4 +1,4 @@
-"""Adjustments of shares: four eyes, then a posting like any other; never more out than is free."""
+"""Adjustments of shares: two members of staff, then a normal posting, and never more than is free."""
 
 import threading
 from decimal import Decimal
@@ -76,7 +76,7 @@ def test_shares_go_out_and_their_average_price_stays(alice: Customer, bob: Custo
 
 
 @pytest.mark.parametrize(("change", "ticker"), [("-11", "AAPL"), ("-1", "IBM"), ("-8", "AAPL")])
-def test_no_more_goes_out_than_is_free(
+def test_an_adjustment_takes_no_more_than_is_free(
     alice: Customer, bob: Customer, second: Customer, change: str, ticker: str
 ) -> None:
     if change == "-8":  # three of ten are held for a SELL in flight
@@ -94,7 +94,7 @@ def test_no_more_goes_out_than_is_free(
     assert (position(alice), Posting.objects.count()) == before
 
 
-def test_an_account_holds_no_more_than_there_can_be(alice: Customer, bob: Customer, second: Customer) -> None:
+def test_an_adjustment_cannot_exceed_the_largest_balance(alice: Customer, bob: Customer, second: Customer) -> None:
     adjustment = asked(alice, str(LARGEST_POSITION), bob, price="0.0001")
     with pytest.raises(PositionTooLarge):
         decide_on_adjustment(adjustment.id, True, second)
@@ -108,20 +108,20 @@ def test_programs_see_them_as_journals(alice: Customer, bob: Customer, second: C
     issued = tokens.issue(alice, "program")
     headers = {"APCA-API-KEY-ID": issued.key_id, "APCA-API-SECRET-KEY": issued.secret_key}
 
-    def told(types: str) -> list[tuple]:
+    def activities(types: str) -> list[tuple]:
         query = f"?activity_types={types}" if types else ""
         page = Client(headers=headers).get(f"/alpaca/v2/account/activities{query}").json()
         return [(one["activity_type"], one.get("symbol"), one.get("qty"), one.get("net_amount")) for one in page]
 
-    assert told("JNLC") == [("JNLC", None, None, "-7.5")]
-    assert told("JNLS") == [("JNLS", "AAPL", "-1", "0"), ("JNLS", "AAPL", "5", "0")]
-    assert [kind for kind, *_ in told("")] == ["JNLS", "JNLS", "JNLC", "FILL", "CSD"]
-    assert [kind for kind, *_ in told("TRANS,FILL")] == ["FILL", "CSD"]
-    assert told("CSW") == []
+    assert activities("JNLC") == [("JNLC", None, None, "-7.5")]
+    assert activities("JNLS") == [("JNLS", "AAPL", "-1", "0"), ("JNLS", "AAPL", "5", "0")]
+    assert [kind for kind, *_ in activities("")] == ["JNLS", "JNLS", "JNLC", "FILL", "CSD"]
+    assert [kind for kind, *_ in activities("TRANS,FILL")] == ["FILL", "CSD"]
+    assert activities("CSW") == []
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_that_approve_at_once_post_once_and_nothing_goes_below_zero() -> None:
+def test_simultaneous_approvals_post_once_and_never_go_negative() -> None:
     alice = open_account("alice@example.com", Decimal(2000))
     bob = open_account("bob@example.com", Decimal(1))
     receive_shares(alice, "AAPL", 10, Decimal(100))

@@ -1,4 +1,4 @@
-"""The REST API of an account, to the letter of what it promises."""
+"""The REST API of accounts keeps its documented promises exactly."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -37,7 +37,7 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture
 def client(alice: Customer, api_of: Any) -> Client:
-    """Alice's program."""
+    """Return an API client for Alice."""
     return api_of(alice)
 
 
@@ -50,7 +50,7 @@ def _no_earlier_sign_ins() -> Iterator[None]:
 
 @pytest.fixture
 def carol(_no_earlier_sign_ins: None, db: None, settings: Any) -> Customer:
-    """Somebody with a password, hashed quickly."""
+    """Return a customer whose password is hashed quickly."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return open_account("carol@example.com", Decimal(100), password=PASSWORD)
 
@@ -66,7 +66,7 @@ def bearer(token: str) -> Client:
 # -- balance and ledger
 
 
-def test_a_balance_is_what_there_is_what_is_held_and_what_is_free(client: Client, alice: Customer) -> None:
+def test_a_balance_shows_amount_held_and_available(client: Client, alice: Customer) -> None:
     place_trade(alice.id, "AAPL", "BUY", 1)
     claim(alice)
     body = client.get(BALANCE).json()
@@ -78,7 +78,7 @@ def test_a_balance_is_what_there_is_what_is_held_and_what_is_free(client: Client
     assert MOMENT.fullmatch(body["lastModified"])
 
 
-def test_a_posting_of_cash_and_one_of_shares_are_told_apart(client: Client) -> None:
+def test_cash_postings_and_share_postings_have_different_fields(client: Client) -> None:
     shares, cash, deposit = client.get(POSTINGS).json()["results"]
     assert set(shares) == set(cash) == set(deposit) == POSTING_KEYS
     assert cash | {"kind": "buy", "stockTicker": None, "amount": "-1000.0000", "balance": "1000.0000"} == cash
@@ -109,7 +109,7 @@ def test_a_customer_sees_only_their_own_ledger(client: Client, bob: Customer, ap
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=501", "cursor=garbage", "more=1"])
-def test_a_ledger_query_that_makes_no_sense_is_named(client: Client, query: str) -> None:
+def test_an_invalid_ledger_query_names_the_parameter(client: Client, query: str) -> None:
     assert_problem(client.get(f"{POSTINGS}?{query}"), 400, "invalid", query.partition("=")[0])
 
 
@@ -150,18 +150,18 @@ def test_a_transfer_and_a_trade_may_share_a_key(client: Client) -> None:
 
 @pytest.mark.parametrize("path", [DEPOSITS, WITHDRAWALS])
 @pytest.mark.parametrize("key", ["", "x" * 129, "a\nb"])
-def test_a_key_that_is_none_is_refused(client: Client, path: str, key: str) -> None:
+def test_an_invalid_key_is_refused(client: Client, path: str, key: str) -> None:
     assert_problem(post(client, path, {"amount": "10"}, idempotency_key=key), 400, "invalid", "Idempotency-Key")
 
 
-def test_more_than_is_available_can_not_be_withdrawn(client: Client) -> None:
+def test_more_than_is_available_cannot_be_withdrawn(client: Client) -> None:
     body = assert_problem(post(client, WITHDRAWALS, {"amount": "1000.0001"}), 409, "insufficient_funds", "amount")
     assert body["title"] == "Conflict"
     assert client.get(BALANCE).json()["amount"] == "1000.0000"
     assert post(client, WITHDRAWALS, {"amount": "1000.0000"}).status_code == 201
 
 
-def test_what_a_trade_in_flight_holds_can_not_be_withdrawn(client: Client, alice: Customer) -> None:
+def test_cash_held_by_a_trade_in_flight_cannot_be_withdrawn(client: Client, alice: Customer) -> None:
     place_trade(alice.id, "AAPL", "BUY", 1)
     claim(alice)
     assert_problem(post(client, WITHDRAWALS, {"amount": "0.0001"}), 409, "insufficient_funds")
@@ -175,7 +175,7 @@ def test_a_refused_withdrawal_does_not_use_up_its_key(client: Client) -> None:
     assert post(client, WITHDRAWALS, {"amount": "1500"}, idempotency_key="k").status_code == 201
 
 
-def test_an_account_can_be_too_full(client: Client, alice: Customer) -> None:
+def test_a_deposit_above_the_largest_balance_is_refused(client: Client, alice: Customer) -> None:
     Balance.objects.filter(customer=alice).update(amount=Decimal("999999999999999.0000"))
     assert post(client, DEPOSITS, {"amount": "0.9999"}).status_code == 201
     assert_problem(post(client, DEPOSITS, {"amount": "0.0001"}), 422, "balance_too_large", "amount")
@@ -190,13 +190,13 @@ AMOUNTS = ["0", "0.0000", "-1", "1.00001", "1e2", "1_000", "1,000", " 1", "NaN",
     ids=lambda value: repr(value)[:20],
 )
 @pytest.mark.parametrize("path", [DEPOSITS, WITHDRAWALS])
-def test_what_is_no_amount_moves_nothing(client: Client, path: str, amount: Any) -> None:
+def test_an_invalid_amount_moves_nothing(client: Client, path: str, amount: Any) -> None:
     assert_problem(post(client, path, {"amount": amount}), 400, "invalid", "amount")
     assert client.get(BALANCE).json()["amount"] == "1000.0000"
 
 
 @pytest.mark.parametrize("amount", ["0.0001", "1", "1.5", "001.50", "99999999999.9999"])
-def test_amounts_with_four_digits_at_most_are_taken(client: Client, amount: str) -> None:
+def test_amounts_with_up_to_four_digits_are_accepted(client: Client, amount: str) -> None:
     assert post(client, DEPOSITS, {"amount": amount}).status_code == 201
 
 
@@ -227,14 +227,14 @@ def test_all_three_secrets_name_the_same_grant(carol: Customer) -> None:
     assert by_token == by_pair == Token.objects.get(id=body["tokenId"])
 
 
-def test_no_secret_is_kept(carol: Customer) -> None:
+def test_secrets_are_not_stored(carol: Customer) -> None:
     body = sign_in().json()
     kept = str(Token.objects.filter(id=body["tokenId"]).values().get())
     assert body["token"] not in kept
     assert body["secretKey"] not in kept
 
 
-def test_an_e_mail_address_is_the_same_in_capitals(carol: Customer) -> None:
+def test_an_email_address_is_case_insensitive(carol: Customer) -> None:
     assert sign_in(email=" Carol@Example.COM ").status_code == 201
 
 
@@ -242,14 +242,14 @@ def test_an_e_mail_address_is_the_same_in_capitals(carol: Customer) -> None:
     "changes",
     [{"password": "wrong"}, {"email": "nobody@example.com"}, {"password": f"{PASSWORD} "}, {"password": " "}],
 )
-def test_a_wrong_password_is_401_and_does_not_tell_who_exists(carol: Customer, changes: dict[str, str]) -> None:
+def test_a_wrong_password_is_401_and_reveals_no_accounts(carol: Customer, changes: dict[str, str]) -> None:
     answer = sign_in(**changes)
     body = assert_problem(answer, 401, "wrong_credentials")
     assert body["detail"] == "The email address and password do not match."
     assert "WWW-Authenticate" in answer
 
 
-def test_who_has_no_password_can_not_sign_in_with_one(alice: Customer, _no_earlier_sign_ins: None) -> None:
+def test_an_account_without_a_password_cannot_sign_in_with_one(alice: Customer, _no_earlier_sign_ins: None) -> None:
     assert_problem(sign_in(email=alice.email, password=""), 400, "invalid", "password")
     assert_problem(sign_in(email=alice.email, password="None"), 401, "wrong_credentials")
 
@@ -276,7 +276,7 @@ def test_wrong_fields_of_a_sign_in_are_named(carol: Customer, changes: dict, fie
 @pytest.mark.parametrize(
     "raw", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000, b"1"], ids=lambda raw: repr(raw)[:9]
 )
-def test_a_sign_in_that_is_no_object_is_refused(carol: Customer, raw: bytes) -> None:
+def test_a_sign_in_body_that_is_not_an_object_is_refused(carol: Customer, raw: bytes) -> None:
     assert_problem(Client().post(TOKENS, raw, content_type="application/json"), 400)
 
 
@@ -289,7 +289,7 @@ def test_guesses_at_one_password_are_throttled_and_others_are_not(carol: Custome
     assert sign_in(email=alice.email).status_code == 401
 
 
-def test_where_the_counts_are_away_sign_in_goes_on(carol: Customer, settings: Any) -> None:
+def test_sign_in_works_without_the_rate_limit_store(carol: Customer, settings: Any) -> None:
     settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": "redis://127.0.0.1:1/0"}}
     assert sign_in().status_code == 201
 
@@ -305,7 +305,7 @@ def test_a_deleted_token_ends_at_once(carol: Customer) -> None:
     assert_problem(client.get(BALANCE), 401, "authentication_failed")
 
 
-def test_nobody_ends_or_sees_anothers_token(client: Client, carol: Customer) -> None:
+def test_a_customer_cannot_see_or_delete_anothers_token(client: Client, carol: Customer) -> None:
     theirs = sign_in().json()
     assert_problem(client.delete(f"{TOKENS}/{theirs['tokenId']}"), 404, "not_found")
     assert bearer(theirs["token"]).get(BALANCE).status_code == 200
@@ -329,13 +329,13 @@ def test_tokens_are_listed_newest_first(carol: Customer) -> None:
     + ["Bearer a b", "Token abc", "Bearer " + "x" * 10_000, "\x00", "Bearer,x"],
     ids=lambda header: repr(header)[:20],
 )
-def test_a_header_that_names_nobody_is_401(header: str, db: None) -> None:
+def test_an_authorization_header_without_a_valid_token_is_401(header: str, db: None) -> None:
     answer = Client(headers={"Authorization": header}).get(BALANCE)
     assert_problem(answer, 401)
     assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
-def test_the_word_bearer_may_be_in_small_letters(alice: Customer) -> None:
+def test_the_word_bearer_is_case_insensitive(alice: Customer) -> None:
     token = tokens.issue(alice, "test").token
     assert Client(headers={"Authorization": f"bearer {token}"}).get(BALANCE).status_code == 200
 
@@ -345,7 +345,7 @@ def test_an_expired_token_is_401(alice: Customer) -> None:
     assert_problem(bearer(token).get(BALANCE), 401, "authentication_failed")
 
 
-def test_a_customer_who_may_not_sign_in_may_not_call(carol: Customer) -> None:
+def test_a_deactivated_customer_cannot_call_the_api(carol: Customer) -> None:
     token = sign_in().json()["token"]
     Customer.objects.filter(id=carol.id).update(is_active=False)
     assert_problem(bearer(token).get(BALANCE), 401, "authentication_failed")
@@ -366,10 +366,10 @@ def test_reading_needs_the_scope_read(alice: Customer, api_of: Any, path: str) -
 
 @pytest.mark.parametrize("path", [BALANCE, POSTINGS, DEPOSITS, WITHDRAWALS, TOKENS, f"{TOKENS}/{NOBODYS}"])
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "TRACE"])
-def test_a_method_that_an_address_does_not_know_is_405(client: Client, method: str, path: str) -> None:
+def test_an_unsupported_method_is_405(client: Client, method: str, path: str) -> None:
     assert_problem(client.generic(method, path), 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", BALANCE), ("GET", DEPOSITS), ("DELETE", TOKENS)])
-def test_also_where_the_method_is_known_elsewhere(client: Client, method: str, path: str) -> None:
+def test_an_unsupported_method_is_405_on_every_address(client: Client, method: str, path: str) -> None:
     assert_problem(client.generic(method, path), 405, "method_not_allowed")

@@ -1,4 +1,4 @@
-"""The audit of the books: quiet where they are right, and loud, with the ids, where each rule is broken."""
+"""The audit of the books passes correct books, and names the ids for each broken rule."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -18,7 +18,7 @@ from accounts.models import Balance, Customer, Position, Posting, Transfer
 from tests import people
 from tests.guarantees import lift_guarantees
 from tests.lasting import lasting
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades.models import Status, Type
 from trades.place import place_trade
 
@@ -29,12 +29,12 @@ POST = """
 
 
 def books(alice: Customer, bob: Customer) -> dict[str, Any]:
-    """Alice's and Bob's books with every kind of posting, and what is in them by name."""
+    """Create Alice's and Bob's books with every kind of posting; return the ids by name."""
     withdraw(alice.id, Decimal("12.3456"))
     buy = receive_shares(alice, "MSFT", 3, Decimal("7.0001"))
     sell, _ = place_trade(alice.id, "AAPL", Type.SELL, 10)
     claim(alice)
-    say(sell, Status.FILLED, Decimal(99))
+    send_report(sell, Status.FILLED, Decimal(99))
     claim(alice)
     place_trade(alice.id, "MSFT", Type.SELL, 1)
     claim(alice)
@@ -67,13 +67,13 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     return books(alice, bob)
 
 
-def test_right_books_are_found_right(ids: dict[str, Any]) -> None:
+def test_correct_books_pass_the_audit(ids: dict[str, Any]) -> None:
     findings = examine(BOOKS)
     assert (findings.ok, findings.violations) == (True, [])
     assert findings.counts == {rule.name: 0 for rule in BOOKS}
 
 
-def test_empty_books_are_right(db: None) -> None:
+def test_empty_books_pass_the_audit(db: None) -> None:
     assert examine(BOOKS).ok
 
 
@@ -358,9 +358,7 @@ class TestPlanted:
             yield books(people.alice(), people.bob())
 
     @pytest.mark.parametrize(("rule", "plant", "names"), PLANTED)
-    def test_what_breaks_a_rule_is_found(
-        self, rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]
-    ) -> None:
+    def test_each_broken_rule_is_found(self, rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]) -> None:
         lift_guarantees()
         with connection.cursor() as cursor:
             cursor.execute(plant, ids)
@@ -375,11 +373,13 @@ class TestPlanted:
         assert all(violation["detail"] and None not in violation.values() for violation in found)
 
 
-def test_every_rule_was_seen_broken() -> None:
+def test_every_rule_has_been_broken_by_a_test() -> None:
     assert {rule for rule, _, _ in PLANTED} == {rule.name for rule in BOOKS}
 
 
-def test_all_violations_are_counted_and_so_many_listed(ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_violations_are_counted_and_a_limited_number_listed(
+    ids: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(audit, "LISTED_MAX", 2)
     lift_guarantees()
     Balance.objects.update(amount=7)

@@ -1,4 +1,4 @@
-"""create_customer and load_demo, as an operator calls them."""
+"""The commands create_customer and load_demo, called as an operator does."""
 
 import io
 import json
@@ -46,14 +46,14 @@ def test_without_a_deposit_there_is_an_empty_account() -> None:
     assert not Customer.objects.get(id=made["customerId"]).has_usable_password()
 
 
-def test_for_people_it_is_a_sentence() -> None:
+def test_without_json_the_output_is_a_sentence() -> None:
     output = call("create_customer", "new@example.com", "--deposit", "99.5")
     assert "99.5000 USD" in output
     assert "brk_" in output
 
 
 @pytest.mark.parametrize("email", ["", "x", "a@", "a b@example.com", "\x00@example.com", f"{'x' * 250}@example.com"])
-def test_what_is_no_e_mail_address_is_refused_in_one_line(email: str) -> None:
+def test_an_invalid_email_address_is_refused_in_one_line(email: str) -> None:
     with pytest.raises(CommandError, match="not an email address") as caught:
         call("create_customer", email)
     assert "\n" not in str(caught.value)
@@ -65,7 +65,7 @@ def test_a_name_that_is_too_long_is_refused() -> None:
     assert not Customer.objects.exists()
 
 
-def test_an_e_mail_address_has_one_account() -> None:
+def test_an_email_address_can_have_only_one_account() -> None:
     call("create_customer", "new@example.com")
     with pytest.raises(CommandError, match="already has an account"):
         call("create_customer", "NEW@example.com", "--deposit", "5")
@@ -73,7 +73,7 @@ def test_an_e_mail_address_has_one_account() -> None:
 
 
 @pytest.mark.parametrize("amount", ["-1", "abc", "NaN", "sNaN", "Infinity", "1.00001", "1e30", "1000000000000000", ""])
-def test_what_is_no_amount_is_refused_and_opens_no_account(amount: str) -> None:
+def test_an_invalid_amount_is_refused_and_opens_no_account(amount: str) -> None:
     with pytest.raises(CommandError, match="--deposit takes an amount"):
         call("create_customer", "new@example.com", f"--deposit={amount}")
     assert not Customer.objects.exists()
@@ -90,14 +90,14 @@ def test_the_demo_has_a_customer_with_cash_and_a_member_of_staff() -> None:
         assert authenticate(username=person["email"], password=person["password"]) is not None
 
 
-def test_the_demo_again_is_the_same_demo() -> None:
+def test_loading_the_demo_twice_changes_nothing() -> None:
     first, again = call("load_demo", "--json"), call("load_demo", "--json")
     assert first == again
     assert Customer.objects.count() == 2
     assert Balance.objects.get(customer__is_staff=False).amount == Decimal(25_000)
 
 
-def test_the_demo_token_is_kept_for_its_owner_only(tmp_path: Path) -> None:
+def test_only_its_owner_can_read_the_demo_token_file(tmp_path: Path) -> None:
     call("load_demo")
     assert (tmp_path / "demo-token").stat().st_mode & 0o777 == 0o600
 

@@ -1,4 +1,4 @@
-"""Each guarantee that the database gives for customers and books, and an attempt to break it."""
+"""For each database guarantee about customers and books, an attempt to break it."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -270,7 +270,7 @@ def test_the_database_refuses(guarantee: str, statement: str, ids: dict[str, Any
     assert refusal(statement, ids) == guarantee
 
 
-def test_no_guarantee_comes_in_untested(db: None) -> None:
+def test_every_guarantee_has_a_test(db: None) -> None:
     tested = {guarantee for guarantee, _ in ATTEMPTS}
     assert tested == guarantees_of("accounts")
     assert tested >= guarantees_in_meta("accounts")
@@ -299,7 +299,7 @@ def test_a_customer_with_money_is_not_deleted(ids: dict[str, Any]) -> None:
         ("customer_email_is_lower_case", lambda: Customer.objects.update(email="Capital@example.com")),
     ],
 )
-def test_the_orm_is_no_way_round(guarantee: str, attempt: Callable[[], Any], ids: dict[str, Any]) -> None:
+def test_the_orm_cannot_bypass_the_guarantees(guarantee: str, attempt: Callable[[], Any], ids: dict[str, Any]) -> None:
     with pytest.raises(DatabaseError) as caught, transaction.atomic():
         attempt()
     assert guarantee_named_by(caught.value) == guarantee

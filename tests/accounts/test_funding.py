@@ -1,4 +1,4 @@
-"""Cash in and out."""
+"""Deposits and withdrawals."""
 
 from decimal import Decimal
 
@@ -28,18 +28,18 @@ def test_a_withdrawal_goes_the_other_way(bob: Customer) -> None:
     assert (posting.kind, posting.change, posting.total) == ("withdrawal", -500, 0)
 
 
-def test_the_same_key_is_the_first_posting(bob: Customer) -> None:
+def test_the_same_key_returns_the_first_posting(bob: Customer) -> None:
     first, _ = deposit(bob.id, Decimal(5), key="k")
     assert deposit(bob.id, Decimal(5), key="k") == (first, True)
     assert amount(bob) == 505
 
 
-def test_a_withdrawal_that_emptied_the_account_can_be_asked_for_again(bob: Customer) -> None:
+def test_a_withdrawal_that_emptied_the_account_can_be_retried(bob: Customer) -> None:
     first, _ = withdraw(bob.id, Decimal(500), key="k")
     assert withdraw(bob.id, Decimal(500), key="k") == (first, True)
 
 
-def test_a_key_means_one_transfer(bob: Customer) -> None:
+def test_a_key_is_used_for_one_transfer_only(bob: Customer) -> None:
     deposit(bob.id, Decimal(5), key="k")
     with pytest.raises(TransferKeyReused):
         deposit(bob.id, Decimal(6), key="k")
@@ -48,7 +48,7 @@ def test_a_key_means_one_transfer(bob: Customer) -> None:
     assert amount(bob) == 505
 
 
-def test_a_key_is_its_customers_own(alice: Customer, bob: Customer) -> None:
+def test_keys_of_different_customers_are_independent(alice: Customer, bob: Customer) -> None:
     deposit(bob.id, Decimal(5), key="k")
     assert deposit(alice.id, Decimal(6), key="k")[1] is False
 
@@ -59,21 +59,21 @@ def test_without_a_key_each_call_moves_cash(bob: Customer) -> None:
     assert amount(bob) == 510
 
 
-def test_too_much_is_refused_and_leaves_no_trace(bob: Customer) -> None:
+def test_too_large_a_transfer_is_refused_and_leaves_no_trace(bob: Customer) -> None:
     with pytest.raises(InsufficientFunds):
         withdraw(bob.id, Decimal("500.0001"), key="k")
     assert not Transfer.objects.filter(idempotency_key="k").exists()
     assert Posting.objects.filter(customer=bob).count() == 1
 
 
-def test_what_is_held_stays(bob: Customer) -> None:
+def test_held_cash_cannot_be_withdrawn(bob: Customer) -> None:
     place_trade(bob.id, "AAPL", "BUY", 1)
     claim(bob)
     with pytest.raises(InsufficientFunds):
         withdraw(bob.id, Decimal("0.0001"))
 
 
-def test_an_account_holds_only_so_much(bob: Customer) -> None:
+def test_a_balance_has_a_maximum(bob: Customer) -> None:
     deposit(bob.id, LARGEST_AMOUNT - 500)
     with pytest.raises(BalanceTooLarge):
         deposit(bob.id, Decimal("0.0001"))

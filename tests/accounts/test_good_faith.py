@@ -1,4 +1,4 @@
-"""Good-faith violations: what marks a lot, what is a violation, what restricts an account, and what all of them see."""
+"""Good-faith violations: marking lots, detecting violations, restricting accounts, and showing all of it."""
 
 import time
 from datetime import date, timedelta
@@ -22,7 +22,7 @@ from accounts.settlement import cash_of
 from exchange import calendar
 from exchange.prices import LastPrices, Quote
 from tests.guarantees import lift_guarantees
-from tests.people import claim, say, trade, violate
+from tests.people import claim, send_report, trade, violate
 from trades import corporate_actions
 from trades.audit import TRADES, good_faith
 from trades.estimate import buying_power, estimate_trade
@@ -62,7 +62,7 @@ def test_a_lot_is_marked_with_the_day_on_which_it_is_paid_for(broke: Customer) -
     assert right()
 
 
-def test_selling_before_that_day_is_a_violation_and_on_it_none(broke: Customer) -> None:
+def test_selling_before_that_day_is_a_violation_but_on_it_is_not(broke: Customer) -> None:
     trade(broke, "SELL", 4, "10", MONDAY, "AAPL")
     trade(broke, "BUY", 4, "10", MONDAY)
     early = trade(broke, "SELL", 1, "10", MONDAY)
@@ -91,12 +91,12 @@ def test_shares_from_before_are_sold_first_and_violate_nothing(broke: Customer) 
     assert right()
 
 
-def test_a_turn_costs_one_statement_for_all_who_bought(alice: Customer, bob: Customer) -> None:
+def test_marking_lots_costs_a_turn_one_statement(alice: Customer, bob: Customer) -> None:
     def counted(*customers: Customer) -> int:
         for customer in customers:
             placed, _ = place_trade(customer.id, "KO", "BUY", 1)
             claim(customer)
-            say(placed, Status.FILLED, Decimal(10))
+            send_report(placed, Status.FILLED, Decimal(10))
         with CaptureQueriesContext(connection) as queries:
             claim(*customers)
         return len(queries)
@@ -113,7 +113,7 @@ def test_violations_count_for_twelve_months(broke: Customer) -> None:
     assert right()
 
 
-def test_the_third_restricts_the_account_at_once_and_all_hear_of_it(
+def test_the_third_violation_restricts_the_account_and_is_shown_everywhere(
     broke: Customer, api_of: Any, client: Client
 ) -> None:
     violate(broke)
@@ -123,7 +123,7 @@ def test_the_third_restricts_the_account_at_once_and_all_hear_of_it(
     last, _ = place_trade(broke.id, "KO", "SELL", 1)
     after, _ = place_trade(broke.id, "MSFT", "BUY", 1)
     claim(broke)
-    say(last, Status.FILLED, Decimal(10), executedAt=f"{eastern_today()}T17:00:00.000000Z")
+    send_report(last, Status.FILLED, Decimal(10), executedAt=f"{eastern_today()}T17:00:00.000000Z")
     claim(broke)  # settles the sale, and looks at the purchase in the same transaction
     after.refresh_from_db()
     assert (after.status, after.reason_code) == (Status.REJECTED, Reason.UNSETTLED_FUNDS)
@@ -147,7 +147,7 @@ def test_the_third_restricts_the_account_at_once_and_all_hear_of_it(
     assert f"until {until:%B} {until.day}, {until.year} your account can buy with settled cash only" in sent.body
 
 
-def test_a_restricted_account_buys_with_what_has_settled(broke: Customer) -> None:
+def test_a_restricted_account_buys_with_settled_cash_only(broke: Customer) -> None:
     for _ in range(3):
         violate(broke)
     deposit(broke.id, Decimal(500))
@@ -161,7 +161,7 @@ def test_a_restricted_account_buys_with_what_has_settled(broke: Customer) -> Non
     assert right()
 
 
-def test_why_a_purchase_of_a_restricted_account_was_too_dear() -> None:
+def test_the_reason_for_rejecting_a_restricted_accounts_purchase() -> None:
     restricted = Account(1, Decimal(100), Decimal(0), settled_cash_until=IN_90_DAYS)
     free = Account(2, Decimal(100), Decimal(0))
     dear = Trade(ticker="ZZZZ", type="BUY", quantity=1, max_price=Decimal(20))
@@ -188,7 +188,7 @@ def test_staff_lift_a_restriction_and_the_next_violation_restricts_again(broke: 
     assert right()
 
 
-def test_a_sale_is_known_to_be_one_before_it_is_made(broke: Customer) -> None:
+def test_a_sale_that_would_be_a_violation_is_predicted(broke: Customer) -> None:
     until = calendar.settlement_date(eastern_today())
     trade(broke, "SELL", 4, "100", None, "AAPL")
     trade(broke, "BUY", 1, "200", None, "AAPL")
@@ -198,7 +198,7 @@ def test_a_sale_is_known_to_be_one_before_it_is_made(broke: Customer) -> None:
     assert sale_is_early_until(broke.id, "AAPL", 7, until) is None
 
 
-def test_a_split_keeps_the_mark_and_is_no_sale(broke: Customer) -> None:
+def test_a_split_keeps_the_paid_date_and_is_not_a_sale(broke: Customer) -> None:
     trade(broke, "SELL", 4, "10", None, "AAPL")
     bought = trade(broke, "BUY", 3, "10")
     (mark,) = marks(broke)
@@ -232,7 +232,7 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("rule", "violation"), PLANTED)
-def test_each_rule_finds_what_breaks_it(broke: Customer, bob: Customer, rule: str, violation: str) -> None:
+def test_each_rule_finds_its_violation(broke: Customer, bob: Customer, rule: str, violation: str) -> None:
     for _ in range(3):
         violate(broke)
     assert right()
@@ -242,5 +242,5 @@ def test_each_rule_finds_what_breaks_it(broke: Customer, bob: Customer, rule: st
     assert examine(BOOKS + TRADES).counts[rule]
 
 
-def test_every_rule_was_seen_broken() -> None:
+def test_every_rule_has_been_broken_by_a_test() -> None:
     assert {rule for rule, _ in PLANTED} == {rule.name for rule in good_faith.RULES}

@@ -1,4 +1,4 @@
-"""The books: rounding, holds, and that they always add up."""
+"""The books: rounding, holds, and totals that always add up."""
 
 from collections import defaultdict
 from decimal import Decimal
@@ -36,14 +36,14 @@ def account(amount: str = "100", **shares: int) -> Account:
         ("2", "2.0000"),
     ],
 )
-def test_a_half_goes_to_the_even_neighbour(value: str, rounded: str) -> None:
+def test_amounts_are_rounded_half_to_even(value: str, rounded: str) -> None:
     assert str(money(Decimal(value))) == rounded
 
 
 # -- in memory
 
 
-def test_what_is_held_is_not_available() -> None:
+def test_held_cash_is_not_available() -> None:
     one = account()
     one.hold_cash(Decimal(60))
     assert (one.amount, one.held, one.available) == (100, 60, 40)
@@ -86,14 +86,14 @@ def test_no_more_goes_out_than_is_available() -> None:
     assert one.available == 0
 
 
-def test_a_buy_that_costs_too_much_leaves_nothing_behind() -> None:
+def test_a_buy_that_costs_too_much_changes_nothing() -> None:
     one = account()
     with pytest.raises(InsufficientFunds):
         one.buy(CAUSE, "AAPL", 1, Decimal(101), Decimal(101))
     assert (one.amount, one.shares, one.postings) == (100, {}, [])
 
 
-def test_a_sell_of_what_is_held_for_another_leaves_nothing_behind() -> None:
+def test_a_sell_of_shares_held_for_another_trade_changes_nothing() -> None:
     one = account(AAPL=10)
     one.hold_shares("AAPL", 8)
     with pytest.raises(InsufficientShares):
@@ -101,7 +101,7 @@ def test_a_sell_of_what_is_held_for_another_leaves_nothing_behind() -> None:
     assert (one.amount, one.shares["AAPL"].quantity, one.postings) == (100, 10, [])
 
 
-def test_the_average_price_weighs_what_was_paid_and_a_sell_leaves_it() -> None:
+def test_the_average_price_is_weighted_and_a_sell_keeps_it() -> None:
     one = account("1000")
     one.buy(uuid4(), "AAPL", 1, Decimal(10), Decimal(10))
     one.buy(uuid4(), "AAPL", 2, Decimal(20), Decimal(40))
@@ -122,7 +122,7 @@ def test_many_small_purchases_move_the_average_price() -> None:
     assert Position(quantity=shares.quantity, cost=shares.cost).average_price == Decimal("12.4950")
 
 
-def test_a_purchase_that_does_not_fit_leaves_nothing_behind() -> None:
+def test_a_purchase_above_the_largest_position_changes_nothing() -> None:
     one = account("10")
     with pytest.raises(PositionTooLarge):
         one.buy(CAUSE, "AAPL", LARGEST_POSITION + 1, Decimal("0.0001"), Decimal(1))
@@ -150,7 +150,7 @@ def test_each_trade_posts_cash_and_shares_with_what_they_leave() -> None:
 # -- in the database
 
 
-def test_what_is_written_is_there_and_writing_again_writes_nothing(
+def test_written_books_are_stored_and_a_second_write_does_nothing(
     bob: Customer, django_assert_num_queries: Any
 ) -> None:
     with transaction.atomic(durable=True):
@@ -171,7 +171,7 @@ def test_books_never_read_hold_nothing_and_write_nothing(bob: Customer, django_a
             books.write()
 
 
-def test_who_does_not_exist_is_left_out(alice: Customer, bob: Customer) -> None:
+def test_unknown_customers_are_left_out(alice: Customer, bob: Customer) -> None:
     with transaction.atomic(durable=True):
         books = open_books([10**9, bob.id, alice.id])
         assert books.customer_ids == sorted([alice.id, bob.id])
@@ -214,7 +214,7 @@ STEPS = st.lists(
 
 
 def take(one: Account, step: Any, holds: dict[str, list[Any]]) -> None:
-    """One step, which may be refused; `holds` remembers what may be released."""
+    """Take one step, which may be refused; `holds` records what can be released."""
     match step:
         case ("deposit", amount):
             one.move_cash("deposit", uuid4(), amount)
@@ -238,7 +238,7 @@ def take(one: Account, step: Any, holds: dict[str, list[Any]]) -> None:
 
 @given(STEPS)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_whatever_is_done_holds_stay_within_and_all_is_the_sum_of_its_postings(db: None, steps: list[Any]) -> None:
+def test_holds_stay_within_bounds_and_totals_equal_their_postings(db: None, steps: list[Any]) -> None:
     customer = open_account(f"{uuid4()}@example.com", Decimal(500))
     holds: dict[str, list[Any]] = defaultdict(list)
     with transaction.atomic(durable=True):

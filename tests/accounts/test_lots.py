@@ -1,4 +1,4 @@
-"""Lots: what a sale closes, what it gains, and how the lots of the past are built."""
+"""Lots: which lots a sale closes, its gain, and building the lots of old trades."""
 
 from datetime import date
 from decimal import Decimal
@@ -19,7 +19,7 @@ from accounts.ledger import open_books
 from accounts.lots import Disposal, LotChanges, Opening, changes_of, is_long_term
 from accounts.management.commands import build_lots
 from accounts.models import Balance, Customer, Lot, LotClosing, LotMethod, Posting
-from tests.people import claim, say
+from tests.people import claim, send_report
 from trades.audit import TRADES
 from trades.models import Status, Trade
 from trades.place import place_trade
@@ -28,10 +28,10 @@ CAUSE = "0193a9a0-0000-7000-8000-000000000000"
 
 
 def trade(customer: Customer, type: str, quantity: int, price: str, day: str, ticker: str = "KO") -> Trade:
-    """Trade on a day of the past, as the exchange tells it."""
+    """Trade on a past day, as the exchange reports it."""
     made, _ = place_trade(customer.id, ticker, type, quantity)
     claim(customer)
-    say(made, Status.FILLED, Decimal(price), executedAt=f"{day}T15:04:05.000000Z")
+    send_report(made, Status.FILLED, Decimal(price), executedAt=f"{day}T15:04:05.000000Z")
     claim(customer)
     made.refresh_from_db()
     assert made.status == Status.FILLED
@@ -90,7 +90,7 @@ def test_the_method_is_frozen_when_the_sale_is_claimed(bob: Customer) -> None:
     sale, _ = place_trade(bob.id, "KO", "SELL", 1)
     claim(bob)
     Balance.objects.filter(customer=bob).update(lot_method=LotMethod.LIFO)
-    say(sale, Status.FILLED, Decimal(24), executedAt="2026-01-07T15:04:05.000000Z")
+    send_report(sale, Status.FILLED, Decimal(24), executedAt="2026-01-07T15:04:05.000000Z")
     claim(bob)
     assert closed_by(sale) == [("2026-01-05", 1, "10.00", "14.00")]
 
@@ -129,7 +129,7 @@ def test_a_loss_is_a_wash_sale_where_the_stock_was_bought_within_thirty_days(bob
     assert flags == {"2026-03-05": False, "2026-03-06": True, "2026-04-06": False}
 
 
-def test_all_of_a_lot_sold_within_thirty_days_replaces_nothing(bob: Customer) -> None:
+def test_selling_a_whole_lot_within_thirty_days_is_not_a_wash_sale(bob: Customer) -> None:
     trade(bob, "BUY", 2, "30", "2026-01-05")
     trade(bob, "SELL", 2, "20", "2026-01-06")
     trade(bob, "BUY", 2, "30", "2026-03-05")
@@ -139,7 +139,7 @@ def test_all_of_a_lot_sold_within_thirty_days_replaces_nothing(bob: Customer) ->
 
 
 def undate(customer: Customer) -> None:
-    """Let everything be as code from before lots would have left it."""
+    """Put everything in the state that code before lots left behind."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE accounts_posting DISABLE TRIGGER USER")
@@ -166,20 +166,20 @@ def test_lots_of_the_past_are_built_and_proven(alice: Customer, bob: Customer) -
     undate(alice)
     undate(bob)
     assert examine(BOOKS + TRADES).ok  # old data is right as it is
-    told = StringIO()
-    call_command("build_lots", "--batch=1", stdout=told)
-    assert told.getvalue().splitlines()[-1] == "Every posting has its date, and every share its lot."
-    assert "of 8 postings" in told.getvalue()
+    output = StringIO()
+    call_command("build_lots", "--batch=1", stdout=output)
+    assert output.getvalue().splitlines()[-1] == "Every posting has its date, and every share its lot."
+    assert "of 8 postings" in output.getvalue()
     assert not Posting.objects.filter(settles_on=None).exists()
     assert Lot.objects.filter(customer=bob).values_list("remaining", "remaining_cost").get() == (2, Decimal(20))
     assert totals_of(gains_of(bob.id, LotClosing.objects.get().closed_on.year))[False].gain == 2
     assert examine(BOOKS + TRADES).ok
-    call_command("build_lots", stdout=told)  # nothing is left to do
+    call_command("build_lots", stdout=output)  # nothing is left to do
     assert Lot.objects.filter(customer=bob).count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_stopped_build_goes_on(alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_build_continues(alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     trade(bob, "BUY", 3, "10", "2026-01-05")
     undate(alice)
     undate(bob)
@@ -219,7 +219,7 @@ MOVES = st.lists(
 
 
 @given(MOVES, st.sampled_from(LotMethod.values))
-def test_pieces_always_add_up(moves: list[tuple[bool, int, int, Decimal]], method: str) -> None:
+def test_parts_of_a_lot_always_add_up(moves: list[tuple[bool, int, int, Decimal]], method: str) -> None:
     changes, held, cost, proceeds = LotChanges(), 0, Decimal(0), Decimal(0)
     for buys, quantity, day, price in moves:
         on = date.fromordinal(date(2026, 1, 1).toordinal() + day)
@@ -256,13 +256,13 @@ def test_the_api_and_the_pages_show_lots_and_gains(bob: Customer, api_of: Any, c
     assert gains["results"][0] | {"tradeId": str(sale.id), "term": "long", "washSale": False} == gains["results"][0]
     assert api.get("/api/v1/gains?year=2025").json()["results"] == []
     assert api.get("/api/v1/gains?year=1999").status_code == 400
-    told = api.get("/api/v1/gains?year=2026&format=csv")
-    assert told["Content-Type"].startswith("text/csv")
-    assert f"KO,1,2025-01-06,2026-01-07,12.5000,10.0000,2.5000,long,,{sale.id}" in told.content.decode()
+    output = api.get("/api/v1/gains?year=2026&format=csv")
+    assert output["Content-Type"].startswith("text/csv")
+    assert f"KO,1,2025-01-06,2026-01-07,12.5000,10.0000,2.5000,long,,{sale.id}" in output.content.decode()
     client.force_login(bob)
     page = client.get("/gains?year=2026").content.decode()
     assert "+$2.50" in page
-    assert client.get("/gains.csv?year=2026").content == told.content
+    assert client.get("/gains.csv?year=2026").content == output.content
     pdf = client.get("/gains.pdf?year=2026")
     assert pdf.content.startswith(b"%PDF")
     assert pdf.content == client.get("/gains.pdf?year=2026").content
@@ -289,6 +289,6 @@ def test_a_busy_years_gains_come_in_parts(
         assert client.get(address.replace("&amp;", "&")).status_code == 200
         assert client.get(address.replace("&amp;part=2", "&part=3")).status_code == 404
     csv = "/api/v1/gains?year=2026&format=csv"
-    told = [api_of(bob).get(f"{csv}&part={part}").content.decode().splitlines()[1:] for part in (1, 2)]
-    assert [[line.split(",")[3] for line in lines] for lines in told] == [["2026-01-07", "2026-01-08"], ["2026-01-09"]]
+    parts = [api_of(bob).get(f"{csv}&part={part}").content.decode().splitlines()[1:] for part in (1, 2)]
+    assert [[line.split(",")[3] for line in lines] for lines in parts] == [["2026-01-07", "2026-01-08"], ["2026-01-09"]]
     assert api_of(bob).get(f"{csv}&part=3").status_code == 404

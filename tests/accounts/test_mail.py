@@ -1,4 +1,4 @@
-"""Mails wait in the database, unreadable, until the sweep has handed them to the mail server."""
+"""Mails are stored encrypted until the sweep has handed them to the mail server."""
 
 import inspect
 import re
@@ -26,7 +26,7 @@ from accounts.funding import deposit, withdraw
 from accounts.mail import GIVE_UP_AFTER, bring_forward, deliver
 from accounts.models import Customer, Mail, Notice
 from office import daily_report
-from tests.people import claim, receive_shares, say, violate
+from tests.people import claim, receive_shares, send_report, violate
 from trades import notices as trade_notices
 from trades.models import Status
 from trades.place import place_trade
@@ -44,12 +44,12 @@ NEVER_SENT = {
 
 @pytest.fixture(autouse=True)
 def outbox(settings: Any, db: None) -> None:
-    """As in production, but for the mail server, which is a list."""
+    """Use production's mail settings, with a list as the mail server."""
     settings.EMAIL_BACKEND, settings.MAIL_SERVER_BACKEND = "accounts.mail.Outbox", LOCMEM
 
 
 class Refusing(EmailBackend):
-    """A mail server that takes everything but what is for `refused@example.com`."""
+    """A mail server that accepts everything except mail to `refused@example.com`."""
 
     def send_messages(self, messages: Any) -> int:
         if any("refused@example.com" in message.to for message in messages):
@@ -58,7 +58,7 @@ class Refusing(EmailBackend):
 
 
 class Watching(EmailBackend):
-    """A mail server that lets another process deliver while it takes a mail."""
+    """A mail server that lets another process deliver while it accepts a mail."""
 
     others: int | None = None
 
@@ -71,7 +71,7 @@ class Watching(EmailBackend):
 
 @pytest.fixture
 def hanging_server(settings: Any) -> Iterator[None]:
-    """A mail server that takes connections and never says a word."""
+    """A mail server that accepts connections but never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         settings.MAIL_SERVER_BACKEND = "web.smtp.EmailBackend"
         settings.EMAIL_HOST, settings.EMAIL_PORT = server.getsockname()
@@ -84,9 +84,7 @@ def let_pauses_pass() -> None:
 
 
 @pytest.mark.usefixtures("hanging_server")
-def test_a_page_does_not_wait_for_a_mail_server_that_hangs_and_the_mail_comes_later(
-    bob: Customer, settings: Any
-) -> None:
+def test_a_page_does_not_wait_for_a_hanging_mail_server(bob: Customer, settings: Any) -> None:
     Mail.objects.all().delete()
     client = Client()
     to_code = client.post("/account/password/reset/", {"email": bob.email}).headers["Location"]
@@ -109,7 +107,7 @@ def test_a_page_does_not_wait_for_a_mail_server_that_hangs_and_the_mail_comes_la
     assert client.post(to_code, {"code": code[1]}).status_code == 302
 
 
-def test_a_mail_that_can_not_be_delivered_keeps_no_other_and_is_given_up_in_the_end(settings: Any) -> None:
+def test_an_undeliverable_mail_delays_no_other_and_is_given_up(settings: Any) -> None:
     settings.MAIL_SERVER_BACKEND = f"{__name__}.Refusing"
     for name in ("refused", "carol", "dan"):
         send_mail("Hello", "Words.", None, [f"{name}@example.com"])
@@ -126,7 +124,7 @@ def test_a_mail_that_can_not_be_delivered_keeps_no_other_and_is_given_up_in_the_
     assert not Mail.objects.exists()
 
 
-def test_a_mail_is_delivered_by_one_of_several_processes(settings: Any) -> None:
+def test_several_processes_deliver_a_mail_once(settings: Any) -> None:
     settings.MAIL_SERVER_BACKEND = f"{__name__}.Watching"
     send_mail("Hello", "Words.", None, ["carol@example.com"])
     assert deliver() == 1
@@ -134,9 +132,7 @@ def test_a_mail_is_delivered_by_one_of_several_processes(settings: Any) -> None:
     assert len(mail.outbox) == 1
 
 
-def test_a_server_that_takes_each_mail_slowly_does_not_keep_the_round_for_long(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_mail_server_does_not_prolong_the_round(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accounts.mail.ROUND_SECONDS_MAX", 0.0)
     for name in ("carol", "dan"):
         send_mail("Hello", "Words.", None, [f"{name}@example.com"])
@@ -157,7 +153,7 @@ def test_pauses_grow_to_an_hour(settings: Any) -> None:
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
-def test_a_clock_that_went_back_delays_no_mail() -> None:
+def test_a_clock_that_was_set_back_delays_no_mail() -> None:
     send_mail("Hello", "Words.", None, ["carol@example.com"])
     Mail.objects.update(due_at=datetime(2200, 1, 1, tzinfo=UTC))
     assert deliver() == 0
@@ -183,7 +179,7 @@ def test_an_attachment_is_refused() -> None:
 
 
 def table(title: str) -> list[list[str]]:
-    """The rows of the table below a heading."""
+    """Return the rows of the table below a heading."""
     page = (Path(django_settings.BASE_DIR) / "docs/reference/mails.md").read_text()
     part = page.partition(f"## {title}\n")[2].partition("\n## ")[0]
     rows = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")]
@@ -191,7 +187,7 @@ def table(title: str) -> list[list[str]]:
 
 
 def notice_subjects(customer: Customer, broke: Customer) -> set[str]:
-    """Let everything happen that customers get notices of; return the titles."""
+    """Cause every event that customers are notified of; return the titles."""
     trade_notices.enter_notices()
     Notice.objects.all().delete()
     deposit(customer.id, Decimal("250.50"))
@@ -199,7 +195,7 @@ def notice_subjects(customer: Customer, broke: Customer) -> set[str]:
     receive_shares(customer, "KO", 2, Decimal("58.02"))
     refused, _ = place_trade(customer.id, "KO", "BUY", 3)
     claim(customer)
-    say(refused, Status.REJECTED)
+    send_report(refused, Status.REJECTED)
     claim(customer)
     trade_notices.enter_notices()
     tokens.issue(customer, "robot", ["read"])
@@ -241,15 +237,15 @@ def test_the_table_of_mails_about_signing_in_has_all_that_can_be_sent() -> None:
 
 def test_the_table_of_other_mails_is_what_the_code_says() -> None:
     subjects = {row[2] for row in table("To others")}
-    told = set(re.findall(r'_tell\(webhook, "([^"]+)"', inspect.getsource(webhook_mails)))
-    assert len(told) == 3
-    assert told < subjects
-    (report,) = subjects - told
+    titles = set(re.findall(r'_tell\(webhook, "([^"]+)"', inspect.getsource(webhook_mails)))
+    assert len(titles) == 3
+    assert titles < subjects
+    (report,) = subjects - titles
     assert datetime.strptime(report, "Daily report for %A, %B %d, %Y")
     assert 'subject=f"Daily report for' in inspect.getsource(daily_report)
 
 
-def test_mail_is_sent_from_nowhere_else() -> None:
+def test_no_other_code_sends_mail() -> None:
     senders = set()
     base = Path(django_settings.BASE_DIR)
     for app in ("accounts", "trades", "office", "webhooks", "feed", "alpaca_api", "exchange", "web", "brokerage"):

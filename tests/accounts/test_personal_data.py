@@ -1,4 +1,4 @@
-"""What customers can ask of their data: a copy of all of it, to close the account, and to have it erased."""
+"""Personal data: downloading it, closing the account, and erasing it."""
 
 import json
 from decimal import Decimal
@@ -33,7 +33,7 @@ PASSWORD = "copper lantern drifts 41"
 
 @pytest.fixture
 def carol(db: None) -> Customer:
-    """Has an empty account, a token and a webhook."""
+    """Return a customer with an empty account, a token and a webhook."""
     carol = create_customer("carol@example.com", PASSWORD, name="Carol Danvers")
     tokens.issue(carol, "robot")
     subscriptions.create(carol.id, "https://93.184.216.34/carol")
@@ -41,7 +41,7 @@ def carol(db: None) -> Customer:
 
 
 def browser_of(customer: Customer, path: str) -> Client:
-    """A browser that has signed in, and has said again who it is, as sensitive pages ask."""
+    """Return a browser that is signed in and has recently confirmed the password, as sensitive pages require."""
     browser = Client()
     browser.post("/account/login/", {"login": customer.email, "password": PASSWORD})
     browser.post(f"/account/reauthenticate/?next={path}", {"password": PASSWORD})
@@ -57,7 +57,7 @@ def everything_about(customer: Customer) -> dict[str, list[dict[str, str]]]:
 # -- the download
 
 
-def test_the_download_has_what_we_keep_and_no_secret(alice: Customer) -> None:
+def test_the_download_contains_all_data_and_no_secret(alice: Customer) -> None:
     issued = tokens.issue(alice, "robot")
     hook, _ = subscriptions.create(alice.id, "https://93.184.216.34/alice")
     found = everything_about(alice)
@@ -73,14 +73,14 @@ def test_the_download_has_what_we_keep_and_no_secret(alice: Customer) -> None:
     assert "argon2" not in text
 
 
-def test_the_download_has_nobody_elses(alice: Customer, bob: Customer) -> None:
+def test_the_download_contains_no_other_customers_data(alice: Customer, bob: Customer) -> None:
     text = json.dumps(everything_about(bob))
     assert "alice" not in text
     assert "AAPL" not in text
 
 
-def test_every_table_with_a_customer_in_it_is_handed_over_or_named_here(alice: Customer) -> None:
-    """A new table can't be forgotten."""
+def test_every_table_about_customers_is_downloaded_or_listed_as_an_exception(alice: Customer) -> None:
+    """A new table can't be forgotten in the download."""
     handed_over = {rows.model for name in settings.PERSONAL_DATA for rows in _sections_of(name, alice)}
     inside = {
         # internal numbers and figures that others here tell
@@ -111,7 +111,7 @@ def test_a_long_history_comes_in_parts(alice: Customer, monkeypatch: pytest.Monk
     assert kept == list(Posting.objects.filter(customer=alice).order_by("id").values_list("id", flat=True))
 
 
-def test_the_page_asks_again_who_it_is(carol: Customer) -> None:
+def test_the_page_asks_to_confirm_the_password(carol: Customer) -> None:
     browser = Client()
     browser.post("/account/login/", {"login": carol.email, "password": PASSWORD})
     assert browser.get("/account/data").status_code == 200
@@ -136,7 +136,7 @@ def test_an_account_with_cash_or_shares_stays_open(alice: Customer) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_closing_ends_every_way_in_and_is_confirmed(carol: Customer) -> None:
+def test_closing_ends_all_access_and_is_confirmed(carol: Customer) -> None:
     browser, other = browser_of(carol, "/account/close"), browser_of(carol, "/")
     token = tokens.issue(carol, "another").token
     assert "This can't be undone." in browser.get("/account/close").content.decode()
@@ -156,7 +156,7 @@ def test_closing_ends_every_way_in_and_is_confirmed(carol: Customer) -> None:
     assert audit_books().findings.ok
 
 
-def test_the_page_says_what_is_still_in_the_account(alice: Customer) -> None:
+def test_the_page_lists_what_is_still_in_the_account(alice: Customer) -> None:
     alice.set_password(PASSWORD)
     alice.save()
     browser = browser_of(alice, "/account/close")
@@ -218,7 +218,7 @@ def test_erasure_leaves_the_books_and_nothing_else(alice: Customer, bob: Custome
     assert open_account("bob@example.com", Decimal(1)).id != bob.id, "the address is free again"
 
 
-def test_staff_erase_in_twos_and_only_what_is_closed(carol: Customer) -> None:
+def test_two_members_of_staff_erase_only_closed_accounts(carol: Customer) -> None:
     first = signed_in(appoint("first@staff.example.com", Role.OPERATIONS))
     second = signed_in(appoint("second@staff.example.com", Role.RISK))
     customer_page = f"/admin/accounts/customer/{carol.id}/change/"

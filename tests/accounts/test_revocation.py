@@ -1,4 +1,4 @@
-"""The policy of what ends when an account's security changes: each row, caused by the owner, a program, or staff."""
+"""The revocation policy: each row, triggered by the owner, a program or staff."""
 
 import os
 import re
@@ -121,7 +121,7 @@ SUBJECTS = {
 
 
 @pytest.mark.parametrize("cause", Cause)
-def test_what_ends_is_what_the_policy_says_and_the_owner_is_told(carol: Customer, cause: Cause) -> None:
+def test_access_ends_according_to_the_policy_and_the_owner_is_notified(carol: Customer, cause: Cause) -> None:
     policy, address = POLICY[cause], carol.email
     here, elsewhere = browser_of(carol), browser_of(carol)
     token = tokens.issue(carol, "robot")
@@ -216,7 +216,7 @@ def test_a_kill_during_a_reset_leaves_the_password_as_it_was(carol: Customer) ->
     assert tokens.find(token)
 
 
-def test_the_owner_is_told_although_only_sessions_ended(carol: Customer) -> None:
+def test_the_owner_is_notified_even_if_only_sessions_ended(carol: Customer) -> None:
     browser_of(carol)
     here = browser_of(carol)
     mail.outbox.clear()
@@ -226,7 +226,7 @@ def test_the_owner_is_told_although_only_sessions_ended(carol: Customer) -> None
     assert "token" not in str(told.body).partition("If you know")[0]
 
 
-def test_no_mail_where_nothing_ended(carol: Customer) -> None:
+def test_no_mail_is_sent_if_nothing_ended(carol: Customer) -> None:
     mail.outbox.clear()
     assert revoke_access(carol, Cause.PASSWORD_RESET) == revocation.Ended()
     assert not mail.outbox
@@ -252,13 +252,13 @@ def test_deactivated_and_reactivated_once(carol: Customer) -> None:
         reactivate(carol)
 
 
-def test_staff_are_not_deactivated_as_customers_are(carol: Customer) -> None:
+def test_staff_cannot_be_deactivated_like_customers(carol: Customer) -> None:
     colleague = appoint("sam@staff.example.com", Role.SUPPORT)
     by_staff("deactivate")(colleague, Client())
     assert Customer.objects.get(pk=colleague.pk).is_active
 
 
-def test_a_freeze_that_is_lifted_is_told_and_one_that_changes_nothing_is_not(carol: Customer) -> None:
+def test_lifting_a_freeze_is_mailed_unless_nothing_changed(carol: Customer) -> None:
     staff = appoint("risk@staff.example.com", Role.RISK)
     mail.outbox.clear()
     for is_on in (True, True, False, False):
@@ -272,7 +272,7 @@ def test_a_freeze_that_is_lifted_is_told_and_one_that_changes_nothing_is_not(car
     ]
 
 
-def test_the_owner_is_told_of_a_new_webhook_and_of_a_new_address(carol: Customer) -> None:
+def test_the_owner_is_notified_of_a_new_webhook_and_a_new_address(carol: Customer) -> None:
     hook, _ = subscriptions.create(carol.id, "https://hooks.example.com/in", ["trade.filled"], key="a")
     subscriptions.create(carol.id, "https://hooks.example.com/in", ["trade.filled"], key="a")
     subscriptions.change(hook, "https://hooks.example.com/in", ["trade.rejected"])

@@ -1,4 +1,4 @@
-"""Second factors: their secrets at rest, and passkeys that are nonsense."""
+"""Second factors: encryption of their secrets, and invalid passkeys."""
 
 import json
 import time
@@ -77,7 +77,7 @@ def test_a_new_key_takes_over_every_secret(carol: Customer, settings: Any) -> No
     assert can_sign_in_with_code(carol)
 
 
-def test_a_key_that_is_gone_is_reported(carol: Customer, settings: Any) -> None:
+def test_a_missing_encryption_key_is_reported(carol: Customer, settings: Any) -> None:
     TOTP.activate(carol, SECRET)
     settings.SECRET_KEY = "another"
     with pytest.raises(CommandError, match="1 secrets can't be read"):
@@ -103,7 +103,7 @@ NONSENSE = (
 
 
 @pytest.mark.parametrize("credential", NONSENSE)
-def test_a_credential_that_is_nonsense_is_refused(carol: Customer, credential: str) -> None:
+def test_an_invalid_credential_is_refused(carol: Customer, credential: str) -> None:
     client = Client()
     client.get("/account/second-factor/webauthn/login/", headers={"Accept": "application/json"})
     answer = client.post("/account/second-factor/webauthn/login/", {"credential": credential})
@@ -112,7 +112,7 @@ def test_a_credential_that_is_nonsense_is_refused(carol: Customer, credential: s
 
 
 @pytest.mark.parametrize("credential", NONSENSE)
-def test_a_new_passkey_that_is_nonsense_is_refused(carol: Customer, credential: str) -> None:
+def test_an_invalid_new_passkey_is_refused(carol: Customer, credential: str) -> None:
     client = Client()
     client.post("/account/login/", {"login": carol.email, "password": PASSWORD})
     client.post("/account/reauthenticate/", {"password": PASSWORD})

@@ -1,4 +1,4 @@
-"""Who gets in: guesses, guessable passwords, unverified addresses, and what ends when an account's security changes."""
+"""Sign-in security: guesses, weak passwords, unverified addresses, and access that ends when security changes."""
 
 import re
 import threading
@@ -92,7 +92,7 @@ def test_guesses_at_one_account_do_not_lock_out_a_neighbor_behind_the_same_addre
     assert client.get("/").status_code == 200
 
 
-def test_one_address_may_try_so_many_accounts_and_no_more(db: None) -> None:
+def test_one_address_can_try_a_limited_number_of_accounts(db: None) -> None:
     with time_machine.travel(NOON, tick=False):
         for number in range(ADDRESS.attempts_max):
             check_attempt(f"somebody-{number}@example.com", "192.0.2.1")
@@ -102,7 +102,7 @@ def test_one_address_may_try_so_many_accounts_and_no_more(db: None) -> None:
         check_attempt("somebody-else@example.com", "192.0.2.2")
 
 
-def test_one_account_may_be_tried_so_often_from_anywhere(db: None) -> None:
+def test_one_account_can_be_tried_a_limited_number_of_times(db: None) -> None:
     with time_machine.travel(NOON, tick=False):
         for number in range(ACCOUNT.attempts_max):
             check_attempt("carol@example.com", f"192.0.2.{number}")
@@ -160,7 +160,7 @@ def _all_at_once(call: Callable[[], Any], times: int) -> list[Any]:
 
 
 class CountingHasher(BoundedArgon2Hasher):
-    """Counts what it hashes."""
+    """A hasher that counts its calls."""
 
     hashed = 0
 
@@ -194,7 +194,7 @@ def test_good_passwords_are_accepted(carol: Customer, password: str) -> None:
 # -- what ends
 
 
-def test_no_token_before_the_address_is_verified(db: None) -> None:
+def test_an_unverified_address_gets_no_token(db: None) -> None:
     answer = Client().post(
         "/account/signup/", {"email": "owner@example.com", "name": "Not the owner", "password1": PASSWORD}
     )

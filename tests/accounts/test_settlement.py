@@ -1,4 +1,4 @@
-"""Settlement: what has settled by which day, and what can be withdrawn."""
+"""Settlement: what has settled by a day, and what can be withdrawn."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from accounts.funding import InsufficientFunds, UnsettledFunds, deposit, withdra
 from accounts.models import Customer, Posting
 from accounts.settlement import Cash, Unsettled, cash_of, unsettled_sales_of
 from exchange import calendar
-from tests.people import claim, say
+from tests.people import claim, send_report
 from trades.models import Status, Trade
 from trades.place import place_trade
 from web.timezones import eastern_today
@@ -26,10 +26,10 @@ def cash(amount: int, *sales: tuple[date, int], held: int = 0) -> Cash:
 
 
 def sell_today(customer: Customer, quantity: int, price: Decimal) -> Trade:
-    """Sell AAPL now, as the exchange tells it."""
+    """Sell AAPL now, as the exchange reports it."""
     trade, _ = place_trade(customer.id, "AAPL", "SELL", quantity)
     claim(customer)
-    say(trade, Status.FILLED, price, executedAt=f"{calendar.today()}T17:00:00.000000Z")
+    send_report(trade, Status.FILLED, price, executedAt=f"{calendar.today()}T17:00:00.000000Z")
     claim(customer)
     trade.refresh_from_db()
     return trade
@@ -63,11 +63,11 @@ def test_settled_cash_is_all_but_what_sales_have_brought(there: Cash, settled: i
         (cash(100, (MONDAY, 70), (TUESDAY, 70)), 31, TUESDAY),
     ],
 )
-def test_from_when_there_will_be_so_much(there: Cash, amount: int, day: date | None) -> None:
+def test_the_date_on_which_an_amount_will_be_settled(there: Cash, amount: int, day: date | None) -> None:
     assert there.settled_from(Decimal(amount)) == day
 
 
-def test_what_a_sale_brings_can_be_spent_at_once_and_withdrawn_later(alice: Customer) -> None:
+def test_sale_proceeds_can_be_spent_at_once_and_withdrawn_later(alice: Customer) -> None:
     trade = sell_today(alice, 4, Decimal(100))
     settles_on = calendar.settlement_date(calendar.today())
     assert (trade.status, trade.trade_date, trade.settlement_date) == (Status.FILLED, calendar.today(), settles_on)
@@ -86,10 +86,10 @@ def test_what_a_sale_brings_can_be_spent_at_once_and_withdrawn_later(alice: Cust
     assert cash_of(alice.id).withdrawable == 0
 
 
-def test_what_was_sold_long_ago_has_settled(alice: Customer) -> None:
+def test_old_sales_have_settled(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 4)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100), executedAt="2026-10-09T15:04:05.000000Z")
+    send_report(trade, Status.FILLED, Decimal(100), executedAt="2026-10-09T15:04:05.000000Z")
     claim(alice)
     trade.refresh_from_db()
     assert (trade.trade_date, trade.settlement_date) == (date(2026, 10, 9), date(2026, 10, 13))
@@ -99,27 +99,27 @@ def test_what_was_sold_long_ago_has_settled(alice: Customer) -> None:
 def test_the_trade_date_is_the_one_in_new_york(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 4)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100), executedAt="2026-10-10T01:00:00.000000Z")
+    send_report(trade, Status.FILLED, Decimal(100), executedAt="2026-10-10T01:00:00.000000Z")
     claim(alice)
     trade.refresh_from_db()
     assert trade.trade_date == date(2026, 10, 9)
 
 
 @pytest.mark.parametrize("time", ["2026-02-30T25:61:00Z", "2026-01-02T15:04:05", "1999-01-04T15:04:05Z", 7, []])
-def test_a_fill_at_no_time_is_malformed(alice: Customer, time: Any) -> None:
+def test_a_fill_without_a_time_is_malformed(alice: Customer, time: Any) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 4)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100), executedAt=time)
+    send_report(trade, Status.FILLED, Decimal(100), executedAt=time)
     claim(alice)
     trade.refresh_from_db()
     assert trade.status == Status.IN_PROGRESS
-    say(trade, Status.FILLED, Decimal(100), executedAt=None)  # nobody says when: now
+    send_report(trade, Status.FILLED, Decimal(100), executedAt=None)  # nobody says when: now
     claim(alice)
     trade.refresh_from_db()
     assert (trade.status, trade.trade_date) == (Status.FILLED, eastern_today())
 
 
-def test_the_question_costs_one_statement_and_reads_the_index(alice: Customer) -> None:
+def test_reading_settled_cash_takes_one_indexed_statement(alice: Customer) -> None:
     sell_today(alice, 1, Decimal(100))
     with CaptureQueriesContext(
         connection,
@@ -132,7 +132,7 @@ def test_the_question_costs_one_statement_and_reads_the_index(alice: Customer) -
         assert "sales_by_settlement" in str(cursor.fetchall())
 
 
-def test_the_api_says_from_when_it_can_be_had(alice: Customer, api_of: Any) -> None:
+def test_the_api_says_when_cash_can_be_withdrawn(alice: Customer, api_of: Any) -> None:
     sell_today(alice, 4, Decimal(100))
     client: Client = api_of(alice)
     settles_on = calendar.settlement_date(calendar.today())
@@ -154,7 +154,7 @@ def test_the_api_says_from_when_it_can_be_had(alice: Customer, api_of: Any) -> N
     assert client.get("/alpaca/v2/account/activities").json()[0]["settle_date"] == settles_on.isoformat()
 
 
-def test_the_page_says_so_too(alice: Customer, client: Client) -> None:
+def test_the_page_says_when_cash_can_be_withdrawn(alice: Customer, client: Client) -> None:
     sell_today(alice, 4, Decimal(100))
     client.force_login(alice)
     page = client.get("/cash").content.decode()

@@ -1,4 +1,4 @@
-"""Sign-ins are kept: who came in, who was turned away, which sessions ended; for as long as is said, as written."""
+"""The sign-in history: successful and failed sign-ins and ended sessions, kept unchanged for the stated time."""
 
 import time
 from collections.abc import Callable
@@ -28,7 +28,7 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 
 @pytest.fixture(autouse=True)
 def _static_files_as_they_are(settings: Any) -> None:
-    """Pages name static files without a manifest, which `make run` collects."""
+    """Let pages refer to static files without the manifest that `make run` creates."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
 
@@ -52,7 +52,7 @@ def kinds(customer: Customer) -> list[str]:
     return [row.kind for row in reversed(sign_ins.sign_ins_of(customer.id))]
 
 
-def test_coming_in_and_going_out(erin: Customer, browser: Client) -> None:
+def test_sign_in_and_sign_out_are_recorded(erin: Customer, browser: Client) -> None:
     give_password(browser)
     came = SignIn.objects.get()
     assert (came.kind, came.address, came.device, came.second_factor) == ("in", "192.0.2.9", FIREFOX, False)
@@ -67,7 +67,7 @@ def test_coming_in_and_going_out(erin: Customer, browser: Client) -> None:
     assert kinds(erin) == ["in", "ended"]
 
 
-def test_who_is_turned_away_is_kept_and_who_is_nobody_is_not(erin: Customer, browser: Client) -> None:
+def test_failed_sign_ins_are_recorded_for_known_addresses_only(erin: Customer, browser: Client) -> None:
     give_password(browser, "guess")
     give_password(browser, "guess", "ERIN@example.com")
     give_password(browser, "guess", "nobody@example.com")
@@ -76,7 +76,7 @@ def test_who_is_turned_away_is_kept_and_who_is_nobody_is_not(erin: Customer, bro
     assert {row.address for row in SignIn.objects.all()} == {"192.0.2.9"}
 
 
-def test_the_second_factor(erin: Customer, browser: Client) -> None:
+def test_second_factors_are_recorded(erin: Customer, browser: Client) -> None:
     TOTP.activate(erin, SECRET)
     give_password(browser)
     assert kinds(erin) == []
@@ -102,7 +102,7 @@ def test_a_code_may_be_one_step_early_or_late(
     assert kinds(erin) == (["in"] if is_taken else ["wrong_code"])
 
 
-def test_a_token_made_by_password(erin: Customer, browser: Client) -> None:
+def test_a_token_created_by_password_is_recorded(erin: Customer, browser: Client) -> None:
     body = {"email": "erin@example.com", "password": PASSWORD, "name": "a program"}
     assert browser.post("/api/v1/tokens", body, content_type="application/json").status_code == 201
     assert browser.post("/api/v1/tokens", body | {"password": "x"}, content_type="application/json").status_code == 401
@@ -110,7 +110,7 @@ def test_a_token_made_by_password(erin: Customer, browser: Client) -> None:
     assert not SignIn.objects.exclude(address="192.0.2.9", device=FIREFOX).exists()
 
 
-def test_sessions_that_others_end(erin: Customer, browser: Client) -> None:
+def test_sessions_ended_by_others_are_recorded(erin: Customer, browser: Client) -> None:
     give_password(browser)
     other = Client(REMOTE_ADDR="192.0.2.10")
     give_password(other)
@@ -123,7 +123,7 @@ def test_sessions_that_others_end(erin: Customer, browser: Client) -> None:
     assert browser.get("/account").status_code == 302
 
 
-def test_a_session_that_was_left_alone_is_found_expired(erin: Customer, browser: Client) -> None:
+def test_an_abandoned_session_is_recorded_as_expired(erin: Customer, browser: Client) -> None:
     give_password(browser)
     Session.objects.all().delete()
     UserSession.objects.update(created_at=timezone.now() - timedelta(days=2))
@@ -131,7 +131,7 @@ def test_a_session_that_was_left_alone_is_found_expired(erin: Customer, browser:
     assert kinds(erin) == ["in", "in", "expired"]
 
 
-def test_customers_see_their_own(erin: Customer, browser: Client) -> None:
+def test_customers_see_their_own_sign_ins(erin: Customer, browser: Client) -> None:
     other = create_customer("frank@example.com", PASSWORD)
     give_password(Client(REMOTE_ADDR="192.0.2.66"), "guess")
     give_password(Client(REMOTE_ADDR="192.0.2.77"), email=other.email)
@@ -143,7 +143,7 @@ def test_customers_see_their_own(erin: Customer, browser: Client) -> None:
     assert "192.0.2.77" not in shown
 
 
-def test_they_stay_as_written_and_go_when_they_are_old(erin: Customer) -> None:
+def test_sign_ins_are_immutable_and_deleted_when_old(erin: Customer) -> None:
     long_ago = timezone.now() - timedelta(days=SIGN_INS_KEPT_DAYS, minutes=1)
     for _ in range(3):
         SignInFactory.create(customer=erin, at=long_ago)

@@ -1,4 +1,4 @@
-"""Where a token may be used from, and where it was used from."""
+"""Allowed addresses of a token, and where it was last used."""
 
 from decimal import Decimal
 from typing import Any
@@ -39,7 +39,7 @@ def test_an_address_is_within_networks(address: str, networks: list[str], within
     assert is_within(address, networks) is within
 
 
-def test_elsewhere_it_is_refused_at_every_door(bob: Customer) -> None:
+def test_from_other_addresses_it_is_refused_at_every_door(bob: Customer) -> None:
     issued = tokens.issue(bob, "x", allowed_addresses=["203.0.113.0/24"])
     bearer = {"Authorization": f"Bearer {issued.token}"}
     pair = {"APCA-API-KEY-ID": issued.key_id, "APCA-API-SECRET-KEY": issued.secret_key}
@@ -53,20 +53,20 @@ def test_elsewhere_it_is_refused_at_every_door(bob: Customer) -> None:
     assert Client(headers={"Authorization": "Bearer brk_x"}).get("/api/v1/balance").status_code == 401
 
 
-def test_it_counts_as_a_strangers_request(bob: Customer, settings: Any) -> None:
+def test_a_refused_use_counts_as_a_strangers_request(bob: Customer, settings: Any) -> None:
     settings.STRANGERS_A_MINUTE = 2
     token = tokens.issue(bob, "x", allowed_addresses=["203.0.113.0/24"]).token
     client = Client(headers={"Authorization": f"Bearer {token}"})
     assert {client.get("/api/v1/balance").status_code for _ in range(6)} == {403, 429}
 
 
-def test_a_refused_use_is_not_noted(bob: Customer) -> None:
+def test_a_refused_use_does_not_update_last_used(bob: Customer) -> None:
     token = tokens.issue(bob, "x", allowed_addresses=["203.0.113.0/24"]).token
     Client(headers={"Authorization": f"Bearer {token}"}).get("/api/v1/balance")
     assert Token.objects.get().last_used_at is None
 
 
-def test_programs_say_and_see_them(db: None) -> None:
+def test_the_api_sets_and_shows_allowed_addresses(db: None) -> None:
     open_account("carol@example.com", Decimal(1), password=PASSWORD)
     made = create("carol@example.com", allowedAddresses=["127.0.0.1", " 203.0.113.9/24", "2001:DB8::/32"]).json()
     assert made["allowedAddresses"] == ["127.0.0.1/32", "203.0.113.0/24", "2001:db8::/32"]
@@ -81,13 +81,13 @@ def test_programs_say_and_see_them(db: None) -> None:
 @pytest.mark.parametrize(
     "wrong", [["x"], ["203.0.113.0/33"], [7], "127.0.0.1", [""], ["1" * 60], ["127.0.0.1"] * 21, ["\x00"], [None]]
 )
-def test_what_is_no_network_is_named(db: None, wrong: Any) -> None:
+def test_an_invalid_network_is_named(db: None, wrong: Any) -> None:
     body = assert_problem(create("carol@example.com", allowedAddresses=wrong), 400, "invalid")
     assert body["errors"][0]["field"].startswith("allowedAddresses")
 
 
 @pytest.mark.usefixtures("static_files", "exchange")
-def test_people_say_and_see_them(bob: Customer) -> None:
+def test_the_pages_set_and_show_allowed_addresses(bob: Customer) -> None:
     page = Client()
     page.force_login(bob, "allauth.account.auth_backends.AuthenticationBackend")
     asked = {"name": "mine", "scopes": ["read"], "addresses": "203.0.113.7, 198.51.100.0/24"}

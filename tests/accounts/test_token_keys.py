@@ -1,4 +1,4 @@
-"""A token whose answer was lost is asked for again with the same key: the same token, and not another one."""
+"""Repeating a token request with the same key returns the same token."""
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -64,14 +64,14 @@ def test_a_wrong_password_learns_nothing() -> None:
     assert_problem(create(password="wrong horse battery staple"), 401, "wrong_credentials")
 
 
-def test_a_changed_password_shows_no_secrets_of_before(carol: Customer) -> None:
+def test_after_a_password_change_old_secrets_are_not_shown(carol: Customer) -> None:
     create()
     carol.set_password("another horse battery staple")
     carol.save()
     assert_problem(create(password="another horse battery staple"), 409, "idempotency_key_reused")
 
 
-def test_a_replaced_secret_key_still_shows_them(settings: Any) -> None:
+def test_secrets_are_still_shown_after_replacing_the_secret_key(settings: Any) -> None:
     first = create().json()
     settings.SECRET_KEY_FALLBACKS, settings.SECRET_KEY = [settings.SECRET_KEY], "another-secret-key"
     assert create().json() == first
@@ -83,13 +83,13 @@ def test_a_deleted_token_frees_its_key() -> None:
     assert create().status_code == 201
 
 
-def test_no_secret_is_kept() -> None:
+def test_secrets_are_not_stored() -> None:
     made = create().json()
     (row,) = Token.objects.values()
     assert not {made["token"], made["secretKey"]} & set(map(str, row.values()))
 
 
-def test_the_same_key_at_once_makes_one_token() -> None:
+def test_simultaneous_requests_with_one_key_make_one_token() -> None:
     def ask(_: int) -> Any:
         try:
             return create()

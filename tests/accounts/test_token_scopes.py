@@ -1,4 +1,4 @@
-"""Tokens with scopes and an end, by API."""
+"""Tokens with scopes and an expiry, by API."""
 
 from typing import Any
 from uuid import uuid4
@@ -24,7 +24,7 @@ def ask(**more: Any) -> Any:
     return Client().post("/api/v1/tokens", body, content_type="application/json")
 
 
-def test_a_token_may_be_given_less_than_everything(carol: Customer) -> None:
+def test_a_token_can_have_a_subset_of_scopes(carol: Customer) -> None:
     made = ask(scopes=["read"], expiresAt="2999-01-01T00:00:00Z").json()
     assert made["scopes"] == ["read"]
     assert made["expiresAt"] == "2999-01-01T00:00:00.000000Z"
@@ -56,7 +56,7 @@ def test_the_pair_names_the_same_grant(carol: Customer) -> None:
         ({"name": ""}, "name"),
     ],
 )
-def test_what_makes_no_sense_is_named(carol: Customer, wrong: dict, field: str) -> None:
+def test_invalid_fields_are_named(carol: Customer, wrong: dict, field: str) -> None:
     answer = ask(**wrong)
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == [field]
@@ -64,7 +64,7 @@ def test_what_makes_no_sense_is_named(carol: Customer, wrong: dict, field: str) 
 
 
 @pytest.mark.parametrize("scopes", [["read"], ["trade"], ["funds"], ["read", "trade"], ["trade", "funds"]])
-def test_a_token_that_may_not_do_everything_ends_none_but_itself(carol: Customer, scopes: list[str]) -> None:
+def test_a_token_without_all_scopes_can_delete_only_itself(carol: Customer, scopes: list[str]) -> None:
     mine, other = ask(scopes=scopes).json(), ask(scopes=["read"]).json()
     api = Client(headers={"Authorization": f"Bearer {mine['token']}"})
     for token_id in (other["tokenId"], uuid4()):
@@ -75,8 +75,8 @@ def test_a_token_that_may_not_do_everything_ends_none_but_itself(carol: Customer
     assert tokens.find(mine["token"]) is None
 
 
-def test_no_token_makes_another(carol: Customer) -> None:
-    """Making one takes e-mail and password, so that none can make one that may do more than itself."""
+def test_a_token_cannot_create_another(carol: Customer) -> None:
+    """Creating a token takes email and password, so no token can gain more rights."""
     api = Client(headers={"Authorization": f"Bearer {ask().json()['token']}"})
     answer = api.post("/api/v1/tokens", {"name": "bot"}, content_type="application/json")
     assert answer.status_code == 400
@@ -84,7 +84,7 @@ def test_no_token_makes_another(carol: Customer) -> None:
     assert Token.objects.count() == 1
 
 
-def test_where_there_is_a_second_factor_a_password_alone_makes_no_token(carol: Customer) -> None:
+def test_with_a_second_factor_a_password_alone_creates_no_token(carol: Customer) -> None:
     TOTP.activate(carol, generate_totp_secret())
     refused = ask()
     assert (refused.status_code, refused.json()["code"]) == (403, "second_factor_required")

@@ -1,4 +1,4 @@
-"""Tokens: random, hashed, bounded in what they may and for how long."""
+"""Tokens: random, hashed, and limited in scope and lifetime."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,20 +10,20 @@ from accounts import tokens
 from accounts.models import Customer, Token
 
 
-def test_every_token_is_another(bob: Customer) -> None:
+def test_every_token_is_unique(bob: Customer) -> None:
     issued = [tokens.issue(bob, "same name") for _ in range(20)]
     for secret in ("token", "key_id", "secret_key"):
         assert len({getattr(one, secret) for one in issued}) == 20
 
 
-def test_a_token_can_be_told_by_its_looks_and_not_be_guessed(bob: Customer) -> None:
+def test_a_token_has_a_recognizable_prefix_and_enough_randomness(bob: Customer) -> None:
     issued = tokens.issue(bob, "test")
     assert issued.token.startswith("brk_")
     assert len(issued.token) == 4 + 43  # 256 bits
     assert len(issued.secret_key) == 43
 
 
-def test_only_hashes_are_kept(bob: Customer) -> None:
+def test_only_hashes_are_stored(bob: Customer) -> None:
     issued = tokens.issue(bob, "test")
     (row,) = Token.objects.values()
     assert not {issued.token, issued.secret_key} & set(map(str, row.values()))
@@ -46,7 +46,7 @@ def test_a_key_needs_its_own_secret(alice: Customer, bob: Customer) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "x", "brk_", "\x00", "é", "x" * 100_000])
-def test_nothing_else_names_anybody(bob: Customer, token: str) -> None:
+def test_other_strings_identify_nobody(bob: Customer, token: str) -> None:
     tokens.issue(bob, "test")
     assert tokens.find(token) is None
     assert tokens.find_pair("BK0", token) is None
@@ -60,7 +60,7 @@ def test_a_token_ends_at_its_time(bob: Customer) -> None:
     assert tokens.find(later.token) == later.grant
 
 
-def test_no_token_works_for_who_may_not_sign_in(bob: Customer) -> None:
+def test_tokens_of_deactivated_customers_do_not_work(bob: Customer) -> None:
     issued = tokens.issue(bob, "test")
     Customer.objects.filter(id=bob.id).update(is_active=False)
     assert tokens.find(issued.token) is None
@@ -72,7 +72,7 @@ def test_scopes_are_all_unless_named(bob: Customer) -> None:
     assert tokens.issue(bob, "test", []).grant.scopes == []
 
 
-def test_use_is_noted_to_five_minutes(bob: Customer, django_assert_num_queries: Any) -> None:
+def test_last_use_is_recorded_to_five_minutes(bob: Customer, django_assert_num_queries: Any) -> None:
     issued = tokens.issue(bob, "test")
 
     def use(notes: int) -> datetime:

@@ -1,4 +1,4 @@
-"""Calls of the Alpaca-compatible API, in this process."""
+"""Calls of the Alpaca-compatible API within this process."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Alpaca:
         self._client = Client(headers={"APCA-API-KEY-ID": issued.key_id, "APCA-API-SECRET-KEY": issued.secret_key})
 
     def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Return the status and the decoded body. A body that is text is sent as it is."""
+        """Return the status and the decoded body. A text body is sent unchanged."""
         content = body if isinstance(body, str) else json.dumps(body)
         sent = "" if body is None else content
         answer = self._client.generic(method, f"/alpaca/v2/{path}", sent, "application/json")

@@ -1,4 +1,4 @@
-"""Figures: portfolio history over a fixed grid, and what the account was worth at the previous close."""
+"""Portfolio history on a fixed grid, and the equity at the previous close."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ def test_a_new_account_begins_with_its_first_equity(bob: Customer, alpaca_of: Al
     assert told["cashflow"]["CSD"][-1] == 500.0
 
 
-def test_the_same_question_has_the_same_points(bob: Customer, alpaca_of: AlpacaOf) -> None:
+def test_the_same_request_returns_the_same_points(bob: Customer, alpaca_of: AlpacaOf) -> None:
     call = alpaca_of(bob)
     for query in ("", "period=1D", "period=1W&timeframe=15Min", "period=all", "period=1A"):
         first, second = call("GET", f"{HISTORY}?{query}")[1], call("GET", f"{HISTORY}?{query}")[1]
@@ -87,7 +87,7 @@ def test_profit_leaves_out_deposits_and_counts_from_each_days_beginning(
         ("start=9999-12-31T00:00:00Z", "start must be before end"),
     ],
 )
-def test_what_can_not_be_told_is_refused(bob: Customer, alpaca_of: AlpacaOf, query: str, message: str) -> None:
+def test_unsupported_history_requests_are_refused(bob: Customer, alpaca_of: AlpacaOf, query: str, message: str) -> None:
     status, body = alpaca_of(bob)("GET", f"{HISTORY}?{query}")
     assert status == 422
     assert message in body["message"]
@@ -142,7 +142,7 @@ def test_the_profit_of_the_day_counts_what_was_bought_today_from_its_price() -> 
     assert Day({}, {"AAPL": Decimal(3)}, {}).equity_before is None
 
 
-def test_holdings_at_any_moments(alice: Customer) -> None:
+def test_holdings_at_given_times(alice: Customer) -> None:
     now = timezone.now()
     before, after = equity.held_at(alice.id, [now - timedelta(days=1), now + timedelta(seconds=5)])
     assert before == {}
@@ -150,7 +150,7 @@ def test_holdings_at_any_moments(alice: Customer) -> None:
     assert equity.held_at(alice.id, []) == []
 
 
-def test_a_price_that_is_not_known_is_no_value(alice: Customer) -> None:
+def test_an_unknown_price_gives_no_value(alice: Customer) -> None:
     held: list[Any] = equity.held_at(alice.id, [timezone.now() + timedelta(seconds=5)])
     assert equity.equity(held, lambda ticker: [None]) == [None]
     assert equity.equity(held, lambda ticker: [Decimal(7)]) == [Decimal(1070)]

@@ -1,4 +1,4 @@
-"""A list that is read on from its last row's time loses nothing, although many trades were recorded together."""
+"""Paging by the last row's time loses nothing, even if many trades were inserted together."""
 
 from decimal import Decimal
 from urllib.parse import quote

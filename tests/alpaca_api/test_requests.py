@@ -1,4 +1,4 @@
-"""What programs send at the edges of what can be sent: refused in the client's shape, with the parameter at fault."""
+"""Edge-case requests are refused in Alpaca's error format, naming the parameter."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -38,7 +38,7 @@ ORDER = '{{"symbol": "AAPL", "side": "sell", "type": "market", "time_in_force": 
     ["qty", "notional", "limit_price", "stop_price", "trail_percent", "take_profit", "extended_hours", "symbol", "side",
      "client_order_id", "order_class", "legs", "nothing"],
 )  # fmt: skip
-def test_any_number_anywhere_in_an_order(alice: Customer, alpaca_of: AlpacaOf, name: str, value: str) -> None:
+def test_any_number_in_any_field_of_an_order(alice: Customer, alpaca_of: AlpacaOf, name: str, value: str) -> None:
     status, body = alpaca_of(alice)("POST", "orders", ORDER.format(name=name, value=value))
     assert status == 422
     assert body["code"] == 40010001
@@ -57,7 +57,7 @@ def test_shares_that_are_held_are_sold_although_the_list_lacks_them(
     assert alpaca_of(bob)("POST", "orders", order)[0] == 422
 
 
-def test_so_many_orders_are_cancelled_at_once_and_the_rest_by_the_next_call(
+def test_a_limited_number_of_orders_is_cancelled_per_call(
     alice: Customer, alpaca_of: AlpacaOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orders, "CANCELLED_AT_ONCE_MAX", 2)
@@ -99,13 +99,13 @@ def test_brackets_are_refused_with_what_is_supported(
     assert body["message"].startswith(f"{name}: not supported; only market orders")
 
 
-def test_a_percentage_that_makes_no_whole_shares_is_blamed_itself(alice: Customer, alpaca_of: AlpacaOf) -> None:
+def test_a_percentage_without_whole_shares_names_the_percentage(alice: Customer, alpaca_of: AlpacaOf) -> None:
     status, body = alpaca_of(alice)("DELETE", "positions/AAPL?percentage=25")
     assert (status, body["message"]) == (422, "percentage: 25 of 10 shares is 2.5; only whole shares can be sold")
     assert alpaca_of(alice)("DELETE", "positions/AAPL?qty=0")[1]["message"].startswith("qty: ")
 
 
-def test_an_empty_list_of_symbols_is_no_filter(alice: Customer, alpaca_of: AlpacaOf) -> None:
+def test_an_empty_list_of_symbols_does_not_filter(alice: Customer, alpaca_of: AlpacaOf) -> None:
     status, orders = alpaca_of(alice)("GET", "orders?status=all&symbols=")
     assert (status, len(orders)) == (200, 1)
 

@@ -20,7 +20,7 @@ def listed(db: None) -> None:
         StockFactory.create(ticker=ticker)
 
 
-def test_what_is_watched_on_the_page_is_the_default_list_of_programs(bob: Customer, alpaca_of: AlpacaOf) -> None:
+def test_the_pages_watchlist_is_the_default_list_of_the_alpaca_api(bob: Customer, alpaca_of: AlpacaOf) -> None:
     watchlists.watch(bob.id, "IBM")
     watchlists.watch(bob.id, "AAPL")
     watchlists.watch(bob.id, "IBM")
@@ -56,7 +56,7 @@ def test_by_name(alice: Customer, bob: Customer, alpaca_of: AlpacaOf) -> None:
     assert call("GET", "watchlists:by_name")[0] == 422
 
 
-def test_a_name_twice_and_more_than_fits_are_refused(bob: Customer, alpaca_of: AlpacaOf) -> None:
+def test_duplicate_names_and_full_watchlists_are_refused(bob: Customer, alpaca_of: AlpacaOf) -> None:
     call = alpaca_of(bob)
     assert call("POST", "watchlists", {"name": "a", "symbols": None})[0] == 200
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Orders show the fields that the client sent: none is accepted and then dropped, or shown as something else."""
+"""Orders show the fields that the client sent: none is silently dropped or changed."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from alpaca_api.serializers import order as shown_as_order
 from exchange import market
 from feed import reader
 from tests.alpaca_api.conftest import Alpaca
-from tests.people import claim, say
+from tests.people import claim, send_report
 from trades.models import Status, Trade
 from trades.place import place_trade
 
@@ -43,7 +43,7 @@ def test_an_order_shows_its_time_in_force_for_ever(alice: Customer, alpaca_of: A
     sent = ORDER | {"time_in_force": good_for, "client_order_id": "Mine"}
     placed = call("POST", "orders", sent)[1]
     claim(alice)
-    say(Trade.objects.get(id=placed["id"]), Status.FILLED, Decimal("98.5"))
+    send_report(Trade.objects.get(id=placed["id"]), Status.FILLED, Decimal("98.5"))
     claim(alice)
     shown = [
         placed,
@@ -120,7 +120,7 @@ def test_trade_confirm_email_switches_mail_about_trades(alice: Customer, alpaca_
     "unkept",
     [{"dtbp_check": "both"}, {"pdt_check": "entry"}, {"max_options_trading_level": 2}, {"fractional_trading": True}],
 )
-def test_a_configuration_that_is_not_kept_is_refused(alice: Customer, alpaca_of: AlpacaOf, unkept: Any) -> None:
+def test_an_unsupported_configuration_is_refused(alice: Customer, alpaca_of: AlpacaOf, unkept: Any) -> None:
     call = alpaca_of(alice)
     before = call("GET", "account/configurations")[1]
     assert call("PATCH", "account/configurations", before)[0] == 200, "what is shown can be sent back"

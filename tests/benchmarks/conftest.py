@@ -1,4 +1,4 @@
-"""Tables with a past, loaded as the benchmark loads them."""
+"""Tables with past trades, loaded as the benchmark loads them."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.settings import POSTGRESQL_DIR
 
 @pytest.fixture(scope="module")
 def administrator(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Database]:
-    """The tests' database, seen by who may load in bulk; it is emptied when the module is done."""
+    """Connect to the tests' database as a superuser who can load in bulk; empty it after the module."""
     if not (POSTGRESQL_DIR / "keys.json").exists():
         pytest.skip("the server is not ours, so that we can't load in bulk")
     with django_db_blocker.unblock():

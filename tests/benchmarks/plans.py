@@ -1,4 +1,4 @@
-"""How PostgreSQL would do what the code asks of it."""
+"""The query plans of the statements that code executes."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?s|%%")
 
 @dataclass
 class Plan:
-    """One statement's plan: when it is used, what it would cost, the tables it reads from end to end, its indexes."""
+    """One statement's plan: when it is used, its cost, the tables that it scans completely, and its indexes."""
 
     when: str
     statement: str
@@ -70,7 +70,7 @@ def _plan(when: str, statement: str, explain: str, parameters: Any) -> Plan:
 
 
 def _numbered(statement: str) -> str:
-    """With $1, $2 … where parameters go."""
+    """Return the statement with $1, $2 … as placeholders."""
     names: list[str | None] = []
 
     def number(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The benchmark runs, at a small scale, and what it prints can be drawn and put into a table."""
+"""The benchmark runs at a small scale, and its output can be plotted and tabulated."""
 
 import json
 import os
@@ -23,7 +23,7 @@ SECONDS_MAX = 240
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """For the whole brokerage, as in the stories."""
+    """Create a folder for the whole brokerage, as the stories do."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-story-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)

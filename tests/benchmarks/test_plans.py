@@ -1,4 +1,4 @@
-"""What is done for every trade, and for every look at one's trades, costs the same however much has been traded.
+"""Placing, executing and reading trades costs the same no matter how many trades exist.
 
 Each step runs as it is against tables with a past; each of its statements must reach what grows by an index, and the
 step by those that are there for it.
@@ -17,7 +17,7 @@ from benchmarks.population import Population, loading, populate
 from feed import reader
 from tests.benchmarks.plans import AT_FIRST, LATER, planned
 from tests.conftest import StandInExchange
-from tests.people import word
+from tests.people import report_body
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
 from trades.report import store_reports
@@ -42,7 +42,7 @@ pytestmark = [pytest.mark.big, pytest.mark.django_db]
 
 @pytest.fixture(autouse=True)
 def _listing(exchange: StandInExchange) -> None:
-    """Says which stocks there are."""
+    """Provide the list of stocks."""
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def customer_ids(past: Population, request: pytest.FixtureRequest) -> list[int]:
 
 
 def check(step: Callable[[], object], *indexes: str) -> None:
-    """What this does reads no growing table as a whole, and uses these indexes (of "a|b" one), whatever the values."""
+    """Assert that this code scans no growing table and uses these indexes (one of "a|b"), whatever the values."""
     with planned() as plans:
         step()
     for plan in plans:
@@ -100,7 +100,7 @@ def in_flight(customer_ids: list[int], type: str = Type.BUY) -> list[Trade]:
 
 
 def report(trades: list[Trade]) -> None:
-    store_reports([word(trade, Status.FILLED, PRICE) for trade in trades], Report.Source.CALLBACK)
+    store_reports([report_body(trade, Status.FILLED, PRICE) for trade in trades], Report.Source.CALLBACK)
 
 
 def test_a_token_is_looked_up(past: Population) -> None:
@@ -126,7 +126,7 @@ def test_trades_are_claimed(customer_ids: list[int], type: Type) -> None:
     )
 
 
-def test_trades_that_nothing_can_be_held_for_are_ended(customer_ids: list[int]) -> None:
+def test_trades_that_cannot_be_covered_are_rejected(customer_ids: list[int]) -> None:
     for customer_id in customer_ids:
         place_trade(customer_id, "AAPL", Type.SELL, 1_000_000)
     check(lambda: settle_and_claim(customer_ids, "test"), "trades_trade_pkey", "feed_of_customer")
@@ -150,13 +150,13 @@ def test_reports_are_settled(customer_ids: list[int], type: Type) -> None:
     assert {trade.status for trade in Trade.objects.filter(id__in=[trade.id for trade in trades])} == {Status.FILLED}
 
 
-def test_the_sweep_looks_for_whoever_waits(customer_ids: list[int]) -> None:
+def test_the_sweep_finds_waiting_customers(customer_ids: list[int]) -> None:
     place(customer_ids)
     report(in_flight([customer_id + 2 for customer_id in customer_ids]))
     check(lambda: ring_for_waiting("test"), "placed_not_queued", IN_FLIGHT, "reports_waiting")
 
 
-def test_the_sweep_looks_for_what_is_out_too_long(customer_ids: list[int]) -> None:
+def test_the_sweep_finds_trades_in_flight_for_too_long(customer_ids: list[int]) -> None:
     in_flight(customer_ids)
     check(ask_exchange, "to_ask_about", "trades_trade_pkey")
 
@@ -201,6 +201,6 @@ def test_the_feed_is_read(customer_ids: list[int]) -> None:
     )
 
 
-def test_a_plan_that_reads_a_table_whole_is_seen(past: Population) -> None:
+def test_a_sequential_scan_is_detected(past: Population) -> None:
     with pytest.raises(AssertionError, match="trades_trade"):
         check(lambda: list(Trade.objects.filter(quantity=1)))

@@ -53,7 +53,7 @@ def test_the_books_hold(administrator: Database, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_audit_sees_what_was_loaded_wrongly(administrator: Database) -> None:
+def test_the_audit_finds_wrongly_loaded_rows(administrator: Database) -> None:
     made = populate(administrator.connection, 2, 1)
     administrator.connection.execute(
         "UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %s", [made.first_id]

@@ -1,4 +1,4 @@
-"""Customers over several databases: what the simulation promises of its map."""
+"""Sharding: the properties of the simulation's bucket map."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_a_customer_keeps_its_bucket_for_ever() -> None:
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (4, 5), (5, 8), (16, 17)])
-def test_growth_moves_no_more_than_it_must_and_ends_even(before: int, after: int) -> None:
+def test_growth_moves_the_fewest_buckets_and_stays_even(before: int, after: int) -> None:
     old = spread(before)
     new = grow(old, after)
     moved = [to for from_, to in zip(old, new, strict=True) if from_ != to]

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: parts that are away."""
+"""Fixtures for unavailable parts of the system."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +19,7 @@ def _static_files_by_their_names(settings: Any) -> None:
 
 @pytest.fixture
 def database_away(transactional_db: None) -> Iterator[None]:
-    """The database refuses connections."""
+    """Make the database refuse connections."""
     there = connection.settings_dict["PORT"]
     connection.close()
     connection.settings_dict["PORT"] = "1"
@@ -30,7 +30,7 @@ def database_away(transactional_db: None) -> Iterator[None]:
 
 @pytest.fixture
 def database_read_only(transactional_db: None) -> Iterator[None]:
-    """This session can only read, as one that a failover has left at a standby; new ones can write."""
+    """Make this session read-only, as after a failover; new sessions can write."""
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
     yield
@@ -39,7 +39,7 @@ def database_read_only(transactional_db: None) -> Iterator[None]:
 
 @pytest.fixture
 def standby_for(transactional_db: None) -> Callable[[], AbstractContextManager[None]]:
-    """Every session of the database is read-only while the context is open, new ones too."""
+    """Make every session of the database read-only while the context is open."""
 
     @contextmanager
     def standby_for() -> Iterator[None]:
@@ -65,7 +65,7 @@ def only_readable_database(standby_for: Callable[[], AbstractContextManager[None
 
 @pytest.fixture
 def full_broker() -> Iterator[None]:
-    """The broker has no memory left for messages, though it answers."""
+    """Make the broker respond but refuse messages for lack of memory."""
     with redis.Redis.from_url(settings.BROKER_URL) as broker:
         before = broker.config_get("maxmemory")["maxmemory"]
         broker.config_set("maxmemory", 1)
@@ -75,5 +75,5 @@ def full_broker() -> Iterator[None]:
 
 @pytest.fixture
 def broker_away(settings: Any) -> None:
-    """The broker refuses connections."""
+    """Make the broker refuse connections."""
     settings.BROKER_URL = "redis://127.0.0.1:1/0"

@@ -1,4 +1,4 @@
-"""Every alert is made of metrics that there are, has its section in the runbook, and every section is complete."""
+"""Every alert uses existing metrics and has a complete section in the runbook."""
 
 import re
 from pathlib import Path
@@ -25,13 +25,13 @@ RULES: list[dict[str, Any]] = [
 
 
 def scraped() -> dict[str, float]:
-    """Every sample, by its name and labels."""
+    """Return every sample by its name and labels."""
     lines = Client().get("/metrics").content.decode().splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines) if name[:1] != "#"}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_is_of_metrics_that_there_are_and_has_its_section(db: None, rule: dict[str, Any]) -> None:
+def test_alerts_use_existing_metrics_and_have_a_runbook_section(db: None, rule: dict[str, Any]) -> None:
     types = re.findall(r"^# TYPE (\S+) gauge$", Client().get("/metrics").content.decode(), re.MULTILINE)
     named = set(re.findall(r"brokerage_\w+", rule["expr"]))
     assert named
@@ -50,9 +50,7 @@ def test_labels_that_alerts_name_are_those_of_the_tables() -> None:
     assert named <= set(Case.Kind.values)
 
 
-def test_lag_is_of_who_is_next_and_not_of_who_stands_behind(
-    alice: Customer, bob: Customer, exchange: StandInExchange
-) -> None:
+def test_lag_counts_the_first_trade_in_line_only(alice: Customer, bob: Customer, exchange: StandInExchange) -> None:
     first, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
@@ -65,7 +63,7 @@ def test_lag_is_of_who_is_next_and_not_of_who_stands_behind(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_happened_lately_and_what_waits_for_a_person(bob: Customer, exchange: StandInExchange) -> None:
+def test_recent_trades_calls_and_open_exceptions_are_counted(bob: Customer, exchange: StandInExchange) -> None:
     place_trade(bob.id, "AAPL", "SELL", 1)
     place_trade(bob.id, "AAPL", "BUY", 1)
     take_turn([bob.id], "test")

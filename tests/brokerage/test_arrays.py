@@ -1,4 +1,4 @@
-"""Lists as parameters arrive as the arrays that they are."""
+"""List parameters arrive as arrays."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -47,13 +47,13 @@ ID = UUID("0193a9a0-0000-7000-8000-000000000000")
         ("timestamptz", [datetime(2026, 1, 2, 3, 4, 5, 6, UTC)], [datetime(2026, 1, 2, 3, 4, 5, 6, UTC)]),
     ],
 )
-def test_what_goes_in_as_a_list_comes_back(kind: str, values: list[Any], back: list[Any]) -> None:
+def test_lists_round_trip_as_arrays(kind: str, values: list[Any], back: list[Any]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT %s::{kind}[]", [values])
         assert cursor.fetchone()[0] == back
 
 
 @pytest.mark.django_db
-def test_a_text_with_a_nul_is_refused_as_it_is_alone() -> None:
+def test_a_nul_byte_is_refused_inside_an_array_too() -> None:
     with connection.cursor() as cursor, pytest.raises(DataError, match="NUL"):
         cursor.execute("SELECT %s::text[]", [["a\x00b"]])

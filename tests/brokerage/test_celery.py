@@ -1,4 +1,4 @@
-"""The lanes' Celery app, as a door's thread finds it."""
+"""The lanes' Celery app, as seen from a door's thread."""
 
 from concurrent.futures import ThreadPoolExecutor
 

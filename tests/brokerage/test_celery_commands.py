@@ -30,7 +30,7 @@ def celery(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A worker that was told to serve two lanes; its name."""
+    """Start a worker for two lanes; yield its name."""
     log = tmp_path_factory.mktemp("celery") / "log"
     command = [
         str(BIN / "celery"),
@@ -75,7 +75,7 @@ def test_call_sends_a_turn_to_its_lane(broker: redis.Redis) -> None:
     assert broker.llen(lane.queue_key(3)) == before + 1
 
 
-def test_a_worker_serves_the_lanes_that_it_was_started_for_alone(worker: str, broker: redis.Redis) -> None:
+def test_a_worker_serves_only_its_own_lanes(worker: str, broker: redis.Redis) -> None:
     customers = {lane.lane_of(number): number for number in range(1000)}  # one of each lane
     for number in customers.values():
         assert lane.ring([number])

@@ -1,4 +1,4 @@
-"""A kept connection that can no longer work is given up by itself, whatever its server went through."""
+"""A persistent connection that no longer works is replaced automatically."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def table(transactional_db: None) -> Iterator[str]:
 
 @pytest.fixture
 def other(transactional_db: None) -> Iterator[psycopg.Connection]:
-    """Another session, of an operator."""
+    """Open an operator's session."""
     parameters = connection.get_connection_params()
     names = ("host", "port", "user", "password", "dbname")
     with psycopg.connect(autocommit=True, **{name: parameters[name] for name in names}) as other:
@@ -174,7 +174,7 @@ def fail_with(state: str) -> None:
         cursor.execute(f"DO $$ BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = '{state}'; END $$")
 
 
-def test_each_class_of_errors_has_its_row() -> None:
+def test_each_class_of_errors_has_a_row() -> None:
     assert {given_up for given_up in GIVE_UP if any(state.startswith(given_up) for state in GIVEN_UP)} == set(GIVE_UP)
 
 

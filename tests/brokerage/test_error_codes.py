@@ -1,4 +1,4 @@
-"""The type of a problem is an address, and what is there explains it."""
+"""The type of a problem is the address of its explanation."""
 
 import re
 from functools import cache
@@ -37,12 +37,12 @@ def errors_page() -> str:
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_each_code_has_its_line(page: str, code: str) -> None:
+def test_each_code_has_a_row(page: str, code: str) -> None:
     assert page.count(f'id="{code}"') == 1
 
 
 @pytest.mark.parametrize("code", Reason.values)
-def test_each_reason_of_a_rejected_trade_too(page: str, code: str) -> None:
+def test_each_reason_code_has_a_row(page: str, code: str) -> None:
     assert page.count(f'id="reason-{code}"') == 1
 
 
@@ -55,20 +55,20 @@ def test_each_reason_of_a_rejected_trade_too(page: str, code: str) -> None:
         ("GET", "/exchange/callbacks"),
     ],
 )
-def test_the_type_of_a_problem_leads_to_its_line(page: str, method: str, path: str) -> None:
+def test_the_type_of_a_problem_links_to_its_row(page: str, method: str, path: str) -> None:
     problem: dict[str, Any] = Client().generic(method, path).json()
     address, _, anchor = problem["type"].partition("#")
     assert (address, anchor) == ("/api/errors/", problem["code"])
     assert f'id="{anchor}"' in page
 
 
-def test_fields_do_not_change_it(db: None) -> None:
+def test_field_errors_do_not_change_the_type(db: None) -> None:
     problem = post(Client(), "/api/v1/tokens", {}).json()
     assert problem["type"] == "/api/errors/#invalid"
     assert problem["errors"]
 
 
-def test_the_balancer_says_the_same() -> None:
+def test_the_balancer_uses_the_same_types() -> None:
     found = re.findall(r'\{"type": "([^"]+)".*?"code": "(\w+)"', BALANCER)
     assert len(found) >= 7
     assert all(kind == f"/api/errors/#{code}" for kind, code in found)

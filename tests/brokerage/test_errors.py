@@ -1,4 +1,4 @@
-"""Errors: one shape for programs, a page for people, and 503 where a part is away."""
+"""Errors: problem details for the API, a page for people, and 503 if a part is unavailable."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -43,25 +43,25 @@ def test_the_table_is_in_order() -> None:
     "path", ["/api/", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/v2/trades", "/api/v1/trades/"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "NONSENSE"])
-def test_where_there_is_nothing_programs_get_a_problem(db: None, method: str, path: str) -> None:
+def test_an_unknown_api_address_answers_a_problem(db: None, method: str, path: str) -> None:
     assert_problem(Client().generic(method, path), 404, "not_found")
 
 
 @pytest.mark.parametrize(
     "path", ["/api/%00", "/api/%ff", "/api/%0d%0aX: y", "/api/" + "x" * 5000, "/exchange/x", "/api//"]
 )
-def test_odd_addresses_get_a_problem(db: None, path: str) -> None:
+def test_odd_api_addresses_answer_a_problem(db: None, path: str) -> None:
     assert_problem(Client().get(path), 404, "not_found")
 
 
-def test_where_there_is_nothing_people_get_a_page(db: None) -> None:
+def test_an_unknown_page_address_answers_a_page(db: None) -> None:
     answer = Client().get("/nothing")
     assert answer.status_code == 404
     assert answer["Content-Type"].startswith("text/html")
     assert b"There is nothing at this address." in answer.content
 
 
-def test_a_host_that_is_not_ours_is_refused(db: None) -> None:
+def test_an_unknown_host_is_refused(db: None) -> None:
     for host in ("evil.example", "a b\x00"):
         assert_problem(Client(headers={"Host": host}).get("/api/v1/balance"), 400, "bad_request")
 
@@ -75,7 +75,7 @@ def test_too_many_parameters_are_refused(alice: Any, api_of: Any) -> None:
 
 
 @pytest.mark.parametrize("path", READS)
-def test_without_the_database_programs_are_told_to_come_back(database_away: None, path: str) -> None:
+def test_without_the_database_the_api_answers_503_with_retry_after(database_away: None, path: str) -> None:
     answer = ANYBODY.get(path)
     assert_problem(answer, 503, "unavailable")
     assert int(answer["Retry-After"]) > 0
@@ -91,7 +91,7 @@ def test_without_the_database_nobody_signs_in(database_away: None) -> None:
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/nothing", "/metrics"])
-def test_without_the_database_people_get_a_page_too(database_away: None, path: str) -> None:
+def test_without_the_database_pages_answer_503_as_a_page(database_away: None, path: str) -> None:
     client = Client()
     client.cookies[configured.SESSION_COOKIE_NAME] = "x" * 32  # somebody who was signed in: a page would look them up
     answer = client.get(path)
@@ -100,7 +100,7 @@ def test_without_the_database_people_get_a_page_too(database_away: None, path: s
     assert answer.status_code == 404 or int(answer["Retry-After"]) > 0
 
 
-def test_what_can_not_be_written_for_now_is_503(only_readable_database: None) -> None:
+def test_writes_to_a_read_only_database_are_503(only_readable_database: None) -> None:
     body = {"email": "x@example.com", "password": "x", "name": "x"}
     assert post(Client(), "/api/v1/tokens", body).status_code == 401  # reading works
 
@@ -118,7 +118,7 @@ def test_a_trade_is_not_placed_on_a_standby(standby_for: Callable[[], AbstractCo
     assert post(client, "/api/v1/trades", BUY).status_code == 201
 
 
-def test_a_mistake_of_ours_is_a_problem_that_tells_nothing(
+def test_an_internal_error_is_a_problem_without_details(
     alice: Any, api_of: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from accounts import api

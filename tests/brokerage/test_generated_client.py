@@ -19,7 +19,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The generated client's models."""
+    """Generate the client; return its models."""
     folder = tmp_path_factory.mktemp("client")
     configuration = folder / "configuration.yaml"
     configuration.write_text("post_hooks: []\npackage_name_override: generated_client\n")
@@ -35,7 +35,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         sys.path.remove(str(folder))
 
 
-def test_its_names_are_those_that_a_person_would_give(models: Any) -> None:
+def test_its_names_are_readable(models: Any) -> None:
     names = [name for name in models.__all__ if not name.startswith("Alpaca")]
     assert {
         "PlaceTradeRequest",
@@ -69,13 +69,13 @@ def test_its_names_are_those_that_a_person_would_give(models: Any) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_it_reads_what_we_answer(models: Any, model: str, example: dict[str, Any]) -> None:
+def test_it_parses_our_responses(models: Any, model: str, example: dict[str, Any]) -> None:
     read = getattr(models, model).from_dict(example)
     again = read.to_dict()
     assert set(again) == set(example)
     assert again.get("tradeId") == example.get("tradeId")
 
 
-def test_it_sends_what_we_take(models: Any) -> None:
+def test_it_sends_valid_requests(models: Any) -> None:
     place = models.PlaceTradeRequest(stock_ticker="AAPL", type_=models.TradeType.BUY, quantity=3)
     assert place.to_dict() == schema.REQUESTS["placeTrade"] | {"whenClosed": "reject"}

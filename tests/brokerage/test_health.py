@@ -1,4 +1,4 @@
-"""Is it up, can it work, and what it tells Prometheus."""
+"""Health, readiness and metrics endpoints."""
 
 import json
 import socket
@@ -22,7 +22,7 @@ def ready() -> tuple[int, dict[str, Any]]:
     return answer.status_code, json.loads(answer.content)
 
 
-def test_a_process_that_answers_is_up(database_away: None, broker_away: None) -> None:
+def test_a_process_that_answers_is_healthy(database_away: None, broker_away: None) -> None:
     answer = Client().get("/healthz")
     assert (answer.status_code, json.loads(answer.content)) == (200, {"ok": True})
 
@@ -31,11 +31,11 @@ def test_with_database_and_broker_it_is_ready(db: None) -> None:
     assert ready() == (200, {"ok": True, "database": True, "migrations": True, "broker": True})
 
 
-def test_without_the_broker_it_says_so(db: None, broker_away: None) -> None:
+def test_without_the_broker_it_is_not_ready(db: None, broker_away: None) -> None:
     assert ready() == (503, {"ok": False, "database": True, "migrations": True, "broker": False})
 
 
-def test_a_process_that_is_not_ready_says_when_to_ask_again(db: None, broker_away: None) -> None:
+def test_a_process_that_is_not_ready_sends_retry_after(db: None, broker_away: None) -> None:
     assert Client().get("/readyz").headers["Retry-After"] == "2"
 
 
@@ -47,7 +47,7 @@ def test_a_broker_that_never_answers_is_not_waited_for(db: None, settings: Any) 
     assert time.monotonic() - began < 5
 
 
-def test_without_the_database_it_says_so(database_away: None) -> None:
+def test_without_the_database_it_is_not_ready(database_away: None) -> None:
     assert ready() == (503, {"ok": False, "database": False, "migrations": False, "broker": True})
 
 
@@ -74,7 +74,7 @@ def test_a_broker_that_takes_no_messages_is_not_ready(db: None, full_broker: Non
     assert ready() == (503, {"ok": False, "database": True, "migrations": True, "broker": False})
 
 
-def test_metrics_count_what_is_open(alice: Customer, bob: Customer) -> None:
+def test_metrics_count_open_trades(alice: Customer, bob: Customer) -> None:
     place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
     place_trade(bob.id, "AAPL", "BUY", 1)
@@ -86,11 +86,11 @@ def test_metrics_count_what_is_open(alice: Customer, bob: Customer) -> None:
     assert "brokerage_waiting_reports 0.0" in lines
 
 
-def test_metrics_of_an_empty_house_are_zeros(db: None) -> None:
+def test_metrics_are_zero_without_trades(db: None) -> None:
     lines = Client().get("/metrics").content.decode().splitlines()
     assert 'brokerage_open_trade_age_seconds_max{status="PLACED"} 0.0' in lines
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_they_need_no_token(db: None, path: str) -> None:
+def test_metrics_need_no_token(db: None, path: str) -> None:
     assert Client().get(path).status_code == 200

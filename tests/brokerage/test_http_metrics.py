@@ -27,7 +27,7 @@ print(http_metrics.render().decode())
 """
 
 
-def told() -> str:
+def scrape() -> str:
     return Client().get("/metrics").content.decode()
 
 
@@ -35,13 +35,13 @@ def test_a_request_is_counted_by_its_route_and_status(db: None) -> None:
     name = 'brokerage_http_request_seconds_count{method="GET",route="/api/v1/trades/<uuid:trade_id>",status="401"}'
 
     def counted() -> float:
-        found = re.search(rf"^{re.escape(name)} (.+)$", told(), re.MULTILINE)
+        found = re.search(rf"^{re.escape(name)} (.+)$", scrape(), re.MULTILINE)
         return float(found[1]) if found else 0.0
 
     before = counted()
     Client().get("/api/v1/trades/01a21876-4dee-71af-8fb9-efffff0beec1")
     assert counted() == before + 1
-    assert "01a21876" not in told()
+    assert "01a21876" not in scrape()
 
 
 @pytest.mark.process
@@ -58,7 +58,7 @@ def test_workers_count_together_and_unknown_methods_are_one(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
-def test_a_dashboard_shows_metrics_that_there_are(path: Path, db: None) -> None:
+def test_dashboards_use_existing_metrics(path: Path, db: None) -> None:
     Client().get("/healthz")
     named = {
         word
@@ -67,5 +67,5 @@ def test_a_dashboard_shows_metrics_that_there_are(path: Path, db: None) -> None:
         for word in re.findall(r"brokerage_\w+", target["expr"])
     }
     assert named
-    known = set(re.findall(r"^# TYPE (\S+) ", told(), re.MULTILINE))
+    known = set(re.findall(r"^# TYPE (\S+) ", scrape(), re.MULTILINE))
     assert {re.sub(r"_(bucket|count|sum)$", "", word) if word not in known else word for word in named} <= known

@@ -1,4 +1,4 @@
-"""Behind PgBouncer in transaction mode: limits hold, and statements need no session of their own."""
+"""Behind PgBouncer in transaction mode: timeouts apply, and statements need no session state."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What SQL in a process of ours can do at worst: not empty a table, change what is final, or become the owner."""
+"""The runtime role cannot truncate tables, change final rows, or become the owner."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -28,7 +28,7 @@ IGNORE_TRIGGERS = """
 
 @pytest.fixture
 def filled(transactional_db: None) -> Customer:
-    """A customer with a FILLED trade, and so with a row in most tables that keep theirs."""
+    """Create a customer with a FILLED trade, and thus a row in most append-only tables."""
     customer: Customer = open_account("alice@example.com", Decimal(1000))
     receive_shares(customer, "AAPL", 2, Decimal(100))
     return customer
@@ -36,7 +36,7 @@ def filled(transactional_db: None) -> Customer:
 
 @pytest.fixture
 def runtime(filled: Customer) -> Iterator[psycopg.Connection[Any]]:
-    """A session of the role that the processes have."""
+    """Open a session with the processes' role."""
     protect()
     grant(RUNTIME)
     at = connection.settings_dict
@@ -52,7 +52,7 @@ def runtime(filled: Customer) -> Iterator[psycopg.Connection[Any]]:
     allow_truncate()
 
 
-def test_no_table_that_keeps_its_rows_is_emptied(runtime: psycopg.Connection[Any]) -> None:
+def test_append_only_tables_cannot_be_truncated(runtime: psycopg.Connection[Any]) -> None:
     tables = refused_operations()
     assert len(tables) > 15
     for table in tables:
@@ -91,19 +91,19 @@ REFUSED_STATEMENTS = [
 ]
 
 
-def test_the_processes_own_nothing_and_become_nobody_else(runtime: psycopg.Connection[Any]) -> None:
+def test_the_processes_own_nothing_and_cannot_change_role(runtime: psycopg.Connection[Any]) -> None:
     for statement in REFUSED_STATEMENTS:
         with pytest.raises((REFUSED, psycopg.errors.RaiseException)):
             runtime.execute(statement)
 
 
-def test_reset_role_leads_nowhere(runtime: psycopg.Connection[Any]) -> None:
+def test_reset_role_gives_no_more_rights(runtime: psycopg.Connection[Any]) -> None:
     runtime.execute("RESET ROLE")
     runtime.execute("RESET SESSION AUTHORIZATION")
     assert runtime.execute("SELECT current_user, session_user").fetchone() == (RUNTIME, RUNTIME)
 
 
-def test_no_trigger_is_ignored(runtime: psycopg.Connection[Any]) -> None:
+def test_triggers_cannot_be_ignored(runtime: psycopg.Connection[Any]) -> None:
     change = "UPDATE trades_trade SET price = 1 WHERE status = 'FILLED'"
     runtime.execute(IGNORE_TRIGGERS, [False])
     with pytest.raises(psycopg.errors.RaiseException, match="Cannot update"):
@@ -114,7 +114,7 @@ def test_no_trigger_is_ignored(runtime: psycopg.Connection[Any]) -> None:
             owner.execute(change)
 
 
-def test_a_migration_brings_back_what_protects(runtime: psycopg.Connection[Any]) -> None:
+def test_migrate_restores_missing_protection(runtime: psycopg.Connection[Any]) -> None:
     with connection.cursor() as owner:  # as a migration that adds a trigger leaves it
         owner.execute(
             "CREATE OR REPLACE FUNCTION public._pgtrigger_should_ignore(trigger_name name) RETURNS boolean"
@@ -128,7 +128,7 @@ def test_a_migration_brings_back_what_protects(runtime: psycopg.Connection[Any])
         owner.execute("TRUNCATE accounts_posting CASCADE")
 
 
-def test_a_new_table_is_the_processes_too(runtime: psycopg.Connection[Any]) -> None:
+def test_the_processes_can_use_a_new_table(runtime: psycopg.Connection[Any]) -> None:
     with connection.cursor() as owner:
         owner.execute("CREATE TABLE added (id bigint GENERATED ALWAYS AS IDENTITY, value text)")
     try:
@@ -154,7 +154,7 @@ def test_postings_of_the_past_can_be_dated_and_nothing_else(runtime: psycopg.Con
         runtime.execute("UPDATE accounts_posting SET total = 0")
 
 
-def test_what_triggers_refuse_is_known() -> None:
+def test_the_operations_that_triggers_refuse_are_known() -> None:
     refused = refused_operations()
     assert refused["accounts_transfer"] == {"UPDATE", "DELETE"}
     assert refused["office_auditentry"] == {"UPDATE", "DELETE"}

@@ -1,4 +1,4 @@
-"""A request's id, the balancer's or ours, is in every log line that the request causes, and in its answer."""
+"""A request's id, the balancer's or ours, is in its log lines and its response."""
 
 import pytest
 import structlog
@@ -9,13 +9,13 @@ from brokerage.request_id import PLAIN, RequestId
 
 
 @pytest.mark.parametrize("given", ["", "short", "a b c d e f g h i", "x" * 65, "id\nforged"])
-def test_an_id_that_is_none_is_replaced(given: str, db: None) -> None:
+def test_an_invalid_request_id_is_replaced(given: str, db: None) -> None:
     made = Client(headers={"X-Request-ID": given} if given else {}).get("/healthz").headers["X-Request-ID"]
     assert made != given
     assert PLAIN.fullmatch(made)
 
 
-def test_what_is_logged_and_the_answer_have_the_id() -> None:
+def test_log_lines_and_the_response_have_the_request_id() -> None:
     bound: dict[str, object] = {}
 
     def view(request: HttpRequest) -> HttpResponse:

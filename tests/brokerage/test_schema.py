@@ -1,4 +1,4 @@
-"""What the OpenAPI schema shows: an example of everything that is sent and answered, and every code of refusal."""
+"""The OpenAPI document has an example of every body, and every error code."""
 
 import copy
 import json
@@ -48,7 +48,7 @@ COMPONENTS = as_json_schema(copy.deepcopy(SCHEMA["components"]))
 
 
 def bodies(operation: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every JSON body that is sent or, on success, answered."""
+    """Yield every JSON body of a request or a successful response."""
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         if kind == "application/json":
             yield "request", content
@@ -75,7 +75,7 @@ def test_the_check_of_examples_can_fail() -> None:
     assert validator.is_valid(trade | {"price": None})
 
 
-def test_no_example_is_of_nothing() -> None:
+def test_every_example_belongs_to_an_operation() -> None:
     named = {name if isinstance(name, str) else name[0] for name in (*schema.ANSWERS, *schema.REQUESTS)}
     assert named <= set(OPERATIONS)
     assert len(OPERATIONS) > 45
@@ -130,7 +130,7 @@ def test_each_code_has_its_meaning_in_the_schema_and_on_the_page(code: str) -> N
 
 
 @pytest.mark.parametrize("code", sorted({row[1] for row in alpaca.TABLE.values()}))
-def test_each_code_of_the_compatible_api_too(code: int) -> None:
+def test_each_code_of_the_alpaca_api_is_documented(code: int) -> None:
     responses = [each for operation in OPERATIONS.values() for each in operation["responses"].values()]
     assert any(re.search(rf"{code}`?: \S", response["description"]) for response in responses)
     assert str(code) in (DOCS / "reference/alpaca.md").read_text()
@@ -159,13 +159,13 @@ def test_an_operation_lists_only_the_refusals_that_it_can_give() -> None:
     assert "415" not in OPERATIONS["cancelTrade"]["responses"]
 
 
-def test_each_of_our_exceptions_is_of_some_operation() -> None:
+def test_each_exception_belongs_to_an_operation() -> None:
     anywhere = {SuspiciousOperation, RequestDataTooBig, OperationalError, InterfaceError, InternalError, TimeoutError}
     of_operations = {kind for kinds in refusals.OF_OPERATIONS.values() for kind in kinds}
     assert (set(errors.TABLE) | set(alpaca.TABLE)) - anywhere == of_operations
 
 
-def test_what_a_webhook_posts_is_described() -> None:
+def test_the_body_of_a_webhook_is_documented() -> None:
     post = OPERATIONS["createWebhook"]["callbacks"]["event"]["{$request.body#/url}"]["post"]
     assert {header["name"] for header in post["parameters"]} == {"webhook-id", "webhook-timestamp", "webhook-signature"}
     content = post["requestBody"]["content"]["application/json"]

@@ -1,4 +1,4 @@
-"""With a DSN, an error is reported to Sentry, without what a customer sent."""
+"""With a DSN, errors are reported to Sentry, without customers' data."""
 
 import gzip
 import os

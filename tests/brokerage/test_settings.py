@@ -1,4 +1,4 @@
-"""Settings: safe in production, and clear about what is wrong."""
+"""Settings are safe in production, and errors in them are clear."""
 
 import os
 import subprocess
@@ -73,7 +73,7 @@ def test_models_and_migrations_agree(db: None) -> None:
         ("EXCHANGE_URL", "127.0.0.1:8100"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_named(name: str, value: str) -> None:
+def test_an_invalid_setting_is_named(name: str, value: str) -> None:
     done = manage("check", **{name: value})
     assert done.returncode != 0
     (line,) = done.stderr.strip().splitlines()
@@ -102,7 +102,7 @@ def test_switches_take_the_usual_words(value: str, is_on: bool, monkeypatch: pyt
 
 @pytest.mark.process
 @pytest.mark.parametrize("command", ["lanes", "sweep"])
-def test_what_sends_trades_must_know_where_reports_are_to_come(command: str) -> None:
+def test_lanes_and_sweep_need_a_callback_url(command: str) -> None:
     done = manage(command, CALLBACK_URL="")
     assert done.returncode != 0
     assert "CALLBACK_URL is not set" in done.stderr.strip().splitlines()[-1]
@@ -111,7 +111,7 @@ def test_what_sends_trades_must_know_where_reports_are_to_come(command: str) -> 
 # -- demo accounts
 
 
-def test_demo_accounts_are_made_only_where_somebody_says_so(db: None, settings: Any) -> None:
+def test_demo_accounts_are_created_only_if_enabled(db: None, settings: Any) -> None:
     settings.DEMO = False
     with pytest.raises(CommandError, match="public passwords"):
         call_command("load_demo")

@@ -1,4 +1,4 @@
-"""A trade's life is one trace, whichever processes its steps happen in."""
+"""A trade's steps form one trace, across all processes."""
 
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -43,7 +43,7 @@ def test_steps_in_several_processes_and_batches_meet_in_the_trades_trace() -> No
 @pytest.mark.parametrize(
     "event", [{"event": "sweeping"}, {"event": "x", "trades": ["no id"]}, {"event": "x", "trades": None}]
 )
-def test_what_is_about_no_trade_is_passed_on(event: dict[str, object]) -> None:
+def test_spans_without_a_trade_are_passed_on(event: dict[str, object]) -> None:
     exporter = InMemorySpanExporter()
     assert traces_to(exporter, "sweep1")(None, "info", dict(event)) == event
     assert exporter.get_finished_spans() == ()

@@ -1,4 +1,4 @@
-"""What the web server calls: two doors, and requests that Django would fail on before any middleware."""
+"""The WSGI application: two middleware stacks, and requests on which Django would fail before any middleware."""
 
 import io
 import json
@@ -25,7 +25,7 @@ PER_REQUEST = {"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID", "Va
 
 
 def call(door: Callable[..., Any], method: str, path: str, body: Any = None, **headers: str) -> Answer:
-    """A request as the web server hands it over."""
+    """Call the application like the web server does."""
     content = b"" if body is None else json.dumps(body).encode()
     environ = RequestFactory().generic(method, path, content, "application/json", headers=headers).environ
     answered: list[Any] = []
@@ -55,7 +55,7 @@ def test_a_claimed_charset_is_not_believed(charset: str, path: str, status: str,
 
 
 def chunked(path: str, body: bytes, **headers: str) -> tuple[int, dict[str, Any]]:
-    """A request whose body came in chunks, as the web server hands it over: without a length."""
+    """Build a request with a chunked body, which has no length."""
     environ = RequestFactory().post(path, b"", "application/json", headers=headers).environ
     environ.pop("CONTENT_LENGTH", None)
     environ |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": io.BytesIO(body), "SERVER_NAME": "localhost"}
@@ -101,7 +101,9 @@ def test_a_body_in_chunks_is_read(exchange: StandInExchange, alice: Customer) ->
         ("/api/v1", people),
     ],
 )
-def test_who_comes_through_which_door(path: str, door: WSGIHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_and_pages_use_different_middleware_stacks(
+    path: str, door: WSGIHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(type(door), "__call__", lambda self, environ, start: [str(id(self)).encode()])
     assert application({"PATH_INFO": path}, lambda *_: None) == [str(id(door)).encode()]
 
@@ -122,7 +124,7 @@ def test_the_programs_door_has_of_the_middleware_a_part_in_the_same_order() -> N
 
 @pytest.mark.django_db(transaction=True)
 def test_a_program_is_answered_the_same_at_both_doors(exchange: StandInExchange, alice: Customer) -> None:
-    """What the programs' door leaves out makes no difference to them: neither to the answer nor to its headers."""
+    """The middleware that is skipped for programs affects neither the response nor its headers."""
     carol = open_account("carol@example.com", Decimal(100), password=PASSWORD)
     authorization = f"Bearer {tokens.issue(alice, 'test').token}"
     order = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}

@@ -1,4 +1,4 @@
-"""A real Chromium before the real pages, a real lane and the stand-in exchange behind them."""
+"""A real Chromium, with real pages, a real lane and the stand-in exchange."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ from brokerage.asgi import Application
 from exchange import market
 from tests.browser.page_table import Cost, cost_of, keep
 from tests.conftest import StandInExchange
-from tests.people import rung
+from tests.people import take_rung_customers
 from trades.turn import take_turn
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Browser:
-    """Chromium as a customer uses it. `site` is the brokerage's address."""
+    """Chromium, driven as a customer would. `site` is the brokerage's address."""
 
     def __init__(self, site: str, size: tuple[int, int], dark: bool, scripts: bool) -> None:
         options = webdriver.ChromeOptions()
@@ -73,7 +73,7 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def theme(self, theme: str) -> None:
-        """Let the system be light or dark."""
+        """Set the system's color scheme to light or dark."""
         features = [
             {"name": "prefers-color-scheme", "value": theme},
             {"name": "prefers-reduced-motion", "value": "reduce"},
@@ -92,7 +92,7 @@ class Browser:
         return self.find("body").text
 
     def find(self, selector: str) -> WebElement:
-        """What the selector names, brought where a person would scroll it to: not behind a bar."""
+        """Find an element and scroll it into view, not behind a bar."""
         element = self.driver.find_element(By.CSS_SELECTOR, selector)
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'nearest', behavior: 'instant'})", element)
         return element
@@ -106,7 +106,7 @@ class Browser:
         field.send_keys(text)
 
     def press(self, words: str) -> None:
-        """Press the button, or follow the link, that says so, once it is there: the page before may still be going."""
+        """Wait for the button or link with this text, and press it."""
 
         def found() -> WebElement | None:
             elements = self.all("main button, main a, footer button")
@@ -140,14 +140,14 @@ class Browser:
         self.until(lambda: "login" not in self.path)
 
     def prove_it(self, password: str = PASSWORD) -> None:
-        """Give the password again, where a page that guards the account asks for it."""
-        self.until_text("Is it you?")
+        """Enter the password again if a sensitive page asks for it."""
+        self.until_text("Confirm it's you")
         self.fill("#id_password", password)
         self.press("Confirm")
         self.until(lambda: "reauthenticate" not in self.path)
 
     def violations(self) -> list[str]:
-        """What axe finds against WCAG 2.2 AA on this page."""
+        """Return this page's violations of WCAG 2.2 AA, as found by axe."""
         self.driver.execute_script(AXE.read_text())
         found = self.driver.execute_async_script(
             "const done = arguments[1]; axe.run({runOnly: arguments[0]}).then(found => done(found.violations))", WCAG
@@ -166,14 +166,14 @@ class Browser:
         return cost
 
     def console(self) -> list[str]:
-        """What the browser has complained of since it was last asked."""
+        """Return the browser's console errors since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
 
     def is_too_wide(self) -> bool:
         return self.driver.execute_script("return document.documentElement.scrollWidth > innerWidth")
 
     def screenshot(self, name: str) -> None:
-        """Keep a picture of the whole page."""
+        """Save a screenshot of the whole page."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         width, height = self.driver.execute_script("return [innerWidth, document.documentElement.scrollHeight]")
         clip = {"x": 0, "y": 0, "width": width, "height": min(height, 2600), "scale": 1}
@@ -211,7 +211,7 @@ def site(
 
 
 class Lanes(threading.Thread):
-    """Serves every lane, as a worker does, without the queue between."""
+    """Serves every lane as a worker does, without the queue."""
 
     def __init__(self) -> None:
         super().__init__(name="lanes")
@@ -220,7 +220,7 @@ class Lanes(threading.Thread):
     def run(self) -> None:
         while not self.stopped.wait(0.02):
             for lane in range(settings.LANES):
-                if customer_ids := rung(lane):
+                if customer_ids := take_rung_customers(lane):
                     take_turn(customer_ids, "lanes.test")
         connection.close()
 

@@ -1,4 +1,4 @@
-"""Every page: no violation of WCAG 2.2 AA, nothing wider than the screen, no complaint of the browser; and pictures."""
+"""Every page meets WCAG 2.2 AA, fits the screen and causes no console error; screenshots are saved."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -93,7 +93,7 @@ def look_at(browser: Browser, name: str, path: str) -> list[str]:
 
 
 def look(browser: Browser, name: str) -> list[str]:
-    """The same, of the page that is open."""
+    """Check the page that is open in every theme and size; return its problems."""
     wrong, path = [], browser.path
     for look, (size, theme) in LOOKS.items():
         browser.resize(size)
@@ -131,7 +131,7 @@ def test_pages_of_a_customer_who_has_been_here_for_a_while(open_browser: Callabl
 
 
 def webhook_with_a_log(customer: Customer) -> Webhook:
-    """A webhook that took some events, keeps failing at one, and never took another; and one that is quiet."""
+    """Create a webhook with delivered, failing and abandoned events, and one without events."""
     subscriptions.create(customer.id, "https://93.184.216.34/quiet")
     hook = subscriptions.create(
         customer.id, "https://93.184.216.34/brokerage/events?for=ada&with=a-rather-long-address"
@@ -153,11 +153,11 @@ def test_pages_that_show_a_secret_once(open_browser: Callable[..., Browser]) -> 
     browser.sign_in("maker@example.com")
     browser.go("/account/tokens")
     browser.press("Create a token")
-    browser.until_text("Give it a name")
+    browser.until_text("Enter a name")
     wrong = look(browser, "tokens-refused")
     browser.fill("#id_name", "spreadsheet at home")
     browser.press("Create a token")
-    browser.until_text("Keep this now")
+    browser.until_text("Save this now")
     wrong += look(browser, "tokens-made")
     browser.go("/account/webhooks")
     browser.fill("#id_url", "https://192.168.1.7/hook")
@@ -166,7 +166,7 @@ def test_pages_that_show_a_secret_once(open_browser: Callable[..., Browser]) -> 
     wrong += look(browser, "webhooks-refused")
     browser.fill("#id_url", "https://93.184.216.34/hook")
     browser.press("Add a webhook")
-    browser.until_text("Keep this now")
+    browser.until_text("Save this now")
     wrong += look(browser, "webhooks-made")
     browser.press("Send a test event")
     browser.until_text("A test event is on its way.")
@@ -182,7 +182,7 @@ def test_pages_that_ask_for_a_code_from_a_mail(open_browser: Callable[..., Brows
     browser.fill("#id_name", "Grace Hopper")
     browser.fill("#id_email", "grace@example.com")
     browser.fill("#id_password1", PASSWORD)
-    browser.press("Open the account")
+    browser.press("Open account")
     browser.until(lambda: "signup" not in browser.path)
     wrong = look(browser, "sign-up-code")
     browser.fill("#id_code", "WRONG-1")
@@ -194,7 +194,7 @@ def test_pages_that_ask_for_a_code_from_a_mail(open_browser: Callable[..., Brows
     browser.until_text("Your portfolio")
     browser.go("/account/email/")
     browser.fill("#id_email", "hopper@example.com")
-    browser.press("Change e-mail")
+    browser.press("Change email")
     browser.until(lambda: browser.all("#id_code"))
     wrong += look(browser, "email-code")
     browser.driver.delete_all_cookies()

@@ -1,4 +1,4 @@
-"""The back office in a browser: a day of each of its people."""
+"""The back office in a browser, used by each role."""
 
 import re
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from office.models import Case
 from office.roles import Role, appoint
 from tests.browser.conftest import PASSWORD, PHONE, Browser
 from tests.conftest import StandInExchange
-from tests.people import claim, open_account, receive_shares, say
+from tests.people import claim, open_account, receive_shares, send_report
 from trades import checks
 from trades.execute import execute
 from trades.models import Status, Trade, Type
@@ -45,14 +45,14 @@ def _nothing_remembered() -> None:
 
 @pytest.fixture
 def dora(site: str) -> Customer:
-    """A customer with cash, shares, a settled trade, one in flight and one in line."""
+    """Create a customer with cash, shares, and a settled, an in-flight and a placed trade."""
     dora = open_account("dora@example.com", Decimal(50_000), name="Dora Meyer")
     receive_shares(dora, "AAPL", 12, Decimal("187.25"))
     return dora
 
 
 def sign_in(browser: Browser, role: Role, email: str = "") -> Customer:
-    """As staff does: password, then the code of the second factor.
+    """Sign in as staff: password, then the code of the second factor.
 
     The factor is a new one each time: a code is taken once, so whoever signs in twice within half a minute with the
     same one would be refused.
@@ -80,7 +80,7 @@ def sign_in(browser: Browser, role: Role, email: str = "") -> Customer:
 
 
 def is_gone(element: WebElement) -> bool:
-    """Whether the page that this was on has made way for the next."""
+    """Return whether the element's page has been replaced."""
     try:
         element.is_enabled()
     except StaleElementReferenceException:
@@ -89,14 +89,14 @@ def is_gone(element: WebElement) -> bool:
 
 
 def picture(browser: Browser, name: str) -> None:
-    """Keep pictures of the page, by day and by night."""
+    """Save screenshots in the light and the dark theme."""
     for name_of_look in (name, f"{name}-dark"):
         browser.screenshot(name_of_look)
         browser.driver.execute_script("document.documentElement.classList.toggle('dark')")
 
 
 def press(browser: Browser, words: str) -> None:
-    """Press what staff would press: a button or a link of the page."""
+    """Press a button or a link on the page."""
     found = [e for e in browser.all(".office-button, .office-tool a, .office-pages a") if words in e.text]
     assert found, f"nothing says “{words}” on {browser.path}:\n{browser.text}"
     found[0].click()
@@ -114,7 +114,7 @@ def test_desk_shows_how_it_goes_and_refreshes_itself(open_browser: OpenBrowser, 
         trade, _ = place_trade(customer.id, "AAPL" if n % 2 else "IBM", Type.BUY, 1)
         claim(customer)
         if n < 20:
-            say(trade, Status.FILLED if n % 3 else Status.REJECTED, Decimal(90))
+            send_report(trade, Status.FILLED if n % 3 else Status.REJECTED, Decimal(90))
             claim(customer)
     schedule.prove("sam@example.com")
     browser = open_browser()
@@ -299,7 +299,7 @@ def test_a_customers_own_api_limits(open_browser: OpenBrowser, dora: Customer) -
 
 def test_exceptions_are_seen_taken_and_closed(open_browser: OpenBrowser, dora: Customer) -> None:
     trade = Trade.objects.get()
-    say(trade, Status.REJECTED)
+    send_report(trade, Status.REJECTED)
     claim(dora)
     schedule.find_cases()
     cases.open_cases([Finding(Kind.BOOKS, "rule", "the balance is 5 USD, its postings make 4", dora.id)])

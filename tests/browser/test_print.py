@@ -55,12 +55,12 @@ def test_a_confirmation_and_a_statement_print_without_what_can_not_be_pressed(
 
 
 def shown(browser: Browser, selector: str) -> list[str]:
-    """What the selector names and can be seen."""
+    """Return the visible elements of a selector."""
     return [element.tag_name for element in browser.all(selector) if element.is_displayed()]
 
 
 def pages_of(browser: Browser) -> int:
-    """On how many sheets the page that is open prints."""
+    """Return the number of sheets that the open page prints on."""
     return len(re.findall(rb"/Type\s*/Page\b", base64.b64decode(browser.driver.print_page())))
 
 

@@ -1,4 +1,4 @@
-"""The ticket on a phone: within reach on a stock's page, as a sheet, with a script or without."""
+"""On a phone, the ticket opens as a sheet on a stock's page, with and without scripts."""
 
 from collections.abc import Callable
 from decimal import Decimal

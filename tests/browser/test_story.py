@@ -50,7 +50,7 @@ def test_sign_up_deposit_find_buy_see_it_fill_sell_and_take_the_statement(open_b
     browser.fill("#id_name", "Grace Hopper")
     browser.fill("#id_email", "grace@example.com")
     browser.fill("#id_password1", PASSWORD)
-    browser.press("Open the account")
+    browser.press("Open account")
     browser.until_text("code")
     browser.fill("#id_code", code_from_mail())
     browser.press("Confirm")
@@ -148,9 +148,9 @@ def test_home_shows_open_trades_that_end_by_themselves(open_browser: OpenBrowser
     browser.press("Confirm")
     browser.until_text("What happened")  # it is placed: a browser that is sent elsewhere before may come here after all
     browser.go("/")
-    browser.until_text("On their way")
+    browser.until_text("Open trades")
     browser.until_text("2 shares", 20)
-    assert "On their way" not in browser.text
+    assert "Open trades" not in browser.text
     assert "Coca" in browser.text
 
 

@@ -1,4 +1,4 @@
-"""What the three witnesses say of a small run of the fault suite in which nothing went wrong."""
+"""The evidence of a small fault suite run in which nothing went wrong."""
 
 import json
 from decimal import Decimal
@@ -50,7 +50,7 @@ def trade(number: int) -> dict[str, Any]:
     }
 
 
-def word(number: int, **more: Any) -> dict[str, Any]:
+def report_body(number: int, **more: Any) -> dict[str, Any]:
     return {
         "tradeId": f"t{number}",
         "status": "FILLED",
@@ -62,7 +62,7 @@ def word(number: int, **more: Any) -> dict[str, Any]:
 
 
 def all_is_well() -> Evidence:
-    """Alice opened with 100 USD, bought three times and took 5 USD out; Bob did nothing. All is well."""
+    """Return evidence without violations: Alice deposited 100 USD, bought three times and withdrew 5; Bob is idle."""
     numbers = (1, 2, 3)
     cash = [
         ("o", "deposit", Decimal(100)),
@@ -105,7 +105,7 @@ def all_is_well() -> Evidence:
             {
                 "id": n,
                 "trade": f"t{n}",
-                "body": json.dumps(word(n)),
+                "body": json.dumps(report_body(n)),
                 "outcome": "settled",
                 "received_at": START + n * 10 + 2.5,
             }
@@ -119,7 +119,8 @@ def all_is_well() -> Evidence:
         balances=[{"customer": ALICE, "amount": Decimal(35), "held": Decimal(0)}],
         positions=[{"customer": ALICE, "ticker": "AAPL", "quantity": 6, "held": 0}],
         exchange=[
-            word(n) | {"sequence": n, "firstReceivedAt": at(n * 10 + 1.1), "finalAt": at(n * 10 + 2)} for n in numbers
+            report_body(n) | {"sequence": n, "firstReceivedAt": at(n * 10 + 1.1), "finalAt": at(n * 10 + 2)}
+            for n in numbers
         ],
     )
 

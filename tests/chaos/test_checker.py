@@ -1,4 +1,4 @@
-"""The checker sees what it is there to see: each planted violation is found, and none where all is well."""
+"""The checker finds each planted violation, and none if all is well."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from chaos.checker import Evidence, figures, violations
-from tests.chaos.evidence import BOB, START, all_is_well, placing, trade, with_a_split, word
+from tests.chaos.evidence import BOB, START, all_is_well, placing, report_body, trade, with_a_split
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def evidence() -> Evidence:
     return all_is_well()
 
 
-def test_where_all_is_well_it_finds_nothing(evidence: Evidence) -> None:
+def test_it_finds_nothing_if_all_is_well(evidence: Evidence) -> None:
     assert violations(evidence) == []
 
 
@@ -90,7 +90,7 @@ def fill_what_the_exchange_never_had(evidence: Evidence) -> None:
 
 
 def believe_a_false_report_that_nobody_ordered(evidence: Evidence) -> None:
-    evidence.reports[0]["body"] = json.dumps(word(1, executionId="false", status="REJECTED"))
+    evidence.reports[0]["body"] = json.dumps(report_body(1, executionId="false", status="REJECTED"))
     evidence.trades[0] |= {"status": "REJECTED", "price": None, "amount": None}
 
 
@@ -298,14 +298,14 @@ PLANTED: list[Callable[[Evidence], None]] = [
 
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
-def test_it_finds_what_was_planted(evidence: Evidence, plant: Callable[[Evidence], None]) -> None:
+def test_it_finds_each_planted_violation(evidence: Evidence, plant: Callable[[Evidence], None]) -> None:
     before = deepcopy(evidence)
     plant(evidence)
     assert evidence != before, "nothing was planted"
     assert violations(evidence)
 
 
-def test_a_switch_binds_once_every_process_knows_it_and_until_it_is_lifted(evidence: Evidence) -> None:
+def test_a_control_binds_once_every_process_knows_it_and_until_it_is_lifted(evidence: Evidence) -> None:
     staff(evidence, "halt-all", 19.5, 29.5)
     staff(evidence, "restrict-stock", 5, 40, ticker="WMT")
     staff(evidence, "limit", 5, 40, kind="shares_max", value="2")
@@ -313,7 +313,7 @@ def test_a_switch_binds_once_every_process_knows_it_and_until_it_is_lifted(evide
     assert violations(evidence) == []
 
 
-def test_where_the_exchanges_clock_was_off_its_times_prove_nothing(evidence: Evidence) -> None:
+def test_times_of_the_exchange_prove_nothing_while_its_clock_is_off(evidence: Evidence) -> None:
     evidence.exchange[1]["firstReceivedAt"] = evidence.exchange[0]["firstReceivedAt"]
     jump = {"kind": "exchange clock", "target": "exchange", "values": {"jumpSeconds": -10}, "done": True}
     evidence.faults = [jump | {"began": START + 18, "ended": START + 22}]
@@ -322,7 +322,7 @@ def test_where_the_exchanges_clock_was_off_its_times_prove_nothing(evidence: Evi
     assert any("two in flight" in words for words in violations(evidence))
 
 
-def test_what_was_not_answered_may_be_there_or_not(evidence: Evidence) -> None:
+def test_a_request_without_a_response_may_have_had_an_effect(evidence: Evidence) -> None:
     evidence.requests[2] |= {"status": 0, "answer": None}
     evidence.requests.append(placing(9, status=0))
     assert violations(evidence) == []
@@ -337,7 +337,7 @@ def test_a_false_report_that_the_exchange_was_told_to_make_is_followed_and_count
         "ended": START + 12,
     }
     evidence.faults.append(contradict | {"done": True})
-    evidence.reports[0]["body"] = json.dumps(word(1, executionId="false", price="9.0000", amount="18.0000"))
+    evidence.reports[0]["body"] = json.dumps(report_body(1, executionId="false", price="9.0000", amount="18.0000"))
     evidence.trades[0] |= {"price": Decimal("9.0000"), "amount": Decimal("18.0000")}
     evidence.postings[1] |= {"price": Decimal("9.0000"), "change": Decimal("-18.0000")}
     evidence.postings[2] |= {"price": Decimal("9.0000")}

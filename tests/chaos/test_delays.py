@@ -1,4 +1,4 @@
-"""What expired or was late without a reason is found; what the plan explains is not."""
+"""Trades that expired or were late are reported unless a fault explains it."""
 
 from typing import Any
 
@@ -54,22 +54,22 @@ UNEXPLAINED = [
 
 
 @pytest.mark.parametrize("faults", EXPLAINED, ids=range(len(EXPLAINED)))
-def test_what_the_plan_explains_may_expire(faults: list[dict[str, Any]]) -> None:
+def test_trades_may_expire_if_a_fault_explains_it(faults: list[dict[str, Any]]) -> None:
     assert "expired" not in found(*faults)
 
 
 @pytest.mark.parametrize("faults", UNEXPLAINED, ids=range(len(UNEXPLAINED)))
-def test_what_nothing_kept_from_the_exchange_may_not(faults: list[dict[str, Any]]) -> None:
+def test_trades_may_not_expire_without_a_fault(faults: list[dict[str, Any]]) -> None:
     assert "expired" in found(*faults)
 
 
-def test_what_was_late_after_the_last_fault_is_found() -> None:
+def test_late_trades_after_the_last_fault_are_found() -> None:
     late = {"status": "FILLED", "reason_code": "", "settled_at": CLAIMED + 1 + DELAY_SECONDS_MAX + 5}
     assert found(fault("kill", "lanes", 1, 1), **late) == ["late", "late"]
     assert found(fault("kill", "lanes", 1, 1), **late | {"settled_at": CLAIMED + 2}) == []
 
 
-def test_times_that_a_wrong_clock_wrote_are_set_right() -> None:
+def test_times_from_a_wrong_clock_are_corrected() -> None:
     asked = {"began": CLAIMED - 5, "ended": CLAIMED + 60}
     jump = fault("clock", "postgres", 0, 9, jumpSeconds=-3600)
     trade = TRADE | {"claimed_at": CLAIMED - 3598}

@@ -1,4 +1,4 @@
-"""The plan for breaking nodes, and what is made of the record."""
+"""The plan of node faults, and the evaluation of the record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_every_kind_of_node_is_killed_and_cut_off() -> None:
     assert {("cut", (kind,)) for kind in ALL_KINDS} <= made
 
 
-def test_the_same_seed_breaks_the_same() -> None:
+def test_the_same_seed_gives_the_same_faults() -> None:
     assert list(islice(at_random(7), 50)) == list(islice(at_random(7), 50))
     assert list(islice(at_random(7), 50)) != list(islice(at_random(8), 50))
 
@@ -24,7 +24,7 @@ def test_a_primary_and_a_standby_are_never_taken_at_random_together() -> None:
     assert not any({"primary", "standby"} <= set(fault.kinds) for fault in islice(at_random(3), 500))
 
 
-def test_silence_is_the_longest_time_without_a_placing_that_was_taken() -> None:
+def test_silence_is_the_longest_time_without_a_placed_trade() -> None:
     requests = [
         {"method": "POST", "began": at, "ended": at + 0.1, "status": status}
         for at, status in [(100.0, 201), (101.0, 503), (103.9, 0), (104.9, 201), (109.0, 201)]
@@ -38,7 +38,7 @@ def test_silence_is_the_longest_time_without_a_placing_that_was_taken() -> None:
     assert found["wholeAfterSeconds"] == 2.0
 
 
-def test_an_event_that_a_stream_left_out_or_doubled_is_found() -> None:
+def test_missed_and_repeated_events_are_found() -> None:
     reader = StreamReader("http://127.0.0.1:1", {"customer": 5, "token": "none"})
     reader.started_after, reader.ids = "b", ["c", "d"]
     assert list(missed([reader], {5: ["a", "b", "c", "d"]})) == []

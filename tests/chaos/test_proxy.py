@@ -1,4 +1,4 @@
-"""A link does to a connection what its fault says."""
+"""Each fault of a link has its documented effect on connections."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ Say = Callable[..., None]
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    """A server that answers what it is sent; its port."""
+    """Start an echo server; yield its port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -45,7 +45,7 @@ def echo() -> Iterator[int]:
 
 @pytest.fixture
 def link(echo: int) -> Iterator[tuple[int, Say]]:
-    """A link to it: its port, and how to tell the proxy something about it."""
+    """Start a link to the echo server; yield its port and a function that sends commands to the proxy."""
     port = ports.choose()
     with subprocess.Popen(
         [sys.executable, "-m", "chaos.proxy"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -77,7 +77,7 @@ def ask(connection: socket.socket, words: bytes = b"hello") -> bytes | type[Exce
         return type(error)
 
 
-def test_without_a_fault_all_passes(link: tuple[int, Say]) -> None:
+def test_without_a_fault_everything_passes(link: tuple[int, Say]) -> None:
     with connect(link[0]) as connection:
         assert ask(connection) == b"hello"
 
@@ -105,7 +105,7 @@ def test_a_black_hole_swallows_and_then_resets(link: tuple[int, Say], fault: str
         assert ask(connection) == b"hello"
 
 
-def test_a_cut_resets_what_is_there(link: tuple[int, Say]) -> None:
+def test_a_cut_resets_open_connections(link: tuple[int, Say]) -> None:
     port, say = link
     with connect(port) as connection:
         ask(connection)
@@ -115,7 +115,7 @@ def test_a_cut_resets_what_is_there(link: tuple[int, Say]) -> None:
         assert ask(connection) == b"hello"
 
 
-def test_a_refusal_resets_what_comes(link: tuple[int, Say]) -> None:
+def test_a_refusal_resets_new_connections(link: tuple[int, Say]) -> None:
     port, say = link
     say(fault="refuse")
     with suppress(ConnectionError), connect(port) as connection:
@@ -123,7 +123,7 @@ def test_a_refusal_resets_what_comes(link: tuple[int, Say]) -> None:
         assert connection.recv(4096) == b""
 
 
-def test_half_an_answer_arrives(link: tuple[int, Say]) -> None:
+def test_half_cuts_a_response_in_the_middle(link: tuple[int, Say]) -> None:
     port, say = link
     say(fault="half")
     with connect(port) as connection:
@@ -131,7 +131,7 @@ def test_half_an_answer_arrives(link: tuple[int, Say]) -> None:
         assert ask(connection) in {ConnectionResetError, BrokenPipeError, b""}
 
 
-def test_slow_takes_its_time(link: tuple[int, Say]) -> None:
+def test_slow_delays_every_chunk(link: tuple[int, Say]) -> None:
     port, say = link
     say(fault="slow")
     with connect(port) as connection:

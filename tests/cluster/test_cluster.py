@@ -1,4 +1,4 @@
-"""The whole cluster, raised as `make cluster` raises it: it serves, loses its primary, serves on and leaves nothing."""
+"""The whole cluster, started as `make cluster` does: it serves, survives the loss of its primary, and cleans up."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAILOVER_SECONDS_MAX = 60.0  # 20 s and more are Patroni's, the rest a busy mach
 
 
 class Cluster:
-    """`python -m cluster up` on a folder, a prefix and a port of its own."""
+    """A context manager that runs `python -m cluster up` on its own folder, prefix and port."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.port = folder, ports.choose()
@@ -68,7 +68,7 @@ class Cluster:
         return done.stdout
 
     def place(self, key: str) -> int:
-        """The status of a placing by the demo customer; 0: no answer."""
+        """Place a trade as the demo customer; return the status, or 0 without a response."""
         found = re.search(r"token +(\S+)", self.output())
         assert found is not None
         try:
@@ -102,7 +102,7 @@ def test_a_trade_is_placed_through_the_balancer(cluster: Cluster) -> None:
     assert cluster.place("first") == 201
 
 
-def test_status_tells_roles_and_lanes(cluster: Cluster) -> None:
+def test_status_shows_roles_and_lanes(cluster: Cluster) -> None:
     shown = cluster.tell("status", "--once")
     assert shown.count("quorum standby, streaming") == 2
     assert shown.count("leader, running") == 1

@@ -1,4 +1,4 @@
-"""What is in `deploy/`, held against the code and against the formats' own rules, without a network."""
+"""The files in `deploy/` match the code and are valid, checked offline."""
 
 from __future__ import annotations
 

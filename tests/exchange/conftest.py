@@ -1,4 +1,4 @@
-"""An exchange that answers as no exchange should."""
+"""An exchange that misbehaves."""
 
 import contextlib
 import socketserver
@@ -42,7 +42,7 @@ class OddExchange:
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def answers(self, body: bytes, status: str = "200 OK", *headers: str, length: int | None = None) -> None:
-        """From now on, this."""
+        """Set the response to every connection from now on."""
         length = len(body) if length is None else length
         head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {length}", f"Exchange-Time: {AT}", *headers])
         raw = head.encode() + b"\r\nConnection: close\r\n\r\n" + body
@@ -57,7 +57,7 @@ class OddExchange:
 
 @pytest.fixture
 def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddExchange]:
-    """The exchange, gone odd."""
+    """Replace the exchange with one that misbehaves."""
     odd = OddExchange()
     monkeypatch.setattr(settings, "EXCHANGE_URL", odd.url)
     gateway.forget()

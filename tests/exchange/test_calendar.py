@@ -60,7 +60,7 @@ def test_a_trade_settles_on(traded: str, settles: str) -> None:
     assert settlement_date(date.fromisoformat(traded)).isoformat() == settles
 
 
-def test_what_is_traded_while_the_exchange_is_closed_settles_after_the_next_days() -> None:
+def test_trades_while_the_exchange_is_closed_settle_from_the_next_trading_day() -> None:
     assert settlement_date(date(2026, 11, 28)) == date(2026, 11, 30)
 
 

@@ -1,4 +1,4 @@
-"""The exchange's clock, as its answers tell it."""
+"""The exchange's clock, as measured from its responses."""
 
 from datetime import UTC, datetime, timedelta
 

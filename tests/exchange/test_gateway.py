@@ -1,4 +1,4 @@
-"""The exchange's client: what it makes of every answer, and that none keeps it waiting."""
+"""The exchange's client: how it interprets every response, and that none makes it wait."""
 
 import json
 import socket
@@ -129,9 +129,7 @@ def test_an_exchange_that_refuses_all_is_unknown(exchange: StandInExchange, call
     ],
     ids=lambda value: repr(value)[:20],
 )
-def test_an_answer_without_sense_is_unknown(
-    odd: OddExchange, call: Callable[[], Any], body: bytes, status: str
-) -> None:
+def test_a_nonsensical_answer_is_unknown(odd: OddExchange, call: Callable[[], Any], body: bytes, status: str) -> None:
     odd.answers(body, status)
     with pytest.raises(Unknown):
         call()
@@ -139,7 +137,7 @@ def test_an_answer_without_sense_is_unknown(
 
 @every_call
 @pytest.mark.parametrize("body", [b"<html>Not here</html>", b"{}", b'{"message": "no Route matched"}', b""], ids=repr)
-def test_somebody_elses_404_is_unknown(odd: OddExchange, call: Callable[[], Any], body: bytes) -> None:
+def test_a_404_from_another_server_is_unknown(odd: OddExchange, call: Callable[[], Any], body: bytes) -> None:
     odd.answers(body, "404 Not Found")
     with pytest.raises(Unknown):
         call()
@@ -201,14 +199,14 @@ def test_a_redirect_is_not_followed(odd: OddExchange, call: Callable[[], Any]) -
 
 
 @every_call
-def test_an_answer_is_read_only_so_far(odd: OddExchange, call: Callable[[], Any]) -> None:
+def test_a_response_is_read_up_to_a_limit(odd: OddExchange, call: Callable[[], Any]) -> None:
     odd.answers(b" " * 10_000_000)
     with pytest.raises(Unknown):
         call()
 
 
 @every_call
-def test_half_an_answer_is_unknown(odd: OddExchange, call: Callable[[], Any]) -> None:
+def test_an_incomplete_response_is_unknown(odd: OddExchange, call: Callable[[], Any]) -> None:
     odd.answers(b'{"results": []', length=5000)
     with pytest.raises(Unknown):
         call()
@@ -322,7 +320,7 @@ def test_closures_tell_day_and_early_close(odd: OddExchange) -> None:
     + [{"at": None}, {"at": "2026-01-01T00:00:00"}, {"stockTicker": None}],
     ids=repr,
 )
-def test_a_quote_that_is_none_is_unknown(odd: OddExchange, change: dict[str, Any]) -> None:
+def test_an_invalid_quote_is_unknown(odd: OddExchange, change: dict[str, Any]) -> None:
     quote = {"stockTicker": "AAPL", "price": "5.0000", "at": "2026-01-01T00:00:00Z"}
     odd.answers(json.dumps(quote).encode())
     assert gateway.quote("AAPL")["price"] == 5
@@ -332,7 +330,7 @@ def test_a_quote_that_is_none_is_unknown(odd: OddExchange, change: dict[str, Any
 
 
 @pytest.mark.parametrize("change", [{"isOpen": 1}, {"hours": None}, {"nextOpen": "soon"}, {"nextClose": 5}], ids=repr)
-def test_a_clock_that_is_none_is_unknown(odd: OddExchange, change: dict[str, Any]) -> None:
+def test_an_invalid_clock_is_unknown(odd: OddExchange, change: dict[str, Any]) -> None:
     clock = {"isOpen": True, "hours": "nyse", "nextOpen": None, "nextClose": "2026-01-01T00:00:00Z"}
     odd.answers(json.dumps(clock).encode())
     assert gateway.clock()["nextClose"] == datetime(2026, 1, 1, tzinfo=UTC)

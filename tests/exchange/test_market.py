@@ -1,4 +1,4 @@
-"""What is listed and when the market is open, as a process knows it."""
+"""Listed stocks and market hours, as cached by a process."""
 
 import json
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def test_reading_it_again_changes_nothing(exchange: StandInExchange, db: None) -
     assert market.refresh() == market.refresh() == Stock.objects.count()
 
 
-def test_a_stock_that_vanishes_is_doubted_until_it_stays_away(
+def test_a_missing_stock_is_delisted_only_if_it_stays_missing(
     odd: OddExchange, db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lists(odd, stock("AAA"), stock("BBB"))
@@ -71,7 +71,7 @@ def test_a_stock_that_vanishes_is_doubted_until_it_stays_away(
     assert market.is_listed("BBB"), "it may come back"
 
 
-def test_a_list_that_has_shrunk_is_kept_out_until_staff_accept_it(
+def test_a_much_shorter_list_waits_for_staff_to_accept_it(
     exchange: StandInExchange, db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(market, "DELIST_AFTER", timedelta(seconds=-1))
@@ -90,7 +90,7 @@ def test_a_list_that_has_shrunk_is_kept_out_until_staff_accept_it(
     assert market.accept_short_list("sam") == 0
 
 
-def test_a_list_that_is_whole_again_needs_nobody(exchange: StandInExchange, db: None) -> None:
+def test_a_complete_list_is_accepted_without_staff(exchange: StandInExchange, db: None) -> None:
     market.refresh()
     exchange.faults(latencyMs=3_600_000, tickersMax=1)
     market.refresh()
@@ -117,7 +117,7 @@ def test_the_exchanges_closures_come_and_go(exchange: StandInExchange, db: None)
     assert calendar.session(day.day) == day
 
 
-def test_a_list_of_nothing_delists_nothing(odd: OddExchange, db: None) -> None:
+def test_an_empty_list_delists_nothing(odd: OddExchange, db: None) -> None:
     lists(odd, stock("AAA"))
     market.refresh()
     lists(odd)
@@ -163,7 +163,7 @@ def test_the_list_is_not_read_anew_for_every_trade(
         assert all(market.is_listed("AAPL") for _ in range(10))
 
 
-def test_what_is_not_there_is_looked_for_again_but_not_every_time(
+def test_unknown_stocks_are_looked_up_again_but_not_every_time(
     exchange: StandInExchange, db: None, django_assert_max_num_queries: Any
 ) -> None:
     market.refresh()

@@ -1,4 +1,4 @@
-"""The exchange's words as values: what is understood, and that nothing else gets through."""
+"""Parsing the exchange's messages: valid ones are understood, all others are rejected."""
 
 import json
 from datetime import UTC, datetime
@@ -41,13 +41,13 @@ def test_a_fill_is_understood() -> None:
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "ACCEPTED"])
-def test_what_is_not_filled_has_no_fill_whatever_price_it_names(status: str) -> None:
+def test_only_a_filled_report_has_a_fill(status: str) -> None:
     report = Report.parse(FILLED | {"status": status, "reason": "Closed.", "reasonCode": "past_market_hours"})
     assert (report.status, report.fill) == (status, None)
     assert (report.reason, report.reason_code) == ("Closed.", "past_market_hours")
 
 
-def test_what_a_later_protocol_adds_is_passed_over() -> None:
+def test_unknown_fields_are_ignored() -> None:
     assert Report.parse(FILLED | {"venue": {"name": ["x"]}}) == Report.parse(FILLED)
 
 
@@ -71,7 +71,7 @@ WRONG_PARTS: dict[str, list[Any]] = {
     [(name, value) for name, values in WRONG_PARTS.items() for value in values],
     ids=lambda value: repr(value)[:12],
 )
-def test_a_part_that_is_not_what_it_should_be_is_malformed(name: str, value: Any) -> None:
+def test_an_invalid_field_is_malformed(name: str, value: Any) -> None:
     with pytest.raises(Malformed) as caught:
         Report.parse(FILLED | {name: value})
     assert len(str(caught.value)) <= 500
@@ -89,12 +89,12 @@ def test_whatever_comes_is_a_report_or_malformed(change: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("body", [[], None, "x", 5, [FILLED]])
-def test_what_is_no_object_is_malformed(body: Any) -> None:
+def test_a_report_that_is_not_an_object_is_malformed(body: Any) -> None:
     with pytest.raises(Malformed):
         Report.parse(body)
 
 
-def test_words_are_kept_short_enough_for_where_they_go() -> None:
+def test_texts_are_shortened_to_fit_their_columns() -> None:
     report = Report.parse(FILLED | {"stockTicker": "A" * 1000, "type": "B" * 1000, "reason": "C" * 1000})
     assert (len(report.ticker), len(report.type), len(report.reason)) == (40, 40, 500)
 

@@ -49,7 +49,7 @@ def test_a_day_of_many_stocks_is_one_call_for_little_more_than_a_day(calls: list
     assert len(calls) == 1, "what is known is not asked for again"
 
 
-def test_what_is_missing_is_asked_for_alone(calls: list[Any]) -> None:
+def test_only_missing_prices_are_requested(calls: list[Any]) -> None:
     now = timezone.now()
     histories(["AAPL"], now - timedelta(days=1), STEP)
     histories(TICKERS, now - timedelta(days=1), STEP)

@@ -1,4 +1,4 @@
-"""Last prices: what is known is had without the exchange, and one slow part never holds what does not need it."""
+"""Last prices come from the cache, and one slow part never delays the others."""
 
 import threading
 import time
@@ -18,7 +18,9 @@ from tests.conftest import StandInExchange
 from tests.exchange.conftest import OddExchange
 
 
-def test_what_the_sweep_has_read_every_process_knows(exchange: StandInExchange, db: None, settings: Any) -> None:
+def test_every_process_knows_the_prices_that_the_sweep_has_read(
+    exchange: StandInExchange, db: None, settings: Any
+) -> None:
     count = market.refresh()
     assert prices.refresh() == count
     prices.forget()  # as a process that has read nothing itself
@@ -43,7 +45,7 @@ def test_a_price_that_is_too_old_is_left_out(exchange: StandInExchange, db: None
     assert "AAPL" in prices.known(["AAPL"], 60)
 
 
-def test_nothing_known_is_nothing_and_takes_no_time(odd: OddExchange) -> None:
+def test_without_known_prices_the_answer_is_empty_and_immediate(odd: OddExchange) -> None:
     odd.act = lambda handler: odd.ended.wait(30)
     began = time.monotonic()
     assert prices.known(["AAPL"]) == {}

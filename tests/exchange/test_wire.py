@@ -57,12 +57,12 @@ def test_a_number_with_a_point_stays_as_it_was_written() -> None:
     [b"", b"{", b"NaN", b"-Infinity", b'{"a": NaN}', b"\xff", b"<html>", b"[" * 100_000, b"9" * 5000, b"{'a': 1}"],
     ids=lambda raw: repr(raw)[:15],
 )
-def test_what_is_no_json_is_malformed(raw: bytes) -> None:
+def test_invalid_json_is_malformed(raw: bytes) -> None:
     with pytest.raises(Malformed):
         decode(raw)
 
 
-def test_what_is_nested_too_deeply_is_malformed_at_any_depth() -> None:
+def test_too_deeply_nested_json_is_malformed() -> None:
     decode(b"[" * NESTING_MAX + b"]" * NESTING_MAX)
     for depth in (NESTING_MAX + 1, 500, 900):
         with pytest.raises(Malformed):

@@ -1,4 +1,4 @@
-"""What the tests of faults ask for."""
+"""Fixtures for the fault tests."""
 
 import pytest
 from django.conf import settings
@@ -9,7 +9,7 @@ from trades import asking, sweep
 
 @pytest.fixture
 def willing(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> StandInExchange:
-    """An exchange that executes at once, and sweeps without patience."""
+    """Make the exchange execute at once, and sweeps act without waiting."""
     exchange.faults(latencyMs=0)
     for module, name in [
         (asking, "ASK_AFTER_SECONDS"),

@@ -1,4 +1,4 @@
-"""A trade's life as this test's own processes make it: who does what, how it is brought to its end, and who judges."""
+"""A trade's life in the test's own processes: what each process does, how trades complete, and the check at the end."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Case:
         self.post("/api/v1/deposits", {"amount": f"{CASH}"}, "cash")
 
     def post(self, path: str, body: dict[str, Any], key: str, expected: tuple[int, ...] = (200, 201)) -> dict[str, Any]:
-        """As a program does it: on record, and with a key."""
+        """POST as a client does: with a key, and recorded."""
         began = time.time()
         client = Client(headers={"Authorization": f"Bearer {self.token}", "Idempotency-Key": key})
         answer = client.post(path, json.dumps(body), content_type="application/json")
@@ -76,7 +76,7 @@ class Case:
         self.post("/api/v1/trades", body, key, expected or (200, 201))
 
     def send(self) -> Trade:
-        """The first trade goes to the exchange, and nobody hears how it ends."""
+        """Send the first trade to the exchange without learning the outcome."""
         (trade,) = claim(self.customer)
         execute([trade])
         return trade
@@ -94,7 +94,7 @@ class Case:
 
 
 def prepared(process: Process, case: Case) -> Callable[[], Any]:
-    """What the process will do; only a turn finds rings in the broker, and nobody remembers the switches."""
+    """Prepare the process's work: only a turn finds rings in the broker, and cached trading controls are cleared."""
     work = process(case)
     checks.forget()
     if process not in {turn_that_claims, turn_that_settles}:
@@ -201,7 +201,7 @@ PROCESSES: list[Process] = [
 
 
 def sweep_until_final(*customers: Customer) -> None:
-    """Only sweeps are left, and they bring every trade to its end."""
+    """Run only sweeps until every trade is final."""
     deadline = time.monotonic() + FINAL_SECONDS_MAX
     while Trade.objects.filter(customer__in=customers).exclude(status__in=FINAL).exists():
         assert time.monotonic() < deadline, "stuck"
@@ -210,7 +210,7 @@ def sweep_until_final(*customers: Customer) -> None:
 
 
 def judge(cases: list[Case]) -> list[str]:
-    """What the checker of the fault suite says of these customers."""
+    """Return the violations that the fault suite's checker finds for these customers."""
     database = connection.settings_dict
     url = (
         f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"

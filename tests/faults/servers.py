@@ -1,4 +1,4 @@
-"""PostgreSQL servers of a test's own, that can be killed, filled up and restored."""
+"""PostgreSQL servers for one test, which can be killed, filled up and restored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ START_SECONDS_MAX = 60.0
 
 
 class Pair:
-    """A primary and, where it is asked for, its standby, which streams from it."""
+    """A primary and, optionally, a streaming standby."""
 
     def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
         """
@@ -67,11 +67,11 @@ class Pair:
         self._wait(lambda: self.ask(self.primary.port, "SELECT sync_state FROM pg_stat_replication") == [("sync",)])
 
     def has_ended(self) -> bool:
-        """Whether the primary has, by itself."""
+        """Whether the primary has ended by itself."""
         return self._running[0].poll() is not None
 
     def wait_for(self, port: int) -> None:
-        """Wait until the server at this port takes connections and can be written."""
+        """Wait until the server at this port accepts connections and writes."""
         self._wait(lambda: self.ask(port, "SELECT pg_is_in_recovery()") == [(False,)])
 
     def receiver(self) -> psutil.Process:

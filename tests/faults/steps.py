@@ -31,7 +31,7 @@ TABLE = re.compile(r"\b(?:accounts|trades|exchange|django)_[a-z]+")
 
 
 class Wrong(enum.Enum):
-    """What happens to a step."""
+    """The fault that is injected into a step."""
 
     KILLED_BEFORE = "killed before it"
     KILLED_AFTER = "killed after it"
@@ -72,7 +72,7 @@ class Steps:
         return done
 
     def watch(self) -> None:
-        """From now on this process's steps are taken here."""
+        """Start counting this process's steps."""
         self._watch_sql()
         self._watch(Client, "call", lambda a: f"http {a[1]} {_path(a[2])}", _exchange_fails)
         self._watch(
@@ -155,7 +155,7 @@ def run(work: Callable[[], Any], steps: Steps, meanwhile: Callable[[], Any]) -> 
 
 
 def _become(work: Callable[[], Any], steps: Steps) -> None:
-    """The life of the fork; it never returns."""
+    """Run the forked process; never returns."""
     code = 1
     try:
         # Nothing that the test's process has open is ours.

@@ -64,7 +64,7 @@ def _seconds_off() -> float:
         return float(cursor.fetchone()[0]) - time.time()
 
 
-def test_nothing_ends_that_the_exchange_fills_later(willing: StandInExchange, set_clock: SetClock) -> None:
+def test_no_trade_is_rejected_that_the_exchange_fills_later(willing: StandInExchange, set_clock: SetClock) -> None:
     cases = []
     for number, jump in enumerate(JUMPS_SECONDS):
         set_clock(0)

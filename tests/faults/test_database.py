@@ -1,4 +1,4 @@
-"""What a database does to who uses it: full, out of connections, locked, restored to yesterday. Nothing comes of it."""
+"""Database problems (full, out of connections, locked, restored from a backup) break no promise."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from office.reconcile import reconcile
 from tests.conftest import StandInExchange
 from tests.faults.life import Case, judge, sweep_until_final
 from tests.faults.servers import Pair, serving
-from tests.people import rung
+from tests.people import take_rung_customers
 from trades.lane import lane_of
 from trades.models import Status, Trade
 
@@ -36,7 +36,7 @@ DISK_MEGABYTES = 320
 
 
 def try_to_place(case: Case, key: str) -> int:
-    """The status of one placing, which is put on record; a refusal must come soon, and say when to come back."""
+    """Place one trade, record it, and return its status; a refusal must be quick and have Retry-After."""
     body = {"stockTicker": "KO", "type": "BUY", "quantity": 1}
     client = Client(headers={"Authorization": f"Bearer {case.token}", "Idempotency-Key": key})
     close_old_connections()  # as before each request; the test client leaves it out
@@ -77,7 +77,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of its own that can be filled."""
+    """Mount a small file system that can be filled."""
     made = os.geteuid() == 0 and subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(folder)], capture_output=True
     )
@@ -114,7 +114,7 @@ def test_a_full_disk_refuses_and_loses_nothing(willing: StandInExchange, small_d
         assert judge([case]) == []
 
 
-def test_without_a_connection_to_be_had_it_refuses_soon_and_recovers(willing: StandInExchange, folder: Path) -> None:
+def test_without_free_connections_it_refuses_quickly_and_recovers(willing: StandInExchange, folder: Path) -> None:
     pair = Pair(folder)
     pair.start_primary("max_connections=8", "superuser_reserved_connections=3", "max_wal_senders=0")
     with serving(pair):
@@ -162,7 +162,7 @@ def test_a_restored_backup_takes_over_what_the_exchange_did_since(willing: Stand
 # -- the tests' own server
 
 
-def test_a_backend_that_is_killed_is_not_noticed_outside(willing: StandInExchange) -> None:
+def test_a_killed_backend_is_not_visible_to_clients(willing: StandInExchange) -> None:
     case = Case(willing, 1)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
@@ -175,7 +175,7 @@ def test_a_backend_that_is_killed_is_not_noticed_outside(willing: StandInExchang
     assert judge([case]) == []
 
 
-def test_a_lock_that_is_not_to_be_had_is_not_waited_for_long(willing: StandInExchange) -> None:
+def test_waiting_for_a_lock_is_short(willing: StandInExchange) -> None:
     case = Case(willing, 1)
     with another_session() as other:
         other.execute("LOCK TABLE trades_trade IN ACCESS EXCLUSIVE MODE")
@@ -186,7 +186,7 @@ def test_a_lock_that_is_not_to_be_had_is_not_waited_for_long(willing: StandInExc
     assert judge([case]) == []
 
 
-def test_who_falls_asleep_with_a_customers_lock_loses_it(willing: StandInExchange) -> None:
+def test_an_idle_transaction_loses_its_customers_lock(willing: StandInExchange) -> None:
     case = Case(willing, 1)
     asleep = another_session()
     asleep.execute("SELECT FROM accounts_balance WHERE customer_id = %s FOR UPDATE", [case.customer.id])
@@ -197,7 +197,7 @@ def test_who_falls_asleep_with_a_customers_lock_loses_it(willing: StandInExchang
     assert judge([case]) == []
 
 
-def test_a_migration_under_load_gives_way_and_is_done_later(willing: StandInExchange) -> None:
+def test_a_migration_under_load_yields_and_is_retried(willing: StandInExchange) -> None:
     case = Case(willing, 1)
     over = threading.Event()
     seen: Counter[int] = Counter()
@@ -235,15 +235,15 @@ def test_a_migration_under_load_gives_way_and_is_done_later(willing: StandInExch
     assert judge([case]) == []
 
 
-def test_a_process_that_counts_other_lanes_costs_time_and_nothing_else(willing: StandInExchange, settings: Any) -> None:
-    """`web` rings one of 16 lanes, the worker serves three: it never hears of most, and the sweep makes up for it."""
+def test_a_process_with_another_number_of_lanes_only_costs_time(willing: StandInExchange, settings: Any) -> None:
+    """`web` rings 16 lanes but the worker serves three; the sweep takes care of the others."""
     settings.LANES = 16
     cases = [Case(willing, number) for number in range(1, 9)]
     assert any(lane_of(case.customer.id) >= 3 for case in cases)
     for case in cases:
         case.place("rung elsewhere")
     settings.LANES = 3
-    heard = {customer for number in range(3) for customer in rung(number)}
+    heard = {customer for number in range(3) for customer in take_rung_customers(number)}
     assert heard < {case.customer.id for case in cases}
     for case in cases:
         sweep_until_final(case.customer)

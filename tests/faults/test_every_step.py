@@ -1,4 +1,4 @@
-"""At every single step of a trade's life, in every process that has a part in it, everything can go wrong.
+"""A fault at every single step of a trade's life, in every process that takes part.
 
 Where a process works on a set, it is a set of several customers.
 
@@ -43,7 +43,7 @@ pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
 @pytest.mark.parametrize("wrong", Wrong, ids=lambda wrong: wrong.name.lower())
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.__name__)
-def test_whatever_goes_wrong_at_whichever_step_nothing_comes_of_it(
+def test_a_fault_at_any_step_breaks_no_promise(
     willing: StandInExchange, tmp_path: Path, process: Process, wrong: Wrong
 ) -> None:
     cases: list[Case] = []
@@ -97,7 +97,7 @@ def _listed(exchange: StandInExchange, folder: Path) -> Iterator[str]:
         yield from (step for step in ended.steps if step not in REFRESHES)
 
 
-def test_a_judge_that_sees_nothing_would_be_noticed(willing: StandInExchange) -> None:
+def test_a_checker_that_finds_nothing_is_detected(willing: StandInExchange) -> None:
     case = Case(willing, 1)
     place_trade(case.customer.id, "KO", Type.BUY, 1)  # which is on nobody's record
     sweep_until_final(case.customer)

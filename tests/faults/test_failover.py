@@ -1,4 +1,4 @@
-"""A primary dies and its standby takes over: with a synchronous standby nothing that was answered is lost.
+"""Failover: with a synchronous standby, no acknowledged trade is lost.
 
 With an asynchronous one it can be, and the checker sees it; so docs/how-to/operate.md asks for a synchronous one.
 """
@@ -47,7 +47,7 @@ def switch(pair: Pair) -> None:
     connection.settings_dict["PORT"] = str(pair.standby_port)
 
 
-def test_a_synchronous_standby_has_all_that_was_answered(pair: Pair, willing: StandInExchange) -> None:
+def test_a_synchronous_standby_has_every_acknowledged_trade(pair: Pair, willing: StandInExchange) -> None:
     pair.be_synchronous()
     case = Case(willing, 1)
     for number in range(PLACED):
@@ -60,7 +60,7 @@ def test_a_synchronous_standby_has_all_that_was_answered(pair: Pair, willing: St
     assert judge([case]) == []
 
 
-def test_without_its_standby_a_placing_is_answered_in_time_and_honestly(pair: Pair, willing: StandInExchange) -> None:
+def test_without_its_standby_placing_answers_503_in_time(pair: Pair, willing: StandInExchange) -> None:
     """Whether it was recorded is unknown until a standby has it: 503, and the same key tells later."""
     pair.be_synchronous()
     case = Case(willing, 1)
@@ -89,7 +89,7 @@ def test_a_process_finds_the_new_primary_by_itself(pair: Pair, willing: StandInE
     assert judge([case]) == []
 
 
-def test_a_primary_that_became_a_standby_is_given_up(pair: Pair, willing: StandInExchange, several: None) -> None:
+def test_a_primary_that_became_a_standby_is_abandoned(pair: Pair, willing: StandInExchange, several: None) -> None:
     case = Case(willing, 1)
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
@@ -108,7 +108,7 @@ def test_a_host_that_does_not_answer_costs_half_a_second_once(pair: Pair, severa
             client.connect_ex(vanished.getsockname())
         connection.settings_dict["PORT"] = f"{vanished.getsockname()[1]},{pair.primary.port}"
         hosts.forget()
-        for seconds_max in (hosts.KNOCK_SECONDS_MAX + 0.5, 0.4):
+        for seconds_max in (hosts.TCP_CONNECT_SECONDS_MAX + 0.5, 0.4):
             connection.close()
             began = time.monotonic()
             connection.ensure_connection()
@@ -117,7 +117,7 @@ def test_a_host_that_does_not_answer_costs_half_a_second_once(pair: Pair, severa
 
 @pytest.fixture
 def several(pair: Pair) -> Iterator[None]:
-    """The database is reached as `host,host` with target_session_attrs, as in a cluster."""
+    """Connect with several hosts and target_session_attrs, as in a cluster."""
     there = {name: connection.settings_dict[name] for name in ("HOST", "PORT", "OPTIONS")}
     connection.close()
     connection.settings_dict.update(
@@ -130,7 +130,7 @@ def several(pair: Pair) -> Iterator[None]:
     connection.settings_dict.update(there)
 
 
-def test_an_asynchronous_standby_may_lack_some_and_the_checker_sees_it(pair: Pair, willing: StandInExchange) -> None:
+def test_an_asynchronous_standby_may_lose_trades_and_the_checker_finds_it(pair: Pair, willing: StandInExchange) -> None:
     case = Case(willing, 1)
     case.place("before")
     time.sleep(1)

@@ -23,7 +23,7 @@ def test_every_fault_has_its_row() -> None:
     assert [int(number) for number, _, _ in ROWS] == list(range(1, 59))
 
 
-def test_every_row_names_what_there_is() -> None:
+def test_every_row_names_existing_tests_and_faults() -> None:
     for number, fault, made_by in ROWS:
         tests = re.findall(r"`(tests/[^`]+)`", made_by)
         faults = re.findall(r"\*([^*]+)\*", made_by)

@@ -1,4 +1,4 @@
-"""The checker is shown to see: faults that this software must not have are planted into it, and each is caught."""
+"""The checker works: mistakes planted into the software are each detected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WAIT_SECONDS_MAX = 20.0
 
 
 def at_once(*calls: Callable[[], Any]) -> None:
-    """Make these calls, each in a thread with a connection of its own."""
+    """Make these calls in parallel, each in a thread with its own connection."""
 
     def make(call: Callable[[], Any]) -> None:
         try:

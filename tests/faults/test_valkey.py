@@ -1,4 +1,4 @@
-"""What a Valkey goes through leaves no process with a connection that can no longer work: none has to be restarted."""
+"""After any Valkey outage, every process recovers without a restart."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Switch:
             self._error = None
 
     def close(self) -> None:
-        """End everything: what is still open is closed on this side."""
+        """Close all connections that are still open."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for end in self._open:
@@ -99,7 +99,7 @@ class Switch:
 
 @pytest.fixture
 def switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
-    """All that this process says to Valkey goes through it."""
+    """Route this process's connections to Valkey through the switch."""
     url = urlsplit(settings.BROKER_URL)
     switch = Switch((str(url.hostname), int(url.port or 6379)))
     changed = url._replace(netloc=f"{url.netloc.rpartition('@')[0]}@127.0.0.1:{switch.port}").geturl()
@@ -150,7 +150,7 @@ def cache_through_the_switch() -> BestEffortCache:
 
 @pytest.mark.parametrize("error", STATES, ids=lambda error: error.split()[0])
 @pytest.mark.parametrize("use", [rings, counts, remembers])
-def test_what_a_server_could_not_do_for_a_time_is_done_afterwards_without_a_restart(
+def test_after_any_valkey_outage_processes_recover_without_a_restart(
     switch: Switch, use: Callable[[], bool], error: str
 ) -> None:
     assert use()

@@ -17,7 +17,7 @@ from brokerage.asgi import Application
 from feed import reader
 from feed.reader import Cursor, Event
 from tests.feed.conftest import SocketClient
-from tests.people import claim, say
+from tests.people import claim, send_report
 from trades import corporate_actions
 from trades.corporate_actions import apply_due, enter
 from trades.models import CorporateAction, Entitlement, Status, StatusChange
@@ -69,7 +69,7 @@ def test_dividends_and_splits_stand_in_the_feed_in_the_order_of_what_happened(al
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     claim(alice)
     pay_dividend()
-    say(trade, Status.FILLED, Decimal(10))
+    send_report(trade, Status.FILLED, Decimal(10))
     claim(alice)
     split(3, 2)
     place_trade(alice.id, "AAPL", "SELL", 1)

@@ -1,4 +1,4 @@
-"""The stream of a page: it rings and tells prices, and ends with its session."""
+"""A page's event stream: it notifies of changes and prices, and ends with its session."""
 
 import asyncio
 from urllib.parse import parse_qs, urlsplit
@@ -45,7 +45,7 @@ class PageClient(Client):
         return b"".join(message.get("body", b"") for message in self.sent[1:]).decode()
 
 
-def test_a_page_is_rung_for_trades_and_transfers_however_they_came(
+def test_a_page_is_notified_of_trades_and_transfers_from_any_source(
     application: Application, bob: Customer, alice: Customer
 ) -> None:
     async def follow() -> None:
@@ -113,5 +113,5 @@ def test_without_a_ticket_of_an_open_session_nothing_is_streamed(
     assert asyncio.run(ask()) == 401
 
 
-def test_nobody_gets_a_ticket_without_signing_in() -> None:
+def test_a_stream_ticket_requires_signing_in() -> None:
     assert Browser().get("/pages/ticket").status_code == 302

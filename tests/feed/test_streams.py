@@ -1,4 +1,4 @@
-"""Open streams and sockets: who may go on reading, how much one client may ask for, and that nothing comes twice."""
+"""Event streams and sockets: access, limits, and no duplicate events."""
 
 import asyncio
 import json
@@ -80,7 +80,7 @@ def test_an_event_is_written_out_once_for_all_its_streams(bob: Customer, token_o
     assert sorted(written) == ids_of(bob)
 
 
-def test_a_stream_whose_token_has_ended_ends_also_while_its_client_reads_nothing(
+def test_a_stream_ends_with_its_token_even_if_its_client_reads_nothing(
     bob: Customer, token_of: TokenOf, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
@@ -119,7 +119,7 @@ def test_a_socket_whose_token_has_ended_is_closed(
     asyncio.run(story())
 
 
-def test_a_token_that_has_ended_reads_nothing_by_listening_again(
+def test_a_deleted_token_cannot_resume_a_stream(
     bob: Customer, token_of: TokenOf, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
@@ -180,7 +180,7 @@ def test_a_socket_resumes_after_an_event(bob: Customer, token_of: TokenOf, appli
     asyncio.run(story())
 
 
-def test_a_customer_and_an_address_have_so_many_connections(
+def test_connections_are_limited_per_customer_and_address(
     alice: Customer, bob: Customer, token_of: TokenOf, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "CONNECTIONS_OF_A_CUSTOMER_MAX", 3)
@@ -214,7 +214,7 @@ def test_a_customer_and_an_address_have_so_many_connections(
     asyncio.run(story())
 
 
-def test_the_address_is_the_one_that_the_balancer_tells(settings: Any) -> None:
+def test_the_client_address_comes_from_the_balancer(settings: Any) -> None:
     scope = {"headers": [(b"x-forwarded-for", b"203.0.113.9, 198.51.100.7")], "client": ("127.0.0.1", 1)}
     assert stream.address_of(scope) == "127.0.0.1"
     settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"NUM_PROXIES": 1}
@@ -272,7 +272,7 @@ def test_strangers_are_limited_on_the_socket(
     assert set(asyncio.run(story())) == {1008, 1013}, "across the end of a minute, one of two has more than are let"
 
 
-def test_a_client_that_takes_nothing_is_ended(
+def test_a_client_that_reads_nothing_is_disconnected(
     bob: Customer, token_of: TokenOf, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream, "WRITE_SECONDS_MAX", 0.5)

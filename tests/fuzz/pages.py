@@ -1,4 +1,4 @@
-"""Fuzzing of the pages and of the back office: no answer is a failure, whatever is sent where.
+"""Fuzzing of the pages and the back office: no request may cause a server error.
 
 The addresses are those of the resolver. The names are those of every form on the pages that are seen, of every form
 class, of every filter, and whatever else the source reads of a query. Each is tried once at every address, and then
@@ -77,7 +77,7 @@ class Forms(HTMLParser):
 
 
 class Visitor:
-    """Somebody's browser, which stays signed in."""
+    """A browser that stays signed in."""
 
     def __init__(self, url: str, customer: Customer) -> None:
         self._pool = urllib3.connection_from_url(url, retries=False, timeout=SECONDS_MAX)

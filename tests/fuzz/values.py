@@ -1,4 +1,4 @@
-"""Values at the edges of what can be written: one of each kind that has broken something."""
+"""Edge-case values, one of each kind that has broken something."""
 
 TEXTS = ("", "\x00", "a\x00b", "%_\\", "'\"", "\ud800", "\U0001f600" * 50, "x" * 5000, "[{}]", "../..", "\r\n", "{0}%s")
 NUMBERS = ("0", "-1", "1.5", "1e9", "²", "٣", " 7 ", "9" * 18, str(2**63 - 1), str(2**63), "9" * 400, "NaN")

@@ -1,4 +1,4 @@
-"""A project of stand-ins, so that these tests are about running processes and not about what these do."""
+"""A project of dummy processes, so that these tests are about running processes and not about their work."""
 
 import shutil
 import tempfile
@@ -60,7 +60,7 @@ def tmp_path() -> Iterator[Path]:
 
 @pytest.fixture
 def brokerage(project: Path, tmp_path: Path) -> Iterator[Callable[..., Brokerage]]:
-    """Makes brokerages of stand-ins, not started yet; whatever of them is up at the end is stopped."""
+    """Create brokerages of dummy processes that aren't started yet; stop them at the end."""
     made: list[Brokerage] = []
 
     def make(data_dir: Path | None = None, procfile: str | None = None, **arguments: Any) -> Brokerage:

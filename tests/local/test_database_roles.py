@@ -1,4 +1,4 @@
-"""The processes of `make run` own nothing in their database, also where they once owned everything."""
+"""The processes of `make run` own nothing in the database, even if they once owned everything."""
 
 import json
 import shutil
@@ -72,7 +72,7 @@ def test_the_processes_own_nothing(brokerage: Brokerage) -> None:
     assert "brokerage.E002" not in brokerage.manage("check", "--deploy").stderr
 
 
-def test_data_of_a_brokerage_with_one_role_goes_on(brokerage: Brokerage) -> None:
+def test_data_of_a_brokerage_with_one_role_is_upgraded(brokerage: Brokerage) -> None:
     keys = json.loads((brokerage.data_dir / "keys.json").read_text())
     owner = brokerage.environment["MIGRATE_DATABASE_URL"]
     with psycopg.connect(owner, user="postgres", password=keys["postgres_admin_password"]) as admin:

@@ -17,12 +17,14 @@ import psycopg
 import pytest
 
 from local import ports
+from tests.local.databases import database
 
 pytestmark = pytest.mark.story
 
 PROJECT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 READY_SECONDS_MAX = 90.0
+ADDRESS = "127.0.0.5"  # what BIND says
 
 
 class Honcho:
@@ -31,7 +33,7 @@ class Honcho:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.environment = environment
         self.log = folder / "log"
-        self.url = f"http://127.0.0.1:{environment['WEB_PORT']}"
+        self.url = f"http://{ADDRESS}:{environment['WEB_PORT']}"
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
                 [str(BIN / "honcho"), "start", "--port", environment["WEB_PORT"], "--no-colour", "--no-prefix"],
@@ -75,35 +77,32 @@ class Honcho:
 @pytest.fixture(scope="module")
 def honcho(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Honcho]:
     folder = tmp_path_factory.mktemp("honcho")
-    server = urlsplit(os.environ["DATABASE_URL"])
-    name = f"honcho_{os.getpid()}"
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    own = {key: os.environ[key] for key in ("HOME", "LANG", "TZ") if key in os.environ}
-    web = ports.choose(1)
-    exchange, stream = ports.choose(avoid=[web]), ports.choose(avoid=[web])
-    environment = own | {
-        "PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]),
-        "DATA_DIR": str(folder / "var"),
-        "WEB_PORT": str(web),
-        "EXCHANGE_PORT": str(exchange),
-        "STREAM_PORT": str(stream),
-        "DATABASE_URL": urlunsplit(server._replace(path=f"/{name}")),
-        "BROKER_URL": urlunsplit(urlsplit(os.environ["BROKER_URL"])._replace(path="/15")),
-        "EXCHANGE_URL": f"http://127.0.0.1:{exchange}",
-        "EXCHANGE_SECRET": os.environ["EXCHANGE_SECRET"],
-        "SECRET_KEY": os.environ["SECRET_KEY"],
-        "CALLBACK_URL": f"http://127.0.0.1:{web}/exchange/callbacks",
-        "PYTHONUNBUFFERED": "1",
-    }
-    honcho = Honcho(folder, environment)
-    try:
-        yield honcho
-    finally:
-        honcho.process.terminate()
-        honcho.process.wait(30)
-        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with database("honcho") as database_url:
+        own = {key: os.environ[key] for key in ("HOME", "LANG", "TZ") if key in os.environ}
+        web = ports.choose(1)
+        exchange, stream = ports.choose(avoid=[web]), ports.choose(avoid=[web])
+        environment = own | {
+            "PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]),
+            "DATA_DIR": str(folder / "var"),
+            "WEB_PORT": str(web),
+            "EXCHANGE_PORT": str(exchange),
+            "STREAM_PORT": str(stream),
+            "DATABASE_URL": database_url,
+            "BROKER_URL": urlunsplit(urlsplit(os.environ["BROKER_URL"])._replace(path="/15")),
+            "EXCHANGE_URL": f"http://127.0.0.1:{exchange}",
+            "EXCHANGE_SECRET": os.environ["EXCHANGE_SECRET"],
+            "SECRET_KEY": os.environ["SECRET_KEY"],
+            "BIND": ADDRESS,
+            "ALLOWED_HOSTS": ADDRESS,
+            "CALLBACK_URL": f"http://{ADDRESS}:{web}/exchange/callbacks",
+            "PYTHONUNBUFFERED": "1",
+        }
+        honcho = Honcho(folder, environment)
+        try:
+            yield honcho
+        finally:
+            honcho.process.terminate()
+            honcho.process.wait(30)
 
 
 def test_the_procfile_works_as_it_is(honcho: Honcho) -> None:
@@ -142,15 +141,26 @@ def test_pages_are_served_although_nobody_collected_static_files(honcho: Honcho)
     assert honcho.get(address)[0] == 200
 
 
+def test_nothing_listens_but_on_the_address_that_bind_says(honcho: Honcho) -> None:
+    for port in (honcho.environment["WEB_PORT"], honcho.environment["STREAM_PORT"]):
+        honcho.eventually(lambda port=port: is_open(ADDRESS, port))  # type: ignore[misc]
+        assert not is_open("127.0.0.1", port)
+
+
+def is_open(address: str, port: str) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex((address, int(port))) == 0
+
+
 def chunked_post(honcho: Honcho, path: str, token: str, body: Any) -> Any:
     """Post a body in chunks, as streaming clients do; the answer."""
     content = json.dumps(body).encode()
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {ADDRESS}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n"
         "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
     pieces = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (content[:7], content[7:]))
-    with socket.create_connection(("127.0.0.1", int(honcho.environment["WEB_PORT"])), 20) as sock:
+    with socket.create_connection((ADDRESS, int(honcho.environment["WEB_PORT"])), 20) as sock:
         sock.sendall(head.encode() + pieces + b"0\r\n\r\n")
         answer = b""
         while piece := sock.recv(65_536):

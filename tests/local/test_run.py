@@ -1,4 +1,4 @@
-"""The brokerage on one machine: it starts, heals, goes on after a crash, and ends without a trace."""
+"""The brokerage on one machine: it starts, recovers, continues after a crash, and cleans up."""
 
 import os
 import re
@@ -30,7 +30,7 @@ Make = Callable[..., Brokerage]
 
 @pytest.fixture(scope="module")
 def up(project: Path) -> Iterator[Brokerage]:
-    """One that is up, with two `web`; the tests that share it leave it healed."""
+    """Provide a running brokerage with two `web`; tests that share it leave it running normally."""
     with (
         tempfile.TemporaryDirectory(prefix="brokerage-test-") as folder,
         Brokerage(Path(folder) / "var", {"web": 2}, {"PROCFILE": str(project / "Procfile")}) as brokerage,
@@ -82,7 +82,7 @@ def is_alive(pid: int) -> bool:
 
 
 def refused(brokerage: Brokerage) -> str:
-    """The one line with which it refuses to run, having left nothing running and nothing in the way."""
+    """Return the error line with which it refuses to start, and check that nothing is left running."""
     process = brokerage.launch()
     assert process.wait(20) == 1
     lines = brokerage.output().splitlines()
@@ -100,7 +100,7 @@ def test_every_process_runs_and_web_processes_listen_side_by_side(up: Brokerage)
     assert len(answered) == 3
 
 
-def test_ready_is_the_last_thing_said_and_lines_carry_their_process(up: Brokerage) -> None:
+def test_ready_is_printed_last_and_lines_name_their_process(up: Brokerage) -> None:
     lines = up.output().splitlines()
     assert lines[lines.index(f"Ready: {up.url}") - 1].startswith("run ")
     assert any(re.fullmatch(r"web\.2 +\| helper \d+", line) for line in lines)
@@ -113,7 +113,7 @@ def test_each_process_has_a_log_of_its_own_without_prefixes(up: Brokerage) -> No
     assert "waiting" in (up.data_dir / "log" / "lanes.1.log").read_text().splitlines()
 
 
-def test_reset_removes_the_data_and_nothing_while_it_is_used(brokerage: Make) -> None:
+def test_reset_removes_the_data_unless_it_is_in_use(brokerage: Make) -> None:
     it = brokerage()
     command = [sys.executable, "-m", "local", "reset"]
     it.start()
@@ -124,9 +124,11 @@ def test_reset_removes_the_data_and_nothing_while_it_is_used(brokerage: Make) ->
     assert subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True).returncode == 0
     assert not it.data_dir.exists()
     it.data_dir.mkdir()
-    (it.data_dir / "holiday.jpg").touch()
-    assert subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True).returncode == 1
-    assert (it.data_dir / "holiday.jpg").exists()
+    for name in ("holiday.jpg", "letter.pdf", "resume.pdf"):  # whatever it is called: log/ and run/ are ours
+        (it.data_dir / name).touch()
+        assert subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True).returncode == 1
+        assert (it.data_dir / name).exists()
+        (it.data_dir / name).unlink()
 
 
 def test_a_valkey_whose_data_is_damaged_starts_without_it(brokerage: Make) -> None:
@@ -148,7 +150,7 @@ def test_the_environment_is_for_the_owner_alone(up: Brokerage) -> None:
     assert environment["CALLBACK_URL"] == f"{up.url}/exchange/callbacks"
 
 
-def test_the_database_is_durable_and_speaks_of_utc(up: Brokerage) -> None:
+def test_the_database_is_durable_and_uses_utc(up: Brokerage) -> None:
     with psycopg.connect(up.environment["DATABASE_URL"]) as connection:
         for name, value in {
             "fsync": "on",
@@ -172,7 +174,7 @@ def test_a_second_run_on_the_same_folder_is_refused(up: Brokerage, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["web.1", "lanes.1", "sweep.1", "exchange.1", "valkey", "postgres"])
-def test_what_is_killed_is_started_again_at_once(
+def test_killed_processes_are_restarted_at_once(
     up: Brokerage, name: str, record_property: Callable[[str, object], None]
 ) -> None:
     before = up.processes()[name]
@@ -184,7 +186,7 @@ def test_what_is_killed_is_started_again_at_once(
     up.wait_ready()
 
 
-def test_what_a_killed_process_had_started_does_not_outlive_it(up: Brokerage) -> None:
+def test_children_of_a_killed_process_do_not_outlive_it(up: Brokerage) -> None:
     def helper() -> int:
         return int(re.findall(r"web\.2 +\| helper (\d+)", up.output())[-1])
 
@@ -211,7 +213,7 @@ def test_supervisord_is_started_again_with_all_its_processes(up: Brokerage) -> N
 # -- once more
 
 
-def test_after_a_kill_of_everything_the_next_run_goes_on_with_the_same_data(brokerage: Make) -> None:
+def test_after_killing_everything_the_next_run_continues_with_the_same_data(brokerage: Make) -> None:
     it = brokerage()
     it.start()
     write(it, "before")
@@ -226,7 +228,7 @@ def test_after_a_kill_of_everything_the_next_run_goes_on_with_the_same_data(brok
     assert (it.environment["DATABASE_URL"], it.environment["BROKER_URL"]) == urls
 
 
-def test_when_the_runner_is_killed_all_else_ends_too(brokerage: Make) -> None:
+def test_everything_ends_when_the_runner_is_killed(brokerage: Make) -> None:
     it = brokerage()
     it.start()
     it.kill("runner")
@@ -249,7 +251,7 @@ def test_a_signal_ends_everything_in_order_and_in_time(brokerage: Make, number: 
     assert all(map(ports.is_free, (it.port, it.exchange_port)))
 
 
-def test_a_process_that_will_not_end_is_killed_and_a_second_signal_hurries(brokerage: Make) -> None:
+def test_a_stubborn_process_is_killed_and_a_second_signal_speeds_up(brokerage: Make) -> None:
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(1000)"
     it = brokerage(procfile=f'sweep: python -c "{stubborn}"\n')
     it.start()
@@ -274,7 +276,7 @@ def test_a_signal_while_it_starts_ends_it_too(brokerage: Make) -> None:
     assert not of_folder(it.data_dir)
 
 
-def test_make_that_alone_is_interrupted_ends_it_too(brokerage: Make, tmp_path: Path) -> None:
+def test_interrupting_only_make_stops_it_too(brokerage: Make, tmp_path: Path) -> None:
     it = brokerage()
     makefile = tmp_path / "Makefile"
     makefile.write_text(f"run:\n\t@exec {sys.executable} -m local run\n")
@@ -288,7 +290,7 @@ def test_make_that_alone_is_interrupted_ends_it_too(brokerage: Make, tmp_path: P
     assert not of_folder(it.data_dir)
 
 
-def test_a_long_path_of_the_data_folder_is_no_obstacle(brokerage: Make, tmp_path: Path) -> None:
+def test_a_long_data_folder_path_works(brokerage: Make, tmp_path: Path) -> None:
     it = brokerage(tmp_path / ("long" * 25) / "%s and a space")
     it.start()
     write(it, "far away")
@@ -314,7 +316,7 @@ def test_data_of_another_postgresql_is_refused(brokerage: Make) -> None:
     assert "was created by PostgreSQL 12, but this is 18" in refused(it)
 
 
-def test_a_folder_that_holds_something_else_is_refused(brokerage: Make) -> None:
+def test_a_folder_with_other_content_is_refused(brokerage: Make) -> None:
     it = brokerage()
     data = it.data_dir / "postgres"
     data.mkdir(parents=True)
@@ -333,7 +335,7 @@ def test_a_server_that_does_not_answer_is_refused(brokerage: Make, variable: str
 
 
 @pytest.mark.parametrize(("variable", "value"), [("PORT", "http"), ("LANES", "0"), ("SCALE", "web=many")])
-def test_a_senseless_value_is_refused(brokerage: Make, variable: str, value: str) -> None:
+def test_an_invalid_value_is_refused(brokerage: Make, variable: str, value: str) -> None:
     assert variable in refused(brokerage(env={variable: value}))
 
 

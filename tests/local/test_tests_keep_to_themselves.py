@@ -1,4 +1,4 @@
-"""Tests beside a brokerage that runs: they leave it alone, or refuse to start."""
+"""Tests next to a running brokerage leave it alone, or refuse to start."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A command with servers of its own."""
+"""Running a command with its own servers."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Staff of every role, and their browser."""
+"""Staff of every role, and their browsers."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from trades import checks
 
 @pytest.fixture(autouse=True)
 def _static_files_as_they_are(settings: Any) -> None:
-    """Pages name static files without a manifest, which `make run` collects."""
+    """Let pages refer to static files without the manifest that `make run` creates."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
 

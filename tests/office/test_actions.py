@@ -1,4 +1,4 @@
-"""What staff can do: every action as every role, and that it does what it says, with its entry in the audit log."""
+"""Staff actions: every action with every role, its effect, and its entry in the audit log."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -41,7 +41,7 @@ from tests.factories import (
     UserSessionFactory,
 )
 from tests.office.conftest import signed_in
-from tests.people import claim, rung
+from tests.people import claim, take_rung_customers
 from trades import checks, lane
 from trades.models import Status, Trade, TradingControl, Type
 from trades.place import place_trade
@@ -118,7 +118,7 @@ def url_of(name: str, targets: dict[str, Any]) -> str:
 
 
 def test_roles_have_what_they_were_given() -> None:
-    """The table, once more, in the words of who asked for it."""
+    """The permissions table, written down a second time."""
     held = {role: {power for power, roles in POWERS.items() if role in roles} for role in Role}
     assert held[Role.SUPPORT] == {Power.READ, Power.NOTE, Power.RING}
     assert {Power.RING, Power.EXCEPTIONS, Power.HALT} <= held[Role.OPERATIONS]
@@ -128,7 +128,7 @@ def test_roles_have_what_they_were_given() -> None:
     assert [role for role in Role if Power.LIMIT in held[role]] == [Role.RISK]
 
 
-def test_who_is_not_staff_has_no_power(alice: Customer) -> None:
+def test_customers_have_no_staff_permissions(alice: Customer) -> None:
     assert not any(may(alice, power) or may(AnonymousUser(), power) for power in Power)
 
 
@@ -139,7 +139,7 @@ PAGES = [
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_who_sees_which_page(browser_of: Callable[[Role], Client], alice: Customer, page: str) -> None:
+def test_each_role_sees_its_pages(browser_of: Callable[[Role], Client], alice: Customer, page: str) -> None:
     only = {"office/auditentry/": {Role.COMPLIANCE}} | {p: {Role.COMPLIANCE} for p in PAGES if p.endswith("export/")}
     for role in Role:
         allowed = role in only.get(page, set(Role))
@@ -149,8 +149,10 @@ def test_who_sees_which_page(browser_of: Callable[[Role], Client], alice: Custom
 
 
 @pytest.mark.parametrize("how", ["get", "post"])
-def test_nothing_happens_by_looking(browser_of: Callable[[Role], Client], targets: dict[str, Any], how: str) -> None:
-    """GET of an action only asks; and without its reason nothing is done."""
+def test_opening_an_action_changes_nothing(
+    browser_of: Callable[[Role], Client], targets: dict[str, Any], how: str
+) -> None:
+    """GET shows only the form, and without a reason nothing is done."""
     browser = browser_of(Role.OPERATIONS)
     for name, action in ACTIONS.items():
         if not name.endswith(DECIDED_ELSEWHERE) and action.form.base_fields and Role.OPERATIONS in POWERS[action.power]:  # type: ignore[attr-defined]
@@ -166,7 +168,7 @@ def test_no_action_without_csrf_token(staff: Callable[[Role], Customer], targets
     assert Trade.objects.filter(status=Status.PLACED).count() == 1
 
 
-def test_cancel_takes_a_placed_trade_back_and_no_other(
+def test_cancel_ends_placed_trades_only(
     browser_of: Callable[[Role], Client], targets: dict[str, Any], alice: Customer
 ) -> None:
     browser, trade = browser_of(Role.OPERATIONS), targets["trade"]
@@ -192,7 +194,7 @@ def test_ring_rings_the_customers_lane(
 ) -> None:
     lane.broker().flushdb()
     browser_of(Role.SUPPORT).post(url_of("ring", targets))
-    assert rung(lane.lane_of(alice.id)) == [alice.id]
+    assert take_rung_customers(lane.lane_of(alice.id)) == [alice.id]
 
 
 def test_ask_asks_the_exchange_and_keeps_the_call(
@@ -260,7 +262,7 @@ def test_a_customers_own_api_limits(
     assert Limits.objects.get().orders_a_minute == 7
 
 
-def test_a_frozen_customer_is_told_so(
+def test_a_frozen_customer_sees_the_freeze(
     api_of: Callable[[Customer], Client], browser_of: Callable[[Role], Client], targets: dict[str, Any], alice: Customer
 ) -> None:
     browser_of(Role.RISK).post(url_of("freeze-withdrawals", targets), {"reason": "Odd sign-in."})
@@ -367,7 +369,7 @@ def test_an_adjustment_of_shares_that_makes_no_sense(
     assert Adjustment.objects.count() == 1
 
 
-def test_switches_halt_and_limit(
+def test_trading_controls_halt_and_limit(
     browser_of: Callable[[Role], Client], targets: dict[str, Any], alice: Customer
 ) -> None:
     risk = browser_of(Role.RISK)

@@ -27,7 +27,7 @@ def write(entries: int) -> None:
 
 
 def tamper(statement: str) -> None:
-    """What somebody with the database's own powers could do, past the triggers."""
+    """Change rows as a database superuser could, bypassing the triggers."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE office_auditentry DISABLE TRIGGER USER")
         cursor.execute(statement)
@@ -73,7 +73,7 @@ def test_the_database_keeps_entries(db: None, statement: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_at_once_make_one_chain() -> None:
+def test_simultaneous_entries_make_one_chain() -> None:
     start = threading.Barrier(8)
 
     def one_of_them() -> None:

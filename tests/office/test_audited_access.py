@@ -1,4 +1,4 @@
-"""Whoever sees what is one customer's leaves a line in the audit log, whichever way they came."""
+"""Every access to a customer's data is recorded in the audit log."""
 
 from collections.abc import Callable
 from typing import Any
@@ -59,7 +59,7 @@ def known(alice: Customer, bob: Customer) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_to_a_customer_leaves_a_line(
+def test_every_access_to_a_customer_is_logged(
     browser_of: Callable[[Role], Client], known: dict[str, Any], alice: Customer, way: str
 ) -> None:
     roles = [Role.COMPLIANCE] if way == "an export" else [Role.OPERATIONS]
@@ -77,7 +77,9 @@ def test_a_page_with_many_customers_names_them_all(browser_of: Callable[[Role], 
     assert (entry.customer_id, entry.after) == (None, {"searched": "zoe", "customers": sorted(ids)})
 
 
-def test_there_is_no_other_way_to_a_row(browser_of: Callable[[Role], Client], known: dict[str, Any]) -> None:
+def test_rows_are_accessible_only_through_audited_pages(
+    browser_of: Callable[[Role], Client], known: dict[str, Any]
+) -> None:
     """Django's own pages of rows, their history and the autocompletion know nothing of the audit log."""
     browser = browser_of(Role.COMPLIANCE)
     for model in admin.site._registry:

@@ -1,4 +1,4 @@
-"""Exceptions and reconciliation: what needs a person is found, once."""
+"""Exceptions and reconciliation: whatever needs manual review is found once."""
 
 import io
 import time
@@ -22,7 +22,7 @@ from office.models import Case, Job, Proof, Reconciliation
 from office.reconcile import reconcile
 from tests.conftest import StandInExchange
 from tests.factories import DeliveryFactory, FeeRateFactory
-from tests.people import claim, say, word
+from tests.people import claim, report_body, send_report
 from trades import fees
 from trades.execute import execute
 from trades.models import Report, Status, Trade, Type
@@ -35,14 +35,14 @@ def kinds() -> list[str]:
     return sorted(Case.objects.filter(closed_at=None).values_list("kind", flat=True))
 
 
-def test_reports_that_need_a_person(alice: Customer, bob: Customer) -> None:
+def test_reports_that_need_manual_review_become_exceptions(alice: Customer, bob: Customer) -> None:
     final = Trade.objects.get()
-    say(final, Status.REJECTED)  # it was FILLED
+    send_report(final, Status.REJECTED)  # it was FILLED
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(10), quantity=5)
-    store_reports([word(trade, Status.FILLED, Decimal(10)) | {"price": "free"}], Report.Source.CALLBACK)
-    store_reports([word(trade, Status.REJECTED) | {"tradeId": str(uuid7())}], Report.Source.CALLBACK)
+    send_report(trade, Status.FILLED, Decimal(10), quantity=5)
+    store_reports([report_body(trade, Status.FILLED, Decimal(10)) | {"price": "free"}], Report.Source.CALLBACK)
+    store_reports([report_body(trade, Status.REJECTED) | {"tradeId": str(uuid7())}], Report.Source.CALLBACK)
     claim(alice)
     schedule.find_cases()
     assert kinds() == ["breaks_terms", "contradicts", "malformed", "unknown_here"]
@@ -58,13 +58,13 @@ POISON = ["\ud800", "\x00", "half a character: \ud800", "x" * 10_000, {"\ud800":
 
 
 @pytest.mark.parametrize("poison", POISON, ids=range(len(POISON)))
-def test_what_somebody_else_wrote_stops_no_search(alice: Customer, poison: Any) -> None:
+def test_unreadable_text_stops_no_search_for_exceptions(alice: Customer, poison: Any) -> None:
     """A report with text that PostgreSQL refuses is one exception; those that come after it are found too."""
     final = Trade.objects.get()
-    say(final, Status.REJECTED, reason=poison)  # it was FILLED
-    store_reports([word(final, Status.REJECTED) | {"price": poison, "quantity": poison}], Report.Source.CALLBACK)
+    send_report(final, Status.REJECTED, reason=poison)  # it was FILLED
+    store_reports([report_body(final, Status.REJECTED) | {"price": poison, "quantity": poison}], Report.Source.CALLBACK)
     claim(alice)
-    say(final, Status.REJECTED, reason="another word")
+    send_report(final, Status.REJECTED, reason="another word")
     claim(alice)
     hook, _ = subscriptions.create(alice.id, "https://example.com/hook")
     DeliveryFactory.create(webhook=hook, next_at=None, answer="500")
@@ -72,7 +72,7 @@ def test_what_somebody_else_wrote_stops_no_search(alice: Customer, poison: Any) 
     assert kinds() == ["contradicts", "contradicts", "malformed", "webhook"]
 
 
-def test_a_closed_exception_opens_again_when_it_is_true_again(alice: Customer, bob: Customer) -> None:
+def test_a_closed_exception_reopens_if_it_recurs(alice: Customer, bob: Customer) -> None:
     finding = cases.Finding(Kind.BOOKS, "rule 1", "off by 1")
     assert cases.open_cases([finding]) == 1
     assert cases.open_cases([finding]) == 0
@@ -86,7 +86,7 @@ def test_a_closed_exception_opens_again_when_it_is_true_again(alice: Customer, b
     assert (case.closed_at, case.resolution, case.owner_id) == (None, "", bob.id)
 
 
-def test_a_webhook_that_gave_up(alice: Customer) -> None:
+def test_a_failed_webhook_becomes_an_exception(alice: Customer) -> None:
     hook, _ = subscriptions.create(alice.id, "https://example.com/hook")
     for _ in range(3):
         DeliveryFactory.create(webhook=hook, next_at=None, answer="500")
@@ -131,7 +131,7 @@ def carol(db: None) -> Customer:
     return open_account("carol@example.com", Decimal(100_000))
 
 
-def test_both_sides_agree(carol: Customer, only_ours: Any) -> None:
+def test_reconciliation_finds_nothing_if_both_sides_agree(carol: Customer, only_ours: Any) -> None:
     trade = sent(carol, only_ours)
     assert trade.status == Status.FILLED
     found = reconcile()
@@ -153,7 +153,7 @@ TIMES = [
 
 
 @pytest.mark.parametrize("executed_at", TIMES, ids=range(len(TIMES)))
-def test_a_time_that_makes_no_sense_stops_no_reconciliation(
+def test_an_invalid_time_does_not_stop_reconciliation(
     carol: Customer, only_ours: Any, executed_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent(carol, only_ours)
@@ -186,7 +186,7 @@ def test_a_price_that_differs_is_found_with_its_cash(carol: Customer, only_ours:
     assert kinds() == ["differs", "postings_differ", "postings_differ"]  # by stock, and by settlement date
 
 
-def test_fees_are_no_difference(carol: Customer, only_ours: Any) -> None:
+def test_fees_are_not_a_difference(carol: Customer, only_ours: Any) -> None:
     FeeRateFactory.create(kind="cat", per_usd=0, per_share="0.01")
     fees.expire()
     trade = sent(carol, only_ours)
@@ -205,17 +205,17 @@ def test_clearing_is_compared_by_settlement_date(carol: Customer, only_ours: Any
     assert f"moved 0 USD, our clearing account -{trade.amount} USD" in second.detail
 
 
-def test_a_fill_that_the_exchange_does_not_know(carol: Customer, only_ours: Any) -> None:
+def test_a_fill_unknown_to_the_exchange_is_found(carol: Customer, only_ours: Any) -> None:
     trade, _ = place_trade(carol.id, "AAPL", Type.BUY, 1)
     claim(carol)
-    say(trade, Status.FILLED, Decimal(10))
+    send_report(trade, Status.FILLED, Decimal(10))
     claim(carol)
     reconcile()
     assert kinds() == ["unknown_there"]
     assert Case.objects.get().trade_id == trade.id
 
 
-def test_an_order_that_is_not_ours(carol: Customer, only_ours: Any) -> None:
+def test_an_order_unknown_to_us_is_found(carol: Customer, only_ours: Any) -> None:
     sent(carol, only_ours)
     stranger: UUID = uuid7()
     gateway.execute([Order(stranger, "AAPL", "BUY", 1, Decimal(100000), timezone.now() + timedelta(seconds=30))])
@@ -224,7 +224,7 @@ def test_an_order_that_is_not_ours(carol: Customer, only_ours: Any) -> None:
     assert Case.objects.get().trade_id == stranger
 
 
-def test_what_is_on_its_way_is_no_exception(carol: Customer, only_ours: Any) -> None:
+def test_trades_in_flight_are_not_exceptions(carol: Customer, only_ours: Any) -> None:
     only_ours.faults(callbackDropRate=1)
     trade, _ = place_trade(carol.id, "AAPL", Type.BUY, 1)
     execute(claim(carol))
@@ -247,7 +247,7 @@ def test_reconciliation_by_command(carol: Customer, only_ours: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_duties_are_done_when_due_and_once(exchange: StandInExchange) -> None:
+def test_jobs_run_once_when_due(exchange: StandInExchange) -> None:
     schedule.run_jobs()
     assert Proof.objects.get().ok
     assert Reconciliation.objects.count() == 1 or Job.objects.get(name="reconcile").failure
@@ -260,7 +260,7 @@ def test_duties_are_done_when_due_and_once(exchange: StandInExchange) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_is_done_although_the_clock_went_back(exchange: StandInExchange) -> None:
+def test_a_job_runs_even_if_the_clock_was_set_back(exchange: StandInExchange) -> None:
     schedule.run_jobs()
     Job.objects.update(due_at=timezone.now() + timedelta(days=400))
     schedule.run_jobs()
@@ -269,7 +269,9 @@ def test_a_job_is_done_although_the_clock_went_back(exchange: StandInExchange) -
     assert Proof.objects.count() == 2
 
 
-def test_an_open_exception_hides_no_newer_one(carol: Customer, only_ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_open_exception_does_not_hide_newer_ones(
+    carol: Customer, only_ours: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many differences there are of one kind, each reconciliation finds some that nobody has seen."""
     monkeypatch.setattr("office.reconcile.FINDINGS_MAX", 2)
     for _ in range(5):
@@ -297,7 +299,7 @@ def test_books_that_do_not_balance_are_an_exception(exchange: StandInExchange) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_duty_that_fails_is_shown_and_tried_again(exchange: StandInExchange) -> None:
+def test_a_failed_job_is_shown_and_retried(exchange: StandInExchange) -> None:
     exchange.faults(down=True)
     schedule.run_jobs()
     job = Job.objects.get(name="reconcile")

@@ -1,4 +1,4 @@
-"""Numbers, dates and text at their edges, through every parameter of every address of the back office.
+"""Edge-case numbers, dates and text in every parameter of every back-office address.
 
 Whatever an address says, the answer is a page, a redirect, 404 or 403, and never a failure. Kinds of values are tried,
 each in every place, so that a value that breaks one parameter cannot break another unnoticed: eleven thousand requests.
@@ -59,7 +59,7 @@ def alice(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
 
 @pytest.fixture(scope="module")
 def owner(alice: Customer) -> Client:
-    """The browser of somebody who may do everything."""
+    """Return the browser of a member of staff with every role."""
     return signed_in(create_customer("owner@example.com", None, is_staff=True, is_superuser=True))
 
 
@@ -84,7 +84,7 @@ def share_of(values: Sequence[str], share: str, place: int) -> list[str]:
 
 @in_two_shares
 @pytest.mark.parametrize(("address", "name"), PARAMETERS, ids=[" ".join(pair) for pair in PARAMETERS])
-def test_every_parameter_of_a_list_takes_anything(
+def test_every_list_parameter_accepts_any_value(
     owner: Client, alice: Customer, address: str, name: str, share: str
 ) -> None:
     values = [*VALUES, *DAYS] if name == "day" else VALUES
@@ -98,7 +98,7 @@ def test_every_parameter_of_a_list_takes_anything(
 
 @in_two_shares
 @pytest.mark.parametrize("address", LISTS)
-def test_every_id_may_be_anything(owner: Client, alice: Customer, address: str, share: str) -> None:
+def test_every_id_accepts_any_value(owner: Client, alice: Customer, address: str, share: str) -> None:
     for value in share_of(VALUES, share, LISTS.index(address)):
         key = value.replace("/", "_2F").replace("\ud800", "_D8")
         for end in ("", "change/", "history/", "delete/"):
@@ -107,7 +107,7 @@ def test_every_id_may_be_anything(owner: Client, alice: Customer, address: str, 
 
 
 @pytest.mark.parametrize("name", ["find", "search", "controls", "password_change", "login", "logout"])
-def test_other_pages_take_anything(owner: Client, alice: Customer, name: str) -> None:
+def test_other_pages_accept_any_value(owner: Client, alice: Customer, name: str) -> None:
     for value in VALUES:
         asked = dict.fromkeys(("q", "next", "kind", "day"), value.encode("utf-8", "surrogatepass"))
         assert owner.get(reverse(f"admin:{name}"), asked).status_code in {200, 302, 400}, (name, value)
@@ -141,7 +141,7 @@ def key_of_target(target: Target[Any], alice: Customer) -> str:
 
 @in_two_shares
 @pytest.mark.parametrize("name", ACTION_NAMES)
-def test_every_field_of_an_action_takes_anything(
+def test_every_action_field_accepts_any_value(
     owner: Client, alice: Customer, name: str, exchange: StandInExchange, share: str
 ) -> None:
     StockFactory.create()

@@ -1,4 +1,4 @@
-"""Every page of the back office opens, and shows what it is for."""
+"""Every page of the back office opens and shows its content."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,7 +12,7 @@ from office.models import AuditEntry
 from office.roles import Role
 from tests.conftest import StandInExchange
 from tests.factories import ClockSkewFactory, UserSessionFactory
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades.models import Status, Trade, Type
 from trades.place import place_trade
 
@@ -86,7 +86,7 @@ def test_a_customers_sign_ins_outlive_their_sessions(compliance: Client, alice: 
     assert [row.kind for row in listed.context["cl"].result_list] == ["ended"]
 
 
-def test_who_sees_a_customer_or_a_trade_is_noted(compliance: Client, alice: Customer) -> None:
+def test_viewing_a_customer_or_a_trade_is_logged(compliance: Client, alice: Customer) -> None:
     trade = Trade.objects.get()
     compliance.get(f"/admin/accounts/customer/{alice.id}/change/")
     compliance.get(f"/admin/trades/trade/{trade.id}/change/")
@@ -97,7 +97,7 @@ def test_who_sees_a_customer_or_a_trade_is_noted(compliance: Client, alice: Cust
     ]
 
 
-def test_who_lists_what_is_one_customers_is_noted(compliance: Client, alice: Customer) -> None:
+def test_listing_one_customers_rows_is_logged(compliance: Client, alice: Customer) -> None:
     for name in LISTS:
         compliance.get(f"/admin/{name}/?customer={alice.id}")
         compliance.get(f"/admin/{name}/")
@@ -113,7 +113,7 @@ def test_the_lots_of_a_customer_open_and_closed(compliance: Client, alice: Custo
     receive_shares(alice, "IBM", 3, Decimal("50.0025"))
     sale, _ = place_trade(alice.id, "AAPL", Type.SELL, 10)
     claim(alice)
-    say(sale, Status.FILLED, Decimal(100))
+    send_report(sale, Status.FILLED, Decimal(100))
     claim(alice)
     receive_shares(bob, "KO", 1, Decimal(5))
     listed = "/admin/accounts/lot/"
@@ -142,7 +142,7 @@ def test_the_lots_of_a_customer_open_and_closed(compliance: Client, alice: Custo
         ("rejected", "The exchange rejected it"),
     ],
 )
-def test_why_is_it_in_this_state(compliance: Client, alice: Customer, how: str, sentence: str) -> None:
+def test_a_trade_page_explains_its_state(compliance: Client, alice: Customer, how: str, sentence: str) -> None:
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
     if how == "waits":
         claim(alice)
@@ -150,17 +150,17 @@ def test_why_is_it_in_this_state(compliance: Client, alice: Customer, how: str, 
     if how in {"out", "breaks", "reported", "rejected"}:
         claim(alice)
     if how == "breaks":
-        say(trade, Status.FILLED, Decimal(10), quantity=99)
+        send_report(trade, Status.FILLED, Decimal(10), quantity=99)
         claim(alice)
     if how in {"reported", "rejected"}:
-        say(trade, Status.REJECTED)
+        send_report(trade, Status.REJECTED)
     if how == "rejected":
         claim(alice)
     assert sentence in compliance.get(f"/admin/trades/trade/{trade.id}/change/").content.decode().replace("&#x27;", "'")
 
 
 @pytest.mark.parametrize("text", ["alice@example.com", "ALICE@example.com ", "id", "trade"])
-def test_one_box_goes_straight_to_what_is_meant(compliance: Client, alice: Customer, bob: Customer, text: str) -> None:
+def test_search_opens_an_exact_match_directly(compliance: Client, alice: Customer, bob: Customer, text: str) -> None:
     trade = Trade.objects.get()
     asked = {"id": str(alice.id), "trade": str(trade.id)}.get(text, text)
     answer = compliance.get("/admin/find/", {"q": asked})
@@ -169,7 +169,7 @@ def test_one_box_goes_straight_to_what_is_meant(compliance: Client, alice: Custo
     assert answer["Location"] == f"/admin/{there}/change/"
 
 
-def test_one_box_finds_by_name_and_by_beginnings(compliance: Client, alice: Customer, bob: Customer) -> None:
+def test_search_finds_names_and_prefixes(compliance: Client, alice: Customer, bob: Customer) -> None:
     Customer.objects.filter(id=alice.id).update(name="Alice Meredith Jones")
     Customer.objects.filter(id=bob.id).update(name="Bob Meredith")
     both = compliance.get("/admin/find/", {"q": "mered"}).content.decode()
@@ -209,7 +209,7 @@ def test_filters_of_trades(compliance: Client, alice: Customer, bob: Customer) -
 @pytest.mark.parametrize(
     "query", ["day=yesterday", "customer=x", "after=nonsense", "lane=x", "customer=1&after=zz", "age=x", "status=NONE"]
 )
-def test_filters_that_make_no_sense_do_no_harm(compliance: Client, alice: Customer, query: str) -> None:
+def test_invalid_filters_do_no_harm(compliance: Client, alice: Customer, query: str) -> None:
     assert compliance.get(f"/admin/trades/trade/?{query}", follow=True).status_code == 200
 
 
@@ -254,7 +254,7 @@ def test_export_streams_what_the_filters_let_through(
     assert AuditEntry.objects.filter(action="export", outcome="seen").count() == 1
 
 
-def test_a_cell_is_no_formula() -> None:
+def test_cells_are_not_formulas() -> None:
     from office.tables.export import cell
 
     assert cell("=HYPERLINK(1)") == "'=HYPERLINK(1)"

@@ -1,4 +1,4 @@
-"""Books, trades, history and the audit log can't be edited or deleted: not in the admin, not by any role."""
+"""Books, trades, history and the audit log can't be edited or deleted in the admin by any role."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +40,7 @@ def test_no_list_lets_anybody_add_change_or_delete(
         assert not table.get_actions(None)  # type: ignore[arg-type]
 
 
-def test_only_our_lists_are_there() -> None:
+def test_only_our_own_lists_are_registered() -> None:
     """What other apps would register could be edited past the verbs and the audit log."""
     from office.tables.table import Table
 
@@ -63,7 +63,7 @@ def test_only_our_lists_are_there() -> None:
         "DELETE FROM office_note",
     ],
 )
-def test_the_database_refuses_too(alice: Customer, bob: Customer, statement: str) -> None:
+def test_the_database_refuses_edits_too(alice: Customer, bob: Customer, statement: str) -> None:
     audit.record(Actor(None, "x"), "see customer", AuditEntry.Outcome.SEEN)
     NoteFactory.create(customer=alice, by=bob)
     assert Trade.objects.exists()

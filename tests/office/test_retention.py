@@ -1,4 +1,4 @@
-"""What is old is forgotten, and what is needed is not."""
+"""Old rows are deleted, and needed ones are kept."""
 
 import io
 from datetime import timedelta
@@ -40,7 +40,7 @@ def kept() -> set[int]:
     return set(Call.objects.values_list("id", flat=True))
 
 
-def test_calls_go_when_they_are_old(db: None, settings: Any) -> None:
+def test_old_calls_are_deleted(db: None, settings: Any) -> None:
     old = [call(91) for _ in range(7)]
     young = {call(89).id, call(0).id}
     found = delete_old()
@@ -51,7 +51,7 @@ def test_calls_go_when_they_are_old(db: None, settings: Any) -> None:
     assert delete_old().calls == 1
 
 
-def test_calls_of_open_trades_and_of_open_exceptions_stay(alice: Customer, bob: Customer) -> None:
+def test_calls_of_open_trades_and_exceptions_are_kept(alice: Customer, bob: Customer) -> None:
     final = Trade.objects.get()
     in_flight, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
     claim(alice)
@@ -70,7 +70,7 @@ def test_calls_of_open_trades_and_of_open_exceptions_stay(alice: Customer, bob: 
     assert kept() == needed - {about_case.id}
 
 
-def test_time_is_bounded_and_the_next_round_goes_on(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deletion_is_time_limited_and_continues_in_the_next_round(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(5):
         call(100)
     monkeypatch.setattr(retention, "SECONDS_MAX", 0)
@@ -80,7 +80,7 @@ def test_time_is_bounded_and_the_next_round_goes_on(db: None, monkeypatch: pytes
     assert delete_old().calls == 5
 
 
-def test_the_command_and_sign_ins(alice: Customer) -> None:
+def test_the_command_deletes_old_calls_and_sign_ins(alice: Customer) -> None:
     call(100)
     for days in (SIGN_INS_KEPT_DAYS + 1, SIGN_INS_KEPT_DAYS + 1, SIGN_INS_KEPT_DAYS + 1, 1):
         SignInFactory.create(customer=alice, at=timezone.now() - timedelta(days=days))
@@ -91,7 +91,7 @@ def test_the_command_and_sign_ins(alice: Customer) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_sweep_forgets(exchange: StandInExchange) -> None:
+def test_the_sweep_deletes_old_rows(exchange: StandInExchange) -> None:
     open_account("dave@example.com", Decimal(1))
     call(100)
     schedule.run_jobs()

@@ -1,4 +1,4 @@
-"""Staff signs in with a second factor, for a short while, and not by guessing."""
+"""Staff sign-in: second factor, short sessions, and throttled guesses."""
 
 import time
 from typing import Any
@@ -70,7 +70,7 @@ def test_without_a_second_factor_one_is_set_up_first(sam: Customer) -> None:
     assert browser.get("/admin/").status_code == 200
 
 
-def test_a_session_without_a_code_gets_nowhere(sam: Customer) -> None:
+def test_a_session_without_a_code_cannot_enter(sam: Customer) -> None:
     TOTP.activate(sam, SECRET)
     browser = signed_in(sam, second_factor=False)
     for url in ("/admin/", "/admin/desk/", "/admin/accounts/customer/", "/admin/do/halt-all/"):
@@ -78,7 +78,7 @@ def test_a_session_without_a_code_gets_nowhere(sam: Customer) -> None:
     assert "/second-factor/reauthenticate/" in browser.get("/admin/", follow=True).redirect_chain[-1][0]
 
 
-def test_guessing_is_slowed_down_and_noted(sam: Customer) -> None:
+def test_guessing_is_throttled_and_logged(sam: Customer) -> None:
     answers = [give_password(Client(), "guess") for _ in range(12)]
     assert "Too many" in answers[-1].content.decode()
     assert 1 <= AuditEntry.objects.filter(action="sign in", outcome="refused").count() <= 11
@@ -86,7 +86,7 @@ def test_guessing_is_slowed_down_and_noted(sam: Customer) -> None:
     assert give_password(Client()).status_code == 200
 
 
-def test_a_session_is_short(sam: Customer) -> None:
+def test_a_session_ends_when_idle(sam: Customer) -> None:
     browser = signed_in(sam)
     assert browser.get("/admin/").status_code == 200
     now = time.time()
@@ -139,7 +139,7 @@ def test_a_form_sent_after_the_session_ended_comes_back_with_what_was_entered(sa
     assert not rules().halted_tickers
 
 
-def test_any_other_form_comes_back_to_its_page(sam: Customer) -> None:
+def test_other_forms_return_to_their_page(sam: Customer) -> None:
     page, elsewhere = "http://testserver/admin/trades/trade/?ticker=AAPL", "http://elsewhere.example/admin/"
     for referer, back in ((page, "/admin/trades/trade/%3Fticker%3DAAPL"), (elsewhere, "/admin/"), ("", "/admin/")):
         answer = Client(headers={"Referer": referer}).post("/admin/trades/trade/view/", {"name": "Apple"})

@@ -127,7 +127,7 @@ def test_roles_and_second_factors_are_managed_in_the_office(
     assert (changed.after or {})["roles"] == ["operations", "risk"]
 
 
-def test_nobody_changes_their_own_roles(
+def test_staff_cannot_change_their_own_roles(
     browser_of: Callable[[Role], Client], staff: Callable[[Role], Customer]
 ) -> None:
     boss = staff(Role.ADMIN)

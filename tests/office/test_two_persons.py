@@ -1,4 +1,4 @@
-"""Actions that take two members of staff: one proposes, another decides, and nobody decides on their own."""
+"""Actions that take two members of staff: one proposes, another decides."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, time
@@ -17,7 +17,7 @@ from office.models import AuditEntry, Case, Proposal
 from office.roles import Role, appoint
 from tests.factories import CorporateActionFactory, ShortListFactory, StockFactory
 from tests.office.conftest import signed_in
-from tests.people import claim, say
+from tests.people import claim, send_report
 from trades.models import CorporateAction, StaffReport, Status, Trade, Type
 from trades.place import place_trade
 
@@ -153,7 +153,7 @@ def test_a_trade_that_is_not_overdue_is_not_ended_by_staff(
 def test_a_report_is_judged_again(browser_of: Callable[[Role], Client], alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(10), quantity=99)
+    send_report(trade, Status.FILLED, Decimal(10), quantity=99)
     claim(alice)
     schedule.find_cases()
     case = Case.objects.get(kind=Case.Kind.BREAKS_TERMS)
@@ -165,17 +165,19 @@ def test_a_report_is_judged_again(browser_of: Callable[[Role], Client], alice: C
 def test_text_of_others_stops_no_search_for_exceptions(alice: Customer, bob: Customer) -> None:
     """A lone surrogate in a reason is valid JSON that PostgreSQL's jsonb refuses."""
     final = Trade.objects.get()
-    say(final, Status.REJECTED, reason="\ud800")
+    send_report(final, Status.REJECTED, reason="\ud800")
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(10), quantity=5)
+    send_report(trade, Status.FILLED, Decimal(10), quantity=5)
     claim(alice)
     schedule.find_cases()
     kinds = set(Case.objects.values_list("kind", flat=True))
     assert {"contradicts", "breaks_terms"} <= kinds
 
 
-def test_what_the_exchange_announced_is_approved_by_two(browser_of: Callable[[Role], Client], alice: Customer) -> None:
+def test_two_members_of_staff_approve_an_announced_action(
+    browser_of: Callable[[Role], Client], alice: Customer
+) -> None:
     action = CorporateActionFactory.create(announcement="a", sequence=1, reference_price=Decimal(50))
     first = browser_of(Role.OPERATIONS)
     page = first.get(f"/admin/trades/corporateaction/{action.id}/change/").content.decode()

@@ -1,4 +1,4 @@
-"""What tests of pages need: static files, people who are signed in, somebody with a history."""
+"""Fixtures for page tests: static files, signed-in browsers, a customer with a history."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ def _served(static_files: None) -> None:
 
 @pytest.fixture
 def listed(exchange: StandInExchange, db: None) -> StandInExchange:
-    """The exchange, whose list of stocks has been read."""
+    """Provide the exchange, with its list of stocks already read."""
     market.refresh()
     market.forget()
     return exchange
@@ -26,7 +26,7 @@ def listed(exchange: StandInExchange, db: None) -> StandInExchange:
 
 @pytest.fixture
 def ada(listed: StandInExchange) -> Customer:
-    """Somebody who has been here for most of a year."""
+    """Create a customer with most of a year of history."""
     return customer_with_history()
 
 

@@ -22,7 +22,7 @@ from accounts.ledger import open_books
 from accounts.models import Balance, Customer, Posting, Token
 from accounts.statements import LINES_A_PART, Month, NoStatement, months_of, statement_of
 from tests.factories import CustomerFactory, FeeRateFactory, PostingFactory
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades import fees
 from trades.models import Status
 from trades.place import place_trade
@@ -43,7 +43,7 @@ def test_a_deposit_arrives_once_however_often_it_is_sent(bob: Customer, page_of:
     "amount", ["", "ten", "-5", "0", "1.234", "1e3", "٣", "99999999999", "9" * 28, "0." + "1" * 28, "1.2.3", "NaN"]
 )
 @pytest.mark.parametrize("verb", ["deposit", "withdraw"])
-def test_an_amount_that_is_none_is_a_sentence_beside_the_field(
+def test_an_invalid_amount_is_explained_beside_the_field(
     verb: str, amount: str, bob: Customer, page_of: PageOf
 ) -> None:
     response = page_of(bob).post(f"/cash/{verb}", {"amount": amount, "key": "k1"})
@@ -52,7 +52,7 @@ def test_an_amount_that_is_none_is_a_sentence_beside_the_field(
     assert Balance.objects.get(customer=bob).amount == 500
 
 
-def test_what_is_held_can_not_be_withdrawn(bob: Customer, page_of: PageOf) -> None:
+def test_held_cash_cannot_be_withdrawn(bob: Customer, page_of: PageOf) -> None:
     place_trade(bob.id, "AAPL", "BUY", 1)
     claim(bob)
     response = page_of(bob).post("/cash/withdraw", {"amount": "1", "key": "k1"})
@@ -106,7 +106,7 @@ def test_a_long_ledger_comes_in_files_of_so_many_lines(
     assert page_of(bob).get("/cash/ledger.csv?part=4").status_code == 404
 
 
-def test_nobody_sees_what_is_somebody_elses(alice: Customer, bob: Customer, page_of: PageOf) -> None:
+def test_customers_see_only_their_own_data(alice: Customer, bob: Customer, page_of: PageOf) -> None:
     issued = tokens.issue(alice, "hers")
     page_of(bob).post(f"/account/tokens/{issued.grant.id}/end")
     assert Token.objects.filter(id=issued.grant.id).exists()
@@ -118,7 +118,7 @@ def test_nobody_sees_what_is_somebody_elses(alice: Customer, bob: Customer, page
 @pytest.mark.parametrize(
     "path", ["/cash", "/trades", "/statements", "/account", "/account/tokens", "/account/webhooks", "/stocks/AAPL"]
 )
-def test_a_stranger_is_asked_to_sign_in(path: str, db: None) -> None:
+def test_pages_ask_visitors_to_sign_in(path: str, db: None) -> None:
     response = Client().get(path)
     assert (response.status_code, response.headers["Location"]) == (302, f"/account/login/?next={path}")
 
@@ -139,7 +139,7 @@ def entry(customer: Customer, at: datetime, ticker: str, kind: str, change: int,
 
 @pytest.fixture
 def winter(db: None) -> Customer:
-    """Somebody whose postings lie around the end of a month, which is an Eastern one."""
+    """Create a customer with postings around the end of a month in Eastern time."""
     customer: Customer = CustomerFactory.create(email="winter@example.com")
     Balance.objects.filter(customer=customer).update(amount=1150)
     entry(customer, datetime(2025, 12, 30, 15, tzinfo=UTC), "", "deposit", 1000, 1000)
@@ -204,7 +204,7 @@ def test_adjustments_are_told_on_the_statement_and_the_cash_page(winter: Custome
 
 
 @time_machine.travel("2026-03-05T12:00:00Z", tick=False)
-def test_there_is_no_statement_of_a_month_before_or_to_come(winter: Customer, page_of: PageOf) -> None:
+def test_there_are_no_statements_before_the_account_or_in_the_future(winter: Customer, page_of: PageOf) -> None:
     for year, month in ((2025, 11), (2026, 4)):
         with pytest.raises(NoStatement):
             statement_of(winter.id, Month(year, month))
@@ -283,7 +283,7 @@ def test_signing_up_opens_an_account_with_a_balance(db: None) -> None:
     assert client.get("/").status_code == 302, "the address is to be confirmed first"
 
 
-def test_signing_up_twice_tells_a_stranger_nothing(alice: Customer) -> None:
+def test_signing_up_twice_does_not_reveal_the_account(alice: Customer) -> None:
     asked = {"name": "Mallory", "email": "alice@example.com", "password1": "a-long-enough-phrase-7"}
     new = Client().post("/account/signup/", asked | {"email": "new@example.com"})
     taken = Client().post("/account/signup/", asked)
@@ -348,7 +348,7 @@ def test_guessing_a_password_is_throttled(alice: Customer) -> None:
     assert "Too many failed login attempts" in answers[-1].content.decode()
 
 
-def test_the_back_office_has_the_same_door(db: None) -> None:
+def test_the_back_office_uses_the_same_sign_in(db: None) -> None:
     response = Client().get("/admin/", follow=True)
     assert response.redirect_chain[-1][0].startswith("/account/login/?next=%2Fadmin%2F")
 
@@ -372,7 +372,7 @@ def test_a_statement_names_what_settles_later_and_what_was_gained(bob: Customer,
     receive_shares(bob, "KO", 4, Decimal("20.0025"))  # on January 2: 80.01 and 0.01
     sale, _ = place_trade(bob.id, "KO", "SELL", 1)
     claim(bob)
-    say(sale, Status.FILLED, Decimal(25), executedAt=f"{eastern_today()}T17:00:00.000000Z")
+    send_report(sale, Status.FILLED, Decimal(25), executedAt=f"{eastern_today()}T17:00:00.000000Z")
     claim(bob)
     month = Month.of(timezone.now())
     made = statement_of(bob.id, month)

@@ -1,4 +1,4 @@
-"""Pages that are met by accident, and those of visitors; and what asks before it ends."""
+"""Error pages, pages for visitors, and confirmations."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,14 +13,14 @@ from tests.factories import UserSessionFactory
 PageOf = Callable[[Customer], Client]
 
 
-def test_a_visitor_reads_what_this_is(db: None, listed: StandInExchange) -> None:
+def test_visitors_see_the_welcome_page(db: None, listed: StandInExchange) -> None:
     text = Client().get("/", follow=True).content.decode()
     assert "Open an account" in text
     assert "Sign in" in text
     assert "Contact us" in Client().get("/help").content.decode()
 
 
-def test_a_page_that_is_not_there_keeps_the_header_and_says_where_to_go(bob: Customer, page_of: PageOf) -> None:
+def test_a_missing_page_keeps_the_header_and_offers_links(bob: Customer, page_of: PageOf) -> None:
     Customer.objects.filter(pk=bob.pk).update(theme="dark")
     answer = page_of(bob).get("/nothing-here")
     text = answer.content.decode()
@@ -29,7 +29,7 @@ def test_a_page_that_is_not_there_keeps_the_header_and_says_where_to_go(bob: Cus
         assert shown in text
 
 
-def test_the_page_of_our_own_errors_needs_nothing(bob: Customer, page_of: PageOf, settings: Any) -> None:
+def test_the_error_page_needs_no_database(bob: Customer, page_of: PageOf, settings: Any) -> None:
     settings.TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": []}]  # no template is found
     client = page_of(bob)
     client.raise_request_exception = False
@@ -47,7 +47,7 @@ def test_a_token_asks_before_it_ends(bob: Customer, page_of: PageOf) -> None:
     assert Token.objects.filter(customer=bob).exists()
 
 
-def test_one_session_is_ended_and_nobody_elses(alice: Customer, bob: Customer, page_of: PageOf) -> None:
+def test_a_customer_ends_only_their_own_sessions(alice: Customer, bob: Customer, page_of: PageOf) -> None:
     theirs = page_of(bob)
     session = UserSessionFactory.create(user=bob, session_key=theirs.session.session_key)
     page_of(alice).post(f"/account/sessions/{session.pk}/end")

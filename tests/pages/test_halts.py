@@ -1,4 +1,4 @@
-"""What staff switches, as customers read it: on the pages, and on the ticket that is refused."""
+"""Trading controls as customers see them: on pages and on the refused ticket."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -26,7 +26,7 @@ BANNER = 'class="notice warn" role="status"'
 
 @pytest.fixture
 def sam(db: None) -> Customer:
-    """Of the staff."""
+    """Return a member of staff."""
     return open_account("sam@example.com", Decimal(1), is_staff=True)
 
 
@@ -39,7 +39,7 @@ def sam(db: None) -> Customer:
         (Kind.RESTRICT_TICKER, "AAPL", False, "AAPL cannot be traded here.", OF_AAPL),
     ],
 )
-def test_a_halt_is_said_where_it_matters_and_by_the_ticket(
+def test_a_halt_is_shown_on_pages_and_on_the_ticket(
     kind: TradingControl.Kind,
     ticker: str,
     is_bobs: bool,
@@ -73,7 +73,7 @@ def test_a_halt_is_said_where_it_matters_and_by_the_ticket(
     assert client.post("/stocks/AAPL/place", confirmed).status_code == 302
 
 
-def test_a_halt_of_somebody_else_is_nobodys_business(
+def test_a_customer_does_not_see_anothers_halt(
     listed: StandInExchange, alice: Customer, bob: Customer, sam: Customer, page_of: PageOf
 ) -> None:
     set_control(Kind.HALT_CUSTOMER, True, reason="-", by=sam, customer=alice)
@@ -141,7 +141,7 @@ def test_too_many_orders_and_no_price(listed: StandInExchange, alice: Customer, 
         ("OPEN_TRADES_MAX", "We are receiving more trades than we can take."),
     ],
 )
-def test_what_is_too_much_for_now_is_a_sentence_too(
+def test_overload_is_explained_on_the_page(
     listed: StandInExchange, alice: Customer, page_of: PageOf, settings: Any, setting: str, sentence: str
 ) -> None:
     setattr(settings, setting, 1)

@@ -1,4 +1,4 @@
-"""What a home page costs: the same few calls and queries, however many positions there are."""
+"""The home page makes the same few calls and queries no matter how many positions there are."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -105,7 +105,7 @@ def test_a_day_and_more_after_the_close_the_last_sessions_chart_is_still_there(a
     )
 
 
-def test_the_next_bell_is_told_in_eastern_time() -> None:
+def test_the_next_opening_is_shown_in_eastern_time() -> None:
     opens = datetime(2026, 11, 30, 14, 30, tzinfo=UTC)
     closed = {"hours": "nyse", "isOpen": False, "nextOpen": opens, "nextClose": None}
     assert "Mon, Nov 30, 9:30 AM ET" in render_to_string("parts/market.html", {"market": closed})

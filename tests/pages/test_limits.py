@@ -1,4 +1,4 @@
-"""What a page may weigh, and how often it may ask the database."""
+"""Limits on the size of pages and on their number of queries."""
 
 import gzip
 import re
@@ -73,7 +73,7 @@ def test_a_page_asks_the_database_25_times_at_most(
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "." not in page])
-def test_a_page_weighs_less_than_100_kb_on_first_view(
+def test_a_page_is_smaller_than_100_kb_on_first_view(
     page: str, ada: Customer, page_of: Callable[[Customer], Client]
 ) -> None:
     response = page_of(ada).get(address(page, ada), headers={"Accept-Encoding": "gzip"})

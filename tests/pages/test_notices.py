@@ -1,4 +1,4 @@
-"""What is mailed: each once, in our voice, and only what the customer wants."""
+"""Notices by mail: each is sent once, and only if the customer wants it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from accounts.customers import create_customer
 from accounts.funding import deposit
 from accounts.models import Customer
 from accounts.models.notice import Notice
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades import notices as trade_notices
 from trades.models import Status
 from trades.place import place_trade
@@ -26,7 +26,7 @@ PageOf = Callable[[Customer], Client]
 
 
 def mailed(*, at_once: bool = True) -> list[EmailMultiAlternatives]:
-    """What is mailed now."""
+    """Return the mails that are sent now."""
     mail.outbox.clear()
     if at_once:
         Notice.objects.filter(sent_at=None).update(due_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -36,7 +36,7 @@ def mailed(*, at_once: bool = True) -> list[EmailMultiAlternatives]:
 
 @pytest.fixture
 def carol(bob: Customer) -> Customer:
-    """Bob, of whom everything up to now has been told."""
+    """Return Bob, with all earlier notices already mailed."""
     trade_notices.enter_notices()
     mailed()
     return bob
@@ -53,7 +53,7 @@ def test_a_transfer_is_mailed_once_in_plain_text_and_html(carol: Customer) -> No
     assert mailed() == []
 
 
-def test_a_clock_that_went_back_delays_no_mail(carol: Customer) -> None:
+def test_a_clock_that_was_set_back_delays_no_mail(carol: Customer) -> None:
     deposit(carol.id, Decimal("250.5"))
     Notice.objects.filter(sent_at=None).update(due_at=timezone.now() + timedelta(hours=1))
     assert mailed(at_once=False) == []
@@ -65,7 +65,7 @@ def test_trades_that_end_together_come_in_one_mail(carol: Customer) -> None:
     receive_shares(carol, "KO", 2, Decimal("58.02"))
     refused, _ = place_trade(carol.id, "KO", "BUY", 3)
     claim(carol)
-    say(refused, Status.REJECTED)
+    send_report(refused, Status.REJECTED)
     claim(carol)
     for _ in range(2):
         trade_notices.enter_notices()
@@ -78,7 +78,7 @@ def test_trades_that_end_together_come_in_one_mail(carol: Customer) -> None:
     assert mailed() == []
 
 
-def test_what_is_switched_off_is_not_mailed_but_security_is(carol: Customer, page_of: PageOf) -> None:
+def test_disabled_mails_are_not_sent_but_security_mails_are(carol: Customer, page_of: PageOf) -> None:
     client = page_of(carol)
     assert client.get("/account/mail").context["form"].initial["wanted"] == ["trades", "transfers", "statements"]
     client.post("/account/mail", {"wanted": ["statements"]})
@@ -102,7 +102,7 @@ def test_a_statement_is_announced_once_in_the_first_days_of_a_month(carol: Custo
     assert Notice.objects.get(customer=carol, kind="statements").title == "Your statement for December 2026"
 
 
-def test_a_device_that_never_signed_in_is_told(static_files: None, db: None) -> None:
+def test_a_sign_in_from_a_new_device_is_mailed(static_files: None, db: None) -> None:
     dan = create_customer("dan@example.com", PASSWORD)
     for device in ("Firefox", "Firefox", "Chrome"):
         browser = Client(headers={"User-Agent": f"Mozilla/5.0 (Windows) {device}/1"})

@@ -1,4 +1,4 @@
-"""Pages after the session has ended: nobody loses what they entered, and nothing is done without them."""
+"""After a session has ended, forms keep what was entered and do nothing."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -18,7 +18,7 @@ PageOf = Callable[[Customer], Client]
 
 
 def next_of(answer: object) -> str:
-    """Where the sign-in page leads to."""
+    """Return where the sign-in page leads."""
     address = urlsplit(answer["Location"])  # type: ignore[index]
     assert address.path == "/account/login/"
     return parse_qs(address.query)["next"][0]
@@ -59,7 +59,7 @@ POSTED = (
 
 
 @pytest.mark.parametrize("path", POSTED)
-def test_no_form_ends_at_an_address_that_can_not_be_opened(
+def test_every_form_returns_to_an_address_that_opens(
     path: str, listed: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     client = page_of(bob)
@@ -85,7 +85,7 @@ def test_change_it_keeps_side_and_quantity(listed: StandInExchange, alice: Custo
     assert (ticket["type"].value(), ticket["quantity"].value()) == ("SELL", "3")
 
 
-def test_a_cancelled_trade_is_no_rejection(bob: Customer, page_of: PageOf) -> None:
+def test_a_cancelled_trade_is_not_shown_as_rejected(bob: Customer, page_of: PageOf) -> None:
     client = page_of(bob)
     place_trade(bob.id, "AAPL", "BUY", 1)
     claim(bob)

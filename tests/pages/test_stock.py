@@ -1,4 +1,4 @@
-"""A stock's page: what the customer holds of it, lot by lot, and what sales of it gained."""
+"""A stock's page: the customer's lots and gains."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -7,7 +7,7 @@ from django.test import Client
 
 from accounts.models import Customer
 from tests.conftest import StandInExchange
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades.models import Status
 from trades.place import place_trade
 
@@ -23,7 +23,7 @@ def test_your_lots_and_gains_of_the_stock_and_of_no_other(
     receive_shares(bob, "KO", 1, Decimal(58))
     sale, _ = place_trade(bob.id, "AAPL", "SELL", 4)
     claim(bob)
-    say(sale, Status.FILLED, Decimal(25))
+    send_report(sale, Status.FILLED, Decimal(25))
     claim(bob)
     client = page_of(bob)
     with django_assert_max_num_queries(QUERIES_MAX):  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The ticket: in shares or dollars, with what there is and what is owned at hand."""
+"""The ticket: in shares or dollars, with shortcuts for the maximum."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -36,7 +36,7 @@ def test_dollars_become_whole_shares(listed: StandInExchange, bob: Customer, pag
     ("quantity", "sentence"),
     [("0.01", "One share costs about $"), ("1e3", "such as 250 or 99.50"), ("12.345", "such as 250"), ("", "How many")],
 )
-def test_dollars_that_buy_nothing_are_a_sentence(
+def test_too_few_dollars_are_explained(
     quantity: str, sentence: str, listed: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     answer = page_of(bob).get("/stocks/KO/trade", {"type": "BUY", "quantity": quantity, "unit": "dollars"})

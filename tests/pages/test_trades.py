@@ -14,7 +14,7 @@ from accounts.models import CASH, Customer, Posting
 from exchange import gateway
 from tests.conftest import StandInExchange
 from tests.factories import FeeRateFactory, StockFactory
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades import charts, checks, fees, performance
 from trades.confirmation import lines_of
 from trades.models import Status, Trade, TradingControl
@@ -39,7 +39,7 @@ def test_a_reviewed_trade_is_placed_once_however_often_it_is_confirmed(
 
 
 @pytest.mark.parametrize("quantity", ["", "0", "-1", "1.5", "many", "1000001", "٣", "9" * 30])
-def test_a_quantity_that_is_none_is_a_sentence_beside_the_field(
+def test_an_invalid_quantity_is_explained_beside_the_field(
     quantity: str, listed: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     client = page_of(bob)
@@ -50,7 +50,7 @@ def test_a_quantity_that_is_none_is_a_sentence_beside_the_field(
     assert not Trade.objects.exists()
 
 
-def test_what_can_not_be_paid_or_is_not_owned_is_said_before_it_is_placed(
+def test_uncovered_orders_are_refused_before_they_are_placed(
     listed: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     client = page_of(bob)
@@ -58,7 +58,7 @@ def test_what_can_not_be_paid_or_is_not_owned_is_said_before_it_is_placed(
     assert "You own no AAPL to sell." in client.get("/stocks/AAPL/trade?type=SELL&quantity=1").content.decode()
 
 
-def test_a_page_tells_why_nothing_may_be_placed(
+def test_a_page_explains_why_trading_is_blocked(
     listed: StandInExchange, alice: Customer, bob: Customer, page_of: PageOf
 ) -> None:
     checks.set_control(TradingControl.Kind.HALT_ALL, True, reason="-", by=alice)
@@ -68,7 +68,7 @@ def test_a_page_tells_why_nothing_may_be_placed(
     assert not Trade.objects.filter(customer=bob).exists()
 
 
-def test_the_live_part_answers_only_when_something_moved(bob: Customer, page_of: PageOf) -> None:
+def test_the_live_part_responds_only_after_a_change(bob: Customer, page_of: PageOf) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     client = page_of(bob)
     live = f"/trades/{trade.id}/live"
@@ -77,7 +77,7 @@ def test_the_live_part_answers_only_when_something_moved(bob: Customer, page_of:
     moved = client.get(live, {"seen": "PLACED"}).content.decode()
     assert "IN PROGRESS" in moved
     assert "every" in moved
-    say(trade, Status.FILLED, Decimal("101.5"))
+    send_report(trade, Status.FILLED, Decimal("101.5"))
     claim(bob)
     final = client.get(live, {"seen": "IN PROGRESS"}).content.decode()
     assert "FILLED" in final
@@ -85,7 +85,7 @@ def test_the_live_part_answers_only_when_something_moved(bob: Customer, page_of:
     assert "every" not in final, "it asks no more"
 
 
-def test_open_trades_answer_only_when_something_moved(bob: Customer, page_of: PageOf) -> None:
+def test_open_trades_respond_only_after_a_change(bob: Customer, page_of: PageOf) -> None:
     client = page_of(bob)
     place_trade(bob.id, "AAPL", "BUY", 1)
     shown = client.get("/trades/open?seen=").content.decode()
@@ -108,7 +108,7 @@ def test_cancel_while_placed_and_too_late_after(bob: Customer, page_of: PageOf) 
     assert "the trade is final" in answer
 
 
-def test_nobody_sees_or_moves_somebody_elses_trade(alice: Customer, bob: Customer, page_of: PageOf) -> None:
+def test_customers_cannot_see_or_cancel_anothers_trade(alice: Customer, bob: Customer, page_of: PageOf) -> None:
     trade = Trade.objects.get(customer=alice)
     client = page_of(bob)
     for path in ("", "/live", "/confirmation.pdf"):
@@ -135,7 +135,7 @@ def test_a_confirmation_says_what_a_broker_must_say(bob: Customer, page_of: Page
     receive_shares(bob, "KO", 4, Decimal("20.0025"))
     sale, _ = place_trade(bob.id, "KO", "SELL", 4)
     claim(bob)
-    say(sale, Status.FILLED, Decimal("25.0050"), executedAt="2026-10-09T14:30:05.123456Z")
+    send_report(sale, Status.FILLED, Decimal("25.0050"), executedAt="2026-10-09T14:30:05.123456Z")
     claim(bob)
     sale.refresh_from_db()
     bob.refresh_from_db()
@@ -190,7 +190,7 @@ def test_search_finds_by_ticker_and_by_company(listed: StandInExchange, bob: Cus
     assert client.get("/stocks/search?q=aapl").headers["Location"] == "/stocks/AAPL"
     found = client.get("/stocks/search?q=walt").content.decode()
     assert "/stocks/DIS" in found
-    assert "No stock by" in client.get("/stocks/search?q=zzzzz").content.decode()
+    assert "No stock matches" in client.get("/stocks/search?q=zzzzz").content.decode()
     fragment = client.get("/stocks/search?q=AA", headers={"HX-Request": "true"}).content.decode()
     assert "/stocks/AAPL" in fragment
     assert "<html" not in fragment
@@ -228,7 +228,7 @@ def test_each_point_of_the_chart_is_cash_and_shares_then_at_the_prices_of_then(a
         assert Decimal(shown) == round(value, 2), moment
 
 
-def test_a_deposit_is_no_gain(bob: Customer, listed: StandInExchange) -> None:
+def test_a_deposit_is_not_a_gain(bob: Customer, listed: StandInExchange) -> None:
     worth = performance.worth(bob.id, PERIODS["ALL"])
     assert (worth.value, worth.gain) == (500, 0)
 
@@ -243,7 +243,7 @@ def test_the_days_change_is_that_of_the_shares(ada: Customer) -> None:
 
 
 @pytest.mark.parametrize("name", ["3M", "1Y", "ALL"])
-def test_what_was_deposited_is_no_performance(ada: Customer, name: str) -> None:
+def test_deposits_are_not_performance(ada: Customer, name: str) -> None:
     worth, with_deposits = (performance.worth(ada.id, PERIODS[name], shows_deposits=shown) for shown in (False, True))
     assert worth.chart
     assert with_deposits.chart
@@ -266,7 +266,7 @@ def test_a_time_weighted_return_is_that_of_a_fund() -> None:
     assert everything_left[-1] == Decimal("0.05")
 
 
-def test_without_the_exchange_pages_stand_and_say_so(
+def test_pages_work_without_the_exchange_and_say_so(
     alice: Customer, exchange: StandInExchange, page_of: PageOf
 ) -> None:
     exchange.faults(down=True)

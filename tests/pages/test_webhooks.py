@@ -55,7 +55,7 @@ def test_an_address_that_is_refused_is_a_sentence_beside_the_field(
     assert not Webhook.objects.exists()
 
 
-def test_there_are_so_many_and_no_more(bob: Customer, page_of: PageOf) -> None:
+def test_the_number_of_webhooks_is_limited(bob: Customer, page_of: PageOf) -> None:
     for _ in range(subscriptions.WEBHOOKS_MAX):
         webhook(bob, ADDRESS)
     answer = page_of(bob).post("/account/webhooks", {"url": ADDRESS})
@@ -67,7 +67,7 @@ def test_there_are_so_many_and_no_more(bob: Customer, page_of: PageOf) -> None:
 def test_a_test_is_entered_and_its_page_looks_again_until_it_was_tried(bob: Customer, page_of: PageOf) -> None:
     client, hook = page_of(bob), webhook(bob, ADDRESS)
     path = f"/account/webhooks/{hook.id}"
-    assert "Nothing has been posted yet." in client.get(path).content.decode()
+    assert "No deliveries yet." in client.get(path).content.decode()
     text = client.post(f"{path}/test", follow=True).content.decode()
     assert "A test event is on its way." in text
     assert "Waiting" in text
@@ -75,11 +75,11 @@ def test_a_test_is_entered_and_its_page_looks_again_until_it_was_tried(bob: Cust
     assert '<meta http-equiv="refresh"' in text, "and without a script"
     Delivery.objects.update(attempts=1, answer="HTTP 503", next_at=timezone.now())
     text = client.get(path).content.decode()
-    assert "Not taken yet" in text
+    assert "Not accepted yet" in text
     assert "Your server answered HTTP 503." in text
     assert "Next try" in text
     assert "every 1s" not in text
-    assert "Not taken yet" in client.get("/account/webhooks").content.decode()
+    assert "Not accepted yet" in client.get("/account/webhooks").content.decode()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_test_is_entered_and_its_page_looks_again_until_it_was_tried(bob: Cust
         ("HTTP 500", "Your server answered HTTP 500."),
     ],
 )
-def test_what_was_given_up_says_why(answer: str, words: str, bob: Customer, page_of: PageOf) -> None:
+def test_a_failed_delivery_shows_the_reason(answer: str, words: str, bob: Customer, page_of: PageOf) -> None:
     hook = webhook(bob, ADDRESS)
     subscriptions.send_test(hook)
     Delivery.objects.update(attempts=11, answer=answer, next_at=None)
@@ -136,7 +136,7 @@ def test_pause_resume_new_secret_and_send_again(bob: Customer, page_of: PageOf) 
 
 @pytest.mark.parametrize(
     ("status", "words"),
-    [("failing", "Your server has taken nothing since"), ("ended", "Your server answered 410 Gone.")],
+    [("failing", "Your server has accepted nothing since"), ("ended", "Your server answered 410 Gone.")],
 )
 def test_the_page_says_what_is_wrong(status: str, words: str, bob: Customer, page_of: PageOf) -> None:
     hook = webhook(bob, ADDRESS)
@@ -150,7 +150,7 @@ def test_the_page_says_what_is_wrong(status: str, words: str, bob: Customer, pag
 
 
 @pytest.mark.parametrize("verb", ["", "/test", "/pause", "/secret", "/again", "/delete"])
-def test_nobody_comes_near_somebody_elses(verb: str, alice: Customer, bob: Customer, page_of: PageOf) -> None:
+def test_customers_cannot_reach_anothers_webhooks(verb: str, alice: Customer, bob: Customer, page_of: PageOf) -> None:
     hers = webhook(alice, ADDRESS)
     client = page_of(bob)
     for hook_id in (hers.id, uuid4()):

@@ -70,7 +70,7 @@ class RabbitMQ:
         return answers(self.url) is None
 
     def kill(self) -> None:
-        """kill -9 of the node; its data stays."""
+        """Kill the node with SIGKILL; its data stays."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()

@@ -1,4 +1,4 @@
-"""Rings of workers on a real RabbitMQ: of three lanes one works, and when it dies, or freezes, another goes on."""
+"""Workers on a real RabbitMQ: one of three is active, and another takes over when it dies or freezes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.rabbitmq, pytest.mark.skipif(not is_installed(), reaso
 
 
 class Story:
-    """A brokerage on RabbitMQ under load, and what its history says about who took turns."""
+    """A brokerage on RabbitMQ under load, and which workers took turns according to its history."""
 
     def __init__(self, brokerage: Brokerage, rabbitmq: RabbitMQ, folder: Path) -> None:
         self.brokerage, self.rabbitmq, self.log = brokerage, rabbitmq, Record(folder)
@@ -50,14 +50,14 @@ class Story:
         return [(crc32(str(customer).encode()) % LANES, by, at) for customer, by, at in rows]
 
     def workers_since(self, moment: float) -> dict[int, set[str]]:
-        """Who worked in each lane since then."""
+        """Return the workers of each lane since then."""
         found: dict[int, set[str]] = defaultdict(set)
         for lane, by, _ in self.moves_since(moment):
             found[lane].add(by)
         return found
 
     def leader(self) -> tuple[str, set[int]]:
-        """Who works in most lanes now, and in which."""
+        """Return the worker of most lanes now, and those lanes."""
         lanes: dict[str, set[int]] = defaultdict(set)
         for lane, workers in self.eventually(lambda: self.workers_since(now() - 3)).items():
             for worker in workers:
@@ -100,7 +100,7 @@ def brokerage(rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def story(brokerage: Brokerage, rabbitmq: RabbitMQ, tmp_path: Path) -> Iterator[Story]:
-    """All that the customers did is judged at the end."""
+    """Run the story, and check everything that the customers did at the end."""
     story = Story(brokerage, rabbitmq, tmp_path)
     crowd = Crowd(brokerage.url, story.accounts, story.log, seed=1, rate=RATE)
     crowd.start()

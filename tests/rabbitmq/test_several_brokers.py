@@ -26,8 +26,8 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
         yield rabbitmq
 
 
-def told(broker_url: str, code: str) -> str:
-    """What a process with this BROKER_URL prints."""
+def output_of(broker_url: str, code: str) -> str:
+    """Return the output of a process with this BROKER_URL."""
     done = subprocess.run(
         [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
         cwd=Path(__file__).parents[2],
@@ -41,17 +41,17 @@ def told(broker_url: str, code: str) -> str:
 
 
 def test_the_last_of_three_takes_rings_while_the_others_are_away(rabbitmq: RabbitMQ) -> None:
-    assert told(f"{AWAY};{rabbitmq.url}", RING) == "rung True"
-    assert told(f"{AWAY};{rabbitmq.url}", READY) == "ready True"
+    assert output_of(f"{AWAY};{rabbitmq.url}", RING) == "rung True"
+    assert output_of(f"{AWAY};{rabbitmq.url}", READY) == "ready True"
     assert answers(f"{AWAY};{rabbitmq.url}") is None
     assert answers(AWAY) is not None
-    assert told(AWAY, READY) == "ready False"
+    assert output_of(AWAY, READY) == "ready False"
 
 
 def test_one_without_memory_answers_and_is_not_ready(rabbitmq: RabbitMQ) -> None:
     command = [str(SCRIPTS / "rabbitmqctl"), "-n", rabbitmq.node, "set_vm_memory_high_watermark"]
     subprocess.run([*command, "0.0001"], env=rabbitmq.env, check=True, capture_output=True)
     try:
-        assert told(rabbitmq.url, READY) == "ready False"
+        assert output_of(rabbitmq.url, READY) == "ready False"
     finally:
         subprocess.run([*command, "0.4"], env=rabbitmq.env, check=True, capture_output=True)

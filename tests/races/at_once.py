@@ -1,4 +1,4 @@
-"""How races are run and judged: calls that start at one barrier, a reader that watches, and a checker of the rows."""
+"""Tools for race tests: simultaneous calls, a concurrent reader, and a check of the rows."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ WAIT_SECONDS_MAX = 30.0
 
 @dataclass
 class Outcome:
-    """What one call came to."""
+    """The result of one call."""
 
     value: Any = None
     error: BaseException | None = None
@@ -23,7 +23,7 @@ class Outcome:
 
 
 def outcomes(*calls: Callable[[], Any]) -> list[Outcome]:
-    """Run these calls at once, each in a thread with a database connection of its own; what each came to."""
+    """Run these calls simultaneously, each in a thread with its own connection; return their outcomes."""
     barrier = threading.Barrier(len(calls))
     made = [Outcome() for _ in calls]
 
@@ -49,7 +49,7 @@ def outcomes(*calls: Callable[[], Any]) -> list[Outcome]:
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:
-    """The same where none may fail: what the calls returned. Raises the first error."""
+    """Run these calls simultaneously; return their results. Raises the first error."""
     made = outcomes(*calls)
     for outcome in made:
         if outcome.error:
@@ -59,7 +59,7 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
 
 @dataclass
 class Watch:
-    """What a reader saw go wrong, and how often it looked."""
+    """The violations that a concurrent reader saw, and how often it looked."""
 
     seen: set[str] = field(default_factory=set)
     looks: int = 0
@@ -67,7 +67,7 @@ class Watch:
 
 @contextmanager
 def watching(look: Callable[[], list[str]]) -> Iterator[Watch]:
-    """Look again and again, from a connection of its own, while the block runs and once after it."""
+    """Check repeatedly, from a separate connection, while the block runs and once afterwards."""
     watch, over = Watch(), threading.Event()
 
     def read() -> None:
@@ -102,7 +102,7 @@ class Running:
         return not self._thread.is_alive()
 
     def result(self) -> Any:
-        """What it returned, once it has. Raises what it raised."""
+        """Wait for the call and return its result, or raise its exception."""
         self._thread.join(WAIT_SECONDS_MAX)
         assert self.is_done, "the call never came back"
         if self.outcome.error:
@@ -154,14 +154,14 @@ def eventually(holds: Callable[[], Any], seconds_max: float = 10.0) -> None:
 
 
 def rows(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    """What a query answers."""
+    """Return the rows of a query."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchall()
 
 
 def waiting() -> int:
-    """How many statements wait for a lock now."""
+    """Return how many statements are waiting for a lock."""
     return int(
         rows("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")[
             0
@@ -170,12 +170,12 @@ def waiting() -> int:
 
 
 def deadlocks() -> int:
-    """How many deadlocks the database ever broke up."""
+    """Return how many deadlocks the database has resolved so far."""
     return int(rows("SELECT pg_stat_get_db_deadlocks(oid) FROM pg_database WHERE datname = current_database()")[0][0])
 
 
 def violations() -> list[str]:
-    """Every promise that the committed rows break at this instant, in words; by one statement each, no code of ours."""
+    """Return a description of every promise that the committed rows break, found by SQL alone."""
     return [f"{promise}: {row}" for promise, statement in PROMISES.items() for row in rows(statement)]
 
 

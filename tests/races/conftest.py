@@ -1,4 +1,4 @@
-"""Races run on committed rows, and no ring of one is answered in another."""
+"""Race tests run on committed rows, isolated from each other's rings."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -28,7 +28,7 @@ def _promises_hold(transactional_db: None, request: pytest.FixtureRequest) -> It
 
 @pytest.fixture
 def planted() -> None:
-    """This test plants a fault, and judges for itself what the checker sees of it."""
+    """Mark this test as planting a fault, so that it checks for violations itself."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,7 +39,7 @@ def _static_files_have_a_folder() -> None:
 
 @pytest.fixture
 def crowd(transactional_db: None) -> list[Customer]:
-    """Customers with 1,000 USD and 10 AAPL each."""
+    """Create customers with 1,000 USD and 10 AAPL each."""
     people = [open_account(f"crowd{n}@example.com", Decimal(2000)) for n in range(CUSTOMERS)]
     for person in people:
         receive_shares(person, "AAPL", 10, Decimal(100))
@@ -48,7 +48,7 @@ def crowd(transactional_db: None) -> list[Customer]:
 
 @pytest.fixture
 def crowd_in_flight(crowd: list[Customer]) -> list[Trade]:
-    """A BUY of one share of each of the crowd, in flight."""
+    """Put a BUY of one share in flight for each customer of the crowd."""
     for person in crowd:
         place_trade(person.id, "AAPL", "BUY", 1)
     return claim(*crowd)

@@ -1,4 +1,4 @@
-"""A lane claims a trade at the moment in which its customer cancels it: one of them wins, and the other knows."""
+"""A lane claims a trade while its customer cancels it: exactly one of them wins."""
 
 import threading
 from collections.abc import Callable
@@ -18,7 +18,7 @@ ROUNDS = 25
 
 
 def together(*works: Callable[[], object]) -> list[object]:
-    """Do these at once, each in a thread with a connection of its own; what each returned or raised."""
+    """Run these simultaneously, each in a thread with its own connection; return each result or exception."""
     barrier = threading.Barrier(len(works))
     results: list[object] = [None] * len(works)
 
@@ -40,7 +40,7 @@ def together(*works: Callable[[], object]) -> list[object]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_either_the_lane_or_the_customer_has_it() -> None:
+def test_either_the_claim_or_the_cancellation_wins() -> None:
     customer = open_account("racer@example.com", Decimal("1000"))
     for _ in range(ROUNDS):
         trade, _ = place_trade(customer.id, "AAPL", "BUY", 1)

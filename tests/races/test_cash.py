@@ -1,4 +1,4 @@
-"""Cash that several want at once is spent once."""
+"""Simultaneous requests for the same cash spend it once."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -8,7 +8,7 @@ from django.test import Client
 
 from accounts.funding import InsufficientFunds, TransferKeyReused, deposit, withdraw
 from accounts.models import Balance, Customer, Posting, Transfer
-from tests.people import claim, say
+from tests.people import claim, send_report
 from tests.races.at_once import outcomes, together, violations, watching
 from trades.models import Status
 from trades.place import place_trade
@@ -20,7 +20,7 @@ def amount(customer: Customer) -> Decimal:
     return Balance.objects.get(customer=customer).amount
 
 
-def test_withdrawals_at_once_take_no_more_than_there_is(bob: Customer) -> None:
+def test_simultaneous_withdrawals_take_no_more_than_available(bob: Customer) -> None:
     made = outcomes(*[lambda: withdraw(bob.id, Decimal(120))] * MANY)
     assert sum(isinstance(outcome.error, InsufficientFunds) for outcome in made) == MANY - 4
     assert amount(bob) == 500 - 4 * 120
@@ -48,7 +48,7 @@ def test_withdrawals_at_once_with_a_buy_take_nothing_of_what_it_holds(bob: Custo
     assert trade.max_price == 500 - 60 * taken
     assert made[0].value == [trade]
     # All that is left is the hold: the whole of it may be spent, and nothing more can be withdrawn.
-    say(trade, Status.FILLED, trade.max_price)
+    send_report(trade, Status.FILLED, trade.max_price)
     together(lambda: claim(bob), *[lambda: outcomes(lambda: withdraw(bob.id, Decimal(1)))] * MANY)
     assert amount(bob) == 0
 
@@ -56,7 +56,7 @@ def test_withdrawals_at_once_with_a_buy_take_nothing_of_what_it_holds(bob: Custo
 def test_withdrawals_while_a_buy_is_settled_take_what_it_gives_back_and_no_more(bob: Customer) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     claim(bob)
-    say(trade, Status.FILLED, Decimal(200))
+    send_report(trade, Status.FILLED, Decimal(200))
     with watching(violations) as watch:
         made = outcomes(lambda: claim(bob), *[lambda: withdraw(bob.id, Decimal(100))] * MANY)
     taken = sum(outcome.error is None for outcome in made[1:])

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from feed import reader
 from feed.reader import Cursor
-from tests.people import claim, open_account, say
+from tests.people import claim, open_account, send_report
 from trades import transitions
 from trades.models import Status, StatusChange, Trade, TradeCounter
 from trades.place import place_trade
@@ -16,7 +16,7 @@ from trades.transitions import Placing
 
 
 def read_on(customer_id: int, position: Cursor, each_max: int = 7) -> tuple[Cursor, list[reader.Event]]:
-    """What a stream does: read, and remember the place."""
+    """Read like a stream does, and remember the cursor."""
     until = reader.latest_cursor()
     (events,) = reader.read([(customer_id, position)], until, each_max)
     return (events[-1].cursor if len(events) == each_max else max(position, until)), events
@@ -76,7 +76,7 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
         try:
             while writing.is_set():
                 for trade in claim(*customers):
-                    say(trade, Status.FILLED, Decimal("10"))
+                    send_report(trade, Status.FILLED, Decimal("10"))
         finally:
             connection.close()
 
@@ -113,7 +113,7 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_has_a_lower_number_and_places_later_is_later_in_the_feed() -> None:
+def test_a_lower_transaction_number_that_commits_later_is_later_in_the_feed() -> None:
     """A set has its transaction's number from the first counter on, and may come to another one after somebody else."""
     alice = open_account("alice@example.com", Decimal("1000"))
     place_trade(alice.id, "AAPL", "BUY", 1)
@@ -149,7 +149,7 @@ def test_an_event_shows_its_trade_as_it_was_then() -> None:
     alice = open_account("alice@example.com", Decimal("1000"))
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 2)
     claim(alice)
-    say(trade, Status.FILLED, Decimal("10"))
+    send_report(trade, Status.FILLED, Decimal("10"))
     claim(alice)
     (events,) = reader.read([(alice.id, Cursor(0, 0))], Cursor(2**62, 0), 10)
     assert [(event.trade.status, event.trade.price, event.holding) for event in events if event.trade] == [

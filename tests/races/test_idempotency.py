@@ -1,4 +1,4 @@
-"""The same key many times at once: one trade, and the same answer to all."""
+"""The same key used many times at once gives one trade, and the same response to all."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def place(client: Client, key: str, quantity: int = 1) -> Any:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_n_equal_requests_at_once_give_one_trade_and_n_equal_answers(
+def test_equal_simultaneous_requests_give_one_trade_and_equal_responses(
     alice: Customer, bob: Customer, api_of: Callable[..., Client]
 ) -> None:
     for key in ("one", "two", "three"):

@@ -1,4 +1,4 @@
-"""Placings of one customer at once: the line has no gap, no double, and the order of commits."""
+"""Simultaneous orders of one customer: the line has no gaps or duplicates, and follows the order of commits."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -31,13 +31,13 @@ def buy(customer: Customer, quantity: int = 1, key: str | None = None) -> tuple[
 
 
 def record(customer: Customer) -> None:
-    """The statement of a placing, in a transaction of the caller's."""
+    """Insert a trade within the caller's transaction."""
     trade = Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1)
     assert transitions.insert_trades([Placing(trade, "test")]) == [True]
 
 
 def poster(client: Client, quantity: int) -> Callable[[], Any]:
-    """A call of PlaceTrade over HTTP, always with the same key."""
+    """Return a function that calls PlaceTrade over HTTP, always with the same key."""
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": quantity}
     return lambda: client.post("/api/v1/trades", body, "application/json", headers={"Idempotency-Key": "k"})
 
@@ -117,7 +117,7 @@ def test_the_checker_sees_a_line_whose_numbers_are_drawn_without_the_counters_lo
             cursor.execute("DROP SEQUENCE drawn")
 
 
-def test_those_who_come_at_once_are_recorded_by_one_statement(
+def test_simultaneous_trades_are_inserted_by_one_statement(
     alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buy(bob)
@@ -173,11 +173,11 @@ def test_sets_of_several_processes_at_once_keep_every_line(alice: Customer, bob:
         assert numbers == sorted(numbers), "the feed shows them in the order of the line"
 
 
-def test_one_who_used_a_key_twice_costs_the_others_of_the_set_nothing(
+def test_a_repeated_key_affects_no_other_of_the_set(
     alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buy(alice, key="k")
-    monkeypatch.setattr(place, "placed_before", lambda *_: None)  # both had looked before either had placed
+    monkeypatch.setattr(place, "find_replayed", lambda *_: None)  # both had looked before either had placed
     trades = [
         Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1, idempotency_key=key)
         for customer, key in ((alice, "k"), (bob, "k"))
@@ -206,7 +206,7 @@ def test_a_customer_who_is_locked_holds_up_no_other_of_the_set(alice: Customer, 
     assert alone.result() == 2, "as soon as the lock is gone"
 
 
-def test_what_one_of_a_set_does_wrong_is_its_own(alice: Customer, bob: Customer) -> None:
+def test_an_error_of_one_in_a_set_affects_no_other(alice: Customer, bob: Customer) -> None:
     buy(bob)
     assert place.insert_set([placing(alice, 2**70), placing(bob)]) == [False, False]
     place.insert_alone([placing(bob)], None)
@@ -340,7 +340,7 @@ def test_a_key_that_another_request_takes_meanwhile_costs_the_rest_of_a_batch_no
     assert line(bob) == [1, 2, 3, 4]
 
 
-def test_a_batch_waits_for_its_own_customers_lock_alone(alice: Customer, bob: Customer) -> None:
+def test_a_batch_waits_only_for_its_own_customers_lock(alice: Customer, bob: Customer) -> None:
     buy(bob)
     lock = Open(lambda: list(Customer.objects.select_for_update().filter(id=alice.id)))
     batch = Running(lambda: place_batch(alice, 1, 2, 3))
@@ -351,9 +351,7 @@ def test_a_batch_waits_for_its_own_customers_lock_alone(alice: Customer, bob: Cu
     assert batch.result() == [(2, False), (3, False), (4, False)]
 
 
-def test_a_batch_whose_commit_was_not_heard_of_is_not_placed_twice(
-    bob: Customer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_with_an_unknown_commit_is_not_placed_twice(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     buy(bob)
     insert_trades = transitions.insert_trades
     lost: list[int] = []

@@ -1,4 +1,4 @@
-"""The exchange's word, many times at once, also when it contradicts itself."""
+"""Simultaneous reports of the exchange, including contradictory ones."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from django.test import Client
 from standardwebhooks import Webhook
 
 from accounts.models import Balance, Customer, Posting
-from tests.people import claim, word
+from tests.people import claim, report_body
 from tests.races.at_once import together
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
@@ -23,7 +23,7 @@ COPIES = 10
 
 @pytest.fixture
 def in_flight(alice: Customer) -> Trade:
-    """A BUY of 3 that Alice, with 1,000 USD, has in flight."""
+    """Return a BUY of 3 that Alice, with 1,000 USD, has in flight."""
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)
     claim(alice)
     return trade
@@ -43,8 +43,8 @@ def signed(*bodies: dict[str, Any]) -> Callable[[], Any]:
     return lambda: client.post("/exchange/callbacks", body, "application/json").status_code
 
 
-def test_one_report_many_times_at_once_is_kept_once_and_settles_once(alice: Customer, in_flight: Trade) -> None:
-    said = word(in_flight, Status.FILLED, Decimal(100))
+def test_one_report_many_times_at_once_is_stored_once_and_settles_once(alice: Customer, in_flight: Trade) -> None:
+    said = report_body(in_flight, Status.FILLED, Decimal(100))
     together(*[lambda: store_reports([said, said], Report.Source.CALLBACK)] * COPIES)
     assert Report.objects.filter(trade_id=in_flight.id).count() == 1
     together(*[lambda: claim(alice)] * COPIES)
@@ -53,7 +53,7 @@ def test_one_report_many_times_at_once_is_kept_once_and_settles_once(alice: Cust
 
 
 def test_one_callback_many_times_at_once_with_turns_between_settles_once(alice: Customer, in_flight: Trade) -> None:
-    said = word(in_flight, Status.FILLED, Decimal(100))
+    said = report_body(in_flight, Status.FILLED, Decimal(100))
     answers = together(*[signed(said) for _ in range(COPIES)], *[lambda: claim(alice)] * 4)
     assert answers[:COPIES] == [204] * COPIES
     claim(alice)
@@ -63,14 +63,16 @@ def test_one_callback_many_times_at_once_with_turns_between_settles_once(alice: 
 
 
 def test_sets_of_the_same_reports_in_opposite_order_at_once_are_kept_once(crowd_in_flight: list[Trade]) -> None:
-    said = [word(trade, Status.FILLED, Decimal(10)) for trade in crowd_in_flight]
+    said = [report_body(trade, Status.FILLED, Decimal(10)) for trade in crowd_in_flight]
     together(*[signed(*said), signed(*reversed(said))] * 5)
     assert Report.objects.filter(trade_id__in=[trade.id for trade in crowd_in_flight]).count() == len(said)
 
 
-def test_contradicting_reports_at_once_one_settles_and_the_others_are_kept(alice: Customer, in_flight: Trade) -> None:
-    words = [word(in_flight, Status.FILLED, Decimal(price)) for price in range(100, 100 + COPIES)]
-    words += [word(in_flight, Status.REJECTED)]
+def test_of_contradicting_simultaneous_reports_one_settles_and_the_others_are_stored(
+    alice: Customer, in_flight: Trade
+) -> None:
+    words = [report_body(in_flight, Status.FILLED, Decimal(price)) for price in range(100, 100 + COPIES)]
+    words += [report_body(in_flight, Status.REJECTED)]
 
     def hear(said: dict[str, Any]) -> None:
         store_reports([said], Report.Source.CALLBACK)

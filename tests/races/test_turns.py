@@ -16,7 +16,7 @@ from accounts.account import Account
 from accounts.ledger import Books
 from accounts.models import Balance, Customer, Posting
 from tests.conftest import StandInExchange
-from tests.people import claim, rung, say, word
+from tests.people import claim, report_body, send_report, take_rung_customers
 from tests.races.at_once import Open, outcomes, rows, together, violations, watching
 from tests.races.conftest import CUSTOMERS
 from trades import lane, queries, sweep, tasks
@@ -44,7 +44,7 @@ def test_many_turns_at_once_claim_one_trade(alice: Customer) -> None:
 def test_many_turns_at_once_settle_one_report_once(alice: Customer) -> None:
     trade = buy(alice)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     together(*[lambda: claim(alice)] * TURNS_AT_ONCE)
     assert Posting.objects.filter(cause=trade.id).count() == 2
     assert StatusChange.objects.filter(trade=trade, to_status=Status.FILLED).count() == 1
@@ -65,12 +65,12 @@ def test_workers_placings_and_reports_at_once_lose_nothing_and_keep_every_promis
             claim(*dice.sample(crowd, dice.randint(1, CUSTOMERS)))
 
     def report() -> None:
-        """Plays the exchange: fills or rejects whatever is in flight, several times over."""
+        """Play the exchange: fill or reject every trade in flight, several times."""
         dice = random.Random(0)
         while not over.is_set():
             trades = list(Trade.objects.filter(status=Status.IN_PROGRESS))
             for trade in trades:
-                said = word(trade, dice.choice([Status.FILLED, Status.FILLED, Status.REJECTED]), Decimal(10))
+                said = report_body(trade, dice.choice([Status.FILLED, Status.FILLED, Status.REJECTED]), Decimal(10))
                 store_reports([said, said], Report.Source.CALLBACK)
             if not trades and not Trade.objects.exclude(status__in=FINAL).exists() and all_placed.is_set():
                 over.set()
@@ -99,7 +99,7 @@ def test_sets_in_opposite_order_at_once_do_not_deadlock(crowd: list[Customer]) -
     assert sum(len(outcome.value) for outcome in made) == CUSTOMERS
 
 
-def test_a_customer_whose_row_is_stuck_stops_no_other_customers_turn(
+def test_a_locked_customer_blocks_no_other_customers_turn(
     exchange: StandInExchange, alice: Customer, bob: Customer
 ) -> None:
     stuck_trade, other = buy(alice), buy(bob)
@@ -140,15 +140,15 @@ def test_a_doubled_ring_takes_one_turn(exchange: StandInExchange, alice: Custome
     assert entry["timesReceived"] == 1
 
 
-def test_who_rings_while_a_lane_is_answered_is_heard(crowd: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ring_during_a_turn_is_not_lost(crowd: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane.settings, "LANES", 1)
-    rung(0)
+    take_rung_customers(0)
     heard: list[int] = []
     over = threading.Event()
 
     def listen() -> None:
         while not over.is_set():
-            heard.extend(rung(0))
+            heard.extend(take_rung_customers(0))
 
     def ring() -> None:
         for _ in range(50):
@@ -157,12 +157,12 @@ def test_who_rings_while_a_lane_is_answered_is_heard(crowd: list[Customer], monk
         over.set()
 
     together(ring, listen, listen)
-    left = rung(0)
+    left = take_rung_customers(0)
     # Whoever is left in the set was rung for after it was last read, and the bell is rung for them.
     assert set(heard) | set(left) == {person.id for person in crowd}
 
 
-def test_two_sweeps_at_once_ask_and_ring_as_one_does(
+def test_two_simultaneous_sweeps_ask_and_ring_once(
     exchange: StandInExchange, crowd: list[Customer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trades = [buy(person) for person in crowd]
@@ -181,7 +181,7 @@ def test_two_sweeps_at_once_ask_and_ring_as_one_does(
     assert sorted(asked) == sorted(trade.id for trade in trades)
 
 
-def test_two_sweeps_that_take_the_turn_themselves_claim_once(
+def test_two_sweeps_that_take_turns_claim_once(
     exchange: StandInExchange, crowd: list[Customer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trades = [buy(person) for person in crowd for _ in range(2)]
@@ -250,15 +250,15 @@ def test_the_checker_sees_a_second_trade_in_flight(
             claim(alice)
         assert "one trade in flight" in {seen.split(":")[0] for seen in watch.seen}
         second = Trade.objects.filter(status=Status.IN_PROGRESS).latest("sequence")
-        say(second, Status.REJECTED)
+        send_report(second, Status.REJECTED)
         claim(alice)
     finally:
         with connection.schema_editor() as editor:
             editor.add_constraint(Trade, index)
 
 
-def test_locks_taken_in_another_order_deadlock(crowd: list[Customer], planted: None) -> None:
-    """Why the order of locks is fixed: without it the database has to break a deadlock up."""
+def test_locks_in_different_orders_deadlock(crowd: list[Customer], planted: None) -> None:
+    """Shows why the order of locks is fixed: otherwise the database must resolve a deadlock."""
     first, second = crowd[0].id, crowd[1].id
     meeting = threading.Barrier(2)
 
@@ -279,9 +279,9 @@ def test_a_turn_that_settles_a_stock_and_claims_a_sell_of_it_keeps_both(alice: C
     bought = buy(alice)
     place_trade(alice.id, "AAPL", "SELL", 11)
     claim(alice)
-    say(bought, Status.FILLED, Decimal(100))
+    send_report(bought, Status.FILLED, Decimal(100))
     (sold,) = claim(alice)
     assert rows("SELECT quantity, held FROM accounts_position WHERE customer_id = %s", alice.id) == [(11, 11)]
-    say(sold, Status.FILLED, Decimal(100))
+    send_report(sold, Status.FILLED, Decimal(100))
     claim(alice)
     assert rows("SELECT quantity, held FROM accounts_position WHERE customer_id = %s", alice.id) == [(0, 0)]

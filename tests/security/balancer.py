@@ -1,4 +1,4 @@
-"""HAProxy with deploy/haproxy.cfg, as it is, before two real `web` processes."""
+"""HAProxy with the unmodified deploy/haproxy.cfg, in front of two real `web` processes."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class Balancer:
         return (self._folder / "haproxy.log").read_text(errors="replace")[-3000:]
 
     def states(self) -> dict[str, str]:
-        """What the health checks say of each `web`."""
+        """Return each `web`'s state according to the health checks."""
         return {row["svname"]: row["status"].split()[0] for row in self._servers()}
 
     def served(self) -> Counter[str]:
-        """How many requests each `web` was given so far."""
+        """Return how many requests each `web` has received so far."""
         return Counter({row["svname"]: int(row["stot"]) for row in self._servers()})
 
     def _servers(self) -> list[dict[str, str]]:
@@ -83,7 +83,7 @@ class Balancer:
 
 
 def until(is_so: Callable[[], bool], seconds_max: float, why: Callable[[], Any] = str) -> float:
-    """Wait for something; the seconds that it took."""
+    """Wait for a condition; return the seconds that took."""
     began = time.monotonic()
     while not is_so():
         assert time.monotonic() < began + seconds_max, why()

@@ -1,4 +1,4 @@
-"""Every address of the brokerage, found by walking the URL resolver, so that a new one is attacked like the others."""
+"""Every address of the brokerage, found by walking the URL resolver, so that new ones are tested too."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Route:
     methods: tuple[str, ...]
 
     def to(self, **values: str) -> str:
-        """The address of one thing. Raises KeyError for a parameter that nobody told about."""
+        """Return the address for these parameters. Raises KeyError for an unknown parameter."""
         return self.path.format_map(values)
 
 

@@ -62,7 +62,7 @@ def token(brokerage: Brokerage) -> str:
 
 @pytest.fixture
 def client(balancer: Balancer, token: str) -> urllib3.HTTPConnectionPool:
-    """A customer's program, once every `web` is up."""
+    """Return a customer's API client, once every `web` is up."""
     until(lambda: set(balancer.states().values()) == {"UP"}, 20, balancer.log)
     return urllib3.HTTPConnectionPool(
         LOOPBACK, balancer.port, maxsize=8, retries=False, timeout=20, headers={"Authorization": f"Bearer {token}"}
@@ -76,7 +76,7 @@ def place(client: urllib3.HTTPConnectionPool, key: str) -> int:
 
 
 def ask(balancer: Balancer, path: str, source: str = LOOPBACK, **headers: str) -> int:
-    """The status of a GET that comes from this address."""
+    """Send a GET from this address; return the status."""
     connection = http.client.HTTPConnection(LOOPBACK, balancer.port, timeout=10, source_address=(source, 0))
     try:
         connection.request("GET", path, headers={name.replace("__", "-"): value for name, value in headers.items()})
@@ -103,7 +103,7 @@ def slow_clients(token: str) -> list[tuple[bytes, bytes]]:
 
 
 class Trickle(threading.Thread):
-    """One client that sends a little twice a second, for as long as it is let."""
+    """A client that sends a few bytes twice a second until it is disconnected."""
 
     def __init__(self, port: int, words: tuple[bytes, bytes]) -> None:
         super().__init__(daemon=True)
@@ -131,7 +131,7 @@ class Trickle(threading.Thread):
         self.seconds = time.monotonic() - began
 
 
-def test_slow_bodies_keep_nobody_up_and_are_shown_out(
+def test_slow_bodies_block_nobody_and_are_disconnected(
     balancer: Balancer, client: urllib3.HTTPConnectionPool, token: str, record_property: Callable[[str, object], None]
 ) -> None:
     reader = Reader(f"{balancer.url}/api/v1/events", token)
@@ -189,14 +189,16 @@ def test_a_body_in_chunks_is_read_and_each_answer_has_its_requests_id(balancer: 
         assert len(re.findall(rb"(?mi)^x-request-id: [0-9a-f-]{36}\r$", answer)) == 1, answer
 
 
-def test_what_is_ours_is_not_there_for_others(balancer: Balancer) -> None:
+def test_internal_addresses_are_404_from_outside(balancer: Balancer) -> None:
     for path in ("/admin/", "/admin", "/%61dmin/login/", "/metrics", "/%6Detrics", "/readyz", "/exchange/callbacks"):
         assert ask(balancer, path, OUTSIDE) == 404, path
         assert ask(balancer, path) in ({404} if path == "/admin" else {200, 302, 405}), path
     assert ask(balancer, "/healthz", OUTSIDE) == 200
 
 
-def test_each_web_has_its_share(balancer: Balancer, client: urllib3.HTTPConnectionPool) -> None:
+def test_requests_are_distributed_over_all_web_processes(
+    balancer: Balancer, client: urllib3.HTTPConnectionPool
+) -> None:
     before = balancer.served()
     for _ in range(20):
         assert client.request("GET", "/api/v1/balance").status == 200
@@ -227,7 +229,7 @@ def test_a_forged_address_is_not_believed(brokerage: Brokerage, balancer: Balanc
     assert kept == [("127.0.0.7",)]
 
 
-def test_a_web_that_is_killed_is_missed_by_nobody(
+def test_killing_a_web_process_loses_no_request(
     brokerage: Brokerage,
     balancer: Balancer,
     client: urllib3.HTTPConnectionPool,
@@ -308,7 +310,7 @@ def words_on_the_filled(brokerage: Brokerage) -> list[str]:
     return [source for (source,) in rows]
 
 
-def test_without_a_broker_every_web_stays_in(
+def test_without_a_broker_every_web_stays_in_rotation(
     brokerage: Brokerage, balancer: Balancer, client: urllib3.HTTPConnectionPool
 ) -> None:
     pid = brokerage.kill("valkey", signal.SIGSTOP)

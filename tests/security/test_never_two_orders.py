@@ -75,7 +75,7 @@ print(json.dumps({"customer": customer.id, "key": issued.key_id, "secret": issue
 
 @pytest.fixture
 def orders(brokerage: Brokerage, keys: Keys) -> Callable[[], int]:
-    """How many orders there are."""
+    """Return the number of orders."""
 
     def orders() -> int:
         with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
@@ -127,7 +127,7 @@ def family(brokerage: Brokerage, name: str) -> list[psutil.Process]:
 
 
 def check(program: Program, placed: int) -> None:
-    """Every call made one order at most, and nothing was answered that makes the client call again."""
+    """Check that every call made at most one order, and that no response makes the client retry."""
     assert placed <= program.submitted
     statuses = {status for status, _ in program.refused}
     assert not statuses & REPEATED, program.refused[:5]

@@ -1,4 +1,4 @@
-"""Secrets stay where they are: not in logs, not on error pages; and production starts with none that is known."""
+"""Secrets never appear in logs or on error pages, and production refuses known secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that say nothing, say it slowly, or announce more than they may say, against the real web server."""
+"""Silent, slow and oversized clients against the real web server."""
 
 import json
 import shutil
@@ -45,7 +45,7 @@ def others_are_served(brokerage: Brokerage) -> bool:
     return answer.status == 200 and time.monotonic() - began < ANSWER_SECONDS_MAX
 
 
-def test_who_does_not_finish_a_head_is_shown_out_and_keeps_nobody_up(brokerage: Brokerage) -> None:
+def test_clients_with_incomplete_headers_are_disconnected_and_block_nobody(brokerage: Brokerage) -> None:
     beginnings = [b"", b"GET / HT", PLACING + b"X-Drip: "]
     with ExitStack() as clients:
         slow = [clients.enter_context(say(brokerage, words)) for words in beginnings * CLIENTS]

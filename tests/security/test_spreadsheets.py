@@ -1,4 +1,4 @@
-"""No CSV of ours holds what a spreadsheet would take for a formula, whatever somebody called themselves."""
+"""No CSV export contains text that a spreadsheet would run as a formula."""
 
 import csv
 import io
@@ -70,7 +70,7 @@ def test_an_export_of_the_back_office(hostile: list[Customer], url: str) -> None
 
 
 def test_a_customers_own_ledger(bob: Customer) -> None:
-    """A stock's name is the exchange's to choose."""
+    """The exchange chooses a stock's name, so it could be a formula."""
     StockFactory.create(ticker="=1+1")
     market.forget()
     receive_shares(bob, "=1+1", 1, Decimal(1))
@@ -81,7 +81,7 @@ def test_a_customers_own_ledger(bob: Customer) -> None:
     assert [cell for cell in found if is_formula(cell)] == []
 
 
-def test_the_attack_would_be_seen(hostile: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_detects_a_formula(hostile: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
     unguarded: Callable[[Any], str] = str
     monkeypatch.setattr("office.tables.export.cell", unguarded)
     staff = signed_in(appoint("compliance@staff.example.com", Role.COMPLIANCE))

@@ -1,4 +1,4 @@
-"""Nobody gets in where they don't belong: every address of the API, attacked by those who may not."""
+"""Access control: every address of the API, called by everybody who may not use it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def bob(people_of_module: tuple[Customer, Customer]) -> Customer:
 
 @pytest.fixture(scope="module")
 def of_alice(alice: Customer) -> dict[str, str]:
-    """What is Alice's, by the name of the parameter that would name it."""
+    """Return the ids of Alice's objects, by parameter name."""
     trade, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
     return {
         "trade_id": str(trade.id),
@@ -110,10 +110,10 @@ def test_a_token_without_the_scope_changes_nothing(
 
 
 @pytest.mark.parametrize("a_call", [c for c in CALLS if set(c[0].parameters) - STRANGERS_OWN], ids=named)
-def test_what_is_anothers_is_as_if_it_were_not(
+def test_another_customers_objects_look_nonexistent(
     of_alice: dict[str, str], alice: Customer, bob: Customer, api_of: Callable[..., Client], a_call: tuple[Route, str]
 ) -> None:
-    """The same answer, to the letter, as for what does not exist: not even that it exists is told."""
+    """The response is identical to that for an object that doesn't exist."""
     route, method = a_call
     unknown = "0" * 8 + "-0000-4000-8000-" + "0" * 12
     nothing = {name: "0" if value.isdecimal() else unknown for name, value in of_alice.items()}
@@ -126,7 +126,7 @@ def test_what_is_anothers_is_as_if_it_were_not(
 
 
 @pytest.mark.parametrize("a_call", [c for c in CALLS if c[1] == "GET"], ids=named)
-def test_nothing_of_alices_is_in_what_bob_sees(
+def test_bob_sees_nothing_of_alices(
     of_alice: dict[str, str], alice: Customer, bob: Customer, api_of: Callable[..., Client], a_call: tuple[Route, str]
 ) -> None:
     route, method = a_call
@@ -146,7 +146,7 @@ def test_nothing_of_alices_is_in_what_bob_sees(
         ("/api/v1/withdrawals", {"amount": "1.00"}),
     ],
 )
-def test_a_field_that_is_not_ones_to_set_is_refused(
+def test_read_only_fields_are_refused(
     alice: Customer, bob: Customer, api_of: Callable[..., Client], path: str, body: dict[str, Any], extra: str
 ) -> None:
     before = Trade.objects.count()
@@ -156,8 +156,8 @@ def test_a_field_that_is_not_ones_to_set_is_refused(
 
 
 @pytest.mark.usefixtures("real_password_hashers")
-def test_nobody_learns_who_has_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same answer, and the same work, for a wrong password and for an address that nobody has."""
+def test_sign_in_does_not_reveal_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong password and an unknown email get the same response and take the same work."""
     from django.contrib.auth.hashers import Argon2PasswordHasher
 
     hashed: list[str] = []
@@ -186,7 +186,7 @@ def test_nobody_learns_who_has_an_account(monkeypatch: pytest.MonkeyPatch) -> No
     "path",
     ["//evil.example.com", "/\\evil.example.com", "/%2f%2fevil.example.com/", "/admin/login/?next=//evil.example.com"],
 )
-def test_no_address_leads_elsewhere(path: str) -> None:
+def test_redirects_never_lead_to_another_host(path: str) -> None:
     answer = Client().get(path)
     assert "evil.example.com" not in answer.headers.get("Location", "").partition("?")[0]
 
@@ -203,14 +203,14 @@ def test_no_page_can_be_framed_sniffed_or_made_to_run_what_is_not_ours(path: str
     assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
 
 
-def test_a_form_from_elsewhere_signs_nobody_in() -> None:
+def test_a_cross_site_form_cannot_sign_in() -> None:
     client = Client(enforce_csrf_checks=True)
     answer = client.post("/admin/login/", {"username": "staff@example.com", "password": "whatever"})
     assert answer.status_code == 403
 
 
-def test_a_cookie_is_no_token(alice: Customer) -> None:
-    """So that no page elsewhere can make a browser call the API."""
+def test_a_session_cookie_does_not_authenticate_the_api(alice: Customer) -> None:
+    """Otherwise another site could make a browser call the API."""
     client = Client()
     client.force_login(alice)
     assert client.post("/api/v1/trades", {}, content_type="application/json").status_code == 401

@@ -1,4 +1,4 @@
-"""The whole brokerage with its real processes, for stories; and the line of figures that each story prints."""
+"""The whole brokerage with real processes, for stories, and the figures that each story prints."""
 
 import json
 import re
@@ -104,7 +104,7 @@ def tell(record_property: Callable[[str, object], None]) -> Callable[..., None]:
 
 
 def audit(brokerage: Brokerage) -> dict[str, Any]:
-    """What `manage.py audit_books --json` says."""
+    """Return the output of `manage.py audit_books --json`."""
     done = brokerage.manage("audit_books", "--json", timeout=120)
     assert done.stdout.strip(), done.stderr
     told: dict[str, Any] = json.loads(done.stdout)

@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Person:
-    """A customer with this much cash at the start, USD."""
+    """A customer, with the cash in USD at the start."""
 
     id: int
     token: str
@@ -152,7 +152,7 @@ class Crowd:
                 ]
 
     def testify(self, exchange_url: str, audit: Json) -> Evidence:
-        """Ask every witness."""
+        """Collect all evidence."""
         with ThreadPoolExecutor(4) as pool:
 
             def of_all(read: Any) -> dict[int, Any]:
@@ -190,20 +190,20 @@ def moment(text: str) -> float:
 # -- the checker
 
 
-def violations(told: Evidence) -> list[str]:
-    """Every promise that was broken, in words."""
+def violations(evidence: Evidence) -> list[str]:
+    """Return a description of every broken promise."""
     received: dict[str, list[Json]] = defaultdict(list)
-    for entry in told.exchange:
+    for entry in evidence.exchange:
         received[entry["tradeId"]].append(entry)
-    found = [f"the audit says: {violation}" for violation in told.audit.get("violations", [])]
-    if told.audit.get("ok") is not True:
+    found = [f"the audit says: {violation}" for violation in evidence.audit.get("violations", [])]
+    if evidence.audit.get("ok") is not True:
         found.append("the audit does not say that all is well")
-    for person in told.people:
-        placed = sorted((one for one in told.placed if one.person == person.id), key=lambda one: one.number)
-        trades = told.trades[person.id]
+    for person in evidence.people:
+        placed = sorted((one for one in evidence.placed if one.person == person.id), key=lambda one: one.number)
+        trades = evidence.trades[person.id]
         found += [f"customer {person.id}: {words}" for words in _of_placings(placed, trades)]
         found += [f"customer {person.id}: {words}" for words in _of_the_exchange(trades, received)]
-        found += [f"customer {person.id}: {words}" for words in _of_the_books(person, trades, told)]
+        found += [f"customer {person.id}: {words}" for words in _of_the_books(person, trades, evidence)]
     return found
 
 
@@ -245,17 +245,17 @@ def _of_the_exchange(trades: Sequence[Json], received: dict[str, list[Json]]) ->
             yield f"two in flight: {after['tradeId']} came before {before['tradeId']} was final"
 
 
-def _of_the_books(person: Person, trades: Sequence[Json], told: Evidence) -> Iterable[str]:
+def _of_the_books(person: Person, trades: Sequence[Json], evidence: Evidence) -> Iterable[str]:
     cash, shares = person.cash, Counter[str]()
     for trade in trades:
         if trade["status"] == "FILLED":
             sign = 1 if trade["type"] == "BUY" else -1
             cash -= sign * Decimal(trade["amount"])
             shares[trade["stockTicker"]] += sign * trade["quantity"]
-    balance = told.cash[person.id]
+    balance = evidence.cash[person.id]
     if Decimal(balance["amount"]) != cash or Decimal(balance["held"]) != 0:
         yield f"cash should be {cash} and is {balance['amount']}, {balance['held']} held"
-    held = {row["stockTicker"]: row["quantity"] for row in told.shares[person.id]}
+    held = {row["stockTicker"]: row["quantity"] for row in evidence.shares[person.id]}
     if held != +shares or min(shares.values(), default=0) < 0:
         yield f"shares should be {dict(+shares)} and are {held}"
 
@@ -275,11 +275,11 @@ class Wait:
         return self.ended - self.began
 
 
-def waits(told: Evidence) -> list[Wait]:
+def waits(evidence: Evidence) -> list[Wait]:
     """Every trade's wait, from when it was first asked for, or the trade before it was final, to when it was final."""
-    asked = {one.answer["tradeId"]: one.asked_at for one in told.placed}
+    asked = {one.answer["tradeId"]: one.asked_at for one in evidence.placed}
     found = []
-    for trades in told.trades.values():
+    for trades in evidence.trades.values():
         before = 0.0
         for trade in trades:
             ended = moment(trade["settledAt"])
@@ -288,20 +288,20 @@ def waits(told: Evidence) -> list[Wait]:
     return found
 
 
-def longest_delays(told: Evidence, kills: Sequence[float]) -> list[float]:
+def longest_delays(evidence: Evidence, kills: Sequence[float]) -> list[float]:
     """For each kill the longest wait that it fell into, less the usual one; seconds."""
-    every = waits(told)
+    every = waits(evidence)
     usual = statistics.median(wait.seconds for wait in every)
     return [
         max((wait.seconds - usual for wait in every if wait.began <= kill <= wait.ended), default=0.0) for kill in kills
     ]
 
 
-def figures(told: Evidence) -> Json:
+def figures(evidence: Evidence) -> Json:
     """How many trades, how fast: seconds from the first placing to the last end, and from placed to final."""
-    trades = [trade for trades in told.trades.values() for trade in trades]
+    trades = [trade for trades in evidence.trades.values() for trade in trades]
     took = sorted(moment(trade["settledAt"]) - moment(trade["createdAt"]) for trade in trades)
-    began = min(one.asked_at for one in told.placed)
+    began = min(one.asked_at for one in evidence.placed)
     seconds = max(moment(trade["settledAt"]) for trade in trades) - began
     return {
         "trades": len(trades),
@@ -310,5 +310,5 @@ def figures(told: Evidence) -> Json:
         "trades/s": round(len(trades) / seconds, 1),
         "p50 placed→final": f"{took[len(took) // 2]:.2f} s",
         "p99": f"{took[int(len(took) * 0.99)]:.2f} s",
-        "p50 wait": f"{statistics.median(wait.seconds for wait in waits(told)):.2f} s",
+        "p50 wait": f"{statistics.median(wait.seconds for wait in waits(evidence)):.2f} s",
     }

@@ -55,7 +55,7 @@ def sell(symbol: str, qty: float, **more: Any) -> MarketOrderRequest:
 
 
 def done(client: TradingClient, order: Any) -> Any:
-    """The order once it is final."""
+    """Wait until the order is final, and return it."""
     for _ in range(200):
         order = client.get_order_by_id(order.id)
         if order.status not in (OrderStatus.ACCEPTED, OrderStatus.NEW):
@@ -65,7 +65,7 @@ def done(client: TradingClient, order: Any) -> Any:
 
 
 def refused(work: Callable[[], Any]) -> tuple[int, int]:
-    """Status and code with which the client's call is refused."""
+    """Return the status and code of the error that the client's call raises."""
     with pytest.raises(APIError) as error:
         work()
     return error.value.status_code, error.value.code
@@ -128,7 +128,7 @@ def test_orders_positions_and_account(client: TradingClient) -> None:
     assert client.get_portfolio_history().timeframe == "1D"
 
 
-def test_what_is_not_supported_is_refused_and_says_so(client: TradingClient) -> None:
+def test_unsupported_calls_are_refused_with_a_reason(client: TradingClient) -> None:
     assert refused(lambda: client.submit_order(buy("AAPL", 1.5))) == (422, 40010001)
     notional = MarketOrderRequest(symbol="AAPL", notional=100, side=OrderSide.BUY, time_in_force=TimeInForce.DAY)
     assert refused(lambda: client.submit_order(notional)) == (422, 40010001)

@@ -1,4 +1,4 @@
-"""The checker sees what it is there to see: each planted violation, and none where there is none."""
+"""The checker finds each planted violation, and none if all is well."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -46,8 +46,8 @@ def entry(number: int) -> dict[str, Any]:
 
 
 @pytest.fixture
-def told() -> Evidence:
-    """Three trades, all well."""
+def evidence() -> Evidence:
+    """Return the evidence of three trades without violations."""
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
     return Evidence(
         people=[ALICE],
@@ -60,72 +60,72 @@ def told() -> Evidence:
     )
 
 
-def test_where_all_is_well_it_finds_nothing(told: Evidence) -> None:
-    assert violations(told) == []
+def test_it_finds_nothing_if_all_is_well(evidence: Evidence) -> None:
+    assert violations(evidence) == []
 
 
-def lose(told: Evidence) -> None:
-    del told.trades[1][1]
+def lose(evidence: Evidence) -> None:
+    del evidence.trades[1][1]
 
 
-def place_twice(told: Evidence) -> None:
-    told.trades[1].append(trade(4, "REJECTED"))
+def place_twice(evidence: Evidence) -> None:
+    evidence.trades[1].append(trade(4, "REJECTED"))
 
 
-def change_terms(told: Evidence) -> None:
-    told.trades[1][0]["quantity"] = 2
+def change_terms(evidence: Evidence) -> None:
+    evidence.trades[1][0]["quantity"] = 2
 
 
-def swap_line(told: Evidence) -> None:
-    told.trades[1][0], told.trades[1][1] = told.trades[1][1], told.trades[1][0]
+def swap_line(evidence: Evidence) -> None:
+    evidence.trades[1][0], evidence.trades[1][1] = evidence.trades[1][1], evidence.trades[1][0]
 
 
-def swap_at_the_exchange(told: Evidence) -> None:
-    told.exchange[0]["sequence"], told.exchange[1]["sequence"] = 2, 1
+def swap_at_the_exchange(evidence: Evidence) -> None:
+    evidence.exchange[0]["sequence"], evidence.exchange[1]["sequence"] = 2, 1
 
 
-def fly_two(told: Evidence) -> None:
-    told.exchange[1]["firstReceivedAt"] = told.exchange[0]["firstReceivedAt"]
+def fly_two(evidence: Evidence) -> None:
+    evidence.exchange[1]["firstReceivedAt"] = evidence.exchange[0]["firstReceivedAt"]
 
 
-def never_end_the_first(told: Evidence) -> None:
-    told.exchange[0]["finalAt"] = None
+def never_end_the_first(evidence: Evidence) -> None:
+    evidence.exchange[0]["finalAt"] = None
 
 
-def execute_twice(told: Evidence) -> None:
-    told.exchange.append(deepcopy(told.exchange[2]) | {"executionId": "x4", "sequence": 4})
+def execute_twice(evidence: Evidence) -> None:
+    evidence.exchange.append(deepcopy(evidence.exchange[2]) | {"executionId": "x4", "sequence": 4})
 
 
-def execute_what_is_rejected(told: Evidence) -> None:
-    told.trades[1][2] = trade(3, "REJECTED")
+def execute_what_is_rejected(evidence: Evidence) -> None:
+    evidence.trades[1][2] = trade(3, "REJECTED")
 
 
-def book_what_was_not_executed(told: Evidence) -> None:
-    told.exchange[2] |= {"status": "REJECTED", "price": None, "amount": None}
+def book_what_was_not_executed(evidence: Evidence) -> None:
+    evidence.exchange[2] |= {"status": "REJECTED", "price": None, "amount": None}
 
 
-def book_another_price(told: Evidence) -> None:
-    told.exchange[2] |= {"price": "11.0000", "amount": "11.0000"}
+def book_another_price(evidence: Evidence) -> None:
+    evidence.exchange[2] |= {"price": "11.0000", "amount": "11.0000"}
 
 
-def leave_open(told: Evidence) -> None:
-    told.trades[1][2]["status"] = "IN PROGRESS"
+def leave_open(evidence: Evidence) -> None:
+    evidence.trades[1][2]["status"] = "IN PROGRESS"
 
 
-def post_twice(told: Evidence) -> None:
-    told.cash[1]["amount"] = "960.0000"
+def post_twice(evidence: Evidence) -> None:
+    evidence.cash[1]["amount"] = "960.0000"
 
 
-def keep_a_hold(told: Evidence) -> None:
-    told.cash[1]["held"] = "1.0000"
+def keep_a_hold(evidence: Evidence) -> None:
+    evidence.cash[1]["held"] = "1.0000"
 
 
-def lose_shares(told: Evidence) -> None:
-    told.shares[1][0]["quantity"] = 2
+def lose_shares(evidence: Evidence) -> None:
+    evidence.shares[1][0]["quantity"] = 2
 
 
-def fail_the_audit(told: Evidence) -> None:
-    told.audit = {"ok": False, "violations": ["a posting is missing"]}
+def fail_the_audit(evidence: Evidence) -> None:
+    evidence.audit = {"ok": False, "violations": ["a posting is missing"]}
 
 
 @pytest.mark.parametrize(
@@ -149,17 +149,17 @@ def fail_the_audit(told: Evidence) -> None:
         (fail_the_audit, "a posting is missing"),
     ],
 )
-def test_it_sees_a_planted_violation(told: Evidence, plant: Callable[[Evidence], None], words: str) -> None:
-    plant(told)
-    assert any(words in found for found in violations(told)), violations(told)
+def test_it_sees_a_planted_violation(evidence: Evidence, plant: Callable[[Evidence], None], words: str) -> None:
+    plant(evidence)
+    assert any(words in found for found in violations(evidence)), violations(evidence)
 
 
-def test_a_delay_is_the_longest_wait_that_a_kill_fell_into_less_the_usual_one(told: Evidence) -> None:
+def test_a_delay_is_the_longest_wait_that_a_kill_fell_into_less_the_usual_one(evidence: Evidence) -> None:
     # Asked for at second 0, 1 and 2; final at 11, 21 and 59: they waited 11, 10 and 38 seconds for their turn and end.
-    told.placed = [replace(one, asked_at=moment(at(n))) for n, one in enumerate(told.placed)]
-    told.trades[1][2]["settledAt"] = at(59)
-    assert [round(wait.seconds) for wait in waits(told)] == [11, 10, 38]
-    assert [round(delay) for delay in longest_delays(told, [moment(at(s)) for s in (5, 15, 25, 59.5)])] == [
+    evidence.placed = [replace(one, asked_at=moment(at(n))) for n, one in enumerate(evidence.placed)]
+    evidence.trades[1][2]["settledAt"] = at(59)
+    assert [round(wait.seconds) for wait in waits(evidence)] == [11, 10, 38]
+    assert [round(delay) for delay in longest_delays(evidence, [moment(at(s)) for s in (5, 15, 25, 59.5)])] == [
         0,
         -1,
         27,

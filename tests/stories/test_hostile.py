@@ -1,4 +1,4 @@
-"""One hostile customer does everything at once that a client can do to the others, behind the balancer that we ship.
+"""One hostile customer does everything at once to disturb the others, behind the balancer that we ship.
 
 Meanwhile another customer places, reads, hears of events and is called by a webhook, as before. The figures tell what
 each of these takes, undisturbed and disturbed; what is asserted is that nothing of the other customer's fails.
@@ -62,7 +62,7 @@ People = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def hooks() -> Iterator[dict[str, Receiver]]:
-    """The customer's server, which answers, and the hostile one's, which never does."""
+    """Start the customer's webhook server, which responds, and the hostile one's, which never does."""
     found = {"victim": Receiver(), "hostile": Receiver()}
     found["hostile"].hangs = True
     yield found
@@ -179,7 +179,7 @@ class Customer:
         return self._pool.request(method, url, **more)
 
     def ended(self) -> list[str]:
-        """How each trade ended."""
+        """Return how each trade ended."""
         statuses = []
         for trade_id in self.placed:
             answer = self._ask([], "GET", f"/api/v1/trades/{trade_id}", {200})
@@ -192,7 +192,7 @@ def share(taken: list[float], part: float) -> float:
     return 1000 * sorted(taken)[min(len(taken) - 1, int(len(taken) * part))]
 
 
-def test_what_one_hostile_customer_does_to_another(
+def test_a_hostile_customer_does_not_break_anothers_requests(
     balancer: tuple[Balancer, Brokerage],
     people: People,
     hooks: dict[str, Receiver],

@@ -41,7 +41,7 @@ Json = dict[str, Any]
 
 @pytest.fixture
 def small() -> Iterator[Brokerage]:
-    """A brokerage that takes in no more than it works off in seconds."""
+    """Run a brokerage that accepts no more trades than it can complete within seconds."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-overload-"))
     env = {"OPEN_TRADES_MAX": str(OPEN_MAX), "OPEN_TRADES_OF_A_CUSTOMER_MAX": str(OPEN_EACH_MAX)}
     try:
@@ -109,7 +109,7 @@ def final(database_url: str) -> int:
     return sum(trade["status"] in checker.FINAL for trade in checker.read_tables(database_url)["trades"])
 
 
-def test_too_much_is_refused_and_what_was_taken_in_is_carried_through(
+def test_overload_is_refused_and_accepted_trades_are_completed(
     small: Brokerage, tmp_path: Path, tell: Callable[..., None]
 ) -> None:
     accounts = open_accounts(small, [Decimal(100_000)] * (CUSTOMERS + 1), "overload")
@@ -207,7 +207,7 @@ def as_request(trade: Json, sent: float, answered: float) -> Json:
 
 
 def most_open(trades: list[Json]) -> int:
-    """The most that ever waited PLACED at once."""
+    """Return the largest number of PLACED trades at any time."""
     steps = [(trade["placed_at"], 1) for trade in trades]
     steps += [(trade["claimed_at"] or trade["settled_at"], -1) for trade in trades]
     most = now = 0

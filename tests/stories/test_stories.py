@@ -1,4 +1,4 @@
-"""The whole brokerage, with real processes over real HTTP: what was promised holds, whatever is killed meanwhile."""
+"""The whole brokerage, with real processes over real HTTP: the promises hold, whatever is killed."""
 
 import contextlib
 import os
@@ -50,7 +50,7 @@ Tell = Callable[..., None]
 
 
 def wait_final(crowd: Crowd, person: Person, trade_id: str) -> Json:
-    """A trade once it is final."""
+    """Wait until a trade is final, and return it."""
     deadline = time.monotonic() + FINAL_SECONDS_MAX
     while (trade := crowd.get(person, f"/api/v1/trades/{trade_id}"))["status"] not in FINAL:
         assert time.monotonic() < deadline, trade
@@ -68,7 +68,7 @@ def place(crowd: Crowd, person: Person, type: str, quantity: int, ticker: str = 
 
 
 def settle(crowd: Crowd, brokerage: Brokerage) -> Evidence:
-    """Wait until all is final, ask every witness, and find nothing wrong."""
+    """Wait until all trades are final, collect the evidence, and assert that nothing is wrong."""
     crowd.wait_until_final(FINAL_SECONDS_MAX)
     told = crowd.testify(brokerage.exchange_url, audit(brokerage))
     assert violations(told) == []
@@ -240,25 +240,25 @@ def test_while_the_exchange_is_down_placing_goes_on_and_all_ends_after_it(
 
 
 def break_everything(brokerage: Brokerage) -> None:
-    """kill -9 of the whole tree, and a start on the same data."""
+    """Kill the whole process tree with SIGKILL, and start again on the same data."""
     brokerage.kill_everything()
     brokerage.start()
 
 
 def break_valkey(brokerage: Brokerage) -> None:
-    """kill -9 of the broker, with the loss of all that it held."""
+    """Kill the broker with SIGKILL, and delete its data."""
     with redis.Redis.from_url(brokerage.environment["BROKER_URL"]) as broker:
         broker.flushall()
     brokerage.kill("valkey")
 
 
 def break_postgresql(brokerage: Brokerage) -> None:
-    """kill -9 of the database and all its backends."""
+    """Kill the database and all its backends with SIGKILL."""
     brokerage.kill("postgres")
 
 
 @pytest.mark.parametrize("break_it", [break_valkey, break_postgresql, break_everything])
-def test_a_crowd_while_what_holds_it_up_is_killed(
+def test_a_crowd_while_servers_are_killed(
     brokerage: Brokerage,
     people: People,
     faults: Callable[..., None],

@@ -1,4 +1,4 @@
-"""Event streams over real HTTP: resumed after kill -9 of the processes, they lose nothing and double nothing."""
+"""Event streams over real HTTP: resumed after SIGKILL, they lose and repeat nothing."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ Account = Callable[..., dict[str, Any]]
 
 
 class Reader(threading.Thread):
-    """Reads server-sent events, and comes again with the last id whenever the stream breaks."""
+    """Reads server-sent events, and reconnects with the last id whenever the stream breaks."""
 
     def __init__(self, url: str, token: str) -> None:
         super().__init__(daemon=True)
@@ -140,7 +140,7 @@ def _listens(brokerage: Brokerage) -> bool:
         return False
 
 
-def test_who_may_read_and_from_where(brokerage: Brokerage, account: Account) -> None:
+def test_streams_require_a_token_and_start_at_a_cursor(brokerage: Brokerage, account: Account) -> None:
     made = account(f"{uuid4()}@example.com")
     url = f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events"
     for address, headers, status, code in [
@@ -167,7 +167,7 @@ def test_who_may_read_and_from_where(brokerage: Brokerage, account: Account) -> 
         assert b"data" not in answer.read()
 
 
-def test_nobody_hears_what_is_anothers(brokerage: Brokerage, account: Account) -> None:
+def test_a_stream_has_only_its_customers_events(brokerage: Brokerage, account: Account) -> None:
     """From the first event on, and from a place in the other's feed: only one's own come, by stream and by socket."""
     alice, bob = account(f"{uuid4()}@example.com"), account(f"{uuid4()}@example.com")
     hers, _ = place(brokerage, alice["token"]), place(brokerage, alice["token"])

@@ -1,4 +1,4 @@
-"""What the tests of this folder share."""
+"""Fixtures shared by the tests of this folder."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from trades import lane
 
 @pytest.fixture
 def broker_at(settings: Any) -> Iterator[Callable[[int], None]]:
-    """Let rings go to another port, until the test ends."""
+    """Send rings to another port until the test ends."""
     there = settings.BROKER_URL
 
     def broker_at(port: int) -> None:

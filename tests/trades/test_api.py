@@ -1,4 +1,4 @@
-"""The REST API of trading, to the letter of what it promises."""
+"""The REST API of trading keeps its documented promises exactly."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from accounts.models import Customer
 from exchange import market
 from tests.answers import MOMENT, assert_problem, post
 from tests.conftest import StandInExchange
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades.models import Status, Trade
 from trades.place import place_trade
 
@@ -46,13 +46,13 @@ CLOSED_PORT = "http://127.0.0.1:1"
 
 @pytest.fixture
 def client(alice: Customer, api_of: Any) -> Client:
-    """Alice's program."""
+    """Return an API client for Alice."""
     return api_of(alice)
 
 
 @pytest.fixture
 def listed(exchange: StandInExchange, db: None) -> Iterator[None]:
-    """The exchange's list has been read."""
+    """Read the exchange's list of stocks."""
     market.refresh()
     market.forget()
     yield
@@ -77,7 +77,7 @@ def test_placing_answers_201_and_the_trade_as_placed(client: Client) -> None:
 def test_the_same_key_and_body_answers_200_and_the_first_trade_as_it_is_now(client: Client, alice: Customer) -> None:
     first = post(client, TRADES, BUY, idempotency_key="k1")
     (trade,) = claim(alice)
-    say(trade, Status.FILLED, Decimal("100"))
+    send_report(trade, Status.FILLED, Decimal("100"))
     claim(alice)
     again = post(client, TRADES, BUY, idempotency_key="k1")
     assert (first.status_code, again.status_code) == (201, 200)
@@ -87,7 +87,7 @@ def test_the_same_key_and_body_answers_200_and_the_first_trade_as_it_is_now(clie
     assert again.json()["status"] == "FILLED"
 
 
-def test_small_letters_are_the_same_terms(client: Client) -> None:
+def test_tickers_are_case_insensitive(client: Client) -> None:
     first = post(client, TRADES, BUY, idempotency_key="k1")
     again = post(client, TRADES, BUY | {"stockTicker": "aapl"}, idempotency_key="k1")
     assert (again.status_code, again.json()) == (200, first.json())
@@ -100,7 +100,7 @@ def test_the_same_key_with_another_body_is_refused(client: Client, change: dict[
     assert Trade.objects.filter(idempotency_key="k1").count() == 1
 
 
-def test_one_customers_key_is_nothing_to_another(client: Client, bob: Customer, api_of: Any) -> None:
+def test_keys_are_independent_between_customers(client: Client, bob: Customer, api_of: Any) -> None:
     first = post(client, TRADES, BUY, idempotency_key="k1").json()
     other = post(api_of(bob), TRADES, BUY, idempotency_key="k1")
     assert other.status_code == 201
@@ -112,7 +112,7 @@ def test_without_a_key_the_same_body_is_another_trade(client: Client) -> None:
 
 
 @pytest.mark.parametrize("key", ["x", "x" * 128, 'a key: with/odd "letters" ~'])
-def test_a_key_of_1_to_128_printable_characters_is_taken(client: Client, key: str) -> None:
+def test_a_key_of_1_to_128_printable_characters_is_accepted(client: Client, key: str) -> None:
     assert post(client, TRADES, BUY, idempotency_key=key).status_code == 201
 
 
@@ -185,7 +185,7 @@ def test_a_great_many_unknown_fields_make_a_short_answer(client: Client) -> None
     ],
     ids=lambda raw: repr(raw)[:30],
 )
-def test_what_is_not_json_is_refused(client: Client, raw: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(client: Client, raw: bytes) -> None:
     assert_problem(client.post(TRADES, raw, content_type="application/json"), 400, "parse_error")
 
 
@@ -203,7 +203,7 @@ def test_a_body_is_utf_8_whatever_charset_is_said(client: Client, charset: str) 
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "text/html", "nonsense", ""])
-def test_what_does_not_say_that_it_is_json_is_refused(client: Client, kind: str) -> None:
+def test_other_content_types_are_refused(client: Client, kind: str) -> None:
     answer = client.generic("POST", TRADES, json.dumps(BUY), content_type=kind)
     assert_problem(answer, 415, "unsupported_media_type")
 
@@ -212,7 +212,7 @@ def test_a_form_is_refused(client: Client) -> None:
     assert_problem(client.post(TRADES, BUY), 415, "unsupported_media_type")
 
 
-def test_no_body_is_a_body_without_fields(client: Client) -> None:
+def test_an_empty_body_has_no_fields(client: Client) -> None:
     answer = client.generic("POST", TRADES, b"", content_type="application/json")
     assert_problem(answer, 400, "invalid", "stockTicker", "type", "quantity")
 
@@ -234,7 +234,7 @@ def test_a_filled_trade_tells_price_amount_and_time(client: Client, alice: Custo
     assert (body["reason"], body["reasonCode"]) == (None, None)
 
 
-def test_a_rejected_trade_tells_why(client: Client, alice: Customer) -> None:
+def test_a_rejected_trade_has_a_reason(client: Client, alice: Customer) -> None:
     place_trade(alice.id, "AAPL", "SELL", 99)
     claim(alice)
     trade = Trade.objects.get(customer=alice, quantity=99)
@@ -251,7 +251,7 @@ def test_a_trade_in_progress_has_a_space_in_its_status(client: Client, alice: Cu
     assert client.get(f"{TRADES}/{trade.id}").json()["status"] == "IN PROGRESS"
 
 
-def test_another_customers_trade_is_as_if_it_were_not(client: Client, bob: Customer) -> None:
+def test_another_customers_trade_is_404(client: Client, bob: Customer) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     theirs = assert_problem(client.get(f"{TRADES}/{trade.id}"), 404, "not_found")
     nobodys = assert_problem(client.get(f"{TRADES}/{uuid4()}"), 404, "not_found")
@@ -259,7 +259,7 @@ def test_another_customers_trade_is_as_if_it_were_not(client: Client, bob: Custo
 
 
 @pytest.mark.parametrize("id", ["1", "null", "%00", "x" * 5000, "%ff", "..", "%F0%9F%92%A9", "a%0d%0ab", "a%2Fb"])
-def test_what_is_no_id_of_a_trade_is_404(client: Client, id: str) -> None:
+def test_an_invalid_trade_id_is_404(client: Client, id: str) -> None:
     assert_problem(client.get(f"{TRADES}/{id}"), 404, "not_found")
 
 
@@ -272,7 +272,7 @@ def ids(answer: Any) -> list[str]:
     return [trade["tradeId"] for trade in answer.json()["results"]]
 
 
-def test_the_list_is_newest_first_and_only_ones_own(client: Client, alice: Customer, bob: Customer) -> None:
+def test_the_list_is_newest_first_and_contains_only_own_trades(client: Client, alice: Customer, bob: Customer) -> None:
     place_trade(bob.id, "AAPL", "BUY", 1)
     mine = [str(place_trade(alice.id, "AAPL", "BUY", n)[0].id) for n in (1, 2, 3)]
     answer = client.get(TRADES)
@@ -320,13 +320,13 @@ def test_the_list_can_be_narrowed(client: Client, alice: Customer) -> None:
     assert ids(client.get(TRADES, {"placedAfter": later.isoformat()})) == []
 
 
-def test_a_time_of_ours_can_be_given_back(client: Client) -> None:
+def test_returned_times_can_be_used_as_parameters(client: Client) -> None:
     createdAt = client.get(TRADES).json()["results"][0]["createdAt"]
     assert ids(client.get(TRADES, {"placedBefore": createdAt})) == []
 
 
 @pytest.mark.parametrize("limit", [1, 500])
-def test_limits_within_bounds_are_taken(client: Client, limit: int) -> None:
+def test_limits_within_bounds_are_accepted(client: Client, limit: int) -> None:
     assert client.get(TRADES, {"limit": limit}).status_code == 200
 
 
@@ -357,14 +357,14 @@ def test_limits_within_bounds_are_taken(client: Client, limit: int) -> None:
         ("customerId", "1"),
     ],
 )
-def test_a_query_that_makes_no_sense_is_named(client: Client, name: str, value: str) -> None:
+def test_an_invalid_query_parameter_is_named(client: Client, name: str, value: str) -> None:
     assert_problem(client.get(f"{TRADES}?{name}={quote(value)}"), 400, "invalid", name)
 
 
 @pytest.mark.parametrize(
     "time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "2026-01-01", "2026-01-01T10:00"]
 )
-def test_times_at_the_edge_are_taken(client: Client, time: str) -> None:
+def test_times_at_the_edge_are_accepted(client: Client, time: str) -> None:
     assert client.get(TRADES, {"placedAfter": time}).status_code == 200
 
 
@@ -382,7 +382,7 @@ READS = [
 
 
 @pytest.mark.parametrize("path", READS)
-def test_nobody_reads_without_a_token(path: str, db: None) -> None:
+def test_reading_requires_a_token(path: str, db: None) -> None:
     answer = Client().get(path)
     assert_problem(answer, 401, "not_authenticated")
     assert answer["WWW-Authenticate"] == 'Bearer realm="api"'
@@ -390,13 +390,13 @@ def test_nobody_reads_without_a_token(path: str, db: None) -> None:
 
 @pytest.mark.parametrize("path", READS)
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "TRACE", "NONSENSE"])
-def test_a_method_that_an_address_does_not_know_is_405(client: Client, method: str, path: str) -> None:
+def test_an_unsupported_method_is_405(client: Client, method: str, path: str) -> None:
     answer = client.generic(method, path)
     assert_problem(answer, 405, "method_not_allowed")
     assert "GET" in answer["Allow"]
 
 
-def test_scopes_bound_what_a_token_may(alice: Customer, api_of: Any) -> None:
+def test_scopes_limit_a_token(alice: Customer, api_of: Any) -> None:
     reader, trader = api_of(alice, ["read"]), api_of(alice, ["trade"])
     assert reader.get(TRADES).status_code == 200
     assert_problem(post(reader, TRADES, BUY), 403, "permission_denied")

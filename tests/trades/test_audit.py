@@ -14,7 +14,7 @@ from accounts.models import Customer
 from tests import people
 from tests.guarantees import lift_guarantees
 from tests.lasting import lasting
-from tests.people import claim, receive_shares, say
+from tests.people import claim, receive_shares, send_report
 from trades.audit import CLOCKS_APART_SECONDS_MAX, TRADES, corporate_actions, firm, good_faith
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
@@ -27,7 +27,7 @@ def books(alice: Customer, bob: Customer) -> dict[str, Any]:
 
     def end(trade: Trade, status: str, price: Decimal | None = None, **more: Any) -> None:
         assert claim(alice) == [trade]
-        say(trade, status, price, **more)
+        send_report(trade, status, price, **more)
         claim(alice)
 
     withdraw(alice.id, Decimal("1.5"))
@@ -40,11 +40,11 @@ def books(alice: Customer, bob: Customer) -> dict[str, Any]:
     buying, _ = place_trade(alice.id, "AAPL", Type.BUY, 2)
     waiting, _ = place_trade(alice.id, "AAPL", Type.BUY, 1, key="once")
     assert claim(alice) == [buying]
-    say(bought, Status.FILLED, Decimal("7.0001"), executionId="agrees")
-    say(bought, Status.FILLED, Decimal("8.0001"), executionId="contradicts")
-    say(turned_down, Status.REJECTED, reason="agrees")
-    say(buying, Status.FILLED, Decimal(7), quantity=3)
-    say(buying, "NONSENSE", Decimal(7))
+    send_report(bought, Status.FILLED, Decimal("7.0001"), executionId="agrees")
+    send_report(bought, Status.FILLED, Decimal("8.0001"), executionId="contradicts")
+    send_report(turned_down, Status.REJECTED, reason="agrees")
+    send_report(buying, Status.FILLED, Decimal(7), quantity=3)
+    send_report(buying, "NONSENSE", Decimal(7))
     claim(alice)
     receive_shares(bob, "AAPL", 2, Decimal("100"))
     selling, _ = place_trade(bob.id, "AAPL", Type.SELL, 1)
@@ -71,12 +71,12 @@ def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
     return books(alice, bob)
 
 
-def test_right_books_are_found_right(ids: dict[str, Any]) -> None:
+def test_correct_books_pass_the_audit(ids: dict[str, Any]) -> None:
     findings = examine(BOOKS + TRADES)
     assert (findings.ok, findings.violations) == (True, [])
 
 
-def test_empty_books_are_right(db: None) -> None:
+def test_empty_books_pass_the_audit(db: None) -> None:
     assert examine(BOOKS + TRADES).ok
 
 
@@ -341,9 +341,7 @@ class TestPlanted:
             yield books(people.alice(), people.bob())
 
     @pytest.mark.parametrize(("rule", "plant", "names"), PLANTED)
-    def test_what_breaks_a_rule_is_found(
-        self, rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]
-    ) -> None:
+    def test_each_broken_rule_is_found(self, rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]) -> None:
         lift_guarantees()
         with connection.cursor() as cursor:
             cursor.execute(plant, ids)
@@ -358,7 +356,7 @@ class TestPlanted:
         assert all(violation["detail"] for violation in found)
 
 
-def test_every_rule_was_seen_broken() -> None:
+def test_every_rule_has_been_broken_by_a_test() -> None:
     elsewhere = {rule.name for rule in corporate_actions.RULES + firm.RULES + good_faith.RULES}
     assert {rule for rule, _, _ in PLANTED} == {rule.name for rule in TRADES} - elsewhere
 

@@ -1,4 +1,4 @@
-"""A batch of trades in one request: each answered as `POST /api/v1/trades` would, in the order sent."""
+"""A batch of trades in one request: each is answered like `POST /api/v1/trades`, in the order sent."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from accounts.models import Customer
 from exchange import market, prices
 from tests.answers import assert_problem, post
 from tests.conftest import StandInExchange
-from tests.people import open_account, rung
+from tests.people import open_account, take_rung_customers
 from tests.trades.test_api import BUY, TRADE_KEYS, TRADES, WRONG_VALUES
 from tests.trades.test_queue import set_hours
 from trades.batch import place_trades
@@ -77,10 +77,10 @@ def test_a_batch_rings_once(bob: Customer, api_of: Any, django_capture_on_commit
     with django_capture_on_commit_callbacks(execute=True) as callbacks:
         send(client, BUY, BUY, BUY)
     assert len(callbacks) == 1
-    assert rung(lane_of(bob.id)) == [bob.id]
+    assert take_rung_customers(lane_of(bob.id)) == [bob.id]
 
 
-def test_one_that_is_wrong_keeps_no_other_from_being_placed(client: Client, alice: Customer) -> None:
+def test_an_invalid_trade_does_not_block_the_others(client: Client, alice: Customer) -> None:
     results = send(client, BUY, BUY | {"quantity": 0, "more": 1}, "BUY", None, [BUY], {}, BUY | {"quantity": 9})
     assert statuses(results) == [201, 400, 400, 400, 400, 400, 201]
     problem = results[1]["problem"]
@@ -153,7 +153,7 @@ def test_without_keys_equal_trades_are_several(client: Client, alice: Customer) 
 
 
 @pytest.mark.parametrize("trades", [[], [BUY] * 101, {}, "x", None, 3, {"0": BUY}], ids=lambda value: repr(value)[:20])
-def test_none_too_many_or_no_list_is_refused_as_a_whole(client: Client, trades: Any) -> None:
+def test_an_empty_or_too_long_batch_is_refused_as_a_whole(client: Client, trades: Any) -> None:
     before = Trade.objects.count()
     assert_problem(post(client, BATCH, {"trades": trades}), 400, "invalid", "trades")
     assert Trade.objects.count() == before
@@ -178,7 +178,7 @@ def test_a_body_that_is_too_large_is_refused_as_a_whole(client: Client) -> None:
     assert_problem(post(client, BATCH, {"trades": [long] * 60}), 413, "too_large")
 
 
-def test_the_scope_to_trade_is_needed(alice: Customer, api_of: Any) -> None:
+def test_a_batch_needs_the_trade_scope(alice: Customer, api_of: Any) -> None:
     assert_problem(post(api_of(alice, ["read", "funds"]), BATCH, {"trades": [BUY]}), 403, "permission_denied")
     assert_problem(api_of(alice).get(BATCH), 405, "method_not_allowed")
 
@@ -190,7 +190,7 @@ def test_a_customer_sees_nothing_of_anothers_key(bob: Customer, client: Client, 
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_a_check_refuses_is_its_own(
+def test_a_refused_check_affects_only_its_trade(
     client: Client, alice: Customer, api_of: Callable[..., Client], exchange: StandInExchange
 ) -> None:
     market.refresh()
@@ -215,7 +215,7 @@ def test_what_a_check_refuses_is_its_own(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_orders_a_minute_are_kept_to_within_a_batch(client: Client, alice: Customer, bob: Customer) -> None:
+def test_the_limit_of_orders_per_minute_applies_within_a_batch(client: Client, alice: Customer, bob: Customer) -> None:
     sam = open_account("sam@example.com", Decimal(1))
     set_control(Kind.ORDERS_A_MINUTE_MAX, True, reason="-", by=sam, value=Decimal(3))  # one of Alice's was her first
     results = send(client, *(BUY | {"quantity": n, "idempotencyKey": f"k{n}"} for n in range(1, 6)))
@@ -227,7 +227,7 @@ def test_orders_a_minute_are_kept_to_within_a_batch(client: Client, alice: Custo
     assert len(line(bob)) == 3
 
 
-def test_a_batch_counts_against_the_rate_limit_by_its_trades(
+def test_each_trade_of_a_batch_counts_against_the_rate_limit(
     client: Client, alice: Customer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 86_400)  # so that none ends while this looks at it

@@ -1,4 +1,4 @@
-"""The exchange's callback: what it takes in, and what it turns away."""
+"""The exchange's callback: what it accepts and what it refuses."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 
 from accounts.models import Customer
 from tests.answers import assert_problem
-from tests.people import claim, rung, word
+from tests.people import claim, report_body, take_rung_customers
 from trades.callback import REPORTS_MAX
 from trades.lane import lane_of
 from trades.models import Outcome, Report, Status, Trade
@@ -24,7 +24,7 @@ PATH = "/exchange/callbacks"
 
 
 def signed(raw: bytes, at: datetime | None = None, secret: str | None = None, id: str = "msg_1") -> dict[str, str]:
-    """The headers with which the exchange sends this."""
+    """Return the headers with which the exchange sends this body."""
     at = at or datetime.now(UTC)
     return {
         "webhook-id": id,
@@ -43,7 +43,7 @@ def reports_of(*bodies: Any) -> bytes:
 
 @pytest.fixture
 def trade(bob: Customer) -> Trade:
-    """Bob's, IN PROGRESS."""
+    """Return Bob's trade IN PROGRESS."""
     place_trade(bob.id, "AAPL", "BUY", 3)
     return claim(bob)[0]
 
@@ -51,53 +51,53 @@ def trade(bob: Customer) -> Trade:
 @pytest.fixture
 def raw(trade: Trade) -> bytes:
     """A callback with the fill of Bob's trade."""
-    return reports_of(word(trade, Status.FILLED, Decimal(100)))
+    return reports_of(report_body(trade, Status.FILLED, Decimal(100)))
 
 
-def test_a_signed_report_is_kept_and_rung_for(
+def test_a_signed_report_is_stored_and_rung_for(
     trade: Trade, raw: bytes, django_capture_on_commit_callbacks: Any
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         reply = deliver(raw, signed(raw))
     assert (reply.status_code, reply.content) == (204, b"")
     assert Report.objects.get(trade_id=trade.id).outcome == Outcome.WAITING
-    assert rung(lane_of(trade.customer_id)) == [trade.customer_id]
+    assert take_rung_customers(lane_of(trade.customer_id)) == [trade.customer_id]
 
 
-def test_the_turn_that_follows_makes_it_count(trade: Trade, raw: bytes, bob: Customer) -> None:
+def test_the_next_turn_settles_the_report(trade: Trade, raw: bytes, bob: Customer) -> None:
     deliver(raw, signed(raw))
     claim(bob)
     trade.refresh_from_db()
     assert trade.status == Status.FILLED
 
 
-def test_the_same_callback_again_is_answered_again_and_kept_once(trade: Trade, raw: bytes) -> None:
+def test_a_repeated_callback_is_answered_and_stored_once(trade: Trade, raw: bytes) -> None:
     headers = signed(raw)
     assert [deliver(raw, headers).status_code for _ in range(3)] == [204] * 3
     assert Report.objects.filter(trade_id=trade.id).count() == 1
 
 
-def test_a_report_about_no_trade_of_ours_is_kept_and_answered(trade: Trade) -> None:
+def test_a_report_about_an_unknown_trade_is_stored_and_answered(trade: Trade) -> None:
     stranger = "0193a9a0-0000-7000-8000-000000000000"
-    raw = reports_of(word(trade, Status.FILLED, Decimal(100), tradeId=stranger))
+    raw = reports_of(report_body(trade, Status.FILLED, Decimal(100), tradeId=stranger))
     assert deliver(raw, signed(raw)).status_code == 204
     assert Report.objects.get(trade_id=stranger).outcome == Outcome.UNKNOWN_TRADE
 
 
-def test_a_report_that_makes_no_sense_does_not_keep_its_neighbours_out(trade: Trade, bob: Customer) -> None:
-    raw = reports_of({"tradeId": 5}, {}, word(trade, Status.FILLED, Decimal(100)))
+def test_a_malformed_report_does_not_block_the_others(trade: Trade, bob: Customer) -> None:
+    raw = reports_of({"tradeId": 5}, {}, report_body(trade, Status.FILLED, Decimal(100)))
     assert deliver(raw, signed(raw)).status_code == 204
     assert Report.objects.count() == 3
 
 
-def test_a_hundred_reports_are_taken(db: None) -> None:
+def test_a_hundred_reports_are_accepted(db: None) -> None:
     raw = reports_of(*({"n": n} for n in range(REPORTS_MAX)))
     assert deliver(raw, signed(raw)).status_code == 204
     assert Report.objects.count() == REPORTS_MAX
 
 
 @pytest.mark.parametrize("minutes", [-6, -600, 6, 600])
-def test_a_callback_of_another_time_is_turned_away(trade: Trade, raw: bytes, minutes: int) -> None:
+def test_a_callback_with_an_old_timestamp_is_refused(trade: Trade, raw: bytes, minutes: int) -> None:
     assert_problem(deliver(raw, signed(raw, datetime.now(UTC) + timedelta(minutes=minutes))), 401, "unsigned")
     assert not Report.objects.exists()
 
@@ -113,7 +113,7 @@ def test_clocks_may_differ_by_minutes(raw: bytes, minutes: int) -> None:
     [None, "", "v1", "v1,", "v1,a,b", "v1,YQ==", "v2,YQ==", "é", "\xff", "\x00", "1" * 10_000, "-1", "NaN", "1e99"],
     ids=lambda value: repr(value)[:12],
 )
-def test_a_header_that_is_not_the_signed_one_is_turned_away(raw: bytes, name: str, value: str | None) -> None:
+def test_a_callback_with_a_changed_header_is_refused(raw: bytes, name: str, value: str | None) -> None:
     headers = signed(raw)
     if value is None:
         del headers[name]
@@ -123,16 +123,16 @@ def test_a_header_that_is_not_the_signed_one_is_turned_away(raw: bytes, name: st
     assert not Report.objects.exists()
 
 
-def test_what_was_changed_after_it_was_signed_is_turned_away(raw: bytes) -> None:
+def test_a_callback_changed_after_signing_is_refused(raw: bytes) -> None:
     assert_problem(deliver(raw.replace(b"100.0", b"900.0"), signed(raw)), 401, "unsigned")
 
 
-def test_what_somebody_else_signed_is_turned_away(raw: bytes) -> None:
+def test_a_callback_signed_with_another_secret_is_refused(raw: bytes) -> None:
     other = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     assert_problem(deliver(raw, signed(raw, secret=other)), 401, "unsigned")
 
 
-def test_while_one_secret_replaces_the_other_both_are_taken(raw: bytes, settings: Any) -> None:
+def test_both_secrets_are_accepted_during_a_rotation(raw: bytes, settings: Any) -> None:
     old, new = settings.EXCHANGE_SECRET, "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     settings.EXCHANGE_SECRET = f"{new} {old}"
     assert deliver(raw, signed(raw, secret=old)).status_code == 204
@@ -141,7 +141,7 @@ def test_while_one_secret_replaces_the_other_both_are_taken(raw: bytes, settings
     assert deliver(raw, signed(raw, secret=old)).status_code == 401
 
 
-def test_a_body_that_is_not_utf_8_is_turned_away(db: None) -> None:
+def test_a_callback_that_is_not_utf_8_is_refused(db: None) -> None:
     assert_problem(deliver(b"\xff\xfe", signed(b"{}")), 401, "unsigned")
 
 
@@ -164,7 +164,7 @@ def test_a_body_that_is_not_utf_8_is_turned_away(db: None) -> None:
     ],
     ids=lambda raw: repr(raw)[:40],
 )
-def test_what_is_signed_and_no_set_of_reports_is_refused(db: None, raw: bytes) -> None:
+def test_a_signed_body_without_reports_is_refused(db: None, raw: bytes) -> None:
     assert_problem(deliver(raw, signed(raw)), 400, "malformed")
     assert not Report.objects.exists()
 
@@ -172,7 +172,7 @@ def test_what_is_signed_and_no_set_of_reports_is_refused(db: None, raw: bytes) -
 @pytest.mark.parametrize(
     "raw", [b"", b"{", b"[" * 100_000, b"[" * 950 + b"]" * 950, b"9" * 5000], ids=lambda raw: repr(raw)[:12]
 )
-def test_what_is_signed_and_no_json_is_refused(db: None, raw: bytes) -> None:
+def test_a_signed_body_that_is_not_json_is_refused(db: None, raw: bytes) -> None:
     assert deliver(raw, signed(raw)).status_code in {400, 401}
 
 

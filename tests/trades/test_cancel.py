@@ -1,4 +1,4 @@
-"""Taking a trade back before it is sent."""
+"""Cancelling a trade before it is sent."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -17,7 +17,7 @@ def place(customer: Customer, quantity: int = 1) -> Trade:
     return place_trade(customer.id, "AAPL", "BUY", quantity)[0]
 
 
-def test_a_placed_trade_ends_cancelled_and_moves_nothing(alice: Customer) -> None:
+def test_a_cancelled_trade_is_rejected_and_changes_nothing(alice: Customer) -> None:
     postings = Posting.objects.count()
     trade = cancel_trade(alice.id, place(alice).id, by="pages")
     assert (trade.status, trade.reason_code) == (Status.REJECTED, Reason.CANCELLED)
@@ -30,7 +30,7 @@ def test_a_placed_trade_ends_cancelled_and_moves_nothing(alice: Customer) -> Non
     assert Balance.objects.get(customer=alice).held == 0
 
 
-def test_the_trades_behind_it_go_on(alice: Customer) -> None:
+def test_the_trades_behind_it_continue(alice: Customer) -> None:
     first, second = place(alice), place(alice)
     cancel_trade(alice.id, first.id, by="pages")
     assert claim(alice) == [second]
@@ -45,7 +45,7 @@ def test_a_trade_in_flight_stays_so(alice: Customer) -> None:
     assert Balance.objects.get(customer=alice).held == 1000
 
 
-def test_a_final_trade_can_not_be_cancelled_even_if_it_was(alice: Customer) -> None:
+def test_a_final_trade_cannot_be_cancelled(alice: Customer) -> None:
     trade = place(alice)
     cancel_trade(alice.id, trade.id, by="pages")
     with pytest.raises(NotCancellable):
@@ -53,7 +53,7 @@ def test_a_final_trade_can_not_be_cancelled_even_if_it_was(alice: Customer) -> N
     assert StatusChange.objects.filter(trade=trade).count() == 2
 
 
-def test_nobody_cancels_what_is_somebody_elses(alice: Customer, bob: Customer) -> None:
+def test_a_customer_cannot_cancel_anothers_trade(alice: Customer, bob: Customer) -> None:
     trade = place(alice)
     for trade_id in (trade.id, uuid4()):
         with pytest.raises(NoSuchTrade):

@@ -1,4 +1,4 @@
-"""What staff switches: what is refused when it is placed, and what no lane claims."""
+"""Trading controls: orders that are refused, and trades that no lane claims."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -22,7 +22,7 @@ from trades.sweep import ring_for_waiting
 
 @pytest.fixture
 def sam(db: None) -> Customer:
-    """Of the staff."""
+    """Return a member of staff."""
     return open_account("sam@example.com", Decimal(1), is_staff=True, is_superuser=True)
 
 
@@ -73,7 +73,7 @@ def test_a_halted_stock_holds_the_line_up_in_order(alice: Customer, sam: Custome
     assert second.status == Status.PLACED
 
 
-def test_the_sweep_rings_for_nobody_who_is_halted(
+def test_the_sweep_does_not_ring_for_halted_customers(
     alice: Customer, bob: Customer, sam: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trades.sweep.RING_AFTER_SECONDS", -5)
@@ -103,7 +103,7 @@ def test_restricted_stocks_and_too_many_shares(alice: Customer, bob: Customer, s
         place(bob, quantity=8)
 
 
-def test_what_an_order_may_be_worth(
+def test_an_orders_value_is_limited(
     alice: Customer, sam: Customer, exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     market.refresh()
@@ -145,7 +145,7 @@ def test_orders_a_minute_are_exact_and_leave_no_gap(alice: Customer, sam: Custom
         {"kind": Kind.HALT_ALL, "value": Decimal(3)},
     ],
 )
-def test_a_switch_without_its_subject_is_none(sam: Customer, wrong: dict) -> None:
+def test_a_control_without_its_subject_is_ignored(sam: Customer, wrong: dict) -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         set_control(is_on=True, reason="-", by=sam, **wrong)
 
@@ -183,12 +183,12 @@ def test_each_check_has_its_code(
 
 @pytest.fixture
 def limits(settings: Any) -> Iterator[Any]:
-    """The settings; what was seen with them is forgotten afterwards."""
+    """Provide the settings, and clear values cached with them afterwards."""
     yield settings
     checks.forget()
 
 
-def test_a_line_that_is_full_and_a_backlog_that_is(
+def test_a_full_line_and_a_full_backlog_refuse_new_trades(
     alice: Customer, bob: Customer, exchange: StandInExchange, limits: Any
 ) -> None:
     limits.OPEN_TRADES_OF_A_CUSTOMER_MAX, limits.OPEN_TRADES_MAX = 2, 2
@@ -243,7 +243,7 @@ def test_the_load_is_looked_at_once_a_second_whatever_comes(
     ("mine", "all", "status", "code"), [(1, 9, 429, "too_many_open_trades"), (9, 1, 503, "overloaded")]
 )
 @pytest.mark.django_db(transaction=True)
-def test_too_much_is_answered_with_when_to_come_back(
+def test_overload_is_answered_with_retry_after(
     alice: Customer,
     api_of: Callable[..., Client],
     exchange: StandInExchange,

@@ -1,4 +1,4 @@
-"""The collar: a BUY holds its cost at the last price and a little more, and the exchange may not go beyond it."""
+"""The collar: a BUY holds its cost at the last price plus a margin, which the exchange may not exceed."""
 
 from decimal import Decimal
 from typing import Any
@@ -15,7 +15,7 @@ from accounts.models import Balance, Customer
 from exchange import prices
 from exchange.prices import KEY, Quote
 from tests.conftest import StandInExchange
-from tests.people import claim, open_account, say
+from tests.people import claim, open_account, send_report
 from trades.models import Reason, Status, Trade
 from trades.place import place_trade
 
@@ -44,7 +44,7 @@ def test_a_buy_holds_its_cost_at_the_last_price_and_the_collar(alice: Customer) 
     assert (balance.amount, balance.held, balance.available) == (1000, 315, 685)
 
 
-def test_what_is_not_held_can_be_withdrawn_meanwhile_and_what_is_held_not(alice: Customer) -> None:
+def test_free_cash_can_be_withdrawn_during_a_trade_but_held_cash_cannot(alice: Customer) -> None:
     last_price("100.0000")
     claimed(alice, 3)
     with pytest.raises(InsufficientFunds):
@@ -53,7 +53,7 @@ def test_what_is_not_held_can_be_withdrawn_meanwhile_and_what_is_held_not(alice:
     assert Balance.objects.get(customer=alice).available == 0
 
 
-def test_where_the_collar_is_more_than_the_cash_all_cash_is_held(alice: Customer) -> None:
+def test_if_the_collar_exceeds_the_cash_all_cash_is_held(alice: Customer) -> None:
     last_price("100.0000")
     trade = claimed(alice, 10)
     assert (trade.max_price, trade.collar_price, trade.is_held_by_collar) == (1000, 105, False)
@@ -90,22 +90,22 @@ def test_a_sell_has_no_collar(alice: Customer) -> None:
         (10, "110.0000", Reason.INSUFFICIENT_FUNDS),  # all cash was held
     ],
 )
-def test_too_dear_is_price_moved_where_the_cash_would_have_sufficed(
+def test_a_price_above_the_collar_is_price_moved_if_cash_would_have_sufficed(
     alice: Customer, quantity: int, price_then: str | None, reason: Reason
 ) -> None:
     last_price("100.0000")
     trade = claimed(alice, quantity)
     last_price(price_then or "100.0000", seconds_ago=1 if price_then else 90)
-    say(trade, Status.REJECTED, reasonCode="insufficient_funds", reason="cost is over maxPrice")
+    send_report(trade, Status.REJECTED, reasonCode="insufficient_funds", reason="cost is over maxPrice")
     claim(alice)
     trade.refresh_from_db()
     assert (trade.status, trade.reason_code) == (Status.REJECTED, reason)
     assert Balance.objects.get(customer=alice).held == 0
 
 
-def test_without_a_collar_too_dear_is_insufficient_funds(alice: Customer) -> None:
+def test_without_a_collar_too_high_a_price_is_insufficient_funds(alice: Customer) -> None:
     trade = claimed(alice, 3)
-    say(trade, Status.REJECTED, reasonCode="insufficient_funds")
+    send_report(trade, Status.REJECTED, reasonCode="insufficient_funds")
     claim(alice)
     trade.refresh_from_db()
     assert trade.reason_code == Reason.INSUFFICIENT_FUNDS

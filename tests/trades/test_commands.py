@@ -1,4 +1,4 @@
-"""The commands of trading, as an operator calls them."""
+"""The trading commands, called as an operator does."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from accounts.models import Customer
 from tests.conftest import StandInExchange
 from tests.factories import CustomerFactory
-from tests.people import claim, say
+from tests.people import claim, send_report
 from trades.controls import rules
 from trades.models import Status
 from trades.place import place_trade
@@ -30,10 +30,10 @@ def sam(db: None) -> Customer:
     return CustomerFactory.create(email="sam@example.com", is_staff=True)
 
 
-def test_a_trades_whole_life(exchange: StandInExchange, alice: Customer) -> None:
+def test_a_trades_whole_history_is_printed(exchange: StandInExchange, alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 2)
     take_turn([alice.id], "lanes.1")
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     life = json.loads(printed("trade", str(trade.id), "--json"))
     assert (life["status"], life["price"], life["customerId"]) == ("FILLED", "100.0000", alice.id)
@@ -45,7 +45,7 @@ def test_a_trades_whole_life(exchange: StandInExchange, alice: Customer) -> None
     assert text.startswith(f"SELL 2 AAPL: FILLED\n{life['why']}\n")
 
 
-def test_a_trade_that_there_is_not(db: None) -> None:
+def test_an_unknown_trade_is_reported(db: None) -> None:
     with pytest.raises(CommandError, match="There is no trade"):
         call_command("trade", str(uuid4()))
 

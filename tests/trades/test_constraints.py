@@ -1,4 +1,4 @@
-"""Each guarantee that the database gives for trades, their history and their reports, and an attempt to break it."""
+"""For each database guarantee about trades, their history and reports, an attempt to break it."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -292,7 +292,7 @@ def test_the_database_refuses(guarantee: str, statement: str, ids: dict[str, Any
     assert refusal(statement, ids) == guarantee
 
 
-def test_no_guarantee_comes_in_untested(db: None) -> None:
+def test_every_guarantee_has_a_test(db: None) -> None:
     tested = {guarantee for guarantee, _ in ATTEMPTS}
     assert tested == guarantees_of("trades")
     assert tested >= guarantees_in_meta("trades")
@@ -321,11 +321,11 @@ def test_a_customer_with_trades_is_not_deleted(ids: dict[str, Any]) -> None:
         ("report_words_stay", lambda: Report.objects.update(body="{}")),
     ],
 )
-def test_the_orm_is_no_way_round(guarantee: str, attempt: Callable[[], Any], ids: dict[str, Any]) -> None:
+def test_the_orm_cannot_bypass_the_guarantees(guarantee: str, attempt: Callable[[], Any], ids: dict[str, Any]) -> None:
     with pytest.raises(DatabaseError) as caught, transaction.atomic():
         attempt()
     assert guarantee_named_by(caught.value) == guarantee
 
 
-def test_what_becomes_of_a_report_may_be_written(ids: dict[str, Any]) -> None:
+def test_the_outcome_of_a_report_can_be_updated(ids: dict[str, Any]) -> None:
     assert Report.objects.filter(trade_id=ids["filled"]).update(reason="Looked at.") == 1

@@ -1,4 +1,4 @@
-"""Corporate actions: approved, applied to every holder once, however often it is stopped, with the books right."""
+"""Corporate actions: approved, applied to every holder once despite interruptions, with correct books."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from exchange.models import Stock
 from tests.conftest import StandInExchange
 from tests.factories import StockFactory
 from tests.guarantees import lift_guarantees
-from tests.people import claim, open_account, receive_shares, say
+from tests.people import claim, open_account, receive_shares, send_report
 from trades import checks, corporate_actions, equity, ticker_change, turn
 from trades.audit import TRADES
 from trades.checks import TradingHalted
@@ -83,20 +83,20 @@ def test_a_dividend_is_paid_once_to_those_who_held_before_the_ex_date(alice: Cus
     assert right()
 
 
-def test_who_bought_on_the_ex_date_gets_no_dividend(alice: Customer) -> None:
+def test_buyers_on_the_ex_date_get_no_dividend(alice: Customer) -> None:
     dividend(ex=TODAY)
     apply_due()
     assert (cash(alice), Entitlement.objects.count()) == (1000, 0)
 
 
-def test_who_sold_after_the_ex_date_gets_it_all_the_same(alice: Customer) -> None:
+def test_sellers_after_the_ex_date_still_get_the_dividend(alice: Customer) -> None:
     with connection.cursor() as cursor:  # the shares were bought two days ago
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; ALTER TABLE accounts_posting DISABLE TRIGGER USER")
         Posting.objects.update(created_at=timezone.now() - timedelta(days=2))
         cursor.execute("ALTER TABLE accounts_posting ENABLE TRIGGER USER")
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 10)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     dividend(ex=TODAY)
     apply_due()
@@ -121,7 +121,7 @@ def test_a_split_multiplies_positions_and_lots_and_pays_fractions(
     receive_shares(alice, "AAPL", 1, Decimal("70"))
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(80))
+    send_report(trade, Status.FILLED, Decimal(80))
     claim(alice)
     before, dates = cash(alice), set(Lot.objects.filter(remaining__gt=0).values_list("acquired_on", flat=True))
     cost = position(alice)[1]
@@ -151,7 +151,7 @@ def test_a_split_cancels_what_is_placed_and_waits_for_what_is_out(alice: Custome
     with pytest.raises(TradingHalted):
         place_trade(bob.id, "AAPL", "BUY", 1)
     assert position(alice)[0] == 10
-    say(out, Status.FILLED, Decimal(100))
+    send_report(out, Status.FILLED, Decimal(100))
     assert claim(alice) == [other]
     assert apply_due() == 1
     action.refresh_from_db()
@@ -161,7 +161,7 @@ def test_a_split_cancels_what_is_placed_and_waits_for_what_is_out(alice: Custome
     assert right()
 
 
-def test_it_can_be_stopped_after_any_batch_and_goes_on(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+def test_it_can_be_interrupted_after_any_batch_and_continues(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     people = [open_account(f"h{number}@example.com", Decimal(1000)) for number in range(7)]
     for number, person in enumerate(people):
         receive_shares(person, "AAPL", number + 1, Decimal(10))
@@ -180,7 +180,7 @@ def test_it_can_be_stopped_after_any_batch_and_goes_on(monkeypatch: pytest.Monke
     assert (action.holders, action.shares) == (7, 28)
 
 
-def test_nobody_is_entitled_twice(alice: Customer) -> None:
+def test_a_customer_is_entitled_only_once(alice: Customer) -> None:
     dividend()
     apply_due()
     mine = Entitlement.objects.get()
@@ -202,9 +202,7 @@ def test_a_delisting_closes_the_stock_and_keeps_the_position(alice: Customer) ->
     assert right()
 
 
-def test_what_the_exchange_announces_is_read_once_and_waits_for_staff(
-    exchange: StandInExchange, alice: Customer
-) -> None:
+def test_announcements_are_read_once_and_wait_for_staff(exchange: StandInExchange, alice: Customer) -> None:
     body = {"kind": "SPLIT", "stockTicker": "AAPL", "exDate": "2030-01-02", "numerator": 2, "denominator": 1}
     exchange.call("POST", "/v1/corporate-actions", body | {"referencePrice": "50.0000"})
     assert corporate_actions.read_announcements() >= 1
@@ -217,7 +215,7 @@ def test_what_the_exchange_announces_is_read_once_and_waits_for_staff(
         decline(action.id, "staff 3")
 
 
-def test_what_cannot_be_applied_is_not_approved() -> None:
+def test_actions_that_cannot_be_applied_cannot_be_approved() -> None:
     with pytest.raises(CannotApply, match="reference price"):
         split(1, 3, price=None)
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -243,7 +241,7 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("rule", "violation"), PLANTED)
-def test_each_rule_finds_what_breaks_it(alice: Customer, rule: str, violation: str) -> None:
+def test_each_rule_finds_its_violation(alice: Customer, rule: str, violation: str) -> None:
     dividend()
     split(2, 1)
     apply_due()
@@ -279,7 +277,7 @@ def test_who_had_sold_before_a_split_sees_it_adjusted_too(bob: Customer, alice: 
     while_held = timezone.now()
     trade, _ = place_trade(bob.id, "AAPL", "SELL", 2)
     claim(bob)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(bob)
     split(3, 1)
     apply_due()
@@ -307,7 +305,7 @@ def test_a_trade_that_was_claimed_by_a_lane_that_stood_still_is_waited_for(
     assert position(alice)[0] == 10
     monkeypatch.setattr(corporate_actions, "clear_trades", found_none)
     assert apply_due() == 0
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     assert apply_due() == 1
     action.refresh_from_db()

@@ -1,4 +1,4 @@
-"""What was held at moments of the past, and that finding it out reads no more than what has happened since."""
+"""Holdings at past times, read without scanning older postings."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,7 +21,7 @@ OLD_POSTINGS = 2000
 
 
 @pytest.mark.parametrize("days", [400, 100, 13, 4, 1])
-def test_what_was_held_is_what_the_last_posting_of_each_stock_left(exchange: StandInExchange, days: int) -> None:
+def test_past_holdings_are_the_totals_of_the_last_postings(exchange: StandInExchange, days: int) -> None:
     ada = customer_with_history()
     now = timezone.now()
     moments = [now - timedelta(days=days) * part / 20 for part in range(20, -1, -1)]

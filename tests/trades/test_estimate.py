@@ -1,4 +1,4 @@
-"""What a trade would come to: counted from what the trades ahead of it will leave."""
+"""Estimates of a trade, computed after the trades ahead of it."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Execute: what the exchange gets, and what its answers do."""
+"""Execute: what the exchange receives, and the effect of its responses."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -45,7 +45,7 @@ def test_the_exchange_gets_each_trade_once_however_often_it_is_handed_over(
     assert not Report.objects.filter(trade_id=claimed.id).exists()
 
 
-def test_what_is_read_again_is_handed_over_on_the_same_terms(exchange: StandInExchange, claimed: Trade) -> None:
+def test_a_trade_is_sent_again_on_the_same_terms(exchange: StandInExchange, claimed: Trade) -> None:
     execute([claimed])
     execute([Trade.objects.get(id=claimed.id)])
     assert len(entries(exchange, claimed)) == 1
@@ -65,9 +65,7 @@ def test_a_large_set_goes_in_several_calls(
     assert {str(trade.id) for trade in trades} <= sent
 
 
-def test_a_refusal_is_the_exchanges_word_and_ends_the_trade(
-    exchange: StandInExchange, claimed: Trade, bob: Customer
-) -> None:
+def test_a_refusal_by_the_exchange_ends_the_trade(exchange: StandInExchange, claimed: Trade, bob: Customer) -> None:
     claimed.expires_at = LONG_AGO
     execute([claimed])
     report = Report.objects.get(trade_id=claimed.id)
@@ -77,14 +75,14 @@ def test_a_refusal_is_the_exchanges_word_and_ends_the_trade(
     assert entries(exchange, claimed) == []
 
 
-def test_a_refusal_for_what_we_have_no_word_for_is_an_exchange_error(exchange: StandInExchange, bob: Customer) -> None:
+def test_a_refusal_with_an_unknown_code_is_an_exchange_error(exchange: StandInExchange, bob: Customer) -> None:
     trade, _ = place_trade(bob.id, "NO SUCH", "BUY", 2)
     execute(claim(bob))
     claim(bob)
     assert (status(trade), trade.reason_code) == (Status.REJECTED, "exchange_error")
 
 
-def test_a_refusal_of_one_does_not_concern_its_neighbours(
+def test_a_refusal_of_one_trade_does_not_affect_the_others(
     exchange: StandInExchange, alice: Customer, bob: Customer
 ) -> None:
     late, fine = place_trade(alice.id, "AAPL", "BUY", 2)[0], place_trade(bob.id, "AAPL", "BUY", 2)[0]
@@ -95,7 +93,7 @@ def test_a_refusal_of_one_does_not_concern_its_neighbours(
     assert [report.trade_id for report in Report.objects.filter(source="answer")] == [late.id]
 
 
-def test_a_conflict_ends_nothing_for_the_exchange_has_that_id(exchange: StandInExchange, claimed: Trade) -> None:
+def test_a_conflict_ends_nothing_because_the_exchange_has_that_id(exchange: StandInExchange, claimed: Trade) -> None:
     assert claimed.expires_at is not None
     gateway.execute([Order(claimed.id, "MSFT", "SELL", 1, None, claimed.expires_at)])
     execute([claimed])
@@ -104,7 +102,7 @@ def test_a_conflict_ends_nothing_for_the_exchange_has_that_id(exchange: StandInE
 
 
 @pytest.mark.parametrize("fault", [{"down": True}, {"executeErrorRate": 1}])
-def test_an_answer_that_tells_nothing_leaves_the_trade_in_progress(
+def test_an_unusable_answer_leaves_the_trade_in_progress(
     exchange: StandInExchange, claimed: Trade, fault: dict[str, Any]
 ) -> None:
     exchange.faults(**fault)
@@ -113,19 +111,19 @@ def test_an_answer_that_tells_nothing_leaves_the_trade_in_progress(
     assert not Report.objects.filter(trade_id=claimed.id).exists()
 
 
-def test_an_exchange_that_is_not_there_leaves_the_trade_in_progress(claimed: Trade, settings: Any) -> None:
+def test_an_unreachable_exchange_leaves_the_trade_in_progress(claimed: Trade, settings: Any) -> None:
     settings.EXCHANGE_URL = "http://127.0.0.1:1"
     execute([claimed])
     assert status(claimed) == Status.IN_PROGRESS
 
 
-def test_what_was_not_claimed_is_not_handed_over(exchange: StandInExchange, bob: Customer) -> None:
+def test_unclaimed_trades_are_not_sent(exchange: StandInExchange, bob: Customer) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 2)
     with pytest.raises(ValueError, match="was not claimed"):
         execute([trade])
     assert entries(exchange, trade) == []
 
 
-def test_nothing_to_hand_over_is_no_call(settings: Any, django_assert_num_queries: Any) -> None:
+def test_no_trades_means_no_call(settings: Any, django_assert_num_queries: Any) -> None:
     settings.EXCHANGE_URL = "http://127.0.0.1:1"
     execute([])

@@ -1,4 +1,4 @@
-"""Fees: what they come to, that they are posted with their trade, and where they are seen."""
+"""Fees: their amounts, their postings, and where they are shown."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -14,7 +14,7 @@ from accounts.gains import gains_of, open_lots_of, totals_of
 from accounts.models import Balance, Customer, LotClosing, Posting
 from office.actions.forms import FeeRateForm
 from tests.factories import FeeRateFactory
-from tests.people import claim, open_account, say
+from tests.people import claim, open_account, send_report
 from trades import corporate_actions, fees
 from trades.audit import TRADES
 from trades.models import CorporateAction, FeeRate, Status, Trade
@@ -27,7 +27,7 @@ DAY = date(2026, 3, 2)
 
 @pytest.fixture(autouse=True)
 def fresh(db: None) -> Any:
-    """The schedule is read anew."""
+    """Clear the cached fee schedule."""
     fees.expire()
     yield
     fees.expire()
@@ -45,7 +45,7 @@ def rates(db: None) -> None:
 def trade(customer: Customer, type: str, quantity: int, price: str, day: str, ticker: str = "KO") -> Trade:
     made, _ = place_trade(customer.id, ticker, type, quantity)
     claim(customer)
-    say(made, Status.FILLED, Decimal(price), executedAt=f"{day}T15:04:05.000000Z")
+    send_report(made, Status.FILLED, Decimal(price), executedAt=f"{day}T15:04:05.000000Z")
     claim(customer)
     made.refresh_from_db()
     assert made.status == Status.FILLED
@@ -66,7 +66,7 @@ def test_purchases_pay_for_the_audit_trail_alone(rates: None) -> None:
     assert due("BUY", 1000, "100000") == {"cat": "0.04"}
 
 
-def test_a_maximum_and_what_there_is_cap_them(rates: None) -> None:
+def test_fees_are_capped_by_a_maximum_and_by_the_cash(rates: None) -> None:
     assert due("SELL", 50_000, "50")["taf"] == "8.30"
     assert due("SELL", 100_000, "10", most="0.0100") == {"sec": "0.01"}
     assert due("BUY", 1000, "10", most="0") == {}
@@ -97,7 +97,7 @@ def test_a_sales_fees_are_posted_with_it(bob: Customer, rates: None) -> None:
     assert examine(BOOKS + TRADES).violations == []
 
 
-def test_a_sale_that_brings_less_than_its_fees_brings_nothing(bob: Customer, rates: None) -> None:
+def test_a_sale_worth_less_than_its_fees_nets_zero(bob: Customer, rates: None) -> None:
     trade(bob, "BUY", 1, "20", "2026-03-02")
     sale = trade(bob, "SELL", 1, "0.0150", "2026-03-03")
     assert (sale.fee, sale.net_amount) == (Decimal("0.0150"), 0)
@@ -139,7 +139,7 @@ def test_a_rate_begins_after_the_day_on_which_it_is_entered() -> None:
     assert tomorrow.is_valid(), tomorrow.errors
 
 
-def test_the_example_says_that_it_is_one() -> None:
+def test_the_example_schedule_is_marked_as_an_example() -> None:
     call_command("load_fee_rates", stdout=StringIO())
     call_command("load_fee_rates", stdout=StringIO())
     assert FeeRate.objects.count() == 4
@@ -156,7 +156,7 @@ def act(**terms: Any) -> None:
 
 
 def test_a_year_worked_by_hand(rates: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twelve trades, two dividends and a split. Each figure was worked out with pencil and paper."""
+    """Twelve trades, two dividends and a split, with figures calculated by hand."""
     monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
     today, long_ago = eastern_today(), date(2026, 7, 7)
     tomorrow = today + timedelta(days=1)

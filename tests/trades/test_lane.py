@@ -11,7 +11,7 @@ import pytest
 from accounts.models import Customer
 from brokerage.celery import app
 from tests.answers import post
-from tests.people import rung
+from tests.people import take_rung_customers
 from trades import lane
 from trades.lane import CUSTOMERS_PER_TURN_MAX, collect_rings, lane_of, queue_key, queue_name, ring, ring_on_commit
 
@@ -23,13 +23,13 @@ def _sixteen_lanes(settings: Any) -> None:
 
 @pytest.fixture
 def frozen_port() -> Iterator[int]:
-    """Takes connections, and never answers."""
+    """Listen on a port, accept connections, and never respond."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 def messages(number: int) -> list[dict[str, Any]]:
-    """What waits in the queue of a lane."""
+    """Return the messages in a lane's queue."""
     return [json.loads(raw) for raw in lane.broker().lrange(queue_key(number), 0, -1)]
 
 
@@ -58,7 +58,7 @@ def test_many_rings_make_one_message_and_lose_no_customer() -> None:
         for _ in range(4):
             assert ring([customer])
     assert len(messages(3)) == 1
-    assert rung(3) == customers
+    assert take_rung_customers(3) == customers
 
 
 def test_a_message_goes_to_its_lanes_queue_only() -> None:
@@ -76,14 +76,14 @@ def test_the_exchange_of_all_lanes_is_direct_with_one_key_a_queue() -> None:
     assert len({queue.name for queue in queues}) == len(queues)
 
 
-def test_who_rang_in_other_lanes_is_taken_along() -> None:
+def test_a_batch_includes_customers_of_other_lanes() -> None:
     ring([*customers_of(1, 2), *customers_of(2, 2)])
     assert [len(messages(number)) for number in (1, 2, 3)] == [1, 1, 0]
-    assert rung(3) == sorted([*customers_of(1, 2), *customers_of(2, 2)])
-    assert (rung(1), rung(2)) == ([], [])
+    assert take_rung_customers(3) == sorted([*customers_of(1, 2), *customers_of(2, 2)])
+    assert (take_rung_customers(1), take_rung_customers(2)) == ([], [])
 
 
-def test_who_rings_while_a_worker_is_awake_wakes_nobody_else_and_is_in_its_next_round() -> None:
+def test_a_ring_while_a_worker_is_awake_waits_for_its_next_round() -> None:
     early, late = customers_of(3, 2)
     (elsewhere,) = customers_of(4, 1)
     ring([early])
@@ -95,7 +95,7 @@ def test_who_rings_while_a_worker_is_awake_wakes_nobody_else_and_is_in_its_next_
     assert list(rounds) == []
 
 
-def test_who_rings_when_all_have_gone_to_sleep_wakes_one() -> None:
+def test_a_ring_while_all_workers_sleep_wakes_one() -> None:
     (customer,) = customers_of(3, 1)
     ring([customer])
     assert list(collect_rings(3)) == [[customer]]
@@ -103,19 +103,19 @@ def test_who_rings_when_all_have_gone_to_sleep_wakes_one() -> None:
     assert len(messages(3)) == 2
 
 
-def test_who_rings_after_a_worker_died_in_a_turn_wakes_another_before_long() -> None:
+def test_a_ring_after_a_worker_died_wakes_another_soon() -> None:
     early, late = customers_of(3, 2)
     ring([early])
-    rung(3)
+    take_rung_customers(3)
     ring([late])
     assert len(messages(3)) == 1
     time.sleep(lane.AWAKE_SECONDS + 0.05)  # the broker's clock has milliseconds
     ring([early])
     assert len(messages(3)) == 2
-    assert rung(3) == [early, late]
+    assert take_rung_customers(3) == [early, late]
 
 
-def test_a_worker_that_is_kept_busy_goes_on_by_way_of_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_worker_continues_through_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane, "COLLECT_SECONDS_MAX", 0)
     (customer,) = customers_of(3, 1)
     ring([customer])
@@ -123,7 +123,7 @@ def test_a_worker_that_is_kept_busy_goes_on_by_way_of_the_queue(monkeypatch: pyt
     assert len(messages(3)) == 2
 
 
-def test_a_batch_is_bounded_and_wakes_another_worker_if_as_many_are_left() -> None:
+def test_a_batch_is_limited_and_wakes_another_worker_if_a_full_batch_remains() -> None:
     customers = customers_of(3, 2 * CUSTOMERS_PER_TURN_MAX + 50)
     ring(customers)
     lane.broker().delete(queue_key(3))  # its message has been taken
@@ -156,7 +156,7 @@ def another_worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Iterator[
     return collect
 
 
-def test_another_worker_leaves_a_batch_that_is_not_full_to_the_one_that_is_awake(another_worker: Any) -> None:
+def test_another_worker_leaves_a_partial_batch_to_the_active_one(another_worker: Any) -> None:
     early, *late = customers_of(3, CUSTOMERS_PER_TURN_MAX)
     ring([early])
     rounds = collect_rings(3)
@@ -183,14 +183,14 @@ def test_another_worker_helps_while_whole_batches_wait(another_worker: Any) -> N
 def test_another_worker_takes_over_from_one_that_died(another_worker: Any) -> None:
     early, late = customers_of(3, 2)
     ring([early])
-    assert rung(3) == [early]  # and it dies in this turn
+    assert take_rung_customers(3) == [early]  # and it dies in this turn
     ring([late])
     assert list(another_worker(3)) == []
     time.sleep(lane.AWAKE_SECONDS + 0.05)
     assert list(another_worker(3)) == [[late]]
 
 
-def test_a_worker_that_lets_go_of_the_lanes_lets_another_go_on(
+def test_a_worker_that_releases_the_lanes_lets_another_continue(
     another_worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     customers = customers_of(3, 3)
@@ -217,7 +217,7 @@ def test_a_worker_that_finds_another_in_its_place_goes_to_sleep(another_worker: 
     assert next(other) == [early]
 
 
-def test_the_next_round_begins_where_the_last_found_no_more_room() -> None:
+def test_the_next_round_continues_where_the_last_one_stopped() -> None:
     crowd, few = customers_of(3, 3 * CUSTOMERS_PER_TURN_MAX), customers_of(5, 2)
     ring([*crowd, *few, *customers_of(4, CUSTOMERS_PER_TURN_MAX)])
     rounds = collect_rings(4)
@@ -226,38 +226,38 @@ def test_the_next_round_begins_where_the_last_found_no_more_room() -> None:
     assert set(few) < set(next(rounds)), "lane 4, which is full again, does not keep lane 5 waiting"
 
 
-def test_those_who_are_left_are_rung_for_once() -> None:
+def test_remaining_customers_are_rung_for_once() -> None:
     ring(customers_of(3, 3 * CUSTOMERS_PER_TURN_MAX))
-    rung(3)
-    rung(3)
+    take_rung_customers(3)
+    take_rung_customers(3)
     assert len(messages(3)) == 1
 
 
-def test_a_doubled_message_finds_nobody() -> None:
+def test_a_duplicated_message_finds_no_customers() -> None:
     ring(customers_of(3, 1))
-    rung(3)
-    assert rung(3) == []
+    take_rung_customers(3)
+    assert take_rung_customers(3) == []
 
 
-def test_ringing_for_nobody_is_nothing() -> None:
+def test_ringing_for_no_customers_does_nothing() -> None:
     assert ring([])
     assert not lane.broker().keys("*lane*")
 
 
-def test_a_ring_that_fails_says_so_and_the_next_ones_are_quiet_for_a_while(broker_at: Any, settings: Any) -> None:
+def test_a_failed_ring_is_logged_once_in_a_while(broker_at: Any, settings: Any) -> None:
     there = settings.BROKER_URL
     broker_at(1)
     assert not ring([1])
     settings.BROKER_URL = there
     lane.broker_backoff.start(60)
     assert not ring([1])
-    assert rung(lane_of(1)) == []
+    assert take_rung_customers(lane_of(1)) == []
     lane.broker_backoff.stop()
     assert ring([1])
-    assert rung(lane_of(1)) == [1]
+    assert take_rung_customers(lane_of(1)) == [1]
 
 
-def test_a_broker_that_never_answers_holds_a_ring_up_only_once_and_briefly(broker_at: Any, frozen_port: int) -> None:
+def test_an_unresponsive_broker_delays_only_one_ring_and_briefly(broker_at: Any, frozen_port: int) -> None:
     broker_at(frozen_port)
     began = time.monotonic()
     assert not ring([1])
@@ -290,11 +290,11 @@ def test_a_trade_is_placed_while_the_broker_is_away(
 def test_a_ring_on_commit_is_heard_after_the_commit(db: None, django_capture_on_commit_callbacks: Any) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         ring_on_commit(iter([5]))
-        assert rung(lane_of(5)) == []
-    assert rung(lane_of(5)) == [5]
+        assert take_rung_customers(lane_of(5)) == []
+    assert take_rung_customers(lane_of(5)) == [5]
 
 
-def test_with_rabbitmq_a_message_that_names_nobody_asks_for_no_turn(settings: Any) -> None:
+def test_with_rabbitmq_a_message_without_customers_starts_no_turn(settings: Any) -> None:
     settings.BROKER_IS_RABBITMQ = True
     assert list(collect_rings(3)) == []
     assert list(collect_rings(3, [7, 5])) == [[5, 7]]

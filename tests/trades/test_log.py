@@ -1,4 +1,4 @@
-"""A trade can be followed through the log by its id, from the request to the settlement, whoever does the next step."""
+"""A trade can be followed through the log by its id, from the request to the settlement."""
 
 from decimal import Decimal
 from typing import Any
@@ -8,7 +8,7 @@ from django.db import OperationalError, connection
 
 from accounts.models import Customer
 from tests.conftest import StandInExchange
-from tests.people import say
+from tests.people import send_report
 from trades.cancel import cancel_trade
 from trades.models import Status, Trade
 from trades.place import place_trade
@@ -18,8 +18,8 @@ from trades.turn import take_turn
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def told(caplog: pytest.LogCaptureFixture, trade: Trade) -> list[str]:
-    """What the log says of a trade, in order."""
+def log_lines(caplog: pytest.LogCaptureFixture, trade: Trade) -> list[str]:
+    """Return the log lines about a trade, in order."""
     lines: list[Any] = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
     return [line["event"] for line in lines if str(trade.id) in line.get("trades", [])]
 
@@ -29,25 +29,27 @@ def _everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
 
-def test_from_request_to_settlement(bob: Customer, exchange: StandInExchange, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_follows_a_trade_from_request_to_settlement(
+    bob: Customer, exchange: StandInExchange, caplog: pytest.LogCaptureFixture
+) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     take_turn([bob.id], "lanes.1")
     ask_now(trade.id)
-    say(trade, Status.FILLED, Decimal("10.0000"))
+    send_report(trade, Status.FILLED, Decimal("10.0000"))
     take_turn([bob.id], "lanes.1")
-    assert told(caplog, trade) == ["placed", "claimed", "executed", "asked the exchange", "reported", "filled"]
+    assert log_lines(caplog, trade) == ["placed", "claimed", "executed", "asked the exchange", "reported", "filled"]
 
 
-def test_what_is_taken_back_and_what_was_rolled_back(
+def test_cancelled_and_rolled_back_trades_in_the_log(
     bob: Customer, exchange: StandInExchange, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     with monkeypatch.context() as patched:
         patched.setattr("accounts.ledger.Books.write", lambda books: connection.cursor().execute("SELECT nothing"))
         take_turn([bob.id], "lanes.1")
-    assert told(caplog, trade) == ["placed"], "what was rolled back did not happen"
+    assert log_lines(caplog, trade) == ["placed"], "what was rolled back did not happen"
     cancel_trade(bob.id, trade.id, "api")
-    assert told(caplog, trade) == ["placed", "rejected"]
+    assert log_lines(caplog, trade) == ["placed", "rejected"]
 
 
 def test_an_outage_of_the_database_is_a_line_and_no_traceback(

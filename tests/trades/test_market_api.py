@@ -9,7 +9,7 @@ from django.test import Client
 from accounts.models import Customer
 from tests.answers import MOMENT, MONEY, assert_problem
 from tests.conftest import StandInExchange
-from tests.people import claim, say
+from tests.people import claim, send_report
 from trades.models import Status
 from trades.place import place_trade
 
@@ -18,7 +18,7 @@ CLOSED_PORT = "http://127.0.0.1:1"
 
 @pytest.fixture
 def client(alice: Customer, api_of: Any) -> Client:
-    """Alice's program."""
+    """Return an API client for Alice."""
     return api_of(alice)
 
 
@@ -44,10 +44,10 @@ def test_positions_are_served_without_prices_while_the_exchange_is_away(client: 
     assert (position["quantity"], position["lastPrice"], position["marketValue"]) == (10, None, None)
 
 
-def test_a_stock_sold_to_the_last_share_is_no_position(client: Client, alice: Customer) -> None:
+def test_a_stock_that_was_sold_completely_is_not_a_position(client: Client, alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 10)
     claim(alice)
-    say(trade, Status.FILLED, Decimal("100"))
+    send_report(trade, Status.FILLED, Decimal("100"))
     claim(alice)
     assert client.get("/api/v1/positions").json() == []
     assert_problem(client.get("/api/v1/positions/AAPL"), 404, "not_found")
@@ -60,7 +60,7 @@ def test_another_customer_has_another_customers_positions(bob: Customer, alice: 
 
 @pytest.mark.parametrize("ticker", ["%00", "MSFT", "A" * 3000, "%F0%9F%92%A9", "%ff", "a b", "..", "A%3Fb=c", "A%23"])
 @pytest.mark.parametrize("what", ["positions", "quotes"])
-def test_what_is_no_ticker_is_404(exchange: StandInExchange, client: Client, what: str, ticker: str) -> None:
+def test_an_invalid_ticker_is_404(exchange: StandInExchange, client: Client, what: str, ticker: str) -> None:
     if (what, ticker) != ("quotes", "MSFT"):
         assert_problem(client.get(f"/api/v1/{what}/{ticker}"), 404, "not_found")
 

@@ -1,4 +1,4 @@
-"""PlaceTrade: what it records, and what it leaves alone."""
+"""PlaceTrade: what it stores, and what it leaves unchanged."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ from accounts.models import Customer
 from exchange import market
 from tests.conftest import StandInExchange
 from tests.factories import StockFactory
-from tests.people import rung
+from tests.people import take_rung_customers
 from trades import checks
 from trades.checks import UnknownTicker
 from trades.lane import lane_of
@@ -33,7 +33,7 @@ def test_trades_are_numbered_without_a_gap_each_customers_on_their_own(alice: Cu
     assert TradeCounter.objects.get(customer=bob).last == 3
 
 
-def test_what_comes_back_is_what_was_recorded(bob: Customer) -> None:
+def test_the_returned_trade_equals_the_stored_one(bob: Customer) -> None:
     trade, replayed = place_trade(bob.id, "AAPL", "BUY", 7, key="k", by="web-3")
     row = Trade.objects.values().get(id=trade.id)
     assert not replayed
@@ -62,13 +62,13 @@ def test_the_same_key_with_other_terms_is_refused(bob: Customer, terms: tuple[st
     assert TradeCounter.objects.get(customer=bob).last == 1
 
 
-def test_a_key_is_its_customers_own(alice: Customer, bob: Customer) -> None:
+def test_keys_of_different_customers_are_independent(alice: Customer, bob: Customer) -> None:
     mine, _ = place_trade(bob.id, "AAPL", "BUY", 1, key="k")
     theirs, replayed = place_trade(alice.id, "AAPL", "BUY", 2, key="k")
     assert (mine == theirs, replayed) == (False, False)
 
 
-def test_what_is_not_listed_leaves_no_trace(listed: None, bob: Customer) -> None:
+def test_an_unlisted_stock_leaves_no_trace(listed: None, bob: Customer) -> None:
     with pytest.raises(UnknownTicker):
         place_trade(bob.id, "NOSUCH", "BUY", 1)
     assert not Trade.objects.filter(customer=bob).exists()
@@ -88,8 +88,8 @@ def test_a_key_answers_for_a_stock_that_was_delisted_since(exchange: StandInExch
 def test_placing_rings_once_it_is_committed(bob: Customer, django_capture_on_commit_callbacks: Any) -> None:
     with django_capture_on_commit_callbacks(execute=True):
         place_trade(bob.id, "AAPL", "BUY", 1)
-        assert rung(lane_of(bob.id)) == []
-    assert rung(lane_of(bob.id)) == [bob.id]
+        assert take_rung_customers(lane_of(bob.id)) == []
+    assert take_rung_customers(lane_of(bob.id)) == [bob.id]
 
 
 def test_placing_touches_no_balance_and_locks_none(bob: Customer, django_assert_max_num_queries: Any) -> None:

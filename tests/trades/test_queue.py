@@ -1,4 +1,4 @@
-"""Trades that wait for the opening: in their place in line, at no cost until the bell, and then in order."""
+"""Trades queued for the opening keep their place in line, cost nothing until then, and execute in order."""
 
 import time
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from accounts.models import Customer
 from exchange import market
 from feed import reader
 from tests.factories import StockFactory
-from tests.people import claim, open_account, say
+from tests.people import claim, open_account, send_report
 from trades import bell, checks, lane, queries
 from trades.cancel import cancel_trade
 from trades.checks import LineTooLong
@@ -75,13 +75,13 @@ def test_later_trades_wait_behind_it_in_order(alice: Customer) -> None:
     set_hours(is_open=True)
     for trade in (first, second, third):
         assert claim(alice) == [trade]
-        say(trade, Status.REJECTED)
+        send_report(trade, Status.REJECTED)
     claim(alice)
     assert not Trade.objects.filter(status=Status.PLACED).exists()
 
 
 @pytest.mark.usefixtures("closed")
-def test_without_the_wish_a_trade_is_sent_while_it_is_closed(alice: Customer) -> None:
+def test_without_queue_a_trade_is_sent_while_the_market_is_closed(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     assert due() == [alice.id]
     assert claim(alice) == [trade]
@@ -107,7 +107,7 @@ def test_the_bell_rings_for_the_first_in_line_once_it_is_open(alice: Customer, b
     assert bell.ring_for_queued("test") == 0, "the first of each is in flight"
 
 
-def test_the_bell_rings_in_batches_and_begins_anew() -> None:
+def test_the_bell_rings_in_batches_and_restarts() -> None:
     set_hours(is_open=False)
     opening = bell.OpeningBell(customers_per_batch=3)
     people = [open_account(f"p{number}@example.com", Decimal(1000)) for number in range(7)]
@@ -124,7 +124,7 @@ def test_the_bell_rings_in_batches_and_begins_anew() -> None:
     assert ids[6] in heard[2], "the last ones, and then it begins anew"
 
 
-def test_nobody_is_rung_for_who_is_halted(alice: Customer, bob: Customer) -> None:
+def test_halted_customers_are_not_rung_for(alice: Customer, bob: Customer) -> None:
     set_hours(is_open=False)
     queue(alice)
     queue(bob)
@@ -139,7 +139,7 @@ def test_a_trade_whose_turn_comes_after_the_close_is_queued_then(alice: Customer
     assert (first.queued_at, second.queued_at) == (None, None)
     assert claim(alice) == [first]
     set_hours(is_open=False)
-    say(first, Status.REJECTED)
+    send_report(first, Status.REJECTED)
     assert claim(alice) == []
     second.refresh_from_db()
     assert second.queued_at is not None
@@ -156,7 +156,7 @@ def test_by_its_own_clock_it_closes_before_the_sweep_hears_of_it(alice: Customer
     assert claim(alice) == []
 
 
-def test_while_nobody_knows_the_hours_it_waits(alice: Customer, settings: Any) -> None:
+def test_a_queued_trade_waits_while_market_hours_are_unknown(alice: Customer, settings: Any) -> None:
     settings.EXCHANGE_URL = "http://127.0.0.1:1"
     market.forget()
     queue(alice)
@@ -172,7 +172,7 @@ def test_the_feed_announces_it(alice: Customer) -> None:
 
 
 @pytest.mark.usefixtures("closed")
-def test_the_same_key_with_another_wish_is_refused(alice: Customer) -> None:
+def test_the_same_key_with_another_when_closed_is_refused(alice: Customer) -> None:
     queue(alice, key="once")
     assert place_trade(alice.id, "AAPL", "BUY", 1, "once", when_closed=QUEUE)[1]
     with pytest.raises(TradeKeyReused):
@@ -180,7 +180,7 @@ def test_the_same_key_with_another_wish_is_refused(alice: Customer) -> None:
 
 
 @pytest.mark.usefixtures("closed")
-def test_a_customer_can_queue_so_many(alice: Customer, settings: Any) -> None:
+def test_a_customer_can_queue_a_limited_number_of_trades(alice: Customer, settings: Any) -> None:
     settings.OPEN_TRADES_OF_A_CUSTOMER_MAX = 2
     queue(alice)
     queue(alice)
@@ -191,7 +191,7 @@ def test_a_customer_can_queue_so_many(alice: Customer, settings: Any) -> None:
 
 
 @pytest.mark.usefixtures("closed")
-def test_the_api_takes_and_shows_the_wish(alice: Customer, api_of: Any) -> None:
+def test_the_api_accepts_and_shows_when_closed(alice: Customer, api_of: Any) -> None:
     client: Client = api_of(alice)
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
     queued = client.post("/api/v1/trades", body | {"whenClosed": "queue"}, "application/json").json()

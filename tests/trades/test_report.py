@@ -1,4 +1,4 @@
-"""Reports: kept as they were said, once."""
+"""Reports are stored once, exactly as received."""
 
 import json
 from decimal import Decimal
@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from accounts.models import Customer
-from tests.people import rung, word
+from tests.people import report_body, take_rung_customers
 from trades.lane import lane_of
 from trades.models import Outcome, Report, Status, Trade
 from trades.place import place_trade
@@ -21,10 +21,10 @@ def trade(bob: Customer) -> Trade:
 
 
 def fill(trade: Trade, **other: Any) -> dict[str, Any]:
-    return word(trade, Status.FILLED, Decimal("12.5000"), **other)
+    return report_body(trade, Status.FILLED, Decimal("12.5000"), **other)
 
 
-def test_a_report_is_kept_as_it_was_said(trade: Trade) -> None:
+def test_a_report_is_stored_exactly_as_received(trade: Trade) -> None:
     said = fill(trade, note="more than we know of", nested={"a": [1, None]})
     store_reports([said], Report.Source.CALLBACK)
     report = Report.objects.get(trade_id=trade.id)
@@ -39,12 +39,12 @@ def test_the_same_report_is_kept_once_however_it_is_spelt_and_whoever_brought_it
     assert Report.objects.get(trade_id=trade.id).source == "callback"
 
 
-def test_another_word_on_the_same_trade_is_another_report(trade: Trade) -> None:
+def test_a_different_report_on_the_same_trade_is_stored_too(trade: Trade) -> None:
     store_reports([fill(trade), fill(trade, executionId="another")], Report.Source.CALLBACK)
     assert Report.objects.filter(trade_id=trade.id).count() == 2
 
 
-def test_a_report_about_no_trade_of_ours_is_kept_for_a_person(db: None) -> None:
+def test_a_report_about_an_unknown_trade_needs_manual_review(db: None) -> None:
     stranger = str(uuid4())
     store_reports([{"tradeId": stranger, "status": "FILLED"}], Report.Source.CALLBACK)
     report = Report.objects.get(trade_id=stranger)
@@ -57,27 +57,27 @@ def test_a_report_about_no_trade_of_ours_is_kept_for_a_person(db: None) -> None:
     + [{"tradeId": "x" * 10_000}, {"\ud800": "\x00"}, {"a": 10**1000}],
     ids=lambda body: repr(body)[:20],
 )
-def test_a_report_that_names_no_trade_is_kept_too(db: None, body: dict[str, Any]) -> None:
+def test_a_report_without_a_trade_is_stored_too(db: None, body: dict[str, Any]) -> None:
     store_reports([body], Report.Source.CALLBACK)
     report = Report.objects.get()
     assert (json.loads(report.body), report.trade_id, report.outcome) == (body, None, Outcome.UNKNOWN_TRADE)
 
 
-def test_the_lanes_of_those_concerned_are_rung(trade: Trade, django_capture_on_commit_callbacks: Any) -> None:
-    rung(lane_of(trade.customer_id))
+def test_the_customers_of_the_reports_are_rung_for(trade: Trade, django_capture_on_commit_callbacks: Any) -> None:
+    take_rung_customers(lane_of(trade.customer_id))
     with django_capture_on_commit_callbacks(execute=True):
         store_reports([fill(trade), {"tradeId": str(uuid4())}], Report.Source.CALLBACK)
-    assert rung(lane_of(trade.customer_id)) == [trade.customer_id]
+    assert take_rung_customers(lane_of(trade.customer_id)) == [trade.customer_id]
 
 
-def test_a_report_that_came_before_rings_nobody(trade: Trade, django_capture_on_commit_callbacks: Any) -> None:
+def test_a_repeated_report_rings_nobody(trade: Trade, django_capture_on_commit_callbacks: Any) -> None:
     store_reports([fill(trade)], Report.Source.CALLBACK)
     with django_capture_on_commit_callbacks(execute=True):
         store_reports([fill(trade)], Report.Source.CALLBACK)
-    assert rung(lane_of(trade.customer_id)) == []
+    assert take_rung_customers(lane_of(trade.customer_id)) == []
 
 
-def test_no_reports_are_nothing(db: None, django_assert_num_queries: Any) -> None:
+def test_no_reports_do_nothing(db: None, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         store_reports([], Report.Source.CALLBACK)
 

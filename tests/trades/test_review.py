@@ -1,4 +1,4 @@
-"""No report is judged once and for ever, and no trade is without a way out."""
+"""Reports can be judged again, so that every trade can be completed."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,7 +11,7 @@ from accounts.models import Balance, Customer
 from accounts.money import LARGEST_AMOUNT
 from tests.conftest import StandInExchange
 from tests.factories import CustomerFactory
-from tests.people import claim, say, word
+from tests.people import claim, report_body, send_report
 from tests.trades.test_sweep import ask_now, set_back, until
 from trades import queries
 from trades.models import Outcome, Report, Status, Trade
@@ -34,17 +34,17 @@ FULL = LARGEST_AMOUNT - 10
 
 
 def fill_up(customer: Customer) -> None:
-    """Leave room for less than 10 USD in the account."""
+    """Fill the account so that less than 10 USD fit in."""
     Balance.objects.filter(customer=customer).update(amount=FULL)
 
 
 @pytest.fixture
 def blocked(exchange: StandInExchange, alice: Customer) -> Trade:
-    """A SELL that was executed, for more than the account has room for."""
+    """Create an executed SELL whose proceeds exceed the largest balance."""
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
     fill_up(alice)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     trade.refresh_from_db()
     assert (trade.status, Report.objects.get(trade_id=trade.id).outcome) == (Status.IN_PROGRESS, Outcome.BREAKS_TERMS)
@@ -64,19 +64,19 @@ def sam(db: None) -> Customer:
 # -- judged again
 
 
-def test_what_the_exchange_repeats_is_judged_again(blocked: Trade, alice: Customer) -> None:
+def test_a_repeated_callback_is_judged_again(blocked: Trade, alice: Customer) -> None:
     following, _ = place_trade(alice.id, "AAPL", "SELL", 2)
-    say(blocked, Status.FILLED, Decimal(100))
+    send_report(blocked, Status.FILLED, Decimal(100))
     assert claim(alice) == [], "nothing has changed"
     withdraw(alice.id, Decimal(1000))
-    say(blocked, Status.FILLED, Decimal(100))
+    send_report(blocked, Status.FILLED, Decimal(100))
     assert claim(alice) == [following]
     blocked.refresh_from_db()
     assert blocked.status == Status.FILLED
     assert Report.objects.filter(trade_id=blocked.id).count() == 1
 
 
-def test_what_the_sweep_is_told_again_is_judged_again(exchange: StandInExchange, alice: Customer) -> None:
+def test_a_report_that_the_sweep_reads_again_is_judged_again(exchange: StandInExchange, alice: Customer) -> None:
     """The exchange's callback is lost, so nobody but the sweep asks for the repetition."""
     exchange.faults(callbackDropRate=1, latencyMs=0)
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
@@ -98,8 +98,8 @@ def test_what_the_sweep_is_told_again_is_judged_again(exchange: StandInExchange,
 def test_a_report_twice_in_one_set_is_stored_once(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
-    store_reports([word(trade, Status.FILLED, Decimal(100))] * 2, Report.Source.CALLBACK)
-    store_reports([word(trade, Status.FILLED, Decimal(100))] * 2, Report.Source.CALLBACK)
+    store_reports([report_body(trade, Status.FILLED, Decimal(100))] * 2, Report.Source.CALLBACK)
+    store_reports([report_body(trade, Status.FILLED, Decimal(100))] * 2, Report.Source.CALLBACK)
     assert Report.objects.filter(trade_id=trade.id).count() == 1
 
 
@@ -117,9 +117,9 @@ def test_staff_can_have_it_judged_again(blocked: Trade, alice: Customer) -> None
 def test_a_contradiction_judged_again_moves_nothing(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
-    say(trade, Status.REJECTED)
+    send_report(trade, Status.REJECTED)
     claim(alice)
     report = Report.objects.get(trade_id=trade.id, outcome=Outcome.CONTRADICTS)
     assert judge_again(report.id, "sam") == Outcome.CONTRADICTS
@@ -151,8 +151,8 @@ def test_a_report_that_a_turn_fails_on_is_set_aside_and_the_others_go_on(
     bad, _ = place_trade(alice.id, "KO", "BUY", 5)
     good, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     claim(alice, bob)
-    say(bad, Status.FILLED, Decimal(10))
-    say(good, Status.FILLED, Decimal(10))
+    send_report(bad, Status.FILLED, Decimal(10))
+    send_report(good, Status.FILLED, Decimal(10))
     take_turn([alice.id, bob.id], "test")
     good.refresh_from_db()
     assert good.status == Status.FILLED
@@ -167,7 +167,7 @@ def test_a_report_that_a_turn_fails_on_is_set_aside_and_the_others_go_on(
 # -- the way out for two members of staff
 
 
-def test_what_two_members_of_staff_say_ends_a_trade_that_nothing_else_ends(
+def test_two_members_of_staff_can_end_a_trade_that_nothing_else_ends(
     exchange: StandInExchange, alice: Customer, dora: Customer, sam: Customer
 ) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)
@@ -219,7 +219,7 @@ def test_a_rejection_by_staff_frees_the_hold(
         (Status.REJECTED, Decimal(1)),
     ],
 )
-def test_a_price_belongs_to_a_fill(
+def test_only_a_fill_has_a_price(
     exchange: StandInExchange, alice: Customer, dora: Customer, status: Status, price: Decimal | None
 ) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 3)

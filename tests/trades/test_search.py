@@ -1,4 +1,4 @@
-"""Lists of trades: whatever is asked for, what the index finds is what a look at every row finds."""
+"""Lists of trades: the indexed query finds the same rows as a full scan."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""The statements of a trade's whole life, if it is the only one."""
+"""The number of statements for a single trade from placing to settling."""
 
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,7 @@ from accounts.models import Customer
 from exchange import market, prices
 from tests.answers import post
 from tests.conftest import StandInExchange
-from tests.people import say
+from tests.people import send_report
 from trades import checks
 from trades.models import Status, Trade
 from trades.turn import take_turn
@@ -27,7 +27,7 @@ def test_a_quiet_trade_takes_few_statements(alice: Customer, api_of: Any, exchan
     client: Client = api_of(alice)
     post(client, "/api/v1/trades", BUY)
     take_turn([alice.id], by="test")
-    say(Trade.objects.latest("sequence"), Status.FILLED, Decimal(50))
+    send_report(Trade.objects.latest("sequence"), Status.FILLED, Decimal(50))
     take_turn([alice.id], by="test")
     checks.rules(), checks.load()  # looked at once a second
     with CaptureQueriesContext(connection) as placing:
@@ -35,7 +35,7 @@ def test_a_quiet_trade_takes_few_statements(alice: Customer, api_of: Any, exchan
     with CaptureQueriesContext(connection) as claiming:
         take_turn([alice.id], by="test")
     with CaptureQueriesContext(connection) as reporting:
-        say(Trade.objects.latest("sequence"), Status.FILLED, Decimal(50))
+        send_report(Trade.objects.latest("sequence"), Status.FILLED, Decimal(50))
     with CaptureQueriesContext(connection) as settling:
         take_turn([alice.id], by="test")
     assert Trade.objects.latest("sequence").status == Status.FILLED

@@ -1,4 +1,4 @@
-"""The sweep: whatever was missed is found, with a real exchange that misbehaves."""
+"""The sweep finds whatever was missed, with a real exchange that misbehaves."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from django.utils import timezone
 from accounts.models import Balance, Customer
 from exchange import clock_skew, exchange_time, gateway
 from tests.conftest import NEVER_MS, StandInExchange
-from tests.people import claim, open_account, rung, word
+from tests.people import claim, open_account, report_body, take_rung_customers
 from trades import sweep
 from trades.lane import lane_of
 from trades.models import Outcome, Report, Status, Trade
@@ -29,7 +29,7 @@ from trades.turn import EXECUTE_WITHIN_SECONDS, take_turn
 
 
 def set_back(table: str, seconds: float, *columns: str) -> None:
-    """Let time have passed: these columns of every row are so many seconds earlier."""
+    """Set these columns of every row back by this many seconds, as if time had passed."""
     then = f"now() - make_interval(secs => {seconds})"
     changes = ", ".join(f"{column} = CASE WHEN {column} IS NOT NULL THEN {then} END" for column in columns)
     with connection.cursor() as cursor:
@@ -40,7 +40,7 @@ def set_back(table: str, seconds: float, *columns: str) -> None:
 
 
 def ask_now() -> int:
-    """Ask about all that is out, as if it had been out for long."""
+    """Ask the exchange about all trades in flight, as if they had been out for long."""
     Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2020-01-01T00:00:00Z")
     return ask_exchange()
 
@@ -63,14 +63,14 @@ def status(trade: Trade) -> str:
 
 @pytest.fixture
 def trade(exchange: StandInExchange, alice: Customer) -> Trade:
-    """Alice's, PLACED, the first in her line."""
+    """Return Alice's PLACED trade, the first in her line."""
     return place_trade(alice.id, "AAPL", "SELL", 3)[0]
 
 
 # -- asking
 
 
-def test_what_the_exchange_lost_is_executed_again_with_the_same_id(
+def test_trades_lost_by_the_exchange_are_executed_again_with_the_same_id(
     exchange: StandInExchange, trade: Trade, alice: Customer
 ) -> None:
     exchange.faults(executeLostRate=1)
@@ -83,7 +83,7 @@ def test_what_the_exchange_lost_is_executed_again_with_the_same_id(
     assert status(trade) == Status.IN_PROGRESS
 
 
-def test_what_the_exchange_stored_and_never_answered_is_found(
+def test_trades_stored_without_an_answer_are_found(
     exchange: StandInExchange, trade: Trade, alice: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway, "TRADING_SECONDS_MAX", 0.6)
@@ -96,7 +96,7 @@ def test_what_the_exchange_stored_and_never_answered_is_found(
     assert len(entries(exchange, trade)) == 1
 
 
-def test_where_the_callback_is_lost_the_question_settles(
+def test_if_the_callback_is_lost_the_sweep_settles_the_trade(
     exchange: StandInExchange, trade: Trade, alice: Customer
 ) -> None:
     exchange.faults(callbackDropRate=1, latencyMs=0)
@@ -124,7 +124,7 @@ def test_a_callback_that_comes_after_all_changes_nothing(
 
 
 @pytest.mark.parametrize("fault", ["down", "closed"])
-def test_no_answer_is_no_word(
+def test_no_answer_changes_nothing(
     exchange: StandInExchange, trade: Trade, alice: Customer, settings: Any, fault: str
 ) -> None:
     take_turn([alice.id], "test")
@@ -148,7 +148,7 @@ def test_a_trade_that_the_exchange_works_on_is_left_to_it(
     assert len(entries(exchange, trade)) == 1
 
 
-def test_what_the_exchange_does_not_know_when_it_is_past_is_rejected_and_never_executed(
+def test_expired_trades_unknown_to_the_exchange_are_rejected_and_never_executed(
     exchange: StandInExchange, trade: Trade, alice: Customer
 ) -> None:
     claim(alice)
@@ -306,10 +306,10 @@ def test_how_far_apart_the_clocks_are_is_measured(exchange: StandInExchange, db:
 # -- ringing
 
 
-def test_who_waits_without_a_ring_is_rung_for(trade: Trade, alice: Customer) -> None:
+def test_customers_waiting_without_a_ring_are_rung_for(trade: Trade, alice: Customer) -> None:
     set_back("trades_trade", RING_AFTER_SECONDS + 0.1, "placed_at", "settled_at")
     assert ring_for_waiting("test") == 1
-    assert rung(lane_of(alice.id)) == [alice.id]
+    assert take_rung_customers(lane_of(alice.id)) == [alice.id]
     assert status(trade) == Status.PLACED
 
 
@@ -332,30 +332,30 @@ def test_a_question_that_another_clock_put_off_is_asked(
     assert ask_exchange() == 1
 
 
-def test_who_has_not_waited_long_is_not_rung_for(trade: Trade, alice: Customer) -> None:
+def test_customers_who_have_not_waited_long_are_not_rung_for(trade: Trade, alice: Customer) -> None:
     assert ring_for_waiting("test") == 0
-    assert rung(lane_of(alice.id)) == []
+    assert take_rung_customers(lane_of(alice.id)) == []
 
 
-def test_who_has_a_trade_in_flight_is_not_rung_for(exchange: StandInExchange, trade: Trade, alice: Customer) -> None:
+def test_customers_with_a_trade_in_flight_are_not_rung_for(
+    exchange: StandInExchange, trade: Trade, alice: Customer
+) -> None:
     place_trade(alice.id, "AAPL", "SELL", 1)
     claim(alice)
     set_back("trades_trade", 3600, "placed_at")
     assert ring_for_waiting("test") == 0
 
 
-def test_who_has_a_report_waiting_is_rung_for(trade: Trade, alice: Customer) -> None:
+def test_customers_with_a_waiting_report_are_rung_for(trade: Trade, alice: Customer) -> None:
     claim(alice)
-    store_reports([word(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
+    store_reports([report_body(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
     assert ring_for_waiting("test") == 0
     set_back("trades_report", RING_AFTER_SECONDS + 0.1, "received_at")
     assert ring_for_waiting("test") == 1
-    assert rung(lane_of(alice.id)) == [alice.id]
+    assert take_rung_customers(lane_of(alice.id)) == [alice.id]
 
 
-def test_where_lanes_never_come_the_sweep_takes_the_turn(
-    exchange: StandInExchange, trade: Trade, alice: Customer
-) -> None:
+def test_without_lanes_the_sweep_takes_the_turn(exchange: StandInExchange, trade: Trade, alice: Customer) -> None:
     set_back("trades_trade", ACT_AFTER_SECONDS + 1, "placed_at", "settled_at")
     ring_for_waiting("sweep-7")
     assert status(trade) == Status.IN_PROGRESS
@@ -363,9 +363,9 @@ def test_where_lanes_never_come_the_sweep_takes_the_turn(
     assert trade.status_changes.get(to_status="IN PROGRESS").by == "sweep-7"
 
 
-def test_where_lanes_never_come_the_sweep_settles_too(exchange: StandInExchange, trade: Trade, alice: Customer) -> None:
+def test_without_lanes_the_sweep_settles_too(exchange: StandInExchange, trade: Trade, alice: Customer) -> None:
     claim(alice)
-    store_reports([word(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
+    store_reports([report_body(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
     set_back("trades_report", ACT_AFTER_SECONDS + 1, "received_at")
     ring_for_waiting("sweep-7")
     assert status(trade) == Status.FILLED

@@ -13,7 +13,7 @@ from exchange.models import Stock
 from tests.conftest import StandInExchange
 from tests.factories import StockFactory
 from tests.guarantees import lift_guarantees, refusal
-from tests.people import claim, open_account, receive_shares, say
+from tests.people import claim, open_account, receive_shares, send_report
 from tests.people import trade as trade_at
 from trades import checks, corporate_actions, equity, ticker_change
 from trades.audit import TRADES
@@ -96,7 +96,7 @@ def test_an_open_trade_in_the_old_ticker_goes_on_in_its_place(alice: Customer, b
     for ticker in ("AAPL", "APL"):
         with pytest.raises(TradingHalted):
             place_trade(bob.id, ticker, "BUY", 1)
-    say(out, Status.FILLED, Decimal(100))
+    send_report(out, Status.FILLED, Decimal(100))
     assert claim(alice, bob) == [], "both tickers are halted, and what is behind waits"
     assert right()
     assert apply_due() == 1
@@ -104,7 +104,7 @@ def test_an_open_trade_in_the_old_ticker_goes_on_in_its_place(alice: Customer, b
     checks.forget()
     assert {trade.id for trade in claim(alice, bob)} == {sale.id, purchase.id}
     sale.refresh_from_db()
-    say(sale, Status.FILLED, Decimal(90))
+    send_report(sale, Status.FILLED, Decimal(90))
     assert claim(alice) == [other]
     sale.refresh_from_db()
     assert (sale.status, position(alice, "APL")[0]) == (Status.FILLED, 0)
@@ -115,7 +115,7 @@ def test_an_open_trade_in_the_old_ticker_goes_on_in_its_place(alice: Customer, b
     assert right()
 
 
-def test_it_can_be_stopped_after_any_batch_and_goes_on(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+def test_it_can_be_interrupted_after_any_batch_and_continues(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
     people = [open_account(f"h{number}@example.com", Decimal(1000)) for number in range(5)]
     for number, person in enumerate(people):
         receive_shares(person, "AAPL", number + 1, Decimal(10))
@@ -245,7 +245,7 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("rule", "violation"), PLANTED)
-def test_each_rule_finds_what_breaks_it(alice: Customer, rule: str, violation: str) -> None:
+def test_each_rule_finds_its_violation(alice: Customer, rule: str, violation: str) -> None:
     place_trade(alice.id, "AAPL", "SELL", 2)
     change()
     apply_due()
@@ -264,7 +264,7 @@ def test_what_is_left_behind_would_be_cancelled_by_the_exchange_with_a_reason(al
     apply_due()
     late, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     assert claim(alice) == [late]
-    say(late, Status.REJECTED, reasonCode="unknown_ticker")
+    send_report(late, Status.REJECTED, reasonCode="unknown_ticker")
     claim(alice)
     late.refresh_from_db()
     assert (late.status, late.reason_code) == (Status.REJECTED, Reason.UNKNOWN_TICKER)

@@ -1,4 +1,4 @@
-"""The trial balance: what each posting moves on the firm's accounts, for any day, kept or not."""
+"""The trial balance: the effect of each posting on the firm's accounts, for any day, stored or not."""
 
 import json
 from datetime import date, timedelta
@@ -20,7 +20,7 @@ from exchange import calendar
 from office import schedule
 from tests.factories import FeeRateFactory, PostingFactory
 from tests.guarantees import lift_guarantees
-from tests.people import claim, open_account, receive_shares, say
+from tests.people import claim, open_account, receive_shares, send_report
 from trades import fees
 from trades.audit import TRADES
 from trades.corporate_actions import apply_due, enter
@@ -37,7 +37,7 @@ def today() -> date:
 def sell(customer: Customer, ticker: str, quantity: int, price: str, at: date) -> Trade:
     sale, _ = place_trade(customer.id, ticker, Type.SELL, quantity)
     claim(customer)
-    say(sale, Status.FILLED, Decimal(price), executedAt=f"{at}T17:00:00.000000Z")
+    send_report(sale, Status.FILLED, Decimal(price), executedAt=f"{at}T17:00:00.000000Z")
     claim(customer)
     sale.refresh_from_db()
     return sale
@@ -107,7 +107,7 @@ def last_id() -> int:
         return int(cursor.fetchone()[0])
 
 
-def test_what_is_kept_and_what_is_not_make_one_balance(ann: Customer) -> None:
+def test_stored_and_computed_days_make_one_balance(ann: Customer) -> None:
     monday = today() - timedelta(days=9)
     book_on(monday, last_id())
     before = lines_of(monday)
@@ -126,7 +126,7 @@ def test_what_is_kept_and_what_is_not_make_one_balance(ann: Customer) -> None:
     assert examine(TRADES).counts["kept_totals_are_their_postings"] == 0
 
 
-def test_a_day_that_is_kept_is_not_read_again(ann: Customer) -> None:
+def test_a_stored_day_is_not_computed_again(ann: Customer) -> None:
     book_on(today() - timedelta(days=9), last_id())
     store_day_totals()
     with CaptureQueriesContext(connection) as captured:
@@ -146,7 +146,7 @@ def test_days_wait_for_their_settlement_dates(ann: Customer) -> None:
     assert store_day_totals() > 0
 
 
-def test_nothing_is_a_balance_too(db: None) -> None:
+def test_an_empty_trial_balance_is_valid(db: None) -> None:
     assert (trial_balance(today()).lines, trial_balance(today()).is_zero, store_day_totals()) == ([], True, 0)
 
 
@@ -171,7 +171,7 @@ PLANTED = [
 
 
 @pytest.mark.parametrize(("rule", "plant"), PLANTED)
-def test_each_rule_finds_what_breaks_it(ann: Customer, rule: str, plant: str) -> None:
+def test_each_rule_finds_its_violation(ann: Customer, rule: str, plant: str) -> None:
     book_on(today() - timedelta(days=9), last_id())
     store_day_totals()
     assert not examine(TRADES).counts[rule]

@@ -1,4 +1,4 @@
-"""A lane's turn: what it settles, claims and hands to the exchange."""
+"""A lane's turn: what it settles, claims and sends to the exchange."""
 
 from decimal import Decimal
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from accounts.models import Balance, Customer, Position, Posting
 from exchange import market
 from tests.conftest import StandInExchange
-from tests.people import claim, open_account, receive_shares, say, word
+from tests.people import claim, open_account, receive_shares, report_body, send_report
 from trades import controls, fees
 from trades.market_now import market_now
 from trades.models import Outcome, Reason, Report, Status, StatusChange, Trade
@@ -51,7 +51,7 @@ def test_a_sell_in_flight_holds_its_shares_and_no_cash(alice: Customer) -> None:
 def test_a_filled_buy_takes_cash_and_adds_shares_at_the_average_price(alice: Customer) -> None:
     trade = place(alice, "BUY", 5)
     claim(alice)
-    say(trade, Status.FILLED, Decimal("130.0000"))
+    send_report(trade, Status.FILLED, Decimal("130.0000"))
     claim(alice)
     trade.refresh_from_db()
     assert (trade.status, trade.price, trade.amount) == (Status.FILLED, 130, 650)
@@ -71,16 +71,16 @@ def test_a_filled_buy_takes_cash_and_adds_shares_at_the_average_price(alice: Cus
 def test_a_filled_sell_credits_cash_and_takes_shares(alice: Customer) -> None:
     trade = place(alice, "SELL", 4)
     claim(alice)
-    say(trade, Status.FILLED, Decimal("120.5000"))
+    send_report(trade, Status.FILLED, Decimal("120.5000"))
     claim(alice)
     assert balance(alice) == (1482, 0)
     assert position(alice) == (6, 0, 100)
 
 
-def test_a_rejected_trade_gives_its_hold_back_and_posts_nothing(alice: Customer) -> None:
+def test_a_rejected_trade_releases_its_hold_and_posts_nothing(alice: Customer) -> None:
     trade = place(alice, "BUY", 4)
     claim(alice)
-    say(trade, Status.REJECTED, reasonCode="past_market_hours")
+    send_report(trade, Status.REJECTED, reasonCode="past_market_hours")
     claim(alice)
     trade.refresh_from_db()
     assert (trade.status, trade.reason_code) == (Status.REJECTED, "past_market_hours")
@@ -92,7 +92,7 @@ def test_a_rejected_trade_gives_its_hold_back_and_posts_nothing(alice: Customer)
 def test_a_reason_that_we_do_not_know_is_an_exchange_error_and_its_words_are_kept(alice: Customer) -> None:
     trade = place(alice)
     claim(alice)
-    say(trade, Status.REJECTED, reasonCode="solar_flare", reason="The sun did it.")
+    send_report(trade, Status.REJECTED, reasonCode="solar_flare", reason="The sun did it.")
     claim(alice)
     trade.refresh_from_db()
     assert trade.reason_code == Reason.EXCHANGE_ERROR
@@ -103,9 +103,9 @@ def test_the_next_trade_is_claimed_in_the_transaction_that_settles_the_one_befor
     first, second, third = place(alice), place(alice), place(alice)
     assert claim(alice) == [first]
     assert claim(alice) == []
-    say(first, Status.FILLED, Decimal(10))
+    send_report(first, Status.FILLED, Decimal(10))
     assert claim(alice) == [second]
-    say(second, Status.REJECTED)
+    send_report(second, Status.REJECTED)
     assert claim(alice) == [third]
 
 
@@ -127,7 +127,7 @@ def test_a_sell_of_more_than_is_held_is_rejected_and_the_next_is_claimed(alice: 
     assert (too_many.status, too_many.reason_code) == (Status.REJECTED, Reason.INSUFFICIENT_SHARES)
 
 
-def test_who_has_only_rejections_ahead_is_rung_for_again(
+def test_customers_with_only_rejections_are_rung_for_again(
     alice: Customer, django_capture_on_commit_callbacks: Any
 ) -> None:
     trades = [place(alice, "SELL", 99) for _ in range(LOOK_AHEAD + 1)]
@@ -159,7 +159,7 @@ def test_one_turn_takes_many_customers_with_a_fixed_number_of_statements(
         trades = [place(person) for person in people]
         claim(*people)
         for trade, person in zip(trades, people, strict=True):
-            say(trade, Status.FILLED, Decimal(10))
+            send_report(trade, Status.FILLED, Decimal(10))
             place(person)
         _read_again_what_every_turn_shares()
         with CaptureQueriesContext(connection) as statements:
@@ -219,26 +219,26 @@ def test_one_customers_fault_does_not_stop_anothers_turn(
         ({"stockTicker": "\x00"}, Outcome.BREAKS_TERMS),
     ],
 )
-def test_a_report_that_breaks_its_trades_terms_moves_nothing(alice: Customer, change: dict, outcome: str) -> None:
+def test_a_report_that_breaks_its_trades_terms_changes_nothing(alice: Customer, change: dict, outcome: str) -> None:
     trade = place(alice, "BUY", 3)
     claim(alice)
-    store_reports([word(trade, Status.FILLED, Decimal("100")) | change], Report.Source.CALLBACK)
+    store_reports([report_body(trade, Status.FILLED, Decimal("100")) | change], Report.Source.CALLBACK)
     claim(alice)
     trade.refresh_from_db()
     assert trade.status == Status.IN_PROGRESS
     assert Report.objects.get(trade_id=trade.id).outcome == outcome
     assert balance(alice) == (1000, 1000)
-    say(trade, Status.FILLED, Decimal("100"))
+    send_report(trade, Status.FILLED, Decimal("100"))
     claim(alice)
     trade.refresh_from_db()
     assert trade.status == Status.FILLED
 
 
 @pytest.mark.parametrize("text", ["\x00", "\ud800", "x" * 10_000])
-def test_what_a_database_does_not_take_does_not_stop_a_turn(alice: Customer, text: str) -> None:
+def test_text_that_the_database_refuses_does_not_stop_a_turn(alice: Customer, text: str) -> None:
     trade = place(alice)
     claim(alice)
-    say(trade, Status.REJECTED, reason=text, reasonCode=text)
+    send_report(trade, Status.REJECTED, reason=text, reasonCode=text)
     claim(alice)
     trade.refresh_from_db()
     assert (trade.status, trade.reason_code) == (Status.REJECTED, Reason.EXCHANGE_ERROR)
@@ -252,13 +252,13 @@ def test_what_a_database_does_not_take_does_not_stop_a_turn(alice: Customer, tex
         ({"status": Status.REJECTED}, Outcome.CONTRADICTS),
     ],
 )
-def test_a_final_trade_stays_whatever_is_said_later(alice: Customer, then: dict, outcome: str) -> None:
+def test_a_final_trade_ignores_later_reports(alice: Customer, then: dict, outcome: str) -> None:
     trade = place(alice, "BUY", 3)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     books = balance(alice), position(alice), Posting.objects.count()
-    say(trade, **then)
+    send_report(trade, **then)
     claim(alice)
     assert Report.objects.filter(trade_id=trade.id).latest("id").outcome == outcome
     assert (balance(alice), position(alice), Posting.objects.count()) == books
@@ -267,8 +267,8 @@ def test_a_final_trade_stays_whatever_is_said_later(alice: Customer, then: dict,
 def test_contradicting_reports_in_one_turn_settle_once_and_the_first_stands(alice: Customer) -> None:
     trade = place(alice, "BUY", 3)
     claim(alice)
-    say(trade, Status.FILLED, Decimal(100))
-    say(trade, Status.REJECTED)
+    send_report(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.REJECTED)
     claim(alice)
     trade.refresh_from_db()
     assert trade.status == Status.FILLED
@@ -278,7 +278,7 @@ def test_contradicting_reports_in_one_turn_settle_once_and_the_first_stands(alic
 
 def test_a_fill_whose_claim_was_lost_waits_for_the_claim(alice: Customer) -> None:
     trade = place(alice, "BUY", 3)
-    say(trade, Status.FILLED, Decimal(100))
+    send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
     trade.refresh_from_db()
     assert trade.status == Status.IN_PROGRESS

@@ -1,4 +1,4 @@
-"""Calls that come at the same moment are made as one; each caller has an answer of their own."""
+"""Simultaneous calls are batched into one, and each caller gets its own result."""
 
 import threading
 import time
@@ -28,14 +28,14 @@ class Desk:
         return [2 * number for number in numbers]
 
 
-def test_who_comes_alone_goes_alone() -> None:
+def test_a_single_call_runs_immediately() -> None:
     desk = Desk()
     desk.open.set()
     assert [desk.double(1), desk.double(2)] == [2, 4]
     assert desk.sets == [[1], [2]]
 
 
-def test_who_comes_meanwhile_goes_next_with_all_who_came_and_has_their_own_answer() -> None:
+def test_calls_that_arrive_meanwhile_run_together_with_their_own_results() -> None:
     desk = Desk()
     first = Running(lambda: desk.double(0))
     eventually(lambda: desk.sets)
@@ -47,7 +47,7 @@ def test_who_comes_meanwhile_goes_next_with_all_who_came_and_has_their_own_answe
     assert [sorted(numbers) for numbers in desk.sets] == [[0], [1, 2, 3, 4, 5, 6]]
 
 
-def test_what_goes_wrong_goes_wrong_for_all_of_the_set_and_for_nobody_after() -> None:
+def test_an_error_affects_the_whole_set_and_no_later_call() -> None:
     desk = Desk()
     first = Running(lambda: desk.double(0))
     eventually(lambda: desk.sets)
@@ -61,13 +61,13 @@ def test_what_goes_wrong_goes_wrong_for_all_of_the_set_and_for_nobody_after() ->
     assert desk.double(3) == 6
 
 
-def test_an_answer_too_few_is_an_error_and_nobody_waits_for_ever() -> None:
+def test_a_missing_result_is_an_error_and_no_call_hangs() -> None:
     forgetful: Batcher[int, int] = Batcher(lambda numbers: [])
     with pytest.raises(ValueError, match="zip"):
         forgetful(1)
 
 
-def test_nobody_is_lost_in_a_crowd() -> None:
+def test_no_call_is_lost_under_load() -> None:
     served: list[int] = []
 
     def serve(numbers: list[int]) -> list[int]:
@@ -85,7 +85,7 @@ def test_nobody_is_lost_in_a_crowd() -> None:
     assert sorted(served) == list(range(1600))
 
 
-def test_a_leader_that_never_comes_back_keeps_nobody_for_ever() -> None:
+def test_a_stuck_leader_does_not_block_other_calls() -> None:
     held, served = threading.Event(), []
 
     def serve(numbers: list[int]) -> list[int]:

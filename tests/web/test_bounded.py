@@ -1,4 +1,4 @@
-"""Work that takes a core is done one at a time, and few wait for it."""
+"""CPU-intensive work runs one at a time, with a short queue."""
 
 import os
 import threading
@@ -40,7 +40,7 @@ def test_one_at_a_time_and_few_wait() -> None:
         assert sorted(each.result() for each in asked) == ["done"] * 3 + ["refused"] * 3
 
 
-def test_nobody_has_two_places_and_each_is_given_back() -> None:
+def test_a_caller_has_one_place_and_returns_it() -> None:
     work = Bounded(waiting_max=5, wait_seconds_max=0.01, refusal=Refused)
     for _ in range(10):
         with ExitStack() as stack:

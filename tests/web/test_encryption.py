@@ -1,4 +1,4 @@
-"""Secrets at rest: readable with our keys, also with the one before, and with no others."""
+"""Encrypted secrets: readable with the current and the previous key only."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from web.encryption import Undecryptable, decrypt, encrypt
 
 
-def test_what_is_encrypted_is_read_again_and_looks_different_each_time() -> None:
+def test_encrypted_text_can_be_read_and_differs_each_time() -> None:
     first, second = encrypt("whsec_1"), encrypt("whsec_1")
     assert decrypt(first) == decrypt(second) == "whsec_1"
     assert first != second
@@ -23,6 +23,6 @@ def test_a_key_that_was_replaced_still_reads(settings: Any) -> None:
     assert decrypt(before) == "whsec_1"
 
 
-def test_what_is_no_encrypted_text_is_refused() -> None:
+def test_text_that_is_not_encrypted_is_refused() -> None:
     with pytest.raises(Undecryptable):
         decrypt("whsec_1")

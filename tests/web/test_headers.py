@@ -1,4 +1,4 @@
-"""What every answer says beside its body: its request's id, that nobody keeps it, and when to come back."""
+"""Response headers: the request id, no caching, and Retry-After."""
 
 from collections.abc import Callable, Iterator
 
@@ -52,11 +52,11 @@ def answered(status: int, **headers: str) -> HttpResponse:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_what_can_be_tried_again_says_when(status: int) -> None:
+def test_retryable_errors_have_retry_after(status: int) -> None:
     assert answered(status).headers["Retry-After"] == "2"
     assert answered(status, **{"Retry-After": "60"}).headers["Retry-After"] == "60"
 
 
-def test_other_answers_have_no_time_to_come_back() -> None:
+def test_other_responses_have_no_retry_after() -> None:
     assert "Retry-After" not in answered(200).headers
     assert answered(200, **{"Cache-Control": "max-age=60"}).headers["Cache-Control"] == "max-age=60"

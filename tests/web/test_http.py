@@ -233,7 +233,7 @@ def test_redirects_are_answers(serve: Callable[..., Server]) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n0123456789!\r\n0\r\n\r\n",
     ],
 )
-def test_a_body_is_read_so_far_and_no_further(serve: Callable[..., Server], raw: bytes) -> None:
+def test_a_body_is_read_up_to_a_limit(serve: Callable[..., Server], raw: bytes) -> None:
     server, client = serve(answer(raw)), Client()
     assert client.call("GET", server.url, seconds_max=5, body_bytes_max=11).body == b"0123456789!"
     with pytest.raises(NoAnswer, match="longer than 10 bytes"):
@@ -242,7 +242,7 @@ def test_a_body_is_read_so_far_and_no_further(serve: Callable[..., Server], raw:
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x00\x01\r\n\r\n", HEAD + b"half", b"HTTP/1.1 2"])
-def test_half_an_answer_is_none(serve: Callable[..., Server], raw: bytes) -> None:
+def test_an_incomplete_response_is_no_response(serve: Callable[..., Server], raw: bytes) -> None:
     def act(sock: socket.socket, ended: threading.Event) -> None:
         sock.recv(65_536)
         sock.sendall(raw)
@@ -251,7 +251,7 @@ def test_half_an_answer_is_none(serve: Callable[..., Server], raw: bytes) -> Non
         Client().call("GET", serve(act).url, seconds_max=5)
 
 
-def test_nobody_listening_is_no_answer() -> None:
+def test_a_closed_port_is_no_response() -> None:
     with pytest.raises(NoAnswer):
         Client().call("GET", "http://127.0.0.1:1/", seconds_max=5)
 

@@ -1,4 +1,4 @@
-"""Requests a minute: counted for each customer, reads apart from orders, before anything happens."""
+"""Rate limits: counted per customer, reads and orders separately, before any effect."""
 
 import time
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_every_answer_says_what_is_left(bob: Customer, api_of: Callable[..., Cli
         assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= set(answer.headers)
 
 
-def test_also_an_answer_to_a_stranger_says_so_and_strangers_are_limited_by_address(
+def test_strangers_see_their_limit_and_are_limited_by_address(
     bob: Customer, api_of: Callable[..., Client], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.STRANGERS_A_MINUTE = 5
@@ -86,7 +86,7 @@ def test_also_an_answer_to_a_stranger_says_so_and_strangers_are_limited_by_addre
     assert (refused.status_code, refused["X-RateLimit-Limit"]) == (405, str(settings.ORDERS_A_MINUTE))
 
 
-def test_a_customer_can_be_given_others(bob: Customer, api_of: Callable[..., Client]) -> None:
+def test_a_customer_can_have_other_limits(bob: Customer, api_of: Callable[..., Client]) -> None:
     LimitsFactory.create(customer=bob, reads_a_minute=1)
     api = api_of(bob)
     assert [api.get("/api/v1/balance").status_code for _ in range(2)] == [200, 429]
@@ -126,7 +126,7 @@ def test_strangers_on_pages_are_limited_by_address(db: None, settings: Any) -> N
     assert Client(REMOTE_ADDR="192.0.2.7").get("/account/login/").status_code == 200
 
 
-def test_without_its_store_nobody_is_limited(bob: Customer, api_of: Callable[..., Client], settings: Any) -> None:
+def test_without_the_store_nobody_is_limited(bob: Customer, api_of: Callable[..., Client], settings: Any) -> None:
     settings.READS_A_MINUTE = 1
     settings.CACHE_URL = "redis://127.0.0.1:1/0"
     rate_limits.reset()
@@ -146,7 +146,7 @@ def test_a_window_ends(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Decimal(used.limit) > 0
 
 
-def test_who_is_far_from_the_limit_costs_no_call_and_is_counted_in_full_later(
+def test_far_from_the_limit_requests_need_no_call_and_are_counted_later(
     bob: Customer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.READS_A_MINUTE = 200  # of which a process counts two by itself

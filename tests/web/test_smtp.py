@@ -1,4 +1,4 @@
-"""A mail is sent or given up by its deadline, whatever the mail server does."""
+"""A mail is sent or abandoned by its deadline, whatever the mail server does."""
 
 import contextlib
 import socket

@@ -1,4 +1,4 @@
-"""Customers' servers, well-behaved and not, and how a test makes time pass."""
+"""Customers' webhook servers, good and bad, and how a test makes time pass."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""Where events may be posted: never into a private network; and nobody waits for a name server but the deliverer."""
+"""Allowed webhook addresses: never in a private network, and only the deliverer resolves names."""
 
 import socket
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from webhooks.models import Webhook
         "255.255.255.255", "192.0.2.1", "fec0::1", "feff::1", "::7f00:1", "::ffff:0:7f00:1",
     ],
 )  # fmt: skip
-def test_what_is_no_public_address(address: str) -> None:
+def test_private_addresses_are_recognized(address: str) -> None:
     assert not addresses.is_public(address)
 
 
-def test_what_is_a_public_address() -> None:
+def test_public_addresses_are_recognized() -> None:
     assert addresses.is_public("8.8.8.8")
     assert addresses.is_public("2606:4700:4700::1111")
 
@@ -39,7 +39,7 @@ def test_what_is_a_public_address() -> None:
         "https://db.internal./", "https://printer.local/", "https://8.8.8.8:99999/",
     ],
 )  # fmt: skip
-def test_what_events_are_not_posted_to(alice: Customer, api_of: Callable[..., Client], url: str) -> None:
+def test_events_are_not_posted_to_these_urls(alice: Customer, api_of: Callable[..., Client], url: str) -> None:
     answer = api_of(alice).post("/api/v1/webhooks", {"url": url}, content_type="application/json")
     assert (answer.status_code, answer.json()["code"]) == (422, "address_refused")
     assert answer.json()["errors"][0]["field"] == "url"
@@ -47,7 +47,7 @@ def test_what_events_are_not_posted_to(alice: Customer, api_of: Callable[..., Cl
 
 
 @pytest.mark.usefixtures("static_files")
-def test_no_request_looks_a_name_up(
+def test_requests_never_resolve_host_names(
     alice: Customer, api_of: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name server that never answers would hold a web thread for as long as the look-up takes."""

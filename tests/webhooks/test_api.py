@@ -1,4 +1,4 @@
-"""Webhooks, managed by API."""
+"""Managing webhooks by API."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ def send(client: Client, method: str, path: str, body: Any = None, **headers: st
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_whole_life(
+def test_the_life_of_a_webhook(
     alice: Customer, bob: Customer, api_of: ApiOf, receiver: Receiver, deliver: Callable[[], int]
 ) -> None:
     api, other = api_of(alice), api_of(bob)

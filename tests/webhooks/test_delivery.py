@@ -1,4 +1,4 @@
-"""Webhooks: each event is posted once it happened, signed, until it is taken."""
+"""Webhooks: each event is posted, signed, until it is accepted."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +15,7 @@ from accounts import tokens
 from accounts.models import Customer
 from feed.reader import Cursor
 from tests.factories import DeliveryFactory
-from tests.people import claim, say
+from tests.people import claim, send_report
 from tests.webhooks.conftest import Receiver, age, let_pauses_pass, webhook
 from trades.models import Status
 from trades.place import place_trade
@@ -47,7 +47,7 @@ def test_each_event_is_posted_once_in_order_and_signed(
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 2)
     place_trade(bob.id, "AAPL", "BUY", 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal("10"))
+    send_report(trade, Status.FILLED, Decimal("10"))
     claim(alice)
     assert enter_events() == 3
     assert enter_events() == 0
@@ -61,7 +61,7 @@ def test_each_event_is_posted_once_in_order_and_signed(
     assert receiver.connections == 1, "what goes to one receiver shares a connection"
 
 
-def test_what_is_not_taken_is_tried_again_for_a_day_and_then_given_up(
+def test_failed_deliveries_are_retried_for_a_day_and_then_given_up(
     alice: Customer, receiver: Receiver, deliver: Deliver
 ) -> None:
     webhook(alice, receiver.url)
@@ -101,7 +101,7 @@ def test_a_redirect_is_not_followed_and_a_later_answer_counts(
     assert delivery.next_at is None
 
 
-def test_what_waits_for_a_receiver_that_failed_uses_no_attempt(
+def test_deliveries_waiting_for_a_failed_receiver_use_no_attempt(
     alice: Customer, receiver: Receiver, deliver: Deliver
 ) -> None:
     webhook(alice, receiver.url)
@@ -120,7 +120,7 @@ def test_what_waits_for_a_receiver_that_failed_uses_no_attempt(
     assert not Delivery.objects.filter(delivered_at=None).exists()
 
 
-def test_a_clock_that_went_back_delays_nothing(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
+def test_a_clock_that_was_set_back_delays_no_delivery(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
     """As after a failover: an hour ahead of the clock that counts now are an event, a lease, and a receiver's pause."""
     hook = webhook(alice, receiver.url)
     one_event(alice)
@@ -238,7 +238,7 @@ def test_only_the_events_asked_for_are_posted(alice: Customer, receiver: Receive
     webhook(alice, receiver.url, events=["trade.filled"])
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     claim(alice)
-    say(trade, Status.FILLED, Decimal("10"))
+    send_report(trade, Status.FILLED, Decimal("10"))
     claim(alice)
     assert enter_events() == 1
     assert deliver() == 1
@@ -297,7 +297,7 @@ def test_a_webhook_ends_with_the_token_that_made_it(alice: Customer, receiver: R
     assert Webhook.objects.get().token_id == expired.id
 
 
-def test_nothing_is_posted_for_somebody_who_is_shut_out(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
+def test_nothing_is_posted_for_a_deactivated_customer(alice: Customer, receiver: Receiver, deliver: Deliver) -> None:
     webhook(alice, receiver.url)
     one_event(alice)
     Customer.objects.filter(pk=alice.pk).update(is_active=False)

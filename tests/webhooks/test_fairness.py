@@ -1,4 +1,4 @@
-"""A delivery waits for nobody else's receiver, whatever those do."""
+"""A delivery never waits for another customer's receiver."""
 
 import threading
 import time
@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Customer
 from tests.people import open_account
@@ -79,7 +80,7 @@ def test_receivers_that_hang_cost_each_delivery_no_more_than_an_attempt(
     assert len(bad.got) == 1
 
 
-def test_what_becomes_due_while_others_receivers_hang_is_posted_at_once(
+def test_due_deliveries_are_posted_at_once_while_other_receivers_hang(
     alice: Customer, bob: Customer, receivers: Callable[[], Receiver]
 ) -> None:
     bad, good = receivers(), receivers()
@@ -106,7 +107,7 @@ def test_what_becomes_due_while_others_receivers_hang_is_posted_at_once(
     working.join()
 
 
-def test_what_can_not_be_recorded_now_is_recorded_in_the_next_round(
+def test_results_that_cannot_be_recorded_now_are_recorded_in_the_next_round(
     alice: Customer, receivers: Callable[[], Receiver]
 ) -> None:
     """The webhook's row is locked for longer than a statement waits, as it is while many events are entered."""
@@ -159,17 +160,19 @@ def test_two_deliverers_at_once_post_nothing_twice(alice: Customer, receiver: Re
     assert len(ids) == len(set(ids)) == 30
 
 
-def test_what_is_far_behind_is_entered_in_short_transactions(
+def test_what_is_far_behind_is_entered_by_short_statements(
     bob: Customer, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Until a transaction that writes has ended, no event that came after it is served to anybody."""
+    """Until a transaction that writes has ended, no later event is served to anybody, however slow its process is."""
     monkeypatch.setattr(queue, "WEBHOOKS_AT_ONCE_MAX", 2)
     monkeypatch.setattr(queue, "EVENTS_A_WEBHOOK_MAX", 3)
     for _ in range(3):
         webhook(bob, receiver.url)
     for _ in range(7):
         place_trade(bob.id, "AAPL", "BUY", 1)
-    assert enter_events() == 21
+    with CaptureQueriesContext(connection) as statements:
+        assert enter_events() == 21
+    assert "BEGIN" not in [statement["sql"] for statement in statements]
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM webhooks_delivery GROUP BY xmin")
         entered = [count for (count,) in cursor.fetchall()]

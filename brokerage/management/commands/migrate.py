@@ -1,4 +1,4 @@
-"""`manage.py migrate`, as it can run while the brokerage trades"""
+"""`manage.py migrate`: migrate the database while trading goes on."""
 
 import time
 from collections.abc import Iterator
@@ -16,16 +16,17 @@ from brokerage.database.privileges import grant, protect
 
 TRIES = 60
 PAUSE_SECONDS = 1.0
+# While a migration waits for a table's lock, everybody else who needs the table waits behind it. So it waits only
+# briefly, and then tries again.
 LOCK_TIMEOUT_MS = 2_000
-"""While a migration waits for a table's lock, all who need the table wait behind it: not for long, and then again."""
 
 
 class Command(migrate.Command):
-    """Django's own command, as the owner of the tables, and with a limit on how long others wait for its locks."""
+    """Django's command, run as the owner of the tables, with a limit on how long others wait for its locks."""
 
     help = migrate.Command.help + (
-        " Signs in with MIGRATE_DATABASE_URL, where it is set, and lets the role of DATABASE_URL use the tables."
-        " Waits for no lock longer than two seconds; then it tries again, up to a minute."
+        " Signs in with MIGRATE_DATABASE_URL if it is set, and lets the role of DATABASE_URL use the tables."
+        " Waits at most two seconds for a lock, and then tries again, for up to a minute."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,7 +50,7 @@ class Command(migrate.Command):
 
 @contextmanager
 def _as_owner(database: str) -> Iterator[str | None]:
-    """Let this process sign in as the owner, without limits of time; yields the processes' role if it is another."""
+    """Let this process sign in as the owner, without time limits; yield the processes' role if it is another one."""
     connection = connections[database]
     theirs = connection.settings_dict
     connection.close()
@@ -67,7 +68,7 @@ def _as_owner(database: str) -> Iterator[str | None]:
 
 
 def _unhurried(connection: Any, **_: Any) -> None:
-    """Give statements as long as they need, and locks no longer than others can wait."""
+    """Give statements as much time as they need, but waits for locks only as long as others can wait."""
     connection.connection.answer_seconds_max = connection.connection.commit_seconds_max = None
     with connection.cursor() as cursor:
         cursor.execute(

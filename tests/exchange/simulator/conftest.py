@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 20
 
 
 def until(look: Any, seconds: float = PATIENCE_SECONDS) -> Any:
-    """What `look` returns once it is true; fails when it never is."""
+    """Return the result of `look` once it is true; fail if it never is."""
     end = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < end, "waited in vain"
@@ -138,7 +138,7 @@ class Exchange:
 
 
 class Broker:
-    """Listens for callbacks, keeps all of them, and answers as it is told."""
+    """A broker that records all callbacks and responds as configured."""
 
     def __init__(self) -> None:
         self.posts: list[Any] = []
@@ -183,12 +183,12 @@ class Broker:
         return f"http://127.0.0.1:{self.server.server_address[1]}/exchange/callbacks"
 
     def reports(self, trade_id: str | None = None) -> Any:
-        """All reports that came, oldest first."""
+        """Return all reports received, oldest first."""
         reports = [report for _, body, _ in list(self.posts) for report in json.loads(body)["reports"]]
         return [report for report in reports if trade_id in (None, report["tradeId"])]
 
     def wait(self, trade_id: str, count: int = 1) -> Any:
-        """The reports on a trade once there are so many."""
+        """Wait for this many reports on a trade, and return them."""
         return until(lambda: found if len(found := self.reports(trade_id)) >= count else None)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The exchange tells its time with every answer, decides everything by it, and lets testers move it."""
+"""The exchange sends its time with every response, uses it for every decision, and lets testers change it."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ def move(exchange: Exchange, seconds: float) -> None:
 
 
 def off_by(text: str) -> Any:
-    """How many seconds a time is ahead of this machine's."""
+    """Return how many seconds a time is ahead of this machine's."""
     return (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
 
 
@@ -43,7 +43,7 @@ def test_every_answer_tells_the_time(exchange: Exchange, method: str, path: str)
     assert -22 < (date - datetime.now(UTC)).total_seconds() < -18
 
 
-def test_the_time_of_an_answer_is_that_before_it_was_looked_up(exchange: Exchange) -> None:
+def test_the_time_of_a_response_precedes_its_data(exchange: Exchange) -> None:
     exchange.faults(answerDelayMs=1000)
     answer = exchange.http.request("GET", f"http://127.0.0.1:{exchange.port}/v1/trades/nobody")
     assert off_by(answer.headers["exchange-time"]) < -0.9

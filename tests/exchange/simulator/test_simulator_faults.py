@@ -1,4 +1,4 @@
-"""Each fault does what its name says, and nothing is lost or done twice by it that should not be."""
+"""Each fault has its documented effect, and loses or duplicates nothing else."""
 
 import json
 import threading

@@ -72,7 +72,7 @@ def test_a_day_leads_through_its_open_high_low_and_close(request: pytest.Fixture
             assert {candle.high, candle.low} <= set(anchors)
 
 
-def test_no_jump_from_one_day_to_the_next(always: Any) -> None:
+def test_prices_do_not_jump_overnight(always: Any) -> None:
     # Over the ends of the series too, where it turns round: each is shorter than 3,270 days.
     for ticker, days in (("AAPL", 6600), ("META", 420), ("F", 520)):
         for n in range(days):

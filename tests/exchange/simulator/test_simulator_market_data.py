@@ -1,4 +1,4 @@
-"""What the exchange tells about stocks, prices and hours."""
+"""The exchange's data about stocks, prices and market hours."""
 
 import re
 import time
@@ -110,7 +110,7 @@ def test_bars_of_many_stocks_are_limited_in_all(exchange: Exchange) -> None:
     assert body["errors"][0]["field"] == "step"
 
 
-def test_what_a_page_with_60_positions_asks_for_is_quick(exchange: Exchange) -> None:
+def test_the_data_of_60_positions_is_quick(exchange: Exchange) -> None:
     tickers = [entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"]][:60]
     paths = [f"/v1/quotes?tickers={','.join(tickers)}", f"/v1/bars?tickers={','.join(tickers)}&points=78"]
     for path in paths:

@@ -1,4 +1,4 @@
-"""What can go wrong between a broker and the exchange: slow bytes, late calls, and answers of something in between."""
+"""Network faults between a broker and the exchange: slow bytes, late calls, and responses of a proxy."""
 
 import json
 import socket
@@ -194,7 +194,7 @@ def test_calls_sent_ahead_are_answered_in_order(exchange: Exchange) -> None:
         assert answer.index(b"AAPL") < answer.index(b'"ok"')
 
 
-def test_what_is_no_http_is_refused_and_the_exchange_goes_on(exchange: Exchange) -> None:
+def test_invalid_http_is_refused_and_the_exchange_continues(exchange: Exchange) -> None:
     for noise in (b"\x00\x01\x02\r\n\r\n", b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", exchange.port), timeout=5) as connection:
             try:

@@ -1,4 +1,4 @@
-"""What the exchange promises to a broker."""
+"""The exchange's protocol, from a broker's point of view."""
 
 import json
 import re
@@ -116,7 +116,7 @@ def test_an_expired_trade_is_refused_and_not_stored(
     assert exchange.record(mine["tradeId"])[0] == 404
 
 
-def test_each_trade_of_a_set_for_itself(
+def test_each_trade_of_a_set_has_its_own_result(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     known = trade()

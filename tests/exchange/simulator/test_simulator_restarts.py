@@ -1,4 +1,4 @@
-"""The record outlives the process, whenever and however it ends."""
+"""The record survives the process, whenever and however it ends."""
 
 import os
 import signal
@@ -66,7 +66,7 @@ def test_killed_while_a_broker_does_not_answer(
     assert all(report == reports[0] for report in reports)
 
 
-def test_what_was_delivered_is_not_sent_again_after_a_restart(
+def test_delivered_callbacks_are_not_sent_again_after_a_restart(
     new_exchange: Callable[..., Exchange],
     broker: Broker,
     trade: Callable[..., dict[str, Any]],

@@ -1,4 +1,4 @@
-"""What shares a transaction is durable together or not at all."""
+"""Changes in one transaction are durable together or not at all."""
 
 import asyncio
 import sqlite3
@@ -33,7 +33,7 @@ class Outbox:
 
 
 def fill_disk(store: Any) -> None:
-    """The record's file may not grow any more."""
+    """Prevent the record's file from growing."""
     pages = next(iter(store.database.read("PRAGMA page_count")))[0]
     store.database.read(f"PRAGMA max_page_count = {pages}")
 

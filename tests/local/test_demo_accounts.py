@@ -1,0 +1,58 @@
+"""Demo accounts, whose passwords everybody knows: made in an embedded database, elsewhere only where DEMO is set."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+
+from local.harness import Brokerage
+from tests.brokerage.test_settings import PRODUCTION
+from tests.local.databases import database
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, str]]:
+    """A PostgreSQL and a Valkey that are there already."""
+    with database("demo") as url:
+        yield {
+            "DATABASE_URL": url,
+            "BROKER_URL": urlunsplit(urlsplit(os.environ["BROKER_URL"])._replace(path="/14")),
+            "SECRET_KEY": os.environ["SECRET_KEY"],
+            "EXCHANGE_SECRET": os.environ["EXCHANGE_SECRET"],
+        }
+
+
+def accounts(url: str) -> list[str]:
+    with psycopg.connect(url) as connection:
+        return [email for (email,) in connection.execute("SELECT email FROM accounts_customer ORDER BY email")]
+
+
+def test_a_database_that_is_not_embedded_gets_them_only_where_that_is_said(
+    servers: dict[str, str], tmp_path: Path
+) -> None:
+    with Brokerage(tmp_path / "without", env=servers) as brokerage:
+        assert "password" not in brokerage.output()
+        refused = brokerage.manage("load_demo")
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "public passwords" in refused.stderr
+        assert accounts(servers["DATABASE_URL"]) == []
+        assert "brokerage.E001" not in brokerage.manage("check", "--deploy").stderr
+    with Brokerage(tmp_path / "with", env=servers | {"DEMO": "1"}) as brokerage:
+        assert "demo@example.com" in brokerage.output()
+        assert accounts(servers["DATABASE_URL"]) == ["demo@example.com", "staff@example.com"]
+        checked = brokerage.manage("check", "--deploy")
+        assert checked.returncode != 0
+        assert checked.stderr.count("brokerage.E001") == 2
+
+
+def test_in_production_not_even_an_embedded_one_gets_them(tmp_path: Path) -> None:
+    production = PRODUCTION | {"PRODUCTION": "1", "ALLOWED_HOSTS": "127.0.0.1", "DEMO": "1"}
+    with Brokerage(tmp_path / "var", env=production) as brokerage:
+        assert "password" not in brokerage.output()
+        assert accounts(brokerage.environment["DATABASE_URL"]) == []
+        assert brokerage.manage("load_demo").returncode == 1
