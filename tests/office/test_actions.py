@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.models import Session
 from django.test import Client
 
@@ -30,7 +29,7 @@ from office.actions.targets import (
 )
 from office.cases import Finding, Kind
 from office.models import AuditEntry, Case, Job
-from office.roles import POWERS, Power, Role, appoint, may
+from office.roles import POWERS, Power, Role, appoint
 from tests.conftest import StandInExchange
 from tests.factories import (
     AdjustmentFactory,
@@ -126,10 +125,6 @@ def test_roles_have_what_they_were_given() -> None:
     assert held[Role.COMPLIANCE] >= {Power.READ, Power.EXPORT, Power.AUDIT}
     assert [role for role in Role if Power.AUDIT in held[role]] == [Role.COMPLIANCE]
     assert [role for role in Role if Power.LIMIT in held[role]] == [Role.RISK]
-
-
-def test_customers_have_no_staff_permissions(alice: Customer) -> None:
-    assert not any(may(alice, power) or may(AnonymousUser(), power) for power in Power)
 
 
 PAGES = [

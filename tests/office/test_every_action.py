@@ -5,13 +5,14 @@ from datetime import date
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.models import Adjustment, Balance, Limits
 from office.actions import ACTIONS
 from office.models import AuditEntry, Note
-from office.roles import POWERS, Role, appoint
+from office.roles import POWERS, Power, Role, appoint, may
 from tests import people
 from tests.conftest import StandInExchange
 from tests.lasting import lasting
@@ -54,3 +55,8 @@ def test_every_action_as_every_role(
         assert not Note.objects.exists()
         assert not Limits.objects.exists()
         assert Adjustment.objects.get().approved is None
+
+
+def test_customers_have_no_staff_permissions(targets: dict[str, Any]) -> None:
+    alice = targets["customer"]
+    assert not any(may(alice, power) or may(AnonymousUser(), power) for power in Power)
