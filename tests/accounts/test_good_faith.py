@@ -21,6 +21,7 @@ from accounts.restrictions import NotRestricted, lift_restriction, sale_is_early
 from accounts.settlement import cash_of
 from exchange import calendar
 from exchange.prices import LastPrices, Quote
+from tests.factories import StockFactory
 from tests.guarantees import lift_guarantees
 from tests.people import claim, send_report, trade, violate
 from trades import corporate_actions
@@ -147,7 +148,7 @@ def test_the_third_violation_restricts_the_account_and_is_shown_everywhere(
     assert f"until {until:%B} {until.day}, {until.year} your account can buy with settled cash only" in sent.body
 
 
-def test_a_restricted_account_buys_with_settled_cash_only(broke: Customer) -> None:
+def test_a_restricted_account_buys_with_settled_cash_only(broke: Customer, client: Client) -> None:
     for _ in range(3):
         violate(broke)
     deposit(broke.id, Decimal(500))
@@ -158,6 +159,9 @@ def test_a_restricted_account_buys_with_settled_cash_only(broke: Customer) -> No
     assert (claimed, claimed.max_price) == (placed, settled)
     estimate = estimate_trade(broke.id, "AAPL", "BUY", 1)
     assert (estimate.settled_cash_until, estimate.cash > estimate.spendable) == (IN_90_DAYS, True)
+    StockFactory.create(ticker="AAPL")
+    client.force_login(broke)
+    assert client.get("/stocks/AAPL").context["buying_power"] == estimate.spendable == buying_power(broke.id)
     assert right()
 
 

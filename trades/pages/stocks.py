@@ -76,7 +76,7 @@ def stock_context(request: HttpRequest, found: Stock) -> dict[str, Any]:
         "day_words": day_label(),
         "period_words": day_label() if period.name == "1D" else period.words,
         "balance": accounts.balance_of(customer_id),
-        "buying_power": start.cash,
+        "buying_power": start.spendable,
         "shares_max": start.shares_max,
         "shares_left": start.shares,
         "is_watched": found.ticker in watchlists.watched_by(customer_id),
