@@ -100,7 +100,7 @@ class CalendarView(AlpacaView):
     def get(self, request: Request) -> Response:
         """List the trading days of the New York Stock Exchange, 2007 to 2029; by default those of this year."""
         params = self.validated(CalendarQuerySerializer, request.query_params)
-        year = timezone.now().year
+        year = calendar.today().year
         first = max(params.get("start") or min(date(year, 1, 1), params.get("end") or date.max), CALENDAR_FIRST)
         last = min(params.get("end") or max(date(year, 12, 31), first), CALENDAR_LAST)
         is_settlement = params["date_type"] == "SETTLEMENT"

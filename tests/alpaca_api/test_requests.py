@@ -1,11 +1,12 @@
 """Edge-case requests are refused in Alpaca's error format, naming the parameter."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import cast
 
 import pytest
+import time_machine
 from rest_framework import serializers
 
 from accounts.models import Customer
@@ -65,6 +66,12 @@ def test_a_limited_number_of_orders_is_cancelled_per_call(
     answers = [alpaca_of(alice)("DELETE", "orders") for _ in range(3)]
     assert [status for status, _ in answers] == [207, 207, 207]
     assert [[outcome["id"] for outcome in outcomes] for _, outcomes in answers] == [placed[:2], placed[2:], []]
+
+
+def test_a_calendar_is_by_default_that_of_new_yorks_year(bob: Customer, alpaca_of: AlpacaOf) -> None:
+    with time_machine.travel(datetime(2027, 1, 1, 3, tzinfo=UTC), tick=False):
+        days = alpaca_of(bob)("GET", "calendar")[1]
+    assert (days[0]["date"], days[-1]["date"]) == ("2026-01-02", "2026-12-31")
 
 
 def test_a_calendar_by_settlement_dates(bob: Customer, alpaca_of: AlpacaOf) -> None:
