@@ -1,11 +1,13 @@
 """Rate limits: counted per customer, reads and orders separately, before any effect."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
 from redis import Redis
 
@@ -19,8 +21,12 @@ BODY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 
 
 @pytest.fixture(autouse=True)
-def _awake() -> None:
+def _awake() -> Iterator[None]:
+    """Begin without counts, in the first second of a minute, so that no test crosses into the next window."""
     rate_limits.reset()
+    minute = int(time.time()) // 60 * 60
+    with time_machine.travel(datetime.fromtimestamp(minute, UTC)):
+        yield
 
 
 def place(client: Client) -> Any:
