@@ -40,6 +40,8 @@ def test_each_of_its_answers_has_a_body() -> None:
     assert alpacas.keys() == ITS_OWN - BEFORE_THE_PATH_IS_KNOWN - OF_OURS_ALONE
     refused = re.findall(r"http-request (?:deny|return) status (\d+)", "".join(SECTIONS.values()))
     assert set(map(int, refused)) <= ITS_OWN
+    refusals = re.findall(r"http-request deny status \d+ (.*)", "".join(SECTIONS.values()))
+    assert all(refusal.startswith("default-errorfiles ") for refusal in refusals), "else the body is empty"
 
 
 def test_bodies_for_our_api_are_problems() -> None:
