@@ -120,7 +120,10 @@ def sections(customer_id: int) -> Mapping[str, Section]:
         .values("at", "kind", "address", "device", "second_factor"),
         "tokens": Token.objects.filter(**mine)
         .order_by("pk")
-        .values("id", "name", "scopes", "created_at", "expires_at", "last_used_at"),
+        .values(
+            *("id", "name", "scopes", "allowed_addresses", "created_at", "expires_at"),
+            *("last_used_at", "last_used_address"),
+        ),
         "watchlists": Watchlist.objects.filter(**mine).order_by("pk").values("name", "tickers", "created_at"),
         "positions": Position.objects.filter(**mine).order_by("pk").values("ticker", "quantity", "held", "cost"),
         "lots": Lot.objects.filter(**mine)

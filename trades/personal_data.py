@@ -15,7 +15,7 @@ def sections(customer_id: int) -> Mapping[str, QuerySet[Any, Any]]:
         .order_by("sequence")
         .values(
             *("id", "sequence", "ticker", "type", "quantity", "placed_at", "status", "reason_code", "price", "amount"),
-            *("settled_at", "idempotency_key"),
+            *("fees", "executed_at", "settles_on", "settled_at", "when_closed", "lot_method", "idempotency_key"),
         ),
         "statusChanges": StatusChange.objects.filter(customer_id=customer_id)
         .order_by("xact", "id")

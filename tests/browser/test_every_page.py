@@ -162,7 +162,7 @@ def test_pages_that_show_a_secret_once(open_browser: Callable[..., Browser]) -> 
     browser.go("/account/webhooks")
     browser.fill("#id_url", "https://192.168.1.7/hook")
     browser.press("Add a webhook")
-    browser.until_text("inside a private network")
+    browser.until_text("on a private network")
     wrong += look(browser, "webhooks-refused")
     browser.fill("#id_url", "https://93.184.216.34/hook")
     browser.press("Add a webhook")
