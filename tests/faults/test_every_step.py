@@ -101,4 +101,4 @@ def test_a_checker_that_finds_nothing_is_detected(willing: StandInExchange) -> N
     case = Case(willing, 1)
     place_trade(case.customer.id, "KO", Type.BUY, 1)  # which is on nobody's record
     sweep_until_final(case.customer)
-    assert any("nobody asked for it" in words for words in judge([case]))
+    assert any("nobody requested it" in words for words in judge([case]))
