@@ -208,7 +208,7 @@ reset_password(Customer.objects.get(email="carol@example.com"), Client())
 def test_a_kill_during_a_reset_leaves_the_password_as_it_was(carol: Customer) -> None:
     token = tokens.issue(carol, "robot").token
     address = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
-    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings", "DATABASE_URL": urlunsplit(address)}
+    environment = os.environ | {"DATABASE_URL": urlunsplit(address)}
     done = subprocess.run([sys.executable, "-c", KILL_AT_A_RESET], env=environment, capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     carol.refresh_from_db()
