@@ -365,7 +365,7 @@ class Injector:
         yield
 
     def _enter_split(self, terms: dict[str, Any]) -> None:
-        """Enter it. Again: it is there already."""
+        """Enter the split. Idempotent: yes."""
         made = self.site.brokerage.manage("shell", "--no-imports", "-c", ENTER_SPLIT.format(**terms), timeout=60)
         if made.returncode != 0:
             raise RuntimeError(made.stderr[-500:])

@@ -76,7 +76,7 @@ STAFF: tuple[dict[str, Any], ...] = (
     {"does": "limit", "undoes": "limit", "kind": "notional_max", "value": "1", "seconds": (2, 4)},
     {"does": "limit", "undoes": "limit", "kind": "orders_a_minute_max", "value": "4", "seconds": (4, 8)},
 )
-"""What staff do, and for how long. Every stock costs more than 1 USD, so a notional limit of 1 blocks all trades."""
+"""The actions of staff, and how long each lasts. Stocks cost more than 1 USD, so a limit of 1 USD stops all trades."""
 CLOCK_JUMPS_SECONDS = (-3600, -90, 90, 400, 3600)
 DATABASE_CLOCK_JUMPS_SECONDS = (-3600, 3600)
 """Longer than a run, so that the checker can recognize times written by a wrong clock."""

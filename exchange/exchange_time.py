@@ -1,6 +1,6 @@
 """The exchange's clock, as its answers report it.
 
-What the exchange enforces by time, such as `expiresAt`, is set and checked by its own clock and never by ours: hosts'
+Times that the exchange enforces, such as `expiresAt`, are set and checked by its own clock, never by ours: hosts'
 clocks drift, and after a failover the database's clock may be an hour off. Between two answers, the process's monotonic
 clock advances the time from the last answer, even if the time of day is changed.
 """

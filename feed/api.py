@@ -17,7 +17,7 @@ from web.drf import PAGE_SIZE, PAGE_SIZE_MAX, CustomerView, StrictSerializer, Te
 
 
 class CorporateActionSerializer(serializers.Serializer[Any]):
-    """What a corporate action did to the account."""
+    """The effect of a corporate action on the account."""
 
     actionId = serializers.UUIDField(source="action.id")
     kind = serializers.ChoiceField(CorporateAction.Kind.choices, source="action.kind")

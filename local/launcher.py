@@ -32,7 +32,7 @@ MARK = "BROKERAGE_PROCESS"
 
 @dataclass(frozen=True)
 class Specification:
-    """What the launcher runs, and how."""
+    """The command that the launcher runs, with its environment and its settings."""
 
     name: str
     command: list[str]

@@ -22,7 +22,7 @@ from office.templatetags.office import plain, spaced
 
 @admin.register(AuditEntry)
 class AuditTable(Table):
-    """What staff saw and did, newest first. The rows are about staff, whichever customer they saw."""
+    """A log of what staff viewed and did, newest first. A row belongs to staff, even if it names a customer."""
 
     power = Power.AUDIT
     shows_customers = False

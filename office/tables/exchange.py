@@ -50,7 +50,7 @@ class CallTable(Table):
 
     @column("answer")
     def answer(self, call: Call) -> str:
-        """What happened instead of an answer, or the answers other than plain acceptance."""
+        """Return the error if there was no answer, otherwise the answers that are not plain acceptances."""
         return call.seen or ", ".join(sorted(set(call.answers.values()))) or "accepted"
 
     @column("ms")

@@ -1,4 +1,4 @@
-"""What each page costs: its bytes, its queries, how long it took, and what axe finds on it.
+"""The cost of each page: its bytes, queries and response time, and the number of axe findings.
 
 The table is kept beside the pictures, as `pages.csv`. Times are for people to read: no test depends on them. Bytes and
 queries have limits, generous ones, so that a page that has become much more expensive fails.

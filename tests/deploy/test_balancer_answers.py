@@ -1,4 +1,4 @@
-"""What the balancer answers by itself, by deploy/haproxy.cfg: in the shape of the API that was called."""
+"""The balancer's own responses in deploy/haproxy.cfg have the format of the API that was called."""
 
 import json
 import re
@@ -24,7 +24,7 @@ BEFORE_THE_PATH_IS_KNOWN, OF_OURS_ALONE = {400}, {404}
 
 
 def answers(*sections: str, of_alpaca: bool) -> dict[int, tuple[str, dict[str, Any]]]:
-    """What is answered with a body, by status: its type and the body."""
+    """Return the responses that have a body, by status: the content type and the body."""
     found = BODY.findall("".join(SECTIONS[section] for section in sections))
     return {
         int(status): (kind, json.loads(body))

@@ -26,7 +26,7 @@ def _empty_cache() -> Iterator[None]:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], datetime, datetime]]:
-    """What the exchange was asked for: which stocks, from when to when."""
+    """Return the requests to the exchange: the stocks, and the start and end of the period."""
     made: list[tuple[list[str], datetime, datetime]] = []
     ask = gateway.bars_of_many
 

@@ -1,4 +1,4 @@
-"""What the balancer answers by itself, and a callback that comes through it in chunks."""
+"""The balancer's own responses over the wire, and a chunked callback that passes through it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the client checks by itself, sent past its checks; and the events of the stream."""
+"""Requests that the client itself would refuse, sent past its checks, and the events of the stream."""
 
 from typing import Any
 
