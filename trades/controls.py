@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from django.db.models import QuerySet
+
 from accounts.models import Customer
 from accounts.revocation import Cause, tell_frozen
 from trades.models import CorporateAction, TradingControl
@@ -68,10 +70,10 @@ class Rules:
         return self.limits.get((kind, customer_id), self.limits.get((kind, None)))
 
 
-def newest_controls() -> list[TradingControl]:
+def newest_controls() -> QuerySet[TradingControl]:
     """Return the newest control of each kind and subject, including controls that were lifted."""
     newest = TradingControl.objects.order_by("kind", "ticker", "customer_id", "-id")
-    return list(newest.distinct("kind", "ticker", "customer_id"))
+    return newest.distinct("kind", "ticker", "customer_id")
 
 
 def tickers_in_corporate_actions() -> list[str]:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from office.actions.action import Action, ActionContext, always
 from office.actions.forms import ConfirmForm, Form, OrderLimitForm, ReasonForm, StockForm
-from office.actions.targets import CONTROLS, controls_in_force
+from office.actions.targets import CONTROLS
 from office.roles import Power
-from trades.controls import set_control
+from trades.controls import newest_controls, set_control
 from trades.models import TradingControl
 
 Kind = TradingControl.Kind
@@ -35,11 +35,11 @@ def _limit(context: ActionContext) -> str:
 
 
 def _any_on(kind: Kind) -> Callable[[None], bool]:
-    return lambda _: any(control.is_on for control in controls_in_force() if control.kind == kind)
+    return lambda _: any(control.is_on for control in newest_controls() if control.kind == kind)
 
 
 def _none_on(kind: Kind) -> Callable[[None], bool]:
-    return lambda _: not any(control.is_on for control in controls_in_force() if control.kind == kind)
+    return lambda _: not any(control.is_on for control in newest_controls() if control.kind == kind)
 
 
 def _halt(

@@ -14,7 +14,7 @@ from exchange.messages import storable
 from office.access import has_second_factor, open_sessions
 from office.models import Case, Note, Proof, Proposal
 from office.roles import Role
-from trades.controls import Rules
+from trades.controls import Rules, newest_controls
 from trades.corporate_actions import preview
 from trades.models import CorporateAction, StaffReport, Trade, TradingControl
 from webhooks.models import Webhook
@@ -281,7 +281,7 @@ class ControlsTarget(PageTarget):
 
     def snapshot(self, target: None) -> dict[str, Any]:
         """Read every control in force."""
-        rules = Rules.of(controls_in_force())
+        rules = Rules.of(newest_controls())
         return {
             "allHalted": rules.all_halted,
             "haltedTickers": sorted(rules.halted_tickers),
@@ -299,12 +299,6 @@ CONTROLS = ControlsTarget("controls")
 CORPORATE_ACTION = CorporateActionTarget()
 DESK, STAFF = PageTarget("index"), PageTarget("staff")
 CASES = PageTarget("office_case_changelist")
-
-
-def controls_in_force() -> list[TradingControl]:
-    """Return the newest trading control of each kind and subject, on or off."""
-    newest = TradingControl.objects.select_related("by", "customer").order_by("kind", "ticker", "customer_id", "-id")
-    return list(newest.distinct("kind", "ticker", "customer_id"))
 
 
 def is_halted(customer: Customer) -> bool:

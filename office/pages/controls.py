@@ -6,7 +6,8 @@ from django.template.response import TemplateResponse
 
 from exchange import calendar
 from office.actions.door import offered
-from office.actions.targets import CONTROLS, controls_in_force
+from office.actions.targets import CONTROLS
+from trades.controls import newest_controls
 from trades.models import FeeRate, TradingControl
 
 HISTORY_MAX = 100
@@ -14,7 +15,7 @@ HISTORY_MAX = 100
 
 def page(request: HttpRequest) -> HttpResponse:
     """Show the trading controls in force, and their history."""
-    in_force = controls_in_force()
+    in_force = newest_controls().select_related("by", "customer")
     history = TradingControl.objects.select_related("by", "customer").order_by("-id")[:HISTORY_MAX]
     context = admin.site.each_context(request) | {
         "title": "Trading controls",
