@@ -36,7 +36,7 @@ KILLED = -9
 STEPS_MAX = 60
 OTHERS = 2  # customers in the same set
 # Whether a process reads again what it knows of the market depends on how long ago it last did.
-REFRESHES = {"broker GET", "http GET /v1/clock", "sql SELECT trades_feerate"}
+REFRESHES = {"broker GET", "http GET /v1/clock", "sql SELECT exchange_closure", "sql SELECT trades_feerate"}
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
