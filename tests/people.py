@@ -1,8 +1,12 @@
 """Helpers that open accounts, buy shares, and report trades as the exchange does."""
 
+import time
 from datetime import date
 from decimal import Decimal
 from typing import Any
+
+from allauth.mfa import app_settings as mfa_settings
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 
 from accounts.funding import deposit, withdraw
 from accounts.models import Customer
@@ -102,3 +106,11 @@ def report_body(trade: Trade, status: str, price: Decimal | None = None, **other
 def send_report(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> None:
     """Have the exchange report on a trade."""
     store_reports([report_body(trade, status, price, **other)], Report.Source.CALLBACK)
+
+
+def totp_code(secret: str) -> str:
+    """The code that an authenticator app shows now.
+
+    It is the code of the current step: the one before it is accepted too, but only until the current step ends.
+    """
+    return format_hotp_value(hotp_value(secret, int(time.time()) // mfa_settings.TOTP_PERIOD))

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from allauth.usersessions.models import UserSession
 from django.conf import settings as django_settings
 from django.core import mail
@@ -30,6 +28,7 @@ from accounts.models import Customer, Notice
 from accounts.revocation import POLICY, Cause, Ends, Sessions, revoke_access
 from office.roles import Role, appoint
 from tests.office.conftest import signed_in
+from tests.people import totp_code
 from trades.controls import set_control
 from trades.models import TradingControl
 from web import rate_limits
@@ -88,7 +87,7 @@ def add_factor(_: Customer, browser: Client) -> None:
     if page.redirect_chain:
         page = browser.post(page.redirect_chain[-1][0], {"password": PASSWORD}, follow=True)
     secret = page.context["form"].secret
-    browser.post(activate, {"code": format_hotp_value(hotp_value(secret, int(time.time()) // 30))})
+    browser.post(activate, {"code": totp_code(secret)})
 
 
 def by_staff(action: str) -> Act:

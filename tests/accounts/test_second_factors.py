@@ -1,20 +1,20 @@
 """Second factors: encryption of their secrets, and invalid passkeys."""
 
 import json
-import time
 from io import StringIO
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
-from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
+from allauth.mfa.totp.internal.auth import TOTP
 from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.customers import create_customer
 from accounts.models import Customer
 from tests.factories import AuthenticatorFactory
+from tests.people import totp_code
 from tests.races.at_once import together
 from web.encryption import decrypt, is_current
 from webhooks import subscriptions
@@ -33,8 +33,7 @@ def carol(db: None) -> Customer:
 def can_sign_in_with_code(customer: Customer) -> bool:
     client = Client()
     client.post("/account/login/", {"login": customer.email, "password": PASSWORD})
-    code = format_hotp_value(hotp_value(SECRET, int(time.time()) // 30))
-    client.post("/account/second-factor/authenticate/", {"code": code})
+    client.post("/account/second-factor/authenticate/", {"code": totp_code(SECRET)})
     return client.get("/").status_code == 200
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
+from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.utils import is_mfa_enabled
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.password_validation import validate_password
@@ -24,6 +24,7 @@ from accounts.models import Customer
 from accounts.passwords import BoundedArgon2Hasher, TooManyHashes
 from accounts.sign_in_limits import ACCOUNT, ADDRESS, TooManyAttempts, check_attempt
 from tests.answers import assert_problem
+from tests.people import totp_code
 from tests.races.at_once import together
 from web import rate_limits
 
@@ -59,10 +60,6 @@ def sign_in(email: str, password: str, **headers: str) -> tuple[Client, Any]:
 def ask_for_token(email: str, password: str = PASSWORD) -> Any:
     body = {"email": email, "password": password, "name": "test"}
     return Client().post("/api/v1/tokens", body, content_type="application/json")
-
-
-def code_now(secret: str) -> str:
-    return format_hotp_value(hotp_value(secret, int(time.time()) // 30))
 
 
 def works(token: str) -> bool:
@@ -123,7 +120,7 @@ def test_pages_and_api_count_guesses_together(carol: Customer) -> None:
 def test_a_code_of_the_step_before_is_accepted(carol: Customer) -> None:
     TOTP.activate(carol, SECRET)
     client, _ = sign_in(carol.email, PASSWORD)
-    code = code_now(SECRET)
+    code = totp_code(SECRET)
     with time_machine.travel(time.time() + 30, tick=True):
         assert client.post("/account/second-factor/authenticate/", {"code": code}).status_code == 302
         assert client.get("/").status_code == 200
@@ -238,7 +235,7 @@ def test_another_factor_ends_other_sessions(carol: Customer) -> None:
     page = mine.get(activate, follow=True)
     if page.redirect_chain:  # a while after signing in, the password is asked for once more
         page = mine.post(page.redirect_chain[-1][0], {"password": PASSWORD}, follow=True)
-    mine.post(activate, {"code": code_now(page.context["form"].secret)})
+    mine.post(activate, {"code": totp_code(page.context["form"].secret)})
     assert is_mfa_enabled(carol)
     assert mine.get("/").status_code == 200
     assert other.get("/").status_code == 302

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core import mail
 from django.test.utils import override_settings
 from selenium.webdriver.common.by import By
@@ -18,6 +17,7 @@ from accounts.funding import deposit
 from accounts.models import Customer
 from tests.browser.conftest import PASSWORD, PHONE, Browser
 from tests.conftest import StandInExchange
+from tests.people import totp_code
 from trades.models import Trade
 from trades.place import place_trade
 
@@ -30,10 +30,6 @@ def code_from_mail() -> str:
     found = re.search(r"^\s*([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})\s*$", str(mail.outbox[-1].body), re.MULTILINE)
     assert found, mail.outbox[-1].body
     return found[1]
-
-
-def totp(secret: str) -> str:
-    return format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time())))
 
 
 def with_cash(email: str, amount: int) -> Customer:
@@ -168,7 +164,7 @@ def test_second_factor(open_browser: OpenBrowser) -> None:
     browser.press("Activate")
     browser.until_text("Incorrect code")
     secret = browser.find("#authenticator_secret").get_attribute("value") or ""
-    browser.fill("#id_code", totp(secret))
+    browser.fill("#id_code", totp_code(secret))
     browser.press("Activate")
     browser.until_text("of 10 are left")
     code = browser.all("ul.codes code")[0].text

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import time_machine
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from allauth.mfa.totp.internal.auth import TOTP
 from django.core.cache import cache
 from django.test import Client
 
@@ -15,6 +15,7 @@ from office import access
 from office.models import AuditEntry
 from office.roles import Role, appoint
 from tests.office.conftest import signed_in
+from tests.people import totp_code
 from trades.controls import rules
 
 PASSWORD = "correct horse battery"
@@ -25,10 +26,6 @@ SECRET = "JBSWY3DPEHPK3PXP"
 def sam(db: None) -> Customer:
     cache.clear()
     return appoint("sam@staff.example.com", Role.SUPPORT, password=PASSWORD)
-
-
-def code() -> str:
-    return format_hotp_value(hotp_value(SECRET, next(iter(yield_hotp_counters_from_time()))))
 
 
 def give_password(browser: Client, password: str = PASSWORD, **more: Any) -> Any:
@@ -45,7 +42,7 @@ def test_password_and_code(sam: Customer) -> None:
     wrong = browser.post("/account/second-factor/authenticate/", {"code": "000000"})
     assert wrong.status_code == 200
     assert browser.get("/admin/").status_code == 302
-    browser.post("/account/second-factor/authenticate/", {"code": code()})
+    browser.post("/account/second-factor/authenticate/", {"code": totp_code(SECRET)})
     assert browser.get("/admin/").status_code == 200
     entries = AuditEntry.objects.filter(staff=sam.email, action__startswith="sign").order_by("number")
     assert [(entry.outcome, entry.reason) for entry in entries] == [("refused", "wrong code"), ("done", "signed in")]
@@ -64,8 +61,7 @@ def test_without_a_second_factor_one_is_set_up_first(sam: Customer) -> None:
     answer = browser.post(asked, {"password": PASSWORD}, follow=True)
     assert "/second-factor/totp/activate/" in answer.redirect_chain[-1][0]
     secret = browser.session["mfa.totp.secret"]
-    number = format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time()))))
-    browser.post("/account/second-factor/totp/activate/", {"code": number})
+    browser.post("/account/second-factor/totp/activate/", {"code": totp_code(secret)})
     assert Authenticator.objects.filter(user=sam, type="totp").exists()
     assert browser.get("/admin/").status_code == 200
 
@@ -131,7 +127,7 @@ def test_a_form_sent_after_the_session_ended_comes_back_with_what_was_entered(sa
         assert "Your last request was not carried out" in browser.get(asked).content.decode()
         given = browser.post(asked, {"login": sam.email, "password": PASSWORD})
         assert "second-factor/authenticate" in given["Location"]
-        back = browser.post("/account/second-factor/authenticate/", {"code": code()})["Location"]
+        back = browser.post("/account/second-factor/authenticate/", {"code": totp_code(SECRET)})["Location"]
         page = browser.get(back)
     assert (page.status_code, page.request["PATH_INFO"]) == (200, form)
     assert page.context["form"].initial.items() >= {("ticker", "AAPL"), ("reason", "News pending & more.")}
