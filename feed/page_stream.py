@@ -32,8 +32,7 @@ from feed.stream import (
     Send,
     address_of,
     asgi_headers,
-    disconnected,
-    run_until_first,
+    finish_response,
     send_json,
     wait_at_most,
 )
@@ -169,10 +168,7 @@ class PageStream:
         await send({"type": "http.response.start", "status": 200, "headers": asgi_headers(fields)})
         page = Page(grant.customer_id, tickers, newest)
         first = ACCOUNT_CHANGED if has_just_moved else b""
-        writing = self._write(connection, page, start, first, send)
-        await run_until_first(writing, disconnected(receive), connection.ended.wait())
-        with contextlib.suppress(Exception):
-            await wait_at_most(WRITE_SECONDS_MAX, send({"type": "http.response.body"}))
+        await finish_response(self._write(connection, page, start, first, send), connection, receive, send)
 
     async def _write(self, connection: Connection, page: Page, start: reader.Cursor, first: bytes, send: Send) -> None:
         async def write(content: bytes) -> None:

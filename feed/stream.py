@@ -136,9 +136,7 @@ class EventStream:
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
             return
-        await run_until_first(self._write(connection, cursor, send), disconnected(receive), connection.ended.wait())
-        with contextlib.suppress(Exception):
-            await wait_at_most(WRITE_SECONDS_MAX, send({"type": "http.response.body"}))
+        await finish_response(self._write(connection, cursor, send), connection, receive, send)
 
     async def _write(self, connection: Connection, cursor: Cursor, send: Send) -> None:
         async def write(content: bytes) -> None:
@@ -255,7 +253,19 @@ async def run_until_first(*awaitables: Awaitable[Any]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def disconnected(receive: Receive) -> None:
+async def finish_response(writing: Awaitable[None], connection: Connection, receive: Receive, send: Send) -> None:
+    """Write a stream's body until the client disconnects, its grant ends, or the server stops; then complete it.
+
+    A server that stops cancels what still runs. The response is completed then, too: the client sees an end, not a
+    broken connection, and reconnects.
+    """
+    with contextlib.suppress(asyncio.CancelledError):
+        await run_until_first(writing, _disconnected(receive), connection.ended.wait())
+    with contextlib.suppress(Exception):
+        await wait_at_most(WRITE_SECONDS_MAX, send({"type": "http.response.body"}))
+
+
+async def _disconnected(receive: Receive) -> None:
     """Wait until the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass

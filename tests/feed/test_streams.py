@@ -101,6 +101,20 @@ def test_a_stream_ends_with_its_token_even_if_its_client_reads_nothing(
     asyncio.run(story())
 
 
+def test_a_stream_is_complete_when_the_server_stops(bob: Customer, token_of: TokenOf, application: Application) -> None:
+    """The server cancels the requests that still run: no error is logged for each, and no response is cut off."""
+
+    async def story() -> None:
+        client = EventClient(application, issued.token)
+        await client.until(lambda: "retry:" in client.body)
+        client.task.cancel()
+        await client.ended()
+        assert client.sent[-1] == {"type": "http.response.body"}
+
+    issued = token_of(bob)
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("listens", [False, True])
 def test_a_socket_whose_token_has_ended_is_closed(
     bob: Customer, token_of: TokenOf, application: Application, listens: bool, monkeypatch: pytest.MonkeyPatch
