@@ -19,13 +19,14 @@ from exchange.models import Call
 from trades import asking, queries
 from trades.controls import Rules, rules
 from trades.execute import ExecuteResult, rejection_report, send, store_results
-from trades.lane import CUSTOMERS_PER_TURN_MAX, ring
+from trades.lane import CUSTOMERS_PER_TURN_MAX, lane_of, ring
 from trades.models import FINAL, Reason, Report, Status, Trade
 from trades.report import store_reports
 from trades.turn import take_turn
 
 RING_AFTER_SECONDS = 2  # once a turn has been due for this long, the sweep rings its lane again
 ACT_AFTER_SECONDS = 3  # once it has been due for this long, the sweep takes it: the broker or the lanes must be down
+STAND_IN_SECONDS = 10  # how long it then takes the turns of that lane without waiting
 CUSTOMERS_PER_SWEEP_MAX = 1_000
 QUESTIONS_PER_SWEEP_MAX = 200
 QUESTIONS_AT_ONCE = 8
@@ -34,12 +35,14 @@ ROUND_SECONDS_MAX = 10.0  # how long one round goes on asking
 EXPIRY_MARGIN_SECONDS = 5  # after `expires_at`, by the exchange's time, because its hosts' clocks may differ
 
 log = structlog.get_logger()
+_stands_in_until: dict[int, float] = {}  # by lane, on the monotonic clock
 
 
 def ring_for_waiting(by: str) -> int:
     """Ring for the customers whose turn is overdue.
 
     Takes the turn itself if a customer has waited for long even though the lane was rung, or if the broker is down.
+    This process then stands in for the lane for a while (`stand_in`).
 
     Idempotent: yes.
 
@@ -54,8 +57,32 @@ def ring_for_waiting(by: str) -> int:
     unserved = [customer.customer_id for customer in due if customer.seconds > ACT_AFTER_SECONDS or not is_rung]
     if unserved:
         log.warning("no lane took the turn; the sweep takes it", customers=len(unserved))
+        _stands_in_until.update(dict.fromkeys(map(lane_of, unserved), time.monotonic() + STAND_IN_SECONDS))
         take_turn(sorted(unserved[:CUSTOMERS_PER_TURN_MAX]), by)
     return len(due)
+
+
+def stand_in(by: str) -> int:
+    """Take the turns that are due in the lanes that nobody served a moment ago, without waiting for them to be overdue.
+
+    Otherwise every step of a trade would take ACT_AFTER_SECONDS there: the ring for its report is not heard either.
+
+    Idempotent: yes. A lane that is served again loses nothing: the turn that comes second finds nothing to do.
+
+    Args:
+        by: The process, for the trades' history.
+
+    Returns:
+        How many customers there were.
+    """
+    lanes = {lane for lane, until in list(_stands_in_until.items()) if until > time.monotonic()}
+    if not lanes:
+        return 0
+    due = queries.due_customers(rules(), limit=CUSTOMERS_PER_SWEEP_MAX)
+    unserved = [customer.customer_id for customer in due if lane_of(customer.customer_id) in lanes]
+    if unserved:
+        take_turn(sorted(unserved[:CUSTOMERS_PER_TURN_MAX]), by)
+    return len(unserved)
 
 
 def ask_exchange() -> int:

@@ -24,6 +24,7 @@ from trades.sweep import (
     RING_AFTER_SECONDS,
     ask_exchange,
     ring_for_waiting,
+    stand_in,
 )
 from trades.turn import EXECUTE_WITHIN_SECONDS, take_turn
 
@@ -371,6 +372,36 @@ def test_without_lanes_the_sweep_settles_too(exchange: StandInExchange, trade: T
     assert status(trade) == Status.FILLED
     assert Report.objects.get(trade_id=trade.id).outcome == Outcome.SETTLED
     assert ring_for_waiting("sweep-7") == 0
+
+
+def test_a_lane_that_nobody_serves_waits_once_not_at_every_step(
+    exchange: StandInExchange, trade: Trade, alice: Customer, settings: Any
+) -> None:
+    settings.LANES = 2
+    next_trade, _ = place_trade(alice.id, "AAPL", "SELL", 1)
+    others = [open_account(f"{number}@example.com", Decimal(1000)) for number in range(12)]
+    neighbor = next(each for each in others if lane_of(each.id) == lane_of(alice.id))
+    stranger = next(each for each in others if lane_of(each.id) != lane_of(alice.id))
+    set_back("trades_trade", ACT_AFTER_SECONDS + 1, "placed_at", "settled_at")
+    ring_for_waiting("sweep-7")
+    store_reports([report_body(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
+    neighbors_trade, _ = place_trade(neighbor.id, "AAPL", "BUY", 1)
+    strangers_trade, _ = place_trade(stranger.id, "AAPL", "BUY", 1)
+    assert stand_in("sweep-7") == 2
+    assert status(trade) == Status.FILLED
+    assert status(next_trade) == status(neighbors_trade) == Status.IN_PROGRESS
+    assert status(strangers_trade) == Status.PLACED, "its own lane may be served"
+
+
+def test_the_sweep_stands_in_for_a_while_only(
+    exchange: StandInExchange, trade: Trade, alice: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "STAND_IN_SECONDS", 0)
+    set_back("trades_trade", ACT_AFTER_SECONDS + 1, "placed_at", "settled_at")
+    ring_for_waiting("sweep-7")
+    store_reports([report_body(trade, Status.FILLED, Decimal(100))], Report.Source.CALLBACK)
+    assert stand_in("sweep-7") == 0
+    assert status(trade) == Status.IN_PROGRESS
 
 
 def test_without_the_broker_the_sweep_takes_the_turn(

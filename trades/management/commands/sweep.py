@@ -15,10 +15,11 @@ from exchange import clock_skew, market, prices
 from trades.bell import ring_for_queued
 from trades.corporate_actions import apply_due, read_announcements
 from trades.management.commands.lanes import NO_CALLBACK_URL
-from trades.sweep import ask_exchange, ring_for_waiting
+from trades.sweep import ask_exchange, ring_for_waiting, stand_in
 
 RING_EVERY_SECONDS = 1.0
 ASK_EVERY_SECONDS = 1.0
+STAND_IN_EVERY_SECONDS = 0.5
 BELL_EVERY_SECONDS = 0.25
 CLOCK_EVERY_SECONDS = 1.0
 ANNOUNCEMENTS_EVERY_SECONDS = 60.0
@@ -43,6 +44,7 @@ class Command(BaseCommand):
         # Each job has its own thread, so that lanes are rung even while the exchange hangs.
         loops = [
             (ring_for_waiting_here, RING_EVERY_SECONDS),
+            (stand_in_here, STAND_IN_EVERY_SECONDS),
             (ask_exchange, ASK_EVERY_SECONDS),
             (ring_for_queued_here, BELL_EVERY_SECONDS),
             (read_announcements, ANNOUNCEMENTS_EVERY_SECONDS),
@@ -64,6 +66,10 @@ class Command(BaseCommand):
 
 def ring_for_waiting_here() -> None:
     ring_for_waiting(by=settings.PROCESS_NAME)
+
+
+def stand_in_here() -> None:
+    stand_in(by=settings.PROCESS_NAME)
 
 
 def ring_for_queued_here() -> None:
