@@ -1,1 +1,1 @@
-"""The stand-in central exchange: a process of its own that stands for somebody else's system."""
+"""The stand-in central exchange: a separate process that plays the part of another company's system."""

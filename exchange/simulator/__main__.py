@@ -36,12 +36,12 @@ LATENCY_MS_MAX = 3_600_000
 
 
 class CannotStart(Exception):
-    """The exchange can't start; the text tells the operator why."""
+    """The exchange can't start. The message is for the operator."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings, from the environment."""
+    """The settings of the process."""
 
     host: str
     port: int
@@ -52,10 +52,10 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """Read and check the environment.
+        """Read the settings from the environment and check them.
 
         Raises:
-            CannotStart: a value is not valid; the text names its variable.
+            CannotStart: A value is not valid. The message names its variable.
         """
         folder = Path(os.environ.get("DATA_DIR") or "var") / "exchange"
         hours = os.environ.get("EXCHANGE_HOURS") or "always"
@@ -79,14 +79,14 @@ def _number(name: str, default: int, least: int, most: int) -> int:
 
 
 def _webhook(settings: Settings) -> Webhook:
-    """Make the signer of callbacks. Without EXCHANGE_SECRET its secret is made once and kept in the folder."""
+    """Return the signer of callbacks. Without EXCHANGE_SECRET, its secret is generated once and stored in a file."""
     secret = settings.secret
     if not secret:
-        kept = settings.folder / "secret"
-        if not kept.exists():
-            kept.touch(mode=0o600)
-            kept.write_text("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
-        secret = kept.read_text().strip()
+        file = settings.folder / "secret"
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+        secret = file.read_text().strip()
     try:
         return Webhook(secret)
     except Exception as error:
@@ -112,12 +112,12 @@ async def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT.
 
     Raises:
-        CannotStart: the record can't be opened, or the address is taken.
+        CannotStart: The database can't be opened, or the address is in use.
     """
     try:
         database = Database(settings.folder)
     except (OSError, sqlite3.Error) as error:
-        raise CannotStart(f"can't open the record in {settings.folder}: {error}") from error
+        raise CannotStart(f"can't open the database in {settings.folder}: {error}") from error
     log = structlog.get_logger("exchange")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -127,7 +127,7 @@ async def serve(settings: Settings) -> None:
     faults = Faults(settings.latency_ms)
     clock = Clock(announcements.clock_offset())
     market = Market(HOURS[settings.hours](announcements.closures()), announcements.actions())
-    market.hours.is_open(clock.now())  # reads the calendar now rather than while the first trades wait
+    market.hours.is_open(clock.now())  # load the calendar now, so that the first trades don't wait for it
     callbacks = Callbacks(orders, faults, clock, _webhook(settings))
     engine = ExecutionEngine(orders, market, faults, callbacks, clock)
     trading, market_data = TradingApi(orders, engine, faults), MarketDataApi(market, announcements, clock, faults)
@@ -148,7 +148,7 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> None:
-    """Run, and exit with 1 and one line on stderr if that is not possible."""
+    """Run until stopped. If the exchange can't start, exit with code 1 and one line on stderr."""
     _configure_log()
     try:
         asyncio.run(serve(Settings.from_environment()))
@@ -157,7 +157,7 @@ def main() -> None:
         code = 1
     else:
         code = 0
-    # A chart that a thread is still drawing would keep the interpreter waiting.
+    # A normal exit would wait for threads that still compute charts.
     sys.stderr.flush()
     os._exit(code)
 

@@ -1,4 +1,4 @@
-"""Keep what testers have announced: corporate actions, closures, and how far the clock is moved."""
+"""Store what testers have set: corporate actions, closures, and the offset of the clock."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _COLUMNS = ", ".join(CorporateAction._fields)
 
 
 class AnnouncementStore:
-    """Reads and writes announcements; each write is durable when it returns."""
+    """Reads and writes announcements. Each write is durable when it returns, or raises sqlite3.Error."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add_action(self, action: CorporateAction) -> CorporateAction:
-        """Store a corporate action; returns it with its sequence. Raises sqlite3.Error."""
+        """Store a corporate action and return it with its sequence number."""
         columns = _COLUMNS.removeprefix("sequence, ")
         marks = ", ".join("?" * (len(action) - 1))
         values = [value.isoformat() if isinstance(value, date) else value for value in action[1:]]
@@ -30,23 +30,23 @@ class AnnouncementStore:
         return action._replace(sequence=cursor.lastrowid or 0)
 
     def find_action(self, action_id: str) -> CorporateAction | None:
-        """The corporate action with that id."""
+        """Return the corporate action with this id, or None."""
         query = f"SELECT {_COLUMNS} FROM corporate_actions WHERE action_id = ?"
         return next(map(_action, self._database.read(query, (action_id,))), None)
 
     def actions(self, after: int = 0, limit: int = -1) -> list[CorporateAction]:
-        """Corporate actions after that sequence, in the order in which they were announced. -1 is no limit."""
+        """Return the corporate actions after a sequence number, in order of announcement. A limit of -1 means none."""
         query = f"SELECT {_COLUMNS} FROM corporate_actions WHERE sequence > ? ORDER BY sequence LIMIT ?"
         return list(map(_action, self._database.read(query, (after, limit))))
 
     def put_closures(self, closures: Iterable[Closure]) -> None:
-        """Store closures, each in the place of an earlier one of its day. Raises sqlite3.Error."""
-        rows = [(one.day.isoformat(), one.close and one.close.isoformat(), one.reason) for one in closures]
+        """Store closures. A closure replaces an earlier one for the same day."""
+        rows = [(item.day.isoformat(), item.close and item.close.isoformat(), item.reason) for item in closures]
         self._database.write_many("INSERT OR REPLACE INTO closures (day, close, reason) VALUES (?, ?, ?)", rows)
         self._database.commit()
 
     def delete_closures(self, day: date | None = None) -> None:
-        """Take back the closure of a day, or all closures. Idempotent. Raises sqlite3.Error."""
+        """Delete the closure of a day, or all closures. Idempotent."""
         if day is None:
             self._database.write("DELETE FROM closures", ())
         else:
@@ -54,7 +54,7 @@ class AnnouncementStore:
         self._database.commit()
 
     def closures(self) -> list[Closure]:
-        """All closures, in order of their days."""
+        """Return all closures, in order of their days."""
         rows = self._database.read("SELECT day, close, reason FROM closures ORDER BY day")
         return [
             Closure(date.fromisoformat(day), clock_time.fromisoformat(close) if close else None, reason)
@@ -62,12 +62,12 @@ class AnnouncementStore:
         ]
 
     def put_clock_offset(self, offset: int) -> None:
-        """Store how many microseconds the clock is ahead. Raises sqlite3.Error."""
+        """Store by how many microseconds the exchange's clock is ahead of the machine's."""
         self._database.write("INSERT OR REPLACE INTO clock (id, offset_micros) VALUES (1, ?)", (offset,))
         self._database.commit()
 
     def clock_offset(self) -> int:
-        """How many microseconds the clock is ahead."""
+        """Return by how many microseconds the exchange's clock is ahead of the machine's."""
         return next((offset for (offset,) in self._database.read("SELECT offset_micros FROM clock")), 0)
 
 

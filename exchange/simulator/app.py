@@ -1,4 +1,4 @@
-"""Route each call to its endpoint, turn what it returns or raises into an answer, and let the faults have their way."""
+"""Route each call to its endpoint, build the response, and apply the faults in force."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from exchange.simulator.proxy import proxy_answer
 
 log = structlog.get_logger("exchange.app")
 
-# Returns status and body; None leaves the call without an answer.
+# Returns the status and the body; None: the call is never answered.
 Endpoint = Callable[[Call], Awaitable[tuple[int, Any] | None]]
 
-# Endpoints by path and method. A path that ends with a slash stands for all that continue it by one name.
+# Endpoints by path and method. A path that ends with a slash matches all paths that add a single name to it.
 Routes = dict[str, dict[str, Endpoint]]
 
 
 class App:
-    """Answers every call. No input is answered with a 500, unless a fault says so."""
+    """Answers every call. No input leads to a 500, unless a fault demands it."""
 
     def __init__(self, protocol: Routes, controls: Routes, faults: Faults, clock: Clock) -> None:
         self._protocol = protocol
@@ -39,7 +39,7 @@ class App:
         self._clock = clock
 
     async def __call__(self, request: Request, caller: Caller) -> Response | None:
-        """Answer a call; faults don't apply to the endpoints by which testers control the exchange."""
+        """Answer a call. Faults don't apply to the endpoints that control the exchange."""
         route, name = _route(request.path, self._controls)
         if request.method in self._controls.get(route, {}):
             return await self._answer(self._controls[route][request.method], request, caller, name)
@@ -51,11 +51,11 @@ class App:
         if delay:
             await asyncio.sleep(delay)
         response: Response | None = None
-        intruder = faults.proxy_answer(*where)
-        if intruder is None or faults.happens("proxyPassRate"):
+        proxy_kind = faults.proxy_answer(*where)
+        if proxy_kind is None or faults.happens("proxyPassRate"):
             response = await self._answer(self._endpoint, request, caller, "")
-        if intruder is not None:
-            response = proxy_answer(intruder, response)
+        if proxy_kind is not None:
+            response = proxy_answer(proxy_kind, response)
         if response is not None:
             response.head_pause_seconds = faults.pause_seconds("dripHeadMs", *where)
             response.body_pause_seconds = faults.pause_seconds("dripBodyMs", *where)
@@ -77,23 +77,23 @@ class App:
         raise Problem(405, "method_not_allowed", f"this path takes {allow}", headers=(("allow", allow),))
 
     async def _answer(self, endpoint: Endpoint, request: Request, caller: Caller, name: str) -> Response | None:
-        # Taken before the endpoint looks at anything: a trade that it does not know had not arrived by this time.
+        # Read the time before the endpoint reads anything: a trade that it doesn't find had not arrived by then.
         at = self._clock.now()
         try:
-            found = await endpoint(Call(request, caller, at, name))
-        except Exception as failure:  # noqa: BLE001 - whatever went wrong is answered in JSON
+            result = await endpoint(Call(request, caller, at, name))
+        except Exception as failure:  # noqa: BLE001 - every error is answered in JSON
             problem = _problem(failure, request)
             return _response(at, problem.status, problem.body, problem.headers)
-        return None if found is None else _response(at, *found)
+        return None if result is None else _response(at, *result)
 
     def refuse(self, status: int, detail: str) -> Response:
-        """Answer what is not an HTTP request."""
+        """Return the response to bytes that are not a valid HTTP request."""
         problem = Problem(status, "not_http", detail, headers=(("connection", "close"),))
         return _response(self._clock.now(), problem.status, problem.body, problem.headers)
 
 
 def _response(at: int, status: int, body: Any, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-    """Write an answer that carries the exchange's time."""
+    """Build a JSON response with the exchange's time in its headers."""
     all_headers = [
         *headers,
         ("content-type", "application/json"),
@@ -104,7 +104,7 @@ def _response(at: int, status: int, body: Any, headers: tuple[tuple[str, str], .
 
 
 def _route(path: str, routes: Routes) -> tuple[str, str]:
-    """The route that a path belongs to, and the name at its end."""
+    """Return the route of a path, and the name at its end if the route has one."""
     folder, _, name = path.rpartition("/")
     if path not in routes and name and folder + "/" in routes:
         return folder + "/", unquote(name)
@@ -112,7 +112,7 @@ def _route(path: str, routes: Routes) -> tuple[str, str]:
 
 
 def _problem(failure: Exception, request: Request) -> Problem:
-    """Turn what an endpoint raised into an answer."""
+    """Convert an exception of an endpoint to a Problem."""
     if isinstance(failure, Problem):
         return failure
     if isinstance(failure, Invalid):
@@ -120,7 +120,7 @@ def _problem(failure: Exception, request: Request) -> Problem:
         return Problem(422, "invalid", summary, failure.errors)
     if isinstance(failure, sqlite3.Error):
         log.error("record_not_available", error=str(failure))
-        detail = "the exchange can't write its record at the moment"
+        detail = "the exchange can't access its database at the moment"
         return Problem(503, "record_not_available", detail, headers=(("retry-after", "1"),))
     log.error("unexpected", method=request.method, path=request.path, exc_info=failure)
     return Problem(500, "internal_error", "something unexpected went wrong inside the exchange")

@@ -1,4 +1,4 @@
-"""Tell when the market is open: `always`, or `nyse` (9:30 to 16:00 Eastern, half days to 13:00), less closures."""
+"""The market hours: `always`, or `nyse` (9:30 to 16:00 Eastern, half days to 13:00), except for closures."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ OPENS = clock_time(9, 30)
 CLOSES = clock_time(16, 0)
 CLOSES_HALF_DAY = clock_time(13, 0)
 
-# How many days ahead the next opening and the next close are looked for. The longest run of closed days so far was
-# six (September 2001).
+# How many days to search for the next open and the next close. The longest closure in recent history was six days
+# (September 2001).
 LOOK_AHEAD_DAYS = 30
 
 
 class Session(NamedTuple):
-    """One day's trading, from `opens` up to `closes` (times)."""
+    """The trading hours of one day: from `opens`, inclusive, to `closes`, exclusive."""
 
     day: date
     opens: int
     closes: int
-    # When it was to close before a closure cut it short.
+    # The close before an announced closure shortened the session.
     scheduled_close: int
     half_day: bool = False
 
 
 class Closure(NamedTuple):
-    """A day on which the market stays closed, or closes early, announced at short notice."""
+    """A day, announced at short notice, on which the market stays closed or closes early."""
 
     day: date
-    # The early close, Eastern; None where the market stays closed all day.
+    # The early close, Eastern; None: closed all day.
     close: clock_time | None
     reason: str
 
 
 class Hours(ABC):
-    """The market's hours."""
+    """The market hours. The methods take and return times in microseconds (see `formats`)."""
 
     name: str
 
@@ -52,26 +52,26 @@ class Hours(ABC):
 
     @abstractmethod
     def scheduled_session(self, day: date) -> Session | None:
-        """That day's session by the regular calendar, or None."""
+        """Return the session of a day by the regular calendar; None if the market is closed."""
 
     @abstractmethod
     def day_of(self, time: int) -> date:
-        """The day, in the market's own time zone, to which a time belongs."""
+        """Return the date of a time in the market's time zone."""
 
     @abstractmethod
     def series_day(self, day: date) -> int:
-        """A number that grows by one from trading day to trading day, counting holidays."""
+        """Return the number of a day: consecutive for possible trading days, counting holidays."""
 
     @abstractmethod
     def next_open(self, time: int) -> int | None:
-        """The first opening after that time; None where the market does not close before."""
+        """Return the first open after a time; None if the market doesn't close before it."""
 
     @abstractmethod
     def next_close(self, time: int) -> int | None:
-        """The first close after that time; None where the market does not close in the days ahead."""
+        """Return the first close after a time; None if there is none within LOOK_AHEAD_DAYS."""
 
     def session(self, day: date) -> Session | None:
-        """The session of that day, or None when the market stays closed."""
+        """Return the session of a day, with closures applied; None if the market stays closed."""
         session = self.scheduled_session(day)
         if session is None or day not in self.closures:
             return session
@@ -81,12 +81,12 @@ class Hours(ABC):
         return session._replace(closes=min(session.closes, eastern(day, close)))
 
     def is_open(self, time: int) -> bool:
-        """Whether trades execute at that time."""
+        """Return whether the market is open at a time."""
         session = self.session(self.day_of(time))
         return session is not None and session.opens <= time < session.closes
 
     def session_at(self, time: int) -> Session:
-        """The session that a time is in or, when the market is closed, the one before it."""
+        """Return the session in progress at a time; while the market is closed, the last one before it."""
         day = self.day_of(time)
         session = self.session(day)
         while session is None or session.opens > time:
@@ -95,7 +95,7 @@ class Hours(ABC):
         return session
 
     def sessions_from(self, time: int) -> Iterator[Session]:
-        """The sessions of that time's day and of the days ahead."""
+        """Yield the sessions of LOOK_AHEAD_DAYS, from the day of this time on."""
         first = self.day_of(time)
         for number in range(LOOK_AHEAD_DAYS):
             session = self.session(first + timedelta(days=number))
@@ -109,7 +109,7 @@ class Always(Hours):
     name = "always"
 
     def scheduled_session(self, day: date) -> Session | None:
-        """Every day has a session."""
+        """Return the session of the UTC day. Every day has one."""
         opens = from_datetime(datetime(day.year, day.month, day.day, tzinfo=UTC))
         return Session(day, opens, opens + 86_400_000_000, opens + 86_400_000_000)
 
@@ -120,7 +120,7 @@ class Always(Hours):
         return day.toordinal()
 
     def next_open(self, time: int) -> int | None:
-        """The first opening after a closure that is in force or comes; None if there is none."""
+        """Return the first open after the current or the next closure; None if there is none."""
         if not self.closures:
             return None
         closed_at: int | None = None if self.is_open(time) else time
@@ -131,7 +131,7 @@ class Always(Hours):
         return None
 
     def next_close(self, time: int) -> int | None:
-        """The beginning of the next closure; None if there is none."""
+        """Return the beginning of the next closure; None if there is none."""
         if not self.closures:
             return None
         closes = None
@@ -147,9 +147,9 @@ class Nyse(Hours):
 
     name = "nyse"
 
-    @lru_cache(maxsize=4096)  # noqa: B019 - one instance, as long as the process
+    @lru_cache(maxsize=4096)  # noqa: B019 - a single instance, which lives as long as the process
     def scheduled_session(self, day: date) -> Session | None:
-        """Weekdays that are not holidays have a session; some are half days."""
+        """Return the session of a weekday that is not a holiday; some are half days."""
         if day.weekday() >= 5:
             return None
         closed, halves = _nyse_year(day.year)
@@ -163,7 +163,7 @@ class Nyse(Hours):
         return to_datetime(time).astimezone(EASTERN).date()
 
     def series_day(self, day: date) -> int:
-        """Weekdays count, weekends are the Friday before them."""
+        """Return the number of a day, counting weekdays only. A weekend has the number of its Friday."""
         weeks, weekday = divmod(day.toordinal() - 1, 7)
         return weeks * 5 + min(weekday, 4)
 
@@ -178,16 +178,16 @@ HOURS: dict[str, type[Always] | type[Nyse]] = {"always": Always, "nyse": Nyse}
 
 
 def eastern(day: date, at: clock_time) -> int:
-    """The time at which clocks in New York show that day and time."""
+    """Return the time at which clocks in New York show this date and time of day."""
     return from_datetime(datetime.combine(day, at, EASTERN))
 
 
 @lru_cache(maxsize=256)
 def _nyse_year(year: int) -> tuple[frozenset[date], frozenset[date]]:
-    """The closed days and the half days of a year."""
-    from holidays import HALF_DAY, financial_holidays  # half a second to import, and only these hours need it
+    """Return the closed days and the half days of a year."""
+    from holidays import HALF_DAY, financial_holidays  # takes half a second to import, and only `nyse` needs it
 
-    # The rules move some holidays of a year into its neighbor, hence the wider look.
+    # The rules move some holidays into the year before or after.
     years = [y for y in (year - 1, year, year + 1) if 1 <= y <= 9999]
     closed = financial_holidays("NYSE", years=years)
     halves = financial_holidays("NYSE", years=years, categories=(HALF_DAY,))

@@ -1,4 +1,4 @@
-"""Deliver reports to brokers: signed batches, each posted until it is answered 2xx."""
+"""Deliver reports to brokers in signed batches. Each batch is posted until it is answered 2xx."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ log = structlog.get_logger("exchange.callbacks")
 REPORTS_MAX = 100
 ANSWER_SECONDS_MAX = 5.0
 
-# Concurrent posts to one address; reports that arrive meanwhile share the next batch.
+# Concurrent posts to one address. Reports that arrive meanwhile share the next batch.
 CONCURRENT_POSTS_MAX = 4
 
-# Pause before the second attempt, doubling from there up to the maximum, each a quarter more or less.
+# The pause before the second attempt. It doubles with each attempt up to the maximum, with 25 % of jitter.
 PAUSE_SECONDS_FIRST = 0.5
 PAUSE_SECONDS_MAX = 15.0
 
-# After this many failures in a row an address counts as unreachable, and new batches wait too.
+# After this many consecutive failures, an address is considered unreachable, and new batches wait too.
 FAILURES_UNTIL_UNREACHABLE = 4
 
-# Answered deliveries are written to the record in one go, after this long. A process that is killed in between sends
-# them again.
+# How long to collect answered deliveries before writing them to the database at once. If the process is killed
+# meanwhile, their reports are sent again.
 RECORD_SECONDS = 0.05
 
-# Batches that wait for another attempt at one address; with more, no new ones are begun.
+# While more batches than this wait for another attempt at one address, no new ones are sent.
 RETRIES_MAX = 256
 
 
 @dataclass(order=True, slots=True)
 class Delivery:
-    """One batch of reports, the same under the same id at every attempt."""
+    """A batch of reports. Its id and its body are the same for every attempt."""
 
     due: float
     webhook_id: str = field(compare=False)
@@ -56,7 +56,7 @@ class Delivery:
 
 
 class Callbacks:
-    """Queues reports by callback address."""
+    """Queues reports by callback URL."""
 
     def __init__(self, store: OrderStore, faults: Faults, clock: Clock, webhook: Webhook) -> None:
         self.store = store
@@ -69,11 +69,11 @@ class Callbacks:
         self._answered: list[int] = []
 
     def put(self, callback_url: str, sequence: int) -> None:
-        """Deliver the report of the trade with that sequence, at least once, even if the process is restarted."""
+        """Deliver the report on the trade with this sequence number, at least once, also across restarts."""
         self._put(callback_url, sequence)
 
     def put_false(self, callback_url: str, false_report: dict[str, Any]) -> None:
-        """Deliver a report that is not in the record, unless the process is restarted."""
+        """Deliver a report that is not in the database. It is lost if the process ends."""
         self._put(callback_url, false_report)
 
     def _put(self, callback_url: str, item: int | dict[str, Any]) -> None:
@@ -87,12 +87,12 @@ class Callbacks:
             queue.put(item)
 
     def wake(self) -> None:
-        """Go on sending after a fault has ended. Idempotent."""
+        """Resume sending after a fault has ended. Idempotent."""
         for queue in self._queues.values():
             queue.wake()
 
     def note_answered(self, sequences: list[int]) -> None:
-        """Record that these reports need not be sent again."""
+        """Record, within RECORD_SECONDS, that these reports need not be sent again."""
         if not self._answered:
             asyncio.get_running_loop().call_later(RECORD_SECONDS, self._write_answered)
         self._answered += sequences
@@ -106,7 +106,7 @@ class Callbacks:
                 log.error("record_not_written", error=str(error), reports=len(answered))
 
     def close(self) -> None:
-        """Drop all posts; after a restart, what was not answered is sent again."""
+        """Cancel all posts. Reports that were not acknowledged are sent again after a restart."""
         self._write_answered()
         for task in self.tasks:
             task.cancel()
@@ -130,12 +130,12 @@ class AddressQueue:
         self._woken = False
 
     def put(self, item: int | dict[str, Any]) -> None:
-        """Queue a report: the sequence of its trade or, for a false one, the report itself."""
+        """Queue a report: the sequence number of its trade or, if it is false, the report itself."""
         self._waiting.append(item)
         self.wake()
 
     def wake(self) -> None:
-        """Send what can be sent, a turn of the event loop later, so that reports of one turn share a batch."""
+        """Send what is due in the next iteration of the event loop, so that simultaneous reports share a batch."""
         if not self._woken:
             self._woken = True
             self._loop.call_soon(self._send)
@@ -167,21 +167,21 @@ class AddressQueue:
         return None
 
     def _make_delivery(self, items: list[int | dict[str, Any]]) -> Delivery | None:
-        """Make a batch of reports, less those that a fault loses; None when none is left."""
+        """Return a batch of these reports, without those that a fault drops; None if no report remains."""
         callbacks = self._callbacks
         orders = callbacks.store.read([item for item in items if isinstance(item, int)])
-        lost = {order.sequence for order in orders if self._is_lost(order)}
-        if lost:
-            callbacks.note_answered(list(lost))
-        true = {order.sequence: report(order) for order in orders if order.sequence not in lost}
-        reports = [item if isinstance(item, dict) else true.get(item) for item in items]
-        reports = [one for one in reports if one is not None]
+        dropped = {order.sequence for order in orders if self._is_dropped(order)}
+        if dropped:
+            callbacks.note_answered(list(dropped))
+        true_reports = {order.sequence: report(order) for order in orders if order.sequence not in dropped}
+        queued = (item if isinstance(item, dict) else true_reports.get(item) for item in items)
+        reports = [entry for entry in queued if entry is not None]
         if not reports:
             return None
         body = json.dumps({"reports": reports}, separators=(",", ":"))
-        return Delivery(0.0, f"msg_{uuid4().hex}", body, list(true))
+        return Delivery(0.0, f"msg_{uuid4().hex}", body, list(true_reports))
 
-    def _is_lost(self, order: Order) -> bool:
+    def _is_dropped(self, order: Order) -> bool:
         faults = self._callbacks.faults
         return faults.happens("callbackDropRate") or faults.is_silent(order.trade_id, order.ticker)
 
@@ -230,8 +230,8 @@ class AddressQueue:
         await self._post(delivery)
 
     async def _post(self, delivery: Delivery) -> str | None:
-        """Post once. Returns None if it was answered 2xx, else the reason."""
-        # The machine's time: no broker would take callbacks that are signed with that of another day.
+        """Post a batch once. Return None if it was answered 2xx, otherwise what happened."""
+        # Signed with the machine's time, because no broker would accept a signature from another day.
         skew = self._callbacks.faults.seconds("callbackTimestampSkewSeconds")
         at = to_datetime(machine_time() + int(skew * SECOND))
         headers = {
@@ -252,6 +252,6 @@ class AddressQueue:
 
 
 def _pause(times: int) -> float:
-    """Seconds to wait after so many failures."""
+    """Return how many seconds to wait after this many failures."""
     pause = min(PAUSE_SECONDS_MAX, PAUSE_SECONDS_FIRST * 2.0 ** min(times - 1, 10))
     return pause * random.uniform(0.75, 1.25)

@@ -6,19 +6,19 @@ import time
 
 from exchange.simulator.formats import SECOND
 
-# The clock can be moved so far either way: ten years.
+# How far the clock can be moved, forward or back: ten years.
 OFFSET_SECONDS_MAX = 3653 * 86_400
 
 
 class Clock:
-    """Tells the exchange's time. What is measured in durations (latency, pauses) uses the machine's time instead."""
+    """The exchange's clock. Durations, such as latency and pauses, are measured with the machine's time instead."""
 
     def __init__(self, offset: int = 0) -> None:
-        # Microseconds that the exchange is ahead of the machine; negative when it is behind.
+        # By how many microseconds the exchange is ahead of the machine; negative: behind.
         self.offset = offset
 
     def now(self) -> int:
-        """The exchange's time."""
+        """Return the exchange's time."""
         return machine_time() + self.offset
 
     @property
@@ -27,5 +27,5 @@ class Clock:
 
 
 def machine_time() -> int:
-    """The machine's time, which no offset moves."""
+    """Return the machine's time, which the offset doesn't change."""
     return time.time_ns() // 1000

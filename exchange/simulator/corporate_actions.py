@@ -1,4 +1,4 @@
-"""Read, check and order the corporate actions that the exchange announces."""
+"""Parse, validate and format the corporate actions that the exchange announces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from exchange.simulator.formats import format_money, format_time, parse_date, pa
 KINDS = ("CASH_DIVIDEND", "SPLIT", "TICKER_CHANGE", "DELISTING")
 SHARES_MAX = 100_000
 
-# Fields that only some kinds have, and those that these kinds need.
+# The fields that are required for a kind, and allowed for no other.
 _FIELDS_OF = {
     "CASH_DIVIDEND": {"amountPerShare"},
     "SPLIT": {"numerator", "denominator"},
@@ -24,7 +24,7 @@ _FIELDS_OF = {
 
 
 class CorporateAction(NamedTuple):
-    """One announcement. It takes effect when the market opens on its ex-date."""
+    """An announced corporate action. It takes effect when the market opens on its ex-date."""
 
     sequence: int
     action_id: str
@@ -43,7 +43,7 @@ class CorporateAction(NamedTuple):
     announced_at: int
 
     def as_json(self) -> dict[str, Any]:
-        """The announcement as brokers read it."""
+        """Return the announcement in the format of the protocol."""
         return {
             "actionId": self.action_id,
             "sequence": self.sequence,
@@ -60,17 +60,17 @@ class CorporateAction(NamedTuple):
             "announcedAt": format_time(self.announced_at),
         }
 
-    def says_the_same(self, other: CorporateAction) -> bool:
-        """Whether both announce the same, whatever their place in the sequence and their reference price."""
-        unimportant: dict[str, Any] = {"sequence": 0, "announced_at": 0, "reference_price": None}
-        return self._replace(**unimportant) == other._replace(**unimportant)
+    def has_same_content(self, other: CorporateAction) -> bool:
+        """Return whether both are the same, except for sequence number, time of announcement and reference price."""
+        ignored: dict[str, Any] = {"sequence": 0, "announced_at": 0, "reference_price": None}
+        return self._replace(**ignored) == other._replace(**ignored)
 
 
 def read_action(body: Any, announced_at: int) -> CorporateAction:
-    """Check the body of an announcement, field by field. `sequence` is 0 until it is stored.
+    """Parse and validate the body of an announcement. `sequence` is 0 until it is stored.
 
     Raises:
-        Invalid: with every field that is wrong.
+        Invalid: It names every field that is wrong.
     """
     if not isinstance(body, dict):
         raise Invalid([error("", "must be a JSON object")])
@@ -94,7 +94,7 @@ def read_action(body: Any, announced_at: int) -> CorporateAction:
         announced_at=announced_at,
     )
     if kind == "CASH_DIVIDEND" and action.record_date is None:
-        # One-day settlement: who buys on the ex-date is not a holder of record on that day.
+        # Trades settle the next day, so a buyer on the ex-date is not yet a holder of record that day.
         action = action._replace(record_date=action.ex_date)
     if not reader.errors:
         reader.errors += _contradictions(action)
@@ -104,13 +104,13 @@ def read_action(body: Any, announced_at: int) -> CorporateAction:
 
 
 class _Reader:
-    """Reads fields and collects what is wrong with them."""
+    """Parses the fields of a body and collects their errors."""
 
     def __init__(self, body: dict[str, Any], kind: str) -> None:
         self.errors: list[dict[str, str]] = []
         self._body = body
         self._kind = kind
-        self._others = set().union(*_FIELDS_OF.values()) - _FIELDS_OF[kind]
+        self._forbidden = set().union(*_FIELDS_OF.values()) - _FIELDS_OF[kind]
 
     def read(self, name: str, parse: Any, *, required: bool = False) -> Any:
         value = self._body.get(name)
@@ -118,13 +118,13 @@ class _Reader:
             if required or name in _FIELDS_OF[self._kind]:
                 self.errors.append(error(name, f"is required for a {self._kind}"))
             return None
-        if name in self._others:
+        if name in self._forbidden:
             self.errors.append(error(name, f"must be left out for a {self._kind}"))
             return None
         try:
             return parse(value)
-        except ValueError as wrong:
-            self.errors.append(error(name, str(wrong)))
+        except ValueError as problem:
+            self.errors.append(error(name, str(problem)))
             return None
 
 

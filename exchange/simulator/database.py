@@ -1,4 +1,4 @@
-"""Keep everything that outlives the process, in one SQLite file. What was committed survives a kill at any instant."""
+"""The exchange's database: one SQLite file. Committed data survives if the process is killed at any instant."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ CREATE TABLE IF NOT EXISTS clock (
 
 
 class Database:
-    """One SQLite file and one connection. Writes of one turn of the event loop share a transaction.
+    """One SQLite file and one connection. Writes in the same iteration of the event loop share a transaction.
 
-    A write takes effect at once for those who read through this object; `committed()` returns when it is durable.
+    Reads through this object see a write immediately. It is durable when `committed()` returns.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -77,33 +77,33 @@ class Database:
         self._commit: asyncio.Future[None] | None = None
 
     def close(self) -> None:
-        """Commit what is open and close. Idempotent."""
+        """Commit the open transaction, if any, and close the connection. Idempotent."""
         if self._commit is not None:
             self._flush(self._commit)
         self.connection.close()
 
     def read(self, query: str, values: Sequence[Any] = ()) -> Iterable[Any]:
-        """The rows of a query."""
+        """Return the rows of a query."""
         return self.connection.execute(query, values)
 
     async def committed(self) -> None:
-        """Wait until everything written so far is durable. Raises sqlite3.Error when it could not be."""
+        """Wait until all writes so far are durable. Raises sqlite3.Error if the commit failed."""
         if self._commit is not None:
             await asyncio.shield(self._commit)
 
     def commit(self) -> None:
-        """Make everything written so far durable now. Raises sqlite3.Error when it could not be."""
+        """Commit all writes so far, now. Raises sqlite3.Error if the commit failed."""
         if self._commit is not None:
             commit = self._commit
             self._flush(commit)
             commit.result()
 
     def write(self, statement: str, values: Sequence[Any]) -> sqlite3.Cursor:
-        """Execute a statement that writes. Raises sqlite3.Error; then the whole transaction is lost."""
+        """Execute a statement that writes. If it raises sqlite3.Error, the whole transaction is rolled back."""
         return self._in_transaction(lambda: self.connection.execute(statement, values))
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> sqlite3.Cursor:
-        """Execute a statement that writes, once for each row. Raises sqlite3.Error; then the transaction is lost."""
+        """Execute a statement once for each row. If it raises sqlite3.Error, the whole transaction is rolled back."""
         return self._in_transaction(lambda: self.connection.executemany(statement, rows))
 
     def _in_transaction(self, write: Callable[[], sqlite3.Cursor]) -> sqlite3.Cursor:
@@ -111,12 +111,12 @@ class Database:
             self.connection.execute("BEGIN IMMEDIATE")
             loop = asyncio.get_running_loop()
             self._commit = loop.create_future()
-            # Everybody whose turn it is in this round of the loop writes before this call is reached.
+            # All tasks that run in this iteration of the loop write before this call.
             loop.call_soon(self._flush, self._commit)
         try:
             return write()
         except sqlite3.Error as error:
-            # Half a set must not be kept, so every write of the transaction fails.
+            # A set of trades must not be stored in part, so all writes of the transaction fail.
             self._abandon(self._commit, error)
             raise
 
@@ -136,4 +136,4 @@ class Database:
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
         commit.set_exception(error)
-        commit.exception()  # looked at here, since there may be nobody waiting
+        commit.exception()  # marks it as retrieved, because nobody may be waiting for it

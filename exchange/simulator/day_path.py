@@ -1,7 +1,7 @@
-"""Draw one session's price, second by second, through its real open, high, low and close.
+"""Compute one session's price, second by second, through its real open, high, low and close.
 
-Between these it is a Brownian bridge whose random numbers are a hash of stock, day and place, so that the price of any
-second is computed by itself, alike on every machine.
+Between these, the price is a Brownian bridge whose random numbers are a hash of stock, day and second. So the price of
+any second can be computed on its own, and is the same on every machine.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from itertools import accumulate, pairwise
 from math import sqrt
 from typing import NamedTuple
 
-# Prices of a dollar and more are whole cents; lower ones have four digits.
+# Prices from a dollar up are whole cents. Lower ones have four decimals.
 CENT = 100
 DOLLAR = 10_000
 
-# How often each of the up to three pieces of a path is halved for its outline, which makes 32 points a piece.
+# How often each of the up to three segments of a path is halved for its outline: 32 points per segment.
 OUTLINE_HALVINGS = 5
 
-# About how many points of the path make the high and the low of a period.
-POINTS_OF_A_PERIOD = 4
+# About how many points of the path determine the high and the low of a period.
+POINTS_PER_PERIOD = 4
 
-#: About how many points of a path are kept once they were drawn: most others are found between these.
-POINTS_KEPT = 256
+# About how many computed points of a path are cached. Most other points are computed from these.
+POINTS_CACHED = 256
 
 _MASK = (1 << 64) - 1
 
@@ -39,7 +39,7 @@ class Candle(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """Points of a path in order, each with the highest and the lowest price so far."""
+    """Points of a path in order of time, each with the highest and the lowest price so far."""
 
     seconds: array[int]
     highs: array[int]
@@ -55,7 +55,7 @@ class DayPath:
         self._seed = seed_of(seed)
         self._candle = candle
         self._seconds = seconds
-        # A Brownian motion's range over a day is about 1.6 of its deviation over that day.
+        # The range of a Brownian motion over a day is about 1.6 times its standard deviation over that day.
         self._volatility = (candle.high - candle.low) / 1.6 / sqrt(seconds)
         anchors = {0: candle.open, seconds: candle.close}
         for salt, price in ((1, candle.high), (2, candle.low)):
@@ -70,7 +70,7 @@ class DayPath:
         self._latest = (0, candle.open)
 
     def at(self, second: int) -> int:
-        """The price at that many seconds from the opening, in units of 1/10,000 USD."""
+        """Return the price this many seconds after the open, in units of 1/10,000 USD."""
         left, price_left = self.anchors[0]
         right, price_right = self.anchors[-1]
         for at, price in self.anchors:
@@ -91,20 +91,20 @@ class DayPath:
                 left, a = middle, value
                 if second == middle:
                     break
-        # The last trade bounces between bid and ask, so that quiet shares move too.
+        # The last trade bounces between bid and ask, so that quiet stocks move too.
         bounce = (uniform(self._seed, second + 1_000_003) - 0.5) * (1.4 * CENT + a * 0.0002)
         return self._rounded(a + bounce)
 
     def until(self, second: int) -> Candle:
-        """Open, high, low and last price up to that many seconds from the opening."""
+        """Return open, high, low and last price up to this many seconds after the open."""
         if second >= self._seconds:
             return self._candle
         outline, last = self._drawn_outline(), self.at(second)
-        place = bisect_right(outline.seconds, second) - 1
-        return Candle(self._candle.open, max(outline.highs[place], last), min(outline.lows[place], last), last)
+        point = bisect_right(outline.seconds, second) - 1
+        return Candle(self._candle.open, max(outline.highs[point], last), min(outline.lows[point], last), last)
 
     def between(self, first: int, end: int) -> list[int]:
-        """Prices from one second to another, both included, in order: the two, and points of the path in between."""
+        """Return the prices at two seconds and at some points of the path between them, in order of time."""
         inside: list[int] = []
         for (left, a), (right, b) in pairwise(self.anchors):
             self._add_inside(inside, (left, float(a)), (right, float(b)), first, end)
@@ -114,24 +114,24 @@ class DayPath:
         return [opening, *inside, closing]
 
     def ends(self, first: int, end: int) -> tuple[int, int]:
-        """The prices at one second and at another."""
-        # Periods mostly follow on each other.
-        known, price = self._latest
-        opening = price if known == first else self.at(first)
+        """Return the prices at two seconds."""
+        # A period mostly begins where the last one ended.
+        second, price = self._latest
+        opening = price if second == first else self.at(first)
         closing = self.at(end)
         self._latest = (end, closing)
         return opening, closing
 
     def _add_inside(
-        self, found: list[int], left: tuple[int, float], right: tuple[int, float], first: int, end: int
+        self, prices: list[int], left: tuple[int, float], right: tuple[int, float], first: int, end: int
     ) -> None:
-        if left[0] >= end or right[0] <= first or right[0] - left[0] <= max(1, (end - first) // POINTS_OF_A_PERIOD):
+        if left[0] >= end or right[0] <= first or right[0] - left[0] <= max(1, (end - first) // POINTS_PER_PERIOD):
             return
         middle = ((left[0] + right[0]) // 2, self._between(*left, *right))
-        self._add_inside(found, left, middle, first, end)
+        self._add_inside(prices, left, middle, first, end)
         if first < middle[0] < end:
-            found.append(self._rounded(middle[1]))
-        self._add_inside(found, middle, right, first, end)
+            prices.append(self._rounded(middle[1]))
+        self._add_inside(prices, middle, right, first, end)
 
     def _drawn_outline(self) -> Outline:
         if self._outline is None:
@@ -154,12 +154,12 @@ class DayPath:
             self._add_points(points, middle, right, halvings - 1)
 
     def _between(self, left: int, a: float, right: int, b: float) -> float:
-        """The path half-way between two of its points, which are always the same two for each second."""
+        """Return the path halfway between two of its points, which are the same two for each second."""
         middle = (left + right) // 2
         if (drawn := self._drawn.get(middle)) is not None:
             return drawn
         value = self._drawn_between(left, a, right, b)
-        if right - left > self._seconds // POINTS_KEPT:
+        if right - left > self._seconds // POINTS_CACHED:
             self._drawn[middle] = value
         return value
 
@@ -167,11 +167,11 @@ class DayPath:
         middle = (left + right) // 2
         span = right - left
         bits = random_bits(self._seed, middle)
-        # The sum of four uniform numbers is close to normal, and the same on every machine.
+        # The sum of four uniform numbers is nearly normal, and the same on every machine.
         normal = ((bits & 65535) + (bits >> 16 & 65535) + (bits >> 32 & 65535) + (bits >> 48) - 131070) / 37837.0
         value = a + (b - a) * (middle - left) / span
         value += self._volatility * sqrt((middle - left) * (right - middle) / span) * normal
-        # A value outside the day's range is folded back into it.
+        # A value outside the day's range is reflected back into it.
         low, high = self._candle.low, self._candle.high
         if value > high:
             return max(2.0 * high - value, low)
@@ -185,18 +185,18 @@ class DayPath:
 
 
 def seed_of(text: str) -> int:
-    """Make a seed of a text."""
+    """Return the seed for a text."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
-def uniform(seed: int, place: int) -> float:
-    """A random number from 0 to 1 for a place, uniformly distributed."""
-    return random_bits(seed, place) / _MASK
+def uniform(seed: int, position: int) -> float:
+    """Return the random number of a position, uniformly distributed from 0 to 1."""
+    return random_bits(seed, position) / _MASK
 
 
-def random_bits(seed: int, place: int) -> int:
-    """64 random bits for a place (the finalizer of SplitMix64)."""
-    z = (seed + place * 0x9E3779B97F4A7C15) & _MASK
+def random_bits(seed: int, position: int) -> int:
+    """Return the 64 random bits of a position (the finalizer of SplitMix64)."""
+    z = (seed + position * 0x9E3779B97F4A7C15) & _MASK
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
     return z ^ (z >> 31)

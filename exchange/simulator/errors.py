@@ -1,10 +1,10 @@
-"""Say what is wrong with a request."""
+"""The errors that a call is answered with."""
 
 from __future__ import annotations
 
 
 class Problem(Exception):
-    """An answer that is not 2xx."""
+    """A response other than 2xx."""
 
     def __init__(
         self,
@@ -18,12 +18,12 @@ class Problem(Exception):
         super().__init__(detail)
         self.status = status
         self.headers = headers
-        # `about` names what the answer is about, so that nobody takes another 404 for this one.
+        # `about` names the subject, so that a broker can tell this 404 from one about something else.
         self.body = {"status": status, "code": code, "detail": detail, "errors": errors or []} | (about or {})
 
 
 class Invalid(ValueError):
-    """A request that is not valid. `errors` says what is wrong with which field; nothing was stored."""
+    """A request is not valid. `errors` names each wrong field. Nothing was stored."""
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
         super().__init__(errors)
@@ -31,5 +31,5 @@ class Invalid(ValueError):
 
 
 def error(field: str, detail: str, code: str = "invalid") -> dict[str, str]:
-    """Make one entry of an answer's `errors`."""
+    """Return an entry of a response's `errors`."""
     return {"field": field, "code": code, "detail": detail}

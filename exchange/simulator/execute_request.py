@@ -1,4 +1,4 @@
-"""Check the body of Execute, field by field."""
+"""Parse and validate the body of Execute."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Terms(NamedTuple):
     ticker: str
     type: str
     quantity: int
-    # The most that a BUY may cost in all, in units of 1/10,000 USD; text, since it may exceed SQLite's integers.
+    # The highest total cost of a BUY, in units of 1/10,000 USD. A string, because it may exceed SQLite's integers.
     max_price: str | None
-    # The time from which on the trade must not execute.
+    # From this time on, the trade must not execute.
     expires_at: int | None
 
 
 class Malformed(NamedTuple):
-    """One trade of a set whose terms are not valid, and the reason."""
+    """A trade whose terms are not valid, and the reason."""
 
     trade_id: str
     reason: str
@@ -46,10 +46,10 @@ class ExecuteRequest(NamedTuple):
 
 
 def read_execute(body: Any) -> ExecuteRequest:
-    """Check the body of Execute. A trade that has an id but no valid terms becomes Malformed and fails alone.
+    """Parse the body of Execute. A trade with an id but without valid terms becomes Malformed, and only it is refused.
 
     Raises:
-        Invalid: there is no callback address, no list of trades, or a trade without an id.
+        Invalid: There is no callback URL or no list of trades, or a trade has no id.
     """
     if not isinstance(body, dict):
         raise Invalid([error("", "must be a JSON object with callbackUrl and trades")])
@@ -62,16 +62,16 @@ def read_execute(body: Any) -> ExecuteRequest:
     trades = body.get("trades")
     if not isinstance(trades, list) or not 1 <= len(trades) <= TRADES_MAX:
         raise Invalid([*errors, error("trades", f"must be a list of 1 to {TRADES_MAX} trades")])
-    found: list[Terms | Malformed] = []
+    parsed: list[Terms | Malformed] = []
     for n, trade in enumerate(trades):
         trade_id = trade.get("tradeId") if isinstance(trade, dict) else None
         if not isinstance(trade_id, str) or not ID.fullmatch(trade_id):
             errors.append(error(f"trades[{n}].tradeId", "must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -"))
         else:
-            found.append(_read_terms(trade_id, trade))
+            parsed.append(_read_terms(trade_id, trade))
     if errors:
         raise Invalid(errors)
-    return ExecuteRequest(str(url), found)
+    return ExecuteRequest(str(url), parsed)
 
 
 def _read_terms(trade_id: str, trade: dict[str, Any]) -> Terms | Malformed:
@@ -95,8 +95,8 @@ def _read_terms(trade_id: str, trade: dict[str, Any]) -> Terms | Malformed:
         field = "expiresAt"
         if expires_at is not None:
             expires_at = parse_time(expires_at)
-    except ValueError as wrong:
-        return Malformed(trade_id, f"{field} {wrong}")
+    except ValueError as problem:
+        return Malformed(trade_id, f"{field} {problem}")
     return Terms(trade_id, ticker, type_, quantity, max_price, expires_at)
 
 
@@ -104,10 +104,10 @@ def _read_terms(trade_id: str, trade: dict[str, Any]) -> Terms | Malformed:
 def _is_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-    return known and "@" not in parts.netloc and not parts.fragment
+    return is_http and "@" not in parts.netloc and not parts.fragment
 
 
 def _is_callback_url(url: object) -> TypeGuard[str]:

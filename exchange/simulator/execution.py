@@ -1,4 +1,4 @@
-"""Accept trades, execute each one once when it is due, and hand the reports on."""
+"""Accept trades, execute each one once when it is due, and pass the reports on for delivery."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from exchange.simulator.order_store import Decision, Order, OrderStore, report
 
 log = structlog.get_logger("exchange.execution")
 
-# Trades executed in one go; the event loop serves others in between.
+# How many trades are executed at once. The event loop handles other calls in between.
 EXECUTIONS_AT_ONCE = 500
 
-# Pause after the record could not be written.
+# The pause after the database could not be written.
 STORE_PAUSE_SECONDS = 1.0
 
 
@@ -31,10 +31,10 @@ class Outbox(Protocol):
     """Delivers final reports."""
 
     def put(self, callback_url: str, sequence: int) -> None:
-        """Deliver the report of the trade with that sequence, as the record holds it when it is sent."""
+        """Deliver the report on the trade with this sequence number, as stored when it is sent."""
 
     def put_false(self, callback_url: str, false_report: dict[str, Any]) -> None:
-        """Deliver a report that is not in the record."""
+        """Deliver a report that is not in the database."""
 
 
 class ExecutionEngine:
@@ -46,12 +46,12 @@ class ExecutionEngine:
         self._faults = faults
         self._outbox = outbox
         self._clock = clock
-        # Due by the machine's time, since a latency is a duration that no offset of the clock changes.
+        # Due times are the machine's, because the clock's offset must not change a latency.
         self._due: list[tuple[int, int]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def resume(self) -> None:
-        """Go on with what an earlier process left to execute or deliver. Call it once, before the first trade comes."""
+        """Resume what an earlier process left to execute or deliver. Call it once, before the first trade."""
         for pending in self._store.pending():
             if pending.final:
                 self._outbox.put(pending.callback_url, pending.sequence)
@@ -63,26 +63,27 @@ class ExecutionEngine:
         self.wake()
 
     async def accept(self, request: ExecuteRequest) -> list[dict[str, Any]]:
-        """Store a set of trades, durably, and answer ACCEPTED or REFUSED for each trade.
+        """Store a set of trades durably; return for each trade whether it is ACCEPTED or REFUSED.
 
         A refused trade is not stored and never executes.
 
-        Idempotent: the same trade again is ACCEPTED and executes once.
+        Idempotent: a repeated trade is ACCEPTED again and executes once.
+
         Raises:
-            sqlite3.Error: the record can't be written; none of the set is stored.
+            sqlite3.Error: The database can't be written. None of the trades is stored.
         """
         received_at = self._clock.now()
-        fresh: list[tuple[int, int]] = []
-        results = [self._accept(trade, request.callback_url, received_at, fresh) for trade in request.trades]
+        new: list[tuple[int, int]] = []
+        results = [self._accept(trade, request.callback_url, received_at, new) for trade in request.trades]
         await self._store.database.committed()
-        for entry in fresh:
+        for entry in new:
             heappush(self._due, entry)
-        if fresh:
+        if new:
             self.wake()
         return results
 
     def _accept(
-        self, trade: Terms | Malformed, callback_url: str, at: int, fresh: list[tuple[int, int]]
+        self, trade: Terms | Malformed, callback_url: str, at: int, new: list[tuple[int, int]]
     ) -> dict[str, Any]:
         if isinstance(trade, Malformed):
             return _refused(trade.trade_id, "invalid", trade.reason)
@@ -90,7 +91,7 @@ class ExecutionEngine:
             due_at = machine_time() + self._faults.latency()
             sequence = self._store.add(trade, callback_url, at, due_at)
             if sequence is not None:
-                fresh.append((due_at, sequence))
+                new.append((due_at, sequence))
                 return _accepted(trade.trade_id)
         first = self._store.find(trade.trade_id)
         if first is None:
@@ -101,13 +102,13 @@ class ExecutionEngine:
         return _accepted(trade.trade_id)
 
     def wake(self) -> None:
-        """Execute what is due, now and whenever the next trade is. Idempotent."""
+        """Execute what is due now, and schedule the next execution. Idempotent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._due and not self._faults.down:
             pause = max(0, self._due[0][0] - machine_time()) / SECOND
-            # The machine's clock may be set back, which must not keep a trade waiting for long.
+            # If the machine's clock is set back, a trade must not wait for long.
             self._timer = asyncio.get_running_loop().call_later(min(pause, 60.0), self._execute_due)
 
     def _execute_due(self) -> None:
@@ -130,16 +131,16 @@ class ExecutionEngine:
         self.wake()
 
     def execute(self, sequences: list[int], at: int) -> None:
-        """Decide on trades at that time, and report them. Idempotent: a decision stands."""
+        """Decide on trades at a time, and report the outcomes. Idempotent: a decision is final."""
         orders = [order for order in self._store.read(sequences) if order.final_at is None]
         decided = [(order, self._decide(order, at)) for order in orders]
         self._store.decide((order.sequence, decision) for order, decision in decided)
         self._store.database.commit()
         for order, decision in decided:
-            self._hand_on(order, decision)
+            self._send_report(order, decision)
 
     def _decide(self, order: Order, at: int) -> Decision:
-        """Decide how a trade ends that is executed at that time."""
+        """Return the outcome of a trade that is executed at a time."""
 
         def rejected(code: str, reason: str) -> Decision:
             return Decision("REJECTED", None, None, reason, code, str(uuid4()), at)
@@ -162,18 +163,18 @@ class ExecutionEngine:
             return rejected("insufficient_funds", f"cost of {format_money(amount)} is over maxPrice {cap}")
         return Decision("FILLED", price, amount, None, None, str(uuid4()), at)
 
-    def _hand_on(self, order: Order, decision: Decision) -> None:
-        """Give the report to the outbox, with the false ones that faults add before or behind it."""
-        url, true = order.callback_url, _final_report(order, decision)
+    def _send_report(self, order: Order, decision: Decision) -> None:
+        """Pass the report to the outbox, with the false reports that faults add before or after it."""
+        url, true_report = order.callback_url, _final_report(order, decision)
         if self._faults.happens("callbackGarbleRate"):
-            self._outbox.put_false(url, garbled(true, self._faults.garble_kind()))
+            self._outbox.put_false(url, garbled(true_report, self._faults.garble_kind()))
         if self._faults.happens("breakTermsRate"):
-            self._outbox.put_false(url, with_broken_terms(true))
+            self._outbox.put_false(url, with_broken_terms(true_report))
         self._outbox.put(url, order.sequence)
         if self._faults.happens("contradictRate"):
             listed = order.ticker in self._market.listed(decision.final_at)
             price = self._market.price(order.ticker, decision.final_at) if listed else UNITS_PER_DOLLAR
-            self._outbox.put_false(url, contradicting(true, price))
+            self._outbox.put_false(url, contradicting(true_report, price))
 
 
 def _accepted(trade_id: str) -> dict[str, Any]:

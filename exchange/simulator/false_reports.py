@@ -1,4 +1,4 @@
-"""Make reports that a fault sends beside, or in place of, the true ones."""
+"""The false reports that faults send in addition to the true ones, or instead of them."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ LONG_TEXT_CHARACTERS = 20_000
 
 
 def with_broken_terms(report: dict[str, Any]) -> dict[str, Any]:
-    """The same report over twice the shares."""
-    false = report | {"quantity": report["quantity"] * 2, "executionId": str(uuid4())}
+    """Return the report with twice the quantity."""
+    false_report = report | {"quantity": report["quantity"] * 2, "executionId": str(uuid4())}
     if report["amount"] is not None:
-        false["amount"] = format_money(2 * parse_money(report["amount"]))
-    return false
+        false_report["amount"] = format_money(2 * parse_money(report["amount"]))
+    return false_report
 
 
 def contradicting(report: dict[str, Any], price: int) -> dict[str, Any]:
-    """FILLED at that price where the true report says REJECTED, and the other way round."""
-    false = report | {"executionId": str(uuid4())}
+    """Return a report with the opposite outcome: REJECTED for a fill, FILLED at this price for a rejection."""
+    false_report = report | {"executionId": str(uuid4())}
     if report["status"] == "FILLED":
         rejection = {"reason": "the exchange could not execute the trade", "reasonCode": "exchange_error"}
-        return false | {"status": "REJECTED", "price": None, "amount": None} | rejection
+        return false_report | {"status": "REJECTED", "price": None, "amount": None} | rejection
     fill = {"price": format_money(price), "amount": format_money(price * report["quantity"])}
-    return false | {"status": "FILLED", "reason": None, "reasonCode": None} | fill
+    return false_report | {"status": "FILLED", "reason": None, "reasonCode": None} | fill
 
 
 def garbled(report: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The same report with a value that no reader expects; `kind` is one of `faults.GARBLES`."""
+    """Return the report with a malformed value. `kind` is one of `faults.GARBLES`."""
     return report | _GARBLED[kind]
 
 

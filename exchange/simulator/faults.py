@@ -1,4 +1,4 @@
-"""Hold the faults in force. They last until they are cleared or the process ends."""
+"""The faults in force. They last until they are cleared or the process ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from exchange.simulator.errors import Invalid, error
 
-# What a proxy in between may answer in place of the exchange.
+# The answers that a proxy may give instead of the exchange.
 PROXY_ANSWERS = (
     "html404",
     "html502",
@@ -24,7 +24,7 @@ PROXY_ANSWERS = (
     "notHttp",
 )
 
-# What may be wrong with a garbled report.
+# The ways in which a report may be garbled.
 GARBLES = ("surrogate", "nul", "longText", "badTime", "badPrice")
 
 _TICKERS_MAX = 500
@@ -33,18 +33,18 @@ _PATH = re.compile(r"(?:[A-Z]{3,7} )?/[!-~]{0,200}", re.ASCII)
 
 @dataclass(frozen=True)
 class Rule:
-    """Which values a fault takes."""
+    """The values that a fault accepts."""
 
     default: Any
-    # What a value must be, in a sentence for testers.
+    # What a value must be, for error messages.
     requirement: str
     accepts: Any
     per_path: bool = False
 
     def problem(self, value: object) -> str | None:
-        """Say what is wrong with a value, or None."""
+        """Return what is wrong with a value; None if nothing is."""
         if self.per_path and isinstance(value, dict):
-            if all(_PATH.fullmatch(path) and self.accepts(one) for path, one in value.items()):
+            if all(_PATH.fullmatch(path) and self.accepts(setting) for path, setting in value.items()):
                 return None
             return f'each key must be a path such as "/v1/quotes" or "POST /v1/trades", each value {self.requirement}'
         return None if self.accepts(value) else f"must be {self.requirement}"
@@ -126,23 +126,23 @@ RULES: dict[str, Rule] = {
 
 
 class Faults:
-    """The faults in force, and the random numbers that decide which calls and trades they hit."""
+    """The faults in force, and the random numbers that decide which calls and trades they affect."""
 
     def __init__(self, latency_ms: int) -> None:
         self._latency_ms = latency_ms
         self.clear()
 
     def clear(self) -> None:
-        """End all faults, the seed too. Idempotent."""
+        """End all faults and reset the seed. Idempotent."""
         self._values: dict[str, Any] = {name: rule.default for name, rule in RULES.items()}
         self._values["latencyMs"] = self._latency_ms
         self._random = random.Random()
 
     def set(self, changes: Mapping[str, object]) -> None:
-        """Merge changes into what is in force, all or nothing; `seed` restarts the random numbers.
+        """Apply changes, all or none. `seed` restarts the random numbers.
 
         Raises:
-            Invalid: if a name or a value is not valid.
+            Invalid: A name or a value is not valid.
         """
         errors = []
         for name, value in changes.items():
@@ -157,80 +157,80 @@ class Faults:
             self._random = random.Random(self._values["seed"])
 
     def as_json(self) -> dict[str, Any]:
-        """All faults by name, with the defaults of those that are not in force."""
+        """Return all faults by name, with the default value of those that are not in force."""
         return dict(self._values)
 
     def in_force(self) -> dict[str, Any]:
-        """The faults that differ from their default."""
+        """Return the faults whose values differ from the defaults."""
         return {name: value for name, value in self._values.items() if value != RULES[name].default}
 
     def happens(self, rate_name: str) -> bool:
-        """Decide at random, by one of the rates."""
+        """Return at random, with the probability of this rate, whether a fault happens."""
         return self._decide(self._values[rate_name])
 
     def happens_to(self, rate_name: str, trade_id: str) -> bool:
-        """Decide whether a rate hits a trade: always the same answer for the same id, rate and seed."""
+        """Return whether a fault affects a trade. The result is always the same for the same id, rate and seed."""
         rate = self._values[rate_name]
         return bool(rate) and zlib.crc32(f"{rate_name} {self._values['seed']} {trade_id}".encode()) < rate * 2**32
 
     def duration(self, name: str) -> int:
-        """One of the durations, in microseconds."""
+        """Return a duration, in microseconds."""
         return int(self._values[name] * 1000)
 
     def seconds(self, name: str) -> float:
-        """One of the numbers of seconds."""
+        """Return a number of seconds."""
         return float(self._values[name])
 
     def pause_seconds(self, name: str, method: str, path: str) -> float:
-        """A pause that may depend on the path, in seconds."""
+        """Return a pause that may depend on the path, in seconds."""
         return float(self._for_path(name, method, path)) / 1000
 
     def latency(self) -> int:
-        """Draw the microseconds from the arrival of a trade until it executes."""
-        whole = self.duration("latencyMs")
-        return self._random.randint(0, whole) if self._values["latencyJitter"] else whole
+        """Return the time from the arrival of a trade to its execution, in microseconds; random with latencyJitter."""
+        latency = self.duration("latencyMs")
+        return self._random.randint(0, latency) if self._values["latencyJitter"] else latency
 
     def proxy_answer(self, method: str, path: str) -> str | None:
-        """Draw the kind of answer that a proxy gives to this call in place of the exchange, or None."""
+        """Return, at random, the kind of answer that a proxy gives to this call instead of the exchange, or None."""
         if not self._decide(self._for_path("proxyAnswerRate", method, path)):
             return None
         return str(self._random.choice(self._values["proxyAnswerKinds"]))
 
     def garble_kind(self) -> str:
-        """Draw what is wrong with a garbled report."""
+        """Return, at random, the way in which to garble a report."""
         return str(self._random.choice(self._values["garbleKinds"]))
 
     def is_poison(self, ticker: object) -> bool:
-        """Whether an Execute that contains this ticker fails as a whole."""
+        """Return whether an Execute that contains this ticker fails as a whole."""
         return ticker in self._values["poisonTickers"]
 
     def is_silent(self, trade_id: str, ticker: str) -> bool:
-        """Whether the exchange says nothing about this trade, neither by callback nor when it is asked."""
+        """Return whether the exchange reports nothing on this trade, neither by callback nor to TradeExists."""
         return ticker in self._values["silentTickers"] or self.happens_to("silentIdRate", trade_id)
 
     def shorten(self, tickers: list[str]) -> list[str]:
-        """The part of the listed tickers that the list shows."""
+        """Return the tickers that the list of tickers shows."""
         missing = set(self._values["tickersMissing"])
         return [ticker for ticker in tickers if ticker not in missing][: self._values["tickersMax"]]
 
     @property
     def down(self) -> bool:
-        """Whether the exchange refuses all calls and does nothing."""
+        """Return whether the exchange answers all calls with 503 and does nothing."""
         return bool(self._values["down"])
 
     def _decide(self, rate: float) -> bool:
         return bool(rate) and self._random.random() < rate
 
     def _for_path(self, name: str, method: str, path: str) -> float:
-        """The value for a path: that of the longest prefix; of two alike, the one that names the method."""
+        """Return the value for a path: that of the longest prefix; of two equal prefixes, the one with the method."""
         value = self._values[name]
         if not isinstance(value, dict):
             return float(value)
         best: tuple[int, bool] = (-1, False)
-        found = 0.0
-        for key, one in value.items():
+        best_value = 0.0
+        for key, setting in value.items():
             named_method, _, prefix = key.rpartition(" ")
             rank = (len(prefix), bool(named_method))
             if path.startswith(prefix) and named_method in ("", method) and rank > best:
-                best, found = rank, float(one)
-        return found
+                best, best_value = rank, float(setting)
+        return best_value

@@ -1,4 +1,4 @@
-"""Write and read money (`"1234.5000"`) and times (`"2026-11-22T14:30:00.000000Z"`).
+"""Format and parse money (`"1234.5000"`) and times (`"2026-11-22T14:30:00.000000Z"`).
 
 In memory, money is a whole number of 1/10,000 USD ("units"), and a time is a whole number of microseconds since
 1970-01-01 UTC.
@@ -20,18 +20,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def format_money(units: int) -> str:
-    """Write `12345000` as `"1234.5000"`."""
+    """Format units as a decimal string: `12345000` is `"1234.5000"`."""
     if units < 0:
         return "-" + format_money(-units)
     return f"{units // UNITS_PER_DOLLAR}.{units % UNITS_PER_DOLLAR:04d}"
 
 
 def parse_money(text: object) -> int:
-    """Read a decimal string that is zero or more, with up to 15 digits before the point and 4 after it.
+    """Parse a decimal string, not negative, with up to 15 digits before the point and 4 after it.
 
-    Returns: units of 1/10,000 USD.
+    Returns:
+        Units of 1/10,000 USD.
+
     Raises:
-        ValueError: for anything else, with a sentence for the caller.
+        ValueError: The text is anything else. The message is for the caller.
     """
     match = _MONEY.fullmatch(text) if isinstance(text, str) else None
     if match is None:
@@ -43,7 +45,7 @@ def parse_money(text: object) -> int:
 
 
 def format_time(time: int) -> str:
-    """Write a time as RFC 3339, UTC, with microseconds."""
+    """Format a time as RFC 3339, UTC, with microseconds."""
     seconds, micros = divmod(time, SECOND)
     return f"{_to_the_second(seconds)}.{micros:06d}Z"
 
@@ -59,10 +61,10 @@ def from_datetime(when: datetime) -> int:
 
 
 def parse_time(text: object) -> int:
-    """Read an RFC 3339 time with an offset; digits beyond microseconds are dropped.
+    """Parse an RFC 3339 time with an offset. Digits beyond microseconds are dropped.
 
     Raises:
-        ValueError: for anything else, with a sentence for the caller.
+        ValueError: The text is anything else. The message is for the caller.
     """
     if isinstance(text, str) and _TIME.fullmatch(text):
         try:
@@ -73,10 +75,10 @@ def parse_time(text: object) -> int:
 
 
 def parse_date(text: object) -> date:
-    """Read an ISO 8601 date from 1900 to 2100.
+    """Parse an ISO 8601 date from 1900 to 2100.
 
     Raises:
-        ValueError: for anything else, with a sentence for the caller.
+        ValueError: The text is anything else. The message is for the caller.
     """
     if isinstance(text, str) and _DATE.fullmatch(text) and "1900" <= text[:4] <= "2100":
         try:

@@ -1,4 +1,4 @@
-"""Post callbacks over HTTP/1.1: connections are kept, redirects are not followed, and only the status is read."""
+"""Post callbacks over HTTP/1.1. Connections are reused, redirects are not followed, and only the status is returned."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import ssl
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-# A longer answer is not read to its end; its connection is closed.
+# A longer response is not read to its end. Its connection is closed.
 ANSWER_BYTES_MAX = 65_536
 
-# Idle connections kept to one host.
+# The number of idle connections kept open to a host.
 IDLE_MAX = 8
 
 
 class NoAnswer(Exception):
-    """What came back is not an HTTP answer."""
+    """There was no valid HTTP response."""
 
 
 class Address(NamedTuple):
-    """A URL, parsed once."""
+    """A parsed URL."""
 
     host: str
     port: int
@@ -42,20 +42,20 @@ class _Connection(NamedTuple):
 
 
 class HttpClient:
-    """Posts to any number of hosts and keeps their connections."""
+    """Posts to any number of hosts and reuses their connections."""
 
     def __init__(self) -> None:
         self._idle: dict[tuple[str, int, bool], list[_Connection]] = {}
         self._tls: ssl.SSLContext | None = None
 
     async def post(self, address: Address, headers: dict[str, str], body: bytes, timeout_seconds: float) -> int:
-        """Post once and return the status of the answer.
+        """Post a body and return the status of the response.
 
-        If a kept connection turns out to be closed, the post is repeated on a new one, so that the receiver may see it
+        If an idle connection turns out to be closed, the request is repeated on a new one, so the receiver may get it
         twice.
 
         Raises:
-            NoAnswer, OSError, TimeoutError: there was no answer.
+            NoAnswer, OSError, TimeoutError: There was no response.
         """
         lines = [
             f"POST {address.target} HTTP/1.1",
@@ -65,10 +65,10 @@ class HttpClient:
         lines += (f"{name}: {value}" for name, value in headers.items())
         message = "\r\n".join(lines).encode("ascii") + b"\r\n\r\n" + body
         async with asyncio.timeout(timeout_seconds):
-            kept = self._kept(address)
-            if kept is not None:
+            connection = self._idle_connection(address)
+            if connection is not None:
                 try:
-                    return await self._exchange(address, kept, message)
+                    return await self._send(address, connection, message)
                 except (NoAnswer, OSError):
                     pass
             if address.tls and self._tls is None:
@@ -77,16 +77,16 @@ class HttpClient:
             reader, writer = await asyncio.open_connection(
                 address.host, address.port, ssl=context, limit=ANSWER_BYTES_MAX
             )
-            return await self._exchange(address, _Connection(reader, writer), message)
+            return await self._send(address, _Connection(reader, writer), message)
 
     def close(self) -> None:
-        """Drop all idle connections."""
+        """Close all idle connections."""
         for connections in self._idle.values():
             for connection in connections:
                 connection.writer.transport.abort()
         self._idle.clear()
 
-    def _kept(self, address: Address) -> _Connection | None:
+    def _idle_connection(self, address: Address) -> _Connection | None:
         idle = self._idle.get(address[:3], [])
         while idle:
             connection = idle.pop()
@@ -95,7 +95,7 @@ class HttpClient:
             connection.writer.transport.abort()
         return None
 
-    async def _exchange(self, address: Address, connection: _Connection, message: bytes) -> int:
+    async def _send(self, address: Address, connection: _Connection, message: bytes) -> int:
         keep = False
         try:
             connection.writer.write(message)
@@ -110,7 +110,7 @@ class HttpClient:
 
 
 async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """Read an answer: its status, and whether the connection can be used again."""
+    """Read a response; return its status, and whether the connection can be reused."""
     try:
         status = 100
         while 100 <= status < 200:

@@ -1,4 +1,4 @@
-"""Serve HTTP/1.1 with every byte of an answer under control, so that a fault can slow it down or cut it off."""
+"""An HTTP/1.1 server that controls every byte of a response, so that a fault can slow it down or cut it off."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import h11
 READ_BYTES = 65_536
 BACKLOG = 1024
 
-# How long a caller whose body is too long may go on sending it.
+# How long a caller may continue to send a body that is too long.
 LINGER_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call. `body` is None where it is longer than the server takes."""
+    """An HTTP request. `body` is None if it is longer than the server accepts."""
 
     method: str
     path: str
@@ -29,22 +29,22 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One answer, and the way in which it goes out."""
+    """An HTTP response, and how to send it."""
 
     status: int
     headers: list[tuple[str, str]]
     body: bytes
-    # Pauses before each byte of the head and of the body; without any, all bytes go out at once.
+    # The pause before each byte of the head and of the body. Without pauses, all bytes are sent at once.
     head_pause_seconds: float = 0.0
     body_pause_seconds: float = 0.0
-    # Close the connection after so many bytes of the body.
+    # Close the connection after this many bytes of the body.
     cut_after_bytes: int | None = None
-    # Send this in place of an HTTP answer, then close the connection.
+    # Send this instead of an HTTP response, then close the connection.
     raw: bytes | None = field(default=None, repr=False)
 
 
 class Caller:
-    """The other end of a connection."""
+    """The client at the other end of a connection."""
 
     def __init__(self, reader: asyncio.StreamReader, protocol: h11.Connection) -> None:
         self._reader = reader
@@ -56,15 +56,15 @@ class Caller:
             self._protocol.receive_data(data)
 
 
-# Answers a call. None closes the connection without an answer.
+# Answers a request. None closes the connection without a response.
 Handler = Callable[[Request, Caller], Awaitable[Response | None]]
 
-# Answers with a status what is not an HTTP request; the text says why.
+# Builds the response to bytes that are not a valid HTTP request, from a status and a detail.
 Refuser = Callable[[int, str], Response]
 
 
 class HttpServer:
-    """Listens at one address and hands each call to the handler, one at a time per connection."""
+    """Listens on one address and passes requests to the handler, one at a time per connection."""
 
     def __init__(self, handler: Handler, refuser: Refuser, body_bytes_max: int) -> None:
         self._handler = handler
@@ -74,11 +74,11 @@ class HttpServer:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self, host: str, port: int) -> None:
-        """Begin to listen. Raises OSError when the address can't be had."""
+        """Start listening. Raises OSError if the address is not available."""
         self._server = await asyncio.start_server(self._serve, host, port, backlog=BACKLOG)
 
     async def stop(self) -> None:
-        """Stop listening and drop all connections. Idempotent: a second call does nothing."""
+        """Stop listening and close all connections. Idempotent."""
         if self._server is not None:
             self._server.close()
         connections = list(self._connections)
@@ -90,7 +90,7 @@ class HttpServer:
         task = cast("asyncio.Task[None]", asyncio.current_task())
         self._connections.add(task)
         try:
-            # Callers hang up, and the process ends: nothing to report.
+            # The caller hung up or the process is ending: there is nothing to report.
             with suppress(OSError, asyncio.CancelledError):
                 await self._converse(reader, writer)
         finally:
@@ -121,7 +121,7 @@ class HttpServer:
     async def _read_request(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: h11.Connection
     ) -> Request | None:
-        """The next call, or None when the caller has closed the connection."""
+        """Read the next request; return None if the caller has closed the connection."""
         head: h11.Request | None = None
         body = b""
         while True:
@@ -132,7 +132,7 @@ class HttpServer:
                 protocol.receive_data(await reader.read(READ_BYTES))
             elif isinstance(event, h11.Request):
                 head = event
-                if self._announces_too_much(head):
+                if self._declares_too_long_body(head):
                     return _request(head, None)
             elif isinstance(event, h11.Data):
                 body += event.data
@@ -143,7 +143,7 @@ class HttpServer:
             else:
                 return None
 
-    def _announces_too_much(self, head: h11.Request) -> bool:
+    def _declares_too_long_body(self, head: h11.Request) -> bool:
         lengths = [int(value) for name, value in head.headers if name == b"content-length"]
         return bool(lengths) and lengths[0] > self._body_bytes_max
 
@@ -176,7 +176,7 @@ async def _send(response: Response, writer: asyncio.StreamWriter, protocol: h11.
 
 
 async def _linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: h11.Connection) -> None:
-    """Read on for a moment if the caller is still sending: closing at once would take the answer away from it."""
+    """Continue to read for a moment if the caller is still sending; closing immediately could discard the response."""
     if protocol.their_state is h11.SEND_BODY and writer.can_write_eof():
         writer.write_eof()
         with suppress(TimeoutError):
@@ -189,7 +189,7 @@ async def _write_slowly(content: bytes, pause_seconds: float, writer: asyncio.St
     if not pause_seconds:
         writer.write(content)
         return
-    for place in range(len(content)):
+    for n in range(len(content)):
         await asyncio.sleep(pause_seconds)
-        writer.write(content[place : place + 1])
+        writer.write(content[n : n + 1])
         await writer.drain()

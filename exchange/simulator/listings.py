@@ -1,4 +1,4 @@
-"""Tell which stocks are listed on a day, by which ticker, and how their shares have been split since the beginning."""
+"""The stocks listed on a day, their tickers, and the splits of their shares since the beginning."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from exchange.simulator.errors import Invalid, Problem, error
 
 
 class Listing(NamedTuple):
-    """A stock that trades here."""
+    """A stock that is listed on the exchange."""
 
     ticker: str
     name: str
     exchange: str
     industry: str
-    # The ticker under which its prices are kept, whatever it is called now.
+    # The key of its prices: its ticker at the beginning, before any ticker change.
     series: str
-    # Shares that one share of the beginning has become.
+    # How many shares one share of the beginning has become.
     split_factor: Fraction = Fraction(1)
 
 
 class Listings:
-    """The listed stocks of each day: those of the beginning, and the corporate actions up to that day."""
+    """The listed stocks of each day: the initial ones, changed by the corporate actions up to that day."""
 
     def __init__(self, stocks: Iterable[Listing], actions: Iterable[CorporateAction] = ()) -> None:
         self._stocks = {stock.ticker: stock for stock in stocks}
@@ -34,38 +34,41 @@ class Listings:
         self._days = lru_cache(maxsize=64)(self._replay)
 
     def on(self, day: date) -> dict[str, Listing]:
-        """What is listed on that day, by ticker."""
-        # All days between two ex-dates are alike, so that one entry of the cache serves them.
+        """Return the stocks that are listed on a day, by ticker."""
+        # Nothing changes between two ex-dates, so these days share one entry of the cache.
         return self._days(max((action.ex_date for action in self._actions if action.ex_date <= day), default=None))
 
     def check(self, action: CorporateAction, today: date) -> None:
-        """Check that an announcement fits those before it, and what has been traded since.
+        """Check that an announcement is consistent with the earlier ones and with past trading.
 
         Args:
-            today: the current trading day. Only a dividend may have an ex-date before it.
+            action: The new announcement.
+            today: The current trading day. Only a dividend may have an ex-date before it.
+
         Raises:
-            Invalid: its ex-date is past, its stock is not listed on that day, or its new ticker is.
-            Problem: 409; it would take away the stock of another announcement.
+            Invalid: Its ex-date is past, or on that day its stock is not listed or its new ticker is.
+            Problem: 409: it would delist the stock of another announcement before that takes effect.
         """
         if action.kind != "CASH_DIVIDEND" and action.ex_date < today:
             raise Invalid([error("exDate", f"must not be before {today.isoformat()}, the exchange's trading day")])
         listed = dict(self._stocks)
-        for one in sorted([*self._actions, action], key=_order):
-            problem = _apply(one, listed)
+        for announced in sorted([*self._actions, action], key=_order):
+            problem = _apply(announced, listed)
             if problem is None:
                 continue
-            if one is action:
+            if announced is action:
                 raise Invalid([problem])
-            detail = f"action {one.action_id} with ex-date {one.ex_date} would lose its stock {one.ticker}"
+            subject = f"action {announced.action_id} with ex-date {announced.ex_date}"
+            detail = f"{subject} would lose its stock {announced.ticker}"
             raise Problem(409, "conflict", detail)
 
     def add(self, action: CorporateAction) -> None:
-        """Take an announcement in that has been checked."""
+        """Add an announcement that `check` has accepted."""
         self._actions = sorted([*self._actions, action], key=_order)
         self._days.cache_clear()
 
     def split_between(self, ticker: str, after: date, until: date) -> CorporateAction | None:
-        """The split of a stock that took effect after one day and not after another, or None."""
+        """Return the first split of a stock with an ex-date after one day, and no later than another; None if none."""
         for action in self._actions:
             if action.kind == "SPLIT" and action.ticker == ticker and after < action.ex_date <= until:
                 return action
@@ -80,12 +83,12 @@ class Listings:
 
 
 def _order(action: CorporateAction) -> tuple[date, int]:
-    # An announcement that has no sequence yet comes last.
+    # An announcement without a sequence number is the newest.
     return action.ex_date, action.sequence or 2**63
 
 
 def _apply(action: CorporateAction, listed: dict[str, Listing]) -> dict[str, str] | None:
-    """Change what is listed. Returns what is wrong where that is not possible; then nothing changes."""
+    """Apply an action to the listed stocks; if that is not possible, change nothing and return the error."""
     stock = listed.get(action.ticker)
     if stock is None:
         return error("stockTicker", f"{action.ticker} is not listed on {action.ex_date}", "unknown_ticker")
@@ -94,7 +97,7 @@ def _apply(action: CorporateAction, listed: dict[str, Listing]) -> dict[str, str
         listed[action.ticker] = stock._replace(split_factor=factor)
     elif action.kind == "TICKER_CHANGE" and action.new_ticker is not None:
         if action.new_ticker in listed:
-            return error("newTicker", f"{action.new_ticker} is listed already on {action.ex_date}")
+            return error("newTicker", f"{action.new_ticker} is already listed on {action.ex_date}")
         del listed[action.ticker]
         listed[action.new_ticker] = stock._replace(ticker=action.new_ticker)
     elif action.kind == "DELISTING":

@@ -1,7 +1,7 @@
-"""Tell what is listed and what it costs: a pure function of ticker and time, so that quotes, charts and fills agree.
+"""The listed stocks and their prices: pure functions of ticker and time, so that quotes, charts and fills agree.
 
-Prices are in the shares of the day on which they are asked for: from the ex-date of a split on, all prices are divided,
-those of earlier days too.
+Prices are adjusted for the splits up to the time of the call: from the ex-date on, all prices are divided, including
+those of earlier days.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ DATA = Path(__file__).parent / "data"
 
 
 class Quote(NamedTuple):
-    """A stock's last price and its day so far. Money in units of 1/10,000 USD, volume in shares."""
+    """A stock's last price and its trading day so far. Money is in units of 1/10,000 USD, volume in shares."""
 
     ticker: str
     price: int
-    # The time of the last price: while the market is closed, the last close.
+    # The time of the last price: while the market is closed, that of the last close.
     at: int
     open: int
     high: int
@@ -40,7 +40,7 @@ class Quote(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """The prices and the volume of a period that starts at `at`."""
+    """The prices and the volume of a period that begins at `at`."""
 
     at: int
     open: int
@@ -51,7 +51,7 @@ class Bar(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """The first and the last price of a period that starts at `at`."""
+    """The first and the last price of a period that begins at `at`."""
 
     at: int
     open: int
@@ -59,7 +59,7 @@ class Ends(NamedTuple):
 
 
 class Market:
-    """Every listed stock's price at any time. Methods raise KeyError for a ticker that is not listed then."""
+    """The prices of all listed stocks at any time. Methods raise KeyError if a ticker is not listed at that time."""
 
     def __init__(self, hours: Hours, actions: Iterable[CorporateAction] = ()) -> None:
         with open(DATA / "listings.csv", newline="", encoding="utf-8") as text:
@@ -71,32 +71,32 @@ class Market:
         self._latest: dict[str, tuple[int, int]] = {}
 
     def listed(self, time: int) -> dict[str, Listing]:
-        """What is listed at that time, by ticker. It changes when a session opens."""
+        """Return the stocks listed at a time, by ticker. They change when a session opens."""
         return self.listings.on(self.hours.session_at(time).day)
 
     def announce(self, action: CorporateAction) -> None:
-        """Take in a corporate action that `listings.check` has let pass."""
+        """Add a corporate action that `listings.check` has accepted."""
         self.listings.add(action)
         self._latest.clear()
 
     def set_closures(self, closures: Iterable[Closure]) -> None:
-        """Put these closures in the place of those before."""
+        """Replace all closures."""
         self.hours.closures = {closure.day: closure for closure in closures}
         self.prices.closures_changed()
         self._latest.clear()
 
     def split_between(self, ticker: str, after: int, until: int) -> CorporateAction | None:
-        """The split of a stock that took effect after one time and not after another, or None."""
+        """Return the first split of a stock that took effect between two times; None if none did."""
         return self.listings.split_between(ticker, self.hours.session_at(after).day, self.hours.session_at(until).day)
 
     def reference_price(self, action: CorporateAction, time: int) -> int | None:
-        """What one share is worth at that time, after a split in new shares; None where the action needs no price."""
+        """Return the price of a share at a time, for a split that of a new share; None if the action needs no price."""
         if action.kind not in ("SPLIT", "DELISTING") or action.ticker not in self.listed(time):
             return None
         return _scaled(self.price(action.ticker, time), Fraction(action.numerator or 1, action.denominator or 1))
 
     def price(self, ticker: str, time: int) -> int:
-        """The price of one share at that time, constant within a second; while closed, the last close."""
+        """Return the price of a share at a time, to the second; while the market is closed, the last close."""
         second = time // SECOND
         latest = self._latest.get(ticker)
         if latest is not None and latest[0] == second:
@@ -107,7 +107,7 @@ class Market:
         return price
 
     def quote(self, ticker: str, time: int) -> Quote:
-        """A stock's last price and its day so far: the session that the time is in or, while closed, the last one."""
+        """Return the quote of a stock; its day is the current session or, while the market is closed, the last one."""
         session, stock = self._find(ticker, time)
         before = self.hours.session_at(session.opens - 1)
         today = self.prices.candle(stock.series, session, time)
@@ -128,29 +128,29 @@ class Market:
         )
 
     def bars(self, ticker: str, start: int, end: int, step: int, now: int) -> list[Bar]:
-        """Bars of `step` microseconds from `start` up to `end`, in shares of now; closed periods are left out.
+        """Return bars of `step` microseconds from `start` to `end`, adjusted for splits up to `now`.
 
-        Open and close are exact, and so are high and low of whole sessions; of parts of one, high and low are those of
-        about ten points.
+        Periods in which the market was closed are omitted. Open and close are exact, as are the high and the low of
+        whole sessions. The high and the low of part of a session are those of about ten points.
         """
         stock = self.listed(now)[ticker]
-        found = []
+        bars = []
         for at in range(start, end, step):
             traded = self.prices.traded(stock.series, at, min(at + step, end))
             if traded is not None:
                 open_, high, low, close = (_scaled(price, stock.split_factor) for price in traded[:4])
-                found.append(Bar(at, open_, high, low, close, round(traded.volume * stock.split_factor)))
-        return found
+                bars.append(Bar(at, open_, high, low, close, round(traded.volume * stock.split_factor)))
+        return bars
 
     def ends(self, ticker: str, start: int, end: int, step: int, now: int) -> list[Ends]:
-        """What `bars` says of the first and the last price of each period, and nothing else: found in less time."""
+        """Return only the first and the last price of each bar, which takes less time than `bars`."""
         stock = self.listed(now)[ticker]
-        found = []
+        ends = []
         for at in range(start, end, step):
             prices = self.prices.ends(stock.series, at, min(at + step, end))
             if prices is not None:
-                found.append(Ends(at, *(_scaled(price, stock.split_factor) for price in prices)))
-        return found
+                ends.append(Ends(at, *(_scaled(price, stock.split_factor) for price in prices)))
+        return ends
 
     def _find(self, ticker: str, time: int) -> tuple[Session, Listing]:
         session = self.hours.session_at(time)
@@ -162,7 +162,7 @@ def _listing(row: dict[str, str]) -> Listing:
 
 
 def _scaled(price: int, split_factor: Fraction) -> int:
-    """A price in shares of the beginning as one in shares after the splits, rounded to its tick, and never zero."""
+    """Return a price adjusted for splits, rounded to the tick size and never zero."""
     if split_factor == 1:
         return price
     exact = price / split_factor

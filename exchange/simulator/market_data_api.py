@@ -1,4 +1,4 @@
-"""The endpoints for what is listed, what it costs, and when the market is open."""
+"""The endpoints for listings, prices, market hours and corporate actions."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PAGE_MAX = 1000
 PAGE_DEFAULT = 100
 DAY = 86_400 * SECOND
 
-# Charts go back no further.
+# The earliest time of a bar.
 FIRST_TIME = parse_time("1990-01-01T00:00:00Z")
 
 
 class MarketDataApi:
-    """Tells about stocks, prices, hours and corporate actions."""
+    """Answers calls about stocks, prices, market hours and corporate actions."""
 
     def __init__(self, market: Market, announcements: AnnouncementStore, clock: Clock, faults: Faults) -> None:
         self._market = market
@@ -43,7 +43,7 @@ class MarketDataApi:
         self._nyse: Hours = hours if isinstance(hours, Nyse) else Nyse()
 
     def routes(self) -> Routes:
-        """Endpoints by path and method."""
+        """Return the endpoints by path and method."""
         return {
             "/v1/quotes": {"GET": self.quotes},
             "/v1/quotes/": {"GET": self.quote},
@@ -59,38 +59,37 @@ class MarketDataApi:
     # -- prices
 
     async def quote(self, call: Call) -> tuple[int, Any]:
-        """One stock's last price and its day so far."""
+        """Return the quote of one stock."""
         self._require_listed(call.name, call.at)
         return 200, _quote_json(self._market.quote(call.name, call.at))
 
     async def quotes(self, call: Call) -> tuple[int, Any]:
-        """The quotes of many stocks."""
+        """Return the quotes of many stocks."""
         listed, unknown = self._listed(call.query(), QUOTES_MAX, call.at)
-        # The first quotes of a day draw that day, which must not hold up trades.
+        # The first quotes of a day compute its prices. Trades must not wait for that.
         quotes = await asyncio.to_thread(lambda: [self._market.quote(ticker, call.at) for ticker in listed])
         return 200, {"results": [_quote_json(quote) for quote in quotes], "unknown": unknown}
 
     async def bars(self, call: Call) -> tuple[int, Any]:
-        """One stock's prices over a period, in bars."""
+        """Return the bars of one stock over a period."""
         self._require_listed(call.name, call.at)
         start, end, step = _period(call.query(), call.at)
         bars = await asyncio.to_thread(self._bars, call.name, start, end, step, call.at)
         return 200, {"stockTicker": call.name, "step": step // SECOND, "results": bars}
 
     async def bars_of_many(self, call: Call) -> tuple[int, Any]:
-        """The bars of many stocks over one period."""
+        """Return the bars of many stocks over a period."""
         query = call.query()
         listed, unknown = self._listed(query, QUOTES_MAX, call.at)
         start, end, step = _period(query, call.at)
         if (end - start) / step * len(listed) > BARS_OF_MANY_MAX:
             raise Invalid([error("step", f"must make at most {BARS_OF_MANY_MAX} bars of all stocks together")])
-
         if query.text("fields", ALL_FIELDS) not in (ALL_FIELDS, ENDS):
             raise Invalid([error("fields", f"must be {ENDS} or left out")])
         bars = self._ends if query.text("fields") == ENDS else self._bars
 
         def results() -> list[dict[str, Any]]:
-            return [{"stockTicker": one, "bars": bars(one, start, end, step, call.at)} for one in listed]
+            return [{"stockTicker": ticker, "bars": bars(ticker, start, end, step, call.at)} for ticker in listed]
 
         return 200, {"step": step // SECOND, "results": await asyncio.to_thread(results), "unknown": unknown}
 
@@ -99,28 +98,28 @@ class MarketDataApi:
 
     def _ends(self, ticker: str, start: int, end: int, step: int, now: int) -> list[dict[str, Any]]:
         return [
-            {"at": format_time(one.at), "open": format_money(one.open), "close": format_money(one.close)}
-            for one in self._market.ends(ticker, start, end, step, now)
+            {"at": format_time(ends.at), "open": format_money(ends.open), "close": format_money(ends.close)}
+            for ends in self._market.ends(ticker, start, end, step, now)
         ]
 
     def _listed(self, query: Query, most: int, at: int) -> tuple[list[str], list[str]]:
-        """The tickers that a call asks for: those that are listed, and the others."""
+        """Return the requested tickers that are listed, and those that are not."""
         tickers, listed = query.tickers(most), self._market.listed(at)
-        return [one for one in tickers if one in listed], [one for one in tickers if one not in listed]
+        return [name for name in tickers if name in listed], [name for name in tickers if name not in listed]
 
     def _require_listed(self, ticker: str, at: int) -> None:
         if ticker not in self._market.listed(at):
             raise Problem(404, "unknown_ticker", "this ticker is not listed", about={"stockTicker": ticker})
 
-    # -- what is listed
+    # -- listings and corporate actions
 
     async def tickers(self, call: Call) -> tuple[int, Any]:
-        """What is listed now."""
+        """Return the stocks that are listed now."""
         listed = self._market.listed(call.at)
         return 200, {"results": [_listing_json(listed[ticker]) for ticker in self._faults.shorten(list(listed))]}
 
     async def corporate_actions(self, call: Call) -> tuple[int, Any]:
-        """A page of the corporate actions, in the order in which they were announced."""
+        """Return a page of the corporate actions, in order of announcement."""
         query = call.query()
         after = query.number("after", 0, 0, 2**62)
         limit = query.number("limit", PAGE_DEFAULT, 1, PAGE_MAX)
@@ -129,10 +128,10 @@ class MarketDataApi:
         following = actions[limit - 1].sequence if more else None
         return 200, {"results": [action.as_json() for action in actions[:limit]], "next": following}
 
-    # -- hours
+    # -- market hours
 
     async def clock(self, call: Call) -> tuple[int, Any]:
-        """The exchange's time, and whether the market is open."""
+        """Return the exchange's time, whether the market is open, and the next open and close."""
         at, hours = call.at, self._market.hours
         times = {"nextOpen": hours.next_open(at), "nextClose": hours.next_close(at)}
         return 200, {
@@ -143,7 +142,7 @@ class MarketDataApi:
         } | {name: None if time is None else format_time(time) for name, time in times.items()}
 
     async def calendar(self, call: Call) -> tuple[int, Any]:
-        """The New York Stock Exchange's trading days, whatever hours this exchange keeps."""
+        """Return the trading days of the New York Stock Exchange, whatever this exchange's own hours are."""
         query, hours, nyse = call.query(), self._market.hours, self._nyse
         nyse.closures = hours.closures
         start = query.date("start", nyse.day_of(call.at))
@@ -153,12 +152,12 @@ class MarketDataApi:
         return 200, {"hours": hours.name, "results": await asyncio.to_thread(_days, nyse, start, end)}
 
     async def health(self, call: Call) -> tuple[int, Any]:
-        """That the process answers."""
+        """Report that the process is up."""
         return 200, {"status": "ok"}
 
 
 def _days(hours: Hours, start: date, end: date) -> list[dict[str, Any]]:
-    """The trading days from start to end, both included."""
+    """Return the trading days from start to end, inclusive."""
     sessions = (hours.session(start + timedelta(days=n)) for n in range((end - start).days + 1))
     return [
         {
@@ -184,7 +183,7 @@ def _listing_json(listing: Listing) -> dict[str, str]:
 
 
 def _period(query: Query, now: int) -> tuple[int, int, int]:
-    """Start, end and step, in microseconds, of the bars that a call asks for. Raises Invalid."""
+    """Return start, end and step of the requested bars, in microseconds. Raises Invalid."""
     end = min(query.time("end", now), now)
     start = query.time("start", end - DAY)
     if not FIRST_TIME <= start < end:
@@ -194,7 +193,7 @@ def _period(query: Query, now: int) -> tuple[int, int, int]:
     else:
         points = query.number("points", BARS_DEFAULT, 1, BARS_MAX)
         step = -(-(end - start) // (points * SECOND)) * SECOND
-    # Bars of equal steps begin at equal times, whatever period is asked for.
+    # Bars with the same step begin at the same times, whatever period is requested.
     start -= start % step
     if (end - start) / step > BARS_MAX + 1:
         raise Invalid([error("step", f"must make at most {BARS_MAX} bars of the time from start to end")])

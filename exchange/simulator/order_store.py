@@ -1,4 +1,4 @@
-"""Keep the exchange's own record of every order that it accepted, and write it as brokers read it."""
+"""Store every order that the exchange accepted, and format it for brokers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from exchange.simulator.database import Database
 from exchange.simulator.execute_request import Terms
 from exchange.simulator.formats import format_money, format_time
 
-# Parameters of one statement; every build of SQLite takes so many.
+# The number of parameters in a statement. Every build of SQLite accepts this many.
 PARAMETERS_MAX = 500
 
 _COLUMNS = (
@@ -19,7 +19,7 @@ _COLUMNS = (
 
 
 class Order(NamedTuple):
-    """One trade of the record. Money in units of 1/10,000 USD, times in microseconds."""
+    """A stored trade. Money is in units of 1/10,000 USD, times are in microseconds."""
 
     sequence: int
     trade_id: str
@@ -44,12 +44,12 @@ class Order(NamedTuple):
 
     @property
     def terms(self) -> Terms:
-        """The terms on which it was accepted."""
+        """Return the terms on which the trade was accepted."""
         return Terms(self.trade_id, self.ticker, self.type, self.quantity, self.max_price, self.expires_at)
 
 
 class Decision(NamedTuple):
-    """How a trade ended."""
+    """The outcome of a trade."""
 
     status: str
     price: int | None
@@ -61,7 +61,7 @@ class Decision(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """A trade that has yet to be executed, or whose report has yet to be delivered."""
+    """A trade that is yet to be executed, or whose report is yet to be delivered."""
 
     sequence: int
     callback_url: str
@@ -70,7 +70,7 @@ class Pending(NamedTuple):
 
 
 def report(order: Order) -> dict[str, Any]:
-    """Write the report on a trade as brokers read it."""
+    """Return the report on a trade in the format of the protocol."""
     return {
         "tradeId": order.trade_id,
         "status": order.status,
@@ -87,7 +87,7 @@ def report(order: Order) -> dict[str, Any]:
 
 
 def record_entry(order: Order) -> dict[str, Any]:
-    """Write an entry of the record: a report, and everything else that is known about the trade."""
+    """Return an entry of the exchange's record: the report, and everything else about the trade."""
     times = {
         "receivedAt": order.received_at,
         "firstReceivedAt": order.received_at,
@@ -105,13 +105,13 @@ def record_entry(order: Order) -> dict[str, Any]:
 
 
 class OrderStore:
-    """The exchange's own record of its orders, in order of arrival."""
+    """The exchange's record of its orders, in order of arrival."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     def add(self, terms: Terms, callback_url: str, received_at: int, due_at: int) -> int | None:
-        """Insert a trade. Returns its sequence, or None if its id exists already; then nothing changes."""
+        """Insert a trade and return its sequence number; if its id already exists, change nothing and return None."""
         cursor = self.database.write(
             "INSERT INTO orders (trade_id, ticker, type, quantity, max_price, expires_at, callback_url, received_at,"
             " last_received_at, due_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (trade_id) DO NOTHING",
@@ -120,7 +120,7 @@ class OrderStore:
         return cursor.lastrowid if cursor.rowcount else None
 
     def received_again(self, trade_id: str, callback_url: str, at: int) -> None:
-        """Count another arrival of a trade, and send its report to the newest address if it has not been delivered."""
+        """Count a repeated arrival of a trade, and store the newest callback URL for its report."""
         self.database.write(
             "UPDATE orders SET times_received = times_received + 1, last_received_at = ?, callback_url = ?"
             " WHERE trade_id = ?",
@@ -128,7 +128,7 @@ class OrderStore:
         )
 
     def decide(self, decisions: Iterable[tuple[int, Decision]]) -> None:
-        """Record how trades ended, by sequence. Idempotent: a trade that has ended stays as it is."""
+        """Record the outcomes of trades, by sequence number. Idempotent: an outcome is never replaced."""
         self.database.write_many(
             "UPDATE orders SET status = ?, price = ?, amount = ?, reason = ?, reason_code = ?, execution_id = ?,"
             " final_at = ? WHERE sequence = ? AND final_at IS NULL",
@@ -143,27 +143,27 @@ class OrderStore:
         )
 
     def find(self, trade_id: str) -> Order | None:
-        """Find a trade by its id."""
+        """Return the trade with this id, or None."""
         row = next(iter(self.database.read(f"SELECT {_COLUMNS} FROM orders WHERE trade_id = ?", (trade_id,))), None)
         return Order._make(row) if row else None
 
     def read(self, sequences: Sequence[int]) -> list[Order]:
-        """Read trades by sequence, in order of sequence."""
-        found: list[Order] = []
+        """Return the trades with these sequence numbers, in order."""
+        orders: list[Order] = []
         for n in range(0, len(sequences), PARAMETERS_MAX):
-            some = sequences[n : n + PARAMETERS_MAX]
-            marks = ",".join("?" * len(some))
+            batch = sequences[n : n + PARAMETERS_MAX]
+            marks = ",".join("?" * len(batch))
             query = f"SELECT {_COLUMNS} FROM orders WHERE sequence IN ({marks}) ORDER BY sequence"
-            found += map(Order._make, self.database.read(query, some))
-        return found
+            orders += map(Order._make, self.database.read(query, batch))
+        return orders
 
     def page(self, after: int, limit: int) -> list[Order]:
-        """Read the trades after that sequence, in order of arrival."""
+        """Return the trades after this sequence number, in order of arrival."""
         query = f"SELECT {_COLUMNS} FROM orders WHERE sequence > ? ORDER BY sequence LIMIT ?"
         return [Order._make(row) for row in self.database.read(query, (after, limit))]
 
     def pending(self) -> list[Pending]:
-        """Read what an earlier process left undone, in order of arrival."""
+        """Return the trades that an earlier process left to execute or to report, in order of arrival."""
         query = (
             "SELECT sequence, callback_url, due_at, final_at IS NOT NULL FROM orders"
             " WHERE delivered_at IS NULL ORDER BY sequence"

@@ -1,4 +1,4 @@
-"""Read what a call carries: its query string and its JSON body."""
+"""Parse the query string and the JSON body of a call."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ QUERY_FIELDS_MAX = 50
 
 
 class Call(NamedTuple):
-    """One call of an endpoint."""
+    """A call to an endpoint."""
 
     request: Request
     caller: Caller
-    # The exchange's time when it began to look at the call.
+    # The exchange's time when it began to process the call.
     at: int
-    # What the path ends with, where the endpoint is about one thing.
+    # The last segment of the path, if the endpoint is about a single trade or stock.
     name: str = ""
 
     def json(self) -> Any:
-        """The body. Raises Problem when it is too long or not JSON."""
+        """Return the decoded body. Raises Problem if it is too long or not JSON."""
         body = self.request.body
         if body is None:
             headers = (("connection", "close"),)
             raise Problem(413, "too_large", f"a body has at most {BODY_BYTES_MAX} bytes", headers=headers)
         try:
             return json.loads(body, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as wrong:
-            raise Problem(400, "not_json", "the body must be JSON in UTF-8") from wrong
+        except (ValueError, RecursionError) as problem:
+            raise Problem(400, "not_json", "the body must be JSON in UTF-8") from problem
 
     def query(self) -> Query:
-        """The query string's parameters. Raises Problem when there are too many."""
+        """Return the parameters of the query string. Raises Problem if there are too many."""
         if not self.request.query_string:
             return Query({})
         try:
             text = self.request.query_string
             return Query(parse_qs(text, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX))
-        except ValueError as wrong:
-            raise Problem(400, "invalid", "the query string has too many fields") from wrong
+        except ValueError as problem:
+            raise Problem(400, "invalid", "the query string has too many fields") from problem
 
 
 class Query:
-    """Parameters of a query string; of one that is repeated, the last counts. Readers raise Invalid."""
+    """The parameters of a query string. If one is repeated, the last counts. The methods may raise Invalid."""
 
     def __init__(self, values: dict[str, list[str]]) -> None:
         self._values = values
@@ -58,35 +58,35 @@ class Query:
         return name in self._values
 
     def text(self, name: str, default: str = "") -> str:
-        """A parameter as it is."""
+        """Return a parameter as it is."""
         return self._values[name][-1] if name in self._values else default
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
-        """A whole number from `least` to `most`."""
+        """Return a whole number from `least` to `most`."""
         text = self.text(name, str(default))
         if not re.fullmatch(r"\d{1,19}", text, re.ASCII) or not least <= int(text) <= most:
             raise Invalid([error(name, f"must be a whole number from {least} to {most}")])
         return int(text)
 
     def time(self, name: str, default: int) -> int:
-        """An RFC 3339 time."""
+        """Return an RFC 3339 time, in microseconds."""
         if name not in self:
             return default
         try:
-            # An unescaped plus of an offset arrives as a space.
+            # The plus sign of an offset, if it was not escaped, arrives as a space.
             return parse_time(re.sub(r" (?=\d\d:\d\d$)", "+", self.text(name)))
-        except ValueError as wrong:
-            raise Invalid([error(name, str(wrong))]) from wrong
+        except ValueError as problem:
+            raise Invalid([error(name, str(problem))]) from problem
 
     def date(self, name: str, default: date) -> date:
-        """An ISO 8601 date."""
+        """Return an ISO 8601 date."""
         try:
             return parse_date(self.text(name, default.isoformat()))
-        except ValueError as wrong:
-            raise Invalid([error(name, str(wrong))]) from wrong
+        except ValueError as problem:
+            raise Invalid([error(name, str(problem))]) from problem
 
     def tickers(self, most: int) -> list[str]:
-        """The parameter `tickers`: 1 to `most` tickers with commas between them, each once."""
+        """Return the parameter `tickers`: 1 to `most` tickers separated by commas, without duplicates."""
         tickers = list(dict.fromkeys(self.text("tickers").split(",")))
         if tickers == [""] or len(tickers) > most:
             raise Invalid([error("tickers", f"must be 1 to {most} tickers with commas between them")])

@@ -1,4 +1,4 @@
-"""Answer as something between the broker and the exchange would: with a page of its own, or with half an answer."""
+"""The answers of a proxy between the broker and the exchange: a page, half of an answer, or none."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ _PAGES = {
 
 
 def proxy_answer(kind: str, genuine: Response | None) -> Response | None:
-    """Make an answer of one of `faults.PROXY_ANSWERS`; None closes the connection.
+    """Return the answer of a proxy. None closes the connection.
 
     Args:
-        genuine: what the exchange answered, where the call was passed on to it.
+        kind: One of `faults.PROXY_ANSWERS`.
+        genuine: The exchange's answer, if the proxy has forwarded the call.
     """
     if kind in _PAGES:
         status, title = _PAGES[kind]

@@ -1,4 +1,4 @@
-"""The endpoints by which testers control the exchange: faults, clock, closures and corporate actions."""
+"""The endpoints with which testers control the exchange: faults, clock, closures and corporate actions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REASON_LENGTH_MAX = 200
 
 
 class TesterApi:
-    """Changes what the exchange does. Nothing of this is part of the protocol."""
+    """Controls the behavior of the exchange. These endpoints are not part of the protocol."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class TesterApi:
         self._callbacks = callbacks
 
     def routes(self) -> Routes:
-        """Endpoints by path and method."""
+        """Return the endpoints by path and method."""
         return {
             "/v1/faults": {"GET": self.show_faults, "PUT": self.set_faults, "DELETE": self.clear_faults},
             "/v1/clock": {"PUT": self.move_clock, "DELETE": self.reset_clock},
@@ -58,11 +58,11 @@ class TesterApi:
     # -- faults
 
     async def show_faults(self, call: Call) -> tuple[int, Any]:
-        """All faults, with the defaults of those that are not in force."""
+        """Return all faults, with the default values of those that are not in force."""
         return 200, self._faults.as_json()
 
     async def set_faults(self, call: Call) -> tuple[int, Any]:
-        """Merge faults into those in force."""
+        """Set these faults, and leave the others as they are."""
         self._faults.set(_object(call.json()))
         return self._faults_changed()
 
@@ -80,7 +80,7 @@ class TesterApi:
     # -- clock
 
     async def move_clock(self, call: Call) -> tuple[int, Any]:
-        """Set how far the exchange's clock is ahead of the machine's, or behind it."""
+        """Set the exchange's clock ahead of the machine's, or behind it."""
         body = _object(call.json())
         seconds: Any = body.get("offsetSeconds")
         number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
@@ -102,11 +102,11 @@ class TesterApi:
     # -- closures
 
     async def show_closures(self, call: Call) -> tuple[int, Any]:
-        """All closures, in order of their days."""
+        """Return all closures, in order of their days."""
         return 200, {"closures": [_closure_json(closure) for closure in self._announcements.closures()]}
 
     async def put_closures(self, call: Call) -> tuple[int, Any]:
-        """Add closures, each in the place of an earlier one of its day."""
+        """Add closures. A closure replaces an earlier one for the same day."""
         entries = _object(call.json()).get("closures")
         if not isinstance(entries, list) or not 1 <= len(entries) <= CLOSURES_MAX:
             raise Invalid([error("closures", f"must be a list of 1 to {CLOSURES_MAX} closures")])
@@ -118,7 +118,7 @@ class TesterApi:
         return await self._closures_changed(call)
 
     async def delete_closures(self, call: Call) -> tuple[int, Any]:
-        """Take back the closure of the day that `date` names, or all closures."""
+        """Delete the closure of the day in `date`, or all closures."""
         query = call.query()
         day = query.date("date", self._market.hours.day_of(call.at)) if "date" in query else None
         self._announcements.delete_closures(day)
@@ -139,10 +139,10 @@ class TesterApi:
             day = parse_date(entry.get("date"))
             session = self._market.hours.scheduled_session(day)
             if session is None:
-                raise ValueError("must be a day on which the market is to open")
+                raise ValueError("must be a day on which the market is scheduled to open")
             close, now = entry.get("close"), self._clock.now()
             if close is None and now >= session.opens:
-                raise ValueError("must be a day whose session has not opened yet; else give an early close")
+                raise ValueError("must be a day whose session has not opened yet; otherwise, give an early close")
             field = "close"
             if close is not None:
                 close = _read_close(close)
@@ -152,22 +152,22 @@ class TesterApi:
             reason = entry.get("reason", "")
             if not isinstance(reason, str) or len(reason) > REASON_LENGTH_MAX:
                 raise ValueError(f"must be a text of at most {REASON_LENGTH_MAX} characters")
-        except ValueError as wrong:
-            errors.append(error(f"{place}.{field}", str(wrong)))
+        except ValueError as problem:
+            errors.append(error(f"{place}.{field}", str(problem)))
             return None
         return Closure(day, close, reason)
 
     # -- corporate actions
 
     async def announce(self, call: Call) -> tuple[int, Any]:
-        """Store a corporate action and take it into prices and listings, from its ex-date on.
+        """Store a corporate action. It changes prices and listings from its ex-date on.
 
-        Idempotent: the same `actionId` with the same content answers 200 and the first one.
+        Idempotent: a repetition with the same `actionId` and content returns the first one, with 200.
         """
         action = read_action(call.json(), call.at)
         first = self._announcements.find_action(action.action_id)
         if first is not None:
-            if not first.says_the_same(action):
+            if not first.has_same_content(action):
                 raise Problem(409, "conflict", "this actionId came before with other content")
             return 200, first.as_json()
         self._market.listings.check(action, self._market.hours.session_at(call.at).day)

@@ -1,4 +1,4 @@
-"""The endpoints for trades: Execute, one trade, and the exchange's own record."""
+"""The endpoints for trades: Execute, TradeExists, and the exchange's own record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from exchange.simulator.parameters import Call
 PAGE_MAX = 1000
 PAGE_DEFAULT = 100
 
-# A call that a fault has lost is answered 503 after this, if its caller is still there.
+# A call that a fault drops is answered 503 after this time, if the caller is still waiting.
 LOST_ANSWER_SECONDS = 60.0
 
 
@@ -33,11 +33,11 @@ class TradingApi:
         self._faults = faults
 
     def routes(self) -> Routes:
-        """Endpoints by path and method."""
+        """Return the endpoints by path and method."""
         return {"/v1/trades": {"POST": self.execute, "GET": self.record}, "/v1/trades/": {"GET": self.trade}}
 
     async def execute(self, call: Call) -> tuple[int, Any] | None:
-        """Store a set of trades, or what a fault makes of it."""
+        """Store a set of trades (Execute), unless a fault prevents it."""
         body = call.json()
         request = read_execute(body)
         poisoned = any(self._faults.is_poison(trade.get("stockTicker")) for trade in body["trades"])
@@ -56,7 +56,7 @@ class TradingApi:
         return 202, {"results": results}
 
     async def trade(self, call: Call) -> tuple[int, Any] | None:
-        """Report on one trade (TradeExists)."""
+        """Return the report on one trade (TradeExists)."""
         order = self._store.find(call.name)
         if self._faults.is_silent(call.name, "" if order is None else order.ticker):
             await _until_gone(call.caller, None)
@@ -68,7 +68,7 @@ class TradingApi:
         return 200, report(order)
 
     async def record(self, call: Call) -> tuple[int, Any]:
-        """A page of the exchange's own record, in order of arrival."""
+        """Return a page of the exchange's own record, in order of arrival."""
         query = call.query()
         after = query.number("after", 0, 0, 2**62)
         limit = query.number("limit", PAGE_DEFAULT, 1, PAGE_MAX)
@@ -86,6 +86,6 @@ class TradingApi:
 
 
 async def _until_gone(caller: Caller, seconds: float | None) -> None:
-    """Wait until the caller has given up, or so long."""
+    """Wait until the caller hangs up, for at most this many seconds."""
     with suppress(TimeoutError):
         await asyncio.wait_for(caller.gone(), seconds)

