@@ -21,10 +21,12 @@ WORK_MEM = "64MB"  # the database's memory for one sort or hash; larger ones use
 class Rule:
     """A rule that must hold, and the SQL statement that finds its violations.
 
-    The statement returns a row for each violation, with ids that have the API's names, and a sentence as `detail`.
+    `broken` tells staff in a few words what a violation is, as a title without a period. The statement returns a row
+    for each violation, with ids that have the API's names, and a sentence as `detail`.
     """
 
     name: str
+    broken: str
     proves: str
     violations: str
 
@@ -88,6 +90,7 @@ def count_rows(table: str) -> int:
 BOOKS = (
     Rule(
         "nothing_below_zero",
+        "An amount is below zero, or more is held than there is",
         "No balance, position, hold or total is below zero, and no hold exceeds what is there.",
         """
         SELECT customer_id AS "customerId", NULL AS "stockTicker", NULL::bigint AS "postingId",
@@ -102,6 +105,7 @@ BOOKS = (
     ),
     Rule(
         "customer_has_a_balance",
+        "Customer has no balance",
         "Every customer has a balance.",
         """
         SELECT customer.id AS "customerId", format('%s has no balance', customer.email) AS detail
@@ -111,6 +115,7 @@ BOOKS = (
     ),
     Rule(
         "balance_is_the_sum_of_its_postings",
+        "Balance doesn't match its postings",
         "Every balance is the sum of its cash postings, or 0 without any, and no cash is posted without a balance.",
         """
         SELECT customer_id AS "customerId", format('the balance is %s USD, its postings make %s',
@@ -124,6 +129,7 @@ BOOKS = (
     ),
     Rule(
         "position_is_the_sum_of_its_postings",
+        "Position doesn't match its postings",
         "Every position is the sum of its share postings, and no shares are posted without a position.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker",
@@ -139,6 +145,7 @@ BOOKS = (
     ),
     Rule(
         "cost_follows_from_its_postings",
+        "Position's cost doesn't match its postings",
         "A position's cost is what its shares cost, less the cost of the shares sold, posting by posting; "
         "shares under a new ticker bring the cost that they had.",
         """
@@ -158,6 +165,7 @@ BOOKS = (
     ),
     Rule(
         "lots_are_the_position",
+        "Lots don't match the position",
         "A position is what remains of the customer's lots in the stock, plus what moved before lots were recorded.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker",
@@ -176,6 +184,7 @@ BOOKS = (
     ),
     Rule(
         "lot_is_what_remains_and_what_was_closed",
+        "Lot doesn't add up",
         "A lot's shares and cost are what remains plus what was closed, with its customer, stock and date.",
         """
         SELECT lot.customer_id AS "customerId", lot.ticker AS "stockTicker", lot.id AS "lotId",
@@ -193,6 +202,7 @@ BOOKS = (
     ),
     Rule(
         "shares_that_came_in_are_a_lot",
+        "Shares came in without the right lot",
         "A purchase, or an adjustment that adds shares, opened one lot with as many shares, at its price plus fees.",
         """
         SELECT posting.customer_id AS "customerId", posting.ticker AS "stockTicker", posting.id AS "postingId",
@@ -211,6 +221,7 @@ BOOKS = (
     ),
     Rule(
         "lot_came_in",
+        "Lot has no posting",
         "A lot that continues no other lot was opened by a posting that added shares.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "lotId", cause,
@@ -224,6 +235,7 @@ BOOKS = (
     ),
     Rule(
         "shares_that_went_out_closed_lots",
+        "Shares went out without closing the right lots",
         "A sale, or an adjustment that removes shares, closed as many; a sale's proceeds are its cash less fees.",
         """
         SELECT posting.customer_id AS "customerId", posting.ticker AS "stockTicker", posting.id AS "postingId",
@@ -246,6 +258,7 @@ BOOKS = (
     ),
     Rule(
         "gain_is_proceeds_less_cost",
+        "Gain doesn't match its proceeds and cost",
         "A realized gain is the proceeds less the cost, and its term follows from its dates.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", cause,
@@ -258,6 +271,7 @@ BOOKS = (
     ),
     Rule(
         "posting_follows_the_one_before",
+        "Posting doesn't follow from the one before",
         "A posting's total is its change plus the total of the one before, if any, of the same customer and stock.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "postingId", cause,
@@ -271,6 +285,7 @@ BOOKS = (
     ),
     Rule(
         "posting_is_of_its_kind",
+        "Posting doesn't fit its kind",
         "Deposits, sells and dividends add cash; withdrawals, buys and fees remove it; buys add and sells remove whole "
         "shares; adjustments do any of this; splits change shares at a price of 0 and may add cash; a new ticker takes "
         "all shares. Buys, sells and shares that an adjustment adds have a price, other postings have none.",
@@ -295,6 +310,7 @@ BOOKS = (
     ),
     Rule(
         "transfer_has_its_posting",
+        "Transfer doesn't match its posting",
         "Every transfer has exactly one posting, with its customer, kind and amount.",
         """
         SELECT transfer.customer_id AS "customerId", transfer.id AS "transferId",
@@ -311,6 +327,7 @@ BOOKS = (
     ),
     Rule(
         "posting_has_its_transfer",
+        "Posting has no transfer",
         "Every deposit and withdrawal in the books belongs to a transfer of the same customer.",
         """
         SELECT customer_id AS "customerId", id AS "postingId", cause,
@@ -323,6 +340,7 @@ BOOKS = (
     ),
     Rule(
         "adjustment_has_its_posting",
+        "Adjustment doesn't match its posting",
         "Every approved adjustment has one posting, with its customer, stock, change and price; others have none.",
         """
         SELECT adjustment.customer_id AS "customerId", adjustment.id AS "adjustmentId",
@@ -341,6 +359,7 @@ BOOKS = (
     ),
     Rule(
         "posting_has_its_adjustment",
+        "Adjustment was posted without approval",
         "Every adjustment in the books was approved by somebody other than the person who requested it.",
         """
         SELECT customer_id AS "customerId", id AS "postingId", cause,
@@ -355,6 +374,7 @@ BOOKS = (
     ),
     Rule(
         "only_trades_settle_later",
+        "Posting settles on the wrong day",
         "A posting without a trade settles on the Eastern date of the posting, as far as clocks can tell.",
         """
         SELECT customer_id AS "customerId", id AS "postingId", cause,
@@ -366,6 +386,7 @@ BOOKS = (
     ),
     Rule(
         "posting_has_the_time_of_its_cause",
+        "Posting and its cause have different times",
         "A posting is dated when its transfer was made or its adjustment was approved, as far as clocks can tell.",
         f"""
         SELECT posting.customer_id AS "customerId", posting.id AS "postingId", posting.cause,

@@ -5,9 +5,12 @@ Triggers in the database ensure that audit entries, notes and proofs never chang
 
 import pgtrigger
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
+
+from trades.audit import in_words
 
 
 class AuditEntry(models.Model):
@@ -127,7 +130,19 @@ class Case(models.Model):
         triggers = [pgtrigger.Protect(name="cases_stay", operation=pgtrigger.Delete)]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()}: {self.key}"
+        return f"{self.get_kind_display()}: {self.about}"
+
+    @property
+    def about(self) -> str:
+        """Its subject in words: that of `key`, or the broken rule of the books."""
+        return in_words(self.key.partition(" ")[0]) if self.kind == self.Kind.BOOKS else self.key
+
+    @property
+    def found(self) -> str:
+        """What is wrong, in words: `detail`, without names of rules."""
+        rule, separator, violation = self.detail.partition(": ")
+        is_rule = separator and " " not in rule and self.kind == self.Kind.BOOKS
+        return f"{in_words(rule)}: {violation}" if is_rule else self.detail
 
 
 class Proposal(models.Model):

@@ -85,7 +85,7 @@ class CaseTable(PageTable):
 
     @column("detail")
     def detail_start(self, case: Case) -> str:
-        return case.detail if len(case.detail) <= DETAIL_LENGTH else f"{case.detail[: DETAIL_LENGTH - 1]}…"
+        return case.found if len(case.found) <= DETAIL_LENGTH else f"{case.found[: DETAIL_LENGTH - 1]}…"
 
     @column("exception")
     def what(self, case: Case) -> str:

@@ -13,6 +13,7 @@ from accounts.models import CASH
 from office.models import AuditEntry
 from office.sentences import sentence_of
 from office.tables.columns import when
+from trades.audit import in_words
 from trades.explanation import age_in_words
 
 register = template.Library()
@@ -85,6 +86,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | dict):
         return ", ".join(f"{key}: {value[key]}" if isinstance(value, dict) else str(key) for key in value) or "none"
     return "–" if value is None else value
+
+
+@register.filter
+def rule(name: str) -> str:
+    """Format a broken rule of the books in words."""
+    return in_words(name)
 
 
 @register.filter

@@ -295,7 +295,8 @@ def test_books_that_do_not_balance_are_an_exception(exchange: StandInExchange) -
     assert not proof.ok
     case = Case.objects.get(kind=Kind.BOOKS)
     assert case.customer_id == dave.id
-    assert "balance_is_the_sum_of_its_postings" in case.detail
+    assert case.found == "Balance doesn't match its postings: the balance is 101.0000 USD, its postings make 100.0000"
+    assert str(case) == "The books do not balance: Balance doesn't match its postings"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,9 +10,20 @@ from accounts.audit import BOOKS, Findings, count_rows, examine, one_instant
 from trades.audit import corporate_actions, firm, good_faith, history, reports, trades
 from trades.audit.sql import CLOCKS_APART_SECONDS_MAX
 
-__all__ = ["CLOCKS_APART_SECONDS_MAX", "TRADES", "Audit", "audit_books"]
+__all__ = ["CLOCKS_APART_SECONDS_MAX", "TRADES", "Audit", "audit_books", "in_words"]
 
 TRADES = trades.RULES + history.RULES + reports.RULES + corporate_actions.RULES + firm.RULES + good_faith.RULES
+
+_BROKEN = {rule.name: rule.broken for rule in BOOKS + TRADES}
+
+
+def in_words(rule: str) -> str:
+    """Return what a violation of a rule is, for people: Balance doesn't match its postings.
+
+    Args:
+        rule: The rule's name. A rule of an earlier release that no longer exists gets the words of its name.
+    """
+    return _BROKEN.get(rule) or rule.replace("_", " ").capitalize()
 
 
 @dataclass(frozen=True, slots=True)

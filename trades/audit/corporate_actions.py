@@ -5,6 +5,7 @@ from accounts.audit import Rule
 RULES = (
     Rule(
         "entitlement_follows_from_its_action",
+        "Entitlement doesn't follow from its corporate action",
         "Each customer's entitlement follows from the shares that counted and from the corporate action's terms.",
         """
         SELECT entitlement.customer_id AS "customerId", entitlement.id AS "cause", action.ticker AS "stockTicker",
@@ -24,6 +25,7 @@ RULES = (
     ),
     Rule(
         "entitlement_has_its_postings",
+        "Entitlement doesn't match its postings",
         "Each customer's entitlement was posted exactly once.",
         """
         SELECT entitlement.customer_id AS "customerId", entitlement.id AS "cause", action.ticker AS "stockTicker",
@@ -46,6 +48,7 @@ RULES = (
     ),
     Rule(
         "posting_has_its_entitlement",
+        "Posting has no corporate action",
         "Every dividend, split and new ticker in the books belongs to what a corporate action brought its customer.",
         """
         SELECT customer_id AS "customerId", id AS "postingId", cause,
@@ -59,6 +62,7 @@ RULES = (
     ),
     Rule(
         "corporate_action_keeps_lots_and_cost",
+        "Corporate action doesn't match its lots",
         "A split or a new ticker closes lots of as many shares as counted, and opens others of as many as there are "
         "after it, of the same cost and dates; none where no share is left.",
         """
@@ -88,6 +92,7 @@ RULES = (
     ),
     Rule(
         "new_ticker_brings_the_cost",
+        "Cost didn't move to the new ticker",
         "What shares cost goes with them to a new ticker, as their postings until then make it.",
         """
         SELECT posting.customer_id AS "customerId", posting.ticker AS "stockTicker", posting.id AS "postingId", cause,
@@ -107,6 +112,7 @@ RULES = (
     ),
     Rule(
         "open_trade_follows_its_stock",
+        "Open trade didn't follow its ticker change",
         "A trade that goes on under another ticker does so because of ticker changes, and no open trade has stayed "
         "behind.",
         """
@@ -127,6 +133,7 @@ RULES = (
     ),
     Rule(
         "corporate_action_counts_its_entitlements",
+        "Corporate action's totals don't add up",
         "A corporate action's totals match the customers that it reached, their shares, and their cash.",
         """
         SELECT action.ticker AS "stockTicker",

@@ -24,6 +24,7 @@ _EXPECTED = f"""
 RULES = (
     Rule(
         "fees_are_posted",
+        "Fees don't match their posting",
         "A FILLED trade's fees are one cash posting, for a sale at most its proceeds; no other trade has fees.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
@@ -41,6 +42,7 @@ RULES = (
     ),
     Rule(
         "fees_follow_the_schedule",
+        "Fees don't follow the fee schedule",
         "A sale's fees are those of the schedule, at most its proceeds; a purchase's are at most those.",
         f"""
         SELECT customer_id AS "customerId", id AS "tradeId",

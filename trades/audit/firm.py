@@ -6,6 +6,7 @@ from trades.trial_balance import movements
 RULES = (
     Rule(
         "trial_balance_is_zero",
+        "Trial balance isn't zero",
         "On each day, the changes of the firm's accounts, including customers' cash, add up to zero.",
         f"""
         SELECT day, format('debits less credits are %s USD', sum(amount)) AS detail
@@ -14,6 +15,7 @@ RULES = (
     ),
     Rule(
         "kept_totals_are_their_postings",
+        "Stored totals of a day don't match its postings",
         "The stored totals of a day match what its postings moved on each of the firm's accounts.",
         f"""
         SELECT day, account, part, format('%s USD are stored, its postings add up to %s',

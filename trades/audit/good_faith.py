@@ -7,6 +7,7 @@ SETTLES_WITHIN_DAYS = 30  # from its trade date until a sale has settled, at mos
 RULES = (
     Rule(
         "lot_is_marked_until_it_is_paid_for",
+        "Lot has the wrong date of payment",
         "A purchase that used unsettled proceeds is marked with the day on which the last of them settle, any other "
         "purchase with its trade date.",
         f"""
@@ -32,6 +33,7 @@ RULES = (
     ),
     Rule(
         "early_sale_is_a_violation",
+        "Good-faith violation is missing or wrong",
         "A sale of shares before they were paid for is recorded as a good-faith violation, and no other sale is.",
         """
         SELECT coalesce(sold.customer_id, violation.customer_id) AS "customerId", cause,
@@ -50,6 +52,7 @@ RULES = (
     ),
     Rule(
         "violation_is_a_sale",
+        "Good-faith violation has no sale",
         "A good-faith violation belongs to a FILLED sale of the same customer and stock.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker", cause AS "tradeId",
@@ -63,6 +66,7 @@ RULES = (
     ),
     Rule(
         "restriction_follows_from_its_violation",
+        "Restriction doesn't follow from its violations",
         "Violations are counted over 12 months, and an account is restricted until the latest date that one of its "
         "violations sets, unless staff lifted it.",
         """

@@ -19,6 +19,7 @@ HISTORIES = ", ".join(f"({texts([status, history])})" for status, history in _le
 RULES = (
     Rule(
         "history_leads_to_the_status",
+        "Trade's history doesn't lead to its status",
         "A trade's history is an allowed series of status changes that ends in its status; none follows a final one.",
         f"""
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
@@ -33,6 +34,7 @@ RULES = (
     ),
     Rule(
         "history_has_the_trades_times",
+        "Trade's times don't match its history",
         "A trade's times of placing, claiming, and settling match its history.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId", format('%s at %s, by its history at %s',
@@ -47,6 +49,7 @@ RULES = (
     ),
     Rule(
         "times_go_forward",
+        "Trade's times are out of order",
         "A trade was placed, then claimed, then settled, as far as clocks can tell.",
         f"""
         SELECT customer_id AS "customerId", id AS "tradeId", format('placed at %s, claimed at %s, settled at %s',
@@ -58,6 +61,7 @@ RULES = (
     ),
     Rule(
         "sent_in_line",
+        "Trade was sent out of order",
         "A trade was claimed after every earlier trade of its customer had ended: in order, and one at a time.",
         f"""
         SELECT customer_id AS "customerId", id AS "tradeId",
@@ -78,6 +82,7 @@ RULES = (
     ),
     Rule(
         "status_change_is_of_its_trade",
+        "Status change doesn't belong to its customer's trade",
         "Every status change belongs to a trade and to the trade's customer.",
         """
         SELECT change.customer_id AS "customerId", change.trade_id AS "tradeId",
@@ -89,6 +94,7 @@ RULES = (
     ),
     Rule(
         "feed_is_in_order",
+        "Event feed is out of order",
         "Transaction ids are ids that have been used, and never decrease along a trade's history or a line's placings.",
         """
         SELECT customer_id AS "customerId", trade_id AS "tradeId",

@@ -25,6 +25,7 @@ ALL_AMOUNTS = " AND ".join(
 RULES = (
     Rule(
         "sent_trade_is_ended_by_one_report",
+        "Trade wasn't ended by exactly one report",
         "A trade that was sent and is final was ended by one report of the exchange, every other trade by none.",
         f"""
         SELECT trade.customer_id AS "customerId", coalesce(trade.id, settled.trade_id) AS "tradeId",
@@ -43,6 +44,7 @@ RULES = (
     ),
     Rule(
         "trade_is_as_reported",
+        "Trade doesn't match its report",
         "A report that ended a trade, or agreed with it, matches the trade: customer, terms, status, price, amount.",
         rf"""
         SELECT coalesce(trade.customer_id, report.customer_id) AS "customerId", report.trade_id AS "tradeId",
@@ -65,6 +67,7 @@ RULES = (
     ),
     Rule(
         "report_is_as_it_came",
+        "Report was changed after it arrived",
         "A report's digest is that of its body, which names the trade that the report is stored for.",
         r"""
         SELECT customer_id AS "customerId", trade_id AS "tradeId", id AS "reportId",
@@ -76,6 +79,7 @@ RULES = (
     ),
     Rule(
         "report_is_of_its_trades_customer",
+        "Report has the wrong customer",
         "A report belongs to its trade's customer. Only a report about an unknown trade has no customer.",
         """
         SELECT coalesce(report.customer_id, trade.customer_id) AS "customerId", report.trade_id AS "tradeId",
@@ -89,6 +93,7 @@ RULES = (
     ),
     Rule(
         "report_is_handled_by_a_turn",
+        "Report has the wrong handling time",
         "A waiting report has no handling time; any other has one. If it ended its trade, that is when it was settled.",
         f"""
         SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
@@ -103,6 +108,7 @@ RULES = (
     ),
     Rule(
         "malformed_report_makes_no_sense",
+        "Report that can be read is marked as malformed",
         "A report marked as malformed cannot be read.",
         rf"""
         SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
@@ -116,6 +122,7 @@ RULES = (
     ),
     Rule(
         "contradiction_contradicts",
+        "Report that agrees is marked as a contradiction",
         "A report marked as contradicting its final trade does contradict it.",
         rf"""
         SELECT report.customer_id AS "customerId", report.trade_id AS "tradeId", report.id AS "reportId",
@@ -133,6 +140,7 @@ RULES = (
     ),
     Rule(
         "execution_counts_once",
+        "One execution filled two trades",
         "No execution of the exchange filled two trades.",
         rf"""
         SELECT min(report.customer_id) AS "customerId", min(report.trade_id::text) AS "tradeId",
@@ -144,6 +152,7 @@ RULES = (
     ),
     Rule(
         "staff_report_was_approved",
+        "Staff report wasn't approved as it must be",
         "Every staff report was entered by one person and approved by another, and every approved one is stored once.",
         rf"""
         SELECT report.customer_id AS "customerId", coalesce(report.trade_id, entered.trade_id)

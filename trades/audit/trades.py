@@ -7,6 +7,7 @@ from trades.audit.sql import CLOCKS_APART_SECONDS_MAX, REASON_TEXTS
 RULES = (
     Rule(
         "one_trade_in_flight",
+        "More than one trade in progress",
         "A customer has at most one trade IN PROGRESS.",
         """
         SELECT customer_id AS "customerId", min(id::text) AS "tradeId",
@@ -16,6 +17,7 @@ RULES = (
     ),
     Rule(
         "line_has_no_gap",
+        "Trade numbers have a gap",
         "A customer's trades are numbered from 1, without gaps or duplicates.",
         """
         SELECT customer_id AS "customerId", id AS "tradeId", format('number %s follows %s', sequence, before) AS detail
@@ -29,6 +31,7 @@ RULES = (
     ),
     Rule(
         "counter_is_the_last_number",
+        "Trade counter doesn't match the last trade",
         "A customer's counter is the sequence number of the customer's last trade.",
         """
         SELECT customer_id AS "customerId", format('the counter is %s, the last number %s',
@@ -41,6 +44,7 @@ RULES = (
     ),
     Rule(
         "held_cash_is_the_buy_in_flight",
+        "Held cash doesn't match the purchase in progress",
         "The cash on hold is the max_price of the BUY in flight, or 0.",
         """
         SELECT customer_id AS "customerId", trade_id AS "tradeId",
@@ -56,6 +60,7 @@ RULES = (
     ),
     Rule(
         "held_shares_are_the_sell_in_flight",
+        "Held shares don't match the sale in progress",
         "The shares on hold are those of the SELL in flight, or 0.",
         """
         SELECT customer_id AS "customerId", trade_id AS "tradeId", ticker AS "stockTicker",
@@ -71,6 +76,7 @@ RULES = (
     ),
     Rule(
         "fill_has_its_postings",
+        "Filled trade doesn't match its postings",
         "Every FILLED trade has one cash posting and one share posting at its price, and otherwise only fees.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
@@ -94,6 +100,7 @@ RULES = (
     ),
     Rule(
         "posting_has_its_fill",
+        "Posting has no filled trade",
         "Every buy, sell, and fee in the books belongs to a FILLED trade of the same customer.",
         """
         SELECT customer_id AS "customerId", cause AS "tradeId", id AS "postingId",
@@ -108,6 +115,7 @@ RULES = (
     *fees.RULES,
     Rule(
         "fill_adds_up",
+        "Fill doesn't add up",
         "A FILLED trade's amount is its price times its quantity, and a BUY's no more than its max_price.",
         """
         SELECT customer_id AS "customerId", id AS "tradeId", format('%s %s at %s for %s, max_price %s',
@@ -119,6 +127,7 @@ RULES = (
     ),
     Rule(
         "trade_is_as_its_status_says",
+        "Trade doesn't fit its status",
         "A trade has exactly the fields that its status requires, and a REJECTED trade has a known reason code.",
         f"""
         SELECT customer_id AS "customerId", id AS "tradeId",
@@ -140,6 +149,7 @@ RULES = (
     ),
     Rule(
         "key_is_used_once",
+        "Idempotency key was used twice",
         "A customer used each idempotency key for one trade.",
         """
         SELECT customer_id AS "customerId", min(id::text) AS "tradeId",
@@ -150,6 +160,7 @@ RULES = (
     ),
     Rule(
         "line_is_in_the_order_of_time",
+        "Trades aren't in the order of time",
         "Trades were placed in the order of their numbers, as far as clocks can tell.",
         f"""
         SELECT customer_id AS "customerId", id AS "tradeId",
@@ -164,6 +175,7 @@ RULES = (
     ),
     Rule(
         "counter_is_of_the_last_trade",
+        "Trade counter has the wrong time",
         "A customer's counter has the time of the last trade and the highest transaction id of the placings.",
         """
         SELECT counter.customer_id AS "customerId", format('the counter has %s and transaction %s, the line %s and %s',
@@ -182,6 +194,7 @@ RULES = (
     ),
     Rule(
         "hold_was_there",
+        "More cash was held than there ever was",
         "A BUY's hold was never more than the most cash that its customer ever had.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId",
@@ -195,6 +208,7 @@ RULES = (
     ),
     Rule(
         "hold_is_within_its_collar",
+        "More cash was held than the price collar allows",
         "A BUY that was claimed at a known price held at most its quantity at the collar above that price.",
         """
         SELECT customer_id AS "customerId", id AS "tradeId", format('held %s for %s at %s and a collar of %s',
@@ -207,6 +221,7 @@ RULES = (
     ),
     Rule(
         "queued_trade_asked_for_it",
+        "Trade was queued although nobody asked for it",
         "A trade waits for an opening only if the customer asked for it, and only between its placing and its claim.",
         f"""
         SELECT customer_id AS "customerId", id AS "tradeId",
@@ -220,6 +235,7 @@ RULES = (
     ),
     Rule(
         "sent_trade_has_its_terms",
+        "Trade doesn't have the terms that it was sent with",
         "A trade that was sent has an expiry and, if it is a BUY, a max_price; one that was not sent has neither.",
         """
         SELECT customer_id AS "customerId", id AS "tradeId", format('%s %s, claimed at %s, max_price %s, expires at %s',
@@ -232,6 +248,7 @@ RULES = (
     ),
     Rule(
         "fill_settles_after_it_was_executed",
+        "Fill settles on an impossible day",
         "A FILLED trade settles on a weekday within two weeks after the Eastern date of its execution, and no other "
         "trade does. Fills from before these dates were stored have neither.",
         """
@@ -246,6 +263,7 @@ RULES = (
     ),
     Rule(
         "postings_settle_with_their_trade",
+        "Posting and its trade settle on different days",
         "A trade's postings settle on the trade's settlement date.",
         """
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId", posting.id AS "postingId",
@@ -257,6 +275,7 @@ RULES = (
     ),
     Rule(
         "posted_when_settled",
+        "Trade was posted and settled at different times",
         "A trade's postings were made when it was settled, as far as clocks can tell.",
         f"""
         SELECT trade.customer_id AS "customerId", trade.id AS "tradeId", posting.id AS "postingId",
