@@ -21,6 +21,7 @@ from exchange import calendar, market, prices
 from tests.conftest import PROJECT
 from tests.history import customer_with_history
 from trades import performance
+from trades.models import Status, Trade, WhenClosed
 from trades.periods import PERIODS, last_session
 from web.timezones import EASTERN
 
@@ -103,6 +104,15 @@ def test_a_day_and_more_after_the_close_the_last_sessions_chart_is_still_there(a
         datetime(2026, 11, 20, 14, 30, tzinfo=UTC),
         datetime(2026, 11, 20, 21, tzinfo=UTC),
     )
+
+
+def test_a_trade_that_waits_for_the_opening_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market, "is_open", lambda: False)
+    queued = Trade(status=Status.PLACED, when_closed=WhenClosed.QUEUE, queued_at=timezone.now())
+    assert "Queued for the open" in render_to_string("parts/status.html", {"trade": queued})
+    assert "PLACED" in render_to_string("parts/status.html", {"trade": Trade(status=Status.PLACED)})
+    monkeypatch.setattr(market, "is_open", lambda: True)
+    assert "PLACED" in render_to_string("parts/status.html", {"trade": queued}), "it waits for its turn"
 
 
 def test_the_next_opening_is_shown_in_eastern_time() -> None:

@@ -2,7 +2,8 @@
 
 from django import template
 
-from trades.models import Reason, Trade
+from exchange import market
+from trades.models import Reason, Status, Trade
 
 register = template.Library()
 
@@ -28,5 +29,16 @@ def reason(trade: Trade) -> str:
 
 @register.filter
 def status_word(trade: Trade) -> str:
-    """Return the status of a trade as customers see it: CANCELLED if they cancelled it themselves."""
-    return "CANCELLED" if trade.reason_code == Reason.CANCELLED else trade.status
+    """Return the status of a trade as customers see it.
+
+    That is CANCELLED if they cancelled it themselves, and “Queued for the open” while it waits for the market to open.
+    """
+    if trade.reason_code == Reason.CANCELLED:
+        return "CANCELLED"
+    return "Queued for the open" if is_queued(trade) else trade.status
+
+
+@register.filter
+def is_queued(trade: Trade) -> bool:
+    """Return whether the trade waits for the market to open."""
+    return trade.status == Status.PLACED and trade.queued_at is not None and not market.is_open()
