@@ -359,6 +359,7 @@ EXCHANGE_CALLS_KEPT_DAYS = environment.number("EXCHANGE_CALLS_KEPT_DAYS", 90, le
 SWEEP_JOBS = {
     "office.schedule.find_cases": 1.0,
     "office.schedule.run_jobs": 1.0,
+    "office.heartbeat.ask": 5.0,
     "accounts.notice_mail.send_notices": 1.0,
     "accounts.mail.deliver": 0.5,
     "trades.notices.enter_notices": 5.0,

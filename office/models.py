@@ -244,6 +244,25 @@ class Job(models.Model):
         return self.name
 
 
+class Heartbeat(models.Model):
+    """Which workers and whether the exchange answered when the sweep last asked. There is a single row.
+
+    `workers` is None if the message broker could not be reached, `exchange_ms` if the exchange did not answer;
+    `exchange_seen` is what was seen instead.
+    """
+
+    asked_at = models.DateTimeField()
+    workers = ArrayField(models.CharField(max_length=200), null=True)
+    exchange_ms = models.FloatField(null=True)
+    exchange_seen = models.CharField(max_length=300, blank=True, default="", db_default="")
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="one_heartbeat", condition=Q(id=1))]
+
+    def __str__(self) -> str:
+        return str(self.asked_at)
+
+
 class Proof(models.Model):
     """One proof of the books: what was checked, and the violations found. It never changes."""
 

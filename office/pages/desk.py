@@ -1,17 +1,14 @@
 """The desk: the current state of the brokerage. Figures are read when they are shown.
 
-They come from the database, the message broker, the workers and the exchange. The desk says which of them does not
-answer.
+They come from the database and the message broker. The desk waits for no other process: what the workers and the
+exchange answered to the sweep is shown with its age.
 """
 
-import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from celery import current_app
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
@@ -20,8 +17,8 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from accounts.models import Adjustment
-from exchange import clock_skew, gateway
-from exchange.messages import Unknown
+from exchange import clock_skew
+from office import heartbeat
 from office.actions.door import offered
 from office.actions.targets import DESK
 from office.models import Case, Job, Proof, Proposal, Reconciliation
@@ -33,7 +30,6 @@ from trades.explanation import age_in_words
 CHART_MINUTES = 30
 CALLS_MINUTES = 10
 REFRESH_SECONDS = 5
-PING_SECONDS = 0.5
 WAITING_MAX = 5_000  # customers that wait longest, from which the lag of lanes is computed
 CASES_COUNTED_MAX = 1_000
 POSTINGS_COUNTED_MAX = 1_000
@@ -53,31 +49,29 @@ def figures(request: HttpRequest) -> HttpResponse:
 
 
 def _figures() -> dict[str, Any]:
-    with ThreadPoolExecutor(2, "desk") as pool:
-        workers, exchange = pool.submit(_workers), pool.submit(_exchange)
-        now = timezone.now()
-        trading, rejected = _last_minutes(now)
-        data = {
-            "at": now,
-            "business": business.figures.get(),
-            "trading": trading,
-            "rejected": rejected,
-            "open": _open(),
-            "lanes": _lanes(now),
-            "processes": _rows(PROCESSES, []),
-            "calls": _calls(),
-            "proof": _proof(),
-            "proposals": Proposal.objects.filter(approved=None).count(),
-            "reconciliation": Reconciliation.objects.order_by("-id").first(),
-            "jobs": {job.name: job for job in Job.objects.all()},
-            "cases": Case.objects.filter(closed_at=None).values_list("id")[:CASES_COUNTED_MAX].count(),
-            "oldest_case": Case.objects.filter(closed_at=None).order_by("found_at").first(),
-            "adjustments": Adjustment.objects.filter(approved=None).count(),
-            "rules": rules(),
-            "skew": _skew(),
-            "kept_days": settings.EXCHANGE_CALLS_KEPT_DAYS,
-        }
-        return data | {"workers": workers.result(), "exchange": exchange.result()}
+    now = timezone.now()
+    trading, rejected = _last_minutes(now)
+    return {
+        "at": now,
+        "business": business.figures.get(),
+        "trading": trading,
+        "rejected": rejected,
+        "open": _open(),
+        "lanes": _lanes(now),
+        "processes": _rows(PROCESSES, []),
+        "calls": _calls(),
+        "proof": _proof(),
+        "proposals": Proposal.objects.filter(approved=None).count(),
+        "reconciliation": Reconciliation.objects.order_by("-id").first(),
+        "jobs": {job.name: job for job in Job.objects.all()},
+        "cases": Case.objects.filter(closed_at=None).values_list("id")[:CASES_COUNTED_MAX].count(),
+        "oldest_case": Case.objects.filter(closed_at=None).order_by("found_at").first(),
+        "adjustments": Adjustment.objects.filter(approved=None).count(),
+        "rules": rules(),
+        "skew": _skew(),
+        "kept_days": settings.EXCHANGE_CALLS_KEPT_DAYS,
+        "heartbeat": heartbeat.latest(),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,29 +203,6 @@ def _proof() -> dict[str, Any] | None:
         return None
     rows = _rows(SINCE_PROOF, [proof.at, POSTINGS_COUNTED_MAX])
     return {"found": proof, "since": rows[0][0], "more": rows[0][0] >= POSTINGS_COUNTED_MAX}
-
-
-def _workers() -> list[str] | None:
-    """Return the names of the workers that answer now; None if the message broker can't be reached."""
-    try:
-        answers = current_app.control.ping(timeout=PING_SECONDS) or []
-    except Exception:  # noqa: BLE001 — kombu passes on any error of its transport
-        return None
-    return sorted(name for answer in answers for name in answer)
-
-
-def _exchange() -> dict[str, Any]:
-    began = time.monotonic()
-    try:
-        clock = gateway.clock()
-    except Unknown as unknown:
-        return {"reachable": False, "seen": str(unknown), "ms": (time.monotonic() - began) * 1000}
-    return {
-        "reachable": True,
-        "ms": (time.monotonic() - began) * 1000,
-        "open": clock["isOpen"],
-        "hours": clock["hours"],
-    }
 
 
 def _skew() -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from accounts.models import Adjustment, Balance, Customer, Position
-from office import audit, cases, schedule
+from office import audit, cases, heartbeat, schedule
 from office.cases import Finding, Kind
 from office.models import Case
 from office.roles import Role, appoint
@@ -108,6 +108,7 @@ def test_desk_shows_how_it_goes_and_refreshes_itself(open_browser: OpenBrowser, 
             send_report(trade, Status.FILLED if n % 3 else Status.REJECTED, Decimal(90))
             claim(customer)
     schedule.prove("sam@example.com")
+    heartbeat.ask()
     browser = open_browser()
     sign_in(browser, Role.OPERATIONS)
     for words in (
@@ -117,7 +118,7 @@ def test_desk_shows_how_it_goes_and_refreshes_itself(open_browser: OpenBrowser, 
         "lanes idle",
         "Volume today",
         "exchange error",
-        "answers now",
+        "answered",
     ):
         browser.until_text(words)
     assert len(browser.all(".office-chart rect.filled")) == 30

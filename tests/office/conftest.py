@@ -29,8 +29,8 @@ def _switches_are_read_anew() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _lanes_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The desk asks the lanes whether they are there; here none is."""
-    monkeypatch.setattr("office.pages.desk.PING_SECONDS", 0.02)
+    """The sweep asks the lanes' workers whether they are there; here none is."""
+    monkeypatch.setattr("office.heartbeat.PING_SECONDS", 0.02)
 
 
 def signed_in(staff: Customer, *, second_factor: bool = True) -> Client:

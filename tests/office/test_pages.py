@@ -1,14 +1,19 @@
 """Every page of the back office opens and shows its content."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from allauth.usersessions.models import UserSession
+from celery import current_app
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import Customer
-from office.models import AuditEntry
+from exchange import gateway, market
+from office import heartbeat
+from office.models import AuditEntry, Heartbeat
 from office.roles import Role
 from tests.conftest import StandInExchange
 from tests.factories import ClockSkewFactory, UserSessionFactory
@@ -37,15 +42,43 @@ def test_every_list_opens(compliance: Client, alice: Customer, name: str) -> Non
 
 def test_desk_shows_figures(compliance: Client, alice: Customer, exchange: StandInExchange) -> None:
     place_trade(alice.id, "AAPL", Type.BUY, 1)
+    heartbeat.ask()
     for url in ("/admin/", "/admin/desk/"):
         answer = compliance.get(url)
         assert answer.status_code == 200
         text = answer.content.decode()
         assert "1 placed, 0 in progress" in text
-        assert "answers now" in text
+        assert "answered 0 s ago" in text
         assert "lanes idle" in text
+
+
+def test_desk_shows_what_the_sweep_heard_and_how_long_ago(compliance: Client, exchange: StandInExchange) -> None:
+    assert "the sweep has not asked lately" in compliance.get("/admin/desk/").content.decode()
+    heartbeat.ask()
     exchange.faults(down=True)
-    assert "away" in compliance.get("/admin/desk/").content.decode()
+    heartbeat.ask()
+    assert Heartbeat.objects.get().exchange_ms, "another sweep has just asked"
+    Heartbeat.objects.update(asked_at=timezone.now() - timedelta(seconds=10))
+    assert "answered 10 s ago" in compliance.get("/admin/desk/").content.decode()
+    heartbeat.ask()
+    page = compliance.get("/admin/desk/").content.decode()
+    assert '<p class="figure" id="exchange">away</p>' in page
+    assert "no worker of the lanes answered 0 s ago" in page
+    Heartbeat.objects.update(asked_at=timezone.now() - timedelta(seconds=heartbeat.OLD_SECONDS + 1))
+    assert "the sweep has not asked lately" in compliance.get("/admin/desk/").content.decode()
+
+
+def test_desk_waits_for_no_other_process(
+    compliance: Client, exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    market.refresh_clock()
+    heartbeat.ask()
+    asked: list[str] = []
+    monkeypatch.setattr(gateway, "clock", lambda: asked.append("clock"))
+    monkeypatch.setattr(gateway, "quotes", lambda tickers: asked.append("quotes"))
+    monkeypatch.setattr(current_app.control, "broadcast", lambda command, **_: asked.append(command))
+    assert compliance.get("/admin/desk/").status_code == 200
+    assert asked == []
 
 
 @pytest.mark.parametrize(
@@ -57,6 +90,7 @@ def test_desk_shows_how_far_apart_the_clocks_are(
 ) -> None:
     assert 'id="skew"' not in compliance.get("/admin/desk/").content.decode(), "nothing was measured yet"
     ClockSkewFactory.create(seconds=seconds)
+    heartbeat.ask()
     page = compliance.get("/admin/desk/").content.decode()
     assert f'<span id="skew">{shown}</span> ours' in page
     assert f'<section class="office-card {color}"><h2>Exchange</h2>' in page
