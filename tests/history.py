@@ -4,23 +4,25 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection, transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.customers import create_customer
-from accounts.lots import part_of_cost
-from accounts.models import CASH, Balance, Customer
+from accounts.funding import deposit, withdraw
+from accounts.ledger import open_books
+from accounts.models import CASH, Customer
 from accounts.watchlists import watch
 from exchange import gateway
-from tests.factories import (
-    PositionFactory,
-    PostingFactory,
-    StatusChangeFactory,
-    TradeCounterFactory,
-    TradeFactory,
-    TransferFactory,
-)
-from trades.models import Status, Trade
+from exchange.prices import LastPrices
+from tests.people import report_body
+from trades import transitions
+from trades.market_now import MarketNow
+from trades.models import Report, Status, Trade
+from trades.report import insert_reports
+from trades.settle import settle
+from trades.transitions import Placing
+from trades.turn import claim
 
 DAYS_AGO = {  # what is done how many days ago: shares bought, shares sold (below zero), cash brought in
     330: [("", 12_000)],
@@ -57,78 +59,99 @@ def customer_with_history(email: str = "ada@example.com", password: str = PASSWO
 
 
 class HistoryWriter:
-    """Writes what turns and transfers would have written then."""
+    """Lets a customer deposit, buy and sell as everybody does, and then dates all of it to when it should have been.
+
+    What it does must be in the order of time. The books prove it: see the test of this class.
+    """
 
     def __init__(self, customer: Customer) -> None:
         self.customer = customer
-        self.cash = Decimal(0)
-        self.shares: dict[str, tuple[int, Decimal]] = {}
-        self.sequence = 0
+        self.happened: dict[UUID, datetime] = {}  # by the cause of the postings
 
     def transfer(self, change: Decimal, at: datetime) -> None:
-        kind = "deposit" if change > 0 else "withdrawal"
-        transfer = TransferFactory.create(customer=self.customer, type=kind, amount=abs(change), created_at=at)
-        self._post(CASH, kind, transfer.id, change, at)
+        """Deposit or, if the change is below zero, withdraw so many USD."""
+        move = deposit if change > 0 else withdraw
+        posting, _ = move(self.customer.id, abs(change))
+        self.happened[posting.cause] = at
 
     def trade(self, ticker: str, quantity: int, at: datetime) -> None:
-        now = gateway.bars(ticker, at, at + timedelta(minutes=1), 60)
-        before = [] if now else gateway.bars(ticker, at - timedelta(days=5), at, 3600)  # the market was closed
-        price, size = now[0]["open"] if now else before[-1]["close"], abs(quantity)
-        amount, is_buy = price * size, quantity > 0
-        self.sequence += 1
-        done = at + timedelta(seconds=0.4)
-        trade = TradeFactory.create(
-            id=uuid7(),
+        """Buy or, if the quantity is below zero, sell so many shares at the exchange's price of that time."""
+        trade = Trade(
+            id=uuid7(nanoseconds=int(at.timestamp() * 1e9)),
             customer=self.customer,
-            sequence=self.sequence,
             ticker=ticker,
-            type="BUY" if is_buy else "SELL",
-            quantity=size,
-            placed_at=at,
+            type="BUY" if quantity > 0 else "SELL",
+            quantity=abs(quantity),
         )
-        mine = Trade.objects.filter(id=trade.id)
-        mine.update(
-            status=Status.IN_PROGRESS,
-            max_price=self.cash if is_buy else None,
-            claimed_at=at,
-            expires_at=at + timedelta(seconds=30),
-            ask_at=at + timedelta(seconds=3),
-        )
-        mine.update(status=Status.FILLED, price=price, amount=amount, settled_at=done)
-        steps = [
-            ("", "PLACED", at),
-            ("PLACED", "IN PROGRESS", at + timedelta(seconds=0.03)),
-            ("IN PROGRESS", "FILLED", done),
-        ]
-        for was, is_now, when in steps:
-            StatusChangeFactory.create(
-                trade=trade, customer_id=trade.customer_id, from_status=was, to_status=is_now, at=when, by="test"
-            )
-        had, cost = self.shares.get(ticker, (0, Decimal(0)))
-        self.shares[ticker] = (had + quantity, cost + amount if is_buy else part_of_cost(cost, had + quantity, had))
-        kind = "buy" if is_buy else "sell"
-        self._post(CASH, kind, trade.id, -amount if is_buy else amount, done, price)
-        self._post(ticker, kind, trade.id, Decimal(quantity), done, price)
+        price = price_then(ticker, at)
+        with transaction.atomic():  # one transaction, so that no lane takes a turn of its own in between
+            transitions.lock_counter(self.customer.id)
+            transitions.insert_trades([Placing(trade, "test")])
+            self._take_turn()
+            report = report_body(trade, Status.FILLED, price, executedAt=at.isoformat(timespec="microseconds"))
+            insert_reports([report], Report.Source.CALLBACK)
+            self._take_turn()
+        trade.refresh_from_db()
+        assert trade.status == Status.FILLED, f"{trade} at {price}: {trade.reason_code or trade.status}"
+        self.happened[trade.id] = at
+
+    def _take_turn(self) -> None:
+        """Take the customer's turn as if no price were known, for those of today say nothing about then."""
+        books = open_books([self.customer.id])
+        nothing = LastPrices({}, seconds_max=-1)
+        settle(books, nothing, "test")
+        claim(books, MarketNow(None, True, nothing), "test")
+        books.write()
 
     def finish(self) -> None:
-        Balance.objects.filter(customer=self.customer).update(amount=self.cash)
-        TradeCounterFactory.create(customer=self.customer, last=self.sequence)
-        for ticker, (quantity, cost) in self.shares.items():
-            PositionFactory.create(customer=self.customer, ticker=ticker, quantity=quantity, cost=cost)
+        """Date everything."""
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            for table in DATED:
+                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+            for statement in DATE:
+                cursor.execute(statement, [list(self.happened), list(self.happened.values())])
+            for table in DATED:
+                cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
-    def _post(
-        self, ticker: str, kind: str, cause: UUID, change: Decimal, at: datetime, price: Decimal | None = None
-    ) -> None:
-        if ticker == CASH:
-            self.cash += change
-        total = self.cash if ticker == CASH else Decimal(self.shares[ticker][0])
-        PostingFactory.create(
-            customer=self.customer,
-            ticker=ticker,
-            kind=kind,
-            cause=cause,
-            change=change,
-            total=total,
-            price=price,
-            created_at=at,
-        )
+
+def price_then(ticker: str, at: datetime) -> Decimal:
+    """Return the price of a stock at a time, or the last one before it if the market was closed."""
+    now = gateway.bars(ticker, at, at + timedelta(minutes=1), 60)
+    before = [] if now else gateway.bars(ticker, at - timedelta(days=5), at, 3600)
+    price: Decimal = now[0]["open"] if now else before[-1]["close"]
+    return price
+
+
+DATED = (
+    "trades_trade", "trades_statuschange", "trades_report", "trades_tradecounter", "accounts_transfer",
+    "accounts_posting",
+)  # fmt: skip
+THEN = "unnest(%s::uuid[], %s::timestamptz[]) AS happened (cause, at)"
+SETTLED = "happened.at + interval '0.4 s'"
+DATE = (
+    f"""
+    UPDATE trades_trade SET placed_at = happened.at, claimed_at = happened.at + interval '0.03 s',
+        expires_at = happened.at + interval '30 s', ask_at = happened.at + interval '3 s', settled_at = {SETTLED}
+    FROM {THEN} WHERE id = happened.cause
+    """,
+    f"""
+    UPDATE trades_statuschange AS change SET at = CASE to_status WHEN 'PLACED' THEN placed_at
+        WHEN 'IN PROGRESS' THEN claimed_at ELSE settled_at END
+    FROM {THEN} JOIN trades_trade AS trade ON trade.id = happened.cause WHERE trade_id = trade.id
+    """,
+    f"UPDATE trades_report SET received_at = {SETTLED}, handled_at = {SETTLED} FROM {THEN} WHERE trade_id = cause",
+    f"""
+    UPDATE trades_tradecounter AS counter SET placed_at = trade.placed_at
+    FROM {THEN} JOIN trades_trade AS trade ON trade.id = happened.cause
+    WHERE trade.customer_id = counter.customer_id AND trade.sequence = counter.last
+    """,
+    f"UPDATE accounts_transfer SET created_at = happened.at FROM {THEN} WHERE id = happened.cause",
+    f"""
+    UPDATE accounts_posting AS posting SET created_at = CASE WHEN kind IN ('deposit', 'withdrawal') THEN happened.at
+        ELSE {SETTLED} END,
+        settles_on = CASE WHEN kind IN ('deposit', 'withdrawal')
+        THEN (happened.at AT TIME ZONE 'America/New_York')::date ELSE settles_on END
+    FROM {THEN} WHERE posting.cause = happened.cause
+    """,
+)

@@ -5,12 +5,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from django.db import transaction
 from django.test import Client
 from pypdfium2 import PdfDocument, PdfPage
 from pypdfium2.raw import FPDF_PAGEOBJ_TEXT
 
-from accounts.lot_history import build_lots_of
 from accounts.models import Customer
 from tests.browser.conftest import PASSWORD, SCREENSHOTS, Browser
 from tests.history import customer_with_history
@@ -67,8 +65,6 @@ def pages_of(browser: Browser) -> int:
 @pytest.mark.usefixtures("exchange", "site")
 def test_documents_have_their_headings_and_sums_in_bold() -> None:
     ada = customer_with_history()
-    with transaction.atomic():
-        build_lots_of([ada.id])
     sale = Trade.objects.filter(customer=ada, type=Type.SELL).latest("sequence")
     day = eastern_date(sale.placed_at)
     client = Client()

@@ -33,7 +33,7 @@ def rich(listed: StandInExchange) -> Customer:
     writer.transfer(Decimal(10_000_000), timezone.now() - timedelta(days=90))
     tickers = Stock.objects.filter(listed=True).order_by("ticker").values_list("ticker", flat=True)[:POSITIONS]
     for number, ticker in enumerate(tickers):
-        writer.trade(ticker, 10 + number, timezone.now() - timedelta(days=number + 2, minutes=3))
+        writer.trade(ticker, 10 + number, timezone.now() - timedelta(days=POSITIONS + 2 - number, minutes=3))
     writer.finish()
     return customer
 
