@@ -255,16 +255,16 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
     # Parameters are sent apart from the statement, so that a frequent statement is planned only once.
     server_side_binding=True,
     prepare_threshold=None if POOLED else 5,
-    # With these, a host that has vanished is noticed within 2 to 3 s.
+    # With these, a host that has vanished is noticed within 1.2 to 2 s.
     keepalives_idle=1,
     keepalives_interval=1,
     keepalives_count=2,
-    tcp_user_timeout=2_000,
+    tcp_user_timeout=1_200,
     # Our own limits, for what the server's limits do not end, such as a COMMIT that waits for a standby.
     answer_seconds_max=DATABASE_LIMITS["statement_timeout"] / 1000 + 2
     if DATABASE_LIMITS["statement_timeout"]
     else None,
-    commit_seconds_max=environment.number("COMMIT_TIMEOUT_MS", 1_500) / 1000 or None,
+    commit_seconds_max=environment.number("COMMIT_TIMEOUT_MS", 1_000) / 1000 or None,
     options="" if POOLED else " ".join(f"-c {name}={value}" for name, value in DATABASE_LIMITS.items()),
 )
 

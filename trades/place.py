@@ -143,13 +143,17 @@ def insert_set(placings: Sequence[Placing]) -> list[bool]:
 
     If the set fails, none is inserted, and each caller must insert its trade alone, in its own thread and on its own
     connection. So an error reaches only the caller that caused it.
+
+    Raises:
+        OperationalError: The database did not answer in time. It is unknown whether the trades are inserted.
     """
     try:
-        inserted = transitions.insert_trades(placings)
+        with connection.commit_limit():  # type: ignore[attr-defined] # of brokerage.database
+            inserted = transitions.insert_trades(placings)
     except IntegrityError:
         return [False] * len(placings)
     except Exception as error:
-        if len(placings) == 1:
+        if len(placings) == 1 or isinstance(error.__cause__, TimeoutError):  # alone, each would wait once more
             raise
         log.warning("placing a set failed; placing each trade alone", trades=len(placings), error=repr(error))
         return [False] * len(placings)

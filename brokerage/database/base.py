@@ -14,7 +14,8 @@ examines the type of every member, and takes up to three times as long.
 """
 
 import select
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -133,6 +134,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def wrap_database_errors(self) -> ErrorWrapper:
         """Translate errors, and give up the session after errors that show that it no longer works."""
         return ErrorWrapper(self)
+
+    @contextmanager
+    def commit_limit(self) -> Iterator[None]:
+        """Wait no longer for the statements inside than for a COMMIT.
+
+        For statements that commit by themselves, and so may wait for a standby. With a single host there is none.
+        """
+        self.ensure_connection()
+        session = self.connection
+        if "," not in (self.settings_dict["HOST"] or ""):
+            yield
+            return
+        usual = session.answer_seconds_max
+        session.answer_seconds_max = session.commit_seconds_max or usual
+        try:
+            yield
+        finally:
+            session.answer_seconds_max = usual
 
     def make_cursor(self, cursor: Any) -> Cursor:
         """Wrap a cursor in one that can start over."""

@@ -23,6 +23,10 @@ _served_last: dict[str, tuple[str, str]] = {}
 _none_until: dict[str, float] = {}
 
 
+class NoAnswer(errors.OperationalError, TimeoutError):
+    """The server did not answer in time. Whether the statement took effect is unknown."""
+
+
 class Connection(psycopg.Connection[Any]):
     """A connection that is given up if the server does not answer in time."""
 
@@ -30,15 +34,15 @@ class Connection(psycopg.Connection[Any]):
     commit_seconds_max: float | None = None  # for COMMIT, which may wait for a standby without limit at the server
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for an answer. If none comes in time, close the connection and raise OperationalError."""
+        """Wait for an answer. If none comes in time, close the connection and raise NoAnswer."""
         try:
             return super().wait(gen, interval, self.answer_seconds_max if timeout is None else timeout)
         except errors._WaitTimeout:
             self.close()
-            raise errors.OperationalError("The database did not answer in time, so the outcome is unknown.") from None
+            raise NoAnswer("The database did not answer in time, so the outcome is unknown.") from None
 
     def commit(self) -> None:
-        """Commit. Raise OperationalError if it is unknown whether the transaction was committed."""
+        """Commit. Raise NoAnswer if it is unknown whether the transaction was committed."""
         with self.lock:
             self.wait(self._commit_gen(), timeout=self.commit_seconds_max)
 

@@ -20,10 +20,11 @@ from brokerage.database import hosts
 from tests.conftest import StandInExchange
 from tests.faults.life import Case, judge, sweep_until_final
 from tests.faults.servers import Pair, serving
+from tests.races.at_once import together
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 PLACED = 20
-DOOR_SECONDS_MAX = 2.5  # COMMIT_TIMEOUT_MS, and what a busy machine adds
+DOOR_SECONDS_MAX = 2.0  # COMMIT_TIMEOUT_MS, and what a busy machine adds
 
 
 @pytest.fixture
@@ -72,6 +73,26 @@ def test_without_its_standby_placing_answers_503_in_time(pair: Pair, willing: St
     receiver.resume()
     case.place("waits", 200)
     sweep_until_final(case.customer)
+    assert judge([case]) == []
+
+
+def test_without_its_standby_a_trade_placed_by_one_statement_answers_503_in_time(
+    pair: Pair, willing: StandInExchange, several: None
+) -> None:
+    """The statement commits by itself, and its outcome is unknown too."""
+    pair.be_synchronous()
+    case = Case(willing, 1, others=1)
+    for each in case.everybody:
+        each.place("first")
+    receiver = pair.receiver()
+    receiver.suspend()
+    began = time.monotonic()
+    together(*[lambda each=each: each.place("waits", 503) for each in case.everybody])
+    assert time.monotonic() - began < DOOR_SECONDS_MAX + hosts.TCP_CONNECT_SECONDS_MAX
+    receiver.resume()
+    case.place("waits", 200)
+    sweep_until_final(case.customer)
+    connection.settings_dict.update(HOST="127.0.0.1", PORT=pair.primary.port)
     assert judge([case]) == []
 
 
