@@ -166,6 +166,7 @@ def _record(hook: Webhook, outcomes: list[_Outcome]) -> None:
         failures = 1 if len(outcomes) > 1 else hook.failures + 1
     pause = RECEIVER_PAUSES_SECONDS[min(failures, len(RECEIVER_PAUSES_SECONDS)) - 1] if failed else None
     with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute(LOCK, [hook.pk])
         cursor.execute(RECORD_ATTEMPTS, _attempt_parameters(outcomes))
         cursor.execute(
             RELEASE,
@@ -227,6 +228,9 @@ CLAIM = """
       AND (leased_until IS NULL OR leased_until <= statement_timestamp())
     RETURNING *
 """
+# Before the statements that read the webhook's deliveries: a statement that itself waited for this lock would not see
+# the deliveries that were entered meanwhile, and with no later event they would never become due.
+LOCK = "SELECT FROM webhooks_webhook WHERE id = %s FOR UPDATE"
 # What was sent again meanwhile has attempts of its own, and stays due.
 RECORD_ATTEMPTS = """
     UPDATE webhooks_delivery AS d
@@ -262,7 +266,7 @@ RELEASE = """
             WHEN status = 'active' AND %(failures)s >= %(failing_from)s
                  AND failing_since < statement_timestamp() - make_interval(secs => %(failing_after)s) THEN 'failing'
             ELSE status END AS status
-        FROM webhooks_webhook WHERE id = %(id)s FOR UPDATE
+        FROM webhooks_webhook WHERE id = %(id)s
     ) AS found
     WHERE w.id = found.id
     RETURNING w.status

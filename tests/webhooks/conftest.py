@@ -22,6 +22,8 @@ class Receiver:
     def __init__(self) -> None:
         self.status = 200
         self.hangs = self.drips = False
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.got: list[tuple[dict[str, str], bytes]] = []
         self.connections = self.under_way = self.most_under_way = 0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -60,6 +62,7 @@ class Receiver:
     def _answer(self, client: socket.socket) -> None:
         if self.hangs:
             self._stopped.wait(60)
+        self.may_answer.wait(60)
         head = f"HTTP/1.1 {self.status} As Told\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n".encode()
         if not self.drips:
             client.sendall(head + b"\r\n")

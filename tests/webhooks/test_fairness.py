@@ -141,6 +141,39 @@ def test_results_that_cannot_be_recorded_now_are_recorded_in_the_next_round(
     assert len(receiver.got) == 1
 
 
+def test_an_event_entered_while_a_post_is_recorded_is_posted_at_once(alice: Customer, receiver: Receiver) -> None:
+    """The record of the post waits for the transaction that enters the event, and must see what that entered."""
+    webhook(alice, receiver.url)
+    place_trade(alice.id, "AAPL", "BUY", 1)
+    enter_events()
+    place_trade(alice.id, "AAPL", "BUY", 1)
+    receiver.may_answer.clear()
+
+    def work() -> None:
+        Deliverer().work(10)
+        connection.close()
+
+    working = threading.Thread(target=work)
+    working.start()
+    while not receiver.got:
+        time.sleep(0.01)
+    with transaction.atomic():
+        assert enter_events() == 1
+        receiver.may_answer.set()
+        while not _locks_waited_for():
+            time.sleep(0.01)
+    working.join()
+    assert len(receiver.got) == 2
+
+
+def _locks_waited_for() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])
+
+
 def test_two_deliverers_at_once_post_nothing_twice(alice: Customer, receiver: Receiver) -> None:
     webhook(alice, receiver.url)
     for _ in range(30):
@@ -165,7 +198,7 @@ def test_what_is_far_behind_is_entered_by_short_statements(
 ) -> None:
     """Until a transaction that writes has ended, no later event is served to anybody, however slow its process is."""
     monkeypatch.setattr(queue, "WEBHOOKS_AT_ONCE_MAX", 2)
-    monkeypatch.setattr(queue, "EVENTS_A_WEBHOOK_MAX", 3)
+    monkeypatch.setattr(queue, "EVENTS_OF_A_CUSTOMER_MAX", 3)
     for _ in range(3):
         webhook(bob, receiver.url)
     for _ in range(7):
