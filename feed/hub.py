@@ -2,7 +2,9 @@
 
 Any number of streams costs one query every POLL_SECONDS and no thread: each stream is a cursor in its customer's feed
 and a coroutine that waits for later events. An event is read and rendered only once for all streams at the same cursor.
-No events are read for a slow client until it has received the previous ones.
+No events are read for a slow client until it has received the previous ones. However many streams a customer has, and
+however far they are behind, a read takes at most EVENTS_OF_A_CUSTOMER_MAX of the customer's events, so that nobody else
+waits for the rest.
 
 Each client connection counts against its address and, once it is authenticated, against its customer. Its grant is
 checked again periodically, whatever the connection is doing.
@@ -25,7 +27,8 @@ from feed.reader import Cursor, Event
 from web.authentication import Grant, token_store
 
 POLL_SECONDS = 0.2
-EVENTS_A_READ_MAX = 200  # for one stream
+CATCH_UP_SECONDS = 0.05  # the pause before the next read while a stream is behind
+EVENTS_OF_A_CUSTOMER_MAX = 100  # in one read; the customer's streams share them
 GRANTS_CHECKED_SECONDS = 2.0  # how often grants are checked: a revoked token's connection ends this soon
 # For each process. A customer's programs need few; an address may be shared by a whole office.
 CONNECTIONS_OF_A_CUSTOMER_MAX = 50
@@ -45,6 +48,7 @@ class Batch:
     """Events for a stream, in order: the cursor and the rendered content of each."""
 
     events: list[tuple[Cursor, bytes]]
+    may_be_more: bool
 
     @cached_property
     def content(self) -> bytes:
@@ -86,11 +90,11 @@ class Stream:
 
     async def next(self, seconds_max: float) -> Batch | None:
         """Return the next events; None after `seconds_max` without events, or when `wake` was called."""
-        self.waiting = asyncio.get_running_loop().create_future()
+        self.waiting = waiting = asyncio.get_running_loop().create_future()
         try:
-            return await asyncio.wait_for(self.waiting, seconds_max)
-        except TimeoutError:
-            return None
+            # Not `wait_for`, which discards events that are delivered as the time runs out.
+            await asyncio.wait([waiting], timeout=seconds_max)
+            return waiting.result() if waiting.done() else None
         finally:
             self.waiting = None
 
@@ -171,10 +175,10 @@ class Hub:
                 log.warning("streams: reading the feed failed; retrying", streams=len(self._streams), error=repr(error))
                 await asyncio.sleep(1)
                 continue
-            is_full = False
+            is_behind = False
             for ((_, cursor), streams), batches in zip(streams_by_start.items(), results, strict=True):
-                is_full = _deliver(streams, batches, max(cursor, until)) or is_full
-            await asyncio.sleep(0 if is_full else POLL_SECONDS)
+                is_behind = _deliver(streams, batches, max(cursor, until)) or is_behind
+            await asyncio.sleep(CATCH_UP_SECONDS if is_behind else POLL_SECONDS)
 
     async def _check_grants(self) -> None:
         loop = asyncio.get_running_loop()
@@ -192,16 +196,16 @@ class Hub:
 
 def _deliver(streams: list[Stream], batches: dict[Render, Batch], until: Cursor) -> bool:
     """Give the events to all streams at one cursor; return whether more events may be waiting already."""
-    is_full = False
+    is_behind = False
     for stream in streams:
         batch = batches.get(stream.render)
         if batch is None:
             stream.cursor = until
         elif stream.waiting and not stream.waiting.done():
-            is_full = len(batch.events) == EVENTS_A_READ_MAX
-            stream.cursor = batch.events[-1][0] if is_full else until
+            is_behind = batch.may_be_more
+            stream.cursor = batch.events[-1][0] if is_behind else until
             stream.deliver(batch)
-    return is_full
+    return is_behind
 
 
 def _read(requests: list[tuple[tuple[int, Cursor], set[Render]]]) -> tuple[Cursor, list[dict[Render, Batch]]]:
@@ -213,20 +217,21 @@ def _read(requests: list[tuple[tuple[int, Cursor], set[Render]]]) -> tuple[Curso
     try:
         until = reader.latest_cursor()
         behind = [number for number, ((_, after), _) in enumerate(requests) if after < until]
-        events_of_each = reader.read([requests[number][0] for number in behind], until, EVENTS_A_READ_MAX)
+        portions = reader.read([requests[number][0] for number in behind], until, EVENTS_OF_A_CUSTOMER_MAX)
     except Exception:
         database.close()
         raise
     rendered: dict[tuple[Render, str], bytes] = {}
     results: list[dict[Render, Batch]] = [{} for _ in requests]
-    for number, events in zip(behind, events_of_each, strict=True):
-        if not events:
+    for number, portion in zip(behind, portions, strict=True):
+        if not portion:
             continue
         for render in requests[number][1]:
-            for event in events:
+            for event in portion:
                 if (render, event.id) not in rendered:
                     rendered[render, event.id] = render(event)
-            results[number][render] = Batch([(event.cursor, rendered[render, event.id]) for event in events])
+            contents = [(event.cursor, rendered[render, event.id]) for event in portion]
+            results[number][render] = Batch(contents, portion.may_be_more)
     return until, results
 
 

@@ -14,6 +14,7 @@ other, may appear in either order.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,6 +84,12 @@ class Event:
         return event_type(self.trade.status)
 
 
+class Portion(list[Event]):
+    """Events after a start, in order. If `may_be_more` is false, they are all that there were."""
+
+    may_be_more = False
+
+
 def event_type(status: str) -> str:
     """Return the event type of a change to this status, such as `trade.in_progress`."""
     return f"trade.{status.lower().replace(' ', '_')}"
@@ -116,17 +123,20 @@ def start_after(text: str) -> Cursor:
     return cursor
 
 
-def read(starts: Sequence[tuple[int, Cursor]], until: Cursor, events_max: int) -> list[list[Event]]:
+def read(starts: Sequence[tuple[int, Cursor]], until: Cursor, events_max: int) -> list[Portion]:
     """Return the next events after each start, in order, with a single query.
 
     Args:
         starts: Customer ids, each with the cursor to read from.
-        until: A result of `latest_cursor`. If a start has fewer than `events_max` events, they are all up to here.
-        events_max: The maximum number of events for each start.
+        until: A result of `latest_cursor`.
+        events_max: The maximum number of events for each customer. The starts of a customer share it equally, but each
+            gets one event at least.
     """
-    events: list[list[Event]] = [[] for _ in starts]
+    portions = [Portion() for _ in starts]
     if not starts:
-        return events
+        return portions
+    starts_of = Counter(customer_id for customer_id, _ in starts)
+    shares = [max(1, events_max // starts_of[customer_id]) for customer_id, _ in starts]
     with connection.cursor() as cursor:
         cursor.execute(
             READ,
@@ -134,6 +144,7 @@ def read(starts: Sequence[tuple[int, Cursor]], until: Cursor, events_max: int) -
                 "customer": [customer_id for customer_id, _ in starts],
                 "xact": [after.xact for _, after in starts],
                 "change": [after.change for _, after in starts],
+                "share": shares,
                 "until": until.xact,
                 "each_max": events_max,
             },
@@ -141,8 +152,10 @@ def read(starts: Sequence[tuple[int, Cursor]], until: Cursor, events_max: int) -
         names = [column.name for column in cursor.description]
         for row in cursor.fetchall():
             values = dict(zip(names, row, strict=True))
-            events[values.pop("number") - 1].append(_event(values))
-    return events
+            portions[values.pop("number") - 1].append(_event(values))
+    for portion, share in zip(portions, shares, strict=True):
+        portion.may_be_more = len(portion) == share
+    return portions
 
 
 def _event(values: dict[str, Any]) -> Event:
@@ -177,8 +190,8 @@ READ = f"""
            t.settles_on, t.fees, p.total AS holding,
            {", ".join(f"entitled.{name.partition('_')[2]} AS {name}" for name in ENTITLEMENT)},
            {", ".join(f"action.{name.partition('_')[2]} AS {name}" for name in ACTION)}
-    FROM unnest(%(customer)s::bigint[], %(xact)s::bigint[], %(change)s::bigint[])
-        WITH ORDINALITY AS asker (customer_id, xact, change, number)
+    FROM unnest(%(customer)s::bigint[], %(xact)s::bigint[], %(change)s::bigint[], %(share)s::int[])
+        WITH ORDINALITY AS asker (customer_id, xact, change, share, number)
     CROSS JOIN LATERAL (
         (SELECT xact, id, at, to_status, trade_id, NULL::uuid AS entitlement_id FROM trades_statuschange
          WHERE customer_id = asker.customer_id AND (xact, id) > (asker.xact, asker.change) AND xact < %(until)s::bigint
@@ -188,7 +201,7 @@ READ = f"""
          WHERE customer_id = asker.customer_id AND (xact, event) > (asker.xact, asker.change)
            AND xact < %(until)s::bigint
          ORDER BY xact, event LIMIT %(each_max)s)
-        ORDER BY xact, id LIMIT %(each_max)s
+        ORDER BY xact, id LIMIT asker.share
     ) AS m
     LEFT JOIN trades_trade AS t ON t.id = m.trade_id
     LEFT JOIN accounts_posting AS p

@@ -17,7 +17,7 @@ from feed.api import event_body
 from feed.reader import Cursor, Event
 from webhooks.models import Delivery, Webhook
 
-WEBHOOKS_AT_ONCE_MAX, EVENTS_A_WEBHOOK_MAX = 10, 20  # in one transaction
+WEBHOOKS_AT_ONCE_MAX, EVENTS_OF_A_CUSTOMER_MAX = 10, 20  # in one transaction
 ROUND_SECONDS_MAX = 5.0
 WAITING_MAX = 500  # for each webhook
 
@@ -50,13 +50,12 @@ def _enter_some() -> tuple[int, bool]:
     found = Webhook.objects.raw(SELECT_BEHIND, [until.xact, until.xact, WAITING_MAX, WAITING_MAX, WEBHOOKS_AT_ONCE_MAX])
     hooks = list(found)
     askers = [(hook.customer_id, Cursor(hook.xact, hook.change)) for hook in hooks]
-    for hook, events in zip(hooks, reader.read(askers, until, EVENTS_A_WEBHOOK_MAX), strict=True):
-        is_full = len(events) == EVENTS_A_WEBHOOK_MAX
-        place = events[-1].cursor if is_full else until
+    for hook, events in zip(hooks, reader.read(askers, until, EVENTS_OF_A_CUSTOMER_MAX), strict=True):
+        place = events[-1].cursor if events.may_be_more else until
         wanted = [event for event in events if not hook.events or event.type in hook.events]
         places.append((hook.pk, hook.xact, hook.change, *place, bool(wanted)))
         deliveries += [_delivery(hook, event, bodies) for event in wanted]
-        may_be_more = may_be_more or is_full
+        may_be_more = may_be_more or events.may_be_more
     if not places:
         return 0, False
     rows = [(one.webhook_id, one.event_id, one.type, one.body) for one in deliveries]

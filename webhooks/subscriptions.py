@@ -256,12 +256,11 @@ def resend_range(webhook: Webhook, after: Cursor, until: Cursor | None = None) -
         WebhookEnded: The webhook has ended.
     """
     (events,) = reader.read([(webhook.customer_id, after)], reader.latest_cursor(), RESENT_AT_ONCE_MAX)
-    has_more = len(events) == RESENT_AT_ONCE_MAX
     wanted = [event for event in events if until is None or event.cursor <= until]
     with transaction.atomic(durable=True):
         _update(webhook, due_at=Now(), retry_at=None)
         reenter_events(webhook, wanted)
-    return len(wanted), wanted[-1].id if has_more and len(wanted) == len(events) else None
+    return len(wanted), wanted[-1].id if events.may_be_more and len(wanted) == len(events) else None
 
 
 def _update(webhook: Webhook, **changes: object) -> Webhook:

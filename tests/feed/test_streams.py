@@ -13,9 +13,8 @@ from accounts import tokens
 from accounts.models import Customer, Token
 from accounts.tokens import Issued
 from brokerage.asgi import Application
-from feed import hub, reader, stream
-from feed.hub import Hub
-from feed.reader import Cursor, Event
+from feed import hub, stream
+from feed.reader import Cursor
 from tests.feed.conftest import EventClient, SocketClient
 from tests.people import open_account
 from trades.models import StatusChange
@@ -47,37 +46,6 @@ async def has(client: SocketClient, count: int) -> None:
 def ids_of(customer: Customer) -> list[str]:
     rows = StatusChange.objects.filter(customer_id=customer.id).order_by("xact", "id").values_list("xact", "id")
     return [str(Cursor(xact, number)) for xact, number in rows]
-
-
-def test_an_event_is_written_out_once_for_all_its_streams(bob: Customer, token_of: TokenOf) -> None:
-    """1,000 streams of one token must not make an event 1,000 times the work."""
-    written: list[str] = []
-
-    def render(event: Event) -> bytes:
-        written.append(event.id)
-        return event.id.encode()
-
-    async def read(the_hub: Hub) -> list[list[bytes]]:
-        async def one(number: int) -> list[bytes]:
-            with the_hub.connection(f"192.0.2.{number}") as mine_open:
-                mine_open.admit(issued.grant)
-                with mine_open.stream(start, render) as mine:
-                    got: list[bytes] = []
-                    while len(got) < 5:
-                        batch = await mine.next(10)
-                        got += [content for _, content in batch.events] if batch else []
-                    return got
-
-        readers = [asyncio.create_task(one(number)) for number in range(40)]
-        await asyncio.sleep(0.1)
-        await place(bob, 5)
-        return list(await asyncio.gather(*readers))
-
-    issued, start, the_hub = token_of(bob), reader.latest_cursor(), Hub()
-    got = asyncio.run(read(the_hub))
-    the_hub.close()
-    assert got == [[each.encode() for each in ids_of(bob)]] * 40
-    assert sorted(written) == ids_of(bob)
 
 
 def test_a_stream_ends_with_its_token_even_if_its_client_reads_nothing(
@@ -350,29 +318,3 @@ def test_pages_and_stream_agree(
         json.dumps(event, separators=(",", ":")) for event in results
     ]
     assert json.loads(asyncio.run(paged()))["results"] == results[:3]
-
-
-def test_one_read_gives_a_reader_so_many_events_at_most(
-    bob: Customer, token_of: TokenOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A reader that is far behind is served in portions, and every event reaches it once, in order."""
-    monkeypatch.setattr(hub, "EVENTS_A_READ_MAX", 3)
-
-    async def read() -> list[list[bytes]]:
-        portions: list[list[bytes]] = []
-        with the_hub.connection("192.0.2.1") as mine_open:
-            mine_open.admit(issued.grant)
-            with mine_open.stream(Cursor(0, 0), lambda event: event.id.encode()) as mine:
-                while sum(map(len, portions)) < 10:
-                    batch = await mine.next(10)
-                    assert batch
-                    portions.append([content for _, content in batch.events])
-        return portions
-
-    for _ in range(10):
-        place_trade(bob.id, "AAPL", "BUY", 1)
-    issued, the_hub = token_of(bob), Hub()
-    portions = asyncio.run(read())
-    the_hub.close()
-    assert [len(portion) for portion in portions] == [3, 3, 3, 1]
-    assert [content.decode() for portion in portions for content in portion] == ids_of(bob)
