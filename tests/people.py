@@ -108,9 +108,9 @@ def send_report(trade: Trade, status: str, price: Decimal | None = None, **other
     store_reports([report_body(trade, status, price, **other)], Report.Source.CALLBACK)
 
 
-def totp_code(secret: str) -> str:
-    """The code that an authenticator app shows now.
+def totp_code(secret: str, steps_ahead: int = 0) -> str:
+    """The code that an authenticator app shows now, or so many steps later.
 
-    It is the code of the current step: the one before it is accepted too, but only until the current step ends.
+    It is the code of that very step: the one before it is accepted too, but only until the step ends.
     """
-    return format_hotp_value(hotp_value(secret, int(time.time()) // mfa_settings.TOTP_PERIOD))
+    return format_hotp_value(hotp_value(secret, int(time.time()) // mfa_settings.TOTP_PERIOD + steps_ahead))

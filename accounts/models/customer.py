@@ -46,6 +46,8 @@ class Customer(AbstractBaseUser, PermissionsMixin):
     joined_at = models.DateTimeField(db_default=Now(), editable=False)
     theme = models.CharField(max_length=6, choices=Theme, default=Theme.SYSTEM)
     time_zone = models.CharField(max_length=64, blank=True, default="", help_text="If empty, the browser's.")
+    # The time step of the newest code that was accepted from the customer's authenticator app.
+    code_step = models.BigIntegerField(db_default=0, editable=False)
     closed_at = models.DateTimeField(null=True, editable=False, help_text="When the account was closed, for good.")
     erased_at = models.DateTimeField(null=True, editable=False, help_text="When the personal data was erased.")
 

@@ -1,21 +1,26 @@
 """Second factors: encryption of their secrets, and invalid passkeys."""
 
 import json
+from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import Any
 
 import pytest
+import time_machine
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.customers import create_customer
-from accounts.models import Customer
+from accounts.models import Customer, SignIn
+from accounts.one_time_codes import OF_A_CUSTOMER, OF_A_MAIL
 from tests.factories import AuthenticatorFactory
 from tests.people import totp_code
 from tests.races.at_once import together
+from web import rate_limits
 from web.encryption import decrypt, is_current
 from webhooks import subscriptions
 from webhooks.models import Webhook
@@ -30,10 +35,15 @@ def carol(db: None) -> Customer:
     return create_customer("carol@example.com", PASSWORD)
 
 
-def can_sign_in_with_code(customer: Customer) -> bool:
+def gave_password(customer: Customer) -> Client:
     client = Client()
     client.post("/account/login/", {"login": customer.email, "password": PASSWORD})
-    client.post("/account/second-factor/authenticate/", {"code": totp_code(SECRET)})
+    return client
+
+
+def can_sign_in_with_code(customer: Customer, code: str | None = None) -> bool:
+    client = gave_password(customer)
+    client.post("/account/second-factor/authenticate/", {"code": code or totp_code(SECRET)})
     return client.get("/").status_code == 200
 
 
@@ -119,3 +129,111 @@ def test_an_invalid_new_passkey_is_refused(carol: Customer, credential: str) -> 
     answer = client.post("/account/second-factor/webauthn/add/", {"name": "x", "credential": credential})
     assert answer.status_code == 200
     assert not Authenticator.objects.exists()
+
+
+NOON = 1_930_564_800  # 2031-03-06, the beginning of a time step
+
+
+@pytest.fixture
+def at() -> Iterator[Callable[[int], None]]:
+    """Sets the clock to so many seconds after noon, and loses what the cache and the processes remember."""
+    with time_machine.travel(NOON, tick=False) as clock:
+
+        def move(seconds: int) -> None:
+            clock.move_to(NOON + seconds)
+            cache.clear()
+            rate_limits.reset()
+
+        move(0)
+        yield move
+
+
+@pytest.mark.parametrize("seconds", [0, 31, 59])
+def test_a_code_signs_in_once(carol: Customer, at: Callable[[int], None], seconds: int) -> None:
+    """The code of the next step, from a phone whose clock is ahead, is valid for a minute and a half."""
+    TOTP.activate(carol, SECRET)
+    current, early = totp_code(SECRET), totp_code(SECRET, steps_ahead=1)
+    assert can_sign_in_with_code(carol, early)
+    at(seconds)
+    assert not can_sign_in_with_code(carol, early)
+    assert not can_sign_in_with_code(carol, current), "nor one from before it"
+    at(61)
+    assert can_sign_in_with_code(carol, totp_code(SECRET))
+    assert [row.kind for row in SignIn.objects.order_by("id")] == ["in", "wrong_code", "wrong_code", "in"]
+
+
+def test_a_code_that_signed_in_does_not_count_again_inside(carol: Customer, at: Callable[[int], None]) -> None:
+    TOTP.activate(carol, SECRET)
+    client = gave_password(carol)
+    early = totp_code(SECRET, steps_ahead=1)
+    client.post("/account/second-factor/authenticate/", {"code": early})
+    at(35)
+    for code, is_taken in ((early, False), (totp_code(SECRET, steps_ahead=1), True)):
+        answer = client.post("/account/second-factor/reauthenticate/", {"code": code})
+        assert (answer.status_code == 302) is is_taken
+
+
+def test_the_code_that_set_an_app_up_does_not_sign_in(carol: Customer, at: Callable[[int], None]) -> None:
+    client = gave_password(carol)
+    client.post("/account/reauthenticate/", {"password": PASSWORD})
+    client.get("/account/second-factor/totp/activate/")
+    secret = client.session["mfa.totp.secret"]
+    code = totp_code(secret)
+    client.post("/account/second-factor/totp/activate/", {"code": code})
+    assert Authenticator.objects.filter(user=carol, type=Authenticator.Type.TOTP).exists()
+    at(20)
+    assert not can_sign_in_with_code(carol, code)
+    assert can_sign_in_with_code(carol, totp_code(secret, steps_ahead=1))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("kind", [Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES])
+def test_a_code_sent_many_times_at_once_signs_in_once(kind: str) -> None:
+    carol = create_customer("carol@example.com", PASSWORD)
+    TOTP.activate(carol, SECRET)
+    recovery = RecoveryCodes.activate(carol).get_unused_codes()[0]
+    clients = [gave_password(carol) for _ in range(6)]
+    cache.clear()
+    code = totp_code(SECRET) if kind == Authenticator.Type.TOTP else recovery
+
+    def give(client: Client) -> bool:
+        client.post("/account/second-factor/authenticate/", {"code": code})
+        return bool(client.get("/").status_code == 200)
+
+    assert sum(together(*(lambda client=client: give(client) for client in clients))) == 1  # type: ignore[misc]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_few_codes_can_be_guessed_even_at_once_and_without_the_cache(settings: Any) -> None:
+    carol = create_customer("carol@example.com", PASSWORD)
+    TOTP.activate(carol, SECRET)
+    clients = [gave_password(carol) for _ in range(9)]
+    cache.clear()
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    rate_limits.reset()
+
+    def guess(client: Client) -> None:
+        for _ in range(4):
+            client.post("/account/second-factor/authenticate/", {"code": "000000"})
+
+    together(*(lambda client=client: guess(client) for client in clients))  # type: ignore[misc]
+    assert SignIn.objects.filter(kind=SignIn.Kind.WRONG_CODE).count() == OF_A_CUSTOMER.attempts_max
+    assert not can_sign_in_with_code(carol), "not even the right one, for now"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_few_mailed_codes_can_be_guessed_even_at_once() -> None:
+    create_customer("carol@example.com", PASSWORD)
+    client = Client()
+    client.post("/account/password/reset/", {"email": "carol@example.com"})
+    answers: list[str] = []
+
+    def guess() -> None:
+        same = Client()
+        same.cookies = client.cookies
+        answer = same.post("/account/password/reset/confirm/", {"code": "WRONG-1"}, follow=True)
+        answers.append(answer.content.decode())
+
+    together(*([guess] * 12))
+    assert 1 <= sum("Incorrect code" in answer for answer in answers) <= OF_A_MAIL.attempts_max
+    assert len(answers) == 12
