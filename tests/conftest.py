@@ -35,7 +35,7 @@ from tests.guarantees import allow_truncate
 from tests.lasting import forget
 from trades import lane
 
-pytest_plugins = ["tests.kinds"]
+pytest_plugins = ["tests.kinds", "tests.memory"]
 # pytest-django wraps a test that commits in Django's own test case, and this is how that one cleans up.
 TransactionTestCase._fixture_teardown = lambda self: emptying.delete_rows()  # type: ignore[attr-defined]
 # How long an example takes says something about the machine, not about the code.
