@@ -2,18 +2,25 @@
 
 import gzip
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.test import Client
+from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.models import Customer
+from exchange import market
+from tests.conftest import StandInExchange
 from tests.factories import DeliveryFactory
+from tests.history import customer_with_history
+from tests.lasting import lasting
 from trades.models import Trade
 from webhooks import subscriptions
 from webhooks.models import Webhook
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("exchange")]
 
 BYTES_MAX = 100_000
 QUERIES_MAX = 25
@@ -44,6 +51,17 @@ PAGES = [
     "/account/second-factor/",
     "/account/sessions/",
 ]
+
+
+@pytest.fixture(scope="module")
+def ada(
+    exchange_process: StandInExchange, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Customer]:
+    """Create a customer with most of a year of history, once for all pages."""
+    with lasting(django_db_blocker), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "EXCHANGE_URL", exchange_process.url)
+        market.refresh()
+        yield customer_with_history()
 
 
 def customer_webhook(customer: Customer) -> Webhook:
