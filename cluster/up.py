@@ -102,6 +102,7 @@ class Startup:
         self._manage("migrate", "--noinput", STATEMENT_TIMEOUT_MS="0", TRANSACTION_TIMEOUT_MS="0")
         self._step("Database migrated")
         self.demo = json.loads(self._manage("load_demo", "--json") or "{}")
+        self._manage("load_fee_rates")
         self._step("Demo accounts loaded")
         self._finish(static)
         self._share_static()

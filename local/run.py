@@ -117,8 +117,12 @@ class Run:
         if self._manages:
             with self._step("Database migrated"):
                 self._manage("migrate", "--noinput")
+            # Before any process trades, so that no trade is settled without fees.
+            rates = self._begin("load_fee_rates") if self._may_have_demo_data else None
             with self._step("Lots of older trades built"):
                 self._manage("build_lots")
+            if rates is not None:
+                self._finish(rates, "load_fee_rates")
         if collecting is not None:
             with self._step("Static files collected"):
                 self._finish(collecting, "collectstatic")

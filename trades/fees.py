@@ -93,6 +93,5 @@ def _read_schedule() -> Sequence[FeeRate]:
     return list(FeeRate.objects.order_by("-id"))
 
 
-_schedule: Cached[Sequence[FeeRate]] = Cached(
-    _read_schedule, SCHEDULE_AGE_SECONDS_MAX, initial=[], stale_after=(Error,)
-)
+# Without an initial value: a thread must not settle a trade without fees while another one reads the first schedule.
+_schedule: Cached[Sequence[FeeRate]] = Cached(_read_schedule, SCHEDULE_AGE_SECONDS_MAX, stale_after=(Error,))

@@ -8,13 +8,14 @@ from decimal import Decimal
 
 from chaos.checker.case import Case
 from chaos.checker.evidence import NO_ANSWER, Json
+from chaos.checker.fees import fee_of
 from chaos.checker.splits import UNPOSTED, Fill, after_splits
 
 CASH = ""
 
 
 def books_match_transfers_and_fills(case: Case) -> Iterator[str]:
-    """Yield balances and positions that don't match transfers, fills and splits, and holds that were never released."""
+    """Yield balances and positions that don't match transfers, fills, fees and splits, and holds never released."""
     cash: dict[int, Decimal] = defaultdict(Decimal)
     moved: dict[tuple[int, str], list[Fill]] = defaultdict(list)
     posted = {(row["cause"], row["ticker"]): row["id"] for row in case.evidence.postings}
@@ -29,7 +30,7 @@ def books_match_transfers_and_fills(case: Case) -> Iterator[str]:
             amount = Decimal(entry["amount"]) if entry is not None and filled else None
         if filled and amount is not None:
             sign = 1 if trade["type"] == "BUY" else -1
-            cash[trade["customer"]] -= sign * amount
+            cash[trade["customer"]] -= sign * amount + fee_of(case, trade, amount)
             place = posted.get((trade["id"], trade["ticker"]), UNPOSTED)
             moved[trade["customer"], trade["ticker"]].append((place, sign * trade["quantity"]))
     shares: dict[tuple[int, str], int] = defaultdict(int)
@@ -112,9 +113,10 @@ def fills_are_posted_exactly_once_at_their_price(case: Case) -> Iterator[str]:
         posted[posting["cause"]].append(posting)
     for trade in case.trades:
         of_trade = posted.get(trade["id"], [])
-        fees = [p for p in of_trade if p["kind"] == "fee"]
-        if len(fees) > 1 or any(p["ticker"] != CASH or not -(trade["amount"] or 0) <= p["change"] < 0 for p in fees):
-            yield f"{trade['id']} is {trade['status']}, but its fees are posted as {fees}"
+        fees = [(p["ticker"], p["change"]) for p in of_trade if p["kind"] == "fee"]
+        due = fee_of(case, trade, trade["amount"]) if trade["status"] == "FILLED" else Decimal(0)
+        if fees != ([(CASH, -due)] if due else []):
+            yield f"{trade['id']} is {trade['status']}, but its fees of {due} are posted as {fees}"
         actual = sorted((p["ticker"], p["kind"], p["change"], p["price"]) for p in of_trade if p["kind"] != "fee")
         expected = []
         if trade["status"] == "FILLED":

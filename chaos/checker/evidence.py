@@ -37,6 +37,7 @@ class Evidence:
     positions: list[Json] = field(default_factory=list)
     actions: list[Json] = field(default_factory=list)
     entitlements: list[Json] = field(default_factory=list)
+    fee_rates: list[Json] = field(default_factory=list)
     exchange: list[Json] = field(default_factory=list)
 
 
@@ -45,7 +46,8 @@ TABLES = {
         SELECT id::text, customer_id AS customer, sequence, ticker, type, quantity, idempotency_key AS key, status,
                price, amount, max_price, reason_code, extract(epoch FROM placed_at)::float8 AS placed_at,
                extract(epoch FROM claimed_at)::float8 AS claimed_at,
-               extract(epoch FROM settled_at)::float8 AS settled_at
+               extract(epoch FROM settled_at)::float8 AS settled_at,
+               (executed_at AT TIME ZONE 'America/New_York')::date AS traded_on
         FROM trades_trade ORDER BY customer_id, sequence""",
     "status_changes": """
         SELECT id, trade_id::text AS trade, from_status, to_status, by, extract(epoch FROM at)::float8 AS at
@@ -67,6 +69,8 @@ TABLES = {
         SELECT id::text, action_id::text AS action, customer_id AS customer, shares, shares_after, cash, event
         FROM trades_entitlement ORDER BY event""",
     "positions": "SELECT customer_id AS customer, ticker, quantity, held FROM accounts_position",
+    "fee_rates": """
+        SELECT kind, first_day, last_day, per_usd, per_share, maximum FROM trades_feerate ORDER BY id""",
 }
 
 

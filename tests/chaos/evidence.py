@@ -1,6 +1,7 @@
 """The evidence of a small fault suite run in which nothing went wrong."""
 
 import json
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ from chaos.checker import Evidence
 ALICE, BOB = 1, 2
 START = 1_767_366_000.0  # 2026-01-02 15:00 UTC
 PRICE = Decimal("10.0000")
+CENT = Decimal("0.01")
 
 
 def at(seconds: float) -> str:
@@ -139,3 +141,28 @@ def with_a_split(told: Evidence) -> None:
         for n, (ticker, change, total) in enumerate(moved, 1)
     ]
     told.positions[0]["quantity"], told.balances[0]["amount"] = 4, Decimal(40)
+
+
+def with_fees(told: Evidence) -> None:
+    """A fee on both sides came into force on the day on which Alice bought: a cent for each of her three trades."""
+    day = date(2026, 1, 2)
+    nothing = {"per_usd": Decimal(0), "last_day": None, "maximum": None}
+    told.fee_rates += [
+        nothing | {"kind": "cat", "first_day": date(2026, 1, 1), "per_share": Decimal("0.004")},
+        nothing | {"kind": "cat", "first_day": day, "per_share": Decimal("0.00001")},
+        nothing | {"kind": "cat", "first_day": date(2026, 1, 3), "per_share": Decimal(1)},
+        nothing | {"kind": "sec", "first_day": day, "per_share": Decimal(1)},
+    ]
+    before, told.postings, paid = told.postings, [], Decimal(0)
+    for posting in before:
+        is_cash = posting["ticker"] == ""
+        told.postings.append(posting | ({"total": posting["total"] - paid} if is_cash else {}))
+        if is_cash and posting["kind"] == "buy":
+            fee = posting | {"kind": "fee", "change": -CENT, "total": posting["total"] - paid - CENT, "price": None}
+            told.postings.append(fee)
+            paid += CENT
+    for number, posting in enumerate(told.postings, 1):
+        posting["id"] = number
+    for each in told.trades:
+        each["traded_on"] = day
+    told.balances[0]["amount"] -= paid

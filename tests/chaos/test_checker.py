@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from chaos.checker import Evidence, figures, violations
-from tests.chaos.evidence import BOB, START, all_is_well, placing, report_body, trade, with_a_split
+from tests.chaos.evidence import BOB, START, all_is_well, placing, report_body, trade, with_a_split, with_fees
 
 
 @pytest.fixture
@@ -23,6 +24,25 @@ def test_it_finds_nothing_if_all_is_well(evidence: Evidence) -> None:
 def test_a_split_as_it_should_be_is_no_violation(evidence: Evidence) -> None:
     with_a_split(evidence)
     assert violations(evidence) == []
+
+
+def test_fees_as_they_should_be_are_no_violation(evidence: Evidence) -> None:
+    with_fees(evidence)
+    assert violations(evidence) == []
+
+
+def forget_the_fees(evidence: Evidence) -> None:
+    evidence.fee_rates.append(
+        {"kind": "cat", "first_day": date(2026, 1, 1), "last_day": None, "maximum": None}
+        | {"per_usd": Decimal(0), "per_share": Decimal("0.00001")}
+    )
+    for each in evidence.trades:
+        each["traded_on"] = date(2026, 1, 2)
+
+
+def charge_twice_the_fees(evidence: Evidence) -> None:
+    with_fees(evidence)
+    evidence.fee_rates.clear()
 
 
 def lose_a_trade(evidence: Evidence) -> None:
@@ -246,6 +266,8 @@ def fill_while_the_stock_is_split(evidence: Evidence) -> None:
 
 
 PLANTED: list[Callable[[Evidence], None]] = [
+    forget_the_fees,
+    charge_twice_the_fees,
     lose_a_trade,
     place_one_twice,
     place_one_that_nobody_asked_for,

@@ -250,7 +250,7 @@ def _of_the_books(person: Person, trades: Sequence[Json], evidence: Evidence) ->
     for trade in trades:
         if trade["status"] == "FILLED":
             sign = 1 if trade["type"] == "BUY" else -1
-            cash -= sign * Decimal(trade["amount"])
+            cash -= sign * Decimal(trade["netAmount"])
             shares[trade["stockTicker"]] += sign * trade["quantity"]
     balance = evidence.cash[person.id]
     if Decimal(balance["amount"]) != cash or Decimal(balance["held"]) != 0:

@@ -121,7 +121,7 @@ def test_orders_positions_and_account(client: TradingClient) -> None:
     fills = client.get("/account/activities/FILL", {"page_size": 2})
     more = client.get("/account/activities/FILL", {"page_token": fills[-1]["id"]})
     assert [len(fills), len(more)] == [2, 5]
-    assert {one["activity_type"] for one in client.get("/account/activities")} == {"FILL", "CSD"}
+    assert {one["activity_type"] for one in client.get("/account/activities")} == {"FILL", "FEE", "CSD"}
     worth = client.get_portfolio_history(GetPortfolioHistoryRequest(period="1D", timeframe="1H"))
     assert worth.equity[-1] == pytest.approx(float(client.get_account().equity))
     assert len(worth.timestamp) == len(worth.equity) == len(worth.profit_loss)

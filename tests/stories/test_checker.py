@@ -28,6 +28,7 @@ def trade(number: int, status: str = "FILLED") -> dict[str, Any]:
         "status": status,
         "price": "10.0000" if filled else None,
         "amount": "10.0000" if filled else None,
+        "netAmount": "10.0000" if filled else None,
         "settledAt": at(number * 10 + 1),
     }
 

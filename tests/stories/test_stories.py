@@ -136,7 +136,7 @@ def test_while_the_market_is_closed_trades_are_rejected_past_market_hours(tmp_pa
         expected = ("FILLED", None) if before["isOpen"] else ("REJECTED", "past_market_hours")
         assert (trade["status"], trade["reasonCode"]) == expected
         balance = crowd.get(person, "/api/v1/balance")
-        assert Decimal(balance["amount"]) == 25_000 - Decimal(trade["amount"] or 0)
+        assert Decimal(balance["amount"]) == 25_000 - Decimal(trade["netAmount"] or 0)
 
 
 # -- a crowd

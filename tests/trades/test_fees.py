@@ -1,5 +1,7 @@
 """Fees: their amounts, their postings, and where they are shown."""
 
+import threading
+import time
 from datetime import date, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -7,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 
 from accounts.audit import BOOKS, examine
@@ -139,11 +142,61 @@ def test_a_rate_begins_after_the_day_on_which_it_is_entered() -> None:
     assert tomorrow.is_valid(), tomorrow.errors
 
 
-def test_the_example_schedule_is_marked_as_an_example() -> None:
-    call_command("load_fee_rates", stdout=StringIO())
-    call_command("load_fee_rates", stdout=StringIO())
-    assert FeeRate.objects.count() == 4
+def test_the_example_schedule_has_the_published_rates_by_date_and_their_sources() -> None:
+    for _ in range(2):
+        call_command("load_fee_rates", stdout=StringIO())
+    assert FeeRate.objects.count() == 7, "entered once"
     assert all(rate.source.startswith("EXAMPLE") for rate in FeeRate.objects.all())
+    fees_by_day = {  # of 100,000 shares sold for 1,000,000 USD
+        date(2024, 5, 21): {"taf": "8.3000"},
+        date(2024, 5, 22): {"sec": "27.80", "taf": "8.3000"},
+        date(2025, 5, 13): {"sec": "27.80", "taf": "8.3000"},
+        date(2025, 5, 14): {"taf": "8.3000"},
+        date(2026, 1, 1): {"taf": "9.7900"},
+        date(2026, 4, 3): {"taf": "9.7900"},
+        date(2026, 4, 4): {"sec": "20.60", "taf": "9.7900"},
+        date(2026, 9, 30): {"sec": "20.60", "taf": "9.7900"},
+        date(2026, 10, 1): {"sec": "20.60"},
+        date(2026, 12, 31): {"sec": "20.60"},
+        date(2027, 1, 1): {"sec": "20.60", "taf": "9.7900"},
+    }
+    for day, expected in fees_by_day.items():
+        charged = due("SELL", 100_000, "1000000", day)
+        assert {kind: Decimal(fee) for kind, fee in charged.items()} == {
+            kind: Decimal(fee) for kind, fee in expected.items()
+        }, day
+        assert due("BUY", 100_000, "1000000", day) == {}
+
+
+def test_customers_see_the_example_schedule(alice: Customer, api_of: Any) -> None:
+    call_command("load_fee_rates", stdout=StringIO())
+    rates = api_of(alice).get("/api/v1/fees").json()["results"]
+    (sec,) = [rate for rate in rates if (rate["kind"], rate["until"]) == ("sec", None)]
+    assert (sec["from"], Decimal(sec["perUsd"])) == ("2026-04-04", Decimal("0.0000206"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_waits_for_the_schedule_that_another_one_reads(request: pytest.FixtureRequest) -> None:
+    assert due("SELL", 1, "0.0100") == {}
+    request.getfixturevalue("rates")
+    fees.expire()
+    is_reading = threading.Event()
+
+    def slowly(execute: Any, *statement: Any) -> Any:
+        is_reading.set()
+        time.sleep(0.2)
+        return execute(*statement)
+
+    def read() -> None:
+        with connection.execute_wrapper(slowly):
+            fees.schedule()
+        connection.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    is_reading.wait(5)
+    assert due("SELL", 1, "0.0100"), "no trade is settled without fees meanwhile"
+    reader.join()
 
 
 def act(**terms: Any) -> None:
