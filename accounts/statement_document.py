@@ -2,21 +2,21 @@
 
 from accounts.statements import Statement, gains_rows
 from web import pdf
-from web.templatetags.figures import cents, change_of, day, describe, signed_cents
+from web.templatetags.figures import cents, day, describe, signed_cents, usd
 
 
 def made_of(statement: Statement) -> bytes:
-    """Return a statement as a PDF. The same postings always give the same bytes."""
+    """Return a statement as a PDF. The same postings and closing prices always give the same bytes."""
     month = statement.month
     period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
     first_part = [*_sums(statement), *_shares(statement), *_unsettled(statement), *_gains(statement)]
-    final = "Final." if statement.is_final else "Not final: the month is not over."
+    final = "Final." if statement.is_final else f"Not final. {statement.note_on_prices}"
     part = f" · Part {statement.part} of {statement.parts}" if statement.parts > 1 else ""
     return pdf.document(
         f"Statement for {month}",
         f"{statement.name} · Account {statement.account} · {period}{part} · {final}",
         [*(first_part if statement.part == 1 else []), *_movements(statement)],
-        f"Account {statement.account} · {month} · made from the account's postings · all amounts in USD",
+        f"Account {statement.account} · {month} · made from postings and closing prices · all amounts in USD",
     )
 
 
@@ -24,16 +24,31 @@ def _sums(statement: Statement) -> list[pdf.Part]:
     rows = [
         ["Cash at the beginning", cents(statement.opening)],
         *([words, cents(amount)] for words, amount in statement.sums),
-        ["Cash at the end" if statement.is_final else "Cash so far", cents(statement.closing)],
+        ["Cash at the end" if statement.month.is_over else "Cash so far", cents(statement.closing)],
     ]
     return [pdf.Table(rows, [3, 1], 1, head=False, bold=[len(rows) - 1]), pdf.Gap(18)]
 
 
 def _shares(statement: Statement) -> list[pdf.Part]:
-    rows = [[ticker, f"{begin:,}", change_of(end - begin), f"{end:,}"] for ticker, begin, end in statement.shares]
-    head = ["Stock", "At the beginning", "Change", "At the end"]
-    shown = pdf.Table([head, *rows], [3, 1, 1, 1], 1) if rows else pdf.Text("No shares were held.", muted=True)
-    return [*pdf.heading("Shares"), shown, pdf.Gap(18)]
+    rows = [
+        [
+            holding.ticker,
+            f"{holding.opening:,}",
+            usd(holding.opening_price),
+            cents(holding.opening_value),
+            f"{holding.closing:,}",
+            usd(holding.closing_price),
+            cents(holding.closing_value),
+        ]
+        for holding in statement.shares
+    ]
+    if not rows:
+        return [*pdf.heading("Shares"), pdf.Text("No shares were held.", muted=True), pdf.Gap(18)]
+    head = ["Stock", "At the beginning", "Price", "Value", "At the end", "Price", "Value"]
+    total = ["All shares", "", "", cents(statement.opening_value), "", "", cents(statement.closing_value)]
+    note: list[pdf.Part] = [pdf.Text(statement.note_on_prices, muted=True)] if statement.note_on_prices else []
+    table = pdf.Table([head, *rows, total], [1.4, 1.3, 1, 1.2, 1.1, 1, 1.2], 1, bold=[len(rows) + 1])
+    return [*pdf.heading("Shares"), table, *note, pdf.Gap(18)]
 
 
 def _unsettled(statement: Statement) -> list[pdf.Part]:

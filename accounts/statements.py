@@ -1,10 +1,11 @@
-"""Statements: one month of an account, computed from its postings alone.
+"""Statements: one month of an account, computed from its postings and the closing prices alone.
 
-Postings never change, so the statement of a past month never changes either. Months are Eastern, like the market's
+Neither ever changes, so the statement of a past month never changes either. Months are Eastern, like the market's
 days. The order of the ledger decides which month a posting belongs to: a month begins with the first posting dated in
 it, and ends before the first posting dated in the next month.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -15,7 +16,7 @@ from django.db.models import Min, Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.gains import Totals, totals_of
-from accounts.models import CASH, Customer, Lot, LotClosing, Posting
+from accounts.models import CASH, ClosingPrice, Customer, Lot, LotClosing, Posting
 from accounts.queries import postings_of
 from web.timezones import EASTERN, eastern_date, eastern_today
 
@@ -49,8 +50,12 @@ class Month:
     @classmethod
     def of(cls, at: datetime) -> "Month":
         """Return the Eastern month of a time."""
-        local = at.astimezone(EASTERN)
-        return cls(local.year, local.month)
+        return cls.of_day(eastern_date(at))
+
+    @classmethod
+    def of_day(cls, day: date) -> "Month":
+        """Return the month of a day."""
+        return cls(day.year, day.month)
 
     @property
     def first(self) -> date:
@@ -98,6 +103,29 @@ class Line:
     settles_on: date | None
 
 
+class Holding(NamedTuple):
+    """A stock at the beginning and at the end of a month: whole shares and the price, USD; None: there was none."""
+
+    ticker: str
+    opening: int
+    closing: int
+    opening_price: Decimal | None
+    closing_price: Decimal | None
+
+    @property
+    def opening_value(self) -> Decimal | None:
+        return _value(self.opening, self.opening_price)
+
+    @property
+    def closing_value(self) -> Decimal | None:
+        return _value(self.closing, self.closing_price)
+
+
+def _value(shares: int, price: Decimal | None) -> Decimal | None:
+    """Return what shares are worth, USD; None without a price, unless there are no shares."""
+    return Decimal(0) if not shares else None if price is None else shares * price
+
+
 class UnsettledItem(NamedTuple):
     """A trade of the month whose cash (USD, with fees) had not settled at the end of the month."""
 
@@ -111,9 +139,10 @@ class UnsettledItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A month of an account, in USD. `opening` plus all `sums` is `closing`.
+    """A month of an account, in USD. `opening` plus all `sums` is `closing`: the cash.
 
-    `gains` are the realized gains of the month, and `gains_of_year` those from January to the end of it, by term.
+    It is final once the month is over and its closing prices are stored. `gains` are the realized gains of the month,
+    and `gains_of_year` those from January to the end of it, by term.
     """
 
     account: int
@@ -126,10 +155,35 @@ class Statement:
     part: int
     parts: int
     lines: list[Line]  # of this part
-    shares: list[tuple[str, int, int]]  # ticker, quantity at the beginning, quantity at the end
+    shares: list[Holding]
     unsettled: list[UnsettledItem]
     gains: dict[bool, Totals]  # short under False, long under True
     gains_of_year: dict[bool, Totals]
+
+    @property
+    def opening_value(self) -> Decimal | None:
+        """What the shares were worth at the beginning, USD; None if the price of one of them is not known."""
+        return _sum(holding.opening_value for holding in self.shares)
+
+    @property
+    def closing_value(self) -> Decimal | None:
+        """What the shares were worth at the end, USD; None if the price of one of them is not known."""
+        return _sum(holding.closing_value for holding in self.shares)
+
+    @property
+    def note_on_prices(self) -> str:
+        """What is missing in the values of the shares, as a sentence; empty if nothing is."""
+        if not self.month.is_over:
+            return "Shares are valued at the last price of the month, once it is over."
+        if not self.is_final:
+            return "The closing prices of the month are not stored yet. Look again later."
+        missing = [each.ticker for each in self.shares if None in (each.opening_value, each.closing_value)]
+        return f"No closing price is known for {', '.join(missing)}, so the value is not known." if missing else ""
+
+
+def _sum(values: Iterable[Decimal | None]) -> Decimal | None:
+    known = list(values)
+    return None if None in known else sum((value for value in known if value is not None), Decimal(0))
 
 
 class GainsRow(NamedTuple):
@@ -187,11 +241,13 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
     parts = max(1, -(-of_lines.count() // LINES_A_PART))
     if not 1 <= part <= parts:
         raise NoStatement
+    stocks = [ticker for ticker in sorted(after) if ticker != CASH and (before.get(ticker) or after[ticker])]
+    opening_prices, closing_prices = _prices_of(stocks, month.preceding), _prices_of(stocks, month)
     return Statement(
         account=customer_id,
         name=_name_of(customer_id),
         month=month,
-        is_final=month.is_over,
+        is_final=month.is_over and all(ticker in closing_prices for ticker in stocks if after[ticker]),
         opening=before.get(CASH, Decimal(0)),
         closing=after.get(CASH, Decimal(0)),
         sums=[(words, sums.get(kind, Decimal(0))) for kind, words in SUMS.items() if kind in ALWAYS or kind in sums],
@@ -199,14 +255,25 @@ def statement_of(customer_id: int, month: Month, part: int = 1) -> Statement:
         parts=parts,
         lines=_lines(customer_id, postings, list(of_lines[(part - 1) * LINES_A_PART : part * LINES_A_PART])),
         shares=[
-            (ticker, int(before.get(ticker, 0)), int(after[ticker]))
-            for ticker in sorted(after)
-            if ticker != CASH and (before.get(ticker) or after[ticker])
+            Holding(
+                ticker,
+                int(before.get(ticker, 0)),
+                int(after[ticker]),
+                opening_prices.get(ticker),
+                closing_prices.get(ticker),
+            )
+            for ticker in stocks
         ],
         unsettled=_unsettled(postings, min(month.last, eastern_today())),
         gains=_gains(customer_id, postings),
         gains_of_year=_gains(customer_id, _between(ledger, _first_id(customer_id, Month(month.year, 1)), end)),
     )
+
+
+def _prices_of(tickers: list[str], month: Month) -> dict[str, Decimal | None]:
+    """Return the closing prices of a month by ticker; empty until they are stored."""
+    prices = ClosingPrice.objects.filter(day=month.last, ticker__in=tickers)
+    return dict(prices.values_list("ticker", "price"))
 
 
 def _name_of(customer_id: int) -> str:

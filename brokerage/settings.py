@@ -371,6 +371,7 @@ SWEEP_JOBS = {
     "accounts.mail.deliver": 0.5,
     "trades.notices.enter_notices": 5.0,
     "accounts.statement_notices.enter_notices": 600.0,
+    "trades.closing_prices.store_closing_prices": 600.0,
     "webhooks.queue.enter_events": 0.5,
     "webhooks.delivery.deliver": 0.5,
 }

@@ -1,6 +1,4 @@
-"""Make the rows that tests begin with: one factory for each model.
-
-    StockFactory.create(ticker="IBM")
+"""Make the rows that tests begin with, such as `StockFactory.create(ticker="IBM")`: one factory for each model.
 
 Fields that a test does not name get valid values. Prefer the product's own verbs where there is one, for example to
 open an account, to deposit or to place a trade (`tests.people`): a factory writes a single row and nothing else.
@@ -19,6 +17,7 @@ from factory.django import DjangoModelFactory
 from accounts.customers import create_customer
 from accounts.models import (
     Adjustment,
+    ClosingPrice,
     Customer,
     Freeze,
     GoodFaithViolation,
@@ -36,12 +35,10 @@ from trades.models import (
     Entitlement,
     FeeRate,
     StaffReport,
-    Status,
     StatusChange,
     Trade,
     TradeCounter,
     TradingControl,
-    Type,
 )
 from webhooks.models import Delivery
 
@@ -74,6 +71,15 @@ class AdjustmentFactory(DjangoModelFactory):
     reason_code = "error"
     reason = "Ours."
     asked_by = factory.SubFactory(CustomerFactory, is_staff=True)
+
+
+class ClosingPriceFactory(DjangoModelFactory):
+    """What AAPL cost at the end of a month. The test gives the day and the price."""
+
+    class Meta:
+        model = ClosingPrice
+
+    ticker = "AAPL"
 
 
 class FreezeFactory(DjangoModelFactory):
@@ -246,7 +252,7 @@ class TradeFactory(DjangoModelFactory):
     customer = factory.SubFactory(CustomerFactory)
     sequence = 1
     ticker = "AAPL"
-    type = Type.BUY
+    type = "BUY"
     quantity = 1
 
 
@@ -258,7 +264,7 @@ class StatusChangeFactory(DjangoModelFactory):
 
     trade = factory.SubFactory(TradeFactory)
     customer_id = factory.SelfAttribute("trade.customer_id")
-    to_status = Status.PLACED
+    to_status = "PLACED"
     by = "test"
 
 
@@ -314,12 +320,12 @@ class StaffReportFactory(DjangoModelFactory):
         model = StaffReport
 
     trade = factory.SubFactory(TradeFactory)
-    status = Status.REJECTED
+    status = "REJECTED"
     reason = "By phone."
     entered_by = factory.SubFactory(CustomerFactory, is_staff=True)
 
 
-# -- webhooks
+# -- webhooks and the back office
 
 
 class DeliveryFactory(DjangoModelFactory):
@@ -331,9 +337,6 @@ class DeliveryFactory(DjangoModelFactory):
     event_id = factory.Sequence(lambda n: f"event-{n}")
     type = "trade.filled"
     body = "{}"
-
-
-# -- the back office
 
 
 class CaseFactory(DjangoModelFactory):

@@ -10,6 +10,7 @@ from accounts.models.customer import Customer, CustomerManager, Limits, Theme, n
 from accounts.models.lot import Lot, LotClosing
 from accounts.models.mail import Mail
 from accounts.models.notice import MutedNotice, Notice, NoticePlace
+from accounts.models.price import ClosingPrice
 from accounts.models.staff import Adjustment, Freeze
 from accounts.models.violation import GoodFaithViolation
 from accounts.models.watchlist import Watchlist
@@ -20,6 +21,7 @@ __all__ = [
     "SIGN_INS_KEPT_DAYS",
     "Adjustment",
     "Balance",
+    "ClosingPrice",
     "Customer",
     "CustomerManager",
     "Freeze",

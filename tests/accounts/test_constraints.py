@@ -1,6 +1,7 @@
 """For each database guarantee about customers and books, an attempt to break it."""
 
 from collections.abc import Callable, Iterator
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +16,7 @@ from accounts.customers import create_customer
 from accounts.funding import deposit, withdraw
 from accounts.models import Balance, Customer, LotClosing, Position, Posting, Transfer
 from tests import people
-from tests.factories import FreezeFactory, GoodFaithViolationFactory, SignInFactory
+from tests.factories import ClosingPriceFactory, FreezeFactory, GoodFaithViolationFactory, SignInFactory
 from tests.guarantees import guarantee_named_by, guarantees_in_meta, guarantees_of, refusal
 from tests.lasting import lasting
 
@@ -52,6 +53,9 @@ def adjustment_of_shares(change: str, price: str, ticker: str = "AAPL") -> str:
     """
 
 
+PRICES = """
+    INSERT INTO accounts_closingprice (day, ticker, price) VALUES ('2026-10-31', 'IBM', {}), ('2026-10-31', 'IBM', {})
+"""
 WATCHLISTS = """
     INSERT INTO accounts_watchlist (id, customer_id, name, tickers, is_default)
     SELECT gen_random_uuid(), {0}, name, '{{}}', {3} FROM unnest(ARRAY['{1}', '{2}']) AS name
@@ -220,6 +224,10 @@ ATTEMPTS = [
     ("violations_stay", "UPDATE accounts_goodfaithviolation SET number = number + 1 WHERE lifted_at IS NULL"),
     ("lifted_restrictions_stay", "UPDATE accounts_goodfaithviolation SET lift_reason = 'Another.'"),
     ("lots_stay", "UPDATE accounts_lot SET paid_with_until = now() WHERE id = %(lot)s"),
+    ("one_closing_price", PRICES.format("1", "2")),
+    ("closing_price_is_positive", PRICES.format("0", "NULL")),
+    ("closing_prices_stay", "UPDATE accounts_closingprice SET price = 1"),
+    ("closing_prices_stay", "DELETE FROM accounts_closingprice"),
     ("one_watchlist_of_a_name", WATCHLISTS.format("%(alice)s", "a", "a", "false")),
     ("one_default_watchlist", WATCHLISTS.format("%(alice)s", "a", "b", "true")),
     ("accounts_watchlist_customer_id_fk", WATCHLISTS.format("0", "a", "b", "false")),
@@ -244,6 +252,7 @@ def rows(alice: Customer, bob: Customer) -> dict[str, Any]:
     decide_on_adjustment(sold.id, True, create_customer("carol@example.com", None))
     FreezeFactory.create(customer=alice, by=bob)
     lot = LotClosing.objects.get(cause=sold.id).lot_id
+    ClosingPriceFactory.create(day=date(2026, 9, 30), price=1)
     GoodFaithViolationFactory.create(customer=alice, lot_id=lot, cause=sold.id, lifted_by=bob)
     GoodFaithViolationFactory.create(customer=alice, lot_id=lot, cause=asked.id, lifted_at=None, lift_reason="")
     SignInFactory.create(customer=alice)

@@ -21,7 +21,7 @@ from accounts.funding import deposit
 from accounts.ledger import open_books
 from accounts.models import Balance, Customer, Posting, Token
 from accounts.statements import LINES_A_PART, Month, NoStatement, months_of, statement_of
-from tests.factories import CustomerFactory, FeeRateFactory, PostingFactory
+from tests.factories import ClosingPriceFactory, CustomerFactory, FeeRateFactory, PostingFactory
 from tests.people import claim, receive_shares, send_report
 from trades import fees
 from trades.models import Status
@@ -151,16 +151,19 @@ def winter(db: None) -> Customer:
 
 @time_machine.travel("2026-03-05T12:00:00Z", tick=False)
 def test_a_statement_begins_where_the_one_before_ended(winter: Customer) -> None:
+    ClosingPriceFactory.create(day=date(2025, 12, 31), price=7)
+    ClosingPriceFactory.create(day=date(2026, 1, 31), price=None)  # the exchange knew none
     months = months_of(winter.id)
     assert [str(month) for month in months] == ["March 2026", "February 2026", "January 2026", "December 2025"]
     made = [statement_of(winter.id, month) for month in reversed(months)]
     assert [(s.opening, s.closing, s.is_final) for s in made] == [
         (0, 1000, True),
         (1000, 1150, True),
-        (1150, 1150, True),
+        (1150, 1150, False),  # its closing price is missing
         (1150, 1150, False),
     ]
-    assert [s.shares for s in made] == [[("AAPL", 0, 3)], [("AAPL", 3, 3)], [("AAPL", 3, 3)], [("AAPL", 3, 3)]]
+    assert [s.shares[0][1:] for s in made] == [(0, 3, None, 7), (3, 3, 7, None), (3, 3, None, None), (3, 3, None, None)]
+    assert [(s.opening_value, s.closing_value) for s in made] == [(0, 21), (21, None), (None, None), (None, None)]
     assert dict(made[1].sums) == {"Deposits": 200, "Withdrawals": -50, "Shares bought": 0, "Shares sold": 0}
 
 
@@ -190,7 +193,7 @@ def test_adjustments_are_told_on_the_statement_and_the_cash_page(winter: Custome
         entry(winter, march, "IBM", "adjustment", 4, 4)
         made = statement_of(winter.id, Month(2026, 3))
         assert (made.opening, dict(made.sums)["Adjustments"], made.closing) == (1150, -25, 1125)
-        assert made.shares == [("AAPL", 3, 1), ("IBM", 0, 4)]
+        assert [each[:3] for each in made.shares] == [("AAPL", 3, 1), ("IBM", 0, 4)]
         assert [(line.ticker, line.quantity, line.change) for line in made.lines] == [
             ("", 0, -25), ("AAPL", -2, None), ("IBM", 4, None),
         ]  # fmt: skip

@@ -163,12 +163,6 @@ def day(at: date) -> str:
 
 
 @register.filter
-def change_of(quantity: int) -> str:
-    """Format a change of shares with its sign: +3, −3, 0."""
-    return f"{'+' if quantity > 0 else MINUS if quantity < 0 else ''}{abs(quantity):,}"
-
-
-@register.filter
 def eastern(at: datetime | None) -> str:
     """Format a market time: 4:00 PM ET, with the date if it isn't today."""
     if at is None:
