@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0023_ticker_change'),
+        ('accounts', '0024_code_step'),
     ]
 
     operations = [
