@@ -1,9 +1,12 @@
 """Count and time requests by method, route and status, over all workers of this web server.
 
 Each worker is a process that writes its counters to a file in a shared folder; the worker that is scraped adds them up.
+The file is mapped into memory, and the system kills a process that writes to a part of such a file for which a full
+disk has no space. So the space is reserved first, and if there is none, requests are answered without being counted.
 Nothing is counted by customer or by address, because a label with many values costs memory.
 """
 
+import mmap
 import os
 import shutil
 import time
@@ -15,6 +18,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+VALUE_BYTES_MAX = 64  # of a value in its file, besides its key
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
@@ -30,6 +34,32 @@ def share_between_workers(data_dir: Path) -> None:
         if not (Path("/proc") / folder.name).exists() and Path("/proc").exists():
             shutil.rmtree(folder, ignore_errors=True)
     os.environ[FOLDER] = str(mine)
+    _reserve_space()
+
+
+def _reserve_space() -> None:
+    """Let prometheus_client reserve the space of its files before it writes to them. Else OSError is raised."""
+    from prometheus_client import values
+    from prometheus_client.mmap_dict import MmapedDict
+
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+
+    class ReservedFile(MmapedDict):
+        def __init__(self, filename: str) -> None:
+            with open(filename, "ab") as file:
+                try:
+                    os.posix_fallocate(file.fileno(), 0, mmap.PAGESIZE)
+                except OSError:
+                    os.unlink(filename)  # an empty one can't be read
+                    raise
+            super().__init__(filename)
+
+        def _init_value(self, key: str) -> None:
+            os.posix_fallocate(self._f.fileno(), 0, self._used + len(key.encode()) + VALUE_BYTES_MAX)
+            super()._init_value(key)
+
+    values.MmapedDict = ReservedFile  # type: ignore[assignment, misc]
 
 
 class HttpMetrics:
@@ -56,7 +86,8 @@ class HttpMetrics:
         match = request.resolver_match
         method = request.method if request.method in METHODS else "other"
         route = f"/{match.route}" if match else "none"
-        HttpMetrics.seconds.labels(method, route, response.status_code).observe(time.perf_counter() - began)
+        with suppress(OSError):  # no space
+            HttpMetrics.seconds.labels(method, route, response.status_code).observe(time.perf_counter() - began)
         return response
 
 
