@@ -17,6 +17,7 @@ from brokerage import environment
 from brokerage.settings_office import UNFOLD as UNFOLD
 from brokerage.settings_openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from local.environment import running
+from local.ports import host_of
 from web import valkey
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -38,7 +39,8 @@ PROCESS_NAME = environment.text("PROCESS_NAME", os.environ.get("HONCHO_PROCESS_N
 DEBUG = environment.switch("DEBUG")
 SECRET_KEY = environment.required("SECRET_KEY", "it takes 50 or more random characters, kept secret.")
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+_HOST = host_of(env("BIND", default=""))  # of `web` and `stream` without a load balancer
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=list(dict.fromkeys(["127.0.0.1", "localhost", "[::1]", _HOST])))
 CSRF_FAILURE_VIEW = "brokerage.errors.expired_form"
 # What web/, which imports no app, needs from the apps.
 TOKEN_STORE = "accounts.tokens"  # noqa: S105 â€” a module
@@ -303,7 +305,7 @@ EXCHANGE_SECRET = environment.required("EXCHANGE_SECRET", "it takes the whsec_â€
 CALLBACK_URL = environment.text("CALLBACK_URL", "")
 
 # -- event streams: where the `stream` processes are, as customers reach them
-STREAM_URL = env("STREAM_URL", default=f"http://127.0.0.1:{env('STREAM_PORT', default='8200')}")
+STREAM_URL = env("STREAM_URL", default=f"http://{_HOST}:{env('STREAM_PORT', default='8200')}")
 
 # True if webhooks may go to addresses in private networks and without TLS. Only for tests on one machine.
 WEBHOOKS_TO_PRIVATE_ADDRESSES = environment.switch("WEBHOOKS_TO_PRIVATE_ADDRESSES")

@@ -18,7 +18,6 @@ from local import ports, supervision
 from local.environment import NotRunning, running
 from local.orphans import end, of_folder
 from local.plan import PROJECT
-from local.ports import LOOPBACK
 from local.ready import answers
 from local.run import STOP_SECONDS_MAX
 
@@ -128,13 +127,18 @@ class Brokerage:
     # -- addresses and environment
 
     @property
+    def host(self) -> str:
+        """The host of `web` and `stream`."""
+        return ports.host_of(self.env.get("BIND", ""))
+
+    @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def web_urls(self) -> list[str]:
         """The address of each `web` process."""
-        return [f"http://{LOOPBACK}:{self.port + number}" for number in range(self.scale.get("web", 1))]
+        return [f"http://{self.host}:{self.port + number}" for number in range(self.scale.get("web", 1))]
 
     @property
     def exchange_url(self) -> str:
@@ -183,9 +187,9 @@ class Brokerage:
     def wait_ready(self, seconds_max: float = READY_SECONDS_MAX) -> float:
         """Wait until every `web` and the exchange answer; return the seconds that took. Raises NotReady."""
         began = time.monotonic()
-        targets: list[tuple[int, str]] = [(self.port + n, "/readyz") for n in range(self.scale.get("web", 1))]
+        targets = [(self.port + n, "/readyz", self.host) for n in range(self.scale.get("web", 1))]
         if "EXCHANGE_URL" not in self.env:
-            targets.append((self.exchange_port, "/healthz"))
+            targets.append((self.exchange_port, "/healthz", ports.LOOPBACK))
         while waiting := [target for target in targets if not answers(*target)]:
             if time.monotonic() - began > seconds_max:
                 raise NotReady(f"{waiting} did not answer in {seconds_max:.0f} s:\n{self.output()[-4000:]}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local import ports
 from local.errors import UserError
-from local.ports import LOOPBACK
+from local.ports import host_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 PORT_OF = {"web": "PORT", "stream": "STREAM_PORT", "exchange": "EXCHANGE_PORT"}
@@ -45,6 +45,8 @@ class Plan:
     root: Path
     """The folder of the Procfile, and the working directory of every process."""
     data_dir: Path
+    host: str
+    """The host in the URLs of `web` and `stream`."""
     ports: dict[str, int]
     lanes: int
     processes: list[Process]
@@ -54,7 +56,7 @@ class Plan:
 
     @property
     def url(self) -> str:
-        return f"http://{LOOPBACK}:{self.ports['PORT']}"
+        return f"http://{self.host}:{self.ports['PORT']}"
 
     def check_ports(self) -> None:
         """Check that every port is free and used once. Raises UserError otherwise."""
@@ -94,6 +96,7 @@ def read(environment: Mapping[str, str], project: Path) -> Plan:
     return Plan(
         root=procfile.parent,
         data_dir=Path(environment.get("DATA_DIR") or project / "var").resolve(),
+        host=host_of(environment.get("BIND", "")),
         ports=numbers,
         lanes=_number(environment, "LANES", 16, 1000),
         processes=processes,

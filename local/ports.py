@@ -12,6 +12,16 @@ CANDIDATES = range(20_000, 32_000)
 restarts."""
 
 
+def host_of(bind: str) -> str:
+    """Return the host, as URLs have it, by which this machine reaches servers that listen on the address `bind`."""
+    match bind:
+        case "" | "0.0.0.0":  # noqa: S104
+            return LOOPBACK
+        case "::":
+            return "[::1]"
+    return f"[{bind}]" if ":" in bind else bind
+
+
 def is_free(port: int) -> bool:
     """Return whether a server could listen on this port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

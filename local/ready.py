@@ -10,13 +10,13 @@ from typing import Any
 from local.ports import LOOPBACK
 
 
-def answers(port: int, path: str | None) -> bool:
+def answers(port: int, path: str | None, host: str = LOOPBACK) -> bool:
     """Return whether a local server answers this path with 200, or, without a path, accepts connections."""
     try:
         if path is None:
-            socket.create_connection((LOOPBACK, port), 1).close()
+            socket.create_connection((host, port), 1).close()
             return True
-        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}{path}", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=2) as answer:
             return bool(answer.status == 200)
     except (OSError, ValueError, urllib.error.URLError):
         return False

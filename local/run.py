@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -251,7 +252,8 @@ class Run:
             if process.port is None:
                 continue
             path = {"web": "/readyz", "stream": "/healthz", "exchange": "/healthz"}.get(process.type)
-            self._wait(lambda port=process.port, path=path: answers(port, path), READY_SECONDS_MAX, failure)  # type: ignore[misc]
+            host = LOOPBACK if process.type == "exchange" else self.plan.host
+            self._wait(partial(answers, process.port, path, host), READY_SECONDS_MAX, failure)
 
     # -- manage.py commands
 

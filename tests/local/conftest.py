@@ -14,7 +14,7 @@ PROCFILE = """\
 web: python listen.py $PORT
 lanes: python wait.py
 sweep: python wait.py
-exchange: python listen.py $EXCHANGE_PORT
+exchange: env -u BIND python listen.py $EXCHANGE_PORT
 """
 LISTEN = """\
 import http.server, os, subprocess, sys
@@ -30,7 +30,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
 helper = subprocess.Popen(["sleep", "1000"], start_new_session=True)
 print("helper", helper.pid, flush=True)
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+http.server.ThreadingHTTPServer((os.environ.get("BIND", "127.0.0.1"), int(sys.argv[1])), Answer).serve_forever()
 """
 WAIT = """\
 import time

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import redis
 
-from local import ports
+from local import plan, ports
 from local.environment import NotRunning, running
 from local.harness import Brokerage
 from local.orphans import of_folder
@@ -298,6 +298,23 @@ def test_a_long_data_folder_path_works(brokerage: Make, tmp_path: Path) -> None:
 
 
 # -- one clear line
+
+
+def test_it_is_ready_where_bind_says(brokerage: Make) -> None:
+    run = brokerage(env={"BIND": "127.0.0.3"})
+    run.start()
+    assert f"Ready: http://127.0.0.3:{run.port}\n" in run.output()
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"http://127.0.0.1:{run.port}/", timeout=2)
+    assert run.environment["CALLBACK_URL"] == f"http://127.0.0.3:{run.port}/exchange/callbacks"
+
+
+@pytest.mark.parametrize(
+    ("bind", "host"),
+    [("", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"), ("10.1.2.3", "10.1.2.3")],  # noqa: S104
+)
+def test_the_url_of_an_address_to_listen_on(bind: str, host: str) -> None:
+    assert plan.read({"BIND": bind}, PROJECT).url == f"http://{host}:8000"
 
 
 def test_a_taken_port_is_refused(brokerage: Make) -> None:
