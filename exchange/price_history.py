@@ -1,9 +1,11 @@
 """Price history for charts: many stocks with one call to the exchange, and past prices from the shared cache.
 
-A period is read in blocks that begin at fixed times, whatever the chart. A block that lies in the past is cached for a
-day; the current block is read again after at most HISTORY_SECONDS_MAX. All missing blocks are read with one call.
+A period is read in blocks that begin at fixed times, whatever the chart. A block that lies in the past stays as it is;
+the current block is read again when another step has passed. All missing blocks are read together. The sweep reads
+those of the day ahead of the pages (`refresh`). While the exchange is unavailable, older blocks are shown.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,11 +21,16 @@ from exchange import calendar, gateway
 from exchange.prices import unless_away
 
 BLOCK_STEPS = 32  # steps in a block: about a third of a chart, so that few prices are read that it does not show
-HISTORY_SECONDS_MAX = 60  # how old the newest part of a chart may be
-KEPT_SECONDS = 86_400  # how long a past block is cached
+HISTORY_SECONDS_MAX = 60  # how long after a step its price may still be missing from a chart
+KEPT_SECONDS = 86_400  # how long a block is cached
+PARSED_MAX = 1024  # blocks that a process keeps ready to use, about 5 kB each
+REFRESHED_TOGETHER = 40  # stocks in one call of the sweep, so that the exchange is never busy with it for long
+FOR_GOOD = float("inf")
 
 # A cached price: the beginning of a bar (epoch seconds) and its first price; at the end, the last bar's end and price.
 Row = tuple[int, str]
+# A cached block: until when it is up to date (epoch seconds), and its prices.
+Rows = tuple[float, list[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,11 @@ class Point:
 class _Block(NamedTuple):
     begins: int
     ends: int
-    seconds_kept: int
+
+
+# By key: blocks as they are used. A block is replaced when it is no longer up to date.
+_parsed: dict[str, tuple[float, list[Point]]] = {}
+_refreshed: dict[int, int] = {}  # by the seconds of a step: the number of the last step that `refresh` has read
 
 
 def histories(
@@ -48,18 +59,15 @@ def histories(
     There is a price at each multiple of the step while the market was open, and the last price. A stock is omitted if
     no price is known: it is not listed, or the exchange is unavailable.
     """
-    first = int(start.timestamp()) // step_seconds * step_seconds
-    now = int(timezone.now().timestamp())
-    blocks = _blocks(first, now if end is None else min(now, int(end.timestamp())), now, step_seconds)
+    first, blocks = _blocks(start, end, step_seconds)
+    begin = datetime.fromtimestamp(first, UTC)
     found: dict[str, list[Point]] = {}
     for ticker, parts in _read(blocks, sorted(set(tickers)), step_seconds).items():
-        rows: list[Row] = []
+        points: list[Point] = []
         for part in parts:
-            rows = [*rows[:-1], *part] if _joins(rows, part) else [*rows, *part]
-        if rows:
-            found[ticker] = [
-                Point(datetime.fromtimestamp(at, UTC), Decimal(price)) for at, price in rows if at >= first
-            ]
+            points = [*points[:-1], *part] if _joins(points, part) else [*points, *part]
+        if points:
+            found[ticker] = [point for point in points if point.at >= begin]
     return found
 
 
@@ -68,59 +76,116 @@ def history(ticker: str, start: datetime, step_seconds: int, end: datetime | Non
     return histories([ticker], start, step_seconds, end).get(ticker, [])
 
 
-def _joins(before: list[Row], after: list[Row]) -> bool:
+def refresh(tickers: Iterable[str], start: datetime, step_seconds: int, end: datetime | None = None) -> None:
+    """Read those blocks of a period again that will soon be out of date, so that no page has to wait for them.
+
+    Idempotent: what another sweep has read is not read again.
+
+    Raises:
+        Unknown: There was no trustworthy answer.
+    """
+    step = int(time.time()) // step_seconds
+    if _refreshed.get(step_seconds) == step:
+        return
+    _, blocks = _blocks(start, end, step_seconds)
+    names = sorted(set(tickers))
+    for number in range(0, len(names), REFRESHED_TOGETHER):
+        keys = _keys(blocks, names[number : number + REFRESHED_TOGETHER], step_seconds)
+        known: dict[str, Rows] = cache.get_many(keys.values())
+        soon = time.time() + HISTORY_SECONDS_MAX
+        missing = [place for place, key in keys.items() if key not in known or known[key][0] < soon]
+        if missing:
+            _store(keys, _ask(missing, step_seconds), step_seconds)
+    _refreshed[step_seconds] = step
+
+
+def _joins(before: list[Point], after: list[Point]) -> bool:
     """Return whether two blocks are adjacent, so that the last price of one is also the first of the next."""
-    return bool(before and after) and before[-1][0] >= after[0][0]
+    return bool(before and after) and before[-1].at >= after[0].at
 
 
-def _blocks(first: int, last: int, now: int, step_seconds: int) -> list[_Block]:
-    """Return the blocks that cover the time from the first to the last moment; none is empty."""
+def _blocks(start: datetime, end: datetime | None, step_seconds: int) -> tuple[int, list[_Block]]:
+    """Return when the first step of a period begins (epoch seconds), and the blocks that cover it; none is empty."""
+    first = int(start.timestamp()) // step_seconds * step_seconds
+    now = int(timezone.now().timestamp())
+    last = now if end is None else min(now, int(end.timestamp()))
     length = BLOCK_STEPS * step_seconds
-    blocks = []
-    for begins in range(first // length * length, max(last, first + 1), length):
-        has_ended = begins + length <= now
-        kept = KEPT_SECONDS if has_ended else min(step_seconds, HISTORY_SECONDS_MAX)
-        blocks.append(_Block(begins, min(begins + length, now), kept))
-    return [block for block in blocks if block.begins < block.ends]
+    begins = range(first // length * length, max(last, first + 1), length)
+    blocks = [_Block(begin, min(begin + length, now)) for begin in begins]
+    return first, [block for block in blocks if block.begins < block.ends]
 
 
-def _read(blocks: list[_Block], tickers: list[str], step_seconds: int) -> dict[str, list[list[Row]]]:
-    """Return the rows of each block by ticker, from the cache or else from the exchange; empty if there are none."""
+Place = tuple[str, _Block]
+
+
+def _keys(blocks: list[_Block], tickers: list[str], step_seconds: int) -> dict[Place, str]:
     # Keys have the date, because prices are adjusted for splits up to the day on which they are read.
-    day = f"{calendar.today():%y%m%d}"
-    keys = {
-        (ticker, block): f"bars:{day}:{ticker}:{step_seconds}:{block.begins}" for ticker in tickers for block in blocks
-    }
-    kept: dict[str, list[Row]] = cache.get_many(keys.values())
-    if missing := [place for place, key in keys.items() if key not in kept]:
-        for seconds, found in _ask(missing, step_seconds).items():
-            new = {keys[place]: rows for place, rows in found.items()}
-            cache.set_many(new, timeout=seconds)
-            kept |= new
-    return {ticker: [kept.get(keys[ticker, block], []) for block in blocks] for ticker in tickers}
+    prefix = f"bars:{calendar.today():%y%m%d}:{step_seconds}"
+    return {(ticker, block): f"{prefix}:{ticker}:{block.begins}" for ticker in tickers for block in blocks}
 
 
-def _ask(missing: list[tuple[str, _Block]], step_seconds: int) -> dict[int, dict[tuple[str, _Block], list[Row]]]:
-    """Read the rows of blocks from the exchange with one call; return them by the seconds for which they may be cached.
+def _read(blocks: list[_Block], tickers: list[str], step_seconds: int) -> dict[str, list[list[Point]]]:
+    """Return the prices of each block by ticker, from a cache or else from the exchange; empty if there are none."""
+    keys, now = _keys(blocks, tickers, step_seconds), time.time()
+    found = {place: kept for place, key in keys.items() if (kept := _parsed.get(key))}
+    if old := {place: keys[place] for place in keys if place not in found or found[place][0] <= now}:
+        shared: dict[str, Rows] = cache.get_many(old.values())
+        found |= _parse({place: (key, shared[key]) for place, key in old.items() if key in shared})
+        if missing := [place for place in old if place not in found or found[place][0] <= now]:
+            answer = unless_away(lambda: _ask(missing, step_seconds))
+            found |= _parse(_store(keys, answer or {}, step_seconds))
+    nothing: tuple[float, list[Point]] = (0.0, [])
+    return {ticker: [found.get((ticker, block), nothing)[1] for block in blocks] for ticker in tickers}
 
-    The result is empty while the exchange is unavailable.
+
+def _parse(rows: dict[Place, tuple[str, Rows]]) -> dict[Place, tuple[float, list[Point]]]:
+    """Return blocks ready to use, given as key and rows, and keep them."""
+    moments: dict[int, datetime] = {}  # mostly the same ones for all stocks
+    found = {}
+    if len(_parsed) + len(rows) > PARSED_MAX:
+        _parsed.clear()
+    for place, (key, (fresh_until, prices)) in rows.items():
+        points = []
+        for at, price in prices:
+            if at not in moments:
+                moments[at] = datetime.fromtimestamp(at, UTC)
+            points.append(Point(moments[at], Decimal(price)))
+        found[place] = _parsed[key] = (fresh_until, points)
+    return found
+
+
+def _store(keys: dict[Place, str], answer: dict[Place, list[Row]], step_seconds: int) -> dict[Place, tuple[str, Rows]]:
+    """Put the rows of blocks into the shared cache; return them by place, each with its key."""
+    new = {place: (keys[place], (_fresh_until(place[1], step_seconds), rows)) for place, rows in answer.items()}
+    if new:
+        cache.set_many(dict(new.values()), timeout=KEPT_SECONDS)
+    return new
+
+
+def _fresh_until(block: _Block, step_seconds: int) -> float:
+    """Return until when a block that was just read is up to date: if it has not ended, a little after the next step."""
+    if block.ends == block.begins + BLOCK_STEPS * step_seconds:
+        return FOR_GOOD
+    if step_seconds <= HISTORY_SECONDS_MAX:
+        return block.ends + step_seconds
+    return (block.ends // step_seconds + 1) * step_seconds + HISTORY_SECONDS_MAX
+
+
+def _ask(missing: list[Place], step_seconds: int) -> dict[Place, list[Row]]:
+    """Read the rows of blocks from the exchange.
+
+    Raises:
+        Unknown: There was no trustworthy answer.
     """
     begins, ends = min(block.begins for _, block in missing), max(block.ends for _, block in missing)
     period = datetime.fromtimestamp(begins, UTC), datetime.fromtimestamp(ends, UTC)
-    tickers = sorted({ticker for ticker, _ in missing})
-    answer = unless_away(lambda: gateway.bars_of_many(tickers, *period, step_seconds))
-    found: dict[int, dict[tuple[str, _Block], list[Row]]] = {}
-    if answer is None:
-        return found
+    answer = gateway.bars_of_many(sorted({ticker for ticker, _ in missing}), *period, step_seconds)
     length = BLOCK_STEPS * step_seconds
     bars: dict[tuple[str, int], list[gateway.FirstAndLast]] = defaultdict(list)
     for ticker, of_ticker in answer.items():
         for bar in of_ticker:
             bars[ticker, int(bar.at.timestamp()) // length * length].append(bar)
-    for ticker, block in missing:
-        rows = _rows(bars[ticker, block.begins], block, step_seconds)
-        found.setdefault(block.seconds_kept, {})[ticker, block] = rows
-    return found
+    return {(ticker, block): _rows(bars[ticker, block.begins], block, step_seconds) for ticker, block in missing}
 
 
 def _rows(bars: list[gateway.FirstAndLast], block: _Block, step_seconds: int) -> list[Row]:
@@ -156,6 +221,12 @@ def closes(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
         begin = bars[-1]["at"] + step
     cache.set(key, points, min(step_seconds, HISTORY_SECONDS_MAX))
     return points
+
+
+def forget() -> None:
+    """Drop this process's copies, so that the next access reads the shared cache."""
+    _parsed.clear()
+    _refreshed.clear()
 
 
 def price_at(points: Sequence[Point], moments: Iterable[datetime]) -> list[Decimal | None]:

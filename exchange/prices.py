@@ -23,7 +23,8 @@ from exchange.models import Stock
 from web.backoff import Backoff
 from web.cached import Cached
 
-QUOTE_SECONDS = 1.0  # how old a price on a page may be while the exchange answers
+QUOTE_SECONDS = 1.0  # how old a price may be on which a customer acts, while the exchange answers
+LIVE_SECONDS = 10.0  # how old a price may be on a page when it opens: it then follows the prices by itself
 REFRESH_SECONDS = 5.0  # how often the sweep reads the prices of all stocks
 KNOWN_SECONDS_MAX = 60.0  # how old a price from `known` may be by default
 KEPT_SECONDS = 86_400  # how long prices stay in the shared cache while the exchange is unavailable
@@ -66,8 +67,14 @@ class LastPrices:
 
     def quote(self, ticker: str) -> Quote | None:
         """Return the last quote of a stock; None if there is none that is recent enough."""
-        read_at, quote = max(_quotes.get(ticker, NEVER), self._shared.get(ticker, NEVER), key=_read_at)
-        return quote if read_at >= self._oldest else None
+        return self._last(ticker)[1] if self.is_known(ticker) else None
+
+    def is_known(self, ticker: str) -> bool:
+        """Return whether there is a recent enough quote of a stock, or we recently read that it is not listed."""
+        return self._last(ticker)[0] >= self._oldest
+
+    def _last(self, ticker: str) -> tuple[float, Quote | None]:
+        return max(_quotes.get(ticker, NEVER), self._shared.get(ticker, NEVER), key=_read_at)
 
     def price(self, ticker: str) -> Decimal | None:
         """Return the last price of a stock in USD per share; None if there is none that is recent enough."""
@@ -105,7 +112,9 @@ def last_prices(seconds_max: float = KNOWN_SECONDS_MAX) -> LastPrices:
     return LastPrices(_shared.get(), seconds_max)
 
 
-def quotes(tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX) -> dict[str, Quote]:
+def quotes(
+    tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX, fresh_seconds: float = QUOTE_SECONDS
+) -> dict[str, Quote]:
     """Return the last quotes by ticker, at most a second old while the exchange answers. Unlisted stocks are omitted.
 
     Only one thread of a process calls the exchange at a time. Meanwhile, and while the exchange is unavailable, the
@@ -113,13 +122,14 @@ def quotes(tickers: Iterable[str], seconds_max: float = KNOWN_SECONDS_MAX) -> di
 
     Args:
         seconds_max: See `known`.
+        fresh_seconds: How old a price may be before the exchange is asked for a newer one.
     """
     valid = sorted({ticker for ticker in tickers if market.TICKER.fullmatch(ticker)})
-    if _stale(valid) and not _away.is_active:
+    if _stale(valid, fresh_seconds) and not _away.is_active:
         wait_seconds = WAIT_SECONDS_MAX if len(known(valid)) < len(valid) else 0.0
         if _reading.acquire(timeout=wait_seconds):
             try:
-                _read(_stale(valid))
+                _read(_stale(valid, fresh_seconds))
             finally:
                 _reading.release()
     return known(valid, seconds_max)
@@ -182,9 +192,9 @@ def _read(tickers: list[str]) -> None:
             _quotes[ticker] = (read_at, _quote(answer[ticker], read_at) if ticker in answer else None)
 
 
-def _stale(tickers: list[str]) -> list[str]:
-    oldest = time.time() - QUOTE_SECONDS
-    return [ticker for ticker in tickers if not oldest <= _quotes.get(ticker, NEVER)[0]]
+def _stale(tickers: list[str], fresh_seconds: float) -> list[str]:
+    last = last_prices(fresh_seconds)
+    return [ticker for ticker in tickers if not last.is_known(ticker)]
 
 
 def _read_at(entry: tuple[float, Quote | None]) -> float:

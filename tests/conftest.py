@@ -29,7 +29,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from accounts import tokens
 from accounts.funding import withdraw
 from accounts.models import Customer
-from exchange import exchange_time, gateway, prices
+from exchange import exchange_time, gateway, price_history, prices
 from tests import emptying, people, template
 from tests.guarantees import allow_truncate
 from tests.lasting import forget
@@ -141,6 +141,7 @@ def exchange(exchange_process: StandInExchange, monkeypatch: pytest.MonkeyPatch)
     exchange_time.forget()
     gateway.forget()
     prices.forget()
+    price_history.forget()
     return exchange_process
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from django.db import connection, transaction
 from pytest_django.plugin import DjangoDbBlocker
 
-from exchange import market, prices
+from exchange import market, price_history, prices
 from trades import checks, fees, lane
 
 
@@ -41,4 +41,5 @@ def forget() -> None:
     checks.forget()
     market.forget()
     prices.forget()
+    price_history.forget()
     fees.expire()

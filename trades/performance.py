@@ -53,7 +53,7 @@ def worth(customer_id: int, period: Period, *, shows_deposits: bool = False) -> 
     moments = time_grid.moments
     held = equity.held_at(customer_id, [*moments[:-1], now])
     tickers = equity.tickers_of(held)
-    quotes = prices.quotes(tickers, SHOWN_SECONDS_MAX)
+    quotes = prices.quotes(tickers, SHOWN_SECONDS_MAX, prices.LIVE_SECONDS)
     price_series = _price_series(tickers, time_grid, quotes)
     values = equity.equity(held, lambda ticker: price_series[ticker])
     result = Worth(values[-1], words, has_shares=bool(equity.tickers_of(held[-1:])))

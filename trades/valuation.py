@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from accounts.models import Position
-from exchange import price_history, prices
+from exchange import market, price_history, prices
 from exchange.models import Stock
 from exchange.prices import Quote
 from trades import charts
@@ -69,7 +69,7 @@ def holdings(tickers: Iterable[str], positions: dict[str, Position]) -> list[Hol
     """Return these stocks with price, day's change, sparkline, and position, in the order given."""
     tickers = list(tickers)
     names = company_names(tickers)
-    quotes = prices.quotes(tickers, SHOWN_SECONDS_MAX)
+    quotes = prices.quotes(tickers, SHOWN_SECONDS_MAX, prices.LIVE_SECONDS)
     day, has_hours = day_grid(), has_trading_hours()
     price_series = price_history.histories(quotes, day.moments[0], day.step_seconds, day.moments[-1])
     valued = []
@@ -89,6 +89,16 @@ def holdings(tickers: Iterable[str], positions: dict[str, Position]) -> list[Hol
             )
         )
     return valued
+
+
+def read_day_charts() -> None:
+    """Read the prices of the day's charts of all listed stocks, so that no page has to wait for them. Idempotent.
+
+    Raises:
+        Unknown: There was no trustworthy answer.
+    """
+    day = day_grid()
+    price_history.refresh(market.listed(), day.moments[0], day.step_seconds, day.moments[-1])
 
 
 def company_names(tickers: Iterable[str]) -> dict[str, str]:

@@ -19,9 +19,14 @@ STEP = 900
 
 @pytest.fixture(autouse=True)
 def _empty_cache() -> Iterator[None]:
-    cache.clear()
+    forget_all()
     yield
+    forget_all()
+
+
+def forget_all() -> None:
     cache.clear()
+    price_history.forget()
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def test_prices_are_the_same_whether_they_come_in_parts_or_at_once() -> None:
     for days in (1, 2, 5):
         histories(TICKERS, end - timedelta(days=days), STEP, end)
     in_parts = histories(TICKERS, end - timedelta(days=5), STEP, end)
-    cache.clear()
+    forget_all()
     assert histories(TICKERS, end - timedelta(days=5), STEP, end) == in_parts
     bars = gateway.bars("IBM", end - timedelta(days=5), end, STEP)
     opens = {bar["at"]: bar["open"] for bar in bars}
@@ -84,3 +89,39 @@ def test_while_the_exchange_is_away_what_is_kept_is_shown(exchange: StandInExcha
     exchange.faults(down=True)
     assert histories(["IBM", "KO"], now - timedelta(days=3), STEP, now - timedelta(days=1)) == known
     assert price_history.history("KO", now - timedelta(days=3), STEP) == []
+
+
+def test_what_the_sweep_has_read_ahead_is_asked_for_by_no_page(calls: list[Any]) -> None:
+    now = timezone.now()
+    price_history.refresh(TICKERS, now - timedelta(days=1), STEP)
+    asked = len(calls)
+    assert asked
+    price_history.refresh(TICKERS, now - timedelta(days=1), STEP)
+    price_history.forget()  # as another sweep, or a page's process
+    price_history.refresh(TICKERS, now - timedelta(days=1), STEP)
+    assert set(histories(TICKERS, now - timedelta(days=1), STEP)) == set(TICKERS)
+    assert len(calls) == asked
+
+
+def test_the_newest_prices_are_read_again_once_a_step_has_passed(
+    calls: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    histories(["IBM"], now - timedelta(days=1), STEP)
+    until_next_step = STEP - now.timestamp() % STEP
+    for seconds, asked in ((until_next_step, 1), (until_next_step + price_history.HISTORY_SECONDS_MAX, 2)):
+        monkeypatch.setattr(price_history.time, "time", lambda at=now.timestamp() + seconds + 1: at)
+        histories(["IBM"], now - timedelta(days=1), STEP)
+        assert len(calls) == asked
+    begin, end = calls[-1][1:]
+    assert end - begin <= timedelta(seconds=BLOCK_STEPS * STEP), "older prices are known"
+
+
+def test_while_the_exchange_is_away_charts_show_the_prices_until_then(
+    exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    known = histories(["IBM"], now - timedelta(days=1), STEP)
+    exchange.faults(down=True)
+    monkeypatch.setattr(price_history.time, "time", lambda: now.timestamp() + 2 * STEP)
+    assert histories(["IBM"], now - timedelta(days=1), STEP)["IBM"][:90] == known["IBM"][:90]
