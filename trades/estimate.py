@@ -1,7 +1,7 @@
 """Estimate what a trade would cost or bring at the last price, and whether the customer could pay or deliver."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -9,12 +9,16 @@ from decimal import Decimal
 from django.conf import settings
 
 from accounts import queries as accounts
+from accounts.models import Balance, Position
 from accounts.money import money
 from accounts.settlement import cash_of, in_force
 from exchange import prices
 from trades.fees import fees_of
-from trades.models import FINAL, Trade, Type
+from trades.models import Trade, Type
+from trades.search import open_trades
 from web.timezones import eastern_today
+
+AHEAD_MAX = 10_000  # more open trades than a customer can have
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,20 @@ class _Line:
 
 def buying_power(customer_id: int) -> Decimal:
     """Return the cash that a trade placed now could use, USD, after the open trades ahead of it."""
-    return _follow_line(customer_id, ()).spendable
+    return buying_power_after(
+        accounts.balance_of(customer_id), accounts.positions_of(customer_id), open_trades(customer_id, AHEAD_MAX)
+    )
+
+
+def buying_power_after(balance: Balance, positions: Iterable[Position], ahead: Sequence[Trade]) -> Decimal:
+    """Do what `buying_power` does, without reading what the caller has read.
+
+    Args:
+        balance: The customer's cash.
+        positions: All of the customer's positions.
+        ahead: All of the customer's open trades, oldest first.
+    """
+    return _follow_line(balance, positions, ahead).spendable
 
 
 def estimate_trade(customer_id: int, ticker: str, type: str, quantity: int) -> Estimate:
@@ -107,7 +124,12 @@ def estimate_trade(customer_id: int, ticker: str, type: str, quantity: int) -> E
     The open trades ahead are applied in order. One that is not covered will be rejected, so it uses nothing. One
     without a known price is ignored.
     """
-    line = _follow_line(customer_id, {ticker})
+    line = _follow_line(
+        accounts.balance_of(customer_id),
+        accounts.positions_of(customer_id),
+        open_trades(customer_id, AHEAD_MAX),
+        {ticker},
+    )
     price = line.quotes[ticker].price if ticker in line.quotes else None
     return Estimate(
         ticker=ticker,
@@ -124,17 +146,13 @@ def estimate_trade(customer_id: int, ticker: str, type: str, quantity: int) -> E
     )
 
 
-def _follow_line(customer_id: int, tickers: Collection[str]) -> _Line:
+def _follow_line(
+    balance: Balance, positions: Iterable[Position], ahead: Sequence[Trade], tickers: Collection[str] = ()
+) -> _Line:
     """Apply the customer's open trades in order, and read the prices of their stocks and of these."""
-    ahead = list(
-        Trade.objects.filter(customer_id=customer_id)
-        .exclude(status__in=FINAL)
-        .order_by("sequence")
-        .only("ticker", "type", "quantity")
-    )
     quotes = prices.quotes({*tickers, *(trade.ticker for trade in ahead)})
-    cash, spendable, until = _cash_of(customer_id)
-    shares = Counter({position.ticker: position.quantity for position in accounts.positions_of(customer_id)})
+    cash, spendable, until = _cash_of(balance)
+    shares = Counter({position.ticker: position.quantity for position in positions})
     selling: Counter[str] = Counter()
     for trade in ahead:
         if trade.ticker not in quotes:
@@ -152,8 +170,7 @@ def _follow_line(customer_id: int, tickers: Collection[str]) -> _Line:
     return _Line(cash, spendable, until, shares, selling, len(ahead), quotes)
 
 
-def _cash_of(customer_id: int) -> tuple[Decimal, Decimal, date | None]:
+def _cash_of(balance: Balance) -> tuple[Decimal, Decimal, date | None]:
     """Return all cash and the part that a purchase may use, USD, and the date until which that is only settled cash."""
-    balance = accounts.balance_of(customer_id)
     until = in_force(balance.settled_cash_until, eastern_today())
-    return balance.amount, cash_of(customer_id).settled if until else balance.amount, until
+    return balance.amount, cash_of(balance.customer_id).settled if until else balance.amount, until

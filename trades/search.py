@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 from trades.models import FINAL, Status, Trade, Type
 
+OPEN = (Status.PLACED, Status.IN_PROGRESS)
 BRANCHES_MAX = 40  # more combinations than this are filtered row by row
 # `placed_at` is when the statement began. Its number was drawn when it got the counter's lock, at most this much later.
 LOCK_WAIT_MAX = timedelta(seconds=20)
@@ -58,6 +59,11 @@ def find_trades(customer_id: int, trade_filter: TradeFilter, limit: int, *, newe
     if in_flight is not None and (one := list(in_flight)):
         trades = sorted(trades + one, key=lambda trade: trade.sequence, reverse=newest_first)[:limit]
     return trades
+
+
+def open_trades(customer_id: int, limit: int) -> list[Trade]:
+    """Return up to `limit` of a customer's open trades, oldest first, however many final ones there are."""
+    return find_trades(customer_id, TradeFilter(statuses=OPEN), limit, newest_first=False)
 
 
 def _branches(rows: QuerySet[Trade], trade_filter: TradeFilter) -> tuple[list[QuerySet[Trade]], QuerySet[Trade] | None]:

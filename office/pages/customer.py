@@ -7,7 +7,7 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.conf import settings
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max
 
 from accounts import queries
 from accounts.models import Adjustment, Balance, Customer, Freeze, GoodFaithViolation, Position
@@ -17,12 +17,12 @@ from accounts.sign_ins import sign_ins_of
 from exchange import prices
 from office.models import AuditEntry, Case, Note
 from trades.lane import lane_of
-from trades.models import Status, Trade, TradingControl
+from trades.models import Trade, TradingControl
+from trades.search import open_trades
 from webhooks.queries import with_last_delivery
 
 ROWS_MAX = 20
 POSITIONS_MAX = 200
-OPEN = Q(status=Status.PLACED) | Q(status=Status.IN_PROGRESS)
 TABS = (
     ("overview", "Overview"),
     ("trades", "Trades"),
@@ -94,7 +94,7 @@ def _open_cases(customer: Customer) -> list[tuple[str, str, int, int]]:
 def _overview(customer: Customer, with_audit: bool) -> dict[str, Any]:
     return {
         "lane": lane_of(customer.id),
-        "open_trades": list(Trade.objects.filter(customer=customer).filter(OPEN).order_by("sequence")[:ROWS_MAX]),
+        "open_trades": open_trades(customer.id, ROWS_MAX),
         "limits": limits_of(customer.id),
         "usual_limits": (settings.READS_A_MINUTE, settings.ORDERS_A_MINUTE),
         "factors": list(Authenticator.objects.filter(user=customer).values_list("type", flat=True)),

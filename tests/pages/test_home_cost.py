@@ -62,7 +62,7 @@ def test_home_asks_for_all_prices_at_once(rich: Customer, page_of: PageOf, monke
     assert all(holding.spark for holding in page.context["holdings"])
     assert page.context["worth"].chart
     assert 1 <= len(asked) <= CALLS_MAX, asked
-    assert len(queries) <= QUERIES_MAX, [query["sql"][:100] for query in queries]
+    assert len(queries) <= QUERIES_MAX, "\n".join(query["sql"][:200] for query in queries)
     asked.clear()
     prices.forget()
     client.get("/")

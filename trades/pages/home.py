@@ -10,10 +10,10 @@ from django.views.decorators.http import require_GET
 
 from accounts import queries as accounts
 from accounts import watchlists
-from trades import performance, valuation
-from trades.estimate import buying_power
+from trades import performance, search, valuation
+from trades.estimate import AHEAD_MAX, buying_power_after
 from trades.halts import halt_of
-from trades.models import Status, Trade
+from trades.models import Trade
 from trades.performance import Worth
 from trades.periods import PERIODS, Period, day_label
 from trades.valuation import Holding
@@ -53,6 +53,7 @@ def home(request: HttpRequest) -> HttpResponse:
     period, shows_deposits = period_of(request), request.GET.get("show") == "deposits"
     worth = performance.worth(customer_id, period, shows_deposits=shows_deposits)
     owned = [by_ticker[ticker] for ticker in positions]
+    balance, ahead = accounts.balance_of(customer_id), search.open_trades(customer_id, AHEAD_MAX)
     sort = request.GET.get("sort", DEFAULT_SORT)
     return render(
         request,
@@ -62,15 +63,15 @@ def home(request: HttpRequest) -> HttpResponse:
             "period": period,
             "periods": PERIODS,
             "shows_deposits": shows_deposits,
-            "balance": accounts.balance_of(customer_id),
-            "buying_power": buying_power(customer_id),
+            "balance": balance,
+            "buying_power": buying_power_after(balance, positions.values(), ahead),
             "holdings": _sorted(owned, sort),
             "total": _total(owned, worth),
             "sort": sort,
             "day_words": day_label(),
             "watched": [by_ticker[ticker] for ticker in watched],
             "old": oldest_read_at(found),
-            "open": _open(customer_id),
+            "open": _open(ahead),
             "halt": halt_of(customer_id),
         },
     )
@@ -109,18 +110,17 @@ def oldest_read_at(holdings: list[Holding]) -> float | None:
     return min((quote.read_at or 0.0 for quote in quotes), default=None)
 
 
-def _open(customer_id: int) -> dict[str, Any]:
-    """Return the open trades, oldest first, and a string that changes when they do."""
-    is_open = Trade.objects.filter(customer_id=customer_id, status__in=[Status.PLACED, Status.IN_PROGRESS])
-    trades = list(is_open.order_by("sequence")[:OPEN_SHOWN])
-    return {"trades": trades, "seen": "-".join(f"{trade.sequence}{trade.status[0]}" for trade in trades)}
+def _open(trades: list[Trade]) -> dict[str, Any]:
+    """Return the open trades that the page shows, oldest first, and a string that changes when they do."""
+    shown = trades[:OPEN_SHOWN]
+    return {"trades": shown, "seen": "-".join(f"{trade.sequence}{trade.status[0]}" for trade in shown)}
 
 
 @signed_in
 @require_GET
 def open_trades(request: HttpRequest) -> HttpResponse:
     """Refresh the open trades on a page that shows those of `seen`; answer 204 if they haven't changed."""
-    now_open = _open(current_customer_id(request))
+    now_open = _open(search.open_trades(current_customer_id(request), OPEN_SHOWN))
     if request.GET.get("seen") == now_open["seen"]:
         return HttpResponse(status=NO_CONTENT)
     response = render(request, "trades/open.html", {"open": now_open})
