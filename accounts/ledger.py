@@ -4,13 +4,13 @@
         books = open_books([alice.id, bob.id])     # locks both customers, in order of id
         books.load_shares([(alice.id, "AAPL")])
         books[alice.id].buy(...)                   # in memory; raises before anything is written
-        books.write()                              # a handful of statements, however many customers
+        books.write()                              # one statement, however many customers
 
 There is one kind of lock, the customer's Balance row. It is taken here, first, and in order of id, so there are no
 deadlocks.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
 
 import structlog
@@ -22,6 +22,7 @@ from accounts.lot_history import build_lots
 from accounts.lots import WRITE_LOTS, LotChanges, changes_of
 from accounts.models import Balance
 from accounts.settlement import Cash, in_force, unsettled_sales_of
+from web.writes import Writes
 
 log = structlog.get_logger()
 
@@ -42,6 +43,11 @@ class Books:
     @property
     def customer_ids(self) -> list[int]:
         return list(self._accounts)
+
+    def keep_shares(self, positions: Mapping[tuple[int, str], Shares]) -> None:
+        """Take over positions that the caller has read under the lock, by customer id and ticker. See `load_shares`."""
+        for (customer_id, ticker), shares in positions.items():
+            self[customer_id].shares.setdefault(ticker, shares)
 
     def load_shares(self, wanted: Iterable[tuple[int, str]]) -> None:
         """Read positions, given as (customer id, ticker). Call it before you touch the shares.
@@ -68,48 +74,52 @@ class Books:
         return found
 
     def write(self) -> None:
-        """Write everything that changed: balances, positions, and postings with their lots, with one statement each.
+        """Write everything that changed: balances, positions, and postings with their lots. One statement.
 
         Idempotent: yes. A second call has nothing left to write.
         """
+        with Writes() as writes:
+            self.add_to(writes)
+
+    def add_to(self, writes: Writes) -> None:
+        """Do what `write` does, as part of a statement that the caller executes in this transaction."""
         lots = self.change_lots()
-        with connection.cursor() as cursor:
-            if balances := [account for account in self if account.cash_changed]:
-                cursor.execute(
-                    WRITE_BALANCES,
-                    [
-                        [account.customer_id for account in balances],
-                        [account.amount for account in balances],
-                        [account.held for account in balances],
-                    ],
-                )
-            if positions := [(account, ticker) for account in self for ticker in sorted(account.tickers_changed)]:
-                shares = [account.shares[ticker] for account, ticker in positions]
-                cursor.execute(
-                    WRITE_POSITIONS,
-                    [
-                        [account.customer_id for account, _ in positions],
-                        [ticker for _, ticker in positions],
-                        [row.quantity for row in shares],
-                        [row.held for row in shares],
-                        [row.cost for row in shares],
-                    ],
-                )
-            if postings := [posting for account in self for posting in account.postings]:
-                cursor.execute(
-                    WRITE_POSTINGS,
-                    [
-                        *lots.columns,
-                        [row.customer_id for row in postings],
-                        [row.ticker for row in postings],
-                        [row.kind for row in postings],
-                        [row.cause for row in postings],
-                        [row.change for row in postings],
-                        [row.total for row in postings],
-                        [row.price for row in postings],
-                        [row.settles_on for row in postings],
-                    ],
-                )
+        if balances := [account for account in self if account.cash_changed]:
+            writes.add(
+                WRITE_BALANCES,
+                [
+                    [account.customer_id for account in balances],
+                    [account.amount for account in balances],
+                    [account.held for account in balances],
+                ],
+            )
+        if positions := [(account, ticker) for account in self for ticker in sorted(account.tickers_changed)]:
+            shares = [account.shares[ticker] for account, ticker in positions]
+            writes.add(
+                WRITE_POSITIONS,
+                [
+                    [account.customer_id for account, _ in positions],
+                    [ticker for _, ticker in positions],
+                    [row.quantity for row in shares],
+                    [row.held for row in shares],
+                    [row.cost for row in shares],
+                ],
+            )
+        if postings := [posting for account in self for posting in account.postings]:
+            writes.add(WRITE_LOTS, lots.columns)
+            writes.add(
+                WRITE_POSTINGS,
+                [
+                    [row.customer_id for row in postings],
+                    [row.ticker for row in postings],
+                    [row.kind for row in postings],
+                    [row.cause for row in postings],
+                    [row.change for row in postings],
+                    [row.total for row in postings],
+                    [row.price for row in postings],
+                    [row.settles_on for row in postings],
+                ],
+            )
         for account in self:
             account.cash_changed = False
             account.tickers_changed.clear()
@@ -169,20 +179,27 @@ READ_SHARES = """
     FROM unnest(%s::bigint[], %s::text[]) AS wanted (customer_id, ticker)
     JOIN accounts_position USING (customer_id, ticker)
 """
+# The parts of the statement that `Books.write` executes.
 WRITE_BALANCES = """
-    UPDATE accounts_balance AS b SET amount = new.amount, held = new.held, modified_at = statement_timestamp()
-    FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[]) AS new (customer_id, amount, held)
-    WHERE b.customer_id = new.customer_id
+    balances AS (
+        UPDATE accounts_balance AS b SET amount = new.amount, held = new.held, modified_at = statement_timestamp()
+        FROM unnest(%s::bigint[], %s::numeric[], %s::numeric[]) AS new (customer_id, amount, held)
+        WHERE b.customer_id = new.customer_id
+    )
 """
 WRITE_POSITIONS = """
-    INSERT INTO accounts_position (customer_id, ticker, quantity, held, cost)
-    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::numeric[])
-    ON CONFLICT (customer_id, ticker) DO UPDATE
-    SET quantity = excluded.quantity, held = excluded.held, cost = excluded.cost, modified_at = statement_timestamp()
+    positions AS (
+        INSERT INTO accounts_position (customer_id, ticker, quantity, held, cost)
+        SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::numeric[])
+        ON CONFLICT (customer_id, ticker) DO UPDATE
+        SET quantity = excluded.quantity, held = excluded.held, cost = excluded.cost,
+            modified_at = statement_timestamp()
+    )
 """
-WRITE_POSTINGS = f"""
-    {WRITE_LOTS}
-    INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price, settles_on)
-    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::numeric[], %s::numeric[], %s::numeric[],
-                         %s::date[])
+WRITE_POSTINGS = """
+    postings AS (
+        INSERT INTO accounts_posting (customer_id, ticker, kind, cause, change, total, price, settles_on)
+        SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::uuid[], %s::numeric[], %s::numeric[],
+                             %s::numeric[], %s::date[])
+    )
 """

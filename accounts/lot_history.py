@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 from accounts.lots import WRITE_LOTS, Disposal, LotChanges, Opening, Pair, load_open_lots
 from accounts.models import CASH, Posting
 from web.timezones import eastern_date
+from web.writes import Writes
 
 TRADED = {Posting.Kind.BUY, Posting.Kind.SELL}
 
@@ -60,8 +61,9 @@ def _build(rows: list[Row]) -> int:
         days.append(settlement_date(traded_on) if row[3] in TRADED else traded_on)
         if row[2] != CASH:
             _replay(changes, row, traded_on)
-    with connection.cursor() as cursor:
-        cursor.execute(WRITE_LOTS + DATE_POSTINGS, [*changes.columns, [row[0] for row in rows], days])
+    with Writes() as writes:
+        writes.add(WRITE_LOTS, changes.columns)
+        writes.add(DATE_POSTINGS, [[row[0] for row in rows], days])
     return sum(row[2] != CASH for row in rows)
 
 
@@ -90,6 +92,8 @@ UNDATED_OF_CUSTOMERS = f"""
     WHERE p.customer_id = ANY (%s) AND p.settles_on IS NULL ORDER BY p.id
 """
 DATE_POSTINGS = """
-    UPDATE accounts_posting AS p SET settles_on = new.settles_on
-    FROM unnest(%s::bigint[], %s::date[]) AS new (id, settles_on) WHERE p.id = new.id
+    dated AS (
+        UPDATE accounts_posting AS p SET settles_on = new.settles_on
+        FROM unnest(%s::bigint[], %s::date[]) AS new (id, settles_on) WHERE p.id = new.id
+    )
 """

@@ -347,12 +347,12 @@ ALL_OPEN_LOTS = f"""
     FROM unnest(%s::bigint[], %s::text[]) AS wanted (customer_id, ticker)
     JOIN accounts_lot AS lot USING (customer_id, ticker) WHERE remaining > 0
 """
-# The beginning of a statement that writes lots and closings. The caller appends another statement of its transaction.
+# A part of a statement: see `web.writes`.
 WRITE_LOTS = f"""
-    WITH lot AS (
+    lots AS (
         INSERT INTO accounts_lot ({", ".join(LOT_COLUMNS)}) SELECT * FROM unnest({_arrays(LOT_TYPES)})
         ON CONFLICT (id) DO UPDATE SET remaining = excluded.remaining, remaining_cost = excluded.remaining_cost
-    ), closing AS (
+    ), closings AS (
         INSERT INTO accounts_lotclosing ({", ".join(CLOSING_COLUMNS)}) SELECT * FROM unnest({_arrays(CLOSING_TYPES)})
     )
 """

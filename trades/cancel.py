@@ -8,6 +8,7 @@ from accounts.ledger import open_books
 from trades import transitions
 from trades.models import Reason, Status, Trade
 from trades.transitions import Ending
+from web.writes import Writes
 
 
 class NoSuchTrade(Exception):
@@ -48,6 +49,7 @@ def cancel_trade(customer_id: int, trade_id: UUID, by: str) -> Trade:
             raise NoSuchTrade(trade_id)
         if trade.status != Status.PLACED:
             raise NotCancellable(trade)
-        transitions.end([Ending(trade, Status.REJECTED, Reason.CANCELLED)], by)
+        with Writes() as writes:
+            transitions.end(writes, [Ending(trade, Status.REJECTED, Reason.CANCELLED)], by)
         trade.refresh_from_db()
     return trade

@@ -30,6 +30,7 @@ from trades.lane import ring_on_commit
 from trades.models import CorporateAction, Entitlement, Reason, Status, Trade
 from trades.transitions import Ending
 from web.timezones import EASTERN
+from web.writes import Writes
 
 Kind, State = CorporateAction.Kind, CorporateAction.State
 CUSTOMERS_PER_BATCH = 200
@@ -224,7 +225,9 @@ def clear_trades(action: CorporateAction) -> bool:
             if action.kind == Kind.TICKER_CHANGE:
                 transitions.rename(placed, action.new_ticker)
             else:
-                transitions.end([Ending(trade, Status.REJECTED, Reason.CORPORATE_ACTION) for trade in placed], "sweep")
+                endings = [Ending(trade, Status.REJECTED, Reason.CORPORATE_ACTION) for trade in placed]
+                with Writes() as writes:
+                    transitions.end(writes, endings, "sweep")
                 ring_on_commit(set(ids))
     return not in_stock.filter(status=Status.IN_PROGRESS).exists()
 

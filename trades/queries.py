@@ -3,20 +3,23 @@
 They read partial indexes over open trades and reports, so their cost does not grow with the number of final trades.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import connection
 
+from accounts.account import Shares
 from trades.controls import Rules
-from trades.models import Report, Trade
+from trades.models import Report, Status, Trade
 
 # The fields of a trade that a turn needs. Reading its times as well would cost more than all of these.
-TERMS = (
+_NEEDED = {
     *("id", "customer_id", "sequence", "ticker", "type", "quantity", "status"),
     *("when_closed", "queued_at", "max_price", "last_price", "collar", "lot_method", "price", "amount"),
-)
+}
+TERMS = [field.attname for field in Trade._meta.concrete_fields if field.attname in _NEEDED]  # as `from_db` wants them
+REPORT = ("id", "trade_id", "body")
 DUE_CUSTOMERS_MAX = 100_000
 
 
@@ -26,6 +29,29 @@ class Due:
 
     customer_id: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a turn works on: the waiting reports, in the order in which they arrived, and the trades that may be next.
+
+    `trades` has those that the reports are about, by id; `placed` has each customer's oldest, in order. `positions` has
+    the shares that these trades may change, by customer id and ticker, where there are any.
+    """
+
+    reports: list[Report] = field(default_factory=list)
+    trades: dict[UUID | None, Trade] = field(default_factory=dict)
+    placed: list[Trade] = field(default_factory=list)
+    positions: dict[tuple[int, str], Shares] = field(default_factory=dict)
+
+    def placed_after(self, ended: Collection[Trade]) -> list[Trade]:
+        """Return the placed trades of customers that have no trade in flight once these trades have ended."""
+        in_flight = {
+            trade.customer_id
+            for trade in self.trades.values()
+            if trade.status == Status.IN_PROGRESS and trade not in ended
+        }
+        return [trade for trade in self.placed if trade.customer_id not in in_flight]
 
 
 def due_customers(rules: Rules, *, after_seconds: float = 0, limit: int = DUE_CUSTOMERS_MAX) -> list[Due]:
@@ -85,19 +111,37 @@ def overdue_trades(after_seconds: int, limit: int = 100) -> list[Trade]:
     return list(Trade.objects.raw(OVERDUE, [after_seconds, limit]))
 
 
-def oldest_placed(customer_ids: Iterable[int], each_max: int) -> list[Trade]:
-    """Return each customer's oldest PLACED trades, up to `each_max`; none for customers with a trade in flight."""
-    return list(Trade.objects.raw(OLDEST_PLACED, [list(customer_ids), each_max]))
-
-
 def waiting_reports(customer_ids: Iterable[int]) -> list[Report]:
     """Return the reports about these customers' trades that wait for a turn, in the order in which they arrived."""
     return list(Report.objects.raw(WAITING_REPORTS, [list(customer_ids)]))
 
 
-def trades_with_terms(trade_ids: Iterable[UUID | None]) -> dict[UUID | None, Trade]:
-    """Return trades by id, with only the fields in TERMS loaded."""
-    return {trade.id: trade for trade in Trade.objects.filter(id__any_of=trade_ids).only(*TERMS)}
+def read_work(customer_ids: Iterable[int], placed_max: int) -> Work:
+    """Return what there is to do for these customers, in one statement. Needs the customers' locks.
+
+    Args:
+        customer_ids: The customers.
+        placed_max: How many of a customer's oldest PLACED trades to read. None are read for a customer whose trade in
+            flight has no report yet, because nothing can be claimed then.
+    """
+    work = Work()
+    with connection.cursor() as cursor:
+        cursor.execute(READ_WORK, {"customers": list(customer_ids), "placed_max": placed_max})
+        rows = cursor.fetchall()
+    for report_id, body, quantity, held, cost, *terms in rows:
+        trade = Trade.from_db(connection.alias, TERMS, terms)
+        if quantity is not None:
+            work.positions[trade.customer_id, trade.ticker] = Shares(quantity, held, cost)
+        if report_id is None:
+            work.placed.append(trade)
+        else:
+            work.reports.append(Report.from_db(connection.alias, REPORT, (report_id, trade.id, body)))
+            work.trades.setdefault(trade.id, trade)
+    return work
+
+
+def _columns(table: str) -> str:
+    return ", ".join(f"{table}.{column}" for column in TERMS)
 
 
 # A time ahead of the clock was written by another clock, before a failover, so it counts as due.
@@ -160,11 +204,26 @@ OVERDUE = """
 WAITING_REPORTS = """
     SELECT id, trade_id, body FROM trades_report WHERE customer_id = ANY (%s) AND outcome = 'waiting' ORDER BY id
 """
-OLDEST_PLACED = f"""
-    SELECT {", ".join(f"t.{column}" for column in TERMS)} FROM unnest(%s::bigint[]) AS customer (id)
-    CROSS JOIN LATERAL (
-        SELECT * FROM trades_trade WHERE customer_id = customer.id AND status = 'PLACED' ORDER BY sequence LIMIT %s
-    ) AS t
-    WHERE NOT EXISTS (SELECT FROM trades_trade WHERE customer_id = customer.id AND status = 'IN PROGRESS')
-    ORDER BY t.customer_id, t.sequence
+# A SELL needs its position as soon as it is claimed; a BUY not before it is settled.
+READ_WORK = f"""
+    WITH report AS (
+        SELECT id, trade_id, body FROM trades_report
+        WHERE customer_id = ANY (%(customers)s::bigint[]) AND outcome = 'waiting'
+    ), work AS (
+        SELECT report.id AS report_id, body, {_columns("t")}
+        FROM report JOIN trades_trade AS t ON t.id = report.trade_id
+        UNION ALL
+        SELECT NULL, NULL, {_columns("t")} FROM unnest(%(customers)s::bigint[]) AS customer (id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM trades_trade WHERE customer_id = customer.id AND status = 'PLACED'
+            ORDER BY sequence LIMIT %(placed_max)s
+        ) AS t
+        WHERE NOT EXISTS (
+            SELECT FROM trades_trade AS f WHERE f.customer_id = customer.id AND f.status = 'IN PROGRESS'
+            AND NOT EXISTS (SELECT FROM report WHERE report.trade_id = f.id))
+    )
+    SELECT report_id, body, p.quantity, p.held, p.cost, {_columns("work")}
+    FROM work LEFT JOIN accounts_position AS p
+        ON p.customer_id = work.customer_id AND p.ticker = work.ticker AND (report_id IS NOT NULL OR type = 'SELL')
+    ORDER BY report_id, work.customer_id, sequence
 """

@@ -20,33 +20,32 @@ from trades import queries, transitions
 from trades.fill import post_fill
 from trades.hold import hold, reason_too_expensive, release
 from trades.models import FINAL, Outcome, Reason, Status, Trade
+from trades.queries import Work
 from trades.terms import BreaksTerms, check_terms, repeats_ending
 from trades.transitions import Ending, Verdict
+from web.writes import Writes
 
 log = structlog.get_logger()
 
 
-def settle(books: Books, last_prices: LastPrices, by: str) -> None:
+def settle(books: Books, work: Work, last_prices: LastPrices) -> tuple[list[Ending], list[Verdict]]:
     """Judge all waiting reports of these customers, and end the trades that they settle.
 
-    Cash and shares are posted in `books`, which the caller must write in the same transaction.
-
-    Idempotent: yes. If no report is waiting, nothing happens.
+    Cash and shares are posted in `books`. The caller must write the books, the endings and the verdicts in the
+    transaction that read the work.
 
     Args:
-        books: The customers' open books.
+        books: The customers' open books, with the positions of the work.
+        work: What there is to do for them.
         last_prices: Used to find out why a BUY was rejected as too expensive.
-        by: The process, for the trades' history.
+
+    Returns:
+        How trades end, and what is decided about the reports.
     """
-    waiting = queries.waiting_reports(books.customer_ids)
-    if not waiting:
-        return
-    trades = queries.trades_with_terms(report.trade_id for report in waiting)
-    books.load_shares((trade.customer_id, trade.ticker) for trade in trades.values())
     endings: dict[Trade, Ending] = {}
     verdicts: list[Verdict] = []
-    for report in waiting:
-        trade = trades[report.trade_id]
+    for report in work.reports:
+        trade = work.trades[report.trade_id]
         if trade.status == Status.PLACED:
             continue  # the claim was lost in a failover; the report waits until the trade is claimed again
         try:
@@ -61,11 +60,10 @@ def settle(books: Books, last_prices: LastPrices, by: str) -> None:
             verdicts.append(Verdict(report, Outcome.MALFORMED, storable(error)))
         except BreaksTerms as error:
             verdicts.append(Verdict(report, Outcome.BREAKS_TERMS, storable(error)))
-    transitions.end(list(endings.values()), by)
-    transitions.write_verdicts(verdicts)
     for verdict in verdicts:
         if verdict.outcome not in {Outcome.SETTLED, Outcome.AGREES}:
             log.error("report needs manual review", trade=str(verdict.report.trade_id), outcome=verdict.outcome)
+    return list(endings.values()), verdicts
 
 
 def _settle_one(account: Account, trade: Trade, parsed: ParsedReport, last_prices: LastPrices) -> Ending:
@@ -91,6 +89,6 @@ def move_to_review(customer_id: int, error: BaseException) -> None:
     with transaction.atomic(durable=True):
         books = open_books([customer_id])
         reason = storable(f"A turn failed on it: {error!r}")
-        transitions.write_verdicts(
-            [Verdict(report, Outcome.BREAKS_TERMS, reason) for report in queries.waiting_reports(books.customer_ids)]
-        )
+        reports = queries.waiting_reports(books.customer_ids)
+        with Writes() as writes:
+            transitions.write_verdicts(writes, [Verdict(report, Outcome.BREAKS_TERMS, reason) for report in reports])

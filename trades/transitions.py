@@ -1,25 +1,27 @@
 """Write the status changes of trades and the verdicts on reports, with one statement for a whole set.
 
-One statement writes both a trade's new status and its history, so there is never one without the other. Times are those
-of the statement, not of its transaction: a transaction begins before it has the lock, perhaps even before the trade was
-placed. For the same reason, the `xact` of a status change is never below that of the customer's previous one, because
-it is the order of the feed. The ids of trades that change status are logged after the commit.
+`end`, `claim`, `queue` and `write_verdicts` only add a part to `Writes`: a turn writes everything with one statement,
+or two. Each part writes both a trade's new status and its history, so there is never one without the other. Times are
+those of the statement, not of its transaction: a transaction begins before it has the lock, perhaps even before the
+trade was placed. For the same reason, the `xact` of a status change is never below that of the customer's previous one,
+because it is the order of the feed. The ids of trades that change status are logged after the commit.
 
 docs/explanation/why-not-the-orm.md explains why these statements are SQL and not the ORM's.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
 
 from trades.models import Report, Status, Trade
+from web.writes import Writes
 
 log = structlog.get_logger()
 
@@ -106,16 +108,14 @@ def lock_counter(customer_id: int) -> None:
         cursor.execute(LOCK_COUNTER, [customer_id])
 
 
-def end(endings: Sequence[Ending], by: str) -> None:
-    """Make trades final. Needs the customers' lock.
+def end(writes: Writes, endings: Sequence[Ending], by: str) -> None:
+    """Make trades final, in this order. Needs the customers' lock.
 
-    Raises:
-        ChangedElsewhere: One of them is no longer in the status in which it was read.
+    Executing it raises ChangedElsewhere if one of them is no longer in the status in which it was read.
     """
     if endings:
-        _execute_for_each(
+        writes.add(
             END,
-            len(endings),
             [
                 [ending.trade.id for ending in endings],
                 [ending.trade.status for ending in endings],
@@ -129,86 +129,106 @@ def end(endings: Sequence[Ending], by: str) -> None:
                 [ending.reason for ending in endings],
                 by,
             ],
+            "(SELECT count(*) FROM ended)",
+            _must_be(len(endings)),
         )
         _log_on_commit("filled", [ending.trade for ending in endings if ending.status == Status.FILLED], by)
         _log_on_commit("rejected", [ending.trade for ending in endings if ending.status == Status.REJECTED], by)
 
 
-def queue(trades: Sequence[Trade]) -> None:
-    """Make PLACED trades wait for the opening. Needs the customers' lock."""
+def queue(writes: Writes, trades: Sequence[Trade]) -> None:
+    """Make PLACED trades wait for the opening. Needs the customers' lock.
+
+    Executing it raises ChangedElsewhere if one of them is no longer PLACED.
+    """
     if trades:
-        _execute_for_each(QUEUE, len(trades), [[trade.id for trade in trades]])
-        log.info("queued", trades=[str(trade.id) for trade in trades])
+        ids = [trade.id for trade in trades]
+        writes.add(QUEUE, [ids], "(SELECT count(*) FROM queued)", _must_be(len(trades)))
+        log.info("queued", trades=list(map(str, ids)))
 
 
 def rename(trades: Sequence[Trade], ticker: str) -> None:
-    """Let PLACED trades go on under another ticker of the same stock. Needs the customers' lock."""
+    """Let PLACED trades go on under another ticker of the same stock. Needs the customers' lock.
+
+    Raises:
+        ChangedElsewhere: One of them is no longer PLACED.
+    """
     if trades:
-        _execute_for_each(RENAME, len(trades), [ticker, [trade.id for trade in trades]])
+        with connection.cursor() as cursor:
+            cursor.execute(RENAME, [ticker, [trade.id for trade in trades]])
+            _must_be(len(trades))(cursor.rowcount)
         _log_on_commit(f"renamed to {ticker}", trades, "sweep")
 
 
 def claim(
-    trades: Sequence[Trade], exchange_now: datetime | None, execute_within_seconds: int, ask_after_seconds: int, by: str
+    writes: Writes,
+    trades: Sequence[Trade],
+    exchange_now: datetime | None,
+    execute_within_seconds: int,
+    ask_after_seconds: int,
+    by: str,
 ) -> None:
     """Make PLACED trades IN PROGRESS with the holds that they have, and set `expires_at`.
 
-    Needs the customers' lock.
+    Needs the customers' lock. Executing it raises ChangedElsewhere if one of the trades is no longer PLACED, and
+    IntegrityError if the customer has another trade in flight.
 
     Args:
+        writes: The statement to add it to.
         trades: The trades, with their holds set.
         exchange_now: The exchange's time, from which `expires_at` is counted; None: use the database's time.
         execute_within_seconds: From now until `expires_at`.
         ask_after_seconds: From now until the sweep asks about them.
         by: The process, for the history.
-
-    Raises:
-        ChangedElsewhere: One of them is no longer PLACED.
-        IntegrityError: The customer has another trade in flight.
     """
-    if trades:
-        rows = _execute_for_each(
-            CLAIM,
-            len(trades),
-            [
-                exchange_now,
-                execute_within_seconds,
-                ask_after_seconds,
-                [trade.id for trade in trades],
-                [trade.max_price for trade in trades],
-                [trade.last_price for trade in trades],
-                [trade.collar for trade in trades],
-                [trade.lot_method for trade in trades],
-                by,
-            ],
-        )
-        expires_at = dict(rows)
-        for trade in trades:
-            trade.status, trade.expires_at = Status.IN_PROGRESS, expires_at[trade.id]
-        _log_on_commit("claimed", trades, by)
+    if not trades:
+        return
+
+    def set_status(expires_at: Sequence[datetime] | None) -> None:
+        _must_be(len(trades))(len(expires_at or ()))
+        for trade, moment in zip(trades, expires_at or (), strict=True):  # the same for all
+            trade.status, trade.expires_at = Status.IN_PROGRESS, moment
+
+    writes.add(
+        CLAIM,
+        [
+            exchange_now,
+            execute_within_seconds,
+            ask_after_seconds,
+            [trade.id for trade in trades],
+            [trade.max_price for trade in trades],
+            [trade.last_price for trade in trades],
+            [trade.collar for trade in trades],
+            [trade.lot_method for trade in trades],
+            by,
+        ],
+        "(SELECT array_agg(expires_at) FROM claimed)",
+        set_status,
+    )
+    _log_on_commit("claimed", trades, by)
 
 
-def write_verdicts(verdicts: Sequence[Verdict]) -> None:
+def write_verdicts(writes: Writes, verdicts: Sequence[Verdict]) -> None:
     """Write a turn's verdicts on waiting reports."""
     if verdicts:
-        _execute_for_each(
+        writes.add(
             WRITE_VERDICTS,
-            len(verdicts),
             [
                 [verdict.report.id for verdict in verdicts],
                 [verdict.outcome for verdict in verdicts],
                 [verdict.reason for verdict in verdicts],
             ],
+            "(SELECT count(*) FROM judged)",
+            _must_be(len(verdicts)),
         )
 
 
-def _execute_for_each(statement: str, rows: int, parameters: list[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        returned: list[tuple[Any, ...]] = cursor.fetchall()
-    if len(returned) != rows:
-        raise ChangedElsewhere(f"expected {rows} rows to change, but {len(returned)} did")
-    return returned
+def _must_be(expected: int) -> Callable[[int], None]:
+    def check(changed: int) -> None:
+        if changed != expected:
+            raise ChangedElsewhere(f"expected {expected} rows to change, but {changed} did")
+
+    return check
 
 
 def _log_on_commit(event: str, trades: Sequence[Trade], by: str) -> None:
@@ -262,7 +282,7 @@ INSERT_TRADES = """
 INSERT_COUNTER = "INSERT INTO trades_tradecounter (customer_id, last) VALUES (%s, 0) ON CONFLICT DO NOTHING"
 RENAME = """
     UPDATE trades_trade SET ticker = %s, placed_as = coalesce(placed_as, ticker)
-    WHERE id = ANY (%s) AND status = 'PLACED' RETURNING id
+    WHERE id = ANY (%s) AND status = 'PLACED'
 """
 # The place of a customer's next event in the feed. Needs the customer's lock.
 NEXT_XACT = """GREATEST(pg_current_xact_id()::text::bigint,
@@ -273,26 +293,29 @@ LOCK_COUNTER = """
     FOR NO KEY UPDATE OF c FOR KEY SHARE OF p
 """
 END = f"""
-    WITH ended AS (
+    ended AS (
         UPDATE trades_trade AS t
         SET status = new.status, reason_code = new.reason_code, price = new.price, amount = new.amount,
             fees = new.fees, executed_at = new.executed_at,
             settles_on = new.settles_on, settled_at = statement_timestamp()
         FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::numeric[],
-                    %s::jsonb[], %s::timestamptz[], %s::date[], %s::text[])
-            AS new (id, was, status, reason_code, price, amount, fees, executed_at, settles_on, reason)
+                    %s::jsonb[], %s::timestamptz[], %s::date[], %s::text[]) WITH ORDINALITY
+            AS new (id, was, status, reason_code, price, amount, fees, executed_at, settles_on, reason, place)
         WHERE t.id = new.id AND t.status = new.was
-        RETURNING t.id, new.was, new.status, new.reason, t.customer_id
+        RETURNING t.id, new.was, new.status, new.reason, t.customer_id, new.place
+    ), end_in_history AS (
+        INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
+        SELECT id, was, status, reason, %s, customer_id, {NEXT_XACT.format("ended")} FROM ended ORDER BY place
     )
-    INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
-    SELECT id, was, status, reason, %s, customer_id, {NEXT_XACT.format("ended")} FROM ended
-    RETURNING trade_id
 """
 QUEUE = """
-    UPDATE trades_trade SET queued_at = statement_timestamp() WHERE id = ANY (%s) AND status = 'PLACED' RETURNING id
+    queued AS (
+        UPDATE trades_trade SET queued_at = statement_timestamp()
+        WHERE id = ANY (%s::uuid[]) AND status = 'PLACED' RETURNING id
+    )
 """
 CLAIM = f"""
-    WITH terms AS (
+    terms AS (
         SELECT statement_timestamp() AS at,
                coalesce(%s, statement_timestamp()) + make_interval(secs => %s) AS expires_at,
                statement_timestamp() + make_interval(secs => %s) AS ask_at
@@ -304,14 +327,15 @@ CLAIM = f"""
             AS new (id, max_price, last_price, collar, lot_method), terms
         WHERE t.id = new.id AND t.status = 'PLACED'
         RETURNING t.id, t.expires_at, t.customer_id
-    ), history AS (
+    ), claim_in_history AS (
         INSERT INTO trades_statuschange (trade_id, from_status, to_status, reason, by, customer_id, xact)
         SELECT id, 'PLACED', 'IN PROGRESS', '', %s, customer_id, {NEXT_XACT.format("claimed")} FROM claimed
     )
-    SELECT id, expires_at FROM claimed
 """
 WRITE_VERDICTS = """
-    UPDATE trades_report AS r SET outcome = new.outcome, reason = new.reason, handled_at = statement_timestamp()
-    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new (id, outcome, reason)
-    WHERE r.id = new.id RETURNING r.id
+    judged AS (
+        UPDATE trades_report AS r SET outcome = new.outcome, reason = new.reason, handled_at = statement_timestamp()
+        FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new (id, outcome, reason)
+        WHERE r.id = new.id RETURNING r.id
+    )
 """

@@ -5,6 +5,7 @@ When there is little to do, the set is a single customer.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import structlog
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
@@ -22,6 +23,7 @@ from trades.models import Reason, Status, Trade, Type, WhenClosed
 from trades.settle import move_to_review, settle
 from trades.transitions import Ending
 from web.timezones import eastern_date, eastern_today
+from web.writes import Writes
 
 EXECUTE_WITHIN_SECONDS = 30  # from the claim, by the exchange's clock; later it must not execute the trade
 LOOK_AHEAD = 4  # how many trades of a customer a turn reads, and so can reject before it must ring again
@@ -74,28 +76,58 @@ def settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
     """
     now = market_now()
     with transaction.atomic(durable=True):
-        books = open_books(customer_ids)
-        settle(books, now.last_prices, by)
-        books.change_lots()  # a sale may have restricted its account, which affects the next claim
-        claimed = claim(books, now, by)
-        books.write()
-    return claimed
+        return serve(open_books(customer_ids), now, by)
 
 
-def claim(books: Books, now: MarketNow, by: str) -> list[Trade]:
-    """Make the oldest PLACED trade of each customer IN PROGRESS, with its hold, unless a trade is in flight.
+def serve(books: Books, now: MarketNow, by: str) -> list[Trade]:
+    """Do what `settle_and_claim` does, for open books. It reads with one statement, and writes with one or two."""
+    work = queries.read_work(books.customer_ids, LOOK_AHEAD)
+    books.keep_shares(work.positions)
+    endings, verdicts = settle(books, work, now.last_prices)
+    books.change_lots()  # a sale may have restricted its account, which affects the next claim
+    claims = claim(books, work.placed_after({ending.trade for ending in endings}), now)
+    with Writes() as writes:
+        transitions.end(writes, endings + claims.rejected, by)
+        transitions.write_verdicts(writes, verdicts)
+        if claims.claimed:
+            writes.execute()  # one trade in flight for each customer: the one before must have ended
+        transitions.claim(writes, claims.claimed, now.at, EXECUTE_WITHIN_SECONDS, asking.ASK_AFTER_SECONDS, by)
+        transitions.queue(writes, claims.queued)
+        books.add_to(writes)
+    ring_on_commit(claims.rest)
+    return claims.claimed
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What becomes of placed trades.
+
+    `rest` has the customers of whom only rejected trades were looked at: there may be more in line.
+    """
+
+    claimed: list[Trade]
+    rejected: list[Ending]
+    queued: list[Trade]
+    rest: set[int]
+
+
+def claim(books: Books, placed: Sequence[Trade], now: MarketNow) -> Claims:
+    """Decide which trade of each customer is next, and hold what it needs in the books.
 
     A trade is REJECTED if there is not enough cash or shares to hold for it, and the next one is tried. A halted trade
     waits. So does a trade that the customer asked to queue, while the market is closed.
+
+    Args:
+        books: The customers' open books.
+        placed: Their oldest PLACED trades, in order. None of these customers has a trade in flight.
+        now: The market.
     """
     controls = rules()
-    placed = queries.oldest_placed(books.customer_ids, LOOK_AHEAD)
-    books.load_shares((trade.customer_id, trade.ticker) for trade in placed if trade.type == Type.SELL)
     cash = _cash_of_restricted(books, placed, now)
     claimed: dict[int, Trade] = {}
     waiting: set[int] = set()
     queued: list[Trade] = []
-    endings: list[Ending] = []
+    rejected: list[Ending] = []
     for trade in placed:
         if trade.customer_id in claimed or trade.customer_id in waiting:
             continue
@@ -114,15 +146,11 @@ def claim(books: Books, now: MarketNow, by: str) -> list[Trade]:
             claimed[trade.customer_id] = trade
         except InsufficientFunds:
             reason = Reason.UNSETTLED_FUNDS if account.available > 0 else Reason.INSUFFICIENT_FUNDS
-            endings.append(Ending(trade, Status.REJECTED, reason))
+            rejected.append(Ending(trade, Status.REJECTED, reason))
         except InsufficientShares:
-            endings.append(Ending(trade, Status.REJECTED, Reason.INSUFFICIENT_SHARES))
-    transitions.queue(queued)
-    transitions.end(endings, by)
-    transitions.claim(list(claimed.values()), now.at, EXECUTE_WITHIN_SECONDS, asking.ASK_AFTER_SECONDS, by)
-    # If this turn has only rejected trades of a customer, there may be more in line.
-    ring_on_commit({ending.trade.customer_id for ending in endings} - claimed.keys() - waiting)
-    return list(claimed.values())
+            rejected.append(Ending(trade, Status.REJECTED, Reason.INSUFFICIENT_SHARES))
+    rest = {ending.trade.customer_id for ending in rejected} - claimed.keys() - waiting
+    return Claims(list(claimed.values()), rejected, queued, rest)
 
 
 def _cash_of_restricted(books: Books, placed: Sequence[Trade], now: MarketNow) -> dict[int, Cash]:

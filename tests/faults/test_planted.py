@@ -109,18 +109,19 @@ def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: py
     case.place("first")
     case.place("second")
     monkeypatch.setattr(turn, "open_books", unlocked)
+    monkeypatch.setattr(ledger.Books, "add_to", lambda *_: None)  # or the balance's row would keep the second one out
     monkeypatch.setattr(
         queries,
-        "OLDEST_PLACED",
-        "SELECT * FROM trades_trade WHERE customer_id = ANY(%s) AND status = 'PLACED' AND %s > 0"
+        "READ_WORK",
+        f"SELECT NULL, NULL, NULL, NULL, NULL, {', '.join(queries.TERMS)} FROM trades_trade"
+        " WHERE customer_id = ANY(%(customers)s) AND status = 'PLACED' AND %(placed_max)s > 0"
         " ORDER BY sequence LIMIT 1 FOR UPDATE SKIP LOCKED",
     )
     has_the_first, second_is_out = threading.Event(), threading.Event()
 
     def slowly() -> None:
         with transaction.atomic():
-            books = turn.open_books([case.customer.id])
-            claimed = turn.claim(books, market_now(), "slow")
+            claimed = turn.serve(turn.open_books([case.customer.id]), market_now(), "slow")
             has_the_first.set()
             assert second_is_out.wait(WAIT_SECONDS_MAX)
         turn.execute(claimed)
@@ -128,7 +129,7 @@ def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: py
     def quickly() -> None:
         assert has_the_first.wait(WAIT_SECONDS_MAX)
         with transaction.atomic():
-            claimed = turn.claim(turn.open_books([case.customer.id]), market_now(), "quick")
+            claimed = turn.serve(turn.open_books([case.customer.id]), market_now(), "quick")
         turn.execute(claimed)
         second_is_out.set()
 

@@ -222,13 +222,13 @@ def test_the_checker_sees_books_that_are_opened_without_the_lock(
     }
 
 
-FORGETFUL = queries.OLDEST_PLACED.replace("status = 'IN PROGRESS'", "status = 'a status that there is not'")
+FORGETFUL = queries.READ_WORK.replace("status = 'IN PROGRESS'", "status = 'a status that there is not'")
 
 
 def test_the_index_refuses_a_second_trade_in_flight(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     place_trade(alice.id, "AAPL", "SELL", 1)
     place_trade(alice.id, "AAPL", "SELL", 1)
-    monkeypatch.setattr(queries, "OLDEST_PLACED", FORGETFUL)
+    monkeypatch.setattr(queries, "READ_WORK", FORGETFUL)
     claim(alice)
     with pytest.raises(IntegrityError, match="one_trade_in_flight"):
         claim(alice)
@@ -241,7 +241,7 @@ def test_the_checker_sees_a_second_trade_in_flight(
     place_trade(alice.id, "AAPL", "SELL", 1)
     place_trade(alice.id, "AAPL", "SELL", 1)
     index = next(constraint for constraint in Trade._meta.constraints if constraint.name == "one_trade_in_flight")
-    monkeypatch.setattr(queries, "OLDEST_PLACED", FORGETFUL)
+    monkeypatch.setattr(queries, "READ_WORK", FORGETFUL)
     with connection.schema_editor() as editor:
         editor.remove_constraint(Trade, index)
     try:

@@ -41,5 +41,5 @@ def test_a_quiet_trade_takes_few_statements(alice: Customer, api_of: Any, exchan
     assert Trade.objects.latest("sequence").status == Status.FILLED
     # BEGIN and COMMIT are counted, since each is a round trip. Placing may find that a second has passed, and looks at
     # controls and load again; reporting counts this test's own look at the trade.
-    for phase, most in ((placing, 5), (claiming, 8), (reporting, 2), (settling, 13)):
+    for phase, most in ((placing, 5), (claiming, 6), (reporting, 2), (settling, 6)):
         assert len(phase) <= most, [query["sql"][:200] for query in phase.captured_queries]
