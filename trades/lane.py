@@ -5,9 +5,10 @@ A ring says only "there may be work for this customer". It may get lost (the swe
 
 Rings are coalesced. Each lane has a set of the customers that have rung, and a bell. The bell is up while a message
 is in the lane's queue or a worker is awake; a ring then needs no further message. An awake worker visits all lanes
-until no customer is left (`collect_rings`), and puts its name on their bells. A second worker helps only while a whole
-batch is waiting, because small batches on many workers would make every trade more expensive. RabbitMQ has no sets, so
-there each ring is a message that names its customers. No other module knows the difference.
+until no customer is left (`collect_rings`), and puts its name on their bells. Before it goes to sleep it waits a moment
+for the next ring, because a message costs more than everything else about a ring. A second worker helps only while a
+whole batch is waiting, because small batches on many workers would make every trade more expensive. RabbitMQ has no
+sets, so there each ring is a message that names its customers. No other module knows the difference.
 """
 
 import time
@@ -27,7 +28,8 @@ from trades.ring_scripts import HAND_OVER, POP, RING
 CUSTOMERS_PER_TURN_MAX = 100  # the trades that one Execute can carry
 BELL_SECONDS_MAX = 2  # the longest that a lane stays silent after its message was lost
 LINGER_SECONDS = 0.01  # how long a worker that has found more than one customer waits for more of them
-AWAKE_SECONDS = 0.5  # how long a worker counts as awake after its last batch, even if it died in that turn
+WAIT_SECONDS = 0.2  # how long a worker waits for the next ring before it goes to sleep
+AWAKE_SECONDS = 0.5  # how long a worker counts as awake after its last batch or wait, even if it died meanwhile
 WORKER = uuid4().hex  # the name of this process on bells
 COLLECT_SECONDS_MAX = 1.0  # how long a worker collects rings before it returns control to Celery
 
@@ -82,7 +84,7 @@ def ring(customer_ids: Collection[int]) -> bool:
 
 def _ring_valkey(by_lane: Mapping[int, Collection[int]]) -> None:
     lanes = list(by_lane)
-    keys = [key(lane) for lane in lanes for key in (_bell, rung_key)]
+    keys = [key(lane) for lane in lanes for key in (bell_key, rung_key)]
     silent = broker().eval(
         RING, len(keys), *keys, BELL_SECONDS_MAX, *(" ".join(map(str, by_lane[lane])) for lane in lanes)
     )
@@ -115,23 +117,28 @@ def collect_rings(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
             yield sorted(named)
         return
     ends_at = time.monotonic() + COLLECT_SECONDS_MAX
-    while True:
-        customer_ids, lane = _collect_batch(lane)
-        if not customer_ids:
-            return
+    customer_ids, lane = _collect_batch(lane)
+    while customer_ids:
         yield sorted(customer_ids)
         if time.monotonic() > ends_at:
             _hand_over(lane)
             return
+        customer_ids, lane = _collect_batch(lane, may_wait=True)
 
 
-def _collect_batch(lane: int) -> tuple[set[int], int]:
-    """Return the next batch, and the lane to begin the following one with: the first that still has customers."""
-    customer_ids, next_lane = _pop_customers(lane, 0)
+def _collect_batch(lane: int, may_wait: bool = False) -> tuple[set[int], int]:
+    """Return the next batch, and the lane to begin the following one with: the first that still has customers.
+
+    If no customer has rung and the worker may wait, it waits up to WAIT_SECONDS for one.
+    """
+    customer_ids, next_lane, must_wait = _pop_customers(lane, may_wait=may_wait)
+    if must_wait:
+        broker().blpop([wake_key()], WAIT_SECONDS)
+        customer_ids, next_lane, _ = _pop_customers(lane)
     if 1 < len(customer_ids) < CUSTOMERS_PER_TURN_MAX:
         # When trading is busy, a short wait for more customers makes each trade cheaper. A single customer never waits.
         time.sleep(LINGER_SECONDS)
-        more, next_lane = _pop_customers(lane, len(customer_ids))
+        more, next_lane, _ = _pop_customers(lane, len(customer_ids))
         customer_ids |= more
     return customer_ids, next_lane
 
@@ -142,23 +149,25 @@ def serve_only(lanes: Iterable[int]) -> None:
     _lanes_served = frozenset(lanes)
 
 
-def _pop_customers(lane: int, collected: int) -> tuple[set[int], int]:
+def _pop_customers(lane: int, collected: int = 0, may_wait: bool = False) -> tuple[set[int], int, bool]:
+    """Return customers that have rung, the lane to begin the next time with, and whether to wait for a ring."""
     lanes = [(lane + offset) % settings.LANES for offset in range(settings.LANES)]
     if _lanes_served is not None:
         lanes = [each for each in lanes if each in _lanes_served]
-    keys = [key(each) for each in lanes for key in (_bell, rung_key, queue_key)]
-    customer_ids, left, needs_help = broker().eval(
-        POP, len(keys), *keys, CUSTOMERS_PER_TURN_MAX, collected, int(AWAKE_SECONDS * 1000), WORKER
+    keys = [key(each) for each in lanes for key in (bell_key, rung_key, queue_key)]
+    customer_ids, left, needs_help, must_wait = broker().eval(
+        *(POP, len(keys), *keys, CUSTOMERS_PER_TURN_MAX, collected),
+        *(int(AWAKE_SECONDS * 1000), WORKER, wake_key(), int(may_wait)),
     )
     next_lane = lanes[left - 1] if left else lane
     if needs_help:
         _send_message(next_lane)
-    return set(map(int, customer_ids)), next_lane
+    return set(map(int, customer_ids)), next_lane, bool(must_wait)
 
 
 def _hand_over(lane: int) -> None:
     """Leave the lanes to the worker that takes the next message."""
-    bells = [_bell(each) for each in range(settings.LANES)]
+    bells = [bell_key(each) for each in range(settings.LANES)]
     broker().eval(HAND_OVER, len(bells), *bells, BELL_SECONDS_MAX, WORKER)
     _send_message(lane)
 
@@ -172,8 +181,14 @@ def rung_key(lane: int) -> str:
     return f"{settings.KEY_PREFIX}rang:{queue_name(lane)}"
 
 
-def _bell(lane: int) -> str:
+def bell_key(lane: int) -> str:
+    """Return the key of a lane's bell."""
     return f"{settings.KEY_PREFIX}bell:{queue_name(lane)}"
+
+
+def wake_key() -> str:
+    """Return the key of the list on which this worker waits. RING knows it by `wake:`."""
+    return f"{settings.KEY_PREFIX}wake:{WORKER}"
 
 
 def queue_key(lane: int) -> str:

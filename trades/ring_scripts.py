@@ -1,25 +1,34 @@
 """The Lua scripts with which `trades.lane` rings and collects rings. Valkey runs each of them atomically."""
 
-# One call, however many lanes are rung: a pipeline of single commands costs four times as much. Returns the lanes whose
-# bells were down.
+# One call, however many lanes are rung: a pipeline of single commands costs four times as much. Wakes a worker that
+# waits, and returns the lanes whose bells were down.
 RING = """
     local silent = {}
     for i = 1, #KEYS, 2 do
         for id in string.gmatch(ARGV[(i + 3) / 2], '%d+') do redis.call('SADD', KEYS[i + 1], id) end
-        if redis.call('SET', KEYS[i], 1, 'NX', 'EX', ARGV[1]) then silent[#silent + 1] = (i + 1) / 2 end
+        local bell = redis.call('GET', KEYS[i])
+        if not bell then
+            redis.call('SET', KEYS[i], 1, 'EX', ARGV[1])
+            silent[#silent + 1] = (i + 1) / 2
+        elseif string.find(bell, 'wake:', 1, true) then
+            redis.call('RPUSH', bell, 1)
+            redis.call('EXPIRE', bell, ARGV[1])
+        end
     end
     return silent
 """
 # Pops customers from the sets and takes the bells down in one step, so a customer that joined a set whose bell was up
-# is never missed. Lanes whose bell has another worker's name are left to that worker, unless a whole batch waits there.
-# If that worker dies, its bells expire.
+# is never missed. If there are none and the worker may wait, the bells get the key of the list on which it waits.
+# Lanes whose bell has another worker's name are left to that worker, unless a whole batch waits there. If that worker
+# dies, its bells expire.
 POP = """
-    local most, collected, awake, worker = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
+    local most, collected, awake, worker, wake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+    local may_wait = ARGV[6] == '1'
     local customers, left, rest, theirs, waiting = {}, 0, 0, {}, 0
     for i = 1, #KEYS, 3 do
         local name = redis.call('GET', KEYS[i])
-        if name and name ~= '1' and name ~= worker then
-            theirs[i], waiting = true, waiting + redis.call('SCARD', KEYS[i + 1])
+        if name and name ~= '1' and name ~= worker and name ~= wake then
+            theirs[i], waiting, may_wait = true, waiting + redis.call('SCARD', KEYS[i + 1]), false
         end
     end
     for i = 1, #KEYS, 3 do
@@ -34,10 +43,17 @@ POP = """
     end
     local is_over = collected + #customers == 0
     for i = 1, #KEYS, 3 do
-        if not theirs[i] and is_over then redis.call('DEL', KEYS[i]) end
-        if not theirs[i] and not is_over then redis.call('SET', KEYS[i], worker, 'PX', awake) end
+        if not theirs[i] then
+            if is_over and not may_wait then
+                redis.call('DEL', KEYS[i])
+            else
+                redis.call('SET', KEYS[i], is_over and wake or worker, 'PX', awake)
+            end
+        end
     end
-    return {customers, left, rest >= most and redis.call('LLEN', KEYS[left * 3]) == 0 and 1 or 0}
+    redis.call('DEL', wake)
+    local needs_help = rest >= most and redis.call('LLEN', KEYS[left * 3]) == 0
+    return {customers, left, needs_help and 1 or 0, is_over and may_wait and 1 or 0}
 """
 HAND_OVER = """
     for i = 1, #KEYS do

@@ -4,14 +4,18 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+import redis
 
 from accounts.models import Customer
 from brokerage.celery import app
 from tests.answers import post
 from tests.people import take_rung_customers
+from tests.races.at_once import eventually
 from trades import lane
 from trades.lane import CUSTOMERS_PER_TURN_MAX, collect_rings, lane_of, queue_key, queue_name, ring, ring_on_commit
 
@@ -93,6 +97,44 @@ def test_a_ring_while_a_worker_is_awake_waits_for_its_next_round() -> None:
     assert [len(messages(number)) for number in (3, 4)] == [1, 0]
     assert next(rounds) == sorted([late, elsewhere])
     assert list(rounds) == []
+
+
+def test_a_ring_wakes_a_worker_that_waits_without_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    early, late, elsewhere = [*customers_of(3, 2), *customers_of(4, 1)]
+    monkeypatch.setattr(lane, "WAIT_SECONDS", 0.9)
+    ring([early])
+    rounds = collect_rings(3)
+    assert next(rounds) == [early]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, rounds)
+        eventually(lambda: lane.broker().get(lane.bell_key(4)) == lane.wake_key().encode())
+        began = time.monotonic()
+        ring([late, elsewhere])
+        assert waiting.result() == sorted([late, elsewhere])
+        assert time.monotonic() - began < 0.5
+    assert [len(messages(number)) for number in (3, 4)] == [1, 0]
+    assert list(rounds) == []
+    assert not lane.broker().keys("*bell*") + lane.broker().keys("*wake*")
+
+
+def test_another_worker_takes_over_from_one_that_died_while_it_waited(
+    another_worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early, late = customers_of(3, 2)
+    ring([early])
+    rounds = collect_rings(3)
+    assert next(rounds) == [early]
+    with monkeypatch.context() as here:
+        here.setattr(redis.Redis, "blpop", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            next(rounds)
+    ring([late])
+    assert len(messages(3)) == 1
+    assert list(another_worker(3)) == []
+    time.sleep(lane.AWAKE_SECONDS + 0.05)
+    ring([late])
+    assert len(messages(3)) == 2
+    assert list(another_worker(3)) == [[late]]
 
 
 def test_a_ring_while_all_workers_sleep_wakes_one() -> None:
