@@ -155,9 +155,9 @@ def _pop_customers(lane: int, collected: int = 0, may_wait: bool = False) -> tup
     if _lanes_served is not None:
         lanes = [each for each in lanes if each in _lanes_served]
     keys = [key(each) for each in lanes for key in (bell_key, rung_key, queue_key)]
+    limits = CUSTOMERS_PER_TURN_MAX, collected, int(AWAKE_SECONDS * 1000)
     customer_ids, left, needs_help, must_wait = broker().eval(
-        *(POP, len(keys), *keys, CUSTOMERS_PER_TURN_MAX, collected),
-        *(int(AWAKE_SECONDS * 1000), WORKER, wake_key(), int(may_wait)),
+        POP, len(keys), *keys, *limits, WORKER, wake_key(), int(may_wait)
     )
     next_lane = lanes[left - 1] if left else lane
     if needs_help:

@@ -8,7 +8,6 @@ it or when staff ask for it.
 
 import json
 
-import structlog
 from django.db import transaction
 
 from accounts.account import Account, AccountFull
@@ -24,8 +23,6 @@ from trades.queries import Work
 from trades.terms import BreaksTerms, check_terms, repeats_ending
 from trades.transitions import Ending, Verdict
 from web.writes import Writes
-
-log = structlog.get_logger()
 
 
 def settle(books: Books, work: Work, last_prices: LastPrices) -> tuple[list[Ending], list[Verdict]]:
@@ -60,9 +57,6 @@ def settle(books: Books, work: Work, last_prices: LastPrices) -> tuple[list[Endi
             verdicts.append(Verdict(report, Outcome.MALFORMED, storable(error)))
         except BreaksTerms as error:
             verdicts.append(Verdict(report, Outcome.BREAKS_TERMS, storable(error)))
-    for verdict in verdicts:
-        if verdict.outcome not in {Outcome.SETTLED, Outcome.AGREES}:
-            log.error("report needs manual review", trade=str(verdict.report.trade_id), outcome=verdict.outcome)
     return list(endings.values()), verdicts
 
 

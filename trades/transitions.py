@@ -20,7 +20,7 @@ from uuid import UUID
 import structlog
 from django.db import connection, transaction
 
-from trades.models import Report, Status, Trade
+from trades.models import Outcome, Report, Status, Trade
 from web.writes import Writes
 
 log = structlog.get_logger()
@@ -221,6 +221,9 @@ def write_verdicts(writes: Writes, verdicts: Sequence[Verdict]) -> None:
             "(SELECT count(*) FROM judged)",
             _must_be(len(verdicts)),
         )
+    for verdict in verdicts:
+        if verdict.outcome not in {Outcome.SETTLED, Outcome.AGREES}:
+            log.error("report needs manual review", trade=str(verdict.report.trade_id), outcome=verdict.outcome)
 
 
 def _must_be(expected: int) -> Callable[[int], None]:

@@ -5,7 +5,7 @@ When there is little to do, the set is a single customer.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 from django.db import Error, InterfaceError, OperationalError, connection, transaction
@@ -44,12 +44,10 @@ def take_turn(customer_ids: Collection[int], by: str) -> None:
         by: The process, for the trades' history.
     """
     try:
-        claimed = settle_and_claim(customer_ids, by)
-        execute(claimed)
+        execute(settle_and_claim(customer_ids, by))
     except Exception as error:  # noqa: BLE001 — whatever it is, the other customers' turns go on
-        is_database_down = isinstance(
-            error, OperationalError | InterfaceError
-        )  # then a traceback would say nothing new
+        # If the database is down, a traceback would say nothing new.
+        is_database_down = isinstance(error, OperationalError | InterfaceError)
         log_failure = log.warning if is_database_down else log.exception
         log_failure("turn failed", customers=len(customer_ids), first=next(iter(customer_ids)), error=repr(error))
         if not _database_answers():
@@ -94,21 +92,15 @@ def serve(books: Books, now: MarketNow, by: str) -> list[Trade]:
         transitions.claim(writes, claims.claimed, now.at, EXECUTE_WITHIN_SECONDS, asking.ASK_AFTER_SECONDS, by)
         transitions.queue(writes, claims.queued)
         books.add_to(writes)
-    ring_on_commit(claims.rest)
     return claims.claimed
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What becomes of placed trades.
-
-    `rest` has the customers of whom only rejected trades were looked at: there may be more in line.
-    """
+class Claims(NamedTuple):
+    """What becomes of placed trades."""
 
     claimed: list[Trade]
     rejected: list[Ending]
     queued: list[Trade]
-    rest: set[int]
 
 
 def claim(books: Books, placed: Sequence[Trade], now: MarketNow) -> Claims:
@@ -149,8 +141,9 @@ def claim(books: Books, placed: Sequence[Trade], now: MarketNow) -> Claims:
             rejected.append(Ending(trade, Status.REJECTED, reason))
         except InsufficientShares:
             rejected.append(Ending(trade, Status.REJECTED, Reason.INSUFFICIENT_SHARES))
-    rest = {ending.trade.customer_id for ending in rejected} - claimed.keys() - waiting
-    return Claims(list(claimed.values()), rejected, queued, rest)
+    # If this turn only rejects trades of a customer, there may be more in line.
+    ring_on_commit({ending.trade.customer_id for ending in rejected} - claimed.keys() - waiting)
+    return Claims(list(claimed.values()), rejected, queued)
 
 
 def _cash_of_restricted(books: Books, placed: Sequence[Trade], now: MarketNow) -> dict[int, Cash]:

@@ -45,7 +45,7 @@ def test_cancelled_and_rolled_back_trades_in_the_log(
 ) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     with monkeypatch.context() as patched:
-        patched.setattr("accounts.ledger.Books.write", lambda books: connection.cursor().execute("SELECT nothing"))
+        patched.setattr("accounts.ledger.Books.add_to", lambda *_: connection.cursor().execute("SELECT nothing"))
         take_turn([bob.id], "lanes.1")
     assert log_lines(caplog, trade) == ["placed"], "what was rolled back did not happen"
     cancel_trade(bob.id, trade.id, "api")
