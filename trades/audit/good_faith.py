@@ -2,8 +2,44 @@
 
 from accounts.audit import Rule
 
-SETTLES_WITHIN_DAYS = 30  # from its trade date until a sale has settled, at most
+SETTLES_WITHIN_DAYS = 14  # from its trade date until a sale has settled, at most
 
+# Each purchase with what it was paid with, and the sales that had not settled then. It reads each posting a few times,
+# however many trades a customer makes in a day: what had been brought until a purchase is a running sum, for each day
+# on which sales settle, over the sales and the purchases in the order of their postings.
+_PAID_WITH = f"""
+    WITH sale AS (
+        SELECT customer_id, settles_on, min(id) AS posting_id, sum(change) AS net FROM accounts_posting
+        WHERE ticker = '' AND kind IN ('sell', 'fee') AND settles_on IS NOT NULL
+        GROUP BY customer_id, settles_on, cause HAVING bool_or(kind = 'sell')
+    ), bought AS (
+        SELECT lot.customer_id, lot.ticker, lot.id, lot.cause, lot.acquired_on, lot.paid_with_until,
+               paid.id AS posting_id, paid.total + coalesce(fee.change, 0) AS cash_left
+        FROM accounts_lot AS lot
+        JOIN accounts_posting AS paid ON paid.cause = lot.cause AND paid.kind = 'buy' AND paid.ticker = ''
+        LEFT JOIN accounts_posting AS fee ON fee.cause = lot.cause AND fee.kind = 'fee' AND fee.ticker = ''
+        WHERE lot.origin IS NULL AND lot.paid_with_until IS NOT NULL
+    ), settling AS (
+        SELECT customer_id, settles_on, settles_on - days AS acquired_on
+        FROM (SELECT DISTINCT customer_id, settles_on FROM sale) AS day
+        CROSS JOIN generate_series(1, {SETTLES_WITHIN_DAYS}) AS days
+    ), moment AS (
+        SELECT customer_id, settles_on, posting_id, net, NULL::uuid AS lot_id, NULL::numeric AS cash_left FROM sale
+        UNION ALL
+        SELECT customer_id, settling.settles_on, posting_id, 0, bought.id, cash_left
+        FROM bought JOIN settling USING (customer_id, acquired_on)
+    ), until_then AS (
+        SELECT *, sum(net) OVER (PARTITION BY customer_id, settles_on ORDER BY posting_id) AS brought FROM moment
+    ), unsettled AS (
+        SELECT lot_id, max(settles_on) AS day FROM (
+            SELECT lot_id, settles_on, cash_left,
+                   sum(brought) OVER (PARTITION BY lot_id ORDER BY settles_on DESC) AS brought
+            FROM until_then WHERE lot_id IS NOT NULL
+        ) AS later WHERE brought > cash_left GROUP BY lot_id
+    )
+    SELECT bought.*, coalesce(unsettled.day, acquired_on) AS paid_on
+    FROM bought LEFT JOIN unsettled ON unsettled.lot_id = bought.id
+"""
 RULES = (
     Rule(
         "lot_is_marked_until_it_is_paid_for",
@@ -11,24 +47,10 @@ RULES = (
         "A purchase that used unsettled proceeds is marked with the day on which the last of them settle, any other "
         "purchase with its trade date.",
         f"""
-        SELECT lot.customer_id AS "customerId", lot.ticker AS "stockTicker", lot.id AS "lotId", lot.cause,
-               format('marked until %s; according to the postings it was paid for on %s', lot.paid_with_until,
-               coalesce(unsettled.day, lot.acquired_on)) AS detail
-        FROM accounts_lot AS lot
-        JOIN accounts_posting AS paid ON paid.cause = lot.cause AND paid.kind = 'buy' AND paid.ticker = ''
-        LEFT JOIN accounts_posting AS fee ON fee.cause = lot.cause AND fee.kind = 'fee' AND fee.ticker = ''
-        LEFT JOIN LATERAL (
-            SELECT max(settles_on) AS day FROM (
-                SELECT settles_on, sum(sum(net)) OVER (ORDER BY settles_on DESC) AS brought FROM (
-                    SELECT settles_on, sum(change) AS net FROM accounts_posting AS sale
-                    WHERE sale.customer_id = lot.customer_id AND ticker = '' AND kind IN ('sell', 'fee')
-                      AND settles_on > lot.acquired_on AND settles_on <= lot.acquired_on + {SETTLES_WITHIN_DAYS}
-                      AND sale.id < paid.id
-                    GROUP BY settles_on, cause HAVING bool_or(kind = 'sell')
-                ) AS sold GROUP BY settles_on
-            ) AS later WHERE brought > paid.total + coalesce(fee.change, 0)
-        ) AS unsettled ON true
-        WHERE lot.origin IS NULL AND lot.paid_with_until <> coalesce(unsettled.day, lot.acquired_on)
+        SELECT customer_id AS "customerId", ticker AS "stockTicker", id AS "lotId", cause,
+               format('marked until %s; according to the postings it was paid for on %s', paid_with_until, paid_on)
+               AS detail
+        FROM ({_PAID_WITH}) AS purchase WHERE paid_with_until <> paid_on
         """,
     ),
     Rule(
