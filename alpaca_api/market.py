@@ -14,6 +14,7 @@ from alpaca_api.drf import AlpacaError, AlpacaView
 from alpaca_api.fields import includes_stocks, parse_uuid
 from exchange import calendar, market
 from exchange.models import Stock
+from trades import ticker_change
 from web.drf import StrictSerializer, TextField
 
 CALENDAR_FIRST, CALENDAR_LAST = calendar.FIRST_DAY, date(2029, 12, 31)
@@ -45,7 +46,8 @@ class AssetsView(AlpacaView):
             stocks = stocks.filter(market=params["exchange"])
         if not includes_stocks(params.get("asset_class", "")) or params.get("attributes"):
             stocks = stocks.none()
-        return Response([alpaca.asset(stock) for stock in stocks])
+        # A stock whose ticker has changed is one asset, under the ticker of today.
+        return Response([alpaca.asset(stock) for stock in stocks if ticker_change.today(stock.ticker) == stock.ticker])
 
 
 class AssetView(AlpacaView):
@@ -53,8 +55,8 @@ class AssetView(AlpacaView):
 
     @extend_schema(operation_id="alpacaGetAsset", responses=schema.AlpacaAssetSerializer)
     def get(self, request: Request, symbol: str) -> Response:
-        """Get a stock by its symbol or asset id."""
-        stock = Stock.objects.filter(ticker=ticker_of(symbol) or "").first()
+        """Get a stock by its symbol or asset id. An old symbol of a stock leads to the stock as it is now."""
+        stock = Stock.objects.filter(ticker=ticker_change.today(ticker_of(symbol) or "")).first()
         if stock is None:
             raise AlpacaError(404, 40410000, f"asset not found for {symbol[:60]}")
         return Response(alpaca.asset(stock))
@@ -130,4 +132,6 @@ def ticker_of(symbol: str) -> str | None:
     if (asset_id := parse_uuid(symbol)) is None:
         ticker = symbol.upper()
         return ticker if market.TICKER.fullmatch(ticker) else None
-    return next((t for t in Stock.objects.values_list("ticker", flat=True) if alpaca.asset_id(t) == asset_id), None)
+    tickers = Stock.objects.values_list("ticker", flat=True)
+    found = next((ticker for ticker in tickers if alpaca.asset_id(ticker) == asset_id), None)
+    return found and ticker_change.today(found)

@@ -10,6 +10,7 @@ from accounts.money import money
 from accounts.settlement import Cash
 from alpaca_api.day import Day
 from exchange.models import Stock
+from trades import ticker_change
 from trades.models import Reason, Status, Trade, Type
 
 NAMESPACE = uuid5(NAMESPACE_URL, "https://brokerage.example/alpaca")
@@ -34,8 +35,8 @@ def account_id(customer_id: int) -> UUID:
 
 
 def asset_id(ticker: str) -> UUID:
-    """Return the asset id of a ticker. It never changes."""
-    return uuid5(NAMESPACE, f"asset {ticker}")
+    """Return the asset id of a ticker's stock. It stays the same when the stock gets another ticker."""
+    return uuid5(NAMESPACE, f"asset {ticker_change.identity(ticker)}")
 
 
 def execution_id(trade_id: UUID) -> UUID:

@@ -1,6 +1,7 @@
 """Ticker changes: what is the same stock under another ticker, and what follows it besides shares and trades."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from django.db import connection, transaction
 from django.db.models import Q
@@ -74,6 +75,14 @@ def today(ticker: str) -> str:
     return _past.get().renamed.get(ticker, ticker)
 
 
+def identity(ticker: str) -> str:
+    """Return what stays the same about a stock when its ticker changes: the first ticker that it had here.
+
+    Of a stock that has taken over a ticker that is not used any more, it is the ticker with the day of that change.
+    """
+    return _past.get().identities.get(ticker, ticker)
+
+
 def was_split(ticker: str) -> bool:
     """Return whether a stock, by the ticker of today, was ever split here, or is being split."""
     return ticker in _past.get().split
@@ -86,10 +95,15 @@ def forget() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """Today's ticker for each that is not used any more, and which stocks were split, by the ticker of today."""
+    """What past splits and ticker changes mean today.
+
+    `renamed` has today's ticker for each that is not used any more, `split` the stocks that were split, by the ticker
+    of today, and `identities` what `identity` returns for each ticker that was ever changed.
+    """
 
     renamed: dict[str, str]
     split: frozenset[str]
+    identities: dict[str, str]
 
 
 def _read_past() -> _Past:
@@ -98,13 +112,19 @@ def _read_past() -> _Past:
     rows = CorporateAction.objects.filter(changes | splits).order_by("-ex_date", "-done_at")
     renamed: dict[str, str] = {}
     split: set[str] = set()
-    for kind, old, new in rows.values_list("kind", "ticker", "new_ticker"):
+    renamings: list[tuple[str, str, date]] = []
+    for kind, old, new, day in rows.values_list("kind", "ticker", "new_ticker", "ex_date"):
         if kind == Kind.SPLIT:
             split.add(old)
         else:  # the latest first, so that chains are followed
             renamed.setdefault(old, renamed.get(new, new))
+            renamings.append((old, new, day))
     renamed = {old: new for old, new in renamed.items() if old != new and not _is_listed(old)}
-    return _Past(renamed, frozenset(renamed.get(ticker, ticker) for ticker in split))
+    identities: dict[str, str] = {}
+    for old, new, day in reversed(renamings):
+        identities[new] = identities.get(old, old)
+        identities[old] = identities[new] if old in renamed else f"{old} since {day}"
+    return _Past(renamed, frozenset(renamed.get(ticker, ticker) for ticker in split), identities)
 
 
 def _is_listed(ticker: str) -> bool:

@@ -11,6 +11,7 @@ from accounts.adjustments import LARGEST_POSITION
 from accounts.models import CASH, Adjustment, Customer
 from accounts.money import LARGEST_AMOUNT
 from exchange import calendar
+from exchange.market import TICKER
 from exchange.messages import storable
 from exchange.models import Stock
 from office.roles import Role
@@ -184,6 +185,8 @@ class CorporateActionForm(ReasonForm):
             self.add_error("numerator", "Must differ from the old shares.")
         others = {name for names in self.NEEDED.values() for name in names} - set(needed)
         new_ticker = str(cleaned.get("new_ticker") or "").strip().upper() if "new_ticker" in needed else ""
+        if new_ticker and (not TICKER.fullmatch(new_ticker) or new_ticker == cleaned.get("ticker")):
+            self.add_error("new_ticker", "Must be another ticker: letters, digits, dots and hyphens.")
         return cleaned | dict.fromkeys(others) | {"new_ticker": new_ticker}
 
 
