@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from typing import Any
 from uuid import uuid4
 
@@ -39,7 +40,7 @@ class Reader(threading.Thread):
                 with urllib.request.urlopen(urllib.request.Request(self.url, headers=headers), timeout=30) as answer:  # noqa: S310
                     self.opened += 1
                     self._read(answer)
-            except OSError:
+            except (OSError, HTTPException):
                 time.sleep(0.2)
 
     def _read(self, answer: Any) -> None:
