@@ -67,19 +67,23 @@ class Balancer:
 
     def states(self) -> dict[str, str]:
         """Return each `web`'s state according to the health checks."""
-        return {row["svname"]: row["status"].split()[0] for row in self._servers()}
+        return {row["svname"]: row["status"].split()[0] for row in self._rows("web")}
 
     def served(self) -> Counter[str]:
         """Return how many requests each `web` has received so far."""
-        return Counter({row["svname"]: int(row["stot"]) for row in self._servers()})
+        return Counter({row["svname"]: int(row["stot"]) for row in self._rows("web")})
 
-    def _servers(self) -> list[dict[str, str]]:
+    def most_at_once(self, backend: str) -> int:
+        """Return how many requests of a backend any `web` has had at once."""
+        return max(int(row["smax"]) for row in self._rows(backend))
+
+    def _rows(self, backend: str) -> list[dict[str, str]]:
         with socket.socket(socket.AF_UNIX) as stats:
             stats.connect(str(self._socket))
             stats.sendall(b"show stat\n")
             told = b"".join(iter(lambda: stats.recv(65536), b"")).decode()
         rows = list(csv.DictReader(told.removeprefix("# ").splitlines()))
-        return [row for row in rows if row["pxname"] == "web" and row["svname"] != "BACKEND"]
+        return [row for row in rows if row["pxname"] == backend and row["svname"] != "BACKEND"]
 
 
 def until(is_so: Callable[[], bool], seconds_max: float, why: Callable[[], Any] = str) -> float:

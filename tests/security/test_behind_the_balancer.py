@@ -36,6 +36,7 @@ OUTSIDE = "127.0.0.9"  # an address that the test leaves out of INSIDE and EXCHA
 PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 CUT_OFF = 0  # in place of a status
 TRADES = 16
+SLOW_MAX = 4  # requests that take long, at once in a `web` with 16 threads
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +205,25 @@ def test_requests_are_distributed_over_all_web_processes(
         assert client.request("GET", "/api/v1/balance").status == 200
     shares = balancer.served() - before
     assert shares == {"web_1": 10, "web_2": 10}
+
+
+def test_requests_that_take_long_leave_threads_to_the_others(
+    balancer: Balancer, client: urllib3.HTTPConnectionPool
+) -> None:
+    guesser = urllib3.HTTPConnectionPool(
+        LOOPBACK, balancer.port, maxsize=40, retries=False, timeout=30, source_address=("127.0.0.67", 0)
+    )
+
+    def guess(number: int) -> int:
+        body = {"email": f"nobody{number}@example.com", "password": "guessed", "name": "x"}
+        return guesser.request("POST", "/api/v1/tokens", json=body).status
+
+    with ThreadPoolExecutor(40) as pool:
+        guesses = [pool.submit(guess, number) for number in range(40)]
+        while not all(each.done() for each in guesses):
+            assert client.request("GET", "/api/v1/balance").status == 200
+    assert {each.result() for each in guesses} <= {401, 429, 503}
+    assert balancer.most_at_once("slow") == SLOW_MAX
 
 
 def test_a_forged_address_is_not_believed(brokerage: Brokerage, balancer: Balancer) -> None:
