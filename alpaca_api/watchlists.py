@@ -186,7 +186,7 @@ class WatchlistSymbolView(_WatchlistView):
 def _first_or_404(watchlist: QuerySet[Watchlist]) -> Watchlist:
     row = watchlist.first()
     if row is None:
-        raise AlpacaError(404, 40410000, "watchlist not watchlist")
+        raise AlpacaError(404, 40410000, "watchlist not found")
     return row
 
 
@@ -199,7 +199,7 @@ def _check_listed(tickers: Iterable[str]) -> list[str]:
     tickers = list(tickers)
     for ticker in tickers:
         if not market.is_listed(ticker):
-            raise AlpacaError(422, UNPROCESSABLE, f"symbols: asset not watchlist for {ticker}")
+            raise AlpacaError(422, UNPROCESSABLE, f"symbols: asset not found for {ticker}")
     return tickers
 
 

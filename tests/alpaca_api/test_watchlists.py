@@ -47,7 +47,8 @@ def test_by_name(alice: Customer, bob: Customer, alpaca_of: AlpacaOf) -> None:
     call = alpaca_of(bob)
     assert call("POST", "watchlists", {"name": "big tech", "symbols": ["AAPL"]})[0] == 200
     address = "watchlists:by_name?name=big%20tech"
-    assert alpaca_of(alice)("GET", address)[0] == 404
+    assert alpaca_of(alice)("GET", address) == (404, {"code": 40410000, "message": "watchlist not found"})
+    assert call("POST", address, {"symbol": "NONE"})[1]["message"] == "symbols: asset not found for NONE"
     assert call("POST", address, {"symbol": "IBM"})[0] == 200
     assert [asset["symbol"] for asset in call("GET", address)[1]["assets"]] == ["AAPL", "IBM"]
     assert call("PUT", address, {"name": "small", "symbols": ["MSFT"]})[1]["name"] == "small"
