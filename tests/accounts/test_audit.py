@@ -15,10 +15,9 @@ from accounts.audit import BOOKS, count_rows, examine, one_instant
 from accounts.customers import create_customer
 from accounts.funding import deposit, withdraw
 from accounts.models import Balance, Customer, Position, Posting, Transfer
-from tests import people
 from tests.guarantees import lift_guarantees
-from tests.lasting import lasting
 from tests.people import claim, receive_shares, send_report
+from tests.planted import assert_found, shared_books
 from trades.models import Status, Type
 from trades.place import place_trade
 
@@ -354,23 +353,12 @@ class TestPlanted:
     @pytest.fixture(scope="class")
     @classmethod
     def ids(cls, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
-        with lasting(django_db_blocker):
-            yield books(people.alice(), people.bob())
+        with shared_books(books, django_db_blocker) as ids:
+            yield ids
 
     @pytest.mark.parametrize(("rule", "plant", "names"), PLANTED)
     def test_each_broken_rule_is_found(self, rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]) -> None:
-        lift_guarantees()
-        with connection.cursor() as cursor:
-            cursor.execute(plant, ids)
-            assert cursor.rowcount
-        # A name that begins with = stands for itself, every other one for an id.
-        expected = {key: name[1:] if name[0] == "=" else ids[name] for key, name in names.items()}
-        findings = examine(BOOKS)
-        assert not findings.ok
-        found = [violation for violation in findings.violations if violation["rule"] == rule]
-        assert [violation for violation in found if expected.items() <= violation.items()], findings.violations
-        assert len(found) == findings.counts[rule]
-        assert all(violation["detail"] and None not in violation.values() for violation in found)
+        assert_found(BOOKS, rule, plant, names, ids)
 
 
 def test_every_rule_has_been_broken_by_a_test() -> None:

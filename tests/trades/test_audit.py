@@ -5,16 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.audit import BOOKS, examine
 from accounts.funding import withdraw
 from accounts.models import Customer
-from tests import people
-from tests.guarantees import lift_guarantees
-from tests.lasting import lasting
 from tests.people import claim, receive_shares, send_report
+from tests.planted import assert_found, shared_books
 from trades.audit import CLOCKS_APART_SECONDS_MAX, TRADES, corporate_actions, firm, good_faith
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
@@ -332,28 +329,15 @@ PLANTED: list[tuple[str, str, dict[str, str]]] = [
 
 @pytest.mark.django_db
 class TestPlanted:
-    """Each plants one thing that is wrong into books that all share."""
-
     @pytest.fixture(scope="class")
     @classmethod
     def ids(cls, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
-        with lasting(django_db_blocker):
-            yield books(people.alice(), people.bob())
+        with shared_books(books, django_db_blocker) as ids:
+            yield ids
 
     @pytest.mark.parametrize(("rule", "plant", "names"), PLANTED)
     def test_each_broken_rule_is_found(self, rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]) -> None:
-        lift_guarantees()
-        with connection.cursor() as cursor:
-            cursor.execute(plant, ids)
-            assert cursor.rowcount
-        # A name that begins with = stands for itself, every other one for an id.
-        expected = {key: name[1:] if name[0] == "=" else str(ids[name]) for key, name in names.items()}
-        findings = examine(TRADES)
-        found = [violation for violation in findings.violations if violation["rule"] == rule]
-        texts = [{key: str(value) for key, value in violation.items()} for violation in found]
-        assert [violation for violation in texts if expected.items() <= violation.items()], findings.violations
-        assert len(found) == findings.counts[rule]
-        assert all(violation["detail"] for violation in found)
+        assert_found(TRADES, rule, plant, names, ids)
 
 
 def test_every_rule_has_been_broken_by_a_test() -> None:
