@@ -13,7 +13,7 @@ OWN = {
     "401": "`not_authenticated`, `authentication_failed`: the token is missing or unknown.",
     "403": "`permission_denied`: the token lacks the scope. `address_not_allowed`: it can't be used from your address.",
     "404": "`not_found`: it does not exist, or it is not yours.",
-    "413": "`too_large`: a body may have at most 1 MB.",
+    "413": "`too_large`: a body may have at most 100 kB.",
     "415": "`unsupported_media_type`: bodies must be application/json.",
     "429": "`throttled`: too many requests by this customer or, without a token, from this address. Nothing was done. "
     "`Retry-After` says when to try again.",
@@ -30,7 +30,7 @@ ALPACA = {
     "401": "40110000: request is not authorized.",
     "403": "40310000: not allowed; `message` says why.",
     "404": "40410000: it does not exist, or it is not yours.",
-    "413": "41310000: a body may have at most 1 MB.",
+    "413": "41310000: a body may have at most 100 kB.",
     "415": "41510000: bodies must be application/json.",
     "422": "40010001: the request is invalid or not supported; 42210000: it can't be done anymore.",
     "429": "42910000: too many requests; nothing was done.",

@@ -226,7 +226,8 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = True  # what was not collected is served from the apps, under its plain name
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of any body; a callback of 100 reports is 40 kB
+# The longest body, in bytes. Load balancers accept less: 100 kB, which is the limit that the docs promise.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 
 # -- PostgreSQL, the only source of truth. Every limit is shorter than the sweep's patience.
 environment.url("DATABASE_URL", None, ("postgres", "postgresql"))
