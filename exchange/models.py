@@ -16,7 +16,7 @@ class Stock(models.Model):
     listed = models.BooleanField(default=True)
     seen_at = models.DateTimeField(db_default=Now(), help_text="When the exchange last listed it.")
     missing_since = models.DateTimeField(
-        null=True, blank=True, help_text="Since when the exchange's list lacks it. It stays listed for a while."
+        null=True, blank=True, help_text="When it disappeared from the exchange's list. It stays listed for a while."
     )
 
     def __str__(self) -> str:
@@ -30,10 +30,10 @@ class ShortList(models.Model):
     """
 
     began_at = models.DateTimeField(db_default=Now())
-    seen_at = models.DateTimeField(db_default=Now(), help_text="When the list was last that short.")
+    seen_at = models.DateTimeField(db_default=Now(), help_text="When the list was last this short.")
     ended_at = models.DateTimeField(null=True, blank=True)
-    listed = models.IntegerField(help_text="How many stocks were listed before.")
-    missing = ArrayField(models.CharField(max_length=12), help_text="The tickers that the list lacked.")
+    listed = models.IntegerField(help_text="The number of stocks listed before.")
+    missing = ArrayField(models.CharField(max_length=12), help_text="The tickers missing from the list.")
     accepted_by = models.CharField(max_length=254, blank=True, default="")
 
     class Meta:
@@ -58,7 +58,7 @@ class Closure(models.Model):
     closes = models.TimeField(null=True, blank=True, help_text="The early close, Eastern; empty: closed all day.")
     reason = models.CharField(max_length=200)
     source = models.CharField(max_length=8, choices=Source)
-    by = models.CharField(max_length=254, blank=True, default="", help_text="Who entered it.")
+    by = models.CharField(max_length=254, blank=True, default="", help_text="The member of staff who entered it.")
     entered_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -82,12 +82,12 @@ class Call(models.Model):
         ANSWERED = "answered", "It answered"
         UNKNOWN = "unknown", "No answer that can be trusted"
 
-    at = models.DateTimeField(db_default=Now(), help_text="When the answer, or none, was there.")
+    at = models.DateTimeField(db_default=Now(), help_text="When the call ended.")
     verb = models.CharField(max_length=8, choices=Verb)
     trade_ids = ArrayField(models.UUIDField())
     outcome = models.CharField(max_length=8, choices=Outcome)
     answers = models.JSONField(default=dict)
-    seen = models.CharField(max_length=300, blank=True, default="", help_text="What was seen instead of an answer.")
+    seen = models.CharField(max_length=300, blank=True, default="", help_text="What happened instead of an answer.")
     took_ms = models.FloatField()
 
     class Meta:

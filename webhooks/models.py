@@ -84,7 +84,7 @@ class Delivery(models.Model):
     attempts = models.IntegerField(default=0)
     next_at = models.DateTimeField(null=True, db_default=Now())
     delivered_at = models.DateTimeField(null=True)
-    answer = models.CharField(max_length=200, blank=True, default="", help_text="How the last attempt went.")
+    answer = models.CharField(max_length=200, blank=True, default="", help_text="The result of the last attempt.")
 
     class Meta:
         verbose_name_plural = "deliveries"

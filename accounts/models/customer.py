@@ -41,14 +41,16 @@ class Customer(AbstractBaseUser, PermissionsMixin):
 
     email = models.EmailField(unique=True)
     name = models.CharField(max_length=120, blank=True)
-    is_active = models.BooleanField(default=True, help_text="If off, the customer can't sign in and no token works.")
+    is_active = models.BooleanField(
+        default=True, help_text="If not set, the customer can't sign in, and no token works."
+    )
     is_staff = models.BooleanField(default=False, help_text="Can sign in to the back office.")
     joined_at = models.DateTimeField(db_default=Now(), editable=False)
     theme = models.CharField(max_length=6, choices=Theme, default=Theme.SYSTEM)
-    time_zone = models.CharField(max_length=64, blank=True, default="", help_text="If empty, the browser's.")
+    time_zone = models.CharField(max_length=64, blank=True, default="", help_text="If empty, the browser's time zone.")
     # The time step of the newest code that was accepted from the customer's authenticator app.
     code_step = models.BigIntegerField(db_default=0, editable=False)
-    closed_at = models.DateTimeField(null=True, editable=False, help_text="When the account was closed, for good.")
+    closed_at = models.DateTimeField(null=True, editable=False, help_text="When the account was closed permanently.")
     erased_at = models.DateTimeField(null=True, editable=False, help_text="When the personal data was erased.")
 
     objects = CustomerManager()
@@ -71,8 +73,8 @@ class Limits(models.Model):
     """A customer's own request limits per minute, where they differ from the general ones."""
 
     customer = models.OneToOneField(Customer, models.CASCADE, primary_key=True, related_name="limits")
-    reads_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="If empty, as many as everybody.")
-    orders_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="If empty, as many as everybody.")
+    reads_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="If empty, the standard limit.")
+    orders_a_minute = models.PositiveIntegerField(null=True, blank=True, help_text="If empty, the standard limit.")
 
     class Meta:
         verbose_name_plural = "limits"

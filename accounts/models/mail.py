@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 
 class Mail(models.Model):
-    """A mail that has not been delivered yet. Its content is encrypted, for some have codes; delivery deletes it."""
+    """A mail that has not been delivered yet; delivery deletes it. The content is encrypted: it may contain a code."""
 
     content = models.TextField()
     created_at = models.DateTimeField(db_default=Now())

@@ -27,7 +27,7 @@ class Adjustment(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     customer = models.ForeignKey(Customer, models.PROTECT, related_name="+")
     ticker = models.CharField(max_length=12, blank=True, db_default=CASH, default=CASH)
-    change = models.DecimalField(**MONEY, help_text="USD or shares: into the account if above zero, else out of it.")
+    change = models.DecimalField(**MONEY, help_text="USD or shares: positive into the account, negative out of it.")
     price = models.DecimalField(**MONEY, null=True)
     reason_code = models.CharField(max_length=10, choices=Reason)
     reason = models.CharField(max_length=500)

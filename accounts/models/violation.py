@@ -22,11 +22,11 @@ class GoodFaithViolation(models.Model):
     ticker = models.CharField(max_length=12)
     cause = models.UUIDField(unique=True, help_text="The sale.")
     lot = models.ForeignKey(
-        Lot, models.PROTECT, related_name="+", db_index=False, help_text="Of those sold, the one paid for last."
+        Lot, models.PROTECT, related_name="+", db_index=False, help_text="The sold lot whose payment settles last."
     )
     bought_on = models.DateField(help_text="The trade date, Eastern.")
     sold_on = models.DateField(help_text="The trade date, Eastern.")
-    settles_on = models.DateField(help_text="When the last of the proceeds settle that paid for the shares.")
+    settles_on = models.DateField(help_text="When the last of the proceeds that paid for the shares settle.")
     number = models.IntegerField()
     restricts_until = models.DateField(null=True)
     recorded_at = models.DateTimeField(db_default=Now())

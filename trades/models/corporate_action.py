@@ -43,7 +43,7 @@ class CorporateAction(models.Model):
     numerator = models.BigIntegerField(null=True)
     denominator = models.BigIntegerField(null=True)
     new_ticker = models.CharField(max_length=12, blank=True, default="")
-    reference_price = models.DecimalField(**MONEY, null=True, help_text="Of a share after the split, USD.")
+    reference_price = models.DecimalField(**MONEY, null=True, help_text="The price of a share after the split, USD.")
     entered_by = models.CharField(
         max_length=254, blank=True, default="", help_text="The member of staff; empty: the exchange."
     )
@@ -128,16 +128,12 @@ class Entitlement(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     action = models.ForeignKey(CorporateAction, models.PROTECT, related_name="entitlements", db_index=False)
-    # Without an index of its own: that of the feed begins with it.
+    # It needs no index of its own, because the index of the feed begins with it.
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False)
-    shares = models.BigIntegerField(
-        help_text="The shares that counted: those at the close before the ex-date, or before the split."
-    )
+    shares = models.BigIntegerField(help_text="The shares held at the close before the ex-date, or before the split.")
     shares_after = models.BigIntegerField(help_text="The shares after the corporate action.")
     cash = models.DecimalField(**MONEY, help_text="The dividend, or cash in lieu of a fraction, USD.")
-    cost = models.DecimalField(
-        **MONEY, null=True, help_text="What shares that go on under a new ticker have cost, USD."
-    )
+    cost = models.DecimalField(**MONEY, null=True, help_text="The cost of the shares that moved to a new ticker, USD.")
     at = models.DateTimeField(db_default=Now())
     xact = models.BigIntegerField(null=True, editable=False)
     event = models.BigIntegerField(null=True, editable=False)

@@ -108,7 +108,7 @@ class Trade(models.Model):
     sequence = models.BigIntegerField()
     ticker = models.CharField(max_length=12)
     placed_as = models.CharField(
-        max_length=12, null=True, help_text="The ticker that it was placed under, where the stock got another since."
+        max_length=12, null=True, help_text="The ticker that it was placed under, if the stock has another one since."
     )
     type = models.CharField(max_length=4, choices=Type)
     quantity = models.BigIntegerField()
@@ -119,7 +119,7 @@ class Trade(models.Model):
         max_length=6, choices=WhenClosed, default=WhenClosed.REJECT, db_default=WhenClosed.REJECT
     )
     time_in_force = models.CharField(
-        max_length=3, null=True, choices=TimeInForce, help_text="As the client sent it; empty: the client sent none."
+        max_length=3, null=True, choices=TimeInForce, help_text="As sent by the client; empty: the client sent none."
     )
     queued_at = models.DateTimeField(
         null=True, help_text="When it began to wait for the opening: when it was placed, or when its turn came."
@@ -136,7 +136,7 @@ class Trade(models.Model):
     claimed_at = models.DateTimeField(null=True)
     ask_at = models.DateTimeField(null=True, help_text="When the sweep next asks the exchange about it.")
     unanswered = models.SmallIntegerField(
-        default=0, db_default=0, editable=False, help_text="Questions in a row that the exchange did not answer."
+        default=0, db_default=0, editable=False, help_text="Consecutive questions that the exchange did not answer."
     )
 
     price = models.DecimalField(**MONEY, null=True, help_text="USD per share.")
@@ -145,10 +145,12 @@ class Trade(models.Model):
     settled_at = models.DateTimeField(null=True)
     executed_at = models.DateTimeField(null=True, help_text="When the exchange executed it, by its own clock.")
     fees = models.JSONField(
-        null=True, help_text="USD by kind of fee, once FILLED. Empty for fills before fees existed."
+        null=True, help_text="USD by kind of fee, once FILLED. Empty for fills from before fees existed."
     )
     lot_method = models.CharField(max_length=12, null=True, choices=LotMethod, help_text="Which lots a SELL closes.")
-    settles_on = models.DateField(null=True, help_text="Eastern. Empty for fills before it was stored.")
+    settles_on = models.DateField(
+        null=True, help_text="The Eastern settlement date. Empty for fills from before it was stored."
+    )
 
     class Meta:
         constraints = [
