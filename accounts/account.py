@@ -226,7 +226,7 @@ class Account:
     def rename_shares(self, ticker: str, new_ticker: str, cause: UUID) -> None:
         """Post that all shares of a stock go on under another ticker. Their cost goes with them; lots keep their dates.
 
-        The postings have no price: the cause keeps the cost, from which the audit follows it.
+        The postings have no price. The audit reads the cost from their cause, which stores it.
 
         Raises:
             PositionTooLarge: The account would hold more than it can.

@@ -69,8 +69,8 @@ def years_of(customer_id: int, this_year: int) -> Iterator[int]:
     yield from range(this_year, (first.year if first else this_year) - 1, -1)
 
 
-# The shares that were sold are no replacement themselves: neither their own lot, if the sale closed all of it, nor the
-# lot that it continues.
+# The sold shares don't count as their own replacement: neither their lot, if the sale closed all of it, nor the lot
+# that it continues.
 IS_WASH_SALE = RawSQL(
     """
     accounts_lotclosing.gain < 0 AND EXISTS (

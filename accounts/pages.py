@@ -218,7 +218,7 @@ def statement(request: HttpRequest, year: int, month: int) -> HttpResponse:
 def statement_pdf(request: HttpRequest, year: int, month: int) -> HttpResponse:
     """Send the statement of a month as a PDF."""
     made = _statement(request, year, month)
-    response = HttpResponse(statement_document.made_of(made), content_type="application/pdf")
+    response = HttpResponse(statement_document.statement_pdf(made), content_type="application/pdf")
     part = f"-part-{made.part}" if made.parts > 1 else ""
     response["Content-Disposition"] = f'attachment; filename="statement-{year:04}-{month:02}{part}.pdf"'
     return response

@@ -137,7 +137,7 @@ def connect() -> None:
     password_changed.connect(_password_changed, dispatch_uid="revocation")
     password_set.connect(_password_changed, dispatch_uid="revocation")
     email_changed.connect(_email_changed, dispatch_uid="revocation")
-    # allauth's own signals of these come after the commit.
+    # allauth sends its own signals for these after the commit.
     post_save.connect(_factor_saved, sender=Authenticator, dispatch_uid="revocation")
     post_delete.connect(_factor_changed, sender=Authenticator, dispatch_uid="revocation")
 
@@ -167,10 +167,10 @@ def _email_changed(sender: Any, request: HttpRequest, user: Customer, from_email
 
 
 def _factor_saved(sender: Any, instance: Authenticator, created: bool, **_: Any) -> None:
-    if created:  # else it was used
+    if created:  # otherwise, it was used
         _factor_changed(sender, instance)
 
 
 def _factor_changed(sender: Any, instance: Authenticator, **_: Any) -> None:
-    if request := allauth_context.request:  # else a command made it, for whom nobody has signed in yet
+    if request := allauth_context.request:  # otherwise a command created it, before the customer's first sign-in
         _revoke_with_change(instance.user, Cause.FACTOR_CHANGED, keep_session=request.session.session_key)

@@ -1,7 +1,7 @@
 """Security changes: the pages on which an owner changes how to get into the account.
 
 The pages are django-allauth's. Each works in one transaction, so a change and what it revokes (`accounts.revocation`)
-are committed together: no process that dies in between leaves a new password beside tokens that go on.
+are committed together: a process that dies in between can't leave a new password and tokens that still work.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ PAGES = {
 
 
 def in_transactions(patterns: Sequence[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
-    """Let each of PAGES among these work in one transaction; return all. Idempotent."""
+    """Wrap the views of PAGES in transactions; return all patterns. Idempotent."""
     for pattern in patterns:
         if isinstance(pattern, URLResolver):
             in_transactions(pattern.url_patterns)

@@ -5,7 +5,7 @@ from web import pdf
 from web.templatetags.figures import cents, day, describe, signed_cents, usd
 
 
-def made_of(statement: Statement) -> bytes:
+def statement_pdf(statement: Statement) -> bytes:
     """Return a statement as a PDF. The same postings and closing prices always give the same bytes."""
     month = statement.month
     period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"

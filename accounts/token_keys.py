@@ -69,7 +69,7 @@ def issue_once(
 def _shown_again(grant: Token, key: str, password: str) -> Issued:
     for server_key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
         secrets = _secrets(server_key, grant.id, key, password)
-        if tokens.are_of(grant, secrets):
+        if tokens.matches(grant, secrets):
             return Issued(grant, *secrets)
     raise TokenKeyReused
 

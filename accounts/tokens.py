@@ -90,8 +90,8 @@ def secrets_of(token: str, key_id: str, secret_key: str) -> Secrets:
     return Secrets(TOKEN_PREFIX + token, KEY_ID_PREFIX + key_id.upper(), secret_key)
 
 
-def are_of(grant: Token, own: Secrets) -> bool:
-    """Return whether these are the secrets of a grant."""
+def matches(grant: Token, own: Secrets) -> bool:
+    """Return whether these are the secrets of a token."""
     return compare_digest(grant.token_hash, _hash(own.token)) and compare_digest(
         grant.secret_hash, _hash(own.secret_key)
     )

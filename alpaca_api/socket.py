@@ -159,7 +159,7 @@ class _Updates:
         self._wake: Callable[[], None] = lambda: None
 
     def start(self) -> None:
-        """Send updates after the last one sent. Idempotent."""
+        """Start sending updates, from the one after the last that was sent. Idempotent."""
         if self._sending is None:
             self._is_stopped = False
             self._sending = asyncio.create_task(self._run())
@@ -231,7 +231,7 @@ def _message(stream: str, data: dict[str, Any]) -> bytes:
 
 
 def _trade_update(event: Event) -> bytes:
-    """Return the update as it goes over the wire; empty for an event that is not of a trade."""
+    """Return the update in the format of the wire; empty if the event is not about a trade."""
     trade = event.trade
     if trade is None:
         return b""

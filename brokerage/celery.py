@@ -124,7 +124,7 @@ def set_up_django(**_: Any) -> None:
 
 @signals.celeryd_init.connect
 def talk_as_a_worker(**_: Any) -> None:
-    """Give every worker the patience of a worker with the broker, even one started by `celery worker`."""
+    """Use the broker options of a worker in every worker, even if it was started with `celery worker`."""
     app.conf.broker_transport_options = transport_options(for_worker=True)
 
 

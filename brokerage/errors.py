@@ -73,7 +73,7 @@ TABLE: dict[type[Exception], Problem] = {
         503, "busy", "Too many people are signing in right now. Try again in a moment.", is_logged=False
     ),
     TooManyDocuments: Problem(
-        503, "busy", "Another document is still being made. Try again in a moment.", is_logged=False
+        503, "busy", "Another document is still being generated. Try again in a moment.", is_logged=False
     ),
     BalanceTooLarge: Problem(422, "balance_too_large", "An account can't hold that much cash.", "amount"),
     SuspiciousOperation: Problem(400, "bad_request", "The request could not be understood."),

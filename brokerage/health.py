@@ -110,7 +110,7 @@ def _rabbitmq_takes_messages(url: str) -> bool:
             Connection(url, connect_timeout=BROKER_SECONDS_MAX, transport_options=options) as broker,
             broker.transport.establish_connection() as session,  # kombu's own way tries again for seconds
         ):
-            # To no queue: the broker confirms it and drops it. One that is short of memory or disk does neither.
+            # No queue gets it: the broker confirms the message and drops it, unless it is short of memory or disk.
             session.channel().basic_publish(amqp.Message(""), routing_key="brokerage.ready", timeout=BROKER_SECONDS_MAX)
     except (OSError, amqp.AMQPError, amqp.exceptions.MessageNacked, OperationalError):
         return False

@@ -5,7 +5,7 @@ from typing import Any
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Brokerage",
     "VERSION": "1",
-    "DESCRIPTION": "Place market orders for US stocks, follow them to their end, and read the books.",
+    "DESCRIPTION": "Place market orders for US stocks, follow them until they are final, and read the books.",
     "SERVERS": [{"url": "/", "description": "The brokerage that serves this schema."}],
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",

@@ -360,7 +360,7 @@ class Injector:
 
     @contextlib.contextmanager
     def _split(self, fault: Fault) -> Iterator[None]:
-        """A split that two members of staff have entered. It is due at once."""
+        """Enter a split, as two members of staff would. It is due immediately."""
         _retry_undo(lambda: self._enter_split(fault.values), RuntimeError)
         yield
 

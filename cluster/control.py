@@ -38,7 +38,7 @@ class Control:
     def __init__(self, folder: Path, hosts: Hosts, facts: dict[str, Any]) -> None:
         """
         Args:
-            facts: what callers may want to know about the cluster, such as its addresses.
+            facts: information about the cluster for callers, such as its addresses.
         """
         self._hosts, self._facts = hosts, facts
         path = folder / SOCKET

@@ -22,16 +22,20 @@ class CorporateActionSerializer(serializers.Serializer[Any]):
     actionId = serializers.UUIDField(source="action.id")
     kind = serializers.ChoiceField(CorporateAction.Kind.choices, source="action.kind")
     stockTicker = serializers.CharField(source="action.ticker")
-    newTicker = serializers.CharField(source="action.new_ticker", help_text="Of a ticker change; else empty.")
+    newTicker = serializers.CharField(
+        source="action.new_ticker", help_text="The new ticker after a ticker change; otherwise empty."
+    )
     exDate = serializers.DateField(source="action.ex_date")
-    payDate = serializers.DateField(source="action.pay_date", allow_null=True, help_text="Of a dividend.")
-    amountPerShare = money_field(source="action.amount_per_share", allow_null=True, help_text="Of a dividend, USD.")
+    payDate = serializers.DateField(source="action.pay_date", allow_null=True, help_text="For a dividend.")
+    amountPerShare = money_field(
+        source="action.amount_per_share", allow_null=True, help_text="The dividend per share, USD."
+    )
     numerator = serializers.IntegerField(
-        source="action.numerator", allow_null=True, help_text="A split makes `denominator` shares so many."
+        source="action.numerator", allow_null=True, help_text="In a split, `denominator` shares become this many."
     )
     denominator = serializers.IntegerField(source="action.denominator", allow_null=True)
-    shares = serializers.IntegerField(help_text="Yours that counted: before the ex-date, or before the split.")
-    sharesAfter = serializers.IntegerField(source="shares_after", help_text="Yours after it.")
+    shares = serializers.IntegerField(help_text="The shares that you held before the ex-date or the split.")
+    sharesAfter = serializers.IntegerField(source="shares_after", help_text="Your shares afterwards.")
     amount = money_field(source="cash", help_text="The dividend, or cash in lieu of a fraction of a share, USD.")
 
 
@@ -39,11 +43,13 @@ class EventSerializer(serializers.Serializer[Any]):
     eventId = serializers.CharField(source="id", help_text="Opaque. Ids sort in the order of the events.")
     type = serializers.ChoiceField(EVENT_TYPES)
     at = moment_field(help_text="When it happened.")
-    trade = TradeSerializer(allow_null=True, help_text="The trade as it was then; null where the event is of none.")
+    trade = TradeSerializer(
+        allow_null=True, help_text="The trade as it was then; null if the event is not about a trade."
+    )
     corporateAction = CorporateActionSerializer(
         source="entitlement",
         allow_null=True,
-        help_text="Of `dividend.paid`, `split.applied` and `ticker.changed`; else null.",
+        help_text="For `dividend.paid`, `split.applied` and `ticker.changed`; otherwise null.",
     )
 
 

@@ -1,7 +1,7 @@
-"""Copies of a new PostgreSQL data folder, for servers whose data is thrown away: `initdb` takes much longer.
+"""A cache of new PostgreSQL data folders, for temporary servers: copying one is much faster than `initdb`.
 
-They are kept in .cache of the project, one for each version and set of options. A copy is made beside and renamed, so
-that several runs at once never see half of one, and it is on the disk before it has its name.
+The cache is in the project's .cache folder, with an entry for each version and set of options. An entry is written to
+disk under a temporary name and then renamed, so that concurrent runs never see an incomplete one.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ CACHE = Path(__file__).resolve().parents[1] / ".cache"
 
 
 def kept(made_by: str) -> Path:
-    """Return where the data folder that was made this way, by this user, is kept, or will be."""
+    """Return the path of the cache entry for a data folder that this user has created in this way."""
     digest = hashlib.sha256(f"{made_by} {os.geteuid()}".encode()).hexdigest()
     return CACHE / f"postgresql-{digest[:16]}"
 
 
 def copy(kept: Path, to: Path) -> bool:
-    """Copy a kept data folder; returns False, and leaves nothing, where there is none to copy."""
+    """Copy a cached data folder; if there is none, create nothing and return False."""
     try:
         shutil.copytree(kept, to, symlinks=True)
     except OSError:
@@ -32,7 +32,7 @@ def copy(kept: Path, to: Path) -> bool:
 
 
 def keep(data: Path, kept: Path) -> None:
-    """Keep a copy of a data folder that no server has run on. Idempotent: yes. A full disk is no error."""
+    """Cache a copy of a data folder that no server has used yet. Idempotent: yes. A full disk is not an error."""
     try:
         CACHE.mkdir(exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix="new-", dir=CACHE))
@@ -42,5 +42,5 @@ def keep(data: Path, kept: Path) -> None:
         shutil.copytree(data, beside, symlinks=True, dirs_exist_ok=True)
         os.sync()
         beside.rename(kept)
-    except OSError:  # or another run was first
+    except OSError:  # for example, another run was first
         shutil.rmtree(beside, ignore_errors=True)

@@ -225,7 +225,7 @@ class PostgreSQL:
             password.unlink()
 
     def _set_admin_password(self, new: Path) -> None:
-        """Give a copied data folder a password of its own, without a server."""
+        """Set a new admin password in a copied data folder, without starting a server."""
         settings = {"fsync": "off", "shared_buffers": "1MB", "log_min_messages": "error", "exit_on_error": "on"}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         statement = f"ALTER ROLE {ADMIN} PASSWORD '{self.keys.postgres_admin_password}'\n"

@@ -28,7 +28,7 @@ READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 5.0
 MEMORY = "/dev/shm"  # noqa: S108 # nosec B108
 MEMORY_BYTES_MIN = 4 * 2**30
-"""A file system in memory is used when so much of it is free."""
+"""A file system in memory is used if this much of it is free."""
 
 
 def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
@@ -74,7 +74,7 @@ def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
 
 
 def _fastest_place() -> str | None:
-    """Where to make the folder: a PostgreSQL makes a thousand files, which a disk may take a second for."""
+    """Return where to create the folder. PostgreSQL creates a thousand files, which may take a second on a disk."""
     try:
         has_room = shutil.disk_usage(MEMORY).free >= MEMORY_BYTES_MIN and os.access(MEMORY, os.W_OK | os.X_OK)
     except OSError:

@@ -78,15 +78,15 @@ def _record_table() -> Iterator[Any]:
 def _read(cursor: Any) -> int:
     """Fill the table and return how many orders the exchange has.
 
-    A row that makes no sense is left out, and so is found as a difference.
+    Malformed rows are skipped, so the comparisons report their trades as missing.
     """
     orders, after = 0, 0
     while True:
         rows, following = gateway.history(after, PAGE)
         parsed = [_columns(row) for row in rows]
-        known = [columns for columns in parsed if columns]
-        if known:
-            cursor.execute(INSERT, [list(column) for column in zip(*known, strict=True)])
+        valid = [columns for columns in parsed if columns]
+        if valid:
+            cursor.execute(INSERT, [list(column) for column in zip(*valid, strict=True)])
         orders += len(rows)
         if following is None:
             cursor.execute("CREATE UNIQUE INDEX ON exchange_record (trade_id)")
@@ -110,12 +110,12 @@ def _columns(row: dict[str, Any]) -> tuple[Any, ...] | None:
         report.quantity,
         fill.price if fill else None,
         fill.amount if fill else None,
-        _instant(row.get("executedAt")),
+        _parse_time(row.get("executedAt")),
     )
 
 
-def _instant(text: Any) -> datetime | None:
-    """The time in somebody else's text; None where there is none that PostgreSQL would take."""
+def _parse_time(text: Any) -> datetime | None:
+    """Return the time in an untrusted text; None if it is not a time with a time zone."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) if moment.tzinfo else None
@@ -132,20 +132,20 @@ def _trades_that_differ(cursor: Any) -> Iterator[Finding]:
 
 
 def _still_differs(trade_id: UUID) -> bool:
-    """Say whether the exchange's answer now and the trade as it is now still disagree."""
+    """Read the trade again, here and at the exchange; return whether the two still differ."""
     try:
-        report = gateway.ask(trade_id)
-        word = Report.parse(report) if report else None
+        answer = gateway.ask(trade_id)
+        report = Report.parse(answer) if answer else None
     except (Unknown, Malformed):
         return True
     trade = Trade.objects.get(id=trade_id)
-    if word is None or (word.ticker, word.type, word.quantity) != (trade.ticker, trade.type, trade.quantity):
+    if report is None or (report.ticker, report.type, report.quantity) != (trade.ticker, trade.type, trade.quantity):
         return True
-    if word.status == "ACCEPTED":
+    if report.status == "ACCEPTED":
         return trade.status != Status.IN_PROGRESS
-    if trade.status == Status.FILLED and word.fill:
-        return (trade.price, trade.amount) != (word.fill.price, word.fill.amount)
-    return trade.status != word.status
+    if trade.status == Status.FILLED and report.fill:
+        return (trade.price, trade.amount) != (report.fill.price, report.fill.amount)
+    return trade.status != report.status
 
 
 def _unknown_there(cursor: Any) -> Iterator[Finding]:
@@ -168,10 +168,10 @@ def _unknown_here(cursor: Any) -> Iterator[Finding]:
 
 
 def _totals_that_differ(cursor: Any) -> tuple[list[Finding], int]:
-    """Compare, stock by stock, the shares and cash that fills moved with those that were posted."""
+    """Compare the shares and cash that fills moved with those that were posted, stock by stock; count the stocks."""
     cursor.execute(TOTALS)
     rows = cursor.fetchall()
-    found = [
+    findings = [
         Finding(
             Kind.POSTINGS_DIFFER,
             f"stock {ticker}",
@@ -181,7 +181,7 @@ def _totals_that_differ(cursor: Any) -> tuple[list[Finding], int]:
         for ticker, their_shares, their_cash, our_shares, our_cash in rows
         if (their_shares, their_cash) != (our_shares, our_cash)
     ]
-    return found[:FINDINGS_MAX], len(rows)
+    return findings[:FINDINGS_MAX], len(rows)
 
 
 def _clearing_that_differs(cursor: Any) -> Iterator[Finding]:
@@ -191,7 +191,8 @@ def _clearing_that_differs(cursor: Any) -> Iterator[Finding]:
         yield Finding(
             Kind.POSTINGS_DIFFER,
             f"clearing {settles_on}",
-            f"The exchange's fills that settle on {settles_on} moved {theirs} USD, our clearing account {ours} USD.",
+            f"The exchange's fills that settle on {settles_on} moved {theirs} USD, but our clearing account has "
+            f"{ours} USD.",
         )
 
 

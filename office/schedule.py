@@ -121,7 +121,7 @@ def _keep_days(asked_by: str) -> None:
 
 
 def _bring_forward(asked_by: str) -> None:
-    """Make due what would wait too long because the database's clock was set back, for example by a failover."""
+    """Make jobs due that would wait too long because the database's clock was set back, for example by a failover."""
     delivery.bring_forward()
     notice_mail.bring_forward()
     mail.bring_forward()

@@ -100,7 +100,7 @@ class TradeSerializer(serializers.Serializer[Any]):
 
 
 def trade_data(trade: Trade) -> dict[str, Any]:
-    """A trade as the API shows it."""
+    """Return a trade in the format of the API."""
     return dict(shared(TradeSerializer).to_representation(trade))
 
 

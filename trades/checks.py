@@ -138,7 +138,7 @@ def check(customer_id: int, ticker: str, quantity: int) -> None:
 def check_listed(customer_id: int, ticker: str, type: str) -> None:
     """Check that the exchange lists the stock.
 
-    An order to sell shares that the customer owns always passes; the exchange decides what becomes of it.
+    An order to sell shares that the customer owns always passes, and the exchange decides how it ends.
 
     Raises:
         UnknownTicker: The exchange does not list the stock.

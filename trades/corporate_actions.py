@@ -195,7 +195,7 @@ def _apply(action: CorporateAction) -> int:
         ticker_change.forget()
         action.refresh_from_db()
     if action.kind != Kind.CASH_DIVIDEND:
-        # Either clock may have been wrong: then it goes on at once, for open trades are looked for under the lock.
+        # If one of the clocks is wrong, there is no wait. That is safe: open trades are looked up again under the lock.
         if action.began_at is None or abs(timezone.now() - action.began_at) < timedelta(seconds=HALT_SECONDS):
             return 0
         if not clear_trades(action):
@@ -214,7 +214,7 @@ def _apply(action: CorporateAction) -> int:
 
 
 def clear_trades(action: CorporateAction) -> bool:
-    """Cancel or rename the stock's PLACED trades; return whether no trade in it is open, which the action needs."""
+    """Cancel or rename the stock's PLACED trades; return whether no other trade in it is open, so it can be applied."""
     in_stock = Trade.objects.filter(ticker=action.ticker)
     while ids := list(
         in_stock.filter(status=Status.PLACED).values_list("customer_id", flat=True)[:CUSTOMERS_PER_BATCH]
@@ -290,7 +290,7 @@ def _apply_batch(action: CorporateAction, batch: Sequence[tuple[int, int]]) -> b
 
 
 def _insert_entitlements(entitlements: Sequence[Entitlement]) -> None:
-    """Insert them, each with its place in its customer's feed. One statement."""
+    """Insert entitlements with one statement, each at the end of its customer's feed."""
     with connection.cursor() as cursor:
         cursor.execute(
             INSERT_ENTITLEMENTS,

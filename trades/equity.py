@@ -41,7 +41,7 @@ def held_at(customer_id: int, moments: Sequence[datetime]) -> list[Held]:
 
 
 class InTodaysShares:
-    """Tells what a customer held of some stocks in the shares of today, under the tickers of today."""
+    """Converts holdings of the past to today's shares and tickers."""
 
     def __init__(self, customer_id: int, tickers: Iterable[str]) -> None:
         self._today = {ticker: ticker_change.today(ticker) for ticker in tickers}
@@ -55,7 +55,7 @@ class InTodaysShares:
                 splits.append((split_at, Decimal(numerator) / denominator))
 
     def of(self, held: Held, moment: datetime) -> Held:
-        """Return what was held at a moment; cash is left as it is."""
+        """Return the holdings of a moment, converted to today's shares and tickers. Cash stays as it is."""
         adjusted: Held = {}
         for ticker, quantity in held.items():
             today = self._today.get(ticker, ticker)
@@ -63,7 +63,7 @@ class InTodaysShares:
         return adjusted
 
     def factor(self, ticker: str, moment: datetime) -> Decimal:
-        """Return how many shares of today one share of that moment is."""
+        """Return how many of today's shares one share of that moment has become."""
         factor = Decimal(1)
         for split_at, ratio in self._splits.get(self._today.get(ticker, ticker), ()):
             if split_at is None or moment < split_at:
@@ -95,8 +95,8 @@ def equity(held: Sequence[Held], prices_of: PriceSeries) -> list[Decimal | None]
     return worth
 
 
-# The splits that have begun, and when each reached the customer: null while it has not. For a customer who held nothing
-# when one was applied, it counts from when it began.
+# The splits that have begun, and when each was applied to the customer; null if it has not been yet. For a customer who
+# held no shares when it was applied, it is the time at which the split began.
 SPLITS = """
     SELECT action.ticker, action.numerator, action.denominator, coalesce(posting.created_at, entitlement.at,
            CASE WHEN action.state = 'done' THEN action.began_at END)

@@ -43,7 +43,7 @@ def execute(trades: Sequence[Trade]) -> None:
 def send(trades: Sequence[Trade], *, is_probe: bool = False) -> ExecuteResult:
     """Make one call of Execute, without touching the database.
 
-    The call and what is logged of it carry one request id, by which the exchange's log can be searched.
+    The call and its log lines have the same request id, so that they can be found in the exchange's log.
 
     Args:
         trades: 1 to TRADES_PER_CALL_MAX.
@@ -89,7 +89,7 @@ def _report_of(trade: Trade, refusal: Refusal) -> dict[str, Any]:
 
 
 def rejection_report(trade: Trade, reason_code: str, reason: str) -> dict[str, Any]:
-    """Return a report, in the form of the protocol, that the exchange has not executed this trade and never will."""
+    """Return a report, in the format of the protocol, that the exchange has not executed this trade and never will."""
     return {
         "tradeId": str(trade.id),
         "status": Status.REJECTED.value,

@@ -128,7 +128,7 @@ def _flows(
 ) -> list[tuple[Decimal, Decimal]]:
     """Return the inflow and the outflow between each moment and the one before, USD; zero for the first moment.
 
-    These are deposits, withdrawals, and adjustments, which are no gains. Shares count at the price of the moment.
+    These are deposits, withdrawals, and adjustments, which are not gains. Shares count at the price of the moment.
     """
     inflow, outflow = [ZERO] * len(moments), [ZERO] * len(moments)
     with connection.cursor() as cursor:

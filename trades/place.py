@@ -94,7 +94,7 @@ def insert_or_find(placing: Placing, rate: int | None) -> tuple[Trade, bool]:
         _insert(placing, rate)
     except IntegrityError:
         if (placed := Trade.objects.filter(id=trade.id).first()) is not None:
-            trade = placed  # a first insert had committed although its outcome was not heard, and was repeated
+            trade = placed  # the first insert had committed, but its outcome was unknown, so it was repeated
         elif before := find_replayed(trade):
             return before, True  # two requests with this key arrived at once, and the other one placed the trade
         else:
@@ -122,7 +122,7 @@ def are_same_terms(one: Trade, other: Trade) -> bool:
     if other.ticker not in {one.ticker, one.placed_as}:
         return False
     terms = ["type", "quantity", "when_closed"]
-    if one.time_in_force and other.time_in_force:  # empty from the other API, and from releases that did not store it
+    if one.time_in_force and other.time_in_force:  # empty for our API and older releases
         terms.append("time_in_force")
     return all(getattr(one, name) == getattr(other, name) for name in terms)
 

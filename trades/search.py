@@ -94,7 +94,7 @@ def _branches(rows: QuerySet[Trade], trade_filter: TradeFilter) -> tuple[list[Qu
 def _first_after(customer_id: int, moment: datetime, margin: timedelta) -> int:
     """Return the sequence number of the customer's first trade after a moment; one past the last if there is none.
 
-    It is rows by binary search. The margin is added to the moment first.
+    It is found by binary search. The margin is added to the moment first.
     """
     try:
         moment += margin

@@ -1,4 +1,4 @@
-"""Ticker changes: what is the same stock under another ticker, and what follows it besides shares and trades."""
+"""Ticker changes: which old tickers mean which stock, and what is renamed besides shares and trades."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -13,20 +13,20 @@ from trades.models import CorporateAction, TradingControl
 from web.cached import Cached
 
 Kind, State = CorporateAction.Kind, CorporateAction.State
-KNOWN_SECONDS_MAX = 2.0  # how long a process trusts what it read of past splits and ticker changes
+KNOWN_SECONDS_MAX = 2.0  # how long a process caches past splits and ticker changes
 
 
 def problem_with(action: CorporateAction) -> str:
-    """Return why a corporate action can't be applied beside the ticker changes that there are; empty if it can.
+    """Return why a corporate action conflicts with a ticker change; empty if it doesn't.
 
-    Two actions that meet on one stock would depend on which of them comes first.
+    The result of two pending actions on one stock would depend on their order.
     """
     changes = CorporateAction.objects.filter(kind=Kind.TICKER_CHANGE).exclude(id=action.id)
     mine = Q(ticker=action.ticker, ex_date__lte=action.ex_date)
     before = changes.filter(mine, state__in=[State.APPROVED, State.APPLYING, State.DONE]).order_by("-ex_date").first()
     if before and not (before.state == State.DONE and _is_listed(action.ticker)):
         return (
-            f"{action.ticker} is {before.new_ticker} from {before.ex_date} on: enter this one for {before.new_ticker}."
+            f"From {before.ex_date} on, {action.ticker} is {before.new_ticker}: enter this one for {before.new_ticker}."
         )
     if action.kind != Kind.TICKER_CHANGE:
         return ""
@@ -34,16 +34,16 @@ def problem_with(action: CorporateAction) -> str:
     if not market.TICKER.fullmatch(new) or new == action.ticker:
         return f"{new} can't be the new ticker of {action.ticker}."
     if Position.objects.filter(ticker=new, quantity__gt=0).exists():
-        return f"Customers hold shares under {new} already."
+        return f"Customers already hold shares under {new}."
     waiting = CorporateAction.objects.filter(state__in=[State.APPROVED, State.APPLYING]).exclude(id=action.id)
     later = Q(ticker=action.ticker, ex_date__gte=action.ex_date) | Q(ticker=new) | Q(new_ticker=new)
     if other := waiting.filter(later).first():
-        return f"This one is approved and not applied yet: {other}. Decide on the ticker after it."
+        return f"Another action has been approved but not applied yet: {other}. Decide on this one afterwards."
     return ""
 
 
 def finish(ticker: str, new_ticker: str) -> None:
-    """Let the listing, watchlists, and what staff have halted or restricted follow a stock to its new ticker.
+    """Move the listing, watchlists, halts and restrictions of a stock to its new ticker.
 
     Idempotent: yes. One transaction.
     """
@@ -62,34 +62,34 @@ def finish(ticker: str, new_ticker: str) -> None:
 
 def _copy_controls(ticker: str, new_ticker: str) -> None:
     newest = TradingControl.objects.filter(ticker=ticker).order_by("kind", "-id").distinct("kind")
-    there = set(TradingControl.objects.filter(ticker=new_ticker).values_list("kind", flat=True))
+    existing = set(TradingControl.objects.filter(ticker=new_ticker).values_list("kind", flat=True))
     TradingControl.objects.bulk_create(
-        TradingControl(kind=each.kind, ticker=new_ticker, reason=each.reason, by_id=each.by_id)
-        for each in newest
-        if each.is_on and each.kind not in there
+        TradingControl(kind=control.kind, ticker=new_ticker, reason=control.reason, by_id=control.by_id)
+        for control in newest
+        if control.is_on and control.kind not in existing
     )
 
 
 def today(ticker: str) -> str:
-    """Return the ticker under which a stock of the past is listed today; the same where it has not changed."""
+    """Return the ticker that a stock has today; the same one if it has not changed."""
     return _past.get().renamed.get(ticker, ticker)
 
 
 def identity(ticker: str) -> str:
     """Return what stays the same about a stock when its ticker changes: the first ticker that it had here.
 
-    Of a stock that has taken over a ticker that is not used any more, it is the ticker with the day of that change.
+    For a stock that has taken over the former ticker of another one, it is the ticker with the day of that change.
     """
     return _past.get().identities.get(ticker, ticker)
 
 
 def was_split(ticker: str) -> bool:
-    """Return whether a stock, by the ticker of today, was ever split here, or is being split."""
+    """Return whether a stock, given by today's ticker, was ever split here or is being split."""
     return ticker in _past.get().split
 
 
 def forget() -> None:
-    """Read the splits and ticker changes again when they are next needed."""
+    """Expire the cached splits and ticker changes, so that they are read again when they are next needed."""
     _past.expire()
 
 
@@ -97,8 +97,10 @@ def forget() -> None:
 class _Past:
     """What past splits and ticker changes mean today.
 
-    `renamed` has today's ticker for each that is not used any more, `split` the stocks that were split, by the ticker
-    of today, and `identities` what `identity` returns for each ticker that was ever changed.
+    Attributes:
+        renamed: The current ticker of each ticker that is no longer used.
+        split: The stocks that were split, by current ticker.
+        identities: The result of `identity` for each ticker that was ever changed.
     """
 
     renamed: dict[str, str]
@@ -116,7 +118,7 @@ def _read_past() -> _Past:
     for kind, old, new, day in rows.values_list("kind", "ticker", "new_ticker", "ex_date"):
         if kind == Kind.SPLIT:
             split.add(old)
-        else:  # the latest first, so that chains are followed
+        else:  # newest first, so that chains of changes lead to the current ticker
             renamed.setdefault(old, renamed.get(new, new))
             renamings.append((old, new, day))
     renamed = {old: new for old, new in renamed.items() if old != new and not _is_listed(old)}
@@ -128,7 +130,7 @@ def _read_past() -> _Past:
 
 
 def _is_listed(ticker: str) -> bool:
-    """Return whether another stock has taken a ticker over that is not used any more."""
+    """Return whether a stock is listed under this ticker, such as another one that has taken it over."""
     return Stock.objects.filter(ticker=ticker, listed=True).exists()
 
 

@@ -148,7 +148,7 @@ def queue(writes: Writes, trades: Sequence[Trade]) -> None:
 
 
 def rename(trades: Sequence[Trade], ticker: str) -> None:
-    """Let PLACED trades go on under another ticker of the same stock. Needs the customers' lock.
+    """Move PLACED trades to the new ticker of their stock. Needs the customers' lock.
 
     Raises:
         ChangedElsewhere: One of them is no longer PLACED.

@@ -1,4 +1,4 @@
-"""Bounded work: what takes a core for long is done one at a time in a process, and few requests wait for it."""
+"""Bounded work: a process does CPU-heavy work for only one request at a time, and only a few requests wait for it."""
 
 import os
 import threading
@@ -9,40 +9,42 @@ LOW_PRIORITY = 10  # niceness
 
 
 def lower_priority() -> None:
-    """Let this thread, and the threads that it starts, have a core only while others leave one.
+    """Give this thread, and the threads that it starts, CPU time only while no other process needs it.
 
-    For work that computes without the interpreter's lock: with the lock, the whole process would wait for its core.
+    Use it for work that releases the interpreter's lock. A low-priority thread that holds the lock would hold up the
+    whole process.
     """
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
 
 
 class Bounded:
-    """Work of one kind. Each request that waits for its turn keeps one of its process's threads, so few may."""
+    """One kind of work. Only a few requests may wait for their turn, because each of them occupies a thread."""
 
     def __init__(self, waiting_max: int, wait_seconds_max: float, refusal: type[Exception]) -> None:
         self._wait_seconds_max, self._refusal = wait_seconds_max, refusal
-        self._at_work = threading.Lock()
+        self._working = threading.Lock()
         self._places = threading.BoundedSemaphore(1 + waiting_max)
         self._owners: set[Hashable] = set()
         self._owners_lock = threading.Lock()
 
     @contextmanager
-    def turn(self, whose: Hashable = None) -> Iterator[None]:
+    def turn(self, owner: Hashable = None) -> Iterator[None]:
         """Wait for a turn and keep it while the context is open.
 
         Args:
-            whose: Has one place at most; None: it is nobody's.
+            owner: The customer for whom the work is done, who can have only one turn at a time, including waiting ones;
+                None: no limit.
 
         Raises:
-            refusal: All places are taken, or `whose` has one already, or no turn came in time.
+            refusal: Too many requests are waiting, the owner has a turn already, or this one waited too long.
         """
-        with self._place(), self._only_one(whose):
-            if not self._at_work.acquire(timeout=self._wait_seconds_max):
+        with self._place(), self._only_one(owner):
+            if not self._working.acquire(timeout=self._wait_seconds_max):
                 raise self._refusal
             try:
                 yield
             finally:
-                self._at_work.release()
+                self._working.release()
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -54,16 +56,16 @@ class Bounded:
             self._places.release()
 
     @contextmanager
-    def _only_one(self, whose: Hashable) -> Iterator[None]:
-        if whose is None:
+    def _only_one(self, owner: Hashable) -> Iterator[None]:
+        if owner is None:
             yield
             return
         with self._owners_lock:
-            if whose in self._owners:
+            if owner in self._owners:
                 raise self._refusal
-            self._owners.add(whose)
+            self._owners.add(owner)
         try:
             yield
         finally:
             with self._owners_lock:
-                self._owners.discard(whose)
+                self._owners.discard(owner)

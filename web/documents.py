@@ -1,4 +1,4 @@
-"""Documents that are made on request, as PDF or CSV: a customer has one made at a time, and a process makes one."""
+"""Documents generated on request, as PDF or CSV: one at a time in each process, and one at a time for each customer."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -9,11 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from web.bounded import Bounded
 from web.current_customer import current_customer_id
 
-WAITING_MAX, WAIT_SECONDS_MAX = 1, 5.0  # each that waits keeps one of its process's few threads
+WAITING_MAX, WAIT_SECONDS_MAX = 1, 5.0  # each waiting request occupies one of the process's few threads
 
 
 class TooManyDocuments(Exception):
-    """Another document is still being made. Try again in a moment."""
+    """Another document is still being generated. Try again in a moment."""
 
 
 making = Bounded(WAITING_MAX, WAIT_SECONDS_MAX, TooManyDocuments)
@@ -23,10 +23,10 @@ Page = Callable[..., HttpResponse]
 
 
 def in_turn(page: Page) -> Page:
-    """Let a page make its document in a turn. What it reads for it is read within the turn too.
+    """Decorate a page that generates a document, so that pages read their data and generate documents one at a time.
 
     Raises:
-        TooManyDocuments: The customer has a document made already, or no turn came in time.
+        TooManyDocuments: Another document is being generated for the customer, or too many requests are waiting.
     """
 
     @wraps(page)

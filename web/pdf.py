@@ -1,7 +1,7 @@
-"""PDF documents. The same content always makes the same bytes: no time and no random value goes into them.
+"""PDF documents. The same content always results in the same bytes, because they contain no time or random value.
 
-A document is described here and made by a process of its own (`web.pdf_maker`), at a low priority: however many are
-asked for, other requests go on.
+This module describes a document; a separate process with low priority renders it (`web.pdf_maker`), so that documents
+don't slow down other requests.
 """
 
 import json
@@ -15,7 +15,7 @@ from web.bounded import LOW_PRIORITY
 from web.documents import TooManyDocuments
 
 PROJECT = Path(__file__).resolve().parent.parent
-MAKE_SECONDS_MAX = 20.0
+RENDER_SECONDS_MAX = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,12 @@ class Gap:
 class Table:
     """A table of text.
 
-    `rows` are the cells of each row, of which the first is the header if `head` is true; `widths` are those of the
-    columns, relative to each other; the cells of column `right_aligned_from` and those after it are right-aligned.
-    `bold` has the numbers of the rows in bold, from 0.
+    Attributes:
+        rows: The cells of each row.
+        widths: The widths of the columns, relative to each other.
+        right_aligned_from: The first right-aligned column, counted from 0. Those after it are right-aligned too.
+        head: Whether the first row is the header.
+        bold: The numbers of the rows in bold, from 0.
     """
 
     rows: Sequence[Sequence[str]]
@@ -53,7 +56,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Go on on the next page if less than this is left of the page, in points."""
+    """A page break, if less than this height is left on the page, in points."""
 
     points: float
 
@@ -63,34 +66,34 @@ HEADING_ROOM = 80  # for a heading and the first lines of what is below it
 
 
 def heading(content: str) -> list[Part]:
-    """Return the heading of a section, which never stands alone at the end of a page."""
+    """Return the heading of a section. It is never the last line of a page."""
     return [Room(HEADING_ROOM), Text(content, size=12, bold=True), Gap(4)]
 
 
 def document(title: str, subtitle: str, story: Sequence[Part], footer: str) -> bytes:
-    """Return a Letter-size document with our letterhead on each page, and `footer` and the page number below.
+    """Return a Letter-size PDF with our letterhead at the top of each page, and `footer` and the page number below.
 
-    Call it in a turn of `web.documents`.
+    Call it from a page that is decorated with `documents.in_turn`.
 
     Raises:
-        TooManyDocuments: It was not made within MAKE_SECONDS_MAX.
+        TooManyDocuments: It took longer than RENDER_SECONDS_MAX.
     """
-    described = {
+    description = {
         "title": title,
         "subtitle": subtitle,
         "story": [(type(part).__name__, asdict(part)) for part in story],
         "footer": footer,
     }
     try:
-        made = subprocess.run(
+        rendered = subprocess.run(
             ["nice", "-n", str(LOW_PRIORITY), sys.executable, "-m", "web.pdf_maker"],
-            input=json.dumps(described).encode(),
+            input=json.dumps(description).encode(),
             stdout=subprocess.PIPE,
             cwd=PROJECT,
             env={},
-            timeout=MAKE_SECONDS_MAX,
+            timeout=RENDER_SECONDS_MAX,
             check=True,
         )
     except subprocess.TimeoutExpired as error:
         raise TooManyDocuments from error
-    return made.stdout
+    return rendered.stdout

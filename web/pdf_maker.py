@@ -79,7 +79,7 @@ def gap(points: float) -> Spacer:
 
 
 def room(points: float) -> CondPageBreak:
-    """Return a page break where less than this is left of the page."""
+    """Return a page break that takes effect if less than this height is left on the page, in points."""
     return CondPageBreak(points)
 
 

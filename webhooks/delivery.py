@@ -56,7 +56,7 @@ class Deliverer:
         self._in_progress: dict[Future[list[_Outcome]], Webhook] = {}
 
     def work(self, seconds: float = WORK_SECONDS) -> int:
-        """Deliver for so many seconds, or until nothing is due; return how many deliveries were attempted."""
+        """Deliver for this many seconds, or until nothing is due; return how many deliveries were attempted."""
         ends_at = time.monotonic() + seconds
         tried = 0
         while True:
@@ -71,7 +71,7 @@ class Deliverer:
         free = self._threads - len(self._in_progress)
         if free <= 0:
             return
-        with transaction.atomic(durable=True):  # what can't be read is not claimed: a lease lasts for a minute
+        with transaction.atomic(durable=True):  # if the deliveries can't be read, the webhooks aren't leased
             hooks = list(Webhook.objects.raw(CLAIM, _claim_parameters(free)))
             due = list(Delivery.objects.raw(DUE, [[hook.pk for hook in hooks], DELIVERIES_A_BATCH_MAX]))
         for hook in hooks:
@@ -107,7 +107,7 @@ def deliver() -> int:
 
 
 def bring_forward() -> None:
-    """Make due what waits longer than the longest pause, because the database's clock was set back. Idempotent."""
+    """Make deliveries due that would wait longer than the longest pause, because the clock was set back. Idempotent."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(DELIVERIES_TOO_FAR_AHEAD, [list(map(float, PAUSES_SECONDS)), PAUSES_SECONDS[-1]])
         webhook_ids = [webhook_id for (webhook_id,) in cursor.fetchall()]
@@ -231,7 +231,7 @@ CLAIM = """
 # Before the statements that read the webhook's deliveries: a statement that itself waited for this lock would not see
 # the deliveries that were entered meanwhile, and with no later event they would never become due.
 LOCK = "SELECT FROM webhooks_webhook WHERE id = %s FOR UPDATE"
-# What was sent again meanwhile has attempts of its own, and stays due.
+# A delivery that was resent meanwhile has a different number of attempts, and stays due.
 RECORD_ATTEMPTS = """
     UPDATE webhooks_delivery AS d
     SET attempts = d.attempts + 1, answer = tried.answer,

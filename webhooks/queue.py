@@ -39,28 +39,28 @@ def enter_events() -> int:
 def _enter_some() -> tuple[int, bool]:
     """Enter some events of some webhooks; return how many, and whether there may be more.
 
-    No event is served to anybody before every transaction that began earlier has ended. So everything is prepared
-    first, and written by one statement, which does not wait for this process.
+    The feed serves no event while an earlier transaction is open, so this one must be short. Everything is prepared
+    first, and then written by a single statement.
     """
     until = reader.latest_cursor()
     bodies: dict[str, str] = {}
-    places: list[tuple[UUID, int, int, int, int, bool]] = []
+    advances: list[tuple[UUID, int, int, int, int, bool]] = []
     deliveries: list[Delivery] = []
     may_be_more = False
-    found = Webhook.objects.raw(SELECT_BEHIND, [until.xact, until.xact, WAITING_MAX, WAITING_MAX, WEBHOOKS_AT_ONCE_MAX])
-    hooks = list(found)
-    askers = [(hook.customer_id, Cursor(hook.xact, hook.change)) for hook in hooks]
-    for hook, events in zip(hooks, reader.read(askers, until, EVENTS_OF_A_CUSTOMER_MAX), strict=True):
-        place = events[-1].cursor if events.may_be_more else until
+    limits = [until.xact, until.xact, WAITING_MAX, WAITING_MAX, WEBHOOKS_AT_ONCE_MAX]
+    hooks = list(Webhook.objects.raw(SELECT_BEHIND, limits))
+    starts = [(hook.customer_id, Cursor(hook.xact, hook.change)) for hook in hooks]
+    for hook, events in zip(hooks, reader.read(starts, until, EVENTS_OF_A_CUSTOMER_MAX), strict=True):
+        cursor_after = events[-1].cursor if events.may_be_more else until
         wanted = [event for event in events if not hook.events or event.type in hook.events]
-        places.append((hook.pk, hook.xact, hook.change, *place, bool(wanted)))
+        advances.append((hook.pk, hook.xact, hook.change, *cursor_after, bool(wanted)))
         deliveries += [_delivery(hook, event, bodies) for event in wanted]
         may_be_more = may_be_more or events.may_be_more
-    if not places:
+    if not advances:
         return 0, False
-    rows = [(one.webhook_id, one.event_id, one.type, one.body) for one in deliveries]
+    rows = [(new.webhook_id, new.event_id, new.type, new.body) for new in deliveries]
     with connection.cursor() as cursor:
-        cursor.execute(ENTER, [*_columns(places, 6), *_columns(rows, 4)])
+        cursor.execute(ENTER, [*_columns(advances, 6), *_columns(rows, 4)])
         return cursor.rowcount, may_be_more or len(hooks) == WEBHOOKS_AT_ONCE_MAX
 
 
@@ -85,7 +85,7 @@ def _delivery(hook: Webhook, event: Event, bodies: dict[str, str]) -> Delivery:
     return Delivery(webhook=hook, event_id=event.id, type=event.type, body=bodies[event.id])
 
 
-# The webhooks read longest ago come first, so that none is starved, however many are behind.
+# The webhooks whose events were entered longest ago come first, so that none is starved, however many are behind.
 SELECT_BEHIND = """
     SELECT w.* FROM webhooks_webhook AS w
     JOIN accounts_customer AS customer ON customer.id = w.customer_id AND customer.is_active
@@ -102,7 +102,7 @@ SELECT_BEHIND = """
       ) AS waiting) < %s
     ORDER BY w.entered_at, w.id LIMIT %s
 """
-# A webhook that is no longer where it was found is left alone: another process has entered its events.
+# A webhook whose cursor has moved since it was read is skipped, because another process has entered its events.
 ENTER = """
     WITH place AS (
         SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bool[])

@@ -1,6 +1,6 @@
-"""Check splits: each holder once, whole shares by the ratio, the rest in cash, and no trade open meanwhile.
+"""Checks splits: each holder is reached once, with whole shares and cash for the rest, while no trade is open.
 
-Numbers of postings and of events tell what came first, not times: clocks are among what goes wrong.
+The order of things follows from the ids of postings and events, not from times, because clocks may be wrong.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from chaos.checker.evidence import FINAL, Json
 
 CASH = ""
 UNPOSTED = 2**63
-"""The place of a fill that has no posting: behind all that have one."""
+"""The posting id of a fill that has no posting: after all others."""
 
 Fill = tuple[int, int]
-"""The number of its posting, and the shares that it brought or took."""
+"""The id of its posting, and the change of shares."""
 
 
 def after_splits(case: Case, customer: int, ticker: str, fills: list[Fill]) -> tuple[int, Decimal]:
-    """Return the shares that fills and splits make, and the cash in lieu of fractions, USD."""
+    """Return the shares after these fills and all splits, and the total cash in lieu of fractions, USD."""
     held, cash = 0, Decimal(0)
     steps: list[tuple[int, int | Json]] = [*fills]
     steps += [(_boundary(case, action, customer), action) for action in _splits(case) if action["ticker"] == ticker]
@@ -35,14 +35,14 @@ def after_splits(case: Case, customer: int, ticker: str, fills: list[Fill]) -> t
 
 
 def outcome(action: Json, shares: int) -> tuple[int, Decimal]:
-    """Return what so many shares become, and what is paid for the fraction that is left, USD."""
+    """Return what a split makes of this many shares: the whole shares, and the cash for the remaining fraction, USD."""
     whole, rest = divmod(shares * action["numerator"], action["denominator"])
     in_lieu = (action["reference_price"] or Decimal(0)) * rest / action["denominator"]
     return int(whole), Decimal(in_lieu).quantize(Decimal("0.0001"))
 
 
 def splits_reached_each_holder_once(case: Case) -> Iterator[str]:
-    """Yield splits that are not done, holders who were left out or reached twice, and what they got wrongly."""
+    """Yield unfinished splits, holders that were left out or reached twice, and wrong entitlements and postings."""
     posted: dict[str, list[Json]] = defaultdict(list)
     for posting in case.evidence.postings:
         posted[posting["cause"]].append(posting)
@@ -59,7 +59,7 @@ def splits_reached_each_holder_once(case: Case) -> Iterator[str]:
             after, cash = outcome(action, shares)
             expected = [(shares, after, cash)] if after != shares or cash else []
             if [(row["shares"], row["shares_after"], row["cash"]) for row in rows] != expected:
-                yield f"customer {customer} held {shares} {action['ticker']}, and the split made of it {rows}"
+                yield f"customer {customer} held {shares} {action['ticker']}, but received {rows} from the split"
             for row in rows:
                 found = sorted((p["ticker"], p["kind"], p["change"]) for p in posted[row["id"]])
                 moves = [(CASH, "split", cash), (action["ticker"], "split", Decimal(after - shares))]
@@ -89,9 +89,9 @@ def _splits(case: Case) -> list[Json]:
 
 
 def _boundary(case: Case, action: Json, customer: int) -> int:
-    """Return the number of the posting with which a split reached a customer, or all, where it never reached this one.
+    """Return the id of the posting with which a split reached a customer; if it did not, of the last one of the split.
 
-    The stock is halted meanwhile, so a customer's fills of it come before all of its postings, or after them.
+    The stock is halted during the split, so each fill comes before all postings of the split, or after all of them.
     """
     rows = {row["id"]: row["customer"] for row in case.evidence.entitlements if row["action"] == action["id"]}
     places = [(p["id"], rows[p["cause"]]) for p in case.evidence.postings if p["cause"] in rows]
@@ -100,7 +100,7 @@ def _boundary(case: Case, action: Json, customer: int) -> int:
 
 
 def _held_before(case: Case, action: Json) -> dict[int, int]:
-    """Return what each of our customers held of a stock when it was split, by their postings until then."""
+    """Return the shares that each of our customers held when the stock was split, according to earlier postings."""
     held: dict[int, int] = defaultdict(int)
     boundaries = {customer: _boundary(case, action, customer) for customer in case.lines}
     for posting in case.evidence.postings:

@@ -27,7 +27,8 @@ PAGES: dict[str, tuple[str, Callable[[HttpRequest], HttpResponse]]] = {
     "cash": ("Cash", account_pages.cash),
 }
 
-# The frame runs no script, and what a page has for want of one would reload it. Links would lead to what nobody audits.
+# The frame runs no scripts, so the elements for browsers without scripts, which would reload the page, are removed. So
+# are links, because the pages behind them would not be recorded in the audit log.
 SCRIPTS = re.compile(r"<(no)?script\b.*?</(no)?script>", re.DOTALL)
 LINKS = re.compile(r'(<a\b[^>]*?) href="[^"]*"')
 

@@ -201,8 +201,8 @@ def test_clearing_is_compared_by_settlement_date(carol: Customer, only_ours: Any
     assert kinds() == ["postings_differ", "postings_differ"]  # on the day that it lacks, and on the day that it has
     first, second = Case.objects.order_by("key")
     assert first.key == f"clearing {trade.settles_on}"
-    assert f"moved -{trade.amount} USD, our clearing account 0 USD" in first.detail
-    assert f"moved 0 USD, our clearing account -{trade.amount} USD" in second.detail
+    assert f"moved -{trade.amount} USD, but our clearing account has 0 USD" in first.detail
+    assert f"moved 0 USD, but our clearing account has -{trade.amount} USD" in second.detail
 
 
 def test_a_fill_unknown_to_the_exchange_is_found(carol: Customer, only_ours: Any) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py build_lots`: date postings from before dates were kept, and build their lots."""
+"""`manage.py build_lots`: date the postings made before settlement dates were stored, and build their lots."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ UNDATED = "SELECT customer_id, count(*) FROM accounts_posting WHERE settles_on I
 
 
 class Command(BaseCommand):
-    """Works in batches of customers, each one transaction. Stop it at any time; it goes on where it was."""
+    """Dates postings in batches of customers, one transaction each. It can be stopped and run again at any time."""
 
     help = "Date the postings from before settlement dates were kept, and build their lots. Can be stopped and goes on."
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_: Any, batch: int, **options: Any) -> None:
-        """Do it, and say how far it is after each batch."""
+        """Date all postings, and print the progress after each batch."""
         with connection.cursor() as cursor:
             cursor.execute(UNDATED)
             waiting: list[tuple[int, int]] = cursor.fetchall()

@@ -50,7 +50,7 @@ class Command(migrate.Command):
 
 @contextmanager
 def _as_owner(database: str) -> Iterator[str | None]:
-    """Let this process sign in as the owner, without time limits; yield the processes' role if it is another one."""
+    """Sign in as the owner, without time limits, while the context is open; yield the processes' role if it differs."""
     connection = connections[database]
     theirs = connection.settings_dict
     connection.close()
@@ -68,7 +68,7 @@ def _as_owner(database: str) -> Iterator[str | None]:
 
 
 def _unhurried(connection: Any, **_: Any) -> None:
-    """Give statements as much time as they need, but waits for locks only as long as others can wait."""
+    """Remove the time limits of statements, but limit waits for locks, because others wait behind this process."""
     connection.connection.answer_seconds_max = connection.connection.commit_seconds_max = None
     with connection.cursor() as cursor:
         cursor.execute(
