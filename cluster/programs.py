@@ -114,7 +114,7 @@ class Programs:
             "PYTHONUNBUFFERED": "1",
             "PROCESS_NAME": node.name,
             "DATA_DIR": str(self.data(node)),
-            "BIND": "0.0.0.0",  # noqa: S104 — inside the node's namespace
+            "BIND": "0.0.0.0",  # noqa: S104  # nosec B104 — inside the node's namespace
             "PORT": str(PORT),
             "STREAM_PORT": str(STREAM_PORT),
             "DATABASE_URL": self.database_url,
