@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0024_code_step'),
+        ('accounts', '0025_closing_prices'),
     ]
 
     operations = [
