@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import ClosingPrice, Customer
-from accounts.statement_document import made_of
+from accounts.statement_document import statement_pdf
 from accounts.statements import Month, Statement, statement_of
 from exchange.messages import Unknown
 from tests.conftest import StandInExchange
@@ -83,10 +83,10 @@ def test_prices_are_stored_once_and_the_statement_stays_as_it_is(
     holder: Customer, last_month: Month, exchange: StandInExchange
 ) -> None:
     store_closing_prices()
-    document = made_of(statement_of(holder.id, last_month))
+    document = statement_pdf(statement_of(holder.id, last_month))
     exchange.faults(down=True)
     assert store_closing_prices() == 0, "nothing is missing, so nothing is asked"
-    assert made_of(statement_of(holder.id, last_month)) == document
+    assert statement_pdf(statement_of(holder.id, last_month)) == document
 
 
 def test_while_the_exchange_is_away_nothing_is_stored_and_later_all(
