@@ -226,8 +226,7 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = True  # what was not collected is served from the apps, under its plain name
-# The longest body, in bytes. Load balancers accept less: 100 kB, which is the limit that the docs promise.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of any body; the docs promise the 100 kB that our haproxy.cfg accepts
 
 # -- PostgreSQL, the only source of truth. Every limit is shorter than the sweep's patience.
 environment.url("DATABASE_URL", None, ("postgres", "postgresql"))
@@ -320,13 +319,11 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "web.problems.handle_exception",
     "UNAUTHENTICATED_USER": None,
-    # The number of load balancers in front of `web`, whose X-Forwarded-For names the client. 0: the client connects
-    # directly.
+    # The number of load balancers in front of `web`, which name the client in X-Forwarded-For. 0: none.
     "NUM_PROXIES": environment.number("NUM_PROXIES", 0),
 }
-# The requests per minute that a customer may make with all tokens and pages. The back office can set other limits for a
-# customer. They are far above what one program needs, but low enough that others don't notice one customer's runaway
-# loop.
+# Requests per minute with all tokens and pages of a customer, unless the back office sets other limits. They are far
+# above what one program needs, but low enough that a runaway loop doesn't affect other customers.
 READS_A_MINUTE = environment.number("READS_A_MINUTE", 60_000)
 ORDERS_A_MINUTE = environment.number("ORDERS_A_MINUTE", 30_000)
 # The most customers for whom a turn may be due, and the most waiting trades of one customer. More orders are refused.
