@@ -10,6 +10,9 @@ TOOLS := $(VENV)/installed-dev
 WORKERS ?= auto
 WITH_SERVICES := $(BIN)/python -m local with-services --no-fsync --
 
+# Compile each file once, and not in each worker and in each process that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run cluster cluster-status cluster-fault chaos-cluster restore-drill reset test quick bench chaos lint format requirements install schema
 

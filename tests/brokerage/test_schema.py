@@ -23,7 +23,7 @@ from trades.api import ExchangeUnavailable
 from trades.models import Reason
 
 DOCS = Path(__file__).parents[2] / "docs"
-SCHEMA = yaml.safe_load((DOCS / "openapi.yaml").read_text())
+SCHEMA = yaml.load((DOCS / "openapi.yaml").read_text(), Loader=yaml.CSafeLoader)
 OPERATIONS = {
     operation["operationId"]: operation
     for item in SCHEMA["paths"].values()
