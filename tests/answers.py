@@ -11,7 +11,7 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 
 
 def post(client: Client, path: str, body: Any, **headers: str) -> Any:
-    """POST a JSON value; Idempotency-Key and the like as `idempotency_key="…"`."""
+    """POST a JSON value. Headers are given like `idempotency_key="…"`."""
     return client.post(path, json.dumps(body), content_type="application/json", headers=headers)
 
 

@@ -1,12 +1,12 @@
-"""Takes back what a test has committed.
+"""Delete the rows that a test has committed.
 
-Django truncates every table and makes its content types and permissions anew, which takes half a second: PostgreSQL
-replaces each table and index by a new file. Most tests have written to a dozen tables, a few rows each.
+Django would truncate every table and recreate content types and permissions, which takes half a second, because
+PostgreSQL replaces each table and index with a new file. Most tests have written a few rows to a dozen tables.
 """
 
 from django.db import connection
 
-# What `migrate` wrote stays; no test changes it.
+# The rows that `migrate` wrote are kept, because no test changes them.
 EMPTY = """
     DO $$
     DECLARE
@@ -36,6 +36,6 @@ EMPTY = """
 
 
 def delete_rows() -> None:
-    """Delete the rows of every table, past the triggers that protect them."""
+    """Delete the rows of every table, with the protecting triggers disabled."""
     with connection.cursor() as cursor:
         cursor.execute(EMPTY)

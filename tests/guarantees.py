@@ -1,4 +1,4 @@
-"""What the database itself guarantees: which guarantees there are, how a test tries them, and how it lifts them."""
+"""The database's own guarantees: list them, try to break them, and lift them."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ from brokerage.database.privileges import NO_TRUNCATE, refused_operations
 
 
 def refusal(statement: str, ids: dict[str, Any]) -> str:
-    """The name of the guarantee by which the database refuses this statement; the test fails if it does not refuse."""
+    """Return the name of the guarantee for which the database refuses this statement; fail if it does not refuse it."""
     with pytest.raises(DatabaseError) as caught:
         _attempt(statement, ids)
     return guarantee_named_by(caught.value)
@@ -22,11 +22,11 @@ def _attempt(statement: str, ids: dict[str, Any]) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(statement, ids)
-        assert cursor.rowcount, "the statement met no row"
+        assert cursor.rowcount, "the statement changed no row"
 
 
 def guarantee_named_by(error: BaseException) -> str:
-    """The constraint or trigger that a database error names."""
+    """Return the constraint or trigger that a database error names."""
     cause = error.__cause__
     assert isinstance(cause, psycopg.Error), error
     if cause.diag.constraint_name:
@@ -37,7 +37,7 @@ def guarantee_named_by(error: BaseException) -> str:
 
 
 def guarantees_of(app: str) -> set[str]:
-    """Every check, unique index, foreign key and trigger that the database has on the tables of an app's models."""
+    """Return every check, unique index, foreign key and trigger on the tables of an app's models."""
     tables = [model._meta.db_table for model in apps.get_app_config(app).get_models()]
     with connection.cursor() as cursor:
         cursor.execute(GUARANTEES, {"tables": tables})
@@ -45,30 +45,30 @@ def guarantees_of(app: str) -> set[str]:
 
 
 def guarantees_in_meta(app: str) -> set[str]:
-    """Every constraint and trigger that an app's models declare."""
+    """Return every constraint and trigger that an app's models declare."""
     options: list[Any] = [model._meta for model in apps.get_app_config(app).get_models()]
     return {one.name for meta in options for one in [*meta.constraints, *getattr(meta, "triggers", [])]}
 
 
 def lift_guarantees() -> None:
-    """Take every check, unique index, foreign key and trigger from our apps' tables, until the transaction ends."""
+    """Remove every check, unique index, foreign key and trigger from our apps' tables until the transaction ends."""
     tables = [model._meta.db_table for model in apps.get_models() if model._meta.app_label in {"accounts", "trades"}]
     with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # what is still to be checked would hinder
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # pending deferred checks would block ALTER TABLE
         cursor.execute(LIFTS, {"tables": tables})
         for (statement,) in cursor.fetchall():
             cursor.execute(statement)
 
 
 def allow_truncate() -> None:
-    """Let tests empty the tables that keep their rows, which is how Django takes back what a test has committed."""
+    """Let tests truncate the append-only tables, because Django cleans up that way after a test that commits."""
     with connection.cursor() as cursor:
         for table in refused_operations():
             cursor.execute(f'DROP TRIGGER IF EXISTS {NO_TRUNCATE} ON "{table}"')
 
 
 def _plain(name: str) -> str:
-    """A name without the hash that Django and django-pgtrigger put in."""
+    """Remove the hash that Django and django-pgtrigger add to a name."""
     name = re.sub(r"^pgtrigger_(\w+)_[0-9a-f]{5}$", r"\1", name)
     return re.sub(r"_[0-9a-f]{8}_fk(_\w+)?$", "_fk", name)
 

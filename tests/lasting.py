@@ -1,4 +1,4 @@
-"""What several tests begin with, made once for all of them."""
+"""Rows that several tests share, created once for all of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,22 +12,22 @@ from trades import checks, fees, lane
 
 @contextmanager
 def lasting(blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Let rows last that a fixture of a class or module writes: each test takes back only what it does itself.
+    """Keep the rows that a class or module fixture writes: each test rolls back only its own changes.
 
         @pytest.fixture(scope="module")
         def ids(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, int]]:
             with lasting(django_db_blocker):
                 yield rows_that_no_test_changes()
 
-    All is one transaction, in which the database's clock stands still. So this is for tests that try the same rows in
-    many ways and let no time pass; and no test that commits may stand in the same class or module.
+    Everything is one transaction, in which the database's clock stands still. Use this for tests that try many things
+    on the same rows without time passing. No test in the same class or module may commit.
     """
     with blocker.unblock():
         forget()
-        whole = transaction.atomic()
-        # As Django's test case does it: the transaction of a verb may be inside.
-        whole._from_testcase = True  # type: ignore[attr-defined]
-        with whole:
+        outer = transaction.atomic()
+        # As in Django's test case, durable transactions are allowed inside.
+        outer._from_testcase = True  # type: ignore[attr-defined]
+        with outer:
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL transaction_timeout = 0")
                 cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
@@ -36,7 +36,7 @@ def lasting(blocker: DjangoDbBlocker) -> Iterator[None]:
 
 
 def forget() -> None:
-    """Forget what this process remembers of the broker, trading controls, the market and fees."""
+    """Clear this process's caches of the broker, trading controls, the market and fees."""
     lane.broker_backoff.stop()
     checks.forget()
     market.forget()

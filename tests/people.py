@@ -21,26 +21,26 @@ from web.timezones import eastern_today
 
 
 def alice() -> Customer:
-    """Alice, with 1,000 USD and 10 AAPL."""
+    """Create Alice, with 1,000 USD and 10 AAPL."""
     alice = open_account("alice@example.com", Decimal(2000))
     receive_shares(alice, "AAPL", 10, Decimal(100))
     return alice
 
 
 def bob() -> Customer:
-    """Bob, with 500 USD."""
+    """Create Bob, with 500 USD."""
     return open_account("bob@example.com", Decimal(500))
 
 
 def open_account(email: str, cash: Decimal, **more: Any) -> Customer:
-    """A customer with this much cash."""
+    """Create a customer with this much cash."""
     customer: Customer = CustomerFactory.create(email=email, **more)
     deposit(customer.id, cash)
     return customer
 
 
 def receive_shares(customer: Customer, ticker: str, quantity: int, price: Decimal) -> Trade:
-    """Let a customer buy, without an exchange: placed, claimed, reported and settled."""
+    """Buy shares for a customer without an exchange: place, claim, report and settle."""
     trade, _ = place_trade(customer.id, ticker, Type.BUY, quantity)
     claim(customer)
     send_report(trade, Status.FILLED, price)
@@ -58,18 +58,18 @@ def claim(*customers: Customer) -> list[Trade]:
 def trade(
     customer: Customer, type: str, quantity: int, price: str, day: date | None = None, ticker: str = "KO"
 ) -> Trade:
-    """Trade on a day (default: today), as the exchange reports it."""
-    made, _ = place_trade(customer.id, ticker, type, quantity)
+    """Trade on a day (default: today) at this price, as if the exchange had reported it."""
+    trade, _ = place_trade(customer.id, ticker, type, quantity)
     claim(customer)
-    send_report(made, Status.FILLED, Decimal(price), executedAt=f"{day or eastern_today()}T17:00:00.000000Z")
+    send_report(trade, Status.FILLED, Decimal(price), executedAt=f"{day or eastern_today()}T17:00:00.000000Z")
     claim(customer)
-    made.refresh_from_db()
-    assert made.status == Status.FILLED, made.reason_code
-    return made
+    trade.refresh_from_db()
+    assert trade.status == Status.FILLED, trade.reason_code
+    return trade
 
 
 def violate(customer: Customer, day: date | None = None) -> Trade:
-    """Sell a share of AAPL, buy with what that brought, and sell that on the same day: a good-faith violation.
+    """Commit a good-faith violation: sell an AAPL, buy with the proceeds, and sell that purchase on the same day.
 
     Settled cash is withdrawn first.
     """
@@ -104,13 +104,17 @@ def report_body(trade: Trade, status: str, price: Decimal | None = None, **other
 
 
 def send_report(trade: Trade, status: str, price: Decimal | None = None, **other: Any) -> None:
-    """Have the exchange report on a trade."""
+    """Store a report on a trade, as if the exchange had sent it."""
     store_reports([report_body(trade, status, price, **other)], Report.Source.CALLBACK)
 
 
-def totp_code(secret: str, steps_ahead: int = 0) -> str:
-    """The code that an authenticator app shows now, or so many steps later.
+def totp_code(secret: str, steps_ahead: int = 0, at: float | None = None) -> str:
+    """Return the code that an authenticator app shows at a moment, or so many steps later.
 
-    It is the code of that very step: the one before it is accepted too, but only until the step ends.
+    It is the code of that very step. The code of the step before is also accepted, but only until the step ends.
+
+    Args:
+        at: The moment in seconds since the epoch (default: now).
     """
-    return format_hotp_value(hotp_value(secret, int(time.time()) // mfa_settings.TOTP_PERIOD + steps_ahead))
+    step = int(time.time() if at is None else at) // mfa_settings.TOTP_PERIOD
+    return format_hotp_value(hotp_value(secret, step + steps_ahead))

@@ -1,4 +1,4 @@
-"""Adjustments of shares: two members of staff, then a normal posting, and never more than is free."""
+"""Adjustments of shares: two members of staff approve them, they post as usual, and they never take held shares."""
 
 import threading
 from decimal import Decimal
@@ -31,19 +31,28 @@ def second(db: None) -> Customer:
     return create_customer("second@staff.example.com", None)
 
 
-def asked(of: Customer, change: str, by: Customer, ticker: str = "AAPL", price: str | None = None) -> Adjustment:
-    at = None if price is None else Decimal(price)
-    return ask_for_adjustment(of.id, Decimal(change), "dividend", "A split.", by, ticker=ticker, price=at)
+def request_adjustment(
+    customer: Customer, change: str, by: Customer, ticker: str = "AAPL", price: str | None = None
+) -> Adjustment:
+    return ask_for_adjustment(
+        customer.id,
+        Decimal(change),
+        "dividend",
+        "A split.",
+        by,
+        ticker=ticker,
+        price=None if price is None else Decimal(price),
+    )
 
 
-def position(of: Customer, ticker: str = "AAPL") -> tuple[int, int, Decimal]:
-    row = Position.objects.get(customer=of, ticker=ticker)
+def position(customer: Customer, ticker: str = "AAPL") -> tuple[int, int, Decimal]:
+    row = Position.objects.get(customer=customer, ticker=ticker)
     return row.quantity, row.held, row.average_price
 
 
 def test_shares_come_in_at_a_price(alice: Customer, bob: Customer, second: Customer) -> None:
     cash = Balance.objects.get(customer=alice).amount
-    adjustment = asked(alice, "5", bob, price="40")
+    adjustment = request_adjustment(alice, "5", bob, price="40")
     assert (position(alice), adjustment.summary) == ((10, 0, Decimal(100)), "+5 AAPL at 40.0000 USD")
     with pytest.raises(OwnAdjustment):
         decide_on_adjustment(adjustment.id, True, bob)
@@ -62,15 +71,15 @@ def test_shares_come_in_at_a_price(alice: Customer, bob: Customer, second: Custo
 
 
 def test_shares_of_a_stock_that_was_never_held(alice: Customer, bob: Customer, second: Customer) -> None:
-    decide_on_adjustment(asked(alice, "3", bob, "IBM", "0").id, True, second)
+    decide_on_adjustment(request_adjustment(alice, "3", bob, "IBM", "0").id, True, second)
     assert position(alice, "IBM") == (3, 0, Decimal(0))
     assert examine(BOOKS).ok
 
 
 def test_shares_go_out_and_their_average_price_stays(alice: Customer, bob: Customer, second: Customer) -> None:
-    decide_on_adjustment(asked(alice, "-4", bob).id, True, second)
+    decide_on_adjustment(request_adjustment(alice, "-4", bob).id, True, second)
     assert position(alice) == (6, 0, Decimal(100))
-    decide_on_adjustment(asked(alice, "-6", bob).id, True, second)
+    decide_on_adjustment(request_adjustment(alice, "-6", bob).id, True, second)
     assert position(alice) == (0, 0, Decimal(0))
     assert examine(BOOKS).ok
 
@@ -79,11 +88,11 @@ def test_shares_go_out_and_their_average_price_stays(alice: Customer, bob: Custo
 def test_an_adjustment_takes_no_more_than_is_free(
     alice: Customer, bob: Customer, second: Customer, change: str, ticker: str
 ) -> None:
-    if change == "-8":  # three of ten are held for a SELL in flight
+    if change == "-8":  # three of the ten shares are held for a SELL in flight
         place_trade(alice.id, "AAPL", Type.SELL, 3)
         claim(alice)
     before = position(alice), Posting.objects.count()
-    adjustment = asked(alice, change, bob, ticker)
+    adjustment = request_adjustment(alice, change, bob, ticker)
     with pytest.raises(InsufficientShares):
         decide_on_adjustment(adjustment.id, True, second)
     adjustment.refresh_from_db()
@@ -95,7 +104,7 @@ def test_an_adjustment_takes_no_more_than_is_free(
 
 
 def test_an_adjustment_cannot_exceed_the_largest_balance(alice: Customer, bob: Customer, second: Customer) -> None:
-    adjustment = asked(alice, str(LARGEST_POSITION), bob, price="0.0001")
+    adjustment = request_adjustment(alice, str(LARGEST_POSITION), bob, price="0.0001")
     with pytest.raises(PositionTooLarge):
         decide_on_adjustment(adjustment.id, True, second)
     assert position(alice)[0] == 10
@@ -103,7 +112,7 @@ def test_an_adjustment_cannot_exceed_the_largest_balance(alice: Customer, bob: C
 
 def test_programs_see_them_as_journals(alice: Customer, bob: Customer, second: Customer) -> None:
     cash = ask_for_adjustment(alice.id, Decimal("-7.5"), "fee", "A fee.", bob)
-    for adjustment in (cash, asked(alice, "5", bob, price="40"), asked(alice, "-1", bob)):
+    for adjustment in (cash, request_adjustment(alice, "5", bob, price="40"), request_adjustment(alice, "-1", bob)):
         decide_on_adjustment(adjustment.id, True, second)
     issued = tokens.issue(alice, "program")
     headers = {"APCA-API-KEY-ID": issued.key_id, "APCA-API-SECRET-KEY": issued.secret_key}
@@ -111,7 +120,10 @@ def test_programs_see_them_as_journals(alice: Customer, bob: Customer, second: C
     def activities(types: str) -> list[tuple]:
         query = f"?activity_types={types}" if types else ""
         page = Client(headers=headers).get(f"/alpaca/v2/account/activities{query}").json()
-        return [(one["activity_type"], one.get("symbol"), one.get("qty"), one.get("net_amount")) for one in page]
+        return [
+            (activity["activity_type"], activity.get("symbol"), activity.get("qty"), activity.get("net_amount"))
+            for activity in page
+        ]
 
     assert activities("JNLC") == [("JNLC", None, None, "-7.5")]
     assert activities("JNLS") == [("JNLS", "AAPL", "-1", "0"), ("JNLS", "AAPL", "5", "0")]
@@ -126,16 +138,16 @@ def test_simultaneous_approvals_post_once_and_never_go_negative() -> None:
     bob = open_account("bob@example.com", Decimal(1))
     receive_shares(alice, "AAPL", 10, Decimal(100))
     approvers = [create_customer(f"s{n}@staff.example.com", None) for n in range(4)]
-    adjustments = [asked(alice, "-6", bob), asked(alice, "-6", bob)]
-    barrier, said = threading.Barrier(4), []
+    adjustments = [request_adjustment(alice, "-6", bob), request_adjustment(alice, "-6", bob)]
+    barrier, outcomes = threading.Barrier(4), []
 
     def approve(number: int) -> None:
         barrier.wait()
         try:
             decide_on_adjustment(adjustments[number % 2].id, True, approvers[number])
-            said.append("done")
+            outcomes.append("done")
         except (DecidedAlready, InsufficientShares) as error:
-            said.append(type(error).__name__)
+            outcomes.append(type(error).__name__)
         finally:
             connection.close()
 
@@ -144,7 +156,7 @@ def test_simultaneous_approvals_post_once_and_never_go_negative() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert said.count("done") == 1
+    assert outcomes.count("done") == 1
     assert position(alice)[:2] == (4, 0)
     assert Posting.objects.filter(kind="adjustment").count() == 1
     assert audit_books().findings.ok

@@ -27,7 +27,7 @@ POST = """
 """
 
 
-def books(alice: Customer, bob: Customer) -> dict[str, Any]:
+def create_books(alice: Customer, bob: Customer) -> dict[str, Any]:
     """Create Alice's and Bob's books with every kind of posting; return the ids by name."""
     withdraw(alice.id, Decimal("12.3456"))
     buy = receive_shares(alice, "MSFT", 3, Decimal("7.0001"))
@@ -63,7 +63,7 @@ def books(alice: Customer, bob: Customer) -> dict[str, Any]:
 
 @pytest.fixture
 def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
-    return books(alice, bob)
+    return create_books(alice, bob)
 
 
 def test_correct_books_pass_the_audit(ids: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def test_empty_books_pass_the_audit(db: None) -> None:
     assert examine(BOOKS).ok
 
 
-PLANTED: list[tuple[str, str, dict[str, Any]]] = [
+BROKEN: list[tuple[str, str, dict[str, Any]]] = [
     ("nothing_below_zero", "UPDATE accounts_balance SET held = -1 WHERE customer_id = %(bob)s", {"customerId": "bob"}),
     ("nothing_below_zero", "UPDATE accounts_balance SET held = 1 WHERE customer_id = %(bob)s", {"customerId": "bob"}),
     ("nothing_below_zero", "UPDATE accounts_balance SET amount = -1, held = -2", {"customerId": "alice"}),
@@ -349,20 +349,20 @@ PLANTED: list[tuple[str, str, dict[str, Any]]] = [
 
 
 @pytest.mark.django_db
-class TestPlanted:
+class TestRules:
     @pytest.fixture(scope="class")
     @classmethod
     def ids(cls, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
-        with shared_books(books, django_db_blocker) as ids:
+        with shared_books(create_books, django_db_blocker) as ids:
             yield ids
 
-    @pytest.mark.parametrize(("rule", "plant", "names"), PLANTED)
+    @pytest.mark.parametrize(("rule", "plant", "names"), BROKEN)
     def test_each_broken_rule_is_found(self, rule: str, plant: str, names: dict[str, str], ids: dict[str, Any]) -> None:
         assert_found(BOOKS, rule, plant, names, ids)
 
 
 def test_every_rule_has_been_broken_by_a_test() -> None:
-    assert {rule for rule, _, _ in PLANTED} == {rule.name for rule in BOOKS}
+    assert {rule for rule, _, _ in BROKEN} == {rule.name for rule in BOOKS}
 
 
 def test_all_violations_are_counted_and_a_limited_number_listed(
@@ -378,15 +378,15 @@ def test_all_violations_are_counted_and_a_limited_number_listed(
 
 @pytest.mark.django_db(transaction=True)
 def test_an_audit_sees_one_instant_and_writes_nothing(alice: Customer) -> None:
-    def trade_on() -> None:
+    def deposit_one_dollar() -> None:
         deposit(alice.id, Decimal(1))
         connection.close()
 
     with one_instant():
         before = count_rows("accounts_posting")
-        meanwhile = Thread(target=trade_on)
-        meanwhile.start()
-        meanwhile.join()
+        thread = Thread(target=deposit_one_dollar)
+        thread.start()
+        thread.join()
         assert count_rows("accounts_posting") == before
         assert examine(BOOKS).ok
     assert count_rows("accounts_posting") == before + 1
@@ -403,6 +403,6 @@ def test_an_audit_may_take_longer_than_other_transactions(db: None) -> None:
         with one_instant(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(0.5)")
         with connection.cursor() as cursor, pytest.raises(DatabaseError, match="statement timeout"):
-            cursor.execute("SELECT pg_sleep(0.5)")  # the limits are back
+            cursor.execute("SELECT pg_sleep(0.5)")  # after the audit, the limits apply again
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""The commands create_customer and load_demo, called as an operator does."""
+"""The commands create_customer and load_demo, called as an operator calls them."""
 
 import io
 import json
@@ -28,22 +28,22 @@ def _folder(settings: Any, tmp_path: Path, db: None) -> None:
 
 def test_a_new_customer_has_cash_a_password_and_a_token() -> None:
     output = call("create_customer", "New@Example.com", "--password", "s3cret pass", "--deposit", "100000", "--json")
-    made = json.loads(output)
+    created = json.loads(output)
     assert output.count("\n") == 1
-    assert set(made) == {"customerId", "email", "token"}
-    customer = Customer.objects.get(id=made["customerId"])
-    assert made["email"] == customer.email == "new@example.com"
+    assert set(created) == {"customerId", "email", "token"}
+    customer = Customer.objects.get(id=created["customerId"])
+    assert created["email"] == customer.email == "new@example.com"
     assert Balance.objects.get(customer=customer).amount == 100_000
-    found = tokens.find(made["token"])
-    assert found is not None
-    assert found.customer == customer
+    token = tokens.find(created["token"])
+    assert token is not None
+    assert token.customer == customer
     assert authenticate(username="new@example.com", password="s3cret pass") == customer
 
 
 def test_without_a_deposit_there_is_an_empty_account() -> None:
-    made = json.loads(call("create_customer", "new@example.com", "--json"))
-    assert Balance.objects.get(customer_id=made["customerId"]).amount == 0
-    assert not Customer.objects.get(id=made["customerId"]).has_usable_password()
+    created = json.loads(call("create_customer", "new@example.com", "--json"))
+    assert Balance.objects.get(customer_id=created["customerId"]).amount == 0
+    assert not Customer.objects.get(id=created["customerId"]).has_usable_password()
 
 
 def test_without_json_the_output_is_a_sentence() -> None:
@@ -80,14 +80,14 @@ def test_an_invalid_amount_is_refused_and_opens_no_account(amount: str) -> None:
 
 
 def test_the_demo_has_a_customer_with_cash_and_a_member_of_staff() -> None:
-    made = json.loads(call("load_demo", "--json"))
-    assert set(made) == {"customer", "staff"}
-    customer = Customer.objects.get(email=made["customer"]["email"])
-    staff = Customer.objects.get(email=made["staff"]["email"])
+    created = json.loads(call("load_demo", "--json"))
+    assert set(created) == {"customer", "staff"}
+    customer = Customer.objects.get(email=created["customer"]["email"])
+    staff = Customer.objects.get(email=created["staff"]["email"])
     assert (customer.is_staff, staff.is_staff) == (False, True)
     assert Balance.objects.get(customer=customer).amount == Decimal(25_000)
-    for person in (made["customer"], made["staff"]):
-        assert authenticate(username=person["email"], password=person["password"]) is not None
+    for account in (created["customer"], created["staff"]):
+        assert authenticate(username=account["email"], password=account["password"]) is not None
 
 
 def test_loading_the_demo_twice_changes_nothing() -> None:

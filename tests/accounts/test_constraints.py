@@ -81,9 +81,9 @@ VIOLATION = """
 """
 
 
-def violation(**other: str) -> str:
-    usual = {"customer": "%(alice)s", "cause": "gen_random_uuid()", "lot": "%(lot)s", "sold_on": "'2026-11-23'"}
-    return VIOLATION.format_map(usual | {"until": "NULL", "lifted": "NULL, NULL, ''"} | other)
+def violation(**changes: str) -> str:
+    defaults = {"customer": "%(alice)s", "cause": "gen_random_uuid()", "lot": "%(lot)s", "sold_on": "'2026-11-23'"}
+    return VIOLATION.format_map(defaults | {"until": "NULL", "lifted": "NULL, NULL, ''"} | changes)
 
 
 ATTEMPTS = [
@@ -95,7 +95,7 @@ ATTEMPTS = [
     ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("1", "-0.0001")),
     ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("1", "'NaN'")),
     ("adjustment_has_a_price_for_added_shares", adjustment_of_shares("1", "10", ticker="")),
-    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET ticker = 'AAPL', price = 1 WHERE id = %(asked)s"),
+    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET ticker = 'AAPL', price = 1 WHERE id = %(pending)s"),
     ("adjustment_terms_stay", "UPDATE accounts_adjustment SET price = price + 1 WHERE id = %(shares)s"),
     ("nobody_decides_on_their_own", adjustment(decision="true, %(bob)s, now()")),
     ("adjustment_is_decided_by_somebody", adjustment(decision="true, NULL, now()")),
@@ -106,8 +106,8 @@ ATTEMPTS = [
     ("accounts_adjustment_decided_by_id_fk", adjustment(decision="true, 0, now()")),
     ("adjustments_stay", "DELETE FROM accounts_adjustment"),
     ("decided_adjustments_stay", "UPDATE accounts_adjustment SET approved = false WHERE id = %(declined)s"),
-    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET change = 6 WHERE id = %(asked)s"),
-    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET asked_by_id = %(alice)s WHERE id = %(asked)s"),
+    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET change = 6 WHERE id = %(pending)s"),
+    ("adjustment_terms_stay", "UPDATE accounts_adjustment SET asked_by_id = %(alice)s WHERE id = %(pending)s"),
     ("sign_ins_stay", "UPDATE accounts_signin SET address = 'elsewhere'"),
     ("sign_ins_are_kept", "DELETE FROM accounts_signin"),
     (
@@ -238,13 +238,13 @@ ATTEMPTS = [
 ]
 
 
-def rows(alice: Customer, bob: Customer) -> dict[str, Any]:
-    """Alice's and Bob's rows of every kind; the ids by name."""
+def create_rows(alice: Customer, bob: Customer) -> dict[str, Any]:
+    """Create rows of every kind for Alice and Bob; return the ids by name."""
     posting, _ = deposit(alice.id, Decimal(5), key="once")
     withdraw(alice.id, Decimal(5))
     tokens.issue(alice, "one")
     tokens.issue(alice, "two")
-    asked = ask_for_adjustment(alice.id, Decimal(5), "fee", "Once.", bob)
+    pending = ask_for_adjustment(alice.id, Decimal(5), "fee", "Once.", bob)
     declined = ask_for_adjustment(bob.id, Decimal(5), "fee", "Never.", bob)
     decide_on_adjustment(declined.id, False, alice)
     shares = ask_for_adjustment(alice.id, Decimal(5), "fee", "A split.", bob, ticker="AAPL", price=Decimal(1))
@@ -254,13 +254,13 @@ def rows(alice: Customer, bob: Customer) -> dict[str, Any]:
     lot = LotClosing.objects.get(cause=sold.id).lot_id
     ClosingPriceFactory.create(day=date(2026, 9, 30), price=1)
     GoodFaithViolationFactory.create(customer=alice, lot_id=lot, cause=sold.id, lifted_by=bob)
-    GoodFaithViolationFactory.create(customer=alice, lot_id=lot, cause=asked.id, lifted_at=None, lift_reason="")
+    GoodFaithViolationFactory.create(customer=alice, lot_id=lot, cause=pending.id, lifted_at=None, lift_reason="")
     SignInFactory.create(customer=alice)
     return {
         "alice": alice.id,
         "bob": bob.id,
         "posting": posting.id,
-        "asked": asked.id,
+        "pending": pending.id,
         "declined": declined.id,
         "shares": shares.id,
         "lot": lot,
@@ -271,7 +271,7 @@ def rows(alice: Customer, bob: Customer) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def ids(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
     with lasting(django_db_blocker):
-        yield rows(people.alice(), people.bob())
+        yield create_rows(people.alice(), people.bob())
 
 
 @pytest.mark.parametrize(("guarantee", "statement"), ATTEMPTS)

@@ -11,7 +11,7 @@ from tests.people import claim
 from trades.place import place_trade
 
 
-def amount(customer: Customer) -> Decimal:
+def cash_of(customer: Customer) -> Decimal:
     return Balance.objects.get(customer=customer).amount
 
 
@@ -20,7 +20,7 @@ def test_a_deposit_is_a_transfer_and_its_posting(bob: Customer) -> None:
     transfer = Transfer.objects.get(id=posting.cause)
     assert (transfer.type, transfer.amount, transfer.idempotency_key) == ("deposit", Decimal("12.34"), "k")
     assert (posting.kind, posting.change, posting.total) == ("deposit", Decimal("12.34"), Decimal("512.34"))
-    assert (replayed, amount(bob)) == (False, Decimal("512.34"))
+    assert (replayed, cash_of(bob)) == (False, Decimal("512.34"))
 
 
 def test_a_withdrawal_goes_the_other_way(bob: Customer) -> None:
@@ -31,7 +31,7 @@ def test_a_withdrawal_goes_the_other_way(bob: Customer) -> None:
 def test_the_same_key_returns_the_first_posting(bob: Customer) -> None:
     first, _ = deposit(bob.id, Decimal(5), key="k")
     assert deposit(bob.id, Decimal(5), key="k") == (first, True)
-    assert amount(bob) == 505
+    assert cash_of(bob) == 505
 
 
 def test_a_withdrawal_that_emptied_the_account_can_be_retried(bob: Customer) -> None:
@@ -45,7 +45,7 @@ def test_a_key_is_used_for_one_transfer_only(bob: Customer) -> None:
         deposit(bob.id, Decimal(6), key="k")
     with pytest.raises(TransferKeyReused):
         withdraw(bob.id, Decimal(5), key="k")
-    assert amount(bob) == 505
+    assert cash_of(bob) == 505
 
 
 def test_keys_of_different_customers_are_independent(alice: Customer, bob: Customer) -> None:
@@ -56,7 +56,7 @@ def test_keys_of_different_customers_are_independent(alice: Customer, bob: Custo
 def test_without_a_key_each_call_moves_cash(bob: Customer) -> None:
     deposit(bob.id, Decimal(5))
     deposit(bob.id, Decimal(5))
-    assert amount(bob) == 510
+    assert cash_of(bob) == 510
 
 
 def test_too_large_a_transfer_is_refused_and_leaves_no_trace(bob: Customer) -> None:
@@ -77,4 +77,4 @@ def test_a_balance_has_a_maximum(bob: Customer) -> None:
     deposit(bob.id, LARGEST_AMOUNT - 500)
     with pytest.raises(BalanceTooLarge):
         deposit(bob.id, Decimal("0.0001"))
-    assert amount(bob) == LARGEST_AMOUNT
+    assert cash_of(bob) == LARGEST_AMOUNT

@@ -21,8 +21,8 @@ from tests.people import open_account
 CAUSE = UUID("0193a9a0-0000-7000-8000-000000000000")
 
 
-def account(amount: str = "100", **shares: int) -> Account:
-    return Account(1, Decimal(amount), Decimal(0), {name: Shares(count) for name, count in shares.items()})
+def account_with(amount: str = "100", **shares: int) -> Account:
+    return Account(1, Decimal(amount), Decimal(0), {name: Shares(quantity) for name, quantity in shares.items()})
 
 
 @pytest.mark.parametrize(
@@ -44,89 +44,89 @@ def test_amounts_are_rounded_half_to_even(value: str, rounded: str) -> None:
 
 
 def test_held_cash_is_not_available() -> None:
-    one = account()
-    one.hold_cash(Decimal(60))
-    assert (one.amount, one.held, one.available) == (100, 60, 40)
-    one.release_cash(Decimal(60))
-    assert one.available == 100
+    account = account_with()
+    account.hold_cash(Decimal(60))
+    assert (account.amount, account.held, account.available) == (100, 60, 40)
+    account.release_cash(Decimal(60))
+    assert account.available == 100
 
 
 @pytest.mark.parametrize("amount", ["100.0001", "0", "-1"])
 def test_only_what_is_available_can_be_held(amount: str) -> None:
-    one = account()
+    account = account_with()
     with pytest.raises(InsufficientFunds):
-        one.hold_cash(Decimal(amount))
-    assert (one.held, one.cash_changed) == (0, False)
+        account.hold_cash(Decimal(amount))
+    assert (account.held, account.cash_changed) == (0, False)
 
 
 @pytest.mark.parametrize("quantity", [11, 0, -1])
 def test_only_shares_that_are_free_can_be_held(quantity: int) -> None:
-    one = account(AAPL=10)
+    account = account_with(AAPL=10)
     with pytest.raises(InsufficientShares):
-        one.hold_shares("AAPL", quantity)
-    assert (one.shares["AAPL"].held, one.tickers_changed) == (0, set())
+        account.hold_shares("AAPL", quantity)
+    assert (account.shares["AAPL"].held, account.tickers_changed) == (0, set())
 
 
 def test_shares_can_be_held_once_only() -> None:
-    one = account(AAPL=10)
-    one.hold_shares("AAPL", 7)
+    account = account_with(AAPL=10)
+    account.hold_shares("AAPL", 7)
     with pytest.raises(InsufficientShares):
-        one.hold_shares("AAPL", 4)
-    one.release_shares("AAPL", 7)
-    one.hold_shares("AAPL", 10)
+        account.hold_shares("AAPL", 4)
+    account.release_shares("AAPL", 7)
+    account.hold_shares("AAPL", 10)
 
 
 def test_no_more_goes_out_than_is_available() -> None:
-    one = account()
-    one.hold_cash(Decimal(60))
+    account = account_with()
+    account.hold_cash(Decimal(60))
     with pytest.raises(InsufficientFunds):
-        one.move_cash("withdrawal", CAUSE, Decimal("-40.0001"))
-    assert (one.amount, one.postings) == (100, [])
-    one.move_cash("withdrawal", CAUSE, Decimal(-40))
-    assert one.available == 0
+        account.move_cash("withdrawal", CAUSE, Decimal("-40.0001"))
+    assert (account.amount, account.postings) == (100, [])
+    account.move_cash("withdrawal", CAUSE, Decimal(-40))
+    assert account.available == 0
 
 
 def test_a_buy_that_costs_too_much_changes_nothing() -> None:
-    one = account()
+    account = account_with()
     with pytest.raises(InsufficientFunds):
-        one.buy(CAUSE, "AAPL", 1, Decimal(101), Decimal(101))
-    assert (one.amount, one.shares, one.postings) == (100, {}, [])
+        account.buy(CAUSE, "AAPL", 1, Decimal(101), Decimal(101))
+    assert (account.amount, account.shares, account.postings) == (100, {}, [])
 
 
 def test_a_sell_of_shares_held_for_another_trade_changes_nothing() -> None:
-    one = account(AAPL=10)
-    one.hold_shares("AAPL", 8)
+    account = account_with(AAPL=10)
+    account.hold_shares("AAPL", 8)
     with pytest.raises(InsufficientShares):
-        one.sell(CAUSE, "AAPL", 3, Decimal(1), Decimal(3))
-    assert (one.amount, one.shares["AAPL"].quantity, one.postings) == (100, 10, [])
+        account.sell(CAUSE, "AAPL", 3, Decimal(1), Decimal(3))
+    assert (account.amount, account.shares["AAPL"].quantity, account.postings) == (100, 10, [])
 
 
 def test_the_average_price_is_weighted_and_a_sell_keeps_it() -> None:
-    one = account("1000")
-    one.buy(uuid4(), "AAPL", 1, Decimal(10), Decimal(10))
-    one.buy(uuid4(), "AAPL", 2, Decimal(20), Decimal(40))
-    assert one.shares["AAPL"].cost == 50
-    one.sell(uuid4(), "AAPL", 2, Decimal(99), Decimal(198))
-    assert one.shares["AAPL"].cost == Decimal("16.6667")
-    one.sell(uuid4(), "AAPL", 1, Decimal(99), Decimal(99))
-    one.buy(uuid4(), "AAPL", 1, Decimal(7), Decimal(7))
-    assert one.shares["AAPL"].cost == 7
+    account = account_with("1000")
+    account.buy(uuid4(), "AAPL", 1, Decimal(10), Decimal(10))
+    account.buy(uuid4(), "AAPL", 2, Decimal(20), Decimal(40))
+    assert account.shares["AAPL"].cost == 50
+    account.sell(uuid4(), "AAPL", 2, Decimal(99), Decimal(198))
+    assert account.shares["AAPL"].cost == Decimal("16.6667")
+    account.sell(uuid4(), "AAPL", 1, Decimal(99), Decimal(99))
+    account.buy(uuid4(), "AAPL", 1, Decimal(7), Decimal(7))
+    assert account.shares["AAPL"].cost == 7
 
 
 def test_many_small_purchases_move_the_average_price() -> None:
-    one = account("10000000")
-    one.buy(uuid4(), "AAPL", 100_000, Decimal(10), Decimal(1_000_000))
+    account = account_with("10000000")
+    account.buy(uuid4(), "AAPL", 100_000, Decimal(10), Decimal(1_000_000))
     for _ in range(100_000):
-        one.buy(CAUSE, "AAPL", 1, Decimal("14.99"), Decimal("14.99"))
-    shares = one.shares["AAPL"]
+        account.buy(CAUSE, "AAPL", 1, Decimal("14.99"), Decimal("14.99"))
+    shares = account.shares["AAPL"]
     assert Position(quantity=shares.quantity, cost=shares.cost).average_price == Decimal("12.4950")
 
 
 def test_a_purchase_above_the_largest_position_changes_nothing() -> None:
-    one = account("10")
+    account = account_with("10")
     with pytest.raises(PositionTooLarge):
-        one.buy(CAUSE, "AAPL", LARGEST_POSITION + 1, Decimal("0.0001"), Decimal(1))
-    assert (one.amount, one.shares, one.postings) == (10, {}, [])
+        account.buy(CAUSE, "AAPL", LARGEST_POSITION + 1, Decimal("0.0001"), Decimal(1))
+    assert (account.amount, account.shares, account.postings) == (10, {}, [])
 
 
 @pytest.mark.parametrize(
@@ -142,9 +142,12 @@ def test_a_part_of_the_largest_cost_is_exact() -> None:
 
 
 def test_each_trade_posts_cash_and_shares_with_what_they_leave() -> None:
-    one = account("100", AAPL=1)
-    one.sell(CAUSE, "AAPL", 1, Decimal(5), Decimal(5))
-    assert [(m.ticker, m.change, m.total, m.price) for m in one.postings] == [("AAPL", -1, 0, 5), (CASH, 5, 105, 5)]
+    account = account_with("100", AAPL=1)
+    account.sell(CAUSE, "AAPL", 1, Decimal(5), Decimal(5))
+    assert [(posting.ticker, posting.change, posting.total, posting.price) for posting in account.postings] == [
+        ("AAPL", -1, 0, 5),
+        (CASH, 5, 105, 5),
+    ]
 
 
 # -- in the database
@@ -180,12 +183,12 @@ def test_unknown_customers_are_left_out(alice: Customer, bob: Customer) -> None:
 def test_locking_and_writing_cost_the_same_for_a_set_as_for_one(
     alice: Customer, bob: Customer, django_assert_num_queries: Any
 ) -> None:
-    # Lock, shares, what had not settled; then everything is written.
+    # Lock, read the shares and unsettled sales, and write everything.
     with transaction.atomic(durable=True), django_assert_num_queries(4):
         books = open_books([alice.id, bob.id])
-        books.load_shares((one.customer_id, "AAPL") for one in books)
-        for one in books:
-            one.buy(uuid4(), "AAPL", 1, Decimal(1), Decimal(1))
+        books.load_shares((account.customer_id, "AAPL") for account in books)
+        for account in books:
+            account.buy(uuid4(), "AAPL", 1, Decimal(1), Decimal(1))
         books.write()
 
 
@@ -213,27 +216,27 @@ STEPS = st.lists(
 )
 
 
-def take(one: Account, step: Any, holds: dict[str, list[Any]]) -> None:
+def take(account: Account, step: Any, holds: dict[str, list[Any]]) -> None:
     """Take one step, which may be refused; `holds` records what can be released."""
     match step:
         case ("deposit", amount):
-            one.move_cash("deposit", uuid4(), amount)
+            account.move_cash("deposit", uuid4(), amount)
         case ("withdraw", amount):
-            one.move_cash("withdrawal", uuid4(), -amount)
+            account.move_cash("withdrawal", uuid4(), -amount)
         case ("hold", amount):
-            one.hold_cash(amount)
+            account.hold_cash(amount)
             holds[CASH].append(amount)
         case ("release",) if holds[CASH]:
-            one.release_cash(holds[CASH].pop())
+            account.release_cash(holds[CASH].pop())
         case ("buy", ticker, quantity, price):
-            one.buy(uuid4(), ticker, quantity, price, price * quantity)
+            account.buy(uuid4(), ticker, quantity, price, price * quantity)
         case ("sell", ticker, quantity, price):
-            one.sell(uuid4(), ticker, quantity, price, price * quantity)
+            account.sell(uuid4(), ticker, quantity, price, price * quantity)
         case ("hold_shares", ticker, quantity):
-            one.hold_shares(ticker, quantity)
+            account.hold_shares(ticker, quantity)
             holds[ticker].append(quantity)
         case ("release_shares", ticker) if holds[ticker]:
-            one.release_shares(ticker, holds[ticker].pop())
+            account.release_shares(ticker, holds[ticker].pop())
 
 
 @given(STEPS)
@@ -250,9 +253,9 @@ def test_holds_stay_within_bounds_and_totals_equal_their_postings(db: None, step
                 pass
             if step == ("write",):
                 books.write()
-            one = books[customer.id]
-            assert 0 <= one.held <= one.amount
-            assert all(0 <= shares.held <= shares.quantity for shares in one.shares.values())
+            account = books[customer.id]
+            assert 0 <= account.held <= account.amount
+            assert all(0 <= shares.held <= shares.quantity for shares in account.shares.values())
         books.write()
     sums = dict(Posting.objects.filter(customer=customer).values_list("ticker").annotate(Sum("change")))
     balance = Balance.objects.get(customer=customer)

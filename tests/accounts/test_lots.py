@@ -29,13 +29,13 @@ CAUSE = "0193a9a0-0000-7000-8000-000000000000"
 
 def trade(customer: Customer, type: str, quantity: int, price: str, day: str, ticker: str = "KO") -> Trade:
     """Trade on a past day, as the exchange reports it."""
-    made, _ = place_trade(customer.id, ticker, type, quantity)
+    trade, _ = place_trade(customer.id, ticker, type, quantity)
     claim(customer)
-    send_report(made, Status.FILLED, Decimal(price), executedAt=f"{day}T15:04:05.000000Z")
+    send_report(trade, Status.FILLED, Decimal(price), executedAt=f"{day}T15:04:05.000000Z")
     claim(customer)
-    made.refresh_from_db()
-    assert made.status == Status.FILLED
-    return made
+    trade.refresh_from_db()
+    assert trade.status == Status.FILLED
+    return trade
 
 
 def closed_by(sale: Trade) -> list[tuple[str, int, str, str]]:
@@ -60,7 +60,7 @@ def closed_by(sale: Trade) -> list[tuple[str, int, str, str]]:
 def test_long_term_is_more_than_a_year(db: None, acquired: str, closed: str, is_long: bool) -> None:
     days = date.fromisoformat(acquired), date.fromisoformat(closed)
     assert is_long_term(*days) is is_long
-    with connection.cursor() as cursor:  # the audit's own way to say it
+    with connection.cursor() as cursor:  # the audit's own condition
         cursor.execute("SELECT %s::date > %s::date + interval '1 year'", [days[1], days[0]])
         assert cursor.fetchone() == (is_long,)
 
@@ -104,7 +104,7 @@ def test_a_fill_reads_and_writes_with_one_statement_each(bob: Customer, django_a
         with django_assert_num_queries(2):  # the lots; then everything is written
             books.write()
         books[bob.id].buy(uuid4(), "KO", 2, Decimal(10), Decimal(20))
-        with django_assert_num_queries(2):  # what had not settled when it was paid for; then everything is written
+        with django_assert_num_queries(2):  # the unsettled sales; then everything is written
             books.write()
         transaction.set_rollback(True)
 
@@ -121,9 +121,9 @@ def test_a_sale_reads_no_more_lots_than_it_has_shares(bob: Customer) -> None:
 def test_a_loss_is_a_wash_sale_where_the_stock_was_bought_within_thirty_days(bob: Customer) -> None:
     trade(bob, "BUY", 2, "30", "2026-01-05")
     trade(bob, "SELL", 1, "20", "2026-03-05")  # a loss; the rest of its lot is older than 30 days
-    trade(bob, "SELL", 1, "20", "2026-03-06")  # another; the stock is bought within 30 days after
+    trade(bob, "SELL", 1, "20", "2026-03-06")  # another loss; the stock is bought again within 30 days
     trade(bob, "BUY", 1, "10", "2026-04-05")
-    trade(bob, "SELL", 1, "15", "2026-04-06")  # a gain is none
+    trade(bob, "SELL", 1, "15", "2026-04-06")  # a gain is never a wash sale
     flags = {piece.closed_on.isoformat(): piece.is_wash_sale for piece in gains_of(bob.id, 2026)}
     assert flags == {"2026-03-05": False, "2026-03-06": True, "2026-04-06": False}
 
@@ -137,8 +137,8 @@ def test_selling_a_whole_lot_within_thirty_days_is_not_a_wash_sale(bob: Customer
     assert flags == {"2026-01-06": False, "2026-03-06": True}
 
 
-def undate(customer: Customer) -> None:
-    """Put everything in the state that code before lots left behind."""
+def remove_lots(customer: Customer) -> None:
+    """Put a customer's rows in the state of a database from before lots existed."""
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE accounts_posting DISABLE TRIGGER USER")
@@ -162,9 +162,9 @@ def undate(customer: Customer) -> None:
 def test_lots_of_the_past_are_built_and_proven(alice: Customer, bob: Customer) -> None:
     trade(bob, "BUY", 3, "10", "2026-01-05")
     trade(bob, "SELL", 1, "12", "2026-01-06")
-    undate(alice)
-    undate(bob)
-    assert examine(BOOKS + TRADES).ok  # old data is right as it is
+    remove_lots(alice)
+    remove_lots(bob)
+    assert examine(BOOKS + TRADES).ok  # old data passes the audit as it is
     output = StringIO()
     call_command("build_lots", "--batch=1", stdout=output)
     assert output.getvalue().splitlines()[-1] == "Every posting has its date, and every share its lot."
@@ -173,23 +173,23 @@ def test_lots_of_the_past_are_built_and_proven(alice: Customer, bob: Customer) -
     assert Lot.objects.filter(customer=bob).values_list("remaining", "remaining_cost").get() == (2, Decimal(20))
     assert totals_of(gains_of(bob.id, LotClosing.objects.get().closed_on.year))[False].gain == 2
     assert examine(BOOKS + TRADES).ok
-    call_command("build_lots", stdout=output)  # nothing is left to do
+    call_command("build_lots", stdout=output)  # a second run changes nothing
     assert Lot.objects.filter(customer=bob).count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_an_interrupted_build_continues(alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     trade(bob, "BUY", 3, "10", "2026-01-05")
-    undate(alice)
-    undate(bob)
-    real, calls = build_lots.build_lots_of, []
+    remove_lots(alice)
+    remove_lots(bob)
+    original, calls = build_lots.build_lots_of, []
 
     def stop(customer_ids: list[int]) -> int:
         calls.append(customer_ids)
-        done = real(customer_ids)
+        built = original(customer_ids)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return done
+        return built
 
     monkeypatch.setattr(build_lots, "build_lots_of", stop)
     with pytest.raises(KeyboardInterrupt):
@@ -204,30 +204,30 @@ def test_an_interrupted_build_continues(alice: Customer, bob: Customer, monkeypa
 
 def test_a_sale_builds_the_lots_of_the_past_that_it_needs(bob: Customer) -> None:
     trade(bob, "BUY", 3, "10", "2026-01-05")
-    undate(bob)
+    remove_lots(bob)
     sale = trade(bob, "SELL", 2, "12", "2026-01-06")
     assert [(quantity, cost, gain) for _, quantity, cost, gain in closed_by(sale)] == [(2, "20.00", "4.00")]
     assert examine(BOOKS + TRADES).ok
 
 
-MOVES = st.lists(
+TRADES_OF_A_STOCK = st.lists(
     st.tuples(st.booleans(), st.integers(1, 50), st.integers(0, 60), st.decimals("0.0001", "90", places=4)),
     min_size=1,
     max_size=25,
 )
 
 
-@given(MOVES, st.sampled_from(LotMethod.values))
-def test_parts_of_a_lot_always_add_up(moves: list[tuple[bool, int, int, Decimal]], method: str) -> None:
+@given(TRADES_OF_A_STOCK, st.sampled_from(LotMethod.values))
+def test_parts_of_a_lot_always_add_up(trades: list[tuple[bool, int, int, Decimal]], method: str) -> None:
     changes, held, cost, proceeds = LotChanges(), 0, Decimal(0), Decimal(0)
-    for buys, quantity, day, price in moves:
-        on = date.fromordinal(date(2026, 1, 1).toordinal() + day)
+    for is_buy, quantity, day, price in trades:
+        day_traded = date.fromordinal(date(2026, 1, 1).toordinal() + day)
         cause: Any = CAUSE
-        if buys:
-            changes.apply(Opening(1, "KO", cause, on, quantity, price * quantity))
+        if is_buy:
+            changes.apply(Opening(1, "KO", cause, day_traded, quantity, price * quantity))
             held, cost = held + quantity, cost + price * quantity
         elif quantity <= held:
-            changes.apply(Disposal(1, "KO", cause, on, quantity, price * quantity, method))
+            changes.apply(Disposal(1, "KO", cause, day_traded, quantity, price * quantity, method))
             held, proceeds = held - quantity, proceeds + price * quantity
     lots = list(changes.changed.values())
     assert not changes.short

@@ -49,9 +49,9 @@ def browser_of(customer: Customer, path: str) -> Client:
 
 
 def everything_about(customer: Customer) -> dict[str, list[dict[str, str]]]:
-    found = json.loads(personal_data.part_of(customer.id, 1, personal_data.parts_of(customer.id)))
-    assert (found.pop("part"), found.pop("parts")) == (1, 1)
-    return found
+    data = json.loads(personal_data.part_of(customer.id, 1, personal_data.parts_of(customer.id)))
+    assert (data.pop("part"), data.pop("parts")) == (1, 1)
+    return data
 
 
 # -- the download
@@ -59,16 +59,16 @@ def everything_about(customer: Customer) -> dict[str, list[dict[str, str]]]:
 
 def test_the_download_contains_all_data_and_no_secret(alice: Customer) -> None:
     issued = tokens.issue(alice, "robot")
-    hook, _ = subscriptions.create(alice.id, "https://93.184.216.34/alice")
-    found = everything_about(alice)
-    assert found["profile"][0]["email"] == "alice@example.com"
-    assert [(row["ticker"], row["type"], row["quantity"]) for row in found["trades"]] == [("AAPL", "BUY", 10)]
-    assert [row["to_status"] for row in found["statusChanges"]] == ["PLACED", "IN PROGRESS", "FILLED"]
-    assert [row["kind"] for row in found["postings"]] == ["deposit", "buy", "buy"]
-    assert [row["name"] for row in found["tokens"]] == ["robot"]
-    assert [row["url"] for row in found["webhooks"]] == ["https://93.184.216.34/alice"]
-    text = json.dumps(found)
-    for secret in (issued.token, issued.grant.token_hash, issued.grant.secret_hash, hook.encrypted_secret):
+    webhook, _ = subscriptions.create(alice.id, "https://93.184.216.34/alice")
+    data = everything_about(alice)
+    assert data["profile"][0]["email"] == "alice@example.com"
+    assert [(row["ticker"], row["type"], row["quantity"]) for row in data["trades"]] == [("AAPL", "BUY", 10)]
+    assert [row["to_status"] for row in data["statusChanges"]] == ["PLACED", "IN PROGRESS", "FILLED"]
+    assert [row["kind"] for row in data["postings"]] == ["deposit", "buy", "buy"]
+    assert [row["name"] for row in data["tokens"]] == ["robot"]
+    assert [row["url"] for row in data["webhooks"]] == ["https://93.184.216.34/alice"]
+    text = json.dumps(data)
+    for secret in (issued.token, issued.grant.token_hash, issued.grant.secret_hash, webhook.encrypted_secret):
         assert secret not in text
     assert "argon2" not in text
 
@@ -81,13 +81,13 @@ def test_the_download_contains_no_other_customers_data(alice: Customer, bob: Cus
 
 def test_every_table_about_customers_is_downloaded_or_listed_as_an_exception(alice: Customer) -> None:
     """A new table can't be forgotten in the download."""
-    handed_over = {rows.model for name in settings.PERSONAL_DATA for rows in _sections_of(name, alice)}
-    inside = {
-        # internal numbers and figures that others here tell
+    downloaded = {rows.model for name in settings.PERSONAL_DATA for rows in _sections_of(name, alice)}
+    excepted = {
+        # internal counters, and figures that follow from other tables in the download
         *("Balance", "TradeCounter", "Report", "Delivery", "StaffReport", "Group", "EmailConfirmation", "Limits"),
-        # what staff and the law keep to themselves
+        # what staff may not disclose
         *("Freeze", "TradingControl", "Note", "Case", "Proposal", "LogEntry"),
-        # the settings of staff
+        # settings of members of staff
         *("SavedFilter", "ColumnChoice"),
     }
     with_customer = {
@@ -95,7 +95,7 @@ def test_every_table_about_customers_is_downloaded_or_listed_as_an_exception(ali
         for model in apps.get_models()
         if any(field.is_relation and field.related_model is Customer for field in model._meta.concrete_fields)
     }
-    assert {model.__name__ for model in with_customer - handed_over} <= inside
+    assert {model.__name__ for model in with_customer - downloaded} <= excepted
 
 
 def _sections_of(name: str, customer: Customer) -> Any:
@@ -106,9 +106,9 @@ def _sections_of(name: str, customer: Customer) -> Any:
 def test_a_long_history_comes_in_parts(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(personal_data, "ROWS_A_PART", 2)
     parts = personal_data.parts_of(alice.id)
-    found = [json.loads(personal_data.part_of(alice.id, part, parts)) for part in range(1, parts + 1)]
-    kept = [row["id"] for part in found for row in part["postings"]]
-    assert kept == list(Posting.objects.filter(customer=alice).order_by("id").values_list("id", flat=True))
+    contents = [json.loads(personal_data.part_of(alice.id, part, parts)) for part in range(1, parts + 1)]
+    posting_ids = [row["id"] for part in contents for row in part["postings"]]
+    assert posting_ids == list(Posting.objects.filter(customer=alice).order_by("id").values_list("id", flat=True))
 
 
 def test_the_page_asks_to_confirm_the_password(carol: Customer) -> None:
@@ -150,7 +150,7 @@ def test_closing_ends_all_access_and_is_confirmed(carol: Customer) -> None:
     assert "Your account is closed" in [message.subject for message in mail.outbox]
     mails = len(mail.outbox)
     close_account(carol)
-    assert len(mail.outbox) == mails, "a second call tells nobody again"
+    assert len(mail.outbox) == mails, "a second call sends no mail"
     with pytest.raises(AccountClosed):
         deposit(carol.id, Decimal(1))
     assert audit_books().findings.ok
@@ -173,7 +173,7 @@ def test_a_deposit_at_the_same_moment_is_before_the_closing_or_refused() -> None
     for number in range(10):
         customer = create_customer(f"c{number}@example.com", None)
 
-        def bring(customer: Customer = customer) -> str:
+        def make_deposit(customer: Customer = customer) -> str:
             try:
                 deposit(customer.id, Decimal(5))
             except AccountClosed:
@@ -187,7 +187,7 @@ def test_a_deposit_at_the_same_moment_is_before_the_closing_or_refused() -> None
                 return "open"
             return "closed"
 
-        assert set(together(bring, close)) in ({"deposited", "open"}, {"refused", "closed"})
+        assert set(together(make_deposit, close)) in ({"deposited", "open"}, {"refused", "closed"})
 
 
 # -- erasure

@@ -74,8 +74,8 @@ def change_password(_: Customer, browser: Client) -> None:
 
 
 def change_address(customer: Customer, browser: Client) -> None:
-    asked = {"email": "carol.new@example.com", "action_add": ""}
-    to_code = browser.post("/account/email/", asked).headers["Location"]
+    form = {"email": "carol.new@example.com", "action_add": ""}
+    to_code = browser.post("/account/email/", form).headers["Location"]
     browser.post(to_code, {"code": mailed_code()})
     customer.refresh_from_db()
     assert customer.email == "carol.new@example.com"
@@ -99,7 +99,7 @@ def by_staff(action: str) -> Act:
     return act
 
 
-CAUSED_BY: dict[Cause, Act] = {
+TRIGGERS: dict[Cause, Act] = {
     Cause.PASSWORD_RESET: reset_password,
     Cause.PASSWORD_CHANGED: change_password,
     Cause.EMAIL_CHANGED: change_address,
@@ -122,35 +122,35 @@ SUBJECTS = {
 @pytest.mark.parametrize("cause", Cause)
 def test_access_ends_according_to_the_policy_and_the_owner_is_notified(carol: Customer, cause: Cause) -> None:
     policy, address = POLICY[cause], carol.email
-    here, elsewhere = browser_of(carol), browser_of(carol)
+    here, other = browser_of(carol), browser_of(carol)
     token = tokens.issue(carol, "robot")
-    by_token, _ = subscriptions.create(carol.id, "https://hooks.example.com/token", token_id=token.grant.id)
-    by_page, _ = subscriptions.create(carol.id, "https://hooks.example.com/page")
+    token_webhook, _ = subscriptions.create(carol.id, "https://hooks.example.com/token", token_id=token.grant.id)
+    page_webhook, _ = subscriptions.create(carol.id, "https://hooks.example.com/page")
     mail.outbox.clear()
-    CAUSED_BY[cause](carol, here)
+    TRIGGERS[cause](carol, here)
 
     program = Client(headers={"Authorization": f"Bearer {token.token}"})
-    works = program.get("/api/v1/balance").status_code == 200
-    posting = set(Webhook.objects.exclude(status=Webhook.Status.ENDED).values_list("pk", flat=True))
-    assert works is not policy.programs
-    assert posting == (set() if policy.programs else {by_token.pk, by_page.pk})
+    token_works = program.get("/api/v1/balance").status_code == 200
+    live_webhooks = set(Webhook.objects.exclude(status=Webhook.Status.ENDED).values_list("pk", flat=True))
+    assert token_works is not policy.programs
+    assert live_webhooks == (set() if policy.programs else {token_webhook.pk, page_webhook.pk})
     if policy.programs:
-        by_page.refresh_from_db()
-        assert by_page.status_reason == f"It ended because {policy.because}."
-    goes_on = [browser.get("/").status_code == 200 for browser in (here, elsewhere)]
+        page_webhook.refresh_from_db()
+        assert page_webhook.status_reason == f"It ended because {policy.because}."
+    signed_in_still = [browser.get("/").status_code == 200 for browser in (here, other)]
     assert (
-        goes_on
+        signed_in_still
         == {
             Sessions.ALL: [False, False],
             Sessions.OTHERS: [True, False],
             Sessions.NONE: [True, True],
         }[policy.sessions]
     )
-    told = [message for message in mail.outbox if message.subject == SUBJECTS[policy.mail]]
-    tells = {carol.email, address}
-    assert sorted(message.to[0] for message in told) == sorted(tells)
+    notifications = [message for message in mail.outbox if message.subject == SUBJECTS[policy.mail]]
+    recipients = {carol.email, address}
+    assert sorted(message.to[0] for message in notifications) == sorted(recipients)
     if policy.mail == "account/email/access_revoked":
-        body = str(told[0].body)
+        body = str(notifications[0].body)
         assert policy.because in body
         assert ("1 API token" in body) is policy.programs
         assert ("2 webhooks" in body) is policy.programs
@@ -158,7 +158,7 @@ def test_access_ends_according_to_the_policy_and_the_owner_is_notified(carol: Cu
 
 
 class Killed(BaseException):
-    """In place of a kill: nothing catches it."""
+    """Raised in place of a kill signal; nothing catches it."""
 
 
 @pytest.mark.parametrize(
@@ -167,25 +167,25 @@ class Killed(BaseException):
 def test_a_change_and_what_it_revokes_are_one_transaction(
     carol: Customer, cause: Cause, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that dies between the two leaves neither: no changed password beside tokens that go on."""
+    """A process that dies between the two leaves neither: never a new password while old tokens still work."""
 
     def die(*_: Any, **__: Any) -> None:
         raise Killed
 
-    here, elsewhere = browser_of(carol), browser_of(carol)
+    here, other = browser_of(carol), browser_of(carol)
     token = tokens.issue(carol, "robot").token
     monkeypatch.setattr(revocation, "revoke_access", die)
     with pytest.raises(Killed):
-        CAUSED_BY[cause](carol, here)
+        TRIGGERS[cause](carol, here)
     carol.refresh_from_db()
     assert (carol.email, carol.check_password(PASSWORD)) == ("carol@example.com", True)
     assert not Authenticator.objects.filter(user=carol).exists()
     monkeypatch.undo()
     assert tokens.find(token)
-    assert elsewhere.get("/").status_code == 200
-    cache.clear()  # how often a code may be sent
-    CAUSED_BY[cause](carol, browser_of(carol))
-    assert elsewhere.get("/").status_code == 302
+    assert other.get("/").status_code == 200
+    cache.clear()  # the limit on mailed codes
+    TRIGGERS[cause](carol, browser_of(carol))
+    assert other.get("/").status_code == 302
     assert (tokens.find(token) is None) is POLICY[cause].programs
 
 
@@ -220,9 +220,9 @@ def test_the_owner_is_notified_even_if_only_sessions_ended(carol: Customer) -> N
     here = browser_of(carol)
     mail.outbox.clear()
     change_password(carol, here)
-    (told,) = [message for message in mail.outbox if message.subject == "Access to your account has ended"]
-    assert "1 session" in str(told.body)
-    assert "token" not in str(told.body).partition("If you know")[0]
+    (message,) = [message for message in mail.outbox if message.subject == "Access to your account has ended"]
+    assert "1 session" in str(message.body)
+    assert "token" not in str(message.body).partition("If you know")[0]
 
 
 def test_no_mail_is_sent_if_nothing_ended(carol: Customer) -> None:
@@ -240,7 +240,7 @@ def test_deactivated_and_reactivated_once(carol: Customer) -> None:
     by_staff("reactivate")(carol, Client())
     assert not reactivate(carol)
     assert browser_of(carol).get("/").status_code == 200
-    assert tokens.find(token) is None, "what has ended stays so"
+    assert tokens.find(token) is None, "a revoked token stays revoked"
     assert [message.subject for message in mail.outbox] == [
         "Your account is deactivated",
         "Your account is active again",
@@ -272,10 +272,10 @@ def test_lifting_a_freeze_is_mailed_unless_nothing_changed(carol: Customer) -> N
 
 
 def test_the_owner_is_notified_of_a_new_webhook_and_a_new_address(carol: Customer) -> None:
-    hook, _ = subscriptions.create(carol.id, "https://hooks.example.com/in", ["trade.filled"], key="a")
+    webhook, _ = subscriptions.create(carol.id, "https://hooks.example.com/in", ["trade.filled"], key="a")
     subscriptions.create(carol.id, "https://hooks.example.com/in", ["trade.filled"], key="a")
-    subscriptions.change(hook, "https://hooks.example.com/in", ["trade.rejected"])
-    subscriptions.change(hook, "https://other.example.com/in")
+    subscriptions.change(webhook, "https://hooks.example.com/in", ["trade.rejected"])
+    subscriptions.change(webhook, "https://other.example.com/in")
     assert list(Notice.objects.filter(kind=Notice.Kind.SECURITY).order_by("id").values_list("title", "text")) == [
         ("New webhook", "A webhook was created. It posts trade.filled to https://hooks.example.com/in."),
         (
@@ -292,7 +292,7 @@ def test_the_table_in_the_docs_is_the_policy() -> None:
 
     def row(cause: Cause, policy: Ends) -> list[str]:
         programs = "all" if policy.programs else "none"
-        told = "always" if policy.always else "if anything ended"
-        return [cause.value, programs, programs, policy.sessions.value, told]
+        notified = "always" if policy.always else "if anything ended"
+        return [cause.value, programs, programs, policy.sessions.value, notified]
 
     assert rows == [row(cause, policy) for cause, policy in POLICY.items()]

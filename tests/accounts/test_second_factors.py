@@ -48,16 +48,16 @@ def can_sign_in_with_code(customer: Customer, code: str | None = None) -> bool:
 
 
 def encrypt_secrets() -> str:
-    written = StringIO()
-    call_command("encrypt_secrets", stdout=written)
-    return written.getvalue()
+    output = StringIO()
+    call_command("encrypt_secrets", stdout=output)
+    return output.getvalue()
 
 
 def test_the_database_holds_no_readable_secret(carol: Customer) -> None:
     TOTP.activate(carol, SECRET)
     codes = RecoveryCodes.activate(carol).get_unused_codes()
-    kept = json.dumps(list(Authenticator.objects.values_list("data", flat=True)))
-    assert SECRET not in kept
+    stored = json.dumps(list(Authenticator.objects.values_list("data", flat=True)))
+    assert SECRET not in stored
     assert can_sign_in_with_code(carol)
     assert RecoveryCodes(Authenticator.objects.get(type="recovery_codes")).get_unused_codes() == codes
 
@@ -74,15 +74,15 @@ def test_a_secret_from_before_encryption_works_and_is_encrypted_by_command(carol
 def test_a_new_key_takes_over_every_secret(carol: Customer, settings: Any) -> None:
     TOTP.activate(carol, SECRET)
     RecoveryCodes.activate(carol)
-    hook = subscriptions.create(carol.id, "https://93.184.216.34/events")[0]
-    secret = decrypt(hook.encrypted_secret)
+    old_webhook = subscriptions.create(carol.id, "https://93.184.216.34/events")[0]
+    secret = decrypt(old_webhook.encrypted_secret)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another", [settings.SECRET_KEY]
-    assert "second factors: 2 encrypted" in (told := encrypt_secrets())
-    assert "webhooks: 1 encrypted" in told
+    assert "second factors: 2 encrypted" in (output := encrypt_secrets())
+    assert "webhooks: 1 encrypted" in output
     settings.SECRET_KEY_FALLBACKS = []
-    kept = Webhook.objects.get(id=hook.id)
-    assert is_current(kept.encrypted_secret)
-    assert decrypt(kept.encrypted_secret) == secret
+    webhook = Webhook.objects.get(id=old_webhook.id)
+    assert is_current(webhook.encrypted_secret)
+    assert decrypt(webhook.encrypted_secret) == secret
     assert can_sign_in_with_code(carol)
 
 
@@ -98,20 +98,20 @@ def test_two_commands_at_once_encrypt_each_secret_once() -> None:
     for number in range(20):
         customer = create_customer(f"c{number}@example.com", None)
         AuthenticatorFactory.create(user=customer, type=Authenticator.Type.TOTP, data={"secret": SECRET})
-    told = together(encrypt_secrets, encrypt_secrets)
-    counts = [int(text.split("second factors: ")[1].split()[0]) for text in told]
+    outputs = together(encrypt_secrets, encrypt_secrets)
+    counts = [int(output.split("second factors: ")[1].split()[0]) for output in outputs]
     assert sum(counts) == 20
     assert {decrypt(data["secret"]) for data in Authenticator.objects.values_list("data", flat=True)} == {SECRET}
 
 
-NONSENSE = (
+INVALID_CREDENTIALS = (
     "", "null", "[]", "{}", '"x"', "1e999", "{", '{"id": "x"}', '{"response": []}', '{"response": {"userHandle": 5}}',
     '{"response": {"userHandle": "MQ"}}', '{"id": "x", "rawId": "x", "type": "public-key", "response": {}}',
     '{"response": {"userHandle": "////"}}', '{"response": {"userHandle": "' + "9" * 400 + '"}}',
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("credential", NONSENSE)
+@pytest.mark.parametrize("credential", INVALID_CREDENTIALS)
 def test_an_invalid_credential_is_refused(carol: Customer, credential: str) -> None:
     client = Client()
     client.get("/account/second-factor/webauthn/login/", headers={"Accept": "application/json"})
@@ -120,7 +120,7 @@ def test_an_invalid_credential_is_refused(carol: Customer, credential: str) -> N
     assert client.get("/").status_code == 302, "nobody is signed in"
 
 
-@pytest.mark.parametrize("credential", NONSENSE)
+@pytest.mark.parametrize("credential", INVALID_CREDENTIALS)
 def test_an_invalid_new_passkey_is_refused(carol: Customer, credential: str) -> None:
     client = Client()
     client.post("/account/login/", {"login": carol.email, "password": PASSWORD})

@@ -62,7 +62,7 @@ def ask_for_token(email: str, password: str = PASSWORD) -> Any:
     return Client().post("/api/v1/tokens", body, content_type="application/json")
 
 
-def works(token: str) -> bool:
+def token_works(token: str) -> bool:
     return Client(headers={"Authorization": f"Bearer {token}"}).get("/api/v1/balance").status_code == 200
 
 
@@ -72,7 +72,7 @@ def works(token: str) -> bool:
 @pytest.mark.django_db(transaction=True)
 def test_guesses_at_the_same_moment_all_count(carol: Customer) -> None:
     answers = together(*[lambda n=n: ask_for_token(carol.email, f"guess {n}").status_code for n in range(60)])
-    # Some may be refused because too many are hashed at once (503); none more than ten may be looked at.
+    # Some may be refused because too many passwords are being hashed (503); at most ten may be checked.
     assert answers.count(401) <= 10
     assert set(answers) <= {401, 429, 503}
     assert ask_for_token(carol.email).status_code == 429
@@ -110,18 +110,20 @@ def test_one_account_can_be_tried_a_limited_number_of_times(db: None) -> None:
 
 
 def test_pages_and_api_count_guesses_together(carol: Customer) -> None:
-    for number in range(5):
-        sign_in(carol.email, f"guess {number}")
-        assert ask_for_token(carol.email, f"guess {number}").status_code == 401
-    assert ask_for_token(carol.email).status_code == 429
-    assert "Too many" in sign_in(carol.email, PASSWORD)[1].content.decode()
+    with time_machine.travel(NOON, tick=False):
+        for number in range(5):
+            sign_in(carol.email, f"guess {number}")
+            assert ask_for_token(carol.email, f"guess {number}").status_code == 401
+        assert ask_for_token(carol.email).status_code == 429
+        assert "Too many" in sign_in(carol.email, PASSWORD)[1].content.decode()
 
 
 def test_a_code_of_the_step_before_is_accepted(carol: Customer) -> None:
     TOTP.activate(carol, SECRET)
     client, _ = sign_in(carol.email, PASSWORD)
-    code = totp_code(SECRET)
-    with time_machine.travel(time.time() + 30, tick=True):
+    now = time.time()
+    code = totp_code(SECRET, at=now)
+    with time_machine.travel(now + 30, tick=False):
         assert client.post("/account/second-factor/authenticate/", {"code": code}).status_code == 302
         assert client.get("/").status_code == 200
 
@@ -133,7 +135,7 @@ def test_few_passwords_are_hashed_at_once(settings: Any) -> None:
     settings.PASSWORD_HASHERS = ["accounts.passwords.BoundedArgon2Hasher"]
     results = _all_at_once(lambda: make_password("a"), 8)
     refused = [result for result in results if isinstance(result, TooManyHashes)]
-    # One is hashed and two wait; on a busy machine they may wait too long.
+    # One password is hashed while two wait; on a busy machine the two may wait too long.
     assert 5 <= len(refused) < 8, results
     assert all(check_password("a", result) for result in results if isinstance(result, str))
 
@@ -188,7 +190,7 @@ def test_good_passwords_are_accepted(carol: Customer, password: str) -> None:
     validate_password(password, carol)
 
 
-# -- what ends
+# -- tokens and sessions that end
 
 
 def test_an_unverified_address_gets_no_token(db: None) -> None:
@@ -201,41 +203,41 @@ def test_an_unverified_address_gets_no_token(db: None) -> None:
 
 def test_a_reset_password_ends_every_token_and_session(carol: Customer) -> None:
     token = ask_for_token(carol.email).json()["token"]
-    inside, _ = sign_in(carol.email, PASSWORD)
-    assert works(token)
+    signed_in, _ = sign_in(carol.email, PASSWORD)
+    assert token_works(token)
     owner = Client()
     to_code = owner.post("/account/password/reset/", {"email": carol.email}).headers["Location"]
     code = re.search(r"^([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})$", str(mail.outbox[-1].body), re.MULTILINE)
     assert code, mail.outbox[-1].body
     to_password = owner.post(to_code, {"code": code[1]}).headers["Location"]
-    done = owner.post(to_password, {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
-    assert done.status_code == 302, done.content.decode()
+    answer = owner.post(to_password, {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
+    assert answer.status_code == 302, answer.content.decode()
     assert check_password(NEW_PASSWORD, Customer.objects.get(pk=carol.pk).password)
-    assert not works(token)
-    assert inside.get("/").status_code == 302
+    assert not token_works(token)
+    assert signed_in.get("/").status_code == 302
     assert "1 API token" in "".join(str(message.body) for message in mail.outbox)
 
 
 def test_a_changed_password_ends_tokens_and_other_sessions_only(carol: Customer) -> None:
     token = tokens.issue(carol, "test").token
-    mine, _ = sign_in(carol.email, PASSWORD)
+    browser, _ = sign_in(carol.email, PASSWORD)
     other, _ = sign_in(carol.email, PASSWORD)
     change = {"oldpassword": PASSWORD, "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
-    assert mine.post("/account/password/change/", change).status_code == 302
-    assert not works(token)
-    assert mine.get("/").status_code == 200
+    assert browser.post("/account/password/change/", change).status_code == 302
+    assert not token_works(token)
+    assert browser.get("/").status_code == 200
     assert other.get("/").status_code == 302
 
 
 @pytest.mark.django_db(transaction=True)
 def test_another_factor_ends_other_sessions(carol: Customer) -> None:
-    mine, _ = sign_in(carol.email, PASSWORD)
+    browser, _ = sign_in(carol.email, PASSWORD)
     other, _ = sign_in(carol.email, PASSWORD)
     activate = "/account/second-factor/totp/activate/"
-    page = mine.get(activate, follow=True)
-    if page.redirect_chain:  # a while after signing in, the password is asked for once more
-        page = mine.post(page.redirect_chain[-1][0], {"password": PASSWORD}, follow=True)
-    mine.post(activate, {"code": totp_code(page.context["form"].secret)})
+    page = browser.get(activate, follow=True)
+    if page.redirect_chain:  # some time after signing in, the page asks for the password again
+        page = browser.post(page.redirect_chain[-1][0], {"password": PASSWORD}, follow=True)
+    browser.post(activate, {"code": totp_code(page.context["form"].secret)})
     assert is_mfa_enabled(carol)
-    assert mine.get("/").status_code == 200
+    assert browser.get("/").status_code == 200
     assert other.get("/").status_code == 302

@@ -36,22 +36,22 @@ def sell_today(customer: Customer, quantity: int, price: Decimal) -> Trade:
 
 
 @pytest.mark.parametrize(
-    ("there", "settled", "withdrawable"),
+    ("funds", "settled", "withdrawable"),
     [
         (cash(100), 100, 100),
         (cash(100, held=30), 100, 70),
         (cash(100, (MONDAY, 40)), 60, 60),
         (cash(100, (MONDAY, 40), held=70), 60, 30),
         (cash(100, (MONDAY, 40), held=10), 60, 60),
-        (cash(100, (MONDAY, 70), (TUESDAY, 70)), 0, 0),  # some of the proceeds are spent
+        (cash(100, (MONDAY, 70), (TUESDAY, 70)), 0, 0),  # part of the proceeds has been spent
     ],
 )
-def test_settled_cash_is_all_but_what_sales_have_brought(there: Cash, settled: int, withdrawable: int) -> None:
-    assert (there.settled, there.withdrawable) == (settled, withdrawable)
+def test_settled_cash_is_all_but_what_sales_have_brought(funds: Cash, settled: int, withdrawable: int) -> None:
+    assert (funds.settled, funds.withdrawable) == (settled, withdrawable)
 
 
 @pytest.mark.parametrize(
-    ("there", "amount", "day"),
+    ("funds", "amount", "day"),
     [
         (cash(100), 100, None),
         (cash(100), 101, None),
@@ -59,12 +59,12 @@ def test_settled_cash_is_all_but_what_sales_have_brought(there: Cash, settled: i
         (cash(100, (MONDAY, 40)), 61, MONDAY),
         (cash(100, (MONDAY, 40), (TUESDAY, 40)), 60, MONDAY),
         (cash(100, (MONDAY, 40), (TUESDAY, 40)), 61, TUESDAY),
-        (cash(100, (MONDAY, 70), (TUESDAY, 70)), 30, MONDAY),  # Monday's are spent but for 30
+        (cash(100, (MONDAY, 70), (TUESDAY, 70)), 30, MONDAY),  # all but 30 of Monday's proceeds are spent
         (cash(100, (MONDAY, 70), (TUESDAY, 70)), 31, TUESDAY),
     ],
 )
-def test_the_date_on_which_an_amount_will_be_settled(there: Cash, amount: int, day: date | None) -> None:
-    assert there.settled_from(Decimal(amount)) == day
+def test_the_date_on_which_an_amount_will_be_settled(funds: Cash, amount: int, day: date | None) -> None:
+    assert funds.settled_from(Decimal(amount)) == day
 
 
 def test_sale_proceeds_can_be_spent_at_once_and_withdrawn_later(alice: Customer) -> None:
@@ -74,7 +74,7 @@ def test_sale_proceeds_can_be_spent_at_once_and_withdrawn_later(alice: Customer)
     assert set(Posting.objects.filter(cause=trade.id).values_list("settles_on", flat=True)) == {settles_on}
     now = cash_of(alice.id)
     assert (now.amount, now.unsettled, now.settled, now.withdrawable) == (1400, 400, 1000, 1000)
-    assert unsettled_sales_of([alice.id], settles_on) == {}  # on that day it has settled
+    assert unsettled_sales_of([alice.id], settles_on) == {}  # on that day the sale has settled
     with pytest.raises(InsufficientFunds):
         withdraw(alice.id, Decimal(1401))
     with pytest.raises(UnsettledFunds) as refused:
@@ -113,7 +113,7 @@ def test_a_fill_without_a_time_is_malformed(alice: Customer, time: Any) -> None:
     claim(alice)
     trade.refresh_from_db()
     assert trade.status == Status.IN_PROGRESS
-    send_report(trade, Status.FILLED, Decimal(100), executedAt=None)  # nobody says when: now
+    send_report(trade, Status.FILLED, Decimal(100), executedAt=None)  # without a time, the fill is dated now
     claim(alice)
     trade.refresh_from_db()
     assert (trade.status, trade.trade_date) == (Status.FILLED, eastern_today())
@@ -121,9 +121,7 @@ def test_a_fill_without_a_time_is_malformed(alice: Customer, time: Any) -> None:
 
 def test_reading_settled_cash_takes_one_indexed_statement(alice: Customer) -> None:
     sell_today(alice, 1, Decimal(100))
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
+    with CaptureQueriesContext(connection) as queries:
         unsettled_sales_of([alice.id], eastern_today() - timedelta(days=1))
     assert len(queries) == 1
     with connection.cursor() as cursor:
@@ -147,8 +145,8 @@ def test_the_api_says_when_cash_can_be_withdrawn(alice: Customer, api_of: Any) -
     assert (answer.status_code, answer.json()["code"]) == (409, "unsettled_funds")
     assert f"from {settles_on:%B} {settles_on.day}, {settles_on.year}" in answer.json()["detail"]
     assert answer.json()["errors"][0]["field"] == "amount"
-    lines = client.get("/api/v1/postings").json()["results"]
-    assert lines[0]["settlesOn"] == settles_on.isoformat()
+    postings = client.get("/api/v1/postings").json()["results"]
+    assert postings[0]["settlesOn"] == settles_on.isoformat()
     account = client.get("/alpaca/v2/account").json()
     assert (account["cash"], account["cash_withdrawable"]) == ("1400", "1000")
     assert client.get("/alpaca/v2/account/activities").json()[0]["settle_date"] == settles_on.isoformat()

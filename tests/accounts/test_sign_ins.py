@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
+from allauth.mfa.totp.internal.auth import TOTP
 from allauth.usersessions.models import UserSession
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
@@ -45,7 +45,7 @@ def browser() -> Client:
     return Client(REMOTE_ADDR="192.0.2.9", headers={"User-Agent": FIREFOX})
 
 
-def give_password(browser: Client, password: str = PASSWORD, email: str = "erin@example.com") -> None:
+def enter_password(browser: Client, password: str = PASSWORD, email: str = "erin@example.com") -> None:
     browser.post("/account/login/", {"login": email, "password": password})
 
 
@@ -54,24 +54,34 @@ def kinds(customer: Customer) -> list[str]:
 
 
 def test_sign_in_and_sign_out_are_recorded(erin: Customer, browser: Client) -> None:
-    give_password(browser)
-    came = SignIn.objects.get()
-    assert (came.kind, came.address, came.device, came.second_factor) == ("in", "192.0.2.9", FIREFOX, False)
-    assert abs(timezone.now() - came.at) < timedelta(minutes=1)
+    enter_password(browser)
+    signed_in = SignIn.objects.get()
+    assert (signed_in.kind, signed_in.address, signed_in.device, signed_in.second_factor) == (
+        "in",
+        "192.0.2.9",
+        FIREFOX,
+        False,
+    )
+    assert abs(timezone.now() - signed_in.at) < timedelta(minutes=1)
     key = browser.session.session_key or ""
-    assert came.session
-    assert came.session not in key
+    assert signed_in.session
+    assert signed_in.session not in key
     browser.post("/account/logout/")
-    left = SignIn.objects.latest("id")
-    assert (left.kind, left.session, left.address, left.device) == ("ended", came.session, "192.0.2.9", FIREFOX)
+    signed_out = SignIn.objects.latest("id")
+    assert (signed_out.kind, signed_out.session, signed_out.address, signed_out.device) == (
+        "ended",
+        signed_in.session,
+        "192.0.2.9",
+        FIREFOX,
+    )
     assert not UserSession.objects.exists()
     assert kinds(erin) == ["in", "ended"]
 
 
 def test_failed_sign_ins_are_recorded_for_known_addresses_only(erin: Customer, browser: Client) -> None:
-    give_password(browser, "guess")
-    give_password(browser, "guess", "ERIN@example.com")
-    give_password(browser, "guess", "nobody@example.com")
+    enter_password(browser, "guess")
+    enter_password(browser, "guess", "ERIN@example.com")
+    enter_password(browser, "guess", "nobody@example.com")
     assert kinds(erin) == ["wrong_password", "wrong_password"]
     assert SignIn.objects.count() == 2
     assert {row.address for row in SignIn.objects.all()} == {"192.0.2.9"}
@@ -79,7 +89,7 @@ def test_failed_sign_ins_are_recorded_for_known_addresses_only(erin: Customer, b
 
 def test_second_factors_are_recorded(erin: Customer, browser: Client) -> None:
     TOTP.activate(erin, SECRET)
-    give_password(browser)
+    enter_password(browser)
     assert kinds(erin) == []
     browser.post("/account/second-factor/authenticate/", {"code": "000000"})
     browser.post("/account/second-factor/authenticate/", {"code": totp_code(SECRET)})
@@ -88,18 +98,18 @@ def test_second_factors_are_recorded(erin: Customer, browser: Client) -> None:
     assert Authenticator.objects.filter(user=erin).exists()
 
 
-@pytest.mark.parametrize(("steps", "is_taken"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
+@pytest.mark.parametrize(("steps", "is_accepted"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
 def test_a_code_may_be_one_step_early_or_late(
-    steps: int, is_taken: bool, erin: Customer, browser: Client, monkeypatch: pytest.MonkeyPatch
+    steps: int, is_accepted: bool, erin: Customer, browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RFC 6238, section 5.2: a code that was read a second before it changed still counts."""
     TOTP.activate(erin, SECRET)
-    give_password(browser)
-    at = 30 * (int(time.time()) // 30) + 15  # in the middle of a step, so that the test's own time changes nothing
-    monkeypatch.setattr(time, "time", lambda: float(at))
-    code = format_hotp_value(hotp_value(SECRET, at // 30 + steps))
+    enter_password(browser)
+    now = 30 * (int(time.time()) // 30) + 15  # the middle of a step
+    monkeypatch.setattr(time, "time", lambda: float(now))
+    code = totp_code(SECRET, steps, at=now)
     browser.post("/account/second-factor/authenticate/", {"code": code})
-    assert kinds(erin) == (["in"] if is_taken else ["wrong_code"])
+    assert kinds(erin) == (["in"] if is_accepted else ["wrong_code"])
 
 
 def test_a_token_created_by_password_is_recorded(erin: Customer, browser: Client) -> None:
@@ -111,9 +121,9 @@ def test_a_token_created_by_password_is_recorded(erin: Customer, browser: Client
 
 
 def test_sessions_ended_by_others_are_recorded(erin: Customer, browser: Client) -> None:
-    give_password(browser)
+    enter_password(browser)
     other = Client(REMOTE_ADDR="192.0.2.10")
-    give_password(other)
+    enter_password(other)
     browser.post("/account/sessions/")  # ends all others
     assert kinds(erin) == ["in", "in", "ended"]
     assert SignIn.objects.latest("id").address == "192.0.2.10"
@@ -124,37 +134,37 @@ def test_sessions_ended_by_others_are_recorded(erin: Customer, browser: Client) 
 
 
 def test_an_abandoned_session_is_recorded_as_expired(erin: Customer, browser: Client) -> None:
-    give_password(browser)
+    enter_password(browser)
     Session.objects.all().delete()
     UserSession.objects.update(created_at=timezone.now() - timedelta(days=2))
-    give_password(Client())
+    enter_password(Client())
     assert kinds(erin) == ["in", "in", "expired"]
 
 
 def test_customers_see_their_own_sign_ins(erin: Customer, browser: Client) -> None:
     other = create_customer("frank@example.com", PASSWORD)
-    give_password(Client(REMOTE_ADDR="192.0.2.66"), "guess")
-    give_password(Client(REMOTE_ADDR="192.0.2.77"), email=other.email)
-    give_password(browser)
-    shown = browser.get("/account/sessions/").content.decode()
-    assert "Wrong password" in shown
-    assert "192.0.2.66" in shown
-    assert "Firefox on Linux" in shown
-    assert "192.0.2.77" not in shown
+    enter_password(Client(REMOTE_ADDR="192.0.2.66"), "guess")
+    enter_password(Client(REMOTE_ADDR="192.0.2.77"), email=other.email)
+    enter_password(browser)
+    html = browser.get("/account/sessions/").content.decode()
+    assert "Wrong password" in html
+    assert "192.0.2.66" in html
+    assert "Firefox on Linux" in html
+    assert "192.0.2.77" not in html
 
 
 def test_sign_ins_are_immutable_and_deleted_when_old(erin: Customer) -> None:
     long_ago = timezone.now() - timedelta(days=SIGN_INS_KEPT_DAYS, minutes=1)
     for _ in range(3):
         SignInFactory.create(customer=erin, at=long_ago)
-    young = SignInFactory.create(customer=erin)
+    recent = SignInFactory.create(customer=erin)
     attempts: list[tuple[str, Callable[[], Any]]] = [
         ("sign_ins_stay", lambda: SignIn.objects.update(kind="ended")),
-        ("sign_ins_are_kept", lambda: SignIn.objects.filter(id=young.id).delete()),
+        ("sign_ins_are_kept", lambda: SignIn.objects.filter(id=recent.id).delete()),
     ]
     for guarantee, attempt in attempts:
         with pytest.raises(DatabaseError) as caught, transaction.atomic():
             attempt()
         assert guarantee_named_by(caught.value) == guarantee
     assert [sign_ins.forget_old(2) for _ in range(3)] == [2, 1, 0]
-    assert SignIn.objects.get() == young
+    assert SignIn.objects.get() == recent

@@ -13,7 +13,7 @@ from tests.answers import assert_problem, post
 from tests.people import open_account
 
 PASSWORD = "correct horse battery staple"
-ASKED = {"email": "carol@example.com", "password": PASSWORD, "name": "my program"}
+REQUEST = {"email": "carol@example.com", "password": PASSWORD, "name": "my program"}
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -24,7 +24,7 @@ def carol(transactional_db: None) -> Customer:
 
 def create(key: str | None = "key-1", **more: Any) -> Any:
     headers = {} if key is None else {"idempotency_key": key}
-    return post(Client(), "/api/v1/tokens", ASKED | more, **headers)
+    return post(Client(), "/api/v1/tokens", REQUEST | more, **headers)
 
 
 def test_the_same_key_shows_the_same_secrets() -> None:
@@ -32,21 +32,21 @@ def test_the_same_key_shows_the_same_secrets() -> None:
     assert (first.status_code, second.status_code) == (201, 200)
     assert second.headers["Idempotent-Replayed"] == "true"
     assert second.json() == first.json()
-    made = first.json()
-    assert made["token"].startswith("brk_")
-    assert len(made["token"]) == 4 + 43
-    assert len(made["secretKey"]) == 43
-    assert Client(headers={"Authorization": f"Bearer {made['token']}"}).get("/api/v1/balance").status_code == 200
-    pair = {"APCA-API-KEY-ID": made["keyId"], "APCA-API-SECRET-KEY": made["secretKey"]}
+    created = first.json()
+    assert created["token"].startswith("brk_")
+    assert len(created["token"]) == 4 + 43
+    assert len(created["secretKey"]) == 43
+    assert Client(headers={"Authorization": f"Bearer {created['token']}"}).get("/api/v1/balance").status_code == 200
+    pair = {"APCA-API-KEY-ID": created["keyId"], "APCA-API-SECRET-KEY": created["secretKey"]}
     assert Client(headers=pair).get("/alpaca/v2/account").status_code == 200
     assert Token.objects.count() == 1
     assert SignIn.objects.filter(kind=SignIn.Kind.TOKEN).count() == 1
 
 
 def test_other_keys_make_other_tokens() -> None:
-    made = [create(key).json() for key in ("a", "b", None, None)]
+    created = [create(key).json() for key in ("a", "b", None, None)]
     for secret in ("tokenId", "token", "keyId", "secretKey"):
-        assert len({one[secret] for one in made}) == 4
+        assert len({token[secret] for token in created}) == 4
 
 
 @pytest.mark.parametrize(
@@ -84,20 +84,20 @@ def test_a_deleted_token_frees_its_key() -> None:
 
 
 def test_secrets_are_not_stored() -> None:
-    made = create().json()
+    created = create().json()
     (row,) = Token.objects.values()
-    assert not {made["token"], made["secretKey"]} & set(map(str, row.values()))
+    assert not {created["token"], created["secretKey"]} & set(map(str, row.values()))
 
 
 def test_simultaneous_requests_with_one_key_make_one_token() -> None:
-    def ask(_: int) -> Any:
+    def create_and_disconnect(_: int) -> Any:
         try:
             return create()
         finally:
             connection.close()
 
     with ThreadPoolExecutor(3) as threads:
-        answers = list(threads.map(ask, range(3)))
+        answers = list(threads.map(create_and_disconnect, range(3)))
     assert sorted(answer.status_code for answer in answers) == [200, 200, 201]
     assert len({answer.json()["token"] for answer in answers}) == 1
     assert Token.objects.count() == 1

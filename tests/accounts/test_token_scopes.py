@@ -19,30 +19,30 @@ def carol(db: None) -> Customer:
     return open_account("carol@example.com", 1000, password=PASSWORD)  # type: ignore[arg-type]
 
 
-def ask(**more: Any) -> Any:
+def create(**more: Any) -> Any:
     body = {"email": "carol@example.com", "password": PASSWORD, "name": "bot"} | more
     return Client().post("/api/v1/tokens", body, content_type="application/json")
 
 
 def test_a_token_can_have_a_subset_of_scopes(carol: Customer) -> None:
-    made = ask(scopes=["read"], expiresAt="2999-01-01T00:00:00Z").json()
-    assert made["scopes"] == ["read"]
-    assert made["expiresAt"] == "2999-01-01T00:00:00.000000Z"
-    api = Client(headers={"Authorization": f"Bearer {made['token']}"})
+    created = create(scopes=["read"], expiresAt="2999-01-01T00:00:00Z").json()
+    assert created["scopes"] == ["read"]
+    assert created["expiresAt"] == "2999-01-01T00:00:00.000000Z"
+    api = Client(headers={"Authorization": f"Bearer {created['token']}"})
     assert api.get("/api/v1/balance").status_code == 200
     refused = api.post("/api/v1/deposits", {"amount": "1.00"}, content_type="application/json")
     assert refused.status_code == 403
     assert Token.objects.get().last_used_at is not None
-    assert made["token"] not in str(Token.objects.values()), "kept as hashes"
-    assert made["secretKey"] not in str(Token.objects.values())
+    assert created["token"] not in str(Token.objects.values()), "only hashes are stored"
+    assert created["secretKey"] not in str(Token.objects.values())
 
 
 def test_the_pair_names_the_same_grant(carol: Customer) -> None:
-    made = ask().json()
-    assert made["scopes"] == ["read", "trade", "funds", "webhooks"]
-    grant = tokens.find_pair(made["keyId"], made["secretKey"])
-    assert grant == tokens.find(made["token"])
-    assert tokens.find_pair(made["keyId"], made["token"]) is None
+    created = create().json()
+    assert created["scopes"] == ["read", "trade", "funds", "webhooks"]
+    grant = tokens.find_pair(created["keyId"], created["secretKey"])
+    assert grant == tokens.find(created["token"])
+    assert tokens.find_pair(created["keyId"], created["token"]) is None
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_pair_names_the_same_grant(carol: Customer) -> None:
     ],
 )
 def test_invalid_fields_are_named(carol: Customer, wrong: dict, field: str) -> None:
-    answer = ask(**wrong)
+    answer = create(**wrong)
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == [field]
     assert not Token.objects.exists()
@@ -65,7 +65,7 @@ def test_invalid_fields_are_named(carol: Customer, wrong: dict, field: str) -> N
 
 @pytest.mark.parametrize("scopes", [["read"], ["trade"], ["funds"], ["read", "trade"], ["trade", "funds"]])
 def test_a_token_without_all_scopes_can_delete_only_itself(carol: Customer, scopes: list[str]) -> None:
-    mine, other = ask(scopes=scopes).json(), ask(scopes=["read"]).json()
+    mine, other = create(scopes=scopes).json(), create(scopes=["read"]).json()
     api = Client(headers={"Authorization": f"Bearer {mine['token']}"})
     for token_id in (other["tokenId"], uuid4()):
         refused = api.delete(f"/api/v1/tokens/{token_id}")
@@ -77,7 +77,7 @@ def test_a_token_without_all_scopes_can_delete_only_itself(carol: Customer, scop
 
 def test_a_token_cannot_create_another(carol: Customer) -> None:
     """Creating a token takes email and password, so no token can gain more rights."""
-    api = Client(headers={"Authorization": f"Bearer {ask().json()['token']}"})
+    api = Client(headers={"Authorization": f"Bearer {create().json()['token']}"})
     answer = api.post("/api/v1/tokens", {"name": "bot"}, content_type="application/json")
     assert answer.status_code == 400
     assert {error["field"] for error in answer.json()["errors"]} == {"email", "password"}
@@ -86,7 +86,7 @@ def test_a_token_cannot_create_another(carol: Customer) -> None:
 
 def test_with_a_second_factor_a_password_alone_creates_no_token(carol: Customer) -> None:
     TOTP.activate(carol, generate_totp_secret())
-    refused = ask()
+    refused = create()
     assert (refused.status_code, refused.json()["code"]) == (403, "second_factor_required")
-    assert ask(password="wrong").status_code == 401, "only who knows the password learns of it"
+    assert create(password="wrong").status_code == 401, "a wrong password must not reveal the second factor"
     assert not Token.objects.exists()

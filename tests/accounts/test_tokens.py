@@ -13,7 +13,7 @@ from accounts.models import Customer, Token
 def test_every_token_is_unique(bob: Customer) -> None:
     issued = [tokens.issue(bob, "same name") for _ in range(20)]
     for secret in ("token", "key_id", "secret_key"):
-        assert len({getattr(one, secret) for one in issued}) == 20
+        assert len({getattr(token, secret) for token in issued}) == 20
 
 
 def test_a_token_has_a_recognizable_prefix_and_enough_randomness(bob: Customer) -> None:
@@ -32,9 +32,9 @@ def test_only_hashes_are_stored(bob: Customer) -> None:
 
 def test_a_token_names_its_customer(alice: Customer, bob: Customer) -> None:
     mine, theirs = tokens.issue(bob, "test"), tokens.issue(alice, "test")
-    found = tokens.find(mine.token)
-    assert found is not None
-    assert found.customer == bob
+    grant = tokens.find(mine.token)
+    assert grant is not None
+    assert grant.customer == bob
     assert tokens.find_pair(theirs.key_id, theirs.secret_key) == theirs.grant
 
 
@@ -52,12 +52,12 @@ def test_other_strings_identify_nobody(bob: Customer, token: str) -> None:
     assert tokens.find_pair("BK0", token) is None
 
 
-def test_a_token_ends_at_its_time(bob: Customer) -> None:
+def test_an_expired_token_is_not_found(bob: Customer) -> None:
     now = timezone.now()
-    over, later = (tokens.issue(bob, "test", expires_at=now + timedelta(hours=hours)) for hours in (-1, 1))
-    assert tokens.find(over.token) is None
-    assert tokens.find_pair(over.key_id, over.secret_key) is None
-    assert tokens.find(later.token) == later.grant
+    expired, valid = (tokens.issue(bob, "test", expires_at=now + timedelta(hours=hours)) for hours in (-1, 1))
+    assert tokens.find(expired.token) is None
+    assert tokens.find_pair(expired.key_id, expired.secret_key) is None
+    assert tokens.find(valid.token) == valid.grant
 
 
 def test_tokens_of_deactivated_customers_do_not_work(bob: Customer) -> None:
@@ -67,7 +67,7 @@ def test_tokens_of_deactivated_customers_do_not_work(bob: Customer) -> None:
     assert tokens.find_pair(issued.key_id, issued.secret_key) is None
 
 
-def test_scopes_are_all_unless_named(bob: Customer) -> None:
+def test_a_token_has_all_scopes_by_default(bob: Customer) -> None:
     assert tokens.issue(bob, "test").grant.scopes == ["read", "trade", "funds", "webhooks"]
     assert tokens.issue(bob, "test", []).grant.scopes == []
 
@@ -75,18 +75,18 @@ def test_scopes_are_all_unless_named(bob: Customer) -> None:
 def test_last_use_is_recorded_to_five_minutes(bob: Customer, django_assert_num_queries: Any) -> None:
     issued = tokens.issue(bob, "test")
 
-    def use(notes: int) -> datetime:
+    def use(writes: int) -> datetime:
         grant = tokens.find(issued.token)
         assert grant is not None
-        with django_assert_num_queries(notes):
+        with django_assert_num_queries(writes):
             tokens.note_use(grant, "203.0.113.7")
-        noted = Token.objects.get().last_used_at
-        assert noted is not None
-        return noted
+        last_used_at = Token.objects.get().last_used_at
+        assert last_used_at is not None
+        return last_used_at
 
-    first = use(notes=1)
+    first = use(writes=1)
     assert Token.objects.get().last_used_address == "203.0.113.7"
     assert timezone.now() - first < timedelta(minutes=1)
-    assert use(notes=0) == first
+    assert use(writes=0) == first
     Token.objects.update(last_used_at=first - timedelta(minutes=6))
-    assert use(notes=1) >= first
+    assert use(writes=1) >= first

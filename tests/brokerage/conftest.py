@@ -12,7 +12,7 @@ from django.db import connection
 
 @pytest.fixture(autouse=True)
 def _static_files_by_their_names(settings: Any) -> None:
-    """Pages name static files by what was collected; nothing was."""
+    """Let pages refer to static files by their plain names, because none have been collected."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
 
@@ -20,12 +20,12 @@ def _static_files_by_their_names(settings: Any) -> None:
 @pytest.fixture
 def database_away(transactional_db: None) -> Iterator[None]:
     """Make the database refuse connections."""
-    there = connection.settings_dict["PORT"]
+    port = connection.settings_dict["PORT"]
     connection.close()
     connection.settings_dict["PORT"] = "1"
     yield
     connection.close()
-    connection.settings_dict["PORT"] = there
+    connection.settings_dict["PORT"] = port
 
 
 @pytest.fixture
@@ -44,21 +44,21 @@ def standby_for(transactional_db: None) -> Callable[[], AbstractContextManager[N
     @contextmanager
     def standby_for() -> Iterator[None]:
         options = connection.settings_dict["OPTIONS"]
-        there = options["options"]
+        original = options["options"]
         connection.close()
-        options["options"] = f"{there} -c default_transaction_read_only=on"
+        options["options"] = f"{original} -c default_transaction_read_only=on"
         try:
             yield
         finally:
             connection.close()
-            options["options"] = there
+            options["options"] = original
 
     return standby_for
 
 
 @pytest.fixture
 def only_readable_database(standby_for: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """The database is a standby: it can be read, and not be written."""
+    """Make the database a standby, which can be read but not written."""
     with standby_for():
         yield
 

@@ -16,7 +16,7 @@ PROGRAM = Path("/usr/sbin/pgbouncer")
 
 
 class PgBouncer:
-    """One pooler; a context manager that starts and ends it."""
+    """One pooler: a context manager that starts and stops it."""
 
     def __init__(self, folder: Path, database: dict[str, Any]) -> None:
         self.port = ports.choose()
@@ -39,10 +39,10 @@ class PgBouncer:
         }
 
     def __enter__(self) -> "PgBouncer":
-        nobody: dict[str, Any] = {}
-        if os.geteuid() == 0:  # it refuses to be run by root
+        run_as: dict[str, Any] = {}
+        if os.geteuid() == 0:  # PgBouncer refuses to run as root
             account = pwd.getpwnam("nobody")
-            nobody = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+            run_as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
             for path in (self._folder, *self._folder.iterdir()):
                 os.chown(path, account.pw_uid, account.pw_gid)
             for parent in self._folder.parents:
@@ -50,7 +50,7 @@ class PgBouncer:
                     parent.chmod(parent.stat().st_mode | 0o001)
         with open(self._folder.with_suffix(".log"), "wb") as log:
             self._process = subprocess.Popen(
-                [PROGRAM, self._folder / "pgbouncer.ini"], stdout=log, stderr=log, **nobody
+                [PROGRAM, self._folder / "pgbouncer.ini"], stdout=log, stderr=log, **run_as
             )
         deadline = time.monotonic() + 15
         while True:

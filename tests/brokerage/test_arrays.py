@@ -10,7 +10,7 @@ from django.db import DataError, connection
 
 from trades.models import Status
 
-NASTY = [
+TRICKY_TEXTS = [
     "",
     " ",
     "NULL",
@@ -32,9 +32,9 @@ ID = UUID("0193a9a0-0000-7000-8000-000000000000")
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("kind", "values", "back"),
+    ("kind", "values", "expected"),
     [
-        ("text", NASTY, NASTY),
+        ("text", TRICKY_TEXTS, TRICKY_TEXTS),
         ("text", ["a", None, ""], ["a", None, ""]),
         ("text", [Status.IN_PROGRESS], ["IN PROGRESS"]),
         ("bigint", [], []),
@@ -47,10 +47,10 @@ ID = UUID("0193a9a0-0000-7000-8000-000000000000")
         ("timestamptz", [datetime(2026, 1, 2, 3, 4, 5, 6, UTC)], [datetime(2026, 1, 2, 3, 4, 5, 6, UTC)]),
     ],
 )
-def test_lists_round_trip_as_arrays(kind: str, values: list[Any], back: list[Any]) -> None:
+def test_lists_round_trip_as_arrays(kind: str, values: list[Any], expected: list[Any]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT %s::{kind}[]", [values])
-        assert cursor.fetchone()[0] == back
+        assert cursor.fetchone()[0] == expected
 
 
 @pytest.mark.django_db

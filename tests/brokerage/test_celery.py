@@ -1,4 +1,4 @@
-"""The lanes' Celery app, as seen from a door's thread."""
+"""The lanes' Celery app, as seen from a web server's thread."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,9 +9,9 @@ from brokerage.celery import app
 
 
 def test_every_thread_rings_through_our_app() -> None:
-    with ThreadPoolExecutor(1) as other:
-        seen = other.submit(lambda: (current_app._get_current_object(), current_app.conf.broker_url)).result()  # type: ignore[attr-defined]
-    assert seen == (app, settings.BROKER_URL)
+    with ThreadPoolExecutor(1) as threads:
+        used = threads.submit(lambda: (current_app._get_current_object(), current_app.conf.broker_url)).result()  # type: ignore[attr-defined]
+    assert used == (app, settings.BROKER_URL)
 
 
 def test_each_lane_is_a_queue_with_a_key_of_its_own() -> None:

@@ -64,28 +64,28 @@ def broker() -> redis.Redis:
 
 def test_inspect_finds_the_worker_and_the_lanes_that_it_serves(worker: str) -> None:
     assert "pong" in celery("inspect", "ping", "--timeout", "10").stdout
-    told = json.loads(celery("inspect", "active_queues", "--json", "--timeout", "10").stdout)
-    assert [queue["name"] for queue in told[worker]] == ["lane-00", "lane-01"]
+    queues_of = json.loads(celery("inspect", "active_queues", "--json", "--timeout", "10").stdout)
+    assert [queue["name"] for queue in queues_of[worker]] == ["lane-00", "lane-01"]
 
 
 def test_call_sends_a_turn_to_its_lane(broker: redis.Redis) -> None:
     before = broker.llen(lane.queue_key(3))
-    done = celery("call", "trades.turn", "--kwargs", '{"lane": 3}')
-    assert done.returncode == 0, done.stderr
+    process = celery("call", "trades.turn", "--kwargs", '{"lane": 3}')
+    assert process.returncode == 0, process.stderr
     assert broker.llen(lane.queue_key(3)) == before + 1
 
 
 def test_a_worker_serves_only_its_own_lanes(worker: str, broker: redis.Redis) -> None:
-    customers = {lane.lane_of(number): number for number in range(1000)}  # one of each lane
+    customers = {lane.lane_of(number): number for number in range(1000)}  # one for each lane
     for number in customers.values():
         assert lane.ring([number])
     deadline = time.monotonic() + 15
-    while any(broker.scard(lane.rung_key(mine)) for mine in (0, 1)):
+    while any(broker.scard(lane.rung_key(number)) for number in (0, 1)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(0.5)
-    left = {number for number in range(settings.LANES) if broker.scard(lane.rung_key(number))}
-    assert left == set(range(2, settings.LANES))
+    still_rung = {number for number in range(settings.LANES) if broker.scard(lane.rung_key(number))}
+    assert still_rung == set(range(2, settings.LANES))
 
 
 def test_flower_sees_the_worker(worker: str) -> None:
@@ -100,14 +100,14 @@ def test_flower_sees_the_worker(worker: str) -> None:
     )
     try:
         deadline = time.monotonic() + START_SECONDS_MAX
-        seen: dict[str, object] = {}
-        while worker not in seen:
+        workers: dict[str, object] = {}
+        while worker not in workers:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.5)
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/workers?refresh=1", timeout=20) as answer:
-                    seen = json.loads(answer.read())
+                    workers = json.loads(answer.read())
             except OSError:
                 continue
     finally:

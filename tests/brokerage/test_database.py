@@ -15,7 +15,7 @@ from trades.models import Trade
 from trades.place import place_trade
 from trades.turn import take_turn
 
-OFTEN = 8  # more than prepare_threshold, so that the statement is prepared
+REPEATS = 8  # more than prepare_threshold, so that psycopg prepares the statement
 
 
 @pytest.fixture
@@ -29,12 +29,12 @@ def table(transactional_db: None) -> Iterator[str]:
 
 
 @pytest.fixture
-def other(transactional_db: None) -> Iterator[psycopg.Connection]:
+def operator(transactional_db: None) -> Iterator[psycopg.Connection]:
     """Open an operator's session."""
     parameters = connection.get_connection_params()
     names = ("host", "port", "user", "password", "dbname")
-    with psycopg.connect(autocommit=True, **{name: parameters[name] for name in names}) as other:
-        yield other
+    with psycopg.connect(autocommit=True, **{name: parameters[name] for name in names}) as operator:
+        yield operator
 
 
 def insert(value: str) -> str:
@@ -43,61 +43,61 @@ def insert(value: str) -> str:
         return str(cursor.fetchone()[0])
 
 
-def rows(other: psycopg.Connection) -> int:
-    row = other.execute("SELECT count(*) FROM kept").fetchone()
+def rows(operator: psycopg.Connection) -> int:
+    row = operator.execute("SELECT count(*) FROM kept").fetchone()
     assert row is not None
     return int(row[0])
 
 
-def widen(other: psycopg.Connection) -> None:
-    other.execute("ALTER TABLE kept ALTER COLUMN value TYPE varchar(80)")
+def widen(operator: psycopg.Connection) -> None:
+    operator.execute("ALTER TABLE kept ALTER COLUMN value TYPE varchar(80)")
 
 
-def deallocate(other: psycopg.Connection) -> None:
-    connection.connection.pgconn.exec_(b"DEALLOCATE ALL")  # as a pooler may: psycopg does not hear of it
+def deallocate(operator: psycopg.Connection) -> None:
+    connection.connection.pgconn.exec_(b"DEALLOCATE ALL")  # as a pooler may do, without psycopg's knowledge
 
 
-def become_read_only(other: psycopg.Connection) -> None:
+def become_read_only(operator: psycopg.Connection) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
 
 
-PASSING = [widen, deallocate, become_read_only]
+RECOVERABLE = [widen, deallocate, become_read_only]
 
 
-@pytest.mark.parametrize("happens", PASSING)
-def test_a_statement_that_was_refused_is_done_once_in_a_new_session(
-    table: str, other: psycopg.Connection, happens: Callable[[psycopg.Connection], None]
+@pytest.mark.parametrize("event", RECOVERABLE)
+def test_a_refused_statement_is_executed_once_in_a_new_session(
+    table: str, operator: psycopg.Connection, event: Callable[[psycopg.Connection], None]
 ) -> None:
-    for _ in range(OFTEN):
+    for _ in range(REPEATS):
         insert("before")
-    happens(other)
+    event(operator)
     assert insert("after") == "after"
-    assert rows(other) == OFTEN + 1
+    assert rows(operator) == REPEATS + 1
 
 
-@pytest.mark.parametrize("happens", PASSING)
-def test_a_transaction_is_not_repeated_and_the_next_one_goes_well(
-    table: str, other: psycopg.Connection, happens: Callable[[psycopg.Connection], None]
+@pytest.mark.parametrize("event", RECOVERABLE)
+def test_a_transaction_is_not_repeated_and_the_next_one_succeeds(
+    table: str, operator: psycopg.Connection, event: Callable[[psycopg.Connection], None]
 ) -> None:
-    for _ in range(OFTEN):
+    for _ in range(REPEATS):
         insert("before")
-    happens(other)
+    event(operator)
     with pytest.raises(OperationalError), transaction.atomic(durable=True):
         insert("lost")
     with transaction.atomic(durable=True):
         insert("after")
-    assert rows(other) == OFTEN + 1
+    assert rows(operator) == REPEATS + 1
 
 
 def test_when_one_session_meets_a_changed_table_the_others_replace_theirs(
-    table: str, other: psycopg.Connection
+    table: str, operator: psycopg.Connection
 ) -> None:
     """Each thread of a web server has a session; only the first transaction may fail."""
     gate = threading.Barrier(4)
 
     def prepare_and_wait(_: int) -> bool:
-        for _ in range(OFTEN):
+        for _ in range(REPEATS):
             insert("before")
         gate.wait()
         gate.wait()
@@ -110,18 +110,18 @@ def test_when_one_session_meets_a_changed_table_the_others_replace_theirs(
             connection.close()
 
     with ThreadPoolExecutor(3) as threads:
-        found = threads.map(prepare_and_wait, range(3))
-        for _ in range(OFTEN):
+        succeeded = threads.map(prepare_and_wait, range(3))
+        for _ in range(REPEATS):
             insert("before")
         gate.wait()
-        widen(other)
+        widen(operator)
         insert("first")
         gate.wait()
-        assert list(found) == [True, True, True]
+        assert list(succeeded) == [True, True, True]
 
 
 def test_hooks_of_a_transaction_that_committed_run_although_plans_have_changed(
-    table: str, other: psycopg.Connection
+    table: str, operator: psycopg.Connection
 ) -> None:
     from brokerage.database.base import Plans
 
@@ -130,19 +130,19 @@ def test_hooks_of_a_transaction_that_committed_run_although_plans_have_changed(
         insert("kept")
         transaction.on_commit(lambda: ran.append("ran"))
         Plans.generation += 1
-    assert (ran, rows(other)) == (["ran"], 1)
+    assert (ran, rows(operator)) == (["ran"], 1)
 
 
-def terminate(other: psycopg.Connection) -> None:
+def terminate(operator: psycopg.Connection) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         pid = cursor.fetchone()[0]
-    other.execute("SELECT pg_terminate_backend(%s)", [pid])
+    operator.execute("SELECT pg_terminate_backend(%s)", [pid])
 
 
-def test_a_session_that_was_ended_is_replaced_after_one_error_at_most(table: str, other: psycopg.Connection) -> None:
+def test_a_session_that_was_ended_is_replaced_after_one_error_at_most(table: str, operator: psycopg.Connection) -> None:
     insert("before")
-    terminate(other)
+    terminate(operator)
     try:
         insert("perhaps")
     except OperationalError:
@@ -164,7 +164,7 @@ def test_other_errors_keep_the_session(table: str) -> None:
     assert connection.connection is session
 
 
-# Every class of error after which a session is of no more use, with one that a server raises.
+# One error of every class after which a session is unusable.
 GIVEN_UP = ["08006", "0A000", "25006", "25P03", "25P04", "26000", "40003", "42P05", "57P01", "58030", "XX000"]
 KEPT = ["22P02", "23505", "25P02", "40001", "40P01", "53100", "53300", "55P03", "57014", "P0001"]
 
@@ -180,30 +180,30 @@ def test_each_class_of_errors_has_a_row() -> None:
 
 @pytest.mark.parametrize("state", [*GIVEN_UP, *KEPT])
 def test_a_session_is_given_up_after_these_errors_and_no_others(table: str, state: str) -> None:
-    for _ in range(OFTEN):
+    for _ in range(REPEATS):
         insert("before")
     session = connection.connection
     with pytest.raises(DatabaseError), transaction.atomic(durable=True):
         fail_with(state)
     assert (connection.connection is not session) == (state in GIVEN_UP)
-    for _ in range(OFTEN):
+    for _ in range(REPEATS):
         assert insert("after") == "after"
 
 
 def test_an_operator_may_widen_a_column_while_customers_place_and_lanes_work(
-    transactional_db: None, other: psycopg.Connection
+    transactional_db: None, operator: psycopg.Connection
 ) -> None:
-    """The smallest form of what left a web server answering 500 until it was restarted."""
+    """Regression test: a web server used to answer 500 from then on, until it was restarted."""
     alice = open_account("alice@example.com", Decimal("1000"))
-    for n in range(OFTEN):
+    for n in range(REPEATS):
         place_trade(alice.id, "AAPL", "BUY", 1, key=f"before {n}")
         take_turn([alice.id], "test")
-    other.execute("ALTER TABLE trades_trade ALTER COLUMN reason_code TYPE varchar(80)")
+    operator.execute("ALTER TABLE trades_trade ALTER COLUMN reason_code TYPE varchar(80)")
     try:
-        for n in range(OFTEN):
+        for n in range(REPEATS):
             trade, _ = place_trade(alice.id, "AAPL", "BUY", 1, key=f"after {n}")
             assert place_trade(alice.id, "AAPL", "BUY", 1, key=f"after {n}") == (trade, True)
         take_turn([alice.id], "test")
-        assert Trade.objects.filter(customer=alice).count() == 2 * OFTEN
+        assert Trade.objects.filter(customer=alice).count() == 2 * REPEATS
     finally:
-        other.execute("ALTER TABLE trades_trade ALTER COLUMN reason_code TYPE varchar(32)")
+        operator.execute("ALTER TABLE trades_trade ALTER COLUMN reason_code TYPE varchar(32)")

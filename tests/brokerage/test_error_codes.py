@@ -13,7 +13,7 @@ from brokerage.errors import TABLE
 from tests.answers import post
 from trades.models import Reason
 
-# Those that are in no table: of the framework, of single views, of streams, and of the balancer.
+# Codes that are in no table: those of the framework, of single views, of streams and of the balancer.
 OTHERS = {
     "not_found", "authentication_failed", "throttled", "method_not_allowed", "not_authenticated", "permission_denied",
     "too_large", "unsupported_media_type", "parse_error", "invalid", "bad_request", "wrong_credentials",
@@ -69,6 +69,6 @@ def test_field_errors_do_not_change_the_type(db: None) -> None:
 
 
 def test_the_balancer_uses_the_same_types() -> None:
-    found = re.findall(r'\{"type": "([^"]+)".*?"code": "(\w+)"', BALANCER)
-    assert len(found) >= 7
-    assert all(kind == f"/api/errors/#{code}" for kind, code in found)
+    problems = re.findall(r'\{"type": "([^"]+)".*?"code": "(\w+)"', BALANCER)
+    assert len(problems) >= 7
+    assert all(type == f"/api/errors/#{code}" for type, code in problems)

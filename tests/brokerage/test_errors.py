@@ -1,4 +1,4 @@
-"""Errors: problem details for the API, a page for people, and 503 if a part is unavailable."""
+"""Errors: problem details for the API, a page for people, and 503 while a part of the system is unavailable."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,7 +16,7 @@ from web.problems import problem
 
 BUY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 READS = ["/api/v1/trades", "/api/v1/balance", "/api/v1/positions", "/api/v1/postings", "/api/v1/tokens"]
-ANYBODY = Client(headers={"Authorization": "Bearer brk_x"})
+STRANGER = Client(headers={"Authorization": "Bearer brk_x"})
 
 
 def test_a_problem_has_the_parts_of_rfc_9457_and_ours() -> None:
@@ -71,18 +71,18 @@ def test_too_many_parameters_are_refused(alice: Any, api_of: Any) -> None:
     assert_problem(api_of(alice).get(f"/api/v1/trades?{many}"), 400, "bad_request")
 
 
-# -- the database is away
+# -- the database is unavailable
 
 
 @pytest.mark.parametrize("path", READS)
 def test_without_the_database_the_api_answers_503_with_retry_after(database_away: None, path: str) -> None:
-    answer = ANYBODY.get(path)
+    answer = STRANGER.get(path)
     assert_problem(answer, 503, "unavailable")
     assert int(answer["Retry-After"]) > 0
 
 
 def test_without_the_database_nothing_is_placed(database_away: None) -> None:
-    assert_problem(post(ANYBODY, "/api/v1/trades", BUY), 503, "unavailable")
+    assert_problem(post(STRANGER, "/api/v1/trades", BUY), 503, "unavailable")
 
 
 def test_without_the_database_nobody_signs_in(database_away: None) -> None:
@@ -93,16 +93,22 @@ def test_without_the_database_nobody_signs_in(database_away: None) -> None:
 @pytest.mark.parametrize("path", ["/admin/", "/nothing", "/metrics"])
 def test_without_the_database_pages_answer_503_as_a_page(database_away: None, path: str) -> None:
     client = Client()
-    client.cookies[configured.SESSION_COOKIE_NAME] = "x" * 32  # somebody who was signed in: a page would look them up
+    client.cookies[configured.SESSION_COOKIE_NAME] = "x" * 32  # makes the page look the session up
     answer = client.get(path)
     assert answer.status_code == (404 if path == "/nothing" else 503)
     assert b"Brokerage" in answer.content
     assert answer.status_code == 404 or int(answer["Retry-After"]) > 0
 
 
-def test_writes_to_a_read_only_database_are_503(only_readable_database: None) -> None:
-    body = {"email": "x@example.com", "password": "x", "name": "x"}
-    assert post(Client(), "/api/v1/tokens", body).status_code == 401  # reading works
+def test_a_standby_checks_credentials_but_creates_no_token(
+    standby_for: Callable[[], AbstractContextManager[None]],
+) -> None:
+    create_customer("x@example.com", "copper lantern drifts 41")
+    body = {"email": "x@example.com", "password": "copper lantern drifts 41", "name": "x"}
+    with standby_for():
+        assert_problem(post(Client(), "/api/v1/tokens", body | {"email": "nobody@example.com"}), 401)
+        assert_problem(post(Client(), "/api/v1/tokens", body), 503, "unavailable")
+    assert post(Client(), "/api/v1/tokens", body).status_code == 201
 
 
 def test_a_trade_is_not_placed_on_a_standby(standby_for: Callable[[], AbstractContextManager[None]]) -> None:

@@ -1,5 +1,5 @@
-"""A client generated from the schema by openapi-python-client: without a complaint, with names to be proud of, and
-able to read what we answer."""
+"""openapi-python-client generates a client from the schema without warnings, with readable names, that parses our
+responses."""
 
 import importlib
 import re
@@ -26,8 +26,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     program = str(Path(sys.executable).parent / "openapi-python-client")
     command = [program, "generate", "--path", str(SCHEMA), "--meta", "none", "--output-path"]
     command += [str(folder / "generated_client"), "--config", str(configuration), "--fail-on-warning"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert process.returncode == 0, process.stdout + process.stderr
     sys.path.insert(0, str(folder))
     try:
         yield importlib.import_module("generated_client.models")
@@ -70,12 +70,12 @@ def test_its_names_are_readable(models: Any) -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_it_parses_our_responses(models: Any, model: str, example: dict[str, Any]) -> None:
-    read = getattr(models, model).from_dict(example)
-    again = read.to_dict()
-    assert set(again) == set(example)
-    assert again.get("tradeId") == example.get("tradeId")
+    parsed = getattr(models, model).from_dict(example)
+    serialized = parsed.to_dict()
+    assert set(serialized) == set(example)
+    assert serialized.get("tradeId") == example.get("tradeId")
 
 
 def test_it_sends_valid_requests(models: Any) -> None:
-    place = models.PlaceTradeRequest(stock_ticker="AAPL", type_=models.TradeType.BUY, quantity=3)
-    assert place.to_dict() == schema.REQUESTS["placeTrade"] | {"whenClosed": "reject"}
+    request = models.PlaceTradeRequest(stock_ticker="AAPL", type_=models.TradeType.BUY, quantity=3)
+    assert request.to_dict() == schema.REQUESTS["placeTrade"] | {"whenClosed": "reject"}

@@ -92,5 +92,5 @@ def test_metrics_are_zero_without_trades(db: None) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-def test_metrics_need_no_token(db: None, path: str) -> None:
+def test_probes_and_metrics_need_no_token(db: None, path: str) -> None:
     assert Client().get(path).status_code == 200

@@ -28,8 +28,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def pooled(transactional_db: None) -> Iterator[PgBouncer]:
-    """The test's sessions go through the pooler, with the settings that DATABASE_POOLED makes."""
-    there = {name: connection.settings_dict[name] for name in ("HOST", "PORT", "OPTIONS")}
+    """Send the test's sessions through the pooler, with the settings that DATABASE_POOLED results in."""
+    original = {name: connection.settings_dict[name] for name in ("HOST", "PORT", "OPTIONS")}
     with (
         tempfile.TemporaryDirectory(prefix="pgbouncer-") as folder,
         PgBouncer(Path(folder) / "pool", connection.settings_dict) as pooler,
@@ -38,12 +38,12 @@ def pooled(transactional_db: None) -> Iterator[PgBouncer]:
         connection.settings_dict.update(
             HOST="127.0.0.1",
             PORT=str(pooler.port),
-            OPTIONS=there["OPTIONS"] | {"options": "", "prepare_threshold": None},
+            OPTIONS=original["OPTIONS"] | {"options": "", "prepare_threshold": None},
             DISABLE_SERVER_SIDE_CURSORS=True,
         )
         yield pooler
         connection.close()
-        connection.settings_dict.update(there, DISABLE_SERVER_SIDE_CURSORS=False)
+        connection.settings_dict.update(original, DISABLE_SERVER_SIDE_CURSORS=False)
 
 
 def test_the_setting_makes_these_options() -> None:
@@ -51,14 +51,14 @@ def test_the_setting_makes_these_options() -> None:
         "from django.conf import settings as s; d = s.DATABASES['default']; o = d['OPTIONS'];"
         "print(o['options'] == '', o['prepare_threshold'], d['DISABLE_SERVER_SIDE_CURSORS'])"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", f"import django; django.setup(); {code}"],
         cwd=ROOT,
         env={**os.environ, "DATABASE_POOLED": "1", "DJANGO_SETTINGS_MODULE": "brokerage.settings"},
         capture_output=True,
         text=True,
     )
-    assert done.stdout.strip() == "True None True", done.stderr
+    assert process.stdout.strip() == "True None True", process.stderr
 
 
 def test_limits_hold_in_every_session(pooled: PgBouncer) -> None:

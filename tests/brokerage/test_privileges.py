@@ -28,7 +28,7 @@ IGNORE_TRIGGERS = """
 
 @pytest.fixture
 def filled(transactional_db: None) -> Customer:
-    """Create a customer with a FILLED trade, and thus a row in most append-only tables."""
+    """Create a customer with a FILLED trade, which leaves a row in most append-only tables."""
     customer: Customer = open_account("alice@example.com", Decimal(1000))
     receive_shares(customer, "AAPL", 2, Decimal(100))
     return customer
@@ -39,13 +39,13 @@ def runtime(filled: Customer) -> Iterator[psycopg.Connection[Any]]:
     """Open a session with the processes' role."""
     protect()
     grant(RUNTIME)
-    at = connection.settings_dict
+    database = connection.settings_dict
     with psycopg.connect(
-        host=at["HOST"],
-        port=at["PORT"],
+        host=database["HOST"],
+        port=database["PORT"],
         user=RUNTIME,
         password=Folder(POSTGRESQL_DIR).keys().postgres_runtime_password,
-        dbname=at["NAME"],
+        dbname=database["NAME"],
         autocommit=True,
     ) as session:
         yield session
@@ -115,7 +115,7 @@ def test_triggers_cannot_be_ignored(runtime: psycopg.Connection[Any]) -> None:
 
 
 def test_migrate_restores_missing_protection(runtime: psycopg.Connection[Any]) -> None:
-    with connection.cursor() as owner:  # as a migration that adds a trigger leaves it
+    with connection.cursor() as owner:  # as after a migration that adds a trigger
         owner.execute(
             "CREATE OR REPLACE FUNCTION public._pgtrigger_should_ignore(trigger_name name) RETURNS boolean"
             " LANGUAGE sql AS 'SELECT true'"
@@ -144,8 +144,10 @@ def test_every_model_is_read_and_written(runtime: psycopg.Connection[Any]) -> No
     for model in apps.get_models():
         table = model._meta.db_table
         for privilege in {"SELECT", "INSERT", "UPDATE", "DELETE"} - refused.get(table, set()):
-            (has,) = runtime.execute("SELECT has_table_privilege(%s, %s)", [f'"{table}"', privilege]).fetchone() or (0,)
-            assert has, (table, privilege)
+            (is_granted,) = runtime.execute(
+                "SELECT has_table_privilege(%s, %s)", [f'"{table}"', privilege]
+            ).fetchone() or (0,)
+            assert is_granted, (table, privilege)
 
 
 def test_postings_of_the_past_can_be_dated_and_nothing_else(runtime: psycopg.Connection[Any]) -> None:
@@ -158,10 +160,10 @@ def test_the_operations_that_triggers_refuse_are_known() -> None:
     refused = refused_operations()
     assert refused["accounts_transfer"] == {"UPDATE", "DELETE"}
     assert refused["office_auditentry"] == {"UPDATE", "DELETE"}
-    assert refused["trades_report"] == {"DELETE"}  # UPDATE is refused of some columns alone
+    assert refused["trades_report"] == {"DELETE"}  # UPDATE is refused for some columns only
     assert refused["trades_trade"] == {"DELETE"}
-    assert refused["accounts_signin"] == {"UPDATE"}  # DELETE after some time
+    assert refused["accounts_signin"] == {"UPDATE"}  # old rows may be deleted
 
 
 def test_a_deployment_whose_processes_own_the_tables_fails_its_checks(db: None) -> None:
-    assert [found.id for found in owner_of_tables()] == ["brokerage.E002"]
+    assert [message.id for message in owner_of_tables()] == ["brokerage.E002"]

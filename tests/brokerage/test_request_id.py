@@ -10,9 +10,9 @@ from brokerage.request_id import PLAIN, RequestId
 
 @pytest.mark.parametrize("given", ["", "short", "a b c d e f g h i", "x" * 65, "id\nforged"])
 def test_an_invalid_request_id_is_replaced(given: str, db: None) -> None:
-    made = Client(headers={"X-Request-ID": given} if given else {}).get("/healthz").headers["X-Request-ID"]
-    assert made != given
-    assert PLAIN.fullmatch(made)
+    request_id = Client(headers={"X-Request-ID": given} if given else {}).get("/healthz").headers["X-Request-ID"]
+    assert request_id != given
+    assert PLAIN.fullmatch(request_id)
 
 
 def test_log_lines_and_the_response_have_the_request_id() -> None:

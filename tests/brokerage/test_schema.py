@@ -33,15 +33,15 @@ OPERATIONS = {
 
 
 def as_json_schema(part: Any) -> Any:
-    """OpenAPI 3.0 as JSON Schema has it: null where `nullable`, and nothing that is not declared."""
+    """Translate OpenAPI 3.0 to JSON Schema: `nullable` allows null, and undeclared properties are refused."""
     if isinstance(part, list):
-        return [as_json_schema(each) for each in part]
+        return [as_json_schema(item) for item in part]
     if not isinstance(part, dict):
         return part
-    made = {name: as_json_schema(value) for name, value in part.items() if name not in {"nullable", "example"}}
-    if "properties" in made and isinstance(made["properties"], dict):
-        made.setdefault("additionalProperties", False)
-    return {"anyOf": [made, {"type": "null"}]} if part.get("nullable") is True else made
+    schema = {name: as_json_schema(value) for name, value in part.items() if name not in {"nullable", "example"}}
+    if "properties" in schema and isinstance(schema["properties"], dict):
+        schema.setdefault("additionalProperties", False)
+    return {"anyOf": [schema, {"type": "null"}]} if part.get("nullable") is True else schema
 
 
 COMPONENTS = as_json_schema(copy.deepcopy(SCHEMA["components"]))
@@ -62,16 +62,16 @@ def test_each_body_has_an_example_that_its_own_schema_allows(name: str) -> None:
     for which, content in bodies(OPERATIONS[name]):
         assert "example" in content, f"{which}: write one in brokerage/examples.py"
         schema = {"components": COMPONENTS, **as_json_schema(content["schema"])}
-        wrong = Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(content["example"])
-        assert [f"{which}: {error.json_path}: {error.message}" for error in wrong] == []
+        errors = Draft202012Validator(schema, format_checker=FormatChecker()).iter_errors(content["example"])
+        assert [f"{which}: {error.json_path}: {error.message}" for error in errors] == []
 
 
 def test_the_check_of_examples_can_fail() -> None:
     (_, content), *_ = bodies(OPERATIONS["getTrade"])
     validator = Draft202012Validator({"components": COMPONENTS, **as_json_schema(content["schema"])})
     trade = content["example"]
-    for wrong in (trade | {"quantity": "3"}, trade | {"more": 1}, {**trade, "status": None}, {"tradeId": "x"}):
-        assert not validator.is_valid(wrong)
+    for invalid in (trade | {"quantity": "3"}, trade | {"more": 1}, {**trade, "status": None}, {"tradeId": "x"}):
+        assert not validator.is_valid(invalid)
     assert validator.is_valid(trade | {"price": None})
 
 
@@ -93,9 +93,9 @@ def test_the_feed_accepts_the_ids_of_events_in_examples(bob: Customer, api_of: C
 
 def test_the_feed_is_described_as_it_is() -> None:
     assert SCHEMA["components"]["schemas"]["EventType"]["enum"] == list(EVENT_TYPES)
-    asked = OPERATIONS["listEvents"]["parameters"]
-    assert [each["name"] for each in asked if each["in"] == "header"] == ["Last-Event-ID"]
-    assert {each["name"] for each in asked if each["in"] == "query"} == {"after", "limit"}
+    parameters = OPERATIONS["listEvents"]["parameters"]
+    assert [parameter["name"] for parameter in parameters if parameter["in"] == "header"] == ["Last-Event-ID"]
+    assert {parameter["name"] for parameter in parameters if parameter["in"] == "query"} == {"after", "limit"}
 
 
 def test_examples_show_no_secret_that_could_be_one() -> None:
@@ -122,34 +122,34 @@ CODES = sorted(
 
 @pytest.mark.parametrize("code", CODES)
 def test_each_code_has_its_meaning_in_the_schema_and_on_the_page(code: str) -> None:
-    told = [response for operation in OPERATIONS.values() for response in operation["responses"].values()]
-    assert any(re.search(rf"`{code}`[^:]*: ?\S", response["description"]) for response in told)
+    responses = [response for operation in OPERATIONS.values() for response in operation["responses"].values()]
+    assert any(re.search(rf"`{code}`[^:]*: ?\S", response["description"]) for response in responses)
     page = (DOCS / "reference/error-codes.md").read_text().splitlines()
     rows = [line for line in page if line.startswith("|") and f"`{code}`" in line]
-    assert rows, "docs/reference/error-codes.md has it in its table"
+    assert rows, "add the code to the table in docs/reference/error-codes.md"
 
 
 @pytest.mark.parametrize("code", sorted({row[1] for row in alpaca.TABLE.values()}))
 def test_each_code_of_the_alpaca_api_is_documented(code: int) -> None:
-    responses = [each for operation in OPERATIONS.values() for each in operation["responses"].values()]
+    responses = [response for operation in OPERATIONS.values() for response in operation["responses"].values()]
     assert any(re.search(rf"{code}`?: \S", response["description"]) for response in responses)
     assert str(code) in (DOCS / "reference/alpaca.md").read_text()
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_each_answer_says_which_limits_it_tells_of(name: str) -> None:
+def test_each_response_documents_its_rate_limit_headers(name: str) -> None:
     for status, response in OPERATIONS[name]["responses"].items():
-        told = {header for header in response.get("headers", {}) if header.startswith("X-RateLimit-")}
-        assert len(told) == (0 if status == "503" else 3), status
+        headers = {header for header in response.get("headers", {}) if header.startswith("X-RateLimit-")}
+        assert len(headers) == (0 if status == "503" else 3), status
 
 
 def test_an_operation_lists_only_the_refusals_that_it_can_give() -> None:
     def codes(name: str) -> set[str]:
         responses = OPERATIONS[name]["responses"]
-        told = " ".join(each["description"] for status, each in responses.items() if status >= "4")
-        return set(re.findall(r"`([a-z_]+)`", told))
+        text = " ".join(response["description"] for status, response in responses.items() if status >= "4")
+        return set(re.findall(r"`([a-z_]+)`", text))
 
-    assert "insufficient_funds" not in codes("placeTrade"), "that is a reason of a trade, and no refusal"
+    assert "insufficient_funds" not in codes("placeTrade"), "that is a trade's reason code, not a refusal"
     assert {"unknown_ticker", "idempotency_key_reused", "overloaded"} <= codes("placeTrade")
     assert codes("getBalance") == {
         "address_not_allowed", "authentication_failed", "bad_request", "errors", "invalid", "not_authenticated",

@@ -25,12 +25,12 @@ sentry_sdk.flush(5)
 
 @pytest.mark.process
 def test_an_error_is_reported_without_local_variables() -> None:
-    got: list[bytes] = []
+    received: list[bytes] = []
 
     class Sentry(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
+            received.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
             self.send_response(200)
             self.end_headers()
 
@@ -44,10 +44,10 @@ def test_an_error_is_reported_without_local_variables() -> None:
             "DJANGO_SETTINGS_MODULE": "brokerage.settings",
             "SENTRY_DSN": f"http://key@127.0.0.1:{server.server_address[1]}/1",
         }
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", FAILS], cwd=settings.BASE_DIR, env=env, capture_output=True, text=True
         )
         server.shutdown()
-    assert done.returncode == 0, done.stderr
-    assert any(b"it went wrong" in body for body in got)
-    assert not any(b'"vars"' in body for body in got)
+    assert process.returncode == 0, process.stderr
+    assert any(b"it went wrong" in body for body in received)
+    assert not any(b'"vars"' in body for body in received)

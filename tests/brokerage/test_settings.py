@@ -38,8 +38,8 @@ def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 
 @pytest.mark.process
 def test_production_passes_djangos_own_checks() -> None:
-    done = manage("check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
-    assert done.returncode == 0, done.stderr
+    process = manage("check", "--deploy", "--fail-level", "WARNING", **PRODUCTION)
+    assert process.returncode == 0, process.stderr
 
 
 def test_models_and_migrations_agree(db: None) -> None:
@@ -74,21 +74,21 @@ def test_models_and_migrations_agree(db: None) -> None:
     ],
 )
 def test_an_invalid_setting_is_named(name: str, value: str) -> None:
-    done = manage("check", **{name: value})
-    assert done.returncode != 0
-    (line,) = done.stderr.strip().splitlines()
+    process = manage("check", **{name: value})
+    assert process.returncode != 0
+    (line,) = process.stderr.strip().splitlines()
     assert line.startswith(f"error: {name} takes ")
     assert "not" in line
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("name", ["SECRET_KEY", "EXCHANGE_SECRET"])
-def test_a_setting_that_is_missing_is_one_line(name: str) -> None:
+def test_a_missing_setting_is_reported_in_one_line(name: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != name}
     command = [sys.executable, "-W", "ignore", "manage.py", "check"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode != 0
-    (line,) = done.stderr.strip().splitlines()
+    process = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert process.returncode != 0
+    (line,) = process.stderr.strip().splitlines()
     assert line.startswith(f"error: {name} is not set: ")
 
 
@@ -103,9 +103,9 @@ def test_switches_take_the_usual_words(value: str, is_on: bool, monkeypatch: pyt
 @pytest.mark.process
 @pytest.mark.parametrize("command", ["lanes", "sweep"])
 def test_lanes_and_sweep_need_a_callback_url(command: str) -> None:
-    done = manage(command, CALLBACK_URL="")
-    assert done.returncode != 0
-    assert "CALLBACK_URL is not set" in done.stderr.strip().splitlines()[-1]
+    process = manage(command, CALLBACK_URL="")
+    assert process.returncode != 0
+    assert "CALLBACK_URL is not set" in process.stderr.strip().splitlines()[-1]
 
 
 # -- demo accounts
@@ -123,23 +123,23 @@ def test_demo_accounts_are_created_only_if_enabled(db: None, settings: Any) -> N
 
 @pytest.mark.process
 def test_production_refuses_to_start_with_demo_data() -> None:
-    done = manage("check", **PRODUCTION, PRODUCTION="1", DEMO="1")
-    assert "DEMO must be off" in done.stderr
-    assert done.returncode != 0
+    process = manage("check", **PRODUCTION, PRODUCTION="1", DEMO="1")
+    assert "DEMO must be off" in process.stderr
+    assert process.returncode != 0
 
 
 def test_a_deployment_with_demo_accounts_fails_its_checks(db: None, settings: Any, tmp_path: Path) -> None:
     settings.DEMO, settings.PRODUCTION, settings.DATA_DIR = True, False, tmp_path
     assert demo_accounts() == []
     call_command("load_demo", stdout=StringIO())
-    assert [found.id for found in demo_accounts()] == ["brokerage.E001"] * 2
+    assert [message.id for message in demo_accounts()] == ["brokerage.E001"] * 2
 
 
 @pytest.mark.process
 def test_several_brokers_and_a_cache_of_its_own() -> None:
     urls = {"BROKER_URL": "amqp://127.0.0.1:1//;amqp://127.0.0.1:2//", "CACHE_URL": "redis://127.0.0.1:3/0"}
     code = "from django.conf import settings as s; print(len(s.BROKER_URLS), s.BROKER_IS_RABBITMQ, s.CACHES['default'])"
-    done = manage("shell", "--no-imports", "-c", code, **urls)
-    assert done.stdout.startswith("2 True {'BACKEND': 'web.cache.BestEffortCache'"), done.stderr
-    alone = manage("shell", "--no-imports", "-c", code, BROKER_URL=urls["BROKER_URL"])
-    assert "locmem" in alone.stdout, alone.stderr
+    process = manage("shell", "--no-imports", "-c", code, **urls)
+    assert process.stdout.startswith("2 True {'BACKEND': 'web.cache.BestEffortCache'"), process.stderr
+    without_cache = manage("shell", "--no-imports", "-c", code, BROKER_URL=urls["BROKER_URL"])
+    assert "locmem" in without_cache.stdout, without_cache.stderr

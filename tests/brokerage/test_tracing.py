@@ -69,11 +69,11 @@ def test_threads_that_place_at_the_same_time_do_not_mix_their_trades() -> None:
 
 
 def test_spans_are_sent_as_otlp() -> None:
-    got: list[bytes] = []
+    received: list[bytes] = []
 
     class Collector(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            got.append(self.rfile.read(int(self.headers["Content-Length"])))
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(200)
             self.end_headers()
 
@@ -87,7 +87,7 @@ def test_spans_are_sent_as_otlp() -> None:
         traces = Traces("web1", SimpleSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
         traces(None, "info", {"event": "placed", "trades": [str(trade)]})
         server.shutdown()
-    sent = ExportTraceServiceRequest.FromString(got[0])
-    (span,) = sent.resource_spans[0].scope_spans[0].spans
+    request = ExportTraceServiceRequest.FromString(received[0])
+    (span,) = request.resource_spans[0].scope_spans[0].spans
     assert span.trace_id == trade.bytes
     assert span.name == "placed"

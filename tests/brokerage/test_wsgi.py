@@ -19,50 +19,50 @@ from brokerage.wsgi import application, people, probes, programs
 from tests.conftest import StandInExchange
 from tests.people import open_account
 
-Answer = tuple[str, dict[str, str], bytes]
+Response = tuple[str, dict[str, str], bytes]
 PASSWORD = "correct horse battery staple"
 PER_REQUEST = {"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-Request-ID", "Vary"}  # pages may be compressed
 
 
-def call(door: Callable[..., Any], method: str, path: str, body: Any = None, **headers: str) -> Answer:
+def call(door: Callable[..., Any], method: str, path: str, body: Any = None, **headers: str) -> Response:
     """Call the application like the web server does."""
     content = b"" if body is None else json.dumps(body).encode()
     environ = RequestFactory().generic(method, path, content, "application/json", headers=headers).environ
-    answered: list[Any] = []
+    started: list[Any] = []
     environ["SERVER_NAME"] = headers.get("host", "localhost")
-    answer = door(environ, lambda status, sent, *_: answered.extend([status, sent]))
-    text = b"".join(answer)
-    getattr(answer, "close", lambda: None)()
-    return answered[0], {name: value for name, value in answered[1] if name not in PER_REQUEST}, text
+    response = door(environ, lambda status, headers_sent, *_: started.extend([status, headers_sent]))
+    content_sent = b"".join(response)
+    getattr(response, "close", lambda: None)()
+    return started[0], {name: value for name, value in started[1] if name not in PER_REQUEST}, content_sent
 
 
-@pytest.mark.django_db(transaction=True)  # outside of Django's test client, a request closes the connection
+@pytest.mark.django_db(transaction=True)  # a request outside Django's test client closes the connection
 @pytest.mark.parametrize("charset", ["base64", "zlib", "no-such", "utf-7", ""])
 @pytest.mark.parametrize(
-    ("path", "status", "known"),
+    ("path", "status", "expected"),
     [
         ("/healthz?a=%C3%A9", "200 OK", {"ok": True}),
         ("/api/v1/none", "404 Not Found", {"status": 404, "code": "not_found"}),
     ],
 )
-def test_a_claimed_charset_is_not_believed(charset: str, path: str, status: str, known: dict[str, Any]) -> None:
+def test_a_claimed_charset_is_not_believed(charset: str, path: str, status: str, expected: dict[str, Any]) -> None:
     environ = RequestFactory().get(path).environ | {"CONTENT_TYPE": f"text/plain; charset={charset}"}
-    answered: list[Any] = []
+    statuses: list[Any] = []
     environ["SERVER_NAME"] = "localhost"
-    body = b"".join(application(environ, lambda status, *_: answered.append(status)))
-    assert answered == [status]
-    assert json.loads(body).items() >= known.items()
+    body = b"".join(application(environ, lambda status, *_: statuses.append(status)))
+    assert statuses == [status]
+    assert json.loads(body).items() >= expected.items()
 
 
 def chunked(path: str, body: bytes, **headers: str) -> tuple[int, dict[str, Any]]:
-    """Build a request with a chunked body, which has no length."""
+    """Send a request with a chunked body, which declares no length; return the status and the JSON body."""
     environ = RequestFactory().post(path, b"", "application/json", headers=headers).environ
     environ.pop("CONTENT_LENGTH", None)
     environ |= {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input": io.BytesIO(body), "SERVER_NAME": "localhost"}
     environ["CONTENT_TYPE"] = "application/json"
-    answered: list[str] = []
-    content = b"".join(application(environ, lambda status, *_: answered.append(status)))
-    return int(answered[0][:3]), json.loads(content) if content else {}
+    statuses: list[str] = []
+    content = b"".join(application(environ, lambda status, *_: statuses.append(status)))
+    return int(statuses[0][:3]), json.loads(content) if content else {}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -117,7 +117,7 @@ def test_probes_may_call_a_process_by_any_name_and_without_tls(path: str, host: 
     assert call(application, "GET", "/", host=host)[0] == "400 Bad Request"
 
 
-def test_the_programs_door_has_of_the_middleware_a_part_in_the_same_order() -> None:
+def test_the_programs_door_has_a_subset_of_the_middleware_in_the_same_order() -> None:
     part = settings.PROGRAM_MIDDLEWARE
     assert [name for name in settings.MIDDLEWARE if name in part] == part
 
@@ -141,7 +141,7 @@ def test_a_program_is_answered_the_same_at_both_doors(exchange: StandInExchange,
         ("GET", "/alpaca/v2/orders", None),
         ("DELETE", "/alpaca/v2/orders/0193a9a0-0000-7000-8000-000000000000", None),
     ]
-    strangers: list[tuple[str, str, Any]] = [
+    anonymous: list[tuple[str, str, Any]] = [
         ("GET", "/api/v1/trades", None),
         ("POST", "/api/v1/trades", order),
         ("GET", "/api/v1/no-such", None),
@@ -154,18 +154,18 @@ def test_a_program_is_answered_the_same_at_both_doors(exchange: StandInExchange,
         answers = [call(door, method, path, body, authorization=authorization) for door in (people, programs)]
         assert answers[0] == answers[1]
         assert answers[0][0][:3] in {"200", "400", "404", "405"}, path
-    for method, path, body in strangers:
+    for method, path, body in anonymous:
         answers = [call(door, method, path, body) for door in (people, programs)]
         assert answers[0] == answers[1]
         assert answers[0][0][:3] in {"401", "403", "404", "405"}, path
     elsewhere = [call(door, "GET", "/api/v1/trades", host="evil.example") for door in (people, programs)]
     assert elsewhere[0] == elsewhere[1]
     assert elsewhere[0][0] == "400 Bad Request"
-    made = [
+    created = [
         call(door, "POST", "/api/v1/tokens", {"email": carol.email, "password": PASSWORD, "name": "a"})
         for door in (people, programs)
     ]
-    assert [status for status, _, _ in made] == ["201 Created"] * 2
+    assert [status for status, _, _ in created] == ["201 Created"] * 2
     placed = [call(door, "POST", "/api/v1/trades", order, authorization=authorization) for door in (people, programs)]
     assert [status for status, _, _ in placed] == ["201 Created"] * 2
     assert placed[0][1].keys() == placed[1][1].keys()
