@@ -1,4 +1,4 @@
-"""Calls of the Alpaca-compatible API within this process."""
+"""Calls to the Alpaca-compatible API within this process."""
 
 import json
 from collections.abc import Callable
@@ -21,8 +21,8 @@ class Alpaca:
     def __call__(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Return the status and the decoded body. A text body is sent unchanged."""
         content = body if isinstance(body, str) else json.dumps(body)
-        sent = "" if body is None else content
-        answer = self._client.generic(method, f"/alpaca/v2/{path}", sent, "application/json")
+        payload = "" if body is None else content
+        answer = self._client.generic(method, f"/alpaca/v2/{path}", payload, "application/json")
         return answer.status_code, json.loads(answer.content) if answer.content else None
 
 

@@ -1,4 +1,4 @@
-"""alpaca-py's own tests, with the unmodified client and over HTTP, and the page that tells their results."""
+"""alpaca-py's own tests, with the unmodified client over HTTP, and the page with their results."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from tests.people import open_account, receive_shares
 
 @pytest.fixture
 def shim(exchange: StandInExchange, transactional_db: None, live_server: Any) -> Iterator[Shim]:
-    """The client with the keys of a customer who has cash and 200 AAPL."""
+    """Provide the client with the keys of a customer who has cash and 200 AAPL."""
     market.refresh()
     market.forget()
     customer = open_account("alpaca@example.com", Decimal(100_000))
@@ -28,13 +28,13 @@ def shim(exchange: StandInExchange, transactional_db: None, live_server: Any) ->
     client = client_of(live_server.url, keys.key_id, keys.secret_key)
     shim = Shim(client, customer)
 
-    def arrived(environ: dict[str, str], **_: Any) -> None:
+    def record_request(environ: dict[str, str], **_: Any) -> None:
         query = environ["QUERY_STRING"]
         shim.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}{query and '?'}{query}")
 
-    request_started.connect(arrived)
+    request_started.connect(record_request)
     yield shim
-    request_started.disconnect(arrived)
+    request_started.disconnect(record_request)
     client._session.close()
 
 
@@ -51,5 +51,5 @@ def test_each_of_their_tests_is_in_the_table_once() -> None:
     assert NOT_RUN.keys().isdisjoint(RUN)
 
 
-def test_the_page_tells_the_results() -> None:
+def test_the_page_shows_the_results() -> None:
     assert PATH.read_text() == page(), "python -m tests.alpaca_api.alpaca_py writes it"

@@ -25,11 +25,11 @@ HISTORY = "account/portfolio/history"
 
 
 def test_a_new_account_begins_with_its_first_equity(bob: Customer, alpaca_of: AlpacaOf) -> None:
-    status, told = alpaca_of(bob)("GET", f"{HISTORY}?period=1D")
-    assert (status, told["timeframe"]) == (200, "1Min")
-    assert told["base_value"] == 500.0
-    assert (told["equity"][-1], told["profit_loss"][-1]) == (500.0, 0.0)
-    assert told["cashflow"]["CSD"][-1] == 500.0
+    status, body = alpaca_of(bob)("GET", f"{HISTORY}?period=1D")
+    assert (status, body["timeframe"]) == (200, "1Min")
+    assert body["base_value"] == 500.0
+    assert (body["equity"][-1], body["profit_loss"][-1]) == (500.0, 0.0)
+    assert body["cashflow"]["CSD"][-1] == 500.0
 
 
 def test_the_same_request_returns_the_same_points(bob: Customer, alpaca_of: AlpacaOf) -> None:
@@ -48,11 +48,11 @@ def test_points_lie_on_trading_days_at_whole_windows(monkeypatch: pytest.MonkeyP
     assert {(window.start.hour, window.start.minute) for window in days} == {(9, 30)}
     assert [window.end.hour for window in days] == [16, 16, 16, 16, 13, 16]
     friday = datetime(2026, 11, 27, tzinfo=EASTERN)
-    count = {
+    windows_of = {
         reporting: len(history.windows(friday, friday + timedelta(days=1), "15Min", reporting))
         for reporting in ("market_hours", "extended_hours", "continuous")
     }
-    assert count == {"market_hours": 14, "extended_hours": 64, "continuous": 96}
+    assert windows_of == {"market_hours": 14, "extended_hours": 64, "continuous": 96}
     saturday = datetime(2026, 11, 28, 12, tzinfo=EASTERN)
     assert history.period_start(saturday, timedelta(days=1)) == datetime(2026, 11, 27, 9, 30, tzinfo=EASTERN)
 
@@ -65,8 +65,8 @@ def test_profit_leaves_out_deposits_and_counts_from_each_days_beginning(
     monkeypatch.setattr(history, "equity_at", lambda *_: values)
     monkeypatch.setattr(history, "cashflows", lambda *_: {"CSD": [Decimal(0), Decimal(0), Decimal(20), Decimal(20)]})
     monday = datetime(2026, 11, 23, 9, 30, tzinfo=EASTERN)
-    at = [monday, monday + timedelta(hours=1), monday + timedelta(days=1), monday + timedelta(days=1, hours=1)]
-    grid = [history.Window(begins, begins + timedelta(hours=1)) for begins in at]
+    moments = [monday, monday + timedelta(hours=1), monday + timedelta(days=1), monday + timedelta(days=1, hours=1)]
+    grid = [history.Window(start, start + timedelta(hours=1)) for start in moments]
     daily = history.portfolio(bob.id, grid, "1H", None, resets_daily=True)
     whole = history.portfolio(bob.id, grid, "1H", set(), resets_daily=False)
     assert daily["profit_loss"] == [10.0, 20.0, 10.0, 15.0]
@@ -94,7 +94,7 @@ def test_unsupported_history_requests_are_refused(bob: Customer, alpaca_of: Alpa
 
 
 def test_the_equity_of_the_previous_close(alice: Customer, alpaca_of: AlpacaOf) -> None:
-    with connection.cursor() as cursor:  # everything happened three days ago
+    with connection.cursor() as cursor:  # date everything three days back
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE accounts_posting DISABLE TRIGGER USER")
         cursor.execute("UPDATE accounts_posting SET created_at = created_at - interval '3 days'")
@@ -113,22 +113,22 @@ def test_the_equity_of_the_previous_close(alice: Customer, alpaca_of: AlpacaOf) 
 def test_the_pages_chart_and_the_portfolio_history_agree(
     alice: Customer, alpaca_of: AlpacaOf, period: str, timeframe: str
 ) -> None:
-    """Both show the same equity of one account at the same moments. Only the price of the last one may have moved."""
-    with connection.cursor() as cursor:  # everything happened nine days ago
+    """Both show the same equity at the same moments, except the last, when the price may have moved between calls."""
+    with connection.cursor() as cursor:  # date everything nine days back
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE accounts_posting DISABLE TRIGGER USER")
         cursor.execute("UPDATE accounts_posting SET created_at = created_at - interval '9 days'")
     chart = performance.worth(alice.id, PERIODS[period], shows_deposits=True).chart
     assert chart is not None
     query = f"{HISTORY}?period={period}&timeframe={timeframe}&intraday_reporting=continuous"
-    told = alpaca_of(alice)("GET", query)[1]
+    body = alpaca_of(alice)("GET", query)[1]
     seconds = {"15Min": 900, "1H": 3600}[timeframe]
-    history_of = dict(zip([at + seconds for at in told["timestamp"]], told["equity"], strict=True))
-    chart_of = {at: float(amount) for at, amount, *_ in chart.points[:-1]}
-    shared = history_of.keys() & chart_of.keys()
+    equity_in_history = dict(zip([at + seconds for at in body["timestamp"]], body["equity"], strict=True))
+    equity_in_chart = {at: float(amount) for at, amount, *_ in chart.points[:-1]}
+    shared = equity_in_history.keys() & equity_in_chart.keys()
     assert len(shared) >= 20
-    assert {at: chart_of[at] for at in shared} == {at: history_of[at] for at in shared}
-    assert float(chart.points[-1][1]) == pytest.approx(told["equity"][-1], rel=0.01)
+    assert {at: equity_in_chart[at] for at in shared} == {at: equity_in_history[at] for at in shared}
+    assert float(chart.points[-1][1]) == pytest.approx(body["equity"][-1], rel=0.01)
 
 
 def test_the_profit_of_the_day_counts_what_was_bought_today_from_its_price() -> None:
@@ -151,6 +151,6 @@ def test_holdings_at_given_times(alice: Customer) -> None:
 
 
 def test_an_unknown_price_gives_no_value(alice: Customer) -> None:
-    held: list[Any] = equity.held_at(alice.id, [timezone.now() + timedelta(seconds=5)])
-    assert equity.equity(held, lambda ticker: [None]) == [None]
-    assert equity.equity(held, lambda ticker: [Decimal(7)]) == [Decimal(1070)]
+    holdings: list[Any] = equity.held_at(alice.id, [timezone.now() + timedelta(seconds=5)])
+    assert equity.equity(holdings, lambda ticker: [None]) == [None]
+    assert equity.equity(holdings, lambda ticker: [Decimal(7)]) == [Decimal(1070)]

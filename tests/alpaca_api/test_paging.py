@@ -20,11 +20,11 @@ TRADES = 120
 
 @pytest.fixture
 def customer(transactional_db: None) -> Customer:
-    """A customer with 120 trades, of which all but the first were recorded by one statement."""
+    """Return a customer with 120 trades, all but the first inserted by one statement."""
     customer: Customer = open_account("many@example.com", Decimal(1))
     place_trade(customer.id, "AAPL", "BUY", 1)
-    together = [Trade(customer=customer, ticker="AAPL", type="BUY", quantity=1) for _ in range(TRADES - 1)]
-    insert_set([Placing(trade, "api") for trade in together])
+    trades = [Trade(customer=customer, ticker="AAPL", type="BUY", quantity=1) for _ in range(TRADES - 1)]
+    insert_set([Placing(trade, "api") for trade in trades])
     assert Trade.objects.filter(customer=customer).count() == TRADES
     return customer
 
@@ -32,23 +32,23 @@ def customer(transactional_db: None) -> Customer:
 @pytest.mark.parametrize(("parameter", "direction"), [("until", "desc"), ("after", "asc")])
 @pytest.mark.parametrize("limit", [7, 50])
 def test_orders(customer: Customer, parameter: str, direction: str, limit: int) -> None:
-    alpaca, read, following = Alpaca(customer), [], ""
+    alpaca, ids, parameters = Alpaca(customer), [], ""
     while True:
-        status, page = alpaca("GET", f"orders?status=all&limit={limit}&direction={direction}{following}")
+        status, page = alpaca("GET", f"orders?status=all&limit={limit}&direction={direction}{parameters}")
         assert status == 200, page
         if not page:
             break
-        read += [order["id"] for order in page]
-        following = f"&{parameter}={quote(page[-1]['submitted_at'])}"
-    assert len(read) == len(set(read)) == TRADES
+        ids += [order["id"] for order in page]
+        parameters = f"&{parameter}={quote(page[-1]['submitted_at'])}"
+    assert len(ids) == len(set(ids)) == TRADES
 
 
 @pytest.mark.parametrize("limit", [7, 50])
 def test_trades(customer: Customer, limit: int) -> None:
     client = Client(headers={"Authorization": f"Bearer {tokens.issue(customer, 'test').token}"})
-    read: list[str] = []
-    following = ""
-    while page := client.get(f"/api/v1/trades?limit={limit}{following}").json()["results"]:
-        read += [trade["tradeId"] for trade in page]
-        following = f"&placedBefore={quote(page[-1]['createdAt'])}"
-    assert len(read) == len(set(read)) == TRADES
+    ids: list[str] = []
+    parameters = ""
+    while page := client.get(f"/api/v1/trades?limit={limit}{parameters}").json()["results"]:
+        ids += [trade["tradeId"] for trade in page]
+        parameters = f"&placedBefore={quote(page[-1]['createdAt'])}"
+    assert len(ids) == len(set(ids)) == TRADES

@@ -43,7 +43,7 @@ def test_any_number_in_any_field_of_an_order(alice: Customer, alpaca_of: AlpacaO
     status, body = alpaca_of(alice)("POST", "orders", ORDER.format(name=name, value=value))
     assert status == 422
     assert body["code"] == 40010001
-    assert Trade.objects.filter(customer=alice).count() == 1, "the one that bought the shares"
+    assert Trade.objects.filter(customer=alice).count() == 1, "only the trade that bought the shares exists"
 
 
 def test_shares_that_are_held_are_sold_although_the_list_lacks_them(
@@ -62,10 +62,10 @@ def test_a_limited_number_of_orders_is_cancelled_per_call(
     alice: Customer, alpaca_of: AlpacaOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orders, "CANCELLED_AT_ONCE_MAX", 2)
-    placed = [str(place_trade(alice.id, "AAPL", "SELL", 1)[0].id) for _ in range(3)]
+    order_ids = [str(place_trade(alice.id, "AAPL", "SELL", 1)[0].id) for _ in range(3)]
     answers = [alpaca_of(alice)("DELETE", "orders") for _ in range(3)]
     assert [status for status, _ in answers] == [207, 207, 207]
-    assert [[outcome["id"] for outcome in outcomes] for _, outcomes in answers] == [placed[:2], placed[2:], []]
+    assert [[outcome["id"] for outcome in outcomes] for _, outcomes in answers] == [order_ids[:2], order_ids[2:], []]
 
 
 def test_a_calendar_is_by_default_that_of_new_yorks_year(bob: Customer, alpaca_of: AlpacaOf) -> None:
@@ -132,8 +132,8 @@ def test_closing_all_positions_places_no_more_shares_than_one_order_may_have(alp
 def test_activities_of_a_day_or_of_a_times_day(alice: Customer, alpaca_of: AlpacaOf, query: str, count: int) -> None:
     call = alpaca_of(alice)
     executed_at = datetime.fromisoformat(call("GET", "account/activities")[1][0]["transaction_time"])
-    status, found = call("GET", f"account/activities?{query.format(day=eastern_date(executed_at))}")
-    assert (status, len(found)) == (200, count)
+    status, activities = call("GET", f"account/activities?{query.format(day=eastern_date(executed_at))}")
+    assert (status, len(activities)) == (200, count)
 
 
 def test_the_schema_names_every_type_of_activity() -> None:

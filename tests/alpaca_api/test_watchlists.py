@@ -1,4 +1,4 @@
-"""Watchlists: the pages and programs keep the same ones, by id or by name."""
+"""Watchlists: pages and programs share them, and find them by id or by name."""
 
 import threading
 from collections.abc import Callable
@@ -15,7 +15,7 @@ AlpacaOf = Callable[[Customer], Alpaca]
 
 
 @pytest.fixture(autouse=True)
-def listed(db: None) -> None:
+def stocks(db: None) -> None:
     for ticker in ("AAPL", "IBM", "MSFT"):
         StockFactory.create(ticker=ticker)
 

@@ -24,39 +24,39 @@ ORDER = {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "market", "time_in
 
 @pytest.fixture
 def is_open() -> None:
-    told = {"isOpen": True, "hours": "always", "nextOpen": None, "nextClose": None}
-    cache.set(market.CLOCK_KEY, (time.time() + 3600, told), 3600)
+    clock = {"isOpen": True, "hours": "always", "nextOpen": None, "nextClose": None}
+    cache.set(market.CLOCK_KEY, (time.time() + 3600, clock), 3600)
     market.forget()
 
 
 def updates_of(customer: Customer, trade_id: str) -> list[dict[str, Any]]:
-    """The orders in the stream's updates of one trade."""
+    """Return the orders in the stream's updates about one trade."""
     (events,) = reader.read([(customer.id, reader.Cursor(0, 0))], reader.latest_cursor(), 100)
     return [shown_as_order(event.trade) for event in events if event.trade and str(event.trade.id) == trade_id]
 
 
-@pytest.mark.django_db(transaction=True)  # else the feed would wait for the end of the test's transaction
+@pytest.mark.django_db(transaction=True)  # otherwise the feed would wait for the test's own transaction to end
 @pytest.mark.usefixtures("is_open")
 @pytest.mark.parametrize("good_for", ["day", "gtc"])
 def test_an_order_shows_its_time_in_force_for_ever(alice: Customer, alpaca_of: AlpacaOf, good_for: str) -> None:
     call = alpaca_of(alice)
-    sent = ORDER | {"time_in_force": good_for, "client_order_id": "Mine"}
-    placed = call("POST", "orders", sent)[1]
+    request = ORDER | {"time_in_force": good_for, "client_order_id": "Mine"}
+    placed = call("POST", "orders", request)[1]
     claim(alice)
     send_report(Trade.objects.get(id=placed["id"]), Status.FILLED, Decimal("98.5"))
     claim(alice)
-    shown = [
+    orders = [
         placed,
-        call("POST", "orders", sent)[1],
+        call("POST", "orders", request)[1],
         call("GET", f"orders/{placed['id']}")[1],
         call("GET", "orders:by_client_order_id?client_order_id=Mine")[1],
         *(order for order in call("GET", "orders?status=all")[1] if order["id"] == placed["id"]),
         *updates_of(alice, placed["id"]),
     ]
-    assert {order["status"] for order in shown} == {"accepted", "new", "filled"}
-    assert len(shown) == 8
-    assert {order["time_in_force"] for order in shown} == {good_for}
-    assert {order["client_order_id"] for order in shown} == {"Mine"}
+    assert {order["status"] for order in orders} == {"accepted", "new", "filled"}
+    assert len(orders) == 8
+    assert {order["time_in_force"] for order in orders} == {good_for}
+    assert {order["client_order_id"] for order in orders} == {"Mine"}
 
 
 def test_the_same_client_order_id_for_another_time_in_force_is_another_order(
@@ -72,9 +72,9 @@ def test_an_order_of_a_release_that_kept_no_time_in_force_is_repeated_with_any(
     alice: Customer, alpaca_of: AlpacaOf
 ) -> None:
     call = alpaca_of(alice)
-    before, _ = place_trade(alice.id, "AAPL", "BUY", 1, "old", when_closed="queue")
+    trade, _ = place_trade(alice.id, "AAPL", "BUY", 1, "old", when_closed="queue")
     status, order = call("POST", "orders", ORDER | {"client_order_id": "old"})
-    assert (status, order["id"], order["time_in_force"]) == (200, str(before.id), "day")
+    assert (status, order["id"], order["time_in_force"]) == (200, str(trade.id), "day")
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_an_order_of_a_release_that_kept_no_time_in_force_is_repeated_with_any(
 def test_only_the_intent_that_an_order_has_is_accepted(
     alice: Customer, alpaca_of: AlpacaOf, side: str, intent: str | None, status: int
 ) -> None:
-    answered, order = alpaca_of(alice)("POST", "orders", ORDER | {"side": side, "position_intent": intent})
-    assert answered == status
+    actual_status, order = alpaca_of(alice)("POST", "orders", ORDER | {"side": side, "position_intent": intent})
+    assert actual_status == status
     if status == 200:
         assert order["position_intent"] == {"buy": "buy_to_open", "sell": "sell_to_close"}[side]
     else:
@@ -117,12 +117,12 @@ def test_trade_confirm_email_switches_mail_about_trades(alice: Customer, alpaca_
 
 
 @pytest.mark.parametrize(
-    "unkept",
+    "unsupported",
     [{"dtbp_check": "both"}, {"pdt_check": "entry"}, {"max_options_trading_level": 2}, {"fractional_trading": True}],
 )
-def test_an_unsupported_configuration_is_refused(alice: Customer, alpaca_of: AlpacaOf, unkept: Any) -> None:
+def test_an_unsupported_configuration_is_refused(alice: Customer, alpaca_of: AlpacaOf, unsupported: Any) -> None:
     call = alpaca_of(alice)
     before = call("GET", "account/configurations")[1]
-    assert call("PATCH", "account/configurations", before)[0] == 200, "what is shown can be sent back"
-    assert call("PATCH", "account/configurations", unkept)[0] == 422
+    assert call("PATCH", "account/configurations", before)[0] == 200, "the configuration can be sent back as received"
+    assert call("PATCH", "account/configurations", unsupported)[0] == 422
     assert call("GET", "account/configurations")[1] == before

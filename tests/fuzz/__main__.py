@@ -1,8 +1,9 @@
-"""`python -m tests.fuzz`: everything that a brokerage that runs can be asked, with what it does not expect.
+"""`python -m tests.fuzz`: send unexpected requests to every address of a running brokerage.
 
-Both APIs by schemathesis, over the whole schema: no 5xx, no status and no shape that the schema does not know. Then the
-pages and the back office (`tests.fuzz.pages`): no 5xx. FUZZ_EXAMPLES a phase and operation (default 12), FUZZ_SECONDS
-for each of the two at most (default 240), FUZZ_SEED, FUZZ_ONLY (`api` or `pages`). Exits with 0 where nothing failed.
+schemathesis fuzzes both APIs by their schema: no response may be a 5xx, or have a status or shape that the schema does
+not describe. Then the pages and the back office (`tests.fuzz.pages`): no 5xx. Environment: FUZZ_EXAMPLES per phase and
+operation (default 12), FUZZ_SECONDS at most for each of the two parts (default 240), FUZZ_SEED, FUZZ_ONLY (`api` or
+`pages`). The exit code is 0 if nothing failed.
 """
 
 import json
@@ -24,25 +25,25 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="brokerage-test-"))
     try:
         with Brokerage(folder / "var") as brokerage:
-            made = brokerage.manage(
+            process = brokerage.manage(
                 "create_customer", "fuzz@example.com", "--password", "correct horse", "--deposit", "1000000", "--json"
             )
-            customer, only = json.loads(made.stdout), os.environ.get("FUZZ_ONLY")
-            failed = 0 if only == "pages" else fuzz(brokerage.url, customer["token"])
-            if only != "api":
+            customer, part = json.loads(process.stdout), os.environ.get("FUZZ_ONLY")
+            failures = 0 if part == "pages" else fuzz(brokerage.url, customer["token"])
+            if part != "api":
                 os.environ |= {"DATA_DIR": str(brokerage.data_dir), "DJANGO_SETTINGS_MODULE": "brokerage.settings"}
                 django.setup()
                 from tests.fuzz.pages import fuzz_pages
 
                 seconds, seed = float(os.environ.get("FUZZ_SECONDS", "240")), int(os.environ.get("FUZZ_SEED", "0"))
-                failed += fuzz_pages(brokerage.url, customer["customerId"], seconds, seed)
-            return 1 if failed else 0
+                failures += fuzz_pages(brokerage.url, customer["customerId"], seconds, seed)
+            return 1 if failures else 0
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def fuzz(url: str, token: str) -> int:
-    """Fuzz what runs at this address as this customer."""
+    """Fuzz the APIs at this address as this customer; return the exit code."""
     program = str(Path(sys.executable).parent / "schemathesis")
     command = [
         program,
@@ -53,7 +54,7 @@ def fuzz(url: str, token: str) -> int:
         f"--max-examples={os.environ.get('FUZZ_EXAMPLES', '12')}",
         f"--max-time={os.environ.get('FUZZ_SECONDS', '240')}",
         "--phases=examples,coverage,fuzzing",
-        "--max-redirects=0",  # the stream of events is without end
+        "--max-redirects=0",  # the event stream never ends
         "--continue-on-failure",
         "--suppress-health-check=all",
         "--no-shrink",

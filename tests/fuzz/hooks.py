@@ -1,14 +1,14 @@
-"""What is left out of the fuzzing: addresses that the web server refuses (414) before anything of ours is asked."""
+"""Leave out addresses that are so long that the web server refuses them (414) before our code is called."""
 
 from typing import Any
 from urllib.parse import urlencode
 
 import schemathesis
 
-ADDRESS_BYTES_MAX = 60_000  # 65,534 with the path, and whatever else is written differently
+ADDRESS_BYTES_MAX = 60_000  # of 65,534; the rest is for the path and for different encodings
 
 
 @schemathesis.hook
 def filter_query(context: Any, query: Any) -> bool:
-    """Whether to ask this."""
+    """Return whether to send this request."""
     return len(urlencode(dict(query or {}), doseq=True, errors="replace")) < ADDRESS_BYTES_MAX

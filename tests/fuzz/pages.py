@@ -1,9 +1,9 @@
 """Fuzzing of the pages and the back office: no request may cause a server error.
 
-The addresses are those of the resolver. The names are those of every form on the pages that are seen, of every form
-class, of every filter, and whatever else the source reads of a query. Each is tried once at every address, and then
-at random, with values at their edges; as a customer with a history, and as somebody with every power of the back
-office. Whoever is signed out by what was sent is signed in again.
+The addresses come from Django's URL resolver. The field names come from the forms on the visited pages, from all form
+classes and filters, and from the source code that reads queries. Each name is tried once at every address, and then at
+random, with edge-case values; as a customer with trades, and as a superuser of the back office. A visitor who gets
+signed out is signed in again.
 """
 
 import random
@@ -37,16 +37,16 @@ from webhooks import subscriptions
 PACKAGES = ("accounts", "brokerage", "office", "trades", "web", "webhooks")
 READ = re.compile(r"""(?:GET|POST)(?:\.get(?:list)?\(|\[)["'](\w+)""")
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
-OTHERS_ADDRESSES = ("/api/v1/", "/alpaca/", "/exchange/", "/api/schema/")  # fuzzed by their schema, or the exchange's
+OTHERS_ADDRESSES = ("/api/v1/", "/alpaca/", "/exchange/", "/api/schema/")  # for programs, or for the exchange
 CSRF = "x" * 32
-SECONDS_MAX = 20.0  # for one answer
-NO_ANSWER = 599  # in place of a status
+SECONDS_MAX = 20.0  # for one response
+NO_ANSWER = 599  # stands for the missing status
 TOKEN_FIELD = "csrfmiddlewaretoken"
 
 
 @dataclass
 class Form:
-    """A form of a page, with what its fields hold."""
+    """A form of a page, with the values of its fields."""
 
     action: str
     method: str
@@ -54,7 +54,7 @@ class Form:
 
 
 class Forms(HTMLParser):
-    """The forms of a page, and its links with a query, which are forms too."""
+    """Finds the forms of a page, and its links with a query, which count as forms."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -85,9 +85,9 @@ class Visitor:
         self._was = Customer.objects.filter(pk=customer.pk).values().get()
         self._sign_in()
 
-    def ask(self, method: str, address: str, sent: dict[str, str]) -> tuple[int, str]:
-        """Send a form, or ask for a page; return the status and the page."""
-        content = urlencode({name: value.encode("utf-8", "surrogatepass") for name, value in sent.items()})
+    def ask(self, method: str, address: str, fields: dict[str, str]) -> tuple[int, str]:
+        """Send a form, or request a page; return the status and the page."""
+        content = urlencode({name: value.encode("utf-8", "surrogatepass") for name, value in fields.items()})
         headers = {"Cookie": f"sessionid={self._session}; csrftoken={CSRF}", "X-CSRFToken": CSRF}
         target, body = address, None
         if method == "POST":
@@ -100,8 +100,8 @@ class Visitor:
         return answer.status, answer.data.decode(errors="replace")
 
     def _sign_in(self) -> None:
-        kept = {name: self._was[name] for name in ("email", "password", "is_active", "is_staff", "is_superuser")}
-        Customer.objects.filter(pk=self._customer.pk).update(**kept)
+        original = {name: self._was[name] for name in ("email", "password", "is_active", "is_staff", "is_superuser")}
+        Customer.objects.filter(pk=self._customer.pk).update(**original)
         self._customer.refresh_from_db()
         client = signed_in(self._customer) if self._customer.is_staff else Client()
         if not self._customer.is_staff:
@@ -109,10 +109,10 @@ class Visitor:
         self._session = client.cookies[settings.SESSION_COOKIE_NAME].value
 
 
-def addresses(resolver: URLResolver, so_far: str = "/") -> Iterator[str]:
-    """Every address of pages, with its parameters in angle brackets."""
+def addresses(resolver: URLResolver, prefix: str = "/") -> Iterator[str]:
+    """Yield every address of a page, with its parameters in angle brackets."""
     for pattern in resolver.url_patterns:
-        path = so_far + str(pattern.pattern)
+        path = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             yield from addresses(pattern, path)
         elif isinstance(pattern, URLPattern) and not path.startswith(OTHERS_ADDRESSES) and not set("^$") & set(path):
@@ -120,26 +120,26 @@ def addresses(resolver: URLResolver, so_far: str = "/") -> Iterator[str]:
 
 
 def names() -> list[str]:
-    """Every name that a form, a filter or the source knows of."""
-    assert get_resolver().url_patterns  # which loads every module that has a form
-    found = {name for kind in _below(BaseForm) for name in getattr(kind, "base_fields", {})}
+    """Return every name that a form, a filter or the source code knows."""
+    assert get_resolver().url_patterns  # loads every module that has a form
+    result = {name for kind in _subclasses(BaseForm) for name in getattr(kind, "base_fields", {})}
     filters: list[Any] = [item for table in admin.site._registry.values() for item in table.list_filter]
-    found |= {item.parameter_name for item in filters if hasattr(item, "parameter_name")}
+    result |= {item.parameter_name for item in filters if hasattr(item, "parameter_name")}
     for package in PACKAGES:
         for source in Path(settings.BASE_DIR, package).rglob("*.py"):
-            found |= set(READ.findall(source.read_text()))
-    return sorted(found)
+            result |= set(READ.findall(source.read_text()))
+    return sorted(result)
 
 
-def _below(kind: type) -> Iterator[type]:
+def _subclasses(kind: type) -> Iterator[type]:
     classes: list[type] = kind.__subclasses__()
-    for each in classes:
-        yield each
-        yield from _below(each)
+    for subclass in classes:
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 class Fuzz:
-    """One run, which its seed determines."""
+    """One run, determined by its seed."""
 
     def __init__(self, url: str, customer: Customer, seed: int) -> None:
         owner = create_customer("owner@example.com", None, is_staff=True, is_superuser=True)
@@ -151,61 +151,65 @@ class Fuzz:
         self.statuses: Counter[int] = Counter()
 
     def run(self, seconds: float) -> None:
-        """Look at every page, try every name at every page once, and go on at random until the time is over."""
+        """Open every page, try every name at every page once, and continue at random until the time is up."""
         ends_at = time.monotonic() + seconds
-        everywhere, known = sorted(set(addresses(get_resolver()))), names()
-        for address in everywhere:
-            for who in self._visitors:
-                self._ask(who, "GET", self._filled(address, odd=False), {})
-        rounds = [(address, name) for address in everywhere for name in known]
+        all_addresses, all_names = sorted(set(addresses(get_resolver()))), names()
+        for address in all_addresses:
+            for role in self._visitors:
+                self._ask(role, "GET", self._filled(address, is_odd=False), {})
+        rounds = [(address, name) for address in all_addresses for name in all_names]
         self._random.shuffle(rounds)
         while time.monotonic() < ends_at:
-            who = self._random.choice(list(self._visitors))
+            role = self._random.choice(list(self._visitors))
             if self._forms and self._random.random() < 0.5:
-                self._send(who, known)
+                self._send(role, all_names)
                 continue
-            address, name = rounds.pop() if rounds else (self._random.choice(everywhere), self._random.choice(known))
-            sent = {name: self._value()} | {self._random.choice(known): self._value() for _ in range(2)}
-            odd = self._random.random() < 0.2
-            self._ask(who, self._random.choice(("GET", "GET", "POST")), self._filled(address, odd=odd), sent)
+            address, name = (
+                rounds.pop() if rounds else (self._random.choice(all_addresses), self._random.choice(all_names))
+            )
+            fields = {name: self._value()} | {self._random.choice(all_names): self._value() for _ in range(2)}
+            is_odd = self._random.random() < 0.2
+            self._ask(role, self._random.choice(("GET", "GET", "POST")), self._filled(address, is_odd=is_odd), fields)
 
-    def _send(self, who: str, known: list[str]) -> None:
-        mine = [form for (whose, *_), form in self._forms.items() if whose == who]
-        if not mine:
+    def _send(self, role: str, all_names: list[str]) -> None:
+        forms = [form for (owner, *_), form in self._forms.items() if owner == role]
+        if not forms:
             return
-        form = self._random.choice(mine)
-        sent = dict(form.fields)
-        for name in self._random.sample(sorted(sent) or known, k=min(len(sent) or 1, self._random.choice((1, 1, 2)))):
-            sent[name] = self._value()
-        self._ask(who, form.method, form.action, sent)
+        form = self._random.choice(forms)
+        fields = dict(form.fields)
+        for name in self._random.sample(
+            sorted(fields) or all_names, k=min(len(fields) or 1, self._random.choice((1, 1, 2)))
+        ):
+            fields[name] = self._value()
+        self._ask(role, form.method, form.action, fields)
 
-    def _ask(self, who: str, method: str, address: str, sent: dict[str, str]) -> None:
+    def _ask(self, role: str, method: str, address: str, fields: dict[str, str]) -> None:
         if urlsplit(address).netloc or method not in {"GET", "POST"}:
             return
         try:
-            status, page = self._visitors[who].ask(method, address, sent)
+            status, page = self._visitors[role].ask(method, address, fields)
         except urllib3.exceptions.HTTPError as error:
             status, page = NO_ANSWER, repr(error)
         self.statuses[status] += 1
         if status >= 500:
-            kind = f"{status} {method} {re.sub(r'[0-9a-f-]{36}|[0-9]+', '…', address)[:80]} {sorted(sent)}"
-            self.failures.setdefault(kind, f"as {who}: {sent!r:.600}\n    {page[:300]!r}")
+            kind = f"{status} {method} {re.sub(r'[0-9a-f-]{36}|[0-9]+', '…', address)[:80]} {sorted(fields)}"
+            self.failures.setdefault(kind, f"as {role}: {fields!r:.600}\n    {page[:300]!r}")
         elif status == 200 and "<form" in page:
             forms = Forms(address)
             forms.feed(page)
             for form in forms.found:
-                self._forms.setdefault((who, form.action, form.method, tuple(form.fields)), form)
+                self._forms.setdefault((role, form.action, form.method, tuple(form.fields)), form)
 
     def _value(self) -> str:
         if self._random.random() < 0.3:
             return self._random.choice(GOOD)
         return self._random.choice(self._values)
 
-    def _filled(self, address: str, odd: bool) -> str:
-        """Put something in the place of each parameter: of a row that there is, or anything."""
+    def _filled(self, address: str, is_odd: bool) -> str:
+        """Replace each parameter with the key of an existing row, or with any value if `is_odd`."""
 
         def put(match: re.Match[str]) -> str:
-            value = self._value() if odd else self._key(match[1], address)
+            value = self._value() if is_odd else self._key(match[1], address)
             return quote(value.encode("utf-8", "surrogatepass"), safe="")
 
         return PARAMETER.sub(put, address)
@@ -215,12 +219,12 @@ class Fuzz:
         parts = address.split("/")
         kind = parts[3] if parts[1] == "admin" and len(parts) > 4 else name.removesuffix("_id")
         key = models[kind].objects.values_list("pk", flat=True).first() if kind in models else None
-        known = {"ticker": "AAPL", "year": "2026", "month": "11"}
-        return str(known.get(name, "1") if key is None else key)
+        defaults = {"ticker": "AAPL", "year": "2026", "month": "11"}
+        return str(defaults.get(name, "1") if key is None else key)
 
 
 def fuzz_pages(url: str, customer_id: int, seconds: float, seed: int) -> int:
-    """Fuzz the pages of what runs at this address; return how many kinds of failure there were."""
+    """Fuzz the pages of the brokerage at this address; return the number of kinds of failure."""
     customer = Customer.objects.get(pk=customer_id)
     for quantity in (3, 2, 1):
         place_trade(customer.id, "AAPL", Type.BUY, quantity)
@@ -228,8 +232,8 @@ def fuzz_pages(url: str, customer_id: int, seconds: float, seed: int) -> int:
     tokens.issue(customer, "a token")
     fuzz = Fuzz(url, customer, seed)
     fuzz.run(seconds)
-    told = ", ".join(f"{count} answered {status}" for status, count in sorted(fuzz.statuses.items()))
-    print(f"pages, seed {seed}: {told}; {len(fuzz.failures)} kinds of failure", flush=True)  # noqa: T201
+    summary = ", ".join(f"{count} answered {status}" for status, count in sorted(fuzz.statuses.items()))
+    print(f"pages, seed {seed}: {summary}; {len(fuzz.failures)} kinds of failure", flush=True)  # noqa: T201
     for kind, detail in fuzz.failures.items():
         print(f"  {kind}\n    {detail}", flush=True)  # noqa: T201
     return len(fuzz.failures)

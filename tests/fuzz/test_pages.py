@@ -1,4 +1,4 @@
-"""What the fuzzing of pages sends, and where: nothing is forgotten because somebody did not list it."""
+"""The fuzzer finds addresses, forms and names by itself, so that none can be forgotten."""
 
 from django.urls import get_resolver
 

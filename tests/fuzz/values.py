@@ -1,4 +1,4 @@
-"""Edge-case values, one of each kind that has broken something."""
+"""Edge-case values, one of each kind that has caused an error before."""
 
 TEXTS = ("", "\x00", "a\x00b", "%_\\", "'\"", "\ud800", "\U0001f600" * 50, "x" * 5000, "[{}]", "../..", "\r\n", "{0}%s")
 NUMBERS = ("0", "-1", "1.5", "1e9", "²", "٣", " 7 ", "9" * 18, str(2**63 - 1), str(2**63), "9" * 400, "NaN")
@@ -8,5 +8,5 @@ DAYS = (
     "0001-01-01..9999-12-31", "9999-12-31..0001-01-01", "..", "2026-01-01..", "..2026-01-01",
 )  # fmt: skip
 VALUES = [*TEXTS, *NUMBERS, *IDS]
-# What forms expect, so that what comes after their first check is reached too.
+# Valid values, so that requests also get past the first check of a form.
 GOOD = ("AAPL", "BUY", "SELL", "1", "100.00", "on", "true", "alice@example.com", "correct horse battery staple", "read")

@@ -27,7 +27,7 @@ NOT_FOUND = (404, 40410000)
     ACCOUNT,
     "test_get_account",
     "get_account()",
-    "a `TradeAccount`, with the buying power and the level for options",
+    "a `TradeAccount`, with the options buying power and trading level",
     "there are no options, so their three fields are empty",
 )
 def get_account(shim: Shim) -> None:
@@ -71,8 +71,8 @@ def get_account_configurations_without_deprecated_fields(shim: Shim) -> None:
     "test_set_account_configurations",
     "set_account_configurations(configuration)",
     "an `AccountConfiguration` that equals what was sent",
-    "theirs switches on fractional trading and checks of day trading, which do not exist here: 422, 40010001. "
-    "One with the values that are supported comes back as it was sent",
+    "their test turns on fractional trading and day-trading checks, which do not exist here: 422, 40010001. "
+    "A configuration with supported values is returned as it was sent",
 )
 def set_account_configurations(shim: Shim) -> None:
     common: dict[str, Any] = {
@@ -95,9 +95,9 @@ def set_account_configurations(shim: Shim) -> None:
     ours = AccountConfiguration(
         **common, dtbp_check=None, pdt_check=None, fractional_trading=False, max_options_trading_level=None
     )
-    answered = shim.client.set_account_configurations(ours)
-    assert isinstance(answered, AccountConfiguration)
-    assert answered == ours
+    returned = shim.client.set_account_configurations(ours)
+    assert isinstance(returned, AccountConfiguration)
+    assert returned == ours
 
 
 @case(
@@ -119,18 +119,18 @@ def get_all_assets(shim: Shim) -> None:
     ASSETS,
     "test_get_all_assets_params",
     "get_all_assets(status, asset_class, exchange, attributes)",
-    "a list of `Asset` of that class, exchange and those attributes",
-    "no asset has attributes, so nothing is found by them; the other filters hold",
+    "a list of `Asset` of that class and exchange, with those attributes",
+    "no asset has attributes, so filtering by them finds nothing; the other filters work",
 )
 def get_all_assets_params(shim: Shim) -> None:
-    terms: dict[str, Any] = {
+    filters: dict[str, Any] = {
         "status": AssetStatus.ACTIVE,
         "asset_class": AssetClass.US_EQUITY,
         "exchange": AssetExchange.NASDAQ,
     }
     with shim.differs():
-        assert shim.client.get_all_assets(GetAssetsRequest(**terms, attributes="attribute1,attribute2"))
-    assets = shim.client.get_all_assets(GetAssetsRequest(**terms))
+        assert shim.client.get_all_assets(GetAssetsRequest(**filters, attributes="attribute1,attribute2"))
+    assets = shim.client.get_all_assets(GetAssetsRequest(**filters))
     assert assets
     found = {(asset.status, asset.asset_class, asset.exchange) for asset in assets if isinstance(asset, Asset)}
     assert {type(asset) for asset in assets} == {Asset}
@@ -153,20 +153,20 @@ def get_asset(shim: Shim) -> None:
     "deprecated in the client itself: 404, 40410000; dividends and splits are in the account's activities",
 )
 def get_announcements(shim: Shim) -> None:
-    wanted = GetCorporateAnnouncementsRequest(
+    request = GetCorporateAnnouncementsRequest(
         ca_types=[CorporateActionType.DIVIDEND], since=date(2021, 1, 1), until=date(2021, 2, 1)
     )
     with shim.differs(), pytest.deprecated_call():
-        shim.client.get_corporate_announcements(wanted)
+        shim.client.get_corporate_announcements(request)
     with pytest.deprecated_call():
-        assert shim.refused(lambda: shim.client.get_corporate_announcements(wanted)) == NOT_FOUND
+        assert shim.refused(lambda: shim.client.get_corporate_announcements(request)) == NOT_FOUND
 
 
 def _get_option_contracts(shim: Shim, symbols: list[str]) -> None:
-    wanted = GetOptionContractsRequest(underlying_symbols=symbols)
+    request = GetOptionContractsRequest(underlying_symbols=symbols)
     with shim.differs():
-        shim.client.get_option_contracts(wanted)
-    assert shim.refused(lambda: shim.client.get_option_contracts(wanted)) == NOT_FOUND
+        shim.client.get_option_contracts(request)
+    assert shim.refused(lambda: shim.client.get_option_contracts(request)) == NOT_FOUND
 
 
 @case(

@@ -1,4 +1,4 @@
-"""Requests that the client itself would refuse, sent past its checks, and the events of the stream."""
+"""Requests that the client itself would refuse, sent without its checks, and the events of the stream."""
 
 from typing import Any
 
@@ -38,9 +38,9 @@ def has_qty_or_notional_but_not_both(shim: Shim) -> None:
 )
 def notional_works(shim: Shim) -> None:
     market = {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "notional": 5}
-    for wanted in (market, market | {"type": "limit", "limit_price": 5}):
+    for order in (market, market | {"type": "limit", "limit_price": 5}):
         with shim.differs():
-            shim.client.post("/orders", wanted)
+            shim.client.post("/orders", order)
     refuse_each(shim, {"qty": None, "notional": 5}, {"qty": None, "notional": 5, "type": "limit", "limit_price": 5})
 
 
@@ -53,7 +53,7 @@ def trailing_stop_order_type(shim: Shim) -> None:
     MODELS,
     "test_order_requests_reject_incompatible_price_fields",
     POST,
-    "refused: a price that the type of the order does not have",
+    "refused: a price that orders of this type do not have",
     "a stop-limit order, which has both prices, is refused like every order that is not a market order: 422, 40010001",
 )
 def order_requests_reject_incompatible_price_fields(shim: Shim) -> None:
@@ -72,17 +72,25 @@ def order_requests_reject_incompatible_price_fields(shim: Shim) -> None:
         {"type": "trailing_stop", "trail_price": 1, **stop},
         {"type": "stop_limit", **limit, **stop, "trail_price": 1},
     )
-    both = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "stop_limit", "time_in_force": "day", **limit, **stop}
+    stop_limit_order = {
+        "symbol": "AAPL",
+        "qty": 1,
+        "side": "buy",
+        "type": "stop_limit",
+        "time_in_force": "day",
+        **limit,
+        **stop,
+    }
     with shim.differs():
-        shim.client.post("/orders", both)
+        shim.client.post("/orders", stop_limit_order)
 
 
 @case(
     MODELS,
     "test_advanced_order_classes_require_exit_legs",
     POST,
-    "refused: `bracket`, `oco` and `oto` without the exits that they need; an `oto` with one is taken",
-    "an `oto` is refused with its exit too, like every order of more than one part: 422, 40010001",
+    "refused: `bracket`, `oco` and `oto` without the exits that they need; an `oto` with one is accepted",
+    "an `oto` is refused even with its exit, like every order with more than one leg: 422, 40010001",
 )
 def advanced_order_classes_require_exit_legs(shim: Shim) -> None:
     refuse_each(
@@ -93,9 +101,9 @@ def advanced_order_classes_require_exit_legs(shim: Shim) -> None:
         {"order_class": "oco", "type": "limit", "take_profit": TAKE_PROFIT},
         {"order_class": "oto"},
     )
-    whole = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "market", "time_in_force": "day"}
+    order = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "market", "time_in_force": "day"}
     with shim.differs():
-        shim.client.post("/orders", whole | {"order_class": "oto", "take_profit": TAKE_PROFIT})
+        shim.client.post("/orders", order | {"order_class": "oto", "take_profit": TAKE_PROFIT})
 
 
 @case(
@@ -105,9 +113,9 @@ def advanced_order_classes_require_exit_legs(shim: Shim) -> None:
     "the message names what is wrong in plain words",
 )
 def advanced_order_class_error_message(shim: Shim) -> None:
-    sent = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "market", "time_in_force": "day"}
+    order = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "market", "time_in_force": "day"}
     with pytest.raises(APIError) as error:
-        shim.client.post("/orders", sent | {"order_class": "bracket"})
+        shim.client.post("/orders", order | {"order_class": "bracket"})
     assert error.value.message.startswith("order_class: not supported")
 
 
@@ -115,8 +123,8 @@ def advanced_order_class_error_message(shim: Shim) -> None:
     MODELS,
     "test_mleg_order_class_only_supports_market_and_limit_requests",
     POST,
-    "refused: class `mleg` with a stop or a stop-limit order; it is taken with a market or a limit order",
-    "there are no options, so class `mleg` is refused with every type: 422, 40010001",
+    "refused: class `mleg` with a stop or a stop-limit order; accepted with a market or a limit order",
+    "there are no options, so class `mleg` is refused for every order type: 422, 40010001",
 )
 def mleg_order_class(shim: Shim) -> None:
     mleg = {"order_class": "mleg", "legs": [LEG, LEG | {"symbol": "AAPL250117P00250000", "side": "sell"}]}
@@ -148,5 +156,5 @@ def trade_update_events(shim: Shim) -> None:
     ours = set(EVENTS.values()) | final
     assert ours == {"accepted", "new", "fill", "rejected", "canceled"}
     for event in ours:
-        told = TradeUpdate(event=TradeEvent(event), timestamp=placed.created_at, order=placed)
-        assert told.event == event
+        update = TradeUpdate(event=TradeEvent(event), timestamp=placed.created_at, order=placed)
+        assert update.event == event

@@ -23,7 +23,7 @@ UNPROCESSABLE, NOT_CANCELABLE, NOT_FOUND = (422, 40010001), (422, 42210000), (40
 
 
 def terms(**more: Any) -> dict[str, Any]:
-    """The terms that all of their orders have."""
+    """Return the terms that all of their orders share."""
     return {"symbol": "IBM", "side": OrderSide.BUY, "time_in_force": TimeInForce.DAY, "qty": 1} | more
 
 
@@ -41,9 +41,9 @@ def market_order(shim: Shim) -> None:
 @case(ORDERS, "test_get_orders", "get_orders(symbols)", "a list of `Order`")
 def get_orders(shim: Shim) -> None:
     placed = place(shim)
-    found = shim.client.get_orders(GetOrdersRequest(symbols=["IBM", "AAPL"]))
-    assert type(found) is list
-    assert [(type(order), order.id) for order in found] == [(Order, placed.id)]
+    orders = shim.client.get_orders(GetOrdersRequest(symbols=["IBM", "AAPL"]))
+    assert type(orders) is list
+    assert [(type(order), order.id) for order in orders] == [(Order, placed.id)]
 
 
 @case(ORDERS, "test_get_order_by_id", "get_order_by_id(id, nested=False)", "an `Order`")
@@ -55,9 +55,9 @@ def get_order_by_id(shim: Shim) -> None:
 
 @case(ORDERS, "test_get_order_by_client_id", "get_order_by_client_id(id)", "an `Order`")
 def get_order_by_client_id(shim: Shim) -> None:
-    given = str(uuid4())
-    placed = place(shim, client_order_id=given)
-    assert shim.client.get_order_by_client_id(given) == placed
+    client_order_id = str(uuid4())
+    placed = place(shim, client_order_id=client_order_id)
+    assert shim.client.get_order_by_client_id(client_order_id) == placed
     assert type(placed) is Order
 
 
@@ -66,13 +66,13 @@ def get_order_by_client_id(shim: Shim) -> None:
     "test_replace_order",
     "replace_order_by_id(id, qty=1)",
     "an `Order`",
-    "a market order can not be replaced: 422, 42210000; cancel it and place another",
+    "a market order can't be replaced: 422, 42210000; cancel it and place another",
 )
 def replace_order(shim: Shim) -> None:
-    placed, wanted = place(shim), ReplaceOrderRequest(qty=1)
+    placed, replacement = place(shim), ReplaceOrderRequest(qty=1)
     with shim.differs():
-        shim.client.replace_order_by_id(placed.id, wanted)
-    assert shim.refused(lambda: shim.client.replace_order_by_id(placed.id, wanted)) == NOT_CANCELABLE
+        shim.client.replace_order_by_id(placed.id, replacement)
+    assert shim.refused(lambda: shim.client.replace_order_by_id(placed.id, replacement)) == NOT_CANCELABLE
 
 
 @case(
@@ -83,8 +83,8 @@ def replace_order(shim: Shim) -> None:
 )
 def replace_order_validate_replace_request(shim: Shim) -> None:
     placed = place(shim)
-    for wanted in ({"qty": 0}, {"qty": 0, "limit_price": 0.1}, {"stop_price": 0}, {"trail": 0}):
-        status, _ = shim.refused(lambda wanted=wanted: shim.client.patch(f"/orders/{placed.id}", wanted))  # type: ignore[misc]
+    for changes in ({"qty": 0}, {"qty": 0, "limit_price": 0.1}, {"stop_price": 0}, {"trail": 0}):
+        status, _ = shim.refused(lambda changes=changes: shim.client.patch(f"/orders/{placed.id}", changes))  # type: ignore[misc]
         assert status == 422
     assert shim.client.get_order_by_id(placed.id) == placed
 
@@ -94,16 +94,16 @@ def cancel_order_by_id(shim: Shim) -> None:
     placed = place(shim)
     shim.client.cancel_order_by_id(placed.id)
     assert len(shim.requests) == 2
-    ended = shim.client.get_order_by_id(placed.id)
-    assert isinstance(ended, Order)
-    assert ended.status == OrderStatus.CANCELED
+    cancelled = shim.client.get_order_by_id(placed.id)
+    assert isinstance(cancelled, Order)
+    assert cancelled.status == OrderStatus.CANCELED
 
 
 @case(
     ORDERS,
     "test_cancel_order_throws_uncancelable_error",
     "cancel_order_by_id(id)",
-    "`APIError` for an order that can not be cancelled any more",
+    "`APIError` for an order that can no longer be cancelled",
 )
 def cancel_order_throws_uncancelable_error(shim: Shim) -> None:
     placed = place(shim)
@@ -127,20 +127,20 @@ def cancel_order_throws_not_found_error(shim: Shim) -> None:
     ORDERS,
     "test_cancel_orders",
     "cancel_orders()",
-    "a list of `CancelOrderResponse`: 200 for one that is cancelled; an error's code and message for another, "
-    "which does not exist (404) any more",
-    "the other one exists and was sent to the exchange: 422, 42210000",
+    "a list of `CancelOrderResponse`: 200 for an order that is cancelled; an error code and message for another, "
+    "which no longer exists (404)",
+    "the other order exists and was sent to the exchange: 422, 42210000",
 )
 def cancel_orders(shim: Shim) -> None:
-    sent, waiting = place(shim), place(shim)
+    sent, unsent = place(shim), place(shim)
     claim(shim.customer)
-    answered = shim.client.cancel_orders()
-    assert type(answered) is list
-    assert {type(each) for each in answered} == {CancelOrderResponse}
-    by_id = {each.id: each for each in answered}
-    assert by_id.keys() == {sent.id, waiting.id}
-    assert by_id[waiting.id].status == 200
-    other = by_id[sent.id]
+    responses = shim.client.cancel_orders()
+    assert type(responses) is list
+    assert {type(response) for response in responses} == {CancelOrderResponse}
+    response_of = {response.id: response for response in responses}
+    assert response_of.keys() == {sent.id, unsent.id}
+    assert response_of[unsent.id].status == 200
+    other = response_of[sent.id]
     assert other.body is not None
     with shim.differs():
         assert (other.status, other.body["code"]) == NOT_FOUND
@@ -156,10 +156,10 @@ def cancel_orders(shim: Shim) -> None:
     MARKET_ORDERS_ONLY,
 )
 def limit_order(shim: Shim) -> None:
-    wanted = LimitOrderRequest(**terms(limit_price=300))
+    request = LimitOrderRequest(**terms(limit_price=300))
     with shim.differs():
-        shim.client.submit_order(wanted)
-    assert shim.refused(lambda: shim.client.submit_order(wanted)) == UNPROCESSABLE
+        shim.client.submit_order(request)
+    assert shim.refused(lambda: shim.client.submit_order(request)) == UNPROCESSABLE
     assert shim.client.get_orders() == []
 
 
@@ -186,35 +186,35 @@ def limit_order_request_validation(shim: Shim) -> None:
     "test_order_position_intent",
     "submit_order(position_intent)",
     "a market order that buys to open is `accepted`, and so is a limit order that sells to open",
-    f"the market order is accepted; of the other, {MARKET_ORDERS_ONLY}, and there are no short positions",
+    f"the market order is accepted; the limit order is refused: {MARKET_ORDERS_ONLY}, and there are no short positions",
 )
 def order_position_intent(shim: Shim) -> None:
     placed = place(shim, position_intent=PositionIntent.BUY_TO_OPEN)
     assert (placed.status, placed.position_intent) == (OrderStatus.ACCEPTED, PositionIntent.BUY_TO_OPEN)
-    wanted = LimitOrderRequest(**terms(limit_price=300, position_intent=PositionIntent.SELL_TO_OPEN))
+    request = LimitOrderRequest(**terms(limit_price=300, position_intent=PositionIntent.SELL_TO_OPEN))
     with shim.differs():
-        shim.client.submit_order(wanted)
-    assert shim.refused(lambda: shim.client.submit_order(wanted)) == UNPROCESSABLE
+        shim.client.submit_order(request)
+    assert shim.refused(lambda: shim.client.submit_order(request)) == UNPROCESSABLE
 
 
 @case(
     ORDERS,
     "test_mleg_request_validation",
     'post("/orders", terms)',
-    "refused: an order of class `mleg` with one leg, with too many, with none or with one twice; legs in another class",
+    "refused: class `mleg` with one leg, too many legs, none, or the same leg twice; legs in any other class",
 )
 def mleg_request_validation(shim: Shim) -> None:
     def legs(*symbols: str) -> list[dict[str, Any]]:
         return [{"symbol": symbol, "ratio_qty": 1, "side": "buy"} for symbol in symbols]
 
     puts = [f"AAPL250117P00{price}000" for price in (200, 250, 300, 350, 400)]
-    for given in (legs(puts[0]), legs(*puts), legs(), legs(puts[0], puts[0]), None):
-        refuse_unchecked(shim, order_class="mleg", legs=given)
+    for invalid_legs in (legs(puts[0]), legs(*puts), legs(), legs(puts[0], puts[0]), None):
+        refuse_unchecked(shim, order_class="mleg", legs=invalid_legs)
     refuse_unchecked(shim, legs=legs(puts[0]))
 
 
 def refuse_unchecked(shim: Shim, **more: Any) -> None:
-    """Send terms that the client would refuse by itself: this server refuses them too, and keeps no order."""
-    sent = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "market", "time_in_force": "day"} | more
-    assert shim.refused(lambda: shim.client.post("/orders", sent)) == UNPROCESSABLE, sent
+    """Send terms that the client itself would refuse: this server refuses them too, and stores no order."""
+    order = {"symbol": "AAPL", "qty": 1, "side": "buy", "type": "market", "time_in_force": "day"} | more
+    assert shim.refused(lambda: shim.client.post("/orders", order)) == UNPROCESSABLE, order
     assert shim.client.get_orders() == []

@@ -1,4 +1,4 @@
-"""The page docs/reference/alpaca-py.md: what is run, what is not, and the results."""
+"""The page docs/reference/alpaca-py.md: which of their tests are run, which are not, and the results."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.alpaca_api.alpaca_py import account, models, orders, positions, watch
 from tests.alpaca_api.alpaca_py.shim import CASES, RELEASE, Case
 
 PATH = Path(__file__).resolve().parents[3] / "docs/reference/alpaca-py.md"
-# How many tests each of the files has that are run.
+# How many of each file's tests are run.
 RUN = {
     account.ACCOUNT: 4,
     account.ASSETS: 3,
@@ -18,8 +18,8 @@ RUN = {
     models.MODELS: 9,
     watchlists.WATCHLISTS: 10,
 }
-# Their tests of what is not served, by file: how many there are, and why none is run.
-BROKER_API = "the Broker API (`/v1`), by which a broker manages the accounts of others, is not served"
+# Their tests of APIs that this server does not have, by file: how many there are, and why none is run.
+BROKER_API = "the Broker API (`/v1`), with which a broker manages its customers' accounts, is not served"
 MARKET_DATA = "market data (`data.alpaca.markets`) is not served: our own API has quotes and bars"
 NOT_RUN = {
     "broker/broker_client/test_account_activities_routes": (7, BROKER_API),
@@ -33,7 +33,7 @@ NOT_RUN = {
     "broker/broker_client/test_watchlist_routes, of accounts": (2, "the trading client names no account"),
     "broker/test_enums": (1, BROKER_API),
     "broker/test_models": (27, BROKER_API),
-    "common/test_common_models": (13, "they are about the client's base class, and send nothing"),
+    "common/test_common_models": (13, "they test the client's base class and send nothing"),
     "data/test_corporate_actions": (1, MARKET_DATA),
     "data/test_historical_crypto_data": (7, MARKET_DATA),
     "data/test_historical_news_data": (1, MARKET_DATA),
@@ -47,11 +47,10 @@ NOT_RUN = {
 TEXT = """\
 # alpaca-py's own tests against this server
 
-The client's own tests give it an answer that was written down beforehand. `tests/alpaca_api/test_alpaca_py.py` makes
-the same calls with the unmodified client ({release}), over HTTP, to this server, and holds its answers to what their
-tests assert of types and fields. An example's figures are this server's, and IBM takes the place of SPY, since the
-stand-in exchange lists no funds. Where a test sends nothing, because the client refuses the request by itself, the same
-terms are sent past those checks.
+The client's own tests feed it canned responses. `tests/alpaca_api/test_alpaca_py.py` makes the same calls with the
+unmodified client ({release}), over HTTP, to this server, whose responses must pass their assertions about types and
+fields. Example values are this server's, and IBM replaces SPY, because the stand-in exchange lists no funds. Where one
+of their tests sends nothing, because the client itself refuses the request, the same terms are sent without its checks.
 
 {count} of their tests are run: {same} hold, {different} differ. [What is supported](alpaca.md) says what to do instead.
 {sections}
@@ -66,15 +65,15 @@ terms are sent past those checks.
 def page() -> str:
     """Return docs/reference/alpaca-py.md. `python -m tests.alpaca_api.alpaca_py` writes it."""
     files: dict[str, list[Case]] = defaultdict(list)
-    for each in CASES:
-        files[each.file].append(each)
+    for case in CASES:
+        files[case.file].append(case)
     sections = ""
     for file, cases in sorted(files.items()):
         sections += f"\n## `{file}`\n\n| test | call | what must hold | result |\n| --- | --- | --- | --- |\n"
-        for each in cases:
-            result = f"differs: {each.reason}" if each.reason else "holds"
-            sections += f"| `{each.name}` | `{each.call}` | {each.holds} | {result} |\n"
-    different = sum(bool(each.reason) for each in CASES)
+        for case in cases:
+            result = f"differs: {case.reason}" if case.reason else "holds"
+            sections += f"| `{case.name}` | `{case.call}` | {case.holds} | {result} |\n"
+    different = sum(bool(case.reason) for case in CASES)
     not_run = "\n".join(f"| `{file}` | {count} | {reason} |" for file, (count, reason) in NOT_RUN.items())
     return TEXT.format(
         release=RELEASE,

@@ -15,7 +15,7 @@ OPTION = "SPY240304P00480000"
 
 
 def asset_id_of(shim: Shim) -> UUID:
-    """Return the id of AAPL, and forget that it was asked for."""
+    """Return the id of AAPL, and drop the request from the list."""
     asset = shim.client.get_asset("AAPL")
     assert isinstance(asset, Asset)
     shim.requests.clear()

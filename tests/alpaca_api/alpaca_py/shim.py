@@ -1,4 +1,4 @@
-"""The client, what a case of the table may do with it, and the table."""
+"""The client, what a test case can do with it, and the table of cases."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ class Shim:
 
     @contextmanager
     def differs(self) -> Iterator[None]:
-        """Expect that what their test asserts does not hold here."""
+        """Expect their test's assertion to fail here."""
         self.has_differed = True
         with pytest.raises((APIError, AssertionError)):
             yield
@@ -45,7 +45,7 @@ class Shim:
 
 @dataclass(frozen=True)
 class Case:
-    """One of their tests. `holds` says what must hold; `reason` why something differs here, "" where nothing does."""
+    """One of their tests. `holds` says what must hold; `reason` says why this server differs, "" if it doesn't."""
 
     file: str
     name: str

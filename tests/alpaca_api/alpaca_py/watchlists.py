@@ -1,4 +1,4 @@
-"""Watchlists. Their tests call these by the Broker API; here they are called by the trading client."""
+"""Watchlists. Their tests call these through the Broker API, ours through the trading client."""
 
 from uuid import UUID
 
@@ -12,21 +12,21 @@ WATCHLISTS = "broker/broker_client/test_watchlist_routes"
 
 
 def create(shim: Shim, *symbols: str) -> UUID:
-    """Make a watchlist, and forget the request."""
-    made = shim.client.create_watchlist(CreateWatchlistRequest(name="Test", symbols=list(symbols)))
-    assert isinstance(made, Watchlist)
+    """Create a watchlist, and drop the request from the list."""
+    watchlist = shim.client.create_watchlist(CreateWatchlistRequest(name="Test", symbols=list(symbols)))
+    assert isinstance(watchlist, Watchlist)
     assert shim.requests == ["POST /alpaca/v2/watchlists"]
     shim.requests.clear()
-    return made.id
+    return watchlist.id
 
 
 @case(WATCHLISTS, "test_get_watchlists_for_account", "get_watchlists()", "a list of `Watchlist`")
 def get_watchlists(shim: Shim) -> None:
     create(shim, "AAPL")
-    found = shim.client.get_watchlists()
-    assert isinstance(found, list)
-    assert len(found) == 1
-    assert isinstance(found[0], Watchlist)
+    watchlists = shim.client.get_watchlists()
+    assert isinstance(watchlists, list)
+    assert len(watchlists) == 1
+    assert isinstance(watchlists[0], Watchlist)
 
 
 @case(
@@ -36,10 +36,10 @@ def get_watchlists(shim: Shim) -> None:
     "a `Watchlist` with its one asset",
 )
 def get_watchlist_by_id(shim: Shim) -> None:
-    found = shim.client.get_watchlist_by_id(create(shim, "AAPL"))
-    assert isinstance(found, Watchlist)
-    assert isinstance(found.assets, list)
-    assert [asset.symbol for asset in found.assets] == ["AAPL"]
+    watchlist = shim.client.get_watchlist_by_id(create(shim, "AAPL"))
+    assert isinstance(watchlist, Watchlist)
+    assert isinstance(watchlist.assets, list)
+    assert [asset.symbol for asset in watchlist.assets] == ["AAPL"]
 
 
 @case(
@@ -63,12 +63,12 @@ def create_watchlist(shim: Shim) -> None:
     WATCHLISTS,
     "test_update_watchlist_for_account_by_id",
     "update_watchlist_by_id(id, name)",
-    "a `Watchlist` so named",
+    "a `Watchlist` with the new name",
 )
 def update_watchlist_by_id(shim: Shim) -> None:
-    found = shim.client.update_watchlist_by_id(create(shim, "AAPL"), UpdateWatchlistRequest(name="new name test"))
-    assert isinstance(found, Watchlist)
-    assert found.name == "new name test"
+    watchlist = shim.client.update_watchlist_by_id(create(shim, "AAPL"), UpdateWatchlistRequest(name="new name test"))
+    assert isinstance(watchlist, Watchlist)
+    assert watchlist.name == "new name test"
 
 
 @case(
@@ -90,17 +90,17 @@ def update_watchlist_by_id_validates_ids(shim: Shim) -> None:
     "a `Watchlist` with that asset",
 )
 def add_asset_to_watchlist(shim: Shim) -> None:
-    found = shim.client.add_asset_to_watchlist_by_id(create(shim), "AAPL")
-    assert isinstance(found, Watchlist)
-    assert found.assets
-    assert found.assets[0].symbol == "AAPL"
+    watchlist = shim.client.add_asset_to_watchlist_by_id(create(shim), "AAPL")
+    assert isinstance(watchlist, Watchlist)
+    assert watchlist.assets
+    assert watchlist.assets[0].symbol == "AAPL"
 
 
 def _remove(shim: Shim) -> None:
-    found = shim.client.remove_asset_from_watchlist_by_id(create(shim, "AAPL"), "AAPL")
+    watchlist = shim.client.remove_asset_from_watchlist_by_id(create(shim, "AAPL"), "AAPL")
     assert len(shim.requests) == 1
-    assert isinstance(found, Watchlist)
-    assert found.assets == []
+    assert isinstance(watchlist, Watchlist)
+    assert watchlist.assets == []
 
 
 for name in ("test_remove_asset_to_watchlist_for_account", "test_remove_asset_from_watchlist_for_account"):
@@ -109,6 +109,6 @@ for name in ("test_remove_asset_to_watchlist_for_account", "test_remove_asset_fr
 
 @case(WATCHLISTS, "test_delete_watchlist_for_account", "delete_watchlist_by_id(id)", "one request; nothing is raised")
 def delete_watchlist(shim: Shim) -> None:
-    made = create(shim, "AAPL")
-    shim.client.delete_watchlist_by_id(made)
-    assert shim.requests == [f"DELETE /alpaca/v2/watchlists/{made}"]
+    watchlist_id = create(shim, "AAPL")
+    shim.client.delete_watchlist_by_id(watchlist_id)
+    assert shim.requests == [f"DELETE /alpaca/v2/watchlists/{watchlist_id}"]
