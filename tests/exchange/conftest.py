@@ -11,23 +11,26 @@ from django.conf import settings
 from exchange import gateway, market
 
 AT = "2026-11-26T12:00:00.000000Z"
-"""The time of the odd exchange, which stands still."""
+"""The time of the bad exchange, which never changes."""
 
 
-class OddExchange:
-    """Answers every connection with the same bytes, whatever it is asked, or does as it is told with the socket."""
+class BadExchange:
+    """Sends every caller the same bytes, or lets `handle` do as it likes with the socket.
+
+    `requests` are the first bytes of each connection. `ended` is set when the test is over.
+    """
 
     def __init__(self) -> None:
-        self.asked: list[bytes] = []
-        self.act: Callable[[socketserver.BaseRequestHandler], object] = lambda handler: None
+        self.requests: list[bytes] = []
+        self.handle: Callable[[socketserver.BaseRequestHandler], object] = lambda handler: None
         self.ended = threading.Event()
-        odd = self
+        bad_exchange = self
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 with contextlib.suppress(OSError):
-                    odd.asked.append(self.request.recv(65_536))
-                    odd.act(self)
+                    bad_exchange.requests.append(self.request.recv(65_536))
+                    bad_exchange.handle(self)
 
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
@@ -41,12 +44,12 @@ class OddExchange:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.server_address[1]}"
 
-    def answers(self, body: bytes, status: str = "200 OK", *headers: str, length: int | None = None) -> None:
+    def respond(self, body: bytes, status: str = "200 OK", *headers: str, length: int | None = None) -> None:
         """Set the response to every connection from now on."""
         length = len(body) if length is None else length
         head = "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {length}", f"Exchange-Time: {AT}", *headers])
         raw = head.encode() + b"\r\nConnection: close\r\n\r\n" + body
-        self.act = lambda handler: handler.request.sendall(raw)
+        self.handle = lambda handler: handler.request.sendall(raw)
 
     def close(self) -> None:
         self.ended.set()
@@ -56,12 +59,12 @@ class OddExchange:
 
 
 @pytest.fixture
-def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddExchange]:
+def bad_exchange(monkeypatch: pytest.MonkeyPatch) -> Iterator[BadExchange]:
     """Replace the exchange with one that misbehaves."""
-    odd = OddExchange()
-    monkeypatch.setattr(settings, "EXCHANGE_URL", odd.url)
+    bad_exchange = BadExchange()
+    monkeypatch.setattr(settings, "EXCHANGE_URL", bad_exchange.url)
     gateway.forget()
     market.forget()
-    yield odd
-    odd.close()
+    yield bad_exchange
+    bad_exchange.close()
     gateway.forget()

@@ -11,8 +11,8 @@ from web.timezones import EASTERN
 
 pytestmark = pytest.mark.django_db
 
-# Trade date, settlement date. Each pair is around a holiday of the exchange or of the Federal Reserve, or at the start
-# of a settlement cycle.
+# Trade date: settlement date. Each pair spans a holiday of the exchange or of the Federal Reserve, or the beginning of
+# a settlement cycle.
 SETTLEMENT = {
     # T+3
     "2007-01-03": "2007-01-08",
@@ -65,14 +65,17 @@ def test_trades_while_the_exchange_is_closed_settle_from_the_next_trading_day() 
 
 
 @pytest.mark.parametrize("day", [date(2006, 12, 29), date(1970, 1, 1), date(2036, 1, 2), date(2035, 12, 31)])
-def test_years_that_are_not_served_are_refused(day: date) -> None:
+def test_unsupported_years_are_refused(day: date) -> None:
     with pytest.raises(ValueError, match=r"20"):
         settlement_date(day)
 
 
-def test_only_years_that_are_right_have_sessions() -> None:
-    assert [one.day.isoformat() for one in sessions(date(1970, 1, 1), date(2007, 1, 4))] == ["2007-01-03", "2007-01-04"]
-    assert [one.day.isoformat() for one in sessions(date(2035, 12, 31), date(9999, 12, 31))] == ["2035-12-31"]
+def test_only_supported_years_have_sessions() -> None:
+    assert [session.day.isoformat() for session in sessions(date(1970, 1, 1), date(2007, 1, 4))] == [
+        "2007-01-03",
+        "2007-01-04",
+    ]
+    assert [session.day.isoformat() for session in sessions(date(2035, 12, 31), date(9999, 12, 31))] == ["2035-12-31"]
     assert sessions(date(2026, 11, 27), date(2026, 11, 26)) == []
 
 
@@ -102,7 +105,7 @@ def test_staff_close_a_day_and_settlement_moves(db: None) -> None:
     set_closure(date(2026, 12, 1), None, "Day of mourning", by="sam")
     assert session(date(2026, 12, 1)) is None
     assert settlement_date(date(2026, 11, 30)) == date(2026, 12, 2)
-    assert [one.reason for one in calendar.closures()] == ["Day of mourning"]
+    assert [closure.reason for closure in calendar.closures()] == ["Day of mourning"]
     assert remove_closure(date(2026, 12, 1))
     assert not remove_closure(date(2026, 12, 1))
     assert settlement_date(date(2026, 11, 30)) == date(2026, 12, 1)

@@ -10,7 +10,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _nothing_heard() -> None:
+def _no_time_known() -> None:
     exchange_time.forget()
 
 
@@ -27,4 +27,4 @@ def test_the_time_goes_on_from_the_last_answer() -> None:
     exchange_time.note(NOON - timedelta(hours=1))
     now = exchange_time.now()
     assert now is not None
-    assert now < NOON, "where its clock is set back, we follow"
+    assert now < NOON, "if the exchange's clock is set back, ours follows"

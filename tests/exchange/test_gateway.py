@@ -17,7 +17,7 @@ import structlog
 from exchange import exchange_time, gateway
 from exchange.messages import Order, Refusal, Unknown
 from tests.conftest import StandInExchange
-from tests.exchange.conftest import AT, OddExchange
+from tests.exchange.conftest import AT, BadExchange
 from tests.factories import TradeFactory
 from trades.execute import send
 
@@ -40,34 +40,34 @@ CALLS: dict[str, Callable[[], Any]] = {
 every_call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
 
-# -- the real one
+# -- the stand-in exchange
 
 
 def test_orders_are_stored_and_again_stored_once(exchange: StandInExchange) -> None:
-    mine = order()
-    assert gateway.execute([mine]) == gateway.execute([mine]) == []
-    assert [entry["tradeId"] for entry in exchange.record()].count(str(mine.trade_id)) == 1
+    this_order = order()
+    assert gateway.execute([this_order]) == gateway.execute([this_order]) == []
+    assert [entry["tradeId"] for entry in exchange.record()].count(str(this_order.trade_id)) == 1
 
 
 def test_a_refusal_names_its_order_and_its_code(exchange: StandInExchange) -> None:
-    fine, late = order(), order(expires_at=datetime.now(UTC) - timedelta(seconds=1))
-    assert gateway.execute([fine, late]) == [Refusal(late.trade_id, "expired")]
+    valid, expired = order(), order(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    assert gateway.execute([valid, expired]) == [Refusal(expired.trade_id, "expired")]
 
 
 def test_an_id_with_other_terms_is_a_conflict(exchange: StandInExchange) -> None:
-    mine = order()
-    gateway.execute([mine])
-    other = Order(mine.trade_id, "MSFT", "BUY", 3, Decimal(1000), mine.expires_at)
-    assert gateway.execute([other]) == [Refusal(mine.trade_id, "conflict")]
+    this_order = order()
+    gateway.execute([this_order])
+    other = Order(this_order.trade_id, "MSFT", "BUY", 3, Decimal(1000), this_order.expires_at)
+    assert gateway.execute([other]) == [Refusal(this_order.trade_id, "conflict")]
 
 
 def test_a_trade_is_known_once_it_is_stored(exchange: StandInExchange) -> None:
-    mine = order()
-    assert gateway.ask(mine.trade_id) is None
-    gateway.execute([mine])
-    report = gateway.ask(mine.trade_id)
+    this_order = order()
+    assert gateway.ask(this_order.trade_id) is None
+    gateway.execute([this_order])
+    report = gateway.ask(this_order.trade_id)
     assert report is not None
-    assert (report["tradeId"], report["status"]) == (str(mine.trade_id), "ACCEPTED")
+    assert (report["tradeId"], report["status"]) == (str(this_order.trade_id), "ACCEPTED")
 
 
 def test_quotes_are_decimals_and_times(exchange: StandInExchange) -> None:
@@ -78,9 +78,9 @@ def test_quotes_are_decimals_and_times(exchange: StandInExchange) -> None:
 
 
 def test_any_number_of_quotes_may_be_asked_for(exchange: StandInExchange) -> None:
-    listed = [row["stockTicker"] for row in gateway.tickers()]
-    assert len(listed) > gateway.TICKERS_A_CALL_MAX
-    assert set(gateway.quotes(listed)) == set(listed)
+    tickers = [row["stockTicker"] for row in gateway.tickers()]
+    assert len(tickers) > gateway.TICKERS_A_CALL_MAX
+    assert set(gateway.quotes(tickers)) == set(tickers)
     assert gateway.quotes([]) == {}
 
 
@@ -102,7 +102,7 @@ def test_an_exchange_that_refuses_all_is_unknown(exchange: StandInExchange, call
         call()
 
 
-# -- odd ones
+# -- an exchange that misbehaves
 
 
 @every_call
@@ -129,61 +129,63 @@ def test_an_exchange_that_refuses_all_is_unknown(exchange: StandInExchange, call
     ],
     ids=lambda value: repr(value)[:20],
 )
-def test_a_nonsensical_answer_is_unknown(odd: OddExchange, call: Callable[[], Any], body: bytes, status: str) -> None:
-    odd.answers(body, status)
+def test_a_nonsensical_answer_is_unknown(
+    bad_exchange: BadExchange, call: Callable[[], Any], body: bytes, status: str
+) -> None:
+    bad_exchange.respond(body, status)
     with pytest.raises(Unknown):
         call()
 
 
 @every_call
 @pytest.mark.parametrize("body", [b"<html>Not here</html>", b"{}", b'{"message": "no Route matched"}', b""], ids=repr)
-def test_a_404_from_another_server_is_unknown(odd: OddExchange, call: Callable[[], Any], body: bytes) -> None:
-    odd.answers(body, "404 Not Found")
+def test_a_404_from_another_server_is_unknown(bad_exchange: BadExchange, call: Callable[[], Any], body: bytes) -> None:
+    bad_exchange.respond(body, "404 Not Found")
     with pytest.raises(Unknown):
         call()
 
 
 @every_call
 @pytest.mark.parametrize("name", ["tradeId", "stockTicker"])
-def test_a_404_about_something_else_is_unknown(odd: OddExchange, call: Callable[[], Any], name: str) -> None:
+def test_a_404_about_something_else_is_unknown(bad_exchange: BadExchange, call: Callable[[], Any], name: str) -> None:
     for code in ("not_found", "unknown_ticker"):
-        odd.answers(json.dumps({"status": 404, "code": code, name: str(uuid4())}).encode(), "404 Not Found")
+        bad_exchange.respond(json.dumps({"status": 404, "code": code, name: str(uuid4())}).encode(), "404 Not Found")
         with pytest.raises(Unknown):
             call()
 
 
-def test_only_a_404_about_this_trade_says_that_it_is_not_known(odd: OddExchange) -> None:
-    mine = uuid4()
-    answer = json.dumps({"status": 404, "code": "not_found", "tradeId": str(mine)}).encode()
-    odd.answers(answer, "404 Not Found")
-    assert gateway.ask_with_time(mine) == (None, datetime.fromisoformat(AT))
-    odd.answers(answer, "200 OK")
+def test_only_a_404_about_this_trade_says_that_it_is_not_known(bad_exchange: BadExchange) -> None:
+    this_order = uuid4()
+    answer = json.dumps({"status": 404, "code": "not_found", "tradeId": str(this_order)}).encode()
+    bad_exchange.respond(answer, "404 Not Found")
+    assert gateway.ask_with_time(this_order) == (None, datetime.fromisoformat(AT))
+    bad_exchange.respond(answer, "200 OK")
     with pytest.raises(Unknown):
-        gateway.ask(mine)
+        gateway.ask(this_order)
 
 
 @pytest.mark.parametrize("fault", ["html404", "json404", "otherTrade404"])
 def test_a_proxy_in_between_does_not_speak_for_the_exchange(exchange: StandInExchange, fault: str) -> None:
-    mine = order()
-    gateway.execute([mine])
+    this_order = order()
+    gateway.execute([this_order])
     exchange.faults(latencyMs=3_600_000, proxyAnswerRate=1.0, proxyAnswerKinds=[fault])
     with pytest.raises(Unknown):
-        gateway.ask(mine.trade_id)
+        gateway.ask(this_order.trade_id)
 
 
 @every_call
-def test_an_answer_without_the_exchanges_time_is_unknown(odd: OddExchange, call: Callable[[], Any]) -> None:
+def test_an_answer_without_the_exchanges_time_is_unknown(bad_exchange: BadExchange, call: Callable[[], Any]) -> None:
     def answer(handler: Any) -> None:
         handler.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n" + b'{"results": []}')
 
-    odd.act = answer
+    bad_exchange.handle = answer
     with pytest.raises(Unknown):
         call()
 
 
 def test_an_answer_carries_the_exchanges_time(exchange: StandInExchange) -> None:
-    known, at = gateway.ask_with_time(uuid4())
-    assert known is None
+    report, at = gateway.ask_with_time(uuid4())
+    assert report is None
     assert abs(datetime.now(UTC) - at) < timedelta(seconds=5)
     now = exchange_time.now()
     assert now is not None
@@ -191,43 +193,43 @@ def test_an_answer_carries_the_exchanges_time(exchange: StandInExchange) -> None
 
 
 @every_call
-def test_a_redirect_is_not_followed(odd: OddExchange, call: Callable[[], Any]) -> None:
-    odd.answers(b"{}", "307 Temporary Redirect", f"Location: {odd.url}/elsewhere")
+def test_a_redirect_is_not_followed(bad_exchange: BadExchange, call: Callable[[], Any]) -> None:
+    bad_exchange.respond(b"{}", "307 Temporary Redirect", f"Location: {bad_exchange.url}/elsewhere")
     with pytest.raises(Unknown):
         call()
-    assert len(odd.asked) == 1
+    assert len(bad_exchange.requests) == 1
 
 
 @every_call
-def test_a_response_is_read_up_to_a_limit(odd: OddExchange, call: Callable[[], Any]) -> None:
-    odd.answers(b" " * 10_000_000)
+def test_a_response_is_read_up_to_a_limit(bad_exchange: BadExchange, call: Callable[[], Any]) -> None:
+    bad_exchange.respond(b" " * 10_000_000)
     with pytest.raises(Unknown):
         call()
 
 
 @every_call
-def test_an_incomplete_response_is_unknown(odd: OddExchange, call: Callable[[], Any]) -> None:
-    odd.answers(b'{"results": []', length=5000)
+def test_an_incomplete_response_is_unknown(bad_exchange: BadExchange, call: Callable[[], Any]) -> None:
+    bad_exchange.respond(b'{"results": []', length=5000)
     with pytest.raises(Unknown):
         call()
 
 
 @every_call
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"\x00\x01\x02\r\n\r\n"])
-def test_a_reset_is_unknown(odd: OddExchange, call: Callable[[], Any], sent: bytes) -> None:
+def test_a_reset_is_unknown(bad_exchange: BadExchange, call: Callable[[], Any], sent: bytes) -> None:
     def reset(handler: Any) -> None:
         handler.request.sendall(sent)
         handler.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         handler.request.close()
 
-    odd.act = reset
+    bad_exchange.handle = reset
     with pytest.raises(Unknown):
         call()
 
 
 @pytest.mark.parametrize("call", [CALLS[name] for name in ("ask", "clock")])
-def test_an_answer_that_never_comes_is_not_waited_for(odd: OddExchange, call: Callable[[], Any]) -> None:
-    odd.act = lambda handler: odd.ended.wait(30)
+def test_an_answer_that_never_comes_is_not_waited_for(bad_exchange: BadExchange, call: Callable[[], Any]) -> None:
+    bad_exchange.handle = lambda handler: bad_exchange.ended.wait(30)
     began = time.monotonic()
     with pytest.raises(Unknown):
         call()
@@ -239,47 +241,49 @@ def test_an_answer_that_never_comes_is_not_waited_for(odd: OddExchange, call: Ca
     "head", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n"], ids=["head", "body"]
 )
 def test_an_answer_that_drips_is_not_waited_for(
-    odd: OddExchange, call: Callable[[], Any], head: bytes, monkeypatch: pytest.MonkeyPatch
+    bad_exchange: BadExchange, call: Callable[[], Any], head: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def drip(handler: Any) -> None:
         handler.request.sendall(head)
-        while not odd.ended.wait(0.05):
+        while not bad_exchange.ended.wait(0.05):
             handler.request.sendall(b" ")
 
     monkeypatch.setattr(gateway, "TRADING_SECONDS_MAX", 0.3)
     monkeypatch.setattr(gateway, "QUOTES_SECONDS_MAX", 0.3)
-    odd.act = drip
+    bad_exchange.handle = drip
     began = time.monotonic()
     with pytest.raises(Unknown):
         call()
     assert time.monotonic() - began < 0.8
 
 
-def test_a_call_is_never_repeated(odd: OddExchange) -> None:
+def test_a_call_is_never_repeated(bad_exchange: BadExchange) -> None:
     with pytest.raises(Unknown):
         gateway.execute([order()])
-    assert len(odd.asked) == 1
+    assert len(bad_exchange.requests) == 1
 
 
-def test_an_answer_about_something_else_is_unknown(odd: OddExchange) -> None:
-    odd.answers(json.dumps({"tradeId": str(uuid4()), "status": "FILLED"}).encode())
+def test_an_answer_about_something_else_is_unknown(bad_exchange: BadExchange) -> None:
+    bad_exchange.respond(json.dumps({"tradeId": str(uuid4()), "status": "FILLED"}).encode())
     with pytest.raises(Unknown):
         gateway.ask(uuid4())
 
 
-def test_an_unknown_status_of_one_order_makes_all_unknown(odd: OddExchange) -> None:
-    mine = order()
-    odd.answers(json.dumps({"results": [{"tradeId": str(mine.trade_id), "status": "MAYBE"}]}).encode(), "202 Accepted")
+def test_an_unknown_status_of_one_order_makes_all_unknown(bad_exchange: BadExchange) -> None:
+    this_order = order()
+    bad_exchange.respond(
+        json.dumps({"results": [{"tradeId": str(this_order.trade_id), "status": "MAYBE"}]}).encode(), "202 Accepted"
+    )
     with pytest.raises(Unknown):
-        gateway.execute([mine])
+        gateway.execute([this_order])
 
 
 @pytest.mark.parametrize("change", ["other", "missing", "twice", "more"])
-def test_results_must_be_those_of_the_orders_that_were_sent(odd: OddExchange, change: str) -> None:
+def test_results_must_be_those_of_the_orders_that_were_sent(bad_exchange: BadExchange, change: str) -> None:
     first, second = order(), order()
-    results = [{"tradeId": str(each.trade_id), "status": "ACCEPTED"} for each in (first, second)]
+    results = [{"tradeId": str(order_sent.trade_id), "status": "ACCEPTED"} for order_sent in (first, second)]
     other = {"tradeId": str(uuid4()), "status": "REFUSED", "code": "expired"}
-    odd.answers(json.dumps({"results": results}).encode(), "202 Accepted")
+    bad_exchange.respond(json.dumps({"results": results}).encode(), "202 Accepted")
     assert gateway.execute([first, second]) == []
     results = {
         "other": [results[0], other],
@@ -287,27 +291,27 @@ def test_results_must_be_those_of_the_orders_that_were_sent(odd: OddExchange, ch
         "twice": [results[0], results[0]],
         "more": [*results, other],
     }[change]
-    odd.answers(json.dumps({"results": results}).encode(), "202 Accepted")
+    bad_exchange.respond(json.dumps({"results": results}).encode(), "202 Accepted")
     with pytest.raises(Unknown):
         gateway.execute([first, second])
 
 
-def test_a_quote_of_another_stock_is_unknown(odd: OddExchange) -> None:
+def test_a_quote_of_another_stock_is_unknown(bad_exchange: BadExchange) -> None:
     quote = {"stockTicker": "MSFT", "price": "5.0000", "at": "2026-01-01T00:00:00Z"}
-    odd.answers(json.dumps(quote).encode())
+    bad_exchange.respond(json.dumps(quote).encode())
     with pytest.raises(Unknown):
         gateway.quote("AAPL")
-    odd.answers(json.dumps({"results": [quote]}).encode())
+    bad_exchange.respond(json.dumps({"results": [quote]}).encode())
     with pytest.raises(Unknown):
         gateway.quotes(["AAPL"])
 
 
-def test_closures_tell_day_and_early_close(odd: OddExchange) -> None:
+def test_closures_tell_day_and_early_close(bad_exchange: BadExchange) -> None:
     rows = [
         {"date": "2026-12-01", "close": None, "reason": "Day of mourning"},
         {"date": "2026-12-02", "close": "13:00", "reason": ""},
     ]
-    odd.answers(json.dumps({"closures": rows}).encode())
+    bad_exchange.respond(json.dumps({"closures": rows}).encode())
     assert [(row["date"], row["close"]) for row in gateway.closures()] == [
         (date(2026, 12, 1), None),
         (date(2026, 12, 2), clock_time(13)),
@@ -320,21 +324,21 @@ def test_closures_tell_day_and_early_close(odd: OddExchange) -> None:
     + [{"at": None}, {"at": "2026-01-01T00:00:00"}, {"stockTicker": None}],
     ids=repr,
 )
-def test_an_invalid_quote_is_unknown(odd: OddExchange, change: dict[str, Any]) -> None:
+def test_an_invalid_quote_is_unknown(bad_exchange: BadExchange, change: dict[str, Any]) -> None:
     quote = {"stockTicker": "AAPL", "price": "5.0000", "at": "2026-01-01T00:00:00Z"}
-    odd.answers(json.dumps(quote).encode())
+    bad_exchange.respond(json.dumps(quote).encode())
     assert gateway.quote("AAPL")["price"] == 5
-    odd.answers(json.dumps(quote | change).encode())
+    bad_exchange.respond(json.dumps(quote | change).encode())
     with pytest.raises(Unknown):
         gateway.quote("AAPL")
 
 
 @pytest.mark.parametrize("change", [{"isOpen": 1}, {"hours": None}, {"nextOpen": "soon"}, {"nextClose": 5}], ids=repr)
-def test_an_invalid_clock_is_unknown(odd: OddExchange, change: dict[str, Any]) -> None:
+def test_an_invalid_clock_is_unknown(bad_exchange: BadExchange, change: dict[str, Any]) -> None:
     clock = {"isOpen": True, "hours": "nyse", "nextOpen": None, "nextClose": "2026-01-01T00:00:00Z"}
-    odd.answers(json.dumps(clock).encode())
+    bad_exchange.respond(json.dumps(clock).encode())
     assert gateway.clock()["nextClose"] == datetime(2026, 1, 1, tzinfo=UTC)
-    odd.answers(json.dumps(clock | change).encode())
+    bad_exchange.respond(json.dumps(clock | change).encode())
     with pytest.raises(Unknown):
         gateway.clock()
 
@@ -342,46 +346,50 @@ def test_an_invalid_clock_is_unknown(odd: OddExchange, change: dict[str, Any]) -
 # -- the breaker
 
 
-def test_an_exchange_that_did_not_answer_twice_is_left_alone_for_a_while(odd: OddExchange) -> None:
-    for _ in range(5):  # it hangs up
+def test_an_exchange_that_did_not_answer_twice_is_left_alone_for_a_while(bad_exchange: BadExchange) -> None:
+    for _ in range(5):  # the exchange hangs up
         with pytest.raises(Unknown):
             gateway.execute([order()])
-    assert len(odd.asked) == 2
+    assert len(bad_exchange.requests) == 2
     with pytest.raises(Unknown):
         gateway.execute([order()], is_probe=True)
-    assert len(odd.asked) == 3, "unless the caller has just heard from it"
+    assert len(bad_exchange.requests) == 3, "a probe is always sent"
 
 
-def test_an_exchange_that_answers_errors_is_not_left_alone(odd: OddExchange) -> None:
-    odd.answers(b"{}", "500 Internal Server Error")
+def test_an_exchange_that_answers_errors_is_not_left_alone(bad_exchange: BadExchange) -> None:
+    bad_exchange.respond(b"{}", "500 Internal Server Error")
     for _ in range(5):
         with pytest.raises(Unknown):
             gateway.execute([order()])
-    assert len(odd.asked) == 5
+    assert len(bad_exchange.requests) == 5
 
 
-def test_questions_go_on_while_nothing_is_executed(odd: OddExchange) -> None:
+def test_questions_go_on_while_nothing_is_executed(bad_exchange: BadExchange) -> None:
     gateway.execute_breaker.open()
-    mine = uuid4()
-    odd.answers(json.dumps({"code": "not_found", "tradeId": str(mine)}).encode(), "404 Not Found")
-    assert gateway.ask(mine) is None
+    this_order = uuid4()
+    bad_exchange.respond(json.dumps({"code": "not_found", "tradeId": str(this_order)}).encode(), "404 Not Found")
+    assert gateway.ask(this_order) is None
 
 
 # -- the request id
 
 
 @every_call
-def test_a_call_has_the_request_id_of_the_log_lines_around_it(odd: OddExchange, call: Callable[[], Any]) -> None:
-    odd.answers(b"{}", "500 Internal Server Error")
+def test_a_call_has_the_request_id_of_the_log_lines_around_it(
+    bad_exchange: BadExchange, call: Callable[[], Any]
+) -> None:
+    bad_exchange.respond(b"{}", "500 Internal Server Error")
     with structlog.contextvars.bound_contextvars(request="0123-4567"), pytest.raises(Unknown):
         call()
-    assert [b"X-Request-ID: 0123-4567\r\n" in asked for asked in odd.asked] == [True]
+    assert [b"X-Request-ID: 0123-4567\r\n" in request for request in bad_exchange.requests] == [True]
 
 
-def test_a_call_of_execute_is_logged_with_its_request_id(odd: OddExchange, caplog: pytest.LogCaptureFixture) -> None:
-    odd.answers(b"{}", "500 Internal Server Error")
+def test_a_call_of_execute_is_logged_with_its_request_id(
+    bad_exchange: BadExchange, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad_exchange.respond(b"{}", "500 Internal Server Error")
     trade = TradeFactory.build(type="BUY", max_price=Decimal(10), expires_at=datetime.now(UTC))
     send([trade])
     (line,) = [record.msg for record in caplog.records if isinstance(record.msg, dict) and "seen" in record.msg]
     assert line["trades"] == [str(trade.id)]
-    assert [f"X-Request-ID: {line['request']}\r\n".encode() in asked for asked in odd.asked] == [True]
+    assert [f"X-Request-ID: {line['request']}\r\n".encode() in request for request in bad_exchange.requests] == [True]

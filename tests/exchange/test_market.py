@@ -12,7 +12,7 @@ from exchange import calendar, market
 from exchange.messages import Unknown
 from exchange.models import Stock
 from tests.conftest import StandInExchange
-from tests.exchange.conftest import AT, OddExchange
+from tests.exchange.conftest import AT, BadExchange
 from tests.factories import StockFactory
 from web.timezones import EASTERN, eastern_date
 
@@ -26,8 +26,8 @@ def _fresh() -> Iterator[None]:
     market.forget()
 
 
-def lists(odd: OddExchange, *rows: Any) -> None:
-    odd.answers(json.dumps({"results": rows}).encode())
+def list_stocks(bad_exchange: BadExchange, *rows: Any) -> None:
+    bad_exchange.respond(json.dumps({"results": rows}).encode())
 
 
 def stock(ticker: str, **more: Any) -> dict[str, Any]:
@@ -45,27 +45,27 @@ def test_reading_it_again_changes_nothing(exchange: StandInExchange, db: None) -
 
 
 def test_a_missing_stock_is_delisted_only_if_it_stays_missing(
-    odd: OddExchange, db: None, monkeypatch: pytest.MonkeyPatch
+    bad_exchange: BadExchange, db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lists(odd, stock("AAA"), stock("BBB"))
+    list_stocks(bad_exchange, stock("AAA"), stock("BBB"))
     market.refresh()
-    lists(odd, stock("AAA"))
+    list_stocks(bad_exchange, stock("AAA"))
     for _ in range(3):
         market.refresh()
     market.forget()
-    assert market.is_listed("BBB"), "it has only just vanished"
+    assert market.is_listed("BBB"), "it was missing only for a moment"
     assert Stock.objects.get(ticker="BBB").missing_since is not None
-    lists(odd, stock("AAA"), stock("BBB"))
+    list_stocks(bad_exchange, stock("AAA"), stock("BBB"))
     market.refresh()
     assert Stock.objects.get(ticker="BBB").missing_since is None
-    lists(odd, stock("AAA"))
+    list_stocks(bad_exchange, stock("AAA"))
     market.refresh()
     monkeypatch.setattr(market, "DELIST_AFTER", timedelta(seconds=-1))
     market.refresh()
     market.forget()
     assert (market.is_listed("AAA"), market.is_listed("BBB")) == (True, False)
     assert Stock.objects.get(ticker="BBB").name == "BBB Inc"
-    lists(odd, stock("AAA"), stock("BBB"))
+    list_stocks(bad_exchange, stock("AAA"), stock("BBB"))
     market.refresh()
     market.forget()
     assert market.is_listed("BBB"), "it may come back"
@@ -80,9 +80,9 @@ def test_a_much_shorter_list_waits_for_staff_to_accept_it(
     for _ in range(2):
         assert market.refresh() == 1
     assert Stock.objects.filter(listed=True).count() == count
-    found = market.short_list()
-    assert found is not None
-    assert (found.listed, len(found.missing)) == (count, count - 1)
+    short_list = market.short_list()
+    assert short_list is not None
+    assert (short_list.listed, len(short_list.missing)) == (count, count - 1)
     assert market.accept_short_list("sam") == count - 1
     market.refresh()
     assert market.short_list() is None
@@ -102,25 +102,27 @@ def test_a_complete_list_is_accepted_without_staff(exchange: StandInExchange, db
 
 
 def test_the_exchanges_closures_come_and_go(exchange: StandInExchange, db: None) -> None:
-    # The stand-in's days begin at midnight UTC, when New York's next session may be that of the same day.
-    day = calendar.next_session(timezone.now() + timedelta(days=1))
-    assert day is not None
-    exchange.call("PUT", "/v1/closures", {"closures": [{"date": day.day.isoformat(), "close": None, "reason": "-"}]})
+    # The stand-in's days begin at midnight UTC, when New York's next session may still be on the stand-in's today.
+    session = calendar.next_session(timezone.now() + timedelta(days=1))
+    assert session is not None
+    exchange.call(
+        "PUT", "/v1/closures", {"closures": [{"date": session.day.isoformat(), "close": None, "reason": "-"}]}
+    )
     try:
         market.refresh()
         calendar.expire()
-        assert calendar.session(day.day) is None
+        assert calendar.session(session.day) is None
     finally:
         exchange.call("DELETE", "/v1/closures")
     market.refresh()
     calendar.expire()
-    assert calendar.session(day.day) == day
+    assert calendar.session(session.day) == session
 
 
-def test_an_empty_list_delists_nothing(odd: OddExchange, db: None) -> None:
-    lists(odd, stock("AAA"))
+def test_an_empty_list_delists_nothing(bad_exchange: BadExchange, db: None) -> None:
+    list_stocks(bad_exchange, stock("AAA"))
     market.refresh()
-    lists(odd)
+    list_stocks(bad_exchange)
     assert market.refresh() == 0
     assert market.is_listed("AAA")
 
@@ -136,8 +138,8 @@ def test_an_empty_list_delists_nothing(odd: OddExchange, db: None) -> None:
     ],
     ids=lambda row: repr(row["stockTicker"])[:12],
 )
-def test_one_odd_entry_does_not_keep_the_list_out(odd: OddExchange, db: None, row: dict[str, Any]) -> None:
-    lists(odd, stock("AAA"), row)
+def test_one_invalid_entry_does_not_block_the_list(bad_exchange: BadExchange, db: None, row: dict[str, Any]) -> None:
+    list_stocks(bad_exchange, stock("AAA"), row)
     market.refresh()
     assert market.is_listed("AAA")
 
@@ -180,32 +182,34 @@ def test_a_stock_listed_since_is_found(db: None, monkeypatch: pytest.MonkeyPatch
     assert market.is_listed("AAA")
 
 
-def test_the_hours_are_asked_for_once_in_a_while_only(odd: OddExchange, db: None) -> None:
-    odd.answers(json.dumps(CLOCK).encode())
-    seen = [market.clock() for _ in range(20)]
-    assert all(clock is seen[0] for clock in seen)
-    assert len(odd.asked) == 1
+def test_the_hours_are_asked_for_once_in_a_while_only(bad_exchange: BadExchange, db: None) -> None:
+    bad_exchange.respond(json.dumps(CLOCK).encode())
+    clocks = [market.clock() for _ in range(20)]
+    assert all(clock is clocks[0] for clock in clocks)
+    assert len(bad_exchange.requests) == 1
 
 
-def test_the_last_hours_serve_while_the_exchange_is_away(odd: OddExchange, db: None) -> None:
-    odd.answers(json.dumps(CLOCK).encode())
-    told = market.clock()
-    odd.answers(b"", "500 Internal Server Error")
+def test_the_last_hours_serve_while_the_exchange_is_away(bad_exchange: BadExchange, db: None) -> None:
+    bad_exchange.respond(json.dumps(CLOCK).encode())
+    clock = market.clock()
+    bad_exchange.respond(b"", "500 Internal Server Error")
     market.last_clock.expire()
-    assert market.clock() is told
+    assert market.clock() is clock
 
 
-def test_before_the_exchange_told_any_there_are_no_hours(odd: OddExchange, db: None) -> None:
-    odd.answers(b"", "500 Internal Server Error")
+def test_before_the_first_response_there_are_no_hours(bad_exchange: BadExchange, db: None) -> None:
+    bad_exchange.respond(b"", "500 Internal Server Error")
     assert market.clock() is None
     market.last_clock.expire()
     assert market.clock() is None
-    assert len(odd.asked) == 1, "an exchange that has just failed is left alone"
+    assert len(bad_exchange.requests) == 1, "an exchange that has just failed is not called again"
 
 
 @pytest.mark.parametrize(("closes", "is_open"), [(None, False), (time(0, 1), False), (time(23, 59, 59), True)])
-def test_a_closure_of_staff_closes_the_market(odd: OddExchange, db: None, closes: time | None, is_open: bool) -> None:
-    odd.answers(json.dumps(CLOCK).encode())
+def test_a_closure_of_staff_closes_the_market(
+    bad_exchange: BadExchange, db: None, closes: time | None, is_open: bool
+) -> None:
+    bad_exchange.respond(json.dumps(CLOCK).encode())
     now = datetime.fromisoformat(AT)
     calendar.set_closure(eastern_date(now), closes, "Storm", by="sam")
     clock = market.clock()

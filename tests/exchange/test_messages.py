@@ -57,7 +57,7 @@ def test_a_fill_without_one_of_its_parts_is_malformed(name: str) -> None:
         Report.parse({key: value for key, value in FILLED.items() if key != name})
 
 
-WRONG_PARTS: dict[str, list[Any]] = {
+INVALID_FIELDS: dict[str, list[Any]] = {
     "status": ["filled", "", None, 1, [], {}],
     "quantity": ["3", True, None, 3.0, [], 2**63, -(2**64), 10**4000],
     "tradeId": ["", "x", None, 5, [], "\x00"],
@@ -68,7 +68,7 @@ WRONG_PARTS: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [(name, value) for name, values in WRONG_PARTS.items() for value in values],
+    [(name, value) for name, values in INVALID_FIELDS.items() for value in values],
     ids=lambda value: repr(value)[:12],
 )
 def test_an_invalid_field_is_malformed(name: str, value: Any) -> None:
@@ -99,18 +99,18 @@ def test_texts_are_shortened_to_fit_their_columns() -> None:
     assert (len(report.ticker), len(report.type), len(report.reason)) == (40, 40, 500)
 
 
-@pytest.mark.parametrize(("text", "kept"), [("a\x00b", "a�b"), ("\ud800", "?"), (None, "None"), ("é", "é"), ("", "")])
-def test_text_is_made_such_that_a_database_takes_it(text: Any, kept: str) -> None:
-    assert storable(text) == kept
+@pytest.mark.parametrize(("text", "stored"), [("a\x00b", "a�b"), ("\ud800", "?"), (None, "None"), ("é", "é"), ("", "")])
+def test_text_is_made_storable(text: Any, stored: str) -> None:
+    assert storable(text) == stored
 
 
-def test_an_amount_has_four_digits_however_it_was_spelt() -> None:
+def test_an_amount_has_four_digits_however_it_was_written() -> None:
     assert str(parse_amount("1." + "0" * 600)) == "1.0000"
 
 
-def test_a_report_has_one_spelling_in_ascii() -> None:
-    one = canonical({"b": 1, "a": "é\x00\ud800", "c": None})
-    assert one == canonical({"c": None, "a": "é\x00\ud800", "b": 1})
-    assert one.isascii()
-    assert "\x00" not in one
-    assert json.loads(one) == {"a": "é\x00\ud800", "b": 1, "c": None}
+def test_a_report_has_one_canonical_form_in_ascii() -> None:
+    text = canonical({"b": 1, "a": "é\x00\ud800", "c": None})
+    assert text == canonical({"c": None, "a": "é\x00\ud800", "b": 1})
+    assert text.isascii()
+    assert "\x00" not in text
+    assert json.loads(text) == {"a": "é\x00\ud800", "b": 1, "c": None}

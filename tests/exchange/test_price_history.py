@@ -1,4 +1,4 @@
-"""Prices of the past come with one call, whatever of them is known, and are the same however they came."""
+"""Past prices take one call, whichever part of them is cached, and are the same however they were requested."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -32,26 +32,26 @@ def forget_all() -> None:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], datetime, datetime]]:
     """Return the requests to the exchange: the stocks, and the start and end of the period."""
-    made: list[tuple[list[str], datetime, datetime]] = []
-    ask = gateway.bars_of_many
+    requests: list[tuple[list[str], datetime, datetime]] = []
+    original = gateway.bars_of_many
 
-    def asked(tickers: list[str], start: datetime, end: datetime, step_seconds: int) -> Any:
-        made.append((tickers, start, end))
-        return ask(tickers, start, end, step_seconds)
+    def record(tickers: list[str], start: datetime, end: datetime, step_seconds: int) -> Any:
+        requests.append((tickers, start, end))
+        return original(tickers, start, end, step_seconds)
 
-    monkeypatch.setattr(gateway, "bars_of_many", asked)
-    return made
+    monkeypatch.setattr(gateway, "bars_of_many", record)
+    return requests
 
 
 def test_a_day_of_many_stocks_is_one_call_for_little_more_than_a_day(calls: list[Any]) -> None:
     now = timezone.now()
-    found = histories(TICKERS, now - timedelta(days=1), STEP)
+    prices = histories(TICKERS, now - timedelta(days=1), STEP)
     ((tickers, start, end),) = calls
     assert tickers == TICKERS
     assert end - start <= timedelta(days=1) + timedelta(seconds=(BLOCK_STEPS + 1) * STEP)
-    assert {ticker: len(points) >= 95 for ticker, points in found.items()} == dict.fromkeys(TICKERS, True)
-    assert histories(TICKERS, now - timedelta(days=1), STEP) == found
-    assert len(calls) == 1, "what is known is not asked for again"
+    assert {ticker: len(points) >= 95 for ticker, points in prices.items()} == dict.fromkeys(TICKERS, True)
+    assert histories(TICKERS, now - timedelta(days=1), STEP) == prices
+    assert len(calls) == 1, "cached prices are not requested again"
 
 
 def test_only_missing_prices_are_requested(calls: list[Any]) -> None:
@@ -60,7 +60,7 @@ def test_only_missing_prices_are_requested(calls: list[Any]) -> None:
     histories(TICKERS, now - timedelta(days=1), STEP)
     assert calls[-1][0] == ["IBM", "KO"]
     histories(TICKERS, now - timedelta(days=2), STEP)
-    assert calls[-1][2] < now - timedelta(hours=16), "the newer blocks are known"
+    assert calls[-1][2] < now - timedelta(hours=16), "the newer blocks are cached"
 
 
 def test_prices_are_the_same_whether_they_come_in_parts_or_at_once() -> None:
@@ -79,11 +79,11 @@ def test_prices_are_the_same_whether_they_come_in_parts_or_at_once() -> None:
 def test_nothing_after_the_end_is_asked_for(calls: list[Any]) -> None:
     end = timezone.now() - timedelta(days=3)
     histories(TICKERS, end - timedelta(hours=6), STEP, end)
-    ((_, _, until),) = calls
-    assert until <= end + timedelta(seconds=BLOCK_STEPS * STEP)
+    ((_, _, last),) = calls
+    assert last <= end + timedelta(seconds=BLOCK_STEPS * STEP)
 
 
-def test_while_the_exchange_is_away_what_is_kept_is_shown(exchange: StandInExchange) -> None:
+def test_while_the_exchange_is_unavailable_cached_prices_are_shown(exchange: StandInExchange) -> None:
     now = timezone.now()
     known = histories(["IBM"], now - timedelta(days=3), STEP, now - timedelta(days=1))
     exchange.faults(down=True)

@@ -15,7 +15,7 @@ from accounts.models import Customer
 from exchange import gateway, market, prices
 from exchange.messages import Unknown
 from tests.conftest import StandInExchange
-from tests.exchange.conftest import OddExchange
+from tests.exchange.conftest import BadExchange
 
 
 def test_every_process_knows_the_prices_that_the_sweep_has_read(
@@ -23,12 +23,12 @@ def test_every_process_knows_the_prices_that_the_sweep_has_read(
 ) -> None:
     count = market.refresh()
     assert prices.refresh() == count
-    prices.forget()  # as a process that has read nothing itself
+    prices.forget()  # like a process that has read no prices itself
     settings.EXCHANGE_URL = "http://127.0.0.1:1"
     known = prices.known(["AAPL", "MSFT", "NOSUCH"])
     assert set(known) == {"AAPL", "MSFT"}
     assert known["AAPL"].price > 0
-    assert prices.quotes(["AAPL"]) == {"AAPL": known["AAPL"]}, "pages too, while the exchange is away"
+    assert prices.quotes(["AAPL"]) == {"AAPL": known["AAPL"]}, "pages use them too while the exchange is unavailable"
 
 
 def test_prices_that_another_sweep_has_just_read_are_not_read_again(exchange: StandInExchange, db: None) -> None:
@@ -45,28 +45,32 @@ def test_a_price_that_is_too_old_is_left_out(exchange: StandInExchange, db: None
     assert "AAPL" in prices.known(["AAPL"], 60)
 
 
-def test_without_known_prices_the_answer_is_empty_and_immediate(odd: OddExchange) -> None:
-    odd.act = lambda handler: odd.ended.wait(30)
+def test_without_known_prices_the_answer_is_empty_and_immediate(bad_exchange: BadExchange) -> None:
+    bad_exchange.handle = lambda handler: bad_exchange.ended.wait(30)
     began = time.monotonic()
     assert prices.known(["AAPL"]) == {}
     assert time.monotonic() - began < 0.5
-    assert odd.asked == []
+    assert bad_exchange.requests == []
 
 
 def test_placing_does_not_wait_for_quotes_that_drip(
-    exchange: StandInExchange, odd: OddExchange, alice: Customer, api_of: Callable[[Customer], Client], settings: Any
+    exchange: StandInExchange,
+    bad_exchange: BadExchange,
+    alice: Customer,
+    api_of: Callable[[Customer], Client],
+    settings: Any,
 ) -> None:
     settings.EXCHANGE_URL = exchange.url
     market.refresh()
     prices.refresh()
-    settings.EXCHANGE_URL = odd.url
+    settings.EXCHANGE_URL = bad_exchange.url
 
     def drip(handler: Any) -> None:
         handler.request.sendall(b"HTTP/1.1 200 OK\r\nX: ")
-        while not odd.ended.wait(0.05):
+        while not bad_exchange.ended.wait(0.05):
             handler.request.sendall(b"x")
 
-    odd.act = drip
+    bad_exchange.handle = drip
     time.sleep(prices.QUOTE_SECONDS)
     page = threading.Thread(target=lambda: prices.quotes(["AAPL"]))
     page.start()
@@ -80,20 +84,20 @@ def test_placing_does_not_wait_for_quotes_that_drip(
 
 
 def test_while_the_exchange_drips_one_thread_waits_and_the_others_get_what_is_known(
-    exchange: StandInExchange, odd: OddExchange, db: None, settings: Any
+    exchange: StandInExchange, bad_exchange: BadExchange, db: None, settings: Any
 ) -> None:
-    """The smallest form of what held every thread of a web server."""
+    """Regression test: a dripping exchange used to block every thread of a web server."""
     settings.EXCHANGE_URL = exchange.url
     market.refresh()
     prices.refresh()
-    settings.EXCHANGE_URL = odd.url
+    settings.EXCHANGE_URL = bad_exchange.url
 
     def drip(handler: Any) -> None:
         handler.request.sendall(b"HTTP/1.1 200 OK\r\nX: ")
-        while not odd.ended.wait(0.05):
+        while not bad_exchange.ended.wait(0.05):
             handler.request.sendall(b"x")
 
-    odd.act = drip
+    bad_exchange.handle = drip
     time.sleep(prices.QUOTE_SECONDS)
     gate = threading.Barrier(8)
 
@@ -105,7 +109,7 @@ def test_while_the_exchange_drips_one_thread_waits_and_the_others_get_what_is_kn
 
     with ThreadPoolExecutor(8) as threads:
         seconds = sorted(threads.map(ask, range(8)))
-    assert len(odd.asked) == 1
+    assert len(bad_exchange.requests) == 1
     assert seconds[-2] < 0.5
     assert seconds[-1] < gateway.QUOTES_SECONDS_MAX + 0.5
 

@@ -1,4 +1,4 @@
-"""The `stream` process's application, in this process, and clients of it that read as fast as a test wants."""
+"""The `stream` process's application, in this process, and clients that read as fast as a test wants."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ SECONDS_MAX = 15.0
 
 
 class Client:
-    """One connection to the application. `reads` is cleared to read nothing."""
+    """One connection to the application. Clear `reads` to make it read nothing."""
 
     def __init__(self, application: Application, scope: dict[str, Any]) -> None:
         self.sent: list[dict[str, Any]] = []
@@ -36,12 +36,12 @@ class Client:
     def put(self, message: dict[str, Any]) -> None:
         self._inbox.put_nowait(message)
 
-    async def until(self, holds: Callable[[], object]) -> None:
-        """Wait until something that was sent makes this true."""
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until the messages that were sent make this condition true."""
 
         async def wait() -> None:
             async with self._news:
-                await self._news.wait_for(lambda: bool(holds()))
+                await self._news.wait_for(lambda: bool(condition()))
 
         await asyncio.wait_for(wait(), SECONDS_MAX)
 
@@ -86,16 +86,16 @@ class SocketClient(Client):
         super().__init__(application, {"type": "websocket", "path": "/alpaca/stream", "query_string": query.encode()})
         self.put({"type": "websocket.connect"})
 
-    def say(self, action: str, **data: Any) -> None:
+    def send(self, action: str, **data: Any) -> None:
         self.put({"type": "websocket.receive", "text": json.dumps({"action": action, "data": data})})
 
     async def sign_in(self, issued: Issued) -> None:
-        self.say("authenticate", key_id=issued.key_id, secret_key=issued.secret_key)
+        self.send("authenticate", key_id=issued.key_id, secret_key=issued.secret_key)
         await self.until(lambda: self.heard("authorization"))
 
     async def listen(self, *streams: str) -> None:
         before = len(self.heard("listening"))
-        self.say("listen", streams=list(streams))
+        self.send("listen", streams=list(streams))
         await self.until(lambda: len(self.heard("listening")) > before or self.code)
 
     def heard(self, stream: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a corporate action did to an account is an event of its customer's feed, written with the postings."""
+"""A corporate action's effect on an account is an event in its customer's feed, written with the postings."""
 
 import asyncio
 import json
@@ -28,17 +28,17 @@ from webhooks.models import Delivery
 from webhooks.queue import enter_events
 
 pytestmark = pytest.mark.django_db(transaction=True)
-TODAY = eastern_today()
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process but this one has to hear of a halt."""
+    """Do not wait until other processes know of a halt, because there are none."""
     monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
 
 
 def pay_dividend(amount: str = "0.25") -> CorporateAction:
-    terms = {"ex_date": TODAY + timedelta(days=1), "pay_date": TODAY, "amount_per_share": Decimal(amount)}
+    today = eastern_today()
+    terms = {"ex_date": today + timedelta(days=1), "pay_date": today, "amount_per_share": Decimal(amount)}
     action = enter(CorporateAction(kind="CASH_DIVIDEND", ticker="AAPL", **terms), "staff 1")
     apply_due()
     return action
@@ -46,14 +46,14 @@ def pay_dividend(amount: str = "0.25") -> CorporateAction:
 
 def split(numerator: int, denominator: int) -> CorporateAction:
     terms = {"numerator": numerator, "denominator": denominator, "reference_price": Decimal(50)}
-    terms["ex_date"] = TODAY - timedelta(days=4)  # over any weekend
+    terms["ex_date"] = eastern_today() - timedelta(days=4)  # a session has opened since, even over a long weekend
     action = enter(CorporateAction(kind="SPLIT", ticker="AAPL", **terms), "staff 1")
     apply_due()
     return action
 
 
 def rewrite(values: str) -> None:
-    """Change the entitlements that there are, which the database protects."""
+    """Change the existing entitlements, which the database protects."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE trades_entitlement DISABLE TRIGGER USER")
         cursor.execute(f"UPDATE trades_entitlement SET {values}")
@@ -65,7 +65,9 @@ def events_of(customer: Customer, each_max: int = 100, after: Cursor = Cursor(0,
     return events
 
 
-def test_dividends_and_splits_stand_in_the_feed_in_the_order_of_what_happened(alice: Customer, bob: Customer) -> None:
+def test_dividends_and_splits_are_in_the_feed_in_the_order_in_which_they_happened(
+    alice: Customer, bob: Customer
+) -> None:
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     claim(alice)
     pay_dividend()
@@ -73,7 +75,7 @@ def test_dividends_and_splits_stand_in_the_feed_in_the_order_of_what_happened(al
     claim(alice)
     split(3, 2)
     place_trade(alice.id, "AAPL", "SELL", 1)
-    types = [event.type for event in events_of(alice)][3:]  # behind those of the shares that she had
+    types = [event.type for event in events_of(alice)][3:]  # without those of the shares that she owned before
     assert types == [
         *("trade.placed", "trade.in_progress", "dividend.paid", "trade.filled", "split.applied", "trade.placed"),
     ]
@@ -81,17 +83,17 @@ def test_dividends_and_splits_stand_in_the_feed_in_the_order_of_what_happened(al
 
 
 def test_a_page_shows_the_terms_and_what_the_customer_got(alice: Customer, api_of: Callable[..., Client]) -> None:
-    paid, divided = pay_dividend(), split(3, 4)
+    dividend_action, split_action = pay_dividend(), split(3, 4)
     answer = api_of(alice).get("/api/v1/events?after=0", headers={"Accept": "application/json"}).json()
     dividend, applied = (event for event in answer["results"] if event["corporateAction"])
     assert dividend["trade"] is None
     assert dividend["corporateAction"] == {
-        "actionId": str(paid.id),
+        "actionId": str(dividend_action.id),
         "kind": "CASH_DIVIDEND",
         "stockTicker": "AAPL",
         "newTicker": "",
-        "exDate": str(paid.ex_date),
-        "payDate": str(TODAY),
+        "exDate": str(dividend_action.ex_date),
+        "payDate": str(dividend_action.pay_date),
         "amountPerShare": "0.2500",
         "numerator": None,
         "denominator": None,
@@ -99,9 +101,9 @@ def test_a_page_shows_the_terms_and_what_the_customer_got(alice: Customer, api_o
         "sharesAfter": 10,
         "amount": "2.5000",
     }
-    assert applied["corporateAction"]["actionId"] == str(divided.id)
-    shown = [applied["corporateAction"][name] for name in ("numerator", "denominator", "shares", "sharesAfter")]
-    assert (shown, applied["corporateAction"]["amount"]) == ([3, 4, 10, 7], "25.0000")
+    assert applied["corporateAction"]["actionId"] == str(split_action.id)
+    terms = [applied["corporateAction"][name] for name in ("numerator", "denominator", "shares", "sharesAfter")]
+    assert (terms, applied["corporateAction"]["amount"]) == ([3, 4, 10, 7], "25.0000")
 
 
 def test_a_reader_goes_on_after_any_event(alice: Customer) -> None:
@@ -109,21 +111,25 @@ def test_a_reader_goes_on_after_any_event(alice: Customer) -> None:
     pay_dividend()
     pay_dividend("0.5")
     claim(alice)
-    whole, one_by_one = events_of(alice), list[Event]()
+    all_events, one_by_one = events_of(alice), list[Event]()
     while events := events_of(alice, 1, one_by_one[-1].cursor if one_by_one else Cursor(0, 0)):
         one_by_one += events
-    assert [event.id for event in one_by_one] == [event.id for event in whole] == sorted({e.id for e in whole})
-    assert [event.type for event in whole].count("dividend.paid") == 2
+    assert (
+        [event.id for event in one_by_one]
+        == [event.id for event in all_events]
+        == sorted({event.id for event in all_events})
+    )
+    assert [event.type for event in all_events].count("dividend.paid") == 2
 
 
 def test_a_turn_that_drew_its_number_earlier_stands_behind_the_dividend(alice: Customer) -> None:
     trade, _ = place_trade(alice.id, "MSFT", "BUY", 1)
     pay_dividend()
-    rewrite("xact = 1099511627776")  # as if its transaction had begun after the turn's, and come first
+    rewrite("xact = 1099511627776")  # as if its transaction had begun after the turn's but committed first
     claim(alice)
     assert StatusChange.objects.get(to_status="IN PROGRESS", trade=trade).xact == 2**40
     pay_dividend("0.5")
-    assert [each.xact for each in Entitlement.objects.order_by("event")] == [2**40, 2**40]
+    assert [entitlement.xact for entitlement in Entitlement.objects.order_by("event")] == [2**40, 2**40]
 
 
 def test_webhooks_can_ask_for_them_alone(alice: Customer, bob: Customer) -> None:
@@ -141,7 +147,7 @@ def test_webhooks_can_ask_for_them_alone(alice: Customer, bob: Customer) -> None
     )
 
 
-def test_what_was_applied_before_the_feed_had_these_events_is_not_in_it(alice: Customer) -> None:
+def test_entitlements_from_before_the_feed_had_these_events_are_not_in_it(alice: Customer) -> None:
     pay_dividend()
     assert "dividend.paid" in [event.type for event in events_of(alice)]
     rewrite("xact = NULL, event = NULL")
@@ -149,7 +155,7 @@ def test_what_was_applied_before_the_feed_had_these_events_is_not_in_it(alice: C
 
 
 def test_the_socket_of_trade_updates_leaves_them_out(alice: Customer, application: Application) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         client = SocketClient(application, "after=0")
         await client.sign_in(issued)
         await client.listen("trade_updates")
@@ -163,4 +169,4 @@ def test_the_socket_of_trade_updates_leaves_them_out(alice: Customer, applicatio
     trades = [event.id for event in events_of(alice) if event.trade]
     assert len(trades) == len(events_of(alice)) - 1
     issued = tokens.issue(alice, "stream")
-    asyncio.run(story())
+    asyncio.run(scenario())

@@ -30,7 +30,7 @@ def ticket_of(customer: Customer) -> str:
 
 
 class PageClient(Client):
-    """A page that is open."""
+    """An open page."""
 
     def __init__(self, application: Application, ticket: str, tickers: str = "") -> None:
         query = f"ticket={ticket}&tickers={tickers}".encode()
@@ -55,10 +55,10 @@ def test_a_page_is_notified_of_trades_and_transfers_from_any_source(
         await in_thread(place_trade, bob.id, "AAPL", "BUY", 1)
         await page.until(lambda: page.text.count("event: account") == 1)
         await in_thread(place_trade, alice.id, "AAPL", "BUY", 1)
-        await asyncio.sleep(1.5)  # a beat, so that the newest posting is known
+        await asyncio.sleep(1.5)  # so that the stream knows the newest posting
         await in_thread(funding.deposit, bob.id, 5)
         await page.until(lambda: page.text.count("event: account") == 2)
-        assert "AAPL" not in page.text, "a ring carries nothing of the account"
+        assert "AAPL" not in page.text, "the notification contains no account data"
         await page.leave()
 
     asyncio.run(follow())
@@ -89,20 +89,20 @@ def test_a_page_ends_with_its_session(application: Application, bob: Customer) -
     asyncio.run(follow())
 
 
-@pytest.mark.parametrize("wrong", ["", "nothing", "another's", "old", "ended", "shut out"])
+@pytest.mark.parametrize("problem", ["", "nothing", "another's", "old", "ended", "shut out"])
 def test_without_a_ticket_of_an_open_session_nothing_is_streamed(
-    application: Application, bob: Customer, wrong: str, monkeypatch: pytest.MonkeyPatch
+    application: Application, bob: Customer, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticket = ticket_of(bob)
-    if wrong in {"", "nothing"}:
-        ticket = wrong
-    if wrong == "another's":
+    if problem in {"", "nothing"}:
+        ticket = problem
+    if problem == "another's":
         ticket = signing.dumps(1, key="another's")
-    if wrong == "old":
+    if problem == "old":
         monkeypatch.setattr(page_tickets, "SECONDS", -1)
-    if wrong == "ended":
+    if problem == "ended":
         UserSession.objects.get(user_id=bob.id).end()
-    if wrong == "shut out":
+    if problem == "shut out":
         Customer.objects.filter(id=bob.id).update(is_active=False)
 
     async def ask() -> int:

@@ -30,13 +30,13 @@ async def place(customer: Customer, count: int = 1) -> None:
 
 
 async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
-    def closing() -> Any:
+    def call_and_disconnect() -> Any:
         try:
             return work(*arguments)
         finally:
             connection.close()
 
-    return await asyncio.to_thread(closing)
+    return await asyncio.to_thread(call_and_disconnect)
 
 
 async def has(client: SocketClient, count: int) -> None:
@@ -51,7 +51,7 @@ def ids_of(customer: Customer) -> list[str]:
 def test_a_stream_ends_with_its_token_even_if_its_client_reads_nothing(
     bob: Customer, token_of: TokenOf, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         client = EventClient(application, issued.token)
         assert await client.status() == 200
         client.reads.clear()
@@ -62,11 +62,11 @@ def test_a_stream_ends_with_its_token_even_if_its_client_reads_nothing(
         await asyncio.sleep(hub.GRANTS_CHECKED_SECONDS + 1)
         client.reads.set()
         await client.ended()
-        assert len(client.event_ids) <= 1, "what was on its way already, and nothing since"
+        assert len(client.event_ids) <= 1, "only what was being sent already"
 
     issued = token_of(bob)
     monkeypatch.setattr(hub, "GRANTS_CHECKED_SECONDS", 0.5)
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_stream_is_complete_when_the_server_stops(bob: Customer, token_of: TokenOf, application: Application) -> None:
@@ -87,7 +87,7 @@ def test_a_stream_is_complete_when_the_server_stops(bob: Customer, token_of: Tok
 def test_a_socket_whose_token_has_ended_is_closed(
     bob: Customer, token_of: TokenOf, application: Application, listens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         client = SocketClient(application)
         await client.sign_in(issued)
         if listens:
@@ -98,13 +98,13 @@ def test_a_socket_whose_token_has_ended_is_closed(
 
     issued = token_of(bob)
     monkeypatch.setattr(hub, "GRANTS_CHECKED_SECONDS", 0.5)
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_deleted_token_cannot_resume_a_stream(
     bob: Customer, token_of: TokenOf, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         client = SocketClient(application)
         await client.sign_in(issued)
         await in_thread(Token.objects.filter(pk=issued.grant.pk).delete)
@@ -114,14 +114,14 @@ def test_a_deleted_token_cannot_resume_a_stream(
         assert (client.code, client.event_ids) == (1008, [])
 
     issued = token_of(bob)
-    monkeypatch.setattr(hub, "GRANTS_CHECKED_SECONDS", 3600)  # the clock alone would not help
-    asyncio.run(story())
+    monkeypatch.setattr(hub, "GRANTS_CHECKED_SECONDS", 3600)  # so the periodic check does not end the stream
+    asyncio.run(scenario())
 
 
 def test_an_update_comes_once_however_often_a_client_listens_again(
     bob: Customer, token_of: TokenOf, application: Application
 ) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         client = SocketClient(application)
         await client.sign_in(issued)
         for count in range(1, 6):
@@ -131,7 +131,7 @@ def test_an_update_comes_once_however_often_a_client_listens_again(
             await client.listen()
         await place(bob)
         await asyncio.sleep(3 * hub.POLL_SECONDS)
-        assert len(client.event_ids) == 5, "nothing while it does not listen"
+        assert len(client.event_ids) == 5, "no updates while it does not listen"
         await client.listen("trade_updates")
         await client.until(lambda: len(client.event_ids) >= 6)
         await asyncio.sleep(3 * hub.POLL_SECONDS)
@@ -139,11 +139,11 @@ def test_an_update_comes_once_however_often_a_client_listens_again(
         await client.leave()
 
     issued = token_of(bob)
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_socket_resumes_after_an_event(bob: Customer, token_of: TokenOf, application: Application) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         for after, expected in [("0", ids), (ids[1], ids[2:])]:
             client = SocketClient(application, f"after={after}")
             await client.sign_in(issued)
@@ -159,7 +159,7 @@ def test_a_socket_resumes_after_an_event(bob: Customer, token_of: TokenOf, appli
     for _ in range(4):
         place_trade(bob.id, "AAPL", "BUY", 1)
     issued, ids = token_of(bob), ids_of(bob)
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_connections_are_limited_per_customer_and_address(
@@ -168,32 +168,32 @@ def test_connections_are_limited_per_customer_and_address(
     monkeypatch.setattr(hub, "CONNECTIONS_OF_A_CUSTOMER_MAX", 3)
     monkeypatch.setattr(hub, "CONNECTIONS_OF_AN_ADDRESS_MAX", 4)
 
-    async def story() -> None:
-        mine = [EventClient(application, his.token, client=(f"192.0.2.{n}", 1)) for n in range(3)]
-        assert [await client.status() for client in mine] == [200] * 3
-        refused = EventClient(application, his.token, client=("192.0.2.9", 1))
+    async def scenario() -> None:
+        clients = [EventClient(application, bobs.token, client=(f"192.0.2.{n}", 1)) for n in range(3)]
+        assert [await client.status() for client in clients] == [200] * 3
+        refused = EventClient(application, bobs.token, client=("192.0.2.9", 1))
         assert await refused.status() == 429
         assert '"too_many_streams"' in refused.body
         assert dict(refused.sent[0]["headers"])[b"retry-after"]
         socket = SocketClient(application)
-        await socket.sign_in(his)
+        await socket.sign_in(bobs)
         await socket.ended()
         assert socket.code == 1013
-        await mine[0].leave()
-        again = EventClient(application, his.token)
-        assert await again.status() == 200, "one that has left makes room"
+        await clients[0].leave()
+        again = EventClient(application, bobs.token)
+        assert await again.status() == 200, "a closed connection frees its place"
 
         sockets = [SocketClient(application) for _ in range(3)]  # not signed in, from the address of `again`
         await asyncio.sleep(0.1)
-        other = EventClient(application, hers.token)
+        other = EventClient(application, alices.token)
         assert await other.status() == 429
-        elsewhere = EventClient(application, hers.token, client=("192.0.2.50", 1))
+        elsewhere = EventClient(application, alices.token, client=("192.0.2.50", 1))
         assert await elsewhere.status() == 200
-        for client in [*mine[1:], again, *sockets, elsewhere]:
+        for client in [*clients[1:], again, *sockets, elsewhere]:
             await client.leave()
 
-    his, hers = token_of(bob), token_of(alice)
-    asyncio.run(story())
+    bobs, alices = token_of(bob), token_of(alice)
+    asyncio.run(scenario())
 
 
 def test_the_client_address_comes_from_the_balancer(settings: Any) -> None:
@@ -206,23 +206,23 @@ def test_the_client_address_comes_from_the_balancer(settings: Any) -> None:
 def test_strangers_are_limited(application: Application, settings: Any) -> None:
     settings.STRANGERS_A_MINUTE = 3
 
-    async def story() -> list[dict[str, Any]]:
+    async def scenario() -> list[dict[str, Any]]:
         clients = [EventClient(application, "brk_nobody") for _ in range(9)]
         for client in clients:
             await client.status()
         return [client.sent[0] for client in clients]
 
-    answers = asyncio.run(story())
+    answers = asyncio.run(scenario())
     refused = [dict(answer["headers"]) for answer in answers if answer["status"] == 429]
     assert all(0 < int(headers[b"retry-after"]) <= 60 for headers in refused)
     statuses = [answer["status"] for answer in answers]
-    assert set(statuses) == {401, 429}, "across the end of a minute, one of two minutes has more than are let"
+    assert set(statuses) == {401, 429}, "even at the end of a minute, one of the two minutes exceeds the limit"
 
 
 def test_a_token_of_other_addresses_reads_nothing(bob: Customer, application: Application) -> None:
     issued = tokens.issue(bob, "x", allowed_addresses=["203.0.113.0/24"])
 
-    async def story() -> None:
+    async def scenario() -> None:
         refused = EventClient(application, issued.token, client=("192.0.2.1", 1))
         assert await refused.status() == 403
         assert '"address_not_allowed"' in refused.body
@@ -234,7 +234,7 @@ def test_a_token_of_other_addresses_reads_nothing(bob: Customer, application: Ap
         await socket.ended()
         assert (socket.heard("authorization")[0]["status"], socket.code) == ("unauthorized", 1008)
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_strangers_are_limited_on_the_socket(
@@ -242,16 +242,18 @@ def test_strangers_are_limited_on_the_socket(
 ) -> None:
     settings.STRANGERS_A_MINUTE = 3
 
-    async def story() -> list[int | None]:
+    async def scenario() -> list[int | None]:
         codes = []
         for _ in range(9):
             client = SocketClient(application)
-            client.say("authenticate", key_id="BKNOBODY", secret_key="guessed")
+            client.send("authenticate", key_id="BKNOBODY", secret_key="guessed")
             await client.ended()
             codes.append(client.code)
         return codes
 
-    assert set(asyncio.run(story())) == {1008, 1013}, "across the end of a minute, one of two has more than are let"
+    assert set(asyncio.run(scenario())) == {1008, 1013}, (
+        "even at the end of a minute, one of the two minutes exceeds the limit"
+    )
 
 
 def test_a_client_that_reads_nothing_is_disconnected(
@@ -259,7 +261,7 @@ def test_a_client_that_reads_nothing_is_disconnected(
 ) -> None:
     monkeypatch.setattr(stream, "WRITE_SECONDS_MAX", 0.5)
 
-    async def story() -> None:
+    async def scenario() -> None:
         client = EventClient(application, issued.token)
         assert await client.status() == 200
         client.reads.clear()
@@ -267,14 +269,14 @@ def test_a_client_that_reads_nothing_is_disconnected(
         await client.ended()
 
     issued = token_of(bob)
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("after", ["f" * 15 + "0" * 17, "7" * 32, "x", "0" * 31])
 def test_a_last_event_id_of_the_future_is_refused(
     bob: Customer, token_of: TokenOf, application: Application, after: str
 ) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         for client in (
             EventClient(application, issued.token, headers={"last_event_id": after}),
             EventClient(application, issued.token, f"after={after}"),
@@ -284,7 +286,7 @@ def test_a_last_event_id_of_the_future_is_refused(
             assert '"invalid"' in client.body
 
     issued = token_of(bob)
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_pages_and_stream_agree(

@@ -23,13 +23,13 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PATIENCE_SECONDS = 20
 
 
-def until(look: Any, seconds: float = PATIENCE_SECONDS) -> Any:
-    """Return the result of `look` once it is true; fail if it never is."""
-    end = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < end, "waited in vain"
+def until(condition: Any, seconds: float = PATIENCE_SECONDS) -> Any:
+    """Return the result of `condition` once it is true; fail if it is not true in time."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not true within {seconds} s"
         time.sleep(0.01)
-    return found
+    return result
 
 
 def free_port() -> Any:
@@ -39,7 +39,7 @@ def free_port() -> Any:
 
 
 class Exchange:
-    """One exchange with its own port and folder, to be started and killed at will."""
+    """One exchange with its own port and folder, which can be started and killed."""
 
     def __init__(self, folder: Any, **environment: Any) -> None:
         self.port = free_port()
@@ -90,7 +90,7 @@ class Exchange:
     def call(
         self, method: str, path: str, body: Any = None, timeout: float = 10, raw: Any = None, headers: Any = None
     ) -> Any:
-        """Status and body of an answer."""
+        """Send a request; return the status and the body of the response."""
         data = json.dumps(body) if body is not None else raw
         answer = self.http.request(
             method,
@@ -120,13 +120,13 @@ class Exchange:
         return self.call("GET", f"/v1/trades/{trade_id}")
 
     def final(self, trade_id: str) -> Any:
-        """The exchange's report on a trade once it has ended."""
+        """Wait until a trade is final; return the exchange's report on it."""
 
-        def look() -> Any:
+        def find_final() -> Any:
             status, report = self.record(trade_id)
             return report if status == 200 and report["status"] != "ACCEPTED" else None
 
-        return until(look)
+        return until(find_final)
 
     def whole_record(self) -> Any:
         entries, after = [], 0
@@ -189,7 +189,7 @@ class Broker:
 
     def wait(self, trade_id: str, count: int = 1) -> Any:
         """Wait for this many reports on a trade, and return them."""
-        return until(lambda: found if len(found := self.reports(trade_id)) >= count else None)
+        return until(lambda: reports if len(reports := self.reports(trade_id)) >= count else None)
 
     def close(self) -> None:
         self.gate.set()
@@ -198,7 +198,7 @@ class Broker:
 
 
 def make_trade(**terms: Any) -> Any:
-    """Terms of a trade that fills, unless they say otherwise."""
+    """Return the terms of a trade that fills, with these changes."""
     expires_at = datetime.now(UTC) + timedelta(minutes=10)
     return {
         "tradeId": str(uuid4()),
@@ -222,7 +222,7 @@ def wait_until() -> Any:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One exchange for the tests of a module that do not end it."""
+    """Run one exchange for all tests of a module that do not stop it."""
     exchange = Exchange(tmp_path_factory.mktemp("exchange")).start()
     yield exchange
     exchange.stop()
@@ -230,7 +230,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def exchange(running: Exchange) -> Iterator[Any]:
-    """The module's exchange, without faults."""
+    """Return the module's exchange, without faults."""
     running.call("DELETE", "/v1/faults")
     yield running
     running.call("DELETE", "/v1/faults")
@@ -238,15 +238,15 @@ def exchange(running: Exchange) -> Iterator[Any]:
 
 @pytest.fixture
 def new_exchange(tmp_path: Path) -> Iterator[Any]:
-    """Makes exchanges that the test may kill, all over the same folder unless it names others."""
-    made = []
+    """Return a function that creates exchanges that the test may kill, in the same folder unless it names another."""
+    exchanges = []
 
     def make(**environment: Any) -> Any:
-        made.append(Exchange(Path(environment.pop("folder", tmp_path)), **environment))
-        return made[-1]
+        exchanges.append(Exchange(Path(environment.pop("folder", tmp_path)), **environment))
+        return exchanges[-1]
 
     yield make
-    for exchange in made:
+    for exchange in exchanges:
         exchange.kill()
 
 

@@ -22,8 +22,8 @@ def move(exchange: Exchange, seconds: float) -> None:
     assert body["offsetSeconds"] == seconds
 
 
-def off_by(text: str) -> Any:
-    """Return how many seconds a time is ahead of this machine's."""
+def seconds_ahead(text: str) -> Any:
+    """Return how many seconds a time is ahead of this machine's clock."""
     return (datetime.fromisoformat(text) - datetime.now(UTC)).total_seconds()
 
 
@@ -34,10 +34,10 @@ def off_by(text: str) -> Any:
         ("GET", "/nothing"), ("DELETE", "/v1/quotes/AAPL"), ("GET", "/v1/faults"), ("PUT", "/v1/closures"),
     ],
 )  # fmt: skip
-def test_every_answer_tells_the_time(exchange: Exchange, method: str, path: str) -> None:
+def test_every_response_has_the_exchanges_time(exchange: Exchange, method: str, path: str) -> None:
     move(exchange, -20)
     answer = exchange.http.request(method, f"http://127.0.0.1:{exchange.port}{path}")
-    assert -21 < off_by(answer.headers["exchange-time"]) < -18
+    assert -21 < seconds_ahead(answer.headers["exchange-time"]) < -18
     assert len(answer.headers["exchange-time"]) == len("2026-11-22T14:30:00.000000Z")
     date = parsedate_to_datetime(answer.headers["date"])
     assert -22 < (date - datetime.now(UTC)).total_seconds() < -18
@@ -46,17 +46,17 @@ def test_every_answer_tells_the_time(exchange: Exchange, method: str, path: str)
 def test_the_time_of_a_response_precedes_its_data(exchange: Exchange) -> None:
     exchange.faults(answerDelayMs=1000)
     answer = exchange.http.request("GET", f"http://127.0.0.1:{exchange.port}/v1/trades/nobody")
-    assert off_by(answer.headers["exchange-time"]) < -0.9
+    assert seconds_ahead(answer.headers["exchange-time"]) < -0.9
 
 
 def test_the_clock_is_shown_and_reset(exchange: Exchange) -> None:
     move(exchange, 86_400.5)
     clock = exchange.get("/v1/clock")
     assert clock["offsetSeconds"] == 86_400.5
-    assert 86_399 < off_by(clock["at"]) < 86_402
+    assert 86_399 < seconds_ahead(clock["at"]) < 86_402
     status, body = exchange.call("DELETE", "/v1/clock")
     assert (status, body["offsetSeconds"]) == (200, 0)
-    assert abs(off_by(exchange.get("/v1/clock")["at"])) < 2
+    assert abs(seconds_ahead(exchange.get("/v1/clock")["at"])) < 2
 
 
 @pytest.mark.parametrize(
@@ -76,51 +76,51 @@ def test_trades_expire_by_the_exchanges_clock(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     move(exchange, -3600)
-    past = trade(expiresAt=(datetime.now(UTC) - timedelta(minutes=10)).isoformat())
-    assert exchange.execute(broker.url, past)[1]["results"][0]["status"] == "ACCEPTED"
-    report = exchange.final(past["tradeId"])
+    expired_here = trade(expiresAt=(datetime.now(UTC) - timedelta(minutes=10)).isoformat())
+    assert exchange.execute(broker.url, expired_here)[1]["results"][0]["status"] == "ACCEPTED"
+    report = exchange.final(expired_here["tradeId"])
     assert report["status"] == "FILLED"
-    assert -3610 < off_by(report["executedAt"]) < -3590
+    assert -3610 < seconds_ahead(report["executedAt"]) < -3590
     move(exchange, 3600)
-    coming = trade(expiresAt=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())
-    assert exchange.execute(broker.url, coming)[1]["results"][0]["code"] == "expired"
+    expired_there = trade(expiresAt=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())
+    assert exchange.execute(broker.url, expired_there)[1]["results"][0]["code"] == "expired"
 
 
 def test_a_clock_that_jumps_ahead_expires_what_has_not_executed(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(latencyMs=1000)
-    mine = trade(expiresAt=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())
-    exchange.execute(broker.url, mine)
+    order = trade(expiresAt=(datetime.now(UTC) + timedelta(minutes=10)).isoformat())
+    exchange.execute(broker.url, order)
     move(exchange, 3600)
-    assert broker.wait(mine["tradeId"])[0]["reasonCode"] == "expired"
+    assert broker.wait(order["tradeId"])[0]["reasonCode"] == "expired"
 
 
 def test_latency_is_the_same_whatever_the_clock_shows(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(latencyMs=300)
-    mine = trade()
-    exchange.execute(broker.url, mine)
+    order = trade()
+    exchange.execute(broker.url, order)
     move(exchange, -86_400)
-    assert broker.wait(mine["tradeId"])[0]["status"] == "FILLED"
+    assert broker.wait(order["tradeId"])[0]["status"] == "FILLED"
 
 
 def test_prices_are_those_of_the_exchanges_time(exchange: Exchange) -> None:
     move(exchange, 30 * 86_400)
     quote = exchange.get("/v1/quotes/AAPL")
-    assert off_by(quote["at"]) > 29 * 86_400
+    assert seconds_ahead(quote["at"]) > 29 * 86_400
     bars = exchange.get("/v1/bars/AAPL?points=3")["results"]
-    assert off_by(bars[-1]["at"]) > 28 * 86_400
+    assert seconds_ahead(bars[-1]["at"]) > 28 * 86_400
 
 
-def test_callbacks_can_be_verified_though_the_clock_is_moved(
+def test_callbacks_can_be_verified_while_the_clock_is_moved(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     move(exchange, 5 * 86_400)
-    mine = trade(expiresAt=None)
-    exchange.execute(broker.url, mine)
-    broker.wait(mine["tradeId"])
+    order = trade(expiresAt=None)
+    exchange.execute(broker.url, order)
+    broker.wait(order["tradeId"])
     headers = {name.lower(): value for name, value in broker.posts[0][0].items()}
     assert abs(datetime.now(UTC).timestamp() - int(headers["webhook-timestamp"])) < 30
 

@@ -77,20 +77,20 @@ def test_an_exchange_that_never_closes_can_be_closed_and_opened_again(
     assert put(exchange, {"date": "2031-03-04", "close": "10:00:02"})[0] == 200
     assert exchange.get("/v1/clock")["nextClose"] == "2031-03-04T15:00:02.000000Z"
     wait_until(lambda: not exchange.get("/v1/clock")["isOpen"])
-    mine = trade(expiresAt=None)
-    exchange.execute(broker.url, mine)
-    assert exchange.final(mine["tradeId"])["reasonCode"] == "past_market_hours"
+    order = trade(expiresAt=None)
+    exchange.execute(broker.url, order)
+    assert exchange.final(order["tradeId"])["reasonCode"] == "past_market_hours"
     assert exchange.get("/v1/clock")["nextOpen"] == "2031-03-05T00:00:00.000000Z"
     assert exchange.get("/v1/quotes/AAPL")["at"] == "2031-03-04T15:00:02.000000Z"
     exchange.call("DELETE", "/v1/closures")
     assert exchange.get("/v1/clock")["isOpen"]
-    mine = trade(expiresAt=None)
-    exchange.execute(broker.url, mine)
-    assert exchange.final(mine["tradeId"])["status"] == "FILLED"
+    order = trade(expiresAt=None)
+    exchange.execute(broker.url, order)
+    assert exchange.final(order["tradeId"])["status"] == "FILLED"
 
 
 def test_clock_and_calendar_know_of_closures(nyse_exchange: Exchange) -> None:
-    # A week of regular days, whatever today is.
+    # A week without holidays in the future, whatever today's date is.
     put(nyse_exchange, {"date": "2031-03-04", "close": "13:00"}, {"date": "2031-03-05"})
     days = nyse_exchange.get("/v1/calendar?start=2031-03-03&end=2031-03-06")["results"]
     assert [(day["date"], day["close"], day["halfDay"]) for day in days] == [
@@ -102,9 +102,9 @@ def test_clock_and_calendar_know_of_closures(nyse_exchange: Exchange) -> None:
     assert clock["isOpen"]
     assert clock["nextClose"] == "2031-03-04T18:00:00.000000Z"
     assert clock["nextOpen"] == "2031-03-06T14:30:00.000000Z"
-    closed = put(nyse_exchange, {"date": "2031-03-04"})
-    assert closed[0] == 422
-    assert "opened" in closed[1]["errors"][0]["detail"]
+    status_and_body = put(nyse_exchange, {"date": "2031-03-04"})
+    assert status_and_body[0] == 422
+    assert "opened" in status_and_body[1]["errors"][0]["detail"]
     weekend = put(nyse_exchange, {"date": "2031-03-08"})
     assert weekend[0] == 422
 
@@ -118,7 +118,7 @@ def test_closures_outlive_the_process(new_exchange: Callable[..., Exchange]) -> 
     assert exchange.get("/v1/closures") == {"closures": [closure]}
 
 
-def shown(time: Any) -> Any:
+def formatted(time: Any) -> Any:
     return None if time is None else format_time(time)
 
 
@@ -127,16 +127,16 @@ def test_hours_around_closures() -> None:
     hours = Always([Closure(thursday, clock_time(13), ""), Closure(friday, None, "")])
     noon = parse_time("2026-11-19T12:00:00Z")
     assert hours.is_open(noon)
-    assert shown(hours.next_close(noon)) == "2026-11-19T18:00:00.000000Z"
-    assert shown(hours.next_open(noon)) == "2026-11-21T00:00:00.000000Z"
+    assert formatted(hours.next_close(noon)) == "2026-11-19T18:00:00.000000Z"
+    assert formatted(hours.next_open(noon)) == "2026-11-21T00:00:00.000000Z"
     evening = parse_time("2026-11-19T18:00:00Z")
     assert not hours.is_open(evening)
-    assert shown(hours.next_open(evening)) == "2026-11-21T00:00:00.000000Z"
+    assert formatted(hours.next_open(evening)) == "2026-11-21T00:00:00.000000Z"
     assert hours.next_close(evening) is None
     later = parse_time("2026-11-22T00:00:00Z")
     assert hours.next_open(later) is hours.next_close(later) is None
     before = parse_time("2026-11-18T00:00:00Z")
-    assert shown(hours.next_close(before)) == "2026-11-19T18:00:00.000000Z"
+    assert formatted(hours.next_close(before)) == "2026-11-19T18:00:00.000000Z"
 
 
 def test_an_early_close_changes_no_price_before_it_and_stands_at_its_last_one() -> None:
@@ -154,7 +154,7 @@ def test_an_early_close_changes_no_price_before_it_and_stands_at_its_last_one() 
     assert early.quote("AAPL", evening).volume < regular.quote("AAPL", evening).volume
 
 
-def test_closures_change_what_is_asked_for_afterwards() -> None:
+def test_closures_change_later_quotes() -> None:
     market = Market(Nyse())
     noon = eastern(date(2026, 11, 24), clock_time(12))
     before = market.quote("AAPL", noon)

@@ -1,4 +1,4 @@
-"""Corporate actions are announced, kept, told in order, and applied to prices and listings when their date comes."""
+"""Corporate actions are announced, stored, listed in order, and applied to prices and listings on their ex-dates."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -52,15 +52,15 @@ def test_a_dividend_is_announced_as_brokers_read_it(exchange: Exchange) -> None:
     assert announce(exchange, **dividend())["recordDate"] == days_ahead(3)
 
 
-def test_announcements_are_told_in_order_page_by_page_and_outlive_the_process(exchange: Exchange) -> None:
-    made = [announce(exchange, **dividend(payDate=days_ahead(30 + n))) for n in range(5)]
+def test_announcements_are_listed_in_order_page_by_page_and_outlive_the_process(exchange: Exchange) -> None:
+    announced = [announce(exchange, **dividend(payDate=days_ahead(30 + n))) for n in range(5)]
     exchange.kill()
     exchange.start()
     page = exchange.get("/v1/corporate-actions?after=0&limit=2")
-    assert page == {"results": made[:2], "next": made[1]["sequence"]}
+    assert page == {"results": announced[:2], "next": announced[1]["sequence"]}
     page = exchange.get(f"/v1/corporate-actions?after={page['next']}&limit=100")
-    assert page == {"results": made[2:], "next": None}
-    assert exchange.get(f"/v1/corporate-actions?after={made[-1]['sequence']}") == {"results": [], "next": None}
+    assert page == {"results": announced[2:], "next": None}
+    assert exchange.get(f"/v1/corporate-actions?after={announced[-1]['sequence']}") == {"results": [], "next": None}
 
 
 def test_the_same_announcement_twice_is_one(exchange: Exchange) -> None:
@@ -100,9 +100,9 @@ def test_bad_dividends_are_refused(running: Exchange, change: Any, field: str) -
         (split(numerator=None), "numerator"), (split(denominator=0), "denominator"),
         (split(numerator=2.0), "numerator"),
         (split(numerator=3, denominator=3), "numerator"), (split(exDate=days_ahead(-1)), "exDate"),
-        ({"kind": "TICKER_CHANGE", "stockTicker": "IBM", "exDate": days_ahead(1)}, "newTicker"),
-        ({"kind": "TICKER_CHANGE", "stockTicker": "IBM", "exDate": days_ahead(1), "newTicker": "IBM"}, "newTicker"),
-        ({"kind": "TICKER_CHANGE", "stockTicker": "IBM", "exDate": days_ahead(1), "newTicker": "AAPL"}, "newTicker"),
+        ({"kind": "TICKER_CHANGE", "stockTicker": "IBM", "exDate": days_ahead(2)}, "newTicker"),
+        ({"kind": "TICKER_CHANGE", "stockTicker": "IBM", "exDate": days_ahead(2), "newTicker": "IBM"}, "newTicker"),
+        ({"kind": "TICKER_CHANGE", "stockTicker": "IBM", "exDate": days_ahead(2), "newTicker": "AAPL"}, "newTicker"),
         ({"kind": "DELISTING", "stockTicker": "IBM", "exDate": days_ahead(-3)}, "exDate"), ([], ""), ({}, "kind"),
     ],
     ids=str,
@@ -115,7 +115,7 @@ def test_other_bad_announcements_are_refused(running: Exchange, action: Any, fie
 
 
 def closes(exchange: Exchange, ticker: str = "IBM") -> Any:
-    """Closing prices of the ten days before yesterday, by day."""
+    """Return the closing prices of the ten days before today, by date."""
     today = datetime.now(UTC).date()
     start, end = today - timedelta(days=10), today
     bars = exchange.get(f"/v1/bars/{ticker}?start={start}T00:00:00Z&end={end}T00:00:00Z&step={DAY}")["results"]
@@ -143,9 +143,9 @@ def test_a_split_divides_price_and_history_from_its_ex_date_on(
         assert abs(after[day] - close / ratio) <= Decimal("0.005")
     assert abs(Decimal(quote["previousClose"]) * ratio / price_before - 1) < Decimal("0.1")
     assert Decimal(quote["low"]) <= Decimal(quote["price"]) <= Decimal(quote["high"])
-    mine = trade(stockTicker="IBM", expiresAt=None)
-    exchange.execute(broker.url, mine)
-    price = Decimal(exchange.final(mine["tradeId"])["price"])
+    order = trade(stockTicker="IBM", expiresAt=None)
+    exchange.execute(broker.url, order)
+    price = Decimal(exchange.final(order["tradeId"])["price"])
     assert abs(price / Decimal(quote["price"]) - 1) < Decimal("0.02")
     assert closes(exchange, "AAPL").keys() == before.keys()
 
@@ -171,10 +171,10 @@ def test_a_trade_that_arrived_before_a_split_is_rejected_after_it(
 ) -> None:
     announce(exchange, **split(exDate=days_ahead(1)))
     exchange.faults(latencyMs=2000)
-    mine, other = trade(stockTicker="IBM", expiresAt=None), trade(expiresAt=None)
-    exchange.execute(broker.url, mine, other)
+    order, other = trade(stockTicker="IBM", expiresAt=None), trade(expiresAt=None)
+    exchange.execute(broker.url, order, other)
     move_days(exchange, 1)
-    report = exchange.final(mine["tradeId"])
+    report = exchange.final(order["tradeId"])
     assert (report["status"], report["reasonCode"]) == ("REJECTED", "corporate_action")
     assert exchange.final(other["tradeId"])["status"] == "FILLED"
 
@@ -197,7 +197,7 @@ def test_a_ticker_change_renames_on_its_ex_date(
     exchange.execute(broker.url, old, new)
     assert exchange.final(old["tradeId"])["reasonCode"] == "unknown_ticker"
     assert exchange.final(new["tradeId"])["status"] == "FILLED"
-    # Its actions from now on are announced under the new ticker; back before the ex-date it has the old one.
+    # From now on, its actions are announced under the new ticker. Before the ex-date it still has the old one.
     announce(exchange, **split(stockTicker="BLUE", exDate=days_ahead(3)))
     assert exchange.call("POST", "/v1/corporate-actions", split(exDate=days_ahead(3)))[0] == 422
     move_days(exchange, 0)
@@ -214,9 +214,9 @@ def test_a_delisting_unlists_on_its_ex_date(
     assert exchange.call("GET", "/v1/quotes/IBM")[0] == 404
     assert "IBM" not in {entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"]}
     assert exchange.get("/v1/quotes?tickers=AAPL,IBM")["unknown"] == ["IBM"]
-    mine = trade(stockTicker="IBM", expiresAt=None)
-    exchange.execute(broker.url, mine)
-    assert exchange.final(mine["tradeId"])["reasonCode"] == "unknown_ticker"
+    order = trade(stockTicker="IBM", expiresAt=None)
+    exchange.execute(broker.url, order)
+    assert exchange.final(order["tradeId"])["reasonCode"] == "unknown_ticker"
     exchange.kill()
     exchange.start()
     assert exchange.call("GET", "/v1/quotes/IBM")[0] == 404

@@ -55,45 +55,45 @@ def test_bad_faults_change_nothing(exchange: Exchange, changes: Any, field: str)
 
 def test_execute_error(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
     exchange.faults(executeErrorRate=1)
-    mine = trade()
-    status, body = exchange.execute(broker.url, mine)
+    order = trade()
+    status, body = exchange.execute(broker.url, order)
     assert (status, body["code"]) == (500, "internal_error")
-    assert exchange.record(mine["tradeId"])[0] == 404
+    assert exchange.record(order["tradeId"])[0] == 404
 
 
 def test_execute_without_an_answer_is_stored(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(executeNoAnswerRate=1)
-    mine = trade()
+    order = trade()
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
-        exchange.execute(broker.url, mine, timeout=0.5)
-    assert exchange.final(mine["tradeId"])["status"] == "FILLED"
-    assert broker.wait(mine["tradeId"])
+        exchange.execute(broker.url, order, timeout=0.5)
+    assert exchange.final(order["tradeId"])["status"] == "FILLED"
+    assert broker.wait(order["tradeId"])
 
 
 def test_execute_that_is_lost_is_not_stored(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(executeLostRate=1)
-    mine = trade()
+    order = trade()
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
-        exchange.execute(broker.url, mine, timeout=0.5)
-    assert exchange.record(mine["tradeId"])[0] == 404
+        exchange.execute(broker.url, order, timeout=0.5)
+    assert exchange.record(order["tradeId"])[0] == 404
     exchange.faults(executeLostRate=0)
-    exchange.execute(broker.url, mine)
-    assert exchange.final(mine["tradeId"])["status"] == "FILLED"
+    exchange.execute(broker.url, order)
+    assert exchange.final(order["tradeId"])["status"] == "FILLED"
 
 
 def test_held_answers_come_after_the_trade_was_stored(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], wait_until: Callable[..., Any]
 ) -> None:
     exchange.faults(holdAnswerMs=1000)
-    mine = trade()
+    order = trade()
     answers = []
-    caller = threading.Thread(target=lambda: answers.append(exchange.execute(broker.url, mine)))
+    caller = threading.Thread(target=lambda: answers.append(exchange.execute(broker.url, order)))
     caller.start()
-    broker.wait(mine["tradeId"])
+    broker.wait(order["tradeId"])
     assert not answers
     caller.join()
     assert answers[0][0] == 202
@@ -113,22 +113,22 @@ def test_a_dropped_callback_never_comes_but_the_exchange_can_be_asked(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(callbackDropRate=1)
-    mine, mark = trade(), trade()
-    exchange.execute(broker.url, mine)
-    assert exchange.final(mine["tradeId"])["status"] == "FILLED"
+    order, later_order = trade(), trade()
+    exchange.execute(broker.url, order)
+    assert exchange.final(order["tradeId"])["status"] == "FILLED"
     exchange.faults(callbackDropRate=0)
-    exchange.execute(broker.url, mark)
-    broker.wait(mark["tradeId"])
-    assert broker.reports(mine["tradeId"]) == []
+    exchange.execute(broker.url, later_order)
+    broker.wait(later_order["tradeId"])
+    assert broker.reports(order["tradeId"]) == []
 
 
 def test_a_duplicate_is_the_same_delivery(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(callbackDuplicateRate=1)
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    first, second = broker.wait(mine["tradeId"], 2)
+    order = trade()
+    exchange.execute(broker.url, order)
+    first, second = broker.wait(order["tradeId"], 2)
     assert first == second
     ids = [{name.lower(): value for name, value in post[0].items()}["webhook-id"] for post in broker.posts]
     assert ids[0] == ids[1]
@@ -136,33 +136,33 @@ def test_a_duplicate_is_the_same_delivery(
 
 def test_a_callback_may_come_late(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
     exchange.faults(callbackDelayMs=1000)
-    mine, mark = trade(), trade()
-    exchange.execute(broker.url, mine)
-    exchange.final(mine["tradeId"])
+    order, later_order = trade(), trade()
+    exchange.execute(broker.url, order)
+    exchange.final(order["tradeId"])
     assert broker.reports() == []
     exchange.faults(callbackDelayMs=0)
-    exchange.execute(broker.url, mark)
-    broker.wait(mark["tradeId"])
-    broker.wait(mine["tradeId"])
-    assert [report["tradeId"] for report in broker.reports()] == [mark["tradeId"], mine["tradeId"]]
+    exchange.execute(broker.url, later_order)
+    broker.wait(later_order["tradeId"])
+    broker.wait(order["tradeId"])
+    assert [report["tradeId"] for report in broker.reports()] == [later_order["tradeId"], order["tradeId"]]
 
 
 def test_random_errors(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
     exchange.faults(randomErrorRate=1)
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    [report] = broker.wait(mine["tradeId"])
+    order = trade()
+    exchange.execute(broker.url, order)
+    [report] = broker.wait(order["tradeId"])
     assert (report["status"], report["reasonCode"]) == ("REJECTED", "exchange_error")
 
 
-def test_the_same_seed_throws_the_same_dice(
+def test_the_same_seed_gives_the_same_outcomes(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     def outcomes() -> Any:
         exchange.faults(randomErrorRate=0.5, seed=11)
         trades = [trade() for _ in range(40)]
         exchange.execute(broker.url, *trades)
-        return [exchange.final(mine["tradeId"])["status"] for mine in trades]
+        return [exchange.final(order["tradeId"])["status"] for order in trades]
 
     first = outcomes()
     assert first == outcomes()
@@ -173,26 +173,26 @@ def test_down_refuses_all_and_does_nothing(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(latencyMs=300)
-    mine = trade()
-    exchange.execute(broker.url, mine)
+    order = trade()
+    exchange.execute(broker.url, order)
     exchange.faults(down=True)
-    for method, path in [("GET", f"/v1/trades/{mine['tradeId']}"), ("POST", "/v1/trades"), ("GET", "/healthz")]:
+    for method, path in [("GET", f"/v1/trades/{order['tradeId']}"), ("POST", "/v1/trades"), ("GET", "/healthz")]:
         status, body = exchange.call(method, path)
         assert (status, body["code"]) == (503, "down")
-    late = threading.Event()
-    assert not late.wait(0.7)
+    never = threading.Event()
+    assert not never.wait(0.7)
     assert broker.posts == []
     exchange.faults(down=False)
-    assert broker.wait(mine["tradeId"])[0]["status"] == "FILLED"
+    assert broker.wait(order["tradeId"])[0]["status"] == "FILLED"
 
 
 def test_down_holds_callbacks_back(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], wait_until: Callable[..., Any]
 ) -> None:
     broker.status = 500
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    broker.wait(mine["tradeId"])
+    order = trade()
+    exchange.execute(broker.url, order)
+    broker.wait(order["tradeId"])
     exchange.faults(down=True)
     broker.status = 200
     assert not threading.Event().wait(0.9)
@@ -210,24 +210,24 @@ def test_a_contradiction_leaves_the_record_as_it_is(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], terms: Any, statuses: Any
 ) -> None:
     exchange.faults(contradictRate=1)
-    mine = trade(**terms)
-    exchange.execute(broker.url, mine)
-    reports = broker.wait(mine["tradeId"], 2)
+    order = trade(**terms)
+    exchange.execute(broker.url, order)
+    reports = broker.wait(order["tradeId"], 2)
     assert sorted(report["status"] for report in reports) == sorted(statuses)
-    assert exchange.final(mine["tradeId"])["status"] == statuses[0]
+    assert exchange.final(order["tradeId"])["status"] == statuses[0]
     assert len({report["executionId"] for report in reports}) == 2
 
 
-def test_broken_terms_come_beside_the_truth(
+def test_a_report_with_broken_terms_is_sent_besides_the_true_one(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(breakTermsRate=1)
-    mine = trade(quantity=5)
-    exchange.execute(broker.url, mine)
-    reports = broker.wait(mine["tradeId"], 2)
+    order = trade(quantity=5)
+    exchange.execute(broker.url, order)
+    reports = broker.wait(order["tradeId"], 2)
     assert sorted(report["quantity"] for report in reports) == [5, 10]
-    assert exchange.final(mine["tradeId"]) in reports
-    assert exchange.final(mine["tradeId"])["quantity"] == 5
+    assert exchange.final(order["tradeId"]) in reports
+    assert exchange.final(order["tradeId"])["quantity"] == 5
 
 
 def test_all_faults_at_once_lose_and_double_nothing(
@@ -238,15 +238,15 @@ def test_all_faults_at_once_lose_and_double_nothing(
         callbackDuplicateRate=0.3, randomErrorRate=0.2, contradictRate=0.2, breakTermsRate=0.2, holdAnswerMs=5,
     )  # fmt: skip
     trades = [trade() for _ in range(60)]
-    for mine in trades:
-        while exchange.execute(broker.url, mine)[0] != 202:
+    for order in trades:
+        while exchange.execute(broker.url, order)[0] != 202:
             pass
     exchange.execute(broker.url, *trades)
-    finals = {mine["tradeId"]: exchange.final(mine["tradeId"]) for mine in trades}
+    finals = {order["tradeId"]: exchange.final(order["tradeId"]) for order in trades}
     assert all(finals[report["tradeId"]]["executionId"] for report in broker.reports())
     entries = [entry for entry in exchange.whole_record() if entry["tradeId"] in finals]
     assert len(entries) == 60
-    assert json.loads(json.dumps(finals)) == {mine["tradeId"]: exchange.final(mine["tradeId"]) for mine in trades}
+    assert json.loads(json.dumps(finals)) == {order["tradeId"]: exchange.final(order["tradeId"]) for order in trades}
 
 
 def test_a_poisoned_ticker_fails_every_set_that_contains_it(
@@ -257,7 +257,7 @@ def test_a_poisoned_ticker_fails_every_set_that_contains_it(
     for trades in ([poison], [other, poison]):
         status, body = exchange.execute(broker.url, *trades)
         assert (status, body["code"]) == (500, "internal_error")
-        assert all(exchange.record(mine["tradeId"])[0] == 404 for mine in trades)
+        assert all(exchange.record(order["tradeId"])[0] == 404 for order in trades)
     assert exchange.execute(broker.url, other)[0] == 202
     exchange.call("DELETE", "/v1/faults")
     assert exchange.execute(broker.url, poison)[0] == 202
@@ -271,7 +271,7 @@ def is_silent(exchange: Exchange, trade_id: str) -> Any:
     return False
 
 
-def test_nothing_is_told_about_a_silent_ticker(
+def test_a_silent_ticker_gets_no_answer_and_no_report(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(silentTickers=["IBM"])
@@ -285,7 +285,7 @@ def test_nothing_is_told_about_a_silent_ticker(
     assert exchange.final(silent["tradeId"])["status"] == "FILLED"
 
 
-def test_nothing_is_ever_told_about_a_share_of_the_ids(
+def test_a_share_of_the_ids_is_always_silent(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(silentIdRate=0.3, seed=5)
@@ -297,14 +297,14 @@ def test_nothing_is_ever_told_about_a_share_of_the_ids(
 
 
 def test_a_short_list_of_tickers(exchange: Exchange) -> None:
-    whole = [entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"]]
+    tickers = [entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"]]
     exchange.faults(tickersMax=1)
     assert len(exchange.get("/v1/tickers")["results"]) == 1
     exchange.faults(tickersMax=0)
     assert exchange.get("/v1/tickers")["results"] == []
     exchange.faults(tickersMax=None, tickersMissing=["AAPL", "IBM"])
-    shown = [entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"]]
-    assert shown == [ticker for ticker in whole if ticker not in ("AAPL", "IBM")]
+    listed = [entry["stockTicker"] for entry in exchange.get("/v1/tickers")["results"]]
+    assert listed == [ticker for ticker in tickers if ticker not in ("AAPL", "IBM")]
     assert exchange.get("/v1/quotes/AAPL")
 
 
@@ -320,32 +320,32 @@ def test_a_garbled_report_comes_before_the_true_one(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], kind: str, field: str, value: Any
 ) -> None:
     exchange.faults(callbackGarbleRate=1, garbleKinds=[kind])
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    first, second = broker.wait(mine["tradeId"], 2)
+    order = trade()
+    exchange.execute(broker.url, order)
+    first, second = broker.wait(order["tradeId"], 2)
     assert first[field] == value
-    assert second == exchange.final(mine["tradeId"])
+    assert second == exchange.final(order["tradeId"])
 
 
 def test_a_record_may_be_garbled(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    exchange.final(mine["tradeId"])
+    order = trade()
+    exchange.execute(broker.url, order)
+    exchange.final(order["tradeId"])
     exchange.faults(recordGarbleRate=1, garbleKinds=["badTime"])
-    [entry] = [entry for entry in exchange.whole_record() if entry["tradeId"] == mine["tradeId"]]
+    [entry] = [entry for entry in exchange.whole_record() if entry["tradeId"] == order["tradeId"]]
     assert entry["executedAt"] == "2026-02-30T25:61:00Z"
     exchange.call("DELETE", "/v1/faults")
-    [entry] = [entry for entry in exchange.whole_record() if entry["tradeId"] == mine["tradeId"]]
-    assert entry["executedAt"] == exchange.final(mine["tradeId"])["executedAt"]
+    [entry] = [entry for entry in exchange.whole_record() if entry["tradeId"] == order["tradeId"]]
+    assert entry["executedAt"] == exchange.final(order["tradeId"])["executedAt"]
 
 
 def test_callbacks_may_be_signed_with_a_wrong_time(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(callbackTimestampSkewSeconds=-600)
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    broker.wait(mine["tradeId"])
+    order = trade()
+    exchange.execute(broker.url, order)
+    broker.wait(order["tradeId"])
     headers = {name.lower(): value for name, value in broker.posts[0][0].items()}
     assert 590 < time.time() - int(headers["webhook-timestamp"]) < 620
     with pytest.raises(WebhookVerificationError):

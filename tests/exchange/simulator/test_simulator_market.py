@@ -53,12 +53,12 @@ def test_another_process_finds_the_same_prices(always: Any) -> None:
         "from exchange.simulator.market import Market; from exchange.simulator.calendar import Always\n"
         f"m = Market(Always()); print([m.price(t, x) for x in reversed({moments}) for t in {TICKERS}])"
     )
-    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert other.strip() == str([always.price(ticker, x) for x in reversed(moments) for ticker in TICKERS])
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert output.strip() == str([always.price(ticker, moment) for moment in reversed(moments) for ticker in TICKERS])
 
 
 @pytest.mark.parametrize("hours", ["always", "nyse"])
-def test_a_day_leads_through_its_open_high_low_and_close(request: pytest.FixtureRequest, hours: Any) -> None:
+def test_a_days_prices_pass_through_its_open_high_low_and_close(request: pytest.FixtureRequest, hours: Any) -> None:
     market = request.getfixturevalue(hours)
     for ticker in TICKERS:
         for day in (date(2026, 5, 6), date(2021, 3, 17), date(2031, 10, 1)):
@@ -73,7 +73,7 @@ def test_a_day_leads_through_its_open_high_low_and_close(request: pytest.Fixture
 
 
 def test_prices_do_not_jump_overnight(always: Any) -> None:
-    # Over the ends of the series too, where it turns round: each is shorter than 3,270 days.
+    # Long enough to pass the ends of the series, where it runs backwards: each series is shorter than 3,270 days.
     for ticker, days in (("AAPL", 6600), ("META", 420), ("F", 520)):
         for n in range(days):
             session = always.hours.session(date(2020, 1, 1) + timedelta(days=n))
@@ -82,7 +82,7 @@ def test_prices_do_not_jump_overnight(always: Any) -> None:
     for n in range(30):
         midnight = at("2026-01-01T00:00:00Z") + n * DAY
         prices = [always.price("MSFT", midnight + second * SECOND) for second in range(-60, 60)]
-        steps = [abs(b - a) / a for a, b in pairwise(prices)]
+        steps = [abs(later - earlier) / earlier for earlier, later in pairwise(prices)]
         assert max(steps) < 0.01
 
 
@@ -96,10 +96,10 @@ def test_prices_are_whole_cents_positive_and_move(always: Any) -> None:
     assert len(set(prices)) > 1
 
 
-def test_every_series_stays_within_reason(always: Any) -> None:
+def test_every_series_moves_within_limits(always: Any) -> None:
     for ticker, series in always.prices.series.items():
         days = [series.day(number) for number in range(series.length // 2)]
-        assert all(0.3 < b.close / a.close < 1.8 for a, b in pairwise(days)), ticker
+        assert all(0.3 < day.close / day_before.close < 1.8 for day_before, day in pairwise(days)), ticker
         assert all(day.low <= min(day.open, day.close) <= max(day.open, day.close) <= day.high for day in days)
 
 
@@ -134,7 +134,7 @@ def test_the_last_price_is_as_old_as_the_last_close(nyse: Any) -> None:
 
 
 @pytest.mark.parametrize("hours", ["always", "nyse"])
-def test_a_quote_tells_of_the_day_so_far(request: pytest.FixtureRequest, hours: Any) -> None:
+def test_a_quote_describes_the_day_so_far(request: pytest.FixtureRequest, hours: Any) -> None:
     market = request.getfixturevalue(hours)
     for ticker in TICKERS:
         session = market.hours.session(date(2026, 11, 23))
@@ -169,11 +169,11 @@ def test_52_weeks_reach_over_the_sessions_of_a_year(hours: Any, closures: Any) -
 
 def test_volumes_of_bars_add_up_to_the_days(nyse: Any) -> None:
     session = nyse.hours.session(date(2026, 11, 23))
-    whole = nyse.quote("IBM", session.closes).volume
+    volume_of_day = nyse.quote("IBM", session.closes).volume
     for minutes in (1, 7, 60):
         bars = nyse.bars("IBM", session.opens, session.closes, minutes * 60 * SECOND, session.closes)
-        assert sum(bar.volume for bar in bars) == whole
-    # Busiest early and late, as on a real day.
+        assert sum(bar.volume for bar in bars) == volume_of_day
+    # The first and the last hour are the busiest, as on a real day.
     hours = [bar.volume for bar in nyse.bars("IBM", session.opens, session.closes, 3900 * SECOND, session.closes)]
     assert len(hours) == 6
     assert min(hours[0], hours[-1]) > max(hours[2:4])
@@ -230,7 +230,7 @@ class Outbox:
     ],
 )  # fmt: skip
 def test_trades_execute_only_while_the_market_is_open(nyse: Any, tmp_path: Path, moment: Any, code: str) -> None:
-    async def story() -> Any:
+    async def execute() -> Any:
         store, outbox = OrderStore(Database(tmp_path)), Outbox()
         engine = ExecutionEngine(store, nyse, Faults(0), outbox, Clock(at(moment) - machine_time()))
         await engine.accept(ExecuteRequest("http://broker/", [Terms("t", "IBM", "BUY", 2, str(10**12), None)]))
@@ -240,7 +240,7 @@ def test_trades_execute_only_while_the_market_is_open(nyse: Any, tmp_path: Path,
         store.database.close()
         return order
 
-    order = asyncio.run(story())
+    order = asyncio.run(execute())
     assert order.reason_code == code
     if code is None:
         assert order.price == nyse.price("IBM", order.final_at)
@@ -252,9 +252,9 @@ def test_an_exchange_with_nyse_hours_says_so_and_keeps_them(
 ) -> None:
     exchange = new_exchange(EXCHANGE_HOURS="nyse").start()
     before = exchange.get("/v1/clock")
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    report = exchange.final(mine["tradeId"])
+    order = trade()
+    exchange.execute(broker.url, order)
+    report = exchange.final(order["tradeId"])
     after = exchange.get("/v1/clock")
     assert before["hours"] == "nyse"
     assert before["nextOpen"] > before["at"]

@@ -40,9 +40,9 @@ def test_quotes_move_within_seconds(exchange: Exchange, wait_until: Callable[...
 def test_fills_are_at_the_price_that_charts_show(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    report = exchange.final(mine["tradeId"])
+    order = trade()
+    exchange.execute(broker.url, order)
+    report = exchange.final(order["tradeId"])
     at = report["executedAt"][:19] + "Z"
     end = report["executedAt"][:19] + ".999999Z"
     bars = exchange.get(f"/v1/bars/AAPL?start={at}&end={end}&step=1")["results"]
@@ -71,16 +71,16 @@ def test_calendar(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "most"),
+    ("query", "bars_max"),
     [
         ("", 301),
         ("start=2019-01-01T00:00:00Z&points=1000", 1001),
         ("start=2024-01-01T00:00:00Z&end=2025-01-01T00:00:00Z&step=86400", 367),
     ],
 )
-def test_bars(exchange: Exchange, query: Any, most: Any) -> None:
+def test_bars(exchange: Exchange, query: Any, bars_max: Any) -> None:
     bars = exchange.get(f"/v1/bars/AAPL?{query}")["results"]
-    assert 1 < len(bars) <= most
+    assert 1 < len(bars) <= bars_max
     assert [bar["at"] for bar in bars] == sorted({bar["at"] for bar in bars})
     for bar in bars:
         low, high = Decimal(bar["low"]), Decimal(bar["high"])
@@ -97,9 +97,9 @@ def test_bars_of_many_stocks_in_one_call(exchange: Exchange) -> None:
     for entry in body["results"]:
         assert entry["bars"] == exchange.get(f"/v1/bars/{entry['stockTicker']}?{query}")["results"]
         assert len(entry["bars"]) == 72
-    ends = exchange.get(f"/v1/bars?tickers=AAPL,NOSUCH,IBM&{query}&fields=open,close")["results"]
-    for few, whole in zip(ends, body["results"], strict=True):
-        assert few["bars"] == [{name: bar[name] for name in ("at", "open", "close")} for bar in whole["bars"]]
+    two_fields = exchange.get(f"/v1/bars?tickers=AAPL,NOSUCH,IBM&{query}&fields=open,close")["results"]
+    for partial, complete in zip(two_fields, body["results"], strict=True):
+        assert partial["bars"] == [{name: bar[name] for name in ("at", "open", "close")} for bar in complete["bars"]]
     assert exchange.call("GET", f"/v1/bars?tickers=AAPL&{query}&fields=volume")[0] == 422
 
 

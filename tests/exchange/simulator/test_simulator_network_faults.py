@@ -16,13 +16,13 @@ PAGE = b"<html>"
 
 
 def raw_call(exchange: Exchange, path: str, method: str = "GET", seconds: float = 5.0) -> Any:
-    """The bytes of an answer, each with the seconds after which it came; ends with the connection or the time."""
+    """Return the pieces of a response, each with the seconds until it arrived, up to the end or the time limit."""
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=seconds) as connection:
         began = time.monotonic()
         connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: exchange\r\nConnection: close\r\n\r\n".encode())
         pieces = []
-        while (left := seconds - (time.monotonic() - began)) > 0:
-            connection.settimeout(left)
+        while (seconds_left := seconds - (time.monotonic() - began)) > 0:
+            connection.settimeout(seconds_left)
             try:
                 piece = connection.recv(65536)
             except TimeoutError:
@@ -71,12 +71,12 @@ def test_the_longest_path_counts_and_a_method_can_be_named(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(answerDelayMs={"/": 60_000, "/v1": 0, "POST /v1/trades": 700, "/v1/trades/": 0})
-    mine = trade()
+    order = trade()
     began = time.monotonic()
-    assert exchange.execute(broker.url, mine)[0] == 202
+    assert exchange.execute(broker.url, order)[0] == 202
     assert 0.7 <= time.monotonic() - began < 5
     began = time.monotonic()
-    assert exchange.record(mine["tradeId"])[0] == 200
+    assert exchange.record(order["tradeId"])[0] == 200
     assert exchange.call("GET", "/v1/trades")[0] == 200
     assert time.monotonic() - began < 0.7
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
@@ -109,18 +109,18 @@ def test_bad_values_are_refused(exchange: Exchange, changes: Any) -> None:
     assert body["errors"][0]["detail"]
 
 
-def test_a_call_that_arrives_late_is_taken_though_its_caller_has_gone(
+def test_a_call_that_arrives_late_is_accepted_though_its_caller_has_gone(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(arriveDelayMs={"POST /v1/trades": 1000})
-    mine = trade()
+    order = trade()
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
-        exchange.execute(broker.url, mine, timeout=0.2)
-    assert exchange.record(mine["tradeId"])[0] == 404
-    assert broker.wait(mine["tradeId"])[0]["status"] == "FILLED"
+        exchange.execute(broker.url, order, timeout=0.2)
+    assert exchange.record(order["tradeId"])[0] == 404
+    assert broker.wait(order["tradeId"])[0]["status"] == "FILLED"
 
 
-def answer_of_proxy(exchange: Exchange, path: str, kind: str, **faults: Any) -> Any:
+def proxy_response(exchange: Exchange, path: str, kind: str, **faults: Any) -> Any:
     exchange.faults(proxyAnswerRate=1, proxyAnswerKinds=[kind], **faults)
     return b"".join(piece for _, piece in raw_call(exchange, path, seconds=2.0))
 
@@ -130,7 +130,7 @@ def answer_of_proxy(exchange: Exchange, path: str, kind: str, **faults: Any) -> 
     [("html404", 404, "text/html"), ("html502", 502, "text/html"), ("html200", 200, "text/html")],
 )
 def test_a_proxy_answers_with_a_page(exchange: Exchange, kind: str, status: Any, content_type: str) -> None:
-    answer = answer_of_proxy(exchange, "/v1/trades/anything", kind)
+    answer = proxy_response(exchange, "/v1/trades/anything", kind)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert content_type.encode() in head
@@ -139,23 +139,23 @@ def test_a_proxy_answers_with_a_page(exchange: Exchange, kind: str, status: Any,
 
 
 def test_a_proxy_answers_in_json_of_its_own(exchange: Exchange) -> None:
-    head, _, body = answer_of_proxy(exchange, "/v1/trades/anything", "json404").partition(b"\r\n\r\n")
+    head, _, body = proxy_response(exchange, "/v1/trades/anything", "json404").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 404 ")
     assert json.loads(body).keys() == {"message"}
-    head, _, body = answer_of_proxy(exchange, "/v1/trades/anything", "otherTrade404").partition(b"\r\n\r\n")
+    head, _, body = proxy_response(exchange, "/v1/trades/anything", "otherTrade404").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 404 ")
     assert json.loads(body)["code"] == "not_found"
     assert json.loads(body)["tradeId"] != "anything"
 
 
 def test_a_proxy_answers_with_nothing_or_half_or_noise(exchange: Exchange) -> None:
-    head, _, body = answer_of_proxy(exchange, "/v1/clock", "empty200").partition(b"\r\n\r\n")
+    head, _, body = proxy_response(exchange, "/v1/clock", "empty200").partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert body == b""
-    assert answer_of_proxy(exchange, "/v1/clock", "hangUp") == b""
-    assert not answer_of_proxy(exchange, "/v1/clock", "notHttp").startswith(b"HTTP")
+    assert proxy_response(exchange, "/v1/clock", "hangUp") == b""
+    assert not proxy_response(exchange, "/v1/clock", "notHttp").startswith(b"HTTP")
     for passed in (0, 1):
-        head, _, body = answer_of_proxy(exchange, "/v1/clock", "cutBody", proxyPassRate=passed).partition(b"\r\n\r\n")
+        head, _, body = proxy_response(exchange, "/v1/clock", "cutBody", proxyPassRate=passed).partition(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         assert 0 < len(body) < length
 
@@ -165,14 +165,14 @@ def test_an_execute_that_a_proxy_answers_was_passed_on_or_not(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], passed: Any, status: Any
 ) -> None:
     exchange.faults(proxyAnswerRate={"POST /v1/trades": 1}, proxyAnswerKinds=["html404"], proxyPassRate=passed)
-    mine = trade()
-    body = json.dumps({"callbackUrl": broker.url, "trades": [mine]})
+    order = trade()
+    body = json.dumps({"callbackUrl": broker.url, "trades": [order]})
     answer = exchange.http.request("POST", f"http://127.0.0.1:{exchange.port}/v1/trades", body=body)
     assert answer.status == 404
     assert answer.data.startswith(PAGE)
-    assert exchange.record(mine["tradeId"])[0] == status
+    assert exchange.record(order["tradeId"])[0] == status
     if passed:
-        assert broker.wait(mine["tradeId"])[0]["status"] == "FILLED"
+        assert broker.wait(order["tradeId"])[0]["status"] == "FILLED"
 
 
 def test_connections_are_kept(exchange: Exchange) -> None:
@@ -204,11 +204,11 @@ def test_invalid_http_is_refused_and_the_exchange_continues(exchange: Exchange) 
                 assert b"exchange-time: " in answer.lower()
                 assert b'"code":"not_http"' in answer
             except OSError:
-                pass  # it hung up before it had read all of it
+                pass  # the exchange hung up before it had read everything
     assert exchange.get("/healthz") == {"status": "ok"}
 
 
-def test_many_that_wait_do_not_hold_up_others(
+def test_many_waiting_callers_do_not_hold_up_others(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(executeNoAnswerRate=1)

@@ -28,13 +28,13 @@ def headers_of(post: Any) -> Any:
 def test_a_trade_is_accepted_filled_and_called_back(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
-    mine = trade(quantity=7)
-    status, body = exchange.execute(broker.url, mine)
+    order = trade(quantity=7)
+    status, body = exchange.execute(broker.url, order)
     assert status == 202
-    assert body == {"results": [{"tradeId": mine["tradeId"], "status": "ACCEPTED", "code": None}]}
-    [report] = broker.wait(mine["tradeId"])
+    assert body == {"results": [{"tradeId": order["tradeId"], "status": "ACCEPTED", "code": None}]}
+    [report] = broker.wait(order["tradeId"])
     assert report.keys() == FIELDS
-    assert report == exchange.final(mine["tradeId"])
+    assert report == exchange.final(order["tradeId"])
     assert (report["status"], report["stockTicker"], report["type"], report["quantity"]) == ("FILLED", "AAPL", "BUY", 7)
     assert MONEY.fullmatch(report["price"])
     assert MONEY.fullmatch(report["amount"])
@@ -44,18 +44,18 @@ def test_a_trade_is_accepted_filled_and_called_back(
 
 
 def test_a_sell_needs_no_cap(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
-    mine = trade(type="SELL", maxPrice=None)
-    exchange.execute(broker.url, mine)
-    assert exchange.final(mine["tradeId"])["status"] == "FILLED"
+    order = trade(type="SELL", maxPrice=None)
+    exchange.execute(broker.url, order)
+    assert exchange.final(order["tradeId"])["status"] == "FILLED"
 
 
 def test_a_trade_that_has_not_executed_is_accepted(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(latencyMs=3_600_000)
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    status, report = exchange.record(mine["tradeId"])
+    order = trade()
+    exchange.execute(broker.url, order)
+    status, report = exchange.record(order["tradeId"])
     assert status == 200
     assert report.keys() == FIELDS
     assert report["status"] == "ACCEPTED"
@@ -70,19 +70,19 @@ def test_an_unknown_trade_is_404(exchange: Exchange) -> None:
 def test_the_same_trade_again_is_accepted_and_executed_once(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
-    mine = trade()
-    again = mine | {"maxPrice": "100000", "expiresAt": mine["expiresAt"].replace("Z", "+00:00")}
-    _, body = exchange.execute(broker.url, mine, again)
+    order = trade()
+    again = order | {"maxPrice": "100000", "expiresAt": order["expiresAt"].replace("Z", "+00:00")}
+    _, body = exchange.execute(broker.url, order, again)
     assert [result["status"] for result in body["results"]] == ["ACCEPTED", "ACCEPTED"]
-    first = exchange.final(mine["tradeId"])
-    _, body = exchange.execute(broker.url, mine)
+    first = exchange.final(order["tradeId"])
+    _, body = exchange.execute(broker.url, order)
     assert body["results"][0]["status"] == "ACCEPTED"
-    assert exchange.final(mine["tradeId"]) == first
-    mark = trade()
-    exchange.execute(broker.url, mark)
-    broker.wait(mark["tradeId"])
-    assert len(broker.reports(mine["tradeId"])) == 1
-    [entry] = [entry for entry in exchange.whole_record() if entry["tradeId"] == mine["tradeId"]]
+    assert exchange.final(order["tradeId"]) == first
+    later_order = trade()
+    exchange.execute(broker.url, later_order)
+    broker.wait(later_order["tradeId"])
+    assert len(broker.reports(order["tradeId"])) == 1
+    [entry] = [entry for entry in exchange.whole_record() if entry["tradeId"] == order["tradeId"]]
     assert entry["timesReceived"] == 3
 
 
@@ -100,20 +100,20 @@ def test_the_same_trade_again_is_accepted_and_executed_once(
 def test_the_same_id_with_other_terms_is_a_conflict(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], other: Any
 ) -> None:
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    _, body = exchange.execute(broker.url, mine | other)
+    order = trade()
+    exchange.execute(broker.url, order)
+    _, body = exchange.execute(broker.url, order | other)
     assert (body["results"][0]["status"], body["results"][0]["code"]) == ("REFUSED", "conflict")
-    assert exchange.final(mine["tradeId"])["quantity"] == 3
+    assert exchange.final(order["tradeId"])["quantity"] == 3
 
 
 def test_an_expired_trade_is_refused_and_not_stored(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
-    mine = trade(expiresAt="2020-01-01T00:00:00.000000Z")
-    _, body = exchange.execute(broker.url, mine)
+    order = trade(expiresAt="2020-01-01T00:00:00.000000Z")
+    _, body = exchange.execute(broker.url, order)
     assert (body["results"][0]["status"], body["results"][0]["code"]) == ("REFUSED", "expired")
-    assert exchange.record(mine["tradeId"])[0] == 404
+    assert exchange.record(order["tradeId"])[0] == 404
 
 
 def test_each_trade_of_a_set_has_its_own_result(
@@ -124,7 +124,7 @@ def test_each_trade_of_a_set_has_its_own_result(
     trades = [trade(), trade(quantity=0), known | {"quantity": 1}, trade(expiresAt="2020-01-01T00:00:00Z"), trade()]
     status, body = exchange.execute(broker.url, *trades)
     assert status == 202
-    assert [result["tradeId"] for result in body["results"]] == [mine["tradeId"] for mine in trades]
+    assert [result["tradeId"] for result in body["results"]] == [order["tradeId"] for order in trades]
     assert [result["code"] for result in body["results"]] == [None, "invalid", "conflict", "expired", None]
     assert "quantity" in body["results"][1]["reason"]
     assert exchange.record(trades[1]["tradeId"])[0] == 404
@@ -142,10 +142,10 @@ def test_each_trade_of_a_set_has_its_own_result(
 def test_rejections(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], terms: Any, code: str
 ) -> None:
-    mine = trade(**terms)
-    _, body = exchange.execute(broker.url, mine)
+    order = trade(**terms)
+    _, body = exchange.execute(broker.url, order)
     assert body["results"][0]["status"] == "ACCEPTED"
-    [report] = broker.wait(mine["tradeId"])
+    [report] = broker.wait(order["tradeId"])
     assert (report["status"], report["reasonCode"]) == ("REJECTED", code)
     assert report["reason"]
     assert report["price"] is report["amount"] is None
@@ -155,9 +155,9 @@ def test_rejections(
 def test_a_fill_above_max_price_is_rejected_with_a_stable_code_and_text(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
-    mine = trade(quantity=2, maxPrice="10.5")
-    exchange.execute(broker.url, mine)
-    report = exchange.final(mine["tradeId"])
+    order = trade(quantity=2, maxPrice="10.5")
+    exchange.execute(broker.url, order)
+    report = exchange.final(order["tradeId"])
     assert (report["status"], report["reasonCode"]) == ("REJECTED", "insufficient_funds")
     assert re.fullmatch(r"cost of \d+\.\d{4} is over maxPrice 10\.5000", report["reason"])
 
@@ -168,7 +168,7 @@ def test_a_buy_fills_only_within_its_cap(
     filled = trade(quantity=1)
     exchange.execute(broker.url, filled)
     cost = Decimal(exchange.final(filled["tradeId"])["amount"])
-    # The price moves each second, but not by so much.
+    # The price moves every second, but never by this much.
     enough, too_little = trade(quantity=1, maxPrice=f"{cost * 2:.4f}"), trade(quantity=1, maxPrice=f"{cost / 10:.4f}")
     exchange.execute(broker.url, enough, too_little)
     assert exchange.final(enough["tradeId"])["status"] == "FILLED"
@@ -180,16 +180,16 @@ def test_a_trade_that_could_not_execute_in_time_never_does(
 ) -> None:
     exchange.faults(latencyMs=1500)
     soon = datetime.now(UTC) + timedelta(seconds=1)
-    mine = trade(expiresAt=soon.isoformat())
-    exchange.execute(broker.url, mine)
-    report = exchange.final(mine["tradeId"])
+    order = trade(expiresAt=soon.isoformat())
+    exchange.execute(broker.url, order)
+    report = exchange.final(order["tradeId"])
     assert (report["status"], report["reasonCode"]) == ("REJECTED", "expired")
 
 
 def test_callbacks_are_signed(exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]) -> None:
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    broker.wait(mine["tradeId"])
+    order = trade()
+    exchange.execute(broker.url, order)
+    broker.wait(order["tradeId"])
     post = broker.posts[0]
     headers = headers_of(post)
     assert Webhook(SECRET).verify(post[1], headers) == json.loads(post[1])
@@ -207,10 +207,10 @@ def test_a_callback_is_repeated_until_it_is_answered_2xx(
     wait_until: Callable[..., Any],
 ) -> None:
     broker.status = statuses[0]
-    mine = trade()
-    exchange.execute(broker.url, mine)
+    order = trade()
+    exchange.execute(broker.url, order)
     for n, status in enumerate(statuses[1:], 1):
-        broker.wait(mine["tradeId"], n)
+        broker.wait(order["tradeId"], n)
         broker.status = status
     wait_until(lambda: any(post[2] < 300 for post in broker.posts))
     headers = [headers_of(post) for post in broker.posts]
@@ -221,33 +221,33 @@ def test_a_callback_is_repeated_until_it_is_answered_2xx(
     assert wait_until(delivered)
 
 
-def test_reports_queue_up_into_sets_while_posts_are_under_way(
+def test_reports_are_collected_into_sets_while_posts_are_in_progress(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]], wait_until: Callable[..., Any]
 ) -> None:
     broker.gate.clear()
     trades = [trade() for _ in range(260)]
-    for mine in trades[:8]:
-        exchange.execute(broker.url, mine)
+    for order in trades[:8]:
+        exchange.execute(broker.url, order)
     wait_until(lambda: len(broker.posts) == 4)
     for n in range(8, 260, 63):
         exchange.execute(broker.url, *trades[n : n + 63])
-    for mine in trades:
-        exchange.final(mine["tradeId"])
+    for order in trades:
+        exchange.final(order["tradeId"])
     assert len(broker.posts) == 4
     broker.gate.set()
-    wait_until(lambda: {report["tradeId"] for report in broker.reports()} == {mine["tradeId"] for mine in trades})
+    wait_until(lambda: {report["tradeId"] for report in broker.reports()} == {order["tradeId"] for order in trades})
     sizes = [len(json.loads(post[1])["reports"]) for post in broker.posts]
     assert sum(sizes) == 260
     assert max(sizes) == 100
 
 
-def test_a_quiet_exchange_reports_alone(
+def test_a_quiet_exchange_sends_each_report_by_itself(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     for n in range(3):
-        mine = trade()
-        exchange.execute(broker.url, mine)
-        broker.wait(mine["tradeId"])
+        order = trade()
+        exchange.execute(broker.url, order)
+        broker.wait(order["tradeId"])
         assert len(json.loads(broker.posts[n][1])["reports"]) == 1
 
 
@@ -256,9 +256,9 @@ def test_one_broker_out_of_reach_does_not_hold_up_another(
 ) -> None:
     for _ in range(20):
         exchange.execute("http://127.0.0.1:9/callbacks", trade())
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    assert broker.wait(mine["tradeId"])
+    order = trade()
+    exchange.execute(broker.url, order)
+    assert broker.wait(order["tradeId"])
 
 
 def test_all_reports_arrive_once_a_broker_can_be_reached_again(
@@ -266,22 +266,22 @@ def test_all_reports_arrive_once_a_broker_can_be_reached_again(
 ) -> None:
     broker.status = 503
     trades = [trade() for _ in range(30)]
-    for mine in trades:
-        exchange.execute(broker.url, mine)
-        exchange.final(mine["tradeId"])
+    for order in trades:
+        exchange.execute(broker.url, order)
+        exchange.final(order["tradeId"])
     assert len(broker.posts) < 30
     broker.status = 200
-    wait_until(lambda: {report["tradeId"] for report in broker.reports()} == {mine["tradeId"] for mine in trades})
+    wait_until(lambda: {report["tradeId"] for report in broker.reports()} == {order["tradeId"] for order in trades})
 
 
 def test_a_broker_that_moved_gets_its_reports_at_the_newest_address(
     exchange: Exchange, broker: Broker, trade: Callable[..., dict[str, Any]]
 ) -> None:
     exchange.faults(latencyMs=1000)
-    mine = trade()
-    exchange.execute("http://127.0.0.1:9/callbacks", mine)
-    exchange.execute(broker.url, mine)
-    assert broker.wait(mine["tradeId"])
+    order = trade()
+    exchange.execute("http://127.0.0.1:9/callbacks", order)
+    exchange.execute(broker.url, order)
+    assert broker.wait(order["tradeId"])
 
 
 def test_the_record_is_in_order_of_arrival(
@@ -291,17 +291,17 @@ def test_the_record_is_in_order_of_arrival(
     trades = [trade() for _ in range(120)]
     for n in range(0, 120, 40):
         exchange.execute(broker.url, *trades[n : n + 40])
-    for mine in trades:
-        exchange.final(mine["tradeId"])
+    for order in trades:
+        exchange.final(order["tradeId"])
     page = exchange.get("/v1/trades?after=0&limit=50")
     assert len(page["results"]) == 50
     assert page["next"] == page["results"][-1]["sequence"]
     first = exchange.get("/v1/trades")["results"]
     assert len(first) == 100
-    # Not all of each entry: when its callback was answered may be written down between the two.
+    # Compare only the ids, because an entry's time of delivery may be stored between the two requests.
     assert [entry["tradeId"] for entry in first[:50]] == [entry["tradeId"] for entry in page["results"]]
     entries = exchange.whole_record()
-    assert [entry["tradeId"] for entry in entries] == [mine["tradeId"] for mine in trades]
+    assert [entry["tradeId"] for entry in entries] == [order["tradeId"] for order in trades]
     assert [entry["sequence"] for entry in entries] == sorted(entry["sequence"] for entry in entries)
     assert len({entry["executionId"] for entry in entries}) == 120
     for entry in entries:
@@ -312,7 +312,7 @@ def test_the_record_is_in_order_of_arrival(
     assert exchange.get(f"/v1/trades?after={last}") == {"results": [], "next": None}
 
 
-GOOD = {"tradeId": "t", "stockTicker": "AAPL", "type": "BUY", "quantity": 1, "maxPrice": "1.0000", "expiresAt": None}
+VALID = {"tradeId": "t", "stockTicker": "AAPL", "type": "BUY", "quantity": 1, "maxPrice": "1.0000", "expiresAt": None}
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ GOOD = {"tradeId": "t", "stockTicker": "AAPL", "type": "BUY", "quantity": 1, "ma
     ids=str,
 )  # fmt: skip
 def test_a_trade_with_bad_terms_is_refused(exchange: Exchange, broker: Broker, change: Any) -> None:
-    status, body = exchange.execute(broker.url, GOOD | change)
+    status, body = exchange.execute(broker.url, VALID | change)
     assert status == 202
     [result] = body["results"]
     assert (result["status"], result["code"]) == ("REFUSED", "invalid")
@@ -342,14 +342,14 @@ def test_a_trade_with_bad_terms_is_refused(exchange: Exchange, broker: Broker, c
     [
         ([], ""), (None, ""), ("x", ""), ({}, "callbackUrl"), ({"callbackUrl": "http://x/", "trades": []}, "trades"),
         ({"callbackUrl": "http://x/", "trades": {}}, "trades"),
-        ({"callbackUrl": "http://x/", "trades": [GOOD] * 101}, "trades"),
+        ({"callbackUrl": "http://x/", "trades": [VALID] * 101}, "trades"),
         ({"callbackUrl": "http://x/", "trades": [3]}, "trades[0].tradeId"),
-        ({"callbackUrl": "http://x/", "trades": [GOOD, GOOD | {"tradeId": ""}]}, "trades[1].tradeId"),
-        ({"callbackUrl": "http://x/", "trades": [GOOD | {"tradeId": "a/b"}]}, "trades[0].tradeId"),
-        ({"callbackUrl": "http://x/", "trades": [GOOD | {"tradeId": "a" * 129}]}, "trades[0].tradeId"),
-        ({"callbackUrl": "http://x/", "trades": [GOOD | {"tradeId": 7}]}, "trades[0].tradeId"),
+        ({"callbackUrl": "http://x/", "trades": [VALID, VALID | {"tradeId": ""}]}, "trades[1].tradeId"),
+        ({"callbackUrl": "http://x/", "trades": [VALID | {"tradeId": "a/b"}]}, "trades[0].tradeId"),
+        ({"callbackUrl": "http://x/", "trades": [VALID | {"tradeId": "a" * 129}]}, "trades[0].tradeId"),
+        ({"callbackUrl": "http://x/", "trades": [VALID | {"tradeId": 7}]}, "trades[0].tradeId"),
         *(
-            ({"callbackUrl": url, "trades": [GOOD]}, "callbackUrl")
+            ({"callbackUrl": url, "trades": [VALID]}, "callbackUrl")
             for url in (
                 None, 3, "", "x", "ftp://x/", "http://", "http:///p", "http://x:99999/", "http://[::1", "http://a@b/",
                 "http://x/#f", "http://x/\r\nA: b", "http://x/a b", "http://\u00e4/", "http://x/" + "a" * 2048, "http://x:0/",
@@ -396,8 +396,8 @@ def test_a_bad_execute_is_422_and_names_the_field(exchange: Exchange, body: Any,
     ids=lambda value: str(value)[:60],
 )  # fmt: skip
 def test_bad_calls_are_answered_in_json(exchange: Exchange, method: str, path: str, raw: Any, status: Any) -> None:
-    got, body = exchange.call(method, path, raw=raw)
-    assert got == status, body
+    actual_status, body = exchange.call(method, path, raw=raw)
+    assert actual_status == status, body
     assert body["status"] == status
     assert body["code"]
     assert body["detail"]

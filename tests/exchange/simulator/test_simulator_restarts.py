@@ -27,8 +27,8 @@ def test_killed_between_store_and_execute(
     exchange.kill()
     assert broker.posts == []
     exchange.start()
-    for mine in trades:
-        [report] = broker.wait(mine["tradeId"])
+    for order in trades:
+        [report] = broker.wait(order["tradeId"])
         assert report["status"] == "FILLED"
     assert len(exchange.whole_record()) == 20
 
@@ -41,7 +41,7 @@ def test_killed_between_execute_and_callback(
     trades = [trade() for _ in range(150)]
     exchange.execute(broker.url, *trades[:100])
     exchange.execute(broker.url, *trades[100:])
-    before = [exchange.final(mine["tradeId"]) for mine in trades]
+    before = [exchange.final(order["tradeId"]) for order in trades]
     exchange.kill()
     assert broker.posts == []
     exchange.start()
@@ -55,14 +55,14 @@ def test_killed_while_a_broker_does_not_answer(
 ) -> None:
     exchange = new_exchange().start()
     broker.status = 500
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    broker.wait(mine["tradeId"], 2)
+    order = trade()
+    exchange.execute(broker.url, order)
+    broker.wait(order["tradeId"], 2)
     exchange.kill()
     broker.status = 200
     sent = len(broker.posts)
     exchange.start()
-    reports = broker.wait(mine["tradeId"], sent + 1)
+    reports = broker.wait(order["tradeId"], sent + 1)
     assert all(report == reports[0] for report in reports)
 
 
@@ -73,16 +73,16 @@ def test_delivered_callbacks_are_not_sent_again_after_a_restart(
     wait_until: Callable[..., Any],
 ) -> None:
     exchange = new_exchange().start()
-    mine, mark = trade(), trade()
-    exchange.execute(broker.url, mine)
+    order, later_order = trade(), trade()
+    exchange.execute(broker.url, order)
     wait_until(lambda: exchange.whole_record()[0]["deliveredAt"])
     exchange.kill()
     exchange.start()
-    assert exchange.execute(broker.url, mine)[1]["results"][0]["status"] == "ACCEPTED"
-    assert exchange.execute(broker.url, mine | {"quantity": 9})[1]["results"][0]["code"] == "conflict"
-    exchange.execute(broker.url, mark)
-    broker.wait(mark["tradeId"])
-    assert len(broker.reports(mine["tradeId"])) == 1
+    assert exchange.execute(broker.url, order)[1]["results"][0]["status"] == "ACCEPTED"
+    assert exchange.execute(broker.url, order | {"quantity": 9})[1]["results"][0]["code"] == "conflict"
+    exchange.execute(broker.url, later_order)
+    broker.wait(later_order["tradeId"])
+    assert len(broker.reports(order["tradeId"])) == 1
 
 
 def test_a_trade_that_expires_while_the_exchange_is_dead_never_executes(
@@ -90,12 +90,12 @@ def test_a_trade_that_expires_while_the_exchange_is_dead_never_executes(
 ) -> None:
     exchange = new_exchange(EXCHANGE_LATENCY_MS="1200").start()
     soon = datetime.now(UTC) + timedelta(seconds=0.6)
-    mine = trade(expiresAt=soon.isoformat())
-    assert exchange.execute(broker.url, mine)[1]["results"][0]["status"] == "ACCEPTED"
+    order = trade(expiresAt=soon.isoformat())
+    assert exchange.execute(broker.url, order)[1]["results"][0]["status"] == "ACCEPTED"
     exchange.kill()
     threading.Event().wait(max(0.0, (soon - datetime.now(UTC)).total_seconds()))
     exchange.start()
-    [report] = broker.wait(mine["tradeId"])
+    [report] = broker.wait(order["tradeId"])
     assert (report["status"], report["reasonCode"]) == ("REJECTED", "expired")
 
 
@@ -110,10 +110,10 @@ def test_killed_under_load_loses_nothing_that_was_accepted(
 
     def place() -> None:
         while True:
-            mine = trade()
+            order = trade()
             try:
-                if exchange.execute(broker.url, mine)[0] == 202:
-                    accepted.append(mine["tradeId"])
+                if exchange.execute(broker.url, order)[0] == 202:
+                    accepted.append(order["tradeId"])
             except Exception:
                 return
 
@@ -138,16 +138,16 @@ def test_killed_under_load_loses_nothing_that_was_accepted(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_cleanly_when_told_to(
+def test_it_exits_cleanly_on_a_signal(
     new_exchange: Callable[..., Exchange], broker: Broker, trade: Callable[..., dict[str, Any]], number: int
 ) -> None:
     exchange = new_exchange().start()
     exchange.faults(executeNoAnswerRate=1)
-    held = threading.Thread(target=lambda: _ignore(lambda: exchange.execute(broker.url, trade(), timeout=5)))
-    held.start()
+    caller = threading.Thread(target=lambda: _ignore(lambda: exchange.execute(broker.url, trade(), timeout=5)))
+    caller.start()
     broker.gate.clear()
     assert exchange.stop(number) == 0
-    held.join()
+    caller.join()
 
 
 def _ignore(call: Any) -> None:
@@ -168,21 +168,21 @@ def run(**environment: Any) -> Any:
     )
 
 
-def test_a_busy_port_is_said_in_one_line(new_exchange: Callable[..., Exchange], tmp_path: Path) -> None:
+def test_a_busy_port_is_reported_in_one_line(new_exchange: Callable[..., Exchange], tmp_path: Path) -> None:
     exchange = new_exchange().start()
-    ended = run(EXCHANGE_PORT=str(exchange.port), DATA_DIR=str(tmp_path / "other"))
-    assert ended.returncode != 0
-    assert ended.stderr.count("\n") == 1
-    assert str(exchange.port) in ended.stderr
+    process = run(EXCHANGE_PORT=str(exchange.port), DATA_DIR=str(tmp_path / "other"))
+    assert process.returncode != 0
+    assert process.stderr.count("\n") == 1
+    assert str(exchange.port) in process.stderr
 
 
-def test_a_record_in_use_is_said_in_one_line(new_exchange: Callable[..., Exchange], tmp_path: Path) -> None:
+def test_a_record_in_use_is_reported_in_one_line(new_exchange: Callable[..., Exchange], tmp_path: Path) -> None:
     new_exchange().start()
     other = new_exchange()
-    ended = run(**other.environment)
-    assert ended.returncode != 0
-    assert ended.stderr.count("\n") == 1
-    assert "record" in ended.stderr
+    process = run(**other.environment)
+    assert process.returncode != 0
+    assert process.stderr.count("\n") == 1
+    assert "record" in process.stderr
 
 
 @pytest.mark.parametrize(
@@ -192,23 +192,23 @@ def test_a_record_in_use_is_said_in_one_line(new_exchange: Callable[..., Exchang
         ("EXCHANGE_SECRET", "whsec_"), ("EXCHANGE_SECRET", "a"), ("EXCHANGE_HOST", "no.such.host.invalid"),
     ],
 )  # fmt: skip
-def test_a_bad_setting_is_said_in_one_line(
+def test_a_bad_setting_is_reported_in_one_line(
     tmp_path: Path, new_exchange: Callable[..., Exchange], name: str, value: Any
 ) -> None:
-    ended = run(**(new_exchange().environment | {name: value}))
-    assert ended.returncode != 0
-    assert ended.stderr.count("\n") == 1
-    assert name in ended.stderr or value in ended.stderr
+    process = run(**(new_exchange().environment | {name: value}))
+    assert process.returncode != 0
+    assert process.stderr.count("\n") == 1
+    assert name in process.stderr or value in process.stderr
 
 
 def test_without_a_secret_it_makes_one_that_brokers_can_read(
     new_exchange: Callable[..., Exchange], broker: Broker, trade: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     exchange = new_exchange(EXCHANGE_SECRET="").start()
-    mine = trade()
-    exchange.execute(broker.url, mine)
-    broker.wait(mine["tradeId"])
-    kept = tmp_path / "exchange" / "secret"
-    assert kept.stat().st_mode & 0o777 == 0o600
+    order = trade()
+    exchange.execute(broker.url, order)
+    broker.wait(order["tradeId"])
+    secret_file = tmp_path / "exchange" / "secret"
+    assert secret_file.stat().st_mode & 0o777 == 0o600
     headers = {name.lower(): value for name, value in broker.posts[0][0].items()}
-    Webhook(kept.read_text()).verify(broker.posts[0][1], headers)
+    Webhook(secret_file.read_text()).verify(broker.posts[0][1], headers)

@@ -43,7 +43,7 @@ def make_room(store: Any) -> None:
 
 
 def test_a_set_that_does_not_fit_the_disk_is_not_stored_and_may_come_again(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         store, outbox = OrderStore(Database(tmp_path)), Outbox()
         engine = ExecutionEngine(store, Market(Always()), Faults(0), outbox, Clock())
         fill_disk(store)
@@ -59,11 +59,11 @@ def test_a_set_that_does_not_fit_the_disk_is_not_stored_and_may_come_again(tmp_p
         assert {order.status for order in store.page(0, 1000)} == {"FILLED"}
         store.database.close()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_sets_of_one_moment_share_a_transaction(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         store = OrderStore(Database(tmp_path))
         engine = ExecutionEngine(store, Market(Always()), Faults(3_600_000), Outbox(), Clock())
         commits = []
@@ -75,11 +75,11 @@ def test_sets_of_one_moment_share_a_transaction(tmp_path: Path) -> None:
         assert len(store.page(0, 100)) == 20
         store.database.close()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_a_decision_stands(tmp_path: Path) -> None:
-    async def story() -> None:
+    async def scenario() -> None:
         store, outbox = OrderStore(Database(tmp_path)), Outbox()
         engine = ExecutionEngine(store, Market(Always()), Faults(0), outbox, Clock())
         await engine.accept(ExecuteRequest("http://broker/", [terms("t")]))
@@ -93,4 +93,4 @@ def test_a_decision_stands(tmp_path: Path) -> None:
         assert outbox.sequences == [first.sequence]
         store.database.close()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
