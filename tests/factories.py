@@ -1,4 +1,4 @@
-"""Make the rows that tests begin with, such as `StockFactory.create(ticker="IBM")`: one factory for each model.
+"""Create the rows that tests start with, such as `StockFactory.create(ticker="IBM")`: one factory for each model.
 
 Fields that a test does not name get valid values. Prefer the product's own verbs where there is one, for example to
 open an account, to deposit or to place a trade (`tests.people`): a factory writes a single row and nothing else.
@@ -61,7 +61,7 @@ class CustomerFactory(DjangoModelFactory):
 
 
 class AdjustmentFactory(DjangoModelFactory):
-    """5 USD to put into an account, which wait for a second member of staff."""
+    """An adjustment of +5 USD that waits for a second member of staff."""
 
     class Meta:
         model = Adjustment
@@ -90,12 +90,12 @@ class FreezeFactory(DjangoModelFactory):
 
     customer = factory.SubFactory(CustomerFactory)
     is_on = True
-    reason = "Asked for."
+    reason = "The customer asked for it."
     by = factory.SubFactory(CustomerFactory, is_staff=True)
 
 
 class GoodFaithViolationFactory(DjangoModelFactory):
-    """A violation of its customer's, whose restriction staff has lifted. The test gives the lot and who lifted it."""
+    """A good-faith violation whose restriction staff has lifted. The test passes the lot and `lifted_by`."""
 
     class Meta:
         model = GoodFaithViolation
@@ -131,7 +131,7 @@ class PositionFactory(DjangoModelFactory):
 
 
 class PostingFactory(DjangoModelFactory):
-    """A line of a customer's books, each with a cause of its own."""
+    """A posting in a customer's books, each with its own cause."""
 
     class Meta:
         model = Posting
@@ -176,7 +176,7 @@ class AuthenticatorFactory(DjangoModelFactory):
 
 
 class UserSessionFactory(DjangoModelFactory):
-    """A session, as the list of sessions shows it. The test gives the key of a session that there is."""
+    """A session in the list of sessions. The test passes the key of an existing session."""
 
     class Meta:
         model = UserSession
@@ -231,7 +231,7 @@ class ClosureFactory(DjangoModelFactory):
 
 
 class ShortListFactory(DjangoModelFactory):
-    """A list of the exchange's that was kept out, because too many stocks were missing."""
+    """A list from the exchange that was not applied, because too many stocks were missing."""
 
     class Meta:
         model = ShortList
@@ -257,7 +257,7 @@ class TradeFactory(DjangoModelFactory):
 
 
 class StatusChangeFactory(DjangoModelFactory):
-    """A line of a trade's history: it was placed."""
+    """An entry of a trade's history: it was placed."""
 
     class Meta:
         model = StatusChange
@@ -314,7 +314,7 @@ class TradingControlFactory(DjangoModelFactory):
 
 
 class StaffReportFactory(DjangoModelFactory):
-    """A rejection that staff heard of by phone, which waits for a second member of staff."""
+    """A rejection reported by phone, which waits for a second member of staff."""
 
     class Meta:
         model = StaffReport
@@ -360,7 +360,7 @@ class JobFactory(DjangoModelFactory):
 
 
 class NoteFactory(DjangoModelFactory):
-    """What staff wrote down about a customer."""
+    """A staff note about a customer."""
 
     class Meta:
         model = Note
@@ -409,7 +409,7 @@ class CorporateActionFactory(DjangoModelFactory):
 
 
 class EntitlementFactory(DjangoModelFactory):
-    """What a customer got by a corporate action."""
+    """What a customer received from a corporate action."""
 
     class Meta:
         model = Entitlement

@@ -23,7 +23,7 @@ from trades.report import insert_reports
 from trades.transitions import Placing
 from trades.turn import serve
 
-DAYS_AGO = {  # what is done how many days ago: shares bought, shares sold (below zero), cash brought in
+DAYS_AGO = {  # by the number of days ago: shares bought, or sold if negative; cash ("") deposited, or withdrawn
     330: [("", 12_000)],
     329: [("AAPL", 15), ("IBM", 12), ("DIS", 60)],
     290: [("MSFT", 80)],
@@ -43,12 +43,12 @@ PASSWORD = "a-long-enough-phrase-7"
 
 
 def customer_with_history(email: str = "ada@example.com", password: str = PASSWORD) -> Customer:
-    """Ada, who has deposited, bought and sold for most of a year, and watches five stocks. Needs the exchange."""
+    """Create Ada, who has been trading for most of a year and watches five stocks. Needs the exchange."""
     ada = create_customer(email, password, name="Ada Lovelace")
     writer = HistoryWriter(ada)
-    for days, doings in DAYS_AGO.items():
+    for days, actions in DAYS_AGO.items():
         at = timezone.now() - (timedelta(days=days) if days else timedelta(hours=7))
-        for ticker, number in doings:
+        for ticker, number in actions:
             at += timedelta(minutes=7)
             writer.transfer(Decimal(number), at) if ticker == CASH else writer.trade(ticker, number, at)
     writer.finish()
@@ -58,23 +58,23 @@ def customer_with_history(email: str = "ada@example.com", password: str = PASSWO
 
 
 class HistoryWriter:
-    """Lets a customer deposit, buy and sell as everybody does, and then dates all of it to when it should have been.
+    """Deposits, buys and sells through the ordinary code, and afterwards moves all of it to its time in the past.
 
-    What it does must be in the order of time. The books prove it: see the test of this class.
+    Call its methods in chronological order. The test of this class checks that the books are correct.
     """
 
     def __init__(self, customer: Customer) -> None:
         self.customer = customer
-        self.happened: dict[UUID, datetime] = {}  # by the cause of the postings
+        self.times: dict[UUID, datetime] = {}  # by the cause of the postings
 
     def transfer(self, change: Decimal, at: datetime) -> None:
-        """Deposit or, if the change is below zero, withdraw so many USD."""
+        """Deposit this many USD or, if negative, withdraw them."""
         move = deposit if change > 0 else withdraw
         posting, _ = move(self.customer.id, abs(change))
-        self.happened[posting.cause] = at
+        self.times[posting.cause] = at
 
     def trade(self, ticker: str, quantity: int, at: datetime) -> None:
-        """Buy or, if the quantity is below zero, sell so many shares at the exchange's price of that time."""
+        """Buy this many shares or, if negative, sell them, at the exchange's price of that time."""
         trade = Trade(
             id=uuid7(nanoseconds=int(at.timestamp() * 1e9)),
             customer=self.customer,
@@ -83,7 +83,7 @@ class HistoryWriter:
             quantity=abs(quantity),
         )
         price = price_then(ticker, at)
-        with transaction.atomic():  # one transaction, so that no lane takes a turn of its own in between
+        with transaction.atomic():  # one transaction, so that no lane takes a turn in between
             transitions.lock_counter(self.customer.id)
             transitions.insert_trades([Placing(trade, "test")])
             self._take_turn()
@@ -92,22 +92,22 @@ class HistoryWriter:
             self._take_turn()
         trade.refresh_from_db()
         assert trade.status == Status.FILLED, f"{trade} at {price}: {trade.reason_code or trade.status}"
-        self.happened[trade.id] = at
+        self.times[trade.id] = at
 
     def _take_turn(self) -> None:
-        """Take the customer's turn as if no price were known, for those of today say nothing about then."""
+        """Take the customer's turn as if no price were known, because today's prices don't apply to the past."""
         books = open_books([self.customer.id])
-        nothing = LastPrices({}, seconds_max=-1)
-        serve(books, MarketNow(None, True, nothing), "test")
+        no_prices = LastPrices({}, seconds_max=-1)
+        serve(books, MarketNow(None, True, no_prices), "test")
 
     def finish(self) -> None:
-        """Date everything."""
+        """Move everything to its time in the past."""
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             for table in DATED:
                 cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-            for statement in DATE:
-                cursor.execute(statement, [list(self.happened), list(self.happened.values())])
+            for statement in DATING_STATEMENTS:
+                cursor.execute(statement, [list(self.times), list(self.times.values())])
             for table in DATED:
                 cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
 
@@ -126,7 +126,7 @@ DATED = (
 )  # fmt: skip
 THEN = "unnest(%s::uuid[], %s::timestamptz[]) AS happened (cause, at)"
 SETTLED = "happened.at + interval '0.4 s'"
-DATE = (
+DATING_STATEMENTS = (
     f"""
     UPDATE trades_trade SET placed_at = happened.at, claimed_at = happened.at + interval '0.03 s',
         expires_at = happened.at + interval '30 s', ask_at = happened.at + interval '3 s', settled_at = {SETTLED}

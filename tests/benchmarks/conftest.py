@@ -1,4 +1,4 @@
-"""Tables with past trades, loaded as the benchmark loads them."""
+"""A connection with which tests fill tables with past trades, as the benchmark does."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.settings import POSTGRESQL_DIR
 def administrator(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Database]:
     """Connect to the tests' database as a superuser who can load in bulk; empty it after the module."""
     if not (POSTGRESQL_DIR / "keys.json").exists():
-        pytest.skip("the server is not ours, so that we can't load in bulk")
+        pytest.skip("the database server was not started by us, so we can't load in bulk")
     with django_db_blocker.unblock():
         server = os.environ["DATABASE_URL"].rpartition("/")[0]
         database = Database(POSTGRESQL_DIR, f"{server}/{connection.settings_dict['NAME']}")

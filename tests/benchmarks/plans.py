@@ -30,33 +30,33 @@ class Plan:
             self.read_whole.add(node["Relation Name"])
         self.indexes |= {node["Index Name"]} if "Index Name" in node else set()
         self.indexes |= set(node.get("Conflict Arbiter Indexes", ()))
-        for below in node.get("Plans", ()):
-            self.add(below)
+        for child in node.get("Plans", ()):
+            self.add(child)
 
 
 @contextmanager
 def planned() -> Iterator[list[Plan]]:
-    """Inside, each statement of the default connection is planned before it is done, both ways PostgreSQL may go.
+    """Collect the plans of each statement of the default connection, of both kinds that PostgreSQL may choose.
 
-    At first it plans for the values at hand. A statement that comes often is prepared, and planned once for whatever
-    values if that plan costs no more than those of the first times and their planning.
+    At first it plans for the statement's actual values. A statement that is executed often is prepared, and then gets
+    one generic plan for all values, if that costs no more than the earlier plans including the planning itself.
     """
-    found: list[Plan] = []
+    plans: list[Plan] = []
 
     def plan(execute: Any, statement: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
         if HAS_A_PLAN.match(statement):
             first = _plan(AT_FIRST, statement, f"EXPLAIN (FORMAT JSON) {statement}", parameters)
             generic = _plan(LATER, statement, f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {_numbered(statement)}", None)
             is_cheaper = generic.cost <= first.cost + PLANNING_COST * (first.relations + 1)
-            found.extend([first, generic if is_cheaper else replace(first, when=LATER)])
+            plans.extend([first, generic if is_cheaper else replace(first, when=LATER)])
         return execute(statement, parameters, many, context)
 
     with connection.execute_wrapper(plan):
-        yield found
+        yield plans
 
 
 AT_FIRST, LATER = "at first", "once prepared"
-PLANNING_COST = 2.5  # of each relation, as PostgreSQL reckons (cached_plan_cost)
+PLANNING_COST = 2.5  # for each relation, as in PostgreSQL's cached_plan_cost()
 
 
 def _plan(when: str, statement: str, explain: str, parameters: Any) -> Plan:
@@ -73,12 +73,12 @@ def _numbered(statement: str) -> str:
     """Return the statement with $1, $2 … as placeholders."""
     names: list[str | None] = []
 
-    def number(found: re.Match[str]) -> str:
-        if found[0] == "%%":
+    def number(match: re.Match[str]) -> str:
+        if match[0] == "%%":
             return "%"
-        if found[1] is None or found[1] not in names:
-            names.append(found[1])
+        if match[1] is None or match[1] not in names:
+            names.append(match[1])
             return f"${len(names)}"
-        return f"${names.index(found[1]) + 1}"
+        return f"${names.index(match[1]) + 1}"
 
     return PLACEHOLDER.sub(number, statement)

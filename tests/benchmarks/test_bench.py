@@ -31,10 +31,17 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.story
 def test_every_stage_measures_and_the_books_hold(folder: Path) -> None:
-    small = {"RUNS": "1", "SECONDS": "2", "WARM_UP_SECONDS": "1", "CUSTOMERS": "200", "RATES": "20,40", "ONLY": STAGES}
+    options = {
+        "RUNS": "1",
+        "SECONDS": "2",
+        "WARM_UP_SECONDS": "1",
+        "CUSTOMERS": "200",
+        "RATES": "20,40",
+        "ONLY": STAGES,
+    }
     environment = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "BROKER_URL"}}
-    environment |= {f"BENCH_{name}": value for name, value in small.items()} | {"TMPDIR": str(folder)}
-    ended = subprocess.run(
+    environment |= {f"BENCH_{name}": value for name, value in options.items()} | {"TMPDIR": str(folder)}
+    process = subprocess.run(
         [sys.executable, "-m", "benchmarks"],
         cwd=PROJECT,
         env=environment,
@@ -42,8 +49,8 @@ def test_every_stage_measures_and_the_books_hold(folder: Path) -> None:
         text=True,
         timeout=SECONDS_MAX,
     )
-    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
-    result: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
+    result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     assert result["ok"]
     assert result["audit"]["ok"]
     assert result["audit"]["trades"] > 200 * 4
@@ -54,6 +61,6 @@ def test_every_stage_measures_and_the_books_hold(folder: Path) -> None:
     assert [row["rate"] for row in result["latency"]][:2] == [20, 40]
     assert result["lone"]["trades"] > 0
     assert {goal["goal"] for goal in result["goals"]} >= {"settled / bare limit", "a single trade final, p50, ms"}
-    assert list(folder.glob("brokerage-bench-*")) == []  # nothing stays
+    assert list(folder.glob("brokerage-bench-*")) == []  # no files are left behind
     assert any(line.startswith("| settled, end to end |") for line in markdown(result))
     assert ElementTree.fromstring(draw(result)).tag.endswith("svg")  # noqa: S314 (our own)

@@ -1,7 +1,7 @@
 """Placing, executing and reading trades costs the same no matter how many trades exist.
 
-Each step runs as it is against tables with a past; each of its statements must reach what grows by an index, and the
-step by those that are there for it.
+Each step runs unmodified against tables full of past trades. Each of its statements must read growing tables through
+an index, and the step must use the indexes that exist for it.
 """
 
 from collections.abc import Callable
@@ -27,15 +27,15 @@ from trades.turn import settle_and_claim
 
 CUSTOMERS, TRADES_EACH = 5_000, 20
 SETS = (1, 40)
-GROW = {
+GROWING_TABLES = {
     *("accounts_customer", "accounts_token", "accounts_balance", "accounts_position", "accounts_posting"),
     *("accounts_transfer", "trades_tradecounter", "trades_trade", "trades_statuschange", "trades_report"),
 }
 
 PRICE = Decimal(10)
-TOKEN = "accounts_token_token_hash_key|accounts_token_token_hash_f1690503_like"  # the same column twice
-CLAIMED = "trades_trade_pkey|placed_not_queued"  # by their ids, or out of those in line, of which there are few
-IN_FLIGHT = "one_trade_in_flight|to_ask_about"  # both have only trades in flight
+TOKEN = "accounts_token_token_hash_key|accounts_token_token_hash_f1690503_like"  # two indexes on the same column
+CLAIMED = "trades_trade_pkey|placed_not_queued"  # by id, or from the few trades in line
+IN_FLIGHT = "one_trade_in_flight|to_ask_about"  # both contain only trades in flight
 every_type = pytest.mark.parametrize("type", Type)
 pytestmark = [pytest.mark.big, pytest.mark.django_db]
 
@@ -47,17 +47,17 @@ def _listing(exchange: StandInExchange) -> None:
 
 @pytest.fixture(scope="module")
 def past(administrator: Database) -> Population:
-    """100,000 finished trades, 200,000 postings, 300,000 moves, and others' open trades; statistics know of them."""
-    made = populate(administrator.connection, CUSTOMERS, TRADES_EACH)
+    """Load 100,000 final trades, 200,000 postings, 300,000 status changes and some open trades; update statistics."""
+    population = populate(administrator.connection, CUSTOMERS, TRADES_EACH)
     with loading(administrator.connection):
         administrator.connection.execute(
-            OPEN_TRADES, {"first": made.first_id, "customers": CUSTOMERS, "each": TRADES_EACH}
+            OPEN_TRADES, {"first": population.first_id, "customers": CUSTOMERS, "each": TRADES_EACH}
         )
     administrator.vacuum_and_checkpoint()
-    return made
+    return population
 
 
-# Of each four customers one has a trade in line and one a trade in flight, for which it is not yet time to do anything.
+# Of every four customers, one has a trade in line and one has a trade in flight, neither of which is due yet.
 OPEN_TRADES = """
     INSERT INTO trades_trade (id, customer_id, sequence, ticker, type, quantity, placed_at, status, reason_code,
                               max_price, claimed_at, expires_at, ask_at)
@@ -67,7 +67,7 @@ OPEN_TRADES = """
         SELECT n, now() + interval '1 hour' AS placed, CASE n %% 4 WHEN 3 THEN 1000 END AS max_price,
                CASE n %% 4 WHEN 3 THEN now() + interval '1 hour' END AS later
         FROM generate_series(1, %(customers)s - 1, 2) AS n
-    ) AS made
+    ) AS open_trades
 """
 
 
@@ -78,11 +78,11 @@ def customer_ids(past: Population, request: pytest.FixtureRequest) -> list[int]:
 
 
 def check(step: Callable[[], object], *indexes: str) -> None:
-    """Assert that this code scans no growing table and uses these indexes (one of "a|b"), whatever the values."""
+    """Assert that this step scans no growing table and uses these indexes ("a|b" means either), whatever the values."""
     with planned() as plans:
         step()
     for plan in plans:
-        assert not plan.read_whole & GROW, f"{plan.when}: {plan.statement}"
+        assert not plan.read_whole & GROWING_TABLES, f"{plan.when}: {plan.statement}"
     for when in (AT_FIRST, LATER):
         used = set[str]().union(*(plan.indexes for plan in plans if plan.when == when))
         missing = [index for index in indexes if not used & set(index.split("|"))]
@@ -162,7 +162,7 @@ def test_the_sweep_finds_trades_in_flight_for_too_long(customer_ids: list[int]) 
 
 
 @pytest.mark.parametrize(
-    ("wanted", "indexes"),
+    ("criteria", "indexes"),
     [
         (TradeFilter(), ["trade_has_its_place_in_line"]),
         (TradeFilter(below=10), ["trade_has_its_place_in_line"]),
@@ -172,9 +172,9 @@ def test_the_sweep_finds_trades_in_flight_for_too_long(customer_ids: list[int]) 
     ],
     ids=["all", "a later page", "since a day", "the filled", "of a stock"],
 )
-def test_trades_are_listed(past: Population, wanted: TradeFilter, indexes: list[str]) -> None:
+def test_trades_are_listed(past: Population, criteria: TradeFilter, indexes: list[str]) -> None:
     place([past.first_id])
-    check(lambda: find_trades(past.first_id, wanted, 50), *indexes)
+    check(lambda: find_trades(past.first_id, criteria, 50), *indexes)
 
 
 @pytest.mark.parametrize(
@@ -188,15 +188,15 @@ def test_trades_are_listed(past: Population, wanted: TradeFilter, indexes: list[
 )
 def test_the_api_reads(past: Population, path: str, index: str) -> None:
     client = Client(headers={"Authorization": f"Bearer {past.tokens(1)[0]}"})
-    answer = []
-    check(lambda: answer.append(client.get(f"/api/v1/{path}")), index, TOKEN)
-    assert answer[0].status_code == 200
+    answers = []
+    check(lambda: answers.append(client.get(f"/api/v1/{path}")), index, TOKEN)
+    assert answers[0].status_code == 200
 
 
 def test_the_feed_is_read(customer_ids: list[int]) -> None:
-    askers = [(customer_id, reader.Cursor(0, 0)) for customer_id in customer_ids]
+    cursors = [(customer_id, reader.Cursor(0, 0)) for customer_id in customer_ids]
     check(
-        lambda: reader.read(askers, reader.latest_cursor(), 20),
+        lambda: reader.read(cursors, reader.latest_cursor(), 20),
         *("feed_of_customer", "trades_trade_pkey", "one_posting_a_cause"),
     )
 

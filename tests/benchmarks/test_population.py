@@ -1,4 +1,4 @@
-"""What the benchmark loads past the verbs is what the verbs would have made: the audit finds nothing wrong with it."""
+"""The rows that the benchmark loads directly are those that real trades would have left: the audit passes."""
 
 from typing import Any
 
@@ -27,26 +27,26 @@ PARTIAL = "SELECT indexname FROM pg_indexes WHERE schemaname = 'public' AND inde
 def definitions() -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(DEFINITIONS)
-        found = cursor.fetchall()
-        cursor.execute(PARTIAL)  # written anew, a condition's casts are spelled differently
-        return [*found, *cursor.fetchall()]
+        rows = cursor.fetchall()
+        cursor.execute(PARTIAL)  # by name only: a recreated index spells the casts of its condition differently
+        return [*rows, *cursor.fetchall()]
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("in_bulk", [False, True], ids=["as the tables are", "in bulk"])
 def test_the_books_hold(administrator: Database, monkeypatch: pytest.MonkeyPatch, in_bulk: bool) -> None:
-    monkeypatch.setattr(population, "TRADES_A_STATEMENT", 100)  # so that loaders take turns
+    monkeypatch.setattr(population, "TRADES_A_STATEMENT", 100)  # so that several statements are needed
     before = definitions()
-    made = populate(
+    population_loaded = populate(
         administrator.connection, CUSTOMERS, TRADES_EACH, connect=administrator.connect if in_bulk else None
     )
     assert definitions() == before
     assert audit_books().findings.violations == []
     assert not Posting.objects.filter(settles_on=None).exists()
     assert Lot.objects.count() == CUSTOMERS * TRADES_EACH
-    trades = Trade.objects.filter(customer_id__gte=made.first_id)
+    trades = Trade.objects.filter(customer_id__gte=population_loaded.first_id)
     assert trades.count() == CUSTOMERS * TRADES_EACH
-    customer_id = made.first_id + 1
+    customer_id = population_loaded.first_id + 1
     (events,) = reader.read([(customer_id, reader.Cursor(0, 0))], reader.latest_cursor(), 1000)
     line = list(trades.filter(customer_id=customer_id).order_by("sequence").values_list("id", flat=True))
     assert [event.trade.id for event in events if event.trade] == [trade for trade in line for _ in range(3)]
@@ -54,8 +54,8 @@ def test_the_books_hold(administrator: Database, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.django_db(transaction=True)
 def test_the_audit_finds_wrongly_loaded_rows(administrator: Database) -> None:
-    made = populate(administrator.connection, 2, 1)
+    loaded = populate(administrator.connection, 2, 1)
     administrator.connection.execute(
-        "UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %s", [made.first_id]
+        "UPDATE accounts_balance SET amount = amount + 1 WHERE customer_id = %s", [loaded.first_id]
     )
     assert not audit_books().findings.ok

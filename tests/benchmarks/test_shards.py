@@ -18,7 +18,7 @@ def test_a_customer_keeps_its_bucket_for_ever() -> None:
 def test_growth_moves_the_fewest_buckets_and_stays_even(before: int, after: int) -> None:
     old = spread(before)
     new = grow(old, after)
-    moved = [to for from_, to in zip(old, new, strict=True) if from_ != to]
+    moved = [target for source, target in zip(old, new, strict=True) if source != target]
     assert set(moved) == set(range(before, after))
     assert len(moved) <= BUCKETS * (after - before) / after + after
     counts = Counter(new).values()
@@ -31,6 +31,6 @@ def test_a_hundred_million_trades_a_day_ask_for_many_databases_and_a_million_for
 
 
 def test_customers_are_refused_for_less_than_a_second_while_their_bucket_moves() -> None:
-    background, refused = move_seconds(1_000_000, 5.0)
-    assert background > 10
-    assert refused < 1
+    copy_seconds, refused_seconds = move_seconds(1_000_000, 5.0)
+    assert copy_seconds > 10
+    assert refused_seconds < 1

@@ -13,7 +13,7 @@ PRICE = Decimal("10.0000")
 CENT = Decimal("0.01")
 
 
-def at(seconds: float) -> str:
+def iso_time(seconds: float) -> str:
     return f"2026-01-02T15:{int(seconds) // 60:02d}:{seconds % 60:09.6f}Z"
 
 
@@ -121,48 +121,48 @@ def all_is_well() -> Evidence:
         balances=[{"customer": ALICE, "amount": Decimal(35), "held": Decimal(0)}],
         positions=[{"customer": ALICE, "ticker": "AAPL", "quantity": 6, "held": 0}],
         exchange=[
-            report_body(n) | {"sequence": n, "firstReceivedAt": at(n * 10 + 1.1), "finalAt": at(n * 10 + 2)}
+            report_body(n) | {"sequence": n, "firstReceivedAt": iso_time(n * 10 + 1.1), "finalAt": iso_time(n * 10 + 2)}
             for n in numbers
         ],
     )
 
 
-def with_a_split(told: Evidence) -> None:
-    """Then Alice's 6 AAPL were split 3 for 4: she has 4, and 5 USD for half a share."""
+def with_a_split(evidence: Evidence) -> None:
+    """Add a 3-for-4 split of Alice's 6 AAPL: she has 4 then, and 5 USD for half a share."""
     terms = {"numerator": 3, "denominator": 4, "reference_price": PRICE}
-    told.actions.append({"id": "s", "kind": "SPLIT", "ticker": "AAPL", "state": "done"} | terms)
-    got = {"shares": 6, "shares_after": 4, "cash": Decimal("5.0000"), "event": len(told.status_changes) + 1}
-    told.entitlements.append({"id": "e", "action": "s", "customer": ALICE} | got)
-    number = len(told.postings)
-    moved = [("AAPL", Decimal(-2), Decimal(4)), ("", Decimal(5), Decimal(40))]
-    told.postings += [
+    evidence.actions.append({"id": "s", "kind": "SPLIT", "ticker": "AAPL", "state": "done"} | terms)
+    result = {"shares": 6, "shares_after": 4, "cash": Decimal("5.0000"), "event": len(evidence.status_changes) + 1}
+    evidence.entitlements.append({"id": "e", "action": "s", "customer": ALICE} | result)
+    number = len(evidence.postings)
+    postings = [("AAPL", Decimal(-2), Decimal(4)), ("", Decimal(5), Decimal(40))]
+    evidence.postings += [
         {"id": number + n, "customer": ALICE, "ticker": ticker, "kind": "split", "cause": "e"}
         | {"change": change, "total": total, "price": Decimal(0) if ticker else None}
-        for n, (ticker, change, total) in enumerate(moved, 1)
+        for n, (ticker, change, total) in enumerate(postings, 1)
     ]
-    told.positions[0]["quantity"], told.balances[0]["amount"] = 4, Decimal(40)
+    evidence.positions[0]["quantity"], evidence.balances[0]["amount"] = 4, Decimal(40)
 
 
-def with_fees(told: Evidence) -> None:
-    """A fee on both sides came into force on the day on which Alice bought: a cent for each of her three trades."""
+def with_fees(evidence: Evidence) -> None:
+    """Let a fee on both sides come into force on the day when Alice bought: a cent for each of her three trades."""
     day = date(2026, 1, 2)
     nothing = {"per_usd": Decimal(0), "last_day": None, "maximum": None}
-    told.fee_rates += [
+    evidence.fee_rates += [
         nothing | {"kind": "cat", "first_day": date(2026, 1, 1), "per_share": Decimal("0.004")},
         nothing | {"kind": "cat", "first_day": day, "per_share": Decimal("0.00001")},
         nothing | {"kind": "cat", "first_day": date(2026, 1, 3), "per_share": Decimal(1)},
         nothing | {"kind": "sec", "first_day": day, "per_share": Decimal(1)},
     ]
-    before, told.postings, paid = told.postings, [], Decimal(0)
+    before, evidence.postings, paid = evidence.postings, [], Decimal(0)
     for posting in before:
         is_cash = posting["ticker"] == ""
-        told.postings.append(posting | ({"total": posting["total"] - paid} if is_cash else {}))
+        evidence.postings.append(posting | ({"total": posting["total"] - paid} if is_cash else {}))
         if is_cash and posting["kind"] == "buy":
             fee = posting | {"kind": "fee", "change": -CENT, "total": posting["total"] - paid - CENT, "price": None}
-            told.postings.append(fee)
+            evidence.postings.append(fee)
             paid += CENT
-    for number, posting in enumerate(told.postings, 1):
+    for number, posting in enumerate(evidence.postings, 1):
         posting["id"] = number
-    for each in told.trades:
+    for each in evidence.trades:
         each["traded_on"] = day
-    told.balances[0]["amount"] -= paid
+    evidence.balances[0]["amount"] -= paid

@@ -1,4 +1,4 @@
-"""The checker finds each planted violation, and none if all is well."""
+"""The checker finds each violation in the evidence, and none in correct evidence."""
 
 import json
 from collections.abc import Callable
@@ -159,16 +159,16 @@ def post_what_nothing_caused(evidence: Evidence) -> None:
 
 
 def change_a_final_trade(evidence: Evidence) -> None:
-    shown = {"tradeId": "t1", "status": "REJECTED", "price": None, "reasonCode": "expired"}
+    response = {"tradeId": "t1", "status": "REJECTED", "price": None, "reasonCode": "expired"}
     evidence.requests.append(
-        placing(1) | {"method": "GET", "path": "/api/v1/trades/t1", "status": 200, "answer": shown}
+        placing(1) | {"method": "GET", "path": "/api/v1/trades/t1", "status": 200, "answer": response}
     )
 
 
 def show_bobs_to_alice(evidence: Evidence) -> None:
-    shown = {"tradeId": "t1", "status": "FILLED", "price": "10.0000", "reasonCode": None}
+    response = {"tradeId": "t1", "status": "FILLED", "price": "10.0000", "reasonCode": None}
     evidence.requests.append(
-        placing(1) | {"customer": BOB, "method": "GET", "path": "/api/v1/trades/t1", "status": 200, "answer": shown}
+        placing(1) | {"customer": BOB, "method": "GET", "path": "/api/v1/trades/t1", "status": 200, "answer": response}
     )
 
 
@@ -195,9 +195,9 @@ def answer_with_a_page(evidence: Evidence) -> None:
     evidence.requests.append(placing(9, status=422) | {"answer": {"notJson": "<html>"}})
 
 
-def staff(evidence: Evidence, does: str, since: float, until: float, **word: str) -> None:
-    values = {"does": does, "since": START + since, "until": START + until, **word}
-    row = {"kind": "staff", "target": does, "values": values, "began": START + since, "ended": START + until}
+def staff(evidence: Evidence, action: str, since: float, until: float, **parameters: str) -> None:
+    values = {"does": action, "since": START + since, "until": START + until, **parameters}
+    row = {"kind": "staff", "target": action, "values": values, "began": START + since, "ended": START + until}
     evidence.faults.append(row | {"done": True})
 
 
@@ -223,7 +223,9 @@ def place_too_often(evidence: Evidence) -> None:
 
 def claim_what_is_halted(evidence: Evidence) -> None:
     staff(evidence, "halt-stock", 9.8, 21.8, ticker="AAPL")
-    evidence.requests[1] |= {"began": START + 10.7}  # asked for in time, and claimed when every lane knew
+    evidence.requests[1] |= {
+        "began": START + 10.7
+    }  # requested before the halt, but claimed after every lane knew of it
 
 
 def leave_a_holder_out(evidence: Evidence) -> None:
@@ -265,7 +267,7 @@ def fill_while_the_stock_is_split(evidence: Evidence) -> None:
     evidence.entitlements[0]["event"] = evidence.status_changes[-2]["id"] + 0.5
 
 
-PLANTED: list[Callable[[Evidence], None]] = [
+BREAKS: list[Callable[[Evidence], None]] = [
     forget_the_fees,
     charge_twice_the_fees,
     lose_a_trade,
@@ -319,11 +321,11 @@ PLANTED: list[Callable[[Evidence], None]] = [
 ]
 
 
-@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
-def test_it_finds_each_planted_violation(evidence: Evidence, plant: Callable[[Evidence], None]) -> None:
+@pytest.mark.parametrize("break_promise", BREAKS, ids=lambda break_promise: break_promise.__name__)
+def test_it_finds_each_planted_violation(evidence: Evidence, break_promise: Callable[[Evidence], None]) -> None:
     before = deepcopy(evidence)
-    plant(evidence)
-    assert evidence != before, "nothing was planted"
+    break_promise(evidence)
+    assert evidence != before, "the evidence is unchanged"
     assert violations(evidence)
 
 
@@ -341,7 +343,7 @@ def test_times_of_the_exchange_prove_nothing_while_its_clock_is_off(evidence: Ev
     evidence.faults = [jump | {"began": START + 18, "ended": START + 22}]
     assert violations(evidence) == []
     evidence.faults = [jump | {"began": START + 60, "ended": START + 62}]
-    assert any("two in flight" in words for words in violations(evidence))
+    assert any("two in flight" in violation for violation in violations(evidence))
 
 
 def test_a_request_without_a_response_may_have_had_an_effect(evidence: Evidence) -> None:

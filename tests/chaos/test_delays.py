@@ -29,9 +29,9 @@ def fault(kind: str, target: str, began: float, ended: float, **values: Any) -> 
     }
 
 
-def found(*faults: dict[str, Any], **trade: Any) -> list[str]:
+def kinds_of_violations(*faults: dict[str, Any], **trade: Any) -> list[str]:
     evidence = Evidence(accounts=[{"customer": 1}], trades=[TRADE | trade], faults=list(faults))
-    return [words.partition(":")[0] for words in violations(evidence)]
+    return [violation.partition(":")[0] for violation in violations(evidence)]
 
 
 EXPLAINED = [
@@ -55,29 +55,29 @@ UNEXPLAINED = [
 
 @pytest.mark.parametrize("faults", EXPLAINED, ids=range(len(EXPLAINED)))
 def test_trades_may_expire_if_a_fault_explains_it(faults: list[dict[str, Any]]) -> None:
-    assert "expired" not in found(*faults)
+    assert "expired" not in kinds_of_violations(*faults)
 
 
 @pytest.mark.parametrize("faults", UNEXPLAINED, ids=range(len(UNEXPLAINED)))
 def test_trades_may_not_expire_without_a_fault(faults: list[dict[str, Any]]) -> None:
-    assert "expired" in found(*faults)
+    assert "expired" in kinds_of_violations(*faults)
 
 
 def test_late_trades_after_the_last_fault_are_found() -> None:
     late = {"status": "FILLED", "reason_code": "", "settled_at": CLAIMED + 1 + DELAY_SECONDS_MAX + 5}
-    assert found(fault("kill", "lanes", 1, 1), **late) == ["late", "late"]
-    assert found(fault("kill", "lanes", 1, 1), **late | {"settled_at": CLAIMED + 2}) == []
+    assert kinds_of_violations(fault("kill", "lanes", 1, 1), **late) == ["late", "late"]
+    assert kinds_of_violations(fault("kill", "lanes", 1, 1), **late | {"settled_at": CLAIMED + 2}) == []
 
 
 def test_times_from_a_wrong_clock_are_corrected() -> None:
-    asked = {"began": CLAIMED - 5, "ended": CLAIMED + 60}
+    request = {"began": CLAIMED - 5, "ended": CLAIMED + 60}
     jump = fault("clock", "postgres", 0, 9, jumpSeconds=-3600)
     trade = TRADE | {"claimed_at": CLAIMED - 3598}
-    ahead = TRADE | {"placed_at": CLAIMED + 3600}
+    from_the_future = TRADE | {"placed_at": CLAIMED + 3600}
     evidence = Evidence(
-        trades=[trade, ahead], reports=[{"received_at": CLAIMED - 3590}], requests=[asked], faults=[jump]
+        trades=[trade, from_the_future], reports=[{"received_at": CLAIMED - 3590}], requests=[request], faults=[jump]
     )
     correct_times(evidence)
     assert (evidence.trades[0]["claimed_at"], evidence.trades[0]["settled_at"]) == (CLAIMED + 2, CLAIMED + 36)
-    assert evidence.trades[1]["settled_at"] is None, "nobody knows how long it waited"
+    assert evidence.trades[1]["settled_at"] is None, "its delay is unknown"
     assert evidence.reports[0]["received_at"] == CLAIMED + 10

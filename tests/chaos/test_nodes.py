@@ -10,9 +10,9 @@ from chaos.table import measure
 
 
 def test_every_kind_of_node_is_killed_and_cut_off() -> None:
-    made = {(fault.how, fault.kinds) for fault in table()}
-    assert {("kill", (kind,)) for kind in ALL_KINDS} <= made
-    assert {("cut", (kind,)) for kind in ALL_KINDS} <= made
+    faults = {(fault.how, fault.kinds) for fault in table()}
+    assert {("kill", (kind,)) for kind in ALL_KINDS} <= faults
+    assert {("cut", (kind,)) for kind in ALL_KINDS} <= faults
 
 
 def test_the_same_seed_gives_the_same_faults() -> None:
@@ -31,11 +31,11 @@ def test_silence_is_the_longest_time_without_a_placed_trade() -> None:
     ]
     trades = [{"placed_at": 100.0, "settled_at": 107.5}, {"placed_at": 90.0, "settled_at": 90.5}]
     row = {"began": 100.5, "ended": 103.0, "whole": 105.0}
-    found = measure(row, 108.0, requests, trades)
-    assert found["silenceSeconds"] == 4.9
-    assert found["longestDelaySeconds"] == 7.5
-    assert (found["answered503"], found["unanswered"], found["placed"]) == (1, 1, 2)
-    assert found["wholeAfterSeconds"] == 2.0
+    measured = measure(row, 108.0, requests, trades)
+    assert measured["silenceSeconds"] == 4.9
+    assert measured["longestDelaySeconds"] == 7.5
+    assert (measured["answered503"], measured["unanswered"], measured["placed"]) == (1, 1, 2)
+    assert measured["wholeAfterSeconds"] == 2.0
 
 
 def test_missed_and_repeated_events_are_found() -> None:

@@ -10,16 +10,18 @@ def test_the_same_seed_gives_the_same_plan() -> None:
 
 def test_half_an_hour_includes_every_fault() -> None:
     faults = [fault for faults in plan(1, 1800).values() for fault in faults]
-    made = {(fault.kind, fault.target) for fault in faults}
-    assert {("kill", target) for target in KILLS} <= made
-    assert {("pause", target) for target in PAUSES} <= made
-    assert {("rings", target) for target in RINGS} <= made
-    assert {("exchange", ", ".join(values)) for values in EXCHANGE_FAULTS} <= made
-    assert {kind for kind, target in made if target in LINKS} == set(LINK_FAULTS)
-    assert {target for kind, target in made if kind in LINK_FAULTS} == set(LINKS)
-    assert set(SLOW) - {"database clock"} <= {kind for kind, _ in made}
-    assert ("clock", "postgres") in made
-    assert {word["does"] for word in STAFF} == {target.split()[0] for kind, target in made if kind == "staff"}
+    kinds_and_targets = {(fault.kind, fault.target) for fault in faults}
+    assert {("kill", target) for target in KILLS} <= kinds_and_targets
+    assert {("pause", target) for target in PAUSES} <= kinds_and_targets
+    assert {("rings", target) for target in RINGS} <= kinds_and_targets
+    assert {("exchange", ", ".join(values)) for values in EXCHANGE_FAULTS} <= kinds_and_targets
+    assert {kind for kind, target in kinds_and_targets if target in LINKS} == set(LINK_FAULTS)
+    assert {target for kind, target in kinds_and_targets if kind in LINK_FAULTS} == set(LINKS)
+    assert set(SLOW) - {"database clock"} <= {kind for kind, _ in kinds_and_targets}
+    assert ("clock", "postgres") in kinds_and_targets
+    assert {action["does"] for action in STAFF} == {
+        target.split()[0] for kind, target in kinds_and_targets if kind == "staff"
+    }
     assert [(fault.kind, fault.at) for fault in faults if fault.kind == "split"] == [("split", 1800 * SPLIT_AFTER)]
     assert sum(fault.kind == "kill" for fault in faults) > 800
     assert sum(fault.kind not in {"kill", "staff"} for fault in faults) > 300

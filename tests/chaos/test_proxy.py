@@ -16,7 +16,7 @@ from local import ports
 
 pytestmark = pytest.mark.process
 
-Say = Callable[..., None]
+Send = Callable[..., None]
 
 
 @pytest.fixture
@@ -44,22 +44,22 @@ def echo() -> Iterator[int]:
 
 
 @pytest.fixture
-def link(echo: int) -> Iterator[tuple[int, Say]]:
+def link(echo: int) -> Iterator[tuple[int, Send]]:
     """Start a link to the echo server; yield its port and a function that sends commands to the proxy."""
     port = ports.choose()
     with subprocess.Popen(
         [sys.executable, "-m", "chaos.proxy"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as proxy:
 
-        def say(**command: Any) -> None:
+        def send(**command: Any) -> None:
             assert proxy.stdin
             assert proxy.stdout
             proxy.stdin.write(json.dumps({"link": "link", **command}).encode() + b"\n")
             proxy.stdin.flush()
             proxy.stdout.readline()
 
-        say(listen=port, targets=[ports.choose(), echo])  # the first one refuses: the next is tried
-        yield port, say
+        send(listen=port, targets=[ports.choose(), echo])  # the first refuses connections, so the second is used
+        yield port, send
         proxy.kill()
 
 
@@ -77,12 +77,12 @@ def ask(connection: socket.socket, words: bytes = b"hello") -> bytes | type[Exce
         return type(error)
 
 
-def test_without_a_fault_everything_passes(link: tuple[int, Say]) -> None:
+def test_without_a_fault_everything_passes(link: tuple[int, Send]) -> None:
     with connect(link[0]) as connection:
         assert ask(connection) == b"hello"
 
 
-def test_a_stall_delays(link: tuple[int, Say]) -> None:
+def test_a_stall_delays(link: tuple[int, Send]) -> None:
     port, say = link
     with connect(port) as connection:
         ask(connection)
@@ -93,7 +93,7 @@ def test_a_stall_delays(link: tuple[int, Say]) -> None:
 
 
 @pytest.mark.parametrize("fault", ["blackhole", "deaf"])
-def test_a_black_hole_swallows_and_then_resets(link: tuple[int, Say], fault: str) -> None:
+def test_a_black_hole_swallows_and_then_resets(link: tuple[int, Send], fault: str) -> None:
     port, say = link
     with connect(port) as connection:
         ask(connection)
@@ -105,7 +105,7 @@ def test_a_black_hole_swallows_and_then_resets(link: tuple[int, Say], fault: str
         assert ask(connection) == b"hello"
 
 
-def test_a_cut_resets_open_connections(link: tuple[int, Say]) -> None:
+def test_a_cut_resets_open_connections(link: tuple[int, Send]) -> None:
     port, say = link
     with connect(port) as connection:
         ask(connection)
@@ -115,7 +115,7 @@ def test_a_cut_resets_open_connections(link: tuple[int, Say]) -> None:
         assert ask(connection) == b"hello"
 
 
-def test_a_refusal_resets_new_connections(link: tuple[int, Say]) -> None:
+def test_a_refusal_resets_new_connections(link: tuple[int, Send]) -> None:
     port, say = link
     say(fault="refuse")
     with suppress(ConnectionError), connect(port) as connection:
@@ -123,7 +123,7 @@ def test_a_refusal_resets_new_connections(link: tuple[int, Say]) -> None:
         assert connection.recv(4096) == b""
 
 
-def test_half_cuts_a_response_in_the_middle(link: tuple[int, Say]) -> None:
+def test_half_cuts_a_response_in_the_middle(link: tuple[int, Send]) -> None:
     port, say = link
     say(fault="half")
     with connect(port) as connection:
@@ -131,7 +131,7 @@ def test_half_cuts_a_response_in_the_middle(link: tuple[int, Say]) -> None:
         assert ask(connection) in {ConnectionResetError, BrokenPipeError, b""}
 
 
-def test_slow_delays_every_chunk(link: tuple[int, Say]) -> None:
+def test_slow_delays_every_chunk(link: tuple[int, Send]) -> None:
     port, say = link
     say(fault="slow")
     with connect(port) as connection:

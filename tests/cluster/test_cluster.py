@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
 READY_SECONDS_MAX = 180.0
-FAILOVER_SECONDS_MAX = 60.0  # 20 s and more are Patroni's, the rest a busy machine's
+FAILOVER_SECONDS_MAX = 60.0  # Patroni takes at least 20 s; the rest allows for a busy machine
 
 
 class Cluster:
@@ -60,23 +60,23 @@ class Cluster:
     def output(self) -> str:
         return (self.folder / "up.log").read_text()
 
-    def tell(self, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "cluster", *words], cwd=PROJECT, env=self.env, capture_output=True, text=True
+    def tell(self, *arguments: str) -> str:
+        process = subprocess.run(
+            [sys.executable, "-m", "cluster", *arguments], cwd=PROJECT, env=self.env, capture_output=True, text=True
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert process.returncode == 0, process.stderr
+        return process.stdout
 
     def place(self, key: str) -> int:
         """Place a trade as the demo customer; return the status, or 0 without a response."""
-        found = re.search(r"token +(\S+)", self.output())
-        assert found is not None
+        token = re.search(r"token +(\S+)", self.output())
+        assert token is not None
         try:
             return urllib3.request(
                 "POST",
                 f"http://127.0.0.1:{self.port}/api/v1/trades",
                 json={"stockTicker": "AAPL", "type": "BUY", "quantity": 1},
-                headers={"Authorization": f"Bearer {found[1]}", "Idempotency-Key": key},
+                headers={"Authorization": f"Bearer {token[1]}", "Idempotency-Key": key},
                 timeout=8.0,
                 retries=False,
             ).status
@@ -86,16 +86,16 @@ class Cluster:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    # Not under pytest's folder, which other sessions close to the servers' user.
-    made = Cluster(Path(tempfile.mkdtemp(prefix="brokerage-cluster-")))
+    # Not in pytest's temporary folder, which the servers' user can't read.
+    cluster = Cluster(Path(tempfile.mkdtemp(prefix="brokerage-cluster-")))
     try:
-        made.start()
-        yield made
+        cluster.start()
+        yield cluster
     finally:
-        made.stop()
-        left = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
-        assert made.env["CLUSTER_PREFIX"] not in left
-        shutil.rmtree(made.folder)
+        cluster.stop()
+        namespaces = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
+        assert cluster.env["CLUSTER_PREFIX"] not in namespaces
+        shutil.rmtree(cluster.folder)
 
 
 def test_a_trade_is_placed_through_the_balancer(cluster: Cluster) -> None:
@@ -103,17 +103,17 @@ def test_a_trade_is_placed_through_the_balancer(cluster: Cluster) -> None:
 
 
 def test_status_shows_roles_and_lanes(cluster: Cluster) -> None:
-    shown = cluster.tell("status", "--once")
-    assert shown.count("quorum standby, streaming") == 2
-    assert shown.count("leader, running") == 1
-    assert shown.count("serves 16 lanes") == 1
-    assert shown.count("stands by") == 2
+    output = cluster.tell("status", "--once")
+    assert output.count("quorum standby, streaming") == 2
+    assert output.count("leader, running") == 1
+    assert output.count("serves 16 lanes") == 1
+    assert output.count("stands by") == 2
 
 
 def test_a_primary_that_is_cut_off_is_replaced_and_nothing_is_lost(cluster: Cluster) -> None:
-    found = re.search(r"^(db\d) .*leader, running", cluster.tell("status", "--once"), re.MULTILINE)
-    assert found is not None
-    cluster.tell("fault", "cut", found[1])
+    leader = re.search(r"^(db\d) .*leader, running", cluster.tell("status", "--once"), re.MULTILINE)
+    assert leader is not None
+    cluster.tell("fault", "cut", leader[1])
     deadline = time.monotonic() + FAILOVER_SECONDS_MAX
     while (status := cluster.place("second")) not in {200, 201}:
         assert status in {0, 502, 503, 504}
@@ -121,7 +121,7 @@ def test_a_primary_that_is_cut_off_is_replaced_and_nothing_is_lost(cluster: Clus
         time.sleep(0.5)
     assert cluster.place("first") == 200
     assert cluster.place("second") == 200
-    cluster.tell("fault", "heal", found[1])
+    cluster.tell("fault", "heal", leader[1])
     while cluster.tell("status", "--once").count("quorum standby, streaming") != 2:
         assert time.monotonic() < deadline + 60, "the old primary did not come back as a standby"
         time.sleep(1)

@@ -29,11 +29,11 @@ DEPLOY: Path = settings.BASE_DIR / "deploy"
 PROCFILE = (settings.BASE_DIR / "Procfile").read_text()
 OURS = ("web", "lanes", "sweep", "stream")
 OPERATORS = {"postgresql.cnpg.io/v1", "rabbitmq.com/v1beta1", "kustomize.config.k8s.io/v1beta1"}
-"""Kinds of operators, whose schemas Kubernetes does not have."""
+"""The APIs of operators, whose schemas Kubernetes does not have."""
 
 
 def documents(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    return [(path, each) for path in sorted(folder.glob("*.yaml")) for each in yaml.safe_load_all(path.read_text())]
+    return [(path, item) for path in sorted(folder.glob("*.yaml")) for item in yaml.safe_load_all(path.read_text())]
 
 
 def settings_of(text: str) -> set[str]:
@@ -45,15 +45,15 @@ EXAMPLE = settings_of((DEPLOY / ".env.example").read_text())
 
 def test_the_example_has_every_setting_and_no_other() -> None:
     source = (settings.BASE_DIR / "brokerage/settings.py").read_text()
-    read = r"""\b(?:env|environment)(?:\.\w+)?\(\s*["']([A-Z_]+)["']"""
-    known = set(re.findall(read, source)) - {"HONCHO_PROCESS_NAME"}
+    pattern = r"""\b(?:env|environment)(?:\.\w+)?\(\s*["']([A-Z_]+)["']"""
+    known = set(re.findall(pattern, source)) - {"HONCHO_PROCESS_NAME"}
     assert known - EXAMPLE == set()
     assert EXAMPLE - known - {"BIND", "PORT", "STREAM_PORT", "OTEL_EXPORTER_OTLP_ENDPOINT"} == set()
 
 
 def test_the_cluster_sets_only_what_the_example_has(tmp_path: Path) -> None:
-    made = Programs(tmp_path, Secrets(), tmp_path, tmp_path, 0).brokerage_environment(NODES["web1"])
-    assert made.keys() - EXAMPLE - {"PATH", "HOME", "LANG", "PYTHONUNBUFFERED"} == set()
+    environment = Programs(tmp_path, Secrets(), tmp_path, tmp_path, 0).brokerage_environment(NODES["web1"])
+    assert environment.keys() - EXAMPLE - {"PATH", "HOME", "LANG", "PYTHONUNBUFFERED"} == set()
 
 
 @pytest.mark.parametrize("kind", OURS)
@@ -61,8 +61,8 @@ def test_each_process_has_a_unit_a_service_and_a_deployment(kind: str) -> None:
     assert re.search(rf"^{kind}:", PROCFILE, re.MULTILINE)
     assert f"deploy/run {kind}\n" in (DEPLOY / f"systemd/brokerage-{kind}.service").read_text()
     assert yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"][kind]["command"] == [kind]
-    (deployment,) = [each for _, each in documents(DEPLOY / "kubernetes") if each.get("kind") == "Deployment"
-                     and each["metadata"]["name"] == kind]  # fmt: skip
+    (deployment,) = [item for _, item in documents(DEPLOY / "kubernetes") if item.get("kind") == "Deployment"
+                     and item["metadata"]["name"] == kind]  # fmt: skip
     assert deployment["spec"]["template"]["spec"]["containers"][0]["args"] == [kind]
 
 
@@ -70,12 +70,12 @@ def test_each_process_has_a_unit_a_service_and_a_deployment(kind: str) -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("unit", sorted((DEPLOY / "systemd").glob("brokerage-*.service")), ids=lambda path: path.name)
 def test_units_are_valid_and_sandboxed(unit: Path) -> None:
-    said = subprocess.run(
+    process = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=35", str(unit)], capture_output=True, text=True
     )
-    assert "Unknown" not in said.stderr, said.stderr
+    assert "Unknown" not in process.stderr, process.stderr
     if unit.stem != "brokerage-backup":
-        assert said.returncode == 0, said.stdout[-300:]
+        assert process.returncode == 0, process.stdout[-300:]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_units_are_valid_and_sandboxed(unit: Path) -> None:
     documents(DEPLOY / "kubernetes"),
     ids=lambda value: value.name if isinstance(value, Path) else "",
 )
-def test_manifests_keep_to_kubernetes_schemas(path: Path, document: dict[str, Any]) -> None:
+def test_manifests_match_kubernetes_schemas(path: Path, document: dict[str, Any]) -> None:
     assert document["metadata"]["name"] if document["kind"] != "Kustomization" else document["resources"]
     if document["apiVersion"] not in OPERATORS:
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
@@ -103,7 +103,7 @@ def test_the_image_copies_what_it_runs() -> None:
     assert "-r requirements.txt" in text
     left_out = re.search(r"rm -rf (.*)", text)
     assert left_out is not None
-    assert SOURCE.relative_to(settings.BASE_DIR).parts[0] not in left_out[1].split(), "a page is made of it"
+    assert SOURCE.relative_to(settings.BASE_DIR).parts[0] not in left_out[1].split(), "a page is rendered from it"
     assert re.search(r"^USER 10001$", text, re.MULTILINE)
 
 
@@ -119,16 +119,16 @@ def test_scripts_are_executable_and_parse(script: str) -> None:
 
 @pytest.mark.process
 @pytest.mark.skipif(not Path("/usr/sbin/haproxy").exists(), reason="HAProxy is not installed")
-def test_the_balancer_takes_its_configuration(tmp_path: Path) -> None:
+def test_the_balancer_accepts_its_configuration(tmp_path: Path) -> None:
     env = {"LISTEN": "127.0.0.1:1", "STATS_SOCKET": str(tmp_path / "s"), "RUN_USER": "root", "RUN_GROUP": "root"}
     for more in ({}, {"WEB_3": "127.0.0.1:2", "STREAM_2": "127.0.0.1:3"}):
-        said = subprocess.run(
+        process = subprocess.run(
             ["/usr/sbin/haproxy", "-c", "-f", str(DEPLOY / "haproxy.cfg")],
             env=env | more,
             capture_output=True,
             text=True,
         )
-        assert said.returncode == 0, said.stderr
+        assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.process
@@ -139,7 +139,7 @@ def test_a_broker_hangs_only_when_a_peer_serves_and_it_does_not() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as serving, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        serves, down = (f"127.0.0.1:{each.getsockname()[1]}" for each in (serving, closed))
+        serves, down = (f"127.0.0.1:{server.getsockname()[1]}" for server in (serving, closed))
         assert hangs(down, serves)
         assert hangs(down, down, serves)
         assert not hangs(serves, serves)
@@ -150,20 +150,20 @@ def test_a_broker_hangs_only_when_a_peer_serves_and_it_does_not() -> None:
 @pytest.mark.process
 def test_the_roles_are_made_once_and_the_processes_own_nothing(tmp_path: Path) -> None:
     keys = Folder(POSTGRESQL_DIR).keys()
-    at = connection.settings_dict
-    server = f"postgres://postgres:{keys.postgres_admin_password}@{at['HOST']}:{at['PORT']}/postgres"
-    said = subprocess.run(
+    database = connection.settings_dict
+    server = f"postgres://postgres:{keys.postgres_admin_password}@{database['HOST']}:{database['PORT']}/postgres"
+    process = subprocess.run(
         [binaries() / "psql", "-v", "ON_ERROR_STOP=1", "-f", DEPLOY / "roles.sql", server],
         env={"OWNER_PASSWORD": "o'wner", "RUNTIME_PASSWORD": "r"},
         capture_output=True,
         text=True,
     )
-    assert said.returncode == 0, said.stderr
+    assert process.returncode == 0, process.stderr
     with psycopg.connect(server) as admin:
         roles = admin.execute("SELECT rolname, rolsuper, rolcreaterole FROM pg_roles WHERE rolname LIKE 'brokerage%'")
         assert sorted(roles.fetchall()) == [("brokerage", False, False), ("brokerage_runtime", False, False)]
     role = f"brokerage_runtime:{keys.postgres_runtime_password}"
-    psycopg.connect(f"postgres://{role}@{at['HOST']}:{at['PORT']}/brokerage").close()
+    psycopg.connect(f"postgres://{role}@{database['HOST']}:{database['PORT']}/brokerage").close()
 
 
 def test_only_migrate_knows_the_owner() -> None:

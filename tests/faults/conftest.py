@@ -8,7 +8,7 @@ from trades import asking, sweep
 
 
 @pytest.fixture
-def willing(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> StandInExchange:
+def instant_exchange(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> StandInExchange:
     """Make the exchange execute at once, and sweeps act without waiting."""
     exchange.faults(latencyMs=0)
     for module, name in [
@@ -17,7 +17,7 @@ def willing(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> Stand
         (sweep, "ACT_AFTER_SECONDS"),
     ]:
         monkeypatch.setattr(module, name, 0)
-    # Steps are counted one after the other, and one lane rings once whoever the customers are.
+    # Count steps in a fixed order: one question at a time, and one ring, because all customers share one lane.
     monkeypatch.setattr(sweep, "QUESTIONS_AT_ONCE", 1)
     monkeypatch.setattr(settings, "LANES", 1)
     return exchange

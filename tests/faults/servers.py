@@ -30,8 +30,8 @@ class Pair:
     def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
         """
         Args:
-            folder: Where its data is.
-            environment: What its servers have besides this process's environment.
+            folder: The folder for its data.
+            environment: Additional environment variables of its servers.
         """
         self.folder = Folder(folder)
         self._environment = {**os.environ, **(environment or {})}
@@ -42,17 +42,17 @@ class Pair:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def start_primary(self, *settings: str) -> None:
-        """Start it, with these settings besides (`name=value`)."""
+        """Start it, with these additional settings (`name=value`)."""
         self.primary.prepare()
         self.run(self.primary.data, self.primary.port, *settings)
         self._wait(self.primary.is_ready)
         self.primary.create_roles_and_database()
 
     def back_up(self, folder: Path, *more: str) -> None:
-        """A base backup of the primary in this folder."""
-        copy = [str(binaries() / "pg_basebackup"), "-D", str(folder), "-X", "stream", "-c", "fast", *more]
-        copy += ["--no-sync", "-d", self._conninfo(self.primary.port)]
-        subprocess.run(copy, check=True, capture_output=True, **self._user())
+        """Make a base backup of the primary in this folder."""
+        command = [str(binaries() / "pg_basebackup"), "-D", str(folder), "-X", "stream", "-c", "fast", *more]
+        command += ["--no-sync", "-d", self._conninfo(self.primary.port)]
+        subprocess.run(command, check=True, capture_output=True, **self._user())
         folder.chmod(0o700)
 
     def start_standby(self) -> None:
@@ -67,7 +67,7 @@ class Pair:
         self._wait(lambda: self.ask(self.primary.port, "SELECT sync_state FROM pg_stat_replication") == [("sync",)])
 
     def has_ended(self) -> bool:
-        """Whether the primary has ended by itself."""
+        """Return whether the primary has exited by itself."""
         return self._running[0].poll() is not None
 
     def wait_for(self, port: int) -> None:
@@ -75,7 +75,7 @@ class Pair:
         self._wait(lambda: self.ask(port, "SELECT pg_is_in_recovery()") == [(False,)])
 
     def receiver(self) -> psutil.Process:
-        """The standby's process that receives what the primary writes."""
+        """Return the standby's WAL receiver process."""
         (row,) = self.ask(self.standby_port, "SELECT pid FROM pg_stat_wal_receiver")
         return psutil.Process(row[0])
 
@@ -87,7 +87,7 @@ class Pair:
         primary.wait()
 
     def promote(self) -> None:
-        """The standby becomes a primary. Asked again where it closed the connection meanwhile."""
+        """Promote the standby to primary, with a retry if it closes the connection in the meantime."""
         self._wait(self._is_promoted)
 
     def _is_promoted(self) -> bool:
@@ -103,15 +103,15 @@ class Pair:
             process.wait()
 
     def ask(self, port: int, statement: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self._conninfo(port), autocommit=True) as there:
-            cursor = there.execute(statement)  # type: ignore[call-overload]
+        with psycopg.connect(self._conninfo(port), autocommit=True) as session:
+            cursor = session.execute(statement)  # type: ignore[call-overload]
             return cursor.fetchall() if cursor.description else []
 
     def run(self, data: Path, port: int, *settings: str) -> None:
-        """Start a server on this folder; it may not take connections yet."""
+        """Start a server on this folder. It may not accept connections yet when this returns."""
         command = [str(binaries() / "postgres"), "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1"]
         command += ["-c", "unix_socket_directories=", "-c", "fsync=off", "-c", "max_connections=50"]
-        command += [word for setting in settings for word in ("-c", setting)]
+        command += [argument for setting in settings for argument in ("-c", setting)]
         with open(self.folder.logs / f"{data.name}.log", "ab") as log:
             self._running.append(
                 subprocess.Popen(
@@ -130,11 +130,11 @@ class Pair:
         password = self.keys.postgres_admin_password
         return f"host=127.0.0.1 port={port} user={ADMIN} password={password} dbname=postgres connect_timeout=3"
 
-    def _wait(self, holds: Callable[[], bool]) -> None:
+    def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS_MAX
         while True:
             try:
-                if holds():
+                if condition():
                     return
             except psycopg.Error:
                 pass
@@ -144,8 +144,8 @@ class Pair:
 
 @contextmanager
 def serving(pair: Pair) -> Iterator[None]:
-    """The test's database connections go to the primary, which has the brokerage's tables."""
-    there = {name: connection.settings_dict[name] for name in ("PORT", "USER", "PASSWORD", "NAME")}
+    """Connect the test to the primary, with the brokerage's tables in it."""
+    original = {name: connection.settings_dict[name] for name in ("PORT", "USER", "PASSWORD", "NAME")}
     try:
         connection.close()
         connection.settings_dict.update(
@@ -155,6 +155,6 @@ def serving(pair: Pair) -> Iterator[None]:
         yield
     finally:
         connection.close()
-        connection.settings_dict.update(there)
+        connection.settings_dict.update(original)
         market.forget()
         pair.stop()

@@ -1,7 +1,7 @@
-"""Every step that a process takes to the outside, counted, and the n-th made to go wrong.
+"""Count every external step of a process, and inject a fault into the n-th.
 
-A step is an SQL statement, a commit, a new connection, a call of the exchange, or words with the broker. The process is
-a fork of the test's own, so that a hundred deaths cost a second.
+A step is an SQL statement, a commit, a new connection, a call to the exchange, or a command to the broker. The process
+is a fork of the test's own process, so that a hundred kills take a second.
 """
 
 from __future__ import annotations
@@ -26,50 +26,50 @@ from trades.broker import forget_broker
 from web.http import Client, NoAnswer
 
 IDLE_IN_TRANSACTION_MS = 300
-"""How soon the database ends the transaction of a process that hangs; 5 s in production."""
+"""The database ends the transaction of a hung process after this time; in production after 5 s."""
 TABLE = re.compile(r"\b(?:accounts|trades|exchange|django)_[a-z]+")
 
 
-class Wrong(enum.Enum):
+class Fault(enum.Enum):
     """The fault that is injected into a step."""
 
-    KILLED_BEFORE = "killed before it"
-    KILLED_AFTER = "killed after it"
-    FAILS = "it is done, and fails"
-    HANGS = "the process hangs before it, and wakes up when others have done its work"
+    KILLED_BEFORE = "the process is killed before the step"
+    KILLED_AFTER = "the process is killed after the step"
+    FAILS = "the step takes effect but raises an error"
+    HANGS = "the process hangs before the step, and wakes up when others have done its work"
 
 
 @dataclass
 class Steps:
-    """The steps of this process: counted and noted in a file; `wrong` happens to the `at`-th, from 1."""
+    """The steps of this process, counted and written to a file. `fault` is injected into step number `at`, from 1."""
 
     notes: Path
-    wrong: Wrong | None = None
+    fault: Fault | None = None
     at: int = 0
     _count: int = 0
     _inside: bool = False
 
     def take(self, label: str, step: Callable[[], Any], failure: Callable[[], Exception]) -> Any:
-        if self._inside:  # part of a step that is counted already
+        if self._inside:  # part of a step that has been counted
             return step()
         self._count += 1
         with open(self.notes, "a") as notes:
             notes.write(label + "\n")
-        is_it = self._count == self.at
-        if is_it and self.wrong is Wrong.KILLED_BEFORE:
+        is_target = self._count == self.at
+        if is_target and self.fault is Fault.KILLED_BEFORE:
             os.kill(os.getpid(), signal.SIGKILL)
-        if is_it and self.wrong is Wrong.HANGS:
+        if is_target and self.fault is Fault.HANGS:
             os.kill(os.getpid(), signal.SIGSTOP)
         self._inside = True
         try:
-            done = step()
+            result = step()
         finally:
             self._inside = False
-        if is_it and self.wrong is Wrong.KILLED_AFTER:
+        if is_target and self.fault is Fault.KILLED_AFTER:
             os.kill(os.getpid(), signal.SIGKILL)
-        if is_it and self.wrong is Wrong.FAILS:
+        if is_target and self.fault is Fault.FAILS:
             raise failure()
-        return done
+        return result
 
     def watch(self) -> None:
         """Start counting this process's steps."""
@@ -93,7 +93,7 @@ class Steps:
 
     def _watch_sql(self) -> None:
         def failure() -> Exception:
-            # As when the network breaks: the statement is done, and the connection is gone.
+            # As after a network failure: the statement has been executed, but the connection is gone.
             if connection.connection is not None:
                 connection.connection.close()
             return OperationalError("the connection was lost")
@@ -130,16 +130,16 @@ def _statement(sql: str) -> str:
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a process ended: its exit code (negative: the signal), and whether it hung on the way."""
+class Outcome:
+    """How a process ended: its exit code (negative: the signal), and whether it hung in between."""
 
     code: int
     hung: bool
     steps: list[str]
 
 
-def run(work: Callable[[], Any], steps: Steps, meanwhile: Callable[[], Any]) -> Ended:
-    """Do the work in a process of its own; `meanwhile` is called while it hangs, then it is woken up."""
+def run(work: Callable[[], Any], steps: Steps, while_hung: Callable[[], Any]) -> Outcome:
+    """Do the work in a forked process. If it hangs, call `while_hung` and then wake it up."""
     connections.close_all()
     pid = os.fork()
     if pid == 0:
@@ -147,18 +147,18 @@ def run(work: Callable[[], Any], steps: Steps, meanwhile: Callable[[], Any]) -> 
     _, status = os.waitpid(pid, os.WUNTRACED)
     hung = os.WIFSTOPPED(status)
     if hung:
-        meanwhile()
+        while_hung()
         os.kill(pid, signal.SIGCONT)
         _, status = os.waitpid(pid, 0)
-    noted = steps.notes.read_text().splitlines() if steps.notes.exists() else []
-    return Ended(os.waitstatus_to_exitcode(status), hung, noted)
+    labels = steps.notes.read_text().splitlines() if steps.notes.exists() else []
+    return Outcome(os.waitstatus_to_exitcode(status), hung, labels)
 
 
 def _become(work: Callable[[], Any], steps: Steps) -> None:
     """Run the forked process; never returns."""
     code = 1
     try:
-        # Nothing that the test's process has open is ours.
+        # The connections of the test's process must not be used here.
         forget_broker()
         current_app._after_fork()  # type: ignore[attr-defined]
         gateway.forget()
@@ -168,7 +168,7 @@ def _become(work: Callable[[], Any], steps: Steps) -> None:
         work()
         code = 0
     except (Error, redis.RedisError):
-        code = 3  # as a sweep's round that fails, or a task
+        code = 3  # a failed task, or a failed round of the sweep
     except BaseException:
         traceback.print_exc()
     finally:

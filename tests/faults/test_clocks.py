@@ -1,4 +1,4 @@
-"""The database's clock jumps while trades are on their way, as after a failover to a host whose clock is wrong."""
+"""The database's clock jumps while trades are in flight, as after a failover to a host whose clock is wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chaos.site import faketime
 from exchange import exchange_time
 from local.postgresql import allow_server_user
 from tests.conftest import StandInExchange
-from tests.faults.life import Case, judge, place_for_everybody, sweep_until_final
+from tests.faults.lifecycle import Case, place_for_all, sweep_until_final, violations_of
 from tests.faults.servers import Pair, serving
 from tests.people import claim
 from trades import sweep
@@ -29,7 +29,7 @@ SetClock = Callable[[int], None]
 
 @pytest.fixture
 def set_clock() -> Iterator[SetClock]:
-    """Serves from a PostgreSQL of its own, whose clock is set to be so many seconds off."""
+    """Connect to a separate PostgreSQL; return a function that sets its clock this many seconds off."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-clock-"))
     clock = folder / "clock"
     clock.write_text("+0\n")
@@ -64,37 +64,39 @@ def _seconds_off() -> float:
         return float(cursor.fetchone()[0]) - time.time()
 
 
-def test_no_trade_is_rejected_that_the_exchange_fills_later(willing: StandInExchange, set_clock: SetClock) -> None:
+def test_no_trade_is_rejected_that_the_exchange_fills_later(
+    instant_exchange: StandInExchange, set_clock: SetClock
+) -> None:
     cases = []
     for number, jump in enumerate(JUMPS_SECONDS):
         set_clock(0)
-        case = Case(willing, number, 2)
+        case = Case(instant_exchange, number, 2)
         cases.append(case)
-        customers = [each.customer for each in case.everybody]
-        willing.faults(latencyMs=700)
-        place_for_everybody(case, "claimed before the jump, executed after it")
+        customers = [member.customer for member in case.all_cases]
+        instant_exchange.faults(latencyMs=700)
+        place_for_all(case, "claimed before the jump, executed after it")
         claimed = claim(*customers)
         assert len(claimed) == 3
-        place_for_everybody(case, "waiting behind it")
+        place_for_all(case, "waiting behind it")
         set_clock(jump)
-        sweep.ask_exchange()  # which the exchange does not know yet
+        sweep.ask_exchange()  # the exchange does not know the trades yet
         execute(claimed[:1])
-        for each in case.everybody:
-            each.place("placed while it is wrong")
+        for member in case.all_cases:
+            member.place("placed while it is wrong")
         sweep.ring_for_waiting("sweep")
         sweep.ask_exchange()
         set_clock(0)
         sweep_until_final(*customers)
         endings = Trade.objects.filter(customer__in=customers).values_list("status", "reason_code")
         assert set(endings) == {(Status.FILLED, "")}, (jump, list(endings))
-    assert judge(cases) == []
+    assert violations_of(cases) == []
 
 
 @pytest.mark.parametrize("jump", JUMPS_SECONDS)
 def test_a_process_that_has_just_started_follows_the_exchanges_clock(
-    willing: StandInExchange, set_clock: SetClock, jump: int
+    instant_exchange: StandInExchange, set_clock: SetClock, jump: int
 ) -> None:
-    case = Case(willing, 1)
+    case = Case(instant_exchange, 1)
     set_clock(jump)
     exchange_time.forget()
     case.place("first")
@@ -104,4 +106,4 @@ def test_a_process_that_has_just_started_follows_the_exchanges_clock(
     sweep_until_final(case.customer)
     trade.refresh_from_db()
     assert trade.status == Status.FILLED
-    assert judge([case]) == []
+    assert violations_of([case]) == []

@@ -20,10 +20,10 @@ import pytest
 from django.db import OperationalError, close_old_connections, connection
 from django.test import Client
 
-from office.models import Case as Exception_
+from office.models import Case as ExceptionCase
 from office.reconcile import reconcile
 from tests.conftest import StandInExchange
-from tests.faults.life import Case, judge, sweep_until_final
+from tests.faults.lifecycle import Case, sweep_until_final, violations_of
 from tests.faults.servers import Pair, serving
 from tests.people import take_rung_customers
 from trades.lane import lane_of
@@ -39,7 +39,7 @@ def try_to_place(case: Case, key: str) -> int:
     """Place one trade, record it, and return its status; a refusal must be quick and have Retry-After."""
     body = {"stockTicker": "KO", "type": "BUY", "quantity": 1}
     client = Client(headers={"Authorization": f"Bearer {case.token}", "Idempotency-Key": key})
-    close_old_connections()  # as before each request; the test client leaves it out
+    close_old_connections()  # as before each request; the test client does not do it
     began = time.time()
     answer = client.post("/api/v1/trades", json.dumps(body), content_type="application/json")
     case.note("/api/v1/trades", body, key, began, answer.status_code, json.loads(answer.content))
@@ -58,14 +58,18 @@ def place_until_it_works(case: Case, key: str) -> None:
 
 
 def another_session() -> psycopg.Connection[Any]:
-    """A session beside the test's, of the same role."""
-    there = connection.settings_dict
+    """Open a second session with the test's role."""
+    database = connection.settings_dict
     return psycopg.connect(
-        host=there["HOST"], port=there["PORT"], user=there["USER"], password=there["PASSWORD"], dbname=there["NAME"]
+        host=database["HOST"],
+        port=database["PORT"],
+        user=database["USER"],
+        password=database["PASSWORD"],
+        dbname=database["NAME"],
     )
 
 
-# -- servers of their own
+# -- separate servers
 
 
 @pytest.fixture
@@ -78,20 +82,20 @@ def folder() -> Iterator[Path]:
 @pytest.fixture
 def small_disk(folder: Path) -> Iterator[Path]:
     """Mount a small file system that can be filled."""
-    made = os.geteuid() == 0 and subprocess.run(
+    mounted = os.geteuid() == 0 and subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={DISK_MEGABYTES}m", "tmpfs", str(folder)], capture_output=True
     )
-    if not made or made.returncode != 0:
-        pytest.skip("a file system can be mounted by root alone")
+    if not mounted or mounted.returncode != 0:
+        pytest.skip("only root can mount a file system")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_refuses_and_loses_nothing(willing: StandInExchange, small_disk: Path) -> None:
+def test_a_full_disk_refuses_and_loses_nothing(instant_exchange: StandInExchange, small_disk: Path) -> None:
     pair = Pair(small_disk)
     pair.start_primary("min_wal_size=32MB", "max_wal_size=48MB")
     with serving(pair):
-        case = Case(willing, 1)
+        case = Case(instant_exchange, 1)
         case.place("before")
         filler = small_disk / "filler"
         with open(filler, "wb", buffering=0) as file, suppress(OSError):
@@ -100,25 +104,27 @@ def test_a_full_disk_refuses_and_loses_nothing(willing: StandInExchange, small_d
         with suppress(OSError), open(filler, "ab", buffering=0) as file:
             while True:
                 file.write(bytes(4096))
-        seen: Counter[int] = Counter()
+        statuses: Counter[int] = Counter()
         for number in range(2_000):
-            seen[try_to_place(case, f"full {number}")] += 1
-            if seen[503] >= 3:
+            statuses[try_to_place(case, f"full {number}")] += 1
+            if statuses[503] >= 3:
                 break
-        assert seen[503] >= 3, "the disk was not full"
+        assert statuses[503] >= 3, "the disk was not full"
         filler.unlink()
-        if pair.has_ended():  # it could not even write down what it was to recover
+        if pair.has_ended():  # it could not even write what it needs for recovery
             pair.run(pair.primary.data, pair.primary.port)
         place_until_it_works(case, "after")
         sweep_until_final(case.customer)
-        assert judge([case]) == []
+        assert violations_of([case]) == []
 
 
-def test_without_free_connections_it_refuses_quickly_and_recovers(willing: StandInExchange, folder: Path) -> None:
+def test_without_free_connections_it_refuses_quickly_and_recovers(
+    instant_exchange: StandInExchange, folder: Path
+) -> None:
     pair = Pair(folder)
     pair.start_primary("max_connections=8", "superuser_reserved_connections=3", "max_wal_senders=0")
     with serving(pair):
-        case = Case(willing, 1)
+        case = Case(instant_exchange, 1)
         case.place("before")
         connection.close()
         hogs = [another_session() for _ in range(5)]
@@ -129,20 +135,22 @@ def test_without_free_connections_it_refuses_quickly_and_recovers(willing: Stand
             hog.close()
         place_until_it_works(case, "none left")
         sweep_until_final(case.customer)
-        assert judge([case]) == []
+        assert violations_of([case]) == []
 
 
-def test_a_restored_backup_takes_over_what_the_exchange_did_since(willing: StandInExchange, folder: Path) -> None:
+def test_a_restored_backup_takes_over_what_the_exchange_did_since(
+    instant_exchange: StandInExchange, folder: Path
+) -> None:
     pair = Pair(folder)
     pair.start_primary()
     with serving(pair):
-        case = Case(willing, 1)
+        case = Case(instant_exchange, 1)
         case.place("in the backup")
         pair.back_up(pair.standby_data)
         sweep_until_final(case.customer)
         case.place("not in the backup")
         sweep_until_final(case.customer)
-        since = Trade.objects.get(idempotency_key="not in the backup")
+        lost_trade = Trade.objects.get(idempotency_key="not in the backup")
         assert Trade.objects.filter(customer=case.customer, status=Status.FILLED).count() == 2
         pair.kill_primary()
         pair.run(pair.standby_data, pair.standby_port)
@@ -152,18 +160,20 @@ def test_a_restored_backup_takes_over_what_the_exchange_did_since(willing: Stand
         assert list(Trade.objects.values_list("idempotency_key", "status")) == [("in the backup", "PLACED")]
         sweep_until_final(case.customer)
         (trade,) = Trade.objects.filter(customer=case.customer)
-        (theirs,) = [entry for entry in willing.record() if entry["tradeId"] == str(trade.id)]
-        assert (trade.status, f"{trade.amount:.4f}") == (Status.FILLED, theirs["amount"]), "executed once, booked once"
+        (exchanges_record,) = [entry for entry in instant_exchange.record() if entry["tradeId"] == str(trade.id)]
+        assert (trade.status, f"{trade.amount:.4f}") == (Status.FILLED, exchanges_record["amount"]), (
+            "executed once, booked once"
+        )
         reconcile("test")
-        found = Exception_.objects.filter(trade_id=since.id).values_list("kind", flat=True)
-        assert list(found) == [Exception_.Kind.UNKNOWN_HERE], "what the backup lacks is for a person"
+        kinds = ExceptionCase.objects.filter(trade_id=lost_trade.id).values_list("kind", flat=True)
+        assert list(kinds) == [ExceptionCase.Kind.UNKNOWN_HERE], "a trade that the backup lacks needs manual review"
 
 
 # -- the tests' own server
 
 
-def test_a_killed_backend_is_not_visible_to_clients(willing: StandInExchange) -> None:
-    case = Case(willing, 1)
+def test_a_killed_backend_is_not_visible_to_clients(instant_exchange: StandInExchange) -> None:
+    case = Case(instant_exchange, 1)
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (pid,) = cursor.fetchone()
@@ -172,51 +182,51 @@ def test_a_killed_backend_is_not_visible_to_clients(willing: StandInExchange) ->
     close_old_connections()  # as before each request and each turn
     case.place("after")
     sweep_until_final(case.customer)
-    assert judge([case]) == []
+    assert violations_of([case]) == []
 
 
-def test_waiting_for_a_lock_is_short(willing: StandInExchange) -> None:
-    case = Case(willing, 1)
+def test_waiting_for_a_lock_is_short(instant_exchange: StandInExchange) -> None:
+    case = Case(instant_exchange, 1)
     with another_session() as other:
         other.execute("LOCK TABLE trades_trade IN ACCESS EXCLUSIVE MODE")
         assert try_to_place(case, "locked out") == 503
         other.rollback()
     place_until_it_works(case, "locked out")
     sweep_until_final(case.customer)
-    assert judge([case]) == []
+    assert violations_of([case]) == []
 
 
-def test_an_idle_transaction_loses_its_customers_lock(willing: StandInExchange) -> None:
-    case = Case(willing, 1)
-    asleep = another_session()
-    asleep.execute("SELECT FROM accounts_balance WHERE customer_id = %s FOR UPDATE", [case.customer.id])
-    case.place("while it is locked")  # which takes no lock of the turn's
+def test_an_idle_transaction_loses_its_customers_lock(instant_exchange: StandInExchange) -> None:
+    case = Case(instant_exchange, 1)
+    idle = another_session()
+    idle.execute("SELECT FROM accounts_balance WHERE customer_id = %s FOR UPDATE", [case.customer.id])
+    case.place("while it is locked")  # placing does not take the turn's lock
     sweep_until_final(case.customer)
     with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
-        asleep.execute("SELECT 1")
-    assert judge([case]) == []
+        idle.execute("SELECT 1")
+    assert violations_of([case]) == []
 
 
-def test_a_migration_under_load_yields_and_is_retried(willing: StandInExchange) -> None:
-    case = Case(willing, 1)
-    over = threading.Event()
-    seen: Counter[int] = Counter()
+def test_a_migration_under_load_yields_and_is_retried(instant_exchange: StandInExchange) -> None:
+    case = Case(instant_exchange, 1)
+    stop = threading.Event()
+    statuses: Counter[int] = Counter()
 
     def load() -> None:
         number = 0
-        while not over.is_set():
+        while not stop.is_set():
             number += 1
-            seen[try_to_place(case, f"load {number}")] += 1
+            statuses[try_to_place(case, f"load {number}")] += 1
         connection.close()
 
     def migrate() -> None:
         with connection.schema_editor(atomic=False) as editor:
             editor.execute("ALTER TABLE trades_trade ADD COLUMN of_a_migration integer")
 
-    loading = threading.Thread(target=load)
+    client = threading.Thread(target=load)
     with another_session() as reader:
-        reader.execute("SELECT count(*) FROM trades_trade")  # a report that takes long, in a transaction
-        loading.start()
+        reader.execute("SELECT count(*) FROM trades_trade")  # a long report, in a transaction
+        client.start()
         try:
             began = time.monotonic()
             with pytest.raises(OperationalError, match="lock timeout"):
@@ -225,26 +235,28 @@ def test_a_migration_under_load_yields_and_is_retried(willing: StandInExchange) 
             reader.rollback()
             migrate()
         finally:
-            over.set()
-            loading.join()
+            stop.set()
+            client.join()
             with connection.cursor() as cursor:
                 cursor.execute("ALTER TABLE trades_trade DROP COLUMN IF EXISTS of_a_migration")
     place_until_it_works(case, "after")
-    assert seen[201] > 0
+    assert statuses[201] > 0
     sweep_until_final(case.customer)
-    assert judge([case]) == []
+    assert violations_of([case]) == []
 
 
-def test_a_process_with_another_number_of_lanes_only_costs_time(willing: StandInExchange, settings: Any) -> None:
+def test_a_process_with_another_number_of_lanes_only_costs_time(
+    instant_exchange: StandInExchange, settings: Any
+) -> None:
     """`web` rings 16 lanes but the worker serves three; the sweep takes care of the others."""
     settings.LANES = 16
-    cases = [Case(willing, number) for number in range(1, 9)]
+    cases = [Case(instant_exchange, number) for number in range(1, 9)]
     assert any(lane_of(case.customer.id) >= 3 for case in cases)
     for case in cases:
         case.place("rung elsewhere")
     settings.LANES = 3
-    heard = {customer for number in range(3) for customer in take_rung_customers(number)}
-    assert heard < {case.customer.id for case in cases}
+    served = {customer for number in range(3) for customer in take_rung_customers(number)}
+    assert served < {case.customer.id for case in cases}
     for case in cases:
         sweep_until_final(case.customer)
-    assert judge(cases) == []
+    assert violations_of(cases) == []

@@ -1,9 +1,9 @@
-"""A fault at every single step of a trade's life, in every process that takes part.
+"""A fault at every single step of a trade's lifecycle, in every process that takes part.
 
-Where a process works on a set, it is a set of several customers.
+A process that works on sets gets a set of several customers.
 
-`operations.txt` is the list of the steps. A new one that is not in it fails a test: write it there (say
-OPERATIONS=write) and it is killed, failed and hung like the others from then on.
+`operations.txt` lists the steps. A new step that is not on the list fails a test. Run the test with OPERATIONS=write to
+add it; from then on it is killed, failed and hung like the others.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StandInExchange
-from tests.faults.life import (
+from tests.faults.lifecycle import (
     PROCESSES,
     Case,
     Process,
     depositing,
-    judge,
     placing,
     placing_a_set,
     prepared,
     sweep_until_final,
+    violations_of,
 )
-from tests.faults.steps import Ended, Steps, Wrong, run
+from tests.faults.steps import Fault, Outcome, Steps, run
 from trades.models import Type
 from trades.place import place_trade
 
@@ -35,70 +35,72 @@ OPERATIONS = Path(__file__).with_name("operations.txt")
 KILLED = -9
 STEPS_MAX = 60
 OTHERS = 2  # customers in the same set
-# Whether a process reads again what it knows of the market depends on how long ago it last did.
+# Whether a process refreshes its market data depends on how long ago it last did.
 REFRESHES = {"broker GET", "http GET /v1/clock", "sql SELECT exchange_closure", "sql SELECT trades_feerate"}
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.mark.parametrize("wrong", Wrong, ids=lambda wrong: wrong.name.lower())
+@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.__name__)
 def test_a_fault_at_any_step_breaks_no_promise(
-    willing: StandInExchange, tmp_path: Path, process: Process, wrong: Wrong
+    instant_exchange: StandInExchange, tmp_path: Path, process: Process, fault: Fault
 ) -> None:
     cases: list[Case] = []
-    went_wrong = 0
+    faults_count = 0
     for number in range(1, STEPS_MAX + 1):
-        case = Case(willing, number, OTHERS)
-        customers = [each.customer for each in case.everybody]
+        case = Case(instant_exchange, number, OTHERS)
+        customers = [member.customer for member in case.all_cases]
         cases.append(case)
         work = prepared(process, case)
-        steps = Steps(tmp_path / f"{number}", wrong, number)
-        ended = run(work, steps, meanwhile=partial(sweep_until_final, *customers))
-        # The customer, who was not answered, asks again; then two more trades go through, as if nothing had been.
+        steps = Steps(tmp_path / f"{number}", fault, number)
+        outcome = run(work, steps, while_hung=partial(sweep_until_final, *customers))
+        # The customer got no response and retries. Then two more trades must go through as usual.
         if process in {placing, placing_a_set}:
-            for each in case.everybody if process is placing_a_set else [case]:
-                each.place("first")
+            for member in case.all_cases if process is placing_a_set else [case]:
+                member.place("first")
         if process is depositing:
             case.post("/api/v1/deposits", {"amount": "5.00"}, "more")
         case.place("second")
         case.place("third")
         sweep_until_final(*customers)
-        if len(ended.steps) < number:
+        if len(outcome.steps) < number:
             break
-        went_wrong += 1
-        assert _went_as_it_was_to_go_wrong(ended, wrong), (number, ended)
+        faults_count += 1
+        assert _has_effect_of(fault, outcome), (number, outcome)
     else:
         pytest.fail(f"more than {STEPS_MAX} steps")
-    assert went_wrong >= 3
-    assert judge(cases) == []
+    assert faults_count >= 3
+    assert violations_of(cases) == []
 
 
-def _went_as_it_was_to_go_wrong(ended: Ended, wrong: Wrong) -> bool:
-    if wrong in {Wrong.KILLED_BEFORE, Wrong.KILLED_AFTER}:
-        return ended.code == KILLED
-    return ended.code in {0, 3} and ended.hung == (wrong is Wrong.HANGS)
+def _has_effect_of(fault: Fault, outcome: Outcome) -> bool:
+    if fault in {Fault.KILLED_BEFORE, Fault.KILLED_AFTER}:
+        return outcome.code == KILLED
+    return outcome.code in {0, 3} and outcome.hung == (fault is Fault.HANGS)
 
 
-def test_the_steps_are_those_of_the_list(willing: StandInExchange, tmp_path: Path) -> None:
-    lines = list(_listed(willing, tmp_path))
+def test_the_steps_are_those_of_the_list(instant_exchange: StandInExchange, tmp_path: Path) -> None:
+    lines = list(_listed(instant_exchange, tmp_path))
     if os.environ.get("OPERATIONS") == "write":
         OPERATIONS.write_text("\n".join(lines) + "\n")
-    assert lines == OPERATIONS.read_text().splitlines(), "OPERATIONS=write puts the new steps on the list"
+    assert lines == OPERATIONS.read_text().splitlines(), (
+        "run this test with OPERATIONS=write to add the new steps to the list"
+    )
 
 
 def _listed(exchange: StandInExchange, folder: Path) -> Iterator[str]:
     for number, process in enumerate(PROCESSES):
         case = Case(exchange, number, OTHERS)
-        ended = run(prepared(process, case), Steps(folder / process.__name__), meanwhile=lambda: None)
-        assert ended.code == 0, ended
-        sweep_until_final(*[each.customer for each in case.everybody])
+        outcome = run(prepared(process, case), Steps(folder / process.__name__), while_hung=lambda: None)
+        assert outcome.code == 0, outcome
+        sweep_until_final(*[member.customer for member in case.all_cases])
         yield f"# {process.__name__.replace('_', ' ')}"
-        yield from (step for step in ended.steps if step not in REFRESHES)
+        yield from (step for step in outcome.steps if step not in REFRESHES)
 
 
-def test_a_checker_that_finds_nothing_is_detected(willing: StandInExchange) -> None:
-    case = Case(willing, 1)
-    place_trade(case.customer.id, "KO", Type.BUY, 1)  # which is on nobody's record
+def test_a_checker_that_finds_nothing_is_detected(instant_exchange: StandInExchange) -> None:
+    case = Case(instant_exchange, 1)
+    place_trade(case.customer.id, "KO", Type.BUY, 1)  # a trade without a recorded request
     sweep_until_final(case.customer)
-    assert any("nobody requested it" in words for words in judge([case]))
+    assert any("nobody requested it" in violation for violation in violations_of([case]))

@@ -1,4 +1,4 @@
-"""docs/explanation/faults.md is held to the code: each row has its test, and each test and fault it names exists."""
+"""docs/explanation/faults.md matches the code: each row has a test, and each test and fault that it names exists."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,12 @@ from chaos.plan import EXCHANGE_FAULTS, KILLS, LINK_FAULTS, LINKS, PAUSES, RINGS
 PROJECT = Path(__file__).parents[2]
 MATRIX = (PROJECT / "docs/explanation/faults.md").read_text()
 ROWS = re.findall(r"^\| (\d+) \| ([^|]+) \| ([^|]+) \|$", MATRIX, re.MULTILINE)
-OTHERS = {"staff", "clock postgres", "restart postgres", "restart valkey", *SLOW}
-MADE = {
-    *OTHERS,
+OTHER_FAULTS = {"staff", "clock postgres", "restart postgres", "restart valkey", *SLOW}
+INJECTED_FAULTS = {
+    *OTHER_FAULTS,
     *(f"kill {target}" for target in KILLS),
     *(f"pause {target}" for target in PAUSES),
-    *(f"rings {what}" for what in RINGS),
+    *(f"rings {kind}" for kind in RINGS),
     *(f"{fault} {link}" for fault in LINK_FAULTS for link in LINKS),
     *(f"exchange {name}" for values in EXCHANGE_FAULTS for name in (*values, ", ".join(values))),
 }
@@ -27,9 +27,9 @@ def test_every_row_names_existing_tests_and_faults() -> None:
     for number, fault, made_by in ROWS:
         tests = re.findall(r"`(tests/[^`]+)`", made_by)
         faults = re.findall(r"\*([^*]+)\*", made_by)
-        why = re.match(r"not (made|applicable)", made_by)
-        assert tests or faults or why or "at every step" in made_by, (number, fault)
-        assert set(faults) <= MADE, (number, set(faults) - MADE)
+        exemption = re.match(r"not (made|applicable)", made_by)
+        assert tests or faults or exemption or "at every step" in made_by, (number, fault)
+        assert set(faults) <= INJECTED_FAULTS, (number, set(faults) - INJECTED_FAULTS)
         for test in tests:
             path, _, name = test.partition("::")
             assert (PROJECT / path).exists(), (number, path)

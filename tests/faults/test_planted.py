@@ -1,4 +1,4 @@
-"""The checker works: mistakes planted into the software are each detected."""
+"""The checker detects each of these bugs, which the tests introduce on purpose."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from accounts import funding, ledger
 from accounts.account import Account
 from accounts.models import Balance
 from tests.conftest import StandInExchange
-from tests.faults.life import Case, judge, prepared, sweep_until_final, turn_that_claims
+from tests.faults.lifecycle import Case, prepared, sweep_until_final, turn_that_claims, violations_of
 from trades import place, queries, turn
 from trades.market_now import market_now
 from trades.models import Trade
@@ -56,56 +56,56 @@ def without_index(name: str) -> Iterator[None]:
         yield
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE trades_trade CASCADE")  # what was doubled can't be indexed
+            cursor.execute("TRUNCATE trades_trade CASCADE")  # duplicate rows would prevent the index
             cursor.execute(definition)
 
 
 def unlocked(customer_ids: Any) -> ledger.Books:
-    """`open_books`, as somebody who forgets the lock would write it."""
+    """Open the books like `open_books`, but without the lock."""
     rows = Balance.objects.filter(customer_id__in=customer_ids)
     return ledger.Books(Account(row.customer_id, row.amount, row.held) for row in rows)
 
 
-def test_no_lock(willing: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    case = Case(willing, 1)
+def test_no_lock(instant_exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(instant_exchange, 1)
     case.place("first")
     sweep_until_final(case.customer)
-    assert judge([case]) == []
-    both = threading.Barrier(2)
+    assert violations_of([case]) == []
+    barrier = threading.Barrier(2)
 
-    def read_together(customer_ids: Any) -> ledger.Books:
+    def read_at_the_same_time(customer_ids: Any) -> ledger.Books:
         books = unlocked(customer_ids)
-        both.wait(WAIT_SECONDS_MAX)
+        barrier.wait(WAIT_SECONDS_MAX)
         return books
 
-    monkeypatch.setattr(funding, "open_books", read_together)
+    monkeypatch.setattr(funding, "open_books", read_at_the_same_time)
     at_once(
         lambda: case.post("/api/v1/deposits", {"amount": "1.00"}, "one"),
         lambda: case.post("/api/v1/deposits", {"amount": "2.00"}, "two"),
     )
-    assert any("another sum" in words for words in judge([case]))
+    assert any("another sum" in violation for violation in violations_of([case]))
 
 
-def test_no_unique_index(willing: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    case = Case(willing, 1)
-    both = threading.Barrier(2)
+def test_no_unique_index(instant_exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(instant_exchange, 1)
+    barrier = threading.Barrier(2)
     find_replayed = place.find_replayed
 
-    def look_together(*args: Any) -> Trade | None:
-        found = find_replayed(*args)
-        both.wait(WAIT_SECONDS_MAX)
-        return found
+    def find_at_the_same_time(*args: Any) -> Trade | None:
+        trade = find_replayed(*args)
+        barrier.wait(WAIT_SECONDS_MAX)
+        return trade
 
     with without_index("one_trade_a_key"):
-        monkeypatch.setattr(place, "find_replayed", look_together)
+        monkeypatch.setattr(place, "find_replayed", find_at_the_same_time)
         at_once(lambda: case.place("first"), lambda: case.place("first"))
         monkeypatch.setattr(place, "find_replayed", find_replayed)
         sweep_until_final(case.customer)
-        assert any("doubled" in words for words in judge([case]))
+        assert any("doubled" in violation for violation in violations_of([case]))
 
 
-def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
-    case = Case(willing, 1)
+def test_skip_locked_within_a_customer(instant_exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(instant_exchange, 1)
     case.place("first")
     case.place("second")
     monkeypatch.setattr(turn, "open_books", unlocked)
@@ -135,37 +135,37 @@ def test_skip_locked_within_a_customer(willing: StandInExchange, monkeypatch: py
 
     with without_index("one_trade_in_flight"):
         at_once(slowly, quickly)
-        assert any("out of order" in words for words in judge([case]))
+        assert any("out of order" in violation for violation in violations_of([case]))
 
 
 @pytest.mark.process
-def test_acknowledging_before_the_commit(willing: StandInExchange) -> None:
-    case = Case(willing, 1)
-    reading, writing = os.pipe()
+def test_acknowledging_before_the_commit(instant_exchange: StandInExchange) -> None:
+    case = Case(instant_exchange, 1)
+    read_end, write_end = os.pipe()
     connections.close_all()
     if (pid := os.fork()) == 0:
         try:
-            not_yet = transaction.atomic()
-            not_yet._from_testcase = True  # type: ignore[attr-defined]  # or Django would see what is planted here
-            with not_yet:
+            uncommitted = transaction.atomic()
+            uncommitted._from_testcase = True  # type: ignore[attr-defined]  # otherwise Django would detect the bug
+            with uncommitted:
                 trade, _ = place.place_trade(case.customer.id, "KO", "BUY", 2, "first")
-                os.write(writing, json.dumps({"tradeId": str(trade.id), "status": "PLACED"}).encode())
+                os.write(write_end, json.dumps({"tradeId": str(trade.id), "status": "PLACED"}).encode())
                 os.kill(os.getpid(), signal.SIGKILL)
         finally:
             os._exit(1)
-    os.close(writing)
+    os.close(write_end)
     os.waitpid(pid, 0)
-    answer = json.loads(os.read(reading, 1000))
+    answer = json.loads(os.read(read_end, 1000))
     body = {"stockTicker": "KO", "type": "BUY", "quantity": 2}
     case.note("/api/v1/trades", body, "first", 0.0, 201, answer | {"price": None, "reasonCode": None})
-    assert any("lost" in words for words in judge([case]))
+    assert any("lost" in violation for violation in violations_of([case]))
 
 
-def test_no_sweep(willing: StandInExchange) -> None:
-    case = Case(willing, 1)
+def test_no_sweep(instant_exchange: StandInExchange) -> None:
+    case = Case(instant_exchange, 1)
     work = prepared(turn_that_claims, case)
-    work()  # it is at the exchange; its callback is lost, for nobody listens
+    work()  # sends the trade to the exchange; its callback is lost, because nothing listens
     turn_task(lane=0)
-    assert any("is IN PROGRESS" in words for words in judge([case]))
+    assert any("is IN PROGRESS" in violation for violation in violations_of([case]))
     sweep_until_final(case.customer)
-    assert judge([case]) == []
+    assert violations_of([case]) == []

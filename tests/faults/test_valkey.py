@@ -25,7 +25,7 @@ from web.cache import BestEffortCache
 BACK_SECONDS_MAX = 5.0
 COMMAND = re.compile(rb"(?:^|\r\n)\*\d+\r\n")
 
-# What a server says, and whether a connection that is kept can work again later.
+# A server's error, and whether an open connection can work again later.
 STATES = {
     "READONLY You can't write against a read only replica.": False,
     "LOADING Valkey is loading the dataset in memory": True,
@@ -37,8 +37,8 @@ STATES = {
 }
 
 
-class Switch:
-    """Stands before a Valkey. While it is down, it answers each command of a connection that is open with an error."""
+class Proxy:
+    """A proxy in front of Valkey. While it fails, it answers each command with an error."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
@@ -52,11 +52,11 @@ class Switch:
         self._threads[0].start()
 
     def fail(self, error: str, *, passes: bool) -> None:
-        """Answer with this error; connections that are open now do for ever unless it `passes`."""
+        """Answer with this error; on connections that are open now forever, unless the error `passes`."""
         self._error, self._stays = f"-{error}\r\n".encode(), not passes
 
     def recover(self) -> None:
-        """From now on, new connections work; those that are open do if the error was one that passes."""
+        """Make new connections work, and open ones too if the error passes."""
         self._generation += 1
         if not self._stays:
             self._error = None
@@ -79,38 +79,38 @@ class Switch:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._target)
                 self._open += [client, server]
-                for pair in ((client, server, True), (server, client, False)):
+                for ends in ((client, server, True), (server, client, False)):
                     self._threads.append(
-                        threading.Thread(target=self._pass_on, args=(*pair, self._generation), daemon=True)
+                        threading.Thread(target=self._pass_on, args=(*ends, self._generation), daemon=True)
                     )
                     self._threads[-1].start()
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, of_client: bool, generation: int) -> None:
+    def _pass_on(self, source: socket.socket, target: socket.socket, from_client: bool, generation: int) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                if of_client and self._error and generation == 0:
+                if from_client and self._error and generation == 0:
                     source.sendall(self._error * len(COMMAND.findall(data)))
                 else:
-                    sink.sendall(data)
-        for end in (source, sink):
+                    target.sendall(data)
+        for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture
-def switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
-    """Route this process's connections to Valkey through the switch."""
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """Route this process's connections to Valkey through the proxy."""
     url = urlsplit(settings.BROKER_URL)
-    switch = Switch((str(url.hostname), int(url.port or 6379)))
-    changed = url._replace(netloc=f"{url.netloc.rpartition('@')[0]}@127.0.0.1:{switch.port}").geturl()
+    proxy = Proxy((str(url.hostname), int(url.port or 6379)))
+    changed = url._replace(netloc=f"{url.netloc.rpartition('@')[0]}@127.0.0.1:{proxy.port}").geturl()
     for name in ("BROKER_URL", "CACHE_URL"):
         monkeypatch.setattr(settings, name, changed)
     monkeypatch.setattr(current_app.conf, "broker_url", changed)
     _connect_anew()
-    yield switch
+    yield proxy
     monkeypatch.undo()
     _connect_anew()
-    switch.close()
+    proxy.close()
 
 
 def _connect_anew() -> None:
@@ -119,20 +119,20 @@ def _connect_anew() -> None:
     rate_limits.reset()
 
 
-def rings() -> bool:
-    broker().flushdb()  # so that each ring needs a message too
+def can_ring() -> bool:
+    broker().flushdb()  # makes each ring send a message too
     return lane.ring([1, 2, 3])
 
 
-def counts() -> bool:
+def can_count() -> bool:
     key = f"attempt-{time.monotonic_ns()}"
     rate_limits.count_attempt(key, 10, 60)
     with redis.Redis.from_url(os.environ["BROKER_URL"]) as valkey:
         return any(True for _ in valkey.scan_iter(f"*{key}*"))
 
 
-def remembers() -> bool:
-    cache = cache_through_the_switch()
+def can_cache() -> bool:
+    cache = cache_through_the_proxy()
     value = str(time.monotonic())
     cache.set("kept", value)
     return cache.get("kept") == value
@@ -141,7 +141,7 @@ def remembers() -> bool:
 _caches: dict[str, BestEffortCache] = {}
 
 
-def cache_through_the_switch() -> BestEffortCache:
+def cache_through_the_proxy() -> BestEffortCache:
     options: dict[str, Any] = settings.CACHES["default"]
     if settings.CACHE_URL not in _caches:
         _caches[settings.CACHE_URL] = BestEffortCache(settings.CACHE_URL, options)
@@ -149,15 +149,15 @@ def cache_through_the_switch() -> BestEffortCache:
 
 
 @pytest.mark.parametrize("error", STATES, ids=lambda error: error.split()[0])
-@pytest.mark.parametrize("use", [rings, counts, remembers])
+@pytest.mark.parametrize("use", [can_ring, can_count, can_cache])
 def test_after_any_valkey_outage_processes_recover_without_a_restart(
-    switch: Switch, use: Callable[[], bool], error: str
+    proxy: Proxy, use: Callable[[], bool], error: str
 ) -> None:
     assert use()
-    switch.fail(error, passes=STATES[error])
+    proxy.fail(error, passes=STATES[error])
     with suppress(redis.RedisError):
         assert not use()
-    switch.recover()
+    proxy.recover()
     deadline = time.monotonic() + BACK_SECONDS_MAX
     while not _works(use):
         assert time.monotonic() < deadline, f"{error}: not back"

@@ -1,4 +1,4 @@
-"""A project of dummy processes, so that these tests are about running processes and not about their work."""
+"""A project of dummy processes, so that these tests concern running processes rather than their work."""
 
 import shutil
 import tempfile
@@ -51,8 +51,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """A folder that stays passable: pytest closes its own to other users whenever another pytest starts, and where
-    root runs these tests PostgreSQL is another user."""
+    """Return a folder that other users can always enter: if root runs these tests, PostgreSQL runs as another user, and
+    pytest closes its own temporary folders to other users whenever another pytest starts."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-test-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -61,7 +61,7 @@ def tmp_path() -> Iterator[Path]:
 @pytest.fixture
 def brokerage(project: Path, tmp_path: Path) -> Iterator[Callable[..., Brokerage]]:
     """Create brokerages of dummy processes that aren't started yet; stop them at the end."""
-    made: list[Brokerage] = []
+    brokerages: list[Brokerage] = []
 
     def make(data_dir: Path | None = None, procfile: str | None = None, **arguments: Any) -> Brokerage:
         folder = project
@@ -70,9 +70,9 @@ def brokerage(project: Path, tmp_path: Path) -> Iterator[Callable[..., Brokerage
             folder.mkdir()
             (folder / "Procfile").write_text(procfile)
         environment = {"PROCFILE": str(folder / "Procfile"), **arguments.pop("env", {})}
-        made.append(Brokerage(data_dir or tmp_path / "var", env=environment, **arguments))
-        return made[-1]
+        brokerages.append(Brokerage(data_dir or tmp_path / "var", env=environment, **arguments))
+        return brokerages[-1]
 
     yield make
-    for each in made:
-        each.stop()
+    for started in brokerages:
+        started.stop()

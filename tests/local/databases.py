@@ -1,4 +1,4 @@
-"""A database on the PostgreSQL of the tests that a brokerage is given, in place of one of its own."""
+"""A database on the tests' PostgreSQL, for a brokerage that does not start its own server."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import psycopg
 
 @contextmanager
 def database(name: str) -> Iterator[str]:
-    """Make an empty database for as long as the context is open; its address. The name gets this process's number."""
+    """Create an empty database while the context is open; yield its URL. The process id is appended to the name."""
     name = f"{name}_{os.getpid()}"
     with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")

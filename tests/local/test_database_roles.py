@@ -24,12 +24,12 @@ AS_BEFORE = """
     DROP ROLE brokerage_runtime;
     DROP FUNCTION no_truncate CASCADE;
 """
-"""Leaves the database as it was made when one role did everything."""
+"""Changes the database to the state from before there was a runtime role."""
 
 
 @pytest.fixture(scope="module")
 def brokerage() -> Iterator[Brokerage]:
-    # Not below pytest's own folder, which it closes to others than root, as whom PostgreSQL does not run.
+    # Not in pytest's temporary folder, which only root can enter, and PostgreSQL does not run as root.
     folder = Path(tempfile.mkdtemp(prefix="brokerage-roles-"))
     try:
         with Brokerage(folder / "var") as brokerage:
@@ -39,14 +39,14 @@ def brokerage() -> Iterator[Brokerage]:
 
 
 def sessions(brokerage: Brokerage) -> set[tuple[str, str]]:
-    """The kind of process and the role of every session."""
+    """Return the kind of process and the role of every session."""
     with psycopg.connect(brokerage.environment["DATABASE_URL"], application_name="test.1") as connection:
         rows = connection.execute("SELECT application_name, usename FROM pg_stat_activity WHERE datname = 'brokerage'")
         return {(name.partition(".")[0], role) for name, role in rows}
 
 
 def trade(brokerage: Brokerage, name: str) -> None:
-    """Let a customer buy, and wait until that is done."""
+    """Buy a share as a new customer, and wait until the trade is final."""
     (account,) = open_accounts(brokerage, [Decimal(1000)], name)
     request = urllib.request.Request(  # noqa: S310
         f"{brokerage.url}/api/v1/trades",
@@ -61,14 +61,14 @@ def trade(brokerage: Brokerage, name: str) -> None:
 def test_the_processes_own_nothing(brokerage: Brokerage) -> None:
     trade(brokerage, "first")
     deadline = time.monotonic() + 10
-    while not (found := sessions(brokerage)) >= {(kind, "brokerage_runtime") for kind in ("web", "lanes", "sweep")}:
-        assert time.monotonic() < deadline, found
-    assert {role for _, role in found} == {"brokerage_runtime"}
+    while not (pairs := sessions(brokerage)) >= {(kind, "brokerage_runtime") for kind in ("web", "lanes", "sweep")}:
+        assert time.monotonic() < deadline, pairs
+    assert {role for _, role in pairs} == {"brokerage_runtime"}
     for name, pid in brokerage.processes().items():
         if name.partition(".")[0] in {"web", "lanes", "sweep", "stream"}:
             assert b"MIGRATE_DATABASE_URL" not in Path(f"/proc/{pid}/environ").read_bytes(), name
-    audited = brokerage.manage("audit_books")
-    assert audited.returncode == 0, audited.stderr
+    audit = brokerage.manage("audit_books")
+    assert audit.returncode == 0, audit.stderr
     assert "brokerage.E002" not in brokerage.manage("check", "--deploy").stderr
 
 

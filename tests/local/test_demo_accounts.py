@@ -1,4 +1,4 @@
-"""Demo accounts, whose passwords everybody knows: made in an embedded database, elsewhere only where DEMO is set."""
+"""Demo accounts, whose passwords are public, are created in an embedded database, and elsewhere only if DEMO is set."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, str]]:
-    """A PostgreSQL and a Valkey that are there already."""
+    """Return the settings for a PostgreSQL and a Valkey that are already running."""
     with database("demo") as url:
         yield {
             "DATABASE_URL": url,
@@ -32,7 +32,7 @@ def accounts(url: str) -> list[str]:
         return [email for (email,) in connection.execute("SELECT email FROM accounts_customer ORDER BY email")]
 
 
-def test_a_database_that_is_not_embedded_gets_them_only_where_that_is_said(
+def test_a_database_that_is_not_embedded_gets_them_only_with_the_setting(
     servers: dict[str, str], tmp_path: Path
 ) -> None:
     with Brokerage(tmp_path / "without", env=servers) as brokerage:
@@ -45,12 +45,12 @@ def test_a_database_that_is_not_embedded_gets_them_only_where_that_is_said(
     with Brokerage(tmp_path / "with", env=servers | {"DEMO": "1"}) as brokerage:
         assert "demo@example.com" in brokerage.output()
         assert accounts(servers["DATABASE_URL"]) == ["demo@example.com", "staff@example.com"]
-        checked = brokerage.manage("check", "--deploy")
-        assert checked.returncode != 0
-        assert checked.stderr.count("brokerage.E001") == 2
+        check = brokerage.manage("check", "--deploy")
+        assert check.returncode != 0
+        assert check.stderr.count("brokerage.E001") == 2
 
 
-def test_in_production_not_even_an_embedded_one_gets_them(tmp_path: Path) -> None:
+def test_in_production_an_embedded_database_does_not_get_them_either(tmp_path: Path) -> None:
     production = PRODUCTION | {"PRODUCTION": "1", "ALLOWED_HOSTS": "127.0.0.1", "DEMO": "1"}
     with Brokerage(tmp_path / "var", env=production) as brokerage:
         assert "password" not in brokerage.output()

@@ -1,4 +1,4 @@
-"""A full disk: `make run` says so in one line; while it runs, what can't be kept is refused, and nothing is lost."""
+"""A full disk: `make run` reports it in one line; a running brokerage refuses what it can't store and loses nothing."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(
         subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0,
-        reason="mounting a file system needs to be root",
+        reason="only root can mount a file system",
     ),
 ]
 TOO_SMALL_MB, SMALL_MB = 20, 400
@@ -41,7 +41,7 @@ def disk(megabytes: int) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Write until nothing more fits; return the file that takes the space."""
+    """Write until the disk is full; return the file that takes the space."""
     path = folder / "filling"
     with open(path, "wb", buffering=0) as file:
         try:
@@ -52,23 +52,23 @@ def fill(folder: Path) -> Path:
     return path
 
 
-def test_a_disk_too_small_for_a_new_database_is_told_in_one_line() -> None:
+def test_a_disk_too_small_for_a_new_database_is_reported_in_one_line() -> None:
     with disk(TOO_SMALL_MB) as folder:
-        it = Brokerage(folder / "var")
-        assert it.launch().wait(60) == 1
-        lines = it.output().splitlines()
+        brokerage = Brokerage(folder / "var")
+        assert brokerage.launch().wait(60) == 1
+        lines = brokerage.output().splitlines()
         assert len(lines) == 1, lines
         assert lines[0].startswith("error: ")
         assert NO_SPACE in lines[0]
-        it.stop()
+        brokerage.stop()
 
 
 def test_a_disk_that_fills_up_loses_nothing_and_serves_again_when_there_is_space() -> None:
     with disk(SMALL_MB) as folder, Brokerage(folder / "var") as brokerage:
-        made = json.loads(
+        customer = json.loads(
             brokerage.manage("create_customer", "full@example.com", "--password", "a long enough one", "--json").stdout
         )
-        headers = {"Authorization": f"Bearer {made['token']}"}
+        headers = {"Authorization": f"Bearer {customer['token']}"}
 
         def deposit(key: str) -> int:
             """Deposit a dollar, once for each key; return the status."""
@@ -84,21 +84,21 @@ def test_a_disk_that_fills_up_loses_nothing_and_serves_again_when_there_is_space
             return answer.status
 
         assert deposit("first") == 201
-        filling = fill(folder)
+        filler = fill(folder)
         keys = [f"full-{number}" for number in range(DEPOSITS)]
         statuses = [deposit(key) for key in keys]
         assert set(statuses) <= {201, 503}, "every request is answered"
         assert set(statuses) != {201}
-        filling.unlink()
+        filler.unlink()
         deadline = time.monotonic() + BACK_SECONDS_MAX
         for key in keys:
             while deposit(key) not in {200, 201}:
                 assert time.monotonic() < deadline, brokerage.output()[-3000:]
                 time.sleep(0.5)
-        told = urllib3.request("GET", f"{brokerage.url}/api/v1/balance", headers=headers).json()
-        assert float(told["amount"]) == 1 + DEPOSITS, "each was made once"
-        audited = brokerage.manage("audit_books")
-        assert audited.returncode == 0, audited.stderr
+        balance = urllib3.request("GET", f"{brokerage.url}/api/v1/balance", headers=headers).json()
+        assert float(balance["amount"]) == 1 + DEPOSITS, "each deposit was made once"
+        audit = brokerage.manage("audit_books")
+        assert audit.returncode == 0, audit.stderr
 
 
 COUNT = """

@@ -1,4 +1,4 @@
-"""`honcho start` with the Procfile, on a PostgreSQL and a Valkey that are there: everything works."""
+"""`honcho start` with the Procfile works, with a PostgreSQL and a Valkey that are already running."""
 
 import json
 import os
@@ -24,11 +24,11 @@ pytestmark = pytest.mark.story
 PROJECT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 READY_SECONDS_MAX = 90.0
-ADDRESS = "127.0.0.5"  # what BIND says
+ADDRESS = "127.0.0.5"  # the value of BIND
 
 
 class Honcho:
-    """The processes of the Procfile under honcho, with nothing in their environment that `make run` would set."""
+    """The processes of the Procfile under honcho, without the variables that `make run` would set."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.environment = environment
@@ -45,7 +45,7 @@ class Honcho:
             )
 
     def get(self, path: str) -> tuple[int, bytes]:
-        """Status and body; 0 where nobody answers."""
+        """Return the status and the body; the status is 0 if nothing answers."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310
                 return answer.status, answer.read()
@@ -55,33 +55,33 @@ class Honcho:
             return 0, b""
 
     def manage(self, *arguments: str, tries: int = 1) -> str:
-        """What a command prints."""
+        """Run a management command; return its output."""
         command = [sys.executable, "manage.py", *arguments]
         for _ in range(tries):
-            done = subprocess.run(
+            process = subprocess.run(
                 command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, timeout=120
             )
-            if done.returncode == 0:
-                return done.stdout
-        raise AssertionError(done.stderr)
+            if process.returncode == 0:
+                return process.stdout
+        raise AssertionError(process.stderr)
 
-    def eventually(self, holds: Callable[[], Any]) -> Any:
+    def eventually(self, condition: Callable[[], Any]) -> Any:
         deadline = time.monotonic() + READY_SECONDS_MAX
-        while not (found := holds()):
+        while not (result := condition()):
             assert time.monotonic() < deadline, self.log.read_text()[-3000:]
             assert self.process.poll() is None, self.log.read_text()[-3000:]
             time.sleep(0.2)
-        return found
+        return result
 
 
 @pytest.fixture(scope="module")
 def honcho(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Honcho]:
     folder = tmp_path_factory.mktemp("honcho")
     with database("honcho") as database_url:
-        own = {key: os.environ[key] for key in ("HOME", "LANG", "TZ") if key in os.environ}
+        inherited = {key: os.environ[key] for key in ("HOME", "LANG", "TZ") if key in os.environ}
         web = ports.choose(1)
         exchange, stream = ports.choose(avoid=[web]), ports.choose(avoid=[web])
-        environment = own | {
+        environment = inherited | {
             "PATH": os.pathsep.join([str(BIN), os.environ["PATH"]]),
             "DATA_DIR": str(folder / "var"),
             "WEB_PORT": str(web),
@@ -105,19 +105,19 @@ def honcho(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Honcho]:
             honcho.process.wait(30)
 
 
-def test_the_procfile_works_as_it_is(honcho: Honcho) -> None:
+def test_the_procfile_works_unchanged(honcho: Honcho) -> None:
     status, body = honcho.eventually(lambda: (found := honcho.get("/readyz"))[0] and found)
-    assert (status, json.loads(body)["migrations"]) == (503, False), "nobody has migrated yet"
-    # Beside running processes a migration may meet their statements, and goes on when it is repeated.
+    assert (status, json.loads(body)["migrations"]) == (503, False), "the database has not been migrated yet"
+    # A migration may collide with the statements of running processes; repeated, it continues.
     honcho.manage("migrate", "--noinput", tries=5)
     honcho.eventually(lambda: honcho.get("/readyz")[0] == 200)
-    made = json.loads(
+    customer = json.loads(
         honcho.manage(
             "create_customer", "h@example.com", "--password", "a long enough one", "--deposit", "1000", "--json"
         )
     )
     order = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
-    trade = chunked_post(honcho, "/api/v1/trades", made["token"], order)
+    trade = chunked_post(honcho, "/api/v1/trades", customer["token"], order)
     assert trade["status"] == "PLACED"
 
     def is_filled() -> bool:
@@ -128,11 +128,11 @@ def test_the_procfile_works_as_it_is(honcho: Honcho) -> None:
 
     honcho.eventually(is_filled)
     with psycopg.connect(honcho.environment["DATABASE_URL"]) as connection:
-        by = {name for (name,) in connection.execute("SELECT by FROM trades_statuschange").fetchall()}
-    assert by <= {"api", "lanes.1", "sweep.1"}
+        writers = {name for (name,) in connection.execute("SELECT by FROM trades_statuschange").fetchall()}
+    assert writers <= {"api", "lanes.1", "sweep.1"}
 
 
-def test_pages_are_served_although_nobody_collected_static_files(honcho: Honcho) -> None:
+def test_pages_are_served_without_collected_static_files(honcho: Honcho) -> None:
     status, page = honcho.eventually(lambda: (found := honcho.get("/account/login/"))[0] and found)
     assert status == 200
     sheet = page.partition(b'rel="stylesheet"')[0].rpartition(b"<link")[2] + page.partition(b'rel="stylesheet"')[2]
@@ -141,7 +141,7 @@ def test_pages_are_served_although_nobody_collected_static_files(honcho: Honcho)
     assert honcho.get(address)[0] == 200
 
 
-def test_nothing_listens_but_on_the_address_that_bind_says(honcho: Honcho) -> None:
+def test_processes_listen_only_on_the_address_in_bind(honcho: Honcho) -> None:
     for port in (honcho.environment["WEB_PORT"], honcho.environment["STREAM_PORT"]):
         honcho.eventually(lambda port=port: is_open(ADDRESS, port))  # type: ignore[misc]
         assert not is_open("127.0.0.1", port)
@@ -153,7 +153,7 @@ def is_open(address: str, port: str) -> bool:
 
 
 def chunked_post(honcho: Honcho, path: str, token: str, body: Any) -> Any:
-    """Post a body in chunks, as streaming clients do; the answer."""
+    """Post a body in chunks, as streaming clients do; return the response's body."""
     content = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: {ADDRESS}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n"

@@ -1,4 +1,4 @@
-"""Servers whose data is thrown away start from a copy of a kept data folder."""
+"""Temporary servers start from a copy of a cached data folder."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ print(json.loads((pathlib.Path(os.environ["DATA_DIR"]) / "keys.json").read_text(
 
 
 def start(cache: Path) -> subprocess.Popen[str]:
-    """Start a server with this cache, which must take its own passwords and tells the administrator's."""
+    """Start a server with this cache. It must use its own passwords, and prints the administrator's."""
     environment = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
     command = [sys.executable, "-c", RUN, str(cache), ASK]
     return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True)
@@ -41,28 +41,30 @@ def test_runs_at_once_and_later_ones_each_have_a_server_of_their_own(tmp_path: P
     cache = tmp_path / "cache"
     runs = [start(cache), start(cache)]
     passwords = {run.communicate(timeout=60)[0].strip() for run in runs}
-    (kept,) = cache.iterdir()
-    made_at = kept.stat().st_ctime_ns
+    (cached,) = cache.iterdir()
+    created_at = cached.stat().st_ctime_ns
     later = start(cache)
     passwords.add(later.communicate(timeout=60)[0].strip())
     assert [run.returncode for run in (*runs, later)] == [0, 0, 0]
-    assert len(passwords) == 3, "each has secrets of its own"
-    assert [path.stat().st_ctime_ns for path in cache.iterdir()] == [made_at], "the copy was used, and not made again"
+    assert len(passwords) == 3, "each server has its own secrets"
+    assert [path.stat().st_ctime_ns for path in cache.iterdir()] == [created_at], (
+        "the cached folder was used and not recreated"
+    )
 
 
-def test_a_cache_that_can_not_be_written_is_done_without(tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     run = start(tmp_path / "file")
     run.communicate(timeout=60)
     assert run.returncode == 0
 
 
-def test_what_can_not_be_copied_whole_is_not_used(tmp_path: Path) -> None:
+def test_an_incomplete_copy_is_not_used(tmp_path: Path) -> None:
     torn = tmp_path / "torn"
     torn.mkdir()
     (torn / "PG_VERSION").touch()
     (torn / "global").symlink_to("/nowhere")
-    os.mkfifo(torn / "odd")
+    os.mkfifo(torn / "fifo")
     assert not new_data.copy(torn, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
     assert not new_data.copy(tmp_path / "missing", tmp_path / "copy")

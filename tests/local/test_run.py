@@ -38,11 +38,11 @@ def up(project: Path) -> Iterator[Brokerage]:
         yield brokerage
 
 
-def eventually(holds: Callable[[], object], seconds_max: float = 10.0) -> float:
-    """Wait until it holds; returns the seconds that it took."""
+def eventually(condition: Callable[[], object], seconds_max: float = 10.0) -> float:
+    """Wait until the condition is true; return the seconds that it took."""
     began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds_max, "it never came true"
+    while not condition():
+        assert time.monotonic() - began < seconds_max, f"not true within {seconds_max} s"
         time.sleep(0.02)
     return time.monotonic() - began
 
@@ -53,7 +53,7 @@ def write(brokerage: Brokerage, value: str) -> None:
         connection.execute("INSERT INTO kept VALUES (%s)", [value])
 
 
-def kept(brokerage: Brokerage) -> list[str]:
+def values_of(brokerage: Brokerage) -> list[str]:
     with psycopg.connect(brokerage.environment["MIGRATE_DATABASE_URL"]) as connection:
         return [row[0] for row in connection.execute("SELECT value FROM kept ORDER BY value")]
 
@@ -69,7 +69,7 @@ def answers_again(brokerage: Brokerage, name: str) -> bool:
     return True
 
 
-def answer(url: str) -> bytes:
+def get(url: str) -> bytes:
     with urllib.request.urlopen(url) as response:  # noqa: S310 (ours)
         return bytes(response.read())
 
@@ -81,8 +81,8 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def refused(brokerage: Brokerage) -> str:
-    """Return the error line with which it refuses to start, and check that nothing is left running."""
+def startup_error(brokerage: Brokerage) -> str:
+    """Return the error line with which it refuses to start, and check that it prints nothing else."""
     process = brokerage.launch()
     assert process.wait(20) == 1
     lines = brokerage.output().splitlines()
@@ -90,13 +90,13 @@ def refused(brokerage: Brokerage) -> str:
     return lines[0]
 
 
-# -- up
+# -- while it runs
 
 
 def test_every_process_runs_and_web_processes_listen_side_by_side(up: Brokerage) -> None:
     expected = {"exchange.1", "lanes.1", "postgres", "runner", "supervisord", "sweep.1", "valkey", "web.1", "web.2"}
     assert set(up.processes()) == expected
-    answered = {answer(url) for url in [*up.web_urls, up.exchange_url]}
+    answered = {get(url) for url in [*up.web_urls, up.exchange_url]}
     assert len(answered) == 3
 
 
@@ -114,32 +114,32 @@ def test_each_process_has_a_log_of_its_own_without_prefixes(up: Brokerage) -> No
 
 
 def test_reset_removes_the_data_unless_it_is_in_use(brokerage: Make) -> None:
-    it = brokerage()
+    stack = brokerage()
     command = [sys.executable, "-m", "local", "reset"]
-    it.start()
-    refused_reset = subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True, text=True)
+    stack.start()
+    refused_reset = subprocess.run(command, cwd=PROJECT, env=stack.env, capture_output=True, text=True)
     assert (refused_reset.returncode, refused_reset.stderr[:26]) == (1, "error: A brokerage is alre")
-    it.stop()
-    assert it.data_dir.exists()
-    assert subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True).returncode == 0
-    assert not it.data_dir.exists()
-    it.data_dir.mkdir()
-    for name in ("holiday.jpg", "letter.pdf", "resume.pdf"):  # whatever it is called: log/ and run/ are ours
-        (it.data_dir / name).touch()
-        assert subprocess.run(command, cwd=PROJECT, env=it.env, capture_output=True).returncode == 1
-        assert (it.data_dir / name).exists()
-        (it.data_dir / name).unlink()
+    stack.stop()
+    assert stack.data_dir.exists()
+    assert subprocess.run(command, cwd=PROJECT, env=stack.env, capture_output=True).returncode == 0
+    assert not stack.data_dir.exists()
+    stack.data_dir.mkdir()
+    for name in ("holiday.jpg", "letter.pdf", "resume.pdf"):  # files of the user's, whose names resemble ours
+        (stack.data_dir / name).touch()
+        assert subprocess.run(command, cwd=PROJECT, env=stack.env, capture_output=True).returncode == 1
+        assert (stack.data_dir / name).exists()
+        (stack.data_dir / name).unlink()
 
 
 def test_a_valkey_whose_data_is_damaged_starts_without_it(brokerage: Make) -> None:
-    it = brokerage()
-    it.start()
-    it.stop()
-    (manifest,) = (it.data_dir / "valkey" / "appendonlydir").glob("*.manifest")
+    stack = brokerage()
+    stack.start()
+    stack.stop()
+    (manifest,) = (stack.data_dir / "valkey" / "appendonlydir").glob("*.manifest")
     manifest.write_text("garbage\n")
-    it.start()
-    assert "valkey's data was damaged and has been moved to" in it.output()
-    assert len(list(it.data_dir.glob("valkey.damaged-*"))) == 1
+    stack.start()
+    assert "valkey's data was damaged and has been moved to" in stack.output()
+    assert len(list(stack.data_dir.glob("valkey.damaged-*"))) == 1
 
 
 def test_the_environment_is_for_the_owner_alone(up: Brokerage) -> None:
@@ -207,97 +207,97 @@ def test_supervisord_is_started_again_with_all_its_processes(up: Brokerage) -> N
     assert after.keys() == before.keys()
     assert {name for name, pid in after.items() if before[name] == pid} == {"runner"}
     assert not any(is_alive(pid) for name, pid in before.items() if name != "runner")
-    assert "supervised" in kept(up)
+    assert "supervised" in values_of(up)
 
 
-# -- once more
+# -- stopping and starting again
 
 
 def test_after_killing_everything_the_next_run_continues_with_the_same_data(brokerage: Make) -> None:
-    it = brokerage()
-    it.start()
-    write(it, "before")
-    urls = it.environment["DATABASE_URL"], it.environment["BROKER_URL"]
-    it.kill_everything()
+    stack = brokerage()
+    stack.start()
+    write(stack, "before")
+    urls = stack.environment["DATABASE_URL"], stack.environment["BROKER_URL"]
+    stack.kill_everything()
     with pytest.raises(NotRunning):
-        running(it.data_dir)
+        running(stack.data_dir)
     began = time.monotonic()
-    it.start()
+    stack.start()
     assert time.monotonic() - began < 15
-    assert kept(it) == ["before"]
-    assert (it.environment["DATABASE_URL"], it.environment["BROKER_URL"]) == urls
+    assert values_of(stack) == ["before"]
+    assert (stack.environment["DATABASE_URL"], stack.environment["BROKER_URL"]) == urls
 
 
 def test_everything_ends_when_the_runner_is_killed(brokerage: Make) -> None:
-    it = brokerage()
-    it.start()
-    it.kill("runner")
-    eventually(lambda: not of_folder(it.data_dir))
-    it.start()
+    stack = brokerage()
+    stack.start()
+    stack.kill("runner")
+    eventually(lambda: not of_folder(stack.data_dir))
+    stack.start()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_everything_in_order_and_in_time(brokerage: Make, number: signal.Signals) -> None:
-    it = brokerage()
-    it.start()
-    assert it.process is not None
-    it.process.send_signal(number)
-    assert it.process.wait(15) == 0
-    assert not of_folder(it.data_dir)
-    assert "Traceback" not in it.output()
-    assert "database system is shut down" in (it.data_dir / "log" / "postgres.log").read_text()
-    stopped = re.findall(r"stopped: (\S+)", (it.data_dir / "log" / "supervisord.log").read_text())
+    stack = brokerage()
+    stack.start()
+    assert stack.process is not None
+    stack.process.send_signal(number)
+    assert stack.process.wait(15) == 0
+    assert not of_folder(stack.data_dir)
+    assert "Traceback" not in stack.output()
+    assert "database system is shut down" in (stack.data_dir / "log" / "postgres.log").read_text()
+    stopped = re.findall(r"stopped: (\S+)", (stack.data_dir / "log" / "supervisord.log").read_text())
     assert stopped[-2:] == ["valkey", "postgres"]
-    assert all(map(ports.is_free, (it.port, it.exchange_port)))
+    assert all(map(ports.is_free, (stack.port, stack.exchange_port)))
 
 
 def test_a_stubborn_process_is_killed_and_a_second_signal_speeds_up(brokerage: Make) -> None:
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(1000)"
-    it = brokerage(procfile=f'sweep: python -c "{stubborn}"\n')
-    it.start()
-    assert it.process is not None
+    stack = brokerage(procfile=f'sweep: python -c "{stubborn}"\n')
+    stack.start()
+    assert stack.process is not None
     time.sleep(0.5)
-    it.process.send_signal(signal.SIGINT)
-    eventually(lambda: "stopping" in it.output())
+    stack.process.send_signal(signal.SIGINT)
+    eventually(lambda: "stopping" in stack.output())
     began = time.monotonic()
-    it.process.send_signal(signal.SIGINT)
-    assert it.process.wait(15) == 0
+    stack.process.send_signal(signal.SIGINT)
+    assert stack.process.wait(15) == 0
     assert time.monotonic() - began < 4
-    assert not of_folder(it.data_dir)
+    assert not of_folder(stack.data_dir)
 
 
 def test_a_signal_while_it_starts_ends_it_too(brokerage: Make) -> None:
-    it = brokerage()
-    process = it.launch()
+    stack = brokerage()
+    process = stack.launch()
     time.sleep(0.7)
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 0
-    assert "Traceback" not in it.output()
-    assert not of_folder(it.data_dir)
+    assert "Traceback" not in stack.output()
+    assert not of_folder(stack.data_dir)
 
 
 def test_interrupting_only_make_stops_it_too(brokerage: Make, tmp_path: Path) -> None:
-    it = brokerage()
+    stack = brokerage()
     makefile = tmp_path / "Makefile"
     makefile.write_text(f"run:\n\t@exec {sys.executable} -m local run\n")
     with open(tmp_path / "output", "wb") as output:
         make = subprocess.Popen(
-            ["make", "-f", str(makefile), "run"], cwd=PROJECT, env=it.env, stdout=output, stderr=output
+            ["make", "-f", str(makefile), "run"], cwd=PROJECT, env=stack.env, stdout=output, stderr=output
         )
     eventually(lambda: "Ready: " in (tmp_path / "output").read_text(), 30)
     make.send_signal(signal.SIGINT)
     make.wait(15)
-    assert not of_folder(it.data_dir)
+    assert not of_folder(stack.data_dir)
 
 
 def test_a_long_data_folder_path_works(brokerage: Make, tmp_path: Path) -> None:
-    it = brokerage(tmp_path / ("long" * 25) / "%s and a space")
-    it.start()
-    write(it, "far away")
-    assert kept(it) == ["far away"]
+    stack = brokerage(tmp_path / ("long" * 25) / "%s and a space")
+    stack.start()
+    write(stack, "far away")
+    assert values_of(stack) == ["far away"]
 
 
-# -- one clear line
+# -- errors are one clear line
 
 
 def test_it_is_ready_where_bind_says(brokerage: Make) -> None:
@@ -318,27 +318,27 @@ def test_the_url_of_an_address_to_listen_on(bind: str, host: str) -> None:
 
 
 def test_a_taken_port_is_refused(brokerage: Make) -> None:
-    it = brokerage()
-    with socket.create_server(("127.0.0.1", it.port)):
-        assert f"Port {it.port} (for web.1) is in use" in refused(it)
-    with socket.create_server(("127.0.0.1", it.exchange_port)):
-        assert f"Port {it.exchange_port} (for exchange.1) is in use" in refused(it)
+    stack = brokerage()
+    with socket.create_server(("127.0.0.1", stack.port)):
+        assert f"Port {stack.port} (for web.1) is in use" in startup_error(stack)
+    with socket.create_server(("127.0.0.1", stack.exchange_port)):
+        assert f"Port {stack.exchange_port} (for exchange.1) is in use" in startup_error(stack)
 
 
 def test_data_of_another_postgresql_is_refused(brokerage: Make) -> None:
-    it = brokerage()
-    data = it.data_dir / "postgres"
+    stack = brokerage()
+    data = stack.data_dir / "postgres"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("12\n")
-    assert "was created by PostgreSQL 12, but this is 18" in refused(it)
+    assert "was created by PostgreSQL 12, but this is 18" in startup_error(stack)
 
 
 def test_a_folder_with_other_content_is_refused(brokerage: Make) -> None:
-    it = brokerage()
-    data = it.data_dir / "postgres"
+    stack = brokerage()
+    data = stack.data_dir / "postgres"
     data.mkdir(parents=True)
     (data / "holiday.jpg").touch()
-    assert "is not a PostgreSQL data folder" in refused(it)
+    assert "is not a PostgreSQL data folder" in startup_error(stack)
 
 
 @pytest.mark.parametrize(
@@ -346,21 +346,21 @@ def test_a_folder_with_other_content_is_refused(brokerage: Make) -> None:
     [("DATABASE_URL", "postgres://me:secret@127.0.0.1:9/x"), ("BROKER_URL", "redis://:secret@127.0.0.1:9/0")],
 )
 def test_a_server_that_does_not_answer_is_refused(brokerage: Make, variable: str, url: str) -> None:
-    line = refused(brokerage(env={variable: url}))
+    line = startup_error(brokerage(env={variable: url}))
     assert f"{variable} does not answer" in line
     assert "secret" not in line
 
 
 @pytest.mark.parametrize(("variable", "value"), [("PORT", "http"), ("LANES", "0"), ("SCALE", "web=many")])
 def test_an_invalid_value_is_refused(brokerage: Make, variable: str, value: str) -> None:
-    assert variable in refused(brokerage(env={variable: value}))
+    assert variable in startup_error(brokerage(env={variable: value}))
 
 
 def test_a_process_that_keeps_dying_stops_the_start(brokerage: Make) -> None:
-    it = brokerage(procfile="web: python -c \"raise SystemExit('no luck')\"\n")
-    process = it.launch()
+    stack = brokerage(procfile="web: python -c \"raise SystemExit('no luck')\"\n")
+    process = stack.launch()
     assert process.wait(30) == 1
-    lines = it.output().splitlines()
+    lines = stack.output().splitlines()
     assert lines[-1] == "error: web.1 keeps dying; see its output above."
     assert any(re.fullmatch(r"web\.1 +\| no luck", line) for line in lines)
-    assert not of_folder(it.data_dir)
+    assert not of_folder(stack.data_dir)

@@ -16,24 +16,24 @@ from local.plan import PROJECT
 
 pytestmark = pytest.mark.process
 
-# One that empties Valkey and the database when it is allowed to run.
+# A test that empties Valkey and the database if it is allowed to run.
 TESTS = ["tests/brokerage/test_key_prefix.py", "-p", "no:cacheprovider"]
-OF_THIS_RUN = ("BROKER_URL", "DATABASE_URL", "DATA_DIR", "SERVICES_DIR", "DISPOSABLE_SERVICES", "KEY_PREFIX")
+OWN_VARIABLES = ("BROKER_URL", "DATABASE_URL", "DATA_DIR", "SERVICES_DIR", "DISPOSABLE_SERVICES", "KEY_PREFIX")
 
 
 @pytest.fixture(scope="module")
 def running(project: Path) -> Iterator[Brokerage]:
     folder = Path(tempfile.mkdtemp(prefix="brokerage-test-"))
     try:
-        with Brokerage(folder / "var", env={"PROCFILE": str(project / "Procfile")}) as it:
-            yield it
+        with Brokerage(folder / "var", env={"PROCFILE": str(project / "Procfile")}) as brokerage:
+            yield brokerage
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_tests(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     inherited = {
-        name: value for name, value in os.environ.items() if name not in OF_THIS_RUN and not name.startswith("PYTEST")
+        name: value for name, value in os.environ.items() if name not in OWN_VARIABLES and not name.startswith("PYTEST")
     }
     return subprocess.run(
         [*command, *TESTS], cwd=PROJECT, env=inherited | environment, capture_output=True, text=True, timeout=300
@@ -62,7 +62,7 @@ def test_with_services_of_their_own_they_run_and_touch_nothing_else(running: Bro
     with redis.Redis.from_url(running.environment["BROKER_URL"], decode_responses=True) as valkey:
         valkey.set("bell:lane-00", "1")
         program = str(Path(sys.executable).parent / "pytest")
-        done = run_tests(sys.executable, "-m", "local", "with-services", "--no-fsync", "--", program, "-n", "2")
+        process = run_tests(sys.executable, "-m", "local", "with-services", "--no-fsync", "--", program, "-n", "2")
         assert valkey.get("bell:lane-00") == "1"
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "1 passed" in done.stdout
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "1 passed" in process.stdout

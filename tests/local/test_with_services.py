@@ -38,7 +38,7 @@ def with_services(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def works_there(folder: str) -> bool:
+def is_used(folder: str) -> bool:
     for process in psutil.process_iter():
         try:
             if process.cwd().startswith(folder):
@@ -56,7 +56,7 @@ def test_a_command_finds_both_servers_and_its_exit_code_comes_back(flags: list[s
     lines = out.split()
     assert lines[:2] == [fsync, "True"]
     assert not Path(lines[2]).exists()
-    assert not works_there(lines[2])
+    assert not is_used(lines[2])
 
 
 def test_a_signal_reaches_the_command_and_all_is_removed() -> None:
@@ -68,7 +68,7 @@ def test_a_signal_reaches_the_command_and_all_is_removed() -> None:
     process.communicate(timeout=15)
     assert process.returncode == 128 + signal.SIGTERM
     assert not Path(folder).exists()
-    assert not works_there(folder)
+    assert not is_used(folder)
 
 
 def test_when_it_is_killed_its_servers_end_with_it() -> None:
@@ -79,9 +79,9 @@ def test_when_it_is_killed_its_servers_end_with_it() -> None:
     process.kill()
     process.communicate()
     deadline = time.monotonic() + 10
-    while works_there(folder) and time.monotonic() < deadline:
+    while is_used(folder) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not works_there(folder)
+    assert not is_used(folder)
 
 
 def test_a_command_that_does_not_exist_is_one_line() -> None:

@@ -22,7 +22,7 @@ def is_installed() -> bool:
 
 
 class RabbitMQ:
-    """One node on a folder and ports of its own; a context manager."""
+    """One node with its own folder and ports: a context manager."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -70,7 +70,7 @@ class RabbitMQ:
         return answers(self.url) is None
 
     def kill(self) -> None:
-        """Kill the node with SIGKILL; its data stays."""
+        """Kill the node with SIGKILL, and keep its data."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -82,7 +82,7 @@ class RabbitMQ:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        # Erlang's port mapper, which the node has started, outlives it.
+        # The node has started Erlang's port mapper, which outlives it.
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 if process.environ().get("ERL_EPMD_PORT") == self.env["ERL_EPMD_PORT"]:

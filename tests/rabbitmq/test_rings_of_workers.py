@@ -24,14 +24,14 @@ from tests.rabbitmq.server import RabbitMQ, is_installed
 CUSTOMERS, RATE = 40, 12.0
 LANES = 16
 TAKE_OVER_SECONDS_MAX = 20.0
-"""Of a killed one. How long it takes on a quiet machine is in docs/how-to/operate.md."""
+"""After a kill. docs/how-to/operate.md gives the time on a quiet machine."""
 FREEZE_SECONDS = 25.0
-"""RabbitMQ gives a silent worker up after two heartbeats of 5 s, and a bit."""
+"""RabbitMQ gives up a silent worker a little after two heartbeats of 5 s."""
 
 pytestmark = [pytest.mark.rabbitmq, pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed")]
 
 
-class Story:
+class Scenario:
     """A brokerage on RabbitMQ under load, and which workers took turns according to its history."""
 
     def __init__(self, brokerage: Brokerage, rabbitmq: RabbitMQ, folder: Path) -> None:
@@ -39,8 +39,8 @@ class Story:
         self.database_url = brokerage.environment["DATABASE_URL"]
         self.accounts = open_accounts(brokerage, [Decimal(50_000)] * CUSTOMERS, folder.name.replace("_", "-"))
 
-    def moves_since(self, moment: float) -> list[tuple[int, str, float]]:
-        """Lane, worker and time of each move that a worker of a ring made since then; doors and sweeps left out."""
+    def changes_since(self, moment: float) -> list[tuple[int, str, float]]:
+        """Return lane, worker and time of each status change that a lane's worker has made since then."""
         with psycopg.connect(self.database_url) as connection:
             rows = connection.execute(
                 "SELECT customer_id, by, extract(epoch FROM at)::float8 FROM trades_statuschange"
@@ -51,10 +51,10 @@ class Story:
 
     def workers_since(self, moment: float) -> dict[int, set[str]]:
         """Return the workers of each lane since then."""
-        found: dict[int, set[str]] = defaultdict(set)
-        for lane, by, _ in self.moves_since(moment):
-            found[lane].add(by)
-        return found
+        workers_of: dict[int, set[str]] = defaultdict(set)
+        for lane, by, _ in self.changes_since(moment):
+            workers_of[lane].add(by)
+        return workers_of
 
     def leader(self) -> tuple[str, set[int]]:
         """Return the worker of most lanes now, and those lanes."""
@@ -65,21 +65,21 @@ class Story:
         return max(lanes.items(), key=lambda item: len(item[1]))
 
     def take_over(self, lanes: set[int], leader: str, moment: float, seconds_max: float) -> float:
-        """Wait until another works in one of these lanes; how many seconds after that moment it began to."""
+        """Wait until another worker serves one of these lanes; return how many seconds after that moment it began."""
 
         def others() -> list[float]:
-            return [at for lane, by, at in self.moves_since(moment) if lane in lanes and by != leader]
+            return [at for lane, by, at in self.changes_since(moment) if lane in lanes and by != leader]
 
         return float(self.eventually(others, seconds_max)[0]) - moment
 
-    def eventually(self, look: Callable[[], Any], seconds_max: float = 60.0) -> Any:
+    def eventually(self, condition: Callable[[], Any], seconds_max: float = 60.0) -> Any:
         deadline = time.monotonic() + seconds_max
-        while not (found := look()):
+        while not (result := condition()):
             assert time.monotonic() < deadline, self.brokerage.output()[-3000:]
             time.sleep(0.1)
-        return found
+        return result
 
-    def judge(self) -> list[str]:
+    def violations(self) -> list[str]:
         evidence = gather(self.accounts, self.log, self.database_url, self.brokerage.exchange_url)
         assert len(evidence.trades) > RATE
         return violations(evidence)
@@ -99,51 +99,53 @@ def brokerage(rabbitmq: RabbitMQ, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def story(brokerage: Brokerage, rabbitmq: RabbitMQ, tmp_path: Path) -> Iterator[Story]:
-    """Run the story, and check everything that the customers did at the end."""
-    story = Story(brokerage, rabbitmq, tmp_path)
-    crowd = Crowd(brokerage.url, story.accounts, story.log, seed=1, rate=RATE)
+def scenario(brokerage: Brokerage, rabbitmq: RabbitMQ, tmp_path: Path) -> Iterator[Scenario]:
+    """Put the brokerage under load during the test, and check everything that the customers did at the end."""
+    scenario = Scenario(brokerage, rabbitmq, tmp_path)
+    crowd = Crowd(brokerage.url, scenario.accounts, scenario.log, seed=1, rate=RATE)
     crowd.start()
-    yield story
+    yield scenario
     crowd.stop()
-    wait_until_final(story.database_url)
-    story.log.close()
-    assert story.judge() == []
+    wait_until_final(scenario.database_url)
+    scenario.log.close()
+    assert scenario.violations() == []
 
 
-def test_in_each_lane_one_works_and_when_it_is_killed_another_goes_on(story: Story) -> None:
+def test_each_lane_has_one_worker_and_another_takes_over_when_it_is_killed(scenario: Scenario) -> None:
     seconds = []
     for _ in range(2):
-        leader, lanes = story.leader()
+        leader, lanes = scenario.leader()
         began = now()
         time.sleep(3)
-        assert all(len(workers) == 1 for workers in story.workers_since(began).values()), "the others stand by"
-        story.brokerage.kill(leader)
+        assert all(len(workers) == 1 for workers in scenario.workers_since(began).values()), (
+            "the other workers stand by"
+        )
+        scenario.brokerage.kill(leader)
         killed = now()
-        seconds.append(story.take_over(lanes, leader, killed, TAKE_OVER_SECONDS_MAX))
+        seconds.append(scenario.take_over(lanes, leader, killed, TAKE_OVER_SECONDS_MAX))
     print(f"take-over after kill -9: {', '.join(f'{s:.2f} s' for s in seconds)}")
 
 
-def test_a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_wakes_up(story: Story) -> None:
-    leader, lanes = story.leader()
-    story.brokerage.kill(leader, signal.SIGSTOP)
+def test_a_leader_that_freezes_is_replaced_and_does_no_harm_when_it_wakes_up(scenario: Scenario) -> None:
+    leader, lanes = scenario.leader()
+    scenario.brokerage.kill(leader, signal.SIGSTOP)
     frozen = now()
-    seconds = story.take_over(lanes, leader, frozen, FREEZE_SECONDS + TAKE_OVER_SECONDS_MAX)
+    seconds = scenario.take_over(lanes, leader, frozen, FREEZE_SECONDS + TAKE_OVER_SECONDS_MAX)
     print(f"take-over after a freeze: {seconds:.2f} s")
     time.sleep(max(0.0, frozen + FREEZE_SECONDS - now()))
-    story.brokerage.kill(leader, signal.SIGCONT)
+    scenario.brokerage.kill(leader, signal.SIGCONT)
     woken = now()
-    story.eventually(lambda: story.moves_since(woken))
+    scenario.eventually(lambda: scenario.changes_since(woken))
     time.sleep(3)
 
 
-def test_trades_go_on_while_the_broker_is_away_and_lanes_come_back_with_it(story: Story) -> None:
-    story.leader()
-    story.rabbitmq.kill()
+def test_trades_go_on_while_the_broker_is_away_and_lanes_come_back_with_it(scenario: Scenario) -> None:
+    scenario.leader()
+    scenario.rabbitmq.kill()
     began = now()
     filled = "SELECT FROM trades_trade WHERE claimed_at > to_timestamp(%s) AND status = 'FILLED' LIMIT 1"
-    with psycopg.connect(story.database_url, autocommit=True) as connection:
-        story.eventually(lambda: connection.execute(filled, [began + 1]).fetchone() is not None)
-    story.rabbitmq.start()
+    with psycopg.connect(scenario.database_url, autocommit=True) as connection:
+        scenario.eventually(lambda: connection.execute(filled, [began + 1]).fetchone() is not None)
+    scenario.rabbitmq.start()
     back = now()
-    story.eventually(lambda: story.moves_since(back), 90)
+    scenario.eventually(lambda: scenario.changes_since(back), 90)

@@ -1,4 +1,4 @@
-"""Several brokers in BROKER_URL: one that answers is enough, and one that takes no messages is not ready."""
+"""Several brokers in BROKER_URL: one that responds is enough, and one that takes no messages is not ready."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
 
 def output_of(broker_url: str, code: str) -> str:
     """Return the output of a process with this BROKER_URL."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
         cwd=Path(__file__).parents[2],
         env=os.environ | {"BROKER_URL": broker_url},
@@ -36,8 +36,8 @@ def output_of(broker_url: str, code: str) -> str:
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip().splitlines()[-1]
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip().splitlines()[-1]
 
 
 def test_the_last_of_three_takes_rings_while_the_others_are_away(rabbitmq: RabbitMQ) -> None:
@@ -48,7 +48,7 @@ def test_the_last_of_three_takes_rings_while_the_others_are_away(rabbitmq: Rabbi
     assert output_of(AWAY, READY) == "ready False"
 
 
-def test_one_without_memory_answers_and_is_not_ready(rabbitmq: RabbitMQ) -> None:
+def test_a_broker_without_memory_responds_but_is_not_ready(rabbitmq: RabbitMQ) -> None:
     command = [str(SCRIPTS / "rabbitmqctl"), "-n", rabbitmq.node, "set_vm_memory_high_watermark"]
     subprocess.run([*command, "0.0001"], env=rabbitmq.env, check=True, capture_output=True)
     try:

@@ -25,7 +25,7 @@ class Outcome:
 def outcomes(*calls: Callable[[], Any]) -> list[Outcome]:
     """Run these calls simultaneously, each in a thread with its own connection; return their outcomes."""
     barrier = threading.Barrier(len(calls))
-    made = [Outcome() for _ in calls]
+    outcomes_of_calls = [Outcome() for _ in calls]
 
     def run(call: Callable[[], Any], outcome: Outcome) -> None:
         try:
@@ -39,42 +39,42 @@ def outcomes(*calls: Callable[[], Any]) -> list[Outcome]:
             outcome.ended = time.monotonic()
             connection.close()
 
-    threads = [threading.Thread(target=run, args=pair) for pair in zip(calls, made, strict=True)]
+    threads = [threading.Thread(target=run, args=pair) for pair in zip(calls, outcomes_of_calls, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(WAIT_SECONDS_MAX)
         assert not thread.is_alive(), "a call never came back"
-    return made
+    return outcomes_of_calls
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:
     """Run these calls simultaneously; return their results. Raises the first error."""
-    made = outcomes(*calls)
-    for outcome in made:
+    outcomes_of_calls = outcomes(*calls)
+    for outcome in outcomes_of_calls:
         if outcome.error:
             raise outcome.error
-    return [outcome.value for outcome in made]
+    return [outcome.value for outcome in outcomes_of_calls]
 
 
 @dataclass
 class Watch:
-    """The violations that a concurrent reader saw, and how often it looked."""
+    """The violations that a concurrent reader saw, and how often it has checked."""
 
     seen: set[str] = field(default_factory=set)
-    looks: int = 0
+    checks: int = 0
 
 
 @contextmanager
-def watching(look: Callable[[], list[str]]) -> Iterator[Watch]:
+def watching(find_violations: Callable[[], list[str]]) -> Iterator[Watch]:
     """Check repeatedly, from a separate connection, while the block runs and once afterwards."""
-    watch, over = Watch(), threading.Event()
+    watch, stop = Watch(), threading.Event()
 
     def read() -> None:
         try:
-            while not over.is_set():
-                watch.seen.update(look())
-                watch.looks += 1
+            while not stop.is_set():
+                watch.seen.update(find_violations())
+                watch.checks += 1
         finally:
             connection.close()
 
@@ -83,13 +83,13 @@ def watching(look: Callable[[], list[str]]) -> Iterator[Watch]:
     try:
         yield watch
     finally:
-        over.set()
+        stop.set()
         thread.join(WAIT_SECONDS_MAX)
-    watch.seen.update(look())
+    watch.seen.update(find_violations())
 
 
 class Running:
-    """A call in a thread of its own, with a database connection of its own."""
+    """A call in its own thread, with its own database connection."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self.outcome = Outcome()
@@ -119,7 +119,7 @@ class Running:
 
 
 class Open:
-    """A transaction of somebody else's, that did `work` and stays open until told how to end."""
+    """Another session's transaction, which has done `work` and stays open until it is committed or rolled back."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self._done, self._end = threading.Event(), threading.Event()
@@ -141,15 +141,15 @@ class Open:
             work()
             self._done.set()
             while not self._end.wait(1):
-                rows("SELECT")  # one that idles is ended by the database
+                rows("SELECT")  # the database would end an idle transaction
             transaction.set_rollback(not self._commits)
 
 
-def eventually(holds: Callable[[], Any], seconds_max: float = 10.0) -> None:
-    """Wait until it holds."""
+def eventually(condition: Callable[[], Any], seconds_max: float = 10.0) -> None:
+    """Wait until the condition is true."""
     deadline = time.monotonic() + seconds_max
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
+    while not condition():
+        assert time.monotonic() < deadline, f"not true within {seconds_max} s"
         time.sleep(0.01)
 
 
@@ -223,11 +223,11 @@ PROMISES = {
             SELECT id, total, change, lag(total, 1, 0) OVER (PARTITION BY customer_id, ticker ORDER BY id) AS before
             FROM accounts_posting
         ) AS p WHERE total <> before + change""",
-    "cash is held for the trade in flight alone": """
+    "cash is held for the trade in flight only": """
         SELECT b.customer_id, b.held, t.max_price FROM accounts_balance AS b
         LEFT JOIN trades_trade AS t ON t.customer_id = b.customer_id AND t.status = 'IN PROGRESS' AND t.type = 'BUY'
         WHERE b.held <> coalesce(t.max_price, 0)""",
-    "shares are held for the trade in flight alone": """
+    "shares are held for the trade in flight only": """
         SELECT s.id, s.held, t.quantity FROM accounts_position AS s
         LEFT JOIN trades_trade AS t ON t.customer_id = s.customer_id AND t.ticker = s.ticker
             AND t.status = 'IN PROGRESS' AND t.type = 'SELL'
@@ -235,7 +235,7 @@ PROMISES = {
     "nothing is below zero": """
         SELECT customer_id FROM accounts_balance WHERE held < 0 OR held > amount
         UNION ALL SELECT customer_id FROM accounts_position WHERE held < 0 OR held > quantity""",
-    "each move once, as the trade stands": """
+    "a status change for the trade's status": """
         SELECT t.id, t.status FROM trades_trade AS t WHERE NOT EXISTS (
             SELECT FROM trades_statuschange WHERE trade_id = t.id AND to_status = t.status)""",
 }

@@ -18,7 +18,7 @@ ROUNDS = 25
 
 
 def together(*works: Callable[[], object]) -> list[object]:
-    """Run these simultaneously, each in a thread with its own connection; return each result or exception."""
+    """Run these calls simultaneously, each in a thread with its own connection; return each result or exception."""
     barrier = threading.Barrier(len(works))
     results: list[object] = [None] * len(works)
 
@@ -47,17 +47,17 @@ def test_either_the_claim_or_the_cancellation_wins() -> None:
         cancelled, claimed = together(partial(cancel_trade, customer.id, trade.id, by="test"), partial(claim, customer))
         trade.refresh_from_db()
         held = Balance.objects.get(customer=customer).held
-        moves = list(StatusChange.objects.filter(trade=trade).order_by("id").values_list("to_status", flat=True))
+        statuses = list(StatusChange.objects.filter(trade=trade).order_by("id").values_list("to_status", flat=True))
         if isinstance(cancelled, NotCancellable):
             assert claimed == [trade]
             assert (trade.status, held) == (Status.IN_PROGRESS, 1000)
-            assert moves == [Status.PLACED, Status.IN_PROGRESS]
+            assert statuses == [Status.PLACED, Status.IN_PROGRESS]
             customer = open_account(f"{trade.id}@example.com", Decimal("1000"))
         else:
             assert isinstance(cancelled, Trade), cancelled
             assert claimed == []
             assert (trade.status, trade.reason_code, held) == (Status.REJECTED, "cancelled", 0)
-            assert moves == [Status.PLACED, Status.REJECTED]
+            assert statuses == [Status.PLACED, Status.REJECTED]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -13,17 +13,17 @@ from tests.races.at_once import outcomes, together, violations, watching
 from trades.models import Status
 from trades.place import place_trade
 
-MANY = 10
+CALLS = 10
 
 
-def amount(customer: Customer) -> Decimal:
+def cash_of(customer: Customer) -> Decimal:
     return Balance.objects.get(customer=customer).amount
 
 
 def test_simultaneous_withdrawals_take_no_more_than_available(bob: Customer) -> None:
-    made = outcomes(*[lambda: withdraw(bob.id, Decimal(120))] * MANY)
-    assert sum(isinstance(outcome.error, InsufficientFunds) for outcome in made) == MANY - 4
-    assert amount(bob) == 500 - 4 * 120
+    results = outcomes(*[lambda: withdraw(bob.id, Decimal(120))] * CALLS)
+    assert sum(isinstance(outcome.error, InsufficientFunds) for outcome in results) == CALLS - 4
+    assert cash_of(bob) == 500 - 4 * 120
     assert Transfer.objects.filter(type="withdrawal").count() == 4
 
 
@@ -31,26 +31,26 @@ def test_withdrawals_at_once_over_http(bob: Customer, api_of: Callable[[Customer
     def take(client: Client) -> Any:
         return client.post("/api/v1/withdrawals", {"amount": "120.00"}, "application/json")
 
-    answers = together(*[lambda client=api_of(bob): take(client) for _ in range(MANY)])
-    assert sorted(answer.status_code for answer in answers) == [201] * 4 + [409] * (MANY - 4)
+    answers = together(*[lambda client=api_of(bob): take(client) for _ in range(CALLS)])
+    assert sorted(answer.status_code for answer in answers) == [201] * 4 + [409] * (CALLS - 4)
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"insufficient_funds"}
-    assert amount(bob) == 20
+    assert cash_of(bob) == 20
 
 
 def test_withdrawals_at_once_with_a_buy_take_nothing_of_what_it_holds(bob: Customer) -> None:
     trade, _ = place_trade(bob.id, "AAPL", "BUY", 1)
     with watching(violations) as watch:
-        made = outcomes(lambda: claim(bob), *[lambda: withdraw(bob.id, Decimal(60))] * MANY)
-    taken = sum(outcome.error is None for outcome in made[1:])
-    assert {type(outcome.error) for outcome in made[1:] if outcome.error} <= {InsufficientFunds}
+        results = outcomes(lambda: claim(bob), *[lambda: withdraw(bob.id, Decimal(60))] * CALLS)
+    taken = sum(outcome.error is None for outcome in results[1:])
+    assert {type(outcome.error) for outcome in results[1:] if outcome.error} <= {InsufficientFunds}
     assert watch.seen == set()
     trade.refresh_from_db()
     assert trade.max_price == 500 - 60 * taken
-    assert made[0].value == [trade]
-    # All that is left is the hold: the whole of it may be spent, and nothing more can be withdrawn.
+    assert results[0].value == [trade]
+    # Only the hold is left: the trade may spend all of it, and nothing can be withdrawn.
     send_report(trade, Status.FILLED, trade.max_price)
-    together(lambda: claim(bob), *[lambda: outcomes(lambda: withdraw(bob.id, Decimal(1)))] * MANY)
-    assert amount(bob) == 0
+    together(lambda: claim(bob), *[lambda: outcomes(lambda: withdraw(bob.id, Decimal(1)))] * CALLS)
+    assert cash_of(bob) == 0
 
 
 def test_withdrawals_while_a_buy_is_settled_take_what_it_gives_back_and_no_more(bob: Customer) -> None:
@@ -58,34 +58,34 @@ def test_withdrawals_while_a_buy_is_settled_take_what_it_gives_back_and_no_more(
     claim(bob)
     send_report(trade, Status.FILLED, Decimal(200))
     with watching(violations) as watch:
-        made = outcomes(lambda: claim(bob), *[lambda: withdraw(bob.id, Decimal(100))] * MANY)
-    taken = sum(outcome.error is None for outcome in made[1:])
+        results = outcomes(lambda: claim(bob), *[lambda: withdraw(bob.id, Decimal(100))] * CALLS)
+    taken = sum(outcome.error is None for outcome in results[1:])
     assert watch.seen == set()
     assert taken <= 3
-    assert amount(bob) == 500 - 200 - 100 * taken
+    assert cash_of(bob) == 500 - 200 - 100 * taken
 
 
 def test_deposits_with_one_key_at_once_are_one_deposit(bob: Customer) -> None:
-    made = together(*[lambda: deposit(bob.id, Decimal(7), "k")] * MANY)
-    assert sorted(replayed for _, replayed in made) == [False] + [True] * (MANY - 1)
-    assert len({posting.id for posting, _ in made}) == 1
+    results = together(*[lambda: deposit(bob.id, Decimal(7), "k")] * CALLS)
+    assert sorted(replayed for _, replayed in results) == [False] + [True] * (CALLS - 1)
+    assert len({posting.id for posting, _ in results}) == 1
     assert Posting.objects.filter(customer=bob, change=7).count() == 1
-    assert amount(bob) == 507
+    assert cash_of(bob) == 507
 
 
 def test_different_transfers_under_one_key_at_once_are_one_and_refusals(bob: Customer) -> None:
-    made = outcomes(
+    results = outcomes(
         *[lambda: deposit(bob.id, Decimal(7), "k")] * 4,
         *[lambda: deposit(bob.id, Decimal(8), "k")] * 4,
         *[lambda: withdraw(bob.id, Decimal(7), "k")] * 4,
     )
-    assert {type(outcome.error) for outcome in made if outcome.error} == {TransferKeyReused}
-    answered = [outcome.value for outcome in made if outcome.error is None]
-    assert len(answered) == 4
-    assert [replayed for _, replayed in answered].count(False) == 1
+    assert {type(outcome.error) for outcome in results if outcome.error} == {TransferKeyReused}
+    succeeded = [outcome.value for outcome in results if outcome.error is None]
+    assert len(succeeded) == 4
+    assert [replayed for _, replayed in succeeded].count(False) == 1
     assert Transfer.objects.filter(idempotency_key="k").count() == 1
 
 
 def test_deposits_without_a_key_at_once_all_count(bob: Customer) -> None:
-    together(*[lambda: deposit(bob.id, Decimal("0.0001"))] * MANY)
-    assert amount(bob) == Decimal("500.0010")
+    together(*[lambda: deposit(bob.id, Decimal("0.0001"))] * CALLS)
+    assert cash_of(bob) == Decimal("500.0010")

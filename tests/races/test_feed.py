@@ -16,10 +16,10 @@ from trades.transitions import Placing
 
 
 def read_on(customer_id: int, position: Cursor, each_max: int = 7) -> tuple[Cursor, list[reader.Event]]:
-    """Read like a stream does, and remember the cursor."""
-    until = reader.latest_cursor()
-    (events,) = reader.read([(customer_id, position)], until, each_max)
-    return (events[-1].cursor if len(events) == each_max else max(position, until)), events
+    """Read the next events, as a stream does; return the new cursor and the events."""
+    latest = reader.latest_cursor()
+    (events,) = reader.read([(customer_id, position)], latest, each_max)
+    return (events[-1].cursor if len(events) == each_max else max(position, latest)), events
 
 
 @pytest.mark.django_db(transaction=True)
@@ -47,7 +47,7 @@ def test_an_event_waits_for_one_before_it_that_has_not_committed() -> None:
     assert written.wait(20)
     assert claim(alice) == [first]
     position, events = read_on(alice.id, position)
-    assert events == [], "it committed, but one that has a lower place has not"
+    assert events == [], "the claim has committed, but an event before it has not"
     commit.set()
     thread.join()
     position, events = read_on(alice.id, position)
@@ -83,13 +83,13 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
     placers, turner = [threading.Thread(target=place) for _ in range(3)], threading.Thread(target=turn)
     for thread in [*placers, turner]:
         thread.start()
-    places = {customer.id: Cursor(0, 0) for customer in customers}
-    got: dict[int, list[reader.Event]] = {customer.id: [] for customer in customers}
+    cursors = {customer.id: Cursor(0, 0) for customer in customers}
+    received: dict[int, list[reader.Event]] = {customer.id: [] for customer in customers}
 
     def read() -> None:
         for customer in customers:
-            places[customer.id], events = read_on(customer.id, places[customer.id])
-            got[customer.id] += events
+            cursors[customer.id], events = read_on(customer.id, cursors[customer.id])
+            received[customer.id] += events
 
     while any(thread.is_alive() for thread in placers):
         read()
@@ -98,23 +98,23 @@ def test_a_reader_amid_many_writers_gets_each_event_once_and_in_order() -> None:
     for _ in range(200):
         read()
     for customer in customers:
-        seen = [event.cursor.change for event in got[customer.id]]
-        assert len(seen) == len(set(seen)), "none twice"
-        assert set(seen) == set(StatusChange.objects.filter(customer_id=customer.id).values_list("id", flat=True)), (
-            "none missed"
-        )
-        assert [event.id for event in got[customer.id]] == sorted(event.id for event in got[customer.id])
-        by_trade: dict[object, list[str]] = {}
-        for event in got[customer.id]:
+        change_ids = [event.cursor.change for event in received[customer.id]]
+        assert len(change_ids) == len(set(change_ids)), "no event twice"
+        assert set(change_ids) == set(
+            StatusChange.objects.filter(customer_id=customer.id).values_list("id", flat=True)
+        ), "no event missed"
+        assert [event.id for event in received[customer.id]] == sorted(event.id for event in received[customer.id])
+        statuses_of: dict[object, list[str]] = {}
+        for event in received[customer.id]:
             assert event.trade is not None
-            by_trade.setdefault(event.trade.id, []).append(event.trade.status)
-        whole = [Status.PLACED, Status.IN_PROGRESS, Status.FILLED]
-        assert all(statuses == whole[: len(statuses)] for statuses in by_trade.values())
+            statuses_of.setdefault(event.trade.id, []).append(event.trade.status)
+        lifecycle = [Status.PLACED, Status.IN_PROGRESS, Status.FILLED]
+        assert all(statuses == lifecycle[: len(statuses)] for statuses in statuses_of.values())
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_lower_transaction_number_that_commits_later_is_later_in_the_feed() -> None:
-    """A set has its transaction's number from the first counter on, and may come to another one after somebody else."""
+    """A set's transaction gets its number at its first counter, and may reach another counter after someone else."""
     alice = open_account("alice@example.com", Decimal("1000"))
     place_trade(alice.id, "AAPL", "BUY", 1)
     begun, other_placed = threading.Event(), threading.Event()
@@ -158,6 +158,6 @@ def test_an_event_shows_its_trade_as_it_was_then() -> None:
         ("FILLED", Decimal("10"), 2),
     ]
     assert Cursor.parse(events[0].id) == events[0].cursor
-    for wrong in ("", "x", "f" * 32, "0" * 31, "0" * 33):
+    for invalid in ("", "x", "f" * 32, "0" * 31, "0" * 33):
         with pytest.raises(ValueError):
-            Cursor.parse(wrong)
+            Cursor.parse(invalid)

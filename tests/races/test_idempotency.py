@@ -31,7 +31,7 @@ def test_equal_simultaneous_requests_give_one_trade_and_equal_responses(
         assert sorted(answer.status_code for answer in answers) == [200] * (AT_ONCE - 1) + [201]
         assert len({answer.content for answer in answers}) == 1
         assert [answer.get("Idempotent-Replayed") for answer in answers].count("true") == AT_ONCE - 1
-    assert place(api_of(bob), "one").status_code == 201, "a key is the customer's own"
+    assert place(api_of(bob), "one").status_code == 201, "keys of different customers are independent"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -22,8 +22,8 @@ from trades.search import TradeFilter, find_trades
 from trades.transitions import Placing
 
 THREADS = 8
-EACH = 6
-KEYED = 12
+TRADES_PER_THREAD = 6
+COPIES = 12
 
 
 def buy(customer: Customer, quantity: int = 1, key: str | None = None) -> tuple[Trade, bool]:
@@ -47,25 +47,25 @@ def line(customer: Customer) -> list[int]:
 
 
 def test_the_line_has_no_gap_at_any_instant_and_follows_the_order_of_answers(bob: Customer) -> None:
-    def several() -> list[tuple[float, float, int]]:
+    def place_several() -> list[tuple[float, float, int]]:
         placed = []
-        for _ in range(EACH):
+        for _ in range(TRADES_PER_THREAD):
             began = time.monotonic()
             trade, _ = buy(bob)
             placed.append((began, time.monotonic(), trade.sequence))
         return placed
 
     with watching(violations) as watch:
-        placed = [one for some in together(*[several] * THREADS) for one in some]
-    # Were number 5 committed before number 4, a reader between the two would have seen a gap.
-    assert watch.looks > 1
+        placed = [timed for of_thread in together(*[place_several] * THREADS) for timed in of_thread]
+    # If number 5 had been committed before number 4, a reader between the two would have seen a gap.
+    assert watch.checks > 1
     assert watch.seen == set()
-    assert line(bob) == list(range(1, THREADS * EACH + 1))
+    assert line(bob) == list(range(1, THREADS * TRADES_PER_THREAD + 1))
     assert all(a < b for (_, ended, a), (began, _, b) in permutations(placed, 2) if ended < began)
 
 
 def test_a_placing_within_a_transaction_is_of_no_set(bob: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Led inside a transaction, others' trades would be committed, or undone, with the leader's."""
+    """If it led a set, the trades of others would be committed or undone with its own transaction."""
 
     def lead(_: Any) -> bool:
         raise AssertionError("a set was led inside a transaction")
@@ -96,7 +96,7 @@ def test_a_placing_waits_for_the_customers_one_before_it_and_for_nobody_elses(
 
 
 def test_the_checker_sees_a_line_whose_numbers_are_drawn_without_the_counters_lock(
-    bob: Customer, monkeypatch: pytest.MonkeyPatch, planted: None
+    bob: Customer, monkeypatch: pytest.MonkeyPatch, breaks_a_promise: None
 ) -> None:
     with connection.cursor() as cursor:
         cursor.execute("CREATE SEQUENCE drawn")
@@ -126,7 +126,7 @@ def test_simultaneous_trades_are_inserted_by_one_statement(
 
     def watched(placings: Sequence[Placing]) -> list[bool]:
         if not sets:
-            time.sleep(0.5)  # so that the others come meanwhile
+            time.sleep(0.5)  # so that the others arrive in the meantime
         sets.append([placing.trade.quantity for placing in placings])
         return record_set(placings)
 
@@ -135,7 +135,7 @@ def test_simultaneous_trades_are_inserted_by_one_statement(
     eventually(lambda: place.insert_batched.is_led)
     placed = together(*[partial(buy, customer, n) for n in (2, 3) for customer in (alice, bob, bob)])
     first.result()
-    assert [len(quantities) for quantities in sets] == [1, 6], "one alone, and then all who came meanwhile"
+    assert [len(quantities) for quantities in sets] == [1, 6], "one alone, and then all that arrived in the meantime"
     assert len({trade.id for trade, _ in placed}) == 6
     assert (line(alice), line(bob)) == ([1, 2, 3, 4], [1, 2, 3, 4, 5])
     stored = {trade.id: (trade.sequence, trade.placed_at, trade.quantity) for trade in Trade.objects.all()}
@@ -144,15 +144,15 @@ def test_simultaneous_trades_are_inserted_by_one_statement(
 
 
 def test_sets_of_several_processes_at_once_keep_every_line(alice: Customer, bob: Customer) -> None:
-    """What processes share is the database alone, so here nothing else does: each thread records sets of its own."""
+    """Processes share only the database, and so do these threads: each inserts its own sets."""
     left_out: list[int] = []
 
     def process(number: int) -> None:
-        line_up = [alice, bob, alice, bob, bob] if number % 2 else [bob, alice, bob]
-        for _ in range(EACH):
+        customers = [alice, bob, alice, bob, bob] if number % 2 else [bob, alice, bob]
+        for _ in range(TRADES_PER_THREAD):
             placings = [
                 Placing(Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1), "test")
-                for customer in line_up
+                for customer in customers
             ]
             for placing, is_recorded in zip(placings, place.insert_set(placings), strict=True):
                 if not is_recorded:
@@ -163,21 +163,21 @@ def test_sets_of_several_processes_at_once_keep_every_line(alice: Customer, bob:
     with watching(violations) as watch:
         together(*[partial(process, number) for number in range(THREADS)])
     assert watch.seen == set()
-    assert left_out, "some found a counter locked"
-    assert len(line(alice)) == before + THREADS // 2 * EACH * 3
-    assert len(line(bob)) == THREADS // 2 * EACH * 5
+    assert left_out, "some must have found a counter locked"
+    assert len(line(alice)) == before + THREADS // 2 * TRADES_PER_THREAD * 3
+    assert len(line(bob)) == THREADS // 2 * TRADES_PER_THREAD * 5
     for customer in (alice, bob):
         assert line(customer) == list(range(1, len(line(customer)) + 1))
-        moves = StatusChange.objects.filter(customer_id=customer.id, to_status="PLACED").order_by("trade__sequence")
-        numbers = list(moves.values_list("xact", flat=True))
-        assert numbers == sorted(numbers), "the feed shows them in the order of the line"
+        changes = StatusChange.objects.filter(customer_id=customer.id, to_status="PLACED").order_by("trade__sequence")
+        transactions = list(changes.values_list("xact", flat=True))
+        assert transactions == sorted(transactions), "the feed must show them in the order of the line"
 
 
 def test_a_repeated_key_affects_no_other_of_the_set(
     alice: Customer, bob: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     buy(alice, key="k")
-    monkeypatch.setattr(place, "find_replayed", lambda *_: None)  # both had looked before either had placed
+    monkeypatch.setattr(place, "find_replayed", lambda *_: None)  # as if both had looked before either was placed
     trades = [
         Trade(customer_id=customer.id, ticker="AAPL", type="BUY", quantity=1, idempotency_key=key)
         for customer, key in ((alice, "k"), (bob, "k"))
@@ -203,7 +203,7 @@ def test_a_customer_who_is_locked_holds_up_no_other_of_the_set(alice: Customer, 
     alone = Running(lambda: buy(alice)[0].sequence)
     eventually(waiting)
     lock.commit()
-    assert alone.result() == 2, "as soon as the lock is gone"
+    assert alone.result() == 2, "it must go on as soon as the lock is gone"
 
 
 def test_an_error_of_one_in_a_set_affects_no_other(alice: Customer, bob: Customer) -> None:
@@ -227,7 +227,7 @@ def test_trades_of_one_customer_have_times_that_grow_strictly(bob: Customer) -> 
 
 
 def test_times_grow_although_the_clock_goes_back(bob: Customer) -> None:
-    """As after a failover to a database whose clock is behind."""
+    """Simulates a failover to a database whose clock is behind."""
     buy(bob)
     ahead = timezone.now() + timedelta(hours=1)
     with connection.cursor() as cursor:
@@ -256,33 +256,33 @@ def test_a_list_read_on_from_the_last_ones_time_loses_nothing(bob: Customer, new
 
 
 def test_one_key_many_times_at_once_is_one_trade(bob: Customer) -> None:
-    answers = together(*[lambda: buy(bob, key="k")] * KEYED)
-    assert sorted(replayed for _, replayed in answers) == [False] + [True] * (KEYED - 1)
+    answers = together(*[lambda: buy(bob, key="k")] * COPIES)
+    assert sorted(replayed for _, replayed in answers) == [False] + [True] * (COPIES - 1)
     assert {trade.id for trade, _ in answers} == {Trade.objects.get().id}
     assert StatusChange.objects.count() == 1
-    # Those that came too late have left no gap.
+    # The losers have left no gap.
     assert buy(bob)[0].sequence == 2
 
 
 def test_one_key_many_times_at_once_over_http_is_one_trade(bob: Customer, api_of: Callable[[Customer], Client]) -> None:
-    answers = together(*[poster(api_of(bob), 3) for _ in range(KEYED)])
-    assert sorted(answer.status_code for answer in answers) == [200] * (KEYED - 1) + [201]
+    answers = together(*[poster(api_of(bob), 3) for _ in range(COPIES)])
+    assert sorted(answer.status_code for answer in answers) == [200] * (COPIES - 1) + [201]
     assert all(("Idempotent-Replayed" in answer) == (answer.status_code == 200) for answer in answers)
     assert len({answer.content for answer in answers}) == 1
     assert line(bob) == [1]
 
 
 def test_different_terms_under_one_key_at_once_are_one_trade_and_refusals(bob: Customer) -> None:
-    made = outcomes(*[lambda quantity=quantity: buy(bob, quantity, "k") for quantity in range(1, KEYED + 1)])
-    assert sum(isinstance(outcome.error, TradeKeyReused) for outcome in made) == KEYED - 1
-    ((winner, replayed),) = [outcome.value for outcome in made if outcome.error is None]
+    results = outcomes(*[lambda quantity=quantity: buy(bob, quantity, "k") for quantity in range(1, COPIES + 1)])
+    assert sum(isinstance(outcome.error, TradeKeyReused) for outcome in results) == COPIES - 1
+    ((winner, replayed),) = [outcome.value for outcome in results if outcome.error is None]
     assert not replayed
     assert Trade.objects.get().quantity == winner.quantity
 
 
 def test_different_terms_under_one_key_at_once_over_http(bob: Customer, api_of: Callable[[Customer], Client]) -> None:
-    answers = together(*[poster(api_of(bob), quantity) for quantity in range(1, KEYED + 1)])
-    assert sorted(answer.status_code for answer in answers) == [201] + [409] * (KEYED - 1)
+    answers = together(*[poster(api_of(bob), quantity) for quantity in range(1, COPIES + 1)])
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * (COPIES - 1)
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"idempotency_key_reused"}
     assert line(bob) == [1]
 
@@ -300,18 +300,18 @@ def place_batch(customer: Customer, *quantities: int, key: str = "") -> list[tup
         Trade(customer=customer, ticker="AAPL", type="BUY", quantity=n, idempotency_key=f"{key}{n}" if key else None)
         for n in quantities
     ]
-    made = place_trades(customer.id, trades)
-    assert not any(isinstance(outcome, Exception) for outcome in made), made
-    return [(trade.sequence, replayed) for trade, replayed in made]  # type: ignore[misc]
+    placed = place_trades(customer.id, trades)
+    assert not any(isinstance(outcome, Exception) for outcome in placed), placed
+    return [(trade.sequence, replayed) for trade, replayed in placed]  # type: ignore[misc]
 
 
 def test_batches_at_once_stand_in_line_one_after_the_other(bob: Customer) -> None:
     with watching(violations) as watch:
         numbers = together(*[lambda: place_batch(bob, 1, 2, 3, 4, 5)] * THREADS)
     assert watch.seen == set()
-    for of_batch in numbers:
-        first = of_batch[0][0]
-        assert [number for number, _ in of_batch] == list(range(first, first + 5)), "nothing comes between"
+    for batch_numbers in numbers:
+        first = batch_numbers[0][0]
+        assert [number for number, _ in batch_numbers] == list(range(first, first + 5)), "a batch was interrupted"
     assert line(bob) == list(range(1, THREADS * 5 + 1))
 
 
@@ -356,13 +356,13 @@ def test_a_batch_with_an_unknown_commit_is_not_placed_twice(bob: Customer, monke
     insert_trades = transitions.insert_trades
     lost: list[int] = []
 
-    def unheard(placings: Sequence[Placing]) -> list[bool]:
+    def insert_and_lose_the_answer(placings: Sequence[Placing]) -> list[bool]:
         inserted = insert_trades(placings)
         if not lost:
             lost.append(len(placings))
             raise OperationalError("the connection broke after the commit")
         return inserted
 
-    monkeypatch.setattr(transitions, "insert_trades", unheard)
+    monkeypatch.setattr(transitions, "insert_trades", insert_and_lose_the_answer)
     assert place_batch(bob, 1, 2, 3) == [(2, False), (3, False), (4, False)]
     assert (lost, line(bob)) == ([3], [1, 2, 3, 4])

@@ -29,23 +29,23 @@ def in_flight(alice: Customer) -> Trade:
     return trade
 
 
-def signed(*bodies: dict[str, Any]) -> Callable[[], Any]:
-    """A callback as the exchange sends it, with an id of its own."""
+def callback(*bodies: dict[str, Any]) -> Callable[[], Any]:
+    """Return a function that sends a callback as the exchange does, with its own id."""
     body = json.dumps({"reports": bodies})
     at = datetime.now(UTC)
-    name = f"msg_{id(body)}"
+    message_id = f"msg_{id(body)}"
     headers = {
-        "webhook-id": name,
+        "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(settings.EXCHANGE_SECRET.split()[0]).sign(name, at, body),
+        "webhook-signature": Webhook(settings.EXCHANGE_SECRET.split()[0]).sign(message_id, at, body),
     }
     client = Client(headers=headers)
     return lambda: client.post("/exchange/callbacks", body, "application/json").status_code
 
 
 def test_one_report_many_times_at_once_is_stored_once_and_settles_once(alice: Customer, in_flight: Trade) -> None:
-    said = report_body(in_flight, Status.FILLED, Decimal(100))
-    together(*[lambda: store_reports([said, said], Report.Source.CALLBACK)] * COPIES)
+    report = report_body(in_flight, Status.FILLED, Decimal(100))
+    together(*[lambda: store_reports([report, report], Report.Source.CALLBACK)] * COPIES)
     assert Report.objects.filter(trade_id=in_flight.id).count() == 1
     together(*[lambda: claim(alice)] * COPIES)
     assert Posting.objects.filter(cause=in_flight.id).count() == 2
@@ -53,8 +53,8 @@ def test_one_report_many_times_at_once_is_stored_once_and_settles_once(alice: Cu
 
 
 def test_one_callback_many_times_at_once_with_turns_between_settles_once(alice: Customer, in_flight: Trade) -> None:
-    said = report_body(in_flight, Status.FILLED, Decimal(100))
-    answers = together(*[signed(said) for _ in range(COPIES)], *[lambda: claim(alice)] * 4)
+    report = report_body(in_flight, Status.FILLED, Decimal(100))
+    answers = together(*[callback(report) for _ in range(COPIES)], *[lambda: claim(alice)] * 4)
     assert answers[:COPIES] == [204] * COPIES
     claim(alice)
     assert Report.objects.get(trade_id=in_flight.id).outcome == Outcome.SETTLED
@@ -63,25 +63,25 @@ def test_one_callback_many_times_at_once_with_turns_between_settles_once(alice: 
 
 
 def test_sets_of_the_same_reports_in_opposite_order_at_once_are_kept_once(crowd_in_flight: list[Trade]) -> None:
-    said = [report_body(trade, Status.FILLED, Decimal(10)) for trade in crowd_in_flight]
-    together(*[signed(*said), signed(*reversed(said))] * 5)
-    assert Report.objects.filter(trade_id__in=[trade.id for trade in crowd_in_flight]).count() == len(said)
+    reports = [report_body(trade, Status.FILLED, Decimal(10)) for trade in crowd_in_flight]
+    together(*[callback(*reports), callback(*reversed(reports))] * 5)
+    assert Report.objects.filter(trade_id__in=[trade.id for trade in crowd_in_flight]).count() == len(reports)
 
 
 def test_of_contradicting_simultaneous_reports_one_settles_and_the_others_are_stored(
     alice: Customer, in_flight: Trade
 ) -> None:
-    words = [report_body(in_flight, Status.FILLED, Decimal(price)) for price in range(100, 100 + COPIES)]
-    words += [report_body(in_flight, Status.REJECTED)]
+    reports = [report_body(in_flight, Status.FILLED, Decimal(price)) for price in range(100, 100 + COPIES)]
+    reports += [report_body(in_flight, Status.REJECTED)]
 
-    def hear(said: dict[str, Any]) -> None:
-        store_reports([said], Report.Source.CALLBACK)
+    def store_and_claim(report: dict[str, Any]) -> None:
+        store_reports([report], Report.Source.CALLBACK)
         claim(alice)
 
-    together(*[lambda said=said: hear(said) for said in words])
+    together(*[lambda report=report: store_and_claim(report) for report in reports])
     claim(alice)
-    found = list(Report.objects.filter(trade_id=in_flight.id).values_list("outcome", flat=True))
-    assert sorted(found) == [Outcome.CONTRADICTS] * COPIES + [Outcome.SETTLED]
+    outcomes = list(Report.objects.filter(trade_id=in_flight.id).values_list("outcome", flat=True))
+    assert sorted(outcomes) == [Outcome.CONTRADICTS] * COPIES + [Outcome.SETTLED]
     in_flight.refresh_from_db()
     postings = Posting.objects.filter(cause=in_flight.id).count()
     assert postings == (2 if in_flight.status == Status.FILLED else 0)

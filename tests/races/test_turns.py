@@ -52,38 +52,39 @@ def test_many_turns_at_once_settle_one_report_once(alice: Customer) -> None:
 
 
 def test_workers_placings_and_reports_at_once_lose_nothing_and_keep_every_promise(crowd: list[Customer]) -> None:
-    over = threading.Event()
+    all_final = threading.Event()
 
-    def place(person: Customer) -> None:
-        dice = random.Random(person.id)
+    def place(customer: Customer) -> None:
+        random_source = random.Random(customer.id)
         for _ in range(TRADES_EACH):
-            place_trade(person.id, "AAPL", dice.choice(["BUY", "SELL"]), dice.choice([1, 2, 99]))
+            place_trade(customer.id, "AAPL", random_source.choice(["BUY", "SELL"]), random_source.choice([1, 2, 99]))
 
     def work(seed: int) -> None:
-        dice = random.Random(seed)
-        while not over.is_set():
-            claim(*dice.sample(crowd, dice.randint(1, CUSTOMERS)))
+        random_source = random.Random(seed)
+        while not all_final.is_set():
+            claim(*random_source.sample(crowd, random_source.randint(1, CUSTOMERS)))
 
     def report() -> None:
         """Play the exchange: fill or reject every trade in flight, several times."""
-        dice = random.Random(0)
-        while not over.is_set():
+        random_source = random.Random(0)
+        while not all_final.is_set():
             trades = list(Trade.objects.filter(status=Status.IN_PROGRESS))
             for trade in trades:
-                said = report_body(trade, dice.choice([Status.FILLED, Status.FILLED, Status.REJECTED]), Decimal(10))
-                store_reports([said, said], Report.Source.CALLBACK)
+                status = random_source.choice([Status.FILLED, Status.FILLED, Status.REJECTED])
+                body = report_body(trade, status, Decimal(10))
+                store_reports([body, body], Report.Source.CALLBACK)
             if not trades and not Trade.objects.exclude(status__in=FINAL).exists() and all_placed.is_set():
-                over.set()
+                all_final.set()
 
     all_placed = threading.Event()
 
     def place_all() -> None:
-        together(*[lambda person=person: place(person) for person in crowd])
+        together(*[lambda customer=customer: place(customer) for customer in crowd])
         all_placed.set()
 
     with watching(violations) as watch:
         together(place_all, report, report, *[lambda seed=seed: work(seed) for seed in range(3)])
-    assert watch.looks > 1
+    assert watch.checks > 1
     assert watch.seen == set()
     claim(*crowd)
     assert set(Trade.objects.values_list("status", flat=True)) <= set(FINAL)
@@ -92,11 +93,11 @@ def test_workers_placings_and_reports_at_once_lose_nothing_and_keep_every_promis
 
 
 def test_sets_in_opposite_order_at_once_do_not_deadlock(crowd: list[Customer]) -> None:
-    for person in crowd:
-        buy(person)
-    made = outcomes(*[lambda: claim(*crowd), lambda: claim(*reversed(crowd))] * 4)
-    assert [outcome.error for outcome in made if outcome.error] == []
-    assert sum(len(outcome.value) for outcome in made) == CUSTOMERS
+    for customer in crowd:
+        buy(customer)
+    claims = outcomes(*[lambda: claim(*crowd), lambda: claim(*reversed(crowd))] * 4)
+    assert [outcome.error for outcome in claims if outcome.error] == []
+    assert sum(len(outcome.value) for outcome in claims) == CUSTOMERS
 
 
 def test_a_locked_customer_blocks_no_other_customers_turn(
@@ -109,14 +110,14 @@ def test_a_locked_customer_blocks_no_other_customers_turn(
         other.refresh_from_db()
         stuck_trade.refresh_from_db()
         assert (other.status, stuck_trade.status) == (Status.IN_PROGRESS, Status.PLACED)
-        place_trade(alice.id, "AAPL", "BUY", 1)  # and placing waits for nobody
+        place_trade(alice.id, "AAPL", "BUY", 1)  # placing does not wait either
     finally:
         stuck.roll_back()
     take_turn([alice.id, bob.id], "test")
     stuck_trade.refresh_from_db()
     assert stuck_trade.status == Status.IN_PROGRESS
-    known = [entry["tradeId"] for entry in exchange.record()]
-    assert known.count(str(stuck_trade.id)) == known.count(str(other.id)) == 1
+    received = [entry["tradeId"] for entry in exchange.record()]
+    assert received.count(str(stuck_trade.id)) == received.count(str(other.id)) == 1
 
 
 def test_threads_that_ring_at_once_send_one_message(alice: Customer) -> None:
@@ -128,13 +129,13 @@ def test_a_doubled_ring_takes_one_turn(exchange: StandInExchange, alice: Custome
     trade = buy(alice)
     turns: list[list[int]] = []
 
-    def note(customer_ids: Collection[int], by: str) -> None:
+    def note_and_take_turn(customer_ids: Collection[int], by: str) -> None:
         turns.append(list(customer_ids))
         take_turn(customer_ids, by)
 
-    monkeypatch.setattr(tasks, "take_turn", note)
-    of_alice = lane.lane_of(alice.id)
-    together(*[lambda: tasks.turn(lane=of_alice, from_a_newer_release=True)] * TURNS_AT_ONCE)
+    monkeypatch.setattr(tasks, "take_turn", note_and_take_turn)
+    alices_lane = lane.lane_of(alice.id)
+    together(*[lambda: tasks.turn(lane=alices_lane, from_a_newer_release=True)] * TURNS_AT_ONCE)
     assert turns == [[alice.id]]
     (entry,) = [entry for entry in exchange.record() if entry["tradeId"] == str(trade.id)]
     assert entry["timesReceived"] == 1
@@ -143,74 +144,74 @@ def test_a_doubled_ring_takes_one_turn(exchange: StandInExchange, alice: Custome
 def test_a_ring_during_a_turn_is_not_lost(crowd: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lane.settings, "LANES", 1)
     take_rung_customers(0)
-    heard: list[int] = []
-    over = threading.Event()
+    rung: list[int] = []
+    all_rung = threading.Event()
 
     def listen() -> None:
-        while not over.is_set():
-            heard.extend(take_rung_customers(0))
+        while not all_rung.is_set():
+            rung.extend(take_rung_customers(0))
 
     def ring() -> None:
         for _ in range(50):
-            for person in crowd:
-                assert lane.ring([person.id])
-        over.set()
+            for customer in crowd:
+                assert lane.ring([customer.id])
+        all_rung.set()
 
     together(ring, listen, listen)
-    left = take_rung_customers(0)
-    # Whoever is left in the set was rung for after it was last read, and the bell is rung for them.
-    assert set(heard) | set(left) == {person.id for person in crowd}
+    remaining = take_rung_customers(0)
+    # Customers who remain in the set were rung for after it was last read; another turn takes them.
+    assert set(rung) | set(remaining) == {customer.id for customer in crowd}
 
 
 def test_two_simultaneous_sweeps_ask_and_ring_once(
     exchange: StandInExchange, crowd: list[Customer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trades = [buy(person) for person in crowd]
-    take_turn([person.id for person in crowd], "test")
+    trades = [buy(customer) for customer in crowd]
+    take_turn([customer.id for customer in crowd], "test")
     Trade.objects.filter(status=Status.IN_PROGRESS).update(ask_at="2026-01-01T00:00Z")
-    asked: list[Any] = []
+    asked_for: list[Any] = []
     ask = sweep.gateway.ask_with_time
 
-    def note(trade_id: UUID) -> Any:
-        asked.append(trade_id)
+    def note_and_ask(trade_id: UUID) -> Any:
+        asked_for.append(trade_id)
         return ask(trade_id)
 
-    monkeypatch.setattr(sweep.gateway, "ask_with_time", note)
+    monkeypatch.setattr(sweep.gateway, "ask_with_time", note_and_ask)
     counts = together(*[sweep.ask_exchange] * TURNS_AT_ONCE)
     assert sum(counts) == CUSTOMERS
-    assert sorted(asked) == sorted(trade.id for trade in trades)
+    assert sorted(asked_for) == sorted(trade.id for trade in trades)
 
 
 def test_two_sweeps_that_take_turns_claim_once(
     exchange: StandInExchange, crowd: list[Customer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trades = [buy(person) for person in crowd for _ in range(2)]
+    trades = [buy(customer) for customer in crowd for _ in range(2)]
     monkeypatch.setattr(sweep, "RING_AFTER_SECONDS", 0)
     monkeypatch.setattr(sweep, "ACT_AFTER_SECONDS", 0)
     together(*[lambda: sweep.ring_for_waiting("test")] * TURNS_AT_ONCE)
-    ours = {str(trade.id) for trade in trades}
-    received = [entry for entry in exchange.record() if entry["tradeId"] in ours]
+    trade_ids = {str(trade.id) for trade in trades}
+    received = [entry for entry in exchange.record() if entry["tradeId"] in trade_ids]
     assert [entry["timesReceived"] for entry in received] == [1] * CUSTOMERS
     assert Trade.objects.filter(status=Status.IN_PROGRESS).count() == CUSTOMERS
 
 
-# -- the checker and the walls, each without the other
+# -- the checker without the constraints, and the constraints without the code that heeds them
 
 
-def unlocked_books(meeting: threading.Barrier) -> Callable[[Any], Books]:
-    """Books as they would be without the lock: everybody reads before anybody writes."""
+def unlocked_books(all_have_read: threading.Barrier) -> Callable[[Any], Books]:
+    """Return an `open_books` that takes no lock; all of its callers read before any of them writes."""
 
     def open_books(customer_ids: Any) -> Books:
-        found = Balance.objects.filter(customer_id__in=customer_ids).order_by("customer_id")
-        books = Books(Account(row.customer_id, row.amount, row.held) for row in found)
-        meeting.wait(5)
+        balances = Balance.objects.filter(customer_id__in=customer_ids).order_by("customer_id")
+        books = Books(Account(row.customer_id, row.amount, row.held) for row in balances)
+        all_have_read.wait(5)
         return books
 
     return open_books
 
 
 def test_the_checker_sees_books_that_are_opened_without_the_lock(
-    bob: Customer, monkeypatch: pytest.MonkeyPatch, planted: None
+    bob: Customer, monkeypatch: pytest.MonkeyPatch, breaks_a_promise: None
 ) -> None:
     from accounts import funding
 
@@ -222,13 +223,13 @@ def test_the_checker_sees_books_that_are_opened_without_the_lock(
     }
 
 
-FORGETFUL = queries.READ_WORK.replace("status = 'IN PROGRESS'", "status = 'a status that there is not'")
+READ_WORK_DESPITE_ONE_IN_FLIGHT = queries.READ_WORK.replace("status = 'IN PROGRESS'", "status = 'a status that there is not'")
 
 
 def test_the_index_refuses_a_second_trade_in_flight(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
     place_trade(alice.id, "AAPL", "SELL", 1)
     place_trade(alice.id, "AAPL", "SELL", 1)
-    monkeypatch.setattr(queries, "READ_WORK", FORGETFUL)
+    monkeypatch.setattr(queries, "READ_WORK", READ_WORK_DESPITE_ONE_IN_FLIGHT)
     claim(alice)
     with pytest.raises(IntegrityError, match="one_trade_in_flight"):
         claim(alice)
@@ -236,12 +237,12 @@ def test_the_index_refuses_a_second_trade_in_flight(alice: Customer, monkeypatch
 
 
 def test_the_checker_sees_a_second_trade_in_flight(
-    alice: Customer, monkeypatch: pytest.MonkeyPatch, planted: None
+    alice: Customer, monkeypatch: pytest.MonkeyPatch, breaks_a_promise: None
 ) -> None:
     place_trade(alice.id, "AAPL", "SELL", 1)
     place_trade(alice.id, "AAPL", "SELL", 1)
     index = next(constraint for constraint in Trade._meta.constraints if constraint.name == "one_trade_in_flight")
-    monkeypatch.setattr(queries, "READ_WORK", FORGETFUL)
+    monkeypatch.setattr(queries, "READ_WORK", READ_WORK_DESPITE_ONE_IN_FLIGHT)
     with connection.schema_editor() as editor:
         editor.remove_constraint(Trade, index)
     try:
@@ -257,22 +258,22 @@ def test_the_checker_sees_a_second_trade_in_flight(
             editor.add_constraint(Trade, index)
 
 
-def test_locks_in_different_orders_deadlock(crowd: list[Customer], planted: None) -> None:
+def test_locks_in_different_orders_deadlock(crowd: list[Customer], breaks_a_promise: None) -> None:
     """Shows why the order of locks is fixed: otherwise the database must resolve a deadlock."""
     first, second = crowd[0].id, crowd[1].id
-    meeting = threading.Barrier(2)
+    both_hold_one = threading.Barrier(2)
 
     def lock(*ids: int) -> None:
         from django.db import transaction
 
         with transaction.atomic():
             ledger.open_books([ids[0]])
-            meeting.wait(5)
+            both_hold_one.wait(5)
             ledger.open_books([ids[1]])
 
-    made = outcomes(lambda: lock(first, second), lambda: lock(second, first))
-    assert [outcome.error for outcome in made].count(None) == 1
-    assert "deadlock" in str(next(outcome.error for outcome in made if outcome.error))
+    results = outcomes(lambda: lock(first, second), lambda: lock(second, first))
+    assert [outcome.error for outcome in results].count(None) == 1
+    assert "deadlock" in str(next(outcome.error for outcome in results if outcome.error))
 
 
 def test_a_turn_that_settles_a_stock_and_claims_a_sell_of_it_keeps_both(alice: Customer) -> None:

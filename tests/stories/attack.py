@@ -1,6 +1,6 @@
-"""`python -m tests.stories.attack URL CUSTOMER`: one customer who does everything at once that can be done to others.
+"""`python -m tests.stories.attack URL CUSTOMER`: one customer who does everything to disturb others, simultaneously.
 
-Goes on until its standard input ends, and then prints how often it was answered what.
+It runs until its standard input ends, and then prints the number of responses by kind and status.
 """
 
 import json
@@ -11,20 +11,23 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import urllib3
 from websockets.sync.client import connect
 
 from local.ports import LOOPBACK
 
-ATTACKER = "127.0.0.66"  # connections are counted by address, and it is nobody's neighbor
+NEW_YORK = ZoneInfo("America/New_York")
+ATTACKER = "127.0.0.66"  # connections are limited by address, and nobody else uses this one
 PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 
 
 class Attack:
-    """Everything at once, each in threads of its own, for as long as the context is open."""
+    """Every kind of disturbance simultaneously, each in its own threads, while the context is open."""
 
     def __init__(self, url: str, hostile: dict[str, Any]) -> None:
         self._url, self._hostile = url, hostile
@@ -50,7 +53,7 @@ class Attack:
     def _again_and_again(self, work: Callable[[], None]) -> None:
         self._own.pool = urllib3.PoolManager(retries=False, timeout=10, source_address=(ATTACKER, 0))
         while not self._over.is_set():
-            with suppress(Exception):  # whatever it is refused or cut off with, it comes again
+            with suppress(Exception):  # it repeats even when refused or disconnected
                 work()
             self._over.wait(0.02)
 
@@ -75,7 +78,7 @@ class Attack:
         self._over.wait(10)
 
     def _do_not_read(self) -> None:
-        """Ask for the largest answers that there are, and read 512 bytes a second of them."""
+        """Request the largest responses that there are, and read 512 bytes a second of them."""
         slow = self._raw(f"GET /cash/ledger.csv HTTP/1.1\r\nCookie: sessionid={self._hostile['session']}", 512)
         while not self._over.wait(1) and slow.recv(512):
             pass
@@ -92,7 +95,7 @@ class Attack:
         return client
 
     def _ask_for_statements(self) -> None:
-        month = time.strftime("%Y-%m", time.gmtime())
+        month = f"{datetime.now(NEW_YORK):%Y-%m}"
         cookie = {"Cookie": f"sessionid={self._hostile['session']}"}
         self._ask("statement", "GET", f"/statements/{month}.pdf", headers=cookie)
 

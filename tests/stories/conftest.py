@@ -44,46 +44,46 @@ def call(url: str, body: Any = None, token: str | None = None, method: str | Non
 
 @pytest.fixture(scope="session")
 def brokerage() -> Iterator[Brokerage]:
-    """One brokerage with two `web` and two `lanes`, that all stories share; each has customers of its own."""
+    """Run one brokerage with two `web` and two `lanes` for all stories; each story has its own customers."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-story-"))
     try:
-        with Brokerage(folder / "var", {"web": 2, "lanes": 2}) as it:
-            yield it
+        with Brokerage(folder / "var", {"web": 2, "lanes": 2}) as brokerage:
+            yield brokerage
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
 def account(brokerage: Brokerage) -> Callable[..., dict[str, Any]]:
-    """Opens an account with cash; its token and its pair of keys."""
+    """Return a function that opens an account with cash, and returns its token and key pair."""
 
     def account(email: str, cash: int = 100_000) -> dict[str, Any]:
-        made = brokerage.manage("create_customer", email, "--password", PASSWORD, "--deposit", str(cash), "--json")
-        assert made.returncode == 0, made.stderr
+        created = brokerage.manage("create_customer", email, "--password", PASSWORD, "--deposit", str(cash), "--json")
+        assert created.returncode == 0, created.stderr
         body = {"email": email, "password": PASSWORD, "name": "story"}
-        return json.loads(made.stdout) | call(f"{brokerage.url}/api/v1/tokens", body)
+        return json.loads(created.stdout) | call(f"{brokerage.url}/api/v1/tokens", body)
 
     return account
 
 
 @pytest.fixture
 def people(brokerage: Brokerage, request: pytest.FixtureRequest) -> Callable[[int], list[Person]]:
-    """Opens that many accounts with 10,000 USD each."""
+    """Return a function that opens this many accounts with 10,000 USD each."""
 
     def people(count: int) -> list[Person]:
         name = re.sub(r"\W|_", "-", request.node.name).strip("-")[-50:]
         code = OPEN_ACCOUNTS.format(count=count, name=name, cash=CASH)
-        made = brokerage.manage("shell", "--no-imports", "-c", code)
-        assert made.returncode == 0, made.stderr
-        opened = [json.loads(line) for line in made.stdout.splitlines() if line.startswith("[")]
-        return [Person(customer_id, token, CASH) for customer_id, token in opened]
+        completed = brokerage.manage("shell", "--no-imports", "-c", code)
+        assert completed.returncode == 0, completed.stderr
+        accounts = [json.loads(line) for line in completed.stdout.splitlines() if line.startswith("[")]
+        return [Person(customer_id, token, CASH) for customer_id, token in accounts]
 
     return people
 
 
 @pytest.fixture
 def faults(brokerage: Brokerage) -> Iterator[Callable[..., None]]:
-    """Sets these faults of the exchange, and no others; none are left at the end."""
+    """Return a function that sets these faults of the exchange and removes all others; remove all at the end."""
 
     def faults(**values: Any) -> None:
         urllib3.request("DELETE", f"{brokerage.exchange_url}/v1/faults")
@@ -95,7 +95,7 @@ def faults(brokerage: Brokerage) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture
 def tell(record_property: Callable[[str, object], None]) -> Callable[..., None]:
-    """Prints a story's figures in one line, at the end of the run."""
+    """Return a function that reports a story's figures in one line at the end of the run."""
 
     def tell(story: str, **figures: Any) -> None:
         record_property("figures", f"{story}: " + ", ".join(f"{name} {value}" for name, value in figures.items()))
@@ -105,8 +105,8 @@ def tell(record_property: Callable[[str, object], None]) -> Callable[..., None]:
 
 def audit(brokerage: Brokerage) -> dict[str, Any]:
     """Return the output of `manage.py audit_books --json`."""
-    done = brokerage.manage("audit_books", "--json", timeout=120)
-    assert done.stdout.strip(), done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    assert (done.returncode == 0) == told["ok"]
-    return told
+    completed = brokerage.manage("audit_books", "--json", timeout=120)
+    assert completed.stdout.strip(), completed.stderr
+    result: dict[str, Any] = json.loads(completed.stdout)
+    assert (completed.returncode == 0) == result["ok"]
+    return result

@@ -1,6 +1,6 @@
-"""A crowd of customers that trades over HTTP, remembers every answer, and a checker that believes nobody.
+"""A crowd of customers that trades over HTTP and records every response, and an independent checker.
 
-Nothing of the brokerage's code is used here. The checker compares three witnesses: what the API answered, the
+None of the brokerage's code is used here. The checker compares three witnesses: the responses of the API, the
 exchange's own record, and the audit of the books.
 """
 
@@ -24,7 +24,7 @@ RETRY_SECONDS = 0.1
 GIVE_UP_SECONDS = 90.0
 POLL_SECONDS = 0.25
 FINAL = {"FILLED", "REJECTED"}
-CONNECTION_ERROR = 0  # stands where an HTTP status would, had there been an answer
+CONNECTION_ERROR = 0  # instead of an HTTP status
 TICKERS = ("AAPL", "MSFT", "NVDA", "KO")
 
 Json = dict[str, Any]
@@ -32,7 +32,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Person:
-    """A customer, with the cash in USD at the start."""
+    """A customer; `cash` is the amount in USD at the start."""
 
     id: int
     token: str
@@ -41,7 +41,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Placed:
-    """A placing that was answered: the `number`-th of its customer. `asked_at`: the first attempt, epoch seconds."""
+    """A placing that was answered, the `number`-th of its customer; `asked_at` is the first attempt, epoch seconds."""
 
     person: int
     number: int
@@ -52,7 +52,7 @@ class Placed:
 
 @dataclass
 class Evidence:
-    """What the witnesses said: the answers to placings, then of each customer trades, cash and shares at the end."""
+    """The evidence: responses to placings, each customer's trades, cash and shares at the end, exchange and audit."""
 
     people: Sequence[Person]
     placed: list[Placed] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Evidence:
 
 
 class Crowd:
-    """Customers and the client threads that place for them; each customer's trades are placed one after the other."""
+    """Customers, and the client threads that place their trades; each customer's trades are placed sequentially."""
 
     def __init__(self, urls: Sequence[str], people: Sequence[Person], seed: int = 1) -> None:
         self.urls, self.people = urls, people
@@ -74,27 +74,27 @@ class Crowd:
         self._local = threading.local()
 
     def place(self, trades_each: int, seconds: float = 0.0) -> None:
-        """Place that many random trades for each customer, evenly over these seconds. Repeats until answered 2xx."""
+        """Place this many random trades per customer, evenly over these seconds. Repeat each until it gets a 2xx."""
         began = time.monotonic()
         groups = [self.people[n::CLIENTS] for n in range(min(CLIENTS, len(self.people)))]
 
         def client(number: int) -> None:
-            dice = random.Random(self._seed * 1000 + number)
+            random_source = random.Random(self._seed * 1000 + number)
             for turn in range(trades_each):
                 for index, person in enumerate(groups[number]):
                     due = began + seconds * (turn + index / len(groups[number])) / trades_each
                     time.sleep(max(0.0, due - time.monotonic()))
-                    self._place(person, turn, dice)
+                    self._place(person, turn, random_source)
 
         with ThreadPoolExecutor(len(groups)) as pool:
-            for done in [pool.submit(client, number) for number in range(len(groups))]:
-                done.result()
+            for client_run in [pool.submit(client, number) for number in range(len(groups))]:
+                client_run.result()
 
-    def _place(self, person: Person, number: int, dice: random.Random) -> None:
+    def _place(self, person: Person, number: int, random_source: random.Random) -> None:
         body = {
-            "stockTicker": dice.choice(TICKERS[: 1 + person.id % len(TICKERS)]),
-            "type": "BUY" if number == 0 else dice.choice(["BUY", "SELL"]),
-            "quantity": dice.randint(1, 3),
+            "stockTicker": random_source.choice(TICKERS[: 1 + person.id % len(TICKERS)]),
+            "type": "BUY" if number == 0 else random_source.choice(["BUY", "SELL"]),
+            "quantity": random_source.randint(1, 3),
         }
         asked_at = time.time()
         while True:
@@ -108,7 +108,7 @@ class Crowd:
             time.sleep(RETRY_SECONDS)
 
     def call(self, person: Person, method: str, path: str, body: Json | None = None, key: str = "") -> tuple[int, Any]:
-        """One call of the API, each time to the next `web`; its status (or CONNECTION_ERROR) and its decoded answer."""
+        """Call the API at the next `web`; return the status (or CONNECTION_ERROR) and the decoded response."""
         pool = self._local.__dict__.setdefault("pool", urllib3.PoolManager(retries=False, timeout=10.0))
         self._local.calls = getattr(self._local, "calls", 0) + 1
         url = self.urls[self._local.calls % len(self.urls)]
@@ -120,34 +120,34 @@ class Crowd:
             return CONNECTION_ERROR, repr(error)
 
     def get(self, person: Person, path: str) -> Any:
-        """What the API answers, once it answers 200."""
+        """Repeat a GET until its status is 200; return the response."""
         deadline = time.monotonic() + GIVE_UP_SECONDS
-        while (answered := self.call(person, "GET", path))[0] != 200:
-            assert time.monotonic() < deadline, answered
+        while (answer := self.call(person, "GET", path))[0] != 200:
+            assert time.monotonic() < deadline, answer
             time.sleep(RETRY_SECONDS)
-        return answered[1]
+        return answer[1]
 
     def find_trades(self, person: Person) -> list[Json]:
-        """A customer's trades, oldest first."""
-        found: list[Json] = []
+        """Return a customer's trades, oldest first."""
+        trades: list[Json] = []
         cursor = ""
         while cursor is not None:
             page = self.get(person, f"/api/v1/trades?limit=500{cursor and '&cursor='}{cursor}")
-            found += page["results"]
+            trades += page["results"]
             cursor = page["next"]
-        return found[::-1]
+        return trades[::-1]
 
     def wait_until_final(self, seconds_max: float) -> None:
-        """Wait until every trade of everybody is final, or so long."""
+        """Wait until every trade of every customer is final, at most this long."""
         deadline = time.monotonic() + seconds_max
-        open_still = list(self.people)
+        unfinished = list(self.people)
         with ThreadPoolExecutor(4) as pool:
-            while open_still and time.monotonic() < deadline:
+            while unfinished and time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
-                found = pool.map(self.find_trades, open_still)
-                open_still = [
+                trades_of_each = pool.map(self.find_trades, unfinished)
+                unfinished = [
                     person
-                    for person, trades in zip(open_still, list(found), strict=True)
+                    for person, trades in zip(unfinished, list(trades_of_each), strict=True)
                     if any(trade["status"] not in FINAL for trade in trades)
                 ]
 
@@ -155,35 +155,34 @@ class Crowd:
         """Collect all evidence."""
         with ThreadPoolExecutor(4) as pool:
 
-            def of_all(read: Any) -> dict[int, Any]:
-                return {
-                    person.id: found for person, found in zip(self.people, pool.map(read, self.people), strict=True)
-                }
+            def by_customer(read: Any) -> dict[int, Any]:
+                results = pool.map(read, self.people)
+                return {person.id: result for person, result in zip(self.people, results, strict=True)}
 
             return Evidence(
                 self.people,
                 self.placed,
-                of_all(self.find_trades),
-                of_all(lambda person: self.get(person, "/api/v1/balance")),
-                of_all(lambda person: self.get(person, "/api/v1/positions")),
+                by_customer(self.find_trades),
+                by_customer(lambda person: self.get(person, "/api/v1/balance")),
+                by_customer(lambda person: self.get(person, "/api/v1/positions")),
                 exchange_record(exchange_url),
                 audit,
             )
 
 
 def exchange_record(url: str) -> list[Json]:
-    """The exchange's own record, in order of arrival."""
-    found: list[Json] = []
+    """Return the exchange's own record, in order of arrival."""
+    entries: list[Json] = []
     after = 0
     while after is not None:
         page = urllib3.request("GET", f"{url}/v1/trades?after={after}&limit=1000").json()
-        found += page["results"]
+        entries += page["results"]
         after = page["next"]
-    return found
+    return entries
 
 
 def moment(text: str) -> float:
-    """An RFC 3339 time as epoch seconds."""
+    """Convert an RFC 3339 time to epoch seconds."""
     return datetime.fromisoformat(text).timestamp()
 
 
@@ -199,33 +198,35 @@ def violations(evidence: Evidence) -> list[str]:
     if evidence.audit.get("ok") is not True:
         found.append("the audit does not say that all is well")
     for person in evidence.people:
-        placed = sorted((one for one in evidence.placed if one.person == person.id), key=lambda one: one.number)
+        placed = sorted(
+            (placing for placing in evidence.placed if placing.person == person.id), key=lambda placing: placing.number
+        )
         trades = evidence.trades[person.id]
-        found += [f"customer {person.id}: {words}" for words in _of_placings(placed, trades)]
-        found += [f"customer {person.id}: {words}" for words in _of_the_exchange(trades, received)]
-        found += [f"customer {person.id}: {words}" for words in _of_the_books(person, trades, evidence)]
+        found += [f"customer {person.id}: {violation}" for violation in _check_placings(placed, trades)]
+        found += [f"customer {person.id}: {violation}" for violation in _check_exchange(trades, received)]
+        found += [f"customer {person.id}: {violation}" for violation in _check_books(person, trades, evidence)]
     return found
 
 
-def _of_placings(placed: Sequence[Placed], trades: Sequence[Json]) -> Iterable[str]:
+def _check_placings(placed: Sequence[Placed], trades: Sequence[Json]) -> Iterable[str]:
     by_id = {trade["tradeId"]: trade for trade in trades}
-    for one in placed:
-        trade = by_id.get(one.answer["tradeId"])
+    for placing in placed:
+        trade = by_id.get(placing.answer["tradeId"])
         if trade is None:
-            yield f"lost: {one.answer['tradeId']} was answered and is not there"
-        elif {name: trade[name] for name in one.body} != one.body:
-            yield f"changed: {trade['tradeId']} was placed as {one.body} and is {trade}"
+            yield f"lost: {placing.answer['tradeId']} was answered and is not there"
+        elif {name: trade[name] for name in placing.body} != placing.body:
+            yield f"changed: {trade['tradeId']} was placed as {placing.body} and is {trade}"
     if len(by_id) != len(placed) or len(trades) != len(placed):
         yield f"{len(placed)} trades were placed, {len(trades)} are there"
-    order = [one.answer["tradeId"] for one in placed]
+    order = [placing.answer["tradeId"] for placing in placed]
     if [trade["tradeId"] for trade in trades if trade["tradeId"] in set(order)] != [id for id in order if id in by_id]:
-        yield "out of order: the line is not as it was placed"
+        yield "out of order: the trades are not in the order in which they were placed"
     for trade in trades:
         if trade["status"] not in FINAL:
             yield f"not final: {trade['tradeId']} is {trade['status']}"
 
 
-def _of_the_exchange(trades: Sequence[Json], received: dict[str, list[Json]]) -> Iterable[str]:
+def _check_exchange(trades: Sequence[Json], received: dict[str, list[Json]]) -> Iterable[str]:
     for trade in trades:
         entries = received.get(trade["tradeId"], [])
         executions = {entry["executionId"] for entry in entries if entry["status"] == "FILLED"}
@@ -236,7 +237,7 @@ def _of_the_exchange(trades: Sequence[Json], received: dict[str, list[Json]]) ->
         for entry in entries:
             if entry["status"] == "FILLED" and (entry["price"], entry["amount"]) != (trade["price"], trade["amount"]):
                 yield f"{trade['tradeId']} was executed at {entry['price']}, and is booked at {trade['price']}"
-    # A trade of ours in its order of placing, as the exchange received it.
+    # What the exchange received, in the order in which the trades were placed.
     sent = [entry for trade in trades for entry in received.get(trade["tradeId"], [])]
     for before, after in pairwise(sent):
         if before["sequence"] > after["sequence"]:
@@ -245,7 +246,7 @@ def _of_the_exchange(trades: Sequence[Json], received: dict[str, list[Json]]) ->
             yield f"two in flight: {after['tradeId']} came before {before['tradeId']} was final"
 
 
-def _of_the_books(person: Person, trades: Sequence[Json], evidence: Evidence) -> Iterable[str]:
+def _check_books(person: Person, trades: Sequence[Json], evidence: Evidence) -> Iterable[str]:
     cash, shares = person.cash, Counter[str]()
     for trade in trades:
         if trade["status"] == "FILLED":
@@ -265,7 +266,10 @@ def _of_the_books(person: Person, trades: Sequence[Json], evidence: Evidence) ->
 
 @dataclass(frozen=True)
 class Wait:
-    """How long a trade took once nothing of its customer's was before it: what a fault may lengthen. Epoch seconds."""
+    """The time from when a trade was first in its customer's line until it was final, in epoch seconds.
+
+    This is what a fault may lengthen.
+    """
 
     began: float
     ended: float
@@ -276,39 +280,40 @@ class Wait:
 
 
 def waits(evidence: Evidence) -> list[Wait]:
-    """Every trade's wait, from when it was first asked for, or the trade before it was final, to when it was final."""
-    asked = {one.answer["tradeId"]: one.asked_at for one in evidence.placed}
+    """Return every trade's wait: from the first attempt, or the end of the trade before it, until it was final."""
+    asked_at = {placing.answer["tradeId"]: placing.asked_at for placing in evidence.placed}
     found = []
     for trades in evidence.trades.values():
         before = 0.0
         for trade in trades:
             ended = moment(trade["settledAt"])
-            found.append(Wait(max(before, asked[trade["tradeId"]]), ended))
+            found.append(Wait(max(before, asked_at[trade["tradeId"]]), ended))
             before = ended
     return found
 
 
 def longest_delays(evidence: Evidence, kills: Sequence[float]) -> list[float]:
-    """For each kill the longest wait that it fell into, less the usual one; seconds."""
-    every = waits(evidence)
-    usual = statistics.median(wait.seconds for wait in every)
+    """Return, for each kill, how much longer than the median the longest wait was that it fell into, in seconds."""
+    all_waits = waits(evidence)
+    usual = statistics.median(wait.seconds for wait in all_waits)
     return [
-        max((wait.seconds - usual for wait in every if wait.began <= kill <= wait.ended), default=0.0) for kill in kills
+        max((wait.seconds - usual for wait in all_waits if wait.began <= kill <= wait.ended), default=0.0)
+        for kill in kills
     ]
 
 
 def figures(evidence: Evidence) -> Json:
-    """How many trades, how fast: seconds from the first placing to the last end, and from placed to final."""
+    """Return the number of trades, the seconds from the first placing to the last end, and from placed to final."""
     trades = [trade for trades in evidence.trades.values() for trade in trades]
-    took = sorted(moment(trade["settledAt"]) - moment(trade["createdAt"]) for trade in trades)
-    began = min(one.asked_at for one in evidence.placed)
+    durations = sorted(moment(trade["settledAt"]) - moment(trade["createdAt"]) for trade in trades)
+    began = min(placing.asked_at for placing in evidence.placed)
     seconds = max(moment(trade["settledAt"]) for trade in trades) - began
     return {
         "trades": len(trades),
         "filled": sum(trade["status"] == "FILLED" for trade in trades),
         "seconds": round(seconds, 1),
         "trades/s": round(len(trades) / seconds, 1),
-        "p50 placed→final": f"{took[len(took) // 2]:.2f} s",
-        "p99": f"{took[int(len(took) * 0.99)]:.2f} s",
+        "p50 placed→final": f"{durations[len(durations) // 2]:.2f} s",
+        "p99": f"{durations[int(len(durations) * 0.99)]:.2f} s",
         "p50 wait": f"{statistics.median(wait.seconds for wait in waits(evidence)):.2f} s",
     }

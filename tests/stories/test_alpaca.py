@@ -1,4 +1,4 @@
-"""The real, unmodified alpaca-py works against us: every call that it makes, over real HTTP, with running processes."""
+"""The real, unmodified alpaca-py works with us: every call that it makes, over real HTTP, with running processes."""
 
 import asyncio
 import threading
@@ -42,8 +42,8 @@ Account = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def client(brokerage: Brokerage, account: Account) -> TradingClient:
-    made = account(f"{uuid4()}@example.com")
-    return TradingClient(made["keyId"], made["secretKey"], url_override=f"{brokerage.url}/alpaca")
+    credentials = account(f"{uuid4()}@example.com")
+    return TradingClient(credentials["keyId"], credentials["secretKey"], url_override=f"{brokerage.url}/alpaca")
 
 
 def buy(symbol: str, qty: float, **more: Any) -> MarketOrderRequest:
@@ -54,7 +54,7 @@ def sell(symbol: str, qty: float, **more: Any) -> MarketOrderRequest:
     return MarketOrderRequest(symbol=symbol, qty=qty, side=OrderSide.SELL, time_in_force=TimeInForce.GTC, **more)
 
 
-def done(client: TradingClient, order: Any) -> Any:
+def wait_until_final(client: TradingClient, order: Any) -> Any:
     """Wait until the order is final, and return it."""
     for _ in range(200):
         order = client.get_order_by_id(order.id)
@@ -72,14 +72,16 @@ def refused(work: Callable[[], Any]) -> tuple[int, int]:
 
 
 def test_orders_positions_and_account(client: TradingClient) -> None:
-    key = str(uuid4())
-    order = client.submit_order(buy("AAPL", 10, client_order_id=key))
+    client_order_id = str(uuid4())
+    order = client.submit_order(buy("AAPL", 10, client_order_id=client_order_id))
     assert order.status == OrderStatus.ACCEPTED
-    assert client.submit_order(buy("AAPL", 10, client_order_id=key)).id == order.id, "a replay is the first order"
-    filled = done(client, order)
-    assert (filled.status, filled.filled_qty, filled.client_order_id) == (OrderStatus.FILLED, "10", key)
-    assert client.get_order_by_client_id(key).id == order.id
-    assert refused(lambda: client.submit_order(buy("AAPL", 11, client_order_id=key))) == (422, 40010001)
+    assert client.submit_order(buy("AAPL", 10, client_order_id=client_order_id)).id == order.id, (
+        "a repeated call must return the first order"
+    )
+    filled = wait_until_final(client, order)
+    assert (filled.status, filled.filled_qty, filled.client_order_id) == (OrderStatus.FILLED, "10", client_order_id)
+    assert client.get_order_by_client_id(client_order_id).id == order.id
+    assert refused(lambda: client.submit_order(buy("AAPL", 11, client_order_id=client_order_id))) == (422, 40010001)
 
     account = client.get_account()
     cost = float(filled.filled_avg_price) * 10
@@ -91,17 +93,19 @@ def test_orders_positions_and_account(client: TradingClient) -> None:
     assert client.get_open_position(position.asset_id).symbol == "AAPL"
     assert refused(lambda: client.get_open_position("IBM")) == (404, 40410000)
 
-    assert done(client, client.submit_order(sell("AAPL", 2))).status == OrderStatus.FILLED
-    assert done(client, client.close_position("AAPL", ClosePositionRequest(qty="3"))).filled_qty == "3"
-    assert done(client, client.close_position("AAPL", ClosePositionRequest(percentage="40"))).filled_qty == "2"
-    done(client, client.submit_order(buy("IBM", 1)))
+    assert wait_until_final(client, client.submit_order(sell("AAPL", 2))).status == OrderStatus.FILLED
+    assert wait_until_final(client, client.close_position("AAPL", ClosePositionRequest(qty="3"))).filled_qty == "3"
+    assert (
+        wait_until_final(client, client.close_position("AAPL", ClosePositionRequest(percentage="40"))).filled_qty == "2"
+    )
+    wait_until_final(client, client.submit_order(buy("IBM", 1)))
     closed = client.close_all_positions(cancel_orders=True)
-    assert sorted(one.symbol for one in closed) == ["AAPL", "IBM"]
-    for one in closed:
-        done(client, one.body)
+    assert sorted(closing.symbol for closing in closed) == ["AAPL", "IBM"]
+    for closing in closed:
+        wait_until_final(client, closing.body)
     assert client.get_all_positions() == []
 
-    assert [o.id for o in client.get_orders()] == [], "open orders alone, where nothing is said"
+    assert [o.id for o in client.get_orders()] == [], "by default only open orders"
     everything = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL, nested=True))
     assert len(everything) == 7
     assert [o.symbol for o in client.get_orders(GetOrdersRequest(status=QueryOrderStatus.CLOSED, symbols=["IBM"]))] == [
@@ -121,10 +125,10 @@ def test_orders_positions_and_account(client: TradingClient) -> None:
     fills = client.get("/account/activities/FILL", {"page_size": 2})
     more = client.get("/account/activities/FILL", {"page_token": fills[-1]["id"]})
     assert [len(fills), len(more)] == [2, 5]
-    assert {one["activity_type"] for one in client.get("/account/activities")} == {"FILL", "FEE", "CSD"}
-    worth = client.get_portfolio_history(GetPortfolioHistoryRequest(period="1D", timeframe="1H"))
-    assert worth.equity[-1] == pytest.approx(float(client.get_account().equity))
-    assert len(worth.timestamp) == len(worth.equity) == len(worth.profit_loss)
+    assert {activity["activity_type"] for activity in client.get("/account/activities")} == {"FILL", "FEE", "CSD"}
+    history = client.get_portfolio_history(GetPortfolioHistoryRequest(period="1D", timeframe="1H"))
+    assert history.equity[-1] == pytest.approx(float(client.get_account().equity))
+    assert len(history.timestamp) == len(history.equity) == len(history.profit_loss)
     assert client.get_portfolio_history().timeframe == "1D"
 
 
@@ -146,17 +150,17 @@ def test_unsupported_calls_are_refused_with_a_reason(client: TradingClient) -> N
     assert refused(lambda: client.get("/nothing")) == (404, 40410000)
     order = client.submit_order(buy("AAPL", 1))
     assert refused(lambda: client.replace_order_by_id(order.id, ReplaceOrderRequest(qty=2))) == (422, 42210000)
-    done(client, order)
+    wait_until_final(client, order)
     assert refused(lambda: client.cancel_order_by_id(order.id)) == (422, 42210000)
-    assert len(client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL))) == 1, "what was refused left no order"
+    assert len(client.get_orders(GetOrdersRequest(status=QueryOrderStatus.ALL))) == 1, "a refused call left an order"
     stranger = TradingClient("BKnobody", "wrong", url_override=client._base_url)
     assert refused(stranger.get_account) == (401, 40110000)
 
 
 def test_cancelling(client: TradingClient) -> None:
     orders = [client.submit_order(buy("AAPL", 1)) for _ in range(6)]
-    statuses = {str(one.id): one.status for one in client.cancel_orders()}
-    finals = [done(client, order) for order in orders]
+    statuses = {str(cancellation.id): cancellation.status for cancellation in client.cancel_orders()}
+    finals = [wait_until_final(client, order) for order in orders]
     for order in finals:
         if statuses.get(str(order.id)) == 200:
             assert order.status == OrderStatus.CANCELED
@@ -166,7 +170,7 @@ def test_cancelling(client: TradingClient) -> None:
     assert OrderStatus.CANCELED in {order.status for order in finals}
     waiting = [client.submit_order(buy("AAPL", 1)) for _ in range(3)][-1]
     client.cancel_order_by_id(waiting.id)
-    assert done(client, waiting).status == OrderStatus.CANCELED
+    assert wait_until_final(client, waiting).status == OrderStatus.CANCELED
 
 
 def test_the_market(client: TradingClient) -> None:
@@ -192,36 +196,36 @@ def test_configurations_and_watchlists(client: TradingClient) -> None:
     assert refused(lambda: client.submit_order(buy("AAPL", 1))) == (403, 40310000)
     settings.suspend_trade = False
     client.set_account_configurations(settings)
-    assert done(client, client.submit_order(buy("AAPL", 1))).status == OrderStatus.FILLED
+    assert wait_until_final(client, client.submit_order(buy("AAPL", 1))).status == OrderStatus.FILLED
     settings.fractional_trading = True
     assert refused(lambda: client.set_account_configurations(settings)) == (422, 40010001)
 
-    made = client.create_watchlist(CreateWatchlistRequest(name="tech", symbols=["AAPL", "IBM"]))
-    assert [asset.symbol for asset in made.assets] == ["AAPL", "IBM"]
+    created = client.create_watchlist(CreateWatchlistRequest(name="tech", symbols=["AAPL", "IBM"]))
+    assert [asset.symbol for asset in created.assets] == ["AAPL", "IBM"]
     assert refused(lambda: client.create_watchlist(CreateWatchlistRequest(name="tech", symbols=[]))) == (422, 40010001)
-    added = client.add_asset_to_watchlist_by_id(made.id, "MSFT")
+    added = client.add_asset_to_watchlist_by_id(created.id, "MSFT")
     assert [asset.symbol for asset in added.assets] == ["AAPL", "IBM", "MSFT"]
-    fewer = client.remove_asset_from_watchlist_by_id(made.id, "IBM")
+    fewer = client.remove_asset_from_watchlist_by_id(created.id, "IBM")
     assert [asset.symbol for asset in fewer.assets] == ["AAPL", "MSFT"]
-    renamed = client.update_watchlist_by_id(made.id, UpdateWatchlistRequest(name="big", symbols=["IBM"]))
+    renamed = client.update_watchlist_by_id(created.id, UpdateWatchlistRequest(name="big", symbols=["IBM"]))
     assert (renamed.name, [asset.symbol for asset in renamed.assets]) == ("big", ["IBM"])
-    assert client.get_watchlist_by_id(made.id).name == "big"
-    assert [one.name for one in client.get_watchlists()] == ["big"]
-    client.delete_watchlist_by_id(made.id)
+    assert client.get_watchlist_by_id(created.id).name == "big"
+    assert [watchlist.name for watchlist in client.get_watchlists()] == ["big"]
+    client.delete_watchlist_by_id(created.id)
     assert client.get_watchlists() == []
 
 
 def test_the_stream_of_trade_updates(brokerage: Brokerage, account: Account) -> None:
-    made = account(f"{uuid4()}@example.com")
-    client = TradingClient(made["keyId"], made["secretKey"], url_override=f"{brokerage.url}/alpaca")
+    credentials = account(f"{uuid4()}@example.com")
+    client = TradingClient(credentials["keyId"], credentials["secretKey"], url_override=f"{brokerage.url}/alpaca")
     address = f"ws://127.0.0.1:{brokerage.stream_port}/alpaca/stream"
-    stream = TradingStream(made["keyId"], made["secretKey"], url_override=address)
+    stream = TradingStream(credentials["keyId"], credentials["secretKey"], url_override=address)
     updates: list[Any] = []
 
-    async def keep(update: Any) -> None:
+    async def keep_update(update: Any) -> None:
         updates.append(update)
 
-    stream.subscribe_trade_updates(keep)
+    stream.subscribe_trade_updates(keep_update)
     thread = threading.Thread(target=stream.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
@@ -230,16 +234,16 @@ def test_the_stream_of_trade_updates(brokerage: Brokerage, account: Account) -> 
     time.sleep(0.5)
     orders = [client.submit_order(buy("AAPL", 2)) for _ in range(3)]
     for order in orders:
-        done(client, order)
+        wait_until_final(client, order)
     while len(updates) < 9 and time.monotonic() < deadline:
         time.sleep(0.05)
     stream.stop()
     thread.join(15)
     for order in orders:
-        mine = [update for update in updates if update.order.id == order.id]
-        assert [update.event for update in mine] == ["accepted", "new", "fill"]
-        assert mine[-1].qty == 2
-        assert mine[-1].order.status == OrderStatus.FILLED
+        updates_of_order = [update for update in updates if update.order.id == order.id]
+        assert [update.event for update in updates_of_order] == ["accepted", "new", "fill"]
+        assert updates_of_order[-1].qty == 2
+        assert updates_of_order[-1].order.status == OrderStatus.FILLED
     assert [update.position_qty for update in updates if update.event == "fill"] == [2, 4, 6]
     assert datetime.now(UTC) - updates[0].timestamp < timedelta(minutes=1)
-    assert asyncio.iscoroutinefunction(keep)
+    assert asyncio.iscoroutinefunction(keep_update)

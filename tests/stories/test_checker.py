@@ -1,4 +1,4 @@
-"""The checker finds each planted violation, and none if all is well."""
+"""The checker finds each planted violation, and none in correct evidence."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -61,11 +61,11 @@ def evidence() -> Evidence:
     )
 
 
-def test_it_finds_nothing_if_all_is_well(evidence: Evidence) -> None:
+def test_it_finds_nothing_in_correct_evidence(evidence: Evidence) -> None:
     assert violations(evidence) == []
 
 
-def lose(evidence: Evidence) -> None:
+def lose_trade(evidence: Evidence) -> None:
     del evidence.trades[1][1]
 
 
@@ -77,7 +77,7 @@ def change_terms(evidence: Evidence) -> None:
     evidence.trades[1][0]["quantity"] = 2
 
 
-def swap_line(evidence: Evidence) -> None:
+def swap_order_of_trades(evidence: Evidence) -> None:
     evidence.trades[1][0], evidence.trades[1][1] = evidence.trades[1][1], evidence.trades[1][0]
 
 
@@ -85,7 +85,7 @@ def swap_at_the_exchange(evidence: Evidence) -> None:
     evidence.exchange[0]["sequence"], evidence.exchange[1]["sequence"] = 2, 1
 
 
-def fly_two(evidence: Evidence) -> None:
+def put_two_in_flight(evidence: Evidence) -> None:
     evidence.exchange[1]["firstReceivedAt"] = evidence.exchange[0]["firstReceivedAt"]
 
 
@@ -97,11 +97,11 @@ def execute_twice(evidence: Evidence) -> None:
     evidence.exchange.append(deepcopy(evidence.exchange[2]) | {"executionId": "x4", "sequence": 4})
 
 
-def execute_what_is_rejected(evidence: Evidence) -> None:
+def reject_an_executed_trade(evidence: Evidence) -> None:
     evidence.trades[1][2] = trade(3, "REJECTED")
 
 
-def book_what_was_not_executed(evidence: Evidence) -> None:
+def book_a_trade_that_was_not_executed(evidence: Evidence) -> None:
     evidence.exchange[2] |= {"status": "REJECTED", "price": None, "amount": None}
 
 
@@ -130,18 +130,18 @@ def fail_the_audit(evidence: Evidence) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plant", "words"),
+    ("plant", "expected"),
     [
-        (lose, "lost"),
+        (lose_trade, "lost"),
         (place_twice, "3 trades were placed, 4 are there"),
         (change_terms, "changed"),
-        (swap_line, "the line is not as it was placed"),
+        (swap_order_of_trades, "not in the order in which they were placed"),
         (swap_at_the_exchange, "the exchange received t2 before t1"),
-        (fly_two, "two in flight"),
+        (put_two_in_flight, "two in flight"),
         (never_end_the_first, "two in flight"),
         (execute_twice, "executed twice"),
-        (execute_what_is_rejected, "t3 is REJECTED here, and was executed 1 times there"),
-        (book_what_was_not_executed, "t3 is FILLED here, and was executed 0 times there"),
+        (reject_an_executed_trade, "t3 is REJECTED here, and was executed 1 times there"),
+        (book_a_trade_that_was_not_executed, "t3 is FILLED here, and was executed 0 times there"),
         (book_another_price, "executed at 11.0000, and is booked at 10.0000"),
         (leave_open, "not final"),
         (post_twice, "cash should be 970"),
@@ -150,14 +150,14 @@ def fail_the_audit(evidence: Evidence) -> None:
         (fail_the_audit, "a posting is missing"),
     ],
 )
-def test_it_sees_a_planted_violation(evidence: Evidence, plant: Callable[[Evidence], None], words: str) -> None:
+def test_it_sees_a_planted_violation(evidence: Evidence, plant: Callable[[Evidence], None], expected: str) -> None:
     plant(evidence)
-    assert any(words in found for found in violations(evidence)), violations(evidence)
+    assert any(expected in found for found in violations(evidence)), violations(evidence)
 
 
-def test_a_delay_is_the_longest_wait_that_a_kill_fell_into_less_the_usual_one(evidence: Evidence) -> None:
-    # Asked for at second 0, 1 and 2; final at 11, 21 and 59: they waited 11, 10 and 38 seconds for their turn and end.
-    evidence.placed = [replace(one, asked_at=moment(at(n))) for n, one in enumerate(evidence.placed)]
+def test_a_delay_is_how_much_longer_than_usual_the_longest_wait_was(evidence: Evidence) -> None:
+    # Placed at seconds 0, 1 and 2, and final at 11, 21 and 59, so the waits are 11, 10 and 38 seconds.
+    evidence.placed = [replace(placing, asked_at=moment(at(n))) for n, placing in enumerate(evidence.placed)]
     evidence.trades[1][2]["settledAt"] = at(59)
     assert [round(wait.seconds) for wait in waits(evidence)] == [11, 10, 38]
     assert [round(delay) for delay in longest_delays(evidence, [moment(at(s)) for s in (5, 15, 25, 59.5)])] == [

@@ -1,7 +1,7 @@
 """One hostile customer does everything at once to disturb the others, behind the balancer that we ship.
 
-Meanwhile another customer places, reads, hears of events and is called by a webhook, as before. The figures tell what
-each of these takes, undisturbed and disturbed; what is asserted is that nothing of the other customer's fails.
+Meanwhile another customer places trades, reads its balance, and receives events and webhook calls, as before. The
+figures show how long each of these takes, undisturbed and disturbed; the test asserts that none of them fails.
 """
 
 import json
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAPr
 QUIET_SECONDS, HOSTILE_SECONDS = 15.0, 25.0
 REPEATED_MAX = 2
 LEDGER_LINES = 400  # of the hostile customer
-PAUSE_SECONDS = 0.1  # between two rounds of the customer
+PAUSE_SECONDS = 0.1  # of the victim, between two rounds of requests
 PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 OPEN_ACCOUNTS = """
 import json
@@ -42,7 +42,7 @@ from decimal import Decimal
 from django.test import Client
 from accounts import customers, funding, tokens
 from webhooks import subscriptions
-told = {}
+opened = {}
 for name, hooks in (("victim", [VICTIM]), ("hostile", [HOSTILE] * 10)):
     customer = customers.create_customer(f"{name}@example.com", None)
     for _ in range(LEDGER_LINES if name == "hostile" else 1):
@@ -52,9 +52,9 @@ for name, hooks in (("victim", [VICTIM]), ("hostile", [HOSTILE] * 10)):
     issued = tokens.issue(customer, "story")
     for hook in hooks:
         subscriptions.create(customer.id, hook)
-    told[name] = {"id": customer.id, "token": issued.token, "keyId": issued.key_id, "secretKey": issued.secret_key,
+    opened[name] = {"id": customer.id, "token": issued.token, "keyId": issued.key_id, "secretKey": issued.secret_key,
                   "session": browser.cookies["sessionid"].value}
-print(json.dumps(told))
+print(json.dumps(opened))
 """
 
 People = dict[str, dict[str, Any]]
@@ -63,17 +63,17 @@ People = dict[str, dict[str, Any]]
 @pytest.fixture(scope="module")
 def hooks() -> Iterator[dict[str, Receiver]]:
     """Start the customer's webhook server, which responds, and the hostile one's, which never does."""
-    found = {"victim": Receiver(), "hostile": Receiver()}
-    found["hostile"].hangs = True
-    yield found
-    for receiver in found.values():
+    receivers = {"victim": Receiver(), "hostile": Receiver()}
+    receivers["hostile"].hangs = True
+    yield receivers
+    for receiver in receivers.values():
         receiver.stop()
 
 
 @pytest.fixture(scope="module")
 def balancer() -> Iterator[tuple[Balancer, Brokerage]]:
     folder, port = Path(tempfile.mkdtemp(prefix="brokerage-hostile-")), ports.choose()
-    behind = {
+    settings = {
         "NUM_PROXIES": "1",
         "TRUSTED_PROXY_COUNT": "1",
         "CALLBACK_URL": f"http://{LOOPBACK}:{port}/exchange/callbacks",
@@ -81,7 +81,7 @@ def balancer() -> Iterator[tuple[Balancer, Brokerage]]:
     }
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        brokerage = stack.enter_context(Brokerage(folder / "var", {"web": 2, "lanes": 2}, behind))
+        brokerage = stack.enter_context(Brokerage(folder / "var", {"web": 2, "lanes": 2}, settings))
         balancer = Balancer(folder, port)
         stack.callback(balancer.stop)
         balancer.start(
@@ -92,17 +92,17 @@ def balancer() -> Iterator[tuple[Balancer, Brokerage]]:
 
 @pytest.fixture(scope="module")
 def people(balancer: tuple[Balancer, Brokerage], hooks: dict[str, Receiver]) -> People:
-    given = {"VICTIM": hooks["victim"].url, "HOSTILE": hooks["hostile"].url, "LEDGER_LINES": LEDGER_LINES}
-    code = reduce(lambda code, name: code.replace(name, repr(given[name])), given, OPEN_ACCOUNTS)
-    made = balancer[1].manage("shell", "--no-imports", "-c", code)
-    assert made.returncode == 0, made.stderr
-    found: People = json.loads(made.stdout.splitlines()[-1])
-    return found
+    values = {"VICTIM": hooks["victim"].url, "HOSTILE": hooks["hostile"].url, "LEDGER_LINES": LEDGER_LINES}
+    code = reduce(lambda code, name: code.replace(name, repr(values[name])), values, OPEN_ACCOUNTS)
+    completed = balancer[1].manage("shell", "--no-imports", "-c", code)
+    assert completed.returncode == 0, completed.stderr
+    people: People = json.loads(completed.stdout.splitlines()[-1])
+    return people
 
 
 @contextmanager
 def attack(url: str, hostile: dict[str, Any]) -> Iterator[Counter[str]]:
-    """Let the hostile customer's programs run, in a process of their own; tell at the end what they were answered."""
+    """Run the attack in a separate process while the block runs; count the responses by kind and status at the end."""
     statuses: Counter[str] = Counter()
     command = [sys.executable, "-m", "tests.stories.attack", url, json.dumps(hostile)]
     with subprocess.Popen(
@@ -115,19 +115,19 @@ def attack(url: str, hostile: dict[str, Any]) -> Iterator[Counter[str]]:
 
 
 class Timed(list[Any]):
-    """A list that keeps when it first heard of each trade."""
+    """A list that records when the first item about each trade was appended."""
 
     def __init__(self, trade_of: Callable[[Any], str]) -> None:
         super().__init__()
         self._trade_of, self.first = trade_of, dict[str, float]()
 
-    def append(self, heard: Any) -> None:
-        self.first.setdefault(self._trade_of(heard), time.time())
-        super().append(heard)
+    def append(self, item: Any) -> None:
+        self.first.setdefault(self._trade_of(item), time.time())
+        super().append(item)
 
 
 class Customer:
-    """Somebody who trades, reads, listens and has a webhook; how long each of it takes."""
+    """A customer who trades, reads, listens and has a webhook, and measures how long each of these takes."""
 
     def __init__(self, url: str, victim: dict[str, Any], hook: Receiver) -> None:
         self._url, self._victim = url, victim
@@ -142,35 +142,35 @@ class Customer:
         eventually(lambda: self._reader.opened, 20)
 
     def live(self, seconds: float) -> dict[str, list[float]]:
-        """Trade for so long; return what each kind of thing took, in seconds."""
-        taken: dict[str, list[float]] = {"placing": [], "reading": []}
-        mine: list[str] = []
+        """Trade for this long; return the durations of each kind of action, in seconds."""
+        durations: dict[str, list[float]] = {"placing": [], "reading": []}
+        trade_ids: list[str] = []
         ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at:
             began = time.time()
-            trade = self._ask(taken["placing"], "POST", "/api/v1/trades", {200, 201}, json=PLACING)
+            trade = self._ask(durations["placing"], "POST", "/api/v1/trades", {200, 201}, json=PLACING)
             if trade:
                 self.placed[trade["tradeId"]] = began
-                mine.append(trade["tradeId"])
-            self._ask(taken["reading"], "GET", "/api/v1/balance", {200})
+                trade_ids.append(trade["tradeId"])
+            self._ask(durations["reading"], "GET", "/api/v1/balance", {200})
             time.sleep(PAUSE_SECONDS)
-        for name, heard in (("event", self._events), ("webhook", self._posts)):
-            eventually(lambda heard=heard: set(mine) <= set(heard.first), 60)  # type: ignore[misc]
-            taken[name] = [heard.first[trade_id] - self.placed[trade_id] for trade_id in mine]
-        return taken
+        for name, arrivals in (("event", self._events), ("webhook", self._posts)):
+            eventually(lambda arrivals=arrivals: set(trade_ids) <= set(arrivals.first), 60)  # type: ignore[misc]
+            durations[name] = [arrivals.first[trade_id] - self.placed[trade_id] for trade_id in trade_ids]
+        return durations
 
-    def _ask(self, taken: list[float], method: str, path: str, expected: set[int], **more: Any) -> Any:
+    def _ask(self, durations: list[float], method: str, path: str, expected: set[int], **more: Any) -> Any:
         began = time.monotonic()
         headers = {"Authorization": f"Bearer {self._victim['token']}", "Idempotency-Key": str(uuid4())}
         answer = self._answer(method, f"{self._url}{path}", headers=headers, **more)
-        taken.append(time.monotonic() - began)
+        durations.append(time.monotonic() - began)
         if answer.status not in expected:
             self.failures.append(f"{method} {path}: {answer.status} {answer.data[:200]!r}")
             return None
         return answer.json()
 
     def _answer(self, method: str, url: str, **more: Any) -> urllib3.BaseHTTPResponse:
-        """Ask, and where the connection broke ask again, with the same key, as a program should."""
+        """Send a request; if the connection breaks, repeat it with the same key, as a program should."""
         for _ in range(REPEATED_MAX):
             try:
                 return self._pool.request(method, url, **more)
@@ -187,9 +187,9 @@ class Customer:
         return statuses
 
 
-def share(taken: list[float], part: float) -> float:
-    """Return the time that so large a part of all stayed within, in milliseconds."""
-    return 1000 * sorted(taken)[min(len(taken) - 1, int(len(taken) * part))]
+def quantile_ms(durations: list[float], quantile: float) -> float:
+    """Return this quantile of durations in seconds, in milliseconds."""
+    return 1000 * sorted(durations)[min(len(durations) - 1, int(len(durations) * quantile))]
 
 
 def test_a_hostile_customer_does_not_break_anothers_requests(
@@ -200,20 +200,20 @@ def test_a_hostile_customer_does_not_break_anothers_requests(
 ) -> None:
     url = balancer[0].url
     customer = Customer(url, people["victim"], hooks["victim"])
-    customer.live(3)  # so that nothing is the first of its kind
+    customer.live(3)  # to warm everything up
     quiet = customer.live(QUIET_SECONDS)
     with attack(url, people["hostile"]) as statuses:
         time.sleep(3)
         disturbed = customer.live(HOSTILE_SECONDS)
-    told = f"{dict(sorted(statuses.items()))}, {customer.repeated} requests of another repeated"
-    record_property("figures", f"hostile customer: {told}")
+    summary = f"{dict(sorted(statuses.items()))}, {customer.repeated} requests of the other customer repeated"
+    record_property("figures", f"hostile customer: {summary}")
     for name, before in quiet.items():
         after = disturbed[name]
-        told = ", ".join(
-            f"{label} {share(before, part):.0f} to {share(after, part):.0f} ms"
-            for label, part in (("p50", 0.5), ("p99", 0.99))
+        change = ", ".join(
+            f"{label} {quantile_ms(before, quantile):.0f} to {quantile_ms(after, quantile):.0f} ms"
+            for label, quantile in (("p50", 0.5), ("p99", 0.99))
         )
-        record_property("figures", f"hostile customer, another's {name}: {told} ({len(before)}, {len(after)})")
+        record_property("figures", f"hostile customer, another's {name}: {change} ({len(before)}, {len(after)})")
 
     assert customer.failures == [], balancer[0].log()
     eventually(lambda: set(customer.ended()) <= {"FILLED", "REJECTED"}, 60)

@@ -1,5 +1,8 @@
-"""Ten times as many clients as the brokerage can serve, none of whom ever pauses: what it takes in it carries through,
-in order; what it does not take in it refuses in a way that says when to come back; and nothing grows without end."""
+"""Ten times as many clients as the brokerage can serve, none of which ever pauses.
+
+Accepted trades are completed in order; the others are refused with the time to retry after; and nothing grows without
+bound.
+"""
 
 import json
 import os
@@ -27,33 +30,37 @@ from local.ports import LOOPBACK
 
 pytestmark = pytest.mark.story
 
-SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "15"))  # a minute, where it is to be shown at length
-ENOUGH, TOO_MANY = 80, 800  # clients
+SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "15"))
+CLIENTS_FEW, CLIENTS_MANY = 80, 800
 CUSTOMERS = 200
-OPEN_MAX, OPEN_EACH_MAX = 60, 50  # of all: customers that a lane is due to serve
+OPEN_MAX, OPEN_EACH_MAX = 60, 50  # due in all lanes together, and of each customer
 DRAIN_SECONDS_MAX = 90.0
 ANSWER_SECONDS_MAX = 10.0
-MEGABYTES_MORE_MAX = 120  # of one process, from the quiet before to the end; a queue without a bound would go on
+MEGABYTES_MORE_MAX = 120  # of one process, from before the load to its end; an unbounded queue would exceed it
 PROBES = 6
 
 Json = dict[str, Any]
 
 
 @pytest.fixture
-def small() -> Iterator[Brokerage]:
+def limited_brokerage() -> Iterator[Brokerage]:
     """Run a brokerage that accepts no more trades than it can complete within seconds."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-overload-"))
     env = {"OPEN_TRADES_MAX": str(OPEN_MAX), "OPEN_TRADES_OF_A_CUSTOMER_MAX": str(OPEN_EACH_MAX)}
     try:
-        with Brokerage(folder / "var", {"web": 2, "lanes": 2}, env) as it:
-            yield it
+        with Brokerage(folder / "var", {"web": 2, "lanes": 2}, env) as brokerage:
+            yield brokerage
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def press(brokerage: Brokerage, tokens: Path, answers: Path, clients: int, seconds: float) -> Json:
-    """So many clients, each of whom places its next trade when the last one is answered. `answers`: what they saw."""
-    order = {
+def generate_load(brokerage: Brokerage, tokens: Path, answers: Path, clients: int, seconds: float) -> Json:
+    """Run this many clients, each of which places its next trade as soon as the last one is answered.
+
+    Args:
+        answers: The file to which the clients write the responses.
+    """
+    job = {
         "addresses": [(LOOPBACK, brokerage.port + n) for n in range(2)],
         "path": "/api/v1/trades",
         "tokens_file": str(tokens),
@@ -63,22 +70,22 @@ def press(brokerage: Brokerage, tokens: Path, answers: Path, clients: int, secon
         "seconds": seconds,
         "connections": clients,
     }
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "benchmarks.generator"],
         cwd=PROJECT,
-        input=json.dumps(order) + "\n",
+        input=json.dumps(job) + "\n",
         capture_output=True,
         text=True,
         timeout=seconds + 60,
     )
-    assert done.returncode == 0, done.stderr
-    told: Json = json.loads(done.stdout)
-    told["statuses"] = Counter(status for *_, status, _ in json.loads(answers.read_text()))
-    return told
+    assert completed.returncode == 0, completed.stderr
+    totals: Json = json.loads(completed.stdout)
+    totals["statuses"] = Counter(status for *_, status, _ in json.loads(answers.read_text()))
+    return totals
 
 
 class Probe(threading.Thread):
-    """A client that reads whole answers: those of one greedy customer, again and again."""
+    """A client that places trades of one greedy customer repeatedly, and records whole responses."""
 
     def __init__(self, url: str, token: str) -> None:
         super().__init__(daemon=True)
@@ -96,53 +103,53 @@ class Probe(threading.Thread):
 
 
 def memory(brokerage: Brokerage) -> dict[str, float]:
-    """What each process and all it started hold, megabytes."""
-    found = {}
+    """Return the memory of each process and its descendants, in megabytes."""
+    megabytes = {}
     for name, pid in brokerage.processes().items():
         main = psutil.Process(pid)
-        family = [main] if name in {"supervisord", "runner"} else [main, *main.children(recursive=True)]
-        found[name] = sum(process.memory_full_info().uss for process in family) / 2**20
-    return found
+        tree = [main] if name in {"supervisord", "runner"} else [main, *main.children(recursive=True)]
+        megabytes[name] = sum(process.memory_full_info().uss for process in tree) / 2**20
+    return megabytes
 
 
-def final(database_url: str) -> int:
+def count_final(database_url: str) -> int:
     return sum(trade["status"] in checker.FINAL for trade in checker.read_tables(database_url)["trades"])
 
 
 def test_overload_is_refused_and_accepted_trades_are_completed(
-    small: Brokerage, tmp_path: Path, tell: Callable[..., None]
+    limited_brokerage: Brokerage, tmp_path: Path, tell: Callable[..., None]
 ) -> None:
-    accounts = open_accounts(small, [Decimal(100_000)] * (CUSTOMERS + 1), "overload")
+    accounts = open_accounts(limited_brokerage, [Decimal(100_000)] * (CUSTOMERS + 1), "overload")
     *crowd, greedy = accounts
     tokens = tmp_path / "tokens"
     tokens.write_text("".join(f"{account['token']}\n" for account in crowd))
-    database_url = small.environment["DATABASE_URL"]
+    database_url = limited_brokerage.environment["DATABASE_URL"]
 
     seconds = SECONDS / 3
-    normal = press(small, tokens, tmp_path / "normal.json", ENOUGH, seconds)
-    carried = final(database_url) / seconds
+    normal = generate_load(limited_brokerage, tokens, tmp_path / "normal.json", CLIENTS_FEW, seconds)
+    completed_per_second = count_final(database_url) / seconds
     checker.wait_until_final(database_url, DRAIN_SECONDS_MAX)
-    before = memory(small)
+    before = memory(limited_brokerage)
 
-    probes = [Probe(small.web_urls[n % 2], greedy["token"]) for n in range(PROBES)]
+    probes = [Probe(limited_brokerage.web_urls[n % 2], greedy["token"]) for n in range(PROBES)]
     for probe in probes:
         probe.start()
-    pressed = press(small, tokens, tmp_path / "pressed.json", TOO_MANY, SECONDS)
+    overloaded = generate_load(limited_brokerage, tokens, tmp_path / "pressed.json", CLIENTS_MANY, SECONDS)
     for probe in probes:
         probe.over.set()
     for probe in probes:
         probe.join(2 * ANSWER_SECONDS_MAX)
-    after = memory(small)
-    ended = time.monotonic()
-    drained = checker.wait_until_final(database_url, DRAIN_SECONDS_MAX) - ended
+    after = memory(limited_brokerage)
+    load_ended = time.monotonic()
+    drained = checker.wait_until_final(database_url, DRAIN_SECONDS_MAX) - load_ended
 
-    # Every request was answered, and only in these ways.
-    statuses = normal["statuses"] + pressed["statuses"]
+    # Every request was answered, and only with these statuses.
+    statuses = normal["statuses"] + overloaded["statuses"]
     probed = Counter(status for probe in probes for _, _, status, _, _ in probe.answers)
-    assert (pressed["unanswered"], pressed["broken"]) == (0, 0)
+    assert (overloaded["unanswered"], overloaded["broken"]) == (0, 0)
     assert set(statuses) | set(probed) <= {201, 429, 503}, (statuses, probed)
-    assert pressed["statuses"][503] > 0, "it was not too much"
-    assert probed[429] > 0, "nobody was greedy"
+    assert overloaded["statuses"][503] > 0, "the load was not too much"
+    assert probed[429] > 0, "the greedy customer was not limited"
     for probe in probes:
         for began, answered, status, body, retry_after in probe.answers:
             assert answered - began < ANSWER_SECONDS_MAX
@@ -150,7 +157,7 @@ def test_overload_is_refused_and_accepted_trades_are_completed(
                 assert (body["status"], body["code"]) in {(503, "overloaded"), (429, "too_many_open_trades")}, body
                 assert int(retry_after or 0) > 0
 
-    # What was answered 201 is there once, was executed in its order, and is final; the books are right.
+    # Each trade that was answered 201 exists once, was executed in its order, and is final; the books are correct.
     placed = [
         (sent, answered, trade_id)
         for file in ("normal.json", "pressed.json")
@@ -158,41 +165,41 @@ def test_overload_is_refused_and_accepted_trades_are_completed(
         if status == 201
     ] + [(a[0], a[1], a[3]["tradeId"]) for probe in probes for a in probe.answers if a[2] == 201]
     tables = checker.read_tables(database_url)
-    ours = {account["customer"] for account in accounts}
-    rows = {trade["id"]: trade for trade in tables["trades"] if trade["customer"] in ours}
+    customer_ids = {account["customer"] for account in accounts}
+    rows = {trade["id"]: trade for trade in tables["trades"] if trade["customer"] in customer_ids}
     assert sorted(rows) == sorted(trade_id for _, _, trade_id in placed)
-    told = checker.Evidence(
+    evidence = checker.Evidence(
         accounts=accounts,
         requests=[as_request(rows[trade_id], sent, answered) for sent, answered, trade_id in placed],
-        exchange=checker.read_exchange(small.exchange_url),
+        exchange=checker.read_exchange(limited_brokerage.exchange_url),
         **tables,
     )
-    assert checker.violations(told) == []
+    assert checker.violations(evidence) == []
 
-    # Bounded: what waits, and what every process holds.
+    # The number of open trades and the memory of every process are bounded.
     longest = most_open(list(rows.values()))
     per_second = (sum(statuses.values()) + sum(probed.values())) / SECONDS
     # Each customer's line is bounded, and so is the number of customers that are due; these bounds lag by a second.
     assert longest < (CUSTOMERS + 1) * OPEN_EACH_MAX + 2 * per_second
-    grown = {name: round(after[name] - before[name]) for name in before if name in after}
-    assert max(grown.values()) < MEGABYTES_MORE_MAX, grown
+    growth = {name: round(after[name] - before[name]) for name in before if name in after}
+    assert max(growth.values()) < MEGABYTES_MORE_MAX, growth
     tell(
         "overload",
         seconds=SECONDS,
-        carried_a_second=round(carried),
-        clients=TOO_MANY,
-        answered_a_second=round(sum(pressed["statuses"].values()) / SECONDS),
+        completed_per_second=round(completed_per_second),
+        clients=CLIENTS_MANY,
+        answered_per_second=round(sum(overloaded["statuses"].values()) / SECONDS),
         statuses=dict(statuses),
         greedy=dict(probed),
         slowest_answer=round(max(a[1] - a[0] for probe in probes for a in probe.answers), 1),
         most_open=longest,
         drained_in=round(drained, 1),
-        megabytes_more=grown,
+        megabytes_more=growth,
     )
 
 
 def as_request(trade: Json, sent: float, answered: float) -> Json:
-    """An answered placing, as the checker takes it."""
+    """Return an answered placing in the form that the checker expects."""
     return {
         "customer": trade["customer"],
         "method": "POST",

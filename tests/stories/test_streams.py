@@ -1,4 +1,4 @@
-"""Event streams over real HTTP: resumed after SIGKILL, they lose and repeat nothing."""
+"""Event streams over real HTTP: resumed after SIGKILL, they neither lose nor repeat an event."""
 
 import json
 import threading
@@ -59,7 +59,7 @@ class Reader(threading.Thread):
 
 
 def place(brokerage: Brokerage, token: str, quantity: int = 1) -> str:
-    """Place a trade, with a key, until it is answered."""
+    """Place a trade with an idempotency key, repeating until it is answered."""
     key = str(uuid4())
     body = {"stockTicker": "AAPL", "type": "BUY", "quantity": quantity}
     for _ in range(100):
@@ -68,32 +68,32 @@ def place(brokerage: Brokerage, token: str, quantity: int = 1) -> str:
             return str(answer["tradeId"])
         except urllib.error.HTTPError as error:
             with error:
-                seen = f"{error.code} {error.read()[:300]!r}"
+                failure = f"{error.code} {error.read()[:300]!r}"
         except OSError as error:
-            seen = repr(error)
+            failure = repr(error)
         time.sleep(0.3)
-    raise AssertionError(f"never answered: {seen}\n{brokerage.output()[-3000:]}")
+    raise AssertionError(f"never answered: {failure}\n{brokerage.output()[-3000:]}")
 
 
-def eventually(holds: Callable[[], object], seconds_max: float = 60.0) -> None:
+def eventually(condition: Callable[[], object], seconds_max: float = 60.0) -> None:
     began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds_max, "it never came true"
+    while not condition():
+        assert time.monotonic() - began < seconds_max, f"not true within {seconds_max} s"
         time.sleep(0.05)
 
 
-def moves_of(brokerage: Brokerage, customer_id: int) -> list[str]:
-    """The ids of all events of a customer, from the table itself."""
+def event_ids_of(brokerage: Brokerage, customer_id: int) -> list[str]:
+    """Return the ids of all events of a customer, from the database."""
     with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
         rows = database.execute(
             "SELECT xact, id FROM trades_statuschange WHERE customer_id = %s ORDER BY xact, id", [customer_id]
         )
-        return [f"{xact:016x}{move:016x}" for xact, move in rows]
+        return [f"{xact:016x}{change:016x}" for xact, change in rows]
 
 
 def test_resumed_across_kill_9_with_no_event_lost_or_doubled(brokerage: Brokerage, account: Account) -> None:
-    made = account(f"{uuid4()}@example.com")
-    token, customer_id = made["token"], int(made["customerId"])
+    credentials = account(f"{uuid4()}@example.com")
+    token, customer_id = credentials["token"], int(credentials["customerId"])
     reader = Reader(f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events", token)
     reader.start()
     eventually(lambda: reader.opened)
@@ -102,39 +102,42 @@ def test_resumed_across_kill_9_with_no_event_lost_or_doubled(brokerage: Brokerag
             place(brokerage, token)
             if kill and number == 2:
                 brokerage.kill(kill)
-    eventually(lambda: len(moves_of(brokerage, customer_id)) == 60)
+    eventually(lambda: len(event_ids_of(brokerage, customer_id)) == 60)
     eventually(lambda: len(reader.events) >= 60)
     time.sleep(0.5)
     reader.stop = True
-    assert [event["id"] for event in reader.events] == moves_of(brokerage, customer_id)
-    assert reader.opened >= 2, "the stream did break"
+    assert [event["id"] for event in reader.events] == event_ids_of(brokerage, customer_id)
+    assert reader.opened >= 2, "the stream never broke"
     assert reader.events[-1]["event"] == "trade.filled"
     assert reader.events[-1]["trade"]["status"] == "FILLED"
 
-    # The socket: an id on each update, and `after` resumes.
+    # On the WebSocket, each update has an id, and `after` resumes.
     address = f"ws://127.0.0.1:{brokerage.stream_port}/alpaca/stream"
-    got: list[str] = []
+    received: list[str] = []
     after = "0"
     for _ in range(3):
         with connect(f"{address}?after={after}") as socket:
             socket.send(
                 json.dumps(
-                    {"action": "authenticate", "data": {"key_id": made["keyId"], "secret_key": made["secretKey"]}}
+                    {
+                        "action": "authenticate",
+                        "data": {"key_id": credentials["keyId"], "secret_key": credentials["secretKey"]},
+                    }
                 )
             )
             assert json.loads(socket.recv(10))["data"]["status"] == "authorized"
             socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
             assert json.loads(socket.recv(10))["stream"] == "listening"
             for _ in range(20):
-                got.append(json.loads(socket.recv(10))["data"]["event_id"])
-            after = got[-1]
+                received.append(json.loads(socket.recv(10))["data"]["event_id"])
+            after = received[-1]
         brokerage.kill("stream.1")
         brokerage.wait_ready()
-        eventually(lambda: _listens(brokerage))
-    assert got == moves_of(brokerage, customer_id)
+        eventually(lambda: is_listening(brokerage))
+    assert received == event_ids_of(brokerage, customer_id)
 
 
-def _listens(brokerage: Brokerage) -> bool:
+def is_listening(brokerage: Brokerage) -> bool:
     try:
         return bool(call(f"http://127.0.0.1:{brokerage.stream_port}/healthz"))
     except OSError:
@@ -142,13 +145,13 @@ def _listens(brokerage: Brokerage) -> bool:
 
 
 def test_streams_require_a_token_and_start_at_a_cursor(brokerage: Brokerage, account: Account) -> None:
-    made = account(f"{uuid4()}@example.com")
+    credentials = account(f"{uuid4()}@example.com")
     url = f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events"
     for address, headers, status, code in [
         (url, {}, 401, "not_authenticated"),
         (url, {"Authorization": "Bearer brk_nobody"}, 401, "authentication_failed"),
-        (url, {"Authorization": f"Bearer {made['token']}", "Last-Event-ID": "x"}, 400, "invalid"),
-        (url + "?nothing=1", {"Authorization": f"Bearer {made['token']}"}, 400, "invalid"),
+        (url, {"Authorization": f"Bearer {credentials['token']}", "Last-Event-ID": "x"}, 400, "invalid"),
+        (url + "?nothing=1", {"Authorization": f"Bearer {credentials['token']}"}, 400, "invalid"),
         (f"http://127.0.0.1:{brokerage.stream_port}/", {}, 404, "not_found"),
     ]:
         with pytest.raises(urllib.error.HTTPError) as refusal:
@@ -159,51 +162,51 @@ def test_streams_require_a_token_and_start_at_a_cursor(brokerage: Brokerage, acc
     # A stream ends with its token.
     second = call(
         f"{brokerage.url}/api/v1/tokens",
-        {"email": made["email"], "password": "correct horse battery", "name": "second"},
+        {"email": credentials["email"], "password": "correct horse battery", "name": "second"},
     )
     headers = {"Authorization": f"Bearer {second['token']}"}
     with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
         assert answer.readline().startswith(b"retry:")
-        call(f"{brokerage.url}/api/v1/tokens/{second['tokenId']}", None, made["token"], "DELETE")
+        call(f"{brokerage.url}/api/v1/tokens/{second['tokenId']}", None, credentials["token"], "DELETE")
         assert b"data" not in answer.read()
 
 
 def test_a_stream_has_only_its_customers_events(brokerage: Brokerage, account: Account) -> None:
-    """From the first event on, and from a place in the other's feed: only one's own come, by stream and by socket."""
+    """Both from the first event on and from a cursor of the other customer, on the stream and on the WebSocket."""
     alice, bob = account(f"{uuid4()}@example.com"), account(f"{uuid4()}@example.com")
-    hers, _ = place(brokerage, alice["token"]), place(brokerage, alice["token"])
-    eventually(lambda: len(moves_of(brokerage, int(alice["customerId"]))) == 6)
-    place_in_hers = moves_of(brokerage, int(alice["customerId"]))[0]
-    his = place(brokerage, bob["token"])
-    for after in ("0", place_in_hers):
+    alices_trade, _ = place(brokerage, alice["token"]), place(brokerage, alice["token"])
+    eventually(lambda: len(event_ids_of(brokerage, int(alice["customerId"]))) == 6)
+    alices_cursor = event_ids_of(brokerage, int(alice["customerId"]))[0]
+    bobs_trade = place(brokerage, bob["token"])
+    for after in ("0", alices_cursor):
         url = f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events?after={after}"
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {bob['token']}"})
-        seen = b""
+        received = b""
         with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-            while seen.count(b"event: trade.") < 3:
-                seen += answer.readline()
-        assert his.encode() in seen
-        assert hers.encode() not in seen
+            while received.count(b"event: trade.") < 3:
+                received += answer.readline()
+        assert bobs_trade.encode() in received
+        assert alices_trade.encode() not in received
     with connect(f"ws://127.0.0.1:{brokerage.stream_port}/alpaca/stream?after=0") as socket:
         keys = {"key_id": bob["keyId"], "secret_key": bob["secretKey"]}
         socket.send(json.dumps({"action": "authenticate", "data": keys}))
         socket.recv(10)
         socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
         socket.recv(10)
-        assert {json.loads(socket.recv(10))["data"]["order"]["id"] for _ in range(3)} == {his}
+        assert {json.loads(socket.recv(10))["data"]["order"]["id"] for _ in range(3)} == {bobs_trade}
 
 
-def test_web_says_where_the_streams_are(brokerage: Brokerage, account: Account) -> None:
-    class Stay(urllib.request.HTTPRedirectHandler):
+def test_web_redirects_to_the_stream_server(brokerage: Brokerage, account: Account) -> None:
+    class NoRedirects(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *arguments: Any) -> None:
             return None
 
-    made = account(f"{uuid4()}@example.com")
+    credentials = account(f"{uuid4()}@example.com")
     request = urllib.request.Request(  # noqa: S310
-        f"{brokerage.url}/api/v1/events?after=0", headers={"Authorization": f"Bearer {made['token']}"}
+        f"{brokerage.url}/api/v1/events?after=0", headers={"Authorization": f"Bearer {credentials['token']}"}
     )
     with pytest.raises(urllib.error.HTTPError) as answer:
-        urllib.request.build_opener(Stay).open(request, timeout=10)
+        urllib.request.build_opener(NoRedirects).open(request, timeout=10)
     answer.value.close()
     assert answer.value.code == 307
     assert answer.value.headers["Location"] == f"http://127.0.0.1:{brokerage.stream_port}/api/v1/events?after=0"

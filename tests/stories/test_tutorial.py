@@ -1,4 +1,4 @@
-"""The tutorial of the API, walked through as it is written: every command is run and every answer compared."""
+"""The API tutorial, followed as written: every command is run, and every response compared."""
 
 import json
 import re
@@ -22,7 +22,7 @@ STEP = re.compile(
 )
 STEPS = [(step["command"], step["shown"]) for step in STEP.finditer(PAGE.read_text())]
 PATIENCE_SECONDS = 20.0
-# What is different on each run.
+# Values of these kinds differ on each run.
 KINDS = {
     "id": r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z",
@@ -32,20 +32,20 @@ KINDS = {
 }
 
 
-def alike(shown: Any, answered: Any) -> bool:
-    """Whether an answer is what the page shows: every field that it shows, with equal values or values of one kind."""
-    if isinstance(shown, dict):
-        return isinstance(answered, dict) and all(
-            name in answered and alike(shown[name], answered[name]) for name in shown
+def is_alike(expected: Any, actual: Any) -> bool:
+    """Return whether a response is what the page shows: all fields shown, with equal values or values of one kind."""
+    if isinstance(expected, dict):
+        return isinstance(actual, dict) and all(
+            name in actual and is_alike(expected[name], actual[name]) for name in expected
         )
-    if isinstance(shown, list):
-        return isinstance(answered, list) and len(shown) == len(answered) and all(map(alike, shown, answered))
-    if isinstance(shown, str) and isinstance(answered, str) and shown != answered:
-        return any(re.fullmatch(kind, shown) and re.fullmatch(kind, answered) for kind in KINDS.values())
-    return bool(shown == answered)
+    if isinstance(expected, list):
+        return isinstance(actual, list) and len(expected) == len(actual) and all(map(is_alike, expected, actual))
+    if isinstance(expected, str) and isinstance(actual, str) and expected != actual:
+        return any(re.fullmatch(kind, expected) and re.fullmatch(kind, actual) for kind in KINDS.values())
+    return bool(expected == actual)
 
 
-def parsed(text: str) -> Any:
+def parse(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
@@ -53,7 +53,7 @@ def parsed(text: str) -> Any:
 
 
 class Shell:
-    """One shell for all steps, since later ones use the variables of earlier ones."""
+    """One shell for all steps, because later ones use the variables of earlier ones."""
 
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(
@@ -71,11 +71,11 @@ class Shell:
 
 @pytest.fixture
 def brokerage() -> Iterator[Brokerage]:
-    """One of its own: the demo customer must not have traded before."""
+    """Run a separate brokerage, whose demo customer has not traded yet."""
     folder = Path(tempfile.mkdtemp(prefix="brokerage-tutorial-"))
     try:
-        with Brokerage(folder / "var", {"web": 2, "lanes": 2}) as it:
-            yield it
+        with Brokerage(folder / "var", {"web": 2, "lanes": 2}) as brokerage:
+            yield brokerage
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -89,15 +89,15 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 def wait_until_prices_are_known(brokerage: Brokerage) -> None:
-    """The sweep reads them soon after the start, which is before any reader has typed the first command."""
+    """Wait until the sweep has read prices, as it has when a reader types the first command."""
     ends_at = time.monotonic() + PATIENCE_SECONDS
     code = "from django.core.cache import cache; from exchange.prices import KEY; print('known', bool(cache.get(KEY)))"
     while "known True" not in brokerage.manage("shell", "--no-imports", "-c", code).stdout:
-        assert time.monotonic() < ends_at, "the sweep reads no prices"
+        assert time.monotonic() < ends_at, "the sweep has read no prices"
 
 
 def test_the_tutorial_works_as_written(brokerage: Brokerage, shell: Shell) -> None:
-    here = {
+    addresses = {
         "http://127.0.0.1:8000": brokerage.url,
         "http://127.0.0.1:8100": brokerage.exchange_url,
         "http://127.0.0.1:8200": f"http://127.0.0.1:{brokerage.stream_port}",
@@ -105,17 +105,17 @@ def test_the_tutorial_works_as_written(brokerage: Brokerage, shell: Shell) -> No
     wait_until_prices_are_known(brokerage)
     compared = 0
     for command, shown in STEPS:
-        for there, address in here.items():
-            command = command.replace(there, address)
+        for documented, actual in addresses.items():
+            command = command.replace(documented, actual)
         answer = shell.run(command)
         if shown is None:
             continue
-        may_be_repeated = (" -d " not in command and " -X " not in command) or command.startswith("SALE=")
+        is_repeatable = (" -d " not in command and " -X " not in command) or command.startswith("SALE=")
         ends_at = time.monotonic() + PATIENCE_SECONDS
-        while not alike(parsed(shown.strip()), parsed(answer)) and may_be_repeated and time.monotonic() < ends_at:
+        while not is_alike(parse(shown.strip()), parse(answer)) and is_repeatable and time.monotonic() < ends_at:
             time.sleep(0.2)
             answer = shell.run(command)
-        assert alike(parsed(shown.strip()), parsed(answer)), f"{command}\n{answer}"
+        assert is_alike(parse(shown.strip()), parse(answer)), f"{command}\n{answer}"
         compared += 1
     assert compared >= 12
 
@@ -123,7 +123,7 @@ def test_the_tutorial_works_as_written(brokerage: Brokerage, shell: Shell) -> No
 def test_the_comparison_can_fail() -> None:
     shown = {"tradeId": "01a21846-b286-7186-947d-c2946c405529", "status": "FILLED", "price": "207.0100"}
     answered = {"tradeId": "01a21846-b286-7186-947d-c2946c405528", "status": "FILLED", "price": "1.0000", "more": 1}
-    assert alike(shown, answered)
+    assert is_alike(shown, answered)
     for wrong in ({"status": "PLACED"}, {"price": None}, {"tradeId": "none"}):
-        assert not alike(shown, answered | wrong)
-    assert not alike(shown, {})
+        assert not is_alike(shown, answered | wrong)
+    assert not is_alike(shown, {})

@@ -1,4 +1,4 @@
-"""A trade's life in the test's own processes: what each process does, how trades complete, and the check at the end."""
+"""A trade's lifecycle in the test's own processes: what each process does, how trades end, and the final check."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ Process = Callable[["Case"], Callable[[], Any]]
 
 
 class Case:
-    """A customer with a first trade that is about to be worked on, and a second in line behind it.
+    """A customer whose trades a process works on.
 
-    `others` are customers of whom a process works on a trade in the same set.
+    `others` are further customers, whose trades the process handles in the same set.
     """
 
     def __init__(self, exchange: StandInExchange, number: int, others: int = 0) -> None:
@@ -52,14 +52,14 @@ class Case:
         self.post("/api/v1/deposits", {"amount": f"{CASH}"}, "cash")
 
     def post(self, path: str, body: dict[str, Any], key: str, expected: tuple[int, ...] = (200, 201)) -> dict[str, Any]:
-        """POST as a client does: with a key, and recorded."""
+        """POST with a key, as a client does, and record the request."""
         began = time.time()
         client = Client(headers={"Authorization": f"Bearer {self.token}", "Idempotency-Key": key})
         answer = client.post(path, json.dumps(body), content_type="application/json")
         self.note(path, body, key, began, answer.status_code, json.loads(answer.content))
         assert answer.status_code in expected, answer.content
-        found: dict[str, Any] = json.loads(answer.content)
-        return found
+        response: dict[str, Any] = json.loads(answer.content)
+        return response
 
     def note(self, path: str, body: Any, key: str, began: float, status: int, answer: Any) -> None:
         self.requests.append(
@@ -68,7 +68,7 @@ class Case:
         )
 
     @property
-    def everybody(self) -> list[Case]:
+    def all_cases(self) -> list[Case]:
         return [self, *self.others]
 
     def place(self, key: str, *expected: int) -> None:
@@ -81,8 +81,8 @@ class Case:
         execute([trade])
         return trade
 
-    def word(self, trade: Trade) -> dict[str, Any]:
-        """The exchange's report, once it is final."""
+    def final_report(self, trade: Trade) -> dict[str, Any]:
+        """Wait until a trade is final at the exchange; return its report."""
         deadline = time.monotonic() + FINAL_SECONDS_MAX
         while (report := gateway.ask(trade.id)) is None or report["status"] not in FINAL:
             assert time.monotonic() < deadline
@@ -90,11 +90,11 @@ class Case:
         return report
 
 
-# -- the processes that have a part in a trade's life: what they find, and what they do
+# -- the processes that take part in a trade's lifecycle: each prepares the state that it finds, and returns its work
 
 
 def prepared(process: Process, case: Case) -> Callable[[], Any]:
-    """Prepare the process's work: only a turn finds rings in the broker, and cached trading controls are cleared."""
+    """Prepare and return the process's work. Only turns need rings in the broker, so others start without any."""
     work = process(case)
     checks.forget()
     if process not in {turn_that_claims, turn_that_settles}:
@@ -117,29 +117,29 @@ def depositing(case: Case) -> Callable[[], Any]:
 
 def placing_a_set(case: Case) -> Callable[[], Any]:
     placings = []
-    for each in case.everybody:
-        each.place("before")  # a set is of customers that have a counter
+    for member in case.all_cases:
+        member.place("before")  # only customers with a counter are placed as a set
         body = {"stockTicker": "KO", "type": "BUY", "quantity": 2}
-        each.note("/api/v1/trades", body, "first", time.time(), 0, None)
-        trade = Trade(customer=each.customer, ticker="KO", type="BUY", quantity=2, idempotency_key="first")
+        member.note("/api/v1/trades", body, "first", time.time(), 0, None)
+        trade = Trade(customer=member.customer, ticker="KO", type="BUY", quantity=2, idempotency_key="first")
         placings.append(Placing(trade, "api"))
     return lambda: insert_set(placings)
 
 
 def turn_that_claims(case: Case) -> Callable[[], Any]:
-    place_for_everybody(case, "first")
+    place_for_all(case, "first")
     return lambda: turn_task(lane=lane_of(case.customer.id))
 
 
-def place_for_everybody(case: Case, key: str) -> None:
-    for each in case.everybody:
-        each.place(key)
+def place_for_all(case: Case, key: str) -> None:
+    for member in case.all_cases:
+        member.place(key)
 
 
 def callback(case: Case) -> Callable[[], Any]:
-    place_for_everybody(case, "first")
-    sent = [each.send() for each in case.everybody]
-    body = json.dumps({"reports": [case.word(trade) for trade in sent]})
+    place_for_all(case, "first")
+    sent = [member.send() for member in case.all_cases]
+    body = json.dumps({"reports": [case.final_report(trade) for trade in sent]})
     at = datetime.now(UTC)
     headers = {
         "webhook-id": "msg_1",
@@ -151,33 +151,33 @@ def callback(case: Case) -> Callable[[], Any]:
 
 def turn_that_settles(case: Case) -> Callable[[], Any]:
     callback_ = callback(case)
-    place_for_everybody(case, "second")
+    place_for_all(case, "second")
     callback_()
     return lambda: turn_task(lane=lane_of(case.customer.id))
 
 
 def sweep_that_rings(case: Case) -> Callable[[], Any]:
-    place_for_everybody(case, "first")
+    place_for_all(case, "first")
     return lambda: sweep.ring_for_waiting("sweep")
 
 
 def sweep_that_hears_the_end(case: Case) -> Callable[[], Any]:
-    place_for_everybody(case, "first")
-    for trade in [each.send() for each in case.everybody]:
-        case.word(trade)
+    place_for_all(case, "first")
+    for trade in [member.send() for member in case.all_cases]:
+        case.final_report(trade)
     return lambda: sweep.ask_exchange()
 
 
 def sweep_that_executes_again(case: Case) -> Callable[[], Any]:
-    place_for_everybody(case, "first")
-    claim(*[each.customer for each in case.everybody])
+    place_for_all(case, "first")
+    claim(*[member.customer for member in case.all_cases])
     return lambda: sweep.ask_exchange()
 
 
 def sweep_that_expires(case: Case) -> Callable[[], Any]:
-    """The trades were claimed and never sent, and the exchange's clock is past what they were given."""
-    place_for_everybody(case, "first")
-    claim(*[each.customer for each in case.everybody])
+    """Sweep trades that were claimed but never sent, when the exchange's clock is past their expiry."""
+    place_for_all(case, "first")
+    claim(*[member.customer for member in case.all_cases])
     case.exchange.advance_clock(EXECUTE_WITHIN_SECONDS + EXPIRY_MARGIN_SECONDS + 1)
     exchange_time.forget()
     return lambda: sweep.ask_exchange()
@@ -197,7 +197,7 @@ PROCESSES: list[Process] = [
 ]
 
 
-# -- what others do afterwards, and what must be true then
+# -- completing the trades, and checking the result
 
 
 def sweep_until_final(*customers: Customer) -> None:
@@ -209,13 +209,13 @@ def sweep_until_final(*customers: Customer) -> None:
         sweep.ask_exchange()
 
 
-def judge(cases: list[Case]) -> list[str]:
+def violations_of(cases: list[Case]) -> list[str]:
     """Return the violations that the fault suite's checker finds for these customers."""
     database = connection.settings_dict
     url = (
         f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
     )
-    cases = [each for case in cases for each in case.everybody]
+    cases = [member for case in cases for member in case.all_cases]
     opened = [{"customer": case.customer.id, "cash": "0", "cause": None} for case in cases]
     requests = [request for case in cases for request in case.requests]
     evidence = checker.Evidence(accounts=opened, requests=requests, **checker.read_tables(url))
