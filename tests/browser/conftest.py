@@ -24,7 +24,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from brokerage.asgi import Application
 from exchange import market
-from tests.browser.page_table import Cost, cost_of, keep
+from tests.browser.page_table import Cost, cost_of, save
 from tests.conftest import StandInExchange
 from tests.people import take_rung_customers
 from trades.turn import take_turn
@@ -40,14 +40,14 @@ PASSWORD = "a-long-enough-phrase-7"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if CHROMIUM and DRIVER:
         return
-    absent = pytest.mark.skip(reason="Chromium is not installed (Debian: apt-get install chromium chromium-driver)")
+    skip = pytest.mark.skip(reason="Chromium is not installed (Debian: apt-get install chromium chromium-driver)")
     for item in items:
         if Path(__file__).parent in Path(item.path).parents:
-            item.add_marker(absent)
+            item.add_marker(skip)
 
 
 class Browser:
-    """Chromium, driven as a customer would. `site` is the brokerage's address."""
+    """Chromium, used as a customer would use it. `site` is the brokerage's address."""
 
     def __init__(self, site: str, size: tuple[int, int], dark: bool, scripts: bool) -> None:
         options = webdriver.ChromeOptions()
@@ -108,23 +108,23 @@ class Browser:
     def press(self, words: str) -> None:
         """Wait for the button or link with this text, and press it."""
 
-        def found() -> WebElement | None:
+        def find_by_text() -> WebElement | None:
             elements = self.all("main button, main a, footer button")
-            return next((e for e in elements if words in e.text and e.is_displayed()), None)
+            return next((element for element in elements if words in element.text and element.is_displayed()), None)
 
         try:
-            self.until(found).click()
+            self.until(find_by_text).click()
         except TimeoutException:
             raise AssertionError(f"nothing says “{words}” on {self.path}:\n{self.text}") from None
 
-    def until(self, holds: Callable[[], Any], seconds: float = 10) -> Any:
-        def looked(_: Any) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = 10) -> Any:
+        def try_condition(_: Any) -> Any:
             try:
-                return holds()
-            except Exception:  # it is being replaced: look again
+                return condition()
+            except Exception:  # the page is being replaced: try again
                 return False
 
-        return WebDriverWait(self.driver, seconds, poll_frequency=0.03).until(looked)
+        return WebDriverWait(self.driver, seconds, poll_frequency=0.03).until(try_condition)
 
     def until_text(self, words: str, seconds: float = 10) -> None:
         try:
@@ -149,20 +149,20 @@ class Browser:
     def violations(self) -> list[str]:
         """Return this page's violations of WCAG 2.2 AA, as found by axe."""
         self.driver.execute_script(AXE.read_text())
-        found = self.driver.execute_async_script(
+        violations = self.driver.execute_async_script(
             "const done = arguments[1]; axe.run({runOnly: arguments[0]}).then(found => done(found.violations))", WCAG
         )
         return [
             f"{rule['id']}: {rule['help']}: {node['html'][:160]} {json.dumps(node['any'][:1])[:200]}"
-            for rule in found
+            for rule in violations
             for node in rule["nodes"]
         ]
 
     def cost(self, name: str, axe: int) -> Cost:
-        """Return what the page that is open costs, and keep it in the table beside the pictures."""
+        """Return the cost of the open page, and save it in the table beside the screenshots."""
         cookies = {cookie["name"]: cookie["value"] for cookie in self.driver.get_cookies()}
         cost = cost_of(name, self.path, cookies, axe)
-        keep(cost, SCREENSHOTS)
+        save(cost, SCREENSHOTS)
         return cost
 
     def console(self) -> list[str]:
@@ -177,13 +177,13 @@ class Browser:
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         width, height = self.driver.execute_script("return [innerWidth, document.documentElement.scrollHeight]")
         clip = {"x": 0, "y": 0, "width": width, "height": min(height, 2600), "scale": 1}
-        taken = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
-        (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(taken["data"]))
+        capture = self.driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+        (SCREENSHOTS / f"{name}.png").write_bytes(base64.b64decode(capture["data"]))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _hang_up(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """A browser that was closed may leave the server's thread, and so its connection, behind."""
+    """End database sessions at the end: a closed browser may leave a server thread with its connection behind."""
     yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(
@@ -199,9 +199,9 @@ def site(
     exchange: StandInExchange,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[str]:
-    """The brokerage's address; trades placed there execute in about half a second."""
+    """Return the brokerage's address. Trades placed there are executed in about half a second."""
     monkeypatch.setattr(settings, "CALLBACK_URL", f"{live_server.url}/exchange/callbacks")
-    # The test's server looks for files where they are kept, so it needs their plain names.
+    # Static files are not collected here, so pages must refer to them by their plain names.
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     exchange.faults(latencyMs=500)
     market.refresh()
@@ -235,11 +235,11 @@ class Lanes(threading.Thread):
 @contextmanager
 def page_streams() -> Iterator[None]:
     """Run the `stream` process's application in a thread; pages open their streams there."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     application = Application()
     server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run, args=([listening],), name="stream")
+    thread = threading.Thread(target=server.run, args=([listener],), name="stream")
     thread.start()
     policy: Any = settings.CONTENT_SECURITY_POLICY
     directives = policy["DIRECTIVES"] | {"connect-src": ["'self'", address]}
@@ -252,7 +252,7 @@ def page_streams() -> Iterator[None]:
 
 @pytest.fixture
 def open_browser(site: str) -> Iterator[Callable[..., Browser]]:
-    """Opens Chromium: `open_browser(size=PHONE, dark=True, scripts=False)`."""
+    """Return a function that opens Chromium: `open_browser(size=PHONE, dark=True, scripts=False)`."""
     opened: list[Browser] = []
 
     def open_browser(size: tuple[int, int] = DESKTOP, dark: bool = False, scripts: bool = True) -> Browser:

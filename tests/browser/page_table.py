@@ -1,7 +1,7 @@
 """The cost of each page: its bytes, queries and response time, and the number of axe findings.
 
-The table is kept beside the pictures, as `pages.csv`. Times are for people to read: no test depends on them. Bytes and
-queries have limits, generous ones, so that a page that has become much more expensive fails.
+The table is saved beside the screenshots as `pages.csv`. Times are for information: no test depends on them. Bytes and
+queries have generous limits, which a page exceeds only if it has become much more expensive.
 """
 
 import csv
@@ -19,7 +19,7 @@ BYTES_MAX, QUERIES_MAX = 100_000, 30
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A line of the table. `bytes` is the HTML, not compressed; `axe` the violations of WCAG 2.2 AA in all looks."""
+    """A row of the table. `bytes` is the uncompressed HTML; `axe` counts WCAG violations in all themes and sizes."""
 
     page: str
     bytes: int
@@ -28,28 +28,28 @@ class Cost:
     axe: int
 
     def complaints(self, bytes_max: int = BYTES_MAX, queries_max: int = QUERIES_MAX) -> list[str]:
-        """Return where the page costs more than any page should."""
-        found = []
+        """Return the limits that the page exceeds."""
+        complaints = []
         if self.bytes > bytes_max:
-            found.append(f"{self.page}: {self.bytes:,} bytes, the limit is {bytes_max:,}")
+            complaints.append(f"{self.page}: {self.bytes:,} bytes, the limit is {bytes_max:,}")
         if self.queries > queries_max:
-            found.append(f"{self.page}: {self.queries} queries, the limit is {queries_max}")
-        return found
+            complaints.append(f"{self.page}: {self.queries} queries, the limit is {queries_max}")
+        return complaints
 
 
 def cost_of(page: str, path: str, cookies: dict[str, str], axe: int) -> Cost:
-    """Return what a page costs whoever has these cookies. The page is asked for in this thread."""
+    """Return the cost of a page for the customer with these cookies, by requesting it in this thread."""
     client = Client()
     client.cookies.load(cookies)
     with CaptureQueriesContext(connection) as queries:
         began = time.perf_counter()
         answer = client.get(path)
-        took = time.perf_counter() - began
-    return Cost(page, len(answer.content), len(queries), round(took * 1000), axe)
+        seconds = time.perf_counter() - began
+    return Cost(page, len(answer.content), len(queries), round(seconds * 1000), axe)
 
 
-def keep(cost: Cost, folder: Path) -> None:
-    """Keep a line of the table, instead of the one that the page had."""
+def save(cost: Cost, folder: Path) -> None:
+    """Save a row of the table, in place of the page's earlier one."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "pages.csv").open("a+", newline="") as table:
         fcntl.flock(table, fcntl.LOCK_EX)

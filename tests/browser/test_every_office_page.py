@@ -1,4 +1,4 @@
-"""Every page of the back office: no violation of WCAG 2.2 AA, nothing wider than a phone, and what it costs."""
+"""Every page of the back office meets WCAG 2.2 AA, fits a phone and stays within its cost limits."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -21,7 +21,7 @@ from trades.place import place_trade
 
 pytestmark = pytest.mark.browser
 
-BYTES_MAX, QUERIES_MAX = 350_000, 40  # a list has a hundred rows, and the theme takes 2.5 KB for each
+BYTES_MAX, QUERIES_MAX = 350_000, 40  # a list has a hundred rows, each 2.5 KB in this theme
 PAGES = {
     "desk": "",
     "search": "find/?q=ada",
@@ -71,34 +71,34 @@ def test_every_page_of_the_office(open_browser: Callable[..., Browser], exchange
     ada, colleague = customer_with_history(), open_account("colleague@example.com", Decimal(1))
     adjustment = ask_for_adjustment(ada.id, Decimal("25.50"), "error", "A fee that was taken twice.", colleague)
     trade = Trade.objects.filter(customer=ada).latest("sequence")
-    waiting = place_trade(ada.id, "AAPL", Type.BUY, 1)[0]
+    open_trade = place_trade(ada.id, "AAPL", Type.BUY, 1)[0]
     schedule.prove("sam@example.com")
     cases.open_cases([Finding(Kind.BOOKS, "rule", "the balance is 5 USD, its postings make 4", ada.id)])
     browser = open_browser(dark=theme == "dark")
     staff = sign_in(browser, Role.OPERATIONS)
     Customer.objects.filter(id=staff.id).update(is_superuser=True)
-    of = {
+    ids = {
         "customer": ada.id,
         "trade": trade.id,
-        "open": waiting.id,
+        "open": open_trade.id,
         "case": Case.objects.latest("id").id,
         "adjustment": adjustment.id,
     }
-    wrong: list[str] = []
+    problems: list[str] = []
     for name, path in PAGES.items():
-        wrong += _look_at(browser, f"office-{name}", "/admin/" + path.format(**of), theme)
-    assert wrong == []
+        problems += _look_at(browser, f"office-{name}", "/admin/" + path.format(**ids), theme)
+    assert problems == []
 
 
 def _look_at(browser: Browser, name: str, path: str, theme: str) -> list[str]:
     browser.resize(DESKTOP)
     browser.go(path)
     browser.screenshot(f"{name}-{theme}")
-    wrong = [f"{name}, {theme}: {violation}" for violation in browser.violations()]
+    problems = [f"{name}, {theme}: {violation}" for violation in browser.violations()]
     if theme == "light":
-        wrong += browser.cost(name, len(wrong)).complaints(BYTES_MAX, QUERIES_MAX)
+        problems += browser.cost(name, len(problems)).complaints(BYTES_MAX, QUERIES_MAX)
     browser.resize(PHONE)
     browser.screenshot(f"{name}-phone-{theme}")
     if browser.is_too_wide():
-        wrong.append(f"{name}, {theme}: wider than a phone")
-    return wrong + [f"{name}: {line}" for line in browser.console()]
+        problems.append(f"{name}, {theme}: wider than a phone")
+    return problems + [f"{name}: {line}" for line in browser.console()]

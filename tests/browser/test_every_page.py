@@ -19,12 +19,13 @@ from tests.history import customer_with_history
 from trades.checks import Kind, set_control
 from trades.models import Trade
 from trades.place import place_trade
+from web.timezones import eastern_date
 from webhooks import subscriptions
 from webhooks.models import Delivery, Webhook
 
 pytestmark = pytest.mark.browser
 
-OUTSIDE = {
+SIGNED_OUT = {
     "welcome": "/welcome",
     "help": "/help",
     "sign-in": "/account/login/",
@@ -40,7 +41,7 @@ EMPTY = {
     "tokens-none": "/account/tokens",
     "webhooks-none": "/account/webhooks",
 }
-INSIDE = {
+SIGNED_IN = {
     "second-factor-on": "/account/second-factor/totp/activate/",
     "home": "/",
     "home-1y": "/?range=1Y",
@@ -85,55 +86,55 @@ LOOKS = {
 
 
 def look_at(browser: Browser, name: str, path: str) -> list[str]:
-    """Look at the page at an address in every way; what is wrong with it, and whether it costs too much."""
+    """Open a page and check it in every theme and size, and its cost; return its problems."""
     browser.go(path)
-    wrong = look(browser, name)
-    axe = sum(": wider than" not in problem for problem in wrong)
-    return wrong + browser.cost(name, axe).complaints()
+    problems = look(browser, name)
+    axe = sum(": wider than" not in problem for problem in problems)
+    return problems + browser.cost(name, axe).complaints()
 
 
 def look(browser: Browser, name: str) -> list[str]:
     """Check the page that is open in every theme and size; return its problems."""
-    wrong, path = [], browser.path
-    for look, (size, theme) in LOOKS.items():
+    problems, path = [], browser.path
+    for variant, (size, theme) in LOOKS.items():
         browser.resize(size)
         browser.theme(theme)
-        browser.screenshot(f"{name}-{look}")
-        wrong += [f"{name}, {look}: {violation}" for violation in browser.violations()]
+        browser.screenshot(f"{name}-{variant}")
+        problems += [f"{name}, {variant}: {violation}" for violation in browser.violations()]
         if browser.is_too_wide():
-            wrong.append(f"{name}, {look}: wider than the screen")
+            problems.append(f"{name}, {variant}: wider than the screen")
     browser.resize(NARROWEST)
     if browser.is_too_wide():
-        wrong.append(f"{name}, {NARROWEST[0]} px: wider than the screen")
+        problems.append(f"{name}, {NARROWEST[0]} px: wider than the screen")
     browser.resize(DESKTOP)
-    complaints = [line for line in browser.console() if path not in line]  # the page itself may be a 422, or a 404
-    return wrong + [f"{name}: {line}" for line in complaints]
+    complaints = [line for line in browser.console() if path not in line]  # the page itself may be a 422 or a 404
+    return problems + [f"{name}: {line}" for line in complaints]
 
 
 @pytest.mark.usefixtures("exchange")
 def test_pages_of_a_customer_who_has_been_here_for_a_while(open_browser: Callable[..., Browser]) -> None:
     ada = customer_with_history(password=PASSWORD)
     tokens.issue(ada, "spreadsheet at home", ["read"])
-    hook = webhook_with_a_log(ada)
-    filled = Trade.objects.filter(customer=ada).latest("sequence")
+    webhook = webhook_with_a_log(ada)
+    trade = Trade.objects.filter(customer=ada).latest("sequence")
     browser = open_browser()
-    wrong = [problem for name, path in OUTSIDE.items() for problem in look_at(browser, name, path)]
+    problems = [problem for name, path in SIGNED_OUT.items() for problem in look_at(browser, name, path)]
     browser.go("/api/docs/")
     browser.until_text("placeTrade", 30)
-    wrong += look(browser, "api-docs")
+    problems += look(browser, "api-docs")
     browser.sign_in(ada.email)
-    wrong += look_at(browser, "prove-it", "/account/second-factor/totp/activate/")
+    problems += look_at(browser, "prove-it", "/account/second-factor/totp/activate/")
     browser.prove_it()
-    for name, path in INSIDE.items():
-        path = path.format(filled=filled.id, webhook=hook.id, month=f"{filled.placed_at:%Y-%m}")
-        wrong += look_at(browser, name, path)
-    assert wrong == []
+    for name, path in SIGNED_IN.items():
+        path = path.format(filled=trade.id, webhook=webhook.id, month=f"{eastern_date(trade.placed_at):%Y-%m}")
+        problems += look_at(browser, name, path)
+    assert problems == []
 
 
 def webhook_with_a_log(customer: Customer) -> Webhook:
     """Create a webhook with delivered, failing and abandoned events, and one without events."""
     subscriptions.create(customer.id, "https://93.184.216.34/quiet")
-    hook = subscriptions.create(
+    webhook = subscriptions.create(
         customer.id, "https://93.184.216.34/brokerage/events?for=ada&with=a-rather-long-address"
     )[0]
     now = timezone.now()
@@ -143,8 +144,8 @@ def webhook_with_a_log(customer: Customer) -> Webhook:
         ("trade.filled", {"attempts": 4, "answer": "HTTP 503", "next_at": now + timedelta(minutes=10)}),
         ("webhook.test", {"attempts": 1, "answer": "HTTP 200", "delivered_at": now, "next_at": None}),
     ]:
-        DeliveryFactory.create(webhook=hook, event_id=f"0001a2b3c4-{type}", type=type, body="{}", **state)
-    return hook
+        DeliveryFactory.create(webhook=webhook, event_id=f"0001a2b3c4-{type}", type=type, body="{}", **state)
+    return webhook
 
 
 def test_pages_that_show_a_secret_once(open_browser: Callable[..., Browser]) -> None:
@@ -154,26 +155,26 @@ def test_pages_that_show_a_secret_once(open_browser: Callable[..., Browser]) -> 
     browser.go("/account/tokens")
     browser.press("Create a token")
     browser.until_text("Enter a name")
-    wrong = look(browser, "tokens-refused")
+    problems = look(browser, "tokens-refused")
     browser.fill("#id_name", "spreadsheet at home")
     browser.press("Create a token")
     browser.until_text("Save this now")
-    wrong += look(browser, "tokens-made")
+    problems += look(browser, "tokens-made")
     browser.go("/account/webhooks")
     browser.fill("#id_url", "https://192.168.1.7/hook")
     browser.press("Add a webhook")
     browser.until_text("on a private network")
-    wrong += look(browser, "webhooks-refused")
+    problems += look(browser, "webhooks-refused")
     browser.fill("#id_url", "https://93.184.216.34/hook")
     browser.press("Add a webhook")
     browser.until_text("Save this now")
-    wrong += look(browser, "webhooks-made")
+    problems += look(browser, "webhooks-made")
     browser.press("Send a test event")
     browser.until_text("A test event is on its way.")
-    wrong += look(browser, "webhook-waiting")
+    problems += look(browser, "webhook-waiting")
     Delivery.objects.update(attempts=1, answer="HTTP 200", delivered_at=timezone.now(), next_at=None)
     browser.until_text("Delivered")
-    assert wrong == []
+    assert problems == []
 
 
 def test_pages_that_ask_for_a_code_from_a_mail(open_browser: Callable[..., Browser]) -> None:
@@ -184,11 +185,11 @@ def test_pages_that_ask_for_a_code_from_a_mail(open_browser: Callable[..., Brows
     browser.fill("#id_password1", PASSWORD)
     browser.press("Open account")
     browser.until(lambda: "signup" not in browser.path)
-    wrong = look(browser, "sign-up-code")
+    problems = look(browser, "sign-up-code")
     browser.fill("#id_code", "WRONG-1")
     browser.find("#id_code").submit()
     browser.until_text("Incorrect code")
-    wrong += look(browser, "sign-up-code-wrong")
+    problems += look(browser, "sign-up-code-wrong")
     browser.fill("#id_code", code_from_mail())
     browser.find("#id_code").submit()
     browser.until_text("Your portfolio")
@@ -196,18 +197,18 @@ def test_pages_that_ask_for_a_code_from_a_mail(open_browser: Callable[..., Brows
     browser.fill("#id_email", "hopper@example.com")
     browser.press("Change email")
     browser.until(lambda: browser.all("#id_code"))
-    wrong += look(browser, "email-code")
+    problems += look(browser, "email-code")
     browser.driver.delete_all_cookies()
     browser.go("/account/password/reset/")
     browser.fill("#id_email", "grace@example.com")
     browser.find("#id_email").submit()
     browser.until(lambda: browser.all("#id_code"))
-    wrong += look(browser, "password-reset-code")
+    problems += look(browser, "password-reset-code")
     browser.fill("#id_code", code_from_mail())
     browser.find("#id_code").submit()
     browser.until(lambda: browser.all("#id_password1"))
-    wrong += look(browser, "password-reset-new")
-    assert wrong == []
+    problems += look(browser, "password-reset-new")
+    assert problems == []
 
 
 def test_pages_of_a_new_customer_and_of_trades_on_their_way(
@@ -217,22 +218,22 @@ def test_pages_of_a_new_customer_and_of_trades_on_their_way(
     newcomer = create_customer("newcomer@example.com", PASSWORD, name="Noa New")
     browser = open_browser()
     browser.sign_in(newcomer.email)
-    wrong = [problem for name, path in EMPTY.items() for problem in look_at(browser, name, path)]
+    problems = [problem for name, path in EMPTY.items() for problem in look_at(browser, name, path)]
     browser.go("/cash")
     browser.fill("#deposit_amount", "1000")
     browser.find("form[action$=deposit] button").click()
-    flying, _ = place_trade(newcomer.id, "AAPL", "BUY", 2)
-    waiting, _ = place_trade(newcomer.id, "KO", "BUY", 1)
-    browser.go(f"/trades/{flying.id}")
+    in_flight, _ = place_trade(newcomer.id, "AAPL", "BUY", 2)
+    placed, _ = place_trade(newcomer.id, "KO", "BUY", 1)
+    browser.go(f"/trades/{in_flight.id}")
     browser.until_text("IN PROGRESS")
-    places = {"trade-in-progress": f"/trades/{flying.id}", "trade-placed": f"/trades/{waiting.id}", "home-open": "/"}
-    for name, path in {**places, "cash-held": "/cash"}.items():
-        wrong += look_at(browser, name, path)
-    browser.go(f"/trades/{waiting.id}")
+    paths = {"trade-in-progress": f"/trades/{in_flight.id}", "trade-placed": f"/trades/{placed.id}", "home-open": "/"}
+    for name, path in {**paths, "cash-held": "/cash"}.items():
+        problems += look_at(browser, name, path)
+    browser.go(f"/trades/{placed.id}")
     browser.press("Cancel this trade")
     browser.until_text("Cancelled before it was sent.")
-    wrong += look_at(browser, "trade-cancelled", f"/trades/{waiting.id}")
-    assert wrong == []
+    problems += look_at(browser, "trade-cancelled", f"/trades/{placed.id}")
+    assert problems == []
 
 
 def test_pages_of_the_second_factor(open_browser: Callable[..., Browser]) -> None:
@@ -241,15 +242,15 @@ def test_pages_of_the_second_factor(open_browser: Callable[..., Browser]) -> Non
     RecoveryCodes.activate(customer)
     browser = open_browser()
     browser.sign_in(customer.email)
-    wrong = look_at(browser, "second-factor-asked", browser.path)
+    problems = look_at(browser, "second-factor-asked", browser.path)
     browser.fill("#id_code", RecoveryCodes.activate(customer).get_unused_codes()[0])
     browser.press("Sign in")
     browser.until_text("Your portfolio")
     browser.go("/account/second-factor/recovery-codes/")
     browser.prove_it()
-    wrong += look_at(browser, "second-factor-is-on", "/account/second-factor/")
-    wrong += look_at(browser, "recovery-codes", "/account/second-factor/recovery-codes/")
-    assert wrong == []
+    problems += look_at(browser, "second-factor-is-on", "/account/second-factor/")
+    problems += look_at(browser, "recovery-codes", "/account/second-factor/recovery-codes/")
+    assert problems == []
 
 
 def test_pages_while_the_exchange_is_away(open_browser: Callable[..., Browser], exchange: StandInExchange) -> None:
@@ -258,9 +259,9 @@ def test_pages_while_the_exchange_is_away(open_browser: Callable[..., Browser], 
     browser = open_browser()
     browser.sign_in(ada.email)
     browser.until_text("Price unavailable")
-    wrong = look_at(browser, "away-home", "/") + look_at(browser, "away-stock", "/stocks/AAPL")
+    problems = look_at(browser, "away-home", "/") + look_at(browser, "away-stock", "/stocks/AAPL")
     assert "Price unavailable" in browser.text
-    assert wrong == []
+    assert problems == []
 
 
 def test_pages_while_trading_is_halted(open_browser: Callable[..., Browser]) -> None:
@@ -271,13 +272,13 @@ def test_pages_while_trading_is_halted(open_browser: Callable[..., Browser]) -> 
     set_control(Kind.HALT_TICKER, True, reason="news pending", by=sam, ticker="AAPL")
     browser.go("/stocks/AAPL")
     browser.until_text("Trading in AAPL is halted.")
-    wrong = look(browser, "halted-stock")
+    problems = look(browser, "halted-stock")
     browser.fill("#id_quantity", "3")
     browser.press("Review")
     browser.until(lambda: browser.all(".notice.error"))
-    wrong += look(browser, "halted-ticket")
+    problems += look(browser, "halted-ticket")
     set_control(Kind.HALT_CUSTOMER, True, reason="asked by the desk", by=sam, customer=ada)
     browser.go("/")
     browser.until_text("Your trading is frozen.")
-    wrong += look(browser, "halted-home") + look_at(browser, "halted-trades", "/trades")
-    assert wrong == []
+    problems += look(browser, "halted-home") + look_at(browser, "halted-trades", "/trades")
+    assert problems == []

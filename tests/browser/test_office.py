@@ -46,10 +46,10 @@ def dora(site: str) -> Customer:
 
 
 def sign_in(browser: Browser, role: Role, email: str = "") -> Customer:
-    """Sign in as staff: password, then the code of the second factor.
+    """Sign in as staff: with the password, then with the code of the second factor.
 
-    The factor is a new one each time: a code is taken once, so whoever signs in twice within half a minute with the
-    same one would be refused.
+    Each call sets up a new factor, because a code is accepted only once: a second sign-in with the same factor within
+    half a minute would be refused.
     """
     staff = appoint(email or f"{role.value}@staff.example.com", role, password=PASSWORD)
     secret = generate_totp_secret()
@@ -81,16 +81,18 @@ def is_gone(element: WebElement) -> bool:
 
 def picture(browser: Browser, name: str) -> None:
     """Save screenshots in the light and the dark theme."""
-    for name_of_look in (name, f"{name}-dark"):
-        browser.screenshot(name_of_look)
+    for screenshot in (name, f"{name}-dark"):
+        browser.screenshot(screenshot)
         browser.driver.execute_script("document.documentElement.classList.toggle('dark')")
 
 
 def press(browser: Browser, words: str) -> None:
     """Press a button or a link on the page."""
-    found = [e for e in browser.all(".office-button, .office-tool a, .office-pages a") if words in e.text]
-    assert found, f"nothing says “{words}” on {browser.path}:\n{browser.text}"
-    found[0].click()
+    elements = [
+        element for element in browser.all(".office-button, .office-tool a, .office-pages a") if words in element.text
+    ]
+    assert elements, f"nothing says “{words}” on {browser.path}:\n{browser.text}"
+    elements[0].click()
 
 
 def give_reason(browser: Browser, reason: str, words: str) -> None:
@@ -99,7 +101,7 @@ def give_reason(browser: Browser, reason: str, words: str) -> None:
     press(browser, words)
 
 
-def test_desk_shows_how_it_goes_and_refreshes_itself(open_browser: OpenBrowser, dora: Customer) -> None:
+def test_desk_shows_the_current_state_and_refreshes_itself(open_browser: OpenBrowser, dora: Customer) -> None:
     for n in range(30):
         customer = open_account(f"c{n}@example.com", Decimal(10_000) if n % 3 else Decimal("0.01"))
         trade, _ = place_trade(customer.id, "AAPL" if n % 2 else "IBM", Type.BUY, 1)
@@ -137,7 +139,7 @@ def test_search_filter_and_a_trades_page(open_browser: OpenBrowser, dora: Custom
     sign_in(browser, Role.OPERATIONS)
     trade, _ = place_trade(dora.id, "IBM", Type.BUY, 3)
     execute(claim(dora))
-    waits, _ = place_trade(dora.id, "KO", Type.BUY, 5)
+    place_trade(dora.id, "KO", Type.BUY, 5)
 
     browser.go("/admin/trades/trade/")
     browser.until_text("dora@example.com")
@@ -145,8 +147,8 @@ def test_search_filter_and_a_trades_page(open_browser: OpenBrowser, dora: Custom
     browser.go("/admin/trades/trade/?ticker=AAPL&status=FILLED")
     assert str(trade.id) not in browser.text
 
-    box = browser.find(".office-side-find input")
-    box.send_keys(str(trade.id) + Keys.ENTER)
+    search_field = browser.find(".office-side-find input")
+    search_field.send_keys(str(trade.id) + Keys.ENTER)
     browser.until_text("Reports, as received")
     for words in ("History", "Postings", "Calls to the exchange", "Execute", "dora@example.com", "Held for it"):
         assert words in browser.text, words
@@ -155,14 +157,13 @@ def test_search_filter_and_a_trades_page(open_browser: OpenBrowser, dora: Custom
     browser.until_text("The exchange executed it")
     picture(browser, "office-trade")
     assert browser.console() == []
-    assert waits
 
 
 def test_a_placed_trade_is_rung_for_asked_about_and_cancelled(
     open_browser: OpenBrowser, dora: Customer, exchange: StandInExchange
 ) -> None:
     browser = open_browser()
-    exchange.faults(latencyMs=3_600_000)  # what is in flight stays so
+    exchange.faults(latencyMs=3_600_000)  # trades in flight stay in flight
     sign_in(browser, Role.OPERATIONS)
     checks.set_control("halt_customer", True, reason="To look at it.", by=dora, customer=dora)  # type: ignore[arg-type]
     checks.forget()
@@ -171,8 +172,8 @@ def test_a_placed_trade_is_rung_for_asked_about_and_cancelled(
     checks.set_control("halt_customer", False, reason="Looked.", by=dora, customer=dora)  # type: ignore[arg-type]
     sent, _ = place_trade(dora.id, "IBM", Type.BUY, 3)
     browser.until(lambda: Trade.objects.get(id=sent.id).status == Status.IN_PROGRESS)
-    waits, _ = place_trade(dora.id, "KO", Type.BUY, 5)
-    browser.go(f"/admin/trades/trade/{waits.id}/change/")
+    waiting, _ = place_trade(dora.id, "KO", Type.BUY, 5)
+    browser.go(f"/admin/trades/trade/{waiting.id}/change/")
     browser.until_text("It waits for the customer's trade in flight")
     press(browser, "Ring the lane")
     browser.until_text("Rang lane")
@@ -188,9 +189,9 @@ def test_a_placed_trade_is_rung_for_asked_about_and_cancelled(
 def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrowser, dora: Customer) -> None:
     dora.set_password(PASSWORD)
     dora.save()
-    hers = Client(REMOTE_ADDR="192.0.2.33", headers={"User-Agent": "Mozilla/5.0 (iPhone) Safari/604.1"})
+    her_browser = Client(REMOTE_ADDR="192.0.2.33", headers={"User-Agent": "Mozilla/5.0 (iPhone) Safari/604.1"})
     for password in ("guess", PASSWORD):
-        hers.post("/account/login/", {"login": dora.email, "password": password})
+        her_browser.post("/account/login/", {"login": dora.email, "password": password})
     browser = open_browser()
     sign_in(browser, Role.OPERATIONS)
     browser.find(".office-side-find input").send_keys("dora mey" + Keys.ENTER)
@@ -217,7 +218,7 @@ def test_a_customers_page_notes_freezes_and_ends_sessions(open_browser: OpenBrow
     give_reason(browser, "Lost phone.", "End all tokens and webhooks")
     browser.until_text("Tokens ended")
     assert "API limits" in browser.text
-    assert "Set API limits" not in browser.text  # which is risk's
+    assert "Set API limits" not in browser.text  # only the risk role may
     picture(browser, "office-customer")
     press(browser, "Unfreeze withdrawals")
     give_reason(browser, "It was her.", "Unfreeze withdrawals")
@@ -332,7 +333,7 @@ def test_trading_controls_halt_and_say_who_when_and_why(open_browser: OpenBrowse
     picture(browser, "office-controls")
     browser.go("/admin/")
     browser.until_text("All trading is halted.")
-    # What a customer is told, is what it is.
+    # The halt applies to customers too.
     checks.forget()
     with pytest.raises(checks.TradingHalted):
         place_trade(dora.id, "AAPL", Type.BUY, 1)
@@ -370,14 +371,14 @@ def test_compliance_reads_the_audit_log_and_exports(open_browser: OpenBrowser, d
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_pages_keep_to_wcag(open_browser: OpenBrowser, dora: Customer, dark: bool) -> None:
+def test_pages_meet_wcag(open_browser: OpenBrowser, dora: Customer, dark: bool) -> None:
     browser = open_browser(dark=dark)
     sign_in(browser, Role.OPERATIONS)
     trade = Trade.objects.get()
     pages = (f"trades/trade/{trade.id}/change/", f"accounts/customer/{dora.id}/change/")
     lists = ("trades/trade/", "accounts/customer/", "office/case/", "accounts/posting/")
-    found = []
+    violations = []
     for path in ("", "find/?q=d", "controls/", "do/halt-all/", "report/", "trial-balance/", *pages, *lists):
         browser.go(f"/admin/{path}")
-        found += [f"{path}: {violation}" for violation in browser.violations()]
-    assert found == []
+        violations += [f"{path}: {violation}" for violation in browser.violations()]
+    assert violations == []

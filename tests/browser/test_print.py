@@ -1,4 +1,4 @@
-"""On paper: what was traded and nothing else, in ink, whatever theme the screen has; and documents, with pictures."""
+"""Printed pages are black on white in every theme and have no controls; PDF documents have bold headings."""
 
 import base64
 import re
@@ -17,31 +17,31 @@ from web.timezones import eastern_date
 
 pytestmark = pytest.mark.browser
 
-PAPER = (720, 1000)  # about what A4 and Letter have between their margins, in CSS pixels
+PAPER = (720, 1000)  # about the printable area of A4 and Letter, in CSS pixels
 
 
 @pytest.mark.usefixtures("exchange")
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_confirmation_and_a_statement_print_without_what_can_not_be_pressed(
+def test_a_confirmation_and_a_statement_print_without_controls(
     open_browser: Callable[..., Browser], theme: str
 ) -> None:
     ada = customer_with_history(password=PASSWORD)
     Customer.objects.filter(id=ada.id).update(theme=theme)
-    filled = Trade.objects.filter(customer=ada).latest("sequence")
+    trade = Trade.objects.filter(customer=ada).latest("sequence")
     browser = open_browser()
     browser.sign_in(ada.email)
-    for name, path, words in [
-        ("trade", f"/trades/{filled.id}", "You bought"),
-        ("statement", f"/statements/{filled.placed_at:%Y-%m}", "Cash at the beginning"),
+    for name, path, expected in [
+        ("trade", f"/trades/{trade.id}", "You bought"),
+        ("statement", f"/statements/{eastern_date(trade.placed_at):%Y-%m}", "Cash at the beginning"),
     ]:
         browser.go(path)
-        browser.until_text(words)
-        assert shown(browser, "nav, header, button, footer, .button"), "on a screen they are there"
+        browser.until_text(expected)
+        assert visible(browser, "nav, header, button, footer, .button"), "on screen the controls are visible"
         browser.resize(PAPER)
         browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
         browser.screenshot(f"print-{name}-{theme}")
-        assert shown(browser, "nav, header, button, footer, .button, input, .back, .notices") == []
-        assert words in browser.text
+        assert visible(browser, "nav, header, button, footer, .button, input, .back, .notices") == []
+        assert expected in browser.text
         colors = browser.driver.execute_script(
             "return ['backgroundColor', 'color'].map(name => getComputedStyle(document.body)[name])"
         )
@@ -52,7 +52,7 @@ def test_a_confirmation_and_a_statement_print_without_what_can_not_be_pressed(
             assert pages_of(browser) == 1
 
 
-def shown(browser: Browser, selector: str) -> list[str]:
+def visible(browser: Browser, selector: str) -> list[str]:
     """Return the visible elements of a selector."""
     return [element.tag_name for element in browser.all(selector) if element.is_displayed()]
 
@@ -81,11 +81,11 @@ def test_documents_have_their_headings_and_sums_in_bold() -> None:
 
 
 def bold_words(page: PdfPage) -> set[str]:
-    """The texts of a page that are set in a bold font which the document has with it."""
+    """Return the texts of a page that are set in an embedded bold font."""
     texts = page.get_textpage()
-    found = set()
-    for part in page.get_objects([FPDF_PAGEOBJ_TEXT], textpage=texts):
-        font = part.get_font()
+    words = set()
+    for item in page.get_objects([FPDF_PAGEOBJ_TEXT], textpage=texts):
+        font = item.get_font()
         if font.is_embedded and font.get_weight() >= 600:
-            found.add(part.extract().strip())
-    return found
+            words.add(item.extract().strip())
+    return words

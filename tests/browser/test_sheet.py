@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 OpenBrowser = Callable[..., Browser]
 
 
-def at_the_stock(browser: Browser) -> None:
+def open_stock_page(browser: Browser) -> None:
     customer = open_account("sheet@example.com", Decimal(5000))
     customer.set_password(PASSWORD)
     customer.save()
@@ -28,12 +28,14 @@ def is_sheet(browser: Browser) -> bool:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_a_phones_bar_lifts_the_ticket_up(open_browser: OpenBrowser, exchange: StandInExchange, dark: bool) -> None:
+def test_the_bar_on_a_phone_opens_the_ticket_as_a_sheet(
+    open_browser: OpenBrowser, exchange: StandInExchange, dark: bool
+) -> None:
     browser = open_browser(size=PHONE, dark=dark)
-    at_the_stock(browser)
+    open_stock_page(browser)
     bar = browser.find(".both")
     bottom = browser.driver.execute_script("return [arguments[0].getBoundingClientRect().bottom, innerHeight]", bar)
-    assert 0 < bottom[0] <= bottom[1], "it is there without scrolling"
+    assert 0 < bottom[0] <= bottom[1], "the bar is visible without scrolling"
     browser.screenshot(f"stock-phone-{'dark' if dark else 'light'}")
     browser.find(".both [data-sheet=SELL]").click()
     browser.until(lambda: is_sheet(browser))
@@ -47,7 +49,7 @@ def test_a_phones_bar_lifts_the_ticket_up(open_browser: OpenBrowser, exchange: S
     browser.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     browser.until(lambda: not is_sheet(browser))
     browser.until(lambda: browser.driver.switch_to.active_element.get_attribute("data-sheet") == "SELL")
-    assert browser.find("#sheet #ticket").is_displayed(), "it is in the page again"
+    assert browser.find("#sheet #ticket").is_displayed(), "the ticket is back in the page"
     browser.find(".both [data-sheet=BUY]").click()
     browser.until(lambda: is_sheet(browser))
     browser.find("#sheet [data-close]").click()
@@ -58,9 +60,9 @@ def test_a_phones_bar_lifts_the_ticket_up(open_browser: OpenBrowser, exchange: S
     assert browser.console() == []
 
 
-def test_without_a_script_the_bar_leads_to_the_form(open_browser: OpenBrowser, exchange: StandInExchange) -> None:
+def test_without_scripts_the_bar_links_to_the_form(open_browser: OpenBrowser, exchange: StandInExchange) -> None:
     browser = open_browser(size=PHONE, scripts=False)
-    at_the_stock(browser)
+    open_stock_page(browser)
     browser.find(".both [data-sheet=SELL]").click()
     browser.until(lambda: browser.path == "/stocks/AAPL/trade?type=SELL")
     assert browser.find("#ticket [name=type][value=SELL]").is_selected()
@@ -68,7 +70,7 @@ def test_without_a_script_the_bar_leads_to_the_form(open_browser: OpenBrowser, e
 
 def test_a_wide_page_has_the_ticket_beside_it_and_no_bar(open_browser: OpenBrowser, exchange: StandInExchange) -> None:
     browser = open_browser(size=DESKTOP)
-    at_the_stock(browser)
+    open_stock_page(browser)
     assert not browser.find(".both").is_displayed()
     assert not browser.find("#sheet [data-close]").is_displayed()
     assert browser.find("#sheet #ticket").is_displayed()

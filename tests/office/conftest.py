@@ -21,20 +21,20 @@ def _static_files_as_they_are(settings: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _switches_are_read_anew() -> Iterator[None]:
+def _no_cached_controls() -> Iterator[None]:
     checks.forget()
     yield
     checks.forget()
 
 
 @pytest.fixture(autouse=True)
-def _lanes_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sweep asks the lanes' workers whether they are there; here none is."""
+def _no_waiting_for_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the sweep's wait for the lanes' workers to respond, because none are running."""
     monkeypatch.setattr("office.heartbeat.PING_SECONDS", 0.02)
 
 
 def signed_in(staff: Customer, *, second_factor: bool = True) -> Client:
-    """A browser in which this member of staff has signed in, as allauth leaves a session."""
+    """Return a browser in which this member of staff has signed in, with the session that allauth creates."""
     client = Client(REMOTE_ADDR="192.0.2.7")
     client.force_login(staff)
     request = HttpRequest()
@@ -48,11 +48,11 @@ def signed_in(staff: Customer, *, second_factor: bool = True) -> Client:
 
 @pytest.fixture
 def staff(db: None) -> Callable[[Role], Customer]:
-    """A member of staff of a role: `staff(Role.SUPPORT)`; again, the same."""
+    """Return a function that appoints the member of staff of a role, once: `staff(Role.SUPPORT)`."""
     return lambda role: appoint(f"{role.value}@staff.example.com", role)
 
 
 @pytest.fixture
 def browser_of(staff: Callable[[Role], Customer]) -> Callable[[Role], Client]:
-    """The signed-in browser of a role."""
+    """Return a function that returns the signed-in browser of a role."""
     return lambda role: signed_in(staff(role))

@@ -46,8 +46,8 @@ from trades.models import Status, Trade, TradingControl, Type
 from trades.place import place_trade
 from webhooks import subscriptions
 
-# What these act on takes a story, which test_two_persons and test_revocation tell.
-DECIDED_ELSEWHERE = ("-proposal", "-ending", "end-trade", "judge-again", "reactivate")
+# Actions whose targets need several steps to prepare; test_two_persons and test_revocation test them.
+TESTED_ELSEWHERE = ("-proposal", "-ending", "end-trade", "judge-again", "reactivate")
 KINDS: dict[Target[Any], str] = {
     TRADE: "trade",
     CUSTOMER: "customer",
@@ -58,8 +58,8 @@ KINDS: dict[Target[Any], str] = {
     PROPOSAL: "proposal",
     CORPORATE_ACTION: "corporate action",
 }
-# What the form of each action must be given.
-GIVEN: dict[str, dict[str, str]] = {
+# Valid input for the form of each action.
+FORMS: dict[str, dict[str, str]] = {
     "enter-fee-rate": {
         "kind": "sec",
         "first_day": "2030-01-02",
@@ -74,8 +74,8 @@ GIVEN: dict[str, dict[str, str]] = {
     "resume-stock": {"ticker": "AAPL", "reason": "News is out."},
     "restrict-stock": {"ticker": "AAPL", "reason": "Sanctioned."},
     "unrestrict-stock": {"ticker": "AAPL", "reason": "No more."},
-    "close-market": {"day": "2026-12-24", "closes": "", "reason": "Announced."},
-    "reopen-market": {"day": "2026-12-24", "reason": "Taken back."},
+    "close-market": {"day": "2031-03-04", "closes": "", "reason": "Announced."},
+    "reopen-market": {"day": "2031-03-04", "reason": "Taken back."},
     "appoint": {"email": "new@staff.example.com", "name": "", "role": "risk", "reason": "Hired."},
     "set-roles": {"roles": "risk", "reason": "Moved."},
     "end-trade": {"status": "REJECTED", "price": "", "reason": "By phone."},
@@ -92,7 +92,7 @@ def targets(alice: Customer, bob: Customer) -> dict[str, Any]:
 
 
 def make_targets(alice: Customer, bob: Customer) -> dict[str, Any]:
-    """Make something of each kind that an action can be done to."""
+    """Create one target of every kind."""
     StockFactory.create()
     trade, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
     cases.open_cases([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
@@ -116,15 +116,15 @@ def url_of(name: str, targets: dict[str, Any]) -> str:
     return f"/admin/do/{name}/{target.pk}/" if target else f"/admin/do/{name}/"
 
 
-def test_roles_have_what_they_were_given() -> None:
-    """The permissions table, written down a second time."""
-    held = {role: {power for power, roles in POWERS.items() if role in roles} for role in Role}
-    assert held[Role.SUPPORT] == {Power.READ, Power.NOTE, Power.RING}
-    assert {Power.RING, Power.EXCEPTIONS, Power.HALT} <= held[Role.OPERATIONS]
-    assert held[Role.RISK] >= {Power.READ, Power.LIMIT, Power.HALT}
-    assert held[Role.COMPLIANCE] >= {Power.READ, Power.EXPORT, Power.AUDIT}
-    assert [role for role in Role if Power.AUDIT in held[role]] == [Role.COMPLIANCE]
-    assert [role for role in Role if Power.LIMIT in held[role]] == [Role.RISK]
+def test_roles_have_their_powers() -> None:
+    """Important rows of the permissions table, repeated here so that no change to it goes unnoticed."""
+    powers = {role: {power for power, roles in POWERS.items() if role in roles} for role in Role}
+    assert powers[Role.SUPPORT] == {Power.READ, Power.NOTE, Power.RING}
+    assert {Power.RING, Power.EXCEPTIONS, Power.HALT} <= powers[Role.OPERATIONS]
+    assert powers[Role.RISK] >= {Power.READ, Power.LIMIT, Power.HALT}
+    assert powers[Role.COMPLIANCE] >= {Power.READ, Power.EXPORT, Power.AUDIT}
+    assert [role for role in Role if Power.AUDIT in powers[role]] == [Role.COMPLIANCE]
+    assert [role for role in Role if Power.LIMIT in powers[role]] == [Role.RISK]
 
 
 PAGES = [
@@ -135,9 +135,11 @@ PAGES = [
 
 @pytest.mark.parametrize("page", PAGES)
 def test_each_role_sees_its_pages(browser_of: Callable[[Role], Client], alice: Customer, page: str) -> None:
-    only = {"office/auditentry/": {Role.COMPLIANCE}} | {p: {Role.COMPLIANCE} for p in PAGES if p.endswith("export/")}
+    roles_of = {"office/auditentry/": {Role.COMPLIANCE}} | {
+        path: {Role.COMPLIANCE} for path in PAGES if path.endswith("export/")
+    }
     for role in Role:
-        allowed = role in only.get(page, set(Role))
+        allowed = role in roles_of.get(page, set(Role))
         assert browser_of(role).get(f"/admin/{page}").status_code == (200 if allowed else 403), role
     assert signed_in(alice).get(f"/admin/{page}").status_code == 302
     assert Client().get(f"/admin/{page}").status_code == 302
@@ -150,7 +152,7 @@ def test_opening_an_action_changes_nothing(
     """GET shows only the form, and without a reason nothing is done."""
     browser = browser_of(Role.OPERATIONS)
     for name, action in ACTIONS.items():
-        if not name.endswith(DECIDED_ELSEWHERE) and action.form.base_fields and Role.OPERATIONS in POWERS[action.power]:  # type: ignore[attr-defined]
+        if not name.endswith(TESTED_ELSEWHERE) and action.form.base_fields and Role.OPERATIONS in POWERS[action.power]:  # type: ignore[attr-defined]
             answer = getattr(browser, how)(url_of(name, targets), {})
             assert answer.status_code == (200 if how == "get" else 422), name
     assert not AuditEntry.objects.filter(outcome__in=["asked", "done"]).exclude(action="sign in").exists()
@@ -170,11 +172,12 @@ def test_cancel_ends_placed_trades_only(
     browser.post(url_of("cancel", targets), {"reason": "The customer called."})
     trade.refresh_from_db()
     assert (trade.status, trade.reason_code) == (Status.REJECTED, "cancelled")
-    done = AuditEntry.objects.get(action="cancel", outcome="done")
-    assert done.before
-    assert done.after
-    assert (done.before["status"], done.after["status"], done.reason) == ("PLACED", "REJECTED", "The customer called.")
-    assert (done.staff, done.address, done.trade_id) == ("operations@staff.example.com", "192.0.2.7", trade.id)
+    entry = AuditEntry.objects.get(action="cancel", outcome="done")
+    assert entry.before
+    assert entry.after
+    assert (entry.before["status"], entry.after["status"]) == ("PLACED", "REJECTED")
+    assert entry.reason == "The customer called."
+    assert (entry.staff, entry.address, entry.trade_id) == ("operations@staff.example.com", "192.0.2.7", trade.id)
 
     other, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
     claim(alice)
@@ -200,7 +203,7 @@ def test_ask_asks_the_exchange_and_keeps_the_call(
     answer = browser.post(url_of("ask", targets), follow=True).content.decode()
     assert "The exchange says: not known." in answer
     assert "TradeExists" in answer
-    # It did not know the trade, which is live: so it was handed over once more.
+    # The exchange did not know the trade, which is live, so it was sent again.
     assert [entry["tradeId"] for entry in exchange.record()][-1] == str(trade.id)
     assert "The exchange says: ACCEPTED." in browser.post(url_of("ask", targets), follow=True).content.decode()
     exchange.faults(down=True)
@@ -226,10 +229,10 @@ def test_freezing_stops_trading_and_withdrawals(
         browser.post(url_of(name, targets), {"reason": "It was her."})
     withdraw(alice.id, Decimal(1))
     place_trade(alice.id, "AAPL", Type.BUY, 1)
-    changed = AuditEntry.objects.get(action="freeze-withdrawals", outcome="done")
-    assert changed.before
-    assert changed.after
-    assert (changed.before["withdrawalsFrozen"], changed.after["withdrawalsFrozen"]) == (False, True)
+    entry = AuditEntry.objects.get(action="freeze-withdrawals", outcome="done")
+    assert entry.before
+    assert entry.after
+    assert (entry.before["withdrawalsFrozen"], entry.after["withdrawalsFrozen"]) == (False, True)
 
 
 def test_a_customers_own_api_limits(
@@ -245,15 +248,15 @@ def test_a_customers_own_api_limits(
     assert api.get("/api/v1/balance").status_code == 200
     assert "60,000" in risk.get(page).content.decode()
     first, second = AuditEntry.objects.filter(action="api-limits", outcome="done").order_by("number")
-    seen = [
+    limits = [
         [(state or {})[name] for name in ("readsAMinute", "ordersAMinute")] for state in (first.before, first.after)
     ]
-    assert seen == [[None, None], [1, 7]]
+    assert limits == [[None, None], [1, 7]]
     assert (second.after or {})["readsAMinute"] is None
     assert (second.reason, second.staff) == ("It was fixed.", "risk@staff.example.com")
-    for wrong in ("0", "-1", "1.5", "many", "10000000"):
-        asked = {"reads_a_minute": wrong, "reason": "x"}
-        assert risk.post(url_of("api-limits", targets), asked).status_code == 422
+    for invalid in ("0", "-1", "1.5", "many", "10000000"):
+        form = {"reads_a_minute": invalid, "reason": "x"}
+        assert risk.post(url_of("api-limits", targets), form).status_code == 422
     assert Limits.objects.get().orders_a_minute == 7
 
 
@@ -268,14 +271,14 @@ def test_a_frozen_customer_sees_the_freeze(
 def test_tokens_and_sessions_end(
     browser_of: Callable[[Role], Client], api_of: Callable[[Customer], Client], targets: dict[str, Any], alice: Customer
 ) -> None:
-    program, theirs = api_of(alice), signed_in(alice)
-    UserSessionFactory.create(user=alice, session_key=theirs.session.session_key, ip="192.0.2.1", user_agent="x")
+    program, her_browser = api_of(alice), signed_in(alice)
+    UserSessionFactory.create(user=alice, session_key=her_browser.session.session_key, ip="192.0.2.1", user_agent="x")
     assert program.get("/api/v1/balance").status_code == 200
     browser = browser_of(Role.OPERATIONS)
     for name in ("end-tokens", "end-sessions"):
         browser.post(url_of(name, targets), {"reason": "A lost phone."})
     assert program.get("/api/v1/balance").status_code == 401
-    assert not Session.objects.filter(session_key=theirs.cookies["sessionid"].value).exists()
+    assert not Session.objects.filter(session_key=her_browser.cookies["sessionid"].value).exists()
     assert tokens.end_all(alice.id) == 0
 
 
@@ -287,7 +290,7 @@ def test_an_adjustment_needs_a_second_member_of_staff(
     )
     before = Balance.objects.get(customer=alice).amount
     asker = browser_of(Role.OPERATIONS)
-    asker.post(url_of("adjust", targets), GIVEN["adjust"])
+    asker.post(url_of("adjust", targets), FORMS["adjust"])
     adjustment = Adjustment.objects.get(approved=None)
     assert Balance.objects.get(customer=alice).amount == before
 
@@ -312,22 +315,22 @@ def test_an_adjustment_needs_a_second_member_of_staff(
 def test_an_adjustment_takes_no_more_than_is_available(
     browser_of: Callable[[Role], Client], targets: dict[str, Any], alice: Customer, bob: Customer
 ) -> None:
-    asked = AdjustmentFactory.create(customer=alice, change=-10_000, asked_by=bob)
+    adjustment = AdjustmentFactory.create(customer=alice, change=-10_000, asked_by=bob)
     staff = CustomerFactory.create(email="x@example.com")
     with pytest.raises(InsufficientFunds):
-        decide_on_adjustment(asked.id, True, staff)
-    asked.refresh_from_db()
-    assert asked.approved is None
-    assert decide_on_adjustment(asked.id, False, staff).approved is False
-    assert not Posting.objects.filter(cause=asked.id).exists()
+        decide_on_adjustment(adjustment.id, True, staff)
+    adjustment.refresh_from_db()
+    assert adjustment.approved is None
+    assert decide_on_adjustment(adjustment.id, False, staff).approved is False
+    assert not Posting.objects.filter(cause=adjustment.id).exists()
 
 
 def test_an_adjustment_of_shares(
     browser_of: Callable[[Role], Client], targets: dict[str, Any], alice: Customer
 ) -> None:
     asker = browser_of(Role.OPERATIONS)
-    asked = {"ticker": "aapl", "change": "4", "price": "12.5", "kind": "dividend", "reason": "A split."}
-    answer = asker.post(url_of("adjust", targets), asked, follow=True).content.decode()
+    form = {"ticker": "aapl", "change": "4", "price": "12.5", "kind": "dividend", "reason": "A split."}
+    answer = asker.post(url_of("adjust", targets), form, follow=True).content.decode()
     assert "+4 AAPL at 12.5000 USD was requested. A second member of staff must approve it." in answer
     adjustment = Adjustment.objects.get(ticker="AAPL")
     page = f"/admin/accounts/adjustment/{adjustment.id}/change/"
@@ -341,7 +344,7 @@ def test_an_adjustment_of_shares(
     entry = AuditEntry.objects.get(action="approve", outcome="done")
     assert entry.after == {"moves": "+4 AAPL at 12.5000 USD", "approved": True}
 
-    asker.post(url_of("adjust", targets), asked | {"change": "-15", "price": ""})
+    asker.post(url_of("adjust", targets), form | {"change": "-15", "price": ""})
     too_much = Adjustment.objects.get(ticker="AAPL", approved=None)
     second.post(f"/admin/do/approve/{too_much.id}/")
     refused = AuditEntry.objects.filter(action="approve", outcome="refused").latest("number")
@@ -350,17 +353,17 @@ def test_an_adjustment_of_shares(
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"ticker": "NONE"}, {"change": "1.5"}, {"change": "0"}, {"price": ""}, {"price": "-1"}, {"change": "-1"},
         {"ticker": ""}, {"change": "9999999999999"}, {"change": "x"}, {"price": "NaN"}, {"kind": "gift"},
     ],
 )  # fmt: skip
-def test_an_adjustment_of_shares_that_makes_no_sense(
-    browser_of: Callable[[Role], Client], targets: dict[str, Any], wrong: dict
+def test_an_invalid_adjustment_of_shares_is_refused(
+    browser_of: Callable[[Role], Client], targets: dict[str, Any], invalid: dict
 ) -> None:
-    asked = {"ticker": "AAPL", "change": "4", "price": "12.5", "kind": "dividend", "reason": "A split."}
-    assert browser_of(Role.OPERATIONS).post(url_of("adjust", targets), asked | wrong).status_code == 422
+    form = {"ticker": "AAPL", "change": "4", "price": "12.5", "kind": "dividend", "reason": "A split."}
+    assert browser_of(Role.OPERATIONS).post(url_of("adjust", targets), form | invalid).status_code == 422
     assert Adjustment.objects.count() == 1
 
 
@@ -368,21 +371,21 @@ def test_trading_controls_halt_and_limit(
     browser_of: Callable[[Role], Client], targets: dict[str, Any], alice: Customer
 ) -> None:
     risk = browser_of(Role.RISK)
-    risk.post("/admin/do/halt-stock/", GIVEN["halt-stock"])
+    risk.post("/admin/do/halt-stock/", FORMS["halt-stock"])
     with pytest.raises(checks.TradingHalted):
         place_trade(alice.id, "AAPL", Type.BUY, 1)
-    risk.post("/admin/do/resume-stock/", GIVEN["resume-stock"])
-    risk.post("/admin/do/limit/", GIVEN["limit"] | {"value": "3", "customer": str(alice.id)})
+    risk.post("/admin/do/resume-stock/", FORMS["resume-stock"])
+    risk.post("/admin/do/limit/", FORMS["limit"] | {"value": "3", "customer": str(alice.id)})
     with pytest.raises(checks.TooManyShares):
         place_trade(alice.id, "AAPL", Type.BUY, 4)
-    risk.post("/admin/do/limit/", GIVEN["limit"] | {"value": "", "customer": str(alice.id)})
+    risk.post("/admin/do/limit/", FORMS["limit"] | {"value": "", "customer": str(alice.id)})
     place_trade(alice.id, "AAPL", Type.BUY, 4)
     risk.post("/admin/do/halt-all/", {"reason": "The exchange is on fire.", "confirm": "HALT"})
     with pytest.raises(checks.TradingHalted):
         place_trade(alice.id, "AAPL", Type.BUY, 1)
     page = risk.get("/admin/controls/").content.decode()
-    for shown in ("Halt all trading", "The exchange is on fire.", "risk@staff.example.com"):
-        assert shown in page
+    for text in ("Halt all trading", "The exchange is on fire.", "risk@staff.example.com"):
+        assert text in page
     newest = TradingControl.objects.order_by("-id").first()
     assert newest
     assert (newest.by.email, newest.reason) == ("risk@staff.example.com", "The exchange is on fire.")

@@ -34,16 +34,16 @@ def tamper(statement: str) -> None:
         cursor.execute("ALTER TABLE office_auditentry ENABLE TRIGGER USER")
 
 
-def test_the_chain_is_whole(db: None) -> None:
+def test_an_untouched_chain_passes_the_check(db: None) -> None:
     assert audit.check() == audit.Check(0, [], "")
     write(5)
-    found = audit.check()
-    assert (found.entries, found.wrong) == (5, [])
-    assert found.head == AuditEntry.objects.get(number=5).digest
+    result = audit.check()
+    assert (result.entries, result.wrong) == (5, [])
+    assert result.head == AuditEntry.objects.get(number=5).digest
 
 
 @pytest.mark.parametrize(
-    ("statement", "said"),
+    ("statement", "expected"),
     [
         ("UPDATE office_auditentry SET reason = 'none' WHERE number = 3", "entry 3 was changed after it was written"),
         ("UPDATE office_auditentry SET before = '{}' WHERE number = 3", "entry 3 was changed after it was written"),
@@ -56,11 +56,11 @@ def test_the_chain_is_whole(db: None) -> None:
         ("DELETE FROM office_auditentry", "the log ends with entry 0, but its head says 5"),
     ],
 )
-def test_tampering_is_found(db: None, statement: str, said: str) -> None:
+def test_tampering_is_found(db: None, statement: str, expected: str) -> None:
     write(5)
     tamper(statement)
-    wrong = audit.check().wrong
-    assert any(said in line for line in wrong), wrong
+    problems = audit.check().wrong
+    assert any(expected in line for line in problems), problems
     with pytest.raises(SystemExit):
         call_command("check_audit_log", stdout=io.StringIO())
 
@@ -76,14 +76,14 @@ def test_the_database_keeps_entries(db: None, statement: str) -> None:
 def test_simultaneous_entries_make_one_chain() -> None:
     start = threading.Barrier(8)
 
-    def one_of_them() -> None:
+    def write_ten() -> None:
         start.wait()
         try:
             write(10)
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=one_of_them) for _ in range(8)]
+    threads = [threading.Thread(target=write_ten) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -107,10 +107,10 @@ def test_exported_for_one_customer_or_one_trade(
 
     assert [row["action"] for row in exported(f"customer={alice.id}")] == ["see trade", "see customer"]
     assert [row["tradeId"] for row in exported(f"trade={trade.id}")] == [str(trade.id)]
-    shown = browser.get(f"/admin/office/auditentry/?customer={bob.id}").content.decode()
-    assert f"looked at a customer: {bob.email}" in shown
-    # The export was itself noted, with what was asked for.
-    noted = AuditEntry.objects.filter(action="export").order_by("number").first()
-    assert noted
-    assert noted.after == {"customer": str(alice.id)}
-    assert json.dumps(noted.after)
+    html = browser.get(f"/admin/office/auditentry/?customer={bob.id}").content.decode()
+    assert f"looked at a customer: {bob.email}" in html
+    # The export itself was recorded, with its filter.
+    entry = AuditEntry.objects.filter(action="export").order_by("number").first()
+    assert entry
+    assert entry.after == {"customer": str(alice.id)}
+    assert json.dumps(entry.after)

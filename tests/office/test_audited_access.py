@@ -16,7 +16,7 @@ from office.roles import Role
 from tests.factories import AdjustmentFactory, CustomerFactory, SignInFactory, StockFactory
 from trades.models import Report, Trade
 
-WAYS = {
+ACCESSES = {
     "search by email": "/admin/find/?q=alice@example.com",
     "search by the beginning of an email": "/admin/find/?q=ali",
     "search by id": "/admin/find/?q={customer}",
@@ -41,8 +41,8 @@ WAYS = {
 
 
 @pytest.fixture
-def known(alice: Customer, bob: Customer) -> dict[str, Any]:
-    """Ids of what is Alice's."""
+def ids(alice: Customer, bob: Customer) -> dict[str, Any]:
+    """Create Alice's rows of several kinds; return the ids by name."""
     StockFactory.create()
     trade = Trade.objects.get()
     cases.open_cases([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
@@ -58,29 +58,29 @@ def known(alice: Customer, bob: Customer) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("access", ACCESSES)
 def test_every_access_to_a_customer_is_logged(
-    browser_of: Callable[[Role], Client], known: dict[str, Any], alice: Customer, way: str
+    browser_of: Callable[[Role], Client], ids: dict[str, Any], alice: Customer, access: str
 ) -> None:
-    roles = [Role.COMPLIANCE] if way == "an export" else [Role.OPERATIONS]
-    answer = browser_of(roles[0]).get(WAYS[way].format(**known))
+    roles = [Role.COMPLIANCE] if access == "an export" else [Role.OPERATIONS]
+    answer = browser_of(roles[0]).get(ACCESSES[access].format(**ids))
     assert answer.status_code in {200, 302}
-    seen = AuditEntry.objects.filter(customer_id=alice.id, outcome="seen")
-    assert seen.count() == 1, way
-    assert seen.get().address == "192.0.2.7"
+    entries = AuditEntry.objects.filter(customer_id=alice.id, outcome="seen")
+    assert entries.count() == 1, access
+    assert entries.get().address == "192.0.2.7"
 
 
-def test_a_page_with_many_customers_names_them_all(browser_of: Callable[[Role], Client], known: dict[str, Any]) -> None:
-    ids = [CustomerFactory.create(email=f"zoe{n}@example.com").id for n in range(8)]
+def test_a_page_with_many_customers_names_them_all(browser_of: Callable[[Role], Client], ids: dict[str, Any]) -> None:
+    customer_ids = [CustomerFactory.create(email=f"zoe{n}@example.com").id for n in range(8)]
     browser_of(Role.OPERATIONS).get("/admin/find/?q=zoe")
     entry = AuditEntry.objects.get(action="search")
-    assert (entry.customer_id, entry.after) == (None, {"searched": "zoe", "customers": sorted(ids)})
+    assert (entry.customer_id, entry.after) == (None, {"searched": "zoe", "customers": sorted(customer_ids)})
 
 
 def test_rows_are_accessible_only_through_audited_pages(
-    browser_of: Callable[[Role], Client], known: dict[str, Any]
+    browser_of: Callable[[Role], Client], ids: dict[str, Any]
 ) -> None:
-    """Django's own pages of rows, their history and the autocompletion know nothing of the audit log."""
+    """Django's own pages for rows, their history and autocompletion do not write to the audit log."""
     browser = browser_of(Role.COMPLIANCE)
     for model in admin.site._registry:
         row: Any = model._default_manager.first()
@@ -91,8 +91,8 @@ def test_rows_are_accessible_only_through_audited_pages(
     assert browser.get(f"/admin/accounts/posting/{posting.id}/change/").status_code == 404
     with pytest.raises(NoReverseMatch):
         reverse("admin:autocomplete")
-    asked = {"app_label": "office", "model_name": "case", "field_name": "customer", "term": "a"}
-    assert browser.get("/admin/autocomplete/", asked).status_code == 404
+    query = {"app_label": "office", "model_name": "case", "field_name": "customer", "term": "a"}
+    assert browser.get("/admin/autocomplete/", query).status_code == 404
 
 
 @pytest.mark.parametrize("name", ["search", "password_change"])

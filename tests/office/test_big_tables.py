@@ -1,7 +1,7 @@
 """Lists stay fast with big tables: no counting, and bounded reads.
 
-Here the pages are held to what keeps them so, few statements, no count(*), no offset; `benchmarks/office.py` measures
-them with 1,000,000 trades and 100,000 customers.
+These tests check the causes: few statements, no count(*), no offset. `benchmarks/office.py` measures the pages with
+1,000,000 trades and 100,000 customers.
 """
 
 import re
@@ -53,29 +53,29 @@ def test_pages_make_few_queries_and_count_no_rows(
         place_trade(alice.id, "IBM", Type.BUY, 1)
     browser = browser_of(Role.COMPLIANCE)
     trade = Trade.objects.earliest("sequence")
-    most = 30 if page == "CUSTOMER" else QUERIES_MAX  # no list: a dozen things about one customer
+    queries_max = 30 if page == "CUSTOMER" else QUERIES_MAX  # not a list, but a dozen sections about one customer
     pages = {"TRADE": f"trades/trade/{trade.id}/change/", "CUSTOMER": f"accounts/customer/{alice.id}/change/"}
     page = pages.get(page, page)
     with CaptureQueriesContext(connection) as captured:
         assert browser.get(f"/admin/{page}").status_code in {200, 302}
     statements = [query["sql"] for query in captured if not query["sql"].startswith(("SAVEPOINT", "RELEASE"))]
-    assert len(statements) <= most, "\n".join(statements)
+    assert len(statements) <= queries_max, "\n".join(statements)
     tables = "trades_trade|trades_report|trades_statuschange|accounts_(customer|posting|signin)|exchange_call"
-    big = rf"COUNT\(.*FROM \"({tables})"
-    counting = [statement for statement in statements if re.search(big, statement, re.IGNORECASE)]
+    count_of_big_table = rf"COUNT\(.*FROM \"({tables})"
+    counting = [statement for statement in statements if re.search(count_of_big_table, statement, re.IGNORECASE)]
     assert not counting
     assert not [statement for statement in statements if " OFFSET " in statement and "LIMIT 1 " not in statement]
 
 
 @pytest.mark.usefixtures("db")
-def test_an_export_has_so_many_rows_and_reads_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_has_a_limited_number_of_rows_and_reads_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "ROWS_MAX", 3)
 
     def lines(count: int) -> tuple[list[str], int]:
-        read = iter(range(count))
-        answer = export.csv_response("rows", [("row", lambda row: row)], read)
-        return answer.content.decode().splitlines(), count - len(list(read))
+        numbers = iter(range(count))
+        answer = export.csv_response("rows", [("row", lambda row: row)], numbers)
+        return answer.content.decode().splitlines(), count - len(list(numbers))
 
     assert lines(3) == (["row", "0", "1", "2"], 3)
-    more = '"There are more than 3 rows. Filter the list, and export it in parts."'
-    assert lines(100) == (["row", "0", "1", "2", more], 4)
+    note = '"There are more than 3 rows. Filter the list, and export it in parts."'
+    assert lines(100) == (["row", "0", "1", "2", note], 4)

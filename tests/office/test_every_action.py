@@ -1,4 +1,4 @@
-"""Every action, tried by every role: it is done and audited, or refused and nothing has changed."""
+"""Every action, tried by every role: it is done and audited, or refused without changing anything."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -17,7 +17,7 @@ from tests import people
 from tests.conftest import StandInExchange
 from tests.lasting import lasting
 from tests.office.conftest import signed_in
-from tests.office.test_actions import DECIDED_ELSEWHERE, GIVEN, make_targets, url_of
+from tests.office.test_actions import FORMS, TESTED_ELSEWHERE, make_targets, url_of
 from trades.models import Status, Trade, TradingControl
 
 pytestmark = pytest.mark.django_db
@@ -31,18 +31,18 @@ def targets(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterat
 
 @pytest.fixture(scope="module")
 def browsers(targets: dict[str, Any]) -> dict[Role, Client]:
-    """The signed-in browser of each role."""
+    """Return the signed-in browser of each role."""
     return {role: signed_in(appoint(f"{role.value}@staff.example.com", role)) for role in Role}
 
 
 @pytest.mark.parametrize("role", Role)
-@pytest.mark.parametrize("name", [name for name in ACTIONS if not name.endswith(DECIDED_ELSEWHERE)])
+@pytest.mark.parametrize("name", [name for name in ACTIONS if not name.endswith(TESTED_ELSEWHERE)])
 def test_every_action_as_every_role(
     browsers: dict[Role, Client], targets: dict[str, Any], role: Role, name: str, exchange: StandInExchange
 ) -> None:
     allowed = role in POWERS[ACTIONS[name].power]
-    Balance.objects.update(settled_cash_until=date(2100, 1, 1))  # there is a restriction to lift
-    answer = browsers[role].post(url_of(name, targets), GIVEN.get(name, {"reason": "Because."}))
+    Balance.objects.update(settled_cash_until=date(2100, 1, 1))  # so that there is a restriction to lift
+    answer = browsers[role].post(url_of(name, targets), FORMS.get(name, {"reason": "Because."}))
     outcomes = list(AuditEntry.objects.filter(action=name).order_by("number").values_list("outcome", flat=True))
     if allowed:
         assert answer.status_code == 302, answer.content

@@ -59,15 +59,15 @@ POISON = ["\ud800", "\x00", "half a character: \ud800", "x" * 10_000, {"\ud800":
 
 @pytest.mark.parametrize("poison", POISON, ids=range(len(POISON)))
 def test_unreadable_text_stops_no_search_for_exceptions(alice: Customer, poison: Any) -> None:
-    """A report with text that PostgreSQL refuses is one exception; those that come after it are found too."""
+    """A report with text that PostgreSQL refuses is one exception, and does not hide those after it."""
     final = Trade.objects.get()
     send_report(final, Status.REJECTED, reason=poison)  # it was FILLED
     store_reports([report_body(final, Status.REJECTED) | {"price": poison, "quantity": poison}], Report.Source.CALLBACK)
     claim(alice)
     send_report(final, Status.REJECTED, reason="another word")
     claim(alice)
-    hook, _ = subscriptions.create(alice.id, "https://example.com/hook")
-    DeliveryFactory.create(webhook=hook, next_at=None, answer="500")
+    webhook, _ = subscriptions.create(alice.id, "https://example.com/hook")
+    DeliveryFactory.create(webhook=webhook, next_at=None, answer="500")
     schedule.find_cases()
     assert kinds() == ["contradicts", "contradicts", "malformed", "webhook"]
 
@@ -87,10 +87,10 @@ def test_a_closed_exception_reopens_if_it_recurs(alice: Customer, bob: Customer)
 
 
 def test_a_failed_webhook_becomes_an_exception(alice: Customer) -> None:
-    hook, _ = subscriptions.create(alice.id, "https://example.com/hook")
+    webhook, _ = subscriptions.create(alice.id, "https://example.com/hook")
     for _ in range(3):
-        DeliveryFactory.create(webhook=hook, next_at=None, answer="500")
-    DeliveryFactory.create(webhook=hook)
+        DeliveryFactory.create(webhook=webhook, next_at=None, answer="500")
+    DeliveryFactory.create(webhook=webhook)
     schedule.find_cases()
     schedule.find_cases()
     case = Case.objects.get()
@@ -98,8 +98,8 @@ def test_a_failed_webhook_becomes_an_exception(alice: Customer) -> None:
     assert "https://example.com/hook was given up. Its last answer: 500" in case.detail
 
 
-def sent(customer: Customer, exchange: StandInExchange, **terms: Any) -> Trade:
-    """A trade that the exchange has filled, and reported, and we have settled."""
+def filled_trade(customer: Customer, exchange: StandInExchange, **terms: Any) -> Trade:
+    """Return a trade that the exchange has filled and reported, and that we have settled."""
     exchange.faults(callbackDropRate=1)
     trade, _ = place_trade(customer.id, "AAPL", Type.BUY, 1)
     execute(claim(customer))
@@ -117,10 +117,10 @@ def sent(customer: Customer, exchange: StandInExchange, **terms: Any) -> Trade:
 
 @pytest.fixture
 def only_ours(exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The exchange's record from here on: other tests' orders are in it too."""
+    """Hide the orders of earlier tests, which are in the exchange's record too."""
     start = max((entry["sequence"] for entry in exchange.record()), default=0)
-    everything = gateway.history
-    monkeypatch.setattr("office.reconcile.gateway.history", lambda after, limit: everything(max(after, start), limit))
+    original = gateway.history
+    monkeypatch.setattr("office.reconcile.gateway.history", lambda after, limit: original(max(after, start), limit))
     return exchange
 
 
@@ -132,10 +132,10 @@ def carol(db: None) -> Customer:
 
 
 def test_reconciliation_finds_nothing_if_both_sides_agree(carol: Customer, only_ours: Any) -> None:
-    trade = sent(carol, only_ours)
+    trade = filled_trade(carol, only_ours)
     assert trade.status == Status.FILLED
-    found = reconcile()
-    assert (found.orders, found.fills, found.tickers, found.breaks) == (1, 1, 1, 0)
+    result = reconcile()
+    assert (result.orders, result.fills, result.tickers, result.breaks) == (1, 1, 1, 0)
     assert kinds() == []
 
 
@@ -156,20 +156,20 @@ TIMES = [
 def test_an_invalid_time_does_not_stop_reconciliation(
     carol: Customer, only_ours: Any, executed_at: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sent(carol, only_ours)
-    sent(carol, only_ours)
+    filled_trade(carol, only_ours)
+    filled_trade(carol, only_ours)
     history = gateway.history
 
-    def changed(after: int, limit: int) -> Any:
-        rows, following = history(after, limit)
-        return [rows[0] | {"executedAt": executed_at, "reason": "\ud800"}, *rows[1:]], following
+    def with_invalid_time(after: int, limit: int) -> Any:
+        rows, next_page = history(after, limit)
+        return [rows[0] | {"executedAt": executed_at, "reason": "\ud800"}, *rows[1:]], next_page
 
-    monkeypatch.setattr("office.reconcile.gateway.history", changed)
-    found = reconcile()
-    assert (found.orders, found.fills + found.breaks) == (2, 2), "each row is understood, or is a difference"
+    monkeypatch.setattr("office.reconcile.gateway.history", with_invalid_time)
+    result = reconcile()
+    assert (result.orders, result.fills + result.breaks) == (2, 2), "each row is either understood or a difference"
 
 
-def past_the_triggers(statement: str, parameters: list) -> None:
+def execute_without_triggers(statement: str, parameters: list) -> None:
     table = statement.split()[1]
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -179,26 +179,28 @@ def past_the_triggers(statement: str, parameters: list) -> None:
 
 
 def test_a_price_that_differs_is_found_with_its_cash(carol: Customer, only_ours: Any) -> None:
-    trade = sent(carol, only_ours)
-    past_the_triggers("UPDATE trades_trade SET price = price + 1, amount = amount + 1 WHERE id = %s", [trade.id])
-    past_the_triggers("UPDATE accounts_posting SET change = change - 1 WHERE cause = %s AND ticker = ''", [trade.id])
+    trade = filled_trade(carol, only_ours)
+    execute_without_triggers("UPDATE trades_trade SET price = price + 1, amount = amount + 1 WHERE id = %s", [trade.id])
+    execute_without_triggers(
+        "UPDATE accounts_posting SET change = change - 1 WHERE cause = %s AND ticker = ''", [trade.id]
+    )
     assert reconcile().breaks == 3
-    assert kinds() == ["differs", "postings_differ", "postings_differ"]  # by stock, and by settlement date
+    assert kinds() == ["differs", "postings_differ", "postings_differ"]  # once by stock, once by settlement date
 
 
 def test_fees_are_not_a_difference(carol: Customer, only_ours: Any) -> None:
     FeeRateFactory.create(kind="cat", per_usd=0, per_share="0.01")
     fees.expire()
-    trade = sent(carol, only_ours)
+    trade = filled_trade(carol, only_ours)
     assert trade.fee == Decimal("0.01")
     assert reconcile().breaks == 0
 
 
 def test_clearing_is_compared_by_settlement_date(carol: Customer, only_ours: Any) -> None:
-    trade = sent(carol, only_ours)
-    past_the_triggers("UPDATE accounts_posting SET settles_on = settles_on + 1 WHERE cause = %s", [trade.id])
+    trade = filled_trade(carol, only_ours)
+    execute_without_triggers("UPDATE accounts_posting SET settles_on = settles_on + 1 WHERE cause = %s", [trade.id])
     reconcile()
-    assert kinds() == ["postings_differ", "postings_differ"]  # on the day that it lacks, and on the day that it has
+    assert kinds() == ["postings_differ", "postings_differ"]  # on the exchange's date and on ours
     first, second = Case.objects.order_by("key")
     assert first.key == f"clearing {trade.settles_on}"
     assert f"moved -{trade.amount} USD, but our clearing account has 0 USD" in first.detail
@@ -216,12 +218,12 @@ def test_a_fill_unknown_to_the_exchange_is_found(carol: Customer, only_ours: Any
 
 
 def test_an_order_unknown_to_us_is_found(carol: Customer, only_ours: Any) -> None:
-    sent(carol, only_ours)
-    stranger: UUID = uuid7()
-    gateway.execute([Order(stranger, "AAPL", "BUY", 1, Decimal(100000), timezone.now() + timedelta(seconds=30))])
+    filled_trade(carol, only_ours)
+    unknown_id: UUID = uuid7()
+    gateway.execute([Order(unknown_id, "AAPL", "BUY", 1, Decimal(100000), timezone.now() + timedelta(seconds=30))])
     reconcile()
     assert kinds() == ["unknown_here"]
-    assert Case.objects.get().trade_id == stranger
+    assert Case.objects.get().trade_id == unknown_id
 
 
 def test_trades_in_flight_are_not_exceptions(carol: Customer, only_ours: Any) -> None:
@@ -232,15 +234,15 @@ def test_trades_in_flight_are_not_exceptions(carol: Customer, only_ours: Any) ->
     while (gateway.ask(trade.id) or {})["status"] == "ACCEPTED":
         time.sleep(0.02)
     assert reconcile().breaks == 0
-    past_the_triggers("UPDATE trades_trade SET claimed_at = now() - interval '1 hour' WHERE id = %s", [trade.id])
+    execute_without_triggers("UPDATE trades_trade SET claimed_at = now() - interval '1 hour' WHERE id = %s", [trade.id])
     assert reconcile().breaks == 1
 
 
 def test_reconciliation_by_command(carol: Customer, only_ours: Any) -> None:
-    sent(carol, only_ours)
-    said = io.StringIO()
-    call_command("reconcile", stdout=said)
-    assert "1 orders, 1 fills, 1 stocks: 0 differences" in said.getvalue()
+    filled_trade(carol, only_ours)
+    output = io.StringIO()
+    call_command("reconcile", stdout=output)
+    assert "1 orders, 1 fills, 1 stocks: 0 differences" in output.getvalue()
     only_ours.faults(down=True)
     with pytest.raises(Unknown):
         reconcile()
@@ -272,16 +274,16 @@ def test_a_job_runs_even_if_the_clock_was_set_back(exchange: StandInExchange) ->
 def test_an_open_exception_does_not_hide_newer_ones(
     carol: Customer, only_ours: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many differences there are of one kind, each reconciliation finds some that nobody has seen."""
+    """However many differences of one kind there are, each reconciliation finds some new ones."""
     monkeypatch.setattr("office.reconcile.FINDINGS_MAX", 2)
     for _ in range(5):
         order = Order(uuid7(), "KO", "BUY", 1, Decimal(100), timezone.now() + timedelta(seconds=30))
         gateway.execute([order])
-    found = []
+    counts = []
     for _ in range(3):
         reconcile()
-        found.append(Case.objects.filter(kind=Kind.UNKNOWN_HERE).count())
-    assert found == [2, 4, 5]
+        counts.append(Case.objects.filter(kind=Kind.UNKNOWN_HERE).count())
+    assert counts == [2, 4, 5]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,8 +1,8 @@
 """Edge-case numbers, dates and text in every parameter of every back-office address.
 
-Whatever an address says, the answer is a page, a redirect, 404 or 403, and never a failure. Kinds of values are tried,
-each in every place, so that a value that breaks one parameter cannot break another unnoticed: eleven thousand requests.
-An eighth of the values, another one for each place, is quick.
+Whatever the address, the response is a page, a redirect, a 404 or a 403, and never a server error. Every kind of value
+is tried in every place, which takes eleven thousand requests. The quick tests try an eighth of the values, a different
+eighth in each place.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +64,7 @@ def owner(alice: Customer) -> Client:
 
 
 def parameters() -> Iterator[tuple[str, str]]:
-    """Every parameter of every list."""
+    """Yield the address and the name of every parameter of every list."""
     for model, table in admin.site._registry.items():
         address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         yield from ((address, item.parameter_name) for item in table.list_filter)  # type: ignore[union-attr]
@@ -74,32 +74,32 @@ def parameters() -> Iterator[tuple[str, str]]:
 PARAMETERS = list(parameters())
 LISTS = sorted({address for address, _ in PARAMETERS})
 ACTION_NAMES = list(ACTIONS)
-in_two_shares = pytest.mark.parametrize("share", ["an eighth", pytest.param("the rest", marks=pytest.mark.big)])
+in_two_parts = pytest.mark.parametrize("part", ["an eighth", pytest.param("the rest", marks=pytest.mark.big)])
 
 
-def share_of(values: Sequence[str], share: str, place: int) -> list[str]:
-    """The values that are tried in the n-th place: an eighth of them, or all others."""
-    return [value for n, value in enumerate(values) if ((n + place) % 8 == 0) == (share == "an eighth")]
+def part_of(values: Sequence[str], part: str, place: int) -> list[str]:
+    """Return the values for the n-th place: an eighth of them, or all others."""
+    return [value for n, value in enumerate(values) if ((n + place) % 8 == 0) == (part == "an eighth")]
 
 
-@in_two_shares
+@in_two_parts
 @pytest.mark.parametrize(("address", "name"), PARAMETERS, ids=[" ".join(pair) for pair in PARAMETERS])
 def test_every_list_parameter_accepts_any_value(
-    owner: Client, alice: Customer, address: str, name: str, share: str
+    owner: Client, alice: Customer, address: str, name: str, part: str
 ) -> None:
     values = [*VALUES, *DAYS] if name == "day" else VALUES
-    for value in share_of(values, share, PARAMETERS.index((address, name))):
-        asked = {name: value.encode("utf-8", "surrogatepass")}
-        for at in (address, f"{address}export/"):
-            answer = owner.get(at, asked)
-            assert answer.status_code in {200, 302, 400, 403}, (at, name, value)
-            assert answer.content or answer.status_code == 302, (at, name, value)
+    for value in part_of(values, part, PARAMETERS.index((address, name))):
+        query = {name: value.encode("utf-8", "surrogatepass")}
+        for path in (address, f"{address}export/"):
+            answer = owner.get(path, query)
+            assert answer.status_code in {200, 302, 400, 403}, (path, name, value)
+            assert answer.content or answer.status_code == 302, (path, name, value)
 
 
-@in_two_shares
+@in_two_parts
 @pytest.mark.parametrize("address", LISTS)
-def test_every_id_accepts_any_value(owner: Client, alice: Customer, address: str, share: str) -> None:
-    for value in share_of(VALUES, share, LISTS.index(address)):
+def test_every_id_accepts_any_value(owner: Client, alice: Customer, address: str, part: str) -> None:
+    for value in part_of(VALUES, part, LISTS.index(address)):
         key = value.replace("/", "_2F").replace("\ud800", "_D8")
         for end in ("", "change/", "history/", "delete/"):
             answer = owner.get(f"{address}{key}/{end}")
@@ -109,52 +109,52 @@ def test_every_id_accepts_any_value(owner: Client, alice: Customer, address: str
 @pytest.mark.parametrize("name", ["find", "search", "controls", "password_change", "login", "logout"])
 def test_other_pages_accept_any_value(owner: Client, alice: Customer, name: str) -> None:
     for value in VALUES:
-        asked = dict.fromkeys(("q", "next", "kind", "day"), value.encode("utf-8", "surrogatepass"))
-        assert owner.get(reverse(f"admin:{name}"), asked).status_code in {200, 302, 400}, (name, value)
+        query = dict.fromkeys(("q", "next", "kind", "day"), value.encode("utf-8", "surrogatepass"))
+        assert owner.get(reverse(f"admin:{name}"), query).status_code in {200, 302, 400}, (name, value)
 
 
 def key_of_target(target: Target[Any], alice: Customer) -> str:
-    """Return what an action's address ends in, of a target that the action may be done to."""
-    made: Model
+    """Return the end of an action's address, for an existing target of the right kind."""
+    row: Model
     if target is STAFF_MEMBER:
         member, _ = Customer.objects.update_or_create(email="member@example.com", defaults={"is_staff": True})
         return f"{member.id}/"
     if target is ADJUSTMENT:
-        made = AdjustmentFactory.create(customer=alice, asked_by=alice)
+        row = AdjustmentFactory.create(customer=alice, asked_by=alice)
     elif target is PROPOSAL:
-        made = ProposalFactory.create(asked_by=alice)
+        row = ProposalFactory.create(asked_by=alice)
     elif target is STAFF_REPORT:
-        entered = {"status": "REJECTED", "reason": "-", "entered_by": alice}
-        made, _ = StaffReport.objects.get_or_create(trade=Trade.objects.get(), approved=None, defaults=entered)
+        defaults = {"status": "REJECTED", "reason": "-", "entered_by": alice}
+        row, _ = StaffReport.objects.get_or_create(trade=Trade.objects.get(), approved=None, defaults=defaults)
     elif target is CORPORATE_ACTION:
-        made = CorporateActionFactory.create()
+        row = CorporateActionFactory.create()
     elif target is WEBHOOK:
-        made, _ = subscriptions.create(alice.id, "https://hooks.example.com/in", key="the only one")
+        row, _ = subscriptions.create(alice.id, "https://hooks.example.com/in", key="the only one")
     elif target is PROOF:
-        made = ProofFactory.create()
+        row = ProofFactory.create()
     elif target in {CUSTOMER, TRADE, CASE}:
-        made = {CUSTOMER: alice, TRADE: Trade.objects.get(), CASE: Case.objects.get()}[target]
+        row = {CUSTOMER: alice, TRADE: Trade.objects.get(), CASE: Case.objects.get()}[target]
     else:
         return ""  # a page
-    return f"{made.pk}/"
+    return f"{row.pk}/"
 
 
-@in_two_shares
+@in_two_parts
 @pytest.mark.parametrize("name", ACTION_NAMES)
 def test_every_action_field_accepts_any_value(
-    owner: Client, alice: Customer, name: str, exchange: StandInExchange, share: str
+    owner: Client, alice: Customer, name: str, exchange: StandInExchange, part: str
 ) -> None:
     StockFactory.create()
     cases.open_cases([Finding(Kind.BOOKS, "rule 1", "does not balance", alice.id)])
-    good = {"reason": "x", "text": "x", "change": "1", "kind": "error", "ticker": "", "price": "", "confirm": "HALT"}
+    valid = {"reason": "x", "text": "x", "change": "1", "kind": "error", "ticker": "", "price": "", "confirm": "HALT"}
     place = ACTION_NAMES.index(name)
-    for n, field in enumerate(ACTIONS[name].form.base_fields):
-        for value in share_of(VALUES, share, place + n):
-            sent = good | {field: value.replace("\ud800", "\ufffd"), "next": value.replace("\ud800", "\ufffd")}
+    for position, field in enumerate(ACTIONS[name].form.base_fields):
+        for value in part_of(VALUES, part, place + position):
+            form = valid | {field: value.replace("\ud800", "\ufffd"), "next": value.replace("\ud800", "\ufffd")}
             target = key_of_target(ACTIONS[name].target, alice)
-            answer = owner.post(f"/admin/do/{name}/{target}", sent)
+            answer = owner.post(f"/admin/do/{name}/{target}", form)
             assert answer.status_code in {302, 422}, (name, field, value)
-    for value in share_of(VALUES, share, place):
+    for value in part_of(VALUES, part, place):
         key = value.replace("/", "_").replace("\ud800", "_") or "-"
         assert owner.get(f"/admin/do/{name}/{key}/").status_code in {200, 404}, (name, value)
 
@@ -170,20 +170,20 @@ def test_an_adjustment_at_an_absurd_price(
     api_of: Callable[[Customer], Client],
     exchange: StandInExchange,
 ) -> None:
-    """It is refused when it is requested or approved, with a sentence, and what shows the books still answers."""
+    """The adjustment is refused when it is requested or approved, and all pages with the books still work."""
     StockFactory.create()
-    asked = {"ticker": "AAPL", "change": change, "price": price, "kind": "error", "reason": "x"}
-    answer = owner.post(f"/admin/do/adjust/{alice.id}/", asked)
+    form = {"ticker": "AAPL", "change": change, "price": price, "kind": "error", "reason": "x"}
+    answer = owner.post(f"/admin/do/adjust/{alice.id}/", form)
     assert answer.status_code in {302, 422}
     for adjustment in Adjustment.objects.all():
         second = signed_in(staff(Role.OPERATIONS))
         assert second.post(f"/admin/do/approve/{adjustment.id}/").status_code == 302
-    theirs = signed_in(alice)
+    her_browser = signed_in(alice)
     for page in ("/", "/cash", "/stocks/AAPL"):
-        assert theirs.get(page, follow=True).status_code == 200, page
-    own = api_of(alice)
+        assert her_browser.get(page, follow=True).status_code == 200, page
+    api = api_of(alice)
     for address in ("positions", "positions/AAPL", "balance", "postings", "lots"):
-        assert own.get(f"/api/v1/{address}").status_code in {200, 404}, address
+        assert api.get(f"/api/v1/{address}").status_code in {200, 404}, address
     program = Alpaca(alice)
     for address in ("positions", "account", "account/portfolio/history", "account/activities"):
         assert program("GET", address)[0] == 200, address

@@ -88,7 +88,9 @@ def test_desk_waits_for_no_other_process(
 def test_desk_shows_how_far_apart_the_clocks_are(
     compliance: Client, exchange: StandInExchange, seconds: float, shown: str, color: str
 ) -> None:
-    assert 'id="skew"' not in compliance.get("/admin/desk/").content.decode(), "nothing was measured yet"
+    assert 'id="skew"' not in compliance.get("/admin/desk/").content.decode(), (
+        "the difference has not been measured yet"
+    )
     ClockSkewFactory.create(seconds=seconds)
     heartbeat.ask()
     page = compliance.get("/admin/desk/").content.decode()
@@ -106,26 +108,26 @@ def test_trade_page_has_everything_in_one_place(compliance: Client, alice: Custo
 
 
 def test_a_customers_sign_ins_outlive_their_sessions(compliance: Client, alice: Customer) -> None:
-    theirs = Client(REMOTE_ADDR="192.0.2.33", headers={"User-Agent": "Chrome on Windows"})
-    theirs.force_login(alice)
+    her_browser = Client(REMOTE_ADDR="192.0.2.33", headers={"User-Agent": "Chrome on Windows"})
+    her_browser.force_login(alice)
     UserSessionFactory.create(
-        user=alice, session_key=theirs.session.session_key, ip="192.0.2.33", user_agent="Chrome on Windows"
+        user=alice, session_key=her_browser.session.session_key, ip="192.0.2.33", user_agent="Chrome on Windows"
     )
-    theirs.logout()
+    her_browser.logout()
     UserSession.objects.all().delete()
     page = compliance.get(f"/admin/accounts/customer/{alice.id}/change/?tab=access").content.decode()
-    for shown in ("signed in", "session ended", "192.0.2.33", "Chrome on Windows"):
-        assert shown in page
-    listed = compliance.get(f"/admin/accounts/signin/?customer={alice.id}&kind=ended")
-    assert [row.kind for row in listed.context["cl"].result_list] == ["ended"]
+    for text in ("signed in", "session ended", "192.0.2.33", "Chrome on Windows"):
+        assert text in page
+    response = compliance.get(f"/admin/accounts/signin/?customer={alice.id}&kind=ended")
+    assert [row.kind for row in response.context["cl"].result_list] == ["ended"]
 
 
 def test_viewing_a_customer_or_a_trade_is_logged(compliance: Client, alice: Customer) -> None:
     trade = Trade.objects.get()
     compliance.get(f"/admin/accounts/customer/{alice.id}/change/")
     compliance.get(f"/admin/trades/trade/{trade.id}/change/")
-    seen = AuditEntry.objects.filter(customer_id=alice.id, outcome="seen").order_by("number")
-    assert [(entry.action, entry.address, entry.trade_id) for entry in seen] == [
+    entries = AuditEntry.objects.filter(customer_id=alice.id, outcome="seen").order_by("number")
+    assert [(entry.action, entry.address, entry.trade_id) for entry in entries] == [
         ("see customer", "192.0.2.7", None),
         ("see trade", "192.0.2.7", trade.id),
     ]
@@ -135,11 +137,11 @@ def test_listing_one_customers_rows_is_logged(compliance: Client, alice: Custome
     for name in LISTS:
         compliance.get(f"/admin/{name}/?customer={alice.id}")
         compliance.get(f"/admin/{name}/")
-    seen = AuditEntry.objects.filter(customer_id=alice.id).values_list("action", "outcome").order_by("number")
-    assert {("list trades", "seen"), ("list postings", "seen"), ("list sign-ins", "seen")} <= set(seen)
+    entries = AuditEntry.objects.filter(customer_id=alice.id).values_list("action", "outcome").order_by("number")
+    assert {("list trades", "seen"), ("list postings", "seen"), ("list sign-ins", "seen")} <= set(entries)
     compliance.get(f"/admin/trades/trade/export/?customer={alice.id}")
     assert AuditEntry.objects.get(action="export").customer_id == alice.id
-    assert "list audit log" not in {action for action, _ in seen}
+    assert "list audit log" not in {action for action, _ in entries}
     assert compliance.get("/admin/trades/trade/?customer=9999999999999999999999", follow=True).status_code == 200
 
 
@@ -150,19 +152,19 @@ def test_the_lots_of_a_customer_open_and_closed(compliance: Client, alice: Custo
     send_report(sale, Status.FILLED, Decimal(100))
     claim(alice)
     receive_shares(bob, "KO", 1, Decimal(5))
-    listed = "/admin/accounts/lot/"
+    address = "/admin/accounts/lot/"
     shown = {
-        state: [lot.ticker for lot in compliance.get(f"{listed}?customer={alice.id}{state}").context["cl"].result_list]
+        state: [lot.ticker for lot in compliance.get(f"{address}?customer={alice.id}{state}").context["cl"].result_list]
         for state in ("", "&state=open", "&state=closed", "&ticker=ibm")
     }
     assert shown == {"": ["IBM", "AAPL"], "&state=open": ["IBM"], "&state=closed": ["AAPL"], "&ticker=ibm": ["IBM"]}
-    assert "150.01" in compliance.get(f"{listed}?customer={alice.id}").content.decode(), "in cents"
-    seen = AuditEntry.objects.filter(customer_id=alice.id, action="list lots")
-    assert seen.count() == 5
-    assert "IBM" in compliance.get(f"{listed}export/?customer={alice.id}").content.decode()
+    assert "150.01" in compliance.get(f"{address}?customer={alice.id}").content.decode(), "in cents"
+    entries = AuditEntry.objects.filter(customer_id=alice.id, action="list lots")
+    assert entries.count() == 5
+    assert "IBM" in compliance.get(f"{address}export/?customer={alice.id}").content.decode()
     assert AuditEntry.objects.get(action="export").customer_id == alice.id
     page = compliance.get(f"/admin/accounts/customer/{alice.id}/change/?tab=ledger").content.decode()
-    assert f"{listed}?customer={alice.id}&amp;state=open" in page
+    assert f"{address}?customer={alice.id}&amp;state=open" in page
 
 
 @pytest.mark.parametrize(
@@ -196,11 +198,11 @@ def test_a_trade_page_explains_its_state(compliance: Client, alice: Customer, ho
 @pytest.mark.parametrize("text", ["alice@example.com", "ALICE@example.com ", "id", "trade"])
 def test_search_opens_an_exact_match_directly(compliance: Client, alice: Customer, bob: Customer, text: str) -> None:
     trade = Trade.objects.get()
-    asked = {"id": str(alice.id), "trade": str(trade.id)}.get(text, text)
-    answer = compliance.get("/admin/find/", {"q": asked})
-    there = f"trades/trade/{trade.id}" if text == "trade" else f"accounts/customer/{alice.id}"
+    query = {"id": str(alice.id), "trade": str(trade.id)}.get(text, text)
+    answer = compliance.get("/admin/find/", {"q": query})
+    target = f"trades/trade/{trade.id}" if text == "trade" else f"accounts/customer/{alice.id}"
     assert answer.status_code == 302
-    assert answer["Location"] == f"/admin/{there}/change/"
+    assert answer["Location"] == f"/admin/{target}/change/"
 
 
 def test_search_finds_names_and_prefixes(compliance: Client, alice: Customer, bob: Customer) -> None:
@@ -255,23 +257,23 @@ def test_pages_by_key_show_each_row_once(compliance: Client, alice: Customer, mo
     for quantity in range(1, 12):
         place_trade(alice.id, "IBM", Type.BUY, quantity)
     for query in ("", "ticker=IBM", f"customer={alice.id}", "status=PLACED", "type=x"):
-        seen: list[str] = []
+        shown: list[str] = []
         url = f"/admin/trades/trade/?{query}"
         while url:
             answer = compliance.get(url)
-            changes = answer.context["cl"]
-            seen += [str(trade.id) for trade in changes.result_list]
-            url = f"/admin/trades/trade/{changes.older_link}" if changes.older else ""
-        wanted = (
+            change_list = answer.context["cl"]
+            shown += [str(trade.id) for trade in change_list.result_list]
+            url = f"/admin/trades/trade/{change_list.older_link}" if change_list.older else ""
+        expected = (
             Trade.objects.all()
             if query in {"", f"customer={alice.id}", "type=x"}
             else Trade.objects.filter(ticker="IBM")
         )
         if query != "type=x":
-            assert seen == [str(id) for id in wanted.order_by("-id").values_list("id", flat=True)], query
+            assert shown == [str(id) for id in expected.order_by("-id").values_list("id", flat=True)], query
 
 
-def test_export_streams_what_the_filters_let_through(
+def test_an_export_has_the_rows_that_the_filters_select(
     compliance: Client, alice: Customer, browser_of: Callable[[Role], Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from office.tables import keyset
@@ -288,7 +290,7 @@ def test_export_streams_what_the_filters_let_through(
     assert AuditEntry.objects.filter(action="export", outcome="seen").count() == 1
 
 
-def test_cells_are_not_formulas() -> None:
+def test_exported_cells_are_not_formulas() -> None:
     from office.tables.export import cell
 
     assert cell("=HYPERLINK(1)") == "'=HYPERLINK(1)"

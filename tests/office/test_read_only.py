@@ -26,14 +26,14 @@ def test_no_list_lets_anybody_add_change_or_delete(
     owner = create_customer("owner@example.com", None, is_staff=True, is_superuser=True)
     browser = browser_of(role) if role else signed_in(owner)
     for model, table in admin.site._registry.items():
-        at = f"/admin/{model._meta.app_label}/{model._meta.model_name}"
+        address = f"/admin/{model._meta.app_label}/{model._meta.model_name}"
         row: Any = model._default_manager.first()
-        assert browser.post(f"{at}/add/", {}).status_code == 403, at
-        chosen = {"action": "delete_selected", "_selected_action": "1"}
-        assert browser.post(f"{at}/", chosen).status_code in {200, 302, 403}
+        assert browser.post(f"{address}/add/", {}).status_code == 403, address
+        form = {"action": "delete_selected", "_selected_action": "1"}
+        assert browser.post(f"{address}/", form).status_code in {200, 302, 403}
         if row is not None:
-            assert browser.post(f"{at}/{row.pk}/change/", {"status": "FILLED"}).status_code == 403, at
-            assert browser.post(f"{at}/{row.pk}/delete/", {"post": "yes"}).status_code == 403, at
+            assert browser.post(f"{address}/{row.pk}/change/", {"status": "FILLED"}).status_code == 403, address
+            assert browser.post(f"{address}/{row.pk}/delete/", {"post": "yes"}).status_code == 403, address
             assert model._default_manager.filter(pk=row.pk).exists()
         assert not table.has_change_permission(None)  # type: ignore[arg-type]
         assert not table.has_delete_permission(None)  # type: ignore[arg-type]
@@ -41,7 +41,7 @@ def test_no_list_lets_anybody_add_change_or_delete(
 
 
 def test_only_our_own_lists_are_registered() -> None:
-    """What other apps would register could be edited past the verbs and the audit log."""
+    """Tables that other apps register could be edited without our own functions and the audit log."""
     from office.tables.table import Table
 
     assert all(isinstance(table, Table) for table in admin.site._registry.values())

@@ -15,10 +15,10 @@ def test_a_restriction_is_lifted_with_a_reason(browser_of: Any, broke: Customer)
     assert "Lift the restriction" not in browser.get(page).content.decode()
     for _ in range(3):
         violate(broke)
-    shown = browser.get(page).content.decode()
-    assert "Buys with settled cash only until" in shown
-    assert "3 good-faith violations within 12 months" in shown
-    assert "Lift the restriction" in shown
+    html = browser.get(page).content.decode()
+    assert "Buys with settled cash only until" in html
+    assert "3 good-faith violations within 12 months" in html
+    assert "Lift the restriction" in html
     answer = browser.post(f"/admin/do/lift-restriction/{broke.id}/", {"reason": "A mistake of ours."}, follow=True)
     assert "can buy with unsettled cash again" in answer.content.decode()
     entry = AuditEntry.objects.get(action="lift-restriction", outcome="done")

@@ -29,23 +29,23 @@ def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "ROWS_PER_BATCH", 2)
 
 
-def call(days_ago: float, *trades: Trade) -> Call:
+def create_call(days_ago: float, *trades: Trade) -> Call:
     ids = [trade.id for trade in trades] or [uuid7() for _ in range(3)]
-    made = CallFactory.create(trade_ids=ids)
-    Call.objects.filter(id=made.id).update(at=timezone.now() - timedelta(days=days_ago))
-    return made
+    call = CallFactory.create(trade_ids=ids)
+    Call.objects.filter(id=call.id).update(at=timezone.now() - timedelta(days=days_ago))
+    return call
 
 
-def kept() -> set[int]:
+def call_ids() -> set[int]:
     return set(Call.objects.values_list("id", flat=True))
 
 
 def test_old_calls_are_deleted(db: None, settings: Any) -> None:
-    old = [call(91) for _ in range(7)]
-    young = {call(89).id, call(0).id}
-    found = delete_old()
-    assert (found.calls, found.all_done) == (len(old), True)
-    assert kept() == young
+    old = [create_call(91) for _ in range(7)]
+    recent = {create_call(89).id, create_call(0).id}
+    deleted = delete_old()
+    assert (deleted.calls, deleted.all_done) == (len(old), True)
+    assert call_ids() == recent
     assert delete_old().calls == 0
     settings.EXCHANGE_CALLS_KEPT_DAYS = 1
     assert delete_old().calls == 1
@@ -60,19 +60,19 @@ def test_calls_of_open_trades_and_exceptions_are_kept(alice: Customer, bob: Cust
     cases.open_cases([Finding(Kind.UNKNOWN_THERE, "a trade", "It must be known.", alice.id, disputed)])
     about_case = CallFactory.create(verb="ask", trade_ids=[disputed])
     Call.objects.filter(id=about_case.id).update(at=timezone.now() - timedelta(days=400))
-    needed = {call(400, final, in_flight).id, call(300, in_line).id, about_case.id}
+    needed = {create_call(400, final, in_flight).id, create_call(300, in_line).id, about_case.id}
     for _ in range(5):
-        call(200, final)
+        create_call(200, final)
     assert delete_old().calls == 5
-    assert kept() == needed
+    assert call_ids() == needed
     cases.close(Case.objects.get().id, bob, "By phone.")
     assert delete_old().calls == 1
-    assert kept() == needed - {about_case.id}
+    assert call_ids() == needed - {about_case.id}
 
 
 def test_deletion_is_time_limited_and_continues_in_the_next_round(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(5):
-        call(100)
+        create_call(100)
     monkeypatch.setattr(retention, "SECONDS_MAX", 0)
     assert not delete_old().all_done
     assert Call.objects.count() == 5
@@ -81,19 +81,19 @@ def test_deletion_is_time_limited_and_continues_in_the_next_round(db: None, monk
 
 
 def test_the_command_deletes_old_calls_and_sign_ins(alice: Customer) -> None:
-    call(100)
+    create_call(100)
     for days in (SIGN_INS_KEPT_DAYS + 1, SIGN_INS_KEPT_DAYS + 1, SIGN_INS_KEPT_DAYS + 1, 1):
         SignInFactory.create(customer=alice, at=timezone.now() - timedelta(days=days))
-    said = io.StringIO()
-    call_command("delete_old", stdout=said)
-    assert said.getvalue() == "1 calls and 3 sign-ins deleted\n"
+    output = io.StringIO()
+    call_command("delete_old", stdout=output)
+    assert output.getvalue() == "1 calls and 3 sign-ins deleted\n"
     assert SignIn.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_sweep_deletes_old_rows(exchange: StandInExchange) -> None:
     open_account("dave@example.com", Decimal(1))
-    call(100)
+    create_call(100)
     schedule.run_jobs()
     assert not Call.objects.exists()
     job = Job.objects.get(name="forget")
@@ -103,7 +103,7 @@ def test_the_sweep_deletes_old_rows(exchange: StandInExchange) -> None:
 def test_a_batch_is_found_by_the_index_on_time(db: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-        asked: dict[str, int | str] = {"days": 90, "at": "-infinity", "id": 0, "rows": 1000}
-        cursor.execute(f"EXPLAIN {retention.DELETE_CALLS}", asked)
+        parameters: dict[str, int | str] = {"days": 90, "at": "-infinity", "id": 0, "rows": 1000}
+        cursor.execute(f"EXPLAIN {retention.DELETE_CALLS}", parameters)
         plan = "\n".join(row[0] for row in cursor.fetchall())
     assert "using calls_by_time" in plan, plan

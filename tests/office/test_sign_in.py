@@ -28,16 +28,16 @@ def sam(db: None) -> Customer:
     return appoint("sam@staff.example.com", Role.SUPPORT, password=PASSWORD)
 
 
-def give_password(browser: Client, password: str = PASSWORD, **more: Any) -> Any:
-    given = {"login": "sam@staff.example.com", "password": password}
-    return browser.post("/account/login/?next=/admin/", given, **more)
+def enter_password(browser: Client, password: str = PASSWORD, **more: Any) -> Any:
+    form = {"login": "sam@staff.example.com", "password": password}
+    return browser.post("/account/login/?next=/admin/", form, **more)
 
 
 def test_password_and_code(sam: Customer) -> None:
     TOTP.activate(sam, SECRET)
     browser = Client()
     assert browser.get("/admin/", follow=True).redirect_chain[-1][0].startswith("/account/login/")
-    assert "second-factor/authenticate" in give_password(browser)["Location"]
+    assert "second-factor/authenticate" in enter_password(browser)["Location"]
     assert browser.get("/admin/").status_code == 302
     wrong = browser.post("/account/second-factor/authenticate/", {"code": "000000"})
     assert wrong.status_code == 200
@@ -53,12 +53,12 @@ def test_password_and_code(sam: Customer) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_without_a_second_factor_one_is_set_up_first(sam: Customer) -> None:
     browser = Client()
-    give_password(browser)
+    enter_password(browser)
     answer = browser.get("/admin/", follow=True)
-    # Who changes how they sign in gives their password once more.
-    asked = answer.redirect_chain[-1][0]
-    assert asked.startswith("/account/reauthenticate/")
-    answer = browser.post(asked, {"password": PASSWORD}, follow=True)
+    # Changing the way to sign in requires the password again.
+    address = answer.redirect_chain[-1][0]
+    assert address.startswith("/account/reauthenticate/")
+    answer = browser.post(address, {"password": PASSWORD}, follow=True)
     assert "/second-factor/totp/activate/" in answer.redirect_chain[-1][0]
     secret = browser.session["mfa.totp.secret"]
     browser.post("/account/second-factor/totp/activate/", {"code": totp_code(secret)})
@@ -75,11 +75,11 @@ def test_a_session_without_a_code_cannot_enter(sam: Customer) -> None:
 
 
 def test_guessing_is_throttled_and_logged(sam: Customer) -> None:
-    answers = [give_password(Client(), "guess") for _ in range(12)]
+    answers = [enter_password(Client(), "guess") for _ in range(12)]
     assert "Too many" in answers[-1].content.decode()
     assert 1 <= AuditEntry.objects.filter(action="sign in", outcome="refused").count() <= 11
-    # Even the right one does not help for now.
-    assert give_password(Client()).status_code == 200
+    # For now, even the correct password is refused.
+    assert enter_password(Client()).status_code == 200
 
 
 def test_a_session_ends_when_idle(sam: Customer) -> None:
@@ -89,7 +89,7 @@ def test_a_session_ends_when_idle(sam: Customer) -> None:
     with time_machine.travel(now + access.IDLE_SECONDS_MAX - 10, tick=True):
         assert browser.get("/admin/").status_code == 200
     with time_machine.travel(now + 2 * access.IDLE_SECONDS_MAX - 100, tick=True):
-        # The desk, which refreshes itself, keeps nobody signed in.
+        # The desk refreshes itself, so opening it does not prolong the session.
         assert browser.get("/admin/desk/").status_code == 200
     with time_machine.travel(now + 2 * access.IDLE_SECONDS_MAX + 100, tick=True):
         assert browser.get("/admin/").status_code == 302
@@ -105,7 +105,7 @@ def test_a_session_ends_with_the_shift(sam: Customer) -> None:
         assert browser.get("/admin/find/").status_code == 302
 
 
-def test_only_the_back_office_may_evaluate(sam: Customer) -> None:
+def test_only_the_back_office_allows_unsafe_eval(sam: Customer) -> None:
     assert "'unsafe-eval'" in signed_in(sam).get("/admin/find/")["Content-Security-Policy"]
     assert "unsafe" not in Client().get("/")["Content-Security-Policy"]
 
@@ -115,20 +115,20 @@ def test_a_form_sent_after_the_session_ended_comes_back_with_what_was_entered(sa
     risk = appoint(sam.email, Role.RISK)
     browser = signed_in(risk)
     form = "/admin/do/halt-stock/"
-    entered = {"ticker": "AAPL", "confirm": "HALT", "reason": "News pending & more.", "csrfmiddlewaretoken": "x"}
+    fields = {"ticker": "AAPL", "confirm": "HALT", "reason": "News pending & more.", "csrfmiddlewaretoken": "x"}
     with time_machine.travel(time.time() + access.IDLE_SECONDS_MAX + 1):
-        answer = browser.post(form, entered)
+        answer = browser.post(form, fields)
         assert not AuditEntry.objects.filter(action="halt-stock", outcome="asked").exists()
         assert not rules().halted_tickers
-        asked = answer["Location"]
-        assert asked.startswith("/account/login/?next=/admin/do/halt-stock/")
-        assert "csrf" not in asked
-        assert "confirm" not in asked
-        assert "Your last request was not carried out" in browser.get(asked).content.decode()
-        given = browser.post(asked, {"login": sam.email, "password": PASSWORD})
-        assert "second-factor/authenticate" in given["Location"]
-        back = browser.post("/account/second-factor/authenticate/", {"code": totp_code(SECRET)})["Location"]
-        page = browser.get(back)
+        sign_in_address = answer["Location"]
+        assert sign_in_address.startswith("/account/login/?next=/admin/do/halt-stock/")
+        assert "csrf" not in sign_in_address
+        assert "confirm" not in sign_in_address
+        assert "Your last request was not carried out" in browser.get(sign_in_address).content.decode()
+        answer_to_password = browser.post(sign_in_address, {"login": sam.email, "password": PASSWORD})
+        assert "second-factor/authenticate" in answer_to_password["Location"]
+        form_address = browser.post("/account/second-factor/authenticate/", {"code": totp_code(SECRET)})["Location"]
+        page = browser.get(form_address)
     assert (page.status_code, page.request["PATH_INFO"]) == (200, form)
     assert page.context["form"].initial.items() >= {("ticker", "AAPL"), ("reason", "News pending & more.")}
     assert "Nothing has been done yet" in page.content.decode()
@@ -142,6 +142,6 @@ def test_other_forms_return_to_their_page(sam: Customer) -> None:
         assert answer["Location"] == f"/account/login/?next={back}"
 
 
-def test_an_action_begins_empty_whatever_its_address_says(sam: Customer) -> None:
+def test_an_address_cannot_fill_in_the_form_of_an_action(sam: Customer) -> None:
     browser = signed_in(appoint(sam.email, Role.RISK))
     assert not browser.get("/admin/do/halt-stock/?ticker=AAPL").context["form"].initial.get("ticker")

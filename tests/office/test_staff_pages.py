@@ -1,4 +1,4 @@
-"""Pages for staff's own work: customers, exceptions, the report of a day, staff and roles, saved filters."""
+"""Staff pages: customers, exceptions, the daily report, staff and roles, and saved filters."""
 
 import csv
 import html
@@ -37,12 +37,12 @@ def test_a_customers_tabs_and_summary(
     browser: Client = browser_of(Role.COMPLIANCE)
     page = f"/admin/accounts/customer/{alice.id}/change/"
     text = browser.get(page).content.decode()
-    for shown in ("Value", "Unrealized gain", "Cash available", "$1,000.00", "AAPL", "No open trades."):
-        assert shown in text, shown
-    for tab, shown in {
+    for words in ("Value", "Unrealized gain", "Cash available", "$1,000.00", "AAPL", "No open trades."):
+        assert words in text, words
+    for tab, words in {
         "trades": "BUY 10 AAPL", "ledger": "buy", "access": "No tokens.", "history": "Audit log", "x": "Positions",
     }.items():  # fmt: skip
-        assert shown.lower() in browser.get(page, {"tab": tab}).content.decode().lower(), tab
+        assert words.lower() in browser.get(page, {"tab": tab}).content.decode().lower(), tab
 
 
 @pytest.mark.parametrize("name", ["home", "trades", "cash"])
@@ -80,19 +80,19 @@ def test_the_queue_shows_whose_and_how_much_and_closes_many(
     cases.open_cases([*findings, Finding(Kind.BOOKS, "rule", "off")])
     browser: Client = browser_of(Role.OPERATIONS)
     text = browser.get("/admin/office/case/").content.decode()
-    for shown in (alice.email, "BUY 3 IBM", "150.00", "A report contradicts how its trade ended <strong>3</strong>"):
-        assert shown in text, shown
+    for words in (alice.email, "BUY 3 IBM", "150.00", "A report contradicts how its trade ended <strong>3</strong>"):
+        assert words in text, words
     ids = list(Case.objects.filter(kind=Kind.CONTRADICTS).values_list("id", flat=True))
-    chosen = {"action": "close_selected", "_selected_action": [str(id) for id in ids]}
-    answer = browser.post("/admin/office/case/", chosen)
+    selection = {"action": "close_selected", "_selected_action": [str(id) for id in ids]}
+    answer = browser.post("/admin/office/case/", selection)
     assert answer.status_code == 302
-    form = browser.get(answer["Location"]).content.decode()
-    assert ",".join(map(str, sorted(ids, reverse=True))) in form or ",".join(map(str, ids)) in form
-    asked = {"ids": ",".join(map(str, ids)), "reason": "By phone, all of them."}
-    assert "3 exceptions closed." in browser.post("/admin/do/close-many/", asked, follow=True).content.decode()
+    form_page = browser.get(answer["Location"]).content.decode()
+    assert ",".join(map(str, sorted(ids, reverse=True))) in form_page or ",".join(map(str, ids)) in form_page
+    form_data = {"ids": ",".join(map(str, ids)), "reason": "By phone, all of them."}
+    assert "3 exceptions closed." in browser.post("/admin/do/close-many/", form_data, follow=True).content.decode()
     assert list(Case.objects.filter(closed_at=None).values_list("kind", flat=True)) == ["books"]
-    for wrong in ("x", "1,,2", "1;2", "", "9" * 30):
-        assert browser.post("/admin/do/close-many/", asked | {"ids": wrong}).status_code == 422
+    for invalid in ("x", "1,,2", "1;2", "", "9" * 30):
+        assert browser.post("/admin/do/close-many/", form_data | {"ids": invalid}).status_code == 422
 
 
 def test_an_exceptions_page_has_the_actions_where_the_instruction_stands(
@@ -101,9 +101,9 @@ def test_an_exceptions_page_has_the_actions_where_the_instruction_stands(
     trade = Trade.objects.get()
     cases.open_cases([Finding(Kind.DIFFERS, "trade", "differs", alice.id, trade.id)])
     text = browser_of(Role.OPERATIONS).get(f"/admin/office/case/{Case.objects.get().id}/change/").content.decode()
-    beside = text[text.index("What to do") : text.index("What is wrong")]
+    section = text[text.index("What to do") : text.index("What is wrong")]
     for label in ("Ask the exchange now", "Freeze withdrawals", "Request an adjustment", "Take it", "Close"):
-        assert label in beside, label
+        assert label in section, label
 
 
 def test_roles_and_second_factors_are_managed_in_the_office(
@@ -121,10 +121,10 @@ def test_roles_and_second_factors_are_managed_in_the_office(
     assert not Authenticator.objects.filter(user=sam).exists()
     admin.post(f"/admin/do/set-roles/{sam.id}/", {"reason": "Left."})
     assert not Customer.objects.get(id=sam.id).is_staff
-    changed = AuditEntry.objects.filter(action="set-roles", outcome="done").order_by("number").first()
-    assert changed
-    assert (changed.before or {})["roles"] == ["support"]
-    assert (changed.after or {})["roles"] == ["operations", "risk"]
+    entry = AuditEntry.objects.filter(action="set-roles", outcome="done").order_by("number").first()
+    assert entry
+    assert (entry.before or {})["roles"] == ["support"]
+    assert (entry.after or {})["roles"] == ["operations", "risk"]
 
 
 def test_staff_cannot_change_their_own_roles(
@@ -151,16 +151,16 @@ def test_the_report_of_a_day_as_page_file_and_mail(
     assert rows["Volume filled, USD"] == f"{total:,.2f}"
     assert figures["newCustomers"] == Customer.objects.count()
     assert "Volume filled, USD" in browser.get("/admin/report/").content.decode()
-    sent = browser.get("/admin/report/", {"format": "csv"}).content.decode()
-    assert dict(csv.reader(io.StringIO(sent)))["Volume filled, USD"] == f"{total:,.2f}"
+    text = browser.get("/admin/report/", {"format": "csv"}).content.decode()
+    assert dict(csv.reader(io.StringIO(text)))["Volume filled, USD"] == f"{total:,.2f}"
     appoint("operations@staff.example.com", Role.OPERATIONS)
     assert daily_report.send_due()
     assert not daily_report.send_due()
-    kept = DailyReport.objects.get()
-    assert kept.day == eastern_today() - timedelta(days=1)
-    (letter,) = mail.outbox
-    assert letter.bcc == ["operations@staff.example.com"]
-    assert "Trades placed: 0" in letter.body
+    report = DailyReport.objects.get()
+    assert report.day == eastern_today() - timedelta(days=1)
+    (message,) = mail.outbox
+    assert message.bcc == ["operations@staff.example.com"]
+    assert "Trades placed: 0" in message.body
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "1970-01-01", "9999-12-31", "x", "\x00", "2026-02-30"])
@@ -174,9 +174,9 @@ def test_the_trial_balance_as_page_and_file(browser_of: Callable[[Role], Client]
     page = browser.get("/admin/trial-balance/", {"day": day})
     assert page.status_code == 200
     assert "Customer reserve" in page.content.decode()
-    sent = list(csv.reader(io.StringIO(browser.get("/admin/trial-balance/", {"format": "csv"}).content.decode())))
-    assert sent[1] == ["customers", "", "Customers' credit balances", "", "1000.0000"]
-    assert sent[2] == ["bank", "deposits", "Bank: deposits and withdrawals", "2000.0000", ""]
+    rows = list(csv.reader(io.StringIO(browser.get("/admin/trial-balance/", {"format": "csv"}).content.decode())))
+    assert rows[1] == ["customers", "", "Customers' credit balances", "", "1000.0000"]
+    assert rows[2] == ["bank", "deposits", "Bank: deposits and withdrawals", "2000.0000", ""]
 
 
 def test_filters_are_saved_and_columns_chosen(
@@ -204,11 +204,11 @@ def test_audit_entries_are_sentences_that_can_be_searched(
     browser_of: Callable[[Role], Client], alice: Customer
 ) -> None:
     browser_of(Role.RISK).post(f"/admin/do/freeze-trading/{alice.id}/", {"reason": "Odd sign-in."})
-    done = AuditEntry.objects.get(action="freeze-trading", outcome="done")
-    assert sentence_of(done) == "risk@staff.example.com froze the trading of alice@example.com."
+    entry = AuditEntry.objects.get(action="freeze-trading", outcome="done")
+    assert sentence_of(entry) == "risk@staff.example.com froze the trading of alice@example.com."
     compliance: Client = browser_of(Role.COMPLIANCE)
-    for asked in ("alice@example.com", "risk@staff.example.com"):
-        text = compliance.get("/admin/office/auditentry/", {"q": asked}).content.decode()
+    for query in ("alice@example.com", "risk@staff.example.com"):
+        text = compliance.get("/admin/office/auditentry/", {"q": query}).content.decode()
         assert "froze the trading of alice@example.com" in text
         assert "Trading halted: no → yes" in text
     assert "froze" not in compliance.get("/admin/office/auditentry/", {"q": "nobody@example.com"}).content.decode()

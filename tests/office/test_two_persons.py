@@ -21,7 +21,8 @@ from tests.people import claim, send_report
 from trades.models import CorporateAction, StaffReport, Status, Trade, Type
 from trades.place import place_trade
 
-CLOSURE = {"day": "2026-12-24", "closes": "11:00", "reason": "Announced today."}
+DAY = date(2031, 3, 4)  # a regular trading day in the future
+CLOSURE = {"day": f"{DAY}", "closes": "11:00", "reason": "Announced today."}
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def second(db: None) -> Client:
 
 
 @pytest.fixture(autouse=True)
-def _calendar_is_read_anew() -> Iterator[Any]:
+def _no_cached_calendar() -> Iterator[Any]:
     calendar.expire()
     yield
     calendar.expire()
@@ -38,8 +39,8 @@ def _calendar_is_read_anew() -> Iterator[Any]:
 
 def test_a_market_closure_needs_a_second_member_of_staff(browser_of: Callable[[Role], Client], second: Client) -> None:
     first = browser_of(Role.OPERATIONS)
-    said = first.post("/admin/do/close-market/", CLOSURE, follow=True).content.decode()
-    assert "A second member of staff must approve it." in said
+    html = first.post("/admin/do/close-market/", CLOSURE, follow=True).content.decode()
+    assert "A second member of staff must approve it." in html
     proposal = Proposal.objects.get()
     assert not Closure.objects.exists()
     first.post(f"/admin/do/approve-proposal/{proposal.id}/")
@@ -51,12 +52,12 @@ def test_a_market_closure_needs_a_second_member_of_staff(browser_of: Callable[[R
     for _ in range(2):
         second.post(f"/admin/do/approve-proposal/{proposal.id}/")
     closure = Closure.objects.get()
-    assert (closure.day, closure.closes, closure.source) == (date(2026, 12, 24), time(11), "staff")
-    session = calendar.session(date(2026, 12, 24))
+    assert (closure.day, closure.closes, closure.source) == (DAY, time(11), "staff")
+    session = calendar.session(DAY)
     assert session
     assert session.closes == time(11)
     proposal.refresh_from_db()
-    assert proposal.result.startswith("The market calendar now has 2026-12-24")
+    assert proposal.result.startswith(f"The market calendar now has {DAY}")
     outcomes = AuditEntry.objects.filter(action="approve-proposal").order_by("number").values_list("outcome", flat=True)
     assert list(outcomes) == ["asked", "refused", "asked", "done", "asked", "refused"]
     assert "closes at 11:00 AM" in second.get("/admin/controls/").content.decode()
@@ -81,9 +82,9 @@ def test_only_staff_with_the_power_decides(browser_of: Callable[[Role], Client])
     )
 
 
-@pytest.mark.parametrize("wrong", [{"day": "0001-01-01"}, {"day": "9999-12-31"}, {"day": "x"}, {"closes": "25:00"}])
-def test_a_day_that_the_calendar_does_not_serve(browser_of: Callable[[Role], Client], wrong: dict) -> None:
-    assert browser_of(Role.OPERATIONS).post("/admin/do/close-market/", CLOSURE | wrong).status_code == 422
+@pytest.mark.parametrize("invalid", [{"day": "0001-01-01"}, {"day": "9999-12-31"}, {"day": "x"}, {"closes": "25:00"}])
+def test_a_day_that_the_calendar_does_not_serve(browser_of: Callable[[Role], Client], invalid: dict) -> None:
+    assert browser_of(Role.OPERATIONS).post("/admin/do/close-market/", CLOSURE | invalid).status_code == 422
     assert not Proposal.objects.exists()
 
 
@@ -103,7 +104,7 @@ def test_a_short_list_is_an_exception_until_two_accept_it(
 
 
 def overdue(customer: Customer) -> Trade:
-    """A trade that was sent to the exchange two hours ago."""
+    """Return a trade that was sent to the exchange two hours ago."""
     trade, _ = place_trade(customer.id, "IBM", Type.BUY, 2)
     claim(customer)
     with connection.cursor() as cursor:
@@ -114,7 +115,7 @@ def overdue(customer: Customer) -> Trade:
     return trade
 
 
-def test_a_trade_that_no_machine_can_end_is_ended_by_two(browser_of: Callable[[Role], Client], alice: Customer) -> None:
+def test_two_members_of_staff_end_an_overdue_trade(browser_of: Callable[[Role], Client], alice: Customer) -> None:
     trade = overdue(alice)
     schedule.find_cases()
     schedule.find_cases()
@@ -134,8 +135,8 @@ def test_a_trade_that_no_machine_can_end_is_ended_by_two(browser_of: Callable[[R
     second.post(f"/admin/do/approve-ending/{entered.id}/")
     trade.refresh_from_db()
     assert (trade.status, trade.price) == (Status.FILLED, 10)
-    done = AuditEntry.objects.get(action="approve-ending", outcome="done")
-    assert (done.trade_id, (done.after or {})["status"]) == (trade.id, "FILLED")
+    entry = AuditEntry.objects.get(action="approve-ending", outcome="done")
+    assert (entry.trade_id, (entry.after or {})["status"]) == (trade.id, "FILLED")
 
 
 def test_a_trade_that_is_not_overdue_is_not_ended_by_staff(
@@ -143,10 +144,10 @@ def test_a_trade_that_is_not_overdue_is_not_ended_by_staff(
 ) -> None:
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 2)
     claim(alice)
-    said = browser_of(Role.OPERATIONS).post(
+    answer = browser_of(Role.OPERATIONS).post(
         f"/admin/do/end-trade/{trade.id}/", {"status": "REJECTED", "price": "", "reason": "x"}, follow=True
     )
-    assert "Only a trade that has been IN PROGRESS for an hour" in said.content.decode()
+    assert "Only a trade that has been IN PROGRESS for an hour" in answer.content.decode()
     assert not StaffReport.objects.exists()
 
 
@@ -157,13 +158,13 @@ def test_a_report_is_judged_again(browser_of: Callable[[Role], Client], alice: C
     claim(alice)
     schedule.find_cases()
     case = Case.objects.get(kind=Case.Kind.BREAKS_TERMS)
-    said = browser_of(Role.OPERATIONS).post(f"/admin/do/judge-again/{case.id}/", follow=True).content.decode()
-    assert "Judged again." in said
+    html = browser_of(Role.OPERATIONS).post(f"/admin/do/judge-again/{case.id}/", follow=True).content.decode()
+    assert "Judged again." in html
     assert AuditEntry.objects.get(action="judge-again", outcome="done").trade_id == trade.id
 
 
-def test_text_of_others_stops_no_search_for_exceptions(alice: Customer, bob: Customer) -> None:
-    """A lone surrogate in a reason is valid JSON that PostgreSQL's jsonb refuses."""
+def test_invalid_text_from_the_exchange_stops_no_search_for_exceptions(alice: Customer, bob: Customer) -> None:
+    """A lone surrogate in a reason is valid JSON, but PostgreSQL's jsonb refuses it."""
     final = Trade.objects.get()
     send_report(final, Status.REJECTED, reason="\ud800")
     trade, _ = place_trade(alice.id, "IBM", Type.BUY, 1)

@@ -19,24 +19,28 @@ def test_staff_see_webhooks_and_end_one_and_its_owner_is_told(
 ) -> None:
     subscriptions.create(alice.id, "https://hooks.example.com/in")
     grant = tokens.issue(alice, "my robot").grant
-    hook, _ = subscriptions.create(alice.id, "https://robot.example.com/", ["trade.filled"], token_id=grant.id)
-    DeliveryFactory.create(webhook=hook, type="trade.filled", answer="HTTP 503")
+    webhook, _ = subscriptions.create(alice.id, "https://robot.example.com/", ["trade.filled"], token_id=grant.id)
+    DeliveryFactory.create(webhook=webhook, type="trade.filled", answer="HTTP 503")
     tab = f"/admin/accounts/customer/{alice.id}/change/?tab=access"
     page = browser_of(Role.OPERATIONS).get(tab).content.decode()
-    for shown in ("https://robot.example.com/", "trade.filled", "HTTP 503", "with the token “my robot”", "on a page"):
-        assert shown in page
-    address = f"/admin/do/end-webhook/{hook.id}/"
+    for text in ("https://robot.example.com/", "trade.filled", "HTTP 503", "with the token “my robot”", "on a page"):
+        assert text in page
+    address = f"/admin/do/end-webhook/{webhook.id}/"
     assert page.count("/admin/do/end-webhook/") == 2
     assert "/admin/do/end-webhook/" not in browser_of(Role.SUPPORT).get(tab).content.decode()
     mail.outbox.clear()
     answer = browser_of(Role.RISK).post(address, {"reason": "It leaks."})
     assert answer.headers["Location"] == tab
-    hook.refresh_from_db()
-    assert (hook.status, hook.status_reason, hook.due_at) == (Webhook.Status.ENDED, "Our staff ended it.", None)
-    (told,) = mail.outbox
-    assert (told.to, told.subject) == ([alice.email], "Your webhook has ended")
-    assert "https://robot.example.com/" in told.body
-    assert "leaks" not in told.body, "the reason is for the audit log"
+    webhook.refresh_from_db()
+    assert (webhook.status, webhook.status_reason, webhook.due_at) == (
+        Webhook.Status.ENDED,
+        "Our staff ended it.",
+        None,
+    )
+    (message,) = mail.outbox
+    assert (message.to, message.subject) == ([alice.email], "Your webhook has ended")
+    assert "https://robot.example.com/" in message.body
+    assert "leaks" not in message.body, "the reason is only in the audit log"
     entry = AuditEntry.objects.get(action="end-webhook", outcome="done")
     assert (entry.customer_id, entry.reason) == (alice.id, "It leaks.")
     assert ((entry.before or {})["status"], (entry.after or {})["status"]) == ("active", "ended")
