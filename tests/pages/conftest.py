@@ -13,11 +13,11 @@ from tests.history import customer_with_history
 
 @pytest.fixture(autouse=True)
 def _served(static_files: None) -> None:
-    """Pages name static files."""
+    """Collect static files, to which pages refer."""
 
 
 @pytest.fixture
-def listed(exchange: StandInExchange, db: None) -> StandInExchange:
+def exchange_with_stocks(exchange: StandInExchange, db: None) -> StandInExchange:
     """Provide the exchange, with its list of stocks already read."""
     market.refresh()
     market.forget()
@@ -25,14 +25,14 @@ def listed(exchange: StandInExchange, db: None) -> StandInExchange:
 
 
 @pytest.fixture
-def ada(listed: StandInExchange) -> Customer:
+def ada(exchange_with_stocks: StandInExchange) -> Customer:
     """Create a customer with most of a year of history."""
     return customer_with_history()
 
 
 @pytest.fixture
 def page_of() -> Callable[[Customer], Client]:
-    """A browser without scripts, signed in: `page_of(alice).get("/")`."""
+    """Return a function that returns a customer's signed-in browser: `page_of(alice).get("/")`."""
 
     def page_of(customer: Customer) -> Client:
         client = Client()

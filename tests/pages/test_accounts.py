@@ -62,18 +62,18 @@ def test_held_cash_cannot_be_withdrawn(bob: Customer, page_of: PageOf) -> None:
     assert "$500.00 is held for your trade in progress" in text
 
 
-def test_frozen_withdrawals_are_said_on_the_page_and_beside_the_field(
+def test_frozen_withdrawals_are_explained_on_the_page_and_beside_the_field(
     bob: Customer, alice: Customer, page_of: PageOf
 ) -> None:
     assert "are frozen" not in page_of(bob).get("/cash").content.decode()
     freeze_withdrawals(bob.id, True, reason="asked by the desk", by=alice)
-    shown = page_of(bob).get("/cash").content.decode()
-    assert "Withdrawals from your account are frozen." in shown
-    assert "asked by the desk" not in shown
+    html = page_of(bob).get("/cash").content.decode()
+    assert "Withdrawals from your account are frozen." in html
+    assert "asked by the desk" not in html
     answer = page_of(bob).post("/cash/withdraw", {"amount": "1", "key": "k1"})
     assert answer.status_code == 422
-    said = answer.content.decode().split('id="withdraw_amount_error"')[1].split("</p>")[0]
-    assert "Withdrawals from your account are frozen." in said
+    error = answer.content.decode().split('id="withdraw_amount_error"')[1].split("</p>")[0]
+    assert "Withdrawals from your account are frozen." in error
     assert Balance.objects.get(customer=bob).amount == 500
     assert "are frozen" not in page_of(alice).get("/cash").content.decode()
 
@@ -88,18 +88,16 @@ def test_the_csv_has_every_posting_in_order(alice: Customer, page_of: PageOf) ->
     ]
 
 
-def test_a_long_ledger_comes_in_files_of_so_many_lines(
-    bob: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_ledger_comes_in_several_files(bob: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accounts.pages.LINES_A_FILE", 3)
     for _ in range(6):
         deposit(bob.id, Decimal(1))
     page = page_of(bob).get("/cash").content.decode()
     files = [page_of(bob).get(f"/cash/ledger.csv?part={part}") for part in (1, 2, 3)]
-    read = [list(csv.DictReader(StringIO(file.content.decode()))) for file in files]
-    assert [len(rows) for rows in read] == [3, 3, 1]
-    every = [int(row["posting"]) for rows in read for row in rows]
-    assert every == list(Posting.objects.filter(customer=bob).order_by("id").values_list("id", flat=True))
+    rows_of_files = [list(csv.DictReader(StringIO(file.content.decode()))) for file in files]
+    assert [len(rows) for rows in rows_of_files] == [3, 3, 1]
+    posting_ids = [int(row["posting"]) for rows in rows_of_files for row in rows]
+    assert posting_ids == list(Posting.objects.filter(customer=bob).order_by("id").values_list("id", flat=True))
     for part, file in enumerate(files, start=1):
         assert f"/cash/ledger.csv?part={part}" in page
         assert f"ledger-{part}-of-3.csv" in file["Content-Disposition"]
@@ -126,7 +124,7 @@ def test_pages_ask_visitors_to_sign_in(path: str, db: None) -> None:
 # -- statements
 
 
-def entry(customer: Customer, at: datetime, ticker: str, kind: str, change: int, total: int) -> None:
+def create_posting(customer: Customer, at: datetime, ticker: str, kind: str, change: int, total: int) -> None:
     PostingFactory.create(
         customer=customer,
         ticker=ticker,
@@ -142,10 +140,11 @@ def winter(db: None) -> Customer:
     """Create a customer with postings around the end of a month in Eastern time."""
     customer: Customer = CustomerFactory.create(email="winter@example.com")
     Balance.objects.filter(customer=customer).update(amount=1150)
-    entry(customer, datetime(2025, 12, 30, 15, tzinfo=UTC), "", "deposit", 1000, 1000)
-    entry(customer, datetime(2026, 1, 1, 4, 59, tzinfo=UTC), "AAPL", "buy", 3, 3)  # still December in New York
-    entry(customer, datetime(2026, 1, 1, 5, 0, tzinfo=UTC), "", "deposit", 200, 1200)
-    entry(customer, datetime(2026, 1, 1, 4, 59, tzinfo=UTC), "", "withdrawal", -50, 1150)  # dated before, in line after
+    create_posting(customer, datetime(2025, 12, 30, 15, tzinfo=UTC), "", "deposit", 1000, 1000)
+    create_posting(customer, datetime(2026, 1, 1, 4, 59, tzinfo=UTC), "AAPL", "buy", 3, 3)  # in New York still December
+    create_posting(customer, datetime(2026, 1, 1, 5, 0, tzinfo=UTC), "", "deposit", 200, 1200)
+    # Dated earlier than the deposit, but posted later.
+    create_posting(customer, datetime(2026, 1, 1, 4, 59, tzinfo=UTC), "", "withdrawal", -50, 1150)
     return customer
 
 
@@ -155,51 +154,52 @@ def test_a_statement_begins_where_the_one_before_ended(winter: Customer) -> None
     ClosingPriceFactory.create(day=date(2026, 1, 31), price=None)  # the exchange knew none
     months = months_of(winter.id)
     assert [str(month) for month in months] == ["March 2026", "February 2026", "January 2026", "December 2025"]
-    made = [statement_of(winter.id, month) for month in reversed(months)]
-    assert [(s.opening, s.closing, s.is_final) for s in made] == [
+    statements = [statement_of(winter.id, month) for month in reversed(months)]
+    assert [(statement.opening, statement.closing, statement.is_final) for statement in statements] == [
         (0, 1000, True),
         (1000, 1150, True),
         (1150, 1150, False),  # its closing price is missing
         (1150, 1150, False),
     ]
-    assert [s.shares[0][1:] for s in made] == [(0, 3, None, 7), (3, 3, 7, None), (3, 3, None, None), (3, 3, None, None)]
-    assert [(s.opening_value, s.closing_value) for s in made] == [(0, 21), (21, None), (None, None), (None, None)]
-    assert dict(made[1].sums) == {"Deposits": 200, "Withdrawals": -50, "Shares bought": 0, "Shares sold": 0}
+    first_shares = [statement.shares[0][1:] for statement in statements]
+    assert first_shares == [(0, 3, None, 7), (3, 3, 7, None), (3, 3, None, None), (3, 3, None, None)]
+    assert [(s.opening_value, s.closing_value) for s in statements] == [(0, 21), (21, None), (None, None), (None, None)]
+    assert dict(statements[1].sums) == {"Deposits": 200, "Withdrawals": -50, "Shares bought": 0, "Shares sold": 0}
 
 
 @time_machine.travel("2026-03-05T12:00:00Z", tick=False)
-def test_the_sums_of_a_month_are_its_change_whatever_moved(winter: Customer, page_of: PageOf) -> None:
+def test_the_sums_of_a_month_add_up_to_its_change_with_every_kind_of_posting(winter: Customer, page_of: PageOf) -> None:
     balance = 1150
     for number, kind in enumerate(Posting.Kind.values, 1):
         change = number if kind not in {"withdrawal", "buy", "fee"} else -number
         balance += change
-        entry(winter, datetime(2026, 3, 4, 12, number, tzinfo=UTC), "", kind, change, balance)
-    made = statement_of(winter.id, Month(2026, 3))
-    assert made.opening + sum(amount for _, amount in made.sums) == made.closing == balance
-    assert len(made.sums) == len(Posting.Kind)
+        create_posting(winter, datetime(2026, 3, 4, 12, number, tzinfo=UTC), "", kind, change, balance)
+    statement = statement_of(winter.id, Month(2026, 3))
+    assert statement.opening + sum(amount for _, amount in statement.sums) == statement.closing == balance
+    assert len(statement.sums) == len(Posting.Kind)
     page = page_of(winter).get("/statements/2026-3").content.decode()
-    for words, _ in made.sums:
+    for words, _ in statement.sums:
         assert words in page
-    for line in made.lines:
+    for line in statement.lines:
         if line.kind not in {"buy", "sell"}:
-            assert f"/trades/{line.cause}" not in page, "only a trade's line leads to a trade"
+            assert f"/trades/{line.cause}" not in page, "only a trade's line links to a trade"
 
 
-def test_adjustments_are_told_on_the_statement_and_the_cash_page(winter: Customer, page_of: PageOf) -> None:
+def test_adjustments_are_on_the_statement_and_the_cash_page(winter: Customer, page_of: PageOf) -> None:
     with time_machine.travel("2026-03-05T12:00:00Z", tick=False):
         march = datetime(2026, 3, 4, 12, tzinfo=UTC)
-        entry(winter, march, "", "adjustment", -25, 1125)
-        entry(winter, march, "AAPL", "adjustment", -2, 1)
-        entry(winter, march, "IBM", "adjustment", 4, 4)
-        made = statement_of(winter.id, Month(2026, 3))
-        assert (made.opening, dict(made.sums)["Adjustments"], made.closing) == (1150, -25, 1125)
-        assert [each[:3] for each in made.shares] == [("AAPL", 3, 1), ("IBM", 0, 4)]
-        assert [(line.ticker, line.quantity, line.change) for line in made.lines] == [
+        create_posting(winter, march, "", "adjustment", -25, 1125)
+        create_posting(winter, march, "AAPL", "adjustment", -2, 1)
+        create_posting(winter, march, "IBM", "adjustment", 4, 4)
+        statement = statement_of(winter.id, Month(2026, 3))
+        assert (statement.opening, dict(statement.sums)["Adjustments"], statement.closing) == (1150, -25, 1125)
+        assert [each[:3] for each in statement.shares] == [("AAPL", 3, 1), ("IBM", 0, 4)]
+        assert [(line.ticker, line.quantity, line.change) for line in statement.lines] == [
             ("", 0, -25), ("AAPL", -2, None), ("IBM", 4, None),
         ]  # fmt: skip
-        shown = page_of(winter).get("/statements/2026-3").content.decode()
+        html = page_of(winter).get("/statements/2026-3").content.decode()
         for words in ("Adjustments", "Adjustment: −2 AAPL", "Adjustment: +4 IBM"):
-            assert words in shown
+            assert words in html
         assert page_of(winter).get("/statements/2026-3.pdf").content.startswith(b"%PDF-")
         cash = page_of(winter).get("/cash").content.decode()
         for words in ("−2 shares of AAPL", "+4 shares of IBM", "by the brokerage"):
@@ -216,7 +216,7 @@ def test_there_are_no_statements_before_the_account_or_in_the_future(winter: Cus
     assert page_of(winter).get("/statements/0-0.pdf").status_code == 404
 
 
-def test_a_statement_on_paper_is_the_same_bytes_at_any_time(winter: Customer, page_of: PageOf) -> None:
+def test_a_statements_pdf_is_the_same_bytes_at_any_time(winter: Customer, page_of: PageOf) -> None:
     with time_machine.travel("2026-02-05T12:00:00Z"):
         first = page_of(winter).get("/statements/2026-1.pdf").content
     with time_machine.travel("2029-07-01T12:00:00Z"):
@@ -247,7 +247,7 @@ def test_times_are_in_the_browsers_zone_else_eastern(bob: Customer, page_of: Pag
 
 
 @pytest.mark.parametrize(("days", "ends"), [("", None), ("30", timedelta(days=30)), ("365", timedelta(days=365))])
-def test_a_token_may_be_given_an_end(days: str, ends: timedelta | None, bob: Customer, page_of: PageOf) -> None:
+def test_a_token_can_have_an_expiry(days: str, ends: timedelta | None, bob: Customer, page_of: PageOf) -> None:
     client = page_of(bob)
     client.post("/account/tokens", {"name": "laptop", "scopes": ["read"], "days": days})
     token = Token.objects.get()
@@ -279,26 +279,26 @@ def test_a_token_is_shown_once_and_works_until_it_is_ended(bob: Customer, page_o
 
 def test_signing_up_opens_an_account_with_a_balance(db: None) -> None:
     client = Client()
-    asked = {"name": "Eve", "email": "Eve@Example.com", "password1": "a-long-enough-phrase-7"}
-    assert client.post("/account/signup/", asked).status_code == 302
+    form = {"name": "Eve", "email": "Eve@Example.com", "password1": "a-long-enough-phrase-7"}
+    assert client.post("/account/signup/", form).status_code == 302
     customer = Customer.objects.get()
     assert (customer.email, customer.name, customer.balance.amount) == ("eve@example.com", "Eve", 0)
-    assert client.get("/").status_code == 302, "the address is to be confirmed first"
+    assert client.get("/").status_code == 302, "the address must be confirmed first"
 
 
 def test_signing_up_twice_does_not_reveal_the_account(alice: Customer) -> None:
-    asked = {"name": "Mallory", "email": "alice@example.com", "password1": "a-long-enough-phrase-7"}
-    new = Client().post("/account/signup/", asked | {"email": "new@example.com"})
-    taken = Client().post("/account/signup/", asked)
+    form = {"name": "Mallory", "email": "alice@example.com", "password1": "a-long-enough-phrase-7"}
+    new = Client().post("/account/signup/", form | {"email": "new@example.com"})
+    taken = Client().post("/account/signup/", form)
     assert (taken.status_code, taken.headers["Location"]) == (new.status_code, new.headers["Location"])
     assert Customer.objects.get(email="alice@example.com").name == ""
     assert "already" in mail.outbox[-1].body
 
 
 def code_from_mail() -> str:
-    found = re.search(r"^\s*([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})\s*$", str(mail.outbox[-1].body), re.MULTILINE)
-    assert found
-    return found[1]
+    match = re.search(r"^\s*([A-Z0-9]{3,4}-?[A-Z0-9]{3,4})\s*$", str(mail.outbox[-1].body), re.MULTILINE)
+    assert match
+    return match[1]
 
 
 def test_a_forgotten_password_is_replaced_with_a_code(bob: Customer) -> None:
@@ -335,7 +335,7 @@ def test_a_password_is_changed_by_who_knows_the_old_one(bob: Customer) -> None:
     client.post("/account/password/change/", {"oldpassword": "a-long-enough-phrase-7", **new})
     bob.refresh_from_db()
     assert bob.check_password("another-long-phrase-9")
-    assert client.get("/").status_code == 200, "and stays signed in"
+    assert client.get("/").status_code == 200, "the session stays signed in"
 
 
 def test_an_expired_form_is_a_page_of_ours(db: None) -> None:
@@ -378,23 +378,23 @@ def test_a_statement_names_what_settles_later_and_what_was_gained(bob: Customer,
     send_report(sale, Status.FILLED, Decimal(25), executedAt=f"{eastern_today()}T17:00:00.000000Z")
     claim(bob)
     month = Month.of(timezone.now())
-    made = statement_of(bob.id, month)
+    statement = statement_of(bob.id, month)
     sale.refresh_from_db()
-    assert made.name == "Bob Builder"
-    assert [(line.kind, line.traded_on, line.settles_on) for line in made.lines[1:]] == [
+    assert statement.name == "Bob Builder"
+    assert [(line.kind, line.traded_on, line.settles_on) for line in statement.lines[1:]] == [
         ("buy", date(2026, 1, 2), date(2026, 1, 5)),
         ("fee", date(2026, 1, 2), date(2026, 1, 5)),
         ("sell", eastern_today(), sale.settles_on),
         ("fee", eastern_today(), sale.settles_on),
     ]
-    assert sum(totals.gain for totals in made.gains.values()) == Decimal("4.9850")  # 24.99 less a quarter of 80.02
-    assert made.gains == made.gains_of_year
+    assert sum(totals.gain for totals in statement.gains.values()) == Decimal("4.9850")  # 24.99 less a quarter of 80.02
+    assert statement.gains == statement.gains_of_year
     page = page_of(bob).get(f"/statements/{month.year}-{month.month}").content.decode()
     for words in ("Bob Builder", "Not settled yet", "Since January, short term", "Jan 5, 2026", "Regulatory fees"):
         assert words in page
-    (item,) = made.unsettled
+    (item,) = statement.unsettled
     assert (item.ticker, item.quantity, item.change, item.settles_on) == ("KO", 1, Decimal("24.99"), sale.settles_on)
-    assert not re.search(r"\$\d+\.\d{3}", page.replace("$20.0025", "")), "all but prices is in cents"
+    assert not re.search(r"\$\d+\.\d{3}", page.replace("$20.0025", "")), "everything except prices is in cents"
 
 
 def test_a_busy_month_has_several_parts(bob: Customer, page_of: PageOf) -> None:

@@ -11,8 +11,8 @@ from tests.conftest import StandInExchange
 SENTENCE = "The exchange no longer lists AAPL, so you can"
 
 
-def test_a_delisted_stock_says_so_and_what_becomes_of_the_shares(
-    listed: StandInExchange, alice: Customer, bob: Customer, page_of: Callable[[Customer], Client]
+def test_the_page_of_a_delisted_stock_explains_what_happens_to_the_shares(
+    exchange_with_stocks: StandInExchange, alice: Customer, bob: Customer, page_of: Callable[[Customer], Client]
 ) -> None:
     assert SENTENCE not in page_of(alice).get("/stocks/AAPL").content.decode()
     Stock.objects.filter(ticker="AAPL").update(listed=False)

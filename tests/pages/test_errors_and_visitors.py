@@ -13,7 +13,7 @@ from tests.factories import UserSessionFactory
 PageOf = Callable[[Customer], Client]
 
 
-def test_visitors_see_the_welcome_page(db: None, listed: StandInExchange) -> None:
+def test_visitors_see_the_welcome_page(db: None, exchange_with_stocks: StandInExchange) -> None:
     text = Client().get("/", follow=True).content.decode()
     assert "Open an account" in text
     assert "Sign in" in text
@@ -25,12 +25,12 @@ def test_a_missing_page_keeps_the_header_and_offers_links(bob: Customer, page_of
     answer = page_of(bob).get("/nothing-here")
     text = answer.content.decode()
     assert answer.status_code == 404
-    for shown in ('id="finder"', 'data-theme="dark"', "Your trades", "Looking for a stock?", "/help"):
-        assert shown in text
+    for words in ('id="finder"', 'data-theme="dark"', "Your trades", "Looking for a stock?", "/help"):
+        assert words in text
 
 
 def test_the_error_page_needs_no_database(bob: Customer, page_of: PageOf, settings: Any) -> None:
-    settings.TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": []}]  # no template is found
+    settings.TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": []}]  # makes every template missing
     client = page_of(bob)
     client.raise_request_exception = False
     answer = client.get("/cash")
@@ -48,9 +48,9 @@ def test_a_token_asks_before_it_ends(bob: Customer, page_of: PageOf) -> None:
 
 
 def test_a_customer_ends_only_their_own_sessions(alice: Customer, bob: Customer, page_of: PageOf) -> None:
-    theirs = page_of(bob)
-    session = UserSessionFactory.create(user=bob, session_key=theirs.session.session_key)
+    bobs_browser = page_of(bob)
+    session = UserSessionFactory.create(user=bob, session_key=bobs_browser.session.session_key)
     page_of(alice).post(f"/account/sessions/{session.pk}/end")
-    assert theirs.get("/account").status_code == 200
+    assert bobs_browser.get("/account").status_code == 200
     page_of(bob).post(f"/account/sessions/{session.pk}/end")
-    assert theirs.get("/account").status_code == 302
+    assert bobs_browser.get("/account").status_code == 302

@@ -45,7 +45,7 @@ def test_a_halt_is_shown_on_pages_and_on_the_ticket(
     is_bobs: bool,
     sentence: str,
     shown_on: tuple[str, ...],
-    listed: StandInExchange,
+    exchange_with_stocks: StandInExchange,
     bob: Customer,
     sam: Customer,
     page_of: PageOf,
@@ -58,23 +58,23 @@ def test_a_halt_is_shown_on_pages_and_on_the_ticket(
     for path in EVERYWHERE:
         text = client.get(path).content.decode()
         assert (sentence in text) == (BANNER in text) == (path in shown_on), path
-        assert "news pending" not in text, "why is the staff's own"
-    confirmed = {"type": "BUY", "quantity": "1", "key": str(review.context["key"])}
+        assert "news pending" not in text, "the reason is for staff only"
+    form = {"type": "BUY", "quantity": "1", "key": str(review.context["key"])}
     for answer in (
         client.get("/stocks/AAPL/trade?type=BUY&quantity=1"),
-        client.post("/stocks/AAPL/place", confirmed),
+        client.post("/stocks/AAPL/place", form),
     ):
         assert answer.status_code == 422
         text = answer.content.decode()
         assert sentence in text.split('class="notice error"')[1].split("</div>")[0]
-        assert text.count(sentence) == 1, "once is enough"
+        assert text.count(sentence) == 1, "the sentence is shown once"
     assert not Trade.objects.filter(customer=bob).exists()
     set_control(kind, False, reason="news is out", by=sam, ticker=ticker, customer=bob if is_bobs else None)
-    assert client.post("/stocks/AAPL/place", confirmed).status_code == 302
+    assert client.post("/stocks/AAPL/place", form).status_code == 302
 
 
 def test_a_customer_does_not_see_anothers_halt(
-    listed: StandInExchange, alice: Customer, bob: Customer, sam: Customer, page_of: PageOf
+    exchange_with_stocks: StandInExchange, alice: Customer, bob: Customer, sam: Customer, page_of: PageOf
 ) -> None:
     set_control(Kind.HALT_CUSTOMER, True, reason="-", by=sam, customer=alice)
     client = page_of(bob)
@@ -83,7 +83,7 @@ def test_a_customer_does_not_see_anothers_halt(
 
 
 def test_a_trade_that_waits_for_a_halt_says_so_and_a_final_one_does_not(
-    listed: StandInExchange, alice: Customer, sam: Customer, page_of: PageOf
+    exchange_with_stocks: StandInExchange, alice: Customer, sam: Customer, page_of: PageOf
 ) -> None:
     final = Trade.objects.get(customer=alice)
     waiting, _ = place_trade(alice.id, "AAPL", "BUY", 1)
@@ -103,7 +103,7 @@ def test_a_limit_is_a_sentence_beside_the_field(
     kind: TradingControl.Kind,
     value: int,
     sentence: str,
-    listed: StandInExchange,
+    exchange_with_stocks: StandInExchange,
     alice: Customer,
     sam: Customer,
     page_of: PageOf,
@@ -119,14 +119,16 @@ def test_a_limit_is_a_sentence_beside_the_field(
     assert Trade.objects.filter(customer=alice).count() == 1
 
 
-def test_too_many_orders_and_no_price(listed: StandInExchange, alice: Customer, sam: Customer, page_of: PageOf) -> None:
+def test_too_many_orders_and_no_price(
+    exchange_with_stocks: StandInExchange, alice: Customer, sam: Customer, page_of: PageOf
+) -> None:
     client = page_of(alice)
     set_control(Kind.ORDERS_A_MINUTE_MAX, True, reason="-", by=sam, value=Decimal(1))
     answer = client.post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": str(uuid4())})
     assert answer.status_code == 422
     assert "your limit is 1 per minute" in answer.content.decode()
     set_control(Kind.NOTIONAL_MAX, True, reason="-", by=sam, value=Decimal(1000))
-    listed.faults(down=True)
+    exchange_with_stocks.faults(down=True)
     checks.forget()
     prices.forget()
     answer = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")
@@ -142,7 +144,7 @@ def test_too_many_orders_and_no_price(listed: StandInExchange, alice: Customer, 
     ],
 )
 def test_overload_is_explained_on_the_page(
-    listed: StandInExchange, alice: Customer, page_of: PageOf, settings: Any, setting: str, sentence: str
+    exchange_with_stocks: StandInExchange, alice: Customer, page_of: PageOf, settings: Any, setting: str, sentence: str
 ) -> None:
     setattr(settings, setting, 1)
     client = page_of(alice)
@@ -154,8 +156,8 @@ def test_overload_is_explained_on_the_page(
     checks.forget()
 
 
-def test_it_costs_two_queries_a_second_at_most(
-    listed: StandInExchange, bob: Customer, page_of: PageOf, django_assert_num_queries: Callable
+def test_looking_up_halts_costs_at_most_two_queries_a_second(
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf, django_assert_num_queries: Callable
 ) -> None:
     checks.forget()
     with django_assert_num_queries(2):  # the controls, and the corporate actions that halt a stock

@@ -26,8 +26,8 @@ PageOf = Callable[[Customer], Client]
 
 
 @pytest.fixture
-def rich(listed: StandInExchange) -> Customer:
-    """A customer with 60 positions, bought over the last months."""
+def many_positions(exchange_with_stocks: StandInExchange) -> Customer:
+    """Return a customer with 60 positions, bought over the last months."""
     customer = create_customer("rich@example.com", None)
     writer = HistoryWriter(customer)
     writer.transfer(Decimal(10_000_000), timezone.now() - timedelta(days=90))
@@ -38,39 +38,41 @@ def rich(listed: StandInExchange) -> Customer:
     return customer
 
 
-def test_home_asks_for_all_prices_at_once(rich: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+def test_home_asks_for_all_prices_at_once(
+    many_positions: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
 
-    def counted(name: str) -> Callable[..., Any]:
-        call = getattr(gateway, name)
+    def count_calls(name: str) -> Callable[..., Any]:
+        original = getattr(gateway, name)
 
         def count(*arguments: Any) -> Any:
-            asked.append(name)
-            return call(*arguments)
+            calls.append(name)
+            return original(*arguments)
 
         return count
 
     for name in ("quotes", "bars_of_many", "bars"):
-        monkeypatch.setattr(gateway, name, counted(name))
-    client = page_of(rich)
+        monkeypatch.setattr(gateway, name, count_calls(name))
+    client = page_of(many_positions)
     client.get("/account")
-    calendar.closures()  # read every two seconds, whatever page is asked for
-    ticker_change.today("AAPL")  # so is this
+    calendar.closures()  # both are read every two seconds, whatever page is opened
+    ticker_change.today("AAPL")
     with CaptureQueriesContext(connection) as queries:
         page = client.get("/")
     assert len(page.context["holdings"]) == POSITIONS
     assert all(holding.spark for holding in page.context["holdings"])
     assert page.context["worth"].chart
-    assert 1 <= len(asked) <= CALLS_MAX, asked
+    assert 1 <= len(calls) <= CALLS_MAX, asked
     assert len(queries) <= QUERIES_MAX, "\n".join(query["sql"][:200] for query in queries)
-    asked.clear()
+    calls.clear()
     prices.forget()
     client.get("/")
-    assert asked == ["quotes"], "what is past is kept"
+    assert calls == ["quotes"], "past prices are cached"
 
 
-def test_the_table_is_sorted_and_adds_up(rich: Customer, page_of: PageOf) -> None:
-    client = page_of(rich)
+def test_the_table_is_sorted_and_adds_up(many_positions: Customer, page_of: PageOf) -> None:
+    client = page_of(many_positions)
     page = client.get("/")
     values = [holding.value for holding in page.context["holdings"]]
     assert values == sorted(values, reverse=True)
@@ -87,7 +89,9 @@ def test_the_table_is_sorted_and_adds_up(rich: Customer, page_of: PageOf) -> Non
     assert client.get("/?sort=nonsense").status_code == 200
 
 
-def test_the_watchlist_is_changed_on_its_own_page(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+def test_the_watchlist_is_changed_on_its_own_page(
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
     client = page_of(bob)
     for ticker in ("KO", "AAPL", "IBM"):
         client.post(f"/stocks/{ticker}/watch", {"from_list": "1"})
@@ -96,11 +100,13 @@ def test_the_watchlist_is_changed_on_its_own_page(listed: StandInExchange, bob: 
     client.post("/stocks/KO/watch", {"from_list": "1", "off": "1"})
     assert [holding.ticker for holding in client.get("/").context["watched"]] == ["IBM", "AAPL"]
     client.post("/stocks/IBM/watch", {"from_list": "1", "up": "1"})
-    assert [holding.ticker for holding in client.get("/").context["watched"]] == ["IBM", "AAPL"], "already the first"
+    assert [holding.ticker for holding in client.get("/").context["watched"]] == ["IBM", "AAPL"], (
+        "it was the first already"
+    )
 
 
-def test_an_old_price_shows_its_age(rich: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = page_of(rich)
+def test_an_old_price_shows_its_age(many_positions: Customer, page_of: PageOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = page_of(many_positions)
     assert "Prices are from" not in client.get("/").content.decode()
     monkeypatch.setattr(prices.time, "time", lambda: timezone.now().timestamp() + 180)
     monkeypatch.setattr(gateway, "quotes", _away)

@@ -37,7 +37,7 @@ def unused_port() -> int:
 def with_hours(
     unused_port: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """A stand-in exchange that opens and closes."""
+    """Run a stand-in exchange with the hours of the New York Stock Exchange."""
     monkeypatch.setattr(settings, "EXCHANGE_URL", f"http://127.0.0.1:{unused_port}")
     environment = os.environ | {
         "EXCHANGE_PORT": str(unused_port),
@@ -49,7 +49,7 @@ def with_hours(
     try:
         for _ in range(400):
             try:
-                # The first question about days takes it a while.
+                # The first request for the calendar is slow.
                 urllib.request.urlopen(f"{settings.EXCHANGE_URL}/v1/calendar", timeout=20).close()  # noqa: S310
                 break
             except OSError:
@@ -87,10 +87,10 @@ def test_a_days_chart_shows_the_last_session(page_of: Callable[[Customer], Clien
         worth = performance.worth(ada.id, PERIODS[name])
         assert worth.value
         assert worth.chart
-        inside = [
+        sessions = [
             calendar.session(datetime.fromtimestamp(point[0], EASTERN).date()) for point in worth.chart.points[:-1]
         ]
-        assert None not in inside, f"{name} shows a day without a session"
+        assert None not in sessions, f"{name} shows a day without a session"
     assert page_of(ada).get("/").status_code == 200
 
 

@@ -18,49 +18,51 @@ PageOf = Callable[[Customer], Client]
 
 
 def next_of(answer: object) -> str:
-    """Return where the sign-in page leads."""
+    """Return the address to which the sign-in page leads."""
     address = urlsplit(answer["Location"])  # type: ignore[index]
     assert address.path == "/account/login/"
     return parse_qs(address.query)["next"][0]
 
 
 def test_a_trade_confirmed_after_the_session_ended_comes_back_to_its_review(
-    listed: StandInExchange, bob: Customer, page_of: PageOf
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     form = {"type": "BUY", "quantity": "1", "key": str(uuid4())}
     answer = Client().post("/stocks/AAPL/place", form)
-    back = next_of(answer)
+    review_address = next_of(answer)
     assert "You were signed out." in Client().get(answer["Location"]).content.decode()
     client = page_of(bob)
-    review = client.get(back)
+    review = client.get(review_address)
     text = review.content.decode()
     assert "Not placed yet." in text
     assert "Buy 1 share of AAPL" in text
     assert not Trade.objects.exists()
     assert review.context["key"] == form["key"]
     client.post("/stocks/AAPL/place", form)
-    assert client.get(back)["Location"] == f"/trades/{Trade.objects.get().id}", "it was placed: nobody places it twice"
+    assert client.get(review_address)["Location"] == f"/trades/{Trade.objects.get().id}", (
+        "the trade was placed, so its page is shown"
+    )
 
 
 def test_a_deposit_sent_after_the_session_ended_keeps_its_amount(bob: Customer, page_of: PageOf) -> None:
-    back = next_of(Client().post("/cash/deposit", {"amount": "250", "key": "k"}))
-    text = page_of(bob).get(back).content.decode()
+    form_address = next_of(Client().post("/cash/deposit", {"amount": "250", "key": "k"}))
+    text = page_of(bob).get(form_address).content.decode()
     assert "Nothing has been done yet." in text
     assert 'value="250"' in text
     assert Posting.objects.filter(customer=bob).count() == 1
 
 
-NOBODYS = UUID(int=1)
-POSTED = (
+UNKNOWN_ID = UUID(int=1)
+FORM_PATHS = (
     *("/cash/deposit", "/cash/withdraw", "/stocks/AAPL/watch", "/stocks/AAPL/place", "/account", "/account/tokens"),
-    *("/account/webhooks", f"/account/tokens/{NOBODYS}/end", f"/trades/{NOBODYS}/cancel"),
-    *(f"/account/webhooks/{NOBODYS}/{verb}" for verb in ("test", "pause", "secret", "again", "delete")),
+    *("/account/webhooks", f"/account/tokens/{UNKNOWN_ID}/end", f"/trades/{UNKNOWN_ID}/cancel"),
+    *(f"/account/webhooks/{UNKNOWN_ID}/{verb}" for verb in ("test", "pause", "secret", "again", "delete")),
 )
 
 
-@pytest.mark.parametrize("path", POSTED)
+@pytest.mark.parametrize("path", FORM_PATHS)
 def test_every_form_returns_to_an_address_that_opens(
-    path: str, listed: StandInExchange, bob: Customer, page_of: PageOf
+    path: str, exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     client = page_of(bob)
     assert client.get(next_of(Client().post(path)), follow=True).status_code in {200, 404, 422}
@@ -77,7 +79,9 @@ def test_a_part_that_refreshes_itself_takes_the_page_to_the_sign_in(bob: Custome
     assert "evil" not in Client().get(f"/trades/{trade.id}/live", headers=elsewhere)["HX-Redirect"]
 
 
-def test_change_it_keeps_side_and_quantity(listed: StandInExchange, alice: Customer, page_of: PageOf) -> None:
+def test_changing_a_reviewed_trade_keeps_side_and_quantity(
+    exchange_with_stocks: StandInExchange, alice: Customer, page_of: PageOf
+) -> None:
     client = page_of(alice)
     review = client.get("/stocks/AAPL/trade?type=SELL&quantity=3").content.decode()
     assert "?type=SELL&amp;quantity=3&amp;edit=1" in review
@@ -101,7 +105,9 @@ def test_a_cancelled_trade_is_not_shown_as_rejected(bob: Customer, page_of: Page
     )
 
 
-def test_the_review_counts_all_open_trades(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+def test_the_review_counts_all_open_trades(
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
     client = page_of(bob)
     price = client.get("/stocks/KO").context["holding"].price
     place_trade(bob.id, "KO", "BUY", int(Decimal(400) / price))

@@ -15,8 +15,11 @@ PageOf = Callable[[Customer], Client]
 QUERIES_MAX = 25
 
 
-def test_your_lots_and_gains_of_the_stock_and_of_no_other(
-    listed: StandInExchange, bob: Customer, page_of: PageOf, django_assert_max_num_queries: Callable[..., object]
+def test_the_page_shows_lots_and_gains_of_this_stock_only(
+    exchange_with_stocks: StandInExchange,
+    bob: Customer,
+    page_of: PageOf,
+    django_assert_max_num_queries: Callable[..., object],
 ) -> None:
     receive_shares(bob, "AAPL", 3, Decimal(10))
     receive_shares(bob, "AAPL", 2, Decimal(20))
@@ -31,12 +34,14 @@ def test_your_lots_and_gains_of_the_stock_and_of_no_other(
     assert [(lot.ticker, lot.remaining, lot.remaining_cost) for lot in page.context["lots"]] == [("AAPL", 1, 20)]
     assert {(piece.quantity, piece.gain) for piece in page.context["sold"]} == {(3, 45), (1, 5)}
     assert page.context["short_term"].gain == 50
-    shown = page.content.decode()
-    assert "Your lots of AAPL" in shown
-    assert "+$50.00" in shown
+    html = page.content.decode()
+    assert "Your lots of AAPL" in html
+    assert "+$50.00" in html
 
 
-def test_a_stock_that_was_never_held_has_neither(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
-    shown = page_of(bob).get("/stocks/IBM").content.decode()
-    assert "Your lots" not in shown
-    assert "Your gains" not in shown
+def test_a_stock_that_was_never_held_has_no_lots_or_gains(
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
+    html = page_of(bob).get("/stocks/IBM").content.decode()
+    assert "Your lots" not in html
+    assert "Your gains" not in html

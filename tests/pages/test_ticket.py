@@ -21,12 +21,12 @@ from web.timezones import eastern_today
 PageOf = Callable[[Customer], Client]
 
 
-def test_dollars_become_whole_shares(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+def test_dollars_become_whole_shares(exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf) -> None:
     client = page_of(bob)
     price = client.get("/stocks/KO").context["holding"].price
-    asked = {"type": "BUY", "quantity": "$200.50", "unit": "dollars"}
-    assert "Whole shares" in client.get("/stocks/KO/estimate", asked).content.decode()
-    estimate = client.get("/stocks/KO/trade", asked).context["estimate"]
+    query = {"type": "BUY", "quantity": "$200.50", "unit": "dollars"}
+    assert "Whole shares" in client.get("/stocks/KO/estimate", query).content.decode()
+    estimate = client.get("/stocks/KO/trade", query).context["estimate"]
     assert abs(estimate.quantity - Decimal("200.5") // price) <= 1
     assert estimate.amount <= Decimal("200.50")
     assert not Trade.objects.exists()
@@ -37,7 +37,7 @@ def test_dollars_become_whole_shares(listed: StandInExchange, bob: Customer, pag
     [("0.01", "One share costs about $"), ("1e3", "such as 250 or 99.50"), ("12.345", "such as 250"), ("", "How many")],
 )
 def test_too_few_dollars_are_explained(
-    quantity: str, sentence: str, listed: StandInExchange, bob: Customer, page_of: PageOf
+    quantity: str, sentence: str, exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     answer = page_of(bob).get("/stocks/KO/trade", {"type": "BUY", "quantity": quantity, "unit": "dollars"})
     assert answer.status_code == 422
@@ -45,20 +45,20 @@ def test_too_few_dollars_are_explained(
 
 
 def test_the_most_that_can_be_bought_and_all_that_is_owned_are_one_press_away(
-    listed: StandInExchange, alice: Customer, page_of: PageOf
+    exchange_with_stocks: StandInExchange, alice: Customer, page_of: PageOf
 ) -> None:
     client = page_of(alice)
     page = client.get("/stocks/AAPL")
-    price, most = page.context["holding"].price, page.context["shares_max"]
-    assert most == Decimal(1000) // round(price * (1 + settings.BUY_COLLAR), 4)
+    price, shares_max = page.context["holding"].price, page.context["shares_max"]
+    assert shares_max == Decimal(1000) // round(price * (1 + settings.BUY_COLLAR), 4)
     text = page.content.decode()
-    assert f"Buy max: {most}" in text
+    assert f"Buy max: {shares_max}" in text
     assert "Sell all: 10" in text
-    assert client.get(f"/stocks/AAPL/trade?type=BUY&quantity={most}").status_code == 200
+    assert client.get(f"/stocks/AAPL/trade?type=BUY&quantity={shares_max}").status_code == 200
 
 
-def test_who_owns_nothing_yet_is_not_offered_to_sell_it(
-    listed: StandInExchange, bob: Customer, page_of: PageOf
+def test_a_customer_without_shares_is_not_offered_to_sell(
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     place_trade(bob.id, "KO", "BUY", 3)
     text = page_of(bob).get("/stocks/KO").content.decode()
@@ -66,7 +66,9 @@ def test_who_owns_nothing_yet_is_not_offered_to_sell_it(
     assert "Sell all" not in text
 
 
-def test_amounts_are_in_cents_and_prices_as_they_are(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+def test_amounts_are_in_cents_and_prices_as_they_are(
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
     deposit(bob.id, Decimal("0.0123"))
     text = page_of(bob).get("/cash").content.decode()
     assert "$500.01" in text
@@ -74,33 +76,35 @@ def test_amounts_are_in_cents_and_prices_as_they_are(listed: StandInExchange, bo
 
 
 def test_a_sale_that_would_be_a_good_faith_violation_is_warned_of(
-    listed: StandInExchange, broke: Customer, page_of: PageOf
+    exchange_with_stocks: StandInExchange, broke: Customer, page_of: PageOf
 ) -> None:
     trade(broke, "SELL", 4, "100", None, "AAPL")
     trade(broke, "BUY", 1, "200", None, "AAPL")
     client, until = page_of(broke), calendar.settlement_date(eastern_today())
-    words = f"Selling before {until:%b} {until.day} would be a good-faith violation"
-    for quantity, is_warned in ((6, False), (7, True)):  # the shares from before go first
+    warning = f"Selling before {until:%b} {until.day} would be a good-faith violation"
+    for quantity, is_warned in ((6, False), (7, True)):  # the older shares are sold first
         for page in ("trade", "estimate"):
-            shown = client.get(f"/stocks/AAPL/{page}", {"type": "SELL", "quantity": str(quantity)}).content.decode()
-            assert (words in shown) is is_warned, (page, quantity)
+            html = client.get(f"/stocks/AAPL/{page}", {"type": "SELL", "quantity": str(quantity)}).content.decode()
+            assert (warning in html) is is_warned, (page, quantity)
     assert "good-faith" not in client.get("/stocks/AAPL/trade", {"type": "BUY", "quantity": "1"}).content.decode()
 
 
 def test_a_restricted_account_is_told_what_it_can_spend(
-    listed: StandInExchange, broke: Customer, page_of: PageOf
+    exchange_with_stocks: StandInExchange, broke: Customer, page_of: PageOf
 ) -> None:
     for _ in range(3):
         violate(broke)
-    shown = page_of(broke).get("/stocks/KO/estimate", {"type": "BUY", "quantity": "1"}).content.decode()
-    assert "you have $0.00 of settled cash" in shown
-    assert "your account buys with settled cash only" in shown
+    html = page_of(broke).get("/stocks/KO/estimate", {"type": "BUY", "quantity": "1"}).content.decode()
+    assert "you have $0.00 of settled cash" in html
+    assert "your account buys with settled cash only" in html
 
 
-def test_the_review_shows_the_estimated_fees(listed: StandInExchange, alice: Customer, page_of: PageOf) -> None:
+def test_the_review_shows_the_estimated_fees(
+    exchange_with_stocks: StandInExchange, alice: Customer, page_of: PageOf
+) -> None:
     FeeRateFactory.create()
     fees.expire()
-    shown = page_of(alice).get("/stocks/AAPL/trade", {"type": "SELL", "quantity": "10"})
-    expected = shown.context["estimate"].fees
+    response = page_of(alice).get("/stocks/AAPL/trade", {"type": "SELL", "quantity": "10"})
+    expected = response.context["estimate"].fees
     assert expected > 0
-    assert f"<dt>Estimated regulatory fees</dt><dd>${expected:.2f}</dd>" in shown.content.decode()
+    assert f"<dt>Estimated regulatory fees</dt><dd>${expected:.2f}</dd>" in response.content.decode()

@@ -25,7 +25,7 @@ PageOf = Callable[[Customer], Client]
 
 
 def test_a_reviewed_trade_is_placed_once_however_often_it_is_confirmed(
-    listed: StandInExchange, bob: Customer, page_of: PageOf
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     client = page_of(bob)
     review = client.get("/stocks/AAPL/trade?type=BUY&quantity=1")
@@ -40,7 +40,7 @@ def test_a_reviewed_trade_is_placed_once_however_often_it_is_confirmed(
 
 @pytest.mark.parametrize("quantity", ["", "0", "-1", "1.5", "many", "1000001", "٣", "9" * 30])
 def test_an_invalid_quantity_is_explained_beside_the_field(
-    quantity: str, listed: StandInExchange, bob: Customer, page_of: PageOf
+    quantity: str, exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     client = page_of(bob)
     response = client.get("/stocks/AAPL/trade", {"type": "BUY", "quantity": quantity})
@@ -51,7 +51,7 @@ def test_an_invalid_quantity_is_explained_beside_the_field(
 
 
 def test_uncovered_orders_are_refused_before_they_are_placed(
-    listed: StandInExchange, bob: Customer, page_of: PageOf
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
 ) -> None:
     client = page_of(bob)
     assert "and you have $500.00" in client.get("/stocks/AAPL/trade?type=BUY&quantity=9999").content.decode()
@@ -59,7 +59,7 @@ def test_uncovered_orders_are_refused_before_they_are_placed(
 
 
 def test_a_page_explains_why_trading_is_blocked(
-    listed: StandInExchange, alice: Customer, bob: Customer, page_of: PageOf
+    exchange_with_stocks: StandInExchange, alice: Customer, bob: Customer, page_of: PageOf
 ) -> None:
     checks.set_control(TradingControl.Kind.HALT_ALL, True, reason="-", by=alice)
     answer = page_of(bob).post("/stocks/AAPL/place", {"type": "BUY", "quantity": "1", "key": "k"})
@@ -74,23 +74,23 @@ def test_the_live_part_responds_only_after_a_change(bob: Customer, page_of: Page
     live = f"/trades/{trade.id}/live"
     assert client.get(live, {"seen": "PLACED"}).status_code == 204
     claim(bob)
-    moved = client.get(live, {"seen": "PLACED"}).content.decode()
-    assert "IN PROGRESS" in moved
-    assert "every" in moved
+    changed = client.get(live, {"seen": "PLACED"}).content.decode()
+    assert "IN PROGRESS" in changed
+    assert "every" in changed
     send_report(trade, Status.FILLED, Decimal("101.5"))
     claim(bob)
     final = client.get(live, {"seen": "IN PROGRESS"}).content.decode()
     assert "FILLED" in final
     assert "$101.50" in final
-    assert "every" not in final, "it asks no more"
+    assert "every" not in final, "the page no longer polls"
 
 
 def test_open_trades_respond_only_after_a_change(bob: Customer, page_of: PageOf) -> None:
     client = page_of(bob)
     place_trade(bob.id, "AAPL", "BUY", 1)
-    shown = client.get("/trades/open?seen=").content.decode()
-    assert "Buy 1 AAPL" in shown
-    seen = shown.split("seen=")[1].split('"')[0]
+    html = client.get("/trades/open?seen=").content.decode()
+    assert "Buy 1 AAPL" in html
+    seen = html.split("seen=")[1].split('"')[0]
     assert client.get(f"/trades/open?seen={seen}").status_code == 204
     claim(bob)
     assert client.get(f"/trades/open?seen={seen}").headers["HX-Trigger"] == "trades-moved"
@@ -177,26 +177,28 @@ def test_trades_are_filtered_and_paged(ada: Customer, page_of: PageOf) -> None:
     older = client.get(f"/trades?{page.context['next']}")
     numbers = [trade.sequence for trade in [*page.context["trades"], *older.context["trades"]]]
     assert numbers == list(range(max(numbers), 0, -1))
-    assert {t.ticker for t in client.get("/trades?q=disney").context["trades"]} == {"DIS"}
-    assert {t.type for t in client.get("/trades?type=SELL").context["trades"]} == {"SELL"}
+    assert {trade.ticker for trade in client.get("/trades?q=disney").context["trades"]} == {"DIS"}
+    assert {trade.type for trade in client.get("/trades?type=SELL").context["trades"]} == {"SELL"}
     assert len(client.get("/trades?status=PLACED").context["trades"]) == 20
     tomorrow = timezone.localdate() + timedelta(days=1)
     assert list(client.get(f"/trades?since={tomorrow}").context["trades"]) == []
     assert client.get("/trades?since=yesterday").status_code == 422
 
 
-def test_search_finds_by_ticker_and_by_company(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+def test_search_finds_by_ticker_and_by_company(
+    exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf
+) -> None:
     client = page_of(bob)
     assert client.get("/stocks/search?q=aapl").headers["Location"] == "/stocks/AAPL"
-    found = client.get("/stocks/search?q=walt").content.decode()
-    assert "/stocks/DIS" in found
+    results = client.get("/stocks/search?q=walt").content.decode()
+    assert "/stocks/DIS" in results
     assert "No stock matches" in client.get("/stocks/search?q=zzzzz").content.decode()
     fragment = client.get("/stocks/search?q=AA", headers={"HX-Request": "true"}).content.decode()
     assert "/stocks/AAPL" in fragment
     assert "<html" not in fragment
 
 
-def test_a_stock_is_watched_and_not(listed: StandInExchange, bob: Customer, page_of: PageOf) -> None:
+def test_a_stock_is_watched_and_not(exchange_with_stocks: StandInExchange, bob: Customer, page_of: PageOf) -> None:
     client = page_of(bob)
     for _ in range(2):
         client.post("/stocks/ko/watch")
@@ -210,25 +212,25 @@ def test_a_stock_is_watched_and_not(listed: StandInExchange, bob: Customer, page
 
 
 @pytest.mark.parametrize("name", list(PERIODS))
-def test_each_point_of_the_chart_is_cash_and_shares_then_at_the_prices_of_then(ada: Customer, name: str) -> None:
+def test_each_point_of_the_chart_is_the_value_of_cash_and_shares_at_that_time(ada: Customer, name: str) -> None:
     worth = performance.worth(ada.id, PERIODS[name])
     assert worth.chart
-    chosen = worth.chart.points[1:-1:19]
-    assert chosen
-    for at, shown, *_ in chosen:
+    points = worth.chart.points[1:-1:19]
+    assert points
+    for at, amount, *_ in points:
         moment = timezone.datetime.fromtimestamp(at, tz=timezone.get_default_timezone())  # type: ignore[attr-defined]
         value = Decimal(0)
-        before = Posting.objects.filter(customer=ada, created_at__lte=moment)
-        for posting in before.order_by("ticker", "-id").distinct("ticker"):
+        postings = Posting.objects.filter(customer=ada, created_at__lte=moment)
+        for posting in postings.order_by("ticker", "-id").distinct("ticker"):
             if posting.ticker == CASH:
                 value += posting.total
             elif posting.total:
                 (bar,) = gateway.bars(posting.ticker, moment, moment + timedelta(seconds=1), 1)
                 value += posting.total * bar["open"]
-        assert Decimal(shown) == round(value, 2), moment
+        assert Decimal(amount) == round(value, 2), moment
 
 
-def test_a_deposit_is_not_a_gain(bob: Customer, listed: StandInExchange) -> None:
+def test_a_deposit_is_not_a_gain(bob: Customer, exchange_with_stocks: StandInExchange) -> None:
     worth = performance.worth(bob.id, PERIODS["ALL"])
     assert (worth.value, worth.gain) == (500, 0)
 
@@ -249,13 +251,13 @@ def test_deposits_are_not_performance(ada: Customer, name: str) -> None:
     assert with_deposits.chart
     assert worth.deposits
     steps = [float(after[2]) - float(before[2]) for before, after in pairwise(worth.chart.points)]
-    assert max(map(abs, steps)) < 0.25, "no step as large as a deposit of a third of the account"
+    assert max(map(abs, steps)) < 0.25, "a deposit of a third of the account causes no step"
     assert with_deposits.chart.second
     assert worth.ratio == with_deposits.ratio
 
 
-def test_a_time_weighted_return_is_that_of_a_fund() -> None:
-    """10% up, a deposit as large as the account, 10% down: minus 1%, whatever was deposited."""
+def test_a_time_weighted_return_ignores_deposits() -> None:
+    """Up 10%, a deposit as large as the account, down 10%: minus 1%, whatever the deposit."""
     values = [Decimal(number) for number in (100, 110, 220, 198)]
     flows = [(Decimal(came_in), Decimal(0)) for came_in in (0, 0, 110, 0)]
     assert charts.time_weighted(values, flows)[-1] == Decimal("-0.01")
@@ -266,7 +268,7 @@ def test_a_time_weighted_return_is_that_of_a_fund() -> None:
     assert everything_left[-1] == Decimal("0.05")
 
 
-def test_pages_work_without_the_exchange_and_say_so(
+def test_pages_work_without_the_exchange_and_show_no_prices(
     alice: Customer, exchange: StandInExchange, page_of: PageOf
 ) -> None:
     exchange.faults(down=True)

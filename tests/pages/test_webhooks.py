@@ -21,14 +21,14 @@ def test_a_new_webhook_shows_its_secret_once(bob: Customer, page_of: PageOf) -> 
     client = page_of(bob)
     assert "No webhooks." in client.get("/account/webhooks").content.decode()
     answer = client.post("/account/webhooks", {"url": f" {ADDRESS} "})
-    hook = Webhook.objects.get(customer=bob)
-    assert (answer.status_code, hook.url) == (200, ADDRESS)
-    assert hook.secret in answer.content.decode()
+    webhook_row = Webhook.objects.get(customer=bob)
+    assert (answer.status_code, webhook_row.url) == (200, ADDRESS)
+    assert webhook_row.secret in answer.content.decode()
     assert "no-store" in answer.headers["Cache-Control"]
-    for path in ("/account/webhooks", f"/account/webhooks/{hook.id}"):
+    for path in ("/account/webhooks", f"/account/webhooks/{webhook_row.id}"):
         again = client.get(path).content.decode()
         assert ADDRESS in again
-        assert hook.secret not in again
+        assert webhook_row.secret not in again
 
 
 @pytest.mark.parametrize(
@@ -64,15 +64,15 @@ def test_the_number_of_webhooks_is_limited(bob: Customer, page_of: PageOf) -> No
     assert Webhook.objects.count() == subscriptions.WEBHOOKS_MAX
 
 
-def test_a_test_is_entered_and_its_page_looks_again_until_it_was_tried(bob: Customer, page_of: PageOf) -> None:
-    client, hook = page_of(bob), webhook(bob, ADDRESS)
-    path = f"/account/webhooks/{hook.id}"
+def test_a_test_event_is_queued_and_its_page_refreshes_until_it_was_tried(bob: Customer, page_of: PageOf) -> None:
+    client, webhook_row = page_of(bob), webhook(bob, ADDRESS)
+    path = f"/account/webhooks/{webhook_row.id}"
     assert "No deliveries yet." in client.get(path).content.decode()
     text = client.post(f"{path}/test", follow=True).content.decode()
     assert "A test event is on its way." in text
     assert "Waiting" in text
     assert 'hx-trigger="every 1s"' in text
-    assert '<meta http-equiv="refresh"' in text, "and without a script"
+    assert '<meta http-equiv="refresh"' in text, "the page also refreshes without scripts"
     Delivery.objects.update(attempts=1, answer="HTTP 503", next_at=timezone.now())
     text = client.get(path).content.decode()
     assert "Not accepted yet" in text
@@ -90,44 +90,44 @@ def test_a_test_is_entered_and_its_page_looks_again_until_it_was_tried(bob: Cust
     ],
 )
 def test_a_failed_delivery_shows_the_reason(answer: str, words: str, bob: Customer, page_of: PageOf) -> None:
-    hook = webhook(bob, ADDRESS)
-    subscriptions.send_test(hook)
+    webhook_row = webhook(bob, ADDRESS)
+    subscriptions.send_test(webhook_row)
     Delivery.objects.update(attempts=11, answer=answer, next_at=None)
-    text = page_of(bob).get(f"/account/webhooks/{hook.id}").content.decode()
+    text = page_of(bob).get(f"/account/webhooks/{webhook_row.id}").content.decode()
     assert "Given up" in text
     assert words in text
     assert "Next try" not in text
 
 
 def test_the_log_has_pages(bob: Customer, page_of: PageOf) -> None:
-    client, hook = page_of(bob), webhook(bob, ADDRESS)
-    made = [delivery.id for delivery in DeliveryFactory.create_batch(30, webhook=hook)]
-    first = client.get(f"/account/webhooks/{hook.id}")
-    older = client.get(f"/account/webhooks/{hook.id}?before={first.context['next']}")
-    shown = [line["delivery"].id for page in (first, older) for line in page.context["log"]]
-    assert shown == made[::-1]
+    client, webhook_row = page_of(bob), webhook(bob, ADDRESS)
+    delivery_ids = [delivery.id for delivery in DeliveryFactory.create_batch(30, webhook=webhook_row)]
+    first = client.get(f"/account/webhooks/{webhook_row.id}")
+    older = client.get(f"/account/webhooks/{webhook_row.id}?before={first.context['next']}")
+    shown_ids = [line["delivery"].id for page in (first, older) for line in page.context["log"]]
+    assert shown_ids == delivery_ids[::-1]
     assert older.context["next"] is None
 
 
 def test_a_webhook_is_deleted_with_its_log(bob: Customer, page_of: PageOf) -> None:
-    client, hook = page_of(bob), webhook(bob, ADDRESS)
-    subscriptions.send_test(hook)
-    assert "is deleted" in client.post(f"/account/webhooks/{hook.id}/delete", follow=True).content.decode()
+    client, webhook_row = page_of(bob), webhook(bob, ADDRESS)
+    subscriptions.send_test(webhook_row)
+    assert "is deleted" in client.post(f"/account/webhooks/{webhook_row.id}/delete", follow=True).content.decode()
     assert not Webhook.objects.exists()
     assert not Delivery.objects.exists()
-    assert client.post(f"/account/webhooks/{hook.id}/delete").status_code == 404
+    assert client.post(f"/account/webhooks/{webhook_row.id}/delete").status_code == 404
 
 
 def test_pause_resume_new_secret_and_send_again(bob: Customer, page_of: PageOf) -> None:
-    client, hook = page_of(bob), webhook(bob, ADDRESS)
-    path = f"/account/webhooks/{hook.id}"
+    client, webhook_row = page_of(bob), webhook(bob, ADDRESS)
+    path = f"/account/webhooks/{webhook_row.id}"
     assert "Events wait until you resume it." in client.post(f"{path}/pause", follow=True).content.decode()
     assert "Paused since" in client.get(path).content.decode()
     assert "active again" in client.post(f"{path}/pause", {"resume": "1"}, follow=True).content.decode()
     text = client.post(f"{path}/secret").content.decode()
     assert Webhook.objects.get().secret in text
-    assert hook.secret not in text
-    delivery = DeliveryFactory.create(webhook=hook, attempts=11, next_at=None)
+    assert webhook_row.secret not in text
+    delivery = DeliveryFactory.create(webhook=webhook_row, attempts=11, next_at=None)
     assert "on its way again" in client.post(f"{path}/again", {"delivery": delivery.id}, follow=True).content.decode()
     delivery.refresh_from_db()
     assert (delivery.attempts, delivery.next_at is not None) == (0, True)
@@ -138,27 +138,27 @@ def test_pause_resume_new_secret_and_send_again(bob: Customer, page_of: PageOf) 
     ("status", "words"),
     [("failing", "Your server has accepted nothing since"), ("ended", "Your server answered 410 Gone.")],
 )
-def test_the_page_says_what_is_wrong(status: str, words: str, bob: Customer, page_of: PageOf) -> None:
-    hook = webhook(bob, ADDRESS)
+def test_the_page_explains_the_webhooks_problem(status: str, words: str, bob: Customer, page_of: PageOf) -> None:
+    webhook_row = webhook(bob, ADDRESS)
     Webhook.objects.update(status=status, status_reason="Your server answered 410 Gone.", failing_since=timezone.now())
     client = page_of(bob)
-    assert words in client.get(f"/account/webhooks/{hook.id}").content.decode()
+    assert words in client.get(f"/account/webhooks/{webhook_row.id}").content.decode()
     assert f"{status.capitalize()} since" in client.get("/account/webhooks").content.decode()
     if status == "ended":
-        answer = client.post(f"/account/webhooks/{hook.id}/test", follow=True)
+        answer = client.post(f"/account/webhooks/{webhook_row.id}/test", follow=True)
         assert "This webhook has ended." in answer.content.decode()
 
 
 @pytest.mark.parametrize("verb", ["", "/test", "/pause", "/secret", "/again", "/delete"])
 def test_customers_cannot_reach_anothers_webhooks(verb: str, alice: Customer, bob: Customer, page_of: PageOf) -> None:
-    hers = webhook(alice, ADDRESS)
+    alices_webhook = webhook(alice, ADDRESS)
     client = page_of(bob)
-    for hook_id in (hers.id, uuid4()):
+    for hook_id in (alices_webhook.id, uuid4()):
         path = f"/account/webhooks/{hook_id}{verb}"
         assert (client.post(path) if verb else client.get(path)).status_code == 404
         assert client.get(path).status_code == (302 if verb else 404)
     assert ADDRESS not in client.get("/account/webhooks").content.decode()
-    assert Webhook.objects.get() == hers
+    assert Webhook.objects.get() == alices_webhook
     assert not Delivery.objects.exists()
-    stranger = Client().get(f"/account/webhooks/{hers.id}")
+    stranger = Client().get(f"/account/webhooks/{alices_webhook.id}")
     assert stranger.headers["Location"].startswith("/account/login/")
