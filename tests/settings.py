@@ -26,13 +26,13 @@ os.environ.update(
     DATA_DIR=str(_services / WORKER),
     BROKER_URL=urlsplit(os.environ["BROKER_URL"])._replace(path=f"/{int(WORKER.removeprefix('gw')) + 1}").geturl(),
     KEY_PREFIX=f"{WORKER}:",
-    # For the processes that a test starts: they run with the brokerage's own settings.
+    # Processes started by tests run with the brokerage's own settings.
     DJANGO_SETTINGS_MODULE="brokerage.settings",
 )
 os.environ.pop("CACHE_URL", None)  # the cache is in the Valkey of BROKER_URL
 os.environ.pop("MIGRATE_DATABASE_URL", None)  # tests own the tables that they empty
-POSTGRESQL_DIR = _services  # of the server itself, with the administrator's password
-if WORKER != "gw0" and (_services / "postgres").exists():  # else the server is not ours, and the workers share it
+POSTGRESQL_DIR = _services  # the server's folder, with the administrator's password
+if WORKER != "gw0" and (_services / "postgres").exists():  # otherwise the server is not ours, and all workers share it
     POSTGRESQL_DIR = _services / WORKER
     os.environ["DATABASE_URL"] = start_postgresql(POSTGRESQL_DIR)
 
@@ -46,7 +46,7 @@ STATIC_ROOT = _services / "static"
 # Argon2 is slow on purpose; tests open hundreds of accounts.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *REAL_PASSWORD_HASHERS]
 
-# A test is one transaction, which lasts as long as the test does on a machine that is busy with others.
+# Each test is one transaction, and tests can take long on a busy machine.
 DATABASES["default"]["OPTIONS"]["options"] += (
     " -c transaction_timeout=120000 -c idle_in_transaction_session_timeout=60000"
 )

@@ -1,5 +1,7 @@
-"""The database that tests start from: migrated once, dumped into .cache, and loaded from there until a migration
-changes. Loading takes a tenth of the time."""
+"""The database that tests start from: migrated once, dumped into .cache, and restored from there.
+
+It is migrated again when a migration changes. Restoring takes a tenth of the time.
+"""
 
 import hashlib
 import os
@@ -21,40 +23,40 @@ OPTIONS = connection.settings_dict["OPTIONS"]
 LONG_TIMEOUTS = OPTIONS | {"options": "", "answer_seconds_max": None, "commit_seconds_max": None}
 ROOT = Path(__file__).resolve().parents[1]
 IS_OURS = (POSTGRESQL_DIR / "postgres").exists()
-"""Whether the server was started for the tests, and goes with them."""
+"""Whether the server was started for the tests, and ends with them."""
 
 
 def make_database() -> None:
-    """Make the tests' database and let the connection lead there: out of the dump, or by migrating."""
-    dump = _kept_dump() if IS_OURS else None
+    """Create the tests' database, by restoring the dump or by migrating, and connect to it from now on."""
+    dump = _dump_path() if IS_OURS else None
     if dump and dump.exists():
-        _load(dump)
+        _restore(dump)
         return
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     if dump:
-        _keep(dump)
+        _save(dump)
 
 
-def _kept_dump() -> Path:
-    """Return where the dump of the current schema is, or will be."""
+def _dump_path() -> Path:
+    """Return the path of the dump of the current schema, which may not exist yet."""
     digest = hashlib.sha256()
     for path in [ROOT / "requirements.txt", *sorted(ROOT.glob("*/migrations/*.py"))]:
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return CACHE / f"database-{digest.hexdigest()[:16]}.dump"
 
 
-def _load(dump: Path) -> None:
-    at = connection.settings_dict
-    name = at["TEST"]["NAME"] or f"test_{at['NAME']}"
+def _restore(dump: Path) -> None:
+    settings_of_connection = connection.settings_dict
+    name = settings_of_connection["TEST"]["NAME"] or f"test_{settings_of_connection['NAME']}"
     with psycopg.connect(_url("postgres"), autocommit=True) as server:
         server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     _run("pg_restore", "--single-transaction", "--no-owner", f"--dbname={_url(name)}", str(dump))
-    settings.DATABASES["default"]["NAME"] = at["NAME"] = name
+    settings.DATABASES["default"]["NAME"] = settings_of_connection["NAME"] = name
     set_limits()
 
 
-def _keep(dump: Path) -> None:
-    """Dump the database that has just been migrated, in place of older dumps."""
+def _save(dump: Path) -> None:
+    """Dump the database that has just been migrated, and delete older dumps."""
     CACHE.mkdir(exist_ok=True)
     for old in CACHE.glob("*.dump"):
         old.unlink(missing_ok=True)
@@ -64,9 +66,9 @@ def _keep(dump: Path) -> None:
 
 
 def _url(database: str) -> str:
-    at = connection.settings_dict
-    url = urlsplit(f"postgres://{at['HOST']}:{at['PORT']}/{database}")
-    return url._replace(netloc=f"{at['USER']}:{at['PASSWORD']}@{url.netloc}").geturl()
+    parameters = connection.settings_dict
+    url = urlsplit(f"postgres://{parameters['HOST']}:{parameters['PORT']}/{database}")
+    return url._replace(netloc=f"{parameters['USER']}:{parameters['PASSWORD']}@{url.netloc}").geturl()
 
 
 def _run(program: str, *arguments: str) -> None:

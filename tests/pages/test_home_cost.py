@@ -63,7 +63,7 @@ def test_home_asks_for_all_prices_at_once(
     assert len(page.context["holdings"]) == POSITIONS
     assert all(holding.spark for holding in page.context["holdings"])
     assert page.context["worth"].chart
-    assert 1 <= len(calls) <= CALLS_MAX, asked
+    assert 1 <= len(calls) <= CALLS_MAX, calls
     assert len(queries) <= QUERIES_MAX, "\n".join(query["sql"][:200] for query in queries)
     calls.clear()
     prices.forget()

@@ -223,7 +223,9 @@ def test_the_checker_sees_books_that_are_opened_without_the_lock(
     }
 
 
-READ_WORK_DESPITE_ONE_IN_FLIGHT = queries.READ_WORK.replace("status = 'IN PROGRESS'", "status = 'a status that there is not'")
+READ_WORK_DESPITE_ONE_IN_FLIGHT = queries.READ_WORK.replace(
+    "status = 'IN PROGRESS'", "status = 'a status that there is not'"
+)
 
 
 def test_the_index_refuses_a_second_trade_in_flight(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:

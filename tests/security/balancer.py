@@ -39,7 +39,7 @@ class Balancer:
         return f"http://{LOOPBACK}:{self.port}"
 
     def start(self, web: list[str], stream: str) -> None:
-        """Start it before these, and wait until it has found each `web` up."""
+        """Start it in front of these processes, and wait until its health checks find each `web` up."""
         addresses = {
             "LISTEN": f"{LOOPBACK}:{self.port}",
             "WEB_1": web[0],
@@ -81,31 +81,31 @@ class Balancer:
         with socket.socket(socket.AF_UNIX) as stats:
             stats.connect(str(self._socket))
             stats.sendall(b"show stat\n")
-            told = b"".join(iter(lambda: stats.recv(65536), b"")).decode()
-        rows = list(csv.DictReader(told.removeprefix("# ").splitlines()))
+            table = b"".join(iter(lambda: stats.recv(65536), b"")).decode()
+        rows = list(csv.DictReader(table.removeprefix("# ").splitlines()))
         return [row for row in rows if row["pxname"] == backend and row["svname"] != "BACKEND"]
 
 
-def until(is_so: Callable[[], bool], seconds_max: float, why: Callable[[], Any] = str) -> float:
-    """Wait for a condition; return the seconds that took."""
+def until(condition: Callable[[], bool], seconds_max: float, explain: Callable[[], Any] = str) -> float:
+    """Wait for a condition; return how many seconds that took."""
     began = time.monotonic()
-    while not is_so():
-        assert time.monotonic() < began + seconds_max, why()
+    while not condition():
+        assert time.monotonic() < began + seconds_max, explain()
         time.sleep(0.05)
     return time.monotonic() - began
 
 
 @contextmanager
 def brokerage_behind_a_balancer(environment: dict[str, str], **options: str) -> Iterator[tuple[Brokerage, Balancer]]:
-    """Run a brokerage with two `web` processes, and the balancer before them.
+    """Run a brokerage with two `web` processes, and the balancer in front of them.
 
     Args:
-        environment: What the brokerage has besides what every brokerage behind a balancer has.
+        environment: Settings of the brokerage, in addition to those that every brokerage behind a balancer needs.
         options: Variables of haproxy.cfg, such as ANSWER_TIMEOUT.
     """
     folder, port = Path(tempfile.mkdtemp(prefix="brokerage-balancer-")), ports.choose()
     url = f"http://{LOOPBACK}:{port}"
-    behind = {
+    balancer_settings = {
         "NUM_PROXIES": "1",
         "TRUSTED_PROXY_COUNT": "1",
         "CALLBACK_URL": f"{url}/exchange/callbacks",
@@ -113,7 +113,9 @@ def brokerage_behind_a_balancer(environment: dict[str, str], **options: str) -> 
     }
     balancer = Balancer(folder, port, **options)
     try:
-        with Brokerage(folder / "var", {"web": 2, "lanes": 1, "sweep": 1}, behind | environment) as brokerage:
+        with Brokerage(
+            folder / "var", {"web": 2, "lanes": 1, "sweep": 1}, balancer_settings | environment
+        ) as brokerage:
             try:
                 web = [address.removeprefix("http://") for address in brokerage.web_urls]
                 balancer.start(web, f"{LOOPBACK}:{brokerage.stream_port}")

@@ -7,6 +7,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _static_files_by_their_names(settings: Any) -> None:
-    """Pages name static files by what was collected; nothing was."""
+    """Refer to static files by their plain names, because none were collected."""
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}

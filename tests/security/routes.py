@@ -14,7 +14,7 @@ OPEN_TO_ALL = {"/api/schema/", "/api/docs/", "/api/errors/"}
 
 @dataclass(frozen=True)
 class Route:
-    """An address, with the names of its parameters in braces, and what it answers to."""
+    """An address with the names of its parameters in braces, and the methods that it accepts."""
 
     path: str
     parameters: tuple[str, ...]
@@ -26,7 +26,7 @@ class Route:
 
 
 def api_routes() -> list[Route]:
-    """The routes that a program calls with a token."""
+    """Return the routes that a program calls with a token."""
     return [route for route in routes() if route.path.startswith("/api/") and route.path not in OPEN_TO_ALL]
 
 
@@ -34,9 +34,9 @@ def routes() -> list[Route]:
     return list(_walk(get_resolver(), "/"))
 
 
-def _walk(resolver: URLResolver, so_far: str) -> Iterator[Route]:
+def _walk(resolver: URLResolver, prefix: str) -> Iterator[Route]:
     for pattern in resolver.url_patterns:
-        path = so_far + str(pattern.pattern)
+        path = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
             if not path.startswith("/admin/"):
                 yield from _walk(pattern, path)

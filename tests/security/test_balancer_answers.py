@@ -44,17 +44,17 @@ def balancer(both: tuple[Brokerage, Balancer]) -> Balancer:
 
 @pytest.fixture(scope="module")
 def token(both: tuple[Brokerage, Balancer]) -> str:
-    asked = ("own@example.com", "--password", "correct horse battery", "--deposit", "100000", "--json")
-    return str(json.loads(both[0].manage("create_customer", *asked).stdout)["token"])
+    arguments = ("own@example.com", "--password", "correct horse battery", "--deposit", "100000", "--json")
+    return str(json.loads(both[0].manage("create_customer", *arguments).stdout)["token"])
 
 
-def said(balancer: Balancer, words: bytes, source: str = LOOPBACK) -> tuple[int, str, Any]:
-    """Status, type and body of the answer to these words."""
+def response_to(balancer: Balancer, request: bytes, source: str = LOOPBACK) -> tuple[int, str, Any]:
+    """Send a raw request; return the status, content type and JSON body of the response."""
     with socket.create_connection((LOOPBACK, balancer.port), REQUEST_SECONDS_MAX + 5, (source, 0)) as client:
-        client.sendall(words)
-        answer = http.client.HTTPResponse(client)
-        answer.begin()
-        return answer.status, answer.headers["Content-Type"], json.loads(answer.read())
+        client.sendall(request)
+        response = http.client.HTTPResponse(client)
+        response.begin()
+        return response.status, response.headers["Content-Type"], json.loads(response.read())
 
 
 @pytest.mark.parametrize(
@@ -64,42 +64,42 @@ def said(balancer: Balancer, words: bytes, source: str = LOOPBACK) -> tuple[int,
         ("/alpaca/v2/orders", "application/json", {"code", "message"}),
     ],
 )
-def test_what_it_says_by_itself_has_the_shape_of_the_api(
+def test_its_own_errors_have_the_shape_of_the_api(
     balancer: Balancer, token: str, path: str, kind: str, keys: set[str]
 ) -> None:
-    def asked(*lines: str) -> bytes:
+    def head_of(*lines: str) -> bytes:
         return head(token, *lines).replace(b"/api/v1/trades", path.encode())
 
-    sent = {
-        413: asked("Content-Length: 10000000000") + b"{",
-        431: asked(f"X-Large: {'x' * 17_000}", "Content-Length: 0"),
-        408: asked("Content-Length: 300"),
+    requests = {
+        413: head_of("Content-Length: 10000000000") + b"{",
+        431: head_of(f"X-Large: {'x' * 17_000}", "Content-Length: 0"),
+        408: head_of("Content-Length: 300"),
     }
-    for status, words in sent.items():
-        answer = said(balancer, words)
-        assert answer[:2] == (status, kind)
-        assert answer[2].keys() == keys
-    chunks = asked("Transfer-Encoding: chunked") + b"1d4c0\r\n" + b" " * 120_000
-    assert said(balancer, chunks)[:2] == (413, kind)
+    for status, request in requests.items():
+        response = response_to(balancer, request)
+        assert response[:2] == (status, kind)
+        assert response[2].keys() == keys
+    chunks = head_of("Transfer-Encoding: chunked") + b"1d4c0\r\n" + b" " * 120_000
+    assert response_to(balancer, chunks)[:2] == (413, kind)
 
 
-def test_an_address_makes_so_many_requests_and_others_go_on(balancer: Balancer, token: str) -> None:
+def test_an_address_over_its_limit_is_refused_and_others_are_not(balancer: Balancer, token: str) -> None:
     crowd = http.client.HTTPConnection(LOOPBACK, balancer.port, timeout=10, source_address=("127.0.0.8", 0))
 
     def statuses(path: str, count: int) -> Counter[tuple[int, str | None]]:
-        found: Counter[tuple[int, str | None]] = Counter()
+        counts: Counter[tuple[int, str | None]] = Counter()
         for _ in range(count):
             crowd.request("GET", path)
             answer = crowd.getresponse()
             body = answer.read()
             if answer.status == 429:
                 assert json.loads(body)["code"] in {"throttled", 42910000}
-            found[answer.status, answer.headers["Content-Type"] if answer.status == 429 else None] += 1
-        return found
+            counts[answer.status, answer.headers["Content-Type"] if answer.status == 429 else None] += 1
+        return counts
 
     began = time.monotonic()
     first = statuses("/healthz", REQUESTS_OF_AN_ADDRESS_MAX)
-    if time.monotonic() - began < 8:  # a slow machine does not make that many
+    if time.monotonic() - began < 8:  # a slow machine never reaches the limit
         assert first == {(200, None): REQUESTS_OF_AN_ADDRESS_MAX}
         assert statuses("/api/v1/balance", 20)[429, "application/problem+json"] >= 19
         assert statuses("/alpaca/v2/account", 20)[429, "application/json"] >= 19
@@ -107,14 +107,14 @@ def test_an_address_makes_so_many_requests_and_others_go_on(balancer: Balancer, 
     assert ask(balancer, "/healthz") == ask(balancer, "/healthz", OUTSIDE) == 200
 
 
-def test_what_it_says_where_no_api_is_known_is_a_problem(balancer: Balancer, token: str) -> None:
-    """What is not HTTP at all is left out: HAProxy 2.6 answers it with a page of its own."""
-    status, kind, body = said(balancer, f"GET /admin/ HTTP/1.1\r\nHost: {LOOPBACK}\r\n\r\n".encode(), OUTSIDE)
+def test_its_own_errors_outside_the_apis_are_problem_details(balancer: Balancer, token: str) -> None:
+    """Bytes that are no HTTP at all are not tested: HAProxy 2.6 answers them with its built-in page."""
+    status, kind, body = response_to(balancer, f"GET /admin/ HTTP/1.1\r\nHost: {LOOPBACK}\r\n\r\n".encode(), OUTSIDE)
     assert (status, kind, body["status"]) == (404, "application/problem+json", 404)
 
 
 def test_a_callback_in_chunks_is_read(brokerage: Brokerage, balancer: Balancer, token: str) -> None:
-    """The exchange signs the whole body; in how many pieces it comes is no part of that."""
+    """The exchange signs the whole body, however many pieces it arrives in."""
     urllib3.request("PUT", f"{brokerage.exchange_url}/v1/faults", json={"latencyMs": 60_000})
     try:
         headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "chunked-callback"}
@@ -122,11 +122,11 @@ def test_a_callback_in_chunks_is_read(brokerage: Brokerage, balancer: Balancer, 
         with psycopg.connect(brokerage.environment["DATABASE_URL"], autocommit=True) as database:
 
             def status() -> tuple[str, str, str]:
-                found = database.execute(
+                row = database.execute(
                     "SELECT id::text, status, reason_code FROM trades_trade WHERE idempotency_key = 'chunked-callback'"
                 ).fetchone()
-                assert found
-                return found
+                assert row
+                return row
 
             until(lambda: status()[1] == "IN PROGRESS", 20)
             report = {"tradeId": status()[0], "status": "REJECTED", "reasonCode": "exchange_error", "reason": "No."}

@@ -1,4 +1,4 @@
-"""deploy/haproxy.cfg, as it is, before two real `web` processes: what it keeps from them, what it makes of a loss."""
+"""The unmodified deploy/haproxy.cfg before two real `web` processes: what it shields them from, and failover."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.stories.test_streams import Reader
 pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAProxy is not installed")]
 
 REQUEST_SECONDS_MAX = 10.0  # `timeout http-request`
-ANSWER_SECONDS_MAX = 5.0  # on a machine that is busy with much else; blocked, they would wait for more than the above
+ANSWER_SECONDS_MAX = 5.0  # generous, for a busy machine; a blocked request would take longer than the timeout above
 STRANGERS_A_MINUTE = 30
 EMAIL, PASSWORD = "slow@example.com", "correct horse battery"
 OUTSIDE = "127.0.0.9"  # an address that the test leaves out of INSIDE and EXCHANGE
@@ -57,8 +57,8 @@ def balancer(both: tuple[Brokerage, Balancer]) -> Balancer:
 
 @pytest.fixture(scope="module")
 def token(brokerage: Brokerage) -> str:
-    made = brokerage.manage("create_customer", EMAIL, "--password", PASSWORD, "--deposit", "1000000", "--json")
-    return str(json.loads(made.stdout)["token"])
+    created = brokerage.manage("create_customer", EMAIL, "--password", PASSWORD, "--deposit", "1000000", "--json")
+    return str(json.loads(created.stdout)["token"])
 
 
 @pytest.fixture
@@ -87,12 +87,12 @@ def ask(balancer: Balancer, path: str, source: str = LOOPBACK, **headers: str) -
 
 
 def head(token: str, *lines: str) -> bytes:
-    named = [f"Host: {LOOPBACK}", "Content-Type: application/json", f"Authorization: Bearer {token}", *lines]
-    return "\r\n".join(["POST /api/v1/trades HTTP/1.1", *named, "", ""]).encode()
+    headers = [f"Host: {LOOPBACK}", "Content-Type: application/json", f"Authorization: Bearer {token}", *lines]
+    return "\r\n".join(["POST /api/v1/trades HTTP/1.1", *headers, "", ""]).encode()
 
 
 def slow_clients(token: str) -> list[tuple[bytes, bytes]]:
-    """What each sends at once, and what it then sends again and again."""
+    """Return what each slow client sends first, and what it then sends repeatedly."""
     large = f"X-Large: {'x' * 15_000}"
     return [
         (head(token, "Content-Length: 300"), b" "),
@@ -106,25 +106,25 @@ def slow_clients(token: str) -> list[tuple[bytes, bytes]]:
 class Trickle(threading.Thread):
     """A client that sends a few bytes twice a second until it is disconnected."""
 
-    def __init__(self, port: int, words: tuple[bytes, bytes]) -> None:
+    def __init__(self, port: int, sent: tuple[bytes, bytes]) -> None:
         super().__init__(daemon=True)
-        self._port, self._words = port, words
+        self._port, (self._sent_first, self._sent_repeatedly) = port, sent
         self.answer, self.seconds, self.stop = b"", 0.0, False
 
     def run(self) -> None:
         began = time.monotonic()
         with socket.create_connection((LOOPBACK, self._port), 5) as client:
-            client.sendall(self._words[0])
+            client.sendall(self._sent_first)
             client.settimeout(0.5)
             while not self.stop:
                 try:
-                    heard = client.recv(1000)
-                    self.answer += heard
-                    if not heard:
+                    received = client.recv(1000)
+                    self.answer += received
+                    if not received:
                         break
                 except TimeoutError:
                     try:
-                        client.sendall(self._words[1])
+                        client.sendall(self._sent_repeatedly)
                     except OSError:
                         break
                 except OSError:
@@ -138,7 +138,7 @@ def test_slow_bodies_block_nobody_and_are_disconnected(
     reader = Reader(f"{balancer.url}/api/v1/events", token)
     reader.start()
     until(lambda: reader.opened == 1, 5)
-    crowd = [Trickle(balancer.port, words) for words in slow_clients(token) * 12]
+    crowd = [Trickle(balancer.port, sent) for sent in slow_clients(token) * 12]
     for slow in crowd:
         slow.start()
     seconds = []
@@ -154,7 +154,7 @@ def test_slow_bodies_block_nobody_and_are_disconnected(
     assert max(seconds) < ANSWER_SECONDS_MAX, figures
     assert {slow.answer[:13] for slow in crowd} == {b"HTTP/1.1 408 "}
     assert min(slow.seconds for slow in crowd) > REQUEST_SECONDS_MAX - 1
-    # Meanwhile an event stream went on, which is nothing that has to be finished in time.
+    # An event stream, which no request timeout may cut off, went on in the meantime.
     until(lambda: len(reader.events) >= len(seconds), 5)
     assert reader.opened == 1
     reader.stop = True
@@ -163,10 +163,10 @@ def test_slow_bodies_block_nobody_and_are_disconnected(
 def test_a_body_too_large_is_refused_at_once(balancer: Balancer, token: str) -> None:
     announced = head(token, "Content-Length: 10000000000") + b"{"
     not_announced = head(token, "Transfer-Encoding: chunked") + b"1d4c0\r\n" + b" " * 120_000
-    for words in (announced, not_announced):
+    for request in (announced, not_announced):
         began = time.monotonic()
         with socket.create_connection((LOOPBACK, balancer.port), 5) as client:
-            client.sendall(words)
+            client.sendall(request)
             assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
         assert time.monotonic() - began < ANSWER_SECONDS_MAX
     with socket.create_connection((LOOPBACK, balancer.port), 5) as client:
@@ -178,13 +178,13 @@ def test_a_body_in_chunks_is_read_and_each_answer_has_its_requests_id(balancer: 
     order = json.dumps(PLACING).encode()
     part, rest = order[:9], order[9:]
     chunks = b"%x\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(part), part, len(rest), rest)
-    sent = {
+    expected = {
         head(token, "Transfer-Encoding: chunked", "Connection: close") + chunks: b"201",
         head(token, "Content-Length: 10000000000", "Connection: close") + b"{": b"413",  # the balancer's own answer
     }
-    for words, status in sent.items():
+    for request, status in expected.items():
         with socket.create_connection((LOOPBACK, balancer.port), 5) as client:
-            client.sendall(words)
+            client.sendall(request)
             answer = b"".join(iter(lambda client=client: client.recv(65536), b""))  # type: ignore[misc]
         assert answer.startswith(b"HTTP/1.1 " + status), answer
         assert len(re.findall(rb"(?mi)^x-request-id: [0-9a-f-]{36}\r$", answer)) == 1, answer
@@ -229,24 +229,24 @@ def test_requests_that_take_long_leave_threads_to_the_others(
 def test_a_forged_address_is_not_believed(brokerage: Brokerage, balancer: Balancer) -> None:
     def forged(number: int, source: str) -> int:
         claimed = f"203.0.113.{number % 250}"
-        spelt = ("X__Forwarded__For", "X_Forwarded_For", "Forwarded", "X__Real__IP")[number % 4]
-        return ask(balancer, "/api/v1/balance", source, **{spelt: claimed})
+        header = ("X__Forwarded__For", "X_Forwarded_For", "Forwarded", "X__Real__IP")[number % 4]
+        return ask(balancer, "/api/v1/balance", source, **{header: claimed})
 
-    # Across the end of a minute, one of two minutes still has more than are let.
+    # Even if a minute ends in between, one of the two minutes has more requests than the limit.
     answers = Counter(forged(number, "127.0.0.5") for number in range(2 * STRANGERS_A_MINUTE + 2))
     assert set(answers) == {401, 429}
-    # Whose address another claims is not limited for it.
+    # The client whose address others claim is not limited for that.
     assert ask(balancer, "/api/v1/balance", "127.0.0.6", X__Forwarded__For="127.0.0.5") == 401
 
     connection = http.client.HTTPConnection(LOOPBACK, balancer.port, timeout=10, source_address=("127.0.0.7", 0))
-    asked = json.dumps({"email": EMAIL, "password": PASSWORD, "name": "test"})
+    body = json.dumps({"email": EMAIL, "password": PASSWORD, "name": "test"})
     headers = {"Content-Type": "application/json", "X-Forwarded-For": "203.0.113.1", "X_Forwarded_For": "203.0.113.2"}
-    connection.request("POST", "/api/v1/tokens", asked, headers)
+    connection.request("POST", "/api/v1/tokens", body, headers)
     assert connection.getresponse().status == 201
     connection.close()
     with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
-        kept = database.execute("SELECT address FROM accounts_signin WHERE kind = 'token'").fetchall()
-    assert kept == [("127.0.0.7",)]
+        addresses = database.execute("SELECT address FROM accounts_signin WHERE kind = 'token'").fetchall()
+    assert addresses == [("127.0.0.7",)]
 
 
 def test_killing_a_web_process_loses_no_request(
@@ -257,22 +257,22 @@ def test_killing_a_web_process_loses_no_request(
 ) -> None:
     urllib3.request("PUT", f"{brokerage.exchange_url}/v1/faults", json={"latencyMs": 100})
     pids = brokerage.processes()
-    ended = threading.Event()
+    stop = threading.Event()
     read: Counter[int] = Counter()
     placed: Counter[int] = Counter()
 
     def read_on() -> None:
-        while not ended.is_set():
+        while not stop.is_set():
             try:
                 read[client.request("GET", "/api/v1/trades").status] += 1
             except urllib3.exceptions.ProtocolError:
                 read[CUT_OFF] += 1
 
-    def place_until_told(number: int) -> None:
+    def place_until_accepted(number: int) -> None:
         for _ in range(20):
             try:
                 status = place(client, f"killed-{number}")
-            except urllib3.exceptions.ProtocolError:  # what a kept connection is closed with
+            except urllib3.exceptions.ProtocolError:  # a kept-alive connection was closed
                 status = 502
             placed[status] += 1
             if status < 500:
@@ -281,35 +281,35 @@ def test_killing_a_web_process_loses_no_request(
         assert status in (200, 201)
 
     with ThreadPoolExecutor(5) as threads, ExitStack() as cleanup:
-        cleanup.callback(ended.set)
-        # Frozen, who would start it again; so it stays dead until it is to come back.
+        cleanup.callback(stop.set)
+        # Freeze supervisord, which would restart the process; so it stays dead until the end of this block.
         os.kill(pids["supervisord"], signal.SIGSTOP)
         cleanup.callback(os.kill, pids["supervisord"], signal.SIGCONT)
         readers = [threads.submit(read_on) for _ in range(2)]
         doomed = psutil.Process(pids["web.2"])
-        family = [doomed, *doomed.children(recursive=True)]
-        placings = [threads.submit(place_until_told, number) for number in range(TRADES)]
+        doomed_processes = [doomed, *doomed.children(recursive=True)]
+        placings = [threads.submit(place_until_accepted, number) for number in range(TRADES)]
         until(lambda: placed.total() > TRADES // 4, 10)
-        for process in family:
+        for process in doomed_processes:
             process.kill()
         noticed = until(lambda: balancer.states()["web_2"] == "DOWN", 10)
         for placing in placings:
             placing.result(30)
-        until(lambda: len(words_on_the_filled(brokerage)) == TRADES, 60, balancer.log)
-        # On a slow machine the sweep may have asked before the exchange repeated one; it does not ask for most.
-        assert words_on_the_filled(brokerage).count("callback") > TRADES // 2
+        until(lambda: len(sources_of_settling_reports(brokerage)) == TRADES, 60, balancer.log)
+        # On a slow machine the sweep may ask about a trade before the exchange repeats its callback, but rarely.
+        assert sources_of_settling_reports(brokerage).count("callback") > TRADES // 2
         assert balancer.states() == {"web_1": "UP", "web_2": "DOWN"}
         before = balancer.served()
         for _ in range(10):
             assert client.request("GET", "/api/v1/balance").status == 200
         assert (balancer.served() - before).keys() == {"web_1"}
-        ended.set()
+        stop.set()
         for reading in readers:
             reading.result(30)
     record_property("figures", f"balancer: a dead web noticed after {noticed:.1f} s; placings {dict(placed)}")
-    # Not one failed, from the moment it died: what was not answered was asked again at the other. Nobody can take over
-    # an answer that had begun, or a request that it still had when the balancer marked it down and closed its
-    # sessions. Each reader had one of these at most, and HTTP lets it repeat a GET.
+    # From the moment it died, no request failed: the balancer sent unanswered requests to the other process. It cannot
+    # do so for a response that had begun, nor for a request that was still open when it marked the process down and
+    # closed its sessions. Each reader had at most one of these, and HTTP lets it repeat a GET.
     assert set(read) - {CUT_OFF} == {200}
     assert read[CUT_OFF] <= len(readers)
     back = until(lambda: balancer.states()["web_2"] == "UP", 20)
@@ -319,8 +319,8 @@ def test_killing_a_web_process_loses_no_request(
     assert (balancer.served() - before)["web_2"] >= 4, back
 
 
-def words_on_the_filled(brokerage: Brokerage) -> list[str]:
-    """For each trade that was placed around the death and is filled, how the exchange's word on it came."""
+def sources_of_settling_reports(brokerage: Brokerage) -> list[str]:
+    """Return, for each filled trade that was placed around the kill, the source of the report that settled it."""
     with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
         rows = database.execute(
             "SELECT max(r.source) FILTER (WHERE r.outcome = 'settled') FROM trades_trade AS t"

@@ -27,34 +27,34 @@ def test_thousands_of_forged_altered_and_malformed_callbacks_change_nothing(alic
     (trade,) = claim(alice)
     body = json.dumps({"reports": [report_body(trade, Status.FILLED, trade.hold)]})
     at = datetime.now(UTC)
-    true = {
+    genuine = {
         "webhook-id": "msg_1",
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": Webhook(settings.EXCHANGE_SECRET).sign("msg_1", at, body),
     }
-    dice, client = random.Random(1), Client()
+    random_source, client = random.Random(1), Client()
     before = Report.objects.count()
     for _ in range(FORGERIES):
-        headers, raw = dict(true), body.encode()
-        what = dice.randrange(5)
-        if what == 0:  # one of the headers
-            headers[dice.choice(list(headers))] = dice.choice(JUNK)
-        elif what == 1:  # one byte of the body
-            at_byte = dice.randrange(len(raw))
-            raw = raw[:at_byte] + bytes([raw[at_byte] ^ (1 << dice.randrange(8))]) + raw[at_byte + 1 :]
-        elif what == 2:  # another time
-            headers["webhook-timestamp"] = dice.choice(
+        headers, raw = dict(genuine), body.encode()
+        kind = random_source.randrange(5)
+        if kind == 0:  # junk in one of the headers
+            headers[random_source.choice(list(headers))] = random_source.choice(JUNK)
+        elif kind == 1:  # one bit of the body flipped
+            position = random_source.randrange(len(raw))
+            raw = raw[:position] + bytes([raw[position] ^ (1 << random_source.randrange(8))]) + raw[position + 1 :]
+        elif kind == 2:  # a different or malformed time
+            headers["webhook-timestamp"] = random_source.choice(
                 [
-                    str(int(time.time()) + dice.choice([-1, 1]) * dice.randrange(301, 10**9)),
+                    str(int(time.time()) + random_source.choice([-1, 1]) * random_source.randrange(301, 10**9)),
                     "-1",
                     "1e400",
                     "NaN",
                     "9" * 400,
                 ]
             )
-        elif what == 3:  # without one of the headers
-            del headers[dice.choice(list(headers))]
-        else:  # signed by somebody else
+        elif kind == 3:  # without one of the headers
+            del headers[random_source.choice(list(headers))]
+        else:  # signed with another secret
             headers["webhook-signature"] = Webhook("whsec_" + "QUJD" * 8).sign("msg_1", at, body)
         answer = client.generic(
             "POST",

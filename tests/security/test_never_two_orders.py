@@ -1,7 +1,7 @@
 """The unmodified alpaca-py behind the balancer that we ship: one call never makes two orders, whatever `web` does.
 
-By itself the client posts again what is answered 429 or 504, also an order without a client_order_id. So neither may
-ever be the answer to an order that may have been placed.
+On 429 or 504 the client repeats its request by itself, even for an order without a client_order_id. So neither may
+ever be the response to an order that may have been placed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
 ANSWER_SECONDS = 3  # ANSWER_TIMEOUT, which is 30 s as it is shipped
-REPEATED = {429, 504}  # what the client posts again by itself
+RETRIED_BY_CLIENT = {429, 504}
 Keys = dict[str, Any]
 
 
@@ -68,25 +68,25 @@ funding.deposit(customer.id, Decimal("1000000"))
 issued = tokens.issue(customer, "orders")
 print(json.dumps({"customer": customer.id, "key": issued.key_id, "secret": issued.secret_key}))
 """
-    made = brokerage.manage("shell", "--no-imports", "-c", code)
-    found: Keys = json.loads(made.stdout.splitlines()[-1])
-    return found
+    completed = brokerage.manage("shell", "--no-imports", "-c", code)
+    keys: Keys = json.loads(completed.stdout.splitlines()[-1])
+    return keys
 
 
 @pytest.fixture
-def orders(brokerage: Brokerage, keys: Keys) -> Callable[[], int]:
-    """Return the number of orders."""
+def count_orders(brokerage: Brokerage, keys: Keys) -> Callable[[], int]:
+    """Return a function that counts the customer's orders."""
 
-    def orders() -> int:
+    def count() -> int:
         with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database:
             row = database.execute("SELECT count(*) FROM trades_trade WHERE customer_id = %s", [keys["customer"]])
             return int((row.fetchone() or (0,))[0])
 
-    return orders
+    return count
 
 
 class Program:
-    """A customer's program that submits orders without an id of its own, from several threads."""
+    """A customer's program that submits orders without a client_order_id, from several threads."""
 
     def __init__(self, balancer: Balancer, keys: Keys) -> None:
         self._url, self._keys = f"{balancer.url}/alpaca", keys
@@ -121,7 +121,7 @@ class Program:
                 time.sleep(0.1)
 
 
-def family(brokerage: Brokerage, name: str) -> list[psutil.Process]:
+def process_tree(brokerage: Brokerage, name: str) -> list[psutil.Process]:
     process = psutil.Process(brokerage.processes()[name])
     return [process, *process.children(recursive=True)]
 
@@ -130,15 +130,17 @@ def check(program: Program, placed: int) -> None:
     """Check that every call made at most one order, and that no response makes the client retry."""
     assert placed <= program.submitted
     statuses = {status for status, _ in program.refused}
-    assert not statuses & REPEATED, program.refused[:5]
+    assert not statuses & RETRIED_BY_CLIENT, program.refused[:5]
     assert all(isinstance(code, int) and code // 100_000 == status for status, code in program.refused)
 
 
-def test_with_a_frozen_web(brokerage: Brokerage, balancer: Balancer, keys: Keys, orders: Callable[[], int]) -> None:
-    before, program = orders(), Program(balancer, keys)
+def test_with_a_frozen_web(
+    brokerage: Brokerage, balancer: Balancer, keys: Keys, count_orders: Callable[[], int]
+) -> None:
+    before, program = count_orders(), Program(balancer, keys)
     with program.running():
-        until(lambda: orders() > before, 20)
-        frozen = family(brokerage, "web.2")
+        until(lambda: count_orders() > before, 20)
+        frozen = process_tree(brokerage, "web.2")
         for process in frozen:
             process.suspend()
         time.sleep(ANSWER_SECONDS + 3)
@@ -146,43 +148,50 @@ def test_with_a_frozen_web(brokerage: Brokerage, balancer: Balancer, keys: Keys,
             process.resume()
         until(lambda: balancer.states()["web_2"] == "UP", 20)
     time.sleep(1)
-    check(program, orders() - before)
-    assert 502 in {status for status, _ in program.refused}, "some waited for the frozen one until the balancer gave up"
+    check(program, count_orders() - before)
+    assert 502 in {status for status, _ in program.refused}, "no request waited for the frozen web"
 
 
-def test_with_a_killed_web(brokerage: Brokerage, balancer: Balancer, keys: Keys, orders: Callable[[], int]) -> None:
-    before, program = orders(), Program(balancer, keys)
+def test_with_a_killed_web(
+    brokerage: Brokerage, balancer: Balancer, keys: Keys, count_orders: Callable[[], int]
+) -> None:
+    before, program = count_orders(), Program(balancer, keys)
     with program.running():
         for _ in range(3):
             until(lambda: set(balancer.states().values()) == {"UP"}, 30)
-            placed = orders()
-            until(lambda more_than=placed: orders() > more_than, 20)  # type: ignore[misc]
-            for process in family(brokerage, "web.2"):
+            placed = count_orders()
+            until(lambda more_than=placed: count_orders() > more_than, 20)  # type: ignore[misc]
+            for process in process_tree(brokerage, "web.2"):
                 process.kill()
             until(lambda: balancer.states()["web_2"] == "DOWN", 10)
         until(lambda: set(balancer.states().values()) == {"UP"}, 30)
-    check(program, orders() - before)
+    check(program, count_orders() - before)
 
 
 def test_with_all_webs_overloaded(
-    brokerage: Brokerage, balancer: Balancer, keys: Keys, orders: Callable[[], int]
+    brokerage: Brokerage, balancer: Balancer, keys: Keys, count_orders: Callable[[], int]
 ) -> None:
-    before, program = orders(), Program(balancer, keys)
+    before, program = count_orders(), Program(balancer, keys)
     with psycopg.connect(brokerage.environment["DATABASE_URL"]) as database, program.running():
-        until(lambda: orders() > before, 20)
-        # Whoever places waits for this lock until the database gives up, and so all threads of all webs are taken.
+        until(lambda: count_orders() > before, 20)
+        # Placing waits for this lock until the database gives up, so all threads of all webs are busy.
         database.execute("SELECT FROM trades_tradecounter WHERE customer_id = %s FOR UPDATE", [keys["customer"]])
         time.sleep(2 * ANSWER_SECONDS)
         database.rollback()
         time.sleep(1)
     assert program.refused
-    check(program, orders() - before)
+    check(program, count_orders() - before)
 
 
-def test_with_no_web_at_all(brokerage: Brokerage, balancer: Balancer, keys: Keys, orders: Callable[[], int]) -> None:
+def test_with_no_web_at_all(
+    brokerage: Brokerage, balancer: Balancer, keys: Keys, count_orders: Callable[[], int]
+) -> None:
     supervisor = brokerage.processes()["supervisord"]
-    webs = [*family(brokerage, "web.1"), *family(brokerage, "web.2")]  # asked of the supervisor, so before it stops
-    before, program = orders(), Program(balancer, keys)
+    webs = [
+        *process_tree(brokerage, "web.1"),
+        *process_tree(brokerage, "web.2"),
+    ]  # supervisord must answer this, so before it is stopped
+    before, program = count_orders(), Program(balancer, keys)
     os.kill(supervisor, signal.SIGSTOP)
     try:
         for process in webs:
@@ -193,5 +202,5 @@ def test_with_no_web_at_all(brokerage: Brokerage, balancer: Balancer, keys: Keys
     finally:
         os.kill(supervisor, signal.SIGCONT)
     assert {(503, 50310000)} == set(program.refused)
-    check(program, orders() - before)
-    assert orders() == before
+    check(program, count_orders() - before)
+    assert count_orders() == before

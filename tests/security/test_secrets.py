@@ -46,8 +46,8 @@ def start(without: str = "", **changed: str) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.process
 def test_production_starts_with_settings_that_are_safe() -> None:
-    done = start()
-    assert done.returncode == 0, done.stderr
+    completed = start()
+    assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.process
@@ -65,21 +65,21 @@ def test_production_starts_with_settings_that_are_safe() -> None:
     ],
 )
 def test_production_refuses_to_start_with_what_is_not_safe(name: str, value: str) -> None:
-    done = start(**{name: value})
-    assert done.returncode != 0
-    assert name in done.stderr.strip().splitlines()[-1]
-    assert value == "" or len(value) < 6 or value not in done.stderr
+    completed = start(**{name: value})
+    assert completed.returncode != 0
+    assert name in completed.stderr.strip().splitlines()[-1]
+    assert value == "" or len(value) < 6 or value not in completed.stderr
 
 
 @pytest.mark.process
 @pytest.mark.parametrize("name", ["NUM_PROXIES", "TRUSTED_PROXY_COUNT"])
 def test_production_refuses_to_start_without_the_number_of_proxies(name: str) -> None:
-    """Behind a balancer that nobody counted, ten wrong passwords of anybody would lock out everybody."""
-    done = start(without=name)
-    assert done.returncode != 0
-    last = done.stderr.strip().splitlines()[-1]
+    """With a wrong number, all clients share the balancer's address, so ten wrong passwords lock out everybody."""
+    completed = start(without=name)
+    assert completed.returncode != 0
+    last = completed.stderr.strip().splitlines()[-1]
     assert "NUM_PROXIES and TRUSTED_PROXY_COUNT must be set" in last
-    assert start(**{name: "0"}).returncode == 0  # no balancer is an answer too
+    assert start(**{name: "0"}).returncode == 0  # having no proxy is safe if said explicitly
 
 
 @pytest.mark.django_db
@@ -90,7 +90,7 @@ def test_no_secret_is_in_a_log_or_on_an_error_page(
     issued = tokens.issue(customer, "test")
 
     def fail(*_: Any) -> None:
-        raise RuntimeError("something of ours is broken")
+        raise RuntimeError("a bug")
 
     monkeypatch.setattr(funding, "open_books", fail)
     client = Client(raise_request_exception=False, headers={"Authorization": f"Bearer {issued.token}"})
@@ -107,16 +107,16 @@ def test_no_secret_is_in_a_log_or_on_an_error_page(
         ),
     ]
     assert [answer.status_code for answer in answers] == [500, 401, 404, 401]
-    written = capsys.readouterr()
-    told = "".join(answer.content.decode() for answer in answers) + caplog.text + written.out + written.err
+    streams = capsys.readouterr()
+    output = "".join(answer.content.decode() for answer in answers) + caplog.text + streams.out + streams.err
     for secret in (issued.token, issued.secret_key, "correct-horse-staple", os.environ["SECRET_KEY"]):
-        assert secret not in told
+        assert secret not in output
     assert "RuntimeError" not in answers[0].content.decode()
 
 
 @pytest.mark.django_db
 def test_a_token_can_not_be_guessed_letter_by_letter(alice: Customer, api_of: Callable[..., Client]) -> None:
-    """What is looked up is a hash: how much of a guess is right changes nothing of it."""
+    """Tokens are looked up by hash, so a guess that is partly right is simply wrong."""
     token = tokens.issue(alice, "test").token
     for guess in (token[:-1], token[:-1] + ("A" if token[-1] != "A" else "B"), token.upper(), token + " x", token * 2):
         assert tokens.find(guess) is None

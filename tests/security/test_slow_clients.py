@@ -17,8 +17,8 @@ from local.ports import LOOPBACK
 
 pytestmark = pytest.mark.story
 CLIENTS = 40
-MADE, BUSY = b"HTTP/1.1 200", b"HTTP/1.1 503"
-HEAD_SECONDS_MAX = 30.0  # the web server's own limit, with --http 1: else who says nothing may stay for ever
+OK, BUSY = b"HTTP/1.1 200", b"HTTP/1.1 503"
+HEAD_SECONDS_MAX = 30.0  # the web server's own limit, only with --http 1; otherwise silent clients stay forever
 ANSWER_SECONDS_MAX = 3.0
 PLACING = b"POST /api/v1/trades HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 
@@ -27,15 +27,15 @@ PLACING = b"POST /api/v1/trades HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: app
 def brokerage() -> Iterator[Brokerage]:
     folder = Path(tempfile.mkdtemp(prefix="brokerage-slow-"))
     try:
-        with Brokerage(folder / "var", {"web": 1, "lanes": 1, "sweep": 1}) as it:
-            yield it
+        with Brokerage(folder / "var", {"web": 1, "lanes": 1, "sweep": 1}) as brokerage:
+            yield brokerage
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def say(brokerage: Brokerage, words: bytes) -> socket.socket:
+def send(brokerage: Brokerage, data: bytes) -> socket.socket:
     client = socket.create_connection((LOOPBACK, brokerage.port), 5)
-    client.sendall(words)
+    client.sendall(data)
     return client
 
 
@@ -46,9 +46,9 @@ def others_are_served(brokerage: Brokerage) -> bool:
 
 
 def test_clients_with_incomplete_headers_are_disconnected_and_block_nobody(brokerage: Brokerage) -> None:
-    beginnings = [b"", b"GET / HT", PLACING + b"X-Drip: "]
+    partial_requests = [b"", b"GET / HT", PLACING + b"X-Drip: "]
     with ExitStack() as clients:
-        slow = [clients.enter_context(say(brokerage, words)) for words in beginnings * CLIENTS]
+        slow = [clients.enter_context(send(brokerage, data)) for data in partial_requests * CLIENTS]
         began = time.monotonic()
         assert others_are_served(brokerage)
         for client in slow:
@@ -60,7 +60,7 @@ def test_a_body_that_is_announced_too_large_is_refused_unread(brokerage: Brokera
     token = brokerage.manage("create_customer", "slow@example.com", "--password", "correct horse battery", "--json")
     bearer = token.stdout.partition('"token": "')[2].partition('"')[0].encode()
     head = PLACING + b"Authorization: Bearer " + bearer + b"\r\nContent-Length: 10000000000\r\n\r\n{"
-    with say(brokerage, head) as client:
+    with send(brokerage, head) as client:
         client.settimeout(ANSWER_SECONDS_MAX)
         assert client.recv(1000).startswith(b"HTTP/1.1 413 ")
     assert others_are_served(brokerage)
@@ -84,17 +84,17 @@ def test_clients_that_do_not_read_their_answer_keep_no_thread(brokerage: Brokera
             client.sendall(request)
             return client
 
-        at_once = [ask() for _ in range(CLIENTS)]
+        simultaneous = [ask() for _ in range(CLIENTS)]
         assert all(others_are_served(brokerage) for _ in range(5))
-        heads = [client.recv(12) for client in at_once]
-        assert set(heads) == {MADE, BUSY}, "a customer has one document made at a time"
-        not_read = heads.count(MADE)
-        while not_read < CLIENTS:
-            not_read += ask().recv(12) == MADE
+        heads = [client.recv(12) for client in simultaneous]
+        assert set(heads) == {OK, BUSY}, "one customer gets one export at a time"
+        unread = heads.count(OK)
+        while unread < CLIENTS:
+            unread += ask().recv(12) == OK
         assert all(others_are_served(brokerage) for _ in range(5))
 
 
-# 20,000 postings, in the way of the books; and a session of theirs.
+# Makes 20,000 postings through the ledger, and prints the key of a new session of the customer.
 FILL_LEDGER = """
 from uuid import uuid4
 from django.contrib.auth import SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY

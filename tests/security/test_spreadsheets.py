@@ -44,17 +44,17 @@ def is_formula(cell: str) -> bool:
 
 @pytest.fixture
 def hostile() -> list[Customer]:
-    """Customers, exceptions and entries of the audit log with words that a spreadsheet would run."""
-    people = []
+    """Create customers, exceptions and audit log entries with text that a spreadsheet would run."""
+    customers = []
     for number, formula in enumerate(FORMULAS):
-        person = open_account(f"{number}@example.com", Decimal(100))
-        Customer.objects.filter(id=person.id).update(name=formula)
-        CaseFactory.create(key=formula, detail=formula, customer=person)
+        customer = open_account(f"{number}@example.com", Decimal(100))
+        Customer.objects.filter(id=customer.id).update(name=formula)
+        CaseFactory.create(key=formula, detail=formula, customer=customer)
         audit.record(
-            Actor(person.id, formula, formula[:60]), "note", AuditEntry.Outcome.DONE, subject=formula, reason=formula
+            Actor(customer.id, formula, formula[:60]), "note", AuditEntry.Outcome.DONE, subject=formula, reason=formula
         )
-        people.append(person)
-    return people
+        customers.append(customer)
+    return customers
 
 
 def test_there_are_exports() -> None:
@@ -64,9 +64,9 @@ def test_there_are_exports() -> None:
 @pytest.mark.parametrize("url", EXPORTS)
 def test_an_export_of_the_back_office(hostile: list[Customer], url: str) -> None:
     staff = signed_in(appoint("compliance@staff.example.com", Role.COMPLIANCE))
-    found = cells(staff.get(url))
-    assert found
-    assert [cell for cell in found if is_formula(cell)] == []
+    exported = cells(staff.get(url))
+    assert exported
+    assert [cell for cell in exported if is_formula(cell)] == []
 
 
 def test_a_customers_own_ledger(bob: Customer) -> None:
@@ -76,13 +76,13 @@ def test_a_customers_own_ledger(bob: Customer) -> None:
     receive_shares(bob, "=1+1", 1, Decimal(1))
     client = Client()
     client.force_login(bob)
-    found = cells(client.get("/cash/ledger.csv"))
-    assert any("1+1" in cell for cell in found)
-    assert [cell for cell in found if is_formula(cell)] == []
+    exported = cells(client.get("/cash/ledger.csv"))
+    assert any("1+1" in cell for cell in exported)
+    assert [cell for cell in exported if is_formula(cell)] == []
 
 
 def test_the_check_detects_a_formula(hostile: list[Customer], monkeypatch: pytest.MonkeyPatch) -> None:
-    unguarded: Callable[[Any], str] = str
-    monkeypatch.setattr("office.tables.export.cell", unguarded)
+    unescaped: Callable[[Any], str] = str
+    monkeypatch.setattr("office.tables.export.cell", unescaped)
     staff = signed_in(appoint("compliance@staff.example.com", Role.COMPLIANCE))
     assert any(is_formula(cell) for cell in cells(staff.get("/admin/office/auditentry/export/")))

@@ -26,13 +26,14 @@ pytestmark = pytest.mark.django_db
 ROUTES = api_routes()
 CALLS = [(route, method) for route in ROUTES for method in route.methods]
 SIGN_IN = ("/api/v1/tokens", "POST")
-"""The one call that is made without a token."""
-STRANGERS_OWN = {"ticker", "name", "symbol"}
-"""Parameters that name nothing of a customer's."""
+"""The only call that needs no token."""
+PARAMETERS_OF_NO_CUSTOMER = {"ticker", "name", "symbol"}
+"""Parameters that do not identify an object of a customer."""
 
 
-def named(call: tuple[Route, str]) -> str:
-    return f"{call[1]} {call[0].path}"
+def call_id(route_and_method: tuple[Route, str]) -> str:
+    route, method = route_and_method
+    return f"{method} {route.path}"
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def bob(people_of_module: tuple[Customer, Customer]) -> Customer:
 
 
 @pytest.fixture(scope="module")
-def of_alice(alice: Customer) -> dict[str, str]:
+def alices_ids(alice: Customer) -> dict[str, str]:
     """Return the ids of Alice's objects, by parameter name."""
     trade, _ = place_trade(alice.id, "AAPL", Type.BUY, 1)
     return {
@@ -72,24 +73,24 @@ def test_the_routes_are_found() -> None:
     assert {"/api/v1/trades", "/api/v1/trades/{trade_id}", "/api/v1/balance"} <= {route.path for route in ROUTES}
 
 
-@pytest.mark.parametrize("a_call", [c for c in CALLS if (c[0].path, c[1]) != SIGN_IN], ids=named)
+@pytest.mark.parametrize("route_and_method", [c for c in CALLS if (c[0].path, c[1]) != SIGN_IN], ids=call_id)
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer ", "Bearer brk_" + "A" * 43, "Basic YTpi", "Bearer \xff", "bearer null"]
 )
 def test_without_a_token_of_ours_every_call_is_401(
-    of_alice: dict[str, str], a_call: tuple[Route, str], header: str | None
+    alices_ids: dict[str, str], route_and_method: tuple[Route, str], header: str | None
 ) -> None:
-    route, method = a_call
+    route, method = route_and_method
     client = Client(headers={} if header is None else {"Authorization": header})
-    assert call(client, method, route.to(**of_alice)).status_code == 401
+    assert call(client, method, route.to(**alices_ids)).status_code == 401
 
 
-@pytest.mark.parametrize("a_call", [c for c in CALLS if (c[0].path, c[1]) != SIGN_IN], ids=named)
+@pytest.mark.parametrize("route_and_method", [c for c in CALLS if (c[0].path, c[1]) != SIGN_IN], ids=call_id)
 @pytest.mark.parametrize("ending", ["deleted", "expired", "customer shut out"])
 def test_a_token_that_has_ended_is_401(
-    of_alice: dict[str, str], alice: Customer, a_call: tuple[Route, str], ending: str
+    alices_ids: dict[str, str], alice: Customer, route_and_method: tuple[Route, str], ending: str
 ) -> None:
-    route, method = a_call
+    route, method = route_and_method
     expires_at = datetime.now(UTC) - timedelta(hours=1) if ending == "expired" else None
     issued = tokens.issue(alice, "test", expires_at=expires_at)
     if ending == "deleted":
@@ -97,42 +98,54 @@ def test_a_token_that_has_ended_is_401(
     if ending == "customer shut out":
         Customer.objects.filter(id=alice.id).update(is_active=False)
     client = Client(headers={"Authorization": f"Bearer {issued.token}"})
-    assert call(client, method, route.to(**of_alice)).status_code == 401
+    assert call(client, method, route.to(**alices_ids)).status_code == 401
 
 
-@pytest.mark.parametrize("a_call", [c for c in CALLS if c[1] != "GET" and (c[0].path, c[1]) != SIGN_IN], ids=named)
+@pytest.mark.parametrize(
+    "route_and_method", [c for c in CALLS if c[1] != "GET" and (c[0].path, c[1]) != SIGN_IN], ids=call_id
+)
 def test_a_token_without_the_scope_changes_nothing(
-    of_alice: dict[str, str], alice: Customer, api_of: Callable[..., Client], a_call: tuple[Route, str]
+    alices_ids: dict[str, str], alice: Customer, api_of: Callable[..., Client], route_and_method: tuple[Route, str]
 ) -> None:
-    route, method = a_call
-    answer = call(api_of(alice, []), method, route.to(**of_alice))
+    route, method = route_and_method
+    answer = call(api_of(alice, []), method, route.to(**alices_ids))
     assert answer.status_code == 403
 
 
-@pytest.mark.parametrize("a_call", [c for c in CALLS if set(c[0].parameters) - STRANGERS_OWN], ids=named)
+@pytest.mark.parametrize(
+    "route_and_method", [c for c in CALLS if set(c[0].parameters) - PARAMETERS_OF_NO_CUSTOMER], ids=call_id
+)
 def test_another_customers_objects_look_nonexistent(
-    of_alice: dict[str, str], alice: Customer, bob: Customer, api_of: Callable[..., Client], a_call: tuple[Route, str]
+    alices_ids: dict[str, str],
+    alice: Customer,
+    bob: Customer,
+    api_of: Callable[..., Client],
+    route_and_method: tuple[Route, str],
 ) -> None:
     """The response is identical to that for an object that doesn't exist."""
-    route, method = a_call
-    unknown = "0" * 8 + "-0000-4000-8000-" + "0" * 12
-    nothing = {name: "0" if value.isdecimal() else unknown for name, value in of_alice.items()}
-    hers = call(api_of(bob), method, route.to(**of_alice))
-    none = call(api_of(bob), method, route.to(**nothing))
-    assert hers.status_code == 404
-    assert hers.content == none.content
-    assert Token.objects.filter(id=of_alice["token_id"]).exists()
-    assert Trade.objects.get(id=of_alice["trade_id"]).customer_id == alice.id
+    route, method = route_and_method
+    unknown_id = "0" * 8 + "-0000-4000-8000-" + "0" * 12
+    nonexistent_ids = {name: "0" if value.isdecimal() else unknown_id for name, value in alices_ids.items()}
+    for_alices = call(api_of(bob), method, route.to(**alices_ids))
+    for_nonexistent = call(api_of(bob), method, route.to(**nonexistent_ids))
+    assert for_alices.status_code == 404
+    assert for_alices.content == for_nonexistent.content
+    assert Token.objects.filter(id=alices_ids["token_id"]).exists()
+    assert Trade.objects.get(id=alices_ids["trade_id"]).customer_id == alice.id
 
 
-@pytest.mark.parametrize("a_call", [c for c in CALLS if c[1] == "GET"], ids=named)
+@pytest.mark.parametrize("route_and_method", [c for c in CALLS if c[1] == "GET"], ids=call_id)
 def test_bob_sees_nothing_of_alices(
-    of_alice: dict[str, str], alice: Customer, bob: Customer, api_of: Callable[..., Client], a_call: tuple[Route, str]
+    alices_ids: dict[str, str],
+    alice: Customer,
+    bob: Customer,
+    api_of: Callable[..., Client],
+    route_and_method: tuple[Route, str],
 ) -> None:
-    route, method = a_call
-    seen = call(api_of(bob), method, route.to(**of_alice)).content.decode()
-    for secret in (of_alice["trade_id"], of_alice["token_id"], of_alice["webhook_id"], alice.email):
-        assert secret not in seen
+    route, method = route_and_method
+    content = call(api_of(bob), method, route.to(**alices_ids)).content.decode()
+    for secret in (alices_ids["trade_id"], alices_ids["token_id"], alices_ids["webhook_id"], alice.email):
+        assert secret not in content
 
 
 @pytest.mark.parametrize(
@@ -164,11 +177,11 @@ def test_sign_in_does_not_reveal_accounts(monkeypatch: pytest.MonkeyPatch) -> No
     for name in ("encode", "verify"):
         original = getattr(Argon2PasswordHasher, name)
 
-        def counted(self: Any, *args: Any, original: Any = original, **kwargs: Any) -> Any:
+        def count_and_hash(self: Any, *args: Any, original: Any = original, **kwargs: Any) -> Any:
             hashed.append("one")
             return original(self, *args, **kwargs)
 
-        monkeypatch.setattr(Argon2PasswordHasher, name, counted)
+        monkeypatch.setattr(Argon2PasswordHasher, name, count_and_hash)
     open_account("known@example.com", Decimal(1), password="right-horse-battery")
     hashed.clear()
     answers = []
