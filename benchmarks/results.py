@@ -96,6 +96,12 @@ def table(result: dict[str, Any]) -> Iterator[str]:
             f"{big['allMb'] / 1000:.1f} GB, loaded in {big['loadedSeconds']:.0f} s, "
             f"proved in {big['audit']['seconds']:.0f} s"
         )
+    if bell := result.get("bell"):
+        yield (
+            f"the opening bell: {bell['queued']:,} queued trades of {bell['customers']:,} customers in "
+            f"{bell['seconds']:.0f} s, {bell['tradesPerSecond']:.0f} trades/s, "
+            f"placing meanwhile p99 {bell['placingMeanwhile']['p99']} ms"
+        )
     yield from _figures(result)
 
 

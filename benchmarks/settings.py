@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 STAGES = (
     *("limit", "placed", "settled", "slow", "latency", "lone"),  # in every run
-    *("footprint", "lanes", "start", "big", "peers", "soak"),  # once
+    *("footprint", "lanes", "start", "big", "peers", "soak", "bell"),  # once
 )
-OFF_BY_DEFAULT = {"soak"}
+OFF_BY_DEFAULT = {"soak", "bell"}
 
 
 class InvalidSetting(Exception):
@@ -45,6 +45,10 @@ class Settings:
     """BIG_CUSTOMERS in the big tables."""
     big_trades: int = 10_000_000
     """BIG_TRADES: finished trades in the big tables."""
+    queued: int = 200_000
+    """QUEUED: trades that wait for the opening bell."""
+    queued_customers: int = 100_000
+    """QUEUED_CUSTOMERS who placed them."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
