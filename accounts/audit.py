@@ -58,7 +58,8 @@ def one_instant() -> Iterator[None]:
             cursor.execute("SET LOCAL transaction_timeout = 0")
             cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS_MAX}s'")
             cursor.execute(f"SET LOCAL work_mem = '{WORK_MEM}'")
-        yield
+        with connection.answer_limit(STATEMENT_SECONDS_MAX):  # type: ignore[attr-defined] # of brokerage.database
+            yield
 
 
 def examine(rules: Iterable[Rule]) -> Findings:

@@ -69,7 +69,8 @@ def _record_table() -> Iterator[Any]:
         cursor.execute("DROP TABLE IF EXISTS exchange_record")
         cursor.execute(RECORD_TABLE)
         try:
-            yield cursor
+            with connection.answer_limit(STATEMENT_SECONDS_MAX):  # type: ignore[attr-defined] # of brokerage.database
+                yield cursor
         finally:
             cursor.execute("DROP TABLE IF EXISTS exchange_record")
             cursor.execute(f"SET statement_timeout = '{usual}'")

@@ -141,12 +141,13 @@ def store_day_totals() -> int:
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SET LOCAL transaction_timeout = 0")
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS_MAX}s'")
-        cursor.execute(UNDATED, parameters)
-        if cursor.fetchone():
-            log.warning("day totals not stored: postings wait for their settlement dates", command="build_lots")
-            return 0
-        cursor.execute(KEEP, parameters)
-        return int(cursor.rowcount)
+        with connection.answer_limit(STATEMENT_SECONDS_MAX):  # type: ignore[attr-defined] # of brokerage.database
+            cursor.execute(UNDATED, parameters)
+            if cursor.fetchone():
+                log.warning("day totals not stored: postings wait for their settlement dates", command="build_lots")
+                return 0
+            cursor.execute(KEEP, parameters)
+            return int(cursor.rowcount)
 
 
 def _last_kept_day() -> date | None:

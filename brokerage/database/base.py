@@ -30,6 +30,8 @@ from psycopg.pq import ConnStatus, TransactionStatus
 from brokerage.database import hosts
 from brokerage.database.failures import changes_plans, did_nothing, ends_session
 
+MARGIN_SECONDS = 2.0  # how much longer than the server we wait, so that its own error comes first
+
 
 class ArrayDumper(Dumper):
     """Writes lists of None, text, bytes, or values whose `str` PostgreSQL can read: numbers, UUIDs, times."""
@@ -148,6 +150,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return
         usual = session.answer_seconds_max
         session.answer_seconds_max = session.commit_seconds_max or usual
+        try:
+            yield
+        finally:
+            session.answer_seconds_max = usual
+
+    @contextmanager
+    def answer_limit(self, seconds: float) -> Iterator[None]:
+        """Wait this long for each statement inside, and a little longer, because the server is to give up first.
+
+        For work whose statements the server may take longer for than usual, which the caller tells it.
+        """
+        self.ensure_connection()
+        session = self.connection
+        usual = session.answer_seconds_max
+        session.answer_seconds_max = None if usual is None else seconds + MARGIN_SECONDS
         try:
             yield
         finally:

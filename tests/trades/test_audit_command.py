@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
-from accounts.audit import BOOKS
+from accounts.audit import BOOKS, one_instant
 from accounts.models import Balance, Customer
 from tests.trades.test_audit import books
 from trades.audit import TRADES
@@ -91,3 +91,13 @@ def test_lines_to_read(wrong: dict[str, Any]) -> None:
     code, text = audit()
     assert code == 0
     assert text.endswith("All rules hold.\n")
+
+
+def test_its_statements_may_take_longer_than_usual() -> None:
+    """Neither the server nor this process gives them up, however large the tables are."""
+    connection.ensure_connection()
+    connection.connection.answer_seconds_max = 0.2  # type: ignore[union-attr]
+    with one_instant(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.5)")
+    with pytest.raises(OperationalError), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(0.5)")
