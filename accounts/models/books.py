@@ -170,6 +170,8 @@ class Posting(models.Model):
                 fields=["customer", "settles_on"],
                 condition=Q(ticker=CASH, kind__in=["sell", "fee"]),
             ),
+            # Empty once `build_lots` has dated them all: then it finds at once that there is nothing to do.
+            models.Index(name="undated_postings", fields=["customer"], condition=Q(settles_on=None)),
         ]
         triggers = [
             pgtrigger.Protect(name="postings_are_kept", operation=pgtrigger.Delete),
