@@ -119,7 +119,7 @@ BOOKS = (
         "Balance doesn't match its postings",
         "Every balance is the sum of its cash postings, or 0 without any, and no cash is posted without a balance.",
         """
-        SELECT customer_id AS "customerId", format('the balance is %s USD, its postings make %s',
+        SELECT customer_id AS "customerId", format('the balance is %s USD, its postings add up to %s',
                coalesce(balance.amount::text, 'missing'), coalesce(posted.amount, 0)) AS detail
         FROM accounts_balance AS balance
         FULL JOIN (
@@ -134,7 +134,7 @@ BOOKS = (
         "Every position is the sum of its share postings, and no shares are posted without a position.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker",
-               format('the position is %s shares, its postings make %s',
+               format('the position is %s shares, its postings add up to %s',
                coalesce(position.quantity::text, 'missing'), coalesce(posted.quantity, 0)) AS detail
         FROM accounts_position AS position
         FULL JOIN (
@@ -151,7 +151,7 @@ BOOKS = (
         "shares under a new ticker bring the cost that they had.",
         """
         SELECT customer_id AS "customerId", ticker AS "stockTicker",
-               format('the position cost %s USD, its postings make %s', position.cost, posted.cost) AS detail
+               format('the position cost %s USD, its postings add up to %s', position.cost, posted.cost) AS detail
         FROM accounts_position AS position
         JOIN (
             SELECT customer_id, ticker, accounts_cost(

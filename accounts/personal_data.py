@@ -72,7 +72,7 @@ def part_of(customer_id: int, part: int, parts: int) -> bytes:
 
 
 def erase_personal_data(customer_id: int) -> None:
-    """Replace a former customer's name and email address, and delete all else that the books don't need. For good.
+    """Permanently replace a former customer's name and email address, and delete all that the books don't need.
 
     Idempotent: yes.
 

@@ -20,7 +20,7 @@ from accounts.models import CASH, ClosingPrice, Customer, Lot, LotClosing, Posti
 from accounts.queries import postings_of
 from web.timezones import EASTERN, eastern_date, eastern_today
 
-LINES_A_PART = 500  # a page and a PDF document show so many; a busier month has several parts
+LINES_A_PART = 500  # on a page and in a PDF; a busier month has several parts
 # The totals of a statement by kind of posting, in order. Those in ALWAYS are shown even if they are zero.
 SUMS = {
     Posting.Kind.DEPOSIT: "Deposits",

@@ -24,7 +24,7 @@ class HistoryQuerySerializer(StrictSerializer):
     timeframe = serializers.ChoiceField(
         list(history.STEPS),
         required=False,
-        help_text="By default 1Min for less than 7 days, 15Min for less than 30, else 1D.",
+        help_text="By default 1Min for less than 7 days, 15Min for less than 30, otherwise 1D.",
     )
     intraday_reporting = serializers.ChoiceField(
         ["market_hours", "extended_hours", "continuous"],

@@ -403,7 +403,7 @@ PRODUCTION = environment.switch("PRODUCTION")
 DEMO = environment.switch("DEMO")
 if PRODUCTION:
     _unsafe = {
-        "DEMO must be off: it makes accounts whose passwords everybody knows": DEMO,
+        "DEMO must be off: it creates accounts with public passwords": DEMO,
         "DEBUG must be off": DEBUG,
         "TLS must be on: cookies would travel in the open": not TLS,
         "SECRET_KEY must be random and have 50 characters or more": len(SECRET_KEY) < 50

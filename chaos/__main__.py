@@ -166,11 +166,11 @@ def _report(evidence: checker.Evidence, violations: list[str], seed: int, second
 
 def audited(site: Site) -> Iterator[str]:
     """Yield what the brokerage's own audit finds wrong in the books, but for rules that compare clocks."""
-    told = site.brokerage.manage("audit_books", "--json", timeout=300)
+    done = site.brokerage.manage("audit_books", "--json", timeout=300)
     try:
-        findings = json.loads(told.stdout.splitlines()[-1])
+        findings = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
-        yield f"the audit gave no answer: {told.stderr[-300:]}"
+        yield f"the audit gave no answer: {done.stderr[-300:]}"
         return
     for violation in findings["violations"]:
         if violation["rule"] in AUDITED:

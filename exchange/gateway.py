@@ -31,7 +31,7 @@ TRADING_SECONDS_MAX = 3.0
 QUOTES_SECONDS_MAX = 1.5
 BODY_BYTES_MAX = 4_000_000
 TICKERS_A_CALL_MAX = 200
-BARS_A_CALL_MAX = 5_000  # the exchange draws so many in a tenth of a second
+BARS_A_CALL_MAX = 5_000  # the exchange computes this many in a tenth of a second
 TIME_AGE_SECONDS_MAX = 60.0  # how long we extrapolate the exchange's clock after its last answer
 
 Parsed = TypeVar("Parsed")

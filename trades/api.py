@@ -83,7 +83,7 @@ class TradeSerializer(serializers.Serializer[Any]):
     placedAs = serializers.CharField(
         source="placed_as",
         allow_null=True,
-        help_text="The ticker that it was placed under, where the stock got another one before its turn; else null.",
+        help_text="The ticker that it was placed under, if the stock got another one before its turn; otherwise null.",
     )
     settlesOn = serializers.DateField(
         source="settlement_date",

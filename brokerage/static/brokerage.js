@@ -1,10 +1,10 @@
-// What pages gain with a script; without one they all work. No state is kept here.
+// Improvements of pages. Every page also works without this script, and nothing is stored here.
 "use strict";
 
 // The server writes times in this zone, unless the customer chose one.
 document.cookie = `zone=${Intl.DateTimeFormat().resolvedOptions().timeZone};path=/;max-age=31536000;samesite=lax`;
 
-// "/" goes to the search field, Escape out of it, arrows through what it found.
+// "/" moves the focus to the search field, Escape leaves it, and the arrow keys move through its results.
 const finder = document.getElementById("finder");
 const found = document.getElementById("found");
 document.addEventListener("keydown", (event) => {
@@ -31,7 +31,7 @@ document.addEventListener("focusin", (event) => {
   if (found && !event.target.closest(".finder")) found.replaceChildren();
 });
 
-// A form that moves something is sent once; the key in it would make a second one harmless anyway.
+// Send a form only once. Its key would make a repetition harmless anyway.
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("[data-once]")) return;
   if (event.target.dataset.sent) event.preventDefault();
@@ -60,8 +60,8 @@ document.addEventListener("click", (event) => {
   if (copy) navigator.clipboard.writeText(copy.previousElementSibling.textContent).then(() => { copy.textContent = "Copied"; });
 });
 
-// The ticket lies open in the page. A phone's bar lifts it up as a sheet, which ends where it began: without a script the
-// bar leads to a page with the same form.
+// The ticket is part of the page. On a phone, a button of the bottom bar shows it as a sheet instead. Without scripts, the
+// button is a link to a page with the same form.
 function openSheet(event, side) {
   const sheet = document.getElementById("sheet");
   event.preventDefault();
@@ -74,7 +74,7 @@ function openSheet(event, side) {
   sheet.addEventListener("close", () => { sheet.setAttribute("open", ""); }, { once: true });
 }
 
-// Pointing at a chart, or going through it with the keyboard, tells the value and the time there.
+// Show the value and the time of a point when it is pointed at, or reached with the keyboard.
 const usd = new Intl.NumberFormat("en-US", { style: "currency", currency: "USD" });
 const signed = (format) => (value) => `${value > 0 ? "+" : value < 0 ? "−" : ""}${format.format(Math.abs(value))}`;
 const signedUsd = signed(usd);
@@ -142,8 +142,8 @@ document.addEventListener("allauth.error", () => {
   if (failed) failed.hidden = false;
 });
 
-// One stream keeps the page live: it rings when something moved in the account, and tells prices. Where it can't be had,
-// the page asks again.
+// One stream keeps the page live: it reports changes of the account, and sends prices. While there is no stream, the page
+// polls.
 const POLL_MS = 5000;
 const RECONNECT_MS_MAX = 30000;
 let source = null;
@@ -173,7 +173,7 @@ async function openStream() {
     return;
   }
   source.addEventListener("open", () => {
-    if (failures || performance.now() > 5000) ring(); // what moved meanwhile
+    if (failures || performance.now() > 5000) ring(); // for changes since the page was rendered
     failures = 0;
     clearInterval(poll);
     poll = null;
@@ -207,11 +207,11 @@ function put(root, name, text, value) {
   }
 }
 
-// What a price means for each place that shows its stock. The server worked out the same when it wrote the page.
-function showPrices(told) {
+// Update every element that shows a stock. The server computed the same figures when it rendered the page.
+function showPrices(prices) {
   let moved = 0;
   for (const place of document.querySelectorAll("[data-ticker]")) {
-    const price = Number(told[place.dataset.ticker]);
+    const price = Number(prices[place.dataset.ticker]);
     if (!price) continue;
     const [before, quantity, cost] = ["before", "quantity", "cost"].map((name) => Number(place.dataset[name] || 0));
     put(place, "price", usd.format(price));
@@ -225,10 +225,10 @@ function showPrices(told) {
     put(place, "gain", signedUsd(value - cost), value - cost);
     if (cost) put(place, "gain-ratio", percent(value / cost - 1), value - cost);
   }
-  showHeadline(told, moved);
+  showHeadline(prices, moved);
 }
 
-function showHeadline(told, moved) {
+function showHeadline(prices, moved) {
   const figure = document.querySelector("[data-figure]");
   const delta = document.querySelector("[data-delta] .change");
   if (!figure || figure.dataset.reading) return;
@@ -240,8 +240,8 @@ function showHeadline(told, moved) {
     gain = Number(figure.dataset.gain) + moved;
     ratio = (1 + Number(figure.dataset.ratio)) * (now / before) - 1;
     Object.assign(figure.dataset, { worth: now, gain, ratio });
-  } else if (figure.dataset.of && told[figure.dataset.of]) {
-    const price = Number(told[figure.dataset.of]);
+  } else if (figure.dataset.of && prices[figure.dataset.of]) {
+    const price = Number(prices[figure.dataset.of]);
     figure.textContent = usd.format(price);
     gain = price - Number(figure.dataset.base || price);
     ratio = price / Number(figure.dataset.base || price) - 1;

@@ -73,7 +73,7 @@ def test_every_page_of_the_office(open_browser: Callable[..., Browser], exchange
     trade = Trade.objects.filter(customer=ada).latest("sequence")
     open_trade = place_trade(ada.id, "AAPL", Type.BUY, 1)[0]
     schedule.prove("sam@example.com")
-    cases.open_cases([Finding(Kind.BOOKS, "rule", "the balance is 5 USD, its postings make 4", ada.id)])
+    cases.open_cases([Finding(Kind.BOOKS, "rule", "the balance is 5 USD, its postings add up to 4", ada.id)])
     browser = open_browser(dark=theme == "dark")
     staff = sign_in(browser, Role.OPERATIONS)
     Customer.objects.filter(id=staff.id).update(is_superuser=True)

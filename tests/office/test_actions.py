@@ -223,8 +223,8 @@ def test_freezing_stops_trading_and_withdrawals(
     with pytest.raises(checks.TradingHalted):
         place_trade(alice.id, "AAPL", Type.BUY, 1)
     page = browser.get(f"/admin/accounts/customer/{alice.id}/change/").content.decode()
-    assert "Trading is frozen since" in page
-    assert "Withdrawals are frozen since" in page
+    assert "Trading has been frozen since" in page
+    assert "Withdrawals have been frozen since" in page
     for name in ("unfreeze-withdrawals", "unfreeze-trading"):
         browser.post(url_of(name, targets), {"reason": "It was her."})
     withdraw(alice.id, Decimal(1))

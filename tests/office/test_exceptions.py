@@ -297,7 +297,9 @@ def test_books_that_do_not_balance_are_an_exception(exchange: StandInExchange) -
     assert not proof.ok
     case = Case.objects.get(kind=Kind.BOOKS)
     assert case.customer_id == dave.id
-    assert case.found == "Balance doesn't match its postings: the balance is 101.0000 USD, its postings make 100.0000"
+    assert (
+        case.found == "Balance doesn't match its postings: the balance is 101.0000 USD, its postings add up to 100.0000"
+    )
     assert str(case) == "The books do not balance: Balance doesn't match its postings"
 
 

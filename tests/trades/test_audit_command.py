@@ -59,7 +59,7 @@ def test_wrong_books(wrong: dict[str, Any]) -> None:
         {
             "rule": "balance_is_the_sum_of_its_postings",
             "customerId": wrong["bob"],
-            "detail": "the balance is 7.0000 USD, its postings make 300.0000",
+            "detail": "the balance is 7.0000 USD, its postings add up to 300.0000",
         }
     ]
 

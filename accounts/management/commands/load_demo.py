@@ -30,8 +30,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCTION or not settings.DEMO:
             raise CommandError(
-                "Demo accounts have public passwords: they are made in embedded databases, or where DEMO=1 is set, "
-                "and never where PRODUCTION is."
+                "Demo accounts have public passwords. They are created only in embedded databases or with DEMO=1, and "
+                "never with PRODUCTION."
             )
         customer = Customer.objects.filter(email=CUSTOMER).first()
         if customer is None:

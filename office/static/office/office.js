@@ -1,4 +1,4 @@
-// The desk refreshes itself. What can't be read is said, and the last figures are marked as old.
+// The desk refreshes itself. If that fails, the last figures are marked as old.
 document.addEventListener("DOMContentLoaded", () => {
   const desk = document.getElementById("desk");
   if (!desk) return;
