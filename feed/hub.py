@@ -28,7 +28,7 @@ from web.authentication import Grant, token_store
 
 POLL_SECONDS = 0.2
 CATCH_UP_SECONDS = 0.05  # the pause before the next read while a stream is behind
-EVENTS_OF_A_CUSTOMER_MAX = 100  # in one read; the customer's streams share them
+EVENTS_OF_A_CUSTOMER_MAX = 50  # in one read; the customer's streams share them
 GRANTS_CHECKED_SECONDS = 2.0  # how often grants are checked: a revoked token's connection ends this soon
 # For each process. A customer's programs need few; an address may be shared by a whole office.
 CONNECTIONS_OF_A_CUSTOMER_MAX = 50
