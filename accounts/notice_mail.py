@@ -48,16 +48,24 @@ def _next() -> list[int]:
 
 
 def _send_waiting(ids: list[int]) -> int:
-    mails = []
+    """Send these notices; return how many messages that took.
+
+    No event is served to anybody before every transaction that began earlier has ended. So the messages are prepared
+    first, and the transaction only writes them.
+    """
+    waiting = Notice.objects.filter(id__in=ids, sent_at=None).order_by("customer_id", "kind", "id")
+    prepared: list[tuple[set[int], EmailMultiAlternatives | None]] = []
+    for _, group in groupby(waiting.select_related("customer"), key=lambda notice: (notice.customer_id, notice.kind)):
+        notices = list(group)
+        customer = notices[0].customer
+        is_read = customer.is_active and customer.erased_at is None
+        prepared.append(({notice.id for notice in notices}, _mail(customer, notices) if is_read else None))
     with transaction.atomic(durable=True):
-        mine = list(Notice.objects.raw(WAITING, [ids]).prefetch_related("customer"))
-        for _, group in groupby(mine, key=lambda notice: (notice.customer_id, notice.kind)):
-            notices = list(group)
-            customer = notices[0].customer
-            if customer.is_active and customer.erased_at is None:  # otherwise nobody reads it anymore
-                mails.append(_mail(customer, notices))
+        mine = {notice.id for notice in Notice.objects.raw(WAITING, [ids])}
+        sending = [(group, mail) for group, mail in prepared if group <= mine]
+        mails = [mail for _, mail in sending if mail]
         get_connection().send_messages(mails)
-        Notice.objects.filter(id__in=[notice.id for notice in mine]).update(sent_at=Now())
+        Notice.objects.filter(id__in=set().union(*(group for group, _ in sending))).update(sent_at=Now())
     return len(mails)
 
 
@@ -79,8 +87,7 @@ def _mail(customer: Customer, notices: list[Notice]) -> EmailMultiAlternatives:
 
 # Skips notices that another process is sending at this moment.
 WAITING = """
-    SELECT * FROM accounts_notice WHERE id = ANY (%s) AND sent_at IS NULL ORDER BY customer_id, kind, id
-    FOR UPDATE SKIP LOCKED
+    SELECT id FROM accounts_notice WHERE id = ANY (%s) AND sent_at IS NULL ORDER BY id FOR UPDATE SKIP LOCKED
 """
 TOO_FAR_AHEAD = """
     UPDATE accounts_notice SET due_at = statement_timestamp()

@@ -17,29 +17,36 @@ PLACE = "trade notices"
 def enter_notices() -> int:
     """Write a notice for each trade that has ended since the last round; return how many.
 
+    No event is served to anybody before every transaction that began earlier has ended. So the notices are prepared
+    first, and the transaction only writes them.
+
     Idempotent: yes. A trade gets one notice. Trades that ended before the very first round get none.
     """
-    with transaction.atomic(durable=True):
-        place = _place()
-        if place is None:
-            return 0
-        changes: dict[str, int | str] = {
-            "place": place,
-            "most": CHANGES_A_ROUND_MAX,
-            "name": PLACE,
-            "look_again": LOOK_AGAIN_SECONDS,
-        }
-        ended = list(Trade.objects.raw(ENDED, changes))
-        notices.enter_all(notices.Kind.TRADES, [_notice(trade) for trade in ended], MAILED_AFTER_SECONDS)
-        with connection.cursor() as cursor:
-            cursor.execute(MOVE_PLACE, changes)
-    return len(ended)
+    place = _place()
+    if place is None:
+        return 0
+    changes: dict[str, int | str] = {
+        "place": place,
+        "most": CHANGES_A_ROUND_MAX,
+        "name": PLACE,
+        "look_again": LOOK_AGAIN_SECONDS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_PLACE, changes)  # first, so that the next statement sees every change up to there
+        changes["next"] = cursor.fetchone()[0]
+    entries = [_notice(trade) for trade in Trade.objects.raw(ENDED, changes)]
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute(MOVE_PLACE, changes)
+        if not cursor.rowcount:
+            return 0  # another process has done this round
+        notices.enter_all(notices.Kind.TRADES, entries, MAILED_AFTER_SECONDS)
+    return len(entries)
 
 
 def _place() -> int | None:
     """Return the id of the last status change processed. None in the first round, which starts with later changes."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT place FROM accounts_noticeplace WHERE name = %s FOR UPDATE SKIP LOCKED", [PLACE])
+        cursor.execute("SELECT place FROM accounts_noticeplace WHERE name = %s", [PLACE])
         row = cursor.fetchone()
         if row:
             return int(row[0])
@@ -77,10 +84,10 @@ ENDED = f"""
     ORDER BY change.id
 """
 # A change in the future was written by another clock, before a failover.
-MOVE_PLACE = f"""
-    UPDATE accounts_noticeplace SET place = coalesce((
+NEXT_PLACE = f"""
+    SELECT coalesce((
         SELECT max(id) FROM ({CHANGES}) AS change
         WHERE at NOT BETWEEN statement_timestamp() - make_interval(secs => %(look_again)s) AND statement_timestamp()
-    ), place)
-    WHERE name = %(name)s
+    ), %(place)s)
 """
+MOVE_PLACE = "UPDATE accounts_noticeplace SET place = %(next)s WHERE name = %(name)s AND place = %(place)s"

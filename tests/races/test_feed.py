@@ -2,13 +2,18 @@
 
 import threading
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
+from accounts import notice_mail
+from accounts.models import Notice
 from feed import reader
 from feed.reader import Cursor
 from tests.people import claim, open_account, send_report
+from trades import notices as trade_notices
 from trades import transitions
 from trades.models import Status, StatusChange, Trade, TradeCounter
 from trades.place import place_trade
@@ -142,6 +147,50 @@ def test_a_lower_transaction_number_that_commits_later_is_later_in_the_feed() ->
     assert first.xact < numbers[0] < second.xact == third.xact
     assert (second.trade_id, third.trade.sequence) == (other.id, 3)
     assert TradeCounter.objects.get(customer=alice).xact == second.xact
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("preparing", [(trade_notices, "_notice"), (notice_mail, "_mail")], ids=["notices", "mails"])
+def test_events_do_not_wait_for_notices_that_are_being_prepared(
+    preparing: tuple[Any, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Preparing them takes long where many trades end or a machine is busy."""
+    alice = open_account("alice@example.com", Decimal("1000"))
+    trade_notices.enter_notices()
+    trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
+    claim(alice)
+    send_report(trade, Status.FILLED, Decimal("10"))
+    claim(alice)
+    begun, go_on = threading.Event(), threading.Event()
+    module, name = preparing
+    prepare = getattr(module, name)
+
+    def slowly(*arguments: Any) -> Any:
+        begun.set()
+        go_on.wait(20)
+        return prepare(*arguments)
+
+    monkeypatch.setattr(module, name, slowly)
+
+    def work() -> None:
+        try:
+            trade_notices.enter_notices()
+            Notice.objects.update(due_at=Now())
+            notice_mail.send_notices()
+        finally:
+            connection.close()
+
+    working = threading.Thread(target=work)
+    working.start()
+    assert begun.wait(20)
+    later, _ = place_trade(alice.id, "AAPL", "BUY", 1)
+    _, events = read_on(alice.id, Cursor(0, 0), 100)
+    go_on.set()
+    working.join()
+    assert later.id in {event.trade.id for event in events if event.trade}
+    notice = Notice.objects.get(kind=Notice.Kind.TRADES)
+    assert notice.cause == str(trade.id)
+    assert notice.sent_at is not None
 
 
 @pytest.mark.django_db
