@@ -25,36 +25,38 @@ from trades.place import place_trade
 from web.timezones import eastern_today
 
 pytestmark = pytest.mark.django_db
-TODAY = eastern_today()
-YESTERDAY, TOMORROW = TODAY - timedelta(days=4), TODAY + timedelta(days=1)  # over any weekend
 State = CorporateAction.State
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process but this one has to hear of a halt."""
+    """Don't wait until other processes know of a halt."""
     monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
     ticker_change.forget()
 
 
-def dividend(amount: str = "0.25", ex: date = TOMORROW, pay: date = TODAY, ticker: str = "AAPL") -> CorporateAction:
+def days_from_now(days: int) -> date:
+    return eastern_today() + timedelta(days=days)
+
+
+def dividend(amount: str = "0.25", ex: date | None = None, pay: date | None = None) -> CorporateAction:
+    """Enter a dividend of AAPL; by default it is paid today and its ex-date is tomorrow."""
+    dates = {"ex_date": ex or days_from_now(1), "pay_date": pay or eastern_today()}
     return enter(
-        CorporateAction(
-            kind="CASH_DIVIDEND", ticker=ticker, ex_date=ex, pay_date=pay, amount_per_share=Decimal(amount)
-        ),
-        "staff 1",
+        CorporateAction(kind="CASH_DIVIDEND", ticker="AAPL", amount_per_share=Decimal(amount), **dates), "staff 1"
     )
 
 
-def split(numerator: int, denominator: int, price: str | None = "50", ex: date = YESTERDAY) -> CorporateAction:
+def split(numerator: int, denominator: int, price: str | None = "50", ex: date | None = None) -> CorporateAction:
+    """Enter a split of AAPL; by default its ex-date was before the last weekend."""
     terms = {"numerator": numerator, "denominator": denominator, "reference_price": price and Decimal(price)}
-    return enter(CorporateAction(kind="SPLIT", ticker="AAPL", ex_date=ex, **terms), "staff 1")
+    return enter(CorporateAction(kind="SPLIT", ticker="AAPL", ex_date=ex or days_from_now(-4), **terms), "staff 1")
 
 
-def right() -> bool:
-    found = examine(BOOKS + TRADES)
-    assert found.violations == []
-    return found.ok
+def books_are_right() -> bool:
+    findings = examine(BOOKS + TRADES)
+    assert findings.violations == []
+    return findings.ok
 
 
 def cash(customer: Customer) -> Decimal:
@@ -80,11 +82,11 @@ def test_a_dividend_is_paid_once_to_those_who_held_before_the_ex_date(alice: Cus
         Decimal("3.333"),
         Entitlement.objects.get().id,
     )
-    assert right()
+    assert books_are_right()
 
 
 def test_buyers_on_the_ex_date_get_no_dividend(alice: Customer) -> None:
-    dividend(ex=TODAY)
+    dividend(ex=eastern_today())
     apply_due()
     assert (cash(alice), Entitlement.objects.count()) == (1000, 0)
 
@@ -98,15 +100,15 @@ def test_sellers_after_the_ex_date_still_get_the_dividend(alice: Customer) -> No
     claim(alice)
     send_report(trade, Status.FILLED, Decimal(100))
     claim(alice)
-    dividend(ex=TODAY)
+    dividend(ex=eastern_today())
     apply_due()
     assert Entitlement.objects.get().shares == 10
     assert cash(alice) == 2000 + Decimal("2.5")
 
 
 def test_before_its_day_nothing_happens(alice: Customer) -> None:
-    dividend(ex=TODAY, pay=TODAY + timedelta(days=3))
-    split(2, 1, ex=TODAY + timedelta(days=7))
+    dividend(ex=eastern_today(), pay=days_from_now(3))
+    split(2, 1, ex=days_from_now(7))
     assert apply_due() == 0
     assert set(CorporateAction.objects.values_list("state", flat=True)) == {State.APPROVED}
 
@@ -133,7 +135,7 @@ def test_a_split_multiplies_positions_and_lots_and_pays_fractions(
     assert sum(lot.remaining for lot in lots) == shares
     assert {lot.acquired_on for lot in lots} == (dates if shares else set())
     assert all(lot.origin for lot in lots)
-    assert right()
+    assert books_are_right()
 
 
 def test_a_split_cancels_what_is_placed_and_waits_for_what_is_out(alice: Customer, bob: Customer) -> None:
@@ -158,7 +160,7 @@ def test_a_split_cancels_what_is_placed_and_waits_for_what_is_out(alice: Custome
     assert (action.state, position(alice)[0]) == (State.DONE, 18)
     checks.forget()
     place_trade(bob.id, "AAPL", "BUY", 1)
-    assert right()
+    assert books_are_right()
 
 
 def test_it_can_be_interrupted_after_any_batch_and_continues(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
@@ -171,7 +173,7 @@ def test_it_can_be_interrupted_after_any_batch_and_continues(monkeypatch: pytest
     reached = []
     while True:
         reached.append(apply_due())
-        assert right(), "after every batch"
+        assert books_are_right(), "after every batch"
         action.refresh_from_db()
         if action.state == State.DONE:
             break
@@ -192,14 +194,14 @@ def test_a_customer_is_entitled_only_once(alice: Customer) -> None:
 def test_a_delisting_closes_the_stock_and_keeps_the_position(alice: Customer) -> None:
     StockFactory.create(ticker="AAPL")
     placed, _ = place_trade(alice.id, "AAPL", "SELL", 1)
-    enter(CorporateAction(kind="DELISTING", ticker="AAPL", ex_date=YESTERDAY), "staff 1")
+    enter(CorporateAction(kind="DELISTING", ticker="AAPL", ex_date=days_from_now(-4)), "staff 1")
     apply_due()
     placed.refresh_from_db()
     assert placed.reason_code == Reason.CORPORATE_ACTION
     assert not Stock.objects.get(ticker="AAPL").listed
     assert position(alice)[0] == 10
     assert CorporateAction.objects.get().state == State.DONE
-    assert right()
+    assert books_are_right()
 
 
 def test_announcements_are_read_once_and_wait_for_staff(exchange: StandInExchange, alice: Customer) -> None:
@@ -219,7 +221,7 @@ def test_actions_that_cannot_be_applied_cannot_be_approved() -> None:
     with pytest.raises(CannotApply, match="reference price"):
         split(1, 3, price=None)
     with pytest.raises(IntegrityError), transaction.atomic():
-        enter(CorporateAction(kind="CASH_DIVIDEND", ticker="AAPL", ex_date=TODAY), "staff 1")
+        enter(CorporateAction(kind="CASH_DIVIDEND", ticker="AAPL", ex_date=eastern_today()), "staff 1")
 
 
 PLANTED = [
@@ -245,7 +247,7 @@ def test_each_rule_finds_its_violation(alice: Customer, rule: str, violation: st
     dividend()
     split(2, 1)
     apply_due()
-    assert right()
+    assert books_are_right()
     lift_guarantees()
     with connection.cursor() as cursor:
         cursor.execute(violation)
@@ -310,7 +312,7 @@ def test_a_trade_that_was_claimed_by_a_lane_that_stood_still_is_waited_for(
     assert apply_due() == 1
     action.refresh_from_db()
     assert (action.state, position(alice)[0]) == (State.DONE, 12)
-    assert right()
+    assert books_are_right()
 
 
 def test_a_clock_that_jumps_holds_no_split_up(alice: Customer, monkeypatch: pytest.MonkeyPatch) -> None:

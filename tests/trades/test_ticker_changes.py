@@ -25,31 +25,35 @@ from trades.place import TradeKeyReused, place_trade
 from web.timezones import eastern_today
 
 pytestmark = pytest.mark.django_db
-TODAY = eastern_today()
-PAST = TODAY - timedelta(days=4)  # over any weekend
 State = CorporateAction.State
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No process but this one has to hear of a halt, or remembers another test's ticker changes."""
+    """Don't wait until other processes know of a halt, and forget the ticker changes of other tests."""
     monkeypatch.setattr(corporate_actions, "HALT_SECONDS", 0)
     ticker_change.forget()
 
 
-def change(new: str = "APL", ticker: str = "AAPL", ex: date = PAST) -> CorporateAction:
+def days_from_now(days: int) -> date:
+    return eastern_today() + timedelta(days=days)
+
+
+def change(new: str = "APL", ticker: str = "AAPL", ex: date | None = None) -> CorporateAction:
+    """Enter a ticker change; by default its ex-date was before the last weekend."""
+    ex = ex or days_from_now(-4)
     return enter(CorporateAction(kind="TICKER_CHANGE", ticker=ticker, new_ticker=new, ex_date=ex), "staff 1")
 
 
-def split(ticker: str, ex: date = PAST) -> CorporateAction:
-    terms = {"numerator": 2, "denominator": 1, "ex_date": ex}
+def split(ticker: str, ex: date | None = None) -> CorporateAction:
+    terms = {"numerator": 2, "denominator": 1, "ex_date": ex or days_from_now(-4)}
     return enter(CorporateAction(kind="SPLIT", ticker=ticker, **terms), "staff 1")
 
 
-def right() -> bool:
-    found = examine(BOOKS + TRADES)
-    assert found.violations == []
-    return found.ok
+def books_are_right() -> bool:
+    findings = examine(BOOKS + TRADES)
+    assert findings.violations == []
+    return findings.ok
 
 
 def position(customer: Customer, ticker: str) -> tuple[int, Decimal]:
@@ -72,11 +76,11 @@ def test_shares_lots_and_cost_go_on_and_history_stays(alice: Customer, bob: Cust
     assert list(lots.values_list("acquired_on", "remaining", "remaining_cost")) == expected
     assert set(lots.values_list("ticker", flat=True)) == {"APL"}
     assert set(Trade.objects.filter(customer=alice).values_list("ticker", flat=True)) == {"AAPL"}
-    assert right()
+    assert books_are_right()
     sold = trade_at(alice, "SELL", 12, "90", ticker="APL")
     assert sold.status == Status.FILLED
     assert position(alice, "APL") == (0, 0)
-    assert right()
+    assert books_are_right()
 
 
 def test_an_open_trade_in_the_old_ticker_goes_on_in_its_place(alice: Customer, bob: Customer) -> None:
@@ -98,9 +102,9 @@ def test_an_open_trade_in_the_old_ticker_goes_on_in_its_place(alice: Customer, b
             place_trade(bob.id, ticker, "BUY", 1)
     send_report(out, Status.FILLED, Decimal(100))
     assert claim(alice, bob) == [], "both tickers are halted, and what is behind waits"
-    assert right()
+    assert books_are_right()
     assert apply_due() == 1
-    assert right()
+    assert books_are_right()
     checks.forget()
     assert {trade.id for trade in claim(alice, bob)} == {sale.id, purchase.id}
     sale.refresh_from_db()
@@ -112,7 +116,7 @@ def test_an_open_trade_in_the_old_ticker_goes_on_in_its_place(alice: Customer, b
     assert (again.id, replayed) == (sale.id, True), "the key still names the order, as it was sent"
     with pytest.raises(TradeKeyReused):
         place_trade(alice.id, "MSFT", "SELL", 9, key="nine")
-    assert right()
+    assert books_are_right()
 
 
 def test_it_can_be_interrupted_after_any_batch_and_continues(monkeypatch: pytest.MonkeyPatch, db: None) -> None:
@@ -126,7 +130,7 @@ def test_it_can_be_interrupted_after_any_batch_and_continues(monkeypatch: pytest
     reached = []
     while action.state != State.DONE:
         reached.append(apply_due())
-        assert right(), "after every batch"
+        assert books_are_right(), "after every batch"
         action.refresh_from_db()
     assert (sum(reached), action.holders, action.shares) == (5, 5, 15)
     assert [position(person, "APL")[0] for person in people] == [1, 2, 3, 4, 5]
@@ -158,7 +162,7 @@ def test_what_was_held_before_is_told_under_the_ticker_of_today(alice: Customer)
     apply_due()
     change()
     apply_due()
-    change("APLE", "APL", TODAY - timedelta(days=3))
+    change("APLE", "APL", days_from_now(-3))
     apply_due()
     moments = [posting.created_at for posting in Posting.objects.filter(customer=alice, kind="buy", ticker="AAPL")]
     (held,) = equity.held_at(alice.id, moments)
@@ -176,7 +180,7 @@ def test_a_change_back_and_forth_keeps_the_cost(alice: Customer) -> None:
         change(new, old)
         apply_due()
         assert position(alice, new) == (10, 1000)
-        assert right()
+        assert books_are_right()
 
 
 def test_the_exchange_announces_it_and_a_second_person_approves(exchange: StandInExchange, alice: Customer) -> None:
@@ -198,15 +202,15 @@ def test_what_cannot_be_the_new_ticker_is_refused(alice: Customer, new: str, wor
 
 
 def test_actions_that_meet_on_one_stock_are_refused(alice: Customer) -> None:
-    split("AAPL", TODAY + timedelta(days=9))
+    split("AAPL", days_from_now(9))
     with pytest.raises(CannotApply, match="not applied yet: Split of AAPL"):
         change()
-    change("KOK", "KO", TODAY + timedelta(days=9))
+    change("KOK", "KO", days_from_now(9))
     with pytest.raises(CannotApply, match="not applied yet: Ticker change of KO"):
         change("KOK", "PEP")
     with pytest.raises(CannotApply, match="enter this one for KOK"):
-        split("KO", TODAY + timedelta(days=10))
-    assert split("KO", TODAY + timedelta(days=8)).state == State.APPROVED
+        split("KO", days_from_now(10))
+    assert split("KO", days_from_now(8)).state == State.APPROVED
 
 
 def test_the_database_lets_no_other_trade_change_its_ticker(alice: Customer) -> None:
@@ -250,7 +254,7 @@ def test_each_rule_finds_its_violation(alice: Customer, rule: str, violation: st
     change()
     apply_due()
     assert Trade.objects.get(status="PLACED").placed_as == "AAPL"
-    assert right()
+    assert books_are_right()
     lift_guarantees()
     with connection.cursor() as cursor:
         cursor.execute(violation)
@@ -269,4 +273,4 @@ def test_what_is_left_behind_would_be_cancelled_by_the_exchange_with_a_reason(al
     late.refresh_from_db()
     assert (late.status, late.reason_code) == (Status.REJECTED, Reason.UNKNOWN_TICKER)
     assert Balance.objects.get(customer=alice).held == 0
-    assert right()
+    assert books_are_right()
