@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from pytest_django.plugin import DjangoDbBlocker
 
 from exchange import market, price_history, prices
-from trades import checks, fees, lane
+from trades import checks, fees, lane, sweep
 
 
 @contextmanager
@@ -36,8 +36,9 @@ def lasting(blocker: DjangoDbBlocker) -> Iterator[None]:
 
 
 def forget() -> None:
-    """Clear this process's caches of the broker, trading controls, the market and fees."""
+    """Clear what this process remembers of the broker, unserved lanes, trading controls, the market and fees."""
     lane.broker_backoff.stop()
+    sweep.forget()
     checks.forget()
     market.forget()
     prices.forget()

@@ -85,6 +85,11 @@ def stand_in(by: str) -> int:
     return len(unserved)
 
 
+def forget() -> None:
+    """Stand in for no lane anymore."""
+    _stands_in_until.clear()
+
+
 def ask_exchange() -> int:
     """Ask the exchange about trades that have been in flight for too long (TradeExists).
 
