@@ -33,12 +33,12 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.re
 
 
 def prose(page: Path) -> str:
-    """The text of a page without its code blocks."""
+    """Return the text of a page without its code blocks."""
     return FENCE.sub("", page.read_text())
 
 
 def code(page: Path) -> Iterator[str]:
-    """What a page shows as code: blocks, and words in backticks."""
+    """Yield what a page shows as code: lines of blocks, and text in backticks."""
     for language, block in FENCE.findall(page.read_text()):
         if language in {"sh", "console", ""}:
             yield from block.splitlines()
@@ -46,7 +46,7 @@ def code(page: Path) -> Iterator[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that GitHub gives a page's headings."""
+    """Return the anchors that GitHub gives a page's headings."""
     headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -112,8 +112,8 @@ def test_every_page_can_be_reached() -> None:
         (page.parent / target.partition("#")[0]).resolve() for page in PAGES for target in LINK.findall(prose(page))
     }
     folders = {path / "README.md" for path in linked if path.is_dir()}
-    lonely = [page for page in PAGES if page.is_relative_to(ROOT / "docs") and page not in linked | folders]
-    assert lonely == []
+    unlinked = [page for page in PAGES if page.is_relative_to(ROOT / "docs") and page not in linked | folders]
+    assert unlinked == []
 
 
 def test_every_setting_is_described() -> None:

@@ -1,4 +1,4 @@
-"""What a test has committed is gone before the next one, and everything that protects the tables is back."""
+"""Rows that a test commits are deleted before the next one, and all triggers are enabled again."""
 
 import pytest
 from django.db import connection
@@ -21,11 +21,11 @@ def test_every_row_goes_and_every_trigger_stays(alice: Customer, exchange: Stand
         delete_rows()
         cursor.execute(TABLES)
         tables = [table for (table,) in cursor.fetchall()]
-        filled = set()
+        nonempty_tables = set()
         for table in tables:
             cursor.execute(f"SELECT 1 FROM {table} LIMIT 1")
             if cursor.fetchone():
-                filled.add(table)
+                nonempty_tables.add(table)
         cursor.execute(TRIGGERS)
         assert cursor.fetchall() == triggers
-    assert filled == {"django_migrations", "django_content_type", "auth_permission"}
+    assert nonempty_tables == {"django_migrations", "django_content_type", "auth_permission"}

@@ -1,4 +1,4 @@
-"""The audit of trades: quiet where all is right, and loud, with the ids, where each rule is broken."""
+"""The audit of trades: it finds nothing in correct books, and each broken rule, with the ids."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -20,7 +20,7 @@ UGLY = 'He said: \\u0000 "no" \\ \x00 \ud800 \U0001f600 {"status": "FILLED"}'
 
 
 def books(alice: Customer, bob: Customer) -> dict[str, Any]:
-    """What Alice and Bob did, with every way in which a trade can end, one trade of each in flight; by name."""
+    """Create trades of Alice and Bob that end in every way, with one of each in flight; return the ids by name."""
 
     def end(trade: Trade, status: str, price: Decimal | None = None, **more: Any) -> None:
         assert claim(alice) == [trade]

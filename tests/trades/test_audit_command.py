@@ -1,4 +1,4 @@
-"""`manage.py audit_books`: what it says, and how it ends."""
+"""`manage.py audit_books`: its output and its exit code."""
 
 import json
 from io import StringIO

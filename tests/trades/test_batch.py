@@ -49,7 +49,7 @@ def statuses(results: list[dict[str, Any]]) -> list[int]:
 
 
 def line(customer: Customer) -> list[tuple[int, str, int]]:
-    """The customer's trades in line: number, ticker and quantity of each."""
+    """Return number, ticker and quantity of the customer's trades, in line order."""
     rows = Trade.objects.filter(customer=customer).order_by("sequence")
     return list(rows.values_list("sequence", "ticker", "quantity"))
 
@@ -65,7 +65,7 @@ def test_a_hundred_are_placed_in_the_order_sent_by_few_statements(
     assert line(bob)[1:] == [(n, "AAPL", 102 - n) for n in range(2, 102)]
     assert [result["trade"]["quantity"] for result in results] == list(range(100, 0, -1))
     times = [result["trade"]["createdAt"] for result in results]
-    assert times == sorted(set(times)), "each is placed after the one before"
+    assert times == sorted(set(times)), "each must be placed after the one before"
     changes = StatusChange.objects.filter(customer_id=bob.id).order_by("trade__sequence")
     assert len(changes) == 101
     assert {change.by for change in changes} == {"api"}
@@ -230,7 +230,7 @@ def test_the_limit_of_orders_per_minute_applies_within_a_batch(client: Client, a
 def test_each_trade_of_a_batch_counts_against_the_rate_limit(
     client: Client, alice: Customer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 86_400)  # so that none ends while this looks at it
+    monkeypatch.setattr(rate_limits, "WINDOW_SECONDS", 86_400)  # so that no window ends during the test
     rate_limits.reset()
     settings.ORDERS_A_MINUTE = 6
     answer = post(client, BATCH, {"trades": [BUY] * 4})
@@ -243,11 +243,11 @@ def test_each_trade_of_a_batch_counts_against_the_rate_limit(
 
 @pytest.mark.parametrize("limit", [6, 600])
 def test_large_requests_are_counted_once_wherever_the_count_is_kept(bob: Customer, limit: int) -> None:
-    """A process counts the first hundredth of a limit alone: what crosses it is reported once, not twice."""
+    """A process counts the first hundredth of a limit by itself, and reports a request that crosses it only once."""
     rate_limits.reset()
     left = [rate_limits.count_customer(bob.id, False, limit, number).remaining for number in (1, 4, 1)]
     assert left == [limit - 1, limit - 5, limit - 6]
-    rate_limits.reset()  # as another process: it hears of what was reported
+    rate_limits.reset()  # like another process, which knows only what was reported
     if limit == 6:
         assert rate_limits.count_customer(bob.id, False, limit).exceeded
 

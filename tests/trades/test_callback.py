@@ -50,7 +50,7 @@ def trade(bob: Customer) -> Trade:
 
 @pytest.fixture
 def raw(trade: Trade) -> bytes:
-    """A callback with the fill of Bob's trade."""
+    """Return a callback that reports the fill of Bob's trade."""
     return reports_of(report_body(trade, Status.FILLED, Decimal(100)))
 
 

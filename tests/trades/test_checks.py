@@ -114,7 +114,7 @@ def test_an_orders_value_is_limited(
     with pytest.raises(checks.TooMuchMoney):
         place(alice, quantity=4)
     monkeypatch.setattr("exchange.gateway.settings.EXCHANGE_URL", "http://127.0.0.1:1")
-    place(alice, quantity=2)  # the exchange is away; its last price still serves
+    place(alice, quantity=2)  # the exchange is unavailable, but its last price is known
     cache.clear()
     prices.forget()
     with pytest.raises(checks.PriceUnknown):
@@ -205,13 +205,13 @@ def test_a_full_line_and_a_full_backlog_refuse_new_trades(
         place(bob)
     assert place(alice, key="first") == first, "a retry is answered as ever"
     assert Trade.objects.filter(status=Status.PLACED).count() == 3
-    claim(alice)  # what is in flight does not wait
+    claim(alice)  # trades in flight don't count as waiting
     checks.forget()
     place(bob)
 
 
 def test_customers_with_long_lines_lock_no_newcomer_out(bob: Customer, exchange: StandInExchange, limits: Any) -> None:
-    """52 customers with as many trades as they may have: each waits behind its own, and keeps nobody else waiting."""
+    """52 customers have as many trades as allowed, but each of these waits only for trades of the same customer."""
     limits.OPEN_TRADES_OF_A_CUSTOMER_MAX, limits.OPEN_TRADES_MAX = 10, 500
     crowd = [open_account(f"crowd-{number}@example.com", Decimal(100_000)) for number in range(52)]
     for customer in crowd:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 
 def last_price(price: str, ticker: str = "AAPL", seconds_ago: float = 1) -> None:
-    """Let the shared cache know a price, as if the sweep had read it so long ago."""
+    """Put a price into the shared cache, as if the sweep had read it this long ago."""
     quote = Quote(Decimal(price), Decimal(price), timezone.now())
     cache.set(KEY, {ticker: (timezone.now().timestamp() - seconds_ago, quote)})
     prices.forget()

@@ -97,7 +97,7 @@ ATTEMPTS = [
     ("trades_begin_placed", insert(status="'FILLED'")),
     ("trade_is_as_its_status_says", change("placed", "status = 'CANCELLED'")),
     ("trade_is_as_its_status_says", change("placed", "status = 'REJECTED', settled_at = now(), reason_code = 'mood'")),
-    # What is compared with NULL is neither true nor false, and a check takes that for true.
+    # A comparison with NULL is neither true nor false, and a CHECK constraint accepts that.
     ("trade_is_as_its_status_says", change("alone", SENT)),
     ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', settled_at = now()")),
     ("trade_is_as_its_status_says", change("in_flight", "status = 'FILLED', price = 10, settled_at = now()")),
@@ -252,7 +252,7 @@ ATTEMPTS = [
 
 
 def rows(alice: Customer, bob: Customer) -> dict[str, Any]:
-    """Alice's trades, one in every status; and Bob's, alone in his line."""
+    """Create a trade of Alice in every status, and Bob's only trade; return the ids by name."""
     FeeRateFactory.create()
     DayTotalFactory.create()
     alone, _ = place_trade(bob.id, "AAPL", Type.BUY, 1)

@@ -31,7 +31,7 @@ def test_the_open_trades_ahead_are_counted(alice: Customer) -> None:
     assert (second.ahead, second.cash, second.shares) == (1, 1000 - apple * most, 10 + most)
     assert not second.is_covered
     claim(alice)
-    assert estimate_trade(alice.id, "AAPL", "BUY", most).cash == second.cash, "what is in flight counts as well"
+    assert estimate_trade(alice.id, "AAPL", "BUY", most).cash == second.cash, "trades in flight must count too"
 
 
 @pytest.mark.usefixtures("exchange")

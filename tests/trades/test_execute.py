@@ -21,7 +21,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def claimed(exchange: StandInExchange, bob: Customer) -> Trade:
-    """Bob's trade, IN PROGRESS and not yet handed over."""
+    """Return Bob's trade, which is IN PROGRESS and not yet sent."""
     place_trade(bob.id, "AAPL", "BUY", 2)
     return claim(bob)[0]
 

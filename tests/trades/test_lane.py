@@ -38,7 +38,7 @@ def messages(number: int) -> list[dict[str, Any]]:
 
 
 def customers_of(number: int, count: int) -> list[int]:
-    """Ids of customers whose lane this is."""
+    """Return the ids of this many customers of a lane."""
     found = (id for id in range(1, 1_000_000) if lane_of(id) == number)
     return [next(found) for _ in range(count)]
 
@@ -168,7 +168,7 @@ def test_a_busy_worker_continues_through_the_queue(monkeypatch: pytest.MonkeyPat
 def test_a_batch_is_limited_and_wakes_another_worker_if_a_full_batch_remains() -> None:
     customers = customers_of(3, 2 * CUSTOMERS_PER_TURN_MAX + 50)
     ring(customers)
-    lane.broker().delete(queue_key(3))  # its message has been taken
+    lane.broker().delete(queue_key(3))  # as if a worker had taken its message
     rounds = collect_rings(3)
     first = next(rounds)
     assert len(first) == CUSTOMERS_PER_TURN_MAX
@@ -205,7 +205,7 @@ def test_another_worker_leaves_a_partial_batch_to_the_active_one(another_worker:
     assert next(rounds) == [early]
     ring(late)
     assert list(another_worker(3)) == []
-    assert len(messages(3)) == 1, "and whoever rings now need wake nobody"
+    assert len(messages(3)) == 1, "a ring now need not wake a worker"
     ring([early])
     assert len(messages(3)) == 1
     assert next(rounds) == [early, *late]
@@ -225,7 +225,7 @@ def test_another_worker_helps_while_whole_batches_wait(another_worker: Any) -> N
 def test_another_worker_takes_over_from_one_that_died(another_worker: Any) -> None:
     early, late = customers_of(3, 2)
     ring([early])
-    assert take_rung_customers(3) == [early]  # and it dies in this turn
+    assert take_rung_customers(3) == [early]  # as if the worker died in this turn
     ring([late])
     assert list(another_worker(3)) == []
     time.sleep(lane.AWAKE_SECONDS + 0.05)
@@ -241,7 +241,7 @@ def test_a_worker_that_releases_the_lanes_lets_another_continue(
         ring(customers[:1])
         assert list(collect_rings(3)) == [customers[:1]]
     ring(customers[1:])
-    assert len(messages(3)) == 2, "one for the ring, and one with which it let go"
+    assert len(messages(3)) == 2, "one for the ring, and one for the release"
     assert list(another_worker(3)) == [customers[1:]]
 
 

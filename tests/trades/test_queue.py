@@ -28,15 +28,15 @@ QUEUE = WhenClosed.QUEUE
 
 
 def set_hours(*, is_open: bool, changes_at: datetime | None = None) -> None:
-    """Let every process hear from the sweep that the market is open, or closed, until a moment."""
+    """Tell all processes, as the sweep does, that the market is open or closed until a moment."""
     following = changes_at or timezone.now() + timedelta(hours=12)
-    told = {
+    hours = {
         "isOpen": is_open,
         "hours": "nyse",
         "nextOpen": following if not is_open else following + timedelta(hours=17),
         "nextClose": following if is_open else following + timedelta(hours=7),
     }
-    cache.set(market.CLOCK_KEY, (time.time() + 3600, told), 3600)
+    cache.set(market.CLOCK_KEY, (time.time() + 3600, hours), 3600)
     market.forget()
 
 
