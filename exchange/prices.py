@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -30,6 +31,7 @@ KNOWN_SECONDS_MAX = 60.0  # how old a price from `known` may be by default
 KEPT_SECONDS = 86_400  # how long prices stay in the shared cache while the exchange is unavailable
 WAIT_SECONDS_MAX = 0.5  # how long a page waits for another thread's call
 AWAY_SECONDS = 2.0  # how long a process doesn't ask for prices after the exchange failed to answer
+READ_TOGETHER = 50  # stocks in one call of a page, so that it answers in time and a late one loses only these
 KEY = "prices:last"
 
 Read = TypeVar("Read")
@@ -185,10 +187,12 @@ def _refresh_in_background() -> None:
 
 
 def _read(tickers: list[str]) -> None:
-    read_at = time.time()
-    answer = unless_away(lambda: gateway.quotes(tickers)) if tickers else {}
-    if answer is not None:
-        for ticker in tickers:
+    for number in range(0, len(tickers), READ_TOGETHER):
+        batch, read_at = tickers[number : number + READ_TOGETHER], time.time()
+        answer = unless_away(partial(gateway.quotes, batch))
+        if answer is None:
+            return
+        for ticker in batch:
             _quotes[ticker] = (read_at, _quote(answer[ticker], read_at) if ticker in answer else None)
 
 
