@@ -36,7 +36,7 @@ def gains_pdf(customer_id: int, year: int, part: int = 1) -> bytes:
         pdf.Table([COLUMNS, *rows], [0.7, 0.7, 1.3, 1.3, 1.2, 1.2, 1.2, 1], 4) if rows else pdf.Text("None were sold.")
     )
     customer = Customer.objects.get(id=customer_id)
-    name = customer.name or customer.email
+    name = pdf.printable(customer.name, customer.email) or customer.email
     return pdf.document(
         f"Realized gains {year}" + (f", part {part} of {shown.count}" if shown.count > 1 else ""),
         f"{name} · Account {customer_id} · by trade date · proceeds net of fees, costs with fees",

@@ -1,5 +1,6 @@
 """A statement as a PDF document."""
 
+from accounts.models import Customer
 from accounts.statements import Statement, gains_rows
 from web import pdf
 from web.templatetags.figures import cents, day, describe, signed_cents, usd
@@ -12,9 +13,10 @@ def statement_pdf(statement: Statement) -> bytes:
     first_part = [*_sums(statement), *_shares(statement), *_unsettled(statement), *_gains(statement)]
     final = "Final." if statement.is_final else f"Not final. {statement.note_on_prices}"
     part = f" · Part {statement.part} of {statement.parts}" if statement.parts > 1 else ""
+    name = pdf.printable(statement.name, Customer.objects.get(id=statement.account).email)
     return pdf.document(
         f"Statement for {month}",
-        f"{statement.name} · Account {statement.account} · {period}{part} · {final}",
+        f"{name} · Account {statement.account} · {period}{part} · {final}",
         [*(first_part if statement.part == 1 else []), *_movements(statement)],
         f"Account {statement.account} · {month} · made from postings and closing prices · all amounts in USD",
     )

@@ -62,7 +62,7 @@ def confirmation_of(trade: Trade, customer: Customer, company: str) -> bytes:
         f"{SIDES[Type(trade.type)]} {shares(trade.quantity)} of {trade.ticker} at {usd(trade.price)}",
         [
             pdf.Table(
-                [[line.label, line.text] for line in lines],
+                [[line.label, pdf.printable(line.text, customer.email)] for line in lines],
                 [1, 2.6],
                 2,
                 head=False,

@@ -5,6 +5,7 @@ don't slow down other requests.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -62,7 +63,16 @@ class Room:
 
 
 Part = Text | Gap | Table | Room
+PRINTABLE = re.compile("[ -~\u00a0-\u00ac\u00ae-\u0148\u014a-\u01c3\u1e00-\u1e9b\u1ef2-\u1eff–—‘-‚“-„…−]*")
 HEADING_ROOM = 80  # for a heading and the first lines of what is below it
+
+
+def printable(text: str, otherwise: str) -> str:
+    """Return a text if the font of documents has all its characters (Latin letters), or else the other one.
+
+    A character that the font does not have would be left out.
+    """
+    return text if PRINTABLE.fullmatch(text) else otherwise
 
 
 def heading(content: str) -> list[Part]:
