@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from brokerage import environment
 from brokerage.settings_office import UNFOLD as UNFOLD
 from brokerage.settings_openapi import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
+from brokerage.settings_sweep import SWEEP_JOBS as SWEEP_JOBS
 from local.environment import running
 from local.ports import host_of
 from web import valkey
@@ -362,20 +363,7 @@ CONTENT_SECURITY_POLICY = {
 # -- the back office; brokerage/settings_office.py has its appearance
 # How many days calls to the exchange are kept. Those of open trades and of open exceptions are kept longer.
 EXCHANGE_CALLS_KEPT_DAYS = environment.number("EXCHANGE_CALLS_KEPT_DAYS", 90, least=1, most=36_500)
-# More jobs of the sweep and their intervals in seconds. They are given by name, because trades imports no such app.
-SWEEP_JOBS = {
-    "office.schedule.find_cases": 1.0,
-    "office.schedule.run_jobs": 1.0,
-    "office.heartbeat.ask": 5.0,
-    "accounts.notice_mail.send_notices": 1.0,
-    "accounts.mail.deliver": 0.5,
-    "trades.notices.enter_notices": 5.0,
-    "trades.valuation.read_day_charts": 10.0,
-    "accounts.statement_notices.enter_notices": 600.0,
-    "trades.closing_prices.store_closing_prices": 600.0,
-    "webhooks.queue.enter_events": 0.5,
-    "webhooks.delivery.deliver": 0.5,
-}
+# brokerage/settings_sweep.py has more jobs of the sweep.
 
 # -- logs: one line per event, to standard output, with colors on a terminal
 LOGGING_CONFIG = "brokerage.logs.configure"

@@ -1,0 +1,15 @@
+"""More jobs of the sweep and their intervals in seconds. They are given by name, because trades imports no such app."""
+
+SWEEP_JOBS = {
+    "office.schedule.find_cases": 1.0,
+    "office.schedule.run_jobs": 1.0,
+    "office.heartbeat.ask": 5.0,
+    "accounts.notice_mail.send_notices": 1.0,
+    "accounts.mail.deliver": 0.5,
+    "trades.notices.enter_notices": 5.0,
+    "trades.valuation.read_day_charts": 10.0,
+    "accounts.statement_notices.enter_notices": 600.0,
+    "trades.closing_prices.store_closing_prices": 600.0,
+    "webhooks.queue.enter_events": 0.5,
+    "webhooks.delivery.deliver": 0.5,
+}
