@@ -17,6 +17,17 @@ from web.timezones import EASTERN, eastern_today
 
 CLOCKS_APART = timedelta(minutes=10)  # ids use the web server's clock, the times of trades the database's
 FIRST_DAY, LAST_DAY = date(1970, 1, 3), date(9999, 12, 29)
+# What a kind of posting is called where only its cash counts.
+CASH_MOVED: dict[str, str] = {
+    Posting.Kind.DEPOSIT: "Deposits",
+    Posting.Kind.WITHDRAWAL: "Withdrawals",
+    Posting.Kind.BUY: "Paid for purchases",
+    Posting.Kind.SELL: "Proceeds of sales",
+    Posting.Kind.ADJUSTMENT: "Adjustments",
+    Posting.Kind.DIVIDEND: "Dividends",
+    Posting.Kind.SPLIT: "Cash in lieu of fractions",
+    Posting.Kind.FEE: "Regulatory fees",
+}
 
 
 def figures_of(day: date) -> dict[str, Any]:
@@ -54,7 +65,6 @@ def figures_of(day: date) -> dict[str, Any]:
 
 def rows_of(figures: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the figures as pairs of a title and a value, for the page, the CSV file and the mail."""
-    kinds = {str(kind): str(label) for kind, label in Posting.Kind.choices}
     lines = [
         ("Trades placed", f"{figures['placed']:,}"),
         ("Trades filled", f"{figures['filled']:,}"),
@@ -66,7 +76,7 @@ def rows_of(figures: dict[str, Any]) -> list[tuple[str, str]]:
     for reason, count in sorted(figures["rejects"].items(), key=lambda item: -item[1]):
         lines.append((f"Rejected: {reason.replace('_', ' ')}", f"{count:,}"))
     for kind, moved in figures["cash"].items():
-        lines.append((f"Cash: {kinds.get(kind, kind).lower()}, USD", f"{Decimal(moved['total']):+,.2f}"))
+        lines.append((f"{CASH_MOVED.get(kind, kind.capitalize())}, USD", f"{Decimal(moved['total']):+,.2f}"))
     lines += [
         ("Exceptions found", f"{figures['exceptionsFound']:,}"),
         ("Exceptions closed", f"{figures['exceptionsClosed']:,}"),

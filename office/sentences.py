@@ -61,7 +61,8 @@ def sentence_of(entry: AuditEntry) -> str:
     verb, _, rest = entry.action.partition(" ")
     templates = DONE.get(entry.action)
     if templates is None:
-        done = f"{_PAST.get(verb, verb)} {rest}".strip()
+        article = "an " if verb == "see" and rest[:1] in "aeiou" else "a " if verb == "see" else ""
+        done = f"{_PAST.get(verb, verb)} {article}{rest}".strip()
         names_subject = bool(entry.subject) and verb != "list"
         templates = (f"{done}: {{}}", f"{entry.action}: {{}}") if names_subject else (done, entry.action)
     done, attempted = (template.replace("{}", entry.subject or "somebody") for template in templates)
@@ -73,4 +74,4 @@ def sentence_of(entry: AuditEntry) -> str:
     return f"{entry.staff} {done}."
 
 
-_PAST = {"see": "looked at a", "list": "listed", "open": "opened the form", "view": "viewed"}
+_PAST = {"see": "looked at", "list": "listed", "open": "opened the form", "view": "viewed"}

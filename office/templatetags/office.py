@@ -17,6 +17,7 @@ from trades.audit import in_words
 from trades.explanation import age_in_words
 
 register = template.Library()
+AMOUNT = re.compile(r"-?\d{1,15}\.\d{4}", re.ASCII)  # as the audit log stores amounts
 
 
 def money(amount: Decimal) -> str:
@@ -85,6 +86,8 @@ def plain(value: Any) -> Any:
         return "yes" if value else "no"
     if isinstance(value, list | dict):
         return ", ".join(f"{key}: {value[key]}" if isinstance(value, dict) else str(key) for key in value) or "none"
+    if isinstance(value, str) and AMOUNT.fullmatch(value):
+        return money(Decimal(value))
     return "–" if value is None else value
 
 
