@@ -23,7 +23,7 @@ PageOf = Callable[[Customer], Client]
 
 @pytest.mark.parametrize("name", ["محمد عبد الرحمن", "王小明", "Ωμέγα"])
 def test_a_document_names_its_customer_even_if_its_font_lacks_the_letters(
-    listed: StandInExchange, page_of: PageOf, name: str
+    exchange_with_stocks: StandInExchange, page_of: PageOf, name: str
 ) -> None:
     customer = open_account("odd@example.com", Decimal(100), name=name)
     client, today = page_of(customer), eastern_today()
@@ -41,7 +41,7 @@ def test_what_counts_as_printable_is_in_the_font() -> None:
 
 
 def test_a_late_answer_loses_only_the_prices_that_were_asked_for_with_it(
-    listed: StandInExchange, monkeypatch: pytest.MonkeyPatch
+    exchange_with_stocks: StandInExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = gateway.quotes
     tickers = sorted(Stock.objects.values_list("ticker", flat=True))[:200]
