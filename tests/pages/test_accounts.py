@@ -21,8 +21,9 @@ from accounts.funding import deposit
 from accounts.ledger import open_books
 from accounts.models import Balance, Customer, Posting, Token
 from accounts.statements import LINES_A_PART, Month, NoStatement, months_of, statement_of
+from exchange import calendar
 from tests.factories import ClosingPriceFactory, CustomerFactory, FeeRateFactory, PostingFactory
-from tests.people import claim, receive_shares, send_report
+from tests.people import claim, send_report, trade
 from trades import fees
 from trades.models import Status
 from trades.place import place_trade
@@ -372,7 +373,9 @@ def test_a_statement_names_what_settles_later_and_what_was_gained(bob: Customer,
     FeeRateFactory.create(kind="cat", per_usd=0, per_share="0.0000350", at="2020-01-01T00:00:00Z")
     fees.expire()
     Customer.objects.filter(id=bob.id).update(name="Bob Builder")
-    receive_shares(bob, "KO", 4, Decimal("20.0025"))  # on January 2: 80.01 and 0.01
+    bought_on = eastern_today() - timedelta(days=14)
+    settled_on = calendar.settlement_date(bought_on)
+    trade(bob, "BUY", 4, "20.0025", bought_on)  # 80.01 and 0.01
     sale, _ = place_trade(bob.id, "KO", "SELL", 1)
     claim(bob)
     send_report(sale, Status.FILLED, Decimal(25), executedAt=f"{eastern_today()}T17:00:00.000000Z")
@@ -382,15 +385,16 @@ def test_a_statement_names_what_settles_later_and_what_was_gained(bob: Customer,
     sale.refresh_from_db()
     assert statement.name == "Bob Builder"
     assert [(line.kind, line.traded_on, line.settles_on) for line in statement.lines[1:]] == [
-        ("buy", date(2026, 1, 2), date(2026, 1, 5)),
-        ("fee", date(2026, 1, 2), date(2026, 1, 5)),
+        ("buy", bought_on, settled_on),
+        ("fee", bought_on, settled_on),
         ("sell", eastern_today(), sale.settles_on),
         ("fee", eastern_today(), sale.settles_on),
     ]
     assert sum(totals.gain for totals in statement.gains.values()) == Decimal("4.9850")  # 24.99 less a quarter of 80.02
     assert statement.gains == statement.gains_of_year
     page = page_of(bob).get(f"/statements/{month.year}-{month.month}").content.decode()
-    for words in ("Bob Builder", "Not settled yet", "Since January, short term", "Jan 5, 2026", "Regulatory fees"):
+    settled = f"{settled_on:%b} {settled_on.day}, {settled_on.year}"
+    for words in ("Bob Builder", "Not settled yet", "Since January, short term", settled, "Regulatory fees"):
         assert words in page
     (item,) = statement.unsettled
     assert (item.ticker, item.quantity, item.change, item.settles_on) == ("KO", 1, Decimal("24.99"), sale.settles_on)
