@@ -143,9 +143,8 @@ def _read_closures() -> dict[date, Closure]:
     return {closure.day: closure for closure in Closure.objects.order_by("day", "source")}
 
 
-_closures: Cached[dict[date, Closure]] = Cached(
-    _read_closures, CLOSURES_AGE_SECONDS_MAX, initial={}, stale_after=(Error,)
-)
+# Without an initial value: a thread must not date a settlement on a closed day while another one reads the closures.
+_closures: Cached[dict[date, Closure]] = Cached(_read_closures, CLOSURES_AGE_SECONDS_MAX, stale_after=(Error,))
 
 
 @lru_cache(maxsize=64)

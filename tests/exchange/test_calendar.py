@@ -1,8 +1,12 @@
 """Trading days, their hours, and the days on which trades settle."""
 
+import threading
 from datetime import UTC, date, datetime, time
+from time import sleep
+from typing import Any
 
 import pytest
+from django.db import connection
 
 from exchange import calendar
 from exchange.calendar import remove_closure, session, sessions, set_closure, settlement_date
@@ -141,3 +145,27 @@ def test_the_next_session_passes_over_what_is_closed(db: None) -> None:
     assert calendar.next_session(moment) == session(date(2026, 11, 30))
     set_closure(date(2026, 11, 30), None, "-", by="sam")
     assert calendar.next_session(moment) == session(date(2026, 12, 1))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thread_waits_for_the_closures_that_another_one_reads() -> None:
+    assert settlement_date(date(2026, 12, 1)) == date(2026, 12, 2)
+    ClosureFactory.create(day=date(2026, 12, 2), closes=None)
+    calendar.expire()
+    is_reading = threading.Event()
+
+    def slowly(execute: Any, *statement: Any) -> Any:
+        is_reading.set()
+        sleep(0.2)
+        return execute(*statement)
+
+    def read() -> None:
+        with connection.execute_wrapper(slowly):
+            calendar.closures()
+        connection.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    is_reading.wait(5)
+    assert settlement_date(date(2026, 12, 1)) == date(2026, 12, 3), "no trade settles on the closed day meanwhile"
+    reader.join()
