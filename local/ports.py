@@ -15,7 +15,7 @@ restarts."""
 def host_of(bind: str) -> str:
     """Return the host, as URLs have it, by which this machine reaches servers that listen on the address `bind`."""
     match bind:
-        case "" | "0.0.0.0":  # noqa: S104
+        case "" | "0.0.0.0":  # noqa: S104 # nosec B104
             return LOOPBACK
         case "::":
             return "[::1]"
