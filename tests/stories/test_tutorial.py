@@ -25,6 +25,7 @@ PATIENCE_SECONDS = 20.0
 # Values of these kinds differ on each run.
 KINDS = {
     "id": r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+    "date": r"\d{4}-\d\d-\d\d",
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z",
     "money": r"-?\d+\.\d{4}",
     "number": r"\d+",
