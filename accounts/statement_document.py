@@ -11,7 +11,7 @@ def statement_pdf(statement: Statement) -> bytes:
     month = statement.month
     period = f"{month.first:%B} {month.first.day} to {month.last.day}, {month.year}"
     first_part = [*_sums(statement), *_shares(statement), *_unsettled(statement), *_gains(statement)]
-    final = "Final." if statement.is_final else f"Not final. {statement.note_on_prices}"
+    final = "Final." if statement.is_final else "Not final."
     part = f" · Part {statement.part} of {statement.parts}" if statement.parts > 1 else ""
     name = pdf.printable(statement.name, Customer.objects.get(id=statement.account).email)
     return pdf.document(
