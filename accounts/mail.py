@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.mail import EmailMessage, EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection
+from django.db.models import F
 from django.db.models.functions import Now
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -23,6 +24,7 @@ from accounts.models import Mail
 from web import encryption
 
 MAILS_A_ROUND_MAX, ROUND_SECONDS_MAX = 200, 15.0
+MAILS_CLAIMED_MAX = 20  # at once, because finding the next one costs more than delivering it
 TRY_AGAIN_SECONDS, PAUSE_SECONDS_MAX = 60, 3600  # the first and the longest pause; each try doubles it
 GIVE_UP_AFTER = timedelta(days=3)
 FIELDS = ("subject", "body", "from_email", "to", "cc", "bcc", "reply_to", "extra_headers")
@@ -47,27 +49,30 @@ def as_html(text: str) -> str:
 def deliver() -> int:
     """Deliver the messages that are due; return how many were delivered. Any number of processes may do this at once.
 
-    Idempotent: almost. A message is locked before it is sent, and deleted afterwards. If the process dies in between,
+    Idempotent: almost. A message is claimed before it is sent, and deleted afterwards. If the process dies in between,
     it is sent twice.
     """
     server = get_connection(settings.MAIL_SERVER_BACKEND)
     delivered, ends_at = 0, time.monotonic() + ROUND_SECONDS_MAX
+    claimed: list[Mail] = []
     try:
         for _ in range(MAILS_A_ROUND_MAX):
-            if time.monotonic() > ends_at or (claimed := _claim()) is None:
+            if time.monotonic() > ends_at or not (claimed := claimed or _claim()):
                 break
+            mail = claimed.pop(0)
             try:
-                server.send_messages([_unpacked(claimed.content)])
+                server.send_messages([_unpacked(mail.content)])
             except OSError as error:  # the server may be down, so the others wait for the next round
-                _failed(claimed, error)
+                _failed(mail, error)
                 break
             except Exception as error:  # noqa: BLE001 — a message that can't be sent must not hold up the others
-                _failed(claimed, error)
+                _failed(mail, error)
                 continue
-            _delete(claimed)
+            _delete(mail)
             delivered += 1
     finally:
         server.close()
+        _release(claimed)
     return delivered
 
 
@@ -79,12 +84,19 @@ def bring_forward() -> None:
     Mail.objects.filter(due_at__gt=Now() + timedelta(seconds=PAUSE_SECONDS_MAX)).update(due_at=Now())
 
 
-def _claim() -> Mail | None:
-    """Return the message that has been due for longest, and keep it from other processes until its next try is due."""
+def _claim() -> list[Mail]:
+    """Return the messages that have been due for longest, and keep them from others until their next try is due."""
+    values = {"first": TRY_AGAIN_SECONDS, "longest": PAUSE_SECONDS_MAX, "most": MAILS_CLAIMED_MAX}
     with connection.cursor() as cursor:
-        cursor.execute(CLAIM, {"first": TRY_AGAIN_SECONDS, "longest": PAUSE_SECONDS_MAX})
-        row = cursor.fetchone()
-    return Mail(**dict(zip(("id", "content", "created_at", "tries"), row, strict=True))) if row else None
+        cursor.execute(CLAIM, values)
+        rows = cursor.fetchall()
+    return [Mail(**dict(zip(("id", "content", "created_at", "tries"), row, strict=True))) for row in sorted(rows)]
+
+
+def _release(claimed: list[Mail]) -> None:
+    """Let others have messages that were claimed and not tried."""
+    if claimed:
+        Mail.objects.filter(pk__in=[mail.pk for mail in claimed]).update(due_at=Now(), tries=F("tries") - 1)
 
 
 def _delete(mail: Mail) -> None:
@@ -116,14 +128,13 @@ def _unpacked(content: str) -> EmailMultiAlternatives:
     return mail
 
 
-# One message at a time, so that another process can continue with the next, and a slow server holds up only one.
 CLAIM = """
     UPDATE accounts_mail
     SET tries = tries + 1,
         due_at = statement_timestamp() + make_interval(secs => LEAST(%(longest)s, %(first)s * 2 ^ LEAST(tries, 20)))
-    WHERE id = (
-        SELECT id FROM accounts_mail WHERE due_at <= statement_timestamp() ORDER BY due_at, id LIMIT 1
+    WHERE id = ANY (ARRAY(
+        SELECT id FROM accounts_mail WHERE due_at <= statement_timestamp() ORDER BY due_at LIMIT %(most)s
         FOR UPDATE SKIP LOCKED
-    )
+    ))
     RETURNING id, content, created_at, tries
 """

@@ -3,7 +3,7 @@
 import inspect
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -48,6 +48,13 @@ NEVER_SENT = {
 def outbox(settings: Any, db: None) -> None:
     """Use production's mail settings, with a list as the mail server."""
     settings.EMAIL_BACKEND, settings.MAIL_SERVER_BACKEND = "accounts.mail.Outbox", LOCMEM
+
+
+class Down(EmailBackend):
+    """A mail server that refuses connections."""
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        raise ConnectionRefusedError
 
 
 class Refusing(EmailBackend):
@@ -124,6 +131,25 @@ def test_an_undeliverable_mail_delays_no_other_and_is_given_up(settings: Any) ->
         cursor.execute("UPDATE accounts_mail SET created_at = now() - %s::interval", [age])
     assert deliver() == 0
     assert not Mail.objects.exists()
+
+
+def test_while_the_mail_server_is_down_one_mail_is_tried_and_the_others_wait_for_nothing(settings: Any) -> None:
+    settings.MAIL_SERVER_BACKEND = f"{__name__}.Down"
+    for name in ("carol", "dan", "erin"):
+        send_mail("Hello", "Words.", None, [f"{name}@example.com"])
+    assert deliver() == 0
+    assert sorted(Mail.objects.values_list("tries", flat=True)) == [0, 0, 1]
+    settings.MAIL_SERVER_BACKEND = LOCMEM
+    assert deliver() == 2
+
+
+def test_finding_many_mails_takes_few_statements(settings: Any, django_assert_max_num_queries: Any) -> None:
+    settings.MAIL_SERVER_BACKEND = LOCMEM
+    for number in range(45):
+        send_mail("Hello", "Words.", None, [f"{number}@example.com"])
+    with django_assert_max_num_queries(45 + 4):  # each is deleted once it is delivered
+        assert deliver() == 45
+    assert [message.to for message in mail.outbox] == [[f"{number}@example.com"] for number in range(45)]
 
 
 def test_several_processes_deliver_a_mail_once(settings: Any) -> None:
