@@ -29,11 +29,22 @@ def violations(evidence: Evidence) -> Iterator[str]:
 
 def _expired_without_a_reason(evidence: Evidence) -> Iterator[str]:
     for trade in evidence.trades:
-        if trade["reason_code"] != "expired" or trade["claimed_at"] is None:
+        if trade["reason_code"] != "expired" or trade["claimed_at"] is None or _exchange_clock_jumped(trade, evidence):
             continue
         calm = _longest_calm(trade, evidence.faults)
         if calm > CALM_SECONDS:
             yield f"expired: {trade['id']}, although no fault kept it from the exchange for {calm:.0f} s"
+
+
+def _exchange_clock_jumped(trade: Json, evidence: Evidence) -> bool:
+    """Return whether the exchange's clock was wrong while the trade was in flight: by it, a trade can expire at once."""
+    ended = trade["settled_at"] or float("inf")
+    return any(
+        fault["kind"] == "exchange clock"
+        and fault["began"] - RECOVERY_SECONDS < ended
+        and trade["claimed_at"] < fault["ended"] + RECOVERY_SECONDS
+        for fault in evidence.faults
+    )
 
 
 def _longest_calm(trade: Json, faults: list[Json]) -> float:

@@ -63,6 +63,13 @@ def test_trades_may_not_expire_without_a_fault(faults: list[dict[str, Any]]) -> 
     assert "expired" in kinds_of_violations(*faults)
 
 
+def test_a_jump_of_the_exchanges_clock_explains_only_what_it_ended() -> None:
+    ended_at_once = {"settled_at": CLAIMED + 1}
+    assert "expired" not in kinds_of_violations(fault("exchange clock", "exchange", -1, 2), **ended_at_once)
+    assert "expired" in kinds_of_violations(fault("exchange clock", "exchange", 20, 22), **ended_at_once)
+    assert "expired" in kinds_of_violations(fault("exchange clock", "exchange", -9, -4), **ended_at_once)
+
+
 def test_late_trades_after_the_last_fault_are_found() -> None:
     late = {"status": "FILLED", "reason_code": "", "settled_at": CLAIMED + 1 + DELAY_SECONDS_MAX + 5}
     assert kinds_of_violations(fault("kill", "lanes", 1, 1), **late) == ["late", "late"]
