@@ -37,7 +37,7 @@ def _expired_without_a_reason(evidence: Evidence) -> Iterator[str]:
 
 
 def _exchange_clock_jumped(trade: Json, evidence: Evidence) -> bool:
-    """Return whether the exchange's clock was wrong while the trade was in flight: by it, a trade can expire at once."""
+    """Return whether the exchange's clock was wrong while the trade was in flight: it can expire at once by it."""
     ended = trade["settled_at"] or float("inf")
     return any(
         fault["kind"] == "exchange clock"
