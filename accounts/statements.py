@@ -162,17 +162,17 @@ class Statement:
 
     @property
     def opening_value(self) -> Decimal | None:
-        """What the shares were worth at the beginning, USD; None if the price of one of them is not known."""
+        """The value of the shares at the beginning, in USD; None if a price is unknown."""
         return _sum(holding.opening_value for holding in self.shares)
 
     @property
     def closing_value(self) -> Decimal | None:
-        """What the shares were worth at the end, USD; None if the price of one of them is not known."""
+        """The value of the shares at the end, in USD; None if a price is unknown."""
         return _sum(holding.closing_value for holding in self.shares)
 
     @property
     def note_on_prices(self) -> str:
-        """What is missing in the values of the shares, as a sentence; empty if nothing is."""
+        """A sentence that says why values of shares are missing; empty if none are."""
         if not self.month.is_over:
             return "Shares are valued at the last price of the month, once it is over."
         if not self.is_final:

@@ -139,7 +139,7 @@ class Case(models.Model):
 
     @property
     def found(self) -> str:
-        """What is wrong, in words: `detail`, without names of rules."""
+        """`detail`, with the name of the broken rule replaced by plain words."""
         rule, separator, violation = self.detail.partition(": ")
         is_rule = separator and " " not in rule and self.kind == self.Kind.BOOKS
         return f"{in_words(rule)}: {violation}" if is_rule else self.detail

@@ -409,7 +409,7 @@ class CorporateActionFactory(DjangoModelFactory):
 
 
 class EntitlementFactory(DjangoModelFactory):
-    """What a customer received from a corporate action."""
+    """The shares or cash that a customer received from a corporate action."""
 
     class Meta:
         model = Entitlement

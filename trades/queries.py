@@ -33,7 +33,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a turn works on: the waiting reports, in the order in which they arrived, and the trades that may be next.
+    """The input of a turn: the waiting reports, in order of arrival, and the trades that may come next.
 
     `trades` has those that the reports are about, by id; `placed` has each customer's oldest, in order. `positions` has
     the shares that these trades may change, by customer id and ticker, where there are any.

@@ -46,7 +46,7 @@ RETRIES_MAX = 256
 
 @dataclass(order=True, slots=True)
 class Delivery:
-    """A batch of reports. Its id and its body are the same for every attempt."""
+    """A batch of reports. Every attempt to deliver it sends the same id and body."""
 
     due: float
     webhook_id: str = field(compare=False)

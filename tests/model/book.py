@@ -90,7 +90,7 @@ class Lot:
 
 @dataclass
 class Sale:
-    """What a sale brought, net of fees, and when it settles."""
+    """The proceeds of a sale, net of fees, and its settlement date."""
 
     settles_on: date
     net: Decimal

@@ -274,7 +274,7 @@ class AgainstTheModel(Compared):
 
     @rule(who=whose, stock=stocks, type=st.sampled_from(["BUY", "SELL"]), quantity=st.integers(1, 9), price=prices)
     def queue_overnight(self, who: int, stock: int, type: str, quantity: int, price: Decimal) -> None:
-        """What is placed after the close is filled after the bell, and not before."""
+        """A trade placed after the close is filled after the opening bell, not before it."""
         self.open_or_close(False)
         self.place(who, stock, type, quantity, None, True)
         self.take_turn({who})
@@ -286,7 +286,7 @@ class AgainstTheModel(Compared):
 
     @rule(who=whose, type=st.sampled_from(["BUY", "SELL"]))
     def expire(self, who: int, type: str) -> None:
-        """What was never sent expires, whatever the sweep asks later."""
+        """A trade that was never sent to the exchange expires, even if the sweep asks about it later."""
         self.place(who, 0, type, 1, None, False)
         self.crash_in_a_turn({who}, 1, True)
         self.days_pass(1)

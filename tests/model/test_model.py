@@ -31,7 +31,7 @@ EXAMPLES, STEPS = int(os.environ.get("MODEL_EXAMPLES") or 60), 50
 def machine(
     exchange: StandInExchange, monkeypatch: pytest.MonkeyPatch, settings: Any, transactional_db: None
 ) -> type[AgainstTheModel]:
-    """What the model assumes: its clock, its fees, and its limits of good faith."""
+    """Settings that the model assumes: the clock, the fees, and the limit of good-faith violations."""
     assert not transaction.get_connection().in_atomic_block
     assert turn.LOOK_AHEAD == book.LOOK_AHEAD
     monkeypatch.setattr(timezone, "now", Clock.now)

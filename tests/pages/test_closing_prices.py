@@ -40,7 +40,7 @@ def holder(last_month: Month, db: None) -> Customer:
 
 
 def last_price(exchange: StandInExchange, ticker: str, month: Month) -> Decimal:
-    """What the exchange says about the last hour of a month."""
+    """The last price that the exchange returns for the last hour of a month."""
     ends = month.following.begins
     period = f"start={(ends - timedelta(hours=1)).isoformat()}&end={ends.isoformat()}&step=60".replace("+", "%2B")
     return Decimal(exchange.call("GET", f"/v1/bars/{ticker}?{period}")["results"][-1]["close"])
