@@ -207,6 +207,26 @@ def test_requests_are_distributed_over_all_web_processes(
     assert shares == {"web_1": 10, "web_2": 10}
 
 
+def test_streams_outlast_a_stream_server_that_is_busy_for_a_while(
+    brokerage: Brokerage, balancer: Balancer, client: urllib3.HTTPConnectionPool, token: str
+) -> None:
+    """To take it out would end every stream, though no other server could serve them."""
+    reader = Reader(f"{balancer.url}/api/v1/events", token)
+    reader.start()
+    until(lambda: reader.opened == 1, 10)
+    stream = psutil.Process(brokerage.processes()["stream.1"])
+    busy = [stream, *stream.children(recursive=True)]
+    for process in busy:
+        process.suspend()
+    time.sleep(6)
+    for process in busy:
+        process.resume()
+    assert place(client, str(uuid4())) == 201
+    until(lambda: len(reader.events) > 0, 10)
+    assert reader.opened == 1
+    reader.stop = True
+
+
 def test_requests_that_take_long_leave_threads_to_the_others(
     balancer: Balancer, client: urllib3.HTTPConnectionPool
 ) -> None:
