@@ -3,16 +3,20 @@
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 
+from accounts import tokens
 from accounts.models import Customer
 from tests.webhooks.conftest import Receiver, webhook
+from trades.place import place_trade
 from webhooks import subscriptions
 from webhooks.models import Webhook
+from webhooks.queue import enter_events
 
 ApiOf = Callable[..., Client]
 ADDRESS = "https://93.184.216.34/brokerage"
@@ -45,7 +49,7 @@ def test_the_life_of_a_webhook(
     assert send(api, "POST", again)[0] == 202
     assert deliver() == 1
     assert send(other, "POST", again)[0] == 404
-    assert send(api, "POST", f"{address}/deliveries/1/resend")[0] == 404
+    assert send(api, "POST", f"{address}/deliveries/{2**62}/resend")[0] == 404
     assert send(api, "POST", f"{address}/resend", {"after": "0"})[1] == {"count": 3, "next": None}
     assert send(api, "POST", f"{address}/resend", {"after": "x"})[0] == 400
     assert deliver() == 3
@@ -82,6 +86,63 @@ def test_a_token_that_may_not_read_or_make_webhooks_makes_none(bob: Customer, ap
             assert send(api, method, f"/api/v1/webhooks/{hook.id}{path}")[0] == 403
     assert Webhook.objects.count() == 1
     assert send(api_of(bob, ["read", "webhooks"]), "POST", "/api/v1/webhooks", {"url": ADDRESS})[0] == 201
+
+
+def test_choosing_where_events_go_needs_what_the_events_tell(bob: Customer, api_of: ApiOf) -> None:
+    hook = webhook(bob, ADDRESS)
+    address = f"/api/v1/webhooks/{hook.id}"
+    blind = api_of(bob, ["webhooks"])
+    changes: list[dict[str, Any]] = [{"url": f"{ADDRESS}/2"}, {"events": []}]
+    for change in changes:
+        assert send(blind, "PATCH", address, change)[1]["code"] == "permission_denied"
+    assert send(blind, "PATCH", address, {"paused": True})[0] == 200
+    hook.refresh_from_db()
+    assert (hook.url, hook.status) == (ADDRESS, "paused")
+
+
+def test_a_webhook_ends_with_the_token_that_chose_its_url(bob: Customer, api_of: ApiOf) -> None:
+    """Otherwise a token could send everybody's events to itself for ever, by moving a webhook that it did not make."""
+    on_page, of_another = webhook(bob, ADDRESS), webhook(bob, ADDRESS, token_id=tokens.issue(bob, "another").grant.id)
+    issued = tokens.issue(bob, "mover")
+    api = Client(headers={"Authorization": f"Bearer {issued.token}"})
+    for hook in (on_page, of_another):
+        address = f"/api/v1/webhooks/{hook.id}"
+        unmoved = send(api, "PATCH", address, {"url": ADDRESS, "events": ["trade.filled"]})[1]
+        assert unmoved["tokenId"] == (str(hook.token_id) if hook.token_id else None)
+        assert send(api, "PATCH", address, {"url": f"{ADDRESS}/2"})[1]["tokenId"] == str(issued.grant.id)
+    assert tokens.end(bob.id, issued.grant.id)
+    assert not Webhook.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("by", ["webhook", "token"])
+def test_events_entered_while_a_webhook_is_deleted_do_not_stop_it(bob: Customer, by: str) -> None:
+    issued = tokens.issue(bob, "robot")
+    hook = webhook(bob, ADDRESS, token_id=issued.grant.id)
+    place_trade(bob.id, "AAPL", "BUY", 1)
+    entered: list[int] = []
+
+    def enter_in_between(execute: Any, sql: str, *more: Any) -> Any:
+        result = execute(sql, *more)
+        if sql.startswith('DELETE FROM "webhooks_delivery"') and not entered:
+            with ThreadPoolExecutor(1) as pool:
+                entered.append(pool.submit(enter_and_disconnect).result(20))
+        return result
+
+    with connection.execute_wrapper(enter_in_between):
+        if by == "webhook":
+            subscriptions.remove(hook)
+        else:
+            tokens.end(bob.id, issued.grant.id)
+    assert entered == [0]
+    assert not Webhook.objects.exists()
+
+
+def enter_and_disconnect() -> int:
+    try:
+        return enter_events()
+    finally:
+        connection.close()
 
 
 def test_a_webhook_says_which_token_made_it(bob: Customer, api_of: ApiOf) -> None:

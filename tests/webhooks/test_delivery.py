@@ -278,9 +278,12 @@ def test_sent_again_one_or_a_range(alice: Customer, receiver: Receiver, deliver:
     subscriptions.resend(hook, first)
     assert deliver() == 1
     assert [headers["webhook-id"] for headers, _ in receiver.got] == [first.event_id, second.event_id, first.event_id]
-    count, following = subscriptions.resend_range(hook, Cursor.parse(first.event_id))
-    assert (count, following, deliver()) == (1, None, 1)
-    count, _ = subscriptions.resend_range(hook, Cursor(0, 0), Cursor.parse(first.event_id))
+    events, following = subscriptions.find_range(hook, Cursor.parse(first.event_id))
+    subscriptions.resend_events(hook, events)
+    assert (len(events), following, deliver()) == (1, None, 1)
+    events, _ = subscriptions.find_range(hook, Cursor(0, 0), Cursor.parse(first.event_id))
+    subscriptions.resend_events(hook, events)
+    count = len(events)
     assert (count, deliver()) == (1 + Delivery.objects.count() - 2, count), "also what came before the webhook"
     assert Delivery.objects.filter(delivered_at=None).count() == 0
 
