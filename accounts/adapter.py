@@ -63,10 +63,10 @@ class Adapter(DefaultAccountAdapter):
         self, template_prefix: str, email: Any, context: dict[str, Any], headers: dict[str, str] | None = None
     ) -> EmailMessage:
         """Render a message as text, and the same text as HTML."""
-        made = super().render_mail(template_prefix, email, context, headers)
-        if isinstance(made, EmailMultiAlternatives) and not made.alternatives:
-            made.attach_alternative(as_html(str(made.body)), "text/html")
-        return made
+        message = super().render_mail(template_prefix, email, context, headers)
+        if isinstance(message, EmailMultiAlternatives) and not message.alternatives:
+            message.attach_alternative(as_html(str(message.body)), "text/html")
+        return message
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send a message in the name of the brokerage, inside or outside a request."""

@@ -293,25 +293,25 @@ class TokensView(CustomerView):
         key = idempotency_key(request)
         body = CreateTokenSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        asked = body.validated_data
-        email = normal_email(asked["email"])
+        body_data = body.validated_data
+        email = normal_email(body_data["email"])
         try:
             check_attempt(email, client_address(request))
         except TooManyAttempts as error:
             raise exceptions.Throttled(error.retry_after) from None
-        customer = authenticate(request._request, username=email, password=asked["password"])
+        customer = authenticate(request._request, username=email, password=body_data["password"])
         if customer is None:
             raise exceptions.AuthenticationFailed("The email address and password do not match.", "wrong_credentials")
         if not EmailAddress.objects.filter(user_id=customer.pk, email=email, verified=True).exists():
             raise exceptions.PermissionDenied(UNVERIFIED, "email_not_verified")
         if is_mfa_enabled(customer):  # a password alone must not be enough
             raise exceptions.PermissionDenied(SECOND_FACTOR, "second_factor_required")
-        scopes = asked.get("scopes", list(Token.Scope.values))
-        terms = (asked["name"], scopes, asked["expiresAt"], asked["allowedAddresses"])
+        scopes = body_data.get("scopes", list(Token.Scope.values))
+        terms = (body_data["name"], scopes, body_data["expiresAt"], body_data["allowedAddresses"])
         if key is None:
             issued, replayed = tokens.issue(customer, *terms), False
         else:
-            issued, replayed = token_keys.issue_once(customer, key, asked["password"], *terms)
+            issued, replayed = token_keys.issue_once(customer, key, body_data["password"], *terms)
         if not replayed:
             sign_ins.note_token(request._request, issued.grant.customer)
         return created(IssuedTokenSerializer(issued).data, replayed)

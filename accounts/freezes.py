@@ -4,7 +4,7 @@ from django.db import transaction
 
 from accounts.ledger import open_books
 from accounts.models import Customer, Freeze
-from accounts.revocation import Cause, tell_frozen
+from accounts.revocation import Cause, mail_frozen
 
 
 class WithdrawalsFrozen(Exception):
@@ -30,6 +30,6 @@ def freeze_withdrawals(customer_id: int, is_on: bool, *, reason: str, by: Custom
         freeze = Freeze(customer_id=customer_id, is_on=is_on, reason=reason, by=by)
         freeze.save(force_insert=True)
         if changed:
-            tell_frozen(freeze.customer, Cause.WITHDRAWALS_FROZEN, is_on)
+            mail_frozen(freeze.customer, Cause.WITHDRAWALS_FROZEN, is_on)
     freeze.refresh_from_db()
     return freeze

@@ -43,15 +43,15 @@ def gains_of(customer_id: int, year: int) -> QuerySet[Any, Any]:
 
 def gains_between(customer_id: int, first: date, last: date) -> QuerySet[Any, Any]:
     """Return the closings of a customer's sales with trade dates from first to last, both included."""
-    return _sold_by(customer_id).filter(closed_on__range=(first, last))
+    return _sales_of(customer_id).filter(closed_on__range=(first, last))
 
 
 def gains_on(customer_id: int, ticker: str) -> QuerySet[Any, Any]:
     """Return the closings of all of a customer's sales of one stock, newest first, each with `is_wash_sale`."""
-    return _sold_by(customer_id).filter(ticker=ticker).order_by("-closed_on", "-id")
+    return _sales_of(customer_id).filter(ticker=ticker).order_by("-closed_on", "-id")
 
 
-def _sold_by(customer_id: int) -> QuerySet[Any, Any]:
+def _sales_of(customer_id: int) -> QuerySet[Any, Any]:
     sold = LotClosing.objects.filter(customer_id=customer_id, proceeds__isnull=False)
     return sold.annotate(is_wash_sale=IS_WASH_SALE)
 

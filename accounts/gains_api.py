@@ -100,9 +100,9 @@ class LotsView(CustomerView):
     )
     def get(self, request: Request) -> Response:
         """List the lots that you still hold shares of, newest first: what you bought, when, and for how much."""
-        asked = self.list_query(LotQuerySerializer)
-        lots = gains.open_lots_of(self.customer_id, (asked.get("stockTicker") or "").upper() or None)
-        found = page(lots, "id", asked, lambda lot: LotSerializer(lot).data)
+        parameters = self.list_query(LotQuerySerializer)
+        lots = gains.open_lots_of(self.customer_id, (parameters.get("stockTicker") or "").upper() or None)
+        found = page(lots, "id", parameters, lambda lot: LotSerializer(lot).data)
         return Response({"method": balance_of(self.customer_id).lot_method} | found)
 
 
@@ -117,12 +117,12 @@ class GainsView(CustomerView):
     )
     def get(self, request: Request) -> Response | HttpResponse:
         """List the gains and losses of a year's sales, newest first, with totals by term."""
-        asked = self.list_query(GainQuerySerializer)
-        year = asked.get("year") or eastern_today().year
+        parameters = self.list_query(GainQuerySerializer)
+        year = parameters.get("year") or eastern_today().year
         sold = gains.gains_of(self.customer_id, year)
-        if asked["format"] == "csv":
+        if parameters["format"] == "csv":
             with documents.turn(self.customer_id):
-                return gains_csv(self.customer_id, year, asked["part"])
+                return gains_csv(self.customer_id, year, parameters["part"])
         totals = gains.totals_of(sold)
         return Response(
             {
@@ -130,5 +130,5 @@ class GainsView(CustomerView):
                 "shortTerm": GainTotalsSerializer(totals[False]).data,
                 "longTerm": GainTotalsSerializer(totals[True]).data,
             }
-            | page(sold, "id", asked, lambda closing: GainSerializer(closing).data)
+            | page(sold, "id", parameters, lambda closing: GainSerializer(closing).data)
         )

@@ -27,19 +27,19 @@ def mark_purchases(movements: list[Movement]) -> list[Movement]:
 
     Costs one query if there are purchases, however many.
     """
-    purchases = [each for each in movements if isinstance(each, Opening) and each.payment]
+    purchases = [movement for movement in movements if isinstance(movement, Opening) and movement.payment]
     if not purchases:
         return movements
-    earliest = min(each.acquired_on for each in purchases)
-    written = unsettled_sales_of({each.customer_id for each in purchases}, earliest)
-    return [_marked(each, written) if isinstance(each, Opening) else each for each in movements]
+    earliest = min(movement.acquired_on for movement in purchases)
+    unsettled = unsettled_sales_of({movement.customer_id for movement in purchases}, earliest)
+    return [_marked(movement, unsettled) if isinstance(movement, Opening) else movement for movement in movements]
 
 
-def _marked(opening: Opening, written: Mapping[int, Sequence[Unsettled]]) -> Opening:
+def _marked(opening: Opening, recorded_sales: Mapping[int, Sequence[Unsettled]]) -> Opening:
     if opening.payment is None:
         return opening
-    brought = [*written.get(opening.customer_id, ()), *opening.payment.sales]
-    unsettled = sorted(sale for sale in brought if sale.settles_on > opening.acquired_on)
+    sales = [*recorded_sales.get(opening.customer_id, ()), *opening.payment.sales]
+    unsettled = sorted(sale for sale in sales if sale.settles_on > opening.acquired_on)
     until = covered_from(opening.payment.cash_left, unsettled)
     return replace(opening, paid_with_until=until or opening.acquired_on)
 
@@ -68,12 +68,12 @@ def record_violations(sales: Iterable[EarlySale]) -> dict[int, date]:
         )
         restricted: dict[int, date] = dict(cursor.fetchall())
     for violation in GoodFaithViolation.objects.filter(cause__in=[row.cause for row in rows]):
-        _tell(violation)
+        _notify(violation)
     return restricted
 
 
-def _tell(violation: GoodFaithViolation) -> None:
-    most = settings.GOOD_FAITH_VIOLATIONS_MAX
+def _notify(violation: GoodFaithViolation) -> None:
+    violations_max = settings.GOOD_FAITH_VIOLATIONS_MAX
     if violation.restricts_until:
         meaning = (
             f"This was number {violation.number} within 12 months, so until {violation.restricts_until:%B %-d, %Y} "
@@ -81,8 +81,8 @@ def _tell(violation: GoodFaithViolation) -> None:
         )
     else:
         meaning = (
-            f"This was number {violation.number} within 12 months. At number {most}, your account can buy with settled "
-            f"cash only for {settings.GOOD_FAITH_RESTRICTION_DAYS} days."
+            f"This was number {violation.number} within 12 months. At number {violations_max}, your account "
+            f"can buy with settled cash only for {settings.GOOD_FAITH_RESTRICTION_DAYS} days."
         )
     notices.enter(
         violation.customer_id,

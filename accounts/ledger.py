@@ -44,17 +44,19 @@ class Books:
     def customer_ids(self) -> list[int]:
         return list(self._accounts)
 
-    def keep_shares(self, positions: Mapping[tuple[int, str], Shares]) -> None:
+    def set_shares(self, positions: Mapping[tuple[int, str], Shares]) -> None:
         """Take over positions that the caller has read under the lock, by customer id and ticker. See `load_shares`."""
         for (customer_id, ticker), shares in positions.items():
             self[customer_id].shares.setdefault(ticker, shares)
 
-    def load_shares(self, wanted: Iterable[tuple[int, str]]) -> None:
+    def load_shares(self, requested: Iterable[tuple[int, str]]) -> None:
         """Read positions, given as (customer id, ticker). Call it before you touch the shares.
 
         Idempotent: yes. Shares that are already in memory stay as they are, with their changes.
         """
-        pairs = [(customer_id, ticker) for customer_id, ticker in set(wanted) if ticker not in self[customer_id].shares]
+        pairs = [
+            (customer_id, ticker) for customer_id, ticker in set(requested) if ticker not in self[customer_id].shares
+        ]
         if not pairs:
             return
         with connection.cursor() as cursor:

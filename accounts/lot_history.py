@@ -32,19 +32,19 @@ def build_lots(pairs: Collection[Pair]) -> int:
     Returns:
         How many share postings were dated.
     """
-    rows = _undated(UNDATED_OF_PAIRS, [list(column) for column in zip(*pairs, strict=True)]) if pairs else []
+    rows = _read_undated(UNDATED_OF_PAIRS, [list(column) for column in zip(*pairs, strict=True)]) if pairs else []
     return _build(rows)
 
 
 def build_lots_of(customer_ids: Collection[int]) -> int:
     """Do what `build_lots` does for all stocks that these customers ever held, and date their cash postings too."""
-    return _build(_undated(UNDATED_OF_CUSTOMERS, [list(customer_ids)]))
+    return _build(_read_undated(UNDATED_OF_CUSTOMERS, [list(customer_ids)]))
 
 
 Row = tuple[int, int, str, str, UUID, Decimal, Decimal | None, datetime]
 
 
-def _undated(statement: str, parameters: list[Any]) -> list[Row]:
+def _read_undated(statement: str, parameters: list[Any]) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         rows: list[Row] = cursor.fetchall()

@@ -22,15 +22,15 @@ from accounts.settlement import Unsettled
 Pair = tuple[int, str]  # customer id and ticker
 
 
-def part_of_cost(cost: Decimal, quantity: int, of: int) -> Decimal:
-    """Return the cost of `quantity` out of `of` shares that cost `cost` in total, rounded half to even.
+def part_of_cost(cost: Decimal, quantity: int, total: int) -> Decimal:
+    """Return the cost of `quantity` out of `total` shares that cost `cost` in total, rounded half to even.
 
     It is computed in whole units of 0.0001 USD, so it is exact at any size. The database's `accounts_cost_step` does
     the same, and the audit compares the two.
     """
-    numerator, denominator = int(cost.scaleb(4)) * quantity, of
-    units, rest = divmod(numerator, denominator)
-    if 2 * rest > denominator or (2 * rest == denominator and units % 2):
+    numerator, denominator = int(cost.scaleb(4)) * quantity, total
+    units, remainder = divmod(numerator, denominator)
+    if 2 * remainder > denominator or (2 * remainder == denominator and units % 2):
         units += 1
     return Decimal(units).scaleb(-4)
 
@@ -200,72 +200,72 @@ class LotChanges:
         lots = sorted(self.open_lots[split.customer_id, split.ticker], key=ORDER[LotMethod.FIFO])
         pieces = [(lot, lot.remaining, lot.remaining_cost) for lot in lots]
         self._close(split)
-        seen = given = 0
-        cost_waiting = Decimal(0)  # of lots that became less than a whole share; the next lot carries it
-        until_waiting: list[date] = []
+        shares_before = shares_after = 0
+        waiting_cost = Decimal(0)  # of lots that became less than a whole share; the next lot carries it
+        waiting_until: list[date] = []
         for lot, quantity, cost in pieces:
-            seen += quantity
-            whole = seen * split.after // split.quantity - given
-            cost_waiting += cost
-            until_waiting += [lot.paid_with_until] if lot.paid_with_until else []
-            if whole:
-                given += whole
-                new = Opening(*pair, split.cause, lot.acquired_on, whole, cost_waiting, lot.origin or lot.id)
-                self._open(replace(new, paid_with_until=max(until_waiting, default=None)))
-                cost_waiting, until_waiting = Decimal(0), []
+            shares_before += quantity
+            new_shares = shares_before * split.after // split.quantity - shares_after
+            waiting_cost += cost
+            waiting_until += [lot.paid_with_until] if lot.paid_with_until else []
+            if new_shares:
+                shares_after += new_shares
+                new = Opening(*pair, split.cause, lot.acquired_on, new_shares, waiting_cost, lot.origin or lot.id)
+                self._open(replace(new, paid_with_until=max(waiting_until, default=None)))
+                waiting_cost, waiting_until = Decimal(0), []
 
-    def _close(self, out: Disposal) -> None:
-        pair = (out.customer_id, out.ticker)
+    def _close(self, disposal: Disposal) -> None:
+        pair = (disposal.customer_id, disposal.ticker)
         lots = self.open_lots[pair]
-        if self._in_order.get(pair) != out.method:
-            lots.sort(key=ORDER[out.method])
-            self._in_order[pair] = out.method
-        left, proceeds_left, closed = out.quantity, out.proceeds, 0
+        if self._in_order.get(pair) != disposal.method:
+            lots.sort(key=ORDER[disposal.method])
+            self._in_order[pair] = disposal.method
+        remaining, proceeds_left, closed = disposal.quantity, disposal.proceeds, 0
         for lot in lots:
-            if left == 0:
+            if remaining == 0:
                 break
-            taken = min(left, lot.remaining)
-            proceeds = None if proceeds_left is None else part_of_cost(proceeds_left, taken, left)
-            self._close_part(lot, taken, proceeds, out)
-            left -= taken
+            closing = min(remaining, lot.remaining)
+            proceeds = None if proceeds_left is None else part_of_cost(proceeds_left, closing, remaining)
+            self._close_part(lot, closing, proceeds, disposal)
+            remaining -= closing
             closed += lot.remaining == 0
             if proceeds_left is not None and proceeds is not None:
                 proceeds_left -= proceeds
         del lots[:closed]
-        if left:
+        if remaining:
             self.short.add(pair)
 
-    def _close_part(self, lot: OpenLot, quantity: int, proceeds: Decimal | None, out: Disposal) -> None:
+    def _close_part(self, lot: OpenLot, quantity: int, proceeds: Decimal | None, disposal: Disposal) -> None:
         cost = part_of_cost(lot.remaining_cost, quantity, lot.remaining)
         lot.remaining -= quantity
         lot.remaining_cost -= cost
         self.changed[lot.id] = lot
         if proceeds is not None:
-            self._note_if_early(lot, out)
+            self._record_early_sale(lot, disposal)
         self.closings.append(
             (
                 lot.id,
                 lot.customer_id,
                 lot.ticker,
-                out.cause,
+                disposal.cause,
                 lot.acquired_on,
-                out.closed_on,
+                disposal.closed_on,
                 quantity,
                 cost,
                 proceeds,
                 None if proceeds is None else proceeds - cost,
-                is_long_term(lot.acquired_on, out.closed_on),
+                is_long_term(lot.acquired_on, disposal.closed_on),
             )
         )
 
-    def _note_if_early(self, lot: OpenLot, out: Disposal) -> None:
+    def _record_early_sale(self, lot: OpenLot, disposal: Disposal) -> None:
         settles_on = lot.paid_with_until
-        if settles_on is None or max(lot.acquired_on, out.closed_on) >= settles_on:
+        if settles_on is None or max(lot.acquired_on, disposal.closed_on) >= settles_on:
             return
-        noted = self.early_sales.get(out.cause)
-        if noted is None or noted.settles_on < settles_on:
-            self.early_sales[out.cause] = EarlySale(
-                lot.customer_id, lot.ticker, out.cause, lot.id, lot.acquired_on, out.closed_on, settles_on
+        recorded = self.early_sales.get(disposal.cause)
+        if recorded is None or recorded.settles_on < settles_on:
+            self.early_sales[disposal.cause] = EarlySale(
+                lot.customer_id, lot.ticker, disposal.cause, lot.id, lot.acquired_on, disposal.closed_on, settles_on
             )
 
     @property
@@ -287,10 +287,10 @@ def changes_of(movements: Sequence[Opening | Disposal]) -> LotChanges:
 
 def load_open_lots(pairs: Iterable[Pair]) -> LotChanges:
     """Return empty changes with all open lots of these pairs in memory."""
-    changes, wanted = LotChanges(), list(pairs)
-    if wanted:
+    changes, distinct_pairs = LotChanges(), list(pairs)
+    if distinct_pairs:
         with connection.cursor() as cursor:
-            cursor.execute(ALL_OPEN_LOTS, [list(column) for column in zip(*wanted, strict=True)])
+            cursor.execute(ALL_OPEN_LOTS, [list(column) for column in zip(*distinct_pairs, strict=True)])
             _keep(changes, cursor.fetchall())
     return changes
 
@@ -300,10 +300,10 @@ def _load(changes: LotChanges, disposals: Sequence[Disposal]) -> None:
         cursor.execute(
             LOTS_TO_CLOSE,
             [
-                [out.customer_id for out in disposals],
-                [out.ticker for out in disposals],
-                [out.quantity for out in disposals],
-                [out.method for out in disposals],
+                [disposal.customer_id for disposal in disposals],
+                [disposal.ticker for disposal in disposals],
+                [disposal.quantity for disposal in disposals],
+                [disposal.method for disposal in disposals],
             ],
         )
         _keep(changes, cursor.fetchall())

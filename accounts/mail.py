@@ -36,8 +36,8 @@ class Outbox(BaseEmailBackend):
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         """Store messages, encrypted; return how many."""
-        kept = Mail.objects.bulk_create([Mail(content=encryption.encrypt(_packed(mail))) for mail in email_messages])
-        return len(kept)
+        stored = Mail.objects.bulk_create([Mail(content=encryption.encrypt(_packed(mail))) for mail in email_messages])
+        return len(stored)
 
 
 def as_html(text: str) -> str:
@@ -115,7 +115,7 @@ def _packed(mail: EmailMessage) -> str:
     if mail.attachments:
         raise ValueError("attachments are not kept")
     content = {name: getattr(mail, name) for name in FIELDS}
-    content["alternatives"] = [list(each) for each in getattr(mail, "alternatives", [])]
+    content["alternatives"] = [list(alternative) for alternative in getattr(mail, "alternatives", [])]
     return json.dumps(content, default=str)  # a subject may be a lazy translation
 
 

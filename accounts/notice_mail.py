@@ -72,8 +72,8 @@ def _send_waiting(ids: list[int]) -> int:
         is_read = customer.is_active and customer.erased_at is None
         prepared.append(({notice.id for notice in notices}, _mail(customer, notices) if is_read else None))
     with transaction.atomic(durable=True):
-        mine = {notice.id for notice in Notice.objects.raw(WAITING, [ids])}
-        sending = [(group, mail) for group, mail in prepared if group <= mine]
+        current = {notice.id for notice in Notice.objects.raw(WAITING, [ids])}
+        sending = [(group, mail) for group, mail in prepared if group <= current]
         mails = [mail for _, mail in sending if mail]
         get_connection().send_messages(mails)
         Notice.objects.filter(id__in=set().union(*(group for group, _ in sending))).update(sent_at=Now())

@@ -30,8 +30,8 @@ class MailForm(forms.Form):
 def mail(request: HttpRequest) -> HttpResponse:
     """Show and change what is mailed."""
     customer_id = current_customer_id(request)
-    wanted = [kind for kind, _ in CHOICES if kind not in notices.muted_by(customer_id)]
-    form = MailForm(request.POST or None, initial={"wanted": wanted})
+    unmuted = [kind for kind, _ in CHOICES if kind not in notices.muted_by(customer_id)]
+    form = MailForm(request.POST or None, initial={"wanted": unmuted})
     if request.method == "POST":
         form = MailForm(request.POST)
         if form.is_valid():

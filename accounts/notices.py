@@ -48,10 +48,10 @@ def set_muted(customer_id: int, kinds: Collection[str]) -> None:
 
     Idempotent: yes.
     """
-    off = [kind for kind in Kind if kind in kinds and kind not in ALWAYS]
-    MutedNotice.objects.filter(customer_id=customer_id).exclude(kind__in=off).delete()
+    muted = [kind for kind in Kind if kind in kinds and kind not in ALWAYS]
+    MutedNotice.objects.filter(customer_id=customer_id).exclude(kind__in=muted).delete()
     MutedNotice.objects.bulk_create(
-        [MutedNotice(customer_id=customer_id, kind=kind) for kind in off], ignore_conflicts=True
+        [MutedNotice(customer_id=customer_id, kind=kind) for kind in muted], ignore_conflicts=True
     )
 
 

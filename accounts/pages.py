@@ -37,7 +37,7 @@ LINES_A_FILE = 20_000  # of the ledger as CSV: about 3 MB
 CSV = "text/csv; charset=utf-8"
 TOKENS_MAX = 50
 SIGN_INS_SHOWN = 20
-MAIL_IS_KEPT = "filebased"  # the backend that writes messages to files
+MAIL_IS_STORED = "filebased"  # the backend that writes messages to files
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
         "theme": getattr(getattr(request, "user", None), "theme", "system"),
         "support_email": settings.SUPPORT_EMAIL,
         "mail_folder": getattr(settings, "EMAIL_FILE_PATH", None)
-        if MAIL_IS_KEPT in settings.MAIL_SERVER_BACKEND
+        if MAIL_IS_STORED in settings.MAIL_SERVER_BACKEND
         else None,
     }
 
@@ -101,20 +101,20 @@ def _with_shares(customer_id: int, lines: list[Posting]) -> list[dict[str, Any]]
     return [{"posting": line, "shares": moved.get(line.cause)} for line in lines]
 
 
-def _cash_again(request: HttpRequest) -> str:
+def _redirect_to_cash(request: HttpRequest) -> str:
     """Return the URL of the cash page, with the amount that was entered."""
     verb = request.path.rpartition("/")[2]
     amount = request.POST.get("amount", "")
     return f"{reverse('cash')}?{urlencode({verb: amount})}" if amount else reverse("cash")
 
 
-@form_of(_cash_again)
+@form_of(_redirect_to_cash)
 def deposit(request: HttpRequest) -> HttpResponse:
     """Deposit cash."""
     return _transfer(request, "deposit")
 
 
-@form_of(_cash_again)
+@form_of(_redirect_to_cash)
 def withdraw(request: HttpRequest) -> HttpResponse:
     """Withdraw cash."""
     return _transfer(request, "withdraw")
@@ -227,9 +227,9 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
         if own.count() >= TOKENS_MAX:
             form.add_error(None, f"You have {TOKENS_MAX} tokens, as many as there can be. End one first.")
         else:
-            asked = form.cleaned_data
-            ends = timezone.now() + timedelta(days=asked["days"]) if asked["days"] else None
-            issued = tokens.issue(current_customer(request), asked["name"], asked["scopes"], ends, asked["addresses"])
+            data = form.cleaned_data
+            ends = timezone.now() + timedelta(days=data["days"]) if data["days"] else None
+            issued = tokens.issue(current_customer(request), data["name"], data["scopes"], ends, data["addresses"])
             form = TokenForm()
     return render(
         request,

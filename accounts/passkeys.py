@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from django.core.exceptions import ValidationError
 from django.forms import BooleanField, CharField
 
-NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error)
+INVALID_CREDENTIAL = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, struct.error)
 NAME_LENGTH_MAX = 80
 
 
@@ -38,7 +38,7 @@ class AddForm(forms.AddWebAuthnForm):
         """Check the new credential. Raises ValidationError."""
         try:
             cleaned: dict[str, Any] = super().clean()
-        except (*NONSENSE, InvalidSignature, UnsupportedAlgorithm):
+        except (*INVALID_CREDENTIAL, InvalidSignature, UnsupportedAlgorithm):
             raise _refused() from None
         return cleaned
 
@@ -50,7 +50,7 @@ class AuthenticateForm(forms.AuthenticateWebAuthnForm):
         """Check the credential. Raises ValidationError."""
         try:
             return super().clean_credential()
-        except (*NONSENSE, InvalidSignature, UnsupportedAlgorithm):
+        except (*INVALID_CREDENTIAL, InvalidSignature, UnsupportedAlgorithm):
             raise _refused() from None
 
 

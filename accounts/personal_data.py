@@ -68,8 +68,8 @@ def part_of(customer_id: int, part: int, parts: int) -> bytes:
     """
     first = (part - 1) * ROWS_A_PART
     found = {name: list(rows[first : first + ROWS_A_PART]) for name, rows in _sections(customer_id).items()}
-    whole = {"part": part, "parts": parts} | found
-    return json.dumps(whole, cls=DjangoJSONEncoder, indent=1).encode()
+    document = {"part": part, "parts": parts} | found
+    return json.dumps(document, cls=DjangoJSONEncoder, indent=1).encode()
 
 
 def erase_personal_data(customer_id: int) -> None:
@@ -104,7 +104,7 @@ def _sections(customer_id: int) -> dict[str, Section]:
 
 def sections(customer_id: int) -> Mapping[str, Section]:
     """Return what this app stores about a customer, without secrets and their hashes."""
-    mine = {"customer_id": customer_id}
+    owned = {"customer_id": customer_id}
     return {
         "profile": Customer.objects.filter(pk=customer_id)
         .order_by("pk")
@@ -116,35 +116,35 @@ def sections(customer_id: int) -> Mapping[str, Section]:
         "sessions": UserSession.objects.filter(user_id=customer_id)
         .order_by("pk")
         .values("created_at", "last_seen_at", "ip", "user_agent"),
-        "signIns": SignIn.objects.filter(**mine)
+        "signIns": SignIn.objects.filter(**owned)
         .order_by("pk")
         .values("at", "kind", "address", "device", "second_factor"),
-        "tokens": Token.objects.filter(**mine)
+        "tokens": Token.objects.filter(**owned)
         .order_by("pk")
         .values(
             *("id", "name", "scopes", "allowed_addresses", "created_at", "expires_at"),
             *("last_used_at", "last_used_address"),
         ),
-        "watchlists": Watchlist.objects.filter(**mine).order_by("pk").values("name", "tickers", "created_at"),
-        "positions": Position.objects.filter(**mine).order_by("pk").values("ticker", "quantity", "held", "cost"),
-        "lots": Lot.objects.filter(**mine)
+        "watchlists": Watchlist.objects.filter(**owned).order_by("pk").values("name", "tickers", "created_at"),
+        "positions": Position.objects.filter(**owned).order_by("pk").values("ticker", "quantity", "held", "cost"),
+        "lots": Lot.objects.filter(**owned)
         .order_by("pk")
         .values("ticker", "cause", "acquired_on", "quantity", "cost", "remaining", "remaining_cost", "paid_with_until"),
-        "gains": LotClosing.objects.filter(**mine)
+        "gains": LotClosing.objects.filter(**owned)
         .order_by("pk")
         .values("ticker", "cause", "acquired_on", "closed_on", "quantity", "cost", "proceeds", "gain"),
-        "goodFaithViolations": GoodFaithViolation.objects.filter(**mine)
+        "goodFaithViolations": GoodFaithViolation.objects.filter(**owned)
         .order_by("pk")
         .values("ticker", "cause", "bought_on", "sold_on", "settles_on", "number", "restricts_until", "lifted_at"),
-        "transfers": Transfer.objects.filter(**mine).order_by("pk").values("id", "type", "amount", "created_at"),
-        "adjustments": Adjustment.objects.filter(**mine)
+        "transfers": Transfer.objects.filter(**owned).order_by("pk").values("id", "type", "amount", "created_at"),
+        "adjustments": Adjustment.objects.filter(**owned)
         .order_by("pk")
         .values("id", "ticker", "change", "price", "reason_code", "asked_at", "approved"),
-        "notices": Notice.objects.filter(**mine)
+        "notices": Notice.objects.filter(**owned)
         .order_by("pk")
         .values("created_at", "kind", "title", "text", "sent_at"),
-        "mutedNotices": MutedNotice.objects.filter(**mine).order_by("pk").values("kind"),
-        "postings": Posting.objects.filter(**mine)
+        "mutedNotices": MutedNotice.objects.filter(**owned).order_by("pk").values("kind"),
+        "postings": Posting.objects.filter(**owned)
         .order_by("pk")
         .values("id", "created_at", "ticker", "kind", "cause", "change", "total", "price", "settles_on"),
     }

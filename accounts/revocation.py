@@ -112,7 +112,7 @@ def revoke_access(
         webhooks = sum(count for _, count in answers)
         ended_tokens = tokens.end_all(customer.pk)
     if policy.sessions is not Sessions.NONE:
-        sessions = end_sessions(customer.pk, but=keep_session if policy.sessions is Sessions.OTHERS else None)
+        sessions = end_sessions(customer.pk, keep_session if policy.sessions is Sessions.OTHERS else None)
     ended = Ended(ended_tokens, webhooks, sessions)
     log.info("access revoked", customer=customer.pk, cause=cause.value, ended=ended)
     if policy.always or ended != Ended():
@@ -122,7 +122,7 @@ def revoke_access(
     return ended
 
 
-def tell_frozen(customer: Customer, cause: Cause, is_on: bool) -> None:
+def mail_frozen(customer: Customer, cause: Cause, is_on: bool) -> None:
     """Apply the policy for a freeze, or tell the owner by email that it was lifted."""
     if is_on:
         revoke_access(customer, cause)

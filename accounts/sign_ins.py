@@ -27,7 +27,7 @@ from web.templatetags.figures import device as device_name
 
 DEVICE_LENGTH_MAX = 300
 log = structlog.get_logger()
-of_staff = Signal()  # sent with `sign_in` after an entry about a member of staff
+staff_signed_in = Signal()  # sent with `sign_in` after an entry about a member of staff
 
 
 def address_of(request: HttpRequest) -> str:
@@ -43,10 +43,10 @@ def sign_ins_of(customer_id: int) -> QuerySet[SignIn]:
     return SignIn.objects.filter(customer_id=customer_id).order_by("-id")
 
 
-def end_sessions(customer_id: int, but: str | None = None) -> int:
+def end_sessions(customer_id: int, keep_session: str | None = None) -> int:
     """End every session of a customer or member of staff except the one with this key; return how many ended."""
     ended = 0
-    for session in list(UserSession.objects.filter(user_id=customer_id).exclude(session_key=but or "")):
+    for session in list(UserSession.objects.filter(user_id=customer_id).exclude(session_key=keep_session or "")):
         ended += bool(session.exists())  # a session that got a new key leaves a row with the old one
         session.end()
     return ended
@@ -69,8 +69,8 @@ def connect() -> None:
 def _note_new_device(request: HttpRequest, user: Any) -> None:
     """Notify a customer of a sign-in from a new device, unless it is the customer's first sign-in."""
     device = _plain(request.META.get("HTTP_USER_AGENT", ""))
-    before = SignIn.objects.filter(customer=user, kind=SignIn.Kind.IN)
-    if device and before.exists() and not before.filter(device=device).exists():
+    earlier = SignIn.objects.filter(customer=user, kind=SignIn.Kind.IN)
+    if device and earlier.exists() and not earlier.filter(device=device).exists():
         notices.enter(
             user.pk,
             notices.Kind.SECURITY,
@@ -82,18 +82,18 @@ def _note_new_device(request: HttpRequest, user: Any) -> None:
 
 def _signed_in(sender: Any, request: HttpRequest, user: Any, **_: Any) -> None:
     _note_new_device(request, user)
-    given = any(record.get("method") == "mfa" for record in get_authentication_records(request, user))
-    _keep(SignIn.Kind.IN, user, request, second_factor=given, session=_name(request.session.session_key))
+    has_second_factor = any(record.get("method") == "mfa" for record in get_authentication_records(request, user))
+    _keep(SignIn.Kind.IN, user, request, second_factor=has_second_factor, session=_name(request.session.session_key))
 
 
 def _password_was_wrong(sender: Any, credentials: Any, request: HttpRequest | None = None, **_: Any) -> None:
     if request is None:
         return
-    tried = normal_email(str(credentials.get("email") or credentials.get("username") or ""))
+    email = normal_email(str(credentials.get("email") or credentials.get("username") or ""))
     device = _plain(request.META.get("HTTP_USER_AGENT", ""))
     try:
         with connection.cursor() as cursor:
-            cursor.execute(KEEP_WRONG_ONE, [address_of(request)[:64], device, tried.replace("\x00", "")])
+            cursor.execute(INSERT_FAILED_SIGN_IN, [address_of(request)[:64], device, email.replace("\x00", "")])
             row = cursor.fetchone()
         if row and row[1]:
             _announce(SignIn.objects.select_related("customer").get(id=row[0]))
@@ -131,7 +131,7 @@ def _keep(kind: SignIn.Kind, customer: Any, request: HttpRequest, **more: Any) -
 
 def _announce(sign_in: SignIn) -> None:
     if sign_in.customer.is_staff:
-        of_staff.send(SignIn, sign_in=sign_in)
+        staff_signed_in.send(SignIn, sign_in=sign_in)
 
 
 def _plain(user_agent: str) -> str:
@@ -152,7 +152,7 @@ def forget_old(rows_max: int) -> int:
 
 # One statement that never waits for the disk, so that its duration does not show whether the address has an account.
 # Attempts with addresses that have no account are not recorded.
-KEEP_WRONG_ONE = """
+INSERT_FAILED_SIGN_IN = """
     WITH lazily AS (SELECT set_config('synchronous_commit', 'off', true))
     INSERT INTO accounts_signin (customer_id, kind, address, device, second_factor, session)
     SELECT customer.id, 'wrong_password', %s, %s, false, '' FROM accounts_customer AS customer, lazily

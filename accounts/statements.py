@@ -177,7 +177,7 @@ class Statement:
             return "Shares are valued at the last price of the month, once it is over."
         if not self.is_final:
             return "The closing prices of the month are not stored yet. Look again later."
-        missing = [each.ticker for each in self.shares if None in (each.opening_value, each.closing_value)]
+        missing = [line.ticker for line in self.shares if None in (line.opening_value, line.closing_value)]
         return f"No closing price is known for {', '.join(missing)}, so the value is not known." if missing else ""
 
 

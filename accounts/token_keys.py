@@ -57,16 +57,16 @@ def issue_once(
         if before is not None:
             if (before.name, before.scopes, before.expires_at, before.allowed_addresses or []) != terms:
                 raise TokenKeyReused
-            return _shown_again(before, key, password), True
-        made = uuid7()
-        secrets = _secrets(settings.SECRET_KEY, made, key, password)
+            return _derive_again(before, key, password), True
+        new_id = uuid7()
+        secrets = _secrets(settings.SECRET_KEY, new_id, key, password)
         try:
-            return tokens.issue(customer, *terms, secrets=secrets, id=made, idempotency_key=key), False
+            return tokens.issue(customer, *terms, secrets=secrets, id=new_id, idempotency_key=key), False
         except IntegrityError:  # another request used the key at the same moment: look again
             continue
 
 
-def _shown_again(grant: Token, key: str, password: str) -> Issued:
+def _derive_again(grant: Token, key: str, password: str) -> Issued:
     for server_key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
         secrets = _secrets(server_key, grant.id, key, password)
         if tokens.matches(grant, secrets):
@@ -75,8 +75,8 @@ def _shown_again(grant: Token, key: str, password: str) -> Issued:
 
 
 def _secrets(server_key: str, token_id: UUID, key: str, password: str) -> Secrets:
-    known = json.dumps([server_key, key, password]).encode()
-    derived = HKDF(SHA256(), length=73, salt=token_id.bytes, info=b"secrets of a token").derive(known)
+    source = json.dumps([server_key, key, password]).encode()
+    derived = HKDF(SHA256(), length=73, salt=token_id.bytes, info=b"secrets of a token").derive(source)
     return tokens.secrets_of(_text(derived[:32]), derived[32:41].hex(), _text(derived[41:]))
 
 

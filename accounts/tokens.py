@@ -100,10 +100,10 @@ def secrets_of(token: str, key_id: str, secret_key: str) -> Secrets:
     return Secrets(TOKEN_PREFIX + token, KEY_ID_PREFIX + key_id.upper(), secret_key)
 
 
-def matches(grant: Token, own: Secrets) -> bool:
+def matches(grant: Token, secrets: Secrets) -> bool:
     """Return whether these are the secrets of a token."""
-    return compare_digest(grant.token_hash, _hash(own.token)) and compare_digest(
-        grant.secret_hash, _hash(own.secret_key)
+    return compare_digest(grant.token_hash, _hash(secrets.token)) and compare_digest(
+        grant.secret_hash, _hash(secrets.secret_key)
     )
 
 

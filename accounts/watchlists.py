@@ -65,9 +65,9 @@ def move_up(customer_id: int, ticker: str) -> None:
     with transaction.atomic(durable=True):
         default = Watchlist.objects.filter(customer_id=customer_id, is_default=True).first()
         if default and ticker in default.tickers[1:]:
-            place = default.tickers.index(ticker)
+            index = default.tickers.index(ticker)
             tickers = [*default.tickers]
-            tickers[place - 1 : place + 1] = [ticker, tickers[place - 1]]
+            tickers[index - 1 : index + 1] = [ticker, tickers[index - 1]]
             # Only if the list has not changed meanwhile, so that no addition is lost.
             Watchlist.objects.filter(pk=default.pk, tickers=default.tickers).update(tickers=tickers, updated_at=Now())
 
@@ -82,14 +82,14 @@ def create(customer_id: int, name: str, tickers: Iterable[str] = (), *, is_defau
     """
     if Watchlist.objects.filter(customer_id=customer_id).count() >= WATCHLISTS_MAX:
         raise TooManyWatchlists
-    made = Watchlist(customer_id=customer_id, name=name, tickers=_distinct(tickers), is_default=is_default)
+    watchlist = Watchlist(customer_id=customer_id, name=name, tickers=_distinct(tickers), is_default=is_default)
     try:
         with transaction.atomic(durable=True):
-            made.save(force_insert=True)
+            watchlist.save(force_insert=True)
     except IntegrityError:
         raise WatchlistNameTaken from None
-    made.refresh_from_db()
-    return made
+    watchlist.refresh_from_db()
+    return watchlist
 
 
 def change(watchlist: Watchlist, name: str | None = None, tickers: Iterable[str] | None = None) -> Watchlist:
@@ -117,9 +117,9 @@ def add(watchlist: Watchlist, ticker: str) -> Watchlist:
     Raises:
         WatchlistFull: It has TICKERS_MAX stocks.
     """
-    with_it = _tickers("array_append", ticker)
+    extended = _tickers("array_append", ticker)
     Watchlist.objects.filter(pk=watchlist.pk, tickers__len__lt=TICKERS_MAX).update(
-        tickers=Case(When(tickers__contains=[ticker], then=F("tickers")), default=with_it), updated_at=Now()
+        tickers=Case(When(tickers__contains=[ticker], then=F("tickers")), default=extended), updated_at=Now()
     )
     watchlist.refresh_from_db()
     if ticker not in watchlist.tickers:
@@ -129,11 +129,11 @@ def add(watchlist: Watchlist, ticker: str) -> Watchlist:
 
 def remove(watchlist: Watchlist, ticker: str) -> bool:
     """Remove a stock from a watchlist; return whether it was in it."""
-    without_it = _tickers("array_remove", ticker)
-    mine = Watchlist.objects.filter(pk=watchlist.pk, tickers__contains=[ticker])
-    was_in_it = bool(mine.update(tickers=without_it, updated_at=Now()))
+    shortened = _tickers("array_remove", ticker)
+    containing = Watchlist.objects.filter(pk=watchlist.pk, tickers__contains=[ticker])
+    was_removed = bool(containing.update(tickers=shortened, updated_at=Now()))
     watchlist.refresh_from_db()
-    return was_in_it
+    return was_removed
 
 
 def _default_of(customer_id: int) -> Watchlist:

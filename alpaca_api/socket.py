@@ -62,13 +62,13 @@ class TradeUpdates:
         code = NORMAL_CLOSURE
         try:
             with self._hub.connection(address_of(scope)) as connection:
-                code = await self._talk(connection, scope, receive, send)
+                code = await self._run_session(connection, scope, receive, send)
         except TooManyConnections:
             code = TRY_AGAIN_LATER
         with contextlib.suppress(Exception):
             await wait_at_most(WRITE_SECONDS_MAX, send({"type": "websocket.close", "code": code}))
 
-    async def _talk(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> int:
+    async def _run_session(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> int:
         """Authenticate the client and send it the updates that it listens to; return the close code."""
 
         async def send_message(stream: str, data: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ class TradeUpdates:
             try:
                 grant = await asyncio.wait_for(self._signed_in(connection, receive, send_message), SIGN_IN_SECONDS_MAX)
                 connection.admit(grant)
-                cursor = await self._database.run(start_cursor, _after(scope))
+                cursor = await self._database.run(start_cursor, _cursor_after(scope))
                 await self._serve(connection, _Updates(connection, cursor, send), receive, send_message)
             except _Close as closing:
                 code = closing.code
@@ -211,7 +211,7 @@ async def _next_message(receive: Receive) -> dict[str, Any]:
             return message
 
 
-def _after(scope: Scope) -> str | None:
+def _cursor_after(scope: Scope) -> str | None:
     """Return the id of the event after which the updates begin; None: from now on."""
     values: list[str] = parse_qs(scope["query_string"].decode("latin-1")).get("after", [])
     return values[-1] if values else None

@@ -93,15 +93,15 @@ class Bench:
             run["placed"] = self._announce("placed", stages.placed(site, settings))
         if settings.wants("settled", "slow", "peers"):
             run["settled"] = self._announce("settled", stages.settled(site, settings))
-            most = run["settled"]["tradesPerSecond"]
+            max_rate = run["settled"]["tradesPerSecond"]
             if limit:
-                run["ratio"] = round(most / run["limit"]["tradesPerSecond"], 3)
+                run["ratio"] = round(max_rate / run["limit"]["tradesPerSecond"], 3)
         if settings.wants("slow"):
-            run["slow"] = self._announce("slow", stages.slow(site, settings, most))
+            run["slow"] = self._announce("slow", stages.slow(site, settings, max_rate))
         if settings.wants("latency"):
             rates = [*settings.rates]
             if "settled" in run:
-                rates += [round(part * most) for part in FRACTIONS_OF_MAX if part * most > max(rates)]
+                rates += [round(part * max_rate) for part in FRACTIONS_OF_MAX if part * max_rate > max(rates)]
             run["latency"] = []
             for rate in rates:
                 row = stages.latencies(site, settings, rate, seed=number)
@@ -116,9 +116,9 @@ class Bench:
     def _peer(self, name: str, site: Site) -> dict[str, Any]:
         measured = self._announce(name, stages.peer(name, site, self.settings, self.say))
         if "tradesPerSecond" in measured:
-            ours = self.result["settled"]
-            measured["times"] = round(ours["tradesPerSecond"] / measured["tradesPerSecond"], 2)
-            measured["cpuTimes"] = round(measured["cpuMs"]["total"] / ours["cpuMs"]["total"], 2)
+            settled = self.result["settled"]
+            measured["times"] = round(settled["tradesPerSecond"] / measured["tradesPerSecond"], 2)
+            measured["cpuTimes"] = round(measured["cpuMs"]["total"] / settled["cpuMs"]["total"], 2)
             self.say(f"{name}: the brokerage settles {measured['times']} times as much; books: {measured['audit']}")
         return measured
 
@@ -131,10 +131,12 @@ class Bench:
     def _big(self) -> dict[str, Any]:
         """Measure with small and with big tables, alternating, because the machine's speed varies over time."""
         settings = self.settings
-        each = settings.big_trades // settings.big_customers
+        trades_each = settings.big_trades // settings.big_customers
         with (
             self._site() as small,
-            Site(settings.processes, settings.big_customers, each, None, self.say, settings.customers, True) as big,
+            Site(
+                settings.processes, settings.big_customers, trades_each, None, self.say, settings.customers, True
+            ) as big,
         ):
             self.say(f"{settings.big_trades:,} trades were loaded in {big.loaded_seconds:.0f} s")
             runs: dict[Site, list[dict[str, Any]]] = {small: [], big: []}

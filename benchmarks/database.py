@@ -90,8 +90,8 @@ class Database:
         }
         self.connection = self.connect()
 
-    def connect(self, **others: object) -> psycopg.Connection:
-        return psycopg.connect(**{**self.connection_arguments, **others})
+    def connect(self, **parameters: object) -> psycopg.Connection:
+        return psycopg.connect(**{**self.connection_arguments, **parameters})
 
     def close(self) -> None:
         self.connection.close()
@@ -125,9 +125,9 @@ class Database:
     def wait_until_nothing_is_open(self, seconds_max: float) -> float:
         """Wait until every trade is final; return the seconds that took. Raises TimeoutError."""
         began = time.monotonic()
-        while left := self.open_trades():
+        while open_trades := self.open_trades():
             if time.monotonic() - began > seconds_max:
-                raise TimeoutError(f"{left} trades are still open after {seconds_max:.0f} s")
+                raise TimeoutError(f"{open_trades} trades are still open after {seconds_max:.0f} s")
             time.sleep(0.1)
         return time.monotonic() - began
 

@@ -212,8 +212,8 @@ class Generator:
             return
         *lines, self.unparsed = (self.unparsed + data).split(b"\n")
         if lines:
-            under_way = len(self.connections) - len(self.idle)
-            self.allowed = self.order.backlog_max - int(lines[-1]) - under_way
+            in_flight = len(self.connections) - len(self.idle)
+            self.allowed = self.order.backlog_max - int(lines[-1]) - in_flight
 
     def _replace(self, connection: Connection) -> None:
         """Reopen a broken connection; its request has no result."""

@@ -37,15 +37,15 @@ class Limit:
             "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
         ).fetchone()
         site.database.connection.execute(f"CREATE DATABASE {NAME} OWNER {owner[0] if owner else ADMIN}")
-        made = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "manage.py", "migrate", "--noinput"],
             cwd=Path(__file__).parents[1],
             env={**os.environ, **environment, "DATABASE_URL": self.url},
             capture_output=True,
             text=True,
         )
-        if made.returncode:
-            raise RuntimeError(f"the limit's database was not migrated: {made.stderr[-2000:]}")
+        if result.returncode:
+            raise RuntimeError(f"the limit's database was not migrated: {result.stderr[-2000:]}")
         self.database = Database(site.brokerage.data_dir, self.url)
         self.population = site.populate(self.database)
 
@@ -76,18 +76,18 @@ class Limit:
             # Sample while pgbench is still running: the CPU time of a process that has ended counts for its parent.
             time.sleep(max(0.5, seconds - 0.5))
             after, counted = processes.snapshot(roots), self.database.counters()
-            out, err = pgbench.communicate(timeout=60)
+            output, errors = pgbench.communicate(timeout=60)
         except BaseException:
             pgbench.kill()
             pgbench.wait()
             raise
-        rate = re.search(r"tps = ([\d.]+) \(without", out)
-        failed = re.search(r"number of failed transactions: (\d+)", out)
+        rate = re.search(r"tps = ([\d.]+) \(without", output)
+        failed = re.search(r"number of failed transactions: (\d+)", output)
         if pgbench.returncode or not rate or not failed or failed[1] != "0":
-            raise RuntimeError(f"pgbench: {out[-2000:]}{err[-2000:]}")
+            raise RuntimeError(f"pgbench: {output[-2000:]}{errors[-2000:]}")
         spent = Spent.between(before, after)
         count = int(float(rate[1]) * spent.seconds)
-        latency = re.search(r"latency average = ([\d.]+) ms", out)
+        latency = re.search(r"latency average = ([\d.]+) ms", output)
         return {
             "tradesPerSecond": round(float(rate[1]), 1),
             "latencyMs": float(latency[1]) if latency else None,

@@ -219,11 +219,11 @@ def _sample(site: LoadTarget, roots: dict[int, str]) -> _Sample:
 
 def _sleep_until(moment: float, site: LoadTarget, paced: subprocess.Popen[Any] | None) -> None:
     """Sleep until a time (epoch seconds), sending the number of open trades to the generator `paced`, if given."""
-    while (left := moment - time.time()) > 0:
+    while (remaining := moment - time.time()) > 0:
         if paced is None or paced.stdin is None:
-            time.sleep(left)
+            time.sleep(remaining)
             continue
         with contextlib.suppress(BrokenPipeError):
             paced.stdin.write(b"%d\n" % site.database.open_trades())
             paced.stdin.flush()
-        time.sleep(min(left, POLL_SECONDS))
+        time.sleep(min(remaining, POLL_SECONDS))

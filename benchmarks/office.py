@@ -117,8 +117,8 @@ def signed_in() -> Client:
 
 def main(trades: int, customers: int) -> int:
     """Fill the database, measure every page, and return 1 if a list is too slow."""
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}
+    storage = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    settings.STORAGES = settings.STORAGES | {"staticfiles": storage}
     settings.ALLOWED_HOSTS = ["*"]
     call_command("migrate", verbosity=0)
     fill(trades, customers)
@@ -134,23 +134,27 @@ def main(trades: int, customers: int) -> int:
         path = page
         for placeholder, value in placeholders.items():
             path = path.replace(placeholder, value)
-        took = []
+        durations = []
         for _ in range(ROUNDS):
             with CaptureQueriesContext(connection) as captured:
                 began = time.perf_counter()
                 answer = browser.get(f"/admin/{path}")
-                took.append((time.perf_counter() - began) * 1000)
+                durations.append((time.perf_counter() - began) * 1000)
             if answer.status_code != 200:
                 print(f"{page}: {answer.status_code} {answer.get('Location', '')}")
         slowest = max(captured.captured_queries, key=lambda query: float(query["time"]))
-        figures[page] = {"ms": round(statistics.median(took)), "msMax": round(max(took)), "queries": len(captured)}
+        figures[page] = {
+            "ms": round(statistics.median(durations)),
+            "msMax": round(max(durations)),
+            "queries": len(captured),
+        }
         database = sum(float(query["time"]) for query in captured.captured_queries) * 1000
         figures[page]["databaseMs"] = round(database)
         print(
             f"{figures[page]['ms']:5} ms  (most {figures[page]['msMax']:5}; database {database:4.0f})  "
             f"{len(captured):3} queries  {page}"
         )
-        if statistics.median(took) > MS_MAX:
+        if statistics.median(durations) > MS_MAX:
             print("      slowest:", slowest["time"], slowest["sql"][:400])
     slow = [page for page in LISTS if figures[page]["ms"] > MS_MAX or figures[page]["queries"] > QUERIES_MAX]
     print(json.dumps({"trades": trades, "customers": customers, "tooSlow": slow, "pages": figures}))

@@ -26,7 +26,7 @@ from benchmarks.population import DEPOSIT, TICKERS
 from benchmarks.site import DRAIN_SECONDS_MAX, BooksDoNotHold, Site
 from local import ports
 from local.launcher import MARK
-from local.orphans import end, of_mark
+from local.orphans import end, processes_with_mark
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = Path(__file__).with_name("peers")
@@ -140,11 +140,11 @@ class Peer:
         self.database.vacuum_and_checkpoint()
 
     def _run(self, command: str) -> None:
-        made = subprocess.run(
+        result = subprocess.run(
             command.split(), executable=self._program(command), cwd=PROJECTS, env=self.environment, capture_output=True
         )
-        if made.returncode:
-            raise RuntimeError(f"{command}: {made.stderr.decode(errors='replace')[-2000:]}")
+        if result.returncode:
+            raise RuntimeError(f"{command}: {result.stderr.decode(errors='replace')[-2000:]}")
 
     def _launch(self, kind: str, command: str) -> None:
         with open(self.folder / f"{kind}.log", "ab") as log:
@@ -192,7 +192,7 @@ class Peer:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        end(of_mark(self.mark))
+        end(processes_with_mark(self.mark))
         if hasattr(self, "database"):
             self.database.close()
         self._resume()
@@ -231,9 +231,9 @@ class Peer:
 
 def install(say: Callable[[str], None]) -> None:
     """Create the peers' virtual environment, unless it is up to date. Raises NotInstalled."""
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
+    fingerprint = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
     installed = ENVIRONMENT / "installed"
-    if installed.exists() and installed.read_text() == wanted:
+    if installed.exists() and installed.read_text() == fingerprint:
         return
     say(f"installing {REQUIREMENTS.relative_to(ROOT)} into {ENVIRONMENT.relative_to(ROOT)}")
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
@@ -242,10 +242,10 @@ def install(say: Callable[[str], None]) -> None:
         [sys.executable, "-m", "venv", str(ENVIRONMENT)],
         [python, *PIP_INSTALL, str(REQUIREMENTS)],
     ):
-        made = subprocess.run(command, capture_output=True, text=True)
-        if made.returncode:
-            raise NotInstalled((made.stderr or made.stdout).strip()[-500:])
-    installed.write_text(wanted)
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            raise NotInstalled((result.stderr or result.stdout).strip()[-500:])
+    installed.write_text(fingerprint)
 
 
 PIP_INSTALL = ["-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input", "--require-hashes", "-r"]

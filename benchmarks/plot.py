@@ -47,14 +47,14 @@ def draw(result: dict[str, Any]) -> str:
 
 
 def _parts(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> Iterator[str]:
-    most = rows[-1]["rate"]
+    highest_rate = rows[-1]["rate"]
     decades = range(
         math.floor(math.log10(min(_at(row, path) for row in rows for _, path, _ in LINES))),
         math.ceil(math.log10(max(_at(row, path) for row in rows for _, path, _ in LINES))) + 1,
     )
 
     def x(rate: float) -> float:
-        return float(round(LEFT + (WIDTH - LEFT - RIGHT) * rate / most, 1))
+        return float(round(LEFT + (WIDTH - LEFT - RIGHT) * rate / highest_rate, 1))
 
     def y(ms: float) -> float:
         part = (math.log10(ms) - decades[0]) / (decades[-1] - decades[0])
@@ -64,25 +64,32 @@ def _parts(rows: Sequence[dict[str, Any]], machine: dict[str, Any]) -> Iterator[
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="title">'
         f'<title id="title">Latency against load</title><style>{STYLE}</style>'
     )
-    about = [f"{machine.get('cores')} cores", machine.get("processor"), machine.get("commit"), machine.get("at")]
-    yield f'<text class="faint" x="{LEFT}" y="22">{", ".join(str(part) for part in about if part)}</text>'
+    machine_facts = [
+        f"{machine.get('cores')} cores",
+        machine.get("processor"),
+        machine.get("commit"),
+        machine.get("at"),
+    ]
+    yield f'<text class="faint" x="{LEFT}" y="22">{", ".join(str(part) for part in machine_facts if part)}</text>'
     for decade in decades:
         yield f'<path class="grid" d="M{LEFT} {y(10**decade)}H{WIDTH - RIGHT}"/>'
         yield f'<text x="{LEFT - 8}" y="{y(10**decade) + 4}" text-anchor="end">{10.0**decade:g}</text>'
-    step = 10 ** math.floor(math.log10(most)) / (1 if most >= 5 * 10 ** math.floor(math.log10(most)) else 4)
-    for number in range(int(most / step) + 1):
+    step = 10 ** math.floor(math.log10(highest_rate)) / (
+        1 if highest_rate >= 5 * 10 ** math.floor(math.log10(highest_rate)) else 4
+    )
+    for number in range(int(highest_rate / step) + 1):
         yield f'<text x="{x(number * step)}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{number * step:g}</text>'
     yield f'<text class="faint" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 12}" text-anchor="middle">trades/s</text>'
-    upwards = f'transform="translate(16 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle"'
-    yield f'<text class="faint" {upwards}>latency, ms (logarithmic)</text>'
+    vertical = f'transform="translate(16 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle"'
+    yield f'<text class="faint" {vertical}>latency, ms (logarithmic)</text>'
     for number, (name, path, kind) in enumerate(LINES):
         points = [(x(row["rate"]), y(_at(row, path))) for row in rows]
         yield f'<path class="{kind}" d="M{"L".join(f"{left} {top}" for left, top in points)}"/>'
         for (left, top), row in zip(points, rows, strict=True):
             value = f"{name} at {row['rate']:g} trades/s: {_at(row, path)} ms"
             yield f'<circle class="{kind}" cx="{left}" cy="{top}" r="3.5"><title>{value}</title></circle>'
-        at = LEFT + number * 200
-        yield f'<path class="{kind}" d="M{at} 40h28"/><text x="{at + 34}" y="44">{name}</text>'
+        legend_x = LEFT + number * 200
+        yield f'<path class="{kind}" d="M{legend_x} 40h28"/><text x="{legend_x + 34}" y="44">{name}</text>'
     yield "</svg>"
 
 

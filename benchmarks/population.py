@@ -101,7 +101,7 @@ def populate(
                     watch()
                 say(f"loaded finished trades up to {end:,} of {trades:,}")
 
-        _each_with(load, loaders)
+        _run_parallel(load, loaders)
         for table, rows in NUMBERED.items() if trades else ():
             last = numbers[f"last_{table.rpartition('_')[2]}"] + rows * trades
             loaders[0].execute("SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [table, last])
@@ -174,7 +174,7 @@ def _without_indexes(
             say(f"rebuilt the indexes of {table}, {time.monotonic() - began:.0f} s after loading")
 
     with ExitStack() as stack:
-        _each_with(build, [stack.enter_context(connect()) for _ in range(LOADERS)])
+        _run_parallel(build, [stack.enter_context(connect()) for _ in range(LOADERS)])
 
 
 @contextmanager
@@ -190,11 +190,11 @@ def loading(connection: psycopg.Connection) -> Iterator[None]:
             connection.execute("RESET synchronous_commit")
 
 
-def _each_with(work: Callable[[psycopg.Connection], None], connections: list[psycopg.Connection]) -> None:
+def _run_parallel(work: Callable[[psycopg.Connection], None], connections: list[psycopg.Connection]) -> None:
     """Call `work` with all connections in parallel. Raises the first exception, once all have ended."""
     with ThreadPoolExecutor(len(connections)) as pool:
-        for done in [pool.submit(work, connection) for connection in connections]:
-            done.result()
+        for future in [pool.submit(work, connection) for connection in connections]:
+            future.result()
 
 
 # -- the customers; `id` runs from %(first)s up to %(end)s

@@ -67,8 +67,8 @@ class Spent:
 
     def milliseconds_each(self, count: int) -> dict[str, float]:
         """Return CPU milliseconds divided by `count`: of each kind, and in total."""
-        each = {kind: round(1000 * seconds / count, 3) for kind, seconds in sorted(self.by_kind.items())}
-        return each | {"total": round(1000 * sum(self.by_kind.values()) / count, 3)} if count else {}
+        per_kind = {kind: round(1000 * seconds / count, 3) for kind, seconds in sorted(self.by_kind.items())}
+        return per_kind | {"total": round(1000 * sum(self.by_kind.values()) / count, 3)} if count else {}
 
     def disturbance(self) -> dict[str, float]:
         """Return how busy the machine was, in percent, and the share of processes outside the benchmark."""
@@ -105,10 +105,10 @@ def memory(roots: Mapping[int, str]) -> dict[str, dict[str, float]]:
         except OSError:
             continue
         size = {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
-        of_kind = sizes.setdefault(kind, {"largestMb": 0.0, "allMb": 0.0, "processes": 0})
-        of_kind["largestMb"] = max(of_kind["largestMb"], round((size["Rss"] - size["RssShmem"]) / MEGABYTE, 1))
-        of_kind["allMb"] = round(of_kind["allMb"] + size["Pss"] / MEGABYTE, 1)
-        of_kind["processes"] += 1
+        kind_size = sizes.setdefault(kind, {"largestMb": 0.0, "allMb": 0.0, "processes": 0})
+        kind_size["largestMb"] = max(kind_size["largestMb"], round((size["Rss"] - size["RssShmem"]) / MEGABYTE, 1))
+        kind_size["allMb"] = round(kind_size["allMb"] + size["Pss"] / MEGABYTE, 1)
+        kind_size["processes"] += 1
     return sizes
 
 

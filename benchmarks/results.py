@@ -109,9 +109,10 @@ def _figures(result: dict[str, Any]) -> Iterator[str]:
     if "ratio" in result:
         yield f"settled / bare limit                {result['ratio']:>8.2f}"
     if settled := result.get("settled"):
-        each = settled["each"]
+        per_trade = settled["each"]
         yield (
-            f"a trade: {each['commits']} commits, {each['walFlushes']} flushes, {each['walBytes']} bytes of WAL"
+            f"a trade: {per_trade['commits']} commits, {per_trade['walFlushes']} flushes, "
+            f"{per_trade['walBytes']} bytes of WAL"
             + (f", {result['footprint']['statements']} statements" if "footprint" in result else "")
         )
     rows = [*result.get("latency", [])]
@@ -139,7 +140,10 @@ def _figures(result: dict[str, Any]) -> Iterator[str]:
         yield f"{'met   ' if goal['met'] else 'NOT MET'} {goal['goal']}: {goal['measured']} (wanted {goal['wanted']})"
     for name, stage in result.items():
         stages = stage if isinstance(stage, list) else [stage]
-        if any(isinstance(each, dict) and each.get("othersPercent", 0) > OTHERS_PERCENT_MAX for each in stages):
+        if any(
+            isinstance(per_trade, dict) and per_trade.get("othersPercent", 0) > OTHERS_PERCENT_MAX
+            for per_trade in stages
+        ):
             yield f"disturbed: other processes took more than {OTHERS_PERCENT_MAX} % of the machine during {name}"
 
 
@@ -148,8 +152,8 @@ OTHERS_PERCENT_MAX = 5
 
 def _cpu(stage: dict[str, Any]) -> str:
     parts = {kind: spent for kind, spent in stage["cpuMs"].items() if kind != "total" and spent >= 0.005}
-    each = ", ".join(f"{kind} {spent:.2f}" for kind, spent in sorted(parts.items(), key=lambda part: -part[1]))
-    return f"CPU ms a trade {stage['cpuMs'].get('total', 0):.2f} ({each})"
+    per_trade = ", ".join(f"{kind} {spent:.2f}" for kind, spent in sorted(parts.items(), key=lambda part: -part[1]))
+    return f"CPU ms a trade {stage['cpuMs'].get('total', 0):.2f} ({per_trade})"
 
 
 # -- the table of the README
@@ -170,7 +174,7 @@ def read(path: Path) -> dict[str, Any]:
     raise ValueError(f"{path} has no JSON object")
 
 
-def joined(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def merged_stages(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Merge results with different stages; `parts` describes each part."""
     merged: dict[str, Any] = {}
     for result in results:
@@ -203,9 +207,9 @@ def markdown(result: dict[str, Any]) -> Iterator[str]:
             f"{final['p50']} / {final['p99']} / {final['p99.9']} ms | {row['cpuMs'].get('total', '')} |"
         )
     if settled := result.get("settled"):
-        each = settled["each"]
+        per_trade = settled["each"]
         statements = f", {result['footprint']['statements']} statements" if "footprint" in result else ""
-        yield f"| a trade | {each['commits']} commits{statements}, {each['walBytes']:,.0f} bytes of WAL | |"
+        yield f"| a trade | {per_trade['commits']} commits{statements}, {per_trade['walBytes']:,.0f} bytes of WAL | |"
     if big := result.get("big"):
         yield (
             f"| {big['finishedTrades']:,} finished trades: loaded, on disk, proved | {big['loadedSeconds']:.0f} s, "
@@ -241,7 +245,7 @@ def main(paths: Sequence[str]) -> int:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     try:
-        result = joined([read(Path(path)) for path in paths])
+        result = merged_stages([read(Path(path)) for path in paths])
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

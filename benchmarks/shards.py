@@ -41,12 +41,12 @@ def grow(map_: list[int], shards: int) -> list[int]:
         held[shard].append(bucket)
     while True:
         fullest = max(held, key=lambda shard: len(held[shard]))
-        emptiest = min(held, key=lambda shard: len(held[shard]))
-        if len(held[fullest]) - len(held[emptiest]) <= 1:
+        smallest = min(held, key=lambda shard: len(held[shard]))
+        if len(held[fullest]) - len(held[smallest]) <= 1:
             return grown
         bucket = held[fullest].pop()
-        held[emptiest].append(bucket)
-        grown[bucket] = emptiest
+        held[smallest].append(bucket)
+        grown[bucket] = smallest
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ def move_seconds(trades: int, trades_a_second: float, copied_a_second: float = 2
     The bucket is copied while its customers trade; then new rows are copied, repeatedly. Once the remainder takes less
     than a quarter of a second, trading is halted for these customers, the remainder is copied, and the map is updated.
     """
-    behind, background = float(trades), 0.0
-    while behind / copied_a_second > 0.25:
-        seconds = behind / copied_a_second
-        background, behind = background + seconds, trades_a_second * seconds
-    return background, behind / copied_a_second + 0.25
+    backlog, background = float(trades), 0.0
+    while backlog / copied_a_second > 0.25:
+        seconds = backlog / copied_a_second
+        background, backlog = background + seconds, trades_a_second * seconds
+    return background, backlog / copied_a_second + 0.25
 
 
 def main() -> int:

@@ -24,7 +24,7 @@ from benchmarks.settings import Settings
 from benchmarks.site import Site
 from local import ports
 from local.launcher import MARK
-from local.orphans import end, of_mark
+from local.orphans import end, processes_with_mark
 
 PLACED_SECONDS_MAX = 20
 """Kept short, because the trades that pile up must be settled afterwards, which takes longer than placing them."""
@@ -81,7 +81,7 @@ def placed(site: Site, settings: Settings) -> dict[str, Any]:
         )
     finally:
         resume()
-    piled_up = site.database.open_trades()
+    open_trades = site.database.open_trades()
     drained_seconds = site.drain()
     return {
         "tradesPerSecond": round(period.placed / period.seconds, 1),
@@ -89,7 +89,7 @@ def placed(site: Site, settings: Settings) -> dict[str, Any]:
         "cpuMs": period.spent.milliseconds_each(period.placed),
         **period.spent.disturbance(),
         "each": period.counters[1].each(period.counters[0], period.placed),
-        "drained": {"trades": piled_up, "perSecond": round(piled_up / max(drained_seconds, 0.1), 1)},
+        "drained": {"trades": open_trades, "perSecond": round(open_trades / max(drained_seconds, 0.1), 1)},
     }
 
 
@@ -125,9 +125,9 @@ def slow(site: Site, settings: Settings, instant_per_second: float) -> dict[str,
     """Run `settled` with a slow exchange, and enough additional open trades to cover its execution time."""
     site.exchange({"latencyMs": int(1000 * SLOW_SECONDS)})
     try:
-        under_way = int(1.2 * instant_per_second * SLOW_SECONDS)
+        in_flight = int(1.2 * instant_per_second * SLOW_SECONDS)
         measured = settled(
-            site, settings, settings.backlog + under_way, warm_up=settings.warm_up_seconds + 2 * SLOW_SECONDS
+            site, settings, settings.backlog + in_flight, warm_up=settings.warm_up_seconds + 2 * SLOW_SECONDS
         )
     finally:
         site.exchange(None)
@@ -148,7 +148,7 @@ def costs(site: Site, settings: Settings, number: int, say: Callable[[str], None
     row = {"settled": settled(site, settings), "at100": latencies(site, settings, 100.0, seed=number)}
     say(
         f"{site.customers:,} customers: "
-        + ", ".join(f"{name} {one['tradesPerSecond']}/s {one['cpuMs']['total']} ms" for name, one in row.items())
+        + ", ".join(f"{name} {side['tradesPerSecond']}/s {side['cpuMs']['total']} ms" for name, side in row.items())
     )
     return row
 
@@ -264,14 +264,16 @@ def _costs(period: Period) -> dict[str, Any]:
 def _time_start(site: Site, command: str, environment: dict[str, str], is_up: Callable[[], bool]) -> float:
     """Start a process of the Procfile, return the seconds until it is up, and stop it."""
     mark = f"{site.brokerage.data_dir}#start"
-    own = {**os.environ, **site.environment, "PROCESS_NAME": "start.1", MARK: mark, **environment}
-    own["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), own.get("PATH", os.defpath)])
+    variables = {**os.environ, **site.environment, "PROCESS_NAME": "start.1", MARK: mark, **environment}
+    variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", os.defpath)])
     for name, value in environment.items():
         command = command.replace(f"${name}", shlex.quote(value))
     log = site.folder / "start.log"
     with open(log, "wb") as file:
         began = time.monotonic()
-        process = subprocess.Popen(["/bin/sh", "-c", f"exec {command}"], cwd=ROOT, env=own, stdout=file, stderr=file)
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {command}"], cwd=ROOT, env=variables, stdout=file, stderr=file
+        )
     try:
         while not is_up():
             if process.poll() is not None or time.monotonic() - began > START_SECONDS_MAX:
@@ -285,7 +287,7 @@ def _time_start(site: Site, command: str, environment: dict[str, str], is_up: Ca
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        end(of_mark(mark))
+        end(processes_with_mark(mark))
 
 
 def _is_ready(port: int) -> bool:

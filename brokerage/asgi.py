@@ -36,15 +36,15 @@ class Application:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        given = next((value for name, value in scope["headers"] if name == HEADER.lower().encode()), b"")
-        own = request_id(given.decode("latin-1"))
+        header = next((value for name, value in scope["headers"] if name == HEADER.lower().encode()), b"")
+        id = request_id(header.decode("latin-1"))
 
         async def send_with_id(message: dict[str, Any]) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):
-                message["headers"] = [*message.get("headers", []), (HEADER.lower().encode(), own.encode())]
+                message["headers"] = [*message.get("headers", []), (HEADER.lower().encode(), id.encode())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request=own):
+        with structlog.contextvars.bound_contextvars(request=id):
             await self._route(scope, receive, send_with_id)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:

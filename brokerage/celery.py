@@ -123,13 +123,13 @@ def set_up_django(**_: Any) -> None:
 
 
 @signals.celeryd_init.connect
-def talk_as_a_worker(**_: Any) -> None:
+def use_worker_options(**_: Any) -> None:
     """Use the broker options of a worker in every worker, even if it was started with `celery worker`."""
     app.conf.broker_transport_options = transport_options(for_worker=True)
 
 
 @signals.celeryd_after_setup.connect
-def serve_the_lanes_asked_for(instance: Any, **_: Any) -> None:
+def serve_consumed_lanes(instance: Any, **_: Any) -> None:
     """Serve only the lanes whose queues the worker was told to consume (`celery worker -Q lane-00,lane-01`)."""
     from trades.lane import queue_name, serve_only
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 SWITCHES = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-WHOLE_MOST = 10**9
+WHOLE_NUMBER_MAX = 10**9
 
 
 def text(name: str, default: str) -> str:
@@ -16,14 +16,14 @@ def text(name: str, default: str) -> str:
     return os.environ.get(name, default)
 
 
-def required(name: str, why: str) -> str:
+def required(name: str, purpose: str) -> str:
     """Return a variable that has no default.
 
     Raises:
         ImproperlyConfigured: It is not set.
     """
     if name not in os.environ:
-        raise ImproperlyConfigured(f"{name} is not set: {why}")
+        raise ImproperlyConfigured(f"{name} is not set: {purpose}")
     return os.environ[name]
 
 
@@ -41,15 +41,15 @@ def switch(name: str, *, default: bool = False) -> bool:
     return SWITCHES[value]
 
 
-def number(name: str, default: int, *, least: int = 0, most: int = WHOLE_MOST) -> int:
+def number(name: str, default: int, *, minimum: int = 0, maximum: int = WHOLE_NUMBER_MAX) -> int:
     """Return a whole number.
 
     Raises:
-        ImproperlyConfigured: It is not a number from `least` to `most`.
+        ImproperlyConfigured: It is not a number from `minimum` to `maximum`.
     """
     value = os.environ.get(name, "").strip() or str(default)
-    if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
-        raise ImproperlyConfigured(f"{name} takes a number from {least} to {most}, not {value!r}.")
+    if not (value.isascii() and value.isdigit() and minimum <= int(value) <= maximum):
+        raise ImproperlyConfigured(f"{name} takes a number from {minimum} to {maximum}, not {value!r}.")
     return int(value)
 
 
@@ -72,7 +72,7 @@ def one_of(name: str, values: tuple[str, ...], default: str) -> str:
         ImproperlyConfigured: It is another one.
     """
     value = os.environ.get(name, "").strip() or default
-    found = {each.lower(): each for each in values}.get(value.lower())
+    found = {known.lower(): known for known in values}.get(value.lower())
     if found is None:
         raise ImproperlyConfigured(f"{name} takes {', '.join(values[:-1])} or {values[-1]}, not {value!r}.")
     return found
@@ -85,14 +85,14 @@ def url(name: str, default: str | None, schemes: tuple[str, ...]) -> str:
         ImproperlyConfigured: It is not set and has no default, or it is something else.
     """
     value = os.environ.get(name, default)
-    wanted = " or ".join(f"{scheme}://…" for scheme in schemes)
+    expected = " or ".join(f"{scheme}://…" for scheme in schemes)
     if value is None:
-        raise ImproperlyConfigured(f"{name} is not set: it takes {wanted}.")
+        raise ImproperlyConfigured(f"{name} is not set: it takes {expected}.")
     try:
         parts = urlsplit(value)
         is_fine = parts.scheme in schemes and bool(parts.netloc)
     except ValueError:
         is_fine = False
     if not is_fine:  # a URL may contain a password: only its scheme is repeated
-        raise ImproperlyConfigured(f"{name} takes {wanted}, not {value.split(':')[0][:20]!r}.")
+        raise ImproperlyConfigured(f"{name} takes {expected}, not {value.split(':')[0][:20]!r}.")
     return value

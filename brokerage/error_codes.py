@@ -36,7 +36,7 @@ def _page() -> str:
     text = SOURCE.read_text()
     refusals: list[Row] = []
     for row in REFUSAL.finditer(text):
-        anchor = "" if row["code"] in {known.code for known in refusals} else row["code"]
+        anchor = "" if row["code"] in {refusal.code for refusal in refusals} else row["code"]
         refusals.append(Row(anchor, row["code"], _html(row["meaning"]), row["status"]))
     reasons = [Row(f"reason-{row['code']}", row["code"], _html(row["meaning"])) for row in REASON.finditer(text)]
     return render_to_string("error_codes.html", {"refusals": refusals, "reasons": reasons})
@@ -45,4 +45,6 @@ def _page() -> str:
 def _html(markdown: str) -> SafeString:
     """Return a line of Markdown whose only markup is code between backticks."""
     parts = enumerate(markdown.split("`"))
-    return format_html_join("", "{}", ((format_html("<code>{}</code>", part) if n % 2 else part,) for n, part in parts))
+    return format_html_join(
+        "", "{}", ((format_html("<code>{}</code>", part) if index % 2 else part,) for index, part in parts)
+    )

@@ -28,12 +28,12 @@ def share_between_workers(data_dir: Path) -> None:
 
     Also removes the folders of web servers that have ended.
     """
-    mine = data_dir / "metrics" / str(os.getppid())
-    mine.mkdir(parents=True, exist_ok=True)
-    for folder in mine.parent.iterdir():
+    own_folder = data_dir / "metrics" / str(os.getppid())
+    own_folder.mkdir(parents=True, exist_ok=True)
+    for folder in own_folder.parent.iterdir():
         if not (Path("/proc") / folder.name).exists() and Path("/proc").exists():
             shutil.rmtree(folder, ignore_errors=True)
-    os.environ[FOLDER] = str(mine)
+    os.environ[FOLDER] = str(own_folder)
     _reserve_space()
 
 

@@ -9,23 +9,23 @@ from typing import Any
 import structlog
 
 
-def configure(wanted: dict[str, str]) -> None:
+def configure(levels: dict[str, str]) -> None:
     """Send every log line of the process to standard output. Replaces the earlier configuration.
 
     Args:
-        wanted: {"level": the name of a level, "format": "text" or "json"}
+        levels: {"level": the name of a level, "format": "text" or "json"}
     """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso" if wanted["format"] == "json" else "%H:%M:%S", utc=True),
+        structlog.processors.TimeStamper(fmt="iso" if levels["format"] == "json" else "%H:%M:%S", utc=True),
         structlog.processors.format_exc_info,
     ]
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         from brokerage.tracing import to_endpoint
 
         shared.append(to_endpoint(os.environ.get("PROCESS_NAME", "manage")))
-    if wanted["format"] == "json":
+    if levels["format"] == "json":
         renderer: Any = structlog.processors.JSONRenderer()
     else:
         colours = sys.stdout.isatty() or os.environ.get("FORCE_COLOR", "") != ""
@@ -42,7 +42,7 @@ def configure(wanted: dict[str, str]) -> None:
                 }
             },
             "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}},
-            "root": {"handlers": ["stdout"], "level": wanted["level"]},
+            "root": {"handlers": ["stdout"], "level": levels["level"]},
             "loggers": {
                 # A line for each message and each request would drown what matters.
                 "celery.worker.strategy": {"level": "WARNING"},
@@ -55,6 +55,6 @@ def configure(wanted: dict[str, str]) -> None:
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(wanted["level"])),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(levels["level"])),
         cache_logger_on_first_use=True,
     )

@@ -30,7 +30,7 @@ class _Trading(Collector):
             yield from _open(cursor)
             yield from _lanes(cursor)
             yield from _exchange_clock()
-            yield from _lately(cursor)
+            yield from _recent_counts(cursor)
             yield from _back_office(cursor)
 
 
@@ -48,7 +48,7 @@ def _open(cursor: CursorWrapper) -> Iterator[Metric]:
 
 
 def _lanes(cursor: CursorWrapper) -> Iterator[Metric]:
-    yield _one(
+    yield _gauge(
         cursor, "brokerage_waiting_reports", "Reports from the exchange that no turn has handled yet.", WAITING_REPORTS
     )
     due = queries.due_customers(rules())
@@ -59,7 +59,7 @@ def _lanes(cursor: CursorWrapper) -> Iterator[Metric]:
         value=due[0].seconds if due else 0.0,
     )
     overdue = "Seconds that the oldest job of the sweep is overdue. It grows when no sweep runs."
-    yield _one(cursor, "brokerage_sweep_overdue_seconds", overdue, SWEEP_OVERDUE)
+    yield _gauge(cursor, "brokerage_sweep_overdue_seconds", overdue, SWEEP_OVERDUE)
 
 
 def _exchange_clock() -> Iterator[Metric]:
@@ -72,7 +72,7 @@ def _exchange_clock() -> Iterator[Metric]:
     yield skew
 
 
-def _lately(cursor: CursorWrapper) -> Iterator[Metric]:
+def _recent_counts(cursor: CursorWrapper) -> Iterator[Metric]:
     placed = GaugeMetricFamily(
         "brokerage_trades_lately",
         "Trades placed in the last minute, by their current status and reason.",
@@ -110,7 +110,7 @@ def _back_office(cursor: CursorWrapper) -> Iterator[Metric]:
     yield age
 
 
-def _one(cursor: CursorWrapper, name: str, text: str, statement: str, parameters: list[Any] | None = None) -> Metric:
+def _gauge(cursor: CursorWrapper, name: str, text: str, statement: str, parameters: list[Any] | None = None) -> Metric:
     cursor.execute(statement, parameters)
     return GaugeMetricFamily(name, text, value=float(cursor.fetchone()[0]))
 

@@ -11,9 +11,9 @@ HEADER = "X-Request-ID"
 PLAIN = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
-def request_id(given: str) -> str:
+def request_id(header: str) -> str:
     """Return the id that came with a request, or a new one if it is missing or malformed."""
-    return given if PLAIN.fullmatch(given) else str(uuid4())
+    return header if PLAIN.fullmatch(header) else str(uuid4())
 
 
 class RequestId:
@@ -24,8 +24,8 @@ class RequestId:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer the request, with its id."""
-        own = request_id(request.headers.get(HEADER, ""))
-        with structlog.contextvars.bound_contextvars(request=own):
+        id = request_id(request.headers.get(HEADER, ""))
+        with structlog.contextvars.bound_contextvars(request=id):
             response = self._get_response(request)
-        response.headers[HEADER] = own
+        response.headers[HEADER] = id
         return response

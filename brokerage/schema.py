@@ -36,7 +36,7 @@ ALPACA = {
     "429": "42910000: too many requests; nothing was done.",
     "503": "50310000: try again in a moment.",
 }
-WITH_A_BODY, OF_ONE_THING = {"413", "415"}, {"404"}
+FOR_REQUEST_BODY, OF_ONE_OBJECT = {"413", "415"}, {"404"}
 REQUESTS = examples.REQUESTS | alpaca_examples.REQUESTS
 ANSWERS = examples.ANSWERS | alpaca_examples.ANSWERS
 LIMITS = {
@@ -81,24 +81,28 @@ def _refusals(path: str, operation: dict[str, Any], is_alpaca: bool) -> None:
     """Add the ways in which the operation can be refused, and no others."""
     name = operation["operationId"]
     has_body, has_input = "requestBody" in operation, "requestBody" in operation or "parameters" in operation
-    names_one = "{" in path or ":" in path or any(p["name"].endswith("_id") for p in operation.get("parameters", ()))
-    known = dict(ALPACA if is_alpaca else OWN)
+    names_one = (
+        "{" in path
+        or ":" in path
+        or any(parameter["name"].endswith("_id") for parameter in operation.get("parameters", ()))
+    )
+    responses = dict(ALPACA if is_alpaca else OWN)
     if not has_body:
-        known = {status: text for status, text in known.items() if status not in WITH_A_BODY}
+        responses = {status: text for status, text in responses.items() if status not in FOR_REQUEST_BODY}
     if not names_one:
-        known = {status: text for status, text in known.items() if status not in OF_ONE_THING}
+        responses = {status: text for status, text in responses.items() if status not in OF_ONE_OBJECT}
     if not has_input:
-        known.pop("422", None)
+        responses.pop("422", None)
     table = alpaca.TABLE if is_alpaca else TABLE
-    for status in known.keys() | {"401", "403", "503"}:
+    for status in responses.keys() | {"401", "403", "503"}:
         if line := OF_OPERATIONS.get((name, status)):
-            known[status] = f"{known.get(status, '')}\n* {line}".strip()
+            responses[status] = f"{responses.get(status, '')}\n* {line}".strip()
     for refusal in refusals.OF_OPERATIONS.get(name, ()):
         status, code, text = str(table[refusal][0]), table[refusal][1], table[refusal][2]
-        known[status] = f"{known.get(status, '')}\n* `{code}`: {text}".strip()
+        responses[status] = f"{responses.get(status, '')}\n* `{code}`: {text}".strip()
     kind = "application/json" if is_alpaca else "application/problem+json"
     component = "AlpacaProblem" if is_alpaca else "Problem"
-    for status, text in sorted(known.items()):
+    for status, text in sorted(responses.items()):
         response = operation["responses"].setdefault(status, {"description": text})
         response["description"] = text
         response["content"] = {kind: {"schema": {"$ref": f"#/components/schemas/{component}"}}}

@@ -295,7 +295,7 @@ if not (BROKER_IS_RABBITMQ or (len(BROKER_URLS) == 1 and _schemes <= {"redis", "
 CACHE_URL = env("CACHE_URL", default="" if BROKER_IS_RABBITMQ else BROKER_URL)
 if CACHE_URL and urlsplit(CACHE_URL).scheme not in {"redis", "rediss"}:
     raise ImproperlyConfigured(f"CACHE_URL takes redis://…, not {CACHE_URL.split(':')[0]}://…")
-LANES = environment.number("LANES", 16, least=1, most=1000)
+LANES = environment.number("LANES", 16, minimum=1, maximum=1000)
 # The prefix of every key in Valkey. Brokerages with different prefixes can share one server.
 KEY_PREFIX = env("KEY_PREFIX", default="")
 
@@ -336,8 +336,8 @@ STRANGERS_A_MINUTE = environment.number("STRANGERS_A_MINUTE", 6_000)  # unauthen
 # How far above the last price a BUY may execute, which determines its hold. 5% is usual among brokers.
 BUY_COLLAR = environment.ratio("BUY_COLLAR", "0.05")
 # After this many good-faith violations within 12 months, an account buys with settled cash only for this many days.
-GOOD_FAITH_VIOLATIONS_MAX = environment.number("GOOD_FAITH_VIOLATIONS_MAX", 3, least=1)
-GOOD_FAITH_RESTRICTION_DAYS = environment.number("GOOD_FAITH_RESTRICTION_DAYS", 90, least=1)
+GOOD_FAITH_VIOLATIONS_MAX = environment.number("GOOD_FAITH_VIOLATIONS_MAX", 3, minimum=1)
+GOOD_FAITH_RESTRICTION_DAYS = environment.number("GOOD_FAITH_RESTRICTION_DAYS", 90, minimum=1)
 CACHES = {
     "default": {
         "BACKEND": "web.cache.BestEffortCache",
@@ -364,7 +364,7 @@ CONTENT_SECURITY_POLICY = {
 
 # -- the back office; brokerage/settings_office.py has its appearance
 # How many days calls to the exchange are kept. Those of open trades and of open exceptions are kept longer.
-EXCHANGE_CALLS_KEPT_DAYS = environment.number("EXCHANGE_CALLS_KEPT_DAYS", 90, least=1, most=36_500)
+EXCHANGE_CALLS_KEPT_DAYS = environment.number("EXCHANGE_CALLS_KEPT_DAYS", 90, minimum=1, maximum=36_500)
 # brokerage/settings_sweep.py has more jobs of the sweep.
 
 # -- logs: one line per event, to standard output, with colors on a terminal

@@ -44,11 +44,11 @@ class Door(WSGIHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:
         """Load this door's list, as Django loads MIDDLEWARE."""
-        everybodys, settings.MIDDLEWARE = settings.MIDDLEWARE, self._names
+        default_middleware, settings.MIDDLEWARE = settings.MIDDLEWARE, self._names
         try:
             super().load_middleware(is_async)
         finally:
-            settings.MIDDLEWARE = everybodys
+            settings.MIDDLEWARE = default_middleware
 
 
 try:

@@ -85,12 +85,12 @@ def main() -> int:
 
 def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
     """Run the suite once and return the result."""
-    dice = random.Random(f"{seed} cash")
+    rng = random.Random(f"{seed} cash")
     rate = float(os.environ.get("CHAOS_RATE") or RATE)
     evidence = checker.Evidence()
     log = Record(folder / "record")
     with Site(folder) as site:
-        cash = [Decimal(dice.choice([500, 20_000, 100_000])) for _ in range(CUSTOMERS)]
+        cash = [Decimal(rng.choice([500, 20_000, 100_000])) for _ in range(CUSTOMERS)]
         evidence.accounts = open_accounts(site.brokerage, cash)
         (folder / "record" / "accounts.json").write_text(json.dumps(evidence.accounts))
         memory = Memory(site)
@@ -136,8 +136,8 @@ def run(folder: Path, seed: int, seconds: float) -> dict[str, Any]:
 
 def _report(evidence: checker.Evidence, violations: list[str], seed: int, seconds: float) -> dict[str, Any]:
     """Print a summary, and return the result for the last line."""
-    made = [fault for fault in evidence.faults if fault["done"]]
-    kinds = Counter(fault["kind"] for fault in made)
+    injected = [fault for fault in evidence.faults if fault["done"]]
+    kinds = Counter(fault["kind"] for fault in injected)
     staff, kills, splits = (kinds.pop(kind, 0) for kind in ("staff", "kill", "split"))
     figures = checker.figures(evidence)
     for violation in violations[:50]:
@@ -159,18 +159,18 @@ def _report(evidence: checker.Evidence, violations: list[str], seed: int, second
         "haltsAndLimits": staff,
         "splits": splits,
         "splitHolders": len(evidence.entitlements),
-        "faults": dict(sorted(Counter(f"{fault['kind']} {fault['target']}" for fault in made).items())),
+        "faults": dict(sorted(Counter(f"{fault['kind']} {fault['target']}" for fault in injected).items())),
         **figures,
     }
 
 
 def audited(site: Site) -> Iterator[str]:
     """Yield what the brokerage's own audit finds wrong in the books, but for rules that compare clocks."""
-    done = site.brokerage.manage("audit_books", "--json", timeout=300)
+    answer = site.brokerage.manage("audit_books", "--json", timeout=300)
     try:
-        findings = json.loads(done.stdout.splitlines()[-1])
+        findings = json.loads(answer.stdout.splitlines()[-1])
     except (IndexError, ValueError):
-        yield f"the audit gave no answer: {done.stderr[-300:]}"
+        yield f"the audit gave no answer: {answer.stderr[-300:]}"
         return
     for violation in findings["violations"]:
         if violation["rule"] in AUDITED:

@@ -26,7 +26,9 @@ def correct_times(evidence: Evidence) -> None:
     last = max(request["ended"] for request in evidence.requests) + LATE_SECONDS
 
     def at(written: float) -> float:
-        return next((written - j for j in jumps if not first < written < last and first < written - j < last), written)
+        return next(
+            (written - jump for jump in jumps if not first < written < last and first < written - jump < last), written
+        )
 
     for name, columns in DATABASE_TIMES.items():
         rows: list[Json] = getattr(evidence, name)

@@ -121,8 +121,8 @@ class Run:
         self._rows: list[dict[str, Any]] = []
 
     def all(self) -> dict[str, Any]:
-        dice = random.Random(f"{self._seed} cash")
-        cash = [Decimal(dice.choice([500, 20_000, 100_000])) for _ in range(CUSTOMERS)]
+        rng = random.Random(f"{self._seed} cash")
+        cash = [Decimal(rng.choice([500, 20_000, 100_000])) for _ in range(CUSTOMERS)]
         accounts = open_accounts(self._cluster, cash)  # type: ignore[arg-type]
         receiver = followers.WebhookReceiver(NODES["cl"].address)
         readers = [followers.StreamReader(self._url, account) for account in accounts[:FOLLOWERS]]
@@ -142,10 +142,10 @@ class Run:
         self._violations += checker.violations(evidence)
         self._violations += self._followers(readers, receiver, accounts)
         self._log.close()
-        ends = [*(row["began"] for row in self._rows[1:]), float("inf")]
+        began_next = [*(row["began"] for row in self._rows[1:]), float("inf")]
         rows = [
             row | measure(row, end, evidence.requests, evidence.trades)
-            for row, end in zip(self._rows, ends, strict=True)
+            for row, end in zip(self._rows, began_next, strict=True)
         ]
         return {
             "ok": not self._violations,
@@ -168,35 +168,35 @@ class Run:
                 if time.monotonic() - began > seconds:
                     return
                 yield fault
-        only = {name.strip() for name in (os.environ.get("CHAOS_ONLY") or "").split(",") if name.strip()}
-        yield from (fault for fault in table() if not only or fault.name in only)
+        selected = {name.strip() for name in (os.environ.get("CHAOS_ONLY") or "").split(",") if name.strip()}
+        yield from (fault for fault in table() if not selected or fault.name in selected)
 
     def _inject(self, fault: NodeFault) -> None:
         """Inject a fault, undo it, wait until everything has recovered, and record how long each step took."""
-        nodes = list(self._nodes(fault.kinds)) if fault.how != "roll" else []
+        nodes = list(self._nodes(fault.kinds)) if fault.action != "roll" else []
         row: dict[str, Any] = {"name": fault.name, "nodes": nodes, "load": round(os.getloadavg()[0], 1)}
         row["began"] = now()
-        if fault.how == "roll":
+        if fault.action == "roll":
             self._roll()
         for node, kind in zip(nodes, fault.kinds, strict=False):
-            if fault.how == "end":
+            if fault.action == "end":
                 self._cluster.ask(do="end", node=node, program=PROGRAMS[kind])
             else:
-                self._cluster.ask(do=fault.how, node=node)
-        if fault.how == "end":
+                self._cluster.ask(do=fault.action, node=node)
+        if fault.action == "end":
             time.sleep(1.0)
         elif fault.seconds:
             self._check_during(fault, nodes)
         for node in nodes:
-            if fault.how != "end":
-                self._cluster.ask(do="heal" if fault.how == "cut" else "boot", node=node)
+            if fault.action != "end":
+                self._cluster.ask(do="heal" if fault.action == "cut" else "boot", node=node)
         row["ended"] = now()
         missing = self._watch.wait_until_complete(RECOVERY_SECONDS_MAX)
         if missing:
             self._violations.append(f"{fault.name}: not recovered after {RECOVERY_SECONDS_MAX:.0f} s: {missing}")
         row["whole"] = now()
         self._log.fault(
-            kind=fault.how, target=",".join(nodes), values={}, began=row["began"], ended=row["ended"], done=True
+            kind=fault.action, target=",".join(nodes), values={}, began=row["began"], ended=row["ended"], done=True
         )
         self._rows.append(row)
         recovered = f"recovered {row['whole'] - row['ended']:5.1f} s after its end"
@@ -228,13 +228,13 @@ class Run:
             self._violations.append(f"rolling upgrade: still waiting until {error}")
 
     def _check_during(self, fault: NodeFault, nodes: list[str]) -> None:
-        ends = time.monotonic() + fault.seconds
+        ends_at = time.monotonic() + fault.seconds
         time.sleep(fault.seconds / 2)
-        if fault.how == "cut" and "primary" in fault.kinds:
+        if fault.action == "cut" and "primary" in fault.kinds:
             self._violations += self._late_writes(nodes[fault.kinds.index("primary")])
         if "lane" in fault.kinds or "mq" in fault.kinds:
             self._violations += self._several_consumers(nodes)
-        time.sleep(max(0.0, ends - time.monotonic()))
+        time.sleep(max(0.0, ends_at - time.monotonic()))
 
     def _late_writes(self, node: str) -> Iterator[str]:
         """Write to the old primary from a client that was cut off with it: the commit must not be acknowledged."""
@@ -278,10 +278,13 @@ class Run:
         for reader in readers:
             reader.over.set()
         yield from followers.missed(readers, events)
-        wanted = {event for account in accounts[FOLLOWERS : 2 * FOLLOWERS] for event in events[account["customer"]]}
-        left = followers.wait_for(receiver, wanted, WEBHOOK_SECONDS_MAX)
-        if left:
-            yield f"{len(left)} of {len(wanted)} events were not delivered to webhooks in {WEBHOOK_SECONDS_MAX:.0f} s"
+        expected = {event for account in accounts[FOLLOWERS : 2 * FOLLOWERS] for event in events[account["customer"]]}
+        undelivered = followers.wait_for(receiver, expected, WEBHOOK_SECONDS_MAX)
+        if undelivered:
+            yield (
+                f"{len(undelivered)} of {len(expected)} events were not delivered to webhooks "
+                f"in {WEBHOOK_SECONDS_MAX:.0f} s"
+            )
         receiver.stop()
 
 

@@ -63,7 +63,7 @@ class Crowd:
         self._twice = ThreadPoolExecutor(CLIENTS)
         self._keys = count(1)
         self._trades: list[tuple[dict[str, Any], str]] = []  # placed trades to look at and cancel later
-        self._threads = [threading.Thread(target=self._act, args=(n,), daemon=True) for n in range(CLIENTS)]
+        self._threads = [threading.Thread(target=self._act, args=(number,), daemon=True) for number in range(CLIENTS)]
 
     def start(self) -> None:
         for thread in self._threads:
@@ -77,33 +77,31 @@ class Crowd:
         self._twice.shutdown()
 
     def _act(self, number: int) -> None:
-        dice = random.Random(f"{self._seed} client {number}")
-        due = time.monotonic() + dice.uniform(0, self._pause)
+        rng = random.Random(f"{self._seed} client {number}")
+        due = time.monotonic() + rng.uniform(0, self._pause)
         while not self.over.wait(max(0.0, due - time.monotonic())):
-            due = max(due + self._pause * dice.uniform(0.5, 1.5), time.monotonic() - 2.0)
-            customer = dice.choice(self.customers)
-            self._do(dice.choices(list(ACTIVITY_WEIGHTS), list(ACTIVITY_WEIGHTS.values()))[0], customer, dice)
+            due = max(due + self._pause * rng.uniform(0.5, 1.5), time.monotonic() - 2.0)
+            customer = rng.choice(self.customers)
+            self._do(rng.choices(list(ACTIVITY_WEIGHTS), list(ACTIVITY_WEIGHTS.values()))[0], customer, rng)
 
-    def _do(self, context: str, customer: dict[str, Any], dice: random.Random) -> None:
+    def _do(self, context: str, customer: dict[str, Any], rng: random.Random) -> None:
         if context.startswith("place"):
             body = {
-                "stockTicker": dice.choice(TICKERS[: 1 + customer["customer"] % len(TICKERS)]),
-                "type": dice.choices(["BUY", "SELL"], [55, 45])[0],
-                "quantity": dice.randint(1, 5),
+                "stockTicker": rng.choice(TICKERS[: 1 + customer["customer"] % len(TICKERS)]),
+                "type": rng.choices(["BUY", "SELL"], [55, 45])[0],
+                "quantity": rng.randint(1, 5),
             }
             self._place(context, customer, body)
         elif context in {"deposit", "withdraw"}:
             path = {"deposit": "/api/v1/deposits", "withdraw": "/api/v1/withdrawals"}[context]
-            body = {"amount": f"{dice.randint(1, 2_000_000) / 10_000:.4f}"}
-            self._insist(customer, path, body, self._key())
+            body = {"amount": f"{rng.randint(1, 2_000_000) / 10_000:.4f}"}
+            self._call_until_answered(customer, path, body, self._key())
         elif context == "look at trades":
             self.call(customer, "GET", "/api/v1/trades?limit=20")
         elif context == "look at cash":
-            self.call(
-                customer, "GET", dice.choice(["/api/v1/balance", "/api/v1/positions", "/api/v1/postings?limit=5"])
-            )
+            self.call(customer, "GET", rng.choice(["/api/v1/balance", "/api/v1/positions", "/api/v1/postings?limit=5"]))
         elif self._trades:
-            owner, trade_id = dice.choice(self._trades[-500:] if context != "cancel" else self._trades[-20:])
+            owner, trade_id = rng.choice(self._trades[-500:] if context != "cancel" else self._trades[-20:])
             self._cancel(owner, trade_id) if context == "cancel" else self.call(
                 owner, "GET", f"/api/v1/trades/{trade_id}"
             )
@@ -114,11 +112,11 @@ class Crowd:
     def _place(self, context: str, customer: dict[str, Any], body: dict[str, Any]) -> None:
         path, key = "/api/v1/trades", self._key()
         if context in {"place", "place and cancel"}:
-            status, answer = self._insist(customer, path, body, key)
+            status, answer = self._call_until_answered(customer, path, body, key)
         elif context == "place twice at once":
-            other = self._twice.submit(self.call, customer, "POST", path, body, key)
+            repeated = self._twice.submit(self.call, customer, "POST", path, body, key)
             status, answer = self.call(customer, "POST", path, body, key)
-            other.result()
+            repeated.result()
         else:
             status, answer = self.call(customer, "POST", path, body, "" if "without" in context else key)
         if status == 201:
@@ -126,7 +124,9 @@ class Crowd:
             if context == "place and cancel":
                 self._cancel(customer, answer["tradeId"])
 
-    def _insist(self, customer: dict[str, Any], path: str, body: dict[str, Any], key: str) -> tuple[int, Any]:
+    def _call_until_answered(
+        self, customer: dict[str, Any], path: str, body: dict[str, Any], key: str
+    ) -> tuple[int, Any]:
         """Retry with the same key, as a client should, until the response is not “unavailable”."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:

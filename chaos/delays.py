@@ -22,18 +22,18 @@ def violations(evidence: Evidence) -> Iterator[str]:
     """Yield a description of trades that expired or were late without a fault that explains it."""
     yield from _expired_without_a_reason(evidence)
     delay = figures(evidence)["delayAfterTheLastFaultSeconds"]
-    for name, most in (("p99", DELAY_SECONDS_P99), ("max", DELAY_SECONDS_MAX)):
-        if delay.get(name, 0.0) > most:
-            yield f"late: {name} of the delay after the last fault is {delay[name]} s, more than {most:.0f} s"
+    for name, maximum in (("p99", DELAY_SECONDS_P99), ("max", DELAY_SECONDS_MAX)):
+        if delay.get(name, 0.0) > maximum:
+            yield f"late: {name} of the delay after the last fault is {delay[name]} s, more than {maximum:.0f} s"
 
 
 def _expired_without_a_reason(evidence: Evidence) -> Iterator[str]:
     for trade in evidence.trades:
         if trade["reason_code"] != "expired" or trade["claimed_at"] is None or _exchange_clock_jumped(trade, evidence):
             continue
-        calm = _longest_calm(trade, evidence.faults)
-        if calm > CALM_SECONDS:
-            yield f"expired: {trade['id']}, although no fault kept it from the exchange for {calm:.0f} s"
+        calm_seconds = _longest_calm(trade, evidence.faults)
+        if calm_seconds > CALM_SECONDS:
+            yield f"expired: {trade['id']}, although no fault kept it from the exchange for {calm_seconds:.0f} s"
 
 
 def _exchange_clock_jumped(trade: Json, evidence: Evidence) -> bool:
@@ -52,13 +52,13 @@ def _longest_calm(trade: Json, faults: list[Json]) -> float:
     calm_since, longest = trade["claimed_at"], 0.0
     until = trade["claimed_at"] + EXECUTE_SECONDS_MAX
     for fault in sorted(faults, key=lambda fault: fault["began"]):
-        if _concerns(fault, trade):
+        if _may_delay(fault, trade):
             longest = max(longest, min(fault["began"], until) - calm_since)
             calm_since = max(calm_since, fault["ended"] + RECOVERY_SECONDS)
     return float(max(longest, until - calm_since))
 
 
-def _concerns(fault: Json, trade: Json) -> bool:
+def _may_delay(fault: Json, trade: Json) -> bool:
     kind, target, values = fault["kind"], fault["target"], fault["values"]
     if kind == "exchange":
         return trade["ticker"] in values.get("poisonTickers", [trade["ticker"]])

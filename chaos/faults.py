@@ -67,16 +67,16 @@ class Injector:
 
     def make(self, fault: Fault) -> None:
         """Inject one fault, wait until it is over, and record it; a fault without a target is recorded as not done."""
-        at = now()
+        began = now()
         entry: dict[str, Any] = {"kind": fault.kind, "target": fault.target, "values": fault.values}
         try:
-            fault = self._possible(fault)
+            fault = self._find_target(fault)
             entry["target"] = fault.target
             with self._maker(fault)(fault):
                 self.over.wait(fault.seconds)
-            self.record.fault(**entry, began=at, ended=now(), done=True)
+            self.record.fault(**entry, began=began, ended=now(), done=True)
         except Exception as error:  # noqa: BLE001 — the target may be broken already; the plan goes on
-            self.record.fault(**entry, began=at, ended=now(), done=False, why=repr(error)[:200])
+            self.record.fault(**entry, began=began, ended=now(), done=False, why=repr(error)[:200])
 
     def _maker(self, fault: Fault) -> Callable[[Fault], contextlib.AbstractContextManager[None]]:
         makers = {
@@ -97,7 +97,7 @@ class Injector:
         }
         return makers.get(fault.kind, self._link)
 
-    def _possible(self, fault: Fault) -> Fault:
+    def _find_target(self, fault: Fault) -> Fault:
         """Return the fault, redirected to another target if its own has no process that is at work.
 
         One kill in ten takes any working process. The others require all processes of the type to be working, because
@@ -108,13 +108,15 @@ class Injector:
         take_any = fault.values["number"] < 0.1
         for target in (fault.target, *fault.values["else"]):
             kind = target.partition(" ")[0]
-            least = 1 if take_any else self.site.brokerage.scale.get(kind, 1)
+            minimum = 1 if take_any else self.site.brokerage.scale.get(kind, 1)
             if kind == "supervisord":  # this kills everything, so wait until all has come back from the last time
                 scale = self.site.brokerage.scale
-                enough = all(len(self.processes.working(each)) == count for each, count in scale.items())
+                are_enough = all(
+                    len(self.processes.working(process_type)) == count for process_type, count in scale.items()
+                )
             else:
-                enough = len(self.processes.working(target)) >= least
-            if enough:
+                are_enough = len(self.processes.working(target)) >= minimum
+            if are_enough:
                 return replace(fault, target=target)
         raise NothingToBreak("no process is at work")
 
@@ -137,7 +139,7 @@ class Injector:
         with contextlib.suppress(psycopg.Error):
             self._administer(WRITABLE)
         with contextlib.suppress(redis.RedisError):
-            self._follow("NO", "ONE")
+            self._replicate("NO", "ONE")
         if self.receiver is not None:
             self.receiver.hangs.clear()
         for control in list(self._in_force):
@@ -234,7 +236,7 @@ class Injector:
         yield
 
     def _send_rings(self, sort: str, number: int) -> None:
-        dice = random.Random(number)
+        rng = random.Random(number)
         with redis.Redis.from_url(self.site.valkey.url, socket_timeout=3, socket_connect_timeout=3) as broker:
             if sort == "lost":
                 broker.flushall()
@@ -242,26 +244,26 @@ class Injector:
             if sort == "poison":
                 # One message that isn't JSON, and one without a task.
                 for content in (b"\x00 not a message", b'{"body": "", "headers": {}, "properties": {}}'):
-                    broker.lpush(f"lane-{dice.randrange(LANES):02d}", content)
+                    broker.lpush(f"lane-{rng.randrange(LANES):02d}", content)
                 return
             if sort == "for nobody":
                 for lane in range(LANES):
-                    broker.sadd(f"rang:lane-{lane:02d}", *(dice.randrange(10**9) for _ in range(20)))
+                    broker.sadd(f"rang:lane-{lane:02d}", *(rng.randrange(10**9) for _ in range(20)))
             if sort == "reordered":
                 for lane in range(LANES):
                     waiting = broker.lrange(f"lane-{lane:02d}", 0, -1)
-                    dice.shuffle(waiting)
+                    rng.shuffle(waiting)
                     with broker.pipeline() as pipe:
                         pipe.delete(f"lane-{lane:02d}")
                         if waiting:
                             pipe.lpush(f"lane-{lane:02d}", *waiting)
                         pipe.execute()
-        more: dict[str, Any] = {"spoken": "another release", "customers": 3} if sort == "of another release" else {}
+        extra: dict[str, Any] = {"spoken": "another release", "customers": 3} if sort == "of another release" else {}
         with Celery("chaos", broker=self.site.valkey.url) as app:
-            for lane in dice.choices(range(LANES), k=50):
+            for lane in rng.choices(range(LANES), k=50):
                 app.send_task(
                     "trades.turn",
-                    kwargs={"lane": lane, **more},
+                    kwargs={"lane": lane, **extra},
                     exchange="",
                     routing_key=f"lane-{lane:02d}",
                     retry=False,
@@ -312,13 +314,13 @@ class Injector:
     @contextlib.contextmanager
     def _replica(self, fault: Fault) -> Iterator[None]:
         """Make Valkey the replica of a server that doesn't exist: it answers, but accepts no writes."""
-        self._follow(LOOPBACK, "1")
+        self._replicate(LOOPBACK, "1")
         try:
             yield
         finally:
-            _retry_undo(lambda: self._follow("NO", "ONE"), redis.RedisError)
+            _retry_undo(lambda: self._replicate("NO", "ONE"), redis.RedisError)
 
-    def _follow(self, host: str, port: str) -> None:
+    def _replicate(self, host: str, port: str) -> None:
         with redis.Redis.from_url(self.site.valkey.url, socket_timeout=3, socket_connect_timeout=3) as broker:
             broker.execute_command("REPLICAOF", host, port)
 

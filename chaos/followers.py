@@ -65,10 +65,10 @@ class StreamReader(threading.Thread):
 
 
 def _lines(answer: Any) -> Iterator[str]:
-    rest = b""
+    incomplete = b""
     for piece in answer.stream(decode_content=False):
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
+        *lines, incomplete = (incomplete + piece).split(b"\n")
+        for line in lines:
             yield line.decode()
 
 
@@ -132,16 +132,16 @@ def missed(readers: Iterable[StreamReader], events: dict[int, list[str]]) -> Ite
     for reader in readers:
         expected = [event for event in events[reader.customer] if event > (reader.started_after or "")]
         if reader.ids != expected:
-            lost, twice = set(expected) - set(reader.ids), len(reader.ids) - len(set(reader.ids))
+            lost, repeated = set(expected) - set(reader.ids), len(reader.ids) - len(set(reader.ids))
             yield (
                 f"the stream of customer {reader.customer} delivered {len(reader.ids)} of {len(expected)} events: "
-                f"{len(lost)} lost, {twice} repeated"
+                f"{len(lost)} lost, {repeated} repeated"
             )
 
 
-def wait_for(receiver: WebhookReceiver, wanted: set[str], seconds_max: float) -> set[str]:
+def wait_for(receiver: WebhookReceiver, expected: set[str], seconds_max: float) -> set[str]:
     """Wait for these events, at most `seconds_max`; return those that were not delivered."""
     deadline = time.monotonic() + seconds_max
-    while (left := wanted - receiver.ids.keys()) and time.monotonic() < deadline:
+    while (missing := expected - receiver.ids.keys()) and time.monotonic() < deadline:
         time.sleep(0.5)
-    return left
+    return missing

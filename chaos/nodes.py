@@ -25,22 +25,22 @@ PROGRAMS = {
 
 @dataclass(frozen=True)
 class NodeFault:
-    """One fault: `how` is kill, power or cut for nodes, end for a program, roll for a rolling upgrade."""
+    """One fault: `action` is kill, power or cut for nodes, end for a program, roll for a rolling upgrade."""
 
-    how: str
+    action: str
     kinds: tuple[str, ...]
     seconds: float
 
     @property
     def name(self) -> str:
-        return f"{self.how} {' + '.join(self.kinds)}"
+        return f"{self.action} {' + '.join(self.kinds)}"
 
 
 def table() -> list[NodeFault]:
     """Return a fault for every kind of program and node, faults of several nodes at once, and a rolling upgrade."""
     return [
         *(NodeFault("end", (kind,), 0.0) for kind in PROGRAMS),
-        *(NodeFault(how, (kind,), AWAY_SECONDS.get(kind, 8.0)) for kind in ALL_KINDS for how in ("kill", "cut")),
+        *(NodeFault(action, (kind,), AWAY_SECONDS.get(kind, 8.0)) for kind in ALL_KINDS for action in ("kill", "cut")),
         NodeFault("power", ("primary",), 32.0),
         NodeFault("cut", ("standby", "standby"), 15.0),
         NodeFault("cut", ("primary", "standby"), 32.0),
@@ -50,15 +50,15 @@ def table() -> list[NodeFault]:
 
 def at_random(seed: int) -> Iterator[NodeFault]:
     """Yield random faults without end, each of one node or of two of different kinds; the seed determines them."""
-    dice = random.Random(f"{seed} nodes")
+    rng = random.Random(f"{seed} nodes")
     weights = {kind: 3 if kind in {"web", "lane", "mq", "primary", "standby"} else 1 for kind in ALL_KINDS}
     while True:
-        if dice.random() < 0.3:
-            yield NodeFault("end", (dice.choice(list(PROGRAMS)),), 0.0)
+        if rng.random() < 0.3:
+            yield NodeFault("end", (rng.choice(list(PROGRAMS)),), 0.0)
             continue
-        kinds = {dice.choices(list(weights), list(weights.values()))[0] for _ in range(dice.choice([1, 1, 2]))}
+        kinds = {rng.choices(list(weights), list(weights.values()))[0] for _ in range(rng.choice([1, 1, 2]))}
         if {"primary", "standby"} <= kinds:
             kinds.discard("standby")
-        how = dice.choice(["kill", "power", "cut"])
-        seconds = max(AWAY_SECONDS.get(kind, 8.0) for kind in kinds) * dice.uniform(0.3, 1.3)
-        yield NodeFault(how, tuple(sorted(kinds)), round(seconds, 1))
+        action = rng.choice(["kill", "power", "cut"])
+        seconds = max(AWAY_SECONDS.get(kind, 8.0) for kind in kinds) * rng.uniform(0.3, 1.3)
+        yield NodeFault(action, tuple(sorted(kinds)), round(seconds, 1))

@@ -137,59 +137,61 @@ def plan(seed: int, seconds: float) -> dict[str, list[Fault]]:
 
 
 def _faults(stream: Stream, seed: int, seconds: float) -> Iterator[Fault]:
-    dice = random.Random(f"{seed} {stream.name}")
+    rng = random.Random(f"{seed} {stream.name}")
     at = CALM_SECONDS
     while True:
-        at += dice.expovariate(1 / stream.every_seconds)
-        fault = _fault(stream.name, round(at, 2), dice)
+        at += rng.expovariate(1 / stream.every_seconds)
+        fault = _fault(stream.name, round(at, 2), rng)
         if at + fault.seconds > seconds:
             return
         yield fault
         at += fault.seconds
 
 
-def _fault(stream: str, at: float, dice: random.Random) -> Fault:
+def _fault(stream: str, at: float, rng: random.Random) -> Fault:
     if stream == "kill":
-        first = _weighted(KILLS, dice)
-        others = dice.sample(CHEAP_KILLS, len(CHEAP_KILLS))
-        return Fault(at, "kill", first, values={"number": dice.random(), "else": others})
+        first = _weighted(KILLS, rng)
+        other_kills = rng.sample(CHEAP_KILLS, len(CHEAP_KILLS))
+        return Fault(at, "kill", first, values={"number": rng.random(), "else": other_kills})
     if stream == "pause":
-        seconds = round(dice.choice([dice.uniform(0.2, 2), dice.uniform(2, 9)]), 2)
-        return Fault(at, "pause", _weighted(PAUSES, dice), seconds, {"number": dice.random()})
+        seconds = round(rng.choice([rng.uniform(0.2, 2), rng.uniform(2, 9)]), 2)
+        return Fault(at, "pause", _weighted(PAUSES, rng), seconds, {"number": rng.random()})
     if stream == "network":
-        fault = dice.choice(LINK_FAULTS)
-        seconds = 0.0 if fault == "cut" else round(dice.uniform(0.5, 8), 2)
-        return Fault(at, fault, dice.choice(LINKS), seconds)
+        fault = rng.choice(LINK_FAULTS)
+        seconds = 0.0 if fault == "cut" else round(rng.uniform(0.5, 8), 2)
+        return Fault(at, fault, rng.choice(LINKS), seconds)
     if stream == "exchange":
-        values = dice.choice(EXCHANGE_FAULTS)
-        return Fault(at, "exchange", ", ".join(values), round(dice.uniform(2, 9), 2), values)
+        values = rng.choice(EXCHANGE_FAULTS)
+        return Fault(at, "exchange", ", ".join(values), round(rng.uniform(2, 9), 2), values)
     if stream == "rings":
-        return Fault(at, "rings", dice.choice(RINGS), values={"number": dice.randrange(2**31)})
+        return Fault(at, "rings", rng.choice(RINGS), values={"number": rng.randrange(2**31)})
     if stream == "staff":
-        control = dict(dice.choice(STAFF))
-        seconds = round(dice.uniform(*control.pop("seconds")), 2)
-        return Fault(at, "staff", " ".join(v for k, v in control.items() if k != "undoes"), seconds, control)
-    kind = dice.choice(SLOW)
+        control = dict(rng.choice(STAFF))
+        seconds = round(rng.uniform(*control.pop("seconds")), 2)
+        return Fault(
+            at, "staff", " ".join(setting for key, setting in control.items() if key != "undoes"), seconds, control
+        )
+    kind = rng.choice(SLOW)
     if kind == "exchange clock":
-        jump = dice.choice(EXCHANGE_CLOCK_JUMPS_SECONDS)
-        return Fault(at, kind, "exchange", round(dice.uniform(2, 9), 2), {"jumpSeconds": jump})
+        jump = rng.choice(EXCHANGE_CLOCK_JUMPS_SECONDS)
+        return Fault(at, kind, "exchange", round(rng.uniform(2, 9), 2), {"jumpSeconds": jump})
     if kind in {"read-only sessions", "replica"}:
-        return Fault(at, kind, "valkey" if kind == "replica" else "postgres", round(dice.uniform(0.5, 3), 2))
+        return Fault(at, kind, "valkey" if kind == "replica" else "postgres", round(rng.uniform(0.5, 3), 2))
     if kind == "database clock":
-        jump = dice.choice(DATABASE_CLOCK_JUMPS_SECONDS)
-        return Fault(at, "clock", "postgres", round(dice.uniform(2, 9), 2), {"jumpSeconds": jump})
+        jump = rng.choice(DATABASE_CLOCK_JUMPS_SECONDS)
+        return Fault(at, "clock", "postgres", round(rng.uniform(2, 9), 2), {"jumpSeconds": jump})
     if kind == "receivers hang":
-        return Fault(at, kind, "webhooks", round(dice.uniform(5, 15), 2))
+        return Fault(at, kind, "webhooks", round(rng.uniform(5, 15), 2))
     if kind == "slow disk":
-        return Fault(at, kind, "postgres", round(dice.uniform(2, 10), 2))
+        return Fault(at, kind, "postgres", round(rng.uniform(2, 10), 2))
     if kind == "clock":
-        jump = dice.choice(CLOCK_JUMPS_SECONDS)
-        target = dice.choice(["web.1", "lanes.1", "sweep.1"])
-        return Fault(at, kind, target, round(dice.uniform(2, 9), 2), {"jumpSeconds": jump})
+        jump = rng.choice(CLOCK_JUMPS_SECONDS)
+        target = rng.choice(["web.1", "lanes.1", "sweep.1"])
+        return Fault(at, kind, target, round(rng.uniform(2, 9), 2), {"jumpSeconds": jump})
     if kind == "restart":
-        return Fault(at, kind, dice.choice(["postgres", "valkey"]))
+        return Fault(at, kind, rng.choice(["postgres", "valkey"]))
     return Fault(at, kind, "web, lanes, sweep")
 
 
-def _weighted(weights: dict[str, int], dice: random.Random) -> str:
-    return dice.choices(list(weights), list(weights.values()))[0]
+def _weighted(weights: dict[str, int], rng: random.Random) -> str:
+    return rng.choices(list(weights), list(weights.values()))[0]

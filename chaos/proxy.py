@@ -62,41 +62,41 @@ class Link:
             _reset(writer)
             return
         self._writers.add(writer)
-        other = None
+        upstream_writer = None
         try:
             await self._open.wait()
-            upstream, other = await self._connect()
-            self._writers.add(other)
-            asking = asyncio.ensure_future(self._pump(reader, other, lambda: self.fault == "blackhole"))
+            upstream_reader, upstream_writer = await self._connect()
+            self._writers.add(upstream_writer)
+            asking = asyncio.ensure_future(self._pump(reader, upstream_writer, lambda: self.fault == "blackhole"))
             answering = asyncio.ensure_future(
-                self._pump(upstream, writer, lambda: self.fault in {"blackhole", "deaf"}, is_answer=True)
+                self._pump(upstream_reader, writer, lambda: self.fault in {"blackhole", "deaf"}, is_answer=True)
             )
             await asyncio.wait((asking, answering), return_when=asyncio.FIRST_COMPLETED)
             for pump in (asking, answering):
                 pump.cancel()
             # Close cleanly after a clean end, so that the last data arrives.
-            for end in (writer, other):
+            for end in (writer, upstream_writer):
                 with contextlib.suppress(OSError, RuntimeError):
                     end.close()
         except OSError:
             _reset(writer)
         finally:
             self._writers.discard(writer)
-            if other is not None:
-                self._writers.discard(other)
+            if upstream_writer is not None:
+                self._writers.discard(upstream_writer)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         first = next(self._turns)
-        for n in range(len(self.targets)):
+        for offset in range(len(self.targets)):
             with contextlib.suppress(OSError):
-                return await asyncio.open_connection(HOST, self.targets[(first + n) % len(self.targets)])
+                return await asyncio.open_connection(HOST, self.targets[(first + offset) % len(self.targets)])
         raise ConnectionRefusedError
 
     async def _pump(
         self,
         source: asyncio.StreamReader,
-        sink: asyncio.StreamWriter,
-        swallows: Callable[[], bool],
+        target: asyncio.StreamWriter,
+        drops_data: Callable[[], bool],
         is_answer: bool = False,
     ) -> None:
         with contextlib.suppress(OSError):
@@ -104,15 +104,15 @@ class Link:
                 if self.fault == "slow":
                     await asyncio.sleep(SLOW_SECONDS)
                 await self._open.wait()
-                if swallows():
+                if drops_data():
                     continue
                 if self.fault == "half" and is_answer:
-                    sink.write(piece[: len(piece) // 2])
-                    await sink.drain()
-                    _reset(sink)
+                    target.write(piece[: len(piece) // 2])
+                    await target.drain()
+                    _reset(target)
                     return
-                sink.write(piece)
-                await sink.drain()
+                target.write(piece)
+                await target.drain()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -46,9 +46,9 @@ class Drill:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data, self.backup, self.restored = folder / "var", folder / "backup", folder / "restored"
-        own = Folder(self.data)
-        self.keys = own.keys()
-        self.postgres = PostgreSQL(own, self.keys, own.port("postgres"))
+        folder = Folder(self.data)
+        self.keys = folder.keys()
+        self.postgres = PostgreSQL(folder, self.keys, folder.port("postgres"))
         self.brokerage = Brokerage(self.data, env={"LOG_FORMAT": "json", "NO_COLOR": "1"})
         self.key_of_trade: dict[str, str] = {}  # trade id -> idempotency key, of all trades confirmed to customers
         self.steps: dict[str, float] = {}
@@ -101,20 +101,20 @@ class Drill:
             self._sign_in_at(port)
             with self.brokerage:
                 wait_until_final(url)
-                again = read_exchange(self.brokerage.exchange_url)
+                exchange_orders = read_exchange(self.brokerage.exchange_url)
                 after = json.loads(self._manage(url, "audit_books", "--json"))
-                here = self._trades(url)
+                restored = self._trades(url)
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(30)
         wrong = {
             "books wrong after the restore": not audit["ok"],
             "books wrong after trading went on": not after["ok"],
-            "a trade from before the point in time is gone": bool(kept - here.keys()),
-            "a trade that is gone was not named": set(self.key_of_trade) - here.keys() != lost.keys(),
+            "a trade from before the point in time is gone": bool(kept - restored.keys()),
+            "a trade that is gone was not named": set(self.key_of_trade) - restored.keys() != lost.keys(),
             "a lost trade has no customer": any(line["customer"] is None for line in lost.values()),
-            "something was executed again": len(again) != len(executed),
-            "a trade is not final": any(status not in {"FILLED", "REJECTED"} for status in here.values()),
+            "something was executed again": len(exchange_orders) != len(executed),
+            "a trade is not final": any(status not in {"FILLED", "REJECTED"} for status in restored.values()),
         }
         return {
             "ok": not any(wrong.values()),
@@ -201,12 +201,12 @@ class Drill:
             "EXCHANGE_URL": f"http://127.0.0.1:{self.brokerage.exchange_port}",
             "LOG_LEVEL": "WARNING",
         }
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "manage.py", *arguments], cwd=PROJECT, env=env, capture_output=True, text=True
         )
-        if not done.stdout.strip():
-            raise RuntimeError(done.stderr)
-        return done.stdout.strip()
+        if not completed.stdout.strip():
+            raise RuntimeError(completed.stderr)
+        return completed.stdout.strip()
 
     def _trades(self, url: str) -> dict[str, str]:
         with psycopg.connect(url) as connection:
@@ -235,11 +235,11 @@ class Drill:
             "BACKUP_IDENTITY": str(self._identity),
             "PGPASSWORD": self.keys.postgres_admin_password,
         }
-        done = subprocess.run(
+        completed = subprocess.run(
             [str(TOOLS / name), *arguments], env=env, cwd="/", capture_output=True, text=True, **self._user()
         )
-        if done.returncode != 0:
-            raise RuntimeError(f"{name}: {done.stderr}")
+        if completed.returncode != 0:
+            raise RuntimeError(f"{name}: {completed.stderr}")
 
     def _timed(self, name: str, work: Callable[[], None]) -> None:
         began = time.monotonic()

@@ -45,14 +45,14 @@ class Site:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
         self.data = self.folder / "var"
-        own = Folder(self.data)
-        keys = own.keys()
-        self.postgres = PostgreSQL(own, keys, own.port("postgres"))
-        self.valkey = Valkey(own, keys, own.port("valkey"))
+        folder = Folder(self.data)
+        keys = folder.keys()
+        self.postgres = PostgreSQL(folder, keys, folder.port("postgres"))
+        self.valkey = Valkey(folder, keys, folder.port("valkey"))
         self.postgres_admin_password = keys.postgres_admin_password
         self.brokerage = Brokerage(self.data, scale)
         first = ports.choose(len(LINKS), [self.postgres.port, self.valkey.port, self.brokerage.port])
-        self.links = {name: first + n for n, name in enumerate(LINKS)}
+        self.links = {name: first + offset for offset, name in enumerate(LINKS)}
         self.root = self.folder / "root"
         self._proxy: subprocess.Popen[bytes] | None = None
         self._talking = threading.Lock()
@@ -113,7 +113,7 @@ class Site:
     def _targets(self, link: str) -> list[int]:
         to = link.partition("-")[2]
         if to == "web":
-            return [self.brokerage.port + n for n in range(self.brokerage.scale["web"])]
+            return [self.brokerage.port + offset for offset in range(self.brokerage.scale["web"])]
         return [
             {"postgres": self.postgres.port, "valkey": self.valkey.port, "exchange": self.brokerage.exchange_port}[to]
         ]
@@ -145,12 +145,12 @@ class Site:
             if kind == "exchange":
                 lines.append(f"{kind}: {command}")
             elif kind in SCALE:
-                ways = {
+                commands = {
                     "DATABASE_URL": _with_port(self.postgres.url, self.links[f"{kind}-postgres"]),
                     "BROKER_URL": _with_port(self.valkey.url, self.links[f"{kind}-valkey"]),
                     "EXCHANGE_URL": self.url_of(f"{kind}-exchange"),
                 }
-                setting = " ".join(f"{name}={shlex.quote(value)}" for name, value in ways.items())
+                setting = " ".join(f"{name}={shlex.quote(value)}" for name, value in commands.items())
                 lines.append(f"{kind}: env {setting} {shlex.quote(str(wrapper))} {command}")
         procfile.write_text("\n".join(lines) + "\n")
         return procfile
@@ -183,10 +183,10 @@ class Site:
 def open_accounts(brokerage: Brokerage, cash: list[Decimal], name: str = "chaos") -> list[dict[str, Any]]:
     """Create accounts with this much cash; return each one's `customer`, `token`, `cash` and `cause` (deposit id)."""
     code = OPEN_ACCOUNTS.format(cash=[str(amount) for amount in cash], name=name)
-    made = brokerage.manage("shell", "--no-imports", "-c", code, timeout=300)
-    if made.returncode != 0:
-        raise RuntimeError(made.stderr)
-    rows = [json.loads(line) for line in made.stdout.splitlines() if line.startswith("[")]
+    result = brokerage.manage("shell", "--no-imports", "-c", code, timeout=300)
+    if result.returncode != 0:
+        raise RuntimeError(result.stderr)
+    rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("[")]
     return [dict(zip(("customer", "token", "cash", "cause"), row, strict=True)) for row in rows]
 
 

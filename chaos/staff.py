@@ -42,16 +42,16 @@ class Staff:
     """A member of staff with the risk role, signed in with a second factor. Thread-safe."""
 
     def __init__(self, brokerage: Brokerage, url: str) -> None:
-        made = brokerage.manage("shell", "--no-imports", "-c", SIGN_IN, timeout=120)
-        sessions = [line.partition(" ")[2] for line in made.stdout.splitlines() if line.startswith("session ")]
+        result = brokerage.manage("shell", "--no-imports", "-c", SIGN_IN, timeout=120)
+        sessions = [line.partition(" ")[2] for line in result.stdout.splitlines() if line.startswith("session ")]
         if not sessions:
-            raise RuntimeError(made.stderr)
+            raise RuntimeError(result.stderr)
         self._url = url
         self._token = "c" * 32  # Django compares the form's token with the cookie only
         self._cookie = f"sessionid={sessions[0]}; csrftoken={self._token}"
         self._pool = urllib3.PoolManager(retries=False, timeout=ANSWER_SECONDS_MAX)
 
-    def do(self, action: str, form: Mapping[str, str], over: threading.Event) -> float:
+    def do(self, action: str, form: Mapping[str, str], stop: threading.Event) -> float:
         """Take an action on the trading controls page, retrying until it is answered; return that time.
 
         Idempotent: yes.
@@ -60,22 +60,22 @@ class Staff:
             Epoch seconds of the response.
 
         Raises:
-            NotAccepted: No success within PATIENCE_SECONDS, or before `over` was set.
+            NotAccepted: No success within PATIENCE_SECONDS, or before `stop` was set.
         """
         body = {"csrfmiddlewaretoken": self._token, "reason": "The fault suite.", **form}
         headers = {"Cookie": self._cookie, "Content-Type": "application/x-www-form-urlencoded"}
         deadline = time.monotonic() + PATIENCE_SECONDS
-        seen = "no answer"
+        response = "no answer"
         while time.monotonic() < deadline:
             try:
                 answer = self._pool.request(
                     "POST", f"{self._url}/admin/do/{action}/", body=urlencode(body), headers=headers, redirect=False
                 )
-                seen = f"{answer.status} {answer.headers.get('Location', '')}"
+                response = f"{answer.status} {answer.headers.get('Location', '')}"
                 if answer.status == 302 and answer.headers["Location"].endswith("/controls/"):
                     return now()
             except (urllib3.exceptions.HTTPError, OSError) as error:
-                seen = repr(error)
-            if over.wait(RETRY_SECONDS):
+                response = repr(error)
+            if stop.wait(RETRY_SECONDS):
                 break
-        raise NotAccepted(f"{action}: {seen}")
+        raise NotAccepted(f"{action}: {response}")

@@ -24,14 +24,14 @@ def measure(row: Json, until: float, requests: list[Json], trades: list[Json]) -
         key=lambda request: request["ended"],
     )
     served = [since, *(request["ended"] for request in placed if request["status"] in (200, 201)), until]
-    silence = max(later - earlier for earlier, later in pairwise(served))
+    longest_gap = max(later - earlier for earlier, later in pairwise(served))
     met = [
         min(trade["settled_at"], until) - trade["placed_at"]
         for trade in trades
         if trade["settled_at"] and trade["placed_at"] < row["whole"] and trade["settled_at"] > row["began"]
     ]
     return {
-        "silenceSeconds": round(silence, 1),
+        "silenceSeconds": round(longest_gap, 1),
         "slowestAnswerSeconds": round(max((request["ended"] - request["began"] for request in placed), default=0.0), 1),
         "longestDelaySeconds": round(max(met, default=0.0), 1),
         "answered503": sum(request["status"] == 503 for request in placed),
@@ -61,5 +61,5 @@ def text(rows: list[Json]) -> str:
     ]
     widths = [max(len(line[column]) for line in [head, *lines]) for column in range(len(head))]
     return "\n".join(
-        "  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)) for line in [head, *lines]
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in [head, *lines]
     )

@@ -71,9 +71,9 @@ class Control:
             return self._hosts.state()
         if name not in NODES:
             raise UserError(f"There is no node {name}. The nodes are {', '.join(NODES)}.")
-        return self._do_to(do, name, request)
+        return self._do_to_node(do, name, request)
 
-    def _do_to(self, do: str, name: str, request: dict[str, Any]) -> Any:
+    def _do_to_node(self, do: str, name: str, request: dict[str, Any]) -> Any:
         host = self._hosts[name]
         seconds = float(request.get("seconds") or 0)
         if do in {"boot", "heal", "shut_down"}:
@@ -87,7 +87,7 @@ class Control:
             if seconds:
                 self._hosts.schedule(seconds, host.heal)
         elif do == "deaf":
-            host.deafen(request["to"])
+            host.block(request["to"])
             if seconds:
                 self._hosts.schedule(seconds, host.heal)
         elif do in {"end", "freeze", "restart"}:

@@ -19,11 +19,11 @@ USAGE = """name a fault and a node:
 
 def fault(words: list[str]) -> int:
     """Inject the fault that the words describe, and print what was done. Raises UserError."""
-    kind, *rest = words
-    if not rest:
+    kind, *arguments = words
+    if not arguments:
         raise UserError(USAGE)
-    request: dict[str, str] = {"do": kind, "node": rest[0]}
-    more = rest[1:]
+    request: dict[str, str] = {"do": kind, "node": arguments[0]}
+    more = arguments[1:]
     if kind == "deaf" and more:
         request["to"], *more = more
     elif kind in {"end", "freeze", "restart"} and more:

@@ -45,15 +45,15 @@ def up() -> None:
     _ip("-n", BRIDGE, "link", "add", "br0", "type", "bridge")
     _ip("-n", BRIDGE, "link", "set", "br0", "up")
     for node in NODES.values():
-        inside = namespace(node.name)
-        _ip("netns", "add", inside)
-        _ip("-n", BRIDGE, "link", "add", node.name, "type", "veth", "peer", "name", "eth0", "netns", inside)
+        name = namespace(node.name)
+        _ip("netns", "add", name)
+        _ip("-n", BRIDGE, "link", "add", node.name, "type", "veth", "peer", "name", "eth0", "netns", name)
         _ip("-n", BRIDGE, "link", "set", node.name, "master", "br0", "up")
-        _ip("-n", inside, "addr", "add", f"{node.address}/24", "dev", "eth0")
-        _ip("-n", inside, "link", "set", "eth0", "up")
-        _ip("-n", inside, "link", "set", "lo", "up")
-        (HOSTS / inside).mkdir(parents=True, exist_ok=True)
-        (HOSTS / inside / "hosts").write_text(names)
+        _ip("-n", name, "addr", "add", f"{node.address}/24", "dev", "eth0")
+        _ip("-n", name, "link", "set", "eth0", "up")
+        _ip("-n", name, "link", "set", "lo", "up")
+        (HOSTS / name).mkdir(parents=True, exist_ok=True)
+        (HOSTS / name / "hosts").write_text(names)
 
 
 def down() -> None:
@@ -72,12 +72,12 @@ def is_up() -> bool:
 @contextlib.contextmanager
 def inside(node: str) -> Iterator[None]:
     """Move this thread, and threads that it starts in the meantime, into a node's namespace."""
-    with open("/proc/self/ns/net") as here, open(NAMESPACES / namespace(node)) as there:
-        _enter(there)
+    with open("/proc/self/ns/net") as own, open(NAMESPACES / namespace(node)) as other:
+        _enter(other)
         try:
             yield
         finally:
-            _enter(here)
+            _enter(own)
 
 
 def _enter(file: IO[str]) -> None:
@@ -117,7 +117,7 @@ def heal(node: str) -> None:
     _ip("-n", BRIDGE, "link", "set", node, "up")
 
 
-def deafen(node: str, other: str) -> None:
+def block(node: str, other: str) -> None:
     """Drop all packets between these two nodes; the other nodes still reach both."""
     address = NODES[other].address
     rules = (
@@ -129,8 +129,8 @@ def deafen(node: str, other: str) -> None:
     subprocess.run([*command(node), "nft", "-f", "-"], input=rules, text=True, check=True, capture_output=True)
 
 
-def hear(node: str) -> None:
-    """Undo `deafen`. Idempotent: yes."""
+def unblock(node: str) -> None:
+    """Undo `block`. Idempotent: yes."""
     subprocess.run([*command(node), "nft", "delete", "table", "inet", "cut"], capture_output=True, check=False)
 
 

@@ -39,23 +39,23 @@ def install_programs(say: Callable[[str], None]) -> None:
     missing = [package for package, name in PACKAGES.items() if shutil.which(name, path=SYSTEM_PATH) is None]
     if not missing:
         return
-    words = " ".join(missing)
+    names = " ".join(missing)
     if shutil.which("apt-get") is None or os.geteuid() != 0:
-        raise UserError(f"Not installed: {words}. On Debian: sudo apt-get install {words}")
-    say(f"installing {words}")
-    quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "capture_output": True, "text": True}
+        raise UserError(f"Not installed: {names}. On Debian: sudo apt-get install {names}")
+    say(f"installing {names}")
+    options = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, "capture_output": True, "text": True}
     install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
-    if subprocess.run(install, **quiet).returncode != 0:  # type: ignore[call-overload]
-        subprocess.run(["apt-get", "update", "-qq"], **quiet)  # type: ignore[call-overload]
-        if (done := subprocess.run(install, **quiet)).returncode != 0:  # type: ignore[call-overload]
-            raise UserError(f"apt-get could not install {words}: {done.stderr.strip().splitlines()[-1:]}")
+    if subprocess.run(install, **options).returncode != 0:  # type: ignore[call-overload]
+        subprocess.run(["apt-get", "update", "-qq"], **options)  # type: ignore[call-overload]
+        if (result := subprocess.run(install, **options)).returncode != 0:  # type: ignore[call-overload]
+            raise UserError(f"apt-get could not install {names}: {result.stderr.strip().splitlines()[-1:]}")
 
 
 def install_patroni(folder: Path, say: Callable[[str], None]) -> Path:
     """Create a virtual environment with Patroni, unless it is up to date; return the folder of its programs."""
-    wanted = PATRONI_REQUIREMENTS.read_text()
+    requirements = PATRONI_REQUIREMENTS.read_text()
     stamp, binaries = folder / "installed", folder / "bin"
-    if stamp.exists() and stamp.read_text() == wanted:
+    if stamp.exists() and stamp.read_text() == requirements:
         return binaries
     say("installing Patroni")
     shutil.rmtree(folder, ignore_errors=True)
@@ -67,8 +67,8 @@ def install_patroni(folder: Path, say: Callable[[str], None]) -> Path:
         else [str(binaries / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     )
     for step in ([*make, str(folder)], [*install, "--require-hashes", "-r", str(PATRONI_REQUIREMENTS)]):
-        done = subprocess.run([str(word) for word in step], capture_output=True, text=True)
-        if done.returncode != 0:
-            raise UserError(f"Patroni could not be installed: {done.stderr.strip()[-500:]}")
-    stamp.write_text(wanted)
+        result = subprocess.run([str(argument) for argument in step], capture_output=True, text=True)
+        if result.returncode != 0:
+            raise UserError(f"Patroni could not be installed: {result.stderr.strip()[-500:]}")
+    stamp.write_text(requirements)
     return binaries

@@ -126,7 +126,7 @@ class Programs:
             "CALLBACK_URL": f"http://lb:{PORT}/exchange/callbacks",
             "STREAM_URL": f"http://lb:{PORT}",
             "SECRET_KEY": self.keys.django,
-            "ALLOWED_HOSTS": ",".join(["127.0.0.1", "localhost", *NODES, *(n.address for n in NODES.values())]),
+            "ALLOWED_HOSTS": ",".join(["127.0.0.1", "localhost", *NODES, *(node.address for node in NODES.values())]),
             "NUM_PROXIES": "1",
             "TRUSTED_PROXY_COUNT": "1",
             "WEBHOOKS_TO_PRIVATE_ADDRESSES": "true",
@@ -144,7 +144,7 @@ class Programs:
         return [str(PROJECT / "deploy/run"), kind]
 
     def _etcd(self, node: Node) -> Program:
-        peers = ",".join(f"{each.name}=http://{each.address}:2380" for each in of_kind("db"))
+        peers = ",".join(f"{peer.name}=http://{peer.address}:2380" for peer in of_kind("db"))
         started = self.data(node) / "etcd" / "member"
         values = {
             "ETCD_NAME": node.name,
@@ -165,7 +165,7 @@ class Programs:
             "PATRONI_NAME": node.name,
             "PATRONI_RESTAPI_LISTEN": f"{node.address}:8008",
             "PATRONI_RESTAPI_CONNECT_ADDRESS": f"{node.address}:8008",
-            "PATRONI_ETCD3_HOSTS": ",".join(f"'{each.address}:2379'" for each in of_kind("db")),
+            "PATRONI_ETCD3_HOSTS": ",".join(f"'{peer.address}:2379'" for peer in of_kind("db")),
             "PATRONI_POSTGRESQL_LISTEN": f"{node.address}:5432",
             "PATRONI_POSTGRESQL_CONNECT_ADDRESS": f"{node.address}:5432",
             "PATRONI_POSTGRESQL_DATA_DIR": str(data / "postgres"),
@@ -188,10 +188,12 @@ class Programs:
             folder.mkdir(parents=True)
             _chown(folder, DATABASE_USER)
             subprocess.run([program("age-keygen"), "-o", str(identity)], check=True, capture_output=True)
-        made = subprocess.run([program("age-keygen"), "-y", str(identity)], check=True, capture_output=True, text=True)
+        result = subprocess.run(
+            [program("age-keygen"), "-y", str(identity)], check=True, capture_output=True, text=True
+        )
         return {
             "BACKUP_DIR": str(folder),
-            "BACKUP_RECIPIENT": made.stdout.strip(),
+            "BACKUP_RECIPIENT": result.stdout.strip(),
             "BACKUP_TOOLS": str(PROJECT / "deploy/backup"),
         }
 
@@ -202,7 +204,7 @@ class Programs:
         if not cookie.exists():
             cookie.write_text(self.keys.cookie)
             cookie.chmod(0o400)
-        peers = [each.name for each in of_kind("mq") if each != node]
+        peers = [peer.name for peer in of_kind("mq") if peer != node]
         return Program(
             "rabbitmq",
             [str(RABBITMQ / "rabbitmq-server")],
@@ -244,8 +246,8 @@ class Programs:
             "STATS_SOCKET": str(self.data(node) / "admin.sock"),
             "RUN_USER": "root",
             "RUN_GROUP": "root",
-            **{f"WEB_{n}": f"{each.address}:{PORT}" for n, each in enumerate(of_kind("web"), 1)},
-            **{f"STREAM_{n}": f"{each.address}:{STREAM_PORT}" for n, each in enumerate(of_kind("stream"), 1)},
+            **{f"WEB_{number}": f"{peer.address}:{PORT}" for number, peer in enumerate(of_kind("web"), 1)},
+            **{f"STREAM_{number}": f"{peer.address}:{STREAM_PORT}" for number, peer in enumerate(of_kind("stream"), 1)},
         }
         command = [program("haproxy"), "-db", "-f", str(PROJECT / "deploy/haproxy.cfg")]
         return Program("haproxy", command, values, descriptors=(self._listener,))

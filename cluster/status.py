@@ -35,12 +35,12 @@ print(json.dumps(members))
 def status(*, once: bool) -> int:
     """Show the cluster's status until Ctrl-C, or once. Raises UserError."""
     lanes: dict[str, list[str]] = {}
-    asked = float("-inf")
+    asked_at = float("-inf")
     try:
         while True:
             state = ask(folder(), do="state")
-            if time.monotonic() - asked > LANES_POLL_SECONDS:
-                lanes, asked = lane_leaders(state), time.monotonic()
+            if time.monotonic() - asked_at > LANES_POLL_SECONDS:
+                lanes, asked_at = lane_leaders(state), time.monotonic()
             text = view(state, patroni_members(), lanes)
             if once or not sys.stdout.isatty():
                 print(text)
@@ -66,15 +66,17 @@ def view(state: dict[str, Any], members: dict[str, dict[str, Any]], lanes: dict[
         rows.append((name, node.address, state_name, programs, _role(name, members, lanes)))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     return "\n".join(
-        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
 
 
 def _role(name: str, members: dict[str, dict[str, Any]], lanes: dict[str, list[str]]) -> str:
     if member := members.get(name):
         lag = member.get("lag", 0)
-        behind = "" if member["role"] == "leader" else f", lag {lag} bytes"
-        return f"{member['role'].replace('_', ' ')}, {member['state']}, timeline {member.get('timeline', '?')}{behind}"
+        lag_text = "" if member["role"] == "leader" else f", lag {lag} bytes"
+        return (
+            f"{member['role'].replace('_', ' ')}, {member['state']}, timeline {member.get('timeline', '?')}{lag_text}"
+        )
     if name.startswith("lane"):
         served = lanes.get(name, [])
         return f"serves {len(served)} lanes" if served else "stands by"
@@ -86,10 +88,10 @@ def _role(name: str, members: dict[str, dict[str, Any]], lanes: dict[str, list[s
 def patroni_members() -> dict[str, dict[str, Any]]:
     """Return PostgreSQL's nodes by name, as Patroni reports them."""
     addresses = [node.address for node in of_kind("db")]
-    done = subprocess.run(
+    result = subprocess.run(
         [*network.command("cl"), sys.executable, "-c", FETCH_MEMBERS, *addresses], capture_output=True, text=True
     )
-    return {member["name"]: member for member in json.loads(done.stdout or "{}").get("members", [])}
+    return {member["name"]: member for member in json.loads(result.stdout or "{}").get("members", [])}
 
 
 def lane_leaders(state: dict[str, Any]) -> dict[str, list[str]]:

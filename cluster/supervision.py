@@ -153,9 +153,9 @@ class Host:
         with self._lock:
             self._heal()
 
-    def deafen(self, other: str) -> None:
+    def block(self, other: str) -> None:
         with self._lock:
-            network.deafen(self.node.name, other)
+            network.block(self.node.name, other)
             self.deaf_to = other
 
     def _cut(self) -> None:
@@ -165,7 +165,7 @@ class Host:
     def _heal(self) -> None:
         network.heal(self.node.name)
         if self.deaf_to:
-            network.hear(self.node.name)
+            network.unblock(self.node.name)
         self.is_cut, self.deaf_to = False, None
 
     def send(self, name: str, number: int) -> bool:

@@ -129,14 +129,14 @@ class Startup:
         """Run deploy/roles.sql on the primary."""
         keys = self._programs.keys
         command = [str(postgresql.binaries() / "psql"), "-q", "-v", "ON_ERROR_STOP=1"]
-        done = subprocess.run(
+        result = subprocess.run(
             [*network.command("cl"), *command, "-f", str(PROJECT / "deploy/roles.sql"), make_conninfo(**admin(keys))],
             env={"PATH": os.defpath, "OWNER_PASSWORD": keys.owner, "RUNTIME_PASSWORD": keys.database},
             capture_output=True,
             text=True,
         )
-        if done.returncode != 0:
-            raise UserError(f"deploy/roles.sql failed: {done.stderr}")
+        if result.returncode != 0:
+            raise UserError(f"deploy/roles.sql failed: {result.stderr}")
 
     def _share_static(self) -> None:
         """Link the collected static files into every web node, as if they had been deployed with the release."""
@@ -220,7 +220,7 @@ def _write_facts(data_dir: Path, programs: Programs, hosts: Hosts, url: str) -> 
             "balancerSocket": str(programs.data(NODES["lb"]) / "admin.sock"),
             "rabbitmq": programs.rabbitmq_environment(NODES["mq1"]),
             "keys": dataclasses.asdict(programs.keys),
-            "adminDatabase": admin_url + ",".join(f"{n.address}:5432" for n in of_kind("db")),
+            "adminDatabase": admin_url + ",".join(f"{database_node.address}:5432" for database_node in of_kind("db")),
             "environment": programs.brokerage_environment(NODES["cl"]),
         },
     )

@@ -57,10 +57,12 @@ class Watch:
         state = self._ask(do="state")
         for name, host in state.items():
             if name != "cl" and (
-                not host["on"] or host["cut"] or not all(p["runs"] for p in host["programs"].values())
+                not host["on"] or host["cut"] or not all(facts["runs"] for facts in host["programs"].values())
             ):
                 return f"{name} is not up"
-        standbys = [m for m in self.members() if m["role"] == "quorum_standby" and m["state"] == "streaming"]
+        standbys = [
+            member for member in self.members() if member["role"] == "quorum_standby" and member["state"] == "streaming"
+        ]
         if len(standbys) != len(of_kind("db")) - 1:
             return f"{len(standbys)} standbys are in step"
         down = [name for name, status in self.balancer().items() if not status.startswith("UP")]

@@ -64,14 +64,14 @@ def sessions(first: date, last: date) -> list[Session]:
     """Return the sessions from `first` to `last` inclusive, in order. Days that are not supported have none."""
     first, last = max(first, FIRST_DAY), min(last, LAST_DAY)
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
-    return [one for day in days if (one := session(day)) is not None]
+    return [found for day in days if (found := session(day)) is not None]
 
 
 def next_session(moment: datetime) -> Session | None:
     """Return the first session that opens after a moment."""
     day = eastern_date(moment)
     following = (session(day + timedelta(days=number)) for number in range(LOOK_AHEAD_DAYS))
-    return next((one for one in following if one is not None and one.opens_at > moment), None)
+    return next((found for found in following if found is not None and found.opens_at > moment), None)
 
 
 def is_settlement_day(day: date) -> bool:

@@ -63,13 +63,20 @@ def record(calls: Iterable[Call]) -> None:
     ]
     if not rows:
         return
-    verbs, ids, outcomes, answers, seen, took = zip(*rows, strict=True)
+    verbs, ids, outcomes, answers, seen, durations_ms = zip(*rows, strict=True)
     try:
         with connection.cursor() as cursor:
             # One round trip: the statement is its own transaction, and sets synchronous_commit only for itself.
             cursor.execute(
                 INSERT_CALLS,
-                [list(verbs), list(ids), list(outcomes), [json.dumps(a) for a in answers], list(seen), list(took)],
+                [
+                    list(verbs),
+                    list(ids),
+                    list(outcomes),
+                    [json.dumps(answer) for answer in answers],
+                    list(seen),
+                    list(durations_ms),
+                ],
             )
     except Error as error:
         log.warning("calls to the exchange could not be recorded", calls=len(rows), error=repr(error))

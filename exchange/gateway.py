@@ -170,7 +170,7 @@ def quote(ticker: str) -> dict[str, Any]:
         NotListed: The exchange does not list the stock.
         Unknown: There was no trustworthy answer.
     """
-    answer = _about_stock(f"/v1/quotes/{_in_path(ticker)}", ticker)
+    answer = _call_for_stock(f"/v1/quotes/{_quoted(ticker)}", ticker)
     return _parse(answer.value, lambda value: _quote(value, {ticker}))
 
 
@@ -276,7 +276,7 @@ def bars(ticker: str, start: datetime, end: datetime, step_seconds: int) -> list
         Unknown: There was no trustworthy answer.
     """
     query = urlencode({"start": start.isoformat(), "end": end.isoformat(), "step": step_seconds})
-    answer = _about_stock(f"/v1/bars/{_in_path(ticker)}?{query}", ticker)
+    answer = _call_for_stock(f"/v1/bars/{_quoted(ticker)}?{query}", ticker)
 
     def rows(value: Any) -> list[dict[str, Any]]:
         if (value["stockTicker"], value["step"]) != (ticker, step_seconds):
@@ -350,7 +350,7 @@ def forget() -> None:
     _clock_backoff.stop()
 
 
-def _in_path(ticker: str) -> str:
+def _quoted(ticker: str) -> str:
     """Return a ticker as a single path segment, so that a ticker such as `..` can't lead to another path."""
     return percent_encode(ticker, safe="").replace(".", "%2E")
 
@@ -374,7 +374,7 @@ def _parse(value: Any, parse: Callable[[Any], Parsed]) -> Parsed:
         raise Unknown(f"the answer is not valid: {error!r}"[:300]) from None
 
 
-def _about_stock(path: str, ticker: str) -> _Answer:
+def _call_for_stock(path: str, ticker: str) -> _Answer:
     try:
         return _call("GET", path, QUOTES_SECONDS_MAX)
     except _NotFound as not_found:

@@ -18,14 +18,14 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from exchange import calendar, gateway
-from exchange.prices import unless_away
+from exchange.prices import none_if_unavailable
 
 BLOCK_STEPS = 32  # steps in a block: about a third of a chart, so that few prices are read that it does not show
 HISTORY_SECONDS_MAX = 60  # how long after a step its price may still be missing from a chart
 KEPT_SECONDS = 86_400  # how long a block is cached
 PARSED_MAX = 1024  # blocks that a process keeps ready to use, about 5 kB each
 REFRESHED_TOGETHER = 40  # stocks in one call of the sweep, so that the exchange is never busy with it for long
-FOR_GOOD = float("inf")
+NEVER_STALE = float("inf")
 
 # A cached price: the beginning of a bar (epoch seconds) and its first price; at the end, the last bar's end and price.
 Row = tuple[int, str]
@@ -61,14 +61,14 @@ def histories(
     """
     first, blocks = _blocks(start, end, step_seconds)
     begin = datetime.fromtimestamp(first, UTC)
-    found: dict[str, list[Point]] = {}
+    points_by_ticker: dict[str, list[Point]] = {}
     for ticker, parts in _read(blocks, sorted(set(tickers)), step_seconds).items():
         points: list[Point] = []
         for part in parts:
-            points = [*points[:-1], *part] if _joins(points, part) else [*points, *part]
+            points = [*points[:-1], *part] if _are_adjacent(points, part) else [*points, *part]
         if points:
-            found[ticker] = [point for point in points if point.at >= begin]
-    return found
+            points_by_ticker[ticker] = [point for point in points if point.at >= begin]
+    return points_by_ticker
 
 
 def history(ticker: str, start: datetime, step_seconds: int, end: datetime | None = None) -> list[Point]:
@@ -91,15 +91,15 @@ def refresh(tickers: Iterable[str], start: datetime, step_seconds: int, end: dat
     names = sorted(set(tickers))
     for number in range(0, len(names), REFRESHED_TOGETHER):
         keys = _keys(blocks, names[number : number + REFRESHED_TOGETHER], step_seconds)
-        known: dict[str, Rows] = cache.get_many(keys.values())
+        cached: dict[str, Rows] = cache.get_many(keys.values())
         soon = time.time() + HISTORY_SECONDS_MAX
-        missing = [place for place, key in keys.items() if key not in known or known[key][0] < soon]
+        missing = [place for place, key in keys.items() if key not in cached or cached[key][0] < soon]
         if missing:
             _store(keys, _ask(missing, step_seconds), step_seconds)
     _refreshed[step_seconds] = step
 
 
-def _joins(before: list[Point], after: list[Point]) -> bool:
+def _are_adjacent(before: list[Point], after: list[Point]) -> bool:
     """Return whether two blocks are adjacent, so that the last price of one is also the first of the next."""
     return bool(before and after) and before[-1].at >= after[0].at
 
@@ -115,7 +115,7 @@ def _blocks(start: datetime, end: datetime | None, step_seconds: int) -> tuple[i
     return first, [block for block in blocks if block.begins < block.ends]
 
 
-Place = tuple[str, _Block]
+Place = tuple[str, _Block]  # a ticker and a block
 
 
 def _keys(blocks: list[_Block], tickers: list[str], step_seconds: int) -> dict[Place, str]:
@@ -132,10 +132,10 @@ def _read(blocks: list[_Block], tickers: list[str], step_seconds: int) -> dict[s
         shared: dict[str, Rows] = cache.get_many(old.values())
         found |= _parse({place: (key, shared[key]) for place, key in old.items() if key in shared})
         if missing := [place for place in old if place not in found or found[place][0] <= now]:
-            answer = unless_away(lambda: _ask(missing, step_seconds))
+            answer = none_if_unavailable(lambda: _ask(missing, step_seconds))
             found |= _parse(_store(keys, answer or {}, step_seconds))
-    nothing: tuple[float, list[Point]] = (0.0, [])
-    return {ticker: [found.get((ticker, block), nothing)[1] for block in blocks] for ticker in tickers}
+    empty: tuple[float, list[Point]] = (0.0, [])
+    return {ticker: [found.get((ticker, block), empty)[1] for block in blocks] for ticker in tickers}
 
 
 def _parse(rows: dict[Place, tuple[str, Rows]]) -> dict[Place, tuple[float, list[Point]]]:
@@ -155,7 +155,7 @@ def _parse(rows: dict[Place, tuple[str, Rows]]) -> dict[Place, tuple[float, list
 
 
 def _store(keys: dict[Place, str], answer: dict[Place, list[Row]], step_seconds: int) -> dict[Place, tuple[str, Rows]]:
-    """Put the rows of blocks into the shared cache; return them by place, each with its key."""
+    """Put the rows of blocks into the shared cache; return them by ticker and block, each with its key."""
     new = {place: (keys[place], (_fresh_until(place[1], step_seconds), rows)) for place, rows in answer.items()}
     if new:
         cache.set_many(dict(new.values()), timeout=KEPT_SECONDS)
@@ -165,7 +165,7 @@ def _store(keys: dict[Place, str], answer: dict[Place, list[Row]], step_seconds:
 def _fresh_until(block: _Block, step_seconds: int) -> float:
     """Return until when a block that was just read is up to date: if it has not ended, a little after the next step."""
     if block.ends == block.begins + BLOCK_STEPS * step_seconds:
-        return FOR_GOOD
+        return NEVER_STALE
     if step_seconds <= HISTORY_SECONDS_MAX:
         return block.ends + step_seconds
     return (block.ends // step_seconds + 1) * step_seconds + HISTORY_SECONDS_MAX
@@ -210,7 +210,7 @@ def closes(ticker: str, start: datetime, step_seconds: int) -> list[Point]:
     points: list[Point] = []
     while begin < timezone.now():
         try:
-            bars = unless_away(partial(gateway.bars, ticker, begin, timezone.now(), step_seconds))
+            bars = none_if_unavailable(partial(gateway.bars, ticker, begin, timezone.now(), step_seconds))
         except gateway.NotListed:
             return []
         if bars is None:

@@ -189,7 +189,7 @@ def _refresh_in_background() -> None:
 def _read(tickers: list[str]) -> None:
     for number in range(0, len(tickers), READ_TOGETHER):
         batch, read_at = tickers[number : number + READ_TOGETHER], time.time()
-        answer = unless_away(partial(gateway.quotes, batch))
+        answer = none_if_unavailable(partial(gateway.quotes, batch))
         if answer is None:
             return
         for ticker in batch:
@@ -238,7 +238,7 @@ def _amount(row: dict[str, Any], name: str) -> Decimal | None:
     return amount if amount.is_finite() and amount > 0 else None
 
 
-def unless_away(read: Callable[[], Read]) -> Read | None:
+def none_if_unavailable(read: Callable[[], Read]) -> Read | None:
     """Return the result of a call to the exchange; None if it doesn't answer, or didn't a moment ago."""
     if _away.is_active:
         return None

@@ -123,12 +123,12 @@ class EventsView(CustomerView):
         the redirect and send the same token."""
         query = EventQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        asked = query.validated_data
+        parameters = query.validated_data
         if wants_json(request.headers.get("Accept", "")):
             self.count_rows(asked["limit"])
             try:
-                return Response(event_page(self.customer_id, asked.get("after"), asked["limit"]))
+                return Response(event_page(self.customer_id, parameters.get("after"), parameters["limit"]))
             except ValueError as error:
                 raise serializers.ValidationError({"after": f"{error}."}) from None
-        after = f"?after={request.query_params['after']}" if "after" in asked else ""
+        after = f"?after={request.query_params['after']}" if "after" in parameters else ""
         return Response(status=307, headers={"Location": iri_to_uri(f"{settings.STREAM_URL}/api/v1/events{after}")})

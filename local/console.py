@@ -121,10 +121,10 @@ class Reader:
             self._selector.unregister(descriptor)
             os.close(descriptor)
             return False
-        *lines, rest = (self._pending[descriptor] + data).split(b"\n")
-        if len(rest) > LINE_BYTES_MAX:
-            lines, rest = [*lines, rest], b""
-        self._pending[descriptor] = rest
+        *lines, incomplete = (self._pending[descriptor] + data).split(b"\n")
+        if len(incomplete) > LINE_BYTES_MAX:
+            lines, incomplete = [*lines, incomplete], b""
+        self._pending[descriptor] = incomplete
         for line in lines:
             take(line.decode(errors="replace").rstrip("\r"))
         return True

@@ -100,9 +100,9 @@ class Folder:
         """Return the folder's secrets. Missing ones are generated and saved, so later calls return the same values."""
         file = self.path / "keys.json"
         try:
-            kept = json.loads(file.read_text()) if file.exists() else {}
-            keys = Keys(**{**vars(Keys.make()), **kept})
-            if vars(keys) != kept:
+            stored = json.loads(file.read_text()) if file.exists() else {}
+            keys = Keys(**{**vars(Keys.make()), **stored})
+            if vars(keys) != stored:
                 write_private(file, vars(keys))
             return keys
         except (ValueError, TypeError):
@@ -112,28 +112,28 @@ class Folder:
         """Return a free port for one of our servers: the same as last time, if that is still free."""
         file = self.path / "ports.json"
         try:
-            remembered: dict[str, int] = json.loads(file.read_text())
+            stored_ports: dict[str, int] = json.loads(file.read_text())
         except (OSError, ValueError):
-            remembered = {}
-        port = remembered.get(server)
+            stored_ports = {}
+        port = stored_ports.get(server)
         if port is None or not ports.is_free(port):
-            port = ports.choose(avoid=remembered.values())
-            write_private(file, {**remembered, server: port})
+            port = ports.choose(avoid=stored_ports.values())
+            write_private(file, {**stored_ports, server: port})
         return port
 
     def sockets(self) -> Path:
         """Return an empty folder whose path is short enough for sockets, and remove the previous run's."""
-        note = self.state / "sockets"
-        if note.exists():
-            shutil.rmtree(note.read_text(), ignore_errors=True)
-        inside = self.state / "s"
-        if len(os.fsencode(inside / "supervisor.sock")) <= SOCKET_PATH_BYTES_MAX:
-            inside.mkdir(mode=0o700, exist_ok=True)
-            chosen = inside
+        pointer = self.state / "sockets"
+        if pointer.exists():
+            shutil.rmtree(pointer.read_text(), ignore_errors=True)
+        own_folder = self.state / "s"
+        if len(os.fsencode(own_folder / "supervisor.sock")) <= SOCKET_PATH_BYTES_MAX:
+            own_folder.mkdir(mode=0o700, exist_ok=True)
+            chosen = own_folder
         else:
             # The data folder's path is too long for a socket.
             chosen = Path(tempfile.mkdtemp(prefix="brokerage-", dir="/tmp"))  # nosec B108
-        note.write_text(str(chosen))
+        pointer.write_text(str(chosen))
         return chosen
 
 

@@ -16,7 +16,7 @@ import psutil
 
 from local import ports, supervision
 from local.environment import NotRunning, running
-from local.orphans import end, of_folder
+from local.orphans import end, processes_of_folder
 from local.plan import PROJECT
 from local.ready import answers
 from local.run import STOP_SECONDS_MAX
@@ -112,7 +112,7 @@ class Brokerage:
                 self.process.wait(STOP_SECONDS_MAX + 5)
             except subprocess.TimeoutExpired:
                 self.kill_everything()
-        end(of_folder(self.data_dir))
+        end(processes_of_folder(self.data_dir))
         return self.process.wait()
 
     def __enter__(self) -> Brokerage:

@@ -106,10 +106,10 @@ def become(specification: Specification) -> None:
     if specification.started is not None:
         from_here = str(Path(__file__).resolve().parents[1])
         sys.path.append(from_here)
-        from local.orphans import end, of_mark
+        from local.orphans import end, processes_with_mark
 
         folder = Path(specification.orphans_folder) if specification.orphans_folder else None
-        end(of_mark(specification.mark, folder))
+        end(processes_with_mark(specification.mark, folder))
         pause(Path(specification.started))
     os.chdir(specification.directory)
     if specification.user is not None and os.geteuid() == 0 and specification.user != 0:

@@ -15,32 +15,32 @@ from pathlib import Path
 CACHE = Path(__file__).resolve().parents[1] / ".cache"
 
 
-def kept(made_by: str) -> Path:
+def kept(command: str) -> Path:
     """Return the path of the cache entry for a data folder that this user has created in this way."""
-    digest = hashlib.sha256(f"{made_by} {os.geteuid()}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{command} {os.geteuid()}".encode()).hexdigest()
     return CACHE / f"postgresql-{digest[:16]}"
 
 
-def copy(kept: Path, to: Path) -> bool:
+def copy(cached: Path, target: Path) -> bool:
     """Copy a cached data folder; if there is none, create nothing and return False."""
     try:
-        shutil.copytree(kept, to, symlinks=True)
+        shutil.copytree(cached, target, symlinks=True)
     except OSError:
-        shutil.rmtree(to, ignore_errors=True)
+        shutil.rmtree(target, ignore_errors=True)
         return False
     return True
 
 
-def keep(data: Path, kept: Path) -> None:
+def keep(data: Path, cached: Path) -> None:
     """Cache a copy of a data folder that no server has used yet. Idempotent: yes. A full disk is not an error."""
     try:
         CACHE.mkdir(exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix="new-", dir=CACHE))
+        temporary = Path(tempfile.mkdtemp(prefix="new-", dir=CACHE))
     except OSError:
         return
     try:
-        shutil.copytree(data, beside, symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(data, temporary, symlinks=True, dirs_exist_ok=True)
         os.sync()
-        beside.rename(kept)
+        temporary.rename(cached)
     except OSError:  # for example, another run was first
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -14,21 +14,21 @@ from local.launcher import MARK
 END_SECONDS_MAX = 5.0
 
 
-def of_mark(mark: str, folder: Path | None = None) -> list[psutil.Process]:
+def processes_with_mark(mark: str, folder: Path | None = None) -> list[psutil.Process]:
     """Return processes with exactly this mark in their environment, except this process and its ancestors.
 
     With a folder, includes the PostgreSQL processes that work in it: these overwrite their environment.
     """
-    return [process for process in _others() if _mark(process) == mark or _works_in(process, folder)]
+    return [process for process in _other_processes() if _mark(process) == mark or _is_postgres_of(process, folder)]
 
 
-def of_folder(data_dir: Path) -> list[psutil.Process]:
+def processes_of_folder(data_dir: Path) -> list[psutil.Process]:
     """Return processes of any brokerage that ran on this data folder, except this process and its ancestors."""
     prefix = f"{data_dir}#"
     return [
         process
-        for process in _others()
-        if _mark(process).startswith(prefix) or _works_in(process, data_dir / "postgres")
+        for process in _other_processes()
+        if _mark(process).startswith(prefix) or _is_postgres_of(process, data_dir / "postgres")
     ]
 
 
@@ -47,9 +47,9 @@ def end(processes: Iterable[psutil.Process]) -> int:
     return len(killed)
 
 
-def _others() -> Iterable[psutil.Process]:
-    mine = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
-    return (process for process in psutil.process_iter() if process.pid not in mine)
+def _other_processes() -> Iterable[psutil.Process]:
+    own_pids = {os.getpid(), *(process.pid for process in psutil.Process().parents())}
+    return (process for process in psutil.process_iter() if process.pid not in own_pids)
 
 
 def _mark(process: psutil.Process) -> str:
@@ -59,7 +59,7 @@ def _mark(process: psutil.Process) -> str:
         return ""
 
 
-def _works_in(process: psutil.Process, folder: Path | None) -> bool:
+def _is_postgres_of(process: psutil.Process, folder: Path | None) -> bool:
     if folder is None:
         return False
     try:

@@ -33,5 +33,5 @@ class ParentMake:
             status = Path(f"/proc/{self._pid}/status").read_text()
         except OSError:
             return False
-        caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
-        return bool(int(caught, 16) >> (signal.SIGINT - 1) & 1)
+        caught_signals = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+        return bool(int(caught_signals, 16) >> (signal.SIGINT - 1) & 1)

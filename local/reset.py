@@ -9,7 +9,7 @@ from local import plan
 from local.environment import LOCK_FILE
 from local.errors import UserError
 from local.folder import Folder
-from local.orphans import end, of_folder
+from local.orphans import end, processes_of_folder
 from local.plan import PROJECT
 
 
@@ -25,7 +25,7 @@ def reset() -> int:
     is_unused = {path.name for path in folder.path.iterdir()} <= own_names
     if not (folder.path / "keys.json").exists() and not is_unused:
         raise UserError(f"{folder.path} was not created by make run: nothing was removed.")
-    end(of_folder(folder.path))
+    end(processes_of_folder(folder.path))
     shutil.rmtree(folder.path)
     print(f"Removed {folder.path}. make run starts over.")
     return 0

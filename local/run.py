@@ -21,7 +21,7 @@ from local.console import BoundedLog, Console, Reader
 from local.errors import UserError, reason_in
 from local.folder import Folder, write_private
 from local.launcher import Specification, command_line
-from local.orphans import end, of_folder
+from local.orphans import end, processes_of_folder
 from local.parent_make import ParentMake
 from local.plan import PROJECT
 from local.ports import LOOPBACK
@@ -78,7 +78,7 @@ class Run:
             signal.signal(number, self._on_signal)
         self.folder.lock()
         self.folder.environment.unlink(missing_ok=True)
-        if count := end(of_folder(self.folder.path)):
+        if count := end(processes_of_folder(self.folder.path)):
             self.console.announce(f"ended {count} processes left over from an earlier run")
         self.plan.check_ports()
         self.sockets = self.folder.sockets()
@@ -176,9 +176,9 @@ class Run:
     @property
     def _may_have_demo_data(self) -> bool:
         """Whether to create accounts with public passwords: only in an embedded database, or if DEMO is set."""
-        if _is_on("PRODUCTION"):
+        if _is_switched_on("PRODUCTION"):
             return False
-        return _is_on("DEMO") or any(isinstance(server, PostgreSQL) for server in self.servers)
+        return _is_switched_on("DEMO") or any(isinstance(server, PostgreSQL) for server in self.servers)
 
     def _process_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
@@ -226,8 +226,8 @@ class Run:
             deaths = self.supervision.deaths.get("valkey", 0)
             if isinstance(server, Valkey) and deaths > self.valkey_deaths:
                 self.valkey_deaths = deaths
-                if place := server.set_aside_damaged_data(self.folder.logs / "valkey.log"):
-                    self.console.announce(f"valkey's data was damaged and has been moved to {place}")
+                if moved_to := server.set_aside_damaged_data(self.folder.logs / "valkey.log"):
+                    self.console.announce(f"valkey's data was damaged and has been moved to {moved_to}")
 
     def _server_failure(self) -> str | None:
         """Return why waiting for the servers is pointless, or None."""
@@ -306,7 +306,7 @@ class Run:
             self._replace_damaged_valkey_data()
             if not self.supervision.is_up:
                 self.console.announce("supervisord died; starting everything again")
-                end(of_folder(self.folder.path))
+                end(processes_of_folder(self.folder.path))
                 try:
                     self._start_supervision()
                     self.supervision.start_application()
@@ -343,36 +343,36 @@ class Run:
     def _stop(self) -> None:
         """Stop everything in order; a second signal kills the application's processes at once."""
         began = time.monotonic()
-        was_up = self.supervision.is_up
-        if was_up:
+        was_running = self.supervision.is_up
+        if was_running:
             self.console.announce("stopping")
-        patience = len(self.signals) + 1
+        signals_allowed = len(self.signals) + 1
         for step in self.steps:
             if step.poll() is None:
                 step.kill()
                 step.wait()
         self.supervision.end()
         while self.supervision.is_up:
-            if len(self.signals) >= max(patience, 2):
-                patience = len(self.signals) + 1
+            if len(self.signals) >= max(signals_allowed, 2):
+                signals_allowed = len(self.signals) + 1
                 self.console.announce("killing what is still running")
                 names = {process.name for process in self.plan.processes}
                 end(process for name in names for process in self._of(name))
             if time.monotonic() - began > STOP_SECONDS_MAX:
                 self.supervision.kill()
             time.sleep(0.02)
-        end(of_folder(self.folder.path))
+        end(processes_of_folder(self.folder.path))
         self.reader.close()
         self.folder.environment.unlink(missing_ok=True)
         if self.sockets.parent != self.folder.state:
             shutil.rmtree(self.sockets, ignore_errors=True)
-        if was_up:
+        if was_running:
             self.console.announce(f"stopped ({time.monotonic() - began:.1f} s)")
 
     def _of(self, name: str) -> list[Any]:
-        from local.orphans import of_mark
+        from local.orphans import processes_with_mark
 
-        return of_mark(self._mark(name))
+        return processes_with_mark(self._mark(name))
 
     # -- names
 
@@ -402,12 +402,12 @@ class Run:
         return take
 
     @contextmanager
-    def _step(self, what: str) -> Iterator[None]:
+    def _step(self, step: str) -> Iterator[None]:
         """Announce that a step is done, and how long it took."""
         began = time.monotonic()
         yield
-        self.console.announce(f"{what} ({time.monotonic() - began:.1f} s)")
+        self.console.announce(f"{step} ({time.monotonic() - began:.1f} s)")
 
 
-def _is_on(name: str) -> bool:
+def _is_switched_on(name: str) -> bool:
     return os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"}

@@ -17,7 +17,7 @@ from supervisor import poller, supervisord
 from supervisor.options import ServerOptions
 
 from local.launcher import MARK
-from local.orphans import end, of_folder
+from local.orphans import end, processes_of_folder
 
 POLL_SECONDS = 0.1
 
@@ -49,4 +49,4 @@ if __name__ == "__main__":
     options.poller = PromptPoller(options)
     supervisord.go(options)
     data_dir = os.environ[MARK].rpartition("#")[0]
-    end(of_folder(Path(data_dir)))
+    end(processes_of_folder(Path(data_dir)))

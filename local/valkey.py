@@ -66,12 +66,12 @@ class Valkey:
             The new path, or None if the data is readable.
         """
         lines = log.read_text(errors="replace") if log.exists() else ""
-        if not any(words in lines.rpartition("Server initialized")[2] for words in DAMAGE):
+        if not any(text in lines.rpartition("Server initialized")[2] for text in DAMAGE):
             return None
-        place = self.data.with_name(f"valkey.damaged-{int(time.time())}")
-        self.data.rename(place)
+        damaged = self.data.with_name(f"valkey.damaged-{int(time.time())}")
+        self.data.rename(damaged)
         self.prepare()
-        return place
+        return damaged
 
     def specification(self, mark: str, output: Path | None, started: Path | None) -> Specification:
         return Specification(
@@ -92,8 +92,8 @@ class Valkey:
 
 def is_warning(line: str) -> bool:
     """Return whether to show a line of the server's log; advice on kernel memory settings is left out."""
-    usual = ("overcommit", "User requested shutdown", "is now ready to exit")
-    return " # " in line and not any(words in line for words in usual)
+    normal_lines = ("overcommit", "User requested shutdown", "is now ready to exit")
+    return " # " in line and not any(text in line for text in normal_lines)
 
 
 def answers(url: str) -> str | None:

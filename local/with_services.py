@@ -19,7 +19,7 @@ from local.environment import LOCK_FILE, is_locked
 from local.errors import UserError, reason_in
 from local.folder import Folder
 from local.launcher import Specification, command_line
-from local.orphans import end, of_folder
+from local.orphans import end, processes_of_folder
 from local.postgresql import PostgreSQL
 from local.valkey import Valkey
 
@@ -46,10 +46,10 @@ def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
     folder = Folder(Path(tempfile.mkdtemp(prefix=PREFIX, dir=None if fsync else _fastest_place())))
     folder.lock()
     child: subprocess.Popen[bytes] | None = None
-    caught: list[int] = []
+    signals: list[int] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
+        signals.append(number)
         if child is not None and not (number == signal.SIGINT and _in_foreground()):
             child.send_signal(number)
 
@@ -57,9 +57,9 @@ def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
         signal.signal(number, forward)
     servers: list[subprocess.Popen[bytes]] = []
     try:
-        environment = _start_servers(folder, fsync, servers, lambda: bool(caught))
-        if caught:
-            return 128 + caught[0]
+        environment = _start_servers(folder, fsync, servers, lambda: bool(signals))
+        if signals:
+            return 128 + signals[0]
         try:
             child = subprocess.Popen(command, env=environment)
         except OSError as error:
@@ -69,7 +69,7 @@ def with_services(command: Sequence[str], *, fsync: bool = True) -> int:
     finally:
         _stop(servers)
         for path in (folder.path, *(data.parent for data in folder.path.glob("*/postgres"))):
-            end(of_folder(path))
+            end(processes_of_folder(path))
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
@@ -176,10 +176,10 @@ def _in_foreground() -> bool:
 
 def _remove_abandoned() -> None:
     """Remove folders left by earlier runs that were killed (their servers died with them)."""
-    for path in (path for place in (tempfile.gettempdir(), MEMORY) for path in Path(place).glob(f"{PREFIX}*")):
+    for path in (path for parent in (tempfile.gettempdir(), MEMORY) for path in Path(parent).glob(f"{PREFIX}*")):
         try:
             if time.time() - path.stat().st_mtime > 60 and not is_locked(path / LOCK_FILE):
-                end(of_folder(path))
+                end(processes_of_folder(path))
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
             continue

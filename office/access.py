@@ -34,16 +34,16 @@ SESSION_SECONDS_MAX = 10 * 3600  # one shift
 SEEN_EVERY_SECONDS = 60  # how precisely idle time is measured
 SECOND_FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 ENTERED_LENGTH_MAX = 3_000  # characters of a query string; servers refuse longer URLs
-NOT_KEPT = {"csrfmiddlewaretoken", "confirm"}  # a confirmation must be typed again
+NOT_RECORDED = {"csrfmiddlewaretoken", "confirm"}  # a confirmation must be typed again
 SEEN, SINCE = "office_seen_at", "office_since"
 
 
-def came_from(request: HttpRequest) -> str:
+def return_url(request: HttpRequest) -> str:
     """Return the URL of the page whose form this request sent. For an action, it includes what was entered."""
     if request.path_info.startswith(f"{PREFIX}do/"):
         entered = request.GET.copy()
         for name, values in request.POST.lists():
-            if name not in NOT_KEPT:
+            if name not in NOT_RECORDED:
                 entered.setlist(name, values)
         query = entered.urlencode()
         return not_done(f"{request.path}?{query}" if query and len(query) <= ENTERED_LENGTH_MAX else request.path)

@@ -186,11 +186,11 @@ def _findings(rows: Iterable[tuple[Any, ...]]) -> Iterator[Finding]:
         kind = Kind.UNKNOWN_HERE if outcome == "unknown_trade" else Kind(outcome)
         detail = reason or body[:500]
         if kind == Kind.CONTRADICTS:
-            detail = f"The trade had ended {_ending(status, price)} when the report said {_ending_in(body)}"
+            detail = f"The trade had ended {_ending(status, price)} when the report said {_ending_in_body(body)}"
         yield Finding(kind, f"report {report_id}", detail, customer_id, trade_id, report_id)
 
 
-def _ending_in(body: str) -> str:
+def _ending_in_body(body: str) -> str:
     """Return how the trade ended according to a report, which may contain anything."""
     try:
         report = json.loads(body)

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from trades.audit import in_words
+from trades.audit import rule_text
 
 
 class AuditEntry(models.Model):
@@ -135,14 +135,14 @@ class Case(models.Model):
     @property
     def about(self) -> str:
         """Its subject in words: that of `key`, or the broken rule of the books."""
-        return in_words(self.key.partition(" ")[0]) if self.kind == self.Kind.BOOKS else self.key
+        return rule_text(self.key.partition(" ")[0]) if self.kind == self.Kind.BOOKS else self.key
 
     @property
     def found(self) -> str:
         """`detail`, with the name of the broken rule replaced by plain words."""
         rule, separator, violation = self.detail.partition(": ")
         is_rule = separator and " " not in rule and self.kind == self.Kind.BOOKS
-        return f"{in_words(rule)}: {violation}" if is_rule else self.detail
+        return f"{rule_text(rule)}: {violation}" if is_rule else self.detail
 
 
 class Proposal(models.Model):

@@ -24,8 +24,8 @@ def decide(proposal: Proposal, approve: bool, by: Customer) -> None:
     """
     if proposal.asked_by_id == by.id:
         raise OwnProposal
-    undecided = Proposal.objects.filter(id=proposal.id, approved=None)
-    if not undecided.update(approved=approve, decided_by=by, decided_at=Now()):
+    open_proposals = Proposal.objects.filter(id=proposal.id, approved=None)
+    if not open_proposals.update(approved=approve, decided_by=by, decided_at=Now()):
         raise ProposalDecided
 
 

@@ -64,7 +64,7 @@ def _record_table() -> Iterator[Any]:
     """Yield a cursor with a table for the exchange's record, and with enough time to read it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('statement_timeout')")
-        (usual,) = cursor.fetchone()
+        (default,) = cursor.fetchone()
         cursor.execute(f"SET statement_timeout = '{STATEMENT_SECONDS_MAX}s'")
         cursor.execute("DROP TABLE IF EXISTS exchange_record")
         cursor.execute(RECORD_TABLE)
@@ -73,7 +73,7 @@ def _record_table() -> Iterator[Any]:
                 yield cursor
         finally:
             cursor.execute("DROP TABLE IF EXISTS exchange_record")
-            cursor.execute(f"SET statement_timeout = '{usual}'")
+            cursor.execute(f"SET statement_timeout = '{default}'")
 
 
 def _read(cursor: Any) -> int:

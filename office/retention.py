@@ -37,12 +37,12 @@ def delete_old() -> Deleted:
         with connection.cursor() as cursor:
             days = settings.EXCHANGE_CALLS_KEPT_DAYS
             cursor.execute(DELETE_CALLS, {"days": days, "at": at, "id": id, "rows": ROWS_PER_BATCH})
-            gone, looked, at, id = cursor.fetchone()
-        deleted += gone
-        done = looked < ROWS_PER_BATCH
+            deleted_rows, rows_read, at, id = cursor.fetchone()
+        deleted += deleted_rows
+        done = rows_read < ROWS_PER_BATCH
     sign_in_count = 0
-    while done and (gone := sign_ins.forget_old(ROWS_PER_BATCH)):
-        sign_in_count += gone
+    while done and (deleted_rows := sign_ins.forget_old(ROWS_PER_BATCH)):
+        sign_in_count += deleted_rows
         done = time.monotonic() - began < SECONDS_MAX
     if deleted or sign_in_count:
         log.info("deleted old records", calls=deleted, sign_ins=sign_in_count, all_done=done)

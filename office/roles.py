@@ -107,10 +107,10 @@ def staff_with(roles: Iterable[Role]) -> QuerySet[Customer]:
 
 def set_roles(staff: Customer, roles: Iterable[Role]) -> None:
     """Give a member of staff these roles and no others; without a role, they are no longer staff. Idempotent."""
-    wanted = set(roles)
-    groups = [Group.objects.get_or_create(name=role.value)[0] for role in sorted(wanted)]
-    staff.groups.remove(*staff.groups.filter(name__in=Role.values).exclude(name__in=[role.value for role in wanted]))
+    new_roles = set(roles)
+    groups = [Group.objects.get_or_create(name=role.value)[0] for role in sorted(new_roles)]
+    staff.groups.remove(*staff.groups.filter(name__in=Role.values).exclude(name__in=[role.value for role in new_roles]))
     staff.groups.add(*groups)
-    if staff.is_staff != bool(wanted or staff.is_superuser):
-        staff.is_staff = bool(wanted or staff.is_superuser)
+    if staff.is_staff != bool(new_roles or staff.is_superuser):
+        staff.is_staff = bool(new_roles or staff.is_superuser)
         staff.save(update_fields=["is_staff"])

@@ -88,7 +88,9 @@ def prove(asked_by: str = "") -> Proof:
         trades=audit.trades,
         postings=audit.postings,
         violations_count=count,
-        violations=[{k: str(v) for k, v in row.items()} for row in found.violations[:VIOLATIONS_KEPT_MAX]],
+        violations=[
+            {column: str(value) for column, value in row.items()} for row in found.violations[:VIOLATIONS_KEPT_MAX]
+        ],
         asked_by=asked_by,
     )
     cases.open_cases(

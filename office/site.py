@@ -12,7 +12,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from unfold.sites import UnfoldAdminSite
 
-from office.access import came_from, next_step, second_factor_given
+from office.access import next_step, return_url, second_factor_given
 from office.roles import Power, may
 from web.sign_in import ask_to_sign_in
 
@@ -62,7 +62,7 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
         @wraps(guarded)
         def returning(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if request.method == "POST" and not request.user.is_authenticated:
-                return ask_to_sign_in(request, came_from(request))
+                return ask_to_sign_in(request, return_url(request))
             return guarded(request, *args, **kwargs)
 
         return returning
@@ -91,8 +91,7 @@ class Office(UnfoldAdminSite):  # type: ignore[misc]
 
     def get_urls(self) -> list[URLPattern]:
         """Return our URLs before Django's, whose last one answers 404 for everything else."""
-        ours = self.pages()
-        return ours + [url for url in super().get_urls() if getattr(url, "name", None) not in CLOSED]
+        return self.pages() + [url for url in super().get_urls() if getattr(url, "name", None) not in CLOSED]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show the desk."""

@@ -46,20 +46,20 @@ def place_trades(customer_id: int, trades: Sequence[Trade], by: str = "api") -> 
     outcomes: dict[int, Outcome] = {}
     placings: dict[int, Placing] = {}
     repeated: dict[int, Trade] = {}
-    for n, trade in enumerate(trades):
+    for position, trade in enumerate(trades):
         if trade.idempotency_key and trade.idempotency_key in by_key:
-            repeated[n] = trade
+            repeated[position] = trade
             continue
         queued_ahead = sum(placing.is_queued for placing in placings.values())
         try:
-            placings[n] = check_order(trade, by, queued_ahead)
+            placings[position] = check_order(trade, by, queued_ahead)
         except REFUSALS as refusal:
-            outcomes[n] = refusal
+            outcomes[position] = refusal
         else:
             by_key[trade.idempotency_key] = trade
     outcomes |= zip(placings, _insert(customer_id, list(placings.values())), strict=True)
-    outcomes |= {n: _replay(by_key[trade.idempotency_key], trade, by) for n, trade in repeated.items()}
-    return [outcomes[n] for n in range(len(trades))]
+    outcomes |= {position: _replay(by_key[trade.idempotency_key], trade, by) for position, trade in repeated.items()}
+    return [outcomes[position] for position in range(len(trades))]
 
 
 def _insert(customer_id: int, placings: Sequence[Placing]) -> list[Outcome]:

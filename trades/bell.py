@@ -37,12 +37,12 @@ class OpeningBell:
         is_late = self._rung_at is not None and time.monotonic() - self._rung_at > ACT_AFTER_SECONDS
         if _waiting() >= self._batch and not is_late:
             return 0
-        seen, due = queries.queued_customers(rules(), self._after, self._batch)
+        customer_ids, due = queries.queued_customers(rules(), self._after, self._batch)
         is_rung = ring(due)
         if due and (is_late or not is_rung):
             log.warning("no lane took a turn at the opening bell; the sweep takes it", customers=len(due))
             take_turn(due[:CUSTOMERS_PER_TURN_MAX], by)
-        self._after = seen[-1] if len(seen) == self._batch else 0
+        self._after = customer_ids[-1] if len(customer_ids) == self._batch else 0
         self._rung_at = time.monotonic()
         return len(due)
 

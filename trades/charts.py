@@ -72,14 +72,14 @@ def draw(series: Series) -> Chart | None:
         return None
     low, high = min(values), max(values)
     bottom, top = min(low, series.base, *second), max(high, series.base, *second)
-    across = _across(series)
-    points = [(x, _height(value, bottom, top, HEIGHT)) for x, value in zip(across, values, strict=True)]
+    x_positions = _across(series)
+    points = [(x, _height(value, bottom, top, HEIGHT)) for x, value in zip(x_positions, values, strict=True)]
     line = _path(points)
     begins, ends = series.axis or (series.moments[0], series.moments[-1])
     return Chart(
         line=line,
         area=f"{line}L{points[-1][0]:.1f} {HEIGHT}L{points[0][0]:.1f} {HEIGHT}Z",
-        second=_path([(x, _height(value, bottom, top, HEIGHT)) for x, value in zip(across, second, strict=False)])
+        second=_path([(x, _height(value, bottom, top, HEIGHT)) for x, value in zip(x_positions, second, strict=False)])
         if second
         else "",
         reference_y=round(_height(series.base, bottom, top, HEIGHT), 1),
@@ -133,10 +133,13 @@ def sparkline(values: Sequence[Decimal]) -> str:
     """Return the path of a small chart; empty if there is nothing to draw."""
     if len(values) < 2:
         return ""
-    few = [values[round(n * (len(values) - 1) / (SPARK_POINTS - 1))] for n in range(SPARK_POINTS)]
-    low, high = min(few), max(few)
+    sampled = [values[round(position * (len(values) - 1) / (SPARK_POINTS - 1))] for position in range(SPARK_POINTS)]
+    low, high = min(sampled), max(sampled)
     return _path(
-        [(n * SPARK_WIDTH / (SPARK_POINTS - 1), _height(value, low, high, SPARK_HEIGHT)) for n, value in enumerate(few)]
+        [
+            (position * SPARK_WIDTH / (SPARK_POINTS - 1), _height(value, low, high, SPARK_HEIGHT))
+            for position, value in enumerate(sampled)
+        ]
     )
 
 

@@ -129,9 +129,9 @@ def check(customer_id: int, ticker: str, quantity: int) -> None:
         raise TradingHalted
     if ticker in now.restricted_tickers:
         raise TickerRestricted
-    if (most := now.limit(Kind.SHARES_MAX, customer_id)) is not None and quantity > most:
+    if (maximum := now.limit(Kind.SHARES_MAX, customer_id)) is not None and quantity > maximum:
         raise TooManyShares
-    if (most := now.limit(Kind.NOTIONAL_MAX, customer_id)) is not None and quantity * last_price(ticker) > most:
+    if (maximum := now.limit(Kind.NOTIONAL_MAX, customer_id)) is not None and quantity * last_price(ticker) > maximum:
         raise TooMuchMoney
 
 
@@ -171,22 +171,22 @@ def check_queue(customer_id: int, when_closed: str, queued_ahead: int = 0) -> bo
 
 def orders_a_minute_max(customer_id: int) -> int | None:
     """Return how many orders this customer may place per minute; None if there is no limit."""
-    most = rules().limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
-    return None if most is None else int(most)
+    maximum = rules().limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
+    return None if maximum is None else int(maximum)
 
 
-def check_rate(customer_id: int, sequence: int, most: int) -> None:
-    """Check that the customer has placed at most `most` orders in the last minute, including the one with this number.
+def check_rate(customer_id: int, sequence: int, maximum: int) -> None:
+    """Check that the customer placed at most `maximum` orders in the last minute, including the one with this number.
 
     Call it in the transaction that drew the number: the lock on the customer's counter makes the check exact, and the
-    exception rolls the order back. Numbers have no gaps, so it is enough to read the order `most` places earlier.
+    exception rolls the order back. Numbers have no gaps, so it is enough to read the order `maximum` places earlier.
 
     Raises:
         TooManyOrders: This order exceeds the limit.
     """
-    if sequence <= most:
+    if sequence <= maximum:
         return
-    parameters: list[Any] = [customer_id, sequence - most]
+    parameters: list[Any] = [customer_id, sequence - maximum]
     with connection.cursor() as cursor:
         cursor.execute(PLACED_WITHIN_A_MINUTE, parameters)
         if cursor.fetchone() is not None:

@@ -63,8 +63,8 @@ def _store(month: Month, tickers: list[str]) -> int:
 
 def _splits_since(month: Month) -> dict[str, Decimal]:
     """Return by how much the exchange has divided the prices of this month since, by the ticker of today."""
-    done = CorporateAction.State.APPROVED, CorporateAction.State.APPLYING, CorporateAction.State.DONE
-    splits = CorporateAction.objects.filter(kind=CorporateAction.Kind.SPLIT, state__in=done)
+    states = CorporateAction.State.APPROVED, CorporateAction.State.APPLYING, CorporateAction.State.DONE
+    splits = CorporateAction.objects.filter(kind=CorporateAction.Kind.SPLIT, state__in=states)
     ratios: dict[str, Decimal] = {}
     for split in splits.filter(ex_date__gt=month.last, ex_date__lte=eastern_today()):
         ticker = ticker_change.today(split.ticker)

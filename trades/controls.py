@@ -12,7 +12,7 @@ from decimal import Decimal
 from django.db.models import QuerySet
 
 from accounts.models import Customer
-from accounts.revocation import Cause, tell_frozen
+from accounts.revocation import Cause, mail_frozen
 from trades.models import CorporateAction, TradingControl
 from web.cached import Cached
 
@@ -134,5 +134,5 @@ def set_control(
     row.save(force_insert=True)
     forget()
     if freezes is not None and changed:
-        tell_frozen(freezes, Cause.TRADING_FROZEN, is_on)
+        mail_frozen(freezes, Cause.TRADING_FROZEN, is_on)
     return row

@@ -283,8 +283,8 @@ def _apply_batch(action: CorporateAction, batch: Sequence[tuple[int, int]]) -> b
         books.write()
         CorporateAction.objects.filter(id=action.id).update(
             holders=action.holders + len(entitlements),
-            shares=action.shares + sum(each.shares for each in entitlements),
-            cash=action.cash + sum((each.cash for each in entitlements), Decimal(0)),
+            shares=action.shares + sum(row.shares for row in entitlements),
+            cash=action.cash + sum((row.cash for row in entitlements), Decimal(0)),
         )
     return True
 
@@ -295,13 +295,13 @@ def _insert_entitlements(entitlements: Sequence[Entitlement]) -> None:
         cursor.execute(
             INSERT_ENTITLEMENTS,
             [
-                [each.id for each in entitlements],
-                [each.action_id for each in entitlements],
-                [each.customer_id for each in entitlements],
-                [each.shares for each in entitlements],
-                [each.shares_after for each in entitlements],
-                [each.cash for each in entitlements],
-                [each.cost for each in entitlements],
+                [row.id for row in entitlements],
+                [row.action_id for row in entitlements],
+                [row.customer_id for row in entitlements],
+                [row.shares for row in entitlements],
+                [row.shares_after for row in entitlements],
+                [row.cash for row in entitlements],
+                [row.cost for row in entitlements],
             ],
         )
 

@@ -36,8 +36,8 @@ def held_at(customer_id: int, moments: Sequence[datetime]) -> list[Held]:
     for change in changes[:-1]:
         current = current | change
         held.append(current)
-    in_todays = InTodaysShares(customer_id, {ticker for each in held for ticker in each} - {CASH})
-    return [in_todays.of(each, moment) for each, moment in zip(held, moments, strict=True)]
+    in_todays = InTodaysShares(customer_id, {ticker for holdings in held for ticker in holdings} - {CASH})
+    return [in_todays.of(holdings, moment) for holdings, moment in zip(held, moments, strict=True)]
 
 
 class InTodaysShares:
@@ -73,7 +73,7 @@ class InTodaysShares:
 
 def tickers_of(held: Sequence[Held]) -> list[str]:
     """Return the tickers of all stocks in these holdings, sorted."""
-    return sorted({ticker for each in held for ticker, quantity in each.items() if ticker != CASH and quantity})
+    return sorted({ticker for holdings in held for ticker, quantity in holdings.items() if ticker != CASH and quantity})
 
 
 def equity(held: Sequence[Held], prices_of: PriceSeries) -> list[Decimal | None]:
@@ -83,16 +83,16 @@ def equity(held: Sequence[Held], prices_of: PriceSeries) -> list[Decimal | None]
         prices_of: Returns a ticker's price for each of the holdings.
     """
     price_series = {ticker: prices_of(ticker) for ticker in tickers_of(held)}
-    worth: list[Decimal | None] = []
-    for number, each in enumerate(held):
+    totals: list[Decimal | None] = []
+    for number, holdings in enumerate(held):
         values = [
             price * quantity
-            for ticker, quantity in each.items()
+            for ticker, quantity in holdings.items()
             if ticker != CASH and quantity and (price := price_series[ticker][number]) is not None
         ]
-        is_known = len(values) == sum(1 for ticker, quantity in each.items() if ticker != CASH and quantity)
-        worth.append(money(each.get(CASH, Decimal(0)) + sum(values)) if is_known else None)
-    return worth
+        is_known = len(values) == sum(1 for ticker, quantity in holdings.items() if ticker != CASH and quantity)
+        totals.append(money(holdings.get(CASH, Decimal(0)) + sum(values)) if is_known else None)
+    return totals
 
 
 # The splits that have begun, and when each was applied to the customer; null if it has not been yet. For a customer who

@@ -73,9 +73,9 @@ def _send(trades: Sequence[Trade], is_probe: bool) -> ExecuteResult:
 
 def store_results(sent: Sequence[ExecuteResult]) -> None:
     """Store the results of calls of Execute. The sweep asks about trades with an unknown outcome in its next round."""
-    calls.record(one.call for one in sent)
-    store_reports([report for one in sent for report in one.reports or ()], Report.Source.ANSWER)
-    asking.ask_at_once([trade.id for one in sent if one.reports is None for trade in one.trades])
+    calls.record(result.call for result in sent)
+    store_reports([report for result in sent for report in result.reports or ()], Report.Source.ANSWER)
+    asking.ask_at_once([trade.id for result in sent if result.reports is None for trade in result.trades])
 
 
 def _order(trade: Trade) -> Order:

@@ -68,8 +68,8 @@ def _explain_in_progress(trade: Trade, now: datetime, reports: Sequence[Report],
             f"It was sent {out} ago and has expired, but the exchange has not said yet whether it executed it. "
             "The sweep keeps asking."
         )
-    more = f" Because {halted}, it is not sent again." if halted else ""
-    return f"It was sent to the exchange {out} ago, and the exchange has not reported on it yet.{more}"
+    halt_note = f" Because {halted}, it is not sent again." if halted else ""
+    return f"It was sent to the exchange {out} ago, and the exchange has not reported on it yet.{halt_note}"
 
 
 def _explain_rejected(trade: Trade) -> str:
@@ -88,8 +88,8 @@ def _explain_rejected(trade: Trade) -> str:
     return f"The exchange rejected it: {trade.reason or trade.reason_code} Its {what} available again."
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def age_in_words(age: timedelta) -> str:

@@ -38,7 +38,7 @@ def rates_on(day: date) -> list[FeeRate]:
     return [rates[kind] for kind in FeeRate.Kind.values if kind in rates]
 
 
-def fees_of(type: str, quantity: int, amount: Decimal, traded_on: date, most: Decimal) -> dict[str, Decimal]:
+def fees_of(type: str, quantity: int, amount: Decimal, traded_on: date, fees_max: Decimal) -> dict[str, Decimal]:
     """Return the fees of a trade by kind, USD, without those that are zero.
 
     Args:
@@ -46,17 +46,17 @@ def fees_of(type: str, quantity: int, amount: Decimal, traded_on: date, most: De
         quantity: Shares.
         amount: The total before fees, USD.
         traded_on: Its trade date, Eastern.
-        most: The most that all fees together may take, USD.
+        fees_max: The most that all fees together may take, USD.
     """
     fees: dict[str, Decimal] = {}
     for rate in rates_on(traded_on):
         if type == Type.SELL or rate.is_for_purchases:
             exact = amount * rate.per_usd + quantity * rate.per_share
             capped = exact if rate.maximum is None else min(exact, rate.maximum)
-            fee = min(capped.quantize(CENT, ROUND_CEILING), most)
+            fee = min(capped.quantize(CENT, ROUND_CEILING), fees_max)
             if fee > 0:
                 fees[rate.kind] = fee
-                most -= fee
+                fees_max -= fee
     return fees
 
 

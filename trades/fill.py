@@ -24,8 +24,8 @@ def post_fill(account: Account, trade: Trade, fill: Fill, reason: str) -> Ending
     traded_on = calendar.eastern_date(executed_at)
     dates = Dates(traded_on, calendar.settlement_date(traded_on))
     is_sale = trade.type == Type.SELL
-    most = fill.amount if is_sale else account.available - fill.amount
-    fees = fees_of(trade.type, trade.quantity, fill.amount, traded_on, most)
+    fees_max = fill.amount if is_sale else account.available - fill.amount
+    fees = fees_of(trade.type, trade.quantity, fill.amount, traded_on, fees_max)
     terms = (trade.id, trade.ticker, trade.quantity, fill.price, fill.amount, dates, sum(fees.values(), Decimal(0)))
     if is_sale:
         account.sell(*terms, trade.lot_method or LotMethod.FIFO)

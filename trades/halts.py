@@ -37,32 +37,38 @@ def halt_of(customer_id: int, ticker: str = "") -> Halt | None:
         customer_id: The customer that the page is for.
         ticker: The stock that the page is about, if any.
     """
-    now = rules()
-    if now.all_halted:
+    current = rules()
+    if current.all_halted:
         return Halt("Trading is halted.", DURING_A_HALT)
-    if customer_id in now.halted_customers:
+    if customer_id in current.halted_customers:
         return Halt("Your trading is frozen.", f"{DURING_A_HALT} Contact support to learn why.")
-    if ticker in now.halted_tickers:
+    if ticker in current.halted_tickers:
         return Halt(f"Trading in {ticker} is halted.", DURING_A_HALT)
-    if ticker in now.restricted_tickers:
+    if ticker in current.restricted_tickers:
         return Halt(f"{ticker} cannot be traded here.", "New trades in it are refused.")
     return None
 
 
 def explain_refusal(error: PlacingRefused, customer_id: int, ticker: str) -> tuple[str | None, str]:
     """Return the field of the ticket that caused a refusal (None if none did), and a sentence that explains it."""
-    now = rules()
+    current = rules()
     if isinstance(error, TooManyShares):
-        most = now.limit(Kind.SHARES_MAX, customer_id)
-        return "quantity", f"One trade can be for {most:,.0f} shares at most." if most else "Too many for one trade."
+        maximum = current.limit(Kind.SHARES_MAX, customer_id)
+        return (
+            "quantity",
+            f"One trade can be for {maximum:,.0f} shares at most." if maximum else "Too many for one trade.",
+        )
     if isinstance(error, TooMuchMoney):
-        most = now.limit(Kind.NOTIONAL_MAX, customer_id)
-        return "quantity", f"One trade can be worth {usd(most)} at most." if most else "Worth too much for one trade."
+        maximum = current.limit(Kind.NOTIONAL_MAX, customer_id)
+        return (
+            "quantity",
+            f"One trade can be worth {usd(maximum)} at most." if maximum else "Worth too much for one trade.",
+        )
     if isinstance(error, PriceUnknown):
         return None, "There is no price right now to check what this trade is worth. Try again in a moment."
     if isinstance(error, TooManyOrders):
-        most = now.limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
-        return None, f"Too many trades: your limit is {most or 0:,.0f} per minute. Try again shortly."
+        maximum = current.limit(Kind.ORDERS_A_MINUTE_MAX, customer_id)
+        return None, f"Too many trades: your limit is {maximum or 0:,.0f} per minute. Try again shortly."
     if isinstance(error, LineTooLong):
         return None, ("You have too many open trades. Nothing was placed: wait for some to finish, or cancel them.")
     if isinstance(error, Overloaded):

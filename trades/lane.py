@@ -85,10 +85,10 @@ def ring(customer_ids: Collection[int]) -> bool:
 def _ring_valkey(by_lane: Mapping[int, Collection[int]]) -> None:
     lanes = list(by_lane)
     keys = [key(lane) for lane in lanes for key in (bell_key, rung_key)]
-    silent = broker().eval(
+    unserved_lanes = broker().eval(
         RING, len(keys), *keys, BELL_SECONDS_MAX, *(" ".join(map(str, by_lane[lane])) for lane in lanes)
     )
-    for number in silent:
+    for number in unserved_lanes:
         _send_message(lanes[number - 1])
 
 
@@ -98,7 +98,7 @@ def _ring_rabbitmq(by_lane: Mapping[int, Sequence[int]]) -> None:
             _send_message(lane, customer_ids=customer_ids[start : start + CUSTOMERS_PER_TURN_MAX])
 
 
-def collect_rings(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
+def collect_rings(lane: int, named_customers: Sequence[int] = ()) -> Iterator[list[int]]:
     """Yield batches of customers that have rung, until no one is left.
 
     A batch has up to CUSTOMERS_PER_TURN_MAX customers: first those of this lane, then those of the other lanes that
@@ -107,14 +107,14 @@ def collect_rings(lane: int, named: Sequence[int] = ()) -> Iterator[list[int]]:
 
     Args:
         lane: The lane to begin with.
-        named: The customers that the message names; with RabbitMQ, all that have rung.
+        named_customers: The customers that the message names; with RabbitMQ, all that have rung.
 
     Raises:
         RedisError: The broker failed.
     """
     if settings.BROKER_IS_RABBITMQ:
-        if named:
-            yield sorted(named)
+        if named_customers:
+            yield sorted(named_customers)
         return
     ends_at = time.monotonic() + COLLECT_SECONDS_MAX
     customer_ids, lane = _collect_batch(lane)
@@ -153,21 +153,21 @@ def _pop_customers(lane: int, collected: int = 0, may_wait: bool = False) -> tup
     """Return customers that have rung, the lane to begin the next time with, and whether to wait for a ring."""
     lanes = [(lane + offset) % settings.LANES for offset in range(settings.LANES)]
     if _lanes_served is not None:
-        lanes = [each for each in lanes if each in _lanes_served]
-    keys = [key(each) for each in lanes for key in (bell_key, rung_key, queue_key)]
+        lanes = [number for number in lanes if number in _lanes_served]
+    keys = [key(number) for number in lanes for key in (bell_key, rung_key, queue_key)]
     limits = CUSTOMERS_PER_TURN_MAX, collected, int(AWAKE_SECONDS * 1000)
-    customer_ids, left, needs_help, must_wait = broker().eval(
+    customer_ids, next_place, needs_another_worker, must_wait = broker().eval(
         POP, len(keys), *keys, *limits, WORKER, wake_key(), int(may_wait)
     )
-    next_lane = lanes[left - 1] if left else lane
-    if needs_help:
+    next_lane = lanes[next_place - 1] if next_place else lane
+    if needs_another_worker:
         _send_message(next_lane)
     return set(map(int, customer_ids)), next_lane, bool(must_wait)
 
 
 def _hand_over(lane: int) -> None:
     """Leave the lanes to the worker that takes the next message."""
-    bells = [bell_key(each) for each in range(settings.LANES)]
+    bells = [bell_key(number) for number in range(settings.LANES)]
     broker().eval(HAND_OVER, len(bells), *bells, BELL_SECONDS_MAX, WORKER)
     _send_message(lane)
 

@@ -98,11 +98,11 @@ def stock_chart(ticker: str, period: Period, quote: Quote | None) -> tuple[Chart
 
 def _price_series(tickers: list[str], time_grid: TimeGrid, quotes: dict[str, Quote]) -> dict[str, list[Decimal | None]]:
     """Return each stock's price at each moment; the last one is the price now."""
-    *past, _ = time_grid.moments
-    histories = price_history.histories(tickers, past[0], time_grid.step_seconds, past[-1]) if past else {}
+    *earlier, _ = time_grid.moments
+    histories = price_history.histories(tickers, earlier[0], time_grid.step_seconds, earlier[-1]) if earlier else {}
     return {
         ticker: [
-            *price_history.price_at(histories.get(ticker, []), past),
+            *price_history.price_at(histories.get(ticker, []), earlier),
             quotes[ticker].price if ticker in quotes else None,
         ]
         for ticker in tickers

@@ -64,7 +64,9 @@ def last_session(now: datetime) -> Session | None:
     if not has_trading_hours():
         return None
     today = calendar.eastern_date(now)
-    opened = [one for one in calendar.sessions(today - timedelta(days=DAYS_BACK), today) if one.opens_at <= now]
+    opened = [
+        session for session in calendar.sessions(today - timedelta(days=DAYS_BACK), today) if session.opens_at <= now
+    ]
     return opened[-1] if opened else None
 
 

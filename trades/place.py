@@ -103,28 +103,28 @@ def insert_or_find(placing: Placing, rate: int | None) -> tuple[Trade, bool]:
     return trade, False
 
 
-def find_replayed(wanted: Trade) -> Trade | None:
+def find_replayed(new: Trade) -> Trade | None:
     """Return the trade that the customer placed earlier with the key of this one, if any.
 
     Raises:
         TradeKeyReused: It has different terms.
     """
-    if not wanted.idempotency_key:
+    if not new.idempotency_key:
         return None
-    trade = Trade.objects.filter(customer_id=wanted.customer_id, idempotency_key=wanted.idempotency_key).first()
-    if trade and not are_same_terms(trade, wanted):
+    trade = Trade.objects.filter(customer_id=new.customer_id, idempotency_key=new.idempotency_key).first()
+    if trade and not are_same_terms(trade, new):
         raise TradeKeyReused
     return trade
 
 
-def are_same_terms(one: Trade, other: Trade) -> bool:
-    """Return whether two trades with the same key are the same order. `one` is the trade that was placed first."""
-    if other.ticker not in {one.ticker, one.placed_as}:
+def are_same_terms(first: Trade, second: Trade) -> bool:
+    """Return whether two trades with the same key are the same order. `first` is the trade that was placed first."""
+    if second.ticker not in {first.ticker, first.placed_as}:
         return False
     terms = ["type", "quantity", "when_closed"]
-    if one.time_in_force and other.time_in_force:  # empty for our API and older releases
+    if first.time_in_force and second.time_in_force:  # empty for our API and older releases
         terms.append("time_in_force")
-    return all(getattr(one, name) == getattr(other, name) for name in terms)
+    return all(getattr(first, name) == getattr(second, name) for name in terms)
 
 
 def _insert(placing: Placing, rate: int | None) -> None:

@@ -22,28 +22,28 @@ RING = """
 # Lanes whose bell has another worker's name are left to that worker, unless a whole batch waits there. If that worker
 # dies, its bells expire.
 POP = """
-    local most, collected, awake, worker, wake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+    local batch_max, collected, awake, worker, wake = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
     local may_wait = ARGV[6] == '1'
-    local customers, left, rest, theirs, waiting = {}, 0, 0, {}, 0
+    local customers, next_place, remaining, is_served, waiting = {}, 0, 0, {}, 0
     for i = 1, #KEYS, 3 do
         local name = redis.call('GET', KEYS[i])
         if name and name ~= '1' and name ~= worker and name ~= wake then
-            theirs[i], waiting, may_wait = true, waiting + redis.call('SCARD', KEYS[i + 1]), false
+            is_served[i], waiting, may_wait = true, waiting + redis.call('SCARD', KEYS[i + 1]), false
         end
     end
     for i = 1, #KEYS, 3 do
-        if not theirs[i] or waiting >= most then
+        if not is_served[i] or waiting >= batch_max then
             local rung = KEYS[i + 1]
-            local room = math.max(0, most - collected - #customers)
+            local room = math.max(0, batch_max - collected - #customers)
             for _, id in ipairs(redis.call('SPOP', rung, room)) do customers[#customers + 1] = id end
             local number = redis.call('SCARD', rung)
-            if left == 0 and number > 0 then left = (i + 2) / 3 end
-            rest = rest + number
+            if next_place == 0 and number > 0 then next_place = (i + 2) / 3 end
+            remaining = remaining + number
         end
     end
     local is_over = collected + #customers == 0
     for i = 1, #KEYS, 3 do
-        if not theirs[i] then
+        if not is_served[i] then
             if is_over and not may_wait then
                 redis.call('DEL', KEYS[i])
             else
@@ -52,8 +52,8 @@ POP = """
         end
     end
     redis.call('DEL', wake)
-    local needs_help = rest >= most and redis.call('LLEN', KEYS[left * 3]) == 0
-    return {customers, left, needs_help and 1 or 0, is_over and may_wait and 1 or 0}
+    local needs_another_worker = remaining >= batch_max and redis.call('LLEN', KEYS[next_place * 3]) == 0
+    return {customers, next_place, needs_another_worker and 1 or 0, is_over and may_wait and 1 or 0}
 """
 HAND_OVER = """
     for i = 1, #KEYS do

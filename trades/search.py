@@ -56,8 +56,8 @@ def find_trades(customer_id: int, trade_filter: TradeFilter, limit: int, *, newe
     else:
         head, *rest = [branch.order_by(order)[:limit] for branch in branches]
         trades = list(head.union(*rest, all=True).order_by(order)[:limit])
-    if in_flight is not None and (one := list(in_flight)):
-        trades = sorted(trades + one, key=lambda trade: trade.sequence, reverse=newest_first)[:limit]
+    if in_flight is not None and (open_trade := list(in_flight)):
+        trades = sorted(trades + open_trade, key=lambda trade: trade.sequence, reverse=newest_first)[:limit]
     return trades
 
 

@@ -22,8 +22,10 @@ def problem_with(action: CorporateAction) -> str:
     The result of two pending actions on one stock would depend on their order.
     """
     changes = CorporateAction.objects.filter(kind=Kind.TICKER_CHANGE).exclude(id=action.id)
-    mine = Q(ticker=action.ticker, ex_date__lte=action.ex_date)
-    before = changes.filter(mine, state__in=[State.APPROVED, State.APPLYING, State.DONE]).order_by("-ex_date").first()
+    same_ticker = Q(ticker=action.ticker, ex_date__lte=action.ex_date)
+    before = (
+        changes.filter(same_ticker, state__in=[State.APPROVED, State.APPLYING, State.DONE]).order_by("-ex_date").first()
+    )
     if before and not (before.state == State.DONE and _is_listed(action.ticker)):
         return (
             f"From {before.ex_date} on, {action.ticker} is {before.new_ticker}: enter this one for {before.new_ticker}."

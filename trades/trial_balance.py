@@ -112,10 +112,14 @@ def trial_balance(day: date) -> TrialBalance:
     Args:
         day: An Eastern date, from FIRST_DAY on. For a date after today, the balances are those of now.
     """
-    kept = _last_kept_day()
-    parameters: dict[str, Any] = _after(kept) | {"day": day, "kept": kept, "end": _midnight(day + timedelta(days=1))}
+    last_kept = _last_kept_day()
+    parameters: dict[str, Any] = _after(last_kept) | {
+        "day": day,
+        "kept": last_kept,
+        "end": _midnight(day + timedelta(days=1)),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(KEPT if kept and day <= kept else f"{KEPT} UNION ALL {LATER}", parameters)
+        cursor.execute(KEPT if last_kept and day <= last_kept else f"{KEPT} UNION ALL {LATER}", parameters)
         totals: dict[tuple[str, str], Decimal] = {}
         for account, part, amount in cursor.fetchall():
             if account == Account.CLEARING and part <= day.isoformat():
@@ -134,10 +138,10 @@ def store_day_totals() -> int:
 
     Idempotent: yes. Stored totals never change, even if several processes do this at once.
     """
-    kept, end = _last_kept_day(), _midnight(eastern_date(timezone.now() - CLOCKS_APART))
-    if kept and end <= _midnight(kept + timedelta(days=1)):
+    last_kept, end = _last_kept_day(), _midnight(eastern_date(timezone.now() - CLOCKS_APART))
+    if last_kept and end <= _midnight(last_kept + timedelta(days=1)):
         return 0
-    parameters = _after(kept) | {"end": end}
+    parameters = _after(last_kept) | {"end": end}
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute("SET LOCAL transaction_timeout = 0")
         cursor.execute(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS_MAX}s'")
@@ -155,10 +159,10 @@ def _last_kept_day() -> date | None:
     return last
 
 
-def _after(kept: date | None) -> dict[str, Any]:
+def _after(last_kept: date | None) -> dict[str, Any]:
     """Return the query parameters for the first posting after the last stored day."""
-    begin = _midnight(kept + timedelta(days=1) if kept else FIRST_DAY)
-    first_id = first_id_at("accounts_posting", "created_at", begin - CLOCKS_APART) if kept else 0
+    begin = _midnight(last_kept + timedelta(days=1) if last_kept else FIRST_DAY)
+    first_id = first_id_at("accounts_posting", "created_at", begin - CLOCKS_APART) if last_kept else 0
     return {"first_id": first_id, "begin": begin}
 
 

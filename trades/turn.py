@@ -80,7 +80,7 @@ def settle_and_claim(customer_ids: Collection[int], by: str) -> list[Trade]:
 def serve(books: Books, now: MarketNow, by: str) -> list[Trade]:
     """Do what `settle_and_claim` does, for open books. It reads with one statement, and writes with one or two."""
     work = queries.read_work(books.customer_ids, LOOK_AHEAD)
-    books.keep_shares(work.positions)
+    books.set_shares(work.positions)
     endings, verdicts = settle(books, work, now.last_prices)
     books.change_lots()  # a sale may have restricted its account, which affects the next claim
     claims = claim(books, work.placed_after({ending.trade for ending in endings}), now)
@@ -150,7 +150,7 @@ def _cash_of_restricted(books: Books, placed: Sequence[Trade], now: MarketNow) -
     """Return the cash of those buyers whose accounts are restricted to settled cash. One query, if there are any."""
     today = eastern_date(now.at) if now.at else eastern_today()
     buyers = {trade.customer_id for trade in placed if trade.type == Type.BUY}
-    return books.cash_of({each for each in buyers if books[each].buys_with_settled_cash_only(today)}, today)
+    return books.cash_of({buyer for buyer in buyers if books[buyer].buys_with_settled_cash_only(today)}, today)
 
 
 def _database_answers() -> bool:

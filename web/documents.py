@@ -55,8 +55,8 @@ def in_turn(page: Page) -> Page:
     """
 
     @wraps(page)
-    def in_its_turn(request: HttpRequest, **parameters: Any) -> HttpResponse:
+    def wrapper(request: HttpRequest, **parameters: Any) -> HttpResponse:
         with turn(current_customer_id(request)):
             return page(request, **parameters)
 
-    return in_its_turn
+    return wrapper

@@ -77,10 +77,10 @@ class _Lookup:
     error: OSError | None = None
 
     def __post_init__(self) -> None:
-        self.thread = threading.Thread(target=self._look, name="lookup", daemon=True)
+        self.thread = threading.Thread(target=self._resolve, name="lookup", daemon=True)
         self.thread.start()
 
-    def _look(self) -> None:
+    def _resolve(self) -> None:
         try:
             rows = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
             self.addresses = list(dict.fromkeys(str(row[4][0]) for row in rows))
@@ -222,7 +222,7 @@ def _call(
             decode_content=False,
         )
         try:
-            content = _read(response, body_bytes_max) if body_bytes_max else _skip(response)
+            content = _read(response, body_bytes_max) if body_bytes_max else _discard_body(response)
         except BaseException:
             response.close()  # unread data must not be taken for the next answer
             raise
@@ -242,7 +242,7 @@ def _cause_of(error: BaseException) -> BaseException:
     return error
 
 
-def _skip(response: urllib3.BaseHTTPResponse) -> bytes:
+def _discard_body(response: urllib3.BaseHTTPResponse) -> bytes:
     """Discard a short body, so that the connection can serve another call; otherwise close the connection."""
     length = response.length_remaining
     if length is not None and length <= SKIPPED_BYTES_MAX:

@@ -52,13 +52,13 @@ class EmailBackend(smtp.EmailBackend):
             raise
         finally:
             timer.cancel()
-            self._forget()
+            self._drop_connection()
 
     def _remaining(self) -> float:
         return self._ends_at - time.monotonic()
 
     def _watch(self, sock: socket.socket) -> None:
-        self._forget()
+        self._drop_connection()
         self._watched = sock.dup()  # TLS detaches the socket, but a duplicate can still shut the connection down
         if self._remaining() <= 0:
             self._give_up()
@@ -68,7 +68,7 @@ class EmailBackend(smtp.EmailBackend):
             with suppress(OSError):
                 watched.shutdown(socket.SHUT_RDWR)
 
-    def _forget(self) -> None:
+    def _drop_connection(self) -> None:
         watched, self._watched = self._watched, None
         if watched is not None:
             watched.close()

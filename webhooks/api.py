@@ -174,9 +174,9 @@ class WebhooksView(_WebhookView):
         key = idempotency_key(request)
         body = CreateWebhookSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        asked = body.validated_data
+        terms = body.validated_data
         hook, replayed = subscriptions.create(
-            self.customer_id, asked["url"], asked.get("events", ()), token_id=self.grant.id, key=key
+            self.customer_id, terms["url"], terms.get("events", ()), token_id=self.grant.id, key=key
         )
         return created(CreatedWebhookSerializer(hook).data, replayed)
 
@@ -198,12 +198,12 @@ class WebhookView(_WebhookView):
         hook = self.own_webhook(webhook_id)
         body = UpdateWebhookSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        asked = body.validated_data
-        if "url" in asked or "events" in asked:
+        terms = body.validated_data
+        if "url" in terms or "events" in terms:
             self.require_read()
-            subscriptions.change(hook, asked.get("url"), asked.get("events"), token_id=self.grant.id)
-        if "paused" in asked:
-            hook = subscriptions.pause(hook) if asked["paused"] else subscriptions.resume(hook)
+            subscriptions.change(hook, terms.get("url"), terms.get("events"), token_id=self.grant.id)
+        if "paused" in terms:
+            hook = subscriptions.pause(hook) if terms["paused"] else subscriptions.resume(hook)
         return Response(WebhookSerializer(hook).data)
 
     @extend_schema(operation_id="deleteWebhook", responses={204: None}, tags=["webhooks"])
@@ -270,8 +270,8 @@ class ResendView(_WebhookView):
         hook = self.own_webhook(webhook_id)
         body = ResendSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        asked = body.validated_data
-        events, following = subscriptions.find_range(hook, asked["after"], asked.get("until"))
+        terms = body.validated_data
+        events, following = subscriptions.find_range(hook, terms["after"], terms.get("until"))
         self.count_rows(len(events))
         subscriptions.resend_events(hook, events)
         return Response({"count": len(events), "next": following}, status=202)

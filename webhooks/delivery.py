@@ -58,14 +58,14 @@ class Deliverer:
     def work(self, seconds: float = WORK_SECONDS) -> int:
         """Deliver for this many seconds, or until nothing is due; return how many deliveries were attempted."""
         ends_at = time.monotonic() + seconds
-        tried = 0
+        attempted = 0
         while True:
-            tried += self._finish()
+            attempted += self._finish()
             self._start()
-            left = ends_at - time.monotonic()
-            if not self._in_progress or left <= 0:
-                return tried
-            wait(self._in_progress, min(left, POLL_SECONDS), FIRST_COMPLETED)
+            remaining_seconds = ends_at - time.monotonic()
+            if not self._in_progress or remaining_seconds <= 0:
+                return attempted
+            wait(self._in_progress, min(remaining_seconds, POLL_SECONDS), FIRST_COMPLETED)
 
     def _start(self) -> None:
         free = self._threads - len(self._in_progress)
@@ -75,11 +75,11 @@ class Deliverer:
             hooks = list(Webhook.objects.raw(CLAIM, _claim_parameters(free)))
             due = list(Delivery.objects.raw(DUE, [[hook.pk for hook in hooks], DELIVERIES_A_BATCH_MAX]))
         for hook in hooks:
-            mine = [delivery for delivery in due if delivery.webhook_id == hook.pk]
-            self._in_progress[self._pool.submit(_post_batch, hook, mine)] = hook
+            batch = [delivery for delivery in due if delivery.webhook_id == hook.pk]
+            self._in_progress[self._pool.submit(_post_batch, hook, batch)] = hook
 
     def _finish(self) -> int:
-        tried = 0
+        attempted = 0
         for future in [future for future in self._in_progress if future.done()]:
             try:
                 outcomes = future.result()
@@ -89,8 +89,8 @@ class Deliverer:
             # If this fails, the batch stays in progress and is recorded in the next round, so it isn't posted twice.
             _record(self._in_progress[future], outcomes)
             del self._in_progress[future]
-            tried += len(outcomes)
-        return tried
+            attempted += len(outcomes)
+        return attempted
 
 
 _deliverer: Deliverer | None = None
@@ -183,9 +183,9 @@ def _record(hook: Webhook, outcomes: list[_Outcome]) -> None:
     if failed is not None and failed.status == HTTP_GONE:
         end(hook, "Your server answered 410 Gone.")
     elif row and row[0] != hook.status and row[0] == Webhook.Status.FAILING:
-        mails.tell_failing(hook, failed.text if failed else "")
+        mails.mail_failing(hook, failed.text if failed else "")
     elif row and row[0] != hook.status and row[0] == Webhook.Status.ACTIVE:
-        mails.tell_working(hook)
+        mails.mail_working(hook)
 
 
 def _attempt_parameters(outcomes: list[_Outcome]) -> list[list[Any]]:

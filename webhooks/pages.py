@@ -36,11 +36,11 @@ class WebhookForm(forms.Form):
 def hooks(request: HttpRequest) -> HttpResponse:
     """List the customer's webhooks, and add one. The secret is shown once, in the response that adds it."""
     form = WebhookForm(request.POST or None)
-    made = None
+    created = None
     if request.method == "POST" and form.is_valid():
         try:
             customer = current_customer(request)
-            made, _ = subscriptions.create(customer.pk, form.cleaned_data["url"], signed_in=customer)
+            created, _ = subscriptions.create(customer.pk, form.cleaned_data["url"], signed_in=customer)
         except AddressRefused as refused:
             form.add_error("url", f"Events can't be posted there. {refused}")
         except subscriptions.TooManyWebhooks:
@@ -49,7 +49,7 @@ def hooks(request: HttpRequest) -> HttpResponse:
             )
         else:
             form = WebhookForm()
-    context = {"form": form, "made": made, "hooks": with_last_delivery(current_customer_id(request))}
+    context = {"form": form, "made": created, "hooks": with_last_delivery(current_customer_id(request))}
     return render(request, "webhooks/webhooks.html", context, status=422 if form.errors else 200)
 
 
@@ -122,12 +122,12 @@ def rotate_secret(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Replace the secret of a webhook. The new secret is shown once, in this response."""
     webhook = _own_webhook(request, webhook_id)
     try:
-        made = subscriptions.rotate_secret(webhook)
+        created = subscriptions.rotate_secret(webhook)
     except subscriptions.WebhookEnded:
         messages.error(request, HAS_ENDED)
         return redirect("webhook", webhook.id)
     customer_id = current_customer_id(request)
-    context = {"form": WebhookForm(), "made": made, "is_rotated": True, "hooks": with_last_delivery(customer_id)}
+    context = {"form": WebhookForm(), "made": created, "is_rotated": True, "hooks": with_last_delivery(customer_id)}
     return render(request, "webhooks/webhooks.html", context)
 
 

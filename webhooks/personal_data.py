@@ -10,8 +10,8 @@ from webhooks.models import Webhook
 
 def sections(customer_id: int) -> Mapping[str, QuerySet[Any, Any]]:
     """Return a customer's webhooks."""
-    mine = Webhook.objects.filter(customer_id=customer_id).order_by("pk")
-    return {"webhooks": mine.values("id", "url", "events", "created_at", "status", "status_reason")}
+    webhooks = Webhook.objects.filter(customer_id=customer_id).order_by("pk")
+    return {"webhooks": webhooks.values("id", "url", "events", "created_at", "status", "status_reason")}
 
 
 def erase(customer_id: int) -> None:

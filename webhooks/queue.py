@@ -52,9 +52,9 @@ def _enter_some() -> tuple[int, bool]:
     starts = [(hook.customer_id, Cursor(hook.xact, hook.change)) for hook in hooks]
     for hook, events in zip(hooks, reader.read(starts, until, EVENTS_OF_A_CUSTOMER_MAX), strict=True):
         cursor_after = events[-1].cursor if events.may_be_more else until
-        wanted = [event for event in events if not hook.events or event.type in hook.events]
-        advances.append((hook.pk, hook.xact, hook.change, *cursor_after, bool(wanted)))
-        deliveries += [_delivery(hook, event, bodies) for event in wanted]
+        subscribed = [event for event in events if not hook.events or event.type in hook.events]
+        advances.append((hook.pk, hook.xact, hook.change, *cursor_after, bool(subscribed)))
+        deliveries += [_delivery(hook, event, bodies) for event in subscribed]
         may_be_more = may_be_more or events.may_be_more
     if not advances:
         return 0, False

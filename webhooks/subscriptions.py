@@ -120,8 +120,8 @@ def _notify_address(webhook: Webhook, title: str, beginning: str) -> None:
 
 
 def _free_slot(customer_id: int) -> int:
-    taken = set(webhooks_of(customer_id).values_list("slot", flat=True))
-    free = [slot for slot in range(WEBHOOKS_MAX) if slot not in taken]
+    used_slots = set(webhooks_of(customer_id).values_list("slot", flat=True))
+    free = [slot for slot in range(WEBHOOKS_MAX) if slot not in used_slots]
     if not free:
         raise TooManyWebhooks
     return secrets.choice(free)
@@ -192,7 +192,7 @@ def end(webhook: Webhook, reason: str) -> bool:
         ended = _end(Webhook.objects.filter(pk=webhook.pk), reason)
         webhook.refresh_from_db()
         if ended:
-            mails.tell_ended(webhook)
+            mails.mail_ended(webhook)
     return bool(ended)
 
 
@@ -226,8 +226,8 @@ def _access_revoked(sender: Any, customer_id: int, reason: str, token_id: UUID |
 
 def _end(webhooks: QuerySet[Webhook], reason: str) -> int:
     ids = list(webhooks.exclude(status=Webhook.Status.ENDED).values_list("pk", flat=True))
-    mine = Webhook.objects.filter(pk__in=ids).exclude(status=Webhook.Status.ENDED)
-    ended = mine.update(status=Webhook.Status.ENDED, status_reason=reason[:200], status_at=Now(), due_at=None)
+    open_webhooks = Webhook.objects.filter(pk__in=ids).exclude(status=Webhook.Status.ENDED)
+    ended = open_webhooks.update(status=Webhook.Status.ENDED, status_reason=reason[:200], status_at=Now(), due_at=None)
     Delivery.objects.filter(webhook__in=ids, next_at__isnull=False).update(next_at=None, answer=reason[:200])
     return ended
 

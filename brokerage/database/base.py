@@ -28,7 +28,7 @@ from psycopg.adapt import Dumper
 from psycopg.pq import ConnStatus, TransactionStatus
 
 from brokerage.database import hosts
-from brokerage.database.failures import changes_plans, did_nothing, ends_session
+from brokerage.database.failures import changes_plans, ends_session, had_no_effect
 
 MARGIN_SECONDS = 2.0  # how much longer than the server we wait, so that its own error comes first
 
@@ -83,7 +83,7 @@ class Cursor(CursorWrapper):
         try:
             return execute(sql, params, *ignored)
         except OperationalError as error:
-            if not (self._can_start_anew and error.__cause__ and did_nothing(error.__cause__)):
+            if not (self._can_start_anew and error.__cause__ and had_no_effect(error.__cause__)):
                 raise
         self.db.ensure_connection()
         self.cursor = self.db.create_cursor()

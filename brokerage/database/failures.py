@@ -24,7 +24,7 @@ GIVE_UP = (
     "XX",  # internal errors
 )
 # Those of them with which a statement is refused before it has done anything.
-NOTHING_DONE = ("0A000", "25006", "26000", "42P05")
+WITHOUT_EFFECT = ("0A000", "25006", "26000", "42P05")
 # After these, other sessions of this process have outdated plans too.
 PLANS_CHANGED = ("0A000",)
 
@@ -38,9 +38,9 @@ def ends_session(error: BaseException, session: PGconn | None) -> bool:
     return isinstance(error, InterfaceError) or (error.sqlstate or "").startswith(GIVE_UP)
 
 
-def did_nothing(error: BaseException) -> bool:
+def had_no_effect(error: BaseException) -> bool:
     """Return whether the statement that raised this error can be tried again in another session."""
-    return isinstance(error, Error) and error.sqlstate in NOTHING_DONE
+    return isinstance(error, Error) and error.sqlstate in WITHOUT_EFFECT
 
 
 def changes_plans(error: BaseException) -> bool:

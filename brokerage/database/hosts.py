@@ -17,7 +17,7 @@ import psycopg
 from psycopg import errors
 
 TCP_CONNECT_SECONDS_MAX = 0.5  # how long a host may take to accept a TCP connection
-NONE_FOUND_SECONDS = 0.25  # how long a process that has found no primary does not look again
+NO_HOST_SECONDS = 0.25  # how long a process that has found no primary does not look again
 
 _served_last: dict[str, tuple[str, str]] = {}
 _none_until: dict[str, float] = {}
@@ -64,7 +64,7 @@ def connect(parameters: Mapping[str, Any]) -> Connection:
             continue
         _served_last[hosts] = host, port
         return connection
-    _none_until[hosts] = time.monotonic() + NONE_FOUND_SECONDS
+    _none_until[hosts] = time.monotonic() + NO_HOST_SECONDS
     raise errors.OperationalError(f"No host of the database can be written to: {'; '.join(reasons)}")
 
 

@@ -17,6 +17,6 @@ class AnyOf(Lookup):
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """Return the comparison, and the array as its parameter."""
-        left, parameters = self.process_lhs(compiler, connection)
+        column, parameters = self.process_lhs(compiler, connection)
         kind = self.lhs.output_field.rel_db_type(connection)
-        return f"{left} = ANY (%s::{kind}[])", (*parameters, list(self.rhs))
+        return f"{column} = ANY (%s::{kind}[])", (*parameters, list(self.rhs))

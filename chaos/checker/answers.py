@@ -22,21 +22,21 @@ def final_trades_never_changed(case: Case) -> Iterator[str]:
             continue
         answer = request["answer"]
         shown = answer["results"] if isinstance(answer, dict) and "results" in answer else [answer]
-        for seen in shown:
-            trade = case.by_id.get(seen.get("tradeId"))
+        for shown_trade in shown:
+            trade = case.by_id.get(shown_trade.get("tradeId"))
             if trade is None:
                 if request["method"] == "GET":
-                    yield f"{seen.get('tradeId')} was shown and is not there"
+                    yield f"{shown_trade.get('tradeId')} was shown and is not there"
                 continue
             if trade["customer"] != request["customer"]:
                 yield f"{trade['id']} of customer {trade['customer']} was shown to {request['customer']}"
-            price = None if seen["price"] is None else Decimal(seen["price"])
-            if seen["status"] in FINAL and (seen["status"], price, seen["reasonCode"] or "") != (
+            price = None if shown_trade["price"] is None else Decimal(shown_trade["price"])
+            if shown_trade["status"] in FINAL and (shown_trade["status"], price, shown_trade["reasonCode"] or "") != (
                 trade["status"],
                 trade["price"],
                 trade["reason_code"],
             ):
-                yield f"{trade['id']} was shown as {seen['status']} at {price}, and is {trade['status']}"
+                yield f"{trade['id']} was shown as {shown_trade['status']} at {price}, and is {trade['status']}"
 
 
 def halts_and_limits_were_obeyed(case: Case) -> Iterator[str]:
@@ -68,7 +68,7 @@ def _violates(control: Json, trade: Json, case: Case) -> bool:
     if kind == "orders_a_minute_max":
         before = trade["sequence"] - int(control["value"])
         line = case.lines[trade["customer"]]
-        return any(t["sequence"] == before and trade["placed_at"] - t["placed_at"] < 60 for t in line)
+        return any(earlier["sequence"] == before and trade["placed_at"] - earlier["placed_at"] < 60 for earlier in line)
     return kind == "notional_max" or control.get("ticker", trade["ticker"]) == trade["ticker"]
 
 

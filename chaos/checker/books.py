@@ -31,8 +31,8 @@ def books_match_transfers_and_fills(case: Case) -> Iterator[str]:
         if filled and amount is not None:
             sign = 1 if trade["type"] == "BUY" else -1
             cash[trade["customer"]] -= sign * amount + fee_of(case, trade, amount)
-            place = posted.get((trade["id"], trade["ticker"]), UNPOSTED)
-            moved[trade["customer"], trade["ticker"]].append((place, sign * trade["quantity"]))
+            position = posted.get((trade["id"], trade["ticker"]), UNPOSTED)
+            moved[trade["customer"], trade["ticker"]].append((position, sign * trade["quantity"]))
     shares: dict[tuple[int, str], int] = defaultdict(int)
     for (customer, ticker), fills in moved.items():
         shares[customer, ticker], in_lieu = after_splits(case, customer, ticker, fills)
@@ -89,11 +89,11 @@ def balances_never_went_negative(case: Case) -> Iterator[str]:
     for posting in sorted(case.evidence.postings, key=lambda posting: posting["id"]):
         customer, ticker = posting["customer"], posting["ticker"]
         total[customer, ticker] += posting["change"]
-        left = total[customer, ticker]
-        if left < 0:
-            yield f"customer {customer} had {left} {ticker or 'USD'} at posting {posting['id']}"
-        if left != posting["total"]:
-            yield f"posting {posting['id']} has the total {posting['total']}, should be {left}"
+        remaining = total[customer, ticker]
+        if remaining < 0:
+            yield f"customer {customer} had {remaining} {ticker or 'USD'} at posting {posting['id']}"
+        if remaining != posting["total"]:
+            yield f"posting {posting['id']} has the total {posting['total']}, should be {remaining}"
     for balance in case.evidence.balances:
         if not 0 <= balance["held"] <= balance["amount"]:
             yield f"customer {balance['customer']}: {balance['held']} held of {balance['amount']} USD"
@@ -113,11 +113,15 @@ def fills_are_posted_exactly_once_at_their_price(case: Case) -> Iterator[str]:
         posted[posting["cause"]].append(posting)
     for trade in case.trades:
         of_trade = posted.get(trade["id"], [])
-        fees = [(p["ticker"], p["change"]) for p in of_trade if p["kind"] == "fee"]
+        fees = [(entry["ticker"], entry["change"]) for entry in of_trade if entry["kind"] == "fee"]
         due = fee_of(case, trade, trade["amount"]) if trade["status"] == "FILLED" else Decimal(0)
         if fees != ([(CASH, -due)] if due else []):
             yield f"{trade['id']} is {trade['status']}, but its fees of {due} are posted as {fees}"
-        actual = sorted((p["ticker"], p["kind"], p["change"], p["price"]) for p in of_trade if p["kind"] != "fee")
+        actual = sorted(
+            (entry["ticker"], entry["kind"], entry["change"], entry["price"])
+            for entry in of_trade
+            if entry["kind"] != "fee"
+        )
         expected = []
         if trade["status"] == "FILLED":
             sign = 1 if trade["type"] == "BUY" else -1
@@ -128,7 +132,7 @@ def fills_are_posted_exactly_once_at_their_price(case: Case) -> Iterator[str]:
         if actual != expected:
             yield f"{trade['id']} is {trade['status']}, but is posted as {actual}"
     known = case.by_id.keys() | case.transfers.keys() | {row["id"] for row in case.evidence.entitlements}
-    ours = {account["customer"] for account in case.evidence.accounts}
+    customer_ids = {account["customer"] for account in case.evidence.accounts}
     for posting in case.evidence.postings:
-        if posting["customer"] in ours and posting["cause"] not in known:
+        if posting["customer"] in customer_ids and posting["cause"] not in known:
             yield f"posting {posting['id']} has no trade or transfer as its cause"

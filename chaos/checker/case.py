@@ -17,8 +17,8 @@ class Case:
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
-        ours = {account["customer"] for account in evidence.accounts}
-        self.trades = [trade for trade in evidence.trades if trade["customer"] in ours]
+        customer_ids = {account["customer"] for account in evidence.accounts}
+        self.trades = [trade for trade in evidence.trades if trade["customer"] in customer_ids]
         self.by_id = {trade["id"]: trade for trade in self.trades}
         self.known = {trade["id"] for trade in evidence.trades}
         self.lines: dict[int, list[Json]] = defaultdict(list)
@@ -27,10 +27,16 @@ class Case:
         self.at_exchange: dict[str, list[Json]] = defaultdict(list)
         for entry in evidence.exchange:
             self.at_exchange[entry["tradeId"]].append(entry)
-        self.place_requests = [r for r in evidence.requests if (r["method"], r["path"]) == ("POST", "/api/v1/trades")]
-        self.transfers = {t["id"]: t for t in evidence.transfers if t["customer"] in ours}
+        self.place_requests = [
+            request
+            for request in evidence.requests
+            if (request["method"], request["path"]) == ("POST", "/api/v1/trades")
+        ]
+        self.transfers = {
+            transfer["id"]: transfer for transfer in evidence.transfers if transfer["customer"] in customer_ids
+        }
         self.transfer_requests = [
-            r for r in evidence.requests if r["path"] in {"/api/v1/deposits", "/api/v1/withdrawals"}
+            request for request in evidence.requests if request["path"] in {"/api/v1/deposits", "/api/v1/withdrawals"}
         ]
         self.reports: dict[str, list[Json]] = defaultdict(list)
         for report in evidence.reports:

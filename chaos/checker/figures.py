@@ -18,10 +18,10 @@ def figures(evidence: Evidence) -> Json:
     faults during the wait had ended.
     """
     case = Case(evidence)
-    made = [fault for fault in evidence.faults if fault.get("done")]
-    made.sort(key=lambda fault: fault["began"])
-    begins = [fault["began"] for fault in made]
-    longest = max((fault["ended"] - fault["began"] for fault in made), default=0.0)
+    injected = [fault for fault in evidence.faults if fault.get("done")]
+    injected.sort(key=lambda fault: fault["began"])
+    begins = [fault["began"] for fault in injected]
+    longest = max((fault["ended"] - fault["began"] for fault in injected), default=0.0)
     waits: list[float] = []
     after_last: list[float] = []
     by_kind: dict[str, list[float]] = defaultdict(list)
@@ -34,7 +34,7 @@ def figures(evidence: Evidence) -> Json:
             waits.append(ended - ready)
             met = [
                 fault
-                for fault in made[bisect_left(begins, ready - longest) : bisect_left(begins, ended)]
+                for fault in injected[bisect_left(begins, ready - longest) : bisect_left(begins, ended)]
                 if fault["ended"] >= ready
             ]
             for fault in met:
@@ -45,14 +45,20 @@ def figures(evidence: Evidence) -> Json:
     return {
         "trades": len(case.trades),
         "filled": sum(trade["status"] == "FILLED" for trade in case.trades),
-        "rejected": dict(Counter(t["reason_code"] for t in case.trades if t["status"] == "REJECTED").most_common()),
+        "rejected": dict(
+            Counter(
+                rejected_trade["reason_code"]
+                for rejected_trade in case.trades
+                if rejected_trade["status"] == "REJECTED"
+            ).most_common()
+        ),
         "requests": len(evidence.requests),
         "requestsWithoutAnswer": sum(request["status"] == NO_ANSWER for request in evidence.requests),
         "requestsAnswered503": sum(request["status"] == 503 for request in evidence.requests),
         "exchangeContradictedItself": len(case.contradictions),
-        "waitSeconds": _spread(waits),
-        "delayAfterTheLastFaultSeconds": _spread(after_last),
-        "delayAfterSeconds": {kind: _spread(delays) for kind, delays in sorted(by_kind.items())},
+        "waitSeconds": _percentiles(waits),
+        "delayAfterTheLastFaultSeconds": _percentiles(after_last),
+        "delayAfterSeconds": {kind: _percentiles(delays) for kind, delays in sorted(by_kind.items())},
     }
 
 
@@ -60,7 +66,7 @@ def _name(fault: Json) -> str:
     return f"{fault['kind']} {fault['target']}"
 
 
-def _spread(values: list[float]) -> Json:
+def _percentiles(values: list[float]) -> Json:
     if not values:
         return {"trades": 0}
     values.sort()

@@ -94,13 +94,13 @@ def exchange_got_lines_in_order_one_at_a_time(case: Case) -> Iterator[str]:
                 yield f"two in flight: {after['id']} came before {before['id']} was final"
 
 
-def _is_before(case: Case, one: str, other: str) -> bool:
+def _is_before(case: Case, first: str, second: str) -> bool:
     """Return whether one time of the exchange is certainly before the other, given the faults of its clock."""
-    moments = [epoch(one), epoch(other)]
+    moments = [epoch(first), epoch(second)]
     for fault in case.evidence.faults:
         if fault["kind"] == "exchange clock":
-            off = abs(fault["values"]["jumpSeconds"]) + 2.0
-            if any(fault["began"] - off < moment < fault["ended"] + off for moment in moments):
+            margin = abs(fault["values"]["jumpSeconds"]) + 2.0
+            if any(fault["began"] - margin < moment < fault["ended"] + margin for moment in moments):
                 return False
     return moments[0] < moments[1]
 

@@ -36,9 +36,9 @@ def after_splits(case: Case, customer: int, ticker: str, fills: list[Fill]) -> t
 
 def outcome(action: Json, shares: int) -> tuple[int, Decimal]:
     """Return what a split makes of this many shares: the whole shares, and the cash for the remaining fraction, USD."""
-    whole, rest = divmod(shares * action["numerator"], action["denominator"])
-    in_lieu = (action["reference_price"] or Decimal(0)) * rest / action["denominator"]
-    return int(whole), Decimal(in_lieu).quantize(Decimal("0.0001"))
+    quotient, remainder = divmod(shares * action["numerator"], action["denominator"])
+    in_lieu = (action["reference_price"] or Decimal(0)) * remainder / action["denominator"]
+    return int(quotient), Decimal(in_lieu).quantize(Decimal("0.0001"))
 
 
 def splits_reached_each_holder_once(case: Case) -> Iterator[str]:
@@ -61,7 +61,7 @@ def splits_reached_each_holder_once(case: Case) -> Iterator[str]:
             if [(row["shares"], row["shares_after"], row["cash"]) for row in rows] != expected:
                 yield f"customer {customer} held {shares} {action['ticker']}, but received {rows} from the split"
             for row in rows:
-                found = sorted((p["ticker"], p["kind"], p["change"]) for p in posted[row["id"]])
+                found = sorted((posting["ticker"], posting["kind"], posting["change"]) for posting in posted[row["id"]])
                 moves = [(CASH, "split", cash), (action["ticker"], "split", Decimal(after - shares))]
                 if found != [move for move in moves if move[2]]:
                     yield f"customer {customer}: the split of {shares} {action['ticker']} is posted as {found}"
@@ -94,9 +94,9 @@ def _boundary(case: Case, action: Json, customer: int) -> int:
     The stock is halted during the split, so each fill comes before all postings of the split, or after all of them.
     """
     rows = {row["id"]: row["customer"] for row in case.evidence.entitlements if row["action"] == action["id"]}
-    places = [(p["id"], rows[p["cause"]]) for p in case.evidence.postings if p["cause"] in rows]
-    mine = [place for place, whose in places if whose == customer]
-    return min(mine) if mine else max((place for place, _ in places), default=UNPOSTED)
+    places = [(posting["id"], rows[posting["cause"]]) for posting in case.evidence.postings if posting["cause"] in rows]
+    own_positions = [position for position, owner in places if owner == customer]
+    return min(own_positions) if own_positions else max((position for position, _ in places), default=UNPOSTED)
 
 
 def _held_before(case: Case, action: Json) -> dict[int, int]:

@@ -46,20 +46,20 @@ class App:
         return await self._answer_with_faults(request, caller)
 
     async def _answer_with_faults(self, request: Request, caller: Caller) -> Response | None:
-        faults, where = self._faults, (request.method, request.path)
-        delay = faults.pause_seconds("arriveDelayMs", *where)
+        faults, endpoint = self._faults, (request.method, request.path)
+        delay = faults.pause_seconds("arriveDelayMs", *endpoint)
         if delay:
             await asyncio.sleep(delay)
         response: Response | None = None
-        proxy_kind = faults.proxy_answer(*where)
+        proxy_kind = faults.proxy_answer(*endpoint)
         if proxy_kind is None or faults.happens("proxyPassRate"):
             response = await self._answer(self._endpoint, request, caller, "")
         if proxy_kind is not None:
             response = proxy_answer(proxy_kind, response)
         if response is not None:
-            response.head_pause_seconds = faults.pause_seconds("dripHeadMs", *where)
-            response.body_pause_seconds = faults.pause_seconds("dripBodyMs", *where)
-        delay = faults.pause_seconds("answerDelayMs", *where)
+            response.head_pause_seconds = faults.pause_seconds("dripHeadMs", *endpoint)
+            response.body_pause_seconds = faults.pause_seconds("dripBodyMs", *endpoint)
+        delay = faults.pause_seconds("answerDelayMs", *endpoint)
         if delay:
             await asyncio.sleep(delay)
         return response

@@ -188,7 +188,7 @@ def _nyse_year(year: int) -> tuple[frozenset[date], frozenset[date]]:
     from holidays import HALF_DAY, financial_holidays  # takes half a second to import, and only `nyse` needs it
 
     # The rules move some holidays into the year before or after.
-    years = [y for y in (year - 1, year, year + 1) if 1 <= y <= 9999]
+    years = [candidate for candidate in (year - 1, year, year + 1) if 1 <= candidate <= 9999]
     closed = financial_holidays("NYSE", years=years)
     halves = financial_holidays("NYSE", years=years, categories=(HALF_DAY,))
     return frozenset(closed), frozenset(halves) - frozenset(closed)

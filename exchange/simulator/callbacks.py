@@ -72,7 +72,7 @@ class Callbacks:
         """Deliver the report on the trade with this sequence number, at least once, also across restarts."""
         self._put(callback_url, sequence)
 
-    def put_false(self, callback_url: str, false_report: dict[str, Any]) -> None:
+    def put_false_report(self, callback_url: str, false_report: dict[str, Any]) -> None:
         """Deliver a report that is not in the database. It is lost if the process ends."""
         self._put(callback_url, false_report)
 

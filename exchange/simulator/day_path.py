@@ -60,10 +60,10 @@ class DayPath:
         anchors = {0: candle.open, seconds: candle.close}
         for salt, price in ((1, candle.high), (2, candle.low)):
             if price not in (candle.open, candle.close):
-                at = int(seconds * (0.02 + 0.96 * uniform(self._seed, salt)))
-                while at in anchors:
-                    at += 1
-                anchors[at] = price
+                second = int(seconds * (0.02 + 0.96 * uniform(self._seed, salt)))
+                while second in anchors:
+                    second += 1
+                anchors[second] = price
         self.anchors = sorted(anchors.items())
         self._outline: Outline | None = None
         self._drawn: dict[int, float] = {}
@@ -71,29 +71,29 @@ class DayPath:
 
     def at(self, second: int) -> int:
         """Return the price this many seconds after the open, in units of 1/10,000 USD."""
-        left, price_left = self.anchors[0]
-        right, price_right = self.anchors[-1]
+        left, left_anchor = self.anchors[0]
+        right, right_anchor = self.anchors[-1]
         for at, price in self.anchors:
             if at == second:
                 return price
             if at < second:
-                left, price_left = at, price
+                left, left_anchor = at, price
             else:
-                right, price_right = at, price
+                right, right_anchor = at, price
                 break
-        a, b = float(price_left), float(price_right)
+        left_price, right_price = float(left_anchor), float(right_anchor)
         while right - left > 1:
             middle = (left + right) // 2
-            value = self._between(left, a, right, b)
+            value = self._between(left, left_price, right, right_price)
             if second < middle:
-                right, b = middle, value
+                right, right_price = middle, value
             else:
-                left, a = middle, value
+                left, left_price = middle, value
                 if second == middle:
                     break
         # The last trade bounces between bid and ask, so that quiet stocks move too.
-        bounce = (uniform(self._seed, second + 1_000_003) - 0.5) * (1.4 * CENT + a * 0.0002)
-        return self._rounded(a + bounce)
+        bounce = (uniform(self._seed, second + 1_000_003) - 0.5) * (1.4 * CENT + left_price * 0.0002)
+        return self._rounded(left_price + bounce)
 
     def until(self, second: int) -> Candle:
         """Return open, high, low and last price up to this many seconds after the open."""
@@ -105,13 +105,13 @@ class DayPath:
 
     def between(self, first: int, end: int) -> list[int]:
         """Return the prices at two seconds and at some points of the path between them, in order of time."""
-        inside: list[int] = []
-        for (left, a), (right, b) in pairwise(self.anchors):
-            self._add_inside(inside, (left, float(a)), (right, float(b)), first, end)
+        prices: list[int] = []
+        for (left, left_price), (right, right_price) in pairwise(self.anchors):
+            self._add_inside(prices, (left, float(left_price)), (right, float(right_price)), first, end)
             if first < right < end:
-                inside.append(b)
+                prices.append(right_price)
         opening, closing = self.ends(first, end)
-        return [opening, *inside, closing]
+        return [opening, *prices, closing]
 
     def ends(self, first: int, end: int) -> tuple[int, int]:
         """Return the prices at two seconds."""
@@ -136,9 +136,9 @@ class DayPath:
     def _drawn_outline(self) -> Outline:
         if self._outline is None:
             points = [self.anchors[0]]
-            for (left, a), (right, b) in pairwise(self.anchors):
-                self._add_points(points, (left, float(a)), (right, float(b)), OUTLINE_HALVINGS)
-                points.append((right, b))
+            for (left, left_price), (right, right_price) in pairwise(self.anchors):
+                self._add_points(points, (left, float(left_price)), (right, float(right_price)), OUTLINE_HALVINGS)
+                points.append((right, right_price))
             prices = [price for _, price in points]
             highs, lows = array("q", accumulate(prices, max)), array("q", accumulate(prices, min))
             self._outline = Outline(array("q", (second for second, _ in points)), highs, lows)
@@ -153,23 +153,23 @@ class DayPath:
             points.append((middle[0], self._rounded(middle[1])))
             self._add_points(points, middle, right, halvings - 1)
 
-    def _between(self, left: int, a: float, right: int, b: float) -> float:
+    def _between(self, left: int, left_price: float, right: int, right_price: float) -> float:
         """Return the path halfway between two of its points, which are the same two for each second."""
         middle = (left + right) // 2
-        if (drawn := self._drawn.get(middle)) is not None:
-            return drawn
-        value = self._drawn_between(left, a, right, b)
+        if (known := self._drawn.get(middle)) is not None:
+            return known
+        middle_price = self._drawn_between(left, left_price, right, right_price)
         if right - left > self._seconds // POINTS_CACHED:
-            self._drawn[middle] = value
-        return value
+            self._drawn[middle] = middle_price
+        return middle_price
 
-    def _drawn_between(self, left: int, a: float, right: int, b: float) -> float:
+    def _drawn_between(self, left: int, left_price: float, right: int, right_price: float) -> float:
         middle = (left + right) // 2
         span = right - left
         bits = random_bits(self._seed, middle)
         # The sum of four uniform numbers is nearly normal, and the same on every machine.
         normal = ((bits & 65535) + (bits >> 16 & 65535) + (bits >> 32 & 65535) + (bits >> 48) - 131070) / 37837.0
-        value = a + (b - a) * (middle - left) / span
+        value = left_price + (right_price - left_price) * (middle - left) / span
         value += self._volatility * sqrt((middle - left) * (right - middle) / span) * normal
         # A value outside the day's range is reflected back into it.
         low, high = self._candle.low, self._candle.high
@@ -196,7 +196,7 @@ def uniform(seed: int, position: int) -> float:
 
 def random_bits(seed: int, position: int) -> int:
     """Return the 64 random bits of a position (the finalizer of SplitMix64)."""
-    z = (seed + position * 0x9E3779B97F4A7C15) & _MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
-    return z ^ (z >> 31)
+    bits = (seed + position * 0x9E3779B97F4A7C15) & _MASK
+    bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    bits = ((bits ^ (bits >> 27)) * 0x94D049BB133111EB) & _MASK
+    return bits ^ (bits >> 31)

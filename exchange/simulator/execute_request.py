@@ -63,10 +63,12 @@ def read_execute(body: Any) -> ExecuteRequest:
     if not isinstance(trades, list) or not 1 <= len(trades) <= TRADES_MAX:
         raise Invalid([*errors, error("trades", f"must be a list of 1 to {TRADES_MAX} trades")])
     parsed: list[Terms | Malformed] = []
-    for n, trade in enumerate(trades):
+    for position, trade in enumerate(trades):
         trade_id = trade.get("tradeId") if isinstance(trade, dict) else None
         if not isinstance(trade_id, str) or not ID.fullmatch(trade_id):
-            errors.append(error(f"trades[{n}].tradeId", "must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -"))
+            errors.append(
+                error(f"trades[{position}].tradeId", "must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -")
+            )
         else:
             parsed.append(_read_terms(trade_id, trade))
     if errors:

@@ -33,7 +33,7 @@ class Outbox(Protocol):
     def put(self, callback_url: str, sequence: int) -> None:
         """Deliver the report on the trade with this sequence number, as stored when it is sent."""
 
-    def put_false(self, callback_url: str, false_report: dict[str, Any]) -> None:
+    def put_false_report(self, callback_url: str, false_report: dict[str, Any]) -> None:
         """Deliver a report that is not in the database."""
 
 
@@ -167,14 +167,14 @@ class ExecutionEngine:
         """Pass the report to the outbox, with the false reports that faults add before or after it."""
         url, true_report = order.callback_url, _final_report(order, decision)
         if self._faults.happens("callbackGarbleRate"):
-            self._outbox.put_false(url, garbled(true_report, self._faults.garble_kind()))
+            self._outbox.put_false_report(url, garbled(true_report, self._faults.garble_kind()))
         if self._faults.happens("breakTermsRate"):
-            self._outbox.put_false(url, with_broken_terms(true_report))
+            self._outbox.put_false_report(url, with_broken_terms(true_report))
         self._outbox.put(url, order.sequence)
         if self._faults.happens("contradictRate"):
             listed = order.ticker in self._market.listed(decision.final_at)
             price = self._market.price(order.ticker, decision.final_at) if listed else UNITS_PER_DOLLAR
-            self._outbox.put_false(url, contradicting(true_report, price))
+            self._outbox.put_false_report(url, contradicting(true_report, price))
 
 
 def _accepted(trade_id: str) -> dict[str, Any]:

@@ -50,15 +50,15 @@ class Rule:
         return None if self.accepts(value) else f"must be {self.requirement}"
 
 
-def _number(least: float, most: float, what: str, default: float = 0, *, per_path: bool = False) -> Rule:
+def _number(minimum: float, maximum: float, unit: str, default: float = 0, *, per_path: bool = False) -> Rule:
     def accepts(value: object) -> bool:
-        return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+        return isinstance(value, int | float) and not isinstance(value, bool) and minimum <= value <= maximum
 
-    return Rule(default, f"{what} from {least} to {most}", accepts, per_path)
+    return Rule(default, f"{unit} from {minimum} to {maximum}", accepts, per_path)
 
 
-def _milliseconds(most: int, *, per_path: bool = False) -> Rule:
-    return _number(0, most, "a number of milliseconds", per_path=per_path)
+def _milliseconds(maximum: int, *, per_path: bool = False) -> Rule:
+    return _number(0, maximum, "a number of milliseconds", per_path=per_path)
 
 
 def _rate(*, per_path: bool = False) -> Rule:
@@ -69,9 +69,9 @@ def _switch() -> Rule:
     return Rule(False, "true or false", lambda value: isinstance(value, bool))
 
 
-def _whole(least: int, default: int | None = None) -> Rule:
+def _whole_number(minimum: int, default: int | None = None) -> Rule:
     def accepts(value: object) -> bool:
-        return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= least)
+        return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= minimum)
 
     return Rule(default, "a whole number or null", accepts)
 
@@ -111,7 +111,7 @@ RULES: dict[str, Rule] = {
     "callbackGarbleRate": _rate(),
     "recordGarbleRate": _rate(),
     "garbleKinds": _some_of(GARBLES),
-    "tickersMax": _whole(0),
+    "tickersMax": _whole_number(0),
     "tickersMissing": _tickers(),
     "arriveDelayMs": _milliseconds(600_000, per_path=True),
     "answerDelayMs": _milliseconds(600_000, per_path=True),
@@ -121,7 +121,7 @@ RULES: dict[str, Rule] = {
     "proxyAnswerKinds": _some_of(PROXY_ANSWERS),
     "proxyPassRate": _rate(),
     "down": _switch(),
-    "seed": _whole(-(2**63)),
+    "seed": _whole_number(-(2**63)),
 }
 
 

@@ -47,7 +47,7 @@ def parse_money(text: object) -> int:
 def format_time(time: int) -> str:
     """Format a time as RFC 3339, UTC, with microseconds."""
     seconds, micros = divmod(time, SECOND)
-    return f"{_to_the_second(seconds)}.{micros:06d}Z"
+    return f"{_format_seconds(seconds)}.{micros:06d}Z"
 
 
 def to_datetime(time: int) -> datetime:
@@ -89,5 +89,5 @@ def parse_date(text: object) -> date:
 
 
 @lru_cache(maxsize=4)
-def _to_the_second(seconds: int) -> str:
+def _format_seconds(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")

@@ -96,14 +96,14 @@ class HttpClient:
         return None
 
     async def _send(self, address: Address, connection: _Connection, message: bytes) -> int:
-        keep = False
+        keeps_alive = False
         try:
             connection.writer.write(message)
-            status, keep = await _read_answer(connection.reader)
+            status, keeps_alive = await _read_answer(connection.reader)
             return status
         finally:
             idle = self._idle.setdefault(address[:3], [])
-            if keep and len(idle) < IDLE_MAX:
+            if keeps_alive and len(idle) < IDLE_MAX:
                 idle.append(connection)
             else:
                 connection.writer.transport.abort()
@@ -125,9 +125,9 @@ async def _read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:
             name, _, value = line.partition(":")
             headers[name] = value.strip()
         length = 0 if status in (204, 304) else int(headers.get("content-length", -1))
-        keep = version == "HTTP/1.1" and headers.get("connection") != "close" and 0 <= length <= ANSWER_BYTES_MAX
-        if keep and length:
+        keeps_alive = version == "HTTP/1.1" and headers.get("connection") != "close" and 0 <= length <= ANSWER_BYTES_MAX
+        if keeps_alive and length:
             await reader.readexactly(length)
-        return status, keep
+        return status, keeps_alive
     except (ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise NoAnswer(f"not an HTTP answer: {error}"[:200]) from error

@@ -92,12 +92,12 @@ class HttpServer:
         try:
             # The caller hung up or the process is ending: there is nothing to report.
             with suppress(OSError, asyncio.CancelledError):
-                await self._converse(reader, writer)
+                await self._serve_connection(reader, writer)
         finally:
             self._connections.discard(task)
             writer.transport.abort() if writer.is_closing() else writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         protocol = h11.Connection(h11.SERVER)
         while True:
             try:

@@ -138,8 +138,8 @@ class Market:
         for at in range(start, end, step):
             traded = self.prices.traded(stock.series, at, min(at + step, end))
             if traded is not None:
-                open_, high, low, close = (_scaled(price, stock.split_factor) for price in traded[:4])
-                bars.append(Bar(at, open_, high, low, close, round(traded.volume * stock.split_factor)))
+                open_price, high, low, close = (_scaled(price, stock.split_factor) for price in traded[:4])
+                bars.append(Bar(at, open_price, high, low, close, round(traded.volume * stock.split_factor)))
         return bars
 
     def ends(self, ticker: str, start: int, end: int, step: int, now: int) -> list[Ends]:

@@ -102,9 +102,9 @@ class MarketDataApi:
             for ends in self._market.ends(ticker, start, end, step, now)
         ]
 
-    def _listed(self, query: Query, most: int, at: int) -> tuple[list[str], list[str]]:
+    def _listed(self, query: Query, maximum: int, at: int) -> tuple[list[str], list[str]]:
         """Return the requested tickers that are listed, and those that are not."""
-        tickers, listed = query.tickers(most), self._market.listed(at)
+        tickers, listed = query.tickers(maximum), self._market.listed(at)
         return [name for name in tickers if name in listed], [name for name in tickers if name not in listed]
 
     def _require_listed(self, ticker: str, at: int) -> None:
@@ -124,8 +124,8 @@ class MarketDataApi:
         after = query.number("after", 0, 0, 2**62)
         limit = query.number("limit", PAGE_DEFAULT, 1, PAGE_MAX)
         actions = self._announcements.actions(after, limit + 1)
-        more = len(actions) > limit
-        following = actions[limit - 1].sequence if more else None
+        has_more = len(actions) > limit
+        following = actions[limit - 1].sequence if has_more else None
         return 200, {"results": [action.as_json() for action in actions[:limit]], "next": following}
 
     # -- market hours

@@ -118,9 +118,9 @@ class Prices:
                 yield session, max(at, session.opens), min(until, session.closes)
 
     def _compute_year(self, series: str, day: date) -> tuple[int, int]:
-        numbers, others = self._year_sessions(day)
+        numbers, irregular = self._year_sessions(day)
         high, low = self.series[series].extremes(numbers)
-        candles = [self.candle(series, session, session.closes) for session in others]
+        candles = [self.candle(series, session, session.closes) for session in irregular]
         return max([high, *(candle.high for candle in candles)]), min([low, *(candle.low for candle in candles)])
 
     def _find_year_sessions(self, day: date) -> tuple[list[int], list[Session]]:
@@ -128,15 +128,15 @@ class Prices:
 
         The others closed early, follow a closure, or open at a close that is before these 52 weeks.
         """
-        days = (self._hours.session(day - timedelta(days=n)) for n in range(1, YEAR_DAYS + 1))
+        days = (self._hours.session(day - timedelta(days=days_ago)) for days_ago in range(1, YEAR_DAYS + 1))
         sessions = [session for session in days if session is not None]
-        others = [
+        irregular = [
             session
             for session in sessions
             if session.day in self._hours.closures or session.day - timedelta(days=1) in self._hours.closures
         ]
-        others.append(sessions[-1])
-        return [self._number(session.day) for session in sessions if session not in others], others
+        irregular.append(sessions[-1])
+        return [self._number(session.day) for session in sessions if session not in irregular], irregular
 
     def _whole_day(self, series: str, day: date) -> Candle:
         """Return the prices of a day. If the market never closes, it opens at the last close, without the real gap."""
@@ -144,8 +144,8 @@ class Prices:
         candle = self.series[series].day(number)
         if self._hours.name != "always":
             return candle
-        open_ = self.series[series].day(number - 1).close
-        return Candle(open_, max(open_, candle.high), min(open_, candle.low), candle.close)
+        open_price = self.series[series].day(number - 1).close
+        return Candle(open_price, max(open_price, candle.high), min(open_price, candle.low), candle.close)
 
     def _number(self, day: date) -> int:
         return self._hours.series_day(day) - self._start

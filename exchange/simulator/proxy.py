@@ -29,14 +29,19 @@ def proxy_answer(kind: str, genuine: Response | None) -> Response | None:
     if kind == "json404":
         return _answer(404, "application/json", json.dumps({"message": "no Route matched with those values"}))
     if kind == "otherTrade404":
-        other = {"status": 404, "code": "not_found", "detail": "the exchange does not know this trade", "errors": []}
-        return _answer(404, "application/json", json.dumps(other | {"tradeId": str(uuid4())}))
+        not_found = {
+            "status": 404,
+            "code": "not_found",
+            "detail": "the exchange does not know this trade",
+            "errors": [],
+        }
+        return _answer(404, "application/json", json.dumps(not_found | {"tradeId": str(uuid4())}))
     if kind == "empty200":
         return _answer(200, "application/json", "")
     if kind == "cutBody":
-        whole = genuine or _answer(200, "application/json", json.dumps({"results": [], "next": None}))
-        whole.cut_after_bytes = len(whole.body) // 2
-        return whole
+        complete = genuine or _answer(200, "application/json", json.dumps({"results": [], "next": None}))
+        complete.cut_after_bytes = len(complete.body) // 2
+        return complete
     if kind == "notHttp":
         return Response(200, [], b"", raw=b"SSH-2.0-OpenSSH_9.6\r\n")
     return None

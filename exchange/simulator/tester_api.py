@@ -130,9 +130,9 @@ class TesterApi:
         log.info("closures", **body)
         return status, body
 
-    def _read_closure(self, entry: Any, place: str, errors: list[dict[str, str]]) -> Closure | None:
+    def _read_closure(self, entry: Any, path: str, errors: list[dict[str, str]]) -> Closure | None:
         if not isinstance(entry, dict):
-            errors.append(error(place, "must be a JSON object with date and, for an early close, close"))
+            errors.append(error(path, "must be a JSON object with date and, for an early close, close"))
             return None
         field = "date"
         try:
@@ -153,7 +153,7 @@ class TesterApi:
             if not isinstance(reason, str) or len(reason) > REASON_LENGTH_MAX:
                 raise ValueError(f"must be a text of at most {REASON_LENGTH_MAX} characters")
         except ValueError as problem:
-            errors.append(error(f"{place}.{field}", str(problem)))
+            errors.append(error(f"{path}.{field}", str(problem)))
             return None
         return Closure(day, close, reason)
 

@@ -44,11 +44,11 @@ class TradingApi:
         if poisoned or self._faults.happens("executeErrorRate"):
             raise Problem(500, "internal_error", "the exchange failed; nothing was stored")
         if self._faults.happens("executeLostRate"):
-            await _until_gone(call.caller, LOST_ANSWER_SECONDS)
+            await _wait_for_disconnect(call.caller, LOST_ANSWER_SECONDS)
             raise Problem(503, "lost", "the exchange lost this call; nothing was stored")
         results = await self._engine.accept(request)
         if self._faults.happens("executeNoAnswerRate"):
-            await _until_gone(call.caller, None)
+            await _wait_for_disconnect(call.caller, None)
             return None
         hold = self._faults.duration("holdAnswerMs")
         if hold:
@@ -59,11 +59,11 @@ class TradingApi:
         """Return the report on one trade (TradeExists)."""
         order = self._store.find(call.name)
         if self._faults.is_silent(call.name, "" if order is None else order.ticker):
-            await _until_gone(call.caller, None)
+            await _wait_for_disconnect(call.caller, None)
             return None
         if order is None:
-            about = {"tradeId": call.name}
-            raise Problem(404, "not_found", "the exchange does not know this trade", about=about)
+            identity = {"tradeId": call.name}
+            raise Problem(404, "not_found", "the exchange does not know this trade", about=identity)
         await self._store.database.committed()
         return 200, report(order)
 
@@ -74,8 +74,8 @@ class TradingApi:
         limit = query.number("limit", PAGE_DEFAULT, 1, PAGE_MAX)
         orders = self._store.page(after, limit + 1)
         await self._store.database.committed()
-        more = len(orders) > limit
-        following = orders[limit - 1].sequence if more else None
+        has_more = len(orders) > limit
+        following = orders[limit - 1].sequence if has_more else None
         return 200, {"results": [self._entry(order) for order in orders[:limit]], "next": following}
 
     def _entry(self, order: Order) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class TradingApi:
         return entry
 
 
-async def _until_gone(caller: Caller, seconds: float | None) -> None:
+async def _wait_for_disconnect(caller: Caller, seconds: float | None) -> None:
     """Wait until the caller hangs up, for at most this many seconds."""
     with suppress(TimeoutError):
         await asyncio.wait_for(caller.gone(), seconds)

@@ -9,8 +9,8 @@ from exchange.simulator.day_path import Candle, seed_of, uniform
 from exchange.simulator.formats import UNITS_PER_DOLLAR
 
 # The turnover on an ordinary day, in USD: the minimum, and how much higher it can be.
-DOLLARS_LEAST = 40_000_000
-DOLLARS_MORE = 3_000_000_000
+DOLLARS_MIN = 40_000_000
+DOLLARS_SPREAD = 3_000_000_000
 
 # How many times more the stocks of the largest companies trade.
 LARGEST_TIMES = 5
@@ -26,7 +26,7 @@ class DayVolume:
 
     def __init__(self, series: str, day: date, candle: Candle, seconds: int, *, largest: bool) -> None:
         # How busy a stock is doesn't depend on the day. It is cubed, so that few stocks are busy and many are quiet.
-        dollars = DOLLARS_LEAST + DOLLARS_MORE * uniform(seed_of(series), 0) ** 3
+        dollars = DOLLARS_MIN + DOLLARS_SPREAD * uniform(seed_of(series), 0) ** 3
         swing = (candle.high - candle.low) / candle.close
         self._seed = seed_of(f"{series} {day.isoformat()} volume")
         busy = (0.6 + 0.8 * uniform(self._seed, INTERVALS)) * (0.7 + 15.0 * swing) * (LARGEST_TIMES if largest else 1)
@@ -41,18 +41,18 @@ class DayVolume:
         if second <= 0:
             return 0
         if not self._totals:
-            weights = [(_share_until(n + 1) - _share_until(n)) * self._busyness(n) for n in range(INTERVALS)]
+            weights = [(_share_until(n + 1) - _share_until(n)) * self._activity(n) for n in range(INTERVALS)]
             total = sum(weights)
             self._totals = [0, *(round(self.whole_day * part / total) for part in accumulate(weights))]
-        interval, rest = divmod(second * INTERVALS, self._seconds)
+        interval, remainder = divmod(second * INTERVALS, self._seconds)
         before, after = self._totals[interval], self._totals[interval + 1]
-        return before + (after - before) * rest // self._seconds
+        return before + (after - before) * remainder // self._seconds
 
-    def _busyness(self, interval: int) -> float:
+    def _activity(self, interval: int) -> float:
         return 0.4 + uniform(self._seed, interval)
 
 
 def _share_until(interval: int) -> float:
     """Return the fraction of a day's volume that has traded after this many intervals: most of it early or late."""
-    place = interval / INTERVALS
-    return 0.5 * place + 2.0 * (place - 0.5) ** 3 + 0.25
+    position = interval / INTERVALS
+    return 0.5 * position + 2.0 * (position - 0.5) ** 3 + 0.25

@@ -34,11 +34,11 @@ def _limit(context: ActionContext) -> str:
     return f"{kind.label}: {'no limit' if value is None else value}."
 
 
-def _any_on(kind: Kind) -> Callable[[None], bool]:
+def _has_control(kind: Kind) -> Callable[[None], bool]:
     return lambda _: any(control.is_on for control in newest_controls() if control.kind == kind)
 
 
-def _none_on(kind: Kind) -> Callable[[None], bool]:
+def _has_no_control(kind: Kind) -> Callable[[None], bool]:
     return lambda _: not any(control.is_on for control in newest_controls() if control.kind == kind)
 
 
@@ -52,12 +52,17 @@ def _halt(
 
 def _end(name: str, label: str, kind: Kind, done: str, form: type[Form]) -> Action:
     run = _set(kind, False, done)
-    return Action(name, label, Power.HALT, CONTROLS, run, form, "play_arrow", offered_for=_any_on(kind))
+    return Action(name, label, Power.HALT, CONTROLS, run, form, "play_arrow", offered_for=_has_control(kind))
 
 
 ACTIONS = (
     _halt(
-        "halt-all", "Halt all trading", Kind.HALT_ALL, "All trading is halted.", ConfirmForm, _none_on(Kind.HALT_ALL)
+        "halt-all",
+        "Halt all trading",
+        Kind.HALT_ALL,
+        "All trading is halted.",
+        ConfirmForm,
+        _has_no_control(Kind.HALT_ALL),
     ),
     _end("resume-all", "Resume all trading", Kind.HALT_ALL, "Trading has resumed.", ReasonForm),
     _halt("halt-stock", "Halt a stock", Kind.HALT_TICKER, "Trading in {ticker} is halted.", StockForm),

@@ -36,7 +36,7 @@ def _decline(context: ActionContext) -> str:
     return "Declined."
 
 
-def _waits(action: CorporateAction) -> bool:
+def _is_waiting(action: CorporateAction) -> bool:
     return action.state == CorporateAction.State.ANNOUNCED
 
 
@@ -60,7 +60,7 @@ ACTIONS = (
         ReasonForm,
         "check",
         needs_second=True,
-        offered_for=_waits,
+        offered_for=_is_waiting,
     ),
     Action(
         "decline-corporate-action",
@@ -72,6 +72,6 @@ ACTIONS = (
         "close",
         danger=True,
         needs_second=True,
-        offered_for=_waits,
+        offered_for=_is_waiting,
     ),
 )

@@ -42,9 +42,9 @@ def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
         return HttpResponseRedirect(back)
     if request.method == "GET" and NOT_DONE in request.GET:
         messages.warning(request, ENDED)
-    about = action.target.describe(loaded)
-    if about.get("customer_id") is not None:  # the form shows what the action can change
-        audit.record(actor_of(request), f"open {action.name}", Outcome.SEEN, **about)
+    details = action.target.describe(loaded)
+    if details.get("customer_id") is not None:  # the form shows what the action can change
+        audit.record(actor_of(request), f"open {action.name}", Outcome.SEEN, **details)
     context = admin.site.each_context(request) | {
         "title": action.label,
         "action": action,
@@ -56,7 +56,7 @@ def view(request: HttpRequest, name: str, target: str = "") -> HttpResponse:
     return TemplateResponse(request, "office/action.html", context, status=422 if request.method == "POST" else 200)
 
 
-def offered(request: HttpRequest, target: Target[Any], loaded: Any) -> list[Action]:
+def available_actions(request: HttpRequest, target: Target[Any], loaded: Any) -> list[Action]:
     """Return the actions that this member of staff may run on this target in its current state."""
     return [
         action
@@ -67,38 +67,40 @@ def offered(request: HttpRequest, target: Target[Any], loaded: Any) -> list[Acti
 
 def _run(request: HttpRequest, action: Action, loaded: Any, data: dict[str, Any]) -> None:
     actor, staff = actor_of(request), staff_of(request)
-    about: dict[str, Any] = action.target.describe(loaded) | {"reason": str(data.get("reason", ""))}
-    given = {name: str(value) for name, value in data.items() if name != "reason" and value is not None}
-    if not about["subject"]:
-        about["subject"] = ", ".join(f"{name} {value}" for name, value in given.items() if value)
+    details: dict[str, Any] = action.target.describe(loaded) | {"reason": str(data.get("reason", ""))}
+    values = {name: str(value) for name, value in data.items() if name != "reason" and value is not None}
+    if not details["subject"]:
+        details["subject"] = ", ".join(f"{name} {value}" for name, value in values.items() if value)
     before = action.target.snapshot(loaded)
-    audit.record(actor, action.name, Outcome.ASKED, before=before, after=given or None, **about)
+    audit.record(actor, action.name, Outcome.ASKED, before=before, after=values or None, **details)
     try:
         if action.needs_second:
-            done = _propose(action, loaded, request, about)
+            done = _propose(action, loaded, request, details)
         else:
             done = action.run(ActionContext(staff, f"staff {staff.id}", loaded, data))
     except ActionRefused as refused:
-        about["reason"] = str(refused)
+        details["reason"] = str(refused)
         outcome, show, message = Outcome.REFUSED, messages.error, str(refused)
     else:
         outcome, show, message = Outcome.DONE, messages.success, done
-    audit.record(actor, action.name, outcome, before=before, after=action.target.snapshot(loaded), **about)
+    audit.record(actor, action.name, outcome, before=before, after=action.target.snapshot(loaded), **details)
     show(request, message)
 
 
-def _propose(action: Action, loaded: Any, request: HttpRequest, about: dict[str, Any]) -> str:
+def _propose(action: Action, loaded: Any, request: HttpRequest, details: dict[str, Any]) -> str:
     """Store the action as a proposal until a second member of staff decides."""
     names = action.form.base_fields
-    given = {name: values if len(values) > 1 else values[0] for name, values in request.POST.lists() if name in names}
-    details = ", ".join(str(value) for name, value in given.items() if name != "reason" and value)
+    submitted = {
+        name: values if len(values) > 1 else values[0] for name, values in request.POST.lists() if name in names
+    }
+    description = ", ".join(str(value) for name, value in submitted.items() if name != "reason" and value)
     proposal = Proposal.objects.create(
         action=action.name,
         target="" if loaded is None else str(loaded.pk),
-        given=given,
-        subject=storable(": ".join(part for part in (action.label, details) if part), 200),
-        customer_id=about.get("customer_id"),
-        trade_id=about.get("trade_id"),
+        given=submitted,
+        subject=storable(": ".join(part for part in (action.label, description) if part), 200),
+        customer_id=details.get("customer_id"),
+        trade_id=details.get("trade_id"),
         asked_by=staff_of(request),
     )
     return f"Proposed: {proposal}. A second member of staff must approve it."

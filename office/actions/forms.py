@@ -57,14 +57,14 @@ def _rate(label: str, help_text: str) -> forms.DecimalField:
     )
 
 
-def _amount(label: str, help_text: str = "", least: str = "0.0001") -> forms.DecimalField:
+def _amount(label: str, help_text: str = "", minimum: str = "0.0001") -> forms.DecimalField:
     return forms.DecimalField(
         required=False,
         label=label,
         help_text=help_text,
         max_digits=19,
         decimal_places=4,
-        min_value=Decimal(least),
+        min_value=Decimal(minimum),
         widget=UnfoldAdminTextInputWidget,
     )
 
@@ -175,19 +175,19 @@ class CorporateActionForm(ReasonForm):
     def clean(self) -> dict[str, Any]:
         """Require the fields that the kind needs, and drop the others."""
         cleaned = super().clean()
-        needed = self.NEEDED.get(cleaned.get("kind", ""), ())
-        for name in needed:
+        required = self.NEEDED.get(cleaned.get("kind", ""), ())
+        for name in required:
             if name not in self.errors and cleaned.get(name) in {None, ""}:
                 self.add_error(name, "This kind of corporate action needs it.")
         if cleaned.get("pay_date") and cleaned.get("ex_date") and cleaned["pay_date"] < cleaned["ex_date"]:
             self.add_error("pay_date", "Must not be before the ex-date.")
         if cleaned.get("numerator") and cleaned.get("numerator") == cleaned.get("denominator"):
             self.add_error("numerator", "Must differ from the old shares.")
-        others = {name for names in self.NEEDED.values() for name in names} - set(needed)
-        new_ticker = str(cleaned.get("new_ticker") or "").strip().upper() if "new_ticker" in needed else ""
+        inapplicable = {name for names in self.NEEDED.values() for name in names} - set(required)
+        new_ticker = str(cleaned.get("new_ticker") or "").strip().upper() if "new_ticker" in required else ""
         if new_ticker and (not TICKER.fullmatch(new_ticker) or new_ticker == cleaned.get("ticker")):
             self.add_error("new_ticker", "Must be another ticker: letters, digits, dots and hyphens.")
-        return cleaned | dict.fromkeys(others) | {"new_ticker": new_ticker}
+        return cleaned | dict.fromkeys(inapplicable) | {"new_ticker": new_ticker}
 
 
 class FeeRateForm(Form):
@@ -202,7 +202,7 @@ class FeeRateForm(Form):
     )
     per_usd = _rate("USD per USD of the amount", "27.80 USD per million is 0.0000278.")
     per_share = _rate("USD per share", "For example 0.000166.")
-    maximum = _amount("Maximum per trade, USD", least="0.01")
+    maximum = _amount("Maximum per trade, USD", minimum="0.01")
     reason = _reason("Source", "The official notice. Customers see it.")
 
     def clean(self) -> dict[str, Any]:

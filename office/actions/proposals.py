@@ -33,9 +33,9 @@ def _approve(context: ActionContext) -> str:
         raise ActionRefused("The proposal is no longer valid. Decline it, and propose it again.")
     target = action.target.load(proposal.target)
     _decide(context, approve=True)
-    by = f"staff {proposal.asked_by_id} and {context.staff.id}"
+    actor = f"staff {proposal.asked_by_id} and {context.staff.id}"
     try:
-        result = action.run(ActionContext(context.staff, by, target, form.cleaned_data))
+        result = action.run(ActionContext(context.staff, actor, target, form.cleaned_data))
     except ActionRefused as refused:
         proposals.record_result(proposal, f"Not done: {refused}")
         raise

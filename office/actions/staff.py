@@ -22,23 +22,23 @@ def _appoint(context: ActionContext) -> str:
 
 
 def _set_roles(context: ActionContext) -> str:
-    _not_oneself(context)
-    given = [Role(role) for role in context.data["roles"]]
-    roles.set_roles(context.target, given)
-    if not given:
+    _refuse_own_account(context)
+    new_roles = [Role(role) for role in context.data["roles"]]
+    roles.set_roles(context.target, new_roles)
+    if not new_roles:
         end_sessions(context.target.id)
         return f"{context.target.email} is no longer staff."
-    return f"{context.target.email} now has these roles: {', '.join(given)}."
+    return f"{context.target.email} now has these roles: {', '.join(new_roles)}."
 
 
 def _reset_second_factor(context: ActionContext) -> str:
-    _not_oneself(context)
+    _refuse_own_account(context)
     remove_second_factors(context.target)
     end_sessions(context.target.id)
     return f"{context.target.email} must set up a new second factor at the next sign-in."
 
 
-def _not_oneself(context: ActionContext) -> None:
+def _refuse_own_account(context: ActionContext) -> None:
     if context.target.id == context.staff.id:
         raise ActionRefused("Somebody else must change your own roles and second factor.")
 

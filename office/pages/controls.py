@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from exchange import calendar
-from office.actions.door import offered
+from office.actions.door import available_actions
 from office.actions.targets import CONTROLS
 from trades.controls import newest_controls
 from trades.models import FeeRate, TradingControl
@@ -24,6 +24,6 @@ def page(request: HttpRequest) -> HttpResponse:
         "all_halted": any(control.is_on and control.kind == TradingControl.Kind.HALT_ALL for control in in_force),
         "closures": calendar.closures(),
         "fee_rates": FeeRate.objects.order_by("kind", "-first_day", "-id"),
-        "actions": offered(request, CONTROLS, None),
+        "actions": available_actions(request, CONTROLS, None),
     }
     return TemplateResponse(request, "office/controls.html", context)

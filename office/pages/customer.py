@@ -86,8 +86,8 @@ def _summary(customer: Customer) -> dict[str, Any]:
 
 def _open_cases(customer: Customer) -> list[tuple[str, str, int, int]]:
     """Return each kind of which there are open exceptions: its name, its words, how many, and the id of the newest."""
-    of_kind = Case.objects.filter(customer=customer, closed_at=None).values_list("kind")
-    found = of_kind.annotate(Count("id"), Max("id")).order_by("kind")
+    counts = Case.objects.filter(customer=customer, closed_at=None).values_list("kind")
+    found = counts.annotate(Count("id"), Max("id")).order_by("kind")
     return [(kind, str(Case.Kind(kind).label), count, newest_id) for kind, count, newest_id in found]
 
 

@@ -53,10 +53,10 @@ def page(request: HttpRequest, customer_id: int) -> HttpResponse:
 
 def _as_customer(request: HttpRequest, customer: Customer, view: Callable[[HttpRequest], HttpResponse]) -> str:
     """Return the page as the customer gets it, without scripts, and with links that lead nowhere."""
-    theirs: Any = copy.copy(request)
-    theirs.user = customer
-    theirs.GET = request.GET.__class__()
+    customer_request: Any = copy.copy(request)
+    customer_request.user = customer
+    customer_request.GET = request.GET.__class__()
     zone = ZoneInfo(customer.time_zone) if customer.time_zone in NAMES else EASTERN
     with timezone.override(zone):
-        html = view(theirs).content.decode()
+        html = view(customer_request).content.decode()
     return LINKS.sub(r"\1", SCRIPTS.sub("", html))

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from accounts.models import Adjustment
 from exchange import clock_skew
 from office import heartbeat
-from office.actions.door import offered
+from office.actions.door import available_actions
 from office.actions.targets import DESK
 from office.models import Case, Job, Proof, Proposal, Reconciliation
 from office.pages import business
@@ -40,7 +40,11 @@ SKEW_SECONDS_MAX = 2  # above this, the alert ClockSkew fires
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """Return the data of the first page of the back office."""
-    return {"figures": _figures(), "actions": offered(request, DESK, None), "refresh_seconds": REFRESH_SECONDS}
+    return {
+        "figures": _figures(),
+        "actions": available_actions(request, DESK, None),
+        "refresh_seconds": REFRESH_SECONDS,
+    }
 
 
 def figures(request: HttpRequest) -> HttpResponse:
@@ -123,10 +127,10 @@ def _last_minutes(now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
     return trading, {"reasons": shares, "percent": 100 * rejected / final if final else 0, "final": final}
 
 
-def _bar(n: int, minute: datetime, counts: dict[str, int], highest: int) -> Bar:
+def _bar(position: int, minute: datetime, counts: dict[str, int], highest: int) -> Bar:
     filled, rejected, open = (100 * counts[kind] / highest for kind in ("filled", "rejected", "open"))
     return Bar(
-        minute, counts["filled"], counts["rejected"], counts["open"], n * 10 + 1,
+        minute, counts["filled"], counts["rejected"], counts["open"], position * 10 + 1,
         100 - filled, filled, 100 - filled - rejected, rejected, 100 - filled - rejected - open, open,
     )  # fmt: skip
 

@@ -73,8 +73,8 @@ def find_customers(text: str) -> list[Customer]:
     words = ["".join(letter for letter in word if letter.isalnum()) for word in text.split()]
     if words := [word for word in words if word]:
         query = SearchQuery(" & ".join(f"{word}:*" for word in words), search_type="raw", config="simple")
-        named = Customer.objects.annotate(words=SearchVector("name", config="simple")).filter(words=query)
-        for customer in named[:FOUND_MAX]:
+        by_name = Customer.objects.annotate(words=SearchVector("name", config="simple")).filter(words=query)
+        for customer in by_name[:FOUND_MAX]:
             found.setdefault(customer.id, customer)
     return list(found.values())[:FOUND_MAX]
 

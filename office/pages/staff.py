@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 
 from accounts.models import Customer
 from office.access import SECOND_FACTORS
-from office.actions.door import offered
+from office.actions.door import available_actions
 from office.actions.targets import STAFF, STAFF_MEMBER
 from office.roles import POWERS, Power, Role, may, roles_of
 
@@ -26,8 +26,8 @@ def page(request: HttpRequest) -> HttpResponse:
     with_factor = set(
         Authenticator.objects.filter(user_id__in=ids, type__in=SECOND_FACTORS).values_list("user_id", flat=True)
     )
-    counted = UserSession.objects.filter(user_id__in=ids).order_by().values_list("user_id").annotate(Count("id"))
-    sessions = dict(counted)
+    session_counts = UserSession.objects.filter(user_id__in=ids).order_by().values_list("user_id").annotate(Count("id"))
+    sessions = dict(session_counts)
     context = admin.site.each_context(request) | {
         "title": "Staff",
         "staff": [
@@ -36,12 +36,12 @@ def page(request: HttpRequest) -> HttpResponse:
                 "roles": sorted(roles_of(person)),
                 "has_factor": person.id in with_factor,
                 "sessions": sessions.get(person.id, 0),
-                "actions": offered(request, STAFF_MEMBER, person) if person.id != request.user.pk else [],
+                "actions": available_actions(request, STAFF_MEMBER, person) if person.id != request.user.pk else [],
             }
             for person in people
         ],
         "roles": list(Role),
         "powers": [(power.label, [role in POWERS[power] for role in Role]) for power in Power],
-        "actions": offered(request, STAFF, None),
+        "actions": available_actions(request, STAFF, None),
     }
     return TemplateResponse(request, "office/staff.html", context)

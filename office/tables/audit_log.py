@@ -51,8 +51,8 @@ class AuditTable(Table):
 
     def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
         """Page by number. Filters by customer or trade have an index, so they need no bound."""
-        asked = changes.filter_params
-        return "number", bool(asked) and not asked.keys() & {"customer", "trade"}
+        filters = changes.filter_params
+        return "number", bool(filters) and not filters.keys() & {"customer", "trade"}
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEntry], search_term: str
@@ -62,9 +62,9 @@ class AuditTable(Table):
         if not text:
             return queryset, False
         ids = [person.id for person in find_customers(text)]
-        by_them = AuditEntry.objects.filter(staff_id__in=ids).values("number")
-        about_them = AuditEntry.objects.filter(customer_id__in=ids).values("number")
-        return queryset.filter(number__in=by_them.union(about_them)), False
+        by_people = AuditEntry.objects.filter(staff_id__in=ids).values("number")
+        about_people = AuditEntry.objects.filter(customer_id__in=ids).values("number")
+        return queryset.filter(number__in=by_people.union(about_people)), False
 
     def prepare(self, rows: list[AuditEntry]) -> None:
         """Read the email addresses of the customers that the entries are about."""

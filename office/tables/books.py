@@ -10,7 +10,7 @@ from django.utils.html import format_html
 
 from accounts.models import Adjustment, Lot, Posting
 from office.access import staff_of
-from office.actions.door import offered
+from office.actions.door import available_actions
 from office.actions.targets import ADJUSTMENT, PROOF
 from office.models import Proof, Reconciliation
 from office.tables.columns import column, moment
@@ -135,7 +135,7 @@ class AdjustmentTable(PageTable):
         postings = Posting.objects.filter(cause=row.id)
         return {
             "adjustment": row,
-            "actions": [] if is_own else offered(request, ADJUSTMENT, row),
+            "actions": [] if is_own else available_actions(request, ADJUSTMENT, row),
             "is_own": is_own,
             "postings": list(postings),
         }

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from office.actions.door import offered
+from office.actions.door import available_actions
 from office.actions.targets import CASE, CUSTOMER, TRADE
 from office.cases import INSTRUCTIONS, due_at
 from office.models import Case
@@ -69,11 +69,11 @@ class CaseTable(PageTable):
         """Show the exception, its subject, and what to do about it."""
         trade = Trade.objects.filter(id=row.trade_id).first() if row.trade_id else None
         useful = {"ask", "freeze-withdrawals", "adjust", "end-trade"}
-        on_customer = offered(request, CUSTOMER, row.customer) if row.customer else []
+        on_customer = available_actions(request, CUSTOMER, row.customer) if row.customer else []
         return {
             "case": row,
-            "actions": offered(request, CASE, row),
-            "trade_actions": [action for action in offered(request, TRADE, trade) if action.name in useful]
+            "actions": available_actions(request, CASE, row),
+            "trade_actions": [action for action in available_actions(request, TRADE, trade) if action.name in useful]
             if trade
             else [],
             "customer_actions": [action for action in on_customer if action.name in useful],
@@ -96,10 +96,10 @@ class CaseTable(PageTable):
         """The time until or since it is due; for a closed exception, its age."""
         if case.closed_at:
             return f"{since(case.found_at)} old"
-        left = due_at(case) - timezone.now()
-        if left.total_seconds() > 0:
-            return f"in {age_in_words(left)}"
-        return format_html('<strong class="bad">{} overdue</strong>', age_in_words(-left))
+        remaining = due_at(case) - timezone.now()
+        if remaining.total_seconds() > 0:
+            return f"in {age_in_words(remaining)}"
+        return format_html('<strong class="bad">{} overdue</strong>', age_in_words(-remaining))
 
     @column("customer")
     def whose(self, case: Case) -> str:

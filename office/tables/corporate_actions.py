@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from office.actions.door import offered
+from office.actions.door import available_actions
 from office.actions.targets import CORPORATE_ACTION
 from office.tables.columns import column, moment
 from office.tables.table import PageTable
@@ -29,7 +29,7 @@ class CorporateActionTable(PageTable):
         return {
             "action": row,
             "preview": preview(row),
-            "offered": offered(request, CORPORATE_ACTION, row),
+            "offered": available_actions(request, CORPORATE_ACTION, row),
         }
 
     @column("corporate action")

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from accounts.models import Customer, SignIn
 from exchange.messages import storable
 from office.access import audit_link
-from office.actions.door import offered
+from office.actions.door import available_actions
 from office.actions.targets import CUSTOMER
 from office.actions.webhooks import END_WEBHOOK
 from office.pages import customer as customer_page
@@ -57,7 +57,7 @@ class CustomerTable(PageTable):
     def page_of(self, request: HttpRequest, row: Customer) -> dict[str, Any]:
         """Show everything about the customer."""
         return customer_page.facts(row, request.GET.get("tab", ""), with_audit=may(request.user, Power.AUDIT)) | {
-            "actions": offered(request, CUSTOMER, row),
+            "actions": available_actions(request, CUSTOMER, row),
             "audit_link": audit_link(request, f"customer={row.id}"),
             "may_end_webhooks": may(request.user, END_WEBHOOK.power),
         }

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from office.access import staff_of
-from office.actions.door import offered
+from office.actions.door import available_actions
 from office.actions.targets import PROPOSAL
 from office.models import Proposal
 from office.tables.columns import column, moment
@@ -30,7 +30,7 @@ class ProposalTable(PageTable):
         return {
             "proposal": row,
             "is_own": is_own,
-            "actions": [] if is_own else offered(request, PROPOSAL, row),
+            "actions": [] if is_own else available_actions(request, PROPOSAL, row),
         }
 
     @column("state", label={"approved": "success", "declined": "danger", "waiting": "warning"})

@@ -141,12 +141,12 @@ class Table(ModelAdmin):  # type: ignore[misc]
     def _record_seen(self, request: HttpRequest, action: str, changes: KeysetChangeList, always: bool = False) -> None:
         """Record in the audit log the customers whose rows were shown."""
         rows = changes.result_list if self.shows_customers else []
-        asked = {name: value for name, value in request.GET.items() if name not in NOT_FILTERS}
+        filters = {name: value for name, value in request.GET.items() if name not in NOT_FILTERS}
         customer_ids = [self.customer_id_of(row) for row in rows]
-        if self.shows_customers and asked.get("customer"):
+        if self.shows_customers and filters.get("customer"):
             with suppress(ValueError):
-                customer_ids.append(number(str(asked["customer"])))  # an empty list also reveals something
-        audit.record_seen(actor_of(request), action, customer_ids, subject=str(self.opts), asked=asked, always=always)
+                customer_ids.append(number(str(filters["customer"])))  # an empty list also reveals something
+        audit.record_seen(actor_of(request), action, customer_ids, subject=str(self.opts), asked=filters, always=always)
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
         """Send all filtered rows as CSV."""

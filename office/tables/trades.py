@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from exchange.messages import storable
 from exchange.models import Stock
 from office.access import audit_link
-from office.actions.door import offered
+from office.actions.door import available_actions
 from office.actions.targets import STAFF_REPORT, TRADE
 from office.pages import trade as trade_page
 from office.pages.search import find_customers
@@ -92,12 +92,12 @@ class TradeTable(PageTable):
 
     def key_of(self, changes: KeysetChangeList) -> tuple[str, bool]:
         """Page by sequence for one customer, else by id."""
-        asked = changes.filter_params
-        status = (asked.get("status") or [""])[0]
-        if "customer" in asked:
+        filters = changes.filter_params
+        status = (filters.get("status") or [""])[0]
+        if "customer" in filters:
             return "sequence", False  # served by trade_has_its_place_in_line
-        served = status in {"open", *OPEN_STATUSES} or asked.keys() & {"reason", "lane", "age"}
-        return "id", bool(asked or changes.query) and not served
+        served = status in {"open", *OPEN_STATUSES} or filters.keys() & {"reason", "lane", "age"}
+        return "id", bool(filters or changes.query) and not served
 
     def newest_of(self, changes: KeysetChangeList) -> Any:
         """Begin at the end of the filtered days."""
@@ -109,9 +109,14 @@ class TradeTable(PageTable):
     def page_of(self, request: HttpRequest, row: Trade) -> dict[str, Any]:
         """Show everything about the trade."""
         return trade_page.facts(row) | {
-            "actions": offered(request, TRADE, row),
+            "actions": available_actions(request, TRADE, row),
             "endings": [
-                (entered, [] if entered.entered_by_id == request.user.pk else offered(request, STAFF_REPORT, entered))
+                (
+                    entered,
+                    []
+                    if entered.entered_by_id == request.user.pk
+                    else available_actions(request, STAFF_REPORT, entered),
+                )
                 for entered in row.staff_reports.select_related("entered_by", "decided_by").order_by("-id")
             ],
             "audit_link": audit_link(request, f"trade={row.id}"),

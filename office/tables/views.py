@@ -29,8 +29,8 @@ def name_of(column: Any) -> str:
 
 def title_of(table: "Table", column: Any) -> str:
     """Return the title of a column, as the list shows it."""
-    shown = getattr(table, column, None) if isinstance(column, str) else column
-    title = getattr(shown, "short_description", None) or name_of(column)
+    method = getattr(table, column, None) if isinstance(column, str) else column
+    title = getattr(method, "short_description", None) or name_of(column)
     return str(title).replace("_", " ").capitalize()
 
 
@@ -43,10 +43,10 @@ def chosen_columns(request: HttpRequest, table: "Table") -> Sequence[Any]:
 
 def of(request: HttpRequest, table: "Table") -> dict[str, Any]:
     """Return the settings that the list shows: all columns, each with whether it is shown, and the saved filters."""
-    shown = {name_of(column) for column in chosen_columns(request, table)}
+    chosen = {name_of(column) for column in chosen_columns(request, table)}
     return {
         "columns": [
-            (name_of(column), title_of(table, column), name_of(column) in shown) for column in table.list_display
+            (name_of(column), title_of(table, column), name_of(column) in chosen) for column in table.list_display
         ],
         "filters": list(SavedFilter.objects.filter(staff=staff_of(request), table=label_of(table)).order_by("name")),
         "query": _filters_of(request.GET),

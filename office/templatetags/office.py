@@ -13,7 +13,7 @@ from accounts.models import CASH
 from office.models import AuditEntry
 from office.sentences import sentence_of
 from office.tables.columns import when
-from trades.audit import in_words
+from trades.audit import rule_text
 from trades.explanation import age_in_words
 
 register = template.Library()
@@ -94,7 +94,7 @@ def plain(value: Any) -> Any:
 @register.filter
 def rule(name: str) -> str:
     """Format a broken rule of the books in words."""
-    return in_words(name)
+    return rule_text(name)
 
 
 @register.filter

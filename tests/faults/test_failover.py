@@ -106,7 +106,7 @@ def test_a_process_finds_the_new_primary_by_itself(
     case.place("key", 503)
     request_finished.send(None)
     pair.promote()
-    time.sleep(hosts.NONE_FOUND_SECONDS)
+    time.sleep(hosts.NO_HOST_SECONDS)
     case.place("key")
     sweep_until_final(case.customer)
     connection.settings_dict.update(HOST="127.0.0.1", PORT=pair.standby_port)

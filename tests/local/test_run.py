@@ -20,7 +20,7 @@ import redis
 from local import plan, ports
 from local.environment import NotRunning, running
 from local.harness import Brokerage
-from local.orphans import of_folder
+from local.orphans import processes_of_folder
 from local.plan import PROJECT
 
 pytestmark = pytest.mark.process
@@ -232,7 +232,7 @@ def test_everything_ends_when_the_runner_is_killed(brokerage: Make) -> None:
     stack = brokerage()
     stack.start()
     stack.kill("runner")
-    eventually(lambda: not of_folder(stack.data_dir))
+    eventually(lambda: not processes_of_folder(stack.data_dir))
     stack.start()
 
 
@@ -243,7 +243,7 @@ def test_a_signal_ends_everything_in_order_and_in_time(brokerage: Make, number: 
     assert stack.process is not None
     stack.process.send_signal(number)
     assert stack.process.wait(15) == 0
-    assert not of_folder(stack.data_dir)
+    assert not processes_of_folder(stack.data_dir)
     assert "Traceback" not in stack.output()
     assert "database system is shut down" in (stack.data_dir / "log" / "postgres.log").read_text()
     stopped = re.findall(r"stopped: (\S+)", (stack.data_dir / "log" / "supervisord.log").read_text())
@@ -263,7 +263,7 @@ def test_a_stubborn_process_is_killed_and_a_second_signal_speeds_up(brokerage: M
     stack.process.send_signal(signal.SIGINT)
     assert stack.process.wait(15) == 0
     assert time.monotonic() - began < 4
-    assert not of_folder(stack.data_dir)
+    assert not processes_of_folder(stack.data_dir)
 
 
 def test_a_signal_while_it_starts_ends_it_too(brokerage: Make) -> None:
@@ -273,7 +273,7 @@ def test_a_signal_while_it_starts_ends_it_too(brokerage: Make) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 0
     assert "Traceback" not in stack.output()
-    assert not of_folder(stack.data_dir)
+    assert not processes_of_folder(stack.data_dir)
 
 
 def test_interrupting_only_make_stops_it_too(brokerage: Make, tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_interrupting_only_make_stops_it_too(brokerage: Make, tmp_path: Path) ->
     eventually(lambda: "Ready: " in (tmp_path / "output").read_text(), 30)
     make.send_signal(signal.SIGINT)
     make.wait(15)
-    assert not of_folder(stack.data_dir)
+    assert not processes_of_folder(stack.data_dir)
 
 
 def test_a_long_data_folder_path_works(brokerage: Make, tmp_path: Path) -> None:
@@ -363,4 +363,4 @@ def test_a_process_that_keeps_dying_stops_the_start(brokerage: Make) -> None:
     lines = stack.output().splitlines()
     assert lines[-1] == "error: web.1 keeps dying; see its output above."
     assert any(re.fullmatch(r"web\.1 +\| no luck", line) for line in lines)
-    assert not of_folder(stack.data_dir)
+    assert not processes_of_folder(stack.data_dir)

@@ -10,14 +10,14 @@ from accounts.audit import BOOKS, Findings, count_rows, examine, one_instant
 from trades.audit import corporate_actions, firm, good_faith, history, reports, trades
 from trades.audit.sql import CLOCKS_APART_SECONDS_MAX
 
-__all__ = ["CLOCKS_APART_SECONDS_MAX", "TRADES", "Audit", "audit_books", "in_words"]
+__all__ = ["CLOCKS_APART_SECONDS_MAX", "TRADES", "Audit", "audit_books", "rule_text"]
 
 TRADES = trades.RULES + history.RULES + reports.RULES + corporate_actions.RULES + firm.RULES + good_faith.RULES
 
 _BROKEN = {rule.name: rule.broken for rule in BOOKS + TRADES}
 
 
-def in_words(rule: str) -> str:
+def rule_text(rule: str) -> str:
     """Return what a violation of a rule is, for people: Balance doesn't match its postings.
 
     Args:

@@ -7,11 +7,11 @@ from trades.audit.sql import CLOCKS_APART_SECONDS_MAX, FINAL_TEXTS, texts
 from trades.models import TRANSITIONS, Status
 
 
-def _legal_histories(status: str = Status.PLACED, so_far: str = f">{Status.PLACED}") -> Iterator[tuple[str, str]]:
+def _legal_histories(status: str = Status.PLACED, path: str = f">{Status.PLACED}") -> Iterator[tuple[str, str]]:
     """Yield every status with each history that TRANSITIONS allows for it."""
-    yield str(status), so_far
+    yield str(status), path
     for following in sorted(TRANSITIONS.get(Status(status), ())):
-        yield from _legal_histories(following, f"{so_far}, {status}>{following}")
+        yield from _legal_histories(following, f"{path}, {status}>{following}")
 
 
 HISTORIES = ", ".join(f"({texts([status, history])})" for status, history in _legal_histories())

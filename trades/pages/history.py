@@ -48,7 +48,7 @@ class FilterForm(forms.Form):
 
     q = forms.CharField(required=False, max_length=60, label="Stock", widget=forms.TextInput({"placeholder": "AAPL"}))
     status = forms.ChoiceField(
-        required=False, choices=[("", "All"), *((s.value, s.value.capitalize()) for s in Status)]
+        required=False, choices=[("", "All"), *((choice.value, choice.value.capitalize()) for choice in Status)]
     )
     type = forms.ChoiceField(required=False, choices=[("", "Both"), ("BUY", "Buy"), ("SELL", "Sell")], label="Side")
     since = DayField(required=False, label="From")

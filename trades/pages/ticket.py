@@ -28,18 +28,18 @@ def _problem(estimate: Estimate) -> str:
     """Return a sentence that says why the customer can't pay or deliver; empty if they can."""
     if estimate.is_covered:
         return ""
-    ahead = " after your open trades" if estimate.ahead else ""
+    after_open_trades = " after your open trades" if estimate.ahead else ""
     if estimate.type == Type.BUY and estimate.settled_cash_until and estimate.spendable < estimate.cash:
         until = f"{estimate.settled_cash_until:%B} {estimate.settled_cash_until.day}"
         return (
             f"That costs about {cents(estimate.amount)}, and you have {cents(estimate.spendable)} of settled cash"
-            f"{ahead}. Until {until} your account buys with settled cash only."
+            f"{after_open_trades}. Until {until} your account buys with settled cash only."
         )
     if estimate.type == Type.BUY:
-        return f"That costs about {cents(estimate.amount)}, and you have {cents(estimate.cash)}{ahead}."
+        return f"That costs about {cents(estimate.amount)}, and you have {cents(estimate.cash)}{after_open_trades}."
     if estimate.shares:
-        return f"You own {estimate.shares:,} {estimate.ticker}{ahead}."
-    return f"You own no {estimate.ticker} to sell{ahead}."
+        return f"You own {estimate.shares:,} {estimate.ticker}{after_open_trades}."
+    return f"You own no {estimate.ticker} to sell{after_open_trades}."
 
 
 def _warning(customer_id: int, estimate: Estimate) -> str:

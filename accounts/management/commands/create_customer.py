@@ -34,9 +34,9 @@ class Command(BaseCommand):
         if amount:
             deposit(customer.id, amount)
         issued = tokens.issue(customer, "create_customer")
-        made = {"customerId": customer.id, "email": customer.email, "token": issued.token}
+        result = {"customerId": customer.id, "email": customer.email, "token": issued.token}
         if options["json"]:
-            self.stdout.write(json.dumps(made))
+            self.stdout.write(json.dumps(result))
         else:
             self.stdout.write(f"Customer {customer.id}, {customer.email}, has {amount} USD and token {issued.token}")
 

@@ -42,18 +42,18 @@ class Command(BaseCommand):
         if not Customer.objects.filter(email=STAFF).exists():
             staff = create_customer(STAFF, PASSWORD, name="Sam Staff", is_staff=True, is_superuser=True)
             TOTP.activate(staff, SECOND_FACTOR)
-        made = {
+        created = {
             "customer": {"email": CUSTOMER, "password": PASSWORD, "token": self._token(customer)},
             "staff": {"email": STAFF, "password": PASSWORD, "secondFactor": SECOND_FACTOR},
         }
-        self.stdout.write(json.dumps(made, indent=None if options["json"] else 2))
+        self.stdout.write(json.dumps(created, indent=None if options["json"] else 2))
 
     def _token(self, customer: Customer) -> str:
         """Return the demo token, which is created once. Its text is in DATA_DIR: the database stores only its hash."""
-        kept = Path(settings.DATA_DIR) / "demo-token"
-        if kept.exists() and tokens.find(kept.read_text()):
-            return kept.read_text()
+        token_file = Path(settings.DATA_DIR) / "demo-token"
+        if token_file.exists() and tokens.find(token_file.read_text()):
+            return token_file.read_text()
         token = tokens.issue(customer, "demo").token
-        kept.touch(mode=0o600)
-        kept.write_text(token)
+        token_file.touch(mode=0o600)
+        token_file.write_text(token)
         return token

