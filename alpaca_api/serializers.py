@@ -107,7 +107,7 @@ def position(row: Position, day: Day, market: str) -> dict[str, Any]:
     cost = row.cost
     quote, profit = day.quotes.get(row.ticker), day.profit(row)
     price, before = (quote.price, quote.previous_close) if quote else (None, None)
-    value = None if price is None else money(price * row.quantity)
+    value = row.market_value(price)
     gain = None if value is None else value - cost
     return {
         "asset_id": str(asset_id(row.ticker)),

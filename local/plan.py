@@ -126,8 +126,8 @@ def _scale(text: str) -> dict[str, int]:
     return scale
 
 
-def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
+def _number(environment: Mapping[str, str], name: str, default: int, maximum: int) -> int:
     text = environment.get(name) or str(default)
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise UserError(f"{name} takes a number from 1 to {most}, not {text!r}.")
+    if not text.isdecimal() or not 1 <= int(text) <= maximum:
+        raise UserError(f"{name} takes a number from 1 to {maximum}, not {text!r}.")
     return int(text)

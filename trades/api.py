@@ -11,7 +11,6 @@ from rest_framework.response import Response
 from accounts import queries as accounts
 from accounts.api import IDEMPOTENCY_KEY
 from accounts.models import Position, Token
-from accounts.money import money
 from exchange import gateway, market, prices
 from exchange.messages import Unknown, storable
 from trades.cancel import NoSuchTrade, cancel_trade
@@ -252,7 +251,7 @@ def _with_market_values(positions: list[Position]) -> list[dict[str, Any]]:
                 "held": position.held,
                 "average_price": position.average_price,
                 "lastPrice": price,
-                "marketValue": None if price is None else money(price * position.quantity),
+                "marketValue": position.market_value(price),
             }
         )
     return valued

@@ -45,7 +45,7 @@ class Holding:
 
     @property
     def value(self) -> Decimal | None:
-        return self.quote.price * self.position.quantity if self.quote and self.position else None
+        return self.position.market_value(self.price) if self.position else None
 
     @property
     def day_gain(self) -> Decimal | None:

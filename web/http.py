@@ -1,7 +1,7 @@
 """HTTP calls to other systems, each with one deadline for the whole call: connection, request, headers and body.
 
-A timeout for each read does not limit the call: a server that sends a byte now and then could block its caller for
-ever. So the deadline is fixed when the call begins, and no step waits longer than that. Calls are not retried,
+A timeout for each read does not limit the call: a server that sends a byte now and then could block its caller
+forever. So the deadline is fixed when the call begins, and no step waits longer than that. Calls are not retried,
 redirects are not followed, and no more of the body is read than the caller wants.
 """
 

@@ -1,7 +1,7 @@
 """Django's SMTP backend with one deadline for sending mail, from the DNS lookup to QUIT.
 
-In Django's own backend, `EMAIL_TIMEOUT` limits only each read, so a server that sends a byte now and then blocks it for
-ever.
+In Django's own backend, `EMAIL_TIMEOUT` limits only each read, so a server that sends a byte now and then blocks it
+forever.
 """
 
 import smtplib

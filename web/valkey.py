@@ -6,7 +6,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-# An open connection to a primary that became a replica answers READONLY for ever. Such a command was not executed, so
+# An open connection to a primary that became a replica answers READONLY forever. Such a command was not executed, so
 # it is retried once on a new connection, which leads to the new primary. Other errors are not retried.
 RETRY = Retry(NoBackoff(), 1, supported_errors=(redis.ReadOnlyError,))
 

@@ -1,4 +1,4 @@
-"""Mails to the owner of a webhook: it fails, works again, or has ended."""
+"""Email the owner of a webhook when it fails, works again, or has ended."""
 
 from django.core.mail import send_mail
 from django.template.loader import render_to_string

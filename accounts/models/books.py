@@ -1,6 +1,6 @@
 """The books: balances, positions, and the postings and transfers that move them."""
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Any
 
 import pgtrigger
@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from accounts.models.customer import Customer
+from accounts.money import money
 
 MONEY: dict[str, Any] = {"max_digits": 19, "decimal_places": 4}  # USD; NUMERIC(19,4)
 CASH = ""  # the ticker of a posting that moves cash
@@ -88,8 +89,11 @@ class Position(models.Model):
     @property
     def average_price(self) -> Decimal:
         """The average cost of a share, USD; 0 without shares."""
-        average = self.cost / self.quantity if self.quantity else Decimal(0)
-        return average.quantize(Decimal("0.0001"), ROUND_HALF_EVEN)
+        return money(self.cost / self.quantity if self.quantity else Decimal(0))
+
+    def market_value(self, price: Decimal | None) -> Decimal | None:
+        """Return what the shares are worth at a price, USD; None without a price."""
+        return None if price is None else money(price * self.quantity)
 
 
 class Transfer(models.Model):

@@ -1,11 +1,11 @@
-"""Mails that wait for the mail server."""
+"""Messages that wait for the mail server."""
 
 from django.db import models
 from django.db.models.functions import Now
 
 
 class Mail(models.Model):
-    """A mail that has not been delivered yet; delivery deletes it. The content is encrypted: it may contain a code."""
+    """A message to deliver; delivery deletes it. The content is encrypted, because it may contain a code."""
 
     content = models.TextField()
     created_at = models.DateTimeField(db_default=Now())

@@ -71,10 +71,10 @@ class Settings:
         )
 
 
-def _number(name: str, default: int, least: int, most: int) -> int:
+def _number(name: str, default: int, minimum: int, maximum: int) -> int:
     text = os.environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-        raise CannotStart(f"{name} must be a whole number from {least} to {most}, not {text!r}")
+    if not (text.isascii() and text.isdigit() and minimum <= int(text) <= maximum):
+        raise CannotStart(f"{name} must be a whole number from {minimum} to {maximum}, not {text!r}")
     return int(text)
 
 

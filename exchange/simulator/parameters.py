@@ -61,11 +61,11 @@ class Query:
         """Return a parameter as it is."""
         return self._values[name][-1] if name in self._values else default
 
-    def number(self, name: str, default: int, least: int, most: int) -> int:
-        """Return a whole number from `least` to `most`."""
+    def number(self, name: str, default: int, minimum: int, maximum: int) -> int:
+        """Return a whole number from `minimum` to `maximum`."""
         text = self.text(name, str(default))
-        if not re.fullmatch(r"\d{1,19}", text, re.ASCII) or not least <= int(text) <= most:
-            raise Invalid([error(name, f"must be a whole number from {least} to {most}")])
+        if not re.fullmatch(r"\d{1,19}", text, re.ASCII) or not minimum <= int(text) <= maximum:
+            raise Invalid([error(name, f"must be a whole number from {minimum} to {maximum}")])
         return int(text)
 
     def time(self, name: str, default: int) -> int:
@@ -85,11 +85,11 @@ class Query:
         except ValueError as problem:
             raise Invalid([error(name, str(problem))]) from problem
 
-    def tickers(self, most: int) -> list[str]:
-        """Return the parameter `tickers`: 1 to `most` tickers separated by commas, without duplicates."""
+    def tickers(self, maximum: int) -> list[str]:
+        """Return the parameter `tickers`: 1 to `maximum` tickers separated by commas, without duplicates."""
         tickers = list(dict.fromkeys(self.text("tickers").split(",")))
-        if tickers == [""] or len(tickers) > most:
-            raise Invalid([error("tickers", f"must be 1 to {most} tickers with commas between them")])
+        if tickers == [""] or len(tickers) > maximum:
+            raise Invalid([error("tickers", f"must be 1 to {maximum} tickers with commas between them")])
         return tickers
 
 

@@ -41,7 +41,7 @@ class Holding:
 
     @property
     def value(self) -> Decimal | None:
-        return None if self.price is None else self.price * self.position.quantity
+        return self.position.market_value(self.price)
 
     @property
     def gain(self) -> Decimal | None:

@@ -4,9 +4,9 @@ from accounts.audit import Rule
 
 SETTLES_WITHIN_DAYS = 14  # from its trade date until a sale has settled, at most
 
-# Each purchase with what it was paid with, and the sales that had not settled then. It reads each posting a few times,
-# however many trades a customer makes in a day: what had been brought until a purchase is a running sum, for each day
-# on which sales settle, over the sales and the purchases in the order of their postings.
+# Each purchase with the cash that paid for it, and the sales that had not settled then. It reads each posting a few
+# times, however many trades a customer makes in a day: the proceeds up to a purchase are a running sum, for each
+# settlement day, over the sales and the purchases in the order of their postings.
 _PAID_WITH = f"""
     WITH sale AS (
         SELECT customer_id, settles_on, min(id) AS posting_id, sum(change) AS net FROM accounts_posting
