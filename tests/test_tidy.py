@@ -212,11 +212,15 @@ def test_tests_come_through_the_public_door(ours: list[Source], tests: list[Sour
     assert {str(source): names for source in tests if (names := private & set(names_reached_for(source.tree)))} == {}
 
 
+CREATES_ROWS = tuple(f".objects.{name}" for name in ("create", "bulk_create", "get_or_create", "update_or_create"))
+
+
 def test_rows_come_from_factories(tests: list[Source]) -> None:
     for source in tests:
         for name, call in source.calls:
-            if name.endswith((".objects.create", ".objects.bulk_create")):
-                assert "Factory" in ast.unparse(call), f"{source}:{call.lineno}: make the row by tests/factories.py"
+            text = ast.unparse(call)
+            if name.endswith(CREATES_ROWS) or "force_insert=True" in text:
+                assert "Factory" in text, f"{source}:{call.lineno}: make the row by tests/factories.py"
 
 
 def test_a_file_has_one_subject(ours: list[Source], tests: list[Source]) -> None:

@@ -38,7 +38,15 @@ from office.roles import Role
 from tests import people
 from tests.alpaca_api.conftest import Alpaca
 from tests.conftest import StandInExchange
-from tests.factories import AdjustmentFactory, CorporateActionFactory, ProofFactory, ProposalFactory, StockFactory
+from tests.factories import (
+    AdjustmentFactory,
+    CorporateActionFactory,
+    CustomerFactory,
+    ProofFactory,
+    ProposalFactory,
+    StaffReportFactory,
+    StockFactory,
+)
 from tests.fuzz.values import DAYS, VALUES
 from tests.lasting import lasting
 from tests.office.conftest import signed_in
@@ -117,15 +125,18 @@ def key_of_target(target: Target[Any], alice: Customer) -> str:
     """Return the end of an action's address, for an existing target of the right kind."""
     row: Model
     if target is STAFF_MEMBER:
-        member, _ = Customer.objects.update_or_create(email="member@example.com", defaults={"is_staff": True})
-        return f"{member.id}/"
+        members = Customer.objects.filter(email="member@example.com")
+        if not members.update(is_staff=True):
+            CustomerFactory.create(email="member@example.com", is_staff=True)
+        return f"{members.get().id}/"
     if target is ADJUSTMENT:
         row = AdjustmentFactory.create(customer=alice, asked_by=alice)
     elif target is PROPOSAL:
         row = ProposalFactory.create(asked_by=alice)
     elif target is STAFF_REPORT:
-        defaults = {"status": "REJECTED", "reason": "-", "entered_by": alice}
-        row, _ = StaffReport.objects.get_or_create(trade=Trade.objects.get(), approved=None, defaults=defaults)
+        trade = Trade.objects.get()
+        undecided = StaffReport.objects.filter(trade=trade, approved=None)
+        row = undecided.first() or StaffReportFactory.create(trade=trade, entered_by=alice)
     elif target is CORPORATE_ACTION:
         row = CorporateActionFactory.create()
     elif target is WEBHOOK:

@@ -12,7 +12,7 @@ from accounts.audit import BOOKS, examine
 from accounts.models import Balance, Customer, Lot, Position, Posting
 from exchange.models import Stock
 from tests.conftest import StandInExchange
-from tests.factories import StockFactory
+from tests.factories import EntitlementFactory, StockFactory
 from tests.guarantees import lift_guarantees
 from tests.people import claim, open_account, receive_shares, send_report
 from trades import checks, corporate_actions, equity, ticker_change, turn
@@ -186,9 +186,8 @@ def test_a_customer_is_entitled_only_once(alice: Customer) -> None:
     dividend()
     apply_due()
     mine = Entitlement.objects.get()
-    again = Entitlement(action=mine.action, customer=alice, shares=1, shares_after=1, cash=1)
     with pytest.raises(IntegrityError), transaction.atomic():
-        again.save(force_insert=True)
+        EntitlementFactory.create(action=mine.action, customer=alice)
 
 
 def test_a_delisting_closes_the_stock_and_keeps_the_position(alice: Customer) -> None:
