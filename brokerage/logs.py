@@ -28,8 +28,8 @@ def configure(levels: dict[str, str]) -> None:
     if levels["format"] == "json":
         renderer: Any = structlog.processors.JSONRenderer()
     else:
-        colours = sys.stdout.isatty() or os.environ.get("FORCE_COLOR", "") != ""
-        renderer = structlog.dev.ConsoleRenderer(colors=colours and not os.environ.get("NO_COLOR"), pad_event_to=0)
+        uses_colors = sys.stdout.isatty() or os.environ.get("FORCE_COLOR", "") != ""
+        renderer = structlog.dev.ConsoleRenderer(colors=uses_colors and not os.environ.get("NO_COLOR"), pad_event_to=0)
     logging.config.dictConfig(
         {
             "version": 1,

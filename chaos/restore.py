@@ -46,9 +46,9 @@ class Drill:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data, self.backup, self.restored = folder / "var", folder / "backup", folder / "restored"
-        folder = Folder(self.data)
-        self.keys = folder.keys()
-        self.postgres = PostgreSQL(folder, self.keys, folder.port("postgres"))
+        data_folder = Folder(self.data)
+        self.keys = data_folder.keys()
+        self.postgres = PostgreSQL(data_folder, self.keys, data_folder.port("postgres"))
         self.brokerage = Brokerage(self.data, env={"LOG_FORMAT": "json", "NO_COLOR": "1"})
         self.key_of_trade: dict[str, str] = {}  # trade id -> idempotency key, of all trades confirmed to customers
         self.steps: dict[str, float] = {}

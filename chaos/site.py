@@ -45,10 +45,10 @@ class Site:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder.resolve()
         self.data = self.folder / "var"
-        folder = Folder(self.data)
-        keys = folder.keys()
-        self.postgres = PostgreSQL(folder, keys, folder.port("postgres"))
-        self.valkey = Valkey(folder, keys, folder.port("valkey"))
+        data_folder = Folder(self.data)
+        keys = data_folder.keys()
+        self.postgres = PostgreSQL(data_folder, keys, data_folder.port("postgres"))
+        self.valkey = Valkey(data_folder, keys, data_folder.port("valkey"))
         self.postgres_admin_password = keys.postgres_admin_password
         self.brokerage = Brokerage(self.data, scale)
         first = ports.choose(len(LINKS), [self.postgres.port, self.valkey.port, self.brokerage.port])

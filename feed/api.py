@@ -125,7 +125,7 @@ class EventsView(CustomerView):
         query.is_valid(raise_exception=True)
         parameters = query.validated_data
         if wants_json(request.headers.get("Accept", "")):
-            self.count_rows(asked["limit"])
+            self.count_rows(parameters["limit"])
             try:
                 return Response(event_page(self.customer_id, parameters.get("after"), parameters["limit"]))
             except ValueError as error:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
+COLORS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)
 LINE_BYTES_MAX = 65_536
 LOG_BYTES_MAX = 5_000_000
 
@@ -20,16 +20,16 @@ class Console:
     def __init__(self, names: Iterable[str]) -> None:
         names = ["run", *names]
         self._width = max(map(len, names))
-        self._colours = {name: COLOURS[index % len(COLOURS)] for index, name in enumerate(names[1:])}
-        self._coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        self._colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(names[1:])}
+        self._colored = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self._lock = threading.Lock()
 
     def line(self, name: str, text: str) -> None:
         """Print one line of a process's output, prefixed with the process's name."""
         prefix = f"{name:<{self._width}} |"
-        if self._coloured:
-            colour = self._colours.get(name)
-            prefix = f"\x1b[{colour}m{prefix}\x1b[0m" if colour else f"\x1b[1m{prefix}\x1b[0m"
+        if self._colored:
+            color = self._colors.get(name)
+            prefix = f"\x1b[{color}m{prefix}\x1b[0m" if color else f"\x1b[1m{prefix}\x1b[0m"
         self.say(f"{prefix} {text}")
 
     def announce(self, text: str) -> None:

@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from accounts.models import Customer, SignIn
-from accounts.sign_ins import address_of, of_staff
+from accounts.sign_ins import address_of, staff_signed_in
 from office import audit
 from office.audit import Actor
 from office.models import AuditEntry
@@ -143,7 +143,7 @@ def connect() -> None:
     """Connect the receivers that record staff sign-ins and accept a newly set up second factor. Idempotent."""
     authenticator_added.connect(_factor_added, dispatch_uid="office")
     user_logged_in.connect(_signed_in, dispatch_uid="office")
-    of_staff.connect(_sign_in_recorded, dispatch_uid="office")
+    staff_signed_in.connect(_sign_in_recorded, dispatch_uid="office")
 
 
 def _factor_added(sender: Any, request: HttpRequest, user: Any, authenticator: Authenticator, **_: Any) -> None:

@@ -260,7 +260,7 @@ def test_the_table_of_mails_about_signing_in_has_all_that_can_be_sent() -> None:
 
 def test_the_table_of_other_mails_is_what_the_code_says() -> None:
     subjects = {row[2] for row in table("To others")}
-    titles = set(re.findall(r'_tell\(webhook, "([^"]+)"', inspect.getsource(webhook_mails)))
+    titles = set(re.findall(r'_send_mail\(webhook, "([^"]+)"', inspect.getsource(webhook_mails)))
     assert len(titles) == 3
     assert titles < subjects
     (report_subject,) = subjects - titles

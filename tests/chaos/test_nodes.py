@@ -10,7 +10,7 @@ from chaos.table import measure
 
 
 def test_every_kind_of_node_is_killed_and_cut_off() -> None:
-    faults = {(fault.how, fault.kinds) for fault in table()}
+    faults = {(fault.action, fault.kinds) for fault in table()}
     assert {("kill", (kind,)) for kind in ALL_KINDS} <= faults
     assert {("cut", (kind,)) for kind in ALL_KINDS} <= faults
 
