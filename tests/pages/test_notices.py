@@ -25,8 +25,8 @@ PASSWORD = "copper lantern drifts 41"
 PageOf = Callable[[Customer], Client]
 
 
-def mailed(*, makes_due: bool = True) -> list[EmailMultiAlternatives]:
-    """Send the notices that are due, or all if `makes_due`; return the mails."""
+def send_due_notices(*, makes_due: bool = True) -> list[EmailMultiAlternatives]:
+    """Send the notices that are due, or all if `makes_due`; return the messages."""
     mail.outbox.clear()
     if makes_due:
         Notice.objects.filter(sent_at=None).update(due_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -38,27 +38,27 @@ def mailed(*, makes_due: bool = True) -> list[EmailMultiAlternatives]:
 def carol(bob: Customer) -> Customer:
     """Return Bob, with all earlier notices already mailed."""
     trade_notices.enter_notices()
-    mailed()
+    send_due_notices()
     return bob
 
 
 def test_a_transfer_is_mailed_once_in_plain_text_and_html(carol: Customer) -> None:
     deposit(carol.id, Decimal("250.5"))
-    (message,) = mailed()
+    (message,) = send_due_notices()
     assert (message.subject, message.to) == ("Deposit of $250.50", [carol.email])
     assert "$250.50 arrived from the stand-in bank." in str(message.body)
     assert "switch off" in str(message.body)
     (html,) = message.alternatives
     assert "$250.50 arrived" in str(html[0])
-    assert mailed() == []
+    assert send_due_notices() == []
 
 
 def test_a_clock_that_was_set_back_delays_no_mail(carol: Customer) -> None:
     deposit(carol.id, Decimal("250.5"))
     Notice.objects.filter(sent_at=None).update(due_at=timezone.now() + timedelta(hours=1))
-    assert mailed(makes_due=False) == []
+    assert send_due_notices(makes_due=False) == []
     notice_mail.bring_forward()
-    assert [message.subject for message in mailed(makes_due=False)] == ["Deposit of $250.50"]
+    assert [message.subject for message in send_due_notices(makes_due=False)] == ["Deposit of $250.50"]
 
 
 def test_trades_that_end_together_come_in_one_mail(carol: Customer) -> None:
@@ -69,13 +69,13 @@ def test_trades_that_end_together_come_in_one_mail(carol: Customer) -> None:
     claim(carol)
     for _ in range(2):
         trade_notices.enter_notices()
-    assert mailed(makes_due=False) == [], "they wait a moment for others"
-    (message,) = mailed()
+    assert send_due_notices(makes_due=False) == [], "a notice waits a moment for further trades"
+    (message,) = send_due_notices()
     assert message.subject == "2 × Trades that were filled or rejected"
     assert "2 shares at $58.02, $116.04 in total" in str(message.body)
     assert "Your trade was rejected." in str(message.body)
     trade_notices.enter_notices()
-    assert mailed() == []
+    assert send_due_notices() == []
 
 
 def test_disabled_mails_are_not_sent_but_security_mails_are(carol: Customer, page_of: PageOf) -> None:
@@ -87,7 +87,7 @@ def test_disabled_mails_are_not_sent_but_security_mails_are(carol: Customer, pag
     receive_shares(carol, "KO", 1, Decimal("58"))
     trade_notices.enter_notices()
     tokens.issue(carol, "robot", ["read"])
-    (message,) = mailed()
+    (message,) = send_due_notices()
     assert message.subject == "New API token “robot”"
     assert "If this was not you" in str(message.body)
     assert client.post("/account/mail", {"wanted": ["nonsense"]}).status_code == 422
@@ -103,7 +103,7 @@ def test_a_statement_is_announced_once_in_the_first_days_of_a_month(carol: Custo
     assert Notice.objects.get(customer=carol, kind="statements").title == f"Your statement for December {year - 1}"
 
 
-def test_a_sign_in_from_a_new_device_is_mailed(static_files: None, db: None) -> None:
+def test_a_sign_in_from_a_new_device_is_send_due_notices(static_files: None, db: None) -> None:
     dan = create_customer("dan@example.com", PASSWORD)
     for device in ("Firefox", "Firefox", "Chrome"):
         browser = Client(headers={"User-Agent": f"Mozilla/5.0 (Windows) {device}/1"})
