@@ -3,19 +3,25 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.stagekit import clear_login
 from allauth.core import context as allauth_context
+from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.crypto import constant_time_compare
 
 from accounts.customers import open_account
 from accounts.mail import as_html
 from accounts.models import Customer
 from accounts.sign_in_limits import TooManyAttempts, check_attempt
 from web import encryption
+
+BEGAN_WITH = "sign_in_began_with"  # in the session: a hash of the password
 
 
 class Adapter(DefaultAccountAdapter):
@@ -32,6 +38,26 @@ class Adapter(DefaultAccountAdapter):
             check_attempt(email, self.get_client_ip(request))
         except TooManyAttempts:
             raise self.validation_error("too_many_login_attempts") from None
+
+    def pre_login(self, request: HttpRequest, user: Any, **details: Any) -> HttpResponse | None:
+        """Note the password that is valid as a sign-in begins."""
+        request.session[BEGAN_WITH] = user.get_session_auth_hash()
+        response: HttpResponse | None = super().pre_login(request, user, **details)
+        return response
+
+    def login(self, request: HttpRequest, user: Any) -> None:
+        """Sign in, unless the password was changed or the account deactivated since the sign-in began.
+
+        Its second step may follow minutes later, and a new password ends what began with the old one.
+
+        Raises:
+            ImmediateHttpResponse: It was. The browser is sent to the beginning of the sign-in.
+        """
+        began_with = request.session.pop(BEGAN_WITH, "")
+        if not (user.is_active and constant_time_compare(began_with, user.get_session_auth_hash())):
+            clear_login(request)
+            raise ImmediateHttpResponse(redirect("account_login"))
+        super().login(request, user)
 
     def render_mail(
         self, template_prefix: str, email: Any, context: dict[str, Any], headers: dict[str, str] | None = None

@@ -211,10 +211,9 @@ class PostingsView(CustomerView):
     )
     def get(self, request: Request) -> Response:
         """List all movements of cash and shares, newest first."""
-        query = PageQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
+        asked = self.list_query(PageQuery)
         postings = queries.postings_of(self.customer_id)
-        return Response(page(postings, "id", query.validated_data, lambda posting: PostingSerializer(posting).data))
+        return Response(page(postings, "id", asked, lambda posting: PostingSerializer(posting).data))
 
 
 def _transfer(view: CustomerView, transfer: Callable[..., tuple[Posting, bool]]) -> Response:
@@ -338,7 +337,6 @@ class TokenView(CustomerView):
     @extend_schema(operation_id="deleteToken", responses={204: None}, tags=["tokens"])
     def delete(self, request: Request, token_id: Any) -> Response:
         """Revoke a token at once: the one that you use for this request or, if it has every scope, any of yours."""
-        deleted, _ = queries.tokens_of(self.customer_id).filter(id=token_id).delete()
-        if not deleted:
+        if not tokens.end(self.customer_id, token_id):
             raise exceptions.NotFound("You have no token with this id.")
         return Response(status=204)

@@ -13,7 +13,7 @@ from accounts import gains
 from accounts.gains_csv import gains_csv
 from accounts.models import LotMethod
 from accounts.queries import balance_of
-from web.documents import making
+from web import documents
 from web.drf import CustomerView, PageQuery, TextField, money_field, page
 from web.timezones import eastern_today
 
@@ -100,9 +100,7 @@ class LotsView(CustomerView):
     )
     def get(self, request: Request) -> Response:
         """List the lots that you still hold shares of, newest first: what you bought, when, and for how much."""
-        query = LotQuerySerializer(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        asked = query.validated_data
+        asked = self.list_query(LotQuerySerializer)
         lots = gains.open_lots_of(self.customer_id, (asked.get("stockTicker") or "").upper() or None)
         found = page(lots, "id", asked, lambda lot: LotSerializer(lot).data)
         return Response({"method": balance_of(self.customer_id).lot_method} | found)
@@ -119,13 +117,11 @@ class GainsView(CustomerView):
     )
     def get(self, request: Request) -> Response | HttpResponse:
         """List the gains and losses of a year's sales, newest first, with totals by term."""
-        query = GainQuerySerializer(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        asked = query.validated_data
+        asked = self.list_query(GainQuerySerializer)
         year = asked.get("year") or eastern_today().year
         sold = gains.gains_of(self.customer_id, year)
         if asked["format"] == "csv":
-            with making.turn(self.customer_id):
+            with documents.turn(self.customer_id):
                 return gains_csv(self.customer_id, year, asked["part"])
         totals = gains.totals_of(sold)
         return Response(

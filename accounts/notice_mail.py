@@ -3,7 +3,9 @@
 The mail is entered into the outbox (`accounts.mail`) in the transaction that marks its notices as sent.
 """
 
+from collections.abc import Sequence
 from itertools import groupby
+from typing import Protocol
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -18,6 +20,15 @@ from accounts.notices import ALWAYS
 NOTICES_A_ROUND_MAX = 200
 LINES_A_MAIL_MAX = 50
 WAIT_SECONDS_MAX = 60  # the longest that a notice waits for others to share its email
+
+
+class NoticeText(Protocol):
+    """The text of a notice: a title of one line, and whole sentences."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def text(self) -> str: ...
 
 
 def send_notices() -> int:
@@ -70,9 +81,20 @@ def _send_waiting(ids: list[int]) -> int:
 
 
 def _mail(customer: Customer, notices: list[Notice]) -> EmailMultiAlternatives:
-    kind = Notice.Kind(notices[0].kind)
+    return mail_of(customer.name, customer.email, Notice.Kind(notices[0].kind), notices)
+
+
+def mail_of(name: str, email: str, kind: Notice.Kind, notices: Sequence[NoticeText]) -> EmailMultiAlternatives:
+    """Return a message with these notices of one kind, to be sent.
+
+    Args:
+        name: The customer's.
+        email: The customer's address.
+        kind: The kind of all of them.
+        notices: At least one.
+    """
     context = {
-        "name": customer.name,
+        "name": name,
         "notices": notices[:LINES_A_MAIL_MAX],
         "more": max(0, len(notices) - LINES_A_MAIL_MAX),
         "can_be_switched_off": kind not in ALWAYS,
@@ -80,7 +102,7 @@ def _mail(customer: Customer, notices: list[Notice]) -> EmailMultiAlternatives:
         "support_email": settings.SUPPORT_EMAIL,
     }
     subject = notices[0].title if len(notices) == 1 else f"{len(notices)} × {kind.label}"
-    mail = EmailMultiAlternatives(subject, render_to_string("mails/notices.txt", context), to=[customer.email])
+    mail = EmailMultiAlternatives(subject, render_to_string("mails/notices.txt", context), to=[email])
     mail.attach_alternative(render_to_string("mails/notices.html", context), "text/html")
     return mail
 

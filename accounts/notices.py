@@ -5,8 +5,7 @@ request waits for a mail server and no notice is lost. Customers can switch kind
 account.
 """
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db import connection
@@ -15,15 +14,6 @@ from accounts.models.notice import MutedNotice, Notice
 
 Kind = Notice.Kind
 ALWAYS = frozenset({Kind.SECURITY, Kind.ACCOUNT})
-
-
-class Entry(NamedTuple):
-    """A notice to write."""
-
-    customer_id: int
-    cause: str  # the id of what happened
-    title: str  # one line; the subject if the notice is the only one in an email
-    text: str  # whole sentences
 
 
 def enter(customer_id: int, kind: Kind, cause: UUID | str, title: str, text: str) -> None:
@@ -39,22 +29,8 @@ def enter(customer_id: int, kind: Kind, cause: UUID | str, title: str, text: str
         text: Whole sentences.
     """
     if wants(customer_id, kind):
-        enter_all(kind, [Entry(customer_id, str(cause), title, text)])
-
-
-def enter_all(kind: Kind, entries: Sequence[Entry], mailed_after_seconds: float = 0) -> None:
-    """Write notices of one kind with one statement. The caller must make sure that their customers want them.
-
-    Idempotent: yes. A notice that already exists stays as it is.
-
-    Args:
-        kind: The kind of notice.
-        entries: The notices.
-        mailed_after_seconds: How long they wait for others that can share the email.
-    """
-    if entries:
         with connection.cursor() as cursor:
-            cursor.execute(ENTER, [kind.value, mailed_after_seconds, *map(list, zip(*entries, strict=True))])
+            cursor.execute(ENTER, [customer_id, kind.value, str(cause), title, text])
 
 
 def wants(customer_id: int, kind: Kind) -> bool:
@@ -80,8 +56,6 @@ def set_muted(customer_id: int, kinds: Collection[str]) -> None:
 
 
 ENTER = """
-    INSERT INTO accounts_notice (kind, due_at, customer_id, cause, title, text)
-    SELECT %s, statement_timestamp() + make_interval(secs => %s), new.customer_id, new.cause, new.title, new.text
-    FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[]) AS new (customer_id, cause, title, text)
+    INSERT INTO accounts_notice (customer_id, kind, cause, title, text) VALUES (%s, %s, %s, %s, %s)
     ON CONFLICT DO NOTHING
 """

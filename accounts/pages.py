@@ -1,8 +1,6 @@
 """The pages of an account: cash, statements, profile, tokens."""
 
-import csv
 from datetime import timedelta
-from io import StringIO
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -11,7 +9,7 @@ from allauth.usersessions.models import UserSession
 from allauth.usersessions.views import ListUserSessionsView
 from django.conf import settings
 from django.contrib import messages
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -21,6 +19,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts import funding, page_tickets, queries, statement_document, tokens
 from accounts.forms import AmountForm, ProfileForm, TokenForm
 from accounts.freezes import is_frozen
+from accounts.ledger_csv import csv_of
 from accounts.models import CASH, Posting
 from accounts.restrictions import standing_of
 from accounts.settlement import cash_of
@@ -30,17 +29,12 @@ from web.current_customer import current_customer, current_customer_id
 from web.documents import in_turn
 from web.parts import get_part, part_numbers, requested_part
 from web.sign_in import form_of, page_at, signed_in
-from web.spreadsheets import as_text
 from web.templatetags.figures import usd
 
 LINES_A_PAGE = 25
 AMOUNT_LENGTH_MAX = 32  # of an amount in an address, in characters
 LINES_A_FILE = 20_000  # of the ledger as CSV: about 3 MB
 CSV = "text/csv; charset=utf-8"
-CSV_COLUMNS = (
-    *("posting", "time (UTC)", "kind", "cause"),
-    *("cash (USD)", "balance (USD)", "stock", "shares", "position", "price", "settles on"),
-)
 TOKENS_MAX = 50
 SIGN_INS_SHOWN = 20
 MAIL_IS_KEPT = "filebased"  # the backend that writes messages to files
@@ -166,34 +160,10 @@ def ledger_csv(request: HttpRequest) -> HttpResponse:
     """Send a part of the postings as CSV, oldest first."""
     customer_id = current_customer_id(request)
     part = get_part(queries.postings_of(customer_id).order_by("id"), LINES_A_FILE, requested_part(request))
-    response = HttpResponse(_csv(part.rows), content_type=CSV)
+    response = HttpResponse(csv_of(part.rows), content_type=CSV)
     name = "ledger.csv" if part.count == 1 else f"ledger-{part.number}-of-{part.count}.csv"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
-
-
-def _csv(postings: QuerySet[Posting]) -> str:
-    file = StringIO()
-    writer = csv.writer(file)
-    writer.writerow(CSV_COLUMNS)
-    for row in postings.iterator(chunk_size=1000):
-        is_cash = row.ticker == CASH
-        writer.writerow(
-            [
-                row.id,
-                row.created_at.isoformat(),
-                row.kind,
-                row.cause,
-                row.change if is_cash else "",
-                row.total if is_cash else "",
-                as_text(row.ticker),  # the exchange chooses a stock's name
-                "" if is_cash else int(row.change),
-                "" if is_cash else int(row.total),
-                "" if row.price is None else row.price,
-                row.settles_on or "",
-            ]
-        )
-    return file.getvalue()
 
 
 @signed_in
@@ -272,7 +242,7 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
 @form_of(page_at("tokens"))
 def end_token(request: HttpRequest, token_id: UUID) -> HttpResponse:
     """End a token at once."""
-    queries.tokens_of(current_customer_id(request)).filter(id=token_id).delete()
+    tokens.end(current_customer_id(request), token_id)
     messages.success(request, "The token has ended: no program can use it anymore.")
     return redirect("tokens")
 

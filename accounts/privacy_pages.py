@@ -10,6 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from accounts import personal_data, queries
 from accounts.closing import AccountNotEmpty, close_account
 from web.current_customer import current_customer, current_customer_id
+from web.documents import in_turn
 from web.parts import requested_part
 
 
@@ -24,6 +25,7 @@ def data(request: HttpRequest) -> HttpResponse:
 @login_required
 @reauthentication_required
 @require_GET
+@in_turn
 def download(request: HttpRequest) -> HttpResponse:
     """Send one part of what we store about the customer as JSON."""
     customer_id = current_customer_id(request)

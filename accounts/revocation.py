@@ -17,15 +17,14 @@ from allauth.mfa.models import Authenticator
 from django.db import connection
 from django.db.models.signals import post_delete, post_save
 from django.db.transaction import TransactionManagementError
-from django.dispatch import Signal
 from django.http import HttpRequest
 
 from accounts import tokens
+from accounts.access_lock import lock_access
 from accounts.models import Customer
 from accounts.sign_ins import end_sessions
 
 log = structlog.get_logger()
-end_webhooks = Signal()  # sent with `customer_id` and `reason`; a receiver returns how many ended
 
 
 class Cause(Enum):
@@ -94,7 +93,7 @@ class Ended:
 def revoke_access(
     customer: Customer, cause: Cause, *, keep_session: str | None = None, also_tell: Collection[str] = ()
 ) -> Ended:
-    """End the access that the policy ends for this cause, and email the owner. Works with or without a transaction.
+    """End the access that the policy ends for this cause, and email the owner. Needs a transaction.
 
     Idempotent: yes. A second call finds nothing to end.
 
@@ -107,8 +106,9 @@ def revoke_access(
     policy = POLICY[cause]
     webhooks = ended_tokens = sessions = 0
     if policy.programs:
+        lock_access(customer.pk)
         reason = f"It ended because {policy.because}."
-        answers: list[tuple[Any, Any]] = end_webhooks.send(Customer, customer_id=customer.pk, reason=reason)
+        answers: list[tuple[Any, Any]] = tokens.end_webhooks.send(Customer, customer_id=customer.pk, reason=reason)
         webhooks = sum(count for _, count in answers)
         ended_tokens = tokens.end_all(customer.pk)
     if policy.sessions is not Sessions.NONE:

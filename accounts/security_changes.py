@@ -13,6 +13,7 @@ PAGES = {
     "account_change_password",
     "account_complete_password_reset",
     "account_confirm_email",
+    "account_confirm_password_reset_code",  # the code verifies the email address, too
     "account_email",
     "account_email_verification_sent",
     "account_set_password",

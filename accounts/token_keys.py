@@ -13,7 +13,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from uuid_utils.compat import uuid7
 
 from accounts import tokens
@@ -49,6 +49,7 @@ def issue_once(
 
     Raises:
         TokenKeyReused: The key belongs to a token with different terms, or the password has changed since.
+        AccessEnded: As for `tokens.issue`.
     """
     terms = (name, scopes, expires_at, allowed_addresses)
     while True:
@@ -60,8 +61,7 @@ def issue_once(
         made = uuid7()
         secrets = _secrets(settings.SECRET_KEY, made, key, password)
         try:
-            with transaction.atomic(durable=True):
-                return tokens.issue(customer, *terms, secrets=secrets, id=made, idempotency_key=key), False
+            return tokens.issue(customer, *terms, secrets=secrets, id=made, idempotency_key=key), False
         except IntegrityError:  # another request used the key at the same moment: look again
             continue
 

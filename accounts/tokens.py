@@ -11,16 +11,20 @@ from secrets import token_hex, token_urlsafe
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.dispatch import Signal
 
 from accounts import notices
+from accounts.access_lock import confirm_sign_in, lock_access
 from accounts.models import Customer, Token
 
 TOKEN_PREFIX = "brk_"  # noqa: S105 — lets leak scanners recognize our tokens
 KEY_ID_PREFIX = "BK"
 LAST_USED_SECONDS = 300  # the precision of `last_used_at`
+# Sent with `customer_id`, `reason`, and `token_id` if only one token ends. A receiver returns how many it ended.
+end_webhooks = Signal()
 
 
 class Secrets(NamedTuple):
@@ -55,16 +59,19 @@ def issue(
     Idempotent: no. Each call creates another token; see `token_keys.issue_once`.
 
     Args:
-        customer: The customer.
+        customer: The customer, as it was when it signed in.
         name: The name that the customer gave it.
         scopes: None means all scopes.
         expires_at: None means never.
         allowed_addresses: The networks that it may be used from, in CIDR notation; empty means from anywhere.
         secrets: None means random ones.
         more: Other fields of the token.
+
+    Raises:
+        AccessEnded: The password or the email address has changed since, or the account was deactivated or closed.
     """
     own = secrets or secrets_of(token_urlsafe(32), token_hex(9), token_urlsafe(32))
-    grant = Token.objects.create(
+    grant = Token(
         customer=customer,
         name=name,
         token_hash=_hash(own.token),
@@ -75,13 +82,16 @@ def issue(
         expires_at=expires_at,
         **more,
     )
-    notices.enter(
-        customer.pk,
-        notices.Kind.SECURITY,
-        grant.id,
-        f"New API token “{name}”",
-        f"An API token named “{name}” was created. It may: {', '.join(grant.scopes) or 'nothing'}.",
-    )
+    with transaction.atomic(durable=True):
+        confirm_sign_in(customer)
+        grant.save(force_insert=True)
+        notices.enter(
+            customer.pk,
+            notices.Kind.SECURITY,
+            grant.id,
+            f"New API token “{name}”",
+            f"An API token named “{name}” was created. It may: {', '.join(grant.scopes) or 'nothing'}.",
+        )
     return Issued(grant, *own)
 
 
@@ -108,8 +118,20 @@ def find_pair(key_id: str, secret_key: str) -> Token | None:
     return grant if grant and compare_digest(grant.secret_hash, _hash(secret_key)) else None
 
 
+def end(customer_id: int, token_id: UUID) -> bool:
+    """Revoke a token of a customer, with its webhooks; return whether there was one. Idempotent."""
+    with transaction.atomic(durable=True):
+        lock_access(customer_id)
+        end_webhooks.send(Token, customer_id=customer_id, reason="Its token was revoked.", token_id=token_id)
+        _, deleted = Token.objects.filter(customer_id=customer_id, pk=token_id).delete()
+    return bool(deleted)
+
+
 def end_all(customer_id: int) -> int:
-    """Revoke every token of a customer, with the webhooks they made; return how many tokens there were."""
+    """Revoke every token of a customer, with their webhooks; return how many tokens there were.
+
+    Needs a transaction that has called `lock_access`.
+    """
     _, deleted = Token.objects.filter(customer_id=customer_id).delete()
     return deleted.get(Token._meta.label, 0)
 

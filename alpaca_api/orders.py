@@ -154,6 +154,7 @@ class OrdersView(AlpacaView):
         params = self.validated(OrdersQuerySerializer, request.query_params)
         if not includes_stocks(params.get("asset_class", "")):
             return Response([])
+        self.count_rows(params["limit"])
         criteria = TradeFilter(
             statuses={"open": OPEN, "closed": CLOSED, "all": ()}[params["status"]],
             types=[params["side"].upper()] if "side" in params else (),
@@ -169,7 +170,7 @@ class OrdersView(AlpacaView):
     @extend_schema(operation_id="alpacaCancelOrders", responses={207: schema.AlpacaCancelledOrderSerializer(many=True)})
     def delete(self, request: Request) -> Response:
         """Cancel all open orders, except those that are already at the exchange."""
-        return Response(cancel_all(self.customer_id), status=207)
+        return Response(cancel_all(self), status=207)
 
     def _sequence_of(self, order_id: UUID | None) -> int | None:
         if order_id is None:
@@ -286,12 +287,20 @@ def _check_covered(estimate: Estimate) -> None:
     )
 
 
-def cancel_all(customer_id: int) -> list[dict[str, Any]]:
-    """Cancel up to CANCELLED_AT_ONCE_MAX open orders, oldest first, and return the outcome of each."""
+def cancel_all(view: AlpacaView) -> list[dict[str, Any]]:
+    """Cancel up to CANCELLED_AT_ONCE_MAX open orders, oldest first, and return the outcome of each.
+
+    Each order counts as a request.
+
+    Raises:
+        Throttled: The customer has made too many requests. Nothing is cancelled.
+    """
+    trades = find_trades(view.customer_id, TradeFilter(statuses=OPEN), CANCELLED_AT_ONCE_MAX, newest_first=False)
+    view.count_as(len(trades))
     outcomes = []
-    for trade in find_trades(customer_id, TradeFilter(statuses=OPEN), CANCELLED_AT_ONCE_MAX, newest_first=False):
+    for trade in trades:
         try:
-            cancel_trade(customer_id, trade.id, by="alpaca")
+            cancel_trade(view.customer_id, trade.id, by="alpaca")
             outcomes.append({"id": str(trade.id), "status": 200})
         except NotCancellable:
             body = {"code": 42210000, "message": "order is not cancelable"}

@@ -48,10 +48,13 @@ class PositionsView(AlpacaView):
     )
     def delete(self, request: Request) -> Response:
         """Close all positions: place a sell order for each."""
-        if self.validated(ClosePositionsQuerySerializer, request.query_params).get("cancel_orders"):
-            cancel_all(self.customer_id)
+        params = self.validated(ClosePositionsQuerySerializer, request.query_params)
+        positions = list(accounts.positions_of(self.customer_id))
+        self.count_as(len(positions))
+        if params.get("cancel_orders"):
+            cancel_all(self)
         outcomes = []
-        for row in accounts.positions_of(self.customer_id):
+        for row in positions:
             try:
                 shares = whole_shares(Decimal(row.quantity), "qty")
                 placed = submit_order(self.customer_id, row.ticker, Type.SELL, shares)

@@ -4,6 +4,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
+from accounts.access_lock import AccessEnded
 from accounts.funding import (
     AccountClosed,
     BalanceTooLarge,
@@ -27,7 +28,7 @@ from trades.checks import (
     UnknownTicker,
 )
 from trades.place import TradeKeyReused
-from web.documents import TooManyDocuments
+from web.documents import DocumentLimitReached, TooManyDocuments
 from web.problems import Problem, problem_response
 from webhooks.addresses import AddressRefused
 from webhooks.subscriptions import AnotherTestWaits, TooManyWebhooks, WebhookEnded, WebhookKeyReused
@@ -58,6 +59,7 @@ TABLE: dict[type[Exception], Problem] = {
     AnotherTestWaits: Problem(409, "test_pending", "The test event before this one has not been sent yet."),
     NotCancellable: Problem(409, "not_cancellable", "The trade was already sent to the exchange, or is final."),
     TokenKeyReused: Problem(409, "idempotency_key_reused", "This key was used for a token with other terms."),
+    AccessEnded: Problem(401, "authentication_failed", "Your access ended while this ran. Sign in again."),
     TransferKeyReused: Problem(409, "idempotency_key_reused", "This key was used for another transfer."),
     AccountClosed: Problem(403, "account_closed", "This account is closed."),
     WithdrawalsFrozen: Problem(403, "withdrawals_frozen", "Withdrawals from this account are frozen. Contact support."),
@@ -74,6 +76,9 @@ TABLE: dict[type[Exception], Problem] = {
     ),
     TooManyDocuments: Problem(
         503, "busy", "Another document is still being generated. Try again in a moment.", is_logged=False
+    ),
+    DocumentLimitReached: Problem(
+        429, "too_many_documents", "You have downloaded many documents in the last minute. Wait a minute."
     ),
     BalanceTooLarge: Problem(422, "balance_too_large", "An account can't hold that much cash.", "amount"),
     SuspiciousOperation: Problem(400, "bad_request", "The request could not be understood."),

@@ -1,6 +1,7 @@
 """The exceptions with which each operation of the API can be refused. A test checks it against the table of errors."""
 
 from accounts import watchlists
+from accounts.access_lock import AccessEnded
 from accounts.funding import (
     AccountClosed,
     BalanceTooLarge,
@@ -15,7 +16,7 @@ from trades import checks
 from trades.cancel import NotCancellable
 from trades.checks import UnknownTicker
 from trades.place import TradeKeyReused
-from web.documents import TooManyDocuments
+from web.documents import DocumentLimitReached, TooManyDocuments
 from webhooks.addresses import AddressRefused
 from webhooks.subscriptions import AnotherTestWaits, TooManyWebhooks, WebhookEnded, WebhookKeyReused
 
@@ -39,10 +40,10 @@ OF_OPERATIONS: dict[str, Refusals] = {
     "cancelTrade": (NotCancellable,),
     "withdraw": (TransferKeyReused, WithdrawalsFrozen, InsufficientFunds, UnsettledFunds),
     "deposit": (TransferKeyReused, AccountClosed, BalanceTooLarge),
-    "listGains": (TooManyDocuments,),
-    "createToken": (TooManyHashes, TokenKeyReused),
-    "createWebhook": (AddressRefused, TooManyWebhooks, WebhookKeyReused),
-    "updateWebhook": (AddressRefused, WebhookEnded),
+    "listGains": (TooManyDocuments, DocumentLimitReached),
+    "createToken": (TooManyHashes, TokenKeyReused, AccessEnded),
+    "createWebhook": (AddressRefused, TooManyWebhooks, WebhookKeyReused, AccessEnded),
+    "updateWebhook": (AddressRefused, WebhookEnded, AccessEnded),
     "rotateWebhookSecret": (WebhookEnded,),
     "resendDelivery": (WebhookEnded,),
     "resendEvents": (WebhookEnded,),

@@ -179,6 +179,7 @@ ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
 ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
 ACCOUNT_FORMS = {
+    "change_password": "accounts.password_forms.ChangePasswordForm",
     "confirm_email_verification_code": "accounts.one_time_codes.EmailForm",
     "confirm_password_reset_code": "accounts.one_time_codes.PasswordResetForm",
 }
@@ -330,6 +331,7 @@ ORDERS_A_MINUTE = environment.number("ORDERS_A_MINUTE", 30_000)
 # The most customers for whom a turn may be due, and the most waiting trades of one customer. More orders are refused.
 OPEN_TRADES_MAX = environment.number("OPEN_TRADES_MAX", 50_000)
 OPEN_TRADES_OF_A_CUSTOMER_MAX = environment.number("OPEN_TRADES_OF_A_CUSTOMER_MAX", 1_000)
+DOCUMENTS_A_MINUTE = environment.number("DOCUMENTS_A_MINUTE", 20)  # PDF and CSV files of one customer
 STRANGERS_A_MINUTE = environment.number("STRANGERS_A_MINUTE", 6_000)  # unauthenticated requests from one address
 # How far above the last price a BUY may execute, which determines its hold. 5% is usual among brokers.
 BUY_COLLAR = environment.ratio("BUY_COLLAR", "0.05")

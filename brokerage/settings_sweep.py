@@ -6,7 +6,7 @@ SWEEP_JOBS = {
     "office.heartbeat.ask": 5.0,
     "accounts.notice_mail.send_notices": 1.0,
     "accounts.mail.deliver": 0.5,
-    "trades.notices.enter_notices": 5.0,
+    "trades.mails.mail_trades": 2.0,
     "trades.valuation.read_day_charts": 10.0,
     "accounts.statement_notices.enter_notices": 600.0,
     "trades.closing_prices.store_closing_prices": 600.0,

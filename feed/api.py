@@ -125,6 +125,7 @@ class EventsView(CustomerView):
         query.is_valid(raise_exception=True)
         asked = query.validated_data
         if wants_json(request.headers.get("Accept", "")):
+            self.count_rows(asked["limit"])
             try:
                 return Response(event_page(self.customer_id, asked.get("after"), asked["limit"]))
             except ValueError as error:

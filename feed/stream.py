@@ -26,6 +26,7 @@ from feed.hub import Connection, Hub, TooManyConnections
 from feed.reader import Cursor, Event
 from web import rate_limits
 from web.authentication import READ, UNKNOWN_TOKEN, AddressNotAllowed, Grant, bearer_token, grant_of_token
+from web.drf import PAGE_SIZE
 from web.problems import PROBLEM_JSON, problem
 from web.rate_limits import Allowance
 
@@ -120,6 +121,8 @@ class EventStream:
         grant, allowance = await self._database.run(_authorize, authorization, connection.address)
         query = _query(scope)
         if wants_json(headers.get("accept", b"").decode("latin-1")):
+            if query["limit"] > PAGE_SIZE:
+                allowance = await self._database.run(_count_reads, grant, -(-query["limit"] // PAGE_SIZE) - 1)
             page = await self._database.run(_page, grant.customer_id, query.get("after"), query["limit"])
             await send_json(send, 200, page, allowance.headers)
             return
@@ -197,9 +200,14 @@ def _authorize(authorization: bytes, address: str) -> tuple[Grant, Allowance]:
         if token is None:
             raise RequestRefused(401, "not_authenticated", "Send “Authorization: Bearer <token>”.", realm)
         raise RequestRefused(401, "authentication_failed", UNKNOWN_TOKEN, realm)
-    allowance = rate_limits.count(grant, is_read=True)
-    refuse_if_exceeded(allowance, "You have made too many requests.")
+    allowance = _count_reads(grant)
     return require_read_scope(grant), allowance
+
+
+def _count_reads(grant: Grant, number: int = 1) -> Allowance:
+    allowance = rate_limits.count(grant, is_read=True, number=number)
+    refuse_if_exceeded(allowance, "You have made too many requests.")
+    return allowance
 
 
 def find_grant(find: Callable[..., Grant | None], *arguments: str) -> Grant | None:

@@ -12,6 +12,7 @@ from accounts.funding import deposit, withdraw
 from accounts.models import Customer
 from accounts.settlement import cash_of
 from tests.factories import CustomerFactory
+from trades import mails
 from trades.lane import collect_rings
 from trades.models import Report, Status, Trade, Type
 from trades.place import place_trade
@@ -78,6 +79,12 @@ def violate(customer: Customer, day: date | None = None) -> Trade:
     trade(customer, "SELL", 1, "10", day, "AAPL")
     trade(customer, "BUY", 1, "10", day)
     return trade(customer, "SELL", 1, "10", day)
+
+
+def find_ended_trades() -> None:
+    """Find all trades that have ended, as the sweep does: what one round sees, the next one handles."""
+    for _ in range(2):
+        mails.find_ended()
 
 
 def take_rung_customers(lane: int) -> list[int]:

@@ -245,13 +245,11 @@ def test_a_function_is_shorter_than_a_screen(ours: list[Source]) -> None:
 MAY_BE_DELETED = (
     "Closure.",
     "Mail.",
-    "tokens_of",
     "Notice.",
     "Token.",
     "pipe",
     "watchlist_by_id(",
     "watchlist_by_name(",
-    "own_webhook(",
     "super()",
     "UserSession.",
     "Authenticator.",

@@ -176,9 +176,7 @@ class TradesView(CustomerView):
     )
     def get(self, request: Request) -> Response:
         """List your trades, newest first."""
-        query = TradeQuerySerializer(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        data = query.validated_data
+        data = self.list_query(TradeQuerySerializer)
         trade_filter = TradeFilter(
             statuses=[data["status"]] if "status" in data else (),
             types=[data["type"]] if "type" in data else (),

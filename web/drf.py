@@ -139,6 +139,23 @@ class CustomerView(APIView):
         if number > 1:
             self._count(count(self.grant, self.request.method in SAFE_METHODS, number - 1))
 
+    def list_query(self, kind: "type[PageQuery]") -> dict[str, Any]:
+        """Return the valid parameters of a list, and count the request as one for every PAGE_SIZE rows asked for.
+
+        Raises:
+            ValidationError: A parameter is not valid.
+            Throttled: The customer has made too many requests.
+        """
+        query = kind(data=self.request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        asked: dict[str, Any] = query.validated_data
+        self.count_rows(asked["limit"])
+        return asked
+
+    def count_rows(self, rows: int) -> None:
+        """Count this request as one for every PAGE_SIZE rows. Otherwise like `count_as`."""
+        self.count_as(-(-rows // PAGE_SIZE))
+
     def _count(self, allowance: Allowance) -> None:
         self.allowance = allowance
         if allowance.exceeded:

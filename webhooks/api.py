@@ -90,7 +90,7 @@ class WebhookSerializer(serializers.Serializer[Any]):
     tokenId = serializers.UUIDField(
         source="token_id",
         allow_null=True,
-        help_text="The token that created it; the webhook ends with the token. null: created on a page.",
+        help_text="The token that chose its URL; the webhook ends with the token. null: created on a page.",
     )
     previousSecretUntil = moment_field(source="previous_secret_until", allow_null=True)
     createdAt = moment_field(source="created_at")
@@ -138,6 +138,15 @@ class _WebhookView(CustomerView):
             raise exceptions.NotFound("You have no such webhook.")
         return hook
 
+    def require_read(self) -> None:
+        """Check that the token may read what it has posted to an address of its choice.
+
+        Raises:
+            PermissionDenied: It lacks the scope.
+        """
+        if READ not in self.grant.scopes:
+            raise exceptions.PermissionDenied(f"This token lacks the scope “{READ}”, which a webhook also needs.")
+
 
 class WebhooksView(_WebhookView):
     """A customer's webhooks."""
@@ -161,8 +170,7 @@ class WebhooksView(_WebhookView):
         """Create a webhook: your future events are posted to its URL, signed as Standard Webhooks specifies. If your
         server does not answer with 2xx within 5 s, the event is retried with growing pauses for a day. The webhook ends
         with the token that created it."""
-        if READ not in self.grant.scopes:  # the posts contain what the token could read
-            raise exceptions.PermissionDenied(f"This token lacks the scope “{READ}”, which a webhook also needs.")
+        self.require_read()
         key = idempotency_key(request)
         body = CreateWebhookSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -185,12 +193,15 @@ class WebhookView(_WebhookView):
         operation_id="updateWebhook", request=UpdateWebhookSerializer, responses=WebhookSerializer, tags=["webhooks"]
     )
     def patch(self, request: Request, webhook_id: UUID) -> Response:
-        """Change the URL or the event types of a webhook, or pause or resume it. Events are kept while it is paused."""
+        """Change the URL or the event types of a webhook, or pause or resume it. Events are kept while it is paused.
+        With a new URL, the webhook ends with the token that chose it."""
         hook = self.own_webhook(webhook_id)
         body = UpdateWebhookSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data
-        subscriptions.change(hook, asked.get("url"), asked.get("events"))
+        if "url" in asked or "events" in asked:
+            self.require_read()
+            subscriptions.change(hook, asked.get("url"), asked.get("events"), token_id=self.grant.id)
         if "paused" in asked:
             hook = subscriptions.pause(hook) if asked["paused"] else subscriptions.resume(hook)
         return Response(WebhookSerializer(hook).data)
@@ -198,7 +209,7 @@ class WebhookView(_WebhookView):
     @extend_schema(operation_id="deleteWebhook", responses={204: None}, tags=["webhooks"])
     def delete(self, request: Request, webhook_id: UUID) -> Response:
         """Delete a webhook and its delivery log."""
-        self.own_webhook(webhook_id).delete()
+        subscriptions.remove(self.own_webhook(webhook_id))
         return Response(status=204)
 
 
@@ -228,10 +239,9 @@ class DeliveriesView(_WebhookView):
     )
     def get(self, request: Request, webhook_id: UUID) -> Response:
         """List the deliveries of a webhook, newest first."""
-        query = PageQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
+        asked = self.list_query(PageQuery)
         rows = Delivery.objects.filter(webhook=self.own_webhook(webhook_id))
-        answer: dict[str, Any] = page(rows, "id", query.validated_data, lambda row: DeliverySerializer(row).data)
+        answer: dict[str, Any] = page(rows, "id", asked, lambda row: DeliverySerializer(row).data)
         return Response(answer)
 
 
@@ -255,13 +265,16 @@ class ResendView(_WebhookView):
         operation_id="resendEvents", request=ResendSerializer, responses={202: ResentSerializer}, tags=["webhooks"]
     )
     def post(self, request: Request, webhook_id: UUID) -> Response:
-        """Resend up to 1,000 of your events from a range, including events that were never posted."""
+        """Resend up to 1,000 of your events from a range, including events that were never posted. A hundred events
+        count against the rate limit as one request."""
         hook = self.own_webhook(webhook_id)
         body = ResendSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         asked = body.validated_data
-        count, following = subscriptions.resend_range(hook, asked["after"], asked.get("until"))
-        return Response({"count": count, "next": following}, status=202)
+        events, following = subscriptions.find_range(hook, asked["after"], asked.get("until"))
+        self.count_rows(len(events))
+        subscriptions.resend_events(hook, events)
+        return Response({"count": len(events), "next": following}, status=202)
 
 
 class WebhookTestView(_WebhookView):

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from web.current_customer import current_customer_id
+from web.current_customer import current_customer, current_customer_id
 from web.sign_in import form_of, page_at, signed_in
 from webhooks import subscriptions
 from webhooks.addresses import AddressRefused
@@ -39,7 +39,8 @@ def hooks(request: HttpRequest) -> HttpResponse:
     made = None
     if request.method == "POST" and form.is_valid():
         try:
-            made, _ = subscriptions.create(current_customer_id(request), form.cleaned_data["url"])
+            customer = current_customer(request)
+            made, _ = subscriptions.create(customer.pk, form.cleaned_data["url"], signed_in=customer)
         except AddressRefused as refused:
             form.add_error("url", f"Events can't be posted there. {refused}")
         except subscriptions.TooManyWebhooks:
@@ -150,6 +151,6 @@ def resend_delivery(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
 @form_of(page_at("webhooks"))
 def delete_hook(request: HttpRequest, webhook_id: UUID) -> HttpResponse:
     """Delete a webhook and its delivery log."""
-    _own_webhook(request, webhook_id).delete()
+    subscriptions.remove(_own_webhook(request, webhook_id))
     messages.success(request, "The webhook is deleted. No more events are sent to it.")
     return redirect("webhooks")

@@ -16,9 +16,10 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts import notices
-from accounts.revocation import end_webhooks
+from accounts.access_lock import confirm_sign_in, confirm_token
+from accounts.tokens import end_webhooks
 from feed import reader
-from feed.reader import Cursor
+from feed.reader import Cursor, Event
 from web.encryption import encrypt
 from webhooks import mails
 from webhooks.addresses import check_url
@@ -58,6 +59,7 @@ def create(
     events: Iterable[str] = (),
     *,
     token_id: UUID | None = None,
+    signed_in: Any = None,
     key: str | None = None,
 ) -> tuple[Webhook, bool]:
     """Create a webhook for future events; return it, and whether it existed already.
@@ -67,41 +69,48 @@ def create(
     Args:
         events: The event types to post; empty: all.
         token_id: The token that creates it: the webhook ends with the token. None: created on a page.
+        signed_in: The customer who creates it on a page, as it was when the request was let in.
 
     Raises:
         AddressRefused: Events may not be posted to this URL.
         TooManyWebhooks: The customer has WEBHOOKS_MAX webhooks, perhaps created concurrently.
         WebhookKeyReused: The key was used for other terms.
+        AccessEnded: The token was revoked, or the customer could not sign in anymore as before.
     """
     check_url(url)
     events = sorted(set(events))
     digest = sha256(json.dumps([url, events]).encode()).hexdigest() if key else ""
     cursor = reader.latest_cursor()
+    terms = {"customer_id": customer_id, "token_id": token_id, "url": url, "events": events}
+    keyed = {"idempotency_key": key, "idempotency_digest": digest}
     while True:
-        if key and (existing := webhooks_of(customer_id).filter(idempotency_key=key).first()):
-            if existing.idempotency_digest != digest:
-                raise WebhookKeyReused
+        if key and (existing := _created_before(customer_id, key, digest)):
             return existing, True
-        webhook = Webhook(
-            customer_id=customer_id,
-            slot=_free_slot(customer_id),
-            token_id=token_id,
-            url=url,
-            events=events,
-            encrypted_secret=encrypt(_new_secret()),
-            idempotency_key=key,
-            idempotency_digest=digest,
-            xact=cursor.xact,
-            change=cursor.change,
-        )
+        secret, slot = encrypt(_new_secret()), _free_slot(customer_id)
+        webhook = Webhook(slot=slot, encrypted_secret=secret, **terms, **keyed, **cursor._asdict())
         try:
             with transaction.atomic(durable=True):
+                _confirm_access(customer_id, token_id, signed_in)
                 webhook.save(force_insert=True)
                 _notify_address(webhook, "New webhook", "A webhook was created. It posts")
         except IntegrityError:  # a concurrent request took the slot or used the key: try again
             continue
         webhook.refresh_from_db()
         return webhook, False
+
+
+def _created_before(customer_id: int, key: str, digest: str) -> Webhook | None:
+    existing = webhooks_of(customer_id).filter(idempotency_key=key).first()
+    if existing and existing.idempotency_digest != digest:
+        raise WebhookKeyReused
+    return existing
+
+
+def _confirm_access(customer_id: int, token_id: UUID | None, signed_in: Any) -> None:
+    if token_id is not None:
+        confirm_token(customer_id, token_id)
+    elif signed_in is not None:
+        confirm_sign_in(signed_in)
 
 
 def _notify_address(webhook: Webhook, title: str, beginning: str) -> None:
@@ -118,18 +127,30 @@ def _free_slot(customer_id: int) -> int:
     return secrets.choice(free)
 
 
-def change(webhook: Webhook, url: str | None = None, events: Iterable[str] | None = None) -> Webhook:
+def change(
+    webhook: Webhook, url: str | None = None, events: Iterable[str] | None = None, *, token_id: UUID | None = None
+) -> Webhook:
     """Change a webhook's URL, its event types, or both. A new URL is tried immediately.
+
+    Args:
+        url: Where to post from now on.
+        events: The event types to post; empty: all.
+        token_id: The token that changes it. With a new URL, the webhook ends with this token: whoever chose where the
+            events go must not receive them for longer than the token allows.
 
     Raises:
         AddressRefused: Events may not be posted to this URL.
         WebhookEnded: The webhook has ended.
+        AccessEnded: The token was revoked.
     """
     if url is not None:
         check_url(url)
         has_moved = url != webhook.url
+        chosen_by = {"token_id": token_id} if has_moved and token_id is not None else {}
         with transaction.atomic(durable=True):
-            _update(webhook, url=url, failures=0, failing_since=None, retry_at=None)
+            if token_id is not None:
+                confirm_token(webhook.customer_id, token_id)
+            _update(webhook, url=url, **chosen_by, failures=0, failing_since=None, retry_at=None)
             if has_moved:
                 _notify_address(webhook, "New address of a webhook", "The address of a webhook was changed. It posts")
     if events is not None:
@@ -175,12 +196,23 @@ def end(webhook: Webhook, reason: str) -> bool:
     return bool(ended)
 
 
-def end_all(customer_id: int, reason: str) -> int:
-    """End all webhooks of a customer and return how many. The caller notifies the customer.
+def end_all(customer_id: int, reason: str, token_id: UUID | None = None) -> int:
+    """End all webhooks of a customer, or of one token, and return how many. The caller notifies the customer.
 
     Idempotent: webhooks that have ended keep their reason.
     """
-    return _end(Webhook.objects.filter(customer_id=customer_id), reason)
+    webhooks = Webhook.objects.filter(customer_id=customer_id)
+    return _end(webhooks if token_id is None else webhooks.filter(token_id=token_id), reason)
+
+
+def remove(webhook: Webhook) -> None:
+    """Delete a webhook with its delivery log. Idempotent.
+
+    It ends first, which locks it: no event is entered for it while its log is being deleted.
+    """
+    with transaction.atomic(durable=True):
+        _end(Webhook.objects.filter(pk=webhook.pk), "It was deleted.")
+        Webhook.objects.filter(pk=webhook.pk).delete()
 
 
 def connect() -> None:
@@ -188,8 +220,8 @@ def connect() -> None:
     end_webhooks.connect(_access_revoked, dispatch_uid="webhooks")
 
 
-def _access_revoked(sender: Any, customer_id: int, reason: str, **_: Any) -> int:
-    return end_all(customer_id, reason)
+def _access_revoked(sender: Any, customer_id: int, reason: str, token_id: UUID | None = None, **_: Any) -> int:
+    return end_all(customer_id, reason, token_id)
 
 
 def _end(webhooks: QuerySet[Webhook], reason: str) -> int:
@@ -246,21 +278,26 @@ def resend(webhook: Webhook, delivery: Delivery) -> Delivery:
     return delivery
 
 
-def resend_range(webhook: Webhook, after: Cursor, until: Cursor | None = None) -> tuple[int, str | None]:
-    """Resend the customer's events after one event up to and including another, even if they were never posted.
+def find_range(webhook: Webhook, after: Cursor, until: Cursor | None = None) -> tuple[list[Event], str | None]:
+    """Find the customer's events after one event up to and including another, even if they were never posted.
 
     Returns:
-        How many events, RESENT_AT_ONCE_MAX at most, and the id of the last one if there may be more.
+        RESENT_AT_ONCE_MAX events at most, and the id of the last one if there may be more.
+    """
+    (events,) = reader.read([(webhook.customer_id, after)], reader.latest_cursor(), RESENT_AT_ONCE_MAX)
+    wanted = [event for event in events if until is None or event.cursor <= until]
+    return wanted, wanted[-1].id if events.may_be_more and len(wanted) == len(events) else None
+
+
+def resend_events(webhook: Webhook, events: Iterable[Event]) -> None:
+    """Resend events of the webhook's customer.
 
     Raises:
         WebhookEnded: The webhook has ended.
     """
-    (events,) = reader.read([(webhook.customer_id, after)], reader.latest_cursor(), RESENT_AT_ONCE_MAX)
-    wanted = [event for event in events if until is None or event.cursor <= until]
     with transaction.atomic(durable=True):
         _update(webhook, due_at=Now(), retry_at=None)
-        reenter_events(webhook, wanted)
-    return len(wanted), wanted[-1].id if events.may_be_more and len(wanted) == len(events) else None
+        reenter_events(webhook, events)
 
 
 def _update(webhook: Webhook, **changes: object) -> Webhook:

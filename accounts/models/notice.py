@@ -47,10 +47,16 @@ class MutedNotice(models.Model):
 
 
 class NoticePlace(models.Model):
-    """How far a source of notices has been read: the id of the last row, in `place`."""
+    """How far a source of notices has been read: the id of the last row, in `place`.
+
+    `seen` is the newest row so far. `place` moves there once every transaction below `xact` has ended, because a row
+    with a lower id may appear until then.
+    """
 
     name = models.CharField(max_length=40, primary_key=True)
     place = models.BigIntegerField()
+    seen = models.BigIntegerField(db_default=0)
+    xact = models.BigIntegerField(db_default=0)
 
     def __str__(self) -> str:
         return self.name

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.db import transaction
+
 from accounts.deactivation import AccountIsClosed, deactivate, reactivate
 from accounts.freezes import freeze_withdrawals, is_frozen
 from accounts.models import Balance, Customer
@@ -56,12 +58,15 @@ def _lift_restriction(context: ActionContext) -> str:
 
 
 def _end_tokens(context: ActionContext) -> str:
-    ended = revoke_access(context.target, Cause.TOKENS_ENDED)
+    with transaction.atomic(durable=True):
+        ended = revoke_access(context.target, Cause.TOKENS_ENDED)
     return f"Tokens ended: {ended.tokens}. Webhooks ended: {ended.webhooks}."
 
 
 def _end_sessions(context: ActionContext) -> str:
-    return f"Sessions ended: {revoke_access(context.target, Cause.SESSIONS_ENDED).sessions}."
+    with transaction.atomic(durable=True):
+        ended = revoke_access(context.target, Cause.SESSIONS_ENDED)
+    return f"Sessions ended: {ended.sessions}."
 
 
 def _deactivate(context: ActionContext) -> str:

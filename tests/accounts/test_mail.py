@@ -26,10 +26,7 @@ from accounts.funding import deposit, withdraw
 from accounts.mail import GIVE_UP_AFTER, bring_forward, deliver
 from accounts.models import Customer, Mail, Notice
 from office import daily_report
-from tests.people import claim, receive_shares, send_report, violate
-from trades import notices as trade_notices
-from trades.models import Status
-from trades.place import place_trade
+from tests.people import violate
 from webhooks import mails as webhook_mails
 from webhooks import subscriptions
 
@@ -215,17 +212,10 @@ def table(title: str) -> list[list[str]]:
 
 
 def notice_subjects(customer: Customer, broke: Customer) -> set[str]:
-    """Cause every event that customers are notified of; return the titles."""
-    trade_notices.enter_notices()
+    """Cause every event that customers have a notice of; return the titles."""
     Notice.objects.all().delete()
     deposit(customer.id, Decimal("250.50"))
     withdraw(customer.id, Decimal(1))
-    receive_shares(customer, "KO", 2, Decimal("58.02"))
-    rejected, _ = place_trade(customer.id, "KO", "BUY", 3)
-    claim(customer)
-    send_report(rejected, Status.REJECTED)
-    claim(customer)
-    trade_notices.enter_notices()
     tokens.issue(customer, "robot", ["read"])
     webhook, _ = subscriptions.create(customer.id, "https://hooks.example.com/in")
     subscriptions.change(webhook, "https://hooks.example.com/other")
@@ -303,7 +293,7 @@ def test_no_other_code_sends_mail() -> None:
         "accounts/sign_ins.py",
         "accounts/tokens.py",
         "office/daily_report.py",
-        "trades/notices.py",
+        "trades/mails.py",
         "webhooks/mails.py",
         "webhooks/subscriptions.py",
     }

@@ -11,7 +11,7 @@ import pytest
 import time_machine
 from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.utils import is_mfa_enabled
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import MD5PasswordHasher, check_password, make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core import mail
 from django.core.cache import cache
@@ -76,6 +76,35 @@ def test_simultaneous_guesses_all_count(carol: Customer) -> None:
     assert responses.count(401) <= 10
     assert set(responses) <= {401, 429, 503}
     assert ask_for_token(carol.email).status_code == 429
+
+
+class CountingChecks(MD5PasswordHasher):
+    """A hasher that counts how many passwords it verifies."""
+
+    checked = 0
+
+    def verify(self, password: str, encoded: str) -> bool:
+        type(self).checked += 1
+        return super().verify(password, encoded)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("page", ["/account/login/", "/account/reauthenticate/", "/account/password/change/"])
+def test_simultaneous_guesses_all_count_on_every_page(carol: Customer, page: str, settings: Any) -> None:
+    settings.PASSWORD_HASHERS = [f"{__name__}.CountingChecks"]
+    cache.clear()
+    session = sign_in(carol.email, PASSWORD)[0].cookies["sessionid"].value
+    CountingChecks.checked = 0
+
+    def guess(number: int) -> None:
+        client = Client()
+        if page != "/account/login/":
+            client.cookies["sessionid"] = session
+        form = {"login": carol.email, "password": f"guess {number}", "oldpassword": f"guess {number}"}
+        client.post(page, form | {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD})
+
+    together(*[lambda n=n: guess(n) for n in range(40)])
+    assert 0 < CountingChecks.checked <= 10
 
 
 def test_guesses_at_one_account_do_not_lock_out_others_at_the_same_address(carol: Customer, dave: Customer) -> None:

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import kubernetes_validate
 import psycopg
 import pytest
 import yaml
+from django import forms
 from django.conf import settings
 from django.db import connection
+from django.urls import URLResolver, get_resolver
 
 from brokerage.error_codes import SOURCE
 from cluster.nodes import NODES
@@ -129,6 +132,31 @@ def test_the_balancer_accepts_its_configuration(tmp_path: Path) -> None:
             text=True,
         )
         assert process.returncode == 0, process.stderr
+
+
+def test_the_balancer_knows_every_address_that_takes_a_password() -> None:
+    """They have threads of their own, and no other request shares these."""
+    slow = re.findall(r"acl path_password path,url_dec -m (\w+) (.+)", (DEPLOY / "haproxy.cfg").read_text())
+    exact = {address for how, addresses in slow if how == "str" for address in addresses.split()}
+    beginnings = tuple(address for how, addresses in slow if how == "beg" for address in addresses.split())
+    known: set[str] = set()
+    for address, view in views(get_resolver()):
+        fields = getattr(getattr(getattr(view, "view_class", None), "form_class", None), "base_fields", {}).values()
+        if address.startswith("/account/") and any(isinstance(each.widget, forms.PasswordInput) for each in fields):
+            known.add(address)
+    known.add("/account/signup/")  # allauth adds the password to this form later
+    assert {"/account/login/", "/account/password/change/"} <= known
+    assert {address for address in known if not address.startswith(beginnings)} == exact - {"/api/v1/tokens"}
+    assert beginnings == ("/account/password/",)
+
+
+def views(resolver: URLResolver, prefix: str = "/") -> Iterator[tuple[str, Any]]:
+    for pattern in resolver.url_patterns:
+        path = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from views(pattern, path)
+        else:
+            yield path, pattern.callback
 
 
 @pytest.mark.process

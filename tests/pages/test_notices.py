@@ -16,10 +16,6 @@ from accounts.customers import create_customer
 from accounts.funding import deposit
 from accounts.models import Customer
 from accounts.models.notice import Notice
-from tests.people import claim, receive_shares, send_report
-from trades import notices as trade_notices
-from trades.models import Status
-from trades.place import place_trade
 
 PASSWORD = "copper lantern drifts 41"
 PageOf = Callable[[Customer], Client]
@@ -37,7 +33,6 @@ def send_due_notices(*, makes_due: bool = True) -> list[EmailMultiAlternatives]:
 @pytest.fixture
 def carol(bob: Customer) -> Customer:
     """Return Bob, with all earlier notices already mailed."""
-    trade_notices.enter_notices()
     send_due_notices()
     return bob
 
@@ -61,31 +56,12 @@ def test_a_clock_that_was_set_back_delays_no_mail(carol: Customer) -> None:
     assert [message.subject for message in send_due_notices(makes_due=False)] == ["Deposit of $250.50"]
 
 
-def test_trades_that_end_together_come_in_one_mail(carol: Customer) -> None:
-    receive_shares(carol, "KO", 2, Decimal("58.02"))
-    rejected, _ = place_trade(carol.id, "KO", "BUY", 3)
-    claim(carol)
-    send_report(rejected, Status.REJECTED)
-    claim(carol)
-    for _ in range(2):
-        trade_notices.enter_notices()
-    assert send_due_notices(makes_due=False) == [], "a notice waits a moment for further trades"
-    (message,) = send_due_notices()
-    assert message.subject == "2 × Trades that were filled or rejected"
-    assert "2 shares at $58.02, $116.04 in total" in str(message.body)
-    assert "Your trade was rejected." in str(message.body)
-    trade_notices.enter_notices()
-    assert send_due_notices() == []
-
-
 def test_disabled_mails_are_not_sent_but_security_mails_are(carol: Customer, page_of: PageOf) -> None:
     client = page_of(carol)
     assert client.get("/account/mail").context["form"].initial["wanted"] == ["trades", "transfers", "statements"]
     client.post("/account/mail", {"wanted": ["statements"]})
     assert notices.muted_by(carol.id) == {"trades", "transfers"}
     deposit(carol.id, Decimal(5))
-    receive_shares(carol, "KO", 1, Decimal("58"))
-    trade_notices.enter_notices()
     tokens.issue(carol, "robot", ["read"])
     (message,) = send_due_notices()
     assert message.subject == "New API token “robot”"

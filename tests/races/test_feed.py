@@ -5,17 +5,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from accounts import notice_mail
-from accounts.models import Notice
 from feed import reader
 from feed.reader import Cursor
-from tests.people import claim, open_account, send_report
-from trades import notices as trade_notices
-from trades import transitions
-from trades.models import Status, StatusChange, Trade, TradeCounter
+from tests.people import claim, find_ended_trades, open_account, send_report
+from trades import mails, transitions
+from trades.models import Status, StatusChange, Trade, TradeCounter, TradeMail
 from trades.place import place_trade
 from trades.transitions import Placing
 
@@ -150,17 +149,19 @@ def test_a_lower_transaction_number_that_commits_later_is_later_in_the_feed() ->
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("preparing", [(trade_notices, "_notice"), (notice_mail, "_mail")], ids=["notices", "mails"])
-def test_events_do_not_wait_for_notices_that_are_being_prepared(
+@pytest.mark.parametrize("preparing", [(mails, "prepare"), (notice_mail, "_mail")], ids=["trades", "notices"])
+def test_events_do_not_wait_for_mails_that_are_being_prepared(
     preparing: tuple[Any, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Preparing notices takes long when many trades end or the machine is busy."""
+    """Preparing mails takes long when many trades end or the machine is busy."""
+    mails.find_ended()
     alice = open_account("alice@example.com", Decimal("1000"))
-    trade_notices.enter_notices()
     trade, _ = place_trade(alice.id, "AAPL", "BUY", 1)
     claim(alice)
     send_report(trade, Status.FILLED, Decimal("10"))
     claim(alice)
+    find_ended_trades()
+    TradeMail.objects.update(due_at=Now())
     begun, may_continue = threading.Event(), threading.Event()
     module, name = preparing
     prepare = getattr(module, name)
@@ -174,8 +175,7 @@ def test_events_do_not_wait_for_notices_that_are_being_prepared(
 
     def send_notices() -> None:
         try:
-            trade_notices.enter_notices()
-            Notice.objects.update(due_at=Now())
+            mails.mail_trades()
             notice_mail.send_notices()
         finally:
             connection.close()
@@ -188,9 +188,7 @@ def test_events_do_not_wait_for_notices_that_are_being_prepared(
     may_continue.set()
     sender.join()
     assert next_trade.id in {event.trade.id for event in events if event.trade}
-    notice = Notice.objects.get(kind=Notice.Kind.TRADES)
-    assert notice.cause == str(trade.id)
-    assert notice.sent_at is not None
+    assert [message.subject for message in mail.outbox] == ["Bought 1 AAPL at $10.00", "Deposit of $1,000.00"]
 
 
 @pytest.mark.django_db

@@ -207,6 +207,26 @@ def test_requests_are_distributed_over_all_web_processes(
     assert shares == {"web_1": 10, "web_2": 10}
 
 
+def test_streams_outlast_a_stream_server_that_is_busy_for_a_while(
+    brokerage: Brokerage, balancer: Balancer, client: urllib3.HTTPConnectionPool, token: str
+) -> None:
+    """Taking it out of service would end every stream, although no other server could serve them."""
+    reader = Reader(f"{balancer.url}/api/v1/events", token)
+    reader.start()
+    wait_until(lambda: reader.times_opened == 1, 10)
+    stream = psutil.Process(brokerage.processes()["stream.1"])
+    busy = [stream, *stream.children(recursive=True)]
+    for process in busy:
+        process.suspend()
+    time.sleep(6)
+    for process in busy:
+        process.resume()
+    assert place(client, str(uuid4())) == 201
+    wait_until(lambda: len(reader.events) > 0, 10)
+    assert reader.times_opened == 1
+    reader.stop = True
+
+
 def test_slow_requests_leave_threads_for_others(balancer: Balancer, client: urllib3.HTTPConnectionPool) -> None:
     guesser = urllib3.HTTPConnectionPool(
         LOOPBACK, balancer.port, maxsize=40, retries=False, timeout=30, source_address=("127.0.0.67", 0)

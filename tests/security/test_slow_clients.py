@@ -27,7 +27,8 @@ PLACING = b"POST /api/v1/trades HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: app
 def brokerage() -> Iterator[Brokerage]:
     folder = Path(tempfile.mkdtemp(prefix="brokerage-slow-"))
     try:
-        with Brokerage(folder / "var", {"web": 1, "lanes": 1, "sweep": 1}) as brokerage:
+        settings = {"DOCUMENTS_A_MINUTE": "1000"}
+        with Brokerage(folder / "var", {"web": 1, "lanes": 1, "sweep": 1}, settings) as brokerage:
             yield brokerage
     finally:
         shutil.rmtree(folder, ignore_errors=True)

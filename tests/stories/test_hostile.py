@@ -33,20 +33,27 @@ pytestmark = [pytest.mark.story, pytest.mark.skipif(BINARY is None, reason="HAPr
 
 QUIET_SECONDS, HOSTILE_SECONDS = 15.0, 25.0
 REPEATED_MAX = 2
-LEDGER_LINES = 400  # in the hostile customer's ledger
+LEDGER_LINES = 20_000  # in the hostile customer's ledger: a file of 3 MB
 PAUSE_SECONDS = 0.1  # between two rounds of the victim's requests
 PLACING = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 OPEN_ACCOUNTS = """
 import json
 from decimal import Decimal
+from uuid import uuid4
+from django.db import transaction
 from django.test import Client
 from accounts import customers, funding, tokens
+from accounts.ledger import open_books
 from webhooks import subscriptions
 opened = {}
 for name, hooks in (("victim", [VICTIM]), ("hostile", [HOSTILE] * 10)):
     customer = customers.create_customer(f"{name}@example.com", None)
-    for _ in range(LEDGER_LINES if name == "hostile" else 1):
-        funding.deposit(customer.id, Decimal("100000"))
+    funding.deposit(customer.id, Decimal("10000000"))
+    with transaction.atomic():
+        books = open_books([customer.id])
+        for _ in range(LEDGER_LINES if name == "hostile" else 1):
+            books[customer.id].move_cash("deposit", uuid4(), Decimal(1))
+        books.write()
     browser = Client()
     browser.force_login(customer, "allauth.account.auth_backends.AuthenticationBackend")
     issued = tokens.issue(customer, "story")

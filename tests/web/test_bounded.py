@@ -4,14 +4,17 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
 from accounts.passwords import BoundedArgon2Hasher
-from web import pdf
+from web import pdf, rate_limits
 from web.bounded import LOW_PRIORITY, Bounded
-from web.documents import TooManyDocuments, making
+from web.documents import DocumentLimitReached, TooManyDocuments, making, turn
 
 
 class Refused(Exception):
@@ -62,6 +65,22 @@ def test_passwords_are_hashed_at_low_priority(monkeypatch: pytest.MonkeyPatch) -
     assert hasher.encode("password", "salt") == str(LOW_PRIORITY)
     assert hasher.verify("password", "encoded")
     assert niceness() == before < LOW_PRIORITY
+
+
+def test_a_customer_can_have_a_limited_number_of_documents_made_per_minute(settings: Any) -> None:
+    settings.DOCUMENTS_A_MINUTE = 3
+    rate_limits.reset()
+    with time_machine.travel(datetime(2031, 3, 3, 12, tzinfo=UTC), tick=False) as clock:
+        for _ in range(3):
+            with turn(1):
+                pass
+        with pytest.raises(DocumentLimitReached), turn(1):
+            pytest.fail("the fourth document was made")
+        with turn(2):
+            pass
+        clock.shift(120)
+        with turn(1):
+            pass
 
 
 LONG_TABLE = [pdf.Table([["Time", "Amount"], *[[f"{n}", f"${n:,}.00"] for n in range(1000)]], [1, 1], 1)]

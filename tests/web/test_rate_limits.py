@@ -1,5 +1,6 @@
 """Rate limits: counted per customer, reads and orders separately, before any effect."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,9 +14,11 @@ from redis import Redis
 
 from accounts import tokens
 from accounts.models import Customer
-from tests.factories import LimitsFactory
+from tests.factories import LimitsFactory, PositionFactory
 from trades.models import Trade
-from web import rate_limits
+from trades.place import place_trade
+from web import drf, rate_limits
+from webhooks import subscriptions
 
 BODY = {"stockTicker": "AAPL", "type": "BUY", "quantity": 1}
 
@@ -51,6 +54,38 @@ def test_a_request_beyond_the_limit_is_refused_before_any_effect(
     assert {response["X-RateLimit-Limit"] for response in reads} == {"3"}
     assert api_of(alice).get("/api/v1/balance").status_code == 429, "all tokens of a customer count together"
     assert api_of(bob).get("/api/v1/balance").status_code == 200, "each customer has their own count"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_counts_in_proportion_to_its_work(
+    alice: Customer, api_of: Callable[..., Client], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.ORDERS_A_MINUTE = settings.READS_A_MINUTE = 1_000_000
+    api, remaining = api_of(alice), {True: 1_000_000, False: 1_000_000}
+    webhook, _ = subscriptions.create(alice.id, "https://93.184.216.34/brokerage")
+
+    def cost(method: str, path: str, body: Any = None) -> int:
+        headers = {"Accept": "application/json"}
+        response = api.generic(method, path, json.dumps(body), "application/json", headers=headers)
+        assert response.status_code in {200, 202, 207}, response.content
+        before, remaining[method == "GET"] = remaining[method == "GET"], int(response["X-RateLimit-Remaining"])
+        return before - remaining[method == "GET"]
+
+    for name in ("trades", "postings", "lots", "gains", "events", f"webhooks/{webhook.id}/deliveries"):
+        for limit, expected in ((1, 1), (100, 1), (101, 2), (500, 5)):
+            assert cost("GET", f"/api/v1/{name}?limit={limit}") == expected, name
+    assert cost("GET", "/api/v1/trades") == 1
+    assert cost("GET", "/alpaca/v2/orders?limit=500") == 5
+    assert cost("GET", "/alpaca/v2/orders") == 1
+    for _ in range(4):
+        place_trade(alice.id, "AAPL", "SELL", 1)
+    assert cost("POST", f"/api/v1/webhooks/{webhook.id}/resend", {"after": "0"}) == 1
+    monkeypatch.setattr(drf, "PAGE_SIZE", 2)
+    assert cost("POST", f"/api/v1/webhooks/{webhook.id}/resend", {"after": "0"}) == 4, "7 events"
+    assert cost("DELETE", "/alpaca/v2/orders") == 4
+    PositionFactory.create(customer=alice, ticker="KO", quantity=1)
+    place_trade(alice.id, "AAPL", "SELL", 1)
+    assert cost("DELETE", "/alpaca/v2/positions?cancel_orders=true") == 2, "two positions, and one order"
 
 
 def test_every_response_says_how_many_requests_remain(bob: Customer, api_of: Callable[..., Client]) -> None:

@@ -3,16 +3,20 @@
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 
+from accounts import tokens
 from accounts.models import Customer
 from tests.webhooks.conftest import Receiver, create_webhook
+from trades.place import place_trade
 from webhooks import subscriptions
 from webhooks.models import Webhook
+from webhooks.queue import enter_events
 
 ApiOf = Callable[..., Client]
 URL = "https://93.184.216.34/brokerage"
@@ -45,7 +49,7 @@ def test_a_webhook_from_creation_to_deletion(
     assert send(api, "POST", resend_path)[0] == 202
     assert deliver() == 1
     assert send(bobs_api, "POST", resend_path)[0] == 404
-    assert send(api, "POST", f"{path}/deliveries/1/resend")[0] == 404
+    assert send(api, "POST", f"{path}/deliveries/{2**62}/resend")[0] == 404
     assert send(api, "POST", f"{path}/resend", {"after": "0"})[1] == {"count": 3, "next": None}
     assert send(api, "POST", f"{path}/resend", {"after": "x"})[0] == 400
     assert deliver() == 3
@@ -82,6 +86,64 @@ def test_creating_a_webhook_needs_the_read_and_webhooks_scopes(bob: Customer, ap
             assert send(api, method, f"/api/v1/webhooks/{webhook.id}{path}")[0] == 403
     assert Webhook.objects.count() == 1
     assert send(api_of(bob, ["read", "webhooks"]), "POST", "/api/v1/webhooks", {"url": URL})[0] == 201
+
+
+def test_changing_a_url_or_its_events_needs_the_read_scope(bob: Customer, api_of: ApiOf) -> None:
+    webhook = create_webhook(bob, URL)
+    path = f"/api/v1/webhooks/{webhook.id}"
+    without_read = api_of(bob, ["webhooks"])
+    changes: list[dict[str, Any]] = [{"url": f"{URL}/2"}, {"events": []}]
+    for change in changes:
+        assert send(without_read, "PATCH", path, change)[1]["code"] == "permission_denied"
+    assert send(without_read, "PATCH", path, {"paused": True})[0] == 200
+    webhook.refresh_from_db()
+    assert (webhook.url, webhook.status) == (URL, "paused")
+
+
+def test_a_webhook_ends_with_the_token_that_chose_its_url(bob: Customer, api_of: ApiOf) -> None:
+    """Otherwise a token could keep receiving events after its end, by moving a webhook that it did not create."""
+    created_on_a_page = create_webhook(bob, URL)
+    created_by_a_token = create_webhook(bob, URL, token_id=tokens.issue(bob, "another").grant.id)
+    issued = tokens.issue(bob, "mover")
+    api = Client(headers={"Authorization": f"Bearer {issued.token}"})
+    for webhook in (created_on_a_page, created_by_a_token):
+        path = f"/api/v1/webhooks/{webhook.id}"
+        unchanged = send(api, "PATCH", path, {"url": URL, "events": ["trade.filled"]})[1]
+        assert unchanged["tokenId"] == (str(webhook.token_id) if webhook.token_id else None)
+        assert send(api, "PATCH", path, {"url": f"{URL}/2"})[1]["tokenId"] == str(issued.grant.id)
+    assert tokens.end(bob.id, issued.grant.id)
+    assert not Webhook.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("by", ["webhook", "token"])
+def test_events_entered_while_a_webhook_is_deleted_do_not_stop_it(bob: Customer, by: str) -> None:
+    issued = tokens.issue(bob, "robot")
+    webhook = create_webhook(bob, URL, token_id=issued.grant.id)
+    place_trade(bob.id, "AAPL", "BUY", 1)
+    entered: list[int] = []
+
+    def enter_before_deletion_ends(execute: Any, sql: str, *more: Any) -> Any:
+        result = execute(sql, *more)
+        if sql.startswith('DELETE FROM "webhooks_delivery"') and not entered:
+            with ThreadPoolExecutor(1) as pool:
+                entered.append(pool.submit(enter_and_disconnect).result(20))
+        return result
+
+    with connection.execute_wrapper(enter_before_deletion_ends):
+        if by == "webhook":
+            subscriptions.remove(webhook)
+        else:
+            tokens.end(bob.id, issued.grant.id)
+    assert entered == [0]
+    assert not Webhook.objects.exists()
+
+
+def enter_and_disconnect() -> int:
+    try:
+        return enter_events()
+    finally:
+        connection.close()
 
 
 def test_a_webhook_names_the_token_that_created_it(bob: Customer, api_of: ApiOf) -> None:

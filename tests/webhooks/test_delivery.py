@@ -286,9 +286,12 @@ def test_one_delivery_or_a_range_can_be_resent(alice: Customer, receiver: Receiv
         second.event_id,
         first.event_id,
     ]
-    count, next_cursor = subscriptions.resend_range(webhook, Cursor.parse(first.event_id))
-    assert (count, next_cursor, deliver()) == (1, None, 1)
-    count, _ = subscriptions.resend_range(webhook, Cursor(0, 0), Cursor.parse(first.event_id))
+    events, next_cursor = subscriptions.find_range(webhook, Cursor.parse(first.event_id))
+    subscriptions.resend_events(webhook, events)
+    assert (len(events), next_cursor, deliver()) == (1, None, 1)
+    events, _ = subscriptions.find_range(webhook, Cursor(0, 0), Cursor.parse(first.event_id))
+    subscriptions.resend_events(webhook, events)
+    count = len(events)
     assert (count, deliver()) == (1 + Delivery.objects.count() - 2, count), "including events older than the webhook"
     assert Delivery.objects.filter(delivered_at=None).count() == 0
 

@@ -8,6 +8,7 @@ from trades.models.control import TradingControl
 from trades.models.corporate_action import CorporateAction, Entitlement
 from trades.models.day_total import DayTotal
 from trades.models.fee import FeeRate
+from trades.models.mail import TradeMail
 from trades.models.report import NEEDS_REVIEW, Outcome, Report, StaffReport
 from trades.models.trade import (
     FINAL,
@@ -41,6 +42,7 @@ __all__ = [
     "TimeInForce",
     "Trade",
     "TradeCounter",
+    "TradeMail",
     "TradingControl",
     "Type",
     "WhenClosed",
